@@ -1,0 +1,18 @@
+//! What both ends of the wire must agree on.
+//!
+//! The payload pattern ([`pattern`]), the names of fields ([`field`]), the `Server-Timing` format
+//! ([`timing`]) and the gRPC messages ([`echo`]). Nothing here does IO, reads a clock or knows how either
+//! end works.
+
+pub mod field;
+pub mod pattern;
+pub mod timing;
+
+/// The messages of `proto/echo.proto`.
+#[expect(missing_docs, unreachable_pub, reason = "generated from proto/echo.proto, which documents them")]
+pub mod echo {
+    include!(concat!(env!("OUT_DIR"), "/echo.rs"));
+}
+
+/// The encoded `FileDescriptorSet` of `proto/`, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

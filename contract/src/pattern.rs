@@ -1,0 +1,204 @@
+//! The payload: byte `i` of every generated body is `ALPHABET[i % 36]`.
+//!
+//! A body is never filled: it is cut from one static buffer per size, whatever its offset and length. The
+//! receiver can check any part of a body when it knows the part's offset.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::IoSlice,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use bytes::Buf;
+
+/// One period of the payload.
+pub const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+const PERIOD: usize = ALPHABET.len();
+
+/// The byte at `offset` of the payload.
+#[must_use]
+pub const fn byte_at(offset: u64) -> u8 {
+    ALPHABET[(offset % PERIOD as u64) as usize]
+}
+
+/// A static buffer that holds the payload, from which ranges are cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Pattern {
+    /// `piece + PERIOD - 1` bytes, so that a whole piece can start at any phase.
+    bytes: &'static [u8],
+    piece: usize,
+}
+
+impl Pattern {
+    /// The pattern whose largest contiguous piece is `piece` bytes (at least one).
+    ///
+    /// The buffer lives as long as the process; asking again for the same size gives the same buffer.
+    #[must_use]
+    pub fn new(piece: usize) -> Self {
+        static BUFFERS: OnceLock<Mutex<BTreeMap<usize, &'static [u8]>>> = OnceLock::new();
+        let piece = piece.max(1);
+        let mut buffers =
+            BUFFERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = *buffers.entry(piece).or_insert_with(|| {
+            ALPHABET.iter().copied().cycle().take(piece + PERIOD - 1).collect::<Vec<u8>>().leak()
+        });
+        Self { bytes, piece }
+    }
+
+    /// The payload from `offset`, as much of it as is contiguous: at most `want` bytes and at most one piece.
+    #[must_use]
+    pub fn slice(self, offset: u64, want: u64) -> &'static [u8] {
+        let phase = (offset % PERIOD as u64) as usize;
+        let len = usize::try_from(want).unwrap_or(usize::MAX).min(self.piece);
+        &self.bytes[phase..phase + len]
+    }
+
+    /// The range of `len` bytes from `offset`, as a buffer that costs no memory whatever its length.
+    #[must_use]
+    pub fn range(self, offset: u64, len: u64) -> Range {
+        Range { pattern: self, offset, left: len }
+    }
+}
+
+/// A range of the payload. As a [`Buf`] it hands out pieces of the static buffer.
+#[derive(Clone, Debug)]
+pub struct Range {
+    pattern: Pattern,
+    offset: u64,
+    left: u64,
+}
+
+impl Range {
+    /// How many bytes are left.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Cuts off the first `len` bytes (or all that is left).
+    #[must_use]
+    pub fn split_to(&mut self, len: u64) -> Self {
+        let len = len.min(self.left);
+        let head = Self { pattern: self.pattern, offset: self.offset, left: len };
+        self.offset += len;
+        self.left -= len;
+        head
+    }
+}
+
+impl Buf for Range {
+    fn remaining(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(usize::MAX)
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pattern.slice(self.offset, self.left)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut rest = self.clone();
+        let mut filled = 0;
+        while filled < slices.len() && rest.left > 0 {
+            let piece = self.pattern.slice(rest.offset, rest.left);
+            slices[filled] = IoSlice::new(piece);
+            rest.offset += piece.len() as u64;
+            rest.left -= piece.len() as u64;
+            filled += 1;
+        }
+        filled
+    }
+
+    fn advance(&mut self, count: usize) {
+        let count = count as u64;
+        assert!(count <= self.left, "advance past the end of the range");
+        self.offset += count;
+        self.left -= count;
+    }
+}
+
+/// The first byte of a body that is not the payload's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Offset in the body.
+    pub offset: u64,
+    /// What the payload has there.
+    pub expected: u8,
+    /// What was received.
+    pub found: u8,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {} is {:#04x}, expected {:#04x}", self.offset, self.found, self.expected)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// Checks `bytes`, which were received at `offset` of a body, against the payload.
+///
+/// # Errors
+/// The first byte that differs.
+pub fn verify(offset: u64, bytes: &[u8]) -> Result<(), Mismatch> {
+    const PIECE: usize = 64 * 1024;
+    let pattern = Pattern::new(PIECE);
+    let mut offset = offset;
+    for part in bytes.chunks(PIECE) {
+        let expected = pattern.slice(offset, part.len() as u64);
+        if part != expected {
+            let at = part.iter().zip(expected).position(|(a, b)| a != b).unwrap_or_default();
+            return Err(Mismatch { offset: offset + at as u64, expected: expected[at], found: part[at] });
+        }
+        offset += part.len() as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_the_payload_at_any_phase_across_pieces() {
+        let pattern = Pattern::new(100);
+        for offset in 0..80 {
+            let mut range = pattern.range(offset, 1000);
+            let bytes = range.copy_to_bytes(1000);
+            assert_eq!(verify(offset, &bytes), Ok(()));
+            assert!(bytes.iter().zip(offset..).all(|(b, i)| *b == byte_at(i)));
+        }
+    }
+
+    #[test]
+    fn vectored_pieces_are_in_order_and_stop_at_the_end() {
+        let range = Pattern::new(100).range(7, 250);
+        let mut slices = [IoSlice::new(&[]); 8];
+        let filled = range.chunks_vectored(&mut slices);
+        let whole: Vec<u8> = slices[..filled].iter().flat_map(|s| s.iter().copied()).collect();
+        assert_eq!(whole.len(), 250);
+        assert_eq!(verify(7, &whole), Ok(()));
+    }
+
+    #[test]
+    fn splitting_keeps_the_place() {
+        let mut range = Pattern::new(64).range(0, 50);
+        let head = range.split_to(30);
+        assert_eq!((head.left(), range.left()), (30, 20));
+        assert_eq!(range.chunk()[0], byte_at(30));
+    }
+
+    #[test]
+    fn a_wrong_byte_is_named_by_its_place() {
+        let mut bytes: Vec<u8> = (10..200_010).map(byte_at).collect();
+        bytes[150_000] = b'?';
+        let found = verify(10, &bytes).unwrap_err();
+        assert_eq!(found, Mismatch { offset: 150_010, expected: byte_at(150_010), found: b'?' });
+    }
+
+    #[test]
+    fn buffers_are_shared_by_size() {
+        assert!(std::ptr::eq(Pattern::new(4096).bytes, Pattern::new(4096).bytes));
+    }
+}
