@@ -39,8 +39,7 @@ impl Pattern {
     pub fn new(piece: usize) -> Self {
         static BUFFERS: OnceLock<Mutex<BTreeMap<usize, &'static [u8]>>> = OnceLock::new();
         let piece = piece.max(1);
-        let mut buffers =
-            BUFFERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = BUFFERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = *buffers.entry(piece).or_insert_with(|| {
             ALPHABET.iter().copied().cycle().take(piece + PERIOD - 1).collect::<Vec<u8>>().leak()
         });

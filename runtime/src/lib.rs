@@ -1,1 +1,9 @@
-//! Placeholder.
+//! Threads for both ends: how many, where, and how many files they may open.
+//!
+//! [`cpus`] counts the CPUs that the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
+//! open-file limit, [`worker`] starts one current-thread runtime per core. Nothing here knows a protocol.
+
+pub mod affinity;
+pub mod cpus;
+pub mod files;
+pub mod worker;

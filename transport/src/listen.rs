@@ -1,0 +1,186 @@
+//! Listening sockets: SO_REUSEPORT, Fast Open, backlog.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
+};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::{Address, fast_open};
+
+/// How long the queues of a listening socket may get.
+pub const BACKLOG: i32 = 4096;
+
+/// What a listening socket is opened with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListenOptions {
+    /// Several sockets, here or in other processes of the same user, may listen on the port
+    /// (`SO_REUSEPORT`); the kernel spreads connections over them. Ignored where the system has no such thing.
+    pub share_port: bool,
+}
+
+/// A listening socket that does not block.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix domain socket.
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Listener {
+    /// Binds and listens. `[::]` takes IPv4 connections too; on a system without IPv6 it means `0.0.0.0`.
+    /// The file of a Unix socket that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    /// The address is in use, not of this machine, or not allowed.
+    pub fn bind(address: &Address, options: ListenOptions) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => match tcp(*address, options) {
+                Err(error) if lacks_ipv6(&error) && address.ip().is_unspecified() => {
+                    tcp((Ipv4Addr::UNSPECIFIED, address.port()).into(), options)
+                }
+                result => result,
+            }
+            .map(Self::Tcp),
+            Address::Unix(path) => unix(path),
+        }
+    }
+
+    /// The address that it is bound to: the port that the system chose for port 0.
+    ///
+    /// # Errors
+    /// The system can't tell.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                Ok(Address::Unix(address.as_pathname().map(Path::to_path_buf).unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// Whether anyone listens on `address`: a bind without `SO_REUSEPORT` fails then, also when the other one
+/// set it.
+///
+/// # Errors
+/// The error of that bind.
+pub fn probe(address: &Address) -> io::Result<()> {
+    match address {
+        Address::Tcp(_) => Listener::bind(address, ListenOptions::default()).map(drop),
+        // Binding tells, and leaves a file behind: so ask whether somebody answers.
+        Address::Unix(path) => answers(path),
+    }
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(97)
+}
+
+fn tcp(address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // A restarted server must not wait for the last one's connections in TIME_WAIT.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_reuse_port(options.share_port)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = options;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    fast_open::enable(&socket, BACKLOG);
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(unix)]
+fn answers(path: &Path) -> io::Result<()> {
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn answers(_path: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(unix)]
+fn unix(path: &Path) -> io::Result<Listener> {
+    use std::os::unix::fs::FileTypeExt as _;
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        answers(path)?;
+        fs::remove_file(path)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::Unix(socket.into()))
+}
+
+#[cfg(not(unix))]
+fn unix(_path: &Path) -> io::Result<Listener> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback() -> Address {
+        "127.0.0.1:0".parse().unwrap()
+    }
+
+    #[test]
+    fn a_shared_port_can_be_bound_again_but_the_probe_sees_it() {
+        let shared = ListenOptions { share_port: true };
+        let first = Listener::bind(&loopback(), shared).unwrap();
+        let address = first.address().unwrap();
+        let second = Listener::bind(&address, shared).unwrap();
+        assert_eq!(second.address().unwrap(), address);
+        assert_eq!(probe(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop((first, second));
+        probe(&address).unwrap();
+    }
+
+    #[test]
+    fn all_interfaces_means_both_families() {
+        let listener = Listener::bind(&":0".parse().unwrap(), ListenOptions::default()).unwrap();
+        let port = listener.address().unwrap().tcp().unwrap().port();
+        std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+
+    #[test]
+    fn a_stale_unix_socket_is_replaced_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Address::Unix(folder.path().join("s"));
+        let options = ListenOptions::default();
+        let first = Listener::bind(&address, options).unwrap();
+        assert_eq!(first.address().unwrap(), address);
+        assert_eq!(Listener::bind(&address, options).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(probe(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        probe(&address).unwrap();
+        Listener::bind(&address, options).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_never_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        fs::write(&path, "x").unwrap();
+        assert!(Listener::bind(&Address::Unix(path.clone()), ListenOptions::default()).is_err());
+        assert_eq!(fs::read_to_string(path).unwrap(), "x");
+    }
+}
