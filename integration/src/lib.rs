@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The harness of the integration tests: everything a test needs around the two programs.
+//!
+//! - [`cases`]: how tests are listed, run with a time limit, and summed up
+//! - [`tools`]: optional programs, and the table of tests that were skipped for want of one
+//! - [`server`]: dummy-server inside the test's process; [`binaries`]: both programs as real processes
+//! - [`client`]: exchanges over both protocols, gRPC and WebSocket, with every byte in view
+//! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
+//! - [`peers`]: servers that behave badly, on purpose
+//! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
+//!
+//! Everything listens on loopback and on a port that the system picks.
+
+pub mod binaries;
+pub mod cases;
+pub mod client;
+pub mod metrics;
+pub mod peers;
+pub mod process;
+pub mod proxies;
+pub mod proxy;
+pub mod report;
+pub mod tools;
+
+use std::time::Duration;
+
+/// How long anything may take that normally takes milliseconds, before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,180 @@
+//! The two programs as a user starts them.
+
+use std::{
+    env,
+    ffi::OsStr,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    metrics::Metrics,
+    process::{Finished, Process},
+    report::Report,
+};
+
+/// No run of loadgen in these tests is meant to take this long.
+const LONGEST_RUN: Duration = Duration::from_secs(40);
+
+/// A command that starts a program of this workspace, in the profile of the tests; built once.
+///
+/// The environment is the test's own without the programs' variables.
+///
+/// # Panics
+/// When the programs cannot be built.
+#[must_use]
+pub fn command(program: &str) -> Command {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let mut command = Command::new(DIRECTORY.get_or_init(build).join(program));
+    for (name, _) in env::vars_os() {
+        let ours = name.to_str().is_some_and(|n| n.starts_with("DUMMY_SERVER_") || n.starts_with("LOADGEN_"));
+        if ours {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Starts loadgen and waits for its end.
+///
+/// # Panics
+/// When it takes far longer than any test means it to.
+#[must_use]
+pub fn loadgen(args: &[&str]) -> Finished {
+    Process::start(command("loadgen").args(args)).finish(LONGEST_RUN)
+}
+
+/// Runs loadgen with a JSON report, without progress.
+///
+/// # Panics
+/// When it does not exit with 0 and a report.
+#[must_use]
+pub fn loadgen_report(args: &[&str]) -> Report {
+    let finished = loadgen(&[&["--no-progress", "-o", "json"], args].concat());
+    assert_eq!(finished.code, Some(0), "loadgen {args:?}: {finished}");
+    Report::parse(&finished.stdout)
+}
+
+/// dummy-server as a process of its own.
+#[derive(Debug)]
+pub struct ServerProcess {
+    process: Process,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where gRPC is served.
+    pub grpc: SocketAddr,
+    /// Where readiness and metrics are.
+    pub admin: SocketAddr,
+}
+
+impl ServerProcess {
+    /// Starts it with these flags after the harness's own, and waits until it listens.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[must_use]
+    pub fn start(flags: &[&str]) -> Self {
+        Self::launch(&mut command("dummy-server"), flags)
+    }
+
+    /// The same, with an open-file limit.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[must_use]
+    pub fn start_with_files(limit: u32, flags: &[&str]) -> Self {
+        let server = command("dummy-server");
+        // The shell's builtin sets the limit of the process that the program then takes over.
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(server.get_program());
+        Self::launch(&mut shell, flags)
+    }
+
+    fn launch(command: &mut Command, flags: &[&str]) -> Self {
+        let own = [
+            ["--addr", "127.0.0.1:0"],
+            ["--grpc-addr", "127.0.0.1:0"],
+            ["--admin-addr", "127.0.0.1:0"],
+            ["--pprof-addr", ""],
+            ["--mem-interval", "0"],
+        ];
+        // A flag that a test gives replaces the harness's.
+        let kept = own.iter().filter(|[name, _]| !flags.contains(name)).flatten();
+        let process = Process::start(command.args(kept).args(flags));
+        let (http, grpc, admin) = process.await_stderr("line with the addresses", listening);
+        Self { process, http, grpc, admin }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end within `patience`.
+    #[must_use]
+    pub fn finish(self, patience: Duration) -> Finished {
+        self.process.finish(patience)
+    }
+
+    /// What it has counted so far.
+    pub async fn metrics(&self) -> Metrics {
+        Metrics::read(self.admin).await
+    }
+}
+
+fn listening(log: &str) -> Option<(SocketAddr, SocketAddr, SocketAddr)> {
+    let line = log.lines().find(|line| line.contains("listening http="))?;
+    let address = |name: &str| {
+        let prefix = format!("{name}=");
+        line.split_whitespace().find_map(|word| word.strip_prefix(&prefix))?.parse().ok()
+    };
+    Some((address("http")?, address("grpc")?, address("admin")?))
+}
+
+/// Builds both programs with the profile of this test, into the directory that it was built into.
+fn build() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own path");
+    // <target>/<profile>/deps/it-<hash>
+    let directory = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps").to_owned();
+    let profile = match directory.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in a workspace");
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "-p",
+            "dummy-server",
+            "-p",
+            "loadgen",
+            "--bins",
+            "--profile",
+            profile,
+        ])
+        .arg("--target-dir")
+        .arg(directory.parent().expect("the profile lies in a target directory"))
+        .current_dir(workspace)
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "cargo cannot build the programs");
+    directory
+}

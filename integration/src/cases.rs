@@ -1,0 +1,124 @@
+//! How tests are listed and run.
+//!
+//! The test binary has its own `main`, because the standard harness cannot say at its end what was skipped.
+//! A module lists its tests in a function `tests() -> Cases`; a test that is not listed is an unused function,
+//! which the compiler reports. Names come from the functions. Each test runs on a thread of its own with a
+//! time limit, and an async one on a fresh current-thread runtime.
+
+use std::{
+    any::type_name,
+    io::{self, Write as _},
+    panic,
+    process::ExitCode,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::runtime::Builder;
+
+use crate::{client::Protocol, tools};
+
+/// How long one test may take.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Tests mostly wait (for delays, drains, rates), so more of them run at once than there are CPUs.
+const TESTS_PER_CPU: usize = 2;
+
+/// The tests of a module, or of all modules.
+#[derive(Debug, Default)]
+pub struct Cases {
+    trials: Vec<Trial>,
+}
+
+impl Cases {
+    /// No tests yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a function that is a test.
+    #[must_use]
+    pub fn test<F: FnOnce() + Send + 'static>(self, body: F) -> Self {
+        self.named(name_of::<F>(), body)
+    }
+
+    /// Adds an async function that is a test.
+    #[must_use]
+    pub fn test_async<F: AsyncFnOnce() + Send + 'static>(self, body: F) -> Self {
+        self.named(name_of::<F>(), move || block_on(body()))
+    }
+
+    /// Adds an async function as one test for each protocol.
+    #[must_use]
+    pub fn over_each_protocol<F: AsyncFn(Protocol) + Copy + Send + 'static>(mut self, body: F) -> Self {
+        for protocol in Protocol::ALL {
+            let name = format!("{}::{protocol}", name_of::<F>());
+            self = self.named(name, move || block_on(body(protocol)));
+        }
+        self
+    }
+
+    /// Adds a test under a name of its own, for tests that exist once for each member of a family.
+    #[must_use]
+    pub fn named(mut self, name: String, body: impl FnOnce() + Send + 'static) -> Self {
+        let title = name.clone();
+        self.trials.push(Trial::ignorable_test(name, move || run_limited(&title, body)));
+        self
+    }
+
+    /// Adds the tests of a module.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.trials.extend(other.trials);
+        self
+    }
+
+    /// Runs the tests as the command line says, and prints the table of what was skipped at the end.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let mut arguments = Arguments::from_args();
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        arguments.test_threads.get_or_insert(cpus * TESTS_PER_CPU);
+        let conclusion = libtest_mimic::run(&arguments, self.trials);
+        if let Some(table) = tools::table() {
+            // Where standard output is gone there is nobody to tell.
+            let _ = writeln!(io::stdout(), "{table}");
+        }
+        conclusion.exit_code()
+    }
+}
+
+/// Runs an async body as the tests do.
+///
+/// # Panics
+/// When the body does, or when the system has no resources for a runtime.
+pub fn block_on<T>(body: impl Future<Output = T>) -> T {
+    Builder::new_current_thread().enable_all().build().expect("a runtime starts").block_on(body)
+}
+
+/// `it::http::heads_have_no_body` is listed as `http::heads_have_no_body`.
+fn name_of<F>() -> String {
+    let path = type_name::<F>();
+    path.split_once("::").map_or(path, |(_, rest)| rest).to_owned()
+}
+
+fn run_limited(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Completion, Failed> {
+    let (done, ended) = mpsc::sync_channel(1);
+    let runner = move || {
+        let outcome = panic::catch_unwind(panic::AssertUnwindSafe(body));
+        // The receiver is gone when the time limit has passed, and has reported that.
+        let _ = done.send(outcome);
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(runner)?;
+    match ended.recv_timeout(TIME_LIMIT) {
+        Ok(Ok(())) => Ok(match tools::skipped(name) {
+            Some(reason) => Completion::ignored_with(reason),
+            None => Completion::Completed,
+        }),
+        Ok(Err(panic)) => panic::resume_unwind(panic),
+        Err(_) => Err(Failed::from(format!("took longer than {} s", TIME_LIMIT.as_secs()))),
+    }
+}

@@ -1,0 +1,93 @@
+//! What the server has counted, read from its admin port.
+
+use std::net::SocketAddr;
+
+use crate::{
+    PATIENCE,
+    client::{Protocol, Request, fetch},
+};
+
+/// One reading.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    text: String,
+}
+
+impl Metrics {
+    /// Reads the metrics of the server whose admin port this is.
+    ///
+    /// # Panics
+    /// When they are not served.
+    pub async fn read(admin: SocketAddr) -> Self {
+        let exchange = fetch(Protocol::Http1, admin, Request::get("/metrics")).await;
+        assert_eq!(exchange.status, 200);
+        Self { text: exchange.text().to_owned() }
+    }
+
+    /// Reads them until they say what is awaited, and gives that reading.
+    ///
+    /// # Panics
+    /// When it never comes; the message has the last reading.
+    pub async fn until(admin: SocketAddr, awaited: impl Fn(&Self) -> bool) -> Self {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let metrics = Self::read(admin).await;
+            if awaited(&metrics) {
+                return metrics;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "it never comes to this:\n{}", metrics.text);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The sum of the series of a metric that have all these labels.
+    #[must_use]
+    pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> u64 {
+        self.series(metric).filter(|(own, _)| has_all(own, labels)).map(|(_, value)| value).sum()
+    }
+
+    /// Whether there is a series of this metric.
+    #[must_use]
+    pub fn has(&self, metric: &str) -> bool {
+        self.series(metric).next().is_some()
+    }
+
+    /// All that was read.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn series<'a>(&'a self, metric: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
+        self.text.lines().filter_map(move |line| {
+            let rest = line.strip_prefix(metric)?;
+            let (labels, value) = match rest.strip_prefix('{') {
+                Some(rest) => rest.rsplit_once('}')?,
+                None => ("", rest),
+            };
+            let value = value.strip_prefix(' ')?.trim();
+            Some((labels, value.parse().ok()?))
+        })
+    }
+}
+
+fn has_all(own: &str, labels: &[(&str, &str)]) -> bool {
+    labels.iter().all(|(name, value)| own.split(',').any(|label| label == format!("{name}=\"{value}\"")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_summed_by_their_labels() {
+        let text =
+            "# TYPE a counter\na_total{x=\"1\",y=\"2\"} 3\na_total{x=\"1\",y=\"3\"} 4\na_total_more 9\nb 5\n";
+        let metrics = Metrics { text: text.to_owned() };
+        assert_eq!(metrics.sum("a_total", &[("x", "1")]), 7);
+        assert_eq!(metrics.sum("a_total", &[("y", "3"), ("x", "1")]), 4);
+        assert_eq!(metrics.sum("a_total", &[("x", "2")]), 0);
+        assert_eq!(metrics.sum("b", &[]), 5);
+        assert!(metrics.has("b") && !metrics.has("c"));
+    }
+}

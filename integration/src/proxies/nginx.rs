@@ -1,0 +1,70 @@
+//! nginx 1.22 and later: HTTP/1.1 to the server behind whatever the client speaks, and gRPC.
+
+use std::{path::Path, process::Command};
+
+use crate::proxy::{Behind, Fronts, Kind};
+
+/// nginx.
+pub const NGINX: Kind = Kind { tool: "nginx", configuration, command };
+
+fn configuration(behind: Behind, fronts: Fronts, directory: &Path) -> String {
+    let dir = directory.display();
+    // In 1.22 a port speaks either HTTP/1 or HTTP/2 without TLS, and HTTP/2 is a parameter of `listen`; later
+    // versions still take it, with a warning.
+    let locations = "
+    location / {
+      proxy_pass http://http;
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header Connection $connection_to_server;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_buffering off;
+      proxy_request_buffering off;
+    }";
+    format!(
+        "
+daemon off;
+master_process off;
+pid {dir}/pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir}/body;
+  proxy_temp_path {dir}/proxy;
+  fastcgi_temp_path {dir}/fastcgi;
+  uwsgi_temp_path {dir}/uwsgi;
+  scgi_temp_path {dir}/scgi;
+  client_max_body_size 0;
+  keepalive_requests 1000000;
+  map $http_upgrade $connection_to_server {{ default upgrade; '' ''; }}
+  upstream http {{ server {http}; keepalive 64; keepalive_requests 1000000; }}
+  upstream grpc {{ server {grpc}; keepalive 64; }}
+  server {{
+    listen {http1};
+{locations}
+  }}
+  server {{
+    listen {h2c} http2;
+{locations}
+  }}
+  server {{
+    listen {grpc_front} http2;
+    location / {{ grpc_pass grpc://grpc; }}
+  }}
+}}
+",
+        http = behind.http,
+        grpc = behind.grpc,
+        http1 = fronts.http1,
+        h2c = fronts.h2c,
+        grpc_front = fronts.grpc,
+    )
+}
+
+fn command(program: &Path, directory: &Path, configuration: &Path) -> Command {
+    let mut command = Command::new(program);
+    // `-e` keeps it from opening the system's log before it has read where ours is.
+    command.arg("-p").arg(directory).arg("-e").arg("stderr").arg("-c").arg(configuration);
+    command
+}

@@ -1,0 +1,150 @@
+//! The invariants of ARCHITECTURE.md that the dependency graph and the manifests can prove.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::OnceLock,
+};
+
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Node, Package, PackageId};
+use integration::cases::Cases;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test(the_server_never_depends_on_the_generator)
+        .test(the_generator_knows_the_server_by_an_optional_default_feature_alone)
+        .test(the_contract_depends_on_nothing_that_does_io)
+        .test(every_package_inherits_the_lints)
+        .test(every_package_inherits_what_the_workspace_says_of_all)
+        .test(no_dependency_takes_any_version)
+        .test(versions_are_named_in_the_workspace_alone)
+}
+
+/// Crates that open sockets, files or threads, or drive those who do.
+const IO: [&str; 12] = [
+    "async-std",
+    "axum",
+    "h2",
+    "hyper",
+    "hyper-util",
+    "mio",
+    "rustix",
+    "smol",
+    "socket2",
+    "tokio",
+    "tonic",
+    "tower",
+];
+
+fn the_server_never_depends_on_the_generator() {
+    let below = closure(
+        "dummy-server",
+        &[DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development],
+    );
+    assert!(below.contains("contract"), "the closure is real: {below:?}");
+    assert!(!below.contains("loadgen"));
+}
+
+fn the_generator_knows_the_server_by_an_optional_default_feature_alone() {
+    let loadgen = package("loadgen");
+    let edges: Vec<_> = loadgen.dependencies.iter().filter(|d| d.name == "dummy-server").collect();
+    let [edge] = edges.as_slice() else { panic!("one edge, not {edges:?}") };
+    assert!(edge.optional, "the dependency is optional");
+    assert_eq!(edge.kind, DependencyKind::Normal);
+    let default = &loadgen.features["default"];
+    assert!(default.iter().any(|feature| feature == "embedded"), "{default:?}");
+    let enabling: Vec<_> =
+        loadgen.features.iter().filter(|(_, on)| on.iter().any(|f| f == "dep:dummy-server")).collect();
+    assert_eq!(enabling.len(), 1, "{enabling:?}");
+    assert_eq!(enabling[0].0, "embedded");
+}
+
+fn the_contract_depends_on_nothing_that_does_io() {
+    let below = closure("contract", &[DependencyKind::Normal]);
+    assert!(below.contains("prost"), "the closure is real: {below:?}");
+    let found: Vec<_> = IO.iter().filter(|name| below.contains(**name)).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn every_package_inherits_the_lints() {
+    for package in workspace() {
+        let lints =
+            manifest(&package).lines().skip_while(|line| *line != "[lints]").nth(1).map(str::to_owned);
+        assert_eq!(lints.as_deref(), Some("workspace = true"), "{}", package.name);
+    }
+}
+
+fn every_package_inherits_what_the_workspace_says_of_all() {
+    for package in workspace() {
+        let manifest = manifest(&package);
+        for key in ["version", "edition", "rust-version", "license", "publish"] {
+            let line = format!("{key}.workspace = true");
+            assert!(manifest.lines().any(|l| l == line), "{} lacks {line}", package.name);
+        }
+    }
+}
+
+fn no_dependency_takes_any_version() {
+    for package in workspace() {
+        for dependency in &package.dependencies {
+            let wildcard = dependency.path.is_none() && dependency.req.to_string().contains('*');
+            assert!(!wildcard, "{} takes any {}", package.name, dependency.name);
+        }
+    }
+}
+
+fn versions_are_named_in_the_workspace_alone() {
+    for package in workspace() {
+        let manifest = manifest(&package);
+        let tables = manifest.split("\n[").filter(|table| table.contains("dependencies]"));
+        for line in tables.flat_map(|table| table.lines().skip(1)) {
+            let entry = !line.trim().is_empty() && !line.starts_with('#');
+            assert!(!entry || line.contains("workspace = true"), "{}: {line}", package.name);
+        }
+    }
+}
+
+fn metadata() -> &'static Metadata {
+    static METADATA: OnceLock<Metadata> = OnceLock::new();
+    METADATA.get_or_init(|| {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let mut command = MetadataCommand::new();
+        command.manifest_path(manifest).features(CargoOpt::AllFeatures);
+        command.other_options(vec!["--locked".to_owned()]);
+        command.exec().expect("cargo describes the workspace")
+    })
+}
+
+fn workspace() -> Vec<&'static Package> {
+    metadata().workspace_packages()
+}
+
+fn package(name: &str) -> &'static Package {
+    let found = workspace().into_iter().find(|package| package.name == name);
+    found.unwrap_or_else(|| panic!("the workspace has {name}"))
+}
+
+fn manifest(package: &Package) -> String {
+    fs::read_to_string(&package.manifest_path).expect("a manifest is readable")
+}
+
+/// The names of all packages that one depends on by edges of these kinds, itself not included. Development
+/// and build edges count only for the package itself: below it they are not linked.
+fn closure(name: &str, kinds: &[DependencyKind]) -> BTreeSet<String> {
+    let graph = metadata().resolve.as_ref().expect("the graph is resolved");
+    let nodes: BTreeMap<&PackageId, &Node> = graph.nodes.iter().map(|node| (&node.id, node)).collect();
+    let root = &package(name).id;
+    let mut found = BTreeSet::new();
+    let mut open = vec![root];
+    while let Some(id) = open.pop() {
+        let wanted = if id == root { kinds } else { &[DependencyKind::Normal] };
+        for edge in &nodes[id].deps {
+            let linked = edge.dep_kinds.iter().any(|kind| wanted.contains(&kind.kind));
+            if linked && found.insert(&edge.pkg) {
+                open.push(&edge.pkg);
+            }
+        }
+    }
+    found.into_iter().map(|id| metadata()[id].name.to_string()).collect()
+}
