@@ -1,1 +1,154 @@
-//! Placeholder.
+//! The side-by-side harness: dummy-server and loadgen against their peers, on one machine, in one run.
+//!
+//! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
+//! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
+//! runs each [`client`] in turn and reads [`cpu`] before and after. [`report`] makes the tables by way of
+//! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
+
+pub mod args;
+pub mod client;
+pub mod cpu;
+pub mod interrupt;
+pub mod machine;
+pub mod measure;
+pub mod probe;
+pub mod process;
+pub mod ratio;
+pub mod record;
+pub mod report;
+pub mod responder;
+pub mod rows;
+pub mod server;
+pub mod sleeper;
+pub mod tools;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    fmt::Write as _,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Result;
+use args::Args;
+use machine::Machine;
+use measure::{Bench, Standing};
+use record::Record;
+use rows::Row;
+use tools::{Tool, Tools};
+
+/// Seconds of a measurement that only shows that it works.
+const SMOKE_SECONDS: f64 = 0.5;
+
+/// Runs the comparisons, prints their tables to standard output and keeps the record; false if a contender
+/// failed. A missed target and a peer that is not installed are no failures.
+///
+/// # Errors
+/// The arguments name no row, our programs cannot be built, the record cannot be written, or the user
+/// interrupted.
+pub fn run(args: &Args) -> Result<bool> {
+    let seconds = if args.smoke { SMOKE_SECONDS } else { args.seconds };
+    let rows = rows::of(args.mode, seconds, args.smoke, &args.only)?;
+    let machine = Machine::here(args)?;
+    let tools = Tools::find(args)?;
+    interrupt::listen()?;
+
+    let date: String = jiff::Timestamp::now().to_string().chars().take(10).collect();
+    let record = match folder(args, &date, &machine) {
+        Some(folder) => Some(Record::create(&folder, args.mode)?),
+        None => None,
+    };
+    let programs = programs(&rows, &tools);
+    let mut table = head(args, seconds, &date, &machine, &programs);
+    print(&table)?;
+
+    let dir = tempfile::tempdir()?;
+    server::write_site(dir.path())?;
+    let rounds = if args.smoke { 1 } else { args.rounds };
+    let bench = Bench {
+        tools: &tools,
+        machine: &machine,
+        dir: dir.path(),
+        rounds,
+        warm_up: !args.smoke,
+        record: record.as_ref(),
+    };
+    let mut measured = Vec::new();
+    for row in rows {
+        let standings = bench.row(&row)?;
+        let section = format!("\n{}", report::row(&row, &standings));
+        print(&section)?;
+        table.push_str(&section);
+        measured.push((row, standings));
+    }
+    if let Some(record) = &record {
+        record.finish(&date, &machine, &programs, &measured, &table)?;
+    }
+    let mut standings = measured.iter().flat_map(|(_, standings)| standings);
+    Ok(!standings.any(|standing| matches!(standing, Standing::Failed(_))))
+}
+
+/// Where the record goes, if one is wanted.
+fn folder(args: &Args, date: &str, machine: &Machine) -> Option<PathBuf> {
+    if args.out.is_some() || args.smoke {
+        return args.out.clone();
+    }
+    // Cargo says where the package lies; without it, runs are kept where the program is started.
+    let runs = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("bench"), PathBuf::from);
+    Some(runs.join("runs").join(format!("{date}-{}", machine.label)))
+}
+
+/// Every program the rows take, with its version or that it is not there.
+fn programs(rows: &[Row], tools: &Tools) -> Vec<(String, String)> {
+    let contenders = rows.iter().flat_map(|row| &row.contenders);
+    let wanted: BTreeSet<Tool> =
+        contenders.flat_map(|one| [one.server.tool(), one.client.tool()]).flatten().collect();
+    let about = |tool: Tool| match tools.path(tool) {
+        Some(_) => tools.version(tool),
+        None => "not installed".to_owned(),
+    };
+    wanted.into_iter().map(|tool| (tool.name().to_owned(), about(tool))).collect()
+}
+
+fn head(args: &Args, seconds: f64, date: &str, machine: &Machine, programs: &[(String, String)]) -> String {
+    let mut text = format!("# bench {}, {date}\n\n", args.mode.name());
+    if args.smoke {
+        text.push_str("A smoke run: it shows that the rows work, and its figures mean nothing.\n\n");
+    }
+    let rounds = if args.smoke { 1 } else { args.rounds };
+    let Machine { cpu_model, cpus, kernel, server_cpu, client_cpu, .. } = machine;
+    let _ = writeln!(text, "- Machine: {cpu_model}, {cpus} CPUs, Linux {kernel}");
+    let _ = writeln!(text, "- Servers on CPU {server_cpu}, clients on CPU {client_cpu}");
+    if server_cpu == client_cpu {
+        text.push_str("- Both sides share one CPU: rates are halved\n");
+    }
+    let _ = writeln!(text, "- {rounds} rounds of {seconds} s, order reversed every round");
+    if let Some(commit) = commit() {
+        let _ = writeln!(text, "- Commit: {commit}");
+    }
+    for (name, version) in programs {
+        let _ = writeln!(text, "- {name}: {version}");
+    }
+    text
+}
+
+/// The commit measured, if this is a working copy and git is there.
+fn commit() -> Option<String> {
+    let git = |words: &[&str]| {
+        let folder = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
+        let output = Command::new("git").current_dir(Path::new(&folder)).args(words).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let id = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed =
+        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|list| !list.is_empty());
+    Some(if changed { format!("{id} with changes") } else { id })
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

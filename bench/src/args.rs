@@ -1,0 +1,102 @@
+//! What was typed on the command line; nothing is derived here.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Compares dummy-server and loadgen with their peers, side by side on this machine.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about)]
+pub struct Args {
+    /// What to compare
+    pub mode: Mode,
+
+    /// How often each contender is measured; the order turns round every time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), default_value_t = 5)]
+    pub rounds: u32,
+
+    /// How long one measurement takes, in seconds
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "3")]
+    pub seconds: f64,
+
+    /// Run this row alone; give it several times for several rows
+    #[arg(long, value_name = "ROW")]
+    pub only: Vec<String>,
+
+    /// Folder for the record; default: bench/runs/<date>-<machine>, and none with --smoke
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Label of the machine in the record; default: from the CPU model and the number of CPUs
+    #[arg(long, value_name = "LABEL")]
+    pub machine: Option<String>,
+
+    /// One round of half a second: shows that the rows work, measures nothing; debug builds are allowed
+    #[arg(long)]
+    pub smoke: bool,
+
+    /// The dummy-server to measure; default: built now
+    #[arg(long, value_name = "PATH")]
+    pub dummy_server: Option<PathBuf>,
+
+    /// The loadgen to measure; default: built now
+    #[arg(long, value_name = "PATH")]
+    pub loadgen: Option<PathBuf>,
+
+    /// CPU of the servers; default: the first this process may use
+    #[arg(long, value_name = "CPU")]
+    pub server_cpu: Option<usize>,
+
+    /// CPU of the clients; default: the second this process may use
+    #[arg(long, value_name = "CPU")]
+    pub client_cpu: Option<usize>,
+}
+
+/// Which side of the wire is compared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Mode {
+    /// dummy-server and other servers under the same client
+    Server,
+    /// loadgen and other clients against the same server
+    Client,
+    /// dummy-server with loadgen, and other pairs
+    Pair,
+}
+
+impl Mode {
+    /// The word as typed, which also names the files of the record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Pair => "pair",
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=600.0).contains(&value) => Ok(value),
+        _ => Err("a number of seconds from 0.1 to 600 is accepted".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_five_rounds_of_three_seconds() {
+        let args = Args::parse_from(["bench", "server"]);
+        assert_eq!((args.mode, args.rounds, args.seconds, args.smoke), (Mode::Server, 5, 3.0, false));
+    }
+
+    #[test]
+    fn a_bad_number_of_seconds_says_what_is_accepted() {
+        for bad in ["0", "x", "-1", "601", "NaN"] {
+            let error = Args::try_parse_from(["bench", "pair", &format!("--seconds={bad}")]).unwrap_err();
+            assert!(error.to_string().contains("from 0.1 to 600"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The clients: how each is started for a load, and what it did.
+//!
+//! Every client runs on one core; what it prints is read by one parser per client in [`output`].
+
+mod output;
+
+use std::{path::Path, process::Command, time::Duration};
+
+use anyhow::{Context, Result};
+pub use output::Outcome;
+
+use crate::{
+    cpu,
+    process::Process,
+    rows::{Load, Protocol},
+    sleeper,
+    tools::{Tool, Tools},
+};
+
+/// How much longer than its load a client may take.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// A kind of client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Client {
+    /// Ours.
+    Loadgen,
+    /// wrk.
+    Wrk,
+    /// h2load.
+    H2load,
+    /// oha.
+    Oha,
+    /// hey.
+    Hey,
+    /// The bare clock of this program, which sends nothing.
+    Sleeper,
+}
+
+/// What a client did, what that cost, and its own words.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What it did.
+    pub outcome: Outcome,
+    /// Its CPU time, from start to end.
+    pub cpu: Duration,
+    /// What it printed.
+    pub printed: String,
+}
+
+impl Client {
+    /// The program it takes, if it is not this one.
+    #[must_use]
+    pub const fn tool(self) -> Option<Tool> {
+        match self {
+            Self::Loadgen => Some(Tool::Loadgen),
+            Self::Wrk => Some(Tool::Wrk),
+            Self::H2load => Some(Tool::H2load),
+            Self::Oha => Some(Tool::Oha),
+            Self::Hey => Some(Tool::Hey),
+            Self::Sleeper => None,
+        }
+    }
+
+    /// Its arguments for a load on a port of this machine.
+    #[must_use]
+    pub fn arguments(self, load: &Load, port: u16) -> Vec<String> {
+        let url = format!("http://127.0.0.1:{port}{}", load.body.path());
+        let connections = load.connections.to_string();
+        let streams = load.streams.to_string();
+        let mut list: Vec<String> = Vec::new();
+        let mut add = |words: &[&str]| list.extend(words.iter().map(|&word| word.to_owned()));
+        match self {
+            Self::Loadgen => {
+                add(&["--workers", "1", "-c", &connections, "-o", "json", "--no-progress"]);
+                match load.rate {
+                    Some(rate) => {
+                        let total = load.total().unwrap_or_default();
+                        add(&["--rate", &rate.to_string(), "--total", &total.to_string()]);
+                    }
+                    None => add(&["-d", &format!("{}ms", (load.seconds * 1000.0).round())]),
+                }
+                match load.protocol {
+                    Protocol::Http1 => add(&[&url]),
+                    Protocol::H2c => add(&["-m", &streams, &url.replacen("http", "h2c", 1)]),
+                }
+            }
+            Self::Wrk => add(&["-t1", &format!("-c{connections}"), &whole("-d", load, "s"), &url]),
+            Self::H2load => {
+                add(&["-t1", &format!("-c{connections}"), &format!("-m{streams}"), &whole("-D", load, "")]);
+                if load.protocol == Protocol::Http1 {
+                    add(&["--h1"]);
+                }
+                add(&[&url]);
+            }
+            Self::Oha => {
+                add(&["-z", &format!("{}ms", (load.seconds * 1000.0).round()), "-c", &connections]);
+                add(&["--no-tui", "--output-format", "json"]);
+                if load.protocol == Protocol::H2c {
+                    add(&["--http2", "-p", &streams]);
+                }
+                add(&[&url]);
+            }
+            Self::Hey => {
+                add(&["-cpus", "1", "-z", &format!("{}ms", (load.seconds * 1000.0).round())]);
+                add(&["-c", &connections, &url]);
+            }
+            Self::Sleeper => {}
+        }
+        list
+    }
+
+    /// Runs the load on `cpu` against `port`, waits for its end, and reads the result.
+    ///
+    /// # Errors
+    /// The client is not installed, fails, or prints what is not understood.
+    pub fn run(self, load: &Load, port: u16, tools: &Tools, cpu: usize, dir: &Path) -> Result<Run> {
+        let Some(tool) = self.tool() else { return sleep(load, cpu) };
+        let program = tools.path(tool).with_context(|| format!("{} is not installed", tool.name()))?;
+        let mut command = Command::new(program);
+        command.args(self.arguments(load, port));
+        let before = cpu::of_ended_children()?;
+        let process = Process::start(command, cpu, dir, tool.name())?;
+        let printed = process.finish(Duration::from_secs_f64(load.seconds) + GRACE)?;
+        let spent = cpu::of_ended_children()?.saturating_sub(before);
+        let outcome = match self {
+            Self::Loadgen => output::loadgen(&printed),
+            Self::Wrk => output::wrk(&printed),
+            Self::H2load => output::h2load(&printed),
+            Self::Oha => output::oha(&printed),
+            Self::Hey | Self::Sleeper => output::hey(&printed),
+        };
+        let outcome = outcome.with_context(|| format!("the output of {} is not understood", tool.name()))?;
+        Ok(Run { outcome, cpu: spent, printed })
+    }
+}
+
+/// An option in whole seconds, at least one: some clients know no fractions.
+fn whole(option: &str, load: &Load, unit: &str) -> String {
+    format!("{option}{}{unit}", load.seconds.ceil().max(1.0))
+}
+
+fn sleep(load: &Load, cpu: usize) -> Result<Run> {
+    let rate = load.rate.context("the bare clock needs a rate")?;
+    let wakes = sleeper::run(cpu, rate, load.total().unwrap_or_default())?;
+    let outcome = Outcome {
+        requests: wakes.count,
+        errors: 0,
+        seconds: None,
+        sent: Some(wakes.count),
+        lag_p99_us: Some(wakes.lag_p99_us),
+    };
+    Ok(Run { outcome, cpu: wakes.cpu, printed: format!("{wakes:?}\n") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{args::Mode, rows};
+
+    fn load(mode: Mode, row: &str) -> Load {
+        rows::of(mode, 0.5, true, &[row.to_owned()]).unwrap()[0].load
+    }
+
+    #[test]
+    fn loadgen_gets_a_rate_and_a_total_when_paced_and_a_duration_when_not() {
+        let paced = Client::Loadgen.arguments(&load(Mode::Client, "paced"), 7).join(" ");
+        assert!(paced.ends_with("--rate 10000 --total 5000 http://127.0.0.1:7/bin/1K"), "{paced}");
+        let closed = Client::Loadgen.arguments(&load(Mode::Client, "h2c-closed"), 7).join(" ");
+        assert!(closed.ends_with("-c 10 -o json --no-progress -d 500ms -m 100 h2c://127.0.0.1:7/bin/1K"));
+    }
+
+    #[test]
+    fn clients_that_know_no_fractions_get_a_whole_second() {
+        assert!(Client::Wrk.arguments(&load(Mode::Server, "h1-1k"), 7).contains(&"-d1s".to_owned()));
+        assert!(Client::H2load.arguments(&load(Mode::Server, "h2c-1k"), 7).contains(&"-D1".to_owned()));
+    }
+}

@@ -1,0 +1,172 @@
+//! The tables, in Markdown. Nothing is decided here that is not shown.
+
+use std::fmt::Write;
+
+use crate::{
+    measure::{Sample, Standing},
+    ratio::Spread,
+    rows::{Contender, Metric, Row},
+};
+
+/// The table of one row.
+#[must_use]
+pub fn row(row: &Row, standings: &[Standing]) -> String {
+    let mut text = format!("## {}: {}\n\n", row.id, row.title);
+    let value = heading(row.metric);
+    line(
+        &mut text,
+        &["", "requests/s", value, "ours to it", "target", "met", "server busy", "client busy", "stolen"],
+    );
+    line(&mut text, &["---", "--:", "--:", "--:", "--:", "---", "--:", "--:", "--:"]);
+    let ours = standings.first().map(|standing| standing.values(row.metric)).unwrap_or_default();
+    let mut notes = String::new();
+    for (index, (one, standing)) in row.contenders.iter().zip(standings).enumerate() {
+        match standing {
+            Standing::Measured(samples) => {
+                let ratio =
+                    (index > 0).then(|| Spread::of_ratio(&ours, &standing.values(row.metric))).flatten();
+                measured(&mut text, row, one, samples, index == 0, ratio);
+            }
+            Standing::Missing(tool) => {
+                line(&mut text, &[one.name, "not installed", "", "", &target(one.at_most), "-", "", "", ""]);
+                let _ = writeln!(notes, "\n{} is not installed: {} was not compared.", tool, one.name);
+            }
+            Standing::Failed(why) => {
+                line(&mut text, &[one.name, "failed", "", "", &target(one.at_most), "-", "", "", ""]);
+                let _ = writeln!(notes, "\n{} could not be measured: {why}", one.name);
+            }
+        }
+    }
+    if let (Some(total), Some(Standing::Measured(samples))) = (row.load.total(), standings.first()) {
+        let rounds = samples.len();
+        let _ = writeln!(
+            notes,
+            "\nExactly {} requests were sent in each of {rounds} rounds.",
+            grouped(total as f64)
+        );
+    }
+    text + &notes
+}
+
+fn measured(
+    text: &mut String,
+    row: &Row,
+    one: &Contender,
+    samples: &[Sample],
+    ours: bool,
+    ratio: Option<Spread>,
+) {
+    let of = |value: &dyn Fn(&Sample) -> f64| Spread::of(&samples.iter().map(value).collect::<Vec<_>>());
+    let share =
+        |spread: Option<Spread>| spread.map_or(String::new(), |s| format!("{:.0}%", s.median * 100.0));
+    let own = of(&|sample| sample.value(row.metric));
+    let (limit, median) =
+        if ours { (row.limit, own.map(|s| s.median)) } else { (one.at_most, ratio.map(|s| s.median)) };
+    let goal = if ours { limit.map_or("-".to_owned(), |most| format!("<= {most}")) } else { target(limit) };
+    let rate = of(&|sample| sample.value(Metric::Rate)).map_or(String::new(), |s| grouped(s.median));
+    let precision = if row.metric == Metric::ServerPerGb { 4 } else { 2 };
+    let own = own.map_or(String::new(), |s| spread(s, row.metric == Metric::Rate, precision, ""));
+    let ratio = ratio.map_or("-".to_owned(), |s| spread(s, false, 2, "x"));
+    let server = share(of(&|sample| sample.server_cpu_seconds / sample.seconds));
+    let client = share(of(&|sample| sample.client_cpu_seconds / sample.seconds));
+    let stolen = of(&|sample| sample.stolen).map_or(String::new(), |s| format!("{:.1}%", s.max * 100.0));
+    line(text, &[one.name, &rate, &own, &ratio, &goal, met(limit, median), &server, &client, &stolen]);
+}
+
+fn heading(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ServerPerRequest => "server CPU us/request",
+        Metric::ServerPerGb => "server CPU s/GB",
+        Metric::ClientPerRequest => "client CPU us/request",
+        Metric::LagP99 => "lag p99 us",
+        Metric::Rate => "requests/s (min..max)",
+    }
+}
+
+fn target(at_most: Option<f64>) -> String {
+    at_most.map_or("-".to_owned(), |most| format!("<= {most}x"))
+}
+
+fn met(limit: Option<f64>, median: Option<f64>) -> &'static str {
+    match (limit, median) {
+        (Some(limit), Some(median)) if median <= limit => "yes",
+        (Some(_), Some(_)) => "no",
+        _ => "-",
+    }
+}
+
+fn spread(spread: Spread, group: bool, precision: usize, unit: &str) -> String {
+    let number = |value: f64| if group { grouped(value) } else { format!("{value:.precision$}") };
+    format!("{}{unit} ({}..{})", number(spread.median), number(spread.min), number(spread.max))
+}
+
+/// A whole number with commas between thousands.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn line(text: &mut String, cells: &[&str]) {
+    text.push_str("| ");
+    text.push_str(&cells.join(" | "));
+    text.push_str(" |\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{args::Mode, measure::tests::sample, rows};
+
+    fn table(mode: Mode, id: &str, standings: &[Standing]) -> String {
+        row(&rows::of(mode, 1.0, true, &[id.to_owned()]).unwrap()[0], standings)
+    }
+
+    #[test]
+    fn a_met_and_a_missed_target_are_told_apart() {
+        let rounds =
+            |cost: f64| Standing::Measured(vec![sample(1_000_000, cost, 0.5), sample(1_000_000, cost, 0.5)]);
+        let text =
+            table(Mode::Server, "h1-1k", &[rounds(3.0), rounds(6.0), rounds(2.0), Standing::Missing("h2o")]);
+        assert!(
+            text.contains("| dummy-server | 1,000,000 | 3.00 (3.00..3.00) | - | - | - | 300% | 50% | 1.0% |"),
+            "{text}"
+        );
+        assert!(text.contains("| 0.50x (0.50..0.50) | <= 0.66x | yes |"), "{text}");
+        assert!(text.contains("| 1.50x (1.50..1.50) | <= 1.05x | no |"), "{text}");
+        assert!(text.contains("| h2o, file | not installed |  |  | <= 0.9x | - |"), "{text}");
+        assert!(text.contains("h2o is not installed: h2o, file was not compared."), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_compared_when_ours_failed() {
+        let peer = Standing::Measured(vec![sample(10, 1.0, 1.0)]);
+        let text =
+            table(Mode::Client, "h2c-closed", &[Standing::Failed("3 of 9 requests failed".to_owned()), peer]);
+        assert!(text.contains("loadgen could not be measured: 3 of 9 requests failed"), "{text}");
+        assert!(text.contains("| h2load | 10 | 100000.00 (100000.00..100000.00) | - | - | - |"), "{text}");
+    }
+
+    #[test]
+    fn the_paced_row_has_an_own_limit_and_tells_the_count() {
+        let lag = |lag| {
+            Standing::Measured(vec![Sample { release_lag_p99_us: Some(lag), ..sample(10_000, 0.1, 0.1) }])
+        };
+        let text = table(Mode::Client, "paced", &[lag(120.0), lag(60.0)]);
+        assert!(text.contains("| loadgen | 10,000 | 120.00 (120.00..120.00) | - | <= 200 | yes |"), "{text}");
+        assert!(text.contains("| 2.00x (2.00..2.00) | - | - |"), "{text}");
+        assert!(text.contains("Exactly 10,000 requests were sent in each of 1 rounds."), "{text}");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let shown = [0.0, 999.0, 1000.0, 123_456.4, 1_234_567.0].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "123,456", "1,234,567"]);
+    }
+}

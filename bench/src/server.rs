@@ -1,0 +1,272 @@
+//! The servers: how each is configured and started. All serve the same bytes under the same paths.
+
+use std::{fs, io, path::Path, process::Command, time::Duration};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    process::{Process, free_port},
+    responder::Responder,
+    rows::{Body, Protocol},
+    tools::{Tool, Tools},
+};
+
+/// How often a server is started again on another port, should the first have been taken meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// A kind of server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Server {
+    /// Ours.
+    DummyServer,
+    /// nginx serving a file from its cache of open files.
+    NginxFile,
+    /// nginx with the body in its configuration.
+    NginxReturn,
+    /// h2o serving a file.
+    H2o,
+    /// nghttpd serving a file.
+    Nghttpd,
+    /// The bare responder of this program.
+    Responder,
+}
+
+impl Server {
+    /// The program it takes, if it is not this one.
+    #[must_use]
+    pub const fn tool(self) -> Option<Tool> {
+        match self {
+            Self::DummyServer => Some(Tool::DummyServer),
+            Self::NginxFile | Self::NginxReturn => Some(Tool::Nginx),
+            Self::H2o => Some(Tool::H2o),
+            Self::Nghttpd => Some(Tool::Nghttpd),
+            Self::Responder => None,
+        }
+    }
+
+    /// Name of its files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DummyServer => "dummy-server",
+            Self::NginxFile => "nginx-file",
+            Self::NginxReturn => "nginx-return",
+            Self::H2o => "h2o",
+            Self::Nghttpd => "nghttpd",
+            Self::Responder => "responder",
+        }
+    }
+
+    /// Its configuration file or, without one, its arguments; `{port}` and `{dir}` stand for what differs
+    /// from start to start.
+    #[must_use]
+    pub fn configuration(self, protocol: Protocol) -> String {
+        match self {
+            Self::DummyServer => DUMMY_SERVER.to_owned(),
+            Self::NginxFile => nginx(protocol, "root {dir}/www;"),
+            Self::NginxReturn => {
+                let body = String::from_utf8(Body::K1.bytes()).unwrap_or_default();
+                nginx(protocol, &format!("return 200 \"{body}\";"))
+            }
+            Self::H2o => h2o(rustix::process::geteuid().is_root()),
+            Self::Nghttpd => NGHTTPD.to_owned(),
+            Self::Responder => String::new(),
+        }
+    }
+}
+
+/// A server that runs, and stops when dropped.
+#[derive(Debug)]
+pub enum Running {
+    /// A process of its own.
+    Process(Process, u16),
+    /// A thread of this process.
+    Responder(Responder),
+}
+
+impl Running {
+    /// Starts `server` on `cpu` and waits until it accepts; its files go to `dir`.
+    ///
+    /// # Errors
+    /// It is not installed, or does not come up.
+    pub fn start(server: Server, protocol: Protocol, tools: &Tools, cpu: usize, dir: &Path) -> Result<Self> {
+        let Some(tool) = server.tool() else {
+            return Ok(Self::Responder(Responder::start(cpu, &Body::K1.bytes())?));
+        };
+        let program = tools.path(tool).with_context(|| format!("{} is not installed", tool.name()))?;
+        let mut attempt = 1;
+        loop {
+            let port = free_port()?;
+            let command = command(server, protocol, program, port, dir)?;
+            let mut process = Process::start(command, cpu, dir, server.name())?;
+            match process.await_port(port) {
+                Ok(()) => return Ok(Self::Process(process, port)),
+                Err(error) if attempt == ATTEMPTS => return Err(error),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Process(_, port) => *port,
+            Self::Responder(responder) => responder.port(),
+        }
+    }
+
+    /// CPU time until now.
+    ///
+    /// # Errors
+    /// The server has ended.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        match self {
+            Self::Process(process, _) => crate::cpu::of_process(process.id()),
+            Self::Responder(responder) => responder.cpu(),
+        }
+    }
+}
+
+/// Writes the files that servers serve below `dir`.
+///
+/// # Errors
+/// The files cannot be written.
+pub fn write_site(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir.join("www/bin"))?;
+    for body in [Body::K1, Body::M1] {
+        fs::write(dir.join("www").join(&body.path()[1..]), body.bytes())?;
+    }
+    Ok(())
+}
+
+fn command(server: Server, protocol: Protocol, program: &Path, port: u16, dir: &Path) -> Result<Command> {
+    let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
+    let text = server.configuration(protocol).replace("{port}", &port.to_string()).replace("{dir}", folder);
+    let mut command = Command::new(program);
+    match server {
+        Server::DummyServer | Server::Nghttpd | Server::Responder => {
+            command.args(text.lines().filter(|line| !line.is_empty()));
+        }
+        Server::NginxFile | Server::NginxReturn | Server::H2o => {
+            let file = dir.join(format!("{}.conf", server.name()));
+            fs::write(&file, text)?;
+            command.arg("-c").arg(file);
+        }
+    }
+    Ok(command)
+}
+
+/// One argument a line; both programs' extra listeners off, so that one core serves one port.
+const DUMMY_SERVER: &str = "\
+--addr=127.0.0.1:{port}
+--grpc-addr=
+--admin-addr=
+--pprof-addr=
+--pidfile=
+--mem-interval=0
+--workers=1
+--instance=bench
+";
+
+/// One argument a line. 1000 streams are more than any row opens.
+const NGHTTPD: &str = "\
+--no-tls
+--workers=1
+--max-concurrent-streams=1000
+--address=127.0.0.1
+--htdocs={dir}/www
+{port}
+";
+
+fn nginx(protocol: Protocol, location: &str) -> String {
+    let listen = match protocol {
+        Protocol::Http1 => "",
+        Protocol::H2c => " http2",
+    };
+    // One process, because killing a master leaves its workers behind.
+    format!(
+        "daemon off;
+master_process off;
+pid {{dir}}/nginx.pid;
+error_log stderr crit;
+events {{
+    worker_connections 4096;
+}}
+http {{
+    access_log off;
+    sendfile on;
+    default_type application/octet-stream;
+    open_file_cache max=100 inactive=1h;
+    open_file_cache_valid 1h;
+    keepalive_timeout 1h;
+    keepalive_requests 1000000000;
+    client_body_temp_path {{dir}}/nginx-body;
+    proxy_temp_path {{dir}}/nginx-proxy;
+    fastcgi_temp_path {{dir}}/nginx-fastcgi;
+    uwsgi_temp_path {{dir}}/nginx-uwsgi;
+    scgi_temp_path {{dir}}/nginx-scgi;
+    server {{
+        listen 127.0.0.1:{{port}}{listen};
+        location / {{
+            {location}
+        }}
+    }}
+}}
+"
+    )
+}
+
+fn h2o(root: bool) -> String {
+    // As root h2o becomes nobody, who may not read a temporary folder.
+    let user = if root { "user: root\n" } else { "" };
+    format!(
+        "{user}num-threads: 1
+pid-file: {{dir}}/h2o.pid
+listen:
+  host: 127.0.0.1
+  port: {{port}}
+hosts:
+  default:
+    paths:
+      /:
+        file.dir: {{dir}}/www
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nginx_listens_for_http2_in_h2c_rows_alone() {
+        assert!(Server::NginxFile.configuration(Protocol::H2c).contains("{port} http2;"));
+        assert!(Server::NginxFile.configuration(Protocol::Http1).contains("{port};"));
+    }
+
+    #[test]
+    fn nginx_returns_the_whole_payload() {
+        let text = Server::NginxReturn.configuration(Protocol::Http1);
+        let body = text.split('"').nth(1).unwrap();
+        assert_eq!(body.len(), 1024);
+        assert_eq!(contract::pattern::verify(0, body.as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn h2o_stays_root_when_root_runs_it() {
+        assert!(h2o(true).starts_with("user: root\n"));
+        assert!(h2o(false).starts_with("num-threads: 1\n"));
+    }
+
+    #[test]
+    fn the_site_holds_the_payload_in_both_sizes() {
+        let dir = tempfile::tempdir().unwrap();
+        write_site(dir.path()).unwrap();
+        for body in [Body::K1, Body::M1] {
+            let bytes = fs::read(dir.path().join(format!("www{}", body.path()))).unwrap();
+            assert_eq!(bytes.len(), body.size());
+            assert_eq!(contract::pattern::verify(0, &bytes), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The programs: found on PATH, or built from this workspace, with their versions.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsStr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::args::Args;
+
+/// A program that is measured or measures.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Tool {
+    /// Our server.
+    DummyServer,
+    /// Our client.
+    Loadgen,
+    /// nginx.
+    Nginx,
+    /// h2o.
+    H2o,
+    /// nghttpd, of nghttp2.
+    Nghttpd,
+    /// wrk.
+    Wrk,
+    /// h2load, of nghttp2.
+    H2load,
+    /// oha.
+    Oha,
+    /// hey.
+    Hey,
+}
+
+const PEERS: [Tool; 7] =
+    [Tool::Nginx, Tool::H2o, Tool::Nghttpd, Tool::Wrk, Tool::H2load, Tool::Oha, Tool::Hey];
+
+impl Tool {
+    /// Name of the program.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DummyServer => "dummy-server",
+            Self::Loadgen => "loadgen",
+            Self::Nginx => "nginx",
+            Self::H2o => "h2o",
+            Self::Nghttpd => "nghttpd",
+            Self::Wrk => "wrk",
+            Self::H2load => "h2load",
+            Self::Oha => "oha",
+            Self::Hey => "hey",
+        }
+    }
+
+    const fn version_flag(self) -> Option<&'static str> {
+        match self {
+            Self::Nginx | Self::Wrk => Some("-v"),
+            Self::Hey => None,
+            _ => Some("--version"),
+        }
+    }
+}
+
+/// The programs that are there.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    paths: BTreeMap<Tool, PathBuf>,
+}
+
+impl Tools {
+    /// Builds ours, unless paths are given, and looks for the others on PATH.
+    ///
+    /// # Errors
+    /// Ours cannot be built or found.
+    pub fn find(args: &Args) -> Result<Self> {
+        let mut paths = ours(args)?;
+        let path = env::var_os("PATH").unwrap_or_default();
+        paths.extend(PEERS.iter().filter_map(|&tool| Some((tool, on_path(tool.name(), &path)?))));
+        Ok(Self { paths })
+    }
+
+    /// Where a program is; none if it is not installed.
+    #[must_use]
+    pub fn path(&self, tool: Tool) -> Option<&Path> {
+        self.paths.get(&tool).map(PathBuf::as_path)
+    }
+
+    /// What a program says about its version, in one line.
+    #[must_use]
+    pub fn version(&self, tool: Tool) -> String {
+        let unknown = || "installed, tells no version".to_owned();
+        let (Some(path), Some(flag)) = (self.path(tool), tool.version_flag()) else { return unknown() };
+        let Ok(output) = Command::new(path).arg(flag).output() else { return unknown() };
+        // nginx prints it as an error, and wrk ends with one.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        text.lines().map(str::trim).find(|line| !line.is_empty()).map_or_else(unknown, str::to_owned)
+    }
+}
+
+fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
+    let folder = env::current_exe()?.parent().context("this program lies in no folder")?.to_path_buf();
+    let release = !cfg!(debug_assertions);
+    let mut paths = BTreeMap::new();
+    let mut packages = Vec::new();
+    for (tool, given) in [(Tool::DummyServer, &args.dummy_server), (Tool::Loadgen, &args.loadgen)] {
+        let path = given.clone().unwrap_or_else(|| folder.join(tool.name()));
+        if given.is_none() {
+            packages.extend(["-p", tool.name()]);
+        }
+        paths.insert(tool, path);
+    }
+    if !packages.is_empty() {
+        ensure!(
+            release || args.smoke,
+            "a debug build measures nothing: use cargo run --release -p bench, or --smoke"
+        );
+        build(&packages, release)?;
+    }
+    for (tool, path) in &paths {
+        if !is_program(path) {
+            bail!("{} is not a program: give the path of {}", path.display(), tool.name());
+        }
+    }
+    Ok(paths)
+}
+
+fn build(packages: &[&str], release: bool) -> Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.arg("build").args(packages);
+    if release {
+        command.arg("--release");
+    }
+    let status = command.status().context("cargo could not be started")?;
+    ensure!(status.success(), "cargo build {} failed", packages.join(" "));
+    Ok(())
+}
+
+/// The first program of this name in `path`, or where a system keeps servers.
+fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
+    env::split_paths(path)
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| is_program(file))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_in_the_first_folder_that_has_it() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        // A folder and a file that may not be executed are no programs.
+        fs::create_dir(first.path().join("peer-x")).unwrap();
+        fs::write(first.path().join("peer-y"), "").unwrap();
+        for name in ["peer-x", "peer-y"] {
+            fs::write(second.path().join(name), "").unwrap();
+            fs::set_permissions(second.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = env::join_paths([first.path(), second.path()]).unwrap();
+        for name in ["peer-x", "peer-y"] {
+            assert_eq!(on_path(name, &path), Some(second.path().join(name)));
+        }
+        assert_eq!(on_path("peer-z", &path), None);
+    }
+
+    #[test]
+    fn a_version_is_the_first_line_a_program_prints() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("peer");
+        fs::write(&file, "#!/bin/sh\necho; echo peer 1.2.3 >&2; echo more >&2; exit 1\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let tools = Tools { paths: BTreeMap::from([(Tool::Wrk, file)]) };
+        assert_eq!(tools.version(Tool::Wrk), "peer 1.2.3");
+    }
+}
