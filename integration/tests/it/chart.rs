@@ -1,0 +1,332 @@
+//! The Helm chart: what it renders, what it refuses, and that both programs take what it tells them.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use integration::{
+    binaries::{self, ServerProcess},
+    cases::Cases,
+    client::{Protocol, Request, fetch},
+    process::Process,
+    report::Report,
+    tools,
+};
+use serde_json::Value;
+
+use crate::yaml;
+
+/// `helm template` asks no cluster for its version; without one it assumes one older than the chart takes.
+const KUBERNETES: &str = "1.31.0";
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test(the_chart_passes_lint_with_every_set_of_values)
+        .test(manifests_are_the_golden_ones)
+        .test(the_grace_period_is_the_sum_of_the_drain_and_a_margin)
+        .test(values_that_are_unknown_or_out_of_range_are_refused)
+        .test(a_load_without_an_end_is_refused)
+        .test(every_pod_meets_the_restricted_standard)
+        .test(the_service_leads_to_ports_that_the_pod_has)
+        .test_async(the_server_takes_the_arguments_of_the_deployment)
+        .test_async(loadgen_takes_the_arguments_of_the_job_and_of_the_test)
+        .test_async(the_job_waits_until_the_server_answers)
+}
+
+fn the_chart_passes_lint_with_every_set_of_values() {
+    let Some(helm) = Helm::find() else { return };
+    for values in helm.sets_of_values() {
+        let mut command = helm.command("lint");
+        command.arg("--strict").arg(chart());
+        let output = with_values(&mut command, values.as_deref()).output().expect("helm starts");
+        assert!(output.status.success(), "{values:?}: {}", shown(&output));
+    }
+}
+
+fn manifests_are_the_golden_ones() {
+    let Some(helm) = Helm::find() else { return };
+    let mut compared = 0;
+    for values in helm.sets_of_values() {
+        let stem = values.as_deref().and_then(Path::file_stem).and_then(OsStr::to_str);
+        let name = stem.map_or("default", |stem| stem.trim_end_matches("-values"));
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/golden/chart-{name}.yaml"));
+        let mut command = helm.template();
+        let output = with_values(&mut command, values.as_deref()).output().expect("helm starts");
+        assert!(output.status.success(), "{name}: {}", shown(&output));
+        let rendered = String::from_utf8(output.stdout).expect("manifests are text");
+        if env::var_os("UPDATE_GOLDENS").is_some() {
+            fs::write(&golden, &rendered).expect("the golden file is written");
+        }
+        let expected = fs::read_to_string(&golden).unwrap_or_default();
+        assert!(
+            rendered == expected,
+            "{name}: not what {} has (UPDATE_GOLDENS=1 takes it over):\n{rendered}",
+            golden.display()
+        );
+        compared += 1;
+    }
+    assert_eq!(compared, 3, "a set of values came or went: say so here");
+}
+
+fn the_grace_period_is_the_sum_of_the_drain_and_a_margin() {
+    let Some(helm) = Helm::find() else { return };
+    for (delay, timeout, margin) in [(5, 60, 5), (0, 1, 1), (30, 600, 20)] {
+        let drain =
+            format!("drain.delaySeconds={delay},drain.timeoutSeconds={timeout},drain.marginSeconds={margin}");
+        let deployment = helm.render(&[&drain]).of_kind("Deployment");
+        let grace = deployment.pointer("/spec/template/spec/terminationGracePeriodSeconds");
+        assert_eq!(grace.and_then(Value::as_u64), Some(delay + timeout + margin));
+        let args = arguments(&deployment, "/containers/0/args");
+        assert!(args.contains(&format!("--drain-delay={delay}s")), "{args:?}");
+        assert!(args.contains(&format!("--drain-timeout={timeout}s")), "{args:?}");
+    }
+}
+
+fn values_that_are_unknown_or_out_of_range_are_refused() {
+    let Some(helm) = Helm::find() else { return };
+    let refused = [
+        ("replicas=3", "'replicas' not allowed"),
+        ("server.buffer=1", "'buffer' not allowed"),
+        ("server.bufferSize=32", "/server/bufferSize"),
+        ("server.workers=0", "/server/workers"),
+        ("server.extraArgs={quiet}", "/server/extraArgs/0"),
+        ("drain.timeoutSeconds=0", "/drain/timeoutSeconds"),
+        ("drain.delaySeconds=soon", "/drain/delaySeconds"),
+        ("service.http.port=70000", "/service/http/port"),
+        ("resources.limits.cpu=many", "/resources/limits/cpu"),
+        ("loadgen.protocol=h3", "/loadgen/protocol"),
+        ("loadgen.path=bin", "/loadgen/path"),
+        ("loadgen.rate=-1", "/loadgen/rate"),
+        ("loadgen.rate=fast", "/loadgen/rate"),
+    ];
+    for (value, reason) in refused {
+        let output = helm.template().args(["--set", value]).output().expect("helm starts");
+        assert!(!output.status.success(), "{value} was taken");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(reason), "{value}: {said}");
+    }
+}
+
+fn a_load_without_an_end_is_refused() {
+    let Some(helm) = Helm::find() else { return };
+    let endless = "loadgen.enabled=true,loadgen.total=0,loadgen.durationSeconds=0";
+    let output = helm.template().args(["--set", endless]).output().expect("helm starts");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("loadgen needs an end"), "{}", shown(&output));
+}
+
+fn every_pod_meets_the_restricted_standard() {
+    let Some(helm) = Helm::find() else { return };
+    let manifests = helm.render(&["loadgen.enabled=true"]);
+    let mut containers = 0;
+    for kind in ["Deployment", "Job", "Pod"] {
+        let manifest = manifests.of_kind(kind);
+        let pod = if kind == "Pod" { &manifest["spec"] } else { manifest.pointer(TO_POD).expect("a pod") };
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{kind}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{kind}");
+        assert_eq!(pod["automountServiceAccountToken"], false, "{kind}");
+        assert_eq!(pod["enableServiceLinks"], false, "{kind}: DUMMY_SERVER_* belongs to the server");
+        let lists = ["containers", "initContainers"].map(|name| pod[name].as_array());
+        for container in lists.into_iter().flatten().flatten() {
+            let security = &container["securityContext"];
+            assert_eq!(security["allowPrivilegeEscalation"], false, "{container}");
+            assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]), "{container}");
+            assert_eq!(security["readOnlyRootFilesystem"], true, "{container}");
+            assert!(container["resources"]["limits"]["memory"].is_string(), "{container}");
+            containers += 1;
+        }
+    }
+    assert_eq!(containers, 5, "the server, the load and its wait, two of the test");
+}
+
+fn the_service_leads_to_ports_that_the_pod_has() {
+    let Some(helm) = Helm::find() else { return };
+    let manifests = helm.render(&[]);
+    let deployment = manifests.of_kind("Deployment");
+    let of_pod = |name: &str| {
+        let ports = server_of(&deployment)["ports"].as_array().expect("ports");
+        let port = ports.iter().find(|port| port["name"] == name);
+        port.unwrap_or_else(|| panic!("the pod has no port {name}"))["containerPort"].clone()
+    };
+    let service = manifests.of_kind("Service");
+    let ports = service["spec"]["ports"].as_array().expect("ports").iter();
+    let seen: Vec<_> = ports
+        .map(|port| {
+            let text = |field: &str| port[field].as_str().unwrap_or_else(|| panic!("no {field}"));
+            (text("name"), text("appProtocol"), of_pod(text("targetPort")))
+        })
+        .collect();
+    let expected = [
+        ("http", "http", Value::from(8080)),
+        ("h2c", "kubernetes.io/h2c", Value::from(8080)),
+        ("grpc", "grpc", Value::from(50051)),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(service["spec"]["selector"], deployment["spec"]["selector"]["matchLabels"]);
+    for probe in ["livenessProbe", "readinessProbe"] {
+        let asked = &server_of(&deployment)[probe]["httpGet"]["port"];
+        assert_eq!(of_pod(asked.as_str().expect("a name")), 9091, "{probe}");
+    }
+}
+
+async fn the_server_takes_the_arguments_of_the_deployment() {
+    let Some(helm) = Helm::find() else { return };
+    let deployment = helm.render(&["server.workers=2"]).of_kind("Deployment");
+    let given = arguments(&deployment, "/containers/0/args");
+    let flags: Vec<String> = given.iter().flat_map(|flag| on_this_machine(flag)).collect();
+    let server = ServerProcess::start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let reply = fetch(Protocol::Http1, server.http, Request::get("/health")).await;
+    assert_eq!(reply.field("x-dummy-instance"), Some("pod-0"));
+    for probe in ["livenessProbe", "readinessProbe"] {
+        let path = &server_of(&deployment)[probe]["httpGet"]["path"];
+        let request = Request::get(path.as_str().expect("a path"));
+        let reply = fetch(Protocol::Http1, server.admin, request).await;
+        assert_eq!(reply.status, 200, "{probe}");
+    }
+}
+
+async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {
+    let Some(helm) = Helm::find() else { return };
+    let server = ServerProcess::start(&[]);
+    let target = format!("loadgen.target=h2c://{}/bin/1K", server.http);
+    let load = "loadgen.enabled=true,loadgen.total=60,loadgen.rate=500,loadgen.output=json";
+    let job = helm.render(&[load, &target]).of_kind("Job");
+    let finished = binaries::loadgen(&as_strs(&arguments(&job, "/containers/0/args")));
+    assert_eq!(finished.code, Some(0), "{finished}");
+    Report::parse(&finished.stdout).assert_all_succeeded(60);
+
+    let pod = helm.render(&[]).of_kind("Pod");
+    for container in pod["spec"]["containers"].as_array().expect("containers") {
+        let args = container["args"].as_array().expect("arguments").iter().map(|arg| {
+            let arg = arg.as_str().expect("text");
+            let hosts = ["target-dummy-server.default.svc:80/", "target-dummy-server.default.svc:8081/"];
+            hosts.iter().fold(arg.to_owned(), |arg, host| arg.replace(host, &format!("{}/", server.http)))
+        });
+        let finished = binaries::loadgen(&as_strs(&args.collect::<Vec<_>>()));
+        assert_eq!(finished.code, Some(0), "{finished}");
+    }
+    let sent = |protocol| [("endpoint", "health"), ("protocol", protocol)];
+    let metrics = server.metrics().await;
+    let counts = [sent("h1"), sent("h2")].map(|labels| metrics.sum("dummy_server_requests_total", &labels));
+    assert_eq!(counts, [10, 10], "{}", metrics.text());
+}
+
+async fn the_job_waits_until_the_server_answers() {
+    let Some(helm) = Helm::find() else { return };
+    let server = ServerProcess::start(&[]);
+    // A port that was just given back: nobody listens there.
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    for (address, code) in [(server.http, Some(0)), (closed, Some(1))] {
+        let target = format!("loadgen.target=http://{address}/health");
+        let job = helm.render(&["loadgen.enabled=true,loadgen.waitSeconds=1", &target]).of_kind("Job");
+        let wait = arguments(&job, "/initContainers/0/command");
+        let loadgen = binaries::command("loadgen");
+        let directory = Path::new(loadgen.get_program()).parent().expect("a program lies in a directory");
+        let mut path = directory.as_os_str().to_owned();
+        path.push(":/usr/bin:/bin");
+        let mut shell = Command::new(&wait[0]);
+        shell.args(&wait[1..]).env("PATH", path);
+        let finished = Process::start(&mut shell).finish(integration::PATIENCE);
+        assert_eq!(finished.code, code, "{address}: {finished}");
+    }
+    assert_eq!(server.metrics().await.sum("dummy_server_requests_total", &[("endpoint", "health")]), 1);
+}
+
+/// From a manifest that makes pods to its pod.
+const TO_POD: &str = "/spec/template/spec";
+
+struct Helm {
+    program: PathBuf,
+}
+
+struct Manifests(Vec<Value>);
+
+impl Helm {
+    fn find() -> Option<Self> {
+        tools::require("helm").map(|program| Self { program })
+    }
+
+    /// A command in an environment without the user's own plugins and registries.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(name).env_remove("KUBECONFIG").env("HELM_PLUGINS", "/nonexistent");
+        command
+    }
+
+    fn template(&self) -> Command {
+        let mut command = self.command("template");
+        command.args(["--kube-version", KUBERNETES, "target"]).arg(chart());
+        command
+    }
+
+    fn render(&self, values: &[&str]) -> Manifests {
+        let mut command = self.template();
+        command.args(values.iter().flat_map(|value| ["--set", value]));
+        let output = command.output().expect("helm starts");
+        assert!(output.status.success(), "{values:?}: {}", shown(&output));
+        Manifests(yaml::documents(&String::from_utf8(output.stdout).expect("manifests are text")))
+    }
+
+    /// The chart's defaults, and each file of values that comes with it.
+    fn sets_of_values(&self) -> Vec<Option<PathBuf>> {
+        let entries = fs::read_dir(chart().join("ci")).expect("the chart has sets of values");
+        let mut files: Vec<_> = entries.map(|entry| Some(entry.expect("an entry").path())).collect();
+        files.sort();
+        files.insert(0, None);
+        files
+    }
+}
+
+impl Manifests {
+    /// The only manifest of its kind.
+    fn of_kind(&self, kind: &str) -> Value {
+        let mut found = self.0.iter().filter(|manifest| manifest["kind"] == kind);
+        let manifest = found.next().unwrap_or_else(|| panic!("no {kind}"));
+        assert!(found.next().is_none(), "more than one {kind}");
+        manifest.clone()
+    }
+}
+
+fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm")
+}
+
+fn with_values<'a>(command: &'a mut Command, values: Option<&Path>) -> &'a mut Command {
+    if let Some(file) = values {
+        command.arg("--values").arg(file);
+    }
+    command
+}
+
+/// The container of the Deployment.
+fn server_of(deployment: &Value) -> &Value {
+    deployment.pointer("/spec/template/spec/containers/0").expect("a container")
+}
+
+/// A list of strings in the pod of a manifest.
+fn arguments(manifest: &Value, pointer: &str) -> Vec<String> {
+    let list = manifest.pointer(&format!("{TO_POD}{pointer}")).and_then(Value::as_array);
+    let list = list.unwrap_or_else(|| panic!("no list at {pointer}"));
+    list.iter().map(|item| item.as_str().expect("arguments are text").to_owned()).collect()
+}
+
+fn as_strs(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// A flag of the pod as name and value, on loopback and a free port, with the pod's name filled in.
+fn on_this_machine(flag: &str) -> [String; 2] {
+    let (name, value) = flag.split_once('=').expect("the chart writes --name=value");
+    let value = if name.ends_with("-addr") || name == "--addr" { "127.0.0.1:0" } else { value };
+    [name.to_owned(), value.replace("$(POD_NAME)", "pod-0")]
+}
+
+fn shown(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
