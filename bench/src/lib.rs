@@ -4,6 +4,9 @@
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
 //! runs each [`client`] in turn and reads [`cpu`] before and after. [`report`] makes the tables by way of
 //! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
+//!
+//! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
+#![cfg(target_os = "linux")]
 
 pub mod args;
 pub mod client;

@@ -218,6 +218,10 @@ fn say(line: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::{
+        rows::{Body, Protocol},
+        tools::tests::program,
+    };
 
     /// A sample of one second.
     pub(crate) fn sample(requests: u64, server: f64, client: f64) -> Sample {
@@ -249,5 +253,102 @@ pub(crate) mod tests {
         assert!(close(Metric::ServerPerGb, 1.5 / 1.024));
         assert!(close(Metric::Rate, 500_000.0));
         assert!(sample.value(Metric::LagP99).is_nan());
+    }
+
+    /// A row of wrk and h2load on the bare responder.
+    fn row(rate: Option<u32>) -> Row {
+        let load = Load {
+            protocol: Protocol::Http1,
+            body: Body::K1,
+            connections: 1,
+            streams: 1,
+            rate,
+            seconds: 1.0,
+        };
+        let one = |name, client| Contender { name, server: Server::Responder, client, at_most: None };
+        Row {
+            id: "test",
+            title: "",
+            metric: Metric::Rate,
+            load,
+            limit: None,
+            contenders: vec![
+                one("first", Client::Wrk),
+                one("second", Client::Loadgen),
+                one("third", Client::Oha),
+            ],
+        }
+    }
+
+    fn measure(row: &Row, tools: &Tools, rounds: u32) -> Vec<Standing> {
+        let args = clap::Parser::parse_from(["bench", "client"]);
+        let machine = Machine::here(&args).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench { tools, machine: &machine, dir: dir.path(), rounds, warm_up: false, record: None };
+        bench.row(row).unwrap()
+    }
+
+    const WRK: &str = "echo '  40 requests in 2.00s, 1MB read'";
+    const LOADGEN: &str = r#"echo '{"requests":{"sent":9,"completed":9,"succeeded":9,"dropped":0,"not_sent":0},
+        "release_lag_us":{"p99":5.0}}'"#;
+
+    #[test]
+    fn contenders_take_turns_and_a_missing_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let logged = |name: &str, script: &str| {
+            let script = format!("echo {name} >> {}\n{script}", log.display());
+            program(folder.path(), name, &script)
+        };
+        let tools = Tools::at([(Tool::Wrk, logged("wrk", WRK)), (Tool::Loadgen, logged("loadgen", LOADGEN))]);
+
+        let standings = measure(&row(None), &tools, 3);
+
+        let order = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(
+            order.split_whitespace().collect::<Vec<_>>(),
+            ["wrk", "loadgen", "loadgen", "wrk", "wrk", "loadgen"]
+        );
+        assert_eq!(standings[0].values(Metric::Rate), [20.0, 20.0, 20.0]);
+        let Standing::Measured(samples) = &standings[1] else { panic!("{:?}", standings[1]) };
+        let places: Vec<_> =
+            samples.iter().map(|sample| (sample.round, sample.position, sample.requests)).collect();
+        // The missing one keeps its place in the order.
+        assert_eq!(places, [(1, 2, 9), (2, 2, 9), (3, 2, 9)]);
+        assert!(matches!(standings[2], Standing::Missing("oha")));
+    }
+
+    #[test]
+    fn a_client_that_counts_errors_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let errors = format!("{WRK}; echo '  Non-2xx or 3xx responses: 7'");
+        let tools = Tools::at([
+            (Tool::Wrk, program(folder.path(), "wrk", &errors)),
+            (Tool::Loadgen, program(folder.path(), "loadgen", LOADGEN)),
+        ]);
+        let standings = measure(&row(None), &tools, 2);
+        let Standing::Failed(why) = &standings[0] else { panic!("{:?}", standings[0]) };
+        assert_eq!(why, "7 of 40 requests failed");
+        assert_eq!(standings[1].values(Metric::LagP99), [5.0, 5.0]);
+    }
+
+    #[test]
+    fn a_paced_client_that_sends_one_too_few_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let loadgen = program(folder.path(), "loadgen", LOADGEN);
+        let standings = measure(&row(Some(10)), &Tools::at([(Tool::Loadgen, loadgen)]), 1);
+        let Standing::Failed(why) = &standings[1] else { panic!("{:?}", standings[1]) };
+        assert_eq!(why, "9 requests were sent instead of 10");
+    }
+
+    #[test]
+    fn a_client_is_charged_for_the_work_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        // Counting is work for the shell itself.
+        let busy = format!("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; {WRK}");
+        let tools = Tools::at([(Tool::Wrk, program(folder.path(), "wrk", &busy))]);
+        let standings = measure(&row(None), &tools, 1);
+        let Standing::Measured(samples) = &standings[0] else { panic!("{:?}", standings[0]) };
+        assert!(samples[0].client_cpu_seconds > 0.005, "{samples:?}");
     }
 }

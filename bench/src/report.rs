@@ -38,12 +38,11 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
         }
     }
     if let (Some(total), Some(Standing::Measured(samples))) = (row.load.total(), standings.first()) {
-        let rounds = samples.len();
-        let _ = writeln!(
-            notes,
-            "\nExactly {} requests were sent in each of {rounds} rounds.",
-            grouped(total as f64)
-        );
+        let rounds = match samples.len() {
+            1 => "the one round".to_owned(),
+            rounds => format!("each of {rounds} rounds"),
+        };
+        let _ = writeln!(notes, "\nExactly {} requests were sent in {rounds}.", grouped(total as f64));
     }
     text + &notes
 }
@@ -65,8 +64,12 @@ fn measured(
     let goal = if ours { limit.map_or("-".to_owned(), |most| format!("<= {most}")) } else { target(limit) };
     let rate = of(&|sample| sample.value(Metric::Rate)).map_or(String::new(), |s| grouped(s.median));
     let precision = if row.metric == Metric::ServerPerGb { 4 } else { 2 };
-    let own = own.map_or(String::new(), |s| spread(s, row.metric == Metric::Rate, precision, ""));
-    let ratio = ratio.map_or("-".to_owned(), |s| spread(s, false, 2, "x"));
+    let own = own.map_or(String::new(), |s| match row.metric {
+        // The median stands in the column before.
+        Metric::Rate => format!("{}..{}", grouped(s.min), grouped(s.max)),
+        _ => spread(s, precision, ""),
+    });
+    let ratio = ratio.map_or("-".to_owned(), |s| spread(s, 2, "x"));
     let server = share(of(&|sample| sample.server_cpu_seconds / sample.seconds));
     let client = share(of(&|sample| sample.client_cpu_seconds / sample.seconds));
     let stolen = of(&|sample| sample.stolen).map_or(String::new(), |s| format!("{:.1}%", s.max * 100.0));
@@ -79,7 +82,7 @@ fn heading(metric: Metric) -> &'static str {
         Metric::ServerPerGb => "server CPU s/GB",
         Metric::ClientPerRequest => "client CPU us/request",
         Metric::LagP99 => "lag p99 us",
-        Metric::Rate => "requests/s (min..max)",
+        Metric::Rate => "min..max",
     }
 }
 
@@ -95,9 +98,9 @@ fn met(limit: Option<f64>, median: Option<f64>) -> &'static str {
     }
 }
 
-fn spread(spread: Spread, group: bool, precision: usize, unit: &str) -> String {
-    let number = |value: f64| if group { grouped(value) } else { format!("{value:.precision$}") };
-    format!("{}{unit} ({}..{})", number(spread.median), number(spread.min), number(spread.max))
+fn spread(spread: Spread, precision: usize, unit: &str) -> String {
+    let Spread { min, median, max } = spread;
+    format!("{median:.precision$}{unit} ({min:.precision$}..{max:.precision$})")
 }
 
 /// A whole number with commas between thousands.
@@ -161,7 +164,7 @@ mod tests {
         let text = table(Mode::Client, "paced", &[lag(120.0), lag(60.0)]);
         assert!(text.contains("| loadgen | 10,000 | 120.00 (120.00..120.00) | - | <= 200 | yes |"), "{text}");
         assert!(text.contains("| 2.00x (2.00..2.00) | - | - |"), "{text}");
-        assert!(text.contains("Exactly 10,000 requests were sent in each of 1 rounds."), "{text}");
+        assert!(text.contains("Exactly 10,000 requests were sent in the one round."), "{text}");
     }
 
     #[test]

@@ -238,7 +238,7 @@ fn client_paced(seconds: f64) -> Row {
     let client = |name, client| Contender { name, server: Server::Responder, client, at_most: None };
     Row {
         id: "paced",
-        title: "HTTP/1.1 at 10,000/s for 10 s, every request sent: p99 of the release lag",
+        title: "HTTP/1.1 at 10,000/s on a bare responder, every request sent: p99 of the release lag",
         metric: Metric::LagP99,
         load,
         limit: Some(200.0),

@@ -93,11 +93,10 @@ impl Running {
         let Some(tool) = server.tool() else {
             return Ok(Self::Responder(Responder::start(cpu, &Body::K1.bytes())?));
         };
-        let program = tools.path(tool).with_context(|| format!("{} is not installed", tool.name()))?;
         let mut attempt = 1;
         loop {
             let port = free_port()?;
-            let command = command(server, protocol, program, port, dir)?;
+            let command = configured(tools.command(tool)?, server, protocol, port, dir)?;
             let mut process = Process::start(command, cpu, dir, server.name())?;
             match process.await_port(port) {
                 Ok(()) => return Ok(Self::Process(process, port)),
@@ -140,10 +139,16 @@ pub fn write_site(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn command(server: Server, protocol: Protocol, program: &Path, port: u16, dir: &Path) -> Result<Command> {
+/// Adds the arguments, and writes the configuration file where there is one.
+fn configured(
+    mut command: Command,
+    server: Server,
+    protocol: Protocol,
+    port: u16,
+    dir: &Path,
+) -> Result<Command> {
     let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
     let text = server.configuration(protocol).replace("{port}", &port.to_string()).replace("{dir}", folder);
-    let mut command = Command::new(program);
     match server {
         Server::DummyServer | Server::Nghttpd | Server::Responder => {
             command.args(text.lines().filter(|line| !line.is_empty()));

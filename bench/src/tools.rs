@@ -89,6 +89,22 @@ impl Tools {
         self.paths.get(&tool).map(PathBuf::as_path)
     }
 
+    /// A command that runs a program, without what the environment says to ours.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn command(&self, tool: Tool) -> Result<Command> {
+        let path = self.path(tool).with_context(|| format!("{} is not installed", tool.name()))?;
+        let mut command = Command::new(path);
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("DUMMY_SERVER_") || text.starts_with("LOADGEN_") {
+                command.env_remove(&name);
+            }
+        }
+        Ok(command)
+    }
+
     /// What a program says about its version, in one line.
     #[must_use]
     pub fn version(&self, tool: Tool) -> String {
@@ -98,13 +114,18 @@ impl Tools {
         // nginx prints it as an error, and wrk ends with one.
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
+        let text = text.split(" Copyright").next().unwrap_or_default();
         text.lines().map(str::trim).find(|line| !line.is_empty()).map_or_else(unknown, str::to_owned)
     }
 }
 
 fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     let folder = env::current_exe()?.parent().context("this program lies in no folder")?.to_path_buf();
-    let release = !cfg!(debug_assertions);
+    // Cargo names the folder of a build after its profile, but for one.
+    let profile = match folder.file_name().and_then(OsStr::to_str) {
+        None | Some("debug") => "dev",
+        Some(name) => name,
+    };
     let mut paths = BTreeMap::new();
     let mut packages = Vec::new();
     for (tool, given) in [(Tool::DummyServer, &args.dummy_server), (Tool::Loadgen, &args.loadgen)] {
@@ -116,10 +137,10 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     }
     if !packages.is_empty() {
         ensure!(
-            release || args.smoke,
+            !cfg!(debug_assertions) || args.smoke,
             "a debug build measures nothing: use cargo run --release -p bench, or --smoke"
         );
-        build(&packages, release)?;
+        build(&packages, profile)?;
     }
     for (tool, path) in &paths {
         if !is_program(path) {
@@ -129,14 +150,10 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     Ok(paths)
 }
 
-fn build(packages: &[&str], release: bool) -> Result<()> {
+fn build(packages: &[&str], profile: &str) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.arg("build").args(packages);
-    if release {
-        command.arg("--release");
-    }
-    let status = command.status().context("cargo could not be started")?;
+    let status = Command::new(cargo).args(["build", "--profile", profile]).args(packages).status();
+    let status = status.context("cargo could not be started")?;
     ensure!(status.success(), "cargo build {} failed", packages.join(" "));
     Ok(())
 }
@@ -154,10 +171,26 @@ fn is_program(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+impl Tools {
+    /// Programs at known places.
+    pub(crate) fn at<const N: usize>(paths: [(Tool, PathBuf); N]) -> Self {
+        Self { paths: BTreeMap::from(paths) }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
     use std::fs;
 
     use super::*;
+
+    /// A program of this shell script.
+    pub(crate) fn program(folder: &Path, name: &str, script: &str) -> PathBuf {
+        let file = folder.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
 
     #[test]
     fn a_program_is_found_in_the_first_folder_that_has_it() {
@@ -166,8 +199,7 @@ mod tests {
         fs::create_dir(first.path().join("peer-x")).unwrap();
         fs::write(first.path().join("peer-y"), "").unwrap();
         for name in ["peer-x", "peer-y"] {
-            fs::write(second.path().join(name), "").unwrap();
-            fs::set_permissions(second.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+            program(second.path(), name, "");
         }
         let path = env::join_paths([first.path(), second.path()]).unwrap();
         for name in ["peer-x", "peer-y"] {
@@ -179,10 +211,8 @@ mod tests {
     #[test]
     fn a_version_is_the_first_line_a_program_prints() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("peer");
-        fs::write(&file, "#!/bin/sh\necho; echo peer 1.2.3 >&2; echo more >&2; exit 1\n").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        let tools = Tools { paths: BTreeMap::from([(Tool::Wrk, file)]) };
+        let script = "echo; echo peer 1.2.3 Copyright >&2; echo more >&2; exit 1";
+        let tools = Tools::at([(Tool::Wrk, program(folder.path(), "peer", script))]);
         assert_eq!(tools.version(Tool::Wrk), "peer 1.2.3");
     }
 }

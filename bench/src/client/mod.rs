@@ -4,7 +4,7 @@
 
 mod output;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 pub use output::Outcome;
@@ -116,8 +116,7 @@ impl Client {
     /// The client is not installed, fails, or prints what is not understood.
     pub fn run(self, load: &Load, port: u16, tools: &Tools, cpu: usize, dir: &Path) -> Result<Run> {
         let Some(tool) = self.tool() else { return sleep(load, cpu) };
-        let program = tools.path(tool).with_context(|| format!("{} is not installed", tool.name()))?;
-        let mut command = Command::new(program);
+        let mut command = tools.command(tool)?;
         command.args(self.arguments(load, port));
         let before = cpu::of_ended_children()?;
         let process = Process::start(command, cpu, dir, tool.name())?;
