@@ -39,9 +39,8 @@ ENTRYPOINT ["/usr/local/bin/loadgen"]
 # The last stage is what a build without --target makes.
 FROM base AS dummy-server
 COPY --from=build-dummy-server /out/dummy-server /usr/local/bin/dummy-server
-# Readiness and metrics are for the outside of the container; nothing is written to its file system.
-ENV DUMMY_SERVER_ADMIN_ADDR=0.0.0.0:9091 \
-    DUMMY_SERVER_PIDFILE=""
+# Readiness and metrics are for the outside of the container.
+ENV DUMMY_SERVER_ADMIN_ADDR=0.0.0.0:9091
 # HTTP/1.1 and h2c; gRPC; readiness and metrics.
 EXPOSE 8080 50051 9091
 STOPSIGNAL SIGTERM

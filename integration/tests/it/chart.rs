@@ -26,6 +26,7 @@ const KUBERNETES: &str = "1.31.0";
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
+        .test(the_chart_has_the_version_of_the_programs)
         .test(the_chart_passes_lint_with_every_set_of_values)
         .test(manifests_are_the_golden_ones)
         .test(the_grace_period_is_the_sum_of_the_drain_and_a_margin)
@@ -36,6 +37,15 @@ pub(crate) fn tests() -> Cases {
         .test_async(the_server_takes_the_arguments_of_the_deployment)
         .test_async(loadgen_takes_the_arguments_of_the_job_and_of_the_test)
         .test_async(the_job_waits_until_the_server_answers)
+}
+
+fn the_chart_has_the_version_of_the_programs() {
+    let text = fs::read_to_string(chart().join("Chart.yaml")).expect("the chart has a description");
+    let [described] = &yaml::documents(&text)[..] else { panic!("one document: {text}") };
+    // All packages of the workspace have one version.
+    for field in ["version", "appVersion"] {
+        assert_eq!(described[field], env!("CARGO_PKG_VERSION"), "{field}");
+    }
 }
 
 fn the_chart_passes_lint_with_every_set_of_values() {
@@ -213,7 +223,8 @@ async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {
     }
     let sent = |protocol| [("endpoint", "health"), ("protocol", protocol)];
     let metrics = server.metrics().await;
-    let counts = [sent("h1"), sent("h2")].map(|labels| metrics.sum("dummy_server_requests_total", &labels));
+    let counts =
+        [sent("HTTP/1.1"), sent("HTTP/2")].map(|labels| metrics.sum("dummy_server_requests_total", &labels));
     assert_eq!(counts, [10, 10], "{}", metrics.text());
 }
 
@@ -320,11 +331,15 @@ fn as_strs(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
-/// A flag of the pod as name and value, on loopback and a free port, with the pod's name filled in.
-fn on_this_machine(flag: &str) -> [String; 2] {
-    let (name, value) = flag.split_once('=').expect("the chart writes --name=value");
-    let value = if name.ends_with("-addr") || name == "--addr" { "127.0.0.1:0" } else { value };
-    [name.to_owned(), value.replace("$(POD_NAME)", "pod-0")]
+/// A flag of the pod with its name filled in; an address becomes a free port on loopback, as two words, which is
+/// how the harness knows that it is given.
+fn on_this_machine(flag: &str) -> Vec<String> {
+    let (name, _) = flag.split_once('=').expect("the chart writes --name=value");
+    if name.ends_with("addr") {
+        vec![name.to_owned(), "127.0.0.1:0".to_owned()]
+    } else {
+        vec![flag.replace("$(POD_NAME)", "pod-0")]
+    }
 }
 
 fn shown(output: &Output) -> String {
