@@ -129,7 +129,9 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     let mut paths = BTreeMap::new();
     let mut packages = Vec::new();
     for (tool, given) in [(Tool::DummyServer, &args.dummy_server), (Tool::Loadgen, &args.loadgen)] {
-        let path = given.clone().unwrap_or_else(|| folder.join(tool.name()));
+        // A bare name would be looked for on PATH when it is started.
+        let path = given.as_deref().map(std::path::absolute).transpose()?;
+        let path = path.unwrap_or_else(|| folder.join(tool.name()));
         if given.is_none() {
             packages.extend(["-p", tool.name()]);
         }
@@ -140,7 +142,7 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
             !cfg!(debug_assertions) || args.smoke,
             "a debug build measures nothing: use cargo run --release -p bench, or --smoke"
         );
-        build(&packages, profile)?;
+        build(&packages, profile, folder.parent().context("this program lies in no target folder")?)?;
     }
     for (tool, path) in &paths {
         if !is_program(path) {
@@ -150,10 +152,16 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     Ok(paths)
 }
 
-fn build(packages: &[&str], profile: &str) -> Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(["build", "--profile", profile]).args(packages).status();
-    let status = status.context("cargo could not be started")?;
+/// Builds into the same target folder that this program was built into.
+fn build(packages: &[&str], profile: &str, target: &Path) -> Result<()> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--locked", "--bins", "--profile", profile]).args(packages);
+    command.arg("--target-dir").arg(target);
+    // Cargo finds the workspace from here, wherever it was called itself.
+    if let Some(package) = env::var_os("CARGO_MANIFEST_DIR") {
+        command.current_dir(package);
+    }
+    let status = command.status().context("cargo could not be started")?;
     ensure!(status.success(), "cargo build {} failed", packages.join(" "));
     Ok(())
 }
