@@ -153,7 +153,7 @@ fn adapted(behind: Behind, fronts: Fronts, directory: &Path) -> String {
         // One process, so that none is left when it is killed.
         ("worker_processes auto;".to_owned(), "daemon off;\nmaster_process off;".to_owned()),
         ("pid /var/run/nginx.pid;".to_owned(), format!("pid {dir}/pid;")),
-        ("http {\n".to_owned(), format!("http {{\n{temporary}")),
+        ("\nhttp {\n".to_owned(), format!("\nhttp {{\n{temporary}")),
         ("listen 8080;".to_owned(), format!("listen {};", fronts.http1)),
         ("listen 8081 ".to_owned(), format!("listen {} ", fronts.h2c)),
         ("listen 50051 ".to_owned(), format!("listen {} ", fronts.grpc)),
