@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "ROW")]
     pub only: Vec<String>,
 
-    /// Folder for the record; default: bench/runs/<date>-<machine>, and none with --smoke
+    /// Folder for the record; default: one for date and machine in bench/runs, and none with --smoke
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 

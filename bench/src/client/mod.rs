@@ -1,6 +1,6 @@
 //! The clients: how each is started for a load, and what it did.
 //!
-//! Every client runs on one core; what it prints is read by one parser per client in [`output`].
+//! Every client runs on one core; what it prints is read by one parser per client.
 
 mod output;
 
