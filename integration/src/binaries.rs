@@ -124,13 +124,15 @@ impl ServerProcess {
         &self.process
     }
 
-    /// Waits for its end.
+    /// Waits for its end, while the test's own connections go on.
     ///
     /// # Panics
     /// When it does not end within `patience`.
-    #[must_use]
-    pub fn finish(self, patience: Duration) -> Finished {
-        self.process.finish(patience)
+    pub async fn finish(self, patience: Duration) -> Finished {
+        match tokio::task::spawn_blocking(move || self.process.finish(patience)).await {
+            Ok(finished) => finished,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     /// What it has counted so far.

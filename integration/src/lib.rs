@@ -19,6 +19,7 @@ pub mod process;
 pub mod proxies;
 pub mod proxy;
 pub mod report;
+pub mod server;
 pub mod tools;
 
 use std::time::Duration;

@@ -7,6 +7,18 @@ use crate::{
     client::{Protocol, Request, fetch},
 };
 
+/// The counter of answered requests; labels `endpoint`, `protocol`, `status`.
+pub const REQUESTS: &str = "dummy_server_requests_total";
+
+/// The gauge of requests being answered.
+pub const IN_FLIGHT: &str = "dummy_server_requests_in_flight";
+
+/// The counter of bytes read from sockets.
+pub const RECEIVED: &str = "dummy_server_received_bytes_total";
+
+/// The gauge of open connections.
+pub const CONNECTIONS: &str = "dummy_server_connections_open";
+
 /// One reading.
 #[derive(Clone, Debug)]
 pub struct Metrics {

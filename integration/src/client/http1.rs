@@ -104,8 +104,16 @@ impl Http1 {
     /// # Panics
     /// When the peer does not take them.
     pub async fn send(&mut self, bytes: &[u8]) {
-        let sent = patiently("send", self.stream.write_all(bytes)).await;
+        let sent = patiently("send", self.try_send(bytes)).await;
         sent.unwrap_or_else(|error| panic!("cannot send: {error}"));
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// When the peer does not take them.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
     }
 
     /// Ends the sending side.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::OnceLock,
 };
 
@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Cases {
         .test(the_generator_knows_the_server_by_an_optional_default_feature_alone)
         .test(the_contract_depends_on_nothing_that_does_io)
         .test(every_package_inherits_the_lints)
+        .test(the_package_that_needs_unsafe_code_repeats_all_other_lints)
         .test(every_package_inherits_what_the_workspace_says_of_all)
         .test(no_dependency_takes_any_version)
         .test(versions_are_named_in_the_workspace_alone)
@@ -67,17 +68,44 @@ fn the_contract_depends_on_nothing_that_does_io() {
     assert!(found.is_empty(), "{found:?}");
 }
 
+/// transport opens TCP Fast Open, for which there is no safe binding: it repeats the lints, but for one.
+const UNSAFE: &str = "transport";
+
 fn every_package_inherits_the_lints() {
     for package in workspace() {
-        let lints =
-            manifest(&package).lines().skip_while(|line| *line != "[lints]").nth(1).map(str::to_owned);
+        if package.name == UNSAFE {
+            continue;
+        }
+        let lints = manifest(package).lines().skip_while(|line| *line != "[lints]").nth(1).map(str::to_owned);
         assert_eq!(lints.as_deref(), Some("workspace = true"), "{}", package.name);
     }
 }
 
+fn the_package_that_needs_unsafe_code_repeats_all_other_lints() {
+    let workspace = fs::read_to_string(root_manifest()).expect("the workspace's manifest is readable");
+    let own = manifest(package(UNSAFE));
+    for tool in ["rust", "clippy"] {
+        let (inherited, own) = (
+            table(&workspace, &format!("[workspace.lints.{tool}]")),
+            table(&own, &format!("[lints.{tool}]")),
+        );
+        assert!(inherited.len() > 3, "the table is real: {inherited:?}");
+        let differing: Vec<_> = inherited.symmetric_difference(&own).collect();
+        let expected: &[&str] =
+            if tool == "rust" { &["unsafe_code = \"deny\"", "unsafe_code = \"forbid\""] } else { &[] };
+        assert_eq!(differing, expected.iter().collect::<Vec<_>>());
+    }
+}
+
+/// The entries of a table of a manifest.
+fn table<'a>(manifest: &'a str, header: &str) -> BTreeSet<&'a str> {
+    let lines = manifest.lines().skip_while(|line| *line != header).skip(1);
+    lines.take_while(|line| !line.starts_with('[')).filter(|line| line.contains('=')).collect()
+}
+
 fn every_package_inherits_what_the_workspace_says_of_all() {
     for package in workspace() {
-        let manifest = manifest(&package);
+        let manifest = manifest(package);
         for key in ["version", "edition", "rust-version", "license", "publish"] {
             let line = format!("{key}.workspace = true");
             assert!(manifest.lines().any(|l| l == line), "{} lacks {line}", package.name);
@@ -96,7 +124,7 @@ fn no_dependency_takes_any_version() {
 
 fn versions_are_named_in_the_workspace_alone() {
     for package in workspace() {
-        let manifest = manifest(&package);
+        let manifest = manifest(package);
         let tables = manifest.split("\n[").filter(|table| table.contains("dependencies]"));
         for line in tables.flat_map(|table| table.lines().skip(1)) {
             let entry = !line.trim().is_empty() && !line.starts_with('#');
@@ -108,12 +136,15 @@ fn versions_are_named_in_the_workspace_alone() {
 fn metadata() -> &'static Metadata {
     static METADATA: OnceLock<Metadata> = OnceLock::new();
     METADATA.get_or_init(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
         let mut command = MetadataCommand::new();
-        command.manifest_path(manifest).features(CargoOpt::AllFeatures);
+        command.manifest_path(root_manifest()).features(CargoOpt::AllFeatures);
         command.other_options(vec!["--locked".to_owned()]);
         command.exec().expect("cargo describes the workspace")
     })
+}
+
+fn root_manifest() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml")
 }
 
 fn workspace() -> Vec<&'static Package> {

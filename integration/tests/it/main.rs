@@ -2,12 +2,43 @@
 //!
 //! One binary with its own `main` (see `integration::cases`): a module lists its tests in `tests()`.
 
-mod invariants;
+mod calls; // gRPC
+mod chart; // the Helm chart
+mod compose; // the lab of docker compose
+mod counts; // the generator's accounting against the server's
+mod drain; // from SIGTERM to exit
+mod endpoints; // each endpoint, over both protocols
+mod interrupt; // loadgen as a user meets it
+mod invariants; // what the dependency graph proves
+mod operation; // dummy-server as an operator meets it
+mod pacing; // when requests arrive
+mod payload; // bodies, byte for byte
+mod proxied; // nginx, HAProxy, Envoy
+mod sockets; // WebSocket
+mod unruly; // servers that break the rules
+mod wire; // HTTP/1 as bytes
+mod yaml; // what chart and compose read
 
 use std::process::ExitCode;
 
 use integration::cases::Cases;
 
 fn main() -> ExitCode {
-    Cases::new().and(invariants::tests()).run()
+    Cases::new()
+        .and(invariants::tests())
+        .and(endpoints::tests())
+        .and(payload::tests())
+        .and(wire::tests())
+        .and(sockets::tests())
+        .and(calls::tests())
+        .and(operation::tests())
+        .and(drain::tests())
+        .and(counts::tests())
+        .and(pacing::tests())
+        .and(unruly::tests())
+        .and(interrupt::tests())
+        .and(proxied::tests())
+        .and(chart::tests())
+        .and(compose::tests())
+        .run()
 }

@@ -1,0 +1,168 @@
+//! loadgen as a user meets it: Ctrl+C, exit codes, where output goes.
+
+use std::time::Duration;
+
+use integration::{
+    binaries::{command, loadgen},
+    cases::Cases,
+    metrics::{IN_FLIGHT, Metrics, REQUESTS},
+    peers::{BadHttp1, bad_http1},
+    process::Process,
+    report::Report,
+    server::Server,
+};
+use rustix::process::Signal;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test_async(ctrl_c_lets_requests_in_flight_finish)
+        .test_async(a_second_ctrl_c_ends_at_once)
+        .test(bad_arguments_are_one_line_and_exit_2)
+        .test_async(errors_fail_the_run_only_when_asked)
+        .test_async(results_alone_go_to_standard_output)
+        .test_async(once_prints_one_exchange)
+        .test_async(a_report_is_written_to_a_file)
+        .test(without_an_address_it_loads_its_own_server)
+        .test(exit_codes_are_in_the_help)
+}
+
+async fn ctrl_c_lets_requests_in_flight_finish() {
+    let server = Server::start();
+    for scheme in ["http", "h2c"] {
+        let before = server.metrics().await.sum(REQUESTS, &[]);
+        let url = format!("{scheme}://{}/delay/300", server.http);
+        let args = ["--no-progress", "-o", "json", "-r", "100", "-d", "30s", &url];
+        let run = Process::start(command("loadgen").args(args));
+        Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= before + 20).await;
+        run.signal(Signal::INT);
+        let finished = run.finish(Duration::from_secs(10));
+        assert_eq!(finished.code, Some(130), "{finished}");
+        let report = Report::parse(&finished.stdout);
+        assert_eq!(report.json()["interrupted"], true);
+        let sent = report.requests("sent");
+        assert!(sent >= 20);
+        assert_eq!(report.requests("succeeded"), sent, "{:#}", report.json());
+        let counted = Metrics::until(server.admin, |m| m.sum(REQUESTS, &[]) >= before + sent).await;
+        assert_eq!(counted.sum(REQUESTS, &[]), before + sent);
+    }
+}
+
+async fn a_second_ctrl_c_ends_at_once() {
+    let server = Server::start();
+    let url = format!("http://{}/delay/60000", server.http);
+    let args = ["--no-progress", "-o", "json", "-n", "50", "-c", "5", "--timeout", "60s", &url];
+    let mut run = Process::start(command("loadgen").args(args));
+    Metrics::until(server.admin, |m| m.sum(IN_FLIGHT, &[]) >= 5).await;
+    run.signal(Signal::INT);
+    // It says that it waits, and for what a second one is.
+    run.seek_stderr(Duration::from_secs(2), |text| text.contains("again").then_some(()));
+    assert!(!run.has_ended(), "it waits for what is in flight");
+    run.signal(Signal::INT);
+    let finished = run.finish(Duration::from_secs(10));
+    assert_eq!(finished.code, Some(130), "{finished}");
+}
+
+fn bad_arguments_are_one_line_and_exit_2() {
+    let peer = bad_http1(BadHttp1::NeverAnswers);
+    let url = format!("http://{}/", peer.address);
+    for args in [
+        &["--rate", "many"][..],
+        &["--rate", "-1"],
+        &["--rate", "0"],
+        &["--total", "0"],
+        &["--total", "many"],
+        &["--duration", "long"],
+        &["--connections", "0"],
+        &["--streams", "0"],
+        &["--timeout", "0"],
+        &["--workers", "0"],
+        &["--on-overload", "panic"],
+        &["--output", "xml"],
+        &["--header", "no colon"],
+        &["--method", "NO METHOD"],
+        &["--unknown"],
+    ] {
+        let finished = loadgen(&[&["--no-progress"], args, &[&url]].concat());
+        assert_eq!(finished.code, Some(2), "{args:?}: {finished}");
+        assert!(finished.stdout.is_empty(), "{args:?}: {finished}");
+        assert_one_line(args, &finished.stderr);
+    }
+    for target in ["ftp://localhost/", "http://", "http://localhost:99999/", "http://[::1/"] {
+        let finished = loadgen(&["--no-progress", "--total", "1", target]);
+        assert_eq!(finished.code, Some(2), "{target}: {finished}");
+        assert_one_line(&[target], &finished.stderr);
+    }
+    assert_eq!(peer.connections(), 0, "nothing was sent");
+}
+
+fn assert_one_line(args: &[&str], stderr: &str) {
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{args:?}: {stderr}");
+}
+
+async fn errors_fail_the_run_only_when_asked() {
+    let server = Server::start();
+    for (status, code) in [(200, 0), (404, 0), (500, 3)] {
+        let url = format!("http://{}/status/{status}", server.http);
+        assert_eq!(loadgen(&["--no-progress", "-n", "5", &url]).code, Some(0), "{status}");
+        let finished = loadgen(&["--no-progress", "--fail-on-error", "-n", "5", &url]);
+        assert_eq!(finished.code, Some(code), "{status}: {finished}");
+    }
+}
+
+async fn results_alone_go_to_standard_output() {
+    let server = Server::start();
+    let url = format!("h2c://{}/", server.http);
+    let finished = loadgen(&["-r", "50", "-d", "1500ms", "-o", "json", &url]);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert_eq!(Report::parse(&finished.stdout).requests("succeeded"), 75);
+    assert!(!finished.stderr.is_empty(), "progress is on standard error");
+    let finished = loadgen(&["-r", "50", "-t", "10", "--no-progress", &url]);
+    assert!(finished.stderr.is_empty(), "{finished}");
+    for word in ["p50", "p99.9", "max", "valid"] {
+        assert!(finished.stdout.contains(word), "{word} is missing: {finished}");
+    }
+}
+
+async fn once_prints_one_exchange() {
+    let server = Server::with(&["--instance=only-me"]);
+    for scheme in ["http", "h2c"] {
+        let before = server.metrics().await.sum(REQUESTS, &[]);
+        let url = format!("{scheme}://{}/status/404", server.http);
+        let finished = loadgen(&["--once", "-H", "x-mine: 1", &url]);
+        assert_eq!(finished.code, Some(0), "{finished}");
+        for part in ["404", "only-me", "x-mine", "status_message"] {
+            assert!(finished.stdout.contains(part), "{part} is missing: {finished}");
+        }
+        assert_eq!(server.metrics().await.sum(REQUESTS, &[]), before + 1);
+    }
+}
+
+async fn a_report_is_written_to_a_file() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("report.json");
+    let url = format!("http://{}/", server.http);
+    let finished = loadgen(&["--no-progress", "-n", "10", "--report", file.to_str().unwrap(), &url]);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let report = Report::parse(&std::fs::read_to_string(&file).expect("the report is written"));
+    assert_eq!(report.requests("succeeded"), 10);
+    assert!(!finished.stdout.trim_start().starts_with('{'), "the text is for the terminal: {finished}");
+    let nowhere = directory.path().join("no/such/place.json");
+    let finished = loadgen(&["--no-progress", "-n", "10", "--report", nowhere.to_str().unwrap(), &url]);
+    assert_eq!(finished.code, Some(1), "{finished}");
+}
+
+fn without_an_address_it_loads_its_own_server() {
+    let finished = loadgen(&["--no-progress", "-o", "json"]);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let report = Report::parse(&finished.stdout);
+    assert_eq!(report.requests("offered"), 15_000, "5,000/s for 3 s");
+}
+
+fn exit_codes_are_in_the_help() {
+    let finished = loadgen(&["--help"]);
+    assert_eq!(finished.code, Some(0));
+    for code in ["130", "interrupted", "--fail-on-error", "LOADGEN_RATE"] {
+        assert!(finished.stdout.contains(code), "{code} is missing: {finished}");
+    }
+}

@@ -1,0 +1,383 @@
+//! dummy-server as an operator meets it: flags, exit codes, limits, workers.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use integration::{
+    binaries::{ServerProcess, command},
+    cases::Cases,
+    client::{Client, Http1, Http2, Line, Protocol, Request, patiently},
+    metrics::{CONNECTIONS, Metrics},
+    process::{Finished, Process},
+    server::Server,
+};
+use rustix::process::Signal;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test(bad_values_are_one_line_and_exit_2)
+        .test(a_port_in_use_is_one_line_and_exit_1)
+        .test_async(a_port_is_shared_only_on_purpose)
+        .test_async(flags_in_the_form_of_go_work)
+        .test_async(flags_are_environment_variables_too)
+        .test(a_unix_socket_is_served)
+        .test(the_help_lists_every_flag)
+        .test_async(out_of_files_accept_backs_off_and_recovers)
+        .test_async(connections_beyond_the_limit_are_closed)
+        .over_each_protocol(endless_bodies_cost_no_memory)
+        .test_async(two_long_connections_use_both_workers)
+        .test_async(the_admin_port_tells_liveness_readiness_and_counts)
+        .test_async(profiles_are_served_on_request)
+        .test_async(requests_are_logged_when_asked)
+}
+
+/// How long a program that cannot run may take to say so.
+const SOON: Duration = Duration::from_secs(10);
+
+const ELSEWHERE: [&str; 3] = ["--addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"];
+
+fn run(args: &[&str]) -> Finished {
+    Process::start(command("dummy-server").args(ELSEWHERE).arg("--pprof-addr=").args(args)).finish(SOON)
+}
+
+fn bad_values_are_one_line_and_exit_2() {
+    for arg in [
+        "--buffer-size=63",
+        "--buffer-size=4097",
+        "--buffer-size=many",
+        "--mem-interval=soon",
+        "--quiet=perhaps",
+        "--workers=0",
+        "--pin-cpus=perhaps",
+        "--instance=two words",
+        "--max-connections=0",
+        "--max-streams=0",
+        "--idle-timeout=-1s",
+        "--header-timeout=soon",
+        "--max-header-bytes=1",
+        "--max-body-echo=-1",
+        "--grpc-max-message=0",
+        "--drain-delay=soon",
+        "--drain-timeout=soon",
+        "--no-such-flag",
+        "stray",
+    ] {
+        let finished = run(&[arg]);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{arg}: {finished}");
+        assert_eq!(finished.stderr.trim_end().lines().count(), 1, "{arg}: {finished}");
+    }
+    for flag in ["--addr", "--grpc-addr", "--admin-addr", "--pprof-addr"] {
+        let process = Process::start(command("dummy-server").arg(format!("{flag}=nonsense")));
+        let finished = process.finish(SOON);
+        assert_eq!(finished.code, Some(2), "{flag}: {finished}");
+        assert!(finished.stderr.contains(flag), "the line names the flag: {finished}");
+    }
+}
+
+fn a_port_in_use_is_one_line_and_exit_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("a bound port").to_string();
+    for flag in ["--addr", "--grpc-addr", "--admin-addr", "--pprof-addr"] {
+        let mut command = command("dummy-server");
+        for own in ELSEWHERE.iter().filter(|own| !own.starts_with(flag)) {
+            command.arg(own);
+        }
+        let finished = Process::start(command.args([flag, &address])).finish(SOON);
+        assert_eq!(finished.code, Some(1), "{flag}: {finished}");
+        let complaints = finished.stderr.lines().filter(|line| line.contains(&address)).count();
+        assert_eq!(complaints, 1, "{flag}: {finished}");
+    }
+}
+
+async fn a_port_is_shared_only_on_purpose() {
+    let first = ServerProcess::start(&["--share-port"]);
+    let address = first.http.to_string();
+    let finished = Process::start(command("dummy-server").args([
+        "--addr",
+        &address,
+        "--grpc-addr=",
+        "--admin-addr=",
+        "--pprof-addr=",
+    ]))
+    .finish(SOON);
+    assert_eq!(finished.code, Some(1), "{finished}");
+    let second = ServerProcess::start(&["--share-port", "--addr", &address, "--instance=second"]);
+    assert_eq!(second.http, first.http);
+    first.signal(Signal::TERM);
+    assert_eq!(first.finish(SOON).await.code, Some(0));
+    let reply = Client::connect(Protocol::Http1, second.http).await.get("/health").await;
+    assert_eq!(reply.field("x-dummy-instance"), Some("second"));
+}
+
+async fn flags_in_the_form_of_go_work() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let pidfile = directory.path().join("pid");
+    let process = Process::start(command("dummy-server").args([
+        "-addr=127.0.0.1:0",
+        "-grpc-addr=127.0.0.1:0",
+        "-admin-addr=127.0.0.1:0",
+        "-pprof-addr=",
+        "-buffer-size=64",
+        "-mem-interval=0",
+        "-quiet=false",
+        &format!("-pidfile={}", pidfile.display()),
+    ]));
+    process.await_stderr("line with the addresses", |log| log.contains("listening http=").then_some(()));
+    assert_eq!(fs::read_to_string(&pidfile).expect("the pidfile is there").trim(), process.id().to_string());
+    process.signal(Signal::TERM);
+    assert_eq!(process.finish(SOON).code, Some(0));
+    assert!(!pidfile.exists(), "the pidfile is removed at the end");
+}
+
+async fn flags_are_environment_variables_too() {
+    let mut command = command("dummy-server");
+    for (name, value) in [("ADDR", "127.0.0.1:0"), ("GRPC_ADDR", ""), ("ADMIN_ADDR", ""), ("PPROF_ADDR", "")]
+    {
+        command.env(format!("DUMMY_SERVER_{name}"), value);
+    }
+    let process = Process::start(command.env("DUMMY_SERVER_INSTANCE", "from-the-environment"));
+    let http = process.await_stderr("line with the address", |log| {
+        let rest = log.split_once("listening http=")?.1;
+        rest.split_whitespace().next()?.parse().ok()
+    });
+    let reply = Client::connect(Protocol::Http1, http).await.get("/health").await;
+    assert_eq!(reply.field("x-dummy-instance"), Some("from-the-environment"));
+}
+
+fn a_unix_socket_is_served() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("socket");
+    let address = format!("unix:{}", path.display());
+    let args = ["--addr", &address, "--grpc-addr=", "--admin-addr=", "--pprof-addr="];
+    let process = Process::start(command("dummy-server").args(args));
+    process.await_stderr("line with the address", |log| log.contains(&address).then_some(()));
+    let mut stream = UnixStream::connect(&path).expect("connected");
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("received");
+    assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("{\"status\":\"ok\"}"), "{reply}");
+    process.signal(Signal::TERM);
+    assert_eq!(process.finish(SOON).code, Some(0));
+}
+
+fn the_help_lists_every_flag() {
+    let finished = Process::start(command("dummy-server").arg("--help")).finish(SOON);
+    assert_eq!(finished.code, Some(0));
+    for flag in [
+        "addr",
+        "grpc-addr",
+        "admin-addr",
+        "pprof-addr",
+        "buffer-size",
+        "mem-interval",
+        "pidfile",
+        "quiet",
+        "workers",
+        "pin-cpus",
+        "instance",
+        "share-port",
+        "max-connections",
+        "max-streams",
+        "idle-timeout",
+        "max-connection-age",
+        "header-timeout",
+        "max-header-bytes",
+        "max-body-echo",
+        "grpc-max-message",
+        "drain-delay",
+        "drain-timeout",
+    ] {
+        assert!(
+            finished.stdout.contains(&format!("--{flag} "))
+                || finished.stdout.contains(&format!("--{flag}[")),
+            "{flag}: {finished}"
+        );
+        let variable = format!("DUMMY_SERVER_{}", flag.replace('-', "_").to_uppercase());
+        assert!(finished.stdout.contains(&variable), "{variable}: {finished}");
+    }
+}
+
+async fn out_of_files_accept_backs_off_and_recovers() {
+    const FILES: u32 = 80;
+    let server = ServerProcess::start_with_files(FILES, &[]);
+    // The admin port needs a file for a reading too, so its connection is opened while there are some.
+    let mut admin = Client::connect(Protocol::Http1, server.admin).await;
+    assert_eq!(admin.get("/livez").await.status, 200);
+    let mut clients = Vec::new();
+    for _ in 0..2 * FILES {
+        clients.push(Http1::connect(server.http).await);
+    }
+    // Those that were accepted are served all the while.
+    clients[0].send(&Line::of(&Request::get("/health"))).await;
+    assert_eq!(patiently("a reply", clients[0].reply("GET")).await.unwrap().status, 200);
+    let errors = async {
+        loop {
+            let text = admin.get("/metrics").await;
+            let counted = text.text().lines().any(|line| {
+                line.strip_prefix("dummy_server_accept_errors_total ").is_some_and(|count| count != "0")
+            });
+            if counted {
+                break;
+            }
+        }
+    };
+    patiently("an error of accept", errors).await;
+    drop(clients);
+    let mut client = Client::connect(Protocol::Http1, server.http).await;
+    assert_eq!(client.get("/health").await.status, 200);
+    server.signal(Signal::TERM);
+    assert_eq!(server.finish(SOON).await.code, Some(0));
+}
+
+async fn connections_beyond_the_limit_are_closed() {
+    const LIMIT: usize = 5;
+    let server = Server::with(&["--max-connections=5"]);
+    let mut kept = Vec::new();
+    for _ in 0..LIMIT {
+        let mut client = Client::connect(Protocol::Http1, server.http).await;
+        assert_eq!(client.get("/health").await.status, 200);
+        kept.push(client);
+    }
+    let mut extra = Http1::connect(server.http).await;
+    assert!(patiently("a close", extra.to_end()).await.unwrap_or_default().is_empty());
+    assert_eq!(kept[0].get("/health").await.status, 200);
+    kept.clear();
+    Metrics::until(server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == 0).await;
+    assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
+}
+
+async fn endless_bodies_cost_no_memory(protocol: Protocol) {
+    const READ: usize = 32 << 20;
+    const MOST: u64 = 200 << 20;
+    let server = ServerProcess::start(&[]);
+    for target in ["/bin/100G", "/bin/100G?chunked=true", "/chunked/1000000?size=1000000"] {
+        // A part is read, so that the server is well into it; the rest waits for a reader.
+        let (mut http1, mut http2);
+        match protocol {
+            Protocol::Http1 => {
+                http1 = Http1::connect(server.http).await;
+                http1.send(&Line::of(&Request::get(target))).await;
+                patiently("a part of the body", http1.exactly(READ)).await.unwrap();
+            }
+            Protocol::Http2 => {
+                http2 = Http2::connect(server.http).await;
+                let (response, _) = http2.open(&Request::get(target), true).await.unwrap();
+                let mut body = patiently("a head", response).await.unwrap().into_body();
+                let mut read = 0;
+                while read < READ {
+                    let piece = patiently("a part of the body", body.data()).await.unwrap().unwrap();
+                    body.flow_control().release_capacity(piece.len()).unwrap();
+                    read += piece.len();
+                }
+            }
+        }
+        let resident = server.metrics().await.sum("dummy_server_resident_memory_bytes", &[]);
+        assert!(resident > 0 && resident < MOST, "{target}: {resident} bytes are resident");
+    }
+}
+
+/// A worker that serves a request is woken for it, and the kernel counts that.
+async fn two_long_connections_use_both_workers() {
+    const REQUESTS: u64 = 100;
+    for restart in 1..=20 {
+        let server = ServerProcess::start(&["--workers", "2"]);
+        let mut first = Client::connect(Protocol::Http1, server.http).await;
+        assert_eq!(first.get("/health").await.status, 200);
+        let mut second = Client::connect(Protocol::Http1, server.http).await;
+        assert_eq!(second.get("/health").await.status, 200);
+        let before = wakes(server.process().id());
+        for _ in 0..REQUESTS {
+            first.get("/bin/10").await;
+            second.get("/bin/10").await;
+        }
+        let after = wakes(server.process().id());
+        assert_eq!(before.len(), 2, "two workers");
+        for (before, after) in before.iter().zip(&after) {
+            assert!(
+                after - before >= REQUESTS / 2,
+                "restart {restart}: one worker did all: {before} {after}"
+            );
+        }
+    }
+}
+
+/// How often each worker of a process has slept, in the order of their names.
+fn wakes(pid: u32) -> Vec<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("Linux tells the threads of a process");
+    let mut workers: Vec<(String, u64)> = tasks
+        .filter_map(|task| {
+            let path = task.ok()?.path();
+            let name = fs::read_to_string(path.join("comm")).ok()?;
+            let status = fs::read_to_string(path.join("status")).ok()?;
+            let switches = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            name.starts_with("worker-").then_some(())?;
+            Some((name, switches.trim().parse().ok()?))
+        })
+        .collect();
+    workers.sort();
+    workers.into_iter().map(|(_, switches)| switches).collect()
+}
+
+async fn the_admin_port_tells_liveness_readiness_and_counts() {
+    let server = Server::start();
+    let mut admin = Client::connect(Protocol::Http1, server.admin).await;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(admin.get(path).await.status, 200, "{path}");
+    }
+    let mut clients = Vec::new();
+    for (protocol, name) in [(Protocol::Http1, "HTTP/1.1"), (Protocol::Http2, "HTTP/2")] {
+        let mut client = Client::connect(protocol, server.http).await;
+        for _ in 0..3 {
+            client.get("/bin/1000").await;
+        }
+        Metrics::until(server.admin, |metrics| {
+            metrics.sum(
+                "dummy_server_requests_total",
+                &[("endpoint", "bin"), ("protocol", name), ("status", "200")],
+            ) == 3
+        })
+        .await;
+        // Bytes are counted when they are written, which is after the reply was.
+        Metrics::until(server.admin, |metrics| {
+            metrics.sum("dummy_server_sent_bytes_total", &[]) >= 3000
+                && metrics.sum("dummy_server_received_bytes_total", &[]) > 0
+        })
+        .await;
+        clients.push(client);
+    }
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.sum(CONNECTIONS, &[]), 2);
+    for name in ["dummy_server_streams_open", "dummy_server_requests_in_flight", "dummy_server_draining"] {
+        assert!(metrics.has(name), "{name} is missing in {}", metrics.text());
+        assert_eq!(metrics.sum(name, &[]), 0, "{name}");
+    }
+}
+
+async fn profiles_are_served_on_request() {
+    let server = ServerProcess::start(&["--pprof-addr", "127.0.0.1:0"]);
+    let pprof = server.process().await_stderr("address of the profile port", |log| {
+        let rest = log.split_once("pprof=")?.1;
+        rest.split_whitespace().next()?.parse().ok()
+    });
+    let mut client = Client::connect(Protocol::Http1, pprof).await;
+    let profile = client.get("/debug/pprof/profile?seconds=1").await;
+    assert_eq!(profile.status, 200, "{profile:?}");
+    assert!(!profile.body.is_empty());
+}
+
+async fn requests_are_logged_when_asked() {
+    let server = ServerProcess::start(&["--quiet=false"]);
+    for protocol in Protocol::ALL {
+        let path = format!("/status/404?over={protocol}");
+        assert_eq!(Client::connect(protocol, server.http).await.get(&path).await.status, 404);
+        let line = server.process().await_stderr("line of the request", |log| {
+            log.lines().find(|line| line.contains(&path)).map(str::to_owned)
+        });
+        assert!(line.contains("404") && line.contains("GET"), "{line}");
+    }
+}

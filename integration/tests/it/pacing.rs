@@ -1,0 +1,94 @@
+//! Open loop: when requests arrive, and what a server that stands still does to the times.
+
+use std::{thread, time::Duration};
+
+use integration::{
+    binaries::{ServerProcess, command, loadgen_report},
+    cases::Cases,
+    client::Protocol,
+    metrics::{Metrics, REQUESTS},
+    peers::Record,
+    process::{Finished, Process},
+    report::Report,
+};
+use rustix::process::Signal;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .over_each_protocol(arrivals_are_evenly_spread)
+        .test_async(workers_take_turns)
+        .over_each_protocol(a_frozen_server_shows_in_response_time)
+        .test_async(a_frozen_server_does_not_show_in_the_service_time_of_others)
+}
+
+const RATE: usize = 200;
+const TOTAL: usize = 400;
+
+async fn arrivals_are_evenly_spread(protocol: Protocol) {
+    assert_even(protocol, &[]);
+}
+
+async fn workers_take_turns() {
+    assert_even(Protocol::Http1, &["--workers", "2", "-c", "2"]);
+}
+
+/// Against the ideal schedule `n / rate`, most arrivals lie within 10 ms of the middle one's place. Bursts of
+/// a tenth of a second would leave a fifth of them there; a busy machine delays some, which is no burst.
+fn assert_even(protocol: Protocol, args: &[&str]) {
+    let record = Record::start(protocol);
+    let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
+    let url = format!("{scheme}://{}/", record.peer.address);
+    let (rate, total) = (RATE.to_string(), TOTAL.to_string());
+    let report = loadgen_report(&[&["-r", &rate, "-t", &total], args, &[&url]].concat());
+    report.assert_all_succeeded(TOTAL as u64);
+    let arrivals = record.arrivals();
+    assert_eq!(arrivals.len(), TOTAL);
+    let late_ms = |n: usize| {
+        let at = arrivals[n].duration_since(arrivals[0]).as_secs_f64();
+        (at - n as f64 / RATE as f64) * 1e3
+    };
+    let mut lateness: Vec<f64> = (0..TOTAL).map(late_ms).collect();
+    lateness.sort_by(f64::total_cmp);
+    let middle = lateness[TOTAL / 2];
+    let near = lateness.iter().filter(|late| (*late - middle).abs() <= 10.0).count();
+    assert!(near >= TOTAL * 3 / 4, "only {near} of {TOTAL} arrivals are in their place: {lateness:?}");
+}
+
+async fn a_frozen_server_shows_in_response_time(protocol: Protocol) {
+    let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
+    let report = frozen_for_a_second(scheme, &["-r", "200", "-t", "600"]).await;
+    report.assert_all_succeeded(600);
+    // About 200 requests were due while it stood still, and waited from a second down to nothing.
+    let response = |name: &str| report.number(&format!("/response_time_us/{name}"));
+    assert!(response("max") >= 900_000, "{:#}", report.json()["response_time_us"]);
+    assert!(response("p90") >= 400_000, "{:#}", report.json()["response_time_us"]);
+    assert!(response("p50") < 400_000, "{:#}", report.json()["response_time_us"]);
+    let lag = report.number("/release_lag_us/p90");
+    assert!(lag < 100_000, "arrivals went on while the server stood still, {lag}");
+}
+
+async fn a_frozen_server_does_not_show_in_the_service_time_of_others() {
+    let report =
+        frozen_for_a_second("http", &["-r", "200", "-t", "600", "-c", "2", "--fixed-connections"]).await;
+    report.assert_all_succeeded(600);
+    // Two requests were on the wire; those that waited for a connection are told apart from those.
+    let number = |pointer: &str| report.number(pointer);
+    assert!(number("/response_time_us/p90") >= 400_000, "{:#}", report.json());
+    assert!(number("/wait_time_us/p90") >= 300_000, "{:#}", report.json());
+    assert!(number("/service_time_us/max") >= 900_000, "{:#}", report.json());
+    assert!(number("/service_time_us/p95") < 200_000, "{:#}", report.json());
+}
+
+/// A run against a server that is stopped for a second once it has answered a hundred requests.
+async fn frozen_for_a_second(scheme: &str, args: &[&str]) -> Report {
+    let server = ServerProcess::start(&[]);
+    let url = format!("{scheme}://{}/bin/100", server.http);
+    let run = Process::start(command("loadgen").args(["--no-progress", "-o", "json"]).args(args).arg(url));
+    Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 100).await;
+    server.signal(Signal::STOP);
+    thread::sleep(Duration::from_secs(1));
+    server.signal(Signal::CONT);
+    let finished: Finished = run.finish(Duration::from_secs(30));
+    assert_eq!(finished.code, Some(0), "{finished}");
+    Report::parse(&finished.stdout)
+}

@@ -1,0 +1,183 @@
+//! WebSocket: echo, the close handshake, and the limits.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use integration::{
+    cases::Cases,
+    client::{Http1, Line, Protocol, Request, Socket, WebSocket, fetch, patiently, raw_frame, websocket},
+    server::Server,
+};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test_async(messages_are_echoed_as_they_came)
+        .test_async(a_large_message_is_echoed)
+        .test_async(a_message_beyond_the_limit_is_answered_with_1009)
+        .test_async(bad_utf8_is_answered_with_1007)
+        .test_async(fragments_are_one_message)
+        .test_async(pings_are_answered)
+        .test_async(a_close_is_answered)
+        .test_async(the_closing_socket_says_what_it_received)
+        .test_async(a_bad_handshake_is_refused)
+        .test_async(every_path_below_ws_is_a_socket)
+}
+
+const LIMIT: usize = 16 << 20;
+
+async fn messages_are_echoed_as_they_came() {
+    let server = Server::start();
+    let mut socket = websocket(server.http, "/ws").await;
+    for size in [0, 1, 125, 126, 65_535, 65_536, 200_000] {
+        for message in [WebSocket::text("ü".repeat(size / 2)), WebSocket::binary(vec![0xff; size])] {
+            socket.send(message.clone()).await.unwrap();
+            assert_eq!(next(&mut socket).await, message, "{size}");
+        }
+    }
+}
+
+async fn a_large_message_is_echoed() {
+    let server = Server::start();
+    let mut socket = websocket(server.http, "/ws").await;
+    let message = WebSocket::binary(vec![7; LIMIT]);
+    socket.send(message.clone()).await.unwrap();
+    assert!(next(&mut socket).await == message);
+}
+
+async fn a_message_beyond_the_limit_is_answered_with_1009() {
+    let server = Server::start();
+    let mut socket = websocket(server.http, "/ws").await;
+    // The server may close before it has taken all of it.
+    let (mut sink, mut stream) = socket.split();
+    let (_, close) = tokio::join!(sink.send(WebSocket::binary(vec![7; LIMIT + 1])), async {
+        patiently("a close", stream.next()).await
+    });
+    let Some(Ok(WebSocket::Close(Some(frame)))) = close else { panic!("no close frame but {close:?}") };
+    assert_eq!(frame.code, CloseCode::Size);
+
+    // In fragments, of which each is small enough.
+    socket = websocket(server.http, "/ws").await;
+    let (mut sink, mut stream) = socket.split();
+    let sending = async {
+        let mut first = true;
+        while sink.send(raw_frame(first, false, &[b'x'; 1 << 20])).await.is_ok() {
+            first = false;
+        }
+    };
+    let close = async { patiently("a close", stream.next()).await };
+    let close = tokio::select! {
+        close = close => close,
+        () = sending => patiently("a close", stream.next()).await,
+    };
+    let Some(Ok(WebSocket::Close(Some(frame)))) = close else { panic!("no close frame but {close:?}") };
+    assert_eq!(frame.code, CloseCode::Size);
+}
+
+async fn bad_utf8_is_answered_with_1007() {
+    let server = Server::start();
+    for frames in [
+        &[raw_frame(true, true, b"\xff\xfe")][..],
+        &[raw_frame(true, false, b"ok\xc3"), raw_frame(false, true, b"\x28")],
+    ] {
+        let mut socket = websocket(server.http, "/ws").await;
+        for frame in frames {
+            socket.send(frame.clone()).await.unwrap();
+        }
+        assert_eq!(close_of(&mut socket).await.code, CloseCode::Invalid);
+    }
+}
+
+async fn fragments_are_one_message() {
+    let server = Server::start();
+    let mut socket = websocket(server.http, "/ws").await;
+    // Even where a fragment ends within a character.
+    for (first, last, bytes) in [(true, false, &b"gr\xc3"[..]), (false, false, b"\xbc"), (false, true, b"n")]
+    {
+        socket.send(raw_frame(first, last, bytes)).await.unwrap();
+        if !last {
+            socket.send(WebSocket::Ping(bytes.to_vec().into())).await.unwrap();
+            assert_eq!(next(&mut socket).await, WebSocket::Pong(bytes.to_vec().into()));
+        }
+    }
+    assert_eq!(next(&mut socket).await, WebSocket::text("grün"));
+}
+
+async fn pings_are_answered() {
+    let server = Server::start();
+    let mut socket = websocket(server.http, "/ws").await;
+    socket.send(WebSocket::Ping("there?".into())).await.unwrap();
+    assert_eq!(next(&mut socket).await, WebSocket::Pong("there?".into()));
+}
+
+async fn a_close_is_answered() {
+    let server = Server::start();
+    let mut socket = websocket(server.http, "/ws").await;
+    let frame = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
+    socket.send(WebSocket::Close(Some(frame))).await.unwrap();
+    assert_eq!(close_of(&mut socket).await.code, CloseCode::Away);
+    assert!(patiently("the end", socket.next()).await.is_none());
+}
+
+async fn the_closing_socket_says_what_it_received() {
+    let server = Server::start();
+    let mut socket = websocket(server.http, "/ws/close").await;
+    socket.send(WebSocket::text("hello")).await.unwrap();
+    assert_eq!(next(&mut socket).await, WebSocket::text("Server received: hello"));
+    let close = close_of(&mut socket).await;
+    assert_eq!((close.code, close.reason.as_str()), (CloseCode::Normal, "server done"));
+}
+
+async fn a_bad_handshake_is_refused() {
+    let server = Server::start();
+    let upgrade = |request: Request| {
+        request
+            .field("connection", "Upgrade")
+            .field("upgrade", "websocket")
+            .field("sec-websocket-version", "13")
+            .field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    for (request, status) in [
+        (Request::get("/ws"), 400),
+        (Request::get("/ws").field("upgrade", "websocket").field("connection", "upgrade"), 400),
+        (upgrade(Request::get("/ws")).field("x", "y"), 101),
+        (Request::post("/ws", "x"), 405),
+        (upgrade(Request::new("POST", "/ws")), 405),
+        (Request::new("PUT", "/ws/below"), 405),
+    ] {
+        let what = format!("{request:?}");
+        let mut client = Http1::connect(server.http).await;
+        client.send(&Line::of(&request)).await;
+        let reply = patiently("a reply", client.reply("GET")).await.unwrap();
+        assert_eq!(reply.status, status, "{what}");
+        if status == 101 {
+            // The example of RFC 6455 section 1.3.
+            assert_eq!(reply.field("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        } else {
+            assert!(reply.json()["accepted"].is_string(), "{what}");
+        }
+    }
+    let over_http2 = fetch(Protocol::Http2, server.http, Request::get("/ws")).await;
+    assert_eq!(over_http2.status, 400, "there is no handshake of HTTP/1.1 in HTTP/2");
+}
+
+async fn every_path_below_ws_is_a_socket() {
+    let server = Server::start();
+    for path in ["/ws/", "/ws/a/b?c=d", "/ws?x=1"] {
+        let mut socket = websocket(server.http, path).await;
+        socket.send(WebSocket::text(path)).await.unwrap();
+        assert_eq!(next(&mut socket).await, WebSocket::text(path));
+    }
+}
+
+async fn next(socket: &mut Socket) -> WebSocket {
+    patiently("a message", socket.next())
+        .await
+        .expect("the socket is open")
+        .expect("a message is well-formed")
+}
+
+async fn close_of(socket: &mut Socket) -> CloseFrame {
+    match next(socket).await {
+        WebSocket::Close(Some(frame)) => frame,
+        other => panic!("{other:?} is no close frame"),
+    }
+}

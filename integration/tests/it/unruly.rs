@@ -1,0 +1,86 @@
+//! loadgen against servers that break the rules: it ends, and every request has exactly one fate.
+
+use std::{net::TcpListener, time::Duration};
+
+use integration::{
+    binaries::{command, loadgen, loadgen_report},
+    cases::Cases,
+    peers::{BadHttp1, BadHttp2, bad_http1, bad_http2},
+    process::Process,
+    report::Report,
+};
+
+pub(crate) fn tests() -> Cases {
+    let mut cases = Cases::new();
+    for how in BadHttp1::ALL {
+        cases = cases.named(format!("unruly::http1::{how:?}"), move || {
+            let peer = bad_http1(how);
+            assert_accounted(&format!("http://{}/", peer.address), how == BadHttp1::NeverAnswers);
+            assert!(peer.connections() > 0);
+        });
+    }
+    for how in BadHttp2::ALL {
+        cases = cases.named(format!("unruly::http2::{how:?}"), move || {
+            let peer = bad_http2(how);
+            assert_accounted(&format!("h2c://{}/", peer.address), false);
+            assert!(peer.connections() > 0);
+        });
+    }
+    cases.test(nobody_listens).test(timeouts_enter_response_time_at_their_age)
+}
+
+const TOTAL: u64 = 20;
+
+/// A run without one success ends in time, open and closed, and `--fail-on-error` tells.
+fn assert_accounted(url: &str, only_timeouts: bool) {
+    for load in [&["-r", "400"][..], &["-c", "3"]] {
+        let args = [load, &["-t", "20", "--timeout", "500ms", "--connect-timeout", "500ms", url]].concat();
+        let report = loadgen_report(&args);
+        assert_eq!(
+            (report.requests("offered"), report.requests("completed")),
+            (TOTAL, 0),
+            "{:#}",
+            report.json()
+        );
+        if only_timeouts {
+            assert_eq!(report.requests("timed_out"), TOTAL, "{:#}", report.json());
+        }
+        assert_failures_add_up(&report);
+    }
+    let finished = loadgen(&["--no-progress", "--fail-on-error", "-t", "2", "--timeout", "500ms", url]);
+    assert_eq!(finished.code, Some(3), "{finished}");
+}
+
+/// Each failed request is counted under one cause.
+fn assert_failures_add_up(report: &Report) {
+    let failures = report.json()["failures"].as_array().expect("failures are a list");
+    let counted: u64 = failures.iter().map(|failure| failure["count"].as_u64().expect("a count")).sum();
+    let failed = ["transport_failed", "timed_out"].iter().map(|name| report.requests(name)).sum::<u64>();
+    assert!(failed == 0 || counted >= failed, "{counted} of {failed}: {:#}", report.json());
+    assert!(counted > 0, "a run without success has a cause: {:#}", report.json());
+}
+
+fn nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("a bound port");
+    drop(listener);
+    for scheme in ["http", "h2c"] {
+        let report = loadgen_report(&["-t", "20", "-r", "400", &format!("{scheme}://{address}/")]);
+        assert_eq!((report.requests("offered"), report.requests("completed")), (TOTAL, 0));
+        let failures = report.json()["failures"].to_string();
+        assert!(failures.contains("refused"), "{failures}");
+    }
+}
+
+fn timeouts_enter_response_time_at_their_age() {
+    let peer = bad_http1(BadHttp1::NeverAnswers);
+    let url = format!("http://{}/", peer.address);
+    let report = loadgen_report(&["-t", "10", "-r", "100", "--timeout", "700ms", &url]);
+    assert_eq!(report.requests("timed_out"), 10);
+    assert!(report.number("/response_time_us/min") >= 690_000, "{:#}", report.json()["response_time_us"]);
+
+    // What had no time to time out when the run was cut short is unanswered, not lost.
+    let run = Process::start(command("loadgen").args(["-r", "100", "-d", "500ms", "--timeout", "1s", &url]));
+    let finished = run.finish(Duration::from_secs(20));
+    assert_eq!(finished.code, Some(0), "{finished}");
+}

@@ -1,0 +1,332 @@
+//! HTTP/1 as bytes on the wire: framing, versions, expectations, and input that breaks the rules; and what
+//! HTTP/2 clients do wrong.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use contract::echo::{EchoRequest, EchoResponse};
+use integration::{
+    cases::Cases,
+    client::{Client, GrpcClient, Http1, Http2, Line, Protocol, Request, patiently},
+    server::Server,
+};
+use serde_json::json;
+
+use crate::calls::ECHO;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test_async(pipelined_requests_are_answered_in_order)
+        .test_async(a_reply_does_not_wait_for_the_rest_of_the_next_request)
+        .test_async(a_request_in_single_bytes_is_read)
+        .test_async(http_1_0_closes_unless_asked_to_keep_alive)
+        .test_async(a_close_is_announced_and_done)
+        .test_async(continue_is_sent_when_the_body_is_wanted)
+        .test_async(an_upgrade_to_h2c_is_answered_in_http1)
+        .test_async(a_chunked_upload_is_counted)
+        .test_async(a_body_that_breaks_off_does_no_harm)
+        .test_async(malformed_requests_are_refused_and_the_connection_closed)
+        .test_async(requests_that_smuggle_are_refused)
+        .test_async(a_head_beyond_the_limit_is_refused)
+        .test_async(a_head_that_never_ends_is_given_up)
+        .test_async(an_idle_connection_is_closed)
+        .test_async(an_idle_http2_connection_has_no_head_to_wait_for)
+        .test_async(an_old_connection_is_closed_after_a_reply)
+        .test_async(streams_that_are_reset_do_no_harm)
+        .test_async(an_http2_connection_that_breaks_the_rules_ends_alone)
+        .over_each_protocol(the_echo_keeps_order_and_repeats_of_fields)
+}
+
+async fn pipelined_requests_are_answered_in_order() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    let targets: Vec<String> = (1..=50).map(|n| format!("/bin/{n}")).collect();
+    let bytes: Vec<u8> = targets.iter().flat_map(|target| Line::of(&Request::get(target))).collect();
+    client.send(&bytes).await;
+    for size in 1..=50 {
+        let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+        assert_eq!((exchange.status, exchange.body.len()), (200, size));
+    }
+}
+
+async fn a_reply_does_not_wait_for_the_rest_of_the_next_request() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    client.send(b"GET /bin/7 HTTP/1.1\r\nHost: x\r\n\r\nGET /bin/8 HTT").await;
+    assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().body.len(), 7);
+    client.send(b"P/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().body.len(), 8);
+}
+
+async fn a_request_in_single_bytes_is_read() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    for byte in Line::of(&Request::post("/upload", "abc")) {
+        client.send(&[byte]).await;
+    }
+    let exchange = patiently("a reply", client.reply("POST")).await.unwrap();
+    assert_eq!(exchange.json()["bytes_received"], json!(3));
+}
+
+async fn http_1_0_closes_unless_asked_to_keep_alive() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    client.send(b"GET /health HTTP/1.0\r\n\r\n").await;
+    let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+    assert_eq!(exchange.json(), json!({ "status": "ok" }));
+    assert!(patiently("a close", client.to_end()).await.unwrap().is_empty());
+
+    let mut client = Http1::connect(server.http).await;
+    for _ in 0..2 {
+        client.send(b"GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
+        let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+        assert_eq!(exchange.status, 200);
+    }
+
+    // HTTP/1.0 knows no chunks: the close ends the body.
+    let mut client = Http1::connect(server.http).await;
+    client.send(b"GET /bin/1000?chunked=true HTTP/1.0\r\n\r\n").await;
+    let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+    assert_eq!((exchange.field("transfer-encoding"), exchange.body.len()), (None, 1000));
+}
+
+async fn a_close_is_announced_and_done() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    client.send(&Line::of(&Request::get("/bin/100").field("connection", "close"))).await;
+    let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+    assert_eq!((exchange.field("connection"), exchange.body.len()), (Some("close"), 100));
+    assert!(patiently("a close", client.to_end()).await.unwrap().is_empty());
+}
+
+async fn continue_is_sent_when_the_body_is_wanted() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    client
+        .send(b"POST /upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        .await;
+    let interim = patiently("100 Continue", client.head()).await.unwrap();
+    assert_eq!(interim.status, 100);
+    client.send(b"body").await;
+    let exchange = patiently("a reply", client.reply("POST")).await.unwrap();
+    assert_eq!(exchange.json()["bytes_received"], json!(4));
+}
+
+async fn an_upgrade_to_h2c_is_answered_in_http1() {
+    let server = Server::start();
+    let request = Request::get("/health")
+        .field("connection", "Upgrade, HTTP2-Settings")
+        .field("upgrade", "h2c")
+        .field("http2-settings", "AAMAAABkAARAAAAAAAIAAAAA");
+    let mut client = Http1::connect(server.http).await;
+    for _ in 0..2 {
+        client.send(&Line::of(&request)).await;
+        let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+        assert_eq!((exchange.status, exchange.json()), (200, json!({ "status": "ok" })));
+    }
+}
+
+async fn a_chunked_upload_is_counted() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    let head = "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = "3\r\nabc\r\nA;ext=1\r\n0123456789\r\n0\r\nx-trailer: 1\r\n\r\n";
+    for _ in 0..2 {
+        client.send(format!("{head}{body}").as_bytes()).await;
+        let exchange = patiently("a reply", client.reply("POST")).await.unwrap();
+        assert_eq!(exchange.json()["bytes_received"], json!(13));
+    }
+}
+
+async fn a_body_that_breaks_off_does_no_harm() {
+    let server = Server::start();
+    for target in ["/upload", "/", "/delay/1/1", "/status/200", "/health"] {
+        let mut client = Http1::connect(server.http).await;
+        let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this");
+        client.send(head.as_bytes()).await;
+        client.finish_sending().await;
+        // Whatever is answered, it is not success with a body that never came, and then comes the end.
+        let reply = patiently("the end", client.to_end()).await.unwrap_or_default();
+        let reply = String::from_utf8_lossy(&reply);
+        let reads = matches!(target, "/upload" | "/");
+        assert!(!(reads && reply.starts_with("HTTP/1.1 200")), "{target}: {reply}");
+    }
+    let mut client = Client::connect(Protocol::Http1, server.http).await;
+    assert_eq!(client.get("/health").await.status, 200);
+}
+
+async fn malformed_requests_are_refused_and_the_connection_closed() {
+    let server = Server::start();
+    for bytes in [
+        &b"GARBAGE\r\n\r\n"[..],
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nBad Name: x\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+    ] {
+        let mut client = Http1::connect(server.http).await;
+        client.send(bytes).await;
+        let reply = patiently("the end", client.to_end()).await.unwrap_or_default();
+        let reply = String::from_utf8_lossy(&reply);
+        let refused =
+            ["HTTP/1.1 4", "HTTP/1.0 4", "HTTP/1.1 505"].iter().any(|start| reply.starts_with(start));
+        assert!(reply.is_empty() || refused, "{:?}: {reply}", String::from_utf8_lossy(bytes));
+    }
+    assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
+}
+
+async fn requests_that_smuggle_are_refused() {
+    let server = Server::start();
+    for fields in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: gzip\r\n",
+    ] {
+        let mut client = Http1::connect(server.http).await;
+        let hidden = "GET /status/299 HTTP/1.1\r\nHost: x\r\n\r\n";
+        let request = format!("POST /upload HTTP/1.1\r\nHost: x\r\n{fields}\r\n{hidden}");
+        client.send(request.as_bytes()).await;
+        let reply = patiently("the end", client.to_end()).await.unwrap_or_default();
+        let reply = String::from_utf8_lossy(&reply);
+        assert!(!reply.contains("HTTP/1.1 299"), "{fields}: the hidden request was answered: {reply}");
+        assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{fields}: {reply}");
+    }
+}
+
+async fn a_head_beyond_the_limit_is_refused() {
+    let server = Server::with(&["--max-header-bytes=16K"]);
+    let mut client = Client::connect(Protocol::Http1, server.http).await;
+    let large = "x".repeat(12_000);
+    assert_eq!(client.exchange(Request::get("/health").field("x-large", &large)).await.status, 200);
+    let mut client = Http1::connect(server.http).await;
+    let larger = "x".repeat(20_000);
+    client.send(&Line::of(&Request::get("/health").field("x-large", &larger))).await;
+    let reply = patiently("a reply", client.reply("GET")).await.unwrap();
+    assert_eq!(reply.status, 431);
+    let mut client = Client::connect(Protocol::Http2, server.http).await;
+    assert_eq!(client.exchange(Request::get("/health").field("x-large", &large)).await.status, 200);
+}
+
+async fn a_head_that_never_ends_is_given_up() {
+    let server = Server::with(&["--header-timeout=300ms"]);
+    // Nothing, a part of the HTTP/2 preface, a part of a head, and a part of a second head.
+    for bytes in [&b""[..], b"PRI * HT", b"GET /health HTTP/1.1\r\nHos"] {
+        let mut client = Http1::connect(server.http).await;
+        client.send(bytes).await;
+        let rest = patiently("the end", client.to_end()).await.unwrap_or_default();
+        let rest = String::from_utf8_lossy(&rest);
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
+    }
+    let mut client = Http1::connect(server.http).await;
+    client.send(&Line::of(&Request::get("/health"))).await;
+    assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().status, 200);
+    client.send(b"GET /health HTTP/1.1\r\nHos").await;
+    patiently("the end", client.to_end()).await.unwrap_or_default();
+}
+
+async fn an_idle_connection_is_closed() {
+    let server = Server::with(&["--idle-timeout=300ms"]);
+    let mut client = Http1::connect(server.http).await;
+    client.send(&Line::of(&Request::get("/health"))).await;
+    assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().status, 200);
+    assert!(patiently("the end", client.to_end()).await.unwrap().is_empty());
+    let client = Http2::connect(server.http).await;
+    client.ended().await.expect("it ends in peace");
+    // A reply that takes longer than the timeout is no idleness.
+    for protocol in Protocol::ALL {
+        let mut client = Client::connect(protocol, server.http).await;
+        assert_eq!(client.get("/delay/700").await.status, 200);
+        assert_eq!(client.get("/chunked/2?delay=700").await.pieces.len(), 2);
+    }
+}
+
+async fn an_idle_http2_connection_has_no_head_to_wait_for() {
+    let server = Server::with(&["--header-timeout=300ms"]);
+    let mut client = Client::connect(Protocol::Http2, server.http).await;
+    let mut grpc = GrpcClient::connect(server.grpc).await;
+    for _ in 0..2 {
+        // The window that is returned for the body is the last that the server reads for a while.
+        assert_eq!(client.get("/bin/1M").await.body.len(), 1 << 20);
+        let (_, status) = grpc.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
+        assert_eq!(status.code, 0);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn an_old_connection_is_closed_after_a_reply() {
+    let server = Server::with(&["--max-connection-age=300ms"]);
+    let mut client = Http1::connect(server.http).await;
+    client.send(&Line::of(&Request::get("/delay/600"))).await;
+    let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+    assert_eq!((exchange.status, exchange.field("connection")), (200, Some("close")));
+    assert!(patiently("the end", client.to_end()).await.unwrap().is_empty());
+    let mut client = Client::connect(Protocol::Http2, server.http).await;
+    assert_eq!(client.get("/delay/600").await.status, 200);
+    let Client::Http2(client) = client else { unreachable!("it is HTTP/2") };
+    client.ended().await.expect("it ends in peace");
+}
+
+async fn streams_that_are_reset_do_no_harm() {
+    let server = Server::start();
+    let mut client = Http2::connect(server.http).await;
+    for target in ["/bin/10M", "/delay/10000", "/chunked/1000?delay=10", "/upload"] {
+        for _ in 0..5 {
+            let (response, mut body) = client.open(&Request::new("POST", target), false).await.unwrap();
+            body.send_data(Bytes::from_static(b"some"), false).unwrap();
+            body.send_reset(h2::Reason::CANCEL);
+            drop(response);
+        }
+    }
+    let mut other = Client::Http2(client);
+    assert_eq!(other.get("/bin/100k").await.body.len(), 102_400);
+}
+
+async fn an_http2_connection_that_breaks_the_rules_ends_alone() {
+    let server = Server::start();
+    let mut bystander = Client::connect(Protocol::Http2, server.http).await;
+    assert_eq!(bystander.get("/health").await.status, 200);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    for frames in [
+        // DATA on stream 0; HEADERS on an even stream; a window update of zero; no frame at all; SETTINGS of
+        // a length that is no multiple of six; a frame larger than the limit.
+        &[0, 0, 1, 0, 0, 0, 0, 0, 0, 7][..],
+        &[0, 0, 1, 1, 5, 0, 0, 0, 2, 0x82],
+        &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &[0xff; 32],
+        &[0, 0, 5, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5],
+        &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1, 0],
+    ] {
+        let mut client = Http1::connect(server.http).await;
+        client.send(&[&preface[..], &settings[..], frames].concat()).await;
+        // GOAWAY or a bare close: an end either way.
+        let _ = patiently("the end", client.to_end()).await;
+    }
+    assert_eq!(bystander.get("/health").await.status, 200);
+}
+
+async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol) {
+    let server = Server::start();
+    let names = ["x-c", "x-a", "x-b", "x-a", "x-c"];
+    let mut request = Request::get("/");
+    for (index, name) in names.iter().enumerate() {
+        request = request.field(name, &index.to_string());
+    }
+    let echo = Client::connect(protocol, server.http).await.exchange(request).await.json();
+    let list = echo["headers_list"].as_array().unwrap();
+    let ours: Vec<(&str, &str)> = list
+        .iter()
+        .map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
+        .filter(|(name, _)| name.starts_with("x-"))
+        .collect();
+    // The order between different names is the library's; the order of one name's values is the sender's.
+    for name in ["x-a", "x-b", "x-c"] {
+        let sent: Vec<String> =
+            names.iter().enumerate().filter(|(_, n)| **n == name).map(|(i, _)| i.to_string()).collect();
+        let kept: Vec<&str> = ours.iter().filter(|(n, _)| *n == name).map(|(_, value)| *value).collect();
+        assert_eq!(kept, sent, "{name} in {list:?}");
+    }
+}
