@@ -97,14 +97,16 @@ impl ServerProcess {
 
     fn launch(command: &mut Command, flags: &[&str]) -> Self {
         let own = [
-            ["--addr", "127.0.0.1:0"],
-            ["--grpc-addr", "127.0.0.1:0"],
-            ["--admin-addr", "127.0.0.1:0"],
-            ["--pprof-addr", ""],
-            ["--mem-interval", "0"],
+            "--addr=127.0.0.1:0",
+            "--grpc-addr=127.0.0.1:0",
+            "--admin-addr=127.0.0.1:0",
+            "--pprof-addr=",
+            "--mem-interval=0",
         ];
-        // A flag that a test gives replaces the harness's.
-        let kept = own.iter().filter(|[name, _]| !flags.contains(name)).flatten();
+        // A flag that a test gives, in whatever form, replaces the harness's.
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().trim_start_matches('-').to_owned();
+        let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
+        let kept = own.iter().filter(|flag| !given.contains(&name(flag)));
         let process = Process::start(command.args(kept).args(flags));
         let (http, grpc, admin) = process.await_stderr("line with the addresses", listening);
         Self { process, http, grpc, admin }

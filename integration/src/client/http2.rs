@@ -38,8 +38,16 @@ impl Http2 {
         let stream = patiently("connect", TcpStream::connect(address)).await;
         let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
         stream.set_nodelay(true).expect("a socket takes TCP_NODELAY");
-        let (send, connection) = builder.handshake(stream).await.expect("the preface is sent");
-        Self { send, connection: tokio::spawn(connection) }
+        Self::on(stream, builder).await.expect("the preface is sent")
+    }
+
+    /// Speaks on a socket that is connected already.
+    ///
+    /// # Errors
+    /// When the peer closes it at once.
+    pub async fn on(stream: TcpStream, builder: &client::Builder) -> Result<Self> {
+        let (send, connection) = builder.handshake(stream).await?;
+        Ok(Self { send, connection: tokio::spawn(connection) })
     }
 
     /// Sends a request head and gives the reply's future and the sink of the body.

@@ -10,8 +10,9 @@ mod websocket;
 
 use std::{fmt, future::Future, net::SocketAddr};
 
+use anyhow::Result;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 
 pub use self::{
     grpc::{Call, GrpcClient, Status},
@@ -147,20 +148,41 @@ impl Client {
         }
     }
 
+    /// Speaks on a socket that is connected already.
+    ///
+    /// # Errors
+    /// When the peer closes it at once.
+    pub async fn on(protocol: Protocol, stream: TcpStream) -> Result<Self> {
+        Ok(match protocol {
+            Protocol::Http1 => Self::Http1(Http1::on(stream)),
+            Protocol::Http2 => Self::Http2(Http2::on(stream, &h2::client::Builder::new()).await?),
+        })
+    }
+
     /// Sends a request and reads the whole reply.
     ///
     /// # Panics
     /// When there is no whole and well-formed reply within the patience of the harness.
     pub async fn exchange(&mut self, request: Request) -> Exchange {
         let what = format!("{} {}", request.method, request.target);
-        patiently(&what, async {
+        self.try_exchange(&request).await.unwrap_or_else(|error| panic!("{what}: {error:#}"))
+    }
+
+    /// The same, for tests in which a connection may end.
+    ///
+    /// # Errors
+    /// When there is no whole and well-formed reply.
+    ///
+    /// # Panics
+    /// When nothing comes within the patience of the harness.
+    pub async fn try_exchange(&mut self, request: &Request) -> Result<Exchange> {
+        patiently(&request.target, async {
             match self {
-                Self::Http1(client) => client.exchange(&request).await,
-                Self::Http2(client) => client.exchange(&request).await,
+                Self::Http1(client) => client.exchange(request).await,
+                Self::Http2(client) => client.exchange(request).await,
             }
         })
         .await
-        .unwrap_or_else(|error| panic!("{what}: {error:#}"))
     }
 
     /// `GET` of a path.

@@ -8,6 +8,7 @@ mod compose; // the lab of docker compose
 mod counts; // the generator's accounting against the server's
 mod drain; // from SIGTERM to exit
 mod endpoints; // each endpoint, over both protocols
+mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
 mod operation; // dummy-server as an operator meets it
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         .and(pacing::tests())
         .and(unruly::tests())
         .and(interrupt::tests())
+        .and(helps::tests())
         .and(proxied::tests())
         .and(chart::tests())
         .and(compose::tests())

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::unix::net::UnixStream,
     time::Duration,
 };
@@ -11,7 +11,7 @@ use std::{
 use integration::{
     binaries::{ServerProcess, command},
     cases::Cases,
-    client::{Client, Http1, Http2, Line, Protocol, Request, patiently},
+    client::{Client, Exchange, Http1, Http2, Line, Protocol, Request, patiently},
     metrics::{CONNECTIONS, Metrics},
     process::{Finished, Process},
     server::Server,
@@ -26,6 +26,8 @@ pub(crate) fn tests() -> Cases {
         .test_async(flags_in_the_form_of_go_work)
         .test_async(flags_are_environment_variables_too)
         .test(a_unix_socket_is_served)
+        .test_async(both_families_of_addresses_are_served)
+        .test_async(a_shorter_echo_is_a_flag)
         .test(the_help_lists_every_flag)
         .test_async(out_of_files_accept_backs_off_and_recovers)
         .test_async(connections_beyond_the_limit_are_closed)
@@ -165,6 +167,29 @@ fn a_unix_socket_is_served() {
     assert_eq!(process.finish(SOON).code, Some(0));
 }
 
+async fn both_families_of_addresses_are_served() {
+    for flag in ["--addr=[::]:0", "-addr=:0"] {
+        let server = ServerProcess::start(&[flag]);
+        for loopback in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            let address = SocketAddr::new(loopback, server.http.port());
+            let echo = Client::connect(Protocol::Http1, address).await.get("/").await.json();
+            // A socket of both families shows IPv4 as IPv6 addresses of a range of their own.
+            let seen: SocketAddr = echo["destination_addr"].as_str().unwrap().parse().unwrap();
+            assert_eq!((seen.ip().to_canonical(), seen.port()), (loopback, address.port()), "{flag}");
+        }
+    }
+}
+
+async fn a_shorter_echo_is_a_flag() {
+    let server = Server::with(&["--max-body-echo=10"]);
+    for protocol in Protocol::ALL {
+        let mut client = Client::connect(protocol, server.http).await;
+        let echo = client.exchange(Request::post("/", "0123456789a")).await.json();
+        assert_eq!((&echo["body"], &echo["body_size"]), (&"0123456789".into(), &11.into()));
+        assert_eq!(echo["body_truncated"], true);
+    }
+}
+
 fn the_help_lists_every_flag() {
     let finished = Process::start(command("dummy-server").arg("--help")).finish(SOON);
     assert_eq!(finished.code, Some(0));
@@ -217,21 +242,25 @@ async fn out_of_files_accept_backs_off_and_recovers() {
     assert_eq!(patiently("a reply", clients[0].reply("GET")).await.unwrap().status, 200);
     let errors = async {
         loop {
-            let text = admin.get("/metrics").await;
-            let counted = text.text().lines().any(|line| {
-                line.strip_prefix("dummy_server_accept_errors_total ").is_some_and(|count| count != "0")
-            });
-            if counted {
+            if accept_errors(&admin.get("/metrics").await) > 0 {
                 break;
             }
         }
     };
     patiently("an error of accept", errors).await;
+    // A loop that does not back off makes a hundred thousand in this time.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(accept_errors(&admin.get("/metrics").await) < 5000, "accept does not back off");
     drop(clients);
     let mut client = Client::connect(Protocol::Http1, server.http).await;
     assert_eq!(client.get("/health").await.status, 200);
     server.signal(Signal::TERM);
     assert_eq!(server.finish(SOON).await.code, Some(0));
+}
+
+fn accept_errors(metrics: &Exchange) -> u64 {
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix("dummy_server_accept_errors_total "));
+    line.expect("errors of accept are counted").parse().expect("a count")
 }
 
 async fn connections_beyond_the_limit_are_closed() {
