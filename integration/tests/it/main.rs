@@ -15,6 +15,7 @@ mod operation; // dummy-server as an operator meets it
 mod pacing; // when requests arrive
 mod payload; // bodies, byte for byte
 mod proxied; // nginx, HAProxy, Envoy
+mod rude; // clients that break the rules
 mod sockets; // WebSocket
 mod unruly; // servers that break the rules
 mod wire; // HTTP/1 as bytes
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         .and(wire::tests())
         .and(sockets::tests())
         .and(calls::tests())
+        .and(rude::tests())
         .and(operation::tests())
         .and(drain::tests())
         .and(counts::tests())

@@ -1,0 +1,118 @@
+//! Clients that vanish, stall or flood: the server goes on, and nothing of them is left behind.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, future::join_all};
+use integration::{
+    cases::Cases,
+    client::{Client, Http1, Http2, Line, Protocol, Request, WebSocket, patiently, websocket},
+    metrics::{CONNECTIONS, IN_FLIGHT, Metrics},
+    server::Server,
+};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test_async(connections_that_are_reset_leave_nothing_behind)
+        .test_async(streams_that_are_dropped_leave_nothing_behind)
+        .test_async(sockets_that_vanish_leave_nothing_behind)
+        .over_each_protocol(one_that_never_reads_holds_up_nobody)
+        .over_each_protocol(a_thousand_connections_are_served)
+}
+
+const CLIENTS: usize = 50;
+
+async fn connections_that_are_reset_leave_nothing_behind() {
+    let server = Server::start();
+    for bytes in [
+        &b""[..],
+        b"GET /bin/100M HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /chunked/1000000?delay=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /delay/500 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly",
+        b"POST /delay/0/100 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly",
+        b"GET /half HTTP/1.1\r\nHos",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        for _ in 0..CLIENTS {
+            let mut client = Http1::connect(server.http).await;
+            client.send(bytes).await;
+            reset(client.into_stream());
+        }
+    }
+    nothing_is_left(&server, 8 * CLIENTS).await;
+}
+
+async fn streams_that_are_dropped_leave_nothing_behind() {
+    let server = Server::start();
+    for target in ["/bin/100M", "/delay/500", "/chunked/1000000?delay=1"] {
+        for _ in 0..CLIENTS {
+            let mut client = Http2::connect(server.http).await;
+            let (response, body) = client.open(&Request::new("POST", target), false).await.unwrap();
+            drop((response, body, client));
+        }
+    }
+    nothing_is_left(&server, 3 * CLIENTS).await;
+}
+
+async fn sockets_that_vanish_leave_nothing_behind() {
+    let server = Server::start();
+    for _ in 0..CLIENTS {
+        let mut socket = websocket(server.http, "/ws").await;
+        socket.send(WebSocket::binary(vec![7; 100_000])).await.unwrap();
+        SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
+    }
+    nothing_is_left(&server, CLIENTS).await;
+}
+
+async fn one_that_never_reads_holds_up_nobody(protocol: Protocol) {
+    let server = Server::with(&["--workers=1"]);
+    let mut silent = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = Http1::connect(server.http).await;
+        client.send(&Line::of(&Request::get("/bin/1G"))).await;
+        silent.push(client);
+    }
+    let mut streams = Vec::new();
+    let mut http2 = Http2::connect(server.http).await;
+    for _ in 0..CLIENTS {
+        streams.push(http2.open(&Request::get("/bin/1G"), true).await.unwrap());
+    }
+    let mut client = Client::connect(protocol, server.http).await;
+    for _ in 0..20 {
+        assert_eq!(client.get("/bin/1M").await.body.len(), 1 << 20);
+    }
+}
+
+async fn a_thousand_connections_are_served(protocol: Protocol) {
+    let server = Server::start();
+    let clients = join_all((0..1000).map(|_| Client::connect(protocol, server.http))).await;
+    let replies = join_all(clients.into_iter().map(async |mut client| {
+        for _ in 0..2 {
+            assert_eq!(client.get("/bin/1000").await.body.len(), 1000);
+        }
+        client
+    }));
+    let clients = patiently("all replies", replies).await;
+    assert_eq!(server.metrics().await.sum(CONNECTIONS, &[]), 1000);
+    drop(clients);
+    nothing_is_left(&server, 1000).await;
+}
+
+/// Closes with RST instead of FIN.
+fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
+}
+
+/// Once so many connections were served, nothing of them is open or in flight.
+async fn nothing_is_left(server: &Server, served: usize) {
+    let total = "dummy_server_connections_total";
+    Metrics::until(server.admin, |metrics| metrics.sum(total, &[]) >= served as u64).await;
+    for gauge in [CONNECTIONS, IN_FLIGHT, "dummy_server_streams_open"] {
+        Metrics::until(server.admin, |metrics| metrics.has(gauge) && metrics.sum(gauge, &[]) == 0).await;
+    }
+    for protocol in Protocol::ALL {
+        assert_eq!(Client::connect(protocol, server.http).await.get("/health").await.status, 200);
+    }
+}
