@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Cases {
     cases
         .over_each_protocol(statuses_are_counted_by_their_class)
         .over_each_protocol(a_run_limited_in_time_sends_what_it_offers)
+        .over_each_protocol(connections_that_age_lose_nothing)
 }
 
 struct Shape {
@@ -102,6 +103,21 @@ async fn a_run_limited_in_time_sends_what_it_offers(protocol: Protocol) {
             assert!((139..=141).contains(&offered), "0.7 s of 200/s are 140 arrivals, not {offered}");
         }
     }
+}
+
+/// The server ends each connection after a while (`Connection: close`, GOAWAY). What crosses such an end is
+/// sent again, and none of it is served twice.
+async fn connections_that_age_lose_nothing(protocol: Protocol) {
+    let server = Server::with(&["--max-connection-age=200ms"]);
+    let url = format!("{}://{}/bin/100", scheme(protocol), server.http);
+    let report = loadgen_report(&["-r", "500", "-t", "1000", "-c", "4", &url]);
+    for name in ["offered", "sent", "completed", "succeeded"] {
+        assert_eq!(report.requests(name), 1000, "{name}: {:#}", report.json());
+    }
+    assert_eq!(counted(&server, 1000).await, 1000);
+    let metrics = server.metrics().await;
+    let connections = metrics.sum("dummy_server_connections_total", &[]);
+    assert!(connections >= 4 * 5, "two seconds are many ages, and not {connections} connections");
 }
 
 /// What the server has counted, once that is at least `least`: a reply may be read before it is counted.

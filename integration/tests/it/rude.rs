@@ -38,7 +38,7 @@ async fn connections_that_are_reset_leave_nothing_behind() {
         for _ in 0..CLIENTS {
             let mut client = Http1::connect(server.http).await;
             client.send(bytes).await;
-            reset(client.into_stream());
+            reset(&client.into_stream());
         }
     }
     nothing_is_left(&server, 8 * CLIENTS).await;
@@ -101,8 +101,8 @@ async fn a_thousand_connections_are_served(protocol: Protocol) {
 }
 
 /// Closes with RST instead of FIN.
-fn reset(stream: TcpStream) {
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
+fn reset(stream: &TcpStream) {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
 }
 
 /// Once so many connections were served, nothing of them is open or in flight.
