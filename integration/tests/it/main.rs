@@ -15,6 +15,7 @@ mod operation; // dummy-server as an operator meets it
 mod pacing; // when requests arrive
 mod payload; // bodies, byte for byte
 mod proxied; // nginx, HAProxy, Envoy
+mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
 mod sockets; // WebSocket
 mod unruly; // servers that break the rules
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         .and(calls::tests())
         .and(rude::tests())
         .and(operation::tests())
+        .and(resources::tests())
         .and(drain::tests())
         .and(counts::tests())
         .and(pacing::tests())

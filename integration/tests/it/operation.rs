@@ -1,4 +1,4 @@
-//! dummy-server as an operator meets it: flags, exit codes, limits, workers.
+//! dummy-server as an operator meets it: flags, exit codes, the admin port, logs.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use integration::{
     binaries::{ServerProcess, command},
     cases::Cases,
-    client::{Client, Exchange, Http1, Http2, Line, Protocol, Request, patiently},
+    client::{Client, Protocol, Request},
     metrics::{CONNECTIONS, Metrics},
     process::{Finished, Process},
     server::Server,
@@ -29,10 +29,6 @@ pub(crate) fn tests() -> Cases {
         .test_async(both_families_of_addresses_are_served)
         .test_async(a_shorter_echo_is_a_flag)
         .test(the_help_lists_every_flag)
-        .test_async(out_of_files_accept_backs_off_and_recovers)
-        .test_async(connections_beyond_the_limit_are_closed)
-        .over_each_protocol(endless_bodies_cost_no_memory)
-        .test_async(two_long_connections_use_both_workers)
         .test_async(the_admin_port_tells_liveness_readiness_and_counts)
         .test_async(profiles_are_served_on_request)
         .test_async(requests_are_logged_when_asked)
@@ -225,131 +221,6 @@ fn the_help_lists_every_flag() {
         let variable = format!("DUMMY_SERVER_{}", flag.replace('-', "_").to_uppercase());
         assert!(finished.stdout.contains(&variable), "{variable}: {finished}");
     }
-}
-
-async fn out_of_files_accept_backs_off_and_recovers() {
-    const FILES: u32 = 80;
-    let server = ServerProcess::start_with_files(FILES, &[]);
-    // The admin port needs a file for a reading too, so its connection is opened while there are some.
-    let mut admin = Client::connect(Protocol::Http1, server.admin).await;
-    assert_eq!(admin.get("/livez").await.status, 200);
-    let mut clients = Vec::new();
-    for _ in 0..2 * FILES {
-        clients.push(Http1::connect(server.http).await);
-    }
-    // Those that were accepted are served all the while.
-    clients[0].send(&Line::of(&Request::get("/health"))).await;
-    assert_eq!(patiently("a reply", clients[0].reply("GET")).await.unwrap().status, 200);
-    let errors = async {
-        loop {
-            if accept_errors(&admin.get("/metrics").await) > 0 {
-                break;
-            }
-        }
-    };
-    patiently("an error of accept", errors).await;
-    // A loop that does not back off makes a hundred thousand in this time.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(accept_errors(&admin.get("/metrics").await) < 5000, "accept does not back off");
-    drop(clients);
-    let mut client = Client::connect(Protocol::Http1, server.http).await;
-    assert_eq!(client.get("/health").await.status, 200);
-    server.signal(Signal::TERM);
-    assert_eq!(server.finish(SOON).await.code, Some(0));
-}
-
-fn accept_errors(metrics: &Exchange) -> u64 {
-    let line = metrics.text().lines().find_map(|line| line.strip_prefix("dummy_server_accept_errors_total "));
-    line.expect("errors of accept are counted").parse().expect("a count")
-}
-
-async fn connections_beyond_the_limit_are_closed() {
-    const LIMIT: usize = 5;
-    let server = Server::with(&["--max-connections=5"]);
-    let mut kept = Vec::new();
-    for _ in 0..LIMIT {
-        let mut client = Client::connect(Protocol::Http1, server.http).await;
-        assert_eq!(client.get("/health").await.status, 200);
-        kept.push(client);
-    }
-    let mut extra = Http1::connect(server.http).await;
-    assert!(patiently("a close", extra.to_end()).await.unwrap_or_default().is_empty());
-    assert_eq!(kept[0].get("/health").await.status, 200);
-    kept.clear();
-    Metrics::until(server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == 0).await;
-    assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
-}
-
-async fn endless_bodies_cost_no_memory(protocol: Protocol) {
-    const READ: usize = 32 << 20;
-    const MOST: u64 = 200 << 20;
-    let server = ServerProcess::start(&[]);
-    for target in ["/bin/100G", "/bin/100G?chunked=true", "/chunked/1000000?size=1000000"] {
-        // A part is read, so that the server is well into it; the rest waits for a reader.
-        let (mut http1, mut http2);
-        match protocol {
-            Protocol::Http1 => {
-                http1 = Http1::connect(server.http).await;
-                http1.send(&Line::of(&Request::get(target))).await;
-                patiently("a part of the body", http1.exactly(READ)).await.unwrap();
-            }
-            Protocol::Http2 => {
-                http2 = Http2::connect(server.http).await;
-                let (response, _) = http2.open(&Request::get(target), true).await.unwrap();
-                let mut body = patiently("a head", response).await.unwrap().into_body();
-                let mut read = 0;
-                while read < READ {
-                    let piece = patiently("a part of the body", body.data()).await.unwrap().unwrap();
-                    body.flow_control().release_capacity(piece.len()).unwrap();
-                    read += piece.len();
-                }
-            }
-        }
-        let resident = server.metrics().await.sum("dummy_server_resident_memory_bytes", &[]);
-        assert!(resident > 0 && resident < MOST, "{target}: {resident} bytes are resident");
-    }
-}
-
-/// A worker that serves a request is woken for it, and the kernel counts that.
-async fn two_long_connections_use_both_workers() {
-    const REQUESTS: u64 = 100;
-    for restart in 1..=20 {
-        let server = ServerProcess::start(&["--workers", "2"]);
-        let mut first = Client::connect(Protocol::Http1, server.http).await;
-        assert_eq!(first.get("/health").await.status, 200);
-        let mut second = Client::connect(Protocol::Http1, server.http).await;
-        assert_eq!(second.get("/health").await.status, 200);
-        let before = wakes(server.process().id());
-        for _ in 0..REQUESTS {
-            first.get("/bin/10").await;
-            second.get("/bin/10").await;
-        }
-        let after = wakes(server.process().id());
-        assert_eq!(before.len(), 2, "two workers");
-        for (before, after) in before.iter().zip(&after) {
-            assert!(
-                after - before >= REQUESTS / 2,
-                "restart {restart}: one worker did all: {before} {after}"
-            );
-        }
-    }
-}
-
-/// How often each worker of a process has slept, in the order of their names.
-fn wakes(pid: u32) -> Vec<u64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("Linux tells the threads of a process");
-    let mut workers: Vec<(String, u64)> = tasks
-        .filter_map(|task| {
-            let path = task.ok()?.path();
-            let name = fs::read_to_string(path.join("comm")).ok()?;
-            let status = fs::read_to_string(path.join("status")).ok()?;
-            let switches = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-            name.starts_with("worker-").then_some(())?;
-            Some((name, switches.trim().parse().ok()?))
-        })
-        .collect();
-    workers.sort();
-    workers.into_iter().map(|(_, switches)| switches).collect()
 }
 
 async fn the_admin_port_tells_liveness_readiness_and_counts() {
