@@ -14,6 +14,9 @@ use integration::{
         Call, Client, GrpcClient, Http1, Http2, Line, Protocol, Request, WebSocket, patiently, websocket,
     },
     metrics::{IN_FLIGHT, Metrics, RECEIVED},
+    proxies::NGINX,
+    proxy::{Behind, Proxy},
+    tools::require,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -29,6 +32,8 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol(what_is_in_flight_completes)
         .test_async(a_request_of_which_a_part_was_read_is_answered)
         .test_async(the_drain_delay_accepts_while_not_ready)
+        .test_async(those_who_watch_the_health_are_told)
+        .test_async(a_reply_in_flight_passes_through_a_proxy)
         .test_async(idle_connections_are_told_and_closed)
         .test_async(idle_sockets_are_closed_with_1001)
         .test_async(a_stream_of_calls_does_not_hold_up_the_end)
@@ -123,6 +128,34 @@ async fn the_drain_delay_accepts_while_not_ready() {
     assert_eq!(server.finish(SOON).await.code, Some(0));
     assert!(begun.elapsed() >= Duration::from_secs(2), "it ended before the delay was over");
     assert!(TcpStream::connect(http).await.is_err(), "nobody listens any more");
+}
+
+async fn those_who_watch_the_health_are_told() {
+    let server = ServerProcess::start(&["--drain-delay", "500ms"]);
+    let mut client = GrpcClient::connect(server.grpc).await;
+    let mut call: Call<HealthCheckResponse> = client.begin("/grpc.health.v1.Health/Watch", &[]).await;
+    call.send(&HealthCheckRequest::default());
+    call.finish_sending();
+    let serving = async |call: &mut Call<HealthCheckResponse>| call.next().await.map(|answer| answer.status);
+    assert_eq!(serving(&mut call).await, Some(ServingStatus::Serving as i32));
+    server.signal(Signal::TERM);
+    assert_eq!(serving(&mut call).await, Some(ServingStatus::NotServing as i32));
+    assert_eq!(server.finish(SOON).await.code, Some(0), "a watch does not hold up the end");
+}
+
+async fn a_reply_in_flight_passes_through_a_proxy() {
+    let Some(program) = require(NGINX.tool) else { return };
+    let server = ServerProcess::start(&[]);
+    let proxy = Proxy::start(NGINX, &program, Behind { http: server.http, grpc: server.grpc });
+    let mut client = Client::connect(Protocol::Http2, proxy.fronts.h2c).await;
+    let signal = async {
+        Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= 1).await;
+        server.signal(Signal::TERM);
+    };
+    let (reply, ()) = tokio::join!(client.get("/chunked/10?size=1000&delay=100"), signal);
+    assert_eq!((reply.status, reply.body.len()), (200, 10_000));
+    assert_eq!(server.finish(SOON).await.code, Some(0));
+    assert_eq!(client.get("/health").await.status, 502, "the proxy tells that nobody is behind it");
 }
 
 async fn idle_connections_are_told_and_closed() {
