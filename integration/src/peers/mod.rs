@@ -22,7 +22,7 @@ use tokio::{
 pub use self::{
     http1::{BadHttp1, bad_http1},
     http2::{BadHttp2, bad_http2},
-    record::Record,
+    record::{Record, in_place},
 };
 use crate::cases::block_on;
 

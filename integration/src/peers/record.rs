@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -43,13 +43,24 @@ impl Record {
         Self { peer, arrivals }
     }
 
-    /// When requests came, in order.
+    /// When requests came, in order, from the first one on.
     #[must_use]
-    pub fn arrivals(&self) -> Vec<Instant> {
+    pub fn arrivals(&self) -> Vec<Duration> {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).clone();
         arrivals.sort_unstable();
-        arrivals
+        arrivals.iter().map(|at| at.duration_since(arrivals[0])).collect()
     }
+}
+
+/// How many arrivals lie within `tolerance` of their place in the even schedule `n / rate`, which is laid
+/// through the middle of them: a machine that is busy delays some, and a first one that is late moves none.
+#[must_use]
+pub fn in_place(arrivals: &[Duration], rate: f64, tolerance: Duration) -> usize {
+    let late = |(n, at): (usize, &Duration)| at.as_secs_f64() - n as f64 / rate;
+    let mut lateness: Vec<f64> = arrivals.iter().enumerate().map(late).collect();
+    lateness.sort_by(f64::total_cmp);
+    let Some(middle) = lateness.get(lateness.len() / 2).copied() else { return 0 };
+    lateness.iter().filter(|late| (*late - middle).abs() <= tolerance.as_secs_f64()).count()
 }
 
 fn note(arrivals: &Arrivals) {
@@ -76,5 +87,36 @@ async fn http2(stream: TcpStream, arrivals: &Arrivals) {
         note(arrivals);
         // The client may have given up this stream.
         let _ = respond.send_response(http::Response::new(()), true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOLERANCE: Duration = Duration::from_millis(10);
+
+    fn at_200(place: impl Fn(u64) -> u64) -> usize {
+        let arrivals: Vec<Duration> = (0..400).map(|n| Duration::from_millis(place(n * 5))).collect();
+        in_place(&arrivals, 200.0, TOLERANCE)
+    }
+
+    #[test]
+    fn an_even_spread_is_in_place_however_late_the_first_or_some_are() {
+        assert_eq!(at_200(|ms| ms), 400);
+        assert_eq!(at_200(|ms| if ms == 0 { 0 } else { ms + 300 }), 399);
+        assert_eq!(at_200(|ms| if ms % 50 == 0 { ms + 25 } else { ms }), 360);
+    }
+
+    #[test]
+    fn bursts_are_not() {
+        assert!(at_200(|ms| ms / 1000 * 1000) < 20);
+        assert!(at_200(|ms| ms / 100 * 100) < 110);
+        assert!(at_200(|ms| ms * 9 / 10) < 100, "nor is another rate");
+    }
+
+    #[test]
+    fn of_no_arrivals_none_is() {
+        assert_eq!(in_place(&[], 1.0, TOLERANCE), 0);
     }
 }

@@ -7,7 +7,7 @@ use integration::{
     cases::Cases,
     client::Protocol,
     metrics::{Metrics, REQUESTS},
-    peers::Record,
+    peers::{Record, in_place},
     process::{Finished, Process},
     report::Report,
 };
@@ -32,8 +32,8 @@ async fn workers_take_turns() {
     assert_even(Protocol::Http1, &["--workers", "2", "-c", "2"]);
 }
 
-/// Against the ideal schedule `n / rate`, most arrivals lie within 10 ms of the middle one's place. Bursts of
-/// a tenth of a second would leave a fifth of them there; a busy machine delays some, which is no burst.
+/// Most arrivals are in their place. Of bursts of a tenth of a second, a quarter would be; a busy machine
+/// delays some, which is no burst.
 fn assert_even(protocol: Protocol, args: &[&str]) {
     let record = Record::start(protocol);
     let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
@@ -43,15 +43,11 @@ fn assert_even(protocol: Protocol, args: &[&str]) {
     report.assert_all_succeeded(TOTAL as u64);
     let arrivals = record.arrivals();
     assert_eq!(arrivals.len(), TOTAL);
-    let late_ms = |n: usize| {
-        let at = arrivals[n].duration_since(arrivals[0]).as_secs_f64();
-        (at - n as f64 / RATE as f64) * 1e3
-    };
-    let mut lateness: Vec<f64> = (0..TOTAL).map(late_ms).collect();
-    lateness.sort_by(f64::total_cmp);
-    let middle = lateness[TOTAL / 2];
-    let near = lateness.iter().filter(|late| (*late - middle).abs() <= 10.0).count();
-    assert!(near >= TOTAL * 3 / 4, "only {near} of {TOTAL} arrivals are in their place: {lateness:?}");
+    let in_place = in_place(&arrivals, RATE as f64, Duration::from_millis(10));
+    assert!(
+        in_place >= TOTAL * 3 / 4,
+        "only {in_place} of {TOTAL} arrivals are in their place: {arrivals:?}"
+    );
 }
 
 async fn a_frozen_server_shows_in_response_time(protocol: Protocol) {
