@@ -1,14 +1,19 @@
 //! loadgen against servers that break the rules: it ends, and every request has exactly one fate.
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use integration::{
     binaries::{command, loadgen, loadgen_report},
     cases::Cases,
-    peers::{BadHttp1, BadHttp2, bad_http1, bad_http2},
+    client::{Client, Exchange, Protocol, Request},
+    peers::{BadHttp1, BadHttp2, Record, bad_http1, bad_http2},
     process::Process,
     report::Report,
 };
+use tokio::net::TcpStream;
 
 pub(crate) fn tests() -> Cases {
     let mut cases = Cases::new();
@@ -26,7 +31,11 @@ pub(crate) fn tests() -> Cases {
             assert!(peer.connections() > 0);
         });
     }
-    cases.test(nobody_listens).test(timeouts_enter_response_time_at_their_age)
+    cases
+        .test_async(the_peers_are_as_bad_as_they_say)
+        .over_each_protocol(the_record_answers_and_counts)
+        .test(nobody_listens)
+        .test(timeouts_enter_response_time_at_their_age)
 }
 
 const TOTAL: u64 = 20;
@@ -58,6 +67,33 @@ fn assert_failures_add_up(report: &Report) {
     let failed = ["transport_failed", "timed_out"].iter().map(|name| report.requests(name)).sum::<u64>();
     assert!(failed == 0 || counted >= failed, "{counted} of {failed}: {:#}", report.json());
     assert!(counted > 0, "a run without success has a cause: {:#}", report.json());
+}
+
+async fn the_peers_are_as_bad_as_they_say() {
+    for how in BadHttp1::ALL.into_iter().filter(|how| *how != BadHttp1::NeverAnswers) {
+        let peer = bad_http1(how);
+        let reply = attempt(Protocol::Http1, peer.address).await;
+        assert!(reply.is_err(), "{how:?}: {reply:?}");
+    }
+    for how in BadHttp2::ALL.into_iter().filter(|how| *how != BadHttp2::NeverAnswers) {
+        let peer = bad_http2(how);
+        let reply = attempt(Protocol::Http2, peer.address).await;
+        assert!(reply.is_err(), "{how:?}: {reply:?}");
+    }
+}
+
+async fn attempt(protocol: Protocol, address: SocketAddr) -> anyhow::Result<Exchange> {
+    let mut client = Client::on(protocol, TcpStream::connect(address).await?).await?;
+    client.try_exchange(&Request::get("/")).await
+}
+
+async fn the_record_answers_and_counts(protocol: Protocol) {
+    let record = Record::start(protocol);
+    let mut client = Client::connect(protocol, record.peer.address).await;
+    for _ in 0..10 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    assert_eq!((record.arrivals().len(), record.peer.connections()), (10, 1));
 }
 
 fn nobody_listens() {
