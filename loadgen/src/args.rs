@@ -1,0 +1,187 @@
+//! What was typed, and nothing derived from it. [`crate::plan::Plan`] gives it its meaning.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+
+const AFTER_HELP: &str = "\
+Durations: 500ms, 10s, 1m30s; a bare number is seconds.
+Each option is also an environment variable: LOADGEN_RATE, LOADGEN_MAX_IN_FLIGHT and so on.
+
+Exit codes:
+  0    done
+  1    could not run
+  2    bad arguments
+  3    errors, with --fail-on-error
+  130  interrupted";
+
+const LOAD: &str = "Load";
+const CONNECTIONS: &str = "Connections";
+const REQUEST: &str = "Request";
+const OUTPUT: &str = "Output";
+
+/// Sends requests at a steady rate, or as fast as connections allow, and reports what came of each.
+///
+/// Without a TARGET it starts a server of its own in this process and loads that.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "loadgen", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Args {
+    /// host:port or h2c://host:port for HTTP/2 without TLS, http://host:port for HTTP/1.1; a path may follow
+    pub target: Option<String>,
+
+    /// The same as TARGET
+    #[arg(short, long, value_name = "TARGET", env = "LOADGEN_URL", conflicts_with = "target")]
+    pub url: Option<String>,
+
+    /// HTTP/2 without TLS also for an http:// target
+    #[arg(long, env = "LOADGEN_HTTP2")]
+    pub http2: bool,
+
+    /// Requests per second, evenly spread, not slowed by replies; without it each slot sends its next request
+    /// when its last one ended
+    #[arg(short, long, value_name = "PER_SECOND", env = "LOADGEN_RATE", help_heading = LOAD)]
+    pub rate: Option<f64>,
+
+    /// Exactly this many requests
+    #[arg(short, long, value_name = "N", env = "LOADGEN_TOTAL", help_heading = LOAD,
+          short_alias = 'n', visible_alias = "requests", visible_short_alias = 'n')]
+    pub total: Option<u64>,
+
+    /// Send for this long, then wait for the rest, at most --timeout [default: 10s, unless --total is given]
+    #[arg(short, long, value_name = "TIME", env = "LOADGEN_DURATION", help_heading = LOAD, value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// At most this many requests at once
+    #[arg(long, value_name = "N", env = "LOADGEN_MAX_IN_FLIGHT", default_value_t = 10_000, help_heading = LOAD)]
+    pub max_in_flight: usize,
+
+    /// What becomes of a request that is due when no more may be in flight
+    #[arg(long, value_enum, env = "LOADGEN_ON_OVERLOAD", default_value_t = OnOverload::Queue, help_heading = LOAD)]
+    pub on_overload: OnOverload,
+
+    /// Connections; with --rate, HTTP/1.1 opens more when all are busy
+    #[arg(short, long, value_name = "N", env = "LOADGEN_CONNECTIONS", default_value_t = 10,
+          help_heading = CONNECTIONS, visible_alias = "concurrency")]
+    pub connections: usize,
+
+    /// Streams at once on each HTTP/2 connection
+    #[arg(short = 'm', long, value_name = "N", env = "LOADGEN_STREAMS", default_value_t = 10, help_heading = CONNECTIONS)]
+    pub streams: usize,
+
+    /// Never open more connections than --connections
+    #[arg(long, env = "LOADGEN_FIXED_CONNECTIONS", help_heading = CONNECTIONS)]
+    pub fixed_connections: bool,
+
+    /// How long a request may take once it is sent
+    #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s", help_heading = CONNECTIONS,
+          value_parser = duration)]
+    pub timeout: Duration,
+
+    /// How long a connection may take to open
+    #[arg(long, value_name = "TIME", env = "LOADGEN_CONNECT_TIMEOUT", default_value = "5s",
+          help_heading = CONNECTIONS, value_parser = duration)]
+    pub connect_timeout: Duration,
+
+    /// Threads [default: one for each CPU that the process may use, at most one for each connection]
+    #[arg(long, value_name = "N", env = "LOADGEN_WORKERS", help_heading = CONNECTIONS)]
+    pub workers: Option<usize>,
+
+    /// Pin each thread to a CPU
+    #[arg(long, env = "LOADGEN_PIN_CPUS", help_heading = CONNECTIONS)]
+    pub pin_cpus: bool,
+
+    /// Method [default: GET, or POST with a body]
+    #[arg(short = 'X', long, env = "LOADGEN_METHOD", help_heading = REQUEST)]
+    pub method: Option<String>,
+
+    /// A header field, as "name: value"; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "FIELD", env = "LOADGEN_HEADER", value_delimiter = '\n',
+          help_heading = REQUEST)]
+    pub headers: Vec<String>,
+
+    /// Body
+    #[arg(short, long, value_name = "TEXT", env = "LOADGEN_BODY", help_heading = REQUEST)]
+    pub body: Option<String>,
+
+    /// Body, from a file
+    #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST, conflicts_with = "body")]
+    pub body_file: Option<PathBuf>,
+
+    /// The header field that carries each request's id; empty sends none
+    #[arg(long, value_name = "NAME", env = "LOADGEN_REQUEST_ID_HEADER",
+          default_value = contract::field::REQUEST_ID, help_heading = REQUEST)]
+    pub request_id_header: String,
+
+    /// Make one exchange, print it whole, and stop
+    #[arg(long, env = "LOADGEN_ONCE", help_heading = OUTPUT)]
+    pub once: bool,
+
+    /// What is printed at the end
+    #[arg(short, long, value_enum, env = "LOADGEN_OUTPUT", default_value_t = Format::Text, help_heading = OUTPUT)]
+    pub output: Format,
+
+    /// Also write the JSON report to a file
+    #[arg(long, value_name = "FILE", env = "LOADGEN_REPORT", help_heading = OUTPUT)]
+    pub report: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(long, env = "LOADGEN_NO_PROGRESS", help_heading = OUTPUT)]
+    pub no_progress: bool,
+
+    /// Exit with 3 if a request failed or was answered with a 5xx
+    #[arg(long, env = "LOADGEN_FAIL_ON_ERROR", help_heading = OUTPUT)]
+    pub fail_on_error: bool,
+}
+
+/// What becomes of a request that is due when no more may be in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnOverload {
+    /// It waits, and the wait counts in its response time.
+    Queue,
+    /// It is dropped, and counted as such.
+    Drop,
+}
+
+/// What is printed at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs; see `report.schema.json`.
+    Json,
+}
+
+/// Reads `500ms`, `1m30s`, `1.5s`, or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let read = || {
+        if let Ok(seconds) = text.parse::<f64>() {
+            return Duration::try_from_secs_f64(seconds).ok();
+        }
+        Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()
+    };
+    read().ok_or_else(|| "write a time like 500ms, 10s or 1m30s; a bare number is seconds".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_people_type_them() {
+        for (text, millis) in
+            [("500ms", 500), ("10s", 10_000), ("1m30s", 90_000), ("2", 2_000), ("0.25", 250)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "-1s", "ten", "5 parsecs", "NaN"] {
+            assert!(duration(text).unwrap_err().contains("10s"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Ctrl+C: the first stops arrivals, the second aborts.
+
+use std::{io, sync::Arc, thread};
+
+use crate::control::{Control, Phase};
+
+/// Watches for Ctrl+C and SIGTERM from now on, on a thread of its own.
+///
+/// # Errors
+/// The thread or its runtime can't be made.
+pub fn watch(control: Arc<Control>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    thread::Builder::new()
+        .name("loadgen-signals".to_owned())
+        .spawn(move || runtime.block_on(obey(&control)))?;
+    Ok(())
+}
+
+async fn obey(control: &Control) {
+    let Ok(mut signals) = Signals::new() else { return };
+    while signals.next().await.is_some() {
+        if control.interrupt() == Phase::Stop {
+            crate::progress::note("stopping: waiting for what is in flight; press Ctrl+C again to abort");
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Option<()> {
+        tokio::select! {
+            interrupt = self.interrupt.recv() => interrupt,
+            terminate = self.terminate.recv() => terminate,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Option<()> {
+        tokio::signal::ctrl_c().await.ok()
+    }
+}

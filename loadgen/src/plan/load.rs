@@ -1,0 +1,164 @@
+//! How much is sent, how fast, for how long, and within which limits.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use super::{PlanError, Protocol, Target};
+use crate::args::{Args, OnOverload};
+
+/// How long a run lasts when neither a total nor a duration is given.
+pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// The highest rate that is accepted, in requests per second.
+pub const MAX_RATE: f64 = 100_000_000.0;
+
+/// The most connections, and the most in flight, that are accepted.
+pub const MAX_IN_FLIGHT: usize = 1_000_000;
+
+/// The most streams on a connection that are accepted.
+pub const MAX_STREAMS: usize = 100_000;
+
+/// How requests come to be due.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
+    /// At a steady rate, whatever becomes of them.
+    Open {
+        /// Requests per second of the whole run.
+        rate: f64,
+        /// Whether one that is due beyond the limit is dropped rather than queued.
+        drop_on_overload: bool,
+    },
+    /// Whenever a slot is free.
+    Closed,
+}
+
+/// How much is sent, and within which limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// How requests come to be due.
+    pub shape: Shape,
+    /// Exactly this many requests.
+    pub total: Option<u64>,
+    /// No request is due after this.
+    pub duration: Option<Duration>,
+    /// Connections to begin with.
+    pub connections: NonZeroUsize,
+    /// Connections at most.
+    pub max_connections: NonZeroUsize,
+    /// Requests at once on a connection.
+    pub streams: NonZeroUsize,
+    /// Requests at once in the whole run.
+    pub max_in_flight: NonZeroUsize,
+    /// How long a request may take once it is sent.
+    pub timeout: Duration,
+    /// How long a connection may take to open.
+    pub connect_timeout: Duration,
+}
+
+impl Load {
+    pub(super) fn new(target: &Target, args: &Args) -> Result<Self, PlanError> {
+        let shape = match args.rate {
+            None => Shape::Closed,
+            Some(rate) if rate > 0.0 && rate <= MAX_RATE => {
+                Shape::Open { rate, drop_on_overload: args.on_overload == OnOverload::Drop }
+            }
+            Some(_) => return Err(PlanError(format!("--rate takes a number above 0, up to {MAX_RATE}"))),
+        };
+        let connections = count("--connections", args.connections, MAX_IN_FLIGHT)?;
+        let max_in_flight = count("--max-in-flight", args.max_in_flight, MAX_IN_FLIGHT)?;
+        let streams = count("--streams", args.streams, MAX_STREAMS)?;
+        let grows = args.rate.is_some() && !args.fixed_connections && target.protocol == Protocol::Http1;
+        let duration = match (args.total, args.duration) {
+            (None, None) => Some(DEFAULT_DURATION),
+            (_, given) => given,
+        };
+        Ok(Self {
+            shape,
+            total: args.total.map(|total| positive("--total", total)).transpose()?,
+            duration: duration.map(|time| longer_than_zero("--duration", time)).transpose()?,
+            connections,
+            max_connections: if grows { max_in_flight.max(connections) } else { connections },
+            streams: if target.protocol == Protocol::Http1 { NonZeroUsize::MIN } else { streams },
+            max_in_flight,
+            timeout: longer_than_zero("--timeout", args.timeout)?,
+            connect_timeout: longer_than_zero("--connect-timeout", args.connect_timeout)?,
+        })
+    }
+
+    pub(super) fn for_one_exchange(self) -> Self {
+        Self {
+            shape: Shape::Closed,
+            total: Some(1),
+            duration: None,
+            connections: NonZeroUsize::MIN,
+            max_connections: NonZeroUsize::MIN,
+            streams: NonZeroUsize::MIN,
+            ..self
+        }
+    }
+}
+
+fn count(option: &str, value: usize, max: usize) -> Result<NonZeroUsize, PlanError> {
+    NonZeroUsize::new(value)
+        .filter(|value| value.get() <= max)
+        .ok_or_else(|| PlanError(format!("{option} takes 1 to {max}")))
+}
+
+fn positive(option: &str, value: u64) -> Result<u64, PlanError> {
+    if value == 0 { Err(PlanError(format!("{option} takes a number from 1"))) } else { Ok(value) }
+}
+
+fn longer_than_zero(option: &str, value: Duration) -> Result<Duration, PlanError> {
+    if value.is_zero() {
+        Err(PlanError(format!("{option} takes a time above 0, like 500ms or 10s")))
+    } else {
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn load(line: &str) -> Result<Load, String> {
+        let words = std::iter::once("loadgen").chain(line.split_whitespace());
+        let args = Args::try_parse_from(words).unwrap();
+        let target = Target::parse(args.target.as_deref().unwrap(), args.http2).unwrap();
+        Load::new(&target, &args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_an_end_a_run_lasts_ten_seconds() {
+        assert_eq!(load("a:1").unwrap().duration, Some(DEFAULT_DURATION));
+        assert_eq!(load("-t 5 a:1").unwrap().duration, None);
+        let both = load("-n 5 -d 2m a:1").unwrap();
+        assert_eq!((both.total, both.duration), (Some(5), Some(Duration::from_secs(120))));
+    }
+
+    #[test]
+    fn only_http1_with_a_rate_opens_connections_on_demand() {
+        let most = |line| load(line).unwrap().max_connections.get();
+        assert_eq!(most("-r 10 http://a"), 10_000);
+        assert_eq!(most("-r 10 --max-in-flight 50 http://a"), 50);
+        assert_eq!(most("-r 10 --fixed-connections http://a"), 10);
+        assert_eq!(most("-r 10 a:1"), 10);
+        assert_eq!(most("-c 7 http://a"), 7);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_range() {
+        for (line, said) in [
+            ("-r 0 a:1", "above 0"),
+            ("--rate=-3 a:1", "above 0"),
+            ("-r NaN a:1", "above 0"),
+            ("-t 0 a:1", "from 1"),
+            ("-c 0 a:1", "1 to"),
+            ("-m 0 a:1", "1 to"),
+            ("-d 0 a:1", "like 500ms"),
+            ("--timeout 0s a:1", "like 500ms"),
+        ] {
+            assert!(load(line).unwrap_err().contains(said), "{line}");
+        }
+    }
+}

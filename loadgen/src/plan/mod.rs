@@ -1,0 +1,122 @@
+//! Everything decided before the first byte. A [`Plan`] is valid by construction.
+//!
+//! [`target`] says where to, [`request`] what, [`load`] how much. Nothing here opens a socket.
+
+pub mod load;
+pub mod request;
+pub mod target;
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+pub use load::{Load, Shape};
+pub use request::Request;
+pub use target::{Protocol, Target};
+
+use crate::args::{Args, Format};
+
+/// A run, decided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the requests go.
+    pub target: Target,
+    /// What is sent.
+    pub request: Request,
+    /// How much, how fast and for how long.
+    pub load: Load,
+    /// Threads.
+    pub workers: NonZeroUsize,
+    /// Whether each thread is pinned to a CPU.
+    pub pin_cpus: bool,
+}
+
+/// What is shown of a run, and where.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// What is printed at the end.
+    pub format: Format,
+    /// Where the JSON report is also written.
+    pub report: Option<PathBuf>,
+    /// Whether progress is shown.
+    pub progress: bool,
+    /// Whether errors make the exit code 3.
+    pub fail_on_error: bool,
+    /// Whether one exchange is printed instead of a run.
+    pub once: bool,
+}
+
+/// A mistake in what was typed: one line that says what is accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PlanError(pub(crate) String);
+
+impl TryFrom<&Args> for Plan {
+    type Error = PlanError;
+
+    fn try_from(args: &Args) -> Result<Self, PlanError> {
+        let Some(address) = args.target.as_ref().or(args.url.as_ref()) else {
+            return Err(PlanError(
+                "no target: write host:port, h2c://host:port or http://host:port".to_owned(),
+            ));
+        };
+        let target = Target::parse(address, args.http2)?;
+        let request = Request::new(&target, args)?;
+        let load = Load::new(&target, args)?;
+        let workers = match args.workers {
+            Some(workers) => {
+                NonZeroUsize::new(workers).filter(|workers| *workers <= load.connections).ok_or_else(
+                    || PlanError(format!("--workers takes 1 to {}, the connections", load.connections)),
+                )?
+            }
+            None => runtime::cpus::available().min(load.connections),
+        };
+        Ok(Self { target, request, load, workers, pin_cpus: args.pin_cpus })
+    }
+}
+
+impl Plan {
+    /// The same, for one request on one connection.
+    #[must_use]
+    pub fn for_one_exchange(mut self) -> Self {
+        self.workers = NonZeroUsize::MIN;
+        self.load = self.load.for_one_exchange();
+        self
+    }
+}
+
+impl From<&Args> for Output {
+    fn from(args: &Args) -> Self {
+        Self {
+            format: args.output,
+            report: args.report.clone(),
+            progress: !args.no_progress,
+            fail_on_error: args.fail_on_error,
+            once: args.once,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn plan(line: &str) -> Result<Plan, String> {
+        let words = std::iter::once("loadgen").chain(line.split_whitespace());
+        Plan::try_from(&Args::try_parse_from(words).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn workers_never_outnumber_connections() {
+        assert_eq!(plan("-c 1 localhost:80").unwrap().workers.get(), 1);
+        assert_eq!(plan("-c 3 --workers 3 localhost:80").unwrap().workers.get(), 3);
+        assert!(plan("-c 3 --workers 4 localhost:80").unwrap_err().contains("1 to 3"));
+        assert!(plan("--workers 0 localhost:80").unwrap_err().contains("1 to 10"));
+    }
+
+    #[test]
+    fn a_target_must_be_given() {
+        assert!(plan("--rate 10").unwrap_err().contains("host:port"));
+        assert!(plan("-u http://localhost").is_ok());
+    }
+}

@@ -1,0 +1,304 @@
+//! What is sent: the request, made once, in the form that each protocol wants.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use super::{PlanError, Protocol, Target};
+use crate::args::Args;
+
+/// The largest body that is accepted, in bytes.
+pub const MAX_BODY: u64 = 1 << 30;
+
+/// Length of a request id: the run's eight hexadecimal digits, a dash, and sixteen of the request's number.
+pub const ID_LENGTH: usize = 25;
+
+/// The id of a request, unique within a run and most likely among runs.
+pub type Id = [u8; ID_LENGTH];
+
+/// Writes the ids of one run's requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids {
+    run: u32,
+}
+
+impl Ids {
+    /// The ids of the run that drew `run`.
+    #[must_use]
+    pub fn of_run(run: u32) -> Self {
+        Self { run }
+    }
+
+    /// The id of request `number`.
+    #[must_use]
+    pub fn of(&self, number: u64) -> Id {
+        let mut id = [b'-'; ID_LENGTH];
+        hexadecimal(u64::from(self.run), &mut id[..8]);
+        hexadecimal(number, &mut id[9..]);
+        id
+    }
+}
+
+fn hexadecimal(mut value: u64, digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(value & 15) as usize];
+        value >>= 4;
+    }
+}
+
+/// A request, ready for either protocol.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The absolute URI that HTTP/2's pseudo-fields are made of.
+    pub uri: Uri,
+    /// The fields in the order given, without `Host` and the id.
+    pub fields: HeaderMap,
+    /// The body, possibly empty.
+    pub body: Bytes,
+    /// The field that carries the request's id.
+    pub id_field: Option<HeaderName>,
+    /// What `Host` or `:authority` say.
+    pub authority: String,
+    path: String,
+}
+
+impl Request {
+    pub(super) fn new(target: &Target, args: &Args) -> Result<Self, PlanError> {
+        let body = body(args)?;
+        let method = match &args.method {
+            Some(name) => method(name)?,
+            None if body.is_empty() => Method::GET,
+            None => Method::POST,
+        };
+        let mut fields = HeaderMap::new();
+        for text in args.headers.iter().filter(|text| !text.is_empty()) {
+            let (name, value) = field(text)?;
+            fields.append(name, value);
+        }
+        let authority = match fields.remove(http::header::HOST) {
+            Some(host) => {
+                host.to_str().map_err(|_| PlanError("the host field takes text".to_owned()))?.to_owned()
+            }
+            None => target.authority(),
+        };
+        fields
+            .entry(http::header::USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!("loadgen/", env!("CARGO_PKG_VERSION"))));
+        refuse_framing(target, &fields)?;
+        let id_field = match args.request_id_header.as_str() {
+            "" => None,
+            name => Some(name.parse().map_err(|_| {
+                PlanError(format!("--request-id-header takes the name of a header field, not '{name}'"))
+            })?),
+        };
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(authority.as_str())
+            .path_and_query(target.path.as_str())
+            .build()
+            .map_err(|_| PlanError(format!("'{authority}' is no host: write name or name:port")))?;
+        Ok(Self { method, uri, fields, body, id_field, authority, path: target.path.clone() })
+    }
+
+    /// Whether sending it twice does no more than sending it once (RFC 9110 section 9.2.2).
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+
+    /// The request as HTTP/1.1 has it on the wire.
+    #[must_use]
+    pub fn http1(&self) -> Template {
+        let mut head =
+            format!("{} {} HTTP/1.1\r\nhost: {}\r\n", self.method, self.path, self.authority).into_bytes();
+        for (name, value) in &self.fields {
+            push_field(&mut head, name.as_str(), value.as_bytes());
+        }
+        if !self.body.is_empty() || matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            push_field(&mut head, "content-length", self.body.len().to_string().as_bytes());
+        }
+        let id_at = self.id_field.as_ref().map(|name| {
+            push_field(&mut head, name.as_str(), &[b'0'; ID_LENGTH]);
+            head.len() - 2 - ID_LENGTH..head.len() - 2
+        });
+        head.extend_from_slice(b"\r\n");
+        let head_length = head.len();
+        let mut bytes = head;
+        bytes.extend_from_slice(&self.body);
+        Template { bytes, head_length, id_at }
+    }
+
+    /// The request as the h2 crate wants it, without its id.
+    #[must_use]
+    pub fn http2(&self) -> http::Request<()> {
+        let mut request = http::Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.headers_mut() = self.fields.clone();
+        if !self.body.is_empty() {
+            request.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        }
+        request
+    }
+
+    /// The request's head as people read it.
+    #[must_use]
+    pub fn head_text(&self, protocol: Protocol, id: &Id) -> String {
+        let mut template = self.http1();
+        template.set_id(id);
+        let text = String::from_utf8_lossy(template.head()).replace("\r\n", "\n");
+        match protocol {
+            Protocol::Http1 => text,
+            Protocol::H2c => text.replacen(" HTTP/1.1\nhost: ", " HTTP/2\n:authority: ", 1),
+        }
+    }
+}
+
+/// The bytes of an HTTP/1.1 request; only the id differs from one request to the next.
+#[derive(Clone, Debug)]
+pub struct Template {
+    bytes: Vec<u8>,
+    head_length: usize,
+    id_at: Option<Range<usize>>,
+}
+
+impl Template {
+    /// Puts the id into its place, if the request carries one.
+    pub fn set_id(&mut self, id: &Id) {
+        if let Some(place) = &self.id_at {
+            self.bytes[place.clone()].copy_from_slice(id);
+        }
+    }
+
+    /// Head and body.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The head alone, its empty line included.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.bytes[..self.head_length]
+    }
+}
+
+fn push_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    head.extend_from_slice(name.as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
+}
+
+fn body(args: &Args) -> Result<Bytes, PlanError> {
+    let Some(path) = &args.body_file else {
+        return Ok(Bytes::from(args.body.clone().unwrap_or_default()));
+    };
+    let error = |reason: String| PlanError(format!("can't read --body-file {}: {reason}", path.display()));
+    let size = std::fs::metadata(path).map_err(|e| error(e.to_string()))?.len();
+    if size > MAX_BODY {
+        return Err(error(format!("at most {MAX_BODY} bytes are accepted, it has {size}")));
+    }
+    Ok(std::fs::read(path).map_err(|e| error(e.to_string()))?.into())
+}
+
+fn method(name: &str) -> Result<Method, PlanError> {
+    match name.parse() {
+        Ok(Method::CONNECT) | Err(_) => {
+            Err(PlanError(format!("--method takes a method like GET, HEAD, POST or DELETE, not '{name}'")))
+        }
+        Ok(method) => Ok(method),
+    }
+}
+
+fn field(text: &str) -> Result<(HeaderName, HeaderValue), PlanError> {
+    let read = || {
+        let (name, value) = text.split_once(':')?;
+        Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
+    };
+    read().ok_or_else(|| PlanError(format!("--header takes 'name: value', not '{text}'")))
+}
+
+/// The framing is loadgen's own affair: a field that contradicts it would garble the connection, and
+/// HTTP/2 forbids the connection's fields altogether (RFC 9113 section 8.2.2).
+fn refuse_framing(target: &Target, fields: &HeaderMap) -> Result<(), PlanError> {
+    let always = ["content-length", "transfer-encoding"].as_slice();
+    let with_http2 = ["connection", "keep-alive", "proxy-connection", "upgrade"].as_slice();
+    let refused =
+        if target.protocol == Protocol::H2c { [always, with_http2].concat() } else { always.to_vec() };
+    match refused.into_iter().find(|name| fields.contains_key(*name)) {
+        Some(name) => {
+            Err(PlanError(format!("--header can't set {name} with {}: it is set as needed", target.protocol)))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn request(args: &[&str]) -> Result<Request, String> {
+        let words = ["loadgen", "http://a:8080/x"].iter().chain(args);
+        let args = Args::try_parse_from(words).unwrap();
+        let target = Target::parse(args.target.as_deref().unwrap(), args.http2).unwrap();
+        Request::new(&target, &args).map_err(|error| error.to_string())
+    }
+
+    fn text(template: &Template) -> &str {
+        std::str::from_utf8(template.bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_of_a_request_differ_in_the_id_alone() {
+        let mut template =
+            request(&["-b", "hi", "-H", "Accept: */*", "-H", "a:1", "-H", "a:2"]).unwrap().http1();
+        template.set_id(&Ids::of_run(0xabc).of(255));
+        assert_eq!(
+            text(&template),
+            concat!(
+                "POST /x HTTP/1.1\r\nhost: a:8080\r\naccept: */*\r\na: 1\r\na: 2\r\n",
+                "user-agent: loadgen/0.1.0\r\ncontent-length: 2\r\n",
+                "x-request-id: 00000abc-00000000000000ff\r\n\r\nhi"
+            )
+        );
+    }
+
+    #[test]
+    fn an_empty_name_sends_no_id() {
+        let mut template = request(&["--request-id-header", "", "-H", "user-agent: me"]).unwrap().http1();
+        template.set_id(&Ids::of_run(1).of(1));
+        assert_eq!(text(&template), "GET /x HTTP/1.1\r\nhost: a:8080\r\nuser-agent: me\r\n\r\n");
+    }
+
+    #[test]
+    fn the_host_field_is_the_authority() {
+        let request = request(&["-H", "Host: b.example", "--http2"]).unwrap();
+        assert_eq!(request.http2().uri(), "http://b.example/x");
+        assert!(!request.http2().headers().contains_key("host"));
+    }
+
+    #[test]
+    fn what_would_garble_the_connection_is_refused() {
+        for (args, said) in [
+            (vec!["-H", "nonsense"], "name: value"),
+            (vec!["-H", "a b: c"], "name: value"),
+            (vec!["-H", "Content-Length: 5"], "content-length"),
+            (vec!["-H", "Transfer-Encoding: chunked"], "transfer-encoding"),
+            (vec!["--http2", "-H", "Connection: close"], "connection"),
+            (vec!["-X", "CONNECT"], "--method takes"),
+            (vec!["-X", "a b"], "--method takes"),
+            (vec!["--request-id-header", "a b"], "--request-id-header takes"),
+            (vec!["--body-file", "/nonexistent/file"], "can't read"),
+        ] {
+            assert!(request(&args).unwrap_err().contains(said), "{args:?}");
+        }
+        assert!(request(&["-H", "Connection: close"]).is_ok());
+    }
+}

@@ -1,0 +1,87 @@
+//! Failures by cause, each with one example.
+
+use std::collections::BTreeMap;
+
+use crate::{plan::request::Id, worker::Cause};
+
+/// The most causes that are kept apart; what comes after counts as [`Cause::Other`].
+const MAX_CAUSES: usize = 64;
+
+/// The longest message that is kept, in bytes.
+const MAX_MESSAGE: usize = 200;
+
+/// Failures of one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How many.
+    pub count: u64,
+    /// What was said about the first one.
+    pub example: String,
+    /// The first one's request id.
+    pub request_id: String,
+}
+
+/// Failures by cause.
+#[derive(Clone, Debug, Default)]
+pub struct Failures(BTreeMap<Cause, Seen>);
+
+impl Failures {
+    /// Counts one.
+    pub(super) fn count(&mut self, cause: Cause, message: &str, id: &Id) {
+        match self.0.get_mut(&cause) {
+            Some(seen) => seen.count += 1,
+            None => {
+                let example = message.chars().take(MAX_MESSAGE).collect();
+                let request_id = String::from_utf8_lossy(id).into_owned();
+                self.add(cause, &Seen { count: 1, example, request_id });
+            }
+        }
+    }
+
+    /// Adds what another worker has seen.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (cause, seen) in &other.0 {
+            self.add(*cause, seen);
+        }
+    }
+
+    /// The causes and what was seen of each.
+    pub fn iter(&self) -> impl Iterator<Item = (Cause, &Seen)> {
+        self.0.iter().map(|(cause, seen)| (*cause, seen))
+    }
+
+    fn add(&mut self, cause: Cause, more: &Seen) {
+        let known = self.0.len() < MAX_CAUSES || self.0.contains_key(&cause);
+        let cause = if known { cause } else { Cause::Other };
+        match self.0.get_mut(&cause) {
+            Some(seen) => seen.count += more.count,
+            None => {
+                self.0.insert(cause, more.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::request::Ids;
+
+    #[test]
+    fn the_first_one_is_the_example_and_causes_are_bounded() {
+        let mut failures = Failures::default();
+        for number in 0..1000 {
+            failures.count(
+                Cause::RstStream(number % 200),
+                &format!("message {number}"),
+                &Ids::of_run(7).of(number.into()),
+            );
+        }
+        let all: Vec<_> = failures.iter().collect();
+        assert_eq!(all.len(), MAX_CAUSES + 1);
+        assert_eq!(all.iter().map(|(_, seen)| seen.count).sum::<u64>(), 1000);
+        let (_, first) = all[0];
+        assert_eq!((first.count, first.example.as_str()), (5, "message 0"));
+        assert_eq!(first.request_id, "00000007-0000000000000000");
+    }
+}

@@ -1,0 +1,409 @@
+//! What a worker has counted and timed. Owned by the worker, merged when all are done; its size doesn't grow
+//! with the number of requests.
+
+mod backends;
+mod failures;
+mod intervals;
+mod successes;
+
+use hdrhistogram::Histogram;
+
+pub use backends::{Backend, Backends};
+pub use failures::{Failures, Seen};
+pub use intervals::{Interval, Intervals};
+pub use successes::Successes;
+
+use crate::{
+    clock::Nanos,
+    plan::request::Ids,
+    worker::{Arrival, Cause, Ended, Outcome},
+};
+
+/// The longest time that a histogram tells apart: an hour, in nanoseconds.
+pub const LONGEST: Nanos = 3_600_000_000_000;
+
+/// Digits that the report's histograms keep.
+const DIGITS: u8 = 3;
+
+/// Statuses are counted from 0 to here.
+const STATUSES: usize = 1000;
+
+/// Where each request has ended: every one in exactly one place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Became due.
+    pub offered: u64,
+    /// Answered below 400.
+    pub succeeded: u64,
+    /// Answered 4xx.
+    pub client_errors: u64,
+    /// Answered 5xx or beyond.
+    pub server_errors: u64,
+    /// Failed below HTTP.
+    pub transport_failed: u64,
+    /// Took longer than the timeout.
+    pub timed_out: u64,
+    /// In flight when the run ended.
+    pub unanswered: u64,
+    /// Due beyond the limit and dropped.
+    pub dropped: u64,
+    /// Due, and not one byte written before the run ended.
+    pub not_sent: u64,
+    /// Sent again; apart from all the others.
+    pub resent: u64,
+}
+
+impl Counts {
+    /// Answered completely.
+    #[must_use]
+    pub fn completed(&self) -> u64 {
+        self.succeeded + self.client_errors + self.server_errors
+    }
+
+    /// Sent, or given to a connection that could not be made.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.completed() + self.transport_failed + self.timed_out + self.unanswered
+    }
+
+    /// 5xx, and whatever was sent and did not complete.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.server_errors + self.transport_failed + self.timed_out + self.unanswered
+    }
+
+    /// Whether each request has one place, and one only.
+    #[must_use]
+    pub fn add_up(&self) -> bool {
+        self.offered == self.sent() + self.dropped + self.not_sent
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self {
+            offered,
+            succeeded,
+            client_errors,
+            server_errors,
+            transport_failed,
+            timed_out,
+            unanswered,
+            dropped,
+            not_sent,
+            resent,
+        } = other;
+        self.offered += offered;
+        self.succeeded += succeeded;
+        self.client_errors += client_errors;
+        self.server_errors += server_errors;
+        self.transport_failed += transport_failed;
+        self.timed_out += timed_out;
+        self.unanswered += unanswered;
+        self.dropped += dropped;
+        self.not_sent += not_sent;
+        self.resent += resent;
+    }
+}
+
+/// Times in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// Due to last byte; timeouts at their age.
+    pub response: Histogram<u64>,
+    /// First byte written to last byte read.
+    pub service: Histogram<u64>,
+    /// Picked up to first byte written.
+    pub wait: Histogram<u64>,
+    /// Due to picked up.
+    pub lag: Histogram<u64>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { response: histogram(), service: histogram(), wait: histogram(), lag: histogram() }
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST, DIGITS)
+        .unwrap_or_else(|error| unreachable!("the bounds are fixed: {error}"))
+}
+
+/// Adds histograms of the same bounds.
+fn add(into: &mut Histogram<u64>, other: &Histogram<u64>) {
+    let added = into.add(other);
+    debug_assert!(added.is_ok(), "{added:?}");
+}
+
+/// What a worker, or after merging a run, has recorded.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// Where the requests have ended.
+    pub counts: Counts,
+    /// How long they took.
+    pub times: Times,
+    /// Replies by status.
+    statuses: Vec<u64>,
+    /// Why requests failed.
+    pub failures: Failures,
+    /// Who answered.
+    pub backends: Backends,
+    /// How it went, second by second.
+    pub intervals: Intervals,
+    /// When requests succeeded.
+    pub successes: Successes,
+    /// Bytes of replies' bodies.
+    pub body_bytes: u64,
+    /// Nanoseconds in flight of all requests together.
+    pub in_flight: u128,
+    /// How many had completed when the arrivals ended.
+    pub completed_by_arrivals_end: u64,
+    ids: Ids,
+    start: Nanos,
+}
+
+impl Recorder {
+    /// An empty recorder of the run with these ids.
+    #[must_use]
+    pub fn new(ids: Ids) -> Self {
+        Self {
+            counts: Counts::default(),
+            times: Times::default(),
+            statuses: vec![0; STATUSES],
+            failures: Failures::default(),
+            backends: Backends::default(),
+            intervals: Intervals::default(),
+            successes: Successes::default(),
+            body_bytes: 0,
+            in_flight: 0,
+            completed_by_arrivals_end: 0,
+            ids,
+            start: 0,
+        }
+    }
+
+    /// The ids of the run's requests.
+    #[must_use]
+    pub fn ids(&self) -> Ids {
+        self.ids
+    }
+
+    /// Replies by status, those seen alone.
+    pub fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
+        (0..).zip(self.statuses.iter().copied()).filter(|(_, count)| *count > 0)
+    }
+
+    pub(crate) fn start(&mut self, start: Nanos) {
+        self.start = start;
+    }
+
+    pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos) {
+        self.counts.offered += 1;
+        self.times.lag.saturating_record(now.saturating_sub(due));
+        self.intervals.at(due.saturating_sub(self.start)).offered += 1;
+    }
+
+    pub(crate) fn dropped(&mut self) {
+        self.counts.dropped += 1;
+    }
+
+    pub(crate) fn resent(&mut self) {
+        self.counts.resent += 1;
+    }
+
+    pub(crate) fn instance(&mut self, name: &[u8]) -> u16 {
+        self.backends.number(name)
+    }
+
+    pub(crate) fn body(&mut self, bytes: usize) {
+        self.body_bytes += bytes as u64;
+    }
+
+    pub(crate) fn arrivals_ended(&mut self) {
+        self.completed_by_arrivals_end = self.counts.completed();
+    }
+
+    pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
+        let Ended { arrival, at, ref outcome } = *ended;
+        if let Some(written) = arrival.written {
+            self.times.wait.saturating_record(written.saturating_sub(arrival.picked));
+            self.in_flight += u128::from(at.saturating_sub(written));
+        }
+        match outcome {
+            Outcome::Abandoned if arrival.written.is_none() => self.counts.not_sent += 1,
+            Outcome::Abandoned => self.counts.unanswered += 1,
+            Outcome::Replied { status, instance } => self.replied(&arrival, at, *status, *instance),
+            Outcome::Failed(failure) => {
+                self.counts.transport_failed += 1;
+                self.failed(&arrival, at, failure.cause, &failure.message);
+            }
+            Outcome::TimedOut => {
+                self.counts.timed_out += 1;
+                let age = at.saturating_sub(arrival.due);
+                self.times.response.saturating_record(age);
+                self.failed(&arrival, at, Cause::Timeout, "no complete reply within --timeout");
+            }
+        }
+    }
+
+    fn replied(&mut self, arrival: &Arrival, at: Nanos, status: u16, instance: Option<u16>) {
+        let response = at.saturating_sub(arrival.due);
+        let service = at.saturating_sub(arrival.written.unwrap_or(arrival.picked));
+        self.times.response.saturating_record(response);
+        self.times.service.saturating_record(service);
+        self.statuses[usize::from(status).min(STATUSES - 1)] += 1;
+        let since_start = at.saturating_sub(self.start);
+        match status {
+            ..400 => {
+                self.counts.succeeded += 1;
+                self.successes.mark(since_start);
+            }
+            400..500 => self.counts.client_errors += 1,
+            _ => self.counts.server_errors += 1,
+        }
+        self.intervals.at(since_start).replied(response, status >= 500);
+        if let Some(instance) = instance {
+            self.backends.replied(instance, response);
+        }
+    }
+
+    fn failed(&mut self, arrival: &Arrival, at: Nanos, cause: Cause, message: &str) {
+        self.intervals.at(at.saturating_sub(self.start)).errors += 1;
+        self.failures.count(cause, message, &self.ids.of(arrival.number));
+    }
+
+    /// Adds what another worker of the run has recorded.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.merge(&other.counts);
+        add(&mut self.times.response, &other.times.response);
+        add(&mut self.times.service, &other.times.service);
+        add(&mut self.times.wait, &other.times.wait);
+        add(&mut self.times.lag, &other.times.lag);
+        for (count, more) in self.statuses.iter_mut().zip(&other.statuses) {
+            *count += more;
+        }
+        self.failures.merge(&other.failures);
+        self.backends.merge(&other.backends);
+        self.intervals.merge(&other.intervals);
+        self.successes.merge(&other.successes);
+        self.body_bytes += other.body_bytes;
+        self.in_flight += other.in_flight;
+        self.completed_by_arrivals_end += other.completed_by_arrivals_end;
+    }
+
+    /// Brings a snapshot for progress up to date.
+    pub(crate) fn snapshot(&self, snapshot: &mut Snapshot) {
+        snapshot.counts = self.counts;
+        let set = snapshot.response.set_to(&self.times.response);
+        debug_assert!(set.is_ok(), "{set:?}");
+    }
+}
+
+/// What progress shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) counts: Counts,
+    pub(crate) response: Histogram<u64>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { counts: Counts::default(), response: histogram() }
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.counts.merge(&other.counts);
+        add(&mut self.response, &other.response);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+    use crate::worker::Failure;
+
+    fn record_anything(recorder: &mut Recorder, random: &mut StdRng, number: u64) {
+        let due = random.random_range(0..20_000_000_000);
+        let picked = due + random.random_range(0..1_000_000);
+        recorder.picked_up(due, picked);
+        let written = random.random_bool(0.9).then(|| picked + random.random_range(0..1_000_000));
+        let at = picked + random.random_range(1_000_000..2_000_000_000);
+        let arrival = Arrival { number, due, picked, written, resends: 0 };
+        let failure = Failure::new(Cause::RstStream(random.random_range(0..14)), "reset");
+        let outcome = match random.random_range(0..8) {
+            0 => return recorder.dropped(),
+            1 => Outcome::Abandoned,
+            2 => Outcome::TimedOut,
+            3 => Outcome::Failed(&failure),
+            _ => Outcome::Replied {
+                status: random.random_range(200..600),
+                instance: Some(recorder.instance(&[b'a' + random.random_range(0..4)])),
+            },
+        };
+        recorder.ended(&Ended { arrival, at, outcome });
+    }
+
+    #[test]
+    fn whatever_happens_adds_up_and_merging_is_recording_in_one_place() {
+        let ids = Ids::of_run(1);
+        for seed in 0..20 {
+            let mut parts = vec![Recorder::new(ids); 3];
+            let mut whole = Recorder::new(ids);
+            for number in 0..500 {
+                let seed = seed * 1000 + number;
+                record_anything(&mut parts[number as usize % 3], &mut StdRng::seed_from_u64(seed), number);
+                record_anything(&mut whole, &mut StdRng::seed_from_u64(seed), number);
+            }
+            let mut merged = Recorder::new(ids);
+            for part in &parts {
+                assert!(part.counts.add_up(), "{:?}", part.counts);
+                merged.merge(part);
+            }
+            assert!(merged.counts.add_up());
+            assert_eq!(merged.counts, whole.counts);
+            assert_eq!(merged.times.response, whole.times.response);
+            assert_eq!(merged.times.lag, whole.times.lag);
+            assert_eq!(merged.statuses, whole.statuses);
+            assert_eq!(merged.in_flight, whole.in_flight);
+            assert_eq!(
+                merged.successes.longest_gap(30_000_000_000),
+                whole.successes.longest_gap(30_000_000_000)
+            );
+            let totals = |recorder: &Recorder| {
+                recorder.failures.iter().map(|(cause, seen)| (cause, seen.count)).collect::<Vec<_>>()
+            };
+            assert_eq!(totals(&merged), totals(&whole));
+            let backends = |recorder: &Recorder| {
+                recorder
+                    .backends
+                    .sorted()
+                    .into_iter()
+                    .map(|b| (b.name.clone(), b.response.len()))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(backends(&merged), backends(&whole));
+            let completed = |recorder: &Recorder| recorder.intervals.iter().map(|i| i.completed).sum::<u64>();
+            assert_eq!(
+                (completed(&merged), completed(&whole)),
+                (whole.counts.completed(), whole.counts.completed())
+            );
+        }
+    }
+
+    #[test]
+    fn a_timeout_enters_response_time_at_its_age_and_a_failure_does_not() {
+        let mut recorder = Recorder::new(Ids::of_run(0));
+        let arrival = Arrival { number: 0, due: 1000, picked: 2000, written: Some(3000), resends: 0 };
+        recorder.picked_up(1000, 2000);
+        recorder.ended(&Ended { arrival, at: 700_001_000, outcome: Outcome::TimedOut });
+        recorder.picked_up(1000, 2000);
+        let failure = Failure::new(Cause::Reset, "reset");
+        recorder.ended(&Ended { arrival, at: 5000, outcome: Outcome::Failed(&failure) });
+        assert_eq!(recorder.times.response.len(), 1);
+        assert!(recorder.times.response.equivalent(recorder.times.response.max(), 700_000_000));
+        assert_eq!((recorder.times.service.len(), recorder.times.wait.len()), (0, 2));
+    }
+}

@@ -1,0 +1,105 @@
+//! The seam between the loop and the protocols: an engine offers room, takes requests and yields what came
+//! of them. An engine knows nothing of schedules; the loop knows nothing of protocols.
+
+use std::task::Context;
+
+use super::failure::Failure;
+use crate::clock::Nanos;
+
+/// Room for one request on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(pub(crate) u32);
+
+/// A request that is due, from being picked up until it has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// Its number in the whole run.
+    pub(crate) number: u64,
+    /// When it was due.
+    pub(crate) due: Nanos,
+    /// When the loop saw that it was due.
+    pub(crate) picked: Nanos,
+    /// When its first byte was first written.
+    pub(crate) written: Option<Nanos>,
+    /// How often it was sent again.
+    pub(crate) resends: u8,
+}
+
+impl Arrival {
+    /// How often a request is sent again at most.
+    pub(crate) const MAX_RESENDS: u8 = 3;
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome<'a> {
+    /// The reply is complete.
+    Replied {
+        /// Its status.
+        status: u16,
+        /// The instance that named itself, as [`Sink::instance`] numbered it.
+        instance: Option<u16>,
+    },
+    /// It failed below HTTP.
+    Failed(&'a Failure),
+    /// It took longer than the timeout.
+    TimedOut,
+    /// The run ended first.
+    Abandoned,
+}
+
+/// The end of a request.
+#[derive(Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) arrival: Arrival,
+    pub(crate) at: Nanos,
+    pub(crate) outcome: Outcome<'a>,
+}
+
+/// The head of a reply, as its protocol has it.
+#[derive(Debug)]
+pub(crate) enum Head<'a> {
+    /// HTTP/1's bytes.
+    Raw(&'a [u8]),
+    /// HTTP/2's fields.
+    Fields(http::StatusCode, &'a http::HeaderMap),
+}
+
+/// Where an engine puts what happens.
+pub(crate) trait Sink {
+    /// A request has ended.
+    fn ended(&mut self, ended: &Ended<'_>);
+    /// A request was not processed and is to be sent again.
+    fn again(&mut self, arrival: Arrival);
+    /// No connection could be made and there is no other: whoever waits for one fails.
+    fn unreachable(&mut self, at: Nanos, failure: &Failure);
+    /// Numbers the instance that a reply names.
+    fn instance(&mut self, name: &[u8]) -> u16;
+    /// A reply's head was read.
+    fn head(&mut self, head: &Head<'_>);
+    /// A part of a reply's body was read.
+    fn body(&mut self, part: &[u8]);
+}
+
+/// A protocol over its connections. No call waits, and none but opening a connection allocates per request
+/// beyond what the protocol's library does.
+pub(crate) trait Engine {
+    /// Opens connections until `wanted` more requests would find room, as far as the limits allow.
+    fn want(&mut self, wanted: usize, now: Nanos);
+    /// Room for one request, if there is any now.
+    fn capacity(&mut self) -> Option<Slot>;
+    /// Sends a request in a slot that [`Engine::capacity`] has just offered.
+    fn submit(&mut self, slot: Slot, arrival: Arrival, sink: &mut impl Sink);
+    /// Reads and writes whatever is ready.
+    fn drive(&mut self, cx: &mut Context<'_>, sink: &mut impl Sink);
+    /// Ends what has taken too long, connections that don't come about included.
+    fn expire(&mut self, now: Nanos, sink: &mut impl Sink);
+    /// Ends everything.
+    fn abandon(&mut self, now: Nanos, sink: &mut impl Sink);
+    /// How many requests may be at work at once, as far as is known by now.
+    fn slots(&self) -> usize;
+    /// Whether the connections of the beginning are open, or have failed.
+    fn is_prepared(&self) -> bool;
+    /// When the engine wants to be called again at the latest.
+    fn next_attempt(&self) -> Option<Nanos>;
+}

@@ -1,0 +1,138 @@
+//! Why a request did not complete.
+
+use std::{fmt, io};
+
+/// The kind of a failure: failures are counted by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The peer refused the connection.
+    Refused,
+    /// No way leads to the peer.
+    Unreachable,
+    /// The connection took longer than `--connect-timeout`.
+    ConnectTimeout,
+    /// This process may open no more files.
+    OutOfFiles,
+    /// This host has no free port towards the peer.
+    OutOfPorts,
+    /// The peer reset the connection.
+    Reset,
+    /// The peer closed the connection before the reply was complete.
+    ClosedEarly,
+    /// The peer sent GOAWAY with this code (RFC 9113 section 7).
+    GoAway(u32),
+    /// The peer sent RST_STREAM with this code.
+    RstStream(u32),
+    /// The peer broke the protocol.
+    Protocol,
+    /// The request took longer than `--timeout`.
+    Timeout,
+    /// Anything else that the system reports.
+    Io,
+    /// A cause beyond those that are kept apart.
+    Other,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::ConnectTimeout => "connect timeout",
+            Self::OutOfFiles => "out of files",
+            Self::OutOfPorts => "out of ports",
+            Self::Reset => "reset",
+            Self::ClosedEarly => "closed early",
+            Self::GoAway(code) => return write!(f, "GOAWAY {}", Code(*code)),
+            Self::RstStream(code) => return write!(f, "RST_STREAM {}", Code(*code)),
+            Self::Protocol => "protocol error",
+            Self::Timeout => "timeout",
+            Self::Io => "i/o error",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// An error code as RFC 9113 section 7 names it.
+struct Code(u32);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..=13 => write!(f, "{:?}", h2::Reason::from(self.0)),
+            code => write!(f, "0x{code:x}"),
+        }
+    }
+}
+
+/// One failure, with what was said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into() }
+    }
+
+    /// What an error of a socket means.
+    pub(crate) fn from_io(error: &io::Error) -> Self {
+        use io::ErrorKind;
+        let cause = match error.kind() {
+            ErrorKind::ConnectionRefused => Cause::Refused,
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Cause::Reset,
+            ErrorKind::UnexpectedEof => Cause::ClosedEarly,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+                Cause::Unreachable
+            }
+            ErrorKind::AddrNotAvailable => Cause::OutOfPorts,
+            ErrorKind::TimedOut => Cause::ConnectTimeout,
+            ErrorKind::InvalidData => Cause::Protocol,
+            _ if is_out_of_files(error) => Cause::OutOfFiles,
+            _ => Cause::Io,
+        };
+        let message = match cause {
+            Cause::OutOfPorts => "no free local port towards the target: use fewer connections".to_owned(),
+            Cause::OutOfFiles => {
+                "the open-file limit is reached: raise it (ulimit -n) or use fewer connections".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Self { cause, message }
+    }
+}
+
+#[cfg(unix)]
+fn is_out_of_files(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_error: &io::Error) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_the_names_of_the_document() {
+        assert_eq!(Cause::RstStream(7).to_string(), "RST_STREAM REFUSED_STREAM");
+        assert_eq!(Cause::GoAway(11).to_string(), "GOAWAY ENHANCE_YOUR_CALM");
+        assert_eq!(Cause::GoAway(255).to_string(), "GOAWAY 0xff");
+    }
+
+    #[test]
+    fn limits_of_this_process_say_what_to_do() {
+        let files = Failure::from_io(&io::Error::from_raw_os_error(24));
+        assert_eq!(files.cause, Cause::OutOfFiles);
+        assert!(files.message.contains("ulimit -n"));
+        let ports = Failure::from_io(&io::ErrorKind::AddrNotAvailable.into());
+        assert_eq!(ports.cause, Cause::OutOfPorts);
+        assert!(ports.message.contains("fewer connections"));
+    }
+}

@@ -1,0 +1,161 @@
+//! Which connections and streams have something to do: one waker for each, one list for all.
+//!
+//! The loop then looks at those alone, however many there are, and none needs a task.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Wake, Waker},
+};
+
+/// The list of those that were woken. The lock is never contended: all wakers live on the worker's thread.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ready(Arc<Mutex<List>>);
+
+#[derive(Debug, Default)]
+struct List {
+    woken: Vec<u32>,
+    /// Whom to wake when something comes into the empty list; nobody while the loop is at it anyway.
+    parent: Option<Waker>,
+    at_work: bool,
+}
+
+impl Ready {
+    /// A waker that puts `index` on the list.
+    pub(crate) fn waker(&self, index: u32) -> Key {
+        let shared = Arc::new(Member { index, listed: AtomicBool::new(false), ready: self.clone() });
+        Key { waker: Waker::from(Arc::clone(&shared)), shared }
+    }
+
+    /// Begins a pass: from now on nobody is woken.
+    pub(crate) fn begin(&self) {
+        self.lock().at_work = true;
+    }
+
+    /// Moves the list into `into`, which must be empty. False: it was empty.
+    pub(crate) fn take(&self, into: &mut Vec<u32>) -> bool {
+        debug_assert!(into.is_empty());
+        std::mem::swap(&mut self.lock().woken, into);
+        !into.is_empty()
+    }
+
+    /// Ends a pass: from now on `cx` is woken when something comes onto the list, and at once if something is.
+    pub(crate) fn end(&self, cx: &mut Context<'_>) {
+        let mut list = self.lock();
+        list.at_work = false;
+        if list.parent.as_ref().is_none_or(|parent| !parent.will_wake(cx.waker())) {
+            list.parent = Some(cx.waker().clone());
+        }
+        if !list.woken.is_empty() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, List> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One member of the list.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    waker: Waker,
+    shared: Arc<Member>,
+}
+
+impl Key {
+    /// The waker, for whoever is to wake this member.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Puts the member on the list.
+    pub(crate) fn wake(&self) {
+        self.shared.list();
+    }
+
+    /// To be called when the member is taken from the list, before it is looked at.
+    pub(crate) fn taken(&self) {
+        self.shared.listed.store(false, Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Member {
+    index: u32,
+    listed: AtomicBool,
+    ready: Ready,
+}
+
+impl Member {
+    fn list(&self) {
+        if self.listed.swap(true, Relaxed) {
+            return;
+        }
+        let mut list = self.ready.lock();
+        list.woken.push(self.index);
+        if list.woken.len() == 1
+            && !list.at_work
+            && let Some(parent) = &list.parent
+        {
+            parent.wake_by_ref();
+        }
+    }
+}
+
+impl Wake for Member {
+    fn wake(self: Arc<Self>) {
+        self.list();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.list();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Counting(std::sync::atomic::AtomicUsize);
+
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_member_is_listed_once_and_the_parent_woken_once() {
+        let counting = Arc::new(Counting::default());
+        let waker = Waker::from(Arc::clone(&counting));
+        let ready = Ready::default();
+        let (a, b) = (ready.waker(1), ready.waker(2));
+        ready.end(&mut Context::from_waker(&waker));
+        a.waker().wake_by_ref();
+        a.waker().wake_by_ref();
+        b.wake();
+        assert_eq!(counting.0.load(Relaxed), 1);
+        let mut woken = Vec::new();
+        assert!(ready.take(&mut woken));
+        assert_eq!(woken, [1, 2]);
+    }
+
+    #[test]
+    fn what_is_woken_during_a_pass_wakes_the_parent_at_its_end() {
+        let counting = Arc::new(Counting::default());
+        let waker = Waker::from(Arc::clone(&counting));
+        let ready = Ready::default();
+        let key = ready.waker(7);
+        ready.end(&mut Context::from_waker(&waker));
+        ready.begin();
+        key.wake();
+        assert_eq!(counting.0.load(Relaxed), 0);
+        ready.end(&mut Context::from_waker(&waker));
+        assert_eq!(counting.0.load(Relaxed), 1);
+        key.taken();
+    }
+}
