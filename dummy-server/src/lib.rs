@@ -1,1 +1,156 @@
-//! Placeholder.
+//! A target server for testing proxies, load balancers, gateways and meshes.
+//!
+//! The way of the data, which is also the order of the modules: [`Args`] (what was typed) become a
+//! [`Config`] (what is meant); `listener` opens the ports; `accept` gives each connection to a worker;
+//! `connection` finds out what it speaks and executes each [`reply`] that the `endpoints` give for a
+//! [`router`]'s route. [`drain`] ends it all; `admin` watches from a thread of its own.
+
+mod accept;
+mod admin;
+mod args;
+mod config;
+mod connection;
+pub mod drain;
+mod endpoints;
+mod grpc;
+mod listener;
+mod quantity;
+mod reply;
+mod router;
+mod stats;
+mod worker;
+
+use std::{io, path::PathBuf, sync::Arc, thread};
+
+use tokio::sync::oneshot;
+
+pub use args::Args;
+pub use config::{Config, ConfigError, Limits};
+pub use drain::Shutdown;
+pub use listener::{Addresses, BindError};
+pub use transport::Address;
+
+use crate::{
+    accept::Fleet, admin::Figures, connection::Port, drain::Phase, listener::Listeners, stats::Stats,
+    worker::Worker,
+};
+
+/// A server that can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Threads or runtimes can't be made, or the pidfile can't be written.
+    #[error("{what}: {error}")]
+    System {
+        /// What could not be done.
+        what: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What was in flight has completed.
+    Drained,
+    /// It was aborted, or the drain's time was up; so many connections were cut off.
+    Cut {
+        /// Connections that were still open.
+        connections: usize,
+    },
+}
+
+/// A server that runs on threads of its own.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Addresses,
+    shutdown: Shutdown,
+    pidfile: Option<PathBuf>,
+    workers: Vec<thread::JoinHandle<usize>>,
+    admin: thread::JoinHandle<()>,
+    done: oneshot::Sender<()>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The handle that ends it.
+    #[must_use]
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When one of its threads has panicked.
+    #[must_use = "a drain that was cut short is worth a word"]
+    pub fn join(self) -> Ended {
+        const PANICKED: &str = "a thread of the server has panicked";
+        let cut = self.workers.into_iter().map(|worker| worker.join().expect(PANICKED)).sum();
+        let _ = self.done.send(());
+        self.admin.join().expect(PANICKED);
+        if let Some(path) = self.pidfile {
+            // Somebody may have removed it, which was the aim.
+            let _ = std::fs::remove_file(path);
+        }
+        if cut == 0 { Ended::Drained } else { Ended::Cut { connections: cut } }
+    }
+}
+
+/// Opens the ports and starts to serve; returns at once. `shutdown` ends it.
+///
+/// # Errors
+/// An address can't be listened on, or the system is out of something.
+pub fn run(config: Config, shutdown: Shutdown) -> Result<Running, StartError> {
+    match runtime::files::raise_limit() {
+        Ok(limit) => tracing::info!(before = limit.before, now = limit.now, "open-file limit"),
+        Err(error) => tracing::warn!(%error, "can't raise the open-file limit"),
+    }
+    let listeners = Listeners::bind(&config)?;
+    if let Some(path) = &config.pidfile {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| StartError::System { what: "can't write the pidfile", error })?;
+    }
+    start(&Arc::new(config), shutdown, listeners)
+        .map_err(|error| StartError::System { what: "can't start a thread", error })
+}
+
+fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::Result<Running> {
+    let Listeners { addresses, http, grpc, admin, pprof } = listeners;
+    let count = config.workers.get();
+    let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len());
+    let fleet = Arc::new(fleet);
+    let stats: Vec<_> = (0..count).map(|_| Arc::new(Stats::default())).collect();
+    let figures = Arc::new(Figures { workers: stats.clone(), shutdown: shutdown.clone() });
+    // One short text per server, so that each reply can borrow it.
+    let instance: &'static str = config.instance.clone().leak();
+    let (done, ended) = oneshot::channel();
+    let admin = {
+        let (config, shutdown) = (Arc::clone(config), shutdown.clone());
+        runtime::worker::spawn("admin", None, move || {
+            admin::run(config, shutdown, figures, admin, pprof, ended)
+        })?
+    };
+    let cpus = if config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
+    let (mut http, mut grpc) = (http.into_iter(), grpc.into_iter());
+    let mut workers = Vec::with_capacity(count);
+    for (index, (inbox, stats)) in inboxes.into_iter().zip(stats).enumerate() {
+        let ports = [(Port::Http, http.next()), (Port::Grpc, grpc.next())];
+        let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
+        let cpu = cpus.get(index % cpus.len().max(1)).copied();
+        let (config, shutdown, fleet) = (Arc::clone(config), shutdown.clone(), Arc::clone(&fleet));
+        workers.push(runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
+            Worker::new(index, config, shutdown, stats, fleet, instance).run(listeners, inbox)
+        })?);
+    }
+    debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
+    Ok(Running { addresses, shutdown, pidfile: config.pidfile.clone(), workers, admin, done })
+}

@@ -1,0 +1,230 @@
+//! Accepts connections and gives each to the least loaded worker.
+//!
+//! The kernel spreads connections over the workers' sockets by a hash, which leaves a core idle when there
+//! are few and long-lived ones. So a worker that holds more than another hands a new one over. The counts
+//! are shared between threads, but touched only when a connection comes or goes.
+
+use std::{
+    io,
+    rc::Rc,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use transport::{Listener, Stream, stream};
+
+use crate::{connection::Port, drain::Phase, worker::Worker};
+
+/// How many connections may wait to be taken over by a worker.
+const INBOX: usize = 1024;
+/// How long accepting rests after an error such as EMFILE; doubled each time up to the longest.
+const SHORTEST_BACK_OFF: Duration = Duration::from_millis(5);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// A connection on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) socket: Socket,
+    pub(crate) port: Port,
+}
+
+/// A connected socket that belongs to no runtime.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(std::net::TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    /// Registers it with the runtime of the calling thread.
+    pub(crate) fn register(self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(socket) => {
+                let socket = tokio::net::TcpStream::from_std(socket)?;
+                stream::tune(&socket)?;
+                Ok(Stream::Tcp(socket))
+            }
+            #[cfg(unix)]
+            Self::Unix(socket) => Ok(Stream::Unix(tokio::net::UnixStream::from_std(socket)?)),
+        }
+    }
+}
+
+/// The workers as acceptors see them.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    seats: Vec<Seat>,
+    /// All open connections.
+    open: AtomicU64,
+    /// Accept loops that have not ended.
+    pub(crate) accepting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Seat {
+    open: AtomicUsize,
+    inbox: mpsc::Sender<Arrived>,
+}
+
+impl Fleet {
+    /// A seat for each worker, and the inboxes that belong to them.
+    pub(crate) fn new(workers: usize, accept_loops: usize) -> (Self, Vec<mpsc::Receiver<Arrived>>) {
+        let (seats, inboxes) = (0..workers)
+            .map(|_| {
+                let (inbox, receiver) = mpsc::channel(INBOX);
+                (Seat { open: AtomicUsize::new(0), inbox }, receiver)
+            })
+            .unzip();
+        (Self { seats, open: AtomicU64::new(0), accepting: AtomicUsize::new(accept_loops) }, inboxes)
+    }
+
+    /// All open connections.
+    pub(crate) fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place at the least loaded worker, at `own` if none has fewer.
+    fn sit(&self, own: usize) -> usize {
+        let load = |seat: usize| self.seats[seat].open.load(Ordering::Relaxed);
+        let least = (0..self.seats.len()).min_by_key(|&seat| load(seat)).unwrap_or(own);
+        let seat = if load(least) < load(own) { least } else { own };
+        self.take(seat);
+        seat
+    }
+
+    fn take(&self, seat: usize) {
+        self.seats[seat].open.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(&self, seat: usize) {
+        self.seats[seat].open.fetch_sub(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Accepts until the drain closes listeners, and then until the queue is empty.
+pub(crate) async fn run(listener: Listener, port: Port, worker: Rc<Worker>) {
+    if let Err(error) = accept_all(listener, port, &worker).await {
+        tracing::error!(%error, "accepting has ended");
+    }
+    worker.fleet.accepting.fetch_sub(1, Ordering::Release);
+}
+
+async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::Result<()> {
+    let listener = Registered::new(listener)?;
+    let mut back_off = SHORTEST_BACK_OFF;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = worker.shutdown.reached(Phase::Closing) => break,
+        };
+        match accepted {
+            Ok(socket) => {
+                back_off = SHORTEST_BACK_OFF;
+                place(socket, port, worker);
+            }
+            Err(error) if of_one_connection(&error) => {}
+            Err(error) => {
+                worker.stats.accept_errors.add(1);
+                tracing::warn!(%error, pause_ms = back_off.as_millis(), "can't accept, trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(back_off) => {}
+                    () = worker.shutdown.reached(Phase::Closing) => break,
+                }
+                back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+            }
+        }
+    }
+    // What the kernel has accepted for us is served; only then is the socket closed.
+    let listener = listener.into_std()?;
+    while let Ok(socket) = accept_now(&listener) {
+        place(socket, port, worker);
+    }
+    Ok(())
+}
+
+/// Errors that say something of one connection and nothing of the listener (accept(2)).
+fn of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn place(socket: Socket, port: Port, worker: &Rc<Worker>) {
+    if worker.fleet.open() >= worker.config.limits.max_connections {
+        worker.stats.connections_refused.add(1);
+        return;
+    }
+    let arrived = Arrived { socket, port };
+    let seat = worker.fleet.sit(worker.index);
+    if seat == worker.index {
+        worker.admit(arrived);
+        return;
+    }
+    match worker.fleet.seats[seat].inbox.try_send(arrived) {
+        Ok(()) => worker.stats.connections_handed_over.add(1),
+        Err(mpsc::error::TrySendError::Full(arrived) | mpsc::error::TrySendError::Closed(arrived)) => {
+            worker.fleet.leave(seat);
+            worker.fleet.take(worker.index);
+            worker.admit(arrived);
+        }
+    }
+}
+
+/// A listener that belongs to this thread's runtime.
+enum Registered {
+    Tcp(tokio::net::TcpListener),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixListener),
+}
+
+impl Registered {
+    fn new(listener: Listener) -> io::Result<Self> {
+        match listener {
+            Listener::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Self::Tcp),
+            #[cfg(unix)]
+            Listener::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Self::Unix),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(listener) => Ok(Socket::Tcp(listener.accept().await?.0.into_std()?)),
+            #[cfg(unix)]
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
+        }
+    }
+
+    fn into_std(self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(listener) => listener.into_std().map(Listener::Tcp),
+            #[cfg(unix)]
+            Self::Unix(listener) => listener.into_std().map(Listener::Unix),
+        }
+    }
+}
+
+fn accept_now(listener: &Listener) -> io::Result<Socket> {
+    match listener {
+        Listener::Tcp(listener) => {
+            let socket = listener.accept()?.0;
+            socket.set_nonblocking(true)?;
+            Ok(Socket::Tcp(socket))
+        }
+        #[cfg(unix)]
+        Listener::Unix(listener) => {
+            let socket = listener.accept()?.0;
+            socket.set_nonblocking(true)?;
+            Ok(Socket::Unix(socket))
+        }
+    }
+}

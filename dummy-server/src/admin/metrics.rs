@@ -1,0 +1,123 @@
+//! `/metrics`: the counters in the OpenMetrics text format that Prometheus reads.
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text::encode},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::{Registry, Unit},
+};
+
+use super::figures::{Figures, resident_bytes};
+use crate::{
+    drain::Phase,
+    router::Endpoint,
+    stats::{Protocol, Stats},
+};
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics.
+pub(super) fn response(figures: &Arc<Figures>) -> Response {
+    let mut registry = Registry::with_prefix("dummy_server");
+    registry.register_collector(Box::new(Snapshot(Arc::clone(figures))));
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[derive(Debug)]
+struct Snapshot(Arc<Figures>);
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let sum = self.0.sum();
+        self.replies(&mut encoder)?;
+        let bytes = Some(&Unit::Bytes);
+        counter(&mut encoder, "received", "read from sockets", bytes, sum.bytes_received)?;
+        counter(&mut encoder, "sent", "written to sockets", bytes, sum.bytes_sent)?;
+        counter(&mut encoder, "connections", "connections served", None, sum.connections_opened)?;
+        counter(
+            &mut encoder,
+            "connections_refused",
+            "connections closed at once because of the limit",
+            None,
+            sum.connections_refused,
+        )?;
+        counter(
+            &mut encoder,
+            "connections_handed_over",
+            "connections given to a less loaded worker",
+            None,
+            sum.connections_handed_over,
+        )?;
+        counter(&mut encoder, "accept_errors", "errors of accept, such as EMFILE", None, sum.accept_errors)?;
+        gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
+        gauge(&mut encoder, "streams_open", "open HTTP/2 streams", None, sum.streams_open)?;
+        gauge(&mut encoder, "requests_in_flight", "requests being answered", None, sum.in_flight)?;
+        let draining = u64::from(self.0.shutdown.phase() > Phase::Serving);
+        gauge(&mut encoder, "draining", "1 from the first signal on", None, draining)?;
+        gauge(&mut encoder, "workers", "worker threads", None, self.0.workers.len() as u64)?;
+        if let Some(resident) = resident_bytes() {
+            gauge(&mut encoder, "resident_memory", "resident memory", bytes, resident)?;
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn replies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
+            "requests",
+            "requests answered, by endpoint, protocol and status",
+            None,
+            MetricType::Counter,
+        )?;
+        for (endpoint, endpoint_name) in Endpoint::ALL {
+            for protocol in Protocol::ALL {
+                for status in Stats::statuses() {
+                    let count: u64 =
+                        self.0.workers.iter().map(|stats| stats.replies(endpoint, protocol, status)).sum();
+                    if count > 0 {
+                        let labels = [
+                            ("endpoint", endpoint_name.to_owned()),
+                            ("protocol", protocol.name().to_owned()),
+                            ("status", status.to_string()),
+                        ];
+                        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    value: u64,
+) -> Result<(), fmt::Error> {
+    let counter = ConstCounter::new(value);
+    counter.encode(encoder.encode_descriptor(name, help, unit, counter.metric_type())?)
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    value: u64,
+) -> Result<(), fmt::Error> {
+    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
+}

@@ -1,0 +1,170 @@
+//! What was typed: flags and environment variables, nothing derived.
+//!
+//! Each flag is also taken in the form of Go's flag package (`-addr=:8080`, `-quiet=false`), so that a
+//! command line for the Go server of the same purpose works unchanged.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser};
+
+const EXIT_CODES: &str = "Each flag is also an environment variable (DUMMY_SERVER_ADDR, ...) and is also taken \
+as -flag=value.\n\nExit codes: 0 drained, 1 could not run or the drain was cut short, 2 bad arguments.";
+
+/// A target server for testing proxies: HTTP/1.1 and h2c on one port, WebSocket, gRPC.
+///
+/// GET /help on the running server lists the endpoints.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "dummy-server", version, after_help = EXIT_CODES)]
+pub struct Args {
+    /// Where to listen for HTTP/1.1 and h2c: ip:port, [ip6]:port, :port for all interfaces, or unix:/path
+    #[arg(long, env = "DUMMY_SERVER_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub addr: String,
+
+    /// Where to listen for gRPC; empty is off
+    #[arg(long, env = "DUMMY_SERVER_GRPC_ADDR", default_value = ":50051", value_name = "ADDRESS")]
+    pub grpc_addr: String,
+
+    /// Where to serve /livez, /readyz and /metrics; empty is off
+    #[arg(long, env = "DUMMY_SERVER_ADMIN_ADDR", default_value = "127.0.0.1:9091", value_name = "ADDRESS")]
+    pub admin_addr: String,
+
+    /// Where to serve CPU profiles in pprof format (/debug/pprof/profile?seconds=10); empty is off
+    #[arg(long, env = "DUMMY_SERVER_PPROF_ADDR", default_value = "localhost:6060", value_name = "ADDRESS")]
+    pub pprof_addr: String,
+
+    /// Size of the pattern buffer and of the largest single write, in KiB (64 to 4096)
+    #[arg(long, env = "DUMMY_SERVER_BUFFER_SIZE", default_value = "256", value_name = "KIB")]
+    pub buffer_size: String,
+
+    /// How often to log memory, connections and requests; 0 is off
+    #[arg(long, env = "DUMMY_SERVER_MEM_INTERVAL", default_value = "10s", value_name = "DURATION")]
+    pub mem_interval: String,
+
+    /// Where to write the process id; empty is nowhere
+    #[arg(long, env = "DUMMY_SERVER_PIDFILE", default_value = "", value_name = "PATH")]
+    pub pidfile: String,
+
+    /// Do not log each request
+    #[arg(
+        long, env = "DUMMY_SERVER_QUIET", default_value = "true", value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true"
+    )]
+    pub quiet: String,
+
+    /// Number of worker threads [default: the CPUs that the cgroup grants]
+    #[arg(long, env = "DUMMY_SERVER_WORKERS", value_name = "COUNT")]
+    pub workers: Option<String>,
+
+    /// Keep each worker on a CPU of its own
+    #[arg(
+        long, env = "DUMMY_SERVER_PIN_CPUS", default_value = "false", value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true"
+    )]
+    pub pin_cpus: String,
+
+    /// Name in x-dummy-instance of each reply [default: the host name]
+    #[arg(long, env = "DUMMY_SERVER_INSTANCE", value_name = "NAME")]
+    pub instance: Option<String>,
+
+    /// Let other processes listen on the same ports
+    #[arg(
+        long, env = "DUMMY_SERVER_SHARE_PORT", default_value = "false", value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true"
+    )]
+    pub share_port: String,
+
+    /// Most connections open at once; more are closed at once
+    #[arg(long, env = "DUMMY_SERVER_MAX_CONNECTIONS", default_value = "262144", value_name = "COUNT")]
+    pub max_connections: String,
+
+    /// Most HTTP/2 streams open at once on a connection
+    #[arg(long, env = "DUMMY_SERVER_MAX_STREAMS", default_value = "1000", value_name = "COUNT")]
+    pub max_streams: String,
+
+    /// Close a connection that carries no request for this long; 0 is never
+    #[arg(long, env = "DUMMY_SERVER_IDLE_TIMEOUT", default_value = "75s", value_name = "DURATION")]
+    pub idle_timeout: String,
+
+    /// End a connection after this long (Connection: close, GOAWAY); 0 is never
+    #[arg(long, env = "DUMMY_SERVER_MAX_CONNECTION_AGE", default_value = "0", value_name = "DURATION")]
+    pub max_connection_age: String,
+
+    /// Most time to read the HTTP/2 preface or a request's head; 0 is no limit
+    #[arg(long, env = "DUMMY_SERVER_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION")]
+    pub header_timeout: String,
+
+    /// Largest head of a request (8K to 16M)
+    #[arg(long, env = "DUMMY_SERVER_MAX_HEADER_BYTES", default_value = "64K", value_name = "SIZE")]
+    pub max_header_bytes: String,
+
+    /// How much of a body the echo repeats; the rest is read and counted
+    #[arg(long, env = "DUMMY_SERVER_MAX_BODY_ECHO", default_value = "1M", value_name = "SIZE")]
+    pub max_body_echo: String,
+
+    /// Largest gRPC message, either way
+    #[arg(long, env = "DUMMY_SERVER_GRPC_MAX_MESSAGE", default_value = "10M", value_name = "SIZE")]
+    pub grpc_max_message: String,
+
+    /// On SIGTERM or SIGINT, how long to go on accepting while not ready
+    #[arg(long, env = "DUMMY_SERVER_DRAIN_DELAY", default_value = "0", value_name = "DURATION")]
+    pub drain_delay: String,
+
+    /// After the drain delay, how long requests in flight may take to end
+    #[arg(long, env = "DUMMY_SERVER_DRAIN_TIMEOUT", default_value = "60s", value_name = "DURATION")]
+    pub drain_timeout: String,
+}
+
+impl Args {
+    /// Reads a command line, whose first word is the program's name, and the environment.
+    ///
+    /// # Errors
+    /// An unknown flag, a missing value, or a request for `--help` or `--version`.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
+        let command = Self::command();
+        let known: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        Self::try_parse_from(words.into_iter().map(|word| doubled_dash(word.into(), &known)))
+    }
+}
+
+/// `-addr` becomes `--addr` when there is such a flag.
+fn doubled_dash(word: OsString, known: &[&str]) -> OsString {
+    let name = word.to_str().and_then(|word| word.strip_prefix('-'));
+    let name = name.map(|name| name.split_once('=').map_or(name, |(name, _)| name));
+    match name {
+        Some(name) if known.contains(&name) => {
+            let mut doubled = OsString::from("-");
+            doubled.push(word);
+            doubled
+        }
+        _ => word,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Args {
+        Args::read(["dummy-server"].iter().chain(words)).unwrap()
+    }
+
+    #[test]
+    fn go_forms_and_ours_mean_the_same() {
+        let ours = read(&["--addr", ":1", "--quiet=false", "--pprof-addr=", "--buffer-size", "64"]);
+        let go = read(&["-addr=:1", "-quiet=false", "-pprof-addr=", "-buffer-size", "64"]);
+        assert_eq!(format!("{ours:?}"), format!("{go:?}"));
+        assert_eq!((go.addr.as_str(), go.quiet.as_str(), go.pprof_addr.as_str()), (":1", "false", ""));
+    }
+
+    #[test]
+    fn a_bare_switch_is_true() {
+        assert_eq!(read(&["--pin-cpus"]).pin_cpus, "true");
+        assert_eq!(read(&["-quiet"]).quiet, "true");
+    }
+
+    #[test]
+    fn unknown_flags_are_refused() {
+        assert!(Args::read(["dummy-server", "-nonsense=1"]).is_err());
+        assert!(Args::read(["dummy-server", "--nonsense"]).is_err());
+    }
+}

@@ -1,0 +1,269 @@
+//! What is meant: built once from [`Args`], valid by construction.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use transport::Address;
+
+use crate::{Args, quantity};
+
+/// The whole configuration of a server.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where HTTP/1.1 and h2c are served.
+    pub addr: Address,
+    /// Where gRPC is served.
+    pub grpc_addr: Option<Address>,
+    /// Where the admin endpoints are served.
+    pub admin_addr: Option<Address>,
+    /// Where CPU profiles are served.
+    pub pprof_addr: Option<Address>,
+    /// Largest contiguous piece of the pattern, in bytes.
+    pub buffer_size: usize,
+    /// How often a line of figures is logged.
+    pub mem_interval: Option<Duration>,
+    /// Where the process id is written.
+    pub pidfile: Option<PathBuf>,
+    /// Whether requests go unlogged.
+    pub quiet: bool,
+    /// Number of worker threads.
+    pub workers: NonZeroUsize,
+    /// Whether each worker stays on one CPU.
+    pub pin_cpus: bool,
+    /// What `x-dummy-instance` says: visible ASCII.
+    pub instance: String,
+    /// Whether other processes may listen on the same ports.
+    pub share_port: bool,
+    /// The limits of connections, streams and messages.
+    pub limits: Limits,
+    /// How long readiness is false before listeners close.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take after that.
+    pub drain_timeout: Duration,
+}
+
+/// Limits, each with a flag of the same name.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Most connections open at once, over all workers.
+    pub max_connections: u64,
+    /// Most HTTP/2 streams open at once on a connection.
+    pub max_streams: u32,
+    /// How long a connection may be without a request.
+    pub idle_timeout: Option<Duration>,
+    /// How long a connection may live.
+    pub max_connection_age: Option<Duration>,
+    /// How long the first bytes of a connection and each request's head may take.
+    pub header_timeout: Option<Duration>,
+    /// Largest head of a request, in bytes.
+    pub max_header_bytes: u32,
+    /// How much of a body the echo repeats, in bytes.
+    pub max_body_echo: usize,
+    /// Largest gRPC message, in bytes.
+    pub grpc_max_message: usize,
+}
+
+/// A value that is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid value '{value}' for --{flag}: {accepted}")]
+pub struct ConfigError {
+    flag: &'static str,
+    value: String,
+    accepted: String,
+}
+
+const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s";
+const SIZE: &str = "write a size such as 4096, 64K or 10M";
+
+impl Config {
+    /// Reads flags, without a program name and without the environment's help: for servers in the same
+    /// process.
+    ///
+    /// # Errors
+    /// A flag or value that is not accepted.
+    pub fn from_args(words: &[&str]) -> anyhow::Result<Self> {
+        Ok(Self::try_from(Args::read(["dummy-server"].iter().chain(words))?)?)
+    }
+
+    /// A server for the same process: on a port of loopback that the system chooses, without admin, gRPC
+    /// and profile ports.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self {
+            addr: Address::Tcp((std::net::Ipv4Addr::LOCALHOST, 0).into()),
+            grpc_addr: None,
+            admin_addr: None,
+            pprof_addr: None,
+            buffer_size: 256 << 10,
+            mem_interval: None,
+            pidfile: None,
+            quiet: true,
+            workers: runtime::cpus::available(),
+            pin_cpus: false,
+            instance: "embedded".to_owned(),
+            share_port: false,
+            limits: Limits {
+                max_connections: 262_144,
+                max_streams: 1000,
+                idle_timeout: Some(Duration::from_secs(75)),
+                max_connection_age: None,
+                header_timeout: Some(Duration::from_secs(10)),
+                max_header_bytes: 64 << 10,
+                max_body_echo: 1 << 20,
+                grpc_max_message: 10 << 20,
+            },
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl TryFrom<Args> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: Args) -> Result<Self, ConfigError> {
+        Ok(Self {
+            addr: address("addr", &args.addr)?,
+            grpc_addr: optional_address("grpc-addr", &args.grpc_addr)?,
+            admin_addr: optional_address("admin-addr", &args.admin_addr)?,
+            pprof_addr: optional_address("pprof-addr", &args.pprof_addr)?,
+            buffer_size: number::<usize>("buffer-size", &args.buffer_size, 64, 4096)? << 10,
+            mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
+            pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
+            quiet: switch("quiet", &args.quiet)?,
+            workers: match &args.workers {
+                None => runtime::cpus::available(),
+                Some(text) => workers(text)?,
+            },
+            pin_cpus: switch("pin-cpus", &args.pin_cpus)?,
+            instance: instance(args.instance)?,
+            share_port: switch("share-port", &args.share_port)?,
+            limits: Limits {
+                max_connections: number("max-connections", &args.max_connections, 1, 100_000_000)?,
+                max_streams: number("max-streams", &args.max_streams, 1, 0x7fff_ffff)?,
+                idle_timeout: unless_zero(duration("idle-timeout", &args.idle_timeout)?),
+                max_connection_age: unless_zero(duration("max-connection-age", &args.max_connection_age)?),
+                header_timeout: unless_zero(duration("header-timeout", &args.header_timeout)?),
+                max_header_bytes: size("max-header-bytes", &args.max_header_bytes, 8 << 10, 16 << 20)?,
+                max_body_echo: size("max-body-echo", &args.max_body_echo, 0, 1 << 30)?,
+                grpc_max_message: size("grpc-max-message", &args.grpc_max_message, 1, 1 << 31)?,
+            },
+            drain_delay: duration("drain-delay", &args.drain_delay)?,
+            drain_timeout: duration("drain-timeout", &args.drain_timeout)?,
+        })
+    }
+}
+
+fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
+    ConfigError { flag, value: value.to_owned(), accepted: accepted.into() }
+}
+
+fn address(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
+    text.parse().map_err(|_| {
+        refused(flag, text, "write ip:port, [ip6]:port, name:port, :port for all interfaces, or unix:/path")
+    })
+}
+
+fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
+    if text.is_empty() { Ok(None) } else { address(flag, text).map(Some) }
+}
+
+fn number<T: TryFrom<u64>>(flag: &'static str, text: &str, least: u64, most: u64) -> Result<T, ConfigError> {
+    quantity::count(text)
+        .filter(|number| (least..=most).contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| refused(flag, text, format!("write a whole number from {least} to {most}")))
+}
+
+fn workers(text: &str) -> Result<NonZeroUsize, ConfigError> {
+    let count: usize = number("workers", text, 1, 1024)?;
+    Ok(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
+}
+
+fn size<T: TryFrom<u64>>(flag: &'static str, text: &str, least: u64, most: u64) -> Result<T, ConfigError> {
+    quantity::size(text)
+        .filter(|size| (least..=most).contains(size))
+        .and_then(|size| T::try_from(size).ok())
+        .ok_or_else(|| refused(flag, text, format!("{SIZE}, from {least} to {most} bytes")))
+}
+
+fn duration(flag: &'static str, text: &str) -> Result<Duration, ConfigError> {
+    quantity::duration(text).ok_or_else(|| refused(flag, text, DURATION))
+}
+
+fn unless_zero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
+}
+
+fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(refused(flag, text, "write true or false")),
+    }
+}
+
+fn instance(typed: Option<String>) -> Result<String, ConfigError> {
+    let Some(name) = typed.filter(|name| !name.is_empty()) else { return Ok(host_name()) };
+    if name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(name)
+    } else {
+        Err(refused("instance", &name, "write 1 to 256 visible ASCII characters without spaces"))
+    }
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let config = Config::from_args(&[]).unwrap();
+        assert_eq!(config.addr.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.grpc_addr.unwrap().to_string(), "[::]:50051");
+        assert_eq!(config.admin_addr.unwrap().to_string(), "127.0.0.1:9091");
+        assert_eq!((config.buffer_size, config.quiet), (256 << 10, true));
+        assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(75)));
+        assert_eq!(config.limits.header_timeout, Some(Duration::from_secs(10)));
+        assert_eq!((config.limits.max_connections, config.limits.max_header_bytes), (262_144, 64 << 10));
+        assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(60)));
+        assert!(!config.instance.is_empty());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_is_accepted() {
+        for (words, said) in [
+            (["--buffer-size", "63"], "'63' for --buffer-size: write a whole number from 64 to 4096"),
+            (["--buffer-size", "4097"], "from 64 to 4096"),
+            (["--addr", "nonsense"], "'nonsense' for --addr: write ip:port"),
+            (["--idle-timeout", "soon"], "for --idle-timeout: write a duration such as 500ms"),
+            (["--workers", "0"], "for --workers: write a whole number from 1 to 1024"),
+            (["--max-header-bytes", "1"], "for --max-header-bytes: write a size such as"),
+            (["--instance", "a b"], "for --instance: write 1 to 256 visible"),
+            (["--quiet=maybe", "--pin-cpus"], "'maybe' for --quiet: write true or false"),
+        ] {
+            let error = Config::from_args(&words).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            assert_eq!(error.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn empty_and_zero_are_off() {
+        let config = Config::from_args(&["-grpc-addr=", "-pprof-addr=", "-admin-addr=", "-idle-timeout=0"]);
+        let config = config.unwrap();
+        assert!(config.grpc_addr.is_none() && config.pprof_addr.is_none() && config.admin_addr.is_none());
+        assert_eq!(config.limits.idle_timeout, None);
+    }
+}

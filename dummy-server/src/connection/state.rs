@@ -1,0 +1,222 @@
+//! What the parts of a connection share: its socket, whether it is busy, and the orders it was given.
+//!
+//! There is no timer per connection. Reading sets a flag; the worker's sweep turns flags into instants and
+//! finds those whose time is up.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use transport::Stream;
+
+use crate::{config::Limits, stats::Stats};
+
+/// A connection that was accepted but has not sent a request when the drain begins gets this long to do so.
+pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
+/// What a connection was told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Go on.
+    Serve,
+    /// End after what is in flight.
+    Drain,
+    /// Close now.
+    Close,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) stream: RefCell<Stream>,
+    pub(crate) stats: Arc<Stats>,
+    /// The peer's and this end's address; none for Unix sockets.
+    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
+    accepted: Instant,
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+    /// Requests in flight. A WebSocket is one.
+    busy: Cell<u32>,
+    /// Whether a request has ever come.
+    used: Cell<bool>,
+    /// Bytes were read since the last request began, while none was in flight.
+    head_open: Cell<bool>,
+    /// There are no more heads of which the time is limited.
+    headless: Cell<bool>,
+    /// Bytes read so far.
+    read: Cell<u64>,
+    /// Something happened since the last sweep.
+    active: Cell<bool>,
+    /// The last sweep at which something had happened.
+    active_at: Cell<Instant>,
+    /// The sweep that first saw the open head.
+    head_since: Cell<Option<Instant>>,
+    /// The last write did not fit into the socket.
+    pub(crate) write_blocked: Cell<bool>,
+}
+
+impl State {
+    pub(crate) fn new(stream: Stream, stats: Arc<Stats>) -> Rc<Self> {
+        let now = Instant::now();
+        Rc::new(Self {
+            addresses: stream.addresses(),
+            stream: RefCell::new(stream),
+            stats,
+            accepted: now,
+            order: Cell::new(Order::Serve),
+            waker: RefCell::new(None),
+            busy: Cell::new(0),
+            used: Cell::new(false),
+            // The first bytes have a time limit too.
+            head_open: Cell::new(true),
+            headless: Cell::new(false),
+            read: Cell::new(0),
+            active: Cell::new(false),
+            active_at: Cell::new(now),
+            head_since: Cell::new(Some(now)),
+            write_blocked: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        self.order.get()
+    }
+
+    /// Gives an order; a weaker one than it has changes nothing.
+    pub(crate) fn give(&self, order: Order) {
+        if order > self.order.get() {
+            self.order.set(order);
+            self.wake();
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Has the task of `cx` woken when an order is given.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Waits for an order that is at least `order`.
+    pub(crate) async fn ordered(&self, order: Order) {
+        std::future::poll_fn(|cx| {
+            self.register(cx);
+            if self.order() >= order { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Bytes were read.
+    pub(crate) fn received(&self, count: usize) {
+        self.stats.bytes_received.add(count as u64);
+        self.read.set(self.read.get() + count as u64);
+        self.active.set(true);
+        if self.busy.get() == 0 && !self.headless.get() {
+            self.head_open.set(true);
+        }
+    }
+
+    /// Whether at least so many bytes were read.
+    pub(crate) fn has_read(&self, count: usize) -> bool {
+        self.read.get() >= count as u64
+    }
+
+    /// Bytes were written.
+    pub(crate) fn sent(&self, count: usize) {
+        self.stats.bytes_sent.add(count as u64);
+        self.active.set(true);
+    }
+
+    /// From here on the protocol has no heads of its own that could be slow (HTTP/2 after its preface,
+    /// WebSocket): frames that belong to no request, such as PING, begin none.
+    pub(crate) fn head_done(&self) {
+        self.headless.set(true);
+        self.head_open.set(false);
+        self.head_since.set(None);
+    }
+
+    /// Whether closing now loses nothing: no request was begun and none waits in the socket.
+    pub(crate) fn may_close(&self) -> bool {
+        let settled = self.used.get() || self.accepted.elapsed() >= FIRST_REQUEST_GRACE;
+        settled && self.busy.get() == 0 && !self.head_open_after_use() && !self.stream.borrow().has_input()
+    }
+
+    fn head_open_after_use(&self) -> bool {
+        self.used.get() && self.head_open.get()
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get() > 0
+    }
+
+    /// Looks at the clock for this connection; `now` is the sweep's.
+    pub(crate) fn sweep(&self, now: Instant, limits: &Limits) {
+        let active = self.active.replace(false) || self.busy.get() > 0;
+        if active {
+            self.active_at.set(now);
+        }
+        if !self.head_open.get() || self.busy.get() > 0 {
+            self.head_since.set(None);
+        } else if self.head_since.get().is_none() {
+            self.head_since.set(Some(now));
+        }
+        let over = |since: Instant, limit: Option<Duration>| {
+            limit.is_some_and(|limit| now.saturating_duration_since(since) >= limit)
+        };
+        let slow_head = self.head_since.get().is_some_and(|since| over(since, limits.header_timeout));
+        let idle = !active && over(self.active_at.get(), limits.idle_timeout);
+        if slow_head || idle {
+            self.give(Order::Close);
+        } else if over(self.accepted, limits.max_connection_age) {
+            self.give(Order::Drain);
+        }
+        if self.order() == Order::Drain {
+            self.wake();
+        }
+    }
+}
+
+/// A request in flight, from its head to the last byte of its reply. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    state: Rc<State>,
+    stream: bool,
+}
+
+impl Flight {
+    /// `stream`: it is an HTTP/2 stream.
+    pub(crate) fn begin(state: &Rc<State>, stream: bool) -> Self {
+        state.busy.set(state.busy.get() + 1);
+        state.used.set(true);
+        state.head_open.set(false);
+        state.stats.requests_begun.add(1);
+        if stream {
+            state.stats.streams_opened.add(1);
+        }
+        Self { state: Rc::clone(state), stream }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.state.busy.set(self.state.busy.get() - 1);
+        self.state.active.set(true);
+        self.state.stats.requests_ended.add(1);
+        if self.stream {
+            self.state.stats.streams_closed.add(1);
+        }
+    }
+}

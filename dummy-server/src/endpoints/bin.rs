@@ -1,0 +1,95 @@
+//! `/bin/{size}`: that many bytes of the payload pattern, or one range of them (RFC 9110 section 14).
+
+use contract::pattern::Pattern;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use crate::{
+    connection::exchange::Head,
+    reply::{Body, Reply},
+};
+
+/// The reply to `/bin/{size}`.
+pub(super) fn reply(pattern: Pattern, head: &Head, size: u64, chunked: bool) -> Reply {
+    let wanted = if head.method == Method::GET { head.fields.get(header::RANGE) } else { None };
+    match wanted.and_then(|value| value.to_str().ok()).and_then(|value| range(value, size)) {
+        None => binary(StatusCode::OK, Body::Pattern { range: pattern.range(0, size), sized: !chunked }),
+        Some(Some((first, last))) => {
+            let range = pattern.range(first, last - first + 1);
+            let mut reply = binary(StatusCode::PARTIAL_CONTENT, Body::Pattern { range, sized: !chunked });
+            content_range(&mut reply, &format!("bytes {first}-{last}/{size}"));
+            reply
+        }
+        Some(None) => {
+            let mut reply = Reply::refusal(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                &format!("no byte of that range is among the {size}"),
+                "Range: bytes=first-last, bytes=first- or bytes=-count",
+                "Range: bytes=0-99",
+            );
+            content_range(&mut reply, &format!("bytes */{size}"));
+            reply
+        }
+    }
+}
+
+fn binary(status: StatusCode, body: Body) -> Reply {
+    let mut reply = Reply::new(status, "application/octet-stream", body);
+    reply
+        .fields
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"data.bin\""));
+    reply.fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    reply
+}
+
+fn content_range(reply: &mut Reply, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        reply.fields.insert(header::CONTENT_RANGE, value);
+    }
+}
+
+/// First and last byte of the one range asked for; `Some(None)` when it can't be satisfied; none when there
+/// is no range, or one that a server may ignore (several ranges, another unit, bad syntax).
+fn range(value: &str, size: u64) -> Option<Option<(u64, u64)>> {
+    let (first, last) = value.strip_prefix("bytes=")?.trim().split_once('-')?;
+    let number = |text: &str| crate::quantity::count(text);
+    let found = match (first, last) {
+        ("", count) => {
+            let count = number(count)?.min(size);
+            (size - count, size - 1, count > 0)
+        }
+        (first, "") => (number(first)?, size - 1, true),
+        (first, last) => (number(first)?, number(last)?, true),
+    };
+    let (first, last, some) = found;
+    if some && last < first && first < size {
+        return None;
+    }
+    Some((some && first < size).then(|| (first, last.min(size - 1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_range_is_understood() {
+        for (value, expected) in [
+            ("bytes=0-0", Some(Some((0, 0)))),
+            ("bytes=10-19", Some(Some((10, 19)))),
+            ("bytes=90-500", Some(Some((90, 99)))),
+            ("bytes=95-", Some(Some((95, 99)))),
+            ("bytes=-5", Some(Some((95, 99)))),
+            ("bytes=-500", Some(Some((0, 99)))),
+            ("bytes=100-", Some(None)),
+            ("bytes=100-200", Some(None)),
+            ("bytes=-0", Some(None)),
+            ("bytes=9-5", None),
+            ("bytes=0-1,5-6", None),
+            ("bytes=a-b", None),
+            ("bytes=-", None),
+            ("lines=1-2", None),
+        ] {
+            assert_eq!(range(value, 100), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The JSON echo of a request: what `/` and every path that is no endpoint answer with, and the frame of
+//! what other endpoints say.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use super::upload;
+use crate::{
+    connection::exchange::Head,
+    reply::{Answer, Body, Reply, Upload, UploadError},
+    router::NoUsage,
+    worker::Worker,
+};
+
+/// The echo. Fields that do not apply are left out.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Echo {
+    _myhostname: &'static str,
+    uri: String,
+    method: String,
+    protocol: &'static str,
+    /// By name, the values of duplicates joined by commas.
+    headers: BTreeMap<String, String>,
+    /// Pairs in order, duplicates kept.
+    headers_list: Vec<(String, String)>,
+    content_type: String,
+    pub(super) body: String,
+    pub(super) body_size: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    body_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    source_addr: String,
+    destination_addr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status_code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status_message: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) read_delay_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) read_chunks: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) total_read_time_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bytes_received: Option<u64>,
+}
+
+/// Fixed figures in the manner of an LLM's reply, for gateways that count tokens.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Usage {
+    prompt_tokens: u32,
+    completion_tokens: u32,
+    input_tokens: u32,
+    output_tokens: u32,
+    total_tokens: u32,
+}
+
+const USAGE: Usage = Usage {
+    prompt_tokens: 1,
+    completion_tokens: 2,
+    input_tokens: 100,
+    output_tokens: 200,
+    total_tokens: 300,
+};
+
+impl Echo {
+    /// The echo of a request, without its body.
+    pub(super) fn of(worker: &Worker, head: &Head) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (peer, local) = head.state.addresses.unzip();
+        let mut headers = BTreeMap::<String, String>::new();
+        for name in head.fields.keys() {
+            let values = head.fields.get_all(name).iter().map(|value| text(value.as_bytes()));
+            headers.insert(name.to_string(), values.collect::<Vec<_>>().join(", "));
+        }
+        Self {
+            _myhostname: worker.instance,
+            uri: full_uri(head),
+            method: head.method.to_string(),
+            protocol: head.protocol.name(),
+            headers,
+            headers_list: head
+                .fields
+                .iter()
+                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+                .collect(),
+            content_type: field(&head.fields, &header::CONTENT_TYPE),
+            usage: Some(USAGE),
+            source_addr: peer.map(|address| address.to_string()).unwrap_or_default(),
+            destination_addr: local.map(|address| address.to_string()).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads the request's body: what is echoed, and the count of all of it.
+    pub(super) async fn read(&mut self, upload: &mut Upload, most: usize) -> Result<(), (u64, UploadError)> {
+        let mut kept = Vec::new();
+        while let Some(part) = upload.pull(usize::MAX).await {
+            let part = part.map_err(|error| (self.body_size, error))?;
+            self.body_size += part.len() as u64;
+            let room = most - kept.len();
+            kept.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        self.body_truncated = self.body_size > kept.len() as u64;
+        self.body = String::from_utf8_lossy(&kept).into_owned();
+        Ok(())
+    }
+}
+
+/// Answers with the echo that `shape` makes into a reply.
+pub(super) fn answer(
+    worker: &Rc<Worker>,
+    head: &Head,
+    mut upload: Upload,
+    shape: impl FnOnce(Echo) -> Reply + 'static,
+) -> Answer {
+    let mut echo = Echo::of(worker, head);
+    if upload.is_end() {
+        return Answer::Ready(shape(echo));
+    }
+    let most = worker.config.limits.max_body_echo;
+    Answer::Waiting(Box::pin(async move {
+        match echo.read(&mut upload, most).await {
+            Ok(()) => shape(echo),
+            Err((received, error)) => upload::broken(received, &error),
+        }
+    }))
+}
+
+/// The echo as it is.
+#[expect(clippy::needless_pass_by_value, reason = "a shape of an echo takes it")]
+pub(super) fn full(echo: Echo) -> Reply {
+    Reply::json(StatusCode::OK, &echo)
+}
+
+/// The echo without `usage`, as `how` wants it.
+pub(super) fn no_usage(mut echo: Echo, how: NoUsage) -> Reply {
+    echo.usage = None;
+    let mut reply = Reply::json(StatusCode::OK, &echo);
+    match how {
+        NoUsage::Plain => {}
+        NoUsage::WrongContentType => {
+            reply.fields.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
+        }
+        NoUsage::BadJson => {
+            reply.body = Body::Bytes(Bytes::from_static(b"{\"body\": \"this JSON breaks off"));
+        }
+        NoUsage::Empty => reply.body = Body::Bytes(Bytes::new()),
+    }
+    reply
+}
+
+fn full_uri(head: &Head) -> String {
+    if head.uri.authority().is_some() {
+        return head.uri.to_string();
+    }
+    let host = field(&head.fields, &header::HOST);
+    format!("http://{host}{}", head.uri)
+}
+
+fn field(fields: &HeaderMap, name: &header::HeaderName) -> String {
+    fields.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+}

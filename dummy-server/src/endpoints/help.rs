@@ -1,0 +1,35 @@
+//! `/help`: the list of endpoints.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::reply::{Body, Reply};
+
+const TEXT: &str = "\
+/                             echo of the request as JSON, as for every path that is not listed
+/health                       200 {\"status\":\"ok\"}, 503 {\"status\":\"draining\"} while draining
+/help                         this list
+/bin/{size}                   {size} bytes of A-Z0-9 repeated; K, M, G, T for powers of 1024; one Range
+/bin/{size}?chunked=true      the same without Content-Length
+/chunked/{count}              {count} chunks, each sent by itself
+    ?size=1024&delay=0        bytes in each, milliseconds between them
+/upload                       reads and counts the request body
+/status/{code}                that status, 200 to 599
+/delay/{ms}                   replies after {ms} milliseconds
+/delay/{reply_ms}/{read_ms}   and waits {read_ms} before it reads each 64 KiB of the request body
+/ws, /ws/*                    WebSocket echo
+/ws/close                     WebSocket that echoes one message and closes
+/nousage                      the echo without \"usage\"
+/nousage/wrongct              the same as text/plain
+/nousage/badjson              broken JSON
+/nousage/empty                no body, but a JSON content type
+
+Every method is accepted (WebSocket: GET). HTTP/1.1, HTTP/1.0 and h2c by prior knowledge on this port.
+gRPC on its own port: echo.EchoService (Echo, StreamEcho), health, reflection.
+";
+
+/// The reply to `/help`.
+pub(super) fn reply() -> Reply {
+    let body = Body::Bytes(Bytes::from_static(TEXT.as_bytes()));
+    Reply::new(StatusCode::OK, "text/plain; charset=utf-8", body)
+}

@@ -1,0 +1,52 @@
+//! One endpoint per file: a request and its parameters in, an [`Answer`] out.
+
+mod bin;
+mod chunked;
+mod delay;
+mod echo;
+mod health;
+mod help;
+mod status;
+mod upload;
+pub(crate) mod websocket;
+
+use std::rc::Rc;
+
+use crate::{
+    connection::exchange::Head,
+    reply::{Answer, Reply, Upload},
+    router::Route,
+    worker::Worker,
+};
+
+/// Asks the endpoint of `route`.
+pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head, upload: Upload) -> Answer {
+    match route {
+        Route::Bin { size, chunked } => after(upload, bin::reply(worker.pattern, head, size, chunked)),
+        Route::Chunked { count, size, delay } => {
+            after(upload, chunked::reply(worker.pattern, count, size, delay))
+        }
+        Route::Health => after(upload, health::reply(worker.shutdown.phase())),
+        Route::Help => after(upload, help::reply()),
+        Route::Echo => echo::answer(worker, head, upload, echo::full),
+        Route::NoUsage(how) => echo::answer(worker, head, upload, move |echo| echo::no_usage(echo, how)),
+        Route::Status(code) => status::answer(worker, head, upload, code),
+        Route::Upload => upload::answer(worker, head, upload),
+        Route::Delay { reply, read } => delay::answer(worker, head, upload, reply, read),
+        Route::WebSocket(mode) => websocket::answer(head, upload, mode),
+    }
+}
+
+/// Replies after the request's body, which the endpoint has no use for. An HTTP/1.1 connection could not be
+/// used again otherwise.
+fn after(mut upload: Upload, reply: Reply) -> Answer {
+    if upload.is_end() {
+        return Answer::Ready(reply);
+    }
+    Answer::Waiting(Box::pin(async move {
+        match upload.discard().await {
+            Ok(_) => reply,
+            Err((received, error)) => upload::broken(received, &error),
+        }
+    }))
+}

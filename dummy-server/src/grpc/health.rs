@@ -1,0 +1,74 @@
+//! `grpc.health.v1.Health`: serving until the drain begins. A watch ends when connections close, so that it
+//! does not hold up the drain.
+
+use std::pin::Pin;
+
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
+};
+
+use crate::{Shutdown, drain::Phase};
+
+const SERVICES: [&str; 2] = ["", "echo.EchoService"];
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Health {
+    shutdown: Shutdown,
+}
+
+impl Health {
+    pub(super) fn new(shutdown: &Shutdown) -> Self {
+        Self { shutdown: shutdown.clone() }
+    }
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
+}
+
+fn status(phase: Phase) -> ServingStatus {
+    if phase == Phase::Serving { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Health {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !SERVICES.contains(&request.get_ref().service.as_str()) {
+            return Err(Status::not_found("unknown service; known are '' and echo.EchoService"));
+        }
+        Ok(Response::new(response(status(self.shutdown.phase()))))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let known = SERVICES.contains(&request.get_ref().service.as_str());
+        // What was told last; none before the first.
+        let state = (self.shutdown.clone(), None);
+        let updates = futures_util::stream::unfold(state, move |(shutdown, told)| async move {
+            let next = match told {
+                None if !known => ServingStatus::ServiceUnknown,
+                None => status(shutdown.phase()),
+                Some(ServingStatus::Serving) => {
+                    shutdown.reached(Phase::Leaving).await;
+                    ServingStatus::NotServing
+                }
+                Some(_) => {
+                    shutdown.reached(Phase::Closing).await;
+                    return None;
+                }
+            };
+            Some((Ok(response(next)), (shutdown, Some(next))))
+        });
+        Ok(Response::new(Box::pin(updates)))
+    }
+}

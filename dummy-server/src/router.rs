@@ -1,0 +1,292 @@
+//! Path and query to endpoint: the only file that knows URL shapes. It does no IO.
+
+use std::time::Duration;
+
+use crate::{endpoints::websocket::Mode, quantity};
+
+/// What a request asks for, with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// `/` and every path that is nothing else.
+    Echo,
+    /// `/health`
+    Health,
+    /// `/help`
+    Help,
+    /// `/bin/{size}?chunked=`
+    Bin {
+        /// Bytes.
+        size: u64,
+        /// Without `Content-Length`.
+        chunked: bool,
+    },
+    /// `/chunked/{count}?size=&delay=`
+    Chunked {
+        /// Number of chunks.
+        count: u64,
+        /// Bytes in each.
+        size: u64,
+        /// Between two of them.
+        delay: Duration,
+    },
+    /// `/upload`
+    Upload,
+    /// `/status/{code}`
+    Status(u16),
+    /// `/delay/{ms}` and `/delay/{reply_ms}/{read_ms}`
+    Delay {
+        /// Before the reply.
+        reply: Duration,
+        /// Before each 64 KiB of the request's body.
+        read: Duration,
+    },
+    /// `/ws`, `/ws/*` and `/ws/close`
+    WebSocket(Mode),
+    /// `/nousage` and what is below it.
+    NoUsage(NoUsage),
+}
+
+/// The ways in which an LLM gateway's token counting can be led astray.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoUsage {
+    /// The echo without `usage`.
+    Plain,
+    /// The same as `text/plain`.
+    WrongContentType,
+    /// JSON that breaks off.
+    BadJson,
+    /// An empty body of type JSON.
+    Empty,
+}
+
+/// The family of an endpoint: what metrics count by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Echo,
+    Health,
+    Help,
+    Bin,
+    Chunked,
+    Upload,
+    Status,
+    Delay,
+    WebSocket,
+    NoUsage,
+    Grpc,
+}
+
+impl Endpoint {
+    /// All of them, in the order of their discriminants, with their names in the metrics.
+    pub(crate) const ALL: [(Self, &'static str); 11] = [
+        (Self::Echo, "echo"),
+        (Self::Health, "health"),
+        (Self::Help, "help"),
+        (Self::Bin, "bin"),
+        (Self::Chunked, "chunked"),
+        (Self::Upload, "upload"),
+        (Self::Status, "status"),
+        (Self::Delay, "delay"),
+        (Self::WebSocket, "ws"),
+        (Self::NoUsage, "nousage"),
+        (Self::Grpc, "grpc"),
+    ];
+}
+
+/// A path or query that an endpoint can't make sense of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadRoute {
+    /// What was wrong.
+    pub error: String,
+    /// What is accepted.
+    pub accepted: &'static str,
+    /// A request that works.
+    pub example: &'static str,
+}
+
+/// Finds the endpoint of a path and query. The family is known even when the parameters are bad.
+pub(crate) fn route(path: &str, query: &str) -> (Endpoint, Result<Route, BadRoute>) {
+    let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(2, '/');
+    let (first, rest) = (segments.next().unwrap_or_default(), segments.next());
+    match (first, rest) {
+        ("bin", Some(rest)) => (Endpoint::Bin, bin(rest, query)),
+        ("chunked", Some(rest)) => (Endpoint::Chunked, chunked(rest, query)),
+        ("delay", Some(rest)) => (Endpoint::Delay, delay(rest)),
+        ("status", Some(rest)) => (Endpoint::Status, status(rest)),
+        ("upload", None) => (Endpoint::Upload, Ok(Route::Upload)),
+        ("health", None) => (Endpoint::Health, Ok(Route::Health)),
+        ("help", None) => (Endpoint::Help, Ok(Route::Help)),
+        ("ws", Some("close")) => (Endpoint::WebSocket, Ok(Route::WebSocket(Mode::EchoOnceAndClose))),
+        ("ws", _) => (Endpoint::WebSocket, Ok(Route::WebSocket(Mode::Echo))),
+        ("nousage", rest) => (Endpoint::NoUsage, Ok(Route::NoUsage(no_usage(rest)))),
+        _ => (Endpoint::Echo, Ok(Route::Echo)),
+    }
+}
+
+fn no_usage(rest: Option<&str>) -> NoUsage {
+    match rest {
+        Some("wrongct") => NoUsage::WrongContentType,
+        Some("badjson") => NoUsage::BadJson,
+        Some("empty") => NoUsage::Empty,
+        _ => NoUsage::Plain,
+    }
+}
+
+fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
+    let size = quantity::size(rest).filter(|&size| size > 0).ok_or_else(|| BadRoute {
+        error: format!("'{rest}' is no size"),
+        accepted: "/bin/{size}: bytes from 1, or with K, M, G or T for powers of 1024, below 2^64",
+        example: "/bin/64K",
+    })?;
+    let chunked =
+        parameter(query, "chunked").is_some_and(|value| matches!(value, "true" | "1" | "yes" | "on"));
+    Ok(Route::Bin { size, chunked })
+}
+
+fn chunked(rest: &str, query: &str) -> Result<Route, BadRoute> {
+    let bad = |error: String| BadRoute {
+        error,
+        accepted: "/chunked/{count}?size={bytes}&delay={milliseconds}: count and size from 1, delay from 0",
+        example: "/chunked/10?size=1024&delay=100",
+    };
+    let count = quantity::count(rest)
+        .filter(|&count| count > 0)
+        .ok_or_else(|| bad(format!("'{rest}' is no count of chunks")))?;
+    let size = match parameter(query, "size") {
+        None => 1024,
+        Some(text) => quantity::size(text)
+            .filter(|&size| size > 0)
+            .ok_or_else(|| bad(format!("'{text}' is no size of a chunk")))?,
+    };
+    let delay = match parameter(query, "delay") {
+        None => Duration::ZERO,
+        Some(text) => millis(text).ok_or_else(|| bad(format!("'{text}' is no delay in milliseconds")))?,
+    };
+    if count.checked_mul(size).is_none() {
+        return Err(bad(format!("{count} chunks of {size} bytes are more than 2^64 bytes")));
+    }
+    Ok(Route::Chunked { count, size, delay })
+}
+
+fn delay(rest: &str) -> Result<Route, BadRoute> {
+    let (reply, read) = rest.split_once('/').map_or((rest, None), |(reply, read)| (reply, Some(read)));
+    let bad = |error: String| BadRoute {
+        error,
+        accepted: "/delay/{reply_ms} or /delay/{reply_ms}/{read_ms}: whole milliseconds, not both 0",
+        example: "/delay/250/10",
+    };
+    let number =
+        |text: &str| millis(text).ok_or_else(|| bad(format!("'{text}' is no number of milliseconds")));
+    let (reply, read) = (number(reply)?, read.map_or(Ok(Duration::ZERO), number)?);
+    if reply.is_zero() && read.is_zero() {
+        return Err(bad("both delays are 0".to_owned()));
+    }
+    Ok(Route::Delay { reply, read })
+}
+
+fn status(rest: &str) -> Result<Route, BadRoute> {
+    quantity::count(rest)
+        .and_then(|code| u16::try_from(code).ok())
+        .filter(|code| (200..=599).contains(code))
+        .map(Route::Status)
+        .ok_or_else(|| BadRoute {
+            error: format!("'{rest}' is no status of a final response"),
+            accepted: "/status/{code}: 200 to 599",
+            example: "/status/503",
+        })
+}
+
+/// At most about 49 days, which timers can hold.
+fn millis(text: &str) -> Option<Duration> {
+    quantity::count(text).filter(|&millis| millis <= u64::from(u32::MAX)).map(Duration::from_millis)
+}
+
+/// The first value of a query's key. No endpoint has a parameter that needs percent decoding.
+fn parameter<'a>(query: &'a str, key: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(target: &str) -> Route {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        route(path, query).1.unwrap()
+    }
+
+    #[test]
+    fn every_endpoint_is_found() {
+        let ms = Duration::from_millis;
+        for (target, expected) in [
+            ("/", Route::Echo),
+            ("/anything/else?x=1", Route::Echo),
+            ("/wsfoo", Route::Echo),
+            ("/bin", Route::Echo),
+            ("/upload/x", Route::Echo),
+            ("/health", Route::Health),
+            ("/help", Route::Help),
+            ("/bin/1", Route::Bin { size: 1, chunked: false }),
+            ("/bin/10000G", Route::Bin { size: 10_000 << 30, chunked: false }),
+            ("/bin/2k?chunked=on", Route::Bin { size: 2048, chunked: true }),
+            ("/bin/2k?chunked=no", Route::Bin { size: 2048, chunked: false }),
+            ("/chunked/3", Route::Chunked { count: 3, size: 1024, delay: ms(0) }),
+            ("/chunked/3?delay=5&size=7", Route::Chunked { count: 3, size: 7, delay: ms(5) }),
+            ("/upload", Route::Upload),
+            ("/status/200", Route::Status(200)),
+            ("/status/599", Route::Status(599)),
+            ("/delay/5", Route::Delay { reply: ms(5), read: ms(0) }),
+            ("/delay/0/7", Route::Delay { reply: ms(0), read: ms(7) }),
+            ("/ws", Route::WebSocket(Mode::Echo)),
+            ("/ws/room/1", Route::WebSocket(Mode::Echo)),
+            ("/ws/close", Route::WebSocket(Mode::EchoOnceAndClose)),
+            ("/nousage", Route::NoUsage(NoUsage::Plain)),
+            ("/nousage/wrongct", Route::NoUsage(NoUsage::WrongContentType)),
+            ("/nousage/badjson", Route::NoUsage(NoUsage::BadJson)),
+            ("/nousage/empty", Route::NoUsage(NoUsage::Empty)),
+        ] {
+            assert_eq!(ok(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn bad_parameters_are_named_and_keep_their_endpoint() {
+        for (target, endpoint) in [
+            ("/bin/", Endpoint::Bin),
+            ("/bin/0", Endpoint::Bin),
+            ("/bin/-1", Endpoint::Bin),
+            ("/bin/invalid", Endpoint::Bin),
+            ("/bin/9999999999999T", Endpoint::Bin),
+            ("/chunked/", Endpoint::Chunked),
+            ("/chunked/0", Endpoint::Chunked),
+            ("/chunked/abc", Endpoint::Chunked),
+            ("/chunked/3?size=0", Endpoint::Chunked),
+            ("/chunked/3?size=x", Endpoint::Chunked),
+            ("/chunked/3?delay=-1", Endpoint::Chunked),
+            ("/chunked/9223372036854775807?size=3", Endpoint::Chunked),
+            ("/status/", Endpoint::Status),
+            ("/status/abc", Endpoint::Status),
+            ("/status/199", Endpoint::Status),
+            ("/status/600", Endpoint::Status),
+            ("/status/200/x", Endpoint::Status),
+            ("/delay/", Endpoint::Delay),
+            ("/delay/0", Endpoint::Delay),
+            ("/delay/0/0", Endpoint::Delay),
+            ("/delay/1/x", Endpoint::Delay),
+            ("/delay/1/2/3", Endpoint::Delay),
+        ] {
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let (found, result) = route(path, query);
+            assert_eq!(found, endpoint, "{target}");
+            let bad = result.expect_err(target);
+            let (example_path, example_query) = bad.example.split_once('?').unwrap_or((bad.example, ""));
+            assert!(route(example_path, example_query).1.is_ok(), "the example of {target} works");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_listed_in_order() {
+        for (index, (endpoint, _)) in Endpoint::ALL.into_iter().enumerate() {
+            assert_eq!(endpoint as usize, index);
+        }
+    }
+}
