@@ -14,7 +14,6 @@ use crate::{
     plan::{Load, Shape},
     recorder::Snapshot,
     report::text::{count, time},
-    schedule::Schedule,
 };
 
 const ON_A_TERMINAL: Duration = Duration::from_millis(100);
@@ -41,7 +40,7 @@ impl Progress {
     pub fn of(load: &Load) -> Self {
         let (total, window) = match load.shape {
             Shape::Open { rate, .. } => {
-                let window = Schedule::constant(rate, load.total, load.duration, (0, 1)).window();
+                let window = load.window();
                 (load.total.or_else(|| Some((rate * window?.as_secs_f64()).ceil() as u64)), window)
             }
             Shape::Closed => (load.total, load.duration),

@@ -3,7 +3,10 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use super::{PlanError, Protocol, Target};
-use crate::args::{Args, OnOverload};
+use crate::{
+    args::{Args, OnOverload},
+    schedule::Schedule,
+};
 
 /// How long a run lasts when neither a total nor a duration is given.
 pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -55,6 +58,13 @@ pub struct Load {
 }
 
 impl Load {
+    /// How long requests are to become due, if they do so by a rate.
+    #[must_use]
+    pub fn window(&self) -> Option<Duration> {
+        let Shape::Open { rate, .. } = self.shape else { return None };
+        Schedule::constant(rate, self.total, self.duration, (0, 1)).window()
+    }
+
     pub(super) fn new(target: &Target, args: &Args) -> Result<Self, PlanError> {
         let shape = match args.rate {
             None => Shape::Closed,

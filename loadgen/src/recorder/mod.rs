@@ -6,6 +6,8 @@ mod failures;
 mod intervals;
 mod successes;
 
+use std::ops::Range;
+
 use hdrhistogram::Histogram;
 
 pub use backends::{Backend, Backends};
@@ -155,8 +157,9 @@ pub struct Recorder {
     pub body_bytes: u64,
     /// Nanoseconds in flight of all requests together.
     pub in_flight: u128,
-    /// How many had completed when the arrivals ended.
-    pub completed_by_arrivals_end: u64,
+    /// How many completed in the second half of the time in which requests were to become due.
+    pub completed_in_second_half: u64,
+    second_half: Range<Nanos>,
     ids: Ids,
     start: Nanos,
 }
@@ -175,7 +178,8 @@ impl Recorder {
             successes: Successes::default(),
             body_bytes: 0,
             in_flight: 0,
-            completed_by_arrivals_end: 0,
+            completed_in_second_half: 0,
+            second_half: 0..0,
             ids,
             start: 0,
         }
@@ -192,8 +196,10 @@ impl Recorder {
         (0..).zip(self.statuses.iter().copied()).filter(|(_, count)| *count > 0)
     }
 
-    pub(crate) fn start(&mut self, start: Nanos) {
+    /// The run begins; `window` is how long requests are to become due, if that is known.
+    pub(crate) fn start(&mut self, start: Nanos, window: Option<Nanos>) {
         self.start = start;
+        self.second_half = window.map_or(0..0, |window| start + window / 2..start.saturating_add(window));
     }
 
     pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos) {
@@ -216,10 +222,6 @@ impl Recorder {
 
     pub(crate) fn body(&mut self, bytes: usize) {
         self.body_bytes += bytes as u64;
-    }
-
-    pub(crate) fn arrivals_ended(&mut self) {
-        self.completed_by_arrivals_end = self.counts.completed();
     }
 
     pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
@@ -251,6 +253,7 @@ impl Recorder {
         self.times.response.saturating_record(response);
         self.times.service.saturating_record(service);
         self.statuses[usize::from(status).min(STATUSES - 1)] += 1;
+        self.completed_in_second_half += u64::from(self.second_half.contains(&at));
         let since_start = at.saturating_sub(self.start);
         match status {
             ..400 => {
@@ -287,7 +290,7 @@ impl Recorder {
         self.successes.merge(&other.successes);
         self.body_bytes += other.body_bytes;
         self.in_flight += other.in_flight;
-        self.completed_by_arrivals_end += other.completed_by_arrivals_end;
+        self.completed_in_second_half += other.completed_in_second_half;
     }
 
     /// Brings a snapshot for progress up to date.

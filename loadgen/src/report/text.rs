@@ -47,11 +47,15 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         "{} {} over {}: {shape}{total}{duration}",
         plan.request.method, plan.target, plan.target.protocol
     )?;
+    let several = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
     writeln!(
         out,
-        "{} connections{streams}, {} workers, took {}{}\n",
-        count(load.connections.get() as u64),
-        plan.workers,
+        "{}{streams}, {}, took {}{}\n",
+        several(load.connections.get(), "connection"),
+        several(plan.workers.get(), "worker"),
         seconds(nanos(summary.elapsed)),
         if summary.interrupted { ", INTERRUPTED" } else { "" }
     )

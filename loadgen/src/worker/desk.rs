@@ -49,13 +49,13 @@ impl Desk {
         }
     }
 
-    pub(super) fn start(&mut self, source: Source, start: Nanos) {
+    pub(super) fn start(&mut self, source: Source, start: Nanos, window: Option<Nanos>) {
         if let Source::Open { schedule, .. } = &source {
             self.schedule = Some(*schedule);
         }
         self.source = source;
         self.start = start;
-        self.recorder.start(start);
+        self.recorder.start(start, window);
     }
 
     /// Picks up what is due by `now`; `slots` is how many the engine can have at work.

@@ -26,8 +26,12 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// How often a request is sent again at most.
+    /// How often a request is sent again at most, after it was refused or its connection closed unseen.
     pub(crate) const MAX_RESENDS: u8 = 3;
+
+    /// How often a request is sent again at most after GOAWAY, which sends away a whole connection's streams
+    /// at a time, however few the server lets finish.
+    pub(crate) const MAX_SENT_AWAY: u8 = 16;
 }
 
 /// What became of a request.

@@ -139,7 +139,11 @@ impl<E: Engine> Worker<E> {
         self.engine.want(connections, self.clock.now());
         tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
         let start = self.control.wait_for_start();
-        self.desk.start(source(&order.plan.load, order.part, start), start);
+        self.desk.start(
+            source(&order.plan.load, order.part, start),
+            start,
+            order.plan.load.window().map(nanos),
+        );
         self.next_tick = start;
         let cpu_before = thread_cpu_time();
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
@@ -224,10 +228,7 @@ impl<E: Engine> Worker<E> {
         if self.desk.has_more(now) {
             return false;
         }
-        let since = *self.arrivals_end.get_or_insert_with(|| {
-            self.desk.recorder.arrivals_ended();
-            now
-        });
+        let since = *self.arrivals_end.get_or_insert(now);
         if self.desk.is_idle() {
             return true;
         }

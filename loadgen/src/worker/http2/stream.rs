@@ -95,7 +95,8 @@ impl Stream {
         let going_away = error.is_remote() && error.is_go_away();
         let refused = error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
         let awaited = matches!(self.reply, Reply::Awaited(_));
-        if awaited && (going_away || refused) && self.arrival.resends < Arrival::MAX_RESENDS {
+        let limit = if going_away { Arrival::MAX_SENT_AWAY } else { Arrival::MAX_RESENDS };
+        if awaited && (going_away || refused) && self.arrival.resends < limit {
             return Ending::Unprocessed { going_away };
         }
         Ending::Failed(failure_of(error))

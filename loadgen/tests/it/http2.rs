@@ -1,0 +1,239 @@
+//! HTTP/2 against servers that go away, refuse, reset, babble or keep silent, frame by frame (RFC 9113).
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use crate::peer::{Peer, failures, run, serve};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `:status: 200` (RFC 7541 appendix A, entry 8).
+const STATUS_200: &[u8] = &[0x88];
+
+/// The server's side of a connection.
+struct Wire(TcpStream);
+
+impl Wire {
+    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.0.write_all(&frame)
+    }
+
+    fn reply(&mut self, stream: u32) -> io::Result<()> {
+        self.send(HEADERS, END_HEADERS, stream, STATUS_200)?;
+        self.send(DATA, END_STREAM, stream, b"ok")
+    }
+
+    fn reset(&mut self, stream: u32, code: u32) -> io::Result<()> {
+        self.send(RST_STREAM, 0, stream, &code.to_be_bytes())
+    }
+
+    fn go_away(&mut self, last: u32, code: u32) -> io::Result<()> {
+        self.send(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
+    }
+
+    /// The next request's stream. Answers settings and pings on the way.
+    fn request(&mut self) -> io::Result<u32> {
+        loop {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head)?;
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            self.0.read_exact(&mut payload)?;
+            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            match (head[3], head[4]) {
+                (HEADERS, _) => return Ok(stream),
+                (SETTINGS, 0) => self.send(SETTINGS, 1, 0, &[])?,
+                (PING, 0) => self.send(PING, 1, 0, &payload)?,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Greets with these settings, then leaves each connection to `handle`.
+fn serve_http2(
+    settings: &'static [u8],
+    handle: impl Fn(usize, &mut Wire) -> io::Result<()> + Send + Sync + 'static,
+) -> Peer {
+    serve(move |number, stream| {
+        let mut wire = Wire(stream);
+        let mut preface = [0; 24];
+        let greeted = wire.0.read_exact(&mut preface).and_then(|()| wire.send(SETTINGS, 0, 0, settings));
+        // The client's leaving is the end of a connection, not of the test.
+        let _ = greeted.and_then(|()| handle(number, &mut wire));
+    })
+}
+
+#[test]
+fn go_away_lets_the_first_streams_finish_and_the_others_are_sent_again() {
+    let answered = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&answered);
+    let peer = serve_http2(&[], move |_, wire| {
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            streams.push(wire.request()?);
+        }
+        wire.go_away(streams[1], 0)?;
+        for stream in &streams[..2] {
+            count.fetch_add(1, SeqCst);
+            wire.reply(*stream)?;
+        }
+        // Until the client closes.
+        wire.request().map(drop)
+    });
+    let counts = run(&format!("-n 20 -c 1 -m 4 --timeout 1s {}", peer.address)).records.counts;
+    // The last two come with nobody behind them, wait for four, and time out: all others are answered once.
+    assert_eq!(counts.succeeded as usize, answered.load(SeqCst));
+    assert!(counts.succeeded >= 16 && counts.resent >= 16, "{counts:?}");
+}
+
+#[test]
+fn go_away_after_every_reply_loses_nothing() {
+    let peer = serve_http2(&[], |_, wire| {
+        let stream = wire.request()?;
+        wire.go_away(stream, 0)?;
+        wire.reply(stream)?;
+        // What else has come is read, so that the reply is not lost in a reset.
+        loop {
+            wire.request()?;
+        }
+    });
+    for load in ["-c 2 -m 3", "-r 300"] {
+        let counts = run(&format!("{load} -n 30 {}", peer.address)).records.counts;
+        assert_eq!(counts.succeeded, 30, "{load}: {counts:?}");
+    }
+    assert!(peer.connections() >= 60, "one reply for each connection");
+}
+
+#[test]
+fn go_away_to_everybody_ends_the_run_with_its_code() {
+    let peer = serve_http2(&[], |_, wire| {
+        wire.request()?;
+        wire.go_away(0, 11)
+    });
+    for load in ["-c 2", "-r 300"] {
+        let summary = run(&format!("{load} -n 10 {}", peer.address));
+        let counts = summary.records.counts;
+        assert_eq!((counts.transport_failed, counts.completed()), (10, 0), "{load}: {counts:?}");
+        let causes = failures(&summary);
+        assert!(causes.iter().any(|(cause, _)| cause == "GOAWAY ENHANCE_YOUR_CALM"), "{load}: {causes:?}");
+    }
+}
+
+#[test]
+fn a_reset_stream_keeps_its_code() {
+    let peer = serve_http2(&[], |_, wire| {
+        loop {
+            let stream = wire.request()?;
+            wire.reset(stream, if stream % 4 == 1 { 2 } else { 8 })?;
+        }
+    });
+    let summary = run(&format!("-n 20 -c 1 -m 1 {}", peer.address));
+    let expected = [("RST_STREAM INTERNAL_ERROR".to_owned(), 10), ("RST_STREAM CANCEL".to_owned(), 10)];
+    assert_eq!(failures(&summary), expected);
+    assert_eq!((summary.records.counts.resent, peer.connections()), (0, 1));
+}
+
+#[test]
+fn a_refused_stream_is_sent_again_as_often_as_the_limit_allows() {
+    let peer = serve_http2(&[], |_, wire| {
+        loop {
+            let stream = wire.request()?;
+            if stream % 4 == 1 { wire.reset(stream, 7)? } else { wire.reply(stream)? }
+        }
+    });
+    let counts = run(&format!("-n 20 -c 1 -m 1 -X POST {}", peer.address)).records.counts;
+    assert_eq!((counts.succeeded, counts.resent), (20, 20));
+
+    let peer = serve_http2(&[], |_, wire| {
+        loop {
+            let stream = wire.request()?;
+            wire.reset(stream, 7)?;
+        }
+    });
+    let summary = run(&format!("-n 5 -c 1 -m 1 {}", peer.address));
+    assert_eq!(failures(&summary), [("RST_STREAM REFUSED_STREAM".to_owned(), 5)]);
+    assert_eq!(summary.records.counts.resent, 15);
+}
+
+#[test]
+fn the_servers_limit_of_streams_is_kept() {
+    // SETTINGS_MAX_CONCURRENT_STREAMS = 2.
+    let peer = serve_http2(&[0, 3, 0, 0, 0, 2], |_, wire| {
+        loop {
+            let both = [wire.request()?, wire.request()?];
+            // A third stream would come before the replies.
+            wire.0.set_nonblocking(true)?;
+            let third = wire.request();
+            wire.0.set_nonblocking(false)?;
+            if third.is_ok() {
+                return wire.go_away(0, 1);
+            }
+            for stream in both {
+                wire.reply(stream)?;
+            }
+        }
+    });
+    let counts = run(&format!("-n 20 -c 1 -m 10 {}", peer.address)).records.counts;
+    assert_eq!((counts.succeeded, counts.resent, peer.connections()), (20, 0, 1));
+}
+
+#[test]
+fn a_server_that_is_cut_off_mid_reply_fails_what_was_in_flight() {
+    let peer = serve_http2(&[], |_, wire| {
+        let stream = wire.request()?;
+        wire.send(HEADERS, END_HEADERS, stream, STATUS_200)?;
+        wire.send(DATA, 0, stream, b"half of")
+    });
+    let summary = run(&format!("-n 6 -c 2 -m 1 {}", peer.address));
+    let counts = summary.records.counts;
+    assert_eq!((counts.transport_failed, counts.resent), (6, 0), "{:?}", failures(&summary));
+}
+
+#[test]
+fn babble_is_a_protocol_error() {
+    let peer = serve(|_, mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        let _ = io::copy(&mut stream, &mut io::sink());
+    });
+    for load in ["-c 2", "-r 300"] {
+        let summary = run(&format!("{load} -n 10 {}", peer.address));
+        assert_eq!(failures(&summary), [("protocol error".to_owned(), 10)], "{load}");
+    }
+}
+
+#[test]
+fn silence_before_settings_is_a_connection_that_does_not_come_about() {
+    let peer = serve(|_, mut stream| {
+        let _ = io::copy(&mut stream, &mut io::sink());
+    });
+    let summary = run(&format!("-n 10 -c 2 --connect-timeout 200ms {}", peer.address));
+    assert_eq!(failures(&summary), [("connect timeout".to_owned(), 10)]);
+}
+
+#[test]
+fn silence_after_settings_times_out_and_the_stream_is_cancelled() {
+    let peer = serve_http2(&[], |_, wire| {
+        loop {
+            wire.request()?;
+        }
+    });
+    let summary = run(&format!("-n 10 -c 1 -m 5 --timeout 200ms {}", peer.address));
+    assert_eq!(failures(&summary), [("timeout".to_owned(), 10)]);
+    assert_eq!(peer.connections(), 1, "the connection outlives its streams");
+}
