@@ -247,10 +247,10 @@ async fn a_second_signal_ends_at_once() {
 async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protocol) {
     const CLIENTS: usize = 8;
     let server = ServerProcess::start(&["--quiet=false", "--drain-delay", "300ms"]);
-    let whole = AtomicUsize::new(0);
-    let clients = futures_util::future::join_all((0..CLIENTS).map(async |number| {
-        let keeps = number % 2 == 0;
-        while let Ok(stream) = TcpStream::connect(server.http).await {
+    let whole = &AtomicUsize::new(0);
+    let address = server.http;
+    let load = |keeps: bool| async move {
+        while let Ok(stream) = TcpStream::connect(address).await {
             let Ok(mut client) = Client::on(protocol, stream).await else { continue };
             // An error is a request that the server has not read, if the counts below are the same.
             while let Ok(reply) = client.try_exchange(&Request::get("/bin/5000")).await {
@@ -261,7 +261,8 @@ async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protoc
                 }
             }
         }
-    }));
+    };
+    let clients = futures_util::future::join_all((0..CLIENTS).map(|number| load(number % 2 == 0)));
     let signal = async {
         Metrics::until(server.admin, |_| whole.load(Ordering::Relaxed) >= 200).await;
         server.signal(Signal::TERM);
@@ -270,7 +271,7 @@ async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protoc
     let finished = server.finish(SOON).await;
     assert_eq!(finished.code, Some(0), "{finished}");
     let read = finished.stderr.lines().filter(|line| line.contains("/bin/5000")).count();
-    let whole = whole.into_inner();
+    let whole = whole.load(Ordering::Relaxed);
     assert!(whole >= 200);
     assert_eq!(read, whole, "requests read by the server, and replies that arrived whole");
 }

@@ -88,7 +88,7 @@ async fn one_that_never_reads_holds_up_nobody(protocol: Protocol) {
 async fn a_thousand_connections_are_served(protocol: Protocol) {
     let server = Server::start();
     let clients = join_all((0..1000).map(|_| Client::connect(protocol, server.http))).await;
-    let replies = join_all(clients.into_iter().map(async |mut client| {
+    let replies = join_all(clients.into_iter().map(|mut client| async move {
         for _ in 0..2 {
             assert_eq!(client.get("/bin/1000").await.body.len(), 1000);
         }
