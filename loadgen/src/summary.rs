@@ -154,6 +154,13 @@ impl Summary {
         }
     }
 
+    /// What the user should know beside the figures.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let limited = self.records.limited.iter();
+        limited.map(|(connections, why)| format!("stopped at {connections} connections: {why}")).collect()
+    }
+
     /// How long requests were to become due: as planned, unless they ended earlier.
     fn window(&self) -> Duration {
         self.plan.load.window().filter(|_| !self.interrupted).unwrap_or(self.arrivals_lasted)

@@ -61,13 +61,13 @@ impl TryFrom<&Args> for Plan {
         let target = Target::parse(address, args.http2)?;
         let request = Request::new(&target, args)?;
         let load = Load::new(&target, args)?;
+        // Each worker has a connection and a request of its own.
+        let most = load.connections.min(load.max_in_flight);
         let workers = match args.workers {
-            Some(workers) => {
-                NonZeroUsize::new(workers).filter(|workers| *workers <= load.connections).ok_or_else(
-                    || PlanError(format!("--workers takes 1 to {}, the connections", load.connections)),
-                )?
-            }
-            None => runtime::cpus::available().min(load.connections),
+            Some(workers) => NonZeroUsize::new(workers)
+                .filter(|workers| *workers <= most)
+                .ok_or_else(|| PlanError(format!("--workers takes 1 to {most}: no more than connections")))?,
+            None => runtime::cpus::available().min(most),
         };
         Ok(Self { target, request, load, workers, pin_cpus: args.pin_cpus })
     }
@@ -109,6 +109,7 @@ mod tests {
     #[test]
     fn workers_never_outnumber_connections() {
         assert_eq!(plan("-c 1 localhost:80").unwrap().workers.get(), 1);
+        assert_eq!(plan("--max-in-flight 1 localhost:80").unwrap().workers.get(), 1);
         assert_eq!(plan("-c 3 --workers 3 localhost:80").unwrap().workers.get(), 3);
         assert!(plan("-c 3 --workers 4 localhost:80").unwrap_err().contains("1 to 3"));
         assert!(plan("--workers 0 localhost:80").unwrap_err().contains("1 to 10"));

@@ -2,6 +2,7 @@
 //! with the number of requests.
 
 mod backends;
+mod counts;
 mod failures;
 mod intervals;
 mod successes;
@@ -11,6 +12,7 @@ use std::ops::Range;
 use hdrhistogram::Histogram;
 
 pub use backends::{Backend, Backends};
+pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use intervals::{Interval, Intervals};
 pub use successes::Successes;
@@ -29,82 +31,6 @@ const DIGITS: u8 = 3;
 
 /// Statuses are counted from 0 to here.
 const STATUSES: usize = 1000;
-
-/// Where each request has ended: every one in exactly one place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Became due.
-    pub offered: u64,
-    /// Answered below 400.
-    pub succeeded: u64,
-    /// Answered 4xx.
-    pub client_errors: u64,
-    /// Answered 5xx or beyond.
-    pub server_errors: u64,
-    /// Failed below HTTP.
-    pub transport_failed: u64,
-    /// Took longer than the timeout.
-    pub timed_out: u64,
-    /// In flight when the run ended.
-    pub unanswered: u64,
-    /// Due beyond the limit and dropped.
-    pub dropped: u64,
-    /// Due, and not one byte written before the run ended.
-    pub not_sent: u64,
-    /// Sent again; apart from all the others.
-    pub resent: u64,
-}
-
-impl Counts {
-    /// Answered completely.
-    #[must_use]
-    pub fn completed(&self) -> u64 {
-        self.succeeded + self.client_errors + self.server_errors
-    }
-
-    /// Sent, or given to a connection that could not be made.
-    #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.completed() + self.transport_failed + self.timed_out + self.unanswered
-    }
-
-    /// 5xx, and whatever was sent and did not complete.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.server_errors + self.transport_failed + self.timed_out + self.unanswered
-    }
-
-    /// Whether each request has one place, and one only.
-    #[must_use]
-    pub fn add_up(&self) -> bool {
-        self.offered == self.sent() + self.dropped + self.not_sent
-    }
-
-    fn merge(&mut self, other: &Self) {
-        let Self {
-            offered,
-            succeeded,
-            client_errors,
-            server_errors,
-            transport_failed,
-            timed_out,
-            unanswered,
-            dropped,
-            not_sent,
-            resent,
-        } = other;
-        self.offered += offered;
-        self.succeeded += succeeded;
-        self.client_errors += client_errors;
-        self.server_errors += server_errors;
-        self.transport_failed += transport_failed;
-        self.timed_out += timed_out;
-        self.unanswered += unanswered;
-        self.dropped += dropped;
-        self.not_sent += not_sent;
-        self.resent += resent;
-    }
-}
 
 /// Times in nanoseconds.
 #[derive(Clone, Debug)]
@@ -153,6 +79,8 @@ pub struct Recorder {
     pub intervals: Intervals,
     /// When requests succeeded.
     pub successes: Successes,
+    /// The first time that no more connections were allowed: how many there were, and why.
+    pub limited: Option<(usize, String)>,
     /// Bytes of replies' bodies.
     pub body_bytes: u64,
     /// Nanoseconds in flight of all requests together.
@@ -176,6 +104,7 @@ impl Recorder {
             backends: Backends::default(),
             intervals: Intervals::default(),
             successes: Successes::default(),
+            limited: None,
             body_bytes: 0,
             in_flight: 0,
             completed_in_second_half: 0,
@@ -214,6 +143,10 @@ impl Recorder {
 
     pub(crate) fn resent(&mut self) {
         self.counts.resent += 1;
+    }
+
+    pub(crate) fn limited(&mut self, connections: usize, why: &str) {
+        self.limited.get_or_insert_with(|| (connections, why.to_owned()));
     }
 
     pub(crate) fn instance(&mut self, name: &[u8]) -> u16 {
@@ -288,6 +221,10 @@ impl Recorder {
         self.backends.merge(&other.backends);
         self.intervals.merge(&other.intervals);
         self.successes.merge(&other.successes);
+        self.limited = match (self.limited.take(), &other.limited) {
+            (Some((mine, why)), Some((theirs, _))) => Some((mine + theirs, why)),
+            (mine, theirs) => mine.or_else(|| theirs.clone()),
+        };
         self.body_bytes += other.body_bytes;
         self.in_flight += other.in_flight;
         self.completed_in_second_half += other.completed_in_second_half;

@@ -29,6 +29,9 @@ pub fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     statuses(summary, out)?;
     failures(summary, out)?;
     backends(summary, out)?;
+    for warning in summary.warnings() {
+        writeln!(out, "Warning: {warning}")?;
+    }
     writeln!(out, "Verdict: {}: {}", summary.verdict().as_str(), summary.verdict_reason())
 }
 

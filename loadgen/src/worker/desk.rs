@@ -180,6 +180,10 @@ impl Sink for Desk {
         }
     }
 
+    fn limited(&mut self, connections: usize, failure: &Failure) {
+        self.recorder.limited(connections, &failure.message);
+    }
+
     fn instance(&mut self, name: &[u8]) -> u16 {
         self.recorder.instance(name)
     }

@@ -1,5 +1,6 @@
 //! HTTP/1.1 over sockets: one request at a time on each connection, two system calls for each.
 
+mod chunked;
 mod connection;
 mod reply;
 
@@ -148,7 +149,8 @@ impl Http1 {
         self.connector.failed(now);
         if matches!(failure.cause, Cause::OutOfFiles | Cause::OutOfPorts) && self.open > 0 {
             // What is open has to do from now on: those who wait get their turn.
-            self.limits.max_connections = self.open;
+            self.limits.max_connections = self.open + self.connecting;
+            sink.limited(self.open, failure);
             return;
         }
         if self.open == 0 && self.connecting == 0 {

@@ -2,16 +2,16 @@
 
 use std::mem::MaybeUninit;
 
-use super::super::engine::{Head, Sink};
+use super::{
+    super::engine::{Head, Sink},
+    chunked::Chunked,
+};
 
 /// The longest head of a reply.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// The most fields of a reply.
 const MAX_FIELDS: usize = 100;
-
-/// The longest line of a chunked body's framing, trailers included.
-const MAX_LINE: usize = 8 * 1024;
 
 /// What the peer did against the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,26 +50,7 @@ enum State {
     Head,
     Length(u64),
     UntilClose,
-    ChunkSize(Size),
-    ChunkData(u64),
-    /// Before the line end that follows a chunk.
-    ChunkEnd {
-        after_return: bool,
-    },
-    /// In the trailers: how long the current line is, and how much was read of them.
-    Trailers {
-        line: usize,
-        read: usize,
-    },
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Size {
-    value: u64,
-    digits: u8,
-    /// In an extension or after the last digit.
-    past_digits: bool,
-    read: usize,
+    Chunked(Chunked),
 }
 
 /// What is known of a body from its head.
@@ -105,10 +86,7 @@ impl ReplyReader {
                     sink.body(rest);
                     (rest.len(), false)
                 }
-                State::ChunkSize(size) => (self.chunk_size(rest[0], size)?, false),
-                State::ChunkData(left) => self.chunk_data(rest, left, sink),
-                State::ChunkEnd { after_return } => (self.chunk_end(rest[0], after_return)?, false),
-                State::Trailers { line, read } => self.trailers(rest[0], line, read)?,
+                State::Chunked(ref mut chunked) => chunked.read(rest, sink)?,
             };
             at += used;
             if ended {
@@ -190,7 +168,7 @@ impl ReplyReader {
         let bodiless = to_head_request || matches!(status, 204 | 304);
         self.state = match framing {
             _ if bodiless => return Ok(Some((length, true))),
-            Framing { chunked: true, .. } => State::ChunkSize(Size::default()),
+            Framing { chunked: true, .. } => State::Chunked(Chunked::default()),
             Framing { other_coding: true, .. } => State::UntilClose,
             Framing { length: Some(0), .. } => return Ok(Some((length, true))),
             Framing { length: Some(left), .. } => State::Length(left),
@@ -242,67 +220,6 @@ impl ReplyReader {
         self.state = State::Length(left);
         (part.len(), left == 0)
     }
-
-    fn chunk_size(&mut self, byte: u8, mut size: Size) -> Result<usize, Broken> {
-        const BAD: Broken = Broken("a chunk's size is no hexadecimal number");
-        size.read += 1;
-        if size.read > MAX_LINE {
-            return Err(Broken("a chunk's first line is longer than 8 KiB"));
-        }
-        match (byte, char::from(byte).to_digit(16)) {
-            (b'\n', _) if size.digits == 0 => return Err(BAD),
-            (b'\n', _) if size.value == 0 => {
-                self.state = State::Trailers { line: 0, read: 0 };
-                return Ok(1);
-            }
-            (b'\n', _) => {
-                self.state = State::ChunkData(size.value);
-                return Ok(1);
-            }
-            (_, Some(digit)) if !size.past_digits => {
-                if size.digits == 15 {
-                    return Err(BAD);
-                }
-                size.value = size.value << 4 | u64::from(digit);
-                size.digits += 1;
-            }
-            (b';' | b' ' | b'\t' | b'\r', _) => size.past_digits = true,
-            _ if size.past_digits => {}
-            _ => return Err(BAD),
-        }
-        self.state = State::ChunkSize(size);
-        Ok(1)
-    }
-
-    fn chunk_data(&mut self, rest: &[u8], left: u64, sink: &mut impl Sink) -> (usize, bool) {
-        let part = &rest[..rest.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-        sink.body(part);
-        let left = left - part.len() as u64;
-        self.state = if left == 0 { State::ChunkEnd { after_return: false } } else { State::ChunkData(left) };
-        (part.len(), false)
-    }
-
-    fn chunk_end(&mut self, byte: u8, after_return: bool) -> Result<usize, Broken> {
-        self.state = match (byte, after_return) {
-            (b'\r', false) => State::ChunkEnd { after_return: true },
-            (b'\n', _) => State::ChunkSize(Size::default()),
-            _ => return Err(Broken("a chunk is longer than its size")),
-        };
-        Ok(1)
-    }
-
-    fn trailers(&mut self, byte: u8, line: usize, read: usize) -> Result<(usize, bool), Broken> {
-        if read > MAX_LINE {
-            return Err(Broken("the trailers are longer than 8 KiB"));
-        }
-        match byte {
-            b'\n' if line == 0 => return Ok((1, true)),
-            b'\n' => self.state = State::Trailers { line: 0, read: read + 1 },
-            b'\r' => self.state = State::Trailers { line, read: read + 1 },
-            _ => self.state = State::Trailers { line: line + 1, read: read + 1 },
-        }
-        Ok((1, false))
-    }
 }
 
 fn decimal(value: &[u8]) -> Option<u64> {
@@ -328,6 +245,7 @@ mod tests {
         fn ended(&mut self, _: &Ended<'_>) {}
         fn again(&mut self, _: Arrival) {}
         fn unreachable(&mut self, _: u64, _: &Failure) {}
+        fn limited(&mut self, _: usize, _: &Failure) {}
         fn instance(&mut self, name: &[u8]) -> u16 {
             self.instance = name.to_vec();
             7

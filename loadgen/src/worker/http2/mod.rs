@@ -179,6 +179,8 @@ impl Http2 {
             self.connector.failed(now);
             if self.open == 0 && self.connecting == 0 {
                 sink.unreachable(now, &failure);
+            } else if matches!(failure.cause, Cause::OutOfFiles | Cause::OutOfPorts) {
+                sink.limited(self.open, &failure);
             }
         }
     }
@@ -342,6 +344,10 @@ impl Engine for Http2 {
                     sink.ended(&Ended { arrival, at: now, outcome: Outcome::TimedOut });
                 }
             }
+        }
+        // What was lost is opened again even if the others have room, so that the load stays spread.
+        if self.open > 0 {
+            self.want(0, now);
         }
     }
 

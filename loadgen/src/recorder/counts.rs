@@ -1,0 +1,77 @@
+//! Where each request has ended. The identities of the accounting hold for every run.
+
+/// Where each request has ended: every one in exactly one place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Became due.
+    pub offered: u64,
+    /// Answered below 400.
+    pub succeeded: u64,
+    /// Answered 4xx.
+    pub client_errors: u64,
+    /// Answered 5xx or beyond.
+    pub server_errors: u64,
+    /// Failed below HTTP.
+    pub transport_failed: u64,
+    /// Took longer than the timeout.
+    pub timed_out: u64,
+    /// In flight when the run ended.
+    pub unanswered: u64,
+    /// Due beyond the limit and dropped.
+    pub dropped: u64,
+    /// Due, and not one byte written before the run ended.
+    pub not_sent: u64,
+    /// Sent again; apart from all the others.
+    pub resent: u64,
+}
+
+impl Counts {
+    /// Answered completely.
+    #[must_use]
+    pub fn completed(&self) -> u64 {
+        self.succeeded + self.client_errors + self.server_errors
+    }
+
+    /// Sent, or given to a connection that could not be made.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.completed() + self.transport_failed + self.timed_out + self.unanswered
+    }
+
+    /// 5xx, and whatever was sent and did not complete.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.server_errors + self.transport_failed + self.timed_out + self.unanswered
+    }
+
+    /// Whether each request has one place, and one only.
+    #[must_use]
+    pub fn add_up(&self) -> bool {
+        self.offered == self.sent() + self.dropped + self.not_sent
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        let Self {
+            offered,
+            succeeded,
+            client_errors,
+            server_errors,
+            transport_failed,
+            timed_out,
+            unanswered,
+            dropped,
+            not_sent,
+            resent,
+        } = other;
+        self.offered += offered;
+        self.succeeded += succeeded;
+        self.client_errors += client_errors;
+        self.server_errors += server_errors;
+        self.transport_failed += transport_failed;
+        self.timed_out += timed_out;
+        self.unanswered += unanswered;
+        self.dropped += dropped;
+        self.not_sent += not_sent;
+        self.resent += resent;
+    }
+}
