@@ -1,6 +1,6 @@
 //! What was typed, and nothing derived from it. [`crate::plan::Plan`] gives it its meaning.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -39,33 +39,41 @@ pub struct Args {
 
     /// Requests per second, evenly spread, not slowed by replies; without it each slot sends its next request
     /// when its last one ended
-    #[arg(short, long, value_name = "PER_SECOND", env = "LOADGEN_RATE", help_heading = LOAD)]
+    #[arg(short, long, value_name = "PER_SECOND", env = "LOADGEN_RATE", help_heading = LOAD,
+          value_parser = rate,
+          allow_negative_numbers = true)]
     pub rate: Option<f64>,
 
     /// Exactly this many requests
-    #[arg(short, long, value_name = "N", env = "LOADGEN_TOTAL", help_heading = LOAD,
+    #[arg(short, long, value_name = "N", env = "LOADGEN_TOTAL", value_parser = whole::<u64>,
+          allow_negative_numbers = true, help_heading = LOAD,
           short_alias = 'n', visible_alias = "requests", visible_short_alias = 'n')]
     pub total: Option<u64>,
 
     /// Send for this long, then wait for the rest, at most --timeout [default: 10s, unless --total is given]
-    #[arg(short, long, value_name = "TIME", env = "LOADGEN_DURATION", help_heading = LOAD, value_parser = duration)]
+    #[arg(short, long, value_name = "TIME", env = "LOADGEN_DURATION", help_heading = LOAD,
+          value_parser = duration)]
     pub duration: Option<Duration>,
 
     /// At most this many requests at once
-    #[arg(long, value_name = "N", env = "LOADGEN_MAX_IN_FLIGHT", default_value_t = 10_000, help_heading = LOAD)]
+    #[arg(long, value_name = "N", env = "LOADGEN_MAX_IN_FLIGHT", value_parser = whole::<usize>,
+          allow_negative_numbers = true, default_value_t = 10_000, help_heading = LOAD)]
     pub max_in_flight: usize,
 
     /// What becomes of a request that is due when no more may be in flight
-    #[arg(long, value_enum, env = "LOADGEN_ON_OVERLOAD", default_value_t = OnOverload::Queue, help_heading = LOAD)]
+    #[arg(long, value_enum, env = "LOADGEN_ON_OVERLOAD", default_value_t = OnOverload::Queue,
+          help_heading = LOAD)]
     pub on_overload: OnOverload,
 
     /// Connections; with --rate, HTTP/1.1 opens more when all are busy
-    #[arg(short, long, value_name = "N", env = "LOADGEN_CONNECTIONS", default_value_t = 10,
+    #[arg(short, long, value_name = "N", env = "LOADGEN_CONNECTIONS", value_parser = whole::<usize>,
+          allow_negative_numbers = true, default_value_t = 10,
           help_heading = CONNECTIONS, visible_alias = "concurrency")]
     pub connections: usize,
 
     /// Streams at once on each HTTP/2 connection
-    #[arg(short = 'm', long, value_name = "N", env = "LOADGEN_STREAMS", default_value_t = 10, help_heading = CONNECTIONS)]
+    #[arg(short = 'm', long, value_name = "N", env = "LOADGEN_STREAMS", value_parser = whole::<usize>,
+          allow_negative_numbers = true, default_value_t = 10, help_heading = CONNECTIONS)]
     pub streams: usize,
 
     /// Never open more connections than --connections
@@ -73,7 +81,8 @@ pub struct Args {
     pub fixed_connections: bool,
 
     /// How long a request may take once it is sent
-    #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s", help_heading = CONNECTIONS,
+    #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s",
+          help_heading = CONNECTIONS,
           value_parser = duration)]
     pub timeout: Duration,
 
@@ -83,7 +92,8 @@ pub struct Args {
     pub connect_timeout: Duration,
 
     /// Threads [default: one for each CPU that the process may use, at most one for each connection]
-    #[arg(long, value_name = "N", env = "LOADGEN_WORKERS", help_heading = CONNECTIONS)]
+    #[arg(long, value_name = "N", env = "LOADGEN_WORKERS", value_parser = whole::<usize>,
+          allow_negative_numbers = true, help_heading = CONNECTIONS)]
     pub workers: Option<usize>,
 
     /// Pin each thread to a CPU
@@ -104,7 +114,8 @@ pub struct Args {
     pub body: Option<String>,
 
     /// Body, from a file
-    #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST, conflicts_with = "body")]
+    #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST,
+          conflicts_with = "body")]
     pub body_file: Option<PathBuf>,
 
     /// The header field that carries each request's id; empty sends none
@@ -117,7 +128,8 @@ pub struct Args {
     pub once: bool,
 
     /// What is printed at the end
-    #[arg(short, long, value_enum, env = "LOADGEN_OUTPUT", default_value_t = Format::Text, help_heading = OUTPUT)]
+    #[arg(short, long, value_enum, env = "LOADGEN_OUTPUT", default_value_t = Format::Text,
+          help_heading = OUTPUT)]
     pub output: Format,
 
     /// Also write the JSON report to a file
@@ -151,6 +163,14 @@ pub enum Format {
     Json,
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "write requests per second, like 1000 or 0.5".to_owned())
+}
+
+fn whole<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
+}
+
 /// Reads `500ms`, `1m30s`, `1.5s`, or a number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let read = || {
@@ -182,6 +202,20 @@ mod tests {
         }
         for text in ["", "-1s", "ten", "5 parsecs", "NaN"] {
             assert!(duration(text).unwrap_err().contains("10s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_answered_with_what_is_accepted() {
+        for (line, said) in [
+            (["--rate", "many"], "like 1000 or 0.5"),
+            (["--total", "1.5"], "a whole number"),
+            (["--workers", "-1"], "a whole number"),
+            (["--timeout", "soon"], "like 500ms"),
+            (["--output", "xml"], "[possible values: text, json]"),
+        ] {
+            let error = Args::try_parse_from(["loadgen", "a:1"].iter().chain(&line)).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
         }
     }
 }
