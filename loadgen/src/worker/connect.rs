@@ -30,7 +30,8 @@ impl Connector {
         Self { addresses, next: first, failures: 0, not_before: 0 }
     }
 
-    /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
+    /// Begins to connect to the next address, and to the others if that fails, unless it is too early after
+    /// a failure.
     pub(crate) fn connect(&mut self, now: Nanos) -> Option<Connecting> {
         if now < self.not_before {
             return None;
