@@ -16,7 +16,7 @@ as -flag=value.\n\nExit codes: 0 drained, 1 could not run or the drain was cut s
 #[derive(Clone, Debug, Parser)]
 #[command(name = "dummy-server", version, after_help = EXIT_CODES)]
 pub struct Args {
-    /// Where to listen for HTTP/1.1 and h2c: ip:port, [ip6]:port, :port for all interfaces, or unix:/path
+    /// Where to listen for HTTP/1.1 and h2c: ip:port (IPv6 in brackets), :port for all interfaces, or unix:/path
     #[arg(long, env = "DUMMY_SERVER_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub addr: String,
 

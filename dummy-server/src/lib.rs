@@ -2,8 +2,8 @@
 //!
 //! The way of the data, which is also the order of the modules: [`Args`] (what was typed) become a
 //! [`Config`] (what is meant); `listener` opens the ports; `accept` gives each connection to a worker;
-//! `connection` finds out what it speaks and executes each [`reply`] that the `endpoints` give for a
-//! [`router`]'s route. [`drain`] ends it all; `admin` watches from a thread of its own.
+//! `connection` finds out what it speaks and executes each `reply` that the `endpoints` give for a
+//! `router`'s route. [`drain`] ends it all; `admin` watches from a thread of its own.
 
 mod accept;
 mod admin;

@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
     pub(crate) grpc: tonic::service::Routes,
+    /// For texts that are written and copied at once.
+    pub(crate) scratch: RefCell<Vec<u8>>,
     connections: RefCell<Slab<Rc<State>>>,
 }
 
@@ -53,8 +55,8 @@ impl Worker {
     ) -> Rc<Self> {
         let grpc = crate::grpc::routes(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
-        let connections = RefCell::new(Slab::new());
-        Rc::new(Self { index, config, shutdown, stats, fleet, pattern, instance, grpc, connections })
+        let (scratch, connections) = (RefCell::default(), RefCell::new(Slab::new()));
+        Rc::new(Self { index, config, shutdown, stats, fleet, pattern, instance, grpc, scratch, connections })
     }
 
     /// Serves a connection for which this worker's seat has been taken.

@@ -50,7 +50,10 @@ pub(crate) fn skipped(test: &str) -> Option<String> {
 pub(crate) fn table() -> Option<String> {
     let skips = SKIPS.lock().unwrap_or_else(PoisonError::into_inner);
     let width = skips.keys().map(String::len).max()?;
-    let mut table = format!("skipped tests: {} (REQUIRE_TOOLS=all makes them fail)\n", skips.len());
+    let mut table = format!(
+        "skipped tests: {} (REQUIRE_TOOLS=all makes them fail, but for docker-engine)\n",
+        skips.len()
+    );
     for (test, skip) in skips.iter() {
         // Writing to a string does not fail.
         let _ = writeln!(table, "  {test:width$}  {}: {}", skip.tool, skip.why);

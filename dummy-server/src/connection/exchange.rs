@@ -109,7 +109,15 @@ impl Pending {
         let headers = response.headers_mut();
         let content = content(status, self.head_only, headers, body);
         let replied_ns = now_ns();
-        headers.insert(SERVER_TIMING, server_timing(self.received_ns, replied_ns));
+        let mut text = self.worker.scratch.borrow_mut();
+        text.clear();
+        Timing { received_ns: self.received_ns, replied_ns }.write(&mut text);
+        let mut timing = value(&text);
+        drop(text);
+        // The h2 crate would put every one of these into the HPACK table and look through all of them the next
+        // time, which is a sixth of a request's work. Its only way around is the never-indexed literal.
+        timing.set_sensitive(self.protocol == Protocol::Http2);
+        headers.insert(SERVER_TIMING, timing);
         headers.insert(INSTANCE, HeaderValue::from_static(self.worker.instance));
         self.worker.stats.reply(self.endpoint, self.protocol, status);
         if let Some(logged) = self.logged {
@@ -134,10 +142,10 @@ fn content(status: StatusCode, head_only: bool, headers: &mut HeaderMap, body: B
     }
     match &body {
         Body::Bytes(bytes) => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            headers.insert(header::CONTENT_LENGTH, length(bytes.len() as u64));
         }
         Body::Pattern { range, sized: true } => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.left()));
+            headers.insert(header::CONTENT_LENGTH, length(range.left()));
         }
         Body::Pattern { .. } | Body::Chunks(_) => {}
     }
@@ -150,10 +158,13 @@ fn content(status: StatusCode, head_only: bool, headers: &mut HeaderMap, body: B
     }
 }
 
-fn server_timing(received_ns: u64, replied_ns: u64) -> HeaderValue {
-    let mut text = Vec::with_capacity(96);
-    Timing { received_ns, replied_ns }.write(&mut text);
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""))
+/// A value that is copied once: the conversions of the http crate from numbers and vectors allocate twice.
+fn value(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn length(bytes: u64) -> HeaderValue {
+    value(itoa::Buffer::new().format(bytes).as_bytes())
 }
 
 fn now_ns() -> u64 {

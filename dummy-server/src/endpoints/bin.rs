@@ -37,7 +37,6 @@ fn binary(status: StatusCode, body: Body) -> Reply {
     reply
         .fields
         .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"data.bin\""));
-    reply.fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     reply
 }
 

@@ -1,6 +1,6 @@
 //! loadgen as a user meets it: Ctrl+C, exit codes, where output goes.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use integration::{
     binaries::{command, loadgen},
@@ -20,6 +20,7 @@ pub(crate) fn tests() -> Cases {
         .test(bad_arguments_are_one_line_and_exit_2)
         .test_async(errors_fail_the_run_only_when_asked)
         .test_async(results_alone_go_to_standard_output)
+        .test_async(a_reader_that_has_seen_enough_is_no_error)
         .test_async(once_prints_one_exchange)
         .test_async(a_report_is_written_to_a_file)
         .test(without_an_address_it_loads_its_own_server)
@@ -118,9 +119,20 @@ async fn results_alone_go_to_standard_output() {
     assert!(!finished.stderr.is_empty(), "progress is on standard error");
     let finished = loadgen(&["-r", "50", "-t", "10", "--no-progress", &url]);
     assert!(finished.stderr.is_empty(), "{finished}");
-    for word in ["p50", "p99.9", "max", "valid"] {
+    for word in ["p50", "p99.9", "max", "Verdict"] {
         assert!(finished.stdout.contains(word), "{word} is missing: {finished}");
     }
+}
+
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let server = Server::start();
+    let url = format!("http://{}/", server.http);
+    let mut run = command("loadgen");
+    run.args(["--no-progress", "-n", "5", &url]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = run.spawn().unwrap();
+    drop(run.stdout.take());
+    let finished = run.wait_with_output().unwrap();
+    assert_eq!((finished.status.code(), String::from_utf8_lossy(&finished.stderr).as_ref()), (Some(0), ""));
 }
 
 async fn once_prints_one_exchange() {
