@@ -10,6 +10,9 @@ use crate::clock::{Nanos, nanos};
 
 const NANOS_PER_SECOND: f64 = 1e9;
 
+/// Nothing is due later than this after the start, some 146 years, so that adding to it never overflows.
+const LATEST: Nanos = Nanos::MAX / 4;
+
 /// Evenly spaced arrivals of one worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
@@ -42,7 +45,7 @@ impl Schedule {
     #[must_use]
     pub fn arrival(&self, index: u64) -> Option<(u64, Nanos)> {
         let number = index.checked_mul(self.workers)?.checked_add(self.worker)?;
-        let due = (number as f64 / self.rate * NANOS_PER_SECOND) as u64;
+        let due = self.after(number);
         let beyond_total = self.total.is_some_and(|total| number >= total);
         let beyond_window = self.window.is_some_and(|window| due >= window);
         (!beyond_total && !beyond_window).then_some((number, due))
@@ -51,12 +54,18 @@ impl Schedule {
     /// How long the arrivals of the whole run take: the end of the interval that the last one opens.
     #[must_use]
     pub fn window(&self) -> Option<Duration> {
-        let by_total = self.total.map(|total| (total as f64 / self.rate * NANOS_PER_SECOND) as u64);
+        let by_total = self.total.map(|total| self.after(total));
         let end = match (by_total, self.window) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
         end.map(Duration::from_nanos)
+    }
+
+    /// How long so many intervals are. Cut off instead of rounded, an arrival that is due exactly at the end
+    /// of the window could fall into it.
+    fn after(&self, intervals: u64) -> Nanos {
+        ((intervals as f64 * NANOS_PER_SECOND / self.rate).round() as Nanos).min(LATEST)
     }
 }
 
@@ -102,6 +111,25 @@ mod tests {
         let half = Some(Duration::from_millis(500));
         assert_eq!(all(Schedule::constant(100.0, Some(1000), half, (0, 1))).len(), 50);
         assert_eq!(all(Schedule::constant(100.0, Some(10), half, (0, 1))).len(), 10);
+    }
+
+    #[test]
+    fn a_window_holds_exactly_as_many_arrivals_as_its_rate_says() {
+        for rate in [1u32, 3, 7, 10, 300, 700, 1000, 1001, 4999] {
+            for millis in [1, 333, 999, 1000, 1001, 1003, 2007] {
+                let schedule =
+                    Schedule::constant(f64::from(rate), None, Some(Duration::from_millis(millis)), (0, 1));
+                let count = (u64::from(rate) * millis).div_ceil(1000);
+                assert_eq!(all(schedule).len() as u64, count, "{rate}/s for {millis} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_too_far_ahead_is_due_late_and_never_early() {
+        let schedule = Schedule::constant(1e-12, Some(3), None, (0, 1));
+        assert_eq!(all(schedule), [(0, 0), (1, LATEST), (2, LATEST)]);
+        assert_eq!(schedule.window(), Some(Duration::from_nanos(LATEST)));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::{
 /// How long a run lasts when neither a total nor a duration is given.
 pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
+/// The lowest rate that is accepted, in requests per second.
+pub const MIN_RATE: f64 = 0.001;
+
 /// The highest rate that is accepted, in requests per second.
 pub const MAX_RATE: f64 = 100_000_000.0;
 
@@ -68,10 +71,10 @@ impl Load {
     pub(super) fn new(target: &Target, args: &Args) -> Result<Self, PlanError> {
         let shape = match args.rate {
             None => Shape::Closed,
-            Some(rate) if rate > 0.0 && rate <= MAX_RATE => {
+            Some(rate) if (MIN_RATE..=MAX_RATE).contains(&rate) => {
                 Shape::Open { rate, drop_on_overload: args.on_overload == OnOverload::Drop }
             }
-            Some(_) => return Err(PlanError(format!("--rate takes a number above 0, up to {MAX_RATE}"))),
+            Some(_) => return Err(PlanError(format!("--rate takes a number from {MIN_RATE} to {MAX_RATE}"))),
         };
         let connections = count("--connections", args.connections, MAX_IN_FLIGHT)?;
         let max_in_flight = count("--max-in-flight", args.max_in_flight, MAX_IN_FLIGHT)?;
@@ -159,9 +162,11 @@ mod tests {
     #[test]
     fn numbers_out_of_range_are_refused_with_the_range() {
         for (line, said) in [
-            ("-r 0 a:1", "above 0"),
-            ("--rate=-3 a:1", "above 0"),
-            ("-r NaN a:1", "above 0"),
+            ("-r 0 a:1", "from 0.001"),
+            ("--rate=-3 a:1", "from 0.001"),
+            ("-r NaN a:1", "from 0.001"),
+            ("-r 1e-12 -t 3 a:1", "from 0.001"),
+            ("-r inf a:1", "from 0.001"),
             ("-t 0 a:1", "from 1"),
             ("-c 0 a:1", "1 to"),
             ("-m 0 a:1", "1 to"),

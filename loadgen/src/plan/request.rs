@@ -1,6 +1,10 @@
 //! What is sent: the request, made once, in the form that each protocol wants.
 
-use std::ops::Range;
+use std::{
+    fs::File,
+    io::{self, Read},
+    ops::Range,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -84,16 +88,13 @@ impl Request {
             }
             None => target.authority(),
         };
-        fields
-            .entry(http::header::USER_AGENT)
-            .or_insert(HeaderValue::from_static(concat!("loadgen/", env!("CARGO_PKG_VERSION"))));
         refuse_framing(target, &fields)?;
-        let id_field = match args.request_id_header.as_str() {
-            "" => None,
-            name => Some(name.parse().map_err(|_| {
-                PlanError(format!("--request-id-header takes the name of a header field, not '{name}'"))
-            })?),
-        };
+        let id_field = id_field(&args.request_id_header, &fields)?;
+        if id_field != Some(http::header::USER_AGENT) {
+            fields
+                .entry(http::header::USER_AGENT)
+                .or_insert(HeaderValue::from_static(concat!("loadgen/", env!("CARGO_PKG_VERSION"))));
+        }
         let uri = Uri::builder()
             .scheme("http")
             .authority(authority.as_str())
@@ -187,6 +188,12 @@ impl Template {
     }
 }
 
+/// Fields that say where a message ends.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
+/// Fields about the connection.
+const CONNECTION: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
+
 fn push_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
@@ -199,11 +206,16 @@ fn body(args: &Args) -> Result<Bytes, PlanError> {
         return Ok(Bytes::from(args.body.clone().unwrap_or_default()));
     };
     let error = |reason: String| PlanError(format!("can't read --body-file {}: {reason}", path.display()));
-    let size = std::fs::metadata(path).map_err(|e| error(e.to_string()))?.len();
-    if size > MAX_BODY {
-        return Err(error(format!("at most {MAX_BODY} bytes are accepted, it has {size}")));
-    }
-    Ok(std::fs::read(path).map_err(|e| error(e.to_string()))?.into())
+    let file = File::open(path).map_err(|e| error(e.to_string()))?;
+    let body = read_at_most(MAX_BODY, file).map_err(|e| error(e.to_string()))?;
+    body.ok_or_else(|| error(format!("at most {MAX_BODY} bytes are accepted")))
+}
+
+/// `None` if there is more. What a device or a pipe holds is known only when it has been read.
+fn read_at_most(most: u64, from: impl Read) -> io::Result<Option<Bytes>> {
+    let mut body = Vec::new();
+    from.take(most + 1).read_to_end(&mut body)?;
+    Ok((body.len() as u64 <= most).then(|| body.into()))
 }
 
 fn method(name: &str) -> Result<Method, PlanError> {
@@ -226,16 +238,43 @@ fn field(text: &str) -> Result<(HeaderName, HeaderValue), PlanError> {
 /// The framing is loadgen's own affair: a field that contradicts it would garble the connection, and
 /// HTTP/2 forbids the connection's fields altogether (RFC 9113 section 8.2.2).
 fn refuse_framing(target: &Target, fields: &HeaderMap) -> Result<(), PlanError> {
-    let always = ["content-length", "transfer-encoding"].as_slice();
-    let with_http2 = ["connection", "keep-alive", "proxy-connection", "upgrade"].as_slice();
-    let refused =
-        if target.protocol == Protocol::H2c { [always, with_http2].concat() } else { always.to_vec() };
-    match refused.into_iter().find(|name| fields.contains_key(*name)) {
-        Some(name) => {
-            Err(PlanError(format!("--header can't set {name} with {}: it is set as needed", target.protocol)))
-        }
-        None => Ok(()),
+    let h2c = target.protocol == Protocol::H2c;
+    let mut refused = FRAMING.iter().chain(CONNECTION.iter().filter(|_| h2c));
+    if let Some(name) = refused.find(|name| fields.contains_key(**name)) {
+        return Err(PlanError(format!(
+            "--header can't set {name} with {}: it is set as needed",
+            target.protocol
+        )));
     }
+    let trailers = |te: &HeaderValue| te.as_bytes().eq_ignore_ascii_case(b"trailers");
+    if h2c && !fields.get_all(http::header::TE).iter().all(trailers) {
+        return Err(PlanError("--header takes no te with h2c but 'te: trailers'".to_owned()));
+    }
+    Ok(())
+}
+
+/// An id in a field that means something to the connection would garble it, and one beside a field of the
+/// same name would leave open which of them counts.
+fn id_field(name: &str, fields: &HeaderMap) -> Result<Option<HeaderName>, PlanError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let taken = |name: &HeaderName| {
+        let name = name.as_str();
+        FRAMING.contains(&name) || CONNECTION.contains(&name) || ["host", "te"].contains(&name)
+    };
+    let id_field: HeaderName = name.parse().ok().filter(|name| !taken(name)).ok_or_else(|| {
+        PlanError(format!(
+            "--request-id-header takes the name of a header field like x-request-id, not '{name}'"
+        ))
+    })?;
+    if fields.contains_key(&id_field) {
+        return Err(PlanError(format!(
+            "--header can't set {id_field}, which carries the request's id: \
+             give --request-id-header another name, or '' for no id"
+        )));
+    }
+    Ok(Some(id_field))
 }
 
 #[cfg(test)]
@@ -292,6 +331,16 @@ mod tests {
             (vec!["-H", "Content-Length: 5"], "content-length"),
             (vec!["-H", "Transfer-Encoding: chunked"], "transfer-encoding"),
             (vec!["--http2", "-H", "Connection: close"], "connection"),
+            (vec!["--http2", "-H", "TE: gzip"], "te: trailers"),
+            (vec!["--http2", "-H", "te: trailers", "-H", "te: gzip"], "te: trailers"),
+            (vec!["--request-id-header", "Host"], "like x-request-id"),
+            (vec!["--request-id-header", "te"], "like x-request-id"),
+            (vec!["--request-id-header", "content-length"], "like x-request-id"),
+            (vec!["--request-id-header", "connection"], "like x-request-id"),
+            (vec!["--request-id-header", "upgrade"], "like x-request-id"),
+            (vec!["--request-id-header", "transfer-encoding"], "like x-request-id"),
+            (vec!["-H", "X-Request-ID: mine"], "'' for no id"),
+            (vec!["-H", "trace: mine", "--request-id-header", "Trace"], "'' for no id"),
             (vec!["-X", "CONNECT"], "--method takes"),
             (vec!["-X", "a b"], "--method takes"),
             (vec!["--request-id-header", "a b"], "--request-id-header takes"),
@@ -299,6 +348,29 @@ mod tests {
         ] {
             assert!(request(&args).unwrap_err().contains(said), "{args:?}");
         }
-        assert!(request(&["-H", "Connection: close"]).is_ok());
+        for args in [
+            &["-H", "Connection: close"][..],
+            &["-H", "te: gzip"],
+            &["--http2", "-H", "TE: Trailers"],
+            &["-H", "x-request-id: mine", "--request-id-header", "trace"],
+            &["-H", "x-request-id: mine", "--request-id-header", ""],
+        ] {
+            assert!(request(args).is_ok(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn no_field_is_beside_the_id_in_its_name() {
+        let template = request(&["--request-id-header", "user-agent"]).unwrap().http1();
+        assert_eq!(text(&template).matches("user-agent").count(), 1);
+    }
+
+    #[test]
+    fn an_endless_body_is_read_no_further_than_the_limit() {
+        assert_eq!(read_at_most(10, io::repeat(b'a')).unwrap(), None);
+        assert_eq!(
+            read_at_most(10, io::repeat(b'a').take(10)).unwrap(),
+            Some(Bytes::from_static(b"aaaaaaaaaa"))
+        );
     }
 }

@@ -44,15 +44,19 @@ impl Target {
     /// One line that says what is accepted.
     pub fn parse(text: &str, http2: bool) -> Result<Self, PlanError> {
         let error = || PlanError(format!("'{text}' is no target: {ACCEPTED}"));
-        let (protocol, default_port, rest) = match text.split_once("://") {
+        // A path or a query may hold an address of its own.
+        let scheme = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+        let (protocol, default_port, rest) = match scheme {
             None => (Protocol::H2c, None, text),
-            Some(("h2c", rest)) => (Protocol::H2c, Some(80), rest),
-            Some(("http", rest)) if http2 => (Protocol::H2c, Some(80), rest),
-            Some(("http", rest)) => (Protocol::Http1, Some(80), rest),
-            Some(("https", _)) => {
-                return Err(PlanError(format!("'{text}' needs TLS, which is not spoken: {ACCEPTED}")));
-            }
-            Some(_) => return Err(error()),
+            Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+                "h2c" => (Protocol::H2c, Some(80), rest),
+                "http" if http2 => (Protocol::H2c, Some(80), rest),
+                "http" => (Protocol::Http1, Some(80), rest),
+                "https" => {
+                    return Err(PlanError(format!("'{text}' needs TLS, which is not spoken: {ACCEPTED}")));
+                }
+                _ => return Err(error()),
+            },
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -122,6 +126,11 @@ mod tests {
             ("[::1]:8080", false, "h2c://[::1]:8080/", "[::1]:8080"),
             ("http://[fe80::1]/x", false, "http://[fe80::1]:80/x", "[fe80::1]"),
             ("http://a?q", false, "http://a:80/?q", "a"),
+            ("HTTP://a", false, "http://a:80/", "a"),
+            ("H2C://a:1", false, "h2c://a:1/", "a:1"),
+            ("a:1/go?to=http://b", false, "h2c://a:1/go?to=http://b", "a:1"),
+            ("a:1?to=ftp://b", false, "h2c://a:1/?to=ftp://b", "a:1"),
+            ("a:1/https://b", false, "h2c://a:1/https://b", "a:1"),
         ] {
             let target = Target::parse(text, http2).unwrap();
             assert_eq!(target.to_string(), shown);
@@ -140,6 +149,7 @@ mod tests {
             "a:b",
             "ftp://a:1",
             "https://a",
+            "HTTPS://a",
             "http://",
             "::1:80",
             "[::1",
