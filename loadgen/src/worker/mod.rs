@@ -179,8 +179,8 @@ impl<E: Engine> Worker<E> {
                 self.look_around(now);
             }
             self.desk.pick_up(now, self.engine.slots());
-            self.send(now);
             self.desk.moved = false;
+            self.send(now);
             self.engine.drive(cx, &mut self.desk);
             if self.is_over(now) {
                 return Poll::Ready(());

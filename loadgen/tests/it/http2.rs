@@ -9,7 +9,9 @@ use std::{
     },
 };
 
-use crate::peer::{Peer, failures, run, serve};
+use loadgen::Control;
+
+use crate::peer::{Peer, failures, plan, run, run_under, serve};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -203,6 +205,23 @@ fn a_server_that_is_cut_off_mid_reply_fails_what_was_in_flight() {
     let summary = run(&format!("-n 6 -c 2 -m 1 {}", peer.address));
     let counts = summary.records.counts;
     assert_eq!((counts.transport_failed, counts.resent), (6, 0), "{:?}", failures(&summary));
+}
+
+#[test]
+fn a_request_that_http2_does_not_allow_fails_and_the_connection_stays() {
+    for load in ["-c 1 -m 2", "-r 300"] {
+        let peer = serve_http2(&[], |_, wire| {
+            loop {
+                wire.request()?;
+            }
+        });
+        let mut plan = plan(&format!("{load} -n 5 --workers 1 {}", peer.address));
+        plan.request.fields.insert("te", "gzip".parse().unwrap());
+        let control = Arc::new(Control::new(1, 0));
+        let summary = run_under(plan, &control);
+        assert_eq!(failures(&summary), [("protocol error".to_owned(), 5)], "{load}");
+        assert_eq!(summary.records.counts.resent, 0, "{load}");
+    }
 }
 
 #[test]

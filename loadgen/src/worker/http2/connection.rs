@@ -15,7 +15,10 @@ use tokio::net::TcpStream;
 use transport::Gathered;
 
 use super::{
-    super::{connect::Connecting, failure::Failure},
+    super::{
+        connect::Connecting,
+        failure::{Cause, Failure},
+    },
     Shared,
     stream::failure_of,
 };
@@ -44,6 +47,15 @@ pub(super) enum Event {
 /// The connection takes no more requests.
 #[derive(Debug)]
 pub(super) struct Refused;
+
+/// Why a request was not sent.
+#[derive(Debug)]
+pub(super) enum Unsent {
+    /// The connection takes no more requests.
+    Refused,
+    /// No connection would take this one.
+    Invalid(Failure),
+}
 
 pub(super) struct Connection {
     state: State,
@@ -129,8 +141,8 @@ impl Connection {
         &mut self,
         shared: &Shared,
         number: u64,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), Refused> {
-        let State::Live { send, .. } = &mut self.state else { return Err(Refused) };
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), Unsent> {
+        let State::Live { send, .. } = &mut self.state else { return Err(Unsent::Refused) };
         let mut request = shared.request.clone();
         if let Some(name) = &shared.id_field
             && let Ok(id) = http::HeaderValue::from_bytes(&shared.ids.of(number))
@@ -138,13 +150,22 @@ impl Connection {
             request.headers_mut().insert(name.clone(), id);
         }
         let bodiless = shared.body.is_empty();
-        let (response, mut stream) = send.send_request(request, bodiless).map_err(|_| Refused)?;
+        let (response, mut stream) = send.send_request(request, bodiless).map_err(|error| unsent(&error))?;
         if !bodiless {
             // The library holds it, without a copy, until the window takes it. Its failure is the reply's.
             let _ = stream.send_data(shared.body.clone(), true);
         }
         Ok((response, stream))
     }
+}
+
+/// Whether the connection has said no, or the library to the request itself. The h2 crate doesn't tell its errors of
+/// use from others; they are those that have neither a code nor an error of the socket.
+fn unsent(error: &h2::Error) -> Unsent {
+    if error.reason().is_some() || error.is_io() {
+        return Unsent::Refused;
+    }
+    Unsent::Invalid(Failure::new(Cause::Protocol, format!("HTTP/2 does not allow the request: {error}")))
 }
 
 async fn handshake(io: Gathered<TcpStream>) -> Result<Handshaken, h2::Error> {

@@ -9,7 +9,7 @@ mod stream;
 use std::task::Context;
 
 use bytes::Bytes;
-use connection::{Connection, Event, Refused};
+use connection::{Connection, Event, Refused, Unsent};
 use stream::Stream;
 
 use super::{
@@ -291,9 +291,12 @@ impl Engine for Http2 {
                 entry.keys[offset + 1].wake();
             }
             // Nothing of it has left: another connection takes it.
-            Err(Refused) => {
+            Err(Unsent::Refused) => {
                 self.retire(index);
                 sink.again(arrival);
+            }
+            Err(Unsent::Invalid(failure)) => {
+                sink.ended(&Ended { arrival, at: now, outcome: Outcome::Failed(&failure) });
             }
         }
     }
