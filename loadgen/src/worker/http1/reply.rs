@@ -153,6 +153,9 @@ impl ReplyReader {
             Err(_) => return Err(Broken("the reply is no HTTP/1 reply")),
         };
         let status = reply.code.unwrap_or_default();
+        if status < 100 {
+            return Err(Broken("the reply's status is below 100"));
+        }
         if status == 101 {
             return Err(Broken("the server switched protocols unasked"));
         }
@@ -361,6 +364,8 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(),
             "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n".to_owned(),
             "HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned(),
+            "HTTP/1.1 099 Too Low\r\n\r\n".to_owned(),
+            "HTTP/1.1 000 Nothing\r\n\r\n".to_owned(),
             format!("{chunked}\r\n"),
             format!("{chunked}x\r\n"),
             format!("{chunked}10000000000000000\r\n"),
