@@ -1,6 +1,11 @@
 //! The whole program, from arguments to exit code, without the process around it.
 
-use std::{fs::File, io::Write, process::ExitCode, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 
@@ -8,8 +13,9 @@ use crate::{
     args::{Args, Format},
     clock::nanos,
     control::Control,
-    interrupt, once,
-    plan::{Output, Plan},
+    interrupt,
+    once::{Exchanged, once},
+    plan::{Output, Plan, PlanError},
     progress::Progress,
     report, run,
     summary::Summary,
@@ -59,10 +65,10 @@ fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let args = embedded.args(args);
     if args.output == Format::Text && !args.once {
         let target = args.target.as_deref().unwrap_or_default();
-        writeln!(
+        shown(writeln!(
             out,
             "No target was given, so a dummy-server was started in this process, on {target}, and loaded.\n"
-        )?;
+        ))?;
     }
     let exit = carry_out(&args, out);
     embedded.stop();
@@ -77,6 +83,12 @@ fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 fn carry_out(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let (mut plan, output) = (Plan::try_from(args)?, Output::from(args));
     if output.once {
+        if output.format != Format::Text || output.report.is_some() {
+            return Err(PlanError(
+                "--once takes no --output json and no --report: it prints the exchange".to_owned(),
+            )
+            .into());
+        }
         plan = plan.for_one_exchange();
     }
     let progress = (output.progress && !output.once).then(|| Progress::of(&plan.load));
@@ -84,20 +96,38 @@ fn carry_out(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let control = Arc::new(Control::new(plan.workers.get(), board_every));
     interrupt::watch(Arc::clone(&control)).context("can't watch for Ctrl+C")?;
     if output.once {
-        let succeeded = once(plan, &control, out)?;
-        return Ok(if output.fail_on_error && !succeeded { Exit::Errors } else { Exit::Done });
+        let mut page = Vec::new();
+        let exchanged = once(plan, &control, &mut page)?;
+        shown(out.write_all(&page))?;
+        return Ok(exit_once(exchanged, &output));
     }
     let mut file = output.report.as_deref().map(create).transpose()?;
     let summary = run(plan, &control, progress)?;
-    match output.format {
-        Format::Text => report::text::write(&summary, out),
-        Format::Json => report::json::write(&summary, out),
-    }
-    .context("can't write the report")?;
     if let Some(file) = &mut file {
         report::json::write(&summary, file).context("can't write the --report file")?;
     }
+    shown(match output.format {
+        Format::Text => report::text::write(&summary, out),
+        Format::Json => report::json::write(&summary, out),
+    })?;
     Ok(exit(&summary, &output))
+}
+
+/// Whoever reads the results may have seen enough, as in `loadgen | head`: that changes nothing about the run.
+fn shown(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("can't write the report"),
+    }
+}
+
+fn exit_once(exchanged: Exchanged, output: &Output) -> Exit {
+    match exchanged {
+        Exchanged::Interrupted => Exit::Interrupted,
+        Exchanged::ServerError | Exchanged::NoReply if output.fail_on_error => Exit::Errors,
+        Exchanged::NoReply => Exit::CouldNotRun,
+        Exchanged::ServerError | Exchanged::Succeeded => Exit::Done,
+    }
 }
 
 /// Made before the run: a run whose report can't be kept is better not begun.
@@ -113,5 +143,74 @@ fn exit(summary: &Summary, output: &Output) -> Exit {
         Exit::Errors
     } else {
         Exit::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    /// A reader that has gone.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn ends(line: &str, out: &mut dyn Write) -> anyhow::Result<Exit> {
+        let words = std::iter::once("loadgen").chain(line.split_whitespace());
+        command(&Args::try_parse_from(words).unwrap(), out)
+    }
+
+    fn closed_port() -> std::net::SocketAddr {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_changes_neither_the_file_nor_the_exit_code() {
+        let file = std::env::temp_dir().join(format!("loadgen-report-{}.json", std::process::id()));
+        let line =
+            format!("--no-progress -n 3 --fail-on-error --report {} {}", file.display(), closed_port());
+        let exit = ends(&line, &mut Gone);
+        let report = std::fs::read(&file);
+        let _ = std::fs::remove_file(&file);
+        assert_eq!(exit.unwrap(), Exit::Errors);
+        let report: serde_json::Value = serde_json::from_slice(&report.unwrap()).unwrap();
+        assert_eq!(report["requests"]["transport_failed"], 3);
+    }
+
+    #[test]
+    fn one_exchange_without_a_reply_could_not_run() {
+        let mut out = Vec::new();
+        assert_eq!(ends(&format!("--once {}", closed_port()), &mut out).unwrap(), Exit::CouldNotRun);
+        assert!(String::from_utf8(out).unwrap().contains("refused"));
+        let line = format!("--once --fail-on-error {}", closed_port());
+        assert_eq!(ends(&line, &mut Gone).unwrap(), Exit::Errors);
+        let exits = |fail_on_error| {
+            let output = Output {
+                fail_on_error,
+                ..Output::from(&Args::try_parse_from(["loadgen", "--once", "a:1"]).unwrap())
+            };
+            [Exchanged::Succeeded, Exchanged::ServerError, Exchanged::Interrupted]
+                .map(|exchanged| exit_once(exchanged, &output))
+        };
+        assert_eq!(exits(false), [Exit::Done, Exit::Done, Exit::Interrupted]);
+        assert_eq!(exits(true), [Exit::Done, Exit::Errors, Exit::Interrupted]);
+    }
+
+    #[test]
+    fn one_exchange_has_no_report() {
+        for line in ["--once -o json a:1", "--once --report x.json a:1"] {
+            let error = ends(line, &mut Vec::new()).unwrap_err();
+            assert!(error.is::<PlanError>() && error.to_string().contains("--once takes no"), "{error}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub use args::Args;
 pub use clock::{Clock, Nanos};
 pub use command::{Exit, command};
 pub use control::{Control, Phase};
-pub use once::once;
+pub use once::{Exchanged, once};
 pub use plan::{Output, Plan, PlanError};
 pub use run::run;
 pub use summary::{Summary, Verdict};

@@ -22,18 +22,11 @@ fn main() -> ExitCode {
     };
     match command(&args, &mut io::stdout().lock()) {
         Ok(exit) => exit.into(),
-        // Whoever reads the results has seen enough, as in `loadgen | head`.
-        Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             note(&format!("{error:#}"));
             if error.is::<loadgen::PlanError>() { Exit::BadArguments } else { Exit::CouldNotRun }.into()
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// A mistake is told in one line: clap's own text goes on with usage and hints, of which the possible values

@@ -11,6 +11,7 @@ use crate::{
     plan::Plan,
     report::text::{count, time},
     run::run_once,
+    summary::Summary,
     worker::{Ended, Head, Outcome},
 };
 
@@ -75,11 +76,24 @@ impl Capture {
     }
 }
 
-/// Makes one exchange and prints it to `out`. Returns whether a reply came, and whether it was no 5xx.
+/// What came of one exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchanged {
+    /// A reply came, and was no 5xx.
+    Succeeded,
+    /// A 5xx came.
+    ServerError,
+    /// No complete reply came.
+    NoReply,
+    /// The user cut it short.
+    Interrupted,
+}
+
+/// Makes one exchange and prints it to `out`.
 ///
 /// # Errors
 /// It could not run, or `out` can't be written to.
-pub fn once(plan: Plan, control: &Arc<Control>, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub fn once(plan: Plan, control: &Arc<Control>, out: &mut dyn Write) -> anyhow::Result<Exchanged> {
     let (protocol, request) = (plan.target.protocol, plan.request.clone());
     let (summary, capture) = run_once(plan, control)?;
     let number = capture.end.as_ref().map_or(0, |end| end.number);
@@ -92,7 +106,7 @@ pub fn once(plan: Plan, control: &Arc<Control>, out: &mut dyn Write) -> anyhow::
     }
     let Some(end) = capture.end else {
         writeln!(out, "nothing was sent")?;
-        return Ok(false);
+        return Ok(exchanged(&summary));
     };
     if let Some(failure) = end.failure {
         writeln!(out, "{failure}")?;
@@ -100,7 +114,17 @@ pub fn once(plan: Plan, control: &Arc<Control>, out: &mut dyn Write) -> anyhow::
     if let (Some(wait), Some(service)) = (end.wait, end.service) {
         writeln!(out, "wait {}, service {}", time(wait as f64), time(service as f64))?;
     }
-    Ok(summary.records.counts.errors() == 0)
+    Ok(exchanged(&summary))
+}
+
+fn exchanged(summary: &Summary) -> Exchanged {
+    let counts = &summary.records.counts;
+    match summary.interrupted {
+        true => Exchanged::Interrupted,
+        false if counts.completed() == 0 => Exchanged::NoReply,
+        false if counts.server_errors > 0 => Exchanged::ServerError,
+        false => Exchanged::Succeeded,
+    }
 }
 
 fn write_body(body: &[u8], length: u64, out: &mut dyn Write) -> io::Result<()> {

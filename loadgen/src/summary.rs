@@ -66,16 +66,15 @@ impl Summary {
 
     /// Replies completed per second.
     ///
-    /// With a rate, those in the second half of the time in which requests became due: a steady run is then
-    /// told from one whose queue grows, whatever its response times. A run too short for that counts all its
-    /// replies.
+    /// With a rate, all replies over the time in which requests became due: how long the last ones took is no
+    /// loss of rate. But if a queue grew, whose rest was answered later, those in the second half of that time.
     #[must_use]
     pub fn achieved_rate(&self) -> f64 {
         let completed = self.records.counts.completed();
         match self.steady_half() {
-            Some(half) => per_second(self.records.completed_in_second_half, half),
-            None if self.is_open() => per_second(completed, self.window()),
-            None => per_second(completed, self.elapsed),
+            _ if !self.is_open() => per_second(completed, self.elapsed),
+            Some(half) if self.queue_grew() => per_second(self.records.completed_in_second_half, half),
+            _ => per_second(completed, self.window()),
         }
     }
 
@@ -103,21 +102,27 @@ impl Summary {
         let lag: Nanos = self.records.times.lag.value_at_quantile(0.99);
         if lag > nanos(MAX_LAG_P99) || self.busiest_worker > MAX_BUSY {
             Verdict::GeneratorLimited
-        } else if self.is_open() && self.target_fell_behind() {
+        } else if self.too_few_completed() || (self.is_open() && self.queue_grew()) {
             Verdict::TargetLimited
         } else {
             Verdict::Valid
         }
     }
 
-    /// Fewer than [`MIN_ACHIEVED`], and by more requests than come and go by chance: what is in flight differs
-    /// from one moment to the next by about the root of its mean.
-    fn target_fell_behind(&self) -> bool {
-        let short = self.offered_rate() - self.achieved_rate();
-        let requests = short * seconds(self.steady_half().unwrap_or(self.window()));
-        let by_chance =
-            if self.steady_half().is_some() { 3.0 + 3.0 * self.mean_in_flight().sqrt() } else { 0.0 };
-        short > self.offered_rate() * (1.0 - MIN_ACHIEVED) && requests > by_chance
+    /// Fewer than [`MIN_ACHIEVED`] of all requests, whatever became of the others.
+    fn too_few_completed(&self) -> bool {
+        let counts = &self.records.counts;
+        (counts.completed() as f64) < counts.offered as f64 * MIN_ACHIEVED
+    }
+
+    /// Fewer than [`MIN_ACHIEVED`] in the second half, and by more requests than come and go by chance: what is
+    /// in flight differs from one moment to the next by about the root of its mean.
+    fn queue_grew(&self) -> bool {
+        let Some(half) = self.steady_half() else { return false };
+        let offered = self.offered_rate() * seconds(half);
+        let short = offered - self.records.completed_in_second_half as f64;
+        let by_chance = 3.0 + 3.0 * self.mean_in_flight().sqrt();
+        short > offered * (1.0 - MIN_ACHIEVED) && short > by_chance
     }
 
     /// Half the time in which requests became due, if that is long enough for a steady state.
@@ -138,6 +143,11 @@ impl Summary {
         let open = self.is_open();
         match self.verdict() {
             Verdict::Valid => "loadgen kept its schedule and the target kept up".to_owned(),
+            Verdict::TargetLimited if self.too_few_completed() => format!(
+                "{} of {} requests were not answered completely",
+                self.records.counts.offered - self.records.counts.completed(),
+                self.records.counts.offered
+            ),
             Verdict::TargetLimited => format!(
                 "the target completed {:.1}% of the offered rate",
                 self.achieved_rate() / self.offered_rate() * 100.0
@@ -184,6 +194,7 @@ mod tests {
     use crate::{
         args::Args,
         plan::request::Ids,
+        recorder::Counts,
         worker::{Arrival, Ended, Outcome},
     };
 
@@ -225,6 +236,8 @@ mod tests {
             ("-r 1000 -t 1000 a:1", 100 * MILLI),
             ("-r 1000 -t 5 a:1", 10 * MILLI),
             ("-r 100 -d 1s a:1", 2000 * MILLI),
+            ("-r 1 -t 1 a:1", 500 * MILLI),
+            ("-r 50 -t 10 a:1", 30 * MILLI),
         ] {
             let summary = run(line, 10_000, |_| service);
             assert_eq!(summary.verdict(), Verdict::Valid, "{line}: {}", summary.verdict_reason());
@@ -242,6 +255,36 @@ mod tests {
             let served = 1e9 / per_request as f64;
             assert!((summary.achieved_rate() - served).abs() < served * 0.02, "{}", summary.achieved_rate());
         }
+    }
+
+    #[test]
+    fn more_than_one_in_a_hundred_without_a_reply_is_the_targets_limit() {
+        let gone = |failed: u64| {
+            let mut summary = run("-r 1000 -t 1000 a:1", 0, |_| MILLI);
+            summary.records.counts.succeeded -= failed;
+            summary
+        };
+        let take: [fn(&mut Counts) -> &mut u64; 5] = [
+            |counts| &mut counts.transport_failed,
+            |counts| &mut counts.timed_out,
+            |counts| &mut counts.unanswered,
+            |counts| &mut counts.dropped,
+            |counts| &mut counts.not_sent,
+        ];
+        for place in take {
+            for (failed, verdict) in [(10, Verdict::Valid), (11, Verdict::TargetLimited)] {
+                let mut summary = gone(failed);
+                *place(&mut summary.records.counts) = failed;
+                assert!(summary.records.counts.add_up());
+                assert_eq!(summary.verdict(), verdict, "{:?}", summary.records.counts);
+                assert!((summary.achieved_rate() - (1000 - failed) as f64).abs() < 0.01);
+                summary.plan.load.shape = Shape::Closed;
+                assert_eq!(summary.verdict(), verdict, "without a rate");
+            }
+        }
+        let mut summary = gone(11);
+        summary.records.counts.timed_out = 11;
+        assert_eq!(summary.verdict_reason(), "11 of 1000 requests were not answered completely");
     }
 
     #[test]
