@@ -180,6 +180,10 @@ impl Sink for Desk {
         }
     }
 
+    fn roomier(&mut self) {
+        self.moved = true;
+    }
+
     fn limited(&mut self, connections: usize, failure: &Failure) {
         self.recorder.limited(connections, &failure.message);
     }

@@ -77,6 +77,8 @@ pub(crate) trait Sink {
     fn again(&mut self, arrival: Arrival);
     /// No connection could be made and there is no other: whoever waits for one fails.
     fn unreachable(&mut self, at: Nanos, failure: &Failure);
+    /// A connection has come about, or allows more than before: whoever waits is to be looked at again.
+    fn roomier(&mut self);
     /// This process or host allows no more connections: those that are open have to do.
     fn limited(&mut self, connections: usize, failure: &Failure);
     /// Numbers the instance that a reply names.

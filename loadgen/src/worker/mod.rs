@@ -10,6 +10,8 @@ mod engine;
 mod failure;
 mod http1;
 mod http2;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 use std::{

@@ -122,7 +122,10 @@ impl Http1 {
         }
         match event {
             Event::Waiting => {}
-            Event::Idle => self.idle.push_back(index),
+            Event::Idle => {
+                self.idle.push_back(index);
+                sink.roomier();
+            }
             Event::Unconnected(failure) => {
                 self.connecting -= 1;
                 self.vacate(index);

@@ -248,6 +248,7 @@ mod tests {
         fn ended(&mut self, _: &Ended<'_>) {}
         fn again(&mut self, _: Arrival) {}
         fn unreachable(&mut self, _: u64, _: &Failure) {}
+        fn roomier(&mut self) {}
         fn limited(&mut self, _: usize, _: &Failure) {}
         fn instance(&mut self, name: &[u8]) -> u16 {
             self.instance = name.to_vec();

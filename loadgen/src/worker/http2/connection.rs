@@ -40,6 +40,8 @@ pub(super) enum Event {
     Waiting,
     /// The peer's SETTINGS have come: requests may be sent.
     Open,
+    /// The peer allows more streams than before.
+    Raised,
     /// It is over.
     Gone(Option<Failure>),
 }
@@ -73,6 +75,8 @@ enum State {
         protocol: Box<client::Connection<Gathered<TcpStream>, Bytes>>,
         io: Gathered<TcpStream>,
         settled: bool,
+        /// How many streams the peer allowed when last looked at.
+        allowed: usize,
     },
 }
 
@@ -105,11 +109,24 @@ impl Connection {
                 State::Shaking(handshake, io) => match handshake.as_mut().poll(cx) {
                     Poll::Pending => return Event::Waiting,
                     Poll::Ready(Err(error)) => return Event::Gone(Some(failure_of(&error))),
-                    Poll::Ready(Ok((send, protocol))) => {
-                        State::Live { send, protocol: Box::new(protocol), io: io.clone(), settled: false }
-                    }
+                    Poll::Ready(Ok((send, protocol))) => State::Live {
+                        send,
+                        protocol: Box::new(protocol),
+                        io: io.clone(),
+                        settled: false,
+                        allowed: 0,
+                    },
                 },
-                State::Live { send, protocol, io, settled } => return live(cx, send, protocol, io, settled),
+                State::Live { send, protocol, io, settled, allowed } => {
+                    let event = live(cx, protocol, io);
+                    let before = std::mem::replace(allowed, send.current_max_send_streams());
+                    return match event {
+                        Event::Waiting if *allowed <= before => Event::Waiting,
+                        Event::Waiting if std::mem::replace(settled, true) => Event::Raised,
+                        Event::Waiting => Event::Open,
+                        over => over,
+                    };
+                }
             }
         }
     }
@@ -183,10 +200,8 @@ async fn handshake(io: Gathered<TcpStream>) -> Result<Handshaken, h2::Error> {
 
 fn live(
     cx: &mut Context<'_>,
-    send: &SendRequest<Bytes>,
     protocol: &mut client::Connection<Gathered<TcpStream>, Bytes>,
     io: &Gathered<TcpStream>,
-    settled: &mut bool,
 ) -> Event {
     let polled = Pin::new(protocol).poll(cx);
     let drained = io.poll_drain(cx);
@@ -195,10 +210,6 @@ fn live(
         (Poll::Ready(Err(error)), _) => return Event::Gone(Some(failure_of(&error))),
         (Poll::Pending, Poll::Ready(Err(error))) => return Event::Gone(Some(Failure::from_io(&error))),
         (Poll::Pending, _) => {}
-    }
-    if !*settled && send.current_max_send_streams() > 0 {
-        *settled = true;
-        return Event::Open;
     }
     Event::Waiting
 }

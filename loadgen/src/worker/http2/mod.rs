@@ -157,7 +157,9 @@ impl Http2 {
                 self.connecting -= 1;
                 self.open += 1;
                 self.connector.succeeded();
+                sink.roomier();
             }
+            Event::Raised => sink.roomier(),
             Event::Gone(failure) => self.gone(index, failure, sink),
         }
     }
