@@ -187,7 +187,7 @@ impl<E: Engine> Worker<E> {
             if self.is_over(now) {
                 return Poll::Ready(());
             }
-            if !self.desk.moved && self.pacer.poll(cx, self.next_wake()).is_pending() {
+            if !self.desk.moved && self.pacer.poll(cx, self.next_wake(now)).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -243,10 +243,11 @@ impl<E: Engine> Worker<E> {
         true
     }
 
-    fn next_wake(&self) -> Nanos {
+    fn next_wake(&self, now: Nanos) -> Nanos {
         let due = self.desk.next_due().unwrap_or(Nanos::MAX);
         let attempt = match self.engine.next_attempt() {
-            Some(at) if self.desk.backlog.len() > 0 => at,
+            // What lies behind was made use of, or there was no need.
+            Some(at) if at > now && self.desk.backlog.len() > 0 => at,
             _ => Nanos::MAX,
         };
         due.min(attempt).min(self.next_tick)

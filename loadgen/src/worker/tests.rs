@@ -79,3 +79,16 @@ async fn the_loop_turns_again_when_streams_are_allowed_and_when_more_are() {
         raise.send(()).unwrap();
     }
 }
+
+#[tokio::test]
+async fn an_attempt_that_is_behind_wakes_nobody() {
+    let order = order("http://127.0.0.1:1", ([127, 0, 0, 1], 1).into());
+    let mut connector = connector(&order);
+    connector.failed(0);
+    let at = connector.next_attempt().unwrap();
+    let mut worker = Worker::new(http1(&order, connector), &order).unwrap();
+    worker.next_tick = 10 * at;
+    worker.desk.backlog.push_single(Arrival { number: 0, due: 0, picked: 0, written: None, resends: 0 });
+    assert_eq!(worker.next_wake(0), at);
+    assert_eq!(worker.next_wake(at), worker.next_tick);
+}
