@@ -1,8 +1,18 @@
 //! What was typed, and nothing derived from it. [`crate::plan::Plan`] gives it its meaning.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
-use clap::{Parser, ValueEnum};
+use clap::{
+    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+    builder::{BoolishValueParser, Resettable},
+    error::ErrorKind,
+    parser::ValueSource,
+};
 
 const AFTER_HELP: &str = "\
 Durations: 500ms, 10s, 1m30s; a bare number is seconds.
@@ -30,11 +40,11 @@ pub struct Args {
     pub target: Option<String>,
 
     /// The same as TARGET
-    #[arg(short, long, value_name = "TARGET", env = "LOADGEN_URL", conflicts_with = "target")]
+    #[arg(short, long, value_name = "TARGET", env = "LOADGEN_URL")]
     pub url: Option<String>,
 
     /// HTTP/2 without TLS also for an http:// target
-    #[arg(long, env = "LOADGEN_HTTP2")]
+    #[arg(long, env = "LOADGEN_HTTP2", value_parser = BoolishValueParser::new())]
     pub http2: bool,
 
     /// Requests per second, evenly spread, not slowed by replies; without it each slot sends its next request
@@ -77,7 +87,7 @@ pub struct Args {
     pub streams: usize,
 
     /// Never open more connections than --connections
-    #[arg(long, env = "LOADGEN_FIXED_CONNECTIONS", help_heading = CONNECTIONS)]
+    #[arg(long, env = "LOADGEN_FIXED_CONNECTIONS", value_parser = BoolishValueParser::new(), help_heading = CONNECTIONS)]
     pub fixed_connections: bool,
 
     /// How long a request may take once it is sent
@@ -97,7 +107,7 @@ pub struct Args {
     pub workers: Option<usize>,
 
     /// Pin each thread to a CPU
-    #[arg(long, env = "LOADGEN_PIN_CPUS", help_heading = CONNECTIONS)]
+    #[arg(long, env = "LOADGEN_PIN_CPUS", value_parser = BoolishValueParser::new(), help_heading = CONNECTIONS)]
     pub pin_cpus: bool,
 
     /// Method [default: GET, or POST with a body]
@@ -114,8 +124,7 @@ pub struct Args {
     pub body: Option<String>,
 
     /// Body, from a file
-    #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST,
-          conflicts_with = "body")]
+    #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST)]
     pub body_file: Option<PathBuf>,
 
     /// The header field that carries each request's id; empty sends none
@@ -124,7 +133,7 @@ pub struct Args {
     pub request_id_header: String,
 
     /// Make one exchange, print it whole, and stop
-    #[arg(long, env = "LOADGEN_ONCE", help_heading = OUTPUT)]
+    #[arg(long, env = "LOADGEN_ONCE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub once: bool,
 
     /// What is printed at the end
@@ -137,12 +146,68 @@ pub struct Args {
     pub report: Option<PathBuf>,
 
     /// Show no progress
-    #[arg(long, env = "LOADGEN_NO_PROGRESS", help_heading = OUTPUT)]
+    #[arg(long, env = "LOADGEN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub no_progress: bool,
 
     /// Exit with 3 if a request failed or was answered with a 5xx
-    #[arg(long, env = "LOADGEN_FAIL_ON_ERROR", help_heading = OUTPUT)]
+    #[arg(long, env = "LOADGEN_FAIL_ON_ERROR", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub fail_on_error: bool,
+}
+
+impl Args {
+    /// Reads the command line and the environment. What is typed wins over a variable that says another thing
+    /// of the same kind, and an empty variable counts as unset.
+    ///
+    /// # Errors
+    /// What clap has to say, also for `--help` and `--version`.
+    pub fn read() -> Result<Self, clap::Error> {
+        let set = |name: &OsStr| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let command = Self::command().mut_args(|arg| match arg.get_env() {
+            Some(name) if !set(name) => arg.env(Resettable::Reset),
+            _ => arg,
+        });
+        let help = std::env::args_os().any(|word| word == "--help" || word == "-h");
+        Self::of(if help { Self::command() } else { command }, std::env::args_os())
+    }
+
+    fn of(
+        mut command: Command,
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let matches = command.try_get_matches_from_mut(words)?;
+        let mut args = Self::from_arg_matches(&matches)?;
+        if outdone(&mut command, &matches, "url", "target")? {
+            args.url = None;
+        }
+        if outdone(&mut command, &matches, "body", "body_file")? {
+            args.body = None;
+        }
+        if outdone(&mut command, &matches, "body_file", "body")? {
+            args.body_file = None;
+        }
+        Ok(args)
+    }
+}
+
+/// Whether `name` comes from the environment and `other` was typed; both from the same place is a mistake.
+fn outdone(
+    command: &mut Command,
+    matches: &ArgMatches,
+    name: &str,
+    other: &str,
+) -> Result<bool, clap::Error> {
+    match (matches.value_source(name), matches.value_source(other)) {
+        (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => Ok(true),
+        (Some(one), Some(two)) if one == two => Err(command.error(
+            ErrorKind::ArgumentConflict,
+            format!("{} and {} say the same thing: give one", shown(name), shown(other)),
+        )),
+        _ => Ok(false),
+    }
+}
+
+fn shown(name: &str) -> String {
+    if name == "target" { "TARGET".to_owned() } else { format!("--{}", name.replace('_', "-")) }
 }
 
 /// What becomes of a request that is due when no more may be in flight.
@@ -184,13 +249,34 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    /// As if `name` were the value of the argument's variable. PATH stands in: it is always set.
+    fn with_variable(argument: &'static str, line: &str) -> Result<Args, clap::Error> {
+        let command = Args::command().mut_arg(argument, |arg| arg.env("PATH"));
+        Args::of(command, std::iter::once("loadgen").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn what_is_typed_wins_over_the_environment() {
+        let path = std::env::var("PATH").unwrap();
+        let args = with_variable("url", "a:1").unwrap();
+        assert_eq!((args.target.as_deref(), args.url), (Some("a:1"), None));
+        assert_eq!(with_variable("url", "").unwrap().url, Some(path.clone()));
+        let args = with_variable("body", "a:1 --body-file x").unwrap();
+        assert_eq!((args.body, args.body_file), (None, Some(PathBuf::from("x"))));
+        let args = with_variable("body_file", "a:1 --body x").unwrap();
+        assert_eq!((args.body, args.body_file), (Some("x".to_owned()), None));
+        for line in ["a:1 --url b:1", "a:1 --body x --body-file y"] {
+            let error =
+                Args::of(Args::command(), std::iter::once("loadgen").chain(line.split(' '))).unwrap_err();
+            assert!(error.to_string().contains("give one"), "{error}");
+        }
     }
 
     #[test]

@@ -2,14 +2,13 @@
 
 use std::{io, process::ExitCode};
 
-use clap::Parser as _;
 use loadgen::{Args, Exit, command, progress::note};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read() {
         Ok(args) => args,
         Err(error) if error.use_stderr() => {
             note(&first_line(&error.to_string()));
