@@ -142,8 +142,14 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
     }
     // What the kernel has accepted for us is served; only then is the socket closed.
     let listener = listener.into_std()?;
-    while let Ok(socket) = accept_now(&listener) {
-        place(socket, port, worker);
+    while worker.shutdown.phase() < Phase::Aborted {
+        match accept_now(&listener) {
+            Ok(socket) => place(socket, port, worker),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if of_one_connection(&error) => {}
+            // Connections that end in the drain give files back.
+            Err(_) => tokio::time::sleep(SHORTEST_BACK_OFF).await,
+        }
     }
     Ok(())
 }

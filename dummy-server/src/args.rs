@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, Parser};
 
 const EXIT_CODES: &str = "Each flag is also an environment variable (DUMMY_SERVER_ADDR, ...) and is also taken \
-as -flag=value.\n\nExit codes: 0 drained, 1 could not run or the drain was cut short, 2 bad arguments.";
+as -flag=value.\n\nExit codes: 0 drained, 1 could not run or a second signal cut the drain short, 2 bad arguments.";
 
 /// A target server for testing proxies: HTTP/1.1 and h2c on one port, WebSocket, gRPC.
 ///

@@ -198,19 +198,24 @@ fn unless_zero(duration: Duration) -> Option<Duration> {
 
 fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
     match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
+        "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
+        "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
         _ => Err(refused(flag, text, "write true or false")),
     }
 }
 
 fn instance(typed: Option<String>) -> Result<String, ConfigError> {
-    let Some(name) = typed.filter(|name| !name.is_empty()) else { return Ok(host_name()) };
+    let Some(name) = typed.filter(|name| !name.is_empty()) else { return Ok(visible(&host_name())) };
     if name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(name)
     } else {
         Err(refused("instance", &name, "write 1 to 256 visible ASCII characters without spaces"))
     }
+}
+
+/// A name as a field may carry it.
+fn visible(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect()
 }
 
 #[cfg(unix)]

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{endpoints::websocket::Mode, quantity};
 
+/// The largest body: what lengths on the wire and in libraries can hold.
+const LARGEST: u64 = i64::MAX as u64;
+
 /// What a request asks for, with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -132,9 +135,9 @@ fn no_usage(rest: Option<&str>) -> NoUsage {
 }
 
 fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
-    let size = quantity::size(rest).filter(|&size| size > 0).ok_or_else(|| BadRoute {
+    let size = quantity::size(rest).filter(|&size| size > 0 && size <= LARGEST).ok_or_else(|| BadRoute {
         error: format!("'{rest}' is no size"),
-        accepted: "/bin/{size}: bytes from 1, or with K, M, G or T for powers of 1024, below 2^64",
+        accepted: "/bin/{size}: bytes from 1, or with K, M, G or T for powers of 1024, below 2^63",
         example: "/bin/64K",
     })?;
     let chunked =
@@ -161,8 +164,8 @@ fn chunked(rest: &str, query: &str) -> Result<Route, BadRoute> {
         None => Duration::ZERO,
         Some(text) => millis(text).ok_or_else(|| bad(format!("'{text}' is no delay in milliseconds")))?,
     };
-    if count.checked_mul(size).is_none() {
-        return Err(bad(format!("{count} chunks of {size} bytes are more than 2^64 bytes")));
+    if count.checked_mul(size).is_none_or(|total| total > LARGEST) {
+        return Err(bad(format!("{count} chunks of {size} bytes are more than 2^63 bytes")));
     }
     Ok(Route::Chunked { count, size, delay })
 }
@@ -256,6 +259,8 @@ mod tests {
             ("/bin/-1", Endpoint::Bin),
             ("/bin/invalid", Endpoint::Bin),
             ("/bin/9999999999999T", Endpoint::Bin),
+            ("/bin/9223372036854775808", Endpoint::Bin),
+            ("/chunked/1?size=9223372036854775808", Endpoint::Chunked),
             ("/chunked/", Endpoint::Chunked),
             ("/chunked/0", Endpoint::Chunked),
             ("/chunked/abc", Endpoint::Chunked),

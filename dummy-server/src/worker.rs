@@ -6,10 +6,11 @@ use std::{
     cell::RefCell,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use contract::pattern::Pattern;
+use http::HeaderValue;
 use slab::Slab;
 use tokio::sync::mpsc;
 use transport::Listener;
@@ -25,6 +26,8 @@ use crate::{
     stats::Stats,
 };
 
+/// A piece of the pattern and the head before it leave together.
+const ROOM_FOR_A_HEAD: usize = 16 << 10;
 /// How often a closing worker looks whether its last connection has ended.
 const CLOSING_TICK: Duration = Duration::from_millis(5);
 
@@ -41,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) grpc: tonic::service::Routes,
     /// For texts that are written and copied at once.
     pub(crate) scratch: RefCell<Vec<u8>>,
+    /// The second for which the date was written, and the date.
+    date: RefCell<(u64, HeaderValue)>,
     connections: RefCell<Slab<Rc<State>>>,
 }
 
@@ -56,7 +61,33 @@ impl Worker {
         let grpc = crate::grpc::routes(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
         let (scratch, connections) = (RefCell::default(), RefCell::new(Slab::new()));
-        Rc::new(Self { index, config, shutdown, stats, fleet, pattern, instance, grpc, scratch, connections })
+        let date = RefCell::new((0, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")));
+        Rc::new(Self {
+            date,
+            index,
+            config,
+            shutdown,
+            stats,
+            fleet,
+            pattern,
+            instance,
+            grpc,
+            scratch,
+            connections,
+        })
+    }
+
+    /// The value of `Date` for an instant in nanoseconds since the Unix epoch, written once a second.
+    pub(crate) fn date(&self, now_ns: u64) -> HeaderValue {
+        let (written, date) = &mut *self.date.borrow_mut();
+        let second = now_ns / 1_000_000_000;
+        if *written != second {
+            let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                (*written, *date) = (second, value);
+            }
+        }
+        date.clone()
     }
 
     /// Serves a connection for which this worker's seat has been taken.
@@ -65,7 +96,7 @@ impl Worker {
             self.fleet.leave(self.index);
             return;
         };
-        let state = State::new(stream, Arc::clone(&self.stats));
+        let state = State::new(stream, Arc::clone(&self.stats), self.config.buffer_size + ROOM_FOR_A_HEAD);
         if self.shutdown.phase() >= Phase::Closing {
             state.give(Order::Drain);
         }

@@ -21,6 +21,20 @@ use crate::{
 /// No run of loadgen in these tests is meant to take this long.
 const LONGEST_RUN: Duration = Duration::from_secs(40);
 
+/// Builds the programs, which may take longer than a test is given: call it before the first test.
+///
+/// # Panics
+/// When they cannot be built.
+pub fn prepare() {
+    directory();
+}
+
+/// Where the programs lie; built once.
+fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(build)
+}
+
 /// A command that starts a program of this workspace, in the profile of the tests; built once.
 ///
 /// The environment is the test's own without the programs' variables.
@@ -29,8 +43,7 @@ const LONGEST_RUN: Duration = Duration::from_secs(40);
 /// When the programs cannot be built.
 #[must_use]
 pub fn command(program: &str) -> Command {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let mut command = Command::new(DIRECTORY.get_or_init(build).join(program));
+    let mut command = Command::new(directory().join(program));
     for (name, _) in env::vars_os() {
         let ours = name.to_str().is_some_and(|n| n.starts_with("DUMMY_SERVER_") || n.starts_with("LOADGEN_"));
         if ours {
@@ -167,10 +180,9 @@ fn build() -> PathBuf {
             "build",
             "--quiet",
             "--locked",
-            "-p",
-            "dummy-server",
-            "-p",
-            "loadgen",
+            // With the same features as in `cargo test --workspace`, or else every dependency is built again.
+            "--workspace",
+            "--tests",
             "--bins",
             "--profile",
             profile,

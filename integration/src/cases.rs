@@ -18,7 +18,7 @@ use std::{
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Builder;
 
-use crate::{client::Protocol, tools};
+use crate::{binaries, client::Protocol, tools};
 
 /// How long one test may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -82,6 +82,9 @@ impl Cases {
         let mut arguments = Arguments::from_args();
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         arguments.test_threads.get_or_insert(cpus * TESTS_PER_CPU);
+        if !arguments.list {
+            binaries::prepare();
+        }
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         if let Some(table) = tools::table() {
             // Where standard output is gone there is nobody to tell.

@@ -14,7 +14,7 @@ use super::state::{Flight, State};
 use crate::{
     endpoints,
     reply::{Answer, Body, Chunks, Reply, Upload},
-    router::{self, Endpoint},
+    router::{self, BadRoute, Endpoint},
     stats::Protocol,
     worker::Worker,
 };
@@ -82,7 +82,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, head: &Head, mut upload: Upload) -> (P
         logged: (!worker.config.quiet).then(|| format!("{} {}", head.method, head.uri)),
         flight,
     };
-    let answer = match route {
+    let answer = match acceptable(head).and(route) {
         Ok(route) => endpoints::answer(worker, route, head, upload),
         Err(bad) => {
             let reply = Reply::refusal(StatusCode::BAD_REQUEST, &bad.error, bad.accepted, bad.example);
@@ -99,6 +99,18 @@ pub(crate) fn answer(worker: &Rc<Worker>, head: &Head, mut upload: Upload) -> (P
     (pending, answer)
 }
 
+/// What no endpoint answers: a method that asks for a tunnel, and HTTP/1.1 without Host (RFC 9112 section 3.2).
+fn acceptable(head: &Head) -> Result<(), BadRoute> {
+    let bad = |error: &str, accepted, example| BadRoute { error: error.to_owned(), accepted, example };
+    if head.method == Method::CONNECT {
+        return Err(bad("this is no proxy", "every method but CONNECT", "GET /"));
+    }
+    if head.protocol == Protocol::Http11 && !head.fields.contains_key(header::HOST) {
+        return Err(bad("the Host field is missing", "HTTP/1.1 with Host", "Host: localhost:8080"));
+    }
+    Ok(())
+}
+
 impl Pending {
     /// The head and content of the response.
     pub(crate) fn finish(self, reply: Reply) -> (Response<()>, Content, Flight) {
@@ -108,17 +120,11 @@ impl Pending {
         *response.headers_mut() = fields;
         let headers = response.headers_mut();
         let content = content(status, self.head_only, headers, body);
-        let replied_ns = now_ns();
-        let mut text = self.worker.scratch.borrow_mut();
-        text.clear();
-        Timing { received_ns: self.received_ns, replied_ns }.write(&mut text);
-        let mut timing = value(&text);
-        drop(text);
-        // The h2 crate would put every one of these into the HPACK table and look through all of them the next
-        // time, which is a sixth of a request's work. Its only way around is the never-indexed literal.
-        timing.set_sensitive(self.protocol == Protocol::Http2);
-        headers.insert(SERVER_TIMING, timing);
-        headers.insert(INSTANCE, HeaderValue::from_static(self.worker.instance));
+        let replied_ns = sign(&self.worker, self.received_ns, self.protocol, headers);
+        if self.protocol == Protocol::Http2 {
+            // hyper does this for HTTP/1 (RFC 9110 section 6.6.1).
+            headers.insert(header::DATE, self.worker.date(replied_ns));
+        }
         self.worker.stats.reply(self.endpoint, self.protocol, status);
         if let Some(logged) = self.logged {
             let micros = replied_ns.saturating_sub(self.received_ns) / 1000;
@@ -126,6 +132,21 @@ impl Pending {
         }
         (response, content, self.flight)
     }
+}
+
+/// Adds what every reply carries; when that was, in nanoseconds since the Unix epoch.
+pub(super) fn sign(worker: &Worker, received_ns: u64, protocol: Protocol, headers: &mut HeaderMap) -> u64 {
+    let replied_ns = now_ns();
+    let mut text = worker.scratch.borrow_mut();
+    text.clear();
+    Timing { received_ns, replied_ns }.write(&mut text);
+    let mut timing = value(&text);
+    // The h2 crate would put every one of these into the HPACK table and look through all of them the next
+    // time, which is a sixth of a request's work. Its only way around is the never-indexed literal.
+    timing.set_sensitive(protocol == Protocol::Http2);
+    headers.insert(SERVER_TIMING, timing);
+    headers.insert(INSTANCE, HeaderValue::from_static(worker.instance));
+    replied_ns
 }
 
 /// Takes off what a reply to HEAD and the statuses 204, 205 and 304 must not have (RFC 9110 sections 9.3.2,
@@ -167,7 +188,8 @@ fn length(bytes: u64) -> HeaderValue {
     value(itoa::Buffer::new().format(bytes).as_bytes())
 }
 
-fn now_ns() -> u64 {
+/// The time in nanoseconds since the Unix epoch.
+pub(super) fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

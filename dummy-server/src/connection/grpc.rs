@@ -16,10 +16,14 @@ use transport::Gathered;
 
 use super::{
     PREFACE,
+    exchange::{now_ns, sign},
     state::{Flight, Order, State},
     wire::Wire,
 };
 use crate::{router::Endpoint, stats::Protocol, worker::Worker};
+
+/// Cancelled calls that may wait to be looked at; a generator that cancels many is no attack.
+const MAX_PENDING_RESETS: usize = 10_000;
 
 /// Runs hyper's tasks on the worker's thread.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +47,9 @@ pub(super) async fn serve(wire: Wire, worker: &Rc<Worker>, state: &Rc<State>) {
             let mut routes = worker.grpc.clone();
             let worker = Rc::clone(&worker);
             async move {
-                let response = routes.call(request).await?;
+                let received_ns = now_ns();
+                let mut response = routes.call(request).await?;
+                sign(&worker, received_ns, Protocol::Http2, response.headers_mut());
                 worker.stats.reply(Endpoint::Grpc, Protocol::Http2, response.status());
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, _flight: flight }))
             }
@@ -82,7 +88,8 @@ fn builder(worker: &Worker) -> Builder<Local> {
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(limits.max_header_bytes)
         .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(64 << 20);
+        .initial_connection_window_size(64 << 20)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS);
     builder
 }
 

@@ -49,7 +49,8 @@ pub(super) async fn serve(wire: Wire, worker: &Rc<Worker>, state: &Rc<State>) {
         state.register(cx);
         match state.order() {
             Order::Close => return Poll::Ready(None),
-            Order::Drain if !told && (state.is_busy() || state.may_close()) => {
+            // hyper would drop what it has not yet written of a reply after which it closes anyway.
+            Order::Drain if !told && !state.write_blocked.get() && (state.is_busy() || state.may_close()) => {
                 told = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }

@@ -34,6 +34,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) stream: RefCell<Stream>,
+    /// Bytes in one system call at most, but for the first slice.
+    pub(crate) largest_write: usize,
     pub(crate) stats: Arc<Stats>,
     /// The peer's and this end's address; none for Unix sockets.
     pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
@@ -61,11 +63,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(stream: Stream, stats: Arc<Stats>) -> Rc<Self> {
+    pub(crate) fn new(stream: Stream, stats: Arc<Stats>, largest_write: usize) -> Rc<Self> {
         let now = Instant::now();
         Rc::new(Self {
             addresses: stream.addresses(),
             stream: RefCell::new(stream),
+            largest_write,
             stats,
             accepted: now,
             order: Cell::new(Order::Serve),
@@ -151,11 +154,8 @@ impl State {
     /// Whether closing now loses nothing: no request was begun and none waits in the socket.
     pub(crate) fn may_close(&self) -> bool {
         let settled = self.used.get() || self.accepted.elapsed() >= FIRST_REQUEST_GRACE;
-        settled && self.busy.get() == 0 && !self.head_open_after_use() && !self.stream.borrow().has_input()
-    }
-
-    fn head_open_after_use(&self) -> bool {
-        self.used.get() && self.head_open.get()
+        let head_begun = self.head_open.get() && self.read.get() > 0;
+        settled && self.busy.get() == 0 && !head_begun && !self.stream.borrow().has_input()
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -178,7 +178,10 @@ impl State {
         };
         let slow_head = self.head_since.get().is_some_and(|since| over(since, limits.header_timeout));
         let idle = !active && over(self.active_at.get(), limits.idle_timeout);
-        if slow_head || idle {
+        if idle && self.headless.get() && self.order() == Order::Serve {
+            // HTTP/2 says goodbye first; the next sweep closes.
+            self.give(Order::Drain);
+        } else if slow_head || idle {
             self.give(Order::Close);
         } else if over(self.accepted, limits.max_connection_age) {
             self.give(Order::Drain);

@@ -72,8 +72,14 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut *self.state.stream.borrow_mut()).poll_write_vectored(cx, slices);
-        self.written(result)
+        let mut total = 0;
+        let within = |slice: &&IoSlice<'_>| {
+            total += slice.len();
+            total <= self.state.largest_write
+        };
+        let count = slices.iter().take_while(within).count().max(1).min(slices.len());
+        let stream = &mut *self.state.stream.borrow_mut();
+        self.written(Pin::new(stream).poll_write_vectored(cx, &slices[..count]))
     }
 
     fn is_write_vectored(&self) -> bool {

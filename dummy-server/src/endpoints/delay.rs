@@ -51,15 +51,23 @@ async fn read_slowly(
     while !upload.is_end() {
         sleep(delay).await;
         let mut room = READ;
-        while room > 0
-            && let Some(part) = upload.pull(room).await
-        {
-            let part = part.map_err(|error| (echo.body_size, error))?;
-            echo.body_size += part.len() as u64;
-            room -= part.len();
+        let mut ended = false;
+        while room > 0 && !ended {
+            match upload.pull(room).await {
+                Some(Ok(part)) => {
+                    echo.body_size += part.len() as u64;
+                    room -= part.len();
+                }
+                Some(Err(error)) => return Err((echo.body_size, error)),
+                None => ended = true,
+            }
         }
         if room < READ {
             chunks += 1;
+        }
+        // A chunked body tells that it has ended only when it is read.
+        if ended {
+            break;
         }
     }
     echo.read_delay_ms = Some(millis(delay));

@@ -24,7 +24,7 @@ pub(super) struct Echo {
     protocol: &'static str,
     /// By name, the values of duplicates joined by commas.
     headers: BTreeMap<String, String>,
-    /// Pairs in order, duplicates kept.
+    /// Pairs, duplicates kept; names in lower case and duplicates together, as the HTTP libraries hand them on.
     headers_list: Vec<(String, String)>,
     content_type: String,
     pub(super) body: String,

@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Cases {
         .test_async(an_idle_server_ends_at_once)
         .over_each_protocol(what_is_in_flight_completes)
         .test_async(a_request_of_which_a_part_was_read_is_answered)
+        .test_async(a_last_reply_that_waits_for_its_reader_is_sent_whole)
         .test_async(the_drain_delay_accepts_while_not_ready)
         .test_async(those_who_watch_the_health_are_told)
         .test_async(a_reply_in_flight_passes_through_a_proxy)
@@ -95,10 +96,29 @@ async fn a_request_of_which_a_part_was_read_is_answered() {
     // A connection without a request is closed, by which the test sees that the drain has begun.
     let Client::Http1(mut idle) = idle else { unreachable!("it is HTTP/1.1") };
     assert!(patiently("a close", idle.to_end()).await.unwrap().is_empty());
+    // Nor is it given up when a connection that has never sent anything would be, after a second.
+    let given_up = tokio::time::timeout(Duration::from_millis(1500), client.arrives()).await;
+    assert!(given_up.is_err(), "the rest of the request is awaited, not {given_up:?}");
     client.send(rest).await;
     let reply = patiently("a reply", client.reply("POST")).await.unwrap();
     assert_eq!((reply.status, reply.field("connection")), (200, Some("close")));
     assert_eq!(reply.json()["bytes_received"], json!(10));
+    assert_eq!(server.finish(SOON).await.code, Some(0));
+}
+
+async fn a_last_reply_that_waits_for_its_reader_is_sent_whole() {
+    const SIZE: usize = 40_000_000;
+    let server = ServerProcess::start(&["--workers", "1"]);
+    let mut idle = Http1::connect(server.http).await;
+    idle.send(&Line::of(&Request::get("/health"))).await;
+    assert_eq!(patiently("a reply", idle.reply("GET")).await.unwrap().status, 200);
+    let mut client = Http1::connect(server.http).await;
+    client.send(format!("GET /bin/{SIZE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
+    assert!(patiently("the first bytes", client.arrives()).await.unwrap());
+    server.signal(Signal::TERM);
+    assert!(patiently("a close", idle.to_end()).await.unwrap().is_empty());
+    let reply = patiently("the whole reply", client.reply("GET")).await.unwrap();
+    assert_eq!(reply.body.len(), SIZE);
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 

@@ -24,6 +24,8 @@ pub(crate) fn tests() -> Cases {
         .test_async(continue_is_sent_when_the_body_is_wanted)
         .test_async(an_upgrade_to_h2c_is_answered_in_http1)
         .test_async(a_chunked_upload_is_counted)
+        .test_async(a_slow_reader_sees_the_end_of_a_chunked_body)
+        .test_async(what_no_endpoint_answers_is_refused)
         .test_async(a_body_that_breaks_off_does_no_harm)
         .test_async(malformed_requests_are_refused_and_the_connection_closed)
         .test_async(requests_that_smuggle_are_refused)
@@ -135,6 +137,29 @@ async fn a_chunked_upload_is_counted() {
         client.send(format!("{head}{body}").as_bytes()).await;
         let exchange = patiently("a reply", client.reply("POST")).await.unwrap();
         assert_eq!(exchange.json()["bytes_received"], json!(13));
+    }
+}
+
+async fn a_slow_reader_sees_the_end_of_a_chunked_body() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    client
+        .send(
+            b"POST /delay/0/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        )
+        .await;
+    let json = patiently("a reply", client.reply("POST")).await.unwrap().json();
+    assert_eq!((&json["body_size"], &json["read_chunks"]), (&json!(3), &json!(1)));
+}
+
+async fn what_no_endpoint_answers_is_refused() {
+    let server = Server::start();
+    for head in ["CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"] {
+        let mut client = Http1::connect(server.http).await;
+        client.send(head.as_bytes()).await;
+        let exchange = patiently("a reply", client.reply("GET")).await.unwrap();
+        assert_eq!(exchange.status, 400, "{head}");
+        assert!(exchange.json()["accepted"].is_string(), "{head}");
     }
 }
 
