@@ -126,7 +126,11 @@ fn go_away_after_every_reply_loses_nothing() {
 fn go_away_to_everybody_ends_the_run_with_its_code() {
     let peer = serve_http2(&[], |_, wire| {
         wire.request()?;
-        wire.go_away(0, 11)
+        wire.go_away(0, 11)?;
+        // What else has come is read, so that the GOAWAY is not lost in a reset.
+        loop {
+            wire.request()?;
+        }
     });
     for load in ["-c 2", "-r 300"] {
         let summary = run(&format!("{load} -n 10 {}", peer.address));
@@ -222,6 +226,30 @@ fn a_request_that_http2_does_not_allow_fails_and_the_connection_stays() {
         assert_eq!(failures(&summary), [("protocol error".to_owned(), 5)], "{load}");
         assert_eq!(summary.records.counts.resent, 0, "{load}");
     }
+}
+
+#[test]
+fn no_window_lets_the_server_fill_the_memory() {
+    let largest = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&largest);
+    let peer = serve(move |_, mut stream| {
+        let mut start = [0; 24];
+        if stream.read_exact(&mut start).is_err() {
+            return;
+        }
+        // The client's SETTINGS: identifiers of two bytes with values of four.
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut settings = vec![0; usize::from(head[2])];
+        stream.read_exact(&mut settings).unwrap();
+        for setting in settings.chunks(6).filter(|setting| setting[..2] == [0, 4]) {
+            let window = u32::from_be_bytes(setting[2..].try_into().unwrap());
+            seen.store(window as usize, SeqCst);
+        }
+    });
+    run(&format!("-n 1 -c 1 {}", peer.address));
+    let largest = largest.load(SeqCst);
+    assert!((1 << 20..=16 << 20).contains(&largest), "{largest}");
 }
 
 #[test]

@@ -24,8 +24,12 @@ use super::{
 };
 use crate::clock::Nanos;
 
-/// Flow control is to hold nothing back: the largest window there is (RFC 9113 section 6.9.1).
-const WINDOW: u32 = (1 << 31) - 1;
+/// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
+/// likely delay, and little enough that a body which is read slowly fills no memory.
+const STREAM_WINDOW: u32 = 4 << 20;
+
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// The largest frame that the peer may send, in bytes.
 const MAX_FRAME: u32 = 1 << 20;
@@ -187,8 +191,8 @@ fn unsent(error: &h2::Error) -> Unsent {
 
 async fn handshake(io: Gathered<TcpStream>) -> Result<Handshaken, h2::Error> {
     client::Builder::new()
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(MAX_FRAME)
         .max_header_list_size(MAX_FIELDS)
         .enable_push(false)
