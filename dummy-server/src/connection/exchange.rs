@@ -141,8 +141,8 @@ pub(super) fn sign(worker: &Worker, received_ns: u64, protocol: Protocol, header
     text.clear();
     Timing { received_ns, replied_ns }.write(&mut text);
     let mut timing = value(&text);
-    // The h2 crate would put every one of these into the HPACK table and look through all of them the next
-    // time, which is a sixth of a request's work. Its only way around is the never-indexed literal.
+    // The h2 crate would put every one of these into the HPACK table and compare the next with all of them.
+    // Its only way around is the never-indexed literal.
     timing.set_sensitive(protocol == Protocol::Http2);
     headers.insert(SERVER_TIMING, timing);
     headers.insert(INSTANCE, HeaderValue::from_static(worker.instance));
