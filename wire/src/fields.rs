@@ -1,0 +1,230 @@
+//! An ordered list of header or trailer fields (RFC 9110 section 5), all in one buffer, so that a list that is
+//! used again costs no allocation.
+
+use std::fmt;
+
+/// Names and values in the order in which they were added. Case and duplicates are kept.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// Where a field is: its name begins at `start`, its value follows at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    name: u32,
+    value: u32,
+}
+
+impl Span {
+    fn name(self) -> std::ops::Range<usize> {
+        self.start as usize..(self.start + self.name) as usize
+    }
+
+    fn value(self) -> std::ops::Range<usize> {
+        let start = (self.start + self.name) as usize;
+        start..start + self.value as usize
+    }
+}
+
+impl Fields {
+    /// No fields.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), spans: Vec::new() }
+    }
+
+    /// Removes all of them and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Bytes of all names and values.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.spans.iter().map(|span| (span.name + span.value) as usize).sum()
+    }
+
+    /// Adds one at the end.
+    pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.spans.push(Span { start, name: name.len() as u32, value: value.len() as u32 });
+    }
+
+    /// Adds those of `other` at `range` at the end. Costs two copies when `other` was only ever pushed to.
+    ///
+    /// # Panics
+    /// When there are no such fields.
+    pub fn extend_from(&mut self, other: &Self, range: std::ops::Range<usize>) {
+        let spans = &other.spans[range];
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return };
+        let (from, to) = (first.start, last.value().end as u32);
+        let in_a_row = spans.windows(2).all(|pair| pair[0].value().end == pair[1].start as usize);
+        if !in_a_row {
+            for span in spans {
+                self.push(&other.bytes[span.name()], &other.bytes[span.value()]);
+            }
+            return;
+        }
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&other.bytes[from as usize..to as usize]);
+        self.spans.extend(spans.iter().map(|span| Span { start: span.start - from + start, ..*span }));
+    }
+
+    /// Name and value of the one at `index`.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<(&[u8], &[u8])> {
+        self.spans.get(index).map(|span| (&self.bytes[span.name()], &self.bytes[span.value()]))
+    }
+
+    /// Names and values, in order.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
+        self.spans.iter().map(|span| (&self.bytes[span.name()], &self.bytes[span.value()]))
+    }
+
+    /// The first value of that name, in whatever case it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let found = self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|(_, value)| value)
+    }
+
+    /// All values of that name, in whatever case it is.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.spans
+            .iter()
+            .filter(|span| span.name as usize == name.len())
+            .filter(|span| self.bytes[span.name()].eq_ignore_ascii_case(name.as_bytes()))
+            .map(|span| &self.bytes[span.value()])
+    }
+
+    /// Whether there is one of that name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether a field of that name lists `token`, in whatever case (RFC 9110 section 5.6.1).
+    #[must_use]
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        let words = self.get_all(name).flat_map(|value| value.split(|byte| *byte == b','));
+        words.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Removes all of that name.
+    pub fn remove(&mut self, name: &str) {
+        let bytes = &self.bytes;
+        self.spans.retain(|span| !bytes[span.name()].eq_ignore_ascii_case(name.as_bytes()));
+    }
+
+    /// Makes it the only one of that name, at the place of the first or else at the end.
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let found = self.iter().position(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+        self.remove(name);
+        self.push(name, value);
+        if let (Some(place), Some(span)) = (found, self.spans.pop()) {
+            self.spans.insert(place, span);
+        }
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let mut list = Self::new();
+        for (name, value) in fields {
+            list.push(name, value);
+        }
+        list
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        f.debug_list().entries(self.iter().map(|(name, value)| (text(name), text(value)))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list() -> Fields {
+        [("Host", "a"), ("X-Two", "1"), ("accept", "*/*"), ("x-two", "2")].into_iter().collect()
+    }
+
+    fn text(fields: &Fields) -> String {
+        let line = |(name, value): (&[u8], &[u8])| {
+            format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
+        };
+        fields.iter().map(line).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn order_case_and_duplicates_are_kept() {
+        assert_eq!(text(&list()), "Host=a X-Two=1 accept=*/* x-two=2");
+        assert_eq!(list().size(), 5 + 6 + 9 + 6);
+        assert_eq!(list().at(1), Some((&b"X-Two"[..], &b"1"[..])));
+        assert_eq!(list().at(4), None);
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        let list = list();
+        assert_eq!(list.get("HOST"), Some(&b"a"[..]));
+        assert_eq!(list.get_all("x-TWO").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert!(list.contains("Accept") && !list.contains("accep"));
+    }
+
+    #[test]
+    fn setting_keeps_the_place_of_the_first_and_removes_the_others() {
+        let mut fields = list();
+        fields.set("x-two", "3");
+        assert_eq!(text(&fields), "Host=a x-two=3 accept=*/*");
+        fields.set("new", "4");
+        assert_eq!(text(&fields), "Host=a x-two=3 accept=*/* new=4");
+        fields.remove("ACCEPT");
+        assert_eq!(text(&fields), "Host=a x-two=3 new=4");
+    }
+
+    #[test]
+    fn a_part_of_a_list_is_added_to_another_whatever_was_done_to_it() {
+        let mut copy = Fields::new();
+        copy.push("first", "0");
+        copy.extend_from(&list(), 1..3);
+        assert_eq!(text(&copy), "first=0 X-Two=1 accept=*/*");
+        let mut shuffled = list();
+        shuffled.set("x-two", "9");
+        copy.extend_from(&shuffled, 0..3);
+        assert_eq!(text(&copy), "first=0 X-Two=1 accept=*/* Host=a x-two=9 accept=*/*");
+        copy.extend_from(&list(), 2..2);
+        assert_eq!(copy.len(), 6);
+    }
+
+    #[test]
+    fn tokens_are_found_in_lists() {
+        let fields: Fields =
+            [("Connection", "keep-alive, Upgrade"), ("connection", "close")].into_iter().collect();
+        assert!(fields.has_token("connection", "upgrade") && fields.has_token("connection", "close"));
+        assert!(!fields.has_token("connection", "up"));
+    }
+}
