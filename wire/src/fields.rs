@@ -141,8 +141,8 @@ impl Fields {
         let found = self.iter().position(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
         self.remove(name);
         self.push(name, value);
-        if let (Some(place), Some(span)) = (found, self.spans.pop()) {
-            self.spans.insert(place, span);
+        if let Some(place) = found {
+            self.spans[place..].rotate_right(1);
         }
     }
 }
