@@ -1,0 +1,406 @@
+//! A connection as a state machine, for both roles: bytes in, [`Event`]s out, output in [`Connection::output`].
+//!
+//! It knows no socket and no clock, and keeps no content: what is received is lent to the caller, what is sent
+//! is the caller's until there is window for it.
+
+mod receive;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use wire::Output;
+
+use crate::{
+    error::{Code, Error},
+    flow::{ReceiveWindow, SendWindow},
+    frame,
+    hpack::{Decoder, Encoder},
+    limits::{Budgets, Limits, spend},
+    settings::Settings,
+    streams::{Ended, Key, Stream, Streams},
+};
+
+/// What a connection by prior knowledge begins with, from the client (RFC 9113 section 3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The largest identifier of a stream.
+const LARGEST_ID: u32 = (1 << 31) - 1;
+
+/// What PING carries that asks whether the first GOAWAY of a drain has arrived.
+const DRAIN_PING: [u8; 8] = *b"draining";
+
+/// Which end this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Sends requests.
+    Client,
+    /// Answers them.
+    Server,
+}
+
+/// How this end wants the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Which end it is.
+    pub role: Role,
+    /// What the peer is allowed.
+    pub settings: Settings,
+    /// The window of the connection as a whole, in bytes: 65,535 to 2^31 - 1.
+    pub connection_window: u32,
+    /// What is an attack.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// A configuration with the document's initial values, but for pushing, which a client does not want.
+    #[must_use]
+    pub fn new(role: Role) -> Self {
+        let settings = Settings { enable_push: role == Role::Server, ..Settings::default() };
+        Self { role, settings, connection_window: 65_535, limits: Limits::default() }
+    }
+}
+
+/// What has happened. Heads and trailers are in the [`crate::Head`] that was passed along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'i> {
+    /// Server: a request; `end`: without content.
+    Request {
+        /// The new stream.
+        stream: Key,
+        /// Whether neither content nor trailers follow.
+        end: bool,
+    },
+    /// Client: an informational response (1xx).
+    Informational {
+        /// The stream.
+        stream: Key,
+    },
+    /// Client: the final response.
+    Response {
+        /// The stream.
+        stream: Key,
+        /// Whether neither content nor trailers follow.
+        end: bool,
+    },
+    /// Content. Its bytes are to be given back with [`Connection::release`].
+    Data {
+        /// The stream.
+        stream: Key,
+        /// As it lies in the input; may be empty.
+        data: &'i [u8],
+        /// Whether nothing follows.
+        end: bool,
+    },
+    /// Trailers, which end what the peer sends.
+    Trailers {
+        /// The stream.
+        stream: Key,
+    },
+    /// The stream is no more.
+    Reset {
+        /// The stream.
+        stream: Key,
+        /// Why.
+        code: Code,
+        /// Or else by this end, because the peer broke a rule.
+        by_peer: bool,
+    },
+    /// Client: the peer has not processed the stream's request, which is no more and may be sent again (RFC 9113
+    /// section 8.7).
+    Unprocessed {
+        /// The stream.
+        stream: Key,
+    },
+    /// The peer takes no more streams.
+    GoAway {
+        /// The last stream that it may have processed.
+        last: u32,
+        /// Why.
+        code: Code,
+        /// What it says about that.
+        debug: &'i [u8],
+    },
+    /// The peer's SETTINGS have changed.
+    Settings,
+    /// A PING of [`Connection::ping`] was answered.
+    Pong([u8; 8]),
+}
+
+/// What was met of the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Streams that the peer reset.
+    pub resets_received: u64,
+    /// Streams that were reset here because the peer broke a rule on them.
+    pub stream_errors: u64,
+    /// Streams refused because too many were open.
+    pub refused: u64,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    settings: Settings,
+    limits: Limits,
+    budgets: Budgets,
+    counters: Counters,
+    remote: Settings,
+    stage: Stage,
+    continuing: Option<Continuing>,
+    partial: Option<Partial>,
+    decoder: Decoder,
+    encoder: Encoder,
+    streams: Streams,
+    send: SendWindow,
+    receive: ReceiveWindow,
+    /// Streams that want to send and had room when they came here.
+    ready: VecDeque<Key>,
+    /// Server: the highest identifier seen. Client: the last one used; 0 is none.
+    highest: u32,
+    /// The last stream that GOAWAY from here has announced.
+    announced: Option<u32>,
+    /// The last stream that GOAWAY from there has announced.
+    allowed: Option<u32>,
+    unprocessed: VecDeque<Key>,
+    /// When SETTINGS that are not acknowledged were first looked at, in the caller's milliseconds.
+    settings_since: Option<u64>,
+    settings_pending: u32,
+    budget_second: u64,
+    failed: bool,
+    /// What is to be written to the socket. The caller bounds it: as long as more waits than it likes, it
+    /// neither reads nor sends.
+    pub output: Output,
+}
+
+/// How far the peer's preface has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The client's magic is awaited.
+    Magic,
+    /// The first SETTINGS are awaited.
+    Settings,
+    Open,
+}
+
+/// A field block whose end has not come.
+#[derive(Debug)]
+struct Continuing {
+    stream: u32,
+    end_stream: bool,
+    frames: u32,
+    block: Vec<u8>,
+}
+
+/// DATA of which a part has come.
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    stream: u32,
+    left: usize,
+    end: bool,
+}
+
+impl Connection {
+    /// A new connection. Its preface is in the output.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut output = Output::new();
+        if config.role == Role::Client {
+            output.copy(PREFACE);
+        }
+        config.settings.write(output.buffer());
+        let initial = Settings::default();
+        if let Some(more @ 1..) = config.connection_window.checked_sub(initial.initial_window_size) {
+            frame::window_update(output.buffer(), 0, more);
+        }
+        Self {
+            role: config.role,
+            settings: config.settings,
+            limits: config.limits,
+            budgets: Budgets::new(&config.limits),
+            counters: Counters::default(),
+            remote: initial,
+            stage: if config.role == Role::Server { Stage::Magic } else { Stage::Settings },
+            continuing: None,
+            partial: None,
+            decoder: Decoder::new(config.settings.header_table_size as usize),
+            encoder: Encoder::new(),
+            streams: Streams::default(),
+            send: SendWindow::new(initial.initial_window_size),
+            receive: ReceiveWindow::new(config.connection_window.max(initial.initial_window_size)),
+            ready: VecDeque::new(),
+            highest: 0,
+            announced: None,
+            allowed: None,
+            unprocessed: VecDeque::new(),
+            settings_since: None,
+            settings_pending: 1,
+            budget_second: 0,
+            failed: false,
+            output,
+        }
+    }
+
+    /// Tells the time, in milliseconds since any moment; once a second is often enough.
+    ///
+    /// # Errors
+    /// The peer has not acknowledged SETTINGS in time (RFC 9113 section 6.5.3).
+    pub fn tick(&mut self, now_ms: u64) -> Result<(), Error> {
+        if now_ms / 1000 != self.budget_second {
+            self.budget_second = now_ms / 1000;
+            self.budgets.second(&self.limits);
+        }
+        if self.settings_pending == 0 {
+            self.settings_since = None;
+            return Ok(());
+        }
+        let since = *self.settings_since.get_or_insert(now_ms);
+        if now_ms.saturating_sub(since) <= self.limits.settings_timeout_ms {
+            return Ok(());
+        }
+        Err(self.fail(Error::new(Code::SETTINGS_TIMEOUT, "SETTINGS were not acknowledged in time")))
+    }
+
+    /// Open streams.
+    #[must_use]
+    #[inline]
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// What the peer allows.
+    #[must_use]
+    pub fn remote(&self) -> &Settings {
+        &self.remote
+    }
+
+    /// Whether the peer's SETTINGS have come.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Whether the peer has said GOAWAY.
+    #[must_use]
+    pub fn is_going_away(&self) -> bool {
+        self.allowed.is_some()
+    }
+
+    /// Whether a part of a frame or of a field block was received.
+    #[must_use]
+    pub fn is_midway(&self) -> bool {
+        self.continuing.is_some() || self.partial.is_some()
+    }
+
+    /// What was met of the limits.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Ends the connection for an error: GOAWAY is in the output, and nothing more is taken in.
+    pub fn fail(&mut self, error: Error) -> Error {
+        if !self.failed {
+            self.failed = true;
+            let last = if self.role == Role::Server { self.highest } else { 0 };
+            frame::goaway(self.output.buffer(), last, error.code.0, error.reason.as_bytes());
+        }
+        error
+    }
+
+    /// Whether it was ended for an error.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Server: asks the client to open no more streams. Those that it opens before it has learned of that are
+    /// served: a second GOAWAY with the true last stream follows when the peer has answered (RFC 9113 section
+    /// 6.8).
+    pub fn drain(&mut self) {
+        if self.announced.is_none() && !self.failed {
+            self.announced = Some(LARGEST_ID);
+            frame::goaway(self.output.buffer(), LARGEST_ID, Code::NO_ERROR.0, b"");
+            frame::ping(self.output.buffer(), false, DRAIN_PING);
+        }
+    }
+
+    /// Whether the drain has come to the point where no more streams are taken.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.announced.is_some_and(|last| last != LARGEST_ID)
+    }
+
+    /// Says the last word of a drain: streams beyond the highest seen are ignored from now on.
+    pub fn finish_drain(&mut self) {
+        if !self.is_drained() && !self.failed {
+            self.announced = Some(self.highest);
+            frame::goaway(self.output.buffer(), self.highest, Code::NO_ERROR.0, b"");
+        }
+    }
+
+    fn remove(&mut self, key: Key, how: Ended) {
+        let Some(stream) = self.streams.remove(key, how) else { return };
+        if how == Ended::Well {
+            self.budgets.progress(&self.limits);
+        }
+        // What the caller has not released comes back to the connection with the stream's end.
+        self.give_back(stream.held as usize);
+    }
+
+    #[inline]
+    fn give_back(&mut self, bytes: usize) {
+        if bytes > 0
+            && let Some(increment) = self.receive.used(bytes)
+        {
+            frame::window_update(self.output.buffer(), 0, increment);
+        }
+    }
+
+    /// Ends a stream on which the peer broke a rule.
+    fn stream_error<'i>(&mut self, key: Key, code: Code) -> Result<Option<Event<'i>>, Error> {
+        self.refuse(key.id, code)?;
+        self.remove(key, Ended::ResetHere);
+        Ok(Some(Event::Reset { stream: key, code, by_peer: false }))
+    }
+
+    fn refuse(&mut self, id: u32, code: Code) -> Result<(), Error> {
+        self.counters.stream_errors += 1;
+        if !spend(&mut self.budgets.stream_errors) {
+            return Err(Error::new(Code::ENHANCE_YOUR_CALM, "too many streams that break rules"));
+        }
+        frame::rst_stream(self.output.buffer(), id, code.0);
+        Ok(())
+    }
+
+    fn new_stream(&self, id: u32) -> Stream {
+        Stream {
+            id,
+            local_closed: false,
+            remote_closed: false,
+            head_received: false,
+            wants: false,
+            queued: false,
+            bodiless: false,
+            send: SendWindow::new(self.remote.initial_window_size),
+            receive: ReceiveWindow::new(self.settings.initial_window_size),
+            held: 0,
+            expected: None,
+        }
+    }
+
+    /// Puts a stream that wants to send and has room into the queue.
+    #[inline]
+    fn enqueue(&mut self, key: Key) {
+        if let Some(stream) = self.streams.get(key)
+            && stream.wants
+            && !stream.queued
+            && stream.send.room() > 0
+        {
+            stream.queued = true;
+            self.ready.push_back(key);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The fields of a message, and what HTTP/2 makes of them: pseudo-fields and the rules for both (RFC 9113
+//! section 8).
+
+use std::ops::Range;
+
+use wire::Fields;
+
+/// What a field costs in a list beyond its name and value (RFC 9113 section 6.5.2).
+pub(crate) const OVERHEAD: usize = 32;
+
+/// A list of fields, pseudo-fields first. Meant to be used again for message after message.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    fields: Fields,
+    meaning: Meaning,
+}
+
+/// What the rules have found out so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Meaning {
+    /// Places of pseudo-fields, counted from 1; 0 is absent.
+    places: [u8; PSEUDO],
+    pseudo: u8,
+    size: usize,
+    status: u16,
+    content_length: Option<u64>,
+    fault: Option<&'static str>,
+    too_large: bool,
+}
+
+const PSEUDO: usize = 6;
+const NAMES: [&[u8]; PSEUDO] = [b":method", b":scheme", b":authority", b":path", b":protocol", b":status"];
+const METHOD: usize = 0;
+const SCHEME: usize = 1;
+const AUTHORITY: usize = 2;
+const PATH: usize = 3;
+const PROTOCOL: usize = 4;
+const STATUS: usize = 5;
+
+/// What can be said of a field by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// It is a field like any other.
+    Plain,
+    /// It has a meaning here.
+    Special,
+    /// It makes its message malformed.
+    Bad(&'static str),
+}
+
+impl Head {
+    /// No fields.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All fields, in order, pseudo-fields first.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// The fields without pseudo-fields, in order.
+    #[must_use]
+    pub fn regular(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().skip(usize::from(self.meaning.pseudo))
+    }
+
+    /// The value of `:method`; empty when absent.
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        self.pseudo(METHOD).unwrap_or_default()
+    }
+
+    /// The value of `:scheme`.
+    #[must_use]
+    pub fn scheme(&self) -> Option<&[u8]> {
+        self.pseudo(SCHEME)
+    }
+
+    /// The value of `:authority`.
+    #[must_use]
+    pub fn authority(&self) -> Option<&[u8]> {
+        self.pseudo(AUTHORITY)
+    }
+
+    /// The value of `:path`; empty when absent, as with CONNECT.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        self.pseudo(PATH).unwrap_or_default()
+    }
+
+    /// The value of `:protocol`, of an extended CONNECT (RFC 8441 section 4).
+    #[must_use]
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.pseudo(PROTOCOL)
+    }
+
+    /// The value of `:status`; 0 when absent.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.meaning.status
+    }
+
+    /// The value of `content-length`.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        self.meaning.content_length
+    }
+
+    /// Whether the list was longer than allowed; then it is empty.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.meaning.too_large
+    }
+
+    fn pseudo(&self, which: usize) -> Option<&[u8]> {
+        let place = usize::from(self.meaning.places[which]).checked_sub(1)?;
+        self.fields.at(place).map(|(_, value)| value)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Its size as RFC 9113 section 6.5.2 counts it.
+    pub(crate) fn list_size(&self) -> usize {
+        self.meaning.size
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.fields.clear();
+        self.meaning = Meaning::default();
+    }
+
+    /// Becomes empty and too large.
+    pub(crate) fn give_up(&mut self) {
+        if !self.meaning.too_large {
+            self.clear();
+            self.meaning.too_large = true;
+        }
+    }
+
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.fields.clear();
+        self.fields.extend_from(&other.fields, 0..other.fields.len());
+        self.meaning = other.meaning;
+    }
+
+    /// Adds some fields of `other`, and takes over the meaning of all of them: the others must be plain.
+    pub(crate) fn take_fields(&mut self, other: &Self, range: Range<usize>) {
+        self.fields.extend_from(&other.fields, range);
+        self.meaning = Meaning {
+            size: self.fields.size() + OVERHEAD * self.fields.len(),
+            too_large: self.meaning.too_large,
+            ..other.meaning
+        };
+    }
+
+    /// Finds the meaning of its fields anew.
+    pub(crate) fn reread(&mut self) {
+        if self.meaning.too_large {
+            return;
+        }
+        let fields = std::mem::take(&mut self.fields);
+        self.meaning = Meaning::default();
+        for (name, value) in fields.iter() {
+            self.add(name, value, check(name, value));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8], checked: Checked) {
+        self.fields.push(name, value);
+        self.meaning.size += name.len() + value.len() + OVERHEAD;
+        match checked {
+            Checked::Plain => {}
+            Checked::Special if name[0] == b':' => self.add_pseudo(name, value),
+            Checked::Special => self.add_special(name, value),
+            Checked::Bad(reason) => self.fault(reason),
+        }
+    }
+
+    fn fault(&mut self, reason: &'static str) {
+        self.meaning.fault.get_or_insert(reason);
+    }
+
+    fn add_pseudo(&mut self, name: &[u8], value: &[u8]) {
+        let Some(which) = NAMES.iter().position(|known| *known == name) else {
+            return self.fault("an unknown pseudo-field");
+        };
+        if self.meaning.places[which] != 0 {
+            return self.fault("a pseudo-field twice");
+        }
+        if usize::from(self.meaning.pseudo) + 1 != self.fields.len() {
+            return self.fault("a pseudo-field after a field");
+        }
+        if !is_value(value) {
+            return self.fault("a character that no value has");
+        }
+        self.meaning.pseudo += 1;
+        self.meaning.places[which] = self.meaning.pseudo;
+        if which == STATUS {
+            match value {
+                [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+                    let digit = |byte: &u8| u16::from(byte - b'0');
+                    self.meaning.status = digit(a) * 100 + digit(b) * 10 + digit(c);
+                }
+                _ => self.fault("a status that is no status"),
+            }
+        }
+    }
+
+    fn add_special(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"content-length" => match decimal(value) {
+                Some(length) if self.meaning.content_length.is_none_or(|other| other == length) => {
+                    self.meaning.content_length = Some(length);
+                }
+                Some(_) => self.fault("two lengths"),
+                None => self.fault("a length that is no number"),
+            },
+            b"te" if value.eq_ignore_ascii_case(b"trailers") => {}
+            b"te" => self.fault("te that says more than trailers"),
+            _ => self.fault("a field of HTTP/1 connections"),
+        }
+    }
+
+    /// The rules for requests (RFC 9113 section 8.3.1, RFC 8441 section 4).
+    pub(crate) fn check_request(&self) -> Result<(), &'static str> {
+        let has = |which: usize| self.meaning.places[which] != 0;
+        self.faultless()?;
+        if has(STATUS) {
+            return Err("a request with a status");
+        }
+        if !has(METHOD) || self.method().is_empty() {
+            return Err("a request without a method");
+        }
+        if self.method() == b"CONNECT" && !has(PROTOCOL) {
+            return match (has(SCHEME) || has(PATH), has(AUTHORITY)) {
+                (false, true) => Ok(()),
+                _ => Err("CONNECT is made of method and authority"),
+            };
+        }
+        if has(PROTOCOL) && self.method() != b"CONNECT" {
+            return Err("a protocol without CONNECT");
+        }
+        if !has(SCHEME) || self.path().is_empty() {
+            return Err("a request without scheme or path");
+        }
+        Ok(())
+    }
+
+    /// The rules for responses (RFC 9113 section 8.3.2).
+    pub(crate) fn check_response(&self) -> Result<(), &'static str> {
+        self.faultless()?;
+        if self.meaning.places[STATUS] == 0 || self.meaning.pseudo != 1 {
+            return Err("a response has a status and no other pseudo-field");
+        }
+        if self.status() == 101 {
+            return Err("HTTP/2 has no status 101");
+        }
+        Ok(())
+    }
+
+    /// The rules for trailers (RFC 9113 section 8.1).
+    pub(crate) fn check_trailers(&self) -> Result<(), &'static str> {
+        self.faultless()?;
+        if self.meaning.pseudo > 0 { Err("trailers with a pseudo-field") } else { Ok(()) }
+    }
+
+    fn faultless(&self) -> Result<(), &'static str> {
+        self.meaning.fault.map_or(Ok(()), Err)
+    }
+}
+
+/// Looks at a field by itself (RFC 9113 sections 8.2.1 and 8.2.2).
+pub(crate) fn check(name: &[u8], value: &[u8]) -> Checked {
+    match name.first() {
+        None => return Checked::Bad("a field without a name"),
+        Some(b':') => return Checked::Special,
+        Some(_) => {}
+    }
+    if !name.iter().all(|byte| NAME[usize::from(*byte)]) {
+        return Checked::Bad("a character that no name has");
+    }
+    if !is_value(value) {
+        return Checked::Bad("a character that no value has");
+    }
+    match name {
+        b"te" | b"upgrade" | b"connection" | b"keep-alive" | b"content-length" | b"proxy-connection"
+        | b"transfer-encoding" => Checked::Special,
+        _ => Checked::Plain,
+    }
+}
+
+/// No capitals, no controls, no spaces, no colon, nothing beyond ASCII.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        table[byte] = !(byte as u8).is_ascii_uppercase() && byte as u8 != b':';
+        byte += 1;
+    }
+    table
+};
+
+/// No NUL, CR or LF, and no white space at either end.
+fn is_value(value: &[u8]) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    // Without a branch for each byte, so that it is done for many at once.
+    let bad = value.iter().fold(false, |bad, byte| bad | matches!(byte, 0 | b'\r' | b'\n'));
+    !bad && !blank(value.first()) && !blank(value.last())
+}
+
+fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 {
+        return None;
+    }
+    value.iter().try_fold(0, |number, byte| match byte {
+        b'0'..=b'9' => Some(number * 10 + u64::from(byte - b'0')),
+        _ => None,
+    })
+}

@@ -1,0 +1,268 @@
+//! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, but for a
+//! field or so, and what is the same as before is copied instead of decoded and checked again.
+
+use std::fmt;
+
+use super::{huffman, integer, statics, table::Table};
+use crate::head::{Checked, Head, OVERHEAD, check};
+
+/// A block longer than this is not remembered.
+const LONGEST_MEMORY: usize = 1024;
+
+/// A block that can't be decoded: the connection is lost (RFC 9113 section 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// Decodes the blocks of one direction of a connection, in their order.
+#[derive(Debug)]
+pub struct Decoder {
+    reader: Reader,
+    memory: Memory,
+}
+
+/// Reads single fields.
+#[derive(Debug)]
+struct Reader {
+    table: Table,
+    /// What SETTINGS_HEADER_TABLE_SIZE allows the peer, in bytes.
+    allowed: usize,
+    /// Decoded strings.
+    name: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// The last block that did not change the table, and what it said.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The state of the table in which it holds.
+    generation: Option<u64>,
+    block: Vec<u8>,
+    parts: Vec<Part>,
+    head: Head,
+}
+
+/// One field of a block in memory.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// Where it begins.
+    start: u16,
+    /// Whether it could be another without consequences for the rest.
+    plain: bool,
+}
+
+impl Decoder {
+    /// `allowed` is the size of the table in bytes that this end's SETTINGS announce.
+    #[must_use]
+    pub fn new(allowed: usize) -> Self {
+        // Until the peer has seen SETTINGS, its table is at most of the initial size.
+        let table = Table::new(allowed.min(super::INITIAL_TABLE_SIZE));
+        Self {
+            reader: Reader { table, allowed, name: Vec::new(), value: Vec::new() },
+            memory: Memory::default(),
+        }
+    }
+
+    /// Decodes a whole block into `head`, which is emptied first. A list longer than `limit` bytes, counted as
+    /// RFC 9113 section 6.5.2 does, is decoded to its end but not kept: see [`Head::is_too_large`].
+    ///
+    /// # Errors
+    /// The block is malformed. Nothing more can be decoded on this connection.
+    pub fn decode(&mut self, block: &[u8], limit: usize, head: &mut Head) -> Result<(), Malformed> {
+        head.clear();
+        if self.memory.generation == Some(self.reader.table.generation) {
+            return match self.recall(block, limit, head)? {
+                Recall::Whole => Ok(()),
+                Recall::From(0) => self.read(block, limit, head),
+                Recall::From(at) => self.reader.read(block, at, limit, head, &mut None),
+            };
+        }
+        self.read(block, limit, head)
+    }
+
+    /// Takes over what `block` has in common with the one in memory: all of it, or all but one field, or the
+    /// fields at its beginning.
+    fn recall(&mut self, block: &[u8], limit: usize, head: &mut Head) -> Result<Recall, Malformed> {
+        let Self { reader, memory } = self;
+        let same = common_prefix(&memory.block, block);
+        if same == block.len() && same == memory.block.len() {
+            head.copy_from(&memory.head);
+            return Ok(Recall::Whole);
+        }
+        // The field in which they begin to differ.
+        let other = memory.parts.partition_point(|part| usize::from(part.start) <= same);
+        let Some(other) = other.checked_sub(1) else { return Ok(Recall::From(0)) };
+        let part = memory.parts[other];
+        let start = usize::from(part.start);
+        if !part.plain || start >= block.len() {
+            return Ok(Recall::From(0));
+        }
+        let mut rest = &block[start..];
+        let generation = reader.table.generation;
+        let suffix = match memory.parts.get(other + 1) {
+            Some(next) => &memory.block[usize::from(next.start)..],
+            None => &[],
+        };
+        head.take_fields(&memory.head, 0..other);
+        let checked = reader.field(&mut rest, limit, head)?;
+        if reader.table.generation != generation {
+            // It went into the table, so that it can't be read again.
+            head.reread();
+            return Ok(Recall::From(block.len() - rest.len()));
+        }
+        if checked != Some(Checked::Plain) || rest != suffix {
+            head.clear();
+            return Ok(Recall::From(0));
+        }
+        head.take_fields(&memory.head, other + 1..memory.head.len());
+        if head.list_size() > limit {
+            head.give_up();
+        }
+        Ok(Recall::Whole)
+    }
+
+    /// Decodes all of `block` and remembers it.
+    fn read(&mut self, block: &[u8], limit: usize, head: &mut Head) -> Result<(), Malformed> {
+        let generation = self.reader.table.generation;
+        self.memory.generation = None;
+        self.memory.parts.clear();
+        let parts = if block.len() <= LONGEST_MEMORY { Some(&mut self.memory.parts) } else { None };
+        let remember = parts.is_some();
+        self.reader.read(block, 0, limit, head, &mut { parts })?;
+        if remember && self.reader.table.generation == generation && !head.is_too_large() {
+            self.memory.generation = Some(generation);
+            self.memory.block.clear();
+            self.memory.block.extend_from_slice(block);
+            self.memory.head.copy_from(head);
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    fn read(
+        &mut self,
+        block: &[u8],
+        from: usize,
+        limit: usize,
+        head: &mut Head,
+        parts: &mut Option<&mut Vec<Part>>,
+    ) -> Result<(), Malformed> {
+        let mut rest = &block[from..];
+        let mut fields_seen = from > 0;
+        while let Some(first) = rest.first() {
+            if first & 0b1110_0000 == 0b0010_0000 {
+                if fields_seen {
+                    return Err(Malformed("the table's size changes inside a block"));
+                }
+                let size = integer::read(&mut rest, 5)?;
+                if size > self.allowed {
+                    return Err(Malformed("the table's size is beyond what SETTINGS allow"));
+                }
+                self.table.resize(size);
+                continue;
+            }
+            fields_seen = true;
+            let start = block.len() - rest.len();
+            let checked = self.field(&mut rest, limit, head)?;
+            if let Some(parts) = parts {
+                parts.push(Part { start: start as u16, plain: checked == Some(Checked::Plain) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes one field off the front of `rest` and adds it to `head`, if the list is not too long with it.
+    #[inline]
+    fn field(
+        &mut self,
+        rest: &mut &[u8],
+        limit: usize,
+        head: &mut Head,
+    ) -> Result<Option<Checked>, Malformed> {
+        const NO_SUCH: Malformed = Malformed("an index points at nothing");
+        let first = *rest.first().ok_or(Malformed("a field breaks off"))?;
+        if first & 0x80 != 0 {
+            let index = integer::read(rest, 7)?;
+            if let Some(entry) = self.table.get(index) {
+                return Ok(keep(head, limit, entry.name(), entry.value(), entry.checked));
+            }
+            let (name, value) = statics::ENTRIES.get(index.wrapping_sub(1)).ok_or(NO_SUCH)?;
+            let (name, value) = (name.as_bytes(), value.as_bytes());
+            return Ok(keep(head, limit, name, value, check(name, value)));
+        }
+        let indexing = first & 0x40 != 0;
+        let index = integer::read(rest, if indexing { 6 } else { 4 })?;
+        let Self { table, name, value, .. } = self;
+        name.clear();
+        value.clear();
+        let name = match index {
+            0 => text(rest, name)?,
+            _ => match table.get(index) {
+                // A copy, since inserting may drive the entry out.
+                Some(entry) => {
+                    name.extend_from_slice(entry.name());
+                    &name[..]
+                }
+                None => statics::ENTRIES.get(index - 1).ok_or(NO_SUCH)?.0.as_bytes(),
+            },
+        };
+        let value = text(rest, value)?;
+        if indexing {
+            table.insert(name, value);
+        }
+        Ok(keep(head, limit, name, value, check(name, value)))
+    }
+}
+
+enum Recall {
+    /// The head is complete.
+    Whole,
+    /// To be decoded from there on; what is before is in the head already.
+    From(usize),
+}
+
+#[inline]
+fn keep(head: &mut Head, limit: usize, name: &[u8], value: &[u8], checked: Checked) -> Option<Checked> {
+    if head.is_too_large() || head.list_size() + name.len() + value.len() + OVERHEAD > limit {
+        head.give_up();
+        return None;
+    }
+    head.add(name, value, checked);
+    Some(checked)
+}
+
+/// A string literal (RFC 7541 section 5.2), as it is or decoded into `buffer`.
+#[inline]
+fn text<'a, 'i: 'a>(rest: &mut &'i [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Malformed> {
+    let huffman = rest.first().is_some_and(|byte| byte & 0x80 != 0);
+    let length = integer::read(rest, 7)?;
+    let (text, after) = rest.split_at_checked(length).ok_or(Malformed("a string breaks off"))?;
+    *rest = after;
+    if !huffman {
+        return Ok(text);
+    }
+    if !huffman::decode(text, buffer) {
+        return Err(Malformed("a string is no Huffman code"));
+    }
+    Ok(&buffer[..])
+}
+
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    const STEP: usize = 16;
+    let mut at = 0;
+    while let (Some(x), Some(y)) = (a.get(at..at + STEP), b.get(at..at + STEP)) {
+        if x != y {
+            break;
+        }
+        at += STEP;
+    }
+    at + a[at..].iter().zip(&b[at..]).take_while(|(x, y)| x == y).count()
+}

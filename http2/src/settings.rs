@@ -1,0 +1,116 @@
+//! SETTINGS (RFC 9113 section 6.5, RFC 8441 section 3).
+
+use crate::{
+    error::{Code, Error},
+    flow::LARGEST_WINDOW,
+    frame::{self, kind},
+};
+
+const HEADER_TABLE_SIZE: u16 = 1;
+const ENABLE_PUSH: u16 = 2;
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+const MAX_FRAME_SIZE: u16 = 5;
+const MAX_HEADER_LIST_SIZE: u16 = 6;
+const ENABLE_CONNECT_PROTOCOL: u16 = 8;
+
+/// What one end allows the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of the table with which the other end may compress fields.
+    pub header_table_size: u32,
+    /// Whether the other end may push.
+    pub enable_push: bool,
+    /// Streams that the other end may have open at once; none is no limit.
+    pub max_concurrent_streams: Option<u32>,
+    /// Bytes that may be sent on a stream before it is given more window, at most 2^31 - 1.
+    pub initial_window_size: u32,
+    /// Bytes of the largest frame, 16,384 to 2^24 - 1.
+    pub max_frame_size: u32,
+    /// Bytes of the longest list of fields, as section 6.5.2 counts them; none is no limit.
+    pub max_header_list_size: Option<u32>,
+    /// Whether extended CONNECT is understood.
+    pub enable_connect_protocol: bool,
+}
+
+impl Default for Settings {
+    /// The initial values of the document.
+    fn default() -> Self {
+        Self {
+            header_table_size: 4096,
+            enable_push: true,
+            max_concurrent_streams: None,
+            initial_window_size: 65_535,
+            max_frame_size: 16_384,
+            max_header_list_size: None,
+            enable_connect_protocol: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Writes a SETTINGS frame with what differs from the initial values.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let initial = Self::default();
+        let connect = u32::from(self.enable_connect_protocol);
+        let entries = [
+            (HEADER_TABLE_SIZE, self.header_table_size, initial.header_table_size),
+            (ENABLE_PUSH, u32::from(self.enable_push), 1),
+            (MAX_CONCURRENT_STREAMS, self.max_concurrent_streams.unwrap_or(u32::MAX), u32::MAX),
+            (INITIAL_WINDOW_SIZE, self.initial_window_size, initial.initial_window_size),
+            (MAX_FRAME_SIZE, self.max_frame_size, initial.max_frame_size),
+            (MAX_HEADER_LIST_SIZE, self.max_header_list_size.unwrap_or(u32::MAX), u32::MAX),
+            (ENABLE_CONNECT_PROTOCOL, connect, 0),
+        ];
+        let entries = entries.into_iter().filter(|(_, value, initial)| value != initial);
+        frame::head(out, entries.clone().count() * 6, kind::SETTINGS, 0, 0);
+        for (id, value, _) in entries {
+            out.extend_from_slice(&id.to_be_bytes());
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+    }
+
+    /// Takes in the payload of a SETTINGS frame.
+    pub(crate) fn read(&mut self, payload: &[u8]) -> Result<(), Error> {
+        if payload.len() % 6 != 0 {
+            return Err(Error::new(Code::FRAME_SIZE_ERROR, "SETTINGS of a size that is no multiple of 6"));
+        }
+        for entry in payload.chunks_exact(6) {
+            let value = u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]);
+            self.set(u16::from_be_bytes([entry[0], entry[1]]), value)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, id: u16, value: u32) -> Result<(), Error> {
+        let switch = |reason| match value {
+            0 | 1 => Ok(value == 1),
+            _ => Err(Error::protocol(reason)),
+        };
+        match id {
+            HEADER_TABLE_SIZE => self.header_table_size = value,
+            ENABLE_PUSH => self.enable_push = switch("ENABLE_PUSH is neither 0 nor 1")?,
+            MAX_CONCURRENT_STREAMS => self.max_concurrent_streams = Some(value),
+            INITIAL_WINDOW_SIZE if i64::from(value) > LARGEST_WINDOW => {
+                return Err(Error::new(Code::FLOW_CONTROL_ERROR, "an initial window above 2^31 - 1"));
+            }
+            INITIAL_WINDOW_SIZE => self.initial_window_size = value,
+            MAX_FRAME_SIZE if !(16_384..1 << 24).contains(&value) => {
+                return Err(Error::protocol("a largest frame below 2^14 or above 2^24 - 1"));
+            }
+            MAX_FRAME_SIZE => self.max_frame_size = value,
+            MAX_HEADER_LIST_SIZE => self.max_header_list_size = Some(value),
+            ENABLE_CONNECT_PROTOCOL => {
+                let enable = switch("ENABLE_CONNECT_PROTOCOL is neither 0 nor 1")?;
+                if self.enable_connect_protocol && !enable {
+                    // RFC 8441 section 3.
+                    return Err(Error::protocol("ENABLE_CONNECT_PROTOCOL was taken back"));
+                }
+                self.enable_connect_protocol = enable;
+            }
+            // Unknown ones are ignored.
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! The streams of a connection: a slab whose slots are used again, and a way from identifiers to slots.
+
+use std::collections::VecDeque;
+
+use crate::flow::{ReceiveWindow, SendWindow};
+
+/// How many streams that have ended are remembered, so that frames still on their way are not misread.
+const REMEMBERED: usize = 256;
+
+/// A stream. The slot is used again after its end, with another identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// A small number, for the caller's own tables.
+    pub slot: u32,
+    /// The identifier on the wire.
+    pub id: u32,
+}
+
+/// The state of an open stream (RFC 9113 section 5.1).
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: u32,
+    /// This end has sent END_STREAM.
+    pub(crate) local_closed: bool,
+    /// The peer has sent END_STREAM.
+    pub(crate) remote_closed: bool,
+    /// The final head was received.
+    pub(crate) head_received: bool,
+    /// The caller wants to send and is to be told when there is room.
+    pub(crate) wants: bool,
+    /// It is in the queue of those with room.
+    pub(crate) queued: bool,
+    /// Client: what it asks for has no content in its response (HEAD).
+    pub(crate) bodiless: bool,
+    pub(crate) send: SendWindow,
+    pub(crate) receive: ReceiveWindow,
+    /// Bytes received that the caller has not released.
+    pub(crate) held: u32,
+    /// Bytes of content that are still to come, where that was announced.
+    pub(crate) expected: Option<u64>,
+}
+
+/// How a stream that is no longer there has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Both ends have sent END_STREAM.
+    Well,
+    /// This end has reset it: frames may still be on their way.
+    ResetHere,
+    /// The peer has reset it.
+    ResetThere,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    slots: Vec<Option<Stream>>,
+    free: Vec<u32>,
+    /// From identifiers to slots; open addressing with linear probing, a power of two long. Identifiers follow
+    /// one another, so that they mostly find their place at once.
+    index: Vec<Place>,
+    ended: VecDeque<(u32, Ended)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// 0 is empty.
+    id: u32,
+    slot: u32,
+}
+
+impl Streams {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, id: u32) -> Option<u32> {
+        self.place(id).map(|place| self.index[place].slot)
+    }
+
+    #[inline]
+    fn place(&self, id: u32) -> Option<usize> {
+        let mask = self.index.len().checked_sub(1)?;
+        let mut at = (id >> 1) as usize & mask;
+        loop {
+            match self.index[at].id {
+                0 => return None,
+                found if found == id => return Some(at),
+                _ => at = (at + 1) & mask,
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&mut self, key: Key) -> Option<&mut Stream> {
+        self.slots.get_mut(key.slot as usize)?.as_mut().filter(|stream| stream.id == key.id)
+    }
+
+    #[inline]
+    pub(crate) fn peek(&self, key: Key) -> Option<&Stream> {
+        self.slots.get(key.slot as usize)?.as_ref().filter(|stream| stream.id == key.id)
+    }
+
+    /// All open ones.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Stream)> {
+        (0..).zip(self.slots.iter_mut()).filter_map(|(slot, stream)| Some((slot, stream.as_mut()?)))
+    }
+
+    #[inline]
+    pub(crate) fn insert(&mut self, stream: Stream) -> Key {
+        let id = stream.id;
+        if (self.len() + 1) * 2 > self.index.len() {
+            self.grow();
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(stream);
+                slot
+            }
+            None => {
+                self.slots.push(Some(stream));
+                self.slots.len() as u32 - 1
+            }
+        };
+        self.index(Place { id, slot });
+        Key { slot, id }
+    }
+
+    fn index(&mut self, place: Place) {
+        let mask = self.index.len() - 1;
+        let mut at = (place.id >> 1) as usize & mask;
+        while self.index[at].id != 0 {
+            at = (at + 1) & mask;
+        }
+        self.index[at] = place;
+    }
+
+    fn grow(&mut self) {
+        let larger = (self.index.len() * 2).max(8);
+        let old = std::mem::replace(&mut self.index, vec![Place::default(); larger]);
+        for place in old.into_iter().filter(|place| place.id != 0) {
+            self.index(place);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, key: Key, how: Ended) -> Option<Stream> {
+        let at = self.place(key.id)?;
+        self.unindex(at);
+        self.remember(key.id, how);
+        self.free.push(key.slot);
+        self.slots[key.slot as usize].take()
+    }
+
+    /// Takes out a place and moves those behind it up, so that each is found from where it belongs.
+    fn unindex(&mut self, mut hole: usize) {
+        let mask = self.index.len() - 1;
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            if self.index[at].id == 0 {
+                break;
+            }
+            let home = (self.index[at].id >> 1) as usize & mask;
+            // It may move up if its home is not between the hole and where it is.
+            if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
+                self.index[hole] = self.index[at];
+                hole = at;
+            }
+        }
+        self.index[hole] = Place::default();
+    }
+
+    /// Remembers the end of a stream, for a while.
+    pub(crate) fn remember(&mut self, id: u32, how: Ended) {
+        if self.ended.len() == REMEMBERED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((id, how));
+    }
+
+    /// How a stream that is not open has ended, if that is remembered.
+    pub(crate) fn ended(&self, id: u32) -> Option<Ended> {
+        self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, how)| *how)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(id: u32) -> Stream {
+        Stream {
+            id,
+            local_closed: false,
+            remote_closed: false,
+            head_received: false,
+            wants: false,
+            queued: false,
+            bodiless: false,
+            send: SendWindow::new(1),
+            receive: ReceiveWindow::new(1),
+            held: 0,
+            expected: None,
+        }
+    }
+
+    #[test]
+    fn streams_are_found_however_they_come_and_go() {
+        let mut streams = Streams::default();
+        let mut open: Vec<Key> = Vec::new();
+        let mut random = 12_345_u32;
+        let mut next = 1;
+        for _ in 0..20_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if open.len() < 200 && random >> 16 & 1 == 0 || open.is_empty() {
+                open.push(streams.insert(stream(next)));
+                // Some identifiers are skipped, so that they meet in the index.
+                next += 2 + (random >> 20 & 3) * 64;
+            } else {
+                let key = open.swap_remove(random as usize / 7 % open.len());
+                assert_eq!(streams.remove(key, Ended::Well).map(|stream| stream.id), Some(key.id));
+                assert!(streams.get(key).is_none());
+                assert_eq!(streams.ended(key.id), Some(Ended::Well));
+            }
+            assert_eq!(streams.len(), open.len());
+            for key in &open {
+                assert_eq!(streams.find(key.id), Some(key.slot));
+                assert_eq!(streams.peek(*key).map(|stream| stream.id), Some(key.id));
+            }
+        }
+        assert!(streams.slots.len() <= 200, "slots are used again");
+    }
+}
