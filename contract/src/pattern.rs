@@ -76,6 +76,14 @@ impl Range {
         self.left
     }
 
+    /// Cuts off what is contiguous at the beginning, at most `most` bytes.
+    pub fn piece(&mut self, most: u64) -> &'static [u8] {
+        let piece = self.pattern.slice(self.offset, self.left.min(most));
+        self.offset += piece.len() as u64;
+        self.left -= piece.len() as u64;
+        piece
+    }
+
     /// Cuts off the first `len` bytes (or all that is left).
     #[must_use]
     pub fn split_to(&mut self, len: u64) -> Self {
@@ -186,6 +194,16 @@ mod tests {
         let head = range.split_to(30);
         assert_eq!((head.left(), range.left()), (30, 20));
         assert_eq!(range.chunk()[0], byte_at(30));
+    }
+
+    #[test]
+    fn pieces_follow_one_another() {
+        let mut range = Pattern::new(64).range(5, 500);
+        let mut whole = Vec::new();
+        while range.left() > 0 {
+            whole.extend_from_slice(range.piece(50));
+        }
+        assert_eq!((whole.len(), verify(5, &whole)), (500, Ok(())));
     }
 
     #[test]

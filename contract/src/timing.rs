@@ -7,6 +7,61 @@
 //! been read, and when its reply was handed to the protocol engine. `dur` is
 //! their distance in milliseconds with three decimals, as the specification wants durations.
 
+/// Writes [`Timing`]s, many of which share instants or at least seconds.
+#[derive(Clone, Debug, Default)]
+pub struct TimingWriter {
+    received: Instant,
+    replied: Instant,
+    text: Vec<u8>,
+}
+
+/// An instant and its text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Instant {
+    ns: u64,
+    second: u64,
+    text: [u8; INSTANT],
+}
+
+/// Bytes of an instant between the years 2001 and 2286.
+const INSTANT: usize = 20;
+const TEN_DIGITS: std::ops::Range<u64> = 1_000_000_000..10_000_000_000;
+
+impl Instant {
+    fn set(&mut self, ns: u64) {
+        if self.ns == ns {
+            return;
+        }
+        self.ns = ns;
+        let second = ns / 1_000_000_000;
+        if self.second != second {
+            self.second = second;
+            self.text[..10].copy_from_slice(&digits::<10>(second));
+            self.text[10] = b'.';
+        }
+        self.text[11..].copy_from_slice(&nine_digits((ns % 1_000_000_000) as u32));
+    }
+}
+
+impl TimingWriter {
+    /// The field's value: the same as [`Timing::write`] writes.
+    pub fn value(&mut self, timing: Timing) -> &[u8] {
+        self.text.clear();
+        let ten_digits = |ns: u64| TEN_DIGITS.contains(&(ns / 1_000_000_000));
+        if !ten_digits(timing.received_ns) || !ten_digits(timing.replied_ns) {
+            timing.write(&mut self.text);
+            return &self.text;
+        }
+        self.received.set(timing.received_ns);
+        self.replied.set(timing.replied_ns);
+        timing.write_duration(&mut self.text);
+        self.text.extend_from_slice(&self.received.text);
+        self.text.push(b'-');
+        self.text.extend_from_slice(&self.replied.text);
+        &self.text
+    }
+}
+
 /// What a `Server-Timing` field of dummy-server says, in nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -25,15 +80,22 @@ impl Timing {
 
     /// Appends the field's value.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"app;dur=");
-        let micros = self.duration_ns() / 1000;
-        out.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
-        out.push(b'.');
-        write_padded(micros % 1000, 1000, out);
-        out.extend_from_slice(b";desc=");
+        self.write_duration(out);
         write_instant(self.received_ns, out);
         out.push(b'-');
         write_instant(self.replied_ns, out);
+    }
+
+    fn write_duration(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"app;dur=");
+        let micros = self.duration_ns() / 1000;
+        match micros / 1000 {
+            0 => out.push(b'0'),
+            millis => out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes()),
+        }
+        out.push(b'.');
+        out.extend_from_slice(&digits::<3>(micros % 1000));
+        out.extend_from_slice(b";desc=");
     }
 
     /// Reads a field's value; entries that others have added are passed over.
@@ -50,15 +112,36 @@ impl Timing {
 }
 
 fn write_instant(ns: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(ns / 1_000_000_000).as_bytes());
+    let seconds = ns / 1_000_000_000;
+    out.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
     out.push(b'.');
-    write_padded(ns % 1_000_000_000, 1_000_000_000, out);
+    out.extend_from_slice(&digits::<9>(ns % 1_000_000_000));
 }
 
-/// Writes `value` with as many digits as `limit`, which is a power of ten above it, has zeros.
-fn write_padded(value: u64, limit: u64, out: &mut Vec<u8>) {
-    // The leading 1 of the sum keeps the zeros; it is left out.
-    out.extend_from_slice(&itoa::Buffer::new().format(limit + value).as_bytes()[1..]);
+/// The last `N` digits of a number. Their count is known, which makes this the fastest way.
+fn digits<const N: usize>(mut value: u64) -> [u8; N] {
+    let mut text = [b'0'; N];
+    let mut at = N;
+    while at >= 2 {
+        let pair = (value % 100) as u8;
+        value /= 100;
+        text[at - 2] = b'0' + pair / 10;
+        text[at - 1] = b'0' + pair % 10;
+        at -= 2;
+    }
+    if at == 1 {
+        text[0] = b'0' + (value % 10) as u8;
+    }
+    text
+}
+
+/// Nine digits in two steps that do not wait for each other.
+fn nine_digits(value: u32) -> [u8; 9] {
+    let (high, low) = (value / 10_000, value % 10_000);
+    let mut text = [0; 9];
+    text[..5].copy_from_slice(&digits::<5>(u64::from(high)));
+    text[5..].copy_from_slice(&digits::<4>(u64::from(low)));
+    text
 }
 
 fn parse_instant(text: &str) -> Option<u64> {
@@ -83,6 +166,18 @@ mod tests {
     fn the_format_is_fixed() {
         let timing = Timing { received_ns: 1_790_000_000_000_456_789, replied_ns: 1_790_000_000_042_999_789 };
         assert_eq!(text(timing), "app;dur=42.543;desc=1790000000.000456789-1790000000.042999789");
+    }
+
+    #[test]
+    fn a_writer_with_memory_writes_the_same() {
+        let mut writer = TimingWriter::default();
+        let base = 1_790_000_000_000_000_000;
+        for (received, replied) in [(0, 0), (0, 5), (0, 999_999_999), (7, 1_000_000_003), (7, 12_345_678_901)] {
+            let timing = Timing { received_ns: base + received, replied_ns: base + replied };
+            assert_eq!(String::from_utf8_lossy(writer.value(timing)), text(timing));
+        }
+        let early = Timing { received_ns: 1, replied_ns: base };
+        assert_eq!(String::from_utf8_lossy(writer.value(early)), text(early));
     }
 
     #[test]

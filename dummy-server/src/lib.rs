@@ -18,6 +18,7 @@ mod quantity;
 mod reply;
 mod router;
 mod stats;
+mod upload;
 mod worker;
 
 use std::{io, path::PathBuf, sync::Arc, thread};

@@ -1,26 +1,34 @@
-//! The seams between endpoints and protocol engines: [`Reply`] is data that an engine executes, [`Upload`]
-//! is the request body, pulled, and pulling returns flow-control window.
+//! The seam between endpoints and protocol engines: [`Reply`] is data that an engine executes.
 //!
-//! Nothing here writes to a socket or knows which protocol carries it, but for the two sources of a body.
+//! Nothing here writes to a socket or knows which protocol carries it.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use contract::pattern;
-use futures_util::future::poll_fn;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body::Body as _;
+use http::StatusCode;
+use wire::Fields;
 
-/// Most replies have no more: a larger map costs time.
-const USUAL_FIELDS: usize = 6;
+/// Fields that are the same in every reply of a kind; names in lower case.
+pub(crate) type Fixed = &'static [(&'static str, &'static str)];
+
+/// JSON.
+pub(crate) const JSON: Fixed = &[("content-type", "application/json")];
+/// Text.
+pub(crate) const TEXT: Fixed = &[("content-type", "text/plain; charset=utf-8")];
+
+/// Text of no announced charset.
+pub(crate) const TEXT_BARE: Fixed = &[("content-type", "text/plain")];
 
 /// A final reply.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// 200 to 599.
+    /// 200 to 599, or 101.
     pub status: StatusCode,
-    /// Fields in the order in which they are sent; the engine adds the framing and what every reply carries.
-    pub fields: HeaderMap,
+    /// Fields that come first.
+    pub fixed: Fixed,
+    /// Fields of this reply, in their order; the engine adds the framing and what every reply carries.
+    pub fields: Fields,
     /// The content.
     pub body: Body,
 }
@@ -60,11 +68,8 @@ impl Chunks {
 }
 
 impl Reply {
-    /// A reply of the given content type.
-    pub(crate) fn new(status: StatusCode, content_type: &'static str, body: Body) -> Self {
-        let mut fields = HeaderMap::with_capacity(USUAL_FIELDS);
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        Self { status, fields, body }
+    pub(crate) fn new(status: StatusCode, fixed: Fixed, body: Body) -> Self {
+        Self { status, fixed, fields: Fields::new(), body }
     }
 
     /// JSON on one line.
@@ -72,7 +77,7 @@ impl Reply {
         // Writing to a Vec fails only for maps with keys that are no strings, which no endpoint has.
         let mut text = serde_json::to_vec(value).unwrap_or_default();
         text.push(b'\n');
-        Self::new(status, "application/json", Body::Bytes(text.into()))
+        Self::new(status, JSON, Body::Bytes(text.into()))
     }
 
     /// A request that can't be done: what was wrong, what is accepted, an example.
@@ -82,12 +87,15 @@ impl Reply {
     }
 }
 
+/// A reply that is awaited.
+pub(crate) type Awaited = Pin<Box<dyn Future<Output = Reply>>>;
+
 /// What an endpoint answers with.
 pub(crate) enum Answer {
     /// At once, inline.
     Ready(Reply),
     /// After waiting: for time or for the request's body.
-    Waiting(Pin<Box<dyn Future<Output = Reply>>>),
+    Waiting(Awaited),
     /// The connection (or stream) becomes a WebSocket after this reply.
     WebSocket(Reply, crate::endpoints::websocket::Mode),
 }
@@ -99,93 +107,5 @@ impl fmt::Debug for Answer {
             Self::Waiting(_) => f.write_str("Waiting"),
             Self::WebSocket(reply, mode) => f.debug_tuple("WebSocket").field(reply).field(mode).finish(),
         }
-    }
-}
-
-/// The body of a request.
-#[derive(Debug)]
-pub(crate) struct Upload {
-    source: Source,
-    /// Received and not pulled yet.
-    ready: Bytes,
-}
-
-#[derive(Debug)]
-enum Source {
-    Http1(hyper::body::Incoming),
-    Http2(h2::RecvStream),
-}
-
-/// A body that broke off.
-#[derive(Debug, thiserror::Error)]
-#[error("the request body broke off: {0}")]
-pub(crate) struct UploadError(Box<dyn std::error::Error + Send + Sync>);
-
-impl Upload {
-    pub(crate) fn http1(body: hyper::body::Incoming) -> Self {
-        Self { source: Source::Http1(body), ready: Bytes::new() }
-    }
-
-    pub(crate) fn http2(body: h2::RecvStream) -> Self {
-        Self { source: Source::Http2(body), ready: Bytes::new() }
-    }
-
-    /// Whether nothing more comes.
-    #[must_use]
-    pub(crate) fn is_end(&self) -> bool {
-        self.ready.is_empty()
-            && match &self.source {
-                Source::Http1(body) => body.is_end_stream(),
-                Source::Http2(body) => body.is_end_stream(),
-            }
-    }
-
-    /// The next part of the body, at most `most` bytes of it; none at its end. HTTP/2 window is returned for
-    /// what is pulled and for nothing else.
-    ///
-    /// # Errors
-    /// The body broke off.
-    pub(crate) async fn pull(&mut self, most: usize) -> Option<Result<Bytes, UploadError>> {
-        while self.ready.is_empty() {
-            match self.receive().await? {
-                Ok(part) => self.ready = part,
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        let part = self.ready.split_to(most.min(self.ready.len()));
-        if let Source::Http2(body) = &mut self.source {
-            // Fails only when the stream is gone, which the next pull tells.
-            let _ = body.flow_control().release_capacity(part.len());
-        }
-        Some(Ok(part))
-    }
-
-    async fn receive(&mut self) -> Option<Result<Bytes, UploadError>> {
-        match &mut self.source {
-            Source::Http1(body) => loop {
-                let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
-                match frame.map(hyper::body::Frame::into_data) {
-                    Ok(Ok(data)) => return Some(Ok(data)),
-                    Ok(Err(_trailers)) => {}
-                    Err(error) => return Some(Err(UploadError(error.into()))),
-                }
-            },
-            Source::Http2(body) => {
-                let data = poll_fn(|cx| body.poll_data(cx)).await?;
-                Some(data.map_err(|error| UploadError(error.into())))
-            }
-        }
-    }
-
-    /// Reads to the end and throws away; how many bytes there were.
-    ///
-    /// # Errors
-    /// The body broke off, after so many bytes.
-    pub(crate) async fn discard(&mut self) -> Result<u64, (u64, UploadError)> {
-        let mut total = 0;
-        while let Some(part) = self.pull(usize::MAX).await {
-            total += part.map_err(|error| (total, error))?.remaining() as u64;
-        }
-        Ok(total)
     }
 }

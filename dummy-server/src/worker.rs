@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use contract::pattern::Pattern;
-use http::HeaderValue;
+use contract::{pattern::Pattern, timing::TimingWriter};
 use slab::Slab;
 use tokio::sync::mpsc;
 use transport::Listener;
+use wire::Output;
 
 use crate::{
     Config, Shutdown,
@@ -23,6 +23,7 @@ use crate::{
         state::{Order, State},
     },
     drain::Phase,
+    router::Known,
     stats::Stats,
 };
 
@@ -30,6 +31,31 @@ use crate::{
 const ROOM_FOR_A_HEAD: usize = 16 << 10;
 /// How often a closing worker looks whether its last connection has ended.
 const CLOSING_TICK: Duration = Duration::from_millis(5);
+
+/// Bytes that are read at once.
+const READ_BUFFER: usize = 256 << 10;
+/// How many buffers are kept for connections to come, and how large they may be.
+const SPARE_BUFFERS: usize = 64;
+const LARGEST_SPARE: usize = 1 << 20;
+
+/// The value of `Date`, written once a second.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    second: u64,
+    text: String,
+}
+
+impl Clock {
+    /// For an instant in nanoseconds since the Unix epoch.
+    pub(crate) fn date(&mut self, now_ns: u64) -> &[u8] {
+        let second = now_ns / 1_000_000_000;
+        if self.second != second {
+            self.second = second;
+            self.text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+        }
+        self.text.as_bytes()
+    }
+}
 
 /// What the connections of one worker share.
 #[derive(Debug)]
@@ -42,10 +68,17 @@ pub(crate) struct Worker {
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
     pub(crate) grpc: tonic::service::Routes,
-    /// For texts that are written and copied at once.
-    pub(crate) scratch: RefCell<Vec<u8>>,
-    /// The second for which the date was written, and the date.
-    date: RefCell<(u64, HeaderValue)>,
+    pub(crate) timing: RefCell<TimingWriter>,
+    /// Where targets led that come again.
+    pub(crate) routes: RefCell<Known>,
+    /// What sockets are read into; idle connections hold no memory for it.
+    pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    /// Heads of requests, which are looked at and forgotten.
+    pub(crate) http1_head: RefCell<http1::request::Head>,
+    pub(crate) http2_head: RefCell<http2::Head>,
+    pub(crate) clock: RefCell<Clock>,
+    /// Buffers that idle connections have given back.
+    spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Rc<State>>>,
 }
 
@@ -60,10 +93,13 @@ impl Worker {
     ) -> Rc<Self> {
         let grpc = crate::grpc::routes(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
-        let (scratch, connections) = (RefCell::default(), RefCell::new(Slab::new()));
-        let date = RefCell::new((0, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")));
+        let connections = RefCell::new(Slab::new());
         Rc::new(Self {
-            date,
+            read_buffer: RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()),
+            http1_head: RefCell::default(),
+            http2_head: RefCell::default(),
+            clock: RefCell::default(),
+            spare: RefCell::default(),
             index,
             config,
             shutdown,
@@ -72,22 +108,29 @@ impl Worker {
             pattern,
             instance,
             grpc,
-            scratch,
+            timing: RefCell::default(),
+            routes: RefCell::default(),
             connections,
         })
     }
 
-    /// The value of `Date` for an instant in nanoseconds since the Unix epoch, written once a second.
-    pub(crate) fn date(&self, now_ns: u64) -> HeaderValue {
-        let (written, date) = &mut *self.date.borrow_mut();
-        let second = now_ns / 1_000_000_000;
-        if *written != second {
-            let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
-            if let Ok(value) = HeaderValue::from_str(&text) {
-                (*written, *date) = (second, value);
+    /// Gives an output that has no buffer one that another has given back.
+    pub(crate) fn lend(&self, output: &mut Output) {
+        if output.is_empty() && output.buffer().capacity() == 0 {
+            let spare = self.spare.borrow_mut().pop();
+            output.exchange_buffer(spare.unwrap_or_default());
+        }
+    }
+
+    /// Takes the buffer of an output that is empty.
+    pub(crate) fn take_back(&self, output: &mut Output) {
+        if output.is_empty() && output.buffer().capacity() > 0 {
+            let buffer = output.exchange_buffer(Vec::new());
+            let mut spare = self.spare.borrow_mut();
+            if spare.len() < SPARE_BUFFERS && buffer.capacity() <= LARGEST_SPARE {
+                spare.push(buffer);
             }
         }
-        date.clone()
     }
 
     /// Serves a connection for which this worker's seat has been taken.

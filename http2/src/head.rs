@@ -56,9 +56,17 @@ impl Head {
     }
 
     /// All fields, in order, pseudo-fields first.
+    #[inline]
     #[must_use]
     pub fn fields(&self) -> &Fields {
         &self.fields
+    }
+
+    /// How many of the fields are pseudo-fields.
+    #[inline]
+    #[must_use]
+    pub fn pseudo_fields(&self) -> usize {
+        usize::from(self.meaning.pseudo)
     }
 
     /// The fields without pseudo-fields, in order.
@@ -68,24 +76,28 @@ impl Head {
     }
 
     /// The value of `:method`; empty when absent.
+    #[inline]
     #[must_use]
     pub fn method(&self) -> &[u8] {
         self.pseudo(METHOD).unwrap_or_default()
     }
 
     /// The value of `:scheme`.
+    #[inline]
     #[must_use]
     pub fn scheme(&self) -> Option<&[u8]> {
         self.pseudo(SCHEME)
     }
 
     /// The value of `:authority`.
+    #[inline]
     #[must_use]
     pub fn authority(&self) -> Option<&[u8]> {
         self.pseudo(AUTHORITY)
     }
 
     /// The value of `:path`; empty when absent, as with CONNECT.
+    #[inline]
     #[must_use]
     pub fn path(&self) -> &[u8] {
         self.pseudo(PATH).unwrap_or_default()
@@ -110,25 +122,30 @@ impl Head {
     }
 
     /// Whether the list was longer than allowed; then it is empty.
+    #[inline]
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         self.meaning.too_large
     }
 
+    #[inline]
     fn pseudo(&self, which: usize) -> Option<&[u8]> {
         let place = usize::from(self.meaning.places[which]).checked_sub(1)?;
         self.fields.at(place).map(|(_, value)| value)
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.fields.len()
     }
 
     /// Its size as RFC 9113 section 6.5.2 counts it.
+    #[inline]
     pub(crate) fn list_size(&self) -> usize {
         self.meaning.size
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self) {
         self.fields.clear();
         self.meaning = Meaning::default();
@@ -276,6 +293,7 @@ impl Head {
 }
 
 /// Looks at a field by itself (RFC 9113 sections 8.2.1 and 8.2.2).
+#[inline]
 pub(crate) fn check(name: &[u8], value: &[u8]) -> Checked {
     match name.first() {
         None => return Checked::Bad("a field without a name"),

@@ -55,7 +55,7 @@ mod streams;
 pub use connection::{Config, Connection, Counters, Event, PREFACE, Role};
 pub use error::{Code, Error};
 pub use head::Head;
-pub use hpack::{Block, Prepared};
+pub use hpack::{Block, Name, Prepared};
 pub use limits::Limits;
 pub use settings::Settings;
 pub use streams::Key;

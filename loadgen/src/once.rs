@@ -42,15 +42,30 @@ impl Capture {
     pub(crate) fn head(&mut self, head: &Head<'_>) {
         self.head.clear();
         match head {
-            Head::Raw(bytes) => self.head = String::from_utf8_lossy(bytes).replace("\r\n", "\n"),
-            Head::Fields(status, fields) => {
-                self.head = format!("HTTP/2 {status}\n");
-                for (name, value) in *fields {
-                    self.head += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
-                }
+            Head::Http1(head) => {
+                let text = String::from_utf8_lossy;
+                self.head = format!("{} {} {}", text(head.version.bytes()), head.status, text(&head.reason));
+                self.head.truncate(self.head.trim_end().len());
                 self.head.push('\n');
+                self.fields(head.fields.iter());
+            }
+            Head::Http2(head) => {
+                let status = http::StatusCode::from_u16(head.status());
+                self.head = match status {
+                    Ok(status) => format!("HTTP/2 {status}\n"),
+                    Err(_) => format!("HTTP/2 {}\n", head.status()),
+                };
+                self.fields(head.regular());
             }
         }
+    }
+
+    fn fields<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+        let text = String::from_utf8_lossy;
+        for (name, value) in fields {
+            self.head += &format!("{}: {}\n", text(name), text(value));
+        }
+        self.head.push('\n');
     }
 
     pub(crate) fn body(&mut self, part: &[u8]) {

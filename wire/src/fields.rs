@@ -37,6 +37,7 @@ impl Fields {
     }
 
     /// Removes all of them and keeps the memory.
+    #[inline]
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
@@ -61,6 +62,7 @@ impl Fields {
     }
 
     /// Adds one at the end.
+    #[inline]
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
         let start = self.bytes.len() as u32;
@@ -90,18 +92,21 @@ impl Fields {
     }
 
     /// Name and value of the one at `index`.
+    #[inline]
     #[must_use]
     pub fn at(&self, index: usize) -> Option<(&[u8], &[u8])> {
         self.spans.get(index).map(|span| (&self.bytes[span.name()], &self.bytes[span.value()]))
     }
 
     /// Names and values, in order.
+    #[inline]
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
         self.spans.iter().map(|span| (&self.bytes[span.name()], &self.bytes[span.value()]))
     }
 
     /// The first value of that name, in whatever case it is.
+    #[inline]
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let found = self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));

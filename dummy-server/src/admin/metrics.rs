@@ -60,6 +60,7 @@ impl Collector for Snapshot {
         )?;
         counter(&mut encoder, "accept_errors", "errors of accept, such as EMFILE", None, sum.accept_errors)?;
         gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
+        self.by_worker(&mut encoder)?;
         gauge(&mut encoder, "streams_open", "open HTTP/2 streams", None, sum.streams_open)?;
         gauge(&mut encoder, "requests_in_flight", "requests being answered", None, sum.in_flight)?;
         let draining = u64::from(self.0.shutdown.phase() > Phase::Serving);
@@ -73,6 +74,22 @@ impl Collector for Snapshot {
 }
 
 impl Snapshot {
+    fn by_worker(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
+            "worker_connections_open",
+            "open connections of each worker",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (index, stats) in self.0.workers.iter().enumerate() {
+            let closed = stats.connections_closed.get();
+            let open = stats.connections_opened.get().saturating_sub(closed);
+            let gauge = ConstGauge::new(i64::try_from(open).unwrap_or(i64::MAX));
+            gauge.encode(family.encode_family(&[("worker", index.to_string())])?)?;
+        }
+        Ok(())
+    }
+
     fn replies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
             "requests",

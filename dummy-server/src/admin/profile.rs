@@ -35,7 +35,9 @@ async fn profile(seconds: u64) -> Response {
         Err(error) => return (StatusCode::CONFLICT, format!("can't profile now: {error}\n")).into_response(),
     };
     tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
-    match guard.report().build().and_then(|report| report.pprof()) {
+    // Building it takes a while, in which probes are to be answered.
+    let built = tokio::task::spawn_blocking(move || guard.report().build().and_then(|report| report.pprof()));
+    match built.await.unwrap_or(Err(pprof::Error::CreatingError)) {
         Ok(profile) => {
             use pprof::protos::Message as _;
             ([(header::CONTENT_TYPE, "application/octet-stream")], profile.encode_to_vec()).into_response()

@@ -8,7 +8,8 @@ use std::{
     task::Poll,
 };
 
-use http::Request;
+use contract::{field, timing::Timing};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tower_service::Service as _;
@@ -16,7 +17,7 @@ use transport::Gathered;
 
 use super::{
     PREFACE,
-    exchange::{now_ns, sign},
+    exchange::now_ns,
     state::{Flight, Order, State},
     wire::Wire,
 };
@@ -49,7 +50,7 @@ pub(super) async fn serve(wire: Wire, worker: &Rc<Worker>, state: &Rc<State>) {
             async move {
                 let received_ns = now_ns();
                 let mut response = routes.call(request).await?;
-                sign(&worker, received_ns, Protocol::Http2, response.headers_mut());
+                sign(&worker, received_ns, response.headers_mut());
                 worker.stats.reply(Endpoint::Grpc, Protocol::Http2, response.status());
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, _flight: flight }))
             }
@@ -79,6 +80,19 @@ pub(super) async fn serve(wire: Wire, worker: &Rc<Worker>, state: &Rc<State>) {
         }
     })
     .await;
+}
+
+/// Adds what every reply carries.
+fn sign(worker: &Worker, received_ns: u64, headers: &mut HeaderMap) {
+    let mut text = Vec::with_capacity(64);
+    Timing { received_ns, replied_ns: now_ns() }.write(&mut text);
+    if let Ok(mut timing) = HeaderValue::from_bytes(&text) {
+        // The h2 crate would put every one of these into the HPACK table and compare the next with all of them.
+        // Its only way around is the never-indexed literal.
+        timing.set_sensitive(true);
+        headers.insert(HeaderName::from_static(field::SERVER_TIMING), timing);
+    }
+    headers.insert(HeaderName::from_static(field::INSTANCE), HeaderValue::from_static(worker.instance));
 }
 
 fn builder(worker: &Worker) -> Builder<Local> {

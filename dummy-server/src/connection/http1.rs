@@ -1,258 +1,489 @@
-//! HTTP/1.0 and HTTP/1.1 by hyper: executes replies, upgrades to WebSocket, and closes without losing a
-//! request.
+//! HTTP/1.0 and HTTP/1.1 by this project's own engine: one request after the other, pipelined ones without a
+//! wait, and the output of one wake-up in one system call.
 
 use std::{
-    cell::RefCell,
-    convert::Infallible,
-    future::{Future, poll_fn},
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
-    time::Duration,
+    task::{Context, Poll},
 };
 
-use http::{Request, Response, Version, header};
-use http_body::{Frame, SizeHint};
-use hyper::{body::Incoming, server::conn::http1::Builder, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::{Sleep, sleep},
+use bytes::Bytes;
+use contract::{field::INSTANCE, pattern};
+use http1::{
+    Event, Version,
+    request::{self, Rejection},
+    write,
 };
+use http2::Name;
+use tokio::time::{Sleep, sleep};
+use wire::Output;
 
 use super::{
-    exchange::{self, Content, Head, Pending, Piece},
+    exchange::{self, Content, FieldWriter, Finished, Head, Pending, now_ns},
     state::{Flight, Order, State},
-    wire::Wire,
+    wire::{self as socket, Ended, Wire},
 };
 use crate::{
     endpoints::websocket::{self, Mode},
-    reply::{Answer, Chunks, Reply, Upload},
+    reply::{Answer, Awaited, Fixed, Reply},
     stats::Protocol,
+    upload::{Inbox, Pulled, Upload, UploadError},
     worker::Worker,
 };
 
-/// After the last reply, how long input that was not read is thrown away, so that it does not make the
-/// kernel reset the connection and destroy the reply.
-const LINGER: Duration = Duration::from_secs(1);
+/// While so much output waits, nothing more is read or sent.
+const MOST_OUTPUT: usize = 256 << 10;
+/// Bytes in a chunk of a body without announced length.
+const UNSIZED_PIECE: u64 = 256 << 10;
+/// What is read of requests whose turn has not come.
+const MOST_AHEAD: usize = 64 << 10;
+/// How often a connection reads and writes before others have their turn.
+const ROUNDS: usize = 16;
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(wire: Wire, worker: &Rc<Worker>, state: &Rc<State>) {
-    let upgrade = Rc::new(RefCell::new(None));
-    let service = {
-        let (worker, state, upgrade) = (Rc::clone(worker), Rc::clone(state), Rc::clone(&upgrade));
-        service_fn(move |request| respond(request, &worker, &state, &upgrade))
+/// Serves a connection until it ends; `first` was read already.
+pub(super) async fn serve(first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
+    let limits = http1::Limits { head: worker.config.limits.max_header_bytes as usize, ..Default::default() };
+    let mut driver = Driver {
+        reader: request::Reader::new(limits),
+        output: Output::new(),
+        worker,
+        state,
+        current: Current::Idle,
+        body_open: false,
+        keep_alive: true,
+        rest: first,
+        fresh_rest: true,
+        left: 0,
+        ended: false,
+        failed: false,
     };
-    let mut connection = builder(worker).serve_connection(TokioIo::new(wire), service);
-    let mut told = false;
-    let result = poll_fn(|cx| {
-        state.register(cx);
-        match state.order() {
-            Order::Close => return Poll::Ready(None),
-            // hyper would drop what it has not yet written of a reply after which it closes anyway.
-            Order::Drain if !told && !state.write_blocked.get() && (state.is_busy() || state.may_close()) => {
-                told = true;
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            _ => {}
-        }
-        connection.poll_without_shutdown(cx).map(Some)
-    })
-    .await;
-    let parts = connection.into_parts();
-    let mut wire = parts.io.into_inner();
-    let upgrade = upgrade.borrow_mut().take();
-    match (upgrade, result) {
-        (Some((mode, _flight)), Some(Ok(()))) => {
-            let wire = wire.with_prefix(parts.read_buf);
+    match poll_fn(|cx| driver.poll(cx)).await {
+        End::Closed(Ended::Well) => socket::linger(state).await,
+        End::Closed(Ended::Cut) => {}
+        End::Upgrade(mode, _flight) => {
+            let wire = Wire::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(state));
+            drop(driver);
             websocket::serve(wire, mode, state).await;
         }
-        (None, Some(_)) => linger(&mut wire, state).await,
-        _ => {}
     }
 }
 
-fn builder(worker: &Worker) -> Builder {
-    let mut builder = Builder::new();
-    let head = worker.config.limits.max_header_bytes as usize;
-    // Not with `pipeline_flush`: it turns `writev` off, which copies whole bodies into one buffer, and holds a
-    // reply back while a part of the next request has been read.
-    builder.half_close(true).writev(true).max_header_size(head).max_buf_size(head.max(64 << 10) + (8 << 10));
-    builder
+enum End {
+    Closed(Ended),
+    Upgrade(Mode, Flight),
 }
 
-/// Ends the connection such that the peer gets all that was sent.
-async fn linger(wire: &mut Wire, state: &State) {
-    if wire.shutdown().await.is_err() || !state.stream.borrow().has_input() {
-        return;
-    }
-    let mut rest = vec![0; 16 << 10];
-    let read = async { while matches!(wire.read(&mut rest).await, Ok(1..)) {} };
-    let _ = tokio::time::timeout(LINGER, read).await;
+struct Driver<'a> {
+    reader: request::Reader,
+    output: Output,
+    worker: &'a Rc<Worker>,
+    state: &'a Rc<State>,
+    current: Current,
+    /// The body of the current request is still being read.
+    body_open: bool,
+    /// The connection goes on after the current reply.
+    keep_alive: bool,
+    /// Read and not taken in.
+    rest: Vec<u8>,
+    /// Nobody has looked at `rest` since what it waited for came about.
+    fresh_rest: bool,
+    /// How much was read and not taken in, while that is not in `rest`.
+    left: usize,
+    /// The client sends nothing more.
+    ended: bool,
+    /// What the client sent makes no sense: nothing more is read.
+    failed: bool,
 }
 
-type Upgrade = RefCell<Option<(Mode, Flight)>>;
-
-fn respond(
-    request: Request<Incoming>,
-    worker: &Rc<Worker>,
-    state: &Rc<State>,
-    upgrade: &Rc<Upgrade>,
-) -> Reaction {
-    let (parts, body) = request.into_parts();
-    let protocol = if parts.version == Version::HTTP_10 { Protocol::Http10 } else { Protocol::Http11 };
-    let head = Head {
-        method: parts.method,
-        uri: parts.uri,
-        fields: parts.headers,
-        protocol,
-        state: Rc::clone(state),
-    };
-    let (pending, answer) = exchange::answer(worker, &head, Upload::http1(body));
-    match answer {
-        Answer::Ready(reply) => Reaction::Ready(Some(response(pending, reply, state))),
-        Answer::Waiting(reply) => {
-            Reaction::Waiting { reply, pending: Some(pending), state: Rc::clone(state) }
-        }
-        Answer::WebSocket(reply, mode) => {
-            let (head, _, flight) = pending.finish(reply);
-            *upgrade.borrow_mut() = Some((mode, flight));
-            Reaction::Ready(Some(head.map(|()| ResponseBody {
-                content: Content::None,
-                flight: None,
-                state: Rc::clone(state),
-                pause: Pause::None,
-            })))
-        }
-    }
+/// The request that is being answered.
+enum Current {
+    Idle,
+    Waiting { pending: Option<Pending>, reply: Awaited, inbox: Option<Rc<Inbox>>, asked: Asked },
+    Sending(Sending),
+    Upgrading(Mode, Option<Flight>),
 }
 
-fn response(pending: Pending, reply: Reply, state: &Rc<State>) -> Response<ResponseBody> {
-    let (mut head, content, flight) = pending.finish(reply);
-    if state.order() >= Order::Drain {
-        head.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    }
-    head.map(|()| ResponseBody { content, flight: Some(flight), state: Rc::clone(state), pause: Pause::None })
+/// What the reply has to know of its request.
+#[derive(Clone, Copy)]
+struct Asked {
+    version: Version,
+    /// The client waits for 100 (Continue).
+    expects_continue: bool,
 }
 
-/// The service's future: a reply that is there needs no box.
-enum Reaction {
-    Ready(Option<Response<ResponseBody>>),
-    Waiting { reply: Pin<Box<dyn Future<Output = Reply>>>, pending: Option<Pending>, state: Rc<State> },
-}
-
-impl Future for Reaction {
-    type Output = Result<Response<ResponseBody>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        const ONCE: &str = "a future is not polled after it was ready";
-        match self.get_mut() {
-            Self::Ready(response) => Poll::Ready(Ok(response.take().expect(ONCE))),
-            Self::Waiting { reply, pending, state } => {
-                let reply = ready!(reply.as_mut().poll(cx));
-                Poll::Ready(Ok(response(pending.take().expect(ONCE), reply, state)))
-            }
-        }
-    }
-}
-
-/// A response's content as hyper wants it.
-struct ResponseBody {
+struct Sending {
     content: Content,
-    /// Goes along with the last piece.
-    flight: Option<Flight>,
-    state: Rc<State>,
+    chunked: bool,
     pause: Pause,
+    _flight: Flight,
 }
 
-/// Between two chunks.
+/// Between two chunks of which each is to be on the wire by itself.
 enum Pause {
     None,
-    /// Until what was given to hyper is on the wire: it flushes when a body is pending.
-    Flush {
-        yielded: bool,
-    },
+    Flush,
     Delay(Pin<Box<Sleep>>),
 }
 
-impl http_body::Body for ResponseBody {
-    type Data = Piece;
-    type Error = Infallible;
+/// Reading is polled again by the same task, so that nobody has to be told.
+#[derive(Debug)]
+struct SameTask;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
-        let this = self.get_mut();
-        let piece = match &mut this.content {
-            Content::None => None,
-            Content::Bytes(bytes) => {
-                let bytes = std::mem::take(bytes);
-                this.content = Content::None;
-                Some(Piece::bytes(bytes, this.flight.take()))
+impl Pulled for SameTask {
+    fn pulled(&self, _: usize) {}
+}
+
+impl Driver<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.state.register(cx);
+        for _ in 0..ROUNDS {
+            if self.state.order() == Order::Close {
+                return Poll::Ready(End::Closed(Ended::Cut));
             }
-            Content::Pattern { range, sized: true } => {
-                let piece = Piece::pattern(range.clone(), this.flight.take());
-                this.content = Content::None;
-                Some(piece)
+            let mut moved = self.work(cx);
+            match socket::poll_output(self.state, &mut self.output, cx) {
+                Poll::Ready(Ok(())) => {
+                    if let Some(end) = self.end() {
+                        return Poll::Ready(end);
+                    }
+                    moved |= self.flushed();
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(Ended::Cut)),
+                Poll::Pending if self.output.len() >= MOST_OUTPUT => return Poll::Pending,
+                Poll::Pending => {}
             }
-            Content::Pattern { range, sized: false } => {
-                let part = range.split_to(UNSIZED_PIECE);
-                (part.left() > 0).then(|| Piece::pattern(part, None))
+            match self.read(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(End::Closed(Ended::Cut)),
+                Poll::Pending if moved => {}
+                Poll::Pending => {
+                    self.rest_a_while();
+                    return Poll::Pending;
+                }
             }
-            Content::Chunks(chunks) => {
-                ready!(this.pause.poll(cx, chunks, &this.state));
-                chunks.next().map(|chunk| {
-                    this.pause = Pause::Flush { yielded: false };
-                    Piece::pattern(chunk, None)
-                })
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether and how the connection ends, when nothing waits to be written.
+    fn end(&mut self) -> Option<End> {
+        match &mut self.current {
+            Current::Upgrading(mode, flight) => Some(End::Upgrade(*mode, flight.take()?)),
+            Current::Idle => {
+                let over = !self.keep_alive || self.failed || self.ended && !self.fresh_rest;
+                let drained = self.state.order() == Order::Drain && self.left == 0 && self.state.may_close();
+                (over || drained).then_some(End::Closed(Ended::Well))
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads once and takes in what came, if there is use for it. False: the connection is broken.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let worker = Rc::clone(self.worker);
+        let mut buffer = worker.read_buffer.borrow_mut();
+        let takes = self.takes_input();
+        let count = if takes && std::mem::take(&mut self.fresh_rest) && !self.rest.is_empty() {
+            let count = self.rest.len();
+            buffer[..count].copy_from_slice(&self.rest);
+            count
+        } else {
+            if self.ended || self.failed || !takes && self.rest.len() >= MOST_AHEAD {
+                return Poll::Pending;
+            }
+            // Reads while a reply is made, too: so a client that is gone is noticed.
+            match std::task::ready!(socket::poll_read(self.state, &self.rest, &mut buffer, cx)) {
+                Ok(count) if count == self.rest.len() => {
+                    self.peer_ended();
+                    return Poll::Ready(true);
+                }
+                Ok(count) => count,
+                Err(_) => return Poll::Ready(false),
             }
         };
-        if piece.is_none() {
-            this.flight = None;
+        let mut input = &buffer[..count];
+        self.left = count;
+        self.worker.lend(&mut self.output);
+        self.take_in(&mut input);
+        self.rest.clear();
+        self.rest.extend_from_slice(input);
+        Poll::Ready(true)
+    }
+
+    /// Whether the next bytes may be looked at: those of the current request's body, or of the next head.
+    fn takes_input(&self) -> bool {
+        match &self.current {
+            Current::Idle => self.keep_alive && !self.failed,
+            Current::Waiting { inbox: Some(inbox), .. } => self.body_open && !inbox.is_full(),
+            _ => false,
         }
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
-    fn is_end_stream(&self) -> bool {
-        matches!(self.content, Content::None)
+    fn take_in(&mut self, input: &mut &[u8]) {
+        let worker = Rc::clone(self.worker);
+        let mut head = worker.http1_head.borrow_mut();
+        let now = now_ns();
+        while self.takes_input() && self.output.len() < MOST_OUTPUT {
+            let next = self.reader.read(input, &mut head);
+            self.left = input.len();
+            match next {
+                Ok(None) => return,
+                Ok(Some(Event::Head { end })) => self.request(&head, end, now),
+                Ok(Some(Event::Data(data))) => {
+                    if let Current::Waiting { inbox: Some(inbox), .. } = &self.current {
+                        let _ = inbox.push(data);
+                    }
+                }
+                Ok(Some(Event::End)) => self.body_ended(Ok(())),
+                Ok(Some(Event::Informational)) => {}
+                Err(rejection) => return self.reject(&head, rejection, now),
+            }
+        }
+        // There is more than could be taken in now.
+        self.fresh_rest = !input.is_empty();
     }
 
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::None => SizeHint::with_exact(0),
-            Content::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Pattern { range, sized: true } => SizeHint::with_exact(range.left()),
-            _ => SizeHint::default(),
+    fn body_ended(&mut self, how: Result<(), UploadError>) {
+        self.body_open = false;
+        if let Current::Waiting { inbox: Some(inbox), .. } = &self.current {
+            inbox.end(how);
+        }
+    }
+
+    fn request(&mut self, fields: &request::Head, end: bool, now: u64) {
+        let asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
+        self.keep_alive = fields.keep_alive;
+        self.body_open = !end;
+        let inbox = (!end).then(|| Inbox::new(SameTask));
+        let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
+        let head = head(fields, self.state);
+        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        match answer {
+            Answer::Ready(reply) => self.respond(pending, reply, asked),
+            Answer::Waiting(reply) => {
+                self.current = Current::Waiting { pending: Some(pending), reply, inbox, asked };
+            }
+            Answer::WebSocket(reply, mode) => {
+                let finished = pending.finish(reply);
+                self.write_head(&finished, asked.version, false);
+                self.current = Current::Upgrading(mode, Some(finished.flight));
+            }
+        }
+    }
+
+    /// Answers what is no request, as far as there is anybody to answer.
+    fn reject(&mut self, fields: &request::Head, rejection: Rejection, now: u64) {
+        self.failed = true;
+        if !matches!(self.current, Current::Idle) {
+            return self.body_ended(Err(UploadError(rejection.reason)));
+        }
+        self.keep_alive = false;
+        self.body_open = false;
+        let head = head(fields, self.state);
+        let (pending, reply) = exchange::reject(self.worker, &head, rejection.status, rejection.reason, now);
+        self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false });
+    }
+
+    /// Goes on with the current request. True: something has come of it that input may follow.
+    fn work(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.current {
+            Current::Waiting { pending, reply, inbox, asked } => match reply.as_mut().poll(cx) {
+                Poll::Ready(reply) => {
+                    let asked = *asked;
+                    if let Some(pending) = pending.take() {
+                        self.respond(pending, reply, asked);
+                    }
+                    true
+                }
+                Poll::Pending => {
+                    // Only who waits for the body wants it (RFC 9110 section 10.1.1).
+                    let awaited = inbox.as_ref().is_some_and(|inbox| inbox.is_awaited());
+                    if awaited && std::mem::take(&mut asked.expects_continue) {
+                        self.output.copy(write::CONTINUE);
+                    }
+                    false
+                }
+            },
+            Current::Sending(_) => self.send(cx),
+            _ => false,
+        }
+    }
+
+    fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked) {
+        let mut finished = pending.finish(reply);
+        let content = std::mem::replace(&mut finished.content, Content::None);
+        let unsized_ = finished.length.is_none() && !matches!(content, Content::None);
+        let chunked = unsized_ && asked.version == Version::Http11;
+        // A body that nobody has read stands where the next request would; one without a length ends with the
+        // connection.
+        self.keep_alive &= !self.body_open && (chunked || !unsized_) && !self.is_last();
+        self.write_head(&finished, asked.version, chunked);
+        let Finished { flight, .. } = finished;
+        match content {
+            Content::None => self.replied(),
+            Content::Bytes(bytes) => {
+                self.output.push(bytes);
+                self.replied();
+            }
+            Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {
+                push_range(&mut self.output, &mut range, MOST_OUTPUT);
+                self.replied();
+            }
+            content => {
+                let pause = Pause::None;
+                self.current = Current::Sending(Sending { content, chunked, pause, _flight: flight });
+            }
+        }
+    }
+
+    /// Whether the drain wants this to be the last reply: nothing that follows has come.
+    fn is_last(&self) -> bool {
+        self.state.order() == Order::Drain && self.left == 0 && !self.state.stream.borrow().has_input()
+    }
+
+    fn write_head(&mut self, finished: &Finished, version: Version, chunked: bool) {
+        let out = self.output.buffer();
+        let status = finished.status();
+        write::status_line(out, version, status, write::reason(status).as_bytes());
+        finished.write_fields(&mut Lines(out));
+        if chunked {
+            write::field(out, b"transfer-encoding", b"chunked");
+        }
+        match (self.keep_alive, version) {
+            (false, _) if status != 101 => write::field(out, b"connection", b"close"),
+            (true, Version::Http10) => write::field(out, b"connection", b"keep-alive"),
+            _ => {}
+        }
+        write::end_head(out);
+    }
+
+    /// The last byte of a reply is in the output.
+    fn replied(&mut self) {
+        self.current = Current::Idle;
+        if self.left > 0 {
+            self.fresh_rest = true;
+            self.state.head_begun();
+        }
+    }
+
+    /// Sends content until enough waits. True: the reply is complete.
+    fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        let Current::Sending(Sending { content, chunked, pause, .. }) = &mut self.current else { return false };
+        if let Pause::Delay(delay) = pause
+            && delay.as_mut().poll(cx).is_ready()
+        {
+            *pause = Pause::None;
+        }
+        let output = &mut self.output;
+        while matches!(pause, Pause::None) && output.len() < MOST_OUTPUT {
+            let (range, most) = match content {
+                Content::Pattern { range, sized: true } => {
+                    push_range(output, range, MOST_OUTPUT);
+                    (range, 0)
+                }
+                Content::Pattern { range, .. } => (range, UNSIZED_PIECE),
+                Content::Chunks(chunks) => {
+                    *pause = Pause::Flush;
+                    let size = chunks.size;
+                    (&mut chunks.range, size)
+                }
+                _ => break,
+            };
+            if most > 0 {
+                push_chunk(output, range.split_to(most), *chunked);
+            }
+            if range.left() == 0 {
+                if *chunked {
+                    write::last_chunk(output.buffer(), &wire::Fields::new());
+                }
+                self.replied();
+                return true;
+            }
+        }
+        false
+    }
+
+    /// All that waited has been written. True: a chunk was waiting for that.
+    fn flushed(&mut self) -> bool {
+        let Current::Sending(Sending { content: Content::Chunks(chunks), pause, .. }) = &mut self.current else {
+            return matches!(self.current, Current::Sending(_));
+        };
+        if !matches!(pause, Pause::Flush) {
+            return false;
+        }
+        *pause = if chunks.delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(chunks.delay))) };
+        true
+    }
+
+    /// The client has closed its end: what has come whole is answered.
+    fn peer_ended(&mut self) {
+        self.ended = true;
+        if self.body_open {
+            self.body_ended(Err(UploadError("the connection was closed")));
+            self.keep_alive = false;
+        }
+    }
+
+    /// Nothing to do: gives back what an idle connection needs no memory for.
+    fn rest_a_while(&mut self) {
+        self.worker.take_back(&mut self.output);
+        if self.rest.is_empty() {
+            self.rest = Vec::new();
         }
     }
 }
 
-/// Bytes in a chunk of a body without announced length.
-const UNSIZED_PIECE: u64 = 256 << 10;
+fn head<'h>(fields: &'h request::Head, state: &'h Rc<State>) -> Head<'h> {
+    let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
+    Head {
+        method: &fields.method,
+        target: &fields.target,
+        origin: None,
+        fields: &fields.fields,
+        pseudo: 0,
+        protocol,
+        state,
+    }
+}
 
-impl Pause {
-    /// Ready when the next chunk may be given to hyper.
-    fn poll(&mut self, cx: &mut Context<'_>, chunks: &Chunks, state: &State) -> Poll<()> {
-        if let Self::Flush { yielded } = self {
-            if !std::mem::replace(yielded, true) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if state.write_blocked.get() {
-                // hyper polls again when the socket takes more.
-                return Poll::Pending;
-            }
-            if chunks.delay.is_zero() || chunks.range.left() == 0 {
-                *self = Self::None;
-            } else {
-                *self = Self::Delay(Box::pin(sleep(chunks.delay)));
-            }
+/// Adds of a range as much as is wanted.
+fn push_range(output: &mut Output, range: &mut pattern::Range, most: usize) {
+    let mut room = most as u64;
+    while room > 0 && range.left() > 0 {
+        let piece = range.piece(room);
+        room -= piece.len() as u64;
+        output.push_static(piece);
+    }
+}
+
+fn push_chunk(output: &mut Output, mut part: pattern::Range, chunked: bool) {
+    if chunked {
+        write::chunk_head(output.buffer(), part.left());
+    }
+    push_range(output, &mut part, usize::MAX);
+    if chunked {
+        output.copy(write::CHUNK_END);
+    }
+}
+
+/// Fields as lines.
+struct Lines<'a>(&'a mut Vec<u8>);
+
+impl FieldWriter for Lines<'_> {
+    fn constants(&mut self, fixed: Fixed, instance: &str) {
+        for (name, value) in fixed {
+            write::field(self.0, name.as_bytes(), value.as_bytes());
         }
-        if let Self::Delay(delay) = self {
-            ready!(delay.as_mut().poll(cx));
-            *self = Self::None;
-        }
-        Poll::Ready(())
+        write::field(self.0, INSTANCE.as_bytes(), instance.as_bytes());
+    }
+
+    fn varying(&mut self, name: &str, value: &[u8]) {
+        write::field(self.0, name.as_bytes(), value);
+    }
+
+    fn varying_known(&mut self, name: &Name, value: &[u8]) {
+        write::field(self.0, name.as_str().as_bytes(), value);
     }
 }

@@ -1,26 +1,27 @@
-//! HTTP/2 by the h2 crate, driven directly: what does not wait is answered inline, without a task per
-//! stream, and the writes of one wake-up are gathered.
+//! HTTP/2 by this project's own engine: what does not wait is answered inline, without a task or an allocation,
+//! and the output of one wake-up leaves in one system call.
 
 use std::{
-    future::{Future as _, poll_fn},
-    pin::pin,
+    cell::RefCell,
+    future::poll_fn,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
-use contract::pattern;
-use h2::{Reason, RecvStream, SendStream, server::SendResponse};
-use http::Request;
-use transport::Gathered;
+use contract::{field::INSTANCE, pattern};
+use http2::{Config, Connection, Event, Key, Limits, Name, Prepared, Role, Settings};
+use tokio::task::AbortHandle;
 
 use super::{
-    exchange::{self, Content, Head, Pending, Piece},
+    exchange::{self, Content, FieldWriter, Finished, Head, Pending, now_ns},
     state::{Flight, Order, State},
-    wire::Wire,
+    wire::{self, Ended},
 };
 use crate::{
-    reply::{Answer, Chunks, Reply, Upload},
+    reply::{Answer, Awaited, Chunks, Fixed, Reply},
     stats::Protocol,
+    upload::{Inbox, Pulled, Upload, UploadError},
     worker::Worker,
 };
 
@@ -28,179 +29,566 @@ use crate::{
 const STREAM_WINDOW: u32 = 256 << 10;
 /// Window of a connection: one slow stream must not hold up the others.
 const CONNECTION_WINDOW: u32 = 64 << 20;
-/// Cancelled streams that may wait to be looked at; a generator that cancels many is no attack.
-const MAX_PENDING_RESETS: usize = 10_000;
-/// The h2 crate takes no more in one go.
-const MOST_AT_ONCE: u64 = (1 << 31) - 1;
+/// While so much output waits, nothing more is read or sent.
+const MOST_OUTPUT: usize = 256 << 10;
+/// What one stream sends before another has its turn.
+const TURN: usize = 64 << 10;
+/// How long a client may take to answer the first GOAWAY of a drain.
+const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a connection reads and writes before others have their turn.
+const ROUNDS: usize = 8;
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(wire: Wire, worker: &Rc<Worker>, state: &Rc<State>) {
-    let drain = Gathered::new(wire);
-    let mut handshake = pin!(builder(worker).handshake::<_, Piece>(drain.clone()));
-    let handshake = poll_fn(|cx| {
-        state.register(cx);
-        if state.order() == Order::Close {
-            return Poll::Ready(None);
-        }
-        let result = handshake.as_mut().poll(cx);
-        match drain.poll_drain(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(None),
-            _ => result.map(Result::ok),
-        }
-    });
-    let Some(mut connection) = handshake.await else { return };
+/// Serves a connection until it ends; `first` was read already.
+pub(super) async fn serve(first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
     state.head_done();
-    let mut told = false;
-    poll_fn(|cx| {
-        state.register(cx);
-        match state.order() {
-            Order::Close => return Poll::Ready(()),
-            Order::Drain if !told && (connection.has_streams() || state.may_close()) => {
-                told = true;
-                connection.graceful_shutdown();
+    let mut driver = Driver {
+        conn: Connection::new(&config(worker)),
+        prepared: PreparedFields::default(),
+        worker,
+        state,
+        mailbox: Rc::new(Mailbox::new(state)),
+        slots: Vec::new(),
+        fresh: Vec::new(),
+        after_flush: Vec::new(),
+        waiting: 0,
+        rest: first,
+        fresh_rest: true,
+        told: None,
+        ended: false,
+    };
+    let how = poll_fn(|cx| driver.poll(cx)).await;
+    driver.abort_all();
+    if how == Ended::Well {
+        wire::linger(state).await;
+    }
+}
+
+fn config(worker: &Worker) -> Config {
+    let limits = &worker.config.limits;
+    Config {
+        settings: Settings {
+            max_concurrent_streams: Some(limits.max_streams),
+            initial_window_size: STREAM_WINDOW,
+            max_header_list_size: Some(limits.max_header_bytes),
+            ..Settings::default()
+        },
+        connection_window: CONNECTION_WINDOW,
+        limits: Limits { block: limits.max_header_bytes as usize * 2, ..Limits::default() },
+        ..Config::new(Role::Server)
+    }
+}
+
+/// What tasks and endpoints tell the connection.
+#[derive(Debug)]
+struct Mailbox {
+    state: Rc<State>,
+    replies: RefCell<Vec<(Key, Pending, Reply)>>,
+    pulled: RefCell<Vec<(Key, usize)>>,
+    /// Streams whose next chunk is due.
+    due: RefCell<Vec<Key>>,
+}
+
+impl Mailbox {
+    fn new(state: &Rc<State>) -> Self {
+        Self {
+            state: Rc::clone(state),
+            replies: RefCell::default(),
+            pulled: RefCell::default(),
+            due: RefCell::default(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PulledFrom {
+    mailbox: Rc<Mailbox>,
+    key: Key,
+}
+
+impl Pulled for PulledFrom {
+    fn pulled(&self, bytes: usize) {
+        if bytes > 0 {
+            self.mailbox.pulled.borrow_mut().push((self.key, bytes));
+            self.mailbox.state.wake();
+        }
+    }
+}
+
+struct Driver<'a> {
+    conn: Connection,
+    prepared: PreparedFields,
+    worker: &'a Rc<Worker>,
+    state: &'a Rc<State>,
+    mailbox: Rc<Mailbox>,
+    /// By the slot of a stream's key. Streams that were answered inline leave nothing here.
+    slots: Vec<Slot>,
+    /// Streams whose endpoint has not been asked yet whether it can reply at once.
+    fresh: Vec<Key>,
+    /// Streams that go on when all output has been written.
+    after_flush: Vec<Key>,
+    /// How many streams wait for their endpoint or for time.
+    waiting: usize,
+    /// Read and not taken in: the beginning of a frame.
+    rest: Vec<u8>,
+    /// `rest` was read by another and not looked at.
+    fresh_rest: bool,
+    /// When the client was told to open no more streams.
+    told: Option<Instant>,
+    /// The client sends nothing more.
+    ended: bool,
+}
+
+/// What is kept of a stream between wake-ups.
+#[derive(Default)]
+struct Slot {
+    id: u32,
+    inbox: Option<Rc<Inbox>>,
+    work: Work,
+}
+
+#[derive(Default)]
+enum Work {
+    #[default]
+    None,
+    /// The endpoint's future has not been polled.
+    Fresh(Pending, Awaited),
+    /// It runs in a task.
+    Waiting(AbortHandle),
+    /// The reply is being sent.
+    Sending(Sending),
+    /// The next chunk is awaited.
+    Pausing(Sending, AbortHandle),
+}
+
+struct Sending {
+    content: Content,
+    /// What is left of the current chunk.
+    chunk: Option<pattern::Range>,
+    _flight: Flight,
+}
+
+impl Driver<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.state.register(cx);
+        for _ in 0..ROUNDS {
+            if self.state.order() == Order::Close {
+                return Poll::Ready(Ended::Cut);
+            }
+            self.drain();
+            self.read_mail();
+            self.send_ready();
+            match wire::poll_output(self.state, &mut self.conn.output, cx) {
+                Poll::Ready(Ok(())) => {
+                    let resumed = self.go_on_after_flush();
+                    if self.is_over() {
+                        return Poll::Ready(Ended::Well);
+                    }
+                    if resumed {
+                        continue;
+                    }
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Ended::Cut),
+                Poll::Pending if self.conn.output.len() >= MOST_OUTPUT => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            if self.ended || self.conn.has_failed() {
+                return Poll::Pending;
+            }
+            match self.read(cx) {
+                Poll::Pending => {
+                    self.rest_a_while();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ended::Well) => {}
+                Poll::Ready(Ended::Cut) => return Poll::Ready(Ended::Cut),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once and takes in what came.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let worker = Rc::clone(self.worker);
+        let mut buffer = worker.read_buffer.borrow_mut();
+        let count = if std::mem::take(&mut self.fresh_rest) {
+            buffer[..self.rest.len()].copy_from_slice(&self.rest);
+            self.rest.len()
+        } else {
+            match std::task::ready!(wire::poll_read(self.state, &self.rest, &mut buffer, cx)) {
+                Ok(count) if count == self.rest.len() => {
+                    self.peer_ended();
+                    return Poll::Ready(Ended::Well);
+                }
+                Ok(count) => count,
+                Err(_) => return Poll::Ready(Ended::Cut),
+            }
+        };
+        worker.lend(&mut self.conn.output);
+        let now = now_ns();
+        let mut input = &buffer[..count];
+        let mut head = worker.http2_head.borrow_mut();
+        while let Ok(Some(event)) = self.conn.receive(&mut input, &mut head) {
+            self.happened(event, &head, now);
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(input);
+        // An error of the protocol is in the output as GOAWAY; the clock says it once a second too.
+        let _ = self.conn.tick(now / 1_000_000);
+        self.state.wants_sweep.set(self.conn.awaits_settings());
+        drop(head);
+        drop(buffer);
+        self.ask_fresh();
+        Poll::Ready(Ended::Well)
+    }
+
+    fn happened(&mut self, event: Event<'_>, head: &http2::Head, now: u64) {
+        match event {
+            Event::Request { stream, end } => self.request(stream, end, head, now),
+            Event::Data { stream, data, end } => self.upload(stream, data, end),
+            Event::Trailers { stream } => self.upload(stream, &[], true),
+            Event::Reset { stream, .. } => self.forget(stream, "the stream was reset"),
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, key: Key, end: bool, fields: &http2::Head, now: u64) {
+        let head = Head {
+            method: fields.method(),
+            target: if fields.is_too_large() { b"/" } else { fields.path() },
+            origin: Some((fields.scheme().unwrap_or_default(), fields.authority().unwrap_or_default())),
+            fields: fields.fields(),
+            pseudo: fields.pseudo_fields(),
+            protocol: Protocol::Http2,
+            state: self.state,
+        };
+        if fields.is_too_large() {
+            const REASON: &str = "the fields are longer than allowed";
+            let (pending, reply) = exchange::reject(self.worker, &head, 431, REASON, now);
+            return self.respond(key, pending, reply);
+        }
+        let inbox = (!end).then(|| {
+            let mailbox = Rc::clone(&self.mailbox);
+            Inbox::new(PulledFrom { mailbox, key })
+        });
+        let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
+        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        match answer {
+            // Only the HTTP/1.1 handshake of a WebSocket is answered with a switch of protocols.
+            Answer::Ready(reply) | Answer::WebSocket(reply, _) => self.respond(key, pending, reply),
+            Answer::Waiting(reply) => {
+                self.waiting += 1;
+                let slot = self.slot(key);
+                slot.inbox = inbox;
+                slot.work = Work::Fresh(pending, reply);
+                self.fresh.push(key);
+            }
+        }
+    }
+
+    fn slot(&mut self, key: Key) -> &mut Slot {
+        let index = key.slot as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        let slot = &mut self.slots[index];
+        if slot.id != key.id {
+            *slot = Slot { id: key.id, ..Slot::default() };
+        }
+        slot
+    }
+
+    /// What is kept of a stream, if it still is that stream.
+    fn known(&mut self, key: Key) -> Option<&mut Slot> {
+        self.slots.get_mut(key.slot as usize).filter(|slot| slot.id == key.id)
+    }
+
+    fn upload(&mut self, key: Key, data: &[u8], end: bool) {
+        let used_up = match self.known(key).and_then(|slot| slot.inbox.as_ref()) {
+            Some(inbox) => {
+                let used_up = inbox.push(data);
+                if end {
+                    inbox.end(Ok(()));
+                }
+                used_up
+            }
+            None => true,
+        };
+        if used_up {
+            self.conn.release(key, data.len());
+        }
+    }
+
+    /// The stream is no more.
+    fn forget(&mut self, key: Key, why: &'static str) {
+        let Some(slot) = self.known(key) else { return };
+        let slot = std::mem::take(slot);
+        if let Some(inbox) = slot.inbox {
+            inbox.end(Err(UploadError(why)));
+        }
+        match slot.work {
+            Work::Fresh(..) => self.waiting -= 1,
+            Work::Waiting(task) | Work::Pausing(_, task) => {
+                self.waiting -= 1;
+                task.abort();
+            }
+            Work::None | Work::Sending(_) => {}
+        }
+    }
+
+    /// Asks endpoints whose request has come by now; those that go on waiting do so in a task.
+    fn ask_fresh(&mut self) {
+        for key in std::mem::take(&mut self.fresh) {
+            let Some(slot) = self.known(key) else { continue };
+            let work = std::mem::take(&mut slot.work);
+            let Work::Fresh(pending, mut reply) = work else {
+                slot.work = work;
+                continue;
+            };
+            if let Poll::Ready(reply) = reply.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                self.waiting -= 1;
+                self.respond(key, pending, reply);
+                continue;
+            }
+            let mailbox = Rc::clone(&self.mailbox);
+            let task = tokio::task::spawn_local(async move {
+                let reply = reply.await;
+                mailbox.replies.borrow_mut().push((key, pending, reply));
+                mailbox.state.wake();
+            });
+            self.slot(key).work = Work::Waiting(task.abort_handle());
+        }
+    }
+
+    /// Takes in what tasks and endpoints have said.
+    fn read_mail(&mut self) {
+        for (key, bytes) in self.mailbox.pulled.take() {
+            self.conn.release(key, bytes);
+        }
+        for (key, pending, reply) in self.mailbox.replies.take() {
+            if self.known(key).is_some() {
+                self.waiting -= 1;
+                self.respond(key, pending, reply);
+            }
+        }
+        for key in self.mailbox.due.take() {
+            let Some(slot) = self.known(key) else { continue };
+            if let Work::Pausing(sending, _) = std::mem::take(&mut slot.work) {
+                slot.work = Work::Sending(sending);
+                self.waiting -= 1;
+                self.conn.want(key);
+            }
+        }
+    }
+
+    /// Sends a reply, or its beginning.
+    fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
+        let mut finished = pending.finish(reply);
+        let content = std::mem::replace(&mut finished.content, Content::None);
+        let nothing = matches!(content, Content::None);
+        let prepared = &mut self.prepared;
+        self.conn.head(key, nothing, |block| {
+            block.status(finished.status());
+            finished.write_fields(&mut Fields { block, prepared });
+        });
+        if nothing {
+            return self.replied(key);
+        }
+        let Finished { flight, .. } = finished;
+        // Most replies are short and fit at once.
+        if let Content::Pattern { mut range, .. } = content {
+            let room = self.conn.data_room(key).min(TURN);
+            if range.left() <= room as u64 && self.send_range(key, &mut range, room, true) {
+                return self.replied(key);
+            }
+            let content = Content::Pattern { range, sized: true };
+            return self.send(key, Sending { content, chunk: None, _flight: flight });
+        }
+        let sending = Sending { content, chunk: None, _flight: flight };
+        self.send(key, sending);
+    }
+
+    /// The last byte of a reply is in the output.
+    fn replied(&mut self, key: Key) {
+        self.conn.finish(key);
+        if let Some(slot) = self.known(key) {
+            *slot = Slot::default();
+        }
+    }
+
+    /// Sends content, as much as there is room for, and a turn's worth at most.
+    fn send(&mut self, key: Key, mut sending: Sending) {
+        let room = self.conn.data_room(key).min(TURN);
+        let done = match &mut sending.content {
+            Content::None => true,
+            Content::Bytes(bytes) => {
+                let part = bytes.split_to(room.min(bytes.len()));
+                let done = bytes.is_empty();
+                self.conn.data(key, part, done);
+                done
+            }
+            Content::Pattern { range, .. } => self.send_range(key, range, room, true),
+            Content::Chunks(chunks) => {
+                let mut chunk = match sending.chunk.take() {
+                    Some(chunk) => chunk,
+                    None => chunks.next().unwrap_or_else(|| chunks.range.clone()),
+                };
+                let last = chunks.range.left() == 0;
+                let done = self.send_range(key, &mut chunk, room, last);
+                if done && !last {
+                    let slot = self.slot(key);
+                    slot.work = Work::Sending(sending);
+                    self.after_flush.push(key);
+                    return;
+                }
+                sending.chunk = Some(chunk);
+                done
+            }
+        };
+        if done {
+            return self.replied(key);
+        }
+        self.slot(key).work = Work::Sending(sending);
+        self.conn.want(key);
+    }
+
+    /// Sends of a range what there is room for. True: nothing is left of it; `end` then ends the stream.
+    fn send_range(&mut self, key: Key, range: &mut pattern::Range, room: usize, end: bool) -> bool {
+        let mut room = room as u64;
+        while room > 0 && range.left() > 0 {
+            let piece = range.piece(room);
+            room -= piece.len() as u64;
+            self.conn.data_static(key, piece, end && range.left() == 0);
+        }
+        range.left() == 0
+    }
+
+    /// Lets streams send for which there is room, in turn.
+    fn send_ready(&mut self) {
+        while self.conn.output.len() < MOST_OUTPUT {
+            let Some(key) = self.conn.next_ready() else { return };
+            let Some(slot) = self.known(key) else { continue };
+            match std::mem::take(&mut slot.work) {
+                Work::Sending(sending) => self.send(key, sending),
+                other => slot.work = other,
+            }
+        }
+    }
+
+    /// Chunks that wait until the one before is on the wire. True: there were some.
+    fn go_on_after_flush(&mut self) -> bool {
+        let keys = std::mem::take(&mut self.after_flush);
+        let any = !keys.is_empty();
+        for key in keys {
+            let Some(slot) = self.known(key) else { continue };
+            let Work::Sending(sending) = std::mem::take(&mut slot.work) else { continue };
+            let delay = match &sending.content {
+                Content::Chunks(Chunks { delay, .. }) => *delay,
+                _ => Duration::ZERO,
+            };
+            if delay.is_zero() {
+                slot.work = Work::Sending(sending);
+                self.conn.want(key);
+                continue;
+            }
+            let mailbox = Rc::clone(&self.mailbox);
+            let task = tokio::task::spawn_local(async move {
+                tokio::time::sleep(delay).await;
+                mailbox.due.borrow_mut().push(key);
+                mailbox.state.wake();
+            });
+            self.waiting += 1;
+            self.slot(key).work = Work::Pausing(sending, task.abort_handle());
+        }
+        any
+    }
+
+    fn drain(&mut self) {
+        if self.state.order() < Order::Drain {
+            return;
+        }
+        match self.told {
+            None if self.conn.open_streams() > 0 || self.state.may_close() => {
+                self.conn.drain();
+                self.told = Some(Instant::now());
+            }
+            Some(told) if told.elapsed() >= GOAWAY_PATIENCE && self.conn.open_streams() == 0 => {
+                self.conn.finish_drain();
             }
             _ => {}
         }
-        let mut ended = false;
-        loop {
-            match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => accept(request, respond, worker, state),
-                Poll::Ready(_) => {
-                    ended = true;
-                    break;
-                }
-                Poll::Pending => break,
+    }
+
+    /// Whether all is said. The output is empty.
+    fn is_over(&mut self) -> bool {
+        if self.conn.has_failed() {
+            return true;
+        }
+        if self.ended {
+            // No window will come any more for those that wait for it.
+            return self.waiting == 0 && self.after_flush.is_empty() && self.conn.is_blocked();
+        }
+        self.conn.is_drained() && self.conn.open_streams() == 0
+    }
+
+    /// The client has closed its end: requests that are complete are answered.
+    fn peer_ended(&mut self) {
+        self.ended = true;
+        for slot in &self.slots {
+            if let Some(inbox) = &slot.inbox {
+                inbox.end(Err(UploadError("the connection was closed")));
             }
         }
-        match drain.poll_drain(cx) {
-            Poll::Ready(Ok(())) if ended => Poll::Ready(()),
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
-    })
-    .await;
-}
+    }
 
-fn builder(worker: &Worker) -> h2::server::Builder {
-    let limits = &worker.config.limits;
-    let mut builder = h2::server::Builder::new();
-    builder
-        .max_concurrent_streams(limits.max_streams)
-        .max_header_list_size(limits.max_header_bytes)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .data_frame_budget(CONNECTION_WINDOW as usize)
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS);
-    builder
-}
-
-fn accept(
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Piece>,
-    worker: &Rc<Worker>,
-    state: &Rc<State>,
-) {
-    let (parts, body) = request.into_parts();
-    let head = Head {
-        method: parts.method,
-        uri: parts.uri,
-        fields: parts.headers,
-        protocol: Protocol::Http2,
-        state: Rc::clone(state),
-    };
-    let (pending, answer) = exchange::answer(worker, &head, Upload::http2(body));
-    match answer {
-        // Only the HTTP/1.1 handshake of a WebSocket is answered with a switch of protocols.
-        Answer::Ready(reply) | Answer::WebSocket(reply, _) => send(pending, reply, respond),
-        Answer::Waiting(reply) => {
-            tokio::task::spawn_local(async move {
-                tokio::select! {
-                    reply = reply => send(pending, reply, respond),
-                    _ = poll_fn(|cx| respond.poll_reset(cx)) => {}
-                }
-            });
+    /// Nothing to do: gives back what an idle connection needs no memory for.
+    fn rest_a_while(&mut self) {
+        self.worker.take_back(&mut self.conn.output);
+        if self.rest.is_empty() && self.conn.open_streams() == 0 {
+            self.rest = Vec::new();
         }
     }
-}
 
-/// Hands a reply to the connection. It fails only when the stream is gone, and then nobody wants it.
-fn send(pending: Pending, reply: Reply, mut respond: SendResponse<Piece>) {
-    let (head, content, flight) = pending.finish(reply);
-    let empty = matches!(content, Content::None);
-    let Ok(mut stream) = respond.send_response(head, empty) else { return };
-    match content {
-        Content::None => {}
-        Content::Bytes(bytes) => {
-            let _ = stream.send_data(Piece::bytes(bytes, Some(flight)), true);
-        }
-        Content::Pattern { range, .. } if range.left() <= MOST_AT_ONCE => {
-            let _ = stream.send_data(Piece::pattern(range, Some(flight)), true);
-        }
-        Content::Pattern { range, .. } => {
-            tokio::task::spawn_local(send_range(stream, range, flight));
-        }
-        Content::Chunks(chunks) => {
-            tokio::task::spawn_local(send_chunks(stream, chunks, flight));
-        }
-    }
-}
-
-/// Sends a range that is too long for one go: the next part when the last one has left.
-async fn send_range(mut stream: SendStream<Piece>, mut range: pattern::Range, flight: Flight) {
-    while range.left() > MOST_AT_ONCE {
-        let part = range.split_to(MOST_AT_ONCE);
-        if stream.send_data(Piece::pattern(part, None), false).is_err() || sent(&mut stream).await.is_err() {
-            return;
-        }
-    }
-    let _ = stream.send_data(Piece::pattern(range, Some(flight)), true);
-}
-
-/// Sends each chunk as DATA of its own, after the one before has left.
-async fn send_chunks(mut stream: SendStream<Piece>, mut chunks: Chunks, flight: Flight) {
-    let mut flight = Some(flight);
-    while let Some(mut chunk) = chunks.next() {
-        let last = chunks.range.left() == 0;
-        while chunk.left() > MOST_AT_ONCE {
-            let part = chunk.split_to(MOST_AT_ONCE);
-            if stream.send_data(Piece::pattern(part, None), false).is_err()
-                || sent(&mut stream).await.is_err()
-            {
-                return;
-            }
-        }
-        let flight = if last { flight.take() } else { None };
-        if stream.send_data(Piece::pattern(chunk, flight), last).is_err() || last {
-            return;
-        }
-        if sent(&mut stream).await.is_err() {
-            return;
-        }
-        if !chunks.delay.is_zero() {
-            tokio::select! {
-                () = tokio::time::sleep(chunks.delay) => {}
-                _ = poll_fn(|cx| stream.poll_reset(cx)) => return,
+    fn abort_all(&mut self) {
+        for slot in std::mem::take(&mut self.slots) {
+            if let Work::Waiting(task) | Work::Pausing(_, task) = slot.work {
+                task.abort();
             }
         }
     }
 }
 
-/// Waits until the connection has taken all that was given to the stream: capacity for one more byte is
-/// granted only when nothing waits for window. Yielding lets the connection flush.
-async fn sent(stream: &mut SendStream<Piece>) -> Result<(), h2::Error> {
-    tokio::task::yield_now().await;
-    stream.reserve_capacity(1);
-    poll_fn(|cx: &mut Context<'_>| {
-        if stream.capacity() > 0 {
-            return Poll::Ready(Ok(()));
+/// Fields as HPACK.
+struct Fields<'a, 'b> {
+    block: &'a mut http2::Block<'b>,
+    prepared: &'a mut PreparedFields,
+}
+
+/// The constant fields of the last kind of reply, encoded.
+#[derive(Default)]
+struct PreparedFields {
+    of: Fixed,
+    prepared: Prepared,
+}
+
+impl FieldWriter for Fields<'_, '_> {
+    fn constants(&mut self, fixed: Fixed, instance: &str) {
+        if !std::ptr::eq(self.prepared.of, fixed) {
+            *self.prepared = PreparedFields { of: fixed, prepared: Prepared::default() };
         }
-        match stream.poll_capacity(cx) {
-            Poll::Ready(Some(Ok(0))) => Poll::Pending,
-            Poll::Ready(Some(Ok(_))) => Poll::Ready(Ok(())),
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Err(error)),
-            Poll::Ready(None) => Poll::Ready(Err(Reason::CANCEL.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
+        self.block.prepared(&mut self.prepared.prepared, |block| {
+            for (name, value) in fixed {
+                block.constant(name.as_bytes(), value.as_bytes());
+            }
+            block.constant(INSTANCE.as_bytes(), instance.as_bytes());
+        });
+    }
+
+    fn varying(&mut self, name: &str, value: &[u8]) {
+        self.block.varying(name.as_bytes(), value);
+    }
+
+    fn varying_known(&mut self, name: &Name, value: &[u8]) {
+        self.block.varying_known(name, value);
+    }
 }

@@ -10,8 +10,8 @@ pub(crate) mod wire;
 
 use std::{future::poll_fn, rc::Rc, task::Poll};
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncReadExt as _;
+use ::http2::PREFACE;
+use bytes::Bytes;
 
 use self::{
     state::{Order, State},
@@ -19,8 +19,6 @@ use self::{
 };
 use crate::worker::Worker;
 
-/// What an HTTP/2 connection by prior knowledge begins with (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Which port accepted a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +32,11 @@ pub(crate) enum Port {
 /// Serves a connection to its end.
 pub(crate) async fn serve(port: Port, worker: Rc<Worker>, state: Rc<State>) {
     match port {
-        Port::Grpc => grpc::serve(Wire::new(Bytes::new(), Rc::clone(&state)), &worker, &state).await,
-        Port::Http => match sniff(&state).await {
-            Some((true, first)) => http2::serve(Wire::new(first, Rc::clone(&state)), &worker, &state).await,
-            Some((false, first)) => http1::serve(Wire::new(first, Rc::clone(&state)), &worker, &state).await,
+        // Boxed, so that the idle connections of the other port need no room for it.
+        Port::Grpc => Box::pin(grpc::serve(Wire::new(Bytes::new(), Rc::clone(&state)), &worker, &state)).await,
+        Port::Http => match sniff(&worker, &state).await {
+            Some((true, first)) => http2::serve(first, &worker, &state).await,
+            Some((false, first)) => http1::serve(first, &worker, &state).await,
             None => {}
         },
     }
@@ -45,37 +44,40 @@ pub(crate) async fn serve(port: Port, worker: Rc<Worker>, state: Rc<State>) {
 
 /// Reads until it is clear whether the connection begins with the HTTP/2 preface. None when it ended, or
 /// was told to, before that.
-async fn sniff(state: &Rc<State>) -> Option<(bool, Bytes)> {
-    let mut wire = Wire::new(Bytes::new(), Rc::clone(state));
-    let mut first = BytesMut::with_capacity(1024);
-    loop {
-        let read = tokio::select! {
-            biased;
-            () = told_to_go(state, first.is_empty()) => return None,
-            read = wire.read_buf(&mut first) => read,
-        };
-        if !matches!(read, Ok(1..)) {
-            return None;
-        }
-        let compared = first.len().min(PREFACE.len());
-        if first[..compared] != PREFACE[..compared] {
-            return Some((false, first.freeze()));
-        }
-        if compared == PREFACE.len() {
-            return Some((true, first.freeze()));
-        }
-    }
-}
-
-/// Waits for the order to close, or to drain while nothing was read.
-async fn told_to_go(state: &State, nothing_read: bool) {
+async fn sniff(worker: &Worker, state: &Rc<State>) -> Option<(bool, Vec<u8>)> {
+    let mut first = Vec::new();
     poll_fn(|cx| {
-        state.register(cx);
-        match state.order() {
-            Order::Close => Poll::Ready(()),
-            Order::Drain if nothing_read && state.may_close() => Poll::Ready(()),
-            _ => Poll::Pending,
+        loop {
+            if told_to_go(state, first.is_empty(), cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            let mut buffer = worker.read_buffer.borrow_mut();
+            let Ok(count) = std::task::ready!(wire::poll_read(state, &first, &mut buffer, cx)) else {
+                return Poll::Ready(None);
+            };
+            if count == first.len() {
+                return Poll::Ready(None);
+            }
+            first = buffer[..count].to_vec();
+            let compared = count.min(PREFACE.len());
+            if first[..compared] != PREFACE[..compared] {
+                return Poll::Ready(Some(false));
+            }
+            if compared == PREFACE.len() {
+                return Poll::Ready(Some(true));
+            }
         }
     })
-    .await;
+    .await
+    .map(|is_http2| (is_http2, first))
+}
+
+/// Ready at the order to close, or to drain while nothing was read.
+fn told_to_go(state: &State, nothing_read: bool, cx: &std::task::Context<'_>) -> Poll<()> {
+    state.register(cx);
+    match state.order() {
+        Order::Close => Poll::Ready(()),
+        Order::Drain if nothing_read && state.may_close() => Poll::Ready(()),
+        _ => Poll::Pending,
+    }
 }

@@ -60,6 +60,8 @@ pub(crate) struct State {
     head_since: Cell<Option<Instant>>,
     /// The last write did not fit into the socket.
     pub(crate) write_blocked: Cell<bool>,
+    /// The engine wants to look at the clock once in a while.
+    pub(crate) wants_sweep: Cell<bool>,
 }
 
 impl State {
@@ -83,6 +85,7 @@ impl State {
             active_at: Cell::new(now),
             head_since: Cell::new(Some(now)),
             write_blocked: Cell::new(false),
+            wants_sweep: Cell::new(false),
         })
     }
 
@@ -143,6 +146,11 @@ impl State {
         self.active.set(true);
     }
 
+    /// Bytes of a next request were read along with the one before.
+    pub(crate) fn head_begun(&self) {
+        self.head_open.set(true);
+    }
+
     /// From here on the protocol has no heads of its own that could be slow (HTTP/2 after its preface,
     /// WebSocket): frames that belong to no request, such as PING, begin none.
     pub(crate) fn head_done(&self) {
@@ -186,7 +194,7 @@ impl State {
         } else if over(self.accepted, limits.max_connection_age) {
             self.give(Order::Drain);
         }
-        if self.order() == Order::Drain {
+        if self.order() == Order::Drain || self.wants_sweep.get() {
             self.wake();
         }
     }

@@ -1,22 +1,28 @@
 //! `/bin/{size}`: that many bytes of the payload pattern, or one range of them (RFC 9110 section 14).
 
 use contract::pattern::Pattern;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 
 use crate::{
     connection::exchange::Head,
-    reply::{Body, Reply},
+    reply::{Body, Fixed, Reply},
 };
 
+const BINARY: Fixed = &[
+    ("content-type", "application/octet-stream"),
+    ("content-disposition", "attachment; filename=\"data.bin\""),
+];
+
 /// The reply to `/bin/{size}`.
-pub(super) fn reply(pattern: Pattern, head: &Head, size: u64, chunked: bool) -> Reply {
-    let wanted = if head.method == Method::GET { head.fields.get(header::RANGE) } else { None };
-    match wanted.and_then(|value| value.to_str().ok()).and_then(|value| range(value, size)) {
-        None => binary(StatusCode::OK, Body::Pattern { range: pattern.range(0, size), sized: !chunked }),
+pub(super) fn reply(pattern: Pattern, head: &Head<'_>, size: u64, chunked: bool) -> Reply {
+    let wanted = if head.method == b"GET" { head.fields.get("range") } else { None };
+    match wanted.and_then(|value| std::str::from_utf8(value).ok()).and_then(|value| range(value, size)) {
+        None => Reply::new(StatusCode::OK, BINARY, Body::Pattern { range: pattern.range(0, size), sized: !chunked }),
         Some(Some((first, last))) => {
             let range = pattern.range(first, last - first + 1);
-            let mut reply = binary(StatusCode::PARTIAL_CONTENT, Body::Pattern { range, sized: !chunked });
-            content_range(&mut reply, &format!("bytes {first}-{last}/{size}"));
+            let body = Body::Pattern { range, sized: !chunked };
+            let mut reply = Reply::new(StatusCode::PARTIAL_CONTENT, BINARY, body);
+            reply.fields.push("content-range", format!("bytes {first}-{last}/{size}"));
             reply
         }
         Some(None) => {
@@ -26,23 +32,9 @@ pub(super) fn reply(pattern: Pattern, head: &Head, size: u64, chunked: bool) -> 
                 "Range: bytes=first-last, bytes=first- or bytes=-count",
                 "Range: bytes=0-99",
             );
-            content_range(&mut reply, &format!("bytes */{size}"));
+            reply.fields.push("content-range", format!("bytes */{size}"));
             reply
         }
-    }
-}
-
-fn binary(status: StatusCode, body: Body) -> Reply {
-    let mut reply = Reply::new(status, "application/octet-stream", body);
-    reply
-        .fields
-        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"data.bin\""));
-    reply
-}
-
-fn content_range(reply: &mut Reply, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        reply.fields.insert(header::CONTENT_RANGE, value);
     }
 }
 

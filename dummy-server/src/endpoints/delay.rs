@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 use super::{echo::Echo, upload::broken};
 use crate::{
     connection::exchange::Head,
-    reply::{Answer, Reply, Upload, UploadError},
+    reply::{Answer, Reply},
+    upload::{Upload, UploadError},
     worker::Worker,
 };
 
@@ -18,7 +19,7 @@ const READ: usize = 64 << 10;
 /// Reads the body, slowly if asked, then waits, then answers.
 pub(super) fn answer(
     worker: &Rc<Worker>,
-    head: &Head,
+    head: &Head<'_>,
     mut upload: Upload,
     reply_delay: Duration,
     read_delay: Duration,

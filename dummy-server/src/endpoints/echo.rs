@@ -4,14 +4,15 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::upload;
 use crate::{
     connection::exchange::Head,
-    reply::{Answer, Body, Reply, Upload, UploadError},
+    reply::{Answer, Body, Reply, TEXT_BARE},
     router::NoUsage,
+    upload::{Upload, UploadError},
     worker::Worker,
 };
 
@@ -22,9 +23,9 @@ pub(super) struct Echo {
     uri: String,
     method: String,
     protocol: &'static str,
-    /// By name, the values of duplicates joined by commas.
+    /// By name in lower case, the values of duplicates joined by commas.
     headers: BTreeMap<String, String>,
-    /// Pairs, duplicates kept; names in lower case and duplicates together, as the HTTP libraries hand them on.
+    /// Pairs as they were on the wire: order, case and duplicates kept.
     headers_list: Vec<(String, String)>,
     content_type: String,
     pub(super) body: String,
@@ -71,26 +72,26 @@ const USAGE: Usage = Usage {
 
 impl Echo {
     /// The echo of a request, without its body.
-    pub(super) fn of(worker: &Worker, head: &Head) -> Self {
+    pub(super) fn of(worker: &Worker, head: &Head<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (peer, local) = head.state.addresses.unzip();
         let mut headers = BTreeMap::<String, String>::new();
-        for name in head.fields.keys() {
-            let values = head.fields.get_all(name).iter().map(|value| text(value.as_bytes()));
-            headers.insert(name.to_string(), values.collect::<Vec<_>>().join(", "));
+        for (name, value) in head.fields() {
+            let value = String::from_utf8_lossy(value);
+            let values = headers.entry(text(&name.to_ascii_lowercase())).or_default();
+            if !values.is_empty() {
+                values.push_str(", ");
+            }
+            values.push_str(&value);
         }
         Self {
             _myhostname: worker.instance,
-            uri: full_uri(head),
-            method: head.method.to_string(),
+            uri: head.uri(),
+            method: text(head.method),
             protocol: head.protocol.name(),
             headers,
-            headers_list: head
-                .fields
-                .iter()
-                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
-                .collect(),
-            content_type: field(&head.fields, &header::CONTENT_TYPE),
+            headers_list: head.fields().map(|(name, value)| (text(name), text(value))).collect(),
+            content_type: text(head.fields.get("content-type").unwrap_or_default()),
             usage: Some(USAGE),
             source_addr: peer.map(|address| address.to_string()).unwrap_or_default(),
             destination_addr: local.map(|address| address.to_string()).unwrap_or_default(),
@@ -116,7 +117,7 @@ impl Echo {
 /// Answers with the echo that `shape` makes into a reply.
 pub(super) fn answer(
     worker: &Rc<Worker>,
-    head: &Head,
+    head: &Head<'_>,
     mut upload: Upload,
     shape: impl FnOnce(Echo) -> Reply + 'static,
 ) -> Answer {
@@ -146,7 +147,7 @@ pub(super) fn no_usage(mut echo: Echo, how: NoUsage) -> Reply {
     match how {
         NoUsage::Plain => {}
         NoUsage::WrongContentType => {
-            reply.fields.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
+            reply.fixed = TEXT_BARE;
         }
         NoUsage::BadJson => {
             reply.body = Body::Bytes(Bytes::from_static(b"{\"body\": \"this JSON breaks off"));
@@ -154,16 +155,4 @@ pub(super) fn no_usage(mut echo: Echo, how: NoUsage) -> Reply {
         NoUsage::Empty => reply.body = Body::Bytes(Bytes::new()),
     }
     reply
-}
-
-fn full_uri(head: &Head) -> String {
-    if head.uri.authority().is_some() {
-        return head.uri.to_string();
-    }
-    let host = field(&head.fields, &header::HOST);
-    format!("http://{host}{}", head.uri)
-}
-
-fn field(fields: &HeaderMap, name: &header::HeaderName) -> String {
-    fields.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::reply::{Body, Reply};
+use crate::reply::{self, Body, Reply};
 
 const TEXT: &str = "\
 /                             echo of the request as JSON, as for every path that is not listed
@@ -31,5 +31,5 @@ gRPC on its own port: echo.EchoService (Echo, StreamEcho), health, reflection.
 /// The reply to `/help`.
 pub(super) fn reply() -> Reply {
     let body = Body::Bytes(Bytes::from_static(TEXT.as_bytes()));
-    Reply::new(StatusCode::OK, "text/plain; charset=utf-8", body)
+    Reply::new(StatusCode::OK, reply::TEXT, body)
 }

@@ -14,13 +14,14 @@ use std::rc::Rc;
 
 use crate::{
     connection::exchange::Head,
-    reply::{Answer, Reply, Upload},
+    reply::{Answer, Reply},
     router::Route,
+    upload::Upload,
     worker::Worker,
 };
 
 /// Asks the endpoint of `route`.
-pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head, upload: Upload) -> Answer {
+pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload: Upload) -> Answer {
     match route {
         Route::Bin { size, chunked } => after(upload, bin::reply(worker.pattern, head, size, chunked)),
         Route::Chunked { count, size, delay } => {

@@ -7,12 +7,13 @@ use http::StatusCode;
 use super::echo::Echo;
 use crate::{
     connection::exchange::Head,
-    reply::{Answer, Reply, Upload, UploadError},
+    reply::{Answer, Reply},
+    upload::{Upload, UploadError},
     worker::Worker,
 };
 
 /// Answers when the whole body was read.
-pub(super) fn answer(worker: &Rc<Worker>, head: &Head, mut upload: Upload) -> Answer {
+pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload) -> Answer {
     let mut echo = Echo::of(worker, head);
     Answer::Waiting(Box::pin(async move {
         match upload.discard().await {

@@ -1,7 +1,7 @@
 //! `/ws`, `/ws/*` and `/ws/close`: WebSocket echo over an HTTP/1.1 upgrade (RFC 6455).
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -18,8 +18,9 @@ use crate::{
         state::{Order, State},
         wire::Wire,
     },
-    reply::{Answer, Body, Reply, Upload},
+    reply::{Answer, Body, Fixed, Reply},
     stats::Protocol,
+    upload::Upload,
 };
 
 /// Largest message, in one frame or in many.
@@ -36,56 +37,48 @@ pub(crate) enum Mode {
     EchoOnceAndClose,
 }
 
+const SWITCH: Fixed = &[("upgrade", "websocket"), ("connection", "Upgrade")];
+
 /// Checks the opening handshake (RFC 6455 section 4.2).
-pub(crate) fn answer(head: &Head, upload: Upload, mode: Mode) -> Answer {
-    if head.method != Method::GET {
+pub(crate) fn answer(head: &Head<'_>, upload: Upload, mode: Mode) -> Answer {
+    if head.method != b"GET" {
         let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is opened with GET");
-        reply.fields.insert(header::ALLOW, HeaderValue::from_static("GET"));
+        reply.fields.push("allow", "GET");
         return super::after(upload, reply);
     }
     match handshake(head) {
-        Ok(accept) => Answer::WebSocket(switch(&accept), mode),
+        Ok(accept) => {
+            let body = Body::Bytes(bytes::Bytes::new());
+            let mut reply = Reply::new(StatusCode::SWITCHING_PROTOCOLS, SWITCH, body);
+            reply.fields.push("sec-websocket-accept", accept);
+            Answer::WebSocket(reply, mode)
+        }
         Err(what) => {
             let mut reply = refusal(StatusCode::BAD_REQUEST, what);
-            reply.fields.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            reply.fields.push("sec-websocket-version", "13");
             super::after(upload, reply)
         }
     }
 }
 
-fn handshake(head: &Head) -> Result<String, &'static str> {
+fn handshake(head: &Head<'_>) -> Result<String, &'static str> {
     if head.protocol != Protocol::Http11 {
         return Err("a WebSocket is opened over HTTP/1.1");
     }
-    if !has_token(&head.fields, &header::UPGRADE, "websocket") {
+    if !head.fields.has_token("upgrade", "websocket") {
         return Err("Upgrade does not say websocket");
     }
-    if !has_token(&head.fields, &header::CONNECTION, "upgrade") {
+    if !head.fields.has_token("connection", "upgrade") {
         return Err("Connection does not say upgrade");
     }
-    if head.fields.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+    if head.fields.get("sec-websocket-version") != Some(b"13") {
         return Err("Sec-WebSocket-Version is not 13");
     }
-    let key = head.fields.get(header::SEC_WEBSOCKET_KEY).ok_or("Sec-WebSocket-Key is missing")?;
-    if key.len() != 24 || !key.as_bytes().ends_with(b"==") {
+    let key = head.fields.get("sec-websocket-key").ok_or("Sec-WebSocket-Key is missing")?;
+    if key.len() != 24 || !key.ends_with(b"==") {
         return Err("Sec-WebSocket-Key is not 16 bytes in base64");
     }
-    Ok(derive_accept_key(key.as_bytes()))
-}
-
-fn has_token(fields: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
-    let values = fields.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
-}
-
-fn switch(accept: &str) -> Reply {
-    let mut fields = HeaderMap::with_capacity(8);
-    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Ok(accept) = HeaderValue::from_str(accept) {
-        fields.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    Reply { status: StatusCode::SWITCHING_PROTOCOLS, fields, body: Body::Bytes(bytes::Bytes::new()) }
+    Ok(derive_accept_key(key))
 }
 
 fn refusal(status: StatusCode, error: &str) -> Reply {

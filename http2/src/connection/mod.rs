@@ -288,6 +288,18 @@ impl Connection {
         self.allowed.is_some()
     }
 
+    /// Whether no stream can send: none wants to, or none has window.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.ready.is_empty() || self.send.room() == 0
+    }
+
+    /// Whether the peer has not acknowledged SETTINGS yet: [`Connection::tick`] then watches the time.
+    #[must_use]
+    pub fn awaits_settings(&self) -> bool {
+        self.settings_pending > 0
+    }
+
     /// Whether a part of a frame or of a field block was received.
     #[must_use]
     pub fn is_midway(&self) -> bool {

@@ -49,6 +49,27 @@ impl Encoder {
     }
 }
 
+/// The name of a field, looked up in the static table when the program is built.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    text: &'static str,
+    index: u8,
+}
+
+impl Name {
+    /// A name in lower case.
+    #[must_use]
+    pub const fn new(text: &'static str) -> Self {
+        Self { text, index: statics::first_index_of(text) }
+    }
+
+    /// The name itself.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        self.text
+    }
+}
+
 /// A block in the making.
 #[derive(Debug)]
 pub struct Block<'a> {
@@ -115,6 +136,20 @@ impl Block<'_> {
                 integer::write(name.len(), 7, 0, self.out);
                 self.out.extend_from_slice(name);
             }
+        }
+        integer::write(value.len(), 7, 0, self.out);
+        self.out.extend_from_slice(value);
+    }
+
+    /// [`Block::varying`] of a name that is known beforehand.
+    #[inline]
+    pub fn varying_known(&mut self, name: &Name, value: &[u8]) {
+        if name.index > 0 {
+            integer::write(usize::from(name.index), 4, 0, self.out);
+        } else {
+            self.out.push(0);
+            integer::write(name.text.len(), 7, 0, self.out);
+            self.out.extend_from_slice(name.text.as_bytes());
         }
         integer::write(value.len(), 7, 0, self.out);
         self.out.extend_from_slice(value);

@@ -85,6 +85,18 @@ pub(super) fn index_of(name: &[u8]) -> Option<usize> {
     candidates.find(|index| ENTRIES[index - 1].0.as_bytes() == name)
 }
 
+/// [`index_of`] for names that are known when the program is built; 0: there is none.
+pub(super) const fn first_index_of(name: &str) -> u8 {
+    let mut index = 0;
+    while index < COUNT {
+        if same(ENTRIES[index].0, name) {
+            return index as u8 + 1;
+        }
+        index += 1;
+    }
+    0
+}
+
 const fn by_length() -> [[u8; 8]; 28] {
     let mut table = [[0; 8]; 28];
     let mut filled = [0; 28];

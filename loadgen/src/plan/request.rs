@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use wire::Fields;
 
 use super::{PlanError, Protocol, Target};
 use crate::args::Args;
@@ -132,18 +133,21 @@ impl Request {
         Template { bytes, head_length, id_at }
     }
 
-    /// The request as the h2 crate wants it, without its id.
+    /// The request's fields as HTTP/2 has them, without its id.
     #[must_use]
-    pub fn http2(&self) -> http::Request<()> {
-        let mut request = http::Request::new(());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = http::Version::HTTP_2;
-        *request.headers_mut() = self.fields.clone();
-        if !self.body.is_empty() {
-            request.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+    pub fn http2(&self) -> Fields {
+        let mut fields = Fields::new();
+        fields.push(":method", self.method.as_str());
+        fields.push(":scheme", "http");
+        fields.push(":authority", &self.authority);
+        fields.push(":path", &self.path);
+        for (name, value) in &self.fields {
+            fields.push(name, value);
         }
-        request
+        if !self.body.is_empty() {
+            fields.push("content-length", self.body.len().to_string());
+        }
+        fields
     }
 
     /// The request's head as people read it.
@@ -319,8 +323,9 @@ mod tests {
     #[test]
     fn the_host_field_is_the_authority() {
         let request = request(&["-H", "Host: b.example", "--http2"]).unwrap();
-        assert_eq!(request.http2().uri(), "http://b.example/x");
-        assert!(!request.http2().headers().contains_key("host"));
+        assert_eq!(request.http2().get(":authority"), Some(&b"b.example"[..]));
+        assert_eq!(request.http2().get(":path"), Some(&b"/x"[..]));
+        assert!(!request.http2().contains("host"));
     }
 
     #[test]

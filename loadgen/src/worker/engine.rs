@@ -63,10 +63,10 @@ pub(crate) struct Ended<'a> {
 /// The head of a reply, as its protocol has it.
 #[derive(Debug)]
 pub(crate) enum Head<'a> {
-    /// HTTP/1's bytes.
-    Raw(&'a [u8]),
+    /// HTTP/1's.
+    Http1(&'a http1::response::Head),
     /// HTTP/2's fields.
-    Fields(http::StatusCode, &'a http::HeaderMap),
+    Http2(&'a http2::Head),
 }
 
 /// Where an engine puts what happens.

@@ -58,10 +58,7 @@ struct Code(u32);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0..=13 => write!(f, "{:?}", h2::Reason::from(self.0)),
-            code => write!(f, "0x{code:x}"),
-        }
+        http2::Code(self.0).fmt(f)
     }
 }
 

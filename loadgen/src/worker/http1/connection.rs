@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use http1::response;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     net::TcpStream,
@@ -14,11 +15,10 @@ use tokio::{
 use super::{
     super::{
         connect::Connecting,
-        engine::{Arrival, Ended, Outcome, Sink},
+        engine::{Arrival, Ended, Head, Outcome, Sink},
         failure::{Cause, Failure},
     },
     Shared,
-    reply::{Complete, ReplyReader},
 };
 use crate::clock::Nanos;
 
@@ -40,7 +40,11 @@ pub(super) enum Event {
 
 pub(super) struct Connection {
     state: State,
-    reader: ReplyReader,
+    reader: response::Reader,
+    /// Read and not taken in: the beginning of a head or of a line.
+    rest: Vec<u8>,
+    /// What the head of the current reply has said.
+    facts: Facts,
     /// Whether a whole exchange has gone well before.
     used: bool,
     exchange: Option<Exchange>,
@@ -49,6 +53,13 @@ pub(super) struct Connection {
 enum State {
     Connecting { connecting: Connecting, since: Nanos },
     Open(TcpStream),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    status: u16,
+    instance: Option<u16>,
+    reusable: bool,
 }
 
 /// A request at work.
@@ -70,7 +81,8 @@ impl fmt::Debug for Connection {
 impl Connection {
     pub(super) fn connecting(connecting: Connecting, since: Nanos) -> Self {
         let state = State::Connecting { connecting, since };
-        Self { state, reader: ReplyReader::default(), used: false, exchange: None }
+        let reader = response::Reader::new(http1::Limits::default());
+        Self { state, reader, rest: Vec::new(), facts: Facts::default(), used: false, exchange: None }
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -97,6 +109,7 @@ impl Connection {
     /// Writes the request, as far as the socket takes it. What goes wrong is seen again when driven.
     pub(super) fn submit(&mut self, arrival: Arrival, cx: &mut Context<'_>, shared: &mut Shared) {
         let submitted = shared.clock.now();
+        self.reader.expect(shared.kind);
         shared.template.set_id(&shared.ids.of(arrival.number));
         let mut exchange = Exchange { arrival, submitted, head_left: Vec::new(), written: 0 };
         if let State::Open(stream) = &mut self.state
@@ -140,7 +153,8 @@ impl Connection {
         let mut event = Event::Waiting;
         for _ in 0..READS_IN_A_ROW {
             let State::Open(stream) = &mut self.state else { return event };
-            let mut buffer = ReadBuf::new(&mut shared.buffer);
+            let (front, free) = shared.buffer.split_at_mut(self.rest.len());
+            let mut buffer = ReadBuf::new(free);
             let count = match Pin::new(stream).poll_read(cx, &mut buffer) {
                 Poll::Pending => return event,
                 Poll::Ready(Err(error)) => return self.lost(Some(&error), shared, sink),
@@ -149,6 +163,8 @@ impl Connection {
             if count == 0 {
                 return self.closed(shared, sink);
             }
+            front.copy_from_slice(&self.rest);
+            let count = self.rest.len() + count;
             match self.take(count, shared, sink) {
                 Event::Waiting => {}
                 Event::Idle => event = Event::Idle,
@@ -164,38 +180,56 @@ impl Connection {
         // Whoever speaks unasked can't be trusted to answer in order.
         let Some(exchange) = &self.exchange else { return Event::Gone };
         let all_written = exchange.written == shared.template.bytes().len();
-        let (used, complete) = match self.reader.read(&shared.buffer[..count], shared.to_head_request, sink) {
-            Ok(read) => read,
-            Err(broken) => return self.fail(&Failure::new(Cause::Protocol, broken.0), shared, sink),
-        };
-        let Some(complete) = complete else { return Event::Waiting };
-        self.replied(complete, shared, sink);
-        if complete.reusable && all_written && used == count { Event::Idle } else { Event::Gone }
+        let mut input = &shared.buffer[..count];
+        loop {
+            let ended = match self.reader.read(&mut input, &mut shared.head) {
+                Ok(None) => break,
+                Ok(Some(http1::Event::Head { end })) => {
+                    self.facts = facts(&shared.head, sink);
+                    end
+                }
+                Ok(Some(http1::Event::Data(part))) => {
+                    sink.body(part);
+                    false
+                }
+                Ok(Some(http1::Event::Informational)) => false,
+                Ok(Some(http1::Event::End)) => true,
+                Err(broken) => return self.fail(&Failure::new(Cause::Protocol, broken.0), shared, sink),
+            };
+            if ended {
+                self.rest.clear();
+                self.replied(shared, sink);
+                let reusable = self.facts.reusable && all_written && input.is_empty();
+                return if reusable { Event::Idle } else { Event::Gone };
+            }
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(input);
+        Event::Waiting
     }
 
-    fn replied(&mut self, complete: Complete, shared: &Shared, sink: &mut impl Sink) {
+    fn replied(&mut self, shared: &Shared, sink: &mut impl Sink) {
         self.used = true;
         if let Some(Exchange { arrival, .. }) = self.exchange.take() {
-            let outcome = Outcome::Replied { status: complete.status, instance: complete.instance };
+            let Facts { status, instance, .. } = self.facts;
+            let outcome = Outcome::Replied { status, instance };
             sink.ended(&Ended { arrival, at: shared.clock.now(), outcome });
         }
     }
 
     fn closed(&mut self, shared: &Shared, sink: &mut impl Sink) -> Event {
-        match self.reader.close() {
-            Some(complete) => {
-                self.replied(complete, shared, sink);
-                Event::Gone
-            }
-            None => self.lost(None, shared, sink),
+        if self.reader.close() == Ok(true) {
+            self.replied(shared, sink);
+            return Event::Gone;
         }
+        self.lost(None, shared, sink)
     }
 
     /// The connection is gone. A request that met the end of a connection in use before, of which no reply
     /// was begun, was most likely not seen, and is sent again if twice does no harm (RFC 9112 section 9.3.1).
     fn lost(&mut self, error: Option<&io::Error>, shared: &Shared, sink: &mut impl Sink) -> Event {
         if let Some(exchange) = &self.exchange {
-            let untouched = self.used && !self.reader.has_begun();
+            let untouched = self.used && !self.reader.has_begun() && self.rest.is_empty();
             if untouched && shared.idempotent && exchange.arrival.resends < Arrival::MAX_RESENDS {
                 let mut arrival = exchange.arrival;
                 arrival.resends += 1;
@@ -219,6 +253,15 @@ impl Connection {
             sink.ended(&Ended { arrival, at: shared.clock.now(), outcome: Outcome::Failed(failure) });
         }
         Event::Gone
+    }
+}
+
+fn facts(head: &response::Head, sink: &mut impl Sink) -> Facts {
+    sink.head(&Head::Http1(head));
+    Facts {
+        status: head.status,
+        instance: head.fields.get(contract::field::INSTANCE).map(|name| sink.instance(name)),
+        reusable: head.keep_alive && head.framing != response::Framing::UntilClose,
     }
 }
 

@@ -1,12 +1,11 @@
 //! HTTP/1.1 over sockets: one request at a time on each connection, two system calls for each.
 
-mod chunked;
 mod connection;
-mod reply;
 
 use std::{collections::VecDeque, task::Context};
 
 use connection::{Connection, Event};
+use http1::response::{self, Kind};
 
 use super::{
     connect::Connector,
@@ -20,7 +19,7 @@ use crate::{
 };
 
 /// How much is read at once; one buffer serves all connections of a worker.
-const READ_BUFFER: usize = 64 * 1024;
+const READ_BUFFER: usize = 256 * 1024;
 
 /// Connections, connecting or open, of one worker.
 #[derive(Debug)]
@@ -56,7 +55,8 @@ struct Shared {
     template: Template,
     ids: Ids,
     buffer: Box<[u8]>,
-    to_head_request: bool,
+    head: response::Head,
+    kind: Kind,
     idempotent: bool,
 }
 
@@ -79,7 +79,8 @@ impl Http1 {
             template: request.http1(),
             ids,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
-            to_head_request: request.method == http::Method::HEAD,
+            head: response::Head::default(),
+            kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
             idempotent: request.is_idempotent(),
         };
         Self {

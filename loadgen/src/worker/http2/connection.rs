@@ -2,65 +2,56 @@
 
 use std::{
     fmt,
+    io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use h2::{
-    SendStream,
-    client::{self, ResponseFuture, SendRequest},
+use http2::{Code, Config, Event, Key, Prepared, Role, Settings};
+use tokio::{
+    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
+    net::TcpStream,
 };
-use tokio::net::TcpStream;
-use transport::Gathered;
 
 use super::{
     super::{
         connect::Connecting,
+        engine::{Arrival, Ended, Head, Outcome, Sink},
         failure::{Cause, Failure},
     },
     Shared,
-    stream::failure_of,
 };
 use crate::clock::Nanos;
 
 /// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
-/// likely delay, and little enough that a body which is read slowly fills no memory.
+/// likely delay.
 const STREAM_WINDOW: u32 = 4 << 20;
 
 /// The same for all streams of a connection together.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// The largest frame that the peer may send, in bytes.
-const MAX_FRAME: u32 = 1 << 20;
-
 /// The longest list of fields that the peer may send, in bytes.
 const MAX_FIELDS: u32 = 64 * 1024;
 
+/// While so much output waits, no more of requests' bodies is added.
+const MOST_OUTPUT: usize = 256 << 10;
+
+/// How often a connection is read from before others have their turn.
+const READS_IN_A_ROW: usize = 16;
+
+/// Slices in one system call.
+const SLICES: usize = 64;
+
 /// What a connection has come to.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum Status {
     /// Nothing that matters outside.
-    Waiting,
-    /// The peer's SETTINGS have come: requests may be sent.
-    Open,
-    /// The peer allows more streams than before.
-    Raised,
+    Going,
+    /// It takes no more requests; those at work may end.
+    Retiring,
     /// It is over.
-    Gone(Option<Failure>),
-}
-
-/// The connection takes no more requests.
-#[derive(Debug)]
-pub(super) struct Refused;
-
-/// Why a request was not sent.
-#[derive(Debug)]
-pub(super) enum Unsent {
-    /// The connection takes no more requests.
-    Refused,
-    /// No connection would take this one.
-    Invalid(Failure),
+    Gone(Failure),
 }
 
 pub(super) struct Connection {
@@ -68,20 +59,39 @@ pub(super) struct Connection {
     since: Nanos,
 }
 
-type Handshake = Pin<Box<dyn Future<Output = Result<Handshaken, h2::Error>>>>;
-type Handshaken = (SendRequest<Bytes>, client::Connection<Gathered<TcpStream>, Bytes>);
-
 enum State {
     Connecting(Connecting),
-    Shaking(Handshake, Gathered<TcpStream>),
-    Live {
-        send: SendRequest<Bytes>,
-        protocol: Box<client::Connection<Gathered<TcpStream>, Bytes>>,
-        io: Gathered<TcpStream>,
-        settled: bool,
-        /// How many streams the peer allowed when last looked at.
-        allowed: usize,
-    },
+    Open(Box<Open>),
+}
+
+struct Open {
+    io: TcpStream,
+    http2: http2::Connection,
+    /// By the slot of a stream's key.
+    requests: Vec<Option<InFlight>>,
+    /// Those whose first bytes wait to be written.
+    unwritten: Vec<Key>,
+    /// What is the same in all requests, encoded.
+    prepared: Prepared,
+    /// Read and not taken in: the beginning of a frame.
+    rest: Vec<u8>,
+    /// What the peer said when it went away.
+    going_away: Option<Code>,
+    /// Since when the peer has allowed no stream at all.
+    shut_since: Option<Nanos>,
+}
+
+/// A request on its stream.
+#[derive(Debug)]
+struct InFlight {
+    key: Key,
+    arrival: Arrival,
+    submitted: Nanos,
+    /// 0: no final head has come.
+    status: u16,
+    instance: Option<u16>,
+    /// What is left of the request's body.
+    body: Bytes,
 }
 
 impl fmt::Debug for Connection {
@@ -99,121 +109,354 @@ impl Connection {
         self.since < limit
     }
 
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Event {
+    /// How many more requests the peer allows now.
+    pub(super) fn room(&self) -> usize {
+        match &self.state {
+            State::Open(open) => open.http2.room(),
+            State::Connecting(_) => 0,
+        }
+    }
+
+    /// How many streams the peer allows in all.
+    pub(super) fn allowed(&self) -> usize {
+        match &self.state {
+            State::Open(open) if open.http2.is_settled() => {
+                open.http2.remote().max_concurrent_streams.map_or(usize::MAX, |most| most as usize)
+            }
+            _ => 0,
+        }
+    }
+
+    /// How many requests are at work.
+    pub(super) fn busy(&self) -> usize {
+        match &self.state {
+            State::Open(open) => open.http2.open_streams(),
+            State::Connecting(_) => 0,
+        }
+    }
+
+    /// Opens a stream; there must be room. The bytes leave when the connection is driven next.
+    pub(super) fn submit(&mut self, arrival: Arrival, shared: &Shared) -> Result<(), Arrival> {
+        let State::Open(open) = &mut self.state else { return Err(arrival) };
+        let Open { http2, prepared, .. } = &mut **open;
+        let bodiless = shared.body.is_empty();
+        let key = http2.open(bodiless, shared.to_head_request, |block| {
+            block.prepared(prepared, |block| {
+                for (name, value) in shared.fields.iter() {
+                    block.constant(name, value);
+                }
+            });
+            if let Some(name) = &shared.id_field {
+                block.varying(name.as_str().as_bytes(), &shared.ids.of(arrival.number));
+            }
+        });
+        let Some(key) = key else { return Err(arrival) };
+        let request = InFlight {
+            key,
+            arrival,
+            submitted: shared.now,
+            status: 0,
+            instance: None,
+            body: shared.body.clone(),
+        };
+        let slot = key.slot as usize;
+        if open.requests.len() <= slot {
+            open.requests.resize_with(slot + 1, || None);
+        }
+        open.requests[slot] = Some(request);
+        open.unwritten.push(key);
+        if !bodiless {
+            open.http2.want(key);
+        }
+        Ok(())
+    }
+
+    /// Reads and writes what there is.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>, shared: &mut Shared, sink: &mut impl Sink) -> Status {
+        if let State::Connecting(connecting) = &mut self.state {
+            match connecting.as_mut().poll(cx) {
+                Poll::Pending => return Status::Going,
+                Poll::Ready(Err(error)) => return Status::Gone(Failure::from_io(&error)),
+                Poll::Ready(Ok(io)) => self.state = State::Open(Box::new(Open::new(io))),
+            }
+        }
+        let State::Open(open) = &mut self.state else { return Status::Going };
+        match open.drive(cx, shared, sink) {
+            Err(failure) => Status::Gone(failure),
+            Ok(()) if open.http2.is_going_away() => match open.http2.open_streams() {
+                0 => Status::Gone(open.farewell()),
+                _ => Status::Retiring,
+            },
+            Ok(()) => Status::Going,
+        }
+    }
+
+    /// Ends what was sent before `limit`: the peer is told that nobody waits any longer. True: there was some.
+    pub(super) fn expire(&mut self, limit: Nanos, at: Nanos, sink: &mut impl Sink) -> bool {
+        let State::Open(open) = &mut self.state else { return false };
+        let mut any = false;
+        for place in &mut open.requests {
+            if let Some(request) = place.take_if(|request| request.submitted < limit) {
+                open.http2.reset(request.key, Code::CANCEL);
+                sink.ended(&Ended { arrival: request.arrival, at, outcome: Outcome::TimedOut });
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Since when the peer has allowed no stream at all, with none at work.
+    pub(super) fn shut_since(&mut self, now: Nanos) -> Option<Nanos> {
+        let State::Open(open) = &mut self.state else { return None };
+        let shut = open.http2.is_settled() && open.http2.room() == 0 && open.http2.open_streams() == 0;
+        open.shut_since = shut.then(|| open.shut_since.unwrap_or(now));
+        open.shut_since
+    }
+
+    /// The requests that were at work when it ended.
+    pub(super) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
+        let requests = match self.state {
+            State::Open(open) => open.requests,
+            State::Connecting(_) => Vec::new(),
+        };
+        requests.into_iter().flatten().map(|request| request.arrival)
+    }
+}
+
+impl Open {
+    fn new(io: TcpStream) -> Self {
+        let config = Config {
+            settings: Settings {
+                enable_push: false,
+                initial_window_size: STREAM_WINDOW,
+                max_header_list_size: Some(MAX_FIELDS),
+                ..Settings::default()
+            },
+            connection_window: CONNECTION_WINDOW,
+            ..Config::new(Role::Client)
+        };
+        Self {
+            io,
+            http2: http2::Connection::new(&config),
+            requests: Vec::new(),
+            unwritten: Vec::new(),
+            prepared: Prepared::default(),
+            rest: Vec::new(),
+            going_away: None,
+            shut_since: None,
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>, shared: &mut Shared, sink: &mut impl Sink) -> Result<(), Failure> {
+        self.write(cx, shared)?;
+        for _ in 0..READS_IN_A_ROW {
+            match self.read(cx, shared, sink) {
+                Poll::Pending => return self.write(cx, shared),
+                Poll::Ready(result) => result?,
+            }
+        }
+        cx.waker().wake_by_ref();
+        self.write(cx, shared)
+    }
+
+    /// Adds bodies for which there is room, and writes what the socket takes.
+    fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared) -> Result<(), Failure> {
         loop {
-            self.state = match &mut self.state {
-                State::Connecting(connecting) => match connecting.as_mut().poll(cx) {
-                    Poll::Pending => return Event::Waiting,
-                    Poll::Ready(Err(error)) => return Event::Gone(Some(Failure::from_io(&error))),
-                    Poll::Ready(Ok(stream)) => {
-                        let io = Gathered::new(stream);
-                        State::Shaking(Box::pin(handshake(io.clone())), io)
+            self.send_bodies();
+            if self.http2.output.is_empty() {
+                return Ok(());
+            }
+            match self.poll_write(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(error)) => return Err(self.broken(&error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            if !self.unwritten.is_empty() {
+                shared.now = shared.clock.now();
+                for key in self.unwritten.drain(..) {
+                    if let Some(Some(request)) = self.requests.get_mut(key.slot as usize) {
+                        request.arrival.written.get_or_insert(shared.now);
                     }
-                },
-                State::Shaking(handshake, io) => match handshake.as_mut().poll(cx) {
-                    Poll::Pending => return Event::Waiting,
-                    Poll::Ready(Err(error)) => return Event::Gone(Some(failure_of(&error))),
-                    Poll::Ready(Ok((send, protocol))) => State::Live {
-                        send,
-                        protocol: Box::new(protocol),
-                        io: io.clone(),
-                        settled: false,
-                        allowed: 0,
-                    },
-                },
-                State::Live { send, protocol, io, settled, allowed } => {
-                    let event = live(cx, protocol, io);
-                    let before = std::mem::replace(allowed, send.current_max_send_streams());
-                    return match event {
-                        Event::Waiting if *allowed <= before => Event::Waiting,
-                        Event::Waiting if std::mem::replace(settled, true) => Event::Raised,
-                        Event::Waiting => Event::Open,
-                        over => over,
-                    };
                 }
             }
         }
     }
 
-    /// Whether one stream more than `busy` may be opened.
-    pub(super) fn has_room(&mut self, busy: usize) -> Result<bool, Refused> {
-        let State::Live { send, .. } = &mut self.state else { return Ok(false) };
-        if busy >= send.current_max_send_streams() {
-            return Ok(false);
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.http2.output.is_empty() {
+            let io = Pin::new(&mut self.io);
+            let count = match self.http2.output.single() {
+                Some(bytes) => ready!(io.poll_write(cx, bytes))?,
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = self.http2.output.slices(&mut slices);
+                    ready!(io.poll_write_vectored(cx, &slices[..count]))?
+                }
+            };
+            self.http2.output.advance(count);
         }
-        // Nobody is woken: room comes with the end of a stream, which is seen anyway.
-        match send.poll_ready(&mut Context::from_waker(std::task::Waker::noop())) {
-            Poll::Ready(Ok(())) => Ok(true),
-            Poll::Ready(Err(_)) => Err(Refused),
-            Poll::Pending => Ok(false),
+        Poll::Ready(Ok(()))
+    }
+
+    fn send_bodies(&mut self) {
+        while self.http2.output.len() < MOST_OUTPUT {
+            let Some(key) = self.http2.next_ready() else { return };
+            let Some(Some(request)) = self.requests.get_mut(key.slot as usize) else { continue };
+            let room = self.http2.data_room(key).min(MOST_OUTPUT);
+            let part = request.body.split_to(room.min(request.body.len()));
+            let end = request.body.is_empty();
+            self.http2.data(key, part, end);
+            if !end {
+                self.http2.want(key);
+            }
         }
     }
 
-    /// How many streams the peer allows.
-    pub(super) fn allowed(&self) -> usize {
-        match &self.state {
-            State::Live { send, .. } => send.current_max_send_streams(),
-            _ => 0,
-        }
-    }
-
-    /// Opens a stream. The bytes leave when the connection is driven next.
-    pub(super) fn send(
+    /// Reads once and takes in what came.
+    fn read(
         &mut self,
-        shared: &Shared,
-        number: u64,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), Unsent> {
-        let State::Live { send, .. } = &mut self.state else { return Err(Unsent::Refused) };
-        let mut request = shared.request.clone();
-        if let Some(name) = &shared.id_field
-            && let Ok(id) = http::HeaderValue::from_bytes(&shared.ids.of(number))
-        {
-            request.headers_mut().insert(name.clone(), id);
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        sink: &mut impl Sink,
+    ) -> Poll<Result<(), Failure>> {
+        let (front, free) = shared.buffer.split_at_mut(self.rest.len());
+        let mut free = ReadBuf::new(free);
+        if let Err(error) = ready!(Pin::new(&mut self.io).poll_read(cx, &mut free)) {
+            return Poll::Ready(Err(self.broken(&error)));
         }
-        let bodiless = shared.body.is_empty();
-        let (response, mut stream) = send.send_request(request, bodiless).map_err(|error| unsent(&error))?;
-        if !bodiless {
-            // The library holds it, without a copy, until the window takes it. Its failure is the reply's.
-            let _ = stream.send_data(shared.body.clone(), true);
+        let count = free.filled().len();
+        if count == 0 {
+            return Poll::Ready(Err(self.farewell()));
         }
-        Ok((response, stream))
+        front.copy_from_slice(&self.rest);
+        shared.now = shared.clock.now();
+        let mut input = &shared.buffer[..self.rest.len() + count];
+        loop {
+            match self.http2.receive(&mut input, &mut shared.head) {
+                Ok(None) => break,
+                Ok(Some(event)) => happened(
+                    &mut self.http2,
+                    &mut self.requests,
+                    &mut self.going_away,
+                    event,
+                    &shared.head,
+                    shared.now,
+                    sink,
+                ),
+                Err(error) => {
+                    // What the peer did is said to it as well, as far as it still listens.
+                    let _ = self.poll_write(cx);
+                    return Poll::Ready(Err(Failure::new(Cause::Protocol, error.to_string())));
+                }
+            }
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(input);
+        Poll::Ready(Ok(()))
+    }
+
+    fn broken(&self, error: &io::Error) -> Failure {
+        match self.going_away {
+            Some(code) if code != Code::NO_ERROR => self.farewell(),
+            _ => Failure::from_io(error),
+        }
+    }
+
+    /// Why the peer has closed the connection.
+    fn farewell(&self) -> Failure {
+        match self.going_away {
+            Some(code) if code != Code::NO_ERROR => {
+                Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"))
+            }
+            _ => Failure::new(
+                Cause::ClosedEarly,
+                "the server closed the connection before the reply was complete",
+            ),
+        }
     }
 }
 
-/// Whether the connection has said no, or the library to the request itself. The h2 crate doesn't tell its errors of
-/// use from others; they are those that have neither a code nor an error of the socket.
-fn unsent(error: &h2::Error) -> Unsent {
-    if error.reason().is_some() || error.is_io() {
-        return Unsent::Refused;
+#[inline]
+fn happened(
+    http2: &mut http2::Connection,
+    requests: &mut [Option<InFlight>],
+    going_away: &mut Option<Code>,
+    event: Event<'_>,
+    head: &http2::Head,
+    at: Nanos,
+    sink: &mut impl Sink,
+) {
+    let place = |key: Key| key.slot as usize;
+    match event {
+        Event::Response { stream, end } => {
+            sink.head(&Head::Http2(head));
+            let Some(Some(request)) = requests.get_mut(place(stream)) else { return };
+            request.status = head.status();
+            request.instance = head.fields().get(contract::field::INSTANCE).map(|name| sink.instance(name));
+            if end {
+                replied(http2, &mut requests[place(stream)], at, sink);
+            }
+        }
+        Event::Data { stream, data, end } => {
+            sink.body(data);
+            http2.release(stream, data.len());
+            if end && let Some(request) = requests.get_mut(place(stream)) {
+                replied(http2, request, at, sink);
+            }
+        }
+        Event::Trailers { stream } => {
+            if let Some(request) = requests.get_mut(place(stream)) {
+                replied(http2, request, at, sink);
+            }
+        }
+        Event::Reset { stream, code, by_peer } => {
+            let Some(request) = requests.get_mut(place(stream)).and_then(Option::take) else { return };
+            reset(request, code, by_peer, at, sink);
+        }
+        Event::Unprocessed { stream } => {
+            let Some(request) = requests.get_mut(place(stream)).and_then(Option::take) else { return };
+            unprocessed(request, going_away.unwrap_or(Code::NO_ERROR), at, sink);
+        }
+        Event::GoAway { code, .. } => *going_away = Some(code),
+        Event::Settings => sink.roomier(),
+        Event::Informational { .. } | Event::Request { .. } | Event::Pong(_) => {}
     }
-    Unsent::Invalid(Failure::new(Cause::Protocol, format!("HTTP/2 does not allow the request: {error}")))
 }
 
-async fn handshake(io: Gathered<TcpStream>) -> Result<Handshaken, h2::Error> {
-    client::Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME)
-        .max_header_list_size(MAX_FIELDS)
-        .enable_push(false)
-        // No stream before the peer's SETTINGS have come.
-        .initial_max_send_streams(0)
-        .handshake(io)
-        .await
+#[inline]
+fn replied(http2: &mut http2::Connection, place: &mut Option<InFlight>, at: Nanos, sink: &mut impl Sink) {
+    let Some(request) = place.take() else { return };
+    if !request.body.is_empty() {
+        // The server has answered before it read everything: it will not.
+        http2.reset(request.key, Code::CANCEL);
+    }
+    let outcome = Outcome::Replied { status: request.status, instance: request.instance };
+    sink.ended(&Ended { arrival: request.arrival, at, outcome });
 }
 
-fn live(
-    cx: &mut Context<'_>,
-    protocol: &mut client::Connection<Gathered<TcpStream>, Bytes>,
-    io: &Gathered<TcpStream>,
-) -> Event {
-    let polled = Pin::new(protocol).poll(cx);
-    let drained = io.poll_drain(cx);
-    match (polled, drained) {
-        (Poll::Ready(Ok(())), _) => return Event::Gone(None),
-        (Poll::Ready(Err(error)), _) => return Event::Gone(Some(failure_of(&error))),
-        (Poll::Pending, Poll::Ready(Err(error))) => return Event::Gone(Some(Failure::from_io(&error))),
-        (Poll::Pending, _) => {}
+/// A stream that was refused was not processed, so that any method is safe to send again (RFC 9113 section 8.7).
+fn reset(request: InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
+    let mut arrival = request.arrival;
+    let refused = by_peer && code == Code::REFUSED_STREAM && request.status == 0;
+    if refused && arrival.resends < Arrival::MAX_RESENDS {
+        arrival.resends += 1;
+        return sink.again(arrival);
     }
-    Event::Waiting
+    let failure = if by_peer {
+        Failure::new(Cause::RstStream(code.0), format!("the server reset the stream: {code}"))
+    } else {
+        Failure::new(Cause::Protocol, format!("the server's reply broke the protocol: {code}"))
+    };
+    sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(&failure) });
+}
+
+/// A stream above GOAWAY's last one was not processed either.
+fn unprocessed(request: InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
+    let mut arrival = request.arrival;
+    if request.status == 0 && arrival.resends < Arrival::MAX_SENT_AWAY {
+        arrival.resends += 1;
+        return sink.again(arrival);
+    }
+    let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
+    sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(&failure) });
 }

@@ -1,0 +1,332 @@
+//! Reads bodies: those of a known length, and chunked ones with their trailers (RFC 9112 section 7.1).
+
+use wire::Fields;
+
+use crate::{
+    Event, Limits,
+    error::{
+        BARE_LF, CHUNK_END, CHUNK_EXTENSION, CHUNK_SIZE, LARGE_CHUNK, LARGE_TRAILERS, LONG_CHUNK_LINE,
+        Rejection, TRAILER,
+    },
+    head::{Manner, Scan},
+};
+
+/// The most digits of a chunk's size: two peers that cut a longer number differently would frame differently.
+const MAX_DIGITS: usize = 16;
+
+/// The largest chunk, so that sums of a size and something small never overflow.
+const MAX_SIZE: u64 = u64::MAX >> 1;
+
+/// Takes at most `left` bytes off the input. `None`: there are none.
+pub(crate) fn take<'i>(input: &mut &'i [u8], left: &mut u64) -> Option<&'i [u8]> {
+    let count = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+    let (part, rest) = input.split_at(count);
+    *left -= count as u64;
+    *input = rest;
+    (!part.is_empty()).then_some(part)
+}
+
+/// Reads a chunked body.
+#[derive(Debug, Default)]
+pub(crate) struct Chunked {
+    state: State,
+    scan: Scan,
+    trailers: Fields,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    /// At the line that begins a chunk.
+    #[default]
+    Size,
+    /// In a chunk, so many bytes before its end.
+    Data(u64),
+    /// At the line end that follows a chunk.
+    DataEnd,
+    /// At the trailers, which are read as a whole.
+    Trailers,
+}
+
+impl Chunked {
+    /// Makes it ready for another body.
+    pub(crate) fn begin(&mut self) {
+        self.state = State::Size;
+        self.scan = Scan::default();
+        self.trailers.clear();
+    }
+
+    /// Those of the body that has ended.
+    pub(crate) fn trailers(&self) -> &Fields {
+        &self.trailers
+    }
+
+    /// Reads on: data, the end, or `None` when more bytes are needed.
+    pub(crate) fn read<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        limits: &Limits,
+        manner: Manner,
+    ) -> Result<Option<Event<'i>>, Rejection> {
+        loop {
+            self.state = match self.state {
+                State::Size => match self.size_line(input, limits, manner)? {
+                    None => return Ok(None),
+                    Some(0) => State::Trailers,
+                    Some(size) => State::Data(size),
+                },
+                State::Data(mut left) => {
+                    let Some(part) = take(input, &mut left) else { return Ok(None) };
+                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
+                    return Ok(Some(Event::Data(part)));
+                }
+                State::DataEnd => match end_of_data(input, manner)? {
+                    false => return Ok(None),
+                    true => State::Size,
+                },
+                State::Trailers => match self.trailer_section(input, limits, manner)? {
+                    false => return Ok(None),
+                    true => {
+                        self.state = State::Size;
+                        return Ok(Some(Event::End));
+                    }
+                },
+            };
+        }
+    }
+
+    fn size_line(
+        &mut self,
+        input: &mut &[u8],
+        limits: &Limits,
+        manner: Manner,
+    ) -> Result<Option<u64>, Rejection> {
+        let Some(first) = input.first() else { return Ok(None) };
+        if !first.is_ascii_hexdigit() {
+            return Err(CHUNK_SIZE);
+        }
+        let window = &input[..input.len().min(limits.chunk_line)];
+        let Some(end) = self.scan.line(window) else {
+            return if window.len() == limits.chunk_line { Err(LONG_CHUNK_LINE) } else { Ok(None) };
+        };
+        let size = match &input[..end] {
+            [line @ .., b'\r', b'\n'] => size(line, manner)?,
+            // Section 2.2 lets a recipient take LF alone, but requests are read strictly.
+            [line @ .., _] if manner == Manner::Lenient => size(line, manner)?,
+            _ => return Err(BARE_LF),
+        };
+        *input = &input[end..];
+        self.scan = Scan::default();
+        Ok(Some(size))
+    }
+
+    /// Section 7.1.2. Whether the trailers were there as a whole.
+    fn trailer_section(
+        &mut self,
+        input: &mut &[u8],
+        limits: &Limits,
+        manner: Manner,
+    ) -> Result<bool, Rejection> {
+        if let [b'\r', b'\n', rest @ ..] = input {
+            *input = rest;
+            self.scan = Scan::default();
+            return Ok(true);
+        }
+        let window = &input[..input.len().min(limits.trailers)];
+        let Some(end) = self.scan.section(window, manner, limits.fields)? else {
+            return if window.len() == limits.trailers { Err(LARGE_TRAILERS) } else { Ok(false) };
+        };
+        let trailers = &mut self.trailers;
+        self.scan.fields(&input[..end], |name, value| {
+            // RFC 9110 section 6.5.1 forbids them. They can only mislead someone who merges trailers into the
+            // head, and a tool that tests proxies must not hide it: so they are refused, not dropped.
+            if is_forbidden(name) {
+                return Err(TRAILER);
+            }
+            trailers.push(name, value);
+            Ok(())
+        })?;
+        *input = &input[end..];
+        self.scan = Scan::default();
+        Ok(true)
+    }
+}
+
+/// Reads what a chunk's line says, without its end. Extensions are skipped (section 7.1.1).
+fn size(line: &[u8], manner: Manner) -> Result<u64, Rejection> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (number, rest) = line.split_at(digits);
+    match digits {
+        0 => return Err(CHUNK_SIZE),
+        1..=MAX_DIGITS => {}
+        _ => return Err(LARGE_CHUNK),
+    }
+    let value = number.iter().fold(0_u64, |value, byte| {
+        let digit = char::from(*byte).to_digit(16).unwrap_or_default();
+        value << 4 | u64::from(digit)
+    });
+    if value > MAX_SIZE {
+        return Err(LARGE_CHUNK);
+    }
+    match rest.trim_ascii_start() {
+        [] if rest.is_empty() => {}
+        // Some servers pad the size with spaces.
+        [] if manner == Manner::Lenient => {}
+        [b';', ..] => {}
+        _ => return Err(CHUNK_EXTENSION),
+    }
+    if rest.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(CHUNK_EXTENSION);
+    }
+    Ok(value)
+}
+
+/// Whether the line end that follows a chunk was there.
+fn end_of_data(input: &mut &[u8], manner: Manner) -> Result<bool, Rejection> {
+    *input = match *input {
+        [b'\r', b'\n', rest @ ..] => rest,
+        [b'\n', rest @ ..] if manner == Manner::Lenient => rest,
+        [] | [b'\r'] => return Ok(false),
+        _ => return Err(CHUNK_END),
+    };
+    Ok(true)
+}
+
+fn is_forbidden(name: &[u8]) -> bool {
+    let forbidden: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+    forbidden.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{FOLD, MANY_FIELDS, SPACE_BEFORE_COLON};
+
+    const LIMITS: Limits = Limits { head: 0, fields: 3, trailers: 60, chunk_line: 32 };
+
+    /// The body, the trailers and what is left over; `None` without an end.
+    type Read = Result<Option<(String, String, String)>, Rejection>;
+
+    fn read_by(wire: &str, manner: Manner, step: usize) -> Read {
+        let (mut chunked, mut body) = (Chunked::default(), Vec::new());
+        chunked.begin();
+        let (mut from, mut to) = (0, 0);
+        while to < wire.len() {
+            to = (to + step).min(wire.len());
+            let mut input = &wire.as_bytes()[from..to];
+            while let Some(event) = chunked.read(&mut input, &LIMITS, manner)? {
+                match event {
+                    Event::Data(part) => body.extend_from_slice(part),
+                    _ => {
+                        let left = &wire[to - input.len()..];
+                        let trailers = format!("{:?}", chunked.trailers());
+                        return Ok(Some((String::from_utf8(body).unwrap(), trailers, left.to_owned())));
+                    }
+                }
+            }
+            from = to - input.len();
+        }
+        Ok(None)
+    }
+
+    fn read(wire: &str, manner: Manner) -> Read {
+        let whole = read_by(wire, manner, wire.len());
+        for step in 1..wire.len() {
+            assert_eq!(read_by(wire, manner, step), whole, "{wire:?} in pieces of {step}");
+        }
+        whole
+    }
+
+    fn done(body: &str, trailers: &str, left: &str) -> Read {
+        Ok(Some((body.to_owned(), trailers.to_owned(), left.to_owned())))
+    }
+
+    #[test]
+    fn chunks_are_joined_and_extensions_skipped() {
+        for manner in [Manner::Strict, Manner::Lenient] {
+            assert_eq!(read("0\r\n\r\nleft", manner), done("", "[]", "left"));
+            let wire = "5\r\nhello\r\n00A;a=b;c=\"d;e\"\r\n0123456789\r\n1 \t;x\r\n.\r\n000;z\r\n\r\n";
+            assert_eq!(read(wire, manner), done("hello0123456789.", "[]", ""));
+            assert_eq!(read("0\r\n\r", manner), Ok(None));
+            assert_eq!(read("5\r\nhello\r\n", manner), Ok(None));
+        }
+    }
+
+    #[test]
+    fn trailers_are_read() {
+        let expected = done("", r#"[("A", "b"), ("a", "c")]"#, "x");
+        assert_eq!(read("0\r\nA: b\r\na:c\r\n\r\nx", Manner::Strict), expected);
+        assert_eq!(read("0\nA: b\na:c\n\nx", Manner::Lenient), expected);
+    }
+
+    #[test]
+    fn bad_sizes_are_refused_in_both_manners() {
+        for (wire, fault) in [
+            ("\r\n", CHUNK_SIZE),
+            (";a\r\n", CHUNK_SIZE),
+            (" 5\r\n", CHUNK_SIZE),
+            ("x\r\n", CHUNK_SIZE),
+            ("+5\r\n", CHUNK_SIZE),
+            ("-5\r\n", CHUNK_SIZE),
+            ("0x5\r\n", CHUNK_EXTENSION),
+            ("5x\r\n", CHUNK_EXTENSION),
+            ("5_0\r\n", CHUNK_EXTENSION),
+            ("5 5\r\n", CHUNK_EXTENSION),
+            ("5;a\rb\r\n", CHUNK_EXTENSION),
+            ("5;a\0\r\n", CHUNK_EXTENSION),
+            ("5\r\r\n", CHUNK_EXTENSION),
+            ("8000000000000000\r\n", LARGE_CHUNK),
+            ("ffffffffffffffff\r\n", LARGE_CHUNK),
+            ("10000000000000000\r\n", LARGE_CHUNK),
+            ("00000000000000005\r\n", LARGE_CHUNK),
+            ("1\r\nab\r\n", CHUNK_END),
+            ("1\r\na\rb", CHUNK_END),
+            ("1\r\na0\r\n\r\n", CHUNK_END),
+        ] {
+            for manner in [Manner::Strict, Manner::Lenient] {
+                assert_eq!(read(wire, manner), Err(fault), "{wire:?} {manner:?}");
+            }
+        }
+        assert_eq!(read("7fffffffffffffff\r\nab", Manner::Strict), Ok(None));
+    }
+
+    #[test]
+    fn only_lenient_reading_takes_lf_alone_and_padding() {
+        for (wire, fault) in [
+            ("1\na\r\n0\r\n\r\n", BARE_LF),
+            ("1\r\na\n0\r\n\r\n", CHUNK_END),
+            ("1\r\na\r\n0\n\r\n", BARE_LF),
+            ("1\r\na\r\n0\r\n\n", BARE_LF),
+            ("1 \r\na\r\n0\r\n\r\n", CHUNK_EXTENSION),
+            ("1;x\na\r\n0\r\n\r\n", BARE_LF),
+        ] {
+            assert_eq!(read(wire, Manner::Strict), Err(fault), "{wire:?}");
+            assert_eq!(read(wire, Manner::Lenient), done("a", "[]", ""), "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn lines_and_trailers_are_bounded() {
+        let line = |extension: usize| format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(extension));
+        assert_eq!(read(&line(28), Manner::Strict), done("a", "[]", ""));
+        assert_eq!(read(&line(29), Manner::Strict), Err(LONG_CHUNK_LINE));
+        assert_eq!(read(&"0".repeat(33), Manner::Strict), Err(LONG_CHUNK_LINE));
+        let trailer = |len: usize| format!("0\r\na: {}\r\n\r\n", "x".repeat(len));
+        assert!(matches!(read(&trailer(53), Manner::Strict), Ok(Some(_))));
+        assert_eq!(read(&trailer(54), Manner::Strict), Err(LARGE_TRAILERS));
+        assert_eq!(read(&format!("0\r\n{}\r\n", "a:b\r\n".repeat(4)), Manner::Strict), Err(MANY_FIELDS));
+    }
+
+    #[test]
+    fn bad_trailers_are_refused() {
+        for (trailers, fault) in [
+            ("Content-Length: 1\r\n", TRAILER),
+            ("a: b\r\ntransfer-encoding: chunked\r\n", TRAILER),
+            ("HOST: a\r\n", TRAILER),
+            ("a : b\r\n", SPACE_BEFORE_COLON),
+            ("a: b\r\n c\r\n", FOLD),
+        ] {
+            assert_eq!(read(&format!("0\r\n{trailers}\r\n"), Manner::Strict), Err(fault), "{trailers:?}");
+        }
+        assert_eq!(read("0\r\nhost: a\r\n\r\n", Manner::Lenient), Err(TRAILER));
+    }
+}
