@@ -185,7 +185,7 @@ impl Driver<'_> {
         let worker = Rc::clone(self.worker);
         let mut buffer = worker.read_buffer.borrow_mut();
         let takes = self.takes_input();
-        let count = if takes && std::mem::take(&mut self.fresh_rest) && !self.rest.is_empty() {
+        let count = if takes && std::mem::take(&mut self.fresh_rest) {
             let count = self.rest.len();
             buffer[..count].copy_from_slice(&self.rest);
             count
@@ -241,8 +241,8 @@ impl Driver<'_> {
                 Err(rejection) => return self.reject(&head, rejection, now),
             }
         }
-        // There is more than could be taken in now.
-        self.fresh_rest = !input.is_empty();
+        // There is more than could be taken in now, if only the end of a body.
+        self.fresh_rest = !input.is_empty() || self.body_open;
     }
 
     fn body_ended(&mut self, how: Result<(), UploadError>) {

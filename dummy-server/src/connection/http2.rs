@@ -183,7 +183,8 @@ impl Driver<'_> {
                     if self.is_over() {
                         return Poll::Ready(Ended::Well);
                     }
-                    if resumed {
+                    // What is on the wire has made room for more.
+                    if resumed || !self.conn.is_blocked() {
                         continue;
                     }
                 }

@@ -212,23 +212,6 @@ fn a_server_that_is_cut_off_mid_reply_fails_what_was_in_flight() {
 }
 
 #[test]
-fn a_request_that_http2_does_not_allow_fails_and_the_connection_stays() {
-    for load in ["-c 1 -m 2", "-r 300"] {
-        let peer = serve_http2(&[], |_, wire| {
-            loop {
-                wire.request()?;
-            }
-        });
-        let mut plan = plan(&format!("{load} -n 5 --workers 1 {}", peer.address));
-        plan.request.fields.insert("te", "gzip".parse().unwrap());
-        let control = Arc::new(Control::new(1, 0));
-        let summary = run_under(plan, &control);
-        assert_eq!(failures(&summary), [("protocol error".to_owned(), 5)], "{load}");
-        assert_eq!(summary.records.counts.resent, 0, "{load}");
-    }
-}
-
-#[test]
 fn no_window_lets_the_server_fill_the_memory() {
     let largest = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&largest);
