@@ -61,6 +61,8 @@ pub enum Mode {
     Client,
     /// dummy-server with loadgen, and other pairs
     Pair,
+    /// what an idle connection takes of dummy-server's and other servers' memory
+    Memory,
 }
 
 impl Mode {
@@ -71,6 +73,7 @@ impl Mode {
             Self::Server => "server",
             Self::Client => "client",
             Self::Pair => "pair",
+            Self::Memory => "memory",
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`] in turn and reads [`cpu`] before and after. [`report`] makes the tables by way of
+//! runs each [`client`] in turn and reads [`cpu`] before and after, or holds [`idle`] connections and reads
+//! [`memory`]. [`report`] makes the tables by way of
 //! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
@@ -11,9 +12,11 @@
 pub mod args;
 pub mod client;
 pub mod cpu;
+pub mod idle;
 pub mod interrupt;
 pub mod machine;
 pub mod measure;
+pub mod memory;
 pub mod probe;
 pub mod process;
 pub mod ratio;
@@ -35,7 +38,7 @@ use std::{
 };
 
 use anyhow::Result;
-use args::Args;
+use args::{Args, Mode};
 use machine::Machine;
 use measure::{Bench, Standing};
 use record::Record;
@@ -57,6 +60,10 @@ pub fn run(args: &Args) -> Result<bool> {
     let machine = Machine::here(args)?;
     let tools = Tools::find(args)?;
     interrupt::listen()?;
+    if args.mode == Mode::Memory {
+        // Before any server starts, which inherits it.
+        idle::allow(rows.iter().map(|row| row.load.connections).max().unwrap_or_default())?;
+    }
 
     let date: String = jiff::Timestamp::now().to_string().chars().take(10).collect();
     let record = match folder(args, &date, &machine) {
@@ -69,6 +76,7 @@ pub fn run(args: &Args) -> Result<bool> {
 
     let dir = tempfile::tempdir()?;
     server::write_site(dir.path())?;
+    client::write_paths(dir.path())?;
     let rounds = if args.smoke { 1 } else { args.rounds };
     let bench = Bench {
         tools: &tools,
@@ -127,7 +135,9 @@ fn head(args: &Args, seconds: f64, date: &str, machine: &Machine, programs: &[(S
     if server_cpu == client_cpu {
         text.push_str("- Both sides share one CPU: rates are halved\n");
     }
-    let _ = writeln!(text, "- {rounds} rounds of {seconds} s, order reversed every round");
+    // A row says so where its measurements take as long as its aim is stated for.
+    let of = if args.mode == Mode::Memory { String::new() } else { format!(" of {seconds} s") };
+    let _ = writeln!(text, "- {rounds} rounds{of}, order reversed every round");
     if let Some(commit) = commit() {
         let _ = writeln!(text, "- Commit: {commit}");
     }

@@ -20,28 +20,37 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// What differs, or that there was no reply.
 pub fn check(port: u16, protocol: Protocol, path: &str, size: usize) -> Result<()> {
     let (status, body) = match protocol {
-        Protocol::Http1 => http1(port, path)?,
+        Protocol::Http1 => {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            stream.set_read_timeout(Some(WITHIN))?;
+            http1(&mut stream, port, path)?
+        }
         Protocol::H2c => h2c(port, path)?,
     };
+    compare(path, size, status, &body)
+}
+
+/// Checks a reply to `path`: the status, and that the body is `size` bytes of the payload.
+pub(crate) fn compare(path: &str, size: usize, status: u16, body: &[u8]) -> Result<()> {
     ensure!(status == 200, "{path} was answered with status {status}");
     ensure!(body.len() == size, "the reply to {path} has {} bytes instead of {size}", body.len());
-    if let Err(mismatch) = contract::pattern::verify(0, &body) {
+    if let Err(mismatch) = contract::pattern::verify(0, body) {
         bail!("the reply to {path} is not the payload: {mismatch}");
     }
     Ok(())
 }
 
-fn http1(port: u16, path: &str) -> Result<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(WITHIN))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n")?;
+/// One exchange on a connection to `port`: the status and the body.
+pub(crate) fn http1(stream: &mut TcpStream, port: u16, path: &str) -> Result<(u16, Vec<u8>)> {
+    // In one piece: the stream would send each part of a formatted text by itself.
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n").as_bytes())?;
     let mut bytes = Vec::new();
     let mut piece = vec![0; 64 * 1024];
     loop {
         if let Some(reply) = parse(&bytes)? {
             return Ok(reply);
         }
-        let read = stream.read(&mut piece)?;
+        let read = stream.read(&mut piece).context("no whole reply came")?;
         ensure!(read > 0, "the connection was closed after {} bytes of a reply", bytes.len());
         bytes.extend_from_slice(&piece[..read]);
     }
@@ -100,28 +109,35 @@ mod tests {
         contract::pattern::ALPHABET.iter().copied().cycle().take(len).collect()
     }
 
-    fn check_body(body: &[u8], size: usize) -> Result<()> {
+    /// What is found wrong with the responder's `body`, in each protocol.
+    fn check_body(body: &[u8], size: usize) -> [Result<()>; 2] {
         let responder = Responder::start(runtime::affinity::allowed()[0], body).unwrap();
-        check(responder.port(), Protocol::Http1, "/bin/1K", size)
+        [Protocol::Http1, Protocol::H2c].map(|protocol| check(responder.port(), protocol, "/bin/1K", size))
     }
 
     #[test]
     fn the_payload_passes() {
-        check_body(&body(1024), 1024).unwrap();
+        for result in check_body(&body(1024), 1024) {
+            result.unwrap();
+        }
     }
 
     #[test]
     fn a_short_body_is_refused() {
-        let error = check_body(&body(1023), 1024).unwrap_err().to_string();
-        assert!(error.contains("1023 bytes instead of 1024"), "{error}");
+        for result in check_body(&body(1023), 1024) {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("1023 bytes instead of 1024"), "{error}");
+        }
     }
 
     #[test]
     fn other_bytes_of_the_right_length_are_refused() {
         let mut bytes = body(1024);
         bytes[700] = b'!';
-        let error = check_body(&bytes, 1024).unwrap_err().to_string();
-        assert!(error.contains("not the payload"), "{error}");
+        for result in check_body(&bytes, 1024) {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("not the payload"), "{error}");
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Record {
         (round, position): (u32, usize),
         printed: &str,
     ) -> Result<()> {
-        let client = one.client.tool().map_or("bare loop", |tool| tool.name());
+        let client = one.client.tool().map_or("bench itself", |tool| tool.name());
         let call = format!("$ {client} {}", one.client.arguments(&row.load, port).join(" "));
         let file = format!("{round:02}-{position}-{}.txt", file_name(one.name));
         Ok(fs::write(self.raw_folder(row).join(file), format!("{}\n{printed}", call.trim_end()))?)

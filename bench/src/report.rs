@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::{
     measure::{Sample, Standing},
     ratio::Spread,
-    rows::{Contender, Metric, Row},
+    rows::{Contender, Load, Metric, Row, Target},
 };
 
 /// The table of one row.
@@ -28,11 +28,11 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
                 measured(&mut text, row, one, samples, index == 0, ratio);
             }
             Standing::Missing(tool) => {
-                line(&mut text, &[one.name, "not installed", "", "", &target(one.at_most), "-", "", "", ""]);
+                line(&mut text, &[one.name, "not installed", "", "", &target(one.target), "-", "", "", ""]);
                 let _ = writeln!(notes, "\n{} is not installed: {} was not compared.", tool, one.name);
             }
             Standing::Failed(why) => {
-                line(&mut text, &[one.name, "failed", "", "", &target(one.at_most), "-", "", "", ""]);
+                line(&mut text, &[one.name, "failed", "", "", &target(one.target), "-", "", "", ""]);
                 let _ = writeln!(notes, "\n{} could not be measured: {why}", one.name);
             }
         }
@@ -43,6 +43,12 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
             rounds => format!("each of {rounds} rounds"),
         };
         let _ = writeln!(notes, "\nExactly {} requests were sent in {rounds}.", grouped(total as f64));
+    }
+    if row.metric == Metric::ServerMemory {
+        let Load { connections, seconds, .. } = row.load;
+        let connections = grouped(f64::from(connections));
+        let _ =
+            writeln!(notes, "\n{connections} connections to a fresh server each time, idle for {seconds} s.");
     }
     text + &notes
 }
@@ -59,10 +65,17 @@ fn measured(
     let share =
         |spread: Option<Spread>| spread.map_or(String::new(), |s| format!("{:.0}%", s.median * 100.0));
     let own = of(&|sample| sample.value(row.metric));
-    let (limit, median) =
-        if ours { (row.limit, own.map(|s| s.median)) } else { (one.at_most, ratio.map(|s| s.median)) };
-    let goal = if ours { limit.map_or("-".to_owned(), |most| format!("<= {most}")) } else { target(limit) };
-    let rate = of(&|sample| sample.value(Metric::Rate)).map_or(String::new(), |s| grouped(s.median));
+    let (goal, reached) = if ours {
+        let limit = row.limit.map(Target::AtMost);
+        (limit.map_or("-".to_owned(), |limit| limit.to_string()), met(limit, own))
+    } else {
+        (target(one.target), met(one.target, ratio))
+    };
+    let rate = match row.metric {
+        // Connections that lie idle have none.
+        Metric::ServerMemory => "-".to_owned(),
+        _ => of(&|sample| sample.value(Metric::Rate)).map_or(String::new(), |s| grouped(s.median)),
+    };
     let precision = if row.metric == Metric::ServerPerGb { 4 } else { 2 };
     let own = own.map_or(String::new(), |s| match row.metric {
         // The median stands in the column before.
@@ -73,7 +86,7 @@ fn measured(
     let server = share(of(&|sample| sample.server_cpu_seconds / sample.seconds));
     let client = share(of(&|sample| sample.client_cpu_seconds / sample.seconds));
     let stolen = of(&|sample| sample.stolen).map_or(String::new(), |s| format!("{:.1}%", s.max * 100.0));
-    line(text, &[one.name, &rate, &own, &ratio, &goal, met(limit, median), &server, &client, &stolen]);
+    line(text, &[one.name, &rate, &own, &ratio, &goal, reached, &server, &client, &stolen]);
 }
 
 fn heading(metric: Metric) -> &'static str {
@@ -83,16 +96,17 @@ fn heading(metric: Metric) -> &'static str {
         Metric::ClientPerRequest => "client CPU us/request",
         Metric::LagP99 => "lag p99 us",
         Metric::Rate => "min..max",
+        Metric::ServerMemory => "server KiB/connection",
     }
 }
 
-fn target(at_most: Option<f64>) -> String {
-    at_most.map_or("-".to_owned(), |most| format!("<= {most}x"))
+fn target(target: Option<Target>) -> String {
+    target.map_or("-".to_owned(), |target| format!("{target}x"))
 }
 
-fn met(limit: Option<f64>, median: Option<f64>) -> &'static str {
-    match (limit, median) {
-        (Some(limit), Some(median)) if median <= limit => "yes",
+fn met(target: Option<Target>, values: Option<Spread>) -> &'static str {
+    match (target, values) {
+        (Some(target), Some(values)) if target.met(values.median) => "yes",
         (Some(_), Some(_)) => "no",
         _ => "-",
     }
@@ -125,7 +139,7 @@ fn line(text: &mut String, cells: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{args::Mode, measure::tests::sample, rows};
+    use crate::{args::Mode, measure::measured as sample, rows};
 
     fn table(mode: Mode, id: &str, standings: &[Standing]) -> String {
         row(&rows::of(mode, 1.0, true, &[id.to_owned()]).unwrap()[0], standings)
@@ -142,7 +156,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("| 0.50x (0.50..0.50) | <= 0.66x | yes |"), "{text}");
-        assert!(text.contains("| 1.50x (1.50..1.50) | <= 1.05x | no |"), "{text}");
+        assert!(text.contains("| 1.50x (1.50..1.50) | <= 0.97x | no |"), "{text}");
         assert!(text.contains("| h2o, file | not installed |  |  | <= 0.9x | - |"), "{text}");
         assert!(text.contains("h2o is not installed: h2o, file was not compared."), "{text}");
     }
@@ -153,7 +167,10 @@ mod tests {
         let text =
             table(Mode::Client, "h2c-closed", &[Standing::Failed("3 of 9 requests failed".to_owned()), peer]);
         assert!(text.contains("loadgen could not be measured: 3 of 9 requests failed"), "{text}");
-        assert!(text.contains("| h2load | 10 | 100000.00 (100000.00..100000.00) | - | - | - |"), "{text}");
+        assert!(
+            text.contains("| h2load | 10 | 100000.00 (100000.00..100000.00) | - | <= 0.6x | - |"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -165,6 +182,28 @@ mod tests {
         assert!(text.contains("| loadgen | 10,000 | 120.00 (120.00..120.00) | - | <= 200 | yes |"), "{text}");
         assert!(text.contains("| 2.00x (2.00..2.00) | - | - |"), "{text}");
         assert!(text.contains("Exactly 10,000 requests were sent in the one round."), "{text}");
+    }
+
+    #[test]
+    fn a_rate_is_to_be_at_least_so_many_times_the_peers() {
+        for (ours, cell) in [(5000, "| 2.50x (2.50..2.50) | >= 2.5x | yes |"), (4000, "| >= 2.5x | no |")] {
+            let rates = [ours, 2000].map(|requests| Standing::Measured(vec![sample(requests, 0.5, 0.5)]));
+            let text = table(Mode::Pair, "h2c", &rates);
+            assert!(text.contains(cell), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_memory_row_shows_kib_per_connection_and_no_rate() {
+        let grown = |bytes| {
+            let grown = Sample { server_memory_growth: Some(bytes), ..sample(1000, 0.1, 0.1) };
+            Standing::Measured(vec![grown])
+        };
+        let text = table(Mode::Memory, "h1-idle", &[grown(5 * 1_024_000), grown(2 * 1_024_000)]);
+        assert!(text.contains("| server KiB/connection |"), "{text}");
+        assert!(text.contains("1,000 connections to a fresh server each time, idle for 1 s."), "{text}");
+        assert!(text.contains("| dummy-server | - | 5.00 (5.00..5.00) | - | <= 6 | yes |"), "{text}");
+        assert!(text.contains("| nginx, return 200 | - | 2.00 (2.00..2.00) | 2.50x (2.50..2.50) | - | - |"));
     }
 
     #[test]

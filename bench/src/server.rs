@@ -125,16 +125,29 @@ impl Running {
             Self::Responder(responder) => responder.cpu(),
         }
     }
+
+    /// Bytes of its memory that are resident now.
+    ///
+    /// # Errors
+    /// The server has ended, or is a thread of this process.
+    pub fn resident(&self) -> io::Result<u64> {
+        match self {
+            Self::Process(process, _) => crate::memory::resident(process.id()),
+            Self::Responder(_) => Err(io::Error::other("the responder has no memory of its own")),
+        }
+    }
 }
 
-/// Writes the files that servers serve below `dir`.
+/// Writes the files that servers serve below `dir`: each body under each of its paths.
 ///
 /// # Errors
 /// The files cannot be written.
 pub fn write_site(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir.join("www/bin"))?;
     for body in [Body::K1, Body::M1] {
-        fs::write(dir.join("www").join(&body.path()[1..]), body.bytes())?;
+        for path in body.paths() {
+            fs::write(dir.join("www").join(&path[1..]), body.bytes())?;
+        }
     }
     Ok(())
 }
@@ -196,7 +209,7 @@ master_process off;
 pid {{dir}}/nginx.pid;
 error_log stderr crit;
 events {{
-    worker_connections 4096;
+    worker_connections 16384;
 }}
 http {{
     access_log off;
@@ -227,6 +240,9 @@ fn h2o(root: bool) -> String {
     let user = if root { "user: root\n" } else { "" };
     format!(
         "{user}num-threads: 1
+max-connections: 16384
+http1-request-timeout: 3600
+http2-idle-timeout: 3600
 pid-file: {{dir}}/h2o.pid
 listen:
   host: 127.0.0.1
@@ -268,9 +284,9 @@ mod tests {
     fn the_site_holds_the_payload_in_both_sizes() {
         let dir = tempfile::tempdir().unwrap();
         write_site(dir.path()).unwrap();
-        for body in [Body::K1, Body::M1] {
-            let bytes = fs::read(dir.path().join(format!("www{}", body.path()))).unwrap();
-            assert_eq!(bytes.len(), body.size());
+        for (path, size) in [("/bin/1K", 1024), ("/bin/1024", 1024), ("/bin/1M", 1 << 20)] {
+            let bytes = fs::read(dir.path().join(format!("www{path}"))).unwrap();
+            assert_eq!(bytes.len(), size);
             assert_eq!(contract::pattern::verify(0, &bytes), Ok(()));
         }
     }

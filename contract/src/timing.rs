@@ -172,7 +172,8 @@ mod tests {
     fn a_writer_with_memory_writes_the_same() {
         let mut writer = TimingWriter::default();
         let base = 1_790_000_000_000_000_000;
-        for (received, replied) in [(0, 0), (0, 5), (0, 999_999_999), (7, 1_000_000_003), (7, 12_345_678_901)] {
+        for (received, replied) in [(0, 0), (0, 5), (0, 999_999_999), (7, 1_000_000_003), (7, 12_345_678_901)]
+        {
             let timing = Timing { received_ns: base + received, replied_ns: base + replied };
             assert_eq!(String::from_utf8_lossy(writer.value(timing)), text(timing));
         }

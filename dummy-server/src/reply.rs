@@ -2,7 +2,13 @@
 //!
 //! Nothing here writes to a socket or knows which protocol carries it.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use contract::pattern;
@@ -47,6 +53,23 @@ pub(crate) enum Body {
     },
     /// Chunks of the pattern, each on the wire by itself.
     Chunks(Chunks),
+    /// Whatever comes.
+    Stream(Box<dyn Stream>),
+}
+
+/// Content that comes about while it is sent. It is polled by the engine when there is room for it.
+pub(crate) trait Stream: fmt::Debug {
+    /// The next part; none at the end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>>;
+}
+
+/// A part of a [`Stream`].
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Content.
+    Data(Bytes),
+    /// Trailers, which end it.
+    Trailers(Fields),
 }
 
 /// Chunks of the payload pattern, in time.

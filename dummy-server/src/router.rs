@@ -154,7 +154,8 @@ impl Known {
 
 /// The end of a target tells more than its beginning.
 fn place(target: &[u8]) -> usize {
-    let end = target.iter().rev().take(8).fold(target.len() as u64, |hash, byte| hash << 8 ^ u64::from(*byte));
+    let end =
+        target.iter().rev().take(8).fold(target.len() as u64, |hash, byte| hash << 8 ^ u64::from(*byte));
     (end.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
 }
 

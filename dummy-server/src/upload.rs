@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     rc::Rc,
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -23,20 +23,14 @@ pub(crate) struct UploadError(pub(crate) &'static str);
 #[derive(Debug)]
 pub(crate) struct Inbox {
     parts: RefCell<Parts>,
-    /// Is told how many bytes were pulled.
-    pulled: Box<dyn Pulled>,
-}
-
-/// What an engine does when bytes were pulled.
-pub(crate) trait Pulled: std::fmt::Debug {
-    /// So many were.
-    fn pulled(&self, bytes: usize);
 }
 
 #[derive(Debug, Default)]
 struct Parts {
     waiting: VecDeque<Bytes>,
     bytes: usize,
+    /// Bytes that were pulled and the engine has not been told of.
+    pulled: usize,
     /// Nobody looks at the content: it is counted and thrown away as it comes.
     counted: Option<u64>,
     end: Option<Result<(), UploadError>>,
@@ -44,24 +38,27 @@ struct Parts {
 }
 
 impl Inbox {
-    pub(crate) fn new(pulled: impl Pulled + 'static) -> Rc<Self> {
-        Rc::new(Self { parts: RefCell::default(), pulled: Box::new(pulled) })
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { parts: RefCell::default() })
     }
 
-    /// Takes in bytes. True: they were used up at once, and are not reported as pulled.
-    #[must_use]
-    pub(crate) fn push(&self, data: &[u8]) -> bool {
+    /// How many bytes were pulled since this was asked last. The endpoint is polled by its engine, which asks
+    /// afterwards.
+    pub(crate) fn take_pulled(&self) -> usize {
+        std::mem::take(&mut self.parts.borrow_mut().pulled)
+    }
+
+    /// Takes in bytes.
+    pub(crate) fn push(&self, data: &[u8]) {
         let mut parts = self.parts.borrow_mut();
         if let Some(counted) = &mut parts.counted {
             *counted += data.len() as u64;
-            return true;
-        }
-        if !data.is_empty() {
+            parts.pulled += data.len();
+        } else if !data.is_empty() {
             parts.waiting.push_back(Bytes::copy_from_slice(data));
             parts.bytes += data.len();
             parts.wake();
         }
-        false
     }
 
     /// Nothing more comes.
@@ -114,36 +111,54 @@ impl Upload {
         })
     }
 
+    /// All of the body, if all of it has come and none was pulled before.
+    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
+        let Some(inbox) = &self.0 else { return Some(Bytes::new()) };
+        let mut parts = inbox.parts.borrow_mut();
+        if !matches!(parts.end, Some(Ok(()))) {
+            return None;
+        }
+        parts.pulled += std::mem::take(&mut parts.bytes);
+        let waiting = std::mem::take(&mut parts.waiting);
+        Some(match waiting.len() {
+            0 | 1 => waiting.into_iter().next().unwrap_or_default(),
+            _ => waiting.iter().flatten().copied().collect(),
+        })
+    }
+
     /// The next part of the body, at most `most` bytes of it; none at its end. HTTP/2 window is returned for
     /// what is pulled and for nothing else.
     ///
     /// # Errors
     /// The body broke off.
     pub(crate) async fn pull(&mut self, most: usize) -> Option<Result<Bytes, UploadError>> {
-        let inbox = self.0.as_ref()?;
-        let part = std::future::poll_fn(|cx| {
-            let mut parts = inbox.parts.borrow_mut();
-            if let Some(first) = parts.waiting.front_mut() {
-                let part = first.split_to(most.min(first.len()));
-                if first.is_empty() {
-                    parts.waiting.pop_front();
-                }
-                parts.bytes -= part.len();
-                return Poll::Ready(Some(Ok(part)));
+        std::future::poll_fn(|cx| self.poll_pull(most, cx)).await
+    }
+
+    /// [`Upload::pull`], polled.
+    pub(crate) fn poll_pull(
+        &mut self,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UploadError>>> {
+        let Some(inbox) = &self.0 else { return Poll::Ready(None) };
+        let mut parts = inbox.parts.borrow_mut();
+        if let Some(first) = parts.waiting.front_mut() {
+            let part = first.split_to(most.min(first.len()));
+            if first.is_empty() {
+                parts.waiting.pop_front();
             }
-            match parts.end {
-                Some(end) => Poll::Ready(end.err().map(Err)),
-                None => {
-                    parts.reader = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await;
-        if let Some(Ok(part)) = &part {
-            inbox.pulled.pulled(part.len());
+            parts.bytes -= part.len();
+            parts.pulled += part.len();
+            return Poll::Ready(Some(Ok(part)));
         }
-        part
+        match parts.end {
+            Some(end) => Poll::Ready(end.err().map(Err)),
+            None => {
+                parts.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     /// Reads to the end and throws away; how many bytes there were.
@@ -152,14 +167,13 @@ impl Upload {
     /// The body broke off, after so many bytes.
     pub(crate) async fn discard(&mut self) -> Result<u64, (u64, UploadError)> {
         let Some(inbox) = &self.0 else { return Ok(0) };
-        let waiting = {
+        {
             let mut parts = inbox.parts.borrow_mut();
             let waiting = std::mem::take(&mut parts.bytes);
             parts.waiting.clear();
             parts.counted = Some(waiting as u64);
-            waiting
-        };
-        inbox.pulled.pulled(waiting);
+            parts.pulled += waiting;
+        }
         std::future::poll_fn(|cx| {
             let mut parts = inbox.parts.borrow_mut();
             let counted = parts.counted.unwrap_or_default();

@@ -264,6 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_searched_is_not_searched_again() {
+        let mut scan = Scan::default();
+        assert_eq!(scan.line(b"abc"), None);
+        assert_eq!(scan.line(b"\n\n\ndef\n"), Some(7), "only a second search would find the first");
+        assert_eq!(scan.section(b".......a: b\r\nc", Manner::Strict, 9), Ok(None));
+        assert_eq!(scan.section(b".......a: b\n\n\n\r\n\r\n", Manner::Strict, 9), Ok(Some(18)));
+        assert_eq!(scan.section(b"", Manner::Strict, 9), Ok(None), "less than before is no reason to fail");
+    }
+
+    #[test]
     fn lenient_reading_takes_lf_alone_and_unfolds() {
         let wire = "a: b\n  c\r\n\td\r\ne:\r\n f\ng: h\n\n";
         let expected = list(&[("a", "b   c  \td"), ("e", "f"), ("g", "h")]);

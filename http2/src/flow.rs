@@ -42,9 +42,20 @@ pub(crate) struct ReceiveWindow {
     size: u32,
 }
 
+/// Window that is given back in smaller parts than this costs more than it is worth.
+const LEAST_UPDATE: i64 = 1024;
+
 impl ReceiveWindow {
-    pub(crate) fn new(size: u32) -> Self {
-        Self { left: i64::from(size), owed: 0, size }
+    /// `left` is what the peer may count on, `size` what is meant: they differ until the peer has acknowledged
+    /// SETTINGS.
+    pub(crate) fn new(left: u32, size: u32) -> Self {
+        Self { left: i64::from(left), owed: 0, size }
+    }
+
+    /// SETTINGS have changed the window by so much, and what is meant to `size` (RFC 9113 section 6.9.2).
+    pub(crate) fn resize(&mut self, by: i64, size: u32) {
+        self.left += by;
+        self.size = size;
     }
 
     /// Takes in bytes. False: the peer may not send so many.
@@ -63,6 +74,19 @@ impl ReceiveWindow {
             return None;
         }
         self.left += i64::from(self.owed);
+        Some(std::mem::take(&mut self.owed))
+    }
+
+    /// [`ReceiveWindow::used`] of a window that streams share: when it runs short because of what one stream holds,
+    /// the others get theirs back at once, or they would wait for that one.
+    #[inline]
+    pub(crate) fn used_of_shared(&mut self, bytes: usize) -> Option<u32> {
+        let increment = self.used(bytes);
+        let owed = i64::from(self.owed);
+        if increment.is_some() || owed < LEAST_UPDATE.min(i64::from(self.size / 2)) || owed < self.left {
+            return increment;
+        }
+        self.left += owed;
         Some(std::mem::take(&mut self.owed))
     }
 }

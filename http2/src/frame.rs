@@ -1,5 +1,7 @@
 //! Frames (RFC 9113 sections 4 and 6): their heads, and writing them.
 
+use crate::error::{Code, Error};
+
 /// Bytes of a frame's head.
 pub const HEAD: usize = 9;
 
@@ -99,11 +101,15 @@ pub fn goaway(out: &mut Vec<u8>, last: u32, code: u32, debug: &[u8]) {
     out.extend_from_slice(debug);
 }
 
-/// Takes padding off a payload (RFC 9113 section 6.1); none when there is more of it than payload.
-pub(crate) fn unpadded<'a>(head: &Head, payload: &'a [u8]) -> Option<&'a [u8]> {
+/// Takes padding off a payload (RFC 9113 sections 4.2 and 6.1).
+#[inline]
+pub(crate) fn unpadded<'a>(head: &Head, payload: &'a [u8]) -> Result<&'a [u8], Error> {
     if !head.has(flag::PADDED) {
-        return Some(payload);
+        return Ok(payload);
     }
-    let (&padding, rest) = payload.split_first()?;
-    Some(&rest[..rest.len().checked_sub(usize::from(padding))?])
+    let Some((&padding, rest)) = payload.split_first() else {
+        return Err(Error::new(Code::FRAME_SIZE_ERROR, "a frame without room for the length of its padding"));
+    };
+    let len = rest.len().checked_sub(usize::from(padding));
+    len.map(|len| &rest[..len]).ok_or(Error::protocol("more padding than frame"))
 }

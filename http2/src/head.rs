@@ -9,14 +9,14 @@ use wire::Fields;
 pub(crate) const OVERHEAD: usize = 32;
 
 /// A list of fields, pseudo-fields first. Meant to be used again for message after message.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     fields: Fields,
     meaning: Meaning,
 }
 
 /// What the rules have found out so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Meaning {
     /// Places of pseudo-fields, counted from 1; 0 is absent.
     places: [u8; PSEUDO],
@@ -70,7 +70,6 @@ impl Head {
     }
 
     /// The fields without pseudo-fields, in order.
-    #[must_use]
     pub fn regular(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.iter().skip(usize::from(self.meaning.pseudo))
     }
@@ -151,12 +150,20 @@ impl Head {
         self.meaning = Meaning::default();
     }
 
-    /// Becomes empty and too large.
+    /// Becomes empty and too large. Its size goes on counting what is left out.
     pub(crate) fn give_up(&mut self) {
+        let size = self.meaning.size;
+        self.clear();
+        self.meaning.size = size;
+        self.meaning.too_large = true;
+    }
+
+    /// Becomes too large by a field, which is only counted.
+    pub(crate) fn leave_out(&mut self, name: &[u8], value: &[u8]) {
         if !self.meaning.too_large {
-            self.clear();
-            self.meaning.too_large = true;
+            self.give_up();
         }
+        self.meaning.size += name.len() + value.len() + OVERHEAD;
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self) {

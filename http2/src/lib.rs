@@ -49,6 +49,8 @@ pub mod frame;
 mod head;
 pub mod hpack;
 mod limits;
+#[cfg(test)]
+mod random;
 mod settings;
 mod streams;
 

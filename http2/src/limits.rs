@@ -8,7 +8,7 @@ pub struct Limits {
     pub block: usize,
     /// Frames of which a field block may be made.
     pub continuations: u32,
-    /// Streams that the peer may reset before they end well (rapid reset).
+    /// Streams that the peer may reset before they end well (rapid reset), or open beyond the number allowed.
     pub resets: u32,
     /// Streams that this end may have to reset because the peer broke a rule on them.
     pub stream_errors: u32,
@@ -16,7 +16,10 @@ pub struct Limits {
     pub control: u32,
     /// DATA without data, and HEADERS and CONTINUATION without a block.
     pub empty: u32,
-    /// Bytes of output that may wait while the peer asks for answers to control frames.
+    /// Bytes of a list of fields, decompressed and counted as RFC 9113 section 6.5.2 does, or what SETTINGS allow
+    /// if that is more (HPACK bomb). A list between the two is [`crate::Head::is_too_large`].
+    pub list: usize,
+    /// Bytes of answers to control frames that may wait in the output.
     pub waiting_control: usize,
     /// Time after which SETTINGS must have been acknowledged, in milliseconds.
     pub settings_timeout_ms: u64,
@@ -31,6 +34,7 @@ impl Default for Limits {
             stream_errors: 1_000,
             control: 10_000,
             empty: 1_000,
+            list: 1 << 20,
             waiting_control: 1 << 20,
             settings_timeout_ms: 10_000,
         }
@@ -56,11 +60,20 @@ impl Budgets {
         }
     }
 
-    /// A stream has ended well.
+    /// A stream has ended well. So a peer that cancels four of five streams is not taken for an attacker, nor one
+    /// that sends a few small frames for each.
     #[inline]
     pub(crate) fn progress(&mut self, limits: &Limits) {
-        self.resets = (self.resets + 1).min(limits.resets);
-        self.control = (self.control + 2).min(limits.control);
+        let refill = |left: &mut u32, by: u32, all: u32| *left = left.saturating_add(by).min(all);
+        refill(&mut self.resets, 4, limits.resets);
+        refill(&mut self.control, 2, limits.control);
+        refill(&mut self.empty, 2, limits.empty);
+    }
+
+    /// Content was sent for which the peer will give window back, in whatever portions.
+    #[inline]
+    pub(crate) fn sent(&mut self, limits: &Limits) {
+        self.control = self.control.saturating_add(2).min(limits.control);
     }
 
     /// A second has gone by: a tenth of each budget comes back.

@@ -1,18 +1,26 @@
 //! SETTINGS (RFC 9113 section 6.5, RFC 8441 section 3).
 
+use std::collections::VecDeque;
+
 use crate::{
     error::{Code, Error},
     flow::LARGEST_WINDOW,
     frame::{self, kind},
 };
 
-const HEADER_TABLE_SIZE: u16 = 1;
-const ENABLE_PUSH: u16 = 2;
+pub(crate) const HEADER_TABLE_SIZE: u16 = 1;
+pub(crate) const ENABLE_PUSH: u16 = 2;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 const ENABLE_CONNECT_PROTOCOL: u16 = 8;
+
+/// The values of one setting in a payload, in order.
+pub(crate) fn values(payload: &[u8], id: u16) -> impl Iterator<Item = u32> + '_ {
+    let entries = payload.chunks_exact(6).filter(move |entry| entry[..2] == id.to_be_bytes());
+    entries.map(|entry| u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]))
+}
 
 /// What one end allows the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,28 +59,35 @@ impl Default for Settings {
 impl Settings {
     /// Writes a SETTINGS frame with what differs from the initial values.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let initial = Self::default();
-        let connect = u32::from(self.enable_connect_protocol);
-        let entries = [
-            (HEADER_TABLE_SIZE, self.header_table_size, initial.header_table_size),
-            (ENABLE_PUSH, u32::from(self.enable_push), 1),
-            (MAX_CONCURRENT_STREAMS, self.max_concurrent_streams.unwrap_or(u32::MAX), u32::MAX),
-            (INITIAL_WINDOW_SIZE, self.initial_window_size, initial.initial_window_size),
-            (MAX_FRAME_SIZE, self.max_frame_size, initial.max_frame_size),
-            (MAX_HEADER_LIST_SIZE, self.max_header_list_size.unwrap_or(u32::MAX), u32::MAX),
-            (ENABLE_CONNECT_PROTOCOL, connect, 0),
-        ];
-        let entries = entries.into_iter().filter(|(_, value, initial)| value != initial);
+        self.write_changes(&Self::default(), out);
+    }
+
+    /// Writes a SETTINGS frame with what differs from those before.
+    pub fn write_changes(&self, before: &Self, out: &mut Vec<u8>) {
+        let before = before.entries();
+        let entries = self.entries().into_iter().zip(before).filter(|(now, before)| now != before);
         frame::head(out, entries.clone().count() * 6, kind::SETTINGS, 0, 0);
-        for (id, value, _) in entries {
+        for ((id, value), _) in entries {
             out.extend_from_slice(&id.to_be_bytes());
             out.extend_from_slice(&value.to_be_bytes());
         }
     }
 
+    fn entries(&self) -> [(u16, u32); 7] {
+        [
+            (HEADER_TABLE_SIZE, self.header_table_size),
+            (ENABLE_PUSH, u32::from(self.enable_push)),
+            (MAX_CONCURRENT_STREAMS, self.max_concurrent_streams.unwrap_or(u32::MAX)),
+            (INITIAL_WINDOW_SIZE, self.initial_window_size),
+            (MAX_FRAME_SIZE, self.max_frame_size),
+            (MAX_HEADER_LIST_SIZE, self.max_header_list_size.unwrap_or(u32::MAX)),
+            (ENABLE_CONNECT_PROTOCOL, u32::from(self.enable_connect_protocol)),
+        ]
+    }
+
     /// Takes in the payload of a SETTINGS frame.
     pub(crate) fn read(&mut self, payload: &[u8]) -> Result<(), Error> {
-        if payload.len() % 6 != 0 {
+        if !payload.len().is_multiple_of(6) {
             return Err(Error::new(Code::FRAME_SIZE_ERROR, "SETTINGS of a size that is no multiple of 6"));
         }
         for entry in payload.chunks_exact(6) {
@@ -112,5 +127,78 @@ impl Settings {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// What this end has announced. Until the peer acknowledges it, what was announced before holds as well, and of
+/// both whatever allows more (RFC 9113 sections 6.5.3 and 6.9.3).
+#[derive(Debug)]
+pub(crate) struct Announced {
+    /// What is meant: the last announcement.
+    latest: Settings,
+    /// Those that are not acknowledged, the oldest first.
+    pending: VecDeque<Bounds>,
+    bounds: Bounds,
+}
+
+/// What a peer must not go beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) frame: u32,
+    pub(crate) window: u32,
+    pub(crate) table: u32,
+}
+
+impl Bounds {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            frame: settings.max_frame_size,
+            window: settings.initial_window_size,
+            table: settings.header_table_size,
+        }
+    }
+
+    fn widen(self, other: &Self) -> Self {
+        Self {
+            frame: self.frame.max(other.frame),
+            window: self.window.max(other.window),
+            table: self.table.max(other.table),
+        }
+    }
+}
+
+impl Announced {
+    /// The first announcement: before it, the initial values hold.
+    pub(crate) fn new(settings: Settings) -> Self {
+        let initial = Bounds::of(&Settings::default());
+        let first = Bounds::of(&settings);
+        Self { latest: settings, pending: VecDeque::from([first]), bounds: initial.widen(&first) }
+    }
+
+    #[inline]
+    pub(crate) fn latest(&self) -> &Settings {
+        &self.latest
+    }
+
+    #[inline]
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    pub(crate) fn awaits_acknowledgement(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub(crate) fn announce(&mut self, settings: Settings) {
+        self.latest = settings;
+        self.pending.push_back(Bounds::of(&settings));
+        self.bounds = self.bounds.widen(&Bounds::of(&settings));
+    }
+
+    /// The peer follows the oldest announcement that it had not acknowledged. False: there was none.
+    pub(crate) fn acknowledge(&mut self) -> bool {
+        let Some(acknowledged) = self.pending.pop_front() else { return false };
+        self.bounds = self.pending.iter().fold(acknowledged, Bounds::widen);
+        true
     }
 }

@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 
 use crate::flow::{ReceiveWindow, SendWindow};
 
-/// How many streams that have ended are remembered, so that frames still on their way are not misread.
+/// How many streams that have ended are remembered, so that what is wrong with a frame for one can be named.
 const REMEMBERED: usize = 256;
+
+/// How many streams that were reset here are remembered, so that frames still on their way are not misread. Those
+/// below are taken for such streams too.
+const REMEMBERED_RESETS: usize = 1024;
 
 /// A stream. The slot is used again after its end, with another identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +62,12 @@ pub(crate) struct Streams {
     /// From identifiers to slots; open addressing with linear probing, a power of two long. Identifiers follow
     /// one another, so that they mostly find their place at once.
     index: Vec<Place>,
+    /// Those that were not reset here, in the order of their ends.
     ended: VecDeque<(u32, Ended)>,
+    /// Those that were, in the order of their identifiers, so that a flood of frames for them is looked up quickly.
+    reset_here: VecDeque<u32>,
+    /// The highest one that was forgotten of those.
+    forgotten: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -173,6 +182,14 @@ impl Streams {
 
     /// Remembers the end of a stream, for a while.
     pub(crate) fn remember(&mut self, id: u32, how: Ended) {
+        if how == Ended::ResetHere {
+            let place = self.reset_here.partition_point(|other| *other < id);
+            self.reset_here.insert(place, id);
+            if self.reset_here.len() > REMEMBERED_RESETS {
+                self.forgotten = self.reset_here.pop_front().unwrap_or(0).max(self.forgotten);
+            }
+            return;
+        }
         if self.ended.len() == REMEMBERED {
             self.ended.pop_front();
         }
@@ -181,7 +198,11 @@ impl Streams {
 
     /// How a stream that is not open has ended, if that is remembered.
     pub(crate) fn ended(&self, id: u32) -> Option<Ended> {
-        self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, how)| *how)
+        if self.reset_here.binary_search(&id).is_ok() {
+            return Some(Ended::ResetHere);
+        }
+        let found = self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, how)| *how);
+        found.or((id <= self.forgotten).then_some(Ended::ResetHere))
     }
 }
 
@@ -199,7 +220,7 @@ mod tests {
             queued: false,
             bodiless: false,
             send: SendWindow::new(1),
-            receive: ReceiveWindow::new(1),
+            receive: ReceiveWindow::new(1, 1),
             held: 0,
             expected: None,
         }

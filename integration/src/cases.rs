@@ -18,7 +18,7 @@ use std::{
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Builder;
 
-use crate::{binaries, client::Protocol, tools};
+use crate::{binaries, client::Protocol, foreign, tools};
 
 /// How long one test may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -84,6 +84,7 @@ impl Cases {
         arguments.test_threads.get_or_insert(cpus * TESTS_PER_CPU);
         if !arguments.list {
             binaries::prepare();
+            foreign::prepare();
         }
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         if let Some(table) = tools::table() {

@@ -7,12 +7,16 @@
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
+//! - [`foreign`]: peers of other makes: programs in other languages, servers for loadgen
+//! - [`launch`]: programs that are told which ports to listen on
 //!
 //! Everything listens on loopback and on a port that the system picks.
 
 pub mod binaries;
 pub mod cases;
 pub mod client;
+pub mod foreign;
+pub mod launch;
 pub mod metrics;
 pub mod peers;
 pub mod process;

@@ -25,11 +25,20 @@ use std::{
 pub fn require(tool: &str) -> Option<PathBuf> {
     let found = find(tool);
     if found.is_none() {
-        let required = env::var_os("REQUIRE_TOOLS").is_some_and(|value| value == "all");
-        assert!(!required, "REQUIRE_TOOLS=all is set and {tool} is not installed");
-        skip(tool, "not installed");
+        lack(tool, "not installed");
     }
     found
+}
+
+/// Records that the running test is skipped because an optional program is no use to it. The test must return at
+/// once.
+///
+/// # Panics
+/// When `REQUIRE_TOOLS=all` is set.
+pub fn lack(tool: &str, why: &str) {
+    let required = env::var_os("REQUIRE_TOOLS").is_some_and(|value| value == "all");
+    assert!(!required, "REQUIRE_TOOLS=all is set and {tool}: {why}");
+    skip(tool, why);
 }
 
 /// Records that the running test is skipped for want of something that `REQUIRE_TOOLS=all` does not demand,
@@ -74,12 +83,14 @@ fn current_test() -> String {
     thread::current().name().unwrap_or("a test").to_owned()
 }
 
-fn find(tool: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub(crate) fn find(tool: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let elsewhere = [
         PathBuf::from("/usr/sbin"),
         PathBuf::from("/usr/local/sbin"),
+        PathBuf::from("/usr/local/go/bin"),
         home.join("go/bin"),
         home.join(".local/bin"),
     ];

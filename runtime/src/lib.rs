@@ -1,9 +1,11 @@
 //! Threads for both ends: how many, where, and how many files they may open.
 //!
 //! [`cpus`] counts the CPUs that the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
-//! open-file limit, [`worker`] starts one current-thread runtime per core. Nothing here knows a protocol.
+//! open-file limit, [`worker`] starts one current-thread runtime per core, [`ready`] polls many with one task.
+//! Nothing here knows a protocol.
 
 pub mod affinity;
 pub mod cpus;
 pub mod files;
+pub mod ready;
 pub mod worker;

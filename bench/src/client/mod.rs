@@ -4,15 +4,15 @@
 
 mod output;
 
-use std::{path::Path, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 pub use output::Outcome;
 
 use crate::{
     cpu,
     process::Process,
-    rows::{Load, Protocol},
+    rows::{Load, Protocol, Targets, mixed},
     sleeper,
     tools::{Tool, Tools},
 };
@@ -20,11 +20,24 @@ use crate::{
 /// How much longer than its load a client may take.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// Name of the file of mixed paths.
+const PATHS: &str = "mixed-paths.txt";
+
+/// Writes the file that clients read the paths of a mixed load from to `dir`.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_paths(dir: &Path) -> io::Result<()> {
+    fs::write(dir.join(PATHS), mixed().map(|path| path + "\n").collect::<String>())
+}
+
 /// A kind of client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Client {
     /// Ours.
     Loadgen,
+    /// Ours, sending no id with its requests.
+    LoadgenWithoutId,
     /// wrk.
     Wrk,
     /// h2load.
@@ -35,6 +48,8 @@ pub enum Client {
     Hey,
     /// The bare clock of this program, which sends nothing.
     Sleeper,
+    /// The connections of this program that lie idle after one request each; see [`crate::idle`].
+    Idle,
 }
 
 /// What a client did, what that cost, and its own words.
@@ -53,25 +68,26 @@ impl Client {
     #[must_use]
     pub const fn tool(self) -> Option<Tool> {
         match self {
-            Self::Loadgen => Some(Tool::Loadgen),
+            Self::Loadgen | Self::LoadgenWithoutId => Some(Tool::Loadgen),
             Self::Wrk => Some(Tool::Wrk),
             Self::H2load => Some(Tool::H2load),
             Self::Oha => Some(Tool::Oha),
             Self::Hey => Some(Tool::Hey),
-            Self::Sleeper => None,
+            Self::Sleeper | Self::Idle => None,
         }
     }
 
-    /// Its arguments for a load on a port of this machine.
+    /// Its arguments for a load on a port of this machine; `{dir}` stands for the folder of [`write_paths`].
     #[must_use]
     pub fn arguments(self, load: &Load, port: u16) -> Vec<String> {
-        let url = format!("http://127.0.0.1:{port}{}", load.body.path());
+        let base = format!("http://127.0.0.1:{port}");
+        let url = format!("{base}{}", load.body.path());
         let connections = load.connections.to_string();
         let streams = load.streams.to_string();
         let mut list: Vec<String> = Vec::new();
         let mut add = |words: &[&str]| list.extend(words.iter().map(|&word| word.to_owned()));
         match self {
-            Self::Loadgen => {
+            Self::Loadgen | Self::LoadgenWithoutId => {
                 add(&["--workers", "1", "-c", &connections, "-o", "json", "--no-progress"]);
                 match load.rate {
                     Some(rate) => {
@@ -79,6 +95,9 @@ impl Client {
                         add(&["--rate", &rate.to_string(), "--total", &total.to_string()]);
                     }
                     None => add(&["-d", &format!("{}ms", (load.seconds * 1000.0).round())]),
+                }
+                if self == Self::LoadgenWithoutId {
+                    add(&["--request-id-header="]);
                 }
                 match load.protocol {
                     Protocol::Http1 => add(&[&url]),
@@ -91,7 +110,11 @@ impl Client {
                 if load.protocol == Protocol::Http1 {
                     add(&["--h1"]);
                 }
-                add(&[&url]);
+                match load.targets {
+                    Targets::Same => add(&[&url]),
+                    // Without the base it would ask as the first path says, which names no host.
+                    Targets::Mixed => add(&["-i", &format!("{{dir}}/{PATHS}"), "-B", &base]),
+                }
             }
             Self::Oha => {
                 add(&["-z", &format!("{}ms", (load.seconds * 1000.0).round()), "-c", &connections]);
@@ -105,29 +128,33 @@ impl Client {
                 add(&["-cpus", "1", "-z", &format!("{}ms", (load.seconds * 1000.0).round())]);
                 add(&["-c", &connections, &url]);
             }
-            Self::Sleeper => {}
+            Self::Sleeper | Self::Idle => {}
         }
         list
     }
 
-    /// Runs the load on `cpu` against `port`, waits for its end, and reads the result.
+    /// Runs the load on `cpu` against `port`, waits for its end, and reads the result; `dir` holds the files
+    /// of [`write_paths`].
     ///
     /// # Errors
-    /// The client is not installed, fails, or prints what is not understood.
+    /// The client is not installed, fails, or prints what is not understood; or it is [`Client::Idle`], which
+    /// ends only with its connections.
     pub fn run(self, load: &Load, port: u16, tools: &Tools, cpu: usize, dir: &Path) -> Result<Run> {
+        ensure!(self != Self::Idle, "idle connections are held, not run");
         let Some(tool) = self.tool() else { return sleep(load, cpu) };
+        let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
         let mut command = tools.command(tool)?;
-        command.args(self.arguments(load, port));
+        command.args(self.arguments(load, port).iter().map(|word| word.replace("{dir}", folder)));
         let before = cpu::of_ended_children()?;
         let process = Process::start(command, cpu, dir, tool.name())?;
         let printed = process.finish(Duration::from_secs_f64(load.seconds) + GRACE)?;
         let spent = cpu::of_ended_children()?.saturating_sub(before);
         let outcome = match self {
-            Self::Loadgen => output::loadgen(&printed),
+            Self::Loadgen | Self::LoadgenWithoutId => output::loadgen(&printed),
             Self::Wrk => output::wrk(&printed),
             Self::H2load => output::h2load(&printed),
             Self::Oha => output::oha(&printed),
-            Self::Hey | Self::Sleeper => output::hey(&printed),
+            Self::Hey | Self::Sleeper | Self::Idle => output::hey(&printed),
         };
         let outcome = outcome.with_context(|| format!("the output of {} is not understood", tool.name()))?;
         Ok(Run { outcome, cpu: spent, printed })
@@ -167,6 +194,25 @@ mod tests {
         assert!(paced.ends_with("--rate 10000 --total 5000 http://127.0.0.1:7/bin/1K"), "{paced}");
         let closed = Client::Loadgen.arguments(&load(Mode::Client, "h2c-closed"), 7).join(" ");
         assert!(closed.ends_with("-c 10 -o json --no-progress -d 500ms -m 100 h2c://127.0.0.1:7/bin/1K"));
+    }
+
+    #[test]
+    fn loadgen_sends_no_id_where_that_is_compared() {
+        let load = load(Mode::Server, "h2c-id");
+        let ids = [Client::Loadgen, Client::LoadgenWithoutId]
+            .map(|client| client.arguments(&load, 7).contains(&"--request-id-header=".to_owned()));
+        assert_eq!(ids, [false, true]);
+    }
+
+    #[test]
+    fn h2load_reads_mixed_paths_from_a_file() {
+        let words = Client::H2load.arguments(&load(Mode::Server, "h2c-mixed"), 7).join(" ");
+        assert_eq!(words, "-t1 -c10 -m100 -D1 -i {dir}/mixed-paths.txt -B http://127.0.0.1:7");
+        let dir = tempfile::tempdir().unwrap();
+        write_paths(dir.path()).unwrap();
+        let text = fs::read_to_string(dir.path().join(PATHS)).unwrap();
+        assert_eq!(text.lines().count(), 10_000);
+        assert!(text.starts_with("/bin/1K?id="), "{}", &text[..100]);
     }
 
     #[test]

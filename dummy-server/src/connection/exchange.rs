@@ -13,10 +13,13 @@ use http::StatusCode;
 use http2::Name;
 use wire::Fields;
 
-use super::state::{Flight, State};
+use super::{
+    Port,
+    state::{Flight, State},
+};
 use crate::{
     endpoints,
-    reply::{Answer, Body, Chunks, Fixed, Reply},
+    reply::{Answer, Body, Chunks, Fixed, Reply, Stream},
     router::{self, BadRoute, Endpoint, Route},
     stats::Protocol,
     upload::Upload,
@@ -35,6 +38,7 @@ pub(crate) struct Head<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) pseudo: usize,
     pub(crate) protocol: Protocol,
+    pub(crate) port: Port,
     pub(crate) state: &'a Rc<State>,
 }
 
@@ -103,8 +107,13 @@ pub(crate) struct Finished {
 pub(crate) enum Content {
     None,
     Bytes(Bytes),
-    Pattern { range: pattern::Range, sized: bool },
+    Pattern {
+        range: pattern::Range,
+        sized: bool,
+    },
     Chunks(Chunks),
+    /// And what was taken from the stream and not sent.
+    Stream(Box<dyn Stream>, Bytes),
 }
 
 /// Where fields are written to.
@@ -129,6 +138,10 @@ pub(crate) fn answer(
     mut upload: Upload,
     received_ns: u64,
 ) -> (Pending, Answer) {
+    if head.port == Port::Grpc {
+        let pending = pending(worker, head, Endpoint::Grpc, received_ns);
+        return (pending, crate::grpc::answer(worker, head, upload));
+    }
     let (endpoint, route) = route(worker, head);
     let pending = pending(worker, head, endpoint, received_ns);
     let answer = match acceptable(head).and(route) {
@@ -265,7 +278,7 @@ impl Finished {
         self.length = match &body {
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::Pattern { range, sized: true } => Some(range.left()),
-            Body::Pattern { .. } | Body::Chunks(_) => None,
+            Body::Pattern { .. } | Body::Chunks(_) | Body::Stream(_) => None,
         };
         self.content = match body {
             _ if head_only => Content::None,
@@ -273,6 +286,7 @@ impl Finished {
             Body::Bytes(bytes) => Content::Bytes(bytes),
             Body::Pattern { range, sized } => Content::Pattern { range, sized },
             Body::Chunks(chunks) => Content::Chunks(chunks),
+            Body::Stream(stream) => Content::Stream(stream, Bytes::new()),
         };
     }
 

@@ -20,15 +20,16 @@ use tokio::time::{Sleep, sleep};
 use wire::Output;
 
 use super::{
+    Port,
     exchange::{self, Content, FieldWriter, Finished, Head, Pending, now_ns},
     state::{Flight, Order, State},
     wire::{self as socket, Ended, Wire},
 };
 use crate::{
     endpoints::websocket::{self, Mode},
-    reply::{Answer, Awaited, Fixed, Reply},
+    reply::{Answer, Awaited, Fixed, Part, Reply},
     stats::Protocol,
-    upload::{Inbox, Pulled, Upload, UploadError},
+    upload::{Inbox, Upload, UploadError},
     worker::Worker,
 };
 
@@ -42,11 +43,12 @@ const MOST_AHEAD: usize = 64 << 10;
 const ROUNDS: usize = 16;
 
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
+pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
     let limits = http1::Limits { head: worker.config.limits.max_header_bytes as usize, ..Default::default() };
     let mut driver = Driver {
         reader: request::Reader::new(limits),
         output: Output::new(),
+        port,
         worker,
         state,
         current: Current::Idle,
@@ -77,6 +79,7 @@ enum End {
 struct Driver<'a> {
     reader: request::Reader,
     output: Output,
+    port: Port,
     worker: &'a Rc<Worker>,
     state: &'a Rc<State>,
     current: Current,
@@ -124,14 +127,6 @@ enum Pause {
     None,
     Flush,
     Delay(Pin<Box<Sleep>>),
-}
-
-/// Reading is polled again by the same task, so that nobody has to be told.
-#[derive(Debug)]
-struct SameTask;
-
-impl Pulled for SameTask {
-    fn pulled(&self, _: usize) {}
 }
 
 impl Driver<'_> {
@@ -233,12 +228,12 @@ impl Driver<'_> {
                 Ok(Some(Event::Head { end })) => self.request(&head, end, now),
                 Ok(Some(Event::Data(data))) => {
                     if let Current::Waiting { inbox: Some(inbox), .. } = &self.current {
-                        let _ = inbox.push(data);
+                        inbox.push(data);
                     }
                 }
                 Ok(Some(Event::End)) => self.body_ended(Ok(())),
                 Ok(Some(Event::Informational)) => {}
-                Err(rejection) => return self.reject(&head, rejection, now),
+                Err(rejection) => return self.reject(rejection, now),
             }
         }
         // There is more than could be taken in now, if only the end of a body.
@@ -256,9 +251,9 @@ impl Driver<'_> {
         let asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
         self.keep_alive = fields.keep_alive;
         self.body_open = !end;
-        let inbox = (!end).then(|| Inbox::new(SameTask));
+        let inbox = (!end).then(|| Inbox::new());
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
-        let head = head(fields, self.state);
+        let head = head(fields, self.port, self.state);
         let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
         match answer {
             Answer::Ready(reply) => self.respond(pending, reply, asked),
@@ -274,14 +269,16 @@ impl Driver<'_> {
     }
 
     /// Answers what is no request, as far as there is anybody to answer.
-    fn reject(&mut self, fields: &request::Head, rejection: Rejection, now: u64) {
+    fn reject(&mut self, rejection: Rejection, now: u64) {
         self.failed = true;
         if !matches!(self.current, Current::Idle) {
             return self.body_ended(Err(UploadError(rejection.reason)));
         }
         self.keep_alive = false;
         self.body_open = false;
-        let head = head(fields, self.state);
+        // What there is of a head can't be trusted.
+        let nothing = request::Head::default();
+        let head = head(&nothing, self.port, self.state);
         let (pending, reply) = exchange::reject(self.worker, &head, rejection.status, rejection.reason, now);
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false });
     }
@@ -370,7 +367,9 @@ impl Driver<'_> {
 
     /// Sends content until enough waits. True: the reply is complete.
     fn send(&mut self, cx: &mut Context<'_>) -> bool {
-        let Current::Sending(Sending { content, chunked, pause, .. }) = &mut self.current else { return false };
+        let Current::Sending(Sending { content, chunked, pause, .. }) = &mut self.current else {
+            return false;
+        };
         if let Pause::Delay(delay) = pause
             && delay.as_mut().poll(cx).is_ready()
         {
@@ -389,31 +388,49 @@ impl Driver<'_> {
                     let size = chunks.size;
                     (&mut chunks.range, size)
                 }
-                _ => break,
+                Content::Stream(stream, _) => match stream.poll_next(cx) {
+                    Poll::Pending => return false,
+                    Poll::Ready(Some(Part::Data(data))) => {
+                        push_data(output, data, *chunked);
+                        continue;
+                    }
+                    Poll::Ready(Some(Part::Trailers(trailers))) => {
+                        return self.last_part(&trailers);
+                    }
+                    Poll::Ready(None) => return self.last_part(&wire::Fields::new()),
+                },
+                Content::None | Content::Bytes(_) => break,
             };
             if most > 0 {
                 push_chunk(output, range.split_to(most), *chunked);
             }
             if range.left() == 0 {
-                if *chunked {
-                    write::last_chunk(output.buffer(), &wire::Fields::new());
-                }
-                self.replied();
-                return true;
+                return self.last_part(&wire::Fields::new());
             }
         }
         false
     }
 
+    /// Content has ended.
+    fn last_part(&mut self, trailers: &wire::Fields) -> bool {
+        if let Current::Sending(Sending { chunked: true, .. }) = &self.current {
+            write::last_chunk(self.output.buffer(), trailers);
+        }
+        self.replied();
+        true
+    }
+
     /// All that waited has been written. True: a chunk was waiting for that.
     fn flushed(&mut self) -> bool {
-        let Current::Sending(Sending { content: Content::Chunks(chunks), pause, .. }) = &mut self.current else {
+        let Current::Sending(Sending { content: Content::Chunks(chunks), pause, .. }) = &mut self.current
+        else {
             return matches!(self.current, Current::Sending(_));
         };
         if !matches!(pause, Pause::Flush) {
             return false;
         }
-        *pause = if chunks.delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(chunks.delay))) };
+        *pause =
+            if chunks.delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(chunks.delay))) };
         true
     }
 
@@ -435,7 +452,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h request::Head, state: &'h Rc<State>) -> Head<'h> {
+fn head<'h>(fields: &'h request::Head, port: Port, state: &'h Rc<State>) -> Head<'h> {
     let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
     Head {
         method: &fields.method,
@@ -444,6 +461,7 @@ fn head<'h>(fields: &'h request::Head, state: &'h Rc<State>) -> Head<'h> {
         fields: &fields.fields,
         pseudo: 0,
         protocol,
+        port,
         state,
     }
 }
@@ -463,6 +481,19 @@ fn push_chunk(output: &mut Output, mut part: pattern::Range, chunked: bool) {
         write::chunk_head(output.buffer(), part.left());
     }
     push_range(output, &mut part, usize::MAX);
+    if chunked {
+        output.copy(write::CHUNK_END);
+    }
+}
+
+fn push_data(output: &mut Output, data: Bytes, chunked: bool) {
+    if data.is_empty() {
+        return;
+    }
+    if chunked {
+        write::chunk_head(output.buffer(), data.len() as u64);
+    }
+    output.push(data);
     if chunked {
         output.copy(write::CHUNK_END);
     }

@@ -2,26 +2,30 @@
 //! and the output of one wake-up leaves in one system call.
 
 use std::{
-    cell::RefCell,
     future::poll_fn,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+
 use contract::{field::INSTANCE, pattern};
 use http2::{Config, Connection, Event, Key, Limits, Name, Prepared, Role, Settings};
-use tokio::task::AbortHandle;
+use runtime::ready::{self, Ready};
+use tokio::time::{Sleep, sleep};
 
 use super::{
+    Port,
     exchange::{self, Content, FieldWriter, Finished, Head, Pending, now_ns},
     state::{Flight, Order, State},
     wire::{self, Ended},
 };
 use crate::{
-    reply::{Answer, Awaited, Chunks, Fixed, Reply},
+    reply::{Answer, Awaited, Chunks, Fixed, Part, Reply, Stream},
     stats::Protocol,
-    upload::{Inbox, Pulled, Upload, UploadError},
+    upload::{Inbox, Upload, UploadError},
     worker::Worker,
 };
 
@@ -39,15 +43,17 @@ const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 8;
 
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
+pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
     state.head_done();
     let mut driver = Driver {
         conn: Connection::new(&config(worker)),
         prepared: PreparedFields::default(),
         worker,
         state,
-        mailbox: Rc::new(Mailbox::new(state)),
+        port,
         slots: Vec::new(),
+        keys: Vec::new(),
+        ready: Ready::default(),
         fresh: Vec::new(),
         after_flush: Vec::new(),
         waiting: 0,
@@ -57,7 +63,7 @@ pub(super) async fn serve(first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>
         ended: false,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
-    driver.abort_all();
+    drop(driver);
     if how == Ended::Well {
         wire::linger(state).await;
     }
@@ -78,50 +84,18 @@ fn config(worker: &Worker) -> Config {
     }
 }
 
-/// What tasks and endpoints tell the connection.
-#[derive(Debug)]
-struct Mailbox {
-    state: Rc<State>,
-    replies: RefCell<Vec<(Key, Pending, Reply)>>,
-    pulled: RefCell<Vec<(Key, usize)>>,
-    /// Streams whose next chunk is due.
-    due: RefCell<Vec<Key>>,
-}
-
-impl Mailbox {
-    fn new(state: &Rc<State>) -> Self {
-        Self {
-            state: Rc::clone(state),
-            replies: RefCell::default(),
-            pulled: RefCell::default(),
-            due: RefCell::default(),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct PulledFrom {
-    mailbox: Rc<Mailbox>,
-    key: Key,
-}
-
-impl Pulled for PulledFrom {
-    fn pulled(&self, bytes: usize) {
-        if bytes > 0 {
-            self.mailbox.pulled.borrow_mut().push((self.key, bytes));
-            self.mailbox.state.wake();
-        }
-    }
-}
-
 struct Driver<'a> {
     conn: Connection,
     prepared: PreparedFields,
     worker: &'a Rc<Worker>,
     state: &'a Rc<State>,
-    mailbox: Rc<Mailbox>,
+    port: Port,
     /// By the slot of a stream's key. Streams that were answered inline leave nothing here.
     slots: Vec<Slot>,
+    /// A waker for each slot.
+    keys: Vec<ready::Key>,
+    /// The slots that were woken.
+    ready: Ready,
     /// Streams whose endpoint has not been asked yet whether it can reply at once.
     fresh: Vec<Key>,
     /// Streams that go on when all output has been written.
@@ -142,6 +116,8 @@ struct Driver<'a> {
 #[derive(Default)]
 struct Slot {
     id: u32,
+    /// The client waits for 100 (Continue).
+    expects_continue: bool,
     inbox: Option<Rc<Inbox>>,
     work: Work,
 }
@@ -150,14 +126,14 @@ struct Slot {
 enum Work {
     #[default]
     None,
-    /// The endpoint's future has not been polled.
-    Fresh(Pending, Awaited),
-    /// It runs in a task.
-    Waiting(AbortHandle),
+    /// The endpoint has not replied.
+    Waiting(Pending, Awaited),
     /// The reply is being sent.
     Sending(Sending),
     /// The next chunk is awaited.
-    Pausing(Sending, AbortHandle),
+    Pausing(Sending, Pin<Box<Sleep>>),
+    /// More content is awaited.
+    Awaiting(Sending),
 }
 
 struct Sending {
@@ -170,12 +146,19 @@ struct Sending {
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.state.register(cx);
+        self.ready.begin();
+        let result = self.turn(cx);
+        self.ready.end(cx);
+        result
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         for _ in 0..ROUNDS {
             if self.state.order() == Order::Close {
                 return Poll::Ready(Ended::Cut);
             }
             self.drain();
-            self.read_mail();
+            self.wake_slots();
             self.send_ready();
             match wire::poll_output(self.state, &mut self.conn.output, cx) {
                 Poll::Ready(Ok(())) => {
@@ -261,6 +244,7 @@ impl Driver<'_> {
             fields: fields.fields(),
             pseudo: fields.pseudo_fields(),
             protocol: Protocol::Http2,
+            port: self.port,
             state: self.state,
         };
         if fields.is_too_large() {
@@ -268,11 +252,9 @@ impl Driver<'_> {
             let (pending, reply) = exchange::reject(self.worker, &head, 431, REASON, now);
             return self.respond(key, pending, reply);
         }
-        let inbox = (!end).then(|| {
-            let mailbox = Rc::clone(&self.mailbox);
-            Inbox::new(PulledFrom { mailbox, key })
-        });
+        let inbox = (!end).then(Inbox::new);
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
+        let expects_continue = !end && head.fields.has_token("expect", "100-continue");
         let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
         match answer {
             // Only the HTTP/1.1 handshake of a WebSocket is answered with a switch of protocols.
@@ -280,8 +262,9 @@ impl Driver<'_> {
             Answer::Waiting(reply) => {
                 self.waiting += 1;
                 let slot = self.slot(key);
+                slot.expects_continue = inbox.is_some() && expects_continue;
                 slot.inbox = inbox;
-                slot.work = Work::Fresh(pending, reply);
+                slot.work = Work::Waiting(pending, reply);
                 self.fresh.push(key);
             }
         }
@@ -305,18 +288,15 @@ impl Driver<'_> {
     }
 
     fn upload(&mut self, key: Key, data: &[u8], end: bool) {
-        let used_up = match self.known(key).and_then(|slot| slot.inbox.as_ref()) {
+        match self.known(key).and_then(|slot| slot.inbox.clone()) {
             Some(inbox) => {
-                let used_up = inbox.push(data);
+                inbox.push(data);
                 if end {
                     inbox.end(Ok(()));
                 }
-                used_up
+                self.conn.release(key, inbox.take_pulled());
             }
-            None => true,
-        };
-        if used_up {
-            self.conn.release(key, data.len());
+            None => self.conn.release(key, data.len()),
         }
     }
 
@@ -327,58 +307,73 @@ impl Driver<'_> {
         if let Some(inbox) = slot.inbox {
             inbox.end(Err(UploadError(why)));
         }
-        match slot.work {
-            Work::Fresh(..) => self.waiting -= 1,
-            Work::Waiting(task) | Work::Pausing(_, task) => {
-                self.waiting -= 1;
-                task.abort();
-            }
-            Work::None | Work::Sending(_) => {}
+        if slot.work.waits() {
+            self.waiting -= 1;
         }
     }
 
-    /// Asks endpoints whose request has come by now; those that go on waiting do so in a task.
+    /// Asks endpoints whose request has come by now.
     fn ask_fresh(&mut self) {
         for key in std::mem::take(&mut self.fresh) {
-            let Some(slot) = self.known(key) else { continue };
-            let work = std::mem::take(&mut slot.work);
-            let Work::Fresh(pending, mut reply) = work else {
-                slot.work = work;
-                continue;
-            };
-            if let Poll::Ready(reply) = reply.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                self.waiting -= 1;
-                self.respond(key, pending, reply);
-                continue;
-            }
-            let mailbox = Rc::clone(&self.mailbox);
-            let task = tokio::task::spawn_local(async move {
-                let reply = reply.await;
-                mailbox.replies.borrow_mut().push((key, pending, reply));
-                mailbox.state.wake();
-            });
-            self.slot(key).work = Work::Waiting(task.abort_handle());
+            self.work_on(key);
         }
     }
 
-    /// Takes in what tasks and endpoints have said.
-    fn read_mail(&mut self) {
-        for (key, bytes) in self.mailbox.pulled.take() {
-            self.conn.release(key, bytes);
+    /// Goes on with those that were woken.
+    fn wake_slots(&mut self) {
+        let mut woken = Vec::new();
+        if !self.ready.take(&mut woken) {
+            return;
         }
-        for (key, pending, reply) in self.mailbox.replies.take() {
-            if self.known(key).is_some() {
-                self.waiting -= 1;
-                self.respond(key, pending, reply);
+        for slot in woken {
+            self.keys[slot as usize].taken();
+            if let Some(found) = self.slots.get(slot as usize) {
+                let id = found.id;
+                self.work_on(Key { slot, id });
             }
         }
-        for key in self.mailbox.due.take() {
-            let Some(slot) = self.known(key) else { continue };
-            if let Work::Pausing(sending, _) = std::mem::take(&mut slot.work) {
+    }
+
+    /// Polls what a stream waits for.
+    fn work_on(&mut self, key: Key) {
+        let waker = self.waker(key);
+        let mut cx = Context::from_waker(&waker);
+        let Some(slot) = self.known(key) else { return };
+        match std::mem::take(&mut slot.work) {
+            Work::Waiting(pending, mut reply) => {
+                let polled = reply.as_mut().poll(&mut cx);
+                let pulled = slot.inbox.as_ref().map_or(0, |inbox| inbox.take_pulled());
+                match polled {
+                    Poll::Ready(reply) => {
+                        self.waiting -= 1;
+                        self.conn.release(key, pulled);
+                        self.respond(key, pending, reply);
+                    }
+                    Poll::Pending => {
+                        slot.work = Work::Waiting(pending, reply);
+                        // Only who waits for the body wants it (RFC 9110 section 10.1.1).
+                        let awaited = slot.inbox.as_ref().is_some_and(|inbox| inbox.is_awaited());
+                        if awaited && std::mem::take(&mut slot.expects_continue) {
+                            self.conn.head(key, false, |block| block.status(100));
+                        }
+                        self.conn.release(key, pulled);
+                    }
+                }
+            }
+            Work::Pausing(sending, mut delay) => match delay.as_mut().poll(&mut cx) {
+                Poll::Ready(()) => {
+                    slot.work = Work::Sending(sending);
+                    self.waiting -= 1;
+                    self.conn.want(key);
+                }
+                Poll::Pending => slot.work = Work::Pausing(sending, delay),
+            },
+            Work::Awaiting(sending) => {
                 slot.work = Work::Sending(sending);
                 self.waiting -= 1;
                 self.conn.want(key);
             }
+            other => slot.work = other,
         }
     }
 
@@ -445,12 +440,70 @@ impl Driver<'_> {
                 sending.chunk = Some(chunk);
                 done
             }
+            Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room) {
+                Streamed::All => true,
+                Streamed::Part => false,
+                Streamed::Awaited => {
+                    self.waiting += 1;
+                    self.slot(key).work = Work::Awaiting(sending);
+                    return;
+                }
+            },
         };
         if done {
             return self.replied(key);
         }
         self.slot(key).work = Work::Sending(sending);
         self.conn.want(key);
+    }
+
+    /// Sends what comes from a stream, as much as there is room for.
+    fn send_stream(
+        &mut self,
+        key: Key,
+        stream: &mut Box<dyn Stream>,
+        rest: &mut Bytes,
+        room: usize,
+    ) -> Streamed {
+        let mut room = room;
+        let waker = self.waker(key);
+        loop {
+            if !rest.is_empty() {
+                let part = rest.split_to(room.min(rest.len()));
+                room -= part.len();
+                self.conn.data(key, part, false);
+                if !rest.is_empty() {
+                    return Streamed::Part;
+                }
+            }
+            let next = stream.poll_next(&mut Context::from_waker(&waker));
+            // An endpoint that streams may go on reading meanwhile.
+            let inbox = self.known(key).and_then(|slot| slot.inbox.clone());
+            self.conn.release(key, inbox.map_or(0, |inbox| inbox.take_pulled()));
+            match next {
+                Poll::Pending => return Streamed::Awaited,
+                Poll::Ready(Some(Part::Data(data))) => *rest = data,
+                Poll::Ready(Some(Part::Trailers(trailers))) => {
+                    self.conn.head(key, true, |block| {
+                        for (name, value) in trailers.iter() {
+                            block.varying(name, value);
+                        }
+                    });
+                    return Streamed::All;
+                }
+                Poll::Ready(None) => {
+                    self.conn.data_static(key, b"", true);
+                    return Streamed::All;
+                }
+            }
+        }
+    }
+
+    fn waker(&mut self, key: Key) -> Waker {
+        while self.keys.len() <= key.slot as usize {
+            self.keys.push(self.ready.waker(self.keys.len() as u32));
+        }
+        self.keys[key.slot as usize].waker().clone()
     }
 
     /// Sends of a range what there is room for. True: nothing is left of it; `end` then ends the stream.
@@ -492,14 +545,10 @@ impl Driver<'_> {
                 self.conn.want(key);
                 continue;
             }
-            let mailbox = Rc::clone(&self.mailbox);
-            let task = tokio::task::spawn_local(async move {
-                tokio::time::sleep(delay).await;
-                mailbox.due.borrow_mut().push(key);
-                mailbox.state.wake();
-            });
+            slot.work = Work::Pausing(sending, Box::pin(sleep(delay)));
             self.waiting += 1;
-            self.slot(key).work = Work::Pausing(sending, task.abort_handle());
+            // Its clock runs from now on.
+            self.work_on(key);
         }
         any
     }
@@ -549,14 +598,23 @@ impl Driver<'_> {
             self.rest = Vec::new();
         }
     }
+}
 
-    fn abort_all(&mut self) {
-        for slot in std::mem::take(&mut self.slots) {
-            if let Work::Waiting(task) | Work::Pausing(_, task) = slot.work {
-                task.abort();
-            }
-        }
+impl Work {
+    /// Whether something else than the client's window is awaited.
+    fn waits(&self) -> bool {
+        matches!(self, Self::Waiting(..) | Self::Pausing(..) | Self::Awaiting(_))
     }
+}
+
+/// What came of sending a stream.
+enum Streamed {
+    /// It is complete.
+    All,
+    /// There is no room for more.
+    Part,
+    /// There is nothing to send yet.
+    Awaited,
 }
 
 /// Fields as HPACK.

@@ -2,7 +2,6 @@
 //! engines: each ends as its protocol wants, and loses no request of which a byte was read.
 
 pub(crate) mod exchange;
-mod grpc;
 mod http1;
 mod http2;
 pub(crate) mod state;
@@ -11,14 +10,9 @@ pub(crate) mod wire;
 use std::{future::poll_fn, rc::Rc, task::Poll};
 
 use ::http2::PREFACE;
-use bytes::Bytes;
 
-use self::{
-    state::{Order, State},
-    wire::Wire,
-};
+use self::state::{Order, State};
 use crate::worker::Worker;
-
 
 /// Which port accepted a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +25,10 @@ pub(crate) enum Port {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(port: Port, worker: Rc<Worker>, state: Rc<State>) {
-    match port {
-        // Boxed, so that the idle connections of the other port need no room for it.
-        Port::Grpc => Box::pin(grpc::serve(Wire::new(Bytes::new(), Rc::clone(&state)), &worker, &state)).await,
-        Port::Http => match sniff(&worker, &state).await {
-            Some((true, first)) => http2::serve(first, &worker, &state).await,
-            Some((false, first)) => http1::serve(first, &worker, &state).await,
-            None => {}
-        },
+    match sniff(&worker, &state).await {
+        Some((true, first)) => http2::serve(port, first, &worker, &state).await,
+        Some((false, first)) => http1::serve(port, first, &worker, &state).await,
+        None => {}
     }
 }
 

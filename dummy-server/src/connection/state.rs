@@ -135,11 +135,6 @@ impl State {
         }
     }
 
-    /// Whether at least so many bytes were read.
-    pub(crate) fn has_read(&self, count: usize) -> bool {
-        self.read.get() >= count as u64
-    }
-
     /// Bytes were written.
     pub(crate) fn sent(&self, count: usize) {
         self.stats.bytes_sent.add(count as u64);
@@ -164,10 +159,6 @@ impl State {
         let settled = self.used.get() || self.accepted.elapsed() >= FIRST_REQUEST_GRACE;
         let head_begun = self.head_open.get() && self.read.get() > 0;
         settled && self.busy.get() == 0 && !head_begun && !self.stream.borrow().has_input()
-    }
-
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy.get() > 0
     }
 
     /// Looks at the clock for this connection; `now` is the sweep's.

@@ -17,7 +17,11 @@ const BINARY: Fixed = &[
 pub(super) fn reply(pattern: Pattern, head: &Head<'_>, size: u64, chunked: bool) -> Reply {
     let wanted = if head.method == b"GET" { head.fields.get("range") } else { None };
     match wanted.and_then(|value| std::str::from_utf8(value).ok()).and_then(|value| range(value, size)) {
-        None => Reply::new(StatusCode::OK, BINARY, Body::Pattern { range: pattern.range(0, size), sized: !chunked }),
+        None => Reply::new(
+            StatusCode::OK,
+            BINARY,
+            Body::Pattern { range: pattern.range(0, size), sized: !chunked },
+        ),
         Some(Some((first, last))) => {
             let range = pattern.range(first, last - first + 1);
             let body = Body::Pattern { range, sized: !chunked };

@@ -40,7 +40,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload:
 
 /// Replies after the request's body, which the endpoint has no use for. An HTTP/1.1 connection could not be
 /// used again otherwise.
-fn after(mut upload: Upload, reply: Reply) -> Answer {
+pub(crate) fn after(mut upload: Upload, reply: Reply) -> Answer {
     if upload.is_end() {
         return Answer::Ready(reply);
     }

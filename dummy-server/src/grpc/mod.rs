@@ -1,7 +1,10 @@
-//! The gRPC port: one service per file.
+//! gRPC: one service per file, and the way to them.
 
+mod adapter;
 mod echo;
 mod health;
+
+pub(crate) use adapter::answer;
 
 use tonic::service::Routes;
 

@@ -18,7 +18,7 @@ use crate::{
     frame,
     hpack::{Decoder, Encoder},
     limits::{Budgets, Limits, spend},
-    settings::Settings,
+    settings::{Announced, Settings},
     streams::{Ended, Key, Stream, Streams},
 };
 
@@ -30,6 +30,9 @@ const LARGEST_ID: u32 = (1 << 31) - 1;
 
 /// What PING carries that asks whether the first GOAWAY of a drain has arrived.
 const DRAIN_PING: [u8; 8] = *b"draining";
+
+/// So many streams that have ended may be in the queue of those with room, besides as many as are open.
+const MOST_ENDED_READY: usize = 32;
 
 /// Which end this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +146,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Connection {
     role: Role,
-    settings: Settings,
+    settings: Announced,
     limits: Limits,
     budgets: Budgets,
     counters: Counters,
@@ -160,6 +163,8 @@ pub struct Connection {
     ready: VecDeque<Key>,
     /// Server: the highest identifier seen. Client: the last one used; 0 is none.
     highest: u32,
+    /// Server: the highest identifier that was ignored, being above what GOAWAY has announced.
+    ignored: u32,
     /// The last stream that GOAWAY from here has announced.
     announced: Option<u32>,
     /// The last stream that GOAWAY from there has announced.
@@ -167,8 +172,9 @@ pub struct Connection {
     unprocessed: VecDeque<Key>,
     /// When SETTINGS that are not acknowledged were first looked at, in the caller's milliseconds.
     settings_since: Option<u64>,
-    settings_pending: u32,
     budget_second: u64,
+    /// Bytes of answers to control frames in the output, at most.
+    answers: usize,
     failed: bool,
     /// What is to be written to the socket. The caller bounds it: as long as more waits than it likes, it
     /// neither reads nor sends.
@@ -212,12 +218,13 @@ impl Connection {
         }
         config.settings.write(output.buffer());
         let initial = Settings::default();
+        let connection_window = config.connection_window.max(initial.initial_window_size);
         if let Some(more @ 1..) = config.connection_window.checked_sub(initial.initial_window_size) {
             frame::window_update(output.buffer(), 0, more);
         }
         Self {
             role: config.role,
-            settings: config.settings,
+            settings: Announced::new(config.settings),
             limits: config.limits,
             budgets: Budgets::new(&config.limits),
             counters: Counters::default(),
@@ -229,15 +236,16 @@ impl Connection {
             encoder: Encoder::new(),
             streams: Streams::default(),
             send: SendWindow::new(initial.initial_window_size),
-            receive: ReceiveWindow::new(config.connection_window.max(initial.initial_window_size)),
+            receive: ReceiveWindow::new(connection_window, connection_window),
             ready: VecDeque::new(),
             highest: 0,
+            ignored: 0,
             announced: None,
             allowed: None,
             unprocessed: VecDeque::new(),
             settings_since: None,
-            settings_pending: 1,
             budget_second: 0,
+            answers: 0,
             failed: false,
             output,
         }
@@ -252,7 +260,7 @@ impl Connection {
             self.budget_second = now_ms / 1000;
             self.budgets.second(&self.limits);
         }
-        if self.settings_pending == 0 {
+        if self.failed || !self.settings.awaits_acknowledgement() {
             self.settings_since = None;
             return Ok(());
         }
@@ -297,7 +305,7 @@ impl Connection {
     /// Whether the peer has not acknowledged SETTINGS yet: [`Connection::tick`] then watches the time.
     #[must_use]
     pub fn awaits_settings(&self) -> bool {
-        self.settings_pending > 0
+        self.settings.awaits_acknowledgement()
     }
 
     /// Whether a part of a frame or of a field block was received.
@@ -316,7 +324,7 @@ impl Connection {
     pub fn fail(&mut self, error: Error) -> Error {
         if !self.failed {
             self.failed = true;
-            let last = if self.role == Role::Server { self.highest } else { 0 };
+            let last = self.last_of_peer();
             frame::goaway(self.output.buffer(), last, error.code.0, error.reason.as_bytes());
         }
         error
@@ -348,9 +356,15 @@ impl Connection {
     /// Says the last word of a drain: streams beyond the highest seen are ignored from now on.
     pub fn finish_drain(&mut self) {
         if !self.is_drained() && !self.failed {
-            self.announced = Some(self.highest);
-            frame::goaway(self.output.buffer(), self.highest, Code::NO_ERROR.0, b"");
+            let last = self.last_of_peer();
+            self.announced = Some(last);
+            frame::goaway(self.output.buffer(), last, Code::NO_ERROR.0, b"");
         }
+    }
+
+    /// The last stream that the peer has opened and this end has looked at. A server opens none.
+    fn last_of_peer(&self) -> u32 {
+        if self.role == Role::Server { self.highest } else { 0 }
     }
 
     fn remove(&mut self, key: Key, how: Ended) {
@@ -365,7 +379,7 @@ impl Connection {
     #[inline]
     fn give_back(&mut self, bytes: usize) {
         if bytes > 0
-            && let Some(increment) = self.receive.used(bytes)
+            && let Some(increment) = self.receive.used_of_shared(bytes)
         {
             frame::window_update(self.output.buffer(), 0, increment);
         }
@@ -378,6 +392,7 @@ impl Connection {
         Ok(Some(Event::Reset { stream: key, code, by_peer: false }))
     }
 
+    /// Resets a stream that is not open, or no longer, because the peer broke a rule on it.
     fn refuse(&mut self, id: u32, code: Code) -> Result<(), Error> {
         self.counters.stream_errors += 1;
         if !spend(&mut self.budgets.stream_errors) {
@@ -397,7 +412,10 @@ impl Connection {
             queued: false,
             bodiless: false,
             send: SendWindow::new(self.remote.initial_window_size),
-            receive: ReceiveWindow::new(self.settings.initial_window_size),
+            receive: ReceiveWindow::new(
+                self.settings.bounds().window,
+                self.settings.latest().initial_window_size,
+            ),
             held: 0,
             expected: None,
         }
@@ -406,6 +424,11 @@ impl Connection {
     /// Puts a stream that wants to send and has room into the queue.
     #[inline]
     fn enqueue(&mut self, key: Key) {
+        // Streams that have ended in the queue must not pile up while the connection has no window.
+        if self.ready.len() > 2 * self.streams.len() + MOST_ENDED_READY {
+            let streams = &self.streams;
+            self.ready.retain(|key| streams.peek(*key).is_some());
+        }
         if let Some(stream) = self.streams.get(key)
             && stream.wants
             && !stream.queued

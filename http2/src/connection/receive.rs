@@ -6,6 +6,7 @@ use crate::{
     frame::{self, flag, kind},
     head::Head,
     limits::spend,
+    settings,
     streams::{Ended, Key},
 };
 
@@ -86,7 +87,7 @@ impl Connection {
     /// Whether this frame may come now (RFC 9113 sections 3.4, 4.2 and 6.10).
     #[inline]
     fn admit(&self, frame: &frame::Head) -> Result<(), Error> {
-        if frame.len > self.settings.max_frame_size as usize {
+        if frame.len > self.settings.bounds().frame as usize {
             return Err(Error::new(Code::FRAME_SIZE_ERROR, "a frame larger than SETTINGS allow"));
         }
         if let Some(continuing) = &self.continuing {
@@ -122,10 +123,20 @@ impl Connection {
 
     /// Spends a frame that brings nothing.
     fn control(&mut self) -> Result<(), Error> {
-        if spend(&mut self.budgets.control) && self.output.len() <= self.limits.waiting_control {
+        if spend(&mut self.budgets.control) {
             return Ok(());
         }
         Err(Error::new(Code::ENHANCE_YOUR_CALM, "too many frames that bring nothing"))
+    }
+
+    /// Books an answer to a control frame, of so many bytes, that is in the output now.
+    fn answered(&mut self, bytes: usize) -> Result<(), Error> {
+        // Of those before at most as many wait as the output has bytes.
+        self.answers = (self.answers + bytes).min(self.output.len());
+        if self.answers <= self.limits.waiting_control {
+            return Ok(());
+        }
+        Err(Error::new(Code::ENHANCE_YOUR_CALM, "too many answers that wait to be read"))
     }
 
     fn empty(&mut self) -> Result<(), Error> {
@@ -137,7 +148,14 @@ impl Connection {
 
     /// Whether a stream was never opened.
     fn is_idle(&self, id: u32) -> bool {
-        id > self.highest || id % 2 == 0
+        id > self.highest.max(self.ignored) || id.is_multiple_of(2)
+    }
+
+    /// How a stream has ended that is neither open nor idle.
+    fn ended(&self, id: u32) -> Option<Ended> {
+        // What comes for streams above those that GOAWAY has announced is as if they had been reset (RFC 9113
+        // section 6.8).
+        if id > self.highest { Some(Ended::ResetHere) } else { self.streams.ended(id) }
     }
 
     fn data_frame<'i>(&mut self, frame: &frame::Head, payload: &'i [u8]) -> Happened<'i> {
@@ -147,7 +165,7 @@ impl Connection {
         if !self.receive.take(frame.len) {
             return Err(Error::new(Code::FLOW_CONTROL_ERROR, "more than the connection's window"));
         }
-        let data = frame::unpadded(frame, payload).ok_or(Error::protocol("more padding than frame"))?;
+        let data = frame::unpadded(frame, payload)?;
         // What has not come of an unpadded frame counts as well.
         let all = if frame.has(flag::PADDED) { data.len() } else { frame.len };
         let end = frame.has(flag::END_STREAM);
@@ -211,7 +229,7 @@ impl Connection {
         if left > 0 {
             self.partial = Some(Partial { stream: frame.stream, left, end: false });
         }
-        match self.streams.ended(frame.stream) {
+        match self.ended(frame.stream) {
             Some(Ended::ResetHere) => Ok(None),
             _ => self.refuse(frame.stream, Code::STREAM_CLOSED).map(|()| None),
         }
@@ -248,7 +266,7 @@ impl Connection {
         if frame.stream == 0 {
             return Err(Error::protocol("HEADERS on no stream"));
         }
-        let mut block = frame::unpadded(frame, payload).ok_or(Error::protocol("more padding than frame"))?;
+        let mut block = frame::unpadded(frame, payload)?;
         let mut depends_on = None;
         if frame.has(flag::PRIORITY) {
             let (priority, rest) = block
@@ -297,10 +315,14 @@ impl Connection {
         head: &mut Head,
         depends_on_itself: bool,
     ) -> Happened<'i> {
-        let limit = self.settings.max_header_list_size.map_or(usize::MAX, |limit| limit as usize);
+        let announced = self.settings.latest().max_header_list_size.map(|limit| limit as usize);
+        let most = self.limits.list.max(announced.unwrap_or(0));
         self.decoder
-            .decode(block, limit, head)
+            .decode(block, announced.unwrap_or(most), head)
             .map_err(|malformed| Error::new(Code::COMPRESSION_ERROR, malformed.0))?;
+        if head.list_size() > most {
+            return Err(Error::new(Code::ENHANCE_YOUR_CALM, "a list of fields without end"));
+        }
         match self.streams.find(id) {
             Some(slot) if self.role == Role::Client => self.response(Key { slot, id }, end, head),
             Some(slot) => self.trailers(Key { slot, id }, end, head),
@@ -311,24 +333,26 @@ impl Connection {
 
     #[inline]
     fn request<'i>(&mut self, id: u32, end: bool, head: &Head, depends_on_itself: bool) -> Happened<'i> {
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return Err(Error::protocol("a client's stream with an even identifier"));
         }
         if id <= self.highest {
             return self.head_of_no_stream(id);
         }
         if self.announced.is_some_and(|last| id > last) {
-            return Ok(None);
+            self.ignored = self.ignored.max(id);
+            return self.control().map(|()| None);
         }
         self.highest = id;
-        let most = self.settings.max_concurrent_streams.map_or(usize::MAX, |most| most as usize);
+        let settings = self.settings.latest();
+        // RFC 8441 section 4: without the setting it is a pseudo-field like any other that is not known.
+        let undefined = head.protocol().is_some() && !settings.enable_connect_protocol;
+        let most = settings.max_concurrent_streams.map_or(usize::MAX, |most| most as usize);
         if self.streams.len() >= most {
-            self.counters.refused += 1;
-            self.refuse(id, Code::REFUSED_STREAM)?;
-            self.streams.remember(id, Ended::ResetHere);
-            return Ok(None);
+            return self.one_too_many(id);
         }
-        let malformed = !head.is_too_large() && (head.check_request().is_err() || depends_on_itself);
+        let faulty = undefined || depends_on_itself || head.check_request().is_err();
+        let malformed = !head.is_too_large() && faulty;
         if malformed || end && head.content_length().is_some_and(|length| length > 0) {
             self.refuse(id, Code::PROTOCOL_ERROR)?;
             self.streams.remember(id, Ended::ResetHere);
@@ -342,13 +366,25 @@ impl Connection {
         Ok(Some(Event::Request { stream, end }))
     }
 
+    /// Refuses a stream beyond the number allowed. That is no fault as long as the client has not seen SETTINGS, and
+    /// it may open very many until then, but costs as much as one that it resets.
+    fn one_too_many<'i>(&mut self, id: u32) -> Happened<'i> {
+        self.counters.refused += 1;
+        if !spend(&mut self.budgets.resets) {
+            return Err(Error::new(Code::ENHANCE_YOUR_CALM, "too many streams beyond those allowed"));
+        }
+        frame::rst_stream(self.output.buffer(), id, Code::REFUSED_STREAM.0);
+        self.streams.remember(id, Ended::ResetHere);
+        Ok(None)
+    }
+
     /// HEADERS on a stream that is no more, or never was (RFC 9113 section 5.1).
     fn head_of_no_stream<'i>(&mut self, id: u32) -> Happened<'i> {
         if self.is_idle(id) {
             return Err(Error::protocol("HEADERS on a stream that was never opened"));
         }
-        match self.streams.ended(id) {
-            Some(Ended::ResetHere) => Ok(None),
+        match self.ended(id) {
+            Some(Ended::ResetHere) => self.control().map(|()| None),
             Some(_) => Err(Error::new(Code::STREAM_CLOSED, "HEADERS on a stream that has ended")),
             None => Err(Error::protocol("HEADERS with an identifier that was passed over")),
         }
@@ -367,8 +403,8 @@ impl Connection {
             return Ok(Some(Event::Informational { stream: key }));
         }
         stream.head_received = true;
-        // A response to HEAD and one of status 304 tell a length without content.
-        let contentless = stream.bodiless || head.status() == 304;
+        // Those that have no content by definition may tell a length (RFC 9113 section 8.1.1).
+        let contentless = stream.bodiless || matches!(head.status(), 204 | 304);
         stream.expected = if contentless { Some(0) } else { head.content_length() };
         if end && stream.expected.is_some_and(|length| length > 0) {
             return self.stream_error(key, Code::PROTOCOL_ERROR);
@@ -397,7 +433,8 @@ impl Connection {
             return Err(Error::new(Code::FRAME_SIZE_ERROR, "WINDOW_UPDATE that is not 4 bytes"));
         };
         let increment = u32::from_be_bytes(bytes) & 0x7fff_ffff;
-        if increment < SMALL_UPDATE {
+        // Where the whole window is small, its parts are.
+        if increment < SMALL_UPDATE.min(self.remote.initial_window_size / 2) {
             self.control()?;
         }
         if frame.stream == 0 {
@@ -455,20 +492,29 @@ impl Connection {
             if !payload.is_empty() {
                 return Err(Error::new(Code::FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload"));
             }
-            self.settings_pending = self.settings_pending.saturating_sub(1);
+            let bounds = self.settings.bounds();
+            if self.settings.acknowledge() {
+                // The next one has its own time.
+                self.settings_since = None;
+                self.follow_settings(bounds);
+            }
             return Ok(None);
         }
         let before = self.remote;
         self.remote.read(payload)?;
-        if self.role == Role::Client && self.remote.enable_push && payload_has_push(payload) {
+        let push = settings::values(payload, settings::ENABLE_PUSH).next().is_some();
+        if self.role == Role::Client && self.remote.enable_push && push {
             return Err(Error::protocol("a server can't enable push"));
         }
-        self.encoder.allow(self.remote.header_table_size as usize);
+        // Each size that it passes through counts (RFC 7541 section 4.2).
+        settings::values(payload, settings::HEADER_TABLE_SIZE)
+            .for_each(|size| self.encoder.allow(size as usize));
         let change = i64::from(self.remote.initial_window_size) - i64::from(before.initial_window_size);
         if change != 0 {
             self.change_windows(change)?;
         }
         frame::head(self.output.buffer(), 0, kind::SETTINGS, flag::ACK, 0);
+        self.answered(frame::HEAD)?;
         self.stage = Stage::Open;
         Ok(Some(Event::Settings))
     }
@@ -500,7 +546,7 @@ impl Connection {
         self.control()?;
         if !frame.has(flag::ACK) {
             frame::ping(self.output.buffer(), true, payload);
-            return Ok(None);
+            return self.answered(frame::HEAD + payload.len()).map(|()| None);
         }
         if payload == DRAIN_PING && self.announced.is_some() {
             self.finish_drain();
@@ -547,6 +593,8 @@ impl Connection {
         };
         match self.streams.find(frame.stream) {
             Some(slot) => self.stream_error(Key { slot, id: frame.stream }, code),
+            // RST_STREAM must not be sent for a stream that is idle (RFC 9113 section 6.4).
+            None if self.is_idle(frame.stream) => Err(Error::new(code, "PRIORITY that is malformed")),
             None => self.refuse(frame.stream, code).map(|()| None),
         }
     }
@@ -556,9 +604,4 @@ impl Connection {
 fn dependency(priority: &[u8; 5]) -> u32 {
     let [a, b, c, d, _] = *priority;
     u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff
-}
-
-/// Whether ENABLE_PUSH is in SETTINGS.
-fn payload_has_push(payload: &[u8]) -> bool {
-    payload.chunks_exact(6).any(|entry| entry[..2] == [0, 2])
 }

@@ -8,6 +8,7 @@ use crate::{
     error::Code,
     frame::{self, flag, kind},
     hpack::Block,
+    settings::{Bounds, Settings},
     streams::{Ended, Key},
 };
 
@@ -101,6 +102,10 @@ impl Connection {
         let Some(stream) = self.streams.get(key).filter(|stream| !stream.local_closed) else { return };
         stream.send.spend(len);
         self.send.spend(len);
+        // Not where the peer doles out its window: those updates are what costs.
+        if len > 0 && stream.send.room() > 0 && self.send.room() > 0 {
+            self.budgets.sent(&self.limits);
+        }
         let most = self.remote.max_frame_size as usize;
         let mut left = len;
         loop {
@@ -182,6 +187,7 @@ impl Connection {
     pub fn finish(&mut self, key: Key) {
         if self.streams.peek(key).is_some_and(|stream| stream.local_closed && !stream.remote_closed) {
             self.reset(key, Code::NO_ERROR);
+            self.budgets.progress(&self.limits);
         }
     }
 
@@ -190,16 +196,29 @@ impl Connection {
         frame::ping(self.output.buffer(), false, payload);
     }
 
-    /// Changes what the peer is allowed. Only the largest frame, the number of streams and the length of
-    /// lists: they hold at once here, which allows more than the peer knows until it has acknowledged them.
-    pub fn change_settings(&mut self, change: impl FnOnce(&mut crate::Settings)) {
-        let mut settings = self.settings;
+    /// Changes what the peer is allowed. More holds at once; less holds when the peer has acknowledged it, but for
+    /// the number of streams and the length of lists, beyond which a single stream is refused.
+    pub fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        let before = *self.settings.latest();
+        let mut settings = before;
         change(&mut settings);
-        settings.header_table_size = self.settings.header_table_size;
-        settings.initial_window_size = self.settings.initial_window_size;
-        self.settings = settings;
-        self.settings_pending += 1;
-        settings.write(self.output.buffer());
+        settings.write_changes(&before, self.output.buffer());
+        let bounds = self.settings.bounds();
+        self.settings.announce(settings);
+        self.follow_settings(bounds);
+    }
+
+    /// Takes over what the peer must not go beyond from now on.
+    pub(super) fn follow_settings(&mut self, before: Bounds) {
+        let bounds = self.settings.bounds();
+        let size = self.settings.latest().initial_window_size;
+        let change = i64::from(bounds.window) - i64::from(before.window);
+        for (_, stream) in self.streams.iter_mut() {
+            stream.receive.resize(change, size);
+        }
+        if bounds.table != before.table {
+            self.decoder.allow(bounds.table as usize);
+        }
     }
 }
 

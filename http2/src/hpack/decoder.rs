@@ -6,8 +6,11 @@ use std::fmt;
 use super::{huffman, integer, statics, table::Table};
 use crate::head::{Checked, Head, OVERHEAD, check};
 
-/// A block longer than this is not remembered.
+/// A block longer than this is not remembered, nor is one whose list is longer than sixteen times that.
 const LONGEST_MEMORY: usize = 1024;
+
+/// So much room for decoded strings is kept between blocks, each.
+const MOST_SCRATCH: usize = 4096;
 
 /// A block that can't be decoded: the connection is lost (RFC 9113 section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ struct Reader {
     table: Table,
     /// What SETTINGS_HEADER_TABLE_SIZE allows the peer, in bytes.
     allowed: usize,
+    /// The table is larger than that, so that the next block must begin with another size.
+    must_shrink: bool,
     /// Decoded strings.
     name: Vec<u8>,
     value: Vec<u8>,
@@ -59,14 +64,24 @@ struct Part {
 }
 
 impl Decoder {
-    /// `allowed` is the size of the table in bytes that this end's SETTINGS announce.
+    /// `allowed` is the size of the table in bytes that this end's SETTINGS announce. A peer that has not seen them
+    /// goes by the initial size: less than that holds only from [`Decoder::allow`] on.
     #[must_use]
     pub fn new(allowed: usize) -> Self {
-        // Until the peer has seen SETTINGS, its table is at most of the initial size.
-        let table = Table::new(allowed.min(super::INITIAL_TABLE_SIZE));
-        Self {
-            reader: Reader { table, allowed, name: Vec::new(), value: Vec::new() },
-            memory: Memory::default(),
+        let table = Table::new(super::INITIAL_TABLE_SIZE);
+        let allowed = allowed.max(super::INITIAL_TABLE_SIZE);
+        let (name, value) = (Vec::new(), Vec::new());
+        Self { reader: Reader { table, allowed, must_shrink: false, name, value }, memory: Memory::default() }
+    }
+
+    /// The largest table, in bytes, that a peer may use that has acknowledged SETTINGS. If the table is larger, the
+    /// next block must begin with its new size (RFC 9113 section 4.3.1).
+    pub fn allow(&mut self, size: usize) {
+        let reader = &mut self.reader;
+        reader.allowed = size;
+        reader.must_shrink = reader.table.max_size() > size;
+        if reader.must_shrink {
+            self.memory.generation = None;
         }
     }
 
@@ -77,14 +92,29 @@ impl Decoder {
     /// The block is malformed. Nothing more can be decoded on this connection.
     pub fn decode(&mut self, block: &[u8], limit: usize, head: &mut Head) -> Result<(), Malformed> {
         head.clear();
-        if self.memory.generation == Some(self.reader.table.generation) {
-            return match self.recall(block, limit, head)? {
-                Recall::Whole => Ok(()),
-                Recall::From(0) => self.read(block, limit, head),
-                Recall::From(at) => self.reader.read(block, at, limit, head, &mut None),
-            };
+        let known = self.memory.generation == Some(self.reader.table.generation);
+        match if known { self.recall(block, limit, head)? } else { Recall::From(0) } {
+            Recall::Whole => {}
+            Recall::From(0) => self.read(block, limit, head)?,
+            Recall::From(at) => self.reader.read(block, at, limit, head, &mut None)?,
         }
-        self.read(block, limit, head)
+        if block.len() > LONGEST_MEMORY {
+            self.reader.name.shrink_to(MOST_SCRATCH);
+            self.reader.value.shrink_to(MOST_SCRATCH);
+        }
+        Ok(())
+    }
+
+    /// Forgets the last block, so that the next one is decoded field by field.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self) {
+        self.memory.generation = None;
+    }
+
+    /// Whether a block is the one in memory.
+    #[cfg(test)]
+    pub(super) fn remembers(&self, block: &[u8]) -> bool {
+        self.memory.generation == Some(self.reader.table.generation) && self.memory.block == block
     }
 
     /// Takes over what `block` has in common with the one in memory: all of it, or all but one field, or the
@@ -93,6 +123,9 @@ impl Decoder {
         let Self { reader, memory } = self;
         let same = common_prefix(&memory.block, block);
         if same == block.len() && same == memory.block.len() {
+            if memory.head.list_size() > limit {
+                return Ok(Recall::From(0));
+            }
             head.copy_from(&memory.head);
             return Ok(Recall::Whole);
         }
@@ -101,7 +134,7 @@ impl Decoder {
         let Some(other) = other.checked_sub(1) else { return Ok(Recall::From(0)) };
         let part = memory.parts[other];
         let start = usize::from(part.start);
-        if !part.plain || start >= block.len() {
+        if !part.plain || block.get(start).is_none_or(|first| is_size(*first)) {
             return Ok(Recall::From(0));
         }
         let mut rest = &block[start..];
@@ -136,7 +169,8 @@ impl Decoder {
         let parts = if block.len() <= LONGEST_MEMORY { Some(&mut self.memory.parts) } else { None };
         let remember = parts.is_some();
         self.reader.read(block, 0, limit, head, &mut { parts })?;
-        if remember && self.reader.table.generation == generation && !head.is_too_large() {
+        let short = head.list_size() <= 16 * LONGEST_MEMORY && !head.is_too_large();
+        if remember && self.reader.table.generation == generation && short {
             self.memory.generation = Some(generation);
             self.memory.block.clear();
             self.memory.block.extend_from_slice(block);
@@ -158,7 +192,7 @@ impl Reader {
         let mut rest = &block[from..];
         let mut fields_seen = from > 0;
         while let Some(first) = rest.first() {
-            if first & 0b1110_0000 == 0b0010_0000 {
+            if is_size(*first) {
                 if fields_seen {
                     return Err(Malformed("the table's size changes inside a block"));
                 }
@@ -167,7 +201,11 @@ impl Reader {
                     return Err(Malformed("the table's size is beyond what SETTINGS allow"));
                 }
                 self.table.resize(size);
+                self.must_shrink = false;
                 continue;
+            }
+            if self.must_shrink {
+                return Err(Malformed("the table's size was not brought down to what SETTINGS allow"));
             }
             fields_seen = true;
             let start = block.len() - rest.len();
@@ -222,6 +260,12 @@ impl Reader {
     }
 }
 
+/// Whether a byte begins a new size of the table (RFC 7541 section 6.3).
+#[inline]
+fn is_size(first: u8) -> bool {
+    first & 0b1110_0000 == 0b0010_0000
+}
+
 enum Recall {
     /// The head is complete.
     Whole,
@@ -232,7 +276,7 @@ enum Recall {
 #[inline]
 fn keep(head: &mut Head, limit: usize, name: &[u8], value: &[u8], checked: Checked) -> Option<Checked> {
     if head.is_too_large() || head.list_size() + name.len() + value.len() + OVERHEAD > limit {
-        head.give_up();
+        head.leave_out(name, value);
         return None;
     }
     head.add(name, value, checked);

@@ -8,6 +8,8 @@ pub mod huffman;
 mod integer;
 mod statics;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use decoder::{Decoder, Malformed};
 pub use encoder::{Block, Encoder, Name, Prepared};

@@ -125,7 +125,7 @@ async fn counted(server: &Server, least: u64) -> u64 {
     Metrics::until(server.admin, |m| m.sum(REQUESTS, &[]) >= least).await.sum(REQUESTS, &[])
 }
 
-fn scheme(protocol: Protocol) -> &'static str {
+pub(crate) fn scheme(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Http1 => "http",
         Protocol::Http2 => "h2c",

@@ -4,7 +4,9 @@
 
 mod calls; // gRPC
 mod chart; // the Helm chart
+mod clients; // clients of other makes
 mod compose; // the lab of docker compose
+mod conformance; // h2spec
 mod counts; // the generator's accounting against the server's
 mod drain; // from SIGTERM to exit
 mod endpoints; // each endpoint, over both protocols
@@ -12,6 +14,7 @@ mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
 mod operation; // dummy-server as an operator meets it
+mod origins; // servers of other makes
 mod pacing; // when requests arrive
 mod payload; // bodies, byte for byte
 mod proxied; // nginx, HAProxy, Envoy
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
         .and(unruly::tests())
         .and(interrupt::tests())
         .and(helps::tests())
+        .and(conformance::tests())
+        .and(clients::tests())
+        .and(origins::tests())
         .and(proxied::tests())
         .and(chart::tests())
         .and(compose::tests())

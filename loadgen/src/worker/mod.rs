@@ -12,7 +12,6 @@ mod http1;
 mod http2;
 #[cfg(test)]
 mod tests;
-mod wake;
 
 use std::{
     future::poll_fn,

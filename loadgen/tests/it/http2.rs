@@ -9,9 +9,7 @@ use std::{
     },
 };
 
-use loadgen::Control;
-
-use crate::peer::{Peer, failures, plan, run, run_under, serve};
+use crate::peer::{Peer, failures, run, serve};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

@@ -11,8 +11,9 @@ use super::{
     connect::Connector,
     engine::{Arrival, Ended, Engine, Outcome, Sink, Slot},
     failure::{Cause, Failure},
-    wake::{Key, Ready},
 };
+use runtime::ready::{Key, Ready};
+
 use crate::{
     clock::{Clock, Nanos},
     plan::request::{Ids, Request, Template},

@@ -172,7 +172,12 @@ impl Connection {
     }
 
     /// Reads and writes what there is.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>, shared: &mut Shared, sink: &mut impl Sink) -> Status {
+    pub(super) fn drive(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        sink: &mut impl Sink,
+    ) -> Status {
         if let State::Connecting(connecting) = &mut self.state {
             match connecting.as_mut().poll(cx) {
                 Poll::Pending => return Status::Going,
@@ -247,7 +252,12 @@ impl Open {
         }
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>, shared: &mut Shared, sink: &mut impl Sink) -> Result<(), Failure> {
+    fn drive(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        sink: &mut impl Sink,
+    ) -> Result<(), Failure> {
         self.write(cx, shared)?;
         for _ in 0..READS_IN_A_ROW {
             match self.read(cx, shared, sink) {

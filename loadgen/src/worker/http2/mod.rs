@@ -14,8 +14,9 @@ use super::{
     connect::Connector,
     engine::{Arrival, Ended, Engine, Outcome, Sink, Slot},
     failure::{Cause, Failure},
-    wake::{Key, Ready},
 };
+use runtime::ready::{Key, Ready};
+
 use crate::{
     clock::{Clock, Nanos},
     plan::request::{Ids, Request},
@@ -215,9 +216,10 @@ impl Engine for Http2 {
     fn capacity(&mut self) -> Option<Slot> {
         while let Some(index) = self.roomy.pop_front() {
             let entry = &mut self.connections[index as usize];
-            let room = entry.connection.as_ref().filter(|_| entry.usable == Usable::Yes).is_some_and(
-                |connection| connection.busy() < self.limits.streams && connection.room() > 0,
-            );
+            let room =
+                entry.connection.as_ref().filter(|_| entry.usable == Usable::Yes).is_some_and(|connection| {
+                    connection.busy() < self.limits.streams && connection.room() > 0
+                });
             if room {
                 // To the back, so that connections take turns.
                 self.roomy.push_back(index);

@@ -1,86 +1,34 @@
 //! The rounds: every contender is measured once a round, and the order turns round each time (A B, B A), so
 //! that a drift of the machine does not fall on one of them.
 
-use std::{io::Write, path::Path, time::Instant};
+mod sample;
+
+use std::{
+    io::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+#[cfg(test)]
+pub(crate) use sample::tests::measured;
+pub use sample::{Sample, Standing};
 
 use crate::{
     client::Client,
     cpu::Ticks,
+    idle::Held,
     interrupt,
     machine::Machine,
     probe,
     record::Record,
-    rows::{Contender, Load, Metric, Row},
+    rows::{Contender, Load, Row},
     server::{Running, Server},
     tools::{Tool, Tools},
 };
 
 /// Seconds of load before the first round, so that caches and clocks are warm.
 const WARM_UP: f64 = 1.0;
-
-/// One measurement.
-#[derive(Clone, Debug, Serialize)]
-pub struct Sample {
-    /// Counted from 1.
-    pub round: u32,
-    /// Place in the round, counted from 1.
-    pub position: usize,
-    /// Requests with a whole reply.
-    pub requests: u64,
-    /// How long they took.
-    pub seconds: f64,
-    /// Size of one body.
-    pub body_bytes: usize,
-    /// CPU time of the server.
-    pub server_cpu_seconds: f64,
-    /// CPU time of the client, its start and end included.
-    pub client_cpu_seconds: f64,
-    /// 99th percentile of due to picked up, where the client paces.
-    pub release_lag_p99_us: Option<f64>,
-    /// Share of both CPUs' time that the hypervisor took.
-    pub stolen: f64,
-}
-
-impl Sample {
-    /// The value that a row compares.
-    #[must_use]
-    pub fn value(&self, metric: Metric) -> f64 {
-        let requests = self.requests as f64;
-        match metric {
-            Metric::ServerPerRequest => self.server_cpu_seconds * 1e6 / requests,
-            Metric::ServerPerGb => self.server_cpu_seconds * 1e9 / (requests * self.body_bytes as f64),
-            Metric::ClientPerRequest => self.client_cpu_seconds * 1e6 / requests,
-            Metric::LagP99 => self.release_lag_p99_us.unwrap_or(f64::NAN),
-            Metric::Rate => requests / self.seconds,
-        }
-    }
-}
-
-/// What became of a contender.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Measured in every round.
-    Measured(Vec<Sample>),
-    /// The program that is not installed.
-    Missing(&'static str),
-    /// Why it could not be measured.
-    Failed(String),
-}
-
-impl Standing {
-    /// The values that `metric` compares, round by round; empty if it was not measured.
-    #[must_use]
-    pub fn values(&self, metric: Metric) -> Vec<f64> {
-        match self {
-            Self::Measured(samples) => samples.iter().map(|sample| sample.value(metric)).collect(),
-            Self::Missing(_) | Self::Failed(_) => Vec::new(),
-        }
-    }
-}
 
 /// What every measurement of a run shares.
 #[derive(Debug)]
@@ -126,7 +74,12 @@ impl Bench<'_> {
                 let one = &row.contenders[index];
                 let Standing::Measured(samples) = &mut standings[index] else { continue };
                 say(format_args!("{}: round {round} of {}: {}", row.id, self.rounds, one.name));
-                match self.once(row, one, &servers, (round, position + 1)) {
+                let place = (round, position + 1);
+                let sample = match one.client {
+                    Client::Idle => self.idle(row, one, place),
+                    _ => self.once(row, one, &servers, place),
+                };
+                match sample {
                     Ok(sample) => samples.push(sample),
                     Err(error) => {
                         interrupt::check()?;
@@ -147,11 +100,12 @@ impl Bench<'_> {
 
     /// Starts a contender's server if it does not run yet, checks a reply, and warms both up.
     fn prepare(&self, one: &Contender, load: &Load, servers: &mut Vec<(Server, Running)>) -> Result<()> {
+        if one.client == Client::Idle {
+            // What it took of its memory before would not be taken anew: each measurement has its own server.
+            return Ok(());
+        }
         if !servers.iter().any(|(server, _)| *server == one.server) {
-            let cpu = self.machine.server_cpu;
-            let running = Running::start(one.server, load.protocol, self.tools, cpu, self.dir)?;
-            probe::check(running.port(), load.protocol, load.body.path(), load.body.size())?;
-            servers.push((one.server, running));
+            servers.push((one.server, self.start(one.server, load)?));
         }
         if self.warm_up && one.client != Client::Sleeper {
             let short = Load { seconds: WARM_UP, ..*load };
@@ -159,6 +113,16 @@ impl Bench<'_> {
             one.client.run(&short, port, self.tools, self.machine.client_cpu, self.dir)?;
         }
         Ok(())
+    }
+
+    /// Starts a server and checks its reply to each kind of path.
+    fn start(&self, server: Server, load: &Load) -> Result<Running> {
+        let cpu = self.machine.server_cpu;
+        let running = Running::start(server, load.protocol, self.tools, cpu, self.dir)?;
+        for path in load.samples() {
+            probe::check(running.port(), load.protocol, &path, load.body.size())?;
+        }
+        Ok(running)
     }
 
     fn once(
@@ -193,6 +157,35 @@ impl Bench<'_> {
             server_cpu_seconds: server_cpu.as_secs_f64(),
             client_cpu_seconds: run.cpu.as_secs_f64(),
             release_lag_p99_us: outcome.lag_p99_us,
+            server_memory_growth: None,
+            stolen,
+        })
+    }
+
+    /// How much memory a fresh server takes for connections that lie idle.
+    fn idle(&self, row: &Row, one: &Contender, (round, position): (u32, usize)) -> Result<Sample> {
+        let server = self.start(one.server, &row.load)?;
+        let cpus = [self.machine.server_cpu, self.machine.client_cpu];
+        let (cpu, ticks, before) = (server.cpu()?, Ticks::now(&cpus)?, server.resident()?);
+        let held = Held::open(&row.load, server.port(), self.machine.client_cpu)?;
+        let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
+        held.rest(Duration::from_secs_f64(row.load.seconds))?;
+        let after = server.resident().context("the server has ended")?;
+        let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
+        if let Some(record) = self.record {
+            let printed = format!("VmRSS before {before}, after {after}\n");
+            record.raw(row, one, server.port(), (round, position), &printed)?;
+        }
+        Ok(Sample {
+            round,
+            position,
+            requests: u64::from(row.load.connections),
+            seconds: held.took.as_secs_f64(),
+            body_bytes: row.load.body.size(),
+            server_cpu_seconds: server_cpu.as_secs_f64(),
+            client_cpu_seconds: held.cpu.as_secs_f64(),
+            release_lag_p99_us: None,
+            server_memory_growth: Some(after.saturating_sub(before)),
             stolen,
         })
     }
@@ -216,27 +209,12 @@ fn say(line: std::fmt::Arguments<'_>) {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::{
-        rows::{Body, Protocol},
+        rows::{Body, Metric, Protocol, Targets},
         tools::tests::program,
     };
-
-    /// A sample of one second.
-    pub(crate) fn sample(requests: u64, server: f64, client: f64) -> Sample {
-        Sample {
-            round: 1,
-            position: 1,
-            requests,
-            seconds: 1.0,
-            body_bytes: 1024,
-            server_cpu_seconds: server,
-            client_cpu_seconds: client,
-            release_lag_p99_us: None,
-            stolen: 0.01,
-        }
-    }
 
     #[test]
     fn the_order_turns_round_every_round() {
@@ -244,28 +222,18 @@ pub(crate) mod tests {
         assert_eq!(all, [vec![0, 1, 2], vec![2, 1, 0], vec![0, 1, 2], vec![2, 1, 0]]);
     }
 
-    #[test]
-    fn values_are_per_request_per_gigabyte_and_per_second() {
-        let sample = Sample { seconds: 2.0, ..sample(1_000_000, 1.5, 3.0) };
-        let close = |metric, expected: f64| (sample.value(metric) - expected).abs() < 1e-9;
-        assert!(close(Metric::ServerPerRequest, 1.5));
-        assert!(close(Metric::ClientPerRequest, 3.0));
-        assert!(close(Metric::ServerPerGb, 1.5 / 1.024));
-        assert!(close(Metric::Rate, 500_000.0));
-        assert!(sample.value(Metric::LagP99).is_nan());
-    }
-
     /// A row of wrk and h2load on the bare responder.
     fn row(rate: Option<u32>) -> Row {
         let load = Load {
             protocol: Protocol::Http1,
             body: Body::K1,
+            targets: Targets::Same,
             connections: 1,
             streams: 1,
             rate,
             seconds: 1.0,
         };
-        let one = |name, client| Contender { name, server: Server::Responder, client, at_most: None };
+        let one = |name, client| Contender { name, server: Server::Responder, client, target: None };
         Row {
             id: "test",
             title: "",
@@ -350,5 +318,15 @@ pub(crate) mod tests {
         let standings = measure(&row(None), &tools, 1);
         let Standing::Measured(samples) = &standings[0] else { panic!("{:?}", standings[0]) };
         assert!(samples[0].client_cpu_seconds > 0.005, "{samples:?}");
+    }
+
+    #[test]
+    fn idle_connections_are_not_measured_where_the_server_shares_our_memory() {
+        let mut idle = row(None);
+        idle.contenders.truncate(1);
+        idle.contenders[0].client = Client::Idle;
+        let standings = measure(&idle, &Tools::at([]), 1);
+        let Standing::Failed(why) = &standings[0] else { panic!("{:?}", standings[0]) };
+        assert_eq!(why, "the responder has no memory of its own");
     }
 }

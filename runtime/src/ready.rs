@@ -1,6 +1,6 @@
-//! Which connections and streams have something to do: one waker for each, one list for all.
+//! Which members of a group have something to do: one waker for each, one list for all.
 //!
-//! The loop then looks at those alone, however many there are, and none needs a task.
+//! Whoever polls the group then looks at those alone, however many there are, and none needs a task.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use std::{
 
 /// The list of those that were woken. The lock is never contended: all wakers live on the worker's thread.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ready(Arc<Mutex<List>>);
+pub struct Ready(Arc<Mutex<List>>);
 
 #[derive(Debug, Default)]
 struct List {
@@ -24,25 +24,25 @@ struct List {
 
 impl Ready {
     /// A waker that puts `index` on the list.
-    pub(crate) fn waker(&self, index: u32) -> Key {
+    pub fn waker(&self, index: u32) -> Key {
         let shared = Arc::new(Member { index, listed: AtomicBool::new(false), ready: self.clone() });
         Key { waker: Waker::from(Arc::clone(&shared)), shared }
     }
 
     /// Begins a pass: from now on nobody is woken.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.lock().at_work = true;
     }
 
     /// Moves the list into `into`, which must be empty. False: it was empty.
-    pub(crate) fn take(&self, into: &mut Vec<u32>) -> bool {
+    pub fn take(&self, into: &mut Vec<u32>) -> bool {
         debug_assert!(into.is_empty());
         std::mem::swap(&mut self.lock().woken, into);
         !into.is_empty()
     }
 
     /// Ends a pass: from now on `cx` is woken when something comes onto the list, and at once if something is.
-    pub(crate) fn end(&self, cx: &mut Context<'_>) {
+    pub fn end(&self, cx: &mut Context<'_>) {
         let mut list = self.lock();
         list.at_work = false;
         if list.parent.as_ref().is_none_or(|parent| !parent.will_wake(cx.waker())) {
@@ -60,24 +60,24 @@ impl Ready {
 
 /// One member of the list.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
+pub struct Key {
     waker: Waker,
     shared: Arc<Member>,
 }
 
 impl Key {
     /// The waker, for whoever is to wake this member.
-    pub(crate) fn waker(&self) -> &Waker {
+    pub fn waker(&self) -> &Waker {
         &self.waker
     }
 
     /// Puts the member on the list.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         self.shared.list();
     }
 
     /// To be called when the member is taken from the list, before it is looked at.
-    pub(crate) fn taken(&self) {
+    pub fn taken(&self) {
         self.shared.listed.store(false, Relaxed);
     }
 }

@@ -1,0 +1,217 @@
+//! Connections that lie idle after one request each, and what they took to open.
+//!
+//! Each is opened, used once and left, one after the other: what a server keeps for them then is for idle
+//! connections alone. Nothing is sent on them afterwards.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use http2::{
+    PREFACE,
+    frame::{HEAD, Head, flag, head, kind},
+};
+
+use crate::{
+    cpu, interrupt, probe,
+    rows::{Load, Protocol},
+};
+
+/// How long one exchange may take.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Open files that the programs need beside their connections.
+const OTHER_FILES: u64 = 256;
+
+/// How long to wait between two looks at an interrupt.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Raises the limit of open files of this process and of those it starts from now on.
+///
+/// # Errors
+/// It cannot be raised far enough for `connections` on each side.
+pub fn allow(connections: u32) -> Result<()> {
+    let limit = runtime::files::raise_limit()?.now;
+    let needed = u64::from(connections) + OTHER_FILES;
+    ensure!(limit >= needed, "the limit of open files is {limit}: raise it to {needed} (ulimit -Hn)");
+    Ok(())
+}
+
+/// Open connections; they are closed when dropped.
+#[derive(Debug)]
+pub struct Held {
+    streams: Vec<TcpStream>,
+    /// How long it took to open and use them.
+    pub took: Duration,
+    /// CPU time of that.
+    pub cpu: Duration,
+}
+
+impl Held {
+    /// Opens the connections of `load` to `port` from `cpu`, and checks the body of one reply on each.
+    ///
+    /// # Errors
+    /// A connection cannot be opened, a reply is not the payload, or the user interrupted.
+    pub fn open(load: &Load, port: u16, cpu: usize) -> Result<Self> {
+        thread::scope(|scope| {
+            let opener = scope.spawn(|| -> Result<Self> {
+                runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
+                let start = Instant::now();
+                let mut streams = Vec::with_capacity(load.connections as usize);
+                for number in 1..=load.connections {
+                    let stream = open(load, port);
+                    streams.push(stream.with_context(|| format!("connection {number} failed"))?);
+                    interrupt::check()?;
+                }
+                Ok(Self { streams, took: start.elapsed(), cpu: cpu::of_this_thread() })
+            });
+            opener.join().map_err(|_| anyhow!("the thread that opens connections panicked"))?
+        })
+    }
+
+    /// Lets the connections lie for `how_long`.
+    ///
+    /// # Errors
+    /// The server has closed some of them, or the user interrupted.
+    pub fn rest(&self, how_long: Duration) -> Result<()> {
+        let end = Instant::now() + how_long;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            interrupt::check()?;
+            thread::sleep(left.min(LOOK_EVERY));
+        }
+        let closed = self.streams.iter().filter(|stream| !is_open(stream)).count();
+        ensure!(closed == 0, "the server closed {closed} of {} idle connections", self.streams.len());
+        Ok(())
+    }
+}
+
+fn is_open(stream: &TcpStream) -> bool {
+    if stream.set_nonblocking(true).is_err() {
+        return false;
+    }
+    match stream.peek(&mut [0]) {
+        Ok(waiting) => waiting > 0,
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    }
+}
+
+/// Opens one connection and uses it once.
+fn open(load: &Load, port: u16) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(WITHIN))?;
+    stream.set_write_timeout(Some(WITHIN))?;
+    let path = load.body.path();
+    let (status, body) = match load.protocol {
+        Protocol::Http1 => probe::http1(&mut stream, port, path)?,
+        // What it says of its status is compressed; the first request was asked with all of HTTP/2.
+        Protocol::H2c => (200, h2c(&mut stream, port, path)?),
+    };
+    probe::compare(path, load.body.size(), status, &body)?;
+    Ok(stream)
+}
+
+/// Asks for `path` on a new connection and gives the body, with both sides' SETTINGS in force.
+fn h2c(stream: &mut TcpStream, port: u16, path: &str) -> Result<Vec<u8>> {
+    stream.write_all(&request(port, path))?;
+    let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    let (mut body, mut ended, mut settled) = (Vec::new(), false, false);
+    while !(ended && settled) {
+        let read = stream.read(&mut piece).context("no whole reply came")?;
+        ensure!(read > 0, "the connection was closed after {} bytes of a body", body.len());
+        bytes.extend_from_slice(&piece[..read]);
+        while let Some(frame) = Head::read(&bytes) {
+            let Some(payload) = bytes.get(HEAD..HEAD + frame.len) else { break };
+            match frame.kind {
+                kind::DATA => body.extend_from_slice(payload),
+                kind::SETTINGS if !frame.has(flag::ACK) => {
+                    let mut acknowledgement = Vec::new();
+                    head(&mut acknowledgement, 0, kind::SETTINGS, flag::ACK, 0);
+                    stream.write_all(&acknowledgement)?;
+                    settled = true;
+                }
+                kind::RST_STREAM | kind::GOAWAY => bail!("the server refused the request"),
+                _ => {}
+            }
+            ended |= matches!(frame.kind, kind::DATA | kind::HEADERS) && frame.has(flag::END_STREAM);
+            bytes.drain(..HEAD + frame.len);
+        }
+    }
+    Ok(body)
+}
+
+/// The preface, SETTINGS that change nothing, and a GET on the first stream (RFC 9113 sections 3.4 and 8.3.1).
+fn request(port: u16, path: &str) -> Vec<u8> {
+    // Two fields of HPACK's static table, and two literals without indexing with names from it (RFC 7541
+    // section 6 and appendix A). Both values fit the one byte of their length.
+    const GET: u8 = 0x82;
+    const HTTP: u8 = 0x86;
+    const PATH: u8 = 4;
+    const AUTHORITY: u8 = 1;
+    let authority = format!("127.0.0.1:{port}");
+    let mut block = vec![GET, HTTP];
+    for (name, value) in [(PATH, path), (AUTHORITY, &authority)] {
+        block.extend_from_slice(&[name, value.len() as u8]);
+        block.extend_from_slice(value.as_bytes());
+    }
+    let mut bytes = PREFACE.to_vec();
+    head(&mut bytes, 0, kind::SETTINGS, 0, 0);
+    head(&mut bytes, block.len(), kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 1);
+    bytes.extend_from_slice(&block);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        args::Mode,
+        responder::Responder,
+        rows::{self, Body},
+    };
+
+    fn load(row: &str) -> Load {
+        let row = &rows::of(Mode::Memory, 0.1, true, &[row.to_owned()]).unwrap()[0];
+        Load { connections: 3, ..row.load }
+    }
+
+    #[test]
+    fn connections_stay_open_in_both_protocols_until_the_server_closes_them() {
+        let cpu = runtime::affinity::allowed()[0];
+        for row in ["h1-idle", "h2c-idle"] {
+            let responder = Responder::start(cpu, &Body::K1.bytes()).unwrap();
+            let held = Held::open(&load(row), responder.port(), cpu).unwrap();
+            held.rest(Duration::ZERO).unwrap();
+            drop(responder);
+            let error = held.rest(Duration::ZERO).unwrap_err().to_string();
+            assert_eq!(error, "the server closed 3 of 3 idle connections");
+        }
+    }
+
+    #[test]
+    fn a_reply_that_is_not_the_payload_is_refused() {
+        let cpu = runtime::affinity::allowed()[0];
+        let responder = Responder::start(cpu, &[b'!'; 1024]).unwrap();
+        for row in ["h1-idle", "h2c-idle"] {
+            let error = format!("{:#}", Held::open(&load(row), responder.port(), cpu).unwrap_err());
+            assert!(
+                error.starts_with("connection 1 failed: ") && error.contains("not the payload"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_of_open_files_that_is_too_low_is_told() {
+        allow(1).unwrap();
+        // More than any system grants, if it has a limit at all.
+        match (runtime::files::raise_limit().unwrap().now, allow(u32::MAX)) {
+            (u64::MAX, result) => result.unwrap(),
+            (_, result) => assert!(result.unwrap_err().to_string().contains("ulimit -Hn")),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The comparisons: what is measured, under which load, against whom, and what is aimed at.
+//!
+//! A row's first contender is ours; every other one is compared with it.
+
+mod client;
+mod memory;
+mod mixed;
+mod pair;
+mod server;
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+pub use mixed::{MIXED, mixed};
+
+use crate::{args::Mode, client::Client, server::Server};
+
+/// A protocol of the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 in clear text, by prior knowledge.
+    H2c,
+}
+
+/// What a body is called in a path, and its size.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Body {
+    /// 1,024 bytes.
+    K1,
+    /// 1,048,576 bytes.
+    M1,
+}
+
+impl Body {
+    /// The path that every server serves it under.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        self.paths()[0]
+    }
+
+    /// All paths that every server serves it under.
+    #[must_use]
+    pub const fn paths(self) -> &'static [&'static str] {
+        match self {
+            Self::K1 => &["/bin/1K", "/bin/1024"],
+            Self::M1 => &["/bin/1M"],
+        }
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::K1 => 1024,
+            Self::M1 => 1024 * 1024,
+        }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(self) -> Vec<u8> {
+        contract::pattern::ALPHABET.iter().copied().cycle().take(self.size()).collect()
+    }
+}
+
+/// Which paths the requests of a load have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Targets {
+    /// The path of the body.
+    Same,
+    /// Those of [`mixed`], for [`Body::K1`].
+    Mixed,
+}
+
+/// What the client does.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Protocol of the requests.
+    pub protocol: Protocol,
+    /// What is asked for.
+    pub body: Body,
+    /// Under which paths.
+    pub targets: Targets,
+    /// Connections.
+    pub connections: u32,
+    /// Requests at a time on a connection.
+    pub streams: u32,
+    /// Arrivals per second; none: the next request follows the last reply.
+    pub rate: Option<u32>,
+    /// How long, in seconds; for [`Client::Idle`], how long the connections lie idle.
+    pub seconds: f64,
+}
+
+impl Load {
+    /// How many requests a paced load has.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.rate.map(|rate| (f64::from(rate) * self.seconds).round() as u64)
+    }
+
+    /// One path of each kind that the load asks for.
+    #[must_use]
+    pub fn samples(&self) -> Vec<String> {
+        match self.targets {
+            Targets::Same => vec![self.body.path().to_owned()],
+            Targets::Mixed => mixed().take(Body::K1.paths().len()).collect(),
+        }
+    }
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Metric {
+    /// Microseconds of the server's CPU time per request.
+    ServerPerRequest,
+    /// Seconds of the server's CPU time per 10^9 bytes of bodies.
+    ServerPerGb,
+    /// Microseconds of the client's CPU time per request.
+    ClientPerRequest,
+    /// 99th percentile of due to picked up, in microseconds.
+    LagP99,
+    /// Requests per second.
+    Rate,
+    /// KiB by which the server's resident memory grew, per idle connection.
+    ServerMemory,
+}
+
+/// What a ratio is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// This or less.
+    AtMost(f64),
+    /// This or more.
+    AtLeast(f64),
+}
+
+impl Target {
+    /// Whether `value` reaches it.
+    #[must_use]
+    pub fn met(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "<= {most}"),
+            Self::AtLeast(least) => write!(f, ">= {least}"),
+        }
+    }
+}
+
+/// One of those compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Contender {
+    /// As it is called in the table.
+    pub name: &'static str,
+    /// The server.
+    pub server: Server,
+    /// The client.
+    pub client: Client,
+    /// What our value divided by this one's is to be.
+    pub target: Option<Target>,
+}
+
+/// One comparison.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// As given to `--only`.
+    pub id: &'static str,
+    /// What is compared, for people.
+    pub title: &'static str,
+    /// The value compared.
+    pub metric: Metric,
+    /// The load.
+    pub load: Load,
+    /// What our own value may be at most.
+    pub limit: Option<f64>,
+    /// Ours first.
+    pub contenders: Vec<Contender>,
+}
+
+/// The rows of a mode, or those named in `only`.
+///
+/// # Errors
+/// A name in `only` is not a row of this mode.
+pub fn of(mode: Mode, seconds: f64, smoke: bool, only: &[String]) -> Result<Vec<Row>> {
+    // The aims of some rows are stated for so many seconds, whatever the others take.
+    let stated = |aim: f64| if smoke { seconds } else { aim };
+    let rows = match mode {
+        Mode::Server => server::rows(seconds),
+        Mode::Client => client::rows(seconds, stated(10.0), stated(5.0)),
+        Mode::Pair => pair::rows(seconds),
+        Mode::Memory => memory::rows(stated(2.0), if smoke { 1000 } else { 10_000 }),
+    };
+    if let Some(unknown) = only.iter().find(|name| rows.iter().all(|row| row.id != name.as_str())) {
+        let known: Vec<&str> = rows.iter().map(|row| row.id).collect();
+        bail!("{} has no row {unknown}: {} are accepted", mode.name(), known.join(", "));
+    }
+    Ok(rows.into_iter().filter(|row| only.is_empty() || only.iter().any(|name| name == row.id)).collect())
+}
+
+const fn http1(body: Body, connections: u32, seconds: f64) -> Load {
+    let (protocol, targets) = (Protocol::Http1, Targets::Same);
+    Load { protocol, body, targets, connections, streams: 1, rate: None, seconds }
+}
+
+const fn h2c(body: Body, connections: u32, streams: u32, seconds: f64) -> Load {
+    let (protocol, targets) = (Protocol::H2c, Targets::Same);
+    Load { protocol, body, targets, connections, streams, rate: None, seconds }
+}
+
+const fn contender(name: &'static str, server: Server, client: Client) -> Contender {
+    Contender { name, server, client, target: None }
+}
+
+impl Contender {
+    const fn at_most(mut self, ratio: f64) -> Self {
+        self.target = Some(Target::AtMost(ratio));
+        self
+    }
+
+    const fn at_least(mut self, ratio: f64) -> Self {
+        self.target = Some(Target::AtLeast(ratio));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODES: [Mode; 4] = [Mode::Server, Mode::Client, Mode::Pair, Mode::Memory];
+
+    #[test]
+    fn ours_come_first_and_are_compared_with_nobody() {
+        for row in MODES.into_iter().flat_map(|mode| of(mode, 3.0, false, &[]).unwrap()) {
+            let ours = row.contenders[0];
+            assert!(ours.server == Server::DummyServer || ours.client == Client::Loadgen, "{}", row.id);
+            assert_eq!(ours.target, None, "{}", row.id);
+            // A row without peers says what our own value is to be.
+            assert!(row.contenders.len() > 1 || row.limit.is_some(), "{}", row.id);
+        }
+    }
+
+    #[test]
+    fn a_server_row_has_one_client_and_a_client_row_one_server() {
+        for row in
+            [Mode::Server, Mode::Memory].into_iter().flat_map(|mode| of(mode, 3.0, false, &[]).unwrap())
+        {
+            let same = |one: &Contender| one.client.tool() == row.contenders[0].client.tool();
+            assert!(row.contenders.iter().all(same), "{}", row.id);
+        }
+        for row in of(Mode::Client, 3.0, false, &[]).unwrap() {
+            assert!(row.contenders.iter().all(|one| one.server == Server::Responder), "{}", row.id);
+        }
+    }
+
+    #[test]
+    fn paced_rows_have_an_exact_number_of_requests() {
+        let total = |row: &str| of(Mode::Client, 3.0, false, &[row.to_owned()]).unwrap()[0].load.total();
+        assert_eq!(total("paced"), Some(100_000));
+        assert_eq!(total("paced-h2c"), Some(2_500_000));
+    }
+
+    #[test]
+    fn the_memory_rows_have_ten_thousand_connections() {
+        for row in of(Mode::Memory, 3.0, false, &[]).unwrap() {
+            assert_eq!((row.load.connections, row.load.seconds), (10_000, 2.0), "{}", row.id);
+        }
+    }
+
+    #[test]
+    fn a_load_of_mixed_paths_has_a_sample_of_each() {
+        let load = of(Mode::Server, 3.0, false, &["h2c-mixed".to_owned()]).unwrap()[0].load;
+        let samples = load.samples();
+        assert_eq!(samples.len(), 2);
+        assert!(samples[0].starts_with("/bin/1K?id=") && samples[1].starts_with("/bin/1024?id="));
+        assert_eq!(Load { targets: Targets::Same, ..load }.samples(), ["/bin/1K"]);
+    }
+
+    #[test]
+    fn a_target_is_met_by_its_own_value_and_on_one_side() {
+        let met = |target: Target| [0.4, 0.5, 0.6].map(|value| target.met(value));
+        assert_eq!(met(Target::AtMost(0.5)), [true, true, false]);
+        assert_eq!(met(Target::AtLeast(0.5)), [false, true, true]);
+        assert_eq!([Target::AtMost(0.5), Target::AtLeast(2.5)].map(|t| t.to_string()), ["<= 0.5", ">= 2.5"]);
+    }
+
+    #[test]
+    fn an_unknown_row_is_refused_with_those_that_exist() {
+        let error = of(Mode::Pair, 3.0, false, &["h3".to_owned()]).unwrap_err().to_string();
+        assert_eq!(error, "pair has no row h3: h1, h2c are accepted");
+    }
+}

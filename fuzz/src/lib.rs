@@ -1,0 +1,66 @@
+//! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1. They need
+//! no more than stable Rust: inputs are mutated with a seed, and kept when a target says that it met something new
+//! ([`feedback`]), instead of by instrumented code.
+//!
+//! ```text
+//! cargo run -p fuzz -- http2-server --seconds 60 --seed 7
+//! ```
+//!
+//! A target is a function of bytes that panics when something is wrong: not only when the code under test panics,
+//! but also when the same bytes in other pieces mean something else, or when what is kept does not agree with what
+//! was said. Inputs that fail are saved, and become files in `corpus/<target>/` with the fix; the tests replay all
+//! of those. Nothing here opens a socket or reads a clock but `main.rs`.
+
+pub mod feedback;
+pub mod mutate;
+#[path = "../../http2/src/random.rs"]
+mod random;
+pub mod targets;
+
+/// A target and what it is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The name of its folder in `corpus/`.
+    pub name: &'static str,
+    /// Takes an input; panics when something is wrong.
+    pub run: fn(&[u8]),
+    /// Words that inputs are made of, for the mutations.
+    pub words: &'static [&'static [u8]],
+    /// Bytes of an input before its frames, if it is made of frames of HTTP/2.
+    pub frames_after: Option<usize>,
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "hpack", run: targets::hpack::run, words: targets::hpack::WORDS, frames_after: None },
+    Target {
+        name: "http2-server",
+        run: targets::http2::server,
+        words: targets::http2::WORDS,
+        frames_after: Some(targets::http2::CONFIG),
+    },
+    Target {
+        name: "http2-client",
+        run: targets::http2::client,
+        words: targets::http2::WORDS,
+        frames_after: Some(targets::http2::CONFIG),
+    },
+    Target {
+        name: "http1-request",
+        run: targets::http1::request,
+        words: targets::http1::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "http1-response",
+        run: targets::http1::response,
+        words: targets::http1::WORDS,
+        frames_after: None,
+    },
+];
+
+/// The target of that name.
+#[must_use]
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}

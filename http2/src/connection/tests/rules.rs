@@ -1,0 +1,401 @@
+//! What each kind of frame may do (RFC 9113 sections 3.4, 4, 5.1, 6 and 8).
+
+use super::*;
+
+const PROTOCOL: Code = Code::PROTOCOL_ERROR;
+const SIZE: Code = Code::FRAME_SIZE_ERROR;
+
+#[test]
+fn a_connection_begins_with_the_magic_and_settings() {
+    let mut server = End::new(&Config::new(Role::Server));
+    assert_eq!(server.feed(b"GET / HTTP/1.1\r\n"), "error PROTOCOL_ERROR");
+    for first in [headers(1, END, GET), ack(), frame(kind::PING, 0, 0, &[0; 8]), goaway(0, Code::NO_ERROR)] {
+        let mut server = End::new(&Config::new(Role::Server));
+        assert_eq!(server.feed(&[&PREFACE[..], &first].concat()), "error PROTOCOL_ERROR");
+        let mut client = End::new(&Config::new(Role::Client));
+        assert_eq!(client.feed(&first), "error PROTOCOL_ERROR");
+    }
+}
+
+#[test]
+fn a_client_asks_nothing_before_the_servers_settings() {
+    let mut client = End::new(&Config::new(Role::Client));
+    assert_eq!(client.conn.open(true, false, |_| ()), None);
+    client.feed(&settings(&[(3, 1)]));
+    assert!(client.conn.open(true, false, |_| ()).is_some());
+    assert_eq!(client.conn.open(true, false, |_| ()), None, "the server allows one");
+}
+
+#[test]
+fn frames_of_a_stream_need_one_and_those_of_the_connection_must_not_have_one() {
+    for bytes in [
+        data(0, 0, b"x"),
+        headers(0, END, GET),
+        frame(kind::PRIORITY, 0, 0, &[0, 0, 0, 9, 1]),
+        rst_stream(0),
+        frame(kind::SETTINGS, 0, 1, b""),
+        frame(kind::PING, 0, 1, &[0; 8]),
+        frame(kind::GOAWAY, 0, 1, &[0; 8]),
+        frame(kind::PRIORITY_UPDATE, 0, 1, &[0; 5]),
+        frame(kind::CONTINUATION, HEADERS, 0, b""),
+    ] {
+        assert_eq!(server_says(&bytes), ends(PROTOCOL, 3), "{bytes:?}");
+    }
+}
+
+#[test]
+fn frames_of_a_size_that_they_cannot_have_end_the_connection() {
+    for bytes in [
+        rst_stream(3)[..9 + 3].to_vec(),
+        frame(kind::RST_STREAM, 0, 3, &[0; 5]),
+        frame(kind::SETTINGS, 0, 0, &[0; 5]),
+        frame(kind::SETTINGS, flag::ACK, 0, &[0; 6]),
+        frame(kind::PING, 0, 0, &[0; 7]),
+        frame(kind::GOAWAY, 0, 0, &[0; 7]),
+        frame(kind::WINDOW_UPDATE, 0, 3, &[0; 3]),
+        frame(kind::DATA, 0, 3, &[0; 16_385]),
+        frame(kind::HEADERS, HEADERS | flag::PRIORITY, 5, &[0; 4]),
+        frame(kind::DATA, flag::PADDED, 3, b""),
+        frame(kind::HEADERS, HEADERS | flag::PADDED, 5, b""),
+        frame(200, 0, 0, &[0; 16_385]),
+    ] {
+        // The first is cut: its head is made to say so.
+        let mut bytes = bytes;
+        let len = (bytes.len() - 9) as u32;
+        bytes[..3].copy_from_slice(&len.to_be_bytes()[1..]);
+        assert_eq!(server_says(&bytes), ends(SIZE, 3), "{:?}", &bytes[..9]);
+    }
+}
+
+#[test]
+fn padding_may_fill_a_frame_but_not_more() {
+    let request = [&[1][..], GET, b"\0"].concat();
+    assert_eq!(server_says(&headers(5, END | flag::PADDED, &request)), says("request 5 end", ""));
+    assert_eq!(server_says(&headers(5, END | flag::PADDED, &[4, 0x82, 0x86, 0x84])), ends(PROTOCOL, 3));
+    assert_eq!(server_says(&data(3, flag::PADDED, &[2, 0, 0])), says("data 3 ", ""));
+    assert_eq!(server_says(&data(3, flag::PADDED, &[3, 0, 0])), ends(PROTOCOL, 3));
+    assert_eq!(server_says(&data(3, flag::PADDED | END, b"\x01hi\0")), says("data 3 hi end", ""));
+}
+
+#[test]
+fn frames_on_streams_that_were_never_opened_end_the_connection() {
+    for stream in [5, 2] {
+        for bytes in [data(stream, 0, b"x"), rst_stream(stream), window_update(stream, 1)] {
+            assert_eq!(server_says(&bytes), ends(PROTOCOL, 3));
+        }
+    }
+    for stream in [7, 2] {
+        for bytes in
+            [data(stream, 0, b"x"), rst_stream(stream), window_update(stream, 1), headers(stream, 0, OK)]
+        {
+            assert_eq!(client_says(&bytes), ends(PROTOCOL, 0));
+        }
+    }
+}
+
+#[test]
+fn a_client_opens_odd_streams_in_order() {
+    assert_eq!(server_says(&headers(2, END, GET)), ends(PROTOCOL, 3));
+    let passed = [headers(9, END, GET), headers(7, END, GET)].concat();
+    let (said, written) = server_says(&passed);
+    assert_eq!((&said[..], &written[..]), ("request 9 end, error PROTOCOL_ERROR", "GOAWAY 9 PROTOCOL_ERROR"));
+}
+
+#[test]
+fn a_field_block_is_not_interrupted() {
+    let begun = frame(kind::HEADERS, END, 5, GET);
+    for other in [
+        data(3, 0, b"x"),
+        headers(7, END, GET),
+        frame(kind::CONTINUATION, HEADERS, 3, b""),
+        frame(kind::PING, 0, 0, &[0; 8]),
+        frame(200, 0, 0, b""),
+    ] {
+        assert_eq!(server_says(&[begun.clone(), other].concat()), ends(PROTOCOL, 3));
+    }
+    let whole = [
+        begun,
+        frame(kind::CONTINUATION, 0, 5, &[]),
+        frame(kind::CONTINUATION, HEADERS, 5, &field(b"a", b"b")),
+    ];
+    assert_eq!(server_says(&whole.concat()), says("request 5 end", ""));
+    assert_eq!(server_says(&frame(kind::CONTINUATION, HEADERS, 3, b"")), ends(PROTOCOL, 3));
+}
+
+#[test]
+fn a_block_that_cannot_be_decoded_ends_the_connection_even_where_it_is_not_wanted() {
+    assert_eq!(server_says(&headers(5, END, &[0x80])), ends(Code::COMPRESSION_ERROR, 3));
+    assert_eq!(server_says(&headers(1, END, &[0x80])), ends(Code::COMPRESSION_ERROR, 3));
+    assert_eq!(client_says(&headers(1, END, &[0x80])), ends(Code::COMPRESSION_ERROR, 0));
+}
+
+#[test]
+fn a_half_closed_stream_takes_no_content_and_no_head() {
+    assert_eq!(server_says(&data(1, 0, b"x")), says("reset 1 STREAM_CLOSED", "RST_STREAM 1 STREAM_CLOSED"));
+    assert_eq!(
+        server_says(&headers(1, END, b"")),
+        says("reset 1 STREAM_CLOSED", "RST_STREAM 1 STREAM_CLOSED")
+    );
+    assert_eq!(
+        server_says(&[window_update(1, 1), frame(kind::PRIORITY, 0, 1, &[0; 5])].concat()),
+        says("", "")
+    );
+}
+
+#[test]
+fn a_stream_that_has_ended_well_takes_nothing() {
+    let ended = || {
+        let mut server = End::server();
+        server.feed(&headers(1, END, GET));
+        let key = server.keys[0];
+        server.conn.head(key, true, |block| block.status(200));
+        assert_eq!(server.written(), "HEADERS 1 end");
+        assert_eq!(server.conn.open_streams(), 0);
+        server
+    };
+    let mut server = ended();
+    assert_eq!(server.feed(&data(1, 0, b"x")), "");
+    assert_eq!(server.written(), "RST_STREAM 1 STREAM_CLOSED");
+    assert_eq!(
+        server.feed(&[window_update(1, 9), rst_stream(1), frame(kind::PRIORITY, 0, 1, &[0; 5])].concat()),
+        ""
+    );
+    assert_eq!(server.written(), "");
+    assert_eq!(ended().feed(&headers(1, END, GET)), "error STREAM_CLOSED");
+}
+
+#[test]
+fn a_stream_that_the_peer_has_reset_takes_nothing() {
+    let (said, written) = server_says(&[rst_stream(3), data(3, 0, b"x")].concat());
+    assert_eq!((&said[..], &written[..]), ("reset by peer 3 CANCEL", "RST_STREAM 3 STREAM_CLOSED"));
+    let (said, _) = server_says(&[rst_stream(3), headers(3, END, GET)].concat());
+    assert_eq!(said, "reset by peer 3 CANCEL, error STREAM_CLOSED");
+}
+
+#[test]
+fn what_is_on_its_way_to_a_stream_that_was_reset_here_is_ignored_and_its_window_given_back() {
+    let mut server = End::server();
+    server.feed(&headers(1, 0, POST));
+    server.conn.reset(server.keys[0], Code::CANCEL);
+    server.written();
+    let flight =
+        [data(1, 0, &[0; 16_000]), data(1, 0, &[0; 16_000]), data(1, 0, &[0; 767]), headers(1, END, b"")];
+    assert_eq!(server.feed(&flight.concat()), "");
+    assert_eq!(server.feed(&[window_update(1, 9), rst_stream(1)].concat()), "");
+    assert_eq!(server.written(), "WINDOW_UPDATE 0 32767");
+}
+
+#[test]
+fn trailers_on_a_stream_that_was_reset_here_are_ignored_however_many_have_ended_since() {
+    let mut server = End::server();
+    server.feed(&headers(1, 0, POST));
+    server.conn.reset(server.keys[0], Code::NO_ERROR);
+    for id in (3..4003).step_by(2) {
+        server.feed(&headers(id, u8::from(id % 4 == 1), GET));
+        let key = *server.keys.last().unwrap();
+        server.conn.head(key, true, |block| block.status(200));
+        server.conn.finish(key);
+    }
+    server.written();
+    assert_eq!(server.feed(&[data(1, 0, b"x"), headers(1, END, &field(b"a", b"b"))].concat()), "");
+    assert_eq!(server.written(), "");
+}
+
+#[test]
+fn trailers_come_last_and_without_pseudo_fields() {
+    assert_eq!(server_says(&headers(3, END, &field(b"a", b"b"))), says("trailers 3", ""));
+    let malformed = says("reset 3 PROTOCOL_ERROR", "RST_STREAM 3 PROTOCOL_ERROR");
+    assert_eq!(server_says(&headers(3, 0, &field(b"a", b"b"))), malformed);
+    assert_eq!(server_says(&headers(3, END, GET)), malformed);
+    assert_eq!(server_says(&headers(3, END, &field(b"A", b"b"))), malformed);
+}
+
+#[test]
+fn malformed_requests_are_reset_and_the_caller_never_sees_them() {
+    let with = |name: &[u8], value: &[u8]| [GET, &field(name, value)].concat();
+    let cases = [
+        vec![0x82, 0x86],
+        vec![0x82, 0x84],
+        vec![0x86, 0x84],
+        vec![0x82, 0x82, 0x86, 0x84],
+        [&[0x82, 0x86][..], &field(b":path", b"")].concat(),
+        [&field(b":method", b"")[..], &[0x86, 0x84]].concat(),
+        with(b":status", b"200"),
+        with(b":other", b"x"),
+        with(b":protocol", b"websocket"),
+        with(b"Upper", b"x"),
+        with(b"a b", b"x"),
+        with(b"", b"x"),
+        with(b"a", b" x"),
+        with(b"a", b"x\n"),
+        with(b"a", b"x\0y"),
+        with(b"connection", b"close"),
+        with(b"proxy-connection", b"close"),
+        with(b"keep-alive", b"1"),
+        with(b"transfer-encoding", b"chunked"),
+        with(b"upgrade", b"h2c"),
+        with(b"te", b"gzip"),
+        with(b"content-length", b"1"),
+        with(b"content-length", b"-1"),
+        with(b"content-length", b"99999999999999999999"),
+        [GET, &field(b"content-length", b"0"), &field(b"content-length", b"1")].concat(),
+        [&field(b"a", b"b"), GET].concat(),
+        [&[0x82, 0x86][..], &field(b"a", b"b"), &[0x84]].concat(),
+        field(b":method", b"CONNECT"),
+        [&field(b":method", b"CONNECT")[..], &[0x84], &field(b":authority", b"a:1")].concat(),
+        // Extended, which was not offered.
+        [&field(b":method", b"CONNECT")[..], &[0x86, 0x84], &field(b":protocol", b"websocket")].concat(),
+    ];
+    for block in cases {
+        let (said, written) = server_says(&headers(5, END, &block));
+        assert_eq!((&said[..], &written[..]), ("", "RST_STREAM 5 PROTOCOL_ERROR"), "{block:?}");
+    }
+}
+
+#[test]
+fn requests_of_every_form_are_taken() {
+    let with = |name: &[u8], value: &[u8]| [GET, &field(name, value)].concat();
+    for block in [
+        GET.to_vec(),
+        with(b"te", b"Trailers"),
+        with(b"content-length", b"0"),
+        with(b"x", b""),
+        with(b"x", b"a\tb \xff"),
+        [&[0x82, 0x86][..], &field(b":path", b"*"), &field(b":authority", b"a")].concat(),
+        [&field(b":method", b"CONNECT")[..], &field(b":authority", b"a:1")].concat(),
+    ] {
+        assert_eq!(server_says(&headers(5, END, &block)), says("request 5 end", ""), "{block:?}");
+    }
+}
+
+#[test]
+fn extended_connect_is_taken_where_it_was_offered() {
+    let mut config = Config::new(Role::Server);
+    config.settings.enable_connect_protocol = true;
+    let mut server = End::settled(&config);
+    let connect = field(b":method", b"CONNECT");
+    let protocol = field(b":protocol", b"websocket");
+    assert_eq!(server.feed(&headers(1, 0, &[&connect[..], &[0x86, 0x84], &protocol].concat())), "request 1");
+    assert_eq!(server.head.protocol(), Some(&b"websocket"[..]));
+    assert_eq!(server.feed(&headers(3, 0, &[&connect[..], &protocol].concat())), "");
+    assert_eq!(server.feed(&headers(5, 0, &[GET, &protocol].concat())), "");
+    assert_eq!(server.written(), "RST_STREAM 3 PROTOCOL_ERROR, RST_STREAM 5 PROTOCOL_ERROR");
+}
+
+#[test]
+fn content_has_the_length_that_was_announced() {
+    let request = headers(5, 0, &[POST, &field(b"content-length", b"3")].concat());
+    let after = |frames: &[Vec<u8>]| server_says(&[request.clone(), frames.concat()].concat());
+    let malformed = "RST_STREAM 5 PROTOCOL_ERROR";
+    assert_eq!(
+        after(&[data(5, 0, b"ab"), data(5, END, b"c")]),
+        says("request 5, data 5 ab, data 5 c end", "")
+    );
+    assert_eq!(
+        after(&[data(5, 0, b"abc"), headers(5, END, b"")]),
+        says("request 5, data 5 abc, trailers 5", "")
+    );
+    let reset = "request 5, reset 5 PROTOCOL_ERROR";
+    assert_eq!(after(&[data(5, 0, b"abcd")]), says(reset, malformed));
+    assert_eq!(after(&[data(5, END, b"ab")]), says(reset, malformed));
+    assert_eq!(after(&[headers(5, END, b"")]), says(reset, malformed));
+    assert_eq!(after(&[data(5, flag::PADDED, b"\x05abc\0\0\0\0\0")]), says("request 5, data 5 abc", ""));
+}
+
+#[test]
+fn responses_come_in_order_informational_final_content_trailers() {
+    let early = field(b":status", b"103");
+    let whole =
+        [headers(1, 0, &early), headers(1, 0, OK), data(1, 0, b"x"), headers(1, END, &field(b"a", b"b"))];
+    assert_eq!(client_says(&whole.concat()).0, "informational 1 103, response 1 200, data 1 x, trailers 1");
+    let malformed = says("reset 1 PROTOCOL_ERROR", "RST_STREAM 1 PROTOCOL_ERROR");
+    for block in [
+        field(b":status", b"101"),
+        field(b":status", b"20"),
+        field(b":status", b"2000"),
+        field(b":status", b"abc"),
+        field(b":status", b"099"),
+        vec![],
+        vec![0x88, 0x88],
+        vec![0x88, 0x82],
+        [&field(b"a", b"b")[..], OK].concat(),
+        [OK, &field(b"Connection", b"b")].concat(),
+    ] {
+        assert_eq!(client_says(&headers(1, 0, &block)), malformed, "{block:?}");
+    }
+    assert_eq!(client_says(&headers(1, END, &early)), malformed);
+    assert_eq!(client_says(&data(1, 0, b"x")), malformed);
+    let (said, _) = client_says(&[headers(1, 0, OK), headers(1, 0, OK)].concat());
+    assert_eq!(said, "response 1 200, reset 1 PROTOCOL_ERROR");
+}
+
+#[test]
+fn responses_without_content_by_definition_may_tell_a_length() {
+    let length = field(b"content-length", b"5");
+    for status in [&[0x89][..], &[0x8b]] {
+        let (said, written) = client_says(&headers(1, END, &[status, &length].concat()));
+        assert!(said.starts_with("response 1 ") && said.ends_with("4 end") && written.is_empty(), "{said}");
+    }
+    assert_eq!(client_says(&headers(1, END, &[OK, &length].concat())).0, "reset 1 PROTOCOL_ERROR");
+    let mut client = End::client();
+    client.conn.open(true, true, |block| block.raw(GET)).unwrap();
+    assert_eq!(client.feed(&headers(1, END, &[OK, &length].concat())), "response 1 200 end");
+    client.conn.open(true, true, |block| block.raw(GET)).unwrap();
+    assert_eq!(
+        client.feed(&[headers(3, 0, OK), data(3, 0, b"x")].concat()),
+        "response 3 200, reset 3 PROTOCOL_ERROR"
+    );
+}
+
+#[test]
+fn a_server_neither_pushes_nor_says_that_it_could() {
+    assert_eq!(client_says(&frame(kind::PUSH_PROMISE, HEADERS, 1, &[0, 0, 0, 2])), ends(PROTOCOL, 0));
+    assert_eq!(server_says(&frame(kind::PUSH_PROMISE, HEADERS, 1, &[0, 0, 0, 2])), ends(PROTOCOL, 3));
+    assert_eq!(client_says(&settings(&[(2, 1)])), ends(PROTOCOL, 0));
+    assert_eq!(client_says(&settings(&[(2, 0)])), says("settings", "SETTINGS ack"));
+}
+
+#[test]
+fn priorities_are_ignored_but_for_what_makes_them_wrong() {
+    assert_eq!(server_says(&frame(kind::PRIORITY, 0, 9, &[0, 0, 0, 7, 1])), says("", ""));
+    assert_eq!(server_says(&frame(kind::PRIORITY_UPDATE, 0, 0, &[0, 0, 0, 7, b'u'])), says("", ""));
+    let own = |id: u8| frame(kind::PRIORITY, 0, u32::from(id), &[0, 0, 0, id, 1]);
+    assert_eq!(server_says(&own(3)), says("reset 3 PROTOCOL_ERROR", "RST_STREAM 3 PROTOCOL_ERROR"));
+    assert_eq!(
+        server_says(&frame(kind::PRIORITY, 0, 3, &[0; 4])),
+        says("reset 3 FRAME_SIZE_ERROR", "RST_STREAM 3 FRAME_SIZE_ERROR")
+    );
+    // An idle stream can't be reset.
+    assert_eq!(server_says(&own(9)), ends(PROTOCOL, 3));
+    let request = headers(5, END | flag::PRIORITY, &[&[0, 0, 0, 5, 1][..], GET].concat());
+    assert_eq!(server_says(&request), says("", "RST_STREAM 5 PROTOCOL_ERROR"));
+    let request = headers(5, END | flag::PRIORITY, &[&[0, 0, 0, 3, 1][..], GET].concat());
+    assert_eq!(server_says(&request), says("request 5 end", ""));
+}
+
+#[test]
+fn unknown_frames_flags_and_settings_are_ignored() {
+    assert_eq!(server_says(&frame(200, 0xff, 77, b"what")), says("", ""));
+    assert_eq!(server_says(&settings(&[(0xfafa, 7)])), says("settings", "SETTINGS ack"));
+    assert_eq!(server_says(&data(3, 0xf6 & !flag::PADDED, b"x")), says("data 3 x", ""));
+    let mut reserved = data(3, 0, b"x");
+    reserved[5] |= 0x80;
+    assert_eq!(server_says(&reserved), says("data 3 x", ""));
+}
+
+#[test]
+fn a_ping_is_answered_and_an_answer_is_told() {
+    assert_eq!(server_says(&frame(kind::PING, 0, 0, b"12345678")), says("", "PING ack"));
+    assert_eq!(server_says(&frame(kind::PING, flag::ACK, 0, b"12345678")), says("pong", ""));
+}
+
+#[test]
+fn a_list_of_fields_that_is_too_long_is_told_and_refused_in_trailers() {
+    let mut config = Config::new(Role::Server);
+    config.settings.max_header_list_size = Some(200);
+    let mut server = End::settled(&config);
+    let long = field(b"x", &[b'x'; 100]);
+    assert_eq!(server.feed(&headers(1, 0, &[POST, &long].concat())), "request 1");
+    assert!(server.head.is_too_large() && server.head.fields().is_empty());
+    assert_eq!(server.feed(&headers(1, END, &[&long[..], &long].concat())), "reset 1 PROTOCOL_ERROR");
+}

@@ -1,0 +1,272 @@
+//! Peers of other makes: the programs below `tests/it/foreign` in other languages, and servers for loadgen.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use contract::pattern;
+
+use crate::{
+    client::Protocol,
+    launch::Launched,
+    process::Process,
+    tools::{find, lack, require},
+};
+
+/// What the servers have: the name of a file, and how many bytes of the pattern it holds.
+pub const SITE: [(&str, usize); 2] = [("1K", 1 << 10), ("1M", 1 << 20)];
+
+/// A file below `tests/it/foreign`.
+#[must_use]
+pub fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/foreign").join(name)
+}
+
+/// Builds the program in Go where Go is, which may take longer than a test is given: call it before the first test.
+pub fn prepare() {
+    if let Some(go) = find("go") {
+        // What went wrong is for the tests that use it.
+        let _ = built(&go);
+    }
+}
+
+/// Go's net/http: the program made of `peer.go`; `None` when it cannot be had and the test is skipped.
+///
+/// # Panics
+/// When it cannot be had and `REQUIRE_TOOLS=all` is set.
+#[must_use]
+pub fn go() -> Option<PathBuf> {
+    let built = built(&require("go")?);
+    built.inspect_err(|said| lack("go", &format!("does not build peer.go, which takes 1.24: {said}"))).ok()
+}
+
+/// Built once, with nothing but the standard library.
+fn built(go: &Path) -> Result<PathBuf, &'static str> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let test = env::current_exe().expect("a test knows its own path");
+        let program = test.with_file_name("integration-go-peer");
+        let mut command = Command::new(go);
+        command.args(["build", "-o"]).arg(&program).arg(source("peer.go"));
+        command.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off"), ("GOFLAGS", ""), ("CGO_ENABLED", "0")]);
+        let output = command.output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(program) } else { Err(said) }
+    });
+    built.as_ref().cloned().map_err(String::as_str)
+}
+
+/// A server of another make.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// How tests call it.
+    pub name: &'static str,
+    /// The protocols it speaks without TLS.
+    pub speaks: &'static [Protocol],
+    /// Whether it gives back the body of a POST.
+    pub echoes: bool,
+    program: fn() -> Option<PathBuf>,
+    command: fn(&Path, &Setting<'_>) -> Command,
+}
+
+/// What a server is started for.
+struct Setting<'a> {
+    protocol: Protocol,
+    address: SocketAddr,
+    directory: &'a Path,
+}
+
+/// nginx.
+pub const NGINX: Kind = Kind {
+    name: "nginx",
+    speaks: &Protocol::ALL,
+    echoes: false,
+    program: || require("nginx"),
+    command: |program, setting| {
+        let mut command = Command::new(program);
+        command.arg("-p").arg(setting.directory).args(["-e", "stderr", "-c"]);
+        command.arg(setting.write(&nginx(setting)));
+        command
+    },
+};
+
+/// h2o.
+pub const H2O: Kind = Kind {
+    name: "h2o",
+    speaks: &Protocol::ALL,
+    echoes: false,
+    program: || require("h2o"),
+    command: |program, setting| {
+        let mut command = Command::new(program);
+        command.arg("-c").arg(setting.write(&h2o(setting)));
+        command
+    },
+};
+
+/// nghttpd, of nghttp2.
+pub const NGHTTPD: Kind = Kind {
+    name: "nghttpd",
+    speaks: &[Protocol::Http2],
+    echoes: true,
+    program: || require("nghttpd"),
+    command: |program, setting| nghttpd(program, setting, &[]),
+};
+
+/// nghttpd with windows of 255 and 65,535 bytes for bodies, padded frames and tables that hold nothing.
+pub const NGHTTPD_NARROW: Kind = Kind {
+    name: "nghttpd_narrow",
+    command: |program, setting| {
+        let narrow =
+            ["--window-bits=8", "--padding=200", "--header-table-size=0", "--max-concurrent-streams=2"];
+        nghttpd(program, setting, &narrow)
+    },
+    ..NGHTTPD
+};
+
+/// Go's net/http.
+pub const GO: Kind = Kind {
+    name: "go",
+    speaks: &Protocol::ALL,
+    echoes: true,
+    program: go,
+    command: |program, setting| {
+        let mut command = Command::new(program);
+        command.arg("server").arg(setting.address.to_string()).arg(setting.site());
+        command
+    },
+};
+
+/// Python's http.server, which keeps connections.
+pub const PYTHON: Kind = Kind {
+    name: "python",
+    speaks: &[Protocol::Http1],
+    echoes: true,
+    program: || require("python3"),
+    command: |program, setting| python(program, setting, "HTTP/1.1"),
+};
+
+/// The same, answering in HTTP/1.0: a connection for each request.
+pub const PYTHON_OLD: Kind =
+    Kind { name: "python_old", command: |program, setting| python(program, setting, "HTTP/1.0"), ..PYTHON };
+
+impl Kind {
+    /// Starts the server with its site; `None` when it is missing and the test is skipped.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[must_use]
+    pub fn start(self, protocol: Protocol) -> Option<Launched<1>> {
+        let program = (self.program)()?;
+        Some(Launched::start(self.name, |[address], directory| {
+            let setting = Setting { protocol, address, directory };
+            write_site(&setting.site());
+            (self.command)(&program, &setting)
+        }))
+    }
+}
+
+impl Setting<'_> {
+    fn site(&self) -> PathBuf {
+        self.directory.join("www")
+    }
+
+    fn write(&self, configuration: &str) -> PathBuf {
+        let file = self.directory.join("configuration");
+        fs::write(&file, configuration).expect("a file is written");
+        file
+    }
+}
+
+fn write_site(directory: &Path) {
+    fs::create_dir(directory).expect("a folder is made");
+    for (name, size) in SITE {
+        let bytes: Vec<u8> = (0..size as u64).map(pattern::byte_at).collect();
+        fs::write(directory.join(name), bytes).expect("a file is written");
+    }
+}
+
+fn nginx(setting: &Setting<'_>) -> String {
+    let parameter = if setting.protocol == Protocol::Http2 { " http2" } else { "" };
+    // One process, because killing a master leaves its workers behind.
+    format!(
+        "daemon off;
+master_process off;
+pid {dir}/pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir}/body;
+  proxy_temp_path {dir}/proxy;
+  fastcgi_temp_path {dir}/fastcgi;
+  uwsgi_temp_path {dir}/uwsgi;
+  scgi_temp_path {dir}/scgi;
+  server {{
+    listen {address}{parameter};
+    root {dir}/www;
+  }}
+}}
+",
+        dir = setting.directory.display(),
+        address = setting.address,
+    )
+}
+
+fn h2o(setting: &Setting<'_>) -> String {
+    // As root h2o becomes nobody, who may not read a temporary folder.
+    let user = if rustix::process::geteuid().is_root() { "user: root\n" } else { "" };
+    format!(
+        "{user}num-threads: 1
+pid-file: {dir}/pid
+listen:
+  host: {host}
+  port: {port}
+hosts:
+  default:
+    paths:
+      /:
+        file.dir: {dir}/www
+",
+        dir = setting.directory.display(),
+        host = setting.address.ip(),
+        port = setting.address.port(),
+    )
+}
+
+fn nghttpd(program: &Path, setting: &Setting<'_>, flags: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--no-tls", "--echo-upload"]).args(flags);
+    command.arg(format!("--address={}", setting.address.ip()));
+    command.arg(format!("--htdocs={}", setting.site().display())).arg(setting.address.port().to_string());
+    command
+}
+
+fn python(program: &Path, setting: &Setting<'_>, version: &str) -> Command {
+    let mut command = script(program, "server.py");
+    command.arg(version).arg(setting.address.ip().to_string()).arg(setting.address.port().to_string());
+    command.arg(setting.site());
+    command
+}
+
+/// A command that runs one of the Python programs, and leaves no compiled files beside it.
+#[must_use]
+pub fn script(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg("-B").arg(source(name));
+    command
+}
+
+/// Runs a client to its end and gives what it printed.
+///
+/// # Panics
+/// When it does not exit with 0; the message has what it said.
+#[must_use]
+pub fn output(process: Process) -> String {
+    let finished = process.finish(crate::PATIENCE);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    finished.stdout
+}
