@@ -48,6 +48,8 @@ impl Counter {
 }
 
 const STATUSES: usize = 600;
+/// The codes of RFC 9113 section 7.
+pub(crate) const HTTP2_CODES: usize = 14;
 
 /// The counters of one worker.
 #[derive(Debug)]
@@ -72,6 +74,12 @@ pub(crate) struct Stats {
     pub connections_handed_over: Counter,
     /// Errors of accept, such as EMFILE.
     pub accept_errors: Counter,
+    /// HTTP/2 connections ended because the client broke the protocol or met a limit, by GOAWAY's code.
+    pub http2_errors: [Counter; HTTP2_CODES],
+    /// HTTP/2 streams reset for the same reasons.
+    pub http2_stream_errors: Counter,
+    /// HTTP/2 streams refused because too many were open.
+    pub http2_refused_streams: Counter,
     /// Bytes read from sockets.
     pub bytes_received: Counter,
     /// Bytes written to sockets.
@@ -92,6 +100,9 @@ impl Default for Stats {
             connections_refused: Counter::default(),
             connections_handed_over: Counter::default(),
             accept_errors: Counter::default(),
+            http2_errors: Default::default(),
+            http2_stream_errors: Counter::default(),
+            http2_refused_streams: Counter::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
         }
@@ -102,6 +113,15 @@ impl Stats {
     /// Counts a reply.
     pub(crate) fn reply(&self, endpoint: Endpoint, protocol: Protocol, status: StatusCode) {
         self.replies[cell(endpoint, protocol, usize::from(status.as_u16()))].add(1);
+    }
+
+    /// Counts what an HTTP/2 connection has met of the rules' limits.
+    pub(crate) fn http2_ended(&self, error: Option<http2::Code>, counters: http2::Counters) {
+        if let Some(counter) = error.and_then(|code| self.http2_errors.get(code.0 as usize)) {
+            counter.add(1);
+        }
+        self.http2_stream_errors.add(counters.stream_errors);
+        self.http2_refused_streams.add(counters.refused);
     }
 
     /// How many such replies there were.

@@ -17,7 +17,7 @@ use super::figures::{Figures, resident_bytes};
 use crate::{
     drain::Phase,
     router::Endpoint,
-    stats::{Protocol, Stats},
+    stats::{HTTP2_CODES, Protocol, Stats},
 };
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -61,6 +61,14 @@ impl Collector for Snapshot {
         counter(&mut encoder, "accept_errors", "errors of accept, such as EMFILE", None, sum.accept_errors)?;
         gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
         self.by_worker(&mut encoder)?;
+        self.http2_errors(&mut encoder)?;
+        let add = |read: fn(&Stats) -> u64| self.0.workers.iter().map(|stats| read(stats)).sum::<u64>();
+        let stream_errors = add(|stats| stats.http2_stream_errors.get());
+        let refused = add(|stats| stats.http2_refused_streams.get());
+        let help = "HTTP/2 streams reset because the client broke a rule";
+        counter(&mut encoder, "http2_stream_errors", help, None, stream_errors)?;
+        let help = "HTTP/2 streams refused because too many were open";
+        counter(&mut encoder, "http2_refused_streams", help, None, refused)?;
         gauge(&mut encoder, "streams_open", "open HTTP/2 streams", None, sum.streams_open)?;
         gauge(&mut encoder, "requests_in_flight", "requests being answered", None, sum.in_flight)?;
         let draining = u64::from(self.0.shutdown.phase() > Phase::Serving);
@@ -74,6 +82,23 @@ impl Collector for Snapshot {
 }
 
 impl Snapshot {
+    fn http2_errors(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
+            "http2_connection_errors",
+            "HTTP/2 connections ended because the client broke the protocol or met a limit, by code",
+            None,
+            MetricType::Counter,
+        )?;
+        for code in 0..HTTP2_CODES {
+            let count: u64 = self.0.workers.iter().map(|stats| stats.http2_errors[code].get()).sum();
+            if count > 0 {
+                let name = http2::Code(code as u32).to_string();
+                ConstCounter::new(count).encode(family.encode_family(&[("code", name)])?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn by_worker(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
             "worker_connections_open",

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use contract::{field::INSTANCE, pattern};
-use http2::{Config, Connection, Event, Key, Limits, Name, Prepared, Role, Settings};
+use http2::{Code, Config, Connection, Event, Key, Limits, Name, Prepared, Role, Settings};
 use runtime::ready::{self, Ready};
 use tokio::time::{Sleep, sleep};
 
@@ -60,9 +60,11 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         rest: first,
         fresh_rest: true,
         told: None,
+        error: None,
         ended: false,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
+    state.stats.http2_ended(driver.error, driver.conn.counters());
     drop(driver);
     if how == Ended::Well {
         wire::linger(state).await;
@@ -108,6 +110,8 @@ struct Driver<'a> {
     fresh_rest: bool,
     /// When the client was told to open no more streams.
     told: Option<Instant>,
+    /// The rule or limit that the client broke.
+    error: Option<Code>,
     /// The client sends nothing more.
     ended: bool,
 }
@@ -212,13 +216,18 @@ impl Driver<'_> {
         let now = now_ns();
         let mut input = &buffer[..count];
         let mut head = worker.http2_head.borrow_mut();
-        while let Ok(Some(event)) = self.conn.receive(&mut input, &mut head) {
-            self.happened(event, &head, now);
+        loop {
+            match self.conn.receive(&mut input, &mut head) {
+                Ok(Some(event)) => self.happened(event, &head, now),
+                Ok(None) => break,
+                Err(error) => self.error = Some(error.code),
+            }
         }
         self.rest.clear();
         self.rest.extend_from_slice(input);
-        // An error of the protocol is in the output as GOAWAY; the clock says it once a second too.
-        let _ = self.conn.tick(now / 1_000_000);
+        if let Err(error) = self.conn.tick(now / 1_000_000) {
+            self.error = Some(error.code);
+        }
         self.state.wants_sweep.set(self.conn.awaits_settings());
         drop(head);
         drop(buffer);

@@ -114,11 +114,22 @@ impl<Answer: Message + Default> Call<Answer> {
     /// # Panics
     /// When the stream is closed.
     pub fn send(&mut self, message: &impl Message) {
+        self.send_in_pieces(message, usize::MAX);
+    }
+
+    /// The same in DATA frames of at most so many bytes each.
+    ///
+    /// # Panics
+    /// When the stream is closed.
+    pub fn send_in_pieces(&mut self, message: &impl Message, size: usize) {
         let mut frame = BytesMut::with_capacity(5 + message.encoded_len());
         frame.put_u8(0);
         frame.put_u32(u32::try_from(message.encoded_len()).expect("a test's message is small"));
         message.encode(&mut frame).expect("memory takes all");
-        self.send.send_data(frame.freeze(), false).expect("the stream is open");
+        while !frame.is_empty() {
+            let piece = frame.split_to(size.min(frame.len()));
+            self.send.send_data(piece.freeze(), false).expect("the stream is open");
+        }
     }
 
     /// Says that no message follows.

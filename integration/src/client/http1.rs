@@ -1,9 +1,10 @@
 //! HTTP/1.1 on a bare socket: what is sent is what the test wrote, what arrives is seen byte for byte.
 
-use std::{io::Write as _, net::SocketAddr};
+use std::{io::Write as _, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::BytesMut;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -97,6 +98,14 @@ impl Http1 {
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
         self.stream.local_addr().expect("a connected socket has an address")
+    }
+
+    /// Ends the connection with a reset, without a word (RFC 9293 section 3.10.7).
+    ///
+    /// # Panics
+    /// When the socket is gone.
+    pub fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
     }
 
     /// Sends bytes as they are.

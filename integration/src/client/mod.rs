@@ -3,6 +3,7 @@
 //! It is written for clearness and not for speed, and checks the framing of every reply: a byte too many or
 //! too few fails the exchange that follows on the same connection.
 
+pub mod frames;
 mod grpc;
 mod http1;
 mod http2;

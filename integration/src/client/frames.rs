@@ -1,0 +1,153 @@
+//! HTTP/2 frame by frame (RFC 9113): what is sent is what the test asked for, and nothing is answered unasked.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, ensure};
+
+use super::Http1;
+
+/// What begins a connection (section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Types of frames (section 6).
+pub mod kind {
+    /// Content.
+    pub const DATA: u8 = 0;
+    /// A head or trailers.
+    pub const HEADERS: u8 = 1;
+    /// Parameters of a connection.
+    pub const SETTINGS: u8 = 4;
+    /// A question that the peer answers at once.
+    pub const PING: u8 = 6;
+    /// The end of a connection.
+    pub const GOAWAY: u8 = 7;
+    /// Room for content.
+    pub const WINDOW_UPDATE: u8 = 8;
+}
+
+/// The flag of the last frame of a stream.
+pub const END_STREAM: u8 = 1;
+
+/// The flag of an answer to SETTINGS or PING.
+pub const ACK: u8 = 1;
+
+const END_HEADERS: u8 = 4;
+
+/// `:status: 200`, as its head begins (RFC 7541 appendix A, entry 8).
+pub const STATUS_200: u8 = 0x88;
+
+/// A frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// One of [`kind`], or another.
+    pub kind: u8,
+    /// As they were sent.
+    pub flags: u8,
+    /// The stream; 0 is the connection.
+    pub stream: u32,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Whether it is the last that its peer sends on its stream.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0
+    }
+
+    /// The last stream and the code of GOAWAY; `None` for other frames.
+    #[must_use]
+    pub fn goodbye(&self) -> Option<(u32, u32)> {
+        let number = |at: usize| Some(u32::from_be_bytes(self.payload.get(at..at + 4)?.try_into().ok()?));
+        if self.kind == kind::GOAWAY { Some((number(0)?, number(4)?)) } else { None }
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Frames {
+    wire: Http1,
+}
+
+impl Frames {
+    /// Connects and greets with settings: pairs of identifier and value (section 6.5.2).
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
+        let mut frames = Self { wire: Http1::connect(address).await };
+        let pair = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+        frames.wire.send(PREFACE).await;
+        let settings: Vec<u8> = settings.iter().flat_map(pair).collect();
+        frames.send(kind::SETTINGS, 0, 0, &settings).await;
+        frames
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Panics
+    /// When the peer does not take it, or when it is too large to be one.
+    pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).expect("a test's frame is small");
+        let mut frame = length.to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.wire.send(&frame).await;
+    }
+
+    /// Sends a `GET` without a body. Its fields go out in this order, as literals.
+    ///
+    /// # Panics
+    /// When the peer does not take it.
+    pub async fn get(&mut self, stream: u32, target: &str, fields: &[(&str, &str)]) {
+        let own = [(":method", "GET"), (":scheme", "http"), (":authority", "dummy.test"), (":path", target)];
+        let mut block = Vec::new();
+        for (name, value) in own.iter().chain(fields) {
+            // A literal without indexing with a new name, neither of them compressed (RFC 7541 section 6.2.2).
+            block.push(0);
+            for text in [name, value] {
+                block.push(u8::try_from(text.len()).ok().filter(|len| *len < 0x7f).expect("a short text"));
+                block.extend_from_slice(text.as_bytes());
+            }
+        }
+        self.send(kind::HEADERS, END_HEADERS | END_STREAM, stream, &block).await;
+    }
+
+    /// The next frame; `None` when the peer has closed.
+    ///
+    /// # Errors
+    /// When the connection ends within a frame.
+    pub async fn next(&mut self) -> Result<Option<Frame>> {
+        if !self.wire.arrives().await? {
+            return Ok(None);
+        }
+        let head = self.wire.exactly(9).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        ensure!(length <= 1 << 14, "a frame of {length} bytes, which no SETTINGS allowed");
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let payload = self.wire.exactly(length as usize).await?.to_vec();
+        Ok(Some(Frame { kind: head[3], flags: head[4], stream, payload }))
+    }
+
+    /// Reads on until a frame of this kind comes on this stream; what comes before it is passed over.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    pub async fn await_frame(&mut self, kind: u8, stream: u32) -> Result<Frame> {
+        loop {
+            let frame = self.next().await?;
+            let Some(frame) = frame else { anyhow::bail!("closed before a frame of type {kind}") };
+            if (frame.kind, frame.stream) == (kind, stream) {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// The socket below.
+    #[must_use]
+    pub fn wire(&self) -> &Http1 {
+        &self.wire
+    }
+}
