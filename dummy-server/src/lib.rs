@@ -11,6 +11,7 @@ mod args;
 mod config;
 mod connection;
 pub mod drain;
+mod duplex;
 mod endpoints;
 mod grpc;
 mod listener;

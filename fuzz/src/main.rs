@@ -29,7 +29,7 @@ struct Args {
     /// Where inputs that fail are saved
     #[arg(long, default_value = "target/fuzz-failures")]
     failures: PathBuf,
-    /// Save inputs that met something new in this folder
+    /// Save inputs that met something new in this folder, those of the corpus as well
     #[arg(long)]
     keep: Option<PathBuf>,
 }
@@ -47,7 +47,11 @@ fn main() -> anyhow::Result<()> {
     save_what_fails(target, &args.failures);
     let mut fuzzer = Fuzzer::new(target, args.seed, Vec::new());
     for input in corpus(target)? {
-        run(&mut fuzzer, &input);
+        if run(&mut fuzzer, &input)
+            && let Some(folder) = &args.keep
+        {
+            save(folder, &input)?;
+        }
     }
     println!("{}: the corpus meets {} different things", target.name, fuzzer.met());
     let (began, mut said) = (Instant::now(), Instant::now());

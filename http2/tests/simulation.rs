@@ -332,7 +332,7 @@ impl End {
         if due && self.changes < 30 || stopped && self.changes % 2 == 1 {
             self.changes += 1;
             // The last one always leaves a window.
-            let least = usize::from(self.changes % 2 == 0);
+            let least = usize::from(self.changes.is_multiple_of(2));
             let window = (least + random.below(world.window)) as u32;
             let table = random.pick(&[0, 50, 4096]);
             self.conn.change_settings(|settings| {
@@ -440,7 +440,7 @@ fn run(world: World) -> Outcome {
         }
         let asked = client.opened == world.requests || client.conn.is_going_away();
         // A change of windows to nothing is always taken back.
-        let settled = client.changes % 2 == 0 && server.changes % 2 == 0;
+        let settled = client.changes.is_multiple_of(2) && server.changes.is_multiple_of(2);
         if asked && settled && step > drain_at.wrapping_add(1) && client.is_idle() && server.is_idle() {
             return Outcome { client, server, lost: false };
         }

@@ -19,6 +19,9 @@ pub const RECEIVED: &str = "dummy_server_received_bytes_total";
 /// The gauge of open connections.
 pub const CONNECTIONS: &str = "dummy_server_connections_open";
 
+/// The gauge of each worker's open connections; label `worker`, from 0.
+pub const CONNECTIONS_OF_WORKER: &str = "dummy_server_worker_connections_open";
+
 /// One reading.
 #[derive(Clone, Debug)]
 pub struct Metrics {

@@ -138,17 +138,18 @@ pub(crate) fn answer(
     mut upload: Upload,
     received_ns: u64,
 ) -> (Pending, Answer) {
-    if head.port == Port::Grpc {
+    if is_call(head) {
         let pending = pending(worker, head, Endpoint::Grpc, received_ns);
         return (pending, crate::grpc::answer(worker, head, upload));
     }
     let (endpoint, route) = route(worker, head);
     let pending = pending(worker, head, endpoint, received_ns);
-    let answer = match acceptable(head).and(route) {
+    let answer = match acceptable(head, route) {
         Ok(route) => endpoints::answer(worker, route, head, upload),
         Err(bad) => {
             let reply = Reply::refusal(StatusCode::BAD_REQUEST, &bad.error, bad.accepted, bad.example);
-            if upload.is_end() {
+            // What CONNECT would send belongs to no request.
+            if upload.is_end() || head.method == b"CONNECT" {
                 Answer::Ready(reply)
             } else {
                 Answer::Waiting(Box::pin(async move {
@@ -217,16 +218,26 @@ fn pending(worker: &Rc<Worker>, head: &Head<'_>, endpoint: Endpoint, received_ns
     }
 }
 
-/// What no endpoint answers: a method that asks for a tunnel.
-fn acceptable(head: &Head<'_>) -> Result<(), BadRoute> {
-    if head.method == b"CONNECT" {
+/// What no endpoint answers: a method that asks for a tunnel, unless it opens a WebSocket (RFC 8441).
+fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, BadRoute> {
+    let opens = matches!(route, Ok(Route::WebSocket(_))) && head.fields.contains(":protocol");
+    if head.method == b"CONNECT" && !opens {
         return Err(BadRoute {
             error: "this is no proxy".to_owned(),
-            accepted: "every method but CONNECT",
+            accepted: "every method but CONNECT, and CONNECT with :protocol websocket for /ws",
             example: "GET /",
         });
     }
-    Ok(())
+    route
+}
+
+/// Whether it is a gRPC call, on whatever port.
+fn is_call(head: &Head<'_>) -> bool {
+    let grpc = |head: &Head<'_>| {
+        let content_type = head.fields.get("content-type").unwrap_or_default();
+        content_type.starts_with(b"application/grpc") && !content_type.starts_with(b"application/grpc-web")
+    };
+    head.port == Port::Grpc || head.protocol == Protocol::Http2 && head.method == b"POST" && grpc(head)
 }
 
 impl Pending {

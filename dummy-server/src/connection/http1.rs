@@ -271,10 +271,10 @@ impl Driver<'_> {
     /// Answers what is no request, as far as there is anybody to answer.
     fn reject(&mut self, rejection: Rejection, now: u64) {
         self.failed = true;
+        self.keep_alive = false;
         if !matches!(self.current, Current::Idle) {
             return self.body_ended(Err(UploadError(rejection.reason)));
         }
-        self.keep_alive = false;
         self.body_open = false;
         // What there is of a head can't be trusted.
         let nothing = request::Head::default();

@@ -23,7 +23,7 @@ use super::{
     wire::{self, Ended},
 };
 use crate::{
-    reply::{Answer, Awaited, Chunks, Fixed, Part, Reply, Stream},
+    reply::{Answer, Awaited, Body, Chunks, Fixed, Part, Reply, Stream},
     stats::Protocol,
     upload::{Inbox, Upload, UploadError},
     worker::Worker,
@@ -78,6 +78,7 @@ fn config(worker: &Worker) -> Config {
             max_concurrent_streams: Some(limits.max_streams),
             initial_window_size: STREAM_WINDOW,
             max_header_list_size: Some(limits.max_header_bytes),
+            enable_connect_protocol: true,
             ..Settings::default()
         },
         connection_window: CONNECTION_WINDOW,
@@ -267,7 +268,12 @@ impl Driver<'_> {
         let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
         match answer {
             // Only the HTTP/1.1 handshake of a WebSocket is answered with a switch of protocols.
-            Answer::Ready(reply) | Answer::WebSocket(reply, _) => self.respond(key, pending, reply),
+            Answer::Ready(reply) | Answer::WebSocket(reply, _) => {
+                if inbox.is_some() && matches!(reply.body, Body::Stream(_)) {
+                    self.slot(key).inbox = inbox;
+                }
+                self.respond(key, pending, reply);
+            }
             Answer::Waiting(reply) => {
                 self.waiting += 1;
                 let slot = self.slot(key);
@@ -570,6 +576,13 @@ impl Driver<'_> {
             None if self.conn.open_streams() > 0 || self.state.may_close() => {
                 self.conn.drain();
                 self.told = Some(Instant::now());
+                // Conversations end by themselves when they are told.
+                for slot in 0..self.slots.len() {
+                    let key = Key { slot: slot as u32, id: self.slots[slot].id };
+                    if matches!(self.slots[slot].work, Work::Awaiting(_)) {
+                        self.work_on(key);
+                    }
+                }
             }
             Some(told) if told.elapsed() >= GOAWAY_PATIENCE && self.conn.open_streams() == 0 => {
                 self.conn.finish_drain();

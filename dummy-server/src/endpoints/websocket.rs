@@ -1,4 +1,6 @@
-//! `/ws`, `/ws/*` and `/ws/close`: WebSocket echo over an HTTP/1.1 upgrade (RFC 6455).
+//! `/ws`, `/ws/*` and `/ws/close`: WebSocket echo over an HTTP/1.1 upgrade (RFC 6455) or an HTTP/2 stream (RFC 8441).
+
+use std::rc::Rc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::StatusCode;
@@ -16,8 +18,8 @@ use crate::{
     connection::{
         exchange::Head,
         state::{Order, State},
-        wire::Wire,
     },
+    duplex,
     reply::{Answer, Body, Fixed, Reply},
     stats::Protocol,
     upload::Upload,
@@ -41,6 +43,9 @@ const SWITCH: Fixed = &[("upgrade", "websocket"), ("connection", "Upgrade")];
 
 /// Checks the opening handshake (RFC 6455 section 4.2).
 pub(crate) fn answer(head: &Head<'_>, upload: Upload, mode: Mode) -> Answer {
+    if head.protocol == Protocol::Http2 && head.method == b"CONNECT" {
+        return over_stream(head, upload, mode);
+    }
     if head.method != b"GET" {
         let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is opened with GET");
         reply.fields.push("allow", "GET");
@@ -51,6 +56,7 @@ pub(crate) fn answer(head: &Head<'_>, upload: Upload, mode: Mode) -> Answer {
             let body = Body::Bytes(bytes::Bytes::new());
             let mut reply = Reply::new(StatusCode::SWITCHING_PROTOCOLS, SWITCH, body);
             reply.fields.push("sec-websocket-accept", accept);
+            choose_subprotocol(head, &mut reply);
             Answer::WebSocket(reply, mode)
         }
         Err(what) => {
@@ -61,9 +67,35 @@ pub(crate) fn answer(head: &Head<'_>, upload: Upload, mode: Mode) -> Answer {
     }
 }
 
+/// The handshake of RFC 8441 section 5: extended CONNECT, and no key.
+fn over_stream(head: &Head<'_>, upload: Upload, mode: Mode) -> Answer {
+    if head.fields.get(":protocol") != Some(b"websocket") {
+        return Answer::Ready(refusal(StatusCode::NOT_IMPLEMENTED, ":protocol does not say websocket"));
+    }
+    if head.fields.get("sec-websocket-version") != Some(b"13") {
+        let mut reply = refusal(StatusCode::BAD_REQUEST, "Sec-WebSocket-Version is not 13");
+        reply.fields.push("sec-websocket-version", "13");
+        return Answer::Ready(reply);
+    }
+    let state = Rc::clone(head.state);
+    let talk = duplex::converse(upload, |stream| async move { serve(stream, mode, &state).await });
+    let mut reply = Reply::new(StatusCode::OK, &[], Body::Stream(talk));
+    choose_subprotocol(head, &mut reply);
+    Answer::Ready(reply)
+}
+
+/// Agrees to the first subprotocol that is offered: an echo speaks them all.
+fn choose_subprotocol(head: &Head<'_>, reply: &mut Reply) {
+    let offered = head.fields.get("sec-websocket-protocol").unwrap_or_default();
+    let first = offered.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    if !first.is_empty() {
+        reply.fields.push("sec-websocket-protocol", first);
+    }
+}
+
 fn handshake(head: &Head<'_>) -> Result<String, &'static str> {
     if head.protocol != Protocol::Http11 {
-        return Err("a WebSocket is opened over HTTP/1.1");
+        return Err("a WebSocket is opened over HTTP/1.1, or by extended CONNECT over HTTP/2");
     }
     if !head.fields.has_token("upgrade", "websocket") {
         return Err("Upgrade does not say websocket");
@@ -91,12 +123,15 @@ fn refusal(status: StatusCode, error: &str) -> Reply {
 }
 
 /// Serves an open WebSocket to its end.
-pub(crate) async fn serve(wire: Wire, mode: Mode, state: &State) {
+pub(crate) async fn serve<S>(stream: S, mode: Mode, state: &State)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let config = WebSocketConfig::default()
         .read_buffer_size(8 << 10)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    let mut socket = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let Some(close) = exchange(&mut socket, mode, state).await else { return };
     if socket.close(Some(close)).await.is_ok() {
         let _ = tokio::time::timeout(CLOSE_PATIENCE, finish(socket, state)).await;
@@ -158,15 +193,18 @@ fn frame(code: CloseCode, reason: &'static str) -> CloseFrame {
 
 /// Makes sure that the close frame arrives: input that nobody will read is thrown away until the peer ends,
 /// or else the kernel would reset the connection.
-async fn finish(mut socket: WebSocketStream<Wire>, state: &State) {
-    let wire = socket.get_mut();
-    if wire.shutdown().await.is_err() {
+async fn finish<S>(mut socket: WebSocketStream<S>, state: &State)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let stream = socket.get_mut();
+    if stream.shutdown().await.is_err() {
         return;
     }
     let mut rest = vec![0; 16 << 10];
     loop {
         tokio::select! {
-            read = wire.read(&mut rest) => if !matches!(read, Ok(1..)) { return },
+            read = stream.read(&mut rest) => if !matches!(read, Ok(1..)) { return },
             () = state.ordered(Order::Close) => return,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::Http1;
 
@@ -84,6 +84,14 @@ impl Frames {
         frames
     }
 
+    /// Ends the connection with a reset, without a word.
+    ///
+    /// # Panics
+    /// When the socket is gone.
+    pub fn reset(self) {
+        self.wire.reset();
+    }
+
     /// Sends a frame.
     ///
     /// # Panics
@@ -102,7 +110,19 @@ impl Frames {
     /// # Panics
     /// When the peer does not take it.
     pub async fn get(&mut self, stream: u32, target: &str, fields: &[(&str, &str)]) {
-        let own = [(":method", "GET"), (":scheme", "http"), (":authority", "dummy.test"), (":path", target)];
+        self.head(stream, "GET", END_STREAM, target, fields).await;
+    }
+
+    /// Sends the head of a `POST`; its body is what the test sends as DATA.
+    ///
+    /// # Panics
+    /// When the peer does not take it.
+    pub async fn post(&mut self, stream: u32, target: &str, fields: &[(&str, &str)]) {
+        self.head(stream, "POST", 0, target, fields).await;
+    }
+
+    async fn head(&mut self, stream: u32, method: &str, flags: u8, target: &str, fields: &[(&str, &str)]) {
+        let own = [(":method", method), (":scheme", "http"), (":authority", "dummy.test"), (":path", target)];
         let mut block = Vec::new();
         for (name, value) in own.iter().chain(fields) {
             // A literal without indexing with a new name, neither of them compressed (RFC 7541 section 6.2.2).
@@ -112,7 +132,7 @@ impl Frames {
                 block.extend_from_slice(text.as_bytes());
             }
         }
-        self.send(kind::HEADERS, END_HEADERS | END_STREAM, stream, &block).await;
+        self.send(kind::HEADERS, flags | END_HEADERS, stream, &block).await;
     }
 
     /// The next frame; `None` when the peer has closed.
@@ -137,17 +157,11 @@ impl Frames {
     /// When the connection ends before.
     pub async fn await_frame(&mut self, kind: u8, stream: u32) -> Result<Frame> {
         loop {
-            let frame = self.next().await?;
-            let Some(frame) = frame else { anyhow::bail!("closed before a frame of type {kind}") };
+            let next = self.next().await?;
+            let frame = next.with_context(|| format!("closed before a frame of type {kind}"))?;
             if (frame.kind, frame.stream) == (kind, stream) {
                 return Ok(frame);
             }
         }
-    }
-
-    /// The socket below.
-    #[must_use]
-    pub fn wire(&self) -> &Http1 {
-        &self.wire
     }
 }

@@ -82,6 +82,14 @@ impl Http2 {
         read(response).await
     }
 
+    /// Reads a whole reply.
+    ///
+    /// # Errors
+    /// When the stream or the connection ends before.
+    pub async fn read(response: ResponseFuture) -> Result<Exchange> {
+        read(response).await
+    }
+
     /// Waits for the end of the connection.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub use self::{
     grpc::{Call, GrpcClient, Status},
     http1::{Head, Http1, Line},
     http2::Http2,
-    websocket::{Socket, WebSocket, raw_frame, websocket},
+    websocket::{Socket, WebSocket, raw_frame, websocket, websocket_over},
 };
 use crate::PATIENCE;
 

@@ -1,9 +1,12 @@
 //! gRPC: the echo service, health and reflection.
 
+use std::time::{Duration, Instant};
+
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
     cases::Cases,
-    client::{Call, GrpcClient},
+    client::{Call, Client, GrpcClient, Protocol, Request},
+    metrics::{IN_FLIGHT, Metrics},
     server::Server,
 };
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
@@ -22,11 +25,17 @@ pub(crate) fn tests() -> Cases {
         .test_async(an_unknown_method_is_unimplemented)
         .test_async(health_is_serving)
         .test_async(reflection_lists_the_services)
+        .test_async(a_call_that_waits_ends_at_its_deadline)
+        .test_async(a_deadline_that_does_not_pass_changes_nothing)
+        .test_async(a_message_may_come_in_many_frames)
+        .test_async(a_call_that_is_cancelled_ends_on_the_server)
+        .test_async(http1_is_not_spoken_on_the_grpc_port)
 }
 
 pub(crate) const ECHO: &str = "/echo.EchoService/Echo";
 pub(crate) const STREAM_ECHO: &str = "/echo.EchoService/StreamEcho";
 pub(crate) const CHECK: &str = "/grpc.health.v1.Health/Check";
+pub(crate) const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 async fn an_echo_has_every_field() {
     let server = Server::start();
@@ -127,4 +136,112 @@ async fn reflection_lists_the_services() {
     assert!(names.contains(&"echo.EchoService") && names.contains(&"grpc.health.v1.Health"), "{names:?}");
     call.finish_sending();
     assert_eq!(call.status().await.code, 0);
+}
+
+/// The code of DEADLINE_EXCEEDED.
+const OVERDUE: i32 = 4;
+
+async fn a_call_that_waits_ends_at_its_deadline() {
+    const DEADLINE: Duration = Duration::from_millis(50);
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.grpc).await;
+    let timeout = [("grpc-timeout", "50m")];
+
+    let begun = Instant::now();
+    let mut watch: Call<HealthCheckResponse> = client.begin(WATCH, &timeout).await;
+    watch.send(&HealthCheckRequest::default());
+    watch.finish_sending();
+    assert!(watch.next().await.is_some(), "the state of the beginning");
+    assert_eq!(watch.status().await.code, OVERDUE);
+    assert_in_time(begun, DEADLINE);
+
+    let begun = Instant::now();
+    let mut stream: Call<EchoResponse> = client.begin(STREAM_ECHO, &timeout).await;
+    stream.send(&EchoRequest::default());
+    assert!(stream.next().await.is_some());
+    assert_eq!(stream.status().await.code, OVERDUE);
+    assert_in_time(begun, DEADLINE);
+
+    // A call whose message never comes has no reply that could have begun.
+    let begun = Instant::now();
+    let unary: Call<EchoResponse> = client.begin(ECHO, &timeout).await;
+    assert_eq!(unary.status().await.code, OVERDUE);
+    assert_in_time(begun, DEADLINE);
+
+    nothing_is_in_flight(&server).await;
+    let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
+    assert_eq!(status.code, 0, "the connection goes on");
+}
+
+fn assert_in_time(begun: Instant, deadline: Duration) {
+    let elapsed = begun.elapsed();
+    assert!((deadline..deadline + Duration::from_secs(10)).contains(&elapsed), "{elapsed:?}");
+}
+
+async fn a_deadline_that_does_not_pass_changes_nothing() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.grpc).await;
+    for timeout in ["30S", "1H", "99999999H", "no duration"] {
+        let metadata = [("grpc-timeout", timeout)];
+        let (answer, status) =
+            client.unary_with::<EchoResponse>(ECHO, &EchoRequest::default(), &metadata).await;
+        assert_eq!((answer.is_some(), status.code), (true, 0), "{timeout}");
+    }
+}
+
+async fn a_message_may_come_in_many_frames() {
+    let server = Server::with(&["--grpc-max-message=16M"]);
+    let mut client = GrpcClient::connect(server.grpc).await;
+    for (length, piece) in [(20, 1), (100_000, 999), (8 << 20, 10_000)] {
+        let request = EchoRequest { message: "x".repeat(length), ..EchoRequest::default() };
+        for method in [ECHO, STREAM_ECHO] {
+            let mut call: Call<EchoResponse> = client.begin(method, &[]).await;
+            call.send_in_pieces(&request, piece);
+            // The stream's answer does not wait for the end of the calls.
+            if method == ECHO {
+                call.finish_sending();
+            }
+            assert_eq!(call.next().await.map(|answer| answer.message.len()), Some(length), "{method}");
+            if method == STREAM_ECHO {
+                call.finish_sending();
+            }
+            assert_eq!(call.status().await.code, 0, "{method}");
+        }
+    }
+}
+
+async fn a_call_that_is_cancelled_ends_on_the_server() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.grpc).await;
+    let mut stream: Call<EchoResponse> = client.begin(STREAM_ECHO, &[]).await;
+    stream.send(&EchoRequest::default());
+    assert!(stream.next().await.is_some());
+    let mut watch: Call<HealthCheckResponse> = client.begin(WATCH, &[]).await;
+    watch.send(&HealthCheckRequest::default());
+    watch.finish_sending();
+    assert!(watch.next().await.is_some());
+    let unary: Call<EchoResponse> = client.begin(ECHO, &[]).await;
+    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 3).await;
+    // What is dropped is reset by the client.
+    drop((stream, watch, unary));
+    nothing_is_in_flight(&server).await;
+    let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
+    assert_eq!(status.code, 0, "the connection goes on");
+}
+
+async fn nothing_is_in_flight(server: &Server) {
+    for gauge in [IN_FLIGHT, "dummy_server_streams_open"] {
+        Metrics::until(server.admin, |metrics| metrics.has(gauge) && metrics.sum(gauge, &[]) == 0).await;
+    }
+}
+
+async fn http1_is_not_spoken_on_the_grpc_port() {
+    let server = Server::start();
+    let mut client = Client::connect(Protocol::Http1, server.grpc).await;
+    for request in [Request::get("/"), Request::post(ECHO, "some body"), Request::get("/health")] {
+        let target = request.target.clone();
+        let reply = client.exchange(request).await;
+        assert_eq!(reply.status, 505, "{target}");
+        assert!(reply.json()["accepted"].is_string(), "{target}: {}", reply.text());
+    }
 }

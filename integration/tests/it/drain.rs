@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 
-use crate::calls::{CHECK, STREAM_ECHO};
+use crate::calls::{CHECK, STREAM_ECHO, WATCH};
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
@@ -153,7 +153,7 @@ async fn the_drain_delay_accepts_while_not_ready() {
 async fn those_who_watch_the_health_are_told() {
     let server = ServerProcess::start(&["--drain-delay", "500ms"]);
     let mut client = GrpcClient::connect(server.grpc).await;
-    let mut call: Call<HealthCheckResponse> = client.begin("/grpc.health.v1.Health/Watch", &[]).await;
+    let mut call: Call<HealthCheckResponse> = client.begin(WATCH, &[]).await;
     call.send(&HealthCheckRequest::default());
     call.finish_sending();
     let serving = async |call: &mut Call<HealthCheckResponse>| call.next().await.map(|answer| answer.status);

@@ -14,7 +14,8 @@ pub(crate) fn tests() -> Cases {
     Cases::new()
         .test(the_server_never_depends_on_the_generator)
         .test(the_generator_knows_the_server_by_an_optional_default_feature_alone)
-        .test(the_contract_depends_on_nothing_that_does_io)
+        .test(what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io)
+        .test(the_programs_speak_http_by_their_own_engines)
         .test(every_package_inherits_the_lints)
         .test(the_package_that_needs_unsafe_code_repeats_all_other_lints)
         .test(every_package_inherits_what_the_workspace_says_of_all)
@@ -61,11 +62,33 @@ fn the_generator_knows_the_server_by_an_optional_default_feature_alone() {
     assert_eq!(enabling[0].0, "embedded");
 }
 
-fn the_contract_depends_on_nothing_that_does_io() {
-    let below = closure("contract", &[DependencyKind::Normal]);
-    assert!(below.contains("prost"), "the closure is real: {below:?}");
-    let found: Vec<_> = IO.iter().filter(|name| below.contains(**name)).collect();
-    assert!(found.is_empty(), "{found:?}");
+fn what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io() {
+    for (name, known) in [("contract", "prost"), ("wire", "bytes"), ("http1", "wire"), ("http2", "wire")] {
+        let below = closure(name, &[DependencyKind::Normal]);
+        assert!(below.contains(known), "the closure of {name} is real: {below:?}");
+        let found: Vec<_> = IO.iter().filter(|io| below.contains(**io)).collect();
+        assert!(found.is_empty(), "{name}: {found:?}");
+    }
+}
+
+/// hyper and h2 come with axum, which serves the admin port, and with tonic, whose services are called through an
+/// engine of ours. Nothing else that the programs name leads to them; loadgen has its embedded server alone.
+fn the_programs_speak_http_by_their_own_engines() {
+    const FOREIGN: [&str; 3] = ["h2", "hyper", "hyper-util"];
+    let tonic = ["axum", "tonic", "tonic-health", "tonic-prost", "tonic-reflection"];
+    for (program, ways) in [("dummy-server", &tonic[..]), ("loadgen", &["dummy-server"])] {
+        let direct = direct_dependencies(program);
+        for engine in ["http1", "http2"] {
+            assert!(direct.contains(engine), "{program} speaks by {engine}: {direct:?}");
+        }
+        for dependency in direct.iter().filter(|name| !ways.contains(&name.as_str())) {
+            let below = linked_below(dependency);
+            let found: Vec<_> =
+                FOREIGN.iter().filter(|name| *name == dependency || below.contains(**name)).collect();
+            assert!(found.is_empty(), "{program} comes by {dependency} to {found:?}");
+        }
+    }
+    assert!(linked_below("axum").contains("hyper"), "the search is real");
 }
 
 /// transport opens TCP Fast Open, for which there is no safe binding: it repeats the lints, but for one.
@@ -160,12 +183,27 @@ fn manifest(package: &Package) -> String {
     fs::read_to_string(&package.manifest_path).expect("a manifest is readable")
 }
 
-/// The names of all packages that one depends on by edges of these kinds, itself not included. Development
-/// and build edges count only for the package itself: below it they are not linked.
+/// The names of the packages that one of ours links and names itself.
+fn direct_dependencies(name: &str) -> BTreeSet<String> {
+    let normal = package(name).dependencies.iter().filter(|edge| edge.kind == DependencyKind::Normal);
+    normal.map(|edge| edge.name.clone()).collect()
+}
+
+/// The names of all packages that a package of ours depends on by edges of these kinds, itself not included.
 fn closure(name: &str, kinds: &[DependencyKind]) -> BTreeSet<String> {
+    below(&package(name).id, kinds)
+}
+
+/// The names of all packages that are linked with any package of the graph, of each version there is of it.
+fn linked_below(name: &str) -> BTreeSet<String> {
+    let versions = metadata().packages.iter().filter(|package| package.name == name);
+    versions.flat_map(|package| below(&package.id, &[DependencyKind::Normal])).collect()
+}
+
+/// Development and build edges count only for the root: below it they are not linked.
+fn below(root: &PackageId, kinds: &[DependencyKind]) -> BTreeSet<String> {
     let graph = metadata().resolve.as_ref().expect("the graph is resolved");
     let nodes: BTreeMap<&PackageId, &Node> = graph.nodes.iter().map(|node| (&node.id, node)).collect();
-    let root = &package(name).id;
     let mut found = BTreeSet::new();
     let mut open = vec![root];
     while let Some(id) = open.pop() {

@@ -4,20 +4,25 @@
 
 mod calls; // gRPC
 mod chart; // the Helm chart
+mod chunks; // chunks of one byte
 mod clients; // clients of other makes
 mod compose; // the lab of docker compose
 mod conformance; // h2spec
 mod counts; // the generator's accounting against the server's
 mod drain; // from SIGTERM to exit
 mod endpoints; // each endpoint, over both protocols
+mod expect; // 100 (Continue)
+mod fields; // fields as they were on the wire
 mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
 mod operation; // dummy-server as an operator meets it
 mod origins; // servers of other makes
 mod pacing; // when requests arrive
+mod parting; // what crosses a drain
 mod payload; // bodies, byte for byte
 mod proxied; // nginx, HAProxy, Envoy
+mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
 mod sockets; // WebSocket
@@ -35,12 +40,17 @@ fn main() -> ExitCode {
         .and(endpoints::tests())
         .and(payload::tests())
         .and(wire::tests())
+        .and(refused::tests())
+        .and(fields::tests())
+        .and(expect::tests())
+        .and(chunks::tests())
         .and(sockets::tests())
         .and(calls::tests())
         .and(rude::tests())
         .and(operation::tests())
         .and(resources::tests())
         .and(drain::tests())
+        .and(parting::tests())
         .and(counts::tests())
         .and(pacing::tests())
         .and(unruly::tests())

@@ -10,7 +10,6 @@ use integration::{
     server::Server,
 };
 use socket2::SockRef;
-use tokio::net::TcpStream;
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
@@ -38,7 +37,7 @@ async fn connections_that_are_reset_leave_nothing_behind() {
         for _ in 0..CLIENTS {
             let mut client = Http1::connect(server.http).await;
             client.send(bytes).await;
-            reset(&client.into_stream());
+            client.reset();
         }
     }
     nothing_is_left(&server, 8 * CLIENTS).await;
@@ -98,11 +97,6 @@ async fn a_thousand_connections_are_served(protocol: Protocol) {
     assert_eq!(server.metrics().await.sum(CONNECTIONS, &[]), 1000);
     drop(clients);
     nothing_is_left(&server, 1000).await;
-}
-
-/// Closes with RST instead of FIN.
-fn reset(stream: &TcpStream) {
-    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
 }
 
 /// Once so many connections were served, nothing of them is open or in flight.

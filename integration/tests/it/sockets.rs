@@ -3,30 +3,34 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::{
     cases::Cases,
-    client::{Http1, Line, Protocol, Request, Socket, WebSocket, fetch, patiently, raw_frame, websocket},
+    client::{
+        Http1, Line, Protocol, Request, Socket, WebSocket, fetch, patiently, raw_frame, websocket_over,
+    },
     server::Server,
 };
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
-        .test_async(messages_are_echoed_as_they_came)
-        .test_async(a_large_message_is_echoed)
-        .test_async(a_message_beyond_the_limit_is_answered_with_1009)
-        .test_async(bad_utf8_is_answered_with_1007)
-        .test_async(fragments_are_one_message)
-        .test_async(pings_are_answered)
-        .test_async(a_close_is_answered)
-        .test_async(the_closing_socket_says_what_it_received)
+        .over_each_protocol(messages_are_echoed_as_they_came)
+        .over_each_protocol(a_large_message_is_echoed)
+        .over_each_protocol(a_message_beyond_the_limit_is_answered_with_1009)
+        .over_each_protocol(bad_utf8_is_answered_with_1007)
+        .over_each_protocol(fragments_are_one_message)
+        .over_each_protocol(pings_are_answered)
+        .over_each_protocol(a_close_is_answered)
+        .over_each_protocol(the_closing_socket_says_what_it_received)
         .test_async(a_bad_handshake_is_refused)
-        .test_async(every_path_below_ws_is_a_socket)
+        .test_async(a_bad_extended_connect_is_refused)
+        .test_async(a_subprotocol_is_agreed_to)
+        .over_each_protocol(every_path_below_ws_is_a_socket)
 }
 
 const LIMIT: usize = 16 << 20;
 
-async fn messages_are_echoed_as_they_came() {
+async fn messages_are_echoed_as_they_came(protocol: Protocol) {
     let server = Server::start();
-    let mut socket = websocket(server.http, "/ws").await;
+    let mut socket = websocket_over(protocol, server.http, "/ws").await;
     for size in [0, 1, 125, 126, 65_535, 65_536, 200_000] {
         for message in [WebSocket::text("ü".repeat(size / 2)), WebSocket::binary(vec![0xff; size])] {
             socket.send(message.clone()).await.unwrap();
@@ -35,17 +39,17 @@ async fn messages_are_echoed_as_they_came() {
     }
 }
 
-async fn a_large_message_is_echoed() {
+async fn a_large_message_is_echoed(protocol: Protocol) {
     let server = Server::start();
-    let mut socket = websocket(server.http, "/ws").await;
+    let mut socket = websocket_over(protocol, server.http, "/ws").await;
     let message = WebSocket::binary(vec![7; LIMIT]);
     socket.send(message.clone()).await.unwrap();
     assert!(next(&mut socket).await == message);
 }
 
-async fn a_message_beyond_the_limit_is_answered_with_1009() {
+async fn a_message_beyond_the_limit_is_answered_with_1009(protocol: Protocol) {
     let server = Server::start();
-    let mut socket = websocket(server.http, "/ws").await;
+    let mut socket = websocket_over(protocol, server.http, "/ws").await;
     // The server may close before it has taken all of it.
     let (mut sink, mut stream) = socket.split();
     let (_, close) = tokio::join!(sink.send(WebSocket::binary(vec![7; LIMIT + 1])), async {
@@ -55,7 +59,7 @@ async fn a_message_beyond_the_limit_is_answered_with_1009() {
     assert_eq!(frame.code, CloseCode::Size);
 
     // In fragments, of which each is small enough.
-    socket = websocket(server.http, "/ws").await;
+    socket = websocket_over(protocol, server.http, "/ws").await;
     let (mut sink, mut stream) = socket.split();
     let sending = async {
         let mut first = true;
@@ -72,13 +76,13 @@ async fn a_message_beyond_the_limit_is_answered_with_1009() {
     assert_eq!(frame.code, CloseCode::Size);
 }
 
-async fn bad_utf8_is_answered_with_1007() {
+async fn bad_utf8_is_answered_with_1007(protocol: Protocol) {
     let server = Server::start();
     for frames in [
         &[raw_frame(true, true, b"\xff\xfe")][..],
         &[raw_frame(true, false, b"ok\xc3"), raw_frame(false, true, b"\x28")],
     ] {
-        let mut socket = websocket(server.http, "/ws").await;
+        let mut socket = websocket_over(protocol, server.http, "/ws").await;
         for frame in frames {
             socket.send(frame.clone()).await.unwrap();
         }
@@ -86,9 +90,9 @@ async fn bad_utf8_is_answered_with_1007() {
     }
 }
 
-async fn fragments_are_one_message() {
+async fn fragments_are_one_message(protocol: Protocol) {
     let server = Server::start();
-    let mut socket = websocket(server.http, "/ws").await;
+    let mut socket = websocket_over(protocol, server.http, "/ws").await;
     // Even where a fragment ends within a character.
     for (first, last, bytes) in [(true, false, &b"gr\xc3"[..]), (false, false, b"\xbc"), (false, true, b"n")]
     {
@@ -101,25 +105,25 @@ async fn fragments_are_one_message() {
     assert_eq!(next(&mut socket).await, WebSocket::text("grün"));
 }
 
-async fn pings_are_answered() {
+async fn pings_are_answered(protocol: Protocol) {
     let server = Server::start();
-    let mut socket = websocket(server.http, "/ws").await;
+    let mut socket = websocket_over(protocol, server.http, "/ws").await;
     socket.send(WebSocket::Ping("there?".into())).await.unwrap();
     assert_eq!(next(&mut socket).await, WebSocket::Pong("there?".into()));
 }
 
-async fn a_close_is_answered() {
+async fn a_close_is_answered(protocol: Protocol) {
     let server = Server::start();
-    let mut socket = websocket(server.http, "/ws").await;
+    let mut socket = websocket_over(protocol, server.http, "/ws").await;
     let frame = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
     socket.send(WebSocket::Close(Some(frame))).await.unwrap();
     assert_eq!(close_of(&mut socket).await.code, CloseCode::Away);
     assert!(patiently("the end", socket.next()).await.is_none());
 }
 
-async fn the_closing_socket_says_what_it_received() {
+async fn the_closing_socket_says_what_it_received(protocol: Protocol) {
     let server = Server::start();
-    let mut socket = websocket(server.http, "/ws/close").await;
+    let mut socket = websocket_over(protocol, server.http, "/ws/close").await;
     socket.send(WebSocket::text("hello")).await.unwrap();
     assert_eq!(next(&mut socket).await, WebSocket::text("Server received: hello"));
     let close = close_of(&mut socket).await;
@@ -159,10 +163,65 @@ async fn a_bad_handshake_is_refused() {
     assert_eq!(over_http2.status, 400, "there is no handshake of HTTP/1.1 in HTTP/2");
 }
 
-async fn every_path_below_ws_is_a_socket() {
+async fn a_bad_extended_connect_is_refused() {
+    let server = Server::start();
+    for (path, protocol, version, status) in [
+        ("/ws", "websocket", "13", 200),
+        ("/ws", "websocket", "12", 400),
+        ("/ws", "connect-udp", "13", 501),
+        ("/bin/1K", "websocket", "13", 400),
+    ] {
+        let reply = extended_connect(server.http, path, protocol, version).await;
+        assert_eq!(reply.status().as_u16(), status, "{path} {protocol} {version}");
+    }
+}
+
+async fn a_subprotocol_is_agreed_to() {
+    let server = Server::start();
+    let request = Request::get("/ws")
+        .field("connection", "Upgrade")
+        .field("upgrade", "websocket")
+        .field("sec-websocket-version", "13")
+        .field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .field("sec-websocket-protocol", "chat, superchat");
+    let mut client = Http1::connect(server.http).await;
+    client.send(&Line::of(&request)).await;
+    let reply = patiently("a reply", client.reply("GET")).await.unwrap();
+    assert_eq!((reply.status, reply.field("sec-websocket-protocol")), (101, Some("chat")));
+    let reply = extended_connect(server.http, "/ws", "websocket", "13").await;
+    assert_eq!(reply.headers()["sec-websocket-protocol"], "chat");
+}
+
+/// The reply to an extended CONNECT that offers subprotocols.
+async fn extended_connect(
+    address: std::net::SocketAddr,
+    path: &str,
+    protocol: &'static str,
+    version: &str,
+) -> http::Response<h2::RecvStream> {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut send, mut connection) = h2::client::handshake(stream).await.unwrap();
+    while !send.is_extended_connect_protocol_enabled() {
+        tokio::select! {
+            ended = &mut connection => panic!("{ended:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    tokio::spawn(connection);
+    let request = http::Request::connect(format!("http://dummy.test{path}"))
+        .extension(h2::ext::Protocol::from_static(protocol))
+        .header("sec-websocket-version", version)
+        .header("sec-websocket-protocol", "chat, superchat")
+        .body(())
+        .unwrap();
+    let (response, _) = send.send_request(request, false).unwrap();
+    patiently("a reply", response).await.unwrap()
+}
+
+async fn every_path_below_ws_is_a_socket(protocol: Protocol) {
     let server = Server::start();
     for path in ["/ws/", "/ws/a/b?c=d", "/ws?x=1"] {
-        let mut socket = websocket(server.http, path).await;
+        let mut socket = websocket_over(protocol, server.http, path).await;
         socket.send(WebSocket::text(path)).await.unwrap();
         assert_eq!(next(&mut socket).await, WebSocket::text(path));
     }

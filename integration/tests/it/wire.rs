@@ -36,7 +36,6 @@ pub(crate) fn tests() -> Cases {
         .test_async(an_old_connection_is_closed_after_a_reply)
         .test_async(streams_that_are_reset_do_no_harm)
         .test_async(an_http2_connection_that_breaks_the_rules_ends_alone)
-        .over_each_protocol(the_echo_keeps_order_and_repeats_of_fields)
 }
 
 async fn pipelined_requests_are_answered_in_order() {
@@ -331,27 +330,4 @@ async fn an_http2_connection_that_breaks_the_rules_ends_alone() {
         let _ = patiently("the end", client.to_end()).await;
     }
     assert_eq!(bystander.get("/health").await.status, 200);
-}
-
-async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol) {
-    let server = Server::start();
-    let names = ["x-c", "x-a", "x-b", "x-a", "x-c"];
-    let mut request = Request::get("/");
-    for (index, name) in names.iter().enumerate() {
-        request = request.field(name, &index.to_string());
-    }
-    let echo = Client::connect(protocol, server.http).await.exchange(request).await.json();
-    let list = echo["headers_list"].as_array().unwrap();
-    let ours: Vec<(&str, &str)> = list
-        .iter()
-        .map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
-        .filter(|(name, _)| name.starts_with("x-"))
-        .collect();
-    // The order between different names is the library's; the order of one name's values is the sender's.
-    for name in ["x-a", "x-b", "x-c"] {
-        let sent: Vec<String> =
-            names.iter().enumerate().filter(|(_, n)| **n == name).map(|(i, _)| i.to_string()).collect();
-        let kept: Vec<&str> = ours.iter().filter(|(n, _)| *n == name).map(|(_, value)| *value).collect();
-        assert_eq!(kept, sent, "{name} in {list:?}");
-    }
 }

@@ -1,0 +1,69 @@
+//! Fields as they were on the wire: the echo's `headers_list` is what a proxy is compared by.
+
+use integration::{
+    cases::Cases,
+    client::{
+        Http1, Protocol,
+        frames::{Frames, kind},
+        patiently,
+    },
+    server::Server,
+};
+use serde_json::Value;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .over_each_protocol(the_echo_keeps_order_and_repeats_of_fields)
+        .test_async(the_echo_keeps_the_case_of_names_over_http1)
+}
+
+async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol) {
+    let server = Server::start();
+    let sent = [("x-c", "0"), ("x-a", "1"), ("accept", "*/*"), ("x-b", "2"), ("x-a", "3"), ("x-c", "")];
+    match protocol {
+        Protocol::Http1 => {
+            let with_host = [&[("host", "dummy.test")], &sent[..]].concat();
+            assert_eq!(echoed_over_http1(&server, &with_host).await, owned(&with_host));
+            // The host has no place of its own.
+            let host_last = [&sent[..], &[("host", "dummy.test")]].concat();
+            assert_eq!(echoed_over_http1(&server, &host_last).await, owned(&host_last));
+        }
+        Protocol::Http2 => {
+            let mut client = Frames::connect(server.http, &[]).await;
+            client.get(1, "/", &sent).await;
+            let mut body = Vec::new();
+            loop {
+                let part = patiently("a part of the echo", client.await_frame(kind::DATA, 1)).await.unwrap();
+                body.extend_from_slice(&part.payload);
+                if part.ends() {
+                    break;
+                }
+            }
+            let echo = serde_json::from_slice(&body).expect("the echo is JSON");
+            assert_eq!(list(&echo), owned(&sent));
+        }
+    }
+}
+
+async fn the_echo_keeps_the_case_of_names_over_http1() {
+    let server = Server::start();
+    let sent = [("HOST", "dummy.test"), ("x-One", "1"), ("X-ONE", "2"), ("X-one", "3"), ("aCCEPT", "*/*")];
+    assert_eq!(echoed_over_http1(&server, &sent).await, owned(&sent));
+}
+
+async fn echoed_over_http1(server: &Server, fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let mut client = Http1::connect(server.http).await;
+    client.send(format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes()).await;
+    list(&patiently("a reply", client.reply("GET")).await.unwrap().json())
+}
+
+fn list(echo: &Value) -> Vec<(String, String)> {
+    let pairs = echo["headers_list"].as_array().expect("headers_list is a list of pairs");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    pairs.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
+}
+
+fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
