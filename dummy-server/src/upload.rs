@@ -76,7 +76,7 @@ impl Inbox {
     /// Whether the endpoint waits for more.
     pub(crate) fn is_awaited(&self) -> bool {
         let parts = self.parts.borrow();
-        parts.waiting.is_empty() && parts.end.is_none()
+        parts.waiting.is_empty() && parts.end.is_none() && parts.reader.is_some()
     }
 }
 

@@ -107,7 +107,7 @@ struct Driver<'a> {
     waiting: usize,
     /// Read and not taken in: the beginning of a frame.
     rest: Vec<u8>,
-    /// `rest` was read by another and not looked at.
+    /// There is more in `rest` than was looked at.
     fresh_rest: bool,
     /// When the client was told to open no more streams.
     told: Option<Instant>,
@@ -218,6 +218,11 @@ impl Driver<'_> {
         let mut input = &buffer[..count];
         let mut head = worker.http2_head.borrow_mut();
         loop {
+            // Small requests may ask for large replies: what is left waits for its turn.
+            if self.conn.output.len() >= MOST_OUTPUT {
+                self.fresh_rest = !input.is_empty();
+                break;
+            }
             match self.conn.receive(&mut input, &mut head) {
                 Ok(Some(event)) => self.happened(event, &head, now),
                 Ok(None) => break,

@@ -17,15 +17,15 @@ const TEXT: &str = "\
 /status/{code}                that status, 200 to 599
 /delay/{ms}                   replies after {ms} milliseconds
 /delay/{reply_ms}/{read_ms}   and waits {read_ms} before it reads each 64 KiB of the request body
-/ws, /ws/*                    WebSocket echo
+/ws, /ws/*                    WebSocket echo, over HTTP/1.1 or HTTP/2 (extended CONNECT)
 /ws/close                     WebSocket that echoes one message and closes
 /nousage                      the echo without \"usage\"
 /nousage/wrongct              the same as text/plain
 /nousage/badjson              broken JSON
 /nousage/empty                no body, but a JSON content type
 
-Every method is accepted (WebSocket: GET). HTTP/1.1, HTTP/1.0 and h2c by prior knowledge on this port.
-gRPC on its own port: echo.EchoService (Echo, StreamEcho), health, reflection.
+Every method is accepted (WebSocket: GET). HTTP/1.1, HTTP/1.0, h2c by prior knowledge and gRPC on this port.
+gRPC, on its own port too: echo.EchoService (Echo, StreamEcho), health, reflection.
 ";
 
 /// The reply to `/help`.
