@@ -6,6 +6,22 @@ use std::task::Context;
 use super::failure::Failure;
 use crate::clock::Nanos;
 
+/// How much an engine reads at once; one buffer serves all connections of a worker.
+pub(crate) const READ_BUFFER: usize = 256 * 1024;
+
+/// What an engine may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at most.
+    pub(crate) connections: usize,
+    /// Requests at a time on each.
+    pub(crate) streams: usize,
+    /// Nanoseconds for a reply.
+    pub(crate) timeout: Nanos,
+    /// Nanoseconds for a connection that can be used.
+    pub(crate) connect_timeout: Nanos,
+}
+
 /// Room for one request on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);

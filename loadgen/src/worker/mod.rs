@@ -25,8 +25,8 @@ pub use failure::Cause;
 
 use connect::Connector;
 use desk::{Desk, Source};
-use engine::Engine;
 pub(crate) use engine::{Arrival, Ended, Head, Outcome};
+use engine::{Engine, Limits};
 #[cfg(test)]
 pub(crate) use failure::Failure;
 
@@ -87,15 +87,16 @@ pub(crate) async fn run(order: Order) -> io::Result<Harvest> {
     let connections = share(load.connections.get() as u64, order.part) as usize;
     let connector = Connector::new(Arc::clone(&order.addresses), order.part.0);
     let (timeout, connect_timeout) = (nanos(load.timeout), nanos(load.connect_timeout));
+    let limits = |connections, streams| Limits { connections, streams, timeout, connect_timeout };
     match order.plan.target.protocol {
         Protocol::Http1 => {
-            let max_connections = share(load.max_connections.get() as u64, order.part) as usize;
-            let limits = http1::Limits { max_connections: max_connections.max(1), timeout, connect_timeout };
+            let most = share(load.max_connections.get() as u64, order.part) as usize;
+            let limits = limits(most.max(1), 1);
             let engine = http1::Http1::new(&order.plan.request, order.ids, connector, limits, order.clock);
             Worker::new(engine, &order)?.run(order, connections).await
         }
         Protocol::H2c => {
-            let limits = http2::Limits { connections, streams: load.streams.get(), timeout, connect_timeout };
+            let limits = limits(connections, load.streams.get());
             let engine = http2::Http2::new(&order.plan.request, order.ids, connector, limits, order.clock);
             Worker::new(engine, &order)?.run(order, connections).await
         }

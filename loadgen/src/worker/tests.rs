@@ -29,7 +29,7 @@ fn connector(order: &Order) -> Connector {
 }
 
 fn http1(order: &Order, connector: Connector) -> http1::Http1 {
-    let limits = http1::Limits { max_connections: 1, timeout: 1 << 40, connect_timeout: 1 << 40 };
+    let limits = Limits { connections: 1, streams: 1, timeout: 1 << 40, connect_timeout: 1 << 40 };
     http1::Http1::new(&order.plan.request, order.ids, connector, limits, order.clock)
 }
 
@@ -58,7 +58,7 @@ async fn the_loop_turns_again_when_a_connection_has_come_about() {
 async fn the_loop_turns_again_when_streams_are_allowed_and_when_more_are() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("127.0.0.1:1", listener.local_addr().unwrap());
-    let limits = http2::Limits { connections: 1, streams: 9, timeout: 1 << 40, connect_timeout: 1 << 40 };
+    let limits = Limits { connections: 1, streams: 9, timeout: 1 << 40, connect_timeout: 1 << 40 };
     let mut engine =
         http2::Http2::new(&order.plan.request, order.ids, connector(&order), limits, order.clock);
     let mut desk = Desk::new(&order, 1);

@@ -9,7 +9,7 @@ use http1::response::{self, Kind};
 
 use super::{
     connect::Connector,
-    engine::{Arrival, Ended, Engine, Outcome, Sink, Slot},
+    engine::{Arrival, Ended, Engine, Limits, Outcome, READ_BUFFER, Sink, Slot},
     failure::{Cause, Failure},
 };
 use runtime::ready::{Key, Ready};
@@ -18,9 +18,6 @@ use crate::{
     clock::{Clock, Nanos},
     plan::request::{Ids, Request, Template},
 };
-
-/// How much is read at once; one buffer serves all connections of a worker.
-const READ_BUFFER: usize = 256 * 1024;
 
 /// Connections, connecting or open, of one worker.
 #[derive(Debug)]
@@ -36,17 +33,6 @@ pub(crate) struct Http1 {
     shared: Shared,
     ready: Ready,
     woken: Vec<u32>,
-}
-
-/// What the engine may do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Connections at most.
-    pub(crate) max_connections: usize,
-    /// Nanoseconds for a reply.
-    pub(crate) timeout: Nanos,
-    /// Nanoseconds for a connection.
-    pub(crate) connect_timeout: Nanos,
 }
 
 /// What all connections of an engine use.
@@ -154,7 +140,7 @@ impl Http1 {
         self.connector.failed(now);
         if matches!(failure.cause, Cause::OutOfFiles | Cause::OutOfPorts) && self.open > 0 {
             // What is open has to do from now on: those who wait get their turn.
-            self.limits.max_connections = self.open + self.connecting;
+            self.limits.connections = self.open + self.connecting;
             sink.limited(self.open, failure);
             return;
         }
@@ -166,7 +152,7 @@ impl Http1 {
 
 impl Engine for Http1 {
     fn want(&mut self, wanted: usize, now: Nanos) {
-        while self.connecting < wanted && self.open + self.connecting < self.limits.max_connections {
+        while self.connecting < wanted && self.open + self.connecting < self.limits.connections {
             let Some(connecting) = self.connector.connect(now) else { return };
             self.connecting += 1;
             self.place(Connection::connecting(connecting, now));
@@ -233,7 +219,7 @@ impl Engine for Http1 {
     }
 
     fn slots(&self) -> usize {
-        self.limits.max_connections
+        self.limits.connections
     }
 
     fn is_prepared(&self) -> bool {

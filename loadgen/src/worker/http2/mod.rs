@@ -12,7 +12,7 @@ use wire::Fields;
 
 use super::{
     connect::Connector,
-    engine::{Arrival, Ended, Engine, Outcome, Sink, Slot},
+    engine::{Arrival, Ended, Engine, Limits, Outcome, READ_BUFFER, Sink, Slot},
     failure::{Cause, Failure},
 };
 use runtime::ready::{Key, Ready};
@@ -24,9 +24,6 @@ use crate::{
 
 /// How many connections more than those in use may be waiting for their last streams after GOAWAY.
 const MAX_RETIRING: usize = 64;
-
-/// How much is read at once; one buffer serves all connections of a worker.
-const READ_BUFFER: usize = 256 * 1024;
 
 /// Connections of one worker.
 #[derive(Debug)]
@@ -44,17 +41,6 @@ pub(crate) struct Http2 {
     shared: Shared,
     ready: Ready,
     woken: Vec<u32>,
-}
-
-/// What the engine may do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) connections: usize,
-    pub(crate) streams: usize,
-    /// Nanoseconds for a reply.
-    pub(crate) timeout: Nanos,
-    /// Nanoseconds for a connection and its first SETTINGS.
-    pub(crate) connect_timeout: Nanos,
 }
 
 /// What all connections of an engine use.
