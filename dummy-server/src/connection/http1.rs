@@ -251,7 +251,7 @@ impl Driver<'_> {
         let asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
         self.keep_alive = fields.keep_alive;
         self.body_open = !end;
-        let inbox = (!end).then(|| Inbox::new());
+        let inbox = (!end).then(Inbox::new);
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let head = head(fields, self.port, self.state);
         let (pending, answer) = exchange::answer(self.worker, &head, upload, now);

@@ -74,7 +74,7 @@ async fn call(
     mut upload: Upload,
     deadline: Option<Duration>,
 ) -> Reply {
-    let (body, pump): (_, Option<Pin<Box<dyn Future<Output = ()>>>>) = match upload.take_whole() {
+    let (body, pump): (_, Option<Pump>) = match upload.take_whole() {
         Some(bytes) => (RequestBody::Whole(Some(bytes)), None),
         None => {
             let (sender, receiver) = mpsc::channel(CHANNEL);
@@ -151,9 +151,12 @@ async fn pump(mut upload: Upload, sender: mpsc::Sender<Result<Bytes, Status>>) {
     }
 }
 
+/// Carries the body of a request across.
+type Pump = Pin<Box<dyn Future<Output = ()>>>;
+
 /// What goes on beside a call: its request's body, and its deadline.
 struct Around {
-    pump: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    pump: Option<Pump>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

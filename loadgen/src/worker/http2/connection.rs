@@ -421,11 +421,11 @@ fn happened(
         }
         Event::Reset { stream, code, by_peer } => {
             let Some(request) = requests.get_mut(place(stream)).and_then(Option::take) else { return };
-            reset(request, code, by_peer, at, sink);
+            reset(&request, code, by_peer, at, sink);
         }
         Event::Unprocessed { stream } => {
             let Some(request) = requests.get_mut(place(stream)).and_then(Option::take) else { return };
-            unprocessed(request, going_away.unwrap_or(Code::NO_ERROR), at, sink);
+            unprocessed(&request, going_away.unwrap_or(Code::NO_ERROR), at, sink);
         }
         Event::GoAway { code, .. } => *going_away = Some(code),
         Event::Settings => sink.roomier(),
@@ -445,7 +445,7 @@ fn replied(http2: &mut http2::Connection, place: &mut Option<InFlight>, at: Nano
 }
 
 /// A stream that was refused was not processed, so that any method is safe to send again (RFC 9113 section 8.7).
-fn reset(request: InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
+fn reset(request: &InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
     let mut arrival = request.arrival;
     let refused = by_peer && code == Code::REFUSED_STREAM && request.status == 0;
     if refused && arrival.resends < Arrival::MAX_RESENDS {
@@ -461,7 +461,7 @@ fn reset(request: InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut imp
 }
 
 /// A stream above GOAWAY's last one was not processed either.
-fn unprocessed(request: InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
+fn unprocessed(request: &InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
     let mut arrival = request.arrival;
     if request.status == 0 && arrival.resends < Arrival::MAX_SENT_AWAY {
         arrival.resends += 1;
