@@ -88,23 +88,23 @@ async fn pipelined_requests_are_answered_to_a_client_that_has_said_all() {
 
 async fn a_client_that_resets_is_not_waited_for(protocol: Protocol) {
     let server = ServerProcess::start(&[]);
-    let (mut http1, mut http2) = (None, None);
     let slow = Request::get("/delay/60000");
-    match protocol {
+    let hang_up: Box<dyn FnOnce()> = match protocol {
         Protocol::Http1 => {
-            let client = http1.insert(Http1::connect(server.http).await);
+            let mut client = Http1::connect(server.http).await;
             client.send(&Line::of(&slow)).await;
+            Box::new(|| client.reset())
         }
         Protocol::Http2 => {
-            let client = http2.insert(Frames::connect(server.http, &[]).await);
+            let mut client = Frames::connect(server.http, &[]).await;
             client.get(1, &slow.target, &[]).await;
+            Box::new(|| client.reset())
         }
-    }
+    };
     Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= 1).await;
     server.signal(Signal::TERM);
     Metrics::until(server.admin, |metrics| metrics.sum("dummy_server_draining", &[]) == 1).await;
-    http1.map(Http1::reset);
-    http2.map(Frames::reset);
+    hang_up();
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 

@@ -1,5 +1,7 @@
 //! Requests that no endpoint gets to see: what is said to their senders, and that they are counted.
 
+use std::collections::BTreeMap;
+
 use contract::{
     field::{INSTANCE, SERVER_TIMING},
     timing::Timing,
@@ -47,7 +49,7 @@ async fn what_is_no_request_gets_a_reply_a_close_and_a_count() {
     let many_fields = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: x\r\n".repeat(1100));
     let long_target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(200 << 10));
     let refused = REFUSED.map(|(bytes, status)| (bytes.to_owned(), status));
-    let mut counts = std::collections::BTreeMap::<u16, u64>::new();
+    let mut counts = BTreeMap::<u16, u64>::new();
     for (bytes, status) in refused.into_iter().chain([(many_fields, 431), (long_target, 414)]) {
         let mut client = Http1::connect(server.http).await;
         // A server that has refused may close before it has read everything.

@@ -2,82 +2,16 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    net::TcpStream,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
 
-use crate::peer::{Peer, failures, run, serve};
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-/// `:status: 200` (RFC 7541 appendix A, entry 8).
-const STATUS_200: &[u8] = &[0x88];
-
-/// The server's side of a connection.
-struct Wire(TcpStream);
-
-impl Wire {
-    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        self.0.write_all(&frame)
-    }
-
-    fn reply(&mut self, stream: u32) -> io::Result<()> {
-        self.send(HEADERS, END_HEADERS, stream, STATUS_200)?;
-        self.send(DATA, END_STREAM, stream, b"ok")
-    }
-
-    fn reset(&mut self, stream: u32, code: u32) -> io::Result<()> {
-        self.send(RST_STREAM, 0, stream, &code.to_be_bytes())
-    }
-
-    fn go_away(&mut self, last: u32, code: u32) -> io::Result<()> {
-        self.send(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
-    }
-
-    /// The next request's stream. Answers settings and pings on the way.
-    fn request(&mut self) -> io::Result<u32> {
-        loop {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head)?;
-            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-            self.0.read_exact(&mut payload)?;
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            match (head[3], head[4]) {
-                (HEADERS, _) => return Ok(stream),
-                (SETTINGS, 0) => self.send(SETTINGS, 1, 0, &[])?,
-                (PING, 0) => self.send(PING, 1, 0, &payload)?,
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Greets with these settings, then leaves each connection to `handle`.
-fn serve_http2(
-    settings: &'static [u8],
-    handle: impl Fn(usize, &mut Wire) -> io::Result<()> + Send + Sync + 'static,
-) -> Peer {
-    serve(move |number, stream| {
-        let mut wire = Wire(stream);
-        let mut preface = [0; 24];
-        let greeted = wire.0.read_exact(&mut preface).and_then(|()| wire.send(SETTINGS, 0, 0, settings));
-        // The client's leaving is the end of a connection, not of the test.
-        let _ = greeted.and_then(|()| handle(number, &mut wire));
-    })
-}
+use crate::{
+    frames::{DATA, END_HEADERS, HEADERS, STATUS_200, serve_http2},
+    peer::{failures, run, serve},
+};
 
 #[test]
 fn go_away_lets_the_first_streams_finish_and_the_others_are_sent_again() {

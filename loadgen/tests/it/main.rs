@@ -1,7 +1,10 @@
 //! Runs against servers that behave, and that don't.
 
+mod frames;
 mod http1;
 mod http2;
 mod load;
 mod peer;
+mod replies;
 mod reports;
+mod rules;

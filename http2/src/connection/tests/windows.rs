@@ -244,3 +244,18 @@ fn streams_wait_for_the_connections_window_without_losing_their_turn() {
     server.feed(&window_update(0, 9));
     assert_eq!((server.conn.data_room(second), server.conn.next_ready()), (9, Some(second)));
 }
+
+#[test]
+fn content_that_breaks_a_rule_comes_back_to_the_connection() {
+    let mut server = End::server();
+    let long = [POST, &field(b"content-length", b"3")].concat();
+    for id in (1..201).step_by(2) {
+        // Whole, and with a part still to come.
+        let content = data(id, 0, &[0; 16_384]);
+        let reset = format!("request {id}, reset {id} PROTOCOL_ERROR");
+        assert_eq!(server.feed(&[headers(id, 0, &long), content[..5_000].to_vec()].concat()), reset);
+        assert_eq!(server.feed(&content[5_000..]), "");
+    }
+    let given = server.written().matches("WINDOW_UPDATE 0 32768").count();
+    assert_eq!(given, 50);
+}
