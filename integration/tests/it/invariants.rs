@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Cases {
         .test(the_generator_knows_the_server_by_an_optional_default_feature_alone)
         .test(what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io)
         .test(the_programs_speak_http_by_their_own_engines)
+        .test(images_are_built_from_every_package)
         .test(every_package_inherits_the_lints)
         .test(the_package_that_needs_unsafe_code_repeats_all_other_lints)
         .test(every_package_inherits_what_the_workspace_says_of_all)
@@ -93,6 +94,16 @@ fn the_programs_speak_http_by_their_own_engines() {
 
 /// transport opens TCP Fast Open, for which there is no safe binding: it repeats the lints, but for one.
 const UNSAFE: &str = "transport";
+
+fn images_are_built_from_every_package() {
+    let root = metadata().workspace_root.as_std_path();
+    let kept = fs::read_to_string(root.join(".dockerignore")).expect("the file is there");
+    for package in metadata().workspace_packages() {
+        let folder = package.manifest_path.parent().and_then(|folder| folder.file_name());
+        let line = format!("!{}", folder.expect("a package has a folder"));
+        assert!(kept.lines().any(|kept| kept == line), ".dockerignore has no {line}");
+    }
+}
 
 fn every_package_inherits_the_lints() {
     for package in workspace() {
