@@ -30,6 +30,7 @@ pub(crate) fn tests() -> Cases {
         .test_async(a_message_may_come_in_many_frames)
         .test_async(a_call_that_is_cancelled_ends_on_the_server)
         .test_async(http1_is_not_spoken_on_the_grpc_port)
+        .test_async(calls_are_taken_on_the_main_port_too)
 }
 
 pub(crate) const ECHO: &str = "/echo.EchoService/Echo";
@@ -51,6 +52,21 @@ async fn an_echo_has_every_field() {
     assert_eq!(answer.response_code, 0);
     assert_eq!(answer.metadata.get("x-one").map(String::as_str), Some("first"));
     assert_eq!(answer.metadata.get("x-two").map(String::as_str), Some("2"));
+}
+
+async fn calls_are_taken_on_the_main_port_too() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.http).await;
+    let request = EchoRequest { message: "hello".to_owned(), timestamp: 42, response_code: 0 };
+    let (answer, status) = client.unary::<EchoResponse>(ECHO, &request).await;
+    assert_eq!((status.code, answer.expect("an answer").message.as_str()), (0, "hello"));
+    let check = HealthCheckRequest { service: String::new() };
+    let (answer, _) = client.unary::<HealthCheckResponse>(CHECK, &check).await;
+    assert_eq!(answer.expect("an answer").status(), ServingStatus::Serving);
+    // The same path with another content type is a request like any other.
+    let mut client = Client::connect(Protocol::Http2, server.http).await;
+    let echo = client.exchange(Request::post(ECHO, "{}").field("content-type", "application/json")).await;
+    assert_eq!((echo.status, echo.json()["body"].as_str()), (200, Some("{}")));
 }
 
 async fn a_response_code_becomes_the_status() {
