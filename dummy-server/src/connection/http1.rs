@@ -420,18 +420,19 @@ impl Driver<'_> {
         true
     }
 
-    /// All that waited has been written. True: a chunk was waiting for that.
+    /// All that waited has been written. True: content was waiting for that.
     fn flushed(&mut self) -> bool {
-        let Current::Sending(Sending { content: Content::Chunks(chunks), pause, .. }) = &mut self.current
-        else {
-            return matches!(self.current, Current::Sending(_));
-        };
-        if !matches!(pause, Pause::Flush) {
-            return false;
+        let Current::Sending(Sending { content, pause, .. }) = &mut self.current else { return false };
+        match content {
+            Content::Chunks(chunks) if matches!(pause, Pause::Flush) => {
+                let delay = chunks.delay;
+                *pause = if delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(delay))) };
+                true
+            }
+            // A stream says by itself when there is more.
+            Content::Chunks(_) | Content::Stream(..) => false,
+            _ => true,
         }
-        *pause =
-            if chunks.delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(chunks.delay))) };
-        true
     }
 
     /// The client has closed its end: what has come whole is answered.
