@@ -217,19 +217,18 @@ impl Reader {
         if head.status < 200 {
             return Ok(State::Head);
         }
-        let framing = framing(facts)?;
         // Sections 6.1 and 6.3 rule 3: with both, or with a coding in HTTP/1.0, somebody on the way may have
         // framed it differently.
         let is_doubtful = facts.length != Length::Absent || head.version == Version::Http10;
         if facts.codings.present && is_doubtful {
             head.keep_alive = false;
         }
-        // Section 6.3 rule 1.
+        // Section 6.3 rule 1 comes before those that refuse: the end is known whatever the fields say.
         if self.kind == Kind::Head || matches!(head.status, 204 | 304) {
             return Ok(State::Head);
         }
-        head.framing = framing;
-        Ok(match framing {
+        head.framing = framing(facts)?;
+        Ok(match head.framing {
             Framing::None | Framing::Length(0) => State::Head,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked,

@@ -123,6 +123,23 @@ fn replies_to_head_have_no_body_whatever_they_say() {
 }
 
 #[test]
+fn replies_that_never_have_a_body_are_not_refused_for_their_framing() {
+    for fields in [
+        "Content-Length: x\r\n",
+        "Content-Length: 1\r\nContent-Length: 2\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+    ] {
+        let seen = read_to(&ok(fields).repeat(2), &[Kind::Head; 2]);
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert!(seen.iter().all(|entry| entry.ends_with(" None end")), "{seen:?}");
+        for status in ["204 No Content", "304 Not Modified"] {
+            let seen = read_to(&ok(fields).replace("200 OK", status), &[Kind::Usual]);
+            assert!(seen.len() == 1 && seen[0].ends_with(" None end"), "{seen:?}");
+        }
+    }
+}
+
+#[test]
 fn a_kind_holds_for_one_reply() {
     let (mut reader, mut head) = (Reader::new(Limits::default()), Default::default());
     let wire = ok("Content-Length: 1\r\n").repeat(2);
