@@ -10,13 +10,13 @@ use clap::{CommandFactory as _, Parser};
 const EXIT_CODES: &str = "Each flag is also an environment variable (DUMMY_SERVER_ADDR, ...) and is also taken \
 as -flag=value.\n\nExit codes: 0 drained, 1 could not run or a second signal cut the drain short, 2 bad arguments.";
 
-/// A target server for testing proxies: HTTP/1.1 and h2c on one port, WebSocket, gRPC.
+/// A target server for testing proxies: HTTP/1.1, h2c, WebSocket and gRPC on one port.
 ///
 /// GET /help on the running server lists the endpoints.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "dummy-server", version, after_help = EXIT_CODES)]
 pub struct Args {
-    /// Where to listen for HTTP/1.1 and h2c: ip:port (IPv6 in brackets), :port for all interfaces, or unix:/path
+    /// Where to listen for HTTP/1.1, h2c and gRPC: ip:port (IPv6 in brackets), :port for all interfaces, or unix:/path
     #[arg(long, env = "DUMMY_SERVER_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub addr: String,
 

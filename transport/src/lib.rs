@@ -1,14 +1,13 @@
-//! Sockets for both ends: where to listen, with which options, and how writes are gathered.
+//! Sockets for both ends: where to listen, with which options, and how state machines read and write.
 //!
 //! Nothing here knows a URL, a protocol or a load.
 
 pub mod address;
 mod fast_open;
-pub mod gather;
 pub mod listen;
+pub mod segments;
 pub mod stream;
 
 pub use address::Address;
-pub use gather::Gathered;
 pub use listen::{ListenOptions, Listener};
 pub use stream::Stream;

@@ -58,8 +58,6 @@ pub(crate) struct State {
     active_at: Cell<Instant>,
     /// The sweep that first saw the open head.
     head_since: Cell<Option<Instant>>,
-    /// The last write did not fit into the socket.
-    pub(crate) write_blocked: Cell<bool>,
     /// The engine wants to look at the clock once in a while.
     pub(crate) wants_sweep: Cell<bool>,
 }
@@ -84,7 +82,6 @@ impl State {
             active: Cell::new(false),
             active_at: Cell::new(now),
             head_since: Cell::new(Some(now)),
-            write_blocked: Cell::new(false),
             wants_sweep: Cell::new(false),
         })
     }

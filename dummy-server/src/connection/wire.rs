@@ -2,7 +2,7 @@
 //! a stream of bytes.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -11,6 +11,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use transport::segments;
 use wire::Output;
 
 use super::state::State;
@@ -18,9 +19,6 @@ use super::state::State;
 /// After the last reply, how long input that was not read is thrown away, so that it does not make the
 /// kernel reset the connection and destroy the reply.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// Slices in one system call.
-const SLICES: usize = 64;
 
 /// How a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +37,7 @@ pub(super) fn poll_read(
     buffer: &mut [u8],
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let (front, free) = buffer.split_at_mut(rest.len());
-    let mut free = ReadBuf::new(free);
-    ready!(Pin::new(&mut *state.stream.borrow_mut()).poll_read(cx, &mut free))?;
-    front.copy_from_slice(rest);
-    let count = free.filled().len();
+    let count = ready!(segments::poll_read(&mut *state.stream.borrow_mut(), rest, buffer, cx))?;
     if count > 0 {
         state.received(count);
     }
@@ -52,36 +46,11 @@ pub(super) fn poll_read(
 
 /// Writes what waits; ready when nothing does.
 pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let mut stream = state.stream.borrow_mut();
     while !output.is_empty() {
-        let mut stream = state.stream.borrow_mut();
-        let stream = Pin::new(&mut *stream);
-        let result = match output.single() {
-            Some(bytes) => stream.poll_write(cx, bytes),
-            None => {
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = output.slices(&mut slices);
-                stream.poll_write_vectored(cx, within(&slices[..count], state.largest_write))
-            }
-        };
-        state.write_blocked.set(result.is_pending());
-        let count = ready!(result)?;
-        if count == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        state.sent(count);
-        output.advance(count);
+        state.sent(ready!(segments::poll_write(&mut *stream, output, state.largest_write, cx))?);
     }
     Poll::Ready(Ok(()))
-}
-
-/// The first slices, as long as they are not too many bytes together; one at least.
-fn within<'a, 'b>(slices: &'b [IoSlice<'a>], most: usize) -> &'b [IoSlice<'a>] {
-    let mut total = 0;
-    let fitting = slices.iter().take_while(|slice| {
-        total += slice.len();
-        total <= most
-    });
-    &slices[..fitting.count().max(1).min(slices.len())]
 }
 
 /// Ends the connection such that the peer gets all that was sent.
@@ -106,14 +75,6 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(prefix: Bytes, state: Rc<State>) -> Self {
         Self { prefix, state }
-    }
-
-    fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.state.write_blocked.set(result.is_pending());
-        if let Poll::Ready(Ok(count)) = result {
-            self.state.sent(count);
-        }
-        result
     }
 }
 
@@ -141,22 +102,9 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut *self.state.stream.borrow_mut()).poll_write(cx, data);
-        self.written(result)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let slices = within(slices, self.state.largest_write);
-        let stream = &mut *self.state.stream.borrow_mut();
-        self.written(Pin::new(stream).poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
+        let count = ready!(Pin::new(&mut *self.state.stream.borrow_mut()).poll_write(cx, data))?;
+        self.state.sent(count);
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -7,10 +7,8 @@ use std::{
 };
 
 use http1::response;
-use tokio::{
-    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
-    net::TcpStream,
-};
+use tokio::{io::AsyncWrite as _, net::TcpStream};
+use transport::segments;
 
 use super::{
     super::{
@@ -153,18 +151,12 @@ impl Connection {
         let mut event = Event::Waiting;
         for _ in 0..READS_IN_A_ROW {
             let State::Open(stream) = &mut self.state else { return event };
-            let (front, free) = shared.buffer.split_at_mut(self.rest.len());
-            let mut buffer = ReadBuf::new(free);
-            let count = match Pin::new(stream).poll_read(cx, &mut buffer) {
+            let count = match segments::poll_read(stream, &self.rest, &mut shared.buffer, cx) {
                 Poll::Pending => return event,
                 Poll::Ready(Err(error)) => return self.lost(Some(&error), shared, sink),
-                Poll::Ready(Ok(())) => buffer.filled().len(),
+                Poll::Ready(Ok(0)) => return self.closed(shared, sink),
+                Poll::Ready(Ok(count)) => self.rest.len() + count,
             };
-            if count == 0 {
-                return self.closed(shared, sink);
-            }
-            front.copy_from_slice(&self.rest);
-            let count = self.rest.len() + count;
             match self.take(count, shared, sink) {
                 Event::Waiting => {}
                 Event::Idle => event = Event::Idle,

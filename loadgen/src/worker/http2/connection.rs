@@ -1,18 +1,14 @@
 //! One HTTP/2 connection: connecting, waiting for the peer's SETTINGS, open.
 
 use std::{
-    fmt,
-    io::{self, IoSlice},
-    pin::Pin,
+    fmt, io,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http2::{Code, Config, Event, Key, Prepared, Role, Settings};
-use tokio::{
-    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
+use transport::segments;
 
 use super::{
     super::{
@@ -39,9 +35,6 @@ const MOST_OUTPUT: usize = 256 << 10;
 
 /// How often a connection is read from before others have their turn.
 const READS_IN_A_ROW: usize = 16;
-
-/// Slices in one system call.
-const SLICES: usize = 64;
 
 /// What a connection has come to.
 #[derive(Debug)]
@@ -294,16 +287,7 @@ impl Open {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.http2.output.is_empty() {
-            let io = Pin::new(&mut self.io);
-            let count = match self.http2.output.single() {
-                Some(bytes) => ready!(io.poll_write(cx, bytes))?,
-                None => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let count = self.http2.output.slices(&mut slices);
-                    ready!(io.poll_write_vectored(cx, &slices[..count]))?
-                }
-            };
-            self.http2.output.advance(count);
+            ready!(segments::poll_write(&mut self.io, &mut self.http2.output, usize::MAX, cx))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -329,16 +313,11 @@ impl Open {
         shared: &mut Shared,
         sink: &mut impl Sink,
     ) -> Poll<Result<(), Failure>> {
-        let (front, free) = shared.buffer.split_at_mut(self.rest.len());
-        let mut free = ReadBuf::new(free);
-        if let Err(error) = ready!(Pin::new(&mut self.io).poll_read(cx, &mut free)) {
-            return Poll::Ready(Err(self.broken(&error)));
-        }
-        let count = free.filled().len();
-        if count == 0 {
-            return Poll::Ready(Err(self.farewell()));
-        }
-        front.copy_from_slice(&self.rest);
+        let count = match ready!(segments::poll_read(&mut self.io, &self.rest, &mut shared.buffer, cx)) {
+            Ok(0) => return Poll::Ready(Err(self.farewell())),
+            Ok(count) => count,
+            Err(error) => return Poll::Ready(Err(self.broken(&error))),
+        };
         shared.now = shared.clock.now();
         let mut input = &shared.buffer[..self.rest.len() + count];
         loop {
