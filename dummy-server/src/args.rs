@@ -73,6 +73,10 @@ pub struct Args {
     )]
     pub share_port: String,
 
+    /// What to do to every request, in the form of a query, such as status=503:10&delay=5ms; GET /help lists the names
+    #[arg(long, env = "DUMMY_SERVER_BEHAVIOUR", default_value = "", value_name = "PAIRS")]
+    pub behaviour: String,
+
     /// Most connections open at once; more are closed at once
     #[arg(long, env = "DUMMY_SERVER_MAX_CONNECTIONS", default_value = "262144", value_name = "COUNT")]
     pub max_connections: String,

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use transport::Address;
 
-use crate::{Args, quantity};
+use crate::{Args, behaviour::Behaviour, quantity};
 
 /// The whole configuration of a server.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub instance: String,
     /// Whether other processes may listen on the same ports.
     pub share_port: bool,
+    /// What is done to every request, as pairs of a query; empty is nothing.
+    pub behaviour: String,
     /// The limits of connections, streams and messages.
     pub limits: Limits,
     /// How long readiness is false before listeners close.
@@ -103,6 +105,7 @@ impl Config {
             pin_cpus: false,
             instance: "embedded".to_owned(),
             share_port: false,
+            behaviour: String::new(),
             limits: Limits {
                 max_connections: 262_144,
                 max_streams: 1000,
@@ -139,6 +142,7 @@ impl TryFrom<Args> for Config {
             pin_cpus: switch("pin-cpus", &args.pin_cpus)?,
             instance: instance(args.instance)?,
             share_port: switch("share-port", &args.share_port)?,
+            behaviour: behaviour(args.behaviour)?,
             limits: Limits {
                 max_connections: number("max-connections", &args.max_connections, 1, 100_000_000)?,
                 max_streams: number("max-streams", &args.max_streams, 1, 0x7fff_ffff)?,
@@ -201,6 +205,13 @@ fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
         "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
         "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
         _ => Err(refused(flag, text, "write true or false")),
+    }
+}
+
+fn behaviour(typed: String) -> Result<String, ConfigError> {
+    match Behaviour::parse(&typed) {
+        Ok(_) => Ok(typed),
+        Err(bad) => Err(refused("behaviour", &typed, format!("{}; accepted: {}", bad.error, bad.accepted))),
     }
 }
 

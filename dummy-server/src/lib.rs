@@ -8,6 +8,7 @@
 mod accept;
 mod admin;
 mod args;
+mod behaviour;
 mod config;
 mod connection;
 pub mod drain;
@@ -33,8 +34,8 @@ pub use listener::{Addresses, BindError};
 pub use transport::Address;
 
 use crate::{
-    accept::Fleet, admin::Figures, connection::Port, drain::Phase, listener::Listeners, stats::Stats,
-    worker::Worker,
+    accept::Fleet, admin::Figures, behaviour::Behaviour, connection::Port, drain::Phase, listener::Listeners,
+    stats::Stats, worker::Worker,
 };
 
 /// A server that can't start.
@@ -131,7 +132,17 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
     let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len());
     let fleet = Arc::new(fleet);
     let stats: Vec<_> = (0..count).map(|_| Arc::new(Stats::default())).collect();
-    let figures = Arc::new(Figures { workers: stats.clone(), shutdown: shutdown.clone() });
+    let behaviour = Arc::new(behaviour::Shared::new(count));
+    if let Ok(default) = Behaviour::parse(&config.behaviour)
+        && !config.behaviour.is_empty()
+    {
+        behaviour.set_default(&config.behaviour, default);
+    }
+    let figures = Arc::new(Figures {
+        behaviour: Arc::clone(&behaviour),
+        workers: stats.clone(),
+        shutdown: shutdown.clone(),
+    });
     // One short text per server, so that each reply can borrow it.
     let instance: &'static str = config.instance.clone().leak();
     let (done, ended) = oneshot::channel();
@@ -149,8 +160,9 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
         let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
         let cpu = cpus.get(index % cpus.len().max(1)).copied();
         let (config, shutdown, fleet) = (Arc::clone(config), shutdown.clone(), Arc::clone(&fleet));
+        let behaviour = Arc::clone(&behaviour);
         workers.push(runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            Worker::new(index, config, shutdown, stats, fleet, instance).run(listeners, inbox)
+            Worker::new(index, config, shutdown, stats, fleet, instance, behaviour).run(listeners, inbox)
         })?);
     }
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");

@@ -37,6 +37,34 @@ pub(crate) struct Reply {
     pub fields: Fields,
     /// The content.
     pub body: Body,
+    /// What few replies have.
+    pub special: Option<Box<Special>>,
+}
+
+/// What few replies have.
+#[derive(Debug, Default)]
+pub(crate) struct Special {
+    /// The announced length of a [`Body::Stream`], whatever comes of it.
+    pub length: Option<u64>,
+    /// The connection becomes a WebSocket after this reply.
+    pub upgrade: Option<crate::endpoints::websocket::Mode>,
+    /// There is no reply: this happens in its place.
+    pub abort: Option<Abort>,
+    /// The connection ends after this reply.
+    pub close: bool,
+}
+
+/// How a reply, or the whole connection, is broken off on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Abort {
+    /// TCP RST.
+    Reset,
+    /// TCP FIN, without a word of the protocol.
+    Close,
+    /// HTTP/2 only: RST_STREAM with this code.
+    ResetStream(u32),
+    /// HTTP/2 only: GOAWAY with this code, then FIN.
+    GoAway(u32),
 }
 
 /// The content of a reply.
@@ -61,6 +89,11 @@ pub(crate) enum Body {
 pub(crate) trait Stream: fmt::Debug {
     /// The next part; none at the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>>;
+
+    /// Whether it is wanted even where a reply has no content: it does not end well.
+    fn is_broken(&self) -> bool {
+        false
+    }
 }
 
 /// A part of a [`Stream`].
@@ -70,6 +103,8 @@ pub(crate) enum Part {
     Data(Bytes),
     /// Trailers, which end it.
     Trailers(Fields),
+    /// It is broken off, which ends it.
+    Abort(Abort),
 }
 
 /// Chunks of the payload pattern, in time.
@@ -92,7 +127,19 @@ impl Chunks {
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, fixed: Fixed, body: Body) -> Self {
-        Self { status, fixed, fields: Fields::new(), body }
+        Self { status, fixed, fields: Fields::new(), body, special: None }
+    }
+
+    /// No reply at all.
+    pub(crate) fn abort(how: Abort) -> Self {
+        let mut reply = Self::new(StatusCode::INTERNAL_SERVER_ERROR, &[], Body::Bytes(Bytes::new()));
+        reply.special().abort = Some(how);
+        reply
+    }
+
+    /// What few replies have, to be changed.
+    pub(crate) fn special(&mut self) -> &mut Special {
+        self.special.get_or_insert_default()
     }
 
     /// JSON on one line.
@@ -119,8 +166,6 @@ pub(crate) enum Answer {
     Ready(Reply),
     /// After waiting: for time or for the request's body.
     Waiting(Awaited),
-    /// The connection (or stream) becomes a WebSocket after this reply.
-    WebSocket(Reply, crate::endpoints::websocket::Mode),
 }
 
 impl fmt::Debug for Answer {
@@ -128,7 +173,6 @@ impl fmt::Debug for Answer {
         match self {
             Self::Ready(reply) => f.debug_tuple("Ready").field(reply).finish(),
             Self::Waiting(_) => f.write_str("Waiting"),
-            Self::WebSocket(reply, mode) => f.debug_tuple("WebSocket").field(reply).field(mode).finish(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
 
-use crate::router::Endpoint;
+use crate::{behaviour::Fault, router::Endpoint};
 
 /// The version of HTTP that carried a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub(crate) struct Stats {
     pub accept_errors: Counter,
     /// HTTP/2 connections ended because the client broke the protocol or met a limit, by GOAWAY's code.
     pub http2_errors: [Counter; HTTP2_CODES],
+    /// Replies broken off on purpose, by [`crate::behaviour::Fault`].
+    pub aborts: [Counter; Fault::NAMES.len()],
     /// HTTP/2 streams reset for the same reasons.
     pub http2_stream_errors: Counter,
     /// HTTP/2 streams refused because too many were open.
@@ -101,6 +103,7 @@ impl Default for Stats {
             connections_handed_over: Counter::default(),
             accept_errors: Counter::default(),
             http2_errors: Default::default(),
+            aborts: Default::default(),
             http2_stream_errors: Counter::default(),
             http2_refused_streams: Counter::default(),
             bytes_received: Counter::default(),

@@ -11,6 +11,8 @@ use std::{
 
 use bytes::Bytes;
 
+use crate::behaviour::Pace;
+
 /// An HTTP/1 engine reads no more of a body while so much of it waits.
 const FULL: usize = 256 << 10;
 
@@ -90,22 +92,26 @@ impl Parts {
 
 /// The endpoint's end: the body of a request.
 #[derive(Debug)]
-pub(crate) struct Upload(Option<Rc<Inbox>>);
+pub(crate) struct Upload {
+    inbox: Option<Rc<Inbox>>,
+    /// How fast it is read. As much as fits into a window, or [`FULL`], comes in before anybody notices.
+    pub(crate) pace: Option<Pace>,
+}
 
 impl Upload {
     /// A request without a body.
     pub(crate) fn none() -> Self {
-        Self(None)
+        Self { inbox: None, pace: None }
     }
 
     pub(crate) fn from(inbox: &Rc<Inbox>) -> Self {
-        Self(Some(Rc::clone(inbox)))
+        Self { inbox: Some(Rc::clone(inbox)), pace: None }
     }
 
     /// Whether nothing more comes.
     #[must_use]
     pub(crate) fn is_end(&self) -> bool {
-        self.0.as_ref().is_none_or(|inbox| {
+        self.inbox.as_ref().is_none_or(|inbox| {
             let parts = inbox.parts.borrow();
             parts.waiting.is_empty() && matches!(parts.end, Some(Ok(())))
         })
@@ -113,9 +119,9 @@ impl Upload {
 
     /// All of the body, if all of it has come and none was pulled before.
     pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
-        let Some(inbox) = &self.0 else { return Some(Bytes::new()) };
+        let Some(inbox) = &self.inbox else { return Some(Bytes::new()) };
         let mut parts = inbox.parts.borrow_mut();
-        if !matches!(parts.end, Some(Ok(()))) {
+        if !matches!(parts.end, Some(Ok(()))) || self.pace.is_some() {
             return None;
         }
         parts.pulled += std::mem::take(&mut parts.bytes);
@@ -141,8 +147,14 @@ impl Upload {
         most: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, UploadError>>> {
-        let Some(inbox) = &self.0 else { return Poll::Ready(None) };
+        let Some(inbox) = &self.inbox else { return Poll::Ready(None) };
         let mut parts = inbox.parts.borrow_mut();
+        let mut most = most;
+        if let (Some(pace), Some(first)) = (&mut self.pace, parts.waiting.front()) {
+            most = most.min(first.len()).min(pace.piece() as usize);
+            std::task::ready!(pace.poll(most as u64, cx));
+            pace.spend(most as u64);
+        }
         if let Some(first) = parts.waiting.front_mut() {
             let part = first.split_to(most.min(first.len()));
             if first.is_empty() {
@@ -166,7 +178,14 @@ impl Upload {
     /// # Errors
     /// The body broke off, after so many bytes.
     pub(crate) async fn discard(&mut self) -> Result<u64, (u64, UploadError)> {
-        let Some(inbox) = &self.0 else { return Ok(0) };
+        if self.pace.is_some() {
+            let mut read = 0;
+            while let Some(part) = self.pull(usize::MAX).await {
+                read += part.map_err(|error| (read, error))?.len() as u64;
+            }
+            return Ok(read);
+        }
+        let Some(inbox) = &self.inbox else { return Ok(0) };
         {
             let mut parts = inbox.parts.borrow_mut();
             let waiting = std::mem::take(&mut parts.bytes);

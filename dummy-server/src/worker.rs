@@ -3,7 +3,7 @@
 //! Nothing here is shared between threads but the fleet's counts, the shutdown and the counters' readers.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, UNIX_EPOCH},
@@ -18,6 +18,7 @@ use wire::Output;
 use crate::{
     Config, Shutdown,
     accept::{self, Arrived, Fleet},
+    behaviour::{self, Behaviour},
     connection::{
         self, Port,
         state::{Order, State},
@@ -77,6 +78,11 @@ pub(crate) struct Worker {
     pub(crate) http1_head: RefCell<http1::request::Head>,
     pub(crate) http2_head: RefCell<http2::Head>,
     pub(crate) clock: RefCell<Clock>,
+    /// What requests share that ask for a behaviour.
+    pub(crate) behaviour: Arc<behaviour::Shared>,
+    /// This worker's copy of what the server does by default, and which one it is.
+    default_behaviour: RefCell<Option<Rc<Behaviour>>>,
+    generation: Cell<u64>,
     /// Buffers that idle connections have given back.
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Rc<State>>>,
@@ -90,6 +96,7 @@ impl Worker {
         stats: Arc<Stats>,
         fleet: Arc<Fleet>,
         instance: &'static str,
+        behaviour: Arc<behaviour::Shared>,
     ) -> Rc<Self> {
         let grpc = crate::grpc::routes(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
@@ -99,6 +106,9 @@ impl Worker {
             http1_head: RefCell::default(),
             http2_head: RefCell::default(),
             clock: RefCell::default(),
+            behaviour,
+            default_behaviour: RefCell::default(),
+            generation: Cell::new(0),
             spare: RefCell::default(),
             index,
             config,
@@ -112,6 +122,21 @@ impl Worker {
             routes: RefCell::default(),
             connections,
         })
+    }
+
+    /// What the server does to every request by default.
+    #[inline]
+    pub(crate) fn default_behaviour(&self) -> Option<Rc<Behaviour>> {
+        let generation = self.behaviour.generation();
+        if generation == 0 {
+            return None;
+        }
+        if self.generation.replace(generation) != generation {
+            // A copy of its own: no count is shared between workers.
+            let default = self.behaviour.default().map(|default| Rc::new((*default).clone()));
+            *self.default_behaviour.borrow_mut() = default;
+        }
+        self.default_behaviour.borrow().clone()
     }
 
     /// Gives an output that has no buffer one that another has given back.

@@ -7,6 +7,7 @@ mod fast_open;
 pub mod listen;
 pub mod segments;
 pub mod stream;
+mod unsent;
 
 pub use address::Address;
 pub use listen::{ListenOptions, Listener};

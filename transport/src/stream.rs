@@ -56,6 +56,24 @@ impl Stream {
         };
         matches!(peeked, Ok(1..))
     }
+
+    /// How many bytes were written that the peer's system has not acknowledged. Systems that can't tell say 0.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        match self {
+            Self::Tcp(stream) => crate::unsent::bytes(stream),
+            #[cfg(unix)]
+            Self::Unix(_) => 0,
+        }
+    }
+
+    /// Has TCP end with RST instead of FIN when it is closed, and throw away what is still unsent.
+    pub fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // Fails when the connection is already gone.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
 }
 
 /// Calls the same method on whichever socket it is.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{Shutdown, stats::Stats};
+use crate::{Shutdown, behaviour::Shared, stats::Stats};
 
 /// Reads all workers' counters.
 #[derive(Debug)]
 pub(crate) struct Figures {
+    pub(crate) behaviour: Arc<Shared>,
     pub(crate) workers: Vec<Arc<Stats>>,
     pub(crate) shutdown: Shutdown,
 }

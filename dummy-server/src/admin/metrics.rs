@@ -15,6 +15,7 @@ use prometheus_client::{
 
 use super::figures::{Figures, resident_bytes};
 use crate::{
+    behaviour::Fault,
     drain::Phase,
     router::Endpoint,
     stats::{HTTP2_CODES, Protocol, Stats},
@@ -62,6 +63,7 @@ impl Collector for Snapshot {
         gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
         self.by_worker(&mut encoder)?;
         self.http2_errors(&mut encoder)?;
+        self.aborts(&mut encoder)?;
         let add = |read: fn(&Stats) -> u64| self.0.workers.iter().map(|stats| read(stats)).sum::<u64>();
         let stream_errors = add(|stats| stats.http2_stream_errors.get());
         let refused = add(|stats| stats.http2_refused_streams.get());
@@ -94,6 +96,18 @@ impl Snapshot {
             if count > 0 {
                 let name = http2::Code(code as u32).to_string();
                 ConstCounter::new(count).encode(family.encode_family(&[("code", name)])?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn aborts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "replies broken off because a request, or the default behaviour, asked for it";
+        let mut family = encoder.encode_descriptor("aborts", help, None, MetricType::Counter)?;
+        for (index, name) in Fault::NAMES.into_iter().enumerate() {
+            let count: u64 = self.0.workers.iter().map(|stats| stats.aborts[index].get()).sum();
+            if count > 0 {
+                ConstCounter::new(count).encode(family.encode_family(&[("fault", name)])?)?;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What runs beside the workers, on a thread of its own: the admin port, CPU profiles, the line of figures,
 //! and the clock of the drain. It reads the workers' counters and never touches their requests.
 
+mod behaviour;
 mod figures;
 mod metrics;
 mod profile;
@@ -64,6 +65,7 @@ fn routes(shutdown: Shutdown, figures: Arc<Figures>) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .merge(behaviour::routes(Arc::clone(&figures.behaviour)))
         .route("/metrics", get(async move || metrics::response(&figures)))
 }
 

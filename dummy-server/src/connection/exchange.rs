@@ -18,6 +18,7 @@ use super::{
     state::{Flight, State},
 };
 use crate::{
+    behaviour::{self, Behaviour, Manners},
     endpoints,
     reply::{Answer, Body, Chunks, Fixed, Reply, Stream},
     router::{self, BadRoute, Endpoint, Route},
@@ -86,6 +87,8 @@ pub(crate) struct Pending {
     /// What the request log says, when there is one.
     logged: Option<String>,
     flight: Flight,
+    /// What is to be done before there is a reply.
+    pub(crate) manners: Option<Box<Manners>>,
 }
 
 /// A reply as it goes on the wire.
@@ -97,6 +100,8 @@ pub(crate) struct Finished {
     replied_ns: u64,
     /// What is left of the content when it is announced.
     pub(crate) length: Option<u64>,
+    /// It has no content, whatever [`Finished::content`] says: there, it is only broken off.
+    pub(crate) bodiless: bool,
     pub(crate) content: Content,
     /// Ends with the last byte of the reply.
     pub(crate) flight: Flight,
@@ -130,21 +135,70 @@ const CONTENT_LENGTH: Name = Name::new("content-length");
 const DATE: Name = Name::new("date");
 const SERVER_TIMING: Name = Name::new(field::SERVER_TIMING);
 
+/// Where a request is to go.
+enum Way {
+    /// To the gRPC services.
+    Call,
+    Endpoint(Result<Route, BadRoute>),
+}
+
 /// Finds the endpoint of a request and asks it. `received_ns` is when it was read, in nanoseconds since the Unix
 /// epoch.
 pub(crate) fn answer(
     worker: &Rc<Worker>,
     head: &Head<'_>,
-    mut upload: Upload,
+    upload: Upload,
     received_ns: u64,
 ) -> (Pending, Answer) {
-    if is_call(head) {
-        let pending = pending(worker, head, Endpoint::Grpc, received_ns);
-        return (pending, crate::grpc::answer(worker, head, upload));
-    }
-    let (endpoint, route) = route(worker, head);
+    let (endpoint, way, in_query) = if is_call(head) {
+        (Endpoint::Grpc, Way::Call, false)
+    } else {
+        let (endpoint, route, in_query) = route(worker, head);
+        (endpoint, Way::Endpoint(route), in_query)
+    };
     let pending = pending(worker, head, endpoint, received_ns);
-    let answer = match acceptable(head, route) {
+    let default = worker.default_behaviour();
+    if in_query || default.is_some() || behaviour::in_fields(head) {
+        return misbehave(worker, head, upload, way, pending, default);
+    }
+    (pending, ask(worker, head, upload, way))
+}
+
+/// Asks an endpoint of which the request, or the server's default, wants something out of the ordinary.
+#[cold]
+fn misbehave(
+    worker: &Rc<Worker>,
+    head: &Head<'_>,
+    upload: Upload,
+    way: Way,
+    mut pending: Pending,
+    default: Option<Rc<Behaviour>>,
+) -> (Pending, Answer) {
+    // Whoever probes the server wants to know how it is.
+    let probe = matches!(pending.endpoint, Endpoint::Health | Endpoint::Help)
+        || pending.endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.");
+    let default = default.filter(|_| !probe);
+    let answer = match Behaviour::of(head, default.as_deref()) {
+        Ok(asked) => {
+            let endpoint = |upload| ask(worker, head, upload, way);
+            let (manners, answer) = behaviour::answer(worker, head, upload, asked, endpoint);
+            pending.manners = Some(Box::new(manners));
+            answer
+        }
+        Err(bad) => {
+            let status = StatusCode::BAD_REQUEST;
+            endpoints::after(upload, Reply::refusal(status, &bad.error, bad.accepted, behaviour::EXAMPLE))
+        }
+    };
+    (pending, answer)
+}
+
+fn ask(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload, way: Way) -> Answer {
+    let route = match way {
+        Way::Call => return crate::grpc::answer(worker, head, upload),
+        Way::Endpoint(route) => route,
+    };
+    match acceptable(head, route) {
         Ok(route) => endpoints::answer(worker, route, head, upload),
         Err(bad) => {
             let reply = Reply::refusal(StatusCode::BAD_REQUEST, &bad.error, bad.accepted, bad.example);
@@ -158,15 +212,15 @@ pub(crate) fn answer(
                 }))
             }
         }
-    };
-    (pending, answer)
+    }
 }
 
-fn route(worker: &Worker, head: &Head<'_>) -> (Endpoint, Result<Route, BadRoute>) {
+/// The endpoint of a target, and whether its query asks for a behaviour.
+fn route(worker: &Worker, head: &Head<'_>) -> (Endpoint, Result<Route, BadRoute>, bool) {
     let target = head.path_and_query();
     let mut known = worker.routes.borrow_mut();
     if let Some((endpoint, route)) = known.get(target) {
-        return (endpoint, Ok(route));
+        return (endpoint, Ok(route), false);
     }
     // Most targets are short: a search that prepares itself for long ones costs more than it saves.
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
@@ -177,10 +231,13 @@ fn route(worker: &Worker, head: &Head<'_>) -> (Endpoint, Result<Route, BadRoute>
         (Ok(path), Ok(query)) => router::route(path, query),
         _ => router::route(&String::from_utf8_lossy(path), &String::from_utf8_lossy(query)),
     };
-    if let Ok(route) = route {
+    let in_query = behaviour::in_query(query);
+    if let Ok(route) = route
+        && !in_query
+    {
         known.keep(target, endpoint, route);
     }
-    (endpoint, route)
+    (endpoint, route, in_query)
 }
 
 /// A request that no endpoint gets to see: its head broke a rule or a limit.
@@ -215,6 +272,7 @@ fn pending(worker: &Rc<Worker>, head: &Head<'_>, endpoint: Endpoint, received_ns
         received_ns,
         logged: (!worker.config.quiet).then(line),
         flight: Flight::begin(head.state, head.protocol == Protocol::Http2),
+        manners: None,
     }
 }
 
@@ -256,10 +314,11 @@ impl Pending {
             received_ns: self.received_ns,
             replied_ns,
             length: None,
+            bodiless: self.head_only,
             content: Content::None,
             flight: self.flight,
         };
-        finished.fill(self.head_only);
+        finished.fill();
         finished
     }
 }
@@ -271,33 +330,37 @@ impl Finished {
 
     /// Takes off what a reply to HEAD and the statuses 204, 205 and 304 must not have (RFC 9110 sections 9.3.2,
     /// 8.6 and 15), and says how long the rest is.
-    fn fill(&mut self, head_only: bool) {
+    fn fill(&mut self) {
         let body = std::mem::replace(&mut self.reply.body, Body::Bytes(Bytes::new()));
-        match self.reply.status {
-            status if status.is_informational() => return,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {
-                self.reply.fixed = &[];
-                return;
-            }
-            StatusCode::RESET_CONTENT => {
-                self.reply.fixed = &[];
-                self.length = Some(0);
-                return;
-            }
-            _ => {}
+        if self.reply.status.is_informational() {
+            return;
         }
         self.length = match &body {
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::Pattern { range, sized: true } => Some(range.left()),
-            Body::Pattern { .. } | Body::Chunks(_) | Body::Stream(_) => None,
+            Body::Stream(_) => self.reply.special.as_ref().and_then(|special| special.length),
+            Body::Pattern { .. } | Body::Chunks(_) => None,
         };
+        let none = match self.reply.status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Some(None),
+            StatusCode::RESET_CONTENT => Some(Some(0)),
+            _ => None,
+        };
+        if let Some(length) = none {
+            self.reply.fixed = &[];
+            self.bodiless = true;
+            self.length = length;
+        }
         self.content = match body {
-            _ if head_only => Content::None,
+            Body::Stream(stream) if !self.bodiless || stream.is_broken() => {
+                Content::Stream(stream, Bytes::new())
+            }
+            _ if self.bodiless => Content::None,
             Body::Bytes(bytes) if bytes.is_empty() => Content::None,
             Body::Bytes(bytes) => Content::Bytes(bytes),
             Body::Pattern { range, sized } => Content::Pattern { range, sized },
             Body::Chunks(chunks) => Content::Chunks(chunks),
-            Body::Stream(stream) => Content::Stream(stream, Bytes::new()),
+            Body::Stream(_) => Content::None,
         };
     }
 

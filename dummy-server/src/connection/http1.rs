@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     endpoints::websocket::{self, Mode},
-    reply::{Answer, Awaited, Fixed, Part, Reply},
+    reply::{Abort, Answer, Awaited, Fixed, Part, Reply},
     stats::Protocol,
     upload::{Inbox, Upload, UploadError},
     worker::Worker,
@@ -59,10 +59,12 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         left: 0,
         ended: false,
         failed: false,
+        ending: Ended::Well,
     };
     match poll_fn(|cx| driver.poll(cx)).await {
         End::Closed(Ended::Well) => socket::linger(state).await,
         End::Closed(Ended::Cut) => {}
+        End::Closed(Ended::Reset) => socket::reset(state).await,
         End::Upgrade(mode, _flight) => {
             let wire = Wire::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(state));
             drop(driver);
@@ -97,6 +99,8 @@ struct Driver<'a> {
     ended: bool,
     /// What the client sent makes no sense: nothing more is read.
     failed: bool,
+    /// How the connection ends when it does by itself.
+    ending: Ended,
 }
 
 /// The request that is being answered.
@@ -169,7 +173,7 @@ impl Driver<'_> {
             Current::Idle => {
                 let over = !self.keep_alive || self.failed || self.ended && !self.fresh_rest;
                 let drained = self.state.order() == Order::Drain && self.left == 0 && self.state.may_close();
-                (over || drained).then_some(End::Closed(Ended::Well))
+                (over || drained).then_some(End::Closed(self.ending))
             }
             _ => None,
         }
@@ -248,22 +252,21 @@ impl Driver<'_> {
     }
 
     fn request(&mut self, fields: &request::Head, end: bool, now: u64) {
-        let asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
+        let mut asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
         self.keep_alive = fields.keep_alive;
         self.body_open = !end;
         let inbox = (!end).then(Inbox::new);
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let head = head(fields, self.port, self.state);
-        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        let (mut pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        if let Some(manners) = pending.manners.take() {
+            asked.expects_continue &= !manners.withholds_continue;
+            self.inform(&manners.interim);
+        }
         match answer {
             Answer::Ready(reply) => self.respond(pending, reply, asked),
             Answer::Waiting(reply) => {
                 self.current = Current::Waiting { pending: Some(pending), reply, inbox, asked };
-            }
-            Answer::WebSocket(reply, mode) => {
-                let finished = pending.finish(reply);
-                self.write_head(&finished, asked.version, false);
-                self.current = Current::Upgrading(mode, Some(finished.flight));
             }
         }
     }
@@ -308,11 +311,33 @@ impl Driver<'_> {
         }
     }
 
+    /// Writes informational replies.
+    fn inform(&mut self, interim: &[(u16, wire::Fields)]) {
+        let out = self.output.buffer();
+        for (status, fields) in interim {
+            write::status_line(out, Version::Http11, *status, write::reason(*status).as_bytes());
+            fields.iter().for_each(|(name, value)| write::field(out, name, value));
+            write::end_head(out);
+        }
+    }
+
     fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked) {
+        if let Some(special) = &reply.special {
+            if let Some(abort) = special.abort {
+                return self.abort(abort);
+            }
+            self.keep_alive &= !special.close;
+            if let Some(mode) = special.upgrade {
+                let finished = pending.finish(reply);
+                self.write_head(&finished, asked.version, false);
+                self.current = Current::Upgrading(mode, Some(finished.flight));
+                return;
+            }
+        }
         let mut finished = pending.finish(reply);
         let content = std::mem::replace(&mut finished.content, Content::None);
         let unsized_ = finished.length.is_none() && !matches!(content, Content::None);
-        let chunked = unsized_ && asked.version == Version::Http11;
+        let chunked = unsized_ && !finished.bodiless && asked.version == Version::Http11;
         // A body that nobody has read stands where the next request would; one without a length ends with the
         // connection.
         self.keep_alive &= !self.body_open && (chunked || !unsized_) && !self.is_last();
@@ -333,6 +358,14 @@ impl Driver<'_> {
                 self.current = Current::Sending(Sending { content, chunked, pause, _flight: flight });
             }
         }
+    }
+
+    /// Breaks off: nothing but what is in the output is sent.
+    fn abort(&mut self, how: Abort) {
+        self.ending = if how == Abort::Reset { Ended::Reset } else { Ended::Well };
+        self.failed = true;
+        self.body_open = false;
+        self.current = Current::Idle;
     }
 
     /// Whether the drain wants this to be the last reply: nothing that follows has come.
@@ -397,6 +430,10 @@ impl Driver<'_> {
                     Poll::Ready(Some(Part::Trailers(trailers))) => {
                         return self.last_part(&trailers);
                     }
+                    Poll::Ready(Some(Part::Abort(how))) => {
+                        self.abort(how);
+                        return true;
+                    }
                     Poll::Ready(None) => return self.last_part(&wire::Fields::new()),
                 },
                 Content::None | Content::Bytes(_) => break,
@@ -438,6 +475,7 @@ impl Driver<'_> {
     /// The client has closed its end: what has come whole is answered.
     fn peer_ended(&mut self) {
         self.ended = true;
+        self.state.peer_ended();
         if self.body_open {
             self.body_ended(Err(UploadError("the connection was closed")));
             self.keep_alive = false;

@@ -23,7 +23,7 @@ use super::{
     wire::{self, Ended},
 };
 use crate::{
-    reply::{Answer, Awaited, Body, Chunks, Fixed, Part, Reply, Stream},
+    reply::{Abort, Answer, Awaited, Body, Chunks, Fixed, Part, Reply, Stream},
     stats::Protocol,
     upload::{Inbox, Upload, UploadError},
     worker::Worker,
@@ -62,12 +62,15 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         told: None,
         error: None,
         ended: false,
+        cut: None,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
     state.stats.http2_ended(driver.error, driver.conn.counters());
     drop(driver);
-    if how == Ended::Well {
-        wire::linger(state).await;
+    match how {
+        Ended::Well => wire::linger(state).await,
+        Ended::Reset => wire::reset(state).await,
+        Ended::Cut => {}
     }
 }
 
@@ -115,6 +118,8 @@ struct Driver<'a> {
     error: Option<Code>,
     /// The client sends nothing more.
     ended: bool,
+    /// The connection ends like this, as soon as the output is written.
+    cut: Option<Ended>,
 }
 
 /// What is kept of a stream between wake-ups.
@@ -162,9 +167,16 @@ impl Driver<'_> {
             if self.state.order() == Order::Close {
                 return Poll::Ready(Ended::Cut);
             }
+            if let Some(how) = self.cut {
+                let written = std::task::ready!(wire::poll_output(self.state, &mut self.conn.output, cx));
+                return Poll::Ready(written.map_or(Ended::Cut, |()| how));
+            }
             self.drain();
             self.wake_slots();
             self.send_ready();
+            if self.cut.is_some() {
+                continue;
+            }
             match wire::poll_output(self.state, &mut self.conn.output, cx) {
                 Poll::Ready(Ok(())) => {
                     let resumed = self.go_on_after_flush();
@@ -189,7 +201,7 @@ impl Driver<'_> {
                     return Poll::Pending;
                 }
                 Poll::Ready(Ended::Well) => {}
-                Poll::Ready(Ended::Cut) => return Poll::Ready(Ended::Cut),
+                Poll::Ready(how) => return Poll::Ready(how),
             }
         }
         cx.waker().wake_by_ref();
@@ -269,11 +281,14 @@ impl Driver<'_> {
         }
         let inbox = (!end).then(Inbox::new);
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
-        let expects_continue = !end && head.fields.has_token("expect", "100-continue");
-        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
+        let (mut pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        if let Some(manners) = pending.manners.take() {
+            expects_continue &= !manners.withholds_continue;
+            self.inform(key, &manners.interim);
+        }
         match answer {
-            // Only the HTTP/1.1 handshake of a WebSocket is answered with a switch of protocols.
-            Answer::Ready(reply) | Answer::WebSocket(reply, _) => {
+            Answer::Ready(reply) => {
                 if inbox.is_some() && matches!(reply.body, Body::Stream(_)) {
                     self.slot(key).inbox = inbox;
                 }
@@ -397,8 +412,27 @@ impl Driver<'_> {
         }
     }
 
+    /// Sends informational replies.
+    fn inform(&mut self, key: Key, interim: &[(u16, ::wire::Fields)]) {
+        for (status, fields) in interim {
+            self.conn.head(key, false, |block| {
+                block.status(*status);
+                fields.iter().for_each(|(name, value)| block.varying(name, value));
+            });
+        }
+    }
+
     /// Sends a reply, or its beginning.
     fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
+        if let Some(special) = &reply.special {
+            if let Some(how) = special.abort {
+                // Not even begun: the client may send it again (RFC 9113 section 8.7).
+                return self.abort(key, how, key.id.saturating_sub(2));
+            }
+            if special.close {
+                self.state.give(Order::Drain);
+            }
+        }
         let mut finished = pending.finish(reply);
         let content = std::mem::replace(&mut finished.content, Content::None);
         let nothing = matches!(content, Content::None);
@@ -422,6 +456,25 @@ impl Driver<'_> {
         }
         let sending = Sending { content, chunk: None, _flight: flight };
         self.send(key, sending);
+    }
+
+    /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
+    fn abort(&mut self, key: Key, how: Abort, last: u32) {
+        match how {
+            Abort::ResetStream(code) => {
+                if let Some(slot) = self.known(key) {
+                    *slot = Slot::default();
+                }
+                return self.conn.reset(key, Code(code));
+            }
+            Abort::GoAway(code) => {
+                http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
+                self.cut = Some(Ended::Well);
+            }
+            Abort::Close => self.cut = Some(Ended::Well),
+            Abort::Reset => self.cut = Some(Ended::Reset),
+        }
+        self.state.wake();
     }
 
     /// The last byte of a reply is in the output.
@@ -463,6 +516,7 @@ impl Driver<'_> {
             Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room) {
                 Streamed::All => true,
                 Streamed::Part => false,
+                Streamed::Aborted(how) => return self.abort(key, how, key.id),
                 Streamed::Awaited => {
                     self.waiting += 1;
                     self.slot(key).work = Work::Awaiting(sending);
@@ -511,6 +565,7 @@ impl Driver<'_> {
                     });
                     return Streamed::All;
                 }
+                Poll::Ready(Some(Part::Abort(how))) => return Streamed::Aborted(how),
                 Poll::Ready(None) => {
                     self.conn.data_static(key, b"", true);
                     return Streamed::All;
@@ -582,17 +637,22 @@ impl Driver<'_> {
                 self.conn.drain();
                 self.told = Some(Instant::now());
                 // Conversations end by themselves when they are told.
-                for slot in 0..self.slots.len() {
-                    let key = Key { slot: slot as u32, id: self.slots[slot].id };
-                    if matches!(self.slots[slot].work, Work::Awaiting(_)) {
-                        self.work_on(key);
-                    }
-                }
+                self.ask_all();
             }
             Some(told) if told.elapsed() >= GOAWAY_PATIENCE && self.conn.open_streams() == 0 => {
                 self.conn.finish_drain();
             }
             _ => {}
+        }
+    }
+
+    /// Asks all that wait: the connection is about to end.
+    fn ask_all(&mut self) {
+        for slot in 0..self.slots.len() {
+            let key = Key { slot: slot as u32, id: self.slots[slot].id };
+            if matches!(self.slots[slot].work, Work::Awaiting(_) | Work::Waiting(..)) {
+                self.work_on(key);
+            }
         }
     }
 
@@ -611,11 +671,13 @@ impl Driver<'_> {
     /// The client has closed its end: requests that are complete are answered.
     fn peer_ended(&mut self) {
         self.ended = true;
+        self.state.peer_ended();
         for slot in &self.slots {
             if let Some(inbox) = &slot.inbox {
                 inbox.end(Err(UploadError("the connection was closed")));
             }
         }
+        self.ask_all();
     }
 
     /// Nothing to do: gives back what an idle connection needs no memory for.
@@ -642,6 +704,8 @@ enum Streamed {
     Part,
     /// There is nothing to send yet.
     Awaited,
+    /// It was broken off.
+    Aborted(Abort),
 }
 
 /// Fields as HPACK.

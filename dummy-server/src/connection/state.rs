@@ -44,8 +44,10 @@ pub(crate) struct State {
     waker: RefCell<Option<Waker>>,
     /// Requests in flight. A WebSocket is one.
     busy: Cell<u32>,
-    /// Whether a request has ever come.
-    used: Cell<bool>,
+    /// Requests so far.
+    requests: Cell<u64>,
+    /// The client sends nothing more.
+    peer_ended: Cell<bool>,
     /// Bytes were read since the last request began, while none was in flight.
     head_open: Cell<bool>,
     /// There are no more heads of which the time is limited.
@@ -74,7 +76,8 @@ impl State {
             order: Cell::new(Order::Serve),
             waker: RefCell::new(None),
             busy: Cell::new(0),
-            used: Cell::new(false),
+            requests: Cell::new(0),
+            peer_ended: Cell::new(false),
             // The first bytes have a time limit too.
             head_open: Cell::new(true),
             headless: Cell::new(false),
@@ -153,9 +156,24 @@ impl State {
 
     /// Whether closing now loses nothing: no request was begun and none waits in the socket.
     pub(crate) fn may_close(&self) -> bool {
-        let settled = self.used.get() || self.accepted.elapsed() >= FIRST_REQUEST_GRACE;
+        let settled = self.requests.get() > 0 || self.accepted.elapsed() >= FIRST_REQUEST_GRACE;
         let head_begun = self.head_open.get() && self.read.get() > 0;
         settled && self.busy.get() == 0 && !head_begun && !self.stream.borrow().has_input()
+    }
+
+    /// Requests so far, those in flight among them.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// The client sends nothing more.
+    pub(crate) fn peer_ended(&self) {
+        self.peer_ended.set(true);
+    }
+
+    /// Whether one of the two wants to end it.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.peer_ended.get() || self.order.get() > Order::Serve
     }
 
     /// Looks at the clock for this connection; `now` is the sweep's.
@@ -199,7 +217,7 @@ impl Flight {
     /// `stream`: it is an HTTP/2 stream.
     pub(crate) fn begin(state: &Rc<State>, stream: bool) -> Self {
         state.busy.set(state.busy.get() + 1);
-        state.used.set(true);
+        state.requests.set(state.requests.get() + 1);
         state.head_open.set(false);
         state.stats.requests_begun.add(1);
         if stream {

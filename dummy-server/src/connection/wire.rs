@@ -27,6 +27,8 @@ pub(super) enum Ended {
     Well,
     /// There is no more talking to the peer.
     Cut,
+    /// It is to end with a TCP RST.
+    Reset,
 }
 
 /// Reads into `buffer`, behind `rest`, which is copied to its front. How many bytes the buffer holds then: no
@@ -51,6 +53,18 @@ pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'
         state.sent(ready!(segments::poll_write(&mut *stream, output, state.largest_write, cx))?);
     }
     Poll::Ready(Ok(()))
+}
+
+/// Has the connection end with a TCP RST, after the peer's system has taken what was sent: a reset destroys what is
+/// still under way.
+pub(super) async fn reset(state: &State) {
+    let taken = async {
+        while state.stream.borrow().unsent() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, taken).await;
+    state.stream.borrow().reset_on_close();
 }
 
 /// Ends the connection such that the peer gets all that was sent.

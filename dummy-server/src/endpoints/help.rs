@@ -1,9 +1,14 @@
 //! `/help`: the list of endpoints.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::reply::{self, Body, Reply};
+use crate::{
+    behaviour,
+    reply::{self, Body, Reply},
+};
 
 const TEXT: &str = "\
 /                             echo of the request as JSON, as for every path that is not listed
@@ -26,10 +31,16 @@ const TEXT: &str = "\
 
 Every method is accepted (WebSocket: GET). HTTP/1.1, HTTP/1.0, h2c by prior knowledge and gRPC on this port.
 gRPC, on its own port too: echo.EchoService (Echo, StreamEcho), health, reflection.
+
+Every endpoint misbehaves on request: by query keys with dummy- before the name (?dummy-delay=5ms), by fields with
+x-dummy- before it (x-dummy-abort: rst@body(100):10), and for all requests by --behaviour and the admin port.
 ";
+
+/// All of it, with the grammar of what can be asked for.
+static PAGE: LazyLock<String> = LazyLock::new(|| format!("{TEXT}\n{}", behaviour::help()));
 
 /// The reply to `/help`.
 pub(super) fn reply() -> Reply {
-    let body = Body::Bytes(Bytes::from_static(TEXT.as_bytes()));
+    let body = Body::Bytes(Bytes::from_static(PAGE.as_bytes()));
     Reply::new(StatusCode::OK, reply::TEXT, body)
 }

@@ -57,7 +57,8 @@ pub(crate) fn answer(head: &Head<'_>, upload: Upload, mode: Mode) -> Answer {
             let mut reply = Reply::new(StatusCode::SWITCHING_PROTOCOLS, SWITCH, body);
             reply.fields.push("sec-websocket-accept", accept);
             choose_subprotocol(head, &mut reply);
-            Answer::WebSocket(reply, mode)
+            reply.special().upgrade = Some(mode);
+            Answer::Ready(reply)
         }
         Err(what) => {
             let mut reply = refusal(StatusCode::BAD_REQUEST, what);

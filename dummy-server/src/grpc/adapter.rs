@@ -103,7 +103,7 @@ async fn call(
         None => &[],
     };
     let body = Body::Stream(Box::new(ResponseBody { body, around }));
-    Reply { status: parts.status, fixed, fields: fields(&parts.headers), body }
+    Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
 }
 
 /// A response that is its own trailers.
@@ -112,7 +112,7 @@ fn trailers_only(status: &Status) -> Reply {
     // Fails only when the message can't be a field, which ours can.
     let _ = status.add_header(&mut headers);
     let body = Body::Stream(Box::new(Nothing));
-    Reply { status: StatusCode::OK, fixed: GRPC, fields: fields(&headers), body }
+    Reply { status: StatusCode::OK, fixed: GRPC, fields: fields(&headers), body, special: None }
 }
 
 fn overdue() -> Status {

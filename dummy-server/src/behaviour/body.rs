@@ -1,0 +1,408 @@
+//! The content of a reply, reshaped: in pieces of a size, at a rate, compressed, with trailers, and broken off where
+//! that was asked for.
+
+use std::{
+    fmt,
+    future::Future as _,
+    io::Write as _,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use contract::pattern;
+use flate2::{Compression, write::GzEncoder};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use wire::Fields;
+
+use crate::{
+    connection::state::State,
+    reply::{Abort, Body, Chunks, Part, Stream},
+};
+
+/// How much content is taken at once.
+const PIECE: u64 = 64 << 10;
+/// A rate is kept by so many pieces in a second, if they are not larger than [`PIECE`].
+const PIECES_PER_SECOND: u64 = 50;
+
+/// What becomes of the content.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    /// Bytes in each piece but the last.
+    pub(super) chunk: Option<u64>,
+    /// Bytes per second.
+    pub(super) rate: Option<u64>,
+    pub(super) gzip: bool,
+    /// Trailers beside those that the content has.
+    pub(super) trailers: Fields,
+    /// After so many bytes, or at the end of the content, this happens.
+    pub(super) end: Option<(u64, End)>,
+}
+
+/// How content ends that does not end well.
+#[derive(Debug)]
+pub(super) enum End {
+    /// As if it were complete.
+    Quietly,
+    Abort(Abort),
+    /// Nothing more comes until the hanging is over; then this.
+    Hang(Hang, Abort),
+}
+
+/// Content in another shape.
+pub(super) struct Shaped {
+    source: Source,
+    shape: Shape,
+    pace: Option<Pace>,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+    /// Taken from the source and not given on.
+    rest: BytesMut,
+    /// The source has nothing more.
+    dry: bool,
+    given: u64,
+    over: bool,
+}
+
+impl fmt::Debug for Shaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shaped").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+impl Shaped {
+    pub(super) fn new(body: Body, shape: Shape) -> Self {
+        let source = match body {
+            Body::Bytes(bytes) => Source::Bytes(bytes),
+            Body::Pattern { range, .. } => Source::Pattern(range),
+            Body::Chunks(chunks) => Source::Chunks(chunks, None),
+            Body::Stream(stream) => Source::Stream(stream),
+        };
+        Self {
+            source,
+            pace: shape.rate.map(Pace::new),
+            gzip: shape.gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast())),
+            shape,
+            rest: BytesMut::new(),
+            dry: false,
+            given: 0,
+            over: false,
+        }
+    }
+
+    /// How much the next piece should have.
+    fn wanted(&self) -> u64 {
+        let most = self.shape.chunk.unwrap_or(PIECE);
+        let most = match &self.pace {
+            Some(pace) if self.shape.chunk.is_none() => most.min(pace.piece()),
+            _ => most,
+        };
+        match &self.shape.end {
+            Some((end, _)) => most.min(end - self.given),
+            None => most,
+        }
+    }
+
+    /// Takes from the source until a whole piece is there, or there is no more.
+    fn poll_piece(&mut self, wanted: u64, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        // Content that needs no gathering is not copied.
+        let direct = self.shape.chunk.is_none() && self.gzip.is_none();
+        while !self.dry && (self.rest.len() as u64) < wanted {
+            let part = match self.source.poll(wanted, cx) {
+                // What there is goes out, rather than wait in a compressor or for a piece to be full.
+                Poll::Pending if self.shape.chunk.is_none() && !self.rest.is_empty() => break,
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(part) => part,
+            };
+            match part {
+                Some(Part::Data(data)) if direct && self.rest.is_empty() && data.len() as u64 <= wanted => {
+                    return Poll::Ready(Some(data));
+                }
+                Some(Part::Data(data)) => match &mut self.gzip {
+                    Some(gzip) => {
+                        let timed = self.source.is_timed();
+                        // Writing to memory does not fail.
+                        let _ = gzip.write_all(&data);
+                        let _ = if timed { gzip.flush() } else { Ok(()) };
+                        self.rest.extend_from_slice(&std::mem::take(gzip.get_mut()));
+                    }
+                    None => self.rest.extend_from_slice(&data),
+                },
+                Some(Part::Trailers(fields)) => {
+                    let own = std::mem::take(&mut self.shape.trailers);
+                    self.shape.trailers = fields;
+                    let count = own.len();
+                    self.shape.trailers.extend_from(&own, 0..count);
+                    self.dried_up();
+                }
+                Some(Part::Abort(abort)) => {
+                    self.shape.end = Some((self.given + self.rest.len() as u64, End::Abort(abort)));
+                    self.dried_up();
+                }
+                None => self.dried_up(),
+            }
+        }
+        let count = (self.rest.len() as u64).min(wanted) as usize;
+        Poll::Ready((count > 0).then(|| self.rest.split_to(count).freeze()))
+    }
+
+    fn dried_up(&mut self) {
+        self.dry = true;
+        if let Some(gzip) = self.gzip.take() {
+            self.rest.extend_from_slice(&gzip.finish().unwrap_or_default());
+        }
+    }
+
+    /// All that is sent was given.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        match &mut self.shape.end {
+            Some((_, End::Abort(abort))) => return Poll::Ready(Some(Part::Abort(*abort))),
+            Some((_, End::Hang(hang, then))) => {
+                ready!(hang.poll(cx));
+                return Poll::Ready(Some(Part::Abort(*then)));
+            }
+            Some((_, End::Quietly)) => return Poll::Ready(None),
+            None => {}
+        }
+        let trailers = std::mem::take(&mut self.shape.trailers);
+        let none = trailers.is_empty() || std::mem::replace(&mut self.over, true);
+        Poll::Ready((!none).then_some(Part::Trailers(trailers)))
+    }
+}
+
+impl Stream for Shaped {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let wanted = self.wanted();
+        if wanted == 0 {
+            return self.poll_end(cx);
+        }
+        if let Some(pace) = &mut self.pace {
+            // A piece of which not all is there is rare, and comes a little late.
+            let count = if self.dry { wanted.min(self.rest.len() as u64) } else { wanted };
+            ready!(pace.poll(count, cx));
+        }
+        match ready!(self.poll_piece(wanted, cx)) {
+            Some(data) => {
+                self.given += data.len() as u64;
+                if let Some(pace) = &mut self.pace {
+                    pace.spend(data.len() as u64);
+                }
+                Poll::Ready(Some(Part::Data(data)))
+            }
+            None => self.poll_end(cx),
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.shape.end.is_some()
+    }
+}
+
+/// Where content comes from.
+enum Source {
+    Bytes(Bytes),
+    Pattern(pattern::Range),
+    /// And the pause before the next of them.
+    Chunks(Chunks, Option<Pin<Box<Sleep>>>),
+    Stream(Box<dyn Stream>),
+}
+
+impl Source {
+    /// Whether it comes bit by bit, to be sent as it comes.
+    fn is_timed(&self) -> bool {
+        matches!(self, Self::Chunks(..) | Self::Stream(_))
+    }
+
+    fn poll(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        match self {
+            Self::Bytes(bytes) => {
+                let part = bytes.split_to(bytes.len().min(most as usize));
+                Poll::Ready((!part.is_empty()).then_some(Part::Data(part)))
+            }
+            Self::Pattern(range) => Poll::Ready(
+                (range.left() > 0).then(|| Part::Data(Bytes::from_static(range.piece(most.min(PIECE))))),
+            ),
+            Self::Chunks(chunks, pause) => {
+                if let Some(sleeping) = pause {
+                    ready!(sleeping.as_mut().poll(cx));
+                    *pause = None;
+                }
+                let Some(mut chunk) = chunks.next() else { return Poll::Ready(None) };
+                if !chunks.delay.is_zero() && chunks.range.left() > 0 {
+                    *pause = Some(Box::pin(sleep(chunks.delay)));
+                }
+                let mut data = Vec::new();
+                let first = chunk.piece(chunk.left());
+                if chunk.left() == 0 {
+                    return Poll::Ready(Some(Part::Data(Bytes::from_static(first))));
+                }
+                data.extend_from_slice(first);
+                while chunk.left() > 0 {
+                    data.extend_from_slice(chunk.piece(chunk.left()));
+                }
+                Poll::Ready(Some(Part::Data(data.into())))
+            }
+            Self::Stream(stream) => stream.poll_next(cx),
+        }
+    }
+}
+
+/// A rate in bytes per second.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    rate: u64,
+    begun: Option<Instant>,
+    spent: u64,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    pub(crate) fn new(rate: u64) -> Self {
+        Self { rate, begun: None, spent: 0, sleep: None }
+    }
+
+    /// A piece with which the rate is kept evenly.
+    pub(crate) fn piece(&self) -> u64 {
+        (self.rate / PIECES_PER_SECOND).clamp(1, PIECE)
+    }
+
+    /// Ready when so many more bytes are due. The clock starts when this is asked first.
+    pub(crate) fn poll(&mut self, count: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let seconds = (self.spent + count) as f64 / self.rate as f64;
+        // A time that no clock reaches is never.
+        let due = Duration::try_from_secs_f64(seconds).ok().and_then(|after| begun.checked_add(after));
+        let Some(due) = due else { return Poll::Pending };
+        if Instant::now() >= due {
+            self.sleep = None;
+            return Poll::Ready(());
+        }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if sleep.deadline() != due {
+            sleep.as_mut().reset(due);
+        }
+        sleep.as_mut().poll(cx)
+    }
+
+    /// So many bytes have gone.
+    pub(crate) fn spend(&mut self, count: u64) {
+        self.spent += count;
+    }
+}
+
+/// Nothing comes, until the client is gone, the server drains, or an hour has passed.
+#[derive(Debug)]
+pub(super) struct Hang {
+    state: Rc<State>,
+    longest: Pin<Box<Sleep>>,
+}
+
+impl Hang {
+    pub(super) fn new(state: &Rc<State>) -> Self {
+        Self { state: Rc::clone(state), longest: Box::pin(sleep(super::Delay::LONGEST)) }
+    }
+
+    /// Ready when it is over. The engine asks again when the client or the server ends the connection.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.state.is_ending() {
+            return Poll::Ready(());
+        }
+        self.longest.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use contract::pattern::Pattern;
+
+    use super::*;
+
+    /// Sizes of the pieces, the content, and what came at the end.
+    fn collect(mut shaped: Shaped) -> (Vec<usize>, Vec<u8>, Option<Part>) {
+        let (mut sizes, mut content) = (Vec::new(), Vec::new());
+        loop {
+            match shaped.poll_next(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(Part::Data(data))) => {
+                    sizes.push(data.len());
+                    content.extend_from_slice(&data);
+                }
+                Poll::Ready(end) => return (sizes, content, end),
+                Poll::Pending => panic!("nothing is awaited"),
+            }
+        }
+    }
+
+    fn pattern(len: u64) -> Body {
+        Body::Pattern { range: Pattern::new(64 << 10).range(0, len), sized: true }
+    }
+
+    fn bytes(len: u64) -> Vec<u8> {
+        let mut range = Pattern::new(64 << 10).range(0, len);
+        let mut all = Vec::new();
+        while range.left() > 0 {
+            all.extend_from_slice(range.piece(len));
+        }
+        all
+    }
+
+    #[test]
+    fn pieces_have_the_size_that_was_asked_for() {
+        for body in [pattern(250), Body::Bytes(bytes(250).into())] {
+            let shape = Shape { chunk: Some(100), ..Shape::default() };
+            let (sizes, content, end) = collect(Shaped::new(body, shape));
+            assert_eq!((sizes, content == bytes(250)), (vec![100, 100, 50], true));
+            assert!(end.is_none());
+        }
+    }
+
+    #[test]
+    fn content_is_broken_off_after_as_many_bytes_as_were_asked_for() {
+        for (after, expected) in [(0, 0), (70_000, 70_000), (200_000, 100_000)] {
+            let end = Some((after, End::Abort(Abort::Reset)));
+            let (_, content, end) = collect(Shaped::new(pattern(100_000), Shape { end, ..Shape::default() }));
+            assert_eq!(content.len(), expected);
+            assert!(matches!(end, Some(Part::Abort(Abort::Reset))));
+        }
+    }
+
+    #[test]
+    fn trailers_come_once_and_after_those_of_the_content() {
+        let trailers: Fields = [("b", "2")].into_iter().collect();
+        let mut shaped = Shaped::new(pattern(3), Shape { trailers, ..Shape::default() });
+        let mut next = || shaped.poll_next(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(next(), Poll::Ready(Some(Part::Data(_)))));
+        assert!(matches!(next(), Poll::Ready(Some(Part::Trailers(fields))) if fields.len() == 1));
+        assert!(matches!(next(), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn compressed_content_is_what_it_was() {
+        use std::io::Read as _;
+        let shape = Shape { gzip: true, ..Shape::default() };
+        let (_, content, _) = collect(Shaped::new(pattern(1 << 20), shape));
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(&content[..]).read_to_end(&mut plain).unwrap();
+        assert_eq!(plain, bytes(1 << 20));
+        assert!(content.len() < plain.len() / 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_kept() {
+        let begun = Instant::now();
+        let mut shaped = Shaped::new(pattern(10_000), Shape { rate: Some(1000), ..Shape::default() });
+        let mut total = 0;
+        while let Some(Part::Data(data)) = std::future::poll_fn(|cx| shaped.poll_next(cx)).await {
+            total += data.len();
+            let due = Duration::from_millis(total as u64);
+            assert!(
+                begun.elapsed().abs_diff(due) < Duration::from_millis(5),
+                "{total}: {:?}",
+                begun.elapsed()
+            );
+        }
+        assert_eq!(total, 10_000);
+    }
+}

@@ -1,0 +1,132 @@
+//! Lots that can be drawn again: each is a hash of a seed, the number of the request and what it is drawn for, so
+//! that a run gives the same decisions on any number of workers.
+
+use std::{f64::consts::TAU, time::Duration};
+
+use super::{Delay, Shares};
+
+/// The lots of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chance {
+    seed: u64,
+    sequence: u64,
+}
+
+/// What is drawn for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum For {
+    Status = 1,
+    Abort,
+    Delay,
+    Length,
+    SecondLength,
+}
+
+impl Chance {
+    pub(super) fn new(seed: u64, sequence: u64) -> Self {
+        Self { seed, sequence }
+    }
+
+    /// A number from 0 to below 1.
+    pub(super) fn unit(self, what: For) -> f64 {
+        let mixed = mix(mix(mix(self.seed).wrapping_add(self.sequence)).wrapping_add(what as u64));
+        // The 53 bits that a number of this kind holds.
+        (mixed >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Whether a share of so many percent was drawn.
+    pub(super) fn hits(self, what: For, percent: f64) -> bool {
+        self.unit(what) * 100.0 < percent
+    }
+
+    /// The one that was drawn, if it was any.
+    pub(super) fn one_of<T: Copy>(self, what: For, shares: &Shares<T>) -> Option<T> {
+        let mut left = self.unit(what) * 100.0;
+        for (item, share) in shares {
+            if left < *share {
+                return Some(*item);
+            }
+            left -= share;
+        }
+        None
+    }
+
+    /// A length of time from a distribution.
+    pub(super) fn delay(self, delay: Delay) -> Duration {
+        let (first, second) = (self.unit(For::Length), self.unit(For::SecondLength));
+        let seconds = match delay {
+            Delay::Constant(delay) => return delay,
+            Delay::Uniform(least, most) => {
+                least.as_secs_f64() + first * (most.as_secs_f64() - least.as_secs_f64())
+            }
+            // The transform of Box and Muller.
+            Delay::Normal(mean, deviation) => {
+                let normal = (-2.0 * (1.0 - first).ln()).sqrt() * (TAU * second).cos();
+                mean.as_secs_f64() + normal * deviation.as_secs_f64()
+            }
+            Delay::Pareto(least, shape) => least.as_secs_f64() / (1.0 - first).powf(1.0 / shape),
+        };
+        Duration::from_secs_f64(seconds.clamp(0.0, Delay::LONGEST.as_secs_f64()))
+    }
+}
+
+/// The finalizer of SplitMix64.
+fn mix(value: u64) -> u64 {
+    let mut value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRAWS: u64 = 20_000;
+
+    fn draws(seed: u64) -> impl Iterator<Item = Chance> {
+        (0..DRAWS).map(move |sequence| Chance::new(seed, sequence))
+    }
+
+    fn mean(delay: Delay) -> f64 {
+        draws(3).map(|chance| chance.delay(delay).as_secs_f64()).sum::<f64>() / DRAWS as f64
+    }
+
+    #[test]
+    fn the_same_draw_gives_the_same_lot_and_others_differ() {
+        let lots = |seed| draws(seed).take(50).map(|chance| chance.unit(For::Status)).collect::<Vec<_>>();
+        assert_eq!(lots(1), lots(1));
+        assert_ne!(lots(1), lots(2));
+        let chance = Chance::new(1, 1);
+        assert!((chance.unit(For::Status) - chance.unit(For::Abort)).abs() > 1e-9);
+    }
+
+    #[test]
+    fn shares_come_about() {
+        let shares = vec![('a', 10.0), ('b', 30.0)];
+        let count = |wanted| draws(7).filter(|chance| chance.one_of(For::Status, &shares) == wanted).count();
+        for (wanted, percent) in [(Some('a'), 10), (Some('b'), 30), (None, 60)] {
+            let expected = DRAWS as usize * percent / 100;
+            assert!(count(wanted).abs_diff(expected) < DRAWS as usize / 100, "{wanted:?}: {}", count(wanted));
+        }
+        assert_eq!(draws(7).filter(|chance| chance.hits(For::Abort, 0.0)).count(), 0);
+        assert_eq!(draws(7).filter(|chance| chance.hits(For::Abort, 100.0)).count(), DRAWS as usize);
+    }
+
+    #[test]
+    fn distributions_have_their_means() {
+        let ms = Duration::from_millis;
+        for (delay, expected) in [
+            (Delay::Constant(ms(5)), 0.005),
+            (Delay::Uniform(ms(10), ms(30)), 0.020),
+            (Delay::Normal(ms(50), ms(10)), 0.050),
+            // Its mean is shape / (shape - 1) times the least.
+            (Delay::Pareto(ms(10), 3.0), 0.015),
+        ] {
+            let found = mean(delay);
+            assert!((found / expected - 1.0).abs() < 0.03, "{delay:?}: {found}");
+        }
+        // Heavy tails end somewhere.
+        assert!(draws(1).all(|chance| chance.delay(Delay::Pareto(ms(1), 0.01)) <= Delay::LONGEST));
+    }
+}
