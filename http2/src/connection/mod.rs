@@ -196,6 +196,7 @@ enum Stage {
 struct Continuing {
     stream: u32,
     end_stream: bool,
+    depends_on_itself: bool,
     frames: u32,
     block: Vec<u8>,
 }

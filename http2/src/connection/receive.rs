@@ -267,12 +267,12 @@ impl Connection {
             return Err(Error::protocol("HEADERS on no stream"));
         }
         let mut block = frame::unpadded(frame, payload)?;
-        let mut depends_on = None;
+        let mut depends_on_itself = false;
         if frame.has(flag::PRIORITY) {
             let (priority, rest) = block
                 .split_first_chunk::<5>()
                 .ok_or(Error::new(Code::FRAME_SIZE_ERROR, "HEADERS without room for its priority"))?;
-            depends_on = Some(dependency(priority));
+            depends_on_itself = dependency(priority) == frame.stream;
             block = rest;
         }
         let end = frame.has(flag::END_STREAM);
@@ -281,10 +281,11 @@ impl Connection {
                 self.empty()?;
             }
             let (stream, block) = (frame.stream, block.to_vec());
-            self.continuing = Some(Continuing { stream, end_stream: end, frames: 0, block });
+            self.continuing =
+                Some(Continuing { stream, end_stream: end, depends_on_itself, frames: 0, block });
             return Ok(None);
         }
-        self.block_complete(frame.stream, end, block, head, depends_on == Some(frame.stream))
+        self.block_complete(frame.stream, end, block, head, depends_on_itself)
     }
 
     fn continuation<'i>(&mut self, frame: &frame::Head, payload: &[u8], head: &mut Head) -> Happened<'i> {
@@ -299,8 +300,8 @@ impl Connection {
         }
         continuing.block.extend_from_slice(payload);
         if frame.has(flag::END_HEADERS) {
-            let Continuing { stream, end_stream, block, .. } = continuing;
-            return self.block_complete(stream, end_stream, &block, head, false);
+            let Continuing { stream, end_stream, depends_on_itself, block, .. } = continuing;
+            return self.block_complete(stream, end_stream, &block, head, depends_on_itself);
         }
         self.continuing = Some(continuing);
         Ok(None)
@@ -324,6 +325,8 @@ impl Connection {
             return Err(Error::new(Code::ENHANCE_YOUR_CALM, "a list of fields without end"));
         }
         match self.streams.find(id) {
+            // RFC 7540 section 5.3.1, as with PRIORITY.
+            Some(slot) if depends_on_itself => self.stream_error(Key { slot, id }, Code::PROTOCOL_ERROR),
             Some(slot) if self.role == Role::Client => self.response(Key { slot, id }, end, head),
             Some(slot) => self.trailers(Key { slot, id }, end, head),
             None if self.role == Role::Client => self.head_of_no_stream(id),

@@ -367,10 +367,24 @@ fn priorities_are_ignored_but_for_what_makes_them_wrong() {
     );
     // An idle stream can't be reset.
     assert_eq!(server_says(&own(9)), ends(PROTOCOL, 3));
-    let request = headers(5, END | flag::PRIORITY, &[&[0, 0, 0, 5, 1][..], GET].concat());
-    assert_eq!(server_says(&request), says("", "RST_STREAM 5 PROTOCOL_ERROR"));
     let request = headers(5, END | flag::PRIORITY, &[&[0, 0, 0, 3, 1][..], GET].concat());
     assert_eq!(server_says(&request), says("request 5 end", ""));
+}
+
+#[test]
+fn no_head_depends_on_its_own_stream() {
+    let prioritized = |id: u8, flags: u8, block: &[u8]| {
+        let payload = [&[0, 0, 0, id, 1], block].concat();
+        frame(kind::HEADERS, flags | flag::PRIORITY, u32::from(id), &payload)
+    };
+    let rest = frame(kind::CONTINUATION, HEADERS, 5, &field(b"a", b"b"));
+    assert_eq!(server_says(&prioritized(5, HEADERS | END, GET)), says("", "RST_STREAM 5 PROTOCOL_ERROR"));
+    let in_two = [prioritized(5, END, GET), rest].concat();
+    assert_eq!(server_says(&in_two), says("", "RST_STREAM 5 PROTOCOL_ERROR"));
+    let trailers = prioritized(3, HEADERS | END, &field(b"a", b"b"));
+    assert_eq!(server_says(&trailers), says("reset 3 PROTOCOL_ERROR", "RST_STREAM 3 PROTOCOL_ERROR"));
+    let response = prioritized(1, HEADERS | END, OK);
+    assert_eq!(client_says(&response), says("reset 1 PROTOCOL_ERROR", "RST_STREAM 1 PROTOCOL_ERROR"));
 }
 
 #[test]
