@@ -309,12 +309,6 @@ impl Connection {
         self.settings.awaits_acknowledgement()
     }
 
-    /// Whether a part of a frame or of a field block was received.
-    #[must_use]
-    pub fn is_midway(&self) -> bool {
-        self.continuing.is_some() || self.partial.is_some()
-    }
-
     /// What was met of the limits.
     #[must_use]
     pub fn counters(&self) -> Counters {
