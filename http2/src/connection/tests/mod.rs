@@ -2,6 +2,7 @@
 
 mod drain;
 mod limits;
+mod messages;
 mod rules;
 mod sending;
 mod settings;
