@@ -20,7 +20,7 @@ const MANY: usize = 64;
 pub(crate) enum Manner {
     /// Requests: what a proxy should have mended is refused.
     Strict,
-    /// Responses: LF alone ends a line (section 2.2), a folded field is unfolded (section 5.2).
+    /// Responses: LF alone ends a line of fields (section 2.2), a folded field is unfolded (section 5.2).
     Lenient,
 }
 

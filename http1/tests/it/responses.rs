@@ -184,8 +184,8 @@ fn replies_follow_one_another() {
 }
 
 #[test]
-fn lines_may_end_with_lf_alone_and_be_folded() {
-    let wire = "HTTP/1.1 200 OK\nTransfer-Encoding:\n chunked\nA: b\r\n\tc\n\n1\na\n0\nT: u\n\n";
+fn lines_of_heads_and_trailers_may_end_with_lf_alone_and_be_folded() {
+    let wire = "HTTP/1.1 200 OK\nTransfer-Encoding:\n chunked\nA: b\r\n\tc\n\n1\r\na\r\n0\r\nT: u\n\r\n";
     let seen = read(wire);
     assert_eq!(
         seen,
@@ -266,11 +266,17 @@ fn bad_chunks_are_refused() {
         ("x\r\n", "a chunk size is no hexadecimal number"),
         ("10000000000000000\r\n", "a chunk size is too large"),
         ("8000000000000000\r\n", "a chunk size is too large"),
+        ("1\na\r\n0\r\n\r\n", "a line ends with LF alone"),
+        ("0\r\n\n", "a line ends with LF alone"),
         ("0\r\nHost: a\r\n\r\n", "a field that frames or routes a message among the trailers"),
     ] {
         assert_eq!(read(&format!("{head}{body}"))[1..], [broken], "{body:?}");
     }
-    assert_eq!(read(&format!("{head}1\r\nab\r\n"))[1..], ["part \"a\"", "a chunk is longer than its size"]);
+    for (body, broken) in
+        [("1\r\nab\r\n", "a chunk is longer than its size"), ("1\r\na\n", "a line ends with LF alone")]
+    {
+        assert_eq!(read(&format!("{head}{body}"))[1..], ["part \"a\"", broken], "{body:?}");
+    }
 }
 
 #[test]
