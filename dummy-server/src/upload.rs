@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use wire::Fields;
 
 use crate::behaviour::Pace;
 
@@ -36,6 +37,7 @@ struct Parts {
     /// Nobody looks at the content: it is counted and thrown away as it comes.
     counted: Option<u64>,
     end: Option<Result<(), UploadError>>,
+    trailers: Fields,
     reader: Option<Waker>,
 }
 
@@ -61,6 +63,11 @@ impl Inbox {
             parts.bytes += data.len();
             parts.wake();
         }
+    }
+
+    /// Takes in trailers, which come before the end is told.
+    pub(crate) fn trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
+        self.parts.borrow_mut().trailers = fields.into_iter().collect();
     }
 
     /// Nothing more comes.
@@ -115,6 +122,13 @@ impl Upload {
             let parts = inbox.parts.borrow();
             parts.waiting.is_empty() && matches!(parts.end, Some(Ok(())))
         })
+    }
+
+    /// The trailers, when the end was reached and there were some.
+    pub(crate) fn take_trailers(&mut self) -> Fields {
+        self.inbox
+            .as_ref()
+            .map_or_else(Fields::new, |inbox| std::mem::take(&mut inbox.parts.borrow_mut().trailers))
     }
 
     /// All of the body, if all of it has come and none was pulled before.

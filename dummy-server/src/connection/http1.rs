@@ -123,6 +123,8 @@ struct Sending {
     content: Content,
     chunked: bool,
     pause: Pause,
+    /// There was no room for all of it.
+    full: bool,
     _flight: Flight,
 }
 
@@ -235,7 +237,15 @@ impl Driver<'_> {
                         inbox.push(data);
                     }
                 }
-                Ok(Some(Event::End)) => self.body_ended(Ok(())),
+                Ok(Some(Event::End)) => {
+                    let trailers = self.reader.trailers();
+                    if let Current::Waiting { inbox: Some(inbox), .. } = &self.current
+                        && !trailers.is_empty()
+                    {
+                        inbox.trailers(trailers.iter());
+                    }
+                    self.body_ended(Ok(()));
+                }
                 Ok(Some(Event::Informational)) => {}
                 Err(rejection) => return self.reject(rejection, now),
             }
@@ -355,7 +365,8 @@ impl Driver<'_> {
             }
             content => {
                 let pause = Pause::None;
-                self.current = Current::Sending(Sending { content, chunked, pause, _flight: flight });
+                self.current =
+                    Current::Sending(Sending { content, chunked, pause, full: false, _flight: flight });
             }
         }
     }
@@ -400,7 +411,7 @@ impl Driver<'_> {
 
     /// Sends content until enough waits. True: the reply is complete.
     fn send(&mut self, cx: &mut Context<'_>) -> bool {
-        let Current::Sending(Sending { content, chunked, pause, .. }) = &mut self.current else {
+        let Current::Sending(Sending { content, chunked, pause, full, .. }) = &mut self.current else {
             return false;
         };
         if let Pause::Delay(delay) = pause
@@ -445,6 +456,7 @@ impl Driver<'_> {
                 return self.last_part(&wire::Fields::new());
             }
         }
+        *full = true;
         false
     }
 
@@ -459,15 +471,16 @@ impl Driver<'_> {
 
     /// All that waited has been written. True: content was waiting for that.
     fn flushed(&mut self) -> bool {
-        let Current::Sending(Sending { content, pause, .. }) = &mut self.current else { return false };
+        let Current::Sending(Sending { content, pause, full, .. }) = &mut self.current else { return false };
         match content {
             Content::Chunks(chunks) if matches!(pause, Pause::Flush) => {
                 let delay = chunks.delay;
                 *pause = if delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(delay))) };
                 true
             }
-            // A stream says by itself when there is more.
-            Content::Chunks(_) | Content::Stream(..) => false,
+            Content::Chunks(_) => false,
+            // A stream says by itself when there is more, if it was asked.
+            Content::Stream(..) => std::mem::take(full),
             _ => true,
         }
     }

@@ -257,7 +257,12 @@ impl Driver<'_> {
         match event {
             Event::Request { stream, end } => self.request(stream, end, head, now),
             Event::Data { stream, data, end } => self.upload(stream, data, end),
-            Event::Trailers { stream } => self.upload(stream, &[], true),
+            Event::Trailers { stream } => {
+                if let Some(inbox) = self.known(stream).and_then(|slot| slot.inbox.clone()) {
+                    inbox.trailers(head.regular());
+                }
+                self.upload(stream, &[], true);
+            }
             Event::Reset { stream, .. } => self.forget(stream, "the stream was reset"),
             _ => {}
         }

@@ -71,6 +71,7 @@ async fn read_slowly(
             break;
         }
     }
+    echo.ended(upload);
     echo.read_delay_ms = Some(millis(delay));
     echo.read_chunks = Some(chunks);
     echo.total_read_time_ms = Some(millis(start.elapsed()));

@@ -27,6 +27,9 @@ pub(super) struct Echo {
     headers: BTreeMap<String, String>,
     /// Pairs as they were on the wire: order, case and duplicates kept.
     headers_list: Vec<(String, String)>,
+    /// The trailers of the request, likewise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trailers: Vec<(String, String)>,
     content_type: String,
     pub(super) body: String,
     pub(super) body_size: u64,
@@ -99,6 +102,13 @@ impl Echo {
         }
     }
 
+    /// Takes in what followed the request's body, which was read.
+    pub(super) fn ended(&mut self, upload: &mut Upload) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let trailers = upload.take_trailers();
+        self.trailers = trailers.iter().map(|(name, value)| (text(name), text(value))).collect();
+    }
+
     /// Reads the request's body: what is echoed, and the count of all of it.
     pub(super) async fn read(&mut self, upload: &mut Upload, most: usize) -> Result<(), (u64, UploadError)> {
         let mut kept = Vec::new();
@@ -108,6 +118,7 @@ impl Echo {
             let room = most - kept.len();
             kept.extend_from_slice(&part[..part.len().min(room)]);
         }
+        self.ended(upload);
         self.body_truncated = self.body_size > kept.len() as u64;
         self.body = String::from_utf8_lossy(&kept).into_owned();
         Ok(())

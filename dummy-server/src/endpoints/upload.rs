@@ -18,6 +18,7 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload) -
     Answer::Waiting(Box::pin(async move {
         match upload.discard().await {
             Ok(received) => {
+                echo.ended(&mut upload);
                 echo.body_size = received;
                 echo.bytes_received = Some(received);
                 Reply::json(StatusCode::OK, &echo)

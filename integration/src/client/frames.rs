@@ -15,6 +15,8 @@ pub mod kind {
     pub const DATA: u8 = 0;
     /// A head or trailers.
     pub const HEADERS: u8 = 1;
+    /// The end of a stream that does not end well.
+    pub const RST_STREAM: u8 = 3;
     /// Parameters of a connection.
     pub const SETTINGS: u8 = 4;
     /// A question that the peer answers at once.

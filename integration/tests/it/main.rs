@@ -2,6 +2,7 @@
 //!
 //! One binary with its own `main` (see `integration::cases`): a module lists its tests in `tests()`.
 
+mod behaviour; // faults and shaping on request
 mod calls; // gRPC
 mod chart; // the Helm chart
 mod chunks; // chunks of one byte
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         .and(fields::tests())
         .and(expect::tests())
         .and(chunks::tests())
+        .and(behaviour::tests())
         .and(sockets::tests())
         .and(calls::tests())
         .and(rude::tests())

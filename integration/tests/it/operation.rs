@@ -62,6 +62,7 @@ fn bad_values_are_one_line_and_exit_2() {
         "--grpc-max-message=0",
         "--drain-delay=soon",
         "--drain-timeout=soon",
+        "--behaviour=abort=explode",
         "--no-such-flag",
         "stray",
     ] {

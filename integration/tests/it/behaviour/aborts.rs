@@ -1,0 +1,284 @@
+//! `abort`: what is on the wire before a reply, or its connection, breaks off, and how it does.
+
+use integration::{
+    cases::Cases,
+    client::{
+        Client, Http1, Line, Protocol, Request,
+        frames::{Frame, Frames, STATUS_200, kind},
+        patiently,
+    },
+    metrics::Metrics,
+    server::Server,
+};
+use tokio::io::AsyncReadExt as _;
+
+pub(super) fn tests() -> Cases {
+    Cases::new()
+        .over_each_protocol(a_reply_breaks_off_where_and_how_it_was_asked_for)
+        .test_async(a_stream_is_reset_and_its_connection_goes_on)
+        .test_async(goaway_says_what_was_processed)
+        .over_each_protocol(a_short_body_announces_more_than_comes)
+        .over_each_protocol(what_hangs_hangs_until_the_server_drains)
+        .over_each_protocol(what_hangs_is_over_when_its_client_is_gone)
+        .over_each_protocol(a_request_may_break_off_with_its_body_unread)
+        .over_each_protocol(replies_without_content_break_off_after_their_head)
+        .over_each_protocol(aborts_are_counted)
+        .test_async(what_only_http2_has_is_refused_over_http1)
+}
+
+/// What a client saw of a reply.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    head: bool,
+    content: usize,
+    end: End,
+}
+
+#[derive(Debug, Default, PartialEq)]
+enum End {
+    /// The reply is complete.
+    #[default]
+    Complete,
+    /// TCP FIN.
+    Fin,
+    /// TCP RST.
+    Rst,
+    /// RST_STREAM.
+    Stream(u32),
+    /// GOAWAY (last stream, code), then TCP FIN.
+    GoAway(u32, u32),
+}
+
+fn seen(head: bool, content: usize, end: End) -> Seen {
+    Seen { head, content, end }
+}
+
+async fn look(protocol: Protocol, server: &Server, request: Request) -> Seen {
+    match protocol {
+        Protocol::Http1 => patiently("an end", look_at_bytes(server, &request)).await,
+        Protocol::Http2 => patiently("an end", look_at_frames(server, &request)).await,
+    }
+}
+
+/// The reply to one request, after which the connection would go on.
+async fn look_at_bytes(server: &Server, request: &Request) -> Seen {
+    let mut client = Http1::connect(server.http).await;
+    client.send(&Line::of(request)).await;
+    let mut stream = client.into_stream();
+    let mut bytes = Vec::new();
+    let end = loop {
+        match stream.read_buf(&mut bytes).await {
+            Ok(0) => break End::Fin,
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+                break End::Rst;
+            }
+        }
+    };
+    let Some(split) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        assert!(bytes.is_empty(), "half a head: {}", String::from_utf8_lossy(&bytes));
+        return seen(false, 0, end);
+    };
+    seen(true, bytes.len() - split - 4, end)
+}
+
+async fn look_at_frames(server: &Server, request: &Request) -> Seen {
+    let mut client = Frames::connect(server.http, &[]).await;
+    if request.body.is_empty() {
+        client.get(1, &request.target, &[]).await;
+    } else {
+        client.post(1, &request.target, &[]).await;
+    }
+    frames_of(&mut client).await
+}
+
+async fn frames_of(client: &mut Frames) -> Seen {
+    let mut seen = Seen::default();
+    let mut goodbye = None;
+    loop {
+        let frame = match client.next().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => {
+                seen.end = goodbye.map_or(End::Fin, |(last, code)| End::GoAway(last, code));
+                return seen;
+            }
+            Err(_) => {
+                seen.end = End::Rst;
+                return seen;
+            }
+        };
+        match frame.kind {
+            kind::HEADERS if frame.stream == 1 => seen.head = frame.payload[0] == STATUS_200,
+            kind::DATA if frame.stream == 1 => seen.content += frame.payload.len(),
+            kind::RST_STREAM if frame.stream == 1 => {
+                seen.end = End::Stream(code(&frame));
+                return seen;
+            }
+            kind::GOAWAY => goodbye = frame.goodbye(),
+            _ => {}
+        }
+        if frame.stream == 1 && frame.ends() {
+            return seen;
+        }
+    }
+}
+
+fn code(frame: &Frame) -> u32 {
+    u32::from_be_bytes(frame.payload[..4].try_into().expect("four bytes"))
+}
+
+async fn a_reply_breaks_off_where_and_how_it_was_asked_for(protocol: Protocol) {
+    let server = Server::start();
+    let both = [
+        ("rst", seen(false, 0, End::Rst)),
+        ("rst@before-headers", seen(false, 0, End::Rst)),
+        ("rst@after-headers", seen(true, 0, End::Rst)),
+        ("rst@body(100)", seen(true, 100, End::Rst)),
+        ("rst@body(300000)", seen(true, 300_000, End::Rst)),
+        ("fin", seen(false, 0, End::Fin)),
+        ("fin@after-headers", seen(true, 0, End::Fin)),
+        ("fin@body(1)", seen(true, 1, End::Fin)),
+        ("fin@body(0)", seen(true, 0, End::Fin)),
+    ];
+    let http2 = [
+        ("stream-reset", seen(false, 0, End::Stream(2))),
+        ("stream-reset(CANCEL)@after-headers", seen(true, 0, End::Stream(8))),
+        ("stream-reset(4242)@body(70000)", seen(true, 70_000, End::Stream(4242))),
+        ("goaway", seen(false, 0, End::GoAway(0, 0))),
+        ("goaway(ENHANCE_YOUR_CALM)@body(5)", seen(true, 5, End::GoAway(1, 11))),
+        ("short@body(77)", seen(true, 77, End::Complete)),
+    ];
+    let size = 400_000;
+    let cases = both.into_iter().chain(http2.into_iter().filter(|_| protocol == Protocol::Http2));
+    for (abort, expected) in cases {
+        // More than the window that HTTP/2 begins with would have to be granted first.
+        if protocol == Protocol::Http2 && expected.content > 65_535 {
+            continue;
+        }
+        let target = format!("/bin/{size}?dummy-abort={abort}");
+        assert_eq!(look(protocol, &server, Request::get(&target)).await, expected, "{abort}");
+    }
+}
+
+async fn a_stream_is_reset_and_its_connection_goes_on() {
+    let server = Server::start();
+    let mut client = Client::connect(Protocol::Http2, server.http).await;
+    for point in ["before-headers", "after-headers", "body(10)"] {
+        let target = format!("/bin/1K?dummy-abort=stream-reset(REFUSED_STREAM)@{point}");
+        let error = client.try_exchange(&Request::get(&target)).await.expect_err(point);
+        let reason = error.downcast_ref::<h2::Error>().and_then(h2::Error::reason);
+        assert_eq!(reason, Some(h2::Reason::REFUSED_STREAM), "{point}: {error:#}");
+        assert_eq!(client.get("/bin/1K").await.body.len(), 1024);
+    }
+}
+
+async fn goaway_says_what_was_processed() {
+    let server = Server::start();
+    for (abort, last) in [("goaway(2)", 3), ("goaway(2)@after-headers", 5)] {
+        let mut client = Frames::connect(server.http, &[]).await;
+        for (stream, target) in [(1, "/bin/1"), (3, "/bin/2"), (5, &*format!("/bin/3?dummy-abort={abort}"))] {
+            client.get(stream, target, &[]).await;
+        }
+        let goodbye = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().goodbye();
+        assert_eq!(goodbye, Some((last, 2)), "{abort}");
+    }
+}
+
+async fn a_short_body_announces_more_than_comes(protocol: Protocol) {
+    let server = Server::start();
+    for (abort, announced, sent) in
+        [("short", 1000, 500), ("short@body(10)", 1000, 10), ("short@body(1000)", 1001, 1000)]
+    {
+        let request = Request::get(&format!("/bin/1000?dummy-abort={abort}"));
+        let end = if protocol == Protocol::Http1 { End::Fin } else { End::Complete };
+        assert_eq!(look(protocol, &server, request.clone()).await, seen(true, sent, end), "{abort}");
+        if protocol == Protocol::Http1 {
+            let mut client = Http1::connect(server.http).await;
+            client.send(&Line::of(&request)).await;
+            let head = patiently("a head", client.head()).await.unwrap();
+            assert_eq!(head.field("content-length"), Some(&*announced.to_string()), "{abort}");
+        }
+    }
+}
+
+async fn what_hangs_hangs_until_the_server_drains(protocol: Protocol) {
+    for (point, content) in [("before-headers", None), ("after-headers", Some(0)), ("body(5)", Some(5))] {
+        let server = Server::start();
+        let request = Request::get(&format!("/bin/1K?dummy-abort=hang@{point}"));
+        let looked = look(protocol, &server, request);
+        let drained = async {
+            Metrics::until(server.admin, |metrics| metrics.sum("dummy_server_aborts_total", &[]) == 1).await;
+            server.drain();
+        };
+        let (looked, ()) = tokio::join!(looked, drained);
+        let end = if protocol == Protocol::Http1 { End::Fin } else { End::Stream(8) };
+        assert_eq!(looked, seen(content.is_some(), content.unwrap_or_default(), end), "{point}");
+    }
+}
+
+async fn what_hangs_is_over_when_its_client_is_gone(protocol: Protocol) {
+    let server = Server::start();
+    for point in ["before-headers", "after-headers"] {
+        let target = format!("/?dummy-abort=hang@{point}");
+        let hang_up: Box<dyn FnOnce()> = match protocol {
+            Protocol::Http1 => {
+                let mut client = Http1::connect(server.http).await;
+                client.send(&Line::of(&Request::get(&target))).await;
+                Box::new(move || drop(client))
+            }
+            Protocol::Http2 => {
+                let mut client = Frames::connect(server.http, &[]).await;
+                client.get(1, &target, &[]).await;
+                Box::new(move || drop(client))
+            }
+        };
+        Metrics::until(server.admin, |metrics| metrics.sum("dummy_server_requests_in_flight", &[]) == 1)
+            .await;
+        hang_up();
+        Metrics::until(server.admin, |metrics| metrics.sum("dummy_server_requests_in_flight", &[]) == 0)
+            .await;
+    }
+}
+
+async fn a_request_may_break_off_with_its_body_unread(protocol: Protocol) {
+    let server = Server::start();
+    let request = Request::post("/upload?dummy-abort=rst", vec![7; 100_000]);
+    assert_eq!(look(protocol, &server, request).await, seen(false, 0, End::Rst));
+}
+
+async fn replies_without_content_break_off_after_their_head(protocol: Protocol) {
+    let server = Server::start();
+    for target in
+        ["/bin/1K?dummy-abort=rst@body(10)&dummy-status=204", "/status/304?dummy-abort=rst@after-headers"]
+    {
+        let looked = look(protocol, &server, Request::get(target)).await;
+        // The status is not 200, which frames show.
+        assert_eq!((looked.content, looked.end), (0, End::Rst), "{target}");
+    }
+    if protocol == Protocol::Http1 {
+        let request = Request::new("HEAD", "/bin/1K?dummy-abort=rst@body(10)");
+        assert_eq!(look(protocol, &server, request).await, seen(true, 0, End::Rst));
+    }
+}
+
+async fn aborts_are_counted(protocol: Protocol) {
+    let server = Server::start();
+    for _ in 0..3 {
+        look(protocol, &server, Request::get("/?dummy-abort=fin")).await;
+    }
+    look(protocol, &server, Request::get("/?dummy-abort=rst")).await;
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.sum("dummy_server_aborts_total", &[("fault", "fin")]), 3);
+    assert_eq!(metrics.sum("dummy_server_aborts_total", &[("fault", "rst")]), 1);
+}
+
+async fn what_only_http2_has_is_refused_over_http1() {
+    let server = Server::start();
+    let mut client = Client::connect(Protocol::Http1, server.http).await;
+    for abort in ["goaway", "stream-reset(CANCEL)@body(1)"] {
+        let reply = client.get(&format!("/?dummy-abort={abort}")).await;
+        assert_eq!(reply.status, 400);
+        assert!(reply.json()["error"].as_str().unwrap().contains("HTTP/1.1"), "{}", reply.text());
+    }
+}

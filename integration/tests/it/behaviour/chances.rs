@@ -1,0 +1,110 @@
+//! Shares, and what requests share: draws that can be repeated, keys that fail first, overload, connections that end.
+
+use integration::{
+    cases::Cases,
+    client::{Client, Http1, Line, Protocol, Request, fetch, patiently},
+    server::Server,
+};
+
+pub(super) fn tests() -> Cases {
+    Cases::new()
+        .test_async(a_run_is_the_same_on_any_number_of_workers)
+        .over_each_protocol(a_number_of_the_request_decides_alone)
+        .over_each_protocol(the_first_of_a_key_fail)
+        .over_each_protocol(too_many_in_flight_are_refused)
+        .test_async(a_connection_ends_after_so_many_requests)
+        .test_async(a_connection_of_http2_says_goodbye_after_so_many_requests)
+}
+
+/// How often each status came of 200 requests, over connections enough that every worker has some.
+async fn statuses(workers: &str, seed: u32) -> Vec<usize> {
+    let server = Server::with(&["--workers", workers]);
+    let mut counts = vec![0; 3];
+    for client in 0..20 {
+        let protocol = Protocol::ALL[client % 2];
+        let mut client = Client::connect(protocol, server.http).await;
+        for _ in 0..10 {
+            let target = format!("/bin/1?dummy-status=503:20,500:10&dummy-seed={seed}");
+            match client.get(&target).await.status {
+                200 => counts[0] += 1,
+                503 => counts[1] += 1,
+                500 => counts[2] += 1,
+                other => panic!("{other}"),
+            }
+        }
+    }
+    counts
+}
+
+async fn a_run_is_the_same_on_any_number_of_workers() {
+    let one = statuses("1", 5).await;
+    assert_eq!(one, statuses("4", 5).await);
+    assert!(one[1].abs_diff(40) < 20 && one[2].abs_diff(20) < 15, "{one:?}");
+}
+
+async fn a_number_of_the_request_decides_alone(protocol: Protocol) {
+    let server = Server::start();
+    let mut client = Client::connect(protocol, server.http).await;
+    let mut run = async || {
+        let mut statuses = Vec::new();
+        for sequence in 0..30 {
+            let target = format!("/bin/1?dummy-status=503:50&dummy-sequence={sequence}");
+            statuses.push(client.get(&target).await.status);
+        }
+        statuses
+    };
+    let first = run().await;
+    assert_eq!(first, run().await);
+    assert!(first.contains(&200) && first.contains(&503));
+}
+
+async fn the_first_of_a_key_fail(protocol: Protocol) {
+    let server = Server::start();
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        for key in ["a", "b"] {
+            // Each on a connection of its own, which may be another worker's.
+            let request = Request::get("/bin/1?dummy-fail-first=2").field("x-dummy-key", key);
+            statuses.push(fetch(protocol, server.http, request).await.status);
+        }
+    }
+    assert_eq!(statuses, [503, 503, 503, 503, 200, 200, 200, 200]);
+    let reset = Request::get("/bin/1?dummy-fail-first=1&dummy-key=c&dummy-abort=rst");
+    let mut client = Client::connect(protocol, server.http).await;
+    client.try_exchange(&reset).await.expect_err("it is reset");
+    assert_eq!(fetch(protocol, server.http, reset).await.status, 200);
+}
+
+async fn too_many_in_flight_are_refused(protocol: Protocol) {
+    let server = Server::start();
+    let slow = "/bin/1?dummy-inflight-delay=300ms&dummy-inflight-limit=3";
+    let requests = (0..6).map(|_| fetch(protocol, server.http, Request::get(slow)));
+    let replies = futures_util::future::join_all(requests).await;
+    let served = replies.iter().filter(|reply| reply.status == 200).count();
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == 503).collect();
+    assert_eq!((served, refused.len()), (3, 3));
+    assert!(refused.iter().all(|reply| reply.field("retry-after") == Some("1")));
+    assert_eq!(fetch(protocol, server.http, Request::get(slow)).await.status, 200);
+}
+
+async fn a_connection_ends_after_so_many_requests() {
+    let server = Server::start();
+    let mut client = Http1::connect(server.http).await;
+    for number in 1..=3 {
+        client.send(&Line::of(&Request::get("/bin/5?dummy-close-after=3"))).await;
+        let reply = patiently("a reply", client.reply("GET")).await.unwrap();
+        assert_eq!(reply.field("connection"), (number == 3).then_some("close"));
+    }
+    assert!(patiently("a close", client.to_end()).await.unwrap().is_empty());
+}
+
+async fn a_connection_of_http2_says_goodbye_after_so_many_requests() {
+    use integration::client::frames::{Frames, kind};
+    let server = Server::start();
+    let mut client = Frames::connect(server.http, &[]).await;
+    for stream in [1, 3, 5] {
+        client.get(stream, "/bin/5?dummy-close-after=3", &[]).await;
+    }
+    let goodbye = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().goodbye();
+    assert_eq!(goodbye.map(|(_, code)| code), Some(0));
+}
