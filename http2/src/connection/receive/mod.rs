@@ -16,6 +16,9 @@ use crate::{
 /// An answer from a stage: what has happened, if anything.
 type Happened<'i> = Result<Option<Event<'i>>, Error>;
 
+/// Bytes of HEADERS around their block: padding with its length, and a priority.
+const AROUND_A_BLOCK: usize = 1 + 255 + 5;
+
 impl Connection {
     /// Takes in what was read, off the front of `input`, up to the next event. None: everything that can be
     /// taken in was; the rest, if any, is the beginning of a frame and is to be offered again with what follows
@@ -89,6 +92,11 @@ impl Connection {
     fn admit(&self, frame: &frame::Head) -> Result<(), Error> {
         if frame.len > self.settings.bounds().frame as usize {
             return Err(Error::new(Code::FRAME_SIZE_ERROR, "a frame larger than SETTINGS allow"));
+        }
+        // Such frames are kept until they are whole, and frames may be much larger than blocks.
+        let too_long = frame.len > self.limits.block + AROUND_A_BLOCK;
+        if too_long && matches!(frame.kind, kind::HEADERS | kind::CONTINUATION) {
+            return Err(Error::new(Code::ENHANCE_YOUR_CALM, "a field block without end"));
         }
         if let Some(continuing) = &self.continuing {
             if frame.kind != kind::CONTINUATION || frame.stream != continuing.stream {

@@ -53,6 +53,20 @@ fn streams_beyond_the_number_allowed_end_the_connection_only_when_they_are_very_
 }
 
 #[test]
+fn a_block_that_is_too_long_for_one_frame_is_not_waited_for() {
+    let mut config = Config::new(Role::Server);
+    config.settings.max_frame_size = (1 << 24) - 1;
+    let most = config.limits.block as u32 + 261;
+    let begun = |len: u32| {
+        let mut head = len.to_be_bytes()[1..].to_vec();
+        head.extend_from_slice(&[kind::HEADERS, END, 0, 0, 0, 1]);
+        head
+    };
+    assert_eq!(End::settled(&config).feed(&begun(most)), "");
+    assert!(End::settled(&config).feed(&begun(most + 1)).ends_with("error ENHANCE_YOUR_CALM"));
+}
+
+#[test]
 fn a_flood_of_continuations_ends_the_connection() {
     for payload in [&b""[..], b"\x88", &[0x88; 16_384]] {
         let mut server = End::server();
