@@ -7,6 +7,8 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser};
 
+use crate::Secret;
+
 const EXIT_CODES: &str = "Each flag is also an environment variable (DUMMY_SERVER_ADDR, ...) and is also taken \
 as -flag=value.\n\nExit codes: 0 drained, 1 could not run or a second signal cut the drain short, 2 bad arguments.";
 
@@ -24,7 +26,7 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_GRPC_ADDR", default_value = ":50051", value_name = "ADDRESS")]
     pub grpc_addr: String,
 
-    /// Where to serve /livez, /readyz and /metrics; empty is off
+    /// Where to serve /livez, /readyz, /metrics, /connections and /config; empty is off
     #[arg(long, env = "DUMMY_SERVER_ADMIN_ADDR", default_value = "127.0.0.1:9091", value_name = "ADDRESS")]
     pub admin_addr: String,
 
@@ -44,7 +46,7 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_PIDFILE", default_value = "", value_name = "PATH")]
     pub pidfile: String,
 
-    /// Do not log each request
+    /// Do not log each request; false means --access-log=text
     #[arg(
         long, env = "DUMMY_SERVER_QUIET", default_value = "true", value_name = "BOOL",
         num_args = 0..=1, require_equals = true, default_missing_value = "true"
@@ -116,6 +118,39 @@ pub struct Args {
     /// After the drain delay, how long requests in flight may take to end
     #[arg(long, env = "DUMMY_SERVER_DRAIN_TIMEOUT", default_value = "60s", value_name = "DURATION")]
     pub drain_timeout: String,
+
+    /// Bearer token for the admin port but /livez, /readyz and /metrics (the environment and a file are safer places
+    /// for it). Without one, what changes something is refused unless --admin-addr is on loopback
+    #[arg(long, env = "DUMMY_SERVER_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub admin_token: Option<Secret>,
+
+    /// File with that token, read at the start
+    #[arg(long, env = "DUMMY_SERVER_ADMIN_TOKEN_FILE", default_value = "", value_name = "PATH")]
+    pub admin_token_file: String,
+
+    /// Log each request to stdout when it has ended: json, text or off [default: off]
+    #[arg(long, env = "DUMMY_SERVER_ACCESS_LOG", value_name = "FORMAT")]
+    pub access_log: Option<String>,
+
+    /// Log one in so many requests
+    #[arg(long, env = "DUMMY_SERVER_ACCESS_LOG_SAMPLE", default_value = "1", value_name = "COUNT")]
+    pub access_log_sample: String,
+
+    /// HTTP/2: window of a stream, which is how much of a body is sent ahead of the endpoint (1 to 2147483647)
+    #[arg(long, env = "DUMMY_SERVER_H2_STREAM_WINDOW", default_value = "256K", value_name = "SIZE")]
+    pub h2_stream_window: String,
+
+    /// HTTP/2: window of a connection, for all of its streams (65535 to 2147483647)
+    #[arg(long, env = "DUMMY_SERVER_H2_CONNECTION_WINDOW", default_value = "64M", value_name = "SIZE")]
+    pub h2_connection_window: String,
+
+    /// HTTP/2: largest frame that clients may send (16K to 16777215)
+    #[arg(long, env = "DUMMY_SERVER_H2_MAX_FRAME_SIZE", default_value = "16K", value_name = "SIZE")]
+    pub h2_max_frame_size: String,
+
+    /// HTTP/2: table with which clients may compress fields (0 to 4294967295)
+    #[arg(long, env = "DUMMY_SERVER_H2_HEADER_TABLE_SIZE", default_value = "4K", value_name = "SIZE")]
+    pub h2_header_table_size: String,
 }
 
 impl Args {

@@ -1,31 +1,41 @@
 //! What is meant: built once from [`Args`], valid by construction.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
+use serde::Serialize;
 use transport::Address;
 
-use crate::{Args, behaviour::Behaviour, quantity};
+use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, quantity, shown};
 
-/// The whole configuration of a server.
-#[derive(Clone, Debug)]
+/// The whole configuration of a server. It serializes under the names of the flags: sizes in bytes, durations as
+/// flags take them, and null for what is off.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Config {
     /// Where HTTP/1.1 and h2c are served.
+    #[serde(serialize_with = "shown::text")]
     pub addr: Address,
     /// Where gRPC is served.
+    #[serde(serialize_with = "shown::optional_text")]
     pub grpc_addr: Option<Address>,
     /// Where the admin endpoints are served.
+    #[serde(serialize_with = "shown::optional_text")]
     pub admin_addr: Option<Address>,
     /// Where CPU profiles are served.
+    #[serde(serialize_with = "shown::optional_text")]
     pub pprof_addr: Option<Address>,
     /// Largest contiguous piece of the pattern, in bytes.
     pub buffer_size: usize,
     /// How often a line of figures is logged.
+    #[serde(serialize_with = "shown::optional_duration")]
     pub mem_interval: Option<Duration>,
     /// Where the process id is written.
     pub pidfile: Option<PathBuf>,
-    /// Whether requests go unlogged.
-    pub quiet: bool,
     /// Number of worker threads.
     pub workers: NonZeroUsize,
     /// Whether each worker stays on one CPU.
@@ -37,15 +47,57 @@ pub struct Config {
     /// What is done to every request, as pairs of a query; empty is nothing.
     pub behaviour: String,
     /// The limits of connections, streams and messages.
+    #[serde(flatten)]
     pub limits: Limits,
     /// How long readiness is false before listeners close.
+    #[serde(serialize_with = "shown::duration")]
     pub drain_delay: Duration,
     /// How long requests in flight may take after that.
+    #[serde(serialize_with = "shown::duration")]
     pub drain_timeout: Duration,
+    /// Who knows it may use the whole admin port.
+    #[serde(skip)]
+    pub admin_token: Option<Secret>,
+    /// What is logged of requests.
+    pub access_log: Option<AccessLog>,
+    /// What HTTP/2 clients are allowed.
+    #[serde(flatten)]
+    pub http2: Http2,
+}
+
+/// What HTTP/2 clients are allowed (RFC 9113 section 6.5.2), each with a flag of the same name and `h2-` before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Http2 {
+    /// Bytes that they may send on a stream ahead of the endpoint that reads: 1 to 2^31 - 1.
+    #[serde(rename = "h2-stream-window")]
+    pub stream_window: u32,
+    /// The same on a connection, for all of its streams: 65,535 to 2^31 - 1.
+    #[serde(rename = "h2-connection-window")]
+    pub connection_window: u32,
+    /// Bytes of the largest frame: 2^14 to 2^24 - 1.
+    #[serde(rename = "h2-max-frame-size")]
+    pub max_frame_size: u32,
+    /// Bytes of the table with which they may compress fields.
+    #[serde(rename = "h2-header-table-size")]
+    pub header_table_size: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            stream_window: 256 << 10,
+            // One slow stream must not hold up the others.
+            connection_window: 64 << 20,
+            max_frame_size: 16 << 10,
+            header_table_size: 4 << 10,
+        }
+    }
 }
 
 /// Limits, each with a flag of the same name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Limits {
     /// Most connections open at once, over all workers.
@@ -53,10 +105,13 @@ pub struct Limits {
     /// Most HTTP/2 streams open at once on a connection.
     pub max_streams: u32,
     /// How long a connection may be without a request.
+    #[serde(serialize_with = "shown::optional_duration")]
     pub idle_timeout: Option<Duration>,
     /// How long a connection may live.
+    #[serde(serialize_with = "shown::optional_duration")]
     pub max_connection_age: Option<Duration>,
     /// How long the first bytes of a connection and each request's head may take.
+    #[serde(serialize_with = "shown::optional_duration")]
     pub header_timeout: Option<Duration>,
     /// Largest head of a request, in bytes.
     pub max_header_bytes: u32,
@@ -77,6 +132,8 @@ pub struct ConfigError {
 
 const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s";
 const SIZE: &str = "write a size such as 4096, 64K or 10M";
+/// RFC 9113 section 6.9.1.
+const LARGEST_WINDOW: u64 = (1 << 31) - 1;
 
 impl Config {
     /// Reads flags, without a program name and without the environment's help: for servers in the same
@@ -100,7 +157,6 @@ impl Config {
             buffer_size: 256 << 10,
             mem_interval: None,
             pidfile: None,
-            quiet: true,
             workers: runtime::cpus::available(),
             pin_cpus: false,
             instance: "embedded".to_owned(),
@@ -118,6 +174,9 @@ impl Config {
             },
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(60),
+            admin_token: None,
+            access_log: None,
+            http2: Http2::default(),
         }
     }
 }
@@ -126,6 +185,8 @@ impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
+        let access_log = access_log(&args)?;
+        let admin_token = admin_token(args.admin_token, &args.admin_token_file)?;
         Ok(Self {
             addr: address("addr", &args.addr)?,
             grpc_addr: optional_address("grpc-addr", &args.grpc_addr)?,
@@ -134,7 +195,6 @@ impl TryFrom<Args> for Config {
             buffer_size: number::<usize>("buffer-size", &args.buffer_size, 64, 4096)? << 10,
             mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
             pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
-            quiet: switch("quiet", &args.quiet)?,
             workers: match &args.workers {
                 None => runtime::cpus::available(),
                 Some(text) => workers(text)?,
@@ -155,6 +215,24 @@ impl TryFrom<Args> for Config {
             },
             drain_delay: duration("drain-delay", &args.drain_delay)?,
             drain_timeout: duration("drain-timeout", &args.drain_timeout)?,
+            admin_token,
+            access_log,
+            http2: Http2 {
+                stream_window: size("h2-stream-window", &args.h2_stream_window, 1, LARGEST_WINDOW)?,
+                connection_window: size(
+                    "h2-connection-window",
+                    &args.h2_connection_window,
+                    65_535,
+                    LARGEST_WINDOW,
+                )?,
+                max_frame_size: size("h2-max-frame-size", &args.h2_max_frame_size, 1 << 14, (1 << 24) - 1)?,
+                header_table_size: size(
+                    "h2-header-table-size",
+                    &args.h2_header_table_size,
+                    0,
+                    u64::from(u32::MAX),
+                )?,
+            },
         })
     }
 }
@@ -215,6 +293,44 @@ fn behaviour(typed: String) -> Result<String, ConfigError> {
     }
 }
 
+/// `--quiet` is the flag of the Go server of the same purpose.
+fn access_log(args: &Args) -> Result<Option<AccessLog>, ConfigError> {
+    let quiet = switch("quiet", &args.quiet)?;
+    let most = u64::from(u32::MAX);
+    let one_in = number("access-log-sample", &args.access_log_sample, 1, most)?;
+    let one_in = NonZeroU64::new(one_in).unwrap_or(NonZeroU64::MIN);
+    let format = match args.access_log.as_deref() {
+        None if quiet => return Ok(None),
+        Some("off") => return Ok(None),
+        None | Some("text") => Format::Text,
+        Some("json") => Format::Json,
+        Some(other) => return Err(refused("access-log", other, "write json, text or off")),
+    };
+    Ok(Some(AccessLog { format, one_in }))
+}
+
+/// A token comes from one place, and it is not repeated in a complaint.
+fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Secret>, ConfigError> {
+    let (flag, shown, token) = match (typed, file) {
+        (None, "") => return Ok(None),
+        (Some(token), "") => ("admin-token", "***", token),
+        (Some(_), path) => {
+            return Err(refused(
+                "admin-token-file",
+                path,
+                "there is an --admin-token as well, give one of them",
+            ));
+        }
+        (None, path) => {
+            let unread = |error| refused("admin-token-file", path, format!("can't read it: {error}"));
+            let text = std::fs::read_to_string(path).map_err(unread)?;
+            ("admin-token-file", path, Secret::from(text.trim_end().to_owned()))
+        }
+    };
+    let form = "write 8 to 1024 visible ASCII characters without spaces";
+    if token.is_token() { Ok(Some(token)) } else { Err(refused(flag, shown, form)) }
+}
+
 fn instance(typed: Option<String>) -> Result<String, ConfigError> {
     let Some(name) = typed.filter(|name| !name.is_empty()) else { return Ok(visible(&host_name())) };
     if name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -249,7 +365,9 @@ mod tests {
         assert_eq!(config.addr.to_string(), "0.0.0.0:8080");
         assert_eq!(config.grpc_addr.unwrap().to_string(), "[::]:50051");
         assert_eq!(config.admin_addr.unwrap().to_string(), "127.0.0.1:9091");
-        assert_eq!((config.buffer_size, config.quiet), (256 << 10, true));
+        assert_eq!((config.buffer_size, config.access_log), (256 << 10, None));
+        assert_eq!(config.http2, Http2::default());
+        assert!(config.admin_token.is_none());
         assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(75)));
         assert_eq!(config.limits.header_timeout, Some(Duration::from_secs(10)));
         assert_eq!((config.limits.max_connections, config.limits.max_header_bytes), (262_144, 64 << 10));
@@ -268,6 +386,23 @@ mod tests {
             (["--max-header-bytes", "1"], "for --max-header-bytes: write a size such as"),
             (["--instance", "a b"], "for --instance: write 1 to 256 visible"),
             (["--quiet=maybe", "--pin-cpus"], "'maybe' for --quiet: write true or false"),
+            (["--access-log", "xml"], "'xml' for --access-log: write json, text or off"),
+            (["--access-log-sample", "0"], "for --access-log-sample: write a whole number from 1"),
+            (
+                ["--h2-stream-window", "0"],
+                "for --h2-stream-window: write a size such as 4096, 64K or 10M, from 1 to",
+            ),
+            (["--h2-stream-window", "2G"], "from 1 to 2147483647 bytes"),
+            (["--h2-connection-window", "63k"], "from 65535 to 2147483647 bytes"),
+            (["--h2-max-frame-size", "16383"], "from 16384 to 16777215 bytes"),
+            (["--h2-max-frame-size", "16M"], "from 16384 to 16777215 bytes"),
+            (["--h2-header-table-size", "4G"], "from 0 to 4294967295 bytes"),
+            (["--admin-token", "secret!"], "'***' for --admin-token: write 8 to 1024 visible"),
+            (["--admin-token", "with spaces"], "'***' for --admin-token: write 8 to 1024 visible"),
+            (
+                ["--admin-token-file", "/no/such/file"],
+                "'/no/such/file' for --admin-token-file: can't read it",
+            ),
         ] {
             let error = Config::from_args(&words).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
@@ -281,5 +416,56 @@ mod tests {
         let config = config.unwrap();
         assert!(config.grpc_addr.is_none() && config.pprof_addr.is_none() && config.admin_addr.is_none());
         assert_eq!(config.limits.idle_timeout, None);
+    }
+    #[test]
+    fn the_access_log_has_a_form_and_a_sample() {
+        let log = |words: &[&str]| Config::from_args(words).unwrap().access_log;
+        let of = |format, one_in| Some(AccessLog { format, one_in: NonZeroU64::new(one_in).unwrap() });
+        assert_eq!(log(&["--quiet=false"]), of(Format::Text, 1));
+        assert_eq!(log(&["--quiet=false", "--access-log=json"]), of(Format::Json, 1));
+        assert_eq!(log(&["--quiet=false", "--access-log=off"]), None);
+        assert_eq!(log(&["--access-log=text", "--access-log-sample=100"]), of(Format::Text, 100));
+    }
+
+    #[test]
+    fn a_token_is_typed_or_in_a_file_but_not_both() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, "open-sesame\n").unwrap();
+        let flag = format!("--admin-token-file={}", path.display());
+        let token = |words: &[&str]| Config::from_args(words).map(|config| config.admin_token.unwrap());
+        assert!(token(&[&flag]).unwrap().is(b"open-sesame"));
+        assert!(token(&["--admin-token=open-sesame"]).unwrap().is(b"open-sesame"));
+        let error = token(&[&flag, "--admin-token=open-sesame"]).unwrap_err().to_string();
+        assert!(error.contains("give one of them") && !error.contains("open-sesame"), "{error}");
+        std::fs::write(&path, "\n").unwrap();
+        assert!(token(&[&flag]).is_err());
+        assert!(token(&["--admin-token="]).is_err());
+    }
+
+    #[test]
+    fn the_configuration_is_shown_under_the_names_of_the_flags_and_without_secrets() {
+        let words =
+            ["--admin-token=open-sesame", "--idle-timeout=90s", "--h2-stream-window=1M", "-grpc-addr="];
+        let config = Config::from_args(&words).unwrap();
+        let shown = serde_json::to_value(&config).unwrap();
+        let typed: Vec<_> = {
+            use clap::CommandFactory as _;
+            let command = Args::command();
+            command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+        };
+        for flag in &typed {
+            let elsewhere = ["quiet", "admin-token", "admin-token-file", "access-log-sample"];
+            let expected = !elsewhere.contains(&flag.as_str());
+            assert_eq!(shown.get(flag).is_some(), expected, "{flag}: {shown}");
+        }
+        assert_eq!(
+            (&shown["idle-timeout"], &shown["grpc-addr"]),
+            (&"1m 30s".into(), &serde_json::Value::Null)
+        );
+        assert_eq!((&shown["drain-delay"], &shown["h2-stream-window"]), (&"0s".into(), &(1 << 20).into()));
+        for text in [shown.to_string(), format!("{config:?}")] {
+            assert!(!text.contains("sesame"), "{text}");
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! The way of the data, which is also the order of the modules: [`Args`] (what was typed) become a
 //! [`Config`] (what is meant); `listener` opens the ports; `accept` gives each connection to a worker;
 //! `connection` finds out what it speaks and executes each `reply` that the `endpoints` give for a
-//! `router`'s route. [`drain`] ends it all; `admin` watches from a thread of its own.
+//! `router`'s route. [`drain`] ends it all; `admin` watches and `access_log` writes, each from a thread of its
+//! own.
 
 mod accept;
+mod access_log;
 mod admin;
 mod args;
 mod behaviour;
@@ -19,24 +21,31 @@ mod listener;
 mod quantity;
 mod reply;
 mod router;
+mod secret;
+mod shown;
 mod stats;
 mod upload;
 mod worker;
 
 use std::{io, path::PathBuf, sync::Arc, thread};
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+pub use access_log::{AccessLog, Format};
 pub use args::Args;
-pub use config::{Config, ConfigError, Limits};
+pub use config::{Config, ConfigError, Http2, Limits};
 pub use drain::Shutdown;
 pub use listener::{Addresses, BindError};
+pub use secret::Secret;
 pub use transport::Address;
 
 use crate::{
     accept::Fleet, admin::Figures, behaviour::Behaviour, connection::Port, drain::Phase, listener::Listeners,
     stats::Stats, worker::Worker,
 };
+
+/// Questions of the admin port that may wait for a worker.
+const QUESTIONS: usize = 4;
 
 /// A server that can't start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +83,7 @@ pub struct Running {
     pidfile: Option<PathBuf>,
     workers: Vec<thread::JoinHandle<usize>>,
     admin: thread::JoinHandle<()>,
+    access_log: Option<access_log::Writer>,
     done: oneshot::Sender<()>,
 }
 
@@ -98,6 +108,9 @@ impl Running {
     pub fn join(self) -> Ended {
         const PANICKED: &str = "a thread of the server has panicked";
         let cut = self.workers.into_iter().map(|worker| worker.join().expect(PANICKED)).sum();
+        if let Some(access_log) = self.access_log {
+            access_log.finish();
+        }
         let _ = self.done.send(());
         self.admin.join().expect(PANICKED);
         if let Some(path) = self.pidfile {
@@ -132,6 +145,7 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
     let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len());
     let fleet = Arc::new(fleet);
     let stats: Vec<_> = (0..count).map(|_| Arc::new(Stats::default())).collect();
+    let (desks, questions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(QUESTIONS)).unzip();
     let behaviour = Arc::new(behaviour::Shared::new(count));
     if let Ok(default) = Behaviour::parse(&config.behaviour)
         && !config.behaviour.is_empty()
@@ -142,29 +156,34 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
         behaviour: Arc::clone(&behaviour),
         workers: stats.clone(),
         shutdown: shutdown.clone(),
+        desks,
     });
+    let (lines, access_log) = config.access_log.map(|log| log.start(count)).transpose()?.unzip();
     // One short text per server, so that each reply can borrow it.
     let instance: &'static str = config.instance.clone().leak();
     let (done, ended) = oneshot::channel();
     let admin = {
-        let (config, shutdown) = (Arc::clone(config), shutdown.clone());
+        let (config, shutdown, addresses) = (Arc::clone(config), shutdown.clone(), addresses.clone());
         runtime::worker::spawn("admin", None, move || {
-            admin::run(config, shutdown, figures, admin, pprof, ended)
+            admin::run(config, shutdown, figures, addresses, admin, pprof, ended)
         })?
     };
     let cpus = if config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
     let (mut http, mut grpc) = (http.into_iter(), grpc.into_iter());
     let mut workers = Vec::with_capacity(count);
+    let (mut questions, mut lines) = (questions.into_iter(), lines.into_iter().flatten());
     for (index, (inbox, stats)) in inboxes.into_iter().zip(stats).enumerate() {
+        let (Some(questions), line) = (questions.next(), lines.next()) else { break };
         let ports = [(Port::Http, http.next()), (Port::Grpc, grpc.next())];
         let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
         let cpu = cpus.get(index % cpus.len().max(1)).copied();
         let (config, shutdown, fleet) = (Arc::clone(config), shutdown.clone(), Arc::clone(&fleet));
         let behaviour = Arc::clone(&behaviour);
         workers.push(runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            Worker::new(index, config, shutdown, stats, fleet, instance, behaviour).run(listeners, inbox)
+            Worker::new(index, config, shutdown, stats, fleet, instance, behaviour, line)
+                .run(listeners, inbox, questions)
         })?);
     }
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
-    Ok(Running { addresses, shutdown, pidfile: config.pidfile.clone(), workers, admin, done })
+    Ok(Running { addresses, shutdown, pidfile: config.pidfile.clone(), workers, admin, access_log, done })
 }

@@ -33,6 +33,13 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     signed.try_into().ok()
 }
 
+/// Writes a duration as [`duration`] reads it.
+#[must_use]
+pub(crate) fn shown(duration: Duration) -> String {
+    // What is longer than signed seconds hold can't have been typed.
+    format!("{:#}", jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +74,10 @@ mod tests {
             [("0", 0), ("0s", 0), ("10s", 10_000), ("1m30s", 90_000), ("1.5s", 1500), ("250ms", 250)]
         {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for millis in [0, 1, 1500, 10_000, 90_000, 86_400_000] {
+            let written = Duration::from_millis(millis);
+            assert_eq!(duration(&shown(written)), Some(written), "{}", shown(written));
         }
         for text in ["", "10", "-1s", "s", "1 fortnight"] {
             assert_eq!(duration(text), None, "{text}");

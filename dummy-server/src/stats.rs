@@ -48,6 +48,46 @@ impl Counter {
 }
 
 const STATUSES: usize = 600;
+
+/// Upper ends of the buckets of durations, in nanoseconds; a last bucket takes what is longer.
+pub(crate) const DURATION_BOUNDS: [u64; 17] = [
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// How long requests took.
+#[derive(Debug, Default)]
+pub(crate) struct Durations {
+    /// How many fell between a bound and the one before it; the last has no bound.
+    pub(crate) buckets: [Counter; DURATION_BOUNDS.len() + 1],
+    /// All of them together, in nanoseconds.
+    pub(crate) sum_ns: Counter,
+}
+
+impl Durations {
+    fn observe(&self, duration_ns: u64) {
+        // Most requests end in the first bucket: a search from the front finds it at once.
+        let bucket = DURATION_BOUNDS.iter().position(|bound| duration_ns <= *bound);
+        self.buckets[bucket.unwrap_or(DURATION_BOUNDS.len())].add(1);
+        self.sum_ns.add(duration_ns);
+    }
+}
+
 /// The codes of RFC 9113 section 7.
 pub(crate) const HTTP2_CODES: usize = 14;
 
@@ -56,6 +96,8 @@ pub(crate) const HTTP2_CODES: usize = 14;
 pub(crate) struct Stats {
     /// By endpoint, protocol and status.
     replies: Box<[Counter]>,
+    /// By endpoint and protocol.
+    durations: Box<[Durations]>,
     /// Requests whose head was read.
     pub requests_begun: Counter,
     /// Requests whose reply has been handed to the socket, or was given up.
@@ -86,13 +128,16 @@ pub(crate) struct Stats {
     pub bytes_received: Counter,
     /// Bytes written to sockets.
     pub bytes_sent: Counter,
+    /// Lines of the access log for which there was no room.
+    pub access_log_dropped: Counter,
 }
 
 impl Default for Stats {
     fn default() -> Self {
-        let cells = Endpoint::ALL.len() * Protocol::ALL.len() * STATUSES;
+        let families = Endpoint::ALL.len() * Protocol::ALL.len();
         Self {
-            replies: std::iter::repeat_with(Counter::default).take(cells).collect(),
+            replies: std::iter::repeat_with(Counter::default).take(families * STATUSES).collect(),
+            durations: std::iter::repeat_with(Durations::default).take(families).collect(),
             requests_begun: Counter::default(),
             requests_ended: Counter::default(),
             streams_opened: Counter::default(),
@@ -108,6 +153,7 @@ impl Default for Stats {
             http2_refused_streams: Counter::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
+            access_log_dropped: Counter::default(),
         }
     }
 }
@@ -116,6 +162,17 @@ impl Stats {
     /// Counts a reply.
     pub(crate) fn reply(&self, endpoint: Endpoint, protocol: Protocol, status: StatusCode) {
         self.replies[cell(endpoint, protocol, usize::from(status.as_u16()))].add(1);
+    }
+
+    /// Counts how long a request took that was replied to.
+    pub(crate) fn took(&self, endpoint: Endpoint, protocol: Protocol, duration_ns: u64) {
+        self.durations(endpoint, protocol).observe(duration_ns);
+    }
+
+    /// How long such requests took.
+    #[must_use]
+    pub(crate) fn durations(&self, endpoint: Endpoint, protocol: Protocol) -> &Durations {
+        &self.durations[family(endpoint, protocol)]
     }
 
     /// Counts what an HTTP/2 connection has met of the rules' limits.
@@ -140,7 +197,11 @@ impl Stats {
 }
 
 fn cell(endpoint: Endpoint, protocol: Protocol, status: usize) -> usize {
-    (endpoint as usize * Protocol::ALL.len() + protocol as usize) * STATUSES + status.min(STATUSES - 1)
+    family(endpoint, protocol) * STATUSES + status.min(STATUSES - 1)
+}
+
+fn family(endpoint: Endpoint, protocol: Protocol) -> usize {
+    endpoint as usize * Protocol::ALL.len() + protocol as usize
 }
 
 #[cfg(test)]
@@ -157,5 +218,22 @@ mod tests {
         assert_eq!(stats.replies(Endpoint::Grpc, Protocol::Http2, 599), 1);
         assert_eq!(stats.replies(Endpoint::Bin, Protocol::Http11, 200), 0);
         assert_eq!(stats.replies(Endpoint::Echo, Protocol::Http10, 200), 0);
+    }
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_holds_it() {
+        let stats = Stats::default();
+        let long = 60_000_000_000;
+        for duration_ns in [0, 50_000, 50_001, 10_000_000_000, 10_000_000_001, long] {
+            stats.took(Endpoint::Delay, Protocol::Http11, duration_ns);
+        }
+        let durations = stats.durations(Endpoint::Delay, Protocol::Http11);
+        let counts: Vec<u64> = durations.buckets.iter().map(Counter::get).collect();
+        assert_eq!((counts[0], counts[1], counts[16], counts[17]), (2, 1, 1, 2));
+        assert_eq!(counts.iter().sum::<u64>(), 6);
+        assert_eq!(durations.sum_ns.get(), 20_000_100_002 + long);
+        let others = stats.durations(Endpoint::Delay, Protocol::Http2);
+        assert!(others.buckets.iter().all(|bucket| bucket.get() == 0));
+        assert!(DURATION_BOUNDS.is_sorted());
     }
 }

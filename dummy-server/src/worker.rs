@@ -11,17 +11,18 @@ use std::{
 
 use contract::{pattern::Pattern, timing::TimingWriter};
 use slab::Slab;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use transport::Listener;
 use wire::Output;
 
 use crate::{
     Config, Shutdown,
     accept::{self, Arrived, Fleet},
+    access_log::{Log, Queue},
     behaviour::{self, Behaviour},
     connection::{
         self, Port,
-        state::{Order, State},
+        state::{Order, Seen, State},
     },
     drain::Phase,
     router::Known,
@@ -33,8 +34,9 @@ const ROOM_FOR_A_HEAD: usize = 16 << 10;
 /// How often a closing worker looks whether its last connection has ended.
 const CLOSING_TICK: Duration = Duration::from_millis(5);
 
-/// Bytes that are read at once.
+/// Bytes that are read at once, at least: a frame of HTTP/2 has to fit as well.
 const READ_BUFFER: usize = 256 << 10;
+const ROOM_FOR_A_FRAME_HEAD: usize = 1 << 10;
 /// How many buffers are kept for connections to come, and how large they may be.
 const SPARE_BUFFERS: usize = 64;
 const LARGEST_SPARE: usize = 1 << 20;
@@ -56,6 +58,13 @@ impl Clock {
         }
         self.text.as_bytes()
     }
+}
+
+/// Asks a worker for its connections, of which it shows this many at most, in no order.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) most: usize,
+    pub(crate) answer: oneshot::Sender<Vec<Seen>>,
 }
 
 /// What the connections of one worker share.
@@ -83,6 +92,7 @@ pub(crate) struct Worker {
     /// This worker's copy of what the server does by default, and which one it is.
     default_behaviour: RefCell<Option<Rc<Behaviour>>>,
     generation: Cell<u64>,
+    pub(crate) access_log: Option<Rc<Log>>,
     /// Buffers that idle connections have given back.
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Rc<State>>>,
@@ -97,12 +107,15 @@ impl Worker {
         fleet: Arc<Fleet>,
         instance: &'static str,
         behaviour: Arc<behaviour::Shared>,
+        access_log: Option<Queue>,
     ) -> Rc<Self> {
         let grpc = crate::grpc::routes(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
         let connections = RefCell::new(Slab::new());
+        let read_buffer = READ_BUFFER.max(config.http2.max_frame_size as usize + ROOM_FOR_A_FRAME_HEAD);
         Rc::new(Self {
-            read_buffer: RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()),
+            read_buffer: RefCell::new(vec![0; read_buffer].into_boxed_slice()),
+            access_log: access_log.map(Log::new),
             http1_head: RefCell::default(),
             http2_head: RefCell::default(),
             clock: RefCell::default(),
@@ -168,6 +181,9 @@ impl Worker {
         if self.shutdown.phase() >= Phase::Closing {
             state.give(Order::Drain);
         }
+        // Of its own in the whole process: workers count in steps of their number.
+        let (before, workers) = (self.stats.connections_opened.get(), self.config.workers.get() as u64);
+        state.id.set(before * workers + self.index as u64 + 1);
         let key = self.connections.borrow_mut().insert(Rc::clone(&state));
         self.stats.connections_opened.add(1);
         let worker = Rc::clone(self);
@@ -184,10 +200,12 @@ impl Worker {
         self: Rc<Self>,
         listeners: Vec<(Port, Listener)>,
         mut inbox: mpsc::Receiver<Arrived>,
+        questions: mpsc::Receiver<Question>,
     ) -> usize {
         for (port, listener) in listeners {
             tokio::task::spawn_local(accept::run(listener, port, Rc::clone(&self)));
         }
+        tokio::task::spawn_local(Rc::clone(&self).answer(questions));
         let sweeper = tokio::task::spawn_local(Rc::clone(&self).sweep());
         loop {
             tokio::select! {
@@ -213,6 +231,15 @@ impl Worker {
         }
         sweeper.abort();
         self.connections.borrow().len()
+    }
+
+    /// Shows connections to who asks.
+    async fn answer(self: Rc<Self>, mut questions: mpsc::Receiver<Question>) {
+        while let Some(Question { most, answer }) = questions.recv().await {
+            let connections = self.connections.borrow();
+            // Who asked may have gone.
+            let _ = answer.send(connections.iter().take(most).map(|(_, state)| state.seen()).collect());
+        }
     }
 
     /// Looks at the clock for all connections.

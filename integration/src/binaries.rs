@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::OnceLock,
     time::Duration,
 };
@@ -108,19 +108,21 @@ impl ServerProcess {
         Self::launch(&mut shell, flags)
     }
 
+    /// The same, but nobody reads what it prints to standard output.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[must_use]
+    pub fn start_unread(flags: &[&str]) -> Self {
+        let mut command = command("dummy-server");
+        Self::listening(Process::unread(with_flags(&mut command, flags), Stdio::null()))
+    }
+
     fn launch(command: &mut Command, flags: &[&str]) -> Self {
-        let own = [
-            "--addr=127.0.0.1:0",
-            "--grpc-addr=127.0.0.1:0",
-            "--admin-addr=127.0.0.1:0",
-            "--pprof-addr=",
-            "--mem-interval=0",
-        ];
-        // A flag that a test gives, in whatever form, replaces the harness's.
-        let name = |flag: &str| flag.split('=').next().unwrap_or_default().trim_start_matches('-').to_owned();
-        let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
-        let kept = own.iter().filter(|flag| !given.contains(&name(flag)));
-        let process = Process::start(command.args(kept).args(flags));
+        Self::listening(Process::start(with_flags(command, flags)))
+    }
+
+    fn listening(process: Process) -> Self {
         let (http, grpc, admin) = process.await_stderr("line with the addresses", listening);
         Self { process, http, grpc, admin }
     }
@@ -154,6 +156,22 @@ impl ServerProcess {
     pub async fn metrics(&self) -> Metrics {
         Metrics::read(self.admin).await
     }
+}
+
+/// Adds the harness's own flags and those of a test.
+fn with_flags<'a>(command: &'a mut Command, flags: &[&str]) -> &'a mut Command {
+    let own = [
+        "--addr=127.0.0.1:0",
+        "--grpc-addr=127.0.0.1:0",
+        "--admin-addr=127.0.0.1:0",
+        "--pprof-addr=",
+        "--mem-interval=0",
+    ];
+    // A flag that a test gives, in whatever form, replaces the harness's.
+    let name = |flag: &str| flag.split('=').next().unwrap_or_default().trim_start_matches('-').to_owned();
+    let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
+    let kept = own.iter().filter(|flag| !given.contains(&name(flag)));
+    command.args(kept).args(flags)
 }
 
 fn listening(log: &str) -> Option<(SocketAddr, SocketAddr, SocketAddr)> {

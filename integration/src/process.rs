@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::Read,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -19,6 +19,8 @@ pub struct Process {
     name: String,
     child: Child,
     output: Arc<Output>,
+    /// Its standard output, when nobody reads it.
+    unread: Option<ChildStdout>,
 }
 
 /// What a program did.
@@ -68,15 +70,26 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn with_input(command: &mut Command, input: impl Into<Stdio>) -> Self {
+        let mut process = Self::unread(command, input);
+        let stdout = process.unread.take().expect("piped");
+        Output::collect(&process.output, Stream::Out, stdout);
+        process
+    }
+
+    /// The same, but nobody reads what it prints.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn unread(command: &mut Command, input: impl Into<Stdio>) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         let spawned = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let output = Arc::new(Output::default());
-        let stdout = child.stdout.take().expect("piped");
+        let unread = child.stdout.take();
         let stderr = child.stderr.take().expect("piped");
-        Output::collect(&output, Stream::Out, stdout);
         Output::collect(&output, Stream::Err, stderr);
-        Self { name, child, output }
+        Self { name, child, output, unread }
     }
 
     /// The process id.
@@ -109,6 +122,19 @@ impl Process {
         self.output.wait(patience, |text| find(text).map(Some).or((text.ended == 2).then_some(None)))?
     }
 
+    /// Waits until standard output holds what is sought.
+    ///
+    /// # Panics
+    /// When the program ends or the patience does before; the message has its output.
+    pub fn await_stdout<T>(&self, what: &str, seek: impl Fn(&str) -> Option<T>) -> T {
+        let find = |text: &Text| seek(&String::from_utf8_lossy(&text.stdout));
+        let found =
+            self.output.wait(PATIENCE, |text| find(text).map(Some).or((text.ended == 2).then_some(None)));
+        found
+            .flatten()
+            .unwrap_or_else(|| panic!("{}: no {what}; it said:\n{}", self.name, self.output.shown()))
+    }
+
     /// Whether the program has ended.
     ///
     /// # Panics
@@ -124,7 +150,8 @@ impl Process {
     /// When it does not end within `patience`.
     #[must_use]
     pub fn finish(mut self, patience: Duration) -> Finished {
-        let ended = self.output.wait(patience, |text| (text.ended == 2).then_some(()));
+        let streams = if self.unread.is_some() { 1 } else { 2 };
+        let ended = self.output.wait(patience, |text| (text.ended == streams).then_some(()));
         assert!(ended.is_some(), "{} still runs after {patience:?}:\n{}", self.name, self.output.shown());
         let code = self.child.wait().expect("a child can be waited for").code();
         let text = self.output.lock();

@@ -128,20 +128,6 @@ impl Fields {
         self.get(name).is_some()
     }
 
-    /// Whether a name begins with `prefix`, which is in lower case, in whatever case it is.
-    #[inline]
-    #[must_use]
-    pub fn any_name_begins(&self, prefix: &[u8]) -> bool {
-        let Some(first) = prefix.first() else { return !self.is_empty() };
-        self.spans.iter().any(|span| {
-            let name = &self.bytes[span.name()];
-            // Most differ in the first letter.
-            name.first().is_some_and(|byte| byte | 0x20 == *first)
-                && name.len() >= prefix.len()
-                && name[..prefix.len()].eq_ignore_ascii_case(prefix)
-        })
-    }
-
     /// Whether a field of that name lists `token`, in whatever case (RFC 9110 section 5.6.1).
     #[must_use]
     pub fn has_token(&self, name: &str, token: &str) -> bool {

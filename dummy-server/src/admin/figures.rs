@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Shutdown, behaviour::Shared, stats::Stats};
+use tokio::sync::mpsc;
+
+use crate::{Shutdown, behaviour::Shared, stats::Stats, worker::Question};
 
 /// Reads all workers' counters.
 #[derive(Debug)]
@@ -10,6 +12,8 @@ pub(crate) struct Figures {
     pub(crate) behaviour: Arc<Shared>,
     pub(crate) workers: Vec<Arc<Stats>>,
     pub(crate) shutdown: Shutdown,
+    /// Where workers are asked for their connections.
+    pub(crate) desks: Vec<mpsc::Sender<Question>>,
 }
 
 /// Sums over all workers. Differences of two counters can be a moment off, and are never below 0.

@@ -8,7 +8,7 @@ use axum::{
 };
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text::encode},
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text::encode},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
@@ -18,7 +18,7 @@ use crate::{
     behaviour::Fault,
     drain::Phase,
     router::Endpoint,
-    stats::{HTTP2_CODES, Protocol, Stats},
+    stats::{DURATION_BOUNDS, HTTP2_CODES, Protocol, Stats},
 };
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,6 +41,7 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let sum = self.0.sum();
         self.replies(&mut encoder)?;
+        self.durations(&mut encoder)?;
         let bytes = Some(&Unit::Bytes);
         counter(&mut encoder, "received", "read from sockets", bytes, sum.bytes_received)?;
         counter(&mut encoder, "sent", "written to sockets", bytes, sum.bytes_sent)?;
@@ -71,6 +72,9 @@ impl Collector for Snapshot {
         counter(&mut encoder, "http2_stream_errors", help, None, stream_errors)?;
         let help = "HTTP/2 streams refused because too many were open";
         counter(&mut encoder, "http2_refused_streams", help, None, refused)?;
+        let dropped = add(|stats| stats.access_log_dropped.get());
+        let help = "lines of the access log for which there was no room";
+        counter(&mut encoder, "access_log_dropped", help, None, dropped)?;
         gauge(&mut encoder, "streams_open", "open HTTP/2 streams", None, sum.streams_open)?;
         gauge(&mut encoder, "requests_in_flight", "requests being answered", None, sum.in_flight)?;
         let draining = u64::from(self.0.shutdown.phase() > Phase::Serving);
@@ -150,6 +154,33 @@ impl Snapshot {
                         ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
+            "request_duration",
+            "from a request's head being read to the last byte of its reply being handed to its connection, \
+             by endpoint and protocol; requests that were given up without a reply are left out",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for (endpoint, endpoint_name) in Endpoint::ALL {
+            for protocol in Protocol::ALL {
+                let of_workers = || self.0.workers.iter().map(|stats| stats.durations(endpoint, protocol));
+                let bounds = DURATION_BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
+                let counts = |bucket: usize| of_workers().map(|one| one.buckets[bucket].get()).sum::<u64>();
+                let buckets: Vec<(f64, u64)> =
+                    bounds.enumerate().map(|(i, bound)| (bound, counts(i))).collect();
+                let count = buckets.iter().map(|(_, count)| count).sum();
+                if count == 0 {
+                    continue;
+                }
+                let sum = of_workers().map(|one| one.sum_ns.get()).sum::<u64>() as f64 / 1e9;
+                let labels = [("endpoint", endpoint_name), ("protocol", protocol.name())];
+                family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
             }
         }
         Ok(())

@@ -2,16 +2,25 @@
 //! and the clock of the drain. It reads the workers' counters and never touches their requests.
 
 mod behaviour;
+mod connections;
 mod figures;
+mod guard;
 mod metrics;
 mod profile;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    extract::RawQuery,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use tokio::sync::oneshot;
 
-use crate::{Config, Shutdown, drain::Phase};
+use self::guard::Guard;
+use crate::{Addresses, Config, Shutdown, drain::Phase};
 
 pub(crate) use figures::Figures;
 
@@ -20,12 +29,14 @@ pub(crate) async fn run(
     config: Arc<Config>,
     shutdown: Shutdown,
     figures: Arc<Figures>,
+    addresses: Addresses,
     admin: Option<TcpListener>,
     pprof: Option<TcpListener>,
     done: oneshot::Receiver<()>,
 ) {
-    if let Some(listener) = admin {
-        serve(listener, routes(shutdown.clone(), Arc::clone(&figures)));
+    if let (Some(listener), Some(address)) = (admin, addresses.admin) {
+        let routes = routes(&config, shutdown.clone(), Arc::clone(&figures), &addresses);
+        serve(listener, Guard::new(config.admin_token.clone(), address).before(routes));
     }
     if let Some(listener) = pprof {
         serve(listener, profile::routes());
@@ -55,32 +66,56 @@ fn serve(listener: TcpListener, routes: Router) {
     });
 }
 
-fn routes(shutdown: Shutdown, figures: Arc<Figures>) -> Router {
+fn routes(config: &Config, shutdown: Shutdown, figures: Arc<Figures>, addresses: &Addresses) -> Router {
     let ready = move || {
         let serving = shutdown.phase() == Phase::Serving;
         async move {
             if serving { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") }
         }
     };
+    let shown = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "listening": addresses.to_string(),
+        // Fails only for maps with keys that are no strings.
+        "config": serde_json::to_value(config).unwrap_or_default(),
+    });
+    let connections = {
+        let figures = Arc::clone(&figures);
+        async move |RawQuery(query): RawQuery| connections::response(&figures, query.as_deref()).await
+    };
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(behaviour::routes(Arc::clone(&figures.behaviour)))
         .route("/metrics", get(async move || metrics::response(&figures)))
+        .route("/connections", get(connections))
+        .route("/config", get(async move || json(&shown)))
+}
+
+/// JSON for people, too.
+fn json(value: &impl serde::Serialize) -> Response {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 async fn log_figures(figures: Arc<Figures>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.tick().await;
+    let mut before = figures.sum();
     loop {
         ticks.tick().await;
         let sum = figures.sum();
         tracing::info!(
             resident_mib = figures::resident_bytes().map(|bytes| bytes >> 20),
-            connections = sum.connections_open,
+            connections_open = sum.connections_open,
+            new_connections = sum.connections_opened - before.connections_opened,
+            connections = sum.connections_opened,
             in_flight = sum.in_flight,
+            new_requests = sum.requests - before.requests,
             requests = sum.requests,
             "figures"
         );
+        before = sum;
     }
 }

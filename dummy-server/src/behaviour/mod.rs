@@ -184,10 +184,10 @@ const KEY: &str = "dummy-";
 /// Prefix of fields.
 const FIELD: &str = "x-dummy-";
 
-/// Whether a request asks for anything by its fields.
+/// Whether a field of that name asks for anything.
 #[inline]
-pub(crate) fn in_fields(head: &Head<'_>) -> bool {
-    head.fields.any_name_begins(FIELD.as_bytes())
+pub(crate) fn is_asked_by(name: &[u8]) -> bool {
+    name.len() > FIELD.len() && name[..FIELD.len()].eq_ignore_ascii_case(FIELD.as_bytes())
 }
 
 /// Whether a target asks for anything by its query.

@@ -2,7 +2,6 @@
 //! go on the wire.
 
 use std::{
-    borrow::Cow,
     rc::Rc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -13,10 +12,7 @@ use http::StatusCode;
 use http2::Name;
 use wire::Fields;
 
-use super::{
-    Port,
-    state::{Flight, State},
-};
+use super::{Port, flight::Flight, marks::Marks, state::State};
 use crate::{
     behaviour::{self, Behaviour, Manners},
     endpoints,
@@ -80,12 +76,10 @@ impl Head<'_> {
 #[derive(Debug)]
 pub(crate) struct Pending {
     worker: Rc<Worker>,
-    endpoint: Endpoint,
-    protocol: Protocol,
     head_only: bool,
     received_ns: u64,
-    /// What the request log says, when there is one.
-    logged: Option<String>,
+    /// Goes back as it came.
+    traceparent: Option<Box<[u8]>>,
     flight: Flight,
     /// What is to be done before there is a reply.
     pub(crate) manners: Option<Box<Manners>>,
@@ -156,10 +150,11 @@ pub(crate) fn answer(
         let (endpoint, route, in_query) = route(worker, head);
         (endpoint, Way::Endpoint(route), in_query)
     };
-    let pending = pending(worker, head, endpoint, received_ns);
+    let marks = Marks::of(head);
+    let pending = pending(worker, head, endpoint, received_ns, &marks);
     let default = worker.default_behaviour();
-    if in_query || default.is_some() || behaviour::in_fields(head) {
-        return misbehave(worker, head, upload, way, pending, default);
+    if in_query || marks.behaviour || default.is_some() {
+        return misbehave(worker, head, upload, way, pending, endpoint, default);
     }
     (pending, ask(worker, head, upload, way))
 }
@@ -172,11 +167,12 @@ fn misbehave(
     upload: Upload,
     way: Way,
     mut pending: Pending,
+    endpoint: Endpoint,
     default: Option<Rc<Behaviour>>,
 ) -> (Pending, Answer) {
     // Whoever probes the server wants to know how it is.
-    let probe = matches!(pending.endpoint, Endpoint::Health | Endpoint::Help)
-        || pending.endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.");
+    let probe = matches!(endpoint, Endpoint::Health | Endpoint::Help)
+        || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.");
     let default = default.filter(|_| !probe);
     let answer = match Behaviour::of(head, default.as_deref()) {
         Ok(asked) => {
@@ -256,23 +252,25 @@ pub(crate) fn reject(
         _ => "a request as RFC 9110, 9112 and 9113 have it",
     };
     let reply = Reply::refusal(status, reason, accepted, "curl http://localhost:8080/");
-    (pending(worker, head, Endpoint::Rejected, received_ns), reply)
+    (pending(worker, head, Endpoint::Rejected, received_ns, &Marks::default()), reply)
 }
 
-fn pending(worker: &Rc<Worker>, head: &Head<'_>, endpoint: Endpoint, received_ns: u64) -> Pending {
-    let line = || {
-        let text = |bytes| -> Cow<'_, str> { String::from_utf8_lossy(bytes) };
-        format!("{} {}", text(head.method), text(head.target))
-    };
+fn pending(
+    worker: &Rc<Worker>,
+    head: &Head<'_>,
+    endpoint: Endpoint,
+    received_ns: u64,
+    marks: &Marks<'_>,
+) -> Pending {
+    let log = worker.access_log.as_ref();
+    let line = log.and_then(|log| log.begin(head, marks.trace(), received_ns));
     Pending {
         worker: Rc::clone(worker),
-        endpoint,
-        protocol: head.protocol,
         head_only: head.method == b"HEAD",
         received_ns,
-        logged: (!worker.config.quiet).then(line),
-        flight: Flight::begin(head.state, head.protocol == Protocol::Http2),
         manners: None,
+        traceparent: marks.traceparent.map(Box::from),
+        flight: Flight::begin(head.state, endpoint, head.protocol, received_ns, line),
     }
 }
 
@@ -300,13 +298,11 @@ fn is_call(head: &Head<'_>) -> bool {
 
 impl Pending {
     /// The reply as it goes on the wire; it counts as given from now on.
-    pub(crate) fn finish(self, reply: Reply) -> Finished {
+    pub(crate) fn finish(mut self, mut reply: Reply) -> Finished {
         let replied_ns = now_ns();
-        let status = reply.status;
-        self.worker.stats.reply(self.endpoint, self.protocol, status);
-        if let Some(logged) = self.logged {
-            let micros = replied_ns.saturating_sub(self.received_ns) / 1000;
-            tracing::info!(status = status.as_u16(), micros, protocol = self.protocol.name(), "{logged}");
+        self.flight.replied(reply.status, replied_ns);
+        if let Some(traceparent) = self.traceparent {
+            reply.fields.push("traceparent", traceparent);
         }
         let mut finished = Finished {
             worker: self.worker,
@@ -320,6 +316,18 @@ impl Pending {
         };
         finished.fill();
         finished
+    }
+}
+
+impl Content {
+    /// Whether all of it can be sent at once where there is room for so many bytes.
+    pub(super) fn fits(&self, room: usize) -> bool {
+        match self {
+            Self::None => true,
+            Self::Bytes(bytes) => bytes.len() <= room,
+            Self::Pattern { range, .. } => range.left() <= room as u64,
+            Self::Chunks(_) | Self::Stream(..) => false,
+        }
     }
 }
 

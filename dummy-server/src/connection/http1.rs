@@ -22,7 +22,8 @@ use wire::Output;
 use super::{
     Port,
     exchange::{self, Content, FieldWriter, Finished, Head, Pending, now_ns},
-    state::{Flight, Order, State},
+    flight::Flight,
+    state::{Order, State},
     wire::{self as socket, Ended, Wire},
 };
 use crate::{
@@ -65,10 +66,13 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         End::Closed(Ended::Well) => socket::linger(state).await,
         End::Closed(Ended::Cut) => {}
         End::Closed(Ended::Reset) => socket::reset(state).await,
-        End::Upgrade(mode, _flight) => {
+        End::Upgrade(mode, mut flight) => {
+            flight.goes_on();
+            let before = state.written();
             let wire = Wire::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(state));
             drop(driver);
             websocket::serve(wire, mode, state).await;
+            flight.sent(state.written() - before);
         }
     }
 }
@@ -125,7 +129,7 @@ struct Sending {
     pause: Pause,
     /// There was no room for all of it.
     full: bool,
-    _flight: Flight,
+    flight: Flight,
 }
 
 /// Between two chunks of which each is to be on the wire by itself.
@@ -352,21 +356,22 @@ impl Driver<'_> {
         // connection.
         self.keep_alive &= !self.body_open && (chunked || !unsized_) && !self.is_last();
         self.write_head(&finished, asked.version, chunked);
-        let Finished { flight, .. } = finished;
+        let Finished { mut flight, .. } = finished;
         match content {
             Content::None => self.replied(),
             Content::Bytes(bytes) => {
+                flight.sent(bytes.len() as u64);
                 self.output.push(bytes);
                 self.replied();
             }
             Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {
-                push_range(&mut self.output, &mut range, MOST_OUTPUT);
+                flight.sent(push_range(&mut self.output, &mut range, MOST_OUTPUT));
                 self.replied();
             }
             content => {
+                flight.goes_on();
                 let pause = Pause::None;
-                self.current =
-                    Current::Sending(Sending { content, chunked, pause, full: false, _flight: flight });
+                self.current = Current::Sending(Sending { content, chunked, pause, full: false, flight });
             }
         }
     }
@@ -411,7 +416,7 @@ impl Driver<'_> {
 
     /// Sends content until enough waits. True: the reply is complete.
     fn send(&mut self, cx: &mut Context<'_>) -> bool {
-        let Current::Sending(Sending { content, chunked, pause, full, .. }) = &mut self.current else {
+        let Current::Sending(Sending { content, chunked, pause, full, flight }) = &mut self.current else {
             return false;
         };
         if let Pause::Delay(delay) = pause
@@ -423,7 +428,7 @@ impl Driver<'_> {
         while matches!(pause, Pause::None) && output.len() < MOST_OUTPUT {
             let (range, most) = match content {
                 Content::Pattern { range, sized: true } => {
-                    push_range(output, range, MOST_OUTPUT);
+                    flight.sent(push_range(output, range, MOST_OUTPUT));
                     (range, 0)
                 }
                 Content::Pattern { range, .. } => (range, UNSIZED_PIECE),
@@ -435,6 +440,7 @@ impl Driver<'_> {
                 Content::Stream(stream, _) => match stream.poll_next(cx) {
                     Poll::Pending => return false,
                     Poll::Ready(Some(Part::Data(data))) => {
+                        flight.sent(data.len() as u64);
                         push_data(output, data, *chunked);
                         continue;
                     }
@@ -450,7 +456,7 @@ impl Driver<'_> {
                 Content::None | Content::Bytes(_) => break,
             };
             if most > 0 {
-                push_chunk(output, range.split_to(most), *chunked);
+                flight.sent(push_chunk(output, range.split_to(most), *chunked));
             }
             if range.left() == 0 {
                 return self.last_part(&wire::Fields::new());
@@ -518,24 +524,27 @@ fn head<'h>(fields: &'h request::Head, port: Port, state: &'h Rc<State>) -> Head
     }
 }
 
-/// Adds of a range as much as is wanted.
-fn push_range(output: &mut Output, range: &mut pattern::Range, most: usize) {
+/// Adds of a range as much as is wanted; how many bytes that were.
+fn push_range(output: &mut Output, range: &mut pattern::Range, most: usize) -> u64 {
+    let before = range.left();
     let mut room = most as u64;
     while room > 0 && range.left() > 0 {
         let piece = range.piece(room);
         room -= piece.len() as u64;
         output.push_static(piece);
     }
+    before - range.left()
 }
 
-fn push_chunk(output: &mut Output, mut part: pattern::Range, chunked: bool) {
+fn push_chunk(output: &mut Output, mut part: pattern::Range, chunked: bool) -> u64 {
     if chunked {
         write::chunk_head(output.buffer(), part.left());
     }
-    push_range(output, &mut part, usize::MAX);
+    let count = push_range(output, &mut part, usize::MAX);
     if chunked {
         output.copy(write::CHUNK_END);
     }
+    count
 }
 
 fn push_data(output: &mut Output, data: Bytes, chunked: bool) {

@@ -19,7 +19,8 @@ use tokio::time::{Sleep, sleep};
 use super::{
     Port,
     exchange::{self, Content, FieldWriter, Finished, Head, Pending, now_ns},
-    state::{Flight, Order, State},
+    flight::Flight,
+    state::{Order, State},
     wire::{self, Ended},
 };
 use crate::{
@@ -29,10 +30,6 @@ use crate::{
     worker::Worker,
 };
 
-/// Window of a stream: what a client may send ahead of the endpoint that reads.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// Window of a connection: one slow stream must not hold up the others.
-const CONNECTION_WINDOW: u32 = 64 << 20;
 /// While so much output waits, nothing more is read or sent.
 const MOST_OUTPUT: usize = 256 << 10;
 /// What one stream sends before another has its turn.
@@ -45,6 +42,7 @@ const ROUNDS: usize = 8;
 /// Serves a connection until it ends; `first` was read already.
 pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
     state.head_done();
+    state.protocol.set(Some(Protocol::Http2));
     let mut driver = Driver {
         conn: Connection::new(&config(worker)),
         prepared: PreparedFields::default(),
@@ -75,16 +73,18 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
 }
 
 fn config(worker: &Worker) -> Config {
-    let limits = &worker.config.limits;
+    let (limits, http2) = (&worker.config.limits, &worker.config.http2);
     Config {
         settings: Settings {
             max_concurrent_streams: Some(limits.max_streams),
-            initial_window_size: STREAM_WINDOW,
+            initial_window_size: http2.stream_window,
+            max_frame_size: http2.max_frame_size,
+            header_table_size: http2.header_table_size,
             max_header_list_size: Some(limits.max_header_bytes),
             enable_connect_protocol: true,
             ..Settings::default()
         },
-        connection_window: CONNECTION_WINDOW,
+        connection_window: http2.connection_window,
         limits: Limits { block: limits.max_header_bytes as usize * 2, ..Limits::default() },
         ..Config::new(Role::Server)
     }
@@ -150,7 +150,7 @@ struct Sending {
     content: Content,
     /// What is left of the current chunk.
     chunk: Option<pattern::Range>,
-    _flight: Flight,
+    flight: Flight,
 }
 
 impl Driver<'_> {
@@ -449,18 +449,18 @@ impl Driver<'_> {
         if nothing {
             return self.replied(key);
         }
-        let Finished { flight, .. } = finished;
+        let Finished { mut flight, .. } = finished;
         // Most replies are short and fit at once.
         if let Content::Pattern { mut range, .. } = content {
-            let room = self.conn.data_room(key).min(TURN);
-            if range.left() <= room as u64 && self.send_range(key, &mut range, room, true) {
+            let (room, length) = (self.conn.data_room(key).min(TURN), range.left());
+            if length <= room as u64 && self.send_range(key, &mut range, room, true) {
+                flight.sent(length);
                 return self.replied(key);
             }
             let content = Content::Pattern { range, sized: true };
-            return self.send(key, Sending { content, chunk: None, _flight: flight });
+            return self.send(key, Sending { content, chunk: None, flight });
         }
-        let sending = Sending { content, chunk: None, _flight: flight };
-        self.send(key, sending);
+        self.send(key, Sending { content, chunk: None, flight });
     }
 
     /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
@@ -493,22 +493,33 @@ impl Driver<'_> {
     /// Sends content, as much as there is room for, and a turn's worth at most.
     fn send(&mut self, key: Key, mut sending: Sending) {
         let room = self.conn.data_room(key).min(TURN);
+        if !sending.content.fits(room) {
+            sending.flight.goes_on();
+        }
+        let flight = &mut sending.flight;
         let done = match &mut sending.content {
             Content::None => true,
             Content::Bytes(bytes) => {
                 let part = bytes.split_to(room.min(bytes.len()));
+                flight.sent(part.len() as u64);
                 let done = bytes.is_empty();
                 self.conn.data(key, part, done);
                 done
             }
-            Content::Pattern { range, .. } => self.send_range(key, range, room, true),
+            Content::Pattern { range, .. } => {
+                let before = range.left();
+                let done = self.send_range(key, range, room, true);
+                flight.sent(before - range.left());
+                done
+            }
             Content::Chunks(chunks) => {
                 let mut chunk = match sending.chunk.take() {
                     Some(chunk) => chunk,
                     None => chunks.next().unwrap_or_else(|| chunks.range.clone()),
                 };
-                let last = chunks.range.left() == 0;
+                let (last, before) = (chunks.range.left() == 0, chunk.left());
                 let done = self.send_range(key, &mut chunk, room, last);
+                flight.sent(before - chunk.left());
                 if done && !last {
                     let slot = self.slot(key);
                     slot.work = Work::Sending(sending);
@@ -518,7 +529,7 @@ impl Driver<'_> {
                 sending.chunk = Some(chunk);
                 done
             }
-            Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room) {
+            Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room, flight) {
                 Streamed::All => true,
                 Streamed::Part => false,
                 Streamed::Aborted(how) => return self.abort(key, how, key.id),
@@ -543,6 +554,7 @@ impl Driver<'_> {
         stream: &mut Box<dyn Stream>,
         rest: &mut Bytes,
         room: usize,
+        flight: &mut Flight,
     ) -> Streamed {
         let mut room = room;
         let waker = self.waker(key);
@@ -550,6 +562,7 @@ impl Driver<'_> {
             if !rest.is_empty() {
                 let part = rest.split_to(room.min(rest.len()));
                 room -= part.len();
+                flight.sent(part.len() as u64);
                 self.conn.data(key, part, false);
                 if !rest.is_empty() {
                     return Streamed::Part;

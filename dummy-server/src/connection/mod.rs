@@ -2,8 +2,10 @@
 //! engines: each ends as its protocol wants, and loses no request of which a byte was read.
 
 pub(crate) mod exchange;
+mod flight;
 mod http1;
 mod http2;
+mod marks;
 pub(crate) mod state;
 pub(crate) mod wire;
 

@@ -14,7 +14,10 @@ use std::{
 
 use transport::Stream;
 
-use crate::{config::Limits, stats::Stats};
+use crate::{
+    config::Limits,
+    stats::{Protocol, Stats},
+};
 
 /// A connection that was accepted but has not sent a request when the drain begins gets this long to do so.
 pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
@@ -30,6 +33,21 @@ pub(crate) enum Order {
     Close,
 }
 
+/// How a connection stood when it was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) id: u64,
+    /// None before the first request of HTTP/1 or the preface of HTTP/2.
+    pub(crate) protocol: Option<Protocol>,
+    /// None for Unix sockets.
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) age: Duration,
+    pub(crate) requests: u64,
+    pub(crate) in_flight: u32,
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
+}
+
 /// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -39,6 +57,10 @@ pub(crate) struct State {
     pub(crate) stats: Arc<Stats>,
     /// The peer's and this end's address; none for Unix sockets.
     pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
+    /// What it is called in the list of connections.
+    pub(crate) id: Cell<u64>,
+    /// What it speaks, as far as that is known.
+    pub(crate) protocol: Cell<Option<Protocol>>,
     accepted: Instant,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -54,6 +76,8 @@ pub(crate) struct State {
     headless: Cell<bool>,
     /// Bytes read so far.
     read: Cell<u64>,
+    /// Bytes written so far.
+    written: Cell<u64>,
     /// Something happened since the last sweep.
     active: Cell<bool>,
     /// The last sweep at which something had happened.
@@ -72,6 +96,8 @@ impl State {
             stream: RefCell::new(stream),
             largest_write,
             stats,
+            id: Cell::new(0),
+            protocol: Cell::new(None),
             accepted: now,
             order: Cell::new(Order::Serve),
             waker: RefCell::new(None),
@@ -82,6 +108,7 @@ impl State {
             head_open: Cell::new(true),
             headless: Cell::new(false),
             read: Cell::new(0),
+            written: Cell::new(0),
             active: Cell::new(false),
             active_at: Cell::new(now),
             head_since: Cell::new(Some(now)),
@@ -138,7 +165,49 @@ impl State {
     /// Bytes were written.
     pub(crate) fn sent(&self, count: usize) {
         self.stats.bytes_sent.add(count as u64);
+        self.written.set(self.written.get() + count as u64);
         self.active.set(true);
+    }
+
+    /// A request was read.
+    pub(super) fn request_begun(&self, protocol: Protocol) {
+        self.busy.set(self.busy.get() + 1);
+        self.requests.set(self.requests.get() + 1);
+        self.protocol.set(Some(protocol));
+        self.head_open.set(false);
+        self.stats.requests_begun.add(1);
+        if protocol == Protocol::Http2 {
+            self.stats.streams_opened.add(1);
+        }
+    }
+
+    /// Its reply has been handed over or given up.
+    pub(super) fn request_ended(&self, protocol: Protocol) {
+        self.busy.set(self.busy.get() - 1);
+        self.active.set(true);
+        self.stats.requests_ended.add(1);
+        if protocol == Protocol::Http2 {
+            self.stats.streams_closed.add(1);
+        }
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// How the connection stands.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            id: self.id.get(),
+            protocol: self.protocol.get(),
+            peer: self.addresses.map(|(peer, _)| peer),
+            age: self.accepted.elapsed(),
+            requests: self.requests.get(),
+            in_flight: self.busy.get(),
+            bytes_received: self.read.get(),
+            bytes_sent: self.written.get(),
+        }
     }
 
     /// Bytes of a next request were read along with the one before.
@@ -202,38 +271,6 @@ impl State {
         }
         if self.order() == Order::Drain || self.wants_sweep.get() {
             self.wake();
-        }
-    }
-}
-
-/// A request in flight, from its head to the last byte of its reply. Dropping it ends it.
-#[derive(Debug)]
-pub(crate) struct Flight {
-    state: Rc<State>,
-    stream: bool,
-}
-
-impl Flight {
-    /// `stream`: it is an HTTP/2 stream.
-    pub(crate) fn begin(state: &Rc<State>, stream: bool) -> Self {
-        state.busy.set(state.busy.get() + 1);
-        state.requests.set(state.requests.get() + 1);
-        state.head_open.set(false);
-        state.stats.requests_begun.add(1);
-        if stream {
-            state.stats.streams_opened.add(1);
-        }
-        Self { state: Rc::clone(state), stream }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.state.busy.set(self.state.busy.get() - 1);
-        self.state.active.set(true);
-        self.state.stats.requests_ended.add(1);
-        if self.stream {
-            self.state.stats.streams_closed.add(1);
         }
     }
 }

@@ -266,7 +266,7 @@ async fn a_second_signal_ends_at_once() {
 /// request that it read; each of those must have been received whole by somebody.
 async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protocol) {
     const CLIENTS: usize = 8;
-    let server = ServerProcess::start(&["--quiet=false", "--drain-delay", "300ms"]);
+    let server = ServerProcess::start(&["--access-log=text", "--drain-delay", "300ms"]);
     let whole = &AtomicUsize::new(0);
     let address = server.http;
     let load = |keeps: bool| async move {
@@ -290,7 +290,7 @@ async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protoc
     patiently("the end of the load", async { tokio::join!(clients, signal) }).await;
     let finished = server.finish(SOON).await;
     assert_eq!(finished.code, Some(0), "{finished}");
-    let read = finished.stderr.lines().filter(|line| line.contains("/bin/5000")).count();
+    let read = finished.stdout.lines().filter(|line| line.contains("/bin/5000")).count();
     let whole = whole.load(Ordering::Relaxed);
     assert!(whole >= 200);
     assert_eq!(read, whole, "requests read by the server, and replies that arrived whole");

@@ -2,6 +2,7 @@
 //!
 //! One binary with its own `main` (see `integration::cases`): a module lists its tests in `tests()`.
 
+mod admin; // what the admin port shows, and to whom
 mod behaviour; // faults and shaping on request
 mod calls; // gRPC
 mod chart; // the Helm chart
@@ -17,6 +18,7 @@ mod fields; // fields as they were on the wire
 mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
+mod logs; // the access log and the line of figures
 mod operation; // dummy-server as an operator meets it
 mod origins; // servers of other makes
 mod pacing; // when requests arrive
@@ -26,7 +28,9 @@ mod proxied; // nginx, HAProxy, Envoy
 mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
+mod settings; // what HTTP/2 clients are allowed
 mod sockets; // WebSocket
+mod traces; // Trace Context
 mod unruly; // servers that break the rules
 mod wire; // HTTP/1 as bytes
 mod yaml; // what chart and compose read
@@ -50,6 +54,10 @@ fn main() -> ExitCode {
         .and(calls::tests())
         .and(rude::tests())
         .and(operation::tests())
+        .and(admin::tests())
+        .and(logs::tests())
+        .and(settings::tests())
+        .and(traces::tests())
         .and(resources::tests())
         .and(drain::tests())
         .and(parting::tests())

@@ -63,6 +63,14 @@ fn bad_values_are_one_line_and_exit_2() {
         "--drain-delay=soon",
         "--drain-timeout=soon",
         "--behaviour=abort=explode",
+        "--admin-token=short",
+        "--admin-token-file=/no/such/file",
+        "--access-log=xml",
+        "--access-log-sample=0",
+        "--h2-stream-window=0",
+        "--h2-connection-window=1K",
+        "--h2-max-frame-size=16M",
+        "--h2-header-table-size=-1",
         "--no-such-flag",
         "stray",
     ] {
@@ -213,6 +221,14 @@ fn the_help_lists_every_flag() {
         "grpc-max-message",
         "drain-delay",
         "drain-timeout",
+        "admin-token",
+        "admin-token-file",
+        "access-log",
+        "access-log-sample",
+        "h2-stream-window",
+        "h2-connection-window",
+        "h2-max-frame-size",
+        "h2-header-table-size",
     ] {
         assert!(
             finished.stdout.contains(&format!("--{flag} "))
@@ -276,7 +292,7 @@ async fn requests_are_logged_when_asked() {
     for protocol in Protocol::ALL {
         let path = format!("/status/404?over={protocol}");
         assert_eq!(Client::connect(protocol, server.http).await.get(&path).await.status, 404);
-        let line = server.process().await_stderr("line of the request", |log| {
+        let line = server.process().await_stdout("line of the request", |log| {
             log.lines().find(|line| line.contains(&path)).map(str::to_owned)
         });
         assert!(line.contains("404") && line.contains("GET"), "{line}");

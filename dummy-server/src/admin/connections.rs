@@ -1,0 +1,115 @@
+//! `/connections`: what is open, asked of the workers, so that nothing is shared on the way of requests.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use super::Figures;
+use crate::{connection::state::Seen, quantity, stats::Protocol, worker::Question};
+
+/// How many are listed unless `?limit=` says otherwise, and at most.
+const LIMIT: usize = 1000;
+const LARGEST_LIMIT: usize = 100_000;
+/// How long a worker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The reply.
+#[derive(Debug, Serialize)]
+struct List {
+    /// How many are open; those that are listed may be fewer.
+    open: u64,
+    connections: Vec<Connection>,
+    /// Workers that were too busy to answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    silent_workers: Vec<usize>,
+}
+
+/// An open connection.
+#[derive(Debug, Serialize)]
+struct Connection {
+    id: u64,
+    worker: usize,
+    protocol: Option<&'static str>,
+    peer: Option<SocketAddr>,
+    age_seconds: f64,
+    requests: u64,
+    in_flight: u32,
+    bytes_received: u64,
+    bytes_sent: u64,
+}
+
+impl Connection {
+    fn of(worker: usize, seen: &Seen) -> Self {
+        Self {
+            id: seen.id,
+            worker,
+            protocol: seen.protocol.map(Protocol::name),
+            peer: seen.peer,
+            age_seconds: seen.age.as_millis() as f64 / 1000.0,
+            requests: seen.requests,
+            in_flight: seen.in_flight,
+            bytes_received: seen.bytes_received,
+            bytes_sent: seen.bytes_sent,
+        }
+    }
+}
+
+/// The list, which `query` may limit.
+pub(super) async fn response(figures: &Arc<Figures>, query: Option<&str>) -> Response {
+    let Some(most) = limit(query.unwrap_or_default()) else {
+        let text = format!("accepted: limit=1 to limit={LARGEST_LIMIT}, and nothing else\n");
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    let answers = ask(&figures.desks, most);
+    let (mut connections, mut silent_workers) = (Vec::new(), Vec::new());
+    let deadline = Instant::now() + PATIENCE;
+    for (worker, answer) in answers.into_iter().enumerate() {
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(seen)) => connections.extend(seen.iter().map(|seen| Connection::of(worker, seen))),
+            _ => silent_workers.push(worker),
+        }
+    }
+    connections.sort_by_key(|connection| connection.id);
+    connections.truncate(most);
+    super::json(&List { open: figures.sum().connections_open, connections, silent_workers })
+}
+
+/// Asks all workers. What has no room in a worker's queue is never answered.
+fn ask(desks: &[mpsc::Sender<Question>], most: usize) -> Vec<oneshot::Receiver<Vec<Seen>>> {
+    let ask = |desk: &mpsc::Sender<Question>| {
+        let (answer, answered) = oneshot::channel();
+        let _ = desk.try_send(Question { most, answer });
+        answered
+    };
+    desks.iter().map(ask).collect()
+}
+
+fn limit(query: &str) -> Option<usize> {
+    if query.is_empty() {
+        return Some(LIMIT);
+    }
+    let count = quantity::count(query.strip_prefix("limit=")?)?;
+    usize::try_from(count).ok().filter(|count| (1..=LARGEST_LIMIT).contains(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_one_number() {
+        assert_eq!((limit(""), limit("limit=1")), (Some(LIMIT), Some(1)));
+        assert_eq!(limit("limit=100000"), Some(LARGEST_LIMIT));
+        for query in ["limit=0", "limit=100001", "limit=", "limit=-1", "limit=1&limit=2", "most=3"] {
+            assert_eq!(limit(query), None, "{query}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Who may use the admin port: with `--admin-token`, only who has it, but for what probes and Prometheus ask for;
+//! without it everybody may look, and what changes something is for loopback alone.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+
+use crate::Secret;
+
+/// What is open to all.
+const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// How a client learns what is asked of it (RFC 6750 section 3).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"dummy-server admin\"");
+
+/// Lets in who may come in.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    token: Option<Secret>,
+    /// Only processes of this machine reach the port.
+    loopback: bool,
+}
+
+impl Guard {
+    /// For a port at this address.
+    pub(super) fn new(token: Option<Secret>, address: SocketAddr) -> Self {
+        Self { token, loopback: address.ip().to_canonical().is_loopback() }
+    }
+
+    /// Stands in front of all routes, those that come to be as well.
+    pub(super) fn before(self, routes: Router) -> Router {
+        routes.layer(middleware::from_fn_with_state(Arc::new(self), check))
+    }
+
+    fn refusal(&self, method: &Method, path: &str, fields: &HeaderMap) -> Option<Response> {
+        if OPEN.contains(&path) {
+            return None;
+        }
+        if let Some(token) = &self.token {
+            let given = fields.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+            let known = given.is_some_and(|given| token.is(given));
+            return (!known).then(|| {
+                let text = "the admin token is wanted: Authorization: Bearer ...\n";
+                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, CHALLENGE)], text).into_response()
+            });
+        }
+        // A page in a browser of this machine comes from loopback too, and says where the page is from.
+        let allowed = self.loopback && !fields.contains_key(header::ORIGIN);
+        (!allowed && !matches!(*method, Method::GET | Method::HEAD)).then(|| {
+            let text =
+                "start the server with --admin-token to change something from elsewhere than loopback\n";
+            (StatusCode::FORBIDDEN, text).into_response()
+        })
+    }
+}
+
+async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match guard.refusal(request.method(), request.uri().path(), request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+/// The credentials of the scheme `Bearer`, whose name may be in any case (RFC 9110 section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "open-sesame";
+
+    fn guard(token: Option<&str>, address: &str) -> Guard {
+        Guard::new(token.map(|token| Secret::from(token.to_owned())), address.parse().unwrap())
+    }
+
+    fn status(guard: &Guard, method: &Method, path: &str, fields: &[(&'static str, &'static str)]) -> u16 {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        guard.refusal(method, path, &fields.collect()).map_or(200, |refusal| refusal.status().as_u16())
+    }
+
+    #[test]
+    fn with_a_token_only_probes_and_metrics_are_open() {
+        let guard = guard(Some(TOKEN), "127.0.0.1:1");
+        for path in OPEN {
+            assert_eq!(status(&guard, &Method::GET, path, &[]), 200, "{path}");
+        }
+        for path in ["/config", "/connections", "/metrics/", "/anything"] {
+            assert_eq!(status(&guard, &Method::GET, path, &[]), 401, "{path}");
+        }
+        for (value, expected) in [
+            ("Bearer open-sesame", 200),
+            ("bearer  open-sesame", 200),
+            ("Bearer open-sesam", 401),
+            ("Bearer open-sesame2", 401),
+            ("Bearer ", 401),
+            ("Basic open-sesame", 401),
+            ("open-sesame", 401),
+        ] {
+            assert_eq!(
+                status(&guard, &Method::PUT, "/config", &[("authorization", value)]),
+                expected,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_token_only_loopback_changes_something() {
+        for (address, put) in [
+            ("127.0.0.1:1", 200),
+            ("[::1]:1", 200),
+            ("[::ffff:127.0.0.1]:1", 200),
+            ("0.0.0.0:1", 403),
+            ("[::]:1", 403),
+        ] {
+            let guard = guard(None, address);
+            assert_eq!(status(&guard, &Method::GET, "/config", &[]), 200, "{address}");
+            for method in [Method::PUT, Method::DELETE, Method::POST] {
+                assert_eq!(status(&guard, &method, "/behaviour", &[]), put, "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_in_a_browser_changes_nothing() {
+        let guard = guard(None, "127.0.0.1:1");
+        let page = [("origin", "http://elsewhere.example")];
+        assert_eq!(status(&guard, &Method::POST, "/behaviour", &page), 403);
+    }
+}

@@ -1,0 +1,78 @@
+//! A request in flight, from its head to the last byte of its reply: what is counted and logged at its end.
+
+use std::rc::Rc;
+
+use http::StatusCode;
+
+use super::{exchange::now_ns, state::State};
+use crate::{access_log::Open, router::Endpoint, stats::Protocol};
+
+/// A request in flight. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    state: Rc<State>,
+    endpoint: Endpoint,
+    protocol: Protocol,
+    /// When the head was read, and when that of the reply was written, in nanoseconds since the Unix epoch.
+    received_ns: u64,
+    replied_ns: Option<u64>,
+    /// The reply does not end along with its head.
+    goes_on: bool,
+    /// Bytes of content that have been handed over so far.
+    sent: u64,
+    /// Its line in the access log, if it gets one.
+    line: Option<Box<Open>>,
+}
+
+impl Flight {
+    pub(super) fn begin(
+        state: &Rc<State>,
+        endpoint: Endpoint,
+        protocol: Protocol,
+        received_ns: u64,
+        line: Option<Box<Open>>,
+    ) -> Self {
+        state.request_begun(protocol);
+        let state = Rc::clone(state);
+        Self { state, endpoint, protocol, received_ns, replied_ns: None, goes_on: false, sent: 0, line }
+    }
+
+    /// The reply is known, and its head is written now.
+    pub(super) fn replied(&mut self, status: StatusCode, replied_ns: u64) {
+        self.state.stats.reply(self.endpoint, self.protocol, status);
+        self.replied_ns = Some(replied_ns);
+        if let Some(line) = &mut self.line {
+            line.status = Some(status.as_u16());
+        }
+    }
+
+    /// The reply does not fit where its head went: its end has a time of its own.
+    pub(super) fn goes_on(&mut self) {
+        self.goes_on = true;
+    }
+
+    /// So many bytes of content were handed over.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.state.request_ended(self.protocol);
+        // Most replies end in the moment in which they begin, and the clock was read then.
+        let ended_ns = match self.replied_ns {
+            Some(replied_ns) if !self.goes_on => replied_ns,
+            _ => now_ns(),
+        };
+        let duration_ns = ended_ns.saturating_sub(self.received_ns);
+        if self.replied_ns.is_some() {
+            self.state.stats.took(self.endpoint, self.protocol, duration_ns);
+        }
+        if let Some(line) = self.line.take()
+            && !line.end(duration_ns, self.sent)
+        {
+            self.state.stats.access_log_dropped.add(1);
+        }
+    }
+}

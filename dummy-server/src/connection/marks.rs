@@ -1,0 +1,105 @@
+//! Fields that matter to every endpoint, found in one pass over a request's head.
+
+use super::exchange::Head;
+use crate::behaviour;
+
+const TRACEPARENT: &[u8] = b"traceparent";
+
+/// What the pass has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks<'a> {
+    /// The value of `traceparent`, if it is valid and the only one.
+    pub(super) traceparent: Option<&'a [u8]>,
+    /// Whether there is a field that asks for a behaviour.
+    pub(super) behaviour: bool,
+}
+
+impl<'a> Marks<'a> {
+    /// Requests without such fields pay for a look at the first byte of each name.
+    pub(super) fn of(head: &Head<'a>) -> Self {
+        Self::among(head.fields.iter().skip(head.pseudo))
+    }
+
+    fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let (mut parents, mut traceparent, mut behaviour) = (0, None, false);
+        for (name, value) in fields {
+            match name.first() {
+                Some(b't' | b'T') if name.eq_ignore_ascii_case(TRACEPARENT) => {
+                    parents += 1;
+                    traceparent = Some(value);
+                }
+                Some(b'x' | b'X') => behaviour |= behaviour::is_asked_by(name),
+                _ => {}
+            }
+        }
+        let traceparent = traceparent.filter(|value| parents == 1 && is_traceparent(value));
+        Self { traceparent, behaviour }
+    }
+
+    /// The trace-id.
+    pub(super) fn trace(&self) -> Option<&'a [u8]> {
+        self.traceparent.map(|value| &value[3..35])
+    }
+}
+
+/// Whether a value is one of Trace Context (section 3.2.2): version, trace-id, parent-id and flags. Versions to come
+/// may add to it after one more hyphen (section 3.2.3).
+fn is_traceparent(value: &[u8]) -> bool {
+    let hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
+    let Some((known, more)) = value.split_at_checked(55) else { return false };
+    let (version, trace, parent, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
+    let hyphens = known[2] == b'-' && known[35] == b'-' && known[52] == b'-';
+    let follows = more.is_empty() || version != b"00" && more[0] == b'-';
+    let parts = hex(version) && hex(trace) && hex(parent) && hex(flags);
+    hyphens && parts && follows && version != b"ff" && !zero(trace) && !zero(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn values_of_the_document_are_told_from_others() {
+        for valid in [
+            VALID,
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-the-future-brings",
+        ] {
+            assert!(is_traceparent(valid.as_bytes()), "{valid}");
+        }
+        for invalid in [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0g",
+        ] {
+            assert!(!is_traceparent(invalid.as_bytes()), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn a_trace_is_found_in_any_case_and_only_if_there_is_one() {
+        let among = |fields: &[(&'static str, &'static str)]| {
+            Marks::among(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+        };
+        let found = among(&[("te", "trailers"), ("TraceParent", VALID), ("tracestate", "a=b")]);
+        assert_eq!(found.traceparent, Some(VALID.as_bytes()));
+        assert_eq!(found.trace(), Some(&b"4bf92f3577b34da6a3ce929d0e0e4736"[..]));
+        assert_eq!(among(&[("traceparent", VALID), ("traceparent", VALID)]), Marks::default());
+        assert_eq!(among(&[("traceparent", "00-x")]), Marks::default());
+        assert_eq!(among(&[("accept", "*/*")]).trace(), None);
+        assert!(among(&[("accept", "*/*"), ("X-Dummy-Delay", "1s")]).behaviour);
+        assert!(!among(&[("x-dumb", "1s"), ("x-request-id", "1")]).behaviour);
+    }
+}

@@ -1,0 +1,57 @@
+//! A value that is neither shown nor compared faster when it is wrong.
+
+use std::{convert::Infallible, fmt, str::FromStr};
+
+use subtle::ConstantTimeEq as _;
+
+/// What only those may know who are meant to.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Whether a guess is right. How long that takes tells at most how long the secret is.
+    #[must_use]
+    pub(crate) fn is(&self, guess: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(guess).into()
+    }
+
+    /// Whether it can be sent as a bearer token, and is no accident such as an empty file.
+    pub(crate) fn is_token(&self) -> bool {
+        (8..=1024).contains(&self.0.len()) && self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_knows_itself_and_does_not_show() {
+        let secret = Secret::from("open sesame".to_owned());
+        assert!(secret.is(b"open sesame"));
+        for guess in ["", "open", "open sesame!", "Open sesame"] {
+            assert!(!secret.is(guess.as_bytes()), "{guess}");
+        }
+        assert_eq!(format!("{secret:?}"), "Secret");
+    }
+}

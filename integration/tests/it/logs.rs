@@ -1,0 +1,182 @@
+//! The access log, and the line of figures.
+
+use std::time::Duration;
+
+use integration::{
+    binaries::ServerProcess,
+    cases::Cases,
+    client::{Client, Http1, Protocol, Request, patiently},
+    metrics::{IN_FLIGHT, Metrics},
+};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::admin::leave;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .over_each_protocol(a_line_tells_the_request_and_its_reply)
+        .over_each_protocol(a_request_that_is_given_up_has_a_line_without_status)
+        .over_each_protocol(one_in_so_many_requests_is_logged)
+        .test_async(a_call_has_a_line)
+        .test_async(odd_bytes_are_escaped)
+        .test_async(who_does_not_read_the_log_holds_nobody_up)
+        .test_async(figures_are_logged_for_the_interval_and_in_all)
+}
+
+/// How long an idle server may take to end.
+const SOON: Duration = Duration::from_secs(10);
+
+/// The line of the request for this target.
+fn line(server: &ServerProcess, target: &str) -> Value {
+    server.process().await_stdout("line of the request", |log| {
+        let lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let mut lines = lines.map(|line| serde_json::from_str(line).expect("each line is JSON"));
+        lines.find(|line: &Value| line["target"] == target)
+    })
+}
+
+async fn a_line_tells_the_request_and_its_reply(protocol: Protocol) {
+    let server = ServerProcess::start(&["--access-log=json"]);
+    let mut client = Client::connect(protocol, server.http).await;
+    let peer = client.get("/").await.json()["source_addr"].clone();
+    let name = match protocol {
+        Protocol::Http1 => "HTTP/1.1",
+        Protocol::Http2 => "HTTP/2",
+    };
+    for (method, target, status, least_ms) in [
+        ("GET", "/bin/1000?first", 200, 0.0),
+        ("GET", "/bin/3000000", 200, 0.0),
+        ("GET", "/bin/300?chunked=true", 200, 0.0),
+        ("HEAD", "/bin/1000?head", 200, 0.0),
+        ("GET", "/chunked/3?size=10&delay=20", 200, 40.0),
+        ("GET", "/chunked/2?size=300000", 200, 0.0),
+        ("GET", "/delay/30", 200, 30.0),
+        ("GET", "/status/204", 204, 0.0),
+        ("POST", "/bin/none", 400, 0.0),
+    ] {
+        let request = Request::new(method, target)
+            .field("user-agent", "tests \"of\" logs")
+            .field("x-request-id", "request 17")
+            .field("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let reply = client.exchange(request).await;
+        assert_eq!(reply.status, status, "{target}");
+        let line = line(&server, target);
+        assert_eq!((&line["method"], &line["status"]), (&method.into(), &status.into()), "{line}");
+        assert_eq!((&line["bytes"], &line["protocol"]), (&reply.body.len().into(), &name.into()), "{line}");
+        assert_eq!((&line["peer"], &line["request_id"]), (&peer, &"request 17".into()), "{line}");
+        assert_eq!(line["user_agent"], "tests \"of\" logs", "{line}");
+        assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736", "{line}");
+        let took = line["duration_ms"].as_f64().expect("milliseconds");
+        assert!((least_ms..30_000.0).contains(&took), "{line}");
+        let time: jiff::Timestamp = line["time"].as_str().expect("a time").parse().expect("RFC 3339");
+        let ago = jiff::Timestamp::now().duration_since(time);
+        assert!((0..60).contains(&ago.as_secs()), "{line}");
+    }
+}
+
+async fn a_request_that_is_given_up_has_a_line_without_status(protocol: Protocol) {
+    let server = ServerProcess::start(&["--access-log=json"]);
+    let mut client = Client::connect(protocol, server.http).await;
+    let waits = Request::get("/delay/60000");
+    tokio::select! {
+        reply = client.try_exchange(&waits) => panic!("nobody waits for {reply:?}"),
+        _ = Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 1) => {}
+    }
+    leave(client);
+    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 0).await;
+    let line = line(&server, "/delay/60000");
+    assert_eq!((line.get("status"), &line["bytes"]), (None, &0.into()), "{line}");
+}
+
+async fn one_in_so_many_requests_is_logged(protocol: Protocol) {
+    let server = ServerProcess::start(&["--workers=1", "--access-log=json", "--access-log-sample=10"]);
+    let mut client = Client::connect(protocol, server.http).await;
+    for number in 0..25 {
+        client.get(&format!("/status/200?{number}")).await;
+    }
+    drop(client);
+    server.signal(Signal::TERM);
+    let finished = server.finish(SOON).await;
+    let lines = finished.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let targets: Vec<Value> = lines.map(|line: Value| line["target"].clone()).collect();
+    assert_eq!(targets, ["/status/200?0", "/status/200?10", "/status/200?20"]);
+}
+
+async fn a_call_has_a_line() {
+    let server = ServerProcess::start(&["--access-log=json"]);
+    let mut client = Client::connect(Protocol::Http2, server.grpc).await;
+    let call = Request::post("/echo.EchoService/Echo", [0; 5]).field("content-type", "application/grpc");
+    let reply = client.exchange(call).await;
+    assert!(reply.trailers.contains(&("grpc-status".to_owned(), "0".to_owned())), "{reply:?}");
+    let line = line(&server, "/echo.EchoService/Echo");
+    assert_eq!((&line["status"], &line["bytes"]), (&200.into(), &reply.body.len().into()), "{line}");
+}
+
+async fn odd_bytes_are_escaped() {
+    const AGENT: &[u8] = b"a\"\\\xff\tb";
+    for (format, expected) in [("json", "\"a\\\"\\\\\u{fffd}\\tb\""), ("text", r#""a\"\\\xff\tb""#)] {
+        let server = ServerProcess::start(&[&format!("--access-log={format}")]);
+        let mut client = Http1::connect(server.http).await;
+        client.send(&[b"GET /odd HTTP/1.1\r\nHost: x\r\nUser-Agent: ", AGENT, b"\r\n\r\n"].concat()).await;
+        assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().status, 200);
+        let line = server.process().await_stdout("line of the request", |log| {
+            log.lines().find(|line| line.contains(expected)).map(str::to_owned)
+        });
+        assert!(line.contains("/odd"), "{line}");
+    }
+}
+
+/// More lines than the pipe and the queue have room for.
+async fn who_does_not_read_the_log_holds_nobody_up() {
+    const AT_ONCE: usize = 500;
+    let server = ServerProcess::start_unread(&["--workers=1", "--access-log=text"]);
+    let mut client = Http1::connect(server.http).await;
+    let requests = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(AT_ONCE);
+    let dropped = async {
+        loop {
+            client.send(&requests).await;
+            for _ in 0..AT_ONCE {
+                assert_eq!(client.reply("GET").await.unwrap().status, 200);
+            }
+            let metrics = server.metrics().await;
+            if metrics.sum("dummy_server_access_log_dropped_total", &[]) > 0 {
+                break;
+            }
+        }
+    };
+    patiently("a line that has no room", dropped).await;
+    server.signal(Signal::TERM);
+    drop(client);
+    assert_eq!(server.finish(SOON).await.code, Some(0), "the end does not wait for a reader for ever");
+}
+
+async fn figures_are_logged_for_the_interval_and_in_all() {
+    let server = ServerProcess::start(&["--mem-interval=100ms"]);
+    let mut first = Client::connect(Protocol::Http1, server.http).await;
+    let mut second = Client::connect(Protocol::Http2, server.http).await;
+    for client in [&mut first, &mut second] {
+        client.get("/health").await;
+    }
+    first.get("/health").await;
+    drop(second);
+    Metrics::until(server.admin, |metrics| metrics.sum("dummy_server_connections_open", &[]) == 1).await;
+    let figure = |line: &str, name: &str| -> Option<u64> {
+        let prefix = format!("{name}=");
+        line.split_whitespace().find_map(|word| word.strip_prefix(&prefix)?.parse().ok())
+    };
+    let log = server.process().await_stderr("line of an interval without anything", |log| {
+        let last = log.lines().rfind(|line| line.contains("in_flight="))?;
+        let quiet = figure(last, "new_requests") == Some(0) && figure(last, "requests") == Some(3);
+        (quiet && figure(last, "connections_open") == Some(1)).then(|| log.to_owned())
+    });
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("in_flight=")).collect();
+    for (new, all, expected) in [("new_requests", "requests", 3), ("new_connections", "connections", 2)] {
+        let sum: Option<u64> = lines.iter().map(|line| figure(line, new)).sum();
+        assert_eq!(sum, Some(expected), "{new} in {lines:?}");
+        assert_eq!(lines.last().and_then(|line| figure(line, all)), Some(expected), "{all} in {lines:?}");
+    }
+    let last = lines.last().expect("a line");
+    assert!(figure(last, "resident_mib").is_some_and(|size| size > 0), "{last}");
+    assert_eq!(figure(last, "in_flight"), Some(0), "{last}");
+}
