@@ -33,6 +33,8 @@ pub(crate) fn tests() -> Cases {
         .test(values_that_are_unknown_or_out_of_range_are_refused)
         .test(a_load_without_an_end_is_refused)
         .test(every_pod_meets_the_restricted_standard)
+        .test(the_admin_token_comes_from_a_secret)
+        .test(the_access_log_is_off_by_any_name)
         .test(the_service_leads_to_ports_that_the_pod_has)
         .test_async(the_server_takes_the_arguments_of_the_deployment)
         .test_async(loadgen_takes_the_arguments_of_the_job_and_of_the_test)
@@ -104,6 +106,11 @@ fn values_that_are_unknown_or_out_of_range_are_refused() {
         ("server.buffer=1", "'buffer' not allowed"),
         ("server.bufferSize=32", "/server/bufferSize"),
         ("server.workers=0", "/server/workers"),
+        ("server.logRequests=true", "'logRequests' not allowed"),
+        ("server.accessLog=xml", "/server/accessLog"),
+        ("server.accessLogSample=0", "/server/accessLogSample"),
+        ("admin.token=secret", "'token' not allowed"),
+        ("admin.tokenSecret.key=", "/admin/tokenSecret/key"),
         ("server.extraArgs={quiet}", "/server/extraArgs/0"),
         ("drain.timeoutSeconds=0", "/drain/timeoutSeconds"),
         ("drain.delaySeconds=soon", "/drain/delaySeconds"),
@@ -152,6 +159,28 @@ fn every_pod_meets_the_restricted_standard() {
         }
     }
     assert_eq!(containers, 5, "the server, the load and its wait, two of the test");
+}
+
+fn the_admin_token_comes_from_a_secret() {
+    let Some(helm) = Helm::find() else { return };
+    let variable = |values: &[&str]| {
+        let deployment = helm.render(values).of_kind("Deployment");
+        let env = server_of(&deployment)["env"].as_array().expect("variables").clone();
+        env.into_iter().find(|variable| variable["name"] == "DUMMY_SERVER_ADMIN_TOKEN")
+    };
+    assert_eq!(variable(&[]), None);
+    let found = variable(&["admin.tokenSecret.name=admin,admin.tokenSecret.key=bearer"]).expect("a variable");
+    assert_eq!(found["valueFrom"]["secretKeyRef"], serde_json::json!({ "name": "admin", "key": "bearer" }));
+    assert_eq!(found.get("value"), None, "the token itself is in no manifest");
+}
+
+fn the_access_log_is_off_by_any_name() {
+    let Some(helm) = Helm::find() else { return };
+    for (value, expected) in [("off", "off"), ("false", "off"), ("text", "text"), ("json", "json")] {
+        let deployment = helm.render(&[&format!("server.accessLog={value}")]).of_kind("Deployment");
+        let args = arguments(&deployment, "/containers/0/args");
+        assert!(args.contains(&format!("--access-log={expected}")), "{value}: {args:?}");
+    }
 }
 
 fn the_service_leads_to_ports_that_the_pod_has() {
