@@ -40,8 +40,14 @@ pub use secret::Secret;
 pub use transport::Address;
 
 use crate::{
-    accept::Fleet, admin::Figures, behaviour::Behaviour, connection::Port, drain::Phase, listener::Listeners,
-    stats::Stats, worker::Worker,
+    accept::Fleet,
+    admin::Figures,
+    behaviour::Behaviour,
+    connection::Port,
+    drain::Phase,
+    listener::Listeners,
+    stats::Stats,
+    worker::{Server, Worker},
 };
 
 /// Questions of the admin port that may wait for a worker.
@@ -170,6 +176,8 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
     };
     let cpus = if config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
     let (mut http, mut grpc) = (http.into_iter(), grpc.into_iter());
+    let server =
+        Server { config: Arc::clone(config), shutdown: shutdown.clone(), fleet, instance, behaviour };
     let mut workers = Vec::with_capacity(count);
     let (mut questions, mut lines) = (questions.into_iter(), lines.into_iter().flatten());
     for (index, (inbox, stats)) in inboxes.into_iter().zip(stats).enumerate() {
@@ -177,11 +185,9 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
         let ports = [(Port::Http, http.next()), (Port::Grpc, grpc.next())];
         let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
         let cpu = cpus.get(index % cpus.len().max(1)).copied();
-        let (config, shutdown, fleet) = (Arc::clone(config), shutdown.clone(), Arc::clone(&fleet));
-        let behaviour = Arc::clone(&behaviour);
+        let server = server.clone();
         workers.push(runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            Worker::new(index, config, shutdown, stats, fleet, instance, behaviour, line)
-                .run(listeners, inbox, questions)
+            Worker::new(index, server, stats, line).run(listeners, inbox, questions)
         })?);
     }
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");

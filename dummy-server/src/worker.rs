@@ -67,6 +67,16 @@ pub(crate) struct Question {
     pub(crate) answer: oneshot::Sender<Vec<Seen>>,
 }
 
+/// What all workers of a server have.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) config: Arc<Config>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) instance: &'static str,
+    pub(crate) behaviour: Arc<behaviour::Shared>,
+}
+
 /// What the connections of one worker share.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -101,14 +111,11 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         index: usize,
-        config: Arc<Config>,
-        shutdown: Shutdown,
+        server: Server,
         stats: Arc<Stats>,
-        fleet: Arc<Fleet>,
-        instance: &'static str,
-        behaviour: Arc<behaviour::Shared>,
         access_log: Option<Queue>,
     ) -> Rc<Self> {
+        let Server { config, shutdown, fleet, instance, behaviour } = server;
         let grpc = crate::grpc::routes(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
         let connections = RefCell::new(Slab::new());
