@@ -8,3 +8,9 @@ pub const REQUEST_ID: &str = "x-request-id";
 
 /// When a request was received and its reply begun; see [`crate::timing`].
 pub const SERVER_TIMING: &str = "server-timing";
+
+/// Trailer: CRC-32C of a request's content, eight hexadecimal digits.
+pub const CRC32C: &str = "x-dummy-crc32c";
+
+/// Trailer: SHA-256 of a request's content, in hexadecimal digits.
+pub const SHA256: &str = "x-dummy-sha256";

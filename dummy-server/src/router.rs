@@ -16,12 +16,14 @@ pub(crate) enum Route {
     Health,
     /// `/help`
     Help,
-    /// `/bin/{size}?chunked=`
+    /// `/bin/{size}?chunked=&digest=`
     Bin {
         /// Bytes.
         size: u64,
         /// Without `Content-Length`.
         chunked: bool,
+        /// With a digest of the content as trailer.
+        digest: bool,
     },
     /// `/chunked/{count}?size=&delay=`
     Chunked {
@@ -34,6 +36,25 @@ pub(crate) enum Route {
     },
     /// `/upload`
     Upload,
+    /// `/digest`
+    Digest,
+    /// `/headers`
+    Headers,
+    /// `/ip`
+    Ip,
+    /// `/sse?count=&delay=&jitter=`
+    Sse(Series),
+    /// `/ndjson?count=&delay=&jitter=`
+    Ndjson(Series),
+    /// `/drip?size=&duration=&delay=`
+    Drip {
+        /// Bytes.
+        size: u64,
+        /// From the first byte to the last.
+        duration: Duration,
+        /// Before the first byte.
+        delay: Duration,
+    },
     /// `/status/{code}`
     Status(u16),
     /// `/delay/{ms}` and `/delay/{reply_ms}/{read_ms}`
@@ -47,6 +68,17 @@ pub(crate) enum Route {
     WebSocket(Mode),
     /// `/nousage` and what is below it.
     NoUsage(NoUsage),
+}
+
+/// Events or lines, in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Series {
+    /// How many; none is without end.
+    pub(crate) count: Option<u64>,
+    /// Between two of them.
+    pub(crate) delay: Duration,
+    /// Added to it by chance, at most.
+    pub(crate) jitter: Duration,
 }
 
 /// The ways in which an LLM gateway's token counting can be led astray.
@@ -75,6 +107,12 @@ pub(crate) enum Endpoint {
     Delay,
     WebSocket,
     NoUsage,
+    Digest,
+    Headers,
+    Ip,
+    Sse,
+    Ndjson,
+    Drip,
     Grpc,
     /// No endpoint: the request was refused for its head.
     Rejected,
@@ -82,7 +120,7 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     /// All of them, in the order of their discriminants, with their names in the metrics.
-    pub(crate) const ALL: [(Self, &'static str); 12] = [
+    pub(crate) const ALL: [(Self, &'static str); 18] = [
         (Self::Echo, "echo"),
         (Self::Health, "health"),
         (Self::Help, "help"),
@@ -93,6 +131,12 @@ impl Endpoint {
         (Self::Delay, "delay"),
         (Self::WebSocket, "ws"),
         (Self::NoUsage, "nousage"),
+        (Self::Digest, "digest"),
+        (Self::Headers, "headers"),
+        (Self::Ip, "ip"),
+        (Self::Sse, "sse"),
+        (Self::Ndjson, "ndjson"),
+        (Self::Drip, "drip"),
         (Self::Grpc, "grpc"),
         (Self::Rejected, "rejected"),
     ];
@@ -172,6 +216,12 @@ pub(crate) fn route(path: &str, query: &str) -> (Endpoint, Result<Route, BadRout
         ("delay", Some(rest)) => (Endpoint::Delay, delay(rest)),
         ("status", Some(rest)) => (Endpoint::Status, status(rest)),
         ("upload", None) => (Endpoint::Upload, Ok(Route::Upload)),
+        ("digest", None) => (Endpoint::Digest, Ok(Route::Digest)),
+        ("headers", None) => (Endpoint::Headers, Ok(Route::Headers)),
+        ("ip", None) => (Endpoint::Ip, Ok(Route::Ip)),
+        ("sse", None) => (Endpoint::Sse, series(query, "/sse?count=3&delay=100").map(Route::Sse)),
+        ("ndjson", None) => (Endpoint::Ndjson, series(query, "/ndjson?count=3&delay=100").map(Route::Ndjson)),
+        ("drip", None) => (Endpoint::Drip, drip(query)),
         ("health", None) => (Endpoint::Health, Ok(Route::Health)),
         ("help", None) => (Endpoint::Help, Ok(Route::Help)),
         ("ws", Some("close")) => (Endpoint::WebSocket, Ok(Route::WebSocket(Mode::EchoOnceAndClose))),
@@ -196,9 +246,44 @@ fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
         accepted: "/bin/{size}: bytes from 1, or with K, M, G or T for powers of 1024, below 2^63",
         example: "/bin/64K",
     })?;
-    let chunked =
-        parameter(query, "chunked").is_some_and(|value| matches!(value, "true" | "1" | "yes" | "on"));
-    Ok(Route::Bin { size, chunked })
+    let asked = |key| parameter(query, key).is_some_and(|value| matches!(value, "true" | "1" | "yes" | "on"));
+    Ok(Route::Bin { size, chunked: asked("chunked"), digest: asked("digest") })
+}
+
+fn series(query: &str, example: &'static str) -> Result<Series, BadRoute> {
+    let bad = |key: &str, text: &str| BadRoute {
+        error: format!("'{text}' for {key}"),
+        accepted: "?count={number}&delay={milliseconds}&jitter={milliseconds}: whole numbers; 0 is a count without end",
+        example,
+    };
+    let read = |key, default, read: fn(&str) -> Option<u64>| match parameter(query, key) {
+        None => Ok(default),
+        Some(text) => read(text).ok_or_else(|| bad(key, text)),
+    };
+    let millis = |text: &str| millis(text).map(|delay| delay.as_millis() as u64);
+    let count = read("count", 10, quantity::count)?;
+    let delay = Duration::from_millis(read("delay", 1000, millis)?);
+    let jitter = Duration::from_millis(read("jitter", 0, millis)?);
+    Ok(Series { count: (count > 0).then_some(count), delay, jitter })
+}
+
+fn drip(query: &str) -> Result<Route, BadRoute> {
+    let bad = |key: &str, text: &str| BadRoute {
+        error: format!("'{text}' for {key}"),
+        accepted: "/drip?size={bytes}&duration={milliseconds}&delay={milliseconds}: size from 1",
+        example: "/drip?size=1K&duration=2000&delay=500",
+    };
+    let size = match parameter(query, "size") {
+        None => 10,
+        Some(text) => quantity::size(text)
+            .filter(|size| (1..=LARGEST).contains(size))
+            .ok_or_else(|| bad("size", text))?,
+    };
+    let time = |key, default| match parameter(query, key) {
+        None => Ok(Duration::from_millis(default)),
+        Some(text) => millis(text).ok_or_else(|| bad(key, text)),
+    };
+    Ok(Route::Drip { size, duration: time("duration", 2000)?, delay: time("delay", 0)? })
 }
 
 fn chunked(rest: &str, query: &str) -> Result<Route, BadRoute> {
@@ -287,10 +372,21 @@ mod tests {
             ("/upload/x", Route::Echo),
             ("/health", Route::Health),
             ("/help", Route::Help),
-            ("/bin/1", Route::Bin { size: 1, chunked: false }),
-            ("/bin/10000G", Route::Bin { size: 10_000 << 30, chunked: false }),
-            ("/bin/2k?chunked=on", Route::Bin { size: 2048, chunked: true }),
-            ("/bin/2k?chunked=no", Route::Bin { size: 2048, chunked: false }),
+            ("/bin/1", Route::Bin { size: 1, chunked: false, digest: false }),
+            ("/bin/10000G", Route::Bin { size: 10_000 << 30, chunked: false, digest: false }),
+            ("/bin/2k?chunked=on", Route::Bin { size: 2048, chunked: true, digest: false }),
+            ("/bin/2k?chunked=no", Route::Bin { size: 2048, chunked: false, digest: false }),
+            ("/bin/7?digest=1", Route::Bin { size: 7, chunked: false, digest: true }),
+            ("/digest", Route::Digest),
+            ("/headers", Route::Headers),
+            ("/ip", Route::Ip),
+            ("/sse", Route::Sse(Series { count: Some(10), delay: ms(1000), jitter: ms(0) })),
+            (
+                "/ndjson?count=0&jitter=5&delay=2",
+                Route::Ndjson(Series { count: None, delay: ms(2), jitter: ms(5) }),
+            ),
+            ("/drip", Route::Drip { size: 10, duration: ms(2000), delay: ms(0) }),
+            ("/drip?delay=5&size=1K&duration=9", Route::Drip { size: 1024, duration: ms(9), delay: ms(5) }),
             ("/chunked/3", Route::Chunked { count: 3, size: 1024, delay: ms(0) }),
             ("/chunked/3?delay=5&size=7", Route::Chunked { count: 3, size: 7, delay: ms(5) }),
             ("/upload", Route::Upload),
@@ -347,6 +443,11 @@ mod tests {
             ("/chunked/3?size=x", Endpoint::Chunked),
             ("/chunked/3?delay=-1", Endpoint::Chunked),
             ("/chunked/9223372036854775807?size=3", Endpoint::Chunked),
+            ("/sse?count=x", Endpoint::Sse),
+            ("/sse?delay=-1", Endpoint::Sse),
+            ("/ndjson?jitter=1s", Endpoint::Ndjson),
+            ("/drip?size=0", Endpoint::Drip),
+            ("/drip?duration=soon", Endpoint::Drip),
             ("/status/", Endpoint::Status),
             ("/status/abc", Endpoint::Status),
             ("/status/199", Endpoint::Status),

@@ -70,6 +70,11 @@ impl Chance {
     }
 }
 
+/// A number from 0 to below 1, the same for the same `sequence`.
+pub(crate) fn lot(sequence: u64) -> f64 {
+    Chance::new(0, sequence).unit(For::Length)
+}
+
 /// The finalizer of SplitMix64.
 fn mix(value: u64) -> u64 {
     let mut value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);

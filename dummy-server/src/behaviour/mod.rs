@@ -20,6 +20,7 @@ use http::StatusCode;
 pub(crate) use self::{
     apply::{Manners, answer},
     body::Pace,
+    chance::lot,
     grammar::{EXAMPLE, EXAMPLE_DEFAULT, help},
     shared::Shared,
 };

@@ -102,6 +102,16 @@ impl Echo {
         }
     }
 
+    /// The fields, and nothing else.
+    pub(super) fn only_headers(self) -> impl Serialize {
+        #[derive(Serialize)]
+        struct Headers {
+            headers: BTreeMap<String, String>,
+            headers_list: Vec<(String, String)>,
+        }
+        Headers { headers: self.headers, headers_list: self.headers_list }
+    }
+
     /// Takes in what followed the request's body, which was read.
     pub(super) fn ended(&mut self, upload: &mut Upload) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

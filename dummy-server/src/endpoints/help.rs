@@ -16,9 +16,19 @@ const TEXT: &str = "\
 /help                         this list
 /bin/{size}                   {size} bytes of A-Z0-9 repeated; K, M, G, T for powers of 1024; one Range
 /bin/{size}?chunked=true      the same without Content-Length
+/bin/{size}?digest=true       and with a Content-Digest trailer
 /chunked/{count}              {count} chunks, each sent by itself
     ?size=1024&delay=0        bytes in each, milliseconds between them
 /upload                       reads and counts the request body
+/digest                       CRC-32C and SHA-256 of the request body, in JSON and as trailers
+/headers                      the fields of the request
+/ip                           the address that the connection comes from
+/sse, /ndjson                 server-sent events, lines of JSON
+    ?count=10&delay=1000      how many (0 is without end), milliseconds between them
+    &jitter=0                 milliseconds added at most
+/drip                         bytes evenly over a time
+    ?size=10&duration=2000    bytes, milliseconds
+    &delay=0                  milliseconds before the first
 /status/{code}                that status, 200 to 599
 /delay/{ms}                   replies after {ms} milliseconds
 /delay/{reply_ms}/{read_ms}   and waits {read_ms} before it reads each 64 KiB of the request body

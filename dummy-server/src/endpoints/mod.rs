@@ -3,9 +3,12 @@
 mod bin;
 mod chunked;
 mod delay;
+mod digest;
 mod echo;
 mod health;
 mod help;
+mod parts;
+mod series;
 mod status;
 mod upload;
 pub(crate) mod websocket;
@@ -23,7 +26,16 @@ use crate::{
 /// Asks the endpoint of `route`.
 pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload: Upload) -> Answer {
     match route {
-        Route::Bin { size, chunked } => after(upload, bin::reply(worker.pattern, head, size, chunked)),
+        Route::Bin { size, chunked, digest } => {
+            let reply = bin::reply(worker.pattern, head, size, chunked);
+            after(upload, if digest { digest::trailing(reply) } else { reply })
+        }
+        Route::Digest => digest::answer(upload),
+        Route::Headers => after(upload, parts::headers(worker, head)),
+        Route::Ip => after(upload, parts::ip(head)),
+        Route::Sse(series) => after(upload, series::events(head, series)),
+        Route::Ndjson(series) => after(upload, series::lines(head, series)),
+        Route::Drip { size, duration, delay } => series::drip(worker.pattern, upload, size, duration, delay),
         Route::Chunked { count, size, delay } => {
             after(upload, chunked::reply(worker.pattern, count, size, delay))
         }

@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol(head_is_get_without_the_body_everywhere)
 }
 
-const ENDPOINTS: [&str; 20] = [
+const ENDPOINTS: [&str; 27] = [
     "/",
     "/any/path?with=query",
     "/health",
@@ -35,6 +35,13 @@ const ENDPOINTS: [&str; 20] = [
     "/bin/1",
     "/bin/100k",
     "/bin/100k?chunked=true",
+    "/bin/100k?digest=true",
+    "/digest",
+    "/headers",
+    "/ip",
+    "/sse?count=2&delay=1",
+    "/ndjson?count=2&delay=1",
+    "/drip?duration=20",
     "/chunked/3",
     "/chunked/3?size=10",
     "/upload",

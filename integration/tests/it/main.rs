@@ -30,6 +30,7 @@ mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
 mod settings; // what HTTP/2 clients are allowed
 mod sockets; // WebSocket
+mod streams; // content that comes bit by bit, and digests
 mod traces; // Trace Context
 mod unruly; // servers that break the rules
 mod wire; // HTTP/1 as bytes
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         .and(expect::tests())
         .and(chunks::tests())
         .and(behaviour::tests())
+        .and(streams::tests())
         .and(sockets::tests())
         .and(calls::tests())
         .and(rude::tests())
