@@ -1,4 +1,4 @@
-//! Generates the gRPC server from `proto/`; the messages are contract's.
+//! Generates the gRPC server from `proto/`; the messages are contract's. `dummy.v1` is served without generated code.
 
 use std::error::Error;
 

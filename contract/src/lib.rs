@@ -1,7 +1,7 @@
 //! What both ends of the wire must agree on.
 //!
 //! The payload pattern ([`pattern`]), the names of fields ([`field`]), the `Server-Timing` format
-//! ([`timing`]) and the gRPC messages ([`echo`]). Nothing here does IO, reads a clock or knows how either
+//! ([`timing`]) and the gRPC messages ([`echo`], [`test`]). Nothing here does IO, reads a clock or knows how either
 //! end works.
 
 pub mod field;
@@ -12,6 +12,12 @@ pub mod timing;
 #[expect(missing_docs, reason = "generated from proto/echo.proto, which documents them")]
 pub mod echo {
     include!(concat!(env!("OUT_DIR"), "/echo.rs"));
+}
+
+/// The messages of `proto/test.proto`.
+#[expect(missing_docs, reason = "generated from proto/test.proto, which documents them")]
+pub mod test {
+    include!(concat!(env!("OUT_DIR"), "/dummy.v1.rs"));
 }
 
 /// The encoded `FileDescriptorSet` of `proto/`, for gRPC reflection.

@@ -105,6 +105,8 @@ pub(crate) enum Part {
     Trailers(Fields),
     /// It is broken off, which ends it.
     Abort(Abort),
+    /// Trailers that are the same in every reply of a kind.
+    Constant(Fixed),
 }
 
 /// Chunks of the payload pattern, in time.

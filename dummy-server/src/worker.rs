@@ -87,7 +87,7 @@ pub(crate) struct Worker {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
-    pub(crate) grpc: tonic::service::Routes,
+    pub(crate) grpc: crate::grpc::Services,
     pub(crate) timing: RefCell<TimingWriter>,
     /// Where targets led that come again.
     pub(crate) routes: RefCell<Known>,
@@ -116,7 +116,7 @@ impl Worker {
         access_log: Option<Queue>,
     ) -> Rc<Self> {
         let Server { config, shutdown, fleet, instance, behaviour } = server;
-        let grpc = crate::grpc::routes(&config, &shutdown);
+        let grpc = crate::grpc::Services::new(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
         let connections = RefCell::new(Slab::new());
         let read_buffer = READ_BUFFER.max(config.http2.max_frame_size as usize + ROOM_FOR_A_FRAME_HEAD);

@@ -129,13 +129,8 @@ impl Shaped {
                     }
                     None => self.rest.extend_from_slice(&data),
                 },
-                Some(Part::Trailers(fields)) => {
-                    let own = std::mem::take(&mut self.shape.trailers);
-                    self.shape.trailers = fields;
-                    let count = own.len();
-                    self.shape.trailers.extend_from(&own, 0..count);
-                    self.dried_up();
-                }
+                Some(Part::Trailers(fields)) => self.trailers_came(fields),
+                Some(Part::Constant(fixed)) => self.trailers_came(fixed.iter().copied().collect()),
                 Some(Part::Abort(abort)) => {
                     self.shape.end = Some((self.given + self.rest.len() as u64, End::Abort(abort)));
                     self.dried_up();
@@ -145,6 +140,13 @@ impl Shaped {
         }
         let count = (self.rest.len() as u64).min(wanted) as usize;
         Poll::Ready((count > 0).then(|| self.rest.split_to(count).freeze()))
+    }
+
+    /// The content has trailers of its own, before those that were asked for.
+    fn trailers_came(&mut self, fields: Fields) {
+        let own = std::mem::replace(&mut self.shape.trailers, fields);
+        self.shape.trailers.extend_from(&own, 0..own.len());
+        self.dried_up();
     }
 
     fn dried_up(&mut self) {

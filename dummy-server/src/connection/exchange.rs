@@ -133,6 +133,8 @@ const SERVER_TIMING: Name = Name::new(field::SERVER_TIMING);
 enum Way {
     /// To the gRPC services.
     Call,
+    /// The question of a browser whether it may call.
+    Preflight,
     Endpoint(Result<Route, BadRoute>),
 }
 
@@ -146,6 +148,8 @@ pub(crate) fn answer(
 ) -> (Pending, Answer) {
     let (endpoint, way, in_query) = if is_call(head) {
         (Endpoint::Grpc, Way::Call, false)
+    } else if crate::grpc::is_preflight(head) {
+        (Endpoint::Grpc, Way::Preflight, false)
     } else {
         let (endpoint, route, in_query) = route(worker, head);
         (endpoint, Way::Endpoint(route), in_query)
@@ -192,6 +196,7 @@ fn misbehave(
 fn ask(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload, way: Way) -> Answer {
     let route = match way {
         Way::Call => return crate::grpc::answer(worker, head, upload),
+        Way::Preflight => return endpoints::after(upload, crate::grpc::preflight(head)),
         Way::Endpoint(route) => route,
     };
     match acceptable(head, route) {
@@ -289,11 +294,8 @@ fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, 
 
 /// Whether it is a gRPC call, on whatever port.
 fn is_call(head: &Head<'_>) -> bool {
-    let grpc = |head: &Head<'_>| {
-        let content_type = head.fields.get("content-type").unwrap_or_default();
-        content_type.starts_with(b"application/grpc") && !content_type.starts_with(b"application/grpc-web")
-    };
-    head.port == Port::Grpc || head.protocol == Protocol::Http2 && head.method == b"POST" && grpc(head)
+    let grpc = |content_type| crate::grpc::is_call(content_type, head.protocol);
+    head.port == Port::Grpc || head.method == b"POST" && head.fields.get("content-type").is_some_and(grpc)
 }
 
 impl Pending {

@@ -451,6 +451,10 @@ impl Driver<'_> {
                         self.abort(how);
                         return true;
                     }
+                    Poll::Ready(Some(Part::Constant(trailers))) => {
+                        let trailers = trailers.iter().copied().collect();
+                        return self.last_part(&trailers);
+                    }
                     Poll::Ready(None) => return self.last_part(&wire::Fields::new()),
                 },
                 Content::None | Content::Bytes(_) => break,

@@ -584,6 +584,14 @@ impl Driver<'_> {
                     return Streamed::All;
                 }
                 Poll::Ready(Some(Part::Abort(how))) => return Streamed::Aborted(how),
+                Poll::Ready(Some(Part::Constant(trailers))) => {
+                    self.conn.head(key, true, |block| {
+                        for (name, value) in trailers {
+                            block.constant(name.as_bytes(), value.as_bytes());
+                        }
+                    });
+                    return Streamed::All;
+                }
                 Poll::Ready(None) => {
                     self.conn.data_static(key, b"", true);
                     return Streamed::All;

@@ -40,7 +40,9 @@ const TEXT: &str = "\
 /nousage/empty                no body, but a JSON content type
 
 Every method is accepted (WebSocket: GET). HTTP/1.1, HTTP/1.0, h2c by prior knowledge and gRPC on this port.
-gRPC, on its own port too: echo.EchoService (Echo, StreamEcho), health, reflection.
+gRPC, on its own port too: echo.EchoService (Echo, StreamEcho), dummy.v1.TestService (Unary, ClientStream,
+ServerStream, BidiStream: the plan in the first request says how to answer), health, reflection; gzip; gRPC-Web.
+    grpcurl -plaintext localhost:8080 describe dummy.v1.Plan
 
 Every endpoint misbehaves on request: by query keys with dummy- before the name (?dummy-delay=5ms), by fields with
 x-dummy- before it (x-dummy-abort: rst@body(100):10), and for all requests by --behaviour and the admin port.

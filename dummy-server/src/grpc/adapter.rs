@@ -3,30 +3,26 @@
 //! without tonic's own server nobody else does.
 
 use std::{
+    convert::Infallible,
+    fmt,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body as _, Frame};
-use tokio::{
-    sync::mpsc,
-    time::{Sleep, sleep},
-};
-use tonic::{Status, service::Routes};
-use tower_service::Service as _;
-use wire::Fields;
+use tokio::sync::mpsc;
+use tonic::Status;
+use tower_service::Service;
 
+use super::status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only};
 use crate::{
     connection::exchange::Head,
     reply::{Answer, Body, Fixed, Part, Reply, Stream},
-    stats::Protocol,
     upload::Upload,
-    worker::Worker,
 };
 
 /// Parts of a request that wait between engine and service.
@@ -34,34 +30,65 @@ const CHANNEL: usize = 4;
 /// Bytes in each.
 const PIECE: usize = 64 << 10;
 
-const GRPC: Fixed = &[("content-type", "application/grpc")];
+/// A reply of tonic's that is on its way.
+type Called = Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>;
 
-/// Calls the service and method that a request names.
-pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
-    if head.protocol != Protocol::Http2 {
-        let reply = Reply::refusal(
-            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            "gRPC is spoken over HTTP/2",
-            "HTTP/2 by prior knowledge",
-            "grpcurl -plaintext localhost:50051 list",
-        );
-        return crate::endpoints::after(upload, reply);
-    }
-    let deadline = head.fields.get("grpc-timeout").and_then(timeout);
-    let (routes, parts) = (worker.grpc.clone(), parts(head));
-    Answer::Waiting(Box::pin(call(routes, parts, upload, deadline)))
+/// A service that tonic generated.
+pub(super) struct Served {
+    name: &'static str,
+    call: Rc<dyn Fn(Request<RequestBody>) -> Called>,
 }
 
-/// The head of a request as tonic takes it.
+impl Served {
+    /// The service of that full name.
+    pub(super) fn new<S>(name: &'static str, service: S) -> Self
+    where
+        S: Service<
+                Request<RequestBody>,
+                Response = Response<tonic::body::Body>,
+                Error = Infallible,
+                Future = Called,
+            > + Clone
+            + 'static,
+    {
+        // A clone is a handle of the same service.
+        Self { name, call: Rc::new(move |request| service.clone().call(request)) }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Calls the method that a request names.
+    pub(super) fn answer(&self, head: &Head<'_>, upload: Upload, deadline: Deadline) -> Answer {
+        let (service, parts) = (Rc::clone(&self.call), parts(head));
+        Answer::Waiting(Box::pin(async move { call(&*service, parts, upload, deadline).await }))
+    }
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The head of a request as tonic takes it. All values share one allocation.
 fn parts(head: &Head<'_>) -> http::request::Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = Method::from_bytes(head.method).unwrap_or(Method::POST);
     parts.version = http::Version::HTTP_2;
-    // What is no URI names no service either, and is answered as such.
-    parts.uri = Uri::try_from(head.target).unwrap_or_default();
+    let mut bytes = BytesMut::with_capacity(head.target.len() + head.fields.size());
+    bytes.extend_from_slice(head.target);
+    for (_, value) in head.fields() {
+        bytes.extend_from_slice(value);
+    }
+    let mut bytes = bytes.freeze();
+    // What is no URI names no method either, and is answered as such.
+    parts.uri = Uri::from_maybe_shared(bytes.split_to(head.target.len())).unwrap_or_default();
     parts.headers = HeaderMap::with_capacity(head.fields.len());
     for (name, value) in head.fields() {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        let value = bytes.split_to(value.len());
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(value)) {
             parts.headers.append(name, value);
         }
     }
@@ -69,10 +96,10 @@ fn parts(head: &Head<'_>) -> http::request::Parts {
 }
 
 async fn call(
-    mut routes: Routes,
+    service: &dyn Fn(Request<RequestBody>) -> Called,
     parts: http::request::Parts,
     mut upload: Upload,
-    deadline: Option<Duration>,
+    deadline: Deadline,
 ) -> Reply {
     let (body, pump): (_, Option<Pump>) = match upload.take_whole() {
         Some(bytes) => (RequestBody::Whole(Some(bytes)), None),
@@ -81,14 +108,17 @@ async fn call(
             (RequestBody::Parts(receiver), Some(Box::pin(pump(upload, sender))))
         }
     };
-    let request = Request::from_parts(parts, tonic::body::Body::new(body));
-    let mut around = Around { pump, deadline: deadline.map(|deadline| Box::pin(sleep(deadline))) };
-    let mut response = std::pin::pin!(routes.call(request));
-    let response = poll_fn(|cx| {
-        if around.poll(cx).is_ready() {
-            return Poll::Ready(None);
+    let mut around = Around { pump, deadline };
+    let mut response = service(Request::from_parts(parts, body));
+    let response = poll_fn(|cx| match response.as_mut().poll(cx) {
+        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Pending => {
+            if around.poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            // What the pump has moved wakes the response.
+            Poll::Pending
         }
-        response.as_mut().poll(cx).map(Some)
     })
     .await;
     let Some(Ok(response)) = response else { return trailers_only(&overdue()) };
@@ -104,41 +134,6 @@ async fn call(
     };
     let body = Body::Stream(Box::new(ResponseBody { body, around }));
     Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
-}
-
-/// A response that is its own trailers.
-fn trailers_only(status: &Status) -> Reply {
-    let mut headers = HeaderMap::new();
-    // Fails only when the message can't be a field, which ours can.
-    let _ = status.add_header(&mut headers);
-    let body = Body::Stream(Box::new(Nothing));
-    Reply { status: StatusCode::OK, fixed: GRPC, fields: fields(&headers), body, special: None }
-}
-
-fn overdue() -> Status {
-    Status::deadline_exceeded("the deadline of the call has passed")
-}
-
-fn fields(headers: &HeaderMap) -> Fields {
-    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
-}
-
-/// `grpc-timeout`: at most eight digits and a unit.
-fn timeout(value: &[u8]) -> Option<Duration> {
-    let (unit, digits) = value.split_last()?;
-    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some(match unit {
-        b'H' => Duration::from_secs(number * 3600),
-        b'M' => Duration::from_secs(number * 60),
-        b'S' => Duration::from_secs(number),
-        b'm' => Duration::from_millis(number),
-        b'u' => Duration::from_micros(number),
-        b'n' => Duration::from_nanos(number),
-        _ => return None,
-    })
 }
 
 async fn pump(mut upload: Upload, sender: mpsc::Sender<Result<Bytes, Status>>) {
@@ -157,7 +152,7 @@ type Pump = Pin<Box<dyn Future<Output = ()>>>;
 /// What goes on beside a call: its request's body, and its deadline.
 struct Around {
     pump: Option<Pump>,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
 }
 
 impl Around {
@@ -166,15 +161,12 @@ impl Around {
         if self.pump.as_mut().is_some_and(|pump| pump.as_mut().poll(cx).is_ready()) {
             self.pump = None;
         }
-        match &mut self.deadline {
-            Some(deadline) => deadline.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
+        self.deadline.poll(cx)
     }
 }
 
 /// The body of a request for tonic.
-enum RequestBody {
+pub(super) enum RequestBody {
     Whole(Option<Bytes>),
     Parts(mpsc::Receiver<Result<Bytes, Status>>),
 }
@@ -198,62 +190,33 @@ struct ResponseBody {
     around: Around,
 }
 
-impl std::fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ResponseBody")
     }
 }
 
 impl Stream for ResponseBody {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        if self.around.poll(cx).is_ready() {
-            return Poll::Ready(Some(trailers(&overdue())));
-        }
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending if self.around.poll(cx).is_ready() => {
+                return Poll::Ready(Some(trailers(&overdue())));
+            }
+            Poll::Pending => return Poll::Pending,
+        };
         Poll::Ready(frame.and_then(|frame| match frame.map(Frame::into_data) {
             Ok(Ok(data)) => Some(Part::Data(data)),
-            Ok(Err(frame)) => frame.into_trailers().ok().map(|headers| Part::Trailers(fields(&headers))),
+            Ok(Err(frame)) => frame.into_trailers().ok().map(|headers| last(&headers)),
             Err(status) => Some(trailers(&status)),
         }))
     }
 }
 
-fn trailers(status: &Status) -> Part {
-    let mut headers = HeaderMap::new();
-    let _ = status.add_header(&mut headers);
-    Part::Trailers(fields(&headers))
-}
-
-/// No content.
-#[derive(Debug)]
-struct Nothing;
-
-impl Stream for Nothing {
-    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
-        Poll::Ready(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_have_units() {
-        for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("3S", Some(Duration::from_secs(3))),
-            ("4m", Some(Duration::from_millis(4))),
-            ("5u", Some(Duration::from_micros(5))),
-            ("99999999n", Some(Duration::from_nanos(99_999_999))),
-            ("100000000n", None),
-            ("1s", None),
-            ("S", None),
-            ("-1S", None),
-            ("", None),
-        ] {
-            assert_eq!(timeout(text.as_bytes()), expected, "{text}");
-        }
+fn last(headers: &HeaderMap) -> Part {
+    let status = headers.get(OK[0].0).map(HeaderValue::as_bytes);
+    match (headers.len(), status) {
+        (1, Some(b"0")) => Part::Constant(OK),
+        _ => Part::Trailers(fields(headers)),
     }
 }

@@ -1,13 +1,17 @@
-//! `echo.EchoService`.
+//! `echo.EchoService` by tonic: streams, and calls that [`super::unary`] does not take.
 
-use std::{collections::HashMap, pin::Pin, time::SystemTime};
+use std::{collections::HashMap, future::poll_fn, pin::Pin};
 
 use contract::echo::{EchoRequest, EchoResponse};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap};
 
-use super::generated::echo_service_server::EchoService;
-use crate::{Config, Shutdown, drain::Phase};
+use super::{
+    generated::echo_service_server::EchoService,
+    status::{Drained, draining},
+    unary::now_ns,
+};
+use crate::{Config, Shutdown};
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -58,16 +62,16 @@ impl EchoService for Echo {
     ) -> Result<Response<Self::StreamEchoStream>, Status> {
         let metadata = first_values(request.metadata());
         let messages = request.into_inner();
-        let state = Some((self.clone(), messages, metadata));
+        let state = Some((self.clone(), messages, metadata, Drained::new(&self.shutdown)));
         let responses = futures_util::stream::unfold(state, |state| async {
-            let (echo, mut messages, metadata) = state?;
+            let (echo, mut messages, metadata, mut drained) = state?;
             let message = tokio::select! {
                 biased;
                 message = messages.next() => message?,
-                () = echo.shutdown.reached(Phase::Closing) => Err(Status::unavailable("server is draining")),
+                () = poll_fn(|cx| drained.poll(cx)) => Err(draining()),
             };
             let response = message.and_then(|request| echo.respond(request, &metadata, "StreamEcho"));
-            let state = response.is_ok().then_some((echo, messages, metadata));
+            let state = response.is_ok().then_some((echo, messages, metadata, drained));
             Some((response, state))
         });
         Ok(Response::new(Box::pin(responses)))
@@ -83,9 +87,4 @@ fn first_values(metadata: &MetadataMap) -> HashMap<String, String> {
             .or_insert_with(|| String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
     values
-}
-
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

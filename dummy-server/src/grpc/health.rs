@@ -11,7 +11,7 @@ use tonic_health::pb::{
 
 use crate::{Shutdown, drain::Phase};
 
-const SERVICES: [&str; 2] = ["", "echo.EchoService"];
+const SERVICES: [&str; 3] = ["", super::ECHO, super::test_service::NAME];
 
 /// The service.
 #[derive(Debug)]
@@ -40,7 +40,11 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         if !SERVICES.contains(&request.get_ref().service.as_str()) {
-            return Err(Status::not_found("unknown service; known are '' and echo.EchoService"));
+            let [whole, known @ ..] = SERVICES;
+            return Err(Status::not_found(format!(
+                "unknown service; known are '{whole}', {}",
+                known.join(", ")
+            )));
         }
         Ok(Response::new(response(status(self.shutdown.phase()))))
     }

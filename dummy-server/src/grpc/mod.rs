@@ -1,14 +1,36 @@
 //! gRPC: one service per file, and the way to them.
+//!
+//! `dummy.v1.TestService` and plain calls of `echo.EchoService/Echo` are answered here; all else goes by the
+//! [`adapter`] to services that tonic generated.
 
 mod adapter;
 mod echo;
 mod health;
+mod message;
+mod plan;
+mod status;
+mod test_service;
+mod unary;
+mod web;
 
-pub(crate) use adapter::answer;
+use std::rc::Rc;
 
-use tonic::service::Routes;
+use http::StatusCode;
+use tonic::{Status, codec::CompressionEncoding::Gzip};
 
-use crate::{Config, Shutdown};
+pub(crate) use self::web::{is_preflight, preflight};
+use self::{
+    adapter::Served,
+    status::{Deadline, trailers_only},
+};
+use crate::{
+    Config, Shutdown,
+    connection::exchange::Head,
+    reply::{Answer, Reply},
+    stats::Protocol,
+    upload::Upload,
+    worker::Worker,
+};
 
 /// The generated server of `proto/echo.proto`.
 #[expect(unreachable_pub, unused_qualifications, reason = "generated")]
@@ -16,24 +38,89 @@ pub(crate) mod generated {
     tonic::include_proto!("echo");
 }
 
-/// All services.
-pub(crate) fn routes(config: &Config, shutdown: &Shutdown) -> Routes {
-    let most = config.limits.grpc_max_message;
-    let echo = generated::echo_service_server::EchoServiceServer::new(echo::Echo::new(config, shutdown))
-        .max_decoding_message_size(most)
-        .max_encoding_message_size(most);
-    let health = tonic_health::pb::health_server::HealthServer::new(health::Health::new(shutdown));
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(contract::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let routes = Routes::new(echo).add_service(health);
-    // The descriptors are compiled in: they are valid or nothing works.
-    let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
-    match (v1, v1alpha) {
-        (Ok(v1), Ok(v1alpha)) => routes.add_service(v1).add_service(v1alpha),
-        _ => routes,
+/// The services that tonic serves.
+#[derive(Debug)]
+pub(crate) struct Services(Vec<Served>);
+
+impl Services {
+    /// All of them.
+    pub(crate) fn new(config: &Config, shutdown: &Shutdown) -> Self {
+        let most = config.limits.grpc_max_message;
+        let echo = generated::echo_service_server::EchoServiceServer::new(echo::Echo::new(config, shutdown));
+        let echo = echo.max_decoding_message_size(most).max_encoding_message_size(most);
+        let health = tonic_health::pb::health_server::HealthServer::new(health::Health::new(shutdown));
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(contract::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let mut list = vec![
+            Served::new(ECHO, echo.accept_compressed(Gzip).send_compressed(Gzip)),
+            Served::new(HEALTH, health.accept_compressed(Gzip).send_compressed(Gzip)),
+        ];
+        // The descriptors are compiled in: they are valid or nothing works.
+        if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+            list.push(Served::new("grpc.reflection.v1.ServerReflection", v1));
+            list.push(Served::new("grpc.reflection.v1alpha.ServerReflection", v1alpha));
+        }
+        Self(list)
     }
-    .prepare()
+}
+
+const ECHO: &str = "echo.EchoService";
+const HEALTH: &str = "grpc.health.v1.Health";
+
+/// Whether a content type is that of gRPC or of gRPC-Web, which HTTP/1 can carry, too.
+pub(crate) fn is_call(content_type: &[u8], protocol: Protocol) -> bool {
+    match content_type.strip_prefix(b"application/grpc") {
+        Some(rest) if rest.starts_with(b"-web") => web::form(content_type).is_some(),
+        Some(_) => protocol == Protocol::Http2,
+        None => false,
+    }
+}
+
+/// Calls the service and method that a request names.
+pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
+    let content_type = head.fields.get("content-type").unwrap_or_default();
+    if let Some(text) = web::form(content_type) {
+        return web::answer(worker, head, upload, text, |upload| call(worker, head, upload));
+    }
+    if head.protocol != Protocol::Http2 {
+        let reply = Reply::refusal(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "gRPC is spoken over HTTP/2",
+            "HTTP/2 by prior knowledge; gRPC-Web over HTTP/1.1, too",
+            "grpcurl -plaintext localhost:50051 list",
+        );
+        return crate::endpoints::after(upload, reply);
+    }
+    call(worker, head, upload)
+}
+
+fn call(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
+    let deadline = match Deadline::read(head.fields.get("grpc-timeout")) {
+        Ok(deadline) => deadline,
+        Err(status) => return Answer::Ready(trailers_only(&status)),
+    };
+    let path = head.target.strip_prefix(b"/").unwrap_or_default();
+    let (service, method) = path.split_at(path.iter().rposition(|byte| *byte == b'/').unwrap_or(path.len()));
+    let method = method.strip_prefix(b"/").unwrap_or_default();
+    if service == ECHO.as_bytes() && method == b"Echo" && unary::takes(head) {
+        return unary::answer(worker, head, upload, deadline);
+    }
+    if service == test_service::NAME.as_bytes() {
+        return test_service::answer(worker, head, upload, method, deadline)
+            .unwrap_or_else(|| unimplemented(worker));
+    }
+    match worker.grpc.0.iter().find(|served| served.name().as_bytes() == service) {
+        Some(served) => served.answer(head, upload, deadline),
+        None => unimplemented(worker),
+    }
+}
+
+fn unimplemented(worker: &Worker) -> Answer {
+    let names = worker.grpc.0.iter().map(Served::name).chain([test_service::NAME]);
+    let names: Vec<&str> = names.collect();
+    let text = format!("there is no such method; services are {}", names.join(", "));
+    Answer::Ready(trailers_only(&Status::unimplemented(text)))
 }

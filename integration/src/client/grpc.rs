@@ -1,9 +1,14 @@
 //! gRPC calls, framed here, so that the status, the trailers and each message are in view.
 
-use std::{marker::PhantomData, net::SocketAddr};
+use std::{
+    io::{Read as _, Write as _},
+    marker::PhantomData,
+    net::SocketAddr,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use h2::{RecvStream, SendStream, client::ResponseFuture};
 use prost::Message;
 
@@ -34,7 +39,37 @@ pub struct Call<Answer> {
     send: SendStream<Bytes>,
     state: State,
     buffer: BytesMut,
+    compressed: usize,
+    headers: Vec<(String, String)>,
+    trailers: Vec<(String, String)>,
     answer: PhantomData<Answer>,
+}
+
+/// A call that has ended: what came beside its answers.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The status.
+    pub status: Status,
+    /// The fields of the head.
+    pub headers: Vec<(String, String)>,
+    /// The trailers; empty when the head was all.
+    pub trailers: Vec<(String, String)>,
+    /// How many answers were compressed.
+    pub compressed: usize,
+}
+
+impl End {
+    /// The first value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        first(&self.headers, name)
+    }
+
+    /// The first value of a trailer.
+    #[must_use]
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        first(&self.trailers, name)
+    }
 }
 
 #[derive(Debug)]
@@ -69,7 +104,15 @@ impl GrpcClient {
         }
         let opened = patiently("begin a call", self.connection.open(&request, false)).await;
         let (response, send) = opened.unwrap_or_else(|error| panic!("{method}: {error:#}"));
-        Call { send, state: State::Waiting(Some(response)), buffer: BytesMut::new(), answer: PhantomData }
+        Call {
+            send,
+            state: State::Waiting(Some(response)),
+            buffer: BytesMut::new(),
+            compressed: 0,
+            headers: Vec::new(),
+            trailers: Vec::new(),
+            answer: PhantomData,
+        }
     }
 
     /// One message, one answer: the answer and the status.
@@ -117,15 +160,28 @@ impl<Answer: Message + Default> Call<Answer> {
         self.send_in_pieces(message, usize::MAX);
     }
 
+    /// Sends a message in gzip.
+    ///
+    /// # Panics
+    /// When the stream is closed.
+    pub fn send_compressed(&mut self, message: &impl Message) {
+        self.send_bytes(&framed(&gzip(&message.encode_to_vec()), 1));
+    }
+
+    /// Sends whatever bytes.
+    ///
+    /// # Panics
+    /// When the stream is closed.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.send.send_data(Bytes::copy_from_slice(bytes), false).expect("the stream is open");
+    }
+
     /// The same in DATA frames of at most so many bytes each.
     ///
     /// # Panics
     /// When the stream is closed.
     pub fn send_in_pieces(&mut self, message: &impl Message, size: usize) {
-        let mut frame = BytesMut::with_capacity(5 + message.encoded_len());
-        frame.put_u8(0);
-        frame.put_u32(u32::try_from(message.encoded_len()).expect("a test's message is small"));
-        message.encode(&mut frame).expect("memory takes all");
+        let mut frame = BytesMut::from(&framed(&message.encode_to_vec(), 0)[..]);
         while !frame.is_empty() {
             let piece = frame.split_to(size.min(frame.len()));
             self.send.send_data(piece.freeze(), false).expect("the stream is open");
@@ -153,13 +209,34 @@ impl<Answer: Message + Default> Call<Answer> {
     ///
     /// # Panics
     /// When the call does not end by the rules.
-    pub async fn status(mut self) -> Status {
+    pub async fn status(self) -> Status {
+        self.end().await.status
+    }
+
+    /// The same with all that came beside the answers.
+    ///
+    /// # Panics
+    /// When the call does not end by the rules.
+    pub async fn end(mut self) -> End {
         let extra = self.next().await;
         assert!(extra.is_none(), "an answer is left");
-        match self.state {
-            State::Ended(status) => status,
+        let Self { state, headers, trailers, compressed, .. } = self;
+        match state {
+            State::Ended(status) => End { status, headers, trailers, compressed },
             other => panic!("the call has not ended: {other:?}"),
         }
+    }
+
+    /// All answers that are left, and the end.
+    ///
+    /// # Panics
+    /// When the call does not end by the rules.
+    pub async fn rest(mut self) -> (Vec<Answer>, End) {
+        let mut answers = Vec::new();
+        while let Some(answer) = self.next().await {
+            answers.push(answer);
+        }
+        (answers, self.end().await)
     }
 
     async fn try_next(&mut self) -> Result<Option<Answer>> {
@@ -174,17 +251,20 @@ impl<Answer: Message + Default> Call<Answer> {
                         Some(status) => State::Ended(status),
                         None => State::Receiving(response.into_body()),
                     };
+                    self.headers = fields;
                 }
                 State::Receiving(body) => {
-                    if let Some(message) = take_message(&mut self.buffer) {
+                    if let Some((flag, message)) = take_message(&mut self.buffer) {
+                        self.compressed += usize::from(flag);
+                        let message = if flag == 1 { gunzip(&message)?.into() } else { message };
                         return Ok(Some(Answer::decode(message)?));
                     }
                     if let Some(piece) = next_piece(body).await? {
                         self.buffer.extend_from_slice(&piece);
                     } else {
                         ensure!(self.buffer.is_empty(), "the call ended within a message");
-                        let trailers = body.trailers().await?.context("no trailers")?;
-                        self.state = State::Ended(status_of(&pairs(&trailers)?).context("no grpc-status")?);
+                        self.trailers = pairs(&body.trailers().await?.context("no trailers")?)?;
+                        self.state = State::Ended(status_of(&self.trailers).context("no grpc-status")?);
                     }
                 }
                 State::Ended(_) => return Ok(None),
@@ -193,13 +273,44 @@ impl<Answer: Message + Default> Call<Answer> {
     }
 }
 
-fn take_message(buffer: &mut BytesMut) -> Option<Bytes> {
+/// The flag and the message.
+fn take_message(buffer: &mut BytesMut) -> Option<(u8, Bytes)> {
     let len = 5 + u32::from_be_bytes(buffer.get(1..5)?.try_into().ok()?) as usize;
     (buffer.len() >= len).then(|| {
         let mut frame = buffer.split_to(len).freeze();
-        frame.advance(5);
-        frame
+        let flag = frame.get_u8();
+        frame.advance(4);
+        (flag, frame)
     })
+}
+
+/// A message with its prefix.
+///
+/// # Panics
+/// When it is too large for one.
+#[must_use]
+pub fn framed(message: &[u8], flag: u8) -> Vec<u8> {
+    let mut frame = vec![flag];
+    frame.put_u32(u32::try_from(message.len()).expect("a test's message is small"));
+    frame.extend_from_slice(message);
+    frame
+}
+
+/// Bytes in gzip.
+///
+/// # Panics
+/// Never: memory takes all.
+#[must_use]
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("memory takes all");
+    encoder.finish().expect("memory takes all")
+}
+
+fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut out).context("no gzip")?;
+    Ok(out)
 }
 
 fn status_of(fields: &[(String, String)]) -> Option<Status> {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 
 pub use self::{
-    grpc::{Call, GrpcClient, Status},
+    grpc::{Call, End, GrpcClient, Status, framed, gzip},
     http1::{Head, Http1, Line},
     http2::Http2,
     websocket::{Socket, WebSocket, raw_frame, websocket, websocket_over},

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
     cases::Cases,
-    client::{Call, Client, GrpcClient, Protocol, Request},
+    client::{Call, Client, GrpcClient, Protocol, Request, framed},
     metrics::{IN_FLIGHT, Metrics},
     server::Server,
 };
+use prost::Message as _;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, ServerReflectionResponse, server_reflection_request::MessageRequest,
@@ -24,7 +25,12 @@ pub(crate) fn tests() -> Cases {
         .test_async(a_message_beyond_the_limit_is_refused)
         .test_async(an_unknown_method_is_unimplemented)
         .test_async(health_is_serving)
-        .test_async(reflection_lists_the_services)
+        .test_async(a_watch_follows_the_drain)
+        .test_async(reflection_knows_every_service)
+        .test_async(a_call_that_is_no_call_is_refused)
+        .test_async(messages_are_compressed_where_both_ends_know_how)
+        .test_async(what_expands_beyond_the_limit_is_refused)
+        .test_async(a_deadline_that_is_none_is_refused)
         .test_async(a_call_that_waits_ends_at_its_deadline)
         .test_async(a_deadline_that_does_not_pass_changes_nothing)
         .test_async(a_message_may_come_in_many_frames)
@@ -38,20 +44,103 @@ pub(crate) const STREAM_ECHO: &str = "/echo.EchoService/StreamEcho";
 pub(crate) const CHECK: &str = "/grpc.health.v1.Health/Check";
 pub(crate) const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
+/// Calls that are answered without tonic, and the same calls by way of it: it alone is asked where a coding is named.
+const WAYS: [&[(&str, &str)]; 3] = [
+    &[],
+    &[("grpc-encoding", "identity")],
+    &[("grpc-encoding", "gzip"), ("grpc-accept-encoding", "identity,gzip")],
+];
+
 async fn an_echo_has_every_field() {
+    let server = Server::with(&["--instance=here"]);
+    let mut client = GrpcClient::connect(server.grpc).await;
+    let request = EchoRequest { message: "hello, wörld".to_owned(), timestamp: -42, response_code: 0 };
+    let own = [("x-one", "first"), ("x-one", "second"), ("x-two", "2"), ("x-empty", ""), ("x-bin", "AP8")];
+    for way in WAYS {
+        let metadata = [&own[..], way].concat();
+        let (answer, status) = client.unary_with::<EchoResponse>(ECHO, &request, &metadata).await;
+        assert_eq!(status.code, 0);
+        let mut answer = answer.expect("an answer");
+        assert!(answer.response_timestamp > 1_600_000_000_000_000_000, "nanoseconds of this century");
+        answer.response_timestamp = 0;
+        let common = [("content-type", "application/grpc"), ("te", "trailers")];
+        let own = [("x-one", "first"), ("x-two", "2"), ("x-empty", ""), ("x-bin", "AP8")];
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let expected = EchoResponse {
+            message: "hello, wörld".to_owned(),
+            request_timestamp: -42,
+            response_timestamp: 0,
+            server_hostname: "here".to_owned(),
+            metadata: common.iter().chain(&own).chain(way).map(pair).collect(),
+            method: "Echo".to_owned(),
+            response_code: 0,
+        };
+        assert_eq!(answer, expected, "{way:?}");
+    }
+}
+
+async fn a_call_that_is_no_call_is_refused() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
-    let request = EchoRequest { message: "hello".to_owned(), timestamp: 42, response_code: 0 };
-    let metadata = [("x-one", "first"), ("x-one", "second"), ("x-two", "2")];
-    let (answer, status) = client.unary_with::<EchoResponse>(ECHO, &request, &metadata).await;
-    assert_eq!(status.code, 0);
-    let answer = answer.expect("an answer");
-    assert_eq!((answer.message.as_str(), answer.request_timestamp), ("hello", 42));
-    assert!(answer.response_timestamp > 1_600_000_000_000_000_000, "nanoseconds of this century");
-    assert!(!answer.server_hostname.is_empty() && answer.method.contains("Echo"), "{answer:?}");
-    assert_eq!(answer.response_code, 0);
-    assert_eq!(answer.metadata.get("x-one").map(String::as_str), Some("first"));
-    assert_eq!(answer.metadata.get("x-two").map(String::as_str), Some("2"));
+    let message = framed(&EchoRequest::default().encode_to_vec(), 0);
+    for way in WAYS {
+        for (body, what) in [
+            (&b""[..], "no message"),
+            (&message[..3], "half a prefix"),
+            (b"\0\0\0\0\x02x", "half a message"),
+            (b"\x07\0\0\0\0", "no flag"),
+            (b"\0\0\0\0\x01\xff", "no protobuf"),
+        ] {
+            let mut call: Call<EchoResponse> = client.begin(ECHO, way).await;
+            call.send_bytes(body);
+            call.finish_sending();
+            let status = call.status().await;
+            assert_eq!(status.code, INTERNAL, "{what}: {status:?}");
+        }
+    }
+    let mut call: Call<EchoResponse> = client.begin(ECHO, &[]).await;
+    call.send_compressed(&EchoRequest::default());
+    call.finish_sending();
+    assert_eq!(call.status().await.code, INTERNAL, "compressed, and nobody said how");
+}
+
+async fn messages_are_compressed_where_both_ends_know_how() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.grpc).await;
+    let request = EchoRequest { message: "x".repeat(1000), ..EchoRequest::default() };
+    for (metadata, answers) in [
+        (&[("grpc-encoding", "gzip")][..], 0),
+        (&[("grpc-accept-encoding", "gzip"), ("grpc-encoding", "gzip")], 1),
+        (&[("grpc-accept-encoding", "identity, deflate, gzip"), ("grpc-encoding", "gzip")], 1),
+    ] {
+        for method in [ECHO, STREAM_ECHO] {
+            let mut call: Call<EchoResponse> = client.begin(method, metadata).await;
+            call.send_compressed(&request);
+            call.finish_sending();
+            let (answer, end) = call.rest().await;
+            assert_eq!((end.status.code, end.compressed), (0, answers), "{method} {metadata:?}");
+            assert_eq!(answer[0].message.len(), 1000);
+            assert_eq!(end.header("grpc-encoding"), (answers == 1).then_some("gzip"));
+        }
+    }
+    let metadata = [("grpc-encoding", "zstd")];
+    let mut call: Call<EchoResponse> = client.begin(ECHO, &metadata).await;
+    call.send(&request);
+    call.finish_sending();
+    let end = call.end().await;
+    assert_eq!(end.status.code, UNIMPLEMENTED);
+    assert!(end.header("grpc-accept-encoding").is_some_and(|value| value.contains("gzip")), "{end:?}");
+}
+
+async fn what_expands_beyond_the_limit_is_refused() {
+    let server = Server::with(&["--grpc-max-message=1M"]);
+    let mut client = GrpcClient::connect(server.grpc).await;
+    let request = EchoRequest { message: "x".repeat(2 << 20), ..EchoRequest::default() };
+    let mut call: Call<EchoResponse> = client.begin(ECHO, &[("grpc-encoding", "gzip")]).await;
+    call.send_compressed(&request);
+    call.finish_sending();
+    let status = call.status().await;
+    assert!(status.code == 11 || status.code == 8, "OUT_OF_RANGE or RESOURCE_EXHAUSTED, not {status:?}");
 }
 
 async fn calls_are_taken_on_the_main_port_too() {
@@ -72,11 +161,12 @@ async fn calls_are_taken_on_the_main_port_too() {
 async fn a_response_code_becomes_the_status() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
-    for code in 1..=16 {
+    for (code, way) in (1..=16).flat_map(|code| WAYS.map(|way| (code, way))) {
         let request = EchoRequest { message: "fail".to_owned(), timestamp: 0, response_code: code };
-        let (answer, status) = client.unary::<EchoResponse>(ECHO, &request).await;
+        let (answer, status) = client.unary_with::<EchoResponse>(ECHO, &request, way).await;
         assert!(answer.is_none());
         assert_eq!(status.code, code);
+        assert!(status.message.starts_with("requested%20error:%20"), "{status:?}");
     }
 }
 
@@ -108,28 +198,33 @@ async fn a_response_code_ends_the_stream() {
 async fn a_message_beyond_the_limit_is_refused() {
     let server = Server::with(&["--grpc-max-message=8M"]);
     let mut client = GrpcClient::connect(server.grpc).await;
-    let request = EchoRequest { message: "x".repeat(7 << 20), ..EchoRequest::default() };
-    let (answer, status) = client.unary::<EchoResponse>(ECHO, &request).await;
-    assert_eq!((answer.map(|a| a.message.len()), status.code), (Some(7 << 20), 0));
-    let request = EchoRequest { message: "x".repeat(9 << 20), ..EchoRequest::default() };
-    let (answer, status) = client.unary::<EchoResponse>(ECHO, &request).await;
-    assert!(answer.is_none());
-    assert!(status.code == 11 || status.code == 8, "OUT_OF_RANGE or RESOURCE_EXHAUSTED, not {status:?}");
+    for way in WAYS {
+        let request = EchoRequest { message: "x".repeat(7 << 20), ..EchoRequest::default() };
+        let (answer, status) = client.unary_with::<EchoResponse>(ECHO, &request, way).await;
+        assert_eq!((answer.map(|a| a.message.len()), status.code), (Some(7 << 20), 0));
+        let request = EchoRequest { message: "x".repeat(9 << 20), ..EchoRequest::default() };
+        let (answer, status) = client.unary_with::<EchoResponse>(ECHO, &request, way).await;
+        assert!(answer.is_none());
+        assert!(status.code == 11 || status.code == 8, "OUT_OF_RANGE or RESOURCE_EXHAUSTED, not {status:?}");
+    }
 }
 
 async fn an_unknown_method_is_unimplemented() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
-    for method in ["/echo.EchoService/Nothing", "/no.Such/Service"] {
+    for method in
+        ["/echo.EchoService/Nothing", "/dummy.v1.TestService/Nothing", "/no.Such/Service", "/", "/x"]
+    {
         let (answer, status) = client.unary::<EchoResponse>(method, &EchoRequest::default()).await;
-        assert_eq!((answer, status.code), (None, 12), "{method}");
+        assert_eq!((answer, status.code), (None, UNIMPLEMENTED), "{method}");
     }
 }
 
 async fn health_is_serving() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
-    for (service, expected) in [("", 0), ("echo.EchoService", 0), ("no.Such", 5)] {
+    for (service, expected) in [("", 0), ("echo.EchoService", 0), ("dummy.v1.TestService", 0), ("no.Such", 5)]
+    {
         let request = HealthCheckRequest { service: service.to_owned() };
         let (answer, status) = client.unary::<HealthCheckResponse>(CHECK, &request).await;
         assert_eq!(status.code, expected, "{service:?}");
@@ -137,23 +232,55 @@ async fn health_is_serving() {
     }
 }
 
-async fn reflection_lists_the_services() {
-    let server = Server::start();
+async fn a_watch_follows_the_drain() {
+    let server = Server::with(&["--drain-delay=300ms"]);
     let mut client = GrpcClient::connect(server.grpc).await;
-    let method = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-    let mut call: Call<ServerReflectionResponse> = client.begin(method, &[]).await;
-    call.send(&ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    });
-    let answer = call.next().await.expect("an answer").message_response;
-    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
-    let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    assert!(names.contains(&"echo.EchoService") && names.contains(&"grpc.health.v1.Health"), "{names:?}");
-    call.finish_sending();
-    assert_eq!(call.status().await.code, 0);
+    let mut watches: Vec<Call<HealthCheckResponse>> = Vec::new();
+    for service in ["", "echo.EchoService", "dummy.v1.TestService", "no.Such"] {
+        let mut watch = client.begin(WATCH, &[]).await;
+        watch.send(&HealthCheckRequest { service: service.to_owned() });
+        watch.finish_sending();
+        watches.push(watch);
+    }
+    let mut unknown = watches.pop().expect("there are four");
+    assert_eq!(unknown.next().await.expect("a state").status(), ServingStatus::ServiceUnknown);
+    for watch in &mut watches {
+        assert_eq!(watch.next().await.expect("a state").status(), ServingStatus::Serving);
+    }
+    server.drain();
+    for mut watch in watches {
+        assert_eq!(watch.next().await.expect("a state").status(), ServingStatus::NotServing);
+        assert_eq!(watch.status().await.code, 0, "it does not hold up the end");
+    }
+    assert_eq!(unknown.status().await.code, 0);
 }
 
+async fn reflection_knows_every_service() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.http).await;
+    for version in ["v1", "v1alpha"] {
+        // The messages of both versions are the same.
+        let method = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let mut call: Call<ServerReflectionResponse> = client.begin(&method, &[]).await;
+        let ask = |request| ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+        call.send(&ask(MessageRequest::ListServices(String::new())));
+        let answer = call.next().await.expect("an answer").message_response;
+        let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+        let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
+        for name in ["echo.EchoService", "dummy.v1.TestService", "grpc.health.v1.Health"] {
+            assert!(names.contains(&name), "{names:?}");
+            call.send(&ask(MessageRequest::FileContainingSymbol(name.to_owned())));
+            let answer = call.next().await.expect("an answer").message_response;
+            let Some(MessageResponse::FileDescriptorResponse(files)) = answer else { panic!("{answer:?}") };
+            assert!(!files.file_descriptor_proto.is_empty());
+        }
+        call.finish_sending();
+        assert_eq!(call.status().await.code, 0);
+    }
+}
+
+const INTERNAL: i32 = 13;
+const UNIMPLEMENTED: i32 = 12;
 /// The code of DEADLINE_EXCEEDED.
 const OVERDUE: i32 = 4;
 
@@ -197,21 +324,37 @@ fn assert_in_time(begun: Instant, deadline: Duration) {
 async fn a_deadline_that_does_not_pass_changes_nothing() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
-    for timeout in ["30S", "1H", "99999999H", "no duration"] {
-        let metadata = [("grpc-timeout", timeout)];
+    for (timeout, way) in ["30S", "1H", "99999999H"].into_iter().flat_map(|text| WAYS.map(|way| (text, way)))
+    {
+        let metadata = [way, &[("grpc-timeout", timeout)]].concat();
         let (answer, status) =
             client.unary_with::<EchoResponse>(ECHO, &EchoRequest::default(), &metadata).await;
         assert_eq!((answer.is_some(), status.code), (true, 0), "{timeout}");
     }
 }
 
+async fn a_deadline_that_is_none_is_refused() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.grpc).await;
+    for (timeout, code) in [("no duration", 3), ("1", 3), ("123456789S", 3), ("-1S", 3), ("0S", OVERDUE)] {
+        let metadata = [("grpc-timeout", timeout)];
+        for method in [ECHO, STREAM_ECHO, CHECK] {
+            let call: Call<EchoResponse> = client.begin(method, &metadata).await;
+            let status = call.status().await;
+            assert_eq!(status.code, code, "{timeout} {status:?}");
+            assert!(code == OVERDUE || status.message.starts_with("grpc-timeout:"), "{status:?}");
+        }
+    }
+}
+
 async fn a_message_may_come_in_many_frames() {
     let server = Server::with(&["--grpc-max-message=16M"]);
     let mut client = GrpcClient::connect(server.grpc).await;
+    let ways = [(ECHO, WAYS[0]), (ECHO, WAYS[1]), (STREAM_ECHO, WAYS[0])];
     for (length, piece) in [(20, 1), (100_000, 999), (8 << 20, 10_000)] {
         let request = EchoRequest { message: "x".repeat(length), ..EchoRequest::default() };
-        for method in [ECHO, STREAM_ECHO] {
-            let mut call: Call<EchoResponse> = client.begin(method, &[]).await;
+        for (method, way) in ways {
+            let mut call: Call<EchoResponse> = client.begin(method, way).await;
             call.send_in_pieces(&request, piece);
             // The stream's answer does not wait for the end of the calls.
             if method == ECHO {

@@ -76,7 +76,7 @@ fn what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io() {
 /// engine of ours. Nothing else that the programs name leads to them; loadgen has its embedded server alone.
 fn the_programs_speak_http_by_their_own_engines() {
     const FOREIGN: [&str; 3] = ["h2", "hyper", "hyper-util"];
-    let tonic = ["axum", "tonic", "tonic-health", "tonic-prost", "tonic-reflection"];
+    let tonic = ["axum", "tonic", "tonic-health", "tonic-prost", "tonic-reflection", "tonic-types"];
     for (program, ways) in [("dummy-server", &tonic[..]), ("loadgen", &["dummy-server"])] {
         let direct = direct_dependencies(program);
         for engine in ["http1", "http2"] {

@@ -24,6 +24,7 @@ mod origins; // servers of other makes
 mod pacing; // when requests arrive
 mod parting; // what crosses a drain
 mod payload; // bodies, byte for byte
+mod planned; // gRPC calls whose replies are asked for
 mod proxied; // nginx, HAProxy, Envoy
 mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
@@ -33,6 +34,7 @@ mod sockets; // WebSocket
 mod streams; // content that comes bit by bit, and digests
 mod traces; // Trace Context
 mod unruly; // servers that break the rules
+mod web; // gRPC-Web
 mod wire; // HTTP/1 as bytes
 mod yaml; // what chart and compose read
 
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         .and(streams::tests())
         .and(sockets::tests())
         .and(calls::tests())
+        .and(planned::tests())
+        .and(web::tests())
         .and(rude::tests())
         .and(operation::tests())
         .and(admin::tests())

@@ -1,0 +1,166 @@
+//! How calls end: statuses as fields, and what ends a call before it has ended by itself.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::Status;
+use wire::Fields;
+
+use crate::{
+    Shutdown,
+    drain::Phase,
+    reply::{Body, Fixed, Part, Reply, Stream},
+};
+
+pub(super) const GRPC: Fixed = &[("content-type", "application/grpc")];
+/// The trailers of a call that went well and says nothing else.
+pub(super) const OK: Fixed = &[("grpc-status", "0")];
+
+/// A response that is its own trailers.
+pub(super) fn trailers_only(status: &Status) -> Reply {
+    let body = Body::Stream(Box::new(Nothing));
+    Reply { status: StatusCode::OK, fixed: GRPC, fields: fields_of(status), body, special: None }
+}
+
+/// A status as fields.
+pub(super) fn fields_of(status: &Status) -> Fields {
+    let mut headers = HeaderMap::new();
+    // Fails only for what can't be a field, and no status here has such a thing.
+    let _ = status.add_header(&mut headers);
+    fields(&headers)
+}
+
+/// A status as the end of a stream.
+pub(super) fn trailers(status: &Status) -> Part {
+    Part::Trailers(fields_of(status))
+}
+
+/// The fields of a map.
+pub(super) fn fields(headers: &HeaderMap) -> Fields {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+/// No content.
+#[derive(Debug)]
+struct Nothing;
+
+impl Stream for Nothing {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
+        Poll::Ready(None)
+    }
+}
+
+/// When a call ends, whether it is done or not.
+#[derive(Debug, Default)]
+pub(super) struct Deadline(Option<(Instant, Pin<Box<Sleep>>)>);
+
+impl Deadline {
+    /// Reads `grpc-timeout`; the status of a call whose value is none or that is overdue from the start.
+    pub(super) fn read(value: Option<&[u8]>) -> Result<Self, Status> {
+        let Some(value) = value else { return Ok(Self(None)) };
+        let accepted = || {
+            let value = String::from_utf8_lossy(value);
+            Status::invalid_argument(format!(
+                "grpc-timeout: '{value}' is no timeout; accepted are 1 to 8 digits and a unit of H, M, S, m, u, n"
+            ))
+        };
+        let timeout = timeout(value).ok_or_else(accepted)?;
+        if timeout.is_zero() {
+            return Err(overdue());
+        }
+        // The longest is 11,415 years, which the clock can hold.
+        Ok(Self(Some((Instant::now() + timeout, Box::pin(sleep(timeout))))))
+    }
+
+    /// Ready when it has passed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some((_, sleep)) => sleep.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Whether it has passed, for those who don't wait.
+    pub(super) fn has_passed(&self) -> bool {
+        self.0.as_ref().is_some_and(|(at, _)| Instant::now() >= *at)
+    }
+}
+
+pub(super) fn overdue() -> Status {
+    Status::deadline_exceeded("the deadline of the call has passed")
+}
+
+/// The status of calls that the drain ends.
+pub(super) fn draining() -> Status {
+    Status::unavailable("server is draining")
+}
+
+/// The moment from which the drain ends what waits. It is one subscription, however often it is polled.
+pub(super) struct Drained(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Drained {
+    pub(super) fn new(shutdown: &Shutdown) -> Self {
+        let shutdown = shutdown.clone();
+        Self(Box::pin(async move { shutdown.reached(Phase::Closing).await }))
+    }
+
+    /// Ready when it has come; not to be polled again then.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Drained")
+    }
+}
+
+/// `grpc-timeout`: at most eight digits and a unit.
+fn timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_have_units() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("3S", Some(Duration::from_secs(3))),
+            ("4m", Some(Duration::from_millis(4))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("100000000n", None),
+            ("1s", None),
+            ("S", None),
+            ("-1S", None),
+            ("", None),
+        ] {
+            assert_eq!(timeout(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! `dummy.v1.TestService`: calls of every kind, carried out by their [`Script`]. Payloads are pieces of the
+//! pattern and are not copied, unless they are small or compressed.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use contract::{
+    pattern::Range,
+    test::{TestRequest, TestResponse},
+};
+use http::StatusCode;
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint},
+};
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+use wire::Fields;
+
+use super::{
+    message::{self, Coding, Messages, PREFIX},
+    plan::Script,
+    status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only},
+};
+use crate::{
+    connection::exchange::Head,
+    drain::Phase,
+    reply::{Answer, Body, Part, Reply, Stream},
+    upload::Upload,
+    worker::Worker,
+};
+
+/// Its name, as paths and health checks have it.
+pub(super) const NAME: &str = "dummy.v1.TestService";
+
+/// The field `payload` of a response.
+const PAYLOAD: u32 = 1;
+/// Payloads up to so many bytes go into one piece with their message.
+const SMALL: usize = 4 << 10;
+/// Responses that are ready at once share a piece of so many bytes: clients take many small ones for an attack.
+const BATCH: usize = 16 << 10;
+/// Bytes of a larger payload in one piece.
+const PIECE: u64 = 64 << 10;
+
+/// The kinds of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unary,
+    ClientStream,
+    ServerStream,
+    BidiStream,
+}
+
+impl Kind {
+    fn of(method: &[u8]) -> Option<Self> {
+        Some(match method {
+            b"Unary" => Self::Unary,
+            b"ClientStream" => Self::ClientStream,
+            b"ServerStream" => Self::ServerStream,
+            b"BidiStream" => Self::BidiStream,
+            _ => return None,
+        })
+    }
+
+    /// Whether there may be several responses.
+    fn streams(self) -> bool {
+        matches!(self, Self::ServerStream | Self::BidiStream)
+    }
+}
+
+/// Answers a call of `method`; none when there is no such method.
+pub(super) fn answer(
+    worker: &Rc<Worker>,
+    head: &Head<'_>,
+    upload: Upload,
+    method: &[u8],
+    deadline: Deadline,
+) -> Option<Answer> {
+    let kind = Kind::of(method)?;
+    let coding = match Coding::of(head) {
+        Ok(coding) => coding,
+        Err(other) => return Some(Answer::Ready(unknown_coding(other))),
+    };
+    let most = worker.config.limits.grpc_max_message;
+    let conversation = Conversation {
+        kind,
+        messages: Messages::new(upload, most, coding.requests),
+        compressed: coding.replies,
+        script: None,
+        requests: 0,
+        request_bytes: 0,
+        sent: 0,
+        left: 0,
+        payload: worker.pattern.range(0, 0),
+        pause: None,
+        end: None,
+        deadline,
+        drained: Drained::new(&worker.shutdown),
+        worker: Rc::clone(worker),
+    };
+    Some(Answer::Waiting(Box::pin(conversation.begin())))
+}
+
+fn unknown_coding(name: &[u8]) -> Reply {
+    let name = String::from_utf8_lossy(name);
+    let status = Status::unimplemented(format!("grpc-encoding: '{name}'; accepted are identity and gzip"));
+    let mut reply = trailers_only(&status);
+    reply.fields.push("grpc-accept-encoding", "identity,gzip");
+    reply
+}
+
+/// A call in progress; as a [`Stream`], its responses and trailers.
+#[derive(Debug)]
+struct Conversation {
+    kind: Kind,
+    messages: Messages,
+    /// Whether responses are compressed.
+    compressed: bool,
+    /// None before the first request was read.
+    script: Option<Box<Script>>,
+    /// Requests read, and bytes of their payloads.
+    requests: u64,
+    request_bytes: u64,
+    /// Responses begun.
+    sent: u64,
+    /// Responses to come to the last request.
+    left: u64,
+    /// What is left of the payload of the current response.
+    payload: Range,
+    /// Until the next response.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// The trailers, when there are no more responses.
+    end: Option<Fields>,
+    deadline: Deadline,
+    drained: Drained,
+    worker: Rc<Worker>,
+}
+
+impl Conversation {
+    /// Reads what comes before the reply, waits as the plan says, and gives the reply.
+    async fn begin(mut self) -> Reply {
+        match self.open().await {
+            Ok(headers) => {
+                let body = Body::Stream(Box::new(self));
+                Reply { status: StatusCode::OK, fixed: GRPC, fields: headers, body, special: None }
+            }
+            Err(status) => trailers_only(&status),
+        }
+    }
+
+    /// The metadata before the first response.
+    async fn open(&mut self) -> Result<Fields, Status> {
+        // Without a request there is nothing asked for.
+        if !poll_fn(|cx| self.poll_request(cx)).await? {
+            if matches!(self.kind, Kind::Unary | Kind::ServerStream) {
+                return Err(Status::internal("the request has no message"));
+            }
+            self.plan(None)?;
+        }
+        if self.kind != Kind::BidiStream {
+            while poll_fn(|cx| self.poll_request(cx)).await? {
+                if self.kind != Kind::ClientStream {
+                    return Err(Status::internal("more than one message in a request that has one"));
+                }
+            }
+        }
+        let Some(script) = &mut self.script else { return Ok(Fields::new()) };
+        let (never, delay) = (script.never, script.delay);
+        let mut headers = std::mem::take(&mut script.headers);
+        self.left = match (self.kind, self.requests) {
+            // Nobody has asked yet.
+            (Kind::BidiStream, 0) => 0,
+            _ => script.count,
+        };
+        if never {
+            return Err(poll_fn(|cx| self.poll_cut(cx, true)).await);
+        }
+        if !delay.is_zero() {
+            let mut delay = Box::pin(sleep(delay));
+            poll_fn(|cx| match delay.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Ok(())),
+                // What gives one response is let finish by the drain.
+                Poll::Pending => self.poll_cut(cx, self.kind.streams()).map(Err),
+            })
+            .await?;
+        }
+        if self.compressed {
+            headers.push("grpc-encoding", "gzip");
+        }
+        Ok(headers)
+    }
+
+    /// Reads a request. False: there are no more.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
+        let Poll::Ready(next) = self.messages.poll_next(cx) else {
+            return self.poll_cut(cx, true).map(Err);
+        };
+        let Some(message) = next.transpose()? else { return Poll::Ready(Ok(false)) };
+        let request = TestRequest::decode(message).map_err(|error| Status::internal(error.to_string()))?;
+        self.requests += 1;
+        self.request_bytes += request.payload.len() as u64;
+        match (self.requests, request.plan) {
+            (1, plan) => self.plan(plan)?,
+            (_, None) => {}
+            (_, Some(_)) => {
+                let text = "plan: it is not accepted in a later request; accepted is one in the first";
+                return Poll::Ready(Err(Status::invalid_argument(text)));
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    fn plan(&mut self, plan: Option<contract::test::Plan>) -> Result<(), Status> {
+        let most = self.worker.config.limits.grpc_max_message;
+        self.script = Some(Box::new(Script::read(plan.unwrap_or_default(), self.kind.streams(), most)?));
+        Ok(())
+    }
+
+    /// What ends a call from outside: its deadline and, if it `yields`, the drain.
+    fn poll_cut(&mut self, cx: &mut Context<'_>, yields: bool) -> Poll<Status> {
+        if self.deadline.poll(cx).is_ready() {
+            return Poll::Ready(overdue());
+        }
+        if yields {
+            ready!(self.drained.poll(cx));
+            return Poll::Ready(draining());
+        }
+        Poll::Pending
+    }
+
+    /// The same for those who don't wait.
+    fn cut(&self) -> Option<Status> {
+        if self.deadline.has_passed() {
+            return Some(overdue());
+        }
+        (self.kind.streams() && self.worker.shutdown.phase() >= Phase::Closing).then(draining)
+    }
+
+    /// Whether another response is to be sent now; else the call has ended.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
+        if let Some(status) = self.cut() {
+            return Poll::Ready(Err(status));
+        }
+        let Some(script) = &self.script else { return Poll::Ready(Ok(false)) };
+        let (count, interval) = (script.count, script.interval);
+        if script.after.is_some_and(|after| self.sent >= after) {
+            return Poll::Ready(Ok(false));
+        }
+        while self.left == 0 {
+            if self.kind != Kind::BidiStream || !ready!(self.poll_request(cx))? {
+                return Poll::Ready(Ok(false));
+            }
+            self.left = count;
+        }
+        if self.sent > 0 && !interval.is_zero() {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(interval)));
+            if pause.as_mut().poll(cx).is_pending() {
+                return self.poll_cut(cx, true).map(Err);
+            }
+            self.pause = None;
+        }
+        self.left -= 1;
+        self.sent += 1;
+        Poll::Ready(Ok(true))
+    }
+
+    /// Adds a response; what is left of a large payload is in `self.payload` then.
+    fn respond(&mut self, out: &mut Vec<u8>) {
+        let size = self.script.as_ref().map_or(0, |script| script.size);
+        let response = TestResponse {
+            payload: Bytes::new(),
+            number: self.sent,
+            requests: self.requests,
+            request_bytes: self.request_bytes,
+            instance: self.worker.instance.to_owned(),
+        };
+        let whole = self.compressed || size <= SMALL;
+        let start = out.len();
+        let payload = &mut self.payload;
+        *payload = self.worker.pattern.range(0, size as u64);
+        message::append(out, self.compressed, |out| {
+            // Memory takes all.
+            let _ = response.encode(out);
+            if size > 0 {
+                encode_key(PAYLOAD, WireType::LengthDelimited, out);
+                encode_varint(size as u64, out);
+            }
+            while whole && payload.left() > 0 {
+                out.extend_from_slice(payload.piece(u64::MAX));
+            }
+        });
+        if !whole {
+            let length = out.len() - start - PREFIX + size;
+            message::set_prefix(&mut out[start..], length, false);
+        }
+    }
+}
+
+impl Stream for Conversation {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        if self.payload.left() > 0 {
+            return Poll::Ready(Some(Part::Data(Bytes::from_static(self.payload.piece(PIECE)))));
+        }
+        let mut batch = Vec::new();
+        while self.end.is_none() && self.payload.left() == 0 && batch.len() < BATCH {
+            match self.poll_turn(cx) {
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                // What is awaited is polled again, after this.
+                Poll::Pending => break,
+                Poll::Ready(Ok(true)) => self.respond(&mut batch),
+                Poll::Ready(Ok(false)) => {
+                    self.end = Some(self.script.take().map(|script| script.trailers).unwrap_or_default());
+                }
+                Poll::Ready(Err(status)) => self.end = Some(fields_of(&status)),
+            }
+        }
+        if !batch.is_empty() {
+            return Poll::Ready(Some(Part::Data(batch.into())));
+        }
+        let end = self.end.as_mut().map(std::mem::take);
+        Poll::Ready(end.filter(|fields| !fields.is_empty()).map(Part::Trailers))
+    }
+}

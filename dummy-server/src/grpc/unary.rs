@@ -1,0 +1,156 @@
+//! `echo.EchoService/Echo` without tonic: what [`super::echo`] does, for calls whose messages are not compressed.
+//!
+//! The metadata is written into the response while the head is at hand; everything else when the message has come.
+
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use contract::echo::EchoRequest;
+use http::StatusCode;
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+};
+use tonic::{Code, Status};
+use wire::Fields;
+
+use super::{
+    message::{self, Coding, Messages, PREFIX},
+    status::{Deadline, GRPC, OK, overdue, trailers_only},
+};
+use crate::{
+    connection::exchange::Head,
+    reply::{Answer, Body, Part, Reply, Stream},
+    upload::Upload,
+    worker::Worker,
+};
+
+/// Most fields of a call that is taken: names are compared each with each.
+const MOST_FIELDS: usize = 64;
+/// What numbers and keys of a response take, at most.
+const NUMBERS: usize = 64;
+
+/// The fields of a response, in `proto/echo.proto`.
+mod tag {
+    pub(super) const MESSAGE: u32 = 1;
+    pub(super) const REQUEST_TIMESTAMP: u32 = 2;
+    pub(super) const RESPONSE_TIMESTAMP: u32 = 3;
+    pub(super) const SERVER_HOSTNAME: u32 = 4;
+    pub(super) const METADATA: u32 = 5;
+    pub(super) const METHOD: u32 = 6;
+}
+
+/// Whether a call can be answered here.
+pub(super) fn takes(head: &Head<'_>) -> bool {
+    !head.fields.contains("grpc-encoding")
+        && head.fields.len() <= MOST_FIELDS
+        && Coding::of(head).is_ok_and(|coding| coding == Coding::default())
+}
+
+/// Answers a call.
+pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, mut deadline: Deadline) -> Answer {
+    let worker = Rc::clone(worker);
+    let most = worker.config.limits.grpc_max_message;
+    let metadata = metadata(head);
+    let mut messages = Messages::new(upload, most, false);
+    Answer::Waiting(Box::pin(async move {
+        let mut first = None;
+        let message = poll_fn(|cx| match messages.poll_only(&mut first, cx) {
+            Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
+            ready => ready,
+        });
+        let response = message.await.and_then(|message| respond(message, &worker, &metadata, most));
+        match response {
+            Ok(message) => Reply {
+                status: StatusCode::OK,
+                fixed: GRPC,
+                fields: Fields::new(),
+                body: Body::Stream(Box::new(Once(Some(message)))),
+                special: None,
+            },
+            Err(status) => trailers_only(&status),
+        }
+    }))
+}
+
+fn respond(message: Bytes, worker: &Worker, metadata: &[u8], most: usize) -> Result<Bytes, Status> {
+    let request = EchoRequest::decode(message).map_err(|error| Status::internal(error.to_string()))?;
+    if request.response_code != 0 {
+        let code = Code::from_i32(request.response_code);
+        return Err(Status::new(code, format!("requested error: {code:?}")));
+    }
+    let hostname = &worker.config.instance;
+    let length = NUMBERS + request.message.len() + hostname.len() + metadata.len();
+    let mut out = Vec::with_capacity(length);
+    message::append(&mut out, false, |out| {
+        bytes(out, tag::MESSAGE, request.message.as_bytes());
+        number(out, tag::REQUEST_TIMESTAMP, request.timestamp);
+        number(out, tag::RESPONSE_TIMESTAMP, now_ns());
+        bytes(out, tag::SERVER_HOSTNAME, hostname.as_bytes());
+        out.extend_from_slice(metadata);
+        bytes(out, tag::METHOD, b"Echo");
+    });
+    if out.len() - PREFIX > most {
+        let length = out.len() - PREFIX;
+        return Err(Status::out_of_range(format!(
+            "a response of {length} bytes; accepted are {most} (--grpc-max-message)"
+        )));
+    }
+    Ok(out.into())
+}
+
+/// The first value of each field, as entries of the response's map.
+fn metadata(head: &Head<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(head.fields.size() + 6 * head.fields.len());
+    for (index, (name, value)) in head.fields().enumerate() {
+        if head.fields().take(index).any(|(before, _)| before == name) {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value);
+        let entry = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
+        encode_key(tag::METADATA, WireType::LengthDelimited, &mut out);
+        encode_varint((entry(name) + entry(value.as_bytes())) as u64, &mut out);
+        for (tag, text) in [(1, name), (2, value.as_bytes())] {
+            encode_key(tag, WireType::LengthDelimited, &mut out);
+            encode_varint(text.len() as u64, &mut out);
+            out.extend_from_slice(text);
+        }
+    }
+    out
+}
+
+fn bytes(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(bytes.len() as u64, out);
+        out.extend_from_slice(bytes);
+    }
+}
+
+fn number(out: &mut Vec<u8>, tag: u32, number: i64) {
+    if number != 0 {
+        encode_key(tag, WireType::Varint, out);
+        encode_varint(number.cast_unsigned(), out);
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+pub(super) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// One message, and that all went well.
+#[derive(Debug)]
+struct Once(Option<Bytes>);
+
+impl Stream for Once {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
+        Poll::Ready(Some(self.0.take().map_or(Part::Constant(OK), Part::Data)))
+    }
+}
