@@ -2,7 +2,7 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`] in turn and reads [`cpu`] before and after, or holds [`idle`] connections and reads
+//! runs each [`client`] (for gRPC: [`calls`]) in turn and reads [`cpu`] before and after, or holds [`idle`] connections and reads
 //! [`memory`]. [`report`] makes the tables by way of
 //! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
 //!
@@ -10,6 +10,7 @@
 #![cfg(target_os = "linux")]
 
 pub mod args;
+pub mod calls;
 pub mod client;
 pub mod cpu;
 pub mod idle;

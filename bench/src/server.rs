@@ -27,6 +27,8 @@ pub enum Server {
     H2o,
     /// nghttpd serving a file.
     Nghttpd,
+    /// tonic's own server with the services of the gRPC rows.
+    Tonic,
     /// The bare responder of this program.
     Responder,
 }
@@ -40,6 +42,7 @@ impl Server {
             Self::NginxFile | Self::NginxReturn => Some(Tool::Nginx),
             Self::H2o => Some(Tool::H2o),
             Self::Nghttpd => Some(Tool::Nghttpd),
+            Self::Tonic => Some(Tool::Tonic),
             Self::Responder => None,
         }
     }
@@ -53,6 +56,7 @@ impl Server {
             Self::NginxReturn => "nginx-return",
             Self::H2o => "h2o",
             Self::Nghttpd => "nghttpd",
+            Self::Tonic => "tonic",
             Self::Responder => "responder",
         }
     }
@@ -70,6 +74,7 @@ impl Server {
             }
             Self::H2o => h2o(rustix::process::geteuid().is_root()),
             Self::Nghttpd => NGHTTPD.to_owned(),
+            Self::Tonic => "127.0.0.1:{port}\n".to_owned(),
             Self::Responder => String::new(),
         }
     }
@@ -163,7 +168,7 @@ fn configured(
     let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
     let text = server.configuration(protocol).replace("{port}", &port.to_string()).replace("{dir}", folder);
     match server {
-        Server::DummyServer | Server::Nghttpd | Server::Responder => {
+        Server::DummyServer | Server::Nghttpd | Server::Tonic | Server::Responder => {
             command.args(text.lines().filter(|line| !line.is_empty()));
         }
         Server::NginxFile | Server::NginxReturn | Server::H2o => {

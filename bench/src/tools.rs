@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::args::Args;
+use crate::args::{Args, Mode};
 
 /// A program that is measured or measures.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -26,6 +26,8 @@ pub enum Tool {
     H2o,
     /// nghttpd, of nghttp2.
     Nghttpd,
+    /// The gRPC server of this package.
+    Tonic,
     /// wrk.
     Wrk,
     /// h2load, of nghttp2.
@@ -49,6 +51,7 @@ impl Tool {
             Self::Nginx => "nginx",
             Self::H2o => "h2o",
             Self::Nghttpd => "nghttpd",
+            Self::Tonic => "tonic-server",
             Self::Wrk => "wrk",
             Self::H2load => "h2load",
             Self::Oha => "oha",
@@ -59,7 +62,7 @@ impl Tool {
     const fn version_flag(self) -> Option<&'static str> {
         match self {
             Self::Nginx | Self::Wrk => Some("-v"),
-            Self::Hey => None,
+            Self::Hey | Self::Tonic => None,
             _ => Some("--version"),
         }
     }
@@ -133,16 +136,23 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
         let path = given.as_deref().map(std::path::absolute).transpose()?;
         let path = path.unwrap_or_else(|| folder.join(tool.name()));
         if given.is_none() {
-            packages.extend(["-p", tool.name()]);
+            packages.extend(["-p", tool.name(), "--bin", tool.name()]);
         }
         paths.insert(tool, path);
     }
+    let builds = !packages.is_empty() || args.mode == Mode::Server;
+    ensure!(
+        !builds || !cfg!(debug_assertions) || args.smoke,
+        "a debug build measures nothing: use cargo run --release -p bench, or --smoke"
+    );
     if !packages.is_empty() {
-        ensure!(
-            !cfg!(debug_assertions) || args.smoke,
-            "a debug build measures nothing: use cargo run --release -p bench, or --smoke"
-        );
         build(&packages, profile, folder.parent().context("this program lies in no target folder")?)?;
+    }
+    if args.mode == Mode::Server {
+        // By itself: what it takes of tonic must not get into ours.
+        let target = folder.parent().context("this program lies in no target folder")?;
+        build(&["-p", "bench", "--bin", Tool::Tonic.name()], profile, target)?;
+        paths.insert(Tool::Tonic, folder.join(Tool::Tonic.name()));
     }
     for (tool, path) in &paths {
         if !is_program(path) {
@@ -155,7 +165,7 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
 /// Builds into the same target folder that this program was built into.
 fn build(packages: &[&str], profile: &str, target: &Path) -> Result<()> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--locked", "--bins", "--profile", profile]).args(packages);
+    command.args(["build", "--locked", "--profile", profile]).args(packages);
     command.arg("--target-dir").arg(target);
     // Cargo finds the workspace from here, wherever it was called itself.
     if let Some(package) = env::var_os("CARGO_MANIFEST_DIR") {

@@ -6,11 +6,11 @@ mod output;
 
 use std::{fs, io, path::Path, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 pub use output::Outcome;
 
 use crate::{
-    cpu,
+    calls, cpu,
     process::Process,
     rows::{Load, Protocol, Targets, mixed},
     sleeper,
@@ -48,6 +48,8 @@ pub enum Client {
     Hey,
     /// The bare clock of this program, which sends nothing.
     Sleeper,
+    /// The gRPC client of this program; see [`crate::calls`].
+    Calls,
     /// The connections of this program that lie idle after one request each; see [`crate::idle`].
     Idle,
 }
@@ -73,7 +75,7 @@ impl Client {
             Self::H2load => Some(Tool::H2load),
             Self::Oha => Some(Tool::Oha),
             Self::Hey => Some(Tool::Hey),
-            Self::Sleeper | Self::Idle => None,
+            Self::Calls | Self::Sleeper | Self::Idle => None,
         }
     }
 
@@ -111,7 +113,7 @@ impl Client {
                     add(&["--h1"]);
                 }
                 match load.targets {
-                    Targets::Same => add(&[&url]),
+                    Targets::Same | Targets::Call(_) => add(&[&url]),
                     // Without the base it would ask as the first path says, which names no host.
                     Targets::Mixed => add(&["-i", &format!("{{dir}}/{PATHS}"), "-B", &base]),
                 }
@@ -128,7 +130,7 @@ impl Client {
                 add(&["-cpus", "1", "-z", &format!("{}ms", (load.seconds * 1000.0).round())]);
                 add(&["-c", &connections, &url]);
             }
-            Self::Sleeper | Self::Idle => {}
+            Self::Calls | Self::Sleeper | Self::Idle => {}
         }
         list
     }
@@ -141,7 +143,9 @@ impl Client {
     /// ends only with its connections.
     pub fn run(self, load: &Load, port: u16, tools: &Tools, cpu: usize, dir: &Path) -> Result<Run> {
         ensure!(self != Self::Idle, "idle connections are held, not run");
-        let Some(tool) = self.tool() else { return sleep(load, cpu) };
+        let Some(tool) = self.tool() else {
+            return if self == Self::Calls { call(load, port, cpu) } else { sleep(load, cpu) };
+        };
         let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
         let mut command = tools.command(tool)?;
         command.args(self.arguments(load, port).iter().map(|word| word.replace("{dir}", folder)));
@@ -154,7 +158,7 @@ impl Client {
             Self::Wrk => output::wrk(&printed),
             Self::H2load => output::h2load(&printed),
             Self::Oha => output::oha(&printed),
-            Self::Hey | Self::Sleeper | Self::Idle => output::hey(&printed),
+            Self::Hey | Self::Calls | Self::Sleeper | Self::Idle => output::hey(&printed),
         };
         let outcome = outcome.with_context(|| format!("the output of {} is not understood", tool.name()))?;
         Ok(Run { outcome, cpu: spent, printed })
@@ -164,6 +168,19 @@ impl Client {
 /// An option in whole seconds, at least one: some clients know no fractions.
 fn whole(option: &str, load: &Load, unit: &str) -> String {
     format!("{option}{}{unit}", load.seconds.ceil().max(1.0))
+}
+
+fn call(load: &Load, port: u16, cpu: usize) -> Result<Run> {
+    let Targets::Call(call) = load.targets else { bail!("there is no method to call") };
+    let calls = calls::run(load, call, port, cpu)?;
+    let outcome = Outcome {
+        requests: calls.done,
+        errors: calls.failed,
+        seconds: Some(calls.took.as_secs_f64()),
+        sent: None,
+        lag_p99_us: None,
+    };
+    Ok(Run { outcome, cpu: calls.cpu, printed: format!("{calls:?}\n") })
 }
 
 fn sleep(load: &Load, cpu: usize) -> Result<Run> {

@@ -15,6 +15,7 @@ pub(crate) use sample::tests::measured;
 pub use sample::{Sample, Standing};
 
 use crate::{
+    calls,
     client::Client,
     cpu::Ticks,
     idle::Held,
@@ -22,7 +23,7 @@ use crate::{
     machine::Machine,
     probe,
     record::Record,
-    rows::{Contender, Load, Row},
+    rows::{Contender, Load, Row, Targets},
     server::{Running, Server},
     tools::{Tool, Tools},
 };
@@ -119,6 +120,9 @@ impl Bench<'_> {
     fn start(&self, server: Server, load: &Load) -> Result<Running> {
         let cpu = self.machine.server_cpu;
         let running = Running::start(server, load.protocol, self.tools, cpu, self.dir)?;
+        if let Targets::Call(call) = load.targets {
+            calls::check(running.port(), call)?;
+        }
         for path in load.samples() {
             probe::check(running.port(), load.protocol, &path, load.body.size())?;
         }
@@ -153,7 +157,7 @@ impl Bench<'_> {
             position,
             requests: outcome.requests,
             seconds: outcome.seconds.unwrap_or(wall),
-            body_bytes: row.load.body.size(),
+            body_bytes: row.load.body_bytes(),
             server_cpu_seconds: server_cpu.as_secs_f64(),
             client_cpu_seconds: run.cpu.as_secs_f64(),
             release_lag_p99_us: outcome.lag_p99_us,
@@ -181,7 +185,7 @@ impl Bench<'_> {
             position,
             requests: u64::from(row.load.connections),
             seconds: held.took.as_secs_f64(),
-            body_bytes: row.load.body.size(),
+            body_bytes: row.load.body_bytes(),
             server_cpu_seconds: server_cpu.as_secs_f64(),
             client_cpu_seconds: held.cpu.as_secs_f64(),
             release_lag_p99_us: None,
@@ -212,7 +216,7 @@ fn say(line: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
     use crate::{
-        rows::{Body, Metric, Protocol, Targets},
+        rows::{Body, Metric, Protocol},
         tools::tests::program,
     };
 

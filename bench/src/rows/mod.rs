@@ -13,7 +13,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 pub use mixed::{MIXED, mixed};
 
-use crate::{args::Mode, client::Client, server::Server};
+use crate::{args::Mode, calls::Call, client::Client, server::Server};
 
 /// A protocol of the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,6 +72,8 @@ pub enum Targets {
     Same,
     /// Those of [`mixed`], for [`Body::K1`].
     Mixed,
+    /// The path of a gRPC method, which has messages of its own.
+    Call(Call),
 }
 
 /// What the client does.
@@ -106,6 +108,16 @@ impl Load {
         match self.targets {
             Targets::Same => vec![self.body.path().to_owned()],
             Targets::Mixed => mixed().take(Body::K1.paths().len()).collect(),
+            Targets::Call(_) => Vec::new(),
+        }
+    }
+
+    /// Bytes of content in a reply, or for a call in its request.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        match self.targets {
+            Targets::Same | Targets::Mixed => self.body.size(),
+            Targets::Call(call) => call.request().len(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Servers under the same client: what each takes of its CPU.
 
-use super::{Body, Client, Contender, Load, Metric, Row, Server, Targets, contender, h2c, http1};
+use super::{Body, Call, Client, Contender, Load, Metric, Row, Server, Targets, contender, h2c, http1};
 
 pub(super) fn rows(seconds: f64) -> Vec<Row> {
     vec![
@@ -11,6 +11,8 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
         h2c_large(seconds),
         h2c_single(seconds),
         h2c_id(seconds),
+        grpc_echo(seconds),
+        grpc_generated(seconds),
     ]
 }
 
@@ -20,6 +22,10 @@ const fn wrk(name: &'static str, server: Server) -> Contender {
 
 const fn h2load(name: &'static str, server: Server) -> Contender {
     contender(name, server, Client::H2load)
+}
+
+const fn calls(name: &'static str, server: Server) -> Contender {
+    contender(name, server, Client::Calls)
 }
 
 fn http1_small(seconds: f64) -> Row {
@@ -127,6 +133,36 @@ fn h2c_id(seconds: f64) -> Row {
         contenders: vec![
             contender("with id", Server::DummyServer, Client::Loadgen),
             contender("without id", Server::DummyServer, Client::LoadgenWithoutId).at_most(1.3),
+        ],
+    }
+}
+
+fn grpc_echo(seconds: f64) -> Row {
+    Row {
+        id: "grpc-echo",
+        title: "gRPC, unary Echo, 10 connections of 100 streams: CPU of the server per call",
+        metric: Metric::ServerPerRequest,
+        load: Load { targets: Targets::Call(Call::Echo), ..h2c(Body::K1, 10, 100, seconds) },
+        limit: None,
+        contenders: vec![
+            calls("dummy-server", Server::DummyServer),
+            calls("tonic", Server::Tonic).at_most(0.33),
+        ],
+    }
+}
+
+/// What our engine saves a service that tonic generated, on both sides.
+fn grpc_generated(seconds: f64) -> Row {
+    Row {
+        id: "grpc-generated",
+        title: "gRPC, Check of the health service that tonic generates, 10 connections of 100 streams: \
+            CPU of the server per call",
+        metric: Metric::ServerPerRequest,
+        load: Load { targets: Targets::Call(Call::Check), ..h2c(Body::K1, 10, 100, seconds) },
+        limit: None,
+        contenders: vec![
+            calls("dummy-server", Server::DummyServer),
+            calls("tonic", Server::Tonic).at_most(0.5),
         ],
     }
 }

@@ -1,0 +1,352 @@
+//! The client of the gRPC rows: unary calls in a closed loop, each reply checked: its status and its message.
+//!
+//! h2load checks neither, and clients of other makes take more of their CPU than the servers of theirs, which
+//! would then lie idle between requests.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use bytes::Bytes;
+use contract::echo::{EchoRequest, EchoResponse};
+use http2::{Config, Connection, Event, Head, Key, Prepared, Role, Settings};
+use prost::Message as _;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+use crate::{cpu, interrupt, rows::Load};
+
+/// How long the rest may take when the time is up, and any step before.
+const WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// Bytes read at once.
+const READ: usize = 256 << 10;
+/// The flag and the length in front of a message.
+const PREFIX: usize = 5;
+
+/// A method that is called.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Call {
+    /// `echo.EchoService/Echo` of a short text.
+    Echo,
+    /// `grpc.health.v1.Health/Check` of the whole server.
+    Check,
+}
+
+impl Call {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Echo => "/echo.EchoService/Echo",
+            Self::Check => "/grpc.health.v1.Health/Check",
+        }
+    }
+
+    /// The request with its prefix.
+    #[must_use]
+    pub fn request(self) -> Bytes {
+        let message = match self {
+            Self::Echo => {
+                let request = EchoRequest { message: text(), timestamp: TIMESTAMP, response_code: 0 };
+                request.encode_to_vec()
+            }
+            Self::Check => Vec::new(),
+        };
+        let length = u32::try_from(message.len()).unwrap_or_default();
+        [&[0][..], &length.to_be_bytes(), &message].concat().into()
+    }
+
+    /// What a response begins with: what it repeats of the request, or all of it.
+    fn response(self) -> Vec<u8> {
+        match self {
+            Self::Echo => {
+                let request_timestamp = TIMESTAMP;
+                EchoResponse { message: text(), request_timestamp, ..EchoResponse::default() }.encode_to_vec()
+            }
+            Self::Check => vec![8, 1],
+        }
+    }
+}
+
+/// What an echo is asked to repeat.
+const TIMESTAMP: i64 = 1_700_000_000_000_000_000;
+
+fn text() -> String {
+    "hello from the bench ".repeat(3)
+}
+
+/// What the calls came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls {
+    /// Calls with a whole reply.
+    pub done: u64,
+    /// Those whose reply was not the expected one.
+    pub failed: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// CPU time of the client.
+    pub cpu: Duration,
+}
+
+/// Makes one call and checks the reply.
+///
+/// # Errors
+/// There was no reply, or another one.
+pub fn check(port: u16, call: Call) -> Result<()> {
+    let mut client = Client::connect(port, call, 1)?;
+    client.last = Some(1);
+    let mut buffer = vec![0; READ];
+    while client.done == 0 {
+        ensure!(wait(std::slice::from_mut(&mut client))?, "{} was not answered", call.path());
+        client.turn(&mut buffer)?;
+    }
+    ensure!(client.failed == 0, "{} was answered with something else", call.path());
+    Ok(())
+}
+
+/// Calls for as long as `load` says, on `cpu`.
+///
+/// # Errors
+/// A connection failed, or the user interrupted.
+pub fn run(load: &Load, call: Call, port: u16, cpu: usize) -> Result<Calls> {
+    let load = *load;
+    let thread = thread::Builder::new().name("calls".to_owned()).spawn(move || {
+        runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
+        let connect = |_| Client::connect(port, call, load.streams as usize);
+        let mut clients: Vec<Client> = (0..load.connections).map(connect).collect::<Result<_>>()?;
+        let mut buffer = vec![0; READ];
+        let start = Instant::now();
+        let end = start + Duration::from_secs_f64(load.seconds);
+        let mut ending = false;
+        while !clients.iter().all(Client::is_over) {
+            interrupt::check()?;
+            if !ending && Instant::now() >= end {
+                ending = true;
+                for client in &mut clients {
+                    client.last = Some(client.begun);
+                }
+                continue;
+            }
+            ensure!(wait(&mut clients)?, "no reply came in time");
+            for client in &mut clients {
+                client.turn(&mut buffer)?;
+            }
+        }
+        let sum = |of: fn(&Client) -> u64| clients.iter().map(of).sum();
+        Ok(Calls {
+            done: sum(|client| client.done),
+            failed: sum(|client| client.failed),
+            took: start.elapsed(),
+            cpu: cpu::of_this_thread(),
+        })
+    })?;
+    thread.join().map_err(|_| anyhow!("the thread that calls panicked"))?
+}
+
+/// Waits until something can be done; false: nothing could in time.
+fn wait(clients: &mut [Client]) -> Result<bool> {
+    let mut fds: Vec<PollFd<'_>> = clients
+        .iter()
+        .map(|client| {
+            let out = if client.http2.output.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+            PollFd::new(&client.stream, PollFlags::IN | out)
+        })
+        .collect();
+    match poll(&mut fds, Some(&WITHIN)) {
+        Ok(count) => Ok(count > 0),
+        Err(Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One connection.
+struct Client {
+    stream: TcpStream,
+    http2: Connection,
+    head: Head,
+    prepared: Prepared,
+    call: Call,
+    request: Bytes,
+    response: Vec<u8>,
+    /// What has come of each reply, by the slot of its stream.
+    replies: Vec<Vec<u8>>,
+    /// Calls at a time.
+    streams: usize,
+    begun: u64,
+    done: u64,
+    failed: u64,
+    /// How many calls there are to be; none: as many as can be.
+    last: Option<u64>,
+    /// Read and not taken in.
+    rest: Vec<u8>,
+}
+
+impl Client {
+    fn connect(port: u16, call: Call, streams: usize) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let settings = Settings { enable_push: false, ..Settings::default() };
+        let config = Config { settings, connection_window: 16 << 20, ..Config::new(Role::Client) };
+        Ok(Self {
+            stream,
+            http2: Connection::new(&config),
+            head: Head::new(),
+            prepared: Prepared::default(),
+            call,
+            request: call.request(),
+            response: call.response(),
+            replies: Vec::new(),
+            streams,
+            begun: 0,
+            done: 0,
+            failed: 0,
+            last: None,
+            rest: Vec::new(),
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.last == Some(self.done)
+    }
+
+    /// Takes in what has come, begins calls for those that have ended, and writes.
+    fn turn(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let kept = self.rest.len();
+        match self.stream.read(&mut buffer[kept..]) {
+            Ok(0) => return Err(anyhow!("the server closed a connection")),
+            Ok(read) => {
+                buffer[..kept].copy_from_slice(&self.rest);
+                self.take_in(&buffer[..kept + read])?;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.begin();
+        self.write()
+    }
+
+    fn begin(&mut self) {
+        let Self { http2, prepared, call, .. } = self;
+        // Nothing is known of what the server allows before it has said so.
+        while http2.is_settled()
+            && http2.open_streams() < self.streams
+            && self.last.is_none_or(|last| self.begun < last)
+        {
+            let key = http2.open(false, false, |block| {
+                block.prepared(prepared, |block| {
+                    for (name, value) in [
+                        (":method", "POST"),
+                        (":scheme", "http"),
+                        (":path", call.path()),
+                        (":authority", "127.0.0.1"),
+                        ("content-type", "application/grpc"),
+                        ("te", "trailers"),
+                        ("user-agent", "bench"),
+                    ] {
+                        block.constant(name.as_bytes(), value.as_bytes());
+                    }
+                });
+            });
+            let Some(key) = key else { return };
+            self.begun += 1;
+            let slot = key.slot as usize;
+            if self.replies.len() <= slot {
+                self.replies.resize_with(slot + 1, Vec::new);
+            }
+            self.replies[slot].clear();
+            // It is far smaller than any first window.
+            http2.data(key, self.request.clone(), true);
+        }
+    }
+
+    fn take_in(&mut self, mut input: &[u8]) -> Result<()> {
+        loop {
+            let event = self.http2.receive(&mut input, &mut self.head);
+            match event.map_err(|error| anyhow!("the server broke HTTP/2: {error}"))? {
+                None => break,
+                Some(Event::Response { end, .. }) => {
+                    // A reply that is nothing but a head has failed.
+                    if end || self.head.status() != 200 {
+                        self.ended(false);
+                    }
+                }
+                Some(Event::Data { stream, data, end }) => {
+                    self.replies[stream.slot as usize].extend_from_slice(data);
+                    self.http2.release(stream, data.len());
+                    if end {
+                        self.ended(false);
+                    }
+                }
+                Some(Event::Trailers { stream }) => {
+                    let well =
+                        self.head.fields().get("grpc-status") == Some(b"0") && self.is_expected(stream);
+                    self.ended(well);
+                }
+                Some(Event::Reset { .. } | Event::Unprocessed { .. }) => self.ended(false),
+                Some(Event::GoAway { code, .. }) => return Err(anyhow!("the server said GOAWAY: {code}")),
+                Some(_) => {}
+            }
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(input);
+        Ok(())
+    }
+
+    /// Whether a reply is one message, which begins as it must.
+    fn is_expected(&self, stream: Key) -> bool {
+        let reply = &self.replies[stream.slot as usize];
+        let Some((prefix, message)) = reply.split_at_checked(PREFIX) else { return false };
+        let length = [&[0][..], &u32::try_from(message.len()).unwrap_or_default().to_be_bytes()].concat();
+        prefix == length && message.starts_with(&self.response)
+    }
+
+    fn ended(&mut self, well: bool) {
+        self.done += 1;
+        self.failed += u64::from(!well);
+    }
+
+    fn write(&mut self) -> Result<()> {
+        while !self.http2.output.is_empty() {
+            let mut slices = [std::io::IoSlice::new(&[]); 64];
+            let count = self.http2.output.slices(&mut slices);
+            match self.stream.write_vectored(&slices[..count]) {
+                Ok(written) => self.http2.output.advance(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_known_by_its_beginning() {
+        let request = Call::Echo.request();
+        let request = EchoRequest::decode(&request[PREFIX..]).unwrap();
+        let response = EchoResponse {
+            message: request.message,
+            request_timestamp: request.timestamp,
+            response_timestamp: 7,
+            method: "Echo".to_owned(),
+            ..EchoResponse::default()
+        };
+        assert!(response.encode_to_vec().starts_with(&Call::Echo.response()));
+        assert_eq!(Call::Check.request(), Bytes::from_static(&[0; PREFIX]));
+    }
+
+    #[test]
+    fn a_server_that_answers_something_else_is_refused() {
+        let responder = crate::responder::Responder::start(runtime::affinity::allowed()[0], b"no").unwrap();
+        let error = check(responder.port(), Call::Echo).unwrap_err();
+        assert!(error.to_string().contains("something else"), "{error}");
+    }
+}
