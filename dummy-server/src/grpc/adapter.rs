@@ -132,7 +132,10 @@ async fn call(
         }
         None => &[],
     };
-    let body = Body::Stream(Box::new(ResponseBody { body, around }));
+    let body = match body.is_end_stream() {
+        true => Body::Bytes(Bytes::new()),
+        false => Body::Stream(Box::new(ResponseBody { body, around })),
+    };
     Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
 }
 

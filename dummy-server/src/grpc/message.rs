@@ -129,8 +129,14 @@ impl Messages {
         if self.buffer.len() < PREFIX + length {
             return Ok(None);
         }
-        self.buffer.advance(PREFIX);
-        let message = self.buffer.split_to(length).freeze();
+        let message = match self.buffer.len() == PREFIX + length {
+            // Mostly it is all there is, and then nothing is left to share its memory with.
+            true => std::mem::take(&mut self.buffer).freeze().slice(PREFIX..),
+            false => {
+                self.buffer.advance(PREFIX);
+                self.buffer.split_to(length).freeze()
+            }
+        };
         if compressed { expand(&message, self.most).map(Some) } else { Ok(Some(message)) }
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
@@ -16,16 +17,16 @@ use wire::Fields;
 use crate::{
     Shutdown,
     drain::Phase,
-    reply::{Body, Fixed, Part, Reply, Stream},
+    reply::{Body, Fixed, Part, Reply},
 };
 
 pub(super) const GRPC: Fixed = &[("content-type", "application/grpc")];
 /// The trailers of a call that went well and says nothing else.
 pub(super) const OK: Fixed = &[("grpc-status", "0")];
 
-/// A response that is its own trailers.
+/// A response that is its own trailers: a head that ends the stream, or else clients look for the status behind it.
 pub(super) fn trailers_only(status: &Status) -> Reply {
-    let body = Body::Stream(Box::new(Nothing));
+    let body = Body::Bytes(Bytes::new());
     Reply { status: StatusCode::OK, fixed: GRPC, fields: fields_of(status), body, special: None }
 }
 
@@ -45,16 +46,6 @@ pub(super) fn trailers(status: &Status) -> Part {
 /// The fields of a map.
 pub(super) fn fields(headers: &HeaderMap) -> Fields {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
-}
-
-/// No content.
-#[derive(Debug)]
-struct Nothing;
-
-impl Stream for Nothing {
-    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
-        Poll::Ready(None)
-    }
 }
 
 /// When a call ends, whether it is done or not.

@@ -110,11 +110,10 @@ pub(super) fn answer(
 
 /// A reply of gRPC as one of gRPC-Web.
 fn finish(mut reply: Reply, text: bool, origin: Option<Vec<u8>>) -> Reply {
+    reply.fixed = if text { TEXT } else { BINARY };
+    // A call that fails at once has its status in the head, and no content.
     if let Body::Stream(stream) = reply.body {
-        reply.fixed = if text { TEXT } else { BINARY };
-        // A call that fails at once has its status in the head, and nothing else.
-        let over = reply.fields.contains("grpc-status");
-        reply.body = Body::Stream(Box::new(WebBody { stream, text, over }));
+        reply.body = Body::Stream(Box::new(WebBody { stream, text, over: false }));
     }
     if let Some(origin) = origin {
         let names: Vec<String> = ["grpc-status", "grpc-message", "grpc-status-details-bin"]

@@ -4,10 +4,17 @@ use std::time::{Duration, Instant};
 
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
+    PATIENCE,
     cases::Cases,
-    client::{Call, Client, GrpcClient, Protocol, Request, framed},
+    client::{
+        Call, Client, GrpcClient, Protocol, Request, framed,
+        frames::{END_STREAM, Frames, kind},
+        patiently,
+    },
     metrics::{IN_FLIGHT, Metrics},
+    process::Process,
     server::Server,
+    tools::require,
 };
 use prost::Message as _;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
@@ -26,6 +33,8 @@ pub(crate) fn tests() -> Cases {
         .test_async(an_unknown_method_is_unimplemented)
         .test_async(health_is_serving)
         .test_async(a_watch_follows_the_drain)
+        .test_async(a_call_that_fails_at_once_is_answered_with_one_frame)
+        .test(grpcurl_reads_statuses)
         .test_async(reflection_knows_every_service)
         .test_async(a_call_that_is_no_call_is_refused)
         .test_async(messages_are_compressed_where_both_ends_know_how)
@@ -167,6 +176,34 @@ async fn a_response_code_becomes_the_status() {
         assert!(answer.is_none());
         assert_eq!(status.code, code);
         assert!(status.message.starts_with("requested%20error:%20"), "{status:?}");
+    }
+}
+
+async fn a_call_that_fails_at_once_is_answered_with_one_frame() {
+    let server = Server::start();
+    let failing = EchoRequest { response_code: 9, ..EchoRequest::default() };
+    let body = framed(&failing.encode_to_vec(), 0);
+    for (way, method) in WAYS.into_iter().flat_map(|way| [(way, ECHO), (way, "/no.Such/Method")]) {
+        let fields = [&[("content-type", "application/grpc"), ("te", "trailers")], way].concat();
+        let mut frames = Frames::connect(server.http, &[]).await;
+        frames.post(1, method, &fields).await;
+        frames.send(kind::DATA, END_STREAM, 1, &body).await;
+        let head = patiently("a head", frames.await_frame(kind::HEADERS, 1)).await.unwrap();
+        assert!(head.ends(), "{method} {way:?}: clients would miss the status");
+    }
+}
+
+fn grpcurl_reads_statuses() {
+    let Some(grpcurl) = require("grpcurl") else { return };
+    let server = Server::start();
+    let address = server.http.to_string();
+    for (message, said) in
+        [(r#"{"response_code": 9}"#, "FailedPrecondition"), (r#"{"message": "x"}"#, "\"x\"")]
+    {
+        let mut command = std::process::Command::new(&grpcurl);
+        command.args(["-plaintext", "-d", message, &address, "echo.EchoService/Echo"]);
+        let finished = Process::start(&mut command).finish(PATIENCE).to_string();
+        assert!(finished.contains(said), "{finished}");
     }
 }
 
