@@ -1,6 +1,6 @@
-//! Generates the stock gRPC server from `proto/`; the messages are contract's.
+//! Generates the stock gRPC server from `proto/`, whose messages are contract's, and tells it which tonic it has.
 
-use std::error::Error;
+use std::{error::Error, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=../proto");
@@ -10,5 +10,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(false)
         .extern_path(".echo", "::contract::echo")
         .compile_fds(set)?;
+
+    println!("cargo::rerun-if-changed=../Cargo.lock");
+    let lock = fs::read_to_string("../Cargo.lock")?;
+    let package = lock.split("[[package]]").find(|package| package.contains("name = \"tonic\"\n"));
+    let version = package.and_then(|package| package.split("version = \"").nth(1)?.split('"').next());
+    println!("cargo::rustc-env=TONIC_VERSION={}", version.unwrap_or("of unknown version"));
     Ok(())
 }

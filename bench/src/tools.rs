@@ -62,7 +62,7 @@ impl Tool {
     const fn version_flag(self) -> Option<&'static str> {
         match self {
             Self::Nginx | Self::Wrk => Some("-v"),
-            Self::Hey | Self::Tonic => None,
+            Self::Hey => None,
             _ => Some("--version"),
         }
     }

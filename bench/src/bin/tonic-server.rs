@@ -1,9 +1,10 @@
 //! The peer of the gRPC rows: the same services on tonic's own server, on one thread, with the allocator that
-//! dummy-server has. Its one argument is the address.
+//! dummy-server has. Its one argument is the address, or `--version`.
 
 use std::{
     collections::HashMap,
     error::Error,
+    io::Write,
     net::SocketAddr,
     pin::Pin,
     time::{SystemTime, UNIX_EPOCH},
@@ -79,7 +80,11 @@ impl Health for Services {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address: SocketAddr = std::env::args().nth(1).ok_or("the argument is an address")?.parse()?;
+    let argument = std::env::args().nth(1).ok_or("the argument is an address")?;
+    if argument == "--version" {
+        return Ok(writeln!(std::io::stdout(), "tonic {}", env!("TONIC_VERSION"))?);
+    }
+    let address: SocketAddr = argument.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = Server::builder()
         .add_service(EchoServiceServer::new(Services))

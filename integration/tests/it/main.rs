@@ -19,6 +19,8 @@ mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
 mod logs; // the access log and the line of figures
+mod lasting; // gRPC calls that take their time
+mod messages; // gRPC messages and deadlines
 mod operation; // dummy-server as an operator meets it
 mod origins; // servers of other makes
 mod pacing; // when requests arrive
@@ -56,7 +58,9 @@ fn main() -> ExitCode {
         .and(streams::tests())
         .and(sockets::tests())
         .and(calls::tests())
+        .and(messages::tests())
         .and(planned::tests())
+        .and(lasting::tests())
         .and(web::tests())
         .and(rude::tests())
         .and(operation::tests())

@@ -1,20 +1,15 @@
 //! gRPC: `dummy.v1.TestService`, whose replies are what the caller asks for.
 
-use std::time::{Duration, Instant};
-
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use contract::{
     pattern,
     test::{Metadata, Plan, PlannedStatus, TestRequest, TestResponse},
 };
-use dummy_server::Ended;
 use integration::{
     PATIENCE,
-    binaries::ServerProcess,
     cases::Cases,
     client::{Call, End, GrpcClient},
-    metrics::{IN_FLIGHT, Metrics},
     process::Process,
     server::Server,
     tools::require,
@@ -33,31 +28,23 @@ pub(crate) fn tests() -> Cases {
         .test_async(a_status_comes_with_message_and_details)
         .test_async(a_status_may_come_in_the_middle)
         .test_async(metadata_comes_before_and_after)
-        .test_async(delays_and_intervals_are_kept)
-        .test_async(a_call_that_is_never_answered_ends_at_its_deadline)
-        .test_async(a_deadline_ends_a_stream_that_never_pauses)
         .test_async(a_plan_that_cannot_be_is_refused)
         .test_async(a_plan_in_a_later_request_is_refused)
         .test_async(messages_are_compressed_as_announced)
-        .test_async(streams_end_with_the_drain)
-        .test_async(what_has_one_response_is_finished_by_the_drain)
-        .test_async(a_client_that_reads_slowly_holds_no_memory)
         .test(grpcurl_calls_every_kind)
 }
 
-const KINDS: [&str; 4] = ["Unary", "ClientStream", "ServerStream", "BidiStream"];
-const STREAMS: [&str; 2] = ["ServerStream", "BidiStream"];
+pub(crate) const KINDS: [&str; 4] = ["Unary", "ClientStream", "ServerStream", "BidiStream"];
+pub(crate) const STREAMS: [&str; 2] = ["ServerStream", "BidiStream"];
 
 const INVALID_ARGUMENT: i32 = 3;
-const OVERDUE: i32 = 4;
-const UNAVAILABLE: i32 = 14;
 
 fn path(kind: &str) -> String {
     format!("/dummy.v1.TestService/{kind}")
 }
 
 /// A call with its first request.
-async fn begin(
+pub(crate) async fn begin(
     client: &mut GrpcClient,
     kind: &str,
     plan: Plan,
@@ -69,13 +56,13 @@ async fn begin(
 }
 
 /// A call of one request, to its end.
-async fn ask(client: &mut GrpcClient, kind: &str, plan: Plan) -> (Vec<TestResponse>, End) {
+pub(crate) async fn ask(client: &mut GrpcClient, kind: &str, plan: Plan) -> (Vec<TestResponse>, End) {
     let mut call = begin(client, kind, plan, &[]).await;
     call.finish_sending();
     call.rest().await
 }
 
-async fn start() -> (Server, GrpcClient) {
+pub(crate) async fn start() -> (Server, GrpcClient) {
     let server = Server::start();
     let client = GrpcClient::connect(server.grpc).await;
     (server, client)
@@ -255,51 +242,6 @@ async fn metadata_comes_before_and_after() {
     assert_eq!((of(&end.headers).len(), of(&end.trailers).len()), (60, 60));
 }
 
-async fn delays_and_intervals_are_kept() {
-    let (_server, mut client) = start().await;
-    for kind in KINDS {
-        let begun = Instant::now();
-        let (responses, _) = ask(&mut client, kind, Plan { delay_ms: 60, ..Plan::default() }).await;
-        assert_eq!(responses.len(), 1);
-        assert!(begun.elapsed() >= Duration::from_millis(60), "{kind}");
-    }
-    for kind in STREAMS {
-        let begun = Instant::now();
-        let plan = Plan { count: Some(4), interval_ms: 30, ..Plan::default() };
-        let (responses, _) = ask(&mut client, kind, plan).await;
-        assert_eq!(responses.len(), 4);
-        assert!(begun.elapsed() >= Duration::from_millis(90), "{kind}");
-    }
-}
-
-async fn a_call_that_is_never_answered_ends_at_its_deadline() {
-    let (server, mut client) = start().await;
-    let never = Plan { never: true, ..Plan::default() };
-    for kind in KINDS {
-        let begun = Instant::now();
-        let mut call = begin(&mut client, kind, never.clone(), &[("grpc-timeout", "50m")]).await;
-        call.finish_sending();
-        assert_eq!(call.status().await.code, OVERDUE, "{kind}");
-        assert!(begun.elapsed() >= Duration::from_millis(50));
-    }
-    let mut held = begin(&mut client, "Unary", never, &[]).await;
-    held.finish_sending();
-    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 1).await;
-    drop(held);
-    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 0).await;
-}
-
-async fn a_deadline_ends_a_stream_that_never_pauses() {
-    let (_server, mut client) = start().await;
-    let plan = Plan { count: Some(1_000_000_000), size: 5000, ..Plan::default() };
-    let mut call = begin(&mut client, "ServerStream", plan, &[("grpc-timeout", "100m")]).await;
-    call.finish_sending();
-    let (responses, end) = call.rest().await;
-    assert_eq!(end.status.code, OVERDUE);
-    assert!(!responses.is_empty());
-    assert!(responses.iter().all(|response| response.payload.len() == 5000), "each of them is whole");
-}
-
 async fn a_plan_that_cannot_be_is_refused() {
     let (_server, mut client) = start().await;
     for (kind, field, plan) in [
@@ -356,66 +298,6 @@ async fn messages_are_compressed_as_announced() {
         assert_eq!(end.status.code, 12, "{kind}");
         assert_eq!(end.header("grpc-accept-encoding"), Some("identity,gzip"));
     }
-}
-
-async fn streams_end_with_the_drain() {
-    let (server, mut client) = start().await;
-    let mut calls = Vec::new();
-    let slow = Plan { count: Some(1000), interval_ms: 3_600_000, ..Plan::default() };
-    for kind in STREAMS {
-        let mut call = begin(&mut client, kind, slow.clone(), &[]).await;
-        call.finish_sending();
-        assert!(call.next().await.is_some());
-        calls.push(call);
-    }
-    // One that waits for requests, one whose requests have not ended, and one that is not answered.
-    let mut call = begin(&mut client, "BidiStream", Plan::default(), &[]).await;
-    assert!(call.next().await.is_some());
-    calls.push(call);
-    calls.push(begin(&mut client, "ClientStream", Plan::default(), &[]).await);
-    let mut call = begin(&mut client, "Unary", Plan { never: true, ..Plan::default() }, &[]).await;
-    call.finish_sending();
-    calls.push(call);
-    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 5).await;
-    server.drain();
-    for call in calls {
-        let status = call.status().await;
-        assert_eq!(status.code, UNAVAILABLE, "{status:?}");
-    }
-    assert_eq!(server.join(), Ended::Drained);
-}
-
-async fn what_has_one_response_is_finished_by_the_drain() {
-    let (server, mut client) = start().await;
-    let plan = Plan { delay_ms: 300, ..Plan::default() };
-    let mut call = begin(&mut client, "Unary", plan, &[]).await;
-    call.finish_sending();
-    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 1).await;
-    server.drain();
-    let (responses, end) = call.rest().await;
-    assert_eq!((responses.len(), end.status.code), (1, 0));
-}
-
-async fn a_client_that_reads_slowly_holds_no_memory() {
-    /// All responses that are begun have ten times as much.
-    const MOST: u64 = 40 << 20;
-    let server = ServerProcess::start(&["--workers=1"]);
-    let mut client = GrpcClient::connect(server.grpc).await;
-    let plan = Plan { count: Some(1000), size: 8 << 20, ..Plan::default() };
-    // Each response waits for window, which the client does not give.
-    let mut calls = Vec::new();
-    for _ in 0..50 {
-        let mut call = begin(&mut client, "ServerStream", plan.clone(), &[]).await;
-        call.finish_sending();
-        calls.push(call);
-    }
-    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 50).await;
-    let mut other = GrpcClient::connect(server.grpc).await;
-    let (_, end) = ask(&mut other, "Unary", Plan::default()).await;
-    assert_eq!(end.status.code, 0, "others are served");
-    let resident = server.metrics().await.sum("dummy_server_resident_memory_bytes", &[]);
-    assert!(resident > 0 && resident < MOST, "{resident} bytes are resident");
-    drop(calls);
 }
 
 fn grpcurl_calls_every_kind() {
