@@ -18,8 +18,8 @@ mod fields; // fields as they were on the wire
 mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
-mod logs; // the access log and the line of figures
 mod lasting; // gRPC calls that take their time
+mod logs; // the access log and the line of figures
 mod messages; // gRPC messages and deadlines
 mod operation; // dummy-server as an operator meets it
 mod origins; // servers of other makes
