@@ -42,6 +42,8 @@ pub enum Client {
     Wrk,
     /// h2load.
     H2load,
+    /// h2load, with a field that asks for a behaviour.
+    H2loadAsking,
     /// oha.
     Oha,
     /// hey.
@@ -72,7 +74,7 @@ impl Client {
         match self {
             Self::Loadgen | Self::LoadgenWithoutId => Some(Tool::Loadgen),
             Self::Wrk => Some(Tool::Wrk),
-            Self::H2load => Some(Tool::H2load),
+            Self::H2load | Self::H2loadAsking => Some(Tool::H2load),
             Self::Oha => Some(Tool::Oha),
             Self::Hey => Some(Tool::Hey),
             Self::Calls | Self::Sleeper | Self::Idle => None,
@@ -107,10 +109,13 @@ impl Client {
                 }
             }
             Self::Wrk => add(&["-t1", &format!("-c{connections}"), &whole("-d", load, "s"), &url]),
-            Self::H2load => {
+            Self::H2load | Self::H2loadAsking => {
                 add(&["-t1", &format!("-c{connections}"), &format!("-m{streams}"), &whole("-D", load, "")]);
                 if load.protocol == Protocol::Http1 {
                     add(&["--h1"]);
+                }
+                if self == Self::H2loadAsking {
+                    add(&["-H", "x-dummy-header: x-asked: 1"]);
                 }
                 match load.targets {
                     Targets::Same | Targets::Call(_) => add(&[&url]),
@@ -156,7 +161,7 @@ impl Client {
         let outcome = match self {
             Self::Loadgen | Self::LoadgenWithoutId => output::loadgen(&printed),
             Self::Wrk => output::wrk(&printed),
-            Self::H2load => output::h2load(&printed),
+            Self::H2load | Self::H2loadAsking => output::h2load(&printed),
             Self::Oha => output::oha(&printed),
             Self::Hey | Self::Calls | Self::Sleeper | Self::Idle => output::hey(&printed),
         };

@@ -11,6 +11,7 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
         h2c_large(seconds),
         h2c_single(seconds),
         h2c_id(seconds),
+        h2c_asking(seconds),
         grpc_echo(seconds),
         grpc_generated(seconds),
     ]
@@ -133,6 +134,21 @@ fn h2c_id(seconds: f64) -> Row {
         contenders: vec![
             contender("with id", Server::DummyServer, Client::Loadgen),
             contender("without id", Server::DummyServer, Client::LoadgenWithoutId).at_most(1.3),
+        ],
+    }
+}
+
+fn h2c_asking(seconds: f64) -> Row {
+    Row {
+        id: "h2c-asking",
+        title: "h2c, /bin/1K, 10 connections of 100 streams, no behaviour asked for and one: CPU of the server per \
+            request",
+        metric: Metric::ServerPerRequest,
+        load: h2c(Body::K1, 10, 100, seconds),
+        limit: None,
+        contenders: vec![
+            h2load("nothing asked", Server::DummyServer),
+            contender("a field asked for", Server::DummyServer, Client::H2loadAsking),
         ],
     }
 }
