@@ -7,7 +7,8 @@ mod fast_open;
 pub mod listen;
 pub mod segments;
 pub mod stream;
+pub mod tls;
 
 pub use address::Address;
 pub use listen::{ListenOptions, Listener};
-pub use stream::Stream;
+pub use stream::{Socket, Stream};
