@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use transport::Address;
 
-use crate::{Args, quantity};
+use crate::{Args, quantity, tls::Tls};
 
 /// The whole configuration of a server.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Config {
     pub admin_addr: Option<Address>,
     /// Where CPU profiles are served.
     pub pprof_addr: Option<Address>,
+    /// What is served over TLS.
+    pub tls: Option<Tls>,
     /// Largest contiguous piece of the pattern, in bytes.
     pub buffer_size: usize,
     /// How often a line of figures is logged.
@@ -95,6 +97,7 @@ impl Config {
             grpc_addr: None,
             admin_addr: None,
             pprof_addr: None,
+            tls: None,
             buffer_size: 256 << 10,
             mem_interval: None,
             pidfile: None,
@@ -128,6 +131,7 @@ impl TryFrom<Args> for Config {
             grpc_addr: optional_address("grpc-addr", &args.grpc_addr)?,
             admin_addr: optional_address("admin-addr", &args.admin_addr)?,
             pprof_addr: optional_address("pprof-addr", &args.pprof_addr)?,
+            tls: Tls::from_args(&args)?,
             buffer_size: number::<usize>("buffer-size", &args.buffer_size, 64, 4096)? << 10,
             mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
             pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
@@ -155,7 +159,7 @@ impl TryFrom<Args> for Config {
     }
 }
 
-fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
+pub(crate) fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
     ConfigError { flag, value: value.to_owned(), accepted: accepted.into() }
 }
 
@@ -165,7 +169,7 @@ fn address(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
     })
 }
 
-fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
+pub(crate) fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
     if text.is_empty() { Ok(None) } else { address(flag, text).map(Some) }
 }
 
@@ -196,7 +200,7 @@ fn unless_zero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
-fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
+pub(crate) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
     match text {
         "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
         "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),

@@ -25,6 +25,7 @@ use crate::{
     drain::Phase,
     router::Known,
     stats::Stats,
+    tls::Certificates,
 };
 
 /// A piece of the pattern and the head before it leave together.
@@ -68,6 +69,8 @@ pub(crate) struct Worker {
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
     pub(crate) grpc: tonic::service::Routes,
+    /// What TLS connections begin with.
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) timing: RefCell<TimingWriter>,
     /// Where targets led that come again.
     pub(crate) routes: RefCell<Known>,
@@ -90,6 +93,7 @@ impl Worker {
         stats: Arc<Stats>,
         fleet: Arc<Fleet>,
         instance: &'static str,
+        certificates: Option<Certificates>,
     ) -> Rc<Self> {
         let grpc = crate::grpc::routes(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
@@ -108,6 +112,7 @@ impl Worker {
             pattern,
             instance,
             grpc,
+            certificates,
             timing: RefCell::default(),
             routes: RefCell::default(),
             connections,

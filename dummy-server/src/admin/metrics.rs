@@ -62,6 +62,7 @@ impl Collector for Snapshot {
         gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
         self.by_worker(&mut encoder)?;
         self.http2_errors(&mut encoder)?;
+        super::openings::encode(&mut encoder, &self.0.workers)?;
         let add = |read: fn(&Stats) -> u64| self.0.workers.iter().map(|stats| read(stats)).sum::<u64>();
         let stream_errors = add(|stats| stats.http2_stream_errors.get());
         let refused = add(|stats| stats.http2_refused_streams.get());

@@ -3,6 +3,7 @@
 
 mod figures;
 mod metrics;
+mod openings;
 mod profile;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};

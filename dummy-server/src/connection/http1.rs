@@ -67,6 +67,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
             let wire = Wire::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(state));
             drop(driver);
             websocket::serve(wire, mode, state).await;
+            socket::say_goodbye(state).await;
         }
     }
 }

@@ -4,7 +4,7 @@
 //! finds those whose time is up.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -14,6 +14,7 @@ use std::{
 
 use transport::Stream;
 
+use super::opening::Prelude;
 use crate::{config::Limits, stats::Stats};
 
 /// A connection that was accepted but has not sent a request when the drain begins gets this long to do so.
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) stats: Arc<Stats>,
     /// The peer's and this end's address; none for Unix sockets.
     pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
+    /// What came before HTTP; most connections have none of it.
+    prelude: OnceCell<Box<Prelude>>,
     accepted: Instant,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -48,6 +51,8 @@ pub(crate) struct State {
     used: Cell<bool>,
     /// Bytes were read since the last request began, while none was in flight.
     head_open: Cell<bool>,
+    /// The last order came while requests were in flight.
+    cut_short: Cell<bool>,
     /// There are no more heads of which the time is limited.
     headless: Cell<bool>,
     /// Bytes read so far.
@@ -70,6 +75,7 @@ impl State {
             stream: RefCell::new(stream),
             largest_write,
             stats,
+            prelude: OnceCell::new(),
             accepted: now,
             order: Cell::new(Order::Serve),
             waker: RefCell::new(None),
@@ -77,6 +83,7 @@ impl State {
             used: Cell::new(false),
             // The first bytes have a time limit too.
             head_open: Cell::new(true),
+            cut_short: Cell::new(false),
             headless: Cell::new(false),
             read: Cell::new(0),
             active: Cell::new(false),
@@ -86,13 +93,34 @@ impl State {
         })
     }
 
+    /// Keeps what came before HTTP; told once.
+    pub(super) fn begin_with(&self, prelude: Prelude) {
+        let _ = self.prelude.set(Box::new(prelude));
+    }
+
+    /// Whether what is read and written is inside TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.prelude().is_some_and(|prelude| prelude.tls.is_some())
+    }
+
+    /// What came before HTTP, if something did.
+    pub(crate) fn prelude(&self) -> Option<&Prelude> {
+        self.prelude.get().map(|prelude| &**prelude)
+    }
+
     pub(crate) fn order(&self) -> Order {
         self.order.get()
+    }
+
+    /// Whether it was closed while there was no request, as far as that was this end's decision.
+    pub(crate) fn ends_in_peace(&self) -> bool {
+        self.order.get() == Order::Close && !self.cut_short.get()
     }
 
     /// Gives an order; a weaker one than it has changes nothing.
     pub(crate) fn give(&self, order: Order) {
         if order > self.order.get() {
+            self.cut_short.set(self.busy.get() > 0);
             self.order.set(order);
             self.wake();
         }

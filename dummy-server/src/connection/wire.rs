@@ -2,6 +2,7 @@
 //! a stream of bytes.
 
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
@@ -50,7 +51,8 @@ pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'
     while !output.is_empty() {
         state.sent(ready!(segments::poll_write(&mut *stream, output, state.largest_write, cx))?);
     }
-    Poll::Ready(Ok(()))
+    // TLS may have kept some of it.
+    Pin::new(&mut *stream).poll_flush(cx)
 }
 
 /// Ends the connection such that the peer gets all that was sent.
@@ -62,6 +64,15 @@ pub(super) async fn linger(state: &Rc<State>) {
     let mut rest = vec![0; 16 << 10];
     let read = async { while matches!(wire.read(&mut rest).await, Ok(1..)) {} };
     let _ = tokio::time::timeout(LINGER, read).await;
+}
+
+/// Ends TLS as it wants to be ended, if the peer takes that at once: it can tell the end from an attack then. Not
+/// for a reply that was cut short, which must not look whole.
+pub(super) async fn say_goodbye(state: &State) {
+    if state.is_tls() {
+        let shutdown = |cx: &mut Context<'_>| Pin::new(&mut *state.stream.borrow_mut()).poll_shutdown(cx);
+        let _ = poll_fn(|cx| Poll::Ready(shutdown(cx))).await;
+    }
 }
 
 /// One end of a connection that no engine reads any more.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::upload;
+use super::{prelude, upload};
 use crate::{
     connection::exchange::Head,
     reply::{Answer, Body, Reply, TEXT_BARE},
@@ -34,6 +34,8 @@ pub(super) struct Echo {
     body_truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<prelude::Tls>,
     source_addr: String,
     destination_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +95,7 @@ impl Echo {
             headers_list: head.fields().map(|(name, value)| (text(name), text(value))).collect(),
             content_type: text(head.fields.get("content-type").unwrap_or_default()),
             usage: Some(USAGE),
+            tls: head.state.prelude().and_then(|prelude| prelude.tls.as_ref()).map(prelude::Tls::from),
             source_addr: peer.map(|address| address.to_string()).unwrap_or_default(),
             destination_addr: local.map(|address| address.to_string()).unwrap_or_default(),
             ..Self::default()

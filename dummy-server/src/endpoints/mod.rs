@@ -6,6 +6,7 @@ mod delay;
 mod echo;
 mod health;
 mod help;
+mod prelude;
 mod status;
 mod upload;
 pub(crate) mod websocket;
