@@ -13,9 +13,11 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    client::link,
     metrics::Metrics,
     process::{Finished, Process},
     report::Report,
+    server::OverTls,
 };
 
 /// No run of loadgen in these tests is meant to take this long.
@@ -77,10 +79,12 @@ pub fn loadgen_report(args: &[&str]) -> Report {
 #[derive(Debug)]
 pub struct ServerProcess {
     process: Process,
-    /// Where HTTP is served.
+    /// Where HTTP is served; in a test over TLS, the TLS port.
     pub http: SocketAddr,
-    /// Where gRPC is served.
+    /// Where gRPC is served; in a test over TLS, the TLS port.
     pub grpc: SocketAddr,
+    /// The TLS port, if the test has asked for one.
+    pub tls: Option<SocketAddr>,
     /// Where readiness and metrics are.
     pub admin: SocketAddr,
 }
@@ -120,9 +124,16 @@ impl ServerProcess {
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().trim_start_matches('-').to_owned();
         let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
         let kept = own.iter().filter(|flag| !given.contains(&name(flag)));
-        let process = Process::start(command.args(kept).args(flags));
-        let (http, grpc, admin) = process.await_stderr("line with the addresses", listening);
-        Self { process, http, grpc, admin }
+        let over_tls = link::is_over_tls().then(OverTls::new);
+        let tls_flags = over_tls.as_ref().map(OverTls::flags).unwrap_or_default();
+        let process = Process::start(command.args(kept).args(tls_flags).args(flags));
+        let listening = process.await_stderr("line with the addresses", Listening::of);
+        let Listening { mut http, mut grpc, tls, admin } = listening;
+        if let Some(over_tls) = over_tls {
+            http = over_tls.port(tls.expect("TLS is served"));
+            grpc = http;
+        }
+        Self { process, http, grpc, tls, admin }
     }
 
     /// Sends a signal.
@@ -156,13 +167,28 @@ impl ServerProcess {
     }
 }
 
-fn listening(log: &str) -> Option<(SocketAddr, SocketAddr, SocketAddr)> {
-    let line = log.lines().find(|line| line.contains("listening http="))?;
-    let address = |name: &str| {
-        let prefix = format!("{name}=");
-        line.split_whitespace().find_map(|word| word.strip_prefix(&prefix))?.parse().ok()
-    };
-    Some((address("http")?, address("grpc")?, address("admin")?))
+/// Where a server says that it listens.
+struct Listening {
+    http: SocketAddr,
+    grpc: SocketAddr,
+    tls: Option<SocketAddr>,
+    admin: SocketAddr,
+}
+
+impl Listening {
+    fn of(log: &str) -> Option<Self> {
+        let line = log.lines().find(|line| line.contains("listening http="))?;
+        let address = |name: &str| {
+            let prefix = format!("{name}=");
+            line.split_whitespace().find_map(|word| word.strip_prefix(&prefix))?.parse().ok()
+        };
+        Some(Self {
+            http: address("http")?,
+            grpc: address("grpc")?,
+            tls: address("tls"),
+            admin: address("admin")?,
+        })
+    }
 }
 
 /// Builds both programs with the profile of this test, into the directory that it was built into.

@@ -26,6 +26,8 @@ mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
 mod sockets; // WebSocket
+mod tls; // TLS, client certificates, their change
+mod tls_clients; // TLS with clients of other makes
 mod unruly; // servers that break the rules
 mod wire; // HTTP/1 as bytes
 mod yaml; // what chart and compose read
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         .and(chunks::tests())
         .and(sockets::tests())
         .and(calls::tests())
+        .and(tls::tests())
+        .and(tls_clients::tests())
         .and(rude::tests())
         .and(operation::tests())
         .and(resources::tests())
