@@ -5,6 +5,7 @@
 pub mod address;
 mod fast_open;
 pub mod listen;
+pub mod proxy_protocol;
 pub mod segments;
 pub mod stream;
 pub mod tls;
