@@ -77,6 +77,10 @@ pub struct Args {
     )]
     pub tls_tickets: String,
 
+    /// Whether connections for HTTP, TLS and gRPC begin with a PROXY header (v1 or v2): off, optional or required
+    #[arg(long, env = "DUMMY_SERVER_PROXY_PROTOCOL", default_value = "off", value_name = "WORD")]
+    pub proxy_protocol: String,
+
     /// Size of the pattern buffer and of the largest single write, in KiB (64 to 4096)
     #[arg(long, env = "DUMMY_SERVER_BUFFER_SIZE", default_value = "256", value_name = "KIB")]
     pub buffer_size: String,

@@ -20,6 +20,8 @@ pub struct Config {
     pub pprof_addr: Option<Address>,
     /// What is served over TLS.
     pub tls: Option<Tls>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
     /// Largest contiguous piece of the pattern, in bytes.
     pub buffer_size: usize,
     /// How often a line of figures is logged.
@@ -42,6 +44,17 @@ pub struct Config {
     pub drain_delay: Duration,
     /// How long requests in flight may take after that.
     pub drain_timeout: Duration,
+}
+
+/// Whether connections for HTTP, TLS and gRPC begin with a PROXY header, of either version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// They don't; what looks like one is a bad request.
+    Off,
+    /// Some do: whoever can connect can say that it is anybody.
+    Optional,
+    /// All do; others are closed.
+    Required,
 }
 
 /// Limits, each with a flag of the same name.
@@ -98,6 +111,7 @@ impl Config {
             admin_addr: None,
             pprof_addr: None,
             tls: None,
+            proxy_protocol: ProxyProtocol::Off,
             buffer_size: 256 << 10,
             mem_interval: None,
             pidfile: None,
@@ -132,6 +146,12 @@ impl TryFrom<Args> for Config {
             admin_addr: optional_address("admin-addr", &args.admin_addr)?,
             pprof_addr: optional_address("pprof-addr", &args.pprof_addr)?,
             tls: Tls::from_args(&args)?,
+            proxy_protocol: match args.proxy_protocol.as_str() {
+                "off" => ProxyProtocol::Off,
+                "optional" => ProxyProtocol::Optional,
+                "required" => ProxyProtocol::Required,
+                other => return Err(refused("proxy-protocol", other, "write off, optional or required")),
+            },
             buffer_size: number::<usize>("buffer-size", &args.buffer_size, 64, 4096)? << 10,
             mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
             pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
@@ -260,6 +280,7 @@ mod tests {
             (["--workers", "0"], "for --workers: write a whole number from 1 to 1024"),
             (["--max-header-bytes", "1"], "for --max-header-bytes: write a size such as"),
             (["--instance", "a b"], "for --instance: write 1 to 256 visible"),
+            (["--proxy-protocol", "on"], "'on' for --proxy-protocol: write off, optional or required"),
             (["--quiet=maybe", "--pin-cpus"], "'maybe' for --quiet: write true or false"),
         ] {
             let error = Config::from_args(&words).unwrap_err().to_string();

@@ -29,7 +29,7 @@ use std::{io, path::PathBuf, sync::Arc, thread};
 use tokio::sync::oneshot;
 
 pub use args::Args;
-pub use config::{Config, ConfigError, Limits};
+pub use config::{Config, ConfigError, Limits, ProxyProtocol};
 pub use drain::Shutdown;
 pub use listener::{Addresses, BindError};
 pub use tls::{Certificates, Source, Tls};

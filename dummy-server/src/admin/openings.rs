@@ -8,7 +8,10 @@ use prometheus_client::{
 };
 use transport::tls::{Reason, Version};
 
-use crate::{openings::Openings, stats::Stats};
+use crate::{
+    openings::{Openings, ProxyError},
+    stats::Stats,
+};
 
 /// Writes them.
 pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]) -> Result<(), fmt::Error> {
@@ -30,7 +33,12 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]
     let failures = Reason::ALL.map(|reason| {
         (vec![("reason", reason.name())], sum(&|openings: &Openings| openings.failures(reason)))
     });
-    family(encoder, "tls_handshake_failures", "TLS handshakes that failed, by reason", failures)
+    family(encoder, "tls_handshake_failures", "TLS handshakes that failed, by reason", failures)?;
+    let errors = ProxyError::ALL.map(|error| {
+        (vec![("reason", error.name())], sum(&|openings: &Openings| openings.proxy_errors(error)))
+    });
+    let help = "connections closed for their PROXY header, or for want of one, by reason";
+    family(encoder, "proxy_protocol_errors", help, errors)
 }
 
 fn yes_or_no(yes: bool) -> &'static str {

@@ -1,16 +1,24 @@
-//! What comes before HTTP on a connection: the handshake of TLS. It is a part of the first request's head, as far as
-//! time is concerned.
+//! What comes before HTTP on a connection: a PROXY header, then the handshake of TLS. Both are a part of the first
+//! request's head, as far as time is concerned.
 
-use std::{future::poll_fn, rc::Rc, task::Poll};
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, ready},
+};
 
-use transport::tls::{Facts, Reason};
+use transport::{
+    proxy_protocol::{self, Header, Parsed},
+    segments,
+    tls::{Facts, Reason},
+};
 
 use super::{
     Port,
     state::{Order, State},
     told_to_go, wire as socket,
 };
-use crate::worker::Worker;
+use crate::{config::ProxyProtocol, openings::ProxyError, worker::Worker};
 
 /// A connection on which HTTP comes next.
 #[derive(Debug, Default)]
@@ -24,6 +32,8 @@ pub(super) struct Opened {
 /// What has come before HTTP.
 #[derive(Debug, Default)]
 pub(crate) struct Prelude {
+    /// What a proxy has said of the connection.
+    pub(crate) proxied: Option<Box<Header>>,
     /// What the handshake has agreed on.
     pub(crate) tls: Option<Facts>,
 }
@@ -32,13 +42,62 @@ pub(crate) struct Prelude {
 pub(super) async fn open(port: Port, worker: &Worker, state: &Rc<State>) -> Option<Opened> {
     let mut opened = Opened::default();
     let mut prelude = Prelude::default();
+    if worker.config.proxy_protocol != ProxyProtocol::Off {
+        (prelude.proxied, opened.first) = proxy_header(worker, state).await?;
+    }
     if port == Port::Tls {
         let facts = handshake(std::mem::take(&mut opened.first), worker, state).await?;
         opened.http2 = facts.alpn.as_deref().map(|name| name == b"h2");
         prelude.tls = Some(facts);
+    }
+    if !opened.first.is_empty() {
+        state.received(opened.first.len());
+    }
+    if prelude.proxied.is_some() || prelude.tls.is_some() {
         state.begin_with(prelude);
     }
     Some(opened)
+}
+
+/// Reads the PROXY header, and what has come along with it.
+async fn proxy_header(worker: &Worker, state: &Rc<State>) -> Option<(Option<Box<Header>>, Vec<u8>)> {
+    let required = worker.config.proxy_protocol == ProxyProtocol::Required;
+    let mut bytes = Vec::new();
+    let outcome = poll_fn(|cx| {
+        loop {
+            if told_to_go(state, true, cx).is_ready() {
+                return Poll::Ready(Err(ProxyError::Timeout));
+            }
+            let mut buffer = worker.read_buffer.borrow_mut();
+            let read = segments::poll_read(&mut *state.stream.borrow_mut(), &bytes, &mut buffer, cx);
+            let Ok(count @ 1..) = ready!(read) else { return Poll::Ready(Err(ProxyError::Malformed)) };
+            bytes = buffer[..bytes.len() + count].to_vec();
+            match proxy_protocol::parse(&bytes) {
+                Ok(Parsed::Incomplete) => {}
+                Ok(Parsed::Header(header, length)) => return Poll::Ready(Ok((Some(header), length))),
+                Ok(Parsed::Absent) if required => return Poll::Ready(Err(ProxyError::Missing)),
+                Ok(Parsed::Absent) => return Poll::Ready(Ok((None, 0))),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection was closed");
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+        }
+    });
+    match outcome.await {
+        Ok((header, length)) => {
+            state.stats.bytes_received.add(length as u64);
+            bytes.drain(..length);
+            Some((header, bytes))
+        }
+        // Who comes and goes without a word, or is told to go by the drain, has done nothing wrong.
+        Err(ProxyError::Malformed) if bytes.is_empty() => None,
+        Err(ProxyError::Timeout) if state.order() != Order::Close || bytes.is_empty() && !required => None,
+        Err(error) => {
+            state.stats.openings.proxy_error(error);
+            None
+        }
+    }
 }
 
 /// Begins TLS; `first` was read already.

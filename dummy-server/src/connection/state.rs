@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(crate) largest_write: usize,
     pub(crate) stats: Arc<Stats>,
     /// The peer's and this end's address; none for Unix sockets.
-    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
+    addresses: Option<(SocketAddr, SocketAddr)>,
     /// What came before HTTP; most connections have none of it.
     prelude: OnceCell<Box<Prelude>>,
     accepted: Instant,
@@ -96,6 +96,16 @@ impl State {
     /// Keeps what came before HTTP; told once.
     pub(super) fn begin_with(&self, prelude: Prelude) {
         let _ = self.prelude.set(Box::new(prelude));
+    }
+
+    /// The client's and this side's address: as a PROXY header tells them, else those of the socket. Never from a
+    /// field, which anybody can send.
+    pub(crate) fn ends(&self) -> Option<(String, String)> {
+        let told = self.prelude().and_then(|prelude| prelude.proxied.as_ref()?.endpoints.as_ref());
+        match told {
+            Some((source, destination)) => Some((source.to_string(), destination.to_string())),
+            None => self.addresses.map(|(peer, local)| (peer.to_string(), local.to_string())),
+        }
     }
 
     /// Whether what is read and written is inside TLS.

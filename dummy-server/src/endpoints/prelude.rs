@@ -1,7 +1,10 @@
 //! What the echo says of what came before HTTP.
 
 use serde::Serialize;
-use transport::tls::Facts;
+use transport::{
+    proxy_protocol::{Command, Header, Tlv, Value, Version},
+    tls::Facts,
+};
 
 /// What a handshake has agreed on.
 #[derive(Debug, Serialize)]
@@ -29,5 +32,85 @@ impl From<&Facts> for Tls {
             client_subject,
             client_fingerprint,
         }
+    }
+}
+/// What a proxy has said of the connection.
+#[derive(Debug, Serialize)]
+pub(super) struct ProxyProtocol {
+    version: u8,
+    command: &'static str,
+    source: Option<String>,
+    destination: Option<String>,
+    tlvs: Vec<Said>,
+}
+
+/// One of the things that it can say.
+#[derive(Debug, Serialize)]
+struct Said {
+    r#type: u8,
+    name: Option<&'static str>,
+    value: SaidValue,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum SaidValue {
+    /// As it is, or in hexadecimal digits after `0x` when it is no text that can be shown.
+    Text(String),
+    /// Of the client's TLS.
+    Ssl {
+        client_tls: bool,
+        certificate_on_connection: bool,
+        certificate_in_session: bool,
+        verify: u32,
+        tlvs: Vec<Said>,
+    },
+}
+
+impl From<&Header> for ProxyProtocol {
+    fn from(header: &Header) -> Self {
+        let (source, destination) = header
+            .endpoints
+            .as_ref()
+            .map(|(source, destination)| (source.to_string(), destination.to_string()))
+            .unzip();
+        Self {
+            version: match header.version {
+                Version::V1 => 1,
+                Version::V2 => 2,
+            },
+            command: match header.command {
+                Command::Local => "LOCAL",
+                Command::Proxy => "PROXY",
+            },
+            source,
+            destination,
+            tlvs: header.tlvs.iter().map(Said::from).collect(),
+        }
+    }
+}
+
+impl From<&Tlv> for Said {
+    fn from(tlv: &Tlv) -> Self {
+        let value = match &tlv.value {
+            Value::Bytes(bytes) => SaidValue::Text(shown(tlv.name, bytes)),
+            Value::Ssl(ssl) => SaidValue::Ssl {
+                client_tls: ssl.tls,
+                certificate_on_connection: ssl.certificate_on_connection,
+                certificate_in_session: ssl.certificate_in_session,
+                verify: ssl.verify,
+                tlvs: ssl.tlvs.iter().map(Self::from).collect(),
+            },
+        };
+        Self { r#type: tlv.kind, name: tlv.name, value }
+    }
+}
+
+/// A checksum is a number, whatever its bytes look like.
+fn shown(name: Option<&str>, bytes: &[u8]) -> String {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control));
+    match text {
+        Some(text) if name != Some("CRC32C") => text.to_owned(),
+        _ => bytes.iter().fold("0x".to_owned(), |digits, byte| format!("{digits}{byte:02x}")),
     }
 }

@@ -97,6 +97,14 @@ impl Link {
     /// When the handshake fails.
     pub async fn on(stream: TcpStream, alpn: &str) -> io::Result<Self> {
         let address = stream.peer_addr()?;
+        Self::as_with(address, stream, alpn).await
+    }
+
+    /// The same as if the socket's peer were at `address`, which it leads to.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn as_with(address: SocketAddr, stream: TcpStream, alpn: &str) -> io::Result<Self> {
         let Some(mut config) = TLS_PORTS.with_borrow(|ports| ports.get(&address).cloned()) else {
             return Ok(Self::Plain(stream));
         };

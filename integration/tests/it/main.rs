@@ -22,6 +22,7 @@ mod pacing; // when requests arrive
 mod parting; // what crosses a drain
 mod payload; // bodies, byte for byte
 mod proxied; // nginx, HAProxy, Envoy
+mod proxy_protocol; // PROXY headers
 mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         .and(chunks::tests())
         .and(sockets::tests())
         .and(calls::tests())
+        .and(proxy_protocol::tests())
         .and(tls::tests())
         .and(tls_clients::tests())
         .and(rude::tests())
