@@ -133,10 +133,8 @@ pub struct Certificates(Arc<Kept>);
 
 #[derive(Debug)]
 struct Kept {
-    tls: Tls,
-    instance: String,
-    /// Signs the certificate when none is given.
-    authority: Option<Authority>,
+    settings: Settings,
+    issuer: Issuer,
     /// Read once for each connection, never for a request.
     current: RwLock<ServerConfig>,
 }
@@ -144,17 +142,17 @@ struct Kept {
 impl Certificates {
     /// Reads the files, or makes what is needed without.
     pub(crate) fn load(tls: &Tls, instance: &str) -> Result<Self, SettingsError> {
-        let authority = match &tls.source {
-            Source::Files { .. } => None,
+        let issuer = match &tls.source {
+            Source::Files { chain, key } => Issuer::Files { chain: chain.clone(), key: key.clone() },
             Source::SelfSigned { authority: path } => {
-                let authority = Authority::new()?;
+                let authority = Box::new(Authority::new()?);
                 fs::write(path, authority.pem())
                     .map_err(|error| SettingsError::Unwritable { path: path.clone(), error })?;
-                Some(authority)
+                Issuer::Own { authority, instance: instance.to_owned() }
             }
         };
-        let current = RwLock::new(begin_with(tls, instance, authority.as_ref())?);
-        Ok(Self(Arc::new(Kept { tls: tls.clone(), instance: instance.to_owned(), authority, current })))
+        let current = RwLock::new(tls.settings.build(issuer.identity()?)?);
+        Ok(Self(Arc::new(Kept { settings: tls.settings.clone(), issuer, current })))
     }
 
     /// Reads the files again, or signs another certificate. New connections begin with it.
@@ -162,7 +160,7 @@ impl Certificates {
     /// # Errors
     /// It is of no use; the certificate is the same as before then.
     pub fn reload(&self) -> Result<(), SettingsError> {
-        let new = begin_with(&self.0.tls, &self.0.instance, self.0.authority.as_ref())?;
+        let new = self.0.settings.build(self.0.issuer.identity()?)?;
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
@@ -199,19 +197,22 @@ impl Certificates {
     }
 }
 
-fn begin_with(
-    tls: &Tls,
-    instance: &str,
-    authority: Option<&Authority>,
-) -> Result<ServerConfig, SettingsError> {
-    let identity = match (&tls.source, authority) {
-        (Source::Files { chain, key }, _) => Identity::read(chain, key)?,
-        (Source::SelfSigned { .. }, Some(authority)) => {
-            authority.issue(&["localhost", "127.0.0.1", "::1", instance])?
+/// Whom to ask for a certificate, each time anew.
+#[derive(Debug)]
+enum Issuer {
+    Files { chain: PathBuf, key: PathBuf },
+    Own { authority: Box<Authority>, instance: String },
+}
+
+impl Issuer {
+    fn identity(&self) -> Result<Identity, SettingsError> {
+        match self {
+            Self::Files { chain, key } => Identity::read(chain, key),
+            Self::Own { authority, instance } => {
+                authority.issue(&["localhost", "127.0.0.1", "::1", instance])
+            }
         }
-        (Source::SelfSigned { .. }, None) => Authority::new()?.issue(&["localhost"])?,
-    };
-    tls.settings.build(identity)
+    }
 }
 
 #[cfg(test)]
@@ -269,7 +270,7 @@ mod tests {
         assert_eq!(found.settings.alpn, [b"http/1.1"]);
         assert_eq!(found.settings.client_ca, Some(("clients".into(), ClientAuth::Required)));
         assert!(
-            matches!(found.source, Source::SelfSigned { authority } if authority == PathBuf::from("ca.pem"))
+            matches!(found.source, Source::SelfSigned { authority } if authority.as_os_str() == "ca.pem")
         );
         let words = ["--tls-addr=:1", "--tls-cert=c", "--tls-key=k", "--tls-alpn="];
         let found = tls(&words).unwrap().unwrap();

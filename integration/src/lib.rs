@@ -4,7 +4,7 @@
 //! - [`tools`]: optional programs, and the table of tests that were skipped for want of one
 //! - [`server`]: dummy-server inside the test's process; [`binaries`]: both programs as real processes
 //! - [`client`]: exchanges over both protocols, gRPC and WebSocket, plain and over TLS, with every byte in view
-//! - [`authority`]: certificates
+//! - [`authority`] makes certificates for tests of TLS
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each

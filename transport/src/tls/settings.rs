@@ -151,7 +151,7 @@ impl Settings {
             ClientAuth::Optional => builder.allow_unauthenticated(),
             ClientAuth::Required => builder,
         };
-        Ok(builder.build().map_err(|error| unusable(error.to_string()))?)
+        builder.build().map_err(|error| unusable(error.to_string()))
     }
 }
 

@@ -60,6 +60,7 @@ impl Authority {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a mapping of errors takes it")]
 fn failed(error: rcgen::Error) -> SettingsError {
     SettingsError::Unusable { what: "a certificate of our own", reason: error.to_string() }
 }
