@@ -44,10 +44,12 @@ impl Socket {
             Self::Tcp(socket) => {
                 let socket = tokio::net::TcpStream::from_std(socket)?;
                 stream::tune(&socket)?;
-                Ok(Stream::Tcp(socket))
+                Ok(transport::Socket::Tcp(socket).into())
             }
             #[cfg(unix)]
-            Self::Unix(socket) => Ok(Stream::Unix(tokio::net::UnixStream::from_std(socket)?)),
+            Self::Unix(socket) => {
+                Ok(transport::Socket::Unix(tokio::net::UnixStream::from_std(socket)?).into())
+            }
         }
     }
 }

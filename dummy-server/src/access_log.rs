@@ -125,7 +125,7 @@ impl Log {
             received_ns,
             duration_ns: 0,
             protocol: head.protocol,
-            peer: head.state.addresses.map(|(peer, _)| peer),
+            peer: head.state.peer(),
             status: None,
             sent: 0,
             texts: Texts::of(texts),

@@ -34,6 +34,55 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_PPROF_ADDR", default_value = "localhost:6060", value_name = "ADDRESS")]
     pub pprof_addr: String,
 
+    /// Where to listen for HTTP/1.1, HTTP/2 and gRPC over TLS; empty is off
+    #[arg(long, env = "DUMMY_SERVER_TLS_ADDR", default_value = "", value_name = "ADDRESS")]
+    pub tls_addr: String,
+
+    /// The certificate and those that lead to its CA, in PEM; read again at SIGHUP, as are the files below
+    #[arg(long, env = "DUMMY_SERVER_TLS_CERT", default_value = "", value_name = "PATH")]
+    pub tls_cert: String,
+
+    /// The key of the certificate, in PEM (ECDSA, RSA or Ed25519)
+    #[arg(long, env = "DUMMY_SERVER_TLS_KEY", default_value = "", value_name = "PATH")]
+    pub tls_key: String,
+
+    /// Instead of a certificate: make one for localhost, 127.0.0.1, ::1 and the instance, and write the CA that clients have to trust to this file
+    #[arg(long, env = "DUMMY_SERVER_TLS_SELF_SIGNED", default_value = "", value_name = "PATH")]
+    pub tls_self_signed: String,
+
+    /// Protocols that TLS clients can agree on by ALPN, the preferred one first; empty is no ALPN
+    #[arg(long, env = "DUMMY_SERVER_TLS_ALPN", default_value = "h2,http/1.1", value_name = "LIST")]
+    pub tls_alpn: String,
+
+    /// CAs of client certificates, in PEM
+    #[arg(long, env = "DUMMY_SERVER_TLS_CLIENT_CA", default_value = "", value_name = "PATH")]
+    pub tls_client_ca: String,
+
+    /// Whether clients may or must show a certificate: optional or required [default with a CA: required]
+    #[arg(
+        long,
+        env = "DUMMY_SERVER_TLS_CLIENT_AUTH",
+        default_value = "",
+        value_name = "WORD",
+        hide_default_value = true
+    )]
+    pub tls_client_auth: String,
+
+    /// Lowest version of TLS: 1.2 or 1.3
+    #[arg(long, env = "DUMMY_SERVER_TLS_MIN_VERSION", default_value = "1.2", value_name = "VERSION")]
+    pub tls_min_version: String,
+
+    /// Let TLS clients resume sessions, by tickets
+    #[arg(
+        long, env = "DUMMY_SERVER_TLS_TICKETS", default_value = "true", value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true"
+    )]
+    pub tls_tickets: String,
+
+    /// Whether connections for HTTP, TLS and gRPC begin with a PROXY header (v1 or v2): off, optional or required
+    #[arg(long, env = "DUMMY_SERVER_PROXY_PROTOCOL", default_value = "off", value_name = "WORD")]
+    pub proxy_protocol: String,
+
     /// Size of the pattern buffer and of the largest single write, in KiB (64 to 4096)
     #[arg(long, env = "DUMMY_SERVER_BUFFER_SIZE", default_value = "256", value_name = "KIB")]
     pub buffer_size: String,

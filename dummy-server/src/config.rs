@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use transport::Address;
 
-use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, quantity, shown};
+use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, quantity, shown, tls::Tls};
 
 /// The whole configuration of a server. It serializes under the names of the flags: sizes in bytes, durations as
 /// flags take them, and null for what is off.
@@ -29,6 +29,11 @@ pub struct Config {
     /// Where CPU profiles are served.
     #[serde(serialize_with = "shown::optional_text")]
     pub pprof_addr: Option<Address>,
+    /// What is served over TLS.
+    #[serde(flatten)]
+    pub tls: Option<Tls>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
     /// Largest contiguous piece of the pattern, in bytes.
     pub buffer_size: usize,
     /// How often a line of figures is logged.
@@ -95,6 +100,18 @@ impl Default for Http2 {
     }
 }
 
+/// Whether connections for HTTP, TLS and gRPC begin with a PROXY header, of either version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyProtocol {
+    /// They don't; what looks like one is a bad request.
+    Off,
+    /// Some do: whoever can connect can say that it is anybody.
+    Optional,
+    /// All do; others are closed.
+    Required,
+}
+
 /// Limits, each with a flag of the same name.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -154,6 +171,8 @@ impl Config {
             grpc_addr: None,
             admin_addr: None,
             pprof_addr: None,
+            tls: None,
+            proxy_protocol: ProxyProtocol::Off,
             buffer_size: 256 << 10,
             mem_interval: None,
             pidfile: None,
@@ -186,12 +205,20 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
         let access_log = access_log(&args)?;
+        let tls = Tls::from_args(&args)?;
         let admin_token = admin_token(args.admin_token, &args.admin_token_file)?;
         Ok(Self {
             addr: address("addr", &args.addr)?,
             grpc_addr: optional_address("grpc-addr", &args.grpc_addr)?,
             admin_addr: optional_address("admin-addr", &args.admin_addr)?,
             pprof_addr: optional_address("pprof-addr", &args.pprof_addr)?,
+            tls,
+            proxy_protocol: match args.proxy_protocol.as_str() {
+                "off" => ProxyProtocol::Off,
+                "optional" => ProxyProtocol::Optional,
+                "required" => ProxyProtocol::Required,
+                other => return Err(refused("proxy-protocol", other, "write off, optional or required")),
+            },
             buffer_size: number::<usize>("buffer-size", &args.buffer_size, 64, 4096)? << 10,
             mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
             pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
@@ -237,7 +264,7 @@ impl TryFrom<Args> for Config {
     }
 }
 
-fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
+pub(crate) fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
     ConfigError { flag, value: value.to_owned(), accepted: accepted.into() }
 }
 
@@ -247,7 +274,7 @@ fn address(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
     })
 }
 
-fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
+pub(crate) fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
     if text.is_empty() { Ok(None) } else { address(flag, text).map(Some) }
 }
 
@@ -278,7 +305,7 @@ fn unless_zero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
-fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
+pub(crate) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
     match text {
         "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
         "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
@@ -385,6 +412,7 @@ mod tests {
             (["--workers", "0"], "for --workers: write a whole number from 1 to 1024"),
             (["--max-header-bytes", "1"], "for --max-header-bytes: write a size such as"),
             (["--instance", "a b"], "for --instance: write 1 to 256 visible"),
+            (["--proxy-protocol", "on"], "'on' for --proxy-protocol: write off, optional or required"),
             (["--quiet=maybe", "--pin-cpus"], "'maybe' for --quiet: write true or false"),
             (["--access-log", "xml"], "'xml' for --access-log: write json, text or off"),
             (["--access-log-sample", "0"], "for --access-log-sample: write a whole number from 1"),

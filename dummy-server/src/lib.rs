@@ -18,12 +18,14 @@ mod duplex;
 mod endpoints;
 mod grpc;
 mod listener;
+mod openings;
 mod quantity;
 mod reply;
 mod router;
 mod secret;
 mod shown;
 mod stats;
+mod tls;
 mod upload;
 mod worker;
 
@@ -33,11 +35,15 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use access_log::{AccessLog, Format};
 pub use args::Args;
-pub use config::{Config, ConfigError, Http2, Limits};
+pub use config::{Config, ConfigError, Http2, Limits, ProxyProtocol};
 pub use drain::Shutdown;
 pub use listener::{Addresses, BindError};
 pub use secret::Secret;
-pub use transport::Address;
+pub use tls::{Certificates, Source, Tls};
+pub use transport::{
+    Address,
+    tls::{Settings as TlsSettings, SettingsError},
+};
 
 use crate::{
     accept::Fleet,
@@ -59,6 +65,9 @@ pub enum StartError {
     /// An address can't be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The certificate is of no use.
+    #[error("can't serve TLS: {0}")]
+    Tls(#[from] SettingsError),
     /// Threads or runtimes can't be made, or the pidfile can't be written.
     #[error("{what}: {error}")]
     System {
@@ -86,6 +95,7 @@ pub enum Ended {
 pub struct Running {
     addresses: Addresses,
     shutdown: Shutdown,
+    certificates: Option<Certificates>,
     pidfile: Option<PathBuf>,
     workers: Vec<thread::JoinHandle<usize>>,
     admin: thread::JoinHandle<()>,
@@ -104,6 +114,12 @@ impl Running {
     #[must_use]
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
+    }
+
+    /// The certificate in use, if there is one.
+    #[must_use]
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     /// Waits for its end.
@@ -130,25 +146,32 @@ impl Running {
 /// Opens the ports and starts to serve; returns at once. `shutdown` ends it.
 ///
 /// # Errors
-/// An address can't be listened on, or the system is out of something.
+/// An address can't be listened on, the certificate can't be used, or the system is out of something.
 pub fn run(config: Config, shutdown: Shutdown) -> Result<Running, StartError> {
     match runtime::files::raise_limit() {
         Ok(limit) => tracing::info!(before = limit.before, now = limit.now, "open-file limit"),
         Err(error) => tracing::warn!(%error, "can't raise the open-file limit"),
     }
+    let certificates =
+        config.tls.as_ref().map(|tls| Certificates::load(tls, &config.instance)).transpose()?;
     let listeners = Listeners::bind(&config)?;
     if let Some(path) = &config.pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| StartError::System { what: "can't write the pidfile", error })?;
     }
-    start(&Arc::new(config), shutdown, listeners)
+    start(&Arc::new(config), shutdown, listeners, certificates)
         .map_err(|error| StartError::System { what: "can't start a thread", error })
 }
 
-fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::Result<Running> {
-    let Listeners { addresses, http, grpc, admin, pprof } = listeners;
+fn start(
+    config: &Arc<Config>,
+    shutdown: Shutdown,
+    listeners: Listeners,
+    certificates: Option<Certificates>,
+) -> io::Result<Running> {
+    let Listeners { addresses, http, grpc, tls, admin, pprof } = listeners;
     let count = config.workers.get();
-    let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len());
+    let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len() + tls.len());
     let fleet = Arc::new(fleet);
     let stats: Vec<_> = (0..count).map(|_| Arc::new(Stats::default())).collect();
     let (desks, questions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(QUESTIONS)).unzip();
@@ -175,14 +198,20 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
         })?
     };
     let cpus = if config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
-    let (mut http, mut grpc) = (http.into_iter(), grpc.into_iter());
-    let server =
-        Server { config: Arc::clone(config), shutdown: shutdown.clone(), fleet, instance, behaviour };
+    let (mut http, mut grpc, mut tls) = (http.into_iter(), grpc.into_iter(), tls.into_iter());
+    let server = Server {
+        config: Arc::clone(config),
+        shutdown: shutdown.clone(),
+        fleet,
+        instance,
+        behaviour,
+        certificates: certificates.clone(),
+    };
     let mut workers = Vec::with_capacity(count);
     let (mut questions, mut lines) = (questions.into_iter(), lines.into_iter().flatten());
     for (index, (inbox, stats)) in inboxes.into_iter().zip(stats).enumerate() {
         let (Some(questions), line) = (questions.next(), lines.next()) else { break };
-        let ports = [(Port::Http, http.next()), (Port::Grpc, grpc.next())];
+        let ports = [(Port::Http, http.next()), (Port::Grpc, grpc.next()), (Port::Tls, tls.next())];
         let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
         let cpu = cpus.get(index % cpus.len().max(1)).copied();
         let server = server.clone();
@@ -191,5 +220,6 @@ fn start(config: &Arc<Config>, shutdown: Shutdown, listeners: Listeners) -> io::
         })?);
     }
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
-    Ok(Running { addresses, shutdown, pidfile: config.pidfile.clone(), workers, admin, access_log, done })
+    let pidfile = config.pidfile.clone();
+    Ok(Running { addresses, shutdown, certificates, pidfile, workers, admin, access_log, done })
 }

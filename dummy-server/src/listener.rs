@@ -13,6 +13,8 @@ pub struct Addresses {
     pub http: Address,
     /// gRPC.
     pub grpc: Option<Address>,
+    /// HTTP/1.1, HTTP/2 and gRPC over TLS.
+    pub tls: Option<Address>,
     /// `/livez`, `/readyz`, `/metrics`.
     pub admin: Option<SocketAddr>,
     /// CPU profiles.
@@ -24,6 +26,9 @@ impl fmt::Display for Addresses {
         write!(f, "http={}", self.http)?;
         if let Some(grpc) = &self.grpc {
             write!(f, " grpc={grpc}")?;
+        }
+        if let Some(tls) = &self.tls {
+            write!(f, " tls={tls}")?;
         }
         if let Some(admin) = self.admin {
             write!(f, " admin={admin}")?;
@@ -51,6 +56,7 @@ pub(crate) struct Listeners {
     /// One for each worker, or one in all where a port can't be shared.
     pub(crate) http: Vec<Listener>,
     pub(crate) grpc: Vec<Listener>,
+    pub(crate) tls: Vec<Listener>,
     pub(crate) admin: Option<std::net::TcpListener>,
     pub(crate) pprof: Option<std::net::TcpListener>,
 }
@@ -59,18 +65,19 @@ impl Listeners {
     /// Opens what the configuration names.
     pub(crate) fn bind(config: &Config) -> Result<Self, BindError> {
         let (http_address, http) = per_worker("addr", &config.addr, config)?;
-        let (grpc_address, grpc) = match &config.grpc_addr {
-            Some(address) => {
-                let (address, listeners) = per_worker("grpc-addr", address, config)?;
-                (Some(address), listeners)
-            }
-            None => (None, Vec::new()),
-        };
+        let (grpc_address, grpc) = per_worker_if("grpc-addr", config.grpc_addr.as_ref(), config)?;
+        let tls = config.tls.as_ref().map(|tls| &tls.addr);
+        let (tls_address, tls) = per_worker_if("tls-addr", tls, config)?;
         let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref())?.unzip();
         let (pprof_address, pprof) = single("pprof-addr", config.pprof_addr.as_ref())?.unzip();
-        let addresses =
-            Addresses { http: http_address, grpc: grpc_address, admin: admin_address, pprof: pprof_address };
-        Ok(Self { addresses, http, grpc, admin, pprof })
+        let addresses = Addresses {
+            http: http_address,
+            grpc: grpc_address,
+            tls: tls_address,
+            admin: admin_address,
+            pprof: pprof_address,
+        };
+        Ok(Self { addresses, http, grpc, tls, admin, pprof })
     }
 }
 
@@ -93,6 +100,17 @@ fn per_worker(
         listeners.push(Listener::bind(&bound, shared).map_err(failed)?);
     }
     Ok((bound, listeners))
+}
+
+/// The same, if there is an address.
+fn per_worker_if(
+    flag: &'static str,
+    address: Option<&Address>,
+    config: &Config,
+) -> Result<(Option<Address>, Vec<Listener>), BindError> {
+    let Some(address) = address else { return Ok((None, Vec::new())) };
+    let (address, listeners) = per_worker(flag, address, config)?;
+    Ok((Some(address), listeners))
 }
 
 type Bound = (SocketAddr, std::net::TcpListener);

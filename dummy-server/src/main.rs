@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use dummy_server::{Args, Config, Ended, Shutdown, drain};
+use dummy_server::{Args, Certificates, Config, Ended, Shutdown, drain};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,10 +23,10 @@ fn serve(config: Config) -> ExitCode {
         Ok(running) => running,
         Err(error) => return complain(&error.to_string(), 1),
     };
-    let shutdown = running.shutdown().clone();
+    let (shutdown, certificates) = (running.shutdown().clone(), running.certificates().cloned());
     let (installed, ready) = std::sync::mpsc::sync_channel(1);
     let signals = runtime::worker::spawn("signals", None, move || {
-        drain::on_signals(shutdown, move || installed.send(()).unwrap_or_default())
+        signals(shutdown, certificates, move || installed.send(()).unwrap_or_default())
     });
     if let Err(error) = signals {
         return complain(&format!("can't wait for signals: {error}"), 1);
@@ -40,6 +40,20 @@ fn serve(config: Config) -> ExitCode {
         Ended::Cut { connections } => tracing::warn!(connections, "ended with open connections"),
     }
     if shutdown.was_aborted() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The drain's signals, and the one for a new certificate if there is a certificate.
+async fn signals(
+    shutdown: Shutdown,
+    certificates: Option<Certificates>,
+    ready: impl FnOnce(),
+) -> std::io::Result<()> {
+    let Some(certificates) = certificates else { return drain::on_signals(shutdown, ready).await };
+    tokio::select! {
+        biased;
+        Err(error) = certificates.reload_on_hangup() => Err(error),
+        result = drain::on_signals(shutdown, ready) => result,
+    }
 }
 
 /// clap's text says more below its first line, such as where to find help.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
 
-use crate::{behaviour::Fault, router::Endpoint};
+use crate::{behaviour::Fault, openings::Openings, router::Endpoint};
 
 /// The version of HTTP that carried a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,8 @@ pub(crate) struct Stats {
     pub http2_stream_errors: Counter,
     /// HTTP/2 streams refused because too many were open.
     pub http2_refused_streams: Counter,
+    /// What came before HTTP.
+    pub openings: Openings,
     /// Bytes read from sockets.
     pub bytes_received: Counter,
     /// Bytes written to sockets.
@@ -151,6 +153,7 @@ impl Default for Stats {
             aborts: Default::default(),
             http2_stream_errors: Counter::default(),
             http2_refused_streams: Counter::default(),
+            openings: Openings::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
             access_log_dropped: Counter::default(),

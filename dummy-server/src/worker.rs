@@ -27,6 +27,7 @@ use crate::{
     drain::Phase,
     router::Known,
     stats::Stats,
+    tls::Certificates,
 };
 
 /// A piece of the pattern and the head before it leave together.
@@ -75,6 +76,7 @@ pub(crate) struct Server {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) instance: &'static str,
     pub(crate) behaviour: Arc<behaviour::Shared>,
+    pub(crate) certificates: Option<Certificates>,
 }
 
 /// What the connections of one worker share.
@@ -88,6 +90,8 @@ pub(crate) struct Worker {
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
     pub(crate) grpc: crate::grpc::Services,
+    /// What TLS connections begin with.
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) timing: RefCell<TimingWriter>,
     /// Where targets led that come again.
     pub(crate) routes: RefCell<Known>,
@@ -115,7 +119,7 @@ impl Worker {
         stats: Arc<Stats>,
         access_log: Option<Queue>,
     ) -> Rc<Self> {
-        let Server { config, shutdown, fleet, instance, behaviour } = server;
+        let Server { config, shutdown, fleet, instance, behaviour, certificates } = server;
         let grpc = crate::grpc::Services::new(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
         let connections = RefCell::new(Slab::new());
@@ -138,6 +142,7 @@ impl Worker {
             pattern,
             instance,
             grpc,
+            certificates,
             timing: RefCell::default(),
             routes: RefCell::default(),
             connections,

@@ -1,4 +1,4 @@
-//! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1. They need
+//! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1, PROXY headers. They need
 //! no more than stable Rust: inputs are mutated with a seed, and kept when a target says that it met something new
 //! ([`feedback`]), instead of by instrumented code.
 //!
@@ -55,6 +55,12 @@ pub const TARGETS: &[Target] = &[
         name: "http1-response",
         run: targets::http1::response,
         words: targets::http1::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "proxy-header",
+        run: targets::proxy_header::run,
+        words: targets::proxy_header::WORDS,
         frames_after: None,
     },
 ];

@@ -55,6 +55,11 @@ fn a_client_of_http1_takes_any_bytes_in_any_pieces() {
 }
 
 #[test]
+fn a_proxy_header_means_the_same_however_it_comes() {
+    assert!(replay("proxy-header", 3000) > 20);
+}
+
+#[test]
 fn every_target_has_a_test_here() {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     let tested = include_str!("corpus.rs");

@@ -13,9 +13,11 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    client::link,
     metrics::Metrics,
     process::{Finished, Process},
     report::Report,
+    server::OverTls,
 };
 
 /// No run of loadgen in these tests is meant to take this long.
@@ -77,10 +79,12 @@ pub fn loadgen_report(args: &[&str]) -> Report {
 #[derive(Debug)]
 pub struct ServerProcess {
     process: Process,
-    /// Where HTTP is served.
+    /// Where HTTP is served; in a test over TLS, the TLS port.
     pub http: SocketAddr,
-    /// Where gRPC is served.
+    /// Where gRPC is served; in a test over TLS, the TLS port.
     pub grpc: SocketAddr,
+    /// The TLS port, if the test has asked for one.
+    pub tls: Option<SocketAddr>,
     /// Where readiness and metrics are.
     pub admin: SocketAddr,
 }
@@ -115,16 +119,24 @@ impl ServerProcess {
     #[must_use]
     pub fn start_unread(flags: &[&str]) -> Self {
         let mut command = command("dummy-server");
-        Self::listening(Process::unread(with_flags(&mut command, flags), Stdio::null()))
+        Self::listening(Process::unread(with_flags(&mut command, flags), Stdio::null()), None)
     }
 
     fn launch(command: &mut Command, flags: &[&str]) -> Self {
-        Self::listening(Process::start(with_flags(command, flags)))
+        let over_tls = link::is_over_tls().then(OverTls::new);
+        let tls_flags = over_tls.as_ref().map(OverTls::flags).unwrap_or_default();
+        let flags: Vec<&str> = tls_flags.iter().map(String::as_str).chain(flags.iter().copied()).collect();
+        Self::listening(Process::start(with_flags(command, &flags)), over_tls)
     }
 
-    fn listening(process: Process) -> Self {
-        let (http, grpc, admin) = process.await_stderr("line with the addresses", listening);
-        Self { process, http, grpc, admin }
+    fn listening(process: Process, over_tls: Option<OverTls>) -> Self {
+        let Listening { mut http, mut grpc, tls, admin } =
+            process.await_stderr("line with the addresses", Listening::of);
+        if let Some(over_tls) = over_tls {
+            http = over_tls.port(tls.expect("TLS is served"));
+            grpc = http;
+        }
+        Self { process, http, grpc, tls, admin }
     }
 
     /// Sends a signal.
@@ -174,13 +186,28 @@ fn with_flags<'a>(command: &'a mut Command, flags: &[&str]) -> &'a mut Command {
     command.args(kept).args(flags)
 }
 
-fn listening(log: &str) -> Option<(SocketAddr, SocketAddr, SocketAddr)> {
-    let line = log.lines().find(|line| line.contains("listening http="))?;
-    let address = |name: &str| {
-        let prefix = format!("{name}=");
-        line.split_whitespace().find_map(|word| word.strip_prefix(&prefix))?.parse().ok()
-    };
-    Some((address("http")?, address("grpc")?, address("admin")?))
+/// Where a server says that it listens.
+struct Listening {
+    http: SocketAddr,
+    grpc: SocketAddr,
+    tls: Option<SocketAddr>,
+    admin: SocketAddr,
+}
+
+impl Listening {
+    fn of(log: &str) -> Option<Self> {
+        let line = log.lines().find(|line| line.contains("listening http="))?;
+        let address = |name: &str| {
+            let prefix = format!("{name}=");
+            line.split_whitespace().find_map(|word| word.strip_prefix(&prefix))?.parse().ok()
+        };
+        Some(Self {
+            http: address("http")?,
+            grpc: address("grpc")?,
+            tls: address("tls"),
+            admin: address("admin")?,
+        })
+    }
 }
 
 /// Builds both programs with the profile of this test, into the directory that it was built into.

@@ -18,7 +18,11 @@ use std::{
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Builder;
 
-use crate::{binaries, client::Protocol, foreign, tools};
+use crate::{
+    binaries,
+    client::{Protocol, link},
+    foreign, tools,
+};
 
 /// How long one test may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -59,6 +63,33 @@ impl Cases {
             self = self.named(name, move || block_on(body(protocol)));
         }
         self
+    }
+
+    /// The same, and two tests more in which what is served and spoken is inside TLS.
+    #[must_use]
+    pub fn over_each_protocol_and_tls<F: AsyncFn(Protocol) + Copy + Send + 'static>(
+        mut self,
+        body: F,
+    ) -> Self {
+        for protocol in Protocol::ALL {
+            let name = format!("{}::{protocol}_tls", name_of::<F>());
+            self = self.named(name, move || {
+                link::go_over_tls();
+                block_on(body(protocol));
+            });
+        }
+        self.over_each_protocol(body)
+    }
+
+    /// Adds an async function as a test, and as one in which what is served and spoken is inside TLS.
+    #[must_use]
+    pub fn test_async_and_tls<F: AsyncFn() + Copy + Send + 'static>(self, body: F) -> Self {
+        let name = name_of::<F>();
+        let tls = self.named(format!("{name}::tls"), move || {
+            link::go_over_tls();
+            block_on(body());
+        });
+        tls.named(name, move || block_on(body()))
     }
 
     /// Adds a test under a name of its own, for tests that exist once for each member of a family.

@@ -3,7 +3,8 @@
 //! - [`cases`]: how tests are listed, run with a time limit, and summed up
 //! - [`tools`]: optional programs, and the table of tests that were skipped for want of one
 //! - [`server`]: dummy-server inside the test's process; [`binaries`]: both programs as real processes
-//! - [`client`]: exchanges over both protocols, gRPC and WebSocket, with every byte in view
+//! - [`client`]: exchanges over both protocols, gRPC and WebSocket, plain and over TLS, with every byte in view
+//! - [`authority`] makes certificates for tests of TLS
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
@@ -12,6 +13,7 @@
 //!
 //! Everything listens on loopback and on a port that the system picks.
 
+pub mod authority;
 pub mod binaries;
 pub mod cases;
 pub mod client;

@@ -5,10 +5,12 @@
 pub mod address;
 mod fast_open;
 pub mod listen;
+pub mod proxy_protocol;
 pub mod segments;
 pub mod stream;
+pub mod tls;
 mod unsent;
 
 pub use address::Address;
 pub use listen::{ListenOptions, Listener};
-pub use stream::Stream;
+pub use stream::{Socket, Stream};

@@ -1,16 +1,18 @@
-//! A connected socket, TCP or Unix, with the options that both ends want.
+//! A connection: a socket, TCP or Unix, with the options that both ends want, and TLS over it if there is any.
 
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::tls::{Facts, Failure, ServerConfig, Session};
 
 /// A peer that is silent for this long is asked whether it still lives.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -26,7 +28,7 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
 
 /// A connected socket.
 #[derive(Debug)]
-pub enum Stream {
+pub enum Socket {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix domain socket.
@@ -34,25 +36,61 @@ pub enum Stream {
     Unix(tokio::net::UnixStream),
 }
 
+/// A connection: a socket, and TLS over it once that has begun.
+#[derive(Debug)]
+pub struct Stream {
+    socket: Socket,
+    /// What a plain connection has of it is as small as can be.
+    tls: Option<Box<Session>>,
+}
+
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Self {
+        Self { socket, tls: None }
+    }
+}
+
 impl Stream {
     /// The addresses of the peer and of this end; none for Unix sockets.
     #[must_use]
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        match self {
-            Self::Tcp(stream) => Some((stream.peer_addr().ok()?, stream.local_addr().ok()?)),
+        match &self.socket {
+            Socket::Tcp(stream) => Some((stream.peer_addr().ok()?, stream.local_addr().ok()?)),
             #[cfg(unix)]
-            Self::Unix(_) => None,
+            Socket::Unix(_) => None,
         }
+    }
+
+    /// Begins TLS; what is read and written from now on is what is inside. `first` was read already.
+    ///
+    /// # Errors
+    /// The configuration is no use.
+    pub fn begin_tls(&mut self, config: ServerConfig, first: Vec<u8>) -> Result<(), Failure> {
+        self.tls = Some(Box::new(Session::new(config, first)?));
+        Ok(())
+    }
+
+    /// Goes on with the handshake until it is done; what it has agreed on. Nothing without TLS.
+    ///
+    /// # Errors
+    /// It has failed.
+    pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Facts>, Failure>> {
+        let Some(session) = &mut self.tls else { return Poll::Ready(Ok(None)) };
+        ready!(session.poll_handshake(&mut self.socket, cx))?;
+        Poll::Ready(Ok(Some(session.facts())))
     }
 
     /// Whether bytes wait to be read; looked up without taking them.
     #[must_use]
     pub fn has_input(&self) -> bool {
+        if self.tls.as_ref().is_some_and(|session| session.has_input()) {
+            return true;
+        }
         let mut byte = [std::mem::MaybeUninit::uninit()];
-        let peeked = match self {
-            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+        let peeked = match &self.socket {
+            Socket::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
             #[cfg(unix)]
-            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            Socket::Unix(stream) => SockRef::from(stream).peek(&mut byte),
         };
         matches!(peeked, Ok(1..))
     }
@@ -60,19 +98,29 @@ impl Stream {
     /// How many bytes were written that the peer's system has not acknowledged. Systems that can't tell say 0.
     #[must_use]
     pub fn unsent(&self) -> usize {
-        match self {
-            Self::Tcp(stream) => crate::unsent::bytes(stream),
+        match &self.socket {
+            Socket::Tcp(stream) => crate::unsent::bytes(stream),
             #[cfg(unix)]
-            Self::Unix(_) => 0,
+            Socket::Unix(_) => 0,
         }
     }
 
     /// Has TCP end with RST instead of FIN when it is closed, and throw away what is still unsent.
     pub fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
+        if let Socket::Tcp(stream) = &self.socket {
             // Fails when the connection is already gone.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
+    }
+
+    /// Sends nothing more: FIN, and not a word of TLS. Reading goes on.
+    pub fn cut_off(&self) {
+        // Both fail when the connection is already gone.
+        let _ = match &self.socket {
+            Socket::Tcp(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+            #[cfg(unix)]
+            Socket::Unix(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+        };
     }
 }
 
@@ -87,13 +135,13 @@ macro_rules! either {
     };
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         either!(self, stream => Pin::new(stream).poll_write(cx, data))
     }
@@ -116,5 +164,48 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// Calls a method on the socket, or the session's of the same name with the socket.
+macro_rules! through {
+    ($self:expr, $method:ident($cx:expr $(, $argument:expr)*) in tls $method_in_tls:ident($($inside:expr)?)) => {{
+        let Stream { socket, tls } = $self.get_mut();
+        match tls {
+            None => Pin::new(socket).$method($cx $(, $argument)*),
+            Some(session) => session.$method_in_tls(socket, $($inside,)? $cx),
+        }
+    }};
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        through!(self, poll_read(cx, buf) in tls poll_read(buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        through!(self, poll_write(cx, data) in tls poll_write(&[IoSlice::new(data)]))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        through!(self, poll_write_vectored(cx, slices) in tls poll_write(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        through!(self, poll_flush(cx) in tls poll_flush())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        through!(self, poll_shutdown(cx) in tls poll_shutdown())
     }
 }

@@ -6,6 +6,7 @@ mod connections;
 mod figures;
 mod guard;
 mod metrics;
+mod openings;
 mod profile;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};

@@ -68,7 +68,8 @@ impl Head<'_> {
             return text(self.target).into_owned();
         }
         let host = self.fields.get("host").unwrap_or_default();
-        format!("http://{}{}", text(host), text(self.target))
+        let scheme = if self.state.is_tls() { "https" } else { "http" };
+        format!("{scheme}://{}{}", text(host), text(self.target))
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
     match poll_fn(|cx| driver.poll(cx)).await {
         End::Closed(Ended::Well) => socket::linger(state).await,
         End::Closed(Ended::Cut) => {}
+        End::Closed(Ended::CutOff) => socket::cut_off(state).await,
         End::Closed(Ended::Reset) => socket::reset(state).await,
         End::Upgrade(mode, mut flight) => {
             flight.goes_on();
@@ -73,6 +74,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
             drop(driver);
             websocket::serve(wire, mode, state).await;
             flight.sent(state.written() - before);
+            socket::say_goodbye(state).await;
         }
     }
 }
@@ -378,7 +380,7 @@ impl Driver<'_> {
 
     /// Breaks off: nothing but what is in the output is sent.
     fn abort(&mut self, how: Abort) {
-        self.ending = if how == Abort::Reset { Ended::Reset } else { Ended::Well };
+        self.ending = if how == Abort::Reset { Ended::Reset } else { Ended::CutOff };
         self.failed = true;
         self.body_open = false;
         self.current = Current::Idle;

@@ -67,6 +67,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
     drop(driver);
     match how {
         Ended::Well => wire::linger(state).await,
+        Ended::CutOff => wire::cut_off(state).await,
         Ended::Reset => wire::reset(state).await,
         Ended::Cut => {}
     }
@@ -476,7 +477,7 @@ impl Driver<'_> {
                 http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
                 self.cut = Some(Ended::Well);
             }
-            Abort::Close => self.cut = Some(Ended::Well),
+            Abort::Close => self.cut = Some(Ended::CutOff),
             Abort::Reset => self.cut = Some(Ended::Reset),
         }
         self.state.wake();

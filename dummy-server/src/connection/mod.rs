@@ -1,4 +1,4 @@
-//! One connection: which protocol it speaks, and then serving it to its end. The drain lives in the
+//! One connection: what comes before HTTP, which version it speaks, and then serving it to its end. The drain lives in the
 //! engines: each ends as its protocol wants, and loses no request of which a byte was read.
 
 pub(crate) mod exchange;
@@ -6,6 +6,7 @@ mod flight;
 mod http1;
 mod http2;
 mod marks;
+pub(crate) mod opening;
 pub(crate) mod state;
 pub(crate) mod wire;
 
@@ -13,7 +14,10 @@ use std::{future::poll_fn, rc::Rc, task::Poll};
 
 use ::http2::PREFACE;
 
-use self::state::{Order, State};
+use self::{
+    opening::Opened,
+    state::{Order, State},
+};
 use crate::worker::Worker;
 
 /// Which port accepted a connection.
@@ -23,23 +27,35 @@ pub(crate) enum Port {
     Http,
     /// gRPC.
     Grpc,
+    /// HTTP/1.1 and HTTP/2 over TLS.
+    Tls,
 }
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(port: Port, worker: Rc<Worker>, state: Rc<State>) {
-    match sniff(&worker, &state).await {
-        Some((true, first)) => http2::serve(port, first, &worker, &state).await,
-        Some((false, first)) => http1::serve(port, first, &worker, &state).await,
-        None => {}
+    let Some(Opened { first, http2 }) = opening::open(port, &worker, &state).await else { return };
+    let Some((preface, first)) = sniff(first, &worker, &state).await else {
+        return wire::say_goodbye(&state).await;
+    };
+    // What was agreed on is expected: anything else is for that version's engine to refuse.
+    if http2.unwrap_or(preface) {
+        http2::serve(port, first, &worker, &state).await;
+    } else {
+        http1::serve(port, first, &worker, &state).await;
+    }
+    if state.ends_in_peace() {
+        wire::say_goodbye(&state).await;
     }
 }
 
-/// Reads until it is clear whether the connection begins with the HTTP/2 preface. None when it ended, or
-/// was told to, before that.
-async fn sniff(worker: &Worker, state: &Rc<State>) -> Option<(bool, Vec<u8>)> {
-    let mut first = Vec::new();
+/// Reads until it is clear whether the connection begins with the HTTP/2 preface; `first` was read already. None
+/// when it ended, or was told to, before that.
+async fn sniff(mut first: Vec<u8>, worker: &Worker, state: &Rc<State>) -> Option<(bool, Vec<u8>)> {
     poll_fn(|cx| {
         loop {
+            if let Some(is_http2) = begins_with_preface(&first) {
+                return Poll::Ready(Some(is_http2));
+            }
             if told_to_go(state, first.is_empty(), cx).is_ready() {
                 return Poll::Ready(None);
             }
@@ -51,17 +67,19 @@ async fn sniff(worker: &Worker, state: &Rc<State>) -> Option<(bool, Vec<u8>)> {
                 return Poll::Ready(None);
             }
             first = buffer[..count].to_vec();
-            let compared = count.min(PREFACE.len());
-            if first[..compared] != PREFACE[..compared] {
-                return Poll::Ready(Some(false));
-            }
-            if compared == PREFACE.len() {
-                return Poll::Ready(Some(true));
-            }
         }
     })
     .await
     .map(|is_http2| (is_http2, first))
+}
+
+/// Whether it does; none as long as that is open.
+fn begins_with_preface(first: &[u8]) -> Option<bool> {
+    let compared = first.len().min(PREFACE.len());
+    if first[..compared] != PREFACE[..compared] {
+        return Some(false);
+    }
+    (compared == PREFACE.len()).then_some(true)
 }
 
 /// Ready at the order to close, or to drain while nothing was read.

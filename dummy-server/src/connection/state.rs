@@ -4,7 +4,7 @@
 //! finds those whose time is up.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -14,6 +14,7 @@ use std::{
 
 use transport::Stream;
 
+use super::opening::Prelude;
 use crate::{
     config::Limits,
     stats::{Protocol, Stats},
@@ -56,11 +57,13 @@ pub(crate) struct State {
     pub(crate) largest_write: usize,
     pub(crate) stats: Arc<Stats>,
     /// The peer's and this end's address; none for Unix sockets.
-    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
+    addresses: Option<(SocketAddr, SocketAddr)>,
     /// What it is called in the list of connections.
     pub(crate) id: Cell<u64>,
     /// What it speaks, as far as that is known.
     pub(crate) protocol: Cell<Option<Protocol>>,
+    /// What came before HTTP; most connections have none of it.
+    prelude: OnceCell<Box<Prelude>>,
     accepted: Instant,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -72,6 +75,8 @@ pub(crate) struct State {
     peer_ended: Cell<bool>,
     /// Bytes were read since the last request began, while none was in flight.
     head_open: Cell<bool>,
+    /// The last order came while requests were in flight.
+    cut_short: Cell<bool>,
     /// There are no more heads of which the time is limited.
     headless: Cell<bool>,
     /// Bytes read so far.
@@ -98,6 +103,7 @@ impl State {
             stats,
             id: Cell::new(0),
             protocol: Cell::new(None),
+            prelude: OnceCell::new(),
             accepted: now,
             order: Cell::new(Order::Serve),
             waker: RefCell::new(None),
@@ -106,6 +112,7 @@ impl State {
             peer_ended: Cell::new(false),
             // The first bytes have a time limit too.
             head_open: Cell::new(true),
+            cut_short: Cell::new(false),
             headless: Cell::new(false),
             read: Cell::new(0),
             written: Cell::new(0),
@@ -116,13 +123,52 @@ impl State {
         })
     }
 
+    /// Keeps what came before HTTP; told once.
+    pub(super) fn begin_with(&self, prelude: Prelude) {
+        let _ = self.prelude.set(Box::new(prelude));
+    }
+
+    /// The client's and this side's address: as a PROXY header tells them, else those of the socket. Never from a
+    /// field, which anybody can send.
+    pub(crate) fn ends(&self) -> Option<(String, String)> {
+        let told = self.prelude().and_then(|prelude| prelude.proxied.as_ref()?.endpoints.as_ref());
+        match told {
+            Some((source, destination)) => Some((source.to_string(), destination.to_string())),
+            None => self.addresses.map(|(peer, local)| (peer.to_string(), local.to_string())),
+        }
+    }
+
+    /// The client's address, if it is one of the internet; see [`State::ends`].
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self.prelude() {
+            None => self.addresses.map(|(peer, _)| peer),
+            Some(_) => self.ends()?.0.parse().ok(),
+        }
+    }
+
+    /// Whether what is read and written is inside TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.prelude().is_some_and(|prelude| prelude.tls.is_some())
+    }
+
+    /// What came before HTTP, if something did.
+    pub(crate) fn prelude(&self) -> Option<&Prelude> {
+        self.prelude.get().map(|prelude| &**prelude)
+    }
+
     pub(crate) fn order(&self) -> Order {
         self.order.get()
+    }
+
+    /// Whether it was closed while there was no request, as far as that was this end's decision.
+    pub(crate) fn ends_in_peace(&self) -> bool {
+        self.order.get() == Order::Close && !self.cut_short.get()
     }
 
     /// Gives an order; a weaker one than it has changes nothing.
     pub(crate) fn give(&self, order: Order) {
         if order > self.order.get() {
+            self.cut_short.set(self.busy.get() > 0);
             self.order.set(order);
             self.wake();
         }
@@ -201,7 +247,7 @@ impl State {
         Seen {
             id: self.id.get(),
             protocol: self.protocol.get(),
-            peer: self.addresses.map(|(peer, _)| peer),
+            peer: self.peer(),
             age: self.accepted.elapsed(),
             requests: self.requests.get(),
             in_flight: self.busy.get(),

@@ -2,6 +2,7 @@
 //! a stream of bytes.
 
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
@@ -27,6 +28,8 @@ pub(super) enum Ended {
     Well,
     /// There is no more talking to the peer.
     Cut,
+    /// It is to end with a TCP FIN, and not a word of any protocol.
+    CutOff,
     /// It is to end with a TCP RST.
     Reset,
 }
@@ -52,7 +55,8 @@ pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'
     while !output.is_empty() {
         state.sent(ready!(segments::poll_write(&mut *stream, output, state.largest_write, cx))?);
     }
-    Poll::Ready(Ok(()))
+    // TLS may have kept some of it.
+    Pin::new(&mut *stream).poll_flush(cx)
 }
 
 /// Has the connection end with a TCP RST, after the peer's system has taken what was sent: a reset destroys what is
@@ -70,12 +74,34 @@ pub(super) async fn reset(state: &State) {
 /// Ends the connection such that the peer gets all that was sent.
 pub(super) async fn linger(state: &Rc<State>) {
     let mut wire = Wire::new(Bytes::new(), Rc::clone(state));
-    if wire.shutdown().await.is_err() || !state.stream.borrow().has_input() {
+    if wire.shutdown().await.is_ok() {
+        read_on(wire).await;
+    }
+}
+
+/// Ends the connection like [`linger`], but as if this end had died: TLS is not ended.
+pub(super) async fn cut_off(state: &Rc<State>) {
+    state.stream.borrow().cut_off();
+    read_on(Wire::new(Bytes::new(), Rc::clone(state))).await;
+}
+
+/// Reads until the peer has closed its end, if anything is left to read, which would make a reset of the close.
+async fn read_on(mut wire: Wire) {
+    if !wire.state.stream.borrow().has_input() {
         return;
     }
     let mut rest = vec![0; 16 << 10];
     let read = async { while matches!(wire.read(&mut rest).await, Ok(1..)) {} };
     let _ = tokio::time::timeout(LINGER, read).await;
+}
+
+/// Ends TLS as it wants to be ended, if the peer takes that at once: it can tell the end from an attack then. Not
+/// for a reply that was cut short, which must not look whole.
+pub(super) async fn say_goodbye(state: &State) {
+    if state.is_tls() {
+        let shutdown = |cx: &mut Context<'_>| Pin::new(&mut *state.stream.borrow_mut()).poll_shutdown(cx);
+        let _ = poll_fn(|cx| Poll::Ready(shutdown(cx))).await;
+    }
 }
 
 /// One end of a connection that no engine reads any more.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::upload;
+use super::{prelude, upload};
 use crate::{
     connection::exchange::Head,
     reply::{Answer, Body, Reply, TEXT_BARE},
@@ -37,6 +37,10 @@ pub(super) struct Echo {
     body_truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<prelude::Tls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_protocol: Option<prelude::ProxyProtocol>,
     source_addr: String,
     destination_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +81,8 @@ impl Echo {
     /// The echo of a request, without its body.
     pub(super) fn of(worker: &Worker, head: &Head<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (peer, local) = head.state.addresses.unzip();
+        let (source, destination) = head.state.ends().unzip();
+        let prelude = head.state.prelude();
         let mut headers = BTreeMap::<String, String>::new();
         for (name, value) in head.fields() {
             let value = String::from_utf8_lossy(value);
@@ -96,8 +101,12 @@ impl Echo {
             headers_list: head.fields().map(|(name, value)| (text(name), text(value))).collect(),
             content_type: text(head.fields.get("content-type").unwrap_or_default()),
             usage: Some(USAGE),
-            source_addr: peer.map(|address| address.to_string()).unwrap_or_default(),
-            destination_addr: local.map(|address| address.to_string()).unwrap_or_default(),
+            tls: prelude.and_then(|prelude| prelude.tls.as_ref()).map(prelude::Tls::from),
+            proxy_protocol: prelude
+                .and_then(|prelude| prelude.proxied.as_deref())
+                .map(prelude::ProxyProtocol::from),
+            source_addr: source.unwrap_or_default(),
+            destination_addr: destination.unwrap_or_default(),
             ..Self::default()
         }
     }

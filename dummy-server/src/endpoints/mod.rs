@@ -8,6 +8,7 @@ mod echo;
 mod health;
 mod help;
 mod parts;
+mod prelude;
 mod series;
 mod status;
 mod upload;

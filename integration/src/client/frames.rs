@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Http1;
+use super::{Http1, Link};
 
 /// What begins a connection (section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -78,7 +78,7 @@ impl Frames {
     /// # Panics
     /// When that fails.
     pub async fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut frames = Self { wire: Http1::connect(address).await };
+        let mut frames = Self { wire: Http1::on(Link::connect(address, "h2").await) };
         let pair = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
         frames.wire.send(PREFACE).await;
         let settings: Vec<u8> = settings.iter().flat_map(pair).collect();

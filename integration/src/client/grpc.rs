@@ -88,6 +88,12 @@ impl GrpcClient {
         Self { connection: Http2::connect(address).await }
     }
 
+    /// Makes calls on a connection that is there.
+    #[must_use]
+    pub fn on(connection: Http2) -> Self {
+        Self { connection }
+    }
+
     /// Begins a call of `/package.Service/Method`, with metadata.
     ///
     /// # Panics

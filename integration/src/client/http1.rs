@@ -5,12 +5,9 @@ use std::{io::Write as _, net::SocketAddr, time::Duration};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Exchange, Request, first, patiently};
+use super::{Exchange, Link, Request, first, patiently};
 
 /// No test needs a longer head.
 const MAX_FIELDS: usize = 128;
@@ -18,7 +15,7 @@ const MAX_FIELDS: usize = 128;
 /// A connection.
 #[derive(Debug)]
 pub struct Http1 {
-    stream: TcpStream,
+    stream: Link,
     /// What was read and not yet used.
     buffer: BytesMut,
 }
@@ -79,16 +76,13 @@ impl Http1 {
     /// # Panics
     /// When that fails.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = patiently("connect", TcpStream::connect(address)).await;
-        let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
-        stream.set_nodelay(true).expect("a socket takes TCP_NODELAY");
-        Self::on(stream)
+        Self::on(Link::connect(address, "http/1.1").await)
     }
 
     /// Speaks on a socket that is connected already.
     #[must_use]
-    pub fn on(stream: TcpStream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+    pub fn on(stream: impl Into<Link>) -> Self {
+        Self { stream: stream.into(), buffer: BytesMut::new() }
     }
 
     /// The address of this end, as the server sees it.
@@ -97,7 +91,7 @@ impl Http1 {
     /// When the socket has none.
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().expect("a connected socket has an address")
+        self.stream.socket().local_addr().expect("a connected socket has an address")
     }
 
     /// Ends the connection with a reset, without a word (RFC 9293 section 3.10.7).
@@ -105,7 +99,9 @@ impl Http1 {
     /// # Panics
     /// When the socket is gone.
     pub fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
+        SockRef::from(self.stream.socket())
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket takes SO_LINGER");
     }
 
     /// Sends bytes as they are.
@@ -122,7 +118,8 @@ impl Http1 {
     /// # Errors
     /// When the peer does not take them.
     pub async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Ends the sending side.
@@ -135,7 +132,7 @@ impl Http1 {
 
     /// Sends a request and reads the whole reply; interim replies are passed over.
     pub(super) async fn exchange(&mut self, request: &Request) -> Result<Exchange> {
-        self.stream.write_all(&Line::of(request)).await.context("send")?;
+        self.try_send(&Line::of(request)).await.context("send")?;
         self.reply(&request.method).await
     }
 
@@ -276,7 +273,7 @@ impl Http1 {
     /// # Panics
     /// When something is left over.
     #[must_use]
-    pub fn into_stream(self) -> TcpStream {
+    pub fn into_stream(self) -> Link {
         assert!(self.buffer.is_empty(), "{:?} is left over", self.buffer);
         self.stream
     }

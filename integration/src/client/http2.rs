@@ -1,6 +1,6 @@
-//! HTTP/2 by prior knowledge, through the h2 crate.
+//! HTTP/2 by prior knowledge, or by ALPN where there is TLS, through the h2 crate.
 
-use std::net::SocketAddr;
+use std::{io::ErrorKind, net::SocketAddr};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -9,9 +9,9 @@ use h2::{
     client::{self, ResponseFuture, SendRequest},
 };
 use http::HeaderMap;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::task::JoinHandle;
 
-use super::{Exchange, Request, patiently};
+use super::{Exchange, Link, Request, patiently};
 
 /// A connection.
 #[derive(Debug)]
@@ -35,18 +35,15 @@ impl Http2 {
     /// # Panics
     /// When that fails.
     pub async fn connect_with(address: SocketAddr, builder: &client::Builder) -> Self {
-        let stream = patiently("connect", TcpStream::connect(address)).await;
-        let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
-        stream.set_nodelay(true).expect("a socket takes TCP_NODELAY");
-        Self::on(stream, builder).await.expect("the preface is sent")
+        Self::on(Link::connect(address, "h2").await, builder).await.expect("the preface is sent")
     }
 
     /// Speaks on a socket that is connected already.
     ///
     /// # Errors
     /// When the peer closes it at once.
-    pub async fn on(stream: TcpStream, builder: &client::Builder) -> Result<Self> {
-        let (send, connection) = builder.handshake(stream).await?;
+    pub async fn on(stream: impl Into<Link>, builder: &client::Builder) -> Result<Self> {
+        let (send, connection) = builder.handshake(stream.into()).await?;
         Ok(Self { send, connection: tokio::spawn(connection) })
     }
 
@@ -101,7 +98,11 @@ impl Http2 {
         let Self { send, connection } = self;
         let ended = patiently("the end of the connection", connection).await;
         drop(send);
-        ended.expect("the connection's task ends")
+        match ended.expect("the connection's task ends") {
+            // After the peer's goodbye TLS has one of its own, for which a peer need not wait.
+            Err(error) if error.get_io().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) => Ok(()),
+            ended => ended,
+        }
     }
 
     /// Whether the peer has taken the connection down, or announced that.

@@ -7,6 +7,7 @@ pub mod frames;
 mod grpc;
 mod http1;
 mod http2;
+pub mod link;
 mod websocket;
 
 use std::{fmt, future::Future, net::SocketAddr};
@@ -19,6 +20,7 @@ pub use self::{
     grpc::{Call, End, GrpcClient, Status, framed, gzip},
     http1::{Head, Http1, Line},
     http2::Http2,
+    link::Link,
     websocket::{Socket, WebSocket, raw_frame, websocket, websocket_over},
 };
 use crate::PATIENCE;
@@ -35,6 +37,15 @@ pub enum Protocol {
 impl Protocol {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+
+    /// Its name in ALPN.
+    #[must_use]
+    pub fn alpn(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
 }
 
 impl fmt::Display for Protocol {
@@ -155,8 +166,11 @@ impl Client {
     /// When the peer closes it at once.
     pub async fn on(protocol: Protocol, stream: TcpStream) -> Result<Self> {
         Ok(match protocol {
-            Protocol::Http1 => Self::Http1(Http1::on(stream)),
-            Protocol::Http2 => Self::Http2(Http2::on(stream, &h2::client::Builder::new()).await?),
+            Protocol::Http1 => Self::Http1(Http1::on(Link::on(stream, protocol.alpn()).await?)),
+            Protocol::Http2 => {
+                let link = Link::on(stream, protocol.alpn()).await?;
+                Self::Http2(Http2::on(link, &h2::client::Builder::new()).await?)
+            }
         })
     }
 

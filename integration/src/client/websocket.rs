@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, client, ext};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::protocol::{
@@ -20,7 +17,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Protocol, http2::next_piece, patiently};
+use super::{Link, Protocol, http2::next_piece, patiently};
 
 /// The messages of the library.
 pub use tokio_tungstenite::tungstenite::Message as WebSocket;
@@ -37,8 +34,8 @@ pub type Socket = WebSocketStream<Box<dyn Carrier>>;
 ///
 /// # Panics
 /// When either fails.
-pub async fn websocket(address: SocketAddr, path: &str) -> WebSocketStream<TcpStream> {
-    upgrade(patiently("connect", TcpStream::connect(address)).await.expect("connected"), path).await
+pub async fn websocket(address: SocketAddr, path: &str) -> WebSocketStream<Link> {
+    upgrade(Link::connect(address, "http/1.1").await, path).await
 }
 
 /// Connects and shakes hands.
@@ -46,7 +43,7 @@ pub async fn websocket(address: SocketAddr, path: &str) -> WebSocketStream<TcpSt
 /// # Panics
 /// When either fails.
 pub async fn websocket_over(protocol: Protocol, address: SocketAddr, path: &str) -> Socket {
-    let stream = patiently("connect", TcpStream::connect(address)).await.expect("connected");
+    let stream = Link::connect(address, protocol.alpn()).await;
     match protocol {
         Protocol::Http1 => upgrade(Box::new(stream) as Box<dyn Carrier>, path).await,
         Protocol::Http2 => {
@@ -66,7 +63,7 @@ async fn upgrade<S: Carrier>(stream: S, path: &str) -> WebSocketStream<S> {
 }
 
 /// RFC 8441 section 5.
-async fn extended_connect(stream: TcpStream, path: &str) -> DuplexStream {
+async fn extended_connect(stream: Link, path: &str) -> DuplexStream {
     let (mut send, mut connection) = client::handshake(stream).await.expect("the preface is sent");
     // The server's SETTINGS have to come first.
     while !send.is_extended_connect_protocol_enabled() {

@@ -7,7 +7,28 @@ use crate::proxy::{Behind, Fronts, Kind};
 /// HAProxy.
 pub const HAPROXY: Kind = Kind { tool: "haproxy", configuration, command };
 
+/// The same, which says whose connections it makes, by version 1 of the PROXY protocol.
+pub const HAPROXY_V1: Kind =
+    Kind { configuration: |behind, fronts, _| configured("http", "send-proxy", behind, fronts), ..HAPROXY };
+
+/// The same by version 2, with a checksum.
+pub const HAPROXY_V2: Kind = Kind {
+    configuration: |behind, fronts, _| {
+        configured("http", "send-proxy-v2 proxy-v2-options crc32c", behind, fronts)
+    },
+    ..HAPROXY
+};
+
+/// The same, which hands on bytes and looks at none, so that they may be TLS.
+pub const HAPROXY_TCP_V2: Kind =
+    Kind { configuration: |behind, fronts, _| configured("tcp", "send-proxy-v2", behind, fronts), ..HAPROXY };
+
 fn configuration(behind: Behind, fronts: Fronts, _directory: &Path) -> String {
+    configured("http", "", behind, fronts)
+}
+
+fn configured(mode: &str, options: &str, behind: Behind, fronts: Fronts) -> String {
+    let h2 = if mode == "http" { "proto h2" } else { "" };
     format!(
         "
 global
@@ -15,7 +36,7 @@ global
   nbthread 1
 
 defaults
-  mode http
+  mode {mode}
   timeout connect 5s
   timeout client 60s
   timeout server 60s
@@ -23,15 +44,15 @@ defaults
 
 listen http1
   bind {http1}
-  server dummy {http}
+  server dummy {http} {options}
 
 listen h2c
-  bind {h2c} proto h2
-  server dummy {http} proto h2
+  bind {h2c} {h2}
+  server dummy {http} {h2} {options}
 
 listen grpc
-  bind {grpc_front} proto h2
-  server dummy {grpc} proto h2
+  bind {grpc_front} {h2}
+  server dummy {grpc} {h2} {options}
 ",
         http = behind.http,
         grpc = behind.grpc,

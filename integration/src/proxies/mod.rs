@@ -4,4 +4,8 @@ mod envoy;
 mod haproxy;
 mod nginx;
 
-pub use self::{envoy::ENVOY, haproxy::HAPROXY, nginx::NGINX};
+pub use self::{
+    envoy::ENVOY,
+    haproxy::{HAPROXY, HAPROXY_TCP_V2, HAPROXY_V1, HAPROXY_V2},
+    nginx::NGINX,
+};

@@ -23,17 +23,17 @@ use tonic_reflection::pb::v1::{
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
-        .test_async(an_echo_has_every_field)
-        .test_async(a_response_code_becomes_the_status)
-        .test_async(a_stream_answers_each_message_before_the_next)
+        .test_async_and_tls(an_echo_has_every_field)
+        .test_async_and_tls(a_response_code_becomes_the_status)
+        .test_async_and_tls(a_stream_answers_each_message_before_the_next)
         .test_async(a_response_code_ends_the_stream)
         .test_async(an_unknown_method_is_unimplemented)
-        .test_async(health_is_serving)
+        .test_async_and_tls(health_is_serving)
         .test_async(a_watch_follows_the_drain)
         .test_async(a_call_that_fails_at_once_is_answered_with_one_frame)
         .test(grpcurl_reads_statuses)
-        .test_async(reflection_knows_every_service)
-        .test_async(a_call_that_is_cancelled_ends_on_the_server)
+        .test_async_and_tls(reflection_knows_every_service)
+        .test_async_and_tls(a_call_that_is_cancelled_ends_on_the_server)
         .test_async(http1_is_not_spoken_on_the_grpc_port)
         .test_async(calls_are_taken_on_the_main_port_too)
 }

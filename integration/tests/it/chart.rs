@@ -10,9 +10,13 @@ use std::{
 };
 
 use integration::{
+    authority::{Authority, Key},
     binaries::{self, ServerProcess},
     cases::Cases,
-    client::{Protocol, Request, fetch},
+    client::{
+        Protocol, Request, fetch,
+        link::{speaks_tls, trusting},
+    },
     process::Process,
     report::Report,
     tools,
@@ -37,6 +41,7 @@ pub(crate) fn tests() -> Cases {
         .test(the_access_log_is_off_by_any_name)
         .test(the_service_leads_to_ports_that_the_pod_has)
         .test_async(the_server_takes_the_arguments_of_the_deployment)
+        .test_async(the_server_finds_the_files_of_the_secret)
         .test_async(loadgen_takes_the_arguments_of_the_job_and_of_the_test)
         .test_async(the_job_waits_until_the_server_answers)
 }
@@ -114,6 +119,8 @@ fn values_that_are_unknown_or_out_of_range_are_refused() {
         ("server.extraArgs={quiet}", "/server/extraArgs/0"),
         ("drain.timeoutSeconds=0", "/drain/timeoutSeconds"),
         ("drain.delaySeconds=soon", "/drain/delaySeconds"),
+        ("tls.clientAuth=maybe", "/tls/clientAuth"),
+        ("tls.cert=x", "'cert' not allowed"),
         ("service.http.port=70000", "/service/http/port"),
         ("resources.limits.cpu=many", "/resources/limits/cpu"),
         ("loadgen.protocol=h3", "/loadgen/protocol"),
@@ -185,7 +192,7 @@ fn the_access_log_is_off_by_any_name() {
 
 fn the_service_leads_to_ports_that_the_pod_has() {
     let Some(helm) = Helm::find() else { return };
-    let manifests = helm.render(&[]);
+    let manifests = helm.render(&["tls.secretName=of-somebody"]);
     let deployment = manifests.of_kind("Deployment");
     let of_pod = |name: &str| {
         let ports = server_of(&deployment)["ports"].as_array().expect("ports");
@@ -204,6 +211,7 @@ fn the_service_leads_to_ports_that_the_pod_has() {
         ("http", "http", Value::from(8080)),
         ("h2c", "kubernetes.io/h2c", Value::from(8080)),
         ("grpc", "grpc", Value::from(50051)),
+        ("https", "https", Value::from(8443)),
     ];
     assert_eq!(seen, expected);
     assert_eq!(service["spec"]["selector"], deployment["spec"]["selector"]["matchLabels"]);
@@ -228,6 +236,33 @@ async fn the_server_takes_the_arguments_of_the_deployment() {
         let reply = fetch(Protocol::Http1, server.admin, request).await;
         assert_eq!(reply.status, 200, "{probe}");
     }
+}
+
+async fn the_server_finds_the_files_of_the_secret() {
+    let Some(helm) = Helm::find() else { return };
+    let values = "tls.secretName=of-somebody,tls.clientAuth=optional";
+    let deployment = helm.render(&[values]).of_kind("Deployment");
+    let volume = deployment.pointer("/spec/template/spec/volumes/0").expect("a volume");
+    assert_eq!(volume["secret"]["secretName"], "of-somebody");
+    let mount = &server_of(&deployment)["volumeMounts"][0];
+    assert_eq!(mount["name"], volume["name"]);
+    // The keys of a Secret of type kubernetes.io/tls become files of these names.
+    let authority = Authority::root();
+    let certificate = authority.issue("server", Key::Ecdsa);
+    let folder = authority.directory();
+    for (from, to) in
+        [(&certificate.chain, "tls.crt"), (&certificate.key, "tls.key"), (&authority.file(), "ca.crt")]
+    {
+        fs::copy(from, folder.join(to)).expect("a file is copied");
+    }
+    let mounted = mount["mountPath"].as_str().expect("a path");
+    let here = folder.to_str().expect("a path of text");
+    let given = arguments(&deployment, "/containers/0/args");
+    let flags = given.iter().flat_map(|flag| on_this_machine(&flag.replace(mounted, here)));
+    let server = ServerProcess::start(&as_strs(&flags.collect::<Vec<_>>()));
+    speaks_tls(server.tls.expect("TLS is served"), trusting(authority.pem().as_bytes()));
+    let reply = fetch(Protocol::Http2, server.tls.expect("TLS is served"), Request::get("/")).await;
+    assert_eq!(reply.json()["tls"]["alpn"], "h2");
 }
 
 async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {

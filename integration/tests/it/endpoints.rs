@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
-        .over_each_protocol(the_echo_tells_what_was_sent)
-        .over_each_protocol(the_echo_repeats_a_body_up_to_its_limit_and_counts_the_rest)
-        .over_each_protocol(health_and_help_answer)
-        .over_each_protocol(uploads_are_counted_whatever_their_method)
-        .over_each_protocol(every_status_from_200_to_599_is_sent)
-        .over_each_protocol(statuses_without_a_body_have_none)
-        .over_each_protocol(replies_without_usage_are_as_broken_as_asked)
-        .over_each_protocol(bad_input_is_refused_with_an_example)
-        .over_each_protocol(every_reply_tells_its_time_and_instance)
-        .over_each_protocol(head_is_get_without_the_body_everywhere)
+        .over_each_protocol_and_tls(the_echo_tells_what_was_sent)
+        .over_each_protocol_and_tls(the_echo_repeats_a_body_up_to_its_limit_and_counts_the_rest)
+        .over_each_protocol_and_tls(health_and_help_answer)
+        .over_each_protocol_and_tls(uploads_are_counted_whatever_their_method)
+        .over_each_protocol_and_tls(every_status_from_200_to_599_is_sent)
+        .over_each_protocol_and_tls(statuses_without_a_body_have_none)
+        .over_each_protocol_and_tls(replies_without_usage_are_as_broken_as_asked)
+        .over_each_protocol_and_tls(bad_input_is_refused_with_an_example)
+        .over_each_protocol_and_tls(every_reply_tells_its_time_and_instance)
+        .over_each_protocol_and_tls(head_is_get_without_the_body_everywhere)
 }
 
 const ENDPOINTS: [&str; 27] = [

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
-        .over_each_protocol(continue_is_said_wherever_a_body_is_read)
-        .over_each_protocol(continue_is_said_when_the_endpoint_begins_to_read)
-        .over_each_protocol(whoever_expects_nothing_is_told_nothing)
+        .over_each_protocol_and_tls(continue_is_said_wherever_a_body_is_read)
+        .over_each_protocol_and_tls(continue_is_said_when_the_endpoint_begins_to_read)
+        .over_each_protocol_and_tls(whoever_expects_nothing_is_told_nothing)
         .test_async(continue_is_not_said_to_whom_it_would_be_late)
         .test_async(continue_is_not_said_in_http_1_0)
 }

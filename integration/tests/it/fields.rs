@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
-        .over_each_protocol(the_echo_keeps_order_and_repeats_of_fields)
+        .over_each_protocol_and_tls(the_echo_keeps_order_and_repeats_of_fields)
         .test_async(the_echo_keeps_the_case_of_names_over_http1)
 }
 

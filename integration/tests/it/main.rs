@@ -28,12 +28,15 @@ mod parting; // what crosses a drain
 mod payload; // bodies, byte for byte
 mod planned; // gRPC calls whose replies are asked for
 mod proxied; // nginx, HAProxy, Envoy
+mod proxy_protocol; // PROXY headers
 mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
 mod settings; // what HTTP/2 clients are allowed
 mod sockets; // WebSocket
 mod streams; // content that comes bit by bit, and digests
+mod tls; // TLS, client certificates, their change
+mod tls_clients; // TLS with clients of other makes
 mod traces; // Trace Context
 mod unruly; // servers that break the rules
 mod web; // gRPC-Web
@@ -62,6 +65,9 @@ fn main() -> ExitCode {
         .and(planned::tests())
         .and(lasting::tests())
         .and(web::tests())
+        .and(proxy_protocol::tests())
+        .and(tls::tests())
+        .and(tls_clients::tests())
         .and(rude::tests())
         .and(operation::tests())
         .and(admin::tests())

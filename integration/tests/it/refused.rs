@@ -18,8 +18,8 @@ pub(crate) fn tests() -> Cases {
         .test_async(what_is_no_request_gets_a_reply_a_close_and_a_count)
         .test_async(a_refusal_comes_after_the_replies_to_what_was_sent_before)
         .test_async(a_body_that_makes_no_sense_is_refused_by_its_endpoint)
-        .over_each_protocol(fields_beyond_the_limit_are_refused_as_too_large)
-        .over_each_protocol(many_fields_are_no_reason_to_refuse)
+        .over_each_protocol_and_tls(fields_beyond_the_limit_are_refused_as_too_large)
+        .over_each_protocol_and_tls(many_fields_are_no_reason_to_refuse)
 }
 
 /// What is no request, and the status that says so (RFC 9112, RFC 9110 section 15, RFC 6585 section 5).

@@ -15,7 +15,7 @@ pub(crate) fn tests() -> Cases {
     Cases::new()
         .test_async(out_of_files_accept_backs_off_and_recovers)
         .test_async(connections_beyond_the_limit_are_closed)
-        .over_each_protocol(endless_bodies_cost_no_memory)
+        .over_each_protocol_and_tls(endless_bodies_cost_no_memory)
         .test_async(two_long_connections_use_both_workers)
 }
 

@@ -60,7 +60,9 @@ async fn sockets_that_vanish_leave_nothing_behind() {
     for _ in 0..CLIENTS {
         let mut socket = websocket(server.http, "/ws").await;
         socket.send(WebSocket::binary(vec![7; 100_000])).await.unwrap();
-        SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
+        SockRef::from(socket.get_ref().socket())
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket takes SO_LINGER");
     }
     nothing_is_left(&server, CLIENTS).await;
 }

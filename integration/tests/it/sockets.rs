@@ -4,7 +4,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use integration::{
     cases::Cases,
     client::{
-        Http1, Line, Protocol, Request, Socket, WebSocket, fetch, patiently, raw_frame, websocket_over,
+        Http1, Line, Link, Protocol, Request, Socket, WebSocket, fetch, patiently, raw_frame, websocket_over,
     },
     server::Server,
 };
@@ -12,18 +12,18 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseC
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
-        .over_each_protocol(messages_are_echoed_as_they_came)
-        .over_each_protocol(a_large_message_is_echoed)
-        .over_each_protocol(a_message_beyond_the_limit_is_answered_with_1009)
-        .over_each_protocol(bad_utf8_is_answered_with_1007)
-        .over_each_protocol(fragments_are_one_message)
-        .over_each_protocol(pings_are_answered)
-        .over_each_protocol(a_close_is_answered)
-        .over_each_protocol(the_closing_socket_says_what_it_received)
+        .over_each_protocol_and_tls(messages_are_echoed_as_they_came)
+        .over_each_protocol_and_tls(a_large_message_is_echoed)
+        .over_each_protocol_and_tls(a_message_beyond_the_limit_is_answered_with_1009)
+        .over_each_protocol_and_tls(bad_utf8_is_answered_with_1007)
+        .over_each_protocol_and_tls(fragments_are_one_message)
+        .over_each_protocol_and_tls(pings_are_answered)
+        .over_each_protocol_and_tls(a_close_is_answered)
+        .over_each_protocol_and_tls(the_closing_socket_says_what_it_received)
         .test_async(a_bad_handshake_is_refused)
         .test_async(a_bad_extended_connect_is_refused)
         .test_async(a_subprotocol_is_agreed_to)
-        .over_each_protocol(every_path_below_ws_is_a_socket)
+        .over_each_protocol_and_tls(every_path_below_ws_is_a_socket)
 }
 
 const LIMIT: usize = 16 << 20;
@@ -199,7 +199,7 @@ async fn extended_connect(
     protocol: &'static str,
     version: &str,
 ) -> http::Response<h2::RecvStream> {
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let stream = Link::connect(address, "h2").await;
     let (mut send, mut connection) = h2::client::handshake(stream).await.unwrap();
     while !send.is_extended_connect_protocol_enabled() {
         tokio::select! {

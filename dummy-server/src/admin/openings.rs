@@ -1,0 +1,64 @@
+//! The metrics of what comes before HTTP on a connection.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, counter::ConstCounter},
+};
+use transport::tls::{Reason, Version};
+
+use crate::{
+    openings::{Openings, ProxyError},
+    stats::Stats,
+};
+
+/// Writes them.
+pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]) -> Result<(), fmt::Error> {
+    let sum =
+        |read: &dyn Fn(&Openings) -> u64| workers.iter().map(|stats| read(&stats.openings)).sum::<u64>();
+    let mut series = Vec::new();
+    for version in Version::ALL {
+        for resumed in [false, true] {
+            let count = sum(&|openings| openings.handshakes(version, resumed));
+            series.push((vec![("version", version.name()), ("resumed", yes_or_no(resumed))], count));
+        }
+    }
+    family(
+        encoder,
+        "tls_handshakes",
+        "TLS handshakes, by version and whether a session was resumed",
+        series,
+    )?;
+    let failures = Reason::ALL.map(|reason| {
+        (vec![("reason", reason.name())], sum(&|openings: &Openings| openings.failures(reason)))
+    });
+    family(encoder, "tls_handshake_failures", "TLS handshakes that failed, by reason", failures)?;
+    let errors = ProxyError::ALL.map(|error| {
+        (vec![("reason", error.name())], sum(&|openings: &Openings| openings.proxy_errors(error)))
+    });
+    let help = "connections closed for their PROXY header, or for want of one, by reason";
+    family(encoder, "proxy_protocol_errors", help, errors)
+}
+
+fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "true" } else { "false" }
+}
+
+type Labels = Vec<(&'static str, &'static str)>;
+
+/// A counter with labels; what has never happened has no series.
+fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl IntoIterator<Item = (Labels, u64)>,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, count) in series {
+        if count > 0 {
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}

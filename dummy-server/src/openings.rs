@@ -1,0 +1,94 @@
+//! Counters of what comes before HTTP on a connection: handshakes of TLS, and PROXY headers that are none.
+
+use transport::{
+    proxy_protocol::Error,
+    tls::{Facts, Reason, Version},
+};
+
+use crate::stats::Counter;
+
+/// Why a connection was closed before it came to HTTP or TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProxyError {
+    /// Its PROXY header breaks the rules, or breaks off.
+    Malformed,
+    /// It has none and must.
+    Missing,
+    /// It has one that is longer than is read.
+    TooLong,
+    /// The checksum of its header is wrong.
+    Checksum,
+    /// Its header takes longer than it may.
+    Timeout,
+}
+
+impl ProxyError {
+    /// All of them, in the order of their discriminants.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Malformed, Self::Missing, Self::TooLong, Self::Checksum, Self::Timeout];
+
+    /// A word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Missing => "missing",
+            Self::TooLong => "too_long",
+            Self::Checksum => "checksum",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl From<Error> for ProxyError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Malformed(_) => Self::Malformed,
+            Error::TooLong => Self::TooLong,
+            Error::Checksum => Self::Checksum,
+        }
+    }
+}
+
+/// The counters of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Openings {
+    /// By version, and whether the session was resumed.
+    handshakes: [[Counter; 2]; Version::ALL.len()],
+    failures: [Counter; Reason::ALL.len()],
+    proxy_errors: [Counter; ProxyError::ALL.len()],
+}
+
+impl Openings {
+    /// Counts a handshake.
+    pub(crate) fn handshake(&self, facts: &Facts) {
+        self.handshakes[facts.version as usize][usize::from(facts.resumed)].add(1);
+    }
+
+    /// Counts one that has failed.
+    pub(crate) fn failure(&self, reason: Reason) {
+        self.failures[reason as usize].add(1);
+    }
+
+    /// Counts a connection that was closed for its PROXY header, or for want of one.
+    pub(crate) fn proxy_error(&self, error: ProxyError) {
+        self.proxy_errors[error as usize].add(1);
+    }
+
+    /// How many were closed for this.
+    #[must_use]
+    pub(crate) fn proxy_errors(&self, error: ProxyError) -> u64 {
+        self.proxy_errors[error as usize].get()
+    }
+
+    /// How many such handshakes there were.
+    #[must_use]
+    pub(crate) fn handshakes(&self, version: Version, resumed: bool) -> u64 {
+        self.handshakes[version as usize][usize::from(resumed)].get()
+    }
+
+    /// How many have failed for this reason.
+    #[must_use]
+    pub(crate) fn failures(&self, reason: Reason) -> u64 {
+        self.failures[reason as usize].get()
+    }
+}

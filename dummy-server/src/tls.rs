@@ -1,0 +1,310 @@
+//! TLS as it was configured, and the certificate in use, which SIGHUP replaces.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use transport::{
+    Address,
+    tls::{Authority, ClientAuth, Identity, ServerConfig, Settings, SettingsError, Version},
+};
+
+use crate::{
+    Args,
+    config::{self, ConfigError},
+};
+
+/// What is served over TLS, and as whom.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Where.
+    pub addr: Address,
+    /// As whom.
+    pub source: Source,
+    /// What is offered and asked for.
+    pub settings: Settings,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Files in PEM.
+    Files {
+        /// The certificate, and those that lead from it to an authority.
+        chain: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// An authority that lives as long as the process signs one for `localhost`, `127.0.0.1`, `::1` and the
+    /// instance's name.
+    SelfSigned {
+        /// Where the authority's certificate is written.
+        authority: PathBuf,
+    },
+}
+
+/// Under the names of the flags.
+impl Serialize for Tls {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Settings { alpn, min_version, tickets, client_ca } = &self.settings;
+        let (chain, key, authority) = match &self.source {
+            Source::Files { chain, key } => (Some(chain), Some(key), None),
+            Source::SelfSigned { authority } => (None, None, Some(authority)),
+        };
+        let alpn: Vec<_> = alpn.iter().map(|name| String::from_utf8_lossy(name)).collect();
+        let (client_ca, client_auth) = match client_ca {
+            Some((path, ClientAuth::Optional)) => (Some(path), Some("optional")),
+            Some((path, ClientAuth::Required)) => (Some(path), Some("required")),
+            None => (None, None),
+        };
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("tls-addr", &self.addr.to_string())?;
+        map.serialize_entry("tls-cert", &chain)?;
+        map.serialize_entry("tls-key", &key)?;
+        map.serialize_entry("tls-self-signed", &authority)?;
+        map.serialize_entry("tls-alpn", &alpn.join(","))?;
+        map.serialize_entry("tls-min-version", if *min_version == Version::Tls12 { "1.2" } else { "1.3" })?;
+        map.serialize_entry("tls-tickets", tickets)?;
+        map.serialize_entry("tls-client-ca", &client_ca)?;
+        map.serialize_entry("tls-client-auth", &client_auth)?;
+        map.end()
+    }
+}
+
+impl Tls {
+    /// What was typed; none without `--tls-addr`.
+    pub(crate) fn from_args(args: &Args) -> Result<Option<Self>, ConfigError> {
+        let given = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+        let settings = Settings {
+            alpn: alpn(&args.tls_alpn)?,
+            min_version: match args.tls_min_version.as_str() {
+                "1.2" => Version::Tls12,
+                "1.3" => Version::Tls13,
+                other => return Err(config::refused("tls-min-version", other, "write 1.2 or 1.3")),
+            },
+            tickets: config::switch("tls-tickets", &args.tls_tickets)?,
+            client_ca: client_ca(args)?,
+        };
+        let Some(addr) = config::optional_address("tls-addr", &args.tls_addr)? else {
+            return useless_alone(args).map_or(Ok(None), Err);
+        };
+        let source = match (given(&args.tls_cert), given(&args.tls_key), given(&args.tls_self_signed)) {
+            (Some(chain), Some(key), None) => Source::Files { chain, key },
+            (None, None, Some(authority)) => Source::SelfSigned { authority },
+            (None, None, None) => {
+                let accepted = "give --tls-cert and --tls-key too, or --tls-self-signed";
+                return Err(config::refused("tls-addr", &args.tls_addr, accepted));
+            }
+            (Some(_), None, None) => {
+                return Err(config::refused("tls-cert", &args.tls_cert, "give its key too, with --tls-key"));
+            }
+            (None, Some(_), None) => {
+                return Err(config::refused(
+                    "tls-key",
+                    &args.tls_key,
+                    "give the certificate too, with --tls-cert",
+                ));
+            }
+            (.., Some(_)) => {
+                let accepted = "give either this or --tls-cert and --tls-key";
+                return Err(config::refused("tls-self-signed", &args.tls_self_signed, accepted));
+            }
+        };
+        Ok(Some(Self { addr, source, settings }))
+    }
+}
+
+/// Flags that say something of a port that is not there.
+fn useless_alone(args: &Args) -> Option<ConfigError> {
+    let flags = [
+        ("tls-cert", &args.tls_cert),
+        ("tls-key", &args.tls_key),
+        ("tls-self-signed", &args.tls_self_signed),
+        ("tls-client-ca", &args.tls_client_ca),
+    ];
+    let (flag, value) = flags.into_iter().find(|(_, value)| !value.is_empty())?;
+    Some(config::refused(flag, value, "give --tls-addr too, where TLS is served"))
+}
+
+fn alpn(text: &str) -> Result<Vec<Vec<u8>>, ConfigError> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let known = |name: &str| match name {
+        "h2" | "http/1.1" => Ok(name.as_bytes().to_vec()),
+        _ => Err(config::refused(
+            "tls-alpn",
+            text,
+            "write h2, http/1.1, both with a comma, or nothing for no ALPN",
+        )),
+    };
+    names.map(known).collect()
+}
+
+fn client_ca(args: &Args) -> Result<Option<(PathBuf, ClientAuth)>, ConfigError> {
+    let accepted = "write optional or required, and give --tls-client-ca too";
+    let auth = match args.tls_client_auth.as_str() {
+        "" | "required" => ClientAuth::Required,
+        "optional" => ClientAuth::Optional,
+        other => return Err(config::refused("tls-client-auth", other, accepted)),
+    };
+    match (args.tls_client_ca.is_empty(), args.tls_client_auth.is_empty()) {
+        (false, _) => Ok(Some((args.tls_client_ca.clone().into(), auth))),
+        (true, true) => Ok(None),
+        (true, false) => Err(config::refused("tls-client-auth", &args.tls_client_auth, accepted)),
+    }
+}
+
+/// The certificate in use. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Certificates(Arc<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    settings: Settings,
+    issuer: Issuer,
+    /// Read once for each connection, never for a request.
+    current: RwLock<ServerConfig>,
+}
+
+impl Certificates {
+    /// Reads the files, or makes what is needed without.
+    pub(crate) fn load(tls: &Tls, instance: &str) -> Result<Self, SettingsError> {
+        let issuer = match &tls.source {
+            Source::Files { chain, key } => Issuer::Files { chain: chain.clone(), key: key.clone() },
+            Source::SelfSigned { authority: path } => {
+                let authority = Box::new(Authority::new()?);
+                fs::write(path, authority.pem())
+                    .map_err(|error| SettingsError::Unwritable { path: path.clone(), error })?;
+                Issuer::Own { authority, instance: instance.to_owned() }
+            }
+        };
+        let current = RwLock::new(tls.settings.build(issuer.identity()?)?);
+        Ok(Self(Arc::new(Kept { settings: tls.settings.clone(), issuer, current })))
+    }
+
+    /// Reads the files again, or signs another certificate. New connections begin with it.
+    ///
+    /// # Errors
+    /// It is of no use; the certificate is the same as before then.
+    pub fn reload(&self) -> Result<(), SettingsError> {
+        let new = self.0.settings.build(self.0.issuer.identity()?)?;
+        *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    /// Reloads at each SIGHUP. Returns only if it can't be waited for.
+    ///
+    /// # Errors
+    /// The signal handler can't be installed.
+    #[cfg(unix)]
+    pub async fn reload_on_hangup(&self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangup = signal(SignalKind::hangup())?;
+        while hangup.recv().await.is_some() {
+            match self.reload() {
+                Ok(()) => tracing::info!("SIGHUP: new connections get the new certificate"),
+                Err(error) => tracing::error!(%error, "SIGHUP: the certificate stays as it was"),
+            }
+        }
+        Ok(())
+    }
+
+    /// There is no such signal.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    pub async fn reload_on_hangup(&self) -> std::io::Result<()> {
+        std::future::pending().await
+    }
+
+    /// What a connection is begun with.
+    pub(crate) fn current(&self) -> ServerConfig {
+        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whom to ask for a certificate, each time anew.
+#[derive(Debug)]
+enum Issuer {
+    Files { chain: PathBuf, key: PathBuf },
+    Own { authority: Box<Authority>, instance: String },
+}
+
+impl Issuer {
+    fn identity(&self) -> Result<Identity, SettingsError> {
+        match self {
+            Self::Files { chain, key } => Identity::read(chain, key),
+            Self::Own { authority, instance } => {
+                authority.issue(&["localhost", "127.0.0.1", "::1", instance])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    fn tls(words: &[&str]) -> anyhow::Result<Option<Tls>> {
+        Ok(Config::from_args(words)?.tls)
+    }
+
+    #[test]
+    fn without_an_address_there_is_no_tls() {
+        assert!(tls(&[]).unwrap().is_none());
+        assert!(tls(&["--tls-addr=", "--tls-min-version=1.3", "--tls-tickets=false"]).unwrap().is_none());
+    }
+
+    #[test]
+    fn flags_that_do_not_fit_are_named_with_what_is_accepted() {
+        let listen = "--tls-addr=:1";
+        for (words, said) in [
+            (&[listen][..], "':1' for --tls-addr: give --tls-cert and --tls-key too, or --tls-self-signed"),
+            (&[listen, "--tls-cert=c"], "'c' for --tls-cert: give its key too, with --tls-key"),
+            (&[listen, "--tls-key=k"], "'k' for --tls-key: give the certificate too, with --tls-cert"),
+            (
+                &[listen, "--tls-cert=c", "--tls-key=k", "--tls-self-signed=ca"],
+                "'ca' for --tls-self-signed: give either this or --tls-cert and --tls-key",
+            ),
+            (&["--tls-cert=c", "--tls-key=k"], "'c' for --tls-cert: give --tls-addr too"),
+            (&["--tls-self-signed=ca"], "'ca' for --tls-self-signed: give --tls-addr too"),
+            (&["--tls-client-ca=ca"], "'ca' for --tls-client-ca: give --tls-addr too"),
+            (
+                &["--tls-client-auth=optional"],
+                "'optional' for --tls-client-auth: write optional or required, and give",
+            ),
+            (
+                &["--tls-client-ca=ca", "--tls-client-auth=maybe"],
+                "'maybe' for --tls-client-auth: write optional or",
+            ),
+            (&["--tls-min-version=1.1"], "'1.1' for --tls-min-version: write 1.2 or 1.3"),
+            (&["--tls-alpn=h2,h3"], "'h2,h3' for --tls-alpn: write h2, http/1.1, both"),
+            (&["--tls-tickets=2"], "'2' for --tls-tickets: write true or false"),
+            (&["--tls-addr=nonsense"], "'nonsense' for --tls-addr: write ip:port"),
+        ] {
+            let error = tls(words).unwrap_err().to_string();
+            assert!(error.contains(said), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_was_typed_is_what_is_meant() {
+        let words =
+            ["--tls-addr=:1", "--tls-self-signed=ca.pem", "--tls-alpn=http/1.1", "--tls-client-ca=clients"];
+        let found = tls(&words).unwrap().unwrap();
+        assert_eq!(found.settings.alpn, [b"http/1.1"]);
+        assert_eq!(found.settings.client_ca, Some(("clients".into(), ClientAuth::Required)));
+        assert!(
+            matches!(found.source, Source::SelfSigned { authority } if authority.as_os_str() == "ca.pem")
+        );
+        let words = ["--tls-addr=:1", "--tls-cert=c", "--tls-key=k", "--tls-alpn="];
+        let found = tls(&words).unwrap().unwrap();
+        assert!(found.settings.alpn.is_empty() && found.settings.tickets);
+        assert!(found.settings.client_ca.is_none());
+        assert_eq!(found.settings.min_version, Version::Tls12);
+    }
+}

@@ -1,0 +1,236 @@
+//! What a server offers and asks for in its handshakes.
+
+use std::{
+    cell::RefCell,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    RootCertStore,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{Error as PemError, PemObject as _},
+    },
+    server::{
+        ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
+    sign::CertifiedKey,
+    version::{TLS12, TLS13},
+};
+
+use super::{ServerConfig, Version};
+
+/// Who a server is.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its certificate, and those that lead from it to one that clients trust.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the first certificate.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// Whether clients have to say who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They may; a certificate that is not trusted ends the handshake all the same.
+    Optional,
+    /// They must.
+    Required,
+}
+
+/// What a server offers and asks for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Application protocols, the preferred ones first; with none, there is no ALPN.
+    pub alpn: Vec<Vec<u8>>,
+    /// The lowest version that is accepted.
+    pub min_version: Version,
+    /// Whether sessions can be resumed.
+    pub tickets: bool,
+    /// A file of the certificates that clients' certificates lead to.
+    pub client_ca: Option<(PathBuf, ClientAuth)>,
+}
+
+/// Something that a handshake can't be done with.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file can't be read.
+    #[error("can't read {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file can't be written.
+    #[error("can't write {}: {error}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{} holds no {wanted} in PEM", path.display())]
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// Something can't be used.
+    #[error("can't use {what}: {reason}")]
+    Unusable {
+        /// What.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Identity {
+    /// Reads a chain of certificates and the key of the first one, both in PEM.
+    ///
+    /// # Errors
+    /// A file can't be read or holds something else.
+    pub fn read(chain: &Path, key: &Path) -> Result<Self, SettingsError> {
+        let text = read(key)?;
+        let key = PrivateKeyDer::from_pem_slice(&text)
+            .map_err(|_| SettingsError::NotPem { path: key.to_owned(), wanted: "private key" })?;
+        Ok(Self { chain: certificates(chain)?, key })
+    }
+}
+
+impl Settings {
+    /// What connections are begun with. Tickets of an earlier call are of no use to it: whoever comes with one goes
+    /// through a whole handshake, and so gets to see a new certificate, and is measured against new authorities.
+    ///
+    /// # Errors
+    /// The key is not the certificate's or of an unknown kind, or the clients' authorities can't be read.
+    pub fn build(&self, identity: Identity) -> Result<ServerConfig, SettingsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let unusable = |what: &'static str| {
+            move |error: rustls::Error| SettingsError::Unusable { what, reason: error.to_string() }
+        };
+        let versions: &[_] = match self.min_version {
+            Version::Tls12 => &[&TLS12, &TLS13],
+            Version::Tls13 => &[&TLS13],
+        };
+        let verifier = self.verifier(&provider)?;
+        let identity = CertifiedKey::from_der(identity.chain, identity.key, &provider)
+            .map_err(unusable("the certificate and its key"))?;
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .map_err(unusable("the versions"))?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(Resolver(Arc::new(identity))));
+        config.alpn_protocols.clone_from(&self.alpn);
+        // Sessions live in tickets alone: all workers know them, and they take no memory.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        if self.tickets {
+            config.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable("tickets"))?;
+        } else {
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, SettingsError> {
+        let Some((path, auth)) = &self.client_ca else { return Ok(Arc::new(NoClientAuth)) };
+        let unusable = |reason: String| SettingsError::Unusable { what: "the clients' authorities", reason };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let builder = match auth {
+            ClientAuth::Optional => builder.allow_unauthenticated(),
+            ClientAuth::Required => builder,
+        };
+        builder.build().map_err(|error| unusable(error.to_string()))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
+    fs::read(path).map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })
+}
+
+/// All certificates of a file; one at least.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
+    let text = read(path)?;
+    let found: Result<Vec<_>, PemError> = CertificateDer::pem_slice_iter(&text).collect();
+    found
+        .ok()
+        .filter(|found| !found.is_empty())
+        .ok_or_else(|| SettingsError::NotPem { path: path.to_owned(), wanted: "certificate" })
+}
+
+/// One certificate, whatever name is asked for.
+#[derive(Debug)]
+struct Resolver(Arc<CertifiedKey>);
+
+thread_local! {
+    /// rustls tells the name that a client asked for nowhere but to the resolver, in the middle of the call that
+    /// takes the client's bytes in. Whoever makes that call looks here after it.
+    static ASKED_FOR: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        ASKED_FOR.set(hello.server_name().map(Into::into));
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// The name that the client of the last call asked for, if its greeting was in what it brought.
+pub(super) fn asked_for() -> Option<Box<str>> {
+    ASKED_FOR.take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::Authority;
+
+    fn settings() -> Settings {
+        Settings { alpn: Vec::new(), min_version: Version::Tls12, tickets: true, client_ca: None }
+    }
+
+    fn identity() -> Identity {
+        Authority::new().unwrap().issue(&["localhost", "127.0.0.1", "::1", "no name_at-all!"]).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_pem_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (empty, missing) = (folder.path().join("empty"), folder.path().join("missing"));
+        fs::write(&empty, "no certificate").unwrap();
+        let said = |error: SettingsError| error.to_string();
+        let unreadable = said(Identity::read(&empty, &missing).unwrap_err());
+        assert!(unreadable.contains("can't read ") && unreadable.contains("missing"), "{unreadable}");
+        assert!(said(Identity::read(&empty, &empty).unwrap_err()).contains("holds no private key in PEM"));
+        let settings = Settings { client_ca: Some((empty, ClientAuth::Required)), ..settings() };
+        let said = said(settings.build(identity()).unwrap_err());
+        assert!(said.contains("empty holds no certificate in PEM"), "{said}");
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let mixed = Identity { key: identity().key, ..identity() };
+        let said = settings().build(mixed).unwrap_err().to_string();
+        assert!(said.starts_with("can't use the certificate and its key: "), "{said}");
+        settings().build(identity()).unwrap();
+    }
+
+    #[test]
+    fn without_tickets_none_are_sent() {
+        let config = Settings { tickets: false, ..settings() }.build(identity()).unwrap();
+        assert!(config.send_tls13_tickets == 0 && !config.ticketer.enabled());
+        let config = settings().build(identity()).unwrap();
+        assert!(config.send_tls13_tickets > 0 && config.ticketer.enabled());
+    }
+}
