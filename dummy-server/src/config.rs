@@ -484,8 +484,13 @@ mod tests {
         };
         for flag in &typed {
             let elsewhere = ["quiet", "admin-token", "admin-token-file", "access-log-sample"];
-            let expected = !elsewhere.contains(&flag.as_str());
+            let expected = !elsewhere.contains(&flag.as_str()) && !flag.starts_with("tls-");
             assert_eq!(shown.get(flag).is_some(), expected, "{flag}: {shown}");
+        }
+        let over_tls = Config::from_args(&["--tls-addr=:8443", "--tls-self-signed=ca.pem"]).unwrap();
+        let over_tls = serde_json::to_value(&over_tls).unwrap();
+        for flag in typed.iter().filter(|flag| flag.starts_with("tls-")) {
+            assert!(over_tls.get(flag).is_some(), "{flag}: {over_tls}");
         }
         assert_eq!(
             (&shown["idle-timeout"], &shown["grpc-addr"]),
