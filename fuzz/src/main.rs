@@ -34,11 +34,11 @@ struct Args {
     keep: Option<PathBuf>,
 }
 
-/// An input that takes longer than this has failed.
+/// An input that takes more of a CPU than this has failed. On a busy machine that may be much more of the clock.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What runs now, and since when.
-static CURRENT: Mutex<Option<(Instant, Vec<u8>)>> = Mutex::new(None);
+/// What runs now, and how much CPU time the process had used when it began.
+static CURRENT: Mutex<Option<(Duration, Vec<u8>)>> = Mutex::new(None);
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
@@ -76,13 +76,19 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn run(fuzzer: &mut Fuzzer, input: &[u8]) -> bool {
-    set_current(Some((Instant::now(), input.to_vec())));
+    set_current(Some((cpu_time(), input.to_vec())));
     let new = fuzzer.run(input);
     set_current(None);
     new
 }
 
-fn set_current(current: Option<(Instant, Vec<u8>)>) {
+/// Of this process, nearly all of which the target uses.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+fn set_current(current: Option<(Duration, Vec<u8>)>) {
     *CURRENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = current;
 }
 
@@ -107,8 +113,8 @@ fn save_what_fails(target: &'static Target, folder: &Path) {
     thread::spawn(move || {
         loop {
             thread::sleep(Duration::from_secs(1));
-            let late = |current: &Option<(Instant, _)>| {
-                current.as_ref().is_some_and(|(since, _)| since.elapsed() > LONGEST)
+            let late = |current: &Option<(Duration, _)>| {
+                current.as_ref().is_some_and(|(since, _)| cpu_time().saturating_sub(*since) > LONGEST)
             };
             if late(&CURRENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner)) {
                 save_current();
