@@ -191,7 +191,10 @@ fn misbehave(
 
 fn ask(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload, way: Way) -> Answer {
     let route = match way {
-        Way::Call => return crate::grpc::answer(worker, head, upload),
+        Way::Call => {
+            upload.unhurried();
+            return crate::grpc::answer(worker, head, upload);
+        }
         Way::Endpoint(route) => route,
     };
     match acceptable(head, route) {

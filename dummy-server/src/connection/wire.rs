@@ -50,7 +50,13 @@ pub(super) fn poll_read(
 pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let mut stream = state.stream.borrow_mut();
     while !output.is_empty() {
-        state.sent(ready!(segments::poll_write(&mut *stream, output, state.largest_write, cx))?);
+        match segments::poll_write(&mut *stream, output, state.largest_write, cx) {
+            Poll::Ready(written) => state.sent(written?),
+            Poll::Pending => {
+                state.blocked();
+                return Poll::Pending;
+            }
+        }
     }
     Poll::Ready(Ok(()))
 }
@@ -102,6 +108,10 @@ impl AsyncRead for Wire {
             let count = self.prefix.len().min(buf.remaining());
             buf.put_slice(&self.prefix[..count]);
             self.prefix.advance(count);
+            if self.prefix.is_empty() {
+                // An empty slice would keep the memory that it is a part of.
+                self.prefix = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -119,6 +129,21 @@ impl AsyncWrite for Wire {
         let count = ready!(Pin::new(&mut *self.state.stream.borrow_mut()).poll_write(cx, data))?;
         self.state.sent(count);
         Poll::Ready(Ok(count))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut stream = self.state.stream.borrow_mut();
+        let count = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, slices))?;
+        self.state.sent(count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
