@@ -63,7 +63,8 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         ending: Ended::Well,
     };
     match poll_fn(|cx| driver.poll(cx)).await {
-        End::Closed(Ended::Well) => socket::linger(state).await,
+        End::Closed(Ended::Well) => socket::linger(state, false).await,
+        End::Closed(Ended::Refused) => socket::linger(state, true).await,
         End::Closed(Ended::Cut) => {}
         End::Closed(Ended::Reset) => socket::reset(state).await,
         End::Upgrade(options, mut flight) => {
@@ -149,6 +150,7 @@ impl Driver<'_> {
             // The endpoint says what it has got so far, and the connection ends.
             self.body_ended(Err(UploadError::STALLED));
             (self.failed, self.keep_alive) = (true, false);
+            self.ending = Ended::Refused;
         }
         for _ in 0..ROUNDS {
             if self.state.order() == Order::Close {
@@ -303,6 +305,7 @@ impl Driver<'_> {
     fn reject(&mut self, rejection: Rejection, now: u64) {
         self.failed = true;
         self.keep_alive = false;
+        self.ending = Ended::Refused;
         if !matches!(self.current, Current::Idle) {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }

@@ -69,7 +69,8 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
     state.stats.http2_ended(driver.error, driver.conn.counters());
     drop(driver);
     match how {
-        Ended::Well => wire::linger(state).await,
+        Ended::Well => wire::linger(state, false).await,
+        Ended::Refused => wire::linger(state, true).await,
         Ended::Reset => wire::reset(state).await,
         Ended::Cut => {}
     }
@@ -200,7 +201,8 @@ impl Driver<'_> {
                 Poll::Ready(Ok(())) => {
                     let resumed = self.go_on_after_flush();
                     if self.is_over() {
-                        return Poll::Ready(Ended::Well);
+                        let refused = self.conn.has_failed();
+                        return Poll::Ready(if refused { Ended::Refused } else { Ended::Well });
                     }
                     // What is on the wire has made room for more.
                     if resumed || !self.conn.is_blocked() {

@@ -25,6 +25,8 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) enum Ended {
     /// All was said.
     Well,
+    /// The same, to a peer that broke a rule or a limit and may still be sending.
+    Refused,
     /// There is no more talking to the peer.
     Cut,
     /// It is to end with a TCP RST.
@@ -73,10 +75,11 @@ pub(super) async fn reset(state: &State) {
     state.stream.borrow().reset_on_close();
 }
 
-/// Ends the connection such that the peer gets all that was sent.
-pub(super) async fn linger(state: &Rc<State>) {
+/// Ends the connection such that the peer gets all that was sent. `sending`: more of its input is under way, whether
+/// or not any has arrived.
+pub(super) async fn linger(state: &Rc<State>, sending: bool) {
     let mut wire = Wire::new(Bytes::new(), Rc::clone(state));
-    if wire.shutdown().await.is_err() || !state.stream.borrow().has_input() {
+    if wire.shutdown().await.is_err() || !sending && !state.stream.borrow().has_input() {
         return;
     }
     let mut rest = vec![0; 16 << 10];

@@ -3,6 +3,7 @@
 //! One binary with its own `main` (see `integration::cases`): a module lists its tests in `tests()`.
 
 mod admin; // what the admin port shows, and to whom
+mod attacks; // clients that mean harm
 mod behaviour; // faults and shaping on request
 mod calls; // gRPC
 mod chart; // the Helm chart
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         .and(sockets::tests())
         .and(calls::tests())
         .and(rude::tests())
+        .and(attacks::tests())
         .and(operation::tests())
         .and(admin::tests())
         .and(logs::tests())
