@@ -108,8 +108,8 @@ async fn the_echo_comes_in_fragments_on_request(protocol: Protocol) {
     let mut socket = websocket_over(protocol, server.http, "/ws?fragment=4").await;
     // Text and binary, as they are on the wire (RFC 6455 section 5.2).
     for (sent, expected) in [
-        (&b"\x81\x8a\0\0\0\00123456789"[..], &b"\x01\x040123\x00\x044567\x80\x0289"[..]),
-        (b"\x82\x84\0\0\0\00123", b"\x82\x040123"),
+        (&b"\x81\x8a\x00\x00\x00\x000123456789"[..], &b"\x01\x040123\x00\x044567\x80\x0289"[..]),
+        (b"\x82\x84\x00\x00\x00\x000123", b"\x82\x040123"),
         (b"\x82\x80\0\0\0\0", b"\x82\x00"),
     ] {
         let wire = socket.get_mut();

@@ -63,7 +63,10 @@ struct Seen {
     heads: usize,
 }
 
-const FLOODS: &[(&str, fn() -> Flood, u32)] = &[
+/// Each with its name and the code of its end.
+type Named = (&'static str, fn() -> Flood, u32);
+
+const FLOODS: &[Named] = &[
     ("rapid_reset", || flood_of(&[], |number| [hang(number), reset(number)].concat()), ENHANCE_YOUR_CALM),
     ("streams_beyond_the_limit", || flood_of(&[], hang), ENHANCE_YOUR_CALM),
     (

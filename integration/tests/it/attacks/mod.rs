@@ -23,6 +23,7 @@ use integration::{
     binaries::ServerProcess,
     cases::{Cases, block_on},
     client::{Client, Protocol},
+    metrics::{CONNECTIONS, Metrics},
 };
 use tokio::time::interval;
 
@@ -94,6 +95,12 @@ impl Scene {
             })
         });
         Self { server, before, answered, over, bystander }
+    }
+
+    /// Waits until the server has ended all connections of the attackers.
+    async fn only_the_bystander_is_left(&self) {
+        let own = Protocol::ALL.len() as u64;
+        Metrics::until(self.server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == own).await;
     }
 
     /// Ends the bystander, and checks that it was served and that the attack took no more than `memory` bytes.

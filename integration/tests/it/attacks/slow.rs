@@ -10,7 +10,6 @@ use integration::{
         frames::{END_STREAM, Frames, kind},
         patiently, websocket_over,
     },
-    metrics::{CONNECTIONS, Metrics},
     server::Server,
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::interval};
@@ -31,13 +30,6 @@ pub(crate) fn tests() -> Cases {
 const CLIENTS: usize = 200;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// The bystander's connections.
-const OTHERS: u64 = 2;
-
-async fn only_the_bystander_is_left(scene: &Scene) {
-    Metrics::until(scene.server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == OTHERS).await;
-}
-
 async fn connections_that_say_nothing_are_closed() {
     const SILENT: usize = 2000;
     let scene = Scene::start(&["--header-timeout=2s"]).await;
@@ -45,7 +37,7 @@ async fn connections_that_say_nothing_are_closed() {
     for _ in 0..SILENT {
         held.push(TcpStream::connect(scene.server.http).await.expect("connected"));
     }
-    only_the_bystander_is_left(&scene).await;
+    scene.only_the_bystander_is_left().await;
     drop(held);
     scene.end(LITTLE).await;
 }
@@ -79,7 +71,7 @@ async fn heads_that_drip_are_ended() {
         }
     };
     tokio::select! {
-        () = only_the_bystander_is_left(&scene) => {}
+        () = scene.only_the_bystander_is_left() => {}
         () = dripping => unreachable!("it drips without end"),
     }
     scene.end(LITTLE).await;
@@ -129,7 +121,7 @@ async fn replies_that_nobody_takes_end_their_connections() {
             held.push((Some(client), None));
         }
     }
-    only_the_bystander_is_left(&scene).await;
+    scene.only_the_bystander_is_left().await;
     drop(held);
     // What waits for a reader is the static pattern, and a connection's buffers.
     scene.end(4 * LITTLE).await;

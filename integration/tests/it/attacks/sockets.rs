@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol(empty_fragments_without_end_are_closed_with_1008)
         .over_each_protocol(pings_within_a_message_do_not_keep_it_alive)
         .over_each_protocol(frames_that_are_announced_and_do_not_come_cost_nothing)
+        .over_each_protocol(echoes_that_nobody_takes_end_their_connection)
         .over_each_protocol(a_large_message_leaves_nothing_behind)
         .test_async(grpc_messages_that_announce_too_much_are_refused)
 }
@@ -80,6 +81,21 @@ async fn frames_that_are_announced_and_do_not_come_cost_nothing(protocol: Protoc
         let announced = [0x82, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4, 5];
         socket.get_mut().write_all(&announced).await.unwrap();
         held.push(socket);
+    }
+    scene.end(LITTLE).await;
+}
+
+async fn echoes_that_nobody_takes_end_their_connection(protocol: Protocol) {
+    let scene = Scene::start(&["--stall-timeout=1s"]).await;
+    let mut socket = websocket_over(protocol, scene.server.http, "/ws").await;
+    let sending = async {
+        let message = WebSocket::binary(vec![7; 100_000]);
+        while socket.send(message.clone()).await.is_ok() {}
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = scene.only_the_bystander_is_left() => {}
+        () = sending => unreachable!("sending waits for the end"),
     }
     scene.end(LITTLE).await;
 }
