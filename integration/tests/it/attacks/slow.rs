@@ -52,7 +52,7 @@ async fn heads_that_drip_are_ended() {
         b"GET / HTTP/1.1\r\nHost: x\r\nX: ".to_vec(),
         b"PRI * HT".to_vec(),
         [&preface[..], &settings, &[0, 40, 0, 1, 4, 0, 0, 0, 1]].concat(),
-        [&preface[..], &settings, &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82, 0, 1, 0, 9]].concat(),
+        [&preface[..], &settings, &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82, 0, 1, 0, 9, 0, 0, 0, 0, 1]].concat(),
     ];
     let drips: [&[u8]; 4] = [b"x", b"", b"x", b"\0"];
     let mut held = Vec::new();
