@@ -20,7 +20,8 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// What differs, or that there was no reply.
 pub fn check(port: u16, protocol: Protocol, path: &str, size: usize) -> Result<()> {
     let (status, body) = match protocol {
-        Protocol::Http1 => {
+        // The same server answers both.
+        Protocol::Http1 | Protocol::WebSocket => {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
             stream.set_read_timeout(Some(WITHIN))?;
             http1(&mut stream, port, path)?

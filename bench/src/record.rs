@@ -70,6 +70,7 @@ impl Record {
         let protocol = match row.load.protocol {
             Protocol::Http1 => "http1",
             Protocol::H2c => "h2c",
+            Protocol::WebSocket => "websocket",
         };
         for one in &row.contenders {
             let text = one.server.configuration(row.load.protocol);

@@ -204,7 +204,7 @@ const NGHTTPD: &str = "\
 
 fn nginx(protocol: Protocol, location: &str) -> String {
     let listen = match protocol {
-        Protocol::Http1 => "",
+        Protocol::Http1 | Protocol::WebSocket => "",
         Protocol::H2c => " http2",
     };
     // One process, because killing a master leaves its workers behind.

@@ -148,6 +148,11 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub header_timeout: String,
 
+    /// Close a connection whose client has for this long neither taken bytes that wait for it nor sent bytes of a body
+    /// that an endpoint waits for; 0 is never
+    #[arg(long, env = "DUMMY_SERVER_STALL_TIMEOUT", default_value = "60s", value_name = "DURATION")]
+    pub stall_timeout: String,
+
     /// Largest head of a request (8K to 16M)
     #[arg(long, env = "DUMMY_SERVER_MAX_HEADER_BYTES", default_value = "64K", value_name = "SIZE")]
     pub max_header_bytes: String,
@@ -159,6 +164,19 @@ pub struct Args {
     /// Largest gRPC message, either way
     #[arg(long, env = "DUMMY_SERVER_GRPC_MAX_MESSAGE", default_value = "10M", value_name = "SIZE")]
     pub grpc_max_message: String,
+
+    /// Largest WebSocket message, in however many frames; more is answered with close code 1009
+    #[arg(long, env = "DUMMY_SERVER_WS_MAX_MESSAGE", default_value = "16M", value_name = "SIZE")]
+    pub ws_max_message: String,
+
+    /// Largest WebSocket frame; more is answered with close code 1009
+    #[arg(long, env = "DUMMY_SERVER_WS_MAX_FRAME", default_value = "16M", value_name = "SIZE")]
+    pub ws_max_frame: String,
+
+    /// Most time from the first byte of a WebSocket message to its last, after which the close code is 1008; 0 is no
+    /// limit
+    #[arg(long, env = "DUMMY_SERVER_WS_MESSAGE_TIMEOUT", default_value = "60s", value_name = "DURATION")]
+    pub ws_message_timeout: String,
 
     /// On SIGTERM or SIGINT, how long to go on accepting while not ready
     #[arg(long, env = "DUMMY_SERVER_DRAIN_DELAY", default_value = "0", value_name = "DURATION")]

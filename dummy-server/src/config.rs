@@ -130,12 +130,22 @@ pub struct Limits {
     /// How long the first bytes of a connection and each request's head may take.
     #[serde(serialize_with = "shown::optional_duration")]
     pub header_timeout: Option<Duration>,
+    /// How long a client may neither take what waits for it nor send what an endpoint waits for.
+    #[serde(serialize_with = "shown::optional_duration")]
+    pub stall_timeout: Option<Duration>,
     /// Largest head of a request, in bytes.
     pub max_header_bytes: u32,
     /// How much of a body the echo repeats, in bytes.
     pub max_body_echo: usize,
     /// Largest gRPC message, in bytes.
     pub grpc_max_message: usize,
+    /// Largest WebSocket message, in bytes.
+    pub ws_max_message: usize,
+    /// Largest WebSocket frame, in bytes.
+    pub ws_max_frame: u64,
+    /// How long a WebSocket message may take to come whole.
+    #[serde(serialize_with = "shown::optional_duration")]
+    pub ws_message_timeout: Option<Duration>,
 }
 
 /// A value that is not accepted.
@@ -187,9 +197,13 @@ impl Config {
                 idle_timeout: Some(Duration::from_secs(75)),
                 max_connection_age: None,
                 header_timeout: Some(Duration::from_secs(10)),
+                stall_timeout: Some(Duration::from_secs(60)),
                 max_header_bytes: 64 << 10,
                 max_body_echo: 1 << 20,
                 grpc_max_message: 10 << 20,
+                ws_max_message: 16 << 20,
+                ws_max_frame: 16 << 20,
+                ws_message_timeout: Some(Duration::from_secs(60)),
             },
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(60),
@@ -236,9 +250,13 @@ impl TryFrom<Args> for Config {
                 idle_timeout: unless_zero(duration("idle-timeout", &args.idle_timeout)?),
                 max_connection_age: unless_zero(duration("max-connection-age", &args.max_connection_age)?),
                 header_timeout: unless_zero(duration("header-timeout", &args.header_timeout)?),
+                stall_timeout: unless_zero(duration("stall-timeout", &args.stall_timeout)?),
                 max_header_bytes: size("max-header-bytes", &args.max_header_bytes, 8 << 10, 16 << 20)?,
                 max_body_echo: size("max-body-echo", &args.max_body_echo, 0, 1 << 30)?,
                 grpc_max_message: size("grpc-max-message", &args.grpc_max_message, 1, 1 << 31)?,
+                ws_max_message: size("ws-max-message", &args.ws_max_message, 1, 1 << 31)?,
+                ws_max_frame: size("ws-max-frame", &args.ws_max_frame, 1, 1 << 31)?,
+                ws_message_timeout: unless_zero(duration("ws-message-timeout", &args.ws_message_timeout)?),
             },
             drain_delay: duration("drain-delay", &args.drain_delay)?,
             drain_timeout: duration("drain-timeout", &args.drain_timeout)?,
@@ -397,6 +415,9 @@ mod tests {
         assert!(config.admin_token.is_none());
         assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(75)));
         assert_eq!(config.limits.header_timeout, Some(Duration::from_secs(10)));
+        assert_eq!(config.limits.stall_timeout, Some(Duration::from_secs(60)));
+        assert_eq!((config.limits.ws_max_message, config.limits.ws_max_frame), (16 << 20, 16 << 20));
+        assert_eq!(config.limits.ws_message_timeout, Some(Duration::from_secs(60)));
         assert_eq!((config.limits.max_connections, config.limits.max_header_bytes), (262_144, 64 << 10));
         assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(60)));
         assert!(!config.instance.is_empty());

@@ -47,7 +47,7 @@ pub(crate) struct Special {
     /// The announced length of a [`Body::Stream`], whatever comes of it.
     pub length: Option<u64>,
     /// The connection becomes a WebSocket after this reply.
-    pub upgrade: Option<crate::endpoints::websocket::Mode>,
+    pub upgrade: Option<crate::endpoints::websocket::Options>,
     /// There is no reply: this happens in its place.
     pub abort: Option<Abort>,
     /// The connection ends after this reply.

@@ -1,11 +1,16 @@
 //! Path and query to endpoint: the only file that knows URL shapes. It does no IO.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
-use crate::{endpoints::websocket::Mode, quantity};
+use crate::{
+    endpoints::websocket::{Mode, Options},
+    quantity,
+};
 
 /// The largest body: what lengths on the wire and in libraries can hold.
 const LARGEST: u64 = i64::MAX as u64;
+/// How often a WebSocket may be asked to ping.
+const PING_PERIODS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
 /// What a request asks for, with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +69,8 @@ pub(crate) enum Route {
         /// Before each 64 KiB of the request's body.
         read: Duration,
     },
-    /// `/ws`, `/ws/*` and `/ws/close`
-    WebSocket(Mode),
+    /// `/ws`, `/ws/*` and `/ws/close`, each with `?fragment=&ping=`
+    WebSocket(Options),
     /// `/nousage` and what is below it.
     NoUsage(NoUsage),
 }
@@ -224,8 +229,8 @@ pub(crate) fn route(path: &str, query: &str) -> (Endpoint, Result<Route, BadRout
         ("drip", None) => (Endpoint::Drip, drip(query)),
         ("health", None) => (Endpoint::Health, Ok(Route::Health)),
         ("help", None) => (Endpoint::Help, Ok(Route::Help)),
-        ("ws", Some("close")) => (Endpoint::WebSocket, Ok(Route::WebSocket(Mode::EchoOnceAndClose))),
-        ("ws", _) => (Endpoint::WebSocket, Ok(Route::WebSocket(Mode::Echo))),
+        ("ws", Some("close")) => (Endpoint::WebSocket, websocket(Mode::EchoOnceAndClose, query)),
+        ("ws", _) => (Endpoint::WebSocket, websocket(Mode::Echo, query)),
         ("nousage", rest) => (Endpoint::NoUsage, Ok(Route::NoUsage(no_usage(rest)))),
         _ => (Endpoint::Echo, Ok(Route::Echo)),
     }
@@ -238,6 +243,25 @@ fn no_usage(rest: Option<&str>) -> NoUsage {
         Some("empty") => NoUsage::Empty,
         _ => NoUsage::Plain,
     }
+}
+
+fn websocket(mode: Mode, query: &str) -> Result<Route, BadRoute> {
+    let bad = |name: &str, value: &str| BadRoute {
+        error: format!("'{value}' is no {name}"),
+        accepted: "/ws?fragment={size}&ping={duration}: a size from 1 byte to 1G, a duration from 10ms to 1h",
+        example: "/ws?fragment=1K&ping=500ms",
+    };
+    let mut options = Options::plain(mode);
+    if let Some(value) = parameter(query, "fragment") {
+        let size = quantity::size(value).filter(|size| *size <= 1 << 30);
+        let size = size.and_then(|size| NonZeroU32::new(size as u32));
+        options.fragment = Some(size.ok_or_else(|| bad("fragment", value))?);
+    }
+    if let Some(value) = parameter(query, "ping") {
+        let period = quantity::duration(value).filter(|period| PING_PERIODS.contains(period));
+        options.ping = Some(period.ok_or_else(|| bad("ping", value))?);
+    }
+    Ok(Route::WebSocket(options))
 }
 
 fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
@@ -394,9 +418,17 @@ mod tests {
             ("/status/599", Route::Status(599)),
             ("/delay/5", Route::Delay { reply: ms(5), read: ms(0) }),
             ("/delay/0/7", Route::Delay { reply: ms(0), read: ms(7) }),
-            ("/ws", Route::WebSocket(Mode::Echo)),
-            ("/ws/room/1", Route::WebSocket(Mode::Echo)),
-            ("/ws/close", Route::WebSocket(Mode::EchoOnceAndClose)),
+            ("/ws", Route::WebSocket(Options::plain(Mode::Echo))),
+            ("/ws/room/1?x=1", Route::WebSocket(Options::plain(Mode::Echo))),
+            ("/ws/close", Route::WebSocket(Options::plain(Mode::EchoOnceAndClose))),
+            (
+                "/ws?ping=1s&fragment=2K",
+                Route::WebSocket(Options {
+                    fragment: NonZeroU32::new(2048),
+                    ping: Some(ms(1000)),
+                    ..Options::plain(Mode::Echo)
+                }),
+            ),
             ("/nousage", Route::NoUsage(NoUsage::Plain)),
             ("/nousage/wrongct", Route::NoUsage(NoUsage::WrongContentType)),
             ("/nousage/badjson", Route::NoUsage(NoUsage::BadJson)),
@@ -458,6 +490,11 @@ mod tests {
             ("/delay/0/0", Endpoint::Delay),
             ("/delay/1/x", Endpoint::Delay),
             ("/delay/1/2/3", Endpoint::Delay),
+            ("/ws?fragment=0", Endpoint::WebSocket),
+            ("/ws?fragment=2G", Endpoint::WebSocket),
+            ("/ws?fragment=x", Endpoint::WebSocket),
+            ("/ws/close?ping=1ms", Endpoint::WebSocket),
+            ("/ws?ping=soon", Endpoint::WebSocket),
         ] {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
             let (found, result) = route(path, query);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::StatusCode;
 use wire::Fields;
 
 use crate::behaviour::Pace;
@@ -17,10 +18,32 @@ use crate::behaviour::Pace;
 /// An HTTP/1 engine reads no more of a body while so much of it waits.
 const FULL: usize = 256 << 10;
 
+/// Smaller parts are put together while nobody pulls them: a byte by itself would cost fifty.
+const SMALL: usize = 4 << 10;
+/// Parts that were put together and are this large are a part.
+const JOINED: usize = 16 << 10;
+
 /// A body that broke off, and how.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the request body broke off: {0}")]
-pub(crate) struct UploadError(pub(crate) &'static str);
+#[error("the request body broke off: {reason}")]
+pub(crate) struct UploadError {
+    reason: &'static str,
+    /// What a reply that tells of it has as its status.
+    pub(crate) status: StatusCode,
+}
+
+impl UploadError {
+    /// The client has closed its end.
+    pub(crate) const CLOSED: Self = Self::malformed("the connection was closed");
+    /// The client sends nothing, and has not ended it.
+    pub(crate) const STALLED: Self =
+        Self { reason: "nothing came for --stall-timeout", status: StatusCode::REQUEST_TIMEOUT };
+
+    /// The client has broken a rule, or has given it up.
+    pub(crate) const fn malformed(reason: &'static str) -> Self {
+        Self { reason, status: StatusCode::BAD_REQUEST }
+    }
+}
 
 /// The engine's end.
 #[derive(Debug)]
@@ -31,6 +54,8 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 struct Parts {
     waiting: VecDeque<Bytes>,
+    /// What comes after that: small parts that were put together.
+    tail: Vec<u8>,
     bytes: usize,
     /// Bytes that were pulled and the engine has not been told of.
     pulled: usize,
@@ -39,6 +64,8 @@ struct Parts {
     end: Option<Result<(), UploadError>>,
     trailers: Fields,
     reader: Option<Waker>,
+    /// The client may take as long as it likes.
+    unhurried: bool,
 }
 
 impl Inbox {
@@ -59,8 +86,7 @@ impl Inbox {
             *counted += data.len() as u64;
             parts.pulled += data.len();
         } else if !data.is_empty() {
-            parts.waiting.push_back(Bytes::copy_from_slice(data));
-            parts.bytes += data.len();
+            parts.keep(data);
             parts.wake();
         }
     }
@@ -85,11 +111,46 @@ impl Inbox {
     /// Whether the endpoint waits for more.
     pub(crate) fn is_awaited(&self) -> bool {
         let parts = self.parts.borrow();
-        parts.waiting.is_empty() && parts.end.is_none() && parts.reader.is_some()
+        parts.bytes == 0 && parts.end.is_none() && parts.reader.is_some()
+    }
+
+    /// Whether the endpoint waits for more, and not because that is its way.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_awaited() && !self.parts.borrow().unhurried
     }
 }
 
 impl Parts {
+    /// Adds bytes at the end.
+    fn keep(&mut self, data: &[u8]) {
+        self.bytes += data.len();
+        let joins = data.len() < SMALL && self.bytes > data.len();
+        if joins {
+            self.tail.extend_from_slice(data);
+        }
+        if !joins || self.tail.len() >= JOINED {
+            self.cut_tail();
+        }
+        if !joins {
+            self.waiting.push_back(Bytes::copy_from_slice(data));
+        }
+    }
+
+    /// Makes a part of what was put together.
+    fn cut_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.waiting.push_back(std::mem::take(&mut self.tail).into());
+        }
+    }
+
+    /// The part whose turn it is.
+    fn first(&mut self) -> Option<&mut Bytes> {
+        if self.waiting.is_empty() {
+            self.cut_tail();
+        }
+        self.waiting.front_mut()
+    }
+
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -120,8 +181,15 @@ impl Upload {
     pub(crate) fn is_end(&self) -> bool {
         self.inbox.as_ref().is_none_or(|inbox| {
             let parts = inbox.parts.borrow();
-            parts.waiting.is_empty() && matches!(parts.end, Some(Ok(())))
+            parts.bytes == 0 && matches!(parts.end, Some(Ok(())))
         })
+    }
+
+    /// The client may take its time: what it sends is a conversation.
+    pub(crate) fn unhurried(&self) {
+        if let Some(inbox) = &self.inbox {
+            inbox.parts.borrow_mut().unhurried = true;
+        }
     }
 
     /// The trailers, when the end was reached and there were some.
@@ -139,6 +207,7 @@ impl Upload {
             return None;
         }
         parts.pulled += std::mem::take(&mut parts.bytes);
+        parts.cut_tail();
         let waiting = std::mem::take(&mut parts.waiting);
         Some(match waiting.len() {
             0 | 1 => waiting.into_iter().next().unwrap_or_default(),
@@ -164,12 +233,12 @@ impl Upload {
         let Some(inbox) = &self.inbox else { return Poll::Ready(None) };
         let mut parts = inbox.parts.borrow_mut();
         let mut most = most;
-        if let (Some(pace), Some(first)) = (&mut self.pace, parts.waiting.front()) {
+        if let (Some(pace), Some(first)) = (&mut self.pace, parts.first()) {
             most = most.min(first.len()).min(pace.piece() as usize);
             std::task::ready!(pace.poll(most as u64, cx));
             pace.spend(most as u64);
         }
-        if let Some(first) = parts.waiting.front_mut() {
+        if let Some(first) = parts.first() {
             let part = first.split_to(most.min(first.len()));
             if first.is_empty() {
                 parts.waiting.pop_front();
@@ -204,6 +273,7 @@ impl Upload {
             let mut parts = inbox.parts.borrow_mut();
             let waiting = std::mem::take(&mut parts.bytes);
             parts.waiting.clear();
+            parts.tail = Vec::new();
             parts.counted = Some(waiting as u64);
             parts.pulled += waiting;
         }
@@ -219,5 +289,63 @@ impl Upload {
             }
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pull(upload: &mut Upload, most: usize) -> Option<Bytes> {
+        match upload.poll_pull(most, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(part)) => Some(part.unwrap()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn small_parts_are_put_together_and_keep_their_order() {
+        let inbox = Inbox::new();
+        let mut upload = Upload::from(&inbox);
+        let mut expected = Vec::new();
+        for (index, len) in [1, 2, 5000, 3, 4, 4095, 4096, 1].into_iter().enumerate() {
+            let part = vec![index as u8; len];
+            inbox.push(&part);
+            expected.extend(part);
+        }
+        let mut seen = Vec::new();
+        while let Some(part) = pull(&mut upload, 1000) {
+            seen.extend_from_slice(&part);
+        }
+        assert!(seen == expected);
+        assert_eq!((inbox.take_pulled(), inbox.parts.borrow().bytes), (expected.len(), 0));
+    }
+
+    #[test]
+    fn bytes_that_come_one_by_one_are_few_parts() {
+        let inbox = Inbox::new();
+        for _ in 0..FULL {
+            inbox.push(b"x");
+        }
+        assert!(inbox.is_full());
+        assert!(inbox.parts.borrow().waiting.len() <= FULL / JOINED + 1);
+        inbox.end(Ok(()));
+        assert_eq!(Upload::from(&inbox).take_whole().unwrap().len(), FULL);
+    }
+
+    #[test]
+    fn a_byte_that_is_awaited_goes_through_by_itself() {
+        let inbox = Inbox::new();
+        let mut upload = Upload::from(&inbox);
+        for _ in 0..3 {
+            assert!(pull(&mut upload, 10).is_none());
+            assert!(inbox.is_awaited() && inbox.is_held_up());
+            inbox.push(b"x");
+            assert!(!inbox.is_awaited());
+            assert_eq!(pull(&mut upload, 10).unwrap(), "x");
+        }
+        upload.unhurried();
+        assert!(pull(&mut upload, 10).is_none());
+        assert!(inbox.is_awaited() && !inbox.is_held_up());
     }
 }

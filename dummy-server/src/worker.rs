@@ -38,6 +38,8 @@ const CLOSING_TICK: Duration = Duration::from_millis(5);
 /// Bytes that are read at once, at least: a frame of HTTP/2 has to fit as well.
 const READ_BUFFER: usize = 256 << 10;
 const ROOM_FOR_A_FRAME_HEAD: usize = 1 << 10;
+/// Bytes that a WebSocket reads at once.
+const SCRATCH: usize = 64 << 10;
 /// How many buffers are kept for connections to come, and how large they may be.
 const SPARE_BUFFERS: usize = 64;
 const LARGEST_SPARE: usize = 1 << 20;
@@ -97,6 +99,8 @@ pub(crate) struct Worker {
     pub(crate) routes: RefCell<Known>,
     /// What sockets are read into; idle connections hold no memory for it.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    /// What WebSockets are read into, from wherever they are polled.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Heads of requests, which are looked at and forgotten.
     pub(crate) http1_head: RefCell<http1::request::Head>,
     pub(crate) http2_head: RefCell<http2::Head>,
@@ -126,6 +130,7 @@ impl Worker {
         let read_buffer = READ_BUFFER.max(config.http2.max_frame_size as usize + ROOM_FOR_A_FRAME_HEAD);
         Rc::new(Self {
             read_buffer: RefCell::new(vec![0; read_buffer].into_boxed_slice()),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             access_log: access_log.map(Log::new),
             http1_head: RefCell::default(),
             http2_head: RefCell::default(),
@@ -270,7 +275,8 @@ impl Worker {
     /// Often enough that a time limit is met within an eighth of it.
     fn sweep_interval(&self) -> Duration {
         let limits = &self.config.limits;
-        let shortest = [limits.idle_timeout, limits.header_timeout, limits.max_connection_age];
+        let stall_timeout = limits.stall_timeout;
+        let shortest = [limits.idle_timeout, limits.header_timeout, limits.max_connection_age, stall_timeout];
         let shortest = shortest.into_iter().flatten().min().unwrap_or(Duration::from_secs(4));
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }

@@ -104,7 +104,7 @@ impl Client {
                     add(&["--request-id-header="]);
                 }
                 match load.protocol {
-                    Protocol::Http1 => add(&[&url]),
+                    Protocol::Http1 | Protocol::WebSocket => add(&[&url]),
                     Protocol::H2c => add(&["-m", &streams, &url.replacen("http", "h2c", 1)]),
                 }
             }

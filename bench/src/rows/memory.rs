@@ -1,6 +1,6 @@
 //! Servers under connections that lie idle after one request each: what each takes of their memory.
 
-use super::{Body, Client, Contender, Load, Metric, Row, Server, contender, h2c, http1};
+use super::{Body, Client, Contender, Load, Metric, Protocol, Row, Server, contender, h2c, http1};
 
 pub(super) fn rows(seconds: f64, connections: u32) -> Vec<Row> {
     let idle = |name, server| contender(name, server, Client::Idle);
@@ -30,6 +30,13 @@ pub(super) fn rows(seconds: f64, connections: u32) -> Vec<Row> {
                 idle("h2o, file", Server::H2o),
                 idle("nghttpd, file", Server::Nghttpd),
             ],
+        ),
+        row(
+            "ws-idle",
+            "WebSocket over HTTP/1.1, idle after one message of 1 KiB each: memory of the server per connection",
+            Load { protocol: Protocol::WebSocket, ..http1(Body::K1, connections, seconds) },
+            8.0,
+            Vec::new(),
         ),
     ]
 }

@@ -22,6 +22,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 in clear text, by prior knowledge.
     H2c,
+    /// WebSocket over HTTP/1.1; the body is sent in a message and comes back. For idle connections alone.
+    WebSocket,
 }
 
 /// What a body is called in a path, and its size.

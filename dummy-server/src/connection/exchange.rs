@@ -196,7 +196,10 @@ fn misbehave(
 
 fn ask(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload, way: Way) -> Answer {
     let route = match way {
-        Way::Call => return crate::grpc::answer(worker, head, upload),
+        Way::Call => {
+            upload.unhurried();
+            return crate::grpc::answer(worker, head, upload);
+        }
         Way::Preflight => return endpoints::after(upload, crate::grpc::preflight(head)),
         Way::Endpoint(route) => route,
     };

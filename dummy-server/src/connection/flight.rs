@@ -33,6 +33,7 @@ impl Flight {
         line: Option<Box<Open>>,
     ) -> Self {
         state.request_begun(protocol);
+        state.moved();
         let state = Rc::clone(state);
         Self { state, endpoint, protocol, received_ns, replied_ns: None, goes_on: false, sent: 0, line }
     }
@@ -54,6 +55,9 @@ impl Flight {
     /// So many bytes of content were handed over.
     pub(super) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
+        if bytes > 0 {
+            self.state.moved();
+        }
     }
 }
 

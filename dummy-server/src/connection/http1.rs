@@ -27,7 +27,7 @@ use super::{
     wire::{self as socket, Ended, Wire},
 };
 use crate::{
-    endpoints::websocket::{self, Mode},
+    endpoints::websocket::{self, Options},
     reply::{Abort, Answer, Awaited, Fixed, Part, Reply},
     stats::Protocol,
     upload::{Inbox, Upload, UploadError},
@@ -63,16 +63,17 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         ending: Ended::Well,
     };
     match poll_fn(|cx| driver.poll(cx)).await {
-        End::Closed(Ended::Well) => socket::linger(state).await,
+        End::Closed(Ended::Well) => socket::linger(state, false).await,
+        End::Closed(Ended::Refused) => socket::linger(state, true).await,
         End::Closed(Ended::Cut) => {}
         End::Closed(Ended::CutOff) => socket::cut_off(state).await,
         End::Closed(Ended::Reset) => socket::reset(state).await,
-        End::Upgrade(mode, mut flight) => {
+        End::Upgrade(options, mut flight) => {
             flight.goes_on();
             let before = state.written();
             let wire = Wire::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(state));
             drop(driver);
-            websocket::serve(wire, mode, state).await;
+            websocket::serve(wire, options, worker, state).await;
             flight.sent(state.written() - before);
             socket::say_goodbye(state).await;
         }
@@ -81,7 +82,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
 
 enum End {
     Closed(Ended),
-    Upgrade(Mode, Flight),
+    Upgrade(Options, Flight),
 }
 
 struct Driver<'a> {
@@ -114,7 +115,7 @@ enum Current {
     Idle,
     Waiting { pending: Option<Pending>, reply: Awaited, inbox: Option<Rc<Inbox>>, asked: Asked },
     Sending(Sending),
-    Upgrading(Mode, Option<Flight>),
+    Upgrading(Options, Option<Flight>),
 }
 
 /// What the reply has to know of its request.
@@ -144,6 +145,15 @@ enum Pause {
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.state.register(cx);
+        if self.state.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
+            if !self.output.is_empty() {
+                return Poll::Ready(End::Closed(Ended::Cut));
+            }
+            // The endpoint says what it has got so far, and the connection ends.
+            self.body_ended(Err(UploadError::STALLED));
+            (self.failed, self.keep_alive) = (true, false);
+            self.ending = Ended::Refused;
+        }
         for _ in 0..ROUNDS {
             if self.state.order() == Order::Close {
                 return Poll::Ready(End::Closed(Ended::Cut));
@@ -177,7 +187,7 @@ impl Driver<'_> {
     /// Whether and how the connection ends, when nothing waits to be written.
     fn end(&mut self) -> Option<End> {
         match &mut self.current {
-            Current::Upgrading(mode, flight) => Some(End::Upgrade(*mode, flight.take()?)),
+            Current::Upgrading(options, flight) => Some(End::Upgrade(*options, flight.take()?)),
             Current::Idle => {
                 let over = !self.keep_alive || self.failed || self.ended && !self.fresh_rest;
                 let drained = self.state.order() == Order::Drain && self.left == 0 && self.state.may_close();
@@ -226,6 +236,12 @@ impl Driver<'_> {
             Current::Waiting { inbox: Some(inbox), .. } => self.body_open && !inbox.is_full(),
             _ => false,
         }
+    }
+
+    /// Whether the endpoint waits for more of the body.
+    fn awaits_body(&self) -> bool {
+        let inbox = if let Current::Waiting { inbox, .. } = &self.current { inbox.as_ref() } else { None };
+        self.body_open && inbox.is_some_and(|inbox| inbox.is_held_up())
     }
 
     fn take_in(&mut self, input: &mut &[u8]) {
@@ -291,8 +307,9 @@ impl Driver<'_> {
     fn reject(&mut self, rejection: Rejection, now: u64) {
         self.failed = true;
         self.keep_alive = false;
+        self.ending = Ended::Refused;
         if !matches!(self.current, Current::Idle) {
-            return self.body_ended(Err(UploadError(rejection.reason)));
+            return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
         self.body_open = false;
         // What there is of a head can't be trusted.
@@ -343,10 +360,10 @@ impl Driver<'_> {
                 return self.abort(abort);
             }
             self.keep_alive &= !special.close;
-            if let Some(mode) = special.upgrade {
+            if let Some(options) = special.upgrade {
                 let finished = pending.finish(reply);
                 self.write_head(&finished, asked.version, false);
-                self.current = Current::Upgrading(mode, Some(finished.flight));
+                self.current = Current::Upgrading(options, Some(finished.flight));
                 return;
             }
         }
@@ -502,7 +519,7 @@ impl Driver<'_> {
         self.ended = true;
         self.state.peer_ended();
         if self.body_open {
-            self.body_ended(Err(UploadError("the connection was closed")));
+            self.body_ended(Err(UploadError::CLOSED));
             self.keep_alive = false;
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use contract::{field::INSTANCE, pattern};
-use http2::{Code, Config, Connection, Event, Key, Limits, Name, Prepared, Role, Settings};
+use http2::{Code, Config, Connection, Error, Event, Key, Limits, Name, Prepared, Role, Settings};
 use runtime::ready::{self, Ready};
 use tokio::time::{Sleep, sleep};
 
@@ -38,6 +38,8 @@ const TURN: usize = 64 << 10;
 const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a connection reads and writes before others have their turn.
 const ROUNDS: usize = 8;
+/// What GOAWAY says to a client that has not moved for `--stall-timeout`.
+const STALLED: &str = "nothing has moved for --stall-timeout";
 
 /// Serves a connection until it ends; `first` was read already.
 pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
@@ -61,12 +63,14 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         error: None,
         ended: false,
         cut: None,
+        given_up: false,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
     state.stats.http2_ended(driver.error, driver.conn.counters());
     drop(driver);
     match how {
-        Ended::Well => wire::linger(state).await,
+        Ended::Well => wire::linger(state, false).await,
+        Ended::Refused => wire::linger(state, true).await,
         Ended::CutOff => wire::cut_off(state).await,
         Ended::Reset => wire::reset(state).await,
         Ended::Cut => {}
@@ -121,6 +125,8 @@ struct Driver<'a> {
     ended: bool,
     /// The connection ends like this, as soon as the output is written.
     cut: Option<Ended>,
+    /// The client does nothing any more: the connection ends, whether or not the output can be written.
+    given_up: bool,
 }
 
 /// What is kept of a stream between wake-ups.
@@ -158,6 +164,12 @@ impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.state.register(cx);
         self.ready.begin();
+        if self.state.has_stalled(|| self.awaits_client()) {
+            self.stalled();
+        }
+        if self.state.wants_sweep.get() {
+            self.tick(now_ns());
+        }
         let result = self.turn(cx);
         self.ready.end(cx);
         result
@@ -167,6 +179,14 @@ impl Driver<'_> {
         for _ in 0..ROUNDS {
             if self.state.order() == Order::Close {
                 return Poll::Ready(Ended::Cut);
+            }
+            if self.given_up {
+                let written = wire::poll_output(self.state, &mut self.conn.output, cx);
+                return Poll::Ready(if matches!(written, Poll::Ready(Ok(()))) {
+                    Ended::Well
+                } else {
+                    Ended::Cut
+                });
             }
             if let Some(how) = self.cut {
                 let written = std::task::ready!(wire::poll_output(self.state, &mut self.conn.output, cx));
@@ -182,7 +202,8 @@ impl Driver<'_> {
                 Poll::Ready(Ok(())) => {
                     let resumed = self.go_on_after_flush();
                     if self.is_over() {
-                        return Poll::Ready(Ended::Well);
+                        let refused = self.conn.has_failed();
+                        return Poll::Ready(if refused { Ended::Refused } else { Ended::Well });
                     }
                     // What is on the wire has made room for more.
                     if resumed || !self.conn.is_blocked() {
@@ -207,6 +228,33 @@ impl Driver<'_> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether something waits for the client: output for room in the socket, a reply for window, or an endpoint for
+    /// more of a body.
+    fn awaits_client(&self) -> bool {
+        let awaits = |slot: &Slot| match &slot.work {
+            Work::Sending(_) => true,
+            Work::Waiting(..) => slot.is_held_up(),
+            _ => false,
+        };
+        !self.conn.output.is_empty() || self.slots.iter().any(awaits)
+    }
+
+    /// Gives up those of which the client has not sent the body, and if there are none, the connection.
+    fn stalled(&mut self) {
+        let held_up: Vec<_> = self.slots.iter().filter(|slot| slot.is_held_up()).collect();
+        if held_up.is_empty() || !self.conn.output.is_empty() {
+            let error = Error { code: Code::ENHANCE_YOUR_CALM, reason: STALLED };
+            self.error = Some(self.conn.fail(error).code);
+            self.given_up = true;
+            return;
+        }
+        for slot in held_up {
+            if let Some(inbox) = &slot.inbox {
+                inbox.end(Err(UploadError::STALLED));
+            }
+        }
     }
 
     /// Reads once and takes in what came.
@@ -244,14 +292,22 @@ impl Driver<'_> {
         }
         self.rest.clear();
         self.rest.extend_from_slice(input);
-        if let Err(error) = self.conn.tick(now / 1_000_000) {
-            self.error = Some(error.code);
-        }
-        self.state.wants_sweep.set(self.conn.awaits_settings());
+        // Nothing was taken in of what began before: it is a head that comes slowly.
+        let open = !input.is_empty() && !self.fresh_rest || self.conn.is_within_block();
+        self.state.frame_open(open, input.len() == count);
+        self.tick(now);
         drop(head);
         drop(buffer);
         self.ask_fresh();
         Poll::Ready(Ended::Well)
+    }
+
+    /// Tells the state machine the time; the sweep sees to it that this goes on while nothing is read.
+    fn tick(&mut self, now: u64) {
+        if let Err(error) = self.conn.tick(now / 1_000_000) {
+            self.error = Some(error.code);
+        }
+        self.state.wants_sweep.set(self.conn.awaits_settings());
     }
 
     fn happened(&mut self, event: Event<'_>, head: &http2::Head, now: u64) {
@@ -329,6 +385,9 @@ impl Driver<'_> {
     }
 
     fn upload(&mut self, key: Key, data: &[u8], end: bool) {
+        if !data.is_empty() {
+            self.state.moved();
+        }
         match self.known(key).and_then(|slot| slot.inbox.clone()) {
             Some(inbox) => {
                 inbox.push(data);
@@ -346,7 +405,7 @@ impl Driver<'_> {
         let Some(slot) = self.known(key) else { return };
         let slot = std::mem::take(slot);
         if let Some(inbox) = slot.inbox {
-            inbox.end(Err(UploadError(why)));
+            inbox.end(Err(UploadError::malformed(why)));
         }
         if slot.work.waits() {
             self.waiting -= 1;
@@ -701,7 +760,7 @@ impl Driver<'_> {
         self.state.peer_ended();
         for slot in &self.slots {
             if let Some(inbox) = &slot.inbox {
-                inbox.end(Err(UploadError("the connection was closed")));
+                inbox.end(Err(UploadError::CLOSED));
             }
         }
         self.ask_all();
@@ -713,6 +772,13 @@ impl Driver<'_> {
         if self.rest.is_empty() && self.conn.open_streams() == 0 {
             self.rest = Vec::new();
         }
+    }
+}
+
+impl Slot {
+    /// Whether its endpoint waits for the client's bytes.
+    fn is_held_up(&self) -> bool {
+        matches!(self.work, Work::Waiting(..)) && self.inbox.as_ref().is_some_and(|inbox| inbox.is_held_up())
     }
 }
 

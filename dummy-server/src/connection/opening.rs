@@ -119,7 +119,7 @@ async fn handshake(first: Vec<u8>, worker: &Worker, state: &Rc<State>) -> Option
             if reason != Reason::Closed {
                 tracing::debug!(%failure, "a TLS handshake has failed");
                 // The alert must not be lost to a reset.
-                socket::linger(state).await;
+                socket::linger(state, false).await;
             }
             None
         }

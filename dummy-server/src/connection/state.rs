@@ -23,6 +23,10 @@ use crate::{
 /// A connection that was accepted but has not sent a request when the drain begins gets this long to do so.
 pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 
+/// How often within `--stall-timeout` a connection on which nothing moves is asked what it waits for. A client is
+/// given up when it was the client each time: then it has had all of that time but the first part for certain.
+const LOOKS_AT_A_STALL: u8 = 4;
+
 /// What a connection was told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
@@ -77,8 +81,10 @@ pub(crate) struct State {
     head_open: Cell<bool>,
     /// The last order came while requests were in flight.
     cut_short: Cell<bool>,
-    /// There are no more heads of which the time is limited.
+    /// There are no more heads of which the time is limited, but frames may be.
     headless: Cell<bool>,
+    /// A frame, or a block of several, has begun to come and is not whole.
+    frame_open: Cell<bool>,
     /// Bytes read so far.
     read: Cell<u64>,
     /// Bytes written so far.
@@ -91,6 +97,16 @@ pub(crate) struct State {
     head_since: Cell<Option<Instant>>,
     /// The engine wants to look at the clock once in a while.
     pub(crate) wants_sweep: Cell<bool>,
+    /// Output waits for room in the socket.
+    blocked: Cell<bool>,
+    /// Something moved that a request is made of, since the last sweep.
+    moved: Cell<bool>,
+    /// The sweep from which on nothing has moved, or at which the engine was asked why.
+    still_since: Cell<Instant>,
+    /// The engine is to say what it waits for.
+    asked: Cell<bool>,
+    /// How often in a row the answer was: for the client.
+    stalls: Cell<u8>,
 }
 
 impl State {
@@ -114,12 +130,18 @@ impl State {
             head_open: Cell::new(true),
             cut_short: Cell::new(false),
             headless: Cell::new(false),
+            frame_open: Cell::new(false),
             read: Cell::new(0),
             written: Cell::new(0),
             active: Cell::new(false),
             active_at: Cell::new(now),
             head_since: Cell::new(Some(now)),
             wants_sweep: Cell::new(false),
+            blocked: Cell::new(false),
+            moved: Cell::new(false),
+            still_since: Cell::new(now),
+            asked: Cell::new(false),
+            stalls: Cell::new(0),
         })
     }
 
@@ -203,6 +225,9 @@ impl State {
         self.stats.bytes_received.add(count as u64);
         self.read.set(self.read.get() + count as u64);
         self.active.set(true);
+        if !self.headless.get() {
+            self.moved.set(true);
+        }
         if self.busy.get() == 0 && !self.headless.get() {
             self.head_open.set(true);
         }
@@ -213,6 +238,30 @@ impl State {
         self.stats.bytes_sent.add(count as u64);
         self.written.set(self.written.get() + count as u64);
         self.active.set(true);
+        if self.blocked.replace(false) || !self.headless.get() {
+            self.moved.set(true);
+        }
+    }
+
+    /// Output waits for room in the socket.
+    pub(super) fn blocked(&self) {
+        self.blocked.set(true);
+    }
+
+    /// Something moved that a request is made of. HTTP/2 says so itself: control frames come and go however long a
+    /// stream stands still.
+    pub(super) fn moved(&self) {
+        self.moved.set(true);
+    }
+
+    /// Whether nothing has moved for `--stall-timeout` because the client does not take or send anything; `waits` says
+    /// whether it is the client that is waited for. The sweep wakes the engine when there is reason to ask.
+    pub(crate) fn has_stalled(&self, waits: impl FnOnce() -> bool) -> bool {
+        if !self.asked.replace(false) {
+            return false;
+        }
+        self.stalls.set(if waits() { self.stalls.get() + 1 } else { 0 });
+        self.stalls.get() >= LOOKS_AT_A_STALL
     }
 
     /// A request was read.
@@ -261,12 +310,21 @@ impl State {
         self.head_open.set(true);
     }
 
-    /// From here on the protocol has no heads of its own that could be slow (HTTP/2 after its preface,
-    /// WebSocket): frames that belong to no request, such as PING, begin none.
+    /// From here on the protocol has no heads of its own that could be slow (HTTP/2 after its preface): what is read
+    /// while no request is in flight, such as PING, begins none.
     pub(crate) fn head_done(&self) {
         self.headless.set(true);
         self.head_open.set(false);
         self.head_since.set(None);
+    }
+
+    /// HTTP/2 has read as far as it can: whether a frame, or a block of several, has begun and is not whole, and whether
+    /// it is the same as before.
+    pub(super) fn frame_open(&self, open: bool, same: bool) {
+        self.frame_open.set(open);
+        if !same {
+            self.head_since.set(None);
+        }
     }
 
     /// Whether closing now loses nothing: no request was begun and none waits in the socket.
@@ -297,7 +355,12 @@ impl State {
         if active {
             self.active_at.set(now);
         }
-        if !self.head_open.get() || self.busy.get() > 0 {
+        let opened = if self.headless.get() {
+            self.frame_open.get()
+        } else {
+            self.head_open.get() && self.busy.get() == 0
+        };
+        if !opened {
             self.head_since.set(None);
         } else if self.head_since.get().is_none() {
             self.head_since.set(Some(now));
@@ -315,7 +378,21 @@ impl State {
         } else if over(self.accepted, limits.max_connection_age) {
             self.give(Order::Drain);
         }
+        self.look_at_stall(now, limits);
         if self.order() == Order::Drain || self.wants_sweep.get() {
+            self.wake();
+        }
+    }
+
+    fn look_at_stall(&self, now: Instant, limits: &Limits) {
+        let Some(limit) = limits.stall_timeout else { return };
+        if self.moved.replace(false) || self.busy.get() == 0 {
+            self.still_since.set(now);
+            self.stalls.set(0);
+        } else if now.saturating_duration_since(self.still_since.get()) >= limit / u32::from(LOOKS_AT_A_STALL)
+        {
+            self.still_since.set(now);
+            self.asked.set(true);
             self.wake();
         }
     }

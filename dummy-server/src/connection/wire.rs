@@ -26,6 +26,8 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) enum Ended {
     /// All was said.
     Well,
+    /// The same, to a peer that broke a rule or a limit and may still be sending.
+    Refused,
     /// There is no more talking to the peer.
     Cut,
     /// It is to end with a TCP FIN, and not a word of any protocol.
@@ -53,10 +55,20 @@ pub(super) fn poll_read(
 pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let mut stream = state.stream.borrow_mut();
     while !output.is_empty() {
-        state.sent(ready!(segments::poll_write(&mut *stream, output, state.largest_write, cx))?);
+        match segments::poll_write(&mut *stream, output, state.largest_write, cx) {
+            Poll::Ready(written) => state.sent(written?),
+            Poll::Pending => {
+                state.blocked();
+                return Poll::Pending;
+            }
+        }
     }
     // TLS may have kept some of it.
-    Pin::new(&mut *stream).poll_flush(cx)
+    let flushed = Pin::new(&mut *stream).poll_flush(cx);
+    if flushed.is_pending() {
+        state.blocked();
+    }
+    flushed
 }
 
 /// Has the connection end with a TCP RST, after the peer's system has taken what was sent: a reset destroys what is
@@ -71,23 +83,24 @@ pub(super) async fn reset(state: &State) {
     state.stream.borrow().reset_on_close();
 }
 
-/// Ends the connection such that the peer gets all that was sent.
-pub(super) async fn linger(state: &Rc<State>) {
+/// Ends the connection such that the peer gets all that was sent. `sending`: more of its input is under way, whether
+/// or not any has arrived.
+pub(super) async fn linger(state: &Rc<State>, sending: bool) {
     let mut wire = Wire::new(Bytes::new(), Rc::clone(state));
     if wire.shutdown().await.is_ok() {
-        read_on(wire).await;
+        read_on(wire, sending).await;
     }
 }
 
 /// Ends the connection like [`linger`], but as if this end had died: TLS is not ended.
 pub(super) async fn cut_off(state: &Rc<State>) {
     state.stream.borrow().cut_off();
-    read_on(Wire::new(Bytes::new(), Rc::clone(state))).await;
+    read_on(Wire::new(Bytes::new(), Rc::clone(state)), false).await;
 }
 
 /// Reads until the peer has closed its end, if anything is left to read, which would make a reset of the close.
-async fn read_on(mut wire: Wire) {
-    if !wire.state.stream.borrow().has_input() {
+async fn read_on(mut wire: Wire, sending: bool) {
+    if !sending && !wire.state.stream.borrow().has_input() {
         return;
     }
     let mut rest = vec![0; 16 << 10];
@@ -128,6 +141,10 @@ impl AsyncRead for Wire {
             let count = self.prefix.len().min(buf.remaining());
             buf.put_slice(&self.prefix[..count]);
             self.prefix.advance(count);
+            if self.prefix.is_empty() {
+                // An empty slice would keep the memory that it is a part of.
+                self.prefix = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -145,6 +162,21 @@ impl AsyncWrite for Wire {
         let count = ready!(Pin::new(&mut *self.state.stream.borrow_mut()).poll_write(cx, data))?;
         self.state.sent(count);
         Poll::Ready(Ok(count))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut stream = self.state.stream.borrow_mut();
+        let count = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, slices))?;
+        self.state.sent(count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -47,7 +47,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload:
         Route::Status(code) => status::answer(worker, head, upload, code),
         Route::Upload => upload::answer(worker, head, upload),
         Route::Delay { reply, read } => delay::answer(worker, head, upload, reply, read),
-        Route::WebSocket(mode) => websocket::answer(head, upload, mode),
+        Route::WebSocket(options) => websocket::answer(worker, head, upload, options),
     }
 }
 

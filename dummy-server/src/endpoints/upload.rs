@@ -32,9 +32,9 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload) -
 pub(super) fn broken(received: u64, error: &UploadError) -> Reply {
     let value = serde_json::json!({
         "error": error.to_string(),
-        "accepted": "a body that is as long as announced",
+        "accepted": "a body that is as long as announced, and comes",
         "example": "curl --data-binary @file",
         "bytes_received": received,
     });
-    Reply::json(StatusCode::BAD_REQUEST, &value)
+    Reply::json(error.status, &value)
 }

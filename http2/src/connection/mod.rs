@@ -291,6 +291,12 @@ impl Connection {
         self.stage == Stage::Open
     }
 
+    /// Whether a field block has begun and more of it is awaited.
+    #[must_use]
+    pub fn is_within_block(&self) -> bool {
+        self.continuing.is_some()
+    }
+
     /// Whether the peer has said GOAWAY.
     #[must_use]
     pub fn is_going_away(&self) -> bool {

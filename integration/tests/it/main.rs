@@ -3,6 +3,7 @@
 //! One binary with its own `main` (see `integration::cases`): a module lists its tests in `tests()`.
 
 mod admin; // what the admin port shows, and to whom
+mod attacks; // clients that mean harm
 mod behaviour; // faults and shaping on request
 mod calls; // gRPC
 mod chart; // the Helm chart
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         .and(tls::tests())
         .and(tls_clients::tests())
         .and(rude::tests())
+        .and(attacks::tests())
         .and(operation::tests())
         .and(admin::tests())
         .and(logs::tests())

@@ -8,6 +8,7 @@ use integration::{
     },
     server::Server,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
 pub(crate) fn tests() -> Cases {
@@ -15,6 +16,10 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol_and_tls(messages_are_echoed_as_they_came)
         .over_each_protocol_and_tls(a_large_message_is_echoed)
         .over_each_protocol_and_tls(a_message_beyond_the_limit_is_answered_with_1009)
+        .over_each_protocol(the_limits_are_flags)
+        .over_each_protocol(the_echo_comes_in_fragments_on_request)
+        .over_each_protocol(pings_come_on_request)
+        .test_async(a_bad_wish_is_refused_with_what_is_accepted)
         .over_each_protocol_and_tls(bad_utf8_is_answered_with_1007)
         .over_each_protocol_and_tls(fragments_are_one_message)
         .over_each_protocol_and_tls(pings_are_answered)
@@ -74,6 +79,73 @@ async fn a_message_beyond_the_limit_is_answered_with_1009(protocol: Protocol) {
     };
     let Some(Ok(WebSocket::Close(Some(frame)))) = close else { panic!("no close frame but {close:?}") };
     assert_eq!(frame.code, CloseCode::Size);
+}
+
+async fn the_limits_are_flags(protocol: Protocol) {
+    let server = Server::with(&["--ws-max-message=1000", "--ws-max-frame=500"]);
+    for (sizes, accepted) in [
+        (&[500][..], true),
+        (&[501], false),
+        (&[500, 500], true),
+        (&[500, 500, 0], true),
+        (&[500, 400, 101], false),
+    ] {
+        let mut socket = websocket_over(protocol, server.http, "/ws").await;
+        for (at, size) in sizes.iter().enumerate() {
+            let last = at + 1 == sizes.len();
+            socket.send(raw_frame(at == 0, last, &vec![b'x'; *size])).await.unwrap();
+        }
+        if accepted {
+            assert_eq!(next(&mut socket).await.len(), sizes.iter().sum::<usize>(), "{sizes:?}");
+        } else {
+            assert_eq!(close_of(&mut socket).await.code, CloseCode::Size, "{sizes:?}");
+        }
+    }
+}
+
+async fn the_echo_comes_in_fragments_on_request(protocol: Protocol) {
+    let server = Server::start();
+    let mut socket = websocket_over(protocol, server.http, "/ws?fragment=4").await;
+    // Text and binary, as they are on the wire (RFC 6455 section 5.2).
+    for (sent, expected) in [
+        (&b"\x81\x8a\x00\x00\x00\x000123456789"[..], &b"\x01\x040123\x00\x044567\x80\x0289"[..]),
+        (b"\x82\x84\x00\x00\x00\x000123", b"\x82\x040123"),
+        (b"\x82\x80\0\0\0\0", b"\x82\x00"),
+    ] {
+        let wire = socket.get_mut();
+        wire.write_all(sent).await.unwrap();
+        let mut seen = vec![0; expected.len()];
+        patiently("the echo", wire.read_exact(&mut seen)).await.unwrap();
+        assert_eq!(seen, expected);
+    }
+    // More of them than are made at once.
+    let message = WebSocket::binary(vec![7; 300_000]);
+    socket.send(message.clone()).await.unwrap();
+    assert!(next(&mut socket).await == message);
+}
+
+async fn pings_come_on_request(protocol: Protocol) {
+    let server = Server::start();
+    let mut socket = websocket_over(protocol, server.http, "/ws?ping=10ms").await;
+    for _ in 0..3 {
+        assert!(matches!(next(&mut socket).await, WebSocket::Ping(_)));
+    }
+    socket.send(WebSocket::text("still an echo")).await.unwrap();
+    loop {
+        match next(&mut socket).await {
+            WebSocket::Ping(_) => {}
+            message => break assert_eq!(message, WebSocket::text("still an echo")),
+        }
+    }
+}
+
+async fn a_bad_wish_is_refused_with_what_is_accepted() {
+    let server = Server::start();
+    for target in ["/ws?fragment=0", "/ws?fragment=many", "/ws?ping=1ms", "/ws/close?ping=now"] {
+        let reply = fetch(Protocol::Http1, server.http, Request::get(target)).await;
+        assert_eq!(reply.status, 400, "{target}");
+        assert!(reply.text().contains("/ws?fragment={size}&ping={duration}"), "{target}: {}", reply.text());
+    }
 }
 
 async fn bad_utf8_is_answered_with_1007(protocol: Protocol) {

@@ -1,0 +1,299 @@
+//! An open WebSocket, from its handshake to its end: it echoes, pings when that was asked for, and closes.
+//!
+//! It reads into a buffer of its worker and writes from one that is lent to it, so that an idle socket holds neither.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
+};
+use transport::segments;
+use wire::Output;
+
+use super::{
+    Mode, Options,
+    frames::{self, Broken, Event, Reader, code, opcode},
+};
+use crate::{
+    connection::state::{Order, State},
+    stats::Protocol,
+    worker::Worker,
+};
+
+/// How long a peer may take to end the connection after the close frame.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// While so much output waits, nothing more is read or made.
+const MOST_OUTPUT: usize = 64 << 10;
+/// How often a socket reads and writes before others have their turn.
+const ROUNDS: usize = 16;
+
+/// Serves an open WebSocket to its end.
+pub(crate) async fn serve<S>(stream: S, options: Options, worker: &Rc<Worker>, state: &Rc<State>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = &worker.config.limits;
+    let mut talk = Talk {
+        stream,
+        options,
+        worker,
+        state,
+        reader: Reader::new(limits.ws_max_message, limits.ws_max_frame),
+        output: Output::new(),
+        rest: Vec::new(),
+        echo: None,
+        ticks: None,
+        begun: None,
+        deadline: None,
+        closing: false,
+    };
+    if poll_fn(|cx| talk.poll(cx)).await {
+        let Talk { stream, .. } = talk;
+        // Few are in this state at a time, so that its memory is not set aside for all.
+        let finish = Box::pin(tokio::time::timeout(CLOSE_PATIENCE, finish(stream, state)));
+        let _ = finish.await;
+    }
+}
+
+struct Talk<'a, S> {
+    stream: S,
+    options: Options,
+    worker: &'a Rc<Worker>,
+    state: &'a Rc<State>,
+    reader: Reader,
+    output: Output,
+    /// Read and not looked at, for want of room in the output.
+    rest: Vec<u8>,
+    /// What is left of the message that goes back, and the opcode of its next frame.
+    echo: Option<(u8, Bytes)>,
+    /// When pings are due.
+    ticks: Option<Box<Interval>>,
+    /// When the message began that has not come whole.
+    begun: Option<Instant>,
+    /// Looks at `begun`; it may outlive the message that it was set for.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// All is said when the output is written.
+    closing: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
+    /// Ready when it is over: whether there is a peer left that may have something to read.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.state.register(cx);
+        if self.has_stalled() {
+            return Poll::Ready(false);
+        }
+        for _ in 0..ROUNDS {
+            match self.state.order() {
+                Order::Serve => {}
+                Order::Drain => self.close(code::AWAY, "server is draining"),
+                Order::Close => return Poll::Ready(false),
+            }
+            self.look_at_clock(cx);
+            self.fill();
+            match self.flush(cx) {
+                Poll::Ready(false) => return Poll::Ready(false),
+                Poll::Ready(true) if self.echo.is_some() => continue,
+                Poll::Ready(true) if self.closing => return Poll::Ready(true),
+                Poll::Ready(true) => {}
+                Poll::Pending if self.closing || self.is_full() => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            match self.read(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(false),
+                Poll::Pending => {
+                    self.worker.take_back(&mut self.output);
+                    return Poll::Pending;
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the peer has not taken for too long what waits for it. A stream of HTTP/2 leaves this to its
+    /// connection.
+    fn has_stalled(&self) -> bool {
+        let own = self.state.protocol.get() != Some(Protocol::Http2);
+        own && self.state.has_stalled(|| !self.output.is_empty())
+    }
+
+    fn is_full(&self) -> bool {
+        self.output.len() >= MOST_OUTPUT || self.echo.is_some()
+    }
+
+    /// Pings when that is due, and closes when a message has taken too long.
+    fn look_at_clock(&mut self, cx: &mut Context<'_>) {
+        if let Some(period) = self.options.ping {
+            let ticks = self.ticks.get_or_insert_with(|| {
+                let mut ticks = interval(period);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                Box::new(ticks)
+            });
+            while ticks.poll_tick(cx).is_ready() {
+                if !self.closing && self.output.len() < MOST_OUTPUT && self.echo.is_none() {
+                    frames::head(self.output.buffer(), opcode::PING, true, 0);
+                }
+            }
+        }
+        let Some(limit) = self.worker.config.limits.ws_message_timeout else { return };
+        loop {
+            let deadline = match (&mut self.deadline, self.begun) {
+                (Some(deadline), _) => deadline,
+                (None, Some(begun)) => {
+                    let left = limit.saturating_sub(begun.elapsed());
+                    self.deadline.insert(Box::pin(sleep(left)))
+                }
+                (None, None) => return,
+            };
+            if deadline.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.deadline = None;
+            if self.begun.is_some_and(|begun| begun.elapsed() >= limit) {
+                self.begun = None;
+                return self.close(code::POLICY, "a message took longer than --ws-message-timeout");
+            }
+        }
+    }
+
+    /// Reads once and takes in what came. False: the connection is broken.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            self.take_in(&rest);
+            return Poll::Ready(true);
+        }
+        let worker = Rc::clone(self.worker);
+        let mut scratch = worker.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
+            return Poll::Ready(false);
+        }
+        worker.lend(&mut self.output);
+        if buffer.filled().is_empty() {
+            // Without a goodbye: what was asked before is answered all the same.
+            self.closing = true;
+        } else {
+            self.take_in(buffer.filled());
+        }
+        Poll::Ready(true)
+    }
+
+    fn take_in(&mut self, mut input: &[u8]) {
+        while !self.closing && !self.is_full() {
+            match self.reader.read(&mut input) {
+                Ok(Some(event)) => self.happened(event),
+                Ok(None) => break,
+                Err(Broken { code, reason }) => self.close(code, reason),
+            }
+        }
+        if !self.reader.is_within() || self.closing {
+            self.begun = None;
+        } else if self.worker.config.limits.ws_message_timeout.is_some() {
+            self.begun.get_or_insert_with(Instant::now);
+        }
+        if !self.closing {
+            self.rest = input.to_vec();
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Message { text, content } => {
+                // What follows has a time of its own.
+                self.begun = None;
+                let opcode = if text { opcode::TEXT } else { opcode::BINARY };
+                match self.options.mode {
+                    Mode::Echo => self.echo = Some((opcode, content.into())),
+                    Mode::EchoOnceAndClose => {
+                        let said = [b"Server received: ", &content[..]].concat();
+                        self.echo = Some((opcode, said.into()));
+                    }
+                }
+                self.fill();
+            }
+            Event::Ping(content) => self.control(opcode::PONG, &content),
+            Event::Pong => {}
+            Event::Close(content) => {
+                // The code goes back, and the reason with it (section 5.5.1).
+                self.control(opcode::CLOSE, &content);
+                self.closing = true;
+            }
+        }
+    }
+
+    /// Makes frames of what goes back, as far as there is room.
+    fn fill(&mut self) {
+        while self.output.len() < MOST_OUTPUT {
+            let Some((opcode, content)) = &mut self.echo else { return };
+            let count = self.options.fragment.map_or(content.len(), |most| most.get() as usize);
+            let part = content.split_to(count.min(content.len()));
+            let last = content.is_empty();
+            frames::head(self.output.buffer(), *opcode, last, part.len());
+            self.output.push(part);
+            *opcode = opcode::CONTINUATION;
+            if last {
+                self.echo = None;
+                if self.options.mode == Mode::EchoOnceAndClose {
+                    self.close(code::NORMAL, "server done");
+                }
+            }
+        }
+    }
+
+    fn control(&mut self, opcode: u8, content: &[u8]) {
+        frames::head(self.output.buffer(), opcode, true, content.len());
+        self.output.copy(content);
+    }
+
+    /// Says goodbye, unless that was said before.
+    fn close(&mut self, code: u16, reason: &str) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        self.echo = None;
+        let content = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
+        self.control(opcode::CLOSE, &content);
+    }
+
+    /// Writes what waits; ready when nothing does. False: the connection is broken.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        while !self.output.is_empty() {
+            let written =
+                segments::poll_write(&mut self.stream, &mut self.output, self.state.largest_write, cx);
+            if ready!(written).is_err() {
+                return Poll::Ready(false);
+            }
+        }
+        Pin::new(&mut self.stream).poll_flush(cx).map(|flushed| flushed.is_ok())
+    }
+}
+
+/// Makes sure that the close frame arrives: input that nobody will read is thrown away until the peer ends,
+/// or else the kernel would reset the connection.
+async fn finish<S>(mut stream: S, state: &State)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = vec![0; 16 << 10];
+    loop {
+        tokio::select! {
+            read = stream.read(&mut rest) => if !matches!(read, Ok(1..)) { return },
+            () = state.ordered(Order::Close) => return,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Clients that mean harm: each gets a clear end, takes little memory and CPU time, and holds up nobody.
+//!
+//! The server is a process of its own with one worker, which the attacker shares with a bystander: a client that sends
+//! a request every so often and is to be answered all the while.
+
+mod http1;
+mod http2;
+mod loads;
+mod slow;
+mod sockets;
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use integration::{
+    binaries::ServerProcess,
+    cases::{Cases, block_on},
+    client::{Client, Protocol},
+    metrics::{CONNECTIONS, Metrics},
+};
+use tokio::time::interval;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .and(http1::tests())
+        .and(http2::tests())
+        .and(slow::tests())
+        .and(sockets::tests())
+        .and(loads::tests())
+}
+
+const MIB: u64 = 1 << 20;
+
+/// What most attacks may cost: the buffers of a connection, and what an allocator keeps.
+const LITTLE: u64 = 16 * MIB;
+
+/// How often the bystander sends a request.
+const PACE: Duration = Duration::from_millis(50);
+/// How many it sends at least while there is an attack.
+const FEWEST: u64 = 5;
+/// CPU time that an attack may take, of a build without optimization.
+const CPU: Duration = Duration::from_secs(8);
+
+/// A server, and somebody who uses it as it is meant.
+struct Scene {
+    server: ServerProcess,
+    before: Usage,
+    answered: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+    bystander: JoinHandle<(u64, u64)>,
+}
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    /// The most memory that was resident at any time, in bytes.
+    memory: u64,
+    cpu: Duration,
+}
+
+impl Scene {
+    /// Starts both.
+    async fn start(flags: &[&str]) -> Self {
+        let server = ServerProcess::start(&[&["--workers=1"], flags].concat());
+        for protocol in Protocol::ALL {
+            assert_eq!(Client::connect(protocol, server.http).await.get("/bin/100K").await.status, 200);
+        }
+        let before = Usage::of(server.process().id());
+        let (answered, over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let (count, end, address) = (Arc::clone(&answered), Arc::clone(&over), server.http);
+        // On a thread of its own: attackers are busy.
+        let bystander = thread::spawn(move || {
+            block_on(async {
+                let mut clients = Vec::new();
+                for protocol in Protocol::ALL {
+                    clients.push(Client::connect(protocol, address).await);
+                }
+                let (start, mut ticks) = (Instant::now(), interval(PACE));
+                while !end.load(Ordering::Acquire) {
+                    ticks.tick().await;
+                    let number = count.load(Ordering::Relaxed);
+                    let reply = clients[(number % 2) as usize].get("/bin/1000").await;
+                    assert_eq!((reply.status, reply.body.len()), (200, 1000));
+                    count.store(number + 1, Ordering::Release);
+                }
+                let due = start.elapsed().as_millis() / PACE.as_millis();
+                (count.load(Ordering::Acquire), due as u64)
+            })
+        });
+        Self { server, before, answered, over, bystander }
+    }
+
+    /// Waits until the server has ended all connections of the attackers.
+    async fn only_the_bystander_is_left(&self) {
+        let own = Protocol::ALL.len() as u64;
+        Metrics::until(self.server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == own).await;
+    }
+
+    /// Ends the bystander, and checks that it was served and that the attack took no more than `memory` bytes.
+    async fn end(self, memory: u64) {
+        let enough = async {
+            while self.answered.load(Ordering::Acquire) < FEWEST && !self.bystander.is_finished() {
+                tokio::time::sleep(PACE).await;
+            }
+        };
+        enough.await;
+        let after = Usage::of(self.server.process().id());
+        self.over.store(true, Ordering::Release);
+        let (answered, due) = self.bystander.join().expect("the bystander is served all the while");
+        assert!(answered * 10 >= due * 9, "{answered} of {due} requests were answered meanwhile");
+        let grown = after.memory.saturating_sub(self.before.memory);
+        assert!(grown <= memory, "the attack took {} KiB", grown >> 10);
+        let cpu = after.cpu.saturating_sub(self.before.cpu);
+        assert!(cpu <= CPU, "the attack took {cpu:?} of CPU time");
+        for protocol in Protocol::ALL {
+            let mut client = Client::connect(protocol, self.server.http).await;
+            assert_eq!(client.get("/health").await.status, 200, "after the attack");
+        }
+    }
+}
+
+impl Usage {
+    fn of(pid: u32) -> Self {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).expect("a process of ours");
+        let status = read("status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
+        let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+        let stat = read("stat");
+        // After the name, which may hold anything and stands in brackets; user and system time in ticks of 10 ms.
+        let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
+        let ticks: u64 =
+            rest.split(' ').skip(11).take(2).map(|time| time.parse::<u64>().expect("ticks")).sum();
+        Self { memory: kib << 10, cpu: Duration::from_millis(ticks * 10) }
+    }
+}

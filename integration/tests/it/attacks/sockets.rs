@@ -1,0 +1,145 @@
+//! WebSocket and gRPC: messages without end, and those that announce more than they bring.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use integration::{
+    cases::Cases,
+    client::{Http2, Protocol, Request, Socket, WebSocket, patiently, raw_frame, websocket_over},
+};
+use tokio::io::AsyncWriteExt as _;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::{LITTLE, Scene};
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .over_each_protocol(fragments_without_end_are_closed_with_1009)
+        .over_each_protocol(empty_fragments_without_end_are_closed_with_1008)
+        .over_each_protocol(pings_within_a_message_do_not_keep_it_alive)
+        .over_each_protocol(frames_that_are_announced_and_do_not_come_cost_nothing)
+        .over_each_protocol(echoes_that_nobody_takes_end_their_connection)
+        .over_each_protocol(a_large_message_leaves_nothing_behind)
+        .test_async(grpc_messages_that_announce_too_much_are_refused)
+}
+
+/// Sends until the socket is closed; the code that it is closed with.
+async fn flooded(socket: Socket, next: impl Fn(usize) -> WebSocket) -> CloseCode {
+    let (mut sink, mut stream) = socket.split();
+    let sending = async {
+        let mut number = 0;
+        while sink.feed(next(number)).await.is_ok() && sink.flush().await.is_ok() {
+            number += 1;
+            tokio::task::yield_now().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let closed = async {
+        loop {
+            match stream.next().await {
+                Some(Ok(WebSocket::Close(Some(frame)))) => break frame.code,
+                Some(Ok(_)) => {}
+                other => panic!("no close frame but {other:?}"),
+            }
+        }
+    };
+    tokio::select! {
+        code = patiently("a close", closed) => code,
+        () = sending => unreachable!("sending waits for the close"),
+    }
+}
+
+async fn fragments_without_end_are_closed_with_1009(protocol: Protocol) {
+    let scene = Scene::start(&["--ws-max-message=16K"]).await;
+    let socket = websocket_over(protocol, scene.server.http, "/ws").await;
+    let code = flooded(socket, |number| raw_frame(number == 0, false, b"x")).await;
+    assert_eq!(code, CloseCode::Size);
+    scene.end(LITTLE).await;
+}
+
+async fn empty_fragments_without_end_are_closed_with_1008(protocol: Protocol) {
+    let scene = Scene::start(&["--ws-message-timeout=500ms"]).await;
+    let socket = websocket_over(protocol, scene.server.http, "/ws").await;
+    let code = flooded(socket, |number| raw_frame(number == 0, false, b"")).await;
+    assert_eq!(code, CloseCode::Policy);
+    scene.end(LITTLE).await;
+}
+
+async fn pings_within_a_message_do_not_keep_it_alive(protocol: Protocol) {
+    let scene = Scene::start(&["--ws-message-timeout=500ms"]).await;
+    let socket = websocket_over(protocol, scene.server.http, "/ws").await;
+    let ping = |number| if number == 0 { raw_frame(true, false, b"x") } else { WebSocket::Ping("?".into()) };
+    assert_eq!(flooded(socket, ping).await, CloseCode::Policy);
+    scene.end(LITTLE).await;
+}
+
+async fn frames_that_are_announced_and_do_not_come_cost_nothing(protocol: Protocol) {
+    const SOCKETS: usize = 100;
+    let scene = Scene::start(&[]).await;
+    let mut held = Vec::new();
+    for _ in 0..SOCKETS {
+        let mut socket = websocket_over(protocol, scene.server.http, "/ws").await;
+        // 16 MiB, masked, of which a byte comes.
+        let announced = [0x82, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4, 5];
+        socket.get_mut().write_all(&announced).await.unwrap();
+        held.push(socket);
+    }
+    scene.end(LITTLE).await;
+}
+
+async fn echoes_that_nobody_takes_end_their_connection(protocol: Protocol) {
+    let scene = Scene::start(&["--stall-timeout=1s"]).await;
+    let mut socket = websocket_over(protocol, scene.server.http, "/ws").await;
+    let sending = async {
+        let message = WebSocket::binary(vec![7; 100_000]);
+        while socket.send(message.clone()).await.is_ok() {}
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = scene.only_the_bystander_is_left() => {}
+        () = sending => unreachable!("sending waits for the end"),
+    }
+    scene.end(LITTLE).await;
+}
+
+/// All of these messages at once are twice the memory that is allowed.
+async fn a_large_message_leaves_nothing_behind(protocol: Protocol) {
+    const SOCKETS: usize = 64;
+    let scene = Scene::start(&[]).await;
+    let message = WebSocket::binary(vec![7; 2 << 20]);
+    let mut held = Vec::new();
+    for _ in 0..SOCKETS {
+        let mut socket = websocket_over(protocol, scene.server.http, "/ws").await;
+        let sent = message.clone();
+        let (mut sink, mut stream) = socket.split();
+        let (sent, echo) = tokio::join!(sink.send(sent), patiently("an echo", stream.next()));
+        sent.unwrap();
+        assert!(echo.unwrap().unwrap() == message);
+        socket = sink.reunite(stream).expect("two halves of one");
+        held.push(socket);
+    }
+    scene.end(4 * LITTLE).await;
+}
+
+async fn grpc_messages_that_announce_too_much_are_refused() {
+    const OUT_OF_RANGE: &str = "11";
+    const INTERNAL: &str = "13";
+    let scene = Scene::start(&[]).await;
+    for address in [scene.server.http, scene.server.grpc] {
+        // 4 GiB, of which some comes; and a message in a coding that nobody agreed to.
+        for (prefix, status) in [([0, 0xff, 0xff, 0xff, 0xff], OUT_OF_RANGE), ([1, 0, 0, 0, 10], INTERNAL)] {
+            for target in ["/echo.EchoService/Echo", "/echo.EchoService/StreamEcho"] {
+                let mut client = Http2::connect(address).await;
+                let request = Request::new("POST", target)
+                    .field("content-type", "application/grpc")
+                    .field("te", "trailers");
+                let (response, mut body) = client.open(&request, false).await.unwrap();
+                body.send_data([&prefix[..], &[0; 1 << 20]].concat().into(), true).unwrap();
+                let reply = patiently("a reply", Http2::read(response)).await.unwrap();
+                let fields = reply.trailers.iter().chain(&reply.fields);
+                let found =
+                    fields.filter(|(name, _)| name == "grpc-status").map(|(_, value)| &value[..]).next();
+                assert_eq!(found, Some(status), "{target}: {reply:?}");
+            }
+        }
+    }
+    scene.end(LITTLE).await;
+}
