@@ -12,6 +12,8 @@ use crate::{
 
 /// WINDOW_UPDATE that gives less than this costs as much as it is worth.
 const SMALL_UPDATE: u32 = 1024;
+/// SETTINGS that move the windows of so many streams cost as much as two that move none.
+const STREAMS_PER_COST: usize = 64;
 
 impl Connection {
     /// Books an answer to a control frame, of so many bytes, that is in the output now.
@@ -107,6 +109,10 @@ impl Connection {
             .for_each(|size| self.encoder.allow(size as usize));
         let change = i64::from(self.remote.initial_window_size) - i64::from(before.initial_window_size);
         if change != 0 {
+            // It costs work for each stream, and who has many has no reason to do this often.
+            for _ in 0..self.streams.len() / STREAMS_PER_COST {
+                self.control()?;
+            }
             self.change_windows(change)?;
         }
         frame::head(self.output.buffer(), 0, kind::SETTINGS, flag::ACK, 0);

@@ -133,6 +133,20 @@ fn floods_of_frames_that_bring_nothing_end_the_connection() {
 }
 
 #[test]
+fn moving_the_windows_of_many_streams_costs_more_than_one_frame() {
+    let mut server = End::server();
+    let open: Vec<u8> = (0..64 * 9).flat_map(|number| headers(2 * number + 1, END, GET)).collect();
+    server.feed(&open);
+    assert_eq!(server.conn.open_streams(), 64 * 9);
+    let mut last = 0;
+    assert!(calms(&mut server, |round| {
+        last = round;
+        settings(&[(4, 1000 + round % 2)])
+    }));
+    assert!((990..=1000).contains(&last), "{last}");
+}
+
+#[test]
 fn empty_and_padded_content_is_a_flood_too() {
     let mut server = End::server();
     server.feed(&headers(1, 0, POST));

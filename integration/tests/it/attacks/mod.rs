@@ -1,7 +1,7 @@
 //! Clients that mean harm: each gets a clear end, takes little memory and CPU time, and holds up nobody.
 //!
 //! The server is a process of its own with one worker, which the attacker shares with a bystander: a client that sends
-//! a request every so often and is to be answered all the while.
+//! a request every so often. All of them are to be answered, and none long after it was due.
 
 mod http1;
 mod http2;
@@ -45,6 +45,8 @@ const LITTLE: u64 = 16 * MIB;
 const PACE: Duration = Duration::from_millis(50);
 /// How many it sends at least while there is an attack.
 const FEWEST: u64 = 5;
+/// How long after it was due a request of the bystander may be answered, on a machine with other work.
+const SLOWEST: Duration = Duration::from_secs(5);
 /// CPU time that an attack may take, of a build without optimization.
 const CPU: Duration = Duration::from_secs(8);
 
@@ -54,7 +56,7 @@ struct Scene {
     before: Usage,
     answered: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
-    bystander: JoinHandle<(u64, u64)>,
+    bystander: JoinHandle<Duration>,
 }
 
 /// What a process has used so far.
@@ -83,15 +85,20 @@ impl Scene {
                     clients.push(Client::connect(protocol, address).await);
                 }
                 let (start, mut ticks) = (Instant::now(), interval(PACE));
-                while !end.load(Ordering::Acquire) {
-                    ticks.tick().await;
+                let (mut due, mut slowest) = (None, Duration::ZERO);
+                // All that were due while the attack went on are sent, though it may be late.
+                while due.is_none_or(|due| u128::from(count.load(Ordering::Relaxed)) < due) {
+                    if due.is_none() && end.load(Ordering::Acquire) {
+                        due = Some(start.elapsed().as_millis() / PACE.as_millis());
+                    }
+                    let tick = ticks.tick().await;
                     let number = count.load(Ordering::Relaxed);
                     let reply = clients[(number % 2) as usize].get("/bin/1000").await;
                     assert_eq!((reply.status, reply.body.len()), (200, 1000));
                     count.store(number + 1, Ordering::Release);
+                    slowest = slowest.max(tick.elapsed());
                 }
-                let due = start.elapsed().as_millis() / PACE.as_millis();
-                (count.load(Ordering::Acquire), due as u64)
+                slowest
             })
         });
         Self { server, before, answered, over, bystander }
@@ -113,8 +120,8 @@ impl Scene {
         enough.await;
         let after = Usage::of(self.server.process().id());
         self.over.store(true, Ordering::Release);
-        let (answered, due) = self.bystander.join().expect("the bystander is served all the while");
-        assert!(answered * 10 >= due * 9, "{answered} of {due} requests were answered meanwhile");
+        let slowest = self.bystander.join().expect("the bystander is served all the while");
+        assert!(slowest <= SLOWEST, "a request was answered {slowest:?} after it was due");
         let grown = after.memory.saturating_sub(self.before.memory);
         assert!(grown <= memory, "the attack took {} KiB", grown >> 10);
         let cpu = after.cpu.saturating_sub(self.before.cpu);
