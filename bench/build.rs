@@ -1,4 +1,5 @@
-//! Generates the stock gRPC server from `proto/`, whose messages are contract's, and tells it which tonic it has.
+//! Generates the stock gRPC server from `proto/`, whose messages are contract's, and tells the peers of this package
+//! which version of their library they have.
 
 use std::{error::Error, fs};
 
@@ -13,8 +14,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("cargo::rerun-if-changed=../Cargo.lock");
     let lock = fs::read_to_string("../Cargo.lock")?;
-    let package = lock.split("[[package]]").find(|package| package.contains("name = \"tonic\"\n"));
-    let version = package.and_then(|package| package.split("version = \"").nth(1)?.split('"').next());
-    println!("cargo::rustc-env=TONIC_VERSION={}", version.unwrap_or("of unknown version"));
+    for (name, variable) in [("tonic", "TONIC_VERSION"), ("tokio-tungstenite", "TUNGSTENITE_VERSION")] {
+        let line = format!("name = \"{name}\"\n");
+        let package = lock.split("[[package]]").find(|package| package.contains(&line));
+        let version = package.and_then(|package| package.split("version = \"").nth(1)?.split('"').next());
+        println!("cargo::rustc-env={variable}={}", version.unwrap_or("of unknown version"));
+    }
     Ok(())
 }

@@ -19,6 +19,7 @@ use http2::{
 use crate::{
     cpu, interrupt, probe,
     rows::{Load, Protocol},
+    sockets,
 };
 
 /// How long one exchange may take.
@@ -110,27 +111,17 @@ fn open(load: &Load, port: u16) -> Result<TcpStream> {
         Protocol::Http1 => probe::http1(&mut stream, port, path)?,
         // What it says of its status is compressed; the first request was asked with all of HTTP/2.
         Protocol::H2c => (200, h2c(&mut stream, port, path)?),
-        Protocol::WebSocket => (200, websocket(&mut stream, port, &load.body.bytes())?),
+        Protocol::WebSocket => {
+            stream = sockets::open(port)?;
+            (200, websocket(&mut stream, &load.body.bytes())?)
+        }
     };
     probe::compare(path, load.body.size(), status, &body)?;
     Ok(stream)
 }
 
-/// Opens a WebSocket on a new connection and gives the message that comes back for `message` (RFC 6455).
-fn websocket(stream: &mut TcpStream, port: u16, message: &[u8]) -> Result<Vec<u8>> {
-    // The key of the example in section 1.3.
-    let handshake = format!(
-        "GET /ws HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    stream.write_all(handshake.as_bytes())?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).context("the handshake was not answered")?;
-        head.push(byte[0]);
-    }
-    ensure!(head.starts_with(b"HTTP/1.1 101 "), "the handshake was refused");
+/// Gives the message that comes back for `message` on a WebSocket (RFC 6455).
+fn websocket(stream: &mut TcpStream, message: &[u8]) -> Result<Vec<u8>> {
     // One binary frame of two bytes of length, with a mask that changes nothing.
     let length = u16::try_from(message.len()).context("a message is small")?.to_be_bytes();
     stream.write_all(&[&[0x82, 0x80 | 126], &length[..], &[0; 4], message].concat())?;
@@ -242,15 +233,13 @@ mod tests {
             let (mut far, _) = listener.accept().unwrap();
             far.write_all(reply).unwrap();
             far.shutdown(Shutdown::Write).unwrap();
-            websocket(&mut near, 1, b"ab").map_err(|error| format!("{error:#}"))
+            websocket(&mut near, b"ab").map_err(|error| format!("{error:#}"))
         };
-        assert_eq!(answer(b"HTTP/1.1 101 Yes\r\n\r\n\x82\x7e\x00\x02ab"), Ok(b"ab".to_vec()));
+        assert_eq!(answer(b"\x82\x7e\x00\x02ab"), Ok(b"ab".to_vec()));
         for (reply, said) in [
-            (&b"HTTP/1.1 200 OK\r\n\r\n"[..], "the handshake was refused"),
-            (b"HTTP/1.1 101", "the handshake was not answered"),
-            (b"HTTP/1.1 101 Yes\r\n\r\n", "no echo came"),
-            (b"HTTP/1.1 101 Yes\r\n\r\n\x02\x7e\x00\x02ab", "the echo is not the message"),
-            (b"HTTP/1.1 101 Yes\r\n\r\n\x82\x7e\x00\x02a", "no whole echo came"),
+            (&b""[..], "no echo came"),
+            (b"\x02\x7e\x00\x02ab", "the echo is not the message"),
+            (b"\x82\x7e\x00\x02a", "no whole echo came"),
         ] {
             let error = answer(reply).unwrap_err();
             assert!(error.starts_with(said), "{error}");

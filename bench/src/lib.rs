@@ -27,6 +27,7 @@ pub mod responder;
 pub mod rows;
 pub mod server;
 pub mod sleeper;
+pub mod sockets;
 pub mod tools;
 
 use std::{

@@ -29,6 +29,8 @@ pub enum Server {
     Nghttpd,
     /// tonic's own server with the services of the gRPC rows.
     Tonic,
+    /// An echo on tokio-tungstenite.
+    Tungstenite,
     /// The bare responder of this program.
     Responder,
 }
@@ -43,6 +45,7 @@ impl Server {
             Self::H2o => Some(Tool::H2o),
             Self::Nghttpd => Some(Tool::Nghttpd),
             Self::Tonic => Some(Tool::Tonic),
+            Self::Tungstenite => Some(Tool::Tungstenite),
             Self::Responder => None,
         }
     }
@@ -57,6 +60,7 @@ impl Server {
             Self::H2o => "h2o",
             Self::Nghttpd => "nghttpd",
             Self::Tonic => "tonic",
+            Self::Tungstenite => "tungstenite",
             Self::Responder => "responder",
         }
     }
@@ -74,7 +78,7 @@ impl Server {
             }
             Self::H2o => h2o(rustix::process::geteuid().is_root()),
             Self::Nghttpd => NGHTTPD.to_owned(),
-            Self::Tonic => "127.0.0.1:{port}\n".to_owned(),
+            Self::Tonic | Self::Tungstenite => "127.0.0.1:{port}\n".to_owned(),
             Self::Responder => String::new(),
         }
     }
@@ -168,7 +172,7 @@ fn configured(
     let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
     let text = server.configuration(protocol).replace("{port}", &port.to_string()).replace("{dir}", folder);
     match server {
-        Server::DummyServer | Server::Nghttpd | Server::Tonic | Server::Responder => {
+        Server::DummyServer | Server::Nghttpd | Server::Tonic | Server::Tungstenite | Server::Responder => {
             command.args(text.lines().filter(|line| !line.is_empty()));
         }
         Server::NginxFile | Server::NginxReturn | Server::H2o => {

@@ -28,6 +28,8 @@ pub enum Tool {
     Nghttpd,
     /// The gRPC server of this package.
     Tonic,
+    /// The WebSocket server of this package.
+    Tungstenite,
     /// wrk.
     Wrk,
     /// h2load, of nghttp2.
@@ -52,6 +54,7 @@ impl Tool {
             Self::H2o => "h2o",
             Self::Nghttpd => "nghttpd",
             Self::Tonic => "tonic-server",
+            Self::Tungstenite => "tungstenite-server",
             Self::Wrk => "wrk",
             Self::H2load => "h2load",
             Self::Oha => "oha",
@@ -151,8 +154,10 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     if args.mode == Mode::Server {
         // By itself: what it takes of tonic must not get into ours.
         let target = folder.parent().context("this program lies in no target folder")?;
-        build(&["-p", "bench", "--bin", Tool::Tonic.name()], profile, target)?;
-        paths.insert(Tool::Tonic, folder.join(Tool::Tonic.name()));
+        let peers = [Tool::Tonic, Tool::Tungstenite];
+        let bins = peers.iter().flat_map(|peer| ["--bin", peer.name()]);
+        build(&["-p", "bench"].into_iter().chain(bins).collect::<Vec<_>>(), profile, target)?;
+        paths.extend(peers.map(|peer| (peer, folder.join(peer.name()))));
     }
     for (tool, path) in &paths {
         if !is_program(path) {

@@ -13,7 +13,7 @@ use crate::{
     calls, cpu,
     process::Process,
     rows::{Load, Protocol, Targets, mixed},
-    sleeper,
+    sleeper, sockets,
     tools::{Tool, Tools},
 };
 
@@ -52,6 +52,8 @@ pub enum Client {
     Sleeper,
     /// The gRPC client of this program; see [`crate::calls`].
     Calls,
+    /// The WebSocket client of this program; see [`crate::sockets`].
+    Sockets,
     /// The connections of this program that lie idle after one request each; see [`crate::idle`].
     Idle,
 }
@@ -77,7 +79,7 @@ impl Client {
             Self::H2load | Self::H2loadAsking => Some(Tool::H2load),
             Self::Oha => Some(Tool::Oha),
             Self::Hey => Some(Tool::Hey),
-            Self::Calls | Self::Sleeper | Self::Idle => None,
+            Self::Calls | Self::Sockets | Self::Sleeper | Self::Idle => None,
         }
     }
 
@@ -118,7 +120,7 @@ impl Client {
                     add(&["-H", "x-dummy-header: x-asked: 1"]);
                 }
                 match load.targets {
-                    Targets::Same | Targets::Call(_) => add(&[&url]),
+                    Targets::Same | Targets::Call(_) | Targets::Messages => add(&[&url]),
                     // Without the base it would ask as the first path says, which names no host.
                     Targets::Mixed => add(&["-i", &format!("{{dir}}/{PATHS}"), "-B", &base]),
                 }
@@ -135,7 +137,7 @@ impl Client {
                 add(&["-cpus", "1", "-z", &format!("{}ms", (load.seconds * 1000.0).round())]);
                 add(&["-c", &connections, &url]);
             }
-            Self::Calls | Self::Sleeper | Self::Idle => {}
+            Self::Calls | Self::Sockets | Self::Sleeper | Self::Idle => {}
         }
         list
     }
@@ -149,7 +151,11 @@ impl Client {
     pub fn run(self, load: &Load, port: u16, tools: &Tools, cpu: usize, dir: &Path) -> Result<Run> {
         ensure!(self != Self::Idle, "idle connections are held, not run");
         let Some(tool) = self.tool() else {
-            return if self == Self::Calls { call(load, port, cpu) } else { sleep(load, cpu) };
+            return match self {
+                Self::Calls => call(load, port, cpu),
+                Self::Sockets => Ok(called(sockets::run(load, port, cpu)?)),
+                _ => sleep(load, cpu),
+            };
         };
         let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
         let mut command = tools.command(tool)?;
@@ -163,7 +169,7 @@ impl Client {
             Self::Wrk => output::wrk(&printed),
             Self::H2load | Self::H2loadAsking => output::h2load(&printed),
             Self::Oha => output::oha(&printed),
-            Self::Hey | Self::Calls | Self::Sleeper | Self::Idle => output::hey(&printed),
+            Self::Hey | Self::Calls | Self::Sockets | Self::Sleeper | Self::Idle => output::hey(&printed),
         };
         let outcome = outcome.with_context(|| format!("the output of {} is not understood", tool.name()))?;
         Ok(Run { outcome, cpu: spent, printed })
@@ -177,7 +183,10 @@ fn whole(option: &str, load: &Load, unit: &str) -> String {
 
 fn call(load: &Load, port: u16, cpu: usize) -> Result<Run> {
     let Targets::Call(call) = load.targets else { bail!("there is no method to call") };
-    let calls = calls::run(load, call, port, cpu)?;
+    Ok(called(calls::run(load, call, port, cpu)?))
+}
+
+fn called(calls: calls::Calls) -> Run {
     let outcome = Outcome {
         requests: calls.done,
         errors: calls.failed,
@@ -185,7 +194,7 @@ fn call(load: &Load, port: u16, cpu: usize) -> Result<Run> {
         sent: None,
         lag_p99_us: None,
     };
-    Ok(Run { outcome, cpu: calls.cpu, printed: format!("{calls:?}\n") })
+    Run { outcome, cpu: calls.cpu, printed: format!("{calls:?}\n") }
 }
 
 fn sleep(load: &Load, cpu: usize) -> Result<Run> {

@@ -25,6 +25,7 @@ use crate::{
     record::Record,
     rows::{Contender, Load, Row, Targets},
     server::{Running, Server},
+    sockets,
     tools::{Tool, Tools},
 };
 
@@ -120,8 +121,10 @@ impl Bench<'_> {
     fn start(&self, server: Server, load: &Load) -> Result<Running> {
         let cpu = self.machine.server_cpu;
         let running = Running::start(server, load.protocol, self.tools, cpu, self.dir)?;
-        if let Targets::Call(call) = load.targets {
-            calls::check(running.port(), call)?;
+        match load.targets {
+            Targets::Call(call) => calls::check(running.port(), call)?,
+            Targets::Messages => sockets::check(running.port())?,
+            Targets::Same | Targets::Mixed => {}
         }
         for path in load.samples() {
             probe::check(running.port(), load.protocol, &path, load.body.size())?;

@@ -13,7 +13,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 pub use mixed::{MIXED, mixed};
 
-use crate::{args::Mode, calls::Call, client::Client, server::Server};
+use crate::{args::Mode, calls::Call, client::Client, server::Server, sockets};
 
 /// A protocol of the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 in clear text, by prior knowledge.
     H2c,
-    /// WebSocket over HTTP/1.1; the body is sent in a message and comes back. For idle connections alone.
+    /// WebSocket over HTTP/1.1; the body is sent in a message and comes back. The row's own messages where it has some.
     WebSocket,
 }
 
@@ -76,6 +76,8 @@ pub enum Targets {
     Mixed,
     /// The path of a gRPC method, which has messages of its own.
     Call(Call),
+    /// Messages on a WebSocket.
+    Messages,
 }
 
 /// What the client does.
@@ -110,7 +112,7 @@ impl Load {
         match self.targets {
             Targets::Same => vec![self.body.path().to_owned()],
             Targets::Mixed => mixed().take(Body::K1.paths().len()).collect(),
-            Targets::Call(_) => Vec::new(),
+            Targets::Call(_) | Targets::Messages => Vec::new(),
         }
     }
 
@@ -120,6 +122,7 @@ impl Load {
         match self.targets {
             Targets::Same | Targets::Mixed => self.body.size(),
             Targets::Call(call) => call.request().len(),
+            Targets::Messages => sockets::MESSAGE,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Servers under the same client: what each takes of its CPU.
 
-use super::{Body, Call, Client, Contender, Load, Metric, Row, Server, Targets, contender, h2c, http1};
+use super::{
+    Body, Call, Client, Contender, Load, Metric, Protocol, Row, Server, Targets, contender, h2c, http1,
+};
 
 pub(super) fn rows(seconds: f64) -> Vec<Row> {
     vec![
@@ -14,6 +16,7 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
         h2c_asking(seconds),
         grpc_echo(seconds),
         grpc_generated(seconds),
+        websocket(seconds),
     ]
 }
 
@@ -179,6 +182,23 @@ fn grpc_generated(seconds: f64) -> Row {
         contenders: vec![
             calls("dummy-server", Server::DummyServer),
             calls("tonic", Server::Tonic).at_most(0.5),
+        ],
+    }
+}
+
+fn websocket(seconds: f64) -> Row {
+    let load =
+        Load { protocol: Protocol::WebSocket, targets: Targets::Messages, ..http1(Body::K1, 50, seconds) };
+    Row {
+        id: "ws-64",
+        title: "WebSocket over HTTP/1.1, a message of 64 bytes at a time on each of 50 connections: CPU of the server per \
+            message",
+        metric: Metric::ServerPerRequest,
+        load,
+        limit: None,
+        contenders: vec![
+            contender("dummy-server", Server::DummyServer, Client::Sockets),
+            contender("tokio-tungstenite", Server::Tungstenite, Client::Sockets).at_most(0.85),
         ],
     }
 }

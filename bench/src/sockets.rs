@@ -1,0 +1,211 @@
+//! The client of the WebSocket row: a message on each connection, and the next one when it has come back. Each echo is
+//! checked, byte for byte.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+use crate::{calls::Calls, cpu, interrupt, rows::Load};
+
+/// Bytes in a message.
+pub const MESSAGE: usize = 64;
+/// How long any step may take.
+const WITHIN: Duration = Duration::from_secs(10);
+/// A binary frame, the last of its message (RFC 6455 section 5.2).
+const BINARY: u8 = 0x82;
+const MASKED: u8 = 0x80;
+const MASK: [u8; 4] = [0x5a, 0xc3, 0x1f, 0x88];
+
+/// Opens a WebSocket on a new connection (RFC 6455 section 4).
+///
+/// # Errors
+/// The connection fails, or the server does not agree.
+pub fn open(port: u16) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(WITHIN))?;
+    stream.set_write_timeout(Some(WITHIN))?;
+    // The key of the example in section 1.3.
+    let handshake = format!(
+        "GET /ws HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(handshake.as_bytes())?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).context("the handshake was not answered")?;
+        head.push(byte[0]);
+    }
+    ensure!(head.starts_with(b"HTTP/1.1 101 "), "the handshake was refused");
+    Ok(stream)
+}
+
+/// Sends one message and checks its echo.
+///
+/// # Errors
+/// There was none, or another one.
+pub fn check(port: u16) -> Result<()> {
+    let mut stream = open(port)?;
+    stream.write_all(&sent(0))?;
+    let mut echo = [0; MESSAGE + 2];
+    stream.read_exact(&mut echo).context("no echo came")?;
+    ensure!(echo[..] == expected(0), "the echo is not the message");
+    Ok(())
+}
+
+/// Sends messages for as long as `load` says, on `cpu`.
+///
+/// # Errors
+/// A connection failed, or the user interrupted.
+pub fn run(load: &Load, port: u16, cpu: usize) -> Result<Calls> {
+    let load = *load;
+    let thread = thread::Builder::new().name("sockets".to_owned()).spawn(move || {
+        runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
+        let mut sockets: Vec<Socket> =
+            (0..load.connections).map(|_| Socket::open(port)).collect::<Result<_>>()?;
+        let start = Instant::now();
+        let end = start + Duration::from_secs_f64(load.seconds);
+        for socket in &mut sockets {
+            socket.send()?;
+        }
+        let mut ending = false;
+        while sockets.iter().any(|socket| socket.waits) {
+            interrupt::check()?;
+            ending = ending || Instant::now() >= end;
+            wait(&sockets)?;
+            for socket in &mut sockets {
+                if socket.receive()? && !ending {
+                    socket.send()?;
+                }
+            }
+        }
+        let sum = |of: fn(&Socket) -> u64| sockets.iter().map(of).sum();
+        Ok(Calls {
+            done: sum(|socket| socket.done),
+            failed: sum(|socket| socket.failed),
+            took: start.elapsed(),
+            cpu: cpu::of_this_thread(),
+        })
+    })?;
+    thread.join().map_err(|_| anyhow!("the thread that sends messages panicked"))?
+}
+
+/// Waits until something has come.
+fn wait(sockets: &[Socket]) -> Result<()> {
+    let mut fds: Vec<PollFd<'_>> =
+        sockets.iter().map(|socket| PollFd::new(&socket.stream, PollFlags::IN)).collect();
+    let within = Timespec { tv_sec: WITHIN.as_secs() as i64, tv_nsec: 0 };
+    match poll(&mut fds, Some(&within)) {
+        Ok(0) => Err(anyhow!("no echo came in time")),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One connection.
+struct Socket {
+    stream: TcpStream,
+    /// What has come of the echo.
+    echo: Vec<u8>,
+    /// An echo is awaited.
+    waits: bool,
+    done: u64,
+    failed: u64,
+}
+
+impl Socket {
+    fn open(port: u16) -> Result<Self> {
+        let stream = open(port)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, echo: Vec::new(), waits: false, done: 0, failed: 0 })
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.waits = true;
+        // So little fits into any socket of which nothing waits to be read.
+        Ok(self.stream.write_all(&sent(self.done))?)
+    }
+
+    /// Reads what has come. True: the echo is whole.
+    fn receive(&mut self) -> Result<bool> {
+        let mut buffer = [0; 4 * MESSAGE];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => return Err(anyhow!("the server closed a connection")),
+            Ok(count) => self.echo.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if self.echo.len() < MESSAGE + 2 {
+            return Ok(false);
+        }
+        self.failed += u64::from(self.echo != expected(self.done));
+        self.echo.clear();
+        self.done += 1;
+        self.waits = false;
+        Ok(true)
+    }
+}
+
+/// The content of a message: no two in a row are the same.
+fn content(number: u64) -> [u8; MESSAGE] {
+    let mut content = [b'x'; MESSAGE];
+    content[..8].copy_from_slice(&number.to_be_bytes());
+    content
+}
+
+/// A message as a client sends it.
+fn sent(number: u64) -> Vec<u8> {
+    let masked = content(number).into_iter().zip(MASK.into_iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    [BINARY, MASKED | MESSAGE as u8].into_iter().chain(MASK).chain(masked).collect()
+}
+
+/// The echo of a message.
+fn expected(number: u64) -> Vec<u8> {
+    [&[BINARY, MESSAGE as u8][..], &content(number)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_is_the_message_without_its_mask() {
+        let sent = sent(7);
+        let content = sent[6..].iter().zip(MASK.into_iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        assert_eq!(content.collect::<Vec<_>>(), expected(7)[2..]);
+        assert_ne!(expected(7), expected(8));
+    }
+
+    #[test]
+    fn a_handshake_has_to_be_answered_with_a_switch() {
+        for (reply, said) in [
+            (&b"HTTP/1.1 200 OK\r\n\r\n"[..], "the handshake was refused"),
+            (b"HTTP/1.1 101", "the handshake was not answered"),
+            (b"HTTP/1.1 101 Yes\r\n\r\n", "no echo came"),
+        ] {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let answer = thread::spawn(move || {
+                let (mut far, _) = listener.accept().unwrap();
+                // What the client sends is not left unread, which would reset the connection.
+                let mut head = [0; 4096];
+                let _ = far.read(&mut head).unwrap();
+                far.write_all(reply).unwrap();
+                far.shutdown(std::net::Shutdown::Write).unwrap();
+                let _ = far.read(&mut head);
+            });
+            assert_eq!(check(port).unwrap_err().to_string(), said);
+            answer.join().unwrap();
+        }
+    }
+}
