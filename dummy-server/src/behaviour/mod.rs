@@ -191,9 +191,10 @@ pub(crate) fn is_asked_by(name: &[u8]) -> bool {
     name.len() > FIELD.len() && name[..FIELD.len()].eq_ignore_ascii_case(FIELD.as_bytes())
 }
 
-/// Whether a target asks for anything by its query.
+/// Whether a query has a key that asks for anything. Most queries are short and of one pair.
 pub(crate) fn in_query(query: &[u8]) -> bool {
-    memchr::memmem::find(query, KEY.as_bytes()).is_some()
+    let pairs = std::iter::once(0).chain(memchr::memchr_iter(b'&', query).map(|end| end + 1));
+    pairs.into_iter().any(|begin| query[begin..].starts_with(KEY.as_bytes()))
 }
 
 impl Behaviour {
