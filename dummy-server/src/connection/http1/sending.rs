@@ -1,0 +1,271 @@
+//! Replies on their way out: heads as lines, and content as much as there is room for.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use contract::{field::INSTANCE, pattern};
+use http1::{Version, write};
+use http2::Name;
+use tokio::time::{Sleep, sleep};
+use wire::Output;
+
+use super::{
+    super::{
+        exchange::{Content, FieldWriter, Finished, Pending},
+        flight::Flight,
+        state::Order,
+        wire::Ended,
+    },
+    Asked, Current, Driver, MOST_OUTPUT,
+};
+use crate::reply::{Abort, Fixed, Part, Reply};
+
+/// Bytes in a chunk of a body without announced length.
+const UNSIZED_PIECE: u64 = 256 << 10;
+
+pub(super) struct Sending {
+    content: Content,
+    chunked: bool,
+    pause: Pause,
+    /// There was no room for all of it.
+    full: bool,
+    flight: Flight,
+}
+
+/// Between two chunks of which each is to be on the wire by itself.
+enum Pause {
+    None,
+    Flush,
+    Delay(Pin<Box<Sleep>>),
+}
+
+impl Driver<'_> {
+    /// Writes informational replies.
+    pub(super) fn inform(&mut self, interim: &[(u16, wire::Fields)]) {
+        let out = self.output.buffer();
+        for (status, fields) in interim {
+            write::status_line(out, Version::Http11, *status, write::reason(*status).as_bytes());
+            fields.iter().for_each(|(name, value)| write::field(out, name, value));
+            write::end_head(out);
+        }
+    }
+
+    pub(super) fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked) {
+        if let Some(special) = &reply.special {
+            if let Some(abort) = special.abort {
+                return self.abort(abort);
+            }
+            self.keep_alive &= !special.close;
+            if let Some(options) = special.upgrade {
+                let finished = pending.finish(reply);
+                self.write_head(&finished, asked.version, false);
+                self.current = Current::Upgrading(options, Some(finished.flight));
+                return;
+            }
+        }
+        let mut finished = pending.finish(reply);
+        let content = std::mem::replace(&mut finished.content, Content::None);
+        let unsized_ = finished.length.is_none() && !matches!(content, Content::None);
+        let chunked = unsized_ && !finished.bodiless && asked.version == Version::Http11;
+        // A body that nobody has read stands where the next request would; one without a length ends with the
+        // connection.
+        self.keep_alive &= !self.body_open && (chunked || !unsized_) && !self.is_last();
+        self.write_head(&finished, asked.version, chunked);
+        let Finished { mut flight, .. } = finished;
+        match content {
+            Content::None => self.replied(),
+            Content::Bytes(bytes) => {
+                flight.sent(bytes.len() as u64);
+                self.output.push(bytes);
+                self.replied();
+            }
+            Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {
+                flight.sent(push_range(&mut self.output, &mut range, MOST_OUTPUT));
+                self.replied();
+            }
+            content => {
+                flight.goes_on();
+                let pause = Pause::None;
+                self.current = Current::Sending(Sending { content, chunked, pause, full: false, flight });
+            }
+        }
+    }
+
+    /// Breaks off: nothing but what is in the output is sent.
+    pub(super) fn abort(&mut self, how: Abort) {
+        self.ending = if how == Abort::Reset { Ended::Reset } else { Ended::CutOff };
+        self.failed = true;
+        self.body_open = false;
+        self.current = Current::Idle;
+    }
+
+    /// Whether the drain wants this to be the last reply: nothing that follows has come.
+    fn is_last(&self) -> bool {
+        self.state.order() == Order::Drain && self.left == 0 && !self.state.stream.borrow().has_input()
+    }
+
+    fn write_head(&mut self, finished: &Finished, version: Version, chunked: bool) {
+        let out = self.output.buffer();
+        let status = finished.status();
+        write::status_line(out, version, status, write::reason(status).as_bytes());
+        finished.write_fields(&mut Lines(out));
+        if chunked {
+            write::field(out, b"transfer-encoding", b"chunked");
+        }
+        match (self.keep_alive, version) {
+            (false, _) if status != 101 => write::field(out, b"connection", b"close"),
+            (true, Version::Http10) => write::field(out, b"connection", b"keep-alive"),
+            _ => {}
+        }
+        write::end_head(out);
+    }
+
+    /// The last byte of a reply is in the output.
+    pub(super) fn replied(&mut self) {
+        self.current = Current::Idle;
+        if self.left > 0 {
+            self.fresh_rest = true;
+            self.state.head_begun();
+        }
+    }
+
+    /// Sends content until enough waits. True: the reply is complete.
+    pub(super) fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        let Current::Sending(Sending { content, chunked, pause, full, flight }) = &mut self.current else {
+            return false;
+        };
+        if let Pause::Delay(delay) = pause
+            && delay.as_mut().poll(cx).is_ready()
+        {
+            *pause = Pause::None;
+        }
+        let output = &mut self.output;
+        while matches!(pause, Pause::None) && output.len() < MOST_OUTPUT {
+            let (range, most) = match content {
+                Content::Pattern { range, sized: true } => {
+                    flight.sent(push_range(output, range, MOST_OUTPUT));
+                    (range, 0)
+                }
+                Content::Pattern { range, .. } => (range, UNSIZED_PIECE),
+                Content::Chunks(chunks) => {
+                    *pause = Pause::Flush;
+                    let size = chunks.size;
+                    (&mut chunks.range, size)
+                }
+                Content::Stream(stream, _) => match stream.poll_next(cx) {
+                    Poll::Pending => return false,
+                    Poll::Ready(Some(Part::Data(data))) => {
+                        flight.sent(data.len() as u64);
+                        push_data(output, data, *chunked);
+                        continue;
+                    }
+                    Poll::Ready(Some(Part::Trailers(trailers))) => {
+                        return self.last_part(&trailers);
+                    }
+                    Poll::Ready(Some(Part::Abort(how))) => {
+                        self.abort(how);
+                        return true;
+                    }
+                    Poll::Ready(Some(Part::Constant(trailers))) => {
+                        let trailers = trailers.iter().copied().collect();
+                        return self.last_part(&trailers);
+                    }
+                    Poll::Ready(None) => return self.last_part(&wire::Fields::new()),
+                },
+                Content::None | Content::Bytes(_) => break,
+            };
+            if most > 0 {
+                flight.sent(push_chunk(output, range.split_to(most), *chunked));
+            }
+            if range.left() == 0 {
+                return self.last_part(&wire::Fields::new());
+            }
+        }
+        *full = true;
+        false
+    }
+
+    /// Content has ended.
+    fn last_part(&mut self, trailers: &wire::Fields) -> bool {
+        if let Current::Sending(Sending { chunked: true, .. }) = &self.current {
+            write::last_chunk(self.output.buffer(), trailers);
+        }
+        self.replied();
+        true
+    }
+
+    /// All that waited has been written. True: content was waiting for that.
+    pub(super) fn flushed(&mut self) -> bool {
+        let Current::Sending(Sending { content, pause, full, .. }) = &mut self.current else { return false };
+        match content {
+            Content::Chunks(chunks) if matches!(pause, Pause::Flush) => {
+                let delay = chunks.delay;
+                *pause = if delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(delay))) };
+                true
+            }
+            Content::Chunks(_) => false,
+            // A stream says by itself when there is more, if it was asked.
+            Content::Stream(..) => std::mem::take(full),
+            _ => true,
+        }
+    }
+}
+
+/// Adds of a range as much as is wanted; how many bytes that were.
+fn push_range(output: &mut Output, range: &mut pattern::Range, most: usize) -> u64 {
+    let before = range.left();
+    let mut room = most as u64;
+    while room > 0 && range.left() > 0 {
+        let piece = range.piece(room);
+        room -= piece.len() as u64;
+        output.push_static(piece);
+    }
+    before - range.left()
+}
+
+fn push_chunk(output: &mut Output, mut part: pattern::Range, chunked: bool) -> u64 {
+    if chunked {
+        write::chunk_head(output.buffer(), part.left());
+    }
+    let count = push_range(output, &mut part, usize::MAX);
+    if chunked {
+        output.copy(write::CHUNK_END);
+    }
+    count
+}
+
+fn push_data(output: &mut Output, data: Bytes, chunked: bool) {
+    if data.is_empty() {
+        return;
+    }
+    if chunked {
+        write::chunk_head(output.buffer(), data.len() as u64);
+    }
+    output.push(data);
+    if chunked {
+        output.copy(write::CHUNK_END);
+    }
+}
+
+/// Fields as lines.
+struct Lines<'a>(&'a mut Vec<u8>);
+
+impl FieldWriter for Lines<'_> {
+    fn constants(&mut self, fixed: Fixed, instance: &str) {
+        for (name, value) in fixed {
+            write::field(self.0, name.as_bytes(), value.as_bytes());
+        }
+        write::field(self.0, INSTANCE.as_bytes(), instance.as_bytes());
+    }
+
+    fn varying(&mut self, name: &str, value: &[u8]) {
+        write::field(self.0, name.as_bytes(), value);
+    }
+
+    fn varying_known(&mut self, name: &Name, value: &[u8]) {
+        write::field(self.0, name.as_str().as_bytes(), value);
+    }
+}

@@ -1,0 +1,343 @@
+//! HTTP/2 by this project's own engine: what does not wait is answered inline, without a task or an allocation,
+//! and the output of one wake-up leaves in one system call.
+
+mod fields;
+mod sending;
+mod streams;
+
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use http2::{Code, Config, Connection, Error, Event, Key, Limits, Role, Settings};
+use runtime::ready::{self, Ready};
+
+use self::{
+    fields::PreparedFields,
+    streams::{Slot, Work},
+};
+use super::{
+    Port,
+    exchange::now_ns,
+    state::{Order, State},
+    wire::{self, Ended},
+};
+use crate::{stats::Protocol, upload::UploadError, worker::Worker};
+
+/// While so much output waits, nothing more is read or sent.
+const MOST_OUTPUT: usize = 256 << 10;
+/// What one stream sends before another has its turn.
+const TURN: usize = 64 << 10;
+/// How long a client may take to answer the first GOAWAY of a drain.
+const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a connection reads and writes before others have their turn.
+const ROUNDS: usize = 8;
+/// What GOAWAY says to a client that has not moved for `--stall-timeout`.
+const STALLED: &str = "nothing has moved for --stall-timeout";
+
+/// Serves a connection until it ends; `first` was read already.
+pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
+    state.head_done();
+    state.protocol.set(Some(Protocol::Http2));
+    let mut driver = Driver {
+        conn: Connection::new(&config(worker)),
+        prepared: PreparedFields::default(),
+        worker,
+        state,
+        port,
+        slots: Vec::new(),
+        keys: Vec::new(),
+        ready: Ready::default(),
+        fresh: Vec::new(),
+        after_flush: Vec::new(),
+        waiting: 0,
+        rest: first,
+        fresh_rest: true,
+        told: None,
+        error: None,
+        ended: false,
+        cut: None,
+        given_up: false,
+    };
+    let how = poll_fn(|cx| driver.poll(cx)).await;
+    state.stats.http2_ended(driver.error, driver.conn.counters());
+    drop(driver);
+    match how {
+        Ended::Well => wire::linger(state, false).await,
+        Ended::Refused => wire::linger(state, true).await,
+        Ended::CutOff => wire::cut_off(state).await,
+        Ended::Reset => wire::reset(state).await,
+        Ended::Cut => {}
+    }
+}
+
+fn config(worker: &Worker) -> Config {
+    let (limits, http2) = (&worker.config.limits, &worker.config.http2);
+    Config {
+        settings: Settings {
+            max_concurrent_streams: Some(limits.max_streams),
+            initial_window_size: http2.stream_window,
+            max_frame_size: http2.max_frame_size,
+            header_table_size: http2.header_table_size,
+            max_header_list_size: Some(limits.max_header_bytes),
+            enable_connect_protocol: true,
+            ..Settings::default()
+        },
+        connection_window: http2.connection_window,
+        limits: Limits { block: limits.max_header_bytes as usize * 2, ..Limits::default() },
+        ..Config::new(Role::Server)
+    }
+}
+
+struct Driver<'a> {
+    conn: Connection,
+    prepared: PreparedFields,
+    worker: &'a Rc<Worker>,
+    state: &'a Rc<State>,
+    port: Port,
+    /// By the slot of a stream's key. Streams that were answered inline leave nothing here.
+    slots: Vec<Slot>,
+    /// A waker for each slot.
+    keys: Vec<ready::Key>,
+    /// The slots that were woken.
+    ready: Ready,
+    /// Streams whose endpoint has not been asked yet whether it can reply at once.
+    fresh: Vec<Key>,
+    /// Streams that go on when all output has been written.
+    after_flush: Vec<Key>,
+    /// How many streams wait for their endpoint or for time.
+    waiting: usize,
+    /// Read and not taken in: the beginning of a frame.
+    rest: Vec<u8>,
+    /// There is more in `rest` than was looked at.
+    fresh_rest: bool,
+    /// When the client was told to open no more streams.
+    told: Option<Instant>,
+    /// The rule or limit that the client broke.
+    error: Option<Code>,
+    /// The client sends nothing more.
+    ended: bool,
+    /// The connection ends like this, as soon as the output is written.
+    cut: Option<Ended>,
+    /// The client does nothing any more: the connection ends, whether or not the output can be written.
+    given_up: bool,
+}
+
+impl Driver<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.state.register(cx);
+        self.ready.begin();
+        if self.state.has_stalled(|| self.awaits_client()) {
+            self.stalled();
+        }
+        if self.state.wants_sweep.get() {
+            self.tick(now_ns());
+        }
+        let result = self.turn(cx);
+        self.ready.end(cx);
+        result
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        for _ in 0..ROUNDS {
+            if self.state.order() == Order::Close {
+                return Poll::Ready(Ended::Cut);
+            }
+            if self.given_up {
+                let written = wire::poll_output(self.state, &mut self.conn.output, cx);
+                return Poll::Ready(if matches!(written, Poll::Ready(Ok(()))) {
+                    Ended::Well
+                } else {
+                    Ended::Cut
+                });
+            }
+            if let Some(how) = self.cut {
+                let written = std::task::ready!(wire::poll_output(self.state, &mut self.conn.output, cx));
+                return Poll::Ready(written.map_or(Ended::Cut, |()| how));
+            }
+            self.drain();
+            self.wake_slots();
+            self.send_ready();
+            if self.cut.is_some() {
+                continue;
+            }
+            match wire::poll_output(self.state, &mut self.conn.output, cx) {
+                Poll::Ready(Ok(())) => {
+                    let resumed = self.go_on_after_flush();
+                    if self.is_over() {
+                        let refused = self.conn.has_failed();
+                        return Poll::Ready(if refused { Ended::Refused } else { Ended::Well });
+                    }
+                    // What is on the wire has made room for more.
+                    if resumed || !self.conn.is_blocked() {
+                        continue;
+                    }
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Ended::Cut),
+                Poll::Pending if self.conn.output.len() >= MOST_OUTPUT => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            if self.ended || self.conn.has_failed() {
+                return Poll::Pending;
+            }
+            match self.read(cx) {
+                Poll::Pending => {
+                    self.rest_a_while();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ended::Well) => {}
+                Poll::Ready(how) => return Poll::Ready(how),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether something waits for the client: output for room in the socket, a reply for window, or an endpoint for
+    /// more of a body.
+    fn awaits_client(&self) -> bool {
+        let awaits = |slot: &Slot| match &slot.work {
+            Work::Sending(_) => true,
+            Work::Waiting(..) => slot.is_held_up(),
+            _ => false,
+        };
+        !self.conn.output.is_empty() || self.slots.iter().any(awaits)
+    }
+
+    /// Gives up those of which the client has not sent the body, and if there are none, the connection.
+    fn stalled(&mut self) {
+        let held_up: Vec<_> = self.slots.iter().filter(|slot| slot.is_held_up()).collect();
+        if held_up.is_empty() || !self.conn.output.is_empty() {
+            let error = Error { code: Code::ENHANCE_YOUR_CALM, reason: STALLED };
+            self.error = Some(self.conn.fail(error).code);
+            self.given_up = true;
+            return;
+        }
+        for slot in held_up {
+            if let Some(inbox) = &slot.inbox {
+                inbox.end(Err(UploadError::STALLED));
+            }
+        }
+    }
+
+    /// Reads once and takes in what came.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let worker = Rc::clone(self.worker);
+        let mut buffer = worker.read_buffer.borrow_mut();
+        let count = if std::mem::take(&mut self.fresh_rest) {
+            buffer[..self.rest.len()].copy_from_slice(&self.rest);
+            self.rest.len()
+        } else {
+            match std::task::ready!(wire::poll_read(self.state, &self.rest, &mut buffer, cx)) {
+                Ok(count) if count == self.rest.len() => {
+                    self.peer_ended();
+                    return Poll::Ready(Ended::Well);
+                }
+                Ok(count) => count,
+                Err(_) => return Poll::Ready(Ended::Cut),
+            }
+        };
+        worker.lend(&mut self.conn.output);
+        let now = now_ns();
+        let mut input = &buffer[..count];
+        let mut head = worker.http2_head.borrow_mut();
+        loop {
+            // Small requests may ask for large replies: what is left waits for its turn.
+            if self.conn.output.len() >= MOST_OUTPUT {
+                self.fresh_rest = !input.is_empty();
+                break;
+            }
+            match self.conn.receive(&mut input, &mut head) {
+                Ok(Some(event)) => self.happened(event, &head, now),
+                Ok(None) => break,
+                Err(error) => self.error = Some(error.code),
+            }
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(input);
+        // Nothing was taken in of what began before: it is a head that comes slowly.
+        let open = !input.is_empty() && !self.fresh_rest || self.conn.is_within_block();
+        self.state.frame_open(open, input.len() == count);
+        self.tick(now);
+        drop(head);
+        drop(buffer);
+        self.ask_fresh();
+        Poll::Ready(Ended::Well)
+    }
+
+    /// Tells the state machine the time; the sweep sees to it that this goes on while nothing is read.
+    fn tick(&mut self, now: u64) {
+        if let Err(error) = self.conn.tick(now / 1_000_000) {
+            self.error = Some(error.code);
+        }
+        self.state.wants_sweep.set(self.conn.awaits_settings());
+    }
+
+    fn happened(&mut self, event: Event<'_>, head: &http2::Head, now: u64) {
+        match event {
+            Event::Request { stream, end } => self.request(stream, end, head, now),
+            Event::Data { stream, data, end } => self.upload(stream, data, end),
+            Event::Trailers { stream } => {
+                if let Some(inbox) = self.known(stream).and_then(|slot| slot.inbox.clone()) {
+                    inbox.trailers(head.regular());
+                }
+                self.upload(stream, &[], true);
+            }
+            Event::Reset { stream, .. } => self.forget(stream, "the stream was reset"),
+            _ => {}
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.state.order() < Order::Drain {
+            return;
+        }
+        match self.told {
+            None if self.conn.open_streams() > 0 || self.state.may_close() => {
+                self.conn.drain();
+                self.told = Some(Instant::now());
+                // Conversations end by themselves when they are told.
+                self.ask_all();
+            }
+            Some(told) if told.elapsed() >= GOAWAY_PATIENCE && self.conn.open_streams() == 0 => {
+                self.conn.finish_drain();
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether all is said. The output is empty.
+    fn is_over(&mut self) -> bool {
+        if self.conn.has_failed() {
+            return true;
+        }
+        if self.ended {
+            // No window will come any more for those that wait for it.
+            return self.waiting == 0 && self.after_flush.is_empty() && self.conn.is_blocked();
+        }
+        self.conn.is_drained() && self.conn.open_streams() == 0
+    }
+
+    /// The client has closed its end: requests that are complete are answered.
+    fn peer_ended(&mut self) {
+        self.ended = true;
+        self.state.peer_ended();
+        for slot in &self.slots {
+            if let Some(inbox) = &slot.inbox {
+                inbox.end(Err(UploadError::CLOSED));
+            }
+        }
+        self.ask_all();
+    }
+
+    /// Nothing to do: gives back what an idle connection needs no memory for.
+    fn rest_a_while(&mut self) {
+        self.worker.take_back(&mut self.conn.output);
+        if self.rest.is_empty() && self.conn.open_streams() == 0 {
+            self.rest = Vec::new();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Replies on their way out: in turn, and as much of each as there is room for.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use contract::pattern;
+use http2::{Code, Key};
+use tokio::time::sleep;
+
+use super::{
+    super::{
+        exchange::{Content, Finished, Pending},
+        flight::Flight,
+        state::Order,
+        wire::Ended,
+    },
+    Driver, MOST_OUTPUT, TURN,
+    fields::Fields,
+    streams::{Slot, Work},
+};
+use crate::reply::{Abort, Chunks, Part, Reply, Stream};
+
+pub(super) struct Sending {
+    pub(super) content: Content,
+    /// What is left of the current chunk.
+    pub(super) chunk: Option<pattern::Range>,
+    pub(super) flight: Flight,
+}
+
+/// What came of sending a stream.
+enum Streamed {
+    /// It is complete.
+    All,
+    /// There is no room for more.
+    Part,
+    /// There is nothing to send yet.
+    Awaited,
+    /// It was broken off.
+    Aborted(Abort),
+}
+
+impl Driver<'_> {
+    /// Sends informational replies.
+    pub(super) fn inform(&mut self, key: Key, interim: &[(u16, ::wire::Fields)]) {
+        for (status, fields) in interim {
+            self.conn.head(key, false, |block| {
+                block.status(*status);
+                fields.iter().for_each(|(name, value)| block.varying(name, value));
+            });
+        }
+    }
+
+    /// Sends a reply, or its beginning.
+    pub(super) fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
+        if let Some(special) = &reply.special {
+            if let Some(how) = special.abort {
+                // Not even begun: the client may send it again (RFC 9113 section 8.7).
+                return self.abort(key, how, key.id.saturating_sub(2));
+            }
+            if special.close {
+                self.state.give(Order::Drain);
+            }
+        }
+        let mut finished = pending.finish(reply);
+        let content = std::mem::replace(&mut finished.content, Content::None);
+        let nothing = matches!(content, Content::None);
+        let prepared = &mut self.prepared;
+        self.conn.head(key, nothing, |block| {
+            block.status(finished.status());
+            finished.write_fields(&mut Fields { block, prepared });
+        });
+        if nothing {
+            return self.replied(key);
+        }
+        let Finished { mut flight, .. } = finished;
+        // Most replies are short and fit at once.
+        if let Content::Pattern { mut range, .. } = content {
+            let (room, length) = (self.conn.data_room(key).min(TURN), range.left());
+            if length <= room as u64 && self.send_range(key, &mut range, room, true) {
+                flight.sent(length);
+                return self.replied(key);
+            }
+            let content = Content::Pattern { range, sized: true };
+            return self.send(key, Sending { content, chunk: None, flight });
+        }
+        self.send(key, Sending { content, chunk: None, flight });
+    }
+
+    /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
+    pub(super) fn abort(&mut self, key: Key, how: Abort, last: u32) {
+        match how {
+            Abort::ResetStream(code) => {
+                if let Some(slot) = self.known(key) {
+                    *slot = Slot::default();
+                }
+                return self.conn.reset(key, Code(code));
+            }
+            Abort::GoAway(code) => {
+                http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
+                self.cut = Some(Ended::Well);
+            }
+            Abort::Close => self.cut = Some(Ended::CutOff),
+            Abort::Reset => self.cut = Some(Ended::Reset),
+        }
+        self.state.wake();
+    }
+
+    /// The last byte of a reply is in the output.
+    pub(super) fn replied(&mut self, key: Key) {
+        self.conn.finish(key);
+        if let Some(slot) = self.known(key) {
+            *slot = Slot::default();
+        }
+    }
+
+    /// Sends content, as much as there is room for, and a turn's worth at most.
+    pub(super) fn send(&mut self, key: Key, mut sending: Sending) {
+        let room = self.conn.data_room(key).min(TURN);
+        if !sending.content.fits(room) {
+            sending.flight.goes_on();
+        }
+        let flight = &mut sending.flight;
+        let done = match &mut sending.content {
+            Content::None => true,
+            Content::Bytes(bytes) => {
+                let part = bytes.split_to(room.min(bytes.len()));
+                flight.sent(part.len() as u64);
+                let done = bytes.is_empty();
+                self.conn.data(key, part, done);
+                done
+            }
+            Content::Pattern { range, .. } => {
+                let before = range.left();
+                let done = self.send_range(key, range, room, true);
+                flight.sent(before - range.left());
+                done
+            }
+            Content::Chunks(chunks) => {
+                let mut chunk = match sending.chunk.take() {
+                    Some(chunk) => chunk,
+                    None => chunks.next().unwrap_or_else(|| chunks.range.clone()),
+                };
+                let (last, before) = (chunks.range.left() == 0, chunk.left());
+                let done = self.send_range(key, &mut chunk, room, last);
+                flight.sent(before - chunk.left());
+                if done && !last {
+                    let slot = self.slot(key);
+                    slot.work = Work::Sending(sending);
+                    self.after_flush.push(key);
+                    return;
+                }
+                sending.chunk = Some(chunk);
+                done
+            }
+            Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room, flight) {
+                Streamed::All => true,
+                Streamed::Part => false,
+                Streamed::Aborted(how) => return self.abort(key, how, key.id),
+                Streamed::Awaited => {
+                    self.waiting += 1;
+                    self.slot(key).work = Work::Awaiting(sending);
+                    return;
+                }
+            },
+        };
+        if done {
+            return self.replied(key);
+        }
+        self.slot(key).work = Work::Sending(sending);
+        self.conn.want(key);
+    }
+
+    /// Sends what comes from a stream, as much as there is room for.
+    fn send_stream(
+        &mut self,
+        key: Key,
+        stream: &mut Box<dyn Stream>,
+        rest: &mut Bytes,
+        room: usize,
+        flight: &mut Flight,
+    ) -> Streamed {
+        let mut room = room;
+        let waker = self.waker(key);
+        loop {
+            if !rest.is_empty() {
+                let part = rest.split_to(room.min(rest.len()));
+                room -= part.len();
+                flight.sent(part.len() as u64);
+                self.conn.data(key, part, false);
+                if !rest.is_empty() {
+                    return Streamed::Part;
+                }
+            }
+            let next = stream.poll_next(&mut Context::from_waker(&waker));
+            // An endpoint that streams may go on reading meanwhile.
+            let inbox = self.known(key).and_then(|slot| slot.inbox.clone());
+            self.conn.release(key, inbox.map_or(0, |inbox| inbox.take_pulled()));
+            match next {
+                Poll::Pending => return Streamed::Awaited,
+                Poll::Ready(Some(Part::Data(data))) => *rest = data,
+                Poll::Ready(Some(Part::Trailers(trailers))) => {
+                    self.conn.head(key, true, |block| {
+                        for (name, value) in trailers.iter() {
+                            block.varying(name, value);
+                        }
+                    });
+                    return Streamed::All;
+                }
+                Poll::Ready(Some(Part::Abort(how))) => return Streamed::Aborted(how),
+                Poll::Ready(Some(Part::Constant(trailers))) => {
+                    self.conn.head(key, true, |block| {
+                        for (name, value) in trailers {
+                            block.constant(name.as_bytes(), value.as_bytes());
+                        }
+                    });
+                    return Streamed::All;
+                }
+                Poll::Ready(None) => {
+                    self.conn.data_static(key, b"", true);
+                    return Streamed::All;
+                }
+            }
+        }
+    }
+
+    /// Sends of a range what there is room for. True: nothing is left of it; `end` then ends the stream.
+    fn send_range(&mut self, key: Key, range: &mut pattern::Range, room: usize, end: bool) -> bool {
+        let mut room = room as u64;
+        while room > 0 && range.left() > 0 {
+            let piece = range.piece(room);
+            room -= piece.len() as u64;
+            self.conn.data_static(key, piece, end && range.left() == 0);
+        }
+        range.left() == 0
+    }
+
+    /// Lets streams send for which there is room, in turn.
+    pub(super) fn send_ready(&mut self) {
+        while self.conn.output.len() < MOST_OUTPUT {
+            let Some(key) = self.conn.next_ready() else { return };
+            let Some(slot) = self.known(key) else { continue };
+            match std::mem::take(&mut slot.work) {
+                Work::Sending(sending) => self.send(key, sending),
+                other => slot.work = other,
+            }
+        }
+    }
+
+    /// Chunks that wait until the one before is on the wire. True: there were some.
+    pub(super) fn go_on_after_flush(&mut self) -> bool {
+        let keys = std::mem::take(&mut self.after_flush);
+        let any = !keys.is_empty();
+        for key in keys {
+            let Some(slot) = self.known(key) else { continue };
+            let Work::Sending(sending) = std::mem::take(&mut slot.work) else { continue };
+            let delay = match &sending.content {
+                Content::Chunks(Chunks { delay, .. }) => *delay,
+                _ => Duration::ZERO,
+            };
+            if delay.is_zero() {
+                slot.work = Work::Sending(sending);
+                self.conn.want(key);
+                continue;
+            }
+            slot.work = Work::Pausing(sending, Box::pin(sleep(delay)));
+            self.waiting += 1;
+            // Its clock runs from now on.
+            self.work_on(key);
+        }
+        any
+    }
+}

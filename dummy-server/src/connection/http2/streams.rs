@@ -1,0 +1,230 @@
+//! The streams of a connection between wake-ups: what their endpoints and clients have done, and who goes on.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use http2::Key;
+use tokio::time::Sleep;
+
+use super::{
+    super::exchange::{self, Head, Pending},
+    Driver,
+    sending::Sending,
+};
+use crate::{
+    reply::{Answer, Awaited, Body},
+    stats::Protocol,
+    upload::{Inbox, Upload, UploadError},
+};
+
+/// What is kept of a stream between wake-ups.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) id: u32,
+    /// The client waits for 100 (Continue).
+    pub(super) expects_continue: bool,
+    pub(super) inbox: Option<Rc<Inbox>>,
+    pub(super) work: Work,
+}
+
+#[derive(Default)]
+pub(super) enum Work {
+    #[default]
+    None,
+    /// The endpoint has not replied.
+    Waiting(Pending, Awaited),
+    /// The reply is being sent.
+    Sending(Sending),
+    /// The next chunk is awaited.
+    Pausing(Sending, Pin<Box<Sleep>>),
+    /// More content is awaited.
+    Awaiting(Sending),
+}
+
+impl Driver<'_> {
+    pub(super) fn request(&mut self, key: Key, end: bool, fields: &http2::Head, now: u64) {
+        let head = Head {
+            method: fields.method(),
+            target: if fields.is_too_large() { b"/" } else { fields.path() },
+            origin: Some((fields.scheme().unwrap_or_default(), fields.authority().unwrap_or_default())),
+            fields: fields.fields(),
+            pseudo: fields.pseudo_fields(),
+            protocol: Protocol::Http2,
+            port: self.port,
+            state: self.state,
+        };
+        if fields.is_too_large() {
+            const REASON: &str = "the fields are longer than allowed";
+            let (pending, reply) = exchange::reject(self.worker, &head, 431, REASON, now);
+            return self.respond(key, pending, reply);
+        }
+        let inbox = (!end).then(Inbox::new);
+        let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
+        let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
+        let (mut pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        if let Some(manners) = pending.manners.take() {
+            expects_continue &= !manners.withholds_continue;
+            self.inform(key, &manners.interim);
+        }
+        match answer {
+            Answer::Ready(reply) => {
+                if inbox.is_some() && matches!(reply.body, Body::Stream(_)) {
+                    self.slot(key).inbox = inbox;
+                }
+                self.respond(key, pending, reply);
+            }
+            Answer::Waiting(reply) => {
+                self.waiting += 1;
+                let slot = self.slot(key);
+                slot.expects_continue = inbox.is_some() && expects_continue;
+                slot.inbox = inbox;
+                slot.work = Work::Waiting(pending, reply);
+                self.fresh.push(key);
+            }
+        }
+    }
+
+    pub(super) fn slot(&mut self, key: Key) -> &mut Slot {
+        let index = key.slot as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        let slot = &mut self.slots[index];
+        if slot.id != key.id {
+            *slot = Slot { id: key.id, ..Slot::default() };
+        }
+        slot
+    }
+
+    /// What is kept of a stream, if it still is that stream.
+    pub(super) fn known(&mut self, key: Key) -> Option<&mut Slot> {
+        self.slots.get_mut(key.slot as usize).filter(|slot| slot.id == key.id)
+    }
+
+    pub(super) fn upload(&mut self, key: Key, data: &[u8], end: bool) {
+        if !data.is_empty() {
+            self.state.moved();
+        }
+        match self.known(key).and_then(|slot| slot.inbox.clone()) {
+            Some(inbox) => {
+                inbox.push(data);
+                if end {
+                    inbox.end(Ok(()));
+                }
+                self.conn.release(key, inbox.take_pulled());
+            }
+            None => self.conn.release(key, data.len()),
+        }
+    }
+
+    /// The stream is no more.
+    pub(super) fn forget(&mut self, key: Key, why: &'static str) {
+        let Some(slot) = self.known(key) else { return };
+        let slot = std::mem::take(slot);
+        if let Some(inbox) = slot.inbox {
+            inbox.end(Err(UploadError::malformed(why)));
+        }
+        if slot.work.waits() {
+            self.waiting -= 1;
+        }
+    }
+
+    /// Asks endpoints whose request has come by now.
+    pub(super) fn ask_fresh(&mut self) {
+        for key in std::mem::take(&mut self.fresh) {
+            self.work_on(key);
+        }
+    }
+
+    /// Goes on with those that were woken.
+    pub(super) fn wake_slots(&mut self) {
+        let mut woken = Vec::new();
+        if !self.ready.take(&mut woken) {
+            return;
+        }
+        for slot in woken {
+            self.keys[slot as usize].taken();
+            if let Some(found) = self.slots.get(slot as usize) {
+                let id = found.id;
+                self.work_on(Key { slot, id });
+            }
+        }
+    }
+
+    /// Polls what a stream waits for.
+    pub(super) fn work_on(&mut self, key: Key) {
+        let waker = self.waker(key);
+        let mut cx = Context::from_waker(&waker);
+        let Some(slot) = self.known(key) else { return };
+        match std::mem::take(&mut slot.work) {
+            Work::Waiting(pending, mut reply) => {
+                let polled = reply.as_mut().poll(&mut cx);
+                let pulled = slot.inbox.as_ref().map_or(0, |inbox| inbox.take_pulled());
+                match polled {
+                    Poll::Ready(reply) => {
+                        self.waiting -= 1;
+                        self.conn.release(key, pulled);
+                        self.respond(key, pending, reply);
+                    }
+                    Poll::Pending => {
+                        slot.work = Work::Waiting(pending, reply);
+                        // Only who waits for the body wants it (RFC 9110 section 10.1.1).
+                        let awaited = slot.inbox.as_ref().is_some_and(|inbox| inbox.is_awaited());
+                        if awaited && std::mem::take(&mut slot.expects_continue) {
+                            self.conn.head(key, false, |block| block.status(100));
+                        }
+                        self.conn.release(key, pulled);
+                    }
+                }
+            }
+            Work::Pausing(sending, mut delay) => match delay.as_mut().poll(&mut cx) {
+                Poll::Ready(()) => {
+                    slot.work = Work::Sending(sending);
+                    self.waiting -= 1;
+                    self.conn.want(key);
+                }
+                Poll::Pending => slot.work = Work::Pausing(sending, delay),
+            },
+            Work::Awaiting(sending) => {
+                slot.work = Work::Sending(sending);
+                self.waiting -= 1;
+                self.conn.want(key);
+            }
+            other => slot.work = other,
+        }
+    }
+
+    /// Asks all that wait: the connection is about to end.
+    pub(super) fn ask_all(&mut self) {
+        for slot in 0..self.slots.len() {
+            let key = Key { slot: slot as u32, id: self.slots[slot].id };
+            if matches!(self.slots[slot].work, Work::Awaiting(_) | Work::Waiting(..)) {
+                self.work_on(key);
+            }
+        }
+    }
+
+    pub(super) fn waker(&mut self, key: Key) -> Waker {
+        while self.keys.len() <= key.slot as usize {
+            self.keys.push(self.ready.waker(self.keys.len() as u32));
+        }
+        self.keys[key.slot as usize].waker().clone()
+    }
+}
+
+impl Slot {
+    /// Whether its endpoint waits for the client's bytes.
+    pub(super) fn is_held_up(&self) -> bool {
+        matches!(self.work, Work::Waiting(..)) && self.inbox.as_ref().is_some_and(|inbox| inbox.is_held_up())
+    }
+}
+
+impl Work {
+    /// Whether something else than the client's window is awaited.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::Waiting(..) | Self::Pausing(..) | Self::Awaiting(_))
+    }
+}
