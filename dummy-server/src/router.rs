@@ -370,10 +370,18 @@ fn millis(text: &str) -> Option<Duration> {
 
 /// The first value of a query's key. No endpoint has a parameter that needs percent decoding.
 fn parameter<'a>(query: &'a str, key: &str) -> Option<&'a str> {
-    if query.is_empty() {
-        return None;
-    }
-    query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+    pairs(query).find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// What a query has between its `&`.
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = &str> {
+    let mut rest = (!query.is_empty()).then_some(query);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = memchr::memchr(b'&', text.as_bytes()) else { return rest.take() };
+        rest = Some(&text[end + 1..]);
+        Some(&text[..end])
+    })
 }
 
 #[cfg(test)]

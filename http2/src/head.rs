@@ -42,6 +42,8 @@ const STATUS: usize = 5;
 pub(crate) enum Checked {
     /// It is a field like any other.
     Plain,
+    /// It is `:path` with a value that is one: any other such value would mean the same for the rest.
+    Path,
     /// It has a meaning here.
     Special,
     /// It makes its message malformed.
@@ -71,7 +73,7 @@ impl Head {
 
     /// The fields without pseudo-fields, in order.
     pub fn regular(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().skip(usize::from(self.meaning.pseudo))
+        self.fields.iter_from(usize::from(self.meaning.pseudo))
     }
 
     /// The value of `:method`; empty when absent.
@@ -172,7 +174,7 @@ impl Head {
         self.meaning = other.meaning;
     }
 
-    /// Adds some fields of `other`, and takes over the meaning of all of them: the others must be plain.
+    /// Adds some fields of `other`, and takes over the meaning of all of them: the others must be plain, or paths.
     pub(crate) fn take_fields(&mut self, other: &Self, range: Range<usize>) {
         self.fields.extend_from(&other.fields, range);
         self.meaning = Meaning {
@@ -200,6 +202,7 @@ impl Head {
         self.meaning.size += name.len() + value.len() + OVERHEAD;
         match checked {
             Checked::Plain => {}
+            Checked::Path => self.add_pseudo(name, value),
             Checked::Special if name[0] == b':' => self.add_pseudo(name, value),
             Checked::Special => self.add_special(name, value),
             Checked::Bad(reason) => self.fault(reason),
@@ -307,6 +310,7 @@ impl Head {
 pub(crate) fn check(name: &[u8], value: &[u8]) -> Checked {
     match name.first() {
         None => return Checked::Bad("a field without a name"),
+        Some(b':') if name == NAMES[PATH] && is_value(value) => return Checked::Path,
         Some(b':') => return Checked::Special,
         Some(_) => {}
     }

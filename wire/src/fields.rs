@@ -102,7 +102,15 @@ impl Fields {
     #[inline]
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
-        self.spans.iter().map(|span| (&self.bytes[span.name()], &self.bytes[span.value()]))
+        self.iter_from(0)
+    }
+
+    /// The same, from the one at `index` on. None when there are not so many.
+    #[inline]
+    #[must_use]
+    pub fn iter_from(&self, index: usize) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
+        let spans = self.spans.get(index..).unwrap_or_default();
+        spans.iter().map(|span| (&self.bytes[span.name()], &self.bytes[span.value()]))
     }
 
     /// The first value of that name, in whatever case it is.
@@ -190,6 +198,8 @@ mod tests {
         assert_eq!(list().size(), 5 + 6 + 9 + 6);
         assert_eq!(list().at(1), Some((&b"X-Two"[..], &b"1"[..])));
         assert_eq!(list().at(4), None);
+        assert_eq!(list().iter_from(2).map(|(name, _)| name).collect::<Vec<_>>(), [&b"accept"[..], b"x-two"]);
+        assert_eq!(list().iter_from(5).len(), 0);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) use self::{
     grammar::{EXAMPLE, EXAMPLE_DEFAULT, help},
     shared::Shared,
 };
-use crate::{connection::exchange::Head, stats::Protocol};
+use crate::{connection::exchange::Head, router, stats::Protocol};
 
 /// What is asked for. What is empty or none is not.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -191,10 +191,9 @@ pub(crate) fn is_asked_by(name: &[u8]) -> bool {
     name.len() > FIELD.len() && name[..FIELD.len()].eq_ignore_ascii_case(FIELD.as_bytes())
 }
 
-/// Whether a query has a key that asks for anything. Most queries are short and of one pair.
-pub(crate) fn in_query(query: &[u8]) -> bool {
-    let pairs = std::iter::once(0).chain(memchr::memchr_iter(b'&', query).map(|end| end + 1));
-    pairs.into_iter().any(|begin| query[begin..].starts_with(KEY.as_bytes()))
+/// Whether a query has a key that asks for anything.
+pub(crate) fn in_query(query: &str) -> bool {
+    router::pairs(query).any(|pair| pair.starts_with(KEY))
 }
 
 impl Behaviour {

@@ -2,6 +2,7 @@
 //! go on the wire.
 
 use std::{
+    borrow::Cow,
     rc::Rc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -55,7 +56,7 @@ impl Head<'_> {
 
     /// Names and values, without pseudo-fields.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().skip(self.pseudo)
+        self.fields.iter_from(self.pseudo)
     }
 
     /// The target with scheme and authority.
@@ -90,7 +91,9 @@ pub(crate) struct Pending {
 #[derive(Debug)]
 pub(crate) struct Finished {
     worker: Rc<Worker>,
-    reply: Reply,
+    pub(crate) status: StatusCode,
+    fixed: Fixed,
+    fields: Fields,
     received_ns: u64,
     replied_ns: u64,
     /// What is left of the content when it is announced.
@@ -227,15 +230,16 @@ fn route(worker: &Worker, head: &Head<'_>) -> (Endpoint, Result<Route, BadRoute>
     if let Some((endpoint, route)) = known.get(target) {
         return (endpoint, Ok(route), false);
     }
+    let text = match std::str::from_utf8(target) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(target),
+    };
     // Most targets are short: a search that prepares itself for long ones costs more than it saves.
-    let (path, query) = match target.iter().position(|byte| *byte == b'?') {
-        Some(mark) => (&target[..mark], &target[mark + 1..]),
-        None => (target, &[][..]),
+    let (path, query) = match text.bytes().position(|byte| byte == b'?') {
+        Some(mark) => (&text[..mark], &text[mark + 1..]),
+        None => (&*text, ""),
     };
-    let (endpoint, route) = match (std::str::from_utf8(path), std::str::from_utf8(query)) {
-        (Ok(path), Ok(query)) => router::route(path, query),
-        _ => router::route(&String::from_utf8_lossy(path), &String::from_utf8_lossy(query)),
-    };
+    let (endpoint, route) = router::route(path, query);
     let in_query = behaviour::in_query(query);
     if let Ok(route) = route
         && !in_query
@@ -304,24 +308,45 @@ fn is_call(head: &Head<'_>) -> bool {
 
 impl Pending {
     /// The reply as it goes on the wire; it counts as given from now on.
-    pub(crate) fn finish(mut self, mut reply: Reply) -> Finished {
+    ///
+    /// What a reply to HEAD and the statuses 204, 205 and 304 must not have is taken off (RFC 9110 sections 9.3.2, 8.6
+    /// and 15).
+    #[inline]
+    pub(crate) fn finish(self, reply: Reply) -> Finished {
+        let Self { worker, head_only, received_ns, traceparent, mut flight, manners: _ } = self;
+        let Reply { status, mut fixed, mut fields, body, special } = reply;
         let replied_ns = now_ns();
-        self.flight.replied(reply.status, replied_ns);
-        if let Some(traceparent) = self.traceparent {
-            reply.fields.push("traceparent", traceparent);
+        flight.replied(status, replied_ns);
+        if let Some(traceparent) = traceparent {
+            fields.push("traceparent", traceparent);
         }
-        let mut finished = Finished {
-            worker: self.worker,
-            reply,
-            received_ns: self.received_ns,
-            replied_ns,
-            length: None,
-            bodiless: self.head_only,
-            content: Content::None,
-            flight: self.flight,
+        let mut length = match &body {
+            _ if status.is_informational() => None,
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::Pattern { range, sized: true } => Some(range.left()),
+            Body::Stream(_) => special.and_then(|special| special.length),
+            Body::Pattern { .. } | Body::Chunks(_) => None,
         };
-        finished.fill();
-        finished
+        let none = match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Some(None),
+            StatusCode::RESET_CONTENT => Some(Some(0)),
+            _ => None,
+        };
+        if let Some(none) = none {
+            (fixed, length) = (&[], none);
+        }
+        let bodiless = head_only || none.is_some();
+        let content = match body {
+            _ if status.is_informational() => Content::None,
+            Body::Stream(stream) if !bodiless || stream.is_broken() => Content::Stream(stream, Bytes::new()),
+            _ if bodiless => Content::None,
+            Body::Bytes(bytes) if bytes.is_empty() => Content::None,
+            Body::Bytes(bytes) => Content::Bytes(bytes),
+            Body::Pattern { range, sized } => Content::Pattern { range, sized },
+            Body::Chunks(chunks) => Content::Chunks(chunks),
+            Body::Stream(_) => Content::None,
+        };
+        Finished { worker, status, fixed, fields, received_ns, replied_ns, length, bodiless, content, flight }
     }
 }
 
@@ -338,50 +363,10 @@ impl Content {
 }
 
 impl Finished {
-    pub(crate) fn status(&self) -> u16 {
-        self.reply.status.as_u16()
-    }
-
-    /// Takes off what a reply to HEAD and the statuses 204, 205 and 304 must not have (RFC 9110 sections 9.3.2,
-    /// 8.6 and 15), and says how long the rest is.
-    fn fill(&mut self) {
-        let body = std::mem::replace(&mut self.reply.body, Body::Bytes(Bytes::new()));
-        if self.reply.status.is_informational() {
-            return;
-        }
-        self.length = match &body {
-            Body::Bytes(bytes) => Some(bytes.len() as u64),
-            Body::Pattern { range, sized: true } => Some(range.left()),
-            Body::Stream(_) => self.reply.special.as_ref().and_then(|special| special.length),
-            Body::Pattern { .. } | Body::Chunks(_) => None,
-        };
-        let none = match self.reply.status {
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Some(None),
-            StatusCode::RESET_CONTENT => Some(Some(0)),
-            _ => None,
-        };
-        if let Some(length) = none {
-            self.reply.fixed = &[];
-            self.bodiless = true;
-            self.length = length;
-        }
-        self.content = match body {
-            Body::Stream(stream) if !self.bodiless || stream.is_broken() => {
-                Content::Stream(stream, Bytes::new())
-            }
-            _ if self.bodiless => Content::None,
-            Body::Bytes(bytes) if bytes.is_empty() => Content::None,
-            Body::Bytes(bytes) => Content::Bytes(bytes),
-            Body::Pattern { range, sized } => Content::Pattern { range, sized },
-            Body::Chunks(chunks) => Content::Chunks(chunks),
-            Body::Stream(_) => Content::None,
-        };
-    }
-
     /// Writes the fields: those of the reply, and what every reply carries.
     pub(crate) fn write_fields(&self, out: &mut impl FieldWriter) {
-        out.constants(self.reply.fixed, self.worker.instance);
-        for (name, value) in self.reply.fields.iter() {
+        out.constants(self.fixed, self.worker.instance);
+        for (name, value) in self.fields.iter() {
             // Endpoints write names as texts.
             out.varying(std::str::from_utf8(name).unwrap_or_default(), value);
         }

@@ -17,7 +17,7 @@ pub(super) struct Marks<'a> {
 impl<'a> Marks<'a> {
     /// Requests without such fields pay for a look at the first byte of each name.
     pub(super) fn of(head: &Head<'a>) -> Self {
-        Self::among(head.fields.iter().skip(head.pseudo))
+        Self::among(head.fields.iter_from(head.pseudo))
     }
 
     fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {

@@ -29,7 +29,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload:
     match route {
         Route::Bin { size, chunked, digest } => {
             let reply = bin::reply(worker.pattern, head, size, chunked);
-            after(upload, if digest { digest::trailing(reply) } else { reply })
+            if digest { after(upload, digest::trailing(reply)) } else { after(upload, reply) }
         }
         Route::Digest => digest::answer(upload),
         Route::Headers => after(upload, parts::headers(worker, head)),
@@ -53,6 +53,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload:
 
 /// Replies after the request's body, which the endpoint has no use for. An HTTP/1.1 connection could not be
 /// used again otherwise.
+#[inline]
 pub(crate) fn after(mut upload: Upload, reply: Reply) -> Answer {
     if upload.is_end() {
         return Answer::Ready(reply);

@@ -1,5 +1,5 @@
-//! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, but for a
-//! field or so, and what is the same as before is copied instead of decoded and checked again.
+//! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, but for its path or
+//! an id, and what is the same as before is copied instead of decoded and checked again.
 
 use std::fmt;
 
@@ -59,8 +59,8 @@ struct Memory {
 struct Part {
     /// Where it begins.
     start: u16,
-    /// Whether it could be another without consequences for the rest.
-    plain: bool,
+    /// What it is, if it could be another of that kind without consequences for the rest.
+    varies: Option<Checked>,
 }
 
 impl Decoder {
@@ -134,7 +134,7 @@ impl Decoder {
         let Some(other) = other.checked_sub(1) else { return Ok(Recall::From(0)) };
         let part = memory.parts[other];
         let start = usize::from(part.start);
-        if !part.plain || block.get(start).is_none_or(|first| is_size(*first)) {
+        if part.varies.is_none() || block.get(start).is_none_or(|first| is_size(*first)) {
             return Ok(Recall::From(0));
         }
         let mut rest = &block[start..];
@@ -150,7 +150,7 @@ impl Decoder {
             head.reread();
             return Ok(Recall::From(block.len() - rest.len()));
         }
-        if checked != Some(Checked::Plain) || rest != suffix {
+        if checked != part.varies || rest != suffix {
             head.clear();
             return Ok(Recall::From(0));
         }
@@ -211,7 +211,8 @@ impl Reader {
             let start = block.len() - rest.len();
             let checked = self.field(&mut rest, limit, head)?;
             if let Some(parts) = parts {
-                parts.push(Part { start: start as u16, plain: checked == Some(Checked::Plain) });
+                let varies = checked.filter(|kind| matches!(kind, Checked::Plain | Checked::Path));
+                parts.push(Part { start: start as u16, varies });
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The Huffman code of HPACK (RFC 7541 section 5.2 and appendix B).
 //!
-//! The code is canonical: it follows from the lengths of its words. Decoding goes by a table of states, four
-//! bits at a time.
+//! The code is canonical: it follows from the lengths of its words. Decoding looks at [`LOOK`] bits at a time, in which
+//! two short codes have room; longer ones are found by their length.
 
 /// The end-of-string symbol, which must not appear.
 const EOS: usize = 256;
@@ -21,26 +21,35 @@ const LENGTHS: [u8; 257] = [
 ];
 
 /// The shortest and the longest code, in bits.
-const SHORTEST: u8 = 5;
-const LONGEST: u8 = 30;
+const SHORTEST: usize = 5;
+const LONGEST: usize = 30;
+
+/// Bits of one look.
+const LOOK: usize = 12;
 
 static CODES: [u32; 257] = codes();
-static STEPS: [[Step; 16]; 256] = steps();
+static BY_LENGTH: ByLength = by_length();
+static LOOKS: [Look; 1 << LOOK] = looks();
 
-/// What four bits do in a state.
-#[derive(Clone, Copy)]
-struct Step {
-    next: u8,
-    symbol: u8,
-    what: u8,
+/// The codes in their order: those of one length are numbers in a row.
+struct ByLength {
+    /// For each length, where its codes end: what begins with one of them or with a shorter one is less, as a number of
+    /// 32 bits.
+    ends: [u64; LONGEST + 1],
+    /// For each length, the symbol of its first code, as a place in `symbols`.
+    places: [usize; LONGEST + 1],
+    symbols: [u16; 257],
 }
 
-/// A symbol is complete.
-const EMIT: u8 = 1;
-/// A string may end here: what is left over is a prefix of EOS and shorter than a byte.
-const END: u8 = 2;
-/// EOS has come.
-const BAD: u8 = 4;
+/// The symbols at the beginning of some bits.
+#[derive(Clone, Copy)]
+struct Look {
+    symbols: [u8; 2],
+    /// How many there are.
+    count: u8,
+    /// The bits of their codes; more than there can be when the first code is longer than a look.
+    bits: u8,
+}
 
 const fn codes() -> [u32; 257] {
     let mut codes = [0; 257];
@@ -49,7 +58,7 @@ const fn codes() -> [u32; 257] {
     while length <= LONGEST {
         let mut symbol = 0;
         while symbol < LENGTHS.len() {
-            if LENGTHS[symbol] == length {
+            if LENGTHS[symbol] as usize == length {
                 codes[symbol] = code;
                 code += 1;
             }
@@ -61,96 +70,122 @@ const fn codes() -> [u32; 257] {
     codes
 }
 
-/// The tree of the code: for each inner node, where a bit leads. Nodes are numbered from the root, which is 0;
-/// symbols follow at 1000.
-const fn tree() -> [[u16; 2]; 256] {
+const fn by_length() -> ByLength {
     const CODES: [u32; 257] = codes();
-    let mut nodes = [[0_u16; 2]; 256];
-    let mut used = 1;
-    let mut symbol = 0;
-    while symbol < LENGTHS.len() {
-        let mut node = 0;
-        let mut left = LENGTHS[symbol];
-        while left > 0 {
-            left -= 1;
-            let bit = (CODES[symbol] >> left & 1) as usize;
-            if left == 0 {
-                nodes[node][bit] = 1000 + symbol as u16;
-            } else {
-                if nodes[node][bit] == 0 {
-                    nodes[node][bit] = used;
-                    used += 1;
-                }
-                node = nodes[node][bit] as usize;
+    let mut table = ByLength { ends: [0; LONGEST + 1], places: [0; LONGEST + 1], symbols: [0; 257] };
+    let (mut length, mut place) = (SHORTEST, 0);
+    while length <= LONGEST {
+        table.places[length] = place;
+        table.ends[length] = table.ends[length - 1];
+        let mut symbol = 0;
+        while symbol < LENGTHS.len() {
+            if LENGTHS[symbol] as usize == length {
+                table.symbols[place] = symbol as u16;
+                table.ends[length] = (CODES[symbol] as u64 + 1) << (32 - length);
+                place += 1;
             }
+            symbol += 1;
         }
-        symbol += 1;
+        length += 1;
     }
-    nodes
+    table
 }
 
-const fn steps() -> [[Step; 16]; 256] {
-    const TREE: [[u16; 2]; 256] = tree();
-    let mut steps = [[Step { next: 0, symbol: 0, what: 0 }; 16]; 256];
-    // The states in which a string may end: at the root, and up to seven ones below it.
-    let mut ends = [false; 256];
-    let (mut node, mut depth) = (0, 0);
-    while depth <= 7 {
-        ends[node] = true;
-        node = TREE[node][1] as usize;
-        depth += 1;
-    }
-    let mut state = 0;
-    while state < 256 {
-        let mut bits = 0;
-        while bits < 16 {
-            let mut step = Step { next: 0, symbol: 0, what: 0 };
-            let mut node = state as u16;
-            let mut left = 4;
-            while left > 0 {
-                left -= 1;
-                node = TREE[node as usize][bits >> left & 1];
-                if node == 1000 + EOS as u16 {
-                    step.what |= BAD;
-                    node = 0;
-                } else if node >= 1000 {
-                    step.what |= EMIT;
-                    step.symbol = (node - 1000) as u8;
-                    node = 0;
-                }
-            }
-            step.next = node as u8;
-            if ends[node as usize] {
-                step.what |= END;
-            }
-            steps[state][bits] = step;
-            bits += 1;
+/// The first symbol in 32 bits, and the length of its code.
+const fn first(bits: u32, table: &ByLength) -> (usize, usize) {
+    let mut length = SHORTEST;
+    while table.ends[length] <= bits as u64 {
+        length += 1;
+        if length == LONGEST {
+            break;
         }
-        state += 1;
     }
-    steps
+    let from_first = (bits as u64 - table.ends[length - 1]) >> (32 - length);
+    (table.symbols[table.places[length] + from_first as usize] as usize, length)
+}
+
+const fn looks() -> [Look; 1 << LOOK] {
+    const TABLE: ByLength = by_length();
+    let mut looks = [Look { symbols: [0; 2], count: 0, bits: 0 }; 1 << LOOK];
+    let mut index = 0;
+    while index < looks.len() {
+        let look = &mut looks[index];
+        let bits = (index as u32) << (32 - LOOK);
+        while look.count < 2 {
+            let (symbol, length) = first(bits << look.bits, &TABLE);
+            if look.bits as usize + length > LOOK {
+                break;
+            }
+            look.symbols[look.count as usize] = symbol as u8;
+            look.count += 1;
+            look.bits += length as u8;
+        }
+        if look.count == 0 {
+            look.bits = u8::MAX;
+        }
+        index += 1;
+    }
+    looks
 }
 
 /// Appends the string that was encoded as `input`. False: it is malformed.
 #[must_use]
-pub fn decode(input: &[u8], out: &mut Vec<u8>) -> bool {
-    out.reserve(input.len() * 8 / SHORTEST as usize + 1);
-    let mut state = 0;
-    let mut what = END;
-    for byte in input {
-        for bits in [byte >> 4, byte & 15] {
-            let step = STEPS[state as usize][bits as usize];
-            what = step.what;
-            if what & EMIT != 0 {
-                out.push(step.symbol);
+pub fn decode(mut input: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut end = out.len();
+    // Two more, since every look writes two.
+    out.resize(end + input.len() * 8 / SHORTEST + 2, 0);
+    // Bits that were read, the next one highest, with zeros below them.
+    let (mut bits, mut count) = (0_u64, 0_usize);
+    let complete = loop {
+        if let Some(eight) = input.first_chunk() {
+            bits |= u64::from_be_bytes(*eight) >> count;
+            let bytes = (63 - count) / 8;
+            input = &input[bytes..];
+            count += 8 * bytes;
+            // The next byte is read again.
+            bits &= !(u64::MAX >> count);
+        } else {
+            while count <= 56
+                && let Some((byte, rest)) = input.split_first()
+            {
+                bits |= u64::from(*byte) << (56 - count);
+                input = rest;
+                count += 8;
             }
-            if what & BAD != 0 {
-                return false;
-            }
-            state = step.next;
         }
-    }
-    what & END != 0
+        loop {
+            let look = LOOKS[(bits >> (64 - LOOK)) as usize];
+            if usize::from(look.bits) > count {
+                break;
+            }
+            out[end..end + 2].copy_from_slice(&look.symbols);
+            end += usize::from(look.count);
+            bits <<= look.bits;
+            count -= usize::from(look.bits);
+        }
+        if count < LONGEST && !input.is_empty() {
+            continue;
+        }
+        // What follows the last bit is taken for ones, which no code is made of but that of EOS.
+        let next = (bits >> 32) as u32 | u32::MAX.checked_shr(count as u32).unwrap_or(0);
+        if next == u32::MAX {
+            // Padding is shorter than a byte, and the beginning of EOS.
+            break count < 8;
+        }
+        let (symbol, length) = first(next, &BY_LENGTH);
+        if length > count {
+            break false;
+        }
+        if symbol == EOS {
+            break false;
+        }
+        out[end] = symbol as u8;
+        end += 1;
+        bits <<= length;
+        count -= length;
+    };
+    out.truncate(end);
+    complete
 }
 
 /// Bytes of the encoded form.
@@ -181,6 +216,7 @@ pub fn encode(text: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn round(text: &[u8]) -> Vec<u8> {
         let mut encoded = Vec::new();
@@ -210,6 +246,43 @@ mod tests {
             round(&text);
         }
         round(b"");
+    }
+
+    /// Bit by bit, as the document has it.
+    fn plainly(input: &[u8]) -> Option<Vec<u8>> {
+        let (mut out, mut code, mut length) = (Vec::new(), 0, 0);
+        for bit in input.iter().flat_map(|byte| (0..8).rev().map(move |place| u32::from(byte >> place & 1))) {
+            (code, length) = (code << 1 | bit, length + 1);
+            if let Some(symbol) = (0..257).find(|&s| LENGTHS[s] == length && CODES[s] == code) {
+                out.push(u8::try_from(symbol).ok()?);
+                (code, length) = (0, 0);
+            }
+        }
+        (length < 8 && code == (1 << length) - 1).then_some(out)
+    }
+
+    #[test]
+    fn any_bytes_are_read_as_bit_by_bit() {
+        let (mut good, mut random) = (0, Random::new(7));
+        for _ in 0..2_000 {
+            let mut input = Vec::new();
+            if random.one_in(2) {
+                let text: Vec<u8> = (0..random.below(40))
+                    .map(|_| {
+                        if random.one_in(8) { random.below(256) as u8 } else { b'0' + random.below(70) as u8 }
+                    })
+                    .collect();
+                encode(&text, &mut input);
+            }
+            input.extend(
+                (0..random.below(4)).map(|_| if random.one_in(2) { 0xff } else { random.below(256) as u8 }),
+            );
+            let mut out = b"before".to_vec();
+            let decoded = decode(&input, &mut out).then(|| out[6..].to_vec());
+            assert_eq!(decoded, plainly(&input), "{input:02x?}");
+            good += usize::from(decoded.is_some());
+        }
+        assert!((500..1_500).contains(&good), "{good} were codes");
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Driver<'_> {
 
     fn write_head(&mut self, finished: &Finished, version: Version, chunked: bool) {
         let out = self.output.buffer();
-        let status = finished.status();
+        let status = finished.status.as_u16();
         write::status_line(out, version, status, write::reason(status).as_bytes());
         finished.write_fields(&mut Lines(out));
         if chunked {

@@ -69,7 +69,7 @@ impl Driver<'_> {
         let nothing = matches!(content, Content::None);
         let prepared = &mut self.prepared;
         self.conn.head(key, nothing, |block| {
-            block.status(finished.status());
+            block.status(finished.status.as_u16());
             finished.write_fields(&mut Fields { block, prepared });
         });
         if nothing {

@@ -49,12 +49,13 @@ fn text(random: &mut Random, text: &[u8], out: &mut Vec<u8>) {
 
 /// One field in any of the representations of RFC 7541 section 6.
 fn field(random: &mut Random) -> Vec<u8> {
-    const NAMES: [&[u8]; 10] = [
+    const NAMES: [&[u8]; 11] = [
         b"x-a",
         b"x-b",
         b"content-length",
         b"te",
         b"connection",
+        b":path",
         b":path",
         b":status",
         b":odd",
@@ -165,6 +166,28 @@ fn a_field_that_varies_leaves_the_rest_in_memory() {
         assert_eq!(pair.head.fields().get("id"), Some(&[id][..]));
         assert!(pair.with.remembers(&block(b'0')), "the first block is still the one in memory");
     }
+}
+
+#[test]
+fn a_path_that_varies_leaves_the_rest_in_memory() {
+    let block = |path: &[u8]| {
+        [&[0x82, 0x86, 0x04, path.len() as u8][..], path, &[0x41, 1, b'h', 0x00, 1, b'z', 1, b'y']].concat()
+    };
+    // The second time, the authority is in the table.
+    let later = |path: &[u8]| {
+        [&[0x82, 0x86, 0x04, path.len() as u8][..], path, &[0xbe, 0x00, 1, b'z', 1, b'y']].concat()
+    };
+    let mut pair = Pair::new();
+    assert!(pair.decode(&block(b"/0"), usize::MAX, "first"));
+    for path in [&b"/0"[..], b"/1", b"/longer", b"/"] {
+        assert!(pair.decode(&later(path), usize::MAX, "varying"));
+        assert_eq!((pair.head.path(), pair.head.check_request()), (path, Ok(())));
+        assert!(pair.with.remembers(&later(b"/0")), "the first block is still the one in memory");
+    }
+    assert!(pair.decode(&later(b" /"), usize::MAX, "no value"));
+    assert!(pair.head.check_request().is_err());
+    assert!(pair.decode(&later(b"/2"), usize::MAX, "after that"));
+    assert_eq!(pair.head.check_request(), Ok(()));
 }
 
 #[test]
