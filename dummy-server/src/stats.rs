@@ -88,9 +88,6 @@ impl Durations {
     }
 }
 
-/// The codes of RFC 9113 section 7.
-pub(crate) const HTTP2_CODES: usize = 14;
-
 /// The counters of one worker.
 #[derive(Debug)]
 pub(crate) struct Stats {
@@ -117,7 +114,7 @@ pub(crate) struct Stats {
     /// Errors of accept, such as EMFILE.
     pub accept_errors: Counter,
     /// HTTP/2 connections ended because the client broke the protocol or met a limit, by GOAWAY's code.
-    pub http2_errors: [Counter; HTTP2_CODES],
+    pub http2_errors: [Counter; http2::Code::KNOWN],
     /// Replies broken off on purpose, by [`crate::behaviour::Fault`].
     pub aborts: [Counter; Fault::NAMES.len()],
     /// HTTP/2 streams reset for the same reasons.

@@ -1,6 +1,6 @@
 //! Error codes (RFC 9113 section 7) and what ends a connection.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// A code of RST_STREAM and GOAWAY; those that the document does not know are kept as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,28 +37,67 @@ impl Code {
     pub const HTTP_1_1_REQUIRED: Self = Self(13);
 }
 
+/// The names of the document, each at the place of its number.
+const NAMES: [&str; Code::KNOWN] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
+impl Code {
+    /// How many the document has: 0 and those that follow.
+    pub const KNOWN: usize = 14;
+
+    /// Those that the document has, with their names.
+    pub fn all() -> impl ExactSizeIterator<Item = (Self, &'static str)> {
+        NAMES.into_iter().enumerate().map(|(number, name)| (Self(number as u32), name))
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [&str; 14] = [
-            "NO_ERROR",
-            "PROTOCOL_ERROR",
-            "INTERNAL_ERROR",
-            "FLOW_CONTROL_ERROR",
-            "SETTINGS_TIMEOUT",
-            "STREAM_CLOSED",
-            "FRAME_SIZE_ERROR",
-            "REFUSED_STREAM",
-            "CANCEL",
-            "COMPRESSION_ERROR",
-            "CONNECT_ERROR",
-            "ENHANCE_YOUR_CALM",
-            "INADEQUATE_SECURITY",
-            "HTTP_1_1_REQUIRED",
-        ];
         match NAMES.get(self.0 as usize) {
             Some(name) => f.write_str(name),
             None => write!(f, "0x{:x}", self.0),
         }
+    }
+}
+
+/// A text that is neither a name of [`Code::all`] nor a number of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoCode;
+
+impl fmt::Display for NoCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("neither the name of an error code of HTTP/2 nor a number of 32 bits")
+    }
+}
+
+impl std::error::Error for NoCode {}
+
+/// Reads a name, in either case and with `-` for `_`, or a number, which need not be one that has a name.
+impl FromStr for Code {
+    type Err = NoCode;
+
+    fn from_str(text: &str) -> Result<Self, NoCode> {
+        let named = text.replace('-', "_");
+        if let Some((code, _)) = Self::all().find(|(_, name)| name.eq_ignore_ascii_case(&named)) {
+            return Ok(code);
+        }
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if digits { text.parse().ok() } else { None };
+        number.map(Self).ok_or(NoCode)
     }
 }
 
@@ -86,5 +125,24 @@ impl Error {
 
     pub(crate) const fn protocol(reason: &'static str) -> Self {
         Self::new(Code::PROTOCOL_ERROR, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_by_name_and_by_number() {
+        for (code, name) in Code::all() {
+            assert_eq!(name.parse(), Ok(code));
+            assert_eq!((code.to_string(), code.0.to_string().parse()), (name.to_owned(), Ok(code)));
+        }
+        assert_eq!(Code::all().last(), Some((Code::HTTP_1_1_REQUIRED, "HTTP_1_1_REQUIRED")));
+        assert_eq!("enhance-your-calm".parse(), Ok(Code::ENHANCE_YOUR_CALM));
+        assert_eq!("4294967295".parse(), Ok(Code(u32::MAX)));
+        for none in ["", "nothing", "+1", "-1", "4294967296", "CANCEL "] {
+            assert_eq!(none.parse::<Code>(), Err(NoCode), "{none}");
+        }
     }
 }

@@ -55,7 +55,7 @@ mod settings;
 mod streams;
 
 pub use connection::{Config, Connection, Counters, Event, PREFACE, Role};
-pub use error::{Code, Error};
+pub use error::{Code, Error, NoCode};
 pub use head::Head;
 pub use hpack::{Block, Name, Prepared};
 pub use limits::Limits;

@@ -18,7 +18,7 @@ use crate::{
     behaviour::Fault,
     drain::Phase,
     router::Endpoint,
-    stats::{DURATION_BOUNDS, HTTP2_CODES, Protocol, Stats},
+    stats::{DURATION_BOUNDS, Protocol, Stats},
 };
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -96,10 +96,10 @@ impl Snapshot {
             None,
             MetricType::Counter,
         )?;
-        for code in 0..HTTP2_CODES {
-            let count: u64 = self.0.workers.iter().map(|stats| stats.http2_errors[code].get()).sum();
+        for (code, name) in http2::Code::all() {
+            let of_worker = |stats: &Arc<Stats>| stats.http2_errors[code.0 as usize].get();
+            let count: u64 = self.0.workers.iter().map(of_worker).sum();
             if count > 0 {
-                let name = http2::Code(code as u32).to_string();
                 ConstCounter::new(count).encode(family.encode_family(&[("code", name)])?)?;
             }
         }

@@ -292,32 +292,7 @@ fn abort(text: &str) -> Option<Breach> {
 
 /// A code of RFC 9113 section 7 by number or name; numbers without a name are taken too.
 fn code(text: &str) -> Option<u32> {
-    const NAMES: [&str; http2_codes()] = [
-        "NO_ERROR",
-        "PROTOCOL_ERROR",
-        "INTERNAL_ERROR",
-        "FLOW_CONTROL_ERROR",
-        "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",
-        "FRAME_SIZE_ERROR",
-        "REFUSED_STREAM",
-        "CANCEL",
-        "COMPRESSION_ERROR",
-        "CONNECT_ERROR",
-        "ENHANCE_YOUR_CALM",
-        "INADEQUATE_SECURITY",
-        "HTTP_1_1_REQUIRED",
-    ];
-    let text = text.trim();
-    let named = NAMES.iter().position(|name| name.eq_ignore_ascii_case(&text.replace('-', "_")));
-    match named {
-        Some(code) => Some(code as u32),
-        None => quantity::count(text).and_then(|code| u32::try_from(code).ok()),
-    }
-}
-
-const fn http2_codes() -> usize {
-    crate::stats::HTTP2_CODES
+    text.trim().parse().ok().map(|http2::Code(code)| code)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const MOST_KEYS: usize = 4096;
 pub(crate) struct Shared {
     /// Raised by each change of the default; 0 is as long as there never was one.
     generation: AtomicU64,
-    default: Mutex<Option<Default_>>,
+    default: Mutex<Option<ServerDefault>>,
     draws: AtomicU64,
     keys: [Mutex<Keys>; SHARDS],
     hasher: RandomState,
@@ -31,7 +31,8 @@ pub(crate) struct Shared {
 }
 
 #[derive(Clone, Debug)]
-struct Default_ {
+struct ServerDefault {
+    /// As it was written.
     text: String,
     behaviour: Arc<Behaviour>,
 }
@@ -78,7 +79,7 @@ impl Shared {
     /// From now on every request gets this; an empty text is the end of it.
     pub(crate) fn set_default(&self, text: &str, behaviour: Behaviour) {
         let text = text.trim().to_owned();
-        let default = (!text.is_empty()).then(|| Default_ { text, behaviour: Arc::new(behaviour) });
+        let default = (!text.is_empty()).then(|| ServerDefault { text, behaviour: Arc::new(behaviour) });
         *locked(&self.default) = default;
         self.generation.fetch_add(1, Ordering::Release);
     }
