@@ -10,7 +10,7 @@ use std::{
     io::{self, Write as _},
     panic,
     process::ExitCode,
-    sync::mpsc,
+    sync::{PoisonError, RwLock, mpsc},
     thread,
     time::Duration,
 };
@@ -30,10 +30,14 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Tests mostly wait (for delays, drains, rates), so more of them run at once than there are CPUs.
 const TESTS_PER_CPU: usize = 2;
 
+/// Tests share it; one that has to run alone has it for itself.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// The tests of a module, or of all modules.
 #[derive(Debug, Default)]
 pub struct Cases {
     trials: Vec<Trial>,
+    alone: bool,
 }
 
 impl Cases {
@@ -41,6 +45,12 @@ impl Cases {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No tests yet; each of them will run while no other does, because it tells when something happened.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self { alone: true, ..Self::default() }
     }
 
     /// Adds a function that is a test.
@@ -95,8 +105,17 @@ impl Cases {
     /// Adds a test under a name of its own, for tests that exist once for each member of a family.
     #[must_use]
     pub fn named(mut self, name: String, body: impl FnOnce() + Send + 'static) -> Self {
-        let title = name.clone();
-        self.trials.push(Trial::ignorable_test(name, move || run_limited(&title, body)));
+        let (title, alone) = (name.clone(), self.alone);
+        self.trials.push(Trial::ignorable_test(name, move || {
+            // Waiting for the others takes none of the test's own time.
+            let (_shared, _own);
+            if alone {
+                _own = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+            } else {
+                _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+            }
+            run_limited(&title, body)
+        }));
         self
     }
 

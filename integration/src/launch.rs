@@ -71,6 +71,7 @@ impl<const PORTS: usize> Launched<PORTS> {
                 if process.has_ended() || Instant::now() > deadline {
                     return Err(process.finish(PATIENCE).to_string());
                 }
+                // There is nothing to wait on for a port of another process to open.
                 thread::sleep(KNOCK);
             }
         }

@@ -14,7 +14,7 @@ use integration::{
 use rustix::process::Signal;
 
 pub(crate) fn tests() -> Cases {
-    Cases::new()
+    Cases::alone()
         .over_each_protocol(arrivals_are_evenly_spread)
         .test_async(workers_take_turns)
         .over_each_protocol(a_frozen_server_shows_in_response_time)
@@ -32,19 +32,9 @@ async fn workers_take_turns() {
     assert_even(Protocol::Http1, &["--workers", "2", "-c", "2"]);
 }
 
-/// Most arrivals are in their place, in one of three runs. Of bursts of a tenth of a second, a quarter would be, in
-/// each of them; a machine that has other things to do for a while delays arrivals too, which is no burst of ours.
+/// Most arrivals are in their place. Of bursts of a tenth of a second, a quarter would be; a busy machine
+/// delays some, which is no burst.
 fn assert_even(protocol: Protocol, args: &[&str]) {
-    const RUNS: usize = 3;
-    let mut in_place = Vec::new();
-    while in_place.len() < RUNS && in_place.iter().all(|count| *count < TOTAL * 3 / 4) {
-        in_place.push(arrivals_in_place(protocol, args));
-    }
-    let best = in_place.iter().max().copied().unwrap_or_default();
-    assert!(best >= TOTAL * 3 / 4, "of {TOTAL} arrivals, so many are in their place: {in_place:?}");
-}
-
-fn arrivals_in_place(protocol: Protocol, args: &[&str]) -> usize {
     let record = Record::start(protocol);
     let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
     let url = format!("{scheme}://{}/", record.peer.address);
@@ -53,7 +43,11 @@ fn arrivals_in_place(protocol: Protocol, args: &[&str]) -> usize {
     report.assert_all_succeeded(TOTAL as u64);
     let arrivals = record.arrivals();
     assert_eq!(arrivals.len(), TOTAL);
-    in_place(&arrivals, RATE as f64, Duration::from_millis(10))
+    let in_place = in_place(&arrivals, RATE as f64, Duration::from_millis(10));
+    assert!(
+        in_place >= TOTAL * 3 / 4,
+        "only {in_place} of {TOTAL} arrivals are in their place: {arrivals:?}"
+    );
 }
 
 async fn a_frozen_server_shows_in_response_time(protocol: Protocol) {
@@ -66,8 +60,7 @@ async fn a_frozen_server_shows_in_response_time(protocol: Protocol) {
     assert!(response("p90") >= 400_000, "{:#}", report.json()["response_time_us"]);
     assert!(response("p50") < 400_000, "{:#}", report.json()["response_time_us"]);
     let lag = report.number("/release_lag_us/p90");
-    // Had they waited for the server, it would be that of the response time.
-    assert!(lag < 300_000, "arrivals went on while the server stood still, {lag}");
+    assert!(lag < 100_000, "arrivals went on while the server stood still, {lag}");
 }
 
 async fn a_frozen_server_does_not_show_in_the_service_time_of_others() {
@@ -89,6 +82,7 @@ async fn frozen_for_a_second(scheme: &str, args: &[&str]) -> Report {
     let run = Process::start(command("loadgen").args(["--no-progress", "-o", "json"]).args(args).arg(url));
     Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 100).await;
     server.signal(Signal::STOP);
+    // The second in which it stands still is what is tested.
     thread::sleep(Duration::from_secs(1));
     server.signal(Signal::CONT);
     let finished: Finished = run.finish(Duration::from_secs(30));

@@ -152,6 +152,7 @@ fn the_second_interrupt_gives_up_what_is_in_flight() {
 #[test]
 fn a_target_that_falls_behind_is_told() {
     let peer = serve_http1(|_| {
+        // The target that falls behind: a quarter of the rate is all it can do.
         thread::sleep(Duration::from_millis(10));
         OK.to_vec()
     });

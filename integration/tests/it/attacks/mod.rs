@@ -13,7 +13,7 @@ use std::{
     fs,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -25,7 +25,7 @@ use integration::{
     client::{Client, Protocol},
     metrics::{CONNECTIONS, Metrics},
 };
-use tokio::time::interval;
+use tokio::{sync::watch, time::interval};
 
 pub(crate) fn tests() -> Cases {
     Cases::new()
@@ -54,7 +54,8 @@ const CPU: Duration = Duration::from_secs(8);
 struct Scene {
     server: ServerProcess,
     before: Usage,
-    answered: Arc<AtomicU64>,
+    /// How many requests of the bystander have been answered.
+    answered: watch::Receiver<u64>,
     over: Arc<AtomicBool>,
     bystander: JoinHandle<Duration>,
 }
@@ -75,8 +76,8 @@ impl Scene {
             assert_eq!(Client::connect(protocol, server.http).await.get("/bin/100K").await.status, 200);
         }
         let before = Usage::of(server.process().id());
-        let (answered, over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let (count, end, address) = (Arc::clone(&answered), Arc::clone(&over), server.http);
+        let ((count, answered), over) = (watch::channel(0), Arc::<AtomicBool>::default());
+        let (end, address) = (Arc::clone(&over), server.http);
         // On a thread of its own: attackers are busy.
         let bystander = thread::spawn(move || {
             block_on(async {
@@ -87,15 +88,15 @@ impl Scene {
                 let (start, mut ticks) = (Instant::now(), interval(PACE));
                 let (mut due, mut slowest) = (None, Duration::ZERO);
                 // All that were due while the attack went on are sent, though it may be late.
-                while due.is_none_or(|due| u128::from(count.load(Ordering::Relaxed)) < due) {
+                while due.is_none_or(|due| u128::from(*count.borrow()) < due) {
                     if due.is_none() && end.load(Ordering::Acquire) {
                         due = Some(start.elapsed().as_millis() / PACE.as_millis());
                     }
                     let tick = ticks.tick().await;
-                    let number = count.load(Ordering::Relaxed);
-                    let reply = clients[(number % 2) as usize].get("/bin/1000").await;
+                    let of_turn = (*count.borrow() % 2) as usize;
+                    let reply = clients[of_turn].get("/bin/1000").await;
                     assert_eq!((reply.status, reply.body.len()), (200, 1000));
-                    count.store(number + 1, Ordering::Release);
+                    count.send_modify(|count| *count += 1);
                     slowest = slowest.max(tick.elapsed());
                 }
                 slowest
@@ -111,13 +112,9 @@ impl Scene {
     }
 
     /// Ends the bystander, and checks that it was served and that the attack took no more than `memory` bytes.
-    async fn end(self, memory: u64) {
-        let enough = async {
-            while self.answered.load(Ordering::Acquire) < FEWEST && !self.bystander.is_finished() {
-                tokio::time::sleep(PACE).await;
-            }
-        };
-        enough.await;
+    async fn end(mut self, memory: u64) {
+        // An error is the end of the bystander, which is told below.
+        let _ = self.answered.wait_for(|count| *count >= FEWEST).await;
         let after = Usage::of(self.server.process().id());
         self.over.store(true, Ordering::Release);
         let slowest = self.bystander.join().expect("the bystander is served all the while");

@@ -61,18 +61,18 @@ async fn heads_that_drip_are_ended() {
         stream.write_all(&begun[number % 4]).await.expect("a beginning is taken");
         held.push((stream, drips[number % 4]));
     }
+    let mut answered = scene.answered.clone();
     let dripping = async {
-        loop {
+        while answered.changed().await.is_ok() {
             for (stream, drip) in &mut held {
                 // Those that are closed take nothing.
                 let _ = stream.write_all(drip).await;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::select! {
         () = scene.only_the_bystander_is_left() => {}
-        () = dripping => unreachable!("it drips without end"),
+        () = dripping => panic!("the bystander is no longer served"),
     }
     scene.end(LITTLE).await;
 }

@@ -1,13 +1,11 @@
 //! WebSocket and gRPC: messages without end, and those that announce more than they bring.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::{
     cases::Cases,
     client::{Http2, Protocol, Request, Socket, WebSocket, patiently, raw_frame, websocket_over},
 };
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, sync::Notify};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{LITTLE, Scene};
@@ -23,16 +21,20 @@ pub(crate) fn tests() -> Cases {
         .test_async(grpc_messages_that_announce_too_much_are_refused)
 }
 
-/// Sends until the socket is closed; the code that it is closed with. What is answered wants a pause: the h2 crate gives
-/// up a connection on which many small frames wait to be read.
-async fn flooded(socket: Socket, pause: Duration, next: impl Fn(usize) -> WebSocket) -> CloseCode {
+/// Sends until the socket is closed; the code that it is closed with. The next ping waits for the answer to the last:
+/// the h2 crate gives up a connection on which many small frames wait to be read.
+async fn flooded(socket: Socket, next: impl Fn(usize) -> WebSocket) -> CloseCode {
     let (mut sink, mut stream) = socket.split();
+    let answered = Notify::new();
     let sending = async {
-        let mut number = 0;
-        while sink.feed(next(number)).await.is_ok() && sink.flush().await.is_ok() {
-            number += 1;
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
+        for number in 0.. {
+            let message = next(number);
+            let is_answered = matches!(message, WebSocket::Ping(_));
+            if sink.send(message).await.is_err() {
+                break;
+            }
+            if is_answered {
+                answered.notified().await;
             }
             tokio::task::yield_now().await;
         }
@@ -42,7 +44,7 @@ async fn flooded(socket: Socket, pause: Duration, next: impl Fn(usize) -> WebSoc
         loop {
             match stream.next().await {
                 Some(Ok(WebSocket::Close(Some(frame)))) => break frame.code,
-                Some(Ok(_)) => {}
+                Some(Ok(_)) => answered.notify_one(),
                 other => panic!("no close frame but {other:?}"),
             }
         }
@@ -56,7 +58,7 @@ async fn flooded(socket: Socket, pause: Duration, next: impl Fn(usize) -> WebSoc
 async fn fragments_without_end_are_closed_with_1009(protocol: Protocol) {
     let scene = Scene::start(&["--ws-max-message=16K"]).await;
     let socket = websocket_over(protocol, scene.server.http, "/ws").await;
-    let code = flooded(socket, Duration::ZERO, |number| raw_frame(number == 0, false, b"x")).await;
+    let code = flooded(socket, |number| raw_frame(number == 0, false, b"x")).await;
     assert_eq!(code, CloseCode::Size);
     scene.end(LITTLE).await;
 }
@@ -64,7 +66,7 @@ async fn fragments_without_end_are_closed_with_1009(protocol: Protocol) {
 async fn empty_fragments_without_end_are_closed_with_1008(protocol: Protocol) {
     let scene = Scene::start(&["--ws-message-timeout=500ms"]).await;
     let socket = websocket_over(protocol, scene.server.http, "/ws").await;
-    let code = flooded(socket, Duration::ZERO, |number| raw_frame(number == 0, false, b"")).await;
+    let code = flooded(socket, |number| raw_frame(number == 0, false, b"")).await;
     assert_eq!(code, CloseCode::Policy);
     scene.end(LITTLE).await;
 }
@@ -73,7 +75,7 @@ async fn pings_within_a_message_do_not_keep_it_alive(protocol: Protocol) {
     let scene = Scene::start(&["--ws-message-timeout=500ms"]).await;
     let socket = websocket_over(protocol, scene.server.http, "/ws").await;
     let ping = |number| if number == 0 { raw_frame(true, false, b"x") } else { WebSocket::Ping("?".into()) };
-    assert_eq!(flooded(socket, Duration::from_millis(5), ping).await, CloseCode::Policy);
+    assert_eq!(flooded(socket, ping).await, CloseCode::Policy);
     scene.end(LITTLE).await;
 }
 
