@@ -1,3 +1,5 @@
+//! Headers of both versions, whole and byte by byte.
+
 use std::iter;
 
 use super::*;

@@ -5,18 +5,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http2::{Code, Config, Event, Key, Prepared, Role, Settings};
+use http2::{Code, Config, Key, Prepared, Role, Settings};
 use tokio::net::TcpStream;
 use transport::segments;
 
 use super::{
     super::{
         connect::Connecting,
-        engine::{Arrival, Ended, Head, Outcome, Sink},
+        engine::{Arrival, Sink},
         failure::{Cause, Failure},
     },
     Shared,
+    replies::{InFlight, Replies},
 };
 use crate::clock::Nanos;
 
@@ -60,31 +60,15 @@ enum State {
 struct Open {
     io: TcpStream,
     http2: http2::Connection,
-    /// By the slot of a stream's key.
-    requests: Vec<Option<InFlight>>,
+    replies: Replies,
     /// Those whose first bytes wait to be written.
     unwritten: Vec<Key>,
     /// What is the same in all requests, encoded.
     prepared: Prepared,
     /// Read and not taken in: the beginning of a frame.
     rest: Vec<u8>,
-    /// What the peer said when it went away.
-    going_away: Option<Code>,
     /// Since when the peer has allowed no stream at all.
     shut_since: Option<Nanos>,
-}
-
-/// A request on its stream.
-#[derive(Debug)]
-struct InFlight {
-    key: Key,
-    arrival: Arrival,
-    submitted: Nanos,
-    /// 0: no final head has come.
-    status: u16,
-    instance: Option<u16>,
-    /// What is left of the request's body.
-    body: Bytes,
 }
 
 impl fmt::Debug for Connection {
@@ -152,11 +136,7 @@ impl Connection {
             instance: None,
             body: shared.body.clone(),
         };
-        let slot = key.slot as usize;
-        if open.requests.len() <= slot {
-            open.requests.resize_with(slot + 1, || None);
-        }
-        open.requests[slot] = Some(request);
+        open.replies.await_one(request);
         open.unwritten.push(key);
         if !bodiless {
             open.http2.want(key);
@@ -192,15 +172,7 @@ impl Connection {
     /// Ends what was sent before `limit`: the peer is told that nobody waits any longer. True: there was some.
     pub(super) fn expire(&mut self, limit: Nanos, at: Nanos, sink: &mut impl Sink) -> bool {
         let State::Open(open) = &mut self.state else { return false };
-        let mut any = false;
-        for place in &mut open.requests {
-            if let Some(request) = place.take_if(|request| request.submitted < limit) {
-                open.http2.reset(request.key, Code::CANCEL);
-                sink.ended(&Ended { arrival: request.arrival, at, outcome: Outcome::TimedOut });
-                any = true;
-            }
-        }
-        any
+        open.replies.expire(limit, &mut open.http2, at, sink)
     }
 
     /// Since when the peer has allowed no stream at all, with none at work.
@@ -213,11 +185,11 @@ impl Connection {
 
     /// The requests that were at work when it ended.
     pub(super) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
-        let requests = match self.state {
-            State::Open(open) => open.requests,
-            State::Connecting(_) => Vec::new(),
+        let replies = match self.state {
+            State::Open(open) => open.replies,
+            State::Connecting(_) => Replies::default(),
         };
-        requests.into_iter().flatten().map(|request| request.arrival)
+        replies.into_arrivals()
     }
 }
 
@@ -236,11 +208,10 @@ impl Open {
         Self {
             io,
             http2: http2::Connection::new(&config),
-            requests: Vec::new(),
+            replies: Replies::default(),
             unwritten: Vec::new(),
             prepared: Prepared::default(),
             rest: Vec::new(),
-            going_away: None,
             shut_since: None,
         }
     }
@@ -277,7 +248,7 @@ impl Open {
             if !self.unwritten.is_empty() {
                 shared.now = shared.clock.now();
                 for key in self.unwritten.drain(..) {
-                    if let Some(Some(request)) = self.requests.get_mut(key.slot as usize) {
+                    if let Some(request) = self.replies.awaited(key) {
                         request.arrival.written.get_or_insert(shared.now);
                     }
                 }
@@ -295,7 +266,7 @@ impl Open {
     fn send_bodies(&mut self) {
         while self.http2.output.len() < MOST_OUTPUT {
             let Some(key) = self.http2.next_ready() else { return };
-            let Some(Some(request)) = self.requests.get_mut(key.slot as usize) else { continue };
+            let Some(request) = self.replies.awaited(key) else { continue };
             let room = self.http2.data_room(key).min(MOST_OUTPUT);
             let part = request.body.split_to(room.min(request.body.len()));
             let end = request.body.is_empty();
@@ -323,15 +294,9 @@ impl Open {
         loop {
             match self.http2.receive(&mut input, &mut shared.head) {
                 Ok(None) => break,
-                Ok(Some(event)) => happened(
-                    &mut self.http2,
-                    &mut self.requests,
-                    &mut self.going_away,
-                    event,
-                    &shared.head,
-                    shared.now,
-                    sink,
-                ),
+                Ok(Some(event)) => {
+                    self.replies.happened(&mut self.http2, event, &shared.head, shared.now, sink);
+                }
                 Err(error) => {
                     // What the peer did is said to it as well, as far as it still listens.
                     let _ = self.poll_write(cx);
@@ -345,7 +310,7 @@ impl Open {
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
-        match self.going_away {
+        match self.replies.going_away() {
             Some(code) if code != Code::NO_ERROR => self.farewell(),
             _ => Failure::from_io(error),
         }
@@ -353,7 +318,7 @@ impl Open {
 
     /// Why the peer has closed the connection.
     fn farewell(&self) -> Failure {
-        match self.going_away {
+        match self.replies.going_away() {
             Some(code) if code != Code::NO_ERROR => {
                 Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"))
             }
@@ -363,89 +328,4 @@ impl Open {
             ),
         }
     }
-}
-
-#[inline]
-fn happened(
-    http2: &mut http2::Connection,
-    requests: &mut [Option<InFlight>],
-    going_away: &mut Option<Code>,
-    event: Event<'_>,
-    head: &http2::Head,
-    at: Nanos,
-    sink: &mut impl Sink,
-) {
-    let place = |key: Key| key.slot as usize;
-    match event {
-        Event::Response { stream, end } => {
-            sink.head(&Head::Http2(head));
-            let Some(Some(request)) = requests.get_mut(place(stream)) else { return };
-            request.status = head.status();
-            request.instance = head.fields().get(contract::field::INSTANCE).map(|name| sink.instance(name));
-            if end {
-                replied(http2, &mut requests[place(stream)], at, sink);
-            }
-        }
-        Event::Data { stream, data, end } => {
-            sink.body(data);
-            http2.release(stream, data.len());
-            if end && let Some(request) = requests.get_mut(place(stream)) {
-                replied(http2, request, at, sink);
-            }
-        }
-        Event::Trailers { stream } => {
-            if let Some(request) = requests.get_mut(place(stream)) {
-                replied(http2, request, at, sink);
-            }
-        }
-        Event::Reset { stream, code, by_peer } => {
-            let Some(request) = requests.get_mut(place(stream)).and_then(Option::take) else { return };
-            reset(&request, code, by_peer, at, sink);
-        }
-        Event::Unprocessed { stream } => {
-            let Some(request) = requests.get_mut(place(stream)).and_then(Option::take) else { return };
-            unprocessed(&request, going_away.unwrap_or(Code::NO_ERROR), at, sink);
-        }
-        Event::GoAway { code, .. } => *going_away = Some(code),
-        Event::Settings => sink.roomier(),
-        Event::Informational { .. } | Event::Request { .. } | Event::Pong(_) => {}
-    }
-}
-
-#[inline]
-fn replied(http2: &mut http2::Connection, place: &mut Option<InFlight>, at: Nanos, sink: &mut impl Sink) {
-    let Some(request) = place.take() else { return };
-    if !request.body.is_empty() {
-        // The server has answered before it read everything: it will not.
-        http2.reset(request.key, Code::CANCEL);
-    }
-    let outcome = Outcome::Replied { status: request.status, instance: request.instance };
-    sink.ended(&Ended { arrival: request.arrival, at, outcome });
-}
-
-/// A stream that was refused was not processed, so that any method is safe to send again (RFC 9113 section 8.7).
-fn reset(request: &InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
-    let mut arrival = request.arrival;
-    let refused = by_peer && code == Code::REFUSED_STREAM && request.status == 0;
-    if refused && arrival.resends < Arrival::MAX_RESENDS {
-        arrival.resends += 1;
-        return sink.again(arrival);
-    }
-    let failure = if by_peer {
-        Failure::new(Cause::RstStream(code.0), format!("the server reset the stream: {code}"))
-    } else {
-        Failure::new(Cause::Protocol, format!("the server's reply broke the protocol: {code}"))
-    };
-    sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(&failure) });
-}
-
-/// A stream above GOAWAY's last one was not processed either.
-fn unprocessed(request: &InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
-    let mut arrival = request.arrival;
-    if request.status == 0 && arrival.resends < Arrival::MAX_SENT_AWAY {
-        arrival.resends += 1;
-        return sink.again(arrival);
-    }
-    let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
-    sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(&failure) });
 }

@@ -3,6 +3,7 @@
 //! once for all its streams.
 
 mod connection;
+mod replies;
 
 use std::{collections::VecDeque, task::Context};
 

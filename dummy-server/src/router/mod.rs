@@ -1,7 +1,10 @@
 //! Path and query to endpoint: the only file that knows URL shapes. It does no IO.
 
+mod known;
+
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
+pub(crate) use self::known::Known;
 use crate::{
     endpoints::websocket::{Mode, Options},
     quantity,
@@ -156,56 +159,6 @@ pub(crate) struct BadRoute {
     pub accepted: &'static str,
     /// A request that works.
     pub example: &'static str,
-}
-
-/// Targets that were routed before: steady traffic asks for few. Each has one place, by a hash.
-#[derive(Debug)]
-pub(crate) struct Known(Box<[KnownTarget; KNOWN]>);
-
-const KNOWN: usize = 64;
-/// Longer targets are not kept.
-const LONGEST_KNOWN: usize = 40;
-
-#[derive(Clone, Copy, Debug)]
-struct KnownTarget {
-    len: u8,
-    text: [u8; LONGEST_KNOWN],
-    endpoint: Endpoint,
-    route: Route,
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        let nothing =
-            KnownTarget { len: 0, text: [0; LONGEST_KNOWN], endpoint: Endpoint::Echo, route: Route::Echo };
-        Self(Box::new([nothing; KNOWN]))
-    }
-}
-
-impl Known {
-    /// Where a target leads, if it is known.
-    #[inline]
-    pub(crate) fn get(&self, target: &[u8]) -> Option<(Endpoint, Route)> {
-        let known = &self.0[place(target)];
-        let same = target.len() == usize::from(known.len) && known.text[..target.len()] == *target;
-        (same && !target.is_empty()).then_some((known.endpoint, known.route))
-    }
-
-    /// Keeps where a target leads.
-    pub(crate) fn keep(&mut self, target: &[u8], endpoint: Endpoint, route: Route) {
-        if target.len() <= LONGEST_KNOWN {
-            let known = &mut self.0[place(target)];
-            *known = KnownTarget { len: target.len() as u8, text: [0; LONGEST_KNOWN], endpoint, route };
-            known.text[..target.len()].copy_from_slice(target);
-        }
-    }
-}
-
-/// The end of a target tells more than its beginning.
-fn place(target: &[u8]) -> usize {
-    let end =
-        target.iter().rev().take(8).fold(target.len() as u64, |hash, byte| hash << 8 ^ u64::from(*byte));
-    (end.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
 }
 
 /// Finds the endpoint of a path and query. The family is known even when the parameters are bad.
@@ -385,138 +338,4 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ok(target: &str) -> Route {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        route(path, query).1.unwrap()
-    }
-
-    #[test]
-    fn every_endpoint_is_found() {
-        let ms = Duration::from_millis;
-        for (target, expected) in [
-            ("/", Route::Echo),
-            ("/anything/else?x=1", Route::Echo),
-            ("/wsfoo", Route::Echo),
-            ("/bin", Route::Echo),
-            ("/upload/x", Route::Echo),
-            ("/health", Route::Health),
-            ("/help", Route::Help),
-            ("/bin/1", Route::Bin { size: 1, chunked: false, digest: false }),
-            ("/bin/10000G", Route::Bin { size: 10_000 << 30, chunked: false, digest: false }),
-            ("/bin/2k?chunked=on", Route::Bin { size: 2048, chunked: true, digest: false }),
-            ("/bin/2k?chunked=no", Route::Bin { size: 2048, chunked: false, digest: false }),
-            ("/bin/7?digest=1", Route::Bin { size: 7, chunked: false, digest: true }),
-            ("/digest", Route::Digest),
-            ("/headers", Route::Headers),
-            ("/ip", Route::Ip),
-            ("/sse", Route::Sse(Series { count: Some(10), delay: ms(1000), jitter: ms(0) })),
-            (
-                "/ndjson?count=0&jitter=5&delay=2",
-                Route::Ndjson(Series { count: None, delay: ms(2), jitter: ms(5) }),
-            ),
-            ("/drip", Route::Drip { size: 10, duration: ms(2000), delay: ms(0) }),
-            ("/drip?delay=5&size=1K&duration=9", Route::Drip { size: 1024, duration: ms(9), delay: ms(5) }),
-            ("/chunked/3", Route::Chunked { count: 3, size: 1024, delay: ms(0) }),
-            ("/chunked/3?delay=5&size=7", Route::Chunked { count: 3, size: 7, delay: ms(5) }),
-            ("/upload", Route::Upload),
-            ("/status/200", Route::Status(200)),
-            ("/status/599", Route::Status(599)),
-            ("/delay/5", Route::Delay { reply: ms(5), read: ms(0) }),
-            ("/delay/0/7", Route::Delay { reply: ms(0), read: ms(7) }),
-            ("/ws", Route::WebSocket(Options::plain(Mode::Echo))),
-            ("/ws/room/1?x=1", Route::WebSocket(Options::plain(Mode::Echo))),
-            ("/ws/close", Route::WebSocket(Options::plain(Mode::EchoOnceAndClose))),
-            (
-                "/ws?ping=1s&fragment=2K",
-                Route::WebSocket(Options {
-                    fragment: NonZeroU32::new(2048),
-                    ping: Some(ms(1000)),
-                    ..Options::plain(Mode::Echo)
-                }),
-            ),
-            ("/nousage", Route::NoUsage(NoUsage::Plain)),
-            ("/nousage/wrongct", Route::NoUsage(NoUsage::WrongContentType)),
-            ("/nousage/badjson", Route::NoUsage(NoUsage::BadJson)),
-            ("/nousage/empty", Route::NoUsage(NoUsage::Empty)),
-        ] {
-            assert_eq!(ok(target), expected, "{target}");
-        }
-    }
-
-    #[test]
-    fn what_is_known_is_what_was_found() {
-        let mut known = Known::default();
-        let targets = ["/", "/bin/1K", "/bin/2K", "/bin/1K?chunked=1", "/status/404", "/x/y"];
-        for _ in 0..2 {
-            for target in targets {
-                let (path, query) = target.split_once('?').unwrap_or((target, ""));
-                let (endpoint, found) = route(path, query);
-                let found = found.unwrap();
-                if let Some(remembered) = known.get(target.as_bytes()) {
-                    assert_eq!(remembered, (endpoint, found), "{target}");
-                }
-                known.keep(target.as_bytes(), endpoint, found);
-                assert_eq!(known.get(target.as_bytes()), Some((endpoint, found)), "{target}");
-            }
-        }
-        assert_eq!(known.get(b""), None);
-        assert_eq!(known.get("/long".repeat(99).as_bytes()), None);
-    }
-
-    #[test]
-    fn bad_parameters_are_named_and_keep_their_endpoint() {
-        for (target, endpoint) in [
-            ("/bin/", Endpoint::Bin),
-            ("/bin/0", Endpoint::Bin),
-            ("/bin/-1", Endpoint::Bin),
-            ("/bin/invalid", Endpoint::Bin),
-            ("/bin/9999999999999T", Endpoint::Bin),
-            ("/bin/9223372036854775808", Endpoint::Bin),
-            ("/chunked/1?size=9223372036854775808", Endpoint::Chunked),
-            ("/chunked/", Endpoint::Chunked),
-            ("/chunked/0", Endpoint::Chunked),
-            ("/chunked/abc", Endpoint::Chunked),
-            ("/chunked/3?size=0", Endpoint::Chunked),
-            ("/chunked/3?size=x", Endpoint::Chunked),
-            ("/chunked/3?delay=-1", Endpoint::Chunked),
-            ("/chunked/9223372036854775807?size=3", Endpoint::Chunked),
-            ("/sse?count=x", Endpoint::Sse),
-            ("/sse?delay=-1", Endpoint::Sse),
-            ("/ndjson?jitter=1s", Endpoint::Ndjson),
-            ("/drip?size=0", Endpoint::Drip),
-            ("/drip?duration=soon", Endpoint::Drip),
-            ("/status/", Endpoint::Status),
-            ("/status/abc", Endpoint::Status),
-            ("/status/199", Endpoint::Status),
-            ("/status/600", Endpoint::Status),
-            ("/status/200/x", Endpoint::Status),
-            ("/delay/", Endpoint::Delay),
-            ("/delay/0", Endpoint::Delay),
-            ("/delay/0/0", Endpoint::Delay),
-            ("/delay/1/x", Endpoint::Delay),
-            ("/delay/1/2/3", Endpoint::Delay),
-            ("/ws?fragment=0", Endpoint::WebSocket),
-            ("/ws?fragment=2G", Endpoint::WebSocket),
-            ("/ws?fragment=x", Endpoint::WebSocket),
-            ("/ws/close?ping=1ms", Endpoint::WebSocket),
-            ("/ws?ping=soon", Endpoint::WebSocket),
-        ] {
-            let (path, query) = target.split_once('?').unwrap_or((target, ""));
-            let (found, result) = route(path, query);
-            assert_eq!(found, endpoint, "{target}");
-            let bad = result.expect_err(target);
-            let (example_path, example_query) = bad.example.split_once('?').unwrap_or((bad.example, ""));
-            assert!(route(example_path, example_query).1.is_ok(), "the example of {target} works");
-        }
-    }
-
-    #[test]
-    fn endpoints_are_listed_in_order() {
-        for (index, (endpoint, _)) in Endpoint::ALL.into_iter().enumerate() {
-            assert_eq!(endpoint as usize, index);
-        }
-    }
-}
+mod tests;

@@ -4,8 +4,10 @@
 //! record, plaintext that the reader had no room for, and ciphertext that the socket has not taken. While none of
 //! that is there, a session holds no buffer.
 
+mod outgoing;
+
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     fmt,
     io::{self, IoSlice},
     pin::Pin,
@@ -15,26 +17,19 @@ use std::{
 use rustls::{
     Error,
     server::UnbufferedServerConnection,
-    unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic},
+    unbuffered::{ConnectionState, EncodeError, UnbufferedStatus},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::outgoing::{Outgoing, Traffic, encrypt, too_small};
 use super::{Facts, Failure, ServerConfig, settings};
 
 /// What is read at once. A message of a handshake, of 64 KiB at most, has to fit into it along with a record.
 const READ: usize = 128 << 10;
-/// Plaintext of the largest record (RFC 8446 section 5.1).
-const RECORD: usize = 16 << 10;
-/// What is encrypted at once. As long as the socket has not taken it, nothing more is.
-const BATCH: usize = 128 << 10;
 
 thread_local! {
     /// What sockets are read into.
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// Where short slices become records.
-    static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// A buffer that a session has written all of.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A server's end of one connection.
@@ -355,8 +350,6 @@ impl Session {
 /// What is done once something can be encrypted.
 type Then<'a> = &'a mut dyn FnMut(&mut Traffic<'_>, &mut Outgoing);
 
-type Traffic<'c> = WriteTraffic<'c, rustls::server::ServerConnectionData>;
-
 /// Puts what there is no room for behind what is there already.
 fn store(payload: &[u8], buf: &mut ReadBuf<'_>, rest: &mut Vec<u8>) {
     let count = if rest.is_empty() { payload.len().min(buf.remaining()) } else { 0 };
@@ -364,251 +357,5 @@ fn store(payload: &[u8], buf: &mut ReadBuf<'_>, rest: &mut Vec<u8>) {
     rest.extend_from_slice(&payload[count..]);
 }
 
-/// Encrypts of slices as much as is done at once, in records as large as they may be. How much it was.
-fn encrypt(traffic: &mut Traffic<'_>, slices: &[IoSlice<'_>], outgoing: &mut Outgoing) -> io::Result<usize> {
-    let mut seal = |part: &[u8]| outgoing.append(|room| traffic.encrypt(part, room).map_err(too_small));
-    GATHERED.with_borrow_mut(|gathered| {
-        gathered.clear();
-        let mut left = BATCH;
-        for slice in slices {
-            let mut part = &slice[..slice.len().min(left)];
-            left -= part.len();
-            if !gathered.is_empty() {
-                let (front, rest) = part.split_at(part.len().min(RECORD - gathered.len()));
-                gathered.extend_from_slice(front);
-                part = rest;
-                if gathered.len() == RECORD {
-                    seal(gathered)?;
-                    gathered.clear();
-                }
-            }
-            let (whole, rest) = part.split_at(part.len() / RECORD * RECORD);
-            if !whole.is_empty() {
-                seal(whole)?;
-            }
-            gathered.extend_from_slice(rest);
-        }
-        if !gathered.is_empty() {
-            seal(gathered)?;
-        }
-        Ok(BATCH - left)
-    })
-}
-
-/// How much room is wanted; 0 when no room would do.
-#[expect(clippy::needless_pass_by_value, reason = "a mapping of errors takes it")]
-fn too_small(error: EncryptError) -> usize {
-    match error {
-        EncryptError::InsufficientSize(size) => size.required_size,
-        EncryptError::EncryptExhausted => 0,
-    }
-}
-
-/// Ciphertext on its way to the socket: what is in front of `end`, of which `written` bytes have been written. What is
-/// behind is room that need not be cleared again.
-#[derive(Debug, Default)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    end: usize,
-    written: usize,
-}
-
-impl Outgoing {
-    /// Adds what `write` puts into the room it is given. It says how much room it wants when that is too little.
-    fn append(&mut self, mut write: impl FnMut(&mut [u8]) -> Result<usize, usize>) -> io::Result<()> {
-        if self.bytes.is_empty() {
-            self.bytes = SPARE.take();
-        }
-        loop {
-            let room = &mut self.bytes[self.end..];
-            match write(room) {
-                Ok(count) => {
-                    self.end += count;
-                    return Ok(());
-                }
-                Err(wanted) if wanted > room.len() => self.bytes.resize(self.end + wanted, 0),
-                Err(_) => return Err(io::Error::other("no more can be encrypted on this connection")),
-            }
-        }
-    }
-
-    /// Writes all of it.
-    fn poll_flush(
-        &mut self,
-        io: &mut (impl AsyncWrite + Unpin),
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        while self.written < self.end {
-            match ready!(Pin::new(&mut *io).poll_write(cx, &self.bytes[self.written..self.end]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.written += count,
-            }
-        }
-        if !self.bytes.is_empty() {
-            SPARE.set(std::mem::take(self).bytes);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::{future::poll_fn, sync::Arc};
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-    use tokio_rustls::{
-        TlsConnector,
-        client::TlsStream,
-        rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
-    };
-
-    use super::*;
-    use crate::tls::{Authority, Settings, Version};
-
-    /// A session over a pipe that takes so many bytes at once, and its client, after the handshake.
-    async fn pair(min_version: Version, narrow: usize) -> (Session, DuplexStream, TlsStream<DuplexStream>) {
-        let authority = Authority::new().unwrap();
-        let settings = Settings { alpn: Vec::new(), min_version, tickets: false, client_ca: None };
-        let config = settings.build(authority.issue(&["localhost"]).unwrap()).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der()).unwrap();
-        let versions: &[_] = match min_version {
-            Version::Tls12 => &[&rustls::version::TLS12],
-            Version::Tls13 => &[&rustls::version::TLS13],
-        };
-        let client = ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
-        let client = TlsConnector::from(Arc::new(client.with_no_client_auth()));
-        let (mut near, far) = tokio::io::duplex(narrow);
-        let mut session = Session::new(config, Vec::new()).unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let (shaken, client) =
-            tokio::join!(poll_fn(|cx| session.poll_handshake(&mut near, cx)), client.connect(name, far));
-        shaken.unwrap();
-        let facts = session.facts();
-        assert_eq!((facts.version, facts.resumed), (min_version, false));
-        assert_eq!(facts.sni.as_deref(), Some("localhost"));
-        (session, near, client.unwrap())
-    }
-
-    async fn write(session: &mut Session, io: &mut DuplexStream, slices: &[&[u8]]) {
-        let slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
-        let mut left = &mut slices.clone()[..];
-        while !left.is_empty() {
-            let count = poll_fn(|cx| session.poll_write(io, left, cx)).await.unwrap();
-            assert!(count > 0);
-            IoSlice::advance_slices(&mut left, count);
-        }
-        poll_fn(|cx| session.poll_flush(io, cx)).await.unwrap();
-    }
-
-    async fn read(session: &mut Session, io: &mut DuplexStream, room: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; room];
-        let mut buf = ReadBuf::new(&mut bytes);
-        poll_fn(|cx| session.poll_read(io, &mut buf, cx)).await?;
-        Ok(buf.filled().to_vec())
-    }
-
-    fn holds_nothing(session: &Session) -> bool {
-        let buffers = [&session.incoming, &session.plaintext, &session.outgoing.bytes];
-        buffers.iter().all(|buffer| buffer.capacity() == 0)
-    }
-
-    fn pattern(len: usize) -> Vec<u8> {
-        (0..len).map(|n| (n % 251) as u8).collect()
-    }
-
-    #[tokio::test]
-    async fn what_is_written_arrives_whatever_its_slices() {
-        for version in Version::ALL {
-            for narrow in [70, 1 << 20] {
-                let (mut session, mut near, mut client) = pair(version, narrow).await;
-                let parts: Vec<Vec<u8>> =
-                    [5, 16 << 10, 1, 40_000, 0, 16 << 10, 300_000, 7].into_iter().map(pattern).collect();
-                let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-                let mut seen = vec![0; parts.iter().map(Vec::len).sum()];
-                let (_, read) =
-                    tokio::join!(write(&mut session, &mut near, &slices), client.read_exact(&mut seen));
-                read.unwrap();
-                assert!(seen == parts.concat());
-                assert!(holds_nothing(&session));
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_sent_is_read_whatever_room_there_is() {
-        for version in Version::ALL {
-            for (narrow, room) in [(70, 1 << 20), (1 << 20, 1), (1 << 20, 100_000), (1 << 20, 1 << 20)] {
-                let (mut session, mut near, mut client) = pair(version, narrow).await;
-                let sent = pattern(if room == 1 { 40_000 } else { 400_000 });
-                let reading = async {
-                    let mut seen = Vec::new();
-                    while seen.len() < sent.len() {
-                        let part = read(&mut session, &mut near, room).await.unwrap();
-                        assert!(!part.is_empty());
-                        seen.extend(part);
-                    }
-                    seen
-                };
-                let writing = async {
-                    client.write_all(&sent).await.unwrap();
-                    client.flush().await.unwrap();
-                };
-                let (seen, ()) = tokio::join!(reading, writing);
-                assert!(seen == sent, "{version:?} {narrow} {room}");
-                assert!(!session.has_input() && holds_nothing(&session));
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn plaintext_that_nobody_has_read_is_input() {
-        let (mut session, mut near, mut client) = pair(Version::Tls13, 1 << 20).await;
-        client.write_all(b"abc").await.unwrap();
-        assert!(!session.has_input(), "it is in the pipe");
-        assert_eq!(read(&mut session, &mut near, 1).await.unwrap(), b"a");
-        assert!(session.has_input());
-        assert_eq!(read(&mut session, &mut near, 10).await.unwrap(), b"bc");
-        assert!(!session.has_input());
-    }
-
-    #[tokio::test]
-    async fn each_side_may_say_goodbye_first() {
-        let (mut session, mut near, mut client) = pair(Version::Tls13, 1 << 20).await;
-        client.write_all(b"last words").await.unwrap();
-        client.shutdown().await.unwrap();
-        assert_eq!(read(&mut session, &mut near, 100).await.unwrap(), b"last words");
-        assert!(read(&mut session, &mut near, 100).await.unwrap().is_empty());
-        // The other direction is still open.
-        write(&mut session, &mut near, &[b"an answer"]).await;
-        poll_fn(|cx| session.poll_shutdown(&mut near, cx)).await.unwrap();
-        let mut seen = Vec::new();
-        client.read_to_end(&mut seen).await.unwrap();
-        assert_eq!(seen, b"an answer");
-        let late = poll_fn(|cx| session.poll_write(&mut near, &[IoSlice::new(b"x")], cx)).await;
-        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-    }
-
-    #[tokio::test]
-    async fn an_end_without_goodbye_is_an_end() {
-        let (mut session, mut near, client) = pair(Version::Tls13, 1 << 20).await;
-        drop(client);
-        assert!(read(&mut session, &mut near, 100).await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_record_that_is_none_breaks_the_connection_and_is_told() {
-        let (mut session, mut near, client) = pair(Version::Tls13, 1 << 20).await;
-        let (mut far, _) = client.into_inner();
-        far.write_all(&[0x17, 3, 3, 0, 20]).await.unwrap();
-        far.write_all(&[0; 20]).await.unwrap();
-        assert_eq!(read(&mut session, &mut near, 100).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
-        let late = poll_fn(|cx| session.poll_write(&mut near, &[IoSlice::new(b"x")], cx)).await;
-        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        poll_fn(|cx| session.poll_shutdown(&mut near, cx)).await.unwrap();
-        let mut seen = Vec::new();
-        far.read_to_end(&mut seen).await.unwrap();
-        // An alert, encrypted.
-        assert_eq!((&seen[..5], seen.len()), (&[0x17, 3, 3, 0, 19][..], 24));
-    }
-}
+mod tests;

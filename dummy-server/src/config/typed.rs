@@ -1,0 +1,142 @@
+//! Values as they are typed: each is read, or refused with what is accepted.
+
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    time::Duration,
+};
+
+use transport::Address;
+
+use super::ConfigError;
+use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, quantity};
+
+const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s";
+const SIZE: &str = "write a size such as 4096, 64K or 10M";
+
+pub(crate) fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
+    ConfigError { flag, value: value.to_owned(), accepted: accepted.into() }
+}
+
+pub(super) fn address(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
+    text.parse().map_err(|_| {
+        refused(flag, text, "write ip:port, [ip6]:port, name:port, :port for all interfaces, or unix:/path")
+    })
+}
+
+pub(crate) fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
+    if text.is_empty() { Ok(None) } else { address(flag, text).map(Some) }
+}
+
+pub(super) fn number<T: TryFrom<u64>>(
+    flag: &'static str,
+    text: &str,
+    least: u64,
+    most: u64,
+) -> Result<T, ConfigError> {
+    quantity::count(text)
+        .filter(|number| (least..=most).contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| refused(flag, text, format!("write a whole number from {least} to {most}")))
+}
+
+pub(super) fn workers(text: &str) -> Result<NonZeroUsize, ConfigError> {
+    let count: usize = number("workers", text, 1, 1024)?;
+    Ok(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
+}
+
+pub(super) fn size<T: TryFrom<u64>>(
+    flag: &'static str,
+    text: &str,
+    least: u64,
+    most: u64,
+) -> Result<T, ConfigError> {
+    quantity::size(text)
+        .filter(|size| (least..=most).contains(size))
+        .and_then(|size| T::try_from(size).ok())
+        .ok_or_else(|| refused(flag, text, format!("{SIZE}, from {least} to {most} bytes")))
+}
+
+pub(super) fn duration(flag: &'static str, text: &str) -> Result<Duration, ConfigError> {
+    quantity::duration(text).ok_or_else(|| refused(flag, text, DURATION))
+}
+
+pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
+}
+
+pub(crate) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
+    match text {
+        "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
+        "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
+        _ => Err(refused(flag, text, "write true or false")),
+    }
+}
+
+pub(super) fn behaviour(typed: String) -> Result<String, ConfigError> {
+    match Behaviour::parse(&typed) {
+        Ok(_) => Ok(typed),
+        Err(bad) => Err(refused("behaviour", &typed, format!("{}; accepted: {}", bad.error, bad.accepted))),
+    }
+}
+
+/// `--quiet` is the flag of the Go server of the same purpose.
+pub(super) fn access_log(args: &Args) -> Result<Option<AccessLog>, ConfigError> {
+    let quiet = switch("quiet", &args.quiet)?;
+    let most = u64::from(u32::MAX);
+    let one_in = number("access-log-sample", &args.access_log_sample, 1, most)?;
+    let one_in = NonZeroU64::new(one_in).unwrap_or(NonZeroU64::MIN);
+    let format = match args.access_log.as_deref() {
+        None if quiet => return Ok(None),
+        Some("off") => return Ok(None),
+        None | Some("text") => Format::Text,
+        Some("json") => Format::Json,
+        Some(other) => return Err(refused("access-log", other, "write json, text or off")),
+    };
+    Ok(Some(AccessLog { format, one_in }))
+}
+
+/// A token comes from one place, and it is not repeated in a complaint.
+pub(super) fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Secret>, ConfigError> {
+    let (flag, shown, token) = match (typed, file) {
+        (None, "") => return Ok(None),
+        (Some(token), "") => ("admin-token", "***", token),
+        (Some(_), path) => {
+            return Err(refused(
+                "admin-token-file",
+                path,
+                "there is an --admin-token as well, give one of them",
+            ));
+        }
+        (None, path) => {
+            let unread = |error| refused("admin-token-file", path, format!("can't read it: {error}"));
+            let text = std::fs::read_to_string(path).map_err(unread)?;
+            ("admin-token-file", path, Secret::from(text.trim_end().to_owned()))
+        }
+    };
+    let form = "write 8 to 1024 visible ASCII characters without spaces";
+    if token.is_token() { Ok(Some(token)) } else { Err(refused(flag, shown, form)) }
+}
+
+pub(super) fn instance(typed: Option<String>) -> Result<String, ConfigError> {
+    let Some(name) = typed.filter(|name| !name.is_empty()) else { return Ok(visible(&host_name())) };
+    if name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(name)
+    } else {
+        Err(refused("instance", &name, "write 1 to 256 visible ASCII characters without spaces"))
+    }
+}
+
+/// A name as a field may carry it.
+fn visible(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect()
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
+}
