@@ -2,9 +2,9 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`] (for gRPC: [`calls`]) in turn and reads [`cpu`] before and after, or holds [`idle`] connections and reads
-//! [`memory`]. [`report`] makes the tables by way of
-//! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
+//! runs each [`client`] (for gRPC: [`calls`]) in turn and reads [`cpu`] before and after, or holds [`idle`] connections
+//! and reads [`memory`]. [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything
+//! started is a [`process`] and dies with its value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
 #![cfg(target_os = "linux")]

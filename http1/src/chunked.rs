@@ -14,7 +14,8 @@ use crate::{
     head::{Manner, Scan},
 };
 
-/// The most digits of a chunk's size, leading zeros included: two peers that cut a longer number differently would frame differently.
+/// The most digits of a chunk's size, leading zeros included: two peers that cut a longer number differently would
+/// frame differently.
 const MAX_DIGITS: usize = 16;
 
 /// The largest chunk, so that sums of a size and something small never overflow.

@@ -1,5 +1,5 @@
-//! One connection: what comes before HTTP, which version it speaks, and then serving it to its end. The drain lives in the
-//! engines: each ends as its protocol wants, and loses no request of which a byte was read.
+//! One connection: what comes before HTTP, which version it speaks, and then serving it to its end. The drain lives in
+//! the engines: each ends as its protocol wants, and loses no request of which a byte was read.
 
 pub(crate) mod exchange;
 mod flight;

@@ -318,8 +318,8 @@ impl State {
         self.head_since.set(None);
     }
 
-    /// HTTP/2 has read as far as it can: whether a frame, or a block of several, has begun and is not whole, and whether
-    /// it is the same as before.
+    /// HTTP/2 has read as far as it can: whether a frame, or a block of several, has begun and is not whole, and
+    /// whether it is the same as before.
     pub(super) fn frame_open(&self, open: bool, same: bool) {
         self.frame_open.set(open);
         if !same {

@@ -1,5 +1,5 @@
-//! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, but for its path or
-//! an id, and what is the same as before is copied instead of decoded and checked again.
+//! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, but for its path
+//! or an id, and what is the same as before is copied instead of decoded and checked again.
 
 use std::fmt;
 
