@@ -11,6 +11,7 @@ use super::{
     Behaviour, Expectation, Fault, Gzip, Point,
     body::{End, Hang, Pace, Shape, Shaped},
     decide::{Decision, decide},
+    shared::InFlight,
 };
 use crate::{
     connection::{exchange::Head, state::State},
@@ -21,13 +22,15 @@ use crate::{
     worker::Worker,
 };
 
-/// What an engine does before there is a reply.
-#[derive(Debug, Default)]
+/// What an engine does before there is a reply, and keeps until the reply has ended.
+#[derive(Debug)]
 pub(crate) struct Manners {
     /// Informational replies, to be sent at once.
     pub(crate) interim: Vec<(u16, Fields)>,
     /// 100 (Continue) is not said, even if the endpoint reads.
     pub(crate) withholds_continue: bool,
+    /// Counts until it is dropped.
+    _in_flight: Option<InFlight>,
 }
 
 /// Has an endpoint answer as it was asked for.
@@ -44,7 +47,7 @@ pub(crate) fn answer(
     if let Some((fault, _)) = abort {
         worker.stats.aborts[fault.index()].add(1);
     }
-    let manners = manners(&asked, head);
+    let manners = manners(&asked, head, in_flight);
     let expects = head.fields.has_token("expect", "100-continue");
     let before = abort.filter(|(_, point)| *point == Point::BeforeHeaders);
     let answer = if let Some((fault, _)) = before {
@@ -73,8 +76,6 @@ pub(crate) fn answer(
     let answer = match answer {
         Answer::Ready(reply) if delay.is_zero() => Answer::Ready(shaping.apply(reply)),
         answer => Answer::Waiting(Box::pin(async move {
-            // As long as the reply is not begun.
-            let _in_flight = in_flight;
             let reply = match answer {
                 Answer::Ready(reply) => reply,
                 Answer::Waiting(reply) => reply.await,
@@ -86,7 +87,7 @@ pub(crate) fn answer(
     (manners, answer)
 }
 
-fn manners(asked: &Behaviour, head: &Head<'_>) -> Manners {
+fn manners(asked: &Behaviour, head: &Head<'_>, in_flight: Option<InFlight>) -> Manners {
     let withholds_continue = asked.expectation.is_some();
     let mut interim = Vec::new();
     // Clients of HTTP/1.0 know of no informational replies (RFC 9110 section 15.2).
@@ -98,7 +99,7 @@ fn manners(asked: &Behaviour, head: &Head<'_>) -> Manners {
             interim.push((103, asked.hints.iter().map(|link| ("link", link)).collect()));
         }
     }
-    Manners { interim, withholds_continue }
+    Manners { interim, withholds_continue, _in_flight: in_flight }
 }
 
 /// No reply.

@@ -83,8 +83,6 @@ pub(crate) struct Pending {
     /// Goes back as it came.
     traceparent: Option<Box<[u8]>>,
     flight: Flight,
-    /// What is to be done before there is a reply.
-    pub(crate) manners: Option<Box<Manners>>,
 }
 
 /// A reply as it goes on the wire.
@@ -162,7 +160,9 @@ pub(crate) fn answer(
     let pending = pending(worker, head, endpoint, received_ns, &marks);
     let default = worker.default_behaviour();
     if in_query || marks.behaviour || default.is_some() {
-        return misbehave(worker, head, upload, way, pending, endpoint, default);
+        // Whoever probes the server wants to know how it is.
+        let default = default.filter(|_| !is_probe(endpoint, head));
+        return misbehave(worker, head, upload, way, pending, default.as_deref());
     }
     (pending, ask(worker, head, upload, way))
 }
@@ -175,18 +175,13 @@ fn misbehave(
     upload: Upload,
     way: Way,
     mut pending: Pending,
-    endpoint: Endpoint,
-    default: Option<Rc<Behaviour>>,
+    default: Option<&Behaviour>,
 ) -> (Pending, Answer) {
-    // Whoever probes the server wants to know how it is.
-    let probe = matches!(endpoint, Endpoint::Health | Endpoint::Help)
-        || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.");
-    let default = default.filter(|_| !probe);
-    let answer = match Behaviour::of(head, default.as_deref()) {
+    let answer = match Behaviour::of(head, default) {
         Ok(asked) => {
             let endpoint = |upload| ask(worker, head, upload, way);
             let (manners, answer) = behaviour::answer(worker, head, upload, asked, endpoint);
-            pending.manners = Some(Box::new(manners));
+            pending.flight.manners = Some(Box::new(manners));
             answer
         }
         Err(bad) => {
@@ -195,6 +190,12 @@ fn misbehave(
         }
     };
     (pending, answer)
+}
+
+/// Whether a request asks how the server is.
+fn is_probe(endpoint: Endpoint, head: &Head<'_>) -> bool {
+    matches!(endpoint, Endpoint::Health | Endpoint::Help)
+        || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.")
 }
 
 fn ask(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload, way: Way) -> Answer {
@@ -281,7 +282,6 @@ fn pending(
         worker: Rc::clone(worker),
         head_only: head.method == b"HEAD",
         received_ns,
-        manners: None,
         traceparent: marks.traceparent.map(Box::from),
         flight: Flight::begin(head.state, endpoint, head.protocol, received_ns, line),
     }
@@ -307,13 +307,18 @@ fn is_call(head: &Head<'_>) -> bool {
 }
 
 impl Pending {
+    /// What is to be done before there is a reply.
+    pub(crate) fn manners(&self) -> Option<&Manners> {
+        self.flight.manners.as_deref()
+    }
+
     /// The reply as it goes on the wire; it counts as given from now on.
     ///
     /// What a reply to HEAD and the statuses 204, 205 and 304 must not have is taken off (RFC 9110 sections 9.3.2, 8.6
     /// and 15).
     #[inline]
     pub(crate) fn finish(self, reply: Reply) -> Finished {
-        let Self { worker, head_only, received_ns, traceparent, mut flight, manners: _ } = self;
+        let Self { worker, head_only, received_ns, traceparent, mut flight } = self;
         let Reply { status, mut fixed, mut fields, body, special } = reply;
         let replied_ns = now_ns();
         flight.replied(status, replied_ns);

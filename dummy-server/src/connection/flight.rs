@@ -5,7 +5,7 @@ use std::rc::Rc;
 use http::StatusCode;
 
 use super::{exchange::now_ns, state::State};
-use crate::{access_log::Open, router::Endpoint, stats::Protocol};
+use crate::{access_log::Open, behaviour::Manners, router::Endpoint, stats::Protocol};
 
 /// A request in flight. Dropping it ends it.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Flight {
     goes_on: bool,
     /// Bytes of content that have been handed over so far.
     sent: u64,
+    /// What it was asked for beside its reply, if that was anything.
+    pub(super) manners: Option<Box<Manners>>,
     /// Its line in the access log, if it gets one.
     line: Option<Box<Open>>,
 }
@@ -35,7 +37,17 @@ impl Flight {
         state.request_begun(protocol);
         state.moved();
         let state = Rc::clone(state);
-        Self { state, endpoint, protocol, received_ns, replied_ns: None, goes_on: false, sent: 0, line }
+        Self {
+            state,
+            endpoint,
+            protocol,
+            received_ns,
+            replied_ns: None,
+            goes_on: false,
+            sent: 0,
+            manners: None,
+            line,
+        }
     }
 
     /// The reply is known, and its head is written now.

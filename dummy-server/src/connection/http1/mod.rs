@@ -271,8 +271,8 @@ impl Driver<'_> {
         let inbox = (!end).then(Inbox::new);
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let head = head(fields, self.port, self.state);
-        let (mut pending, answer) = exchange::answer(self.worker, &head, upload, now);
-        if let Some(manners) = pending.manners.take() {
+        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        if let Some(manners) = pending.manners() {
             asked.expects_continue &= !manners.withholds_continue;
             self.inform(&manners.interim);
         }

@@ -64,8 +64,8 @@ impl Driver<'_> {
         let inbox = (!end).then(Inbox::new);
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
-        let (mut pending, answer) = exchange::answer(self.worker, &head, upload, now);
-        if let Some(manners) = pending.manners.take() {
+        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        if let Some(manners) = pending.manners() {
             expects_continue &= !manners.withholds_continue;
             self.inform(key, &manners.interim);
         }

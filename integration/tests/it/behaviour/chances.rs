@@ -2,7 +2,7 @@
 
 use integration::{
     cases::Cases,
-    client::{Client, Http1, Line, Protocol, Request, fetch, patiently},
+    client::{Client, Http1, Http2, Line, Protocol, Request, fetch, patiently},
     server::Server,
 };
 
@@ -85,6 +85,29 @@ async fn too_many_in_flight_are_refused(protocol: Protocol) {
     assert_eq!((served, refused.len()), (3, 3));
     assert!(refused.iter().all(|reply| reply.field("retry-after") == Some("1")));
     assert_eq!(fetch(protocol, server.http, Request::get(slow)).await.status, 200);
+    // A request is in flight until its last byte is out, or its client is gone.
+    let long = Request::get("/drip?size=2&duration=3600000&dummy-inflight-limit=1");
+    let (http1, http2);
+    match protocol {
+        Protocol::Http1 => {
+            let mut client = Http1::connect(server.http).await;
+            client.send(&Line::of(&long)).await;
+            patiently("a head", client.exactly(12)).await.unwrap();
+            (http1, http2) = (Some(client), None);
+        }
+        Protocol::Http2 => {
+            let mut client = Http2::connect(server.http).await;
+            let (response, _) = client.open(&long, true).await.unwrap();
+            let response = patiently("a head", response).await.unwrap();
+            assert_eq!(response.status(), 200);
+            (http1, http2) = (None, Some((client, response)));
+        }
+    }
+    let another = Request::get("/bin/1?dummy-inflight-limit=1");
+    assert_eq!(fetch(protocol, server.http, another.clone()).await.status, 503);
+    drop((http1, http2));
+    let served = async { while fetch(protocol, server.http, another.clone()).await.status != 200 {} };
+    patiently("room for another", served).await;
 }
 
 async fn a_connection_ends_after_so_many_requests() {
