@@ -40,6 +40,7 @@ mod tls; // TLS, client certificates, their change
 mod tls_clients; // TLS with clients of other makes
 mod traces; // Trace Context
 mod unruly; // servers that break the rules
+mod volume; // a gigabyte each way
 mod web; // gRPC-Web
 mod wire; // HTTP/1 as bytes
 mod yaml; // what chart and compose read
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         .and(settings::tests())
         .and(traces::tests())
         .and(resources::tests())
+        .and(volume::tests())
         .and(drain::tests())
         .and(parting::tests())
         .and(counts::tests())
