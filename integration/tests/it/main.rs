@@ -38,6 +38,7 @@ mod sockets; // WebSocket
 mod streams; // content that comes bit by bit, and digests
 mod tls; // TLS, client certificates, their change
 mod tls_clients; // TLS with clients of other makes
+mod told; // what HAProxy says of its clients' TLS
 mod traces; // Trace Context
 mod unruly; // servers that break the rules
 mod volume; // a gigabyte each way
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         .and(lasting::tests())
         .and(web::tests())
         .and(proxy_protocol::tests())
+        .and(told::tests())
         .and(tls::tests())
         .and(tls_clients::tests())
         .and(rude::tests())
