@@ -77,6 +77,12 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// Its certificate.
+    #[must_use]
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
+    }
+
     /// The file of its certificate.
     ///
     /// # Panics

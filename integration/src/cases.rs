@@ -7,6 +7,7 @@
 
 use std::{
     any::type_name,
+    env,
     io::{self, Write as _},
     panic,
     process::ExitCode,
@@ -26,6 +27,8 @@ use crate::{
 
 /// How long one test may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// The same where everything has its full size.
+const FULL_TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Tests mostly wait (for delays, drains, rates), so more of them run at once than there are CPUs.
 const TESTS_PER_CPU: usize = 2;
@@ -145,6 +148,12 @@ impl Cases {
     }
 }
 
+/// Whether tests that move much move all of it, because `FULL` is set.
+#[must_use]
+pub fn is_full() -> bool {
+    env::var_os("FULL").is_some_and(|value| !value.is_empty())
+}
+
 /// Runs an async body as the tests do.
 ///
 /// # Panics
@@ -167,12 +176,13 @@ fn run_limited(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Compl
         let _ = done.send(outcome);
     };
     thread::Builder::new().name(name.to_owned()).spawn(runner)?;
-    match ended.recv_timeout(TIME_LIMIT) {
+    let limit = if is_full() { FULL_TIME_LIMIT } else { TIME_LIMIT };
+    match ended.recv_timeout(limit) {
         Ok(Ok(())) => Ok(match tools::skipped(name) {
             Some(reason) => Completion::ignored_with(reason),
             None => Completion::Completed,
         }),
         Ok(Err(panic)) => panic::resume_unwind(panic),
-        Err(_) => Err(Failed::from(format!("took longer than {} s", TIME_LIMIT.as_secs()))),
+        Err(_) => Err(Failed::from(format!("took longer than {} s", limit.as_secs()))),
     }
 }

@@ -16,6 +16,9 @@ pub const IN_FLIGHT: &str = "dummy_server_requests_in_flight";
 /// The counter of bytes read from sockets.
 pub const RECEIVED: &str = "dummy_server_received_bytes_total";
 
+/// The counter of bytes written to sockets.
+pub const SENT: &str = "dummy_server_sent_bytes_total";
+
 /// The gauge of open connections.
 pub const CONNECTIONS: &str = "dummy_server_connections_open";
 

@@ -50,8 +50,20 @@ impl Proxy {
     /// When it does not come to that; the message has what it said.
     #[must_use]
     pub fn start(kind: Kind, program: &Path, behind: Behind) -> Self {
+        Self::start_with(kind, program, behind, &[])
+    }
+
+    /// The same with files, by name and text, that its configuration speaks of.
+    ///
+    /// # Panics
+    /// When it does not come to that; the message has what it said.
+    #[must_use]
+    pub fn start_with(kind: Kind, program: &Path, behind: Behind, files: &[(&str, String)]) -> Self {
         let fronts = |[http1, h2c, grpc]: [SocketAddr; 3]| Fronts { http1, h2c, grpc };
         let launched = Launched::start(kind.tool, |addresses, directory| {
+            for (name, text) in files {
+                fs::write(directory.join(name), text).expect("a file is written");
+            }
             // Envoy tells the format by this name; the others take any.
             let file = directory.join("proxy.yaml");
             fs::write(&file, (kind.configuration)(behind, fronts(addresses), directory))

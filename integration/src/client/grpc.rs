@@ -14,7 +14,7 @@ use prost::Message;
 
 use super::{
     Http2, Request, first,
-    http2::{next_piece, pairs},
+    http2::{next_piece, pairs, pour},
     patiently,
 };
 
@@ -164,6 +164,16 @@ impl<Answer: Message + Default> Call<Answer> {
     /// When the stream is closed.
     pub fn send(&mut self, message: &impl Message) {
         self.send_in_pieces(message, usize::MAX);
+    }
+
+    /// Sends a message as fast as there is window for it.
+    ///
+    /// # Panics
+    /// When the stream is closed.
+    pub async fn pour(&mut self, message: &impl Message) {
+        let frame = framed(&message.encode_to_vec(), 0);
+        let poured = patiently("window", pour(&mut self.send, frame.into())).await;
+        poured.unwrap_or_else(|error| panic!("call: {error:#}"));
     }
 
     /// Sends a message in gzip.

@@ -1,11 +1,11 @@
 //! HTTP/2 by prior knowledge, or by ALPN where there is TLS, through the h2 crate.
 
-use std::{io::ErrorKind, net::SocketAddr};
+use std::{future::poll_fn, io::ErrorKind, net::SocketAddr};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use h2::{
-    RecvStream,
+    RecvStream, SendStream,
     client::{self, ResponseFuture, SendRequest},
 };
 use http::HeaderMap;
@@ -55,7 +55,7 @@ impl Http2 {
         &mut self,
         request: &Request,
         ends: bool,
-    ) -> Result<(ResponseFuture, h2::SendStream<Bytes>)> {
+    ) -> Result<(ResponseFuture, SendStream<Bytes>)> {
         let mut builder = http::Request::builder()
             .method(request.method.as_str())
             .uri(format!("http://dummy.test{}", request.target));
@@ -134,6 +134,19 @@ pub(super) async fn next_piece(body: &mut RecvStream) -> Result<Option<Bytes>> {
     let piece = piece.context("body")?;
     body.flow_control().release_capacity(piece.len())?;
     Ok(Some(piece))
+}
+
+/// Sends a part of a body as fast as there is window for it; nothing piles up meanwhile.
+///
+/// # Errors
+/// When the stream or the connection ends before.
+pub async fn pour(body: &mut SendStream<Bytes>, mut part: Bytes) -> Result<()> {
+    while !part.is_empty() {
+        body.reserve_capacity(part.len());
+        let room = poll_fn(|cx| body.poll_capacity(cx)).await.context("the stream has ended")??;
+        body.send_data(part.split_to(room.min(part.len())), false)?;
+    }
+    Ok(())
 }
 
 pub(super) fn pairs(fields: &HeaderMap) -> Result<Vec<(String, String)>> {

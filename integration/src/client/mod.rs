@@ -19,7 +19,7 @@ use tokio::{net::TcpStream, time::timeout};
 pub use self::{
     grpc::{Call, End, GrpcClient, Status, framed, gzip},
     http1::{Head, Http1, Line},
-    http2::Http2,
+    http2::{Http2, pour},
     link::Link,
     websocket::{Socket, WebSocket, raw_frame, websocket, websocket_over},
 };

@@ -17,7 +17,11 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Link, Protocol, http2::next_piece, patiently};
+use super::{
+    Link, Protocol,
+    http2::{next_piece, pour},
+    patiently,
+};
 
 /// The messages of the library.
 pub use tokio_tungstenite::tungstenite::Message as WebSocket;
@@ -91,14 +95,8 @@ async fn extended_connect(stream: Link, path: &str) -> DuplexStream {
 async fn forward(mut from: impl AsyncRead + Unpin, mut to: SendStream<Bytes>) {
     let mut buffer = vec![0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let mut part = Bytes::copy_from_slice(&buffer[..count]);
-        while !part.is_empty() {
-            to.reserve_capacity(part.len());
-            let granted = std::future::poll_fn(|cx| to.poll_capacity(cx)).await;
-            let Some(Ok(room)) = granted else { return };
-            if to.send_data(part.split_to(room.min(part.len())), false).is_err() {
-                return;
-            }
+        if pour(&mut to, Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
+            return;
         }
     }
     // The stream may be over already.

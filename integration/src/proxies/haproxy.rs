@@ -23,14 +23,44 @@ pub const HAPROXY_V2: Kind = Kind {
 pub const HAPROXY_TCP_V2: Kind =
     Kind { configuration: |behind, fronts, _| configured("tcp", "send-proxy-v2", behind, fronts), ..HAPROXY };
 
+/// The same, which ends the client's TLS and says by version 2 what it knows of it. In its directory it looks for
+/// `front.pem`, its certificate with the key, and for `clients.pem`, the authority of the clients' certificates; it lets
+/// in those that show none or another.
+pub const HAPROXY_TLS_V2: Kind = Kind {
+    configuration: |behind, fronts, directory| {
+        let said = "send-proxy-v2-ssl-cn proxy-v2-options ssl-cipher,cert-key,cert-sig,authority";
+        let directory = directory.display();
+        let verify =
+            format!("verify optional ca-file {directory}/clients.pem ca-ignore-err all crt-ignore-err all");
+        let tls = |alpn| format!("ssl crt {directory}/front.pem alpn {alpn} {verify}");
+        Binds { mode: "http", http1: &tls("http/1.1"), h2: &tls("h2"), said }.configured(behind, fronts)
+    },
+    ..HAPROXY
+};
+
 fn configuration(behind: Behind, fronts: Fronts, _directory: &Path) -> String {
     configured("http", "", behind, fronts)
 }
 
-fn configured(mode: &str, options: &str, behind: Behind, fronts: Fronts) -> String {
+fn configured(mode: &str, said: &str, behind: Behind, fronts: Fronts) -> String {
     let h2 = if mode == "http" { "proto h2" } else { "" };
-    format!(
-        "
+    Binds { mode, http1: "", h2, said }.configured(behind, fronts)
+}
+
+/// How it listens, and what it says to the servers behind.
+struct Binds<'a> {
+    mode: &'a str,
+    http1: &'a str,
+    h2: &'a str,
+    said: &'a str,
+}
+
+impl Binds<'_> {
+    fn configured(&self, behind: Behind, fronts: Fronts) -> String {
+        let Self { mode, http1, h2, said } = self;
+        let behind_h2 = if *mode == "http" { "proto h2" } else { "" };
+        format!(
+            "
 global
   maxconn 4096
   nbthread 1
@@ -43,23 +73,24 @@ defaults
   timeout tunnel 60s
 
 listen http1
-  bind {http1}
-  server dummy {http} {options}
+  bind {http1_front} {http1}
+  server dummy {http} {said}
 
 listen h2c
-  bind {h2c} {h2}
-  server dummy {http} {h2} {options}
+  bind {h2c_front} {h2}
+  server dummy {http} {behind_h2} {said}
 
 listen grpc
   bind {grpc_front} {h2}
-  server dummy {grpc} {h2} {options}
+  server dummy {grpc} {behind_h2} {said}
 ",
-        http = behind.http,
-        grpc = behind.grpc,
-        http1 = fronts.http1,
-        h2c = fronts.h2c,
-        grpc_front = fronts.grpc,
-    )
+            http = behind.http,
+            grpc = behind.grpc,
+            http1_front = fronts.http1,
+            h2c_front = fronts.h2c,
+            grpc_front = fronts.grpc,
+        )
+    }
 }
 
 fn command(program: &Path, _directory: &Path, configuration: &Path) -> Command {

@@ -6,6 +6,6 @@ mod nginx;
 
 pub use self::{
     envoy::ENVOY,
-    haproxy::{HAPROXY, HAPROXY_TCP_V2, HAPROXY_V1, HAPROXY_V2},
+    haproxy::{HAPROXY, HAPROXY_TCP_V2, HAPROXY_TLS_V2, HAPROXY_V1, HAPROXY_V2},
     nginx::NGINX,
 };

@@ -38,8 +38,10 @@ mod sockets; // WebSocket
 mod streams; // content that comes bit by bit, and digests
 mod tls; // TLS, client certificates, their change
 mod tls_clients; // TLS with clients of other makes
+mod told; // what HAProxy says of its clients' TLS
 mod traces; // Trace Context
 mod unruly; // servers that break the rules
+mod volume; // a gigabyte each way
 mod web; // gRPC-Web
 mod wire; // HTTP/1 as bytes
 mod yaml; // what chart and compose read
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         .and(lasting::tests())
         .and(web::tests())
         .and(proxy_protocol::tests())
+        .and(told::tests())
         .and(tls::tests())
         .and(tls_clients::tests())
         .and(rude::tests())
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         .and(settings::tests())
         .and(traces::tests())
         .and(resources::tests())
+        .and(volume::tests())
         .and(drain::tests())
         .and(parting::tests())
         .and(counts::tests())

@@ -3,6 +3,7 @@
 //! The server is a process of its own with one worker, which the attacker shares with a bystander: a client that sends
 //! a request every so often. All of them are to be answered, and none long after it was due.
 
+mod bombs;
 mod http1;
 mod http2;
 mod loads;
@@ -33,6 +34,7 @@ pub(crate) fn tests() -> Cases {
         .and(http2::tests())
         .and(slow::tests())
         .and(sockets::tests())
+        .and(bombs::tests())
         .and(loads::tests())
 }
 
