@@ -1,6 +1,6 @@
-//! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1, PROXY headers.
-//! They need no more than stable Rust: inputs are mutated with a seed, and kept when a target says that it met
-//! something new ([`feedback`]), instead of by instrumented code.
+//! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1, PROXY headers,
+//! frames of WebSocket. They need no more than stable Rust: inputs are mutated with a seed, and kept when a target says
+//! that it met something new ([`feedback`]), instead of by instrumented code.
 //!
 //! ```text
 //! cargo run -p fuzz -- http2-server --seconds 60 --seed 7
@@ -61,6 +61,12 @@ pub const TARGETS: &[Target] = &[
         name: "proxy-header",
         run: targets::proxy_header::run,
         words: targets::proxy_header::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "websocket",
+        run: targets::websocket::run,
+        words: targets::websocket::WORDS,
         frames_after: None,
     },
 ];

@@ -17,7 +17,7 @@ use fuzz::{TARGETS, Target, mutate::Fuzzer};
 /// Mutates the corpus of a target until the time is up or an input fails, which is saved.
 #[derive(Debug, Parser)]
 struct Args {
-    /// One of hpack, http2-server, http2-client, http1-request, http1-response
+    /// What is fuzzed
     #[arg(value_parser = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>())]
     target: String,
     /// How long, in seconds

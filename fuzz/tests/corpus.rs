@@ -60,6 +60,11 @@ fn a_proxy_header_means_the_same_however_it_comes() {
 }
 
 #[test]
+fn frames_of_a_websocket_mean_the_same_however_they_come() {
+    assert!(replay("websocket", 3000) > 40);
+}
+
+#[test]
 fn every_target_has_a_test_here() {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     let tested = include_str!("corpus.rs");
