@@ -115,6 +115,7 @@ fn open(load: &Load, port: u16) -> Result<TcpStream> {
             stream = sockets::open(port)?;
             (200, websocket(&mut stream, &load.body.bytes())?)
         }
+        Protocol::Tls => bail!("there are no idle connections over TLS"),
     };
     probe::compare(path, load.body.size(), status, &body)?;
     Ok(stream)

@@ -2,17 +2,19 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`] (for gRPC: [`calls`]) in turn and reads [`cpu`] before and after, or holds [`idle`] connections
-//! and reads [`memory`]. [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything
-//! started is a [`process`] and dies with its value.
+//! runs each [`client`] (for gRPC: [`calls`], for WebSocket: [`sockets`], for TLS: [`handshakes`]) in turn and reads
+//! [`cpu`] before and after, or holds [`idle`] connections and reads [`memory`]. [`report`] makes the tables by way
+//! of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
 #![cfg(target_os = "linux")]
 
 pub mod args;
 pub mod calls;
+pub mod certificate;
 pub mod client;
 pub mod cpu;
+pub mod handshakes;
 pub mod idle;
 pub mod interrupt;
 pub mod machine;
@@ -79,6 +81,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let dir = tempfile::tempdir()?;
     server::write_site(dir.path())?;
     client::write_paths(dir.path())?;
+    certificate::write(dir.path())?;
     let rounds = if args.smoke { 1 } else { args.rounds };
     let bench = Bench {
         tools: &tools,

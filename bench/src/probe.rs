@@ -27,6 +27,7 @@ pub fn check(port: u16, protocol: Protocol, path: &str, size: usize) -> Result<(
             http1(&mut stream, port, path)?
         }
         Protocol::H2c => h2c(port, path)?,
+        Protocol::Tls => bail!("what is asked over TLS is checked with its handshake"),
     };
     compare(path, size, status, &body)
 }
@@ -58,7 +59,7 @@ pub(crate) fn http1(stream: &mut TcpStream, port: u16, path: &str) -> Result<(u1
 }
 
 /// The status and body, once they are complete.
-fn parse(bytes: &[u8]) -> Result<Option<(u16, Vec<u8>)>> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(u16, Vec<u8>)>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut fields);
     let httparse::Status::Complete(start) = head.parse(bytes)? else { return Ok(None) };

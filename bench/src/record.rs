@@ -71,6 +71,7 @@ impl Record {
             Protocol::Http1 => "http1",
             Protocol::H2c => "h2c",
             Protocol::WebSocket => "websocket",
+            Protocol::Tls => "tls",
         };
         for one in &row.contenders {
             let text = one.server.configuration(row.load.protocol);

@@ -70,7 +70,7 @@ impl Server {
     #[must_use]
     pub fn configuration(self, protocol: Protocol) -> String {
         match self {
-            Self::DummyServer => DUMMY_SERVER.to_owned(),
+            Self::DummyServer => dummy_server(protocol),
             Self::NginxFile => nginx(protocol, "root {dir}/www;"),
             Self::NginxReturn => {
                 let body = String::from_utf8(Body::K1.bytes()).unwrap_or_default();
@@ -184,9 +184,21 @@ fn configured(
     Ok(command)
 }
 
-/// One argument a line; both programs' extra listeners off, so that one core serves one port.
-const DUMMY_SERVER: &str = "\
---addr=127.0.0.1:{port}
+/// One argument a line; extra listeners off, so that one core serves one port. The one for HTTP cannot be.
+fn dummy_server(protocol: Protocol) -> String {
+    let listen = match protocol {
+        Protocol::Http1 | Protocol::H2c | Protocol::WebSocket => "--addr=127.0.0.1:{port}",
+        Protocol::Tls => {
+            "\
+--addr=127.0.0.1:0
+--tls-addr=127.0.0.1:{port}
+--tls-cert={dir}/tls.pem
+--tls-key={dir}/tls.key
+--tls-min-version=1.3"
+        }
+    };
+    format!(
+        "{listen}
 --grpc-addr=
 --admin-addr=
 --pprof-addr=
@@ -194,7 +206,9 @@ const DUMMY_SERVER: &str = "\
 --mem-interval=0
 --workers=1
 --instance=bench
-";
+"
+    )
+}
 
 /// One argument a line. 1000 streams are more than any row opens.
 const NGHTTPD: &str = "\
@@ -208,8 +222,9 @@ const NGHTTPD: &str = "\
 
 fn nginx(protocol: Protocol, location: &str) -> String {
     let listen = match protocol {
-        Protocol::Http1 | Protocol::WebSocket => "",
-        Protocol::H2c => " http2",
+        Protocol::Http1 | Protocol::WebSocket => ";",
+        Protocol::H2c => " http2;",
+        Protocol::Tls => NGINX_TLS,
     };
     // One process, because killing a master leaves its workers behind.
     format!(
@@ -234,7 +249,7 @@ http {{
     uwsgi_temp_path {{dir}}/nginx-uwsgi;
     scgi_temp_path {{dir}}/nginx-scgi;
     server {{
-        listen 127.0.0.1:{{port}}{listen};
+        listen 127.0.0.1:{{port}}{listen}
         location / {{
             {location}
         }}
@@ -243,6 +258,14 @@ http {{
 "
     )
 }
+
+/// Tickets, and a cache of sessions besides, as its guides have it.
+const NGINX_TLS: &str = " ssl;
+        ssl_certificate {dir}/tls.pem;
+        ssl_certificate_key {dir}/tls.key;
+        ssl_protocols TLSv1.3;
+        ssl_session_tickets on;
+        ssl_session_cache shared:tls:10m;";
 
 fn h2o(root: bool) -> String {
     // As root h2o becomes nobody, who may not read a temporary folder.
@@ -268,11 +291,23 @@ hosts:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificate::{CERTIFICATE, KEY};
 
     #[test]
     fn nginx_listens_for_http2_in_h2c_rows_alone() {
         assert!(Server::NginxFile.configuration(Protocol::H2c).contains("{port} http2;"));
         assert!(Server::NginxFile.configuration(Protocol::Http1).contains("{port};"));
+    }
+
+    #[test]
+    fn over_tls_servers_show_the_certificate_of_the_run() {
+        for server in [Server::DummyServer, Server::NginxFile, Server::NginxReturn] {
+            let text = server.configuration(Protocol::Tls);
+            for file in [CERTIFICATE, KEY] {
+                assert!(text.contains(&format!("{{dir}}/{file}")), "{text}");
+                assert!(!server.configuration(Protocol::Http1).contains(file), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl Tool {
 
     const fn version_flag(self) -> Option<&'static str> {
         match self {
-            Self::Nginx | Self::Wrk => Some("-v"),
+            Self::Nginx => Some("-V"),
+            Self::Wrk => Some("-v"),
             Self::Hey => None,
             _ => Some("--version"),
         }
@@ -111,7 +112,7 @@ impl Tools {
         Ok(command)
     }
 
-    /// What a program says about its version, in one line.
+    /// What a program says about its version and what it does TLS with, in one line.
     #[must_use]
     pub fn version(&self, tool: Tool) -> String {
         let unknown = || "installed, tells no version".to_owned();
@@ -121,7 +122,10 @@ impl Tools {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
         let text = text.split(" Copyright").next().unwrap_or_default();
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map_or_else(unknown, str::to_owned)
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let Some(version) = lines.next() else { return unknown() };
+        let library = lines.find(|line| line.starts_with("built with "));
+        library.map_or_else(|| version.to_owned(), |library| format!("{version}, {library}"))
     }
 }
 
@@ -237,5 +241,13 @@ pub(crate) mod tests {
         let script = "echo; echo peer 1.2.3 Copyright >&2; echo more >&2; exit 1";
         let tools = Tools::at([(Tool::Wrk, program(folder.path(), "peer", script))]);
         assert_eq!(tools.version(Tool::Wrk), "peer 1.2.3");
+    }
+
+    #[test]
+    fn a_version_names_the_library_that_does_tls() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "printf 'peer 1.2.3\\nbuilt by cc\\nbuilt with a library 3.2.1\\nconfigured\\n' >&2";
+        let tools = Tools::at([(Tool::Nginx, program(folder.path(), "peer", script))]);
+        assert_eq!(tools.version(Tool::Nginx), "peer 1.2.3, built with a library 3.2.1");
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub use output::Outcome;
 
 use crate::{
-    calls, cpu,
+    calls, cpu, handshakes,
     process::Process,
     rows::{Load, Protocol, Targets, mixed},
     sleeper, sockets,
@@ -54,6 +54,8 @@ pub enum Client {
     Calls,
     /// The WebSocket client of this program; see [`crate::sockets`].
     Sockets,
+    /// The TLS client of this program; see [`crate::handshakes`].
+    Handshakes,
     /// The connections of this program that lie idle after one request each; see [`crate::idle`].
     Idle,
 }
@@ -79,7 +81,7 @@ impl Client {
             Self::H2load | Self::H2loadAsking => Some(Tool::H2load),
             Self::Oha => Some(Tool::Oha),
             Self::Hey => Some(Tool::Hey),
-            Self::Calls | Self::Sockets | Self::Sleeper | Self::Idle => None,
+            Self::Calls | Self::Sockets | Self::Handshakes | Self::Sleeper | Self::Idle => None,
         }
     }
 
@@ -106,7 +108,7 @@ impl Client {
                     add(&["--request-id-header="]);
                 }
                 match load.protocol {
-                    Protocol::Http1 | Protocol::WebSocket => add(&[&url]),
+                    Protocol::Http1 | Protocol::WebSocket | Protocol::Tls => add(&[&url]),
                     Protocol::H2c => add(&["-m", &streams, &url.replacen("http", "h2c", 1)]),
                 }
             }
@@ -120,7 +122,9 @@ impl Client {
                     add(&["-H", "x-dummy-header: x-asked: 1"]);
                 }
                 match load.targets {
-                    Targets::Same | Targets::Call(_) | Targets::Messages => add(&[&url]),
+                    Targets::Same | Targets::Call(_) | Targets::Messages | Targets::Handshakes(_) => {
+                        add(&[&url])
+                    }
                     // Without the base it would ask as the first path says, which names no host.
                     Targets::Mixed => add(&["-i", &format!("{{dir}}/{PATHS}"), "-B", &base]),
                 }
@@ -137,7 +141,7 @@ impl Client {
                 add(&["-cpus", "1", "-z", &format!("{}ms", (load.seconds * 1000.0).round())]);
                 add(&["-c", &connections, &url]);
             }
-            Self::Calls | Self::Sockets | Self::Sleeper | Self::Idle => {}
+            Self::Calls | Self::Sockets | Self::Handshakes | Self::Sleeper | Self::Idle => {}
         }
         list
     }
@@ -154,6 +158,7 @@ impl Client {
             return match self {
                 Self::Calls => call(load, port, cpu),
                 Self::Sockets => Ok(called(sockets::run(load, port, cpu)?)),
+                Self::Handshakes => shake(load, port, cpu, dir),
                 _ => sleep(load, cpu),
             };
         };
@@ -169,7 +174,9 @@ impl Client {
             Self::Wrk => output::wrk(&printed),
             Self::H2load | Self::H2loadAsking => output::h2load(&printed),
             Self::Oha => output::oha(&printed),
-            Self::Hey | Self::Calls | Self::Sockets | Self::Sleeper | Self::Idle => output::hey(&printed),
+            Self::Hey | Self::Calls | Self::Sockets | Self::Handshakes | Self::Sleeper | Self::Idle => {
+                output::hey(&printed)
+            }
         };
         let outcome = outcome.with_context(|| format!("the output of {} is not understood", tool.name()))?;
         Ok(Run { outcome, cpu: spent, printed })
@@ -184,6 +191,11 @@ fn whole(option: &str, load: &Load, unit: &str) -> String {
 fn call(load: &Load, port: u16, cpu: usize) -> Result<Run> {
     let Targets::Call(call) = load.targets else { bail!("there is no method to call") };
     Ok(called(calls::run(load, call, port, cpu)?))
+}
+
+fn shake(load: &Load, port: u16, cpu: usize, dir: &Path) -> Result<Run> {
+    let Targets::Handshakes(handshake) = load.targets else { bail!("there is no kind of handshake") };
+    Ok(called(handshakes::run(load, handshake, port, cpu, dir)?))
 }
 
 fn called(calls: calls::Calls) -> Run {

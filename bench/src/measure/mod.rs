@@ -18,6 +18,7 @@ use crate::{
     calls,
     client::Client,
     cpu::Ticks,
+    handshakes,
     idle::Held,
     interrupt,
     machine::Machine,
@@ -124,6 +125,7 @@ impl Bench<'_> {
         match load.targets {
             Targets::Call(call) => calls::check(running.port(), call)?,
             Targets::Messages => sockets::check(running.port())?,
+            Targets::Handshakes(_) => handshakes::check(running.port(), self.dir)?,
             Targets::Same | Targets::Mixed => {}
         }
         for path in load.samples() {

@@ -13,7 +13,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 pub use mixed::{MIXED, mixed};
 
-use crate::{args::Mode, calls::Call, client::Client, server::Server, sockets};
+use crate::{args::Mode, calls::Call, client::Client, handshakes::Handshake, server::Server, sockets};
 
 /// A protocol of the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,6 +24,8 @@ pub enum Protocol {
     H2c,
     /// WebSocket over HTTP/1.1; the body is sent in a message and comes back. The row's own messages where it has some.
     WebSocket,
+    /// HTTP/1.1 over TLS 1.3.
+    Tls,
 }
 
 /// What a body is called in a path, and its size.
@@ -78,6 +80,8 @@ pub enum Targets {
     Call(Call),
     /// Messages on a WebSocket.
     Messages,
+    /// The path of the body, once on each connection, of which each begins with such a handshake.
+    Handshakes(Handshake),
 }
 
 /// What the client does.
@@ -112,7 +116,7 @@ impl Load {
         match self.targets {
             Targets::Same => vec![self.body.path().to_owned()],
             Targets::Mixed => mixed().take(Body::K1.paths().len()).collect(),
-            Targets::Call(_) | Targets::Messages => Vec::new(),
+            Targets::Call(_) | Targets::Messages | Targets::Handshakes(_) => Vec::new(),
         }
     }
 
@@ -120,7 +124,7 @@ impl Load {
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         match self.targets {
-            Targets::Same | Targets::Mixed => self.body.size(),
+            Targets::Same | Targets::Mixed | Targets::Handshakes(_) => self.body.size(),
             Targets::Call(call) => call.request().len(),
             Targets::Messages => sockets::MESSAGE,
         }

@@ -1,7 +1,8 @@
 //! Servers under the same client: what each takes of its CPU.
 
 use super::{
-    Body, Call, Client, Contender, Load, Metric, Protocol, Row, Server, Targets, contender, h2c, http1,
+    Body, Call, Client, Contender, Handshake, Load, Metric, Protocol, Row, Server, Targets, contender, h2c,
+    http1,
 };
 
 pub(super) fn rows(seconds: f64) -> Vec<Row> {
@@ -17,6 +18,19 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
         grpc_echo(seconds),
         grpc_generated(seconds),
         websocket(seconds),
+        tls(
+            "tls-full",
+            "TLS 1.3, full handshakes, each with one /bin/1K, 16 connections at a time: CPU of the server per handshake",
+            Handshake::Full,
+            seconds,
+        ),
+        tls(
+            "tls-resumed",
+            "TLS 1.3, resumed handshakes, each with one /bin/1K, 16 connections at a time: CPU of the server per \
+                handshake",
+            Handshake::Resumed,
+            seconds,
+        ),
     ]
 }
 
@@ -199,6 +213,21 @@ fn websocket(seconds: f64) -> Row {
         contenders: vec![
             contender("dummy-server", Server::DummyServer, Client::Sockets),
             contender("tokio-tungstenite", Server::Tungstenite, Client::Sockets).at_most(0.85),
+        ],
+    }
+}
+
+fn tls(id: &'static str, title: &'static str, handshake: Handshake, seconds: f64) -> Row {
+    let (protocol, targets) = (Protocol::Tls, Targets::Handshakes(handshake));
+    Row {
+        id,
+        title,
+        metric: Metric::ServerPerRequest,
+        load: Load { protocol, targets, ..http1(Body::K1, 16, seconds) },
+        limit: None,
+        contenders: vec![
+            contender("dummy-server", Server::DummyServer, Client::Handshakes),
+            contender("nginx, return 200", Server::NginxReturn, Client::Handshakes),
         ],
     }
 }
