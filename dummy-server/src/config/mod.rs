@@ -1,4 +1,4 @@
-//! What is meant: built once from [`Args`], valid by construction. [`typed`] reads single values.
+//! What is meant: built once from [`Args`], valid by construction. `typed` reads single values.
 
 mod typed;
 

@@ -1,6 +1,6 @@
 //! The Huffman code of HPACK (RFC 7541 section 5.2 and appendix B).
 //!
-//! The code is canonical: it follows from the lengths of its words. Decoding looks at [`LOOK`] bits at a time, in which
+//! The code is canonical: it follows from the lengths of its words. Decoding looks at twelve bits at a time, in which
 //! two short codes have room; longer ones are found by their length.
 
 /// The end-of-string symbol, which must not appear.
