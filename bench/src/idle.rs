@@ -115,7 +115,8 @@ fn open(load: &Load, port: u16) -> Result<TcpStream> {
     }
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     let mut used = Used::new(stream, load.protocol, port)?;
-    used.again(load.body)?;
+    used.ask(load.body)?;
+    used.answered(load.body)?;
     Ok(used.stream)
 }
 
@@ -125,6 +126,7 @@ pub(crate) struct Used {
     stream: TcpStream,
     protocol: Protocol,
     port: u16,
+    /// Requests so far.
     times: u32,
 }
 
@@ -141,17 +143,29 @@ impl Used {
         &self.stream
     }
 
-    /// Asks for a body, and compares it.
-    pub(crate) fn again(&mut self, body: Body) -> Result<()> {
-        let (path, stream) = (body.path(), &mut self.stream);
-        let (status, bytes) = match self.protocol {
-            Protocol::Http1 => probe::http1(stream, self.port, path)?,
-            // What it says of its status is compressed; the first request was asked with all of HTTP/2.
-            Protocol::H2c => (200, h2c(stream, self.port, path, 2 * self.times + 1)?),
-            Protocol::WebSocket | Protocol::Tls => bail!("there are no such connections to be used again"),
-        };
+    /// Asks for a body.
+    pub(crate) fn ask(&mut self, body: Body) -> Result<()> {
         self.times += 1;
-        probe::compare(path, body.size(), status, &bytes)
+        match self.protocol {
+            Protocol::Http1 => probe::ask_http1(&mut self.stream, self.port, body.path()),
+            Protocol::H2c => Ok(self.stream.write_all(&request(self.port, body.path(), self.stream_id()))?),
+            Protocol::WebSocket | Protocol::Tls => bail!("there are no such connections to be used again"),
+        }
+    }
+
+    /// Reads what was asked for, and compares it.
+    pub(crate) fn answered(&mut self, body: Body) -> Result<()> {
+        let (status, bytes) = match self.protocol {
+            // What it says of its status is compressed; the first request was asked with all of HTTP/2.
+            Protocol::H2c => (200, h2c(&mut self.stream, self.times == 1)?),
+            _ => probe::http1_reply(&mut self.stream)?,
+        };
+        probe::compare(body.path(), body.size(), status, &bytes)
+    }
+
+    /// The stream of the last request.
+    fn stream_id(&self) -> u32 {
+        2 * self.times - 1
     }
 }
 
@@ -168,11 +182,10 @@ fn websocket(stream: &mut TcpStream, message: &[u8]) -> Result<Vec<u8>> {
     Ok(echo)
 }
 
-/// Asks for `path` on a stream and gives the body; on a new connection with both sides' SETTINGS in force.
-fn h2c(stream: &mut TcpStream, port: u16, path: &str, id: u32) -> Result<Vec<u8>> {
-    stream.write_all(&request(port, path, id))?;
+/// Reads the body of a reply; of the first on a connection with both sides' SETTINGS in force.
+fn h2c(stream: &mut TcpStream, first: bool) -> Result<Vec<u8>> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
-    let (mut body, mut ended, mut settled) = (Vec::new(), false, id > FIRST);
+    let (mut body, mut ended, mut settled) = (Vec::new(), false, !first);
     while !(ended && settled) {
         let read = stream.read(&mut piece).context("no whole reply came")?;
         ensure!(read > 0, "the connection was closed after {} bytes of a body", body.len());

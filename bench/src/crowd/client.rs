@@ -1,10 +1,10 @@
-//! A client of the crowd: a process of its own with an address of its own. It opens connections, one after the other,
-//! uses each once, and holds them; then it does what it is told, a line at a time, and ends with its input.
+//! A client of the crowd: a process of its own with an address of its own. It opens connections, uses each once, and
+//! holds them; then it does what it is told, a line at a time, and ends with its input.
 
 use std::{
     io::{BufRead, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -63,6 +63,9 @@ impl Order {
 const HTTP1: &str = "h1";
 const H2C: &str = "h2c";
 
+/// So many connections are opened at once, then used at once: on a busy machine each wait for the other end is long.
+const AT_ONCE: usize = 100;
+
 /// What a client says when all of its connections are open, with their number and the milliseconds that took.
 pub const OPENED: &str = "opened";
 /// Asks it to use every so many-th connection again; it says how many those were.
@@ -89,10 +92,13 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
     runtime::affinity::pin(order.cpu).with_context(|| format!("CPU {} cannot be used", order.cpu))?;
     let begun = Instant::now();
     let mut connections = Vec::with_capacity(order.connections as usize);
-    for number in 1..=order.connections {
-        let used =
-            open(order).with_context(|| format!("connection {number} from {} failed", order.source))?;
-        connections.push(used);
+    while connections.len() < order.connections as usize {
+        let before = connections.len();
+        let failed = || format!("one of {AT_ONCE} connections after {before} from {} failed", order.source);
+        for _ in before..(before + AT_ONCE).min(order.connections as usize) {
+            connections.push(open(order).with_context(failed)?);
+        }
+        exchange(connections[before..].iter_mut().collect()).with_context(failed)?;
     }
     writeln!(output, "{OPENED} {} {}", connections.len(), begun.elapsed().as_millis())?;
     output.flush()?;
@@ -100,11 +106,12 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             (AGAIN, step) => {
-                let sample = connections.iter_mut().step_by(step.parse::<usize>()?.max(1));
-                let mut count = 0;
-                for connection in sample {
-                    connection.again(Body::K1).context("a connection that was held failed")?;
-                    count += 1;
+                let mut sample: Vec<_> =
+                    connections.iter_mut().step_by(step.parse::<usize>()?.max(1)).collect();
+                let count = sample.len();
+                while !sample.is_empty() {
+                    let part = sample.split_off(sample.len().saturating_sub(AT_ONCE));
+                    exchange(part).context("a connection that was held failed")?;
                 }
                 writeln!(output, "{AGAIN} {count}")?;
             }
@@ -121,11 +128,17 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
 
 fn open(order: &Order) -> Result<Used> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // It ends with a reset: so many that linger would keep their ports from the next run for a minute.
+    socket.set_linger(Some(Duration::ZERO))?;
     socket.bind(&SocketAddr::from((order.source, 0)).into()).context("no port is free")?;
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, order.port)).into())?;
-    let mut used = Used::new(TcpStream::from(socket), order.protocol, order.port)?;
-    used.again(Body::K1)?;
-    Ok(used)
+    Used::new(TcpStream::from(socket), order.protocol, order.port)
+}
+
+/// One request on each.
+fn exchange(mut connections: Vec<&mut Used>) -> Result<()> {
+    connections.iter_mut().try_for_each(|connection| connection.ask(Body::K1))?;
+    connections.iter_mut().try_for_each(|connection| connection.answered(Body::K1))
 }
 
 #[cfg(test)]
@@ -167,6 +180,6 @@ mod tests {
         let mut said = Vec::new();
         serve(&order(Protocol::Http1, free), &b""[..], &mut said).unwrap_err();
         let said = String::from_utf8(said).unwrap();
-        assert!(said.starts_with("failed connection 1 from 127.0.0.9 failed: "), "{said}");
+        assert!(said.starts_with("failed one of 100 connections after 0 from 127.0.0.9 failed: "), "{said}");
     }
 }

@@ -18,7 +18,8 @@ pub struct Limits {
     pub files: u64,
     /// Open files of the system that are left.
     pub all_files: u64,
-    /// Ports of an address that the system picks from.
+    /// Ports of an address that the system finds quickly: once half of its range is taken, it looks through all of that
+    /// half for each further one.
     pub ports: u64,
     /// Connections that the firewall can still keep account of, if it does.
     pub tracked: Option<u64>,
@@ -49,7 +50,7 @@ impl Limits {
         Ok(Self {
             files,
             all_files: most.saturating_sub(used),
-            ports: (last + 1).saturating_sub(first),
+            ports: (last + 1).saturating_sub(first) / 2,
             tracked,
             memory: available(&read("/proc/meminfo")?).context("the available memory is not told")?,
         })
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     const LARGE: Limits =
-        Limits { files: 1 << 20, all_files: 1 << 40, ports: 28_232, tracked: None, memory: 1 << 40 };
+        Limits { files: 1 << 20, all_files: 1 << 40, ports: 14_116, tracked: None, memory: 1 << 40 };
 
     fn plan(limits: &Limits) -> (u32, u32, u32, Option<&'static str>) {
         let Plan { connections, servers, clients, limit } = Plan::of(100_000, limits);
@@ -135,14 +136,14 @@ mod tests {
 
     #[test]
     fn a_large_machine_needs_one_server_and_an_address_for_every_so_many_ports() {
-        assert_eq!(plan(&LARGE), (100_000, 1, 5, None));
+        assert_eq!(plan(&LARGE), (100_000, 1, 10, None));
         assert_eq!(Plan::of(10, &LARGE), Plan { connections: 10, servers: 1, clients: 2, limit: None });
     }
 
     #[test]
     fn where_a_process_may_have_few_files_there_are_more_processes() {
         let limits = Limits { files: 20_000, ..LARGE };
-        assert_eq!(plan(&limits), (100_000, 6, 6, None));
+        assert_eq!(plan(&limits), (100_000, 6, 10, None));
     }
 
     #[test]
