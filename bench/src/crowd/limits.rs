@@ -18,8 +18,7 @@ pub struct Limits {
     pub files: u64,
     /// Open files of the system that are left.
     pub all_files: u64,
-    /// Ports of an address that the system finds quickly: once half of its range is taken, it looks through all of that
-    /// half for each further one.
+    /// Ports of an address that the system picks from.
     pub ports: u64,
     /// Connections that the firewall can still keep account of, if it does.
     pub tracked: Option<u64>,
@@ -50,7 +49,7 @@ impl Limits {
         Ok(Self {
             files,
             all_files: most.saturating_sub(used),
-            ports: (last + 1).saturating_sub(first) / 2,
+            ports: (last + 1).saturating_sub(first),
             tracked,
             memory: available(&read("/proc/meminfo")?).context("the available memory is not told")?,
         })
@@ -87,8 +86,8 @@ impl Plan {
     #[must_use]
     pub fn of(wanted: u32, limits: &Limits) -> Self {
         let server = limits.files.saturating_sub(OTHER_FILES);
-        // Who else has ports is not known.
-        let client = server.min(limits.ports / 4 * 3);
+        // When every second port is taken, the system looks at all of those first, each time. Others have some, too.
+        let client = server.min(limits.ports / 20 * 9);
         let allowed = [
             ("open files of a process (ulimit -Hn)", shared(server).saturating_mul(MOST_PROCESSES)),
             ("ports of an address (net.ipv4.ip_local_port_range)", client.saturating_mul(MOST_PROCESSES)),
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     const LARGE: Limits =
-        Limits { files: 1 << 20, all_files: 1 << 40, ports: 14_116, tracked: None, memory: 1 << 40 };
+        Limits { files: 1 << 20, all_files: 1 << 40, ports: 28_232, tracked: None, memory: 1 << 40 };
 
     fn plan(limits: &Limits) -> (u32, u32, u32, Option<&'static str>) {
         let Plan { connections, servers, clients, limit } = Plan::of(100_000, limits);
@@ -136,21 +135,23 @@ mod tests {
 
     #[test]
     fn a_large_machine_needs_one_server_and_an_address_for_every_so_many_ports() {
-        assert_eq!(plan(&LARGE), (100_000, 1, 10, None));
+        assert_eq!(plan(&LARGE), (100_000, 1, 8, None));
         assert_eq!(Plan::of(10, &LARGE), Plan { connections: 10, servers: 1, clients: 2, limit: None });
     }
 
     #[test]
     fn where_a_process_may_have_few_files_there_are_more_processes() {
         let limits = Limits { files: 20_000, ..LARGE };
-        assert_eq!(plan(&limits), (100_000, 6, 10, None));
+        assert_eq!(plan(&limits), (100_000, 6, 8, None));
+        let limits = Limits { files: 8192, ..LARGE };
+        assert_eq!(plan(&limits), (100_000, 15, 13, None));
     }
 
     #[test]
     fn what_allows_fewest_is_named() {
         for (limits, connections, name) in [
             (Limits { files: 1256, ..LARGE }, 28_000, "ulimit -Hn"),
-            (Limits { ports: 1000, ..LARGE }, 24_000, "ip_local_port_range"),
+            (Limits { ports: 1000, ..LARGE }, 14_400, "ip_local_port_range"),
             (Limits { all_files: 1000, ..LARGE }, 500, "fs.file-max"),
             (Limits { tracked: Some(7), ..LARGE }, 7, "nf_conntrack_max"),
             (Limits { memory: 64 << 20, all_files: 5000, ..LARGE }, 2048, "MemAvailable"),

@@ -120,8 +120,8 @@ impl Crowd<'_> {
         let kib = |bytes: u64| bytes as f64 / 1024.0 / connections as f64;
         Ok(format!(
             "## {id}: {title}\n\n\
-             | connections | opened in | a second | server KiB/connection | machine KiB/connection | most on a server | \
-             used again | open at the end |\n\
+             | connections | opened in | a second | server KiB/connection | machine KiB/connection | \
+             most on a server | used again | open at the end |\n\
              | --: | --: | --: | --: | --: | --: | --: | --: |\n\
              | {connections} | {:.1} s | {:.0} | {:.2} | {:.2} | {most} | {again} | {connections} |\n",
             took.as_secs_f64(),
