@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub loadgen: Option<PathBuf>,
 
+    /// How many connections the crowd is to have; fewer if the machine does not allow as many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 100_000)]
+    pub connections: u32,
+
     /// CPU of the servers; default: the first this process may use
     #[arg(long, value_name = "CPU")]
     pub server_cpu: Option<usize>,
@@ -63,6 +67,8 @@ pub enum Mode {
     Pair,
     /// what an idle connection takes of dummy-server's and other servers' memory
     Memory,
+    /// as many connections at once as the machine allows, from several addresses
+    Crowd,
 }
 
 impl Mode {
@@ -74,6 +80,7 @@ impl Mode {
             Self::Client => "client",
             Self::Pair => "pair",
             Self::Memory => "memory",
+            Self::Crowd => "crowd",
         }
     }
 }

@@ -18,7 +18,7 @@ use http2::{
 
 use crate::{
     cpu, interrupt, probe,
-    rows::{Load, Protocol},
+    rows::{Body, Load, Protocol},
     sockets,
 };
 
@@ -27,6 +27,9 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 /// Open files that the programs need beside their connections.
 const OTHER_FILES: u64 = 256;
+
+/// The first stream of a connection.
+const FIRST: u32 = 1;
 
 /// How long to wait between two looks at an interrupt.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -90,34 +93,79 @@ impl Held {
     }
 }
 
-fn is_open(stream: &TcpStream) -> bool {
+/// Whether the server has not closed a connection, on which nothing is under way.
+pub(crate) fn is_open(stream: &TcpStream) -> bool {
     if stream.set_nonblocking(true).is_err() {
         return false;
     }
-    match stream.peek(&mut [0]) {
+    let open = match stream.peek(&mut [0]) {
         Ok(waiting) => waiting > 0,
         Err(error) => error.kind() == ErrorKind::WouldBlock,
-    }
+    };
+    open && stream.set_nonblocking(false).is_ok()
 }
 
 /// Opens one connection and uses it once.
 fn open(load: &Load, port: u16) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(WITHIN))?;
-    stream.set_write_timeout(Some(WITHIN))?;
-    let path = load.body.path();
-    let (status, body) = match load.protocol {
-        Protocol::Http1 => probe::http1(&mut stream, port, path)?,
-        // What it says of its status is compressed; the first request was asked with all of HTTP/2.
-        Protocol::H2c => (200, h2c(&mut stream, port, path)?),
-        Protocol::WebSocket => {
-            stream = sockets::open(port)?;
-            (200, websocket(&mut stream, &load.body.bytes())?)
+    if load.protocol == Protocol::WebSocket {
+        let (mut stream, message) = (sockets::open(port)?, load.body.bytes());
+        let echo = websocket(&mut stream, &message)?;
+        probe::compare(load.body.path(), load.body.size(), 200, &echo)?;
+        return Ok(stream);
+    }
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let mut used = Used::new(stream, load.protocol, port)?;
+    used.ask(load.body)?;
+    used.answered(load.body)?;
+    Ok(used.stream)
+}
+
+/// A connection for one request now and another later.
+#[derive(Debug)]
+pub(crate) struct Used {
+    stream: TcpStream,
+    protocol: Protocol,
+    port: u16,
+    /// Requests so far.
+    times: u32,
+}
+
+impl Used {
+    /// Of a socket that is connected to `port`.
+    pub(crate) fn new(stream: TcpStream, protocol: Protocol, port: u16) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(WITHIN))?;
+        stream.set_write_timeout(Some(WITHIN))?;
+        Ok(Self { stream, protocol, port, times: 0 })
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Asks for a body.
+    pub(crate) fn ask(&mut self, body: Body) -> Result<()> {
+        self.times += 1;
+        match self.protocol {
+            Protocol::H2c => Ok(self.stream.write_all(&request(self.port, body.path(), self.stream_id()))?),
+            _ => probe::ask_http1(&mut self.stream, self.port, body.path()),
         }
-    };
-    probe::compare(path, load.body.size(), status, &body)?;
-    Ok(stream)
+    }
+
+    /// Reads what was asked for, and compares it.
+    pub(crate) fn answered(&mut self, body: Body) -> Result<()> {
+        let (status, bytes) = match self.protocol {
+            // What it says of its status is compressed; the first request was asked with all of HTTP/2.
+            Protocol::H2c => (200, h2c(&mut self.stream, self.times == 1)?),
+            _ => probe::http1_reply(&mut self.stream)?,
+        };
+        probe::compare(body.path(), body.size(), status, &bytes)
+    }
+
+    /// The stream of the last request.
+    fn stream_id(&self) -> u32 {
+        2 * self.times - 1
+    }
 }
 
 /// Gives the message that comes back for `message` on a WebSocket (RFC 6455).
@@ -133,11 +181,10 @@ fn websocket(stream: &mut TcpStream, message: &[u8]) -> Result<Vec<u8>> {
     Ok(echo)
 }
 
-/// Asks for `path` on a new connection and gives the body, with both sides' SETTINGS in force.
-fn h2c(stream: &mut TcpStream, port: u16, path: &str) -> Result<Vec<u8>> {
-    stream.write_all(&request(port, path))?;
+/// Reads the body of a reply; of the first on a connection with both sides' SETTINGS in force.
+fn h2c(stream: &mut TcpStream, first: bool) -> Result<Vec<u8>> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
-    let (mut body, mut ended, mut settled) = (Vec::new(), false, false);
+    let (mut body, mut ended, mut settled) = (Vec::new(), false, !first);
     while !(ended && settled) {
         let read = stream.read(&mut piece).context("no whole reply came")?;
         ensure!(read > 0, "the connection was closed after {} bytes of a body", body.len());
@@ -162,8 +209,9 @@ fn h2c(stream: &mut TcpStream, port: u16, path: &str) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// The preface, SETTINGS that change nothing, and a GET on the first stream (RFC 9113 sections 3.4 and 8.3.1).
-fn request(port: u16, path: &str) -> Vec<u8> {
+/// A GET on a stream (RFC 9113 section 8.3.1); before the first, the preface and SETTINGS that change nothing (section
+/// 3.4).
+fn request(port: u16, path: &str, id: u32) -> Vec<u8> {
     // Two fields of HPACK's static table, and two literals without indexing with names from it (RFC 7541
     // section 6 and appendix A). Both values fit the one byte of their length.
     const GET: u8 = 0x82;
@@ -176,9 +224,12 @@ fn request(port: u16, path: &str) -> Vec<u8> {
         block.extend_from_slice(&[name, value.len() as u8]);
         block.extend_from_slice(value.as_bytes());
     }
-    let mut bytes = PREFACE.to_vec();
-    head(&mut bytes, 0, kind::SETTINGS, 0, 0);
-    head(&mut bytes, block.len(), kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 1);
+    let mut bytes = Vec::new();
+    if id == FIRST {
+        bytes.extend_from_slice(PREFACE);
+        head(&mut bytes, 0, kind::SETTINGS, 0, 0);
+    }
+    head(&mut bytes, block.len(), kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, id);
     bytes.extend_from_slice(&block);
     bytes
 }
@@ -188,11 +239,7 @@ mod tests {
     use std::net::{Shutdown, TcpListener};
 
     use super::*;
-    use crate::{
-        args::Mode,
-        responder::Responder,
-        rows::{self, Body},
-    };
+    use crate::{args::Mode, responder::Responder, rows};
 
     fn load(row: &str) -> Load {
         let row = &rows::of(Mode::Memory, 0.1, true, &[row.to_owned()]).unwrap()[0];

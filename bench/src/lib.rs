@@ -2,9 +2,10 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`] (for gRPC: [`calls`]) in turn and reads [`cpu`] before and after, or holds [`idle`] connections and reads
-//! [`memory`]. [`report`] makes the tables by way of
-//! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
+//! runs each [`client`] (for gRPC: [`calls`]) in turn and reads [`cpu`] before and after, or holds [`idle`]
+//! connections and reads [`memory`]. [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything.
+//! [`crowd`] compares nobody: it opens as many connections as the machine allows. Everything started is a
+//! [`process`] and dies with its value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
 #![cfg(target_os = "linux")]
@@ -13,6 +14,7 @@ pub mod args;
 pub mod calls;
 pub mod client;
 pub mod cpu;
+pub mod crowd;
 pub mod idle;
 pub mod interrupt;
 pub mod machine;
@@ -34,6 +36,7 @@ use std::{
     collections::BTreeSet,
     env,
     fmt::Write as _,
+    fs,
     io::Write,
     path::{Path, PathBuf},
     process::Command,
@@ -57,6 +60,9 @@ const SMOKE_SECONDS: f64 = 0.5;
 /// The arguments name no row, our programs cannot be built, the record cannot be written, or the user
 /// interrupted.
 pub fn run(args: &Args) -> Result<bool> {
+    if args.mode == Mode::Crowd {
+        return crowd(args);
+    }
     let seconds = if args.smoke { SMOKE_SECONDS } else { args.seconds };
     let rows = rows::of(args.mode, seconds, args.smoke, &args.only)?;
     let machine = Machine::here(args)?;
@@ -67,7 +73,7 @@ pub fn run(args: &Args) -> Result<bool> {
         idle::allow(rows.iter().map(|row| row.load.connections).max().unwrap_or_default())?;
     }
 
-    let date: String = jiff::Timestamp::now().to_string().chars().take(10).collect();
+    let date = today();
     let record = match folder(args, &date, &machine) {
         Some(folder) => Some(Record::create(&folder, args.mode)?),
         None => None,
@@ -103,6 +109,37 @@ pub fn run(args: &Args) -> Result<bool> {
     Ok(!standings.any(|standing| matches!(standing, Standing::Failed(_))))
 }
 
+/// Opens the crowd's connections, prints the tables and keeps them.
+fn crowd(args: &Args) -> Result<bool> {
+    let rows = crowd::rows(&args.only)?;
+    let machine = Machine::here(args)?;
+    let tools = Tools::find(args)?;
+    interrupt::listen()?;
+    let date = today();
+    let programs = vec![("dummy-server".to_owned(), tools.version(Tool::DummyServer))];
+    let dir = tempfile::tempdir()?;
+    // Before any process starts, which inherits it.
+    let limits = crowd::limits::Limits::here()?;
+    let wanted = if args.smoke { args.connections.min(crowd::SMOKE) } else { args.connections };
+    let crowd = crowd::Crowd { tools: &tools, machine: &machine, dir: dir.path(), wanted, limits };
+    let mut table = about(args, &date, &machine) + &crowd.head() + &versions(&programs);
+    print(&table)?;
+    for row in rows {
+        let section = format!("\n{}", crowd.row(row)?);
+        print(&section)?;
+        table.push_str(&section);
+    }
+    if let Some(folder) = folder(args, &date, &machine) {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("crowd.md"), table)?;
+    }
+    Ok(true)
+}
+
+fn today() -> String {
+    jiff::Timestamp::now().to_string().chars().take(10).collect()
+}
+
 /// Where the record goes, if one is wanted.
 fn folder(args: &Args, date: &str, machine: &Machine) -> Option<PathBuf> {
     if args.out.is_some() || args.smoke {
@@ -126,20 +163,30 @@ fn programs(rows: &[Row], tools: &Tools) -> Vec<(String, String)> {
 }
 
 fn head(args: &Args, seconds: f64, date: &str, machine: &Machine, programs: &[(String, String)]) -> String {
+    let mut text = about(args, date, machine);
+    let rounds = if args.smoke { 1 } else { args.rounds };
+    // A row says so where its measurements take as long as its aim is stated for.
+    let of = if args.mode == Mode::Memory { String::new() } else { format!(" of {seconds} s") };
+    let _ = writeln!(text, "- {rounds} rounds{of}, order reversed every round");
+    text + &versions(programs)
+}
+
+fn about(args: &Args, date: &str, machine: &Machine) -> String {
     let mut text = format!("# bench {}, {date}\n\n", args.mode.name());
     if args.smoke {
         text.push_str("A smoke run: it shows that the rows work, and its figures mean nothing.\n\n");
     }
-    let rounds = if args.smoke { 1 } else { args.rounds };
     let Machine { cpu_model, cpus, kernel, server_cpu, client_cpu, .. } = machine;
     let _ = writeln!(text, "- Machine: {cpu_model}, {cpus} CPUs, Linux {kernel}");
     let _ = writeln!(text, "- Servers on CPU {server_cpu}, clients on CPU {client_cpu}");
     if server_cpu == client_cpu {
         text.push_str("- Both sides share one CPU: rates are halved\n");
     }
-    // A row says so where its measurements take as long as its aim is stated for.
-    let of = if args.mode == Mode::Memory { String::new() } else { format!(" of {seconds} s") };
-    let _ = writeln!(text, "- {rounds} rounds{of}, order reversed every round");
+    text
+}
+
+fn versions(programs: &[(String, String)]) -> String {
+    let mut text = String::new();
     if let Some(commit) = commit() {
         let _ = writeln!(text, "- Commit: {commit}");
     }

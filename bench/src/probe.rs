@@ -43,10 +43,20 @@ pub(crate) fn compare(path: &str, size: usize, status: u16, body: &[u8]) -> Resu
 
 /// One exchange on a connection to `port`: the status and the body.
 pub(crate) fn http1(stream: &mut TcpStream, port: u16, path: &str) -> Result<(u16, Vec<u8>)> {
+    ask_http1(stream, port, path)?;
+    http1_reply(stream)
+}
+
+/// Sends a request.
+pub(crate) fn ask_http1(stream: &mut TcpStream, port: u16, path: &str) -> Result<()> {
     // In one piece: the stream would send each part of a formatted text by itself.
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n").as_bytes())?;
+    Ok(stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n").as_bytes())?)
+}
+
+/// Reads its reply: the status and the body.
+pub(crate) fn http1_reply(stream: &mut TcpStream) -> Result<(u16, Vec<u8>)> {
     let mut bytes = Vec::new();
-    let mut piece = vec![0; 64 * 1024];
+    let mut piece = [0; 16 * 1024];
     loop {
         if let Some(reply) = parse(&bytes)? {
             return Ok(reply);

@@ -30,6 +30,8 @@ pub enum Tool {
     Tonic,
     /// The WebSocket server of this package.
     Tungstenite,
+    /// The client of the crowd, of this package.
+    CrowdClient,
     /// wrk.
     Wrk,
     /// h2load, of nghttp2.
@@ -55,6 +57,7 @@ impl Tool {
             Self::Nghttpd => "nghttpd",
             Self::Tonic => "tonic-server",
             Self::Tungstenite => "tungstenite-server",
+            Self::CrowdClient => "crowd-client",
             Self::Wrk => "wrk",
             Self::H2load => "h2load",
             Self::Oha => "oha",
@@ -65,7 +68,7 @@ impl Tool {
     const fn version_flag(self) -> Option<&'static str> {
         match self {
             Self::Nginx | Self::Wrk => Some("-v"),
-            Self::Hey => None,
+            Self::Hey | Self::CrowdClient => None,
             _ => Some("--version"),
         }
     }
@@ -143,7 +146,12 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
         }
         paths.insert(tool, path);
     }
-    let builds = !packages.is_empty() || args.mode == Mode::Server;
+    let own: &[Tool] = match args.mode {
+        Mode::Server => &[Tool::Tonic, Tool::Tungstenite],
+        Mode::Crowd => &[Tool::CrowdClient],
+        _ => &[],
+    };
+    let builds = !packages.is_empty() || !own.is_empty();
     ensure!(
         !builds || !cfg!(debug_assertions) || args.smoke,
         "a debug build measures nothing: use cargo run --release -p bench, or --smoke"
@@ -151,13 +159,12 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     if !packages.is_empty() {
         build(&packages, profile, folder.parent().context("this program lies in no target folder")?)?;
     }
-    if args.mode == Mode::Server {
+    if !own.is_empty() {
         // By itself: what it takes of tonic must not get into ours.
         let target = folder.parent().context("this program lies in no target folder")?;
-        let peers = [Tool::Tonic, Tool::Tungstenite];
-        let bins = peers.iter().flat_map(|peer| ["--bin", peer.name()]);
+        let bins = own.iter().flat_map(|one| ["--bin", one.name()]);
         build(&["-p", "bench"].into_iter().chain(bins).collect::<Vec<_>>(), profile, target)?;
-        paths.extend(peers.map(|peer| (peer, folder.join(peer.name()))));
+        paths.extend(own.iter().map(|one| (*one, folder.join(one.name()))));
     }
     for (tool, path) in &paths {
         if !is_program(path) {
