@@ -161,7 +161,7 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_MAX_BODY_ECHO", default_value = "1M", value_name = "SIZE")]
     pub max_body_echo: String,
 
-    /// Largest gRPC message, either way
+    /// Largest gRPC message, either way; calls in gzip hold 16 times that at most for each worker
     #[arg(long, env = "DUMMY_SERVER_GRPC_MAX_MESSAGE", default_value = "10M", value_name = "SIZE")]
     pub grpc_max_message: String,
 

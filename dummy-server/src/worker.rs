@@ -92,6 +92,7 @@ pub(crate) struct Worker {
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
     pub(crate) grpc: crate::grpc::Services,
+    pub(crate) expansion: Rc<crate::grpc::Expansion>,
     /// What TLS connections begin with.
     pub(crate) certificates: Option<Certificates>,
     pub(crate) timing: RefCell<TimingWriter>,
@@ -147,6 +148,7 @@ impl Worker {
             pattern,
             instance,
             grpc,
+            expansion: Rc::default(),
             certificates,
             timing: RefCell::default(),
             routes: RefCell::default(),

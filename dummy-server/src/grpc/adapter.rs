@@ -1,6 +1,6 @@
 //! The way of a call from an engine to tonic's services and back. Their request bodies must be `Send`, which an
 //! engine's are not: those that have not come whole cross by a bounded channel. Deadlines are kept here, since
-//! without tonic's own server nobody else does.
+//! without tonic's own server nobody else does. Messages in gzip are expanded on the engine's side.
 
 use std::{
     convert::Infallible,
@@ -18,16 +18,23 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tower_service::Service;
 
-use super::status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only};
+use super::{
+    expansion::Hold,
+    message::{self, Coding, Messages, PREFIX},
+    status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
+};
 use crate::{
     connection::exchange::Head,
     reply::{Answer, Body, Fixed, Part, Reply, Stream},
     upload::Upload,
+    worker::Worker,
 };
 
 /// Parts of a request that wait between engine and service.
 const CHANNEL: usize = 4;
-/// Bytes in each.
+/// The same of a request in gzip, where they are as large as messages.
+const EXPANDED: usize = 1;
+/// Bytes in each, where they are not.
 const PIECE: usize = 64 << 10;
 
 /// A reply of tonic's that is on its way.
@@ -60,9 +67,20 @@ impl Served {
     }
 
     /// Calls the method that a request names.
-    pub(super) fn answer(&self, head: &Head<'_>, upload: Upload, deadline: Deadline) -> Answer {
+    pub(super) fn answer(
+        &self,
+        worker: &Rc<Worker>,
+        head: &Head<'_>,
+        upload: Upload,
+        deadline: Deadline,
+    ) -> Answer {
         let (service, parts) = (Rc::clone(&self.call), parts(head));
-        Answer::Waiting(Box::pin(async move { call(&*service, parts, upload, deadline).await }))
+        let source = match Coding::of(head) {
+            Ok(Coding { requests: true, .. }) => Source::gzip(worker, upload),
+            // What nobody here can read is refused by tonic.
+            _ => Source::Plain(upload),
+        };
+        Answer::Waiting(Box::pin(async move { call(&*service, parts, source, deadline).await }))
     }
 }
 
@@ -98,17 +116,10 @@ fn parts(head: &Head<'_>) -> http::request::Parts {
 async fn call(
     service: &dyn Fn(Request<RequestBody>) -> Called,
     parts: http::request::Parts,
-    mut upload: Upload,
+    source: Source,
     deadline: Deadline,
 ) -> Reply {
-    let (body, pump): (_, Option<Pump>) = match upload.take_whole() {
-        Some(bytes) => (RequestBody::Whole(Some(bytes)), None),
-        None => {
-            let (sender, receiver) = mpsc::channel(CHANNEL);
-            (RequestBody::Parts(receiver), Some(Box::pin(pump(upload, sender))))
-        }
-    };
-    let mut around = Around { pump, deadline };
+    let (body, mut around) = source.split(deadline);
     let mut response = service(Request::from_parts(parts, body));
     let response = poll_fn(|cx| match response.as_mut().poll(cx) {
         Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -139,6 +150,41 @@ async fn call(
     Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
 }
 
+/// Where the messages of a request come from.
+enum Source {
+    Plain(Upload),
+    /// tonic is given them as they are when expanded: its own way knows neither of turns nor of what others hold.
+    Gzip(Messages, Rc<Hold>),
+}
+
+impl Source {
+    fn gzip(worker: &Worker, upload: Upload) -> Self {
+        let most = worker.config.limits.grpc_max_message;
+        let account = &worker.expansion;
+        let hold = Hold::new(Rc::clone(account), most);
+        Self::Gzip(Messages::new(upload, most, Some(Rc::clone(account))), Rc::new(hold))
+    }
+
+    /// The end that tonic has, and what goes on beside it.
+    fn split(self, deadline: Deadline) -> (RequestBody, Around) {
+        match self {
+            Self::Plain(mut upload) => match upload.take_whole() {
+                Some(bytes) => (RequestBody::Whole(Some(bytes)), Around { pump: None, hold: None, deadline }),
+                None => {
+                    let (sender, receiver) = mpsc::channel(CHANNEL);
+                    let pump: Pump = Box::pin(pump(upload, sender));
+                    (RequestBody::Parts(receiver), Around { pump: Some(pump), hold: None, deadline })
+                }
+            },
+            Self::Gzip(messages, hold) => {
+                let (sender, receiver) = mpsc::channel(EXPANDED);
+                let pump: Pump = Box::pin(pump_messages(messages, Rc::clone(&hold), sender));
+                (RequestBody::Parts(receiver), Around { pump: Some(pump), hold: Some(hold), deadline })
+            }
+        }
+    }
+}
+
 async fn pump(mut upload: Upload, sender: mpsc::Sender<Result<Bytes, Status>>) {
     while let Ok(permit) = sender.reserve().await {
         match upload.pull(PIECE).await {
@@ -149,12 +195,46 @@ async fn pump(mut upload: Upload, sender: mpsc::Sender<Result<Bytes, Status>>) {
     }
 }
 
+async fn pump_messages(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sender<Result<Bytes, Status>>) {
+    while let Some(next) = poll_fn(|cx| messages.poll_next(cx)).await {
+        let next = next.and_then(|message| {
+            let too_much = || {
+                Status::resource_exhausted(format!(
+                    "calls in gzip hold too much: accepted are {} bytes in all (16 times --grpc-max-message)",
+                    hold.most()
+                ))
+            };
+            hold.has(message.len()).then_some(message).ok_or_else(too_much)
+        });
+        let failed = next.is_err();
+        let parts = match next {
+            Ok(message) => {
+                let mut prefix = vec![0; PREFIX];
+                message::set_prefix(&mut prefix, message.len(), false);
+                [Some(Ok(prefix.into())), Some(Ok(message))]
+            }
+            Err(status) => [Some(Err(status)), None],
+        };
+        for part in parts.into_iter().flatten() {
+            if sender.send(part).await.is_err() {
+                return;
+            }
+        }
+        if failed {
+            return;
+        }
+    }
+}
+
 /// Carries the body of a request across.
 type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What goes on beside a call: its request's body, and its deadline.
 struct Around {
     pump: Option<Pump>,
+    /// For as long as the reply may be as large as the request.
+    #[expect(dead_code, reason = "its end counts")]
+    hold: Option<Rc<Hold>>,
     deadline: Deadline,
 }
 

@@ -4,6 +4,7 @@
 
 use std::{
     io::{Read as _, Write as _},
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -11,6 +12,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use tonic::Status;
 
+use super::expansion::{Expansion, give_way};
 use crate::{connection::exchange::Head, upload::Upload};
 
 /// The flag and the length in front of a message.
@@ -46,11 +48,12 @@ pub(super) struct Messages {
     buffer: BytesMut,
     /// Largest message, in bytes.
     most: usize,
-    gzip: bool,
+    /// None: no message may be compressed.
+    gzip: Option<Rc<Expansion>>,
 }
 
 impl Messages {
-    pub(super) fn new(upload: Upload, most: usize, gzip: bool) -> Self {
+    pub(super) fn new(upload: Upload, most: usize, gzip: Option<Rc<Expansion>>) -> Self {
         Self { upload, buffer: BytesMut::new(), most, gzip }
     }
 
@@ -58,9 +61,10 @@ impl Messages {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
             match self.take() {
-                Ok(None) => {}
-                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
-                Err(status) => return Poll::Ready(Some(Err(status))),
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Ok(Some(message))) => return Poll::Ready(Some(Ok(message))),
+                Poll::Ready(Err(status)) => return Poll::Ready(Some(Err(status))),
+                Poll::Pending => return give_way(cx),
             }
             match ready!(self.upload.poll_pull(PIECE, cx)) {
                 Some(Ok(part)) => self.add(part),
@@ -105,29 +109,33 @@ impl Messages {
         }
     }
 
-    /// A message that has come whole.
-    fn take(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
+    /// A message that has come whole. Pending: it is to be expanded, and others have their turn before.
+    fn take(&mut self) -> Poll<Result<Option<Bytes>, Status>> {
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Poll::Ready(Ok(None)) };
         let [flag, length @ ..] = *prefix;
         let length = u32::from_be_bytes(length) as usize;
-        let compressed = match (flag, self.gzip) {
-            (0, _) => false,
-            (1, true) => true,
-            (1, false) => return Err(Status::internal("a compressed message without grpc-encoding")),
+        let expansion = match (flag, &self.gzip) {
+            (0, _) => None,
+            (1, Some(expansion)) => Some(Rc::clone(expansion)),
+            (1, None) => {
+                return refused(Status::internal("a compressed message without grpc-encoding"));
+            }
             _ => {
-                return Err(Status::internal(format!(
-                    "{flag} is no flag of a message; accepted are 0 and 1"
-                )));
+                let text = format!("{flag} is no flag of a message; accepted are 0 and 1");
+                return refused(Status::internal(text));
             }
         };
         if length > self.most {
-            return Err(Status::out_of_range(format!(
+            return refused(Status::out_of_range(format!(
                 "a message of {length} bytes; accepted are {} (--grpc-max-message)",
                 self.most
             )));
         }
         if self.buffer.len() < PREFIX + length {
-            return Ok(None);
+            return Poll::Ready(Ok(None));
+        }
+        if expansion.as_ref().is_some_and(|expansion| expansion.is_turn_over()) {
+            return Poll::Pending;
         }
         let message = match self.buffer.len() == PREFIX + length {
             // Mostly it is all there is, and then nothing is left to share its memory with.
@@ -137,15 +145,24 @@ impl Messages {
                 self.buffer.split_to(length).freeze()
             }
         };
-        if compressed { expand(&message, self.most).map(Some) } else { Ok(Some(message)) }
+        Poll::Ready(match expansion {
+            Some(expansion) => expand(&message, self.most, &expansion).map(Some),
+            None => Ok(Some(message)),
+        })
     }
 }
 
+fn refused<T>(status: Status) -> Poll<Result<T, Status>> {
+    Poll::Ready(Err(status))
+}
+
 /// Expands a message to at most `most` bytes.
-fn expand(message: &[u8], most: usize) -> Result<Bytes, Status> {
+fn expand(message: &[u8], most: usize, expansion: &Expansion) -> Result<Bytes, Status> {
     let mut expanded = Vec::new();
     let limit = most as u64 + 1;
-    if let Err(error) = GzDecoder::new(message).take(limit).read_to_end(&mut expanded) {
+    let read = GzDecoder::new(message).take(limit).read_to_end(&mut expanded);
+    expansion.spend(expanded.len());
+    if let Err(error) = read {
         return Err(Status::internal(format!("a message that is no gzip: {error}")));
     }
     if expanded.len() > most {
@@ -196,7 +213,7 @@ mod tests {
     /// What is read of a body that comes in pieces of `size`.
     fn read(body: &[u8], size: usize, most: usize, gzip: bool) -> Vec<Result<Bytes, tonic::Code>> {
         let inbox = Inbox::new();
-        let mut messages = Messages::new(Upload::from(&inbox), most, gzip);
+        let mut messages = Messages::new(Upload::from(&inbox), most, gzip.then(Rc::default));
         let mut cx = Context::from_waker(Waker::noop());
         let mut found = Vec::new();
         for piece in body.chunks(size) {
@@ -241,6 +258,37 @@ mod tests {
         ] {
             assert_eq!(read(body, body.len(), 1000, gzip), [Err(code)], "{body:?}");
         }
+    }
+
+    #[test]
+    fn messages_that_expand_far_wait_for_the_next_turn() {
+        const LARGE: usize = 300 << 10;
+        let expansion = Rc::new(Expansion::default());
+        let inbox = Inbox::new();
+        let mut messages = Messages::new(Upload::from(&inbox), LARGE, Some(Rc::clone(&expansion)));
+        let small = framed(b"small", false);
+        for _ in 0..9 {
+            inbox.push(&[framed(&vec![0; LARGE], true), small.clone()].concat());
+        }
+        inbox.end(Ok(()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut turns = Vec::new();
+        let mut over = false;
+        while !over {
+            expansion.begin_turn();
+            let mut taken = 0;
+            while let Poll::Ready(next) = messages.poll_next(&mut cx) {
+                over = next.is_none();
+                if over {
+                    break;
+                }
+                taken += usize::from(next.unwrap().unwrap().len() == LARGE);
+            }
+            assert!(over || messages.poll_next(&mut cx).is_pending(), "not before the next turn");
+            turns.push(taken);
+        }
+        // Each ends with the message that exceeds it.
+        assert_eq!(turns, [4, 4, 1]);
     }
 
     #[test]

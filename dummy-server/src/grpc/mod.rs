@@ -5,6 +5,7 @@
 
 mod adapter;
 mod echo;
+mod expansion;
 mod health;
 mod message;
 mod plan;
@@ -18,10 +19,13 @@ use std::rc::Rc;
 use http::StatusCode;
 use tonic::{Status, codec::CompressionEncoding::Gzip};
 
-pub(crate) use self::web::{is_preflight, preflight};
 use self::{
     adapter::Served,
     status::{Deadline, trailers_only},
+};
+pub(crate) use self::{
+    expansion::{Expansion, give_way},
+    web::{is_preflight, preflight},
 };
 use crate::{
     Config, Shutdown,
@@ -113,7 +117,7 @@ fn call(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
             .unwrap_or_else(|| unimplemented(worker));
     }
     match worker.grpc.0.iter().find(|served| served.name().as_bytes() == service) {
-        Some(served) => served.answer(head, upload, deadline),
+        Some(served) => served.answer(worker, head, upload, deadline),
         None => unimplemented(worker),
     }
 }

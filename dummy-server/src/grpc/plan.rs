@@ -5,7 +5,10 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use contract::test::{Metadata, Plan, PlannedStatus};
-use prost::Message as _;
+use prost::{
+    Message as _,
+    encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
+};
 use tonic::{Code, Status};
 use wire::Fields;
 
@@ -19,6 +22,10 @@ const LONGEST_MS: u64 = 3_600_000;
 const MOST_METADATA: usize = 64;
 /// Most bytes of names and values of the headers, and of the trailers with the status's message and details.
 const MOST_METADATA_BYTES: usize = 16 << 10;
+/// Most bytes of a plan as it comes: twice what one that is accepted can have.
+const MOST_PLAN: usize = 96 << 10;
+/// The field of a request that holds it.
+const PLAN: u32 = 2;
 /// How much of a name or value is repeated when it is refused.
 const SHOWN: usize = 40;
 /// What a response takes beside its payload, at most.
@@ -39,6 +46,40 @@ const RESERVED: [&str; 12] = [
     "upgrade",
     "x-dummy-instance",
 ];
+
+/// Refuses a request whose plan is too large for anything but harm, before it is decoded: entries of two bytes each
+/// would take forty times as much.
+///
+/// # Errors
+/// It is, or the request is malformed.
+pub(super) fn weigh(request: &[u8]) -> Result<(), Status> {
+    if request.len() <= MOST_PLAN {
+        return Ok(());
+    }
+    let plan = plan_length(request).map_err(|error| Status::internal(error.to_string()))?;
+    if plan > MOST_PLAN as u64 {
+        let text = format!("plan: {plan} bytes are not accepted; accepted are at most {MOST_PLAN}");
+        return Err(Status::invalid_argument(text));
+    }
+    Ok(())
+}
+
+/// Bytes of all that a request says in the field of the plan.
+fn plan_length(mut request: &[u8]) -> Result<u64, prost::DecodeError> {
+    let mut plan = 0_u64;
+    while !request.is_empty() {
+        let (tag, wire_type) = decode_key(&mut request)?;
+        if tag == PLAN && wire_type == WireType::LengthDelimited {
+            let length = decode_varint(&mut request)?;
+            plan = plan.saturating_add(length);
+            // What is cut off is found when it is decoded.
+            request = request.get(usize::try_from(length).unwrap_or(usize::MAX)..).unwrap_or_default();
+        } else {
+            skip_field(wire_type, tag, &mut request, DecodeContext::default())?;
+        }
+    }
+    Ok(plan)
+}
 
 /// A plan that can be carried out.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use wire::Fields;
 
 use super::{
     message::{self, Coding, Messages, PREFIX},
-    plan::Script,
+    plan::{self, Script},
     status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only},
 };
 use crate::{
@@ -89,7 +89,7 @@ pub(super) fn answer(
     let most = worker.config.limits.grpc_max_message;
     let conversation = Conversation {
         kind,
-        messages: Messages::new(upload, most, coding.requests),
+        messages: Messages::new(upload, most, coding.requests.then(|| Rc::clone(&worker.expansion))),
         compressed: coding.replies,
         script: None,
         requests: 0,
@@ -201,6 +201,7 @@ impl Conversation {
             return self.poll_cut(cx, true).map(Err);
         };
         let Some(message) = next.transpose()? else { return Poll::Ready(Ok(false)) };
+        plan::weigh(&message)?;
         let request = TestRequest::decode(message).map_err(|error| Status::internal(error.to_string()))?;
         self.requests += 1;
         self.request_bytes += request.payload.len() as u64;

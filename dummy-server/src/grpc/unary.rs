@@ -57,7 +57,7 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, mut d
     let worker = Rc::clone(worker);
     let most = worker.config.limits.grpc_max_message;
     let metadata = metadata(head);
-    let mut messages = Messages::new(upload, most, false);
+    let mut messages = Messages::new(upload, most, None);
     Answer::Waiting(Box::pin(async move {
         let mut first = None;
         let message = poll_fn(|cx| match messages.poll_only(&mut first, cx) {

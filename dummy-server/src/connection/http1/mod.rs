@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     endpoints::websocket::{self, Options},
+    grpc,
     reply::{Answer, Awaited},
     stats::Protocol,
     upload::{Inbox, Upload, UploadError},
@@ -126,6 +127,7 @@ struct Asked {
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.state.register(cx);
+        self.worker.expansion.begin_turn();
         if self.state.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {
                 return Poll::Ready(End::Closed(Ended::Cut));
@@ -138,6 +140,9 @@ impl Driver<'_> {
         for _ in 0..ROUNDS {
             if self.state.order() == Order::Close {
                 return Poll::Ready(End::Closed(Ended::Cut));
+            }
+            if self.worker.expansion.is_turn_over() {
+                return grpc::give_way(cx);
             }
             let mut moved = self.work(cx);
             match socket::poll_output(self.state, &mut self.output, cx) {

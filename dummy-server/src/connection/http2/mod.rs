@@ -25,7 +25,7 @@ use super::{
     state::{Order, State},
     wire::{self, Ended},
 };
-use crate::{stats::Protocol, upload::UploadError, worker::Worker};
+use crate::{grpc, stats::Protocol, upload::UploadError, worker::Worker};
 
 /// While so much output waits, nothing more is read or sent.
 const MOST_OUTPUT: usize = 256 << 10;
@@ -129,6 +129,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.state.register(cx);
+        self.worker.expansion.begin_turn();
         self.ready.begin();
         if self.state.has_stalled(|| self.awaits_client()) {
             self.stalled();
@@ -145,6 +146,9 @@ impl Driver<'_> {
         for _ in 0..ROUNDS {
             if self.state.order() == Order::Close {
                 return Poll::Ready(Ended::Cut);
+            }
+            if self.worker.expansion.is_turn_over() {
+                return grpc::give_way(cx);
             }
             if self.given_up {
                 let written = wire::poll_output(self.state, &mut self.conn.output, cx);

@@ -2,16 +2,17 @@
 
 use contract::{
     echo::{EchoRequest, EchoResponse},
-    test::{TestRequest, TestResponse},
+    test::{Metadata, Plan, TestRequest, TestResponse},
 };
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use integration::{
     cases::Cases,
-    client::{Call, GrpcClient, Protocol, Request, fetch, framed, gzip},
+    client::{Call, GrpcClient, Http2, Protocol, Request, fetch, framed, gzip},
 };
 use prost::Message;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::{LITTLE, Scene};
+use super::{FEWEST, LITTLE, Scene};
 use crate::calls::{CHECK, ECHO, STREAM_ECHO};
 
 pub(crate) fn tests() -> Cases {
@@ -19,6 +20,8 @@ pub(crate) fn tests() -> Cases {
         .test_async(a_small_message_that_expands_beyond_the_limit_is_refused)
         .over_each_protocol(so_it_is_when_it_comes_from_a_browser)
         .test_async(bombs_one_after_another_hold_up_nobody)
+        .test_async(a_plan_of_many_entries_is_refused)
+        .test_async(replies_as_large_as_bombs_are_limited)
 }
 
 const RESOURCE_EXHAUSTED: i32 = 8;
@@ -104,11 +107,13 @@ async fn so_it_is_when_it_comes_from_a_browser(protocol: Protocol) {
 /// Each of them is taken, and costs as much as one that is not.
 async fn bombs_one_after_another_hold_up_nobody() {
     const STREAMS: usize = 8;
-    const EACH: usize = 64;
+    // They fit into the window of a stream and come all at once.
+    const EACH: usize = 200;
     let scene = Scene::start(&[LIMIT]).await;
     let length = MOST - 1000;
     let messages = bomb(&test(length)).repeat(EACH);
     let mut client = GrpcClient::connect(scene.server.grpc).await;
+    let before = *scene.answered.borrow();
     let mut calls: Vec<Call<TestResponse>> = Vec::new();
     for _ in 0..STREAMS {
         let mut call = client.begin(CALLS[1], &GZIP).await;
@@ -121,5 +126,61 @@ async fn bombs_one_after_another_hold_up_nobody() {
         assert_eq!((answers.len(), end.status.code), (1, 0));
         assert_eq!(answers[0].request_bytes, (EACH * length) as u64);
     }
+    let meanwhile = *scene.answered.borrow() - before;
+    assert!(meanwhile >= FEWEST, "others were answered {meanwhile} times");
     scene.end(2 * LITTLE).await;
+}
+
+/// Decoded, entries of two bytes take forty times as much.
+async fn a_plan_of_many_entries_is_refused() {
+    const INVALID_ARGUMENT: i32 = 3;
+    let scene = Scene::start(&["--grpc-max-message=4M"]).await;
+    let entry = Plan { headers: vec![Metadata::default()], ..Plan::default() }.encode_to_vec();
+    let mut request = Vec::new();
+    prost::encoding::bytes::encode(2, &entry.repeat(1 << 20), &mut request);
+    // It is the same in several parts.
+    let part = request.len();
+    prost::encoding::bytes::encode(2, &entry.repeat(1 << 19), &mut request);
+    let mut client = GrpcClient::connect(scene.server.grpc).await;
+    for (message, flag) in [(&request, 0), (&request[..part].to_vec(), 0), (&gzip(&request), 1)] {
+        let message = framed(message, flag);
+        for method in CALLS {
+            let end = called::<TestResponse>(&mut client, method, &message).await;
+            assert_eq!(end, (0, INVALID_ARGUMENT), "{method}");
+        }
+    }
+    // Read whole, a request takes a few times its size.
+    scene.end(4 * LITTLE).await;
+}
+
+/// A reply is as large as what its request expanded to, and waits as long as the client likes: few may do so at once.
+async fn replies_as_large_as_bombs_are_limited() {
+    const CALLS: usize = 300;
+    let scene = Scene::start(&[LIMIT]).await;
+    let message = bomb(&echo(MOST - 1000));
+    for method in [ECHO, STREAM_ECHO] {
+        let mut builder = h2::client::Builder::new();
+        // A streamed reply with no window at all would not even be begun.
+        builder.initial_window_size(1).max_concurrent_reset_streams(CALLS);
+        let mut client = GrpcClient::on(Http2::connect_with(scene.server.grpc, &builder).await);
+        let mut calls: Vec<Call<EchoResponse>> = Vec::new();
+        for _ in 0..CALLS {
+            let mut call = client.begin(method, &GZIP).await;
+            call.send_bytes(&message);
+            call.finish_sending();
+            calls.push(call);
+        }
+        let mut ends: FuturesUnordered<_> = calls.into_iter().map(Call::status).collect();
+        for _ in 0..CALLS * 3 / 4 {
+            let status = ends.next().await.expect("another call");
+            assert_eq!(status.code, RESOURCE_EXHAUSTED, "{status:?}");
+        }
+        drop(ends);
+        drop(client);
+        scene.only_the_bystander_is_left().await;
+        // What they held is given back.
+        let mut client = GrpcClient::connect(scene.server.grpc).await;
+        assert_eq!(called::<EchoResponse>(&mut client, method, &message).await, (1, 0));
+    }
+    scene.end(6 * LITTLE).await;
 }
