@@ -12,11 +12,6 @@ use transport::{
     tls::{Authority, ClientAuth, Identity, ServerConfig, Settings, SettingsError, Version},
 };
 
-use crate::{
-    Args,
-    config::{self, ConfigError},
-};
-
 /// What is served over TLS, and as whom.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -71,88 +66,6 @@ impl Serialize for Tls {
         map.serialize_entry("tls-client-ca", &client_ca)?;
         map.serialize_entry("tls-client-auth", &client_auth)?;
         map.end()
-    }
-}
-
-impl Tls {
-    /// What was typed; none without `--tls-addr`.
-    pub(crate) fn from_args(args: &Args) -> Result<Option<Self>, ConfigError> {
-        let given = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
-        let settings = Settings {
-            alpn: alpn(&args.tls_alpn)?,
-            min_version: match args.tls_min_version.as_str() {
-                "1.2" => Version::Tls12,
-                "1.3" => Version::Tls13,
-                other => return Err(config::refused("tls-min-version", other, "write 1.2 or 1.3")),
-            },
-            tickets: config::switch("tls-tickets", &args.tls_tickets)?,
-            client_ca: client_ca(args)?,
-        };
-        let Some(addr) = config::optional_address("tls-addr", &args.tls_addr)? else {
-            return useless_alone(args).map_or(Ok(None), Err);
-        };
-        let source = match (given(&args.tls_cert), given(&args.tls_key), given(&args.tls_self_signed)) {
-            (Some(chain), Some(key), None) => Source::Files { chain, key },
-            (None, None, Some(authority)) => Source::SelfSigned { authority },
-            (None, None, None) => {
-                let accepted = "give --tls-cert and --tls-key too, or --tls-self-signed";
-                return Err(config::refused("tls-addr", &args.tls_addr, accepted));
-            }
-            (Some(_), None, None) => {
-                return Err(config::refused("tls-cert", &args.tls_cert, "give its key too, with --tls-key"));
-            }
-            (None, Some(_), None) => {
-                return Err(config::refused(
-                    "tls-key",
-                    &args.tls_key,
-                    "give the certificate too, with --tls-cert",
-                ));
-            }
-            (.., Some(_)) => {
-                let accepted = "give either this or --tls-cert and --tls-key";
-                return Err(config::refused("tls-self-signed", &args.tls_self_signed, accepted));
-            }
-        };
-        Ok(Some(Self { addr, source, settings }))
-    }
-}
-
-/// Flags that say something of a port that is not there.
-fn useless_alone(args: &Args) -> Option<ConfigError> {
-    let flags = [
-        ("tls-cert", &args.tls_cert),
-        ("tls-key", &args.tls_key),
-        ("tls-self-signed", &args.tls_self_signed),
-        ("tls-client-ca", &args.tls_client_ca),
-    ];
-    let (flag, value) = flags.into_iter().find(|(_, value)| !value.is_empty())?;
-    Some(config::refused(flag, value, "give --tls-addr too, where TLS is served"))
-}
-
-fn alpn(text: &str) -> Result<Vec<Vec<u8>>, ConfigError> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let known = |name: &str| match name {
-        "h2" | "http/1.1" => Ok(name.as_bytes().to_vec()),
-        _ => Err(config::refused(
-            "tls-alpn",
-            text,
-            "write h2, http/1.1, both with a comma, or nothing for no ALPN",
-        )),
-    };
-    names.map(known).collect()
-}
-
-fn client_ca(args: &Args) -> Result<Option<(PathBuf, ClientAuth)>, ConfigError> {
-    let accepted = "write optional or required, and give --tls-client-ca too";
-    let auth = match args.tls_client_auth.as_str() {
-        "" | "required" => ClientAuth::Required,
-        "optional" => ClientAuth::Optional,
-        other => return Err(config::refused("tls-client-auth", other, accepted)),
-    };
-    match (args.tls_client_ca.is_empty(), args.tls_client_auth.is_empty()) {
-        (false, _) => Ok(Some((args.tls_client_ca.clone().into(), auth))),
-        (true, true) => Ok(None),
-        (true, false) => Err(config::refused("tls-client-auth", &args.tls_client_auth, accepted)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is meant: built once from [`Args`], valid by construction. `typed` reads single values.
 
+mod tls;
 mod typed;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -8,9 +9,9 @@ use serde::Serialize;
 use transport::Address;
 
 use self::typed::{
-    access_log, address, admin_token, behaviour, duration, instance, number, size, unless_zero, workers,
+    access_log, address, admin_token, behaviour, duration, instance, number, optional_address, refused, size,
+    switch, unless_zero, workers,
 };
-pub(crate) use self::typed::{optional_address, refused, switch};
 use crate::{AccessLog, Args, Secret, shown, tls::Tls};
 
 /// The whole configuration of a server. It serializes under the names of the flags: sizes in bytes, durations as
@@ -219,7 +220,7 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
         let access_log = access_log(&args)?;
-        let tls = Tls::from_args(&args)?;
+        let tls = tls::parse(&args)?;
         let admin_token = admin_token(args.admin_token, &args.admin_token_file)?;
         Ok(Self {
             addr: address("addr", &args.addr)?,

@@ -13,7 +13,7 @@ use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, quantity};
 const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s";
 const SIZE: &str = "write a size such as 4096, 64K or 10M";
 
-pub(crate) fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
+pub(super) fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
     ConfigError { flag, value: value.to_owned(), accepted: accepted.into() }
 }
 
@@ -23,7 +23,7 @@ pub(super) fn address(flag: &'static str, text: &str) -> Result<Address, ConfigE
     })
 }
 
-pub(crate) fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
+pub(super) fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
     if text.is_empty() { Ok(None) } else { address(flag, text).map(Some) }
 }
 
@@ -64,7 +64,7 @@ pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
-pub(crate) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
+pub(super) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
     match text {
         "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
         "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
