@@ -19,6 +19,10 @@ pub struct Args {
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "3")]
     pub seconds: f64,
 
+    /// A round in which a measurement lost more of its CPU time to the hypervisor is measured again, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "5")]
+    pub most_stolen: f64,
+
     /// Run this row alone; give it several times for several rows
     #[arg(long, value_name = "ROW")]
     pub only: Vec<String>,
@@ -89,6 +93,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.1..=600.0).contains(&value) => Ok(value),
         _ => Err("a number of seconds from 0.1 to 600 is accepted".to_owned()),
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
+        _ => Err("a percentage from 0 to 100 is accepted".to_owned()),
     }
 }
 

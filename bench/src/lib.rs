@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> Result<bool> {
         machine: &machine,
         dir: dir.path(),
         rounds,
+        most_stolen: if args.smoke { 1.0 } else { args.most_stolen / 100.0 },
         warm_up: !args.smoke,
         record: record.as_ref(),
     };
@@ -171,6 +172,13 @@ fn head(args: &Args, seconds: f64, date: &str, machine: &Machine, programs: &[(S
     // A row says so where its measurements take as long as its aim is stated for.
     let of = if args.mode == Mode::Memory { String::new() } else { format!(" of {seconds} s") };
     let _ = writeln!(text, "- {rounds} rounds{of}, order reversed every round");
+    if !args.smoke {
+        let stolen = args.most_stolen;
+        let _ = writeln!(
+            text,
+            "- Rounds in which more than {stolen}% was stolen are measured again where they can be"
+        );
+    }
     text + &versions(programs)
 }
 

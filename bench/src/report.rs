@@ -44,6 +44,16 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
         };
         let _ = writeln!(notes, "\nExactly {} requests were sent in {rounds}.", grouped(total as f64));
     }
+    let kept = standings.iter().find_map(|standing| match standing {
+        Standing::Measured(samples) => Some(samples.iter().map(|sample| sample.round)),
+        _ => None,
+    });
+    if let Some(kept) = kept
+        && kept.clone().zip(1..).any(|(round, place)| round != place)
+    {
+        let kept: Vec<_> = kept.map(|round| round.to_string()).collect();
+        let _ = writeln!(notes, "\nKept are rounds {}: of the others more was stolen.", kept.join(", "));
+    }
     if row.metric == Metric::ServerMemory {
         let Load { connections, seconds, .. } = row.load;
         let connections = grouped(f64::from(connections));
@@ -159,6 +169,16 @@ mod tests {
         assert!(text.contains("| 1.50x (1.50..1.50) | <= 0.97x | no |"), "{text}");
         assert!(text.contains("| h2o, file | not installed |  |  | <= 0.9x | - |"), "{text}");
         assert!(text.contains("h2o is not installed: h2o, file was not compared."), "{text}");
+    }
+
+    #[test]
+    fn rounds_that_were_left_out_are_told() {
+        let rounds = |rounds: [u32; 2]| {
+            let of = |round| Sample { round, ..sample(10, 1.0, 1.0) };
+            table(Mode::Server, "h1-1k", &[Standing::Measured(rounds.map(of).to_vec())])
+        };
+        assert!(rounds([1, 4]).contains("\nKept are rounds 1, 4: of the others more was stolen."));
+        assert!(!rounds([1, 2]).contains("Kept"));
     }
 
     #[test]

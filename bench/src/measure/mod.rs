@@ -33,6 +33,9 @@ use crate::{
 /// Seconds of load before the first round, so that caches and clocks are warm.
 const WARM_UP: f64 = 1.0;
 
+/// So many times the rounds that are wanted are measured at most, where time is stolen from them.
+const MOST_ROUNDS: u32 = 3;
+
 /// What every measurement of a run shares.
 #[derive(Debug)]
 pub struct Bench<'a> {
@@ -44,6 +47,8 @@ pub struct Bench<'a> {
     pub dir: &'a Path,
     /// How many rounds.
     pub rounds: u32,
+    /// The share (0 to 1) of a measurement's CPU time that may be stolen before its round is measured again.
+    pub most_stolen: f64,
     /// Whether to run a little before the first round.
     pub warm_up: bool,
     /// Where raw output goes.
@@ -72,23 +77,42 @@ impl Bench<'_> {
             interrupt::check()?;
             standings.push(standing);
         }
-        for round in 1..=self.rounds {
+        let mut stolen = Vec::new();
+        for round in 1..=self.rounds * MOST_ROUNDS {
+            let quiet = stolen.iter().filter(|&&stolen| stolen <= self.most_stolen).count();
+            if quiet >= self.rounds as usize {
+                break;
+            }
+            let mut most = 0.0;
             for (position, index) in order(round, row.contenders.len()).enumerate() {
                 let one = &row.contenders[index];
                 let Standing::Measured(samples) = &mut standings[index] else { continue };
-                say(format_args!("{}: round {round} of {}: {}", row.id, self.rounds, one.name));
+                say(format_args!(
+                    "{}: round {round} ({quiet} of {} done): {}",
+                    row.id, self.rounds, one.name
+                ));
                 let place = (round, position + 1);
                 let sample = match one.client {
                     Client::Idle => self.idle(row, one, place),
                     _ => self.once(row, one, &servers, place),
                 };
                 match sample {
-                    Ok(sample) => samples.push(sample),
+                    Ok(sample) => {
+                        most = sample.stolen.max(most);
+                        samples.push(sample);
+                    }
                     Err(error) => {
                         interrupt::check()?;
                         standings[index] = Standing::Failed(format!("{error:#}"));
                     }
                 }
+            }
+            stolen.push(most);
+        }
+        let kept = least(&stolen, self.rounds as usize);
+        for standing in &mut standings {
+            if let Standing::Measured(samples) = standing {
+                samples.retain(|sample| kept.contains(&sample.round));
             }
         }
         Ok(standings)
@@ -211,6 +235,13 @@ fn order(round: u32, contenders: usize) -> impl Iterator<Item = usize> {
     (0..contenders).map(move |index| if back { contenders - 1 - index } else { index })
 }
 
+/// The rounds of which least was stolen, so many of them; the earlier ones where it was the same.
+fn least(stolen: &[f64], count: usize) -> Vec<u32> {
+    let mut rounds: Vec<_> = (1..).zip(stolen).collect();
+    rounds.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+    rounds.into_iter().take(count).map(|(round, _)| round).collect()
+}
+
 /// Tells how far the run is.
 fn say(line: std::fmt::Arguments<'_>) {
     // Nobody reads it if standard error is closed.
@@ -229,6 +260,24 @@ mod tests {
     fn the_order_turns_round_every_round() {
         let all: Vec<Vec<usize>> = (1..=4).map(|round| order(round, 3).collect()).collect();
         assert_eq!(all, [vec![0, 1, 2], vec![2, 1, 0], vec![0, 1, 2], vec![2, 1, 0]]);
+    }
+
+    #[test]
+    fn the_rounds_of_which_least_was_stolen_are_kept() {
+        assert_eq!(least(&[0.0, 0.3, 0.1, 0.0], 3), [1, 4, 3]);
+        assert_eq!(least(&[0.2, 0.2], 1), [1]);
+        assert_eq!(least(&[0.2], 5), [1]);
+    }
+
+    #[test]
+    fn rounds_are_measured_again_so_often_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrk = program(folder.path(), "wrk", WRK);
+        // Even nothing is too much.
+        let standings = measure_with(&row(None), &Tools::at([(Tool::Wrk, wrk)]), 2, -1.0);
+        let Standing::Measured(samples) = &standings[0] else { panic!("{:?}", standings[0]) };
+        assert_eq!(samples.len(), 2);
+        assert!(samples.iter().all(|sample| sample.round <= 2 * MOST_ROUNDS), "{samples:?}");
     }
 
     /// A row of wrk and h2load on the bare responder.
@@ -258,10 +307,16 @@ mod tests {
     }
 
     fn measure(row: &Row, tools: &Tools, rounds: u32) -> Vec<Standing> {
+        measure_with(row, tools, rounds, 1.0)
+    }
+
+    fn measure_with(row: &Row, tools: &Tools, rounds: u32, most_stolen: f64) -> Vec<Standing> {
         let args = clap::Parser::parse_from(["bench", "client"]);
         let machine = Machine::here(&args).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let bench = Bench { tools, machine: &machine, dir: dir.path(), rounds, warm_up: false, record: None };
+        let dir = dir.path();
+        let bench =
+            Bench { tools, machine: &machine, dir, rounds, most_stolen, warm_up: false, record: None };
         bench.row(row).unwrap()
     }
 
