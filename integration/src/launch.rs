@@ -1,21 +1,23 @@
 //! A program that is told which ports to listen on.
 //!
-//! The ports are picked by the system, given back and bound by the program: when another process was faster, the
-//! start is tried again with new ones.
+//! The ports are picked by the system, and kept until the program listens on them: else another program could get one
+//! in between, and where both set `SO_REUSEPORT`, each would have half of the connections.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::{PATIENCE, process::Process};
 
-/// How often a program is started again because another process took one of its ports.
+/// How often a program is started again when it does not come up.
 const ATTEMPTS: usize = 5;
 
 /// How long to leave a starting program alone between two attempts to connect.
@@ -63,7 +65,8 @@ impl<const PORTS: usize> Launched<PORTS> {
 
     fn attempt(prepare: impl Fn([SocketAddr; PORTS], &Path) -> Command) -> Result<Self, String> {
         let directory = TempDir::with_prefix("dummy-peer-").expect("a temporary directory");
-        let addresses = free_ports();
+        let kept = [(); PORTS].map(|()| Port::keep().expect("loopback has a free port"));
+        let addresses = kept.each_ref().map(|port| port.address);
         let mut process = Process::start(&mut prepare(addresses, directory.path()));
         let deadline = Instant::now() + PATIENCE;
         for address in addresses {
@@ -79,8 +82,42 @@ impl<const PORTS: usize> Launched<PORTS> {
     }
 }
 
-/// Ports that were free a moment ago.
-fn free_ports<const PORTS: usize>() -> [SocketAddr; PORTS] {
-    let listeners = [(); PORTS].map(|()| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"));
-    listeners.map(|listener| listener.local_addr().expect("a bound port"))
+/// A port that the system gives to nobody else, but which a program that asks for it can bind: its socket does not
+/// listen, and has `SO_REUSEADDR` and `SO_REUSEPORT`.
+#[derive(Debug)]
+struct Port {
+    address: SocketAddr,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is kept"))]
+    socket: Socket,
+}
+
+impl Port {
+    fn keep() -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { address, socket })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_kept_is_for_the_program_alone() {
+        let port = Port::keep().unwrap();
+        // std sets SO_REUSEADDR, as programs that listen do.
+        let program = TcpListener::bind(port.address).unwrap();
+        assert!(TcpStream::connect(port.address).is_ok());
+        drop(program);
+        // Nobody is given it who asks for any.
+        let others: Vec<_> = (0..500).map(|_| Port::keep().unwrap()).collect();
+        assert!(others.iter().all(|other| other.address != port.address));
+        drop(port.socket);
+    }
 }
