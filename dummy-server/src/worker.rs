@@ -92,6 +92,7 @@ pub(crate) struct Worker {
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
     pub(crate) grpc: crate::grpc::Services,
+    /// What messages of calls in gzip cost.
     pub(crate) expansion: Rc<crate::grpc::Expansion>,
     /// What TLS connections begin with.
     pub(crate) certificates: Option<Certificates>,

@@ -8,7 +8,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -74,8 +73,8 @@ impl<const PORTS: usize> Launched<PORTS> {
                 if process.has_ended() || Instant::now() > deadline {
                     return Err(process.finish(PATIENCE).to_string());
                 }
-                // There is nothing to wait on for a port of another process to open.
-                thread::sleep(KNOCK);
+                // There is nothing to wait on for a port of another process to open but its end.
+                process.wait_for_end(KNOCK);
             }
         }
         Ok(Self { addresses, process, directory })
@@ -87,8 +86,7 @@ impl<const PORTS: usize> Launched<PORTS> {
 #[derive(Debug)]
 struct Port {
     address: SocketAddr,
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is kept"))]
-    socket: Socket,
+    _kept: Socket,
 }
 
 impl Port {
@@ -98,7 +96,7 @@ impl Port {
         socket.set_reuse_port(true)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { address, socket })
+        Ok(Self { address, _kept: socket })
     }
 }
 
@@ -111,13 +109,16 @@ mod tests {
     #[test]
     fn a_port_that_is_kept_is_for_the_program_alone() {
         let port = Port::keep().unwrap();
+        let address = port.address;
         // std sets SO_REUSEADDR, as programs that listen do.
         let program = TcpListener::bind(port.address).unwrap();
         assert!(TcpStream::connect(port.address).is_ok());
         drop(program);
-        // Nobody is given it who asks for any.
-        let others: Vec<_> = (0..500).map(|_| Port::keep().unwrap()).collect();
-        assert!(others.iter().all(|other| other.address != port.address));
-        drop(port.socket);
+        // The system looks for a free port like one that shares nothing.
+        let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let refused = other.bind(&port.address.into()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        drop(port);
+        other.bind(&address.into()).expect("it is given back");
     }
 }

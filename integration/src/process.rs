@@ -144,13 +144,24 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
+    /// Waits for the end of the program's output, and no longer than so.
+    pub fn wait_for_end(&self, most: Duration) {
+        let streams = self.streams();
+        let _ = self.output.wait(most, |text| (text.ended == streams).then_some(()));
+    }
+
+    /// How many of its streams are read.
+    fn streams(&self) -> u8 {
+        if self.unread.is_some() { 1 } else { 2 }
+    }
+
     /// Waits for the end of the program.
     ///
     /// # Panics
     /// When it does not end within `patience`.
     #[must_use]
     pub fn finish(mut self, patience: Duration) -> Finished {
-        let streams = if self.unread.is_some() { 1 } else { 2 };
+        let streams = self.streams();
         let ended = self.output.wait(patience, |text| (text.ended == streams).then_some(()));
         assert!(ended.is_some(), "{} still runs after {patience:?}:\n{}", self.name, self.output.shown());
         let code = self.child.wait().expect("a child can be waited for").code();

@@ -1,3 +1,5 @@
+//! What flags and variables are accepted, and how what is not is refused.
+
 use std::num::NonZeroU64;
 
 use super::*;

@@ -197,33 +197,33 @@ async fn pump(mut upload: Upload, sender: mpsc::Sender<Result<Bytes, Status>>) {
 
 async fn pump_messages(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sender<Result<Bytes, Status>>) {
     while let Some(next) = poll_fn(|cx| messages.poll_next(cx)).await {
-        let next = next.and_then(|message| {
-            let too_much = || {
-                Status::resource_exhausted(format!(
-                    "calls in gzip hold too much: accepted are {} bytes in all (16 times --grpc-max-message)",
-                    hold.most()
-                ))
-            };
-            hold.has(message.len()).then_some(message).ok_or_else(too_much)
-        });
-        let failed = next.is_err();
-        let parts = match next {
-            Ok(message) => {
-                let mut prefix = vec![0; PREFIX];
-                message::set_prefix(&mut prefix, message.len(), false);
-                [Some(Ok(prefix.into())), Some(Ok(message))]
+        let message = match next.and_then(|message| within(&hold, message)) {
+            Ok(message) => message,
+            Err(status) => {
+                // When nobody receives it, the call has ended.
+                let _ = sender.send(Err(status)).await;
+                return;
             }
-            Err(status) => [Some(Err(status)), None],
         };
-        for part in parts.into_iter().flatten() {
-            if sender.send(part).await.is_err() {
+        let mut prefix = vec![0; PREFIX];
+        message::set_prefix(&mut prefix, message.len(), false);
+        for part in [prefix.into(), message] {
+            if sender.send(Ok(part)).await.is_err() {
                 return;
             }
         }
-        if failed {
-            return;
-        }
     }
+}
+
+/// A message that a call may hold.
+fn within(hold: &Hold, message: Bytes) -> Result<Bytes, Status> {
+    if hold.has(message.len()) {
+        return Ok(message);
+    }
+    Err(Status::resource_exhausted(format!(
+        "calls in gzip hold too much: accepted are {} bytes in all (16 times --grpc-max-message)",
+        hold.most()
+    )))
 }
 
 /// Carries the body of a request across.

@@ -1,3 +1,5 @@
+//! Where targets lead, and which are refused.
+
 use super::*;
 
 fn ok(target: &str) -> Route {

@@ -1,3 +1,5 @@
+//! Sessions with a client of another make, over a link in memory.
+
 use std::{future::poll_fn, sync::Arc};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
