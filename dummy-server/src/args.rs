@@ -153,6 +153,15 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_STALL_TIMEOUT", default_value = "60s", value_name = "DURATION")]
     pub stall_timeout: String,
 
+    /// Close a connection whose client has closed its end, or gone, when nothing was sent to it for this long; 0 is never
+    #[arg(long, env = "DUMMY_SERVER_HALF_CLOSE_TIMEOUT", default_value = "10s", value_name = "DURATION")]
+    pub half_close_timeout: String,
+
+    /// Memory for received bodies and messages and for replies that wait, over all connections (1M to 1T); never more
+    /// than a quarter of the cgroup's limit. Beyond it, requests are refused: 503, RESOURCE_EXHAUSTED, close code 1013
+    #[arg(long, env = "DUMMY_SERVER_MEMORY_BUDGET", default_value = "256M", value_name = "SIZE")]
+    pub memory_budget: String,
+
     /// Largest head of a request (8K to 16M)
     #[arg(long, env = "DUMMY_SERVER_MAX_HEADER_BYTES", default_value = "64K", value_name = "SIZE")]
     pub max_header_bytes: String,
@@ -161,7 +170,7 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_MAX_BODY_ECHO", default_value = "1M", value_name = "SIZE")]
     pub max_body_echo: String,
 
-    /// Largest gRPC message, either way; calls in gzip hold 16 times that at most for each worker
+    /// Largest gRPC message, either way
     #[arg(long, env = "DUMMY_SERVER_GRPC_MAX_MESSAGE", default_value = "10M", value_name = "SIZE")]
     pub grpc_max_message: String,
 

@@ -11,10 +11,12 @@ mod access_log;
 mod admin;
 mod args;
 mod behaviour;
+mod budget;
 mod config;
 mod connection;
 pub mod drain;
 mod duplex;
+mod ended;
 mod endpoints;
 mod grpc;
 mod listener;
@@ -26,10 +28,17 @@ mod secret;
 mod shown;
 mod stats;
 mod tls;
+mod turn;
 mod upload;
 mod worker;
 
-use std::{io, path::PathBuf, sync::Arc, thread};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, mpsc::RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,8 +58,10 @@ use crate::{
     accept::Fleet,
     admin::Figures,
     behaviour::Behaviour,
+    budget::Pool,
     connection::Port,
     drain::Phase,
+    ended::{News, Reporter},
     listener::Listeners,
     stats::Stats,
     worker::{Server, Worker},
@@ -88,7 +99,12 @@ pub enum Ended {
         /// Connections that were still open.
         connections: usize,
     },
+    /// One of its threads panicked; what it served is lost.
+    Panicked,
 }
+
+/// How long workers may take to end after the drain's time is up. One that is stuck does not keep the process.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A server that runs on threads of its own.
 #[derive(Debug)]
@@ -97,7 +113,10 @@ pub struct Running {
     shutdown: Shutdown,
     certificates: Option<Certificates>,
     pidfile: Option<PathBuf>,
-    workers: Vec<thread::JoinHandle<usize>>,
+    /// How many there are.
+    workers: usize,
+    fleet: Arc<Fleet>,
+    news: std::sync::mpsc::Receiver<News>,
     admin: thread::JoinHandle<()>,
     access_log: Option<access_log::Writer>,
     done: oneshot::Sender<()>,
@@ -122,24 +141,51 @@ impl Running {
         self.certificates.as_ref()
     }
 
-    /// Waits for its end.
-    ///
-    /// # Panics
-    /// When one of its threads has panicked.
+    /// Waits for its end. A worker that is stuck is not waited for when the drain's time is up: its thread goes on until
+    /// the process ends.
     #[must_use = "a drain that was cut short is worth a word"]
     pub fn join(self) -> Ended {
-        const PANICKED: &str = "a thread of the server has panicked";
-        let cut = self.workers.into_iter().map(|worker| worker.join().expect(PANICKED)).sum();
-        if let Some(access_log) = self.access_log {
+        let (ended, all) = self.wait();
+        if let Some(access_log) = self.access_log
+            && all
+        {
             access_log.finish();
         }
         let _ = self.done.send(());
-        self.admin.join().expect(PANICKED);
+        let admin = self.admin.join();
         if let Some(path) = self.pidfile {
             // Somebody may have removed it, which was the aim.
             let _ = std::fs::remove_file(path);
         }
-        if cut == 0 { Ended::Drained } else { Ended::Cut { connections: cut } }
+        if admin.is_err() { Ended::Panicked } else { ended }
+    }
+
+    /// How it has ended, and whether all workers have.
+    fn wait(&self) -> (Ended, bool) {
+        let (mut left, mut cut, mut deadline) = (self.workers, 0, None::<Instant>);
+        while left > 0 {
+            let news = match deadline {
+                None => self.news.recv().ok(),
+                Some(deadline) => {
+                    match self.news.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                        Err(RecvTimeoutError::Timeout) => {
+                            tracing::error!(
+                                workers = left,
+                                "workers have not ended when the drain's time was up"
+                            );
+                            return (Ended::Cut { connections: self.fleet.open() as usize }, false);
+                        }
+                        news => news.ok(),
+                    }
+                }
+            };
+            match news {
+                Some(News::Worker(open)) => (left, cut) = (left - 1, cut + open),
+                Some(News::Aborted) => deadline = Some(Instant::now() + GRACE),
+                Some(News::Panicked) | None => return (Ended::Panicked, false),
+            }
+        }
+        (if cut == 0 { Ended::Drained } else { Ended::Cut { connections: cut } }, true)
     }
 }
 
@@ -183,6 +229,7 @@ fn start(
     }
     let figures = Arc::new(Figures {
         behaviour: Arc::clone(&behaviour),
+        memory_budget: config.memory_budget,
         workers: stats.clone(),
         shutdown: shutdown.clone(),
         desks,
@@ -191,10 +238,13 @@ fn start(
     // One short text per server, so that each reply can borrow it.
     let instance: &'static str = config.instance.clone().leak();
     let (done, ended) = oneshot::channel();
+    let (reporter, news) = Reporter::new();
     let admin = {
         let (config, shutdown, addresses) = (Arc::clone(config), shutdown.clone(), addresses.clone());
+        let reporter = reporter.clone();
         runtime::worker::spawn("admin", None, move || {
-            admin::run(config, shutdown, figures, addresses, admin, pprof, ended)
+            tokio::task::spawn_local(reporter.clone().watch(shutdown.clone()));
+            reporter.thread(admin::run(config, shutdown, figures, addresses, admin, pprof, ended))
         })?
     };
     let cpus = if config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
@@ -202,12 +252,13 @@ fn start(
     let server = Server {
         config: Arc::clone(config),
         shutdown: shutdown.clone(),
-        fleet,
+        fleet: Arc::clone(&fleet),
         instance,
         behaviour,
         certificates: certificates.clone(),
+        memory: Pool::new(config.memory_budget),
     };
-    let mut workers = Vec::with_capacity(count);
+    let mut workers = 0;
     let (mut questions, mut lines) = (questions.into_iter(), lines.into_iter().flatten());
     for (index, (inbox, stats)) in inboxes.into_iter().zip(stats).enumerate() {
         let (Some(questions), line) = (questions.next(), lines.next()) else { break };
@@ -215,11 +266,13 @@ fn start(
         let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
         let cpu = cpus.get(index % cpus.len().max(1)).copied();
         let server = server.clone();
-        workers.push(runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            Worker::new(index, server, stats, line).run(listeners, inbox, questions)
-        })?);
+        let reporter = reporter.clone();
+        runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
+            reporter.worker(Worker::new(index, server, stats, line).run(listeners, inbox, questions))
+        })?;
+        workers += 1;
     }
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
     let pidfile = config.pidfile.clone();
-    Ok(Running { addresses, shutdown, certificates, pidfile, workers, admin, access_log, done })
+    Ok(Running { addresses, shutdown, certificates, pidfile, workers, fleet, news, admin, access_log, done })
 }

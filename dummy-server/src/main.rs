@@ -38,6 +38,7 @@ fn serve(config: Config) -> ExitCode {
     match running.join() {
         Ended::Drained => tracing::info!("drained"),
         Ended::Cut { connections } => tracing::warn!(connections, "ended with open connections"),
+        Ended::Panicked => return complain("a thread has panicked; the line above says where", 1),
     }
     if shutdown.was_aborted() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

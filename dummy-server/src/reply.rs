@@ -90,6 +90,11 @@ pub(crate) trait Stream: fmt::Debug {
     /// The next part; none at the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>>;
 
+    /// Whether the next part is content for certain: then it is not made before there is room for it.
+    fn needs_room(&self) -> bool {
+        false
+    }
+
     /// Whether it is wanted even where a reply has no content: it does not end well.
     fn is_broken(&self) -> bool {
         false
@@ -99,8 +104,11 @@ pub(crate) trait Stream: fmt::Debug {
 /// A part of a [`Stream`].
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// Content.
+    /// Content: of the chunk that was begun, or else a chunk of its own.
     Data(Bytes),
+    /// So many bytes of content, which follow as there is room, are one chunk. Where there are no chunks it means
+    /// nothing.
+    Chunk(u64),
     /// Trailers, which end it.
     Trailers(Fields),
     /// It is broken off, which ends it.

@@ -30,7 +30,7 @@ impl Protocol {
     }
 }
 
-/// A number that one thread raises and others read.
+/// A number that one thread writes and others read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -38,6 +38,11 @@ impl Counter {
     /// Adds to it. Only the owning worker may: this is no atomic addition.
     pub(crate) fn add(&self, count: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// Makes it another number. Only the owning worker may.
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
     }
 
     /// The number, perhaps a moment old.
@@ -129,6 +134,14 @@ pub(crate) struct Stats {
     pub bytes_sent: Counter,
     /// Lines of the access log for which there was no room.
     pub access_log_dropped: Counter,
+    /// Bytes of `--memory-budget` that are held now.
+    pub memory_held: Counter,
+    /// Bodies, messages and replies for which there was no memory left.
+    pub memory_refused: Counter,
+    /// Connections whose task panicked.
+    pub panics: Counter,
+    /// Connections closed because their client had gone while it was owed a reply.
+    pub clients_gone: Counter,
 }
 
 impl Default for Stats {
@@ -154,6 +167,10 @@ impl Default for Stats {
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
             access_log_dropped: Counter::default(),
+            memory_held: Counter::default(),
+            memory_refused: Counter::default(),
+            panics: Counter::default(),
+            clients_gone: Counter::default(),
         }
     }
 }

@@ -13,7 +13,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use wire::Fields;
 
-use crate::behaviour::Pace;
+use crate::{
+    behaviour::Pace,
+    budget::{Budget, Hold},
+};
 
 /// An HTTP/1 engine reads no more of a body while so much of it waits.
 const FULL: usize = 256 << 10;
@@ -23,6 +26,8 @@ const SMALL: usize = 4 << 10;
 /// Parts that were put together and are this large are a part.
 const JOINED: usize = 16 << 10;
 
+const WHOLE: &str = "a body that is as long as announced, and comes";
+
 /// A body that broke off, and how.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the request body broke off: {reason}")]
@@ -30,18 +35,34 @@ pub(crate) struct UploadError {
     reason: &'static str,
     /// What a reply that tells of it has as its status.
     pub(crate) status: StatusCode,
+    /// What would have been accepted.
+    pub(crate) accepted: &'static str,
 }
 
 impl UploadError {
     /// The client has closed its end.
     pub(crate) const CLOSED: Self = Self::malformed("the connection was closed");
     /// The client sends nothing, and has not ended it.
-    pub(crate) const STALLED: Self =
-        Self { reason: "nothing came for --stall-timeout", status: StatusCode::REQUEST_TIMEOUT };
+    pub(crate) const STALLED: Self = Self {
+        reason: "nothing came for --stall-timeout",
+        status: StatusCode::REQUEST_TIMEOUT,
+        accepted: WHOLE,
+    };
+    /// There is no memory to keep it in.
+    pub(crate) const TOO_MUCH: Self = Self {
+        reason: "the server holds as much as --memory-budget allows",
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        accepted: "smaller or fewer bodies and messages at a time, or a larger --memory-budget",
+    };
+
+    /// What is wrong.
+    pub(crate) const fn reason(&self) -> &'static str {
+        self.reason
+    }
 
     /// The client has broken a rule, or has given it up.
     pub(crate) const fn malformed(reason: &'static str) -> Self {
-        Self { reason, status: StatusCode::BAD_REQUEST }
+        Self { reason, status: StatusCode::BAD_REQUEST, accepted: WHOLE }
     }
 }
 
@@ -51,8 +72,10 @@ pub(crate) struct Inbox {
     parts: RefCell<Parts>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Parts {
+    /// For what waits.
+    hold: Hold,
     waiting: VecDeque<Bytes>,
     /// What comes after that: small parts that were put together.
     tail: Vec<u8>,
@@ -69,8 +92,20 @@ struct Parts {
 }
 
 impl Inbox {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { parts: RefCell::default() })
+    pub(crate) fn new(budget: &Rc<Budget>) -> Rc<Self> {
+        let parts = Parts {
+            hold: Hold::new(budget),
+            waiting: VecDeque::new(),
+            tail: Vec::new(),
+            bytes: 0,
+            pulled: 0,
+            counted: None,
+            end: None,
+            trailers: Fields::new(),
+            reader: None,
+            unhurried: false,
+        };
+        Rc::new(Self { parts: RefCell::new(parts) })
     }
 
     /// How many bytes were pulled since this was asked last. The endpoint is polled by its engine, which asks
@@ -84,6 +119,9 @@ impl Inbox {
         let mut parts = self.parts.borrow_mut();
         if let Some(counted) = &mut parts.counted {
             *counted += data.len() as u64;
+            parts.pulled += data.len();
+        } else if matches!(parts.end, Some(Err(_))) {
+            // Nobody will read it.
             parts.pulled += data.len();
         } else if !data.is_empty() {
             parts.keep(data);
@@ -121,8 +159,14 @@ impl Inbox {
 }
 
 impl Parts {
-    /// Adds bytes at the end.
+    /// Adds bytes at the end; without memory for them, the body breaks off here.
     fn keep(&mut self, data: &[u8]) {
+        if !self.hold.grow(data.len()) {
+            self.pulled += self.bytes + data.len();
+            self.clear();
+            self.end = Some(Err(UploadError::TOO_MUCH));
+            return;
+        }
         self.bytes += data.len();
         let joins = data.len() < SMALL && self.bytes > data.len();
         if joins {
@@ -134,6 +178,13 @@ impl Parts {
         if !joins {
             self.waiting.push_back(Bytes::copy_from_slice(data));
         }
+    }
+
+    /// Throws away what waits.
+    fn clear(&mut self) {
+        self.waiting.clear();
+        self.tail = Vec::new();
+        self.hold.shrink(std::mem::take(&mut self.bytes));
     }
 
     /// Makes a part of what was put together.
@@ -206,9 +257,10 @@ impl Upload {
         if !matches!(parts.end, Some(Ok(()))) || self.pace.is_some() {
             return None;
         }
-        parts.pulled += std::mem::take(&mut parts.bytes);
+        parts.pulled += parts.bytes;
         parts.cut_tail();
         let waiting = std::mem::take(&mut parts.waiting);
+        parts.clear();
         Some(match waiting.len() {
             0 | 1 => waiting.into_iter().next().unwrap_or_default(),
             _ => waiting.iter().flatten().copied().collect(),
@@ -245,6 +297,7 @@ impl Upload {
             }
             parts.bytes -= part.len();
             parts.pulled += part.len();
+            parts.hold.shrink(part.len());
             return Poll::Ready(Some(Ok(part)));
         }
         match parts.end {
@@ -271,9 +324,8 @@ impl Upload {
         let Some(inbox) = &self.inbox else { return Ok(0) };
         {
             let mut parts = inbox.parts.borrow_mut();
-            let waiting = std::mem::take(&mut parts.bytes);
-            parts.waiting.clear();
-            parts.tail = Vec::new();
+            let waiting = parts.bytes;
+            parts.clear();
             parts.counted = Some(waiting as u64);
             parts.pulled += waiting;
         }
@@ -305,7 +357,7 @@ mod tests {
 
     #[test]
     fn small_parts_are_put_together_and_keep_their_order() {
-        let inbox = Inbox::new();
+        let inbox = Inbox::new(&Budget::of(1 << 30));
         let mut upload = Upload::from(&inbox);
         let mut expected = Vec::new();
         for (index, len) in [1, 2, 5000, 3, 4, 4095, 4096, 1].into_iter().enumerate() {
@@ -323,7 +375,7 @@ mod tests {
 
     #[test]
     fn bytes_that_come_one_by_one_are_few_parts() {
-        let inbox = Inbox::new();
+        let inbox = Inbox::new(&Budget::of(1 << 30));
         for _ in 0..FULL {
             inbox.push(b"x");
         }
@@ -335,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_byte_that_is_awaited_goes_through_by_itself() {
-        let inbox = Inbox::new();
+        let inbox = Inbox::new(&Budget::of(1 << 30));
         let mut upload = Upload::from(&inbox);
         for _ in 0..3 {
             assert!(pull(&mut upload, 10).is_none());
@@ -347,5 +399,28 @@ mod tests {
         upload.unhurried();
         assert!(pull(&mut upload, 10).is_none());
         assert!(inbox.is_awaited() && !inbox.is_held_up());
+    }
+
+    #[test]
+    fn a_body_for_which_there_is_no_memory_breaks_off_and_gives_back_what_it_held() {
+        let budget = Budget::of(8 << 20);
+        let (inbox, other) = (Inbox::new(&budget), Inbox::new(&budget));
+        let mut upload = Upload::from(&inbox);
+        let part = vec![b'x'; 1 << 20];
+        (0..6).for_each(|_| inbox.push(&part));
+        assert_eq!(pull(&mut upload, 100).unwrap().len(), 100);
+        inbox.push(&part);
+        assert!(!upload.is_end() && other.parts.borrow().end.is_none());
+        inbox.push(&part);
+        let Poll::Ready(Some(Err(error))) = upload.poll_pull(1, &mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("it goes on");
+        };
+        assert_eq!(error.status, StatusCode::SERVICE_UNAVAILABLE);
+        // All that came is given back as window, what comes after that too, and others have the memory.
+        inbox.push(&part);
+        assert_eq!(inbox.take_pulled(), 9 << 20);
+        (0..6).for_each(|_| other.push(&part));
+        assert!(other.parts.borrow().end.is_none());
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use contract::{pattern::Pattern, timing::TimingWriter};
 use slab::Slab;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinError, JoinSet},
+};
 use transport::Listener;
 use wire::Output;
 
@@ -20,6 +23,8 @@ use crate::{
     accept::{self, Arrived, Fleet},
     access_log::{Log, Queue},
     behaviour::{self, Behaviour},
+    budget::{Budget, Pool},
+    config::Limits,
     connection::{
         self, Port,
         state::{Order, Seen, State},
@@ -28,6 +33,7 @@ use crate::{
     router::Known,
     stats::Stats,
     tls::Certificates,
+    turn::Turn,
 };
 
 /// A piece of the pattern and the head before it leave together.
@@ -79,6 +85,7 @@ pub(crate) struct Server {
     pub(crate) instance: &'static str,
     pub(crate) behaviour: Arc<behaviour::Shared>,
     pub(crate) certificates: Option<Certificates>,
+    pub(crate) memory: Arc<Pool>,
 }
 
 /// What the connections of one worker share.
@@ -92,8 +99,10 @@ pub(crate) struct Worker {
     pub(crate) pattern: Pattern,
     pub(crate) instance: &'static str,
     pub(crate) grpc: crate::grpc::Services,
-    /// What messages of calls in gzip cost.
-    pub(crate) expansion: Rc<crate::grpc::Expansion>,
+    /// What requests and replies may hold.
+    pub(crate) budget: Rc<Budget>,
+    /// Of the connection that is polled.
+    pub(crate) turn: Rc<Turn>,
     /// What TLS connections begin with.
     pub(crate) certificates: Option<Certificates>,
     pub(crate) timing: RefCell<TimingWriter>,
@@ -118,6 +127,38 @@ pub(crate) struct Worker {
     connections: RefCell<Slab<Rc<State>>>,
 }
 
+/// What a connection has of its worker. It is given back when the connection's task ends, be it by a panic: that ends
+/// the one connection, and the worker goes on.
+struct Seat {
+    worker: Rc<Worker>,
+    key: usize,
+    state: Rc<State>,
+}
+
+/// Ends the thread with the panic of one of its tasks.
+fn go_on_unless_panicked(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Self { worker, key, state } = self;
+        if std::thread::panicking() {
+            worker.stats.panics.add(1);
+            // What has panicked, and where, is said by the panic hook.
+            let peer = state.peer().map(|peer| peer.to_string()).unwrap_or_default();
+            tracing::error!(connection = state.id.get(), peer, "a connection's task has panicked");
+        }
+        worker.connections.borrow_mut().remove(*key);
+        worker.stats.connections_closed.add(1);
+        worker.fleet.leave(worker.index);
+    }
+}
+
 impl Worker {
     pub(crate) fn new(
         index: usize,
@@ -125,10 +166,11 @@ impl Worker {
         stats: Arc<Stats>,
         access_log: Option<Queue>,
     ) -> Rc<Self> {
-        let Server { config, shutdown, fleet, instance, behaviour, certificates } = server;
+        let Server { config, shutdown, fleet, instance, behaviour, certificates, memory } = server;
         let grpc = crate::grpc::Services::new(&config, &shutdown);
         let pattern = Pattern::new(config.buffer_size);
         let connections = RefCell::new(Slab::new());
+        let budget = Budget::new(memory, Arc::clone(&stats));
         let read_buffer = READ_BUFFER.max(config.http2.max_frame_size as usize + ROOM_FOR_A_FRAME_HEAD);
         Rc::new(Self {
             read_buffer: RefCell::new(vec![0; read_buffer].into_boxed_slice()),
@@ -149,7 +191,8 @@ impl Worker {
             pattern,
             instance,
             grpc,
-            expansion: Rc::default(),
+            budget,
+            turn: Rc::default(),
             certificates,
             timing: RefCell::default(),
             routes: RefCell::default(),
@@ -206,12 +249,9 @@ impl Worker {
         state.id.set(before * workers + self.index as u64 + 1);
         let key = self.connections.borrow_mut().insert(Rc::clone(&state));
         self.stats.connections_opened.add(1);
-        let worker = Rc::clone(self);
+        let seat = Seat { worker: Rc::clone(self), key, state: Rc::clone(&state) };
         tokio::task::spawn_local(async move {
-            connection::serve(arrived.port, Rc::clone(&worker), state).await;
-            worker.connections.borrow_mut().remove(key);
-            worker.stats.connections_closed.add(1);
-            worker.fleet.leave(worker.index);
+            connection::serve(arrived.port, Rc::clone(&seat.worker), state).await;
         });
     }
 
@@ -222,14 +262,17 @@ impl Worker {
         mut inbox: mpsc::Receiver<Arrived>,
         questions: mpsc::Receiver<Question>,
     ) -> usize {
+        // Unlike a connection's, a panic of one of these ends the process.
+        let mut tasks = JoinSet::new();
         for (port, listener) in listeners {
-            tokio::task::spawn_local(accept::run(listener, port, Rc::clone(&self)));
+            tasks.spawn_local(accept::run(listener, port, Rc::clone(&self)));
         }
-        tokio::task::spawn_local(Rc::clone(&self).answer(questions));
-        let sweeper = tokio::task::spawn_local(Rc::clone(&self).sweep());
+        tasks.spawn_local(Rc::clone(&self).answer(questions));
+        tasks.spawn_local(Rc::clone(&self).sweep());
         loop {
             tokio::select! {
                 Some(arrived) = inbox.recv() => self.admit(arrived),
+                Some(ended) = tasks.join_next() => go_on_unless_panicked(ended),
                 () = self.shutdown.reached(Phase::Closing) => break,
             }
         }
@@ -245,11 +288,11 @@ impl Worker {
                 break;
             }
             tokio::select! {
+                Some(ended) = tasks.join_next() => go_on_unless_panicked(ended),
                 () = tokio::time::sleep(CLOSING_TICK) => {}
                 () = self.shutdown.reached(Phase::Aborted) => {}
             }
         }
-        sweeper.abort();
         self.connections.borrow().len()
     }
 
@@ -278,8 +321,9 @@ impl Worker {
     /// Often enough that a time limit is met within an eighth of it.
     fn sweep_interval(&self) -> Duration {
         let limits = &self.config.limits;
-        let stall_timeout = limits.stall_timeout;
-        let shortest = [limits.idle_timeout, limits.header_timeout, limits.max_connection_age, stall_timeout];
+        let Limits { idle_timeout, header_timeout, max_connection_age, .. } = *limits;
+        let Limits { stall_timeout, half_close_timeout, .. } = *limits;
+        let shortest = [idle_timeout, header_timeout, max_connection_age, stall_timeout, half_close_timeout];
         let shortest = shortest.into_iter().flatten().min().unwrap_or(Duration::from_secs(4));
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }

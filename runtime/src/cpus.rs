@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::affinity;
+use crate::{affinity, cgroup};
 
 /// The CPUs that this process may use at once: never more than the affinity mask allows, nor than the
 /// smallest cgroup quota (v1 or v2) on the way to the root, rounded up.
@@ -24,35 +24,13 @@ pub fn available() -> NonZeroUsize {
 /// no limit.
 #[must_use]
 pub fn quota(root: &Path) -> Option<NonZeroUsize> {
-    let membership = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    membership.lines().filter_map(|line| quota_of_line(root, line)).min()
-}
-
-/// `line` is one of `/proc/self/cgroup`: `hierarchy:controllers:path` (cgroups(7)).
-fn quota_of_line(root: &Path, line: &str) -> Option<NonZeroUsize> {
-    let mut parts = line.splitn(3, ':').skip(1);
-    let (controllers, path) = (parts.next()?, parts.next()?);
-    let mounts = root.join("sys/fs/cgroup");
-    if controllers.is_empty() {
-        return smallest(&mounts, path, |folder| v2(&fs::read_to_string(folder.join("cpu.max")).ok()?));
-    }
-    if !controllers.split(',').any(|controller| controller == "cpu") {
-        return None;
-    }
-    // The mount may carry all the controllers' names, or a link for each.
-    let mount =
-        [controllers, "cpu"].map(|name| mounts.join(name)).into_iter().find(|mount| mount.is_dir())?;
-    smallest(&mount, path, |folder| {
-        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-        v1(&read("cpu.cfs_quota_us")?, &read("cpu.cfs_period_us")?)
-    })
-}
-
-/// The smallest quota from the cgroup `path` up to the mount. Inside a container the path may name folders
-/// that only the host sees: those are passed over.
-fn smallest(mount: &Path, path: &str, read: impl Fn(&Path) -> Option<NonZeroUsize>) -> Option<NonZeroUsize> {
-    let relative = PathBuf::from(path.trim_start_matches('/'));
-    relative.ancestors().filter_map(|folder| read(&mount.join(folder))).min()
+    let read = |path: PathBuf| fs::read_to_string(path).ok();
+    cgroup::smallest_of(
+        root,
+        "cpu",
+        |folder| v2(&read(folder.join("cpu.max"))?),
+        |folder| v1(&read(folder.join("cpu.cfs_quota_us"))?, &read(folder.join("cpu.cfs_period_us"))?),
+    )
 }
 
 /// `cpu.max` of cgroup v2: `max 100000` or `150000 100000`.
@@ -78,17 +56,7 @@ fn rounded_up(quota: u64, period: u64) -> Option<NonZeroUsize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A file system root that holds the given files.
-    fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
+    use crate::cgroup::tests::root;
 
     fn cpus(files: &[(&str, &str)]) -> Option<usize> {
         quota(root(files).path()).map(NonZeroUsize::get)

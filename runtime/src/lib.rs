@@ -1,11 +1,13 @@
 //! Threads for both ends: how many, where, and how many files they may open.
 //!
-//! [`cpus`] counts the CPUs that the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
+//! [`cpus`] and [`memory`] tell what the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
 //! open-file limit, [`worker`] starts one current-thread runtime per core, [`ready`] polls many with one task.
 //! Nothing here knows a protocol.
 
 pub mod affinity;
+mod cgroup;
 pub mod cpus;
 pub mod files;
+pub mod memory;
 pub mod ready;
 pub mod worker;

@@ -95,6 +95,17 @@ impl Stream {
         matches!(peeked, Ok(1..))
     }
 
+    /// Whether the peer has reset the connection, as far as nobody has read or written since.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        let error = match &self.socket {
+            Socket::Tcp(stream) => stream.take_error(),
+            #[cfg(unix)]
+            Socket::Unix(stream) => stream.take_error(),
+        };
+        !matches!(error, Ok(None))
+    }
+
     /// How many bytes were written that the peer's system has not acknowledged. Systems that can't tell say 0.
     #[must_use]
     pub fn unsent(&self) -> usize {

@@ -12,6 +12,8 @@ pub(crate) struct Figures {
     pub(crate) behaviour: Arc<Shared>,
     pub(crate) workers: Vec<Arc<Stats>>,
     pub(crate) shutdown: Shutdown,
+    /// In bytes.
+    pub(crate) memory_budget: u64,
     /// Where workers are asked for their connections.
     pub(crate) desks: Vec<mpsc::Sender<Question>>,
 }

@@ -76,6 +76,16 @@ impl Collector for Snapshot {
         let dropped = add(|stats| stats.access_log_dropped.get());
         let help = "lines of the access log for which there was no room";
         counter(&mut encoder, "access_log_dropped", help, None, dropped)?;
+        let help = "connections whose task panicked; they were closed, and the log says where";
+        counter(&mut encoder, "panics", help, None, add(|stats| stats.panics.get()))?;
+        let help = "connections closed because their client had gone while it was owed a reply";
+        counter(&mut encoder, "clients_gone", help, None, add(|stats| stats.clients_gone.get()))?;
+        let help = "bodies, messages and replies refused because the memory budget was used up";
+        counter(&mut encoder, "memory_refused", help, None, add(|stats| stats.memory_refused.get()))?;
+        let help = "memory held by bodies, messages and replies";
+        gauge(&mut encoder, "memory_held", help, bytes, add(|stats| stats.memory_held.get()))?;
+        let help = "memory that bodies, messages and replies may hold";
+        gauge(&mut encoder, "memory_budget", help, bytes, self.0.memory_budget)?;
         gauge(&mut encoder, "streams_open", "open HTTP/2 streams", None, sum.streams_open)?;
         gauge(&mut encoder, "requests_in_flight", "requests being answered", None, sum.in_flight)?;
         let draining = u64::from(self.0.shutdown.phase() > Phase::Serving);

@@ -72,7 +72,7 @@ pub(crate) fn answer(
         upload.pace = asked.read_rate.map(Pace::new);
         endpoint(upload)
     };
-    let shaping = Shaping::new(asked, head, status, abort.filter(|_| before.is_none()));
+    let shaping = Shaping::new(asked, head, worker, status, abort.filter(|_| before.is_none()));
     let answer = match answer {
         Answer::Ready(reply) if delay.is_zero() => Answer::Ready(shaping.apply(reply)),
         answer => Answer::Waiting(Box::pin(async move {
@@ -138,6 +138,7 @@ struct Shaping {
     abort: Option<(Fault, Point)>,
     protocol: Protocol,
     state: Rc<State>,
+    worker: Rc<Worker>,
     bodiless: bool,
     gzip: bool,
     close: bool,
@@ -147,6 +148,7 @@ impl Shaping {
     fn new(
         asked: Behaviour,
         head: &Head<'_>,
+        worker: &Rc<Worker>,
         status: Option<StatusCode>,
         abort: Option<(Fault, Point)>,
     ) -> Self {
@@ -160,6 +162,7 @@ impl Shaping {
             abort,
             protocol: head.protocol,
             state: Rc::clone(head.state),
+            worker: Rc::clone(worker),
             bodiless: head.method == b"HEAD",
             gzip,
             close: asked.close_after.is_some_and(|after| head.state.requests() >= after),
@@ -198,7 +201,7 @@ impl Shaping {
 
     /// Reshapes the content, if that is asked for.
     fn content(self, mut reply: Reply, http2: bool) -> Reply {
-        let Self { asked, abort, protocol, state, bodiless, .. } = self;
+        let Self { asked, abort, protocol, state, worker, bodiless, .. } = self;
         let none = matches!(
             reply.status,
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
@@ -254,7 +257,7 @@ impl Shaping {
             trailers,
             end: after.map(|(after, fault)| (after, end(fault, http2, &state))),
         };
-        reply.body = Body::Stream(Box::new(Shaped::new(body, shape)));
+        reply.body = Body::Stream(Box::new(Shaped::new(body, shape, &worker.turn, &worker.budget)));
         reply.special().length = announced;
         reply
     }

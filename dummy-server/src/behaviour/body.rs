@@ -12,18 +12,22 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use contract::pattern;
 use flate2::{Compression, write::GzEncoder};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use wire::Fields;
 
+use super::source::Source;
 use crate::{
+    budget::{Budget, COMPRESSOR, Hold},
     connection::state::State,
-    reply::{Abort, Body, Chunks, Part, Stream},
+    reply::{Abort, Body, Part, Stream},
+    turn::{Turn, give_way},
 };
 
-/// How much content is taken at once.
+/// The largest piece of content.
 const PIECE: u64 = 64 << 10;
+/// How much content is compressed in one step of a turn.
+const COMPRESSED: u64 = 16 << 10;
 /// A rate is kept by so many pieces in a second, if they are not larger than [`PIECE`].
 const PIECES_PER_SECOND: u64 = 50;
 
@@ -51,7 +55,8 @@ pub(super) enum End {
     Hang(Hang, Abort),
 }
 
-/// Content in another shape.
+/// Content in another shape. It is made as it is asked for, in pieces of [`PIECE`] at most: a larger chunk is announced,
+/// and what is to be in it follows.
 pub(super) struct Shaped {
     source: Source,
     shape: Shape,
@@ -62,7 +67,12 @@ pub(super) struct Shaped {
     /// The source has nothing more.
     dry: bool,
     given: u64,
+    /// What is still to come of the chunk that was announced.
+    announced: u64,
     over: bool,
+    turn: Rc<Turn>,
+    /// For the compressor.
+    hold: Hold,
 }
 
 impl fmt::Debug for Shaped {
@@ -72,63 +82,80 @@ impl fmt::Debug for Shaped {
 }
 
 impl Shaped {
-    pub(super) fn new(body: Body, shape: Shape) -> Self {
-        let source = match body {
-            Body::Bytes(bytes) => Source::Bytes(bytes),
-            Body::Pattern { range, .. } => Source::Pattern(range),
-            Body::Chunks(chunks) => Source::Chunks(chunks, None),
-            Body::Stream(stream) => Source::Stream(stream),
-        };
+    pub(super) fn new(body: Body, shape: Shape, turn: &Rc<Turn>, budget: &Rc<Budget>) -> Self {
         Self {
-            source,
+            source: body.into(),
             pace: shape.rate.map(Pace::new),
-            gzip: shape.gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast())),
+            gzip: None,
             shape,
             rest: BytesMut::new(),
             dry: false,
             given: 0,
+            announced: 0,
             over: false,
+            turn: Rc::clone(turn),
+            hold: Hold::new(budget),
+        }
+    }
+
+    /// How much of the content may still be given.
+    fn allowed(&self) -> u64 {
+        self.shape.end.as_ref().map_or(u64::MAX, |(end, _)| end - self.given)
+    }
+
+    /// The chunk that comes next, if it is of a size: the one that was asked for, or the source's own.
+    fn chunk(&self) -> Option<u64> {
+        match (self.shape.chunk, self.shape.gzip) {
+            (Some(size), false) => Some(size.min(self.source.left()? + self.rest.len() as u64)),
+            (None, false) => self.source.chunk(),
+            // How much comes out of a compressor is known afterwards.
+            (_, true) => None,
         }
     }
 
     /// How much the next piece should have.
     fn wanted(&self) -> u64 {
-        let most = self.shape.chunk.unwrap_or(PIECE);
+        let most = match self.shape.chunk {
+            _ if self.announced > 0 => self.announced.min(PIECE),
+            Some(chunk) => chunk.min(PIECE),
+            None => PIECE,
+        };
         let most = match &self.pace {
             Some(pace) if self.shape.chunk.is_none() => most.min(pace.piece()),
             _ => most,
         };
-        match &self.shape.end {
-            Some((end, _)) => most.min(end - self.given),
-            None => most,
-        }
+        most.min(self.allowed())
     }
 
     /// Takes from the source until a whole piece is there, or there is no more.
     fn poll_piece(&mut self, wanted: u64, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        // Content that needs no gathering is not copied.
-        let direct = self.shape.chunk.is_none() && self.gzip.is_none();
+        // What was asked for in chunks is to be in whole ones.
+        let whole = self.shape.chunk.is_some() && self.announced == 0;
         while !self.dry && (self.rest.len() as u64) < wanted {
-            let part = match self.source.poll(wanted, cx) {
+            if self.turn.is_over() {
+                return give_way(cx);
+            }
+            if self.shape.gzip && self.gzip.is_none() {
+                ready!(self.hold.poll_set(COMPRESSOR, cx));
+            }
+            let most = if self.shape.gzip { COMPRESSED } else { wanted - self.rest.len() as u64 };
+            let part = match self.source.poll(most, cx) {
                 // What there is goes out, rather than wait in a compressor or for a piece to be full.
-                Poll::Pending if self.shape.chunk.is_none() && !self.rest.is_empty() => break,
+                Poll::Pending if !whole && !self.rest.is_empty() => break,
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(part) => part,
             };
             match part {
-                Some(Part::Data(data)) if direct && self.rest.is_empty() && data.len() as u64 <= wanted => {
+                Some(Part::Data(data)) if self.shape.gzip => self.compress(&data),
+                // Content that needs no gathering is not copied.
+                Some(Part::Data(data))
+                    if self.rest.is_empty()
+                        && (data.len() as u64 == wanted || !whole && data.len() as u64 <= wanted) =>
+                {
                     return Poll::Ready(Some(data));
                 }
-                Some(Part::Data(data)) => match &mut self.gzip {
-                    Some(gzip) => {
-                        let timed = self.source.is_timed();
-                        // Writing to memory does not fail.
-                        let _ = gzip.write_all(&data);
-                        let _ = if timed { gzip.flush() } else { Ok(()) };
-                        self.rest.extend_from_slice(&std::mem::take(gzip.get_mut()));
-                    }
-                    None => self.rest.extend_from_slice(&data),
-                },
+                Some(Part::Data(data)) => self.rest.extend_from_slice(&data),
+                Some(Part::Chunk(_)) => {}
                 Some(Part::Trailers(fields)) => self.trailers_came(fields),
                 Some(Part::Constant(fixed)) => self.trailers_came(fixed.iter().copied().collect()),
                 Some(Part::Abort(abort)) => {
@@ -142,6 +169,19 @@ impl Shaped {
         Poll::Ready((count > 0).then(|| self.rest.split_to(count).freeze()))
     }
 
+    fn compress(&mut self, data: &[u8]) {
+        let gzip = self.gzip.get_or_insert_with(|| GzEncoder::new(Vec::new(), Compression::fast()));
+        for data in data.chunks(COMPRESSED as usize) {
+            // Writing to memory does not fail.
+            let _ = gzip.write_all(data);
+        }
+        if self.source.is_timed() {
+            let _ = gzip.flush();
+        }
+        self.rest.extend_from_slice(&std::mem::take(gzip.get_mut()));
+        self.turn.long_step();
+    }
+
     /// The content has trailers of its own, before those that were asked for.
     fn trailers_came(&mut self, fields: Fields) {
         let own = std::mem::replace(&mut self.shape.trailers, fields);
@@ -151,8 +191,10 @@ impl Shaped {
 
     fn dried_up(&mut self) {
         self.dry = true;
-        if let Some(gzip) = self.gzip.take() {
+        if self.shape.gzip {
+            let gzip = self.gzip.take().unwrap_or_else(|| GzEncoder::new(Vec::new(), Compression::fast()));
             self.rest.extend_from_slice(&gzip.finish().unwrap_or_default());
+            let _ = self.hold.set(0);
         }
     }
 
@@ -179,6 +221,13 @@ impl Stream for Shaped {
         if wanted == 0 {
             return self.poll_end(cx);
         }
+        if self.announced == 0
+            && let Some(chunk) = self.chunk().map(|chunk| chunk.min(self.allowed()))
+            && chunk > PIECE
+        {
+            self.announced = chunk;
+            return Poll::Ready(Some(Part::Chunk(chunk)));
+        }
         if let Some(pace) = &mut self.pace {
             // A piece of which not all is there is rare, and comes a little late.
             let count = if self.dry { wanted.min(self.rest.len() as u64) } else { wanted };
@@ -187,6 +236,7 @@ impl Stream for Shaped {
         match ready!(self.poll_piece(wanted, cx)) {
             Some(data) => {
                 self.given += data.len() as u64;
+                self.announced = self.announced.saturating_sub(data.len() as u64);
                 if let Some(pace) = &mut self.pace {
                     pace.spend(data.len() as u64);
                 }
@@ -196,57 +246,13 @@ impl Stream for Shaped {
         }
     }
 
+    fn needs_room(&self) -> bool {
+        let comes = !self.rest.is_empty() || !self.dry && (self.shape.gzip || self.source.needs_room());
+        comes && self.wanted() > 0
+    }
+
     fn is_broken(&self) -> bool {
         self.shape.end.is_some()
-    }
-}
-
-/// Where content comes from.
-enum Source {
-    Bytes(Bytes),
-    Pattern(pattern::Range),
-    /// And the pause before the next of them.
-    Chunks(Chunks, Option<Pin<Box<Sleep>>>),
-    Stream(Box<dyn Stream>),
-}
-
-impl Source {
-    /// Whether it comes bit by bit, to be sent as it comes.
-    fn is_timed(&self) -> bool {
-        matches!(self, Self::Chunks(..) | Self::Stream(_))
-    }
-
-    fn poll(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        match self {
-            Self::Bytes(bytes) => {
-                let part = bytes.split_to(bytes.len().min(most as usize));
-                Poll::Ready((!part.is_empty()).then_some(Part::Data(part)))
-            }
-            Self::Pattern(range) => Poll::Ready(
-                (range.left() > 0).then(|| Part::Data(Bytes::from_static(range.piece(most.min(PIECE))))),
-            ),
-            Self::Chunks(chunks, pause) => {
-                if let Some(sleeping) = pause {
-                    ready!(sleeping.as_mut().poll(cx));
-                    *pause = None;
-                }
-                let Some(mut chunk) = chunks.next() else { return Poll::Ready(None) };
-                if !chunks.delay.is_zero() && chunks.range.left() > 0 {
-                    *pause = Some(Box::pin(sleep(chunks.delay)));
-                }
-                let mut data = Vec::new();
-                let first = chunk.piece(chunk.left());
-                if chunk.left() == 0 {
-                    return Poll::Ready(Some(Part::Data(Bytes::from_static(first))));
-                }
-                data.extend_from_slice(first);
-                while chunk.left() > 0 {
-                    data.extend_from_slice(chunk.piece(chunk.left()));
-                }
-                Poll::Ready(Some(Part::Data(data.into())))
-            }
-            Self::Stream(stream) => stream.poll_next(cx),
-        }
     }
 }
 
@@ -354,7 +360,8 @@ mod tests {
     fn pieces_have_the_size_that_was_asked_for() {
         for body in [pattern(250), Body::Bytes(bytes(250).into())] {
             let shape = Shape { chunk: Some(100), ..Shape::default() };
-            let (sizes, content, end) = collect(Shaped::new(body, shape));
+            let (sizes, content, end) =
+                collect(Shaped::new(body, shape, &Rc::default(), &Budget::of(1 << 20)));
             assert_eq!((sizes, content == bytes(250)), (vec![100, 100, 50], true));
             assert!(end.is_none());
         }
@@ -364,7 +371,12 @@ mod tests {
     fn content_is_broken_off_after_as_many_bytes_as_were_asked_for() {
         for (after, expected) in [(0, 0), (70_000, 70_000), (200_000, 100_000)] {
             let end = Some((after, End::Abort(Abort::Reset)));
-            let (_, content, end) = collect(Shaped::new(pattern(100_000), Shape { end, ..Shape::default() }));
+            let (_, content, end) = collect(Shaped::new(
+                pattern(100_000),
+                Shape { end, ..Shape::default() },
+                &Rc::default(),
+                &Budget::of(1 << 20),
+            ));
             assert_eq!(content.len(), expected);
             assert!(matches!(end, Some(Part::Abort(Abort::Reset))));
         }
@@ -373,7 +385,12 @@ mod tests {
     #[test]
     fn trailers_come_once_and_after_those_of_the_content() {
         let trailers: Fields = [("b", "2")].into_iter().collect();
-        let mut shaped = Shaped::new(pattern(3), Shape { trailers, ..Shape::default() });
+        let mut shaped = Shaped::new(
+            pattern(3),
+            Shape { trailers, ..Shape::default() },
+            &Rc::default(),
+            &Budget::of(1 << 20),
+        );
         let mut next = || shaped.poll_next(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(next(), Poll::Ready(Some(Part::Data(_)))));
         assert!(matches!(next(), Poll::Ready(Some(Part::Trailers(fields))) if fields.len() == 1));
@@ -384,7 +401,8 @@ mod tests {
     fn compressed_content_is_what_it_was() {
         use std::io::Read as _;
         let shape = Shape { gzip: true, ..Shape::default() };
-        let (_, content, _) = collect(Shaped::new(pattern(1 << 20), shape));
+        let (_, content, _) =
+            collect(Shaped::new(pattern(1 << 20), shape, &Rc::default(), &Budget::of(1 << 20)));
         let mut plain = Vec::new();
         flate2::read::GzDecoder::new(&content[..]).read_to_end(&mut plain).unwrap();
         assert_eq!(plain, bytes(1 << 20));
@@ -394,7 +412,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rate_is_kept() {
         let begun = Instant::now();
-        let mut shaped = Shaped::new(pattern(10_000), Shape { rate: Some(1000), ..Shape::default() });
+        let mut shaped = Shaped::new(
+            pattern(10_000),
+            Shape { rate: Some(1000), ..Shape::default() },
+            &Rc::default(),
+            &Budget::of(1 << 20),
+        );
         let mut total = 0;
         while let Some(Part::Data(data)) = std::future::poll_fn(|cx| shaped.poll_next(cx)).await {
             total += data.len();

@@ -23,7 +23,7 @@ type Entry = (&'static str, &'static str, &'static str, fn(&mut Behaviour, &str)
 const LONGEST_KEY: usize = 128;
 /// Most fields, trailers or hints of one request.
 const MOST_FIELDS: usize = 64;
-/// Largest `chunk`: it is gathered in memory.
+/// Largest `chunk`.
 const LARGEST_CHUNK: u64 = 16 << 20;
 
 const SHARE: &str = "a status from 200 to 599, or several with their percent: 503:10,500:5";
@@ -71,7 +71,7 @@ const TABLE: &[Entry] = &[
         to.no_length = Some(switch(text)?);
         Some(())
     }),
-    ("chunk", "bytes such as 100 or 4K, from 1 to 16M", "chunks or DATA frames of that size", |to, text| {
+    ("chunk", "bytes such as 100 or 4K, from 1 to 16M", "chunks or DATA frames of that size (64K at most if compressed or streamed)", |to, text| {
         to.chunk = Some(quantity::size(text).filter(|size| (1..=LARGEST_CHUNK).contains(size))?);
         Some(())
     }),

@@ -12,6 +12,7 @@ mod chance;
 mod decide;
 mod grammar;
 mod shared;
+mod source;
 
 use std::time::Duration;
 

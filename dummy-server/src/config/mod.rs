@@ -54,6 +54,8 @@ pub struct Config {
     pub share_port: bool,
     /// What is done to every request, as pairs of a query; empty is nothing.
     pub behaviour: String,
+    /// How much requests and replies may hold in all, in bytes.
+    pub memory_budget: u64,
     /// The limits of connections, streams and messages.
     #[serde(flatten)]
     pub limits: Limits,
@@ -136,6 +138,9 @@ pub struct Limits {
     /// How long a client may neither take what waits for it nor send what an endpoint waits for.
     #[serde(serialize_with = "shown::optional_duration")]
     pub stall_timeout: Option<Duration>,
+    /// How long nothing may be sent to a client that has closed its end.
+    #[serde(serialize_with = "shown::optional_duration")]
+    pub half_close_timeout: Option<Duration>,
     /// Largest head of a request, in bytes.
     pub max_header_bytes: u32,
     /// How much of a body the echo repeats, in bytes.
@@ -158,6 +163,16 @@ pub struct ConfigError {
     flag: &'static str,
     value: String,
     accepted: String,
+}
+
+/// What requests and replies may hold in all, in bytes.
+const DEFAULT_MEMORY: u64 = 256 << 20;
+/// The most of the cgroup's memory that they may hold: one in so many bytes.
+const PART_OF_CGROUP: u64 = 4;
+
+/// As much as was asked for, and no more than a quarter of what the cgroup grants.
+fn memory_budget(asked: u64, cgroup: Option<u64>) -> u64 {
+    cgroup.map_or(asked, |limit| asked.min(limit / PART_OF_CGROUP))
 }
 
 /// RFC 9113 section 6.9.1.
@@ -192,6 +207,7 @@ impl Config {
             instance: "embedded".to_owned(),
             share_port: false,
             behaviour: String::new(),
+            memory_budget: memory_budget(DEFAULT_MEMORY, runtime::memory::limit()),
             limits: Limits {
                 max_connections: 262_144,
                 max_streams: 1000,
@@ -199,6 +215,7 @@ impl Config {
                 max_connection_age: None,
                 header_timeout: Some(Duration::from_secs(10)),
                 stall_timeout: Some(Duration::from_secs(60)),
+                half_close_timeout: Some(Duration::from_secs(10)),
                 max_header_bytes: 64 << 10,
                 max_body_echo: 1 << 20,
                 grpc_max_message: 10 << 20,
@@ -245,6 +262,10 @@ impl TryFrom<Args> for Config {
             instance: instance(args.instance)?,
             share_port: switch("share-port", &args.share_port)?,
             behaviour: behaviour(args.behaviour)?,
+            memory_budget: memory_budget(
+                size("memory-budget", &args.memory_budget, 1 << 20, 1 << 40)?,
+                runtime::memory::limit(),
+            ),
             limits: Limits {
                 max_connections: number("max-connections", &args.max_connections, 1, 100_000_000)?,
                 max_streams: number("max-streams", &args.max_streams, 1, 0x7fff_ffff)?,
@@ -252,6 +273,7 @@ impl TryFrom<Args> for Config {
                 max_connection_age: unless_zero(duration("max-connection-age", &args.max_connection_age)?),
                 header_timeout: unless_zero(duration("header-timeout", &args.header_timeout)?),
                 stall_timeout: unless_zero(duration("stall-timeout", &args.stall_timeout)?),
+                half_close_timeout: unless_zero(duration("half-close-timeout", &args.half_close_timeout)?),
                 max_header_bytes: size("max-header-bytes", &args.max_header_bytes, 8 << 10, 16 << 20)?,
                 max_body_echo: size("max-body-echo", &args.max_body_echo, 0, 1 << 30)?,
                 grpc_max_message: size("grpc-max-message", &args.grpc_max_message, 1, 1 << 31)?,

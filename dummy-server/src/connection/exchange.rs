@@ -16,11 +16,12 @@ use wire::Fields;
 use super::{Port, flight::Flight, marks::Marks, state::State};
 use crate::{
     behaviour::{self, Behaviour, Manners},
+    budget::Hold,
     endpoints,
     reply::{Answer, Body, Chunks, Fixed, Reply, Stream},
     router::{self, BadRoute, Endpoint, Route},
     stats::Protocol,
-    upload::Upload,
+    upload::{Upload, UploadError},
     worker::Worker,
 };
 
@@ -130,6 +131,9 @@ pub(crate) trait FieldWriter {
 const CONTENT_LENGTH: Name = Name::new("content-length");
 const DATE: Name = Name::new("date");
 const SERVER_TIMING: Name = Name::new(field::SERVER_TIMING);
+
+/// A reply of more bytes than this is counted among what the server holds.
+const LARGE: usize = 16 << 10;
 
 /// Where a request is to go.
 enum Way {
@@ -319,6 +323,10 @@ impl Pending {
     #[inline]
     pub(crate) fn finish(self, reply: Reply) -> Finished {
         let Self { worker, head_only, received_ns, traceparent, mut flight } = self;
+        let reply = match &reply.body {
+            Body::Bytes(bytes) if bytes.len() > LARGE => held(&worker, &mut flight, reply),
+            _ => reply,
+        };
         let Reply { status, mut fixed, mut fields, body, special } = reply;
         let replied_ns = now_ns();
         flight.replied(status, replied_ns);
@@ -353,6 +361,19 @@ impl Pending {
         };
         Finished { worker, status, fixed, fields, received_ns, replied_ns, length, bodiless, content, flight }
     }
+}
+
+/// A large reply, or what is said when there is no memory to keep it until it is sent.
+#[cold]
+fn held(worker: &Worker, flight: &mut Flight, reply: Reply) -> Reply {
+    let length = if let Body::Bytes(bytes) = &reply.body { bytes.len() } else { 0 };
+    let hold = Hold::new(&worker.budget);
+    if hold.set(length) {
+        flight.hold = Some(hold);
+        return reply;
+    }
+    let error = UploadError::TOO_MUCH;
+    Reply::refusal(error.status, error.reason(), error.accepted, "GET /bin/1M")
 }
 
 impl Content {

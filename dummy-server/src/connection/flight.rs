@@ -5,7 +5,7 @@ use std::rc::Rc;
 use http::StatusCode;
 
 use super::{exchange::now_ns, state::State};
-use crate::{access_log::Open, behaviour::Manners, router::Endpoint, stats::Protocol};
+use crate::{access_log::Open, behaviour::Manners, budget::Hold, router::Endpoint, stats::Protocol};
 
 /// A request in flight. Dropping it ends it.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Flight {
     sent: u64,
     /// What it was asked for beside its reply, if that was anything.
     pub(super) manners: Option<Box<Manners>>,
+    /// For a large reply, until it is handed over.
+    pub(super) hold: Option<Hold>,
     /// Its line in the access log, if it gets one.
     line: Option<Box<Open>>,
 }
@@ -46,6 +48,7 @@ impl Flight {
             goes_on: false,
             sent: 0,
             manners: None,
+            hold: None,
             line,
         }
     }

@@ -75,8 +75,9 @@ pub(crate) struct State {
     busy: Cell<u32>,
     /// Requests so far.
     requests: Cell<u64>,
-    /// The client sends nothing more.
+    /// The client sends nothing more; since when nothing was sent to it, either.
     peer_ended: Cell<bool>,
+    quiet_since: Cell<Option<Instant>>,
     /// Bytes were read since the last request began, while none was in flight.
     head_open: Cell<bool>,
     /// The last order came while requests were in flight.
@@ -126,6 +127,7 @@ impl State {
             busy: Cell::new(0),
             requests: Cell::new(0),
             peer_ended: Cell::new(false),
+            quiet_since: Cell::new(None),
             // The first bytes have a time limit too.
             head_open: Cell::new(true),
             cut_short: Cell::new(false),
@@ -237,6 +239,7 @@ impl State {
     pub(crate) fn sent(&self, count: usize) {
         self.stats.bytes_sent.add(count as u64);
         self.written.set(self.written.get() + count as u64);
+        self.quiet_since.set(None);
         self.active.set(true);
         if self.blocked.replace(false) || !self.headless.get() {
             self.moved.set(true);
@@ -344,6 +347,13 @@ impl State {
         self.peer_ended.set(true);
     }
 
+    /// The connection was reset, or can't be written to.
+    pub(super) fn lost(&self) {
+        if self.busy.get() > 0 {
+            self.stats.clients_gone.add(1);
+        }
+    }
+
     /// Whether one of the two wants to end it.
     pub(crate) fn is_ending(&self) -> bool {
         self.peer_ended.get() || self.order.get() > Order::Serve
@@ -378,9 +388,27 @@ impl State {
         } else if over(self.accepted, limits.max_connection_age) {
             self.give(Order::Drain);
         }
+        self.look_at_half_close(now, limits);
         self.look_at_stall(now, limits);
         if self.order() == Order::Drain || self.wants_sweep.get() {
             self.wake();
+        }
+    }
+
+    /// Closes a connection whose client has closed its end, and is owed something that does not come. It may have gone: a
+    /// reset says so, an end of its input does not.
+    fn look_at_half_close(&self, now: Instant, limits: &Limits) {
+        if !self.peer_ended.get() || self.order() == Order::Close {
+            return;
+        }
+        let reset = self.stream.borrow().is_reset();
+        let since = self.quiet_since.get().unwrap_or(now);
+        self.quiet_since.set(Some(since));
+        let quiet = !self.blocked.get()
+            && limits.half_close_timeout.is_some_and(|limit| now.saturating_duration_since(since) >= limit);
+        if self.busy.get() > 0 && (reset || quiet) {
+            self.stats.clients_gone.add(1);
+            self.give(Order::Close);
         }
     }
 

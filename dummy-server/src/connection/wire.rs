@@ -44,7 +44,8 @@ pub(super) fn poll_read(
     buffer: &mut [u8],
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let count = ready!(segments::poll_read(&mut *state.stream.borrow_mut(), rest, buffer, cx))?;
+    let read = ready!(segments::poll_read(&mut *state.stream.borrow_mut(), rest, buffer, cx));
+    let count = read.inspect_err(|_| state.lost())?;
     if count > 0 {
         state.received(count);
     }
@@ -56,7 +57,7 @@ pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'
     let mut stream = state.stream.borrow_mut();
     while !output.is_empty() {
         match segments::poll_write(&mut *stream, output, state.largest_write, cx) {
-            Poll::Ready(written) => state.sent(written?),
+            Poll::Ready(written) => state.sent(written.inspect_err(|_| state.lost())?),
             Poll::Pending => {
                 state.blocked();
                 return Poll::Pending;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{prelude, upload};
 use crate::{
+    budget::Hold,
     connection::exchange::Head,
     reply::{Answer, Body, Reply, TEXT_BARE},
     router::NoUsage,
@@ -57,6 +58,9 @@ pub(super) struct Echo {
     pub(super) total_read_time_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes_received: Option<u64>,
+    /// For the body.
+    #[serde(skip)]
+    hold: Option<Hold>,
 }
 
 /// Fixed figures in the manner of an LLM's reply, for gateways that count tokens.
@@ -107,6 +111,7 @@ impl Echo {
                 .map(prelude::ProxyProtocol::from),
             source_addr: source.unwrap_or_default(),
             destination_addr: destination.unwrap_or_default(),
+            hold: Some(Hold::new(&worker.budget)),
             ..Self::default()
         }
     }
@@ -136,6 +141,9 @@ impl Echo {
             self.body_size += part.len() as u64;
             let room = most - kept.len();
             kept.extend_from_slice(&part[..part.len().min(room)]);
+            if self.hold.as_ref().is_some_and(|hold| !hold.set_at_least(kept.len())) {
+                return Err((self.body_size, UploadError::TOO_MUCH));
+            }
         }
         self.ended(upload);
         self.body_truncated = self.body_size > kept.len() as u64;

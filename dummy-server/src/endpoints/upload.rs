@@ -32,7 +32,7 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload) -
 pub(super) fn broken(received: u64, error: &UploadError) -> Reply {
     let value = serde_json::json!({
         "error": error.to_string(),
-        "accepted": "a body that is as long as announced, and comes",
+        "accepted": error.accepted,
         "example": "curl --data-binary @file",
         "bytes_received": received,
     });

@@ -1,6 +1,7 @@
 //! The way of a call from an engine to tonic's services and back. Their request bodies must be `Send`, which an
-//! engine's are not: those that have not come whole cross by a bounded channel. Deadlines are kept here, since
-//! without tonic's own server nobody else does. Messages in gzip are expanded on the engine's side.
+//! engine's are not: messages of those that have not come whole cross by a bounded channel. Deadlines are kept here, since
+//! without tonic's own server nobody else does. Messages are put together, and
+//! expanded, on the engine's side, where their memory is counted.
 
 use std::{
     convert::Infallible,
@@ -19,23 +20,19 @@ use tonic::Status;
 use tower_service::Service;
 
 use super::{
-    expansion::Hold,
     message::{self, Coding, Messages, PREFIX},
     status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
 };
 use crate::{
+    budget::Hold,
     connection::exchange::Head,
     reply::{Answer, Body, Fixed, Part, Reply, Stream},
-    upload::Upload,
+    upload::{Upload, UploadError},
     worker::Worker,
 };
 
-/// Parts of a request that wait between engine and service.
-const CHANNEL: usize = 4;
-/// The same of a request in gzip, where they are as large as messages.
-const EXPANDED: usize = 1;
-/// Bytes in each, where they are not.
-const PIECE: usize = 64 << 10;
+/// Parts of a request that wait between engine and service: a prefix, or a message.
+const CHANNEL: usize = 1;
 
 /// A reply of tonic's that is on its way.
 type Called = Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>;
@@ -75,11 +72,8 @@ impl Served {
         deadline: Deadline,
     ) -> Answer {
         let (service, parts) = (Rc::clone(&self.call), parts(head));
-        let source = match Coding::of(head) {
-            Ok(Coding { requests: true, .. }) => Source::gzip(worker, upload),
-            // What nobody here can read is refused by tonic.
-            _ => Source::Plain(upload),
-        };
+        // What nobody here can read is refused by tonic.
+        let source = Source::new(worker, upload, Coding::of(head).unwrap_or_default());
         Answer::Waiting(Box::pin(async move { call(&*service, parts, source, deadline).await }))
     }
 }
@@ -119,7 +113,10 @@ async fn call(
     source: Source,
     deadline: Deadline,
 ) -> Reply {
-    let (body, mut around) = source.split(deadline);
+    let (body, mut around) = match source.split(deadline) {
+        Ok(parts) => parts,
+        Err(status) => return trailers_only(&status),
+    };
     let mut response = service(Request::from_parts(parts, body));
     let response = poll_fn(|cx| match response.as_mut().poll(cx) {
         Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -150,54 +147,42 @@ async fn call(
     Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
 }
 
-/// Where the messages of a request come from.
-enum Source {
-    Plain(Upload),
-    /// tonic is given them as they are when expanded: its own way knows neither of turns nor of what others hold.
-    Gzip(Messages, Rc<Hold>),
+/// A request's content on its way to a service.
+struct Source {
+    whole: Option<Bytes>,
+    messages: Messages,
+    hold: Hold,
 }
 
 impl Source {
-    fn gzip(worker: &Worker, upload: Upload) -> Self {
-        let most = worker.config.limits.grpc_max_message;
-        let account = &worker.expansion;
-        let hold = Hold::new(Rc::clone(account), most);
-        Self::Gzip(Messages::new(upload, most, Some(Rc::clone(account))), Rc::new(hold))
+    fn new(worker: &Worker, mut upload: Upload, coding: Coding) -> Self {
+        // tonic's own way of expanding messages knows neither of turns nor of what others hold.
+        let whole = if coding.requests { None } else { upload.take_whole() };
+        Self {
+            whole,
+            messages: Messages::new(worker, upload, coding.requests),
+            hold: Hold::new(&worker.budget),
+        }
     }
 
     /// The end that tonic has, and what goes on beside it.
-    fn split(self, deadline: Deadline) -> (RequestBody, Around) {
-        match self {
-            Self::Plain(mut upload) => match upload.take_whole() {
-                Some(bytes) => (RequestBody::Whole(Some(bytes)), Around { pump: None, hold: None, deadline }),
-                None => {
-                    let (sender, receiver) = mpsc::channel(CHANNEL);
-                    let pump: Pump = Box::pin(pump(upload, sender));
-                    (RequestBody::Parts(receiver), Around { pump: Some(pump), hold: None, deadline })
-                }
-            },
-            Self::Gzip(messages, hold) => {
-                let (sender, receiver) = mpsc::channel(EXPANDED);
-                let pump: Pump = Box::pin(pump_messages(messages, Rc::clone(&hold), sender));
-                (RequestBody::Parts(receiver), Around { pump: Some(pump), hold: Some(hold), deadline })
-            }
+    fn split(self, deadline: Deadline) -> Result<(RequestBody, Around), Status> {
+        let Self { whole, messages, hold } = self;
+        let hold = Rc::new(hold);
+        if let Some(bytes) = whole {
+            hold_twice(&hold, bytes.len())?;
+            return Ok((RequestBody::Whole(Some(bytes)), Around { pump: None, hold, deadline }));
         }
+        let (sender, receiver) = mpsc::channel(CHANNEL);
+        let pump: Pump = Box::pin(pump(messages, Rc::clone(&hold), sender));
+        Ok((RequestBody::Parts(receiver), Around { pump: Some(pump), hold, deadline }))
     }
 }
 
-async fn pump(mut upload: Upload, sender: mpsc::Sender<Result<Bytes, Status>>) {
-    while let Ok(permit) = sender.reserve().await {
-        match upload.pull(PIECE).await {
-            Some(Ok(part)) => permit.send(Ok(part)),
-            Some(Err(error)) => return permit.send(Err(Status::cancelled(error.to_string()))),
-            None => return,
-        }
-    }
-}
-
-async fn pump_messages(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sender<Result<Bytes, Status>>) {
+async fn pump(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sender<Result<Bytes, Status>>) {
     while let Some(next) = poll_fn(|cx| messages.poll_next(cx)).await {
-        let message = match next.and_then(|message| within(&hold, message)) {
+        let next = next.and_then(|message| hold_twice(&hold, message.len()).map(|()| message));
+        let message = match next {
             Ok(message) => message,
             Err(status) => {
                 // When nobody receives it, the call has ended.
@@ -215,15 +200,9 @@ async fn pump_messages(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sen
     }
 }
 
-/// A message that a call may hold.
-fn within(hold: &Hold, message: Bytes) -> Result<Bytes, Status> {
-    if hold.has(message.len()) {
-        return Ok(message);
-    }
-    Err(Status::resource_exhausted(format!(
-        "calls in gzip hold too much: accepted are {} bytes in all (16 times --grpc-max-message)",
-        hold.most()
-    )))
+/// A call holds its largest message, and a reply that is as large.
+fn hold_twice(hold: &Hold, bytes: usize) -> Result<(), Status> {
+    if hold.set_at_least(2 * bytes) { Ok(()) } else { Err(message::broken(&UploadError::TOO_MUCH)) }
 }
 
 /// Carries the body of a request across.
@@ -234,7 +213,7 @@ struct Around {
     pump: Option<Pump>,
     /// For as long as the reply may be as large as the request.
     #[expect(dead_code, reason = "its end counts")]
-    hold: Option<Rc<Hold>>,
+    hold: Rc<Hold>,
     deadline: Deadline,
 }
 

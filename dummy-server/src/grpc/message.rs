@@ -8,15 +8,23 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use bytes::{Buf as _, Bytes, BytesMut, buf::Reader};
+use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
+use http::StatusCode;
 use tonic::Status;
 
-use super::expansion::{Expansion, give_way};
-use crate::{connection::exchange::Head, upload::Upload};
+use crate::{
+    budget::Hold,
+    connection::exchange::Head,
+    turn::{Turn, give_way},
+    upload::{Upload, UploadError},
+    worker::Worker,
+};
 
 /// The flag and the length in front of a message.
 pub(super) const PREFIX: usize = 5;
+/// What a decompressor takes.
+const EXPANDER: usize = 48 << 10;
 /// Bytes that are taken of a body at once.
 const PIECE: usize = 64 << 10;
 
@@ -46,29 +54,62 @@ impl Coding {
 pub(super) struct Messages {
     upload: Upload,
     buffer: BytesMut,
+    /// A message that is being expanded.
+    expanding: Option<Expanding>,
     /// Largest message, in bytes.
     most: usize,
-    /// None: no message may be compressed.
-    gzip: Option<Rc<Expansion>>,
+    /// Whether messages may be compressed.
+    gzip: bool,
+    turn: Rc<Turn>,
+    /// For what has come of a message, and for the one that was given last.
+    hold: Hold,
+}
+
+/// A message in gzip, and what it has become so far.
+#[derive(Debug)]
+struct Expanding {
+    decoder: GzDecoder<Reader<Bytes>>,
+    expanded: Vec<u8>,
 }
 
 impl Messages {
-    pub(super) fn new(upload: Upload, most: usize, gzip: Option<Rc<Expansion>>) -> Self {
-        Self { upload, buffer: BytesMut::new(), most, gzip }
+    pub(super) fn new(worker: &Worker, upload: Upload, gzip: bool) -> Self {
+        let most = worker.config.limits.grpc_max_message;
+        Self::with(upload, most, gzip, Rc::clone(&worker.turn), Hold::new(&worker.budget))
+    }
+
+    fn with(upload: Upload, most: usize, gzip: bool, turn: Rc<Turn>, hold: Hold) -> Self {
+        Self { upload, buffer: BytesMut::new(), expanding: None, most, gzip, turn, hold }
+    }
+
+    /// What it holds, for the reply to a message.
+    pub(super) fn into_hold(self) -> Hold {
+        self.hold
     }
 
     /// The next message; none at the end of the request.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
+            if self.turn.step() {
+                return give_way(cx);
+            }
             match self.take() {
-                Poll::Ready(Ok(None)) => {}
-                Poll::Ready(Ok(Some(message))) => return Poll::Ready(Some(Ok(message))),
-                Poll::Ready(Err(status)) => return Poll::Ready(Some(Err(status))),
-                Poll::Pending => return give_way(cx),
+                Ok(Some(message)) => {
+                    let held = self.buffer.len() + message.len();
+                    return Poll::Ready(Some(self.keep(held).map(|()| message)));
+                }
+                Ok(None) if self.expanding.is_some() => continue,
+                Ok(None) => {}
+                Err(status) => return Poll::Ready(Some(Err(status))),
             }
             match ready!(self.upload.poll_pull(PIECE, cx)) {
-                Some(Ok(part)) => self.add(part),
-                Some(Err(error)) => return Poll::Ready(Some(Err(Status::cancelled(error.to_string())))),
+                Some(Ok(part)) => {
+                    self.add(part);
+                    if let Err(status) = self.keep(self.buffer.len()) {
+                        return Poll::Ready(Some(Err(status)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(broken(&error)))),
                 None if self.buffer.is_empty() => return Poll::Ready(None),
                 None => {
                     self.buffer.clear();
@@ -76,6 +117,16 @@ impl Messages {
                 }
             }
         }
+    }
+
+    /// Holds so many bytes from now on.
+    fn keep(&mut self, bytes: usize) -> Result<(), Status> {
+        if self.hold.set(bytes) {
+            return Ok(());
+        }
+        self.buffer = BytesMut::new();
+        self.expanding = None;
+        Err(broken(&UploadError::TOO_MUCH))
     }
 
     /// The one message of a request that has no other, at its end.
@@ -109,33 +160,35 @@ impl Messages {
         }
     }
 
-    /// A message that has come whole. Pending: it is to be expanded, and others have their turn before.
-    fn take(&mut self) -> Poll<Result<Option<Bytes>, Status>> {
-        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Poll::Ready(Ok(None)) };
+    /// A message that has come whole, or been expanded to its end.
+    fn take(&mut self) -> Result<Option<Bytes>, Status> {
+        if let Some(expanding) = &mut self.expanding {
+            let ended = expanding.go_on(self.most)?;
+            self.turn.long_step();
+            let held = self.buffer.len() + expanding.expanded.len() + EXPANDER;
+            self.keep(held)?;
+            let ended = if ended { self.expanding.take() } else { None };
+            return Ok(ended.map(|expanding| expanding.expanded.into()));
+        }
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
         let [flag, length @ ..] = *prefix;
         let length = u32::from_be_bytes(length) as usize;
-        let expansion = match (flag, &self.gzip) {
-            (0, _) => None,
-            (1, Some(expansion)) => Some(Rc::clone(expansion)),
-            (1, None) => {
-                return refused(Status::internal("a compressed message without grpc-encoding"));
-            }
+        match (flag, self.gzip) {
+            (0, _) | (1, true) => {}
+            (1, false) => return Err(Status::internal("a compressed message without grpc-encoding")),
             _ => {
                 let text = format!("{flag} is no flag of a message; accepted are 0 and 1");
-                return refused(Status::internal(text));
+                return Err(Status::internal(text));
             }
-        };
+        }
         if length > self.most {
-            return refused(Status::out_of_range(format!(
+            return Err(Status::out_of_range(format!(
                 "a message of {length} bytes; accepted are {} (--grpc-max-message)",
                 self.most
             )));
         }
         if self.buffer.len() < PREFIX + length {
-            return Poll::Ready(Ok(None));
-        }
-        if expansion.as_ref().is_some_and(|expansion| expansion.is_turn_over()) {
-            return Poll::Pending;
+            return Ok(None);
         }
         let message = match self.buffer.len() == PREFIX + length {
             // Mostly it is all there is, and then nothing is left to share its memory with.
@@ -145,32 +198,37 @@ impl Messages {
                 self.buffer.split_to(length).freeze()
             }
         };
-        Poll::Ready(match expansion {
-            Some(expansion) => expand(&message, self.most, &expansion).map(Some),
-            None => Ok(Some(message)),
-        })
+        if flag == 0 {
+            return Ok(Some(message));
+        }
+        let decoder = GzDecoder::new(message.reader());
+        self.expanding = Some(Expanding { decoder, expanded: Vec::new() });
+        Ok(None)
     }
 }
 
-fn refused<T>(status: Status) -> Poll<Result<T, Status>> {
-    Poll::Ready(Err(status))
+impl Expanding {
+    /// Expands a piece more, to at most `most` bytes in all. True: that was the last.
+    fn go_on(&mut self, most: usize) -> Result<bool, Status> {
+        let limit = PIECE.min(most + 1 - self.expanded.len()) as u64;
+        let count = self.decoder.by_ref().take(limit).read_to_end(&mut self.expanded);
+        let count = count.map_err(|error| Status::internal(format!("a message that is no gzip: {error}")))?;
+        if self.expanded.len() > most {
+            return Err(Status::resource_exhausted(format!(
+                "a message of more than {most} bytes when expanded (--grpc-max-message)"
+            )));
+        }
+        Ok((count as u64) < limit)
+    }
 }
 
-/// Expands a message to at most `most` bytes.
-fn expand(message: &[u8], most: usize, expansion: &Expansion) -> Result<Bytes, Status> {
-    let mut expanded = Vec::new();
-    let limit = most as u64 + 1;
-    let read = GzDecoder::new(message).take(limit).read_to_end(&mut expanded);
-    expansion.spend(expanded.len());
-    if let Err(error) = read {
-        return Err(Status::internal(format!("a message that is no gzip: {error}")));
+/// A request whose content broke off.
+pub(super) fn broken(error: &UploadError) -> Status {
+    let text = error.to_string();
+    if error.status == StatusCode::SERVICE_UNAVAILABLE {
+        return Status::resource_exhausted(text);
     }
-    if expanded.len() > most {
-        return Err(Status::resource_exhausted(format!(
-            "a message of more than {most} bytes when expanded (--grpc-max-message)"
-        )));
-    }
-    Ok(expanded.into())
+    Status::cancelled(text)
 }
 
 /// Adds the message that `write` writes, with its prefix.
@@ -202,7 +260,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::upload::Inbox;
+    use crate::{budget::Budget, upload::Inbox};
 
     fn framed(message: &[u8], gzip: bool) -> Vec<u8> {
         let mut out = Vec::new();
@@ -212,13 +270,18 @@ mod tests {
 
     /// What is read of a body that comes in pieces of `size`.
     fn read(body: &[u8], size: usize, most: usize, gzip: bool) -> Vec<Result<Bytes, tonic::Code>> {
-        let inbox = Inbox::new();
-        let mut messages = Messages::new(Upload::from(&inbox), most, gzip.then(Rc::default));
+        let budget = Budget::of(1 << 30);
+        let inbox = Inbox::new(&budget);
+        let turn = Rc::<Turn>::default();
+        let mut messages =
+            Messages::with(Upload::from(&inbox), most, gzip, Rc::clone(&turn), Hold::new(&budget));
         let mut cx = Context::from_waker(Waker::noop());
         let mut found = Vec::new();
         for piece in body.chunks(size) {
             inbox.push(piece);
+            turn.begin();
             while let Poll::Ready(Some(next)) = messages.poll_next(&mut cx) {
+                turn.begin();
                 let failed = next.is_err();
                 found.push(next.map_err(|status| status.code()));
                 if failed {
@@ -227,7 +290,9 @@ mod tests {
             }
         }
         inbox.end(Ok(()));
+        turn.begin();
         while let Poll::Ready(Some(next)) = messages.poll_next(&mut cx) {
+            turn.begin();
             found.push(next.map_err(|status| status.code()));
         }
         found
@@ -261,34 +326,48 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_expand_far_wait_for_the_next_turn() {
-        const LARGE: usize = 300 << 10;
-        let expansion = Rc::new(Expansion::default());
-        let inbox = Inbox::new();
-        let mut messages = Messages::new(Upload::from(&inbox), LARGE, Some(Rc::clone(&expansion)));
-        let small = framed(b"small", false);
-        for _ in 0..9 {
-            inbox.push(&[framed(&vec![0; LARGE], true), small.clone()].concat());
-        }
+    fn a_message_is_expanded_over_as_many_turns_as_it_takes() {
+        const LARGE: usize = 10 << 20;
+        let budget = Budget::of(1 << 30);
+        let (inbox, turn) = (Inbox::new(&budget), Rc::<Turn>::default());
+        let mut messages =
+            Messages::with(Upload::from(&inbox), LARGE, true, Rc::clone(&turn), Hold::new(&budget));
+        inbox.push(&framed(&vec![7; LARGE], true));
         inbox.end(Ok(()));
         let mut cx = Context::from_waker(Waker::noop());
-        let mut turns = Vec::new();
-        let mut over = false;
-        while !over {
-            expansion.begin_turn();
-            let mut taken = 0;
-            while let Poll::Ready(next) = messages.poll_next(&mut cx) {
-                over = next.is_none();
-                if over {
-                    break;
-                }
-                taken += usize::from(next.unwrap().unwrap().len() == LARGE);
+        turn.end_now();
+        assert!(messages.poll_next(&mut cx).is_pending(), "not before the next turn");
+        let mut turns = 0;
+        let message = loop {
+            turn.begin();
+            turns += 1;
+            if let Poll::Ready(next) = messages.poll_next(&mut cx) {
+                break next.unwrap().unwrap();
             }
-            assert!(over || messages.poll_next(&mut cx).is_pending(), "not before the next turn");
-            turns.push(taken);
+        };
+        assert!(message.len() == LARGE && message.iter().all(|byte| *byte == 7));
+        assert!(turns > 1, "10 MiB are more than a turn's work");
+    }
+
+    #[test]
+    fn a_message_for_which_there_is_no_memory_is_refused() {
+        let budget = Budget::of(1 << 20);
+        for gzip in [false, true] {
+            let (inbox, turn) = (Inbox::new(&budget), Rc::<Turn>::default());
+            let hold = Hold::new(&budget);
+            let mut messages = Messages::with(Upload::from(&inbox), 10 << 20, gzip, Rc::clone(&turn), hold);
+            let body = framed(&vec![7; 2 << 20], gzip);
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut pieces = body.chunks(100 << 10);
+            let code = loop {
+                pieces.next().map_or_else(|| inbox.end(Ok(())), |piece| inbox.push(piece));
+                turn.begin();
+                if let Poll::Ready(next) = messages.poll_next(&mut cx) {
+                    break next.unwrap().unwrap_err().code();
+                }
+            };
+            assert_eq!(code, tonic::Code::ResourceExhausted);
         }
-        // Each ends with the message that exceeds it.
-        assert_eq!(turns, [4, 4, 1]);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 mod adapter;
 mod echo;
-mod expansion;
 mod health;
 mod message;
 mod plan;
@@ -19,13 +18,10 @@ use std::rc::Rc;
 use http::StatusCode;
 use tonic::{Status, codec::CompressionEncoding::Gzip};
 
+pub(crate) use self::web::{is_preflight, preflight};
 use self::{
     adapter::Served,
     status::{Deadline, trailers_only},
-};
-pub(crate) use self::{
-    expansion::{Expansion, give_way},
-    web::{is_preflight, preflight},
 };
 use crate::{
     Config, Shutdown,

@@ -3,6 +3,7 @@
 
 use std::{
     future::poll_fn,
+    io::Write as _,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -13,6 +14,7 @@ use contract::{
     pattern::Range,
     test::{TestRequest, TestResponse},
 };
+use flate2::{Compression, write::GzEncoder};
 use http::StatusCode;
 use prost::{
     Message as _,
@@ -28,9 +30,11 @@ use super::{
     status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only},
 };
 use crate::{
+    budget::{COMPRESSOR, Hold},
     connection::exchange::Head,
     drain::Phase,
     reply::{Answer, Body, Part, Reply, Stream},
+    turn::{Turn, give_way},
     upload::Upload,
     worker::Worker,
 };
@@ -46,6 +50,8 @@ const SMALL: usize = 4 << 10;
 const BATCH: usize = 16 << 10;
 /// Bytes of a larger payload in one piece.
 const PIECE: u64 = 64 << 10;
+/// The same where it is compressed.
+const COMPRESSED: u64 = 16 << 10;
 
 /// The kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +92,9 @@ pub(super) fn answer(
         Ok(coding) => coding,
         Err(other) => return Some(Answer::Ready(unknown_coding(other))),
     };
-    let most = worker.config.limits.grpc_max_message;
     let conversation = Conversation {
         kind,
-        messages: Messages::new(upload, most, coding.requests.then(|| Rc::clone(&worker.expansion))),
+        messages: Messages::new(worker, upload, coding.requests),
         compressed: coding.replies,
         script: None,
         requests: 0,
@@ -97,6 +102,7 @@ pub(super) fn answer(
         sent: 0,
         left: 0,
         payload: worker.pattern.range(0, 0),
+        packing: None,
         pause: None,
         end: None,
         deadline,
@@ -132,6 +138,8 @@ struct Conversation {
     left: u64,
     /// What is left of the payload of the current response.
     payload: Range,
+    /// The current response, while it is compressed.
+    packing: Option<Box<Packing>>,
     /// Until the next response.
     pause: Option<Pin<Box<Sleep>>>,
     /// The trailers, when there are no more responses.
@@ -270,7 +278,8 @@ impl Conversation {
         Poll::Ready(Ok(true))
     }
 
-    /// Adds a response; what is left of a large payload is in `self.payload` then.
+    /// Adds a response. What is left of a large payload is in `self.payload` then; one that is to be compressed is not
+    /// added but in `self.packing`.
     fn respond(&mut self, out: &mut Vec<u8>) {
         let size = self.script.as_ref().map_or(0, |script| script.size);
         let response = TestResponse {
@@ -280,17 +289,27 @@ impl Conversation {
             request_bytes: self.request_bytes,
             instance: self.worker.instance.to_owned(),
         };
-        let whole = self.compressed || size <= SMALL;
+        let whole = size <= SMALL;
         let start = out.len();
         let payload = &mut self.payload;
         *payload = self.worker.pattern.range(0, size as u64);
-        message::append(out, self.compressed, |out| {
+        let write = |out: &mut Vec<u8>| {
             // Memory takes all.
             let _ = response.encode(out);
             if size > 0 {
                 encode_key(PAYLOAD, WireType::LengthDelimited, out);
                 encode_varint(size as u64, out);
             }
+        };
+        if self.compressed && !whole {
+            let mut head = Vec::new();
+            write(&mut head);
+            let payload = payload.split_to(u64::MAX);
+            self.packing = Some(Box::new(Packing::new(&head, payload, Hold::new(&self.worker.budget))));
+            return;
+        }
+        message::append(out, self.compressed, |out| {
+            write(out);
             while whole && payload.left() > 0 {
                 out.extend_from_slice(payload.piece(u64::MAX));
             }
@@ -302,18 +321,68 @@ impl Conversation {
     }
 }
 
+/// A response on its way through a compressor.
+#[derive(Debug)]
+struct Packing {
+    /// The prefix, and what came out so far.
+    encoder: GzEncoder<Vec<u8>>,
+    payload: Range,
+    hold: Hold,
+}
+
+impl Packing {
+    fn new(head: &[u8], payload: Range, hold: Hold) -> Self {
+        let mut encoder = GzEncoder::new(vec![0; PREFIX], Compression::fast());
+        // Writing to memory does not fail.
+        let _ = encoder.write_all(head);
+        Self { encoder, payload, hold }
+    }
+
+    /// The message with its prefix, after as many turns as it takes.
+    fn poll(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Poll<Bytes> {
+        ready!(self.hold.poll_set(COMPRESSOR, cx));
+        while self.payload.left() > 0 {
+            if turn.long_step() {
+                return give_way(cx);
+            }
+            let _ = self.encoder.write_all(self.payload.piece(COMPRESSED));
+        }
+        let _ = self.encoder.try_finish();
+        let mut framed = std::mem::take(self.encoder.get_mut());
+        let length = framed.len() - PREFIX;
+        message::set_prefix(&mut framed, length, true);
+        Poll::Ready(framed.into())
+    }
+}
+
 impl Stream for Conversation {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         if self.payload.left() > 0 {
             return Poll::Ready(Some(Part::Data(Bytes::from_static(self.payload.piece(PIECE)))));
         }
+        if let Some(packing) = &mut self.packing {
+            let framed = ready!(packing.poll(&self.worker.turn, cx));
+            self.packing = None;
+            return Poll::Ready(Some(Part::Data(framed)));
+        }
         let mut batch = Vec::new();
-        while self.end.is_none() && self.payload.left() == 0 && batch.len() < BATCH {
+        let whole = |this: &Self| this.payload.left() == 0 && this.packing.is_none();
+        while self.end.is_none() && whole(self) && batch.len() < BATCH {
+            if self.worker.turn.is_over() {
+                if batch.is_empty() {
+                    return give_way(cx);
+                }
+                break;
+            }
             match self.poll_turn(cx) {
                 Poll::Pending if batch.is_empty() => return Poll::Pending,
                 // What is awaited is polled again, after this.
                 Poll::Pending => break,
-                Poll::Ready(Ok(true)) => self.respond(&mut batch),
+                Poll::Ready(Ok(true)) => {
+                    self.respond(&mut batch);
+                    let _ =
+                        if self.compressed { self.worker.turn.long_step() } else { self.worker.turn.step() };
+                }
                 Poll::Ready(Ok(false)) => {
                     self.end = Some(self.script.take().map(|script| script.trailers).unwrap_or_default());
                 }
@@ -322,6 +391,9 @@ impl Stream for Conversation {
         }
         if !batch.is_empty() {
             return Poll::Ready(Some(Part::Data(batch.into())));
+        }
+        if self.packing.is_some() {
+            return self.poll_next(cx);
         }
         let end = self.end.as_mut().map(std::mem::take);
         Poll::Ready(end.filter(|fields| !fields.is_empty()).map(Part::Trailers))

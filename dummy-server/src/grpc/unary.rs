@@ -24,9 +24,10 @@ use super::{
     status::{Deadline, GRPC, OK, overdue, trailers_only},
 };
 use crate::{
+    budget::Hold,
     connection::exchange::Head,
     reply::{Answer, Body, Part, Reply, Stream},
-    upload::Upload,
+    upload::{Upload, UploadError},
     worker::Worker,
 };
 
@@ -57,7 +58,7 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, mut d
     let worker = Rc::clone(worker);
     let most = worker.config.limits.grpc_max_message;
     let metadata = metadata(head);
-    let mut messages = Messages::new(upload, most, None);
+    let mut messages = Messages::new(&worker, upload, false);
     Answer::Waiting(Box::pin(async move {
         let mut first = None;
         let message = poll_fn(|cx| match messages.poll_only(&mut first, cx) {
@@ -65,12 +66,16 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, mut d
             ready => ready,
         });
         let response = message.await.and_then(|message| respond(message, &worker, &metadata, most));
+        let hold = messages.into_hold();
+        let response = response.and_then(|message| {
+            if hold.set(message.len()) { Ok(message) } else { Err(message::broken(&UploadError::TOO_MUCH)) }
+        });
         match response {
             Ok(message) => Reply {
                 status: StatusCode::OK,
                 fixed: GRPC,
                 fields: Fields::new(),
-                body: Body::Stream(Box::new(Once(Some(message)))),
+                body: Body::Stream(Box::new(Once { message: Some(message), _hold: hold })),
                 special: None,
             },
             Err(status) => trailers_only(&status),
@@ -147,10 +152,14 @@ pub(super) fn now_ns() -> i64 {
 
 /// One message, and that all went well.
 #[derive(Debug)]
-struct Once(Option<Bytes>);
+struct Once {
+    message: Option<Bytes>,
+    /// Until it is sent.
+    _hold: Hold,
+}
 
 impl Stream for Once {
     fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
-        Poll::Ready(Some(self.0.take().map_or(Part::Constant(OK), Part::Data)))
+        Poll::Ready(Some(self.message.take().map_or(Part::Constant(OK), Part::Data)))
     }
 }

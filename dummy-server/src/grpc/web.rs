@@ -22,9 +22,11 @@ use super::{
     status::{Deadline, fields_of, overdue, trailers_only},
 };
 use crate::{
+    budget::Hold,
     connection::exchange::Head,
     reply::{Answer, Body, Fixed, Part, Reply, Stream},
-    upload::{Inbox, Upload},
+    turn::{Turn, give_way},
+    upload::{Inbox, Upload, UploadError},
     worker::Worker,
 };
 
@@ -83,11 +85,12 @@ pub(super) fn answer(
 ) -> Answer {
     let origin = head.fields.get("origin").map(<[u8]>::to_vec);
     let most = worker.config.limits.grpc_max_message + PREFIX;
-    let inbox = Inbox::new();
+    let inbox = Inbox::new(&worker.budget);
+    let (hold, turn) = (Hold::new(&worker.budget), Rc::clone(&worker.turn));
     let mut deadline = Deadline::read(head.fields.get("grpc-timeout")).unwrap_or_default();
     let answer = call(Upload::from(&inbox));
     Answer::Waiting(Box::pin(async move {
-        let mut request = Request { upload, text, rest: Vec::new(), body: BytesMut::new(), most };
+        let mut request = Request { upload, text, rest: Vec::new(), body: BytesMut::new(), most, hold, turn };
         let read = std::future::poll_fn(|cx| match request.poll(cx) {
             Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
             ready => ready,
@@ -95,6 +98,7 @@ pub(super) fn answer(
         let reply = match (read.await, answer) {
             (Err(status), _) => trailers_only(&status),
             (Ok(body), answer) => {
+                drop(request);
                 inbox.push(&body);
                 drop(body);
                 inbox.end(Ok(()));
@@ -137,23 +141,31 @@ struct Request {
     body: BytesMut,
     /// Most bytes of a body.
     most: usize,
+    hold: Hold,
+    turn: Rc<Turn>,
 }
 
 impl Request {
     /// The whole of it.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
         loop {
+            if self.turn.step() {
+                return give_way(cx);
+            }
             match ready!(self.upload.poll_pull(PIECE, cx)) {
                 Some(Ok(part)) if self.text => {
                     self.rest.extend_from_slice(&part);
                     self.decode(false)?;
                 }
                 Some(Ok(part)) => self.body.extend_from_slice(&part),
-                Some(Err(error)) => return Poll::Ready(Err(Status::cancelled(error.to_string()))),
+                Some(Err(error)) => return Poll::Ready(Err(message::broken(&error))),
                 None => {
                     self.decode(true)?;
                     return Poll::Ready(Ok(std::mem::take(&mut self.body).freeze()));
                 }
+            }
+            if !self.hold.set(self.body.len() + self.rest.len()) {
+                return Poll::Ready(Err(message::broken(&UploadError::TOO_MUCH)));
             }
             if self.body.len() > self.most {
                 return Poll::Ready(Err(Status::out_of_range(format!(
@@ -236,21 +248,32 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::budget::Budget;
 
     /// What is read of a body that comes in pieces of `size`.
     fn read(body: &[u8], size: usize) -> Result<Bytes, tonic::Code> {
-        let inbox = Inbox::new();
-        let upload = Upload::from(&inbox);
-        let mut request =
-            Request { upload, text: true, rest: Vec::new(), body: BytesMut::new(), most: 20_000 };
+        let budget = Budget::of(1 << 30);
+        let inbox = Inbox::new(&budget);
+        let (upload, turn) = (Upload::from(&inbox), Rc::<Turn>::default());
+        let mut request = Request {
+            upload,
+            text: true,
+            rest: Vec::new(),
+            body: BytesMut::new(),
+            most: 20_000,
+            hold: Hold::new(&budget),
+            turn: Rc::clone(&turn),
+        };
         let mut cx = Context::from_waker(Waker::noop());
         for piece in body.chunks(size) {
             inbox.push(piece);
+            turn.begin();
             if let Poll::Ready(result) = request.poll(&mut cx) {
                 return result.map_err(|status| status.code());
             }
         }
         inbox.end(Ok(()));
+        turn.begin();
         match request.poll(&mut cx) {
             Poll::Ready(result) => result.map_err(|status| status.code()),
             Poll::Pending => panic!("it has ended"),

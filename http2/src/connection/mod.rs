@@ -297,6 +297,12 @@ impl Connection {
         self.continuing.is_some()
     }
 
+    /// Bytes that are kept of a field block whose end has not come.
+    #[must_use]
+    pub fn block_len(&self) -> usize {
+        self.continuing.as_ref().map_or(0, |continuing| continuing.block.len())
+    }
+
     /// Whether the peer has said GOAWAY.
     #[must_use]
     pub fn is_going_away(&self) -> bool {

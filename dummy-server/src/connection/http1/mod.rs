@@ -26,10 +26,11 @@ use super::{
     wire::{self as socket, Ended, Wire},
 };
 use crate::{
+    budget::{Hold, counted},
     endpoints::websocket::{self, Options},
-    grpc,
     reply::{Answer, Awaited},
     stats::Protocol,
+    turn::give_way,
     upload::{Inbox, Upload, UploadError},
     worker::Worker,
 };
@@ -38,8 +39,6 @@ use crate::{
 const MOST_OUTPUT: usize = 256 << 10;
 /// What is read of requests whose turn has not come.
 const MOST_AHEAD: usize = 64 << 10;
-/// How often a connection reads and writes before others have their turn.
-const ROUNDS: usize = 16;
 
 /// Serves a connection until it ends; `first` was read already.
 pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
@@ -59,6 +58,9 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         ended: false,
         failed: false,
         ending: Ended::Well,
+        rest_hold: Hold::new(&worker.budget),
+        output_hold: Hold::new(&worker.budget),
+        replies: Vec::new(),
     };
     match poll_fn(|cx| driver.poll(cx)).await {
         End::Closed(Ended::Well) => socket::linger(state, false).await,
@@ -106,6 +108,10 @@ struct Driver<'a> {
     failed: bool,
     /// How the connection ends when it does by itself.
     ending: Ended,
+    /// For what is read and not taken in, for the output, and for large replies in it.
+    rest_hold: Hold,
+    output_hold: Hold,
+    replies: Vec<Hold>,
 }
 
 /// The request that is being answered.
@@ -126,8 +132,16 @@ struct Asked {
 
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let end = self.take_turn(cx);
+        if end.is_pending() {
+            self.output_hold.note(counted(self.output.buffer().len()));
+        }
+        end
+    }
+
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.state.register(cx);
-        self.worker.expansion.begin_turn();
+        self.worker.turn.begin();
         if self.state.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {
                 return Poll::Ready(End::Closed(Ended::Cut));
@@ -137,37 +151,38 @@ impl Driver<'_> {
             (self.failed, self.keep_alive) = (true, false);
             self.ending = Ended::Refused;
         }
-        for _ in 0..ROUNDS {
+        let mut read = false;
+        loop {
             if self.state.order() == Order::Close {
                 return Poll::Ready(End::Closed(Ended::Cut));
-            }
-            if self.worker.expansion.is_turn_over() {
-                return grpc::give_way(cx);
             }
             let mut moved = self.work(cx);
             match socket::poll_output(self.state, &mut self.output, cx) {
                 Poll::Ready(Ok(())) => {
+                    self.replies.clear();
                     if let Some(end) = self.end() {
                         return Poll::Ready(end);
                     }
                     moved |= self.flushed();
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(Ended::Cut)),
-                Poll::Pending if self.output.len() >= MOST_OUTPUT => return Poll::Pending,
+                Poll::Pending if self.has_enough() => return Poll::Pending,
                 Poll::Pending => {}
+            }
+            // However much there is to send, each turn reads once.
+            if std::mem::replace(&mut read, true) && self.worker.turn.long_step() {
+                return give_way(cx);
             }
             match self.read(cx) {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(End::Closed(Ended::Cut)),
-                Poll::Pending if moved => {}
+                Poll::Pending if moved || self.worker.turn.is_over() => {}
                 Poll::Pending => {
                     self.rest_a_while();
                     return Poll::Pending;
                 }
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Whether and how the connection ends, when nothing waits to be written.
@@ -212,7 +227,18 @@ impl Driver<'_> {
         self.take_in(&mut input);
         self.rest.clear();
         self.rest.extend_from_slice(input);
+        if !self.rest_hold.set(counted(self.rest.capacity())) {
+            self.rest = Vec::new();
+            self.left = 0;
+            let error = UploadError::TOO_MUCH;
+            self.reject(Rejection { status: error.status.as_u16(), reason: error.reason() }, now_ns());
+        }
         Poll::Ready(true)
+    }
+
+    /// Whether so much output waits that no more is made.
+    fn has_enough(&self) -> bool {
+        self.output.len() >= self.worker.budget.output(MOST_OUTPUT)
     }
 
     /// Whether the next bytes may be looked at: those of the current request's body, or of the next head.
@@ -234,7 +260,7 @@ impl Driver<'_> {
         let worker = Rc::clone(self.worker);
         let mut head = worker.http1_head.borrow_mut();
         let now = now_ns();
-        while self.takes_input() && self.output.len() < MOST_OUTPUT {
+        while self.takes_input() && !self.has_enough() && !self.worker.turn.step() {
             let next = self.reader.read(input, &mut head);
             self.left = input.len();
             match next {
@@ -273,7 +299,7 @@ impl Driver<'_> {
         let mut asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
         self.keep_alive = fields.keep_alive;
         self.body_open = !end;
-        let inbox = (!end).then(Inbox::new);
+        let inbox = (!end).then(|| Inbox::new(&self.worker.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let head = head(fields, self.port, self.state);
         let (pending, answer) = exchange::answer(self.worker, &head, upload, now);

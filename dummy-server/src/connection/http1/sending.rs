@@ -28,9 +28,9 @@ const UNSIZED_PIECE: u64 = 256 << 10;
 
 pub(super) struct Sending {
     content: Content,
-    chunked: bool,
+    chunking: Chunking,
     pause: Pause,
-    /// There was no room for all of it.
+    /// There was no room for all of it, or no time.
     full: bool,
     flight: Flight,
 }
@@ -79,17 +79,20 @@ impl Driver<'_> {
             Content::None => self.replied(),
             Content::Bytes(bytes) => {
                 flight.sent(bytes.len() as u64);
+                self.replies.extend(flight.hold.take());
                 self.output.push(bytes);
                 self.replied();
             }
             Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {
-                flight.sent(push_range(&mut self.output, &mut range, MOST_OUTPUT));
+                flight.sent(range.left());
+                push_range(&mut self.output, &mut range);
                 self.replied();
             }
             content => {
                 flight.goes_on();
                 let pause = Pause::None;
-                self.current = Current::Sending(Sending { content, chunked, pause, full: false, flight });
+                let chunking = Chunking { coded: chunked, left: 0 };
+                self.current = Current::Sending(Sending { content, chunking, pause, full: false, flight });
             }
         }
     }
@@ -132,34 +135,40 @@ impl Driver<'_> {
         }
     }
 
-    /// Sends content until enough waits. True: the reply is complete.
+    /// Sends content until enough waits, or the turn is over. True: the reply is complete.
     pub(super) fn send(&mut self, cx: &mut Context<'_>) -> bool {
-        let Current::Sending(Sending { content, chunked, pause, full, flight }) = &mut self.current else {
-            return false;
-        };
+        let Current::Sending(sending) = &mut self.current else { return false };
+        let Sending { content, chunking, pause, full, flight } = sending;
         if let Pause::Delay(delay) = pause
             && delay.as_mut().poll(cx).is_ready()
         {
             *pause = Pause::None;
         }
         let output = &mut self.output;
-        while matches!(pause, Pause::None) && output.len() < MOST_OUTPUT {
-            let (range, most) = match content {
-                Content::Pattern { range, sized: true } => {
-                    flight.sent(push_range(output, range, MOST_OUTPUT));
-                    (range, 0)
+        let most = self.worker.budget.output(MOST_OUTPUT);
+        while matches!(pause, Pause::None) && output.len() < most && !self.worker.turn.step() {
+            let room = (most - output.len()) as u64;
+            let left = match content {
+                Content::Pattern { range, .. } => {
+                    flight.sent(chunking.push_range(output, range, UNSIZED_PIECE, room));
+                    range.left()
                 }
-                Content::Pattern { range, .. } => (range, UNSIZED_PIECE),
                 Content::Chunks(chunks) => {
-                    *pause = Pause::Flush;
-                    let size = chunks.size;
-                    (&mut chunks.range, size)
+                    flight.sent(chunking.push_range(output, &mut chunks.range, chunks.size, room));
+                    if chunking.left == 0 {
+                        *pause = Pause::Flush;
+                    }
+                    chunks.range.left()
                 }
                 Content::Stream(stream, _) => match stream.poll_next(cx) {
                     Poll::Pending => return false,
+                    Poll::Ready(Some(Part::Chunk(size))) => {
+                        chunking.begin(output, size);
+                        continue;
+                    }
                     Poll::Ready(Some(Part::Data(data))) => {
                         flight.sent(data.len() as u64);
-                        push_data(output, data, *chunked);
+                        chunking.push(output, data);
                         continue;
                     }
                     Poll::Ready(Some(Part::Trailers(trailers))) => {
@@ -177,10 +186,7 @@ impl Driver<'_> {
                 },
                 Content::None | Content::Bytes(_) => break,
             };
-            if most > 0 {
-                flight.sent(push_chunk(output, range.split_to(most), *chunked));
-            }
-            if range.left() == 0 {
+            if left == 0 {
                 return self.last_part(&wire::Fields::new());
             }
         }
@@ -190,7 +196,7 @@ impl Driver<'_> {
 
     /// Content has ended.
     fn last_part(&mut self, trailers: &wire::Fields) -> bool {
-        if let Current::Sending(Sending { chunked: true, .. }) = &self.current {
+        if let Current::Sending(Sending { chunking: Chunking { coded: true, .. }, .. }) = &self.current {
             write::last_chunk(self.output.buffer(), trailers);
         }
         self.replied();
@@ -200,53 +206,75 @@ impl Driver<'_> {
     /// All that waited has been written. True: content was waiting for that.
     pub(super) fn flushed(&mut self) -> bool {
         let Current::Sending(Sending { content, pause, full, .. }) = &mut self.current else { return false };
-        match content {
-            Content::Chunks(chunks) if matches!(pause, Pause::Flush) => {
+        match (content, &pause) {
+            (Content::Chunks(chunks), Pause::Flush) => {
                 let delay = chunks.delay;
                 *pause = if delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(delay))) };
                 true
             }
-            Content::Chunks(_) => false,
+            (Content::Chunks(_), Pause::Delay(_)) => false,
             // A stream says by itself when there is more, if it was asked.
-            Content::Stream(..) => std::mem::take(full),
+            (Content::Stream(..), _) => std::mem::take(full),
             _ => true,
         }
     }
 }
 
-/// Adds of a range as much as is wanted; how many bytes that were.
-fn push_range(output: &mut Output, range: &mut pattern::Range, most: usize) -> u64 {
-    let before = range.left();
-    let mut room = most as u64;
-    while room > 0 && range.left() > 0 {
-        let piece = range.piece(room);
-        room -= piece.len() as u64;
-        output.push_static(piece);
-    }
-    before - range.left()
+/// Content on its way into chunks, if it is to be in chunks (RFC 9112 section 7.1). A chunk is announced whole, and its
+/// content follows as there is room.
+struct Chunking {
+    coded: bool,
+    /// What is still to come of the chunk that was begun.
+    left: u64,
 }
 
-fn push_chunk(output: &mut Output, mut part: pattern::Range, chunked: bool) -> u64 {
-    if chunked {
-        write::chunk_head(output.buffer(), part.left());
+impl Chunking {
+    /// Begins a chunk of `size` bytes; the one before is complete.
+    fn begin(&mut self, output: &mut Output, size: u64) {
+        debug_assert_eq!(self.left, 0, "a chunk within a chunk");
+        if self.coded && size > 0 {
+            write::chunk_head(output.buffer(), size);
+        }
+        self.left = size;
     }
-    let count = push_range(output, &mut part, usize::MAX);
-    if chunked {
-        output.copy(write::CHUNK_END);
+
+    /// So many bytes of the chunk were added.
+    fn added(&mut self, output: &mut Output, count: u64) {
+        self.left -= count;
+        if self.coded && self.left == 0 && count > 0 {
+            output.copy(write::CHUNK_END);
+        }
     }
-    count
+
+    /// Adds of a range as much as there is room for, in chunks of `size`; how many bytes that were.
+    fn push_range(&mut self, output: &mut Output, range: &mut pattern::Range, size: u64, room: u64) -> u64 {
+        if self.left == 0 {
+            self.begin(output, size.min(range.left()));
+        }
+        let mut part = range.split_to(self.left.min(room));
+        let count = part.left();
+        push_range(output, &mut part);
+        self.added(output, count);
+        count
+    }
+
+    /// Adds bytes: the next of the chunk that was begun, or else a chunk of their own.
+    fn push(&mut self, output: &mut Output, mut data: Bytes) {
+        while !data.is_empty() {
+            if self.left == 0 {
+                self.begin(output, data.len() as u64);
+            }
+            let part = data.split_to(usize::try_from(self.left).unwrap_or(usize::MAX).min(data.len()));
+            let count = part.len() as u64;
+            output.push(part);
+            self.added(output, count);
+        }
+    }
 }
 
-fn push_data(output: &mut Output, data: Bytes, chunked: bool) {
-    if data.is_empty() {
-        return;
-    }
-    if chunked {
-        write::chunk_head(output.buffer(), data.len() as u64);
-    }
-    output.push(data);
-    if chunked {
-        output.copy(write::CHUNK_END);
+fn push_range(output: &mut Output, range: &mut pattern::Range) {
+    while range.left() > 0 {
+        output.push_static(range.piece(u64::MAX));
     }
 }
 

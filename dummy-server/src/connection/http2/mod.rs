@@ -25,16 +25,20 @@ use super::{
     state::{Order, State},
     wire::{self, Ended},
 };
-use crate::{grpc, stats::Protocol, upload::UploadError, worker::Worker};
+use crate::{
+    budget::{Hold, counted},
+    stats::Protocol,
+    turn::give_way,
+    upload::UploadError,
+    worker::Worker,
+};
 
 /// While so much output waits, nothing more is read or sent.
 const MOST_OUTPUT: usize = 256 << 10;
-/// What one stream sends before another has its turn.
-const TURN: usize = 64 << 10;
+/// What one stream sends before another goes on.
+const SHARE: usize = 64 << 10;
 /// How long a client may take to answer the first GOAWAY of a drain.
 const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
-/// How often a connection reads and writes before others have their turn.
-const ROUNDS: usize = 8;
 /// What GOAWAY says to a client that has not moved for `--stall-timeout`.
 const STALLED: &str = "nothing has moved for --stall-timeout";
 
@@ -51,11 +55,14 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         slots: Vec::new(),
         keys: Vec::new(),
         ready: Ready::default(),
+        woken: Vec::new(),
         fresh: Vec::new(),
         after_flush: Vec::new(),
         waiting: 0,
         rest: first,
         fresh_rest: true,
+        rest_hold: Hold::new(&worker.budget),
+        output_hold: Hold::new(&worker.budget),
         told: None,
         error: None,
         ended: false,
@@ -102,8 +109,9 @@ struct Driver<'a> {
     slots: Vec<Slot>,
     /// A waker for each slot.
     keys: Vec<ready::Key>,
-    /// The slots that were woken.
+    /// The slots that were woken, and those of them whose turn has come.
     ready: Ready,
+    woken: Vec<u32>,
     /// Streams whose endpoint has not been asked yet whether it can reply at once.
     fresh: Vec<Key>,
     /// Streams that go on when all output has been written.
@@ -114,6 +122,9 @@ struct Driver<'a> {
     rest: Vec<u8>,
     /// There is more in `rest` than was looked at.
     fresh_rest: bool,
+    /// For what is read and not taken in, and for the output.
+    rest_hold: Hold,
+    output_hold: Hold,
     /// When the client was told to open no more streams.
     told: Option<Instant>,
     /// The rule or limit that the client broke.
@@ -129,7 +140,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.state.register(cx);
-        self.worker.expansion.begin_turn();
+        self.worker.turn.begin();
         self.ready.begin();
         if self.state.has_stalled(|| self.awaits_client()) {
             self.stalled();
@@ -139,16 +150,17 @@ impl Driver<'_> {
         }
         let result = self.turn(cx);
         self.ready.end(cx);
+        if result.is_pending() {
+            self.output_hold.note(counted(self.conn.output.buffer().len()));
+        }
         result
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        for _ in 0..ROUNDS {
+        let mut read = false;
+        loop {
             if self.state.order() == Order::Close {
                 return Poll::Ready(Ended::Cut);
-            }
-            if self.worker.expansion.is_turn_over() {
-                return grpc::give_way(cx);
             }
             if self.given_up {
                 let written = wire::poll_output(self.state, &mut self.conn.output, cx);
@@ -163,12 +175,13 @@ impl Driver<'_> {
                 return Poll::Ready(written.map_or(Ended::Cut, |()| how));
             }
             self.drain();
+            self.ask_fresh();
             self.wake_slots();
             self.send_ready();
             if self.cut.is_some() {
                 continue;
             }
-            match wire::poll_output(self.state, &mut self.conn.output, cx) {
+            let more = match wire::poll_output(self.state, &mut self.conn.output, cx) {
                 Poll::Ready(Ok(())) => {
                     let resumed = self.go_on_after_flush();
                     if self.is_over() {
@@ -176,18 +189,28 @@ impl Driver<'_> {
                         return Poll::Ready(if refused { Ended::Refused } else { Ended::Well });
                     }
                     // What is on the wire has made room for more.
-                    if resumed || !self.conn.is_blocked() {
-                        continue;
-                    }
+                    resumed || !self.conn.is_blocked()
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Ended::Cut),
-                Poll::Pending if self.conn.output.len() >= MOST_OUTPUT => return Poll::Pending,
-                Poll::Pending => {}
+                Poll::Pending if self.has_enough() => return Poll::Pending,
+                Poll::Pending => false,
+            };
+            // However much there is to send, each turn reads once.
+            let read_before = std::mem::replace(&mut read, true);
+            if read_before && self.worker.turn.long_step() {
+                return give_way(cx);
+            }
+            if read_before && more {
+                continue;
             }
             if self.ended || self.conn.has_failed() {
+                if more || self.worker.turn.is_over() {
+                    continue;
+                }
                 return Poll::Pending;
             }
             match self.read(cx) {
+                Poll::Pending if more || self.worker.turn.is_over() => {}
                 Poll::Pending => {
                     self.rest_a_while();
                     return Poll::Pending;
@@ -196,8 +219,11 @@ impl Driver<'_> {
                 Poll::Ready(how) => return Poll::Ready(how),
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    }
+
+    /// Whether so much output waits that no more is made.
+    fn has_enough(&self) -> bool {
+        self.conn.output.len() >= self.worker.budget.output(MOST_OUTPUT)
     }
 
     /// Whether something waits for the client: output for room in the socket, a reply for window, or an endpoint for
@@ -249,8 +275,8 @@ impl Driver<'_> {
         let mut input = &buffer[..count];
         let mut head = worker.http2_head.borrow_mut();
         loop {
-            // Small requests may ask for large replies: what is left waits for its turn.
-            if self.conn.output.len() >= MOST_OUTPUT {
+            // Small requests may ask for large replies, and many may come at once: what is left waits for its turn.
+            if self.has_enough() || self.worker.turn.step() {
                 self.fresh_rest = !input.is_empty();
                 break;
             }
@@ -262,13 +288,16 @@ impl Driver<'_> {
         }
         self.rest.clear();
         self.rest.extend_from_slice(input);
+        if !self.rest_hold.set(counted(self.rest.capacity() + self.conn.block_len())) {
+            let error = Error { code: Code::ENHANCE_YOUR_CALM, reason: UploadError::TOO_MUCH.reason() };
+            self.error = Some(self.conn.fail(error).code);
+        }
         // Nothing was taken in of what began before: it is a head that comes slowly.
         let open = !input.is_empty() && !self.fresh_rest || self.conn.is_within_block();
         self.state.frame_open(open, input.len() == count);
         self.tick(now);
         drop(head);
         drop(buffer);
-        self.ask_fresh();
         Poll::Ready(Ended::Well)
     }
 

@@ -17,7 +17,7 @@ use super::{
         state::Order,
         wire::Ended,
     },
-    Driver, MOST_OUTPUT, TURN,
+    Driver, SHARE,
     fields::Fields,
     streams::{Slot, Work},
 };
@@ -78,7 +78,7 @@ impl Driver<'_> {
         let Finished { mut flight, .. } = finished;
         // Most replies are short and fit at once.
         if let Content::Pattern { mut range, .. } = content {
-            let (room, length) = (self.conn.data_room(key).min(TURN), range.left());
+            let (room, length) = (self.conn.data_room(key).min(SHARE), range.left());
             if length <= room as u64 && self.send_range(key, &mut range, room, true) {
                 flight.sent(length);
                 return self.replied(key);
@@ -118,7 +118,7 @@ impl Driver<'_> {
 
     /// Sends content, as much as there is room for, and a turn's worth at most.
     pub(super) fn send(&mut self, key: Key, mut sending: Sending) {
-        let room = self.conn.data_room(key).min(TURN);
+        let room = self.conn.data_room(key).min(SHARE);
         if !sending.content.fits(room) {
             sending.flight.goes_on();
         }
@@ -184,6 +184,7 @@ impl Driver<'_> {
     ) -> Streamed {
         let mut room = room;
         let waker = self.waker(key);
+        let mut polled = false;
         loop {
             if !rest.is_empty() {
                 let part = rest.split_to(room.min(rest.len()));
@@ -194,6 +195,10 @@ impl Driver<'_> {
                     return Streamed::Part;
                 }
             }
+            let enough = || self.worker.turn.step() || self.has_enough();
+            if room == 0 && stream.needs_room() || std::mem::replace(&mut polled, true) && enough() {
+                return Streamed::Part;
+            }
             let next = stream.poll_next(&mut Context::from_waker(&waker));
             // An endpoint that streams may go on reading meanwhile.
             let inbox = self.known(key).and_then(|slot| slot.inbox.clone());
@@ -201,6 +206,8 @@ impl Driver<'_> {
             match next {
                 Poll::Pending => return Streamed::Awaited,
                 Poll::Ready(Some(Part::Data(data))) => *rest = data,
+                // Frames end where there is no more room.
+                Poll::Ready(Some(Part::Chunk(_))) => {}
                 Poll::Ready(Some(Part::Trailers(trailers))) => {
                     self.conn.head(key, true, |block| {
                         for (name, value) in trailers.iter() {
@@ -239,7 +246,7 @@ impl Driver<'_> {
 
     /// Lets streams send for which there is room, in turn.
     pub(super) fn send_ready(&mut self) {
-        while self.conn.output.len() < MOST_OUTPUT {
+        while !self.has_enough() && !self.worker.turn.step() {
             let Some(key) = self.conn.next_ready() else { return };
             let Some(slot) = self.known(key) else { continue };
             match std::mem::take(&mut slot.work) {

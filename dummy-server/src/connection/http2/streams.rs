@@ -61,7 +61,7 @@ impl Driver<'_> {
             let (pending, reply) = exchange::reject(self.worker, &head, 431, REASON, now);
             return self.respond(key, pending, reply);
         }
-        let inbox = (!end).then(Inbox::new);
+        let inbox = (!end).then(|| Inbox::new(&self.worker.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
         let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
@@ -132,26 +132,37 @@ impl Driver<'_> {
         }
     }
 
-    /// Asks endpoints whose request has come by now.
+    /// Asks endpoints whose request has come by now, as many as the turn allows.
     pub(super) fn ask_fresh(&mut self) {
-        for key in std::mem::take(&mut self.fresh) {
-            self.work_on(key);
+        let mut asked = 0;
+        while let Some(key) = self.fresh.get(asked) {
+            asked += 1;
+            self.work_on(*key);
+            if self.worker.turn.step() {
+                break;
+            }
         }
+        self.fresh.drain(..asked);
     }
 
-    /// Goes on with those that were woken.
+    /// Goes on with those that were woken, as many as the turn allows.
     pub(super) fn wake_slots(&mut self) {
-        let mut woken = Vec::new();
-        if !self.ready.take(&mut woken) {
+        if self.woken.is_empty() && !self.ready.take(&mut self.woken) {
             return;
         }
-        for slot in woken {
+        let mut done = 0;
+        while let Some(&slot) = self.woken.get(done) {
+            done += 1;
             self.keys[slot as usize].taken();
             if let Some(found) = self.slots.get(slot as usize) {
                 let id = found.id;
                 self.work_on(Key { slot, id });
             }
+            if self.worker.turn.step() {
+                break;
+            }
         }
+        self.woken.drain(..done);
     }
 
     /// Polls what a stream waits for.
@@ -197,14 +208,11 @@ impl Driver<'_> {
         }
     }
 
-    /// Asks all that wait: the connection is about to end.
+    /// Has all asked that wait: the connection is about to end.
     pub(super) fn ask_all(&mut self) {
-        for slot in 0..self.slots.len() {
-            let key = Key { slot: slot as u32, id: self.slots[slot].id };
-            if matches!(self.slots[slot].work, Work::Awaiting(_) | Work::Waiting(..)) {
-                self.work_on(key);
-            }
-        }
+        let waits = |slot: &&Slot| matches!(slot.work, Work::Awaiting(_) | Work::Waiting(..));
+        let slots = self.slots.iter().zip(0_u32..).filter(|(slot, _)| waits(slot));
+        self.fresh.extend(slots.map(|(slot, index)| Key { slot: index, id: slot.id }));
     }
 
     pub(super) fn waker(&mut self, key: Key) -> Waker {

@@ -34,6 +34,7 @@ pub(super) mod code {
     pub(crate) const INVALID: u16 = 1007;
     pub(crate) const POLICY: u16 = 1008;
     pub(crate) const SIZE: u16 = 1009;
+    pub(crate) const LATER: u16 = 1013;
 }
 
 /// What has come.
@@ -104,6 +105,11 @@ impl Reader {
     /// Whether a part of a message or frame has come and the rest has not.
     pub(super) fn is_within(&self) -> bool {
         self.head_len > 0 || self.frame.is_some() || self.message.is_some()
+    }
+
+    /// How much memory is set aside for the message that has not come whole.
+    pub(super) fn held(&self) -> usize {
+        self.message.as_ref().map_or(0, |message| message.content.capacity())
     }
 
     /// Takes bytes off the front of `input`, up to the next event. None: all were taken.

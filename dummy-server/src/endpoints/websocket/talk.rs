@@ -23,8 +23,11 @@ use super::{
     frames::{self, Broken, Event, Reader, code, opcode},
 };
 use crate::{
+    budget::Hold,
     connection::state::{Order, State},
     stats::Protocol,
+    turn::give_way,
+    upload::UploadError,
     worker::Worker,
 };
 
@@ -32,8 +35,6 @@ use crate::{
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// While so much output waits, nothing more is read or made.
 const MOST_OUTPUT: usize = 64 << 10;
-/// How often a socket reads and writes before others have their turn.
-const ROUNDS: usize = 16;
 
 /// Serves an open WebSocket to its end.
 pub(crate) async fn serve<S>(stream: S, options: Options, worker: &Rc<Worker>, state: &Rc<State>)
@@ -50,6 +51,8 @@ where
         output: Output::new(),
         rest: Vec::new(),
         echo: None,
+        echoed: 0,
+        hold: Hold::new(&worker.budget),
         ticks: None,
         begun: None,
         deadline: None,
@@ -74,6 +77,9 @@ struct Talk<'a, S> {
     rest: Vec<u8>,
     /// What is left of the message that goes back, and the opcode of its next frame.
     echo: Option<(u8, Bytes)>,
+    /// The size of that message until it is sent, and for it and what has come of the next.
+    echoed: usize,
+    hold: Hold,
     /// When pings are due.
     ticks: Option<Box<Interval>>,
     /// When the message began that has not come whole.
@@ -91,7 +97,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         if self.has_stalled() {
             return Poll::Ready(false);
         }
-        for _ in 0..ROUNDS {
+        // A stream of HTTP/2 is a part of its connection's turn.
+        if self.owns_connection() {
+            self.worker.turn.begin();
+        }
+        let mut read = false;
+        loop {
             match self.state.order() {
                 Order::Serve => {}
                 Order::Drain => self.close(code::AWAY, "server is draining"),
@@ -101,11 +112,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             self.fill();
             match self.flush(cx) {
                 Poll::Ready(false) => return Poll::Ready(false),
-                Poll::Ready(true) if self.echo.is_some() => continue,
+                Poll::Ready(true) if self.echo.is_some() && !self.worker.turn.long_step() => continue,
+                Poll::Ready(true) if self.echo.is_some() => return give_way(cx),
                 Poll::Ready(true) if self.closing => return Poll::Ready(true),
                 Poll::Ready(true) => {}
                 Poll::Pending if self.closing || self.is_full() => return Poll::Pending,
                 Poll::Pending => {}
+            }
+            // However much comes back, each turn reads once.
+            if std::mem::replace(&mut read, true) && self.worker.turn.long_step() {
+                return give_way(cx);
             }
             match self.read(cx) {
                 Poll::Ready(true) => {}
@@ -116,15 +132,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 }
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    }
+
+    fn owns_connection(&self) -> bool {
+        self.state.protocol.get() != Some(Protocol::Http2)
     }
 
     /// Whether the peer has not taken for too long what waits for it. A stream of HTTP/2 leaves this to its
     /// connection.
     fn has_stalled(&self) -> bool {
-        let own = self.state.protocol.get() != Some(Protocol::Http2);
-        own && self.state.has_stalled(|| !self.output.is_empty())
+        self.owns_connection() && self.state.has_stalled(|| !self.output.is_empty())
     }
 
     fn is_full(&self) -> bool {
@@ -190,13 +207,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     }
 
     fn take_in(&mut self, mut input: &[u8]) {
-        while !self.closing && !self.is_full() {
+        while !self.closing && !self.is_full() && !self.worker.turn.step() {
             match self.reader.read(&mut input) {
                 Ok(Some(event)) => self.happened(event),
                 Ok(None) => break,
                 Err(Broken { code, reason }) => self.close(code, reason),
             }
         }
+        self.count();
         if !self.reader.is_within() || self.closing {
             self.begun = None;
         } else if self.worker.config.limits.ws_message_timeout.is_some() {
@@ -207,11 +225,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         }
     }
 
+    /// Holds what there is of messages, unless the server holds too much already.
+    fn count(&mut self) {
+        if self.echo.is_none() && self.output.is_empty() {
+            self.echoed = 0;
+        }
+        if !self.hold.set(self.reader.held() + self.echoed) {
+            self.close(code::LATER, UploadError::TOO_MUCH.reason());
+        }
+    }
+
     fn happened(&mut self, event: Event) {
         match event {
             Event::Message { text, content } => {
                 // What follows has a time of its own.
                 self.begun = None;
+                self.echoed = content.len();
                 let opcode = if text { opcode::TEXT } else { opcode::BINARY };
                 match self.options.mode {
                     Mode::Echo => self.echo = Some((opcode, content.into())),
@@ -234,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
 
     /// Makes frames of what goes back, as far as there is room.
     fn fill(&mut self) {
-        while self.output.len() < MOST_OUTPUT {
+        while self.output.len() < MOST_OUTPUT && !self.worker.turn.step() {
             let Some((opcode, content)) = &mut self.echo else { return };
             let count = self.options.fragment.map_or(content.len(), |most| most.get() as usize);
             let part = content.split_to(count.min(content.len()));
@@ -275,6 +304,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             if ready!(written).is_err() {
                 return Poll::Ready(false);
             }
+        }
+        if self.echoed > 0 && self.echo.is_none() {
+            self.count();
         }
         Pin::new(&mut self.stream).poll_flush(cx).map(|flushed| flushed.is_ok())
     }

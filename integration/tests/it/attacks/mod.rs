@@ -4,9 +4,12 @@
 //! a request every so often. All of them are to be answered, and none long after it was due.
 
 mod bombs;
+mod greedy;
+mod hoards;
 mod http1;
 mod http2;
 mod loads;
+mod raw;
 mod slow;
 mod sockets;
 
@@ -36,6 +39,8 @@ pub(crate) fn tests() -> Cases {
         .and(sockets::tests())
         .and(bombs::tests())
         .and(loads::tests())
+        .and(greedy::tests())
+        .and(hoards::tests())
 }
 
 const MIB: u64 = 1 << 20;

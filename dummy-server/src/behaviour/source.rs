@@ -1,0 +1,113 @@
+//! Where the content of a reply that is reshaped comes from: never more of it than is asked for.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use contract::pattern;
+use tokio::time::{Sleep, sleep};
+
+use crate::reply::{Body, Chunks, Part, Stream};
+
+/// Content that was not taken yet.
+pub(super) enum Source {
+    Bytes(Bytes),
+    Pattern(pattern::Range),
+    Chunks(Timed),
+    /// And what it gave and nobody has taken.
+    Stream(Box<dyn Stream>, Bytes),
+}
+
+/// Chunks, each after a pause.
+pub(super) struct Timed {
+    chunks: Chunks,
+    /// What is left of the chunk that was begun.
+    current: u64,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl From<Body> for Source {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Bytes(bytes) => Self::Bytes(bytes),
+            Body::Pattern { range, .. } => Self::Pattern(range),
+            Body::Chunks(chunks) => Self::Chunks(Timed { chunks, current: 0, pause: None }),
+            Body::Stream(stream) => Self::Stream(stream, Bytes::new()),
+        }
+    }
+}
+
+impl Source {
+    /// Whether it comes bit by bit, to be sent as it comes.
+    pub(super) fn is_timed(&self) -> bool {
+        matches!(self, Self::Chunks(_) | Self::Stream(..))
+    }
+
+    /// How much is left, where that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Pattern(range) => Some(range.left()),
+            Self::Chunks(timed) => Some(timed.chunks.range.left()),
+            Self::Stream(..) => None,
+        }
+    }
+
+    /// What is left of the chunk that comes next, where there are chunks.
+    pub(super) fn chunk(&self) -> Option<u64> {
+        let Self::Chunks(Timed { chunks, current, .. }) = self else { return None };
+        Some(if *current > 0 { *current } else { chunks.size.min(chunks.range.left()) })
+    }
+
+    /// Whether the next part is content for certain.
+    pub(super) fn needs_room(&self) -> bool {
+        match self {
+            Self::Stream(stream, rest) => !rest.is_empty() || stream.needs_room(),
+            other => other.left() != Some(0),
+        }
+    }
+
+    /// The next part: of what is here already, at most `most` bytes.
+    pub(super) fn poll(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let first =
+            |bytes: &mut Bytes| bytes.split_to(bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX)));
+        let piece = match self {
+            Self::Bytes(bytes) => first(bytes),
+            Self::Pattern(range) => Bytes::from_static(range.piece(most)),
+            Self::Chunks(timed) => ready!(timed.poll(most, cx)),
+            Self::Stream(_, rest) if !rest.is_empty() => first(rest),
+            Self::Stream(stream, rest) => match ready!(stream.poll_next(cx)) {
+                // A part without content is no end.
+                Some(Part::Data(data)) => {
+                    *rest = data;
+                    return Poll::Ready(Some(Part::Data(first(rest))));
+                }
+                other => return Poll::Ready(other),
+            },
+        };
+        Poll::Ready((!piece.is_empty()).then_some(Part::Data(piece)))
+    }
+}
+
+impl Timed {
+    /// A piece of the next chunk; empty at the end.
+    fn poll(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Bytes> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        let chunks = &mut self.chunks;
+        if self.current == 0 {
+            self.current = chunks.size.min(chunks.range.left());
+        }
+        let piece = chunks.range.piece(most.min(self.current));
+        self.current -= piece.len() as u64;
+        if self.current == 0 && chunks.range.left() > 0 && !chunks.delay.is_zero() {
+            self.pause = Some(Box::pin(sleep(chunks.delay)));
+        }
+        Poll::Ready(Bytes::from_static(piece))
+    }
+}

@@ -1,0 +1,205 @@
+//! Clients that make the server keep as much as it will: together they get `--memory-budget` and no more, what is beyond
+//! it is refused, and all of it is given back when they have gone.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use contract::echo::{EchoRequest, EchoResponse};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use integration::{
+    cases::Cases,
+    client::{
+        Call, Client, GrpcClient, Http1, Protocol, Request, WebSocket, fetch, framed, patiently,
+        websocket_over,
+    },
+    metrics::Metrics,
+};
+use prost::Message as _;
+
+use super::{MIB, Scene, raw::*};
+use crate::calls::ECHO;
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .test_async(replies_without_window_are_not_made)
+        .test_async(websocket_messages_beyond_the_budget_are_refused_with_1013)
+        .over_each_protocol(bodies_beyond_the_budget_are_refused_with_503)
+        .test_async(grpc_messages_beyond_the_budget_are_refused_with_resource_exhausted)
+        .over_each_protocol(large_replies_that_nobody_takes_are_refused_with_503)
+}
+
+const BUDGET: &str = "--memory-budget=16M";
+/// The budget, as much again for what is being put together and for what an allocator keeps, and a little.
+const MEMORY: u64 = 64 * MIB;
+const HELD: &str = "dummy_server_memory_held_bytes";
+const REFUSED: &str = "dummy_server_memory_refused_total";
+const RESOURCE_EXHAUSTED: i32 = 8;
+
+/// All is given back, and the attack has met the budget.
+async fn ended(scene: Scene) {
+    Metrics::until(scene.server.admin, |metrics| metrics.sum(HELD, &[]) == 0).await;
+    assert!(scene.server.metrics().await.sum(REFUSED, &[]) > 0, "the budget was not met");
+    scene.end(MEMORY).await;
+}
+
+async fn replies_without_window_are_not_made() {
+    const STREAMS: u32 = 1000;
+    let scene = Scene::start(&[BUDGET]).await;
+    for target in
+        ["/bin/1G?dummy-chunk=16M", "/bin/1G?dummy-gzip=forced", "/sse?count=0&delay=0&dummy-gzip=forced"]
+    {
+        let requests =
+            (0..STREAMS).flat_map(|number| http2_request(number * 2 + 1, "GET", target, true, &[]));
+        let sent = [http2_preface_with_window(0), requests.collect()].concat();
+        let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+        stream.write_all(&sent).expect("requests are taken");
+        let in_flight =
+            |metrics: &Metrics| metrics.sum("dummy_server_streams_open", &[]) >= u64::from(STREAMS);
+        Metrics::until(scene.server.admin, in_flight).await;
+        drop(stream);
+        scene.only_the_bystander_is_left().await;
+    }
+    scene.end(24 * MIB).await;
+}
+
+/// The code with which the server closes the socket.
+fn close_code(stream: &mut TcpStream) -> Option<u16> {
+    let mut all = Vec::new();
+    // The connection may end by a reset, since the server has not read all.
+    let _ = stream.read_to_end(&mut all);
+    let close = all.windows(2).rposition(|pair| pair[0] == 0x88)?;
+    Some(u16::from_be_bytes([*all.get(close + 2)?, *all.get(close + 3)?]))
+}
+
+async fn websocket_messages_beyond_the_budget_are_refused_with_1013() {
+    const SOCKETS: usize = 20;
+    let scene = Scene::start(&[BUDGET]).await;
+    let mut sockets = Vec::new();
+    for _ in 0..SOCKETS {
+        let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+        stream.write_all(&websocket_request("/ws")).expect("a request is taken");
+        let begun = [websocket_head(0x82, 16 << 20), vec![7; 4 << 20]].concat();
+        // One that is refused takes no more.
+        let _ = stream.write_all(&begun);
+        // Immediately: what a closed socket has sent does not wait for long.
+        let code = close_code(&mut stream);
+        sockets.push((stream, code));
+    }
+    let refused = sockets.iter().filter(|(_, code)| *code == Some(1013)).count();
+    assert!(refused > SOCKETS / 2, "{refused} of {SOCKETS} were refused");
+    drop(sockets);
+    scene.only_the_bystander_is_left().await;
+    // There is room again.
+    let mut socket = websocket_over(Protocol::Http1, scene.server.http, "/ws").await;
+    let message = WebSocket::binary(vec![7; 1 << 20]);
+    futures_util::SinkExt::send(&mut socket, message.clone()).await.expect("sent");
+    assert_eq!(patiently("an echo", socket.next()).await.expect("an echo").expect("a message"), message);
+    drop(socket);
+    ended(scene).await;
+}
+
+/// Of bodies that have not come whole.
+async fn bodies_beyond_the_budget_are_refused_with_503(protocol: Protocol) {
+    const BODIES: u32 = 64;
+    let scene = Scene::start(&[BUDGET, "--max-body-echo=16M"]).await;
+    let part = vec![b'x'; 900 << 10];
+    let mut held = Vec::new();
+    if protocol == Protocol::Http1 {
+        for _ in 0..BODIES {
+            let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+            let head = http1_request("POST", "/", "1.1", "Content-Length: 16000000\r\n");
+            stream.write_all(&head).expect("a head is taken");
+            // One that is refused takes no more.
+            let _ = stream.write_all(&part);
+            held.push(stream);
+        }
+    } else {
+        let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+        stream.write_all(&http2_preface()).expect("a preface is taken");
+        for number in 0..BODIES {
+            let id = number * 2 + 1;
+            let mut frames = http2_request(id, "POST", "/", false, &[]);
+            // A stream's window.
+            part[..256 << 10].chunks(16 << 10).for_each(|part| frames.extend(frame(0, 0, id, part)));
+            stream.write_all(&frames).expect("frames are taken");
+        }
+        held.push(stream);
+    }
+    let refused = |metrics: &Metrics| metrics.sum("dummy_server_requests_total", &[("status", "503")]) > 0;
+    if protocol == Protocol::Http1 {
+        Metrics::until(scene.server.admin, refused).await;
+    }
+    drop(held);
+    scene.only_the_bystander_is_left().await;
+    let body = vec![b'y'; 1 << 20];
+    let reply = fetch(protocol, scene.server.http, Request::post("/", body)).await;
+    assert_eq!((reply.status, reply.json()["body_size"].as_u64()), (200, Some(1 << 20)));
+    Metrics::until(scene.server.admin, |metrics| metrics.sum(HELD, &[]) == 0).await;
+    scene.end(MEMORY).await;
+}
+
+async fn grpc_messages_beyond_the_budget_are_refused_with_resource_exhausted() {
+    const CALLS: usize = 40;
+    let scene = Scene::start(&[BUDGET]).await;
+    let message =
+        framed(&EchoRequest { message: "x".repeat(2 << 20), ..EchoRequest::default() }.encode_to_vec(), 0);
+    for method in [ECHO, "/echo.EchoService/StreamEcho", "/dummy.v1.TestService/ClientStream"] {
+        let mut client = GrpcClient::connect(scene.server.grpc).await;
+        let mut calls: Vec<Call<EchoResponse>> = Vec::new();
+        for _ in 0..CALLS {
+            let mut call = client.begin(method, &[]).await;
+            // All but its last byte.
+            call.send_bytes(&message[..message.len() - 1]);
+            calls.push(call);
+        }
+        let mut ends: FuturesUnordered<_> = calls.into_iter().map(Call::status).collect();
+        for _ in 0..CALLS / 2 {
+            let status = ends.next().await.expect("another call");
+            assert_eq!(status.code, RESOURCE_EXHAUSTED, "{method}: {status:?}");
+        }
+        drop(ends);
+        drop(client);
+        scene.only_the_bystander_is_left().await;
+    }
+    ended(scene).await;
+}
+
+/// Twice as large as what was sent.
+async fn large_replies_that_nobody_takes_are_refused_with_503(protocol: Protocol) {
+    const CLIENTS: usize = 20;
+    let scene = Scene::start(&[BUDGET]).await;
+    let body = vec![b'"'; 1 << 20];
+    let mut held = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+        let sent = if protocol == Protocol::Http1 {
+            [http1_request("POST", "/", "1.1", "Content-Length: 1048576\r\n"), body.clone()].concat()
+        } else {
+            // Its window is for the first quarter.
+            let mut frames =
+                [http2_preface_with_window(0), http2_request(1, "POST", "/", false, &[])].concat();
+            body[..240 << 10].chunks(16 << 10).for_each(|part| frames.extend(frame(0, 0, 1, part)));
+            frames.extend(frame(0, 1, 1, b""));
+            frames
+        };
+        stream.write_all(&sent).expect("a request is taken");
+        held.push(stream);
+    }
+    if protocol == Protocol::Http1 {
+        let refused =
+            |metrics: &Metrics| metrics.sum("dummy_server_requests_total", &[("status", "503")]) > 0;
+        Metrics::until(scene.server.admin, refused).await;
+    }
+    drop(held);
+    scene.only_the_bystander_is_left().await;
+    let mut client = Client::Http1(Http1::connect(scene.server.http).await);
+    let reply = client.exchange(Request::post("/", body)).await;
+    assert_eq!((reply.status, reply.body.len() > 2 << 20), (200, true));
+    drop(client);
+    Metrics::until(scene.server.admin, |metrics| metrics.sum(HELD, &[]) == 0).await;
+    scene.end(MEMORY + 32 * MIB).await;
+}
