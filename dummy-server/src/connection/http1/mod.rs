@@ -208,7 +208,8 @@ impl Driver<'_> {
             buffer[..count].copy_from_slice(&self.rest);
             count
         } else {
-            if self.ended || self.failed || !takes && self.rest.len() >= MOST_AHEAD {
+            let ahead = self.worker.budget.output(MOST_AHEAD);
+            if self.ended || self.failed || !takes && self.rest.len() >= ahead {
                 return Poll::Pending;
             }
             // Reads while a reply is made, too: so a client that is gone is noticed.
@@ -227,7 +228,11 @@ impl Driver<'_> {
         self.take_in(&mut input);
         self.rest.clear();
         self.rest.extend_from_slice(input);
-        if !self.rest_hold.set(counted(self.rest.capacity())) {
+        let held = counted(self.rest.capacity());
+        if !matches!(self.current, Current::Idle) {
+            // It belongs to the next request, or to a WebSocket.
+            self.rest_hold.note(held);
+        } else if !self.rest_hold.set(held) {
             self.rest = Vec::new();
             self.left = 0;
             let error = UploadError::TOO_MUCH;
