@@ -92,7 +92,7 @@ fn the_programs_speak_http_by_their_own_engines() {
     assert!(linked_below("axum").contains("hyper"), "the search is real");
 }
 
-/// transport opens TCP Fast Open, for which there is no safe binding: it repeats the lints, but for one.
+/// transport makes two system calls for which there is no safe binding: it repeats the lints, but for one.
 const UNSAFE: &str = "transport";
 
 fn images_are_built_from_every_package() {
