@@ -23,6 +23,10 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "5")]
     pub most_stolen: f64,
 
+    /// A round in which a cache line took longer from CPU to CPU and back is measured again, in nanoseconds
+    #[arg(long, value_name = "NS", value_parser = nanoseconds, default_value = "100")]
+    pub max_round_trip: f64,
+
     /// Run this row alone; give it several times for several rows
     #[arg(long, value_name = "ROW")]
     pub only: Vec<String>,
@@ -103,6 +107,13 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
+fn nanoseconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (1.0..=1e6).contains(&value) => Ok(value),
+        _ => Err("a number of nanoseconds from 1 to 1000000 is accepted, such as 100".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +129,16 @@ mod tests {
         for bad in ["0", "x", "-1", "601", "NaN"] {
             let error = Args::try_parse_from(["bench", "pair", &format!("--seconds={bad}")]).unwrap_err();
             assert!(error.to_string().contains("from 0.1 to 600"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_round_trip_says_what_is_accepted() {
+        assert_eq!(Args::parse_from(["bench", "pair"]).max_round_trip, 100.0);
+        for bad in ["0", "x", "-1", "inf", "NaN", "2000000"] {
+            let error =
+                Args::try_parse_from(["bench", "pair", &format!("--max-round-trip={bad}")]).unwrap_err();
+            assert!(error.to_string().contains("from 1 to 1000000"), "{error}");
         }
     }
 }

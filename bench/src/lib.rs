@@ -3,9 +3,9 @@
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
 //! runs each [`client`] (for gRPC: [`calls`], for WebSocket: [`sockets`], for TLS: [`handshakes`]) in turn and reads
-//! [`cpu`] before and after, or holds [`idle`] connections and reads [`memory`]. [`crowd`] is by itself: it opens as
-//! many connections as go. [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything
-//! started is a [`process`] and dies with its value.
+//! [`cpu`] and the [`round_trip`] between both CPUs before and after, or holds [`idle`] connections and reads
+//! [`memory`]. [`crowd`] is by itself: it opens as many connections as go. [`report`] makes the tables by way of
+//! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
 #![cfg(target_os = "linux")]
@@ -28,6 +28,7 @@ pub mod ratio;
 pub mod record;
 pub mod report;
 pub mod responder;
+pub mod round_trip;
 pub mod rows;
 pub mod server;
 pub mod sleeper;
@@ -47,7 +48,7 @@ use std::{
 use anyhow::Result;
 use args::{Args, Mode};
 use machine::Machine;
-use measure::{Bench, Standing};
+use measure::{Bench, Limits, Standing};
 use record::Record;
 use rows::Row;
 use tools::{Tool, Tools};
@@ -94,7 +95,11 @@ pub fn run(args: &Args) -> Result<bool> {
         machine: &machine,
         dir: dir.path(),
         rounds,
-        most_stolen: if args.smoke { 1.0 } else { args.most_stolen / 100.0 },
+        limits: if args.smoke {
+            Limits::NONE
+        } else {
+            Limits { stolen: args.most_stolen / 100.0, round_trip: args.max_round_trip }
+        },
         warm_up: !args.smoke,
         record: record.as_ref(),
     };
@@ -174,9 +179,14 @@ fn head(args: &Args, seconds: f64, date: &str, machine: &Machine, programs: &[(S
     let _ = writeln!(text, "- {rounds} rounds{of}, order reversed every round");
     if !args.smoke {
         let stolen = args.most_stolen;
+        let far = if machine.server_cpu == machine.client_cpu {
+            String::new()
+        } else {
+            format!(", or a cache line took more than {} ns from CPU to CPU and back,", args.max_round_trip)
+        };
         let _ = writeln!(
             text,
-            "- Rounds in which more than {stolen}% was stolen are measured again where they can be"
+            "- Rounds in which more than {stolen}% was stolen{far} are measured again where they can be"
         );
     }
     text + &versions(programs)
@@ -191,7 +201,7 @@ fn about(args: &Args, date: &str, machine: &Machine) -> String {
     let _ = writeln!(text, "- Machine: {cpu_model}, {cpus} CPUs, Linux {kernel}");
     let _ = writeln!(text, "- Servers on CPU {server_cpu}, clients on CPU {client_cpu}");
     if server_cpu == client_cpu {
-        text.push_str("- Both sides share one CPU: rates are halved\n");
+        text.push_str("- Both sides share one CPU: rates are halved, and there is no round trip between CPUs to measure\n");
     }
     text
 }

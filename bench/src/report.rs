@@ -13,11 +13,9 @@ use crate::{
 pub fn row(row: &Row, standings: &[Standing]) -> String {
     let mut text = format!("## {}: {}\n\n", row.id, row.title);
     let value = heading(row.metric);
-    line(
-        &mut text,
-        &["", "requests/s", value, "ours to it", "target", "met", "server busy", "client busy", "stolen"],
-    );
-    line(&mut text, &["---", "--:", "--:", "--:", "--:", "---", "--:", "--:", "--:"]);
+    let shares = ["server busy", "client busy", "stolen", "round trip ns"];
+    line(&mut text, &[&["", "requests/s", value, "ours to it", "target", "met"], &shares[..]].concat());
+    line(&mut text, &["---", "--:", "--:", "--:", "--:", "---", "--:", "--:", "--:", "--:"]);
     let ours = standings.first().map(|standing| standing.values(row.metric)).unwrap_or_default();
     let mut notes = String::new();
     for (index, (one, standing)) in row.contenders.iter().zip(standings).enumerate() {
@@ -28,11 +26,14 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
                 measured(&mut text, row, one, samples, index == 0, ratio);
             }
             Standing::Missing(tool) => {
-                line(&mut text, &[one.name, "not installed", "", "", &target(one.target), "-", "", "", ""]);
+                line(
+                    &mut text,
+                    &[one.name, "not installed", "", "", &target(one.target), "-", "", "", "", ""],
+                );
                 let _ = writeln!(notes, "\n{} is not installed: {} was not compared.", tool, one.name);
             }
             Standing::Failed(why) => {
-                line(&mut text, &[one.name, "failed", "", "", &target(one.target), "-", "", "", ""]);
+                line(&mut text, &[one.name, "failed", "", "", &target(one.target), "-", "", "", "", ""]);
                 let _ = writeln!(notes, "\n{} could not be measured: {why}", one.name);
             }
         }
@@ -52,7 +53,8 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
         && kept.clone().zip(1..).any(|(round, place)| round != place)
     {
         let kept: Vec<_> = kept.map(|round| round.to_string()).collect();
-        let _ = writeln!(notes, "\nKept are rounds {}: of the others more was stolen.", kept.join(", "));
+        let _ =
+            writeln!(notes, "\nRounds {} were kept: the machine disturbed the others more.", kept.join(", "));
     }
     if row.metric == Metric::ServerMemory {
         let Load { connections, seconds, .. } = row.load;
@@ -96,7 +98,10 @@ fn measured(
     let server = share(of(&|sample| sample.server_cpu_seconds / sample.seconds));
     let client = share(of(&|sample| sample.client_cpu_seconds / sample.seconds));
     let stolen = of(&|sample| sample.stolen).map_or(String::new(), |s| format!("{:.1}%", s.max * 100.0));
-    line(text, &[one.name, &rate, &own, &ratio, &goal, reached, &server, &client, &stolen]);
+    let trips: Vec<[f64; 2]> = samples.iter().filter_map(|sample| sample.round_trip_ns).collect();
+    let trips = trips.into_iter().reduce(|one, other| [one[0].max(other[0]), one[1].max(other[1])]);
+    let trips = trips.map_or("-".to_owned(), |[before, after]| format!("{before:.0}, {after:.0}"));
+    line(text, &[one.name, &rate, &own, &ratio, &goal, reached, &server, &client, &stolen, &trips]);
 }
 
 fn heading(metric: Metric) -> &'static str {
@@ -162,7 +167,9 @@ mod tests {
         let text =
             table(Mode::Server, "h1-1k", &[rounds(3.0), rounds(6.0), rounds(2.0), Standing::Missing("h2o")]);
         assert!(
-            text.contains("| dummy-server | 1,000,000 | 3.00 (3.00..3.00) | - | - | - | 300% | 50% | 1.0% |"),
+            text.contains(
+                "| dummy-server | 1,000,000 | 3.00 (3.00..3.00) | - | - | - | 300% | 50% | 1.0% | 50, 61 |"
+            ),
             "{text}"
         );
         assert!(text.contains("| 0.50x (0.50..0.50) | <= 0.66x | yes |"), "{text}");
@@ -177,8 +184,20 @@ mod tests {
             let of = |round| Sample { round, ..sample(10, 1.0, 1.0) };
             table(Mode::Server, "h1-1k", &[Standing::Measured(rounds.map(of).to_vec())])
         };
-        assert!(rounds([1, 4]).contains("\nKept are rounds 1, 4: of the others more was stolen."));
-        assert!(!rounds([1, 2]).contains("Kept"));
+        assert!(rounds([1, 4]).contains("\nRounds 1, 4 were kept: the machine disturbed the others more."));
+        assert!(!rounds([1, 2]).contains("kept"));
+    }
+
+    #[test]
+    fn the_longest_round_trips_before_and_after_are_shown_where_there_are_two_cpus() {
+        let shown = |trips: [Option<[f64; 2]>; 2]| {
+            let of = |round_trip_ns| Sample { round_trip_ns, ..sample(10, 1.0, 1.0) };
+            table(Mode::Server, "h1-1k", &[Standing::Measured(trips.map(of).to_vec())])
+        };
+        let text = shown([Some([50.0, 312.4]), Some([70.6, 60.0])]);
+        assert!(text.contains("| stolen | round trip ns |"), "{text}");
+        assert!(text.contains("| 1.0% | 71, 312 |"), "{text}");
+        assert!(shown([None, None]).contains("| 1.0% | - |"));
     }
 
     #[test]

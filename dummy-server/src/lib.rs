@@ -1,10 +1,9 @@
 //! A target server for testing proxies, load balancers, gateways and meshes.
 //!
-//! The way of the data, which is also the order of the modules: [`Args`] (what was typed) become a
-//! [`Config`] (what is meant); `listener` opens the ports; `accept` gives each connection to a worker;
-//! `connection` finds out what it speaks and executes each `reply` that the `endpoints` give for a
-//! `router`'s route. [`drain`] ends it all; `admin` watches and `access_log` writes, each from a thread of its
-//! own.
+//! The way of the data: [`Args`] (what was typed) become a [`Config`] (what is meant); `listener` opens the ports;
+//! `accept` gives each connection to a worker; `connection` finds out what it speaks and executes each `reply` that the
+//! `endpoints` give for a `router`'s route. [`drain`] ends it all; `admin` watches and `access_log` writes, each from a
+//! thread of its own.
 
 mod accept;
 mod access_log;

@@ -59,8 +59,7 @@ pub(crate) enum Ended {
 pub(crate) struct Streams {
     slots: Vec<Option<Stream>>,
     free: Vec<u32>,
-    /// From identifiers to slots; open addressing with linear probing, a power of two long. Identifiers follow
-    /// one another, so that they mostly find their place at once.
+    /// From identifiers to slots; open addressing with linear probing, a power of two long and at most half full.
     index: Vec<Place>,
     /// Those that were not reset here, in the order of their ends.
     ended: VecDeque<(u32, Ended)>,
@@ -77,6 +76,17 @@ struct Place {
     slot: u32,
 }
 
+/// Where the search for an identifier begins in an index of `length` places.
+///
+/// Open identifiers follow one another. They must not lie side by side: each removal would walk to the end of their
+/// run, which is as long as there are open streams. Multiples of the golden ratio keep apart from one another.
+#[inline]
+fn home(id: u32, length: usize) -> usize {
+    const GOLDEN_RATIO: u32 = 0x9e37_79b9;
+    let scattered = (id >> 1).wrapping_mul(GOLDEN_RATIO);
+    ((u64::from(scattered) * length as u64) >> 32) as usize
+}
+
 impl Streams {
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -90,7 +100,7 @@ impl Streams {
     #[inline]
     fn place(&self, id: u32) -> Option<usize> {
         let mask = self.index.len().checked_sub(1)?;
-        let mut at = (id >> 1) as usize & mask;
+        let mut at = home(id, self.index.len());
         loop {
             match self.index[at].id {
                 0 => return None,
@@ -137,7 +147,7 @@ impl Streams {
 
     fn index(&mut self, place: Place) {
         let mask = self.index.len() - 1;
-        let mut at = (place.id >> 1) as usize & mask;
+        let mut at = home(place.id, self.index.len());
         while self.index[at].id != 0 {
             at = (at + 1) & mask;
         }
@@ -170,7 +180,7 @@ impl Streams {
             if self.index[at].id == 0 {
                 break;
             }
-            let home = (self.index[at].id >> 1) as usize & mask;
+            let home = home(self.index[at].id, self.index.len());
             // It may move up if its home is not between the hole and where it is.
             if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
                 self.index[hole] = self.index[at];
@@ -251,5 +261,34 @@ mod tests {
             }
         }
         assert!(streams.slots.len() <= 200, "slots are used again");
+    }
+
+    /// How many places are looked at to remove a stream: those on the way to it, and those up to the next empty one.
+    fn steps_to_remove(streams: &Streams, id: u32) -> usize {
+        let length = streams.index.len();
+        let walked = (home(id, length)..).take_while(|at| streams.index[at % length].id != 0);
+        walked.count() + 1
+    }
+
+    #[test]
+    fn removing_one_of_many_consecutive_streams_takes_few_steps() {
+        const OPEN: u32 = 1000;
+        const REMOVED: u32 = 20_000;
+        // The oldest, the newest, and one in between.
+        for pick in [0, OPEN - 1, OPEN / 3] {
+            let mut streams = Streams::default();
+            let mut ids = (0..).map(|n| n * 2 + 1);
+            let mut open: VecDeque<Key> =
+                ids.by_ref().take(OPEN as usize).map(|id| streams.insert(stream(id))).collect();
+            let mut steps = 0;
+            for id in ids.take(REMOVED as usize) {
+                let key = open.remove(pick as usize).unwrap();
+                steps += steps_to_remove(&streams, key.id);
+                assert!(streams.remove(key, Ended::Well).is_some());
+                open.push_back(streams.insert(stream(id)));
+            }
+            let mean = steps as f64 / f64::from(REMOVED);
+            assert!(mean < 4.0, "{mean} steps to remove number {pick} of {OPEN}");
+        }
     }
 }

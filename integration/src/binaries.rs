@@ -13,6 +13,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    announce,
     client::link,
     metrics::Metrics,
     process::{Finished, Process},
@@ -34,7 +35,7 @@ pub fn prepare() {
 /// Where the programs lie; built once.
 fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(build)
+    DIRECTORY.get_or_init(|| announce::building("dummy-server and loadgen", build))
 }
 
 /// A command that starts a program of this workspace, in the profile of the tests; built once.

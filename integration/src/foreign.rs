@@ -11,6 +11,7 @@ use std::{
 use contract::pattern;
 
 use crate::{
+    announce,
     client::Protocol,
     launch::Launched,
     process::Process,
@@ -53,7 +54,8 @@ fn built(go: &Path) -> Result<PathBuf, &'static str> {
         let mut command = Command::new(go);
         command.args(["build", "-o"]).arg(&program).arg(source("peer.go"));
         command.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off"), ("GOFLAGS", ""), ("CGO_ENABLED", "0")]);
-        let output = command.output().map_err(|error| error.to_string())?;
+        let output =
+            announce::building("the peer in Go", || command.output()).map_err(|error| error.to_string())?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() { Ok(program) } else { Err(said) }
     });

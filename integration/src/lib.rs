@@ -13,6 +13,7 @@
 //!
 //! Everything listens on loopback and on a port that the system picks.
 
+mod announce;
 pub mod authority;
 pub mod binaries;
 pub mod cases;

@@ -58,10 +58,22 @@ impl Metrics {
         }
     }
 
-    /// The sum of the series of a metric that have all these labels.
+    /// The sum of the series of a metric that have all these labels: 0 where none has.
+    ///
+    /// # Panics
+    /// When the server knows no metric of this name: a test that expects 0 of it could not fail.
     #[must_use]
     pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> u64 {
+        assert!(self.describes(metric), "there is no {metric} in:\n{}", self.text);
         self.series(metric).filter(|(own, _)| has_all(own, labels)).map(|(_, value)| value).sum()
+    }
+
+    /// Whether there is a metric of this name, with series or without.
+    fn describes(&self, metric: &str) -> bool {
+        let mut families =
+            self.text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let suffixes = ["", "_total", "_bucket", "_count", "_sum"];
+        families.any(|family| metric.strip_prefix(family).is_some_and(|rest| suffixes.contains(&rest)))
     }
 
     /// Whether there is a series of this metric.
@@ -99,13 +111,24 @@ mod tests {
 
     #[test]
     fn series_are_summed_by_their_labels() {
-        let text =
-            "# TYPE a counter\na_total{x=\"1\",y=\"2\"} 3\na_total{x=\"1\",y=\"3\"} 4\na_total_more 9\nb 5\n";
+        let text = "# TYPE a counter\n\
+            a_total{x=\"1\",y=\"2\"} 3\n\
+            a_total{x=\"1\",y=\"3\"} 4\n\
+            a_total_more 9\n\
+            # TYPE b gauge\n\
+            b 5\n";
         let metrics = Metrics { text: text.to_owned() };
         assert_eq!(metrics.sum("a_total", &[("x", "1")]), 7);
         assert_eq!(metrics.sum("a_total", &[("y", "3"), ("x", "1")]), 4);
         assert_eq!(metrics.sum("a_total", &[("x", "2")]), 0);
         assert_eq!(metrics.sum("b", &[]), 5);
         assert!(metrics.has("b") && !metrics.has("c"));
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no b_total")]
+    fn a_metric_that_does_not_exist_is_not_zero() {
+        let metrics = Metrics { text: "# TYPE b_totals counter\n".to_owned() };
+        let _ = metrics.sum("b_total", &[]);
     }
 }

@@ -1,6 +1,7 @@
 //! The rounds: every contender is measured once a round, and the order turns round each time (A B, B A), so
 //! that a drift of the machine does not fall on one of them.
 
+mod disturbance;
 mod sample;
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use disturbance::Disturbance;
+pub use disturbance::Limits;
 #[cfg(test)]
 pub(crate) use sample::tests::measured;
 pub use sample::{Sample, Standing};
@@ -24,6 +27,7 @@ use crate::{
     machine::Machine,
     probe,
     record::Record,
+    round_trip,
     rows::{Contender, Load, Row, Targets},
     server::{Running, Server},
     sockets,
@@ -33,7 +37,7 @@ use crate::{
 /// Seconds of load before the first round, so that caches and clocks are warm.
 const WARM_UP: f64 = 1.0;
 
-/// So many times the rounds that are wanted are measured at most, where time is stolen from them.
+/// At most this many times the rounds that are wanted are measured, where the machine disturbs them.
 const MOST_ROUNDS: u32 = 3;
 
 /// What every measurement of a run shares.
@@ -47,8 +51,8 @@ pub struct Bench<'a> {
     pub dir: &'a Path,
     /// How many rounds.
     pub rounds: u32,
-    /// The share (0 to 1) of a measurement's CPU time that may be stolen before its round is measured again.
-    pub most_stolen: f64,
+    /// What a round suffers from at most before it is measured again.
+    pub limits: Limits,
     /// Whether to run a little before the first round.
     pub warm_up: bool,
     /// Where raw output goes.
@@ -77,13 +81,13 @@ impl Bench<'_> {
             interrupt::check()?;
             standings.push(standing);
         }
-        let mut stolen = Vec::new();
+        let mut rounds = Vec::new();
         for round in 1..=self.rounds * MOST_ROUNDS {
-            let quiet = stolen.iter().filter(|&&stolen| stolen <= self.most_stolen).count();
+            let quiet = rounds.iter().filter(|round: &&Disturbance| round.is_within(self.limits)).count();
             if quiet >= self.rounds as usize {
                 break;
             }
-            let mut most = 0.0;
+            let mut disturbance = Disturbance::default();
             for (position, index) in order(round, row.contenders.len()).enumerate() {
                 let one = &row.contenders[index];
                 let Standing::Measured(samples) = &mut standings[index] else { continue };
@@ -98,7 +102,8 @@ impl Bench<'_> {
                 };
                 match sample {
                     Ok(sample) => {
-                        most = sample.stolen.max(most);
+                        let round_trips = sample.round_trip_ns.as_ref().map_or(&[][..], |both| both);
+                        disturbance.add(sample.stolen, round_trips);
                         samples.push(sample);
                     }
                     Err(error) => {
@@ -107,9 +112,9 @@ impl Bench<'_> {
                     }
                 }
             }
-            stolen.push(most);
+            rounds.push(disturbance);
         }
-        let kept = least(&stolen, self.rounds as usize);
+        let kept = disturbance::least(&rounds, self.limits, self.rounds as usize);
         for standing in &mut standings {
             if let Standing::Measured(samples) = standing {
                 samples.retain(|sample| kept.contains(&sample.round));
@@ -167,11 +172,13 @@ impl Bench<'_> {
     ) -> Result<Sample> {
         let server = find(servers, one.server)?;
         let cpus = [self.machine.server_cpu, self.machine.client_cpu];
+        let trip_before = self.round_trip()?;
         let (cpu, ticks, start) = (server.cpu()?, Ticks::now(&cpus)?, Instant::now());
         let run = one.client.run(&row.load, server.port(), self.tools, self.machine.client_cpu, self.dir)?;
         let wall = start.elapsed().as_secs_f64();
         let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
         let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
+        let round_trip_ns = trip_before.zip(self.round_trip()?).map(<[f64; 2]>::from);
         if let Some(record) = self.record {
             record.raw(row, one, server.port(), (round, position), &run.printed)?;
         }
@@ -192,6 +199,7 @@ impl Bench<'_> {
             release_lag_p99_us: outcome.lag_p99_us,
             server_memory_growth: None,
             stolen,
+            round_trip_ns,
         })
     }
 
@@ -199,12 +207,14 @@ impl Bench<'_> {
     fn idle(&self, row: &Row, one: &Contender, (round, position): (u32, usize)) -> Result<Sample> {
         let server = self.start(one.server, &row.load)?;
         let cpus = [self.machine.server_cpu, self.machine.client_cpu];
+        let trip_before = self.round_trip()?;
         let (cpu, ticks, before) = (server.cpu()?, Ticks::now(&cpus)?, server.resident()?);
         let held = Held::open(&row.load, server.port(), self.machine.client_cpu)?;
         let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
         held.rest(Duration::from_secs_f64(row.load.seconds))?;
         let after = server.resident().context("the server has ended")?;
         let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
+        let round_trip_ns = trip_before.zip(self.round_trip()?).map(<[f64; 2]>::from);
         if let Some(record) = self.record {
             let printed = format!("VmRSS before {before}, after {after}\n");
             record.raw(row, one, server.port(), (round, position), &printed)?;
@@ -220,7 +230,15 @@ impl Bench<'_> {
             release_lag_p99_us: None,
             server_memory_growth: Some(after.saturating_sub(before)),
             stolen,
+            round_trip_ns,
         })
+    }
+
+    /// Nanoseconds that a cache line takes between both sides and back; `None` where they share a CPU.
+    fn round_trip(&self) -> Result<Option<f64>> {
+        let (server, client) = (self.machine.server_cpu, self.machine.client_cpu);
+        let nanos = round_trip::between(server, client);
+        nanos.with_context(|| format!("CPU {server} or {client} cannot be used"))
     }
 }
 
@@ -233,13 +251,6 @@ fn find(servers: &[(Server, Running)], wanted: Server) -> Result<&Running> {
 fn order(round: u32, contenders: usize) -> impl Iterator<Item = usize> {
     let back = round.is_multiple_of(2);
     (0..contenders).map(move |index| if back { contenders - 1 - index } else { index })
-}
-
-/// The rounds of which least was stolen, so many of them; the earlier ones where it was the same.
-fn least(stolen: &[f64], count: usize) -> Vec<u32> {
-    let mut rounds: Vec<_> = (1..).zip(stolen).collect();
-    rounds.sort_by(|(_, one), (_, other)| one.total_cmp(other));
-    rounds.into_iter().take(count).map(|(round, _)| round).collect()
 }
 
 /// Tells how far the run is.
@@ -263,22 +274,25 @@ mod tests {
     }
 
     #[test]
-    fn the_rounds_of_which_least_was_stolen_are_kept() {
-        assert_eq!(least(&[0.0, 0.3, 0.1, 0.0], 3), [1, 4, 3]);
-        assert_eq!(least(&[0.2, 0.2], 1), [1]);
-        assert_eq!(least(&[0.2], 5), [1]);
-    }
-
-    #[test]
     fn rounds_are_measured_again_so_often_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let wrk = program(folder.path(), "wrk", &format!("echo wrk >> {}\n{WRK}", log.display()));
+        let tools = Tools::at([(Tool::Wrk, wrk)]);
         // Even nothing is too much.
-        let standings = measure_with(&row(None), &Tools::at([(Tool::Wrk, wrk)]), 2, -1.0);
-        let Standing::Measured(samples) = &standings[0] else { panic!("{:?}", standings[0]) };
-        assert_eq!(samples.len(), 2);
-        assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 2 * MOST_ROUNDS as usize);
+        let limits = [
+            Limits { stolen: -1.0, ..Limits::NONE },
+            Limits { round_trip: -1.0, ..Limits::NONE },
+            Limits { stolen: -1.0, round_trip: -1.0 },
+        ];
+        for limits in limits {
+            let standings = measure_with(&row(None), &tools, 2, limits);
+            let Standing::Measured(samples) = &standings[0] else { panic!("{:?}", standings[0]) };
+            assert_eq!(samples.len(), 2, "{limits:?}");
+            let measured = std::fs::read_to_string(&log).unwrap().lines().count();
+            assert_eq!(measured, 2 * MOST_ROUNDS as usize, "{limits:?}");
+            std::fs::remove_file(&log).unwrap();
+        }
     }
 
     /// A row of wrk and h2load on the bare responder.
@@ -308,16 +322,15 @@ mod tests {
     }
 
     fn measure(row: &Row, tools: &Tools, rounds: u32) -> Vec<Standing> {
-        measure_with(row, tools, rounds, 1.0)
+        measure_with(row, tools, rounds, Limits::NONE)
     }
 
-    fn measure_with(row: &Row, tools: &Tools, rounds: u32, most_stolen: f64) -> Vec<Standing> {
+    fn measure_with(row: &Row, tools: &Tools, rounds: u32, limits: Limits) -> Vec<Standing> {
         let args = clap::Parser::parse_from(["bench", "client"]);
         let machine = Machine::here(&args).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        let bench =
-            Bench { tools, machine: &machine, dir, rounds, most_stolen, warm_up: false, record: None };
+        let bench = Bench { tools, machine: &machine, dir, rounds, limits, warm_up: false, record: None };
         bench.row(row).unwrap()
     }
 

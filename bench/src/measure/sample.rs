@@ -27,6 +27,8 @@ pub struct Sample {
     pub server_memory_growth: Option<u64>,
     /// Share of both CPUs' time that the hypervisor took.
     pub stolen: f64,
+    /// Nanoseconds of a cache line's round trip between both sides' CPUs, before and after; none where they share one.
+    pub round_trip_ns: Option<[f64; 2]>,
 }
 
 impl Sample {
@@ -87,6 +89,7 @@ pub(crate) mod tests {
             release_lag_p99_us: None,
             server_memory_growth: None,
             stolen: 0.01,
+            round_trip_ns: Some([50.4, 61.0]),
         }
     }
 

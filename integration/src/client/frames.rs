@@ -33,6 +33,9 @@ pub const END_STREAM: u8 = 1;
 /// The flag of an answer to SETTINGS or PING.
 pub const ACK: u8 = 1;
 
+/// The setting of how much content a stream may carry before more is allowed.
+pub const INITIAL_WINDOW_SIZE: u16 = 4;
+
 const END_HEADERS: u8 = 4;
 
 /// `:status: 200`, as its head begins (RFC 7541 appendix A, entry 8).

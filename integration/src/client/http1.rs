@@ -254,6 +254,12 @@ impl Http1 {
         Ok(self.buffer.split().to_vec())
     }
 
+    /// Reads until the peer closes or resets, and gives what had arrived until then.
+    pub async fn until_closed(&mut self) -> Vec<u8> {
+        while self.stream.read_buf(&mut self.buffer).await.is_ok_and(|read| read > 0) {}
+        self.buffer.split().to_vec()
+    }
+
     /// Reads until something arrives; `false` when the peer has closed instead.
     ///
     /// # Errors

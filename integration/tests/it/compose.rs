@@ -178,7 +178,7 @@ fn lab() -> Option<Value> {
     let output = compose()?.arg("config").output().expect("compose starts");
     assert!(output.status.success(), "{}", shown(&output));
     let text = String::from_utf8(output.stdout).expect("YAML is text");
-    yaml::documents(&text).into_iter().next()
+    Some(yaml::documents(&text).into_iter().next().expect("the lab is a document"))
 }
 
 /// Compose as a plugin of Docker, or as the program it once was.

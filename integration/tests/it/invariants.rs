@@ -22,6 +22,7 @@ pub(crate) fn tests() -> Cases {
         .test(every_package_inherits_what_the_workspace_says_of_all)
         .test(no_dependency_takes_any_version)
         .test(versions_are_named_in_the_workspace_alone)
+        .test(the_supported_version_of_rust_is_the_one_that_everything_is_built_with)
 }
 
 /// Crates that open sockets, files or threads, or drive those who do.
@@ -92,7 +93,7 @@ fn the_programs_speak_http_by_their_own_engines() {
     assert!(linked_below("axum").contains("hyper"), "the search is real");
 }
 
-/// transport opens TCP Fast Open, for which there is no safe binding: it repeats the lints, but for one.
+/// transport makes two system calls for which there is no safe binding: it repeats the lints, but for one.
 const UNSAFE: &str = "transport";
 
 fn images_are_built_from_every_package() {
@@ -164,6 +165,22 @@ fn versions_are_named_in_the_workspace_alone() {
             let entry = !line.trim().is_empty() && !line.starts_with('#');
             assert!(!entry || line.contains("workspace = true"), "{}: {line}", package.name);
         }
+    }
+}
+
+fn the_supported_version_of_rust_is_the_one_that_everything_is_built_with() {
+    let root = metadata().workspace_root.as_std_path();
+    let value = |file: &str, name: &str| {
+        let text = fs::read_to_string(root.join(file)).expect("the file is there");
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{file} has no {name}")).trim_matches('"').to_owned()
+    };
+    let pinned = value("rust-toolchain.toml", "channel = ");
+    let (minor, _patch) = pinned.rsplit_once('.').expect("three numbers");
+    assert_eq!(value("Dockerfile", "ARG RUST_VERSION="), minor, "the images");
+    for package in workspace() {
+        let supported = package.rust_version.as_ref().expect("a version");
+        assert_eq!(format!("{}.{}", supported.major, supported.minor), minor, "{}", package.name);
     }
 }
 

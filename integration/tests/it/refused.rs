@@ -60,7 +60,7 @@ async fn what_is_no_request_gets_a_reply_a_close_and_a_count() {
         assert_eq!(reply.status, status, "{what}: {}", reply.text());
         assert_explained(&reply, &what);
         assert_eq!(reply.field("connection"), Some("close"), "{what}");
-        assert!(patiently("the end", client.to_end()).await.unwrap_or_default().is_empty(), "{what}");
+        assert!(patiently("the end", client.until_closed()).await.is_empty(), "{what}");
         *counts.entry(status).or_default() += 1;
     }
     for (status, count) in counts {
@@ -80,7 +80,7 @@ async fn a_refusal_comes_after_the_replies_to_what_was_sent_before() {
     }
     let reply = patiently("a refusal", client.reply("GET")).await.unwrap();
     assert_eq!((reply.status, reply.field("connection")), (400, Some("close")));
-    assert!(patiently("the end", client.to_end()).await.unwrap_or_default().is_empty());
+    assert!(patiently("the end", client.until_closed()).await.is_empty());
     assert_eq!(rejected(&server, 400, 1).await, 1);
 }
 
@@ -94,7 +94,7 @@ async fn a_body_that_makes_no_sense_is_refused_by_its_endpoint() {
         assert_eq!((reply.status, reply.field("connection")), (400, Some("close")), "{target}");
         assert_explained(&reply, target);
         assert_eq!(reply.json()["bytes_received"], 3, "{target}");
-        assert!(patiently("the end", client.to_end()).await.unwrap_or_default().is_empty(), "{target}");
+        assert!(patiently("the end", client.until_closed()).await.is_empty(), "{target}");
     }
     let metrics = Metrics::until(server.admin, |m| m.sum(REQUESTS, &[("status", "400")]) >= 3).await;
     assert_eq!(metrics.sum(REQUESTS, &[("endpoint", "upload"), ("status", "400")]), 1);

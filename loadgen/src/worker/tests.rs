@@ -62,7 +62,7 @@ async fn the_loop_turns_again_when_streams_are_allowed_and_when_more_are() {
     let mut engine =
         http2::Http2::new(&order.plan.request, order.ids, connector(&order), limits, order.clock);
     let mut desk = Desk::new(&order, 1);
-    let (raise, raised) = std::sync::mpsc::channel();
+    let (raise, raised) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
         for limit in [2, 5] {

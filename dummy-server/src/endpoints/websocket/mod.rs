@@ -5,8 +5,9 @@ mod talk;
 
 use std::{num::NonZeroU32, rc::Rc, time::Duration};
 
+use aws_lc_rs::digest;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::StatusCode;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 pub(crate) use self::talk::serve;
 use crate::{
@@ -117,7 +118,15 @@ fn handshake(head: &Head<'_>) -> Result<String, &'static str> {
     if key.len() != 24 || !key.ends_with(b"==") {
         return Err("Sec-WebSocket-Key is not 16 bytes in base64");
     }
-    Ok(derive_accept_key(key))
+    Ok(accept_key(key))
+}
+
+/// What `Sec-WebSocket-Accept` says to a key (RFC 6455 section 4.2.2).
+fn accept_key(key: &[u8]) -> String {
+    let mut sha1 = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    sha1.update(key);
+    sha1.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    BASE64_STANDARD.encode(sha1.finish())
 }
 
 fn refusal(status: StatusCode, error: &str) -> Reply {

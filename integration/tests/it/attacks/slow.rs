@@ -88,7 +88,7 @@ async fn a_body_that_does_not_come_is_answered_with_408(protocol: Protocol) {
                 let reply = patiently("a reply", client.reply("POST")).await.unwrap();
                 assert_eq!((reply.status, reply.field("connection")), (408, Some("close")), "{target}");
                 assert!(reply.text().contains("--stall-timeout"), "{}", reply.text());
-                assert!(patiently("the end", client.to_end()).await.unwrap_or_default().is_empty());
+                assert!(patiently("the end", client.until_closed()).await.is_empty());
             }
             Protocol::Http2 => {
                 let mut client = Http2::connect(scene.server.http).await;
