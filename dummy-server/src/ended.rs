@@ -64,3 +64,42 @@ impl Drop for Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shutdown;
+
+    /// What is heard of a thread that runs this.
+    fn heard(
+        run: impl FnOnce(Reporter) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + Send + 'static,
+    ) -> Vec<News> {
+        let (reporter, news) = Reporter::new();
+        let thread = runtime::worker::spawn("test", None, move || run(reporter)).unwrap();
+        let _ = thread.join();
+        news.iter().collect()
+    }
+
+    #[test]
+    fn a_worker_says_how_many_connections_were_open_at_its_end() {
+        let news = heard(|reporter| Box::pin(reporter.worker(async { 7 })));
+        assert!(matches!(news[..], [News::Worker(7)]), "{news:?}");
+    }
+
+    #[test]
+    fn a_panic_is_heard_of_whichever_thread_it_ends() {
+        let worker = heard(|reporter| Box::pin(reporter.worker(async { panic!("in a test") })));
+        assert!(matches!(worker[..], [News::Panicked]), "{worker:?}");
+        let other = heard(|reporter| Box::pin(reporter.thread(async { panic!("in a test") })));
+        assert!(matches!(other[..], [News::Panicked]), "{other:?}");
+        assert!(heard(|reporter| Box::pin(reporter.thread(async {}))).is_empty());
+    }
+
+    #[test]
+    fn the_end_of_the_drains_time_is_heard_of() {
+        let shutdown = Shutdown::new();
+        shutdown.abort();
+        let news = heard(move |reporter| Box::pin(reporter.watch(shutdown)));
+        assert!(matches!(news[..], [News::Aborted]), "{news:?}");
+    }
+}

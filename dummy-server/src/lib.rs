@@ -275,3 +275,6 @@ fn start(
     let pidfile = config.pidfile.clone();
     Ok(Running { addresses, shutdown, certificates, pidfile, workers, fleet, news, admin, access_log, done })
 }
+
+#[cfg(test)]
+mod tests;

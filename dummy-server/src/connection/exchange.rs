@@ -152,6 +152,8 @@ pub(crate) fn answer(
     upload: Upload,
     received_ns: u64,
 ) -> (Pending, Answer) {
+    #[cfg(test)]
+    crate::tests::do_harm(head.target);
     let (endpoint, way, in_query) = if is_call(head) {
         (Endpoint::Grpc, Way::Call, false)
     } else if crate::grpc::is_preflight(head) {

@@ -4,6 +4,7 @@
 //! a request every so often. All of them are to be answered, and none long after it was due.
 
 mod bombs;
+mod gone;
 mod greedy;
 mod hoards;
 mod http1;
@@ -40,6 +41,7 @@ pub(crate) fn tests() -> Cases {
         .and(bombs::tests())
         .and(loads::tests())
         .and(greedy::tests())
+        .and(gone::tests())
         .and(hoards::tests())
 }
 

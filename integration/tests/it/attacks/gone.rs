@@ -1,0 +1,102 @@
+//! Clients that have gone while they are owed a reply, as every proxy with a timeout does to a slow server: they are not
+//! kept for as long as the reply would take.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+};
+
+use integration::{
+    PATIENCE,
+    cases::Cases,
+    client::Protocol,
+    metrics::{IN_FLIGHT, Metrics},
+};
+
+use super::{LITTLE, Scene, raw::*};
+
+pub(crate) fn tests() -> Cases {
+    Cases::new()
+        .over_each_protocol(clients_that_have_closed_their_end_are_closed_after_the_half_close_timeout)
+        .over_each_protocol(a_reply_that_begins_in_time_still_reaches_a_client_that_has_closed_its_end)
+        .over_each_protocol(clients_that_reset_their_connection_are_let_go_of)
+        .over_each_protocol(clients_that_close_their_end_and_reset_it_later_are_let_go_of)
+}
+
+const CLIENTS: u64 = 200;
+const GONE: &str = "dummy_server_clients_gone_total";
+/// The longest that can be asked for.
+const LONGEST: &str = "/delay/4294967295";
+
+/// Connections that wait for a reply.
+async fn waiting(scene: &Scene, protocol: Protocol, target: &str, count: u64) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = match protocol {
+            Protocol::Http1 => http1_request("GET", target, "1.1", ""),
+            Protocol::Http2 => [http2_preface(), http2_request(1, "GET", target, true, &[])].concat(),
+        };
+        stream.write_all(&request).expect("a request is taken");
+        streams.push(stream);
+    }
+    Metrics::until(scene.server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= count).await;
+    streams
+}
+
+async fn gone(scene: Scene, count: u64) {
+    scene.only_the_bystander_is_left().await;
+    let metrics = Metrics::until(scene.server.admin, |metrics| metrics.sum(GONE, &[]) >= count).await;
+    assert_eq!(metrics.sum(GONE, &[]), count);
+    scene.end(LITTLE).await;
+}
+
+async fn clients_that_have_closed_their_end_are_closed_after_the_half_close_timeout(protocol: Protocol) {
+    let scene = Scene::start(&["--half-close-timeout=500ms"]).await;
+    let streams = waiting(&scene, protocol, LONGEST, CLIENTS).await;
+    for stream in &streams {
+        stream.shutdown(Shutdown::Write).expect("an end");
+    }
+    gone(scene, CLIENTS).await;
+}
+
+async fn a_reply_that_begins_in_time_still_reaches_a_client_that_has_closed_its_end(protocol: Protocol) {
+    let scene = Scene::start(&["--half-close-timeout=10s"]).await;
+    let mut streams = waiting(&scene, protocol, "/delay/1000", 1).await;
+    let mut stream = streams.remove(0);
+    stream.shutdown(Shutdown::Write).expect("an end");
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).expect("a whole reply");
+    let text = String::from_utf8_lossy(&reply);
+    assert!(text.contains("\"duration_ms\":1000"), "{text}");
+    assert_eq!(scene.server.metrics().await.sum(GONE, &[]), 0);
+    scene.end(LITTLE).await;
+}
+
+/// Has the end of a connection be a reset.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).expect("a reset");
+}
+
+async fn clients_that_reset_their_connection_are_let_go_of(protocol: Protocol) {
+    let scene = Scene::start(&["--half-close-timeout=1h"]).await;
+    waiting(&scene, protocol, LONGEST, CLIENTS).await.into_iter().for_each(reset);
+    gone(scene, CLIENTS).await;
+}
+
+async fn clients_that_close_their_end_and_reset_it_later_are_let_go_of(protocol: Protocol) {
+    let scene = Scene::start(&["--half-close-timeout=1h"]).await;
+    let streams = waiting(&scene, protocol, LONGEST, CLIENTS).await;
+    for stream in &streams {
+        stream.shutdown(Shutdown::Write).expect("an end");
+    }
+    // Whoever wants to know of a reset has seen the end by then.
+    let after = scene.answered.clone();
+    let now = *after.borrow();
+    let mut after = after;
+    let _ = after.wait_for(|count| *count > now + 2).await;
+    assert_eq!(scene.server.metrics().await.sum(GONE, &[]), 0);
+    streams.into_iter().for_each(reset);
+    gone(scene, CLIENTS).await;
+}
