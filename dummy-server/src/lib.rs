@@ -16,10 +16,11 @@ mod connection;
 pub mod drain;
 mod duplex;
 mod endpoints;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod listener;
 mod openings;
-mod quantity;
 mod reply;
 mod router;
 mod secret;
@@ -179,7 +180,7 @@ fn start(
     if let Ok(default) = Behaviour::parse(&config.behaviour)
         && !config.behaviour.is_empty()
     {
-        behaviour.set_default(&config.behaviour, default);
+        behaviour.set_default(default);
     }
     let figures = Arc::new(Figures {
         behaviour: Arc::clone(&behaviour),

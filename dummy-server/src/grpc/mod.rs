@@ -8,7 +8,7 @@ mod echo;
 mod expansion;
 mod health;
 mod message;
-mod plan;
+pub(crate) mod plan;
 mod status;
 mod test_service;
 mod unary;
