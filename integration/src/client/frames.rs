@@ -33,7 +33,8 @@ pub const END_STREAM: u8 = 1;
 /// The flag of an answer to SETTINGS or PING.
 pub const ACK: u8 = 1;
 
-const END_HEADERS: u8 = 4;
+/// The flag of the last frame of a field block.
+pub const END_HEADERS: u8 = 4;
 
 /// `:status: 200`, as its head begins (RFC 7541 appendix A, entry 8).
 pub const STATUS_200: u8 = 0x88;
