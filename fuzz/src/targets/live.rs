@@ -206,7 +206,7 @@ fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> (Vec<u8>, bool) {
 /// What differs between replies: the status, how much came, and whether that was all.
 fn meet(name: &str, (reply, ended): &(Vec<u8>, bool)) {
     let line = reply.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    met((name, line.get(..12.min(line.len())).map(<[u8]>::to_vec), reply.len().checked_ilog2(), ended));
+    met((name, line.get(..line.len().min(12)).map(<[u8]>::to_vec), reply.len().checked_ilog2(), ended));
 }
 
 /// Sends an input to the server; what begins with `PUT /behaviour` goes to the admin port, and what it sets is removed
