@@ -120,7 +120,7 @@ pub fn run(load: &Load, call: Call, port: u16, cpu: usize) -> Result<Calls> {
         let mut clients: Vec<Client> = (0..load.connections).map(connect).collect::<Result<_>>()?;
         let mut buffer = vec![0; READ];
         let start = Instant::now();
-        let end = start + Duration::from_secs_f64(load.seconds);
+        let end = start + load.time();
         let mut ending = false;
         while !clients.iter().all(Client::is_over) {
             interrupt::check()?;

@@ -12,7 +12,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -94,7 +94,7 @@ pub fn run(load: &Load, handshake: Handshake, port: u16, cpu: usize, dir: &Path)
         let configs: Vec<_> = (0..load.connections).map(prepared).collect::<Result<_>>()?;
         let (mut done, mut failed) = (0, 0);
         let start = Instant::now();
-        let end = start + Duration::from_secs_f64(load.seconds);
+        let end = start + load.time();
         let open = |config| Ok((Connection::open(port, &config)?, config));
         let mut slots: Vec<_> = configs.into_iter().map(open).collect::<Result<_>>()?;
         while !slots.is_empty() {

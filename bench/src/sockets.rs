@@ -74,7 +74,7 @@ pub fn run(load: &Load, port: u16, cpu: usize) -> Result<Calls> {
         let mut sockets: Vec<Socket> =
             (0..load.connections).map(|_| Socket::open(port)).collect::<Result<_>>()?;
         let start = Instant::now();
-        let end = start + Duration::from_secs_f64(load.seconds);
+        let end = start + load.time();
         for socket in &mut sockets {
             socket.send()?;
         }

@@ -1,11 +1,12 @@
 //! What both ends of the wire must agree on.
 //!
 //! The payload pattern ([`pattern`]), the names of fields ([`field`]), the `Server-Timing` format
-//! ([`timing`]) and the gRPC messages ([`echo`], [`mod@test`]). Nothing here does IO, reads a clock or knows how
-//! either end works.
+//! ([`timing`]), how numbers are written ([`quantity`]) and the gRPC messages ([`echo`], [`mod@test`]). Nothing here
+//! does IO, reads a clock or knows how either end works.
 
 pub mod field;
 pub mod pattern;
+pub mod quantity;
 pub mod timing;
 
 /// The messages of `proto/echo.proto`.

@@ -10,7 +10,8 @@ use clap::{CommandFactory as _, Parser};
 use crate::Secret;
 
 const EXIT_CODES: &str = "Each flag is also an environment variable (DUMMY_SERVER_ADDR, ...) and is also taken \
-as -flag=value.\n\nExit codes: 0 drained, 1 could not run or a second signal cut the drain short, 2 bad arguments.";
+as -flag=value.\n\nDurations are written like 500ms, 10s or 1m30s, from 0 to 8760h (a year). Sizes are bytes, \
+or have K, M, G or T for powers of 1024.\n\nExit codes: 0 drained, 1 could not run or a second signal cut the drain short, 2 bad arguments.";
 
 /// A target server for testing proxies: HTTP/1.1, h2c, WebSocket and gRPC on one port.
 ///
@@ -102,7 +103,7 @@ pub struct Args {
     )]
     pub quiet: String,
 
-    /// Number of worker threads [default: the CPUs that the cgroup grants]
+    /// Number of worker threads (1 to 1024) [default: the CPUs that the cgroup grants]
     #[arg(long, env = "DUMMY_SERVER_WORKERS", value_name = "COUNT")]
     pub workers: Option<String>,
 
@@ -128,11 +129,11 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_BEHAVIOUR", default_value = "", value_name = "PAIRS")]
     pub behaviour: String,
 
-    /// Most connections open at once; more are closed at once
+    /// Most connections open at once (1 to 100000000); more are closed at once
     #[arg(long, env = "DUMMY_SERVER_MAX_CONNECTIONS", default_value = "262144", value_name = "COUNT")]
     pub max_connections: String,
 
-    /// Most HTTP/2 streams open at once on a connection
+    /// Most HTTP/2 streams open at once on a connection (1 to 2147483647)
     #[arg(long, env = "DUMMY_SERVER_MAX_STREAMS", default_value = "1000", value_name = "COUNT")]
     pub max_streams: String,
 
@@ -166,19 +167,19 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_MAX_HEADER_BYTES", default_value = "64K", value_name = "SIZE")]
     pub max_header_bytes: String,
 
-    /// How much of a body the echo repeats; the rest is read and counted
+    /// How much of a body the echo repeats (0 to 1G); the rest is read and counted
     #[arg(long, env = "DUMMY_SERVER_MAX_BODY_ECHO", default_value = "1M", value_name = "SIZE")]
     pub max_body_echo: String,
 
-    /// Largest gRPC message, either way
+    /// Largest gRPC message, either way (1 to 2G)
     #[arg(long, env = "DUMMY_SERVER_GRPC_MAX_MESSAGE", default_value = "10M", value_name = "SIZE")]
     pub grpc_max_message: String,
 
-    /// Largest WebSocket message, in however many frames; more is answered with close code 1009
+    /// Largest WebSocket message, in however many frames (1 to 2G); more is answered with close code 1009
     #[arg(long, env = "DUMMY_SERVER_WS_MAX_MESSAGE", default_value = "16M", value_name = "SIZE")]
     pub ws_max_message: String,
 
-    /// Largest WebSocket frame; more is answered with close code 1009
+    /// Largest WebSocket frame (1 to 2G); more is answered with close code 1009
     #[arg(long, env = "DUMMY_SERVER_WS_MAX_FRAME", default_value = "16M", value_name = "SIZE")]
     pub ws_max_frame: String,
 
@@ -208,7 +209,7 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_ACCESS_LOG", value_name = "FORMAT")]
     pub access_log: Option<String>,
 
-    /// Log one in so many requests
+    /// Log one in so many requests (1 to 4294967295)
     #[arg(long, env = "DUMMY_SERVER_ACCESS_LOG_SAMPLE", default_value = "1", value_name = "COUNT")]
     pub access_log_sample: String,
 

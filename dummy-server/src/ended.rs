@@ -17,12 +17,13 @@ pub(crate) enum News {
 
 /// Where it is said.
 #[derive(Clone, Debug)]
-pub(crate) struct Reporter(mpsc::Sender<News>);
+pub(crate) struct Reporter(mpsc::SyncSender<News>);
 
 impl Reporter {
-    /// And where it is heard.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<News>) {
-        let (sender, receiver) = mpsc::channel();
+    /// And where it is heard, of at most that many threads.
+    pub(crate) fn new(threads: usize) -> (Self, mpsc::Receiver<News>) {
+        // Each has an end, and the drain has one.
+        let (sender, receiver) = mpsc::sync_channel(threads + 1);
         (Self(sender), receiver)
     }
 
@@ -43,7 +44,7 @@ impl Reporter {
     pub(crate) async fn watch(self, shutdown: crate::Shutdown) {
         shutdown.reached(Phase::Aborted).await;
         // Nobody may be waiting.
-        let _ = self.0.send(News::Aborted);
+        let _ = self.0.try_send(News::Aborted);
     }
 }
 
@@ -53,7 +54,7 @@ struct Guard(Reporter);
 impl Guard {
     fn say(&self, news: News) {
         // Nobody may be waiting.
-        let _ = self.0.0.send(news);
+        let _ = self.0.0.try_send(news);
     }
 }
 
@@ -74,7 +75,7 @@ mod tests {
     fn heard(
         run: impl FnOnce(Reporter) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + Send + 'static,
     ) -> Vec<News> {
-        let (reporter, news) = Reporter::new();
+        let (reporter, news) = Reporter::new(1);
         let thread = runtime::worker::spawn("test", None, move || run(reporter)).unwrap();
         let _ = thread.join();
         news.iter().collect()

@@ -17,10 +17,11 @@ pub mod drain;
 mod duplex;
 mod ended;
 mod endpoints;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod listener;
 mod openings;
-mod quantity;
 mod reply;
 mod router;
 mod secret;
@@ -224,7 +225,7 @@ fn start(
     if let Ok(default) = Behaviour::parse(&config.behaviour)
         && !config.behaviour.is_empty()
     {
-        behaviour.set_default(&config.behaviour, default);
+        behaviour.set_default(default);
     }
     let figures = Arc::new(Figures {
         behaviour: Arc::clone(&behaviour),
@@ -237,7 +238,8 @@ fn start(
     // One short text per server, so that each reply can borrow it.
     let instance: &'static str = config.instance.clone().leak();
     let (done, ended) = oneshot::channel();
-    let (reporter, news) = Reporter::new();
+    // The workers and the admin thread.
+    let (reporter, news) = Reporter::new(count + 1);
     let admin = {
         let (config, shutdown, addresses) = (Arc::clone(config), shutdown.clone(), addresses.clone());
         let reporter = reporter.clone();

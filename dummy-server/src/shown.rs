@@ -2,9 +2,8 @@
 
 use std::{fmt::Display, time::Duration};
 
+use contract::quantity;
 use serde::Serializer;
-
-use crate::quantity;
 
 pub(crate) fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)

@@ -1,5 +1,6 @@
 //! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1, PROXY headers,
-//! frames of WebSocket. They need no more than stable Rust: inputs are mutated with a seed, and kept when a target says
+//! frames of WebSocket; request targets, behaviours, numbers, gRPC plans, ranges and loadgen's arguments; and whole
+//! requests to a server in this process. They need no more than stable Rust: inputs are mutated with a seed, and kept when a target says
 //! that it met something new ([`feedback`]), instead of by instrumented code.
 //!
 //! ```text
@@ -9,7 +10,8 @@
 //! A target is a function of bytes that panics when something is wrong: not only when the code under test panics,
 //! but also when the same bytes in other pieces mean something else, or when what is kept does not agree with what
 //! was said. Inputs that fail are saved, and become files in `corpus/<target>/` with the fix; the tests replay all
-//! of those. Nothing here opens a socket or reads a clock but `main.rs`.
+//! of those. Nothing here opens a socket or reads a clock but `main.rs` and
+//! [`targets::live`].
 
 pub mod feedback;
 pub mod mutate;
@@ -69,6 +71,49 @@ pub const TARGETS: &[Target] = &[
         words: targets::websocket::WORDS,
         frames_after: None,
     },
+    Target {
+        name: "router",
+        run: targets::text::router::run,
+        words: targets::text::router::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "behaviour",
+        run: targets::text::behaviour::run,
+        words: targets::text::behaviour::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "quantity",
+        run: targets::text::quantity::run,
+        words: targets::text::quantity::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "plan",
+        run: targets::text::plan::run,
+        words: targets::text::plan::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "range",
+        run: targets::text::range::run,
+        words: targets::text::range::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "arguments",
+        run: targets::text::arguments::run,
+        words: targets::text::arguments::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "put-behaviour",
+        run: targets::live::put_behaviour,
+        words: targets::text::behaviour::WORDS,
+        frames_after: None,
+    },
+    Target { name: "live", run: targets::live::requests, words: targets::live::WORDS, frames_after: None },
 ];
 
 /// The target of that name.

@@ -65,6 +65,46 @@ fn frames_of_a_websocket_mean_the_same_however_they_come() {
 }
 
 #[test]
+fn a_target_leads_within_bounds_or_is_refused_with_an_example_that_works() {
+    assert!(replay("router", 3000) > 30);
+}
+
+#[test]
+fn a_behaviour_is_shown_as_it_is_read_and_draws_within_bounds() {
+    assert!(replay("behaviour", 3000) > 20);
+}
+
+#[test]
+fn a_number_is_read_within_bounds_and_never_overflows() {
+    assert!(replay("quantity", 3000) > 20);
+}
+
+#[test]
+fn a_plan_is_accepted_within_bounds() {
+    assert!(replay("plan", 3000) > 10);
+}
+
+#[test]
+fn a_range_is_within_the_content() {
+    assert!(replay("range", 3000) > 8);
+}
+
+#[test]
+fn arguments_of_loadgen_become_a_plan_within_bounds() {
+    assert!(replay("arguments", 1000) > 15);
+}
+
+#[test]
+fn a_default_behaviour_is_answered_in_a_form_that_is_accepted_again() {
+    assert!(replay("put-behaviour", 100) > 8);
+}
+
+#[test]
+fn no_request_ends_the_server_fills_its_memory_or_holds_up_a_bystander() {
+    assert!(replay("live", 100) > 10);
+}
+
+#[test]
 fn every_target_has_a_test_here() {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     let tested = include_str!("corpus.rs");

@@ -3,7 +3,6 @@
 use std::{
     ffi::{OsStr, OsString},
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
@@ -13,6 +12,7 @@ use clap::{
     error::ErrorKind,
     parser::ValueSource,
 };
+use contract::quantity::{self, LONGEST_TIME};
 
 const AFTER_HELP: &str = "\
 Durations: 500ms, 10s, 1m30s; a bare number is seconds.
@@ -47,25 +47,25 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_HTTP2", value_parser = BoolishValueParser::new())]
     pub http2: bool,
 
-    /// Requests per second, evenly spread, not slowed by replies; without it each slot sends its next request
+    /// Requests per second (0.001 to 100000000), evenly spread, not slowed by replies; without it each slot sends its next request
     /// when its last one ended
     #[arg(short, long, value_name = "PER_SECOND", env = "LOADGEN_RATE", help_heading = LOAD,
           value_parser = rate,
           allow_negative_numbers = true)]
     pub rate: Option<f64>,
 
-    /// Exactly this many requests
+    /// Exactly this many requests (1 to 10^15)
     #[arg(short, long, value_name = "N", env = "LOADGEN_TOTAL", value_parser = whole::<u64>,
           allow_negative_numbers = true, help_heading = LOAD,
           short_alias = 'n', visible_alias = "requests", visible_short_alias = 'n')]
     pub total: Option<u64>,
 
-    /// Send for this long, then wait for the rest, at most --timeout [default: 10s, unless --total is given]
+    /// Send for this long (above 0, up to 8760h), then wait for the rest, at most --timeout [default: 10s, unless --total is given]
     #[arg(short, long, value_name = "TIME", env = "LOADGEN_DURATION", help_heading = LOAD,
           value_parser = duration)]
     pub duration: Option<Duration>,
 
-    /// At most this many requests at once
+    /// At most this many requests at once (1 to 1000000)
     #[arg(long, value_name = "N", env = "LOADGEN_MAX_IN_FLIGHT", value_parser = whole::<usize>,
           allow_negative_numbers = true, default_value_t = 10_000, help_heading = LOAD)]
     pub max_in_flight: usize,
@@ -75,13 +75,13 @@ pub struct Args {
           help_heading = LOAD)]
     pub on_overload: OnOverload,
 
-    /// Connections; with --rate, HTTP/1.1 opens more when all are busy
+    /// Connections (1 to 1000000), as far as the limit of open files allows; with --rate, HTTP/1.1 opens more when all are busy
     #[arg(short, long, value_name = "N", env = "LOADGEN_CONNECTIONS", value_parser = whole::<usize>,
           allow_negative_numbers = true, default_value_t = 10,
           help_heading = CONNECTIONS, visible_alias = "concurrency")]
     pub connections: usize,
 
-    /// Streams at once on each HTTP/2 connection
+    /// Streams at once on each HTTP/2 connection (1 to 100000)
     #[arg(short = 'm', long, value_name = "N", env = "LOADGEN_STREAMS", value_parser = whole::<usize>,
           allow_negative_numbers = true, default_value_t = 10, help_heading = CONNECTIONS)]
     pub streams: usize,
@@ -90,18 +90,18 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_FIXED_CONNECTIONS", value_parser = BoolishValueParser::new(), help_heading = CONNECTIONS)]
     pub fixed_connections: bool,
 
-    /// How long a request may take once it is sent
+    /// How long a request may take once it is sent (above 0, up to 8760h)
     #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s",
           help_heading = CONNECTIONS,
           value_parser = duration)]
     pub timeout: Duration,
 
-    /// How long a connection may take to open
+    /// How long a connection may take to open (above 0, up to 8760h)
     #[arg(long, value_name = "TIME", env = "LOADGEN_CONNECT_TIMEOUT", default_value = "5s",
           help_heading = CONNECTIONS, value_parser = duration)]
     pub connect_timeout: Duration,
 
-    /// Threads [default: one for each CPU that the process may use, at most one for each connection]
+    /// Threads (1 to 1024, at most one for each connection) [default: one for each CPU that the process may use, at most one for each connection]
     #[arg(long, value_name = "N", env = "LOADGEN_WORKERS", value_parser = whole::<usize>,
           allow_negative_numbers = true, help_heading = CONNECTIONS)]
     pub workers: Option<usize>,
@@ -123,7 +123,7 @@ pub struct Args {
     #[arg(short, long, value_name = "TEXT", env = "LOADGEN_BODY", help_heading = REQUEST)]
     pub body: Option<String>,
 
-    /// Body, from a file
+    /// Body, from a file of at most 256M
     #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST)]
     pub body_file: Option<PathBuf>,
 
@@ -229,22 +229,20 @@ pub enum Format {
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| "write requests per second, like 1000 or 0.5".to_owned())
+    quantity::decimal_within(text, &(0.0..=f64::MAX))
+        .ok_or_else(|| "write requests per second, like 1000 or 0.5".to_owned())
 }
 
-fn whole<N: FromStr>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|_| "write a whole number".to_owned())
+fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
+    let number = quantity::count(text).and_then(|number| N::try_from(number).ok());
+    number.ok_or_else(|| "write a whole number".to_owned())
 }
 
 /// Reads `500ms`, `1m30s`, `1.5s`, or a number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let read = || {
-        if let Ok(seconds) = text.parse::<f64>() {
-            return Duration::try_from_secs_f64(seconds).ok();
-        }
-        Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()
-    };
-    read().ok_or_else(|| "write a time like 500ms, 10s or 1m30s; a bare number is seconds".to_owned())
+    quantity::duration_or_seconds(text, LONGEST_TIME).ok_or_else(|| {
+        "write a time up to 8760h, like 500ms, 10s or 1m30s; a bare number is seconds".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -295,6 +293,10 @@ mod tests {
     fn a_wrong_value_is_answered_with_what_is_accepted() {
         for (line, said) in [
             (["--rate", "many"], "like 1000 or 0.5"),
+            (["--rate", "NaN"], "like 1000 or 0.5"),
+            (["--rate", "inf"], "like 1000 or 0.5"),
+            (["--total", "+5"], "a whole number"),
+            (["--timeout", "1e19"], "up to 8760h"),
             (["--total", "1.5"], "a whole number"),
             (["--workers", "-1"], "a whole number"),
             (["--timeout", "soon"], "like 500ms"),

@@ -15,8 +15,8 @@ use crate::{
     control::Control,
     interrupt,
     once::{Exchanged, once},
-    plan::{Output, Plan, PlanError},
-    progress::Progress,
+    plan::{OtherEnd, Output, Plan, PlanError},
+    progress::{Progress, note},
     report, run,
     summary::Summary,
 };
@@ -54,7 +54,7 @@ impl From<Exit> for ExitCode {
 /// A [`crate::PlanError`] for a mistake in the arguments; anything else means that it could not run.
 pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.target.is_some() || args.url.is_some() {
-        return carry_out(args, out);
+        return carry_out(args, OtherEnd::Elsewhere, out);
     }
     without_address(args, out)
 }
@@ -70,17 +70,17 @@ fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             "No target was given, so a dummy-server was started in this process, on {target}, and loaded.\n"
         ))?;
     }
-    let exit = carry_out(&args, out);
+    let exit = carry_out(&args, OtherEnd::Here, out);
     embedded.stop();
     exit
 }
 
 #[cfg(not(feature = "embedded"))]
 fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    carry_out(args, out)
+    carry_out(args, OtherEnd::Elsewhere, out)
 }
 
-fn carry_out(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let (mut plan, output) = (Plan::try_from(args)?, Output::from(args));
     if output.once {
         if output.format != Format::Text || output.report.is_some() {
@@ -91,6 +91,7 @@ fn carry_out(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         }
         plan = plan.for_one_exchange();
     }
+    let plan = within_files(plan, other_end)?;
     let progress = (output.progress && !output.once).then(|| Progress::of(&plan.load));
     let board_every = progress.as_ref().map_or(0, |progress| nanos(progress.every()));
     let control = Arc::new(Control::new(plan.workers.get(), board_every));
@@ -111,6 +112,19 @@ fn carry_out(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Format::Json => report::json::write(&summary, out),
     })?;
     Ok(exit(&summary, &output))
+}
+
+/// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
+fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, PlanError> {
+    let Ok(limit) = runtime::files::raise_limit() else { return Ok(plan) };
+    let (plan, is_limited) = plan.within_files(limit.now, other_end)?;
+    if is_limited {
+        note(&format!(
+            "loadgen opens at most {} connections, not --max-in-flight: it may open {} files (ulimit -n)",
+            plan.load.max_connections, limit.now
+        ));
+    }
+    Ok(plan)
 }
 
 /// Whoever reads the results may have seen enough, as in `loadgen | head`: that changes nothing about the run.

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use contract::quantity::rounded;
+
 use crate::{
     clock::{Clock, Nanos},
     control::Control,
@@ -41,7 +43,7 @@ impl Progress {
         let (total, window) = match load.shape {
             Shape::Open { rate, .. } => {
                 let window = load.window();
-                (load.total.or_else(|| Some((rate * window?.as_secs_f64()).ceil() as u64)), window)
+                (load.total.or_else(|| Some(rounded((rate * window?.as_secs_f64()).ceil()))), window)
             }
             Shape::Closed => (load.total, load.duration),
         };
@@ -80,7 +82,7 @@ impl Progress {
         let mut line = format!(
             "{}{total} done, {}/s, {} errors",
             count(done),
-            count(rate as u64),
+            count(rounded(rate.floor())),
             count(counts.errors())
         );
         if !snapshot.response.is_empty() {

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use contract::quantity::rounded;
+
 use crate::clock::{Nanos, nanos};
 
 const NANOS_PER_SECOND: f64 = 1e9;
@@ -65,7 +67,7 @@ impl Schedule {
     /// How long so many intervals are. Cut off instead of rounded, an arrival that is due exactly at the end
     /// of the window could fall into it.
     fn after(&self, intervals: u64) -> Nanos {
-        ((intervals as f64 * NANOS_PER_SECOND / self.rate).round() as Nanos).min(LATEST)
+        rounded(intervals as f64 * NANOS_PER_SECOND / self.rate).min(LATEST)
     }
 }
 

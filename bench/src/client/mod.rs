@@ -167,7 +167,7 @@ impl Client {
         command.args(self.arguments(load, port).iter().map(|word| word.replace("{dir}", folder)));
         let before = cpu::of_ended_children()?;
         let process = Process::start(command, cpu, dir, tool.name())?;
-        let printed = process.finish(Duration::from_secs_f64(load.seconds) + GRACE)?;
+        let printed = process.finish(load.time() + GRACE)?;
         let spent = cpu::of_ended_children()?.saturating_sub(before);
         let outcome = match self {
             Self::Loadgen | Self::LoadgenWithoutId => output::loadgen(&printed),

@@ -4,11 +4,7 @@
 mod disturbance;
 mod sample;
 
-use std::{
-    io::Write,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{io::Write, path::Path, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use disturbance::Disturbance;
@@ -211,7 +207,7 @@ impl Bench<'_> {
         let (cpu, ticks, before) = (server.cpu()?, Ticks::now(&cpus)?, server.resident()?);
         let held = Held::open(&row.load, server.port(), self.machine.client_cpu)?;
         let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
-        held.rest(Duration::from_secs_f64(row.load.seconds))?;
+        held.rest(row.load.time())?;
         let after = server.resident().context("the server has ended")?;
         let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
         let round_trip_ns = trip_before.zip(self.round_trip()?).map(<[f64; 2]>::from);

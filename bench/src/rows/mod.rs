@@ -8,9 +8,10 @@ mod mixed;
 mod pair;
 mod server;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use anyhow::{Result, bail};
+use contract::quantity::{self, LONGEST_TIME};
 pub use mixed::{MIXED, mixed};
 
 use crate::{args::Mode, calls::Call, client::Client, handshakes::Handshake, server::Server, sockets};
@@ -107,7 +108,13 @@ impl Load {
     /// How many requests a paced load has.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
-        self.rate.map(|rate| (f64::from(rate) * self.seconds).round() as u64)
+        self.rate.map(|rate| quantity::rounded(f64::from(rate) * self.seconds))
+    }
+
+    /// How long it lasts.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        quantity::clamped_seconds(self.seconds, LONGEST_TIME)
     }
 
     /// One path of each kind that the load asks for.

@@ -13,7 +13,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
     let read = async move || said(&read);
     let replace = async move |text: String| match Behaviour::parse(&text) {
         Ok(behaviour) => {
-            replaced.set_default(&text, behaviour);
+            replaced.set_default(behaviour);
             said(&replaced).into_response()
         }
         Err(bad) => {
@@ -22,12 +22,14 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         }
     };
     let remove = async move || {
-        removed.set_default("", Behaviour::default());
+        removed.set_default(Behaviour::default());
         said(&removed)
     };
     Router::new().route("/behaviour", get(read).put(replace).delete(remove))
 }
 
+/// The canonical form, which PUT takes again.
 fn said(shared: &Shared) -> Json<serde_json::Value> {
-    Json(json!({ "behaviour": shared.default_text().unwrap_or_default() }))
+    let default = shared.default().map(|default| default.to_string());
+    Json(json!({ "behaviour": default.unwrap_or_default() }))
 }

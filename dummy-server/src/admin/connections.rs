@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use contract::quantity;
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -13,11 +14,11 @@ use tokio::{
 };
 
 use super::Figures;
-use crate::{connection::state::Seen, quantity, stats::Protocol, worker::Question};
+use crate::{connection::state::Seen, stats::Protocol, worker::Question};
 
 /// How many are listed unless `?limit=` says otherwise, and at most.
 const LIMIT: usize = 1000;
-const LARGEST_LIMIT: usize = 100_000;
+const LARGEST_LIMIT: u64 = 100_000;
 /// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -96,8 +97,8 @@ fn limit(query: &str) -> Option<usize> {
     if query.is_empty() {
         return Some(LIMIT);
     }
-    let count = quantity::count(query.strip_prefix("limit=")?)?;
-    usize::try_from(count).ok().filter(|count| (1..=LARGEST_LIMIT).contains(count))
+    let count = quantity::count_within(query.strip_prefix("limit=")?, &(1..=LARGEST_LIMIT))?;
+    usize::try_from(count).ok()
 }
 
 #[cfg(test)]
@@ -107,8 +108,16 @@ mod tests {
     #[test]
     fn a_limit_is_one_number() {
         assert_eq!((limit(""), limit("limit=1")), (Some(LIMIT), Some(1)));
-        assert_eq!(limit("limit=100000"), Some(LARGEST_LIMIT));
-        for query in ["limit=0", "limit=100001", "limit=", "limit=-1", "limit=1&limit=2", "most=3"] {
+        assert_eq!(limit("limit=100000"), Some(100_000));
+        for query in [
+            "limit=0",
+            "limit=100001",
+            "limit=99999999999999999999",
+            "limit=",
+            "limit=-1",
+            "limit=1&limit=2",
+            "most=3",
+        ] {
             assert_eq!(limit(query), None, "{query}");
         }
     }

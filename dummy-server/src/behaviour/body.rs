@@ -5,13 +5,14 @@ use std::{
     fmt,
     future::Future as _,
     io::Write as _,
+    num::NonZeroU64,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
+use contract::quantity;
 use flate2::{Compression, write::GzEncoder};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use wire::Fields;
@@ -37,7 +38,7 @@ pub(super) struct Shape {
     /// Bytes in each piece but the last.
     pub(super) chunk: Option<u64>,
     /// Bytes per second.
-    pub(super) rate: Option<u64>,
+    pub(super) rate: Option<NonZeroU64>,
     pub(super) gzip: bool,
     /// Trailers beside those that the content has.
     pub(super) trailers: Fields,
@@ -259,29 +260,28 @@ impl Stream for Shaped {
 /// A rate in bytes per second.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    rate: u64,
+    rate: NonZeroU64,
     begun: Option<Instant>,
     spent: u64,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Pace {
-    pub(crate) fn new(rate: u64) -> Self {
+    pub(crate) fn new(rate: NonZeroU64) -> Self {
         Self { rate, begun: None, spent: 0, sleep: None }
     }
 
     /// A piece with which the rate is kept evenly.
     pub(crate) fn piece(&self) -> u64 {
-        (self.rate / PIECES_PER_SECOND).clamp(1, PIECE)
+        (self.rate.get() / PIECES_PER_SECOND).clamp(1, PIECE)
     }
 
     /// Ready when so many more bytes are due. The clock starts when this is asked first.
     pub(crate) fn poll(&mut self, count: u64, cx: &mut Context<'_>) -> Poll<()> {
         let begun = *self.begun.get_or_insert_with(Instant::now);
-        let seconds = (self.spent + count) as f64 / self.rate as f64;
         // A time that no clock reaches is never.
-        let due = Duration::try_from_secs_f64(seconds).ok().and_then(|after| begun.checked_add(after));
-        let Some(due) = due else { return Poll::Pending };
+        let after = quantity::time_for(self.spent.saturating_add(count), self.rate);
+        let Some(due) = begun.checked_add(after) else { return Poll::Pending };
         if Instant::now() >= due {
             self.sleep = None;
             return Poll::Ready(());
@@ -295,7 +295,7 @@ impl Pace {
 
     /// So many bytes have gone.
     pub(crate) fn spend(&mut self, count: u64) {
-        self.spent += count;
+        self.spent = self.spent.saturating_add(count);
     }
 }
 
@@ -322,7 +322,7 @@ impl Hang {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::{task::Waker, time::Duration};
 
     use contract::pattern::Pattern;
 
@@ -414,7 +414,7 @@ mod tests {
         let begun = Instant::now();
         let mut shaped = Shaped::new(
             pattern(10_000),
-            Shape { rate: Some(1000), ..Shape::default() },
+            Shape { rate: NonZeroU64::new(1000), ..Shape::default() },
             &Rc::default(),
             &Budget::of(1 << 20),
         );

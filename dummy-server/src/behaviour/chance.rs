@@ -1,7 +1,9 @@
 //! Lots that can be drawn again: each is a hash of a seed, the number of the request and what it is drawn for, so
-//! that a run gives the same decisions on any number of workers.
+//! that a run gives the same decisions on any number of workers. Whatever is drawn is within its bounds.
 
 use std::{f64::consts::TAU, time::Duration};
+
+use contract::quantity::{self, Fraction, Percent};
 
 use super::{Delay, Shares};
 
@@ -28,50 +30,44 @@ impl Chance {
     }
 
     /// A number from 0 to below 1.
-    pub(super) fn unit(self, what: For) -> f64 {
+    pub(super) fn unit(self, what: For) -> Fraction {
         let mixed = mix(mix(mix(self.seed).wrapping_add(self.sequence)).wrapping_add(what as u64));
-        // The 53 bits that a number of this kind holds.
-        (mixed >> 11) as f64 / (1_u64 << 53) as f64
+        Fraction::of_bits(mixed)
     }
 
     /// Whether a share of so many percent was drawn.
-    pub(super) fn hits(self, what: For, percent: f64) -> bool {
-        self.unit(what) * 100.0 < percent
+    pub(super) fn hits(self, what: For, percent: Percent) -> bool {
+        percent.hits(self.unit(what))
     }
 
     /// The one that was drawn, if it was any.
     pub(super) fn one_of<T: Copy>(self, what: For, shares: &Shares<T>) -> Option<T> {
-        let mut left = self.unit(what) * 100.0;
-        for (item, share) in shares {
-            if left < *share {
-                return Some(*item);
-            }
-            left -= share;
-        }
-        None
+        let drawn = Percent::pick(shares.iter().map(|(_, share)| *share), self.unit(what))?;
+        Some(shares[drawn].0)
     }
 
-    /// A length of time from a distribution.
+    /// A length of time from a distribution: at most [`Delay::LONGEST`].
     pub(super) fn delay(self, delay: Delay) -> Duration {
         let (first, second) = (self.unit(For::Length), self.unit(For::SecondLength));
         let seconds = match delay {
-            Delay::Constant(delay) => return delay,
+            Delay::Constant(delay) => return delay.min(Delay::LONGEST),
             Delay::Uniform(least, most) => {
-                least.as_secs_f64() + first * (most.as_secs_f64() - least.as_secs_f64())
+                let drawn = least.saturating_add(first.of(most.saturating_sub(least)));
+                return drawn.min(Delay::LONGEST);
             }
             // The transform of Box and Muller.
             Delay::Normal(mean, deviation) => {
-                let normal = (-2.0 * (1.0 - first).ln()).sqrt() * (TAU * second).cos();
+                let normal = (-2.0 * (1.0 - first.as_f64()).ln()).sqrt() * (TAU * second.as_f64()).cos();
                 mean.as_secs_f64() + normal * deviation.as_secs_f64()
             }
-            Delay::Pareto(least, shape) => least.as_secs_f64() / (1.0 - first).powf(1.0 / shape),
+            Delay::Pareto(least, shape) => least.as_secs_f64() / (1.0 - first.as_f64()).powf(1.0 / shape),
         };
-        Duration::from_secs_f64(seconds.clamp(0.0, Delay::LONGEST.as_secs_f64()))
+        quantity::clamped_seconds(seconds, Delay::LONGEST)
     }
 }
 
 /// A number from 0 to below 1, the same for the same `sequence`.
-pub(crate) fn lot(sequence: u64) -> f64 {
+pub(crate) fn lot(sequence: u64) -> Fraction {
     Chance::new(0, sequence).unit(For::Length)
 }
 
@@ -103,19 +99,20 @@ mod tests {
         assert_eq!(lots(1), lots(1));
         assert_ne!(lots(1), lots(2));
         let chance = Chance::new(1, 1);
-        assert!((chance.unit(For::Status) - chance.unit(For::Abort)).abs() > 1e-9);
+        assert_ne!(chance.unit(For::Status), chance.unit(For::Abort));
     }
 
     #[test]
     fn shares_come_about() {
-        let shares = vec![('a', 10.0), ('b', 30.0)];
+        let percent = |text| Percent::read(text).unwrap();
+        let shares = vec![('a', percent("10")), ('b', percent("30"))];
         let count = |wanted| draws(7).filter(|chance| chance.one_of(For::Status, &shares) == wanted).count();
         for (wanted, percent) in [(Some('a'), 10), (Some('b'), 30), (None, 60)] {
             let expected = DRAWS as usize * percent / 100;
             assert!(count(wanted).abs_diff(expected) < DRAWS as usize / 100, "{wanted:?}: {}", count(wanted));
         }
-        assert_eq!(draws(7).filter(|chance| chance.hits(For::Abort, 0.0)).count(), 0);
-        assert_eq!(draws(7).filter(|chance| chance.hits(For::Abort, 100.0)).count(), DRAWS as usize);
+        assert_eq!(draws(7).filter(|chance| chance.hits(For::Abort, percent("0"))).count(), 0);
+        assert_eq!(draws(7).filter(|chance| chance.hits(For::Abort, Percent::ALL)).count(), DRAWS as usize);
     }
 
     #[test]
@@ -131,7 +128,27 @@ mod tests {
             let found = mean(delay);
             assert!((found / expected - 1.0).abs() < 0.03, "{delay:?}: {found}");
         }
-        // Heavy tails end somewhere.
-        assert!(draws(1).all(|chance| chance.delay(Delay::Pareto(ms(1), 0.01)) <= Delay::LONGEST));
+    }
+
+    #[test]
+    fn no_distribution_draws_more_than_the_longest_delay_for_any_parameters() {
+        let times = [0, 1, 1_000_000, 3_600_000_000_000].map(Duration::from_nanos);
+        let shapes = [f64::MIN_POSITIVE, 1e-6, 0.01, 1.0, 1000.0, f64::MAX];
+        let pairs = times.into_iter().flat_map(|one| times.map(|other| (one, other)));
+        let delays = pairs.flat_map(|(one, other)| {
+            let paretos = shapes.map(|shape| Delay::Pareto(one, shape));
+            [Delay::Constant(one), Delay::Uniform(one, other), Delay::Normal(one, other)]
+                .into_iter()
+                .chain(paretos)
+        });
+        for delay in delays {
+            for chance in draws(1).take(300).chain([Chance::new(u64::MAX, u64::MAX)]) {
+                let drawn = chance.delay(delay);
+                assert!(drawn <= Delay::LONGEST, "{delay:?}: {drawn:?}");
+                if let Delay::Pareto(least, _) = delay {
+                    assert!(drawn >= least, "{delay:?}: {drawn:?}");
+                }
+            }
+        }
     }
 }

@@ -14,8 +14,9 @@ mod grammar;
 mod shared;
 mod source;
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
+use contract::quantity::Percent;
 use http::StatusCode;
 
 pub(crate) use self::{
@@ -61,9 +62,9 @@ pub(crate) struct Behaviour {
     /// The connection ends after so many requests.
     pub(crate) close_after: Option<u64>,
     /// Bytes of content per second.
-    pub(crate) rate: Option<u64>,
+    pub(crate) rate: Option<NonZeroU64>,
     /// Bytes of the request's content that are read per second.
-    pub(crate) read_rate: Option<u64>,
+    pub(crate) read_rate: Option<NonZeroU64>,
     /// The final reply comes before the request's content is read.
     pub(crate) early: Option<StatusCode>,
     /// What an expectation of 100 (Continue) meets.
@@ -79,8 +80,8 @@ pub(crate) struct Behaviour {
 /// Name and value of a field.
 pub(crate) type Pair = (String, String);
 
-/// Each with its share in percent, all together at most 100; nothing is drawn for the rest.
-pub(crate) type Shares<T> = Vec<(T, f64)>;
+/// Each with its share, all together at most 100 percent; nothing is drawn for the rest.
+pub(crate) type Shares<T> = Vec<(T, Percent)>;
 
 /// How long to wait. The longest is [`Delay::LONGEST`], whatever is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +91,7 @@ pub(crate) enum Delay {
     Uniform(Duration, Duration),
     /// Mean and standard deviation; never less than nothing.
     Normal(Duration, Duration),
-    /// The least, and the shape: the smaller it is, the longer the tail.
+    /// The least, above 0, and the shape: the smaller it is, the longer the tail.
     Pareto(Duration, f64),
 }
 
@@ -108,12 +109,12 @@ pub(crate) enum Gzip {
     Forced,
 }
 
-/// How and where a reply is broken off, and its share in percent.
+/// How and where a reply is broken off, and its share of the requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Breach {
     pub(crate) fault: Fault,
     pub(crate) point: Point,
-    pub(crate) percent: f64,
+    pub(crate) percent: Percent,
 }
 
 /// How a reply is broken off.
@@ -239,6 +240,12 @@ impl Behaviour {
             _ => {}
         }
         Ok(asked)
+    }
+
+    /// The delays that a seed and a sequence draw, of each distribution one.
+    pub(crate) fn draws(&self, seed: u64, sequence: u64) -> Vec<Duration> {
+        let chance = chance::Chance::new(seed, sequence);
+        self.delay.iter().flatten().map(|(delay, _)| chance.delay(*delay)).collect()
     }
 
     /// Takes what is not asked for from `default`.

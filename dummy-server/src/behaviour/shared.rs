@@ -22,19 +22,12 @@ const MOST_KEYS: usize = 4096;
 pub(crate) struct Shared {
     /// Raised by each change of the default; 0 is as long as there never was one.
     generation: AtomicU64,
-    default: Mutex<Option<ServerDefault>>,
+    default: Mutex<Option<Arc<Behaviour>>>,
     draws: AtomicU64,
     keys: [Mutex<Keys>; SHARDS],
     hasher: RandomState,
     /// By worker; one may be taken off where another was added.
     in_flight: Box<[Lonely]>,
-}
-
-#[derive(Clone, Debug)]
-struct ServerDefault {
-    /// As it was written.
-    text: String,
-    behaviour: Arc<Behaviour>,
 }
 
 /// A count on a cache line of its own.
@@ -68,18 +61,12 @@ impl Shared {
 
     /// What the server does by default.
     pub(crate) fn default(&self) -> Option<Arc<Behaviour>> {
-        locked(&self.default).as_ref().map(|default| Arc::clone(&default.behaviour))
+        locked(&self.default).clone()
     }
 
-    /// The text that [`Shared::set_default`] was given.
-    pub(crate) fn default_text(&self) -> Option<String> {
-        locked(&self.default).as_ref().map(|default| default.text.clone())
-    }
-
-    /// From now on every request gets this; an empty text is the end of it.
-    pub(crate) fn set_default(&self, text: &str, behaviour: Behaviour) {
-        let text = text.trim().to_owned();
-        let default = (!text.is_empty()).then(|| ServerDefault { text, behaviour: Arc::new(behaviour) });
+    /// From now on every request gets this; one that asks for nothing is the end of it.
+    pub(crate) fn set_default(&self, behaviour: Behaviour) {
+        let default = (behaviour != Behaviour::default()).then(|| Arc::new(behaviour));
         *locked(&self.default) = default;
         self.generation.fetch_add(1, Ordering::Release);
     }
@@ -162,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_kept_with_its_text_until_it_is_taken_away() {
+    fn the_default_is_kept_until_it_is_taken_away() {
         let shared = Shared::new(1);
-        assert_eq!((shared.generation(), shared.default_text()), (0, None));
-        shared.set_default(" delay=1ms ", Behaviour::parse("delay=1ms").unwrap());
-        assert_eq!(shared.default_text().as_deref(), Some("delay=1ms"));
-        assert!(shared.default().is_some() && shared.generation() == 1);
-        shared.set_default("", Behaviour::default());
+        assert_eq!((shared.generation(), shared.default()), (0, None));
+        shared.set_default(Behaviour::parse(" delay=1ms ").unwrap());
+        assert_eq!(shared.default().map(|default| default.to_string()).as_deref(), Some("delay=1ms"));
+        assert_eq!(shared.generation(), 1);
+        shared.set_default(Behaviour::default());
         assert!(shared.default().is_none() && shared.generation() == 2);
     }
 }

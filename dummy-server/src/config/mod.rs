@@ -52,7 +52,7 @@ pub struct Config {
     pub instance: String,
     /// Whether other processes may listen on the same ports.
     pub share_port: bool,
-    /// What is done to every request, as pairs of a query; empty is nothing.
+    /// What is done to every request, as pairs of a query in their canonical form; empty is nothing.
     pub behaviour: String,
     /// How much requests and replies may hold in all, in bytes.
     pub memory_budget: u64,
@@ -251,7 +251,7 @@ impl TryFrom<Args> for Config {
                 "required" => ProxyProtocol::Required,
                 other => return Err(refused("proxy-protocol", other, "write off, optional or required")),
             },
-            buffer_size: number::<usize>("buffer-size", &args.buffer_size, 64, 4096)? << 10,
+            buffer_size: number::<usize>("buffer-size", &args.buffer_size, &(64..=4096))? << 10,
             mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
             pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
             workers: match &args.workers {
@@ -261,24 +261,24 @@ impl TryFrom<Args> for Config {
             pin_cpus: switch("pin-cpus", &args.pin_cpus)?,
             instance: instance(args.instance)?,
             share_port: switch("share-port", &args.share_port)?,
-            behaviour: behaviour(args.behaviour)?,
+            behaviour: behaviour(&args.behaviour)?,
             memory_budget: memory_budget(
-                size("memory-budget", &args.memory_budget, 1 << 20, 1 << 40)?,
+                size("memory-budget", &args.memory_budget, &(1 << 20..=1 << 40))?,
                 runtime::memory::limit(),
             ),
             limits: Limits {
-                max_connections: number("max-connections", &args.max_connections, 1, 100_000_000)?,
-                max_streams: number("max-streams", &args.max_streams, 1, 0x7fff_ffff)?,
+                max_connections: number("max-connections", &args.max_connections, &(1..=100_000_000))?,
+                max_streams: number("max-streams", &args.max_streams, &(1..=0x7fff_ffff))?,
                 idle_timeout: unless_zero(duration("idle-timeout", &args.idle_timeout)?),
                 max_connection_age: unless_zero(duration("max-connection-age", &args.max_connection_age)?),
                 header_timeout: unless_zero(duration("header-timeout", &args.header_timeout)?),
                 stall_timeout: unless_zero(duration("stall-timeout", &args.stall_timeout)?),
                 half_close_timeout: unless_zero(duration("half-close-timeout", &args.half_close_timeout)?),
-                max_header_bytes: size("max-header-bytes", &args.max_header_bytes, 8 << 10, 16 << 20)?,
-                max_body_echo: size("max-body-echo", &args.max_body_echo, 0, 1 << 30)?,
-                grpc_max_message: size("grpc-max-message", &args.grpc_max_message, 1, 1 << 31)?,
-                ws_max_message: size("ws-max-message", &args.ws_max_message, 1, 1 << 31)?,
-                ws_max_frame: size("ws-max-frame", &args.ws_max_frame, 1, 1 << 31)?,
+                max_header_bytes: size("max-header-bytes", &args.max_header_bytes, &(8 << 10..=16 << 20))?,
+                max_body_echo: size("max-body-echo", &args.max_body_echo, &(0..=1 << 30))?,
+                grpc_max_message: size("grpc-max-message", &args.grpc_max_message, &(1..=1 << 31))?,
+                ws_max_message: size("ws-max-message", &args.ws_max_message, &(1..=1 << 31))?,
+                ws_max_frame: size("ws-max-frame", &args.ws_max_frame, &(1..=1 << 31))?,
                 ws_message_timeout: unless_zero(duration("ws-message-timeout", &args.ws_message_timeout)?),
             },
             drain_delay: duration("drain-delay", &args.drain_delay)?,
@@ -286,19 +286,21 @@ impl TryFrom<Args> for Config {
             admin_token,
             access_log,
             http2: Http2 {
-                stream_window: size("h2-stream-window", &args.h2_stream_window, 1, LARGEST_WINDOW)?,
+                stream_window: size("h2-stream-window", &args.h2_stream_window, &(1..=LARGEST_WINDOW))?,
                 connection_window: size(
                     "h2-connection-window",
                     &args.h2_connection_window,
-                    65_535,
-                    LARGEST_WINDOW,
+                    &(65_535..=LARGEST_WINDOW),
                 )?,
-                max_frame_size: size("h2-max-frame-size", &args.h2_max_frame_size, 1 << 14, (1 << 24) - 1)?,
+                max_frame_size: size(
+                    "h2-max-frame-size",
+                    &args.h2_max_frame_size,
+                    &(1 << 14..=(1 << 24) - 1),
+                )?,
                 header_table_size: size(
                     "h2-header-table-size",
                     &args.h2_header_table_size,
-                    0,
-                    u64::from(u32::MAX),
+                    &(0..=u64::from(u32::MAX)),
                 )?,
             },
         })

@@ -117,3 +117,55 @@ fn the_configuration_is_shown_under_the_names_of_the_flags_and_without_secrets()
         assert!(!text.contains("sesame"), "{text}");
     }
 }
+
+/// A flag with a number: the least and the greatest value that are accepted, those beside them, and how the help says
+/// it. An empty text is where there is no value beside.
+type Bounds = (&'static str, [&'static str; 2], [&'static str; 2], &'static str);
+
+const NUMBERS: &[Bounds] = &[
+    ("buffer-size", ["64", "4096"], ["63", "4097"], "(64 to 4096)"),
+    ("workers", ["1", "1024"], ["0", "1025"], "(1 to 1024)"),
+    ("max-connections", ["1", "100000000"], ["0", "100000001"], "(1 to 100000000)"),
+    ("max-streams", ["1", "2147483647"], ["0", "2147483648"], "(1 to 2147483647)"),
+    ("max-header-bytes", ["8K", "16M"], ["8191", "16777217"], "(8K to 16M)"),
+    ("max-body-echo", ["0", "1G"], ["", "1073741825"], "(0 to 1G)"),
+    ("grpc-max-message", ["1", "2G"], ["0", "2147483649"], "(1 to 2G)"),
+    ("ws-max-message", ["1", "2G"], ["0", "2147483649"], "(1 to 2G)"),
+    ("ws-max-frame", ["1", "2G"], ["0", "2147483649"], "(1 to 2G)"),
+    ("access-log-sample", ["1", "4294967295"], ["0", "4294967296"], "(1 to 4294967295)"),
+    ("h2-stream-window", ["1", "2147483647"], ["0", "2G"], "(1 to 2147483647)"),
+    ("h2-connection-window", ["65535", "2147483647"], ["65534", "2G"], "(65535 to 2147483647)"),
+    ("h2-max-frame-size", ["16K", "16777215"], ["16383", "16M"], "(16K to 16777215)"),
+    ("h2-header-table-size", ["0", "4294967295"], ["", "4G"], "(0 to 4294967295)"),
+];
+
+#[test]
+fn every_flag_with_a_number_takes_its_documented_ends_and_nothing_beyond() {
+    use clap::CommandFactory as _;
+    let command = Args::command();
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    assert!(after.contains("from 0 to 8760h"), "{after}");
+    for arg in command.get_arguments() {
+        let (Some(flag), Some([value])) = (arg.get_long(), arg.get_value_names()) else { continue };
+        let bounds = match value.as_str() {
+            "DURATION" => &(flag, ["0", "8760h"], ["-1ns", "31536001s"], ""),
+            "COUNT" | "SIZE" | "KIB" => NUMBERS
+                .iter()
+                .find(|(known, ..)| *known == flag)
+                .unwrap_or_else(|| panic!("--{flag} has no bounds in this test")),
+            _ => continue,
+        };
+        let (_, accepted, beside, documented) = *bounds;
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains(documented), "--{flag}: {help}");
+        let read = |value: &str| Config::from_args(&[&format!("--{flag}={value}")]);
+        for value in accepted {
+            assert!(read(value).is_ok(), "--{flag}={value}");
+        }
+        let far = ["99999999999999999999", "9223372036854775807s", "-1", "NaN", "1e3", "0x10", " 1"];
+        for value in beside.into_iter().chain(far).filter(|value| !value.is_empty()) {
+            let error = read(value).expect_err(&format!("--{flag}={value}")).to_string();
+            assert!(error.contains(&format!("invalid value '{value}' for --{flag}: write a")), "{error}");
+        }
+    }
+}

@@ -2,15 +2,17 @@
 
 use std::{
     num::{NonZeroU64, NonZeroUsize},
+    ops::RangeInclusive,
     time::Duration,
 };
 
+use contract::quantity::{self, LONGEST_TIME};
 use transport::Address;
 
 use super::ConfigError;
-use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, quantity};
+use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour};
 
-const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s";
+const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s, from 0 to 8760h";
 const SIZE: &str = "write a size such as 4096, 64K or 10M";
 
 pub(super) fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
@@ -30,34 +32,30 @@ pub(super) fn optional_address(flag: &'static str, text: &str) -> Result<Option<
 pub(super) fn number<T: TryFrom<u64>>(
     flag: &'static str,
     text: &str,
-    least: u64,
-    most: u64,
+    bounds: &RangeInclusive<u64>,
 ) -> Result<T, ConfigError> {
-    quantity::count(text)
-        .filter(|number| (least..=most).contains(number))
-        .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(|| refused(flag, text, format!("write a whole number from {least} to {most}")))
+    quantity::count_within(text, bounds).and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+        refused(flag, text, format!("write a whole number from {} to {}", bounds.start(), bounds.end()))
+    })
 }
 
 pub(super) fn workers(text: &str) -> Result<NonZeroUsize, ConfigError> {
-    let count: usize = number("workers", text, 1, 1024)?;
+    let count: usize = number("workers", text, &(1..=1024))?;
     Ok(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
 }
 
 pub(super) fn size<T: TryFrom<u64>>(
     flag: &'static str,
     text: &str,
-    least: u64,
-    most: u64,
+    bounds: &RangeInclusive<u64>,
 ) -> Result<T, ConfigError> {
-    quantity::size(text)
-        .filter(|size| (least..=most).contains(size))
-        .and_then(|size| T::try_from(size).ok())
-        .ok_or_else(|| refused(flag, text, format!("{SIZE}, from {least} to {most} bytes")))
+    quantity::size_within(text, bounds).and_then(|size| T::try_from(size).ok()).ok_or_else(|| {
+        refused(flag, text, format!("{SIZE}, from {} to {} bytes", bounds.start(), bounds.end()))
+    })
 }
 
 pub(super) fn duration(flag: &'static str, text: &str) -> Result<Duration, ConfigError> {
-    quantity::duration(text).ok_or_else(|| refused(flag, text, DURATION))
+    quantity::duration(text, LONGEST_TIME).ok_or_else(|| refused(flag, text, DURATION))
 }
 
 pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
@@ -72,18 +70,17 @@ pub(super) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError
     }
 }
 
-pub(super) fn behaviour(typed: String) -> Result<String, ConfigError> {
-    match Behaviour::parse(&typed) {
-        Ok(_) => Ok(typed),
-        Err(bad) => Err(refused("behaviour", &typed, format!("{}; accepted: {}", bad.error, bad.accepted))),
+pub(super) fn behaviour(typed: &str) -> Result<String, ConfigError> {
+    match Behaviour::parse(typed) {
+        Ok(behaviour) => Ok(behaviour.to_string()),
+        Err(bad) => Err(refused("behaviour", typed, format!("{}; accepted: {}", bad.error, bad.accepted))),
     }
 }
 
 /// `--quiet` is the flag of the Go server of the same purpose.
 pub(super) fn access_log(args: &Args) -> Result<Option<AccessLog>, ConfigError> {
     let quiet = switch("quiet", &args.quiet)?;
-    let most = u64::from(u32::MAX);
-    let one_in = number("access-log-sample", &args.access_log_sample, 1, most)?;
+    let one_in = number("access-log-sample", &args.access_log_sample, &(1..=u64::from(u32::MAX)))?;
     let one_in = NonZeroU64::new(one_in).unwrap_or(NonZeroU64::MIN);
     let format = match args.access_log.as_deref() {
         None if quiet => return Ok(None),

@@ -1,6 +1,6 @@
 //! `/bin/{size}`: that many bytes of the payload pattern, or one range of them (RFC 9110 section 14).
 
-use contract::pattern::Pattern;
+use contract::{pattern::Pattern, quantity};
 use http::StatusCode;
 
 use crate::{
@@ -44,11 +44,10 @@ pub(super) fn reply(pattern: Pattern, head: &Head<'_>, size: u64, chunked: bool)
 
 /// First and last byte of the one range asked for; `Some(None)` when it can't be satisfied; none when there
 /// is no range, or one that a server may ignore (several ranges, another unit, bad syntax).
-fn range(value: &str, size: u64) -> Option<Option<(u64, u64)>> {
+pub(crate) fn range(value: &str, size: u64) -> Option<Option<(u64, u64)>> {
     let (first, last) = value.strip_prefix("bytes=")?.trim().split_once('-')?;
     // More digits than a u64 holds are a number beyond every body.
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = |text: &str| digits(text).then(|| text.parse::<u64>().unwrap_or(u64::MAX));
+    let number = quantity::saturating_count;
     let found = match (first, last) {
         ("", count) => {
             let count = number(count)?.min(size);
@@ -82,6 +81,10 @@ mod tests {
             ("bytes=100-200", Some(None)),
             ("bytes=-0", Some(None)),
             ("bytes=9-5", None),
+            ("bytes=99999999999999999999-", Some(None)),
+            ("bytes=-99999999999999999999", Some(Some((0, 99)))),
+            ("bytes=0-18446744073709551615", Some(Some((0, 99)))),
+            ("bytes=+1-2", None),
             ("bytes=0-1,5-6", None),
             ("bytes=a-b", None),
             ("bytes=-", None),

@@ -7,8 +7,8 @@ use http::StatusCode;
 
 use crate::reply::{Body, Chunks, Reply, TEXT};
 
-/// The reply to `/chunked/{count}`; the router has checked that the sizes add up.
-pub(super) fn reply(pattern: Pattern, count: u64, size: u64, delay: Duration) -> Reply {
-    let chunks = Chunks { range: pattern.range(0, count.saturating_mul(size)), size, delay };
+/// The reply to `/chunked/{count}`: `total` bytes, `size` in each chunk.
+pub(super) fn reply(pattern: Pattern, total: u64, size: u64, delay: Duration) -> Reply {
+    let chunks = Chunks { range: pattern.range(0, total), size, delay };
     Reply::new(StatusCode::OK, TEXT, Body::Chunks(chunks))
 }

@@ -40,6 +40,9 @@ const TEXT: &str = "\
 /nousage/badjson              broken JSON
 /nousage/empty                no body, but a JSON content type
 
+Sizes are below 2^63 bytes, count * size too; milliseconds are whole numbers up to 4294967295 (49 days); fragments are
+1 byte to 1G, pings 10ms to 1h apart.
+
 Every method is accepted (WebSocket: GET). HTTP/1.1, HTTP/1.0, h2c by prior knowledge and gRPC on this port.
 gRPC, on its own port too: echo.EchoService (Echo, StreamEcho), dummy.v1.TestService (Unary, ClientStream,
 ServerStream, BidiStream: the plan in the first request says how to answer), health, reflection; gzip; gRPC-Web.

@@ -16,6 +16,7 @@ pub(crate) mod websocket;
 
 use std::rc::Rc;
 
+pub(crate) use self::bin::range;
 use crate::{
     connection::exchange::Head,
     reply::{Answer, Reply},
@@ -37,8 +38,8 @@ pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload:
         Route::Sse(series) => after(upload, series::events(head, series)),
         Route::Ndjson(series) => after(upload, series::lines(head, series)),
         Route::Drip { size, duration, delay } => series::drip(worker.pattern, upload, size, duration, delay),
-        Route::Chunked { count, size, delay } => {
-            after(upload, chunked::reply(worker.pattern, count, size, delay))
+        Route::Chunked { total, size, delay } => {
+            after(upload, chunked::reply(worker.pattern, total, size, delay))
         }
         Route::Health => after(upload, health::reply(worker.shutdown.phase())),
         Route::Help => after(upload, help::reply()),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::pattern::{self, Pattern};
+use contract::{
+    pattern::{self, Pattern},
+    quantity,
+};
 use http::StatusCode;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -34,8 +37,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Server-sent events (HTML standard, section 9.2). A client that comes back with `Last-Event-ID` gets those after it.
 pub(super) fn events(head: &Head<'_>, series: Series) -> Reply {
-    let last =
-        head.fields.get("last-event-id").and_then(|id| std::str::from_utf8(id).ok()?.parse::<u64>().ok());
+    let last = head.fields.get("last-event-id").and_then(|id| quantity::count(std::str::from_utf8(id).ok()?));
     let first = last.map_or(0, |last| last.saturating_add(1));
     let write = |id: u64| {
         let time = now_ns();
@@ -81,16 +83,14 @@ impl Stream for Items {
             Some(count) => self.next >= count,
             None => self.state.order() >= Order::Drain,
         };
-        if over {
-            return Poll::Ready(None);
-        }
+        // A client may say that it has seen the last number that there is.
+        let Some(next) = self.next.checked_add(1).filter(|_| !over) else { return Poll::Ready(None) };
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
         }
-        let id = self.next;
-        self.next += 1;
+        let id = std::mem::replace(&mut self.next, next);
         // The wait that follows; none is worth a timer when nothing comes after it.
-        let wait = delay + jitter.mul_f64(behaviour::lot(id));
+        let wait = delay.saturating_add(behaviour::lot(id).of(jitter));
         let more = count.is_none_or(|count| self.next < count);
         self.pause = (more && !wait.is_zero()).then(|| Box::pin(sleep(wait)));
         Poll::Ready(Some(Part::Data((self.write)(id))))
@@ -154,7 +154,7 @@ impl Stream for Drip {
             self.fallen += 1;
             let begun = *self.begun.get_or_insert_with(Instant::now);
             let between = self.drops.saturating_sub(1).max(1);
-            let after = self.duration.mul_f64(self.fallen as f64 / between as f64);
+            let after = quantity::part_of(self.duration, self.fallen, between);
             self.pause = (self.fallen < self.drops).then(|| Box::pin(sleep_until(begun + after)));
         }
         Poll::Ready(Some(Part::Data(Bytes::from_static(piece))))

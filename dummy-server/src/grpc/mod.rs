@@ -7,7 +7,7 @@ mod adapter;
 mod echo;
 mod health;
 mod message;
-mod plan;
+pub(crate) mod plan;
 mod status;
 mod test_service;
 mod unary;

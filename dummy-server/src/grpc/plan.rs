@@ -52,7 +52,7 @@ const RESERVED: [&str; 12] = [
 ///
 /// # Errors
 /// It is, or the request is malformed.
-pub(super) fn weigh(request: &[u8]) -> Result<(), Status> {
+pub(crate) fn weigh(request: &[u8]) -> Result<(), Status> {
     if request.len() <= MOST_PLAN {
         return Ok(());
     }
@@ -83,23 +83,23 @@ fn plan_length(mut request: &[u8]) -> Result<u64, prost::DecodeError> {
 
 /// A plan that can be carried out.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(crate) struct Script {
     /// Responses to each request.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// Bytes of payload in each.
-    pub(super) size: usize,
+    pub(crate) size: usize,
     /// Between two of them.
-    pub(super) interval: Duration,
+    pub(crate) interval: Duration,
     /// Before the reply begins.
-    pub(super) delay: Duration,
+    pub(crate) delay: Duration,
     /// The reply never begins.
-    pub(super) never: bool,
+    pub(crate) never: bool,
     /// How many responses come before the status.
-    pub(super) after: Option<u64>,
+    pub(crate) after: Option<u64>,
     /// Metadata before the first response.
-    pub(super) headers: Fields,
+    pub(crate) headers: Fields,
     /// The end of the call: the status and the metadata behind it.
-    pub(super) trailers: Fields,
+    pub(crate) trailers: Fields,
 }
 
 impl Script {
@@ -107,7 +107,7 @@ impl Script {
     ///
     /// # Errors
     /// The status that names what is not accepted.
-    pub(super) fn read(plan: Plan, streams: bool, most: usize) -> Result<Self, Status> {
+    pub(crate) fn read(plan: Plan, streams: bool, most: usize) -> Result<Self, Status> {
         let largest = most.saturating_sub(AROUND_PAYLOAD) as u64;
         let count = match (plan.count, streams) {
             (None, _) => 1,

@@ -4,14 +4,17 @@ mod known;
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
-pub(crate) use self::known::Known;
-use crate::{
-    endpoints::websocket::{Mode, Options},
-    quantity,
-};
+use contract::quantity::{self, LARGEST_SIZE};
 
-/// The largest body: what lengths on the wire and in libraries can hold.
-const LARGEST: u64 = i64::MAX as u64;
+pub(crate) use self::known::Known;
+use crate::endpoints::websocket::{Mode, Options};
+
+/// Sizes of bodies.
+const SIZES: RangeInclusive<u64> = 1..=LARGEST_SIZE;
+/// Sizes of a WebSocket's frames.
+const FRAGMENTS: RangeInclusive<u64> = 1..=1 << 30;
+/// Statuses of final responses.
+const STATUSES: RangeInclusive<u64> = 200..=599;
 /// How often a WebSocket may be asked to ping.
 const PING_PERIODS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
@@ -35,9 +38,9 @@ pub(crate) enum Route {
     },
     /// `/chunked/{count}?size=&delay=`
     Chunked {
-        /// Number of chunks.
-        count: u64,
-        /// Bytes in each.
+        /// Bytes in all chunks.
+        total: u64,
+        /// Bytes in each chunk.
         size: u64,
         /// Between two of them.
         delay: Duration,
@@ -200,26 +203,27 @@ fn no_usage(rest: Option<&str>) -> NoUsage {
 
 fn websocket(mode: Mode, query: &str) -> Result<Route, BadRoute> {
     let bad = |name: &str, value: &str| BadRoute {
-        error: format!("'{value}' is no {name}"),
+        error: format!("invalid {name} '{value}'"),
         accepted: "/ws?fragment={size}&ping={duration}: a size from 1 byte to 1G, a duration from 10ms to 1h",
         example: "/ws?fragment=1K&ping=500ms",
     };
     let mut options = Options::plain(mode);
     if let Some(value) = parameter(query, "fragment") {
-        let size = quantity::size(value).filter(|size| *size <= 1 << 30);
-        let size = size.and_then(|size| NonZeroU32::new(size as u32));
+        let size = quantity::size_within(value, &FRAGMENTS);
+        let size = size.and_then(|size| NonZeroU32::new(u32::try_from(size).ok()?));
         options.fragment = Some(size.ok_or_else(|| bad("fragment", value))?);
     }
     if let Some(value) = parameter(query, "ping") {
-        let period = quantity::duration(value).filter(|period| PING_PERIODS.contains(period));
+        let period = quantity::duration(value, *PING_PERIODS.end());
+        let period = period.filter(|period| PING_PERIODS.contains(period));
         options.ping = Some(period.ok_or_else(|| bad("ping", value))?);
     }
     Ok(Route::WebSocket(options))
 }
 
 fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
-    let size = quantity::size(rest).filter(|&size| size > 0 && size <= LARGEST).ok_or_else(|| BadRoute {
-        error: format!("'{rest}' is no size"),
+    let size = quantity::size_within(rest, &SIZES).ok_or_else(|| BadRoute {
+        error: format!("invalid size '{rest}'"),
         accepted: "/bin/{size}: bytes from 1, or with K, M, G or T for powers of 1024, below 2^63",
         example: "/bin/64K",
     })?;
@@ -229,36 +233,37 @@ fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
 
 fn series(query: &str, example: &'static str) -> Result<Series, BadRoute> {
     let bad = |key: &str, text: &str| BadRoute {
-        error: format!("'{text}' for {key}"),
-        accepted: "?count={number}&delay={milliseconds}&jitter={milliseconds}: whole numbers; 0 is a count without end",
+        error: format!("invalid {key} '{text}'"),
+        accepted: "?count={number}&delay={milliseconds}&jitter={milliseconds}: whole numbers, milliseconds up to \
+                   4294967295; a count of 0 is without end",
         example,
     };
-    let read = |key, default, read: fn(&str) -> Option<u64>| match parameter(query, key) {
-        None => Ok(default),
-        Some(text) => read(text).ok_or_else(|| bad(key, text)),
+    let time = |key, default| match parameter(query, key) {
+        None => Ok(Duration::from_millis(default)),
+        Some(text) => quantity::millis(text).ok_or_else(|| bad(key, text)),
     };
-    let millis = |text: &str| millis(text).map(|delay| delay.as_millis() as u64);
-    let count = read("count", 10, quantity::count)?;
-    let delay = Duration::from_millis(read("delay", 1000, millis)?);
-    let jitter = Duration::from_millis(read("jitter", 0, millis)?);
+    let count = match parameter(query, "count") {
+        None => 10,
+        Some(text) => quantity::count(text).ok_or_else(|| bad("count", text))?,
+    };
+    let (delay, jitter) = (time("delay", 1000)?, time("jitter", 0)?);
     Ok(Series { count: (count > 0).then_some(count), delay, jitter })
 }
 
 fn drip(query: &str) -> Result<Route, BadRoute> {
     let bad = |key: &str, text: &str| BadRoute {
-        error: format!("'{text}' for {key}"),
-        accepted: "/drip?size={bytes}&duration={milliseconds}&delay={milliseconds}: size from 1",
+        error: format!("invalid {key} '{text}'"),
+        accepted: "/drip?size={bytes}&duration={milliseconds}&delay={milliseconds}: size from 1, below 2^63; \
+                   milliseconds up to 4294967295",
         example: "/drip?size=1K&duration=2000&delay=500",
     };
     let size = match parameter(query, "size") {
         None => 10,
-        Some(text) => quantity::size(text)
-            .filter(|size| (1..=LARGEST).contains(size))
-            .ok_or_else(|| bad("size", text))?,
+        Some(text) => quantity::size_within(text, &SIZES).ok_or_else(|| bad("size", text))?,
     };
     let time = |key, default| match parameter(query, key) {
         None => Ok(Duration::from_millis(default)),
-        Some(text) => millis(text).ok_or_else(|| bad(key, text)),
+        Some(text) => quantity::millis(text).ok_or_else(|| bad(key, text)),
     };
     Ok(Route::Drip { size, duration: time("duration", 2000)?, delay: time("delay", 0)? })
 }
@@ -266,37 +271,39 @@ fn drip(query: &str) -> Result<Route, BadRoute> {
 fn chunked(rest: &str, query: &str) -> Result<Route, BadRoute> {
     let bad = |error: String| BadRoute {
         error,
-        accepted: "/chunked/{count}?size={bytes}&delay={milliseconds}: count and size from 1, delay from 0",
+        accepted: "/chunked/{count}?size={bytes}&delay={milliseconds}: count and size from 1, count * size below \
+                   2^63, delay from 0 to 4294967295",
         example: "/chunked/10?size=1024&delay=100",
     };
-    let count = quantity::count(rest)
-        .filter(|&count| count > 0)
-        .ok_or_else(|| bad(format!("'{rest}' is no count of chunks")))?;
+    let count = quantity::count_within(rest, &SIZES)
+        .ok_or_else(|| bad(format!("invalid count of chunks '{rest}'")))?;
     let size = match parameter(query, "size") {
         None => 1024,
-        Some(text) => quantity::size(text)
-            .filter(|&size| size > 0)
-            .ok_or_else(|| bad(format!("'{text}' is no size of a chunk")))?,
+        Some(text) => quantity::size_within(text, &SIZES)
+            .ok_or_else(|| bad(format!("invalid size of a chunk '{text}'")))?,
     };
     let delay = match parameter(query, "delay") {
         None => Duration::ZERO,
-        Some(text) => millis(text).ok_or_else(|| bad(format!("'{text}' is no delay in milliseconds")))?,
+        Some(text) => {
+            quantity::millis(text).ok_or_else(|| bad(format!("invalid delay '{text}' in milliseconds")))?
+        }
     };
-    if count.checked_mul(size).is_none_or(|total| total > LARGEST) {
-        return Err(bad(format!("{count} chunks of {size} bytes are more than 2^63 bytes")));
+    match quantity::product(count, size) {
+        Some(total) => Ok(Route::Chunked { total, size, delay }),
+        None => Err(bad(format!("{count} chunks of {size} bytes are not less than 2^63 bytes"))),
     }
-    Ok(Route::Chunked { count, size, delay })
 }
 
 fn delay(rest: &str) -> Result<Route, BadRoute> {
     let (reply, read) = rest.split_once('/').map_or((rest, None), |(reply, read)| (reply, Some(read)));
     let bad = |error: String| BadRoute {
         error,
-        accepted: "/delay/{reply_ms} or /delay/{reply_ms}/{read_ms}: whole milliseconds, not both 0",
+        accepted: "/delay/{reply_ms} or /delay/{reply_ms}/{read_ms}: whole milliseconds up to 4294967295, not both 0",
         example: "/delay/250/10",
     };
-    let number =
-        |text: &str| millis(text).ok_or_else(|| bad(format!("'{text}' is no number of milliseconds")));
+    let number = |text: &str| {
+        quantity::millis(text).ok_or_else(|| bad(format!("invalid number of milliseconds '{text}'")))
+    };
     let (reply, read) = (number(reply)?, read.map_or(Ok(Duration::ZERO), number)?);
     if reply.is_zero() && read.is_zero() {
         return Err(bad("both delays are 0".to_owned()));
@@ -305,20 +312,14 @@ fn delay(rest: &str) -> Result<Route, BadRoute> {
 }
 
 fn status(rest: &str) -> Result<Route, BadRoute> {
-    quantity::count(rest)
+    quantity::count_within(rest, &STATUSES)
         .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| (200..=599).contains(code))
         .map(Route::Status)
         .ok_or_else(|| BadRoute {
-            error: format!("'{rest}' is no status of a final response"),
+            error: format!("invalid status '{rest}' of a final response"),
             accepted: "/status/{code}: 200 to 599",
             example: "/status/503",
         })
-}
-
-/// At most about 49 days, which timers can hold.
-fn millis(text: &str) -> Option<Duration> {
-    quantity::count(text).filter(|&millis| millis <= u64::from(u32::MAX)).map(Duration::from_millis)
 }
 
 /// The first value of a query's key. No endpoint has a parameter that needs percent decoding.

@@ -3,5 +3,7 @@
 pub mod hpack;
 pub mod http1;
 pub mod http2;
+pub mod live;
 pub mod proxy_header;
+pub mod text;
 pub mod websocket;

@@ -36,7 +36,8 @@ pub const ACK: u8 = 1;
 /// The setting of how much content a stream may carry before more is allowed.
 pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
-const END_HEADERS: u8 = 4;
+/// The flag of the last frame of a field block.
+pub const END_HEADERS: u8 = 4;
 
 /// `:status: 200`, as its head begins (RFC 7541 appendix A, entry 8).
 pub const STATUS_200: u8 = 0x88;

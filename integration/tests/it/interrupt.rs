@@ -1,13 +1,16 @@
 //! loadgen as a user meets it: Ctrl+C, exit codes, where output goes.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use integration::{
     binaries::{command, loadgen},
     cases::Cases,
     metrics::{IN_FLIGHT, Metrics, REQUESTS},
     peers::{BadHttp1, bad_http1},
-    process::Process,
+    process::{Finished, Process},
     report::Report,
     server::Server,
 };
@@ -25,6 +28,9 @@ pub(crate) fn tests() -> Cases {
         .test_async(a_report_is_written_to_a_file)
         .test(without_an_address_it_loads_its_own_server)
         .test(exit_codes_are_in_the_help)
+        .test_async(connections_beyond_the_open_file_limit_are_refused_before_the_run)
+        .test_async(connections_on_demand_stay_within_the_open_file_limit)
+        .test_async(a_body_file_without_end_is_refused)
 }
 
 async fn ctrl_c_lets_requests_in_flight_finish() {
@@ -176,5 +182,59 @@ fn exit_codes_are_in_the_help() {
     assert_eq!(finished.code, Some(0));
     for code in ["130", "interrupted", "--fail-on-error", "LOADGEN_RATE"] {
         assert!(finished.stdout.contains(code), "{code} is missing: {finished}");
+    }
+}
+
+/// Runs loadgen with a limit of open files.
+fn with_files(limit: u32, args: &[&str]) -> Finished {
+    let program = command("loadgen");
+    // The shell's builtin sets the limit of the process that the program then takes over.
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(program.get_program());
+    Process::start(shell.args(args)).finish(Duration::from_secs(30))
+}
+
+async fn connections_beyond_the_open_file_limit_are_refused_before_the_run() {
+    let server = Server::start();
+    for scheme in ["http", "h2c"] {
+        let url = format!("{scheme}://{}/bin/1", server.http);
+        let before = server.metrics().await.sum(REQUESTS, &[]);
+        let finished = with_files(256, &["--no-progress", "-c", "300", "-n", "300", &url]);
+        assert_eq!(finished.code, Some(2), "{finished}");
+        for part in ["'300' for --connections", "may open 256 files (ulimit -n)", "use --connections "] {
+            assert!(finished.stderr.contains(part), "{part} is missing: {finished}");
+        }
+        assert_eq!(finished.stdout, "", "{finished}");
+        assert_eq!(server.metrics().await.sum(REQUESTS, &[]), before);
+        // What it says does fit.
+        let fits = finished.stderr.trim().rsplit(' ').next().expect("a number");
+        let args = ["--no-progress", "-o", "json", "-c", fits, "-n", "1000", &url];
+        let finished = with_files(256, &args);
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{fits}: {finished}");
+        Report::parse(&finished.stdout).assert_all_succeeded(1000);
+    }
+}
+
+async fn connections_on_demand_stay_within_the_open_file_limit() {
+    let server = Server::start();
+    let url = format!("http://{}/delay/400", server.http);
+    let args = ["--no-progress", "-o", "json", "-r", "400", "-d", "1s", &url];
+    let finished = with_files(120, &args);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert!(finished.stderr.contains("it may open 120 files (ulimit -n)"), "{finished}");
+    assert_eq!(Report::parse(&finished.stdout).requests("succeeded"), 400, "{finished}");
+}
+
+async fn a_body_file_without_end_is_refused() {
+    let server = Server::start();
+    let url = format!("http://{}/upload", server.http);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let sparse = directory.path().join("sparse");
+    std::fs::File::create(&sparse).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
+    for path in ["/dev/zero", sparse.to_str().expect("text")] {
+        let finished = loadgen(&["--no-progress", "-n", "1", "--body-file", path, &url]);
+        assert_eq!(finished.code, Some(2), "{finished}");
+        assert_one_line(&["--body-file", path], &finished.stderr);
+        assert!(finished.stderr.contains(path) && finished.stderr.contains("at most 256M"), "{finished}");
     }
 }

@@ -14,6 +14,7 @@ mod conformance; // h2spec
 mod counts; // the generator's accounting against the server's
 mod drain; // from SIGTERM to exit
 mod endpoints; // each endpoint, over both protocols
+mod ends; // flags at the ends of what they accept
 mod expect; // 100 (Continue)
 mod fields; // fields as they were on the wire
 mod helps; // the help texts, word for word
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         .and(admin::tests())
         .and(logs::tests())
         .and(settings::tests())
+        .and(ends::tests())
         .and(traces::tests())
         .and(resources::tests())
         .and(volume::tests())

@@ -2,17 +2,22 @@
 //!
 //! [`target`] says where to, [`request`] what, [`load`] how much. Nothing here opens a socket.
 
+pub mod files;
 pub mod load;
 pub mod request;
 pub mod target;
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
+pub use files::OtherEnd;
 pub use load::{Load, Shape};
 pub use request::Request;
 pub use target::{Protocol, Target};
 
 use crate::args::{Args, Format};
+
+/// The most threads that are accepted.
+pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// A run, decided.
 #[derive(Clone, Debug)]
@@ -62,11 +67,14 @@ impl TryFrom<&Args> for Plan {
         let request = Request::new(&target, args)?;
         let load = Load::new(&target, args)?;
         // Each worker has a connection and a request of its own.
-        let most = load.connections.min(load.max_in_flight);
+        let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
         let workers = match args.workers {
-            Some(workers) => NonZeroUsize::new(workers)
-                .filter(|workers| *workers <= most)
-                .ok_or_else(|| PlanError(format!("--workers takes 1 to {most}: no more than connections")))?,
+            Some(workers) => NonZeroUsize::new(workers).filter(|workers| *workers <= most).ok_or_else(|| {
+                PlanError(format!(
+                    "invalid value '{workers}' for --workers: write a whole number from 1 to {most}, no more than \
+                     connections, requests in flight and {MAX_WORKERS}, like 1"
+                ))
+            })?,
             None => runtime::cpus::available().min(most),
         };
         Ok(Self { target, request, load, workers, pin_cpus: args.pin_cpus })

@@ -14,7 +14,7 @@ use super::{PlanError, Protocol, Target};
 use crate::args::Args;
 
 /// The largest body that is accepted, in bytes.
-pub const MAX_BODY: u64 = 1 << 30;
+pub const MAX_BODY: u64 = 256 << 20;
 
 /// Length of a request id: the run's eight hexadecimal digits, a dash, and sixteen of the request's number.
 pub const ID_LENGTH: usize = 25;
@@ -210,9 +210,17 @@ fn body(args: &Args) -> Result<Bytes, PlanError> {
         return Ok(Bytes::from(args.body.clone().unwrap_or_default()));
     };
     let error = |reason: String| PlanError(format!("can't read --body-file {}: {reason}", path.display()));
+    let too_long = || {
+        error("it has more than 256M; write the path of a file of at most 256M, such as body.json".to_owned())
+    };
     let file = File::open(path).map_err(|e| error(e.to_string()))?;
+    // What says its length need not be read to know that it is too long.
+    let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
+    if length > MAX_BODY {
+        return Err(too_long());
+    }
     let body = read_at_most(MAX_BODY, file).map_err(|e| error(e.to_string()))?;
-    body.ok_or_else(|| error(format!("at most {MAX_BODY} bytes are accepted")))
+    body.ok_or_else(too_long)
 }
 
 /// `None` if there is more. What a device or a pipe holds is known only when it has been read.

@@ -1,6 +1,8 @@
 //! Where the requests go, as people type it.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr, ops::RangeInclusive};
+
+use contract::quantity;
 
 use super::PlanError;
 
@@ -35,6 +37,8 @@ pub struct Target {
     pub path: String,
 }
 
+const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;
+
 const ACCEPTED: &str = "write host:port, h2c://host:port or http://host:port, with a path if you like";
 
 impl Target {
@@ -43,7 +47,7 @@ impl Target {
     /// # Errors
     /// One line that says what is accepted.
     pub fn parse(text: &str, http2: bool) -> Result<Self, PlanError> {
-        let error = || PlanError(format!("'{text}' is no target: {ACCEPTED}"));
+        let error = || PlanError(format!("invalid target '{text}': {ACCEPTED}"));
         // A path or a query may hold an address of its own.
         let scheme = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
         let (protocol, default_port, rest) = match scheme {
@@ -102,7 +106,7 @@ fn split_authority(authority: &str, default_port: Option<u16>) -> Option<(String
         },
     };
     let port = match port {
-        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
+        Some(port) => u16::try_from(quantity::count_within(port, &PORTS)?).ok()?,
         None => default_port?,
     };
     let named = !host.is_empty()
@@ -146,6 +150,8 @@ mod tests {
             ":80",
             "a:0",
             "a:70000",
+            "a:+80",
+            "a:18446744073709551696",
             "a:b",
             "ftp://a:1",
             "https://a",

@@ -242,7 +242,7 @@ pub(crate) fn count(value: u64) -> String {
 
 /// A rate: whole, or with two decimals if it isn't.
 fn decimal(value: f64) -> String {
-    let hundredths = (value * 100.0).round() as u64;
+    let hundredths = contract::quantity::rounded(value * 100.0);
     match hundredths % 100 {
         0 => count(hundredths / 100),
         rest => format!("{}.{rest:02}", count(hundredths / 100)),

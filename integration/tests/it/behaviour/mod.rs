@@ -5,6 +5,7 @@ mod chances;
 mod content;
 mod control;
 mod heads;
+mod numbers;
 
 use integration::cases::Cases;
 
@@ -15,4 +16,5 @@ pub(crate) fn tests() -> Cases {
         .and(content::tests())
         .and(chances::tests())
         .and(control::tests())
+        .and(numbers::tests())
 }

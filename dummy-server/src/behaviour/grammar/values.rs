@@ -1,0 +1,219 @@
+//! Forms of values: how each is read, and how it is written so that it is read as the same.
+
+use std::{
+    fmt::{self, Write as _},
+    num::NonZeroU64,
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+use contract::quantity::{self, LARGEST_SIZE, Percent};
+use http::StatusCode;
+
+use super::super::{Breach, Delay, Fault, Pair, Point, Shares};
+
+/// Most fields, trailers or hints of one request.
+const MOST_FIELDS: usize = 64;
+/// Most statuses or delays with a share.
+const MOST_SHARES: usize = 64;
+/// Shapes of a Pareto distribution: below, all is the longest delay; above, all is the minimum.
+const SHAPES: RangeInclusive<f64> = 0.01..=1000.0;
+/// Bytes of content after which a reply can be broken off: one byte more can be announced.
+const OFFSETS: RangeInclusive<u64> = 0..=LARGEST_SIZE - 1;
+
+pub(super) fn positive(text: &str) -> Option<u64> {
+    quantity::count_within(text, &(1..=u64::MAX))
+}
+
+pub(super) fn byte_rate(text: &str) -> Option<NonZeroU64> {
+    quantity::byte_rate(text)
+}
+
+pub(super) fn status(text: &str) -> Option<StatusCode> {
+    let code = quantity::count_within(text, &(200..=599))?;
+    StatusCode::from_u16(u16::try_from(code).ok()?).ok()
+}
+
+pub(super) fn shown_status(status: &StatusCode) -> String {
+    status.as_str().to_owned()
+}
+
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    quantity::duration(text, Delay::LONGEST)
+}
+
+pub(super) fn switch(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" | "" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// A field's value that is not empty.
+pub(super) fn value(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte == b'\t' || byte >= b' ' && byte != 0x7f);
+    fits.then(|| text.to_owned())
+}
+
+pub(super) fn field(text: &str) -> Option<Pair> {
+    let (name, rest) = text.split_once(':')?;
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let named = !name.is_empty() && name.bytes().all(token);
+    let content = if rest.trim().is_empty() { Some(String::new()) } else { value(rest) };
+    named.then(|| Some((name.to_owned(), content?)))?
+}
+
+pub(super) fn shown_field((name, value): &Pair) -> String {
+    format!("{name}:{value}")
+}
+
+pub(super) fn add<T>(list: &mut Vec<T>, item: T) -> Option<()> {
+    (list.len() < MOST_FIELDS).then(|| list.push(item))
+}
+
+/// What may be there once.
+pub(super) fn one<T>(value: &Option<T>, show: impl FnOnce(&T) -> String) -> Vec<String> {
+    value.as_ref().map(show).into_iter().collect()
+}
+
+/// One item, or several with their percent.
+pub(super) fn shares<T>(text: &str, read: fn(&str) -> Option<T>) -> Option<Shares<T>> {
+    let mut shares = Vec::new();
+    for item in outer_commas(text) {
+        let share = match item.rsplit_once(':') {
+            Some((item, share)) => (read(item)?, Some(Percent::read(share)?)),
+            None => (read(item)?, None),
+        };
+        if shares.len() == MOST_SHARES {
+            return None;
+        }
+        shares.push(share);
+    }
+    let alone = shares.len() == 1;
+    let whole = |(item, share): (T, Option<Percent>)| Some((item, share.or(alone.then_some(Percent::ALL))?));
+    let shares: Shares<T> = shares.into_iter().map(whole).collect::<Option<_>>()?;
+    quantity::total(shares.iter().map(|(_, share)| *share))?;
+    Some(shares)
+}
+
+pub(super) fn shown_shares<T>(shares: &Shares<T>, show: fn(&T) -> String) -> String {
+    if let [(item, Percent::ALL)] = &shares[..] {
+        return show(item);
+    }
+    let shown = |(item, share): &(T, Percent)| format!("{}:{share}", show(item));
+    shares.iter().map(shown).collect::<Vec<_>>().join(",")
+}
+
+/// Splits at commas that are in no parentheses.
+fn outer_commas(text: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    text.split(move |c| {
+        inside = c == '(' || inside && c != ')';
+        c == ',' && !inside
+    })
+}
+
+/// What stands in parentheses behind `name`.
+fn argument<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')
+}
+
+pub(super) fn delay(text: &str) -> Option<Delay> {
+    let two = |text: &'_ str| -> Option<(Duration, String)> {
+        let (first, second) = text.split_once(',')?;
+        Some((duration(first.trim())?, second.trim().to_owned()))
+    };
+    if let Some(bounds) = argument(text, "uniform") {
+        let (least, most) = two(bounds)?;
+        let most = duration(&most).filter(|most| *most >= least)?;
+        return Some(Delay::Uniform(least, most));
+    }
+    if let Some(parameters) = argument(text, "normal") {
+        let (mean, deviation) = two(parameters)?;
+        return Some(Delay::Normal(mean, duration(&deviation)?));
+    }
+    if let Some(parameters) = argument(text, "pareto") {
+        let (least, shape) = two(parameters)?;
+        let shape = quantity::decimal_within(&shape, &SHAPES)?;
+        return (!least.is_zero()).then_some(Delay::Pareto(least, shape));
+    }
+    duration(text).map(Delay::Constant)
+}
+
+pub(super) fn shown_delay(delay: &Delay) -> String {
+    let time = quantity::canonical;
+    match *delay {
+        Delay::Constant(delay) => time(delay),
+        Delay::Uniform(least, most) => format!("uniform({},{})", time(least), time(most)),
+        Delay::Normal(mean, deviation) => format!("normal({},{})", time(mean), time(deviation)),
+        Delay::Pareto(least, shape) => format!("pareto({},{shape})", time(least)),
+    }
+}
+
+pub(super) fn abort(text: &str) -> Option<Breach> {
+    let (text, percent) = match text.rsplit_once(':') {
+        Some((text, share)) => (text, Percent::read(share)?),
+        None => (text, Percent::ALL),
+    };
+    let (fault, point) = match text.split_once('@') {
+        Some((fault, point)) => (fault, Some(point)),
+        None => (text, None),
+    };
+    let fault = match fault {
+        "rst" => Fault::Rst,
+        "fin" => Fault::Fin,
+        "hang" => Fault::Hang,
+        "short" => Fault::Short,
+        "stream-reset" => Fault::StreamReset(http2::Code::INTERNAL_ERROR.0),
+        "goaway" => Fault::GoAway(http2::Code::NO_ERROR.0),
+        other => match (argument(other, "stream-reset"), argument(other, "goaway")) {
+            (Some(code), _) => Fault::StreamReset(self::code(code)?),
+            (_, Some(code)) => Fault::GoAway(self::code(code)?),
+            _ => return None,
+        },
+    };
+    let point = match point {
+        None if fault == Fault::Short => Point::Middle,
+        None | Some("before-headers") => Point::BeforeHeaders,
+        Some("after-headers") => Point::AfterHeaders,
+        Some(other) => Point::Body(quantity::size_within(argument(other, "body")?, &OFFSETS)?),
+    };
+    Some(Breach { fault, point, percent })
+}
+
+pub(super) fn shown_abort(abort: &Breach) -> String {
+    let Breach { fault, point, percent } = *abort;
+    let name = Fault::NAMES[fault.index()];
+    let fault = match fault {
+        Fault::StreamReset(code) | Fault::GoAway(code) => format!("{name}({code})"),
+        Fault::Rst | Fault::Fin | Fault::Hang | Fault::Short => name.to_owned(),
+    };
+    let point = match point {
+        // Only what falls short has a middle.
+        Point::Middle => String::new(),
+        Point::BeforeHeaders => "@before-headers".to_owned(),
+        Point::AfterHeaders => "@after-headers".to_owned(),
+        Point::Body(offset) => format!("@body({})", quantity::canonical_size(offset)),
+    };
+    let share = if percent == Percent::ALL { String::new() } else { format!(":{percent}") };
+    format!("{fault}{point}{share}")
+}
+
+/// A code of RFC 9113 section 7 by number or name; numbers without a name are taken too.
+fn code(text: &str) -> Option<u32> {
+    text.trim().parse().ok().map(|http2::Code(code)| code)
+}
+
+/// Writes a value as a query has it: what would end it or mean something else is percent-encoded.
+pub(super) fn encode(text: &str, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"%&+#".contains(&byte) {
+            to.write_char(char::from(byte))?;
+        } else {
+            write!(to, "%{byte:02X}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! loadgen's arguments and targets, a word on each line: a plan that comes of them has numbers within bounds. Files are
+//! not read.
+
+use clap::Parser as _;
+use loadgen::{
+    Args, Plan,
+    plan::{OtherEnd, Target, load},
+};
+
+use super::text;
+use crate::feedback::met;
+
+/// Words that command lines are made of.
+pub const WORDS: &[&[u8]] = &[
+    b"\n",
+    b"-r\n",
+    b"--rate=",
+    b"-t\n",
+    b"--total=",
+    b"-d\n",
+    b"--duration=",
+    b"-c\n",
+    b"--connections=",
+    b"-m\n",
+    b"--streams=",
+    b"--max-in-flight=",
+    b"--timeout=",
+    b"--connect-timeout=",
+    b"--workers=",
+    b"--http2",
+    b"--fixed-connections",
+    b"--once",
+    b"-H\n",
+    b"-b\n",
+    b"-X\n",
+    b"--request-id-header=",
+    b"a:1",
+    b"http://",
+    b"h2c://",
+    b"https://",
+    b"[::1]:80",
+    b"/bin/1K",
+    b"?",
+    b"#",
+    b"0",
+    b"1",
+    b"0.001",
+    b"1e8",
+    b"1e400",
+    b"NaN",
+    b"inf",
+    b"-1",
+    b"8760h",
+    b"1ns",
+    b"18446744073709551615",
+    b"1000000",
+    b"x: y",
+    b"content-length: 1",
+];
+
+/// Reads an input.
+pub fn run(input: &[u8]) {
+    let text = text(input);
+    for http2 in [false, true] {
+        if let Ok(target) = Target::parse(&text, http2) {
+            let shown = target.to_string();
+            assert_eq!(Target::parse(&shown, false).ok().as_ref(), Some(&target), "{text}: {shown}");
+            met((target.port.leading_zeros(), target.host.len().min(9), shown.len().min(30)));
+        }
+    }
+    let args = match Args::try_parse_from(std::iter::once("loadgen").chain(text.lines())) {
+        Ok(args) => args,
+        Err(error) => return met(format!("{:?}", error.kind())),
+    };
+    if args.body_file.is_some() {
+        return;
+    }
+    match Plan::try_from(&args) {
+        Ok(plan) => {
+            let load = &plan.load;
+            assert!(
+                load.max_in_flight.get() <= load::MAX_IN_FLIGHT && load.streams.get() <= load::MAX_STREAMS
+            );
+            assert!(plan.workers <= load.connections && plan.workers.get() <= 1024);
+            let window = load.window();
+            assert!(!plan.request.http1().head().is_empty() && plan.request.http2().len() >= 4);
+            met(("plan", window.map(|window| window.as_secs().checked_ilog2()), load.total.is_some()));
+            for files in [0, 1024, u64::MAX] {
+                let fitted = plan.clone().within_files(files, OtherEnd::Here);
+                assert!(fitted.is_ok() || files < u64::MAX);
+                assert!(fitted.is_err() || files > 0);
+                if let Ok((plan, _)) = fitted {
+                    assert!(plan.load.max_connections.get() as u64 <= files);
+                }
+            }
+        }
+        Err(error) => met(error.to_string().split('\'').next().map(str::to_owned)),
+    }
+}

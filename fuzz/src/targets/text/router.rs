@@ -1,0 +1,69 @@
+//! Request targets: what leads somewhere has numbers within bounds, and what is refused says what works.
+
+use contract::quantity::LARGEST_SIZE;
+use dummy_server::fuzzing::{self, Refusal};
+
+use super::{MOST_MILLIS, text};
+use crate::feedback::met;
+
+/// Words that targets are made of.
+pub const WORDS: &[&[u8]] = &[
+    b"/",
+    b"?",
+    b"&",
+    b"=",
+    b"/bin/",
+    b"/chunked/",
+    b"/sse",
+    b"/ndjson",
+    b"/drip",
+    b"/status/",
+    b"/delay/",
+    b"/ws",
+    b"/ws/close",
+    b"/nousage",
+    b"/upload",
+    b"size=",
+    b"count=",
+    b"delay=",
+    b"jitter=",
+    b"duration=",
+    b"fragment=",
+    b"ping=",
+    b"chunked=true",
+    b"digest=1",
+    b"0",
+    b"1",
+    b"503",
+    b"1K",
+    b"100T",
+    b"8388607T",
+    b"4294967295",
+    b"4294967296",
+    b"9223372036854775807",
+    b"18446744073709551616",
+    b"10ms",
+    b"1h",
+    b"-1",
+    b"%00",
+];
+
+/// Routes an input.
+pub fn run(input: &[u8]) {
+    let text = text(input);
+    let (endpoint, routed) = fuzzing::target(&text);
+    match routed {
+        Ok(routed) => {
+            assert!(
+                routed.size <= LARGEST_SIZE && routed.time.as_millis() <= MOST_MILLIS,
+                "{text}: {routed:?}"
+            );
+            met((endpoint, routed.size.checked_ilog2(), routed.time.is_zero()));
+        }
+        Err(Refusal { error, accepted, example }) => {
+            assert!(!error.is_empty() && !accepted.is_empty());
+            assert!(fuzzing::target(example).1.is_ok(), "{example}");
+            met((endpoint, accepted, error.split('\'').next().map(str::to_owned)));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Whether a plan's connections fit into the limit of open files: known before the run, as it is loadgen's own limit
+//! and not the target's. The limit comes as an argument.
+
+use std::num::NonZeroUsize;
+
+use super::{Plan, PlanError};
+
+/// Files that a process has open besides connections: standard streams, signals, a report, libraries.
+const RESERVED: u64 = 32;
+/// Files that each worker has open besides its connections: its poller, its timer, its wake-ups.
+const PER_WORKER: u64 = 8;
+
+/// Where the other end of the connections is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherEnd {
+    /// In another process.
+    Elsewhere,
+    /// In this process, which has both ends of each connection open.
+    Here,
+}
+
+impl Plan {
+    /// The same with no more connections than `limit` open files allow; whether connections that would have been
+    /// opened on demand had to be limited.
+    ///
+    /// # Errors
+    /// Those that are opened in any case are more than that.
+    pub fn within_files(mut self, limit: u64, other_end: OtherEnd) -> Result<(Self, bool), PlanError> {
+        let workers = self.workers.get() as u64;
+        let (ends, workers) = match other_end {
+            OtherEnd::Elsewhere => (1, workers),
+            // The server has as many again, and its listeners.
+            OtherEnd::Here => (2, workers.saturating_add(runtime::cpus::available().get() as u64)),
+        };
+        let other = RESERVED.saturating_add(PER_WORKER.saturating_mul(workers));
+        let room = usize::try_from(limit.saturating_sub(other) / ends).unwrap_or(usize::MAX);
+        let connections = self.load.connections.get();
+        let most = NonZeroUsize::new(room).filter(|most| connections <= most.get()).ok_or_else(|| {
+            PlanError(format!(
+                "invalid value '{connections}' for --connections: this process may open {limit} files (ulimit -n), \
+                 which leaves room for {room} connections: raise that limit or use --connections {}",
+                room.max(1)
+            ))
+        })?;
+        let is_limited = self.load.max_connections > most;
+        self.load.max_connections = self.load.max_connections.min(most);
+        Ok((self, is_limited))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::Args;
+
+    fn plan(line: &str) -> Plan {
+        let words = std::iter::once("loadgen").chain(line.split_whitespace());
+        Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn more_connections_than_files_are_refused_with_what_fits() {
+        let refused = |line, limit, end| plan(line).within_files(limit, end).unwrap_err().to_string();
+        let said = refused("-c 30000 --workers 2 http://a", 20_000, OtherEnd::Elsewhere);
+        assert!(said.contains("'30000' for --connections") && said.contains("--connections 19952"), "{said}");
+        for limit in [0, 1, 40] {
+            assert!(refused("-c 1 --workers 1 a:1", limit, OtherEnd::Elsewhere).contains("room for 0"));
+        }
+        let fits = |line, limit, end| plan(line).within_files(limit, end).is_ok();
+        assert!(fits("-c 19952 --workers 2 a:1", 20_000, OtherEnd::Elsewhere));
+        assert!(!fits("-c 19953 --workers 2 a:1", 20_000, OtherEnd::Elsewhere));
+        assert!(!fits("-c 19952 --workers 2 a:1", 20_000, OtherEnd::Here));
+        assert!(fits("-c 1000000 --workers 1 --max-in-flight 1000000 a:1", u64::MAX, OtherEnd::Here));
+    }
+
+    #[test]
+    fn connections_on_demand_are_limited_to_what_fits() {
+        let (fitted, is_limited) =
+            plan("-r 100 --workers 1 http://a").within_files(1040, OtherEnd::Elsewhere).unwrap();
+        assert_eq!((fitted.load.max_connections.get(), is_limited), (1000, true));
+        let (fitted, is_limited) =
+            plan("-r 100 --workers 1 http://a").within_files(1 << 20, OtherEnd::Elsewhere).unwrap();
+        assert_eq!((fitted.load.max_connections.get(), is_limited), (10_000, false));
+    }
+}
