@@ -22,6 +22,7 @@ use crate::{
     behaviour::{self, Behaviour},
     connection::{
         self, Port,
+        refused::Refusals,
         state::{Order, Seen, State},
     },
     drain::Phase,
@@ -113,6 +114,8 @@ pub(crate) struct Worker {
     default_behaviour: RefCell<Option<Rc<Behaviour>>>,
     generation: Cell<u64>,
     pub(crate) access_log: Option<Rc<Log>>,
+    /// What was logged of connections that did not come to HTTP.
+    pub(crate) refusals: Refusals,
     /// Buffers that idle connections have given back.
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Rc<State>>>,
@@ -134,6 +137,7 @@ impl Worker {
             read_buffer: RefCell::new(vec![0; read_buffer].into_boxed_slice()),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             access_log: access_log.map(Log::new),
+            refusals: Refusals::default(),
             http1_head: RefCell::default(),
             http2_head: RefCell::default(),
             clock: RefCell::default(),

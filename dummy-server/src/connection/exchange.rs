@@ -148,10 +148,10 @@ pub(crate) fn answer(
     upload: Upload,
     received_ns: u64,
 ) -> (Pending, Answer) {
-    let (endpoint, way, in_query) = if is_call(head) {
-        (Endpoint::Grpc, Way::Call, false)
-    } else if crate::grpc::is_preflight(head) {
+    let (endpoint, way, in_query) = if crate::grpc::is_preflight(head) {
         (Endpoint::Grpc, Way::Preflight, false)
+    } else if is_call(head) {
+        (Endpoint::Grpc, Way::Call, false)
     } else {
         let (endpoint, route, in_query) = route(worker, head);
         (endpoint, Way::Endpoint(route), in_query)
