@@ -20,7 +20,9 @@ use tower_service::Service;
 
 use super::{
     expansion::Hold,
+    lengths::Lengths,
     message::{self, Coding, Messages, PREFIX},
+    metadata,
     status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
 };
 use crate::{
@@ -78,7 +80,7 @@ impl Served {
         let source = match Coding::of(head) {
             Ok(Coding { requests: true, .. }) => Source::gzip(worker, upload),
             // What nobody here can read is refused by tonic.
-            _ => Source::Plain(upload),
+            _ => Source::Plain(upload, Lengths::new(worker.config.limits.grpc_max_message)),
         };
         Answer::Waiting(Box::pin(async move { call(&*service, parts, source, deadline).await }))
     }
@@ -90,19 +92,28 @@ impl fmt::Debug for Served {
     }
 }
 
+/// What the client takes this server to be. A service sees no pseudo-fields, so it is told by the way.
+#[derive(Clone, Debug)]
+pub(super) struct Authority(pub(super) Bytes);
+
 /// The head of a request as tonic takes it. All values share one allocation.
 fn parts(head: &Head<'_>) -> http::request::Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = Method::from_bytes(head.method).unwrap_or(Method::POST);
     parts.version = http::Version::HTTP_2;
-    let mut bytes = BytesMut::with_capacity(head.target.len() + head.fields.size());
+    let authority = metadata::authority(head).unwrap_or_default();
+    let mut bytes = BytesMut::with_capacity(head.target.len() + authority.len() + head.fields.size());
     bytes.extend_from_slice(head.target);
+    bytes.extend_from_slice(authority);
     for (_, value) in head.fields() {
         bytes.extend_from_slice(value);
     }
     let mut bytes = bytes.freeze();
     // What is no URI names no method either, and is answered as such.
     parts.uri = Uri::from_maybe_shared(bytes.split_to(head.target.len())).unwrap_or_default();
+    if !authority.is_empty() {
+        parts.extensions.insert(Authority(bytes.split_to(authority.len())));
+    }
     parts.headers = HeaderMap::with_capacity(head.fields.len());
     for (name, value) in head.fields() {
         let value = bytes.split_to(value.len());
@@ -152,7 +163,7 @@ async fn call(
 
 /// Where the messages of a request come from.
 enum Source {
-    Plain(Upload),
+    Plain(Upload, Lengths),
     /// tonic is given them as they are when expanded: its own way knows neither of turns nor of what others hold.
     Gzip(Messages, Rc<Hold>),
 }
@@ -168,11 +179,17 @@ impl Source {
     /// The end that tonic has, and what goes on beside it.
     fn split(self, deadline: Deadline) -> (RequestBody, Around) {
         match self {
-            Self::Plain(mut upload) => match upload.take_whole() {
-                Some(bytes) => (RequestBody::Whole(Some(bytes)), Around { pump: None, hold: None, deadline }),
+            Self::Plain(mut upload, mut lengths) => match upload.take_whole() {
+                Some(mut bytes) => {
+                    let refused = lengths.follow(&bytes).err().map(|(before, status)| {
+                        bytes.truncate(before);
+                        status
+                    });
+                    (RequestBody::Whole(Some(bytes), refused), Around { pump: None, hold: None, deadline })
+                }
                 None => {
                     let (sender, receiver) = mpsc::channel(CHANNEL);
-                    let pump: Pump = Box::pin(pump(upload, sender));
+                    let pump: Pump = Box::pin(pump(upload, lengths, sender));
                     (RequestBody::Parts(receiver), Around { pump: Some(pump), hold: None, deadline })
                 }
             },
@@ -185,10 +202,19 @@ impl Source {
     }
 }
 
-async fn pump(mut upload: Upload, sender: mpsc::Sender<Result<Bytes, Status>>) {
+async fn pump(mut upload: Upload, mut lengths: Lengths, sender: mpsc::Sender<Result<Bytes, Status>>) {
     while let Ok(permit) = sender.reserve().await {
         match upload.pull(PIECE).await {
-            Some(Ok(part)) => permit.send(Ok(part)),
+            Some(Ok(mut part)) => match lengths.follow(&part) {
+                Ok(()) => permit.send(Ok(part)),
+                Err((before, status)) => {
+                    part.truncate(before);
+                    permit.send(Ok(part));
+                    // When nobody receives it, the call has ended.
+                    let _ = sender.send(Err(status)).await;
+                    return;
+                }
+            },
             Some(Err(error)) => return permit.send(Err(Status::cancelled(error.to_string()))),
             None => return,
         }
@@ -250,7 +276,8 @@ impl Around {
 
 /// The body of a request for tonic.
 pub(super) enum RequestBody {
-    Whole(Option<Bytes>),
+    /// And how it ends, if a part of it was refused.
+    Whole(Option<Bytes>, Option<Status>),
     Parts(mpsc::Receiver<Result<Bytes, Status>>),
 }
 
@@ -260,7 +287,9 @@ impl http_body::Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let part = match self.get_mut() {
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Self::Whole(bytes, refused) => {
+                Poll::Ready(bytes.take().map(Ok).or_else(|| refused.take().map(Err)))
+            }
             Self::Parts(parts) => parts.poll_recv(cx),
         };
         part.map(|part| part.map(|part| part.map(Frame::data)))

@@ -12,7 +12,10 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use tonic::Status;
 
-use super::expansion::{Expansion, give_way};
+use super::{
+    expansion::{Expansion, give_way},
+    lengths,
+};
 use crate::{connection::exchange::Head, upload::Upload};
 
 /// The flag and the length in front of a message.
@@ -125,11 +128,8 @@ impl Messages {
                 return refused(Status::internal(text));
             }
         };
-        if length > self.most {
-            return refused(Status::out_of_range(format!(
-                "a message of {length} bytes; accepted are {} (--grpc-max-message)",
-                self.most
-            )));
+        if let Err(status) = lengths::check(length, self.most) {
+            return refused(status);
         }
         if self.buffer.len() < PREFIX + length {
             return Poll::Ready(Ok(None));
@@ -253,7 +253,7 @@ mod tests {
             (b"\x02\0\0\0\x01x", false, Code::Internal),
             (b"\x01\0\0\0\x01x", false, Code::Internal),
             (b"\x01\0\0\0\x01x", true, Code::Internal),
-            (b"\0\0\0\x03\xe9", false, Code::OutOfRange),
+            (b"\0\0\0\x03\xe9", false, Code::ResourceExhausted),
             (&bomb, true, Code::ResourceExhausted),
         ] {
             assert_eq!(read(body, body.len(), 1000, gzip), [Err(code)], "{body:?}");
