@@ -32,6 +32,7 @@ mod worker;
 use std::{io, path::PathBuf, sync::Arc, thread};
 
 use tokio::sync::{mpsc, oneshot};
+use transport::Listener;
 
 pub use access_log::{AccessLog, Format};
 pub use args::Args;
@@ -46,14 +47,14 @@ pub use transport::{
 };
 
 use crate::{
-    accept::Fleet,
+    accept::{Arrived, Fleet},
     admin::Figures,
     behaviour::Behaviour,
     connection::Port,
     drain::Phase,
     listener::Listeners,
     stats::Stats,
-    worker::{Server, Worker},
+    worker::{Question, Server, Worker},
 };
 
 /// Questions of the admin port that may wait for a worker.
@@ -163,18 +164,38 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<Running, StartError> {
         .map_err(|error| StartError::System { what: "can't start a thread", error })
 }
 
+/// What one worker is started with, and nobody else has.
+struct Seat {
+    inbox: mpsc::Receiver<Arrived>,
+    stats: Arc<Stats>,
+    questions: mpsc::Receiver<Question>,
+    lines: Option<access_log::Queue>,
+    listeners: Vec<(Port, Listener)>,
+}
+
 fn start(
     config: &Arc<Config>,
     shutdown: Shutdown,
     listeners: Listeners,
     certificates: Option<Certificates>,
 ) -> io::Result<Running> {
-    let Listeners { addresses, http, grpc, tls, admin, pprof } = listeners;
+    let Listeners { addresses, mut ports, admin, pprof } = listeners;
     let count = config.workers.get();
-    let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len() + tls.len());
-    let fleet = Arc::new(fleet);
-    let stats: Vec<_> = (0..count).map(|_| Arc::new(Stats::default())).collect();
-    let (desks, questions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(QUESTIONS)).unzip();
+    let mut fleet = Fleet::new(ports.open());
+    let mut log = config.access_log.map(AccessLog::queues);
+    let (mut seats, mut desks) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        let (desk, questions) = mpsc::channel(QUESTIONS);
+        desks.push(desk);
+        seats.push(Seat {
+            inbox: fleet.add_worker(),
+            stats: Arc::default(),
+            questions,
+            lines: log.as_mut().map(access_log::Queues::add_worker),
+            listeners: ports.of_next_worker(),
+        });
+    }
+    let access_log = log.map(access_log::Queues::start).transpose()?;
     let behaviour = Arc::new(behaviour::Shared::new(count));
     if let Ok(default) = Behaviour::parse(&config.behaviour)
         && !config.behaviour.is_empty()
@@ -183,13 +204,10 @@ fn start(
     }
     let figures = Arc::new(Figures {
         behaviour: Arc::clone(&behaviour),
-        workers: stats.clone(),
+        workers: seats.iter().map(|seat| Arc::clone(&seat.stats)).collect(),
         shutdown: shutdown.clone(),
         desks,
     });
-    let (lines, access_log) = config.access_log.map(|log| log.start(count)).transpose()?.unzip();
-    // One short text per server, so that each reply can borrow it.
-    let instance: &'static str = config.instance.clone().leak();
     let (done, ended) = oneshot::channel();
     let admin = {
         let (config, shutdown, addresses) = (Arc::clone(config), shutdown.clone(), addresses.clone());
@@ -197,29 +215,31 @@ fn start(
             admin::run(config, shutdown, figures, addresses, admin, pprof, ended)
         })?
     };
-    let cpus = if config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
-    let (mut http, mut grpc, mut tls) = (http.into_iter(), grpc.into_iter(), tls.into_iter());
     let server = Server {
         config: Arc::clone(config),
         shutdown: shutdown.clone(),
-        fleet,
-        instance,
+        fleet: Arc::new(fleet),
+        // One short text per server, so that each reply can borrow it.
+        instance: config.instance.clone().leak(),
         behaviour,
         certificates: certificates.clone(),
     };
-    let mut workers = Vec::with_capacity(count);
-    let (mut questions, mut lines) = (questions.into_iter(), lines.into_iter().flatten());
-    for (index, (inbox, stats)) in inboxes.into_iter().zip(stats).enumerate() {
-        let (Some(questions), line) = (questions.next(), lines.next()) else { break };
-        let ports = [(Port::Http, http.next()), (Port::Grpc, grpc.next()), (Port::Tls, tls.next())];
-        let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
-        let cpu = cpus.get(index % cpus.len().max(1)).copied();
-        let server = server.clone();
-        workers.push(runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            Worker::new(index, server, stats, line).run(listeners, inbox, questions)
-        })?);
-    }
+    let workers = spawn_workers(&server, seats)?;
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
     let pidfile = config.pidfile.clone();
     Ok(Running { addresses, shutdown, certificates, pidfile, workers, admin, access_log, done })
+}
+
+/// Starts a worker in each seat.
+fn spawn_workers(server: &Server, seats: Vec<Seat>) -> io::Result<Vec<thread::JoinHandle<usize>>> {
+    let cpus = if server.config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
+    let spawn = |(index, seat): (usize, Seat)| {
+        let cpu = cpus.get(index % cpus.len().max(1)).copied();
+        let server = server.clone();
+        let Seat { inbox, stats, questions, lines, listeners } = seat;
+        runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
+            Worker::new(index, server, stats, lines).run(listeners, inbox, questions)
+        })
+    };
+    seats.into_iter().enumerate().map(spawn).collect()
 }
