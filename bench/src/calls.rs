@@ -336,7 +336,7 @@ mod tests {
             message: request.message,
             request_timestamp: request.timestamp,
             response_timestamp: 7,
-            method: "Echo".to_owned(),
+            method: "/echo.EchoService/Echo".to_owned(),
             ..EchoResponse::default()
         };
         assert!(response.encode_to_vec().starts_with(&Call::Echo.response()));

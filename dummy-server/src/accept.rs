@@ -57,29 +57,31 @@ impl Socket {
 /// The workers as acceptors see them.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    seats: Vec<Seat>,
+    seats: Vec<Place>,
     /// All open connections.
     open: AtomicU64,
     /// Accept loops that have not ended.
     pub(crate) accepting: AtomicUsize,
 }
 
+/// What acceptors know of one worker.
 #[derive(Debug)]
-struct Seat {
+struct Place {
     open: AtomicUsize,
     inbox: mpsc::Sender<Arrived>,
 }
 
 impl Fleet {
-    /// A seat for each worker, and the inboxes that belong to them.
-    pub(crate) fn new(workers: usize, accept_loops: usize) -> (Self, Vec<mpsc::Receiver<Arrived>>) {
-        let (seats, inboxes) = (0..workers)
-            .map(|_| {
-                let (inbox, receiver) = mpsc::channel(INBOX);
-                (Seat { open: AtomicUsize::new(0), inbox }, receiver)
-            })
-            .unzip();
-        (Self { seats, open: AtomicU64::new(0), accepting: AtomicUsize::new(accept_loops) }, inboxes)
+    /// Without workers as yet.
+    pub(crate) fn new(accept_loops: usize) -> Self {
+        Self { seats: Vec::new(), open: AtomicU64::new(0), accepting: AtomicUsize::new(accept_loops) }
+    }
+
+    /// Adds a worker, and returns the inbox of the connections that others hand over to it.
+    pub(crate) fn add_worker(&mut self) -> mpsc::Receiver<Arrived> {
+        let (inbox, receiver) = mpsc::channel(INBOX);
+        self.seats.push(Place { open: AtomicUsize::new(0), inbox });
+        receiver
     }
 
     /// All open connections.

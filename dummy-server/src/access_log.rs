@@ -53,18 +53,37 @@ pub enum Format {
 }
 
 impl AccessLog {
-    /// The way of lines from each worker to the thread that writes them, which is started.
-    pub(crate) fn start(self, workers: usize) -> io::Result<(Vec<Queue>, Writer)> {
-        let (queues, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(QUEUE)).unzip();
+    /// The ways of lines from workers to the thread that writes them; none as yet.
+    pub(crate) fn queues(self) -> Queues {
+        Queues { log: self, receivers: Vec::new() }
+    }
+}
+
+/// The ways of lines from workers, before they are written.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    log: AccessLog,
+    receivers: Vec<mpsc::Receiver<Line>>,
+}
+
+impl Queues {
+    /// Adds one.
+    pub(crate) fn add_worker(&mut self) -> Queue {
+        let (lines, receiver) = mpsc::channel(QUEUE);
+        self.receivers.push(receiver);
+        Queue { one_in: self.log.one_in, lines }
+    }
+
+    /// Starts the thread that writes what they bring.
+    pub(crate) fn start(self) -> io::Result<Writer> {
         let (running, ended) = threads::sync_channel::<()>(1);
         runtime::worker::spawn("access-log", None, move || async move {
-            if let Err(error) = write_all(receivers, self.format, io::stdout()).await {
+            if let Err(error) = write_all(self.receivers, self.log.format, io::stdout()).await {
                 tracing::warn!(%error, "the access log has ended: can't write to stdout");
             }
             drop(running);
         })?;
-        let queue = |lines| Queue { one_in: self.one_in, lines };
-        Ok((queues.into_iter().map(queue).collect(), Writer { ended }))
+        Ok(Writer { ended })
     }
 }
 

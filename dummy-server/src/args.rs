@@ -19,8 +19,9 @@ or have K, M, G or T for powers of 1024.\n\nExit codes: 0 drained, 1 could not r
 #[derive(Clone, Debug, Parser)]
 #[command(name = "dummy-server", version, after_help = EXIT_CODES)]
 pub struct Args {
-    /// Where to listen for HTTP/1.1, h2c and gRPC: ip:port (IPv6 in brackets), :port for all interfaces, or unix:/path
-    #[arg(long, env = "DUMMY_SERVER_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    /// Where to listen for HTTP/1.1, h2c and gRPC: ip:port (IPv6 in brackets), :port for all interfaces of IPv4 and
+    /// IPv6, or unix:/path
+    #[arg(long, env = "DUMMY_SERVER_ADDR", default_value = ":8080", value_name = "ADDRESS")]
     pub addr: String,
 
     /// Where to listen for gRPC; empty is off
@@ -31,7 +32,8 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_ADMIN_ADDR", default_value = "127.0.0.1:9091", value_name = "ADDRESS")]
     pub admin_addr: String,
 
-    /// Where to serve CPU profiles in pprof format (/debug/pprof/profile?seconds=10); empty is off
+    /// Where to serve CPU profiles in pprof format (/debug/pprof/profile?seconds=10); not served, with a warning, when
+    /// another process listens there; empty is off
     #[arg(long, env = "DUMMY_SERVER_PPROF_ADDR", default_value = "localhost:6060", value_name = "ADDRESS")]
     pub pprof_addr: String,
 

@@ -19,7 +19,7 @@ use crate::stats::Stats;
 /// What a compressor takes.
 pub(crate) const COMPRESSOR: usize = 320 << 10;
 /// What a buffer of a connection may hold without being counted.
-const LITTLE: usize = 16 << 10;
+const LITTLE: usize = 32 << 10;
 /// What a worker leases beyond what it needs now.
 const SLAB: u64 = 1 << 20;
 /// What holds no more than this may use the last eighth of the budget, which large bodies and messages may not.

@@ -41,6 +41,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
+use transport::Listener;
 
 pub use access_log::{AccessLog, Format};
 pub use args::Args;
@@ -55,7 +56,7 @@ pub use transport::{
 };
 
 use crate::{
-    accept::Fleet,
+    accept::{Arrived, Fleet},
     admin::Figures,
     behaviour::Behaviour,
     budget::Pool,
@@ -64,7 +65,7 @@ use crate::{
     ended::{News, Reporter},
     listener::Listeners,
     stats::Stats,
-    worker::{Server, Worker},
+    worker::{Question, Server, Worker},
 };
 
 /// Questions of the admin port that may wait for a worker.
@@ -209,18 +210,38 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<Running, StartError> {
         .map_err(|error| StartError::System { what: "can't start a thread", error })
 }
 
+/// What one worker is started with, and nobody else has.
+struct Seat {
+    inbox: mpsc::Receiver<Arrived>,
+    stats: Arc<Stats>,
+    questions: mpsc::Receiver<Question>,
+    lines: Option<access_log::Queue>,
+    listeners: Vec<(Port, Listener)>,
+}
+
 fn start(
     config: &Arc<Config>,
     shutdown: Shutdown,
     listeners: Listeners,
     certificates: Option<Certificates>,
 ) -> io::Result<Running> {
-    let Listeners { addresses, http, grpc, tls, admin, pprof } = listeners;
+    let Listeners { addresses, mut ports, admin, pprof } = listeners;
     let count = config.workers.get();
-    let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len() + tls.len());
-    let fleet = Arc::new(fleet);
-    let stats: Vec<_> = (0..count).map(|_| Arc::new(Stats::default())).collect();
-    let (desks, questions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(QUESTIONS)).unzip();
+    let mut fleet = Fleet::new(ports.open());
+    let mut log = config.access_log.map(AccessLog::queues);
+    let (mut seats, mut desks) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        let (desk, questions) = mpsc::channel(QUESTIONS);
+        desks.push(desk);
+        seats.push(Seat {
+            inbox: fleet.add_worker(),
+            stats: Arc::default(),
+            questions,
+            lines: log.as_mut().map(access_log::Queues::add_worker),
+            listeners: ports.of_next_worker(),
+        });
+    }
+    let access_log = log.map(access_log::Queues::start).transpose()?;
     let behaviour = Arc::new(behaviour::Shared::new(count));
     if let Ok(default) = Behaviour::parse(&config.behaviour)
         && !config.behaviour.is_empty()
@@ -230,13 +251,10 @@ fn start(
     let figures = Arc::new(Figures {
         behaviour: Arc::clone(&behaviour),
         memory_budget: config.memory_budget,
-        workers: stats.clone(),
+        workers: seats.iter().map(|seat| Arc::clone(&seat.stats)).collect(),
         shutdown: shutdown.clone(),
         desks,
     });
-    let (lines, access_log) = config.access_log.map(|log| log.start(count)).transpose()?.unzip();
-    // One short text per server, so that each reply can borrow it.
-    let instance: &'static str = config.instance.clone().leak();
     let (done, ended) = oneshot::channel();
     // The workers and the admin thread.
     let (reporter, news) = Reporter::new(count + 1);
@@ -248,34 +266,46 @@ fn start(
             reporter.thread(admin::run(config, shutdown, figures, addresses, admin, pprof, ended))
         })?
     };
-    let cpus = if config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
-    let (mut http, mut grpc, mut tls) = (http.into_iter(), grpc.into_iter(), tls.into_iter());
+    let fleet = Arc::new(fleet);
     let server = Server {
         config: Arc::clone(config),
         shutdown: shutdown.clone(),
         fleet: Arc::clone(&fleet),
-        instance,
+        // One short text per server, so that each reply can borrow it.
+        instance: config.instance.clone().leak(),
         behaviour,
         certificates: certificates.clone(),
         memory: Pool::new(config.memory_budget),
     };
-    let mut workers = 0;
-    let (mut questions, mut lines) = (questions.into_iter(), lines.into_iter().flatten());
-    for (index, (inbox, stats)) in inboxes.into_iter().zip(stats).enumerate() {
-        let (Some(questions), line) = (questions.next(), lines.next()) else { break };
-        let ports = [(Port::Http, http.next()), (Port::Grpc, grpc.next()), (Port::Tls, tls.next())];
-        let listeners = ports.into_iter().filter_map(|(port, listener)| Some((port, listener?))).collect();
-        let cpu = cpus.get(index % cpus.len().max(1)).copied();
-        let server = server.clone();
-        let reporter = reporter.clone();
-        runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            reporter.worker(Worker::new(index, server, stats, line).run(listeners, inbox, questions))
-        })?;
-        workers += 1;
-    }
+    spawn_workers(&server, seats, &reporter)?;
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
     let pidfile = config.pidfile.clone();
-    Ok(Running { addresses, shutdown, certificates, pidfile, workers, fleet, news, admin, access_log, done })
+    Ok(Running {
+        addresses,
+        shutdown,
+        certificates,
+        pidfile,
+        workers: count,
+        fleet,
+        news,
+        admin,
+        access_log,
+        done,
+    })
+}
+
+/// Starts a worker in each seat.
+fn spawn_workers(server: &Server, seats: Vec<Seat>, reporter: &Reporter) -> io::Result<()> {
+    let cpus = if server.config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
+    for (index, seat) in seats.into_iter().enumerate() {
+        let cpu = cpus.get(index % cpus.len().max(1)).copied();
+        let (server, reporter) = (server.clone(), reporter.clone());
+        let Seat { inbox, stats, questions, lines, listeners } = seat;
+        runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
+            reporter.worker(Worker::new(index, server, stats, lines).run(listeners, inbox, questions))
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

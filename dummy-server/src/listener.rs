@@ -1,10 +1,10 @@
 //! Opens all ports before anything is served, and reports the real addresses.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{collections::VecDeque, fmt, io, net::SocketAddr};
 
 use transport::{Address, ListenOptions, Listener, listen};
 
-use crate::Config;
+use crate::{Config, connection::Port};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,37 +47,52 @@ pub struct BindError {
     flag: &'static str,
     address: Address,
     reason: String,
+    /// Another process listens there.
+    in_use: bool,
 }
 
 /// All listening sockets of a server.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     pub(crate) addresses: Addresses,
-    /// One for each worker, or one in all where a port can't be shared.
-    pub(crate) http: Vec<Listener>,
-    pub(crate) grpc: Vec<Listener>,
-    pub(crate) tls: Vec<Listener>,
+    pub(crate) ports: Ports,
     pub(crate) admin: Option<std::net::TcpListener>,
     pub(crate) pprof: Option<std::net::TcpListener>,
+}
+
+/// The sockets of the ports that workers serve: one for each worker, or one in all where a port can't be shared.
+#[derive(Debug, Default)]
+pub(crate) struct Ports(Vec<(Port, VecDeque<Listener>)>);
+
+impl Ports {
+    /// How many sockets there are.
+    pub(crate) fn open(&self) -> usize {
+        self.0.iter().map(|(_, listeners)| listeners.len()).sum()
+    }
+
+    /// Takes out what the next worker is to accept from.
+    pub(crate) fn of_next_worker(&mut self) -> Vec<(Port, Listener)> {
+        let next = |(port, listeners): &mut (Port, VecDeque<Listener>)| Some((*port, listeners.pop_front()?));
+        self.0.iter_mut().filter_map(next).collect()
+    }
 }
 
 impl Listeners {
     /// Opens what the configuration names.
     pub(crate) fn bind(config: &Config) -> Result<Self, BindError> {
-        let (http_address, http) = per_worker("addr", &config.addr, config)?;
-        let (grpc_address, grpc) = per_worker_if("grpc-addr", config.grpc_addr.as_ref(), config)?;
-        let tls = config.tls.as_ref().map(|tls| &tls.addr);
-        let (tls_address, tls) = per_worker_if("tls-addr", tls, config)?;
-        let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref())?.unzip();
-        let (pprof_address, pprof) = single("pprof-addr", config.pprof_addr.as_ref())?.unzip();
-        let addresses = Addresses {
-            http: http_address,
-            grpc: grpc_address,
-            tls: tls_address,
-            admin: admin_address,
-            pprof: pprof_address,
+        let mut ports = Ports::default();
+        let mut open = |port, flag, address: &Address| {
+            let (bound, listeners) = per_worker(flag, address, config)?;
+            ports.0.push((port, listeners));
+            Ok(bound)
         };
-        Ok(Self { addresses, http, grpc, tls, admin, pprof })
+        let http = open(Port::Http, "addr", &config.addr)?;
+        let grpc = config.grpc_addr.as_ref().map(|addr| open(Port::Grpc, "grpc-addr", addr)).transpose()?;
+        let tls = config.tls.as_ref().map(|tls| open(Port::Tls, "tls-addr", &tls.addr)).transpose()?;
+        let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref())?.unzip();
+        let (pprof_address, pprof) = profiles(config.pprof_addr.as_ref())?.unzip();
+        let addresses = Addresses { http, grpc, tls, admin: admin_address, pprof: pprof_address };
+        Ok(Self { addresses, ports, admin, pprof })
     }
 }
 
@@ -86,7 +101,7 @@ fn per_worker(
     flag: &'static str,
     address: &Address,
     config: &Config,
-) -> Result<(Address, Vec<Listener>), BindError> {
+) -> Result<(Address, VecDeque<Listener>), BindError> {
     let failed = |error: io::Error| refused(flag, address, &error);
     if !config.share_port {
         listen::probe(address).map_err(failed)?;
@@ -94,23 +109,12 @@ fn per_worker(
     let shared = ListenOptions { share_port: true };
     let first = Listener::bind(address, shared).map_err(failed)?;
     let bound = first.address().map_err(failed)?;
-    let mut listeners = vec![first];
+    let mut listeners = VecDeque::from([first]);
     let spread = cfg!(target_os = "linux") && bound.tcp().is_some();
     while spread && listeners.len() < config.workers.get() {
-        listeners.push(Listener::bind(&bound, shared).map_err(failed)?);
+        listeners.push_back(Listener::bind(&bound, shared).map_err(failed)?);
     }
     Ok((bound, listeners))
-}
-
-/// The same, if there is an address.
-fn per_worker_if(
-    flag: &'static str,
-    address: Option<&Address>,
-    config: &Config,
-) -> Result<(Option<Address>, Vec<Listener>), BindError> {
-    let Some(address) = address else { return Ok((None, Vec::new())) };
-    let (address, listeners) = per_worker(flag, address, config)?;
-    Ok((Some(address), listeners))
 }
 
 type Bound = (SocketAddr, std::net::TcpListener);
@@ -122,17 +126,54 @@ fn single(flag: &'static str, address: Option<&Address>) -> Result<Option<Bound>
         Listener::Tcp(listener) => Ok(Some((listener.local_addr().map_err(failed)?, listener))),
         #[cfg(unix)]
         Listener::Unix(_) => {
-            Err(BindError { flag, address: address.clone(), reason: "it must be an IP address".to_owned() })
+            let reason = "it must be an IP address".to_owned();
+            Err(BindError { flag, address: address.clone(), reason, in_use: false })
         }
     }
+}
+
+/// The port of CPU profiles. When it is taken, by another server on the same machine for one, the server does without.
+fn profiles(address: Option<&Address>) -> Result<Option<Bound>, BindError> {
+    single("pprof-addr", address).or_else(|error| {
+        if !error.in_use {
+            return Err(error);
+        }
+        tracing::warn!("CPU profiles are not served: {error}");
+        Ok(None)
+    })
 }
 
 fn refused(flag: &'static str, address: &Address, error: &io::Error) -> BindError {
     let reason = match error.kind() {
         io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "it is no address of this machine".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "it is not an address of this machine".to_owned(),
         io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
         _ => error.to_string(),
     };
-    BindError { flag, address: address.clone(), reason }
+    let in_use = error.kind() == io::ErrorKind::AddrInUse;
+    BindError { flag, address: address.clone(), reason, in_use }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_worker_gets_a_socket_of_each_port() {
+        let local = ["--addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=", "--pprof-addr="];
+        let config = Config::from_args(&[&local[..], &["--workers=3"]].concat()).unwrap();
+        let Listeners { addresses, mut ports, .. } = Listeners::bind(&config).unwrap();
+        assert_eq!(ports.open(), if cfg!(target_os = "linux") { 6 } else { 2 });
+        for worker in 0..3 {
+            let listeners = ports.of_next_worker();
+            let found: Vec<_> =
+                listeners.iter().map(|(port, listener)| (*port, listener.address().unwrap())).collect();
+            let expected =
+                [(Port::Http, addresses.http.clone()), (Port::Grpc, addresses.grpc.clone().unwrap())];
+            if worker == 0 || cfg!(target_os = "linux") {
+                assert_eq!(found, expected);
+            }
+        }
+        assert_eq!((ports.open(), ports.of_next_worker().len()), (0, 0));
+    }
 }

@@ -12,6 +12,8 @@ use crate::stats::Counter;
 pub(crate) enum ProxyError {
     /// Its PROXY header breaks the rules, or breaks off.
     Malformed,
+    /// It is on behalf of a client of an address family or a transport that is not known.
+    Unsupported,
     /// It has none and must.
     Missing,
     /// It has one that is longer than is read.
@@ -24,13 +26,14 @@ pub(crate) enum ProxyError {
 
 impl ProxyError {
     /// All of them, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Malformed, Self::Missing, Self::TooLong, Self::Checksum, Self::Timeout];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Malformed, Self::Unsupported, Self::Missing, Self::TooLong, Self::Checksum, Self::Timeout];
 
     /// A word for it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
             Self::Missing => "missing",
             Self::TooLong => "too_long",
             Self::Checksum => "checksum",
@@ -39,10 +42,11 @@ impl ProxyError {
     }
 }
 
-impl From<Error> for ProxyError {
-    fn from(error: Error) -> Self {
+impl From<&Error> for ProxyError {
+    fn from(error: &Error) -> Self {
         match error {
             Error::Malformed(_) => Self::Malformed,
+            Error::Unsupported(..) => Self::Unsupported,
             Error::TooLong => Self::TooLong,
             Error::Checksum => Self::Checksum,
         }

@@ -250,23 +250,6 @@ impl Upload {
             .map_or_else(Fields::new, |inbox| std::mem::take(&mut inbox.parts.borrow_mut().trailers))
     }
 
-    /// All of the body, if all of it has come and none was pulled before.
-    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
-        let Some(inbox) = &self.inbox else { return Some(Bytes::new()) };
-        let mut parts = inbox.parts.borrow_mut();
-        if !matches!(parts.end, Some(Ok(()))) || self.pace.is_some() {
-            return None;
-        }
-        parts.pulled += parts.bytes;
-        parts.cut_tail();
-        let waiting = std::mem::take(&mut parts.waiting);
-        parts.clear();
-        Some(match waiting.len() {
-            0 | 1 => waiting.into_iter().next().unwrap_or_default(),
-            _ => waiting.iter().flatten().copied().collect(),
-        })
-    }
-
     /// The next part of the body, at most `most` bytes of it; none at its end. HTTP/2 window is returned for
     /// what is pulled and for nothing else.
     ///
@@ -382,7 +365,9 @@ mod tests {
         assert!(inbox.is_full());
         assert!(inbox.parts.borrow().waiting.len() <= FULL / JOINED + 1);
         inbox.end(Ok(()));
-        assert_eq!(Upload::from(&inbox).take_whole().unwrap().len(), FULL);
+        let mut upload = Upload::from(&inbox);
+        let parts = std::iter::from_fn(|| pull(&mut upload, usize::MAX));
+        assert_eq!(parts.map(|part| part.len()).sum::<usize>(), FULL);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::{
     config::Limits,
     connection::{
         self, Port,
+        refused::Refusals,
         state::{Order, Seen, State},
     },
     drain::Phase,
@@ -122,6 +123,8 @@ pub(crate) struct Worker {
     default_behaviour: RefCell<Option<Rc<Behaviour>>>,
     generation: Cell<u64>,
     pub(crate) access_log: Option<Rc<Log>>,
+    /// What was logged of connections that did not come to HTTP.
+    pub(crate) refusals: Refusals,
     /// Buffers that idle connections have given back.
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Rc<State>>>,
@@ -129,7 +132,7 @@ pub(crate) struct Worker {
 
 /// What a connection has of its worker. It is given back when the connection's task ends, be it by a panic: that ends
 /// the one connection, and the worker goes on.
-struct Seat {
+struct Admission {
     worker: Rc<Worker>,
     key: usize,
     state: Rc<State>,
@@ -144,7 +147,7 @@ fn go_on_unless_panicked(ended: Result<(), JoinError>) {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Admission {
     fn drop(&mut self) {
         let Self { worker, key, state } = self;
         if std::thread::panicking() {
@@ -176,6 +179,7 @@ impl Worker {
             read_buffer: RefCell::new(vec![0; read_buffer].into_boxed_slice()),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             access_log: access_log.map(Log::new),
+            refusals: Refusals::default(),
             http1_head: RefCell::default(),
             http2_head: RefCell::default(),
             clock: RefCell::default(),
@@ -249,9 +253,9 @@ impl Worker {
         state.id.set(before * workers + self.index as u64 + 1);
         let key = self.connections.borrow_mut().insert(Rc::clone(&state));
         self.stats.connections_opened.add(1);
-        let seat = Seat { worker: Rc::clone(self), key, state: Rc::clone(&state) };
+        let admission = Admission { worker: Rc::clone(self), key, state: Rc::clone(&state) };
         tokio::task::spawn_local(async move {
-            connection::serve(arrived.port, Rc::clone(&seat.worker), state).await;
+            connection::serve(arrived.port, Rc::clone(&admission.worker), state).await;
         });
     }
 

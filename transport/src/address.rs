@@ -36,6 +36,19 @@ impl fmt::Display for Address {
     }
 }
 
+/// An address as its family writes it: a socket that takes both families shows clients of IPv4 as IPv6 addresses
+/// (`[::ffff:10.0.0.1]:80`). Whatever enters the program goes through here once.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(ip) => (ip, v6.port()).into(),
+            None => address,
+        },
+        SocketAddr::V4(_) => address,
+    }
+}
+
 /// A text that is no address to listen on.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -81,6 +94,20 @@ mod tests {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
         }
         assert!("localhost:80".parse::<Address>().unwrap().tcp().unwrap().ip().is_loopback());
+    }
+
+    #[test]
+    fn mapped_addresses_are_shown_as_ipv4_and_others_stay_as_they_are() {
+        for (address, shown) in [
+            ("[::ffff:10.0.0.1]:80", "10.0.0.1:80"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("[::]:80", "[::]:80"),
+            ("[::10.0.0.1]:80", "[::a00:1]:80"),
+            ("[fe80::1%2]:80", "[fe80::1%2]:80"),
+        ] {
+            assert_eq!(canonical(address.parse().unwrap()).to_string(), shown);
+        }
     }
 
     #[test]

@@ -39,13 +39,7 @@ impl Listener {
     /// The address is in use, not of this machine, or not allowed.
     pub fn bind(address: &Address, options: ListenOptions) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => match tcp(*address, options) {
-                Err(error) if lacks_ipv6(&error) && address.ip().is_unspecified() => {
-                    tcp((Ipv4Addr::UNSPECIFIED, address.port()).into(), options)
-                }
-                result => result,
-            }
-            .map(Self::Tcp),
+            Address::Tcp(address) => both_families(*address, |address| tcp(address, options)).map(Self::Tcp),
             Address::Unix(path) => unix(path),
         }
     }
@@ -79,8 +73,21 @@ pub fn probe(address: &Address) -> io::Result<()> {
     }
 }
 
-fn lacks_ipv6(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(97)
+/// Opens `address`; for all interfaces of IPv6, those of IPv4 instead where IPv6 is off. Depending on how it was
+/// turned off, the system knows no such sockets (EAFNOSUPPORT), or not even the unspecified address.
+fn both_families<T>(address: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    const EAFNOSUPPORT: i32 = 97;
+    let everywhere = address.is_ipv6() && address.ip().is_unspecified();
+    let lacks_ipv6 = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable)
+            || error.raw_os_error() == Some(EAFNOSUPPORT)
+    };
+    match open(address) {
+        Err(error) if everywhere && lacks_ipv6(&error) => {
+            open((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        result => result,
+    }
 }
 
 fn tcp(address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
@@ -159,6 +166,27 @@ mod tests {
         let listener = Listener::bind(&":0".parse().unwrap(), ListenOptions::default()).unwrap();
         let port = listener.address().unwrap().tcp().unwrap().port();
         std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+
+    #[test]
+    fn all_interfaces_means_ipv4_alone_where_ipv6_is_off() {
+        let without_ipv6 = |error: fn() -> io::Error| {
+            move |address: SocketAddr| if address.is_ipv6() { Err(error()) } else { Ok(address) }
+        };
+        let off: [fn() -> io::Error; 2] =
+            [|| io::Error::from_raw_os_error(97), || io::ErrorKind::AddrNotAvailable.into()];
+        for off in off {
+            let opened = |address: &str| both_families(address.parse().unwrap(), without_ipv6(off));
+            assert_eq!(opened("[::]:80").unwrap().to_string(), "0.0.0.0:80");
+            assert_eq!(opened("10.0.0.1:80").unwrap().to_string(), "10.0.0.1:80");
+            // Who asks for one address of IPv6 is told that there is none.
+            opened("[::1]:80").unwrap_err();
+        }
+        let taken = without_ipv6(|| io::ErrorKind::AddrInUse.into());
+        assert_eq!(
+            both_families("[::]:80".parse().unwrap(), taken).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
     }
 
     #[test]

@@ -12,7 +12,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tls::{Facts, Failure, ServerConfig, Session};
+use crate::{
+    address::canonical,
+    tls::{Facts, Failure, ServerConfig, Session},
+};
 
 /// A peer that is silent for this long is asked whether it still lives.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -51,11 +54,13 @@ impl From<Socket> for Stream {
 }
 
 impl Stream {
-    /// The addresses of the peer and of this end; none for Unix sockets.
+    /// The [canonical](crate::address::canonical) addresses of the peer and of this end; none for Unix sockets.
     #[must_use]
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         match &self.socket {
-            Socket::Tcp(stream) => Some((stream.peer_addr().ok()?, stream.local_addr().ok()?)),
+            Socket::Tcp(stream) => {
+                Some((canonical(stream.peer_addr().ok()?), canonical(stream.local_addr().ok()?)))
+            }
             #[cfg(unix)]
             Socket::Unix(_) => None,
         }

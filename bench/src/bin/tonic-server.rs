@@ -51,7 +51,7 @@ impl EchoService for Services {
             response_timestamp: i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
             server_hostname: "bench".to_owned(),
             metadata,
-            method: "Echo".to_owned(),
+            method: "/echo.EchoService/Echo".to_owned(),
             response_code: 0,
         }))
     }

@@ -1,9 +1,9 @@
-//! `/metrics`: the counters in the OpenMetrics text format that Prometheus reads.
+//! `/metrics`: the counters as Prometheus reads them, in either of its [text forms](super::exposition).
 
 use std::{fmt, sync::Arc};
 
 use axum::{
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use prometheus_client::{
@@ -13,7 +13,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::figures::{Figures, resident_bytes};
+use super::{
+    exposition::{Form, as_text},
+    figures::{Figures, resident_bytes},
+};
 use crate::{
     behaviour::Fault,
     drain::Phase,
@@ -21,17 +24,21 @@ use crate::{
     stats::{DURATION_BOUNDS, Protocol, Stats},
 };
 
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// All metrics.
-pub(super) fn response(figures: &Arc<Figures>) -> Response {
+pub(super) fn response(figures: &Arc<Figures>, fields: &HeaderMap) -> Response {
+    let accept: Vec<&str> =
+        fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let form = Form::wanted(&accept.join(","));
     let mut registry = Registry::with_prefix("dummy_server");
     registry.register_collector(Box::new(Snapshot(Arc::clone(figures))));
     let mut text = String::new();
-    match encode(&mut text, &registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    if encode(&mut text, &registry).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    if form == Form::Text {
+        text = as_text(&text);
+    }
+    ([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text).into_response()
 }
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod connections;
+mod exposition;
 mod figures;
 mod guard;
 mod metrics;
@@ -14,7 +15,7 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::RawQuery,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -88,7 +89,7 @@ fn routes(config: &Config, shutdown: Shutdown, figures: Arc<Figures>, addresses:
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(behaviour::routes(Arc::clone(&figures.behaviour)))
-        .route("/metrics", get(async move || metrics::response(&figures)))
+        .route("/metrics", get(async move |fields: HeaderMap| metrics::response(&figures, &fields)))
         .route("/connections", get(connections))
         .route("/config", get(async move || json(&shown)))
 }

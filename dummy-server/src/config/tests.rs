@@ -8,7 +8,7 @@ use crate::Format;
 #[test]
 fn the_defaults_are_the_documented_ones() {
     let config = Config::from_args(&[]).unwrap();
-    assert_eq!(config.addr.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.addr.to_string(), "[::]:8080");
     assert_eq!(config.grpc_addr.unwrap().to_string(), "[::]:50051");
     assert_eq!(config.admin_addr.unwrap().to_string(), "127.0.0.1:9091");
     assert_eq!((config.buffer_size, config.access_log), (256 << 10, None));

@@ -154,10 +154,10 @@ pub(crate) fn answer(
 ) -> (Pending, Answer) {
     #[cfg(test)]
     crate::tests::do_harm(head.target);
-    let (endpoint, way, in_query) = if is_call(head) {
-        (Endpoint::Grpc, Way::Call, false)
-    } else if crate::grpc::is_preflight(head) {
+    let (endpoint, way, in_query) = if crate::grpc::is_preflight(head) {
         (Endpoint::Grpc, Way::Preflight, false)
+    } else if is_call(head) {
+        (Endpoint::Grpc, Way::Call, false)
     } else {
         let (endpoint, route, in_query) = route(worker, head);
         (endpoint, Way::Endpoint(route), in_query)

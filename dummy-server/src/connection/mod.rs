@@ -7,6 +7,7 @@ mod http1;
 mod http2;
 mod marks;
 pub(crate) mod opening;
+pub(crate) mod refused;
 pub(crate) mod state;
 pub(crate) mod wire;
 

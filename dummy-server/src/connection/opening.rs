@@ -2,6 +2,7 @@
 //! request's head, as far as time is concerned.
 
 use std::{
+    fmt::Display,
     future::poll_fn,
     rc::Rc,
     task::{Poll, ready},
@@ -59,6 +60,16 @@ pub(super) async fn open(port: Port, worker: &Worker, state: &Rc<State>) -> Opti
     Some(opened)
 }
 
+/// Why there is no header that can be used.
+enum Unproxied {
+    /// The connection was told to end.
+    Told,
+    /// It has ended, or has broken.
+    Ended,
+    Missing,
+    Refused(proxy_protocol::Error),
+}
+
 /// Reads the PROXY header, and what has come along with it.
 async fn proxy_header(worker: &Worker, state: &Rc<State>) -> Option<(Option<Box<Header>>, Vec<u8>)> {
     let required = worker.config.proxy_protocol == ProxyProtocol::Required;
@@ -66,38 +77,40 @@ async fn proxy_header(worker: &Worker, state: &Rc<State>) -> Option<(Option<Box<
     let outcome = poll_fn(|cx| {
         loop {
             if told_to_go(state, true, cx).is_ready() {
-                return Poll::Ready(Err(ProxyError::Timeout));
+                return Poll::Ready(Err(Unproxied::Told));
             }
             let mut buffer = worker.read_buffer.borrow_mut();
             let read = segments::poll_read(&mut *state.stream.borrow_mut(), &bytes, &mut buffer, cx);
-            let Ok(count @ 1..) = ready!(read) else { return Poll::Ready(Err(ProxyError::Malformed)) };
+            let Ok(count @ 1..) = ready!(read) else { return Poll::Ready(Err(Unproxied::Ended)) };
             bytes = buffer[..bytes.len() + count].to_vec();
             match proxy_protocol::parse(&bytes) {
                 Ok(Parsed::Incomplete) => {}
                 Ok(Parsed::Header(header, length)) => return Poll::Ready(Ok((Some(header), length))),
-                Ok(Parsed::Absent) if required => return Poll::Ready(Err(ProxyError::Missing)),
+                Ok(Parsed::Absent) if required => return Poll::Ready(Err(Unproxied::Missing)),
                 Ok(Parsed::Absent) => return Poll::Ready(Ok((None, 0))),
-                Err(error) => {
-                    tracing::debug!(%error, "a connection was closed");
-                    return Poll::Ready(Err(error.into()));
-                }
+                Err(error) => return Poll::Ready(Err(Unproxied::Refused(error))),
             }
         }
     });
-    match outcome.await {
+    let refused = match outcome.await {
         Ok((header, length)) => {
             state.stats.bytes_received.add(length as u64);
             bytes.drain(..length);
-            Some((header, bytes))
+            return Some((header, bytes));
         }
+        Err(refused) => refused,
+    };
+    let (error, reason): (ProxyError, &dyn Display) = match &refused {
         // Who comes and goes without a word, or is told to go by the drain, has done nothing wrong.
-        Err(ProxyError::Malformed) if bytes.is_empty() => None,
-        Err(ProxyError::Timeout) if state.order() != Order::Close || bytes.is_empty() && !required => None,
-        Err(error) => {
-            state.stats.openings.proxy_error(error);
-            None
-        }
-    }
+        Unproxied::Ended if bytes.is_empty() => return None,
+        Unproxied::Told if state.order() != Order::Close || bytes.is_empty() && !required => return None,
+        Unproxied::Told => (ProxyError::Timeout, &"it has not come within --header-timeout"),
+        Unproxied::Ended => (ProxyError::Malformed, &"the connection ended within it"),
+        Unproxied::Missing => (ProxyError::Missing, &"there is none, and --proxy-protocol=required"),
+        Unproxied::Refused(error) => (error.into(), error),
+    };
+    worker.refusals.proxy(state, error, reason);
+    None
 }
 
 /// Begins TLS; `first` was read already.
@@ -110,14 +123,12 @@ async fn handshake(first: Vec<u8>, worker: &Worker, state: &Rc<State>) -> Option
         }
         state.stream.borrow_mut().poll_handshake(cx).map(Some)
     });
-    let openings = &state.stats.openings;
     match outcome.await {
-        Some(Ok(facts)) => facts.inspect(|facts| openings.handshake(facts)),
+        Some(Ok(facts)) => facts.inspect(|facts| state.stats.openings.handshake(facts)),
         Some(Err(failure)) => {
             let reason = Reason::from(&failure);
-            openings.failure(reason);
+            worker.refusals.tls(state, reason, &failure);
             if reason != Reason::Closed {
-                tracing::debug!(%failure, "a TLS handshake has failed");
                 // The alert must not be lost to a reset.
                 socket::linger(state, false).await;
             }
@@ -125,7 +136,7 @@ async fn handshake(first: Vec<u8>, worker: &Worker, state: &Rc<State>) -> Option
         }
         None => {
             if state.order() == Order::Close {
-                openings.failure(Reason::Timeout);
+                worker.refusals.tls(state, Reason::Timeout, &"it was not done within --header-timeout");
             }
             None
         }

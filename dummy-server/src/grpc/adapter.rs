@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::{
     message::{self, Coding, Messages, PREFIX},
+    metadata,
     status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
 };
 use crate::{
@@ -73,8 +74,11 @@ impl Served {
     ) -> Answer {
         let (service, parts) = (Rc::clone(&self.call), parts(head));
         // What nobody here can read is refused by tonic.
-        let source = Source::new(worker, upload, Coding::of(head).unwrap_or_default());
-        Answer::Waiting(Box::pin(async move { call(&*service, parts, source, deadline).await }))
+        let coding = Coding::of(head).unwrap_or_default();
+        let (body, around) = split(worker, upload, coding, deadline);
+        Answer::Waiting(Box::pin(
+            async move { call(&*service, Request::from_parts(parts, body), around).await },
+        ))
     }
 }
 
@@ -84,19 +88,28 @@ impl fmt::Debug for Served {
     }
 }
 
+/// What the client takes this server to be. A service sees no pseudo-fields, so it is told by the way.
+#[derive(Clone, Debug)]
+pub(super) struct Authority(pub(super) Bytes);
+
 /// The head of a request as tonic takes it. All values share one allocation.
 fn parts(head: &Head<'_>) -> http::request::Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = Method::from_bytes(head.method).unwrap_or(Method::POST);
     parts.version = http::Version::HTTP_2;
-    let mut bytes = BytesMut::with_capacity(head.target.len() + head.fields.size());
+    let authority = metadata::authority(head).unwrap_or_default();
+    let mut bytes = BytesMut::with_capacity(head.target.len() + authority.len() + head.fields.size());
     bytes.extend_from_slice(head.target);
+    bytes.extend_from_slice(authority);
     for (_, value) in head.fields() {
         bytes.extend_from_slice(value);
     }
     let mut bytes = bytes.freeze();
     // What is no URI names no method either, and is answered as such.
     parts.uri = Uri::from_maybe_shared(bytes.split_to(head.target.len())).unwrap_or_default();
+    if !authority.is_empty() {
+        parts.extensions.insert(Authority(bytes.split_to(authority.len())));
+    }
     parts.headers = HeaderMap::with_capacity(head.fields.len());
     for (name, value) in head.fields() {
         let value = bytes.split_to(value.len());
@@ -109,15 +122,10 @@ fn parts(head: &Head<'_>) -> http::request::Parts {
 
 async fn call(
     service: &dyn Fn(Request<RequestBody>) -> Called,
-    parts: http::request::Parts,
-    source: Source,
-    deadline: Deadline,
+    request: Request<RequestBody>,
+    mut around: Around,
 ) -> Reply {
-    let (body, mut around) = match source.split(deadline) {
-        Ok(parts) => parts,
-        Err(status) => return trailers_only(&status),
-    };
-    let mut response = service(Request::from_parts(parts, body));
+    let mut response = service(request);
     let response = poll_fn(|cx| match response.as_mut().poll(cx) {
         Poll::Ready(response) => Poll::Ready(Some(response)),
         Poll::Pending => {
@@ -147,36 +155,14 @@ async fn call(
     Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
 }
 
-/// A request's content on its way to a service.
-struct Source {
-    whole: Option<Bytes>,
-    messages: Messages,
-    hold: Hold,
-}
-
-impl Source {
-    fn new(worker: &Worker, mut upload: Upload, coding: Coding) -> Self {
-        // tonic's own way of expanding messages knows neither of turns nor of what others hold.
-        let whole = if coding.requests { None } else { upload.take_whole() };
-        Self {
-            whole,
-            messages: Messages::new(worker, upload, coding.requests),
-            hold: Hold::new(&worker.budget),
-        }
-    }
-
-    /// The end that tonic has, and what goes on beside it.
-    fn split(self, deadline: Deadline) -> Result<(RequestBody, Around), Status> {
-        let Self { whole, messages, hold } = self;
-        let hold = Rc::new(hold);
-        if let Some(bytes) = whole {
-            hold_twice(&hold, bytes.len())?;
-            return Ok((RequestBody::Whole(Some(bytes)), Around { pump: None, hold, deadline }));
-        }
-        let (sender, receiver) = mpsc::channel(CHANNEL);
-        let pump: Pump = Box::pin(pump(messages, Rc::clone(&hold), sender));
-        Ok((RequestBody::Parts(receiver), Around { pump: Some(pump), hold, deadline }))
-    }
+/// Where a service gets the messages of a request from, and what goes on beside it.
+fn split(worker: &Worker, upload: Upload, coding: Coding, deadline: Deadline) -> (RequestBody, Around) {
+    // tonic's own way of expanding messages knows neither of turns nor of what others hold.
+    let messages = Messages::new(worker, upload, coding.requests);
+    let hold = Rc::new(Hold::new(&worker.budget));
+    let (sender, receiver) = mpsc::channel(CHANNEL);
+    let pump: Pump = Box::pin(pump(messages, Rc::clone(&hold), sender));
+    (RequestBody(receiver), Around { pump: Some(pump), hold, deadline })
 }
 
 async fn pump(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sender<Result<Bytes, Status>>) {
@@ -228,21 +214,14 @@ impl Around {
 }
 
 /// The body of a request for tonic.
-pub(super) enum RequestBody {
-    Whole(Option<Bytes>),
-    Parts(mpsc::Receiver<Result<Bytes, Status>>),
-}
+pub(super) struct RequestBody(mpsc::Receiver<Result<Bytes, Status>>);
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let part = match self.get_mut() {
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
-            Self::Parts(parts) => parts.poll_recv(cx),
-        };
-        part.map(|part| part.map(|part| part.map(Frame::data)))
+        self.get_mut().0.poll_recv(cx).map(|part| part.map(|part| part.map(Frame::data)))
     }
 }
 

@@ -3,11 +3,15 @@
 use std::{collections::HashMap, future::poll_fn, pin::Pin};
 
 use contract::echo::{EchoRequest, EchoResponse};
+use prost::Message as _;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
+    adapter::Authority,
     generated::echo_service_server::EchoService,
+    message,
+    metadata::{self, AUTHORITY},
     status::{Drained, draining},
     unary::now_ns,
 };
@@ -17,12 +21,15 @@ use crate::{Config, Shutdown};
 #[derive(Clone, Debug)]
 pub(super) struct Echo {
     hostname: String,
+    /// Of the largest response, in bytes.
+    most: usize,
     shutdown: Shutdown,
 }
 
 impl Echo {
     pub(super) fn new(config: &Config, shutdown: &Shutdown) -> Self {
-        Self { hostname: config.instance.clone(), shutdown: shutdown.clone() }
+        let most = config.limits.grpc_max_message;
+        Self { hostname: config.instance.clone(), most, shutdown: shutdown.clone() }
     }
 
     fn respond(
@@ -35,7 +42,7 @@ impl Echo {
             let code = Code::from_i32(request.response_code);
             return Err(Status::new(code, format!("requested error: {code:?}")));
         }
-        Ok(EchoResponse {
+        let response = EchoResponse {
             message: request.message,
             request_timestamp: request.timestamp,
             response_timestamp: now_ns(),
@@ -43,15 +50,17 @@ impl Echo {
             metadata: metadata.clone(),
             method: method.to_owned(),
             response_code: 0,
-        })
+        };
+        message::check_length(response.encoded_len(), self.most)?;
+        Ok(response)
     }
 }
 
 #[tonic::async_trait]
 impl EchoService for Echo {
     async fn echo(&self, request: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
-        let metadata = first_values(request.metadata());
-        self.respond(request.into_inner(), &metadata, "Echo").map(Response::new)
+        let metadata = metadata_of(&request);
+        self.respond(request.into_inner(), &metadata, "/echo.EchoService/Echo").map(Response::new)
     }
 
     type StreamEchoStream = Pin<Box<dyn Stream<Item = Result<EchoResponse, Status>> + Send>>;
@@ -60,7 +69,7 @@ impl EchoService for Echo {
         &self,
         request: Request<Streaming<EchoRequest>>,
     ) -> Result<Response<Self::StreamEchoStream>, Status> {
-        let metadata = first_values(request.metadata());
+        let metadata = metadata_of(&request);
         let messages = request.into_inner();
         let state = Some((self.clone(), messages, metadata, Drained::new(&self.shutdown)));
         let responses = futures_util::stream::unfold(state, |state| async {
@@ -70,7 +79,8 @@ impl EchoService for Echo {
                 message = messages.next() => message?,
                 () = poll_fn(|cx| drained.poll(cx)) => Err(draining()),
             };
-            let response = message.and_then(|request| echo.respond(request, &metadata, "StreamEcho"));
+            let response =
+                message.and_then(|request| echo.respond(request, &metadata, "/echo.EchoService/StreamEcho"));
             let state = response.is_ok().then_some((echo, messages, metadata, drained));
             Some((response, state))
         });
@@ -78,13 +88,17 @@ impl EchoService for Echo {
     }
 }
 
-/// The first value of each key; binary values in base64, as on the wire.
-fn first_values(metadata: &MetadataMap) -> HashMap<String, String> {
-    let mut values = HashMap::with_capacity(metadata.len());
-    for (name, value) in metadata.as_ref() {
-        values
-            .entry(name.as_str().to_owned())
-            .or_insert_with(|| String::from_utf8_lossy(value.as_bytes()).into_owned());
+/// The metadata of a call; see [`metadata`].
+fn metadata_of<T>(request: &Request<T>) -> HashMap<String, String> {
+    let map = request.metadata();
+    let mut values = HashMap::with_capacity(map.len() + 1);
+    if let Some(Authority(authority)) = request.extensions().get() {
+        values.insert(AUTHORITY.to_owned(), String::from_utf8_lossy(authority).into_owned());
+    }
+    for (name, value) in map.as_ref().iter().filter(|(name, _)| !metadata::is_host(name.as_str().as_bytes()))
+    {
+        let text = || metadata::text(name.as_str().as_bytes(), value.as_bytes()).into_owned();
+        values.entry(name.as_str().to_owned()).or_insert_with(text);
     }
     values
 }

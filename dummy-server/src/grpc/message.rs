@@ -181,12 +181,7 @@ impl Messages {
                 return Err(Status::internal(text));
             }
         }
-        if length > self.most {
-            return Err(Status::out_of_range(format!(
-                "a message of {length} bytes; accepted are {} (--grpc-max-message)",
-                self.most
-            )));
-        }
+        check_length(length, self.most)?;
         if self.buffer.len() < PREFIX + length {
             return Ok(None);
         }
@@ -229,6 +224,16 @@ pub(super) fn broken(error: &UploadError) -> Status {
         return Status::resource_exhausted(text);
     }
     Status::cancelled(text)
+}
+
+/// Whether a message of so many bytes is accepted.
+pub(super) fn check_length(length: usize, most: usize) -> Result<(), Status> {
+    if length <= most {
+        return Ok(());
+    }
+    Err(Status::resource_exhausted(format!(
+        "message of {length} bytes is too large: at most {most} are accepted (--grpc-max-message)"
+    )))
 }
 
 /// Adds the message that `write` writes, with its prefix.
@@ -318,7 +323,7 @@ mod tests {
             (b"\x02\0\0\0\x01x", false, Code::Internal),
             (b"\x01\0\0\0\x01x", false, Code::Internal),
             (b"\x01\0\0\0\x01x", true, Code::Internal),
-            (b"\0\0\0\x03\xe9", false, Code::OutOfRange),
+            (b"\0\0\0\x03\xe9", false, Code::ResourceExhausted),
             (&bomb, true, Code::ResourceExhausted),
         ] {
             assert_eq!(read(body, body.len(), 1000, gzip), [Err(code)], "{body:?}");

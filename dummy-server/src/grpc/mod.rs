@@ -7,6 +7,7 @@ mod adapter;
 mod echo;
 mod health;
 mod message;
+mod metadata;
 pub(crate) mod plan;
 mod status;
 mod test_service;
@@ -47,8 +48,10 @@ impl Services {
     pub(crate) fn new(config: &Config, shutdown: &Shutdown) -> Self {
         let most = config.limits.grpc_max_message;
         let echo = generated::echo_service_server::EchoServiceServer::new(echo::Echo::new(config, shutdown));
-        let echo = echo.max_decoding_message_size(most).max_encoding_message_size(most);
-        let health = tonic_health::pb::health_server::HealthServer::new(health::Health::new(shutdown));
+        // What is too large has been refused when it comes to tonic, which has another status for it.
+        let echo = echo.max_decoding_message_size(most).max_encoding_message_size(usize::MAX);
+        let health = tonic_health::pb::health_server::HealthServer::new(health::Health::new(shutdown))
+            .max_decoding_message_size(most);
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(contract::FILE_DESCRIPTOR_SET)
@@ -72,29 +75,45 @@ const HEALTH: &str = "grpc.health.v1.Health";
 
 /// Whether a content type is that of gRPC or of gRPC-Web, which HTTP/1 can carry, too.
 pub(crate) fn is_call(content_type: &[u8], protocol: Protocol) -> bool {
-    match content_type.strip_prefix(b"application/grpc") {
-        Some(rest) if rest.starts_with(b"-web") => web::form(content_type).is_some(),
-        Some(_) => protocol == Protocol::Http2,
-        None => false,
+    is_grpc(content_type) && protocol == Protocol::Http2 || web::form(content_type).is_some()
+}
+
+/// `application/grpc`, and what may follow it: a format (`+proto`) or parameters.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let rest = content_type.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Calls the service and method that a request names. On the port that is gRPC's alone, it may be no call at all.
+pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
+    let content_type = head.fields.get("content-type").unwrap_or_default();
+    let form = web::form(content_type);
+    if head.protocol != Protocol::Http2 && form.is_none() {
+        let error = "gRPC is spoken over HTTP/2";
+        return refuse(upload, StatusCode::HTTP_VERSION_NOT_SUPPORTED, error);
+    }
+    if head.method != b"POST" {
+        return refuse(upload, StatusCode::METHOD_NOT_ALLOWED, "a gRPC call is a POST");
+    }
+    match form {
+        Some(text) => web::answer(worker, head, upload, text, |upload| call(worker, head, upload)),
+        None if is_grpc(content_type) => call(worker, head, upload),
+        None => {
+            let text = String::from_utf8_lossy(content_type);
+            let error = format!("invalid content-type '{text}' of a gRPC call");
+            refuse(upload, StatusCode::UNSUPPORTED_MEDIA_TYPE, &error)
+        }
     }
 }
 
-/// Calls the service and method that a request names.
-pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
-    let content_type = head.fields.get("content-type").unwrap_or_default();
-    if let Some(text) = web::form(content_type) {
-        return web::answer(worker, head, upload, text, |upload| call(worker, head, upload));
+fn refuse(upload: Upload, status: StatusCode, error: &str) -> Answer {
+    let accepted =
+        "POST with content-type application/grpc over HTTP/2, or application/grpc-web over any version";
+    let mut reply = Reply::refusal(status, error, accepted, "grpcurl -plaintext localhost:50051 list");
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        reply.fields.push("allow", "POST");
     }
-    if head.protocol != Protocol::Http2 {
-        let reply = Reply::refusal(
-            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            "gRPC is spoken over HTTP/2",
-            "HTTP/2 by prior knowledge; gRPC-Web over HTTP/1.1, too",
-            "grpcurl -plaintext localhost:50051 list",
-        );
-        return crate::endpoints::after(upload, reply);
-    }
-    call(worker, head, upload)
+    crate::endpoints::after(upload, reply)
 }
 
 fn call(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {

@@ -21,6 +21,7 @@ use wire::Fields;
 
 use super::{
     message::{self, Coding, Messages, PREFIX},
+    metadata::{self, AUTHORITY},
     status::{Deadline, GRPC, OK, overdue, trailers_only},
 };
 use crate::{
@@ -31,6 +32,8 @@ use crate::{
     worker::Worker,
 };
 
+/// What the response says of the method: its full name, as it is in the path.
+const METHOD: &str = "/echo.EchoService/Echo";
 /// Most fields of a call that is taken: names are compared each with each.
 const MOST_FIELDS: usize = 64;
 /// What numbers and keys of a response take, at most.
@@ -98,35 +101,37 @@ fn respond(message: Bytes, worker: &Worker, metadata: &[u8], most: usize) -> Res
         number(out, tag::RESPONSE_TIMESTAMP, now_ns());
         bytes(out, tag::SERVER_HOSTNAME, hostname.as_bytes());
         out.extend_from_slice(metadata);
-        bytes(out, tag::METHOD, b"Echo");
+        bytes(out, tag::METHOD, METHOD.as_bytes());
     });
-    if out.len() - PREFIX > most {
-        let length = out.len() - PREFIX;
-        return Err(Status::out_of_range(format!(
-            "a response of {length} bytes; accepted are {most} (--grpc-max-message)"
-        )));
-    }
+    message::check_length(out.len() - PREFIX, most)?;
     Ok(out.into())
 }
 
-/// The first value of each field, as entries of the response's map.
+/// The metadata of a call, as entries of the response's map.
 fn metadata(head: &Head<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.fields.size() + 6 * head.fields.len());
-    for (index, (name, value)) in head.fields().enumerate() {
-        if head.fields().take(index).any(|(before, _)| before == name) {
-            continue;
-        }
-        let value = String::from_utf8_lossy(value);
-        let entry = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
-        encode_key(tag::METADATA, WireType::LengthDelimited, &mut out);
-        encode_varint((entry(name) + entry(value.as_bytes())) as u64, &mut out);
-        for (tag, text) in [(1, name), (2, value.as_bytes())] {
-            encode_key(tag, WireType::LengthDelimited, &mut out);
-            encode_varint(text.len() as u64, &mut out);
-            out.extend_from_slice(text);
-        }
+    if let Some(authority) = metadata::authority(head) {
+        entry(&mut out, AUTHORITY.as_bytes(), &String::from_utf8_lossy(authority));
+    }
+    for (name, value) in metadata::first_of_each(head) {
+        entry(&mut out, name, &value);
     }
     out
+}
+
+fn entry(out: &mut Vec<u8>, name: &[u8], value: &str) {
+    let length = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
+    encode_key(tag::METADATA, WireType::LengthDelimited, out);
+    encode_varint((length(name) + length(value.as_bytes())) as u64, out);
+    for (tag, text) in [(1, name), (2, value.as_bytes())] {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(text.len() as u64, out);
+        out.extend_from_slice(text);
+        if tag == 1 {
+            let start = out.len() - name.len();
+            out[start..].make_ascii_lowercase();
+        }
+    }
 }
 
 fn bytes(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {

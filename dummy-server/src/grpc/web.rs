@@ -168,7 +168,7 @@ impl Request {
                 return Poll::Ready(Err(message::broken(&UploadError::TOO_MUCH)));
             }
             if self.body.len() > self.most {
-                return Poll::Ready(Err(Status::out_of_range(format!(
+                return Poll::Ready(Err(Status::resource_exhausted(format!(
                     "a request of more than {} bytes; accepted is one message within --grpc-max-message",
                     self.most
                 ))));
@@ -301,7 +301,7 @@ mod tests {
     fn what_is_no_text_or_too_long_is_refused() {
         assert_eq!(read(b"!!!!", 9), Err(tonic::Code::Internal));
         assert_eq!(read(b"AAAAA", 9), Err(tonic::Code::Internal));
-        assert_eq!(read(BASE64.encode([7; 20_001]).as_bytes(), 9), Err(tonic::Code::OutOfRange));
+        assert_eq!(read(BASE64.encode([7; 20_001]).as_bytes(), 9), Err(tonic::Code::ResourceExhausted));
     }
 
     #[test]

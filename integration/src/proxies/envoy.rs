@@ -5,17 +5,23 @@ use std::{net::SocketAddr, path::Path, process::Command};
 use crate::proxy::{Behind, Fronts, Kind};
 
 /// Envoy.
-pub const ENVOY: Kind = Kind { tool: "envoy", configuration, command };
+pub const ENVOY: Kind =
+    Kind { tool: "envoy", configuration: |behind, fronts, _| configured("http1", behind, fronts), command };
 
-fn configuration(behind: Behind, fronts: Fronts, _directory: &Path) -> String {
+/// The same, which speaks HTTP/2 to the server behind whatever the client speaks: WebSockets of HTTP/1.1 go there by
+/// extended CONNECT.
+pub const ENVOY_H2_BEHIND: Kind =
+    Kind { configuration: |behind, fronts, _| configured("h2c", behind, fronts), ..ENVOY };
+
+fn configured(behind_http1: &str, behind: Behind, fronts: Fronts) -> String {
     let listeners = [
-        listener("http1", "HTTP1", fronts.http1, "http1"),
+        listener("http1", "HTTP1", fronts.http1, behind_http1),
         listener("h2c", "HTTP2", fronts.h2c, "h2c"),
         listener("grpc", "HTTP2", fronts.grpc, "grpc"),
     ];
     let clusters = [
         cluster("http1", "http_protocol_options: {}", behind.http),
-        cluster("h2c", "http2_protocol_options: {}", behind.http),
+        cluster("h2c", "http2_protocol_options: {allow_connect: true}", behind.http),
         cluster("grpc", "http2_protocol_options: {}", behind.grpc),
     ];
     format!("static_resources:\n  listeners:\n{}  clusters:\n{}", listeners.concat(), clusters.concat())

@@ -5,7 +5,7 @@ mod haproxy;
 mod nginx;
 
 pub use self::{
-    envoy::ENVOY,
+    envoy::{ENVOY, ENVOY_H2_BEHIND},
     haproxy::{HAPROXY, HAPROXY_TCP_V2, HAPROXY_TLS_V2, HAPROXY_V1, HAPROXY_V2},
     nginx::NGINX,
 };

@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Cases {
         .test(grpcurl_reads_statuses)
         .test_async_and_tls(reflection_knows_every_service)
         .test_async_and_tls(a_call_that_is_cancelled_ends_on_the_server)
+        .test_async(what_is_not_a_call_is_refused_on_the_grpc_port)
         .test_async(http1_is_not_spoken_on_the_grpc_port)
         .test_async(calls_are_taken_on_the_main_port_too)
 }
@@ -54,7 +55,16 @@ async fn an_echo_has_every_field() {
     let server = Server::with(&["--instance=here"]);
     let mut client = GrpcClient::connect(server.grpc).await;
     let request = EchoRequest { message: "hello, wörld".to_owned(), timestamp: -42, response_code: 0 };
-    let own = [("x-one", "first"), ("x-one", "second"), ("x-two", "2"), ("x-empty", ""), ("x-bin", "AP8")];
+    let own = [
+        ("x-one", "first"),
+        ("x-one", "second"),
+        ("x-two", "2"),
+        ("x-empty", ""),
+        ("x-own-bin", "aGk="),
+        ("x-unpadded-bin", "aGk"),
+        ("x-odd-bin", "AP8"),
+        ("x-broken-bin", "?"),
+    ];
     for way in WAYS {
         let metadata = [&own[..], way].concat();
         let (answer, status) = client.unary_with::<EchoResponse>(ECHO, &request, &metadata).await;
@@ -62,8 +72,17 @@ async fn an_echo_has_every_field() {
         let mut answer = answer.expect("an answer");
         assert!(answer.response_timestamp > 1_600_000_000_000_000_000, "nanoseconds of this century");
         answer.response_timestamp = 0;
-        let common = [("content-type", "application/grpc"), ("te", "trailers")];
-        let own = [("x-one", "first"), ("x-two", "2"), ("x-empty", ""), ("x-bin", "AP8")];
+        let common = [(":authority", "dummy.test"), ("content-type", "application/grpc"), ("te", "trailers")];
+        let own = [
+            ("x-one", "first"),
+            ("x-two", "2"),
+            ("x-empty", ""),
+            ("x-own-bin", "hi"),
+            ("x-unpadded-bin", "hi"),
+            // A string of protobuf is UTF-8.
+            ("x-odd-bin", "\0\u{fffd}"),
+            ("x-broken-bin", "?"),
+        ];
         let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let expected = EchoResponse {
             message: "hello, wörld".to_owned(),
@@ -71,7 +90,7 @@ async fn an_echo_has_every_field() {
             response_timestamp: 0,
             server_hostname: "here".to_owned(),
             metadata: common.iter().chain(&own).chain(way).map(pair).collect(),
-            method: "Echo".to_owned(),
+            method: ECHO.to_owned(),
             response_code: 0,
         };
         assert_eq!(answer, expected, "{way:?}");
@@ -142,6 +161,8 @@ async fn a_stream_answers_each_message_before_the_next() {
         let answer = call.next().await.expect("an answer");
         assert_eq!((answer.message, answer.request_timestamp), (format!("m{number}"), number));
         assert_eq!(answer.metadata.get("x-one").map(String::as_str), Some("first"));
+        assert_eq!(answer.metadata.get(":authority").map(String::as_str), Some("dummy.test"));
+        assert_eq!(answer.method, STREAM_ECHO);
     }
     call.finish_sending();
     assert_eq!(call.status().await.code, 0);
@@ -253,6 +274,38 @@ pub(crate) async fn nothing_is_in_flight(server: &Server) {
     for gauge in [IN_FLIGHT, "dummy_server_streams_open"] {
         Metrics::until(server.admin, |metrics| metrics.has(gauge) && metrics.sum(gauge, &[]) == 0).await;
     }
+}
+
+async fn what_is_not_a_call_is_refused_on_the_grpc_port() {
+    let server = Server::start();
+    let mut client = Client::connect(Protocol::Http2, server.grpc).await;
+    let typed = |content_type: &str| Request::post(ECHO, "hello").field("content-type", content_type);
+    for (request, status) in [
+        (typed("text/plain"), 415),
+        (typed("application/json"), 415),
+        (typed("application/grpcurl"), 415),
+        (Request::post(ECHO, "hello"), 415),
+        (Request::get("/"), 405),
+        (Request::get("/health"), 405),
+        (Request::new("GET", ECHO).field("content-type", "application/grpc"), 405),
+        (Request::new("PUT", ECHO).field("content-type", "application/grpc-web"), 405),
+        (Request::new("OPTIONS", ECHO), 405),
+    ] {
+        let what = format!("{} {:?}", request.method, request.fields);
+        let reply = client.exchange(request).await;
+        assert_eq!(reply.status, status, "{what}");
+        assert_eq!(reply.field("allow"), (status == 405).then_some("POST"), "{what}");
+        assert!(reply.json()["accepted"].is_string() && reply.field("grpc-status").is_none(), "{what}");
+    }
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc; charset=utf-8"] {
+        let body = framed(&EchoRequest::default().encode_to_vec(), 0);
+        let reply = client.exchange(Request::post(ECHO, body).field("content-type", content_type)).await;
+        assert_eq!((reply.status, reply.field("content-type")), (200, Some("application/grpc")));
+        assert_eq!(reply.trailers, [("grpc-status".to_owned(), "0".to_owned())], "{content_type}");
+    }
+    // On the main port, what is not a call is a request like any other.
+    let mut client = Client::connect(Protocol::Http2, server.http).await;
+    assert_eq!(client.exchange(typed("application/grpcurl")).await.json()["body"], "hello");
 }
 
 async fn http1_is_not_spoken_on_the_grpc_port() {

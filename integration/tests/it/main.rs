@@ -34,6 +34,7 @@ mod proxy_protocol; // PROXY headers
 mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
+mod scraped; // the metrics, in both of their forms
 mod settings; // what HTTP/2 clients are allowed
 mod sockets; // WebSocket
 mod streams; // content that comes bit by bit, and digests
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         .and(attacks::tests())
         .and(operation::tests())
         .and(admin::tests())
+        .and(scraped::tests())
         .and(logs::tests())
         .and(settings::tests())
         .and(ends::tests())

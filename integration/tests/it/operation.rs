@@ -11,7 +11,7 @@ use std::{
 use integration::{
     binaries::{ServerProcess, command},
     cases::Cases,
-    client::{Client, Protocol, Request},
+    client::{Client, Protocol, Request, fetch},
     metrics::{CONNECTIONS, Metrics},
     process::{Finished, Process},
     server::Server,
@@ -22,11 +22,12 @@ pub(crate) fn tests() -> Cases {
     Cases::new()
         .test(bad_values_are_one_line_and_exit_2)
         .test(a_port_in_use_is_one_line_and_exit_1)
+        .test_async(a_profile_port_in_use_is_a_warning_and_the_server_serves)
         .test_async(a_port_is_shared_only_on_purpose)
         .test_async(flags_in_the_form_of_go_work)
         .test_async(flags_are_environment_variables_too)
         .test(a_unix_socket_is_served)
-        .test_async(both_families_of_addresses_are_served)
+        .over_each_protocol(clients_of_both_families_are_served_and_shown_as_what_they_are)
         .test_async(a_shorter_echo_is_a_flag)
         .test(the_help_lists_every_flag)
         .test_async(the_admin_port_tells_liveness_readiness_and_counts)
@@ -89,16 +90,35 @@ fn bad_values_are_one_line_and_exit_2() {
 fn a_port_in_use_is_one_line_and_exit_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("a bound port").to_string();
-    for flag in ["--addr", "--grpc-addr", "--admin-addr", "--pprof-addr"] {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ca = format!("--tls-self-signed={}", directory.path().join("ca.pem").display());
+    for flag in ["--addr", "--grpc-addr", "--tls-addr", "--admin-addr"] {
         let mut command = command("dummy-server");
         for own in ELSEWHERE.iter().filter(|own| !own.starts_with(flag)) {
             command.arg(own);
         }
+        command.args((flag == "--tls-addr").then_some(&ca)).arg("--pprof-addr=");
         let finished = Process::start(command.args([flag, &address])).finish(SOON);
         assert_eq!(finished.code, Some(1), "{flag}: {finished}");
         let complaints = finished.stderr.lines().filter(|line| line.contains(&address)).count();
         assert_eq!(complaints, 1, "{flag}: {finished}");
     }
+}
+
+async fn a_profile_port_in_use_is_a_warning_and_the_server_serves() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("a bound port").to_string();
+    let server = ServerProcess::start(&["--pprof-addr", &address]);
+    let log = server.process().await_stderr("line with the addresses", |log| {
+        log.contains("listening http=").then(|| log.to_owned())
+    });
+    let warning = log.lines().find(|line| line.contains("--pprof-addr")).expect("a warning");
+    assert!(warning.contains(" WARN ") && warning.contains(&address), "{log}");
+    assert!(!log.contains(" pprof="), "{log}");
+    assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
+    // An address that nobody could ever listen on is a mistake.
+    let finished = run(&["--pprof-addr=unix:/no/such/folder/socket"]);
+    assert_eq!(finished.code, Some(1), "{finished}");
 }
 
 async fn a_port_is_shared_only_on_purpose() {
@@ -172,15 +192,23 @@ fn a_unix_socket_is_served() {
     assert_eq!(process.finish(SOON).code, Some(0));
 }
 
-async fn both_families_of_addresses_are_served() {
+async fn clients_of_both_families_are_served_and_shown_as_what_they_are(protocol: Protocol) {
     for flag in ["--addr=[::]:0", "-addr=:0"] {
-        let server = ServerProcess::start(&[flag]);
+        let server = ServerProcess::start(&[flag, "--access-log=text"]);
         for loopback in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
             let address = SocketAddr::new(loopback, server.http.port());
-            let echo = Client::connect(Protocol::Http1, address).await.get("/").await.json();
-            // A socket of both families shows IPv4 as IPv6 addresses of a range of their own.
-            let seen: SocketAddr = echo["destination_addr"].as_str().unwrap().parse().unwrap();
-            assert_eq!((seen.ip().to_canonical(), seen.port()), (loopback, address.port()), "{flag}");
+            let stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+            let own = stream.local_addr().expect("an address").to_string();
+            let mut client = Client::on(protocol, stream).await.expect("a connection");
+            let echo = client.get("/").await.json();
+            assert_eq!(echo["source_addr"], own, "{flag}");
+            assert_eq!(echo["destination_addr"], address.to_string(), "{flag}");
+            let ip = client.get("/ip").await.json();
+            assert_eq!(ip["origin"], loopback.to_string(), "{flag}");
+            let listed = fetch(Protocol::Http1, server.admin, Request::get("/connections")).await.json();
+            let peers = listed["connections"].as_array().expect("a list").iter().map(|one| &one["peer"]);
+            assert!(peers.into_iter().any(|peer| peer == &own), "{flag}: {listed}");
+            server.process().await_stdout("line of the request", |log| log.contains(&own).then_some(()));
         }
     }
 }

@@ -11,7 +11,7 @@ use integration::{
     cases::{Cases, block_on},
     client::{Call, Client, GrpcClient, Protocol, Request, WebSocket, patiently, websocket},
     metrics::{Metrics, REQUESTS},
-    proxies::{ENVOY, HAPROXY, NGINX},
+    proxies::{ENVOY, ENVOY_H2_BEHIND, HAPROXY, NGINX},
     proxy::{Behind, Kind, Proxy},
     server::Server,
     tools::require,
@@ -35,12 +35,18 @@ pub(crate) fn tests() -> Cases {
         cases = each(cases, kind, "every_request_is_counted_over_h2c", async |lab| {
             every_request_is_counted(lab, Protocol::Http2).await;
         });
-        cases = each(cases, kind, "sockets_are_upgraded", sockets_are_upgraded);
+        cases = each(cases, kind, "sockets_are_upgraded", async |lab| sockets_are_upgraded(&lab).await);
         cases = each(cases, kind, "calls_pass_with_their_status", calls_pass_with_their_status);
         cases = each(cases, kind, "a_stream_of_calls_is_not_held_back", a_stream_is_not_held_back);
         cases = each(cases, kind, "a_dead_server_is_a_server_error", a_dead_server_is_a_server_error);
     }
-    cases
+    each(cases, ENVOY_H2_BEHIND, "sockets_are_upgraded_when_it_speaks_http2_to_the_server", async |lab| {
+        sockets_are_upgraded(&lab).await;
+        Metrics::until(lab.server.admin, |metrics| {
+            metrics.sum(REQUESTS, &[("endpoint", "ws"), ("protocol", "HTTP/2"), ("status", "200")]) == 2
+        })
+        .await;
+    })
 }
 
 /// A proxy and the server behind it.
@@ -112,7 +118,7 @@ async fn every_request_is_counted(lab: Lab, protocol: Protocol) {
     );
 }
 
-async fn sockets_are_upgraded(lab: Lab) {
+async fn sockets_are_upgraded(lab: &Lab) {
     let mut socket = websocket(lab.proxy.fronts.http1, "/ws").await;
     for size in [0, 1, 125, 65_536, 1 << 20] {
         let message = WebSocket::binary(vec![7; size]);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
+    binaries::ServerProcess,
     cases::Cases,
     client::{
         Client, GrpcClient, Http1, Http2, Link, Protocol, Request, fetch, link::is_over_tls, patiently,
@@ -23,7 +24,9 @@ pub(crate) fn tests() -> Cases {
     Cases::new()
         .over_each_protocol_and_tls(a_line_tells_who_the_client_is)
         .over_each_protocol_and_tls(a_binary_header_tells_that_and_more)
-        .over_each_protocol_and_tls(a_local_connection_is_the_proxys_own)
+        .over_each_protocol_and_tls(a_local_header_is_skipped_whatever_it_holds)
+        .over_each_protocol_and_tls(mapped_addresses_in_a_header_are_shown_as_ipv4)
+        .test_async(a_refused_header_is_logged_with_its_reason)
         .over_each_protocol_and_tls(what_is_optional_may_be_missing)
         .test_async_and_tls(what_is_required_may_not)
         .test_async(calls_come_through_proxies_too)
@@ -144,16 +147,51 @@ async fn a_binary_header_tells_that_and_more(protocol: Protocol) {
     assert_eq!((&echo["source_addr"], &echo["destination_addr"]), (&json!("/tmp/from"), &json!("/tmp/to")));
 }
 
-async fn a_local_connection_is_the_proxys_own(protocol: Protocol) {
+async fn a_local_header_is_skipped_whatever_it_holds(protocol: Protocol) {
     let server = Server::with(&["--proxy-protocol=required"]);
-    for header in [binary(0, 0, &[]), binary(0, 0x21, &[IPV6])] {
+    for header in [
+        binary(0, 0, &[]),
+        binary(0, 0x21, &[IPV6]),
+        binary(0, 0x21, &[&IPV6[..7]]),
+        binary(0, 0xff, &[b"of no family, with bytes that are no TLV"]),
+        binary(0, 0x21, &[IPV6, &tlv(0x03, &[1, 2, 3, 4])]),
+    ] {
         let (echo, own) = echoed(protocol, &server, &header).await;
         assert_eq!(echo["source_addr"], json!(own.to_string()));
         assert_eq!(echo["destination_addr"], json!(server.http.to_string()));
-        assert_eq!(
-            (&echo["proxy_protocol"]["command"], &echo["proxy_protocol"]["source"]),
-            (&json!("LOCAL"), &Value::Null)
-        );
+        let said = json!({
+            "version": 2, "command": "LOCAL", "source": null, "destination": null, "tlvs": [],
+        });
+        assert_eq!(echo["proxy_protocol"], said);
+    }
+    assert_eq!(server.metrics().await.sum(ERRORS, &[]), 0);
+}
+
+async fn mapped_addresses_in_a_header_are_shown_as_ipv4(protocol: Protocol) {
+    let server = Server::with(&["--proxy-protocol=required"]);
+    let mapped = b"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x07\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x08\x12\x67\x01\xbb";
+    let line = b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:192.0.2.8 4711 443\r\n";
+    for header in [binary(1, 0x21, &[mapped]), line.to_vec()] {
+        let (echo, _) = echoed(protocol, &server, &header).await;
+        assert_eq!(echo["source_addr"], json!("192.0.2.7:4711"));
+        assert_eq!(echo["destination_addr"], json!("192.0.2.8:443"));
+        assert_eq!(echo["proxy_protocol"]["source"], json!("192.0.2.7:4711"));
+    }
+}
+
+async fn a_refused_header_is_logged_with_its_reason() {
+    let server = ServerProcess::start(&["--proxy-protocol=required"]);
+    for (header, kind, reason) in [
+        (binary(1, 0x41, &[IPV6]), "unsupported", "unknown address family: 4; known are IPv4, IPv6 and Unix"),
+        (b"PROXY TCP4 nobody nowhere 1 2\r\n".to_vec(), "malformed", "not an address of its family"),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "missing", "--proxy-protocol=required"),
+    ] {
+        is_closed(&header, server.http).await;
+        let line = server
+            .process()
+            .await_stderr(reason, |log| log.lines().find(|line| line.contains(reason)).map(str::to_owned));
+        assert!(line.contains("PROXY header refused") && line.contains("peer=\"127.0.0.1:"), "{line}");
+        assert!(line.contains(&format!("kind=\"{kind}\"")), "{line}");
     }
 }
 
@@ -230,6 +268,8 @@ async fn a_header_that_is_none_closes_the_connection() {
         for (reason, count, bytes) in [
             ("malformed", 1, &b"PROXY TCP4 nobody nowhere 1 2\r\n"[..]),
             ("malformed", 2, b"\r\n\r\n\0\r\nQUIT\n\x11"),
+            ("unsupported", 1, &binary(1, 0x41, &[IPV6])),
+            ("unsupported", 2, &binary(1, 0x23, &[IPV6])),
             ("too_long", 1, &too_long),
             ("too_long", 2, &too_long_binary),
             ("checksum", 1, &wrong_sum),
@@ -241,7 +281,7 @@ async fn a_header_that_is_none_closes_the_connection() {
         client.finish_sending().await;
         assert!(patiently("the end", client.to_end()).await.expect("no reset").is_empty());
         errors(&server, "malformed", 3).await;
-        assert_eq!(server.metrics().await.sum(ERRORS, &[]), 6);
+        assert_eq!(server.metrics().await.sum(ERRORS, &[]), 8);
         assert_eq!(echoed(Protocol::Http2, &server, LINE).await.0["source_addr"], json!("192.0.2.7:4711"));
     }
 }

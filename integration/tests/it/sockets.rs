@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol_and_tls(the_closing_socket_says_what_it_received)
         .test_async(a_bad_handshake_is_refused)
         .test_async(a_bad_extended_connect_is_refused)
+        .test_async(a_key_in_extended_connect_is_answered)
         .test_async(a_subprotocol_is_agreed_to)
         .over_each_protocol_and_tls(every_path_below_ws_is_a_socket)
 }
@@ -204,12 +205,16 @@ async fn the_closing_socket_says_what_it_received(protocol: Protocol) {
 
 async fn a_bad_handshake_is_refused() {
     let server = Server::start();
-    let upgrade = |request: Request| {
-        request
+    let with_key = |key: &str| {
+        Request::get("/ws")
             .field("connection", "Upgrade")
             .field("upgrade", "websocket")
             .field("sec-websocket-version", "13")
-            .field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .field("sec-websocket-key", key)
+    };
+    let upgrade = |request: Request| {
+        let fields = with_key("dGhlIHNhbXBsZSBub25jZQ==").fields;
+        Request { fields, ..request }
     };
     for (request, status) in [
         (Request::get("/ws"), 400),
@@ -218,6 +223,16 @@ async fn a_bad_handshake_is_refused() {
         (Request::post("/ws", "x"), 405),
         (upgrade(Request::new("POST", "/ws")), 405),
         (Request::new("PUT", "/ws/below"), 405),
+        (Request { body: b"hello".to_vec(), ..upgrade(Request::get("/ws")) }, 400),
+        (upgrade(Request::get("/ws")).field("content-length", "0"), 101),
+        (upgrade(Request::get("/ws")).field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), 400),
+        (upgrade(Request::get("/ws")).field("sec-websocket-version", "13"), 400),
+        (with_key("dGhlIHNhbXBsZSBub25jZR=="), 101),
+        (with_key("dGhlIHNhbXBsZSBub25j"), 400),
+        (with_key("dGhlIHNhbXBsZSBub25jZQ"), 400),
+        (with_key("dGhlIHNhbXBsZSBub25jZXM="), 400),
+        (with_key("!!!!!!!!!!!!!!!!!!!!!!=="), 400),
+        (with_key(""), 400),
     ] {
         let what = format!("{request:?}");
         let mut client = Http1::connect(server.http).await;
@@ -226,7 +241,8 @@ async fn a_bad_handshake_is_refused() {
         assert_eq!(reply.status, status, "{what}");
         if status == 101 {
             // The example of RFC 6455 section 1.3.
-            assert_eq!(reply.field("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+            let accept = Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+            assert_eq!(reply.field("sec-websocket-accept") == accept, !what.contains("25jZR=="), "{what}");
         } else {
             assert!(reply.json()["accepted"].is_string(), "{what}");
         }
@@ -243,8 +259,26 @@ async fn a_bad_extended_connect_is_refused() {
         ("/ws", "connect-udp", "13", 501),
         ("/bin/1K", "websocket", "13", 400),
     ] {
-        let reply = extended_connect(server.http, path, protocol, version).await;
+        let reply =
+            extended_connect(server.http, path, protocol, &[("sec-websocket-version", version)]).await;
         assert_eq!(reply.status().as_u16(), status, "{path} {protocol} {version}");
+        assert!(!reply.headers().contains_key("sec-websocket-accept"), "there is no key to answer to");
+    }
+}
+
+async fn a_key_in_extended_connect_is_answered() {
+    const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let server = Server::start();
+    for (keys, accept) in [
+        (&[KEY][..], Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
+        (&[KEY, KEY], None),
+        (&[("sec-websocket-key", "short")], None),
+    ] {
+        let fields = [&[("sec-websocket-version", "13")], keys].concat();
+        let reply = extended_connect(server.http, "/ws", "websocket", &fields).await;
+        assert_eq!(reply.status().as_u16(), if accept.is_some() { 200 } else { 400 }, "{keys:?}");
+        let found = reply.headers().get("sec-websocket-accept").map(|value| value.to_str().expect("text"));
+        assert_eq!(found, accept, "{keys:?}");
     }
 }
 
@@ -260,16 +294,17 @@ async fn a_subprotocol_is_agreed_to() {
     client.send(&Line::of(&request)).await;
     let reply = patiently("a reply", client.reply("GET")).await.unwrap();
     assert_eq!((reply.status, reply.field("sec-websocket-protocol")), (101, Some("chat")));
-    let reply = extended_connect(server.http, "/ws", "websocket", "13").await;
+    let fields = [("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat, superchat")];
+    let reply = extended_connect(server.http, "/ws", "websocket", &fields).await;
     assert_eq!(reply.headers()["sec-websocket-protocol"], "chat");
 }
 
-/// The reply to an extended CONNECT that offers subprotocols.
+/// The reply to an extended CONNECT with these fields.
 async fn extended_connect(
     address: std::net::SocketAddr,
     path: &str,
     protocol: &'static str,
-    version: &str,
+    fields: &[(&str, &str)],
 ) -> http::Response<h2::RecvStream> {
     let stream = Link::connect(address, "h2").await;
     let (mut send, mut connection) = h2::client::handshake(stream).await.unwrap();
@@ -281,11 +316,9 @@ async fn extended_connect(
     }
     tokio::spawn(connection);
     let request = http::Request::connect(format!("http://dummy.test{path}"))
-        .extension(h2::ext::Protocol::from_static(protocol))
-        .header("sec-websocket-version", version)
-        .header("sec-websocket-protocol", "chat, superchat")
-        .body(())
-        .unwrap();
+        .extension(h2::ext::Protocol::from_static(protocol));
+    let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let request = request.body(()).unwrap();
     let (response, _) = send.send_request(request, false).unwrap();
     patiently("a reply", response).await.unwrap()
 }

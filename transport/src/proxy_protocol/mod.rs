@@ -47,7 +47,7 @@ pub enum Command {
 /// An end of the connection that was proxied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// An IP address and a port.
+    /// An IP address, in its [canonical](crate::address::canonical) form, and a port.
     Ip(SocketAddr),
     /// The path of a Unix socket.
     Unix(Box<str>),
@@ -71,7 +71,7 @@ pub struct Header {
     pub command: Command,
     /// The client's and the proxy's end; none when they are unknown, and for [`Command::Local`].
     pub endpoints: Option<(Endpoint, Endpoint)>,
-    /// What else the proxy says, in order.
+    /// What else the proxy says, in order; nothing for [`Command::Local`].
     pub tlvs: Vec<Tlv>,
 }
 
@@ -81,6 +81,9 @@ pub enum Error {
     /// It breaks the rules.
     #[error("malformed PROXY header: {0}")]
     Malformed(&'static str),
+    /// It speaks on behalf of a client whose addresses are of an unknown kind: which part says so, and its value.
+    #[error("PROXY header with an unknown {0}: {1}; known are IPv4, IPv6 and Unix, over stream or datagram")]
+    Unsupported(&'static str, u8),
     /// It is longer than is read.
     #[error("a PROXY header of more than {MAX_HEADER} bytes, or a line of more than {}", version1::MAX_LINE)]
     TooLong,

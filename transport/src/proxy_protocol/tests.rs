@@ -126,10 +126,48 @@ fn every_family_of_version_2_is_read() {
 }
 
 #[test]
-fn the_addresses_of_a_local_connection_are_not_believed() {
-    let local = header(&binary(0, 0x11, &IPV4));
-    assert_eq!((local.command, local.endpoints), (Command::Local, None));
-    assert_eq!(header(&binary(0, 0x00, &[])).command, Command::Local);
+fn a_local_header_is_skipped_whatever_it_holds() {
+    let wrong_sum = [&IPV4[..], &tlv(0x03, &[1, 2, 3, 4])].concat();
+    for (family, block) in [
+        (0x00, &b""[..]),
+        (0x11, &IPV4),
+        (0x11, &IPV4[..5]),
+        (0x11, &wrong_sum),
+        (0x00, b"no TLV"),
+        (0xf0, b"an address of a family that is not known"),
+        (0x1f, b"a transport that is not known"),
+        (0x31, &[b'x'; 1000]),
+    ] {
+        let local = header(&binary(0, family, block));
+        assert_eq!((local.command, local.endpoints, local.tlvs), (Command::Local, None, Vec::new()));
+    }
+    let longest = binary(0, 0xff, &vec![0; MAX_HEADER - 16]);
+    assert!(matches!(parse(&longest), Ok(Parsed::Header(_, MAX_HEADER))));
+    assert_eq!(parse(&binary(0, 0xff, &vec![0; MAX_HEADER - 15])), Err(Error::TooLong));
+}
+
+#[test]
+fn addresses_of_an_unknown_kind_are_refused_as_soon_as_they_are_named() {
+    for (byte, expected) in [
+        (0x41, Error::Unsupported("address family", 4)),
+        (0xf0, Error::Unsupported("address family", 15)),
+        (0x13, Error::Unsupported("transport", 3)),
+        (0x0f, Error::Unsupported("transport", 15)),
+    ] {
+        let bytes = binary(1, byte, &IPV4);
+        assert_eq!(parse_split(&bytes), Err(expected));
+        assert_eq!(parse(&bytes[..16]), Err(expected));
+    }
+}
+
+#[test]
+fn mapped_addresses_are_read_as_ipv4() {
+    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3];
+    let block = [&mapped[..], &mapped, &IPV4[8..]].concat();
+    let expected = Some((ip("10.1.2.3:56324"), ip("10.1.2.3:443")));
+    assert_eq!(header(&binary(1, 0x21, &block)).endpoints, expected);
+    let line = b"PROXY TCP6 ::ffff:10.1.2.3 ::ffff:10.1.2.3 56324 443\r\n";
+    assert_eq!(header(line).endpoints, expected);
 }
 
 #[test]
@@ -207,8 +245,6 @@ fn binary_headers_that_break_the_rules_are_refused() {
         ("version 1", [version2::SIGNATURE, &[0x11, 0x11, 0, 0]].concat()),
         ("version 3", [version2::SIGNATURE, &[0x31, 0x11, 0, 0]].concat()),
         ("command 2", binary(2, 0x11, &IPV4)),
-        ("family 4", binary(1, 0x41, &IPV4)),
-        ("transport 3", binary(1, 0x13, &IPV4)),
         ("too short for IPv4", binary(1, 0x11, &IPV4[..11])),
         ("too short for IPv6", binary(1, 0x21, &IPV4)),
         ("too short for paths", binary(1, 0x31, &[b'/'; 215])),

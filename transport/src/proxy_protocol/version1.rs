@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Command, Endpoint, Error, Header, Parsed, Version};
+use crate::address::canonical;
 
 pub(super) const PREFIX: &[u8] = b"PROXY ";
 /// The longest line there can be, with its end.
@@ -41,5 +42,5 @@ fn endpoint<A: std::str::FromStr + Into<IpAddr>>(address: &str, port: &str) -> R
     let zeros = port.len() > 1 && port.starts_with('0');
     let port = if digits && !zeros { port.parse().ok() } else { None };
     let port = port.ok_or(Error::Malformed("not a port"))?;
-    Ok(Endpoint::Ip(SocketAddr::new(address.into(), port)))
+    Ok(Endpoint::Ip(canonical(SocketAddr::new(address.into(), port))))
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Command, Endpoint, Error, Header, MAX_HEADER, Parsed, Version, tlv};
+use crate::address::canonical;
 
 pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The signature, version and command, family and transport, and the length of the rest.
@@ -20,46 +21,78 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
         _ => return Err(Error::Malformed("neither LOCAL nor PROXY")),
     };
     let Some(fixed) = bytes.get(..FIXED) else { return Ok(Parsed::Incomplete) };
+    // What a proxy says of a connection of its own is to be thrown away, whatever it is (section 2.2).
+    let family = match command {
+        Command::Proxy => Some(Family::of(fixed[13])?),
+        Command::Local => None,
+    };
     let length = FIXED + usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
     if length > MAX_HEADER {
         return Err(Error::TooLong);
     }
     let Some(header) = bytes.get(..length) else { return Ok(Parsed::Incomplete) };
-    let (endpoints, rest) = endpoints(fixed[13], &header[FIXED..])?;
-    let tlvs = tlv::list(rest)?;
-    tlv::verify(header, length - rest.len())?;
-    // What a proxy says of a connection of its own is to be thrown away.
-    let endpoints = endpoints.filter(|_| command == Command::Proxy);
+    let (endpoints, tlvs) = match family {
+        Some(family) => {
+            let (endpoints, rest) = endpoints(family, &header[FIXED..])?;
+            let tlvs = tlv::list(rest)?;
+            tlv::verify(header, length - rest.len())?;
+            (endpoints, tlvs)
+        }
+        None => (None, Vec::new()),
+    };
     Ok(Parsed::Header(Box::new(Header { version: Version::V2, command, endpoints, tlvs }), length))
+}
+
+/// What addresses are written as.
+#[derive(Clone, Copy)]
+enum Family {
+    Unknown,
+    Ipv4,
+    Ipv6,
+    Unix,
+}
+
+impl Family {
+    /// The upper half of the byte; the lower half is the transport: none, stream or datagram.
+    fn of(byte: u8) -> Result<Self, Error> {
+        match (byte >> 4, byte & 0xf) {
+            (_, 3..) => Err(Error::Unsupported("transport", byte & 0xf)),
+            (0, _) => Ok(Self::Unknown),
+            (1, _) => Ok(Self::Ipv4),
+            (2, _) => Ok(Self::Ipv6),
+            (3, _) => Ok(Self::Unix),
+            (family, _) => Err(Error::Unsupported("address family", family)),
+        }
+    }
+
+    /// Bytes of both addresses, and of the ports if there are any.
+    const fn length(self) -> usize {
+        match self {
+            Self::Unknown => 0,
+            Self::Ipv4 => 12,
+            Self::Ipv6 => 36,
+            Self::Unix => 216,
+        }
+    }
 }
 
 type Endpoints = Option<(Endpoint, Endpoint)>;
 
 /// The addresses, and what follows them.
-fn endpoints(family_and_transport: u8, block: &[u8]) -> Result<(Endpoints, &[u8]), Error> {
+fn endpoints(family: Family, block: &[u8]) -> Result<(Endpoints, &[u8]), Error> {
     let short = Error::Malformed("no room for its addresses");
-    if family_and_transport & 0xf > 2 {
-        return Err(Error::Malformed("a transport that is neither stream nor datagram"));
-    }
-    let length = match family_and_transport >> 4 {
-        0 => 0,
-        1 => 12,
-        2 => 36,
-        3 => 216,
-        _ => return Err(Error::Malformed("an address family that is none")),
-    };
-    let (block, rest) = block.split_at_checked(length).ok_or(short)?;
+    let (block, rest) = block.split_at_checked(family.length()).ok_or(short)?;
     let port = |at: usize| u16::from_be_bytes([block[at], block[at + 1]]);
     let ipv4 =
         |at: usize| <[u8; 4]>::try_from(&block[at..at + 4]).map_or(Ipv4Addr::UNSPECIFIED, Ipv4Addr::from);
     let ipv6 =
         |at: usize| <[u8; 16]>::try_from(&block[at..at + 16]).map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from);
-    let ip = |address: SocketAddr| Endpoint::Ip(address);
-    let endpoints = match length {
-        12 => Some((ip((ipv4(0), port(8)).into()), ip((ipv4(4), port(10)).into()))),
-        36 => Some((ip((ipv6(0), port(32)).into()), ip((ipv6(16), port(34)).into()))),
-        216 => Some((path(&block[..108]), path(&block[108..]))),
-        _ => None,
+    let ip = |address: SocketAddr| Endpoint::Ip(canonical(address));
+    let endpoints = match family {
+        Family::Unknown => None,
+        Family::Ipv4 => Some((ip((ipv4(0), port(8)).into()), ip((ipv4(4), port(10)).into()))),
+        Family::Ipv6 => Some((ip((ipv6(0), port(32)).into()), ip((ipv6(16), port(34)).into()))),
+        Family::Unix => Some((path(&block[..108]), path(&block[108..]))),
     };
     Ok((endpoints, rest))
 }

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use rustls::{Error, InvalidMessage, PeerIncompatible};
+use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible, PeerMisbehaved};
+
+use super::hello;
 
 /// Why a handshake has failed.
 #[derive(Debug, thiserror::Error)]
@@ -10,9 +12,45 @@ pub enum Failure {
     /// The client has closed its end, or reset the connection.
     #[error("the client has closed the connection")]
     Closed,
+    /// The name that the client asks for (SNI) can't be one of a server, such as `localhost:8443`; the name, where it
+    /// was found.
+    #[error(
+        "invalid server name {0:?} (SNI): a host name without a port is accepted, such as \"example.com\""
+    )]
+    ServerName(String),
+    /// The client's certificate is of an old kind, as openssl makes them without extensions.
+    #[error("the client's certificate is not X.509 version 3, the only version accepted")]
+    CertificateVersion,
     /// What the client sent, or what it asks for.
     #[error(transparent)]
-    Tls(#[from] Error),
+    Tls(Error),
+}
+
+impl Failure {
+    /// Of a handshake whose last bytes of the client are these.
+    pub(super) fn of(error: Error, input: &[u8]) -> Self {
+        match error {
+            Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)
+            | Error::InvalidMessage(InvalidMessage::InvalidServerName) => {
+                let name = hello::server_name(input).unwrap_or_default();
+                Self::ServerName(String::from_utf8_lossy(name).into_owned())
+            }
+            error => error.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::InvalidCertificate(CertificateError::Other(OtherError(inner)))
+                if inner.downcast_ref() == Some(&webpki::Error::UnsupportedCertVersion) =>
+            {
+                Self::CertificateVersion
+            }
+            _ => Self::Tls(error),
+        }
+    }
 }
 
 impl From<io::Error> for Failure {
@@ -40,6 +78,10 @@ pub enum Reason {
     NoCertificate,
     /// It has shown a certificate that is not trusted.
     BadCertificate,
+    /// It has shown a certificate that is not X.509 version 3.
+    CertificateVersion,
+    /// It asks for a server by a name that can't be one (RFC 6066 section 3).
+    ServerName,
     /// It said that it does not go on, for instance because it does not trust the server's certificate.
     Alert,
     /// It broke the protocol in another way.
@@ -48,7 +90,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Closed,
         Self::Timeout,
         Self::NotTls,
@@ -57,6 +99,8 @@ impl Reason {
         Self::Incompatible,
         Self::NoCertificate,
         Self::BadCertificate,
+        Self::CertificateVersion,
+        Self::ServerName,
         Self::Alert,
         Self::Protocol,
     ];
@@ -73,6 +117,8 @@ impl Reason {
             Self::Incompatible => "incompatible",
             Self::NoCertificate => "no_certificate",
             Self::BadCertificate => "bad_certificate",
+            Self::CertificateVersion => "certificate_version",
+            Self::ServerName => "server_name",
             Self::Alert => "alert",
             Self::Protocol => "protocol",
         }
@@ -81,7 +127,12 @@ impl Reason {
 
 impl From<&Failure> for Reason {
     fn from(failure: &Failure) -> Self {
-        let Failure::Tls(error) = failure else { return Self::Closed };
+        let error = match failure {
+            Failure::Closed => return Self::Closed,
+            Failure::ServerName(_) => return Self::ServerName,
+            Failure::CertificateVersion => return Self::CertificateVersion,
+            Failure::Tls(error) => error,
+        };
         match error {
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,

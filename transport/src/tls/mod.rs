@@ -5,6 +5,7 @@
 
 pub mod facts;
 pub mod failure;
+mod hello;
 pub mod session;
 pub mod settings;
 pub mod signed;

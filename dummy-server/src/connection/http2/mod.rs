@@ -288,7 +288,11 @@ impl Driver<'_> {
         }
         self.rest.clear();
         self.rest.extend_from_slice(input);
-        if !self.rest_hold.set(counted(self.rest.capacity() + self.conn.block_len())) {
+        let held = counted(self.rest.capacity() + self.conn.block_len());
+        if self.fresh_rest {
+            // It waits for its turn.
+            self.rest_hold.note(held);
+        } else if !self.rest_hold.set(held) {
             let error = Error { code: Code::ENHANCE_YOUR_CALM, reason: UploadError::TOO_MUCH.reason() };
             self.error = Some(self.conn.fail(error).code);
         }

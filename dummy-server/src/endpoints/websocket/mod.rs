@@ -6,7 +6,12 @@ mod talk;
 use std::{num::NonZeroU32, rc::Rc, time::Duration};
 
 use aws_lc_rs::digest;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+    prelude::BASE64_STANDARD,
+};
 use http::StatusCode;
 
 pub(crate) use self::talk::serve;
@@ -45,6 +50,8 @@ impl Options {
     }
 }
 
+const KEY: &str = "Sec-WebSocket-Key";
+const ACCEPT: &str = "sec-websocket-accept";
 const SWITCH: Fixed = &[("upgrade", "websocket"), ("connection", "Upgrade")];
 
 /// Checks the opening handshake (RFC 6455 section 4.2).
@@ -57,37 +64,37 @@ pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, optio
         reply.fields.push("allow", "GET");
         return super::after(upload, reply);
     }
-    match handshake(head) {
+    match handshake(head, &upload) {
         Ok(accept) => {
             let body = Body::Bytes(bytes::Bytes::new());
             let mut reply = Reply::new(StatusCode::SWITCHING_PROTOCOLS, SWITCH, body);
-            reply.fields.push("sec-websocket-accept", accept);
+            reply.fields.push(ACCEPT, accept);
             choose_subprotocol(head, &mut reply);
             reply.special().upgrade = Some(options);
             Answer::Ready(reply)
         }
-        Err(what) => {
-            let mut reply = refusal(StatusCode::BAD_REQUEST, what);
-            reply.fields.push("sec-websocket-version", "13");
-            super::after(upload, reply)
-        }
+        Err(what) => super::after(upload, bad_request(&what)),
     }
 }
 
-/// The handshake of RFC 8441 section 5: extended CONNECT, and no key.
+/// The handshake of RFC 8441 section 5: extended CONNECT, which needs no key. A proxy whose client has sent one over
+/// HTTP/1.1 hands it on and waits for the answer to it, as Envoy does.
 fn over_stream(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, options: Options) -> Answer {
     if head.fields.get(":protocol") != Some(b"websocket") {
         return Answer::Ready(refusal(StatusCode::NOT_IMPLEMENTED, ":protocol does not say websocket"));
     }
-    if head.fields.get("sec-websocket-version") != Some(b"13") {
-        let mut reply = refusal(StatusCode::BAD_REQUEST, "Sec-WebSocket-Version is not 13");
-        reply.fields.push("sec-websocket-version", "13");
-        return Answer::Ready(reply);
-    }
+    let accept =
+        match version(head).and_then(|()| only(head, KEY)).and_then(|key| key.map(accept).transpose()) {
+            Ok(accept) => accept,
+            Err(what) => return Answer::Ready(bad_request(&what)),
+        };
     let (worker, state) = (Rc::clone(worker), Rc::clone(head.state));
     let talk =
         duplex::converse(upload, |stream| async move { serve(stream, options, &worker, &state).await });
     let mut reply = Reply::new(StatusCode::OK, &[], Body::Stream(talk));
+    if let Some(accept) = accept {
+        reply.fields.push(ACCEPT, accept);
+    }
     choose_subprotocol(head, &mut reply);
     Answer::Ready(reply)
 }
@@ -101,24 +108,53 @@ fn choose_subprotocol(head: &Head<'_>, reply: &mut Reply) {
     }
 }
 
-fn handshake(head: &Head<'_>) -> Result<String, &'static str> {
+/// Checks the handshake of HTTP/1.1: the answer to its key.
+fn handshake(head: &Head<'_>, upload: &Upload) -> Result<String, String> {
     if head.protocol != Protocol::Http11 {
-        return Err("a WebSocket is opened over HTTP/1.1, or by extended CONNECT over HTTP/2");
+        return Err("a WebSocket is opened over HTTP/1.1, or by extended CONNECT over HTTP/2".to_owned());
     }
     if !head.fields.has_token("upgrade", "websocket") {
-        return Err("Upgrade does not say websocket");
+        return Err("Upgrade does not say websocket".to_owned());
     }
     if !head.fields.has_token("connection", "upgrade") {
-        return Err("Connection does not say upgrade");
+        return Err("Connection does not say upgrade".to_owned());
     }
-    if head.fields.get("sec-websocket-version") != Some(b"13") {
-        return Err("Sec-WebSocket-Version is not 13");
+    version(head)?;
+    let key = only(head, KEY)?.ok_or("Sec-WebSocket-Key is missing")?;
+    let accept = accept(key)?;
+    // Whatever follows the head is meant for the socket: a body could not be told from it.
+    if !upload.is_end() {
+        return Err("a request that opens a WebSocket has no body".to_owned());
     }
-    let key = head.fields.get("sec-websocket-key").ok_or("Sec-WebSocket-Key is missing")?;
-    if key.len() != 24 || !key.ends_with(b"==") {
-        return Err("Sec-WebSocket-Key is not 16 bytes in base64");
+    Ok(accept)
+}
+
+fn version(head: &Head<'_>) -> Result<(), String> {
+    match only(head, "Sec-WebSocket-Version")? {
+        Some(b"13") => Ok(()),
+        _ => Err("Sec-WebSocket-Version is not 13".to_owned()),
     }
-    Ok(accept_key(key))
+}
+
+/// The value of a field that may not come twice (RFC 6455 section 11.3).
+fn only<'h>(head: &'h Head<'_>, name: &'static str) -> Result<Option<&'h [u8]>, String> {
+    let mut values = head.fields.get_all(name);
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(format!("more than one {name}")),
+        (value, None) => Ok(value),
+    }
+}
+
+/// What a key is answered with (RFC 6455 section 4.2.2).
+fn accept(key: &[u8]) -> Result<String, String> {
+    // Bits that are left over in the last letter are nobody's business: all decoders take them.
+    const BASE64: GeneralPurpose =
+        GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+    let mut bytes = [0; 18];
+    match BASE64.decode_slice(key, &mut bytes) {
+        Ok(16) => Ok(accept_key(key)),
+        _ => Err("Sec-WebSocket-Key is not 16 bytes in base64".to_owned()),
+    }
 }
 
 /// What `Sec-WebSocket-Accept` says to a key (RFC 6455 section 4.2.2).
@@ -129,11 +165,18 @@ fn accept_key(key: &[u8]) -> String {
     BASE64_STANDARD.encode(sha1.finish())
 }
 
+fn bad_request(what: &str) -> Reply {
+    let mut reply = refusal(StatusCode::BAD_REQUEST, what);
+    reply.fields.push("sec-websocket-version", "13");
+    reply
+}
+
 fn refusal(status: StatusCode, error: &str) -> Reply {
     Reply::refusal(
         status,
         error,
-        "GET with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13 and Sec-WebSocket-Key",
+        "GET without a body, with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13 and one \
+         Sec-WebSocket-Key",
         "websocat ws://localhost:8080/ws",
     )
 }

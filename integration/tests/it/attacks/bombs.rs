@@ -156,7 +156,7 @@ async fn a_plan_of_many_entries_is_refused() {
 /// A reply is as large as what its request expanded to, and waits as long as the client likes: few may do so at once.
 async fn replies_as_large_as_bombs_are_limited() {
     const CALLS: usize = 300;
-    let scene = Scene::start(&[LIMIT]).await;
+    let scene = Scene::start(&[LIMIT, "--memory-budget=32M"]).await;
     let message = bomb(&echo(MOST - 1000));
     for method in [ECHO, STREAM_ECHO] {
         let mut builder = h2::client::Builder::new();

@@ -97,7 +97,7 @@ impl Session {
                 let taken = self.take_in_kept(&mut ReadBuf::new(&mut []));
                 if let Err(error) = taken {
                     let _ = self.outgoing.poll_flush(io, cx);
-                    return Poll::Ready(Err(error.into()));
+                    return Poll::Ready(Err(Failure::of(error, &self.incoming)));
                 }
             }
             let flushed = self.outgoing.poll_flush(io, cx)?;
@@ -111,7 +111,7 @@ impl Session {
             }
             if let Err(error) = ready!(self.poll_fill(io, &mut ReadBuf::new(&mut []), cx))? {
                 let _ = self.outgoing.poll_flush(io, cx);
-                return Poll::Ready(Err(error.into()));
+                return Poll::Ready(Err(Failure::of(error, &self.incoming)));
             }
         }
     }
@@ -341,7 +341,9 @@ impl Session {
         if let Some(name) = settings::asked_for() {
             self.sni = Some(name);
         }
-        self.incoming = input[at..].to_vec();
+        // A handshake that has failed may show why in what came last.
+        let kept = if self.failed && self.connection.is_handshaking() { 0 } else { at };
+        self.incoming = input[kept..].to_vec();
         self.unprocessed &= !self.incoming.is_empty();
         result
     }

@@ -1,0 +1,119 @@
+//! The two text forms of metrics, and which of them a client asks for.
+//!
+//! Metrics are written as OpenMetrics. Browsers download that, and some scrapers refuse it, so that it is for those who
+//! ask for it; all others get Prometheus's own text format.
+
+/// A form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Prometheus's text format 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+}
+
+impl Form {
+    /// The one that the value of an Accept field asks for (RFC 9110 section 12.5.1): OpenMetrics where it is named and
+    /// at least as welcome as text.
+    pub(super) fn wanted(accept: &str) -> Self {
+        let weight = |media_type: &str, known: &[&str]| {
+            let ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
+            ranges
+                .filter_map(|mut parts| {
+                    let named = parts.next()?.eq_ignore_ascii_case(media_type);
+                    let (mut quality, mut version) = (1.0, None);
+                    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+                        match name.trim().to_ascii_lowercase().as_str() {
+                            "q" => quality = value.trim().parse().unwrap_or(0.0),
+                            "version" => version = Some(value.trim()),
+                            _ => {}
+                        }
+                    }
+                    (named && version.is_none_or(|version| known.contains(&version))).then_some(quality)
+                })
+                .fold(0.0, f64::max)
+        };
+        let open = weight("application/openmetrics-text", &["1.0.0", "0.0.1"]);
+        if open > 0.0 && open >= weight("text/plain", &["0.0.4"]) { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// What it is called in Content-Type.
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// OpenMetrics in Prometheus's text format. There, a counter is called as its sample is, with `_total`; there are no
+/// units and no end; and a quote in a help text stands for itself.
+pub(super) fn as_text(open_metrics: &str) -> String {
+    let mut out = String::with_capacity(open_metrics.len());
+    // The help comes before the type, on which its name depends.
+    let mut help = None;
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(name), text) => help = Some((name, text.unwrap_or_default())),
+            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                let suffix = if kind == "counter" { "_total" } else { "" };
+                if let Some((_, text)) = help.take_if(|(own, _)| *own == name) {
+                    let text = text.replace("\\\"", "\"");
+                    out.extend(["# HELP ", name, suffix, " ", &text, "\n"]);
+                }
+                out.extend(["# TYPE ", name, suffix, " ", kind, "\n"]);
+            }
+            (Some("#"), ..) => {}
+            _ => out.extend([line, "\n"]),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_metrics_is_for_those_who_ask_for_it() {
+        for accept in [
+            // Prometheus 2.
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            // Prometheus 3.
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+             application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+             text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            "application/openmetrics-text",
+            "Application/OpenMetrics-Text; Version=1.0.0; charset=utf-8",
+            "text/plain;q=0.5, application/openmetrics-text;q=0.5",
+        ] {
+            assert_eq!(Form::wanted(accept), Form::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/plain;version=0.0.4;q=1,*/*;q=0.1",
+            "text/plain, application/openmetrics-text;q=0.9",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=much",
+            "application/openmetrics-text;version=2.0.0",
+            "application/json",
+        ] {
+            assert_eq!(Form::wanted(accept), Form::Text, "{accept}");
+        }
+    }
+
+    #[test]
+    fn the_text_format_names_counters_as_their_samples_and_has_no_units() {
+        let open_metrics = "# HELP a_bytes what is \\\"a\\\".\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\n\
+                            a_bytes_total{x=\"\\\"1\\\" #\"} 1\n# HELP b .\n# TYPE b gauge\nb 2\n\
+                            # TYPE c histogram\nc_bucket{le=\"+Inf\"} 3\n# EOF\n";
+        let text = "# HELP a_bytes_total what is \"a\".\n# TYPE a_bytes_total counter\n\
+                    a_bytes_total{x=\"\\\"1\\\" #\"} 1\n# HELP b .\n# TYPE b gauge\nb 2\n\
+                    # TYPE c histogram\nc_bucket{le=\"+Inf\"} 3\n";
+        assert_eq!(as_text(open_metrics), text);
+    }
+}

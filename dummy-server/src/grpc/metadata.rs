@@ -1,0 +1,84 @@
+//! Metadata of a call as the echo shows it, which is how the Go library gives it to a service: the first value of each
+//! key, keys in lower case, `:authority` among them, and binary values decoded.
+
+use std::borrow::Cow;
+
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
+use crate::connection::exchange::Head;
+
+/// The key of what the client takes this server to be: HTTP/2's pseudo-field, or else Host.
+pub(super) const AUTHORITY: &str = ":authority";
+/// It stands under that key instead.
+const HOST: &[u8] = b"host";
+
+/// Clients may pad or not (gRPC over HTTP/2, "Custom-Metadata").
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The value of [`AUTHORITY`].
+pub(super) fn authority<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
+    let authority = head.origin.map(|(_, authority)| authority).filter(|authority| !authority.is_empty());
+    authority.or_else(|| head.fields.get("host"))
+}
+
+/// Names and values of fields, the first of each name.
+pub(super) fn first_of_each<'h>(head: &'h Head<'_>) -> impl Iterator<Item = (&'h [u8], Cow<'h, str>)> {
+    let fields = head.fields().enumerate();
+    let first = |index: usize, name: &[u8]| {
+        !head.fields().take(index).any(|(before, _)| before.eq_ignore_ascii_case(name))
+    };
+    fields
+        .filter(move |(index, (name, _))| !is_host(name) && first(*index, name))
+        .map(|(_, (name, value))| (name, text(name, value)))
+}
+
+/// Whether it is the field that stands under [`AUTHORITY`].
+pub(super) fn is_host(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(HOST)
+}
+
+/// A value as text. One of a key in `-bin` is decoded; what is not UTF-8 after that can't be in a `string` of protobuf,
+/// and stands as U+FFFD. What is not base64 stays as it came.
+pub(super) fn text<'v>(name: &[u8], value: &'v [u8]) -> Cow<'v, str> {
+    if name.len() > 4 && name[name.len() - 4..].eq_ignore_ascii_case(b"-bin") {
+        // Several values may have been joined by a proxy.
+        let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
+        if let Ok(bytes) = BASE64.decode(first) {
+            return match String::from_utf8(bytes) {
+                Ok(text) => Cow::Owned(text),
+                Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            };
+        }
+    }
+    String::from_utf8_lossy(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_values_are_decoded_and_others_are_not() {
+        for (name, value, expected) in [
+            ("x-own", "aGk=", "aGk="),
+            ("x-own-bin", "aGk=", "hi"),
+            ("x-own-bin", "aGk", "hi"),
+            ("X-Own-Bin", "aGk", "hi"),
+            ("x-own-bin", "aGk,eW8", "hi"),
+            ("x-own-bin", "", ""),
+            ("x-own-bin", "AP8", "\0\u{fffd}"),
+            ("x-own-bin", "!?", "!?"),
+            ("-bin", "aGk", "aGk"),
+        ] {
+            assert_eq!(text(name.as_bytes(), value.as_bytes()), expected, "{name}: {value}");
+        }
+        assert_eq!(text(b"x", b"\xff"), "\u{fffd}");
+    }
+}
