@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{BadBehaviour, Behaviour, Breach, Delay, Expectation, Fault, Gzip, Pair, Point, Shares};
-use crate::quantity;
+use crate::{boolean, quantity};
 
 /// All that can be asked for.
 pub(crate) const ACCEPTED: &str = "dummy-* query keys and x-dummy-* fields as GET /help lists them";
@@ -67,7 +67,7 @@ const TABLE: &[Entry] = &[
         to.content_type = Some(value(text)?);
         Some(())
     }),
-    ("no-length", "true or false", "do not announce the length", |to, text| {
+    ("no-length", boolean::ACCEPTED, "do not announce the length", |to, text| {
         to.no_length = Some(switch(text)?);
         Some(())
     }),
@@ -126,6 +126,10 @@ const TABLE: &[Entry] = &[
         });
         Some(())
     }),
+    ("cors", boolean::ACCEPTED, "let pages of other origins read the reply, and answer preflights", |to, text| {
+        to.cors = Some(switch(text)?);
+        Some(())
+    }),
     ("seed", NUMBER, "draw other lots", |to, text| {
         to.seed = Some(quantity::count(text)?);
         Some(())
@@ -172,12 +176,9 @@ fn duration(text: &str) -> Option<Duration> {
     quantity::duration(text).filter(|duration| *duration <= Delay::LONGEST)
 }
 
+/// A name alone asks for what it says.
 fn switch(text: &str) -> Option<bool> {
-    match text {
-        "true" | "1" | "yes" | "on" | "" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    }
+    if text.is_empty() { Some(true) } else { boolean::read(text) }
 }
 
 /// A field's value that is not empty.
@@ -340,13 +341,14 @@ mod tests {
 
     #[test]
     fn fields_keep_their_case_and_may_come_again() {
-        let asked =
-            read("header=X-One:a%20b&header=x-one:&trailer=T: c&hints=<%2Fa>;rel=preload&key=k&no-length");
+        let asked = read(
+            "header=X-One:a%20b&header=x-one:&trailer=T: c&hints=<%2Fa>;rel=preload&key=k&no-length&cors=FALSE",
+        );
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(asked.headers, [pair("X-One", "a b"), pair("x-one", "")]);
         assert_eq!(asked.trailers, [pair("T", "c")]);
         assert_eq!(asked.hints, ["</a>;rel=preload"]);
-        assert_eq!(asked.no_length, Some(true));
+        assert_eq!((asked.no_length, asked.cors), (Some(true), Some(false)));
     }
 
     #[test]
@@ -375,6 +377,7 @@ mod tests {
             "hints=",
             "content-type=",
             "no-length=maybe",
+            "cors=maybe",
             "chunk=0",
             "chunk=17M",
             "gzip=br",

@@ -54,6 +54,8 @@ pub struct Config {
     pub share_port: bool,
     /// What is done to every request, as pairs of a query; empty is nothing.
     pub behaviour: String,
+    /// Whether pages of other origins may send requests and read the replies (CORS).
+    pub cors: bool,
     /// The limits of connections, streams and messages.
     #[serde(flatten)]
     pub limits: Limits,
@@ -192,6 +194,7 @@ impl Config {
             instance: "embedded".to_owned(),
             share_port: false,
             behaviour: String::new(),
+            cors: false,
             limits: Limits {
                 max_connections: 262_144,
                 max_streams: 1000,
@@ -245,6 +248,7 @@ impl TryFrom<Args> for Config {
             instance: instance(args.instance)?,
             share_port: switch("share-port", &args.share_port)?,
             behaviour: behaviour(args.behaviour)?,
+            cors: switch("cors", &args.cors)?,
             limits: Limits {
                 max_connections: number("max-connections", &args.max_connections, 1, 100_000_000)?,
                 max_streams: number("max-streams", &args.max_streams, 1, 0x7fff_ffff)?,

@@ -25,7 +25,7 @@ use self::{
 };
 pub(crate) use self::{
     expansion::{Expansion, give_way},
-    web::{is_preflight, preflight},
+    web::is_asked_by_preflight,
 };
 use crate::{
     Config, Shutdown,

@@ -255,7 +255,7 @@ impl Driver<'_> {
                     self.body_ended(Ok(()));
                 }
                 Ok(Some(Event::Informational)) => {}
-                Err(rejection) => return self.reject(rejection, now),
+                Err(rejection) => return self.reject(rejection, &head, now),
             }
         }
         // There is more than could be taken in now, if only the end of a body.
@@ -290,7 +290,7 @@ impl Driver<'_> {
     }
 
     /// Answers what is no request, as far as there is anybody to answer.
-    fn reject(&mut self, rejection: Rejection, now: u64) {
+    fn reject(&mut self, rejection: Rejection, fields: &request::Head, now: u64) {
         self.failed = true;
         self.keep_alive = false;
         self.ending = Ended::Refused;
@@ -298,9 +298,7 @@ impl Driver<'_> {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
         self.body_open = false;
-        // What there is of a head can't be trusted.
-        let nothing = request::Head::default();
-        let head = head(&nothing, self.port, self.state);
+        let head = head(fields, self.port, self.state);
         let (pending, reply) = exchange::reject(self.worker, &head, rejection.status, rejection.reason, now);
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false });
     }
