@@ -65,13 +65,13 @@ impl Head<'_> {
         if self.origin.is_none() && self.target.first() != Some(&b'/') && self.target != b"*" {
             return text(self.target).into_owned();
         }
-        let scheme: &[u8] = if self.state.is_tls() { b"https" } else { b"http" };
-        let (scheme, authority) = self.origin.unwrap_or((scheme, b""));
+        let own: (&[u8], &[u8]) = (if self.state.is_tls() { b"https" } else { b"http" }, b"");
+        let (scheme, authority) = self.origin.unwrap_or(own);
         // RFC 9113 section 8.3.1: what has no :authority may have a host, as from HAProxy.
         let host = self.fields.get("host").unwrap_or_default();
         let authority = if authority.is_empty() { host } else { authority };
         // `*` is the server itself (RFC 9110 section 7.1).
-        let path = if self.target == b"*" { b"" } else { self.target };
+        let path: &[u8] = if self.target == b"*" { b"" } else { self.target };
         format!("{}://{}{}", text(scheme), text(authority), text(path))
     }
 }

@@ -14,7 +14,6 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use tonic::Status;
 
 use super::{

@@ -52,9 +52,10 @@ impl Driver<'_> {
     pub(super) fn request(&mut self, key: Key, end: bool, fields: &http2::Head, now: u64) {
         let head = head(fields, self.port, self.state);
         if fields.is_too_large() || fields.has_foreign_scheme() {
-            let (status, reason) = match fields.is_too_large() {
-                true => (431, "the fields are longer than allowed"),
-                false => (421, "the scheme of the request target is neither http nor https"),
+            let (status, reason) = if fields.is_too_large() {
+                (431, "the fields are longer than allowed")
+            } else {
+                (421, "the scheme of the request target is neither http nor https")
             };
             let (pending, reply) = exchange::reject(self.worker, &head, status, reason, now);
             return self.respond(key, pending, reply);
