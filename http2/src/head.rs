@@ -211,7 +211,7 @@ impl Head {
         self.meaning.size += name.len() + value.len() + OVERHEAD;
         match checked {
             Checked::Plain => {}
-            Checked::Path => self.add_pseudo(name, value),
+            Checked::Path => self.place(PATH),
             Checked::Special if name[0] == b':' => self.add_pseudo(name, value),
             Checked::Special => self.add_special(name, value),
             Checked::Bad(reason) => self.fault(reason),
@@ -226,18 +226,11 @@ impl Head {
         let Some(which) = NAMES.iter().position(|known| *known == name) else {
             return self.fault("an unknown pseudo-field");
         };
-        if self.meaning.places[which] != 0 {
-            return self.fault("a pseudo-field twice");
-        }
-        if usize::from(self.meaning.pseudo) + 1 != self.fields.len() {
-            return self.fault("a pseudo-field after a field");
-        }
+        self.place(which);
         let is_good = if which == PATH { is_target(value) } else { is_value(value) };
         if !is_good {
             self.fault("a character that no value has");
         }
-        self.meaning.pseudo += 1;
-        self.meaning.places[which] = self.meaning.pseudo;
         match which {
             SCHEME => {
                 let is = |scheme: &[u8]| value.eq_ignore_ascii_case(scheme);
@@ -252,6 +245,18 @@ impl Head {
             },
             _ => {}
         }
+    }
+
+    /// Gives the field that was just added its place among the pseudo-fields.
+    fn place(&mut self, which: usize) {
+        if self.meaning.places[which] != 0 {
+            return self.fault("a pseudo-field twice");
+        }
+        if usize::from(self.meaning.pseudo) + 1 != self.fields.len() {
+            return self.fault("a pseudo-field after a field");
+        }
+        self.meaning.pseudo += 1;
+        self.meaning.places[which] = self.meaning.pseudo;
     }
 
     fn add_special(&mut self, name: &[u8], value: &[u8]) {
