@@ -131,6 +131,14 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_BEHAVIOUR", default_value = "", value_name = "PAIRS")]
     pub behaviour: String,
 
+    /// Allow pages of other origins to send requests and to read the replies (CORS); off by default, so that it does not
+    /// hide what a gateway allows. ?dummy-cors=true allows it for one request
+    #[arg(
+        long, env = "DUMMY_SERVER_CORS", default_value = "false", value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true"
+    )]
+    pub cors: String,
+
     /// Most connections open at once (1 to 100000000); more are closed at once
     #[arg(long, env = "DUMMY_SERVER_MAX_CONNECTIONS", default_value = "262144", value_name = "COUNT")]
     pub max_connections: String,
@@ -165,7 +173,7 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_MEMORY_BUDGET", default_value = "256M", value_name = "SIZE")]
     pub memory_budget: String,
 
-    /// Largest head of a request (8K to 16M)
+    /// Largest head of a request (8K to 16M). Each worker has one read buffer for all its connections, into which it fits
     #[arg(long, env = "DUMMY_SERVER_MAX_HEADER_BYTES", default_value = "64K", value_name = "SIZE")]
     pub max_header_bytes: String,
 

@@ -42,9 +42,11 @@ const ROOM_FOR_A_HEAD: usize = 16 << 10;
 /// How often a closing worker looks whether its last connection has ended.
 const CLOSING_TICK: Duration = Duration::from_millis(5);
 
-/// Bytes that are read at once, at least: a frame of HTTP/2 has to fit as well.
-const READ_BUFFER: usize = 256 << 10;
-const ROOM_FOR_A_FRAME_HEAD: usize = 1 << 10;
+/// Bytes that are read in one call: what comes of them may have to wait in a connection.
+pub(crate) const MOST_READ: usize = 256 << 10;
+/// Room to read on behind what a state machine needs in one piece: the largest frame of HTTP/2, or the largest head of
+/// HTTP/1. Without it, reading could not go on.
+const ROOM_TO_READ_ON: usize = 64 << 10;
 /// Bytes that a WebSocket reads at once.
 const SCRATCH: usize = 64 << 10;
 /// How many buffers are kept for connections to come, and how large they may be.
@@ -174,7 +176,8 @@ impl Worker {
         let pattern = Pattern::new(config.buffer_size);
         let connections = RefCell::new(Slab::new());
         let budget = Budget::new(memory, Arc::clone(&stats));
-        let read_buffer = READ_BUFFER.max(config.http2.max_frame_size as usize + ROOM_FOR_A_FRAME_HEAD);
+        let in_one_piece = config.http2.max_frame_size.max(config.limits.max_header_bytes) as usize;
+        let read_buffer = MOST_READ.max(in_one_piece + ROOM_TO_READ_ON);
         Rc::new(Self {
             read_buffer: RefCell::new(vec![0; read_buffer].into_boxed_slice()),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),

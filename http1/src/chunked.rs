@@ -9,13 +9,13 @@ use crate::{
     Event, Limits,
     error::{
         BARE_LF, CHUNK_END, CHUNK_EXTENSION, CHUNK_SIZE, LARGE_CHUNK, LARGE_TRAILERS, LONG_CHUNK_LINE,
-        Rejection, TRAILER,
+        LONG_EXTENSIONS, Rejection, TRAILER,
     },
-    head::{Manner, Scan},
+    head::{Manner, Scan, is_token_byte},
 };
 
-/// The most digits of a chunk's size, leading zeros included: two peers that cut a longer number differently would
-/// frame differently.
+/// The most digits of a chunk's size that zeros alone do not make. Zeros before them do not count, but they cost of
+/// [`Limits::extensions`] beyond so many.
 const MAX_DIGITS: usize = 16;
 
 /// The largest chunk, so that sums of a size and something small never overflow.
@@ -35,6 +35,8 @@ pub(crate) fn take<'i>(input: &mut &'i [u8], left: &mut u64) -> Option<&'i [u8]>
 pub(crate) struct Chunked {
     state: State,
     scan: Scan,
+    /// Bytes of extensions so far.
+    extensions: usize,
     trailers: Fields,
 }
 
@@ -56,6 +58,7 @@ impl Chunked {
     pub(crate) fn begin(&mut self) {
         self.state = State::Size;
         self.scan = Scan::default();
+        self.extensions = 0;
         self.trailers.clear();
     }
 
@@ -112,10 +115,14 @@ impl Chunked {
         let Some(end) = self.scan.line(window) else {
             return if window.len() == limits.chunk_line { Err(LONG_CHUNK_LINE) } else { Ok(None) };
         };
-        let size = match &input[..end] {
+        let (size, extensions) = match &input[..end] {
             [line @ .., b'\r', b'\n'] => size(line, manner)?,
             _ => return Err(BARE_LF),
         };
+        self.extensions += extensions;
+        if self.extensions > limits.extensions {
+            return Err(LONG_EXTENSIONS);
+        }
         *input = &input[end..];
         self.scan = Scan::default();
         Ok(Some(size))
@@ -157,14 +164,19 @@ impl Chunked {
     }
 }
 
-/// Reads what a chunk's line says, without its end. Extensions are skipped (section 7.1.1).
-fn size(line: &[u8], manner: Manner) -> Result<u64, Rejection> {
+/// Reads what a chunk's line says, without its end: the size, and how many bytes the line has that no size needs.
+/// Extensions are skipped (section 7.1.1).
+#[inline]
+fn size(line: &[u8], manner: Manner) -> Result<(u64, usize), Rejection> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (number, rest) = line.split_at(digits);
-    match digits {
-        0 => return Err(CHUNK_SIZE),
-        1..=MAX_DIGITS => {}
-        _ => return Err(LARGE_CHUNK),
+    let zeros = digits.saturating_sub(MAX_DIGITS);
+    let (beyond, number) = number.split_at(zeros);
+    if digits == 0 {
+        return Err(CHUNK_SIZE);
+    }
+    if beyond.iter().any(|digit| *digit != b'0') {
+        return Err(LARGE_CHUNK);
     }
     let value = number.iter().fold(0_u64, |value, byte| {
         let digit = char::from(*byte).to_digit(16).unwrap_or_default();
@@ -173,17 +185,66 @@ fn size(line: &[u8], manner: Manner) -> Result<u64, Rejection> {
     if value > MAX_SIZE {
         return Err(LARGE_CHUNK);
     }
-    match rest.trim_ascii_start() {
-        [] if rest.is_empty() => {}
-        // Some servers pad the size with spaces.
-        [] if manner == Manner::Lenient => {}
-        [b';', ..] => {}
-        _ => return Err(CHUNK_EXTENSION),
+    if rest.is_empty() {
+        return Ok((value, zeros));
     }
-    if rest.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+    let is_extension = match manner {
+        Manner::Strict => are_extensions(rest),
+        // Some servers pad the size with spaces.
+        Manner::Lenient => !has_control(rest) && matches!(rest.trim_ascii_start().first(), None | Some(b';')),
+    };
+    if !is_extension {
         return Err(CHUNK_EXTENSION);
     }
-    Ok(value)
+    let is_padding = rest.trim_ascii_start().is_empty();
+    Ok((value, if is_padding { zeros } else { zeros + rest.len() }))
+}
+
+fn has_control(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
+/// Whether all of `rest` is extensions: each a `;`, a name, and perhaps `=` and a token or a quoted string, with
+/// white space before and after the marks.
+fn are_extensions(mut rest: &[u8]) -> bool {
+    while !rest.is_empty() {
+        let Some(after) = after_mark(rest, b';').and_then(after_token) else { return false };
+        rest = match after_mark(after, b'=') {
+            None => after,
+            Some([b'"', quoted @ ..]) => match after_quoted(quoted) {
+                Some(after) => after,
+                None => return false,
+            },
+            Some(value) => match after_token(value) {
+                Some(after) => after,
+                None => return false,
+            },
+        };
+    }
+    true
+}
+
+/// What follows a mark and the white space around it.
+fn after_mark(bytes: &[u8], mark: u8) -> Option<&[u8]> {
+    let blank = |bytes: &[u8]| bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let rest = bytes[blank(bytes)..].strip_prefix(&[mark])?;
+    Some(&rest[blank(rest)..])
+}
+
+fn after_token(bytes: &[u8]) -> Option<&[u8]> {
+    let length = bytes.iter().take_while(|byte| is_token_byte(**byte)).count();
+    (length > 0).then(|| &bytes[length..])
+}
+
+/// What follows the end of a quoted string (RFC 9110 section 5.6.4) whose beginning was read.
+fn after_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
+    loop {
+        bytes = match bytes {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] if !has_control(&[*byte]) => rest,
+            _ => return None,
+        };
+    }
 }
 
 /// Whether the line end that follows a chunk was there.
@@ -207,7 +268,7 @@ mod tests {
     use super::*;
     use crate::error::{FOLD, MANY_FIELDS, SPACE_BEFORE_COLON};
 
-    const LIMITS: Limits = Limits { head: 0, fields: 3, trailers: 60, chunk_line: 32 };
+    const LIMITS: Limits = Limits { head: 0, fields: 3, trailers: 60, chunk_line: 32, extensions: 40 };
 
     /// The body, the trailers and what is left over; `None` without an end.
     type Read = Result<Option<(String, String, String)>, Rejection>;
@@ -250,7 +311,8 @@ mod tests {
     fn chunks_are_joined_and_extensions_skipped() {
         for manner in [Manner::Strict, Manner::Lenient] {
             assert_eq!(read("0\r\n\r\nleft", manner), done("", "[]", "left"));
-            let wire = "5\r\nhello\r\n00A;a=b;c=\"d;e\"\r\n0123456789\r\n1 \t;x\r\n.\r\n000;z\r\n\r\n";
+            let wire =
+                "5\r\nhello\r\n00A;a=b;c=\"d;\\\"e\"\r\n0123456789\r\n1 \t; x = y\r\n.\r\n000;z\r\n\r\n";
             assert_eq!(read(wire, manner), done("hello0123456789.", "[]", ""));
             assert_eq!(read("0\r\n\r", manner), Ok(None));
             assert_eq!(read("5\r\nhello\r\n", manner), Ok(None));
@@ -321,10 +383,39 @@ mod tests {
     }
 
     #[test]
-    fn zeros_may_come_before_a_size_up_to_the_most_digits() {
-        let sized = |digits: usize| format!("{:0digits$x}\r\na\r\n0\r\n\r\n", 1);
-        assert_eq!(read(&sized(MAX_DIGITS), Manner::Strict), done("a", "[]", ""));
-        assert_eq!(read(&sized(MAX_DIGITS + 1), Manner::Strict), Err(LARGE_CHUNK));
+    fn only_strict_reading_refuses_extensions_that_break_the_grammar() {
+        for extension in [";", ";=a", ";a=", ";a=\"b", ";a=\"b\"c", ";a b", ";a;", "; ", ";a\u{e9}"] {
+            let wire = format!("1{extension}\r\na\r\n0\r\n\r\n");
+            assert_eq!(read(&wire, Manner::Strict), Err(CHUNK_EXTENSION), "{extension}");
+            assert_eq!(read(&wire, Manner::Lenient), done("a", "[]", ""), "{extension}");
+        }
+    }
+
+    #[test]
+    fn zeros_before_a_size_do_not_make_it_larger() {
+        for manner in [Manner::Strict, Manner::Lenient] {
+            for digits in [1, MAX_DIGITS, 20, 30] {
+                let wire = format!("{:0digits$x}\r\nab\r\n0\r\n\r\n", 2);
+                assert_eq!(read(&wire, manner), done("ab", "[]", ""), "{digits} digits");
+            }
+            assert_eq!(read(&format!("{:031x}\r\n", 2), manner), Err(LONG_CHUNK_LINE));
+            assert_eq!(read("00010000000000000000\r\n", manner), Err(LARGE_CHUNK));
+        }
+    }
+
+    #[test]
+    fn extensions_are_bounded_in_the_sum_over_a_body() {
+        let chunks =
+            |line: &str, count: usize| format!("{}0\r\n\r\n", format!("{line}\r\na\r\n").repeat(count));
+        for manner in [Manner::Strict, Manner::Lenient] {
+            // Each costs 10 of the 40 bytes.
+            for line in ["1;extension", &format!("{:026x}", 1)] {
+                assert_eq!(read(&chunks(line, 4), manner), done("aaaa", "[]", ""), "{line}");
+                assert_eq!(read(&chunks(line, 5), manner), Err(LONG_EXTENSIONS), "{line}");
+            }
+            assert_eq!(read(&chunks("0000000000000001", 50), manner), done(&"a".repeat(50), "[]", ""));
+        }
+        assert_eq!(read(&chunks("1    ", 50), Manner::Lenient), done(&"a".repeat(50), "[]", ""));
     }
 
     #[test]

@@ -54,11 +54,17 @@ pub(crate) const INDENTED_FIRST: Rejection = bad("whitespace before the first fi
 
 // The request line: RFC 9112 section 3, RFC 9110 sections 15.5.15 and 15.6.6.
 pub(crate) const METHOD: Rejection = bad("the method is no token");
-pub(crate) const TARGET: Rejection = bad("the target is empty or has control characters");
+pub(crate) const TARGET: Rejection = bad("invalid request target: empty, or with a control character or '#'");
+pub(crate) const TARGET_FORM: Rejection =
+    bad("invalid request target: not a path, an http or https URL, or '*' with OPTIONS");
+pub(crate) const TUNNEL_TARGET: Rejection = bad("invalid request target: CONNECT takes host:port");
+/// RFC 9110 section 7.4.
+pub(crate) const SCHEME: Rejection =
+    Rejection { status: 421, reason: "the scheme of the request target is neither http nor https" };
 pub(crate) const REQUEST_LINE: Rejection = bad("the request line is not method, target and version");
 pub(crate) const LONG_TARGET: Rejection = Rejection { status: 414, reason: "the request line is too long" };
 pub(crate) const VERSION: Rejection =
-    Rejection { status: 505, reason: "the version is neither HTTP/1.0 nor HTTP/1.1" };
+    Rejection { status: 505, reason: "the version is neither HTTP/1.0 nor HTTP/1.1 to HTTP/1.9" };
 
 // Fields: RFC 9112 section 5, RFC 6585 section 5.
 pub(crate) const FOLD: Rejection = bad("a field is folded over lines");
@@ -91,7 +97,8 @@ pub(crate) const CODING: Rejection =
 // Chunks: RFC 9112 section 7.1.
 pub(crate) const CHUNK_SIZE: Rejection = bad("a chunk size is no hexadecimal number");
 pub(crate) const LARGE_CHUNK: Rejection = bad("a chunk size is too large");
-pub(crate) const CHUNK_EXTENSION: Rejection = bad("what follows a chunk size is no extension");
+pub(crate) const CHUNK_EXTENSION: Rejection = bad("invalid chunk extension");
+pub(crate) const LONG_EXTENSIONS: Rejection = bad("the chunk extensions of a body are too long together");
 pub(crate) const LONG_CHUNK_LINE: Rejection = bad("the line that begins a chunk is too long");
 pub(crate) const CHUNK_END: Rejection = bad("a chunk is longer than its size");
 pub(crate) const LARGE_TRAILERS: Rejection = large("the trailers are too large");

@@ -152,7 +152,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 
 /// Whether it is a host and perhaps a port (RFC 9110 section 7.2, RFC 3986 section 3.2). It may be empty: a
 /// client whose target has no authority sends it so.
-fn is_host(value: &[u8]) -> bool {
+pub(crate) fn is_host(value: &[u8]) -> bool {
     let (host_is_good, port) = if let [b'[', rest @ ..] = value {
         let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
         let (address, port) = rest.split_at(end);

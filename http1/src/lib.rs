@@ -67,6 +67,7 @@ mod head;
 mod limits;
 pub mod request;
 pub mod response;
+mod target;
 pub mod write;
 
 pub use limits::Limits;
@@ -76,7 +77,7 @@ pub use limits::Limits;
 pub enum Version {
     /// HTTP/1.0
     Http10,
-    /// HTTP/1.1
+    /// HTTP/1.1, or a later minor version, which is taken for it (RFC 9110 section 2.5).
     #[default]
     Http11,
 }

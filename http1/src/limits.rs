@@ -11,10 +11,12 @@ pub struct Limits {
     pub trailers: usize,
     /// Bytes of the line that begins a chunk, with its extensions and its end.
     pub chunk_line: usize,
+    /// Bytes of all chunk extensions of a body together, and of the zeros before its sizes that no size needs.
+    pub extensions: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: 64 << 10, fields: 1000, trailers: 8 << 10, chunk_line: 4 << 10 }
+        Self { head: 64 << 10, fields: 1000, trailers: 8 << 10, chunk_line: 4 << 10, extensions: 16 << 10 }
     }
 }

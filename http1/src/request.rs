@@ -10,10 +10,11 @@ use crate::{
     error::{
         BARE_CR, BARE_LF, CHUNKED_TWICE, CODING, CODING_AND_LENGTH, CODING_IN_HTTP10, EMPTY_LINES,
         EXPECTATION, HOST, LARGE_HEAD, LENGTH, LENGTHS, LONG_TARGET, MANY_HOSTS, METHOD, NO_HOST,
-        NOT_CHUNKED, REQUEST_LINE, TARGET, VERSION,
+        NOT_CHUNKED, REQUEST_LINE, VERSION,
     },
     facts::{Expect, Facts, Host, Length},
-    head::{Manner, Scan, is_token_byte},
+    head::{Manner, Scan, is_token, is_token_byte},
+    target,
 };
 
 pub use crate::error::Rejection;
@@ -21,12 +22,15 @@ pub use crate::error::Rejection;
 /// The most empty lines before a request line: some old clients send one after a body (RFC 9112 section 2.2).
 const MAX_EMPTY_LINES: u8 = 4;
 
+/// How much of the target of a refused request is kept, for the refusal and the log to name it.
+const MOST_NAMED: usize = 2 << 10;
+
 /// What a request's head says. One value serves all requests of a connection, or of many: reading overwrites it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// As it was sent: methods have a case.
     pub method: Vec<u8>,
-    /// As it was sent, in whichever form (RFC 9112 section 3.2): visible ASCII, or bytes from 0x80 up.
+    /// As it was sent, in one of the forms of RFC 9112 section 3.2: visible ASCII without `#`, or bytes from 0x80 up.
     pub target: Vec<u8>,
     /// Of the request line.
     pub version: Version,
@@ -100,12 +104,22 @@ impl Reader {
     /// trailers, which [`Limits`] bounds, but never data.
     ///
     /// # Errors
-    /// When the request must be refused. No more can be read then.
+    /// When the request must be refused. No more can be read then. `head` has its method and the beginning of its
+    /// target, unchecked, as far as there is a request line, and nothing else.
+    #[inline]
     pub fn read<'i>(
         &mut self,
         input: &mut &'i [u8],
         head: &mut Head,
     ) -> Result<Option<Event<'i>>, Rejection> {
+        let event = self.next(input, head);
+        if event.is_err() {
+            self.name_refused(input, head);
+        }
+        event
+    }
+
+    fn next<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Result<Option<Event<'i>>, Rejection> {
         match &mut self.state {
             State::Head => self.head(input, head),
             State::Length(0) => {
@@ -171,6 +185,27 @@ impl Reader {
         Ok(Some(Event::Head { end: self.is_idle() }))
     }
 
+    /// Puts in `head` what names the request that is refused, which is still in the input.
+    #[cold]
+    fn name_refused(&self, input: &[u8], head: &mut Head) {
+        *head = Head::default();
+        if self.in_body() {
+            return;
+        }
+        let end = memchr::memchr2(b'\r', b'\n', input).unwrap_or(input.len());
+        let Some(method) = memchr(b' ', &input[..end]) else { return };
+        let (method, rest) = (&input[..method], &input[method + 1..end]);
+        if !is_token(method) {
+            return;
+        }
+        let target = match memchr::memrchr(b' ', rest) {
+            Some(version) if rest[version + 1..].starts_with(b"HTTP/") => &rest[..version],
+            _ => rest,
+        };
+        head.method.extend_from_slice(&method[..method.len().min(MOST_NAMED)]);
+        head.target.extend_from_slice(&target[..target.len().min(MOST_NAMED)]);
+    }
+
     /// Section 2.2. Whether a request line has begun.
     fn skip_empty_lines(&mut self, input: &mut &[u8]) -> Result<bool, Rejection> {
         loop {
@@ -202,15 +237,12 @@ fn request_line(bytes: &[u8], longest_target: usize) -> Result<Line, Rejection> 
     }
     let rest = &line[method + 1..];
     let target = memchr(b' ', rest).ok_or(REQUEST_LINE)?;
-    // Without a branch per byte, so that the compiler can take many at once.
-    let has_control =
-        rest[..target].iter().fold(false, |found, byte| found | (*byte < b' ') | (*byte == 0x7f));
-    if target == 0 || has_control {
-        return Err(TARGET);
-    }
+    target::check(&line[..method], &rest[..target])?;
     let version = match &rest[target + 1..] {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
+        // RFC 9110 section 2.5: a later minor version is served as the latest that is known.
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Version::Http11,
         // RFC 9110 section 15.6.6.
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => return Err(VERSION),
         _ => return Err(REQUEST_LINE),

@@ -6,7 +6,7 @@ use wire::Fields;
 use crate::{
     Event, Limits, Version,
     chunked::{Chunked, take},
-    error::{CHUNKED_TWICE, LARGE_HEAD, LENGTH, LENGTHS},
+    error::{CHUNKED_TWICE, CODING_AND_LENGTH, LARGE_HEAD, LENGTH, LENGTHS},
     facts::{Facts, Length},
     head::{Manner, Scan},
 };
@@ -217,10 +217,12 @@ impl Reader {
         if head.status < 200 {
             return Ok(State::Head);
         }
-        // Sections 6.1 and 6.3 rule 3: with both, or with a coding in HTTP/1.0, somebody on the way may have
-        // framed it differently.
-        let is_doubtful = facts.length != Length::Absent || head.version == Version::Http10;
-        if facts.codings.present && is_doubtful {
+        // Section 6.3 rule 3: perhaps response splitting, which is not to be taken for a success.
+        if facts.codings.present && facts.length != Length::Absent {
+            return Err(CODING_AND_LENGTH.into());
+        }
+        // Section 6.1: somebody on the way may have framed it differently.
+        if facts.codings.present && head.version == Version::Http10 {
             head.keep_alive = false;
         }
         // Section 6.3 rule 1 comes before those that refuse: the end is known whatever the fields say.
@@ -251,6 +253,8 @@ fn status_line(bytes: &[u8]) -> Result<Line, Broken> {
     let version = match &start[..9] {
         b"HTTP/1.1 " => Version::Http11,
         b"HTTP/1.0 " => Version::Http10,
+        // RFC 9110 section 2.5: a later minor version is read as the latest that is known.
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b' '] => Version::Http11,
         _ => return Err(NO_RESPONSE),
     };
     let digits = &start[9..];
@@ -285,7 +289,7 @@ fn fill(head: &mut Head, bytes: &[u8], line: Line, scan: &Scan) -> Result<Facts,
     Ok(facts)
 }
 
-/// Section 6.3 rules 3 to 8: a coding overrides a length.
+/// Section 6.3 rules 4 to 8.
 fn framing(facts: &Facts) -> Result<Framing, Broken> {
     let codings = facts.codings;
     if codings.present {

@@ -167,8 +167,26 @@ impl Summary {
     /// What the user should know beside the figures.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let limited = self.records.limited.iter();
-        limited.map(|(connections, why)| format!("stopped at {connections} connections: {why}")).collect()
+        let mut warnings = Vec::new();
+        if let Some((connections, why)) = &self.records.limited {
+            warnings.push(format!("stopped at {connections} connections: {why}"));
+        }
+        if let Some((connections, what)) = &self.records.unasked {
+            warnings.push(format!(
+                "protocol error: connections closed while no request was in flight on them: {connections} ({what})"
+            ));
+        }
+        // RFC 9110 section 15: a client should treat them as 5xx.
+        let invalid: Vec<_> = self.records.statuses().filter(|(status, _)| *status >= 600).collect();
+        if !invalid.is_empty() {
+            let replies: u64 = invalid.iter().map(|(_, count)| count).sum();
+            let statuses: Vec<_> = invalid.iter().map(|(status, _)| status.to_string()).collect();
+            warnings.push(format!(
+                "replies with an invalid status (600 to 999), counted as 5xx: {replies} (status {})",
+                statuses.join(", ")
+            ));
+        }
+        warnings
     }
 
     /// How long requests were to become due: as planned, unless they ended earlier.

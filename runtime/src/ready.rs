@@ -76,6 +76,11 @@ impl Key {
         self.shared.list();
     }
 
+    /// Whether the member is on the list, or was taken and not looked at.
+    pub fn is_listed(&self) -> bool {
+        self.shared.listed.load(Relaxed)
+    }
+
     /// To be called when the member is taken from the list, before it is looked at.
     pub fn taken(&self) {
         self.shared.listed.store(false, Relaxed);
@@ -142,6 +147,8 @@ mod tests {
         let mut woken = Vec::new();
         assert!(ready.take(&mut woken));
         assert_eq!(woken, [1, 2]);
+        a.taken();
+        assert!(!a.is_listed() && b.is_listed());
     }
 
     #[test]

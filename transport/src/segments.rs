@@ -16,17 +16,21 @@ use wire::Output;
 const SLICES: usize = 64;
 
 /// Reads once into `buffer`, behind `rest`, which is copied to its front. How many bytes were read; 0 means that the
-/// peer has closed its end, as long as `rest` is shorter than the buffer.
+/// peer has closed its end.
 ///
 /// # Errors
-/// The connection is broken.
+/// The connection is broken, or `rest` leaves no room in the buffer: what is read by then must fit in it with more.
 pub fn poll_read(
     io: &mut (impl AsyncRead + Unpin),
     rest: &[u8],
     buffer: &mut [u8],
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let (front, free) = buffer.split_at_mut(rest.len());
+    // A read without room would read nothing, which looks like the peer's end.
+    let Some((front, free)) = buffer.split_at_mut_checked(rest.len()).filter(|(_, free)| !free.is_empty())
+    else {
+        return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, "no room in the read buffer")));
+    };
     let mut free = ReadBuf::new(free);
     ready!(Pin::new(io).poll_read(cx, &mut free))?;
     front.copy_from_slice(rest);
@@ -129,5 +133,16 @@ mod tests {
         assert!(read(b"g", &mut buffer).is_pending());
         drop(far);
         assert!(matches!(read(b"g", &mut buffer), Poll::Ready(Ok(0))));
+    }
+
+    #[tokio::test]
+    async fn a_read_without_room_is_an_error_and_not_the_end() {
+        let (mut near, mut far) = tokio::io::duplex(100);
+        far.write_all(b"more").await.unwrap();
+        let mut buffer = [0; 3];
+        for rest in [&b"abc"[..], b"abcd"] {
+            let read = poll_read(&mut near, rest, &mut buffer, &mut Context::from_waker(Waker::noop()));
+            assert!(matches!(read, Poll::Ready(Err(_))), "{read:?}");
+        }
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Behaviour {
     pub(crate) early: Option<StatusCode>,
     /// What an expectation of 100 (Continue) meets.
     pub(crate) expectation: Option<Expectation>,
+    /// Whether pages of other origins may read the reply.
+    pub(crate) cors: Option<bool>,
     /// Another seed draws other lots.
     pub(crate) seed: Option<u64>,
     /// The number of the draw; otherwise the server counts.
@@ -279,6 +281,7 @@ impl Behaviour {
         option(&mut self.read_rate, &default.read_rate);
         option(&mut self.early, &default.early);
         option(&mut self.expectation, &default.expectation);
+        option(&mut self.cors, &default.cors);
         option(&mut self.seed, &default.seed);
         option(&mut self.sequence, &default.sequence);
     }

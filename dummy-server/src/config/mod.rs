@@ -56,6 +56,8 @@ pub struct Config {
     pub behaviour: String,
     /// How much requests and replies may hold in all, in bytes.
     pub memory_budget: u64,
+    /// Whether pages of other origins may send requests and read the replies (CORS).
+    pub cors: bool,
     /// The limits of connections, streams and messages.
     #[serde(flatten)]
     pub limits: Limits,
@@ -208,6 +210,7 @@ impl Config {
             share_port: false,
             behaviour: String::new(),
             memory_budget: memory_budget(DEFAULT_MEMORY, runtime::memory::limit()),
+            cors: false,
             limits: Limits {
                 max_connections: 262_144,
                 max_streams: 1000,
@@ -262,6 +265,7 @@ impl TryFrom<Args> for Config {
             instance: instance(args.instance)?,
             share_port: switch("share-port", &args.share_port)?,
             behaviour: behaviour(&args.behaviour)?,
+            cors: switch("cors", &args.cors)?,
             memory_budget: memory_budget(
                 size("memory-budget", &args.memory_budget, &(1 << 20..=1 << 40))?,
                 runtime::memory::limit(),

@@ -10,7 +10,7 @@ use contract::quantity::{self, LONGEST_TIME};
 use transport::Address;
 
 use super::ConfigError;
-use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour};
+use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, boolean};
 
 const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s, from 0 to 8760h";
 const SIZE: &str = "write a size such as 4096, 64K or 10M";
@@ -63,11 +63,7 @@ pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
 }
 
 pub(super) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
-    match text {
-        "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
-        "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
-        _ => Err(refused(flag, text, "write true or false")),
-    }
+    boolean::read(text).ok_or_else(|| refused(flag, text, format!("write {}", boolean::ACCEPTED)))
 }
 
 pub(super) fn behaviour(typed: &str) -> Result<String, ConfigError> {

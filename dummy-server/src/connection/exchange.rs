@@ -17,7 +17,7 @@ use super::{Port, flight::Flight, marks::Marks, state::State};
 use crate::{
     behaviour::{self, Behaviour, Manners},
     budget::Hold,
-    endpoints,
+    cors, endpoints,
     reply::{Answer, Body, Chunks, Fixed, Reply, Stream},
     router::{self, BadRoute, Endpoint, Route},
     stats::Protocol,
@@ -63,15 +63,17 @@ impl Head<'_> {
     /// The target with scheme and authority.
     pub(crate) fn uri(&self) -> String {
         let text = String::from_utf8_lossy;
-        if let Some((scheme, authority)) = self.origin {
-            return format!("{}://{}{}", text(scheme), text(authority), text(self.target));
-        }
-        if self.target.first() != Some(&b'/') && memchr::memmem::find(self.target, b"://").is_some() {
+        if self.origin.is_none() && self.target.first() != Some(&b'/') && self.target != b"*" {
             return text(self.target).into_owned();
         }
+        let own: (&[u8], &[u8]) = (if self.state.is_tls() { b"https" } else { b"http" }, b"");
+        let (scheme, authority) = self.origin.unwrap_or(own);
+        // RFC 9113 section 8.3.1: what has no :authority may have a host, as from HAProxy.
         let host = self.fields.get("host").unwrap_or_default();
-        let scheme = if self.state.is_tls() { "https" } else { "http" };
-        format!("{scheme}://{}{}", text(host), text(self.target))
+        let authority = if authority.is_empty() { host } else { authority };
+        // `*` is the server itself (RFC 9110 section 7.1).
+        let path: &[u8] = if self.target == b"*" { b"" } else { self.target };
+        format!("{}://{}{}", text(scheme), text(authority), text(path))
     }
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct Pending {
     received_ns: u64,
     /// Goes back as it came.
     traceparent: Option<Box<[u8]>>,
+    /// The origin of a page that may read the reply.
+    allowed_origin: Option<Box<[u8]>>,
     flight: Flight,
 }
 
@@ -134,12 +138,14 @@ const SERVER_TIMING: Name = Name::new(field::SERVER_TIMING);
 
 /// A reply of more bytes than this is counted among what the server holds.
 const LARGE: usize = 16 << 10;
+/// How much of a target a refusal shows.
+const LONGEST_SHOWN: usize = 256;
 
 /// Where a request is to go.
 enum Way {
     /// To the gRPC services.
     Call,
-    /// The question of a browser whether it may call.
+    /// The question of a browser whether a page may send a request, which it may.
     Preflight,
     Endpoint(Result<Route, BadRoute>),
 }
@@ -154,13 +160,15 @@ pub(crate) fn answer(
 ) -> (Pending, Answer) {
     #[cfg(test)]
     crate::tests::do_harm(head.target);
-    let (endpoint, way, in_query) = if crate::grpc::is_preflight(head) {
-        (Endpoint::Grpc, Way::Preflight, false)
-    } else if is_call(head) {
+    let asks_for_call = cors::is_preflight(head) && crate::grpc::is_asked_by_preflight(head);
+    let (endpoint, way, in_query) = if is_call(head) && !asks_for_call {
         (Endpoint::Grpc, Way::Call, false)
     } else {
         let (endpoint, route, in_query) = route(worker, head);
-        (endpoint, Way::Endpoint(route), in_query)
+        match allowed_preflight(worker, head, endpoint) {
+            Some(endpoint) => (endpoint, Way::Preflight, in_query),
+            None => (endpoint, Way::Endpoint(route), in_query),
+        }
     };
     let marks = Marks::of(head);
     let pending = pending(worker, head, endpoint, received_ns, &marks);
@@ -173,18 +181,39 @@ pub(crate) fn answer(
     (pending, ask(worker, head, upload, way))
 }
 
+/// The endpoint of a CORS preflight that is allowed whatever it asks for in its query.
+#[inline]
+fn allowed_preflight(worker: &Worker, head: &Head<'_>, endpoint: Endpoint) -> Option<Endpoint> {
+    if !cors::is_preflight(head) {
+        return None;
+    }
+    if crate::grpc::is_asked_by_preflight(head) {
+        return Some(Endpoint::Grpc);
+    }
+    // A field of the request to come would ask for it.
+    (worker.config.cors || cors::names(head, "x-dummy-cors")).then_some(endpoint)
+}
+
 /// Asks an endpoint of which the request, or the server's default, wants something out of the ordinary.
 #[cold]
 fn misbehave(
     worker: &Rc<Worker>,
     head: &Head<'_>,
     upload: Upload,
-    way: Way,
+    mut way: Way,
     mut pending: Pending,
     default: Option<&Behaviour>,
 ) -> (Pending, Answer) {
     let answer = match Behaviour::of(head, default) {
         Ok(asked) => {
+            match asked.cors {
+                Some(true) if cors::is_preflight(head) => way = Way::Preflight,
+                Some(false) if matches!(way, Way::Preflight) => way = Way::Endpoint(route(worker, head).1),
+                _ => {}
+            }
+            if let Some(allows) = asked.cors {
+                pending.allowed_origin = origin(head).filter(|_| allows);
+            }
             let endpoint = |upload| ask(worker, head, upload, way);
             let (manners, answer) = behaviour::answer(worker, head, upload, asked, endpoint);
             pending.flight.manners = Some(Box::new(manners));
@@ -210,7 +239,7 @@ fn ask(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload, way: Way) -> An
             upload.unhurried();
             return crate::grpc::answer(worker, head, upload);
         }
-        Way::Preflight => return endpoints::after(upload, crate::grpc::preflight(head)),
+        Way::Preflight => return endpoints::after(upload, cors::preflight(head)),
         Way::Endpoint(route) => route,
     };
     match acceptable(head, route) {
@@ -269,10 +298,26 @@ pub(crate) fn reject(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
             "a head within --max-header-bytes"
         }
-        _ => "a request as RFC 9110, 9112 and 9113 have it",
+        StatusCode::MISDIRECTED_REQUEST => "http and https",
+        _ => "a request as RFC 9110, 9112 and 9113 define it",
     };
-    let reply = Reply::refusal(status, reason, accepted, "curl http://localhost:8080/");
+    let reply = Reply::refusal(status, &named(reason, head), accepted, "curl http://localhost:8080/");
     (pending(worker, head, Endpoint::Rejected, received_ns, &Marks::default()), reply)
+}
+
+/// A reason with the request that it is about: what the server has seen of it is what a proxy has made of it.
+fn named(reason: &str, head: &Head<'_>) -> String {
+    if head.target.is_empty() {
+        return reason.to_owned();
+    }
+    let shown = &head.target[..head.target.len().min(LONGEST_SHOWN)];
+    let more = if shown.len() < head.target.len() { "..." } else { "" };
+    format!("{reason}: '{} {}{more}'", head.method.escape_ascii(), shown.escape_ascii())
+}
+
+/// A request that gets no reply, and no endpoint to see it: its head broke a rule, and its stream has ended.
+pub(crate) fn give_up(worker: &Rc<Worker>, head: &Head<'_>, received_ns: u64) {
+    drop(pending(worker, head, Endpoint::Rejected, received_ns, &Marks::default()));
 }
 
 fn pending(
@@ -289,8 +334,14 @@ fn pending(
         head_only: head.method == b"HEAD",
         received_ns,
         traceparent: marks.traceparent.map(Box::from),
+        allowed_origin: if worker.config.cors { origin(head) } else { None },
         flight: Flight::begin(head.state, endpoint, head.protocol, received_ns, line),
     }
+}
+
+/// The origin of the page that sent a request, if it was one.
+fn origin(head: &Head<'_>) -> Option<Box<[u8]>> {
+    head.fields.get("origin").map(Box::from)
 }
 
 /// What no endpoint answers: a method that asks for a tunnel, unless it opens a WebSocket (RFC 8441).
@@ -324,7 +375,7 @@ impl Pending {
     /// and 15).
     #[inline]
     pub(crate) fn finish(self, reply: Reply) -> Finished {
-        let Self { worker, head_only, received_ns, traceparent, mut flight } = self;
+        let Self { worker, head_only, received_ns, traceparent, allowed_origin, mut flight } = self;
         let reply = match &reply.body {
             Body::Bytes(bytes) if bytes.len() > LARGE => held(&worker, &mut flight, reply),
             _ => reply,
@@ -334,6 +385,9 @@ impl Pending {
         flight.replied(status, replied_ns);
         if let Some(traceparent) = traceparent {
             fields.push("traceparent", traceparent);
+        }
+        if let Some(origin) = allowed_origin {
+            cors::allow(&mut fields, &origin, cors::EXPOSED);
         }
         let mut length = match &body {
             _ if status.is_informational() => None,

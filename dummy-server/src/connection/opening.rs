@@ -19,7 +19,11 @@ use super::{
     state::{Order, State},
     told_to_go, wire as socket,
 };
-use crate::{config::ProxyProtocol, openings::ProxyError, worker::Worker};
+use crate::{
+    config::ProxyProtocol,
+    openings::ProxyError,
+    worker::{MOST_READ, Worker},
+};
 
 /// A connection on which HTTP comes next.
 #[derive(Debug, Default)]
@@ -80,7 +84,8 @@ async fn proxy_header(worker: &Worker, state: &Rc<State>) -> Option<(Option<Box<
                 return Poll::Ready(Err(Unproxied::Told));
             }
             let mut buffer = worker.read_buffer.borrow_mut();
-            let read = segments::poll_read(&mut *state.stream.borrow_mut(), &bytes, &mut buffer, cx);
+            let buffer = &mut buffer[..MOST_READ];
+            let read = segments::poll_read(&mut *state.stream.borrow_mut(), &bytes, buffer, cx);
             let Ok(count @ 1..) = ready!(read) else { return Poll::Ready(Err(Unproxied::Ended)) };
             bytes = buffer[..bytes.len() + count].to_vec();
             match proxy_protocol::parse(&bytes) {

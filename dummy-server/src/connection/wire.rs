@@ -16,6 +16,7 @@ use transport::segments;
 use wire::Output;
 
 use super::state::State;
+use crate::worker::MOST_READ;
 
 /// After the last reply, how long input that was not read is thrown away, so that it does not make the
 /// kernel reset the connection and destroy the reply.
@@ -37,14 +38,15 @@ pub(super) enum Ended {
 }
 
 /// Reads into `buffer`, behind `rest`, which is copied to its front. How many bytes the buffer holds then: no
-/// more than `rest` means that the peer has closed its end.
+/// more than `rest` means that the peer has closed its end. No room for more is an error.
 pub(super) fn poll_read(
     state: &State,
     rest: &[u8],
     buffer: &mut [u8],
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let read = ready!(segments::poll_read(&mut *state.stream.borrow_mut(), rest, buffer, cx));
+    let most = buffer.len().min(rest.len() + MOST_READ);
+    let read = ready!(segments::poll_read(&mut *state.stream.borrow_mut(), rest, &mut buffer[..most], cx));
     let count = read.inspect_err(|_| state.lost())?;
     if count > 0 {
         state.received(count);

@@ -30,7 +30,7 @@ pub(super) fn answer(
         let read = if read_delay.is_zero() {
             echo.read(&mut upload, most).await
         } else {
-            read_slowly(&mut echo, &mut upload, read_delay).await
+            read_slowly(&mut echo, &mut upload, read_delay, most).await
         };
         if let Err((received, error)) = read {
             return broken(received, &error);
@@ -41,37 +41,39 @@ pub(super) fn answer(
     }))
 }
 
-/// Waits before each 64 KiB; the body is counted and not echoed.
+/// Reads 64 KiB at a time, and waits between two of them.
 async fn read_slowly(
     echo: &mut Echo,
     upload: &mut Upload,
     delay: Duration,
+    most: usize,
 ) -> Result<(), (u64, UploadError)> {
     let start = Instant::now();
+    let mut kept = Vec::new();
     let mut chunks = 0;
-    while !upload.is_end() {
-        sleep(delay).await;
-        let mut room = READ;
-        let mut ended = false;
+    loop {
+        let (mut room, mut ended) = (READ, false);
         while room > 0 && !ended {
             match upload.pull(room).await {
                 Some(Ok(part)) => {
-                    echo.body_size += part.len() as u64;
+                    echo.take(&part, &mut kept, most)?;
                     room -= part.len();
                 }
                 Some(Err(error)) => return Err((echo.body_size, error)),
                 None => ended = true,
             }
         }
-        if room < READ {
+        // An empty body is one chunk without content; the end of another, where it comes by itself, is none.
+        if room < READ || chunks == 0 {
             chunks += 1;
         }
-        // A chunked body tells that it has ended only when it is read.
-        if ended {
+        if ended || upload.is_end() {
             break;
         }
+        sleep(delay).await;
     }
     echo.ended(upload);
+    echo.repeat(&kept);
     echo.read_delay_ms = Some(millis(delay));
     echo.read_chunks = Some(chunks);
     echo.total_read_time_ms = Some(millis(start.elapsed()));

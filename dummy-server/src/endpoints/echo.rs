@@ -1,7 +1,10 @@
 //! The JSON echo of a request: what `/` and every path that is no endpoint answer with, and the frame of
 //! what other endpoints say.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -24,7 +27,7 @@ pub(super) struct Echo {
     uri: String,
     method: String,
     protocol: &'static str,
-    /// By name in lower case, the values of duplicates joined by commas.
+    /// By canonical name (`X-Request-Id`), the values of duplicates joined.
     headers: BTreeMap<String, String>,
     /// Pairs as they were on the wire: order, case and duplicates kept.
     headers_list: Vec<(String, String)>,
@@ -90,11 +93,19 @@ impl Echo {
         let mut headers = BTreeMap::<String, String>::new();
         for (name, value) in head.fields() {
             let value = String::from_utf8_lossy(value);
-            let values = headers.entry(text(&name.to_ascii_lowercase())).or_default();
-            if !values.is_empty() {
-                values.push_str(", ");
+            match headers.entry(canonical(name)) {
+                Entry::Vacant(place) => {
+                    place.insert(value.into_owned());
+                }
+                Entry::Occupied(place) => {
+                    // HTTP/2 may split cookies into fields, which are one list of their own kind (RFC 9113 section
+                    // 8.2.3); others are lists with commas (RFC 9110 section 5.3).
+                    let join = if place.key() == "Cookie" { "; " } else { ", " };
+                    let values = place.into_mut();
+                    values.push_str(join);
+                    values.push_str(&value);
+                }
             }
-            values.push_str(&value);
         }
         Self {
             _myhostname: worker.instance,
@@ -126,6 +137,28 @@ impl Echo {
         Headers { headers: self.headers, headers_list: self.headers_list }
     }
 
+    /// Takes in a part of the request's body, of which at most `most` bytes are echoed.
+    pub(super) fn take(
+        &mut self,
+        part: &[u8],
+        kept: &mut Vec<u8>,
+        most: usize,
+    ) -> Result<(), (u64, UploadError)> {
+        self.body_size += part.len() as u64;
+        let room = most - kept.len();
+        kept.extend_from_slice(&part[..part.len().min(room)]);
+        match &self.hold {
+            Some(hold) if !hold.set_at_least(kept.len()) => Err((self.body_size, UploadError::TOO_MUCH)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in what was kept of the request's body, which has ended.
+    pub(super) fn repeat(&mut self, kept: &[u8]) {
+        self.body_truncated = self.body_size > kept.len() as u64;
+        self.body = String::from_utf8_lossy(kept).into_owned();
+    }
+
     /// Takes in what followed the request's body, which was read.
     pub(super) fn ended(&mut self, upload: &mut Upload) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -138,18 +171,24 @@ impl Echo {
         let mut kept = Vec::new();
         while let Some(part) = upload.pull(usize::MAX).await {
             let part = part.map_err(|error| (self.body_size, error))?;
-            self.body_size += part.len() as u64;
-            let room = most - kept.len();
-            kept.extend_from_slice(&part[..part.len().min(room)]);
-            if self.hold.as_ref().is_some_and(|hold| !hold.set_at_least(kept.len())) {
-                return Err((self.body_size, UploadError::TOO_MUCH));
-            }
+            self.take(&part, &mut kept, most)?;
         }
         self.ended(upload);
-        self.body_truncated = self.body_size > kept.len() as u64;
-        self.body = String::from_utf8_lossy(&kept).into_owned();
+        self.repeat(&kept);
         Ok(())
     }
+}
+
+/// The name of a field as Go's CanonicalMIMEHeaderKey writes it: capitals at the beginning and after each hyphen.
+fn canonical(name: &[u8]) -> String {
+    let mut after_hyphen = true;
+    let byte = |byte: &u8| {
+        let byte = if after_hyphen { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+        after_hyphen = byte == b'-';
+        char::from(byte)
+    };
+    // A name is a token, which is ASCII.
+    name.iter().map(byte).collect()
 }
 
 /// Answers with the echo that `shape` makes into a reply.

@@ -31,7 +31,7 @@ const TEXT: &str = "\
     &delay=0                  milliseconds before the first
 /status/{code}                that status, 200 to 599
 /delay/{ms}                   replies after {ms} milliseconds
-/delay/{reply_ms}/{read_ms}   and waits {read_ms} before it reads each 64 KiB of the request body
+/delay/{reply_ms}/{read_ms}   and waits {read_ms} between reads of 64 KiB of the request body, which is echoed
 /ws, /ws/*                    WebSocket echo, over HTTP/1.1 or HTTP/2 (extended CONNECT)
     ?fragment=1K&ping=1s      the echo in frames of at most 1K, and a ping each second
 /ws/close                     WebSocket that echoes one message and closes

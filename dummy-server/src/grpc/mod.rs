@@ -19,7 +19,7 @@ use std::rc::Rc;
 use http::StatusCode;
 use tonic::{Status, codec::CompressionEncoding::Gzip};
 
-pub(crate) use self::web::{is_preflight, preflight};
+pub(crate) use self::web::is_asked_by_preflight;
 use self::{
     adapter::Served,
     status::{Deadline, trailers_only},

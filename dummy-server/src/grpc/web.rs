@@ -14,7 +14,6 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use tonic::Status;
 
 use super::{
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     budget::Hold,
     connection::exchange::Head,
+    cors,
     reply::{Answer, Body, Fixed, Part, Reply, Stream},
     turn::{Turn, give_way},
     upload::{Inbox, Upload, UploadError},
@@ -39,9 +39,6 @@ const PIECE: usize = 64 << 10;
 const GROUPS: usize = 16 << 10;
 /// The flag of a frame that holds trailers.
 const TRAILERS: u8 = 0x80;
-/// How long a browser may keep what it was told of another origin's permission.
-const MAX_AGE: &str = "86400";
-
 /// Padding stands wherever the client has flushed, or nowhere.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -55,24 +52,9 @@ pub(crate) fn form(content_type: &[u8]) -> Option<bool> {
     matches!(rest.first(), None | Some(b'+' | b';')).then_some(text)
 }
 
-/// Whether a browser asks if it may make such a call (the Fetch standard's CORS preflight).
-pub(crate) fn is_preflight(head: &Head<'_>) -> bool {
-    head.method == b"OPTIONS"
-        && head.fields.contains("origin")
-        && head.fields.get("access-control-request-method") == Some(b"POST")
-        && head.fields.has_token("access-control-request-headers", "x-grpc-web")
-}
-
-/// Says that it may.
-pub(crate) fn preflight(head: &Head<'_>) -> Reply {
-    let mut reply = Reply::new(StatusCode::NO_CONTENT, &[], Body::Bytes(Bytes::new()));
-    reply.fields.push("access-control-allow-origin", head.fields.get("origin").unwrap_or(b"*"));
-    reply.fields.push("access-control-allow-methods", "POST");
-    let asked = head.fields.get("access-control-request-headers").unwrap_or_default();
-    reply.fields.push("access-control-allow-headers", asked);
-    reply.fields.push("access-control-max-age", MAX_AGE);
-    reply.fields.push("vary", "origin");
-    reply
+/// Whether a CORS preflight asks for such a call, which pages of any origin may make.
+pub(crate) fn is_asked_by_preflight(head: &Head<'_>) -> bool {
+    head.fields.get("access-control-request-method") == Some(b"POST") && cors::names(head, "x-grpc-web")
 }
 
 /// Answers a call; `call` is what answers it as one of gRPC.
@@ -125,9 +107,7 @@ fn finish(mut reply: Reply, text: bool, origin: Option<Vec<u8>>) -> Reply {
             .into_iter()
             .chain(reply.fields.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()))
             .collect();
-        reply.fields.push("access-control-allow-origin", origin);
-        reply.fields.push("access-control-expose-headers", names.join(","));
-        reply.fields.push("vary", "origin");
+        cors::allow(&mut reply.fields, &origin, &names.join(","));
     }
     reply
 }

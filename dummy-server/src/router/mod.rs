@@ -7,7 +7,10 @@ use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 use contract::quantity::{self, LARGEST_SIZE};
 
 pub(crate) use self::known::Known;
-use crate::endpoints::websocket::{Mode, Options};
+use crate::{
+    boolean,
+    endpoints::websocket::{Mode, Options},
+};
 
 /// Sizes of bodies.
 const SIZES: RangeInclusive<u64> = 1..=LARGEST_SIZE;
@@ -72,7 +75,7 @@ pub(crate) enum Route {
     Delay {
         /// Before the reply.
         reply: Duration,
-        /// Before each 64 KiB of the request's body.
+        /// Between two reads of 64 KiB of the request's body.
         read: Duration,
     },
     /// `/ws`, `/ws/*` and `/ws/close`, each with `?fragment=&ping=`
@@ -227,7 +230,7 @@ fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
         accepted: "/bin/{size}: bytes from 1, or with K, M, G or T for powers of 1024, below 2^63",
         example: "/bin/64K",
     })?;
-    let asked = |key| parameter(query, key).is_some_and(|value| matches!(value, "true" | "1" | "yes" | "on"));
+    let asked = |key| parameter(query, key).and_then(boolean::read) == Some(true);
     Ok(Route::Bin { size, chunked: asked("chunked"), digest: asked("digest") })
 }
 

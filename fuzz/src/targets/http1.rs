@@ -62,7 +62,11 @@ impl Trace {
 
 /// Limits that inputs of a few bytes can meet, or those of the default.
 fn limits(small: bool) -> Limits {
-    if small { Limits { head: 120, fields: 4, trailers: 60, chunk_line: 20 } } else { Limits::default() }
+    if small {
+        Limits { head: 120, fields: 4, trailers: 60, chunk_line: 20, extensions: 40 }
+    } else {
+        Limits::default()
+    }
 }
 
 /// Offers an input in pieces to `read`, which reads once; false ends it.

@@ -193,6 +193,10 @@ impl Caller {
                 assert!(head.is_too_large() || !head.method().is_empty());
                 self.answer(stream);
             }
+            Event::Malformed { stream, reason } => {
+                self.trace.add("malformed", stream, reason.as_bytes());
+                assert!(!self.open.contains_key(&stream), "it was not opened");
+            }
             Event::Informational { stream } => {
                 assert!((100..200).contains(&head.status()) && self.open.contains_key(&stream.id));
                 self.trace.add("informational", stream.id, b"");

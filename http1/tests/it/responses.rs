@@ -77,11 +77,9 @@ fn bodies_of_every_framing_end_where_they_should() {
 }
 
 #[test]
-fn codings_override_lengths_and_end_trust_in_the_connection() {
+fn a_coding_frames_a_reply_and_in_http10_ends_trust_in_the_connection() {
     let chunks = "1\r\na\r\n0\r\n\r\n";
     for (fields, expected) in [
-        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Chunked close"),
-        ("Transfer-Encoding: chunked\r\nContent-Length: x\r\n", "Chunked close"),
         ("Transfer-Encoding: gzip, chunked\r\n", "Chunked"),
         ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", "Chunked"),
     ] {
@@ -89,11 +87,30 @@ fn codings_override_lengths_and_end_trust_in_the_connection() {
     }
     let http10 = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(outcome(&format!("{http10}{chunks}"), Kind::Usual), ["Chunked close", "body \"a\""]);
-    for fields in ["Transfer-Encoding: gzip\r\nContent-Length: 1\r\n", "Transfer-Encoding: chunked, gzip\r\n"]
-    {
+    for fields in ["Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, gzip\r\n"] {
         let seen = outcome(&(ok(fields) + "abc"), Kind::Usual);
         assert_eq!(seen, ["UntilClose close", "part \"abc\"", BODY_ENDED], "{fields:?}");
     }
+}
+
+#[test]
+fn a_reply_with_both_a_coding_and_a_length_is_refused_whatever_its_kind() {
+    for fields in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: x\r\n",
+        "Transfer-Encoding: gzip\r\nContent-Length: 1\r\n",
+    ] {
+        for kind in [Kind::Usual, Kind::Head] {
+            let seen = read_to(&(ok(fields) + "0\r\n\r\n"), &[kind]);
+            assert_eq!(seen, ["both transfer-encoding and content-length"], "{fields:?}");
+        }
+    }
+}
+
+#[test]
+fn later_minor_versions_are_read_as_http11() {
+    let seen = read("HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(seen, [r#"200 "OK" Http11 [("Content-Length", "0")] Length(0) end"#]);
 }
 
 #[test]
@@ -236,7 +253,7 @@ fn what_is_no_response_is_refused() {
         ("g".to_owned(), no_response),
         ("\r\nHTTP/1.1 200 OK\r\n\r\n".to_owned(), no_response),
         ("HTTP/2 200 OK\r\n\r\n".to_owned(), no_response),
-        ("HTTP/1.2 200 OK\r\n\r\n".to_owned(), no_response),
+        ("HTTP/1.10 200 OK\r\n\r\n".to_owned(), no_response),
         ("http/1.1 200 OK\r\n\r\n".to_owned(), no_response),
         ("HTTP/1.1 20\r\n\r\n".to_owned(), no_response),
         ("HTTP/1.1 2000 OK\r\n\r\n".to_owned(), no_response),

@@ -75,6 +75,13 @@ pub enum Event<'i> {
         /// Whether neither content nor trailers follow.
         end: bool,
     },
+    /// Server: a request that broke a rule, of which the head has what it said. Its stream was reset and is no more.
+    Malformed {
+        /// The stream's identifier.
+        stream: u32,
+        /// The rule.
+        reason: &'static str,
+    },
     /// Client: an informational response (1xx).
     Informational {
         /// The stream.

@@ -135,6 +135,7 @@ impl End {
                 }
                 self.reply(stream.id, random);
             }
+            Event::Malformed { .. } => unreachable!("nobody breaks rules here"),
             Event::Informational { stream } => assert!(self.exchanges.contains_key(&stream.id)),
             Event::Response { stream, end } => {
                 let exchange = self.exchanges.get_mut(&stream.id).expect("it is open");

@@ -127,10 +127,22 @@ impl Frames {
         self.head(stream, "POST", 0, target, fields).await;
     }
 
+    /// Sends a request without a body that is made of these fields alone, pseudo-fields included.
+    ///
+    /// # Panics
+    /// When the peer does not take it.
+    pub async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        self.block(stream, END_STREAM, fields).await;
+    }
+
     async fn head(&mut self, stream: u32, method: &str, flags: u8, target: &str, fields: &[(&str, &str)]) {
         let own = [(":method", method), (":scheme", "http"), (":authority", "dummy.test"), (":path", target)];
+        self.block(stream, flags, &[&own, fields].concat()).await;
+    }
+
+    async fn block(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
         let mut block = Vec::new();
-        for (name, value) in own.iter().chain(fields) {
+        for (name, value) in fields {
             // A literal without indexing with a new name, neither of them compressed (RFC 7541 section 6.2.2).
             block.push(0);
             for text in [name, value] {
@@ -155,6 +167,24 @@ impl Frames {
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
         let payload = self.wire.exactly(length as usize).await?.to_vec();
         Ok(Some(Frame { kind: head[3], flags: head[4], stream, payload }))
+    }
+
+    /// Reads the content of a reply to its end.
+    ///
+    /// # Errors
+    /// When the stream is reset or the connection ends before.
+    pub async fn body(&mut self, stream: u32) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let frame = self.next().await?.context("closed before the end of a reply")?;
+            ensure!((frame.kind, frame.stream) != (kind::RST_STREAM, stream), "the stream was reset");
+            if (frame.kind, frame.stream) == (kind::DATA, stream) {
+                body.extend_from_slice(&frame.payload);
+                if frame.ends() {
+                    return Ok(body);
+                }
+            }
+        }
     }
 
     /// Reads on until a frame of this kind comes on this stream; what comes before it is passed over.

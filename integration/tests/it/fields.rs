@@ -2,11 +2,7 @@
 
 use integration::{
     cases::Cases,
-    client::{
-        Http1, Protocol,
-        frames::{Frames, kind},
-        patiently,
-    },
+    client::{Http1, Protocol, Request, fetch, frames::Frames, patiently},
     server::Server,
 };
 use serde_json::Value;
@@ -15,6 +11,49 @@ pub(crate) fn tests() -> Cases {
     Cases::new()
         .over_each_protocol_and_tls(the_echo_keeps_order_and_repeats_of_fields)
         .test_async(the_echo_keeps_the_case_of_names_over_http1)
+        .over_each_protocol(names_are_canonical_in_the_map_of_headers)
+        .over_each_protocol(cookies_in_several_fields_are_joined_as_cookies)
+}
+
+async fn names_are_canonical_in_the_map_of_headers(protocol: Protocol) {
+    let server = Server::start();
+    let request = Request::get("/")
+        .field("x-request-id", "1")
+        .field("X-REQUEST-ID", "2")
+        .field("sec-ch-ua", "3")
+        .field("x--odd-", "4")
+        .field("dnt", "5");
+    for target in ["/", "/headers"] {
+        let request = Request { target: target.to_owned(), ..request.clone() };
+        let echo = fetch(protocol, server.http, request).await.json();
+        let headers = echo["headers"].as_object().expect("headers are an object");
+        for (name, value) in [("X-Request-Id", "1, 2"), ("Sec-Ch-Ua", "3"), ("X--Odd-", "4"), ("Dnt", "5")] {
+            assert_eq!(headers[name], value, "{name} in {echo:#}");
+        }
+        assert!(headers.keys().all(|name| !name.starts_with(|c: char| c.is_ascii_lowercase())), "{echo:#}");
+    }
+}
+
+async fn cookies_in_several_fields_are_joined_as_cookies(protocol: Protocol) {
+    let server = Server::start();
+    let sent = [("cookie", "a=1"), ("x-other", "x"), ("cookie", "b=2"), ("x-other", "y"), ("cookie", "c=3")];
+    let echo = match protocol {
+        Protocol::Http1 => {
+            let lines: String = sent.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let mut client = Http1::connect(server.http).await;
+            client.send(format!("GET / HTTP/1.1\r\n{lines}host: a\r\n\r\n").as_bytes()).await;
+            patiently("a reply", client.reply("GET")).await.unwrap().json()
+        }
+        Protocol::Http2 => {
+            let mut client = Frames::connect(server.http, &[]).await;
+            client.get(1, "/", &sent).await;
+            let body = patiently("the echo", client.body(1)).await.unwrap();
+            serde_json::from_slice(&body).expect("the echo is JSON")
+        }
+    };
+    assert_eq!(echo["headers"]["Cookie"], "a=1; b=2; c=3", "{echo:#}");
+    assert_eq!(echo["headers"]["X-Other"], "x, y", "{echo:#}");
+    assert_eq!(list(&echo)[..sent.len()], owned(&sent));
 }
 
 async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol) {
@@ -31,14 +70,7 @@ async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol) {
         Protocol::Http2 => {
             let mut client = Frames::connect(server.http, &[]).await;
             client.get(1, "/", &sent).await;
-            let mut body = Vec::new();
-            loop {
-                let part = patiently("a part of the echo", client.await_frame(kind::DATA, 1)).await.unwrap();
-                body.extend_from_slice(&part.payload);
-                if part.ends() {
-                    break;
-                }
-            }
+            let body = patiently("the echo", client.body(1)).await.unwrap();
             let echo = serde_json::from_slice(&body).expect("the echo is JSON");
             assert_eq!(list(&echo), owned(&sent));
         }

@@ -11,6 +11,7 @@ mod chunks; // chunks of one byte
 mod clients; // clients of other makes
 mod compose; // the lab of docker compose
 mod conformance; // h2spec
+mod cors; // pages of other origins
 mod counts; // the generator's accounting against the server's
 mod drain; // from SIGTERM to exit
 mod endpoints; // each endpoint, over both protocols
@@ -38,6 +39,7 @@ mod scraped; // the metrics, in both of their forms
 mod settings; // what HTTP/2 clients are allowed
 mod sockets; // WebSocket
 mod streams; // content that comes bit by bit, and digests
+mod targets; // what requests ask for, in every form
 mod tls; // TLS, client certificates, their change
 mod tls_clients; // TLS with clients of other makes
 mod told; // what HAProxy says of its clients' TLS
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         .and(payload::tests())
         .and(wire::tests())
         .and(refused::tests())
+        .and(targets::tests())
+        .and(cors::tests())
         .and(fields::tests())
         .and(expect::tests())
         .and(chunks::tests())

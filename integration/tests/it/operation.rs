@@ -239,6 +239,7 @@ fn the_help_lists_every_flag() {
         "pin-cpus",
         "instance",
         "share-port",
+        "cors",
         "max-connections",
         "max-streams",
         "idle-timeout",

@@ -309,9 +309,9 @@ async fn a_header_is_awaited_no_longer_than_the_drain() {
 async fn fields_about_addresses_are_shown_and_not_believed(protocol: Protocol) {
     let server = Server::with(&["--proxy-protocol=optional"]);
     let fields = [
-        ("forwarded", "for=203.0.113.9;proto=https"),
-        ("x-forwarded-for", "203.0.113.9"),
-        ("x-real-ip", "203.0.113.9"),
+        ("Forwarded", "for=203.0.113.9;proto=https"),
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("X-Real-Ip", "203.0.113.9"),
     ];
     let request =
         fields.into_iter().fold(Request::get("/"), |request, (name, value)| request.field(name, value));

@@ -20,6 +20,49 @@ pub(crate) fn tests() -> Cases {
         .test_async(a_body_that_makes_no_sense_is_refused_by_its_endpoint)
         .over_each_protocol_and_tls(fields_beyond_the_limit_are_refused_as_too_large)
         .over_each_protocol_and_tls(many_fields_are_no_reason_to_refuse)
+        .over_each_protocol_and_tls(a_head_as_large_as_the_flag_allows_is_served)
+        .test_async(chunk_extensions_are_bounded_over_a_body)
+}
+
+async fn a_head_as_large_as_the_flag_allows_is_served(protocol: Protocol) {
+    let server = Server::with(&["--max-header-bytes=1000000"]);
+    // Twice, since what a large head has taken must not be missing to the next.
+    for _ in 0..2 {
+        let mut client = Client::connect(protocol, server.http).await;
+        let reply = client.exchange(large(Request::get("/"), 600_000)).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.json()["headers"]["X-Large-5"].as_str().map(str::len), Some(100_000));
+        assert_eq!(client.get("/health").await.status, 200, "the connection goes on");
+        let mut client = Client::connect(protocol, server.http).await;
+        let reply = client.exchange(large(Request::get("/"), 1_200_000)).await;
+        assert_eq!(reply.status, 431);
+        assert_explained(&reply, "a larger head");
+    }
+}
+
+/// Adds fields of so many bytes together.
+fn large(request: Request, bytes: usize) -> Request {
+    let value = "x".repeat(100_000);
+    (0..bytes / value.len()).fold(request, |request, n| request.field(&format!("x-large-{n}"), &value))
+}
+
+async fn chunk_extensions_are_bounded_over_a_body() {
+    let server = Server::start();
+    let head = "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = format!("1;{}\r\na\r\n", "x".repeat(1000));
+    for (count, status) in [(16, 200), (17, 400)] {
+        let mut client = Http1::connect(server.http).await;
+        client.send(format!("{head}{}0\r\n\r\n", chunk.repeat(count)).as_bytes()).await;
+        let reply = patiently("a reply", client.reply("POST")).await.unwrap();
+        assert_eq!(reply.status, status, "{count} extensions: {}", reply.text());
+        assert_eq!(reply.json()["bytes_received"], 16);
+    }
+    for (chunk, status) in [("00000000000000000002\r\nab\r\n", 200), ("2;\r\nab\r\n", 400)] {
+        let mut client = Http1::connect(server.http).await;
+        client.send(format!("{head}{chunk}0\r\n\r\n").as_bytes()).await;
+        let reply = patiently("a reply", client.reply("POST")).await.unwrap();
+        assert_eq!(reply.status, status, "{chunk:?}: {}", reply.text());
+    }
 }
 
 /// What is no request, and the status that says so (RFC 9112, RFC 9110 section 15, RFC 6585 section 5).
@@ -126,7 +169,7 @@ async fn many_fields_are_no_reason_to_refuse(protocol: Protocol) {
     let echo = client.exchange(request).await.json();
     let fields = echo["headers"].as_object().expect("headers are an object");
     for number in 0..COUNT {
-        assert_eq!(fields[&format!("x-field-{number}")], number.to_string());
+        assert_eq!(fields[&format!("X-Field-{number}")], number.to_string());
     }
 }
 

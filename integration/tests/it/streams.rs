@@ -126,7 +126,7 @@ async fn fields_and_address_are_told_by_themselves(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let said = client.exchange(Request::get("/headers").field("x-one", "1")).await.json();
-    assert_eq!(said["headers"]["x-one"], "1");
+    assert_eq!(said["headers"]["X-One"], "1");
     assert!(said["headers_list"].as_array().unwrap().contains(&json!(["x-one", "1"])));
     assert_eq!(said.as_object().unwrap().len(), 2);
     let said = client.get("/ip").await.json();

@@ -81,6 +81,9 @@ pub struct Recorder {
     pub successes: Successes,
     /// The first time that no more connections were allowed: how many there were, and why.
     pub limited: Option<(usize, String)>,
+    /// Connections that were closed because they broke the protocol while no request was at work on them, and what the
+    /// first one did.
+    pub unasked: Option<(u64, String)>,
     /// Bytes of replies' bodies.
     pub body_bytes: u64,
     /// Nanoseconds in flight of all requests together.
@@ -105,6 +108,7 @@ impl Recorder {
             intervals: Intervals::default(),
             successes: Successes::default(),
             limited: None,
+            unasked: None,
             body_bytes: 0,
             in_flight: 0,
             completed_in_second_half: 0,
@@ -147,6 +151,10 @@ impl Recorder {
 
     pub(crate) fn limited(&mut self, connections: usize, why: &str) {
         self.limited.get_or_insert_with(|| (connections, why.to_owned()));
+    }
+
+    pub(crate) fn unasked(&mut self, what: &str) {
+        self.unasked.get_or_insert_with(|| (0, what.to_owned())).0 += 1;
     }
 
     pub(crate) fn instance(&mut self, name: &[u8]) -> u16 {
@@ -225,6 +233,9 @@ impl Recorder {
             (Some((mine, why)), Some((theirs, _))) => Some((mine + theirs, why)),
             (mine, theirs) => mine.or_else(|| theirs.clone()),
         };
+        if let Some((more, what)) = &other.unasked {
+            self.unasked.get_or_insert_with(|| (0, what.clone())).0 += more;
+        }
         self.body_bytes += other.body_bytes;
         self.in_flight += other.in_flight;
         self.completed_in_second_half += other.completed_in_second_half;

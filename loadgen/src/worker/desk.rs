@@ -188,6 +188,10 @@ impl Sink for Desk {
         self.recorder.limited(connections, &failure.message);
     }
 
+    fn unasked(&mut self, failure: &Failure) {
+        self.recorder.unasked(&failure.message);
+    }
+
     fn instance(&mut self, name: &[u8]) -> u16 {
         self.recorder.instance(name)
     }

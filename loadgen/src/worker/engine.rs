@@ -97,6 +97,8 @@ pub(crate) trait Sink {
     fn roomier(&mut self);
     /// This process or host allows no more connections: those that are open have to do.
     fn limited(&mut self, connections: usize, failure: &Failure);
+    /// A connection on which no request was at work broke the protocol, and was closed.
+    fn unasked(&mut self, failure: &Failure);
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
     /// A reply's head was read.

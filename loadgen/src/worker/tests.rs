@@ -81,6 +81,38 @@ async fn the_loop_turns_again_when_streams_are_allowed_and_when_more_are() {
 }
 
 #[tokio::test]
+async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
+    let (mut engine, mut desk) = (http1(&order, connector(&order)), Desk::new(&order, 1));
+    engine.want(1, 0);
+    roomier(&mut engine, &mut desk).await;
+    let mut peer = listener.accept().unwrap().0;
+    desk.backlog.push_single(Arrival { number: 0, due: 0, picked: 0, written: None, resends: 0 });
+    let mut sent = false;
+    poll_fn(|cx| {
+        if !sent {
+            sent = true;
+            engine.drive(cx, &mut desk);
+            peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            return Poll::Pending;
+        }
+        // Woken by the bytes, of which the engine does not know yet.
+        let (slot, arrival) = (engine.capacity().unwrap(), desk.next().unwrap());
+        engine.submit(slot, arrival, &mut desk);
+        Poll::Ready(())
+    })
+    .await;
+    assert_eq!((desk.backlog.len(), desk.recorder.counts.completed()), (1, 0), "it is still to be sent");
+    let (connections, what) = desk.recorder.unasked.clone().expect("it is reported");
+    assert_eq!((connections, what.as_str()), (1, "the server sent bytes that no request asked for"));
+    drop(engine);
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).unwrap();
+    assert!(received.is_empty(), "nothing was sent on that connection");
+}
+
+#[tokio::test]
 async fn an_attempt_that_is_behind_wakes_nobody() {
     let order = order("http://127.0.0.1:1", ([127, 0, 0, 1], 1).into());
     let mut connector = connector(&order);

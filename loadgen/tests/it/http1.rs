@@ -78,6 +78,10 @@ fn every_way_to_fail_has_its_cause() {
         (b"HTTP/1.1 200 O!close", "closed early"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n!close", "closed early"),
         (b"this is no reply at all\r\n\r\n", "protocol error"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "protocol error",
+        ),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "protocol error"),
     ] {
         for load in ["-c 2", "-r 500"] {
@@ -90,6 +94,32 @@ fn every_way_to_fail_has_its_cause() {
                 String::from_utf8_lossy(reply)
             );
         }
+    }
+}
+
+#[test]
+fn a_reply_that_no_request_asked_for_closes_the_connection_and_is_never_a_success() {
+    const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    // In one piece, and in two of which the second may come at any time before the next request.
+    for pieces in [&[&[NOT_FOUND, OK].concat()[..]][..], &[NOT_FOUND, OK]] {
+        let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
+        let peer = serve(move |_, mut stream| {
+            stream.set_nodelay(true).unwrap();
+            while read_request(&mut stream).is_some() {
+                if pieces.iter().any(|piece| stream.write_all(piece).is_err()) {
+                    return;
+                }
+            }
+        });
+        let summary = run(&format!("-n 5 -r 20 -c 1 http://{}", peer.address));
+        let counts = &summary.records.counts;
+        assert_eq!((counts.client_errors, counts.succeeded), (5, 0), "{counts:?}");
+        assert_eq!(peer.connections(), 5);
+        let warning = summary.warnings().join(" ");
+        assert!(
+            warning.contains("protocol error") && warning.contains("that no request asked for"),
+            "{warning}"
+        );
     }
 }
 

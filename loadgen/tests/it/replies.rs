@@ -48,6 +48,36 @@ fn lengths_informational_replies_and_trailers_of_http1_are_understood() {
     }
 }
 
+#[test]
+fn a_status_beyond_599_counts_as_5xx_and_is_named_in_the_report() {
+    let http1 = serve_http1(|n| {
+        let status = if n % 2 == 0 { 600 } else { 999 };
+        format!("HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    });
+    let http2 = serve_http2(&[], |_, wire| {
+        for status in ["600", "999"].into_iter().cycle() {
+            let stream = wire.request()?;
+            wire.0.write_all(&head(stream, END_STREAM, &[(":status", status)]))?;
+        }
+        Ok(())
+    });
+    for url in [format!("http://{}", http1.address), http2.address.to_string()] {
+        let summary = run(&format!("-n 10 -c 1 -m 1 {url}"));
+        let counts = &summary.records.counts;
+        assert_eq!(
+            (counts.server_errors, counts.completed(), counts.errors()),
+            (10, 10, 10),
+            "{url}: {counts:?}"
+        );
+        let statuses: BTreeMap<u16, u64> = summary.records.statuses().collect();
+        assert_eq!(statuses, BTreeMap::from([(600, 5), (999, 5)]), "{url}");
+        let mut report = Vec::new();
+        loadgen::report::text::write(&summary, &mut report).unwrap();
+        let report = String::from_utf8(report).unwrap();
+        assert!(report.contains("counted as 5xx: 10 (status 600, 999)"), "{report}");
+    }
+}
+
 /// A head with more fields than `status`, each a literal without indexing of an uncompressed name and value
 /// (RFC 7541 section 6.2.2).
 fn block(fields: &[(&str, &str)]) -> Vec<u8> {

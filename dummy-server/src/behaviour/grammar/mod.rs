@@ -12,6 +12,7 @@ use self::values::{
     shown_field, shown_shares, shown_status, status, switch, value,
 };
 use super::{BadBehaviour, Behaviour, Expectation, Gzip};
+use crate::boolean;
 
 /// All that can be asked for.
 pub(crate) const ACCEPTED: &str = "dummy-* query keys and x-dummy-* fields as GET /help lists them";
@@ -77,7 +78,7 @@ const TABLE: &[Entry] = &[
         to.content_type = Some(value(text)?);
         Some(())
     }, |of| one(&of.content_type, String::clone)),
-    ("no-length", "true or false", "do not announce the length", |to, text| {
+    ("no-length", boolean::ACCEPTED, "do not announce the length", |to, text| {
         to.no_length = Some(switch(text)?);
         Some(())
     }, |of| one(&of.no_length, bool::to_string)),
@@ -144,6 +145,10 @@ const TABLE: &[Entry] = &[
         Expectation::Refuse => "refuse".to_owned(),
         Expectation::Ignore => "ignore".to_owned(),
     })),
+    ("cors", boolean::ACCEPTED, "let pages of other origins read the reply, and answer preflights", |to, text| {
+        to.cors = Some(switch(text)?);
+        Some(())
+    }, |of| one(&of.cors, bool::to_string)),
     ("seed", NUMBER, "draw other lots", |to, text| {
         to.seed = Some(quantity::count(text)?);
         Some(())

@@ -59,13 +59,14 @@ fn aborts_have_a_fault_a_point_and_a_share() {
 
 #[test]
 fn fields_keep_their_case_and_may_come_again() {
-    let asked =
-        read("header=X-One:a%20b&header=x-one:&trailer=T: c&hints=<%2Fa>;rel=preload&key=k&no-length");
+    let asked = read(
+        "header=X-One:a%20b&header=x-one:&trailer=T: c&hints=<%2Fa>;rel=preload&key=k&no-length&cors=FALSE",
+    );
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(asked.headers, [pair("X-One", "a b"), pair("x-one", "")]);
     assert_eq!(asked.trailers, [pair("T", "c")]);
     assert_eq!(asked.hints, ["</a>;rel=preload"]);
-    assert_eq!(asked.no_length, Some(true));
+    assert_eq!((asked.no_length, asked.cors), (Some(true), Some(false)));
 }
 
 #[test]
@@ -108,6 +109,7 @@ fn what_makes_no_sense_is_named_with_what_is_accepted() {
         "hints=",
         "content-type=",
         "no-length=maybe",
+        "cors=maybe",
         "chunk=0",
         "chunk=17M",
         "gzip=br",

@@ -11,6 +11,7 @@ use contract::quantity::{self, LARGEST_SIZE, Percent};
 use http::StatusCode;
 
 use super::super::{Breach, Delay, Fault, Pair, Point, Shares};
+use crate::boolean;
 
 /// Most fields, trailers or hints of one request.
 const MOST_FIELDS: usize = 64;
@@ -43,11 +44,8 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 pub(super) fn switch(text: &str) -> Option<bool> {
-    match text {
-        "true" | "1" | "yes" | "on" | "" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    }
+    // A name alone asks for what it says.
+    if text.is_empty() { Some(true) } else { boolean::read(text) }
 }
 
 /// A field's value that is not empty.

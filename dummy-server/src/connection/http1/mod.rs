@@ -236,7 +236,8 @@ impl Driver<'_> {
             self.rest = Vec::new();
             self.left = 0;
             let error = UploadError::TOO_MUCH;
-            self.reject(Rejection { status: error.status.as_u16(), reason: error.reason() }, now_ns());
+            let rejection = Rejection { status: error.status.as_u16(), reason: error.reason() };
+            self.reject(rejection, &request::Head::default(), now_ns());
         }
         Poll::Ready(true)
     }
@@ -286,7 +287,7 @@ impl Driver<'_> {
                     self.body_ended(Ok(()));
                 }
                 Ok(Some(Event::Informational)) => {}
-                Err(rejection) => return self.reject(rejection, now),
+                Err(rejection) => return self.reject(rejection, &head, now),
             }
         }
         // There is more than could be taken in now, if only the end of a body.
@@ -321,7 +322,7 @@ impl Driver<'_> {
     }
 
     /// Answers what is no request, as far as there is anybody to answer.
-    fn reject(&mut self, rejection: Rejection, now: u64) {
+    fn reject(&mut self, rejection: Rejection, fields: &request::Head, now: u64) {
         self.failed = true;
         self.keep_alive = false;
         self.ending = Ended::Refused;
@@ -329,9 +330,7 @@ impl Driver<'_> {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
         self.body_open = false;
-        // What there is of a head can't be trusted.
-        let nothing = request::Head::default();
-        let head = head(&nothing, self.port, self.state);
+        let head = head(fields, self.port, self.state);
         let (pending, reply) = exchange::reject(self.worker, &head, rejection.status, rejection.reason, now);
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false });
     }

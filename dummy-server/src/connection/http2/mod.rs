@@ -94,8 +94,21 @@ fn config(worker: &Worker) -> Config {
             ..Settings::default()
         },
         connection_window: http2.connection_window,
-        limits: Limits { block: limits.max_header_bytes as usize * 2, ..Limits::default() },
+        limits: http2_limits(limits.max_header_bytes as usize),
         ..Config::new(Role::Server)
+    }
+}
+
+/// What is an attack, where fields of so many bytes are none. Somewhat more than that is refused by itself.
+fn http2_limits(max_header_bytes: usize) -> Limits {
+    let most = max_header_bytes * 2;
+    let default = Limits::default();
+    Limits {
+        block: most,
+        list: default.list.max(most),
+        // Frames may be small: a KiB each is no attack.
+        continuations: default.continuations.max((most >> 10) as u32),
+        ..default
     }
 }
 
@@ -316,6 +329,7 @@ impl Driver<'_> {
     fn happened(&mut self, event: Event<'_>, head: &http2::Head, now: u64) {
         match event {
             Event::Request { stream, end } => self.request(stream, end, head, now),
+            Event::Malformed { .. } => self.malformed(head, now),
             Event::Data { stream, data, end } => self.upload(stream, data, end),
             Event::Trailers { stream } => {
                 if let Some(inbox) = self.known(stream).and_then(|slot| slot.inbox.clone()) {

@@ -10,7 +10,11 @@ use http2::Key;
 use tokio::time::Sleep;
 
 use super::{
-    super::exchange::{self, Head, Pending},
+    super::{
+        Port,
+        exchange::{self, Head, Pending},
+        state::State,
+    },
     Driver,
     sending::Sending,
 };
@@ -46,19 +50,14 @@ pub(super) enum Work {
 
 impl Driver<'_> {
     pub(super) fn request(&mut self, key: Key, end: bool, fields: &http2::Head, now: u64) {
-        let head = Head {
-            method: fields.method(),
-            target: if fields.is_too_large() { b"/" } else { fields.path() },
-            origin: Some((fields.scheme().unwrap_or_default(), fields.authority().unwrap_or_default())),
-            fields: fields.fields(),
-            pseudo: fields.pseudo_fields(),
-            protocol: Protocol::Http2,
-            port: self.port,
-            state: self.state,
-        };
-        if fields.is_too_large() {
-            const REASON: &str = "the fields are longer than allowed";
-            let (pending, reply) = exchange::reject(self.worker, &head, 431, REASON, now);
+        let head = head(fields, self.port, self.state);
+        if fields.is_too_large() || fields.has_foreign_scheme() {
+            let (status, reason) = if fields.is_too_large() {
+                (431, "the fields are longer than allowed")
+            } else {
+                (421, "the scheme of the request target is neither http nor https")
+            };
+            let (pending, reply) = exchange::reject(self.worker, &head, status, reason, now);
             return self.respond(key, pending, reply);
         }
         let inbox = (!end).then(|| Inbox::new(&self.worker.budget));
@@ -85,6 +84,11 @@ impl Driver<'_> {
                 self.fresh.push(key);
             }
         }
+    }
+
+    /// A request that broke a rule: its stream is no more, and the access log is where it is seen.
+    pub(super) fn malformed(&self, fields: &http2::Head, now: u64) {
+        exchange::give_up(self.worker, &head(fields, self.port, self.state), now);
     }
 
     pub(super) fn slot(&mut self, key: Key) -> &mut Slot {
@@ -220,6 +224,19 @@ impl Driver<'_> {
             self.keys.push(self.ready.waker(self.keys.len() as u32));
         }
         self.keys[key.slot as usize].waker().clone()
+    }
+}
+
+fn head<'h>(fields: &'h http2::Head, port: Port, state: &'h Rc<State>) -> Head<'h> {
+    Head {
+        method: fields.method(),
+        target: fields.path(),
+        origin: Some((fields.scheme().unwrap_or_default(), fields.authority().unwrap_or_default())),
+        fields: fields.fields(),
+        pseudo: fields.pseudo_fields(),
+        protocol: Protocol::Http2,
+        port,
+        state,
     }
 }
 

@@ -3,18 +3,19 @@
 use crate::{
     Difference,
     differences::{
-        CONTROLS, EMPTY_MEMBERS, FIELDS, LONG_SIZE, NEVER_ENDS, NO_TRAILER, REFUSED, SMUGGLING, TAKEN, TWICE,
+        CONTROLS, EMPTY_MEMBERS, FIELDS, LATER, NEVER_ENDS, NO_TRAILER, REFUSED, SMUGGLING, TAKEN, TWICE,
         WHOLE_LENGTH,
     },
 };
 
 const STRICT: &str = "RFC 9112 section 2.2: LF alone may be taken; requests are read strictly";
 const RAW: &str = "RFC 9112 section 3.2: 400 is a should; the raw target shows what a proxy let pass";
+const FORMS: &str = "RFC 9112 section 3.2: the form of a target depends on the method";
 
 pub(crate) const DIFFERENCES: &[Difference] = &[
     ("101 fields", TAKEN, REFUSED, FIELDS),
+    ("HTTP/1.2", TAKEN, REFUSED, LATER),
     ("a chunk size above 2^63", REFUSED, "cut", NEVER_ENDS),
-    ("a chunk size of 17 digits", REFUSED, TAKEN, LONG_SIZE),
     ("a field that ends with LF", REFUSED, TAKEN, STRICT),
     (
         "a host that is none",
@@ -23,14 +24,20 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         "RFC 9112 section 3.2: an invalid host must be answered with 400",
     ),
     ("a request line that ends with LF", REFUSED, TAKEN, STRICT),
-    ("a target in no form", TAKEN, REFUSED, RAW),
     ("a target with < or >", TAKEN, REFUSED, RAW),
     (
         "a target with a fragment",
-        "target /a#b",
-        "target /a",
-        "RFC 9110 section 7.1: no target has a fragment; it is kept as sent, hyper drops it unseen",
+        REFUSED,
+        TAKEN,
+        "RFC 9112 section 3.2: no target has a fragment; hyper drops it unseen",
     ),
+    (
+        "a target of a foreign scheme",
+        REFUSED,
+        TAKEN,
+        "RFC 9110 section 7.4: a server that is not the origin for a URL answers with 421",
+    ),
+    ("a target of another method's form", REFUSED, TAKEN, FORMS),
     ("a trailer that frames", REFUSED, TAKEN, NO_TRAILER),
     ("a trailer that routes", REFUSED, TAKEN, NO_TRAILER),
     (
@@ -58,7 +65,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         TAKEN,
         "RFC 9112 section 2.2: an empty line to be skipped is CRLF",
     ),
+    ("an asterisk without OPTIONS", REFUSED, TAKEN, FORMS),
     ("an extension with a control character", REFUSED, TAKEN, CONTROLS),
+    ("an extension without a name", REFUSED, TAKEN, "RFC 9112 section 7.1.1: an extension has a name"),
     (
         "an unknown coding, then chunked",
         REFUSED,

@@ -115,12 +115,18 @@ impl Connection {
         if self.streams.len() >= most {
             return self.one_too_many(id);
         }
-        let faulty = undefined || depends_on_itself || head.check_request().is_err();
-        let malformed = !head.is_too_large() && faulty;
-        if malformed || end && head.content_length().is_some_and(|length| length > 0) {
+        let unsent = end && head.content_length().is_some_and(|length| length > 0);
+        let checked = match head.check_request() {
+            _ if head.is_too_large() => Ok(()),
+            Ok(()) if undefined => Err("a protocol that SETTINGS do not allow"),
+            Ok(()) if depends_on_itself => Err("a stream that depends on itself"),
+            Ok(()) if unsent => Err("a length without content"),
+            checked => checked,
+        };
+        if let Err(reason) = checked {
             self.refuse(id, Code::PROTOCOL_ERROR)?;
             self.streams.remember(id, Ended::ResetHere);
-            return Ok(None);
+            return Ok(Some(Event::Malformed { stream: id, reason }));
         }
         let mut stream = self.new_stream(id);
         stream.head_received = true;

@@ -53,6 +53,63 @@ fn malformed_requests_are_reset_and_the_caller_never_sees_them() {
     }
 }
 
+/// The head of a request without an authority.
+fn path(method: &[u8], scheme: &[u8], path: &[u8]) -> Vec<u8> {
+    [field(b":method", method), field(b":scheme", scheme), field(b":path", path)].concat()
+}
+
+#[test]
+fn a_path_that_is_not_one_makes_a_request_malformed_and_is_told() {
+    let mut server = End::server();
+    let mut id = 1;
+    for (method, scheme, target) in [
+        (&b"GET"[..], &b"http"[..], &b"foo"[..]),
+        (b"GET", b"https", b"?a"),
+        (b"GET", b"HTTP", b"http://x/y"),
+        (b"GET", b"http", b"*"),
+        (b"OPTIONS", b"http", b"*x"),
+        (b"GET", b"http", b"/a b"),
+        (b"GET", b"http", b"/a#b"),
+        (b"GET", b"http", b"/a\x01"),
+        (b"GET", b"http", b"/a\tb"),
+        (b"GET", b"http", b"/a\x7f"),
+        (b"GET", b"ftp", b"a b"),
+    ] {
+        let shown = String::from_utf8_lossy(target);
+        let frame = headers(id, END, &path(method, scheme, target));
+        let event = server.conn.receive(&mut &frame[..], &mut server.head);
+        let Ok(Some(Event::Malformed { stream, reason })) = event else { panic!("{shown}: {event:?}") };
+        assert!(stream == id && !reason.is_empty(), "{shown}");
+        assert_eq!((server.head.method(), server.head.path()), (method, target), "{shown}");
+        assert_eq!(server.written(), format!("RST_STREAM {id} PROTOCOL_ERROR"), "{shown}");
+        id += 2;
+    }
+    assert_eq!(server.feed(&headers(id, END, GET)), format!("request {id} end"), "the connection goes on");
+}
+
+#[test]
+fn a_scheme_that_is_neither_http_nor_https_is_told() {
+    let schemes = [(&b"http"[..], false), (b"HttpS", false), (b"ftp", true), (b"", true), (b"https2", true)];
+    let mut server = End::server();
+    for (id, (scheme, foreign)) in (1..).step_by(2).zip(schemes) {
+        let said = server.feed(&headers(id, END, &path(b"GET", scheme, b"/")));
+        assert_eq!(said, format!("request {id} end"));
+        assert_eq!(server.head.has_foreign_scheme(), foreign, "{}", String::from_utf8_lossy(scheme));
+    }
+}
+
+#[test]
+fn paths_are_checked_in_blocks_that_are_remembered() {
+    let mut server = End::server();
+    for (id, target) in (1..).step_by(2).zip([&b"/0"[..], b"/1", b"x1", b"/#", b"/2", b"/ ", b"/3"]) {
+        let block = [&[0x82, 0x86, 0x04, target.len() as u8][..], target, &field(b"z", b"y")].concat();
+        let taken = target[0] == b'/' && target[1].is_ascii_digit();
+        let expected = if taken { format!("request {id} end") } else { String::new() };
+        assert_eq!(server.feed(&headers(id, END, &block)), expected, "{target:?}");
+        server.written();
+    }
+}
+
 #[test]
 fn requests_of_every_form_are_taken() {
     let with = |name: &[u8], value: &[u8]| [GET, &field(name, value)].concat();
@@ -62,7 +119,13 @@ fn requests_of_every_form_are_taken() {
         with(b"content-length", b"0"),
         with(b"x", b""),
         with(b"x", b"a\tb \xff"),
-        [&[0x82, 0x86][..], &field(b":path", b"*"), &field(b":authority", b"a")].concat(),
+        path(b"OPTIONS", b"http", b"*"),
+        path(b"GET", b"HTTPS", b"/"),
+        path(b"GET", b"http", b"/a?b=c?&d"),
+        path(b"GET", b"http", b"/\"<>[]^`{|}\\\xff"),
+        // What a path is, its scheme says.
+        path(b"GET", b"ftp", b"a/b"),
+        path(b"GET", b"ftp", b"*"),
         [&field(b":method", b"CONNECT")[..], &field(b":authority", b"a:1")].concat(),
     ] {
         assert_eq!(server_says(&headers(5, END, &block)), says("request 5 end", ""), "{block:?}");

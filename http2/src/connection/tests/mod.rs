@@ -129,7 +129,10 @@ impl End {
             match self.conn.receive(&mut input, &mut self.head) {
                 Ok(None) => break,
                 Ok(Some(event)) => {
-                    said.push(self.show(&event));
+                    // What is written for them says it all.
+                    if !matches!(event, Event::Malformed { .. }) {
+                        said.push(self.show(&event));
+                    }
                     if let Event::Data { stream, data, .. } = event
                         && self.releases
                     {
@@ -153,6 +156,7 @@ impl End {
                 self.keys.push(stream);
                 format!("request {}{}", stream.id, mark(end))
             }
+            Event::Malformed { stream, reason } => format!("malformed {stream}: {reason}"),
             Event::Informational { stream } => format!("informational {} {}", stream.id, self.head.status()),
             Event::Response { stream, end } => {
                 format!("response {} {}{}", stream.id, self.head.status(), mark(end))

@@ -53,7 +53,7 @@ fn take_in(conn: &mut Connection, bytes: &[u8], answers: &mut Answers) -> bool {
             Event::Reset { stream, .. } => tell(stream, &|answer| answer.fail(FAILED)),
             Event::Unprocessed { stream } => tell(stream, &|answer| answer.fail("unprocessed")),
             Event::GoAway { .. } | Event::Settings | Event::Pong(_) => {}
-            Event::Request { .. } => unreachable!("it is a client"),
+            Event::Request { .. } | Event::Malformed { .. } => unreachable!("it is a client"),
         }
     }
 }

@@ -36,6 +36,11 @@ const STREAMS: &[Odd<Script>] = &[
 const HEADS: &[Odd<Script>] = &[
     ("no path", |s| s.message(&[0x82, 0x86])),
     ("an empty path", |s| s.message(&[&[0x82, 0x86][..], &field(b":path", b"")].concat())),
+    ("a path of no form", |s| s.message(&[&[0x82, 0x86][..], &field(b":path", b"foo")].concat())),
+    ("a path with a space", |s| s.message(&[&[0x82, 0x86][..], &field(b":path", b"/a b")].concat())),
+    ("a path with a fragment", |s| s.message(&[&[0x82, 0x86][..], &field(b":path", b"/a#b")].concat())),
+    ("an asterisk without OPTIONS", |s| s.message(&[&[0x82, 0x86][..], &field(b":path", b"*")].concat())),
+    ("a URL for a path", |s| s.message(&[&[0x82, 0x86][..], &field(b":path", b"http://a/b")].concat())),
     ("no scheme", |s| s.message(&[0x82, 0x84])),
     ("no method", |s| s.message(&[0x86, 0x84])),
     ("two methods", |s| s.message(&[0x82, 0x82, 0x86, 0x84])),

@@ -56,7 +56,7 @@ const ENDLESS: &[(&str, &str, &str, u16)] = &[
     ),
 ];
 
-/// An endpoint that does not read yet is sent chunks of one byte until nobody takes them any more.
+/// An endpoint that reads 64 KiB and then no more is sent chunks of one byte until nobody takes them any more.
 async fn chunks_of_a_byte_cost_what_they_carry() {
     const CLIENTS: usize = 8;
     let scene = Scene::start(&[]).await;

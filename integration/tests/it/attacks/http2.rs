@@ -152,10 +152,10 @@ fn too_much_data(number: u32) -> Vec<u8> {
     [post(stream, "/upload", &[("content-length", "1")]), frame(kind::DATA, 0, stream, b"xx")].concat()
 }
 
-/// Frames that carry a byte each fill the windows of streams whose endpoints do not read yet.
+/// Frames that carry a byte each fill the windows of streams whose endpoints read 64 KiB, and then no more.
 async fn small_data_frames_cost_what_they_carry() {
     const STREAMS: u32 = 4;
-    const FRAMES: u32 = (256 << 10) + 1;
+    const FRAMES: u32 = ((256 + 64) << 10) + 1;
     let scene = Scene::start(&[]).await;
     let heads: Vec<u8> = (0..STREAMS).flat_map(|n| post(2 * n + 1, "/delay/0/60000", &[])).collect();
     let attack = flood_of(&heads, |number| {
@@ -164,7 +164,7 @@ async fn small_data_frames_cost_what_they_carry() {
         }
         frame(kind::DATA, 0, 2 * number + 1, b"x").repeat(FRAMES as usize)
     });
-    // All but the last byte of each stream is allowed.
+    // All but the last byte of each stream may be allowed.
     let seen =
         patiently("resets", flood_until(scene.server.http, attack, |seen| seen.resets.len() == 4)).await;
     assert_eq!((seen.goodbye, &seen.resets[..]), (None, &[FLOW_CONTROL_ERROR; 4][..]));

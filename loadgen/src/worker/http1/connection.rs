@@ -32,6 +32,8 @@ pub(super) enum Event {
     Idle,
     /// It could not be opened.
     Unconnected(Failure),
+    /// It is closed, for bytes that no request asked for.
+    Unasked,
     /// It is closed.
     Gone,
 }
@@ -169,8 +171,8 @@ impl Connection {
 
     /// Takes in the first `count` bytes of the buffer.
     fn take(&mut self, count: usize, shared: &mut Shared, sink: &mut impl Sink) -> Event {
-        // Whoever speaks unasked can't be trusted to answer in order.
-        let Some(exchange) = &self.exchange else { return Event::Gone };
+        // A server that speaks unasked can't be trusted to answer in order.
+        let Some(exchange) = &self.exchange else { return Event::Unasked };
         let all_written = exchange.written == shared.template.bytes().len();
         let mut input = &shared.buffer[..count];
         loop {
@@ -191,8 +193,12 @@ impl Connection {
             if ended {
                 self.rest.clear();
                 self.replied(shared, sink);
-                let reusable = self.facts.reusable && all_written && input.is_empty();
-                return if reusable { Event::Idle } else { Event::Gone };
+                let reusable = self.facts.reusable && all_written;
+                return match input {
+                    [] if reusable => Event::Idle,
+                    [] => Event::Gone,
+                    _ => Event::Unasked,
+                };
             }
         }
         self.rest.clear();

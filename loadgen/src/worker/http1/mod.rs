@@ -127,6 +127,16 @@ impl Http1 {
                     self.not_connected(&Failure::new(Cause::ClosedEarly, message), sink);
                 }
             }
+            Event::Unasked => {
+                self.open -= 1;
+                self.vacate(index);
+                let message = "the server sent bytes that no request asked for";
+                let failure = Failure::new(Cause::Protocol, message);
+                sink.unasked(&failure);
+                if opened {
+                    self.not_connected(&failure, sink);
+                }
+            }
         }
     }
 
@@ -169,14 +179,22 @@ impl Engine for Http1 {
         None
     }
 
-    fn submit(&mut self, Slot(index): Slot, arrival: Arrival, _sink: &mut impl Sink) {
+    fn submit(&mut self, Slot(index): Slot, arrival: Arrival, sink: &mut impl Sink) {
         self.ready.begin();
         self.idle.pop_front();
+        if self.connections[index as usize].key.is_listed() {
+            // Something has come on the idle connection: the end, or what must not be taken for this request's reply.
+            self.drive_one(index, sink);
+        }
         let Entry { key, connection } = &mut self.connections[index as usize];
-        if let Some(connection) = connection {
-            connection.submit(arrival, &mut Context::from_waker(key.waker()), &mut self.shared);
-            // The reading has to be asked for before anything wakes it.
-            key.wake();
+        match connection {
+            Some(connection) => {
+                connection.submit(arrival, &mut Context::from_waker(key.waker()), &mut self.shared);
+                // The reading has to be asked for before anything wakes it.
+                key.wake();
+            }
+            // Nothing of it has left: another connection takes it.
+            None => sink.again(arrival),
         }
     }
 

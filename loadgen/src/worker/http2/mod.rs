@@ -156,8 +156,13 @@ impl Http2 {
         let at = self.shared.clock.now();
         let entry = &mut self.connections[index as usize];
         let served = entry.served;
+        let mut at_work = false;
         for arrival in entry.connection.take().into_iter().flat_map(Connection::into_arrivals) {
             sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(failure) });
+            at_work = true;
+        }
+        if !at_work && failure.cause == Cause::Protocol {
+            sink.unasked(failure);
         }
         match entry.usable {
             Usable::NotYet => self.connecting -= 1,

@@ -125,7 +125,10 @@ impl Replies {
             }
             Event::GoAway { code, .. } => self.going_away = Some(code),
             Event::Settings => sink.roomier(),
-            Event::Informational { .. } | Event::Request { .. } | Event::Pong(_) => {}
+            Event::Informational { .. }
+            | Event::Request { .. }
+            | Event::Malformed { .. }
+            | Event::Pong(_) => {}
         }
     }
 }
