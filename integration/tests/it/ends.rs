@@ -28,7 +28,7 @@ pub(crate) fn tests() -> Cases {
         .test_async(websocket_limits_hold_at_their_ends)
 }
 
-const OUT_OF_RANGE: i32 = 11;
+const RESOURCE_EXHAUSTED: i32 = 8;
 
 /// Numbers at both ends, as the help documents them.
 const ENDS: [&str; 26] = [
@@ -205,7 +205,7 @@ async fn the_largest_grpc_message_is_announced_and_the_smallest_limit_holds() {
 
     let server = Server::with(&["--grpc-max-message=1"]);
     let mut calls = GrpcClient::connect(server.grpc).await;
-    for (bytes, code) in [(&b""[..], 0), (b"\x0a\x00", OUT_OF_RANGE)] {
+    for (bytes, code) in [(&b""[..], 0), (b"\x0a\x00", RESOURCE_EXHAUSTED)] {
         let mut call =
             calls.begin::<contract::test::TestResponse>("/dummy.v1.TestService/ServerStream", &[]).await;
         call.send_bytes(&framed(bytes, 0));

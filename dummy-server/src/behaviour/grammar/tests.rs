@@ -177,6 +177,7 @@ const ACCEPTED_EXTREMES: &[&str] = &[
     "content-type=text/html; charset%3Dutf-8",
     "no-length&chunk=1",
     "no-length=off&chunk=16M",
+    "cors=off",
     "gzip=forced&early=599&continue=ignore",
     "gzip=negotiated&continue=send",
     "continue=refuse",

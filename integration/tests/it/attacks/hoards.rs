@@ -33,7 +33,7 @@ pub(crate) fn tests() -> Cases {
 
 const BUDGET: &str = "--memory-budget=16M";
 /// The budget, as much again for what is being put together and for what an allocator keeps, and a little.
-const MEMORY: u64 = 64 * MIB;
+const MEMORY: u64 = 96 * MIB;
 const HELD: &str = "dummy_server_memory_held_bytes";
 const REFUSED: &str = "dummy_server_memory_refused_total";
 const RESOURCE_EXHAUSTED: i32 = 8;

@@ -132,7 +132,7 @@ async fn the_default_is_answered_in_its_canonical_form(protocol: Protocol) {
         canonical
     );
     let config = fetch(Protocol::Http1, server.admin, Request::get("/config")).await;
-    assert_eq!(config.json()["behaviour"], canonical);
+    assert_eq!(config.json()["config"]["behaviour"], canonical);
     assert_eq!(said(put(&server, canonical).await).unwrap(), canonical);
     let reply = fetch(protocol, server.http, Request::get("/bin/1")).await;
     assert_eq!((reply.status, reply.field("x-a")), (404, Some("b&c")));
