@@ -117,7 +117,9 @@ async fn a_profile_port_in_use_is_a_warning_and_the_server_serves() {
     assert!(!log.contains(" pprof="), "{log}");
     assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
     // An address that nobody could ever listen on is a mistake.
-    let finished = run(&["--pprof-addr=unix:/no/such/folder/socket"]);
+    let mut command = command("dummy-server");
+    command.args(ELSEWHERE).arg("--pprof-addr=unix:/no/such/folder/socket");
+    let finished = Process::start(&mut command).finish(SOON);
     assert_eq!(finished.code, Some(1), "{finished}");
 }
 
