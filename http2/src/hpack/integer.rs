@@ -3,7 +3,7 @@
 use super::Malformed;
 
 /// No index, length or size is larger: more is an attack or garbage.
-const LARGEST: usize = 1 << 28;
+const LARGEST: u64 = u32::MAX as u64;
 
 /// Reads one whose prefix is the low `bits` of the first byte, off the front of `input`.
 #[inline]
@@ -16,16 +16,16 @@ pub(super) fn read(input: &mut &[u8], bits: u32) -> Result<usize, Malformed> {
 }
 
 fn read_long(input: &mut &[u8], prefix: usize) -> Result<usize, Malformed> {
-    let mut value = prefix;
+    let mut value = prefix as u64;
     for shift in (0..=28).step_by(7) {
         let (&byte, rest) = input.split_first().ok_or(Malformed("an integer breaks off"))?;
         *input = rest;
-        value += usize::from(byte & 0x7f) << shift;
+        value += u64::from(byte & 0x7f) << shift;
         if value > LARGEST {
             break;
         }
         if byte & 0x80 == 0 {
-            return Ok(value);
+            return usize::try_from(value).map_err(|_| Malformed("an integer is too large"));
         }
     }
     Err(Malformed("an integer is too large"))
