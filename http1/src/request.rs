@@ -237,6 +237,7 @@ fn request_line(bytes: &[u8], longest_target: usize) -> Result<Line, Rejection> 
     }
     let rest = &line[method + 1..];
     let target = memchr(b' ', rest).ok_or(REQUEST_LINE)?;
+    let checked = target::check(&line[..method], &rest[..target]);
     let version = match &rest[target + 1..] {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
@@ -244,9 +245,10 @@ fn request_line(bytes: &[u8], longest_target: usize) -> Result<Line, Rejection> 
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Version::Http11,
         // RFC 9110 section 15.6.6.
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => return Err(VERSION),
-        _ => return Err(REQUEST_LINE),
+        _ => return Err(checked.err().unwrap_or(REQUEST_LINE)),
     };
-    target::check(&line[..method], &rest[..target])?;
+    // After the version: what a target may be is said for this one.
+    checked?;
     if target > longest_target {
         return Err(LONG_TARGET);
     }

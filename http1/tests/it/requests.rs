@@ -161,6 +161,7 @@ fn a_bad_request_line_is_refused() {
     }
     // It is refused before the head has ended: perhaps it never does.
     refused("GET / HTTP/3.0\r\n", BAD_VERSION);
+    refused("PRI * HTTP/2.0\r\n", BAD_VERSION);
     refused("\u{16}\u{3}\u{1}", "400: the method is no token");
 }
 

@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_back() {
         for bits in 4..=7 {
-            for value in (0..2000).chain([16_383, 16_384, 1 << 20, LARGEST]) {
+            for value in (0..2000).chain([16_383, 16_384, 1 << 20, LARGEST as usize]) {
                 let mut out = Vec::new();
                 write(value, bits, 0, &mut out);
                 let mut input = &out[..];
