@@ -3,8 +3,8 @@
 //! The way of the data, which is also the order of the modules: [`Args`] (what was typed) become a
 //! [`Config`] (what is meant); `listener` opens the ports; `accept` gives each connection to a worker;
 //! `connection` finds out what it speaks and executes each `reply` that the `endpoints` give for a
-//! `router`'s route. [`drain`] ends it all; `admin` watches and `access_log` writes, each from a thread of its
-//! own.
+//! `router`'s route. [`signals`] begin the `drain`, which ends it all; `admin` watches and `access_log` writes,
+//! each from a thread of its own.
 
 mod accept;
 mod access_log;
@@ -13,7 +13,7 @@ mod args;
 mod behaviour;
 mod config;
 mod connection;
-pub mod drain;
+mod drain;
 mod duplex;
 mod endpoints;
 mod grpc;
@@ -24,6 +24,7 @@ mod reply;
 mod router;
 mod secret;
 mod shown;
+pub mod signals;
 mod stats;
 mod tls;
 mod upload;
@@ -32,6 +33,7 @@ mod worker;
 use std::{io, path::PathBuf, sync::Arc, thread};
 
 use tokio::sync::{mpsc, oneshot};
+use transport::listen::SocketFile;
 
 pub use access_log::{AccessLog, Format};
 pub use args::Args;
@@ -97,6 +99,8 @@ pub struct Running {
     shutdown: Shutdown,
     certificates: Option<Certificates>,
     pidfile: Option<PathBuf>,
+    /// Those of Unix domain sockets, which are removed with it.
+    _files: Vec<SocketFile>,
     workers: Vec<thread::JoinHandle<usize>>,
     admin: thread::JoinHandle<()>,
     access_log: Option<access_log::Writer>,
@@ -169,7 +173,7 @@ fn start(
     listeners: Listeners,
     certificates: Option<Certificates>,
 ) -> io::Result<Running> {
-    let Listeners { addresses, http, grpc, tls, admin, pprof } = listeners;
+    let Listeners { addresses, http, grpc, tls, admin, pprof, files } = listeners;
     let count = config.workers.get();
     let (fleet, inboxes) = Fleet::new(count, http.len() + grpc.len() + tls.len());
     let fleet = Arc::new(fleet);
@@ -221,5 +225,15 @@ fn start(
     }
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
     let pidfile = config.pidfile.clone();
-    Ok(Running { addresses, shutdown, certificates, pidfile, workers, admin, access_log, done })
+    Ok(Running {
+        addresses,
+        shutdown,
+        certificates,
+        pidfile,
+        _files: files,
+        workers,
+        admin,
+        access_log,
+        done,
+    })
 }

@@ -1,8 +1,14 @@
 //! Opens all ports before anything is served, and reports the real addresses.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{
+    fmt, io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
-use transport::{Address, ListenOptions, Listener, listen};
+use transport::{
+    Address, ListenOptions, Listener,
+    listen::{self, SocketFile},
+};
 
 use crate::Config;
 
@@ -59,17 +65,23 @@ pub(crate) struct Listeners {
     pub(crate) tls: Vec<Listener>,
     pub(crate) admin: Option<std::net::TcpListener>,
     pub(crate) pprof: Option<std::net::TcpListener>,
+    /// The files of those that are Unix domain sockets.
+    pub(crate) files: Vec<SocketFile>,
 }
 
 impl Listeners {
     /// Opens what the configuration names.
     pub(crate) fn bind(config: &Config) -> Result<Self, BindError> {
+        let mut files = Vec::new();
         let (http_address, http) = per_worker("addr", &config.addr, config)?;
+        files.extend(SocketFile::of(&http_address));
         let (grpc_address, grpc) = per_worker_if("grpc-addr", config.grpc_addr.as_ref(), config)?;
+        files.extend(grpc_address.as_ref().and_then(SocketFile::of));
         let tls = config.tls.as_ref().map(|tls| &tls.addr);
         let (tls_address, tls) = per_worker_if("tls-addr", tls, config)?;
-        let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref())?.unzip();
-        let (pprof_address, pprof) = single("pprof-addr", config.pprof_addr.as_ref())?.unzip();
+        files.extend(tls_address.as_ref().and_then(SocketFile::of));
+        let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref(), config)?.unzip();
+        let (pprof_address, pprof) = single("pprof-addr", config.pprof_addr.as_ref(), config)?.unzip();
         let addresses = Addresses {
             http: http_address,
             grpc: grpc_address,
@@ -77,7 +89,7 @@ impl Listeners {
             admin: admin_address,
             pprof: pprof_address,
         };
-        Ok(Self { addresses, http, grpc, tls, admin, pprof })
+        Ok(Self { addresses, http, grpc, tls, admin, pprof, files })
     }
 }
 
@@ -87,7 +99,7 @@ fn per_worker(
     address: &Address,
     config: &Config,
 ) -> Result<(Address, Vec<Listener>), BindError> {
-    let failed = |error: io::Error| refused(flag, address, &error);
+    let failed = |error: io::Error| refused(flag, address, &error, config);
     if !config.share_port {
         listen::probe(address).map_err(failed)?;
     }
@@ -115,9 +127,13 @@ fn per_worker_if(
 
 type Bound = (SocketAddr, std::net::TcpListener);
 
-fn single(flag: &'static str, address: Option<&Address>) -> Result<Option<Bound>, BindError> {
+fn single(
+    flag: &'static str,
+    address: Option<&Address>,
+    config: &Config,
+) -> Result<Option<Bound>, BindError> {
     let Some(address) = address else { return Ok(None) };
-    let failed = |error: io::Error| refused(flag, address, &error);
+    let failed = |error: io::Error| refused(flag, address, &error, config);
     match Listener::bind(address, ListenOptions::default()).map_err(failed)? {
         Listener::Tcp(listener) => Ok(Some((listener.local_addr().map_err(failed)?, listener))),
         #[cfg(unix)]
@@ -127,12 +143,57 @@ fn single(flag: &'static str, address: Option<&Address>) -> Result<Option<Bound>
     }
 }
 
-fn refused(flag: &'static str, address: &Address, error: &io::Error) -> BindError {
+fn refused(flag: &'static str, address: &Address, error: &io::Error, config: &Config) -> BindError {
     let reason = match error.kind() {
-        io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
+        io::ErrorKind::AddrInUse => in_use(flag, address, config),
+        io::ErrorKind::AlreadyExists => {
+            "a file that is not a socket is there: remove it, or choose another path, \
+                                         such as unix:/tmp/dummy-server.sock"
+                .to_owned()
+        }
         io::ErrorKind::AddrNotAvailable => "it is no address of this machine".to_owned(),
         io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
         _ => error.to_string(),
     };
     BindError { flag, address: address.clone(), reason }
+}
+
+/// Who has the address, and how to go on without it.
+fn in_use(flag: &'static str, address: &Address, config: &Config) -> String {
+    let Some(taken) = address.tcp() else {
+        return format!("another process listens there: stop it, or choose another path for --{flag}");
+    };
+    if let Some(own) = bound_before(flag, taken.port(), config) {
+        return format!("--{own} has the same port: choose another one for --{flag}");
+    }
+    if config.moved_by_port.contains(&flag) {
+        let http = config.addr.tcp().unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 8080).into());
+        let port = next_free(http).port();
+        return format!("another process listens there: try --port {port}, which moves the other ports too");
+    }
+    format!("another process listens there: try --{flag} {}", next_free(taken))
+}
+
+/// The flag of an address that is bound before this one and has the same port.
+fn bound_before(flag: &str, port: u16, config: &Config) -> Option<&'static str> {
+    let tls = config.tls.as_ref().map(|tls| &tls.addr);
+    let all = [
+        ("addr", Some(&config.addr)),
+        ("grpc-addr", config.grpc_addr.as_ref()),
+        ("tls-addr", tls),
+        ("admin-addr", config.admin_addr.as_ref()),
+    ];
+    let mut before = all.into_iter().take_while(|(other, _)| *other != flag);
+    let found =
+        before.find(|(_, address)| address.and_then(Address::tcp).is_some_and(|own| own.port() == port));
+    found.map(|(own, _)| own)
+}
+
+/// An address that can be listened on, with a port soon after this one.
+fn next_free(taken: SocketAddr) -> SocketAddr {
+    let next =
+        (1..=100).filter_map(|step| Some(SocketAddr::new(taken.ip(), taken.port().checked_add(step)?)));
+    let free = next.into_iter().find(|address| listen::probe(&Address::Tcp(*address)).is_ok());
+    // Port 0 is any free one.
+    free.unwrap_or_else(|| SocketAddr::new(taken.ip(), 0))
 }

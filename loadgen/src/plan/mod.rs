@@ -6,7 +6,7 @@ pub mod load;
 pub mod request;
 pub mod target;
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use load::{Load, Shape};
 pub use request::Request;
@@ -23,6 +23,8 @@ pub struct Plan {
     pub request: Request,
     /// How much, how fast and for how long.
     pub load: Load,
+    /// How long the target is waited for before the run.
+    pub wait_for_target: Option<Duration>,
     /// Threads.
     pub workers: NonZeroUsize,
     /// Whether each thread is pinned to a CPU.
@@ -69,7 +71,8 @@ impl TryFrom<&Args> for Plan {
                 .ok_or_else(|| PlanError(format!("--workers takes 1 to {most}: no more than connections")))?,
             None => runtime::cpus::available().min(most),
         };
-        Ok(Self { target, request, load, workers, pin_cpus: args.pin_cpus })
+        let wait_for_target = Some(args.wait_for_target).filter(|wait| !wait.is_zero());
+        Ok(Self { target, request, load, wait_for_target, workers, pin_cpus: args.pin_cpus })
     }
 }
 

@@ -5,6 +5,7 @@
 mod agreed;
 mod certificates;
 mod ends;
+mod reloads;
 
 use integration::{
     authority::{Authority, Issued},
@@ -21,7 +22,7 @@ use tokio_rustls::rustls::{
 };
 
 pub(crate) fn tests() -> Cases {
-    Cases::new().and(agreed::tests()).and(certificates::tests()).and(ends::tests())
+    Cases::new().and(agreed::tests()).and(certificates::tests()).and(ends::tests()).and(reloads::tests())
 }
 
 const FAILURES: &str = "dummy_server_tls_handshake_failures_total";
