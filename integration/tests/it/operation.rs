@@ -131,9 +131,11 @@ fn a_port_in_use_is_named_with_a_port_to_take_instead() {
     let address = format!("127.0.0.1:{port}");
     let given = said(&["--port=0", "--admin-addr", &address]);
     assert!(given.contains("another process listens there: try --admin-addr 127.0.0.1:"), "{given}");
-    let given = said(&["--addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:7", "--admin-addr=127.0.0.1:7"]);
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").to_string();
+    let given = said(&["--port=0", "--grpc-addr", &free, "--admin-addr", &free]);
     assert!(
-        given.ends_with("(--admin-addr): --grpc-addr has the same port: choose another one for --admin-addr")
+        given.ends_with("(--admin-addr): --grpc-addr has the same port: choose another one for --admin-addr"),
+        "{given}"
     );
 }
 
