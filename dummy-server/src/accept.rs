@@ -21,6 +21,10 @@ const INBOX: usize = 1024;
 /// How long accepting rests after an error such as EMFILE; doubled each time up to the longest.
 const SHORTEST_BACK_OFF: Duration = Duration::from_millis(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
+/// Files below the open-file limit that connections of clients never take, or a quarter of a low limit: they are for
+/// the admin port, for what its metrics read, and for a certificate that is reloaded.
+#[cfg(unix)]
+const RESERVED_FILES: u64 = 32;
 
 /// A connection on its way to a worker.
 #[derive(Debug)]
@@ -38,6 +42,17 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    /// Its file's number, which is the lowest one that was free.
+    #[cfg(unix)]
+    fn file(&self) -> u64 {
+        use std::os::fd::AsRawFd as _;
+        let number = match self {
+            Self::Tcp(socket) => socket.as_raw_fd(),
+            Self::Unix(socket) => socket.as_raw_fd(),
+        };
+        number.unsigned_abs().into()
+    }
+
     /// Registers it with the runtime of the calling thread.
     pub(crate) fn register(self) -> io::Result<Stream> {
         match self {
@@ -62,6 +77,9 @@ pub(crate) struct Fleet {
     open: AtomicU64,
     /// Accept loops that have not ended.
     pub(crate) accepting: AtomicUsize,
+    /// The number of the first file that is not for connections.
+    #[cfg(unix)]
+    first_reserved_file: u64,
 }
 
 /// What acceptors know of one worker.
@@ -74,7 +92,13 @@ struct Place {
 impl Fleet {
     /// Without workers as yet.
     pub(crate) fn new(accept_loops: usize) -> Self {
-        Self { seats: Vec::new(), open: AtomicU64::new(0), accepting: AtomicUsize::new(accept_loops) }
+        Self {
+            seats: Vec::new(),
+            open: AtomicU64::new(0),
+            accepting: AtomicUsize::new(accept_loops),
+            #[cfg(unix)]
+            first_reserved_file: first_reserved_file(runtime::files::limit()),
+        }
     }
 
     /// Adds a worker, and returns the inbox of the connections that others hand over to it.
@@ -82,6 +106,22 @@ impl Fleet {
         let (inbox, receiver) = mpsc::channel(INBOX);
         self.seats.push(Place { open: AtomicUsize::new(0), inbox });
         receiver
+    }
+
+    /// The connection, unless it has taken a file from the reserve: then it is closed, and the process counts as out of
+    /// files.
+    #[cfg(unix)]
+    fn outside_reserve(&self, socket: Socket) -> io::Result<Socket> {
+        if socket.file() < self.first_reserved_file {
+            Ok(socket)
+        } else {
+            Err(rustix::io::Errno::MFILE.into())
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn outside_reserve(&self, socket: Socket) -> io::Result<Socket> {
+        Ok(socket)
     }
 
     /// All open connections.
@@ -110,6 +150,11 @@ impl Fleet {
     }
 }
 
+#[cfg(unix)]
+fn first_reserved_file(limit: u64) -> u64 {
+    limit - RESERVED_FILES.min(limit / 4)
+}
+
 /// Accepts until the drain closes listeners, and then until the queue is empty.
 pub(crate) async fn run(listener: Listener, port: Port, worker: Rc<Worker>) {
     if let Err(error) = accept_all(listener, port, &worker).await {
@@ -127,12 +172,12 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
             accepted = listener.accept() => accepted,
             () = worker.shutdown.reached(Phase::Closing) => break,
         };
-        match accepted {
+        match accepted.and_then(|socket| worker.fleet.outside_reserve(socket)) {
             Ok(socket) => {
                 back_off = SHORTEST_BACK_OFF;
                 place(socket, port, worker);
             }
-            Err(error) if of_one_connection(&error) => {}
+            Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 worker.stats.accept_errors.add(1);
                 tracing::warn!(%error, pause_ms = back_off.as_millis(), "can't accept, trying again");
@@ -147,10 +192,10 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
     // What the kernel has accepted for us is served; only then is the socket closed.
     let listener = listener.into_std()?;
     while worker.shutdown.phase() < Phase::Aborted {
-        match accept_now(&listener) {
+        match accept_now(&listener).and_then(|socket| worker.fleet.outside_reserve(socket)) {
             Ok(socket) => place(socket, port, worker),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if of_one_connection(&error) => {}
+            Err(error) if concerns_one_connection(&error) => {}
             // Connections that end in the drain give files back.
             Err(_) => tokio::time::sleep(SHORTEST_BACK_OFF).await,
         }
@@ -159,7 +204,7 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
 }
 
 /// Errors that say something of one connection and nothing of the listener (accept(2)).
-fn of_one_connection(error: &io::Error) -> bool {
+pub(crate) fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -235,6 +280,18 @@ fn accept_now(listener: &Listener) -> io::Result<Socket> {
             let socket = listener.accept()?.0;
             socket.set_nonblocking(true)?;
             Ok(Socket::Unix(socket))
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_files_are_reserved_and_of_a_low_limit_a_quarter() {
+        for (limit, first) in [(u64::MAX, u64::MAX - 32), (1024, 992), (64, 48), (3, 3)] {
+            assert_eq!(first_reserved_file(limit), first);
         }
     }
 }

@@ -19,23 +19,28 @@ or have K, M, G or T for powers of 1024.\n\nExit codes: 0 drained, 1 could not r
 #[derive(Clone, Debug, Parser)]
 #[command(name = "dummy-server", version, after_help = EXIT_CODES)]
 pub struct Args {
+    /// Port for HTTP/1.1, h2c and gRPC instead of 8080; the ports for gRPC alone, admin and profiles become free ones,
+    /// which the line "listening" reports. An address that is given below stays as it is
+    #[arg(short, long, env = "DUMMY_SERVER_PORT", value_name = "PORT")]
+    pub port: Option<String>,
+
     /// Where to listen for HTTP/1.1, h2c and gRPC: ip:port (IPv6 in brackets), :port for all interfaces of IPv4 and
-    /// IPv6, or unix:/path
-    #[arg(long, env = "DUMMY_SERVER_ADDR", default_value = ":8080", value_name = "ADDRESS")]
-    pub addr: String,
+    /// IPv6, or unix:/path [default: :8080]
+    #[arg(long, env = "DUMMY_SERVER_ADDR", value_name = "ADDRESS")]
+    pub addr: Option<String>,
 
-    /// Where to listen for gRPC; empty is off
-    #[arg(long, env = "DUMMY_SERVER_GRPC_ADDR", default_value = ":50051", value_name = "ADDRESS")]
-    pub grpc_addr: String,
+    /// Where to listen for gRPC; empty is off [default: :50051]
+    #[arg(long, env = "DUMMY_SERVER_GRPC_ADDR", value_name = "ADDRESS")]
+    pub grpc_addr: Option<String>,
 
-    /// Where to serve /livez, /readyz, /metrics, /connections and /config; empty is off
-    #[arg(long, env = "DUMMY_SERVER_ADMIN_ADDR", default_value = "127.0.0.1:9091", value_name = "ADDRESS")]
-    pub admin_addr: String,
+    /// Where to serve /livez, /readyz, /metrics, /connections and /config; empty is off [default: 127.0.0.1:9091]
+    #[arg(long, env = "DUMMY_SERVER_ADMIN_ADDR", value_name = "ADDRESS")]
+    pub admin_addr: Option<String>,
 
     /// Where to serve CPU profiles in pprof format (/debug/pprof/profile?seconds=10); not served, with a warning, when
-    /// another process listens there; empty is off
-    #[arg(long, env = "DUMMY_SERVER_PPROF_ADDR", default_value = "localhost:6060", value_name = "ADDRESS")]
-    pub pprof_addr: String,
+    /// another process listens there; empty is off [default: localhost:6060]
+    #[arg(long, env = "DUMMY_SERVER_PPROF_ADDR", value_name = "ADDRESS")]
+    pub pprof_addr: Option<String>,
 
     /// Where to listen for HTTP/1.1, HTTP/2 and gRPC over TLS; empty is off
     #[arg(long, env = "DUMMY_SERVER_TLS_ADDR", default_value = "", value_name = "ADDRESS")]
@@ -90,8 +95,8 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_BUFFER_SIZE", default_value = "256", value_name = "KIB")]
     pub buffer_size: String,
 
-    /// How often to log memory, connections and requests; 0 is off
-    #[arg(long, env = "DUMMY_SERVER_MEM_INTERVAL", default_value = "10s", value_name = "DURATION")]
+    /// Log memory, connections and requests this often; 0 is off
+    #[arg(long, env = "DUMMY_SERVER_MEM_INTERVAL", default_value = "0", value_name = "DURATION")]
     pub mem_interval: String,
 
     /// Where to write the process id; empty is nowhere
@@ -223,6 +228,14 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_ACCESS_LOG_SAMPLE", default_value = "1", value_name = "COUNT")]
     pub access_log_sample: String,
 
+    /// What to log to stderr: error, warn, info, debug or trace, each with what is before it. The line "listening" is info
+    #[arg(long, env = "DUMMY_SERVER_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    pub log_level: String,
+
+    /// Form of the log on stderr: text or json
+    #[arg(long, env = "DUMMY_SERVER_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: String,
+
     /// HTTP/2: window of a stream, which is how much of a body is sent ahead of the endpoint (1 to 2147483647)
     #[arg(long, env = "DUMMY_SERVER_H2_STREAM_WINDOW", default_value = "256K", value_name = "SIZE")]
     pub h2_stream_window: String,
@@ -279,7 +292,10 @@ mod tests {
         let ours = read(&["--addr", ":1", "--quiet=false", "--pprof-addr=", "--buffer-size", "64"]);
         let go = read(&["-addr=:1", "-quiet=false", "-pprof-addr=", "-buffer-size", "64"]);
         assert_eq!(format!("{ours:?}"), format!("{go:?}"));
-        assert_eq!((go.addr.as_str(), go.quiet.as_str(), go.pprof_addr.as_str()), (":1", "false", ""));
+        assert_eq!(
+            (go.addr.as_deref(), go.quiet.as_str(), go.pprof_addr.as_deref()),
+            (Some(":1"), "false", Some(""))
+        );
     }
 
     #[test]

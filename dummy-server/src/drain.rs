@@ -115,41 +115,6 @@ impl Shutdown {
     }
 }
 
-/// Begins the drain at the first SIGTERM or SIGINT and aborts at the second. Returns after the second.
-/// `ready` is called once signals no longer end the process.
-///
-/// # Errors
-/// Signal handlers can't be installed.
-#[cfg(unix)]
-pub async fn on_signals(shutdown: Shutdown, ready: impl FnOnce()) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    ready();
-    for end in [Shutdown::begin, Shutdown::abort] {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("SIGINT"),
-        }
-        end(&shutdown);
-    }
-    Ok(())
-}
-
-/// Begins the drain at the first Ctrl+C and aborts at the second. Returns after the second. `ready` is called
-/// at once.
-///
-/// # Errors
-/// The handler can't be installed.
-#[cfg(not(unix))]
-pub async fn on_signals(shutdown: Shutdown, ready: impl FnOnce()) -> std::io::Result<()> {
-    ready();
-    for end in [Shutdown::begin, Shutdown::abort] {
-        tokio::signal::ctrl_c().await?;
-        end(&shutdown);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::Instant;

@@ -2,8 +2,8 @@
 //!
 //! The way of the data: [`Args`] (what was typed) become a [`Config`] (what is meant); `listener` opens the ports;
 //! `accept` gives each connection to a worker; `connection` finds out what it speaks and executes each `reply` that the
-//! `endpoints` give for a `router`'s route. [`drain`] ends it all; `admin` watches and `access_log` writes, each from a
-//! thread of its own.
+//! `endpoints` give for a `router`'s route. [`signals`] begin the `drain`, which ends it all; `admin` watches and
+//! `access_log` writes, each from a thread of its own.
 
 mod accept;
 mod access_log;
@@ -15,7 +15,7 @@ mod budget;
 mod config;
 mod connection;
 mod cors;
-pub mod drain;
+mod drain;
 mod duplex;
 mod ended;
 mod endpoints;
@@ -28,6 +28,7 @@ mod reply;
 mod router;
 mod secret;
 mod shown;
+pub mod signals;
 mod stats;
 mod tls;
 mod turn;
@@ -43,7 +44,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
-use transport::Listener;
+use transport::{Listener, listen::SocketFile};
 
 pub use access_log::{AccessLog, Format};
 pub use args::Args;
@@ -116,6 +117,8 @@ pub struct Running {
     shutdown: Shutdown,
     certificates: Option<Certificates>,
     pidfile: Option<PathBuf>,
+    /// Those of Unix domain sockets, which are removed with it.
+    _files: Vec<SocketFile>,
     /// How many there are.
     workers: usize,
     fleet: Arc<Fleet>,
@@ -227,7 +230,7 @@ fn start(
     listeners: Listeners,
     certificates: Option<Certificates>,
 ) -> io::Result<Running> {
-    let Listeners { addresses, mut ports, admin, pprof } = listeners;
+    let Listeners { addresses, mut ports, admin, pprof, files } = listeners;
     let count = config.workers.get();
     let mut fleet = Fleet::new(ports.open());
     let mut log = config.access_log.map(AccessLog::queues);
@@ -287,6 +290,7 @@ fn start(
         shutdown,
         certificates,
         pidfile,
+        _files: files,
         workers: count,
         fleet,
         news,

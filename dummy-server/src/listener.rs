@@ -1,8 +1,15 @@
 //! Opens all ports before anything is served, and reports the real addresses.
 
-use std::{collections::VecDeque, fmt, io, net::SocketAddr};
+use std::{
+    collections::VecDeque,
+    fmt, io,
+    net::{Ipv6Addr, SocketAddr},
+};
 
-use transport::{Address, ListenOptions, Listener, listen};
+use transport::{
+    Address, ListenOptions, Listener,
+    listen::{self, SocketFile},
+};
 
 use crate::{Config, connection::Port};
 
@@ -58,6 +65,8 @@ pub(crate) struct Listeners {
     pub(crate) ports: Ports,
     pub(crate) admin: Option<std::net::TcpListener>,
     pub(crate) pprof: Option<std::net::TcpListener>,
+    /// The files of those that are Unix domain sockets.
+    pub(crate) files: Vec<SocketFile>,
 }
 
 /// The sockets of the ports that workers serve: one for each worker, or one in all where a port can't be shared.
@@ -81,18 +90,20 @@ impl Listeners {
     /// Opens what the configuration names.
     pub(crate) fn bind(config: &Config) -> Result<Self, BindError> {
         let mut ports = Ports::default();
+        let mut files = Vec::new();
         let mut open = |port, flag, address: &Address| {
             let (bound, listeners) = per_worker(flag, address, config)?;
+            files.extend(SocketFile::of(&bound));
             ports.0.push((port, listeners));
             Ok(bound)
         };
         let http = open(Port::Http, "addr", &config.addr)?;
         let grpc = config.grpc_addr.as_ref().map(|addr| open(Port::Grpc, "grpc-addr", addr)).transpose()?;
         let tls = config.tls.as_ref().map(|tls| open(Port::Tls, "tls-addr", &tls.addr)).transpose()?;
-        let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref())?.unzip();
-        let (pprof_address, pprof) = profiles(config.pprof_addr.as_ref())?.unzip();
+        let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref(), config)?.unzip();
+        let (pprof_address, pprof) = profiles(config.pprof_addr.as_ref(), config)?.unzip();
         let addresses = Addresses { http, grpc, tls, admin: admin_address, pprof: pprof_address };
-        Ok(Self { addresses, ports, admin, pprof })
+        Ok(Self { addresses, ports, admin, pprof, files })
     }
 }
 
@@ -102,7 +113,7 @@ fn per_worker(
     address: &Address,
     config: &Config,
 ) -> Result<(Address, VecDeque<Listener>), BindError> {
-    let failed = |error: io::Error| refused(flag, address, &error);
+    let failed = |error: io::Error| refused(flag, address, &error, config);
     if !config.share_port {
         listen::probe(address).map_err(failed)?;
     }
@@ -119,9 +130,13 @@ fn per_worker(
 
 type Bound = (SocketAddr, std::net::TcpListener);
 
-fn single(flag: &'static str, address: Option<&Address>) -> Result<Option<Bound>, BindError> {
+fn single(
+    flag: &'static str,
+    address: Option<&Address>,
+    config: &Config,
+) -> Result<Option<Bound>, BindError> {
     let Some(address) = address else { return Ok(None) };
-    let failed = |error: io::Error| refused(flag, address, &error);
+    let failed = |error: io::Error| refused(flag, address, &error, config);
     match Listener::bind(address, ListenOptions::default()).map_err(failed)? {
         Listener::Tcp(listener) => Ok(Some((listener.local_addr().map_err(failed)?, listener))),
         #[cfg(unix)]
@@ -133,8 +148,8 @@ fn single(flag: &'static str, address: Option<&Address>) -> Result<Option<Bound>
 }
 
 /// The port of CPU profiles. When it is taken, by another server on the same machine for one, the server does without.
-fn profiles(address: Option<&Address>) -> Result<Option<Bound>, BindError> {
-    single("pprof-addr", address).or_else(|error| {
+fn profiles(address: Option<&Address>, config: &Config) -> Result<Option<Bound>, BindError> {
+    single("pprof-addr", address, config).or_else(|error| {
         if !error.in_use {
             return Err(error);
         }
@@ -143,15 +158,59 @@ fn profiles(address: Option<&Address>) -> Result<Option<Bound>, BindError> {
     })
 }
 
-fn refused(flag: &'static str, address: &Address, error: &io::Error) -> BindError {
+fn refused(flag: &'static str, address: &Address, error: &io::Error, config: &Config) -> BindError {
     let reason = match error.kind() {
-        io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
+        io::ErrorKind::AddrInUse => in_use(flag, address, config),
+        io::ErrorKind::AlreadyExists => {
+            "a file that is not a socket is there: remove it, or choose another path, such as unix:/tmp/dummy-server.sock"
+                .to_owned()
+        }
         io::ErrorKind::AddrNotAvailable => "it is not an address of this machine".to_owned(),
         io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
         _ => error.to_string(),
     };
     let in_use = error.kind() == io::ErrorKind::AddrInUse;
     BindError { flag, address: address.clone(), reason, in_use }
+}
+
+/// Who has the address, and how to go on without it.
+fn in_use(flag: &'static str, address: &Address, config: &Config) -> String {
+    let Some(taken) = address.tcp() else {
+        return format!("another process listens there: stop it, or choose another path for --{flag}");
+    };
+    if let Some(own) = bound_before(flag, taken.port(), config) {
+        return format!("--{own} has the same port: choose another one for --{flag}");
+    }
+    if config.moved_by_port.contains(&flag) {
+        let http = config.addr.tcp().unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, 8080).into());
+        let port = next_free(http).port();
+        return format!("another process listens there: try --port {port}, which moves the other ports too");
+    }
+    format!("another process listens there: try --{flag} {}", next_free(taken))
+}
+
+/// The flag of an address that is bound before this one and has the same port.
+fn bound_before(flag: &str, port: u16, config: &Config) -> Option<&'static str> {
+    let tls = config.tls.as_ref().map(|tls| &tls.addr);
+    let all = [
+        ("addr", Some(&config.addr)),
+        ("grpc-addr", config.grpc_addr.as_ref()),
+        ("tls-addr", tls),
+        ("admin-addr", config.admin_addr.as_ref()),
+    ];
+    let mut before = all.into_iter().take_while(|(other, _)| *other != flag);
+    let found =
+        before.find(|(_, address)| address.and_then(Address::tcp).is_some_and(|own| own.port() == port));
+    found.map(|(own, _)| own)
+}
+
+/// An address that can be listened on, with a port soon after this one.
+fn next_free(taken: SocketAddr) -> SocketAddr {
+    let next =
+        (1..=100).filter_map(|step| Some(SocketAddr::new(taken.ip(), taken.port().checked_add(step)?)));
+    let free = next.into_iter().find(|address| listen::probe(&Address::Tcp(*address)).is_ok());
+    // Port 0 is any free one.
+    free.unwrap_or_else(|| SocketAddr::new(taken.ip(), 0))
 }
 
 #[cfg(test)]

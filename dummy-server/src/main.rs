@@ -1,8 +1,8 @@
 //! Arguments, telemetry, run, exit code.
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::process::ExitCode;
 
-use dummy_server::{Args, Certificates, Config, Ended, Shutdown, drain};
+use dummy_server::{Args, Config, Ended, Format, Shutdown, signals};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,22 +17,15 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> ExitCode {
-    let stderr = std::io::stderr;
-    tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal()).with_target(false).init();
+    start_log(&config);
     let running = match dummy_server::run(config, Shutdown::new()) {
         Ok(running) => running,
         Err(error) => return complain(&error.to_string(), 1),
     };
-    let (shutdown, certificates) = (running.shutdown().clone(), running.certificates().cloned());
-    let (installed, ready) = std::sync::mpsc::sync_channel(1);
-    let signals = runtime::worker::spawn("signals", None, move || {
-        signals(shutdown, certificates, move || installed.send(()).unwrap_or_default())
-    });
-    if let Err(error) = signals {
-        return complain(&format!("can't wait for signals: {error}"), 1);
+    // A signal may come as soon as somebody has read that it listens.
+    if let Err(error) = signals::watch(running.shutdown().clone(), running.certificates().cloned()) {
+        return complain(&format!("can't watch for signals: {error}"), 1);
     }
-    // Whoever reads that it listens may send a signal at once. An error means that there are no handlers.
-    let _ = ready.recv();
     tracing::info!("listening {}", running.addresses());
     let shutdown = running.shutdown().clone();
     match running.join() {
@@ -43,17 +36,15 @@ fn serve(config: Config) -> ExitCode {
     if shutdown.was_aborted() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The drain's signals, and the one for a new certificate if there is a certificate.
-async fn signals(
-    shutdown: Shutdown,
-    certificates: Option<Certificates>,
-    ready: impl FnOnce(),
-) -> std::io::Result<()> {
-    let Some(certificates) = certificates else { return drain::on_signals(shutdown, ready).await };
-    tokio::select! {
-        biased;
-        Err(error) = certificates.reload_on_hangup() => Err(error),
-        result = drain::on_signals(shutdown, ready) => result,
+/// What the server says of itself goes to stderr.
+fn start_log(config: &Config) {
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(config.log_level)
+        .with_target(false);
+    match config.log_format {
+        Format::Text => log.init(),
+        Format::Json => log.json().flatten_event(true).init(),
     }
 }
 

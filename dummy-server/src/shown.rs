@@ -9,6 +9,10 @@ pub(crate) fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, 
     to.collect_str(value)
 }
 
+pub(crate) fn lower_case<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&value.to_string().to_lowercase())
+}
+
 pub(crate) fn optional_text<S: Serializer>(value: &Option<impl Display>, to: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => to.collect_str(value),

@@ -107,32 +107,6 @@ impl Certificates {
         Ok(())
     }
 
-    /// Reloads at each SIGHUP. Returns only if it can't be waited for.
-    ///
-    /// # Errors
-    /// The signal handler can't be installed.
-    #[cfg(unix)]
-    pub async fn reload_on_hangup(&self) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut hangup = signal(SignalKind::hangup())?;
-        while hangup.recv().await.is_some() {
-            match self.reload() {
-                Ok(()) => tracing::info!("SIGHUP: new connections get the new certificate"),
-                Err(error) => tracing::error!(%error, "SIGHUP: the certificate stays as it was"),
-            }
-        }
-        Ok(())
-    }
-
-    /// There is no such signal.
-    ///
-    /// # Errors
-    /// None.
-    #[cfg(not(unix))]
-    pub async fn reload_on_hangup(&self) -> std::io::Result<()> {
-        std::future::pending().await
-    }
-
     /// What a connection is begun with.
     pub(crate) fn current(&self) -> ServerConfig {
         Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))

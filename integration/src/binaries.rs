@@ -173,13 +173,7 @@ impl ServerProcess {
 
 /// Adds the harness's own flags and those of a test.
 fn with_flags<'a>(command: &'a mut Command, flags: &[&str]) -> &'a mut Command {
-    let own = [
-        "--addr=127.0.0.1:0",
-        "--grpc-addr=127.0.0.1:0",
-        "--admin-addr=127.0.0.1:0",
-        "--pprof-addr=",
-        "--mem-interval=0",
-    ];
+    let own = ["--addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--pprof-addr="];
     // A flag that a test gives, in whatever form, replaces the harness's.
     let name = |flag: &str| flag.split('=').next().unwrap_or_default().trim_start_matches('-').to_owned();
     let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();

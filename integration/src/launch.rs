@@ -84,13 +84,18 @@ impl<const PORTS: usize> Launched<PORTS> {
 /// A port that the system gives to nobody else, but which a program that asks for it can bind: its socket does not
 /// listen, and has `SO_REUSEADDR` and `SO_REUSEPORT`.
 #[derive(Debug)]
-struct Port {
-    address: SocketAddr,
+pub struct Port {
+    /// Where it is.
+    pub address: SocketAddr,
     _kept: Socket,
 }
 
 impl Port {
-    fn keep() -> io::Result<Self> {
+    /// One on loopback.
+    ///
+    /// # Errors
+    /// There is no free one.
+    pub fn keep() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;

@@ -127,12 +127,14 @@ impl Process {
     /// # Panics
     /// When the program ends or the patience does before; the message has its output.
     pub fn await_stdout<T>(&self, what: &str, seek: impl Fn(&str) -> Option<T>) -> T {
+        let found = self.seek_stdout(PATIENCE, seek);
+        found.unwrap_or_else(|| panic!("{}: no {what}; it said:\n{}", self.name, self.output.shown()))
+    }
+
+    /// The same, and `None` when it does not come.
+    pub fn seek_stdout<T>(&self, patience: Duration, seek: impl Fn(&str) -> Option<T>) -> Option<T> {
         let find = |text: &Text| seek(&String::from_utf8_lossy(&text.stdout));
-        let found =
-            self.output.wait(PATIENCE, |text| find(text).map(Some).or((text.ended == 2).then_some(None)));
-        found
-            .flatten()
-            .unwrap_or_else(|| panic!("{}: no {what}; it said:\n{}", self.name, self.output.shown()))
+        self.output.wait(patience, |text| find(text).map(Some).or((text.ended == 2).then_some(None)))?
     }
 
     /// Whether the program has ended.

@@ -40,13 +40,8 @@ impl Server {
     /// When it does not start.
     #[must_use]
     pub fn with(flags: &[&str]) -> Self {
-        let own = [
-            "--addr=127.0.0.1:0",
-            "--grpc-addr=127.0.0.1:0",
-            "--admin-addr=127.0.0.1:0",
-            "--pprof-addr=",
-            "--mem-interval=0",
-        ];
+        let own =
+            ["--addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--pprof-addr="];
         // A flag that a test gives replaces the harness's.
         let given = |flag: &&&str| {
             let name = flag.split('=').next();

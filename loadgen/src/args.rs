@@ -101,6 +101,12 @@ pub struct Args {
           help_heading = CONNECTIONS, value_parser = duration)]
     pub connect_timeout: Duration,
 
+    /// Before the run, wait up to this long until the target answers a request, which does not count; 502, 503 and 504
+    /// are no answers. 0 does not wait
+    #[arg(long, value_name = "TIME", env = "LOADGEN_WAIT_FOR_TARGET", default_value = "0",
+          help_heading = CONNECTIONS, value_parser = duration)]
+    pub wait_for_target: Duration,
+
     /// Threads (1 to 1024, at most one for each connection) [default: one for each CPU that the process may use, at most one for each connection]
     #[arg(long, value_name = "N", env = "LOADGEN_WORKERS", value_parser = whole::<usize>,
           allow_negative_numbers = true, help_heading = CONNECTIONS)]

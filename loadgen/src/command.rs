@@ -19,6 +19,7 @@ use crate::{
     progress::{Progress, note},
     report, run,
     summary::Summary,
+    wait::{self, Waited},
 };
 
 /// How the program ends.
@@ -96,13 +97,18 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     let board_every = progress.as_ref().map_or(0, |progress| nanos(progress.every()));
     let control = Arc::new(Control::new(plan.workers.get(), board_every));
     interrupt::watch(Arc::clone(&control)).context("can't watch for Ctrl+C")?;
+    let mut file = output.report.as_deref().map(create).transpose()?;
+    if let Some(patience) = plan.wait_for_target
+        && wait::for_target(&plan, patience, &control, output.progress)? == Waited::Interrupted
+    {
+        return Ok(Exit::Interrupted);
+    }
     if output.once {
         let mut page = Vec::new();
         let exchanged = once(plan, &control, &mut page)?;
         shown(out.write_all(&page))?;
         return Ok(exit_once(exchanged, &output));
     }
-    let mut file = output.report.as_deref().map(create).transpose()?;
     let summary = run(plan, &control, progress)?;
     if let Some(file) = &mut file {
         report::json::write(&summary, file).context("can't write the --report file")?;

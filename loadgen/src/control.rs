@@ -103,6 +103,11 @@ impl Control {
         at
     }
 
+    /// Whether the workers have been started.
+    pub(crate) fn has_started(&self) -> bool {
+        self.lock().at.is_some()
+    }
+
     /// Whether a worker is to enter its figures on the board.
     pub(crate) fn wants_progress(&self, worker: usize, now: Nanos) -> bool {
         self.board_every != 0 && now >= self.board[worker].written.load(Relaxed) + self.board_every && {

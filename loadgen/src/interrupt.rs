@@ -19,7 +19,7 @@ pub fn watch(control: Arc<Control>) -> io::Result<()> {
 async fn obey(control: &Control) {
     let Ok(mut signals) = Signals::new() else { return };
     while signals.next().await.is_some() {
-        if control.interrupt() == Phase::Stop {
+        if control.interrupt() == Phase::Stop && control.has_started() {
             crate::progress::note("stopping: waiting for what is in flight; press Ctrl+C again to abort");
         }
     }

@@ -20,6 +20,7 @@ pub mod report;
 mod run;
 pub mod schedule;
 pub mod summary;
+mod wait;
 mod worker;
 
 pub use args::Args;

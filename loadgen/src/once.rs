@@ -24,6 +24,7 @@ const PREVIEW: usize = 64;
 /// An exchange, kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Capture {
+    status: Option<u16>,
     head: String,
     body: Vec<u8>,
     body_length: u64,
@@ -45,11 +46,13 @@ impl Capture {
             Head::Http1(head) => {
                 let text = String::from_utf8_lossy;
                 self.head = format!("{} {} {}", text(head.version.bytes()), head.status, text(&head.reason));
+                self.status = Some(head.status);
                 self.head.truncate(self.head.trim_end().len());
                 self.head.push('\n');
                 self.fields(head.fields.iter());
             }
             Head::Http2(head) => {
+                self.status = Some(head.status());
                 let status = http::StatusCode::from_u16(head.status());
                 self.head = match status {
                     Ok(status) => format!("HTTP/2 {status}\n"),
@@ -72,6 +75,16 @@ impl Capture {
         self.body_length += part.len() as u64;
         let room = MAX_BODY - self.body.len();
         self.body.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    /// The status of the reply, if one has begun.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// Why there is no whole reply.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.end.as_ref()?.failure.as_deref()
     }
 
     pub(crate) fn ended(&mut self, ended: &Ended<'_>) {

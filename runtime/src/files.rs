@@ -33,6 +33,13 @@ pub fn raise_limit() -> io::Result<FileLimit> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// How many files the process may have open; `u64::MAX` is unlimited. File numbers are below it.
+#[cfg(unix)]
+#[must_use]
+pub fn limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -42,5 +49,6 @@ mod tests {
         let first = raise_limit().unwrap();
         let second = raise_limit().unwrap();
         assert_eq!(second, FileLimit { before: first.now, now: first.now });
+        assert_eq!(limit(), first.now);
     }
 }

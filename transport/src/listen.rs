@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -36,7 +36,8 @@ impl Listener {
     /// The file of a Unix socket that nobody listens on any more is replaced.
     ///
     /// # Errors
-    /// The address is in use, not of this machine, or not allowed.
+    /// The address is in use, not of this machine, or not allowed; `AlreadyExists` when something that is not a socket
+    /// has the path.
     pub fn bind(address: &Address, options: ListenOptions) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => both_families(*address, |address| tcp(address, options)).map(Self::Tcp),
@@ -90,6 +91,61 @@ fn both_families<T>(address: SocketAddr, open: impl Fn(SocketAddr) -> io::Result
     }
 }
 
+/// The file of a Unix domain socket that is listened on. Dropped, it is removed, unless another has taken its place.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+    /// File systems give the number of a removed file to the next one, unless it is still open.
+    _open: Option<fs::File>,
+}
+
+impl SocketFile {
+    /// That of an address that has just been bound; others have none.
+    #[must_use]
+    pub fn of(address: &Address) -> Option<Self> {
+        match address {
+            Address::Tcp(_) => None,
+            Address::Unix(path) => {
+                Some(Self { path: path.clone(), identity: identity(path), _open: open_path(path) })
+            }
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // What can't be removed is replaced by the next server that listens there.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A handle that can do nothing but keep the file's number: a socket can't be opened otherwise.
+#[cfg(target_os = "linux")]
+fn open_path(path: &Path) -> Option<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_path(_path: &Path) -> Option<fs::File> {
+    None
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_path: &Path) -> Option<(u64, u64)> {
+    None
+}
+
 fn tcp(address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -109,11 +165,19 @@ fn tcp(address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// An error if somebody listens on the socket. Only a refusal says that nobody does: a full queue makes a client wait,
+/// and a socket of somebody else may not be connected to.
 #[cfg(unix)]
 fn answers(path: &Path) -> io::Result<()> {
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(_) => Ok(()),
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Ok(()),
+            io::ErrorKind::WouldBlock => Err(io::ErrorKind::AddrInUse.into()),
+            _ => Err(error),
+        },
     }
 }
 
@@ -125,7 +189,10 @@ fn answers(_path: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn unix(path: &Path) -> io::Result<Listener> {
     use std::os::unix::fs::FileTypeExt as _;
-    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+    if let Ok(metadata) = fs::symlink_metadata(path) {
+        if !metadata.file_type().is_socket() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         answers(path)?;
         fs::remove_file(path)?;
     }
@@ -208,7 +275,49 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         fs::write(&path, "x").unwrap();
-        assert!(Listener::bind(&Address::Unix(path.clone()), ListenOptions::default()).is_err());
+        let address = Address::Unix(path.clone());
+        let error = Listener::bind(&address, ListenOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(path).unwrap(), "x");
+    }
+
+    #[test]
+    fn the_file_of_a_socket_is_removed_unless_it_has_been_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let address = Address::Unix(path.clone());
+        let bind = || {
+            let listener = Listener::bind(&address, ListenOptions::default()).unwrap();
+            let file = SocketFile::of(&address).unwrap();
+            (listener, file)
+        };
+        let (listener, file) = bind();
+        drop(listener);
+        let (_listener, replacement) = bind();
+        drop(file);
+        assert!(path.exists());
+        drop(replacement);
+        assert!(!path.exists());
+        assert!(SocketFile::of(&loopback()).is_none());
+    }
+
+    #[test]
+    fn a_socket_with_a_full_queue_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let clients: Vec<_> = (0..3)
+            .map(|_| {
+                let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+                client.set_nonblocking(true).unwrap();
+                // The queue has room for the first; the last finds none.
+                let _ = client.connect(&SockAddr::unix(&path).unwrap());
+                client
+            })
+            .collect();
+        assert_eq!(probe(&Address::Unix(path)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(clients);
     }
 }

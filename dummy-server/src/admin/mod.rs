@@ -8,6 +8,8 @@ mod figures;
 mod guard;
 mod metrics;
 mod openings;
+mod pages;
+mod port;
 mod profile;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -36,12 +38,14 @@ pub(crate) async fn run(
     pprof: Option<TcpListener>,
     done: oneshot::Receiver<()>,
 ) {
+    let timeout = config.limits.header_timeout;
     if let (Some(listener), Some(address)) = (admin, addresses.admin) {
         let routes = routes(&config, shutdown.clone(), Arc::clone(&figures), &addresses);
-        serve(listener, Guard::new(config.admin_token.clone(), address).before(routes));
+        let guarded = Guard::new(config.admin_token.clone(), address).before(port::tracked(routes));
+        port::serve(listener, pages::refused_at(address, guarded), timeout);
     }
-    if let Some(listener) = pprof {
-        serve(listener, profile::routes());
+    if let (Some(listener), Some(address)) = (pprof, addresses.pprof) {
+        port::serve(listener, pages::refused_at(address, port::tracked(profile::routes())), timeout);
     }
     if let Some(interval) = config.mem_interval {
         tokio::task::spawn_local(log_figures(figures, interval));
@@ -54,18 +58,6 @@ pub(crate) async fn run(
         () = drain => {}
         _ = done => {}
     }
-}
-
-fn serve(listener: TcpListener, routes: Router) {
-    tokio::task::spawn_local(async move {
-        let served = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => axum::serve(listener, routes).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = served {
-            tracing::error!(%error, "the admin or profile port is not served any more");
-        }
-    });
 }
 
 fn routes(config: &Config, shutdown: Shutdown, figures: Arc<Figures>, addresses: &Addresses) -> Router {

@@ -1,18 +1,23 @@
 //! What is meant: built once from [`Args`], valid by construction. `typed` reads single values.
 
+mod addresses;
 mod tls;
 mod typed;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::Serialize;
+use tracing::Level;
 use transport::Address;
 
-use self::typed::{
-    access_log, address, admin_token, behaviour, duration, instance, number, optional_address, refused, size,
-    switch, unless_zero, workers,
+use self::{
+    addresses::Addresses,
+    typed::{
+        access_log, admin_token, behaviour, duration, instance, log_format, log_level, number, refused, size,
+        switch, unless_zero, workers,
+    },
 };
-use crate::{AccessLog, Args, Secret, shown, tls::Tls};
+use crate::{AccessLog, Args, Format, Secret, shown, tls::Tls};
 
 /// The whole configuration of a server. It serializes under the names of the flags: sizes in bytes, durations as
 /// flags take them, and null for what is off.
@@ -32,6 +37,9 @@ pub struct Config {
     /// Where CPU profiles are served.
     #[serde(serialize_with = "shown::optional_text")]
     pub pprof_addr: Option<Address>,
+    /// The flags of addresses that were not given, and that `--port` would move.
+    #[serde(skip)]
+    pub(crate) moved_by_port: Vec<&'static str>,
     /// What is served over TLS.
     #[serde(flatten)]
     pub tls: Option<Tls>,
@@ -39,6 +47,11 @@ pub struct Config {
     pub proxy_protocol: ProxyProtocol,
     /// Largest contiguous piece of the pattern, in bytes.
     pub buffer_size: usize,
+    /// What is logged of the server itself.
+    #[serde(serialize_with = "shown::lower_case")]
+    pub log_level: Level,
+    /// The form of that log.
+    pub log_format: Format,
     /// How often a line of figures is logged.
     #[serde(serialize_with = "shown::optional_duration")]
     pub mem_interval: Option<Duration>,
@@ -199,9 +212,12 @@ impl Config {
             grpc_addr: None,
             admin_addr: None,
             pprof_addr: None,
+            moved_by_port: Vec::new(),
             tls: None,
             proxy_protocol: ProxyProtocol::Off,
             buffer_size: 256 << 10,
+            log_level: Level::INFO,
+            log_format: Format::Text,
             mem_interval: None,
             pidfile: None,
             workers: runtime::cpus::available(),
@@ -240,13 +256,15 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
         let access_log = access_log(&args)?;
+        let addresses = Addresses::read(&args)?;
         let tls = tls::parse(&args)?;
         let admin_token = admin_token(args.admin_token, &args.admin_token_file)?;
         Ok(Self {
-            addr: address("addr", &args.addr)?,
-            grpc_addr: optional_address("grpc-addr", &args.grpc_addr)?,
-            admin_addr: optional_address("admin-addr", &args.admin_addr)?,
-            pprof_addr: optional_address("pprof-addr", &args.pprof_addr)?,
+            addr: addresses.http,
+            grpc_addr: addresses.grpc,
+            admin_addr: addresses.admin,
+            pprof_addr: addresses.pprof,
+            moved_by_port: addresses.moved_by_port,
             tls,
             proxy_protocol: match args.proxy_protocol.as_str() {
                 "off" => ProxyProtocol::Off,
@@ -255,6 +273,8 @@ impl TryFrom<Args> for Config {
                 other => return Err(refused("proxy-protocol", other, "write off, optional or required")),
             },
             buffer_size: number::<usize>("buffer-size", &args.buffer_size, &(64..=4096))? << 10,
+            log_level: log_level(&args.log_level)?,
+            log_format: log_format(&args.log_format)?,
             mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
             pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
             workers: match &args.workers {

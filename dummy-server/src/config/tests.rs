@@ -22,6 +22,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.limits.max_connections, config.limits.max_header_bytes), (262_144, 64 << 10));
     assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(60)));
     assert!(!config.instance.is_empty());
+    assert_eq!((config.log_level, config.log_format, config.mem_interval), (Level::INFO, Format::Text, None));
 }
 
 #[test]
@@ -35,6 +36,9 @@ fn a_bad_value_is_named_with_what_is_accepted() {
         (["--max-header-bytes", "1"], "for --max-header-bytes: write a size such as"),
         (["--instance", "a b"], "for --instance: write 1 to 256 visible"),
         (["--proxy-protocol", "on"], "'on' for --proxy-protocol: write off, optional or required"),
+        (["--log-level", "loud"], "'loud' for --log-level: write error, warn, info, debug or trace"),
+        (["--log-level", "3"], "'3' for --log-level: write error"),
+        (["--log-format", "xml"], "'xml' for --log-format: write text or json"),
         (["--quiet=maybe", "--pin-cpus"], "'maybe' for --quiet: write true or false"),
         (["--access-log", "xml"], "'xml' for --access-log: write json, text or off"),
         (["--access-log-sample", "0"], "for --access-log-sample: write a whole number from 1"),
@@ -102,7 +106,7 @@ fn the_configuration_is_shown_under_the_names_of_the_flags_and_without_secrets()
         command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
     };
     for flag in &typed {
-        let elsewhere = ["quiet", "admin-token", "admin-token-file", "access-log-sample"];
+        let elsewhere = ["port", "quiet", "admin-token", "admin-token-file", "access-log-sample"];
         let expected = !elsewhere.contains(&flag.as_str()) && !flag.starts_with("tls-");
         assert_eq!(shown.get(flag).is_some(), expected, "{flag}: {shown}");
     }
@@ -112,6 +116,7 @@ fn the_configuration_is_shown_under_the_names_of_the_flags_and_without_secrets()
         assert!(over_tls.get(flag).is_some(), "{flag}: {over_tls}");
     }
     assert_eq!((&shown["idle-timeout"], &shown["grpc-addr"]), (&"1m 30s".into(), &serde_json::Value::Null));
+    assert_eq!((&shown["log-level"], &shown["log-format"]), (&"info".into(), &"text".into()));
     assert_eq!((&shown["drain-delay"], &shown["h2-stream-window"]), (&"0s".into(), &(1 << 20).into()));
     for text in [shown.to_string(), format!("{config:?}")] {
         assert!(!text.contains("sesame"), "{text}");

@@ -7,6 +7,7 @@ use std::{
 };
 
 use contract::quantity::{self, LONGEST_TIME};
+use tracing::Level;
 use transport::Address;
 
 use super::ConfigError;
@@ -86,6 +87,20 @@ pub(super) fn access_log(args: &Args) -> Result<Option<AccessLog>, ConfigError> 
         Some(other) => return Err(refused("access-log", other, "write json, text or off")),
     };
     Ok(Some(AccessLog { format, one_in }))
+}
+
+pub(super) fn log_level(text: &str) -> Result<Level, ConfigError> {
+    let levels = ["error", "warn", "info", "debug", "trace"];
+    let known = levels.contains(&text).then(|| text.parse().ok()).flatten();
+    known.ok_or_else(|| refused("log-level", text, "write error, warn, info, debug or trace"))
+}
+
+pub(super) fn log_format(text: &str) -> Result<Format, ConfigError> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err(refused("log-format", text, "write text or json")),
+    }
 }
 
 /// A token comes from one place, and it is not repeated in a complaint.

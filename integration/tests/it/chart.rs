@@ -17,7 +17,6 @@ use integration::{
         Protocol, Request, fetch,
         link::{speaks_tls, trusting},
     },
-    process::Process,
     report::Report,
     tools,
 };
@@ -43,7 +42,7 @@ pub(crate) fn tests() -> Cases {
         .test_async(the_server_takes_the_arguments_of_the_deployment)
         .test_async(the_server_finds_the_files_of_the_secret)
         .test_async(loadgen_takes_the_arguments_of_the_job_and_of_the_test)
-        .test_async(the_job_waits_until_the_server_answers)
+        .test(the_job_fails_when_the_server_does_not_come_up_in_time)
 }
 
 fn the_chart_has_the_version_of_the_programs() {
@@ -147,25 +146,31 @@ fn a_load_without_an_end_is_refused() {
 fn every_pod_meets_the_restricted_standard() {
     let Some(helm) = Helm::find() else { return };
     let manifests = helm.render(&["loadgen.enabled=true"]);
-    let mut containers = 0;
-    for kind in ["Deployment", "Job", "Pod"] {
-        let manifest = manifests.of_kind(kind);
-        let pod = if kind == "Pod" { &manifest["spec"] } else { manifest.pointer(TO_POD).expect("a pod") };
-        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{kind}");
-        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{kind}");
-        assert_eq!(pod["automountServiceAccountToken"], false, "{kind}");
-        assert_eq!(pod["enableServiceLinks"], false, "{kind}: DUMMY_SERVER_* belongs to the server");
-        let lists = ["containers", "initContainers"].map(|name| pod[name].as_array());
-        for container in lists.into_iter().flatten().flatten() {
-            let security = &container["securityContext"];
-            assert_eq!(security["allowPrivilegeEscalation"], false, "{container}");
-            assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]), "{container}");
-            assert_eq!(security["readOnlyRootFilesystem"], true, "{container}");
-            assert!(container["resources"]["limits"]["memory"].is_string(), "{container}");
-            containers += 1;
-        }
+    let mut names = Vec::new();
+    for manifest in &manifests.0 {
+        let pod = if manifest["kind"] == "Pod" { manifest.get("spec") } else { manifest.pointer(TO_POD) };
+        let Some(pod) = pod else { continue };
+        let name = manifest["metadata"]["name"].as_str().expect("a name");
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+        assert_eq!(pod["enableServiceLinks"], false, "{name}: DUMMY_SERVER_* belongs to the server");
+        // kubectl logs and helm test --logs need no name of a container, and fail when one has not started.
+        assert_eq!(pod.get("initContainers"), None, "{name}");
+        let [container] = &pod["containers"].as_array().expect("containers")[..] else {
+            panic!("{name} has one container");
+        };
+        // The images have no need of a shell.
+        assert_eq!(container.get("command"), None, "{name}");
+        let security = &container["securityContext"];
+        assert_eq!(security["allowPrivilegeEscalation"], false, "{container}");
+        assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]), "{container}");
+        assert_eq!(security["readOnlyRootFilesystem"], true, "{container}");
+        assert!(container["resources"]["limits"]["memory"].is_string(), "{container}");
+        names.push(name.trim_start_matches("target-dummy-server"));
     }
-    assert_eq!(containers, 5, "the server, the load and its wait, two of the test");
+    names.sort_unstable();
+    assert_eq!(names, ["", "-load-1", "-test-h2c", "-test-http"]);
 }
 
 fn the_admin_token_comes_from_a_secret() {
@@ -275,9 +280,12 @@ async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {
     assert_eq!(finished.code, Some(0), "{finished}");
     Report::parse(&finished.stdout).assert_all_succeeded(60);
 
-    let pod = helm.render(&[]).of_kind("Pod");
-    for container in pod["spec"]["containers"].as_array().expect("containers") {
-        let args = container["args"].as_array().expect("arguments").iter().map(|arg| {
+    let manifests = helm.render(&[]);
+    let pods: Vec<_> = manifests.0.iter().filter(|manifest| manifest["kind"] == "Pod").collect();
+    assert_eq!(pods.len(), 2, "one for each protocol");
+    for pod in pods {
+        assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
+        let args = pod["spec"]["containers"][0]["args"].as_array().expect("arguments").iter().map(|arg| {
             let arg = arg.as_str().expect("text");
             let hosts = ["target-dummy-server.default.svc:80/", "target-dummy-server.default.svc:8081/"];
             hosts.iter().fold(arg.to_owned(), |arg, host| arg.replace(host, &format!("{}/", server.http)))
@@ -292,25 +300,15 @@ async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {
     assert_eq!(counts, [10, 10], "{}", metrics.text());
 }
 
-async fn the_job_waits_until_the_server_answers() {
+fn the_job_fails_when_the_server_does_not_come_up_in_time() {
     let Some(helm) = Helm::find() else { return };
-    let server = ServerProcess::start(&[]);
     // A port that was just given back: nobody listens there.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
-    for (address, code) in [(server.http, Some(0)), (closed, Some(1))] {
-        let target = format!("loadgen.target=http://{address}/health");
-        let job = helm.render(&["loadgen.enabled=true,loadgen.waitSeconds=1", &target]).of_kind("Job");
-        let wait = arguments(&job, "/initContainers/0/command");
-        let loadgen = binaries::command("loadgen");
-        let directory = Path::new(loadgen.get_program()).parent().expect("a program lies in a directory");
-        let mut path = directory.as_os_str().to_owned();
-        path.push(":/usr/bin:/bin");
-        let mut shell = Command::new(&wait[0]);
-        shell.args(&wait[1..]).env("PATH", path);
-        let finished = Process::start(&mut shell).finish(integration::PATIENCE);
-        assert_eq!(finished.code, code, "{address}: {finished}");
-    }
-    assert_eq!(server.metrics().await.sum("dummy_server_requests_total", &[("endpoint", "health")]), 1);
+    let target = format!("loadgen.target=http://{closed}/health");
+    let job = helm.render(&["loadgen.enabled=true,loadgen.waitSeconds=1", &target]).of_kind("Job");
+    let finished = binaries::loadgen(&as_strs(&arguments(&job, "/containers/0/args")));
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""), "{finished}");
+    assert!(finished.stderr.contains("--wait-for-target"), "{finished}");
 }
 
 /// From a manifest that makes pods to its pod.

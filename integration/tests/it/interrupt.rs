@@ -1,13 +1,16 @@
 //! loadgen as a user meets it: Ctrl+C, exit codes, where output goes.
 
 use std::{
+    net::{SocketAddr, TcpListener},
     process::{Command, Stdio},
     time::Duration,
 };
 
 use integration::{
-    binaries::{command, loadgen},
+    binaries::{ServerProcess, command, loadgen},
     cases::Cases,
+    client::{Protocol, Request, fetch, patiently},
+    launch::Port,
     metrics::{IN_FLIGHT, Metrics, REQUESTS},
     peers::{BadHttp1, bad_http1},
     process::{Finished, Process},
@@ -31,6 +34,10 @@ pub(crate) fn tests() -> Cases {
         .test_async(connections_beyond_the_open_file_limit_are_refused_before_the_run)
         .test_async(connections_on_demand_stay_within_the_open_file_limit)
         .test_async(a_body_file_without_end_is_refused)
+        .over_each_protocol(waits_until_the_target_answers)
+        .over_each_protocol(waits_while_a_gateway_has_no_server)
+        .over_each_protocol(a_target_that_does_not_answer_in_time_is_named)
+        .test_async(ctrl_c_ends_the_wait_for_the_target)
 }
 
 async fn ctrl_c_lets_requests_in_flight_finish() {
@@ -236,5 +243,77 @@ async fn a_body_file_without_end_is_refused() {
         assert_eq!(finished.code, Some(2), "{finished}");
         assert_one_line(&["--body-file", path], &finished.stderr);
         assert!(finished.stderr.contains(path) && finished.stderr.contains("at most 256M"), "{finished}");
+    }
+}
+
+fn url(protocol: Protocol, address: SocketAddr) -> String {
+    let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
+    format!("{scheme}://{address}/bin/10")
+}
+
+/// A wait is not part of the run: neither its requests nor its errors are in the report.
+fn assert_only_the_run_is_reported(run: Process) {
+    let finished = run.finish(Duration::from_secs(20));
+    assert_eq!(finished.code, Some(0), "{finished}");
+    Report::parse(&finished.stdout).assert_all_succeeded(10);
+}
+
+async fn waits_until_the_target_answers(protocol: Protocol) {
+    let port = Port::keep().expect("loopback has a free port");
+    let url = url(protocol, port.address);
+    let run = Process::start(command("loadgen").args(["--wait-for-target=1m", "-n10", "-o", "json", &url]));
+    run.await_stderr("note that it waits", |text| {
+        text.contains(&format!("waiting for {url}: ")).then_some(())
+    });
+    let server = ServerProcess::start(&["--addr", &port.address.to_string()]);
+    assert_only_the_run_is_reported(run);
+    let counted = Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 11).await;
+    assert_eq!(counted.sum(REQUESTS, &[]), 11, "ten, and the one that was waited for");
+}
+
+async fn waits_while_a_gateway_has_no_server(protocol: Protocol) {
+    let server = Server::with(&["--behaviour=status=503"]);
+    let url = url(protocol, server.http);
+    let run = Process::start(command("loadgen").args(["--wait-for-target=1m", "-n10", "-o", "json", &url]));
+    run.await_stderr("note that it waits", |text| text.contains("the last response was 503").then_some(()));
+    let removed = fetch(Protocol::Http1, server.admin, Request::new("DELETE", "/behaviour")).await;
+    assert_eq!(removed.status, 200);
+    assert_only_the_run_is_reported(run);
+}
+
+async fn a_target_that_does_not_answer_in_time_is_named(protocol: Protocol) {
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let silent = bad_http1(BadHttp1::NeverAnswers);
+    for (address, reason) in [(closed, "refused"), (silent.address, "timeout")] {
+        let url = url(protocol, address);
+        let finished = loadgen(&["--no-progress", "--wait-for-target=300ms", "-n10", &url]);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""), "{finished}");
+        assert_one_line(&[&url], &finished.stderr);
+        for part in [url.as_str(), "300 ms (--wait-for-target)", reason] {
+            assert!(finished.stderr.contains(part), "{part}: {finished}");
+        }
+    }
+}
+
+async fn ctrl_c_ends_the_wait_for_the_target() {
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let silent = bad_http1(BadHttp1::NeverAnswers);
+    for (address, signal) in [(closed, Signal::INT), (silent.address, Signal::TERM)] {
+        let url = url(Protocol::Http1, address);
+        let run = Process::start(command("loadgen").args(["--wait-for-target=1h", "--timeout=1h", &url]));
+        if address == closed {
+            run.await_stderr("note that it waits", |text| text.contains("waiting for").then_some(()));
+        } else {
+            patiently("a request", async {
+                while silent.connections() == 0 {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
+        run.signal(signal);
+        let finished = run.finish(Duration::from_secs(10));
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(130), ""), "{finished}");
+        assert!(!finished.stderr.contains("in flight"), "nothing has been sent: {finished}");
     }
 }

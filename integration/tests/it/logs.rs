@@ -1,14 +1,20 @@
-//! The access log, and the line of figures.
+//! The access log, the log of the server itself, and its line of figures.
 
-use std::time::Duration;
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::Command,
+    time::Duration,
+};
 
 use integration::{
-    binaries::ServerProcess,
+    binaries::{ServerProcess, command},
     cases::Cases,
-    client::{Client, Http1, Protocol, Request, patiently},
+    client::{Client, Http1, Protocol, Request, fetch, patiently},
     metrics::{IN_FLIGHT, Metrics},
+    process::Process,
+    tools::require,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::admin::leave;
@@ -22,6 +28,10 @@ pub(crate) fn tests() -> Cases {
         .test_async(odd_bytes_are_escaped)
         .test_async(who_does_not_read_the_log_holds_nobody_up)
         .test_async(figures_are_logged_for_the_interval_and_in_all)
+        .test_async(figures_are_logged_only_on_request)
+        .test(the_level_of_the_log_is_a_flag)
+        .test(the_log_is_json_on_request)
+        .test(on_a_terminal_every_line_is_of_the_server)
 }
 
 /// How long an idle server may take to end.
@@ -179,4 +189,64 @@ async fn figures_are_logged_for_the_interval_and_in_all() {
     let last = lines.last().expect("a line");
     assert!(figure(last, "resident_mib").is_some_and(|size| size > 0), "{last}");
     assert_eq!(figure(last, "in_flight"), Some(0), "{last}");
+}
+
+async fn figures_are_logged_only_on_request() {
+    let process = Process::start(command("dummy-server").args(["--port=0", "--pprof-addr="]));
+    let admin: SocketAddr = process.await_stderr("line with the addresses", |log| {
+        log.split_once(" admin=")?.1.split_whitespace().next()?.parse().ok()
+    });
+    let shown = fetch(Protocol::Http1, admin, Request::get("/config")).await.json();
+    assert_eq!(shown["config"].get("mem-interval"), Some(&Value::Null));
+}
+
+/// A start that fails logs one line of level info before it does, and then says why.
+fn the_level_of_the_log_is_a_flag() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound port").to_string();
+    for (level, lines) in [("error", 1), ("warn", 1), ("info", 2), ("debug", 2), ("trace", 2)] {
+        let flag = format!("--log-level={level}");
+        let finished = Process::start(command("dummy-server").args([&flag, "--addr", &address])).finish(SOON);
+        let logged = finished.stderr.lines().filter(|line| line.contains(" INFO ")).count();
+        assert_eq!((finished.code, logged + 1), (Some(1), lines), "{level}: {finished}");
+        assert!(finished.stderr.contains("dummy-server: can't listen"), "{level}: {finished}");
+    }
+}
+
+fn the_log_is_json_on_request() {
+    let process = Process::start(command("dummy-server").args(["--port=0", "--log-format=json"]));
+    process.await_stderr("line with the addresses", |log| log.contains("listening http=").then_some(()));
+    process.signal(Signal::TERM);
+    let finished = process.finish(SOON);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let lines: Vec<Value> =
+        finished.stderr.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().expect("a message")).collect();
+    assert_eq!(messages.len(), 4, "{messages:?}");
+    assert!(
+        messages[1].starts_with("listening http=") && messages[2..] == ["SIGTERM", "drained"],
+        "{messages:?}"
+    );
+    assert!(lines[0]["now"].is_u64() && lines.iter().all(|line| line["level"] == "INFO"), "{lines:?}");
+}
+
+fn on_a_terminal_every_line_is_of_the_server() {
+    let Some(script) = require("script") else { return };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let pidfile = directory.path().join("pid");
+    let server = command("dummy-server");
+    let line = format!("exec {} --port=0 --pidfile={}", server.get_program().display(), pidfile.display());
+    // script gives the program a terminal, and copies what is shown on it.
+    let process =
+        Process::start(Command::new(script).args(["--quiet", "--return", "--command", &line, "/dev/null"]));
+    process.await_stdout("line with the addresses", |text| text.contains("listening http=").then_some(()));
+    let pid =
+        std::fs::read_to_string(&pidfile).ok().and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
+    kill_process(pid.expect("the server's id"), Signal::TERM).expect("the server is there");
+    let finished = process.finish(SOON);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert!(finished.stdout.contains("drained"), "{finished}");
+    for line in finished.stdout.lines() {
+        assert!(line.contains(" INFO ") && !line.contains('\x1b'), "{finished}");
+    }
 }

@@ -30,8 +30,10 @@ mod pacing; // when requests arrive
 mod parting; // what crosses a drain
 mod payload; // bodies, byte for byte
 mod planned; // gRPC calls whose replies are asked for
+mod probes; // the admin and profile ports, whatever is in their way
 mod proxied; // nginx, HAProxy, Envoy
 mod proxy_protocol; // PROXY headers
+mod readme; // what README.md says to type
 mod refused; // what no endpoint gets to see
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         .and(operation::tests())
         .and(admin::tests())
         .and(scraped::tests())
+        .and(probes::tests())
         .and(logs::tests())
         .and(settings::tests())
         .and(ends::tests())
@@ -102,5 +105,6 @@ fn main() -> ExitCode {
         .and(proxied::tests())
         .and(chart::tests())
         .and(compose::tests())
+        .and(readme::tests())
         .run()
 }

@@ -5,6 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::unix::net::UnixStream,
+    path::Path,
     time::Duration,
 };
 
@@ -23,10 +24,14 @@ pub(crate) fn tests() -> Cases {
         .test(bad_values_are_one_line_and_exit_2)
         .test(a_port_in_use_is_one_line_and_exit_1)
         .test_async(a_profile_port_in_use_is_a_warning_and_the_server_serves)
+        .test(a_port_in_use_is_named_with_a_port_to_take_instead)
+        .test_async(servers_with_ports_of_their_own_run_side_by_side)
+        .test_async(an_address_that_is_given_stays_where_it_is)
         .test_async(a_port_is_shared_only_on_purpose)
         .test_async(flags_in_the_form_of_go_work)
         .test_async(flags_are_environment_variables_too)
-        .test(a_unix_socket_is_served)
+        .test(a_unix_socket_is_served_and_its_file_removed)
+        .test(a_file_in_the_place_of_a_unix_socket_is_named)
         .over_each_protocol(clients_of_both_families_are_served_and_shown_as_what_they_are)
         .test_async(a_shorter_echo_is_a_flag)
         .test(the_help_lists_every_flag)
@@ -40,8 +45,11 @@ const SOON: Duration = Duration::from_secs(10);
 
 const ELSEWHERE: [&str; 3] = ["--addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"];
 
+/// On free ports, unless the arguments say otherwise.
 fn run(args: &[&str]) -> Finished {
-    Process::start(command("dummy-server").args(ELSEWHERE).arg("--pprof-addr=").args(args)).finish(SOON)
+    let given = |flag: &str| args.iter().any(|arg| Some(*arg) == flag.split('=').next());
+    let elsewhere = ELSEWHERE.iter().filter(|flag| !given(flag));
+    Process::start(command("dummy-server").args(elsewhere).arg("--pprof-addr=").args(args)).finish(SOON)
 }
 
 fn bad_values_are_one_line_and_exit_2() {
@@ -49,7 +57,10 @@ fn bad_values_are_one_line_and_exit_2() {
         "--buffer-size=63",
         "--buffer-size=4097",
         "--buffer-size=many",
+        "--port=http",
         "--mem-interval=soon",
+        "--log-level=loud",
+        "--log-format=xml",
         "--quiet=perhaps",
         "--workers=0",
         "--pin-cpus=perhaps",
@@ -123,6 +134,72 @@ async fn a_profile_port_in_use_is_a_warning_and_the_server_serves() {
     assert_eq!(finished.code, Some(1), "{finished}");
 }
 
+fn a_port_in_use_is_named_with_a_port_to_take_instead() {
+    let taken = TcpListener::bind("0.0.0.0:0").expect("a free port");
+    let port = taken.local_addr().expect("a bound port").port();
+    let said = |args: &[&str]| {
+        let finished = Process::start(command("dummy-server").args(args)).finish(SOON);
+        assert_eq!(finished.code, Some(1), "{finished}");
+        finished.stderr.lines().last().expect("a line").to_owned()
+    };
+    let moved = said(&["--port", &port.to_string()]);
+    let start = format!(
+        "dummy-server: can't listen on 0.0.0.0:{port} (--addr): another process listens there: try --port "
+    );
+    let rest = moved.strip_prefix(&start).unwrap_or_else(|| panic!("{moved}"));
+    let proposed: u16 = rest.split(',').next().and_then(|port| port.parse().ok()).expect("a port");
+    assert_ne!(proposed, port);
+    // --port would not move an address that is given.
+    let address = format!("127.0.0.1:{port}");
+    let given = said(&["--port=0", "--admin-addr", &address]);
+    assert!(given.contains("another process listens there: try --admin-addr 127.0.0.1:"), "{given}");
+    let free =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").to_string();
+    let given = said(&["--port=0", "--grpc-addr", &free, "--admin-addr", &free]);
+    assert!(
+        given.ends_with("(--admin-addr): --grpc-addr has the same port: choose another one for --admin-addr"),
+        "{given}"
+    );
+}
+
+/// The addresses in the line that says that a server listens, by name.
+fn listening(log: &str) -> Option<Vec<(String, SocketAddr)>> {
+    let line = log.lines().find_map(|line| line.split_once("listening "))?.1;
+    let words = line.split_whitespace().filter_map(|word| word.split_once('='));
+    words.map(|(name, address)| Some((name.to_owned(), address.parse().ok()?))).collect()
+}
+
+async fn servers_with_ports_of_their_own_run_side_by_side() {
+    let mut seen = Vec::new();
+    let mut servers = Vec::new();
+    for flag in ["--port=0", "-p0", "-port=0"] {
+        let server = Process::start(command("dummy-server").arg(flag));
+        let addresses = server.await_stderr("line with the addresses", listening);
+        let names: Vec<_> = addresses.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["http", "grpc", "admin", "pprof"], "{flag}");
+        for ((_, address), path) in addresses.iter().zip(["/health", "/health", "/livez", "/debug/pprof/"]) {
+            let protocol = if path == "/health" { Protocol::Http2 } else { Protocol::Http1 };
+            let loopback = SocketAddr::from(([127, 0, 0, 1], address.port()));
+            let reply = Client::connect(protocol, loopback).await.get(path).await;
+            assert_eq!(reply.status, 200, "{flag} {path}");
+            assert!(!seen.contains(address), "{address} is there twice");
+            seen.push(*address);
+        }
+        servers.push(server);
+    }
+}
+
+async fn an_address_that_is_given_stays_where_it_is() {
+    let kept = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let mut command = command("dummy-server");
+    command.env("DUMMY_SERVER_PORT", "0").env("DUMMY_SERVER_GRPC_ADDR", "");
+    let server = Process::start(command.args(["--admin-addr", &kept.to_string()]));
+    let addresses = server.await_stderr("line with the addresses", listening);
+    let names: Vec<_> = addresses.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["http", "admin", "pprof"]);
+    assert_eq!(addresses[1].1, kept);
+}
+
 async fn a_port_is_shared_only_on_purpose() {
     let first = ServerProcess::start(&["--share-port"]);
     let address = first.http.to_string();
@@ -178,20 +255,68 @@ async fn flags_are_environment_variables_too() {
     assert_eq!(reply.field("x-dummy-instance"), Some("from-the-environment"));
 }
 
-fn a_unix_socket_is_served() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("socket");
-    let address = format!("unix:{}", path.display());
-    let args = ["--addr", &address, "--grpc-addr=", "--admin-addr=", "--pprof-addr="];
-    let process = Process::start(command("dummy-server").args(args));
-    process.await_stderr("line with the address", |log| log.contains(&address).then_some(()));
-    let mut stream = UnixStream::connect(&path).expect("connected");
+/// One request over a Unix domain socket.
+fn ask_over(path: &Path) -> String {
+    let mut stream = UnixStream::connect(path).expect("connected");
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
     let mut reply = String::new();
     stream.read_to_string(&mut reply).expect("received");
-    assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("{\"status\":\"ok\"}"), "{reply}");
-    process.signal(Signal::TERM);
-    assert_eq!(process.finish(SOON).code, Some(0));
+    reply
+}
+
+fn serve_over(path: &Path) -> Process {
+    let address = format!("unix:{}", path.display());
+    let args = ["--addr", &address, "--grpc-addr=", "--admin-addr=", "--pprof-addr="];
+    let process = Process::start(command("dummy-server").args(args));
+    process
+        .await_stderr("line with the address", |log| log.contains(&format!("http={address}")).then_some(()));
+    process
+}
+
+fn a_unix_socket_is_served_and_its_file_removed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("socket");
+    for signals in [&[Signal::TERM][..], &[Signal::INT], &[Signal::TERM, Signal::TERM]] {
+        let process = serve_over(&path);
+        let reply = ask_over(&path);
+        assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("{\"status\":\"ok\"}"), "{reply}");
+        // Where two signals are sent, something is in flight that the second cuts off.
+        let mut busy = UnixStream::connect(&path).expect("connected");
+        let path_asked = if signals.len() == 2 { "/delay/60000" } else { "/health" };
+        busy.write_all(format!("GET {path_asked} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).expect("sent");
+        for (sent, signal) in signals.iter().enumerate() {
+            process.signal(*signal);
+            process
+                .await_stderr("signal in the log", |log| (log.matches(" SIG").count() > sent).then_some(()));
+        }
+        let finished = process.finish(SOON);
+        assert!(finished.code.is_some(), "{finished}");
+        assert!(!path.exists(), "{signals:?}");
+    }
+}
+
+fn a_file_in_the_place_of_a_unix_socket_is_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("notes.txt");
+    fs::write(&path, "precious").expect("written");
+    let finished = run(&["--grpc-addr", &format!("unix:{}", path.display())]);
+    assert_eq!(finished.code, Some(1), "{finished}");
+    let line = finished.stderr.lines().last().expect("a line");
+    assert!(line.contains("notes.txt (--grpc-addr): a file that is not a socket is there"), "{line}");
+    assert_eq!(fs::read_to_string(&path).expect("the file is there"), "precious");
+
+    let path = directory.path().join("socket");
+    let first = serve_over(&path);
+    let finished = run(&["--grpc-addr", &format!("unix:{}", path.display())]);
+    let line = finished.stderr.lines().last().expect("a line");
+    assert!(line.contains("(--grpc-addr): another process listens there: stop it, or choose"), "{line}");
+    assert!(ask_over(&path).starts_with("HTTP/1.1 200"), "the first one is still served");
+    drop(first);
+    // Killed, it has left its file behind, which is in nobody's way.
+    assert!(path.exists());
+    let second = serve_over(&path);
+    assert!(ask_over(&path).starts_with("HTTP/1.1 200"));
+    drop(second);
 }
 
 async fn clients_of_both_families_are_served_and_shown_as_what_they_are(protocol: Protocol) {
@@ -235,6 +360,9 @@ fn the_help_lists_every_flag() {
         "pprof-addr",
         "buffer-size",
         "mem-interval",
+        "port",
+        "log-level",
+        "log-format",
         "pidfile",
         "quiet",
         "workers",

@@ -7,7 +7,7 @@ pub mod load;
 pub mod request;
 pub mod target;
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use files::OtherEnd;
 pub use load::{Load, Shape};
@@ -28,6 +28,8 @@ pub struct Plan {
     pub request: Request,
     /// How much, how fast and for how long.
     pub load: Load,
+    /// How long the target is waited for before the run.
+    pub wait_for_target: Option<Duration>,
     /// Threads.
     pub workers: NonZeroUsize,
     /// Whether each thread is pinned to a CPU.
@@ -77,7 +79,8 @@ impl TryFrom<&Args> for Plan {
             })?,
             None => runtime::cpus::available().min(most),
         };
-        Ok(Self { target, request, load, workers, pin_cpus: args.pin_cpus })
+        let wait_for_target = Some(args.wait_for_target).filter(|wait| !wait.is_zero());
+        Ok(Self { target, request, load, wait_for_target, workers, pin_cpus: args.pin_cpus })
     }
 }
 

@@ -4,12 +4,10 @@ use std::path::Path;
 
 use integration::{
     authority::{Authority, Issued, Key},
-    binaries::ServerProcess,
     cases::Cases,
     client::{Client, Http1, Link, Protocol, Request, link::go_over_tls, patiently},
     server::Server,
 };
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::{
@@ -24,7 +22,6 @@ pub(super) fn tests() -> Cases {
         .test_async(every_kind_of_certificate_is_served)
         .test_async(clients_may_or_must_show_a_certificate)
         .test_async(a_new_certificate_is_for_new_connections)
-        .test_async(a_hangup_brings_a_new_certificate)
         .test_async(a_certificate_of_our_own_changes_and_its_authority_stays)
         .test(files_that_are_of_no_use_are_named)
 }
@@ -122,36 +119,6 @@ async fn a_new_certificate_is_for_new_connections() {
     assert!(said.contains("server.key holds no private key in PEM"), "{said}");
     assert_eq!(shown(&server, &authority).await, second.certificate.to_vec());
     assert_eq!(old.get("/").await.status, 200);
-}
-
-async fn a_hangup_brings_a_new_certificate() {
-    let authority = Authority::root();
-    let first = authority.issue("server", Key::Ecdsa);
-    let flags = [
-        "--tls-addr=127.0.0.1:0".to_owned(),
-        format!("--tls-cert={}", first.chain.display()),
-        format!("--tls-key={}", first.key.display()),
-    ];
-    let server = ServerProcess::start(&flags.each_ref().map(String::as_str));
-    let shown = async || {
-        let stream = TcpStream::connect(server.tls.expect("TLS is served")).await.expect("connected");
-        let link = patiently("a handshake", Link::shake_hands(stream, client(&authority, &[&TLS13]))).await;
-        let Ok(Link::Tls(stream)) = link else { panic!("no TLS") };
-        stream.get_ref().1.peer_certificates().expect("a certificate")[0].clone()
-    };
-    let hangup = async |said: &str| {
-        server.signal(Signal::HUP);
-        server.process().await_stderr(said, |log| log.contains(said).then_some(()));
-    };
-    assert_eq!(shown().await, first.certificate);
-    let second = authority.issue("server", Key::Ecdsa);
-    hangup("new connections get the new certificate").await;
-    assert_eq!(shown().await, second.certificate);
-    std::fs::write(&first.chain, "no certificate").expect("a file is written");
-    hangup("the certificate stays as it was").await;
-    assert_eq!(shown().await, second.certificate);
-    server.signal(Signal::TERM);
-    assert_eq!(server.finish(integration::PATIENCE).await.code, Some(0));
 }
 
 async fn a_certificate_of_our_own_changes_and_its_authority_stays() {

@@ -6,6 +6,7 @@ mod agreed;
 mod certificates;
 mod ends;
 mod refused;
+mod reloads;
 
 use integration::{
     authority::{Authority, Issued},
@@ -22,7 +23,12 @@ use tokio_rustls::rustls::{
 };
 
 pub(crate) fn tests() -> Cases {
-    Cases::new().and(agreed::tests()).and(certificates::tests()).and(ends::tests()).and(refused::tests())
+    Cases::new()
+        .and(agreed::tests())
+        .and(certificates::tests())
+        .and(ends::tests())
+        .and(refused::tests())
+        .and(reloads::tests())
 }
 
 const FAILURES: &str = "dummy_server_tls_handshake_failures_total";

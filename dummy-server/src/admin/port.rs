@@ -1,0 +1,253 @@
+//! How the admin and profile ports are served: with a limit of connections, and a timeout for each request to arrive.
+//!
+//! These ports answer probes, so no client may keep others from being answered. A client that sends no whole request
+//! for too long is closed, and earlier where its connection is needed for another client: because the limit is reached,
+//! or because the process may open no more files.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Request, connect_info::Connected},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    serve::{IncomingStream, Listener},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    time::{Instant, Sleep, sleep, sleep_until},
+};
+
+use crate::accept::concerns_one_connection;
+
+/// Maximum number of open connections of a port.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a request may take to arrive, where `--header-timeout` does not say less.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Maximum size of a request's body: the longest one is a behaviour.
+const MAX_BODY: usize = 64 << 10;
+/// The pause after a connection that could not be accepted.
+const BACK_OFF: Duration = Duration::from_millis(20);
+
+/// Lets a port's requests be tracked: to be the innermost layer of its routes.
+pub(super) fn tracked(routes: Router) -> Router {
+    routes.layer(middleware::from_fn(track))
+}
+
+/// Serves a port for as long as the runtime lives.
+pub(super) fn serve(listener: std::net::TcpListener, routes: Router, header_timeout: Option<Duration>) {
+    let timeout = header_timeout.map_or(LONGEST_WAIT, |timeout| timeout.min(LONGEST_WAIT));
+    tokio::task::spawn_local(async move {
+        let served = match TcpListener::from_std(listener) {
+            Ok(socket) => {
+                let listener = LimitedListener { socket, timeout, open: Vec::new() };
+                axum::serve(listener, routes.into_make_service_with_connect_info::<Connection>()).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin or profile port is not served any more");
+        }
+    });
+}
+
+/// Reads a request's body, and marks its connection as busy while it is answered.
+async fn track(ConnectInfo(connection): ConnectInfo<Connection>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        let text = format!("invalid body: it is longer than {MAX_BODY} bytes, or breaks off\n");
+        return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
+    };
+    let _busy = connection.begin_request();
+    next.run(Request::from_parts(parts, Body::from(body))).await
+}
+
+/// What is known of a connection. Clones are the same connection.
+#[derive(Clone, Debug)]
+struct Connection(Arc<Mutex<Progress>>);
+
+#[derive(Debug)]
+struct Progress {
+    /// Requests that are being answered.
+    requests: usize,
+    /// Since when the client keeps the server waiting, if there are no such requests.
+    since: Instant,
+    /// Its place is needed.
+    evicted: bool,
+    /// Whom to tell of that.
+    waker: Option<Waker>,
+}
+
+impl Connection {
+    fn new() -> Self {
+        let since = Instant::now();
+        Self(Arc::new(Mutex::new(Progress { requests: 0, since, evicted: false, waker: None })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_request(&self) -> Busy {
+        self.lock().requests += 1;
+        Busy(self.clone())
+    }
+
+    /// Closes it if no request of it is being answered.
+    fn evict(&self) -> bool {
+        let mut progress = self.lock();
+        let idle = progress.requests == 0 && !progress.evicted;
+        if idle {
+            progress.evicted = true;
+            if let Some(waker) = progress.waker.take() {
+                waker.wake();
+            }
+        }
+        idle
+    }
+}
+
+/// While it lives, its connection is answering a request.
+struct Busy(Connection);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut progress = self.0.lock();
+        progress.requests -= 1;
+        progress.since = Instant::now();
+    }
+}
+
+impl Connected<IncomingStream<'_, LimitedListener>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
+        stream.io().connection.clone()
+    }
+}
+
+/// A listener that makes room for new connections.
+struct LimitedListener {
+    socket: TcpListener,
+    timeout: Duration,
+    /// The open connections, in the order in which they came.
+    open: Vec<Connection>,
+}
+
+impl LimitedListener {
+    /// Closes the oldest connection that is not being answered; whether there was one.
+    fn make_room(&mut self) -> bool {
+        self.open.iter().any(Connection::evict)
+    }
+
+    /// `None` when all connections are being answered, of which there are as many as may be.
+    fn admit(&mut self, socket: TcpStream) -> Option<LimitedStream> {
+        // A connection that has ended, or is about to, is known here alone.
+        self.open.retain(|connection| Arc::strong_count(&connection.0) > 1 && !connection.lock().evicted);
+        if self.open.len() >= MAX_CONNECTIONS && !self.make_room() {
+            return None;
+        }
+        let connection = Connection::new();
+        self.open.push(connection.clone());
+        let timer = Box::pin(sleep(self.timeout));
+        Some(LimitedStream { socket, connection, timeout: self.timeout, timer })
+    }
+}
+
+impl Listener for LimitedListener {
+    type Io = LimitedStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            match self.socket.accept().await {
+                Ok((socket, address)) => {
+                    if let Some(stream) = self.admit(socket) {
+                        return (stream, address);
+                    }
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    if !self.make_room() {
+                        tracing::warn!(%error, "the admin or profile port can't accept, trying again");
+                    }
+                    sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// A socket that ends when its client keeps the server waiting for too long, or when its place is needed.
+struct LimitedStream {
+    socket: TcpStream,
+    connection: Connection,
+    timeout: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl LimitedStream {
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let deadline = {
+            let mut progress = self.connection.lock();
+            if progress.evicted {
+                return true;
+            }
+            progress.waker = Some(cx.waker().clone());
+            (progress.requests == 0).then(|| progress.since + self.timeout)
+        };
+        let Some(deadline) = deadline else { return false };
+        if self.timer.deadline() != deadline {
+            self.timer.set(sleep_until(deadline));
+        }
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl AsyncRead for LimitedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_over(cx) {
+            // The end of the connection.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for LimitedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_over(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        if let Poll::Ready(Ok(1..)) = written {
+            // A client that reads a long response does not keep the server waiting.
+            self.connection.lock().since = Instant::now();
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,88 @@
+//! Where the server listens: what was typed, or else the defaults, which `--port` moves.
+
+use transport::Address;
+
+use super::{
+    ConfigError,
+    typed::{address, number, optional_address, refused},
+};
+use crate::Args;
+
+const HTTP: (&str, &str) = ("addr", "0.0.0.0:8080");
+const GRPC: (&str, &str) = ("grpc-addr", ":50051");
+const ADMIN: (&str, &str) = ("admin-addr", "127.0.0.1:9091");
+const PPROF: (&str, &str) = ("pprof-addr", "localhost:6060");
+
+/// The addresses, but for that of TLS, which has no default.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) http: Address,
+    pub(super) grpc: Option<Address>,
+    pub(super) admin: Option<Address>,
+    pub(super) pprof: Option<Address>,
+    /// The flags of those that were not typed.
+    pub(super) moved_by_port: Vec<&'static str>,
+}
+
+impl Addresses {
+    pub(super) fn read(args: &Args) -> Result<Self, ConfigError> {
+        let port: Option<u16> =
+            args.port.as_ref().map(|port| number("port", port, &(0..=u16::MAX.into()))).transpose()?;
+        // The other ports follow to where nothing else can be.
+        let elsewhere = port.map(|_| 0);
+        let mut moved_by_port = Vec::new();
+        let mut read = |typed: &Option<String>, (flag, default): (&'static str, &str), port: Option<u16>| {
+            if let Some(typed) = typed {
+                return optional_address(flag, typed);
+            }
+            moved_by_port.push(flag);
+            Ok(Some(match (address(flag, default)?, port) {
+                (Address::Tcp(default), Some(port)) => Address::Tcp((default.ip(), port).into()),
+                (default, _) => default,
+            }))
+        };
+        Ok(Self {
+            http: read(&args.addr, HTTP, port)?
+                .ok_or_else(|| refused("addr", "", "write ip:port or :port"))?,
+            grpc: read(&args.grpc_addr, GRPC, elsewhere)?,
+            admin: read(&args.admin_addr, ADMIN, elsewhere)?,
+            pprof: read(&args.pprof_addr, PPROF, elsewhere)?,
+            moved_by_port,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+
+    fn addresses(words: &[&str]) -> [String; 4] {
+        let config = Config::from_args(words).unwrap();
+        let shown = |address: Option<transport::Address>| address.map_or_else(String::new, |a| a.to_string());
+        [config.addr.to_string(), shown(config.grpc_addr), shown(config.admin_addr), shown(config.pprof_addr)]
+    }
+
+    #[test]
+    fn one_port_moves_all_that_were_not_typed() {
+        for words in [&["--port=8081"][..], &["-p", "8081"], &["-port=8081"]] {
+            let [http, grpc, admin, pprof] = addresses(words);
+            assert_eq!((http.as_str(), admin.as_str()), ("0.0.0.0:8081", "127.0.0.1:0"));
+            assert!(grpc.ends_with(":0") && pprof.ends_with(":0"), "{grpc} {pprof}");
+        }
+        let [http, grpc, admin, pprof] =
+            addresses(&["-p8081", "--admin-addr=:9091", "--grpc-addr=", "--pprof-addr=127.0.0.1:6061"]);
+        assert_eq!([http, grpc, admin, pprof], ["0.0.0.0:8081", "", "[::]:9091", "127.0.0.1:6061"]);
+        assert_eq!(addresses(&["-p8081", "--addr=127.0.0.1:8080"])[0], "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn a_port_is_a_number_that_a_port_can_have() {
+        for port in ["65536", "-1", "http", ""] {
+            let error = Config::from_args(&[&format!("--port={port}")]).unwrap_err().to_string();
+            assert!(error.contains("for --port: write a whole number from 0 to 65535"), "{error}");
+        }
+        assert!(
+            Config::from_args(&["--addr="]).unwrap_err().to_string().contains("'' for --addr: write ip:port")
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! Waiting for the target before a run, so that both can be started together.
+//!
+//! The run's request is sent over a connection of its own, again and again, until it is answered. None of it counts.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    control::{Control, Phase},
+    plan::Plan,
+    progress::note,
+    report::text::time,
+    run::run_once,
+};
+
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How often an attempt is interrupted to look for Ctrl+C.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How a wait has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The target answers.
+    Answered,
+    /// The user does not want to wait any longer.
+    Interrupted,
+}
+
+/// Waits until the plan's target has answered a request, or `control` has been interrupted.
+///
+/// A gateway's 502, 503 and 504 say that the target behind it is not there yet; every other response is an answer.
+///
+/// # Errors
+/// It has not answered within `patience`.
+pub(crate) fn for_target(
+    plan: &Plan,
+    patience: Duration,
+    control: &Control,
+    progress: bool,
+) -> anyhow::Result<Waited> {
+    let deadline = Instant::now() + patience;
+    let mut told = false;
+    loop {
+        let reason = match attempt(plan, deadline, control)? {
+            Attempt::Answered => return Ok(Waited::Answered),
+            Attempt::Interrupted => return Ok(Waited::Interrupted),
+            Attempt::Failed(reason) => reason,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let patience = time(patience.as_nanos() as f64);
+            bail!("{} has not answered within {patience} (--wait-for-target): {reason}", plan.target);
+        }
+        if progress && !std::mem::replace(&mut told, true) {
+            note(&format!("waiting for {}: {reason}", plan.target));
+        }
+        if is_interrupted_within(PAUSE.min(left), control) {
+            return Ok(Waited::Interrupted);
+        }
+    }
+}
+
+enum Attempt {
+    Answered,
+    Interrupted,
+    Failed(String),
+}
+
+/// Sends one request, on a thread that is left alone when there is no more time for it: looking up a name can't be
+/// interrupted.
+fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<Attempt> {
+    let left = deadline.saturating_duration_since(Instant::now()).max(LOOK);
+    let mut plan = plan.clone().for_one_exchange();
+    plan.load.timeout = plan.load.timeout.min(left);
+    plan.load.connect_timeout = plan.load.connect_timeout.min(left);
+    let own = Arc::new(Control::new(plan.workers.get(), 0));
+    let (sender, result) = mpsc::sync_channel(1);
+    let of_thread = Arc::clone(&own);
+    thread::Builder::new()
+        .name("loadgen-wait".to_owned())
+        .spawn(move || sender.send(run_once(plan, &of_thread)))
+        .context("can't start a thread")?;
+    // The attempt's own timeouts come first, if it gets as far as that.
+    let last = deadline.max(Instant::now()) + 5 * LOOK;
+    loop {
+        match result.recv_timeout(LOOK) {
+            Ok(Ok((_, capture))) => {
+                return Ok(match capture.status() {
+                    Some(status @ 502..=504) => Attempt::Failed(format!("the last response was {status}")),
+                    Some(_) => Attempt::Answered,
+                    None => Attempt::Failed(capture.failure().unwrap_or("nothing was sent").to_owned()),
+                });
+            }
+            Ok(Err(error)) => return Ok(Attempt::Failed(format!("{error:#}"))),
+            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("a thread has panicked"),
+            Err(mpsc::RecvTimeoutError::Timeout) if control.phase() != Phase::Run => {
+                own.interrupt();
+                own.interrupt();
+                return Ok(Attempt::Interrupted);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() > last => {
+                return Ok(Attempt::Failed("its name is still being looked up".to_owned()));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+fn is_interrupted_within(pause: Duration, control: &Control) -> bool {
+    let end = Instant::now() + pause;
+    while control.phase() == Phase::Run {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        thread::sleep(left.min(LOOK));
+    }
+    true
+}
