@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use transport::tls::{ClientAuth, Settings, Version};
 
-use super::{ConfigError, optional_address, refused, switch};
+use super::{
+    ConfigError,
+    typed::{optional_address, refused, switch},
+};
 use crate::{
     Args,
     tls::{Source, Tls},
