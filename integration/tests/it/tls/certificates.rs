@@ -5,11 +5,10 @@ use std::path::Path;
 use integration::{
     authority::{Authority, Issued, Key},
     cases::Cases,
-    client::{Client, Http1, Link, Protocol, Request, link::go_over_tls, patiently},
+    client::{Client, Http1, Link, Protocol, Request, link::go_over_tls},
     server::Server,
 };
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio_rustls::rustls::{
     ClientConfig, ProtocolVersion, RootCertStore,
     version::{TLS12, TLS13},
