@@ -8,7 +8,7 @@ use super::{
 };
 use crate::Args;
 
-const HTTP: (&str, &str) = ("addr", "0.0.0.0:8080");
+const HTTP: (&str, &str) = ("addr", ":8080");
 const GRPC: (&str, &str) = ("grpc-addr", ":50051");
 const ADMIN: (&str, &str) = ("admin-addr", "127.0.0.1:9091");
 const PPROF: (&str, &str) = ("pprof-addr", "localhost:6060");
@@ -66,12 +66,12 @@ mod tests {
     fn one_port_moves_all_that_were_not_typed() {
         for words in [&["--port=8081"][..], &["-p", "8081"], &["-port=8081"]] {
             let [http, grpc, admin, pprof] = addresses(words);
-            assert_eq!((http.as_str(), admin.as_str()), ("0.0.0.0:8081", "127.0.0.1:0"));
+            assert_eq!((http.as_str(), admin.as_str()), ("[::]:8081", "127.0.0.1:0"));
             assert!(grpc.ends_with(":0") && pprof.ends_with(":0"), "{grpc} {pprof}");
         }
         let [http, grpc, admin, pprof] =
             addresses(&["-p8081", "--admin-addr=:9091", "--grpc-addr=", "--pprof-addr=127.0.0.1:6061"]);
-        assert_eq!([http, grpc, admin, pprof], ["0.0.0.0:8081", "", "[::]:9091", "127.0.0.1:6061"]);
+        assert_eq!([http, grpc, admin, pprof], ["[::]:8081", "", "[::]:9091", "127.0.0.1:6061"]);
         assert_eq!(addresses(&["-p8081", "--addr=127.0.0.1:8080"])[0], "127.0.0.1:8080");
     }
 

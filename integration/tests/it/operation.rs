@@ -135,7 +135,7 @@ async fn a_profile_port_in_use_is_a_warning_and_the_server_serves() {
 }
 
 fn a_port_in_use_is_named_with_a_port_to_take_instead() {
-    let taken = TcpListener::bind("0.0.0.0:0").expect("a free port");
+    let taken = TcpListener::bind("[::]:0").expect("a free port");
     let port = taken.local_addr().expect("a bound port").port();
     let said = |args: &[&str]| {
         let finished = Process::start(command("dummy-server").args(args)).finish(SOON);
@@ -144,7 +144,7 @@ fn a_port_in_use_is_named_with_a_port_to_take_instead() {
     };
     let moved = said(&["--port", &port.to_string()]);
     let start = format!(
-        "dummy-server: can't listen on 0.0.0.0:{port} (--addr): another process listens there: try --port "
+        "dummy-server: can't listen on [::]:{port} (--addr): another process listens there: try --port "
     );
     let rest = moved.strip_prefix(&start).unwrap_or_else(|| panic!("{moved}"));
     let proposed: u16 = rest.split(',').next().and_then(|port| port.parse().ok()).expect("a port");
