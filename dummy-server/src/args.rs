@@ -228,7 +228,8 @@ pub struct Args {
     #[arg(long, env = "DUMMY_SERVER_ACCESS_LOG_SAMPLE", default_value = "1", value_name = "COUNT")]
     pub access_log_sample: String,
 
-    /// What to log to stderr: error, warn, info, debug or trace, each with what is before it. The line "listening" is info
+    /// Most detailed level that is logged to stderr: error, warn, info, debug or trace; the line "listening" is of level
+    /// info
     #[arg(long, env = "DUMMY_SERVER_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
     pub log_level: String,
 

@@ -66,17 +66,17 @@ fn frames_of_a_websocket_mean_the_same_however_they_come() {
 
 #[test]
 fn a_target_leads_within_bounds_or_is_refused_with_an_example_that_works() {
-    assert!(replay("router", 3000) > 30);
+    assert!(replay("router", 3000) > 10);
 }
 
 #[test]
 fn a_behaviour_is_shown_as_it_is_read_and_draws_within_bounds() {
-    assert!(replay("behaviour", 3000) > 20);
+    assert!(replay("behaviour", 3000) > 12);
 }
 
 #[test]
 fn a_number_is_read_within_bounds_and_never_overflows() {
-    assert!(replay("quantity", 3000) > 20);
+    assert!(replay("quantity", 3000) > 10);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_range_is_within_the_content() {
 
 #[test]
 fn arguments_of_loadgen_become_a_plan_within_bounds() {
-    assert!(replay("arguments", 1000) > 15);
+    assert!(replay("arguments", 1000) > 9);
 }
 
 #[test]

@@ -11,11 +11,12 @@ use crate::{
         BARE_LF, CHUNK_END, CHUNK_EXTENSION, CHUNK_SIZE, LARGE_CHUNK, LARGE_TRAILERS, LONG_CHUNK_LINE,
         LONG_EXTENSIONS, Rejection, TRAILER,
     },
-    head::{Manner, Scan, is_token_byte},
+    extension::{are_extensions, has_control},
+    head::{Manner, Scan},
 };
 
-/// The most digits of a chunk's size that zeros alone do not make. Zeros before them do not count, but they cost of
-/// [`Limits::extensions`] beyond so many.
+/// Maximum number of significant digits of a chunk's size. Leading zeros do not make it larger; digits beyond this many
+/// count towards [`Limits::extensions`].
 const MAX_DIGITS: usize = 16;
 
 /// The largest chunk, so that sums of a size and something small never overflow.
@@ -198,53 +199,6 @@ fn size(line: &[u8], manner: Manner) -> Result<(u64, usize), Rejection> {
     }
     let is_padding = rest.trim_ascii_start().is_empty();
     Ok((value, if is_padding { zeros } else { zeros + rest.len() }))
-}
-
-fn has_control(bytes: &[u8]) -> bool {
-    bytes.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
-}
-
-/// Whether all of `rest` is extensions: each a `;`, a name, and perhaps `=` and a token or a quoted string, with
-/// white space before and after the marks.
-fn are_extensions(mut rest: &[u8]) -> bool {
-    while !rest.is_empty() {
-        let Some(after) = after_mark(rest, b';').and_then(after_token) else { return false };
-        rest = match after_mark(after, b'=') {
-            None => after,
-            Some([b'"', quoted @ ..]) => match after_quoted(quoted) {
-                Some(after) => after,
-                None => return false,
-            },
-            Some(value) => match after_token(value) {
-                Some(after) => after,
-                None => return false,
-            },
-        };
-    }
-    true
-}
-
-/// What follows a mark and the white space around it.
-fn after_mark(bytes: &[u8], mark: u8) -> Option<&[u8]> {
-    let blank = |bytes: &[u8]| bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    let rest = bytes[blank(bytes)..].strip_prefix(&[mark])?;
-    Some(&rest[blank(rest)..])
-}
-
-fn after_token(bytes: &[u8]) -> Option<&[u8]> {
-    let length = bytes.iter().take_while(|byte| is_token_byte(**byte)).count();
-    (length > 0).then(|| &bytes[length..])
-}
-
-/// What follows the end of a quoted string (RFC 9110 section 5.6.4) whose beginning was read.
-fn after_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
-    loop {
-        bytes = match bytes {
-            [b'"', rest @ ..] => return Some(rest),
-            [b'\\', byte, rest @ ..] | [byte, rest @ ..] if !has_control(&[*byte]) => rest,
-            _ => return None,
-        };
-    }
 }
 
 /// Whether the line end that follows a chunk was there.

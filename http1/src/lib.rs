@@ -62,6 +62,7 @@
 
 mod chunked;
 mod error;
+mod extension;
 mod facts;
 mod head;
 mod limits;

@@ -1,6 +1,7 @@
 //! One exchange, printed whole.
 
 use std::{
+    fmt,
     io::{self, Write},
     sync::Arc,
 };
@@ -36,7 +37,27 @@ struct End {
     number: u64,
     wait: Option<Nanos>,
     service: Option<Nanos>,
-    failure: Option<String>,
+    failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug)]
+enum Failure {
+    /// The request or its connection failed.
+    Cause(String),
+    /// It took too long.
+    Timeout,
+    /// It was given up.
+    Interrupted,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cause(text) => text,
+            Self::Timeout => "timeout: no complete reply within --timeout",
+            Self::Interrupted => "interrupted",
+        })
+    }
 }
 
 impl Capture {
@@ -82,18 +103,23 @@ impl Capture {
         self.status
     }
 
-    /// Why there is no whole reply.
+    /// What has failed, if something did before the time was up.
     pub(crate) fn failure(&self) -> Option<&str> {
-        self.end.as_ref()?.failure.as_deref()
+        match self.end.as_ref()?.failure.as_ref()? {
+            Failure::Cause(text) => Some(text),
+            Failure::Timeout | Failure::Interrupted => None,
+        }
     }
 
     pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
         let arrival = &ended.arrival;
         let failure = match &ended.outcome {
             Outcome::Replied { .. } => None,
-            Outcome::Failed(failure) => Some(format!("{}: {}", failure.cause, failure.message)),
-            Outcome::TimedOut => Some("timeout: no complete reply within --timeout".to_owned()),
-            Outcome::Abandoned => Some("interrupted".to_owned()),
+            Outcome::Failed(failure) => {
+                Some(Failure::Cause(format!("{}: {}", failure.cause, failure.message)))
+            }
+            Outcome::TimedOut => Some(Failure::Timeout),
+            Outcome::Abandoned => Some(Failure::Interrupted),
         };
         self.end = Some(End {
             number: arrival.number,

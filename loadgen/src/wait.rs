@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     control::{Control, Phase},
+    once::Capture,
     plan::Plan,
     progress::note,
     report::text::time,
@@ -87,29 +88,37 @@ fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<
         .name("loadgen-wait".to_owned())
         .spawn(move || sender.send(run_once(plan, &of_thread)))
         .context("can't start a thread")?;
-    // The attempt's own timeouts come first, if it gets as far as that.
-    let last = deadline.max(Instant::now()) + 5 * LOOK;
+    let abort = || {
+        own.interrupt();
+        own.interrupt();
+    };
+    // Its own timeouts come first where there is an address: each begins when the last one has ended.
+    let (abort_at, give_up_at) = (deadline + LOOK, deadline + 10 * LOOK);
     loop {
         match result.recv_timeout(LOOK) {
-            Ok(Ok((_, capture))) => {
-                return Ok(match capture.status() {
-                    Some(status @ 502..=504) => Attempt::Failed(format!("the last response was {status}")),
-                    Some(_) => Attempt::Answered,
-                    None => Attempt::Failed(capture.failure().unwrap_or("nothing was sent").to_owned()),
-                });
-            }
+            Ok(Ok((_, capture))) => return Ok(outcome(&capture)),
             Ok(Err(error)) => return Ok(Attempt::Failed(format!("{error:#}"))),
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("a thread has panicked"),
-            Err(mpsc::RecvTimeoutError::Timeout) if control.phase() != Phase::Run => {
-                own.interrupt();
-                own.interrupt();
-                return Ok(Attempt::Interrupted);
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() > last => {
-                return Ok(Attempt::Failed("its name is still being looked up".to_owned()));
-            }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
+        let now = Instant::now();
+        if control.phase() != Phase::Run {
+            abort();
+            return Ok(Attempt::Interrupted);
+        } else if now > give_up_at {
+            return Ok(Attempt::Failed("its name is still being looked up".to_owned()));
+        } else if now > abort_at {
+            abort();
+        }
+    }
+}
+
+fn outcome(capture: &Capture) -> Attempt {
+    match (capture.status(), capture.failure()) {
+        (Some(status @ 502..=504), _) => Attempt::Failed(format!("the last response was {status}")),
+        (Some(_), _) => Attempt::Answered,
+        (None, Some(failure)) => Attempt::Failed(failure.to_owned()),
+        (None, _) => Attempt::Failed("no response".to_owned()),
     }
 }
 

@@ -332,6 +332,7 @@ mod tests {
     fn collect(mut shaped: Shaped) -> (Vec<usize>, Vec<u8>, Option<Part>) {
         let (mut sizes, mut content) = (Vec::new(), Vec::new());
         loop {
+            shaped.turn.begin();
             match shaped.poll_next(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Some(Part::Data(data))) => {
                     sizes.push(data.len());

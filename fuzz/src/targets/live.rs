@@ -255,6 +255,8 @@ pub fn put_behaviour(input: &[u8]) {
         let canonical = said["behaviour"].as_str().expect("it is text");
         assert_eq!(put(canonical.as_bytes()), (status.clone(), body.clone()));
     }
-    met((status, body.split('\'').next_back().map(|text| text.chars().take(60).collect::<String>())));
+    let said: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    let behaviour = said["behaviour"].as_str().map(|text| text.split('=').next().map(str::to_owned));
+    met((status, said["accepted"].as_str().map(str::to_owned), behaviour));
     live.assert_well();
 }

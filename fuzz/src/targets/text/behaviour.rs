@@ -82,6 +82,7 @@ pub fn run(input: &[u8]) {
                 met((name.to_owned(), value.len().min(20)));
             }
         }
-        Err(error) => met(error.split('\'').next_back().map(str::to_owned)),
+        // What was wrong repeats the input: it would always be new.
+        Err(error) => met(error.rsplit("; accepted: ").next().map(str::to_owned)),
     }
 }

@@ -63,7 +63,8 @@ pub fn run(input: &[u8]) {
         Err(Refusal { error, accepted, example }) => {
             assert!(!error.is_empty() && !accepted.is_empty());
             assert!(fuzzing::target(example).1.is_ok(), "{example}");
-            met((endpoint, accepted, error.split('\'').next().map(str::to_owned)));
+            // What was wrong repeats the input: it would always be new.
+            met((endpoint, accepted));
         }
     }
 }

@@ -123,7 +123,8 @@ fn blocks_that_break_off_or_point_at_nothing_are_malformed() {
     let cases: [(&[u8], &str); 12] = [
         (&[0x80], "an index points at nothing"),
         (&[0x80 | 62], "an index points at nothing"),
-        (&[0x7f, 0xff, 0xff, 0xff, 0x7f], "an integer is too large"),
+        (&[0x7f, 0xff, 0xff, 0xff, 0x7f], "an index points at nothing"),
+        (&[0x7f, 0xff, 0xff, 0xff, 0xff, 0x7f], "an integer is too large"),
         (&[0xff], "an integer breaks off"),
         (&[0x40 | 62, 0], "an index points at nothing"),
         (&[0x00], "a field breaks off"),
