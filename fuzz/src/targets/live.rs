@@ -69,7 +69,7 @@ pub const WORDS: &[&[u8]] = &[
     b"content-length: 5\r\n",
     b"transfer-encoding: chunked\r\n",
     b"expect: 100-continue\r\n",
-    b"PUT /behaviour HTTP/1.1\r\nhost: a\r\ncontent-length: ",
+    b"PUT /behaviour HTTP/1.1\r\nhost: localhost\r\ncontent-length: ",
 ];
 
 /// How much the process may grow over what it had when the server had started.
@@ -224,7 +224,7 @@ pub fn requests(input: &[u8]) {
         Err(error) => panic!("the server takes no connection: {error}"),
     }
     if is_admin {
-        let request = b"DELETE /behaviour HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let request = b"DELETE /behaviour HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         if let Ok(mut stream) = connect(live.admin) {
             exchange(&mut stream, request);
         }
@@ -237,7 +237,7 @@ pub fn put_behaviour(input: &[u8]) {
     let live = Live::get(true);
     let put = |body: &[u8]| {
         let head = format!(
-            "PUT /behaviour HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            "PUT /behaviour HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let mut stream = connect(live.admin).expect("the admin port takes connections");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Http1, Link};
+use super::{HOST, Http1, Link};
 
 /// What begins a connection (section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -136,7 +136,7 @@ impl Frames {
     }
 
     async fn head(&mut self, stream: u32, method: &str, flags: u8, target: &str, fields: &[(&str, &str)]) {
-        let own = [(":method", method), (":scheme", "http"), (":authority", "dummy.test"), (":path", target)];
+        let own = [(":method", method), (":scheme", "http"), (":authority", HOST), (":path", target)];
         self.block(stream, flags, &[&own, fields].concat()).await;
     }
 

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Exchange, Link, Request, first, patiently};
+use super::{Exchange, HOST, Link, Request, first, patiently};
 
 /// No test needs a longer head.
 const MAX_FIELDS: usize = 128;
@@ -54,7 +54,7 @@ impl Line {
         let mut write = || -> std::io::Result<()> {
             write!(bytes, "{} {} HTTP/1.1\r\n", request.method, request.target)?;
             if first(&request.fields, "host").is_none() {
-                write!(bytes, "Host: dummy.test\r\n")?;
+                write!(bytes, "Host: {HOST}\r\n")?;
             }
             for (name, value) in &request.fields {
                 write!(bytes, "{name}: {value}\r\n")?;

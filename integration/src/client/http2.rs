@@ -11,7 +11,7 @@ use h2::{
 use http::HeaderMap;
 use tokio::task::JoinHandle;
 
-use super::{Exchange, Link, Request, patiently};
+use super::{Exchange, HOST, Link, Request, patiently};
 
 /// A connection.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Http2 {
     ) -> Result<(ResponseFuture, SendStream<Bytes>)> {
         let mut builder = http::Request::builder()
             .method(request.method.as_str())
-            .uri(format!("http://dummy.test{}", request.target));
+            .uri(format!("http://{HOST}{}", request.target));
         for (name, value) in &request.fields {
             builder = builder.header(name, value);
         }

@@ -25,6 +25,9 @@ pub use self::{
 };
 use crate::PATIENCE;
 
+/// The host that requests name, where a test does not: one that the admin port answers to.
+pub const HOST: &str = "localhost";
+
 /// What an exchange is carried by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

@@ -18,7 +18,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    Link, Protocol,
+    HOST, Link, Protocol,
     http2::{next_piece, pour},
     patiently,
 };
@@ -59,7 +59,7 @@ pub async fn websocket_over(protocol: Protocol, address: SocketAddr, path: &str)
 }
 
 async fn upgrade<S: Carrier>(stream: S, path: &str) -> WebSocketStream<S> {
-    let url = format!("ws://dummy.test{path}");
+    let url = format!("ws://{HOST}{path}");
     let (socket, response) =
         patiently("handshake", client_async(url, stream)).await.expect("the handshake succeeds");
     assert_eq!(response.status(), 101);
@@ -77,7 +77,7 @@ async fn extended_connect(stream: Link, path: &str) -> DuplexStream {
         }
     }
     tokio::spawn(connection);
-    let request = http::Request::connect(format!("http://dummy.test{path}"))
+    let request = http::Request::connect(format!("http://{HOST}{path}"))
         .extension(ext::Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13")
         .body(())

@@ -2,7 +2,7 @@
 
 use integration::{
     cases::Cases,
-    client::{Http1, Protocol, Request, fetch, frames::Frames, patiently},
+    client::{HOST, Http1, Protocol, Request, fetch, frames::Frames, patiently},
     server::Server,
 };
 use serde_json::Value;
@@ -61,10 +61,10 @@ async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol) {
     let sent = [("x-c", "0"), ("x-a", "1"), ("accept", "*/*"), ("x-b", "2"), ("x-a", "3"), ("x-c", "")];
     match protocol {
         Protocol::Http1 => {
-            let with_host = [&[("host", "dummy.test")], &sent[..]].concat();
+            let with_host = [&[("host", HOST)], &sent[..]].concat();
             assert_eq!(echoed_over_http1(&server, &with_host).await, owned(&with_host));
             // The host has no place of its own.
-            let host_last = [&sent[..], &[("host", "dummy.test")]].concat();
+            let host_last = [&sent[..], &[("host", HOST)]].concat();
             assert_eq!(echoed_over_http1(&server, &host_last).await, owned(&host_last));
         }
         Protocol::Http2 => {

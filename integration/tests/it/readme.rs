@@ -162,7 +162,9 @@ impl Sandbox {
     }
 
     fn start(&self, block: &str, pidfile: &Path) -> Process {
-        let script = self.directory.path().join("block.sh");
+        // A file of its own: bash reads its script bit by bit, and a server's is still being read.
+        let script = tempfile::Builder::new().suffix(".sh").tempfile_in(self.directory.path());
+        let (_, script) = script.and_then(|file| Ok(file.keep()?)).expect("a file is made");
         // Commands after one that has failed are run as well, as by a reader.
         let text = format!("trap 'echo \"failed with $?: $BASH_COMMAND\" >&2' ERR\n{block}");
         fs::write(&script, text).expect("a file is written");

@@ -3,7 +3,7 @@
 use integration::{
     authority::{Authority, Key},
     cases::Cases,
-    client::{Client, Http1, Protocol, patiently},
+    client::{Client, HOST, Http1, Protocol, patiently},
 };
 use serde_json::{Value, json};
 use tokio_rustls::rustls::{
@@ -48,7 +48,7 @@ async fn the_echo_tells_what_was_agreed_on() {
             assert_eq!(tls["resumed"], json!(false));
             assert_eq!((&tls["client_subject"], &tls["client_fingerprint"]), (&Value::Null, &Value::Null));
             if protocol == Protocol::Http1 {
-                assert_eq!(echo["uri"], json!("https://dummy.test/"));
+                assert_eq!(echo["uri"], json!(format!("https://{HOST}/")));
             }
         }
         let metrics = server.metrics().await;
