@@ -120,7 +120,7 @@ fn a_table_is_no_larger_than_settings_allow_once_they_are_acknowledged() {
 
 #[test]
 fn blocks_that_break_off_or_point_at_nothing_are_malformed() {
-    let cases: [(&[u8], &str); 12] = [
+    let cases: [(&[u8], &str); 13] = [
         (&[0x80], "an index points at nothing"),
         (&[0x80 | 62], "an index points at nothing"),
         (&[0x7f, 0xff, 0xff, 0xff, 0x7f], "an index points at nothing"),
