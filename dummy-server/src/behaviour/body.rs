@@ -339,7 +339,7 @@ mod tests {
                     content.extend_from_slice(&data);
                 }
                 Poll::Ready(end) => return (sizes, content, end),
-                Poll::Pending => panic!("nothing is awaited"),
+                Poll::Pending => assert!(shaped.turn.is_over(), "nothing else is awaited"),
             }
         }
     }

@@ -88,7 +88,7 @@ async fn a_call_is_answered_in_both_forms(protocol: Protocol) {
         let reply = client.exchange(request(form, ECHO, &echo).field("x-own", "here")).await;
         let (messages, trailers) = read::<EchoResponse>(form, &reply);
         assert_eq!((messages.len(), messages[0].message.as_str()), (1, "hello"), "{form}");
-        for (key, value) in [("x-own", "here"), (":authority", "dummy.test")] {
+        for (key, value) in [("x-own", "here"), (":authority", integration::client::HOST)] {
             assert_eq!(messages[0].metadata.get(key).map(String::as_str), Some(value));
         }
         assert_eq!(trailers, ["grpc-status: 0"]);
