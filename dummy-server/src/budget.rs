@@ -84,12 +84,19 @@ impl Budget {
         self.pool.free.load(Relaxed) < self.pool.total / 2
     }
 
-    /// Takes `bytes` more for what holds `all` then.
-    fn take(&self, bytes: u64, all: u64) -> bool {
+    /// Lets all try again that wait: other workers may have given back what they wait for.
+    pub(crate) fn wake_waiting(&self) {
+        if !self.waiting.borrow().is_empty() {
+            self.waiting.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Takes `bytes` more, for what may use the reserve if it `is_small`.
+    fn take(&self, bytes: u64, is_small: bool) -> bool {
         let held = self.held.get().saturating_add(bytes);
         if held > self.leased.get() {
             let needed = held - self.leased.get();
-            let floor = if all > SMALL { self.pool.total / RESERVED } else { 0 };
+            let floor = if is_small { 0 } else { self.pool.total / RESERVED };
             let leased = [needed.saturating_add(SLAB), needed];
             let Some(more) = leased.into_iter().find(|more| self.pool.take(*more, floor)) else {
                 return false;
@@ -109,9 +116,7 @@ impl Budget {
             self.leased.set(held + kept);
             self.pool.give(spare - kept);
         }
-        if !self.waiting.borrow().is_empty() {
-            self.waiting.take().into_iter().for_each(Waker::wake);
-        }
+        self.wake_waiting();
     }
 
     fn hold(&self, held: u64) {
@@ -141,7 +146,7 @@ impl Hold {
     /// It holds that many bytes from now on. False: there is no room for them, it holds what it did, and that is counted.
     #[must_use]
     pub(crate) fn set(&self, bytes: usize) -> bool {
-        let fits = self.try_set(bytes as u64);
+        let fits = self.try_set(bytes as u64, false);
         if !fits {
             self.budget.stats.memory_refused.add(1);
         }
@@ -163,7 +168,7 @@ impl Hold {
     /// It holds that many bytes from now on, if there is room for them: for what is there whether there is room or not,
     /// and grows no further while the budget [is tight](Budget::is_tight).
     pub(crate) fn note(&self, bytes: usize) {
-        let _ = self.try_set(bytes as u64);
+        let _ = self.try_set(bytes as u64, false);
     }
 
     /// It holds that many bytes less.
@@ -175,18 +180,22 @@ impl Hold {
         }
     }
 
-    /// Ready when it holds that many bytes, which may take until others hold less.
+    /// Ready when it holds that many bytes, which may take until others hold less. It may use the reserve, so that what
+    /// waits does not wait for what itself holds.
     pub(crate) fn poll_set(&self, bytes: usize, cx: &Context<'_>) -> Poll<()> {
-        if self.try_set(bytes as u64) {
+        if self.try_set(bytes as u64, true) {
             return Poll::Ready(());
         }
-        self.budget.waiting.borrow_mut().push(cx.waker().clone());
+        let mut waiting = self.budget.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 
-    fn try_set(&self, bytes: u64) -> bool {
+    fn try_set(&self, bytes: u64, is_small: bool) -> bool {
         let now = self.bytes.get();
-        if bytes > now && !self.budget.take(bytes - now, bytes) {
+        if bytes > now && !self.budget.take(bytes - now, is_small || bytes <= SMALL) {
             return false;
         }
         self.bytes.set(bytes);
@@ -255,10 +264,13 @@ mod tests {
     fn what_is_to_be_sent_waits_until_others_hold_less() {
         let budget = Budget::of(8 << 20);
         let (first, second) = (Hold::new(&budget), Hold::new(&budget));
-        assert!(first.set(7 * MIB));
+        assert!(first.set(7 * MIB) && Hold::new(&budget).set(0));
+        let small: Vec<_> = (0..16).map(|_| Hold::new(&budget)).collect();
+        assert!(small.iter().all(|hold| hold.set(64 << 10)));
         let cx = Context::from_waker(Waker::noop());
         assert!(second.poll_set(MIB, &cx).is_pending());
-        assert_eq!(budget.waiting.borrow().len(), 1);
+        assert!(second.poll_set(MIB, &cx).is_pending());
+        assert_eq!(budget.waiting.borrow().len(), 1, "once for each task");
         drop(first);
         assert!(budget.waiting.borrow().is_empty());
         assert!(second.poll_set(MIB, &cx).is_ready());

@@ -15,6 +15,8 @@ use contract::pattern;
 use http::StatusCode;
 use wire::Fields;
 
+use crate::budget::Hold;
+
 /// Fields that are the same in every reply of a kind; names in lower case.
 pub(crate) type Fixed = &'static [(&'static str, &'static str)];
 
@@ -52,6 +54,8 @@ pub(crate) struct Special {
     pub abort: Option<Abort>,
     /// The connection ends after this reply.
     pub close: bool,
+    /// For large content, until it is sent.
+    pub hold: Option<Hold>,
 }
 
 /// How a reply, or the whole connection, is broken off on purpose.

@@ -319,6 +319,7 @@ impl Worker {
         loop {
             ticks.tick().await;
             let now = Instant::now();
+            self.budget.wake_waiting();
             for (_, state) in &*self.connections.borrow() {
                 state.sweep(now, &self.config.limits);
             }

@@ -14,7 +14,10 @@ use super::{
     shared::InFlight,
 };
 use crate::{
-    connection::{exchange::Head, state::State},
+    connection::{
+        exchange::{Head, hold_large},
+        state::State,
+    },
     endpoints,
     reply::{Abort, Answer, Body, Reply},
     stats::Protocol,
@@ -74,12 +77,17 @@ pub(crate) fn answer(
     };
     let shaping = Shaping::new(asked, head, worker, status, abort.filter(|_| before.is_none()));
     let answer = match answer {
-        Answer::Ready(reply) if delay.is_zero() => Answer::Ready(shaping.apply(reply)),
+        Answer::Ready(reply) if delay.is_zero() => {
+            let reply = hold_large(worker, reply);
+            Answer::Ready(shaping.apply(reply))
+        }
         answer => Answer::Waiting(Box::pin(async move {
             let reply = match answer {
                 Answer::Ready(reply) => reply,
                 Answer::Waiting(reply) => reply.await,
             };
+            // It may wait for an hour, and then be sent slowly.
+            let reply = hold_large(&shaping.worker, reply);
             sleep(delay).await;
             shaping.apply(reply)
         })),

@@ -376,11 +376,10 @@ impl Pending {
     #[inline]
     pub(crate) fn finish(self, reply: Reply) -> Finished {
         let Self { worker, head_only, received_ns, traceparent, allowed_origin, mut flight } = self;
-        let reply = match &reply.body {
-            Body::Bytes(bytes) if bytes.len() > LARGE => held(&worker, &mut flight, reply),
-            _ => reply,
-        };
-        let Reply { status, mut fixed, mut fields, body, special } = reply;
+        let Reply { status, mut fixed, mut fields, body, mut special } = hold_large(&worker, reply);
+        if let Some(special) = &mut special {
+            flight.hold = special.hold.take();
+        }
         let replied_ns = now_ns();
         flight.replied(status, replied_ns);
         if let Some(traceparent) = traceparent {
@@ -419,13 +418,21 @@ impl Pending {
     }
 }
 
-/// A large reply, or what is said when there is no memory to keep it until it is sent.
+/// A reply that counts among what the server holds if it is large, or what is said when there is no memory to keep it
+/// until it is sent.
+#[inline]
+pub(crate) fn hold_large(worker: &Worker, reply: Reply) -> Reply {
+    match &reply.body {
+        Body::Bytes(bytes) if bytes.len() > LARGE => held(worker, reply),
+        _ => reply,
+    }
+}
+
 #[cold]
-fn held(worker: &Worker, flight: &mut Flight, reply: Reply) -> Reply {
+fn held(worker: &Worker, mut reply: Reply) -> Reply {
     let length = if let Body::Bytes(bytes) = &reply.body { bytes.len() } else { 0 };
-    let hold = Hold::new(&worker.budget);
+    let hold = reply.special().hold.get_or_insert_with(|| Hold::new(&worker.budget));
     if hold.set(length) {
-        flight.hold = Some(hold);
         return reply;
     }
     let error = UploadError::TOO_MUCH;

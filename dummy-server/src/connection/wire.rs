@@ -54,6 +54,16 @@ pub(super) fn poll_read(
     Poll::Ready(Ok(rest.len() + count))
 }
 
+/// Keeps what was read and not taken in; nothing holds no memory.
+pub(super) fn keep_rest(rest: &mut Vec<u8>, input: &[u8]) {
+    if input.is_empty() {
+        *rest = Vec::new();
+    } else {
+        rest.clear();
+        rest.extend_from_slice(input);
+    }
+}
+
 /// Writes what waits; ready when nothing does.
 pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let mut stream = state.stream.borrow_mut();

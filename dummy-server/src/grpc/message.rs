@@ -119,6 +119,12 @@ impl Messages {
         }
     }
 
+    /// The message that was given last is no more.
+    pub(super) fn forget_last(&self) {
+        // It is less than before.
+        let _ = self.hold.set(self.buffer.len());
+    }
+
     /// Holds so many bytes from now on.
     fn keep(&mut self, bytes: usize) -> Result<(), Status> {
         if self.hold.set(bytes) {

@@ -206,11 +206,14 @@ impl Conversation {
     /// Reads a request. False: there are no more.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
         let Poll::Ready(next) = self.messages.poll_next(cx) else {
-            return self.poll_cut(cx, true).map(Err);
+            // Only what waits for the client yields to the drain, and not what waits for its turn.
+            let waits = !self.worker.turn.is_over();
+            return self.poll_cut(cx, waits).map(Err);
         };
         let Some(message) = next.transpose()? else { return Poll::Ready(Ok(false)) };
         plan::weigh(&message)?;
         let request = TestRequest::decode(message).map_err(|error| Status::internal(error.to_string()))?;
+        self.messages.forget_last();
         self.requests += 1;
         self.request_bytes += request.payload.len() as u64;
         match (self.requests, request.plan) {
@@ -305,7 +308,8 @@ impl Conversation {
             let mut head = Vec::new();
             write(&mut head);
             let payload = payload.split_to(u64::MAX);
-            self.packing = Some(Box::new(Packing::new(&head, payload, Hold::new(&self.worker.budget))));
+            let hold = Hold::new(&self.worker.budget);
+            self.packing = Some(Box::new(Packing { head, encoder: None, payload, hold }));
             return;
         }
         message::append(out, self.compressed, |out| {
@@ -324,31 +328,30 @@ impl Conversation {
 /// A response on its way through a compressor.
 #[derive(Debug)]
 struct Packing {
-    /// The prefix, and what came out so far.
-    encoder: GzEncoder<Vec<u8>>,
+    /// What comes before the payload.
+    head: Vec<u8>,
+    /// None before there is memory for it; the prefix, and what came out so far.
+    encoder: Option<GzEncoder<Vec<u8>>>,
     payload: Range,
     hold: Hold,
 }
 
 impl Packing {
-    fn new(head: &[u8], payload: Range, hold: Hold) -> Self {
-        let mut encoder = GzEncoder::new(vec![0; PREFIX], Compression::fast());
-        // Writing to memory does not fail.
-        let _ = encoder.write_all(head);
-        Self { encoder, payload, hold }
-    }
-
     /// The message with its prefix, after as many turns as it takes.
     fn poll(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Poll<Bytes> {
         ready!(self.hold.poll_set(COMPRESSOR, cx));
+        let encoder =
+            self.encoder.get_or_insert_with(|| GzEncoder::new(vec![0; PREFIX], Compression::fast()));
+        // Writing to memory does not fail.
+        let _ = encoder.write_all(&std::mem::take(&mut self.head));
         while self.payload.left() > 0 {
             if turn.long_step() {
                 return give_way(cx);
             }
-            let _ = self.encoder.write_all(self.payload.piece(COMPRESSED));
+            let _ = encoder.write_all(self.payload.piece(COMPRESSED));
         }
-        let _ = self.encoder.try_finish();
-        let mut framed = std::mem::take(self.encoder.get_mut());
+        let _ = encoder.try_finish();
+        let mut framed = std::mem::take(encoder.get_mut());
         let length = framed.len() - PREFIX;
         message::set_prefix(&mut framed, length, true);
         Poll::Ready(framed.into())

@@ -4,6 +4,7 @@
 mod sending;
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     rc::Rc,
     task::{Context, Poll},
@@ -23,7 +24,7 @@ use super::{
     exchange::{self, Head, Pending, now_ns},
     flight::Flight,
     state::{Order, State},
-    wire::{self as socket, Ended, Wire},
+    wire::{self as socket, Ended, Wire, keep_rest},
 };
 use crate::{
     budget::{Hold, counted},
@@ -60,7 +61,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         ending: Ended::Well,
         rest_hold: Hold::new(&worker.budget),
         output_hold: Hold::new(&worker.budget),
-        replies: Vec::new(),
+        replies: VecDeque::new(),
     };
     match poll_fn(|cx| driver.poll(cx)).await {
         End::Closed(Ended::Well) => socket::linger(state, false).await,
@@ -111,7 +112,8 @@ struct Driver<'a> {
     /// For what is read and not taken in, for the output, and for large replies in it.
     rest_hold: Hold,
     output_hold: Hold,
-    replies: Vec<Hold>,
+    /// By where they end among all bytes that are written.
+    replies: VecDeque<(u64, Hold)>,
 }
 
 /// The request that is being answered.
@@ -159,15 +161,18 @@ impl Driver<'_> {
             let mut moved = self.work(cx);
             match socket::poll_output(self.state, &mut self.output, cx) {
                 Poll::Ready(Ok(())) => {
-                    self.replies.clear();
+                    self.replies_written();
                     if let Some(end) = self.end() {
                         return Poll::Ready(end);
                     }
                     moved |= self.flushed();
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(Ended::Cut)),
-                Poll::Pending if self.has_enough() => return Poll::Pending,
-                Poll::Pending => {}
+                Poll::Pending if self.has_enough() => {
+                    self.replies_written();
+                    return Poll::Pending;
+                }
+                Poll::Pending => self.replies_written(),
             }
             // However much there is to send, each turn reads once.
             if std::mem::replace(&mut read, true) && self.worker.turn.long_step() {
@@ -226,11 +231,11 @@ impl Driver<'_> {
         self.left = count;
         self.worker.lend(&mut self.output);
         self.take_in(&mut input);
-        self.rest.clear();
-        self.rest.extend_from_slice(input);
+        keep_rest(&mut self.rest, input);
         let held = counted(self.rest.capacity());
-        if !matches!(self.current, Current::Idle) {
-            // It belongs to the next request, or to a WebSocket.
+        let awaits_head = matches!(self.current, Current::Idle) && self.takes_input() && !self.fresh_rest;
+        if !awaits_head {
+            // It waits for its turn, or belongs to what follows.
             self.rest_hold.note(held);
         } else if !self.rest_hold.set(held) {
             self.rest = Vec::new();
@@ -239,7 +244,16 @@ impl Driver<'_> {
             let rejection = Rejection { status: error.status.as_u16(), reason: error.reason() };
             self.reject(rejection, &request::Head::default(), now_ns());
         }
+        self.body_broken_off();
         Poll::Ready(true)
+    }
+
+    /// Holds no more of large replies that are written.
+    fn replies_written(&mut self) {
+        let written = self.state.written();
+        while self.replies.front().is_some_and(|(end, _)| *end <= written) {
+            self.replies.pop_front();
+        }
     }
 
     /// Whether so much output waits that no more is made.
@@ -364,7 +378,12 @@ impl Driver<'_> {
     fn peer_ended(&mut self) {
         self.ended = true;
         self.state.peer_ended();
-        if self.body_open {
+        self.body_broken_off();
+    }
+
+    /// Breaks off a body of which nothing more comes, once all that came was taken in.
+    fn body_broken_off(&mut self) {
+        if self.ended && self.body_open && !self.fresh_rest {
             self.body_ended(Err(UploadError::CLOSED));
             self.keep_alive = false;
         }

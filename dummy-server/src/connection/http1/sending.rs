@@ -73,14 +73,20 @@ impl Driver<'_> {
         // A body that nobody has read stands where the next request would; one without a length ends with the
         // connection.
         self.keep_alive &= !self.body_open && (chunked || !unsized_) && !self.is_last();
+        if self.body_open {
+            // It may still be under way, and must not make a reset of the close.
+            self.ending = Ended::Refused;
+        }
         self.write_head(&finished, asked.version, chunked);
         let Finished { mut flight, .. } = finished;
         match content {
             Content::None => self.replied(),
             Content::Bytes(bytes) => {
                 flight.sent(bytes.len() as u64);
-                self.replies.extend(flight.hold.take());
                 self.output.push(bytes);
+                if let Some(hold) = flight.hold.take() {
+                    self.replies.push_back((self.state.written() + self.output.len() as u64, hold));
+                }
                 self.replied();
             }
             Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {

@@ -299,8 +299,7 @@ impl Driver<'_> {
                 Err(error) => self.error = Some(error.code),
             }
         }
-        self.rest.clear();
-        self.rest.extend_from_slice(input);
+        wire::keep_rest(&mut self.rest, input);
         let held = counted(self.rest.capacity() + self.conn.block_len());
         if self.fresh_rest {
             // It waits for its turn.

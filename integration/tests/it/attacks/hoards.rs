@@ -29,6 +29,8 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol(bodies_beyond_the_budget_are_refused_with_503)
         .test_async(grpc_messages_beyond_the_budget_are_refused_with_resource_exhausted)
         .over_each_protocol(large_replies_that_nobody_takes_are_refused_with_503)
+        .over_each_protocol(large_replies_that_are_delayed_or_slow_are_counted)
+        .test_async(connections_that_are_idle_hold_nothing)
 }
 
 const BUDGET: &str = "--memory-budget=16M";
@@ -134,9 +136,7 @@ async fn bodies_beyond_the_budget_are_refused_with_503(protocol: Protocol) {
         held.push(stream);
     }
     let refused = |metrics: &Metrics| metrics.sum("dummy_server_requests_total", &[("status", "503")]) > 0;
-    if protocol == Protocol::Http1 {
-        Metrics::until(scene.server.admin, refused).await;
-    }
+    Metrics::until(scene.server.admin, refused).await;
     drop(held);
     scene.only_the_bystander_is_left().await;
     let body = vec![b'y'; 1 << 20];
@@ -180,7 +180,9 @@ async fn large_replies_that_nobody_takes_are_refused_with_503(protocol: Protocol
     let scene = Scene::start(&[BUDGET, "--max-body-echo=16M"]).await;
     let body = vec![b'x'; LENGTH];
     let mut held = Vec::new();
-    for _ in 0..CLIENTS {
+    // Over HTTP/2, each sends no more than its window.
+    let clients = if protocol == Protocol::Http1 { CLIENTS } else { 10 * CLIENTS };
+    for _ in 0..clients {
         let mut stream = TcpStream::connect(scene.server.http).expect("connected");
         // What waits in the systems' buffers is none of the server's.
         socket2::SockRef::from(&stream).set_recv_buffer_size(4096).expect("a small buffer");
@@ -210,4 +212,65 @@ async fn large_replies_that_nobody_takes_are_refused_with_503(protocol: Protocol
     drop(client);
     Metrics::until(scene.server.admin, |metrics| metrics.sum(HELD, &[]) == 0).await;
     scene.end(MEMORY + 32 * MIB).await;
+}
+
+/// However they are shaped, and before they begin.
+async fn large_replies_that_are_delayed_or_slow_are_counted(protocol: Protocol) {
+    const LENGTH: usize = 200 << 10;
+    const CLIENTS: usize = 100;
+    for behaviour in
+        ["dummy-delay=1h", "dummy-rate=1", "dummy-rate=1&dummy-chunk=1", "dummy-trailer=a:b&dummy-rate=1"]
+    {
+        let scene = Scene::start(&[BUDGET]).await;
+        let target = format!("/?{behaviour}");
+        let mut held = Vec::new();
+        for _ in 0..CLIENTS {
+            let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+            let body = vec![b'x'; LENGTH];
+            let sent = if protocol == Protocol::Http1 {
+                let length = format!("Content-Length: {LENGTH}\r\n");
+                [http1_request("POST", &target, "1.1", &length), body].concat()
+            } else {
+                let mut frames = [http2_preface(), http2_request(1, "POST", &target, false, &[])].concat();
+                body.chunks(16 << 10).for_each(|part| frames.extend(frame(0, 0, 1, part)));
+                frames.extend(frame(0, 1, 1, b""));
+                frames
+            };
+            stream.write_all(&sent).expect("a request is taken");
+            held.push(stream);
+        }
+        Metrics::until(scene.server.admin, |metrics| metrics.sum(REFUSED, &[]) > 0).await;
+        drop(held);
+        scene.only_the_bystander_is_left().await;
+        ended(scene).await;
+    }
+}
+
+/// Whatever they have read at one time.
+async fn connections_that_are_idle_hold_nothing() {
+    const REQUESTS: usize = 10_000;
+    let scene = Scene::start(&[]).await;
+    let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+    let mut writer = stream.try_clone().expect("another handle");
+    let writing = std::thread::spawn(move || {
+        writer
+            .write_all(&http1_request("GET", "/health", "1.1", "").repeat(REQUESTS))
+            .expect("they are taken");
+    });
+    let (mut replies, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+    let answered = |replies: &[u8]| replies.windows(15).filter(|part| part == br#"{"status":"ok"}"#).count();
+    let mut seen = 0;
+    while seen < REQUESTS {
+        let count = stream.read(&mut buffer).expect("replies come");
+        assert!(count > 0, "the connection goes on");
+        replies.extend_from_slice(&buffer[..count]);
+        seen += answered(&replies);
+        // What may be the beginning of the next.
+        replies = replies.split_off(replies.len() - 14);
+    }
+    writing.join().expect("all were sent");
+    Metrics::until(scene.server.admin, |metrics| metrics.sum(HELD, &[]) == 0).await;
+    assert_eq!(scene.server.metrics().await.sum("dummy_server_connections_open", &[]), 3);
+    drop(stream);
+    scene.end(24 * MIB).await;
 }
