@@ -4,6 +4,8 @@
 //! are few and long-lived ones. So a worker that holds more than another hands a new one over. The counts
 //! are shared between threads, but touched only when a connection comes or goes.
 
+#[cfg(unix)]
+use std::os::fd::{AsFd, AsRawFd};
 use std::{
     io,
     rc::Rc,
@@ -21,9 +23,8 @@ const INBOX: usize = 1024;
 /// How long accepting rests after an error such as EMFILE; doubled each time up to the longest.
 const SHORTEST_BACK_OFF: Duration = Duration::from_millis(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
-/// Files below the open-file limit that connections of clients never take, or a quarter of a low limit: they are for
-/// the admin port, for what its metrics read, and for a certificate that is reloaded.
-#[cfg(unix)]
+/// Files below the open-file limit that connections of clients leave free, or a quarter of a low limit: they are for the
+/// admin port, for what its metrics read, and for a certificate that is reloaded.
 const RESERVED_FILES: u64 = 32;
 
 /// A connection on its way to a worker.
@@ -42,15 +43,13 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Its file's number, which is the lowest one that was free.
+    /// The number of its file.
     #[cfg(unix)]
     fn file(&self) -> u64 {
-        use std::os::fd::AsRawFd as _;
-        let number = match self {
-            Self::Tcp(socket) => socket.as_raw_fd(),
-            Self::Unix(socket) => socket.as_raw_fd(),
-        };
-        number.unsigned_abs().into()
+        match self {
+            Self::Tcp(socket) => number(socket),
+            Self::Unix(socket) => number(socket),
+        }
     }
 
     /// Registers it with the runtime of the calling thread.
@@ -78,7 +77,7 @@ pub(crate) struct Fleet {
     /// Accept loops that have not ended.
     pub(crate) accepting: AtomicUsize,
     /// The number of the first file that is not for connections.
-    #[cfg(unix)]
+    #[cfg_attr(not(unix), expect(dead_code, reason = "files have no such limit"))]
     first_reserved_file: u64,
 }
 
@@ -96,8 +95,7 @@ impl Fleet {
             seats: Vec::new(),
             open: AtomicU64::new(0),
             accepting: AtomicUsize::new(accept_loops),
-            #[cfg(unix)]
-            first_reserved_file: first_reserved_file(runtime::files::limit()),
+            first_reserved_file: first_reserved_file(runtime::files::limit(), accept_loops as u64),
         }
     }
 
@@ -108,20 +106,22 @@ impl Fleet {
         receiver
     }
 
-    /// The connection, unless it has taken a file from the reserve: then it is closed, and the process counts as out of
-    /// files.
+    /// Whether a connection has taken a file from the reserve: the lowest one that was free.
     #[cfg(unix)]
-    fn outside_reserve(&self, socket: Socket) -> io::Result<Socket> {
-        if socket.file() < self.first_reserved_file {
-            Ok(socket)
-        } else {
-            Err(rustix::io::Errno::MFILE.into())
-        }
+    fn is_in_reserve(&self, socket: &Socket) -> bool {
+        socket.file() >= self.first_reserved_file
+    }
+
+    /// Whether the next file would be outside the reserve.
+    #[cfg(unix)]
+    fn has_free_file(&self, any: impl AsFd) -> bool {
+        let next = rustix::io::fcntl_dupfd_cloexec(any, 0);
+        next.is_ok_and(|file| number(&file) < self.first_reserved_file)
     }
 
     #[cfg(not(unix))]
-    fn outside_reserve(&self, socket: Socket) -> io::Result<Socket> {
-        Ok(socket)
+    fn is_in_reserve(&self, _socket: &Socket) -> bool {
+        false
     }
 
     /// All open connections.
@@ -150,9 +150,14 @@ impl Fleet {
     }
 }
 
+/// Each accept loop takes one file of the reserve before it knows that no others are left.
+fn first_reserved_file(limit: u64, accept_loops: u64) -> u64 {
+    limit - (RESERVED_FILES + accept_loops).min(limit / 4)
+}
+
 #[cfg(unix)]
-fn first_reserved_file(limit: u64) -> u64 {
-    limit - RESERVED_FILES.min(limit / 4)
+fn number(file: &impl AsRawFd) -> u64 {
+    file.as_raw_fd().unsigned_abs().into()
 }
 
 /// Accepts until the drain closes listeners, and then until the queue is empty.
@@ -166,15 +171,17 @@ pub(crate) async fn run(listener: Listener, port: Port, worker: Rc<Worker>) {
 async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::Result<()> {
     let listener = Registered::new(listener)?;
     let mut back_off = SHORTEST_BACK_OFF;
+    let mut in_reserve = false;
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept_outside_reserve(in_reserve, &worker.fleet) => accepted,
             () = worker.shutdown.reached(Phase::Closing) => break,
         };
-        match accepted.and_then(|socket| worker.fleet.outside_reserve(socket)) {
+        match accepted {
             Ok(socket) => {
                 back_off = SHORTEST_BACK_OFF;
+                in_reserve = worker.fleet.is_in_reserve(&socket);
                 place(socket, port, worker);
             }
             Err(error) if concerns_one_connection(&error) => {}
@@ -192,8 +199,11 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
     // What the kernel has accepted for us is served; only then is the socket closed.
     let listener = listener.into_std()?;
     while worker.shutdown.phase() < Phase::Aborted {
-        match accept_now(&listener).and_then(|socket| worker.fleet.outside_reserve(socket)) {
-            Ok(socket) => place(socket, port, worker),
+        match accept_now(&listener, in_reserve, &worker.fleet) {
+            Ok(socket) => {
+                in_reserve = worker.fleet.is_in_reserve(&socket);
+                place(socket, port, worker);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if concerns_one_connection(&error) => {}
             // Connections that end in the drain give files back.
@@ -251,8 +261,14 @@ impl Registered {
         }
     }
 
-    async fn accept(&self) -> io::Result<Socket> {
+    /// The next connection. After one that has taken a file from the reserve, the others wait in the queue of the kernel
+    /// until files are free again: meanwhile the process counts as out of files.
+    async fn accept_outside_reserve(&self, in_reserve: bool, fleet: &Fleet) -> io::Result<Socket> {
         match self {
+            #[cfg(unix)]
+            Self::Tcp(listener) if in_reserve && !fleet.has_free_file(listener) => Err(out_of_files()),
+            #[cfg(unix)]
+            Self::Unix(listener) if in_reserve && !fleet.has_free_file(listener) => Err(out_of_files()),
             Self::Tcp(listener) => Ok(Socket::Tcp(listener.accept().await?.0.into_std()?)),
             #[cfg(unix)]
             Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
@@ -268,8 +284,18 @@ impl Registered {
     }
 }
 
-fn accept_now(listener: &Listener) -> io::Result<Socket> {
+#[cfg(unix)]
+fn out_of_files() -> io::Error {
+    rustix::io::Errno::MFILE.into()
+}
+
+/// The same without waiting.
+fn accept_now(listener: &Listener, in_reserve: bool, fleet: &Fleet) -> io::Result<Socket> {
     match listener {
+        #[cfg(unix)]
+        Listener::Tcp(listener) if in_reserve && !fleet.has_free_file(listener) => Err(out_of_files()),
+        #[cfg(unix)]
+        Listener::Unix(listener) if in_reserve && !fleet.has_free_file(listener) => Err(out_of_files()),
         Listener::Tcp(listener) => {
             let socket = listener.accept()?.0;
             socket.set_nonblocking(true)?;
@@ -284,14 +310,16 @@ fn accept_now(listener: &Listener) -> io::Result<Socket> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_few_files_are_reserved_and_of_a_low_limit_a_quarter() {
-        for (limit, first) in [(u64::MAX, u64::MAX - 32), (1024, 992), (64, 48), (3, 3)] {
-            assert_eq!(first_reserved_file(limit), first);
+        for (limit, accept_loops, first) in
+            [(u64::MAX, 4, u64::MAX - 36), (1024, 4, 988), (1024, 400, 768), (64, 4, 48), (3, 1, 3)]
+        {
+            assert_eq!(first_reserved_file(limit, accept_loops), first);
         }
     }
 }

@@ -226,6 +226,13 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
+    /// A task that does nothing when it is woken.
+    struct Nobody;
+
+    impl std::task::Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
     #[test]
     fn what_is_beyond_the_budget_is_refused_and_counted() {
         let budget = Budget::of(16 << 20);
@@ -267,7 +274,8 @@ mod tests {
         assert!(first.set(7 * MIB) && Hold::new(&budget).set(0));
         let small: Vec<_> = (0..16).map(|_| Hold::new(&budget)).collect();
         assert!(small.iter().all(|hold| hold.set(64 << 10)));
-        let cx = Context::from_waker(Waker::noop());
+        let waker = Waker::from(Arc::new(Nobody));
+        let cx = Context::from_waker(&waker);
         assert!(second.poll_set(MIB, &cx).is_pending());
         assert!(second.poll_set(MIB, &cx).is_pending());
         assert_eq!(budget.waiting.borrow().len(), 1, "once for each task");

@@ -86,7 +86,10 @@ fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<
     let of_thread = Arc::clone(&own);
     thread::Builder::new()
         .name("loadgen-wait".to_owned())
-        .spawn(move || sender.send(run_once(plan, &of_thread)))
+        .spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(run_once(plan, &of_thread));
+        })
         .context("can't start a thread")?;
     let abort = || {
         own.interrupt();

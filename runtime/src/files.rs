@@ -34,10 +34,12 @@ pub fn raise_limit() -> io::Result<FileLimit> {
 }
 
 /// How many files the process may have open; `u64::MAX` is unlimited. File numbers are below it.
-#[cfg(unix)]
 #[must_use]
 pub fn limit() -> u64 {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    #[cfg(not(unix))]
+    return u64::MAX;
 }
 
 #[cfg(all(test, unix))]

@@ -182,5 +182,5 @@ async fn replies_as_large_as_bombs_are_limited() {
         let mut client = GrpcClient::connect(scene.server.grpc).await;
         assert_eq!(called::<EchoResponse>(&mut client, method, &message).await, (1, 0));
     }
-    scene.end(6 * LITTLE).await;
+    scene.end(8 * LITTLE).await;
 }

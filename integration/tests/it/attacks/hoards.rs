@@ -217,11 +217,11 @@ async fn large_replies_that_nobody_takes_are_refused_with_503(protocol: Protocol
 /// However they are shaped, and before they begin.
 async fn large_replies_that_are_delayed_or_slow_are_counted(protocol: Protocol) {
     const LENGTH: usize = 200 << 10;
-    const CLIENTS: usize = 100;
+    const CLIENTS: usize = 30;
     for behaviour in
         ["dummy-delay=1h", "dummy-rate=1", "dummy-rate=1&dummy-chunk=1", "dummy-trailer=a:b&dummy-rate=1"]
     {
-        let scene = Scene::start(&[BUDGET]).await;
+        let scene = Scene::start(&["--memory-budget=4M"]).await;
         let target = format!("/?{behaviour}");
         let mut held = Vec::new();
         for _ in 0..CLIENTS {
