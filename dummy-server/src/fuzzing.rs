@@ -36,7 +36,6 @@ pub struct Routed {
 ///
 /// # Panics
 /// When the worker's memory of targets says something else than the router.
-#[must_use]
 pub fn target(target: &str) -> (usize, Result<Routed, Refusal>) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (endpoint, found) = route(path, query);

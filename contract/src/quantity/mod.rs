@@ -115,7 +115,8 @@ pub fn shown(duration: Duration) -> String {
 pub fn canonical(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000), ("ns", 1)];
-    let (unit, factor) = units.into_iter().find(|(_, factor)| nanos % factor == 0).unwrap_or(("ns", 1));
+    let (unit, factor) =
+        units.into_iter().find(|(_, factor)| nanos.is_multiple_of(*factor)).unwrap_or(("ns", 1));
     format!("{}{unit}", nanos / factor)
 }
 

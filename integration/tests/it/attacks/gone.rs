@@ -77,6 +77,7 @@ async fn a_reply_that_begins_in_time_still_reaches_a_client_that_has_closed_its_
 /// Has the end of a connection be a reset.
 fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).expect("a reset");
+    drop(stream);
 }
 
 async fn clients_that_reset_their_connection_are_let_go_of(protocol: Protocol) {

@@ -92,11 +92,11 @@ fn attacks() -> Vec<Attack> {
     }
     let target = TARGETS[0];
     all.push(Attack::new(format!("http10 GET {target}"), Protocol::Http1, move |stream| {
-        exchange(stream, http1_request("GET", target, "1.0", ""), std::iter::empty());
+        exchange(stream, &http1_request("GET", target, "1.0", ""), std::iter::empty());
     }));
     let request = http1_request("GET", "/health", "1.1", "").repeat(100);
     all.push(Attack::new("http1 pipelined requests", Protocol::Http1, move |stream| {
-        exchange(stream, Vec::new(), std::iter::repeat(request.clone()));
+        exchange(stream, &[], std::iter::repeat(request.clone()));
     }));
     for target in ["/upload", "/digest", "/"] {
         all.push(Attack::new(
@@ -104,7 +104,7 @@ fn attacks() -> Vec<Attack> {
             Protocol::Http1,
             move |stream| {
                 let head = http1_request("POST", target, "1.1", "Transfer-Encoding: chunked\r\n");
-                exchange(stream, head, std::iter::repeat(b"1\r\nx\r\n".repeat(1000)));
+                exchange(stream, &head, std::iter::repeat(b"1\r\nx\r\n".repeat(1000)));
             },
         ));
     }
@@ -113,7 +113,7 @@ fn attacks() -> Vec<Attack> {
             let ids = (0..100).map(|number| (batch * 100 + number) * 2 + 1);
             ids.flat_map(|id| http2_request(id, "GET", "/health", true, &[])).collect()
         });
-        exchange(stream, http2_preface(), requests);
+        exchange(stream, &http2_preface(), requests);
     }));
     for target in ["/upload", "/digest"] {
         all.push(Attack::new(
@@ -128,20 +128,20 @@ fn attacks() -> Vec<Attack> {
                     frames.extend(frame(0, 1, id, b"x"));
                     frames
                 });
-                exchange(stream, http2_preface(), uploads);
+                exchange(stream, &http2_preface(), uploads);
             },
         ));
     }
     all.push(Attack::new("http1 WebSocket messages of a byte", Protocol::Http1, |stream| {
         exchange(
             stream,
-            websocket_request("/ws"),
+            &websocket_request("/ws"),
             std::iter::repeat(websocket_frame(0x82, b"x").repeat(1000)),
         );
     }));
     all.push(Attack::new("http1 WebSocket in fragments of a byte", Protocol::Http1, |stream| {
         let message = websocket_frame(0x82, &vec![7; 1 << 20]);
-        exchange(stream, websocket_request("/ws?fragment=1"), std::iter::repeat(message));
+        exchange(stream, &websocket_request("/ws?fragment=1"), std::iter::repeat(message));
     }));
     for (name, plan) in [
         ("http2 gRPC messages of no bytes", PLAN_OF_SMALL_MESSAGES),
@@ -150,7 +150,7 @@ fn attacks() -> Vec<Attack> {
         for gzip in [false, true] {
             let name = format!("{name}{}", if gzip { " in gzip" } else { "" });
             all.push(Attack::new(name, Protocol::Http2, move |stream| {
-                exchange(stream, [http2_preface(), grpc_call(1, plan, gzip)].concat(), std::iter::empty());
+                exchange(stream, &[http2_preface(), grpc_call(1, plan, gzip)].concat(), std::iter::empty());
             }));
         }
     }
@@ -170,6 +170,7 @@ impl Waits {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the times are for people, the ratio is for the test")]
 fn others_are_served_beside(attack: &Attack) {
     let server = ServerProcess::start(&["--workers=1", "--drain-timeout=1s"]);
     let address = server.http;
@@ -254,11 +255,11 @@ fn download(stream: TcpStream, protocol: Protocol, target: &str) {
         Protocol::Http1 => http1_request("GET", target, "1.1", ""),
         Protocol::Http2 => [http2_preface(), http2_request(1, "GET", target, true, &[])].concat(),
     };
-    exchange(stream, request, std::iter::empty());
+    exchange(stream, &request, std::iter::empty());
 }
 
 /// Sends `first` and then more as fast as it is taken, and takes all that comes, until the connection ends.
-fn exchange(mut stream: TcpStream, first: Vec<u8>, more: impl Iterator<Item = Vec<u8>>) {
+fn exchange(mut stream: TcpStream, first: &[u8], more: impl Iterator<Item = Vec<u8>>) {
     let mut reader = stream.try_clone().expect("another handle");
     let over = Arc::<AtomicBool>::default();
     let end = Arc::clone(&over);
@@ -267,7 +268,7 @@ fn exchange(mut stream: TcpStream, first: Vec<u8>, more: impl Iterator<Item = Ve
         while matches!(reader.read(&mut buffer), Ok(1..)) {}
         end.store(true, Ordering::Release);
     });
-    if stream.write_all(&first).is_ok() {
+    if stream.write_all(first).is_ok() {
         for part in more {
             if over.load(Ordering::Acquire) || stream.write_all(&part).is_err() {
                 break;
