@@ -54,7 +54,7 @@ impl From<Socket> for Stream {
 }
 
 impl Stream {
-    /// The [canonical](crate::address::canonical) addresses of the peer and of this end; none for Unix sockets.
+    /// The [canonical] addresses of the peer and of this end; none for Unix sockets.
     #[must_use]
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         match &self.socket {
