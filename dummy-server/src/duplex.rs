@@ -16,6 +16,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
+    budget::{Budget, Hold},
     reply::{Part, Stream},
     upload::Upload,
 };
@@ -32,8 +33,10 @@ pub(crate) struct Duplex {
     outbox: Rc<RefCell<Outbox>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Outbox {
+    /// For what waits.
+    hold: Hold,
     parts: VecDeque<Bytes>,
     bytes: usize,
     /// Somebody waits for room.
@@ -43,11 +46,17 @@ struct Outbox {
 
 /// Lets `talk` have the stream whose request's content is `upload`: what it writes is the reply's content, which ends
 /// when `talk` does. It is polled by the engine, as long as there is room to send.
-pub(crate) fn converse<F>(upload: Upload, talk: impl FnOnce(Duplex) -> F) -> Box<dyn Stream>
+pub(crate) fn converse<F>(
+    upload: Upload,
+    budget: &Rc<Budget>,
+    talk: impl FnOnce(Duplex) -> F,
+) -> Box<dyn Stream>
 where
     F: Future<Output = ()> + 'static,
 {
-    let outbox = Rc::<RefCell<Outbox>>::default();
+    let hold = Hold::new(budget);
+    let outbox = Outbox { hold, parts: VecDeque::new(), bytes: 0, blocked: false, ended: false };
+    let outbox = Rc::new(RefCell::new(outbox));
     let duplex = Duplex { upload, rest: Bytes::new(), outbox: Rc::clone(&outbox) };
     Box::new(Conversation { talk: Some(Box::pin(talk(duplex))), outbox })
 }
@@ -71,6 +80,7 @@ impl Stream for Conversation {
         let mut outbox = self.outbox.borrow_mut();
         if let Some(part) = outbox.parts.pop_front() {
             outbox.bytes -= part.len();
+            outbox.hold.shrink(part.len());
             if std::mem::take(&mut outbox.blocked) {
                 cx.waker().wake_by_ref();
             }
@@ -111,6 +121,11 @@ impl AsyncWrite for Duplex {
             return Poll::Pending;
         }
         let part = &data[..data.len().min(FULL)];
+        // A first part is taken in any case: without one, nobody would poll again.
+        if !outbox.hold.grow(part.len()) && outbox.bytes > 0 {
+            outbox.blocked = true;
+            return Poll::Pending;
+        }
         outbox.bytes += part.len();
         outbox.parts.push_back(Bytes::copy_from_slice(part));
         Poll::Ready(Ok(part.len()))

@@ -14,6 +14,8 @@ pub struct Limits {
     pub stream_errors: u32,
     /// SETTINGS, PING, PRIORITY and frames of unknown kinds, and WINDOW_UPDATE that gives little.
     pub control: u32,
+    /// Further WINDOW_UPDATE that give little, for DATA that was sent: two for each time, which a peer may be late with.
+    pub updates: u32,
     /// DATA without data, and HEADERS and CONTINUATION without a block.
     pub empty: u32,
     /// Bytes of a list of fields, decompressed and counted as RFC 9113 section 6.5.2 does, or what SETTINGS allow
@@ -33,6 +35,7 @@ impl Default for Limits {
             resets: 10_000,
             stream_errors: 1_000,
             control: 10_000,
+            updates: 1 << 20,
             empty: 1_000,
             list: 1 << 20,
             waiting_control: 1 << 20,
@@ -47,6 +50,8 @@ pub(crate) struct Budgets {
     pub(crate) resets: u32,
     pub(crate) stream_errors: u32,
     pub(crate) control: u32,
+    /// None until DATA was sent.
+    pub(crate) updates: u32,
     pub(crate) empty: u32,
 }
 
@@ -56,6 +61,7 @@ impl Budgets {
             resets: limits.resets,
             stream_errors: limits.stream_errors,
             control: limits.control,
+            updates: 0,
             empty: limits.empty,
         }
     }
@@ -73,7 +79,7 @@ impl Budgets {
     /// Content was sent for which the peer will give window back, in whatever portions.
     #[inline]
     pub(crate) fn sent(&mut self, limits: &Limits) {
-        self.control = self.control.saturating_add(2).min(limits.control);
+        self.updates = self.updates.saturating_add(2).min(limits.updates);
     }
 
     /// A second has gone by: a tenth of each budget comes back.

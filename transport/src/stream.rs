@@ -39,6 +39,17 @@ pub enum Socket {
     Unix(tokio::net::UnixStream),
 }
 
+/// How the peer of a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It may send more.
+    There,
+    /// It has closed its end.
+    Ended,
+    /// It has reset the connection, or both ends are closed.
+    Gone,
+}
+
 /// A connection: a socket, and TLS over it once that has begun.
 #[derive(Debug)]
 pub struct Stream {
@@ -100,15 +111,38 @@ impl Stream {
         matches!(peeked, Ok(1..))
     }
 
-    /// Whether the peer has reset the connection, as far as nobody has read or written since.
+    /// Whether the peer still sends and receives, whatever waits to be read.
+    #[cfg(target_os = "linux")]
     #[must_use]
-    pub fn is_reset(&self) -> bool {
+    pub fn peer(&self) -> Peer {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let wanted = PollFlags::RDHUP;
+        let mut socket = match &self.socket {
+            Socket::Tcp(stream) => [PollFd::new(stream, wanted)],
+            Socket::Unix(stream) => [PollFd::new(stream, wanted)],
+        };
+        // It waits for nothing; what fails is as if there was nothing to say.
+        let _ = poll(&mut socket, Some(&Timespec::default()));
+        let said = socket[0].revents();
+        if said.intersects(PollFlags::ERR | PollFlags::HUP) {
+            Peer::Gone
+        } else if said.contains(PollFlags::RDHUP) {
+            Peer::Ended
+        } else {
+            Peer::There
+        }
+    }
+
+    /// Whether the peer still sends and receives, as far as this system tells.
+    #[cfg(not(target_os = "linux"))]
+    #[must_use]
+    pub fn peer(&self) -> Peer {
         let error = match &self.socket {
             Socket::Tcp(stream) => stream.take_error(),
             #[cfg(unix)]
             Socket::Unix(stream) => stream.take_error(),
         };
-        !matches!(error, Ok(None))
+        if matches!(error, Ok(None)) { Peer::There } else { Peer::Gone }
     }
 
     /// How many bytes were written that the peer's system has not acknowledged. Systems that can't tell say 0.

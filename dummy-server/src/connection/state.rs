@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use transport::Stream;
+use transport::{Stream, stream::Peer};
 
 use super::opening::Prelude;
 use crate::{
@@ -361,7 +361,8 @@ impl State {
 
     /// Looks at the clock for this connection; `now` is the sweep's.
     pub(crate) fn sweep(&self, now: Instant, limits: &Limits) {
-        let active = self.active.replace(false) || self.busy.get() > 0;
+        let touched = self.active.replace(false);
+        let active = touched || self.busy.get() > 0;
         if active {
             self.active_at.set(now);
         }
@@ -388,25 +389,27 @@ impl State {
         } else if over(self.accepted, limits.max_connection_age) {
             self.give(Order::Drain);
         }
-        self.look_at_half_close(now, limits);
+        if !touched && self.busy.get() > 0 {
+            self.look_at_half_close(now, limits);
+        }
         self.look_at_stall(now, limits);
         if self.order() == Order::Drain || self.wants_sweep.get() {
             self.wake();
         }
     }
 
-    /// Closes a connection whose client has closed its end, and is owed something that does not come. It may have gone: a
-    /// reset says so, an end of its input does not.
+    /// Closes a connection on which nothing moves, and whose client has closed its end: it is owed something that does
+    /// not come, and may have gone. The engine may have stopped reading long before that, so the system is asked.
     fn look_at_half_close(&self, now: Instant, limits: &Limits) {
-        if !self.peer_ended.get() || self.order() == Order::Close {
+        let peer = self.stream.borrow().peer();
+        if self.order() == Order::Close || peer == Peer::There && !self.peer_ended.get() {
             return;
         }
-        let reset = self.stream.borrow().is_reset();
         let since = self.quiet_since.get().unwrap_or(now);
         self.quiet_since.set(Some(since));
         let quiet = !self.blocked.get()
             && limits.half_close_timeout.is_some_and(|limit| now.saturating_duration_since(since) >= limit);
-        if self.busy.get() > 0 && (reset || quiet) {
+        if peer == Peer::Gone || quiet {
             self.stats.clients_gone.add(1);
             self.give(Order::Close);
         }

@@ -66,6 +66,7 @@ impl Flags {
                 resets: 3,
                 stream_errors: 3,
                 control: 10,
+                updates: 20,
                 empty: 3,
                 list: 400,
                 waiting_control: 60,

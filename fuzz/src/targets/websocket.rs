@@ -66,7 +66,7 @@ fn check(event: &Event, largest: usize) {
             assert!(!text || std::str::from_utf8(content).is_ok());
         }
         Event::Ping(content) => assert!(content.len() <= LARGEST_CONTROL),
-        Event::Pong => {}
+        Event::Pong | Event::Fragment => {}
         Event::Close(content) => {
             assert!(content.len() <= LARGEST_CONTROL && content.len() != 1);
             if let Some((why, reason)) = content.split_first_chunk() {
@@ -105,6 +105,7 @@ fn written(events: &[Event], fragment: usize) -> Vec<u8> {
                 }
             }
             Event::Ping(content) => write(&mut out, opcode::PING, true, content),
+            Event::Fragment => {}
             Event::Pong => write(&mut out, opcode::PONG, true, b""),
             Event::Close(content) => write(&mut out, opcode::CLOSE, true, content),
         }
@@ -127,7 +128,7 @@ pub fn run(input: &[u8]) {
         let size = match event {
             Event::Message { text, content } => content.len().min(600) / 50 + usize::from(*text),
             Event::Ping(content) | Event::Close(content) => content.len() / 40,
-            Event::Pong => 0,
+            Event::Pong | Event::Fragment => 0,
         };
         met((discriminant(event), size, before));
         before = Some(discriminant(event));

@@ -42,6 +42,8 @@ pub(super) mod code {
 pub(super) enum Event {
     /// A message, from however many frames. Text is UTF-8.
     Message { text: bool, content: Vec<u8> },
+    /// A frame of a message that goes on.
+    Fragment,
     /// To be answered with the same content.
     Ping(Vec<u8>),
     /// An answer to a ping.
@@ -117,34 +119,30 @@ impl Reader {
     /// # Errors
     /// The peer broke a rule; nothing more can be read.
     pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Broken> {
-        loop {
-            let mut frame = match self.frame.take() {
+        let mut frame = match self.frame.take() {
+            Some(frame) => frame,
+            None => match self.frame_head(input)? {
                 Some(frame) => frame,
-                None => match self.frame_head(input)? {
-                    Some(frame) => frame,
-                    None => return Ok(None),
-                },
-            };
-            let count = input.len().min(usize::try_from(frame.left).unwrap_or(usize::MAX));
-            let (part, rest) = input.split_at(count);
-            *input = rest;
-            let content = match &mut self.message {
-                Some(message) if !frame.is_control() => &mut message.content,
-                _ => &mut self.control,
-            };
-            let before = content.len();
-            content.extend_from_slice(part);
-            unmask(&mut content[before..], frame.mask);
-            frame.mask.rotate_left(count % 4);
-            frame.left -= count as u64;
-            if frame.left > 0 {
-                self.frame = Some(frame);
-                return Ok(None);
-            }
-            if let Some(event) = self.frame_ended(frame)? {
-                return Ok(Some(event));
-            }
+                None => return Ok(None),
+            },
+        };
+        let count = input.len().min(usize::try_from(frame.left).unwrap_or(usize::MAX));
+        let (part, rest) = input.split_at(count);
+        *input = rest;
+        let content = match &mut self.message {
+            Some(message) if !frame.is_control() => &mut message.content,
+            _ => &mut self.control,
+        };
+        let before = content.len();
+        content.extend_from_slice(part);
+        unmask(&mut content[before..], frame.mask);
+        frame.mask.rotate_left(count % 4);
+        frame.left -= count as u64;
+        if frame.left > 0 {
+            self.frame = Some(frame);
+            return Ok(None);
         }
+        self.frame_ended(frame).map(Some)
     }
 
     /// The head of the next frame, once it is whole and if it may come now.
@@ -226,20 +224,22 @@ impl Reader {
         Ok(())
     }
 
-    fn frame_ended(&mut self, frame: Frame) -> Result<Option<Event>, Broken> {
+    fn frame_ended(&mut self, frame: Frame) -> Result<Event, Broken> {
         if frame.is_control() {
             let content = std::mem::take(&mut self.control);
             return match frame.opcode {
-                opcode::PING => Ok(Some(Event::Ping(content))),
-                opcode::PONG => Ok(Some(Event::Pong)),
-                _ => goodbye(content).map(Some),
+                opcode::PING => Ok(Event::Ping(content)),
+                opcode::PONG => Ok(Event::Pong),
+                _ => goodbye(content),
             };
         }
-        let Some(Message { text, content }) = self.message.take_if(|_| frame.last) else { return Ok(None) };
+        let Some(Message { text, content }) = self.message.take_if(|_| frame.last) else {
+            return Ok(Event::Fragment);
+        };
         if text && std::str::from_utf8(&content).is_err() {
             return Err(Broken { code: code::INVALID, reason: "text is not UTF-8" });
         }
-        Ok(Some(Event::Message { text, content }))
+        Ok(Event::Message { text, content })
     }
 }
 
@@ -342,7 +342,9 @@ mod tests {
         let mut events = Vec::new();
         for mut input in bytes.chunks(part) {
             while let Some(event) = reader.read(&mut input)? {
-                events.push(event);
+                if event != Event::Fragment {
+                    events.push(event);
+                }
             }
             assert!(input.is_empty());
         }

@@ -88,9 +88,13 @@ fn over_stream(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, options: Op
             Ok(accept) => accept,
             Err(what) => return Answer::Ready(bad_request(&what)),
         };
-    let (worker, state) = (Rc::clone(worker), Rc::clone(head.state));
+    let (worker, state, budget) = (Rc::clone(worker), Rc::clone(head.state), Rc::clone(&worker.budget));
     let talk =
-        duplex::converse(upload, |stream| async move { serve(stream, options, &worker, &state).await });
+        duplex::converse(
+            upload,
+            &budget,
+            |stream| async move { serve(stream, options, &worker, &state).await },
+        );
     let mut reply = Reply::new(StatusCode::OK, &[], Body::Stream(talk));
     if let Some(accept) = accept {
         reply.fields.push(ACCEPT, accept);

@@ -230,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         if self.echo.is_none() && self.output.is_empty() {
             self.echoed = 0;
         }
-        if !self.hold.set(self.reader.held() + self.echoed) {
+        if !self.hold.set(self.reader.held() + self.echoed.max(self.output.len())) {
             self.close(code::LATER, UploadError::TOO_MUCH.reason());
         }
     }
@@ -252,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 self.fill();
             }
             Event::Ping(content) => self.control(opcode::PONG, &content),
-            Event::Pong => {}
+            Event::Pong | Event::Fragment => {}
             Event::Close(content) => {
                 // The code goes back, and the reason with it (section 5.5.1).
                 self.control(opcode::CLOSE, &content);

@@ -32,7 +32,8 @@ impl Connection {
         };
         let increment = u32::from_be_bytes(bytes) & 0x7fff_ffff;
         // Where the whole window is small, its parts are.
-        if increment < SMALL_UPDATE.min(self.remote.initial_window_size / 2) {
+        let is_small = increment < SMALL_UPDATE.min(self.remote.initial_window_size / 2);
+        if is_small && !spend(&mut self.budgets.updates) {
             self.control()?;
         }
         if frame.stream == 0 {

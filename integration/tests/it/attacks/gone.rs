@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol(a_reply_that_begins_in_time_still_reaches_a_client_that_has_closed_its_end)
         .over_each_protocol(clients_that_reset_their_connection_are_let_go_of)
         .over_each_protocol(clients_that_close_their_end_and_reset_it_later_are_let_go_of)
+        .test_async(clients_that_have_sent_more_than_is_read_are_let_go_of)
 }
 
 const CLIENTS: u64 = 200;
@@ -45,11 +46,11 @@ async fn waiting(scene: &Scene, protocol: Protocol, target: &str, count: u64) ->
     streams
 }
 
-async fn gone(scene: Scene, count: u64) {
+async fn gone(scene: Scene, count: u64, memory: u64) {
     scene.only_the_bystander_is_left().await;
     let metrics = Metrics::until(scene.server.admin, |metrics| metrics.sum(GONE, &[]) >= count).await;
     assert_eq!(metrics.sum(GONE, &[]), count);
-    scene.end(LITTLE).await;
+    scene.end(memory).await;
 }
 
 async fn clients_that_have_closed_their_end_are_closed_after_the_half_close_timeout(protocol: Protocol) {
@@ -58,7 +59,7 @@ async fn clients_that_have_closed_their_end_are_closed_after_the_half_close_time
     for stream in &streams {
         stream.shutdown(Shutdown::Write).expect("an end");
     }
-    gone(scene, CLIENTS).await;
+    gone(scene, CLIENTS, LITTLE).await;
 }
 
 async fn a_reply_that_begins_in_time_still_reaches_a_client_that_has_closed_its_end(protocol: Protocol) {
@@ -83,7 +84,7 @@ fn reset(stream: TcpStream) {
 async fn clients_that_reset_their_connection_are_let_go_of(protocol: Protocol) {
     let scene = Scene::start(&["--half-close-timeout=1h"]).await;
     waiting(&scene, protocol, LONGEST, CLIENTS).await.into_iter().for_each(reset);
-    gone(scene, CLIENTS).await;
+    gone(scene, CLIENTS, LITTLE).await;
 }
 
 async fn clients_that_close_their_end_and_reset_it_later_are_let_go_of(protocol: Protocol) {
@@ -99,5 +100,45 @@ async fn clients_that_close_their_end_and_reset_it_later_are_let_go_of(protocol:
     let _ = after.wait_for(|count| *count > now + 2).await;
     assert_eq!(scene.server.metrics().await.sum(GONE, &[]), 0);
     streams.into_iter().for_each(reset);
-    gone(scene, CLIENTS).await;
+    gone(scene, CLIENTS, LITTLE).await;
+}
+
+/// The server has stopped reading from them, and would see neither an end nor a reset.
+async fn clients_that_have_sent_more_than_is_read_are_let_go_of() {
+    const EACH: u64 = 10;
+    let ahead = http1_request("GET", LONGEST, "1.1", "").repeat(3000);
+    // What is read, and some that the system takes: an end behind more than that does not arrive.
+    let slow = |target: &str| {
+        let head = http1_request("POST", target, "1.1", "Content-Length: 3145728\r\n");
+        [head, vec![b'x'; 400 << 10]].concat()
+    };
+    let requests = [ahead, slow("/delay/0/4294967295"), slow("/?dummy-read-rate=1")];
+    for ends in [true, false] {
+        let scene = Scene::start(&["--half-close-timeout=500ms"]).await;
+        let mut streams = Vec::new();
+        for request in requests.iter().cycle().take(requests.len() * EACH as usize) {
+            let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+            let mut writer = stream.try_clone().expect("another handle");
+            stream.set_nonblocking(true).expect("it does not wait");
+            // As much as the systems take.
+            let mut sent = 0;
+            while let Ok(count) = writer.write(&request[sent..]) {
+                sent += count;
+                if sent == request.len() {
+                    break;
+                }
+            }
+            let _ = stream.flush();
+            streams.push(stream);
+        }
+        let count = streams.len() as u64;
+        Metrics::until(scene.server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= count).await;
+        if ends {
+            streams.iter().for_each(|stream| stream.shutdown(Shutdown::Write).expect("an end"));
+            gone(scene, count, 4 * LITTLE).await;
+        } else {
+            streams.into_iter().for_each(reset);
+            gone(scene, count, 4 * LITTLE).await;
+        }
+    }
 }

@@ -143,6 +143,10 @@ fn attacks() -> Vec<Attack> {
         let message = websocket_frame(0x82, &vec![7; 1 << 20]);
         exchange(stream, &websocket_request("/ws?fragment=1"), std::iter::repeat(message));
     }));
+    all.push(Attack::new("http1 WebSocket message from fragments of a byte", Protocol::Http1, |stream| {
+        let first = [websocket_request("/ws"), websocket_frame(0x02, b"x")].concat();
+        exchange(stream, &first, std::iter::repeat(websocket_frame(0x00, b"x").repeat(10_000)));
+    }));
     for (name, plan) in [
         ("http2 gRPC messages of no bytes", PLAN_OF_SMALL_MESSAGES),
         ("http2 gRPC messages of 10 MiB", PLAN_OF_LARGE_MESSAGES),

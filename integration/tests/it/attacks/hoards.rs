@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Cases {
         .over_each_protocol(large_replies_that_nobody_takes_are_refused_with_503)
         .over_each_protocol(large_replies_that_are_delayed_or_slow_are_counted)
         .test_async(connections_that_are_idle_hold_nothing)
+        .test_async(echoes_over_http2_that_nobody_takes_are_counted)
 }
 
 const BUDGET: &str = "--memory-budget=16M";
@@ -273,4 +274,26 @@ async fn connections_that_are_idle_hold_nothing() {
     assert_eq!(scene.server.metrics().await.sum("dummy_server_connections_open", &[]), 3);
     drop(stream);
     scene.end(24 * MIB).await;
+}
+
+/// Each of them is small, and there are many.
+async fn echoes_over_http2_that_nobody_takes_are_counted() {
+    const STREAMS: u32 = 500;
+    const LENGTH: usize = 10_000;
+    let scene = Scene::start(&[BUDGET]).await;
+    let fields = [(":protocol", "websocket"), ("sec-websocket-version", "13")];
+    let mut frames = http2_preface_with_window(1);
+    for number in 0..STREAMS {
+        let id = number * 2 + 1;
+        frames.extend(http2_request(id, "CONNECT", "/ws", false, &fields));
+        frames.extend(frame(0, 0, id, &websocket_frame(0x82, &vec![7; LENGTH])));
+    }
+    let mut stream = TcpStream::connect(scene.server.http).expect("connected");
+    stream.write_all(&frames).expect("frames are taken");
+    let all = u64::from(STREAMS) * (LENGTH as u64 - 10);
+    Metrics::until(scene.server.admin, |metrics| metrics.sum(HELD, &[]) >= all).await;
+    drop(stream);
+    scene.only_the_bystander_is_left().await;
+    Metrics::until(scene.server.admin, |metrics| metrics.sum(HELD, &[]) == 0).await;
+    scene.end(MEMORY).await;
 }
