@@ -46,7 +46,10 @@ fn read(input: &[u8], piece: usize, (message, frame): (usize, usize)) -> Said {
             match reader.read(&mut part) {
                 Ok(Some(event)) => {
                     assert!(part.len() < before, "reading goes on");
-                    events.push(event);
+                    // In how many frames a message came is not what it means.
+                    if event != Event::Fragment {
+                        events.push(event);
+                    }
                 }
                 Ok(None) => break,
                 Err(broken) => return (events, Err(broken)),
