@@ -67,13 +67,16 @@ impl FromStr for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(error()) } else { Ok(Self::Unix(path.into())) };
         }
-        if let Some(port) = text.strip_prefix(':') {
-            let port = port.parse().map_err(|_| error())?;
+        // A port is digits alone, whatever the forms below would take.
+        let port = text.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.starts_with('+'));
+        if text.starts_with(':') {
+            let port = port.and_then(|port| port.parse().ok()).ok_or_else(error)?;
             return Ok(Self::Tcp((Ipv6Addr::UNSPECIFIED, port).into()));
         }
         if let Ok(address) = text.parse() {
             return Ok(Self::Tcp(address));
         }
+        port.ok_or_else(error)?;
         let first = text.to_socket_addrs().map_err(|_| error())?.next();
         first.map(Self::Tcp).ok_or_else(error)
     }
@@ -112,7 +115,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_what_is_accepted() {
-        for text in ["", ":", "8080", "1.2.3.4", "1.2.3.4:70000", "unix:", ":-1"] {
+        for text in
+            ["", ":", "8080", "1.2.3.4", "1.2.3.4:70000", "unix:", ":-1", ":+80", "localhost:+80", ":80:90"]
+        {
             let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains("unix:/path"), "{text}: {error}");
         }
