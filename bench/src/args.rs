@@ -51,6 +51,14 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub loadgen: Option<PathBuf>,
 
+    /// A dummy-server built before a change: it takes the place of the peers in the rows of servers
+    #[arg(long, value_name = "PATH")]
+    pub dummy_server_before: Option<PathBuf>,
+
+    /// A loadgen built before a change: it takes the place of the peers in the rows of clients
+    #[arg(long, value_name = "PATH")]
+    pub loadgen_before: Option<PathBuf>,
+
     /// How many connections the crowd is to have; fewer if the machine does not allow as many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 100_000)]
     pub connections: u32,
@@ -62,6 +70,14 @@ pub struct Args {
     /// CPU of the clients; default: the second this process may use
     #[arg(long, value_name = "CPU")]
     pub client_cpu: Option<usize>,
+}
+
+impl Args {
+    /// Whether ours are compared with builds before a change.
+    #[must_use]
+    pub fn is_beside_before(&self) -> bool {
+        self.dummy_server_before.is_some() || self.loadgen_before.is_some()
+    }
 }
 
 /// Which side of the wire is compared.

@@ -67,7 +67,10 @@ pub fn run(args: &Args) -> Result<bool> {
         return crowd(args);
     }
     let seconds = if args.smoke { SMOKE_SECONDS } else { args.seconds };
-    let rows = rows::of(args.mode, seconds, args.smoke, &args.only)?;
+    let mut rows = rows::of(args.mode, seconds, args.smoke, &args.only)?;
+    if args.is_beside_before() {
+        rows::beside_before(&mut rows, args);
+    }
     let machine = Machine::here(args)?;
     let tools = Tools::find(args)?;
     interrupt::listen()?;

@@ -19,6 +19,8 @@ const ATTEMPTS: u32 = 3;
 pub enum Server {
     /// Ours.
     DummyServer,
+    /// Ours before a change.
+    DummyServerBefore,
     /// nginx serving a file from its cache of open files.
     NginxFile,
     /// nginx with the body in its configuration.
@@ -41,6 +43,7 @@ impl Server {
     pub const fn tool(self) -> Option<Tool> {
         match self {
             Self::DummyServer => Some(Tool::DummyServer),
+            Self::DummyServerBefore => Some(Tool::DummyServerBefore),
             Self::NginxFile | Self::NginxReturn => Some(Tool::Nginx),
             Self::H2o => Some(Tool::H2o),
             Self::Nghttpd => Some(Tool::Nghttpd),
@@ -55,6 +58,7 @@ impl Server {
     pub const fn name(self) -> &'static str {
         match self {
             Self::DummyServer => "dummy-server",
+            Self::DummyServerBefore => "dummy-server-before",
             Self::NginxFile => "nginx-file",
             Self::NginxReturn => "nginx-return",
             Self::H2o => "h2o",
@@ -70,7 +74,7 @@ impl Server {
     #[must_use]
     pub fn configuration(self, protocol: Protocol) -> String {
         match self {
-            Self::DummyServer => dummy_server(protocol),
+            Self::DummyServer | Self::DummyServerBefore => dummy_server(protocol),
             Self::NginxFile => nginx(protocol, "root {dir}/www;"),
             Self::NginxReturn => {
                 let body = String::from_utf8(Body::K1.bytes()).unwrap_or_default();
@@ -172,7 +176,12 @@ fn configured(
     let folder = dir.to_str().context("the temporary folder's name is not UTF-8")?;
     let text = server.configuration(protocol).replace("{port}", &port.to_string()).replace("{dir}", folder);
     match server {
-        Server::DummyServer | Server::Nghttpd | Server::Tonic | Server::Tungstenite | Server::Responder => {
+        Server::DummyServer
+        | Server::DummyServerBefore
+        | Server::Nghttpd
+        | Server::Tonic
+        | Server::Tungstenite
+        | Server::Responder => {
             command.args(text.lines().filter(|line| !line.is_empty()));
         }
         Server::NginxFile | Server::NginxReturn | Server::H2o => {

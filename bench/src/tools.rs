@@ -18,8 +18,12 @@ use crate::args::{Args, Mode};
 pub enum Tool {
     /// Our server.
     DummyServer,
+    /// Our server before a change.
+    DummyServerBefore,
     /// Our client.
     Loadgen,
+    /// Our client before a change.
+    LoadgenBefore,
     /// nginx.
     Nginx,
     /// h2o.
@@ -51,7 +55,9 @@ impl Tool {
     pub const fn name(self) -> &'static str {
         match self {
             Self::DummyServer => "dummy-server",
+            Self::DummyServerBefore => "dummy-server before",
             Self::Loadgen => "loadgen",
+            Self::LoadgenBefore => "loadgen before",
             Self::Nginx => "nginx",
             Self::H2o => "h2o",
             Self::Nghttpd => "nghttpd",
@@ -150,8 +156,15 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
         }
         paths.insert(tool, path);
     }
+    let before =
+        [(Tool::DummyServerBefore, &args.dummy_server_before), (Tool::LoadgenBefore, &args.loadgen_before)];
+    for (tool, given) in before {
+        if let Some(path) = given {
+            paths.insert(tool, std::path::absolute(path)?);
+        }
+    }
     let own: &[Tool] = match args.mode {
-        Mode::Server => &[Tool::Tonic, Tool::Tungstenite],
+        Mode::Server if !args.is_beside_before() => &[Tool::Tonic, Tool::Tungstenite],
         Mode::Crowd => &[Tool::CrowdClient],
         _ => &[],
     };

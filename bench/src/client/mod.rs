@@ -36,6 +36,8 @@ pub fn write_paths(dir: &Path) -> io::Result<()> {
 pub enum Client {
     /// Ours.
     Loadgen,
+    /// Ours before a change.
+    LoadgenBefore,
     /// Ours, sending no id with its requests.
     LoadgenWithoutId,
     /// wrk.
@@ -77,6 +79,7 @@ impl Client {
     pub const fn tool(self) -> Option<Tool> {
         match self {
             Self::Loadgen | Self::LoadgenWithoutId => Some(Tool::Loadgen),
+            Self::LoadgenBefore => Some(Tool::LoadgenBefore),
             Self::Wrk => Some(Tool::Wrk),
             Self::H2load | Self::H2loadAsking => Some(Tool::H2load),
             Self::Oha => Some(Tool::Oha),
@@ -95,7 +98,7 @@ impl Client {
         let mut list: Vec<String> = Vec::new();
         let mut add = |words: &[&str]| list.extend(words.iter().map(|&word| word.to_owned()));
         match self {
-            Self::Loadgen | Self::LoadgenWithoutId => {
+            Self::Loadgen | Self::LoadgenBefore | Self::LoadgenWithoutId => {
                 add(&["--workers", "1", "-c", &connections, "-o", "json", "--no-progress"]);
                 match load.rate {
                     Some(rate) => {
@@ -170,7 +173,7 @@ impl Client {
         let printed = process.finish(load.time() + GRACE)?;
         let spent = cpu::of_ended_children()?.saturating_sub(before);
         let outcome = match self {
-            Self::Loadgen | Self::LoadgenWithoutId => output::loadgen(&printed),
+            Self::Loadgen | Self::LoadgenBefore | Self::LoadgenWithoutId => output::loadgen(&printed),
             Self::Wrk => output::wrk(&printed),
             Self::H2load | Self::H2loadAsking => output::h2load(&printed),
             Self::Oha => output::oha(&printed),

@@ -14,7 +14,14 @@ use anyhow::{Result, bail};
 use contract::quantity::{self, LONGEST_TIME};
 pub use mixed::{MIXED, mixed};
 
-use crate::{args::Mode, calls::Call, client::Client, handshakes::Handshake, server::Server, sockets};
+use crate::{
+    args::{Args, Mode},
+    calls::Call,
+    client::Client,
+    handshakes::Handshake,
+    server::Server,
+    sockets,
+};
 
 /// A protocol of the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -236,6 +243,21 @@ pub fn of(mode: Mode, seconds: f64, smoke: bool, only: &[String]) -> Result<Vec<
     Ok(rows.into_iter().filter(|row| only.is_empty() || only.iter().any(|name| name == row.id)).collect())
 }
 
+/// Compares ours with ours before a change instead of with peers.
+pub fn beside_before(rows: &mut [Row], args: &Args) {
+    for row in rows {
+        let mut before = Contender { name: "before", ..row.contenders[0] };
+        if args.dummy_server_before.is_some() && before.server == Server::DummyServer {
+            before.server = Server::DummyServerBefore;
+        }
+        if args.loadgen_before.is_some() && before.client == Client::Loadgen {
+            before.client = Client::LoadgenBefore;
+        }
+        row.contenders.truncate(1);
+        row.contenders.push(before);
+    }
+}
+
 const fn http1(body: Body, connections: u32, seconds: f64) -> Load {
     let (protocol, targets) = (Protocol::Http1, Targets::Same);
     Load { protocol, body, targets, connections, streams: 1, rate: None, seconds }
@@ -313,6 +335,25 @@ mod tests {
         assert_eq!(samples.len(), 2);
         assert!(samples[0].starts_with("/bin/1K?id=") && samples[1].starts_with("/bin/1024?id="));
         assert_eq!(Load { targets: Targets::Same, ..load }.samples(), ["/bin/1K"]);
+    }
+
+    #[test]
+    fn what_was_before_a_change_takes_the_place_of_the_peers() {
+        let args =
+            |words: &[&str]| <Args as clap::Parser>::parse_from([&["bench", "server"], words].concat());
+        assert!(!args(&[]).is_beside_before());
+        let server = args(&["--dummy-server-before=old"]);
+        assert!(server.is_beside_before());
+        let mut rows = of(Mode::Server, 3.0, false, &["h1-1k".to_owned()]).unwrap();
+        beside_before(&mut rows, &server);
+        let both = rows[0].contenders.iter().map(|one| (one.name, one.server, one.client, one.target));
+        let wrk = |name, server| (name, server, Client::Wrk, None);
+        let expected = [wrk("dummy-server", Server::DummyServer), wrk("before", Server::DummyServerBefore)];
+        assert_eq!(both.collect::<Vec<_>>(), expected);
+        let mut pair = of(Mode::Pair, 3.0, false, &["h2c".to_owned()]).unwrap();
+        beside_before(&mut pair, &args(&["--dummy-server-before=old", "--loadgen-before=old"]));
+        let before = pair[0].contenders[1];
+        assert_eq!((before.server, before.client), (Server::DummyServerBefore, Client::LoadgenBefore));
     }
 
     #[test]
