@@ -78,6 +78,8 @@ pub(crate) struct State {
     /// The client sends nothing more; since when nothing was sent to it, either.
     peer_ended: Cell<bool>,
     quiet_since: Cell<Option<Instant>>,
+    /// All that came was read, and whoever reads is woken when more comes or the client ends.
+    listening: Cell<bool>,
     /// Bytes were read since the last request began, while none was in flight.
     head_open: Cell<bool>,
     /// The last order came while requests were in flight.
@@ -128,6 +130,7 @@ impl State {
             requests: Cell::new(0),
             peer_ended: Cell::new(false),
             quiet_since: Cell::new(None),
+            listening: Cell::new(false),
             // The first bytes have a time limit too.
             head_open: Cell::new(true),
             cut_short: Cell::new(false),
@@ -244,6 +247,12 @@ impl State {
         if self.blocked.replace(false) || !self.headless.get() {
             self.moved.set(true);
         }
+    }
+
+    /// Whether the system wakes the connection's task when the client sends or ends. An engine that looks whether there
+    /// is something to do does not know it before it has read until nothing was left.
+    pub(super) fn listens(&self, listening: bool) {
+        self.listening.set(listening);
     }
 
     /// Output waits for room in the socket.
@@ -389,7 +398,9 @@ impl State {
         } else if over(self.accepted, limits.max_connection_age) {
             self.give(Order::Drain);
         }
-        if !touched && self.busy.get() > 0 {
+        // Who listens is told by the system, and thousands of conversations may be quiet.
+        let told = self.listening.get() && !self.peer_ended.get();
+        if !touched && self.busy.get() > 0 && !told {
             self.look_at_half_close(now, limits);
         }
         self.look_at_stall(now, limits);

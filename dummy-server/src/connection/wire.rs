@@ -46,7 +46,9 @@ pub(super) fn poll_read(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let most = buffer.len().min(rest.len() + MOST_READ);
-    let read = ready!(segments::poll_read(&mut *state.stream.borrow_mut(), rest, &mut buffer[..most], cx));
+    let read = segments::poll_read(&mut *state.stream.borrow_mut(), rest, &mut buffer[..most], cx);
+    state.listens(read.is_pending());
+    let read = ready!(read);
     let count = read.inspect_err(|_| state.lost())?;
     if count > 0 {
         state.received(count);
@@ -162,6 +164,7 @@ impl AsyncRead for Wire {
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut *self.state.stream.borrow_mut()).poll_read(cx, buf);
+        self.state.listens(result.is_pending());
         let count = buf.filled().len() - before;
         if count > 0 {
             self.state.received(count);
@@ -172,7 +175,12 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut *self.state.stream.borrow_mut()).poll_write(cx, data))?;
+        let written = Pin::new(&mut *self.state.stream.borrow_mut()).poll_write(cx, data);
+        if written.is_pending() {
+            // Nothing more may be read until there is room.
+            self.state.listens(false);
+        }
+        let count = ready!(written)?;
         self.state.sent(count);
         Poll::Ready(Ok(count))
     }
@@ -183,7 +191,11 @@ impl AsyncWrite for Wire {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut stream = self.state.stream.borrow_mut();
-        let count = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, slices))?;
+        let written = Pin::new(&mut *stream).poll_write_vectored(cx, slices);
+        if written.is_pending() {
+            self.state.listens(false);
+        }
+        let count = ready!(written)?;
         self.state.sent(count);
         Poll::Ready(Ok(count))
     }

@@ -143,6 +143,7 @@ impl Driver<'_> {
 
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.state.register(cx);
+        self.state.listens(false);
         self.worker.turn.begin();
         if self.state.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {

@@ -153,6 +153,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.state.register(cx);
+        self.state.listens(false);
         self.worker.turn.begin();
         self.ready.begin();
         if self.state.has_stalled(|| self.awaits_client()) {
