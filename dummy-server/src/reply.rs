@@ -84,7 +84,7 @@ pub(crate) enum Body {
         sized: bool,
     },
     /// Chunks of the pattern, each on the wire by itself.
-    Chunks(Chunks),
+    Chunks(Box<Chunks>),
     /// Whatever comes.
     Stream(Box<dyn Stream>),
 }

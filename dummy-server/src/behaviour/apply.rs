@@ -77,17 +77,17 @@ pub(crate) fn answer(
     };
     let shaping = Shaping::new(asked, head, worker, status, abort.filter(|_| before.is_none()));
     let answer = match answer {
-        Answer::Ready(reply) if delay.is_zero() => {
-            let reply = hold_large(worker, reply);
+        Answer::Ready(mut reply) if delay.is_zero() => {
+            hold_large(worker, &mut reply);
             Answer::Ready(shaping.apply(reply))
         }
         answer => Answer::Waiting(Box::pin(async move {
-            let reply = match answer {
+            let mut reply = match answer {
                 Answer::Ready(reply) => reply,
                 Answer::Waiting(reply) => reply.await,
             };
             // It may wait for an hour, and then be sent slowly.
-            let reply = hold_large(&shaping.worker, reply);
+            hold_large(&shaping.worker, &mut reply);
             sleep(delay).await;
             shaping.apply(reply)
         })),

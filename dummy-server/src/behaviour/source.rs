@@ -23,7 +23,7 @@ pub(super) enum Source {
 
 /// Chunks, each after a pause.
 pub(super) struct Timed {
-    chunks: Chunks,
+    chunks: Box<Chunks>,
     /// What is left of the chunk that was begun.
     current: u64,
     pause: Option<Pin<Box<Sleep>>>,

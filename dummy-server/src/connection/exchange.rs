@@ -82,11 +82,6 @@ impl Head<'_> {
 pub(crate) struct Pending {
     worker: Rc<Worker>,
     head_only: bool,
-    received_ns: u64,
-    /// Goes back as it came.
-    traceparent: Option<Box<[u8]>>,
-    /// The origin of a page that may read the reply.
-    allowed_origin: Option<Box<[u8]>>,
     flight: Flight,
 }
 
@@ -97,8 +92,6 @@ pub(crate) struct Finished {
     pub(crate) status: StatusCode,
     fixed: Fixed,
     fields: Fields,
-    received_ns: u64,
-    replied_ns: u64,
     /// What is left of the content when it is announced.
     pub(crate) length: Option<u64>,
     /// It has no content, whatever [`Finished::content`] says: there, it is only broken off.
@@ -117,7 +110,7 @@ pub(crate) enum Content {
         range: pattern::Range,
         sized: bool,
     },
-    Chunks(Chunks),
+    Chunks(Box<Chunks>),
     /// And what was taken from the stream and not sent.
     Stream(Box<dyn Stream>, Bytes),
 }
@@ -212,11 +205,11 @@ fn misbehave(
                 _ => {}
             }
             if let Some(allows) = asked.cors {
-                pending.allowed_origin = origin(head).filter(|_| allows);
+                pending.flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
             }
             let endpoint = |upload| ask(worker, head, upload, way);
             let (manners, answer) = behaviour::answer(worker, head, upload, asked, endpoint);
-            pending.flight.manners = Some(Box::new(manners));
+            pending.flight.extras_mut().manners = Some(manners);
             answer
         }
         Err(bad) => {
@@ -329,14 +322,14 @@ fn pending(
 ) -> Pending {
     let log = worker.access_log.as_ref();
     let line = log.and_then(|log| log.begin(head, marks.trace(), received_ns));
-    Pending {
-        worker: Rc::clone(worker),
-        head_only: head.method == b"HEAD",
-        received_ns,
-        traceparent: marks.traceparent.map(Box::from),
-        allowed_origin: if worker.config.cors { origin(head) } else { None },
-        flight: Flight::begin(head.state, endpoint, head.protocol, received_ns, line),
+    let mut flight = Flight::begin(head.state, endpoint, head.protocol, received_ns, line);
+    if let Some(traceparent) = marks.traceparent {
+        flight.extras_mut().traceparent = Some(traceparent.into());
     }
+    if worker.config.cors {
+        flight.extras_mut().allowed_origin = origin(head);
+    }
+    Pending { worker: Rc::clone(worker), head_only: head.method == b"HEAD", flight }
 }
 
 /// The origin of the page that sent a request, if it was one.
@@ -366,7 +359,7 @@ fn is_call(head: &Head<'_>) -> bool {
 impl Pending {
     /// What is to be done before there is a reply.
     pub(crate) fn manners(&self) -> Option<&Manners> {
-        self.flight.manners.as_deref()
+        self.flight.extras()?.manners.as_ref()
     }
 
     /// The reply as it goes on the wire; it counts as given from now on.
@@ -374,19 +367,21 @@ impl Pending {
     /// What a reply to HEAD and the statuses 204, 205 and 304 must not have is taken off (RFC 9110 sections 9.3.2, 8.6
     /// and 15).
     #[inline]
-    pub(crate) fn finish(self, reply: Reply) -> Finished {
-        let Self { worker, head_only, received_ns, traceparent, allowed_origin, mut flight } = self;
-        let Reply { status, mut fixed, mut fields, body, mut special } = hold_large(&worker, reply);
-        if let Some(special) = &mut special {
-            flight.hold = special.hold.take();
+    pub(crate) fn finish(self, mut reply: Reply) -> Finished {
+        let Self { worker, head_only, mut flight } = self;
+        hold_large(&worker, &mut reply);
+        let Reply { status, mut fixed, mut fields, body, mut special } = reply;
+        if let Some(hold) = special.as_mut().and_then(|special| special.hold.take()) {
+            flight.extras_mut().hold = Some(hold);
         }
-        let replied_ns = now_ns();
-        flight.replied(status, replied_ns);
-        if let Some(traceparent) = traceparent {
-            fields.push("traceparent", traceparent);
-        }
-        if let Some(origin) = allowed_origin {
-            cors::allow(&mut fields, &origin, cors::EXPOSED);
+        flight.replied(status, now_ns());
+        if let Some(extras) = flight.extras() {
+            if let Some(traceparent) = &extras.traceparent {
+                fields.push("traceparent", traceparent);
+            }
+            if let Some(origin) = &extras.allowed_origin {
+                cors::allow(&mut fields, origin, cors::EXPOSED);
+            }
         }
         let mut length = match &body {
             _ if status.is_informational() => None,
@@ -414,29 +409,28 @@ impl Pending {
             Body::Chunks(chunks) => Content::Chunks(chunks),
             Body::Stream(_) => Content::None,
         };
-        Finished { worker, status, fixed, fields, received_ns, replied_ns, length, bodiless, content, flight }
+        Finished { worker, status, fixed, fields, length, bodiless, content, flight }
     }
 }
 
-/// A reply that counts among what the server holds if it is large, or what is said when there is no memory to keep it
-/// until it is sent.
+/// Counts a reply among what the server holds if it is large. If there is no memory to keep it until it is sent, it
+/// becomes a refusal that says so.
 #[inline]
-pub(crate) fn hold_large(worker: &Worker, reply: Reply) -> Reply {
-    match &reply.body {
-        Body::Bytes(bytes) if bytes.len() > LARGE => held(worker, reply),
-        _ => reply,
+pub(crate) fn hold_large(worker: &Worker, reply: &mut Reply) {
+    if let Body::Bytes(bytes) = &reply.body
+        && bytes.len() > LARGE
+    {
+        hold(worker, bytes.len(), reply);
     }
 }
 
 #[cold]
-fn held(worker: &Worker, mut reply: Reply) -> Reply {
-    let length = if let Body::Bytes(bytes) = &reply.body { bytes.len() } else { 0 };
+fn hold(worker: &Worker, bytes: usize, reply: &mut Reply) {
     let hold = reply.special().hold.get_or_insert_with(|| Hold::new(&worker.budget));
-    if hold.set(length) {
-        return reply;
+    if !hold.set(bytes) {
+        let error = UploadError::TOO_MUCH;
+        *reply = Reply::refusal(error.status, error.reason(), error.accepted, "GET /bin/1M");
     }
-    let error = UploadError::TOO_MUCH;
-    Reply::refusal(error.status, error.reason(), error.accepted, "GET /bin/1M")
 }
 
 impl Content {
@@ -463,8 +457,9 @@ impl Finished {
             out.varying_known(&CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
         }
         let mut clock = self.worker.clock.borrow_mut();
-        out.varying_known(&DATE, clock.date(self.replied_ns));
-        let timing = Timing { received_ns: self.received_ns, replied_ns: self.replied_ns };
+        let (received_ns, replied_ns) = (self.flight.received_ns(), self.flight.replied_ns());
+        out.varying_known(&DATE, clock.date(replied_ns));
+        let timing = Timing { received_ns, replied_ns };
         out.varying_known(&SERVER_TIMING, self.worker.timing.borrow_mut().value(timing));
     }
 }

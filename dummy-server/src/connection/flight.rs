@@ -1,6 +1,6 @@
 //! A request in flight, from its head to the last byte of its reply: what is counted and logged at its end.
 
-use std::rc::Rc;
+use std::{num::NonZeroU64, rc::Rc};
 
 use http::StatusCode;
 
@@ -15,17 +15,28 @@ pub(crate) struct Flight {
     protocol: Protocol,
     /// When the head was read, and when that of the reply was written, in nanoseconds since the Unix epoch.
     received_ns: u64,
-    replied_ns: Option<u64>,
+    replied_ns: Option<NonZeroU64>,
     /// The reply does not end along with its head.
     goes_on: bool,
     /// Bytes of content that have been handed over so far.
     sent: u64,
-    /// What it was asked for beside its reply, if that was anything.
-    pub(super) manners: Option<Box<Manners>>,
-    /// For a large reply, until it is handed over.
-    pub(super) hold: Option<Hold>,
+    /// What few requests have.
+    extras: Option<Box<Extras>>,
     /// Its line in the access log, if it gets one.
     line: Option<Box<Open>>,
+}
+
+/// What few requests have: all others move less memory without it.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// The value of the header field `traceparent`, which the reply repeats.
+    pub(super) traceparent: Option<Box<[u8]>>,
+    /// The origin of a page that may read the reply.
+    pub(super) allowed_origin: Option<Box<[u8]>>,
+    /// What it was asked for beside its reply, if that was anything.
+    pub(super) manners: Option<Manners>,
+    /// For a large reply, until it is handed over.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Flight {
@@ -47,16 +58,43 @@ impl Flight {
             replied_ns: None,
             goes_on: false,
             sent: 0,
-            manners: None,
-            hold: None,
+            extras: None,
             line,
         }
+    }
+
+    /// What few requests have, if this one does.
+    #[inline]
+    pub(super) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
+    }
+
+    /// What few requests have, to be changed.
+    #[cold]
+    pub(super) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// Takes over the memory that the reply holds, which is then counted until the returned value is dropped.
+    #[inline]
+    pub(super) fn take_hold(&mut self) -> Option<Hold> {
+        self.extras.as_mut()?.hold.take()
+    }
+
+    /// When the head was read, in nanoseconds since the Unix epoch.
+    pub(super) fn received_ns(&self) -> u64 {
+        self.received_ns
+    }
+
+    /// When the head of the reply was written, in nanoseconds since the Unix epoch; 0 if it was not.
+    pub(super) fn replied_ns(&self) -> u64 {
+        self.replied_ns.map_or(0, NonZeroU64::get)
     }
 
     /// The reply is known, and its head is written now.
     pub(super) fn replied(&mut self, status: StatusCode, replied_ns: u64) {
         self.state.stats.reply(self.endpoint, self.protocol, status);
-        self.replied_ns = Some(replied_ns);
+        self.replied_ns = NonZeroU64::new(replied_ns);
         if let Some(line) = &mut self.line {
             line.status = Some(status.as_u16());
         }
@@ -81,7 +119,7 @@ impl Drop for Flight {
         self.state.request_ended(self.protocol);
         // Most replies end in the moment in which they begin, and the clock was read then.
         let ended_ns = match self.replied_ns {
-            Some(replied_ns) if !self.goes_on => replied_ns,
+            Some(replied_ns) if !self.goes_on => replied_ns.get(),
             _ => now_ns(),
         };
         let duration_ns = ended_ns.saturating_sub(self.received_ns);

@@ -15,9 +15,9 @@ const BINARY: Fixed = &[
 
 /// The reply to `/bin/{size}`.
 pub(super) fn reply(pattern: Pattern, head: &Head<'_>, size: u64, chunked: bool) -> Reply {
+    let wanted = if head.method == b"GET" { head.fields.get("range") } else { None };
     // With If-Range a range is wanted of what the validator names (RFC 9110 section 13.1.5), and there is none here.
-    let takes_range = head.method == b"GET" && !head.fields.contains("if-range");
-    let wanted = if takes_range { head.fields.get("range") } else { None };
+    let wanted = wanted.filter(|_| !head.fields.contains("if-range"));
     match wanted.and_then(|value| std::str::from_utf8(value).ok()).and_then(|value| range(value, size)) {
         None => Reply::new(
             StatusCode::OK,

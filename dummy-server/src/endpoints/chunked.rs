@@ -10,5 +10,5 @@ use crate::reply::{Body, Chunks, Reply, TEXT};
 /// The reply to `/chunked/{count}`: `total` bytes, `size` in each chunk.
 pub(super) fn reply(pattern: Pattern, total: u64, size: u64, delay: Duration) -> Reply {
     let chunks = Chunks { range: pattern.range(0, total), size, delay };
-    Reply::new(StatusCode::OK, TEXT, Body::Chunks(chunks))
+    Reply::new(StatusCode::OK, TEXT, Body::Chunks(Box::new(chunks)))
 }

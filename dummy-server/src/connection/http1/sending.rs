@@ -84,7 +84,7 @@ impl Driver<'_> {
             Content::Bytes(bytes) => {
                 flight.sent(bytes.len() as u64);
                 self.output.push(bytes);
-                if let Some(hold) = flight.hold.take() {
+                if let Some(hold) = flight.take_hold() {
                     self.replies.push_back((self.state.written() + self.output.len() as u64, hold));
                 }
                 self.replied();

@@ -21,7 +21,7 @@ use super::{
     fields::Fields,
     streams::{Slot, Work},
 };
-use crate::reply::{Abort, Chunks, Part, Reply, Stream};
+use crate::reply::{Abort, Part, Reply, Stream};
 
 pub(super) struct Sending {
     pub(super) content: Content,
@@ -264,7 +264,7 @@ impl Driver<'_> {
             let Some(slot) = self.known(key) else { continue };
             let Work::Sending(sending) = std::mem::take(&mut slot.work) else { continue };
             let delay = match &sending.content {
-                Content::Chunks(Chunks { delay, .. }) => *delay,
+                Content::Chunks(chunks) => chunks.delay,
                 _ => Duration::ZERO,
             };
             if delay.is_zero() {
