@@ -68,15 +68,14 @@ impl FromStr for Address {
             return if path.is_empty() { Err(error()) } else { Ok(Self::Unix(path.into())) };
         }
         // A port is digits alone, whatever the forms below would take.
-        let port = text.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.starts_with('+'));
-        if text.starts_with(':') {
-            let port = port.and_then(|port| port.parse().ok()).ok_or_else(error)?;
+        let (host, port) = text.rsplit_once(':').filter(|(_, port)| !port.starts_with('+')).ok_or_else(error)?;
+        if host.is_empty() {
+            let port = port.parse().map_err(|_| error())?;
             return Ok(Self::Tcp((Ipv6Addr::UNSPECIFIED, port).into()));
         }
         if let Ok(address) = text.parse() {
             return Ok(Self::Tcp(address));
         }
-        port.ok_or_else(error)?;
         let first = text.to_socket_addrs().map_err(|_| error())?.next();
         first.map(Self::Tcp).ok_or_else(error)
     }
