@@ -3,8 +3,8 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=../proto");
-    let set = protox::compile(["../proto/echo.proto"], ["../proto"])?;
+    println!("cargo::rerun-if-changed=../crates/contract/proto");
+    let set = protox::compile(["../crates/contract/proto/echo.proto"], ["../crates/contract/proto"])?;
     tonic_prost_build::configure()
         .build_client(false)
         .build_transport(false)

@@ -15,7 +15,7 @@
 
 pub mod feedback;
 pub mod mutate;
-#[path = "../../http2/src/random.rs"]
+#[path = "../../crates/http2/src/random.rs"]
 mod random;
 pub mod targets;
 
