@@ -20,7 +20,11 @@ use contract::field;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::{connection::exchange::Head, stats::Protocol};
+use crate::{
+    message::Head,
+    settings::{AccessLog, Format},
+    stats::Protocol,
+};
 
 /// Lines of one worker that may wait to be written.
 const QUEUE: usize = 4096;
@@ -30,27 +34,6 @@ const BATCH: usize = 256;
 const LONGEST_TEXT: usize = 1024;
 /// How long the end of the server waits for a reader of stdout that is slow.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct AccessLog {
-    /// The form of a line.
-    pub format: Format,
-    /// Each worker logs its first request, and then every one_in-th.
-    #[serde(rename = "sample")]
-    pub one_in: NonZeroU64,
-}
-
-/// The form of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A JSON object. What does not apply is left out.
-    Json,
-    /// Words; what comes from the client stands in quotes. What does not apply is `-`.
-    Text,
-}
 
 impl AccessLog {
     /// The ways of lines from workers to the thread that writes them; none as yet.
@@ -144,7 +127,7 @@ impl Log {
             received_ns,
             duration_ns: 0,
             protocol: head.protocol,
-            peer: head.state.peer(),
+            peer: head.lifecycle.peer.address(),
             status: None,
             sent: 0,
             texts: Texts::of(texts),

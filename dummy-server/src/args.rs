@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser};
 
-use crate::Secret;
+use crate::secret::Secret;
 
 const EXIT_CODES: &str = "Each flag is also an environment variable (DUMMY_SERVER_ADDR, ...) and is also taken \
 as -flag=value.\n\nDurations are written like 500ms, 10s or 1m30s, from 0 to 8760h (a year). Sizes are bytes, \

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use wire::Fields;
 
-use crate::{
-    connection::exchange::Head,
+use crate::message::{
+    Head,
     reply::{Body, Reply},
 };
 

@@ -41,7 +41,7 @@ impl Reporter {
     }
 
     /// Says when the server is to end, whether or not its workers do.
-    pub(crate) async fn watch(self, shutdown: crate::Shutdown) {
+    pub(crate) async fn watch(self, shutdown: crate::drain::Shutdown) {
         shutdown.reached(Phase::Aborted).await;
         // Nobody may be waiting.
         let _ = self.0.try_send(News::Aborted);
@@ -69,7 +69,7 @@ impl Drop for Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Shutdown;
+    use crate::drain::Shutdown;
 
     /// What is heard of a thread that runs this.
     fn heard(

@@ -9,7 +9,8 @@ use crate::{
     behaviour::Behaviour,
     endpoints,
     grpc::plan::{self, Script},
-    router::{Endpoint, Known, Route, Series, route},
+    router::{Known, Route, Series, route},
+    stats::Endpoint,
 };
 
 /// What was refused: what was wrong, what is accepted, and a target that works.

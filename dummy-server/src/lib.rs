@@ -12,32 +12,39 @@ mod args;
 mod behaviour;
 mod boolean;
 mod budget;
+mod clock;
 mod config;
 mod connection;
+mod context;
 mod cors;
+mod counter;
+mod cut;
 mod drain;
-mod duplex;
 mod ended;
 mod endpoints;
+mod exchange;
+mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grpc;
+mod lifecycle;
 mod listener;
+mod message;
 mod openings;
-mod reply;
 mod router;
 mod secret;
+mod settings;
 mod shown;
 pub mod signals;
 mod stats;
 mod tls;
 mod turn;
-mod upload;
 mod worker;
 
 use std::{
     io,
     path::PathBuf,
+    rc::Rc,
     sync::{Arc, mpsc::RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -46,12 +53,12 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use transport::{Listener, listen::SocketFile};
 
-pub use access_log::{AccessLog, Format};
 pub use args::Args;
-pub use config::{Config, ConfigError, Http2, Limits, ProxyProtocol};
+pub use config::ConfigError;
 pub use drain::Shutdown;
 pub use listener::{Addresses, BindError};
 pub use secret::Secret;
+pub use settings::{AccessLog, Config, Format, Http2, Limits, ProxyProtocol};
 pub use tls::{Certificates, Source, Tls};
 pub use transport::{
     Address,
@@ -59,14 +66,14 @@ pub use transport::{
 };
 
 use crate::{
-    accept::{Arrived, Fleet},
     admin::Figures,
     behaviour::Behaviour,
     budget::Pool,
-    connection::Port,
     drain::Phase,
     ended::{News, Reporter},
+    fleet::{Arrived, Fleet},
     listener::Listeners,
+    settings::Port,
     stats::Stats,
     worker::{Question, Server, Worker},
 };
@@ -308,7 +315,14 @@ fn spawn_workers(server: &Server, seats: Vec<Seat>, reporter: &Reporter) -> io::
         let (server, reporter) = (server.clone(), reporter.clone());
         let Seat { inbox, stats, questions, lines, listeners } = seat;
         runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            reporter.worker(Worker::new(index, server, stats, lines).run(listeners, inbox, questions))
+            reporter.worker(async move {
+                let worker = Worker::new(index, server, stats, lines);
+                let accepting: Vec<_> = listeners
+                    .into_iter()
+                    .map(|(port, listener)| accept::run(listener, port, Rc::clone(&worker)))
+                    .collect();
+                worker.run(accepting, inbox, questions).await
+            })
         })?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use transport::{
     listen::{self, SocketFile},
 };
 
-use crate::{Config, connection::Port};
+use crate::settings::{Config, Port};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

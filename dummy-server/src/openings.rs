@@ -5,7 +5,7 @@ use transport::{
     tls::{Facts, Reason, Version},
 };
 
-use crate::stats::Counter;
+use crate::counter::Counter;
 
 /// Why a connection was closed before it came to HTTP or TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

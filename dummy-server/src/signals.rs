@@ -8,7 +8,7 @@ use std::{
     sync::mpsc::{SyncSender, sync_channel},
 };
 
-use crate::{Certificates, Shutdown};
+use crate::{drain::Shutdown, tls::Certificates};
 
 /// Obeys signals from now on, on a thread of its own. Once this has returned, none of them ends the process.
 ///

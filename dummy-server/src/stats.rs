@@ -1,11 +1,9 @@
 //! Counters. Each worker owns one set and is its only writer: no lock and no shared write on the request
 //! path. Readers add the sets up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use http::StatusCode;
 
-use crate::{behaviour::Fault, openings::Openings, router::Endpoint};
+use crate::{counter::Counter, cut::Cut, openings::Openings};
 
 /// The version of HTTP that carried a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,26 +28,52 @@ impl Protocol {
     }
 }
 
-/// A number that one thread writes and others read.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+/// The family of an endpoint: what metrics count by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Echo,
+    Health,
+    Help,
+    Bin,
+    Chunked,
+    Upload,
+    Status,
+    Delay,
+    WebSocket,
+    NoUsage,
+    Digest,
+    Headers,
+    Ip,
+    Sse,
+    Ndjson,
+    Drip,
+    Grpc,
+    /// No endpoint: the request was refused for its head.
+    Rejected,
+}
 
-impl Counter {
-    /// Adds to it. Only the owning worker may: this is no atomic addition.
-    pub(crate) fn add(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
-    }
-
-    /// Makes it another number. Only the owning worker may.
-    pub(crate) fn set(&self, number: u64) {
-        self.0.store(number, Ordering::Relaxed);
-    }
-
-    /// The number, perhaps a moment old.
-    #[must_use]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
+impl Endpoint {
+    /// All of them, in the order of their discriminants, with their names in the metrics.
+    pub(crate) const ALL: [(Self, &'static str); 18] = [
+        (Self::Echo, "echo"),
+        (Self::Health, "health"),
+        (Self::Help, "help"),
+        (Self::Bin, "bin"),
+        (Self::Chunked, "chunked"),
+        (Self::Upload, "upload"),
+        (Self::Status, "status"),
+        (Self::Delay, "delay"),
+        (Self::WebSocket, "ws"),
+        (Self::NoUsage, "nousage"),
+        (Self::Digest, "digest"),
+        (Self::Headers, "headers"),
+        (Self::Ip, "ip"),
+        (Self::Sse, "sse"),
+        (Self::Ndjson, "ndjson"),
+        (Self::Drip, "drip"),
+        (Self::Grpc, "grpc"),
+        (Self::Rejected, "rejected"),
+    ];
 }
 
 const STATUSES: usize = 600;
@@ -120,8 +144,8 @@ pub(crate) struct Stats {
     pub accept_errors: Counter,
     /// HTTP/2 connections ended because the client broke the protocol or met a limit, by GOAWAY's code.
     pub http2_errors: [Counter; http2::Code::KNOWN],
-    /// Replies broken off on purpose, by [`crate::behaviour::Fault`].
-    pub aborts: [Counter; Fault::NAMES.len()],
+    /// Replies broken off on purpose, by [`Cut`].
+    pub cuts: [Counter; Cut::NAMES.len()],
     /// HTTP/2 streams reset for the same reasons.
     pub http2_stream_errors: Counter,
     /// HTTP/2 streams refused because too many were open.
@@ -160,7 +184,7 @@ impl Default for Stats {
             connections_handed_over: Counter::default(),
             accept_errors: Counter::default(),
             http2_errors: Default::default(),
-            aborts: Default::default(),
+            cuts: Default::default(),
             http2_stream_errors: Counter::default(),
             http2_refused_streams: Counter::default(),
             openings: Openings::default(),
@@ -176,6 +200,11 @@ impl Default for Stats {
 }
 
 impl Stats {
+    /// A reply is broken off now.
+    pub(crate) fn cut(&self, cut: Cut) {
+        self.cuts[cut.index()].add(1);
+    }
+
     /// Counts a reply.
     pub(crate) fn reply(&self, endpoint: Endpoint, protocol: Protocol, status: StatusCode) {
         self.replies[cell(endpoint, protocol, usize::from(status.as_u16()))].add(1);

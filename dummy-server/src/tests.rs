@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Config, Ended, Running, Shutdown, run};
+use crate::{Ended, Running, drain::Shutdown, run, settings::Config};
 
 static STUCK: AtomicBool = AtomicBool::new(false);
 

@@ -134,7 +134,7 @@ impl Issuer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Config;
+    use crate::settings::Config;
 
     fn tls(words: &[&str]) -> anyhow::Result<Option<Tls>> {
         Ok(Config::from_args(words)?.tls)

@@ -3,74 +3,35 @@
 //! Nothing here is shared between threads but the fleet's counts, the shutdown and the counters' readers.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use contract::{pattern::Pattern, timing::TimingWriter};
 use slab::Slab;
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinError, JoinSet},
 };
-use transport::Listener;
-use wire::Output;
 
 use crate::{
-    Config, Shutdown,
-    accept::{self, Arrived, Fleet},
     access_log::{Log, Queue},
-    behaviour::{self, Behaviour},
+    behaviour,
     budget::{Budget, Pool},
-    config::Limits,
-    connection::{
-        self, Port,
-        refused::Refusals,
-        state::{Order, Seen, State},
-    },
-    drain::Phase,
-    router::Known,
+    connection::{self, Resources, SharedSocket},
+    context::ServerContext,
+    drain::{Phase, Shutdown},
+    exchange::Exchange,
+    fleet::{Arrived, Fleet},
+    lifecycle::{Lifecycle, Seen, orders::Order},
+    settings::{Config, Limits},
     stats::Stats,
     tls::Certificates,
-    turn::Turn,
 };
 
-/// A piece of the pattern and the head before it leave together.
-const ROOM_FOR_A_HEAD: usize = 16 << 10;
 /// How often a closing worker looks whether its last connection has ended.
 const CLOSING_TICK: Duration = Duration::from_millis(5);
-
-/// Bytes that are read in one call: what comes of them may have to wait in a connection.
-pub(crate) const MOST_READ: usize = 256 << 10;
-/// Room to read on behind what a state machine needs in one piece: the largest frame of HTTP/2, or the largest head of
-/// HTTP/1. Without it, reading could not go on.
-const ROOM_TO_READ_ON: usize = 64 << 10;
-/// Bytes that a WebSocket reads at once.
-const SCRATCH: usize = 64 << 10;
-/// How many buffers are kept for connections to come, and how large they may be.
-const SPARE_BUFFERS: usize = 64;
-const LARGEST_SPARE: usize = 1 << 20;
-
-/// The value of `Date`, written once a second.
-#[derive(Debug, Default)]
-pub(crate) struct Clock {
-    second: u64,
-    text: String,
-}
-
-impl Clock {
-    /// For an instant in nanoseconds since the Unix epoch.
-    pub(crate) fn date(&mut self, now_ns: u64) -> &[u8] {
-        let second = now_ns / 1_000_000_000;
-        if self.second != second {
-            self.second = second;
-            self.text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
-        }
-        self.text.as_bytes()
-    }
-}
 
 /// Asks a worker for its connections, of which it shows this many at most, in no order.
 #[derive(Debug)]
@@ -91,7 +52,7 @@ pub(crate) struct Server {
     pub(crate) memory: Arc<Pool>,
 }
 
-/// What the connections of one worker share.
+/// A thread of the server, and what it owns.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -99,37 +60,9 @@ pub(crate) struct Worker {
     pub(crate) shutdown: Shutdown,
     pub(crate) stats: Arc<Stats>,
     pub(crate) fleet: Arc<Fleet>,
-    pub(crate) pattern: Pattern,
-    pub(crate) instance: &'static str,
-    pub(crate) grpc: crate::grpc::Services,
-    /// What requests and replies may hold.
-    pub(crate) budget: Rc<Budget>,
-    /// Of the connection that is polled.
-    pub(crate) turn: Rc<Turn>,
-    /// What TLS connections begin with.
-    pub(crate) certificates: Option<Certificates>,
-    pub(crate) timing: RefCell<TimingWriter>,
-    /// Where targets led that come again.
-    pub(crate) routes: RefCell<Known>,
-    /// What sockets are read into; idle connections hold no memory for it.
-    pub(crate) read_buffer: RefCell<Box<[u8]>>,
-    /// What WebSockets are read into, from wherever they are polled.
-    pub(crate) scratch: RefCell<Box<[u8]>>,
-    /// Heads of requests, which are looked at and forgotten.
-    pub(crate) http1_head: RefCell<http1::request::Head>,
-    pub(crate) http2_head: RefCell<http2::Head>,
-    pub(crate) clock: RefCell<Clock>,
-    /// What requests share that ask for a behaviour.
-    pub(crate) behaviour: Arc<behaviour::Shared>,
-    /// This worker's copy of what the server does by default, and which one it is.
-    default_behaviour: RefCell<Option<Rc<Behaviour>>>,
-    generation: Cell<u64>,
-    pub(crate) access_log: Option<Rc<Log>>,
-    /// What was logged of connections that did not come to HTTP.
-    pub(crate) refusals: Refusals,
-    /// Buffers that idle connections have given back.
-    spare: RefCell<Vec<Vec<u8>>>,
-    connections: RefCell<Slab<Rc<State>>>,
+    budget: Rc<Budget>,
+    resources: Rc<Resources>,
+    connections: RefCell<Slab<Rc<SharedSocket>>>,
 }
 
 /// What a connection has of its worker. It is given back when the connection's task ends, be it by a panic: that ends
@@ -137,7 +70,7 @@ pub(crate) struct Worker {
 struct Admission {
     worker: Rc<Worker>,
     key: usize,
-    state: Rc<State>,
+    lifecycle: Rc<Lifecycle>,
 }
 
 /// Ends the thread with the panic of one of its tasks.
@@ -151,12 +84,12 @@ fn go_on_unless_panicked(ended: Result<(), JoinError>) {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let Self { worker, key, state } = self;
+        let Self { worker, key, lifecycle } = self;
         if std::thread::panicking() {
             worker.stats.panics.add(1);
             // What has panicked, and where, is said by the panic hook.
-            let peer = state.peer().map(|peer| peer.to_string()).unwrap_or_default();
-            tracing::error!(connection = state.id.get(), peer, "a connection's task has panicked");
+            let peer = lifecycle.peer.address().map(|peer| peer.to_string()).unwrap_or_default();
+            tracing::error!(connection = lifecycle.id.get(), peer, "a connection's task has panicked");
         }
         worker.connections.borrow_mut().remove(*key);
         worker.stats.connections_closed.add(1);
@@ -172,73 +105,12 @@ impl Worker {
         access_log: Option<Queue>,
     ) -> Rc<Self> {
         let Server { config, shutdown, fleet, instance, behaviour, certificates, memory } = server;
-        let grpc = crate::grpc::Services::new(&config, &shutdown);
-        let pattern = Pattern::new(config.buffer_size);
-        let connections = RefCell::new(Slab::new());
         let budget = Budget::new(memory, Arc::clone(&stats));
-        let in_one_piece = config.http2.max_frame_size.max(config.limits.max_header_bytes) as usize;
-        let read_buffer = MOST_READ.max(in_one_piece + ROOM_TO_READ_ON);
-        Rc::new(Self {
-            read_buffer: RefCell::new(vec![0; read_buffer].into_boxed_slice()),
-            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
-            access_log: access_log.map(Log::new),
-            refusals: Refusals::default(),
-            http1_head: RefCell::default(),
-            http2_head: RefCell::default(),
-            clock: RefCell::default(),
-            behaviour,
-            default_behaviour: RefCell::default(),
-            generation: Cell::new(0),
-            spare: RefCell::default(),
-            index,
-            config,
-            shutdown,
-            stats,
-            fleet,
-            pattern,
-            instance,
-            grpc,
-            budget,
-            turn: Rc::default(),
-            certificates,
-            timing: RefCell::default(),
-            routes: RefCell::default(),
-            connections,
-        })
-    }
-
-    /// What the server does to every request by default.
-    #[inline]
-    pub(crate) fn default_behaviour(&self) -> Option<Rc<Behaviour>> {
-        let generation = self.behaviour.generation();
-        if generation == 0 {
-            return None;
-        }
-        if self.generation.replace(generation) != generation {
-            // A copy of its own: no count is shared between workers.
-            let default = self.behaviour.default().map(|default| Rc::new((*default).clone()));
-            *self.default_behaviour.borrow_mut() = default;
-        }
-        self.default_behaviour.borrow().clone()
-    }
-
-    /// Gives an output that has no buffer one that another has given back.
-    pub(crate) fn lend(&self, output: &mut Output) {
-        if output.is_empty() && output.buffer().capacity() == 0 {
-            let spare = self.spare.borrow_mut().pop();
-            output.exchange_buffer(spare.unwrap_or_default());
-        }
-    }
-
-    /// Takes the buffer of an output that is empty.
-    pub(crate) fn take_back(&self, output: &mut Output) {
-        if output.is_empty() && output.buffer().capacity() > 0 {
-            let buffer = output.exchange_buffer(Vec::new());
-            let mut spare = self.spare.borrow_mut();
-            if spare.len() < SPARE_BUFFERS && buffer.capacity() <= LARGEST_SPARE {
-                spare.push(buffer);
-            }
-        }
+        let context = ServerContext::new(Arc::clone(&config), shutdown.clone(), instance, Rc::clone(&budget));
+        let exchange = Exchange::new(context, index, access_log.map(Log::new), behaviour);
+        let resources = Resources::new(exchange, certificates);
+        let connections = RefCell::new(Slab::new());
+        Rc::new(Self { index, config, shutdown, stats, fleet, budget, resources, connections })
     }
 
     /// Serves a connection for which this worker's seat has been taken.
@@ -247,32 +119,34 @@ impl Worker {
             self.fleet.leave(self.index);
             return;
         };
-        let state = State::new(stream, Arc::clone(&self.stats), self.config.buffer_size + ROOM_FOR_A_HEAD);
+        let lifecycle = Lifecycle::new(stream.addresses(), Arc::clone(&self.stats));
+        let socket = SharedSocket::new(stream, Rc::clone(&lifecycle), self.resources.context.largest_write());
         if self.shutdown.phase() >= Phase::Closing {
-            state.give(Order::Drain);
+            lifecycle.give(Order::Drain);
         }
         // Of its own in the whole process: workers count in steps of their number.
         let (before, workers) = (self.stats.connections_opened.get(), self.config.workers.get() as u64);
-        state.id.set(before * workers + self.index as u64 + 1);
-        let key = self.connections.borrow_mut().insert(Rc::clone(&state));
+        lifecycle.id.set(before * workers + self.index as u64 + 1);
+        let key = self.connections.borrow_mut().insert(Rc::clone(&socket));
         self.stats.connections_opened.add(1);
-        let admission = Admission { worker: Rc::clone(self), key, state: Rc::clone(&state) };
+        let admission = Admission { worker: Rc::clone(self), key, lifecycle };
         tokio::task::spawn_local(async move {
-            connection::serve(arrived.port, Rc::clone(&admission.worker), state).await;
+            connection::serve(arrived.port, Rc::clone(&admission.worker.resources), socket).await;
         });
     }
 
-    /// Runs until the server has been drained or aborted; how many connections were cut off.
+    /// Runs until the server has been drained or aborted; how many connections were cut off. What is `accepting` ends by
+    /// itself when the drain wants it.
     pub(crate) async fn run(
         self: Rc<Self>,
-        listeners: Vec<(Port, Listener)>,
+        accepting: impl IntoIterator<Item = impl Future<Output = ()> + 'static>,
         mut inbox: mpsc::Receiver<Arrived>,
         questions: mpsc::Receiver<Question>,
     ) -> usize {
         // Unlike a connection's, a panic of one of these ends the process.
         let mut tasks = JoinSet::new();
-        for (port, listener) in listeners {
-            tasks.spawn_local(accept::run(listener, port, Rc::clone(&self)));
+        for accepts in accepting {
+            tasks.spawn_local(accepts);
         }
         tasks.spawn_local(Rc::clone(&self).answer(questions));
         tasks.spawn_local(Rc::clone(&self).sweep());
@@ -283,8 +157,8 @@ impl Worker {
                 () = self.shutdown.reached(Phase::Closing) => break,
             }
         }
-        for (_, state) in &*self.connections.borrow() {
-            state.give(Order::Drain);
+        for (_, socket) in &*self.connections.borrow() {
+            socket.lifecycle.give(Order::Drain);
         }
         while self.shutdown.phase() < Phase::Aborted {
             while let Ok(arrived) = inbox.try_recv() {
@@ -308,7 +182,8 @@ impl Worker {
         while let Some(Question { most, answer }) = questions.recv().await {
             let connections = self.connections.borrow();
             // Who asked may have gone.
-            let _ = answer.send(connections.iter().take(most).map(|(_, state)| state.seen()).collect());
+            let _ = answer
+                .send(connections.iter().take(most).map(|(_, socket)| socket.lifecycle.seen()).collect());
         }
     }
 
@@ -320,8 +195,8 @@ impl Worker {
             ticks.tick().await;
             let now = Instant::now();
             self.budget.wake_waiting();
-            for (_, state) in &*self.connections.borrow() {
-                state.sweep(now, &self.config.limits);
+            for (_, socket) in &*self.connections.borrow() {
+                socket.sweep(now, &self.config.limits);
             }
         }
     }

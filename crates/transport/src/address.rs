@@ -68,7 +68,8 @@ impl FromStr for Address {
             return if path.is_empty() { Err(error()) } else { Ok(Self::Unix(path.into())) };
         }
         // A port is digits alone, whatever the forms below would take.
-        let (host, port) = text.rsplit_once(':').filter(|(_, port)| !port.starts_with('+')).ok_or_else(error)?;
+        let (host, port) =
+            text.rsplit_once(':').filter(|(_, port)| !port.starts_with('+')).ok_or_else(error)?;
         if host.is_empty() {
             let port = port.parse().map_err(|_| error())?;
             return Ok(Self::Tcp((Ipv6Addr::UNSPECIFIED, port).into()));

@@ -41,7 +41,7 @@ pub enum Socket {
 
 /// How the peer of a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
+pub enum Presence {
     /// It may send more.
     There,
     /// It has closed its end.
@@ -114,7 +114,7 @@ impl Stream {
     /// Whether the peer still sends and receives, whatever waits to be read.
     #[cfg(target_os = "linux")]
     #[must_use]
-    pub fn peer(&self) -> Peer {
+    pub fn presence(&self) -> Presence {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let wanted = PollFlags::RDHUP;
         let mut socket = match &self.socket {
@@ -125,24 +125,24 @@ impl Stream {
         let _ = poll(&mut socket, Some(&Timespec::default()));
         let said = socket[0].revents();
         if said.intersects(PollFlags::ERR | PollFlags::HUP) {
-            Peer::Gone
+            Presence::Gone
         } else if said.contains(PollFlags::RDHUP) {
-            Peer::Ended
+            Presence::Ended
         } else {
-            Peer::There
+            Presence::There
         }
     }
 
     /// Whether the peer still sends and receives, as far as this system tells.
     #[cfg(not(target_os = "linux"))]
     #[must_use]
-    pub fn peer(&self) -> Peer {
+    pub fn presence(&self) -> Presence {
         let error = match &self.socket {
             Socket::Tcp(stream) => stream.take_error(),
             #[cfg(unix)]
             Socket::Unix(stream) => stream.take_error(),
         };
-        if matches!(error, Ok(None)) { Peer::There } else { Peer::Gone }
+        if matches!(error, Ok(None)) { Presence::There } else { Presence::Gone }
     }
 
     /// How many bytes were written that the peer's system has not acknowledged. Systems that can't tell say 0.

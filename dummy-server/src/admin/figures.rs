@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{Shutdown, behaviour::Shared, stats::Stats, worker::Question};
+use crate::{behaviour::Shared, drain::Shutdown, stats::Stats, worker::Question};
 
 /// Reads all workers' counters.
 #[derive(Debug)]

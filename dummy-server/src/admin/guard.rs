@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::Secret;
+use crate::secret::Secret;
 
 /// What is open to all.
 const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];

@@ -18,10 +18,9 @@ use super::{
     figures::{Figures, resident_bytes},
 };
 use crate::{
-    behaviour::Fault,
+    cut::Cut,
     drain::Phase,
-    router::Endpoint,
-    stats::{DURATION_BOUNDS, Protocol, Stats},
+    stats::{DURATION_BOUNDS, Endpoint, Protocol, Stats},
 };
 
 /// All metrics.
@@ -71,7 +70,7 @@ impl Collector for Snapshot {
         gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
         self.by_worker(&mut encoder)?;
         self.http2_errors(&mut encoder)?;
-        self.aborts(&mut encoder)?;
+        self.cuts(&mut encoder)?;
         super::openings::encode(&mut encoder, &self.0.workers)?;
         let add = |read: fn(&Stats) -> u64| self.0.workers.iter().map(|stats| read(stats)).sum::<u64>();
         let stream_errors = add(|stats| stats.http2_stream_errors.get());
@@ -123,11 +122,11 @@ impl Snapshot {
         Ok(())
     }
 
-    fn aborts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn cuts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "replies broken off because a request, or the default behaviour, asked for it";
         let mut family = encoder.encode_descriptor("aborts", help, None, MetricType::Counter)?;
-        for (index, name) in Fault::NAMES.into_iter().enumerate() {
-            let count: u64 = self.0.workers.iter().map(|stats| stats.aborts[index].get()).sum();
+        for (index, name) in Cut::NAMES.into_iter().enumerate() {
+            let count: u64 = self.0.workers.iter().map(|stats| stats.cuts[index].get()).sum();
             if count > 0 {
                 ConstCounter::new(count).encode(family.encode_family(&[("fault", name)])?)?;
             }

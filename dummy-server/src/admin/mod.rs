@@ -24,7 +24,11 @@ use axum::{
 use tokio::sync::oneshot;
 
 use self::guard::Guard;
-use crate::{Addresses, Config, Shutdown, drain::Phase};
+use crate::{
+    drain::{Phase, Shutdown},
+    listener::Addresses,
+    settings::Config,
+};
 
 pub(crate) use figures::Figures;
 

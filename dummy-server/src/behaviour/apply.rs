@@ -1,6 +1,6 @@
 //! A decision, to an endpoint and its reply.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,21 +8,22 @@ use tokio::time::sleep;
 use wire::Fields;
 
 use super::{
-    Behaviour, Expectation, Fault, Gzip, Point,
-    body::{End, Hang, Pace, Shape, Shaped},
+    asked::{Behaviour, Expectation, Gzip, Point},
+    body::{Hang, Shape, Shaped},
     decide::{Decision, decide},
-    shared::InFlight,
+    shared::{InFlight, Shared},
 };
 use crate::{
-    connection::{
-        exchange::{Head, hold_large},
-        state::State,
+    context::ServerContext,
+    cut::Cut,
+    lifecycle::Lifecycle,
+    message::{
+        Head,
+        pace::Pace,
+        reply::{Answer, Body, Reply},
+        upload::Upload,
     },
-    endpoints,
-    reply::{Abort, Answer, Body, Reply},
     stats::Protocol,
-    upload::Upload,
-    worker::Worker,
 };
 
 /// What an engine does before there is a reply, and keeps until the reply has ended.
@@ -38,23 +39,20 @@ pub(crate) struct Manners {
 
 /// Has an endpoint answer as it was asked for.
 pub(crate) fn answer(
-    worker: &Rc<Worker>,
+    context: &Rc<ServerContext>,
+    (shared, worker): (&Arc<Shared>, usize),
     head: &Head<'_>,
     mut upload: Upload,
     asked: Behaviour,
     endpoint: impl FnOnce(Upload) -> Answer,
 ) -> (Manners, Answer) {
     let http2 = head.protocol == Protocol::Http2;
-    let Decision { status, refused, delay, abort, in_flight } =
-        decide(&asked, &worker.behaviour, worker.index, http2);
-    if let Some((fault, _)) = abort {
-        worker.stats.aborts[fault.index()].add(1);
-    }
+    let Decision { status, refused, delay, abort, in_flight } = decide(&asked, shared, worker, http2);
     let manners = manners(&asked, head, in_flight);
     let expects = head.fields.has_token("expect", "100-continue");
     let before = abort.filter(|(_, point)| *point == Point::BeforeHeaders);
-    let answer = if let Some((fault, _)) = before {
-        broken(fault, http2, head.state)
+    let answer = if let Some((cut, _)) = before {
+        cut_before_reply(cut, head.lifecycle)
     } else if asked.expectation == Some(Expectation::Refuse) && expects {
         Answer::Ready(Reply::refusal(
             StatusCode::EXPECTATION_FAILED,
@@ -67,7 +65,7 @@ pub(crate) fn answer(
         let error = "too many requests are in flight";
         let mut reply = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, error, accepted, "Retry-After");
         reply.fields.push("retry-after", "1");
-        return (manners, endpoints::after(upload, reply));
+        return (manners, crate::message::after(upload, reply));
     } else if let Some(status) = asked.early {
         let said = serde_json::json!({ "status_code": status.as_u16(), "early": true });
         Answer::Ready(Reply::json(status, &said))
@@ -75,10 +73,10 @@ pub(crate) fn answer(
         upload.pace = asked.read_rate.map(Pace::new);
         endpoint(upload)
     };
-    let shaping = Shaping::new(asked, head, worker, status, abort.filter(|_| before.is_none()));
+    let shaping = Shaping::new(asked, head, context, status, abort.filter(|_| before.is_none()));
     let answer = match answer {
         Answer::Ready(mut reply) if delay.is_zero() => {
-            hold_large(worker, &mut reply);
+            reply.hold_large(&context.budget);
             Answer::Ready(shaping.apply(reply))
         }
         answer => Answer::Waiting(Box::pin(async move {
@@ -87,7 +85,7 @@ pub(crate) fn answer(
                 Answer::Waiting(reply) => reply.await,
             };
             // It may wait for an hour, and then be sent slowly.
-            hold_large(&shaping.worker, &mut reply);
+            reply.hold_large(&shaping.context.budget);
             sleep(delay).await;
             shaping.apply(reply)
         })),
@@ -111,42 +109,25 @@ fn manners(asked: &Behaviour, head: &Head<'_>, in_flight: Option<InFlight>) -> M
 }
 
 /// No reply.
-fn broken(fault: Fault, http2: bool, state: &Rc<State>) -> Answer {
-    match end(fault, http2, state) {
-        End::Hang(mut hang, then) => Answer::Waiting(Box::pin(async move {
-            std::future::poll_fn(|cx| hang.poll(cx)).await;
-            Reply::abort(then)
-        })),
-        End::Abort(abort) => Answer::Ready(Reply::abort(abort)),
-        End::Quietly => Answer::Ready(Reply::abort(Abort::Close)),
+fn cut_before_reply(cut: Cut, lifecycle: &Rc<Lifecycle>) -> Answer {
+    if cut != Cut::Hang {
+        return Answer::Ready(Reply::cut(cut));
     }
-}
-
-/// What a fault is for an engine.
-fn end(fault: Fault, http2: bool, state: &Rc<State>) -> End {
-    match fault {
-        Fault::Rst => End::Abort(Abort::Reset),
-        Fault::Fin => End::Abort(Abort::Close),
-        Fault::StreamReset(code) => End::Abort(Abort::ResetStream(code)),
-        Fault::GoAway(code) => End::Abort(Abort::GoAway(code)),
-        // HTTP/2 ends the stream as if all was there; HTTP/1 has nothing but the connection to end.
-        Fault::Short if http2 => End::Quietly,
-        Fault::Short => End::Abort(Abort::Close),
-        Fault::Hang => {
-            let then = if http2 { Abort::ResetStream(http2::Code::CANCEL.0) } else { Abort::Close };
-            End::Hang(Hang::new(state), then)
-        }
-    }
+    let mut hang = Hang::new(lifecycle);
+    Answer::Waiting(Box::pin(async move {
+        std::future::poll_fn(|cx| hang.poll(cx)).await;
+        Reply::cut(Cut::Hang)
+    }))
 }
 
 /// What is done to a reply.
 struct Shaping {
     asked: Behaviour,
     status: Option<StatusCode>,
-    abort: Option<(Fault, Point)>,
+    abort: Option<(Cut, Point)>,
     protocol: Protocol,
-    state: Rc<State>,
-    worker: Rc<Worker>,
+    lifecycle: Rc<Lifecycle>,
+    context: Rc<ServerContext>,
     bodiless: bool,
     gzip: bool,
     close: bool,
@@ -156,9 +137,9 @@ impl Shaping {
     fn new(
         asked: Behaviour,
         head: &Head<'_>,
-        worker: &Rc<Worker>,
+        context: &Rc<ServerContext>,
         status: Option<StatusCode>,
-        abort: Option<(Fault, Point)>,
+        abort: Option<(Cut, Point)>,
     ) -> Self {
         let gzip = match asked.gzip {
             Some(Gzip::Forced) => true,
@@ -169,18 +150,18 @@ impl Shaping {
             status,
             abort,
             protocol: head.protocol,
-            state: Rc::clone(head.state),
-            worker: Rc::clone(worker),
+            lifecycle: Rc::clone(head.lifecycle),
+            context: Rc::clone(context),
             bodiless: head.method == b"HEAD",
             gzip,
-            close: asked.close_after.is_some_and(|after| head.state.requests() >= after),
+            close: asked.close_after.is_some_and(|after| head.number >= after),
             asked,
         }
     }
 
     fn apply(self, mut reply: Reply) -> Reply {
         let special = reply.special.as_deref();
-        if special.is_some_and(|special| special.abort.is_some()) {
+        if special.is_some_and(|special| special.cut.is_some()) {
             return reply;
         }
         if self.close {
@@ -209,7 +190,7 @@ impl Shaping {
 
     /// Reshapes the content, if that is asked for.
     fn content(self, mut reply: Reply, http2: bool) -> Reply {
-        let Self { asked, abort, protocol, state, worker, bodiless, .. } = self;
+        let Self { asked, abort, protocol, lifecycle, context, bodiless, .. } = self;
         let none = matches!(
             reply.status,
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
@@ -243,17 +224,17 @@ impl Shaping {
         if !shaped && abort.is_none() {
             return reply;
         }
-        let after = abort.map(|(fault, point)| {
+        let after = abort.map(|(cut, point)| {
             let after = match point {
                 Point::Body(after) => after,
                 Point::Middle => length.unwrap_or_default() / 2,
                 Point::BeforeHeaders | Point::AfterHeaders => 0,
             };
-            (if none || bodiless { 0 } else { after }, fault)
+            (if none || bodiless { 0 } else { after }, cut)
         });
         let coded = !http2 && (asked.chunk.is_some() || !trailers.is_empty());
         let mut announced = length.filter(|_| !gzip && !no_length && !coded);
-        if let Some((after, Fault::Short)) = after {
+        if let Some((after, Cut::Short)) = after {
             announced = Some(length.unwrap_or_default().max(after.saturating_add(1)));
         }
         let body = std::mem::replace(&mut reply.body, Body::Bytes(Bytes::new()));
@@ -263,9 +244,10 @@ impl Shaping {
             rate: asked.rate,
             gzip,
             trailers,
-            end: after.map(|(after, fault)| (after, end(fault, http2, &state))),
+            cut: after,
+            hang: after.filter(|(_, cut)| *cut == Cut::Hang).map(|_| Hang::new(&lifecycle)),
         };
-        reply.body = Body::Stream(Box::new(Shaped::new(body, shape, &worker.turn, &worker.budget)));
+        reply.body = Body::Stream(Box::new(Shaped::new(body, shape, &context.turn, &context.budget)));
         reply.special().length = announced;
         reply
     }

@@ -12,25 +12,24 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use contract::quantity;
 use flate2::{Compression, write::GzEncoder};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 use wire::Fields;
 
 use super::source::Source;
 use crate::{
     budget::{Budget, COMPRESSOR, Hold},
-    connection::state::State,
-    reply::{Abort, Body, Part, Stream},
+    cut::Cut,
+    lifecycle::Lifecycle,
+    message::{
+        pace::{PIECE, Pace},
+        reply::{Body, Part, Stream},
+    },
     turn::{Turn, give_way},
 };
 
-/// The largest piece of content.
-const PIECE: u64 = 64 << 10;
 /// How much content is compressed in one step of a turn.
 const COMPRESSED: u64 = 16 << 10;
-/// A rate is kept by so many pieces in a second, if they are not larger than [`PIECE`].
-const PIECES_PER_SECOND: u64 = 50;
 
 /// What becomes of the content.
 #[derive(Debug, Default)]
@@ -43,17 +42,9 @@ pub(super) struct Shape {
     /// Trailers beside those that the content has.
     pub(super) trailers: Fields,
     /// After so many bytes, or at the end of the content, this happens.
-    pub(super) end: Option<(u64, End)>,
-}
-
-/// How content ends that does not end well.
-#[derive(Debug)]
-pub(super) enum End {
-    /// As if it were complete.
-    Quietly,
-    Abort(Abort),
-    /// Nothing more comes until the hanging is over; then this.
-    Hang(Hang, Abort),
+    pub(super) cut: Option<(u64, Cut)>,
+    /// How long a [`Cut::Hang`] takes.
+    pub(super) hang: Option<Hang>,
 }
 
 /// Content in another shape. It is made as it is asked for, in pieces of [`PIECE`] at most: a larger chunk is announced,
@@ -101,7 +92,7 @@ impl Shaped {
 
     /// How much of the content may still be given.
     fn allowed(&self) -> u64 {
-        self.shape.end.as_ref().map_or(u64::MAX, |(end, _)| end - self.given)
+        self.shape.cut.map_or(u64::MAX, |(after, _)| after - self.given)
     }
 
     /// The chunk that comes next, if it is of a size: the one that was asked for, or the source's own.
@@ -159,8 +150,8 @@ impl Shaped {
                 Some(Part::Chunk(_)) => {}
                 Some(Part::Trailers(fields)) => self.trailers_came(fields),
                 Some(Part::Constant(fixed)) => self.trailers_came(fixed.iter().copied().collect()),
-                Some(Part::Abort(abort)) => {
-                    self.shape.end = Some((self.given + self.rest.len() as u64, End::Abort(abort)));
+                Some(Part::Cut(cut)) => {
+                    self.shape.cut = Some((self.given + self.rest.len() as u64, cut));
                     self.dried_up();
                 }
                 None => self.dried_up(),
@@ -201,14 +192,11 @@ impl Shaped {
 
     /// All that is sent was given.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        match &mut self.shape.end {
-            Some((_, End::Abort(abort))) => return Poll::Ready(Some(Part::Abort(*abort))),
-            Some((_, End::Hang(hang, then))) => {
+        if let Some((_, cut)) = self.shape.cut {
+            if let (Cut::Hang, Some(hang)) = (cut, &mut self.shape.hang) {
                 ready!(hang.poll(cx));
-                return Poll::Ready(Some(Part::Abort(*then)));
             }
-            Some((_, End::Quietly)) => return Poll::Ready(None),
-            None => {}
+            return Poll::Ready(Some(Part::Cut(cut)));
         }
         let trailers = std::mem::take(&mut self.shape.trailers);
         let none = trailers.is_empty() || std::mem::replace(&mut self.over, true);
@@ -253,70 +241,32 @@ impl Stream for Shaped {
     }
 
     fn is_broken(&self) -> bool {
-        self.shape.end.is_some()
-    }
-}
-
-/// A rate in bytes per second.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    rate: NonZeroU64,
-    begun: Option<Instant>,
-    spent: u64,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Pace {
-    pub(crate) fn new(rate: NonZeroU64) -> Self {
-        Self { rate, begun: None, spent: 0, sleep: None }
-    }
-
-    /// A piece with which the rate is kept evenly.
-    pub(crate) fn piece(&self) -> u64 {
-        (self.rate.get() / PIECES_PER_SECOND).clamp(1, PIECE)
-    }
-
-    /// Ready when so many more bytes are due. The clock starts when this is asked first.
-    pub(crate) fn poll(&mut self, count: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let begun = *self.begun.get_or_insert_with(Instant::now);
-        // A time that no clock reaches is never.
-        let after = quantity::time_for(self.spent.saturating_add(count), self.rate);
-        let Some(due) = begun.checked_add(after) else { return Poll::Pending };
-        if Instant::now() >= due {
-            self.sleep = None;
-            return Poll::Ready(());
-        }
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if sleep.deadline() != due {
-            sleep.as_mut().reset(due);
-        }
-        sleep.as_mut().poll(cx)
-    }
-
-    /// So many bytes have gone.
-    pub(crate) fn spend(&mut self, count: u64) {
-        self.spent = self.spent.saturating_add(count);
+        self.shape.cut.is_some()
     }
 }
 
 /// Nothing comes, until the client is gone, the server drains, or an hour has passed.
 #[derive(Debug)]
 pub(super) struct Hang {
-    state: Rc<State>,
-    longest: Pin<Box<Sleep>>,
+    lifecycle: Rc<Lifecycle>,
+    longest: Option<Pin<Box<Sleep>>>,
 }
 
 impl Hang {
-    pub(super) fn new(state: &Rc<State>) -> Self {
-        Self { state: Rc::clone(state), longest: Box::pin(sleep(super::Delay::LONGEST)) }
+    pub(super) fn new(lifecycle: &Rc<Lifecycle>) -> Self {
+        Self { lifecycle: Rc::clone(lifecycle), longest: None }
     }
 
     /// Ready when it is over. The engine asks again when the client or the server ends the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state.is_ending() {
+        let longest = self.longest.get_or_insert_with(|| {
+            self.lifecycle.accounting.stats.cut(Cut::Hang);
+            Box::pin(sleep(super::asked::Delay::LONGEST))
+        });
+        if self.lifecycle.is_ending() {
             return Poll::Ready(());
         }
-        self.longest.as_mut().poll(cx)
+        longest.as_mut().poll(cx)
     }
 }
 
@@ -325,6 +275,7 @@ mod tests {
     use std::{task::Waker, time::Duration};
 
     use contract::pattern::Pattern;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -371,15 +322,15 @@ mod tests {
     #[test]
     fn content_is_broken_off_after_as_many_bytes_as_were_asked_for() {
         for (after, expected) in [(0, 0), (70_000, 70_000), (200_000, 100_000)] {
-            let end = Some((after, End::Abort(Abort::Reset)));
+            let cut = Some((after, Cut::Reset));
             let (_, content, end) = collect(Shaped::new(
                 pattern(100_000),
-                Shape { end, ..Shape::default() },
+                Shape { cut, ..Shape::default() },
                 &Rc::default(),
                 &Budget::of(1 << 20),
             ));
             assert_eq!(content.len(), expected);
-            assert!(matches!(end, Some(Part::Abort(Abort::Reset))));
+            assert!(matches!(end, Some(Part::Cut(Cut::Reset))));
         }
     }
 

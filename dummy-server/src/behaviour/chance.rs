@@ -5,7 +5,7 @@ use std::{f64::consts::TAU, time::Duration};
 
 use contract::quantity::{self, Fraction, Percent};
 
-use super::{Delay, Shares};
+use super::asked::{Delay, Shares};
 
 /// The lots of one request.
 #[derive(Clone, Copy, Debug)]

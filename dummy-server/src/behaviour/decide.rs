@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 
 use super::{
-    Behaviour, Fault, Point, Shared,
+    asked::{Behaviour, Point},
     chance::{Chance, For},
-    shared::InFlight,
+    shared::{InFlight, Shared},
 };
+use crate::cut::Cut;
 
 /// What was decided. The rest of a [`Behaviour`] holds as it was asked for.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Decision {
     /// Waited before the reply.
     pub(super) delay: Duration,
     /// How and where the reply is broken off.
-    pub(super) abort: Option<(Fault, Point)>,
+    pub(super) abort: Option<(Cut, Point)>,
     /// As long as the reply has not begun.
     pub(super) in_flight: Option<InFlight>,
 }
@@ -33,8 +34,8 @@ pub(super) fn decide(asked: &Behaviour, shared: &Arc<Shared>, worker: usize, htt
     let fails =
         asked.fail_first.is_none_or(|first| shared.count(asked.key.as_deref().unwrap_or_default()) <= first);
     let abort = asked.abort.filter(|abort| fails && chance.hits(For::Abort, abort.percent));
-    let abort = abort.filter(|abort| http2 || !abort.fault.needs_http2());
-    let abort = abort.map(|abort| (abort.fault, abort.point));
+    let abort = abort.filter(|abort| http2 || !abort.cut.needs_http2());
+    let abort = abort.map(|abort| (abort.cut, abort.point));
     let mut status =
         asked.status.as_ref().filter(|_| fails).and_then(|list| chance.one_of(For::Status, list));
     // Whoever only says how often wants a plain failure.
@@ -56,14 +57,7 @@ pub(super) fn decide(asked: &Behaviour, shared: &Arc<Shared>, worker: usize, htt
         delay = delay.saturating_add(each.saturating_mul(times));
     }
     let in_flight = in_flight.filter(|_| !refused);
-    Decision { status, refused, delay: delay.min(super::Delay::LONGEST), abort, in_flight }
-}
-
-impl Fault {
-    /// Whether HTTP/1 has no such thing.
-    pub(super) fn needs_http2(self) -> bool {
-        matches!(self, Self::StreamReset(_) | Self::GoAway(_))
-    }
+    Decision { status, refused, delay: delay.min(super::asked::Delay::LONGEST), abort, in_flight }
 }
 
 #[cfg(test)]

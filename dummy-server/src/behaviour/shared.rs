@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::Behaviour;
+use super::asked::Behaviour;
 
 /// Locks of keys are shared by so many.
 const SHARDS: usize = 16;
@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     draws: AtomicU64,
     keys: [Mutex<Keys>; SHARDS],
     hasher: RandomState,
-    /// By worker; one may be taken off where another was added.
+    /// By context; one may be taken off where another was added.
     in_flight: Box<[Lonely]>,
 }
 

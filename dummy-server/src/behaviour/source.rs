@@ -10,7 +10,7 @@ use bytes::Bytes;
 use contract::pattern;
 use tokio::time::{Sleep, sleep};
 
-use crate::reply::{Body, Chunks, Part, Stream};
+use crate::message::reply::{Body, Chunks, Part, Stream};
 
 /// Content that was not taken yet.
 pub(super) enum Source {

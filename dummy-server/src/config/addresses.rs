@@ -6,7 +6,7 @@ use super::{
     ConfigError,
     typed::{address, number, optional_address, refused},
 };
-use crate::Args;
+use crate::args::Args;
 
 const HTTP: (&str, &str) = ("addr", ":8080");
 const GRPC: (&str, &str) = ("grpc-addr", ":50051");
@@ -54,7 +54,7 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
-    use crate::Config;
+    use crate::settings::Config;
 
     fn addresses(words: &[&str]) -> [String; 4] {
         let config = Config::from_args(words).unwrap();

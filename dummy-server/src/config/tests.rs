@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::*;
-use crate::Format;
+use crate::settings::{AccessLog, Format};
 
 #[test]
 fn the_defaults_are_the_documented_ones() {

@@ -9,7 +9,7 @@ use super::{
     typed::{optional_address, refused, switch},
 };
 use crate::{
-    Args,
+    args::Args,
     tls::{Source, Tls},
 };
 

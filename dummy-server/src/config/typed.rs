@@ -11,7 +11,13 @@ use tracing::Level;
 use transport::Address;
 
 use super::ConfigError;
-use crate::{AccessLog, Args, Format, Secret, behaviour::Behaviour, boolean};
+use crate::{
+    args::Args,
+    behaviour::Behaviour,
+    boolean,
+    secret::Secret,
+    settings::{AccessLog, Format},
+};
 
 const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s, from 0 to 8760h";
 const SIZE: &str = "write a size such as 4096, 64K or 10M";

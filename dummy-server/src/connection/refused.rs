@@ -9,15 +9,15 @@ use std::{
 
 use transport::tls::Reason;
 
-use super::state::State;
+use super::socket::SharedSocket;
 use crate::openings::ProxyError;
 
-/// How long a line of one kind keeps others of that kind out of a worker's log.
+/// How long a line of one kind keeps others of that kind out of a resources's log.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of a reason in the log, of which the client may have sent some.
 const LONGEST: usize = 256;
 
-/// What one worker has logged of late.
+/// What one resources has logged of late.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     proxy: [Sampler; ProxyError::ALL.len()],
@@ -26,30 +26,30 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// A connection was closed for its PROXY header, or for want of one.
-    pub(super) fn proxy(&self, state: &State, error: ProxyError, reason: &dyn Display) {
-        state.stats.openings.proxy_error(error);
+    pub(super) fn proxy(&self, socket: &SharedSocket, error: ProxyError, reason: &dyn Display) {
+        socket.lifecycle.accounting.stats.openings.proxy_error(error);
         if let Some(unlogged) = self.proxy[error as usize].admit(Instant::now()) {
-            let (peer, reason) = (peer(state), cut(reason));
+            let (peer, reason) = (peer(socket), cut(reason));
             tracing::warn!(peer, kind = error.name(), unlogged, "PROXY header refused: {reason}");
         }
     }
 
     /// A handshake of TLS has failed.
-    pub(super) fn tls(&self, state: &State, kind: Reason, reason: &dyn Display) {
-        state.stats.openings.failure(kind);
+    pub(super) fn tls(&self, socket: &SharedSocket, kind: Reason, reason: &dyn Display) {
+        socket.lifecycle.accounting.stats.openings.failure(kind);
         // Who just goes is a port scan or a balancer's check.
         if kind == Reason::Closed {
             return;
         }
         if let Some(unlogged) = self.tls[kind as usize].admit(Instant::now()) {
-            let (peer, reason) = (peer(state), cut(reason));
+            let (peer, reason) = (peer(socket), cut(reason));
             tracing::warn!(peer, kind = kind.name(), unlogged, "TLS handshake failed: {reason}");
         }
     }
 }
 
-fn peer(state: &State) -> String {
-    state.peer().map_or_else(|| "unix".to_owned(), |peer| peer.to_string())
+fn peer(socket: &SharedSocket) -> String {
+    socket.lifecycle.peer.address().map_or_else(|| "unix".to_owned(), |peer| peer.to_string())
 }
 
 /// A text as a line may hold it.

@@ -3,8 +3,8 @@
 use contract::{pattern::Pattern, quantity};
 use http::StatusCode;
 
-use crate::{
-    connection::exchange::Head,
+use crate::message::{
+    Head,
     reply::{Body, Fixed, Reply},
 };
 

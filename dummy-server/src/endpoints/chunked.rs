@@ -5,7 +5,7 @@ use std::time::Duration;
 use contract::pattern::Pattern;
 use http::StatusCode;
 
-use crate::reply::{Body, Chunks, Reply, TEXT};
+use crate::message::reply::{Body, Chunks, Reply, TEXT};
 
 /// The reply to `/chunked/{count}`: `total` bytes, `size` in each chunk.
 pub(super) fn reply(pattern: Pattern, total: u64, size: u64, delay: Duration) -> Reply {

@@ -5,12 +5,14 @@ use std::{rc::Rc, time::Duration};
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::{echo::Echo, upload::broken};
+use super::echo::Echo;
 use crate::{
-    connection::exchange::Head,
-    reply::{Answer, Reply},
-    upload::{Upload, UploadError},
-    worker::Worker,
+    context::ServerContext,
+    message::{
+        Head,
+        reply::{Answer, Reply},
+        upload::{Upload, UploadError},
+    },
 };
 
 /// How much is read at a time by the slow reader.
@@ -18,14 +20,14 @@ const READ: usize = 64 << 10;
 
 /// Reads the body, slowly if asked, then waits, then answers.
 pub(super) fn answer(
-    worker: &Rc<Worker>,
+    context: &Rc<ServerContext>,
     head: &Head<'_>,
     mut upload: Upload,
     reply_delay: Duration,
     read_delay: Duration,
 ) -> Answer {
-    let mut echo = Echo::of(worker, head);
-    let most = worker.config.limits.max_body_echo;
+    let mut echo = Echo::of(context, head);
+    let most = context.config.limits.max_body_echo;
     Answer::Waiting(Box::pin(async move {
         let read = if read_delay.is_zero() {
             echo.read(&mut upload, most).await
@@ -33,7 +35,7 @@ pub(super) fn answer(
             read_slowly(&mut echo, &mut upload, read_delay, most).await
         };
         if let Err((received, error)) = read {
-            return broken(received, &error);
+            return crate::message::broken(received, &error);
         }
         sleep(reply_delay).await;
         echo.duration_ms = Some(millis(reply_delay));

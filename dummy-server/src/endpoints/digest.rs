@@ -14,8 +14,7 @@ use http::StatusCode;
 use serde_json::json;
 use wire::Fields;
 
-use super::upload;
-use crate::{
+use crate::message::{
     reply::{Answer, Body, JSON, Part, Reply, Stream},
     upload::Upload,
 };
@@ -54,7 +53,7 @@ pub(super) fn answer(mut upload: Upload) -> Answer {
                     digests.update(&part);
                     received += part.len() as u64;
                 }
-                Err(error) => return upload::broken(received, &error),
+                Err(error) => return crate::message::broken(received, &error),
             }
         }
         let crc32c = format!("{:08x}", digests.crc32c);

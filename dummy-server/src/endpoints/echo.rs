@@ -10,14 +10,16 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{prelude, upload};
+use super::prelude;
 use crate::{
     budget::Hold,
-    connection::exchange::Head,
-    reply::{Answer, Body, Reply, TEXT_BARE},
+    context::ServerContext,
+    message::{
+        Head,
+        reply::{Answer, Body, Reply, TEXT_BARE},
+        upload::{Upload, UploadError},
+    },
     router::NoUsage,
-    upload::{Upload, UploadError},
-    worker::Worker,
 };
 
 /// The echo. Fields that do not apply are left out.
@@ -86,10 +88,10 @@ const USAGE: Usage = Usage {
 
 impl Echo {
     /// The echo of a request, without its body.
-    pub(super) fn of(worker: &Worker, head: &Head<'_>) -> Self {
+    pub(super) fn of(context: &ServerContext, head: &Head<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (source, destination) = head.state.ends().unzip();
-        let prelude = head.state.prelude();
+        let (source, destination) = head.lifecycle.peer.endpoints().unzip();
+        let prelude = head.lifecycle.peer.prelude();
         let mut headers = BTreeMap::<String, String>::new();
         for (name, value) in head.fields() {
             let value = String::from_utf8_lossy(value);
@@ -108,7 +110,7 @@ impl Echo {
             }
         }
         Self {
-            _myhostname: worker.instance,
+            _myhostname: context.instance,
             uri: head.uri(),
             method: text(head.method),
             protocol: head.protocol.name(),
@@ -122,7 +124,7 @@ impl Echo {
                 .map(prelude::ProxyProtocol::from),
             source_addr: source.unwrap_or_default(),
             destination_addr: destination.unwrap_or_default(),
-            hold: Some(Hold::new(&worker.budget)),
+            hold: Some(Hold::new(&context.budget)),
             ..Self::default()
         }
     }
@@ -193,20 +195,20 @@ fn canonical(name: &[u8]) -> String {
 
 /// Answers with the echo that `shape` makes into a reply.
 pub(super) fn answer(
-    worker: &Rc<Worker>,
+    context: &Rc<ServerContext>,
     head: &Head<'_>,
     mut upload: Upload,
     shape: impl FnOnce(Echo) -> Reply + 'static,
 ) -> Answer {
-    let mut echo = Echo::of(worker, head);
+    let mut echo = Echo::of(context, head);
     if upload.is_end() {
         return Answer::Ready(shape(echo));
     }
-    let most = worker.config.limits.max_body_echo;
+    let most = context.config.limits.max_body_echo;
     Answer::Waiting(Box::pin(async move {
         match echo.read(&mut upload, most).await {
             Ok(()) => shape(echo),
-            Err((received, error)) => upload::broken(received, &error),
+            Err((received, error)) => crate::message::broken(received, &error),
         }
     }))
 }

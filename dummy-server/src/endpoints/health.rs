@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use crate::{
     drain::Phase,
-    reply::{Body, JSON, Reply},
+    message::reply::{Body, JSON, Reply},
 };
 
 /// 200 while serving, 503 from the first signal on. The content is compared byte for byte by probes: no line end.

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::{
     behaviour,
-    reply::{self, Body, Reply},
+    message::reply::{self, Body, Reply},
 };
 
 const TEXT: &str = "\

@@ -18,51 +18,34 @@ use std::rc::Rc;
 
 pub(crate) use self::bin::range;
 use crate::{
-    connection::exchange::Head,
-    reply::{Answer, Reply},
+    context::ServerContext,
+    message::{Head, after, reply::Answer, upload::Upload},
     router::Route,
-    upload::Upload,
-    worker::Worker,
 };
 
 /// Asks the endpoint of `route`.
-pub(crate) fn answer(worker: &Rc<Worker>, route: Route, head: &Head<'_>, upload: Upload) -> Answer {
+pub(crate) fn answer(context: &Rc<ServerContext>, route: Route, head: &Head<'_>, upload: Upload) -> Answer {
     match route {
         Route::Bin { size, chunked, digest } => {
-            let reply = bin::reply(worker.pattern, head, size, chunked);
+            let reply = bin::reply(context.pattern, head, size, chunked);
             if digest { after(upload, digest::trailing(reply)) } else { after(upload, reply) }
         }
         Route::Digest => digest::answer(upload),
-        Route::Headers => after(upload, parts::headers(worker, head)),
+        Route::Headers => after(upload, parts::headers(context, head)),
         Route::Ip => after(upload, parts::ip(head)),
         Route::Sse(series) => after(upload, series::events(head, series)),
         Route::Ndjson(series) => after(upload, series::lines(head, series)),
-        Route::Drip { size, duration, delay } => series::drip(worker.pattern, upload, size, duration, delay),
+        Route::Drip { size, duration, delay } => series::drip(context.pattern, upload, size, duration, delay),
         Route::Chunked { total, size, delay } => {
-            after(upload, chunked::reply(worker.pattern, total, size, delay))
+            after(upload, chunked::reply(context.pattern, total, size, delay))
         }
-        Route::Health => after(upload, health::reply(worker.shutdown.phase())),
+        Route::Health => after(upload, health::reply(context.shutdown.phase())),
         Route::Help => after(upload, help::reply()),
-        Route::Echo => echo::answer(worker, head, upload, echo::full),
-        Route::NoUsage(how) => echo::answer(worker, head, upload, move |echo| echo::no_usage(echo, how)),
-        Route::Status(code) => status::answer(worker, head, upload, code),
-        Route::Upload => upload::answer(worker, head, upload),
-        Route::Delay { reply, read } => delay::answer(worker, head, upload, reply, read),
-        Route::WebSocket(options) => websocket::answer(worker, head, upload, options),
+        Route::Echo => echo::answer(context, head, upload, echo::full),
+        Route::NoUsage(how) => echo::answer(context, head, upload, move |echo| echo::no_usage(echo, how)),
+        Route::Status(code) => status::answer(context, head, upload, code),
+        Route::Upload => upload::answer(context, head, upload),
+        Route::Delay { reply, read } => delay::answer(context, head, upload, reply, read),
+        Route::WebSocket(options) => websocket::answer(context, head, upload, options),
     }
-}
-
-/// Replies after the request's body, which the endpoint has no use for. An HTTP/1.1 connection could not be
-/// used again otherwise.
-#[inline]
-pub(crate) fn after(mut upload: Upload, reply: Reply) -> Answer {
-    if upload.is_end() {
-        return Answer::Ready(reply);
-    }
-    Answer::Waiting(Box::pin(async move {
-        match upload.discard().await {
-            Ok(_) => reply,
-            Err((received, error)) => upload::broken(received, &error),
-        }
-    }))
 }

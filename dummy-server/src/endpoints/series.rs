@@ -19,13 +19,14 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::{
     behaviour,
-    connection::{
-        exchange::{Head, now_ns},
-        state::{Order, State},
+    clock::now_ns,
+    lifecycle::{Lifecycle, orders::Order},
+    message::{
+        Head,
+        reply::{Answer, Body, Fixed, Part, Reply, Stream},
+        upload::Upload,
     },
-    reply::{Answer, Body, Fixed, Part, Reply, Stream},
     router::Series,
-    upload::Upload,
 };
 
 const EVENTS: Fixed = &[("content-type", "text/event-stream"), ("cache-control", "no-store")];
@@ -43,18 +44,18 @@ pub(super) fn events(head: &Head<'_>, series: Series) -> Reply {
         let time = now_ns();
         format!("id: {id}\nevent: tick\ndata: {{\"id\":{id},\"timestamp\":{time}}}\n\n").into()
     };
-    Reply::new(StatusCode::OK, EVENTS, Items::body(head.state, series, first, write))
+    Reply::new(StatusCode::OK, EVENTS, Items::body(head.lifecycle, series, first, write))
 }
 
 /// A line of JSON after the other.
 pub(super) fn lines(head: &Head<'_>, series: Series) -> Reply {
     let write = |id: u64| format!("{{\"id\":{id},\"timestamp\":{}}}\n", now_ns()).into();
-    Reply::new(StatusCode::OK, LINES, Items::body(head.state, series, 0, write))
+    Reply::new(StatusCode::OK, LINES, Items::body(head.lifecycle, series, 0, write))
 }
 
 /// Items in time. Those without end stop when the server drains.
 struct Items {
-    state: Rc<State>,
+    lifecycle: Rc<Lifecycle>,
     series: Series,
     next: u64,
     write: fn(u64) -> Bytes,
@@ -71,8 +72,14 @@ impl fmt::Debug for Items {
 }
 
 impl Items {
-    fn body(state: &Rc<State>, series: Series, first: u64, write: fn(u64) -> Bytes) -> Body {
-        Body::Stream(Box::new(Self { state: Rc::clone(state), series, next: first, write, pause: None }))
+    fn body(lifecycle: &Rc<Lifecycle>, series: Series, first: u64, write: fn(u64) -> Bytes) -> Body {
+        Body::Stream(Box::new(Self {
+            lifecycle: Rc::clone(lifecycle),
+            series,
+            next: first,
+            write,
+            pause: None,
+        }))
     }
 }
 
@@ -81,7 +88,7 @@ impl Stream for Items {
         let Series { count, delay, jitter } = self.series;
         let over = match count {
             Some(count) => self.next >= count,
-            None => self.state.order() >= Order::Drain,
+            None => self.lifecycle.order() >= Order::Drain,
         };
         // A client may say that it has seen the last number that there is.
         let Some(next) = self.next.checked_add(1).filter(|_| !over) else { return Poll::Ready(None) };
@@ -108,7 +115,7 @@ pub(super) fn drip(
     let drops = (duration.as_millis() / SHORTEST.as_millis()).clamp(1, u128::from(size)) as u64;
     Answer::Waiting(Box::pin(async move {
         if let Err((received, error)) = upload.discard().await {
-            return super::upload::broken(received, &error);
+            return crate::message::broken(received, &error);
         }
         sleep(delay).await;
         let drip = Drip {

@@ -6,15 +6,17 @@ use http::StatusCode;
 
 use super::echo::Echo;
 use crate::{
-    connection::exchange::Head,
-    reply::{Answer, Reply},
-    upload::{Upload, UploadError},
-    worker::Worker,
+    context::ServerContext,
+    message::{
+        Head, broken,
+        reply::{Answer, Reply},
+        upload::Upload,
+    },
 };
 
 /// Answers when the whole body was read.
-pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload) -> Answer {
-    let mut echo = Echo::of(worker, head);
+pub(super) fn answer(context: &Rc<ServerContext>, head: &Head<'_>, mut upload: Upload) -> Answer {
+    let mut echo = Echo::of(context, head);
     Answer::Waiting(Box::pin(async move {
         match upload.discard().await {
             Ok(received) => {
@@ -26,15 +28,4 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, mut upload: Upload) -
             Err((received, error)) => broken(received, &error),
         }
     }))
-}
-
-/// A body that broke off after so many bytes.
-pub(super) fn broken(received: u64, error: &UploadError) -> Reply {
-    let value = serde_json::json!({
-        "error": error.to_string(),
-        "accepted": error.accepted,
-        "example": "curl --data-binary @file",
-        "bytes_received": received,
-    });
-    Reply::json(error.status, &value)
 }

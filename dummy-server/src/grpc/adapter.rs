@@ -26,10 +26,12 @@ use super::{
 };
 use crate::{
     budget::Hold,
-    connection::exchange::Head,
-    reply::{Answer, Body, Fixed, Part, Reply, Stream},
-    upload::{Upload, UploadError},
-    worker::Worker,
+    context::ServerContext,
+    message::{
+        Head,
+        reply::{Answer, Body, Fixed, Part, Reply, Stream},
+        upload::{Upload, UploadError},
+    },
 };
 
 /// Parts of a request that wait between engine and service: a prefix, or a message.
@@ -67,7 +69,7 @@ impl Served {
     /// Calls the method that a request names.
     pub(super) fn answer(
         &self,
-        worker: &Rc<Worker>,
+        context: &Rc<ServerContext>,
         head: &Head<'_>,
         upload: Upload,
         deadline: Deadline,
@@ -75,7 +77,7 @@ impl Served {
         let (service, parts) = (Rc::clone(&self.call), parts(head));
         // What nobody here can read is refused by tonic.
         let coding = Coding::of(head).unwrap_or_default();
-        let (body, around) = split(worker, upload, coding, deadline);
+        let (body, around) = split(context, upload, coding, deadline);
         Answer::Waiting(Box::pin(
             async move { call(&*service, Request::from_parts(parts, body), around).await },
         ))
@@ -156,10 +158,15 @@ async fn call(
 }
 
 /// Where a service gets the messages of a request from, and what goes on beside it.
-fn split(worker: &Worker, upload: Upload, coding: Coding, deadline: Deadline) -> (RequestBody, Around) {
+fn split(
+    context: &ServerContext,
+    upload: Upload,
+    coding: Coding,
+    deadline: Deadline,
+) -> (RequestBody, Around) {
     // tonic's own way of expanding messages knows neither of turns nor of what others hold.
-    let messages = Messages::new(worker, upload, coding.requests);
-    let hold = Rc::new(Hold::new(&worker.budget));
+    let messages = Messages::new(context, upload, coding.requests);
+    let hold = Rc::new(Hold::new(&context.budget));
     let (sender, receiver) = mpsc::channel(CHANNEL);
     let pump: Pump = Box::pin(pump(messages, Rc::clone(&hold), sender));
     (RequestBody(receiver), Around { pump: Some(pump), hold, deadline })

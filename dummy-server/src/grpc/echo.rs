@@ -15,7 +15,7 @@ use super::{
     status::{Drained, draining},
     unary::now_ns,
 };
-use crate::{Config, Shutdown};
+use crate::{drain::Shutdown, settings::Config};
 
 /// The service.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
 };
 
-use crate::{Shutdown, drain::Phase};
+use crate::drain::{Phase, Shutdown};
 
 const SERVICES: [&str; 3] = ["", super::ECHO, super::test_service::NAME];
 

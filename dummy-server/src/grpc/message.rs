@@ -15,10 +15,12 @@ use tonic::Status;
 
 use crate::{
     budget::Hold,
-    connection::exchange::Head,
+    context::ServerContext,
+    message::{
+        Head,
+        upload::{Upload, UploadError},
+    },
     turn::{Turn, give_way},
-    upload::{Upload, UploadError},
-    worker::Worker,
 };
 
 /// The flag and the length in front of a message.
@@ -73,9 +75,9 @@ struct Expanding {
 }
 
 impl Messages {
-    pub(super) fn new(worker: &Worker, upload: Upload, gzip: bool) -> Self {
-        let most = worker.config.limits.grpc_max_message;
-        Self::with(upload, most, gzip, Rc::clone(&worker.turn), Hold::new(&worker.budget))
+    pub(super) fn new(context: &ServerContext, upload: Upload, gzip: bool) -> Self {
+        let most = context.config.limits.grpc_max_message;
+        Self::with(upload, most, gzip, Rc::clone(&context.turn), Hold::new(&context.budget))
     }
 
     fn with(upload: Upload, most: usize, gzip: bool, turn: Rc<Turn>, hold: Hold) -> Self {
@@ -271,7 +273,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::{budget::Budget, upload::Inbox};
+    use crate::{budget::Budget, message::upload::Inbox};
 
     fn framed(message: &[u8], gzip: bool) -> Vec<u8> {
         let mut out = Vec::new();

@@ -9,7 +9,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::connection::exchange::Head;
+use crate::message::Head;
 
 /// The key of what the client takes this server to be: HTTP/2's pseudo-field, or else Host.
 pub(super) const AUTHORITY: &str = ":authority";

@@ -25,12 +25,15 @@ use self::{
     status::{Deadline, trailers_only},
 };
 use crate::{
-    Config, Shutdown,
-    connection::exchange::Head,
-    reply::{Answer, Reply},
+    context::ServerContext,
+    drain::Shutdown,
+    message::{
+        Head,
+        reply::{Answer, Reply},
+        upload::Upload,
+    },
+    settings::Config,
     stats::Protocol,
-    upload::Upload,
-    worker::Worker,
 };
 
 /// The generated server of `proto/echo.proto`.
@@ -85,7 +88,12 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 /// Calls the service and method that a request names. On the port that is gRPC's alone, it may be no call at all.
-pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
+pub(crate) fn answer(
+    services: &Services,
+    context: &Rc<ServerContext>,
+    head: &Head<'_>,
+    upload: Upload,
+) -> Answer {
     let content_type = head.fields.get("content-type").unwrap_or_default();
     let form = web::form(content_type);
     if head.protocol != Protocol::Http2 && form.is_none() {
@@ -96,8 +104,10 @@ pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> An
         return refuse(upload, StatusCode::METHOD_NOT_ALLOWED, "a gRPC call is a POST");
     }
     match form {
-        Some(text) => web::answer(worker, head, upload, text, |upload| call(worker, head, upload)),
-        None if is_grpc(content_type) => call(worker, head, upload),
+        Some(text) => {
+            web::answer(context, head, upload, text, |upload| call(services, context, head, upload))
+        }
+        None if is_grpc(content_type) => call(services, context, head, upload),
         None => {
             let text = String::from_utf8_lossy(content_type);
             let error = format!("invalid content-type '{text}' of a gRPC call");
@@ -113,10 +123,10 @@ fn refuse(upload: Upload, status: StatusCode, error: &str) -> Answer {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         reply.fields.push("allow", "POST");
     }
-    crate::endpoints::after(upload, reply)
+    crate::message::after(upload, reply)
 }
 
-fn call(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
+fn call(services: &Services, context: &Rc<ServerContext>, head: &Head<'_>, upload: Upload) -> Answer {
     let deadline = match Deadline::read(head.fields.get("grpc-timeout")) {
         Ok(deadline) => deadline,
         Err(status) => return Answer::Ready(trailers_only(&status)),
@@ -125,20 +135,20 @@ fn call(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload) -> Answer {
     let (service, method) = path.split_at(path.iter().rposition(|byte| *byte == b'/').unwrap_or(path.len()));
     let method = method.strip_prefix(b"/").unwrap_or_default();
     if service == ECHO.as_bytes() && method == b"Echo" && unary::takes(head) {
-        return unary::answer(worker, head, upload, deadline);
+        return unary::answer(context, head, upload, deadline);
     }
     if service == test_service::NAME.as_bytes() {
-        return test_service::answer(worker, head, upload, method, deadline)
-            .unwrap_or_else(|| unimplemented(worker));
+        return test_service::answer(context, head, upload, method, deadline)
+            .unwrap_or_else(|| unimplemented(services));
     }
-    match worker.grpc.0.iter().find(|served| served.name().as_bytes() == service) {
-        Some(served) => served.answer(worker, head, upload, deadline),
-        None => unimplemented(worker),
+    match services.0.iter().find(|served| served.name().as_bytes() == service) {
+        Some(served) => served.answer(context, head, upload, deadline),
+        None => unimplemented(services),
     }
 }
 
-fn unimplemented(worker: &Worker) -> Answer {
-    let names = worker.grpc.0.iter().map(Served::name).chain([test_service::NAME]);
+fn unimplemented(services: &Services) -> Answer {
+    let names = services.0.iter().map(Served::name).chain([test_service::NAME]);
     let names: Vec<&str> = names.collect();
     let text = format!("there is no such method; services are {}", names.join(", "));
     Answer::Ready(trailers_only(&Status::unimplemented(text)))

@@ -15,9 +15,8 @@ use tonic::Status;
 use wire::Fields;
 
 use crate::{
-    Shutdown,
-    drain::Phase,
-    reply::{Body, Fixed, Part, Reply},
+    drain::{Phase, Shutdown},
+    message::reply::{Body, Fixed, Part, Reply},
 };
 
 pub(super) const GRPC: Fixed = &[("content-type", "application/grpc")];

@@ -31,12 +31,14 @@ use super::{
 };
 use crate::{
     budget::{COMPRESSOR, Hold},
-    connection::exchange::Head,
+    context::ServerContext,
     drain::Phase,
-    reply::{Answer, Body, Part, Reply, Stream},
+    message::{
+        Head,
+        reply::{Answer, Body, Part, Reply, Stream},
+        upload::Upload,
+    },
     turn::{Turn, give_way},
-    upload::Upload,
-    worker::Worker,
 };
 
 /// Its name, as paths and health checks have it.
@@ -81,7 +83,7 @@ impl Kind {
 
 /// Answers a call of `method`; none when there is no such method.
 pub(super) fn answer(
-    worker: &Rc<Worker>,
+    context: &Rc<ServerContext>,
     head: &Head<'_>,
     upload: Upload,
     method: &[u8],
@@ -94,20 +96,20 @@ pub(super) fn answer(
     };
     let conversation = Conversation {
         kind,
-        messages: Messages::new(worker, upload, coding.requests),
+        messages: Messages::new(context, upload, coding.requests),
         compressed: coding.replies,
         script: None,
         requests: 0,
         request_bytes: 0,
         sent: 0,
         left: 0,
-        payload: worker.pattern.range(0, 0),
+        payload: context.pattern.range(0, 0),
         packing: None,
         pause: None,
         end: None,
         deadline,
-        drained: Drained::new(&worker.shutdown),
-        worker: Rc::clone(worker),
+        drained: Drained::new(&context.shutdown),
+        context: Rc::clone(context),
     };
     Some(Answer::Waiting(Box::pin(conversation.begin())))
 }
@@ -146,7 +148,7 @@ struct Conversation {
     end: Option<Fields>,
     deadline: Deadline,
     drained: Drained,
-    worker: Rc<Worker>,
+    context: Rc<ServerContext>,
 }
 
 impl Conversation {
@@ -207,7 +209,7 @@ impl Conversation {
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
         let Poll::Ready(next) = self.messages.poll_next(cx) else {
             // Only what waits for the client yields to the drain, and not what waits for its turn.
-            let waits = !self.worker.turn.is_over();
+            let waits = !self.context.turn.is_over();
             return self.poll_cut(cx, waits).map(Err);
         };
         let Some(message) = next.transpose()? else { return Poll::Ready(Ok(false)) };
@@ -228,7 +230,7 @@ impl Conversation {
     }
 
     fn plan(&mut self, plan: Option<contract::test::Plan>) -> Result<(), Status> {
-        let most = self.worker.config.limits.grpc_max_message;
+        let most = self.context.config.limits.grpc_max_message;
         self.script = Some(Box::new(Script::read(plan.unwrap_or_default(), self.kind.streams(), most)?));
         Ok(())
     }
@@ -250,7 +252,7 @@ impl Conversation {
         if self.deadline.has_passed() {
             return Some(overdue());
         }
-        (self.kind.streams() && self.worker.shutdown.phase() >= Phase::Closing).then(draining)
+        (self.kind.streams() && self.context.shutdown.phase() >= Phase::Closing).then(draining)
     }
 
     /// Whether another response is to be sent now; else the call has ended.
@@ -290,12 +292,12 @@ impl Conversation {
             number: self.sent,
             requests: self.requests,
             request_bytes: self.request_bytes,
-            instance: self.worker.instance.to_owned(),
+            instance: self.context.instance.to_owned(),
         };
         let whole = size <= SMALL;
         let start = out.len();
         let payload = &mut self.payload;
-        *payload = self.worker.pattern.range(0, size as u64);
+        *payload = self.context.pattern.range(0, size as u64);
         let write = |out: &mut Vec<u8>| {
             // Memory takes all.
             let _ = response.encode(out);
@@ -308,7 +310,7 @@ impl Conversation {
             let mut head = Vec::new();
             write(&mut head);
             let payload = payload.split_to(u64::MAX);
-            let hold = Hold::new(&self.worker.budget);
+            let hold = Hold::new(&self.context.budget);
             self.packing = Some(Box::new(Packing { head, encoder: None, payload, hold }));
             return;
         }
@@ -364,14 +366,14 @@ impl Stream for Conversation {
             return Poll::Ready(Some(Part::Data(Bytes::from_static(self.payload.piece(PIECE)))));
         }
         if let Some(packing) = &mut self.packing {
-            let framed = ready!(packing.poll(&self.worker.turn, cx));
+            let framed = ready!(packing.poll(&self.context.turn, cx));
             self.packing = None;
             return Poll::Ready(Some(Part::Data(framed)));
         }
         let mut batch = Vec::new();
         let whole = |this: &Self| this.payload.left() == 0 && this.packing.is_none();
         while self.end.is_none() && whole(self) && batch.len() < BATCH {
-            if self.worker.turn.is_over() {
+            if self.context.turn.is_over() {
                 if batch.is_empty() {
                     return give_way(cx);
                 }
@@ -383,8 +385,11 @@ impl Stream for Conversation {
                 Poll::Pending => break,
                 Poll::Ready(Ok(true)) => {
                     self.respond(&mut batch);
-                    let _ =
-                        if self.compressed { self.worker.turn.long_step() } else { self.worker.turn.step() };
+                    let _ = if self.compressed {
+                        self.context.turn.long_step()
+                    } else {
+                        self.context.turn.step()
+                    };
                 }
                 Poll::Ready(Ok(false)) => {
                     self.end = Some(self.script.take().map(|script| script.trailers).unwrap_or_default());

@@ -26,10 +26,12 @@ use super::{
 };
 use crate::{
     budget::Hold,
-    connection::exchange::Head,
-    reply::{Answer, Body, Part, Reply, Stream},
-    upload::{Upload, UploadError},
-    worker::Worker,
+    context::ServerContext,
+    message::{
+        Head,
+        reply::{Answer, Body, Part, Reply, Stream},
+        upload::{Upload, UploadError},
+    },
 };
 
 /// What the response says of the method: its full name, as it is in the path.
@@ -57,18 +59,23 @@ pub(super) fn takes(head: &Head<'_>) -> bool {
 }
 
 /// Answers a call.
-pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, mut deadline: Deadline) -> Answer {
-    let worker = Rc::clone(worker);
-    let most = worker.config.limits.grpc_max_message;
+pub(super) fn answer(
+    context: &Rc<ServerContext>,
+    head: &Head<'_>,
+    upload: Upload,
+    mut deadline: Deadline,
+) -> Answer {
+    let context = Rc::clone(context);
+    let most = context.config.limits.grpc_max_message;
     let metadata = metadata(head);
-    let mut messages = Messages::new(&worker, upload, false);
+    let mut messages = Messages::new(&context, upload, false);
     Answer::Waiting(Box::pin(async move {
         let mut first = None;
         let message = poll_fn(|cx| match messages.poll_only(&mut first, cx) {
             Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
             ready => ready,
         });
-        let response = message.await.and_then(|message| respond(message, &worker, &metadata, most));
+        let response = message.await.and_then(|message| respond(message, &context, &metadata, most));
         let hold = messages.into_hold();
         let response = response.and_then(|message| {
             if hold.set(message.len()) { Ok(message) } else { Err(message::broken(&UploadError::TOO_MUCH)) }
@@ -86,13 +93,13 @@ pub(super) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, mut d
     }))
 }
 
-fn respond(message: Bytes, worker: &Worker, metadata: &[u8], most: usize) -> Result<Bytes, Status> {
+fn respond(message: Bytes, context: &ServerContext, metadata: &[u8], most: usize) -> Result<Bytes, Status> {
     let request = EchoRequest::decode(message).map_err(|error| Status::internal(error.to_string()))?;
     if request.response_code != 0 {
         let code = Code::from_i32(request.response_code);
         return Err(Status::new(code, format!("requested error: {code:?}")));
     }
-    let hostname = &worker.config.instance;
+    let hostname = &context.config.instance;
     let length = NUMBERS + request.message.len() + hostname.len() + metadata.len();
     let mut out = Vec::with_capacity(length);
     message::append(&mut out, false, |out| {

@@ -22,12 +22,14 @@ use super::{
 };
 use crate::{
     budget::Hold,
-    connection::exchange::Head,
+    context::ServerContext,
     cors,
-    reply::{Answer, Body, Fixed, Part, Reply, Stream},
+    message::{
+        Head,
+        reply::{Answer, Body, Fixed, Part, Reply, Stream},
+        upload::{Inbox, Upload, UploadError},
+    },
     turn::{Turn, give_way},
-    upload::{Inbox, Upload, UploadError},
-    worker::Worker,
 };
 
 const BINARY: Fixed = &[("content-type", "application/grpc-web+proto")];
@@ -59,16 +61,16 @@ pub(crate) fn is_asked_by_preflight(head: &Head<'_>) -> bool {
 
 /// Answers a call; `call` is what answers it as one of gRPC.
 pub(super) fn answer(
-    worker: &Rc<Worker>,
+    context: &Rc<ServerContext>,
     head: &Head<'_>,
     upload: Upload,
     text: bool,
     call: impl FnOnce(Upload) -> Answer,
 ) -> Answer {
     let origin = head.fields.get("origin").map(<[u8]>::to_vec);
-    let most = worker.config.limits.grpc_max_message + PREFIX;
-    let inbox = Inbox::new(&worker.budget);
-    let (hold, turn) = (Hold::new(&worker.budget), Rc::clone(&worker.turn));
+    let most = context.config.limits.grpc_max_message + PREFIX;
+    let inbox = Inbox::new(&context.budget);
+    let (hold, turn) = (Hold::new(&context.budget), Rc::clone(&context.turn));
     let mut deadline = Deadline::read(head.fields.get("grpc-timeout")).unwrap_or_default();
     let answer = call(Upload::from(&inbox));
     Answer::Waiting(Box::pin(async move {

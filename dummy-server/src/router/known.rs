@@ -1,6 +1,7 @@
 //! Targets that lead where they led before.
 
-use super::{Endpoint, Route};
+use super::Route;
+use crate::stats::Endpoint;
 
 /// Targets that were routed before: steady traffic asks for few. Each has one place, by a hash.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use contract::quantity::{self, LARGEST_SIZE};
 pub(crate) use self::known::Known;
 use crate::{
     boolean,
-    endpoints::websocket::{Mode, Options},
+    message::websocket::{Mode, Options},
+    stats::Endpoint,
 };
 
 /// Sizes of bodies.
@@ -106,54 +107,6 @@ pub(crate) enum NoUsage {
     BadJson,
     /// An empty body of type JSON.
     Empty,
-}
-
-/// The family of an endpoint: what metrics count by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    Echo,
-    Health,
-    Help,
-    Bin,
-    Chunked,
-    Upload,
-    Status,
-    Delay,
-    WebSocket,
-    NoUsage,
-    Digest,
-    Headers,
-    Ip,
-    Sse,
-    Ndjson,
-    Drip,
-    Grpc,
-    /// No endpoint: the request was refused for its head.
-    Rejected,
-}
-
-impl Endpoint {
-    /// All of them, in the order of their discriminants, with their names in the metrics.
-    pub(crate) const ALL: [(Self, &'static str); 18] = [
-        (Self::Echo, "echo"),
-        (Self::Health, "health"),
-        (Self::Help, "help"),
-        (Self::Bin, "bin"),
-        (Self::Chunked, "chunked"),
-        (Self::Upload, "upload"),
-        (Self::Status, "status"),
-        (Self::Delay, "delay"),
-        (Self::WebSocket, "ws"),
-        (Self::NoUsage, "nousage"),
-        (Self::Digest, "digest"),
-        (Self::Headers, "headers"),
-        (Self::Ip, "ip"),
-        (Self::Sse, "sse"),
-        (Self::Ndjson, "ndjson"),
-        (Self::Drip, "drip"),
-        (Self::Grpc, "grpc"),
-        (Self::Rejected, "rejected"),
-    ];
 }
 
 /// A path or query that an endpoint can't make sense of.

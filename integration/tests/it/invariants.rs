@@ -100,7 +100,8 @@ fn images_are_built_from_every_package() {
     let root = metadata().workspace_root.as_std_path();
     let kept = fs::read_to_string(root.join(".dockerignore")).expect("the file is there");
     for package in workspace() {
-        let folder = package.manifest_path.strip_prefix(&metadata().workspace_root).expect("a package of ours");
+        let folder =
+            package.manifest_path.strip_prefix(&metadata().workspace_root).expect("a package of ours");
         let line = format!("!{}", folder.iter().next().expect("a package has a folder"));
         assert!(kept.lines().any(|kept| kept == line), ".dockerignore has no {line}");
     }

@@ -21,6 +21,7 @@ mod fields; // fields as they were on the wire
 mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
+mod layers; // what the sources prove of their layers
 mod lasting; // gRPC calls that take their time
 mod logs; // the access log and the line of figures
 mod messages; // gRPC messages and deadlines
@@ -59,6 +60,7 @@ use integration::cases::Cases;
 fn main() -> ExitCode {
     Cases::new()
         .and(invariants::tests())
+        .and(layers::tests())
         .and(endpoints::tests())
         .and(payload::tests())
         .and(wire::tests())

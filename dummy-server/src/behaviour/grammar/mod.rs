@@ -11,7 +11,7 @@ use self::values::{
     abort, add, byte_rate, delay, duration, field, one, positive, shares, shown_abort, shown_delay,
     shown_field, shown_shares, shown_status, status, switch, value,
 };
-use super::{BadBehaviour, Behaviour, Expectation, Gzip};
+use super::asked::{BadBehaviour, Behaviour, Expectation, Gzip};
 use crate::boolean;
 
 /// All that can be asked for.

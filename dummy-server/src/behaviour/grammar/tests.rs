@@ -6,9 +6,10 @@ use contract::quantity::Percent;
 use http::StatusCode;
 
 use super::{
-    super::{Breach, Delay, Fault, Point},
+    super::asked::{Breach, Delay, Point},
     *,
 };
+use crate::cut::Cut;
 
 fn read(text: &str) -> Behaviour {
     Behaviour::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -41,18 +42,18 @@ fn statuses_and_delays_have_shares() {
 
 #[test]
 fn aborts_have_a_fault_a_point_and_a_share() {
-    for (text, fault, point, share) in [
-        ("rst", Fault::Rst, Point::BeforeHeaders, "100"),
-        ("fin@after-headers", Fault::Fin, Point::AfterHeaders, "100"),
-        ("hang@body(2K):12.5", Fault::Hang, Point::Body(2048), "12.5"),
-        ("short", Fault::Short, Point::Middle, "100"),
-        ("short@body(0)", Fault::Short, Point::Body(0), "100"),
-        ("stream-reset", Fault::StreamReset(2), Point::BeforeHeaders, "100"),
-        ("stream-reset(cancel)@body(1)", Fault::StreamReset(8), Point::Body(1), "100"),
-        ("stream-reset(ENHANCE-YOUR-CALM)", Fault::StreamReset(11), Point::BeforeHeaders, "100"),
-        ("goaway(77):1", Fault::GoAway(77), Point::BeforeHeaders, "1"),
+    for (text, cut, point, share) in [
+        ("rst", Cut::Reset, Point::BeforeHeaders, "100"),
+        ("fin@after-headers", Cut::Close, Point::AfterHeaders, "100"),
+        ("hang@body(2K):12.5", Cut::Hang, Point::Body(2048), "12.5"),
+        ("short", Cut::Short, Point::Middle, "100"),
+        ("short@body(0)", Cut::Short, Point::Body(0), "100"),
+        ("stream-reset", Cut::ResetStream(2), Point::BeforeHeaders, "100"),
+        ("stream-reset(cancel)@body(1)", Cut::ResetStream(8), Point::Body(1), "100"),
+        ("stream-reset(ENHANCE-YOUR-CALM)", Cut::ResetStream(11), Point::BeforeHeaders, "100"),
+        ("goaway(77):1", Cut::GoAway(77), Point::BeforeHeaders, "1"),
     ] {
-        let expected = Breach { fault, point, percent: percent(share) };
+        let expected = Breach { cut, point, percent: percent(share) };
         assert_eq!(read(&format!("abort={text}")).abort, Some(expected), "{text}");
     }
 }

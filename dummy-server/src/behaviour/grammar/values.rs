@@ -10,8 +10,8 @@ use std::{
 use contract::quantity::{self, LARGEST_SIZE, Percent};
 use http::StatusCode;
 
-use super::super::{Breach, Delay, Fault, Pair, Point, Shares};
-use crate::boolean;
+use super::super::asked::{Breach, Delay, Pair, Point, Shares};
+use crate::{boolean, cut::Cut};
 
 /// Most fields, trailers or hints of one request.
 const MOST_FIELDS: usize = 64;
@@ -155,38 +155,38 @@ pub(super) fn abort(text: &str) -> Option<Breach> {
         Some((text, share)) => (text, Percent::read(share)?),
         None => (text, Percent::ALL),
     };
-    let (fault, point) = match text.split_once('@') {
-        Some((fault, point)) => (fault, Some(point)),
+    let (cut, point) = match text.split_once('@') {
+        Some((cut, point)) => (cut, Some(point)),
         None => (text, None),
     };
-    let fault = match fault {
-        "rst" => Fault::Rst,
-        "fin" => Fault::Fin,
-        "hang" => Fault::Hang,
-        "short" => Fault::Short,
-        "stream-reset" => Fault::StreamReset(http2::Code::INTERNAL_ERROR.0),
-        "goaway" => Fault::GoAway(http2::Code::NO_ERROR.0),
+    let cut = match cut {
+        "rst" => Cut::Reset,
+        "fin" => Cut::Close,
+        "hang" => Cut::Hang,
+        "short" => Cut::Short,
+        "stream-reset" => Cut::ResetStream(http2::Code::INTERNAL_ERROR.0),
+        "goaway" => Cut::GoAway(http2::Code::NO_ERROR.0),
         other => match (argument(other, "stream-reset"), argument(other, "goaway")) {
-            (Some(code), _) => Fault::StreamReset(self::code(code)?),
-            (_, Some(code)) => Fault::GoAway(self::code(code)?),
+            (Some(code), _) => Cut::ResetStream(self::code(code)?),
+            (_, Some(code)) => Cut::GoAway(self::code(code)?),
             _ => return None,
         },
     };
     let point = match point {
-        None if fault == Fault::Short => Point::Middle,
+        None if cut == Cut::Short => Point::Middle,
         None | Some("before-headers") => Point::BeforeHeaders,
         Some("after-headers") => Point::AfterHeaders,
         Some(other) => Point::Body(quantity::size_within(argument(other, "body")?, &OFFSETS)?),
     };
-    Some(Breach { fault, point, percent })
+    Some(Breach { cut, point, percent })
 }
 
 pub(super) fn shown_abort(abort: &Breach) -> String {
-    let Breach { fault, point, percent } = *abort;
-    let name = Fault::NAMES[fault.index()];
-    let fault = match fault {
-        Fault::StreamReset(code) | Fault::GoAway(code) => format!("{name}({code})"),
-        Fault::Rst | Fault::Fin | Fault::Hang | Fault::Short => name.to_owned(),
+    let Breach { cut, point, percent } = *abort;
+    let name = Cut::NAMES[cut.index()];
+    let cut = match cut {
+        Cut::ResetStream(code) | Cut::GoAway(code) => format!("{name}({code})"),
+        Cut::Reset | Cut::Close | Cut::Hang | Cut::Short => name.to_owned(),
     };
     let point = match point {
         // Only what falls short has a middle.
@@ -196,7 +196,7 @@ pub(super) fn shown_abort(abort: &Breach) -> String {
         Point::Body(offset) => format!("@body({})", quantity::canonical_size(offset)),
     };
     let share = if percent == Percent::ALL { String::new() } else { format!(":{percent}") };
-    format!("{fault}{point}{share}")
+    format!("{cut}{point}{share}")
 }
 
 /// A code of RFC 9113 section 7 by number or name; numbers without a name are taken too.

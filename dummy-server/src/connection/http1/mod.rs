@@ -20,20 +20,24 @@ use wire::Output;
 
 use self::sending::Sending;
 use super::{
-    Port,
-    exchange::{self, Head, Pending, now_ns},
-    flight::Flight,
-    state::{Order, State},
-    wire::{self as socket, Ended, Wire, keep_rest},
+    resources::Resources,
+    socket::{self, ByteStream, Ending, SharedSocket, keep_rest},
 };
 use crate::{
     budget::{Hold, counted},
-    endpoints::websocket::{self, Options},
-    reply::{Answer, Awaited},
+    clock::now_ns,
+    endpoints::websocket,
+    exchange::{self, Flight, Pending},
+    lifecycle::{Lifecycle, orders::Order},
+    message::{
+        Head,
+        reply::{Answer, Awaited},
+        upload::{Inbox, Upload, UploadError},
+        websocket::Options,
+    },
+    settings::Port,
     stats::Protocol,
     turn::give_way,
-    upload::{Inbox, Upload, UploadError},
-    worker::Worker,
 };
 
 /// While so much output waits, nothing more is read or sent.
@@ -42,14 +46,17 @@ const MOST_OUTPUT: usize = 256 << 10;
 const MOST_AHEAD: usize = 64 << 10;
 
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
-    let limits = http1::Limits { head: worker.config.limits.max_header_bytes as usize, ..Default::default() };
+pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
+    let limits = http1::Limits {
+        head: resources.context.config.limits.max_header_bytes as usize,
+        ..Default::default()
+    };
     let mut driver = Driver {
         reader: request::Reader::new(limits),
         output: Output::new(),
         port,
-        worker,
-        state,
+        resources,
+        socket,
         current: Current::Idle,
         body_open: false,
         keep_alive: true,
@@ -58,31 +65,27 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         left: 0,
         ended: false,
         failed: false,
-        ending: Ended::Well,
-        rest_hold: Hold::new(&worker.budget),
-        output_hold: Hold::new(&worker.budget),
+        ending: Ending::Complete,
+        rest_hold: Hold::new(&resources.budget),
+        output_hold: Hold::new(&resources.budget),
         replies: VecDeque::new(),
     };
     match poll_fn(|cx| driver.poll(cx)).await {
-        End::Closed(Ended::Well) => socket::linger(state, false).await,
-        End::Closed(Ended::Refused) => socket::linger(state, true).await,
-        End::Closed(Ended::Cut) => {}
-        End::Closed(Ended::CutOff) => socket::cut_off(state).await,
-        End::Closed(Ended::Reset) => socket::reset(state).await,
+        End::Closed(ending) => socket::end(socket, ending).await,
         End::Upgrade(options, mut flight) => {
             flight.goes_on();
-            let before = state.written();
-            let wire = Wire::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(state));
+            let before = socket.lifecycle.accounting.bytes_sent();
+            let wire = ByteStream::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(socket));
             drop(driver);
-            websocket::serve(wire, options, worker, state).await;
-            flight.sent(state.written() - before);
-            socket::say_goodbye(state).await;
+            websocket::serve(wire, options, &resources.context, &socket.lifecycle).await;
+            flight.sent(socket.lifecycle.accounting.bytes_sent() - before);
+            socket::send_close_notify(socket).await;
         }
     }
 }
 
 enum End {
-    Closed(Ended),
+    Closed(Ending),
     Upgrade(Options, Flight),
 }
 
@@ -90,8 +93,8 @@ struct Driver<'a> {
     reader: request::Reader,
     output: Output,
     port: Port,
-    worker: &'a Rc<Worker>,
-    state: &'a Rc<State>,
+    resources: &'a Rc<Resources>,
+    socket: &'a Rc<SharedSocket>,
     current: Current,
     /// The body of the current request is still being read.
     body_open: bool,
@@ -108,7 +111,7 @@ struct Driver<'a> {
     /// What the client sent makes no sense: nothing more is read.
     failed: bool,
     /// How the connection ends when it does by itself.
-    ending: Ended,
+    ending: Ending,
     /// For what is read and not taken in, for the output, and for large replies in it.
     rest_hold: Hold,
     output_hold: Hold,
@@ -142,25 +145,24 @@ impl Driver<'_> {
     }
 
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        self.state.register(cx);
-        self.state.listens(false);
-        self.worker.turn.begin();
-        if self.state.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
+        self.socket.lifecycle.begin_turn(cx);
+        self.resources.turn.begin();
+        if self.socket.lifecycle.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {
-                return Poll::Ready(End::Closed(Ended::Cut));
+                return Poll::Ready(End::Closed(Ending::Abandoned));
             }
             // The endpoint says what it has got so far, and the connection ends.
             self.body_ended(Err(UploadError::STALLED));
             (self.failed, self.keep_alive) = (true, false);
-            self.ending = Ended::Refused;
+            self.ending = Ending::Refused;
         }
         let mut read = false;
         loop {
-            if self.state.order() == Order::Close {
-                return Poll::Ready(End::Closed(Ended::Cut));
+            if self.socket.lifecycle.order() == Order::Close {
+                return Poll::Ready(End::Closed(Ending::Abandoned));
             }
             let mut moved = self.work(cx);
-            match socket::poll_output(self.state, &mut self.output, cx) {
+            match socket::poll_output(self.socket, &mut self.output, cx) {
                 Poll::Ready(Ok(())) => {
                     self.replies_written();
                     if let Some(end) = self.end() {
@@ -168,7 +170,7 @@ impl Driver<'_> {
                     }
                     moved |= self.flushed();
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(Ended::Cut)),
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(Ending::Abandoned)),
                 Poll::Pending if self.has_enough() => {
                     self.replies_written();
                     return Poll::Pending;
@@ -176,13 +178,13 @@ impl Driver<'_> {
                 Poll::Pending => self.replies_written(),
             }
             // However much there is to send, each turn reads once.
-            if std::mem::replace(&mut read, true) && self.worker.turn.long_step() {
+            if std::mem::replace(&mut read, true) && self.resources.turn.long_step() {
                 return give_way(cx);
             }
             match self.read(cx) {
                 Poll::Ready(true) => {}
-                Poll::Ready(false) => return Poll::Ready(End::Closed(Ended::Cut)),
-                Poll::Pending if moved || self.worker.turn.is_over() => {}
+                Poll::Ready(false) => return Poll::Ready(End::Closed(Ending::Abandoned)),
+                Poll::Pending if moved || self.resources.turn.is_over() => {}
                 Poll::Pending => {
                     self.rest_a_while();
                     return Poll::Pending;
@@ -197,7 +199,9 @@ impl Driver<'_> {
             Current::Upgrading(options, flight) => Some(End::Upgrade(*options, flight.take()?)),
             Current::Idle => {
                 let over = !self.keep_alive || self.failed || self.ended && !self.fresh_rest;
-                let drained = self.state.order() == Order::Drain && self.left == 0 && self.state.may_close();
+                let drained = self.socket.lifecycle.order() == Order::Drain
+                    && self.left == 0
+                    && self.socket.may_close();
                 (over || drained).then_some(End::Closed(self.ending))
             }
             _ => None,
@@ -206,20 +210,20 @@ impl Driver<'_> {
 
     /// Reads once and takes in what came, if there is use for it. False: the connection is broken.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let worker = Rc::clone(self.worker);
-        let mut buffer = worker.read_buffer.borrow_mut();
+        let resources = Rc::clone(self.resources);
+        let mut buffer = resources.read_buffer.borrow_mut();
         let takes = self.takes_input();
         let count = if takes && std::mem::take(&mut self.fresh_rest) {
             let count = self.rest.len();
             buffer[..count].copy_from_slice(&self.rest);
             count
         } else {
-            let ahead = self.worker.budget.output(MOST_AHEAD);
+            let ahead = self.resources.budget.output(MOST_AHEAD);
             if self.ended || self.failed || !takes && self.rest.len() >= ahead {
                 return Poll::Pending;
             }
             // Reads while a reply is made, too: so a client that is gone is noticed.
-            match std::task::ready!(socket::poll_read(self.state, &self.rest, &mut buffer, cx)) {
+            match std::task::ready!(socket::poll_read(self.socket, &self.rest, &mut buffer, cx)) {
                 Ok(count) if count == self.rest.len() => {
                     self.peer_ended();
                     return Poll::Ready(true);
@@ -230,7 +234,7 @@ impl Driver<'_> {
         };
         let mut input = &buffer[..count];
         self.left = count;
-        self.worker.lend(&mut self.output);
+        self.resources.context.lend(&mut self.output);
         self.take_in(&mut input);
         keep_rest(&mut self.rest, input);
         let held = counted(self.rest.capacity());
@@ -251,7 +255,7 @@ impl Driver<'_> {
 
     /// Holds no more of large replies that are written.
     fn replies_written(&mut self) {
-        let written = self.state.written();
+        let written = self.socket.lifecycle.accounting.bytes_sent();
         while self.replies.front().is_some_and(|(end, _)| *end <= written) {
             self.replies.pop_front();
         }
@@ -259,7 +263,7 @@ impl Driver<'_> {
 
     /// Whether so much output waits that no more is made.
     fn has_enough(&self) -> bool {
-        self.output.len() >= self.worker.budget.output(MOST_OUTPUT)
+        self.output.len() >= self.resources.budget.output(MOST_OUTPUT)
     }
 
     /// Whether the next bytes may be looked at: those of the current request's body, or of the next head.
@@ -278,10 +282,10 @@ impl Driver<'_> {
     }
 
     fn take_in(&mut self, input: &mut &[u8]) {
-        let worker = Rc::clone(self.worker);
-        let mut head = worker.http1_head.borrow_mut();
+        let resources = Rc::clone(self.resources);
+        let mut head = resources.http1_head.borrow_mut();
         let now = now_ns();
-        while self.takes_input() && !self.has_enough() && !self.worker.turn.step() {
+        while self.takes_input() && !self.has_enough() && !self.resources.turn.step() {
             let next = self.reader.read(input, &mut head);
             self.left = input.len();
             match next {
@@ -320,10 +324,10 @@ impl Driver<'_> {
         let mut asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
         self.keep_alive = fields.keep_alive;
         self.body_open = !end;
-        let inbox = (!end).then(|| Inbox::new(&self.worker.budget));
+        let inbox = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
-        let head = head(fields, self.port, self.state);
-        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        let head = head(fields, self.port, &self.socket.lifecycle);
+        let (pending, answer) = exchange::answer(&self.resources.exchange, &head, upload, now);
         if let Some(manners) = pending.manners() {
             asked.expects_continue &= !manners.withholds_continue;
             self.inform(&manners.interim);
@@ -340,13 +344,14 @@ impl Driver<'_> {
     fn reject(&mut self, rejection: Rejection, fields: &request::Head, now: u64) {
         self.failed = true;
         self.keep_alive = false;
-        self.ending = Ended::Refused;
+        self.ending = Ending::Refused;
         if !matches!(self.current, Current::Idle) {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
         self.body_open = false;
-        let head = head(fields, self.port, self.state);
-        let (pending, reply) = exchange::reject(self.worker, &head, rejection.status, rejection.reason, now);
+        let head = head(fields, self.port, &self.socket.lifecycle);
+        let (pending, reply) =
+            exchange::reject(&self.resources.exchange, &head, rejection.status, rejection.reason, now);
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false });
     }
 
@@ -378,7 +383,7 @@ impl Driver<'_> {
     /// The client has closed its end: what has come whole is answered.
     fn peer_ended(&mut self) {
         self.ended = true;
-        self.state.peer_ended();
+        self.socket.lifecycle.peer_ended();
         self.body_broken_off();
     }
 
@@ -392,14 +397,14 @@ impl Driver<'_> {
 
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
-        self.worker.take_back(&mut self.output);
+        self.resources.context.take_back(&mut self.output);
         if self.rest.is_empty() {
             self.rest = Vec::new();
         }
     }
 }
 
-fn head<'h>(fields: &'h request::Head, port: Port, state: &'h Rc<State>) -> Head<'h> {
+fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Rc<Lifecycle>) -> Head<'h> {
     let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
     Head {
         method: &fields.method,
@@ -409,6 +414,7 @@ fn head<'h>(fields: &'h request::Head, port: Port, state: &'h Rc<State>) -> Head
         pseudo: 0,
         protocol,
         port,
-        state,
+        number: lifecycle.accounting.requests() + 1,
+        lifecycle,
     }
 }

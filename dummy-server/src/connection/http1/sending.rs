@@ -12,16 +12,13 @@ use http2::Name;
 use tokio::time::{Sleep, sleep};
 use wire::Output;
 
-use super::{
-    super::{
-        exchange::{Content, FieldWriter, Finished, Pending},
-        flight::Flight,
-        state::Order,
-        wire::Ended,
-    },
-    Asked, Current, Driver, MOST_OUTPUT,
+use super::{super::socket::Ending, Asked, Current, Driver, MOST_OUTPUT};
+use crate::{
+    cut::Cut,
+    exchange::{Content, FieldWriter, Finished, Flight, Pending},
+    lifecycle::orders::Order,
+    message::reply::{Fixed, Part, Reply},
 };
-use crate::reply::{Abort, Fixed, Part, Reply};
 
 /// Bytes in a chunk of a body without announced length.
 const UNSIZED_PIECE: u64 = 256 << 10;
@@ -55,8 +52,8 @@ impl Driver<'_> {
 
     pub(super) fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked) {
         if let Some(special) = &reply.special {
-            if let Some(abort) = special.abort {
-                return self.abort(abort);
+            if let Some(cut) = special.cut {
+                return self.cut_off(cut);
             }
             self.keep_alive &= !special.close;
             if let Some(options) = special.upgrade {
@@ -75,7 +72,7 @@ impl Driver<'_> {
         self.keep_alive &= !self.body_open && (chunked || !unsized_) && !self.is_last();
         if self.body_open {
             // It may still be under way, and must not make a reset of the close.
-            self.ending = Ended::Refused;
+            self.ending = Ending::Refused;
         }
         self.write_head(&finished, asked.version, chunked);
         let Finished { mut flight, .. } = finished;
@@ -85,7 +82,10 @@ impl Driver<'_> {
                 flight.sent(bytes.len() as u64);
                 self.output.push(bytes);
                 if let Some(hold) = flight.take_hold() {
-                    self.replies.push_back((self.state.written() + self.output.len() as u64, hold));
+                    self.replies.push_back((
+                        self.socket.lifecycle.accounting.bytes_sent() + self.output.len() as u64,
+                        hold,
+                    ));
                 }
                 self.replied();
             }
@@ -104,8 +104,11 @@ impl Driver<'_> {
     }
 
     /// Breaks off: nothing but what is in the output is sent.
-    pub(super) fn abort(&mut self, how: Abort) {
-        self.ending = if how == Abort::Reset { Ended::Reset } else { Ended::CutOff };
+    pub(super) fn cut_off(&mut self, cut: Cut) {
+        if cut != Cut::Hang {
+            self.socket.lifecycle.accounting.stats.cut(cut);
+        }
+        self.ending = Ending::Cut(cut);
         self.failed = true;
         self.body_open = false;
         self.current = Current::Idle;
@@ -113,7 +116,7 @@ impl Driver<'_> {
 
     /// Whether the drain wants this to be the last reply: nothing that follows has come.
     fn is_last(&self) -> bool {
-        self.state.order() == Order::Drain && self.left == 0 && !self.state.stream.borrow().has_input()
+        self.socket.lifecycle.order() == Order::Drain && self.left == 0 && !self.socket.has_input()
     }
 
     fn write_head(&mut self, finished: &Finished, version: Version, chunked: bool) {
@@ -137,7 +140,7 @@ impl Driver<'_> {
         self.current = Current::Idle;
         if self.left > 0 {
             self.fresh_rest = true;
-            self.state.head_begun();
+            self.socket.lifecycle.head_begun();
         }
     }
 
@@ -151,8 +154,8 @@ impl Driver<'_> {
             *pause = Pause::None;
         }
         let output = &mut self.output;
-        let most = self.worker.budget.output(MOST_OUTPUT);
-        while matches!(pause, Pause::None) && output.len() < most && !self.worker.turn.step() {
+        let most = self.resources.budget.output(MOST_OUTPUT);
+        while matches!(pause, Pause::None) && output.len() < most && !self.resources.turn.step() {
             let room = (most - output.len()) as u64;
             let left = match content {
                 Content::Pattern { range, .. } => {
@@ -180,8 +183,8 @@ impl Driver<'_> {
                     Poll::Ready(Some(Part::Trailers(trailers))) => {
                         return self.last_part(&trailers);
                     }
-                    Poll::Ready(Some(Part::Abort(how))) => {
-                        self.abort(how);
+                    Poll::Ready(Some(Part::Cut(cut))) => {
+                        self.cut_off(cut);
                         return true;
                     }
                     Poll::Ready(Some(Part::Constant(trailers))) => {

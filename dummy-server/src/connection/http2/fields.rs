@@ -3,8 +3,7 @@
 use contract::field::INSTANCE;
 use http2::{Name, Prepared};
 
-use super::super::exchange::FieldWriter;
-use crate::reply::Fixed;
+use crate::{exchange::FieldWriter, message::reply::Fixed};
 
 /// Fields as HPACK.
 pub(super) struct Fields<'a, 'b> {

@@ -20,17 +20,17 @@ use self::{
     streams::{Slot, Work},
 };
 use super::{
-    Port,
-    exchange::now_ns,
-    state::{Order, State},
-    wire::{self, Ended},
+    resources::Resources,
+    socket::{self, Ending, SharedSocket},
 };
 use crate::{
     budget::{Hold, counted},
+    clock::now_ns,
+    lifecycle::orders::Order,
+    message::upload::UploadError,
+    settings::Port,
     stats::Protocol,
     turn::give_way,
-    upload::UploadError,
-    worker::Worker,
 };
 
 /// While so much output waits, nothing more is read or sent.
@@ -43,14 +43,14 @@ const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
 const STALLED: &str = "nothing has moved for --stall-timeout";
 
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state: &Rc<State>) {
-    state.head_done();
-    state.protocol.set(Some(Protocol::Http2));
+pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
+    socket.lifecycle.head_done();
+    socket.lifecycle.protocol.set(Some(Protocol::Http2));
     let mut driver = Driver {
-        conn: Connection::new(&config(worker)),
+        conn: Connection::new(&config(resources)),
         prepared: PreparedFields::default(),
-        worker,
-        state,
+        resources,
+        socket,
         port,
         slots: Vec::new(),
         keys: Vec::new(),
@@ -61,8 +61,8 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         waiting: 0,
         rest: first,
         fresh_rest: true,
-        rest_hold: Hold::new(&worker.budget),
-        output_hold: Hold::new(&worker.budget),
+        rest_hold: Hold::new(&resources.budget),
+        output_hold: Hold::new(&resources.budget),
         told: None,
         error: None,
         ended: false,
@@ -70,19 +70,13 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, worker: &Rc<Worker>, state
         given_up: false,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
-    state.stats.http2_ended(driver.error, driver.conn.counters());
+    socket.lifecycle.accounting.stats.http2_ended(driver.error, driver.conn.counters());
     drop(driver);
-    match how {
-        Ended::Well => wire::linger(state, false).await,
-        Ended::Refused => wire::linger(state, true).await,
-        Ended::CutOff => wire::cut_off(state).await,
-        Ended::Reset => wire::reset(state).await,
-        Ended::Cut => {}
-    }
+    socket::end(socket, how).await;
 }
 
-fn config(worker: &Worker) -> Config {
-    let (limits, http2) = (&worker.config.limits, &worker.config.http2);
+fn config(resources: &Resources) -> Config {
+    let (limits, http2) = (&resources.context.config.limits, &resources.context.config.http2);
     Config {
         settings: Settings {
             max_concurrent_streams: Some(limits.max_streams),
@@ -115,8 +109,8 @@ fn http2_limits(max_header_bytes: usize) -> Limits {
 struct Driver<'a> {
     conn: Connection,
     prepared: PreparedFields,
-    worker: &'a Rc<Worker>,
-    state: &'a Rc<State>,
+    resources: &'a Rc<Resources>,
+    socket: &'a Rc<SharedSocket>,
     port: Port,
     /// By the slot of a stream's key. Streams that were answered inline leave nothing here.
     slots: Vec<Slot>,
@@ -145,21 +139,20 @@ struct Driver<'a> {
     /// The client sends nothing more.
     ended: bool,
     /// The connection ends like this, as soon as the output is written.
-    cut: Option<Ended>,
+    cut: Option<Ending>,
     /// The client does nothing any more: the connection ends, whether or not the output can be written.
     given_up: bool,
 }
 
 impl Driver<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        self.state.register(cx);
-        self.state.listens(false);
-        self.worker.turn.begin();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        self.socket.lifecycle.begin_turn(cx);
+        self.resources.turn.begin();
         self.ready.begin();
-        if self.state.has_stalled(|| self.awaits_client()) {
+        if self.socket.lifecycle.has_stalled(|| self.awaits_client()) {
             self.stalled();
         }
-        if self.state.wants_sweep.get() {
+        if self.socket.lifecycle.wants_sweep() {
             self.tick(now_ns());
         }
         let result = self.turn(cx);
@@ -170,23 +163,23 @@ impl Driver<'_> {
         result
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let mut read = false;
         loop {
-            if self.state.order() == Order::Close {
-                return Poll::Ready(Ended::Cut);
+            if self.socket.lifecycle.order() == Order::Close {
+                return Poll::Ready(Ending::Abandoned);
             }
             if self.given_up {
-                let written = wire::poll_output(self.state, &mut self.conn.output, cx);
+                let written = socket::poll_output(self.socket, &mut self.conn.output, cx);
                 return Poll::Ready(if matches!(written, Poll::Ready(Ok(()))) {
-                    Ended::Well
+                    Ending::Complete
                 } else {
-                    Ended::Cut
+                    Ending::Abandoned
                 });
             }
             if let Some(how) = self.cut {
-                let written = std::task::ready!(wire::poll_output(self.state, &mut self.conn.output, cx));
-                return Poll::Ready(written.map_or(Ended::Cut, |()| how));
+                let written = std::task::ready!(socket::poll_output(self.socket, &mut self.conn.output, cx));
+                return Poll::Ready(written.map_or(Ending::Abandoned, |()| how));
             }
             self.drain();
             self.ask_fresh();
@@ -195,41 +188,41 @@ impl Driver<'_> {
             if self.cut.is_some() {
                 continue;
             }
-            let more = match wire::poll_output(self.state, &mut self.conn.output, cx) {
+            let more = match socket::poll_output(self.socket, &mut self.conn.output, cx) {
                 Poll::Ready(Ok(())) => {
                     let resumed = self.go_on_after_flush();
                     if self.is_over() {
                         let refused = self.conn.has_failed();
-                        return Poll::Ready(if refused { Ended::Refused } else { Ended::Well });
+                        return Poll::Ready(if refused { Ending::Refused } else { Ending::Complete });
                     }
                     // What is on the wire has made room for more.
                     resumed || !self.conn.is_blocked()
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Ended::Cut),
+                Poll::Ready(Err(_)) => return Poll::Ready(Ending::Abandoned),
                 Poll::Pending if self.has_enough() => return Poll::Pending,
                 Poll::Pending => false,
             };
             // However much there is to send, each turn reads once.
             let read_before = std::mem::replace(&mut read, true);
-            if read_before && self.worker.turn.long_step() {
+            if read_before && self.resources.turn.long_step() {
                 return give_way(cx);
             }
             if read_before && more {
                 continue;
             }
             if self.ended || self.conn.has_failed() {
-                if more || self.worker.turn.is_over() {
+                if more || self.resources.turn.is_over() {
                     continue;
                 }
                 return Poll::Pending;
             }
             match self.read(cx) {
-                Poll::Pending if more || self.worker.turn.is_over() => {}
+                Poll::Pending if more || self.resources.turn.is_over() => {}
                 Poll::Pending => {
                     self.rest_a_while();
                     return Poll::Pending;
                 }
-                Poll::Ready(Ended::Well) => {}
+                Poll::Ready(Ending::Complete) => {}
                 Poll::Ready(how) => return Poll::Ready(how),
             }
         }
@@ -237,7 +230,7 @@ impl Driver<'_> {
 
     /// Whether so much output waits that no more is made.
     fn has_enough(&self) -> bool {
-        self.conn.output.len() >= self.worker.budget.output(MOST_OUTPUT)
+        self.conn.output.len() >= self.resources.budget.output(MOST_OUTPUT)
     }
 
     /// Whether something waits for the client: output for room in the socket, a reply for window, or an endpoint for
@@ -268,29 +261,29 @@ impl Driver<'_> {
     }
 
     /// Reads once and takes in what came.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        let worker = Rc::clone(self.worker);
-        let mut buffer = worker.read_buffer.borrow_mut();
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let resources = Rc::clone(self.resources);
+        let mut buffer = resources.read_buffer.borrow_mut();
         let count = if std::mem::take(&mut self.fresh_rest) {
             buffer[..self.rest.len()].copy_from_slice(&self.rest);
             self.rest.len()
         } else {
-            match std::task::ready!(wire::poll_read(self.state, &self.rest, &mut buffer, cx)) {
+            match std::task::ready!(socket::poll_read(self.socket, &self.rest, &mut buffer, cx)) {
                 Ok(count) if count == self.rest.len() => {
                     self.peer_ended();
-                    return Poll::Ready(Ended::Well);
+                    return Poll::Ready(Ending::Complete);
                 }
                 Ok(count) => count,
-                Err(_) => return Poll::Ready(Ended::Cut),
+                Err(_) => return Poll::Ready(Ending::Abandoned),
             }
         };
-        worker.lend(&mut self.conn.output);
+        resources.context.lend(&mut self.conn.output);
         let now = now_ns();
         let mut input = &buffer[..count];
-        let mut head = worker.http2_head.borrow_mut();
+        let mut head = resources.http2_head.borrow_mut();
         loop {
             // Small requests may ask for large replies, and many may come at once: what is left waits for its turn.
-            if self.has_enough() || self.worker.turn.step() {
+            if self.has_enough() || self.resources.turn.step() {
                 self.fresh_rest = !input.is_empty();
                 break;
             }
@@ -300,7 +293,7 @@ impl Driver<'_> {
                 Err(error) => self.error = Some(error.code),
             }
         }
-        wire::keep_rest(&mut self.rest, input);
+        socket::keep_rest(&mut self.rest, input);
         let held = counted(self.rest.capacity() + self.conn.block_len());
         if self.fresh_rest {
             // It waits for its turn.
@@ -311,19 +304,19 @@ impl Driver<'_> {
         }
         // Nothing was taken in of what began before: it is a head that comes slowly.
         let open = !input.is_empty() && !self.fresh_rest || self.conn.is_within_block();
-        self.state.frame_open(open, input.len() == count);
+        self.socket.lifecycle.frame_open(open, input.len() == count);
         self.tick(now);
         drop(head);
         drop(buffer);
-        Poll::Ready(Ended::Well)
+        Poll::Ready(Ending::Complete)
     }
 
-    /// Tells the state machine the time; the sweep sees to it that this goes on while nothing is read.
+    /// Tells the socket machine the time; the sweep sees to it that this goes on while nothing is read.
     fn tick(&mut self, now: u64) {
         if let Err(error) = self.conn.tick(now / 1_000_000) {
             self.error = Some(error.code);
         }
-        self.state.wants_sweep.set(self.conn.awaits_settings());
+        self.socket.lifecycle.want_sweep(self.conn.awaits_settings());
     }
 
     fn happened(&mut self, event: Event<'_>, head: &http2::Head, now: u64) {
@@ -343,11 +336,11 @@ impl Driver<'_> {
     }
 
     fn drain(&mut self) {
-        if self.state.order() < Order::Drain {
+        if self.socket.lifecycle.order() < Order::Drain {
             return;
         }
         match self.told {
-            None if self.conn.open_streams() > 0 || self.state.may_close() => {
+            None if self.conn.open_streams() > 0 || self.socket.may_close() => {
                 self.conn.drain();
                 self.told = Some(Instant::now());
                 // Conversations end by themselves when they are told.
@@ -375,7 +368,7 @@ impl Driver<'_> {
     /// The client has closed its end: requests that are complete are answered.
     fn peer_ended(&mut self) {
         self.ended = true;
-        self.state.peer_ended();
+        self.socket.lifecycle.peer_ended();
         for slot in &self.slots {
             if let Some(inbox) = &slot.inbox {
                 inbox.end(Err(UploadError::CLOSED));
@@ -386,7 +379,7 @@ impl Driver<'_> {
 
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
-        self.worker.take_back(&mut self.conn.output);
+        self.resources.context.take_back(&mut self.conn.output);
         if self.rest.is_empty() && self.conn.open_streams() == 0 {
             self.rest = Vec::new();
         }

@@ -11,17 +11,17 @@ use http2::{Code, Key};
 use tokio::time::sleep;
 
 use super::{
-    super::{
-        exchange::{Content, Finished, Pending},
-        flight::Flight,
-        state::Order,
-        wire::Ended,
-    },
+    super::socket::Ending,
     Driver, SHARE,
     fields::Fields,
     streams::{Slot, Work},
 };
-use crate::reply::{Abort, Part, Reply, Stream};
+use crate::{
+    cut::Cut,
+    exchange::{Content, Finished, Flight, Pending},
+    lifecycle::orders::Order,
+    message::reply::{Part, Reply, Stream},
+};
 
 pub(super) struct Sending {
     pub(super) content: Content,
@@ -39,7 +39,7 @@ enum Streamed {
     /// There is nothing to send yet.
     Awaited,
     /// It was broken off.
-    Aborted(Abort),
+    Cut(Cut),
 }
 
 impl Driver<'_> {
@@ -56,12 +56,12 @@ impl Driver<'_> {
     /// Sends a reply, or its beginning.
     pub(super) fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
         if let Some(special) = &reply.special {
-            if let Some(how) = special.abort {
+            if let Some(cut) = special.cut {
                 // Not even begun: the client may send it again (RFC 9113 section 8.7).
-                return self.abort(key, how, key.id.saturating_sub(2));
+                return self.cut_off(key, cut, key.id.saturating_sub(2));
             }
             if special.close {
-                self.state.give(Order::Drain);
+                self.socket.lifecycle.give(Order::Drain);
             }
         }
         let mut finished = pending.finish(reply);
@@ -90,22 +90,27 @@ impl Driver<'_> {
     }
 
     /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
-    pub(super) fn abort(&mut self, key: Key, how: Abort, last: u32) {
-        match how {
-            Abort::ResetStream(code) => {
-                if let Some(slot) = self.known(key) {
-                    *slot = Slot::default();
-                }
-                return self.conn.reset(key, Code(code));
-            }
-            Abort::GoAway(code) => {
-                http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
-                self.cut = Some(Ended::Well);
-            }
-            Abort::Close => self.cut = Some(Ended::CutOff),
-            Abort::Reset => self.cut = Some(Ended::Reset),
+    pub(super) fn cut_off(&mut self, key: Key, cut: Cut, last: u32) {
+        if cut != Cut::Hang {
+            self.socket.lifecycle.accounting.stats.cut(cut);
         }
-        self.state.wake();
+        match cut {
+            Cut::ResetStream(code) => return self.reset(key, Code(code)),
+            Cut::Hang => return self.reset(key, Code::CANCEL),
+            Cut::GoAway(code) => {
+                http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
+                self.cut = Some(Ending::Complete);
+            }
+            Cut::Close | Cut::Reset | Cut::Short => self.cut = Some(Ending::Cut(cut)),
+        }
+        self.socket.lifecycle.wake();
+    }
+
+    fn reset(&mut self, key: Key, code: Code) {
+        if let Some(slot) = self.known(key) {
+            *slot = Slot::default();
+        }
+        self.conn.reset(key, code);
     }
 
     /// The last byte of a reply is in the output.
@@ -158,7 +163,7 @@ impl Driver<'_> {
             Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room, flight) {
                 Streamed::All => true,
                 Streamed::Part => false,
-                Streamed::Aborted(how) => return self.abort(key, how, key.id),
+                Streamed::Cut(cut) => return self.cut_off(key, cut, key.id),
                 Streamed::Awaited => {
                     self.waiting += 1;
                     self.slot(key).work = Work::Awaiting(sending);
@@ -195,7 +200,7 @@ impl Driver<'_> {
                     return Streamed::Part;
                 }
             }
-            let enough = || self.worker.turn.step() || self.has_enough();
+            let enough = || self.resources.turn.step() || self.has_enough();
             if room == 0 && stream.needs_room() || std::mem::replace(&mut polled, true) && enough() {
                 return Streamed::Part;
             }
@@ -216,7 +221,12 @@ impl Driver<'_> {
                     });
                     return Streamed::All;
                 }
-                Poll::Ready(Some(Part::Abort(how))) => return Streamed::Aborted(how),
+                Poll::Ready(Some(Part::Cut(cut @ Cut::Short))) => {
+                    self.socket.lifecycle.accounting.stats.cut(cut);
+                    self.conn.data_static(key, b"", true);
+                    return Streamed::All;
+                }
+                Poll::Ready(Some(Part::Cut(cut))) => return Streamed::Cut(cut),
                 Poll::Ready(Some(Part::Constant(trailers))) => {
                     self.conn.head(key, true, |block| {
                         for (name, value) in trailers {
@@ -246,7 +256,7 @@ impl Driver<'_> {
 
     /// Lets streams send for which there is room, in turn.
     pub(super) fn send_ready(&mut self) {
-        while !self.has_enough() && !self.worker.turn.step() {
+        while !self.has_enough() && !self.resources.turn.step() {
             let Some(key) = self.conn.next_ready() else { return };
             let Some(slot) = self.known(key) else { continue };
             match std::mem::take(&mut slot.work) {

@@ -9,19 +9,17 @@ use std::{
 use http2::Key;
 use tokio::time::Sleep;
 
-use super::{
-    super::{
-        Port,
-        exchange::{self, Head, Pending},
-        state::State,
-    },
-    Driver,
-    sending::Sending,
-};
+use super::{Driver, sending::Sending};
 use crate::{
-    reply::{Answer, Awaited, Body},
+    exchange::{self, Pending},
+    lifecycle::Lifecycle,
+    message::{
+        Head,
+        reply::{Answer, Awaited, Body},
+        upload::{Inbox, Upload, UploadError},
+    },
+    settings::Port,
     stats::Protocol,
-    upload::{Inbox, Upload, UploadError},
 };
 
 /// What is kept of a stream between wake-ups.
@@ -50,20 +48,20 @@ pub(super) enum Work {
 
 impl Driver<'_> {
     pub(super) fn request(&mut self, key: Key, end: bool, fields: &http2::Head, now: u64) {
-        let head = head(fields, self.port, self.state);
+        let head = head(fields, self.port, &self.socket.lifecycle);
         if fields.is_too_large() || fields.has_foreign_scheme() {
             let (status, reason) = if fields.is_too_large() {
                 (431, "the fields are longer than allowed")
             } else {
                 (421, "the scheme of the request target is neither http nor https")
             };
-            let (pending, reply) = exchange::reject(self.worker, &head, status, reason, now);
+            let (pending, reply) = exchange::reject(&self.resources.exchange, &head, status, reason, now);
             return self.respond(key, pending, reply);
         }
-        let inbox = (!end).then(|| Inbox::new(&self.worker.budget));
+        let inbox = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
-        let (pending, answer) = exchange::answer(self.worker, &head, upload, now);
+        let (pending, answer) = exchange::answer(&self.resources.exchange, &head, upload, now);
         if let Some(manners) = pending.manners() {
             expects_continue &= !manners.withholds_continue;
             self.inform(key, &manners.interim);
@@ -88,7 +86,7 @@ impl Driver<'_> {
 
     /// A request that broke a rule: its stream is no more, and the access log is where it is seen.
     pub(super) fn malformed(&self, fields: &http2::Head, now: u64) {
-        exchange::give_up(self.worker, &head(fields, self.port, self.state), now);
+        exchange::give_up(&self.resources.exchange, &head(fields, self.port, &self.socket.lifecycle), now);
     }
 
     pub(super) fn slot(&mut self, key: Key) -> &mut Slot {
@@ -110,7 +108,7 @@ impl Driver<'_> {
 
     pub(super) fn upload(&mut self, key: Key, data: &[u8], end: bool) {
         if !data.is_empty() {
-            self.state.moved();
+            self.socket.lifecycle.moved();
         }
         match self.known(key).and_then(|slot| slot.inbox.clone()) {
             Some(inbox) => {
@@ -142,7 +140,7 @@ impl Driver<'_> {
         while let Some(key) = self.fresh.get(asked) {
             asked += 1;
             self.work_on(*key);
-            if self.worker.turn.step() {
+            if self.resources.turn.step() {
                 break;
             }
         }
@@ -162,7 +160,7 @@ impl Driver<'_> {
                 let id = found.id;
                 self.work_on(Key { slot, id });
             }
-            if self.worker.turn.step() {
+            if self.resources.turn.step() {
                 break;
             }
         }
@@ -227,7 +225,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h http2::Head, port: Port, state: &'h Rc<State>) -> Head<'h> {
+fn head<'h>(fields: &'h http2::Head, port: Port, lifecycle: &'h Rc<Lifecycle>) -> Head<'h> {
     Head {
         method: fields.method(),
         target: fields.path(),
@@ -236,7 +234,8 @@ fn head<'h>(fields: &'h http2::Head, port: Port, state: &'h Rc<State>) -> Head<'
         pseudo: fields.pseudo_fields(),
         protocol: Protocol::Http2,
         port,
-        state,
+        number: lifecycle.accounting.requests() + 1,
+        lifecycle,
     }
 }
 

@@ -3,7 +3,7 @@
 mod frames;
 mod talk;
 
-use std::{num::NonZeroU32, rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use aws_lc_rs::digest;
 use base64::{
@@ -16,53 +16,34 @@ use http::StatusCode;
 
 pub(crate) use self::talk::serve;
 use crate::{
-    connection::exchange::Head,
-    duplex,
-    reply::{Answer, Body, Fixed, Reply},
+    context::ServerContext,
+    message::{
+        Head, duplex,
+        reply::{Answer, Body, Fixed, Reply},
+        upload::Upload,
+        websocket::Options,
+    },
     stats::Protocol,
-    upload::Upload,
-    worker::Worker,
 };
-
-/// What the endpoint does with messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Sends each back.
-    Echo,
-    /// Answers the first and closes.
-    EchoOnceAndClose,
-}
-
-/// What was asked for along with the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) mode: Mode,
-    /// Bytes in each frame of what is sent back; none: a message is one frame.
-    pub(crate) fragment: Option<NonZeroU32>,
-    /// How often a ping is sent, of which the first is sent at once.
-    pub(crate) ping: Option<Duration>,
-}
-
-impl Options {
-    /// Nothing but the mode.
-    pub(crate) const fn plain(mode: Mode) -> Self {
-        Self { mode, fragment: None, ping: None }
-    }
-}
 
 const KEY: &str = "Sec-WebSocket-Key";
 const ACCEPT: &str = "sec-websocket-accept";
 const SWITCH: Fixed = &[("upgrade", "websocket"), ("connection", "Upgrade")];
 
 /// Checks the opening handshake (RFC 6455 section 4.2).
-pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, options: Options) -> Answer {
+pub(crate) fn answer(
+    context: &Rc<ServerContext>,
+    head: &Head<'_>,
+    upload: Upload,
+    options: Options,
+) -> Answer {
     if head.protocol == Protocol::Http2 && head.method == b"CONNECT" {
-        return over_stream(worker, head, upload, options);
+        return over_stream(context, head, upload, options);
     }
     if head.method != b"GET" {
         let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is opened with GET");
         reply.fields.push("allow", "GET");
-        return super::after(upload, reply);
+        return crate::message::after(upload, reply);
     }
     match handshake(head, &upload) {
         Ok(accept) => {
@@ -73,13 +54,13 @@ pub(crate) fn answer(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, optio
             reply.special().upgrade = Some(options);
             Answer::Ready(reply)
         }
-        Err(what) => super::after(upload, bad_request(&what)),
+        Err(what) => crate::message::after(upload, bad_request(&what)),
     }
 }
 
 /// The handshake of RFC 8441 section 5: extended CONNECT, which needs no key. A proxy whose client has sent one over
 /// HTTP/1.1 hands it on and waits for the answer to it, as Envoy does.
-fn over_stream(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, options: Options) -> Answer {
+fn over_stream(context: &Rc<ServerContext>, head: &Head<'_>, upload: Upload, options: Options) -> Answer {
     if head.fields.get(":protocol") != Some(b"websocket") {
         return Answer::Ready(refusal(StatusCode::NOT_IMPLEMENTED, ":protocol does not say websocket"));
     }
@@ -88,13 +69,11 @@ fn over_stream(worker: &Rc<Worker>, head: &Head<'_>, upload: Upload, options: Op
             Ok(accept) => accept,
             Err(what) => return Answer::Ready(bad_request(&what)),
         };
-    let (worker, state, budget) = (Rc::clone(worker), Rc::clone(head.state), Rc::clone(&worker.budget));
-    let talk =
-        duplex::converse(
-            upload,
-            &budget,
-            |stream| async move { serve(stream, options, &worker, &state).await },
-        );
+    let (context, lifecycle, budget) =
+        (Rc::clone(context), Rc::clone(head.lifecycle), Rc::clone(&context.budget));
+    let talk = duplex::converse(upload, &budget, |stream| async move {
+        serve(stream, options, &context, &lifecycle).await
+    });
     let mut reply = Reply::new(StatusCode::OK, &[], Body::Stream(talk));
     if let Some(accept) = accept {
         reply.fields.push(ACCEPT, accept);

@@ -1,6 +1,6 @@
 //! An open WebSocket, from its handshake to its end: it echoes, pings when that was asked for, and closes.
 //!
-//! It reads into a buffer of its worker and writes from one that is lent to it, so that an idle socket holds neither.
+//! It reads into a buffer of its context and writes from one that is lent to it, so that an idle socket holds neither.
 
 use std::{
     future::poll_fn,
@@ -18,17 +18,17 @@ use tokio::{
 use transport::segments;
 use wire::Output;
 
-use super::{
-    Mode, Options,
-    frames::{self, Broken, Event, Reader, code, opcode},
-};
+use super::frames::{self, Broken, Event, Reader, code, opcode};
 use crate::{
     budget::Hold,
-    connection::state::{Order, State},
+    context::ServerContext,
+    lifecycle::{Lifecycle, orders::Order},
+    message::{
+        upload::UploadError,
+        websocket::{Mode, Options},
+    },
     stats::Protocol,
     turn::give_way,
-    upload::UploadError,
-    worker::Worker,
 };
 
 /// How long a peer may take to end the connection after the close frame.
@@ -37,22 +37,26 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 const MOST_OUTPUT: usize = 64 << 10;
 
 /// Serves an open WebSocket to its end.
-pub(crate) async fn serve<S>(stream: S, options: Options, worker: &Rc<Worker>, state: &Rc<State>)
-where
+pub(crate) async fn serve<S>(
+    stream: S,
+    options: Options,
+    context: &Rc<ServerContext>,
+    lifecycle: &Rc<Lifecycle>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let limits = &worker.config.limits;
+    let limits = &context.config.limits;
     let mut talk = Talk {
         stream,
         options,
-        worker,
-        state,
+        context,
+        lifecycle,
         reader: Reader::new(limits.ws_max_message, limits.ws_max_frame),
         output: Output::new(),
         rest: Vec::new(),
         echo: None,
         echoed: 0,
-        hold: Hold::new(&worker.budget),
+        hold: Hold::new(&context.budget),
         ticks: None,
         begun: None,
         deadline: None,
@@ -61,7 +65,7 @@ where
     if poll_fn(|cx| talk.poll(cx)).await {
         let Talk { stream, .. } = talk;
         // Few are in this state at a time, so that its memory is not set aside for all.
-        let finish = Box::pin(tokio::time::timeout(CLOSE_PATIENCE, finish(stream, state)));
+        let finish = Box::pin(tokio::time::timeout(CLOSE_PATIENCE, finish(stream, lifecycle)));
         let _ = finish.await;
     }
 }
@@ -69,8 +73,8 @@ where
 struct Talk<'a, S> {
     stream: S,
     options: Options,
-    worker: &'a Rc<Worker>,
-    state: &'a Rc<State>,
+    context: &'a Rc<ServerContext>,
+    lifecycle: &'a Rc<Lifecycle>,
     reader: Reader,
     output: Output,
     /// Read and not looked at, for want of room in the output.
@@ -93,17 +97,17 @@ struct Talk<'a, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// Ready when it is over: whether there is a peer left that may have something to read.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.state.register(cx);
+        self.lifecycle.begin_turn(cx);
         if self.has_stalled() {
             return Poll::Ready(false);
         }
         // A stream of HTTP/2 is a part of its connection's turn.
         if self.owns_connection() {
-            self.worker.turn.begin();
+            self.context.turn.begin();
         }
         let mut read = false;
         loop {
-            match self.state.order() {
+            match self.lifecycle.order() {
                 Order::Serve => {}
                 Order::Drain => self.close(code::AWAY, "server is draining"),
                 Order::Close => return Poll::Ready(false),
@@ -112,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             self.fill();
             match self.flush(cx) {
                 Poll::Ready(false) => return Poll::Ready(false),
-                Poll::Ready(true) if self.echo.is_some() && !self.worker.turn.long_step() => continue,
+                Poll::Ready(true) if self.echo.is_some() && !self.context.turn.long_step() => continue,
                 Poll::Ready(true) if self.echo.is_some() => return give_way(cx),
                 Poll::Ready(true) if self.closing => return Poll::Ready(true),
                 Poll::Ready(true) => {}
@@ -120,14 +124,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 Poll::Pending => {}
             }
             // However much comes back, each turn reads once.
-            if std::mem::replace(&mut read, true) && self.worker.turn.long_step() {
+            if std::mem::replace(&mut read, true) && self.context.turn.long_step() {
                 return give_way(cx);
             }
             match self.read(cx) {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(false),
                 Poll::Pending => {
-                    self.worker.take_back(&mut self.output);
+                    self.context.take_back(&mut self.output);
                     return Poll::Pending;
                 }
             }
@@ -135,13 +139,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     }
 
     fn owns_connection(&self) -> bool {
-        self.state.protocol.get() != Some(Protocol::Http2)
+        self.lifecycle.protocol.get() != Some(Protocol::Http2)
     }
 
     /// Whether the peer has not taken for too long what waits for it. A stream of HTTP/2 leaves this to its
     /// connection.
     fn has_stalled(&self) -> bool {
-        self.owns_connection() && self.state.has_stalled(|| !self.output.is_empty())
+        self.owns_connection() && self.lifecycle.has_stalled(|| !self.output.is_empty())
     }
 
     fn is_full(&self) -> bool {
@@ -162,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 }
             }
         }
-        let Some(limit) = self.worker.config.limits.ws_message_timeout else { return };
+        let Some(limit) = self.context.config.limits.ws_message_timeout else { return };
         loop {
             let deadline = match (&mut self.deadline, self.begun) {
                 (Some(deadline), _) => deadline,
@@ -190,13 +194,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             self.take_in(&rest);
             return Poll::Ready(true);
         }
-        let worker = Rc::clone(self.worker);
-        let mut scratch = worker.scratch.borrow_mut();
+        let context = Rc::clone(self.context);
+        let mut scratch = context.scratch();
         let mut buffer = ReadBuf::new(&mut scratch);
         if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
             return Poll::Ready(false);
         }
-        worker.lend(&mut self.output);
+        context.lend(&mut self.output);
         if buffer.filled().is_empty() {
             // Without a goodbye: what was asked before is answered all the same.
             self.closing = true;
@@ -207,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     }
 
     fn take_in(&mut self, mut input: &[u8]) {
-        while !self.closing && !self.is_full() && !self.worker.turn.step() {
+        while !self.closing && !self.is_full() && !self.context.turn.step() {
             match self.reader.read(&mut input) {
                 Ok(Some(event)) => self.happened(event),
                 Ok(None) => break,
@@ -217,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         self.count();
         if !self.reader.is_within() || self.closing {
             self.begun = None;
-        } else if self.worker.config.limits.ws_message_timeout.is_some() {
+        } else if self.context.config.limits.ws_message_timeout.is_some() {
             self.begun.get_or_insert_with(Instant::now);
         }
         if !self.closing {
@@ -263,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
 
     /// Makes frames of what goes back, as far as there is room.
     fn fill(&mut self) {
-        while self.output.len() < MOST_OUTPUT && !self.worker.turn.step() {
+        while self.output.len() < MOST_OUTPUT && !self.context.turn.step() {
             let Some((opcode, content)) = &mut self.echo else { return };
             let count = self.options.fragment.map_or(content.len(), |most| most.get() as usize);
             let part = content.split_to(count.min(content.len()));
@@ -300,7 +304,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         while !self.output.is_empty() {
             let written =
-                segments::poll_write(&mut self.stream, &mut self.output, self.state.largest_write, cx);
+                segments::poll_write(&mut self.stream, &mut self.output, self.context.largest_write(), cx);
             if ready!(written).is_err() {
                 return Poll::Ready(false);
             }
@@ -314,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
 
 /// Makes sure that the close frame arrives: input that nobody will read is thrown away until the peer ends,
 /// or else the kernel would reset the connection.
-async fn finish<S>(mut stream: S, state: &State)
+async fn finish<S>(mut stream: S, lifecycle: &Lifecycle)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -325,7 +329,7 @@ where
     loop {
         tokio::select! {
             read = stream.read(&mut rest) => if !matches!(read, Ok(1..)) { return },
-            () = state.ordered(Order::Close) => return,
+            () = lifecycle.ordered(Order::Close) => return,
         }
     }
 }

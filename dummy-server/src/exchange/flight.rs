@@ -4,13 +4,19 @@ use std::{num::NonZeroU64, rc::Rc};
 
 use http::StatusCode;
 
-use super::{exchange::now_ns, state::State};
-use crate::{access_log::Open, behaviour::Manners, budget::Hold, router::Endpoint, stats::Protocol};
+use crate::{
+    access_log::Open,
+    behaviour::Manners,
+    budget::Hold,
+    clock::now_ns,
+    lifecycle::Lifecycle,
+    stats::{Endpoint, Protocol},
+};
 
 /// A request in flight. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    state: Rc<State>,
+    lifecycle: Rc<Lifecycle>,
     endpoint: Endpoint,
     protocol: Protocol,
     /// When the head was read, and when that of the reply was written, in nanoseconds since the Unix epoch.
@@ -41,17 +47,17 @@ pub(super) struct Extras {
 
 impl Flight {
     pub(super) fn begin(
-        state: &Rc<State>,
+        lifecycle: &Rc<Lifecycle>,
         endpoint: Endpoint,
         protocol: Protocol,
         received_ns: u64,
         line: Option<Box<Open>>,
     ) -> Self {
-        state.request_begun(protocol);
-        state.moved();
-        let state = Rc::clone(state);
+        lifecycle.request_begun(protocol);
+        lifecycle.moved();
+        let lifecycle = Rc::clone(lifecycle);
         Self {
-            state,
+            lifecycle,
             endpoint,
             protocol,
             received_ns,
@@ -77,7 +83,7 @@ impl Flight {
 
     /// Takes over the memory that the reply holds, which is then counted until the returned value is dropped.
     #[inline]
-    pub(super) fn take_hold(&mut self) -> Option<Hold> {
+    pub(crate) fn take_hold(&mut self) -> Option<Hold> {
         self.extras.as_mut()?.hold.take()
     }
 
@@ -93,7 +99,7 @@ impl Flight {
 
     /// The reply is known, and its head is written now.
     pub(super) fn replied(&mut self, status: StatusCode, replied_ns: u64) {
-        self.state.stats.reply(self.endpoint, self.protocol, status);
+        self.lifecycle.accounting.stats.reply(self.endpoint, self.protocol, status);
         self.replied_ns = NonZeroU64::new(replied_ns);
         if let Some(line) = &mut self.line {
             line.status = Some(status.as_u16());
@@ -101,22 +107,22 @@ impl Flight {
     }
 
     /// The reply does not fit where its head went: its end has a time of its own.
-    pub(super) fn goes_on(&mut self) {
+    pub(crate) fn goes_on(&mut self) {
         self.goes_on = true;
     }
 
     /// So many bytes of content were handed over.
-    pub(super) fn sent(&mut self, bytes: u64) {
+    pub(crate) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
         if bytes > 0 {
-            self.state.moved();
+            self.lifecycle.moved();
         }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.state.request_ended(self.protocol);
+        self.lifecycle.request_ended(self.protocol);
         // Most replies end in the moment in which they begin, and the clock was read then.
         let ended_ns = match self.replied_ns {
             Some(replied_ns) if !self.goes_on => replied_ns.get(),
@@ -124,12 +130,12 @@ impl Drop for Flight {
         };
         let duration_ns = ended_ns.saturating_sub(self.received_ns);
         if self.replied_ns.is_some() {
-            self.state.stats.took(self.endpoint, self.protocol, duration_ns);
+            self.lifecycle.accounting.stats.took(self.endpoint, self.protocol, duration_ns);
         }
         if let Some(line) = self.line.take()
             && !line.end(duration_ns, self.sent)
         {
-            self.state.stats.access_log_dropped.add(1);
+            self.lifecycle.accounting.stats.access_log_dropped.add(1);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Fields that matter to every endpoint, found in one pass over a request's head.
 
-use super::exchange::Head;
-use crate::behaviour;
+use crate::{behaviour, message::Head};
 
 const TRACEPARENT: &[u8] = b"traceparent";
 

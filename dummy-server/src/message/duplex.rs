@@ -17,8 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     budget::{Budget, Hold},
-    reply::{Part, Stream},
-    upload::Upload,
+    message::{
+        reply::{Part, Stream},
+        upload::Upload,
+    },
 };
 
 /// While so much was written and not sent, writing waits.

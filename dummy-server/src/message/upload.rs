@@ -14,8 +14,8 @@ use http::StatusCode;
 use wire::Fields;
 
 use crate::{
-    behaviour::Pace,
     budget::{Budget, Hold},
+    message::pace::Pace,
 };
 
 /// An HTTP/1 engine reads no more of a body while so much of it waits.

@@ -1,57 +1,100 @@
-//! The socket: reading and writing for the engines, every byte counted, and [`Wire`], a connection that has become
+//! The socket: reading and writing for the engines, every byte counted, and [`ByteStream`], a connection that has become
 //! a stream of bytes.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use transport::segments;
+use transport::{Stream, segments};
 use wire::Output;
 
-use super::state::State;
-use crate::worker::MOST_READ;
+use crate::{cut::Cut, lifecycle::Lifecycle, settings::Limits};
+
+/// Bytes that are read in one call: what comes of them may have to wait in a connection.
+pub(super) const MOST_READ: usize = 256 << 10;
 
 /// After the last reply, how long input that was not read is thrown away, so that it does not make the
 /// kernel reset the connection and destroy the reply.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How a connection has ended.
+/// The socket of a connection, which its engine and the worker's sweep look at.
+#[derive(Debug)]
+pub(crate) struct SharedSocket {
+    pub(super) stream: RefCell<Stream>,
+    /// Bytes in one system call at most, but for the first slice.
+    largest_write: usize,
+    /// What is known of the connection beside its socket.
+    pub(crate) lifecycle: Rc<Lifecycle>,
+}
+
+impl SharedSocket {
+    pub(crate) fn new(stream: Stream, lifecycle: Rc<Lifecycle>, largest_write: usize) -> Rc<Self> {
+        Rc::new(Self { stream: RefCell::new(stream), largest_write, lifecycle })
+    }
+
+    /// Whether closing now loses nothing: no request was begun and none waits in the socket.
+    pub(super) fn may_close(&self) -> bool {
+        self.lifecycle.may_close() && !self.has_input()
+    }
+
+    /// Whether something waits to be read.
+    pub(super) fn has_input(&self) -> bool {
+        self.stream.borrow().has_input()
+    }
+
+    /// Looks at the clock for this connection; `now` is the sweep's.
+    pub(crate) fn sweep(&self, now: Instant, limits: &Limits) {
+        self.lifecycle.sweep(now, limits, || self.stream.borrow().presence());
+    }
+}
+
+/// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum Ending {
     /// All was said.
-    Well,
+    Complete,
     /// The same, to a peer that broke a rule or a limit and may still be sending.
     Refused,
     /// There is no more talking to the peer.
-    Cut,
-    /// It is to end with a TCP FIN, and not a word of any protocol.
-    CutOff,
-    /// It is to end with a TCP RST.
-    Reset,
+    Abandoned,
+    /// As was asked for; what is no TCP RST is a FIN, without a word of any protocol.
+    Cut(Cut),
+}
+
+/// Ends a connection of which the output was written as far as it could be.
+pub(super) async fn end(socket: &Rc<SharedSocket>, ending: Ending) {
+    match ending {
+        Ending::Complete => linger(socket, false).await,
+        Ending::Refused => linger(socket, true).await,
+        Ending::Abandoned => {}
+        Ending::Cut(Cut::Reset) => reset(socket).await,
+        Ending::Cut(_) => cut_off(socket).await,
+    }
 }
 
 /// Reads into `buffer`, behind `rest`, which is copied to its front. How many bytes the buffer holds then: no
 /// more than `rest` means that the peer has closed its end. No room for more is an error.
 pub(super) fn poll_read(
-    state: &State,
+    socket: &SharedSocket,
     rest: &[u8],
     buffer: &mut [u8],
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let most = buffer.len().min(rest.len() + MOST_READ);
-    let read = segments::poll_read(&mut *state.stream.borrow_mut(), rest, &mut buffer[..most], cx);
-    state.listens(read.is_pending());
+    let read = segments::poll_read(&mut *socket.stream.borrow_mut(), rest, &mut buffer[..most], cx);
+    socket.lifecycle.listens(read.is_pending());
     let read = ready!(read);
-    let count = read.inspect_err(|_| state.lost())?;
+    let count = read.inspect_err(|_| socket.lifecycle.lost())?;
     if count > 0 {
-        state.received(count);
+        socket.lifecycle.received(count);
     }
     Poll::Ready(Ok(rest.len() + count))
 }
@@ -67,13 +110,17 @@ pub(super) fn keep_rest(rest: &mut Vec<u8>, input: &[u8]) {
 }
 
 /// Writes what waits; ready when nothing does.
-pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    let mut stream = state.stream.borrow_mut();
+pub(super) fn poll_output(
+    socket: &SharedSocket,
+    output: &mut Output,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let mut stream = socket.stream.borrow_mut();
     while !output.is_empty() {
-        match segments::poll_write(&mut *stream, output, state.largest_write, cx) {
-            Poll::Ready(written) => state.sent(written.inspect_err(|_| state.lost())?),
+        match segments::poll_write(&mut *stream, output, socket.largest_write, cx) {
+            Poll::Ready(written) => socket.lifecycle.sent(written.inspect_err(|_| socket.lifecycle.lost())?),
             Poll::Pending => {
-                state.blocked();
+                socket.lifecycle.blocked();
                 return Poll::Pending;
             }
         }
@@ -81,41 +128,41 @@ pub(super) fn poll_output(state: &State, output: &mut Output, cx: &mut Context<'
     // TLS may have kept some of it.
     let flushed = Pin::new(&mut *stream).poll_flush(cx);
     if flushed.is_pending() {
-        state.blocked();
+        socket.lifecycle.blocked();
     }
     flushed
 }
 
 /// Has the connection end with a TCP RST, after the peer's system has taken what was sent: a reset destroys what is
 /// still under way.
-pub(super) async fn reset(state: &State) {
+async fn reset(socket: &SharedSocket) {
     let taken = async {
-        while state.stream.borrow().unsent() > 0 {
+        while socket.stream.borrow().unsent() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     let _ = tokio::time::timeout(LINGER, taken).await;
-    state.stream.borrow().reset_on_close();
+    socket.stream.borrow().reset_on_close();
 }
 
 /// Ends the connection such that the peer gets all that was sent. `sending`: more of its input is under way, whether
 /// or not any has arrived.
-pub(super) async fn linger(state: &Rc<State>, sending: bool) {
-    let mut wire = Wire::new(Bytes::new(), Rc::clone(state));
+pub(super) async fn linger(socket: &Rc<SharedSocket>, sending: bool) {
+    let mut wire = ByteStream::new(Bytes::new(), Rc::clone(socket));
     if wire.shutdown().await.is_ok() {
         read_on(wire, sending).await;
     }
 }
 
 /// Ends the connection like [`linger`], but as if this end had died: TLS is not ended.
-pub(super) async fn cut_off(state: &Rc<State>) {
-    state.stream.borrow().cut_off();
-    read_on(Wire::new(Bytes::new(), Rc::clone(state)), false).await;
+async fn cut_off(socket: &Rc<SharedSocket>) {
+    socket.stream.borrow().cut_off();
+    read_on(ByteStream::new(Bytes::new(), Rc::clone(socket)), false).await;
 }
 
 /// Reads until the peer has closed its end, if anything is left to read, which would make a reset of the close.
-async fn read_on(mut wire: Wire, sending: bool) {
-    if !sending && !wire.state.stream.borrow().has_input() {
+async fn read_on(mut wire: ByteStream, sending: bool) {
+    if !sending && !wire.socket.stream.borrow().has_input() {
         return;
     }
     let mut rest = vec![0; 16 << 10];
@@ -125,28 +172,28 @@ async fn read_on(mut wire: Wire, sending: bool) {
 
 /// Ends TLS as it wants to be ended, if the peer takes that at once: it can tell the end from an attack then. Not
 /// for a reply that was cut short, which must not look whole.
-pub(super) async fn say_goodbye(state: &State) {
-    if state.is_tls() {
-        let shutdown = |cx: &mut Context<'_>| Pin::new(&mut *state.stream.borrow_mut()).poll_shutdown(cx);
+pub(super) async fn send_close_notify(socket: &SharedSocket) {
+    if socket.lifecycle.peer.is_tls() {
+        let shutdown = |cx: &mut Context<'_>| Pin::new(&mut *socket.stream.borrow_mut()).poll_shutdown(cx);
         let _ = poll_fn(|cx| Poll::Ready(shutdown(cx))).await;
     }
 }
 
 /// One end of a connection that no engine reads any more.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct ByteStream {
     /// Read before and not consumed.
     prefix: Bytes,
-    state: Rc<State>,
+    socket: Rc<SharedSocket>,
 }
 
-impl Wire {
-    pub(crate) fn new(prefix: Bytes, state: Rc<State>) -> Self {
-        Self { prefix, state }
+impl ByteStream {
+    pub(crate) fn new(prefix: Bytes, socket: Rc<SharedSocket>) -> Self {
+        Self { prefix, socket }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ByteStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -163,25 +210,25 @@ impl AsyncRead for Wire {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut *self.state.stream.borrow_mut()).poll_read(cx, buf);
-        self.state.listens(result.is_pending());
+        let result = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(cx, buf);
+        self.socket.lifecycle.listens(result.is_pending());
         let count = buf.filled().len() - before;
         if count > 0 {
-            self.state.received(count);
+            self.socket.lifecycle.received(count);
         }
         result
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ByteStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.state.stream.borrow_mut()).poll_write(cx, data);
+        let written = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_write(cx, data);
         if written.is_pending() {
             // Nothing more may be read until there is room.
-            self.state.listens(false);
+            self.socket.lifecycle.listens(false);
         }
         let count = ready!(written)?;
-        self.state.sent(count);
+        self.socket.lifecycle.sent(count);
         Poll::Ready(Ok(count))
     }
 
@@ -190,13 +237,13 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut stream = self.state.stream.borrow_mut();
+        let mut stream = self.socket.stream.borrow_mut();
         let written = Pin::new(&mut *stream).poll_write_vectored(cx, slices);
         if written.is_pending() {
-            self.state.listens(false);
+            self.socket.lifecycle.listens(false);
         }
         let count = ready!(written)?;
-        self.state.sent(count);
+        self.socket.lifecycle.sent(count);
         Poll::Ready(Ok(count))
     }
 
@@ -205,10 +252,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.state.stream.borrow_mut()).poll_flush(cx)
+        Pin::new(&mut *self.socket.stream.borrow_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.state.stream.borrow_mut()).poll_shutdown(cx)
+        Pin::new(&mut *self.socket.stream.borrow_mut()).poll_shutdown(cx)
     }
 }

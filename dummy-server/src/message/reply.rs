@@ -6,6 +6,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,7 +16,14 @@ use contract::pattern;
 use http::StatusCode;
 use wire::Fields;
 
-use crate::budget::Hold;
+use super::{
+    upload::{Upload, UploadError},
+    websocket::Options,
+};
+use crate::{
+    budget::{Budget, Hold},
+    cut::Cut,
+};
 
 /// Fields that are the same in every reply of a kind; names in lower case.
 pub(crate) type Fixed = &'static [(&'static str, &'static str)];
@@ -27,6 +35,9 @@ pub(crate) const TEXT: Fixed = &[("content-type", "text/plain; charset=utf-8")];
 
 /// Text of no announced charset.
 pub(crate) const TEXT_BARE: Fixed = &[("content-type", "text/plain")];
+
+/// A reply of more bytes than this is counted among what the server holds.
+const LARGE: usize = 16 << 10;
 
 /// A final reply.
 #[derive(Debug)]
@@ -49,26 +60,13 @@ pub(crate) struct Special {
     /// The announced length of a [`Body::Stream`], whatever comes of it.
     pub length: Option<u64>,
     /// The connection becomes a WebSocket after this reply.
-    pub upgrade: Option<crate::endpoints::websocket::Options>,
+    pub upgrade: Option<Options>,
     /// There is no reply: this happens in its place.
-    pub abort: Option<Abort>,
+    pub cut: Option<Cut>,
     /// The connection ends after this reply.
     pub close: bool,
     /// For large content, until it is sent.
     pub hold: Option<Hold>,
-}
-
-/// How a reply, or the whole connection, is broken off on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Abort {
-    /// TCP RST.
-    Reset,
-    /// TCP FIN, without a word of the protocol.
-    Close,
-    /// HTTP/2 only: RST_STREAM with this code.
-    ResetStream(u32),
-    /// HTTP/2 only: GOAWAY with this code, then FIN.
-    GoAway(u32),
 }
 
 /// The content of a reply.
@@ -116,7 +114,7 @@ pub(crate) enum Part {
     /// Trailers, which end it.
     Trailers(Fields),
     /// It is broken off, which ends it.
-    Abort(Abort),
+    Cut(Cut),
     /// Trailers that are the same in every reply of a kind.
     Constant(Fixed),
 }
@@ -145,9 +143,9 @@ impl Reply {
     }
 
     /// No reply at all.
-    pub(crate) fn abort(how: Abort) -> Self {
+    pub(crate) fn cut(cut: Cut) -> Self {
         let mut reply = Self::new(StatusCode::INTERNAL_SERVER_ERROR, &[], Body::Bytes(Bytes::new()));
-        reply.special().abort = Some(how);
+        reply.special().cut = Some(cut);
         reply
     }
 
@@ -169,6 +167,26 @@ impl Reply {
         let value = serde_json::json!({ "error": error, "accepted": accepted, "example": example });
         Self::json(status, &value)
     }
+
+    /// Counts it among what the server holds if it is large. If there is no memory to keep it until it is sent, it
+    /// becomes a refusal that says so.
+    #[inline]
+    pub(crate) fn hold_large(&mut self, budget: &Rc<Budget>) {
+        if let Body::Bytes(bytes) = &self.body
+            && bytes.len() > LARGE
+        {
+            self.hold(budget, bytes.len());
+        }
+    }
+
+    #[cold]
+    fn hold(&mut self, budget: &Rc<Budget>, bytes: usize) {
+        let hold = self.special().hold.get_or_insert_with(|| Hold::new(budget));
+        if !hold.set(bytes) {
+            let error = UploadError::TOO_MUCH;
+            *self = Self::refusal(error.status, error.reason(), error.accepted, "GET /bin/1M");
+        }
+    }
 }
 
 /// A reply that is awaited.
@@ -189,4 +207,30 @@ impl fmt::Debug for Answer {
             Self::Waiting(_) => f.write_str("Waiting"),
         }
     }
+}
+
+/// Replies after the request's body, which the endpoint has no use for. An HTTP/1.1 connection could not be
+/// used again otherwise.
+#[inline]
+pub(crate) fn after(mut upload: Upload, reply: Reply) -> Answer {
+    if upload.is_end() {
+        return Answer::Ready(reply);
+    }
+    Answer::Waiting(Box::pin(async move {
+        match upload.discard().await {
+            Ok(_) => reply,
+            Err((received, error)) => broken(received, &error),
+        }
+    }))
+}
+
+/// A body that broke off after so many bytes.
+pub(crate) fn broken(received: u64, error: &UploadError) -> Reply {
+    let value = serde_json::json!({
+        "error": error.to_string(),
+        "accepted": error.accepted,
+        "example": "curl --data-binary @file",
+        "bytes_received": received,
+    });
+    Reply::json(error.status, &value)
 }

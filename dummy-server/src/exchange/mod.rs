@@ -1,0 +1,326 @@
+//! One exchange: the endpoint of a request is found and asked, and its reply finished. Engines call it once with a
+//! request's head, and once with its reply.
+
+mod finish;
+mod flight;
+mod marks;
+
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use contract::timing::TimingWriter;
+use http::StatusCode;
+
+use self::marks::Marks;
+pub(crate) use self::{
+    finish::{Content, FieldWriter, Finished, Pending},
+    flight::Flight,
+};
+use crate::{
+    access_log::Log,
+    behaviour::{self, Behaviour},
+    clock::Clock,
+    context::ServerContext,
+    cors, endpoints,
+    grpc::Services,
+    message::{
+        self, Head,
+        reply::{Answer, Reply},
+        upload::Upload,
+    },
+    router::{self, BadRoute, Known, Route},
+    settings::Port,
+    stats::Endpoint,
+};
+
+/// How much of a target a refusal shows.
+const LONGEST_SHOWN: usize = 256;
+
+/// What the exchanges of one exchange share.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) context: Rc<ServerContext>,
+    /// The number of the exchange.
+    index: usize,
+    grpc: Services,
+    /// Where targets led that come again.
+    routes: RefCell<Known>,
+    clock: RefCell<Clock>,
+    timing: RefCell<TimingWriter>,
+    access_log: Option<Rc<Log>>,
+    /// What requests share that ask for a behaviour.
+    behaviour: Arc<behaviour::Shared>,
+    /// This exchange's copy of what the server does by default, and which one it is.
+    default_behaviour: RefCell<Option<Rc<Behaviour>>>,
+    generation: Cell<u64>,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        context: Rc<ServerContext>,
+        index: usize,
+        access_log: Option<Rc<Log>>,
+        behaviour: Arc<behaviour::Shared>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            grpc: Services::new(&context.config, &context.shutdown),
+            context,
+            index,
+            routes: RefCell::default(),
+            clock: RefCell::default(),
+            timing: RefCell::default(),
+            access_log,
+            behaviour,
+            default_behaviour: RefCell::default(),
+            generation: Cell::new(0),
+        })
+    }
+
+    /// What the server does to every request by default.
+    #[inline]
+    fn default_behaviour(&self) -> Option<Rc<Behaviour>> {
+        let generation = self.behaviour.generation();
+        if generation == 0 {
+            return None;
+        }
+        if self.generation.replace(generation) != generation {
+            // A copy of its own: no count is shared between workers.
+            let default = self.behaviour.default().map(|default| Rc::new((*default).clone()));
+            *self.default_behaviour.borrow_mut() = default;
+        }
+        self.default_behaviour.borrow().clone()
+    }
+}
+
+/// Where a request is to go.
+enum Way {
+    /// To the gRPC services.
+    Call,
+    /// The question of a browser whether a page may send a request, which it may.
+    Preflight,
+    Endpoint(Result<Route, BadRoute>),
+}
+
+/// Finds the endpoint of a request and asks it. `received_ns` is when it was read, in nanoseconds since the Unix
+/// epoch.
+pub(crate) fn answer(
+    exchange: &Rc<Exchange>,
+    head: &Head<'_>,
+    upload: Upload,
+    received_ns: u64,
+) -> (Pending, Answer) {
+    #[cfg(test)]
+    crate::tests::do_harm(head.target);
+    let asks_for_call = cors::is_preflight(head) && crate::grpc::is_asked_by_preflight(head);
+    let (endpoint, way, in_query) = if is_call(head) && !asks_for_call {
+        (Endpoint::Grpc, Way::Call, false)
+    } else {
+        let (endpoint, route, in_query) = route(exchange, head);
+        match allowed_preflight(exchange, head, endpoint) {
+            Some(endpoint) => (endpoint, Way::Preflight, in_query),
+            None => (endpoint, Way::Endpoint(route), in_query),
+        }
+    };
+    let marks = Marks::of(head);
+    let pending = pending(exchange, head, endpoint, received_ns, &marks);
+    let default = exchange.default_behaviour();
+    if in_query || marks.behaviour || default.is_some() {
+        // Whoever probes the server wants to know how it is.
+        let default = default.filter(|_| !is_probe(endpoint, head));
+        return misbehave(exchange, head, upload, way, pending, default.as_deref());
+    }
+    (pending, ask(exchange, head, upload, way))
+}
+
+/// The endpoint of a CORS preflight that is allowed whatever it asks for in its query.
+#[inline]
+fn allowed_preflight(exchange: &Exchange, head: &Head<'_>, endpoint: Endpoint) -> Option<Endpoint> {
+    if !cors::is_preflight(head) {
+        return None;
+    }
+    if crate::grpc::is_asked_by_preflight(head) {
+        return Some(Endpoint::Grpc);
+    }
+    // A field of the request to come would ask for it.
+    (exchange.context.config.cors || cors::names(head, "x-dummy-cors")).then_some(endpoint)
+}
+
+/// Asks an endpoint of which the request, or the server's default, wants something out of the ordinary.
+#[cold]
+fn misbehave(
+    exchange: &Rc<Exchange>,
+    head: &Head<'_>,
+    upload: Upload,
+    mut way: Way,
+    mut pending: Pending,
+    default: Option<&Behaviour>,
+) -> (Pending, Answer) {
+    let answer = match Behaviour::of(head, default) {
+        Ok(asked) => {
+            match asked.cors {
+                Some(true) if cors::is_preflight(head) => way = Way::Preflight,
+                Some(false) if matches!(way, Way::Preflight) => way = Way::Endpoint(route(exchange, head).1),
+                _ => {}
+            }
+            if let Some(allows) = asked.cors {
+                pending.flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
+            }
+            let endpoint = |upload| ask(exchange, head, upload, way);
+            let (manners, answer) = behaviour::answer(
+                &exchange.context,
+                (&exchange.behaviour, exchange.index),
+                head,
+                upload,
+                asked,
+                endpoint,
+            );
+            pending.flight.extras_mut().manners = Some(manners);
+            answer
+        }
+        Err(bad) => {
+            let status = StatusCode::BAD_REQUEST;
+            message::after(upload, Reply::refusal(status, &bad.error, bad.accepted, behaviour::EXAMPLE))
+        }
+    };
+    (pending, answer)
+}
+
+/// Whether a request asks how the server is.
+fn is_probe(endpoint: Endpoint, head: &Head<'_>) -> bool {
+    matches!(endpoint, Endpoint::Health | Endpoint::Help)
+        || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.")
+}
+
+fn ask(exchange: &Rc<Exchange>, head: &Head<'_>, mut upload: Upload, way: Way) -> Answer {
+    let route = match way {
+        Way::Call => {
+            upload.unhurried();
+            return crate::grpc::answer(&exchange.grpc, &exchange.context, head, upload);
+        }
+        Way::Preflight => return message::after(upload, cors::preflight(head)),
+        Way::Endpoint(route) => route,
+    };
+    match acceptable(head, route) {
+        Ok(route) => endpoints::answer(&exchange.context, route, head, upload),
+        Err(bad) => {
+            let reply = Reply::refusal(StatusCode::BAD_REQUEST, &bad.error, bad.accepted, bad.example);
+            // What CONNECT would send belongs to no request.
+            if upload.is_end() || head.method == b"CONNECT" {
+                Answer::Ready(reply)
+            } else {
+                Answer::Waiting(Box::pin(async move {
+                    let _ = upload.discard().await;
+                    reply
+                }))
+            }
+        }
+    }
+}
+
+/// The endpoint of a target, and whether its query asks for a behaviour.
+fn route(exchange: &Exchange, head: &Head<'_>) -> (Endpoint, Result<Route, BadRoute>, bool) {
+    let target = head.path_and_query();
+    let mut known = exchange.routes.borrow_mut();
+    if let Some((endpoint, route)) = known.get(target) {
+        return (endpoint, Ok(route), false);
+    }
+    let text = match std::str::from_utf8(target) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(target),
+    };
+    // Most targets are short: a search that prepares itself for long ones costs more than it saves.
+    let (path, query) = match text.bytes().position(|byte| byte == b'?') {
+        Some(mark) => (&text[..mark], &text[mark + 1..]),
+        None => (&*text, ""),
+    };
+    let (endpoint, route) = router::route(path, query);
+    let in_query = behaviour::in_query(query);
+    if let Ok(route) = route
+        && !in_query
+    {
+        known.keep(target, endpoint, route);
+    }
+    (endpoint, route, in_query)
+}
+
+/// A request that no endpoint gets to see: its head broke a rule or a limit.
+pub(crate) fn reject(
+    exchange: &Rc<Exchange>,
+    head: &Head<'_>,
+    status: u16,
+    reason: &str,
+    received_ns: u64,
+) -> (Pending, Reply) {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let accepted = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
+            "a head within --max-header-bytes"
+        }
+        StatusCode::MISDIRECTED_REQUEST => "http and https",
+        _ => "a request as RFC 9110, 9112 and 9113 define it",
+    };
+    let reply = Reply::refusal(status, &named(reason, head), accepted, "curl http://localhost:8080/");
+    (pending(exchange, head, Endpoint::Rejected, received_ns, &Marks::default()), reply)
+}
+
+/// A reason with the request that it is about: what the server has seen of it is what a proxy has made of it.
+fn named(reason: &str, head: &Head<'_>) -> String {
+    if head.target.is_empty() {
+        return reason.to_owned();
+    }
+    let shown = &head.target[..head.target.len().min(LONGEST_SHOWN)];
+    let more = if shown.len() < head.target.len() { "..." } else { "" };
+    format!("{reason}: '{} {}{more}'", head.method.escape_ascii(), shown.escape_ascii())
+}
+
+/// A request that gets no reply, and no endpoint to see it: its head broke a rule, and its stream has ended.
+pub(crate) fn give_up(exchange: &Rc<Exchange>, head: &Head<'_>, received_ns: u64) {
+    drop(pending(exchange, head, Endpoint::Rejected, received_ns, &Marks::default()));
+}
+
+fn pending(
+    exchange: &Rc<Exchange>,
+    head: &Head<'_>,
+    endpoint: Endpoint,
+    received_ns: u64,
+    marks: &Marks<'_>,
+) -> Pending {
+    let log = exchange.access_log.as_ref();
+    let line = log.and_then(|log| log.begin(head, marks.trace(), received_ns));
+    let mut flight = Flight::begin(head.lifecycle, endpoint, head.protocol, received_ns, line);
+    if let Some(traceparent) = marks.traceparent {
+        flight.extras_mut().traceparent = Some(traceparent.into());
+    }
+    if exchange.context.config.cors {
+        flight.extras_mut().allowed_origin = origin(head);
+    }
+    Pending { exchange: Rc::clone(exchange), head_only: head.method == b"HEAD", flight }
+}
+
+/// The origin of the page that sent a request, if it was one.
+fn origin(head: &Head<'_>) -> Option<Box<[u8]>> {
+    head.fields.get("origin").map(Box::from)
+}
+
+/// What no endpoint answers: a method that asks for a tunnel, unless it opens a WebSocket (RFC 8441).
+fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, BadRoute> {
+    let opens = matches!(route, Ok(Route::WebSocket(_))) && head.fields.contains(":protocol");
+    if head.method == b"CONNECT" && !opens {
+        return Err(BadRoute {
+            error: "this is no proxy".to_owned(),
+            accepted: "every method but CONNECT, and CONNECT with :protocol websocket for /ws",
+            example: "GET /",
+        });
+    }
+    route
+}
+
+/// Whether it is a gRPC call, on whatever port.
+fn is_call(head: &Head<'_>) -> bool {
+    let grpc = |content_type| crate::grpc::is_call(content_type, head.protocol);
+    head.port == Port::Grpc || head.method == b"POST" && head.fields.get("content-type").is_some_and(grpc)
+}

@@ -1,0 +1,102 @@
+//! What a connection was told to do, and how its task is woken to do it.
+//!
+//! The waker is that of the connection's task: whoever changes something that the task must look at wakes it here. Nothing
+//! here knows what the task does then.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    task::{Context, Poll, Waker},
+};
+
+/// What a connection was told to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Go on.
+    #[default]
+    Serve,
+    /// End after what is in flight.
+    Drain,
+    /// Close now.
+    Close,
+}
+
+/// The strongest order that one connection was given.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Orders {
+    pub(super) fn current(&self) -> Order {
+        self.order.get()
+    }
+
+    /// Gives an order and wakes the task. False: it is no stronger than what the connection was told before, and changes
+    /// nothing.
+    pub(super) fn give(&self, order: Order) -> bool {
+        let stronger = order > self.order.get();
+        if stronger {
+            self.order.set(order);
+            self.wake();
+        }
+        stronger
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Has the task of `cx` woken from now on.
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Waits for an order that is at least `order`.
+    pub(super) async fn reached(&self, order: Order) {
+        poll_fn(|cx| {
+            self.register(cx);
+            if self.current() >= order { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Arc, atomic::AtomicU32, atomic::Ordering::Relaxed},
+        task::Wake,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_stronger_order_wakes_the_task_and_a_weaker_one_changes_nothing() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let orders = Orders::default();
+        assert!(orders.give(Order::Drain), "nobody waits yet");
+        orders.register(&Context::from_waker(&waker));
+        assert!(!orders.give(Order::Drain) && !orders.give(Order::Serve));
+        assert_eq!((orders.current(), count.0.load(Relaxed)), (Order::Drain, 0));
+        assert!(orders.give(Order::Close));
+        assert_eq!((orders.current(), count.0.load(Relaxed)), (Order::Close, 1));
+    }
+}

@@ -1,0 +1,58 @@
+//! A rate at which bytes go, evenly.
+
+use std::{
+    future::Future as _,
+    num::NonZeroU64,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use contract::quantity;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The largest piece of content.
+pub(crate) const PIECE: u64 = 64 << 10;
+/// A rate is kept by so many pieces in a second, if they are not larger than [`PIECE`].
+const PIECES_PER_SECOND: u64 = 50;
+
+/// A rate in bytes per second.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    rate: NonZeroU64,
+    begun: Option<Instant>,
+    spent: u64,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    pub(crate) fn new(rate: NonZeroU64) -> Self {
+        Self { rate, begun: None, spent: 0, sleep: None }
+    }
+
+    /// A piece with which the rate is kept evenly.
+    pub(crate) fn piece(&self) -> u64 {
+        (self.rate.get() / PIECES_PER_SECOND).clamp(1, PIECE)
+    }
+
+    /// Ready when so many more bytes are due. The clock starts when this is asked first.
+    pub(crate) fn poll(&mut self, count: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        // A time that no clock reaches is never.
+        let after = quantity::time_for(self.spent.saturating_add(count), self.rate);
+        let Some(due) = begun.checked_add(after) else { return Poll::Pending };
+        if Instant::now() >= due {
+            self.sleep = None;
+            return Poll::Ready(());
+        }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if sleep.deadline() != due {
+            sleep.as_mut().reset(due);
+        }
+        sleep.as_mut().poll(cx)
+    }
+
+    /// So many bytes have gone.
+    pub(crate) fn spend(&mut self, count: u64) {
+        self.spent = self.spent.saturating_add(count);
+    }
+}
