@@ -15,6 +15,7 @@ use http2::{
     PREFACE,
     frame::{HEAD, Head, flag, head, kind},
 };
+use websocket::{opcode, write};
 
 use crate::{
     cpu, interrupt, probe,
@@ -171,12 +172,14 @@ impl Used {
 
 /// Gives the message that comes back for `message` on a WebSocket (RFC 6455).
 fn websocket(stream: &mut TcpStream, message: &[u8]) -> Result<Vec<u8>> {
-    // One binary frame of two bytes of length, with a mask that changes nothing.
-    let length = u16::try_from(message.len()).context("a message is small")?.to_be_bytes();
-    stream.write_all(&[&[0x82, 0x80 | 126], &length[..], &[0; 4], message].concat())?;
-    let mut frame = [0; 4];
-    stream.read_exact(&mut frame).context("no echo came")?;
-    ensure!(frame == [0x82, 126, length[0], length[1]], "the echo is not the message in one frame");
+    let (mut sent, mut expected) = (Vec::new(), Vec::new());
+    // With a mask that changes nothing.
+    write::frame(&mut sent, opcode::BINARY, true, message, Some([0; 4]));
+    stream.write_all(&sent)?;
+    write::head(&mut expected, opcode::BINARY, true, message.len() as u64, None);
+    let mut head = vec![0; expected.len()];
+    stream.read_exact(&mut head).context("no echo came")?;
+    ensure!(head == expected, "the echo is not the message in one frame");
     let mut echo = vec![0; message.len()];
     stream.read_exact(&mut echo).context("no whole echo came")?;
     Ok(echo)

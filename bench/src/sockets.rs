@@ -13,6 +13,10 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
+use websocket::{
+    handshake::{self, VERSION},
+    opcode, write,
+};
 
 use crate::{calls::Calls, cpu, interrupt, rows::Load};
 
@@ -20,9 +24,6 @@ use crate::{calls::Calls, cpu, interrupt, rows::Load};
 pub const MESSAGE: usize = 64;
 /// How long any step may take.
 const WITHIN: Duration = Duration::from_secs(10);
-/// A binary frame, the last of its message (RFC 6455 section 5.2).
-const BINARY: u8 = 0x82;
-const MASKED: u8 = 0x80;
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x1f, 0x88];
 
 /// Opens a WebSocket on a new connection (RFC 6455 section 4).
@@ -35,11 +36,12 @@ pub fn open(port: u16) -> Result<TcpStream> {
     stream.set_read_timeout(Some(WITHIN))?;
     stream.set_write_timeout(Some(WITHIN))?;
     // The key of the example in section 1.3.
-    let handshake = format!(
+    let key = handshake::key(*b"the sample nonce");
+    let request = format!(
         "GET /ws HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         sec-websocket-version: {VERSION}\r\nsec-websocket-key: {key}\r\n\r\n"
     );
-    stream.write_all(handshake.as_bytes())?;
+    stream.write_all(request.as_bytes())?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -57,7 +59,7 @@ pub fn open(port: u16) -> Result<TcpStream> {
 pub fn check(port: u16) -> Result<()> {
     let mut stream = open(port)?;
     stream.write_all(&sent(0))?;
-    let mut echo = [0; MESSAGE + 2];
+    let mut echo = vec![0; expected(0).len()];
     stream.read_exact(&mut echo).context("no echo came")?;
     ensure!(echo[..] == expected(0), "the echo is not the message");
     Ok(())
@@ -145,10 +147,11 @@ impl Socket {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        if self.echo.len() < MESSAGE + 2 {
+        let expected = expected(self.done);
+        if self.echo.len() < expected.len() {
             return Ok(false);
         }
-        self.failed += u64::from(self.echo != expected(self.done));
+        self.failed += u64::from(self.echo != expected);
         self.echo.clear();
         self.done += 1;
         self.waits = false;
@@ -165,13 +168,18 @@ fn content(number: u64) -> [u8; MESSAGE] {
 
 /// A message as a client sends it.
 fn sent(number: u64) -> Vec<u8> {
-    let masked = content(number).into_iter().zip(MASK.into_iter().cycle()).map(|(byte, mask)| byte ^ mask);
-    [BINARY, MASKED | MESSAGE as u8].into_iter().chain(MASK).chain(masked).collect()
+    frame(number, Some(MASK))
 }
 
 /// The echo of a message.
 fn expected(number: u64) -> Vec<u8> {
-    [&[BINARY, MESSAGE as u8][..], &content(number)].concat()
+    frame(number, None)
+}
+
+fn frame(number: u64, mask: Option<[u8; 4]>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(MESSAGE + 6);
+    write::frame(&mut out, opcode::BINARY, true, &content(number), mask);
+    out
 }
 
 #[cfg(test)]
@@ -180,9 +188,9 @@ mod tests {
 
     #[test]
     fn an_echo_is_the_message_without_its_mask() {
-        let sent = sent(7);
-        let content = sent[6..].iter().zip(MASK.into_iter().cycle()).map(|(byte, mask)| byte ^ mask);
-        assert_eq!(content.collect::<Vec<_>>(), expected(7)[2..]);
+        let mut sent = sent(7);
+        websocket::apply_mask(&mut sent[6..], MASK);
+        assert_eq!(sent[6..], expected(7)[2..]);
         assert_ne!(expected(7), expected(8));
     }
 

@@ -1,16 +1,13 @@
-//! Frames of WebSocket: the same bytes in other pieces mean the same, nothing that comes out is larger than allowed, and
-//! what was read is read again when it is written.
-
-#[path = "../../../dummy-server/src/endpoints/websocket/frames.rs"]
-#[expect(dead_code, reason = "names for what the server alone sends")]
-mod frames;
+//! Frames of WebSocket, read by either role: the same bytes in other pieces mean the same, nothing that comes out is
+//! larger than allowed, and what was read is read again when it is written.
 
 use std::mem::discriminant;
 
-use self::frames::{Broken, Event, Reader, code, opcode};
+use websocket::{Event, Limits, MAX_CONTROL, Reader, Role, Violation, code, opcode, write};
+
 use crate::feedback::met;
 
-/// Words that frames are made of; masks of zero leave contents as they are.
+/// Words that frames are made of, with masks and without; masks of zero leave contents as they are.
 pub const WORDS: &[&[u8]] = &[
     &[0x81, 0x82, 0, 0, 0, 0, b'h', b'i'],
     &[0x82, 0x80, 0, 0, 0, 0],
@@ -24,21 +21,33 @@ pub const WORDS: &[&[u8]] = &[
     &[0x82, 0xfe, 0, 126, 0, 0, 0, 0],
     &[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
     &[0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    &[0x81, 0x02, b'h', b'i'],
+    &[0x82, 0x00],
+    &[0x01, 0x03, b'g', b'r', 0xc3],
+    &[0x80, 0x02, 0xbc, b'n'],
+    &[0x00, 0x01, 5],
+    &[0x89, 0x01, 0],
+    &[0x8a, 0x00],
+    &[0x88, 0x00],
+    &[0x88, 0x03, 3, 0xe8, b'x'],
+    &[0x82, 0x7e, 0, 126],
+    &[0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0],
 ];
 
-/// What control frames carry at most.
-const LARGEST_CONTROL: usize = 125;
-
-/// The largest message and the largest frame: such that inputs of a few bytes can meet, or those of the default.
-fn limits(small: bool) -> (usize, usize) {
-    if small { (100, 60) } else { (16 << 20, 16 << 20) }
+/// Limits that inputs of a few bytes can meet, or those that they can't.
+fn limits(small: bool) -> Limits {
+    if small {
+        Limits { message: 100, frame: 60, fragments: 3 }
+    } else {
+        Limits { fragments: u64::MAX, ..Limits::default() }
+    }
 }
 
 /// What was read, and whether the rest of something is awaited then.
-type Said = (Vec<Event>, Result<bool, Broken>);
+type Said = (Vec<Event>, Result<bool, Violation>);
 
-fn read(input: &[u8], piece: usize, (message, frame): (usize, usize)) -> Said {
-    let mut reader = Reader::new(message, frame as u64);
+fn read(role: Role, input: &[u8], piece: usize, limits: Limits) -> Said {
+    let mut reader = Reader::new(role, limits);
     let mut events = Vec::new();
     for mut part in input.chunks(piece) {
         loop {
@@ -52,7 +61,7 @@ fn read(input: &[u8], piece: usize, (message, frame): (usize, usize)) -> Said {
                     }
                 }
                 Ok(None) => break,
-                Err(broken) => return (events, Err(broken)),
+                Err(violation) => return (events, Err(violation)),
             }
         }
         assert!(part.is_empty(), "all is taken");
@@ -68,31 +77,28 @@ fn check(event: &Event, largest: usize) {
             assert!(content.capacity() <= 2 * largest, "{} for {}", content.capacity(), content.len());
             assert!(!text || std::str::from_utf8(content).is_ok());
         }
-        Event::Ping(content) => assert!(content.len() <= LARGEST_CONTROL),
-        Event::Pong | Event::Fragment => {}
-        Event::Close(content) => {
-            assert!(content.len() <= LARGEST_CONTROL && content.len() != 1);
-            if let Some((why, reason)) = content.split_first_chunk() {
-                assert!((code::NORMAL..5000).contains(&u16::from_be_bytes(*why)));
-                assert!(std::str::from_utf8(reason).is_ok());
-            }
+        Event::Ping(content) | Event::Pong(content) => assert!(content.len() <= MAX_CONTROL),
+        Event::Fragment => {}
+        Event::Close(close) => {
+            let content = close.as_bytes();
+            assert!(content.len() <= MAX_CONTROL && content.len() != 1);
+            assert_eq!(close.code().is_some(), content.len() >= 2);
+            assert!(close.code().is_none_or(|code| (code::NORMAL..5000).contains(&code)));
+            assert_eq!(close.reason().as_bytes(), content.get(2..).unwrap_or_default());
         }
     }
 }
 
-/// A frame as a client sends it: the server's own head, and a mask.
-fn write(out: &mut Vec<u8>, opcode: u8, last: bool, content: &[u8]) {
-    let mask = [content.len() as u8, 0x5a, 0, 0xff];
-    let start = out.len();
-    frames::head(out, opcode, last, content.len());
-    out[start + 1] |= 0x80;
-    out.extend_from_slice(&mask);
-    out.extend(content.iter().zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
+/// Adds a frame as the other end of `reader` sends it.
+fn frame(out: &mut Vec<u8>, reader: Role, opcode: u8, last: bool, content: &[u8]) {
+    let mask = (reader == Role::Server).then_some([content.len() as u8, 0x5a, 0, 0xff]);
+    write::frame(out, opcode, last, content, mask);
 }
 
 /// The bytes of these events, with messages in fragments of at most so many bytes.
-fn written(events: &[Event], fragment: usize) -> Vec<u8> {
+fn written(reader: Role, events: &[Event], fragment: usize) -> Vec<u8> {
     let mut out = Vec::new();
+    let mut frame = |opcode, last, content: &[u8]| frame(&mut out, reader, opcode, last, content);
     for event in events {
         match event {
             Event::Message { text, content } => {
@@ -100,17 +106,17 @@ fn written(events: &[Event], fragment: usize) -> Vec<u8> {
                 let mut rest = &content[..];
                 loop {
                     let (part, after) = rest.split_at(fragment.min(rest.len()));
-                    write(&mut out, kind, after.is_empty(), part);
+                    frame(kind, after.is_empty(), part);
                     if after.is_empty() {
                         break;
                     }
                     (kind, rest) = (opcode::CONTINUATION, after);
                 }
             }
-            Event::Ping(content) => write(&mut out, opcode::PING, true, content),
+            Event::Ping(content) => frame(opcode::PING, true, content),
             Event::Fragment => {}
-            Event::Pong => write(&mut out, opcode::PONG, true, b""),
-            Event::Close(content) => write(&mut out, opcode::CLOSE, true, content),
+            Event::Pong(content) => frame(opcode::PONG, true, content),
+            Event::Close(close) => frame(opcode::CLOSE, true, close.as_bytes()),
         }
     }
     out
@@ -120,26 +126,46 @@ fn written(events: &[Event], fragment: usize) -> Vec<u8> {
 pub fn run(input: &[u8]) {
     let Some((&config, rest)) = input.split_first() else { return };
     let (limits, piece) = (limits(config & 0x80 != 0), usize::from(config & 0x7f) + 1);
-    let whole = read(rest, rest.len().max(1), limits);
+    for role in [Role::Server, Role::Client] {
+        run_as(role, rest, piece, limits);
+    }
+}
+
+fn run_as(role: Role, input: &[u8], piece: usize, limits: Limits) {
+    let whole = read(role, input, input.len().max(1), limits);
     for piece in [1, piece] {
-        assert_eq!(read(rest, piece, limits), whole, "in pieces of {piece}");
+        assert_eq!(read(role, input, piece, limits), whole, "in pieces of {piece}");
     }
     let (events, verdict) = whole;
     let mut before = None;
     for event in &events {
-        check(event, limits.0);
+        check(event, limits.message);
         let size = match event {
             Event::Message { text, content } => content.len().min(600) / 50 + usize::from(*text),
-            Event::Ping(content) | Event::Close(content) => content.len() / 40,
-            Event::Pong | Event::Fragment => 0,
+            Event::Ping(content) => content.len() / 40,
+            Event::Close(close) => close.as_bytes().len() / 40,
+            Event::Pong(_) | Event::Fragment => 0,
         };
-        met((discriminant(event), size, before));
+        met((role as u8, discriminant(event), size, before));
         before = Some(discriminant(event));
     }
-    met((verdict.map_err(|broken| (broken.code, broken.reason)), before));
+    met((role as u8, verdict, before));
+    // In whole messages, and in as many fragments as there may be.
+    let least = limits.message.div_ceil(usize::try_from(limits.fragments).unwrap_or(usize::MAX));
+    let largest = usize::try_from(limits.frame).unwrap_or(usize::MAX);
     for piece in [piece, usize::MAX] {
-        let bytes = written(&events, piece.min(limits.1));
-        let again = read(&bytes, piece.min(bytes.len().max(1)), limits);
-        assert_eq!((&again.0, again.1), (&events, Ok(false)), "what was written is read");
+        // Both ends write what the other reads.
+        for reader in [role, other(role)] {
+            let bytes = written(reader, &events, piece.clamp(least, largest));
+            let again = read(reader, &bytes, piece.min(bytes.len().max(1)), limits);
+            assert_eq!((&again.0, again.1), (&events, Ok(false)), "what was written is read");
+        }
+    }
+}
+
+const fn other(role: Role) -> Role {
+    match role {
+        Role::Server => Role::Client,
+        Role::Client => Role::Server,
     }
 }

@@ -10,6 +10,7 @@ use integration::{
     },
     server::Server,
 };
+use websocket::{opcode, write};
 
 use crate::planned;
 
@@ -214,14 +215,6 @@ async fn the_largest_grpc_message_is_announced_and_the_smallest_limit_holds() {
     }
 }
 
-/// The head of a binary frame of so many bytes, whose mask changes nothing.
-fn frame_head(length: u64) -> Vec<u8> {
-    match u8::try_from(length) {
-        Ok(short @ ..126) => [&[0x82, 0x80 | short][..], &[0; 4]].concat(),
-        _ => [&[0x82, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat(),
-    }
-}
-
 async fn websocket_limits_hold_at_their_ends() {
     // What the last frame is answered with: the close code 1009, or an echo.
     for (flags, length, refused) in [
@@ -242,7 +235,10 @@ async fn websocket_limits_hold_at_their_ends() {
             .field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
         client.send(&Line::of(&upgrade)).await;
         assert_eq!(patiently("101", client.head()).await.expect("a reply").status, 101);
-        client.send(&frame_head(length)).await;
+        let mut head = Vec::new();
+        // The mask changes nothing.
+        write::head(&mut head, opcode::BINARY, true, length, Some([0; 4]));
+        client.send(&head).await;
         if !refused {
             client.send(&vec![b'x'; usize::try_from(length).expect("a small one")]).await;
         }

@@ -65,7 +65,13 @@ fn the_generator_knows_the_server_by_an_optional_default_feature_alone() {
 }
 
 fn what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io() {
-    for (name, known) in [("contract", "prost"), ("wire", "bytes"), ("http1", "wire"), ("http2", "wire")] {
+    for (name, known) in [
+        ("contract", "prost"),
+        ("wire", "bytes"),
+        ("http1", "wire"),
+        ("http2", "wire"),
+        ("websocket", "base64"),
+    ] {
         let below = closure(name, &[DependencyKind::Normal]);
         assert!(below.contains(known), "the closure of {name} is real: {below:?}");
         let found: Vec<_> = IO.iter().filter(|io| below.contains(**io)).collect();

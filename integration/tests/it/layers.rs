@@ -78,7 +78,10 @@ fn files_of_loadgen_use_only_what_lies_below_them() {
 fn assert_layered(package: &str, layers: &[&[&str]]) {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(package).join("src");
     let program = Program::read(&sources);
-    assert!(program.files.len() > 20 && program.uses.values().any(|used| used.len() > 5), "the search is real");
+    assert!(
+        program.files.len() > 20 && program.uses.values().any(|used| used.len() > 5),
+        "the search is real"
+    );
     let faults = program.faults(layers);
     assert!(faults.is_empty(), "{package}:\n{}", faults.join("\n"));
 }
@@ -150,7 +153,8 @@ impl Program {
     fn faults(&self, layers: &[&[&str]]) -> Vec<String> {
         let mut faults = Vec::new();
         for (module, names) in &self.exports {
-            faults.extend(names.iter().map(|name| format!("{module} uses the root's re-export crate::{name}")));
+            faults
+                .extend(names.iter().map(|name| format!("{module} uses the root's re-export crate::{name}")));
         }
         for (module, used) in &self.uses {
             let Some(own) = layer(module, layers) else {
@@ -185,8 +189,11 @@ impl Program {
             self.uses.keys().map(|module| (module, self.reached(module))).collect();
         let mut cycles = BTreeSet::new();
         for (module, others) in &reached {
-            let cycle: Vec<String> =
-                others.iter().filter(|other| reached[**other].contains(module)).map(|one| (*one).clone()).collect();
+            let cycle: Vec<String> = others
+                .iter()
+                .filter(|other| reached[**other].contains(module))
+                .map(|one| (*one).clone())
+                .collect();
             if cycle.len() > 1 {
                 cycles.insert(cycle);
             }
@@ -229,10 +236,12 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, PathBuf>) {
 
 /// The layer of a module: that of the longest name in the table that it is, or is below.
 fn layer(module: &str, layers: &[&[&str]]) -> Option<usize> {
-    let is_in = |name: &str| {
-        module.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    };
-    let names = layers.iter().zip(0..).flat_map(|(names, index)| names.iter().map(move |name| (name.len(), index, *name)));
+    let is_in =
+        |name: &str| module.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    let names = layers
+        .iter()
+        .zip(0..)
+        .flat_map(|(names, index)| names.iter().map(move |name| (name.len(), index, *name)));
     names.filter(|(_, _, name)| is_in(name)).max().map(|(_, index, _)| index)
 }
 
@@ -254,7 +263,8 @@ fn resolve(module: &str, path: &[String], files: &BTreeMap<String, PathBuf>) -> 
         _ => return None,
     };
     let full: Vec<&str> = base.iter().copied().chain(rest.iter().map(String::as_str)).collect();
-    let file = (1..=full.len()).rev().map(|length| full[..length].join("::")).find(|name| files.contains_key(name));
+    let file =
+        (1..=full.len()).rev().map(|length| full[..length].join("::")).find(|name| files.contains_key(name));
     match file {
         Some(file) => Some(Target::File(file)),
         None => full.first().map(|name| Target::Root((*name).to_owned())),

@@ -21,8 +21,8 @@ mod fields; // fields as they were on the wire
 mod helps; // the help texts, word for word
 mod interrupt; // loadgen as a user meets it
 mod invariants; // what the dependency graph proves
-mod layers; // what the sources prove of their layers
 mod lasting; // gRPC calls that take their time
+mod layers; // what the sources prove of their layers
 mod logs; // the access log and the line of figures
 mod messages; // gRPC messages and deadlines
 mod operation; // dummy-server as an operator meets it

@@ -1,18 +1,11 @@
 //! `/ws`, `/ws/*` and `/ws/close`: WebSocket echo over an HTTP/1.1 upgrade (RFC 6455) or an HTTP/2 stream (RFC 8441).
 
-mod frames;
 mod talk;
 
 use std::rc::Rc;
 
-use aws_lc_rs::digest;
-use base64::{
-    Engine as _,
-    alphabet::STANDARD,
-    engine::{GeneralPurpose, GeneralPurposeConfig},
-    prelude::BASE64_STANDARD,
-};
 use http::StatusCode;
+use websocket::handshake::{self, VERSION};
 
 pub(crate) use self::talk::serve;
 use crate::{
@@ -45,7 +38,7 @@ pub(crate) fn answer(
         reply.fields.push("allow", "GET");
         return crate::message::after(upload, reply);
     }
-    match handshake(head, &upload) {
+    match check_upgrade(head, &upload) {
         Ok(accept) => {
             let body = Body::Bytes(bytes::Bytes::new());
             let mut reply = Reply::new(StatusCode::SWITCHING_PROTOCOLS, SWITCH, body);
@@ -92,7 +85,7 @@ fn choose_subprotocol(head: &Head<'_>, reply: &mut Reply) {
 }
 
 /// Checks the handshake of HTTP/1.1: the answer to its key.
-fn handshake(head: &Head<'_>, upload: &Upload) -> Result<String, String> {
+fn check_upgrade(head: &Head<'_>, upload: &Upload) -> Result<String, String> {
     if head.protocol != Protocol::Http11 {
         return Err("a WebSocket is opened over HTTP/1.1, or by extended CONNECT over HTTP/2".to_owned());
     }
@@ -114,7 +107,7 @@ fn handshake(head: &Head<'_>, upload: &Upload) -> Result<String, String> {
 
 fn version(head: &Head<'_>) -> Result<(), String> {
     match only(head, "Sec-WebSocket-Version")? {
-        Some(b"13") => Ok(()),
+        Some(version) if version == VERSION.as_bytes() => Ok(()),
         _ => Err("Sec-WebSocket-Version is not 13".to_owned()),
     }
 }
@@ -128,29 +121,14 @@ fn only<'h>(head: &'h Head<'_>, name: &'static str) -> Result<Option<&'h [u8]>, 
     }
 }
 
-/// What a key is answered with (RFC 6455 section 4.2.2).
+/// The answer to a key.
 fn accept(key: &[u8]) -> Result<String, String> {
-    // Bits that are left over in the last letter are nobody's business: all decoders take them.
-    const BASE64: GeneralPurpose =
-        GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
-    let mut bytes = [0; 18];
-    match BASE64.decode_slice(key, &mut bytes) {
-        Ok(16) => Ok(accept_key(key)),
-        _ => Err("Sec-WebSocket-Key is not 16 bytes in base64".to_owned()),
-    }
-}
-
-/// What `Sec-WebSocket-Accept` says to a key (RFC 6455 section 4.2.2).
-fn accept_key(key: &[u8]) -> String {
-    let mut sha1 = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
-    sha1.update(key);
-    sha1.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    BASE64_STANDARD.encode(sha1.finish())
+    handshake::accept(key).ok_or_else(|| "Sec-WebSocket-Key is not 16 bytes in base64".to_owned())
 }
 
 fn bad_request(what: &str) -> Reply {
     let mut reply = refusal(StatusCode::BAD_REQUEST, what);
-    reply.fields.push("sec-websocket-version", "13");
+    reply.fields.push("sec-websocket-version", VERSION);
     reply
 }
 

@@ -16,9 +16,9 @@ use tokio::{
     time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
 };
 use transport::segments;
+use websocket::{Event, Limits, Reader, Role, Violation, code, opcode, write};
 use wire::Output;
 
-use super::frames::{self, Broken, Event, Reader, code, opcode};
 use crate::{
     budget::Hold,
     context::ServerContext,
@@ -45,13 +45,16 @@ pub(crate) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let limits = &context.config.limits;
+    let configured = &context.config.limits;
+    // Fragments are limited by the time that a message may take.
+    let limits =
+        Limits { message: configured.ws_max_message, frame: configured.ws_max_frame, fragments: u64::MAX };
     let mut talk = Talk {
         stream,
         options,
         context,
         lifecycle,
-        reader: Reader::new(limits.ws_max_message, limits.ws_max_frame),
+        reader: Reader::new(Role::Server, limits),
         output: Output::new(),
         rest: Vec::new(),
         echo: None,
@@ -109,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         loop {
             match self.lifecycle.order() {
                 Order::Serve => {}
-                Order::Drain => self.close(code::AWAY, "server is draining"),
+                Order::Drain => self.close(code::GOING_AWAY, "server is draining"),
                 Order::Close => return Poll::Ready(false),
             }
             self.look_at_clock(cx);
@@ -162,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             });
             while ticks.poll_tick(cx).is_ready() {
                 if !self.closing && self.output.len() < MOST_OUTPUT && self.echo.is_none() {
-                    frames::head(self.output.buffer(), opcode::PING, true, 0);
+                    write::head(self.output.buffer(), opcode::PING, true, 0, None);
                 }
             }
         }
@@ -182,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             self.deadline = None;
             if self.begun.is_some_and(|begun| begun.elapsed() >= limit) {
                 self.begun = None;
-                return self.close(code::POLICY, "a message took longer than --ws-message-timeout");
+                return self.close(code::POLICY_VIOLATION, "a message took longer than --ws-message-timeout");
             }
         }
     }
@@ -215,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             match self.reader.read(&mut input) {
                 Ok(Some(event)) => self.happened(event),
                 Ok(None) => break,
-                Err(Broken { code, reason }) => self.close(code, reason),
+                Err(violation) => self.close(violation.code(), reason(violation)),
             }
         }
         self.count();
@@ -235,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             self.echoed = 0;
         }
         if !self.hold.set(self.reader.held() + self.echoed.max(self.output.len())) {
-            self.close(code::LATER, UploadError::TOO_MUCH.reason());
+            self.close(code::TRY_AGAIN_LATER, UploadError::TOO_MUCH.reason());
         }
     }
 
@@ -256,10 +259,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 self.fill();
             }
             Event::Ping(content) => self.control(opcode::PONG, &content),
-            Event::Pong | Event::Fragment => {}
-            Event::Close(content) => {
+            Event::Pong(_) | Event::Fragment => {}
+            Event::Close(close) => {
                 // The code goes back, and the reason with it (section 5.5.1).
-                self.control(opcode::CLOSE, &content);
+                self.control(opcode::CLOSE, close.as_bytes());
                 self.closing = true;
             }
         }
@@ -272,7 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             let count = self.options.fragment.map_or(content.len(), |most| most.get() as usize);
             let part = content.split_to(count.min(content.len()));
             let last = content.is_empty();
-            frames::head(self.output.buffer(), *opcode, last, part.len());
+            write::head(self.output.buffer(), *opcode, last, part.len() as u64, None);
             self.output.push(part);
             *opcode = opcode::CONTINUATION;
             if last {
@@ -285,8 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     }
 
     fn control(&mut self, opcode: u8, content: &[u8]) {
-        frames::head(self.output.buffer(), opcode, true, content.len());
-        self.output.copy(content);
+        write::frame(self.output.buffer(), opcode, true, content, None);
     }
 
     /// Says goodbye, unless that was said before.
@@ -296,8 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         }
         self.closing = true;
         self.echo = None;
-        let content = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
-        self.control(opcode::CLOSE, &content);
+        write::close(self.output.buffer(), code, reason, None);
     }
 
     /// Writes what waits; ready when nothing does. False: the connection is broken.
@@ -313,6 +314,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             self.count();
         }
         Pin::new(&mut self.stream).poll_flush(cx).map(|flushed| flushed.is_ok())
+    }
+}
+
+/// What a client is told of a rule that it broke; a limit by the name of its flag.
+const fn reason(violation: Violation) -> &'static str {
+    match violation {
+        Violation::FrameTooLarge => "a frame above --ws-max-frame",
+        Violation::MessageTooLarge => "a message above --ws-max-message",
+        _ => violation.reason(),
     }
 }
 

@@ -21,6 +21,7 @@ use integration::{
     client::{Client, Protocol},
 };
 use rustix::process::Signal;
+use websocket::opcode;
 
 use super::{MIB, Usage, raw::*};
 
@@ -136,16 +137,20 @@ fn attacks() -> Vec<Attack> {
         exchange(
             stream,
             &websocket_request("/ws"),
-            std::iter::repeat(websocket_frame(0x82, b"x").repeat(1000)),
+            std::iter::repeat(websocket_frame(opcode::BINARY, true, b"x").repeat(1000)),
         );
     }));
     all.push(Attack::new("http1 WebSocket in fragments of a byte", Protocol::Http1, |stream| {
-        let message = websocket_frame(0x82, &vec![7; 1 << 20]);
+        let message = websocket_frame(opcode::BINARY, true, &vec![7; 1 << 20]);
         exchange(stream, &websocket_request("/ws?fragment=1"), std::iter::repeat(message));
     }));
     all.push(Attack::new("http1 WebSocket message from fragments of a byte", Protocol::Http1, |stream| {
-        let first = [websocket_request("/ws"), websocket_frame(0x02, b"x")].concat();
-        exchange(stream, &first, std::iter::repeat(websocket_frame(0x00, b"x").repeat(10_000)));
+        let first = [websocket_request("/ws"), websocket_frame(opcode::BINARY, false, b"x")].concat();
+        exchange(
+            stream,
+            &first,
+            std::iter::repeat(websocket_frame(opcode::CONTINUATION, false, b"x").repeat(10_000)),
+        );
     }));
     for (name, plan) in [
         ("http2 gRPC messages of no bytes", PLAN_OF_SMALL_MESSAGES),

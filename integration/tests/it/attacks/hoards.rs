@@ -18,6 +18,7 @@ use integration::{
     metrics::Metrics,
 };
 use prost::Message as _;
+use websocket::{Event, Limits, Reader, Role, opcode};
 
 use super::{MIB, Scene, raw::*};
 use crate::calls::ECHO;
@@ -73,8 +74,11 @@ fn close_code(stream: &mut TcpStream) -> Option<u16> {
     let mut all = Vec::new();
     // The connection may end by a reset, since the server has not read all.
     let _ = stream.read_to_end(&mut all);
-    let close = all.windows(2).rposition(|pair| pair[0] == 0x88)?;
-    Some(u16::from_be_bytes([*all.get(close + 2)?, *all.get(close + 3)?]))
+    let head = all.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    match Reader::new(Role::Client, Limits::default()).read(&mut &all[head + 4..]) {
+        Ok(Some(Event::Close(close))) => close.code(),
+        _ => None,
+    }
 }
 
 async fn websocket_messages_beyond_the_budget_are_refused_with_1013() {
@@ -87,7 +91,7 @@ async fn websocket_messages_beyond_the_budget_are_refused_with_1013() {
         let mut stream = TcpStream::connect(scene.server.http).expect("connected");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.write_all(&websocket_request("/ws")).expect("a request is taken");
-        let begun = [websocket_head(0x82, 16 << 20), vec![7; 4 << 20]].concat();
+        let begun = [websocket_head(16 << 20), vec![7; 4 << 20]].concat();
         // One that is refused takes no more.
         let _ = stream.write_all(&begun);
         let held = |metrics: &Metrics| metrics.sum(HELD, &[]) >= (number as u64 + 1) * (4 << 20);
@@ -286,7 +290,7 @@ async fn echoes_over_http2_that_nobody_takes_are_counted() {
     for number in 0..STREAMS {
         let id = number * 2 + 1;
         frames.extend(http2_request(id, "CONNECT", "/ws", false, &fields));
-        frames.extend(frame(0, 0, id, &websocket_frame(0x82, &vec![7; LENGTH])));
+        frames.extend(frame(0, 0, id, &websocket_frame(opcode::BINARY, true, &vec![7; LENGTH])));
     }
     let mut stream = TcpStream::connect(scene.server.http).expect("connected");
     stream.write_all(&frames).expect("frames are taken");

@@ -3,6 +3,7 @@
 use contract::test::{Plan, TestRequest};
 use integration::client::framed;
 use prost::Message as _;
+use websocket::{opcode, write};
 
 /// A head of HTTP/1.
 pub(super) fn http1_request(method: &str, target: &str, version: &str, fields: &str) -> Vec<u8> {
@@ -53,19 +54,21 @@ pub(super) fn websocket_request(target: &str) -> Vec<u8> {
     http1_request("GET", target, "1.1", fields)
 }
 
-/// A frame of WebSocket with a mask of zeros.
-pub(super) fn websocket_frame(first: u8, content: &[u8]) -> Vec<u8> {
-    [&websocket_head(first, content.len() as u64)[..], content].concat()
+/// A mask that changes nothing.
+const MASK: Option<[u8; 4]> = Some([0; 4]);
+
+/// A frame of WebSocket.
+pub(super) fn websocket_frame(opcode: u8, last: bool, content: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    write::frame(&mut frame, opcode, last, content, MASK);
+    frame
 }
 
-/// The head of a frame of that length.
-pub(super) fn websocket_head(first: u8, length: u64) -> Vec<u8> {
-    let length = match length {
-        0..126 => vec![0x80 | length as u8],
-        126..0x1_0000 => [&[0x80 | 126][..], &(length as u16).to_be_bytes()].concat(),
-        _ => [&[0x80 | 127][..], &length.to_be_bytes()].concat(),
-    };
-    [&[first][..], &length, &[0; 4]].concat()
+/// The head of a binary frame of that length.
+pub(super) fn websocket_head(length: u64) -> Vec<u8> {
+    let mut head = Vec::new();
+    write::head(&mut head, opcode::BINARY, true, length, MASK);
+    head
 }
 
 /// How many responses of what size are asked for.

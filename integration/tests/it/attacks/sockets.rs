@@ -7,6 +7,7 @@ use integration::{
 };
 use tokio::{io::AsyncWriteExt as _, sync::Notify};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use websocket::{opcode, write};
 
 use super::{LITTLE, Scene};
 
@@ -86,7 +87,9 @@ async fn frames_that_are_announced_and_do_not_come_cost_nothing(protocol: Protoc
     for _ in 0..SOCKETS {
         let mut socket = websocket_over(protocol, scene.server.http, "/ws").await;
         // 16 MiB, masked, of which a byte comes.
-        let announced = [0x82, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4, 5];
+        let mut announced = Vec::new();
+        write::head(&mut announced, opcode::BINARY, true, 16 << 20, Some([1, 2, 3, 4]));
+        announced.push(5);
         socket.get_mut().write_all(&announced).await.unwrap();
         held.push(socket);
     }
