@@ -211,9 +211,9 @@ mod tests {
     use super::*;
     use crate::{
         args::Args,
+        outcome::{Arrival, InFlight, Outcome},
         plan::request::Ids,
         recorder::Counts,
-        worker::{Arrival, Ended, Outcome},
     };
 
     const MILLI: Nanos = 1_000_000;
@@ -233,8 +233,10 @@ mod tests {
             let written = due + lag;
             let at = written + service(number);
             records.picked_up(due, written);
-            let arrival = Arrival { number, due, picked: written, written: Some(written), resends: 0 };
-            records.ended(&Ended { arrival, at, outcome: Outcome::Replied { status: 200, instance: None } });
+            let arrival = Arrival { written: Some(written), ..Arrival::new(number, due, written) };
+            let mut in_flight = InFlight::new(arrival, written);
+            in_flight.reply.status = 200;
+            records.ended(in_flight.ended(at, Outcome::Replied));
             end = end.max(at);
         }
         Summary {

@@ -19,8 +19,8 @@ pub use successes::Successes;
 
 use crate::{
     clock::Nanos,
+    outcome::{Arrival, Cause, Ended, Exchange, Outcome, Reply},
     plan::request::Ids,
-    worker::{Arrival, Cause, Ended, Outcome},
 };
 
 /// The longest time that a histogram tells apart: an hour, in nanoseconds.
@@ -90,6 +90,8 @@ pub struct Recorder {
     pub in_flight: u128,
     /// How many completed in the second half of the time in which requests were to become due.
     pub completed_in_second_half: u64,
+    /// What was exchanged, if it is to be shown.
+    pub(crate) exchange: Option<Box<Exchange>>,
     second_half: Range<Nanos>,
     ids: Ids,
     start: Nanos,
@@ -112,6 +114,7 @@ impl Recorder {
             body_bytes: 0,
             in_flight: 0,
             completed_in_second_half: 0,
+            exchange: None,
             second_half: 0..0,
             ids,
             start: 0,
@@ -161,20 +164,21 @@ impl Recorder {
         self.backends.number(name)
     }
 
-    pub(crate) fn body(&mut self, bytes: usize) {
-        self.body_bytes += bytes as u64;
+    /// So many more bytes of bodies have come, of replies that may still be running.
+    pub(crate) fn received(&mut self, bytes: u64) {
+        self.body_bytes += bytes;
     }
 
-    pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
-        let Ended { arrival, at, ref outcome } = *ended;
+    pub(crate) fn ended(&mut self, ended: Ended<'_>) {
+        let (arrival, at) = (ended.in_flight.arrival, ended.at);
         if let Some(written) = arrival.written {
             self.times.wait.saturating_record(written.saturating_sub(arrival.picked));
             self.in_flight += u128::from(at.saturating_sub(written));
         }
-        match outcome {
+        match ended.outcome {
             Outcome::Abandoned if arrival.written.is_none() => self.counts.not_sent += 1,
             Outcome::Abandoned => self.counts.unanswered += 1,
-            Outcome::Replied { status, instance } => self.replied(&arrival, at, *status, *instance),
+            Outcome::Replied => self.replied(&arrival, at, &ended.in_flight.reply),
             Outcome::Failed(failure) => {
                 self.counts.transport_failed += 1;
                 self.failed(&arrival, at, failure.cause, &failure.message);
@@ -186,9 +190,13 @@ impl Recorder {
                 self.failed(&arrival, at, Cause::Timeout, "no complete reply within --timeout");
             }
         }
+        if arrival.captured {
+            self.exchange = Some(Box::new(ended.into()));
+        }
     }
 
-    fn replied(&mut self, arrival: &Arrival, at: Nanos, status: u16, instance: Option<u16>) {
+    fn replied(&mut self, arrival: &Arrival, at: Nanos, reply: &Reply) {
+        let Reply { status, instance, .. } = *reply;
         let response = at.saturating_sub(arrival.due);
         let service = at.saturating_sub(arrival.written.unwrap_or(arrival.picked));
         self.times.response.saturating_record(response);
@@ -236,6 +244,9 @@ impl Recorder {
         if let Some((more, what)) = &other.unasked {
             self.unasked.get_or_insert_with(|| (0, what.clone())).0 += more;
         }
+        if let Some(exchange) = &other.exchange {
+            self.exchange = Some(exchange.clone());
+        }
         self.body_bytes += other.body_bytes;
         self.in_flight += other.in_flight;
         self.completed_in_second_half += other.completed_in_second_half;
@@ -274,7 +285,7 @@ mod tests {
     use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
     use super::*;
-    use crate::worker::Failure;
+    use crate::outcome::{Failure, InFlight};
 
     fn record_anything(recorder: &mut Recorder, random: &mut StdRng, number: u64) {
         let due = random.random_range(0..20_000_000_000);
@@ -282,19 +293,20 @@ mod tests {
         recorder.picked_up(due, picked);
         let written = random.random_bool(0.9).then(|| picked + random.random_range(0..1_000_000));
         let at = picked + random.random_range(1_000_000..2_000_000_000);
-        let arrival = Arrival { number, due, picked, written, resends: 0 };
+        let mut in_flight = InFlight::new(Arrival { written, ..Arrival::new(number, due, picked) }, picked);
         let failure = Failure::new(Cause::RstStream(random.random_range(0..14)), "reset");
         let outcome = match random.random_range(0..8) {
             0 => return recorder.dropped(),
             1 => Outcome::Abandoned,
             2 => Outcome::TimedOut,
             3 => Outcome::Failed(&failure),
-            _ => Outcome::Replied {
-                status: random.random_range(200..600),
-                instance: Some(recorder.instance(&[b'a' + random.random_range(0..4)])),
-            },
+            _ => {
+                in_flight.reply.status = random.random_range(200..600);
+                in_flight.reply.instance = Some(recorder.instance(&[b'a' + random.random_range(0..4)]));
+                Outcome::Replied
+            }
         };
-        recorder.ended(&Ended { arrival, at, outcome });
+        recorder.ended(in_flight.ended(at, outcome));
     }
 
     #[test]
@@ -347,12 +359,13 @@ mod tests {
     #[test]
     fn a_timeout_enters_response_time_at_its_age_and_a_failure_does_not() {
         let mut recorder = Recorder::new(Ids::of_run(0));
-        let arrival = Arrival { number: 0, due: 1000, picked: 2000, written: Some(3000), resends: 0 };
+        let arrival = Arrival { written: Some(3000), ..Arrival::new(0, 1000, 2000) };
+        let in_flight = || InFlight::new(arrival, 2000);
         recorder.picked_up(1000, 2000);
-        recorder.ended(&Ended { arrival, at: 700_001_000, outcome: Outcome::TimedOut });
+        recorder.ended(in_flight().ended(700_001_000, Outcome::TimedOut));
         recorder.picked_up(1000, 2000);
         let failure = Failure::new(Cause::Reset, "reset");
-        recorder.ended(&Ended { arrival, at: 5000, outcome: Outcome::Failed(&failure) });
+        recorder.ended(in_flight().ended(5000, Outcome::Failed(&failure)));
         assert_eq!(recorder.times.response.len(), 1);
         assert!(recorder.times.response.equivalent(recorder.times.response.max(), 700_000_000));
         assert_eq!((recorder.times.service.len(), recorder.times.wait.len()), (0, 2));

@@ -1,12 +1,12 @@
 //! A worker's books: what is due, what waits, what is in flight, and what became of it.
 
-use super::{
-    Order,
-    backlog::Backlog,
-    engine::{Arrival, Ended, Head, Outcome, Sink},
-    failure::Failure,
+use super::{Order, backlog::Backlog, engine::Sink};
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, Ended, Failure, InFlight, Outcome},
+    recorder::Recorder,
+    schedule::Schedule,
 };
-use crate::{clock::Nanos, once::Capture, recorder::Recorder, schedule::Schedule};
 
 /// Where a worker's requests come from.
 #[derive(Debug)]
@@ -31,7 +31,8 @@ pub(super) struct Desk {
     start: Nanos,
     in_flight: usize,
     max_in_flight: usize,
-    capture: Option<Capture>,
+    /// Whether what is exchanged is kept.
+    captures: bool,
 }
 
 impl Desk {
@@ -45,7 +46,7 @@ impl Desk {
             start: 0,
             in_flight: 0,
             max_in_flight,
-            capture: order.capture.then(Capture::default),
+            captures: order.plan.captures,
         }
     }
 
@@ -79,8 +80,7 @@ impl Desk {
             }
             Source::Closed { left, number, step, until } => {
                 while *left > 0 && now < *until && self.in_flight + self.backlog.len() < room {
-                    let arrival =
-                        Arrival { number: *number, due: now, picked: now, written: None, resends: 0 };
+                    let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, now, now) };
                     self.recorder.picked_up(now, now);
                     self.backlog.push_single(arrival);
                     *number += *step;
@@ -143,23 +143,17 @@ impl Desk {
     pub(super) fn stop(&mut self) {
         self.source = Source::Nothing;
         while let Some(arrival) = self.take() {
-            self.recorder.ended(&Ended { arrival, at: self.start, outcome: Outcome::Abandoned });
+            let in_flight = InFlight::new(arrival, self.start);
+            self.recorder.ended(in_flight.ended(self.start, Outcome::Abandoned));
         }
-    }
-
-    pub(super) fn close(self) -> (Recorder, Option<Capture>) {
-        (self.recorder, self.capture)
     }
 }
 
 impl Sink for Desk {
-    fn ended(&mut self, ended: &Ended<'_>) {
+    fn ended(&mut self, ended: Ended<'_>) {
         self.in_flight -= 1;
         self.moved = true;
         self.recorder.ended(ended);
-        if let Some(capture) = &mut self.capture {
-            capture.ended(ended);
-        }
     }
 
     fn again(&mut self, arrival: Arrival) {
@@ -172,11 +166,7 @@ impl Sink for Desk {
     fn unreachable(&mut self, at: Nanos, failure: &Failure) {
         while let Some(arrival) = self.take() {
             self.moved = true;
-            let ended = Ended { arrival, at, outcome: Outcome::Failed(failure) };
-            self.recorder.ended(&ended);
-            if let Some(capture) = &mut self.capture {
-                capture.ended(&ended);
-            }
+            self.recorder.ended(InFlight::new(arrival, at).ended(at, Outcome::Failed(failure)));
         }
     }
 
@@ -196,16 +186,7 @@ impl Sink for Desk {
         self.recorder.instance(name)
     }
 
-    fn head(&mut self, head: &Head<'_>) {
-        if let Some(capture) = &mut self.capture {
-            capture.head(head);
-        }
-    }
-
-    fn body(&mut self, part: &[u8]) {
-        self.recorder.body(part.len());
-        if let Some(capture) = &mut self.capture {
-            capture.body(part);
-        }
+    fn received(&mut self, bytes: u64) {
+        self.recorder.received(bytes);
     }
 }

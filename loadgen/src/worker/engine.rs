@@ -3,8 +3,10 @@
 
 use std::task::Context;
 
-use super::failure::Failure;
-use crate::clock::Nanos;
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, Ended, Failure},
+};
 
 /// How much an engine reads at once; one buffer serves all connections of a worker.
 pub(crate) const READ_BUFFER: usize = 256 * 1024;
@@ -26,69 +28,10 @@ pub(crate) struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);
 
-/// A request that is due, from being picked up until it has ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
-    /// Its number in the whole run.
-    pub(crate) number: u64,
-    /// When it was due.
-    pub(crate) due: Nanos,
-    /// When the loop saw that it was due.
-    pub(crate) picked: Nanos,
-    /// When its first byte was first written.
-    pub(crate) written: Option<Nanos>,
-    /// How often it was sent again.
-    pub(crate) resends: u8,
-}
-
-impl Arrival {
-    /// How often a request is sent again at most, after it was refused or its connection closed unseen.
-    pub(crate) const MAX_RESENDS: u8 = 3;
-
-    /// How often a request is sent again at most after GOAWAY, which sends away a whole connection's streams
-    /// at a time, however few the server lets finish.
-    pub(crate) const MAX_SENT_AWAY: u8 = 16;
-}
-
-/// What became of a request.
-#[derive(Debug)]
-pub(crate) enum Outcome<'a> {
-    /// The reply is complete.
-    Replied {
-        /// Its status.
-        status: u16,
-        /// The instance that named itself, as [`Sink::instance`] numbered it.
-        instance: Option<u16>,
-    },
-    /// It failed below HTTP.
-    Failed(&'a Failure),
-    /// It took longer than the timeout.
-    TimedOut,
-    /// The run ended first.
-    Abandoned,
-}
-
-/// The end of a request.
-#[derive(Debug)]
-pub(crate) struct Ended<'a> {
-    pub(crate) arrival: Arrival,
-    pub(crate) at: Nanos,
-    pub(crate) outcome: Outcome<'a>,
-}
-
-/// The head of a reply, as its protocol has it.
-#[derive(Debug)]
-pub(crate) enum Head<'a> {
-    /// HTTP/1's.
-    Http1(&'a http1::response::Head),
-    /// HTTP/2's fields.
-    Http2(&'a http2::Head),
-}
-
 /// Where an engine puts what happens.
 pub(crate) trait Sink {
     /// A request has ended.
-    fn ended(&mut self, ended: &Ended<'_>);
+    fn ended(&mut self, ended: Ended<'_>);
     /// A request was not processed and is to be sent again.
     fn again(&mut self, arrival: Arrival);
     /// No connection could be made and there is no other: whoever waits for one fails.
@@ -101,10 +44,8 @@ pub(crate) trait Sink {
     fn unasked(&mut self, failure: &Failure);
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
-    /// A reply's head was read.
-    fn head(&mut self, head: &Head<'_>);
-    /// A part of a reply's body was read.
-    fn body(&mut self, part: &[u8]);
+    /// So many bytes of bodies were read since it was last said, of replies that may still be running.
+    fn received(&mut self, bytes: u64);
 }
 
 /// A protocol over its connections. No call waits, and none but opening a connection allocates per request

@@ -7,7 +7,6 @@ mod backlog;
 mod connect;
 mod desk;
 mod engine;
-mod failure;
 mod http1;
 mod http2;
 #[cfg(test)]
@@ -21,19 +20,13 @@ use std::{
     task::{Context, Poll},
 };
 
-pub use failure::Cause;
-
 use connect::Connector;
 use desk::{Desk, Source};
-pub(crate) use engine::{Arrival, Ended, Head, Outcome};
 use engine::{Engine, Limits};
-#[cfg(test)]
-pub(crate) use failure::Failure;
 
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Control, Phase},
-    once::Capture,
     pacer::Pacer,
     plan::{Load, Plan, Protocol, Shape, request::Ids},
     recorder::Recorder,
@@ -64,15 +57,12 @@ pub(crate) struct Order {
     pub(crate) part: (usize, usize),
     /// What ties the workers and the conductor.
     pub(crate) control: Arc<Control>,
-    /// Whether the exchange is to be kept for printing.
-    pub(crate) capture: bool,
 }
 
 /// What a worker brings home.
 #[derive(Debug)]
 pub(crate) struct Harvest {
     pub(crate) recorder: Recorder,
-    pub(crate) capture: Option<Capture>,
     /// The share of the run during which the worker's thread was on a CPU, from 0 to 1.
     pub(crate) busy: f64,
     /// When the worker was done.
@@ -152,10 +142,10 @@ impl<E: Engine> Worker<E> {
         let end = self.clock.now();
         let busy =
             thread_cpu_time().saturating_sub(cpu_before) as f64 / end.saturating_sub(start).max(1) as f64;
-        let (recorder, capture) = self.desk.close();
+        let recorder = self.desk.recorder;
         self.control.publish(self.index, &recorder);
         let arrivals_end = self.arrivals_end.unwrap_or(end);
-        Ok(Harvest { recorder, capture, busy: busy.min(1.0), end, arrivals_end })
+        Ok(Harvest { recorder, busy: busy.min(1.0), end, arrivals_end })
     }
 
     /// Opens the first connections; ready once they are open or have failed.

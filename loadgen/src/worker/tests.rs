@@ -8,7 +8,7 @@ use std::{
 use clap::Parser as _;
 
 use super::*;
-use crate::args::Args;
+use crate::{args::Args, outcome::Arrival};
 
 fn order(line: &str, address: SocketAddr) -> Order {
     let words = format!("loadgen {line} -n 1 --workers 1");
@@ -20,7 +20,6 @@ fn order(line: &str, address: SocketAddr) -> Order {
         clock: Clock::starting_now(),
         part: (0, 1),
         control: Arc::new(Control::new(1, 0)),
-        capture: false,
     }
 }
 
@@ -88,7 +87,7 @@ async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
     engine.want(1, 0);
     roomier(&mut engine, &mut desk).await;
     let mut peer = listener.accept().unwrap().0;
-    desk.backlog.push_single(Arrival { number: 0, due: 0, picked: 0, written: None, resends: 0 });
+    desk.backlog.push_single(Arrival::new(0, 0, 0));
     let mut sent = false;
     poll_fn(|cx| {
         if !sent {
@@ -120,7 +119,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
     let at = connector.next_attempt().unwrap();
     let mut worker = Worker::new(http1(&order, connector), &order).unwrap();
     worker.next_tick = 10 * at;
-    worker.desk.backlog.push_single(Arrival { number: 0, due: 0, picked: 0, written: None, resends: 0 });
+    worker.desk.backlog.push_single(Arrival::new(0, 0, 0));
     assert_eq!(worker.next_wake(0), at);
     assert_eq!(worker.next_wake(at), worker.next_tick);
 }

@@ -4,6 +4,7 @@ mod frames;
 mod http1;
 mod http2;
 mod load;
+mod once;
 mod peer;
 mod replies;
 mod reports;

@@ -11,14 +11,13 @@ use tokio::{io::AsyncWrite as _, net::TcpStream};
 use transport::segments;
 
 use super::{
-    super::{
-        connect::Connecting,
-        engine::{Arrival, Ended, Head, Outcome, Sink},
-        failure::{Cause, Failure},
-    },
+    super::{connect::Connecting, engine::Sink},
     Shared,
 };
-use crate::clock::Nanos;
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
+};
 
 /// How often a connection is read from before others have their turn.
 const READS_IN_A_ROW: usize = 16;
@@ -43,8 +42,8 @@ pub(super) struct Connection {
     reader: response::Reader,
     /// Read and not taken in: the beginning of a head or of a line.
     rest: Vec<u8>,
-    /// What the head of the current reply has said.
-    facts: Facts,
+    /// Whether the head of the current reply lets the connection go on.
+    reusable: bool,
     /// Whether a whole exchange has gone well before.
     used: bool,
     exchange: Option<Exchange>,
@@ -55,17 +54,9 @@ enum State {
     Open(TcpStream),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Facts {
-    status: u16,
-    instance: Option<u16>,
-    reusable: bool,
-}
-
 /// A request at work.
 struct Exchange {
-    arrival: Arrival,
-    submitted: Nanos,
+    in_flight: InFlight,
     /// What of the head could not be written at once.
     head_left: Vec<u8>,
     /// How much of head and body together was written.
@@ -82,7 +73,7 @@ impl Connection {
     pub(super) fn connecting(connecting: Connecting, since: Nanos) -> Self {
         let state = State::Connecting { connecting, since };
         let reader = response::Reader::new(http1::Limits::default());
-        Self { state, reader, rest: Vec::new(), facts: Facts::default(), used: false, exchange: None }
+        Self { state, reader, rest: Vec::new(), reusable: false, used: false, exchange: None }
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -97,13 +88,13 @@ impl Connection {
         !self.is_connecting() && self.exchange.is_none()
     }
 
-    /// The request at work, if it was sent before `limit`.
-    pub(super) fn sent_before(&self, limit: Nanos) -> Option<Arrival> {
-        self.exchange.as_ref().filter(|exchange| exchange.submitted < limit).map(|exchange| exchange.arrival)
+    /// Takes the request at work, if it was sent before `limit`.
+    pub(super) fn take_sent_before(&mut self, limit: Nanos) -> Option<InFlight> {
+        Some(self.exchange.take_if(|exchange| exchange.in_flight.submitted < limit)?.in_flight)
     }
 
-    pub(super) fn into_arrival(self) -> Option<Arrival> {
-        self.exchange.map(|exchange| exchange.arrival)
+    pub(super) fn into_in_flight(self) -> Option<InFlight> {
+        Some(self.exchange?.in_flight)
     }
 
     /// Writes the request, as far as the socket takes it. What goes wrong is seen again when driven.
@@ -111,7 +102,8 @@ impl Connection {
         let submitted = shared.clock.now();
         self.reader.expect(shared.kind);
         shared.template.set_id(&shared.ids.of(arrival.number));
-        let mut exchange = Exchange { arrival, submitted, head_left: Vec::new(), written: 0 };
+        let in_flight = InFlight::new(arrival, submitted);
+        let mut exchange = Exchange { in_flight, head_left: Vec::new(), written: 0 };
         if let State::Open(stream) = &mut self.state
             && let Poll::Ready(Ok(count)) = Pin::new(stream).poll_write(cx, shared.template.bytes())
         {
@@ -172,28 +164,38 @@ impl Connection {
     /// Takes in the first `count` bytes of the buffer.
     fn take(&mut self, count: usize, shared: &mut Shared, sink: &mut impl Sink) -> Event {
         // A server that speaks unasked can't be trusted to answer in order.
-        let Some(exchange) = &self.exchange else { return Event::Unasked };
+        let Some(exchange) = &mut self.exchange else { return Event::Unasked };
+        let reply = &mut exchange.in_flight.reply;
         let all_written = exchange.written == shared.template.bytes().len();
         let mut input = &shared.buffer[..count];
         loop {
             let ended = match self.reader.read(&mut input, &mut shared.head) {
                 Ok(None) => break,
                 Ok(Some(http1::Event::Head { end })) => {
-                    self.facts = facts(&shared.head, sink);
+                    let head = &shared.head;
+                    reply.head(&Head::Http1(head), |name| sink.instance(name));
+                    self.reusable = head.keep_alive && head.framing != response::Framing::UntilClose;
                     end
                 }
                 Ok(Some(http1::Event::Data(part))) => {
-                    sink.body(part);
+                    reply.body(part);
+                    shared.received += part.len() as u64;
                     false
                 }
-                Ok(Some(http1::Event::Informational)) => false,
-                Ok(Some(http1::Event::End)) => true,
+                Ok(Some(http1::Event::Informational)) => {
+                    reply.informational(&Head::Http1(&shared.head));
+                    false
+                }
+                Ok(Some(http1::Event::End)) => {
+                    reply.trailers(self.reader.trailers().iter());
+                    true
+                }
                 Err(broken) => return self.fail(&Failure::new(Cause::Protocol, broken.0), shared, sink),
             };
             if ended {
                 self.rest.clear();
                 self.replied(shared, sink);
-                let reusable = self.facts.reusable && all_written;
+                let reusable = self.reusable && all_written;
                 return match input {
                     [] if reusable => Event::Idle,
                     [] => Event::Gone,
@@ -208,10 +210,8 @@ impl Connection {
 
     fn replied(&mut self, shared: &Shared, sink: &mut impl Sink) {
         self.used = true;
-        if let Some(Exchange { arrival, .. }) = self.exchange.take() {
-            let Facts { status, instance, .. } = self.facts;
-            let outcome = Outcome::Replied { status, instance };
-            sink.ended(&Ended { arrival, at: shared.clock.now(), outcome });
+        if let Some(Exchange { in_flight, .. }) = self.exchange.take() {
+            sink.ended(in_flight.ended(shared.clock.now(), Outcome::Replied));
         }
     }
 
@@ -226,47 +226,49 @@ impl Connection {
     /// The connection is gone. A request that met the end of a connection in use before, of which no reply
     /// was begun, was most likely not seen, and is sent again if twice does no harm (RFC 9112 section 9.3.1).
     fn lost(&mut self, error: Option<&io::Error>, shared: &Shared, sink: &mut impl Sink) -> Event {
-        if let Some(exchange) = &self.exchange {
-            let untouched = self.used && !self.reader.has_begun() && self.rest.is_empty();
-            if untouched && shared.idempotent && exchange.arrival.resends < Arrival::MAX_RESENDS {
-                let mut arrival = exchange.arrival;
-                arrival.resends += 1;
-                self.exchange = None;
-                sink.again(arrival);
-                return Event::Gone;
+        let untouched = self.used && !self.reader.has_begun() && self.rest.is_empty();
+        if untouched
+            && shared.idempotent
+            && let Some(Exchange { in_flight, .. }) = self.exchange.take()
+        {
+            match in_flight.resend(Arrival::MAX_RESENDS) {
+                Ok(arrival) => {
+                    sink.again(arrival);
+                    return Event::Gone;
+                }
+                Err(in_flight) => return fail(in_flight, &failure(error), shared, sink),
             }
         }
-        let failure = match error {
-            Some(error) => Failure::from_io(error),
-            None => Failure::new(
-                Cause::ClosedEarly,
-                "the server closed the connection before the reply was complete",
-            ),
-        };
-        self.fail(&failure, shared, sink)
+        self.fail(&failure(error), shared, sink)
     }
 
     fn fail(&mut self, failure: &Failure, shared: &Shared, sink: &mut impl Sink) -> Event {
-        if let Some(Exchange { arrival, .. }) = self.exchange.take() {
-            sink.ended(&Ended { arrival, at: shared.clock.now(), outcome: Outcome::Failed(failure) });
+        match self.exchange.take() {
+            Some(Exchange { in_flight, .. }) => fail(in_flight, failure, shared, sink),
+            None => Event::Gone,
         }
-        Event::Gone
     }
 }
 
-fn facts(head: &response::Head, sink: &mut impl Sink) -> Facts {
-    sink.head(&Head::Http1(head));
-    Facts {
-        status: head.status,
-        instance: head.fields.get(contract::field::INSTANCE).map(|name| sink.instance(name)),
-        reusable: head.keep_alive && head.framing != response::Framing::UntilClose,
+fn fail(in_flight: InFlight, failure: &Failure, shared: &Shared, sink: &mut impl Sink) -> Event {
+    sink.ended(in_flight.ended(shared.clock.now(), Outcome::Failed(failure)));
+    Event::Gone
+}
+
+/// What the end of a connection means for the request on it.
+fn failure(error: Option<&io::Error>) -> Failure {
+    match error {
+        Some(error) => Failure::from_io(error),
+        None => {
+            Failure::new(Cause::ClosedEarly, "the server closed the connection before the reply was complete")
+        }
     }
 }
 
 impl Exchange {
     fn count(&mut self, bytes: usize, now: Nanos) {
         if bytes > 0 {
-            self.arrival.written.get_or_insert(now);
+            self.in_flight.arrival.written.get_or_insert(now);
             self.written += bytes;
         }
     }

@@ -9,13 +9,13 @@ use http1::response::{self, Kind};
 
 use super::{
     connect::Connector,
-    engine::{Arrival, Ended, Engine, Limits, Outcome, READ_BUFFER, Sink, Slot},
-    failure::{Cause, Failure},
+    engine::{Engine, Limits, READ_BUFFER, Sink, Slot},
 };
 use runtime::ready::{Key, Ready};
 
 use crate::{
     clock::{Clock, Nanos},
+    outcome::{Arrival, Cause, Failure, Outcome},
     plan::request::{Ids, Request, Template},
 };
 
@@ -42,6 +42,8 @@ struct Shared {
     template: Template,
     ids: Ids,
     buffer: Box<[u8]>,
+    /// Bytes of bodies that the sink has not been told of.
+    received: u64,
     head: response::Head,
     kind: Kind,
     idempotent: bool,
@@ -66,6 +68,7 @@ impl Http1 {
             template: request.http1(),
             ids,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            received: 0,
             head: response::Head::default(),
             kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
             idempotent: request.is_idempotent(),
@@ -207,6 +210,7 @@ impl Engine for Http1 {
             }
         }
         self.woken = woken;
+        sink.received(std::mem::take(&mut self.shared.received));
         self.ready.end(cx);
     }
 
@@ -218,18 +222,20 @@ impl Engine for Http1 {
                 self.vacate(index);
                 let failure = Failure::new(Cause::ConnectTimeout, "no connection within --connect-timeout");
                 self.not_connected(&failure, sink);
-            } else if let Some(arrival) = connection.sent_before(now.saturating_sub(self.limits.timeout)) {
+            } else if let Some(in_flight) =
+                connection.take_sent_before(now.saturating_sub(self.limits.timeout))
+            {
                 self.open -= 1;
                 self.vacate(index);
-                sink.ended(&Ended { arrival, at: now, outcome: Outcome::TimedOut });
+                sink.ended(in_flight.ended(now, Outcome::TimedOut));
             }
         }
     }
 
     fn abandon(&mut self, now: Nanos, sink: &mut impl Sink) {
         for entry in &mut self.connections {
-            if let Some(arrival) = entry.connection.take().and_then(Connection::into_arrival) {
-                sink.ended(&Ended { arrival, at: now, outcome: Outcome::Abandoned });
+            if let Some(in_flight) = entry.connection.take().and_then(Connection::into_in_flight) {
+                sink.ended(in_flight.ended(now, Outcome::Abandoned));
             }
         }
         self.connecting = 0;

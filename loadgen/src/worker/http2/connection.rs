@@ -10,15 +10,14 @@ use tokio::net::TcpStream;
 use transport::segments;
 
 use super::{
-    super::{
-        connect::Connecting,
-        engine::{Arrival, Sink},
-        failure::{Cause, Failure},
-    },
+    super::{connect::Connecting, engine::Sink},
     Shared,
-    replies::{InFlight, Replies},
+    replies::{OnStream, Replies},
 };
-use crate::clock::Nanos;
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, Cause, Failure, InFlight},
+};
 
 /// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
 /// likely delay.
@@ -128,14 +127,8 @@ impl Connection {
             }
         });
         let Some(key) = key else { return Err(arrival) };
-        let request = InFlight {
-            key,
-            arrival,
-            submitted: shared.now,
-            status: 0,
-            instance: None,
-            body: shared.body.clone(),
-        };
+        let in_flight = InFlight::new(arrival, shared.now);
+        let request = OnStream { key, in_flight, body: shared.body.clone() };
         open.replies.await_one(request);
         open.unwritten.push(key);
         if !bodiless {
@@ -184,12 +177,12 @@ impl Connection {
     }
 
     /// The requests that were at work when it ended.
-    pub(super) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
+    pub(super) fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
         let replies = match self.state {
             State::Open(open) => open.replies,
             State::Connecting(_) => Replies::default(),
         };
-        replies.into_arrivals()
+        replies.into_in_flight()
     }
 }
 
@@ -249,7 +242,7 @@ impl Open {
                 shared.now = shared.clock.now();
                 for key in self.unwritten.drain(..) {
                     if let Some(request) = self.replies.awaited(key) {
-                        request.arrival.written.get_or_insert(shared.now);
+                        request.in_flight.arrival.written.get_or_insert(shared.now);
                     }
                 }
             }
@@ -295,6 +288,9 @@ impl Open {
             match self.http2.receive(&mut input, &mut shared.head) {
                 Ok(None) => break,
                 Ok(Some(event)) => {
+                    if let http2::Event::Data { data, .. } = &event {
+                        shared.received += data.len() as u64;
+                    }
                     self.replies.happened(&mut self.http2, event, &shared.head, shared.now, sink);
                 }
                 Err(error) => {

@@ -13,13 +13,13 @@ use wire::Fields;
 
 use super::{
     connect::Connector,
-    engine::{Arrival, Ended, Engine, Limits, Outcome, READ_BUFFER, Sink, Slot},
-    failure::{Cause, Failure},
+    engine::{Engine, Limits, READ_BUFFER, Sink, Slot},
 };
 use runtime::ready::{Key, Ready};
 
 use crate::{
     clock::{Clock, Nanos},
+    outcome::{Arrival, Cause, Failure, Outcome},
     plan::request::{Ids, Request},
 };
 
@@ -56,6 +56,8 @@ struct Shared {
     ids: Ids,
     to_head_request: bool,
     buffer: Box<[u8]>,
+    /// Bytes of bodies that the sink has not been told of.
+    received: u64,
     head: http2::Head,
 }
 
@@ -95,6 +97,7 @@ impl Http2 {
             ids,
             to_head_request: request.method == http::Method::HEAD,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            received: 0,
             head: http2::Head::new(),
         };
         Self {
@@ -157,8 +160,8 @@ impl Http2 {
         let entry = &mut self.connections[index as usize];
         let served = entry.served;
         let mut at_work = false;
-        for arrival in entry.connection.take().into_iter().flat_map(Connection::into_arrivals) {
-            sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(failure) });
+        for in_flight in entry.connection.take().into_iter().flat_map(Connection::into_in_flight) {
+            sink.ended(in_flight.ended(at, Outcome::Failed(failure)));
             at_work = true;
         }
         if !at_work && failure.cause == Cause::Protocol {
@@ -249,6 +252,7 @@ impl Engine for Http2 {
             }
         }
         self.woken = woken;
+        sink.received(std::mem::take(&mut self.shared.received));
         self.ready.end(cx);
     }
 
@@ -283,8 +287,8 @@ impl Engine for Http2 {
 
     fn abandon(&mut self, now: Nanos, sink: &mut impl Sink) {
         for entry in &mut self.connections {
-            for arrival in entry.connection.take().into_iter().flat_map(Connection::into_arrivals) {
-                sink.ended(&Ended { arrival, at: now, outcome: Outcome::Abandoned });
+            for in_flight in entry.connection.take().into_iter().flat_map(Connection::into_in_flight) {
+                sink.ended(in_flight.ended(now, Outcome::Abandoned));
             }
         }
         self.connections.clear();
