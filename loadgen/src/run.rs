@@ -1,5 +1,5 @@
-//! The conductor: it resolves the target, spawns the workers, starts them together, and merges what they
-//! bring home. All control flow of a run is here.
+//! The conductor: it resolves the target, spawns the workers, starts them together, and merges their
+//! results. All control flow of a run is here.
 
 use std::{io, net::SocketAddr, net::ToSocketAddrs as _, sync::Arc, thread, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     progress::Progress,
     recorder::Recorder,
     summary::Summary,
-    worker::{self, Harvest, Order},
+    worker::{self, Order, WorkerResult},
 };
 
 /// Runs a plan to its end. `control` stops it early; it must have been made for the plan's workers.
@@ -45,28 +45,28 @@ pub fn run(plan: Plan, control: &Arc<Control>, progress: Option<Progress>) -> an
     let any_is_over = || handles.iter().any(thread::JoinHandle::is_finished);
     let start = control.start_all(|| clock.now(), any_is_over);
     let watching = progress.map(|progress| progress.watch(Arc::clone(control), clock, start));
-    let harvests: Vec<_> = handles.into_iter().map(join).collect::<anyhow::Result<_>>()?;
+    let results: Vec<_> = handles.into_iter().map(join).collect::<anyhow::Result<_>>()?;
     if let Some(watching) = watching {
         watching.end();
     }
     let interrupted = control.phase() != Phase::Run;
     let plan = Arc::unwrap_or_clone(plan);
-    Ok(merge(plan, ids, start, harvests, interrupted))
+    Ok(merge(plan, ids, start, results, interrupted))
 }
 
-fn join(handle: thread::JoinHandle<io::Result<Harvest>>) -> anyhow::Result<Harvest> {
+fn join(handle: thread::JoinHandle<io::Result<WorkerResult>>) -> anyhow::Result<WorkerResult> {
     handle.join().map_err(|_| anyhow!("a worker has panicked"))?.context("a worker could not start")
 }
 
-fn merge(plan: Plan, ids: Ids, start: u64, harvests: Vec<Harvest>, interrupted: bool) -> Summary {
+fn merge(plan: Plan, ids: Ids, start: u64, results: Vec<WorkerResult>, interrupted: bool) -> Summary {
     let mut records = Recorder::new(ids);
     let (mut end, mut arrivals_end, mut busiest_worker) = (start, start, 0f64);
-    for harvest in harvests {
-        debug_assert!(harvest.recorder.counts.add_up(), "{:?}", harvest.recorder.counts);
-        records.merge(&harvest.recorder);
-        end = end.max(harvest.end);
-        arrivals_end = arrivals_end.max(harvest.arrivals_end);
-        busiest_worker = busiest_worker.max(harvest.busy);
+    for result in results {
+        debug_assert!(result.recorder.counts.add_up(), "{:?}", result.recorder.counts);
+        records.merge(&result.recorder);
+        end = end.max(result.end);
+        arrivals_end = arrivals_end.max(result.arrivals_end);
+        busiest_worker = busiest_worker.max(result.busy);
     }
     Summary {
         plan,

@@ -62,6 +62,12 @@ impl InFlight {
         Self { arrival, submitted, reply: Reply::new(arrival.captured) }
     }
 
+    /// When it has taken longer than `timeout`.
+    #[inline]
+    pub(crate) fn deadline(&self, timeout: Nanos) -> Nanos {
+        self.submitted.saturating_add(timeout)
+    }
+
     /// It has ended.
     #[inline]
     pub(crate) fn ended(self, at: Nanos, outcome: Outcome<'_>) -> Ended<'_> {

@@ -2,6 +2,7 @@
 //! with the number of requests.
 
 mod backends;
+mod connections;
 mod counts;
 mod failures;
 mod intervals;
@@ -12,6 +13,7 @@ use std::ops::Range;
 use hdrhistogram::Histogram;
 
 pub use backends::{Backend, Backends};
+pub use connections::Connections;
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use intervals::{Interval, Intervals};
@@ -77,6 +79,8 @@ pub struct Recorder {
     pub backends: Backends,
     /// How it went, second by second.
     pub intervals: Intervals,
+    /// What became of connections.
+    pub connections: Connections,
     /// When requests succeeded.
     pub successes: Successes,
     /// The first time that no more connections were allowed: how many there were, and why.
@@ -108,6 +112,7 @@ impl Recorder {
             failures: Failures::default(),
             backends: Backends::default(),
             intervals: Intervals::default(),
+            connections: Connections::default(),
             successes: Successes::default(),
             limited: None,
             unasked: None,
@@ -237,6 +242,7 @@ impl Recorder {
         self.backends.merge(&other.backends);
         self.intervals.merge(&other.intervals);
         self.successes.merge(&other.successes);
+        self.connections.merge(&other.connections);
         self.limited = match (self.limited.take(), &other.limited) {
             (Some((mine, why)), Some((theirs, _))) => Some((mine + theirs, why)),
             (mine, theirs) => mine.or_else(|| theirs.clone()),

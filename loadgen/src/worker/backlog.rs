@@ -41,6 +41,11 @@ impl Backlog {
         self.single.push_back(arrival);
     }
 
+    /// Puts one back in front that could not be sent.
+    pub(crate) fn push_front(&mut self, arrival: Arrival) {
+        self.single.push_front(arrival);
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.single.len() + usize::try_from(self.waiting).unwrap_or(usize::MAX)

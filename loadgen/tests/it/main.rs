@@ -1,5 +1,6 @@
 //! Runs against servers that behave, and that don't.
 
+mod connections;
 mod frames;
 mod http1;
 mod http2;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http2::{Code, Event, Key};
 
-use super::super::engine::Sink;
+use super::super::connection::Sink;
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
@@ -23,6 +23,8 @@ pub(super) struct OnStream {
 pub(super) struct Replies {
     /// By the slot of a stream's key.
     requests: Vec<Option<OnStream>>,
+    /// When the oldest was submitted, or one before that has ended since it was last looked for.
+    oldest: Option<Nanos>,
     /// What the peer said when it went away.
     going_away: Option<Code>,
 }
@@ -35,6 +37,7 @@ impl Replies {
         if self.requests.len() <= slot {
             self.requests.resize_with(slot + 1, || None);
         }
+        self.oldest = self.oldest.or(Some(request.in_flight.submitted));
         self.requests[slot] = Some(request);
     }
 
@@ -49,22 +52,29 @@ impl Replies {
         self.going_away
     }
 
-    /// Ends those that were sent before `limit`: the peer is told that nobody waits any longer. True: there were some.
+    /// None of them was submitted before.
+    pub(super) fn oldest(&self) -> Option<Nanos> {
+        self.oldest
+    }
+
+    /// Ends those that have taken longer than `timeout`: the peer is told that nobody waits any longer. True: there
+    /// were some.
     pub(super) fn expire(
         &mut self,
-        limit: Nanos,
+        now: Nanos,
+        timeout: Nanos,
         http2: &mut http2::Connection,
-        at: Nanos,
         sink: &mut impl Sink,
     ) -> bool {
         let mut any = false;
         for place in &mut self.requests {
-            if let Some(request) = place.take_if(|request| request.in_flight.submitted < limit) {
+            if let Some(request) = place.take_if(|request| request.in_flight.deadline(timeout) <= now) {
                 http2.reset(request.key, Code::CANCEL);
-                sink.ended(request.in_flight.ended(at, Outcome::TimedOut));
+                sink.ended(request.in_flight.ended(now, Outcome::TimedOut));
                 any = true;
             }
         }
+        self.oldest = self.requests.iter().flatten().map(|request| request.in_flight.submitted).min();
         any
     }
 
@@ -75,7 +85,7 @@ impl Replies {
 
     /// Takes in what happened on the connection.
     #[inline]
-    pub(super) fn happened(
+    pub(super) fn take_in(
         &mut self,
         http2: &mut http2::Connection,
         event: Event<'_>,
@@ -119,8 +129,7 @@ impl Replies {
                 }
             }
             Event::GoAway { code, .. } => self.going_away = Some(code),
-            Event::Settings => sink.roomier(),
-            Event::Request { .. } | Event::Malformed { .. } | Event::Pong(_) => {}
+            Event::Settings | Event::Request { .. } | Event::Malformed { .. } | Event::Pong(_) => {}
         }
     }
 
@@ -143,7 +152,7 @@ impl Replies {
 fn reset(mut in_flight: InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
     if by_peer && code == Code::REFUSED_STREAM && in_flight.reply.status == 0 {
         in_flight = match in_flight.resend(Arrival::MAX_RESENDS) {
-            Ok(arrival) => return sink.again(arrival),
+            Ok(arrival) => return sink.resend(arrival),
             Err(in_flight) => in_flight,
         };
     }
@@ -159,7 +168,7 @@ fn reset(mut in_flight: InFlight, code: Code, by_peer: bool, at: Nanos, sink: &m
 fn unprocessed(mut in_flight: InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
     if in_flight.reply.status == 0 {
         in_flight = match in_flight.resend(Arrival::MAX_SENT_AWAY) {
-            Ok(arrival) => return sink.again(arrival),
+            Ok(arrival) => return sink.resend(arrival),
             Err(in_flight) => in_flight,
         };
     }

@@ -1,6 +1,11 @@
-//! A worker's books: what is due, what waits, what is in flight, and what became of it.
+//! What is due for one target, what waits, how many are in flight, and when there is something to do again.
+//!
+//! It knows no connection and keeps no figures: those go to the recorder.
 
-use super::{Order, backlog::Backlog, engine::Sink};
+use super::{
+    backlog::Backlog,
+    connection::{Closer, Opened, Sink},
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Failure, InFlight, Outcome},
@@ -20,11 +25,8 @@ pub(super) enum Source {
 }
 
 #[derive(Debug)]
-pub(super) struct Desk {
-    pub(super) recorder: Recorder,
-    pub(super) backlog: Backlog,
-    /// Whether something has happened that the loop has to act on.
-    pub(super) moved: bool,
+pub(super) struct Dispatcher {
+    backlog: Backlog,
     source: Source,
     /// The schedule outlives its source: it tells when those that wait were due.
     schedule: Option<Schedule>,
@@ -33,34 +35,34 @@ pub(super) struct Desk {
     max_in_flight: usize,
     /// Whether what is exchanged is kept.
     captures: bool,
+    /// Whether something has happened since it was last asked.
+    moved: bool,
 }
 
-impl Desk {
-    pub(super) fn new(order: &Order, max_in_flight: usize) -> Self {
+impl Dispatcher {
+    pub(super) fn new(max_in_flight: usize, captures: bool) -> Self {
         Self {
-            recorder: Recorder::new(order.ids),
             backlog: Backlog::default(),
-            moved: false,
             source: Source::Nothing,
             schedule: None,
             start: 0,
             in_flight: 0,
             max_in_flight,
-            captures: order.plan.captures,
+            captures,
+            moved: false,
         }
     }
 
-    pub(super) fn start(&mut self, source: Source, start: Nanos, window: Option<Nanos>) {
+    pub(super) fn start(&mut self, source: Source, start: Nanos) {
         if let Source::Open { schedule, .. } = &source {
             self.schedule = Some(*schedule);
         }
         self.source = source;
         self.start = start;
-        self.recorder.start(start, window);
     }
 
-    /// Picks up what is due by `now`; `slots` is how many the engine can have at work.
-    pub(super) fn pick_up(&mut self, now: Nanos, slots: usize) {
+    /// Picks up what is due by `now`; `slots` is how many requests the pool can have in flight.
+    pub(super) fn pick_up(&mut self, now: Nanos, slots: usize, recorder: &mut Recorder) {
         let room = slots.min(self.max_in_flight);
         match &mut self.source {
             Source::Nothing => {}
@@ -69,9 +71,9 @@ impl Desk {
                     && self.start + due <= now
                 {
                     let due = self.start + due;
-                    self.recorder.picked_up(due, now);
+                    recorder.picked_up(due, now);
                     if *drop_on_overload && self.in_flight + self.backlog.len() >= room {
-                        self.recorder.dropped();
+                        recorder.dropped();
                     } else {
                         self.backlog.push_scheduled(*next, now);
                     }
@@ -81,7 +83,7 @@ impl Desk {
             Source::Closed { left, number, step, until } => {
                 while *left > 0 && now < *until && self.in_flight + self.backlog.len() < room {
                     let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, now, now) };
-                    self.recorder.picked_up(now, now);
+                    recorder.picked_up(now, now);
                     self.backlog.push_single(arrival);
                     *number += *step;
                     *left -= 1;
@@ -90,9 +92,9 @@ impl Desk {
         }
     }
 
-    /// Whether something waits and may be sent.
-    pub(super) fn may_send(&self) -> bool {
-        self.in_flight < self.max_in_flight && self.backlog.len() > 0
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.backlog.len()
     }
 
     /// How many more may be in flight.
@@ -100,14 +102,19 @@ impl Desk {
         self.max_in_flight - self.in_flight
     }
 
-    /// Takes the next one to be sent.
-    pub(super) fn next(&mut self) -> Option<Arrival> {
-        let arrival = self.take()?;
-        self.in_flight += 1;
-        Some(arrival)
+    /// Sends what waits and may be in flight by `submit`, until that gives one back.
+    pub(super) fn send(&mut self, mut submit: impl FnMut(Arrival) -> Result<(), Arrival>) {
+        while self.in_flight < self.max_in_flight
+            && let Some(arrival) = self.next()
+        {
+            if let Err(arrival) = submit(arrival) {
+                return self.backlog.push_front(arrival);
+            }
+            self.in_flight += 1;
+        }
     }
 
-    fn take(&mut self) -> Option<Arrival> {
+    fn next(&mut self) -> Option<Arrival> {
         let (schedule, start) = (self.schedule, self.start);
         self.backlog.pop(|index| {
             let arrival = schedule.and_then(|schedule| schedule.arrival(index));
@@ -139,39 +146,63 @@ impl Desk {
         self.in_flight == 0 && self.backlog.len() == 0
     }
 
+    /// Whether something has happened since the last call that is to be acted on.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
     /// Nothing more becomes due, and what waits is not sent.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, recorder: &mut Recorder) {
         self.source = Source::Nothing;
-        while let Some(arrival) = self.take() {
-            let in_flight = InFlight::new(arrival, self.start);
-            self.recorder.ended(in_flight.ended(self.start, Outcome::Abandoned));
+        self.end_all_waiting(self.start, Outcome::Abandoned, recorder);
+    }
+
+    fn end_all_waiting(&mut self, at: Nanos, outcome: Outcome<'_>, recorder: &mut Recorder) {
+        while let Some(arrival) = self.next() {
+            self.moved = true;
+            recorder.ended(InFlight::new(arrival, at).ended(at, outcome));
         }
     }
 }
 
-impl Sink for Desk {
+/// Where the pool of a target puts what happens.
+#[derive(Debug)]
+pub(super) struct Results<'a> {
+    pub(super) dispatcher: &'a mut Dispatcher,
+    pub(super) recorder: &'a mut Recorder,
+}
+
+impl Results<'_> {
+    #[inline]
+    fn no_longer_in_flight(&mut self) {
+        self.dispatcher.in_flight -= 1;
+        self.dispatcher.moved = true;
+    }
+}
+
+impl Sink for Results<'_> {
+    #[inline]
     fn ended(&mut self, ended: Ended<'_>) {
-        self.in_flight -= 1;
-        self.moved = true;
+        self.no_longer_in_flight();
         self.recorder.ended(ended);
     }
 
-    fn again(&mut self, arrival: Arrival) {
-        self.in_flight -= 1;
-        self.moved = true;
+    fn resend(&mut self, arrival: Arrival) {
         self.recorder.resent();
-        self.backlog.push_single(arrival);
+        self.put_back(arrival);
+    }
+
+    fn put_back(&mut self, arrival: Arrival) {
+        self.no_longer_in_flight();
+        self.dispatcher.backlog.push_single(arrival);
     }
 
     fn unreachable(&mut self, at: Nanos, failure: &Failure) {
-        while let Some(arrival) = self.take() {
-            self.moved = true;
-            self.recorder.ended(InFlight::new(arrival, at).ended(at, Outcome::Failed(failure)));
-        }
+        self.dispatcher.end_all_waiting(at, Outcome::Failed(failure), self.recorder);
     }
 
     fn roomier(&mut self) {
-        self.moved = true;
+        self.dispatcher.moved = true;
     }
 
     fn limited(&mut self, connections: usize, failure: &Failure) {
@@ -180,6 +211,17 @@ impl Sink for Desk {
 
     fn unasked(&mut self, failure: &Failure) {
         self.recorder.unasked(&failure.message);
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        self.recorder.connections.opened(opened.again, opened.tcp, opened.setup);
+    }
+
+    fn closed(&mut self, by: Closer) {
+        match by {
+            Closer::Server => self.recorder.connections.closed_by_server += 1,
+            Closer::Loadgen => self.recorder.connections.closed_by_loadgen += 1,
+        }
     }
 
     fn instance(&mut self, name: &[u8]) -> u16 {
