@@ -1,7 +1,7 @@
 //! An open-loop load generator that says what its figures are worth.
 //!
 //! The way of the data: [`Args`] (what was typed) become a [`Plan`] (what is meant); a [`schedule`] says when requests
-//! are due; `run` starts the workers, each of which brings due requests and a protocol's engine together and fills a
+//! are due; `run` starts the workers, each of which brings due requests and connections together and fills a
 //! [`recorder`]; merged, the recorders become a [`Summary`], which a [`report`] writes.
 
 pub mod args;

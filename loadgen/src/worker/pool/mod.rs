@@ -3,16 +3,19 @@
 //!
 //! It knows no protocol, no schedule and no backlog.
 
+mod places;
+
 use std::{
     collections::VecDeque,
     task::{Context, Poll},
 };
 
-use runtime::ready::{Key, Ready};
+use runtime::ready::Ready;
 
+use self::places::{Occupant, Place, Places, Stage};
 use super::{
-    connection::{Closed, Closer, Connection, Limits, Opened, Progress, Shared, Sink},
-    opening::{Connector, Opening},
+    connection::{Closed, Closer, Connection, Limits, Progress, Shared, Sink},
+    opening::Connector,
 };
 use crate::{
     clock::{Clock, Nanos},
@@ -26,18 +29,9 @@ const MAX_RETIRING: usize = 64;
 /// The connections of one worker to one target.
 #[derive(Debug)]
 pub(super) struct Pool<C: Connection> {
-    places: Vec<Place<C>>,
-    vacant: Vec<u32>,
+    places: Places<C>,
     /// Those that may have room, in turn; an entry may be outdated.
     roomy: VecDeque<u32>,
-    opening: usize,
-    /// Open and taking requests.
-    open: usize,
-    retiring: usize,
-    /// Those that were open, are closed and have no successor yet.
-    lost: usize,
-    /// How many requests all that are open take together.
-    allowed: usize,
     connector: Connector,
     shared: Shared<C::Requests>,
     ready: Ready,
@@ -46,39 +40,6 @@ pub(super) struct Pool<C: Connection> {
     passing: bool,
     /// Nothing is to be expired before.
     next_wake: Nanos,
-}
-
-/// A place for a connection, with a waker that lasts longer than it.
-#[derive(Debug)]
-struct Place<C> {
-    key: Key,
-    occupant: Occupant<C>,
-    stage: Stage,
-    /// When its connection began to open.
-    since: Nanos,
-    /// When that was connected.
-    connected: Nanos,
-    /// Whether it has ever taken requests.
-    opened: bool,
-    /// Its share of the pool's `allowed`.
-    allowed: usize,
-    /// Whether it is among the roomy.
-    queued: bool,
-}
-
-#[derive(Debug)]
-enum Occupant<C> {
-    Nobody,
-    Opening(Opening),
-    Connection(C),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Vacant,
-    Opening,
-    Open,
-    Retiring,
 }
 
 impl<C: Connection> Pool<C> {
@@ -90,14 +51,8 @@ impl<C: Connection> Pool<C> {
         clock: Clock,
     ) -> Self {
         Self {
-            places: Vec::new(),
-            vacant: Vec::new(),
+            places: Places::default(),
             roomy: VecDeque::new(),
-            opening: 0,
-            open: 0,
-            retiring: 0,
-            lost: 0,
-            allowed: 0,
             connector,
             shared: Shared::new(requests, ids, limits, clock),
             ready: Ready::default(),
@@ -110,19 +65,19 @@ impl<C: Connection> Pool<C> {
     /// Opens connections until `wanted` more requests would find room, as far as the limits allow.
     pub(super) fn want(&mut self, wanted: usize, now: Nanos) {
         let limits = self.shared.limits;
-        while (self.opening < wanted || self.open + self.opening < limits.kept)
-            && self.open + self.opening < limits.connections
-            && self.retiring < MAX_RETIRING.max(limits.connections)
+        while (self.places.opening < wanted || self.places.in_use() < limits.kept)
+            && self.places.in_use() < limits.connections
+            && self.places.retiring < MAX_RETIRING.max(limits.connections)
         {
             let Some(opening) = self.connector.open(now) else { return };
             self.next_wake = self.next_wake.min(now.saturating_add(limits.connect_timeout));
-            self.place(opening, now);
+            self.places.occupy(opening, now, &self.ready);
         }
     }
 
     /// Opens what was lost of those that are kept, unless all were: then it is opened for those that wait.
     pub(super) fn replenish(&mut self, now: Nanos) {
-        if self.open > 0 {
+        if self.places.open > 0 {
             self.want(0, now);
         }
     }
@@ -134,7 +89,7 @@ impl<C: Connection> Pool<C> {
     pub(super) fn submit(&mut self, mut arrival: Arrival, now: Nanos) -> Result<(), Arrival> {
         self.begin_pass();
         while let Some(index) = self.roomy.pop_front() {
-            let place = &mut self.places[index as usize];
+            let Some(place) = self.places.get(index) else { continue };
             place.queued = false;
             let Occupant::Connection(connection) = &mut place.occupant else { continue };
             if place.stage != Stage::Open {
@@ -181,20 +136,20 @@ impl<C: Connection> Pool<C> {
         self.begin_pass();
         self.next_wake = Nanos::MAX;
         let limits = self.shared.limits;
-        for index in 0..self.places.len() as u32 {
-            let place = &mut self.places[index as usize];
-            let is_opening = place.stage == Stage::Opening;
-            let deadline = place.since.saturating_add(limits.connect_timeout);
+        for index in 0..self.places.len() {
+            let Some(Place { key, occupant, stage, since, .. }) = self.places.get(index) else { continue };
+            let is_opening = *stage == Stage::Opening;
+            let deadline = since.saturating_add(limits.connect_timeout);
             if is_opening && deadline <= now {
                 let failure = Failure::new(Cause::ConnectTimeout, C::NOT_OPENED);
                 self.gone(index, Closed::by_loadgen(failure), sink);
                 continue;
             }
             self.next_wake = earlier(self.next_wake, is_opening.then_some(deadline));
-            if let Occupant::Connection(connection) = &mut place.occupant {
+            if let Occupant::Connection(connection) = occupant {
                 let is_due = connection.next_wake(&limits).is_some_and(|at| at <= now);
                 if is_due && connection.expire(now, &limits, sink) {
-                    place.key.wake();
+                    key.wake();
                 }
                 self.next_wake = earlier(self.next_wake, connection.next_wake(&limits));
             }
@@ -203,9 +158,8 @@ impl<C: Connection> Pool<C> {
 
     /// Ends everything.
     pub(super) fn abandon(&mut self, now: Nanos, sink: &mut impl Sink) {
-        for place in &mut self.places {
-            if let Occupant::Connection(connection) = std::mem::replace(&mut place.occupant, Occupant::Nobody)
-            {
+        for place in std::mem::take(&mut self.places).into_all() {
+            if let Occupant::Connection(connection) = place.occupant {
                 for in_flight in connection.into_in_flight() {
                     sink.ended(in_flight.ended(now, Outcome::Abandoned));
                 }
@@ -214,21 +168,19 @@ impl<C: Connection> Pool<C> {
                 }
             }
         }
-        self.places.clear();
-        self.vacant.clear();
         self.roomy.clear();
-        (self.opening, self.open, self.retiring, self.allowed) = (0, 0, 0, 0);
     }
 
     /// How many requests may be in flight, within what the peers allow, where they have said it.
     pub(super) fn slots(&self) -> usize {
         let limits = &self.shared.limits;
-        self.allowed.saturating_add(limits.connections.saturating_sub(self.open) * limits.streams)
+        let unknown = limits.connections.saturating_sub(self.places.open);
+        self.places.allowed.saturating_add(unknown * limits.streams)
     }
 
     /// Whether the connections of the beginning are open, or have failed.
     pub(super) fn is_prepared(&self) -> bool {
-        self.opening == 0
+        self.places.opening == 0
     }
 
     /// When it has to be looked at again at the latest; `waiting`: there is a backlog.
@@ -247,32 +199,8 @@ impl<C: Connection> Pool<C> {
         }
     }
 
-    fn place(&mut self, opening: Opening, now: Nanos) {
-        let index = self.vacant.pop().unwrap_or_else(|| {
-            let index = self.places.len() as u32;
-            let (key, occupant) = (self.ready.waker(index), Occupant::Nobody);
-            let place = Place {
-                key,
-                occupant,
-                stage: Stage::Vacant,
-                since: 0,
-                connected: 0,
-                opened: false,
-                allowed: 0,
-                queued: false,
-            };
-            self.places.push(place);
-            index
-        });
-        let place = &mut self.places[index as usize];
-        place.occupant = Occupant::Opening(opening);
-        (place.since, place.opened) = (now, false);
-        place.key.wake();
-        self.enter(index, Stage::Opening);
-    }
-
     fn drive_one(&mut self, index: u32, sink: &mut impl Sink) {
-        let Some(place) = self.places.get_mut(index as usize) else { return };
+        let Some(place) = self.places.get(index) else { return };
         place.key.taken();
         let mut cx = Context::from_waker(place.key.waker());
         if let Occupant::Opening(opening) = &mut place.occupant {
@@ -292,7 +220,7 @@ impl<C: Connection> Pool<C> {
         match connection.drive(&mut cx, &mut self.shared, sink) {
             Progress::Opening => {}
             Progress::Going => self.going(index, sink),
-            Progress::Retiring => self.retire(index),
+            Progress::Retiring => self.places.retire(index),
             Progress::Gone(closed) => self.gone(index, closed, sink),
         }
     }
@@ -300,30 +228,23 @@ impl<C: Connection> Pool<C> {
     /// A connection takes requests; perhaps it did not before, or not as many.
     #[inline]
     fn going(&mut self, index: u32, sink: &mut impl Sink) {
-        let place = &mut self.places[index as usize];
-        let Occupant::Connection(connection) = &place.occupant else { return };
+        let Some(Place { occupant: Occupant::Connection(connection), stage, queued, .. }) =
+            self.places.get(index)
+        else {
+            return;
+        };
         let limits = &self.shared.limits;
         let (allowed, has_room) = (connection.allowed(limits), connection.room(limits) > 0);
         self.next_wake = earlier(self.next_wake, connection.next_wake(limits));
-        let Place { stage, since, connected, .. } = *place;
-        if stage == Stage::Opening {
-            place.opened = true;
-            self.enter(index, Stage::Open);
-            self.connector.succeeded();
-            let again = self.lost > 0;
-            self.lost -= usize::from(again);
-            let setup = self.shared.clock.now().saturating_sub(connected);
-            sink.opened(Opened { again, tcp: connected.saturating_sub(since), setup });
-        }
-        let place = &mut self.places[index as usize];
-        if allowed != place.allowed {
-            self.allowed = self.allowed - place.allowed + allowed;
-            place.allowed = allowed;
+        if has_room && !std::mem::replace(queued, has_room) {
+            self.roomy.push_back(index);
             sink.roomier();
         }
-        if has_room && !place.queued {
-            place.queued = true;
-            self.roomy.push_back(index);
+        if *stage == Stage::Opening {
+            self.connector.succeeded();
+            sink.opened(self.places.open(index, self.shared.clock.now()));
+        }
+        if self.places.allow(index, allowed) {
             sink.roomier();
         }
     }
@@ -331,9 +252,9 @@ impl<C: Connection> Pool<C> {
     /// The connection is over, and so is what was in flight on it.
     fn gone(&mut self, index: u32, Closed { by, why }: Closed, sink: &mut impl Sink) {
         let at = self.shared.clock.now();
-        let place = &mut self.places[index as usize];
+        let Some((occupant, opened)) = self.places.vacate(index) else { return };
         let mut is_used = false;
-        if let Occupant::Connection(connection) = std::mem::replace(&mut place.occupant, Occupant::Nobody) {
+        if let Occupant::Connection(connection) = occupant {
             is_used = connection.is_used();
             let mut was_idle = true;
             for in_flight in connection.into_in_flight() {
@@ -344,12 +265,7 @@ impl<C: Connection> Pool<C> {
                 sink.unasked(&why);
             }
         }
-        let was_open = place.opened;
-        self.retire(index);
-        self.enter(index, Stage::Vacant);
-        self.vacant.push(index);
-        if was_open {
-            self.lost += 1;
+        if opened {
             sink.closed(by);
         }
         sink.roomier();
@@ -360,36 +276,16 @@ impl<C: Connection> Pool<C> {
         }
     }
 
-    /// A connection takes no more requests.
-    fn retire(&mut self, index: u32) {
-        self.allowed -= std::mem::take(&mut self.places[index as usize].allowed);
-        self.enter(index, Stage::Retiring);
-    }
-
-    /// A place is at another stage.
-    fn enter(&mut self, index: u32, next: Stage) {
-        let stage = std::mem::replace(&mut self.places[index as usize].stage, next);
-        for (stage, change) in [(stage, -1), (next, 1)] {
-            let count = match stage {
-                Stage::Vacant => continue,
-                Stage::Opening => &mut self.opening,
-                Stage::Open => &mut self.open,
-                Stage::Retiring => &mut self.retiring,
-            };
-            *count = count.saturating_add_signed(change);
-        }
-    }
-
     /// A connection could not be made, or was of no use.
     fn failed(&mut self, at: Nanos, why: &Failure, sink: &mut impl Sink) {
         self.connector.failed(at);
-        if matches!(why.cause, Cause::OutOfFiles | Cause::OutOfPorts) && self.open > 0 {
+        if matches!(why.cause, Cause::OutOfFiles | Cause::OutOfPorts) && self.places.open > 0 {
             // What is open has to do from now on: those that wait get their turn.
-            let most = self.open + self.opening;
+            let most = self.places.in_use();
             self.shared.limits.connections = most;
             self.shared.limits.kept = self.shared.limits.kept.min(most);
-            sink.limited(self.open, why);
-        } else if self.open == 0 && self.opening == 0 {
+            sink.limited(self.places.open, why);
+        } else if self.places.in_use() == 0 {
             sink.unreachable(at, why);
         }
     }
