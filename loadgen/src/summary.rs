@@ -232,7 +232,7 @@ mod tests {
             let due = (number as f64 / rate * 1e9) as u64;
             let written = due + lag;
             let at = written + service(number);
-            records.picked_up(due, written);
+            records.picked_up(due, written, 1);
             let arrival = Arrival { written: Some(written), ..Arrival::new(number, due, written) };
             let mut in_flight = InFlight::new(arrival, written);
             in_flight.reply.status = 200;

@@ -6,6 +6,7 @@ mod connections;
 mod counts;
 mod failures;
 mod intervals;
+mod recording;
 mod successes;
 
 use std::ops::Range;
@@ -17,11 +18,12 @@ pub use connections::Connections;
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use intervals::{Interval, Intervals};
+pub(crate) use recording::Recording;
 pub use successes::Successes;
 
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Ended, Exchange, Outcome, Reply},
+    outcome::{Arrival, Cause, Ended, Exchange, InFlight, Outcome},
     plan::request::Ids,
 };
 
@@ -62,6 +64,25 @@ fn histogram() -> Histogram<u64> {
 fn add(into: &mut Histogram<u64>, other: &Histogram<u64>) {
     let added = into.add(other);
     debug_assert!(added.is_ok(), "{added:?}");
+}
+
+/// When and how a request was answered completely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Replied {
+    due: Nanos,
+    picked: Nanos,
+    written: Option<Nanos>,
+    at: Nanos,
+    status: u16,
+    instance: Option<u16>,
+}
+
+impl From<&Ended<'_>> for Replied {
+    #[inline]
+    fn from(ended: &Ended<'_>) -> Self {
+        let InFlight { arrival: Arrival { due, picked, written, .. }, ref reply, .. } = ended.in_flight;
+        Self { due, picked, written, at: ended.at, status: reply.status, instance: reply.instance }
+    }
 }
 
 /// What a worker, or after merging a run, has recorded.
@@ -143,10 +164,11 @@ impl Recorder {
         self.second_half = window.map_or(0..0, |window| start + window / 2..start.saturating_add(window));
     }
 
-    pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos) {
-        self.counts.offered += 1;
-        self.times.lag.saturating_record(now.saturating_sub(due));
-        self.intervals.at(due.saturating_sub(self.start)).offered += 1;
+    /// So many requests that were due at the same time were picked up.
+    pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
+        self.counts.offered += count;
+        self.times.lag.saturating_record_n(now.saturating_sub(due), count);
+        self.intervals.at(due.saturating_sub(self.start)).offered += count;
     }
 
     pub(crate) fn dropped(&mut self) {
@@ -176,22 +198,22 @@ impl Recorder {
 
     pub(crate) fn ended(&mut self, ended: Ended<'_>) {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
-        if let Some(written) = arrival.written {
-            self.times.wait.saturating_record(written.saturating_sub(arrival.picked));
-            self.in_flight += u128::from(at.saturating_sub(written));
-        }
+        let Arrival { due, picked, written, .. } = arrival;
         match ended.outcome {
-            Outcome::Abandoned if arrival.written.is_none() => self.counts.not_sent += 1,
-            Outcome::Abandoned => self.counts.unanswered += 1,
-            Outcome::Replied => self.replied(&arrival, at, &ended.in_flight.reply),
+            Outcome::Replied => self.replied(&Replied::from(&ended), 1),
+            Outcome::Abandoned => {
+                self.sent(picked, written, at, 1);
+                *if written.is_some() { &mut self.counts.unanswered } else { &mut self.counts.not_sent } += 1;
+            }
             Outcome::Failed(failure) => {
+                self.sent(picked, written, at, 1);
                 self.counts.transport_failed += 1;
                 self.failed(&arrival, at, failure.cause, &failure.message);
             }
             Outcome::TimedOut => {
+                self.sent(picked, written, at, 1);
                 self.counts.timed_out += 1;
-                let age = at.saturating_sub(arrival.due);
-                self.times.response.saturating_record(age);
+                self.times.response.saturating_record(at.saturating_sub(due));
                 self.failed(&arrival, at, Cause::Timeout, "no complete reply within --timeout");
             }
         }
@@ -200,26 +222,34 @@ impl Recorder {
         }
     }
 
-    fn replied(&mut self, arrival: &Arrival, at: Nanos, reply: &Reply) {
-        let Reply { status, instance, .. } = *reply;
-        let response = at.saturating_sub(arrival.due);
-        let service = at.saturating_sub(arrival.written.unwrap_or(arrival.picked));
-        self.times.response.saturating_record(response);
-        self.times.service.saturating_record(service);
-        self.statuses[usize::from(status).min(STATUSES - 1)] += 1;
-        self.completed_in_second_half += u64::from(self.second_half.contains(&at));
+    fn sent(&mut self, picked: Nanos, written: Option<Nanos>, at: Nanos, count: u64) {
+        if let Some(written) = written {
+            self.times.wait.saturating_record_n(written.saturating_sub(picked), count);
+            self.in_flight += u128::from(at.saturating_sub(written)) * u128::from(count);
+        }
+    }
+
+    fn replied(&mut self, replied: &Replied, count: u64) {
+        let Replied { due, picked, written, at, status, instance } = *replied;
+        self.sent(picked, written, at, count);
+        let response = at.saturating_sub(due);
+        let service = at.saturating_sub(written.unwrap_or(picked));
+        self.times.response.saturating_record_n(response, count);
+        self.times.service.saturating_record_n(service, count);
+        self.statuses[usize::from(status).min(STATUSES - 1)] += count;
+        self.completed_in_second_half += if self.second_half.contains(&at) { count } else { 0 };
         let since_start = at.saturating_sub(self.start);
         match status {
             ..400 => {
-                self.counts.succeeded += 1;
+                self.counts.succeeded += count;
                 self.successes.mark(since_start);
             }
-            400..500 => self.counts.client_errors += 1,
-            _ => self.counts.server_errors += 1,
+            400..500 => self.counts.client_errors += count,
+            _ => self.counts.server_errors += count,
         }
-        self.intervals.at(since_start).replied(response, status >= 500);
+        self.intervals.at(since_start).replied(response, status >= 500, count);
         if let Some(instance) = instance {
-            self.backends.replied(instance, response);
+            self.backends.replied(instance, response, count);
         }
     }
 
@@ -291,12 +321,12 @@ mod tests {
     use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
     use super::*;
-    use crate::outcome::{Failure, InFlight};
+    use crate::outcome::Failure;
 
     fn record_anything(recorder: &mut Recorder, random: &mut StdRng, number: u64) {
         let due = random.random_range(0..20_000_000_000);
         let picked = due + random.random_range(0..1_000_000);
-        recorder.picked_up(due, picked);
+        recorder.picked_up(due, picked, 1);
         let written = random.random_bool(0.9).then(|| picked + random.random_range(0..1_000_000));
         let at = picked + random.random_range(1_000_000..2_000_000_000);
         let mut in_flight = InFlight::new(Arrival { written, ..Arrival::new(number, due, picked) }, picked);
@@ -367,9 +397,9 @@ mod tests {
         let mut recorder = Recorder::new(Ids::of_run(0));
         let arrival = Arrival { written: Some(3000), ..Arrival::new(0, 1000, 2000) };
         let in_flight = || InFlight::new(arrival, 2000);
-        recorder.picked_up(1000, 2000);
+        recorder.picked_up(1000, 2000, 1);
         recorder.ended(in_flight().ended(700_001_000, Outcome::TimedOut));
-        recorder.picked_up(1000, 2000);
+        recorder.picked_up(1000, 2000, 1);
         let failure = Failure::new(Cause::Reset, "reset");
         recorder.ended(in_flight().ended(5000, Outcome::Failed(&failure)));
         assert_eq!(recorder.times.response.len(), 1);

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Failure, InFlight, Outcome},
-    recorder::Recorder,
+    recorder::Recording,
     schedule::Schedule,
 };
 
@@ -62,7 +62,7 @@ impl Dispatcher {
     }
 
     /// Picks up what is due by `now`; `slots` is how many requests the pool can have in flight.
-    pub(super) fn pick_up(&mut self, now: Nanos, slots: usize, recorder: &mut Recorder) {
+    pub(super) fn pick_up(&mut self, now: Nanos, slots: usize, recording: &mut Recording) {
         let room = slots.min(self.max_in_flight);
         match &mut self.source {
             Source::Nothing => {}
@@ -71,9 +71,9 @@ impl Dispatcher {
                     && self.start + due <= now
                 {
                     let due = self.start + due;
-                    recorder.picked_up(due, now);
+                    recording.picked_up(due, now, 1);
                     if *drop_on_overload && self.in_flight + self.backlog.len() >= room {
-                        recorder.dropped();
+                        recording.records().dropped();
                     } else {
                         self.backlog.push_scheduled(*next, now);
                     }
@@ -81,12 +81,16 @@ impl Dispatcher {
                 }
             }
             Source::Closed { left, number, step, until } => {
-                while *left > 0 && now < *until && self.in_flight + self.backlog.len() < room {
+                let free = room.saturating_sub(self.in_flight + self.backlog.len()) as u64;
+                let count = if now < *until { free.min(*left) } else { 0 };
+                for _ in 0..count {
                     let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, now, now) };
-                    recorder.picked_up(now, now);
                     self.backlog.push_single(arrival);
                     *number += *step;
-                    *left -= 1;
+                }
+                *left -= count;
+                if count > 0 {
+                    recording.picked_up(now, now, count);
                 }
             }
         }
@@ -152,15 +156,15 @@ impl Dispatcher {
     }
 
     /// Nothing more becomes due, and what waits is not sent.
-    pub(super) fn stop(&mut self, recorder: &mut Recorder) {
+    pub(super) fn stop(&mut self, recording: &mut Recording) {
         self.source = Source::Nothing;
-        self.end_all_waiting(self.start, Outcome::Abandoned, recorder);
+        self.end_all_waiting(self.start, Outcome::Abandoned, recording);
     }
 
-    fn end_all_waiting(&mut self, at: Nanos, outcome: Outcome<'_>, recorder: &mut Recorder) {
+    fn end_all_waiting(&mut self, at: Nanos, outcome: Outcome<'_>, recording: &mut Recording) {
         while let Some(arrival) = self.next() {
             self.moved = true;
-            recorder.ended(InFlight::new(arrival, at).ended(at, outcome));
+            recording.ended(InFlight::new(arrival, at).ended(at, outcome));
         }
     }
 }
@@ -169,7 +173,7 @@ impl Dispatcher {
 #[derive(Debug)]
 pub(super) struct Results<'a> {
     pub(super) dispatcher: &'a mut Dispatcher,
-    pub(super) recorder: &'a mut Recorder,
+    pub(super) recording: &'a mut Recording,
 }
 
 impl Results<'_> {
@@ -184,11 +188,11 @@ impl Sink for Results<'_> {
     #[inline]
     fn ended(&mut self, ended: Ended<'_>) {
         self.no_longer_in_flight();
-        self.recorder.ended(ended);
+        self.recording.ended(ended);
     }
 
     fn resend(&mut self, arrival: Arrival) {
-        self.recorder.resent();
+        self.recording.records().resent();
         self.put_back(arrival);
     }
 
@@ -198,7 +202,7 @@ impl Sink for Results<'_> {
     }
 
     fn unreachable(&mut self, at: Nanos, failure: &Failure) {
-        self.dispatcher.end_all_waiting(at, Outcome::Failed(failure), self.recorder);
+        self.dispatcher.end_all_waiting(at, Outcome::Failed(failure), self.recording);
     }
 
     fn roomier(&mut self) {
@@ -206,29 +210,30 @@ impl Sink for Results<'_> {
     }
 
     fn limited(&mut self, connections: usize, failure: &Failure) {
-        self.recorder.limited(connections, &failure.message);
+        self.recording.records().limited(connections, &failure.message);
     }
 
     fn unasked(&mut self, failure: &Failure) {
-        self.recorder.unasked(&failure.message);
+        self.recording.records().unasked(&failure.message);
     }
 
     fn opened(&mut self, opened: Opened) {
-        self.recorder.connections.opened(opened.again, opened.tcp, opened.setup);
+        self.recording.records().connections.opened(opened.again, opened.tcp, opened.setup);
     }
 
     fn closed(&mut self, by: Closer) {
+        let connections = &mut self.recording.records().connections;
         match by {
-            Closer::Server => self.recorder.connections.closed_by_server += 1,
-            Closer::Loadgen => self.recorder.connections.closed_by_loadgen += 1,
+            Closer::Server => connections.closed_by_server += 1,
+            Closer::Loadgen => connections.closed_by_loadgen += 1,
         }
     }
 
     fn instance(&mut self, name: &[u8]) -> u16 {
-        self.recorder.instance(name)
+        self.recording.instance(name)
     }
 
     fn received(&mut self, bytes: u64) {
-        self.recorder.received(bytes);
+        self.recording.received(bytes);
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     control::{Control, Phase},
     pacer::Pacer,
     plan::{Plan, request::Ids},
-    recorder::Recorder,
+    recorder::{Recorder, Recording},
 };
 
 /// How often signals, progress and missing connections are looked at.
@@ -74,7 +74,7 @@ pub(crate) async fn run(order: Order) -> io::Result<WorkerResult> {
 
 struct Worker {
     targets: Vec<PerTarget>,
-    recorder: Recorder,
+    recording: Recording,
     pacer: Pacer,
     clock: Clock,
     control: Arc<Control>,
@@ -90,7 +90,7 @@ impl Worker {
     fn new(order: &Order) -> io::Result<Self> {
         Ok(Self {
             targets: vec![PerTarget::new(order)],
-            recorder: Recorder::new(order.ids),
+            recording: Recording::new(order.ids),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,
             control: Arc::clone(&order.control),
@@ -106,7 +106,7 @@ impl Worker {
         let load = &order.plan.load;
         tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
         let start = self.control.wait_for_start();
-        self.recorder.start(start, load.window().map(nanos));
+        self.recording.records().start(start, load.window().map(nanos));
         for target in &mut self.targets {
             target.start(load, order.part, start);
         }
@@ -116,9 +116,9 @@ impl Worker {
         let end = self.clock.now();
         let busy =
             thread_cpu_time().saturating_sub(cpu_before) as f64 / end.saturating_sub(start).max(1) as f64;
-        self.control.publish(self.index, &self.recorder);
+        self.control.publish(self.index, self.recording.records());
         let arrivals_end = self.arrivals_end.unwrap_or(end);
-        Ok(WorkerResult { recorder: self.recorder, busy: busy.min(1.0), end, arrivals_end })
+        Ok(WorkerResult { recorder: self.recording.into_records(), busy: busy.min(1.0), end, arrivals_end })
     }
 
     /// Opens the first connections; ready once they are open or have failed.
@@ -127,7 +127,7 @@ impl Worker {
             let now = self.clock.now();
             let mut is_prepared = true;
             for target in &mut self.targets {
-                is_prepared &= target.prepare(cx, now, &mut self.recorder);
+                is_prepared &= target.prepare(cx, now, &mut self.recording);
             }
             if is_prepared || self.control.phase() != Phase::Run {
                 return Poll::Ready(());
@@ -148,7 +148,7 @@ impl Worker {
             }
             let mut moved = false;
             for target in &mut self.targets {
-                moved |= target.turn(cx, now, &mut self.recorder);
+                moved |= target.turn(cx, now, &mut self.recording);
             }
             if self.is_over(now) {
                 return Poll::Ready(());
@@ -169,14 +169,14 @@ impl Worker {
             match phase {
                 Phase::Run => target.replenish(now),
                 Phase::Stop => {
-                    target.stop(&mut self.recorder);
+                    target.stop(&mut self.recording);
                     target.replenish(now);
                 }
-                Phase::Abort => target.abandon(now, &mut self.recorder),
+                Phase::Abort => target.abandon(now, &mut self.recording),
             }
         }
         if self.control.wants_progress(self.index, now) {
-            self.control.publish(self.index, &self.recorder);
+            self.control.publish(self.index, self.recording.records());
         }
     }
 
@@ -189,7 +189,7 @@ impl Worker {
             return false;
         }
         for target in &mut self.targets {
-            target.abandon(now, &mut self.recorder);
+            target.abandon(now, &mut self.recording);
         }
         true
     }

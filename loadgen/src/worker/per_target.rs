@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::{Nanos, nanos},
     plan::{Load, Protocol, Shape},
-    recorder::Recorder,
+    recorder::Recording,
     schedule::{Schedule, share},
 };
 
@@ -73,8 +73,8 @@ impl PerTarget {
     }
 
     /// Goes on with opening the first connections. True: they are open or have failed.
-    pub(super) fn prepare(&mut self, cx: &mut Context<'_>, now: Nanos, recorder: &mut Recorder) -> bool {
-        let results = &mut Results { dispatcher: &mut self.dispatcher, recorder };
+    pub(super) fn prepare(&mut self, cx: &mut Context<'_>, now: Nanos, recording: &mut Recording) -> bool {
+        let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
             pool.expire(now, results);
             pool.drive(cx, results);
@@ -88,16 +88,16 @@ impl PerTarget {
     }
 
     /// Picks up what is due, sends it, drives the connections. True: there may be more to do immediately.
-    pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Nanos, recorder: &mut Recorder) -> bool {
+    pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Nanos, recording: &mut Recording) -> bool {
         let Self { pool, dispatcher } = self;
         with!(pool, pool => {
-            pool.expire(now, &mut Results { dispatcher, recorder });
-            dispatcher.pick_up(now, pool.slots(), recorder);
+            pool.expire(now, &mut Results { dispatcher, recording });
+            dispatcher.pick_up(now, pool.slots(), recording);
             dispatcher.send(|arrival| pool.submit(arrival, now));
             if dispatcher.waiting() > 0 {
                 pool.want(dispatcher.waiting().min(dispatcher.room()), now);
             }
-            pool.drive(cx, &mut Results { dispatcher, recorder });
+            pool.drive(cx, &mut Results { dispatcher, recording });
         });
         dispatcher.take_moved()
     }
@@ -108,18 +108,18 @@ impl PerTarget {
     }
 
     /// Nothing more becomes due, and what waits is not sent.
-    pub(super) fn stop(&mut self, recorder: &mut Recorder) {
-        self.dispatcher.stop(recorder);
+    pub(super) fn stop(&mut self, recording: &mut Recording) {
+        self.dispatcher.stop(recording);
     }
 
     /// What has taken too long has timed out; all else is given up.
-    pub(super) fn abandon(&mut self, now: Nanos, recorder: &mut Recorder) {
-        let results = &mut Results { dispatcher: &mut self.dispatcher, recorder };
+    pub(super) fn abandon(&mut self, now: Nanos, recording: &mut Recording) {
+        let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
             pool.expire(now, results);
             pool.abandon(now, results);
         });
-        self.dispatcher.stop(recorder);
+        self.dispatcher.stop(recording);
     }
 
     /// Whether requests will still become due.

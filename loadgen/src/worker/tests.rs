@@ -35,7 +35,7 @@ fn order(line: &str, address: SocketAddr) -> Order {
 struct Bench<C: Connection> {
     pool: Pool<C>,
     dispatcher: Dispatcher,
-    recorder: Recorder,
+    recording: Recording,
 }
 
 impl<C: Connection> Bench<C>
@@ -48,17 +48,17 @@ where
         let request = (&order.plan.request).into();
         let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
         pool.want(1, 0);
-        Self { pool, dispatcher: Dispatcher::new(9, false), recorder: Recorder::new(order.ids) }
+        Self { pool, dispatcher: Dispatcher::new(9, false), recording: Recording::new(order.ids) }
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        let Self { pool, dispatcher, recorder } = self;
-        pool.drive(cx, &mut Results { dispatcher, recorder });
+        let Self { pool, dispatcher, recording } = self;
+        pool.drive(cx, &mut Results { dispatcher, recording });
     }
 
     /// Picks up what is due and sends it.
     fn send(&mut self) {
-        self.dispatcher.pick_up(0, 1, &mut self.recorder);
+        self.dispatcher.pick_up(0, 1, &mut self.recording);
         self.dispatcher.send(|arrival| self.pool.submit(arrival, 0));
     }
 
@@ -126,7 +126,7 @@ async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
     })
     .await;
     peer.write_all(REPLY).unwrap();
-    while bench.recorder.counts.completed() == 0 {
+    while bench.recording.records().counts.completed() == 0 {
         bench.moved().await;
     }
     let mut answered_twice = false;
@@ -144,10 +144,14 @@ async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
         Poll::Ready(())
     })
     .await;
-    let Bench { pool, dispatcher, recorder } = bench;
-    assert_eq!((dispatcher.waiting(), recorder.counts.completed()), (1, 1), "the second is still to be sent");
-    assert_eq!(recorder.counts.resent, 0, "it was not sent");
-    let (connections, what) = recorder.unasked.clone().expect("it is reported");
+    let Bench { pool, dispatcher, mut recording } = bench;
+    assert_eq!(
+        (dispatcher.waiting(), recording.records().counts.completed()),
+        (1, 1),
+        "the second is still to be sent"
+    );
+    assert_eq!(recording.records().counts.resent, 0, "it was not sent");
+    let (connections, what) = recording.records().unasked.clone().expect("it is reported");
     assert_eq!((connections, what.as_str()), (1, "the server sent bytes that no request asked for"));
     drop(pool);
     let mut received = String::new();
@@ -165,12 +169,12 @@ async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
     let source = Source::Closed { left: 1, number: 0, step: 1, until: Nanos::MAX };
     bench.dispatcher.start(source, 0);
     bench.send();
-    let Bench { pool, dispatcher, recorder } = &mut bench;
+    let Bench { pool, dispatcher, recording } = &mut bench;
     let late = 1 << 40;
-    pool.expire(late - 1, &mut Results { dispatcher, recorder });
-    assert_eq!((recorder.counts.timed_out, pool.next_wake(0, false)), (0, late));
-    pool.expire(late, &mut Results { dispatcher, recorder });
-    assert_eq!((recorder.counts.timed_out, pool.next_wake(0, false)), (1, Nanos::MAX));
+    pool.expire(late - 1, &mut Results { dispatcher, recording });
+    assert_eq!((recording.records().counts.timed_out, pool.next_wake(0, false)), (0, late));
+    pool.expire(late, &mut Results { dispatcher, recording });
+    assert_eq!((recording.records().counts.timed_out, pool.next_wake(0, false)), (1, Nanos::MAX));
 }
 
 #[tokio::test]
