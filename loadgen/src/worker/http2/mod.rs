@@ -20,7 +20,7 @@ use super::connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Sh
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight},
-    plan,
+    plan::{self, request::ID_LENGTH},
 };
 
 /// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
@@ -148,9 +148,12 @@ impl Connection for Http2 {
                 for (name, value) in requests.fields.iter() {
                     block.constant(name, value);
                 }
+                if let Some(name) = &requests.id_field {
+                    block.begin_varying(name.as_str().as_bytes(), ID_LENGTH);
+                }
             });
-            if let Some(name) = &requests.id_field {
-                block.varying(name.as_str().as_bytes(), &ids.of(arrival.number));
+            if requests.id_field.is_some() {
+                block.raw(&ids.of(arrival.number));
             }
         });
         let Some(key) = key else { return Err(arrival) };
