@@ -1,5 +1,5 @@
-//! The conductor: it resolves the target, spawns the workers, starts them together, and merges what they
-//! bring home. All control flow of a run is here.
+//! The conductor: it resolves the target, spawns the workers, starts them together, and merges their
+//! results. All control flow of a run is here.
 
 use std::{io, net::SocketAddr, net::ToSocketAddrs as _, sync::Arc, thread, time::Duration};
 
@@ -8,12 +8,11 @@ use anyhow::{Context as _, anyhow};
 use crate::{
     clock::Clock,
     control::{Control, Phase},
-    once::Capture,
     plan::{Plan, Target, request::Ids},
     progress::Progress,
     recorder::Recorder,
     summary::Summary,
-    worker::{self, Harvest, Order},
+    worker::{self, Order, WorkerResult},
 };
 
 /// Runs a plan to its end. `control` stops it early; it must have been made for the plan's workers.
@@ -22,22 +21,6 @@ use crate::{
 /// The target's name can't be resolved, or the workers can't be started. Whatever becomes of requests is no
 /// error.
 pub fn run(plan: Plan, control: &Arc<Control>, progress: Option<Progress>) -> anyhow::Result<Summary> {
-    let (summary, _) = conduct(plan, control, progress, false)?;
-    Ok(summary)
-}
-
-/// Makes the one exchange of a plan whose total is 1, and keeps it.
-pub(crate) fn run_once(plan: Plan, control: &Arc<Control>) -> anyhow::Result<(Summary, Capture)> {
-    let (summary, capture) = conduct(plan, control, None, true)?;
-    Ok((summary, capture.unwrap_or_default()))
-}
-
-fn conduct(
-    plan: Plan,
-    control: &Arc<Control>,
-    progress: Option<Progress>,
-    capture: bool,
-) -> anyhow::Result<(Summary, Option<Capture>)> {
     // Refused, the limit stays as it is, and running into it is told as such.
     let _ = runtime::files::raise_limit();
     let addresses = resolve(&plan.target)?;
@@ -54,7 +37,6 @@ fn conduct(
             clock,
             part: (index, workers),
             control: Arc::clone(control),
-            capture,
         };
         let cpu = cpus.get(index % cpus.len().max(1)).copied();
         let handle = runtime::worker::spawn("loadgen-worker", cpu, move || worker::run(order));
@@ -63,45 +45,37 @@ fn conduct(
     let any_is_over = || handles.iter().any(thread::JoinHandle::is_finished);
     let start = control.start_all(|| clock.now(), any_is_over);
     let watching = progress.map(|progress| progress.watch(Arc::clone(control), clock, start));
-    let harvests: Vec<_> = handles.into_iter().map(join).collect::<anyhow::Result<_>>()?;
+    let results: Vec<_> = handles.into_iter().map(join).collect::<anyhow::Result<_>>()?;
     if let Some(watching) = watching {
         watching.end();
     }
     let interrupted = control.phase() != Phase::Run;
     let plan = Arc::unwrap_or_clone(plan);
-    Ok(merge(plan, ids, start, harvests, interrupted))
+    Ok(merge(plan, ids, start, results, interrupted))
 }
 
-fn join(handle: thread::JoinHandle<io::Result<Harvest>>) -> anyhow::Result<Harvest> {
+fn join(handle: thread::JoinHandle<io::Result<WorkerResult>>) -> anyhow::Result<WorkerResult> {
     handle.join().map_err(|_| anyhow!("a worker has panicked"))?.context("a worker could not start")
 }
 
-fn merge(
-    plan: Plan,
-    ids: Ids,
-    start: u64,
-    harvests: Vec<Harvest>,
-    interrupted: bool,
-) -> (Summary, Option<Capture>) {
+fn merge(plan: Plan, ids: Ids, start: u64, results: Vec<WorkerResult>, interrupted: bool) -> Summary {
     let mut records = Recorder::new(ids);
-    let (mut end, mut arrivals_end, mut busiest_worker, mut capture) = (start, start, 0f64, None);
-    for harvest in harvests {
-        debug_assert!(harvest.recorder.counts.add_up(), "{:?}", harvest.recorder.counts);
-        records.merge(&harvest.recorder);
-        end = end.max(harvest.end);
-        arrivals_end = arrivals_end.max(harvest.arrivals_end);
-        busiest_worker = busiest_worker.max(harvest.busy);
-        capture = capture.or(harvest.capture);
+    let (mut end, mut arrivals_end, mut busiest_worker) = (start, start, 0f64);
+    for result in results {
+        debug_assert!(result.recorder.counts.add_up(), "{:?}", result.recorder.counts);
+        records.merge(&result.recorder);
+        end = end.max(result.end);
+        arrivals_end = arrivals_end.max(result.arrivals_end);
+        busiest_worker = busiest_worker.max(result.busy);
     }
-    let summary = Summary {
+    Summary {
         plan,
         records,
         elapsed: Duration::from_nanos(end - start),
         arrivals_lasted: Duration::from_nanos(arrivals_end - start),
         busiest_worker,
         interrupted,
-    };
-    (summary, capture)
+    }
 }
 
 fn resolve(target: &Target) -> anyhow::Result<Arc<[SocketAddr]>> {

@@ -211,9 +211,9 @@ mod tests {
     use super::*;
     use crate::{
         args::Args,
+        outcome::{Arrival, InFlight, Outcome},
         plan::request::Ids,
         recorder::Counts,
-        worker::{Arrival, Ended, Outcome},
     };
 
     const MILLI: Nanos = 1_000_000;
@@ -232,9 +232,11 @@ mod tests {
             let due = (number as f64 / rate * 1e9) as u64;
             let written = due + lag;
             let at = written + service(number);
-            records.picked_up(due, written);
-            let arrival = Arrival { number, due, picked: written, written: Some(written), resends: 0 };
-            records.ended(&Ended { arrival, at, outcome: Outcome::Replied { status: 200, instance: None } });
+            records.picked_up(due, written, 1);
+            let arrival = Arrival { written: Some(written), ..Arrival::new(number, due, written) };
+            let mut in_flight = InFlight::new(arrival, written);
+            in_flight.reply.status = 200;
+            records.ended(in_flight.ended(at, Outcome::Replied));
             end = end.max(at);
         }
         Summary {

@@ -12,11 +12,11 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     control::{Control, Phase},
-    once::Capture,
+    outcome::{Exchange, Incomplete},
     plan::Plan,
     progress::note,
     report::text::time,
-    run::run_once,
+    run::run,
 };
 
 /// The pause between two attempts.
@@ -88,7 +88,7 @@ fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<
         .name("loadgen-wait".to_owned())
         .spawn(move || {
             // Nobody may be waiting any more.
-            let _ = sender.send(run_once(plan, &of_thread));
+            let _ = sender.send(run(plan, &of_thread, None));
         })
         .context("can't start a thread")?;
     let abort = || {
@@ -99,7 +99,7 @@ fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<
     let (abort_at, give_up_at) = (deadline + LOOK, deadline + 10 * LOOK);
     loop {
         match result.recv_timeout(LOOK) {
-            Ok(Ok((_, capture))) => return Ok(outcome(&capture)),
+            Ok(Ok(summary)) => return Ok(outcome(summary.records.exchange.as_deref())),
             Ok(Err(error)) => return Ok(Attempt::Failed(format!("{error:#}"))),
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("a thread has panicked"),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -116,11 +116,12 @@ fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<
     }
 }
 
-fn outcome(capture: &Capture) -> Attempt {
-    match (capture.status(), capture.failure()) {
+fn outcome(exchange: Option<&Exchange>) -> Attempt {
+    let (status, failure) = exchange.map_or((None, None), |e| (e.status, e.failure.as_ref()));
+    match (status, failure) {
         (Some(status @ 502..=504), _) => Attempt::Failed(format!("the last response was {status}")),
         (Some(_), _) => Attempt::Answered,
-        (None, Some(failure)) => Attempt::Failed(failure.to_owned()),
+        (None, Some(Incomplete::Failed(why))) => Attempt::Failed(why.clone()),
         (None, _) => Attempt::Failed("no response".to_owned()),
     }
 }

@@ -34,6 +34,8 @@ pub struct Plan {
     pub workers: NonZeroUsize,
     /// Whether each thread is pinned to a CPU.
     pub pin_cpus: bool,
+    /// Whether what is exchanged is kept, to be shown.
+    pub captures: bool,
 }
 
 /// What is shown of a run, and where.
@@ -80,15 +82,16 @@ impl TryFrom<&Args> for Plan {
             None => runtime::cpus::available().min(most),
         };
         let wait_for_target = Some(args.wait_for_target).filter(|wait| !wait.is_zero());
-        Ok(Self { target, request, load, wait_for_target, workers, pin_cpus: args.pin_cpus })
+        Ok(Self { target, request, load, wait_for_target, workers, pin_cpus: args.pin_cpus, captures: false })
     }
 }
 
 impl Plan {
-    /// The same, for one request on one connection.
+    /// The same, for one request on one connection, of which all is kept.
     #[must_use]
     pub fn for_one_exchange(mut self) -> Self {
         self.workers = NonZeroUsize::MIN;
+        self.captures = true;
         self.load = self.load.for_one_exchange();
         self
     }

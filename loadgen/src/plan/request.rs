@@ -39,17 +39,24 @@ impl Ids {
     #[must_use]
     pub fn of(&self, number: u64) -> Id {
         let mut id = [b'-'; ID_LENGTH];
-        hexadecimal(u64::from(self.run), &mut id[..8]);
-        hexadecimal(number, &mut id[9..]);
+        id[..8].copy_from_slice(&hexadecimal(self.run));
+        id[9..17].copy_from_slice(&hexadecimal((number >> 32) as u32));
+        id[17..].copy_from_slice(&hexadecimal(number as u32));
         id
     }
 }
 
-fn hexadecimal(mut value: u64, digits: &mut [u8]) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(value & 15) as usize];
-        value >>= 4;
-    }
+/// Eight digits, all computed together: each is a byte of one number.
+fn hexadecimal(value: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let halves = u64::from(value);
+    let halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes | bytes << 4) & (0x0f * ONES);
+    // A digit from ten on has a fifth bit when six is added.
+    let are_letters = ((digits + 6 * ONES) >> 4) & ONES;
+    let letters = are_letters * u64::from(b'a' - b'0' - 10);
+    (digits + u64::from(b'0') * ONES + letters).to_be_bytes()
 }
 
 /// A request, ready for either protocol.
@@ -319,6 +326,16 @@ mod tests {
                 "x-request-id: 00000abc-00000000000000ff\r\n\r\nhi"
             )
         );
+    }
+
+    #[test]
+    fn an_id_is_the_run_and_the_number_in_hexadecimal() {
+        for run in [0, 9, 10, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
+            for number in [0, 15, 16, 0x9a9a_a9a9_0f0f_f0f0, 0x0123_4567_89ab_cdef, u64::MAX] {
+                let id = Ids::of_run(run).of(number);
+                assert_eq!(String::from_utf8_lossy(&id), format!("{run:08x}-{number:016x}"));
+            }
+        }
     }
 
     #[test]

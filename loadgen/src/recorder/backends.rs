@@ -44,9 +44,9 @@ impl Backends {
         self.last as u16
     }
 
-    /// Counts a reply.
-    pub(super) fn replied(&mut self, number: u16, response: Nanos) {
-        let recorded = self.all[usize::from(number)].response.record(response.min(LONGEST));
+    /// Counts so many replies.
+    pub(super) fn replied(&mut self, number: u16, response: Nanos, count: u64) {
+        let recorded = self.all[usize::from(number)].response.record_n(response.min(LONGEST), count);
         debug_assert!(recorded.is_ok(), "{recorded:?}: it grows as needed");
     }
 
@@ -89,7 +89,7 @@ mod tests {
         let mut backends = Backends::default();
         for number in 0..1000u32 {
             let number = backends.number(format!("pod-{:04}", number % 500).as_bytes());
-            backends.replied(number, 1000);
+            backends.replied(number, 1000, 1);
         }
         let all = backends.sorted();
         assert_eq!(all.len(), MAX_BACKENDS + 1);

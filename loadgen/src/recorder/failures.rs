@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{plan::request::Id, worker::Cause};
+use crate::{outcome::Cause, plan::request::Id};
 
 /// The most causes that are kept apart; what comes after counts as [`Cause::Other`].
 const MAX_CAUSES: usize = 64;

@@ -36,11 +36,13 @@ impl Default for Interval {
 }
 
 impl Interval {
-    /// Counts a reply.
-    pub(super) fn replied(&mut self, response: Nanos, is_error: bool) {
-        self.completed += 1;
-        self.errors += u64::from(is_error);
-        let recorded = self.response.record(response.min(LONGEST));
+    /// Counts so many replies.
+    pub(super) fn replied(&mut self, response: Nanos, is_error: bool, count: u64) {
+        self.completed += count;
+        self.errors += if is_error { count } else { 0 };
+        // A bin of 32 bits is too small only for more requests than there can be in flight.
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let recorded = self.response.record_n(response.min(LONGEST), count);
         debug_assert!(recorded.is_ok(), "{recorded:?}: it grows as needed");
     }
 
@@ -121,7 +123,7 @@ mod tests {
     fn a_long_run_has_wider_intervals_and_loses_nothing() {
         let mut intervals = Intervals::default();
         for second in 0..5000 {
-            intervals.at(second * WIDTH).replied(3_000_000, false);
+            intervals.at(second * WIDTH).replied(3_000_000, false, 1);
         }
         let slowest = intervals.iter().map(|interval| interval.response.max()).max().unwrap();
         assert!(slowest.abs_diff(3_000_000) < 30_000);

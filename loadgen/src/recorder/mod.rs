@@ -2,9 +2,11 @@
 //! with the number of requests.
 
 mod backends;
+mod connections;
 mod counts;
 mod failures;
 mod intervals;
+mod recording;
 mod successes;
 
 use std::ops::Range;
@@ -12,15 +14,17 @@ use std::ops::Range;
 use hdrhistogram::Histogram;
 
 pub use backends::{Backend, Backends};
+pub use connections::Connections;
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use intervals::{Interval, Intervals};
+pub(crate) use recording::Recording;
 pub use successes::Successes;
 
 use crate::{
     clock::Nanos,
+    outcome::{Arrival, Cause, Ended, Exchange, InFlight, Outcome},
     plan::request::Ids,
-    worker::{Arrival, Cause, Ended, Outcome},
 };
 
 /// The longest time that a histogram tells apart: an hour, in nanoseconds.
@@ -62,6 +66,25 @@ fn add(into: &mut Histogram<u64>, other: &Histogram<u64>) {
     debug_assert!(added.is_ok(), "{added:?}");
 }
 
+/// When and how a request was answered completely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Replied {
+    due: Nanos,
+    picked: Nanos,
+    written: Option<Nanos>,
+    at: Nanos,
+    status: u16,
+    instance: Option<u16>,
+}
+
+impl From<&Ended<'_>> for Replied {
+    #[inline]
+    fn from(ended: &Ended<'_>) -> Self {
+        let InFlight { arrival: Arrival { due, picked, written, .. }, ref reply, .. } = ended.in_flight;
+        Self { due, picked, written, at: ended.at, status: reply.status, instance: reply.instance }
+    }
+}
+
 /// What a worker, or after merging a run, has recorded.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -77,6 +100,8 @@ pub struct Recorder {
     pub backends: Backends,
     /// How it went, second by second.
     pub intervals: Intervals,
+    /// What became of connections.
+    pub connections: Connections,
     /// When requests succeeded.
     pub successes: Successes,
     /// The first time that no more connections were allowed: how many there were, and why.
@@ -90,6 +115,8 @@ pub struct Recorder {
     pub in_flight: u128,
     /// How many completed in the second half of the time in which requests were to become due.
     pub completed_in_second_half: u64,
+    /// What was exchanged, if it is to be shown.
+    pub(crate) exchange: Option<Box<Exchange>>,
     second_half: Range<Nanos>,
     ids: Ids,
     start: Nanos,
@@ -106,12 +133,14 @@ impl Recorder {
             failures: Failures::default(),
             backends: Backends::default(),
             intervals: Intervals::default(),
+            connections: Connections::default(),
             successes: Successes::default(),
             limited: None,
             unasked: None,
             body_bytes: 0,
             in_flight: 0,
             completed_in_second_half: 0,
+            exchange: None,
             second_half: 0..0,
             ids,
             start: 0,
@@ -135,10 +164,11 @@ impl Recorder {
         self.second_half = window.map_or(0..0, |window| start + window / 2..start.saturating_add(window));
     }
 
-    pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos) {
-        self.counts.offered += 1;
-        self.times.lag.saturating_record(now.saturating_sub(due));
-        self.intervals.at(due.saturating_sub(self.start)).offered += 1;
+    /// So many requests that were due at the same time were picked up.
+    pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
+        self.counts.offered += count;
+        self.times.lag.saturating_record_n(now.saturating_sub(due), count);
+        self.intervals.at(due.saturating_sub(self.start)).offered += count;
     }
 
     pub(crate) fn dropped(&mut self) {
@@ -161,52 +191,65 @@ impl Recorder {
         self.backends.number(name)
     }
 
-    pub(crate) fn body(&mut self, bytes: usize) {
-        self.body_bytes += bytes as u64;
+    /// So many more bytes of bodies have come, of replies that may still be running.
+    pub(crate) fn received(&mut self, bytes: u64) {
+        self.body_bytes += bytes;
     }
 
-    pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
-        let Ended { arrival, at, ref outcome } = *ended;
-        if let Some(written) = arrival.written {
-            self.times.wait.saturating_record(written.saturating_sub(arrival.picked));
-            self.in_flight += u128::from(at.saturating_sub(written));
-        }
-        match outcome {
-            Outcome::Abandoned if arrival.written.is_none() => self.counts.not_sent += 1,
-            Outcome::Abandoned => self.counts.unanswered += 1,
-            Outcome::Replied { status, instance } => self.replied(&arrival, at, *status, *instance),
+    pub(crate) fn ended(&mut self, ended: Ended<'_>) {
+        let (arrival, at) = (ended.in_flight.arrival, ended.at);
+        let Arrival { due, picked, written, .. } = arrival;
+        match ended.outcome {
+            Outcome::Replied => self.replied(&Replied::from(&ended), 1),
+            Outcome::Abandoned => {
+                self.sent(picked, written, at, 1);
+                *if written.is_some() { &mut self.counts.unanswered } else { &mut self.counts.not_sent } += 1;
+            }
             Outcome::Failed(failure) => {
+                self.sent(picked, written, at, 1);
                 self.counts.transport_failed += 1;
                 self.failed(&arrival, at, failure.cause, &failure.message);
             }
             Outcome::TimedOut => {
+                self.sent(picked, written, at, 1);
                 self.counts.timed_out += 1;
-                let age = at.saturating_sub(arrival.due);
-                self.times.response.saturating_record(age);
+                self.times.response.saturating_record(at.saturating_sub(due));
                 self.failed(&arrival, at, Cause::Timeout, "no complete reply within --timeout");
             }
         }
+        if arrival.captured {
+            self.exchange = Some(Box::new(ended.into()));
+        }
     }
 
-    fn replied(&mut self, arrival: &Arrival, at: Nanos, status: u16, instance: Option<u16>) {
-        let response = at.saturating_sub(arrival.due);
-        let service = at.saturating_sub(arrival.written.unwrap_or(arrival.picked));
-        self.times.response.saturating_record(response);
-        self.times.service.saturating_record(service);
-        self.statuses[usize::from(status).min(STATUSES - 1)] += 1;
-        self.completed_in_second_half += u64::from(self.second_half.contains(&at));
+    fn sent(&mut self, picked: Nanos, written: Option<Nanos>, at: Nanos, count: u64) {
+        if let Some(written) = written {
+            self.times.wait.saturating_record_n(written.saturating_sub(picked), count);
+            self.in_flight += u128::from(at.saturating_sub(written)) * u128::from(count);
+        }
+    }
+
+    fn replied(&mut self, replied: &Replied, count: u64) {
+        let Replied { due, picked, written, at, status, instance } = *replied;
+        self.sent(picked, written, at, count);
+        let response = at.saturating_sub(due);
+        let service = at.saturating_sub(written.unwrap_or(picked));
+        self.times.response.saturating_record_n(response, count);
+        self.times.service.saturating_record_n(service, count);
+        self.statuses[usize::from(status).min(STATUSES - 1)] += count;
+        self.completed_in_second_half += if self.second_half.contains(&at) { count } else { 0 };
         let since_start = at.saturating_sub(self.start);
         match status {
             ..400 => {
-                self.counts.succeeded += 1;
+                self.counts.succeeded += count;
                 self.successes.mark(since_start);
             }
-            400..500 => self.counts.client_errors += 1,
-            _ => self.counts.server_errors += 1,
+            400..500 => self.counts.client_errors += count,
+            _ => self.counts.server_errors += count,
         }
-        self.intervals.at(since_start).replied(response, status >= 500);
+        self.intervals.at(since_start).replied(response, status >= 500, count);
         if let Some(instance) = instance {
-            self.backends.replied(instance, response);
+            self.backends.replied(instance, response, count);
         }
     }
 
@@ -229,12 +272,16 @@ impl Recorder {
         self.backends.merge(&other.backends);
         self.intervals.merge(&other.intervals);
         self.successes.merge(&other.successes);
+        self.connections.merge(&other.connections);
         self.limited = match (self.limited.take(), &other.limited) {
             (Some((mine, why)), Some((theirs, _))) => Some((mine + theirs, why)),
             (mine, theirs) => mine.or_else(|| theirs.clone()),
         };
         if let Some((more, what)) = &other.unasked {
             self.unasked.get_or_insert_with(|| (0, what.clone())).0 += more;
+        }
+        if let Some(exchange) = &other.exchange {
+            self.exchange = Some(exchange.clone());
         }
         self.body_bytes += other.body_bytes;
         self.in_flight += other.in_flight;
@@ -274,27 +321,28 @@ mod tests {
     use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
     use super::*;
-    use crate::worker::Failure;
+    use crate::outcome::Failure;
 
     fn record_anything(recorder: &mut Recorder, random: &mut StdRng, number: u64) {
         let due = random.random_range(0..20_000_000_000);
         let picked = due + random.random_range(0..1_000_000);
-        recorder.picked_up(due, picked);
+        recorder.picked_up(due, picked, 1);
         let written = random.random_bool(0.9).then(|| picked + random.random_range(0..1_000_000));
         let at = picked + random.random_range(1_000_000..2_000_000_000);
-        let arrival = Arrival { number, due, picked, written, resends: 0 };
+        let mut in_flight = InFlight::new(Arrival { written, ..Arrival::new(number, due, picked) }, picked);
         let failure = Failure::new(Cause::RstStream(random.random_range(0..14)), "reset");
         let outcome = match random.random_range(0..8) {
             0 => return recorder.dropped(),
             1 => Outcome::Abandoned,
             2 => Outcome::TimedOut,
             3 => Outcome::Failed(&failure),
-            _ => Outcome::Replied {
-                status: random.random_range(200..600),
-                instance: Some(recorder.instance(&[b'a' + random.random_range(0..4)])),
-            },
+            _ => {
+                in_flight.reply.status = random.random_range(200..600);
+                in_flight.reply.instance = Some(recorder.instance(&[b'a' + random.random_range(0..4)]));
+                Outcome::Replied
+            }
         };
-        recorder.ended(&Ended { arrival, at, outcome });
+        recorder.ended(in_flight.ended(at, outcome));
     }
 
     #[test]
@@ -347,12 +395,13 @@ mod tests {
     #[test]
     fn a_timeout_enters_response_time_at_its_age_and_a_failure_does_not() {
         let mut recorder = Recorder::new(Ids::of_run(0));
-        let arrival = Arrival { number: 0, due: 1000, picked: 2000, written: Some(3000), resends: 0 };
-        recorder.picked_up(1000, 2000);
-        recorder.ended(&Ended { arrival, at: 700_001_000, outcome: Outcome::TimedOut });
-        recorder.picked_up(1000, 2000);
+        let arrival = Arrival { written: Some(3000), ..Arrival::new(0, 1000, 2000) };
+        let in_flight = || InFlight::new(arrival, 2000);
+        recorder.picked_up(1000, 2000, 1);
+        recorder.ended(in_flight().ended(700_001_000, Outcome::TimedOut));
+        recorder.picked_up(1000, 2000, 1);
         let failure = Failure::new(Cause::Reset, "reset");
-        recorder.ended(&Ended { arrival, at: 5000, outcome: Outcome::Failed(&failure) });
+        recorder.ended(in_flight().ended(5000, Outcome::Failed(&failure)));
         assert_eq!(recorder.times.response.len(), 1);
         assert!(recorder.times.response.equivalent(recorder.times.response.max(), 700_000_000));
         assert_eq!((recorder.times.service.len(), recorder.times.wait.len()), (0, 2));

@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::engine::Arrival;
-use crate::clock::Nanos;
+use crate::{clock::Nanos, outcome::Arrival};
 
 /// The most runs kept apart. Beyond, a run is lengthened, and its later requests count as picked up when due.
 const MAX_RUNS: usize = 65_536;
@@ -42,6 +41,11 @@ impl Backlog {
         self.single.push_back(arrival);
     }
 
+    /// Puts one back in front that could not be sent.
+    pub(crate) fn push_front(&mut self, arrival: Arrival) {
+        self.single.push_front(arrival);
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.single.len() + usize::try_from(self.waiting).unwrap_or(usize::MAX)
@@ -61,7 +65,7 @@ impl Backlog {
             self.runs.pop_front();
         }
         self.waiting -= 1;
-        Some(Arrival { number, due, picked, written: None, resends: 0 })
+        Some(Arrival::new(number, due, picked))
     }
 }
 
@@ -75,7 +79,7 @@ mod tests {
         for (index, picked) in [(0, 5), (1, 5), (2, 30)] {
             backlog.push_scheduled(index, picked);
         }
-        backlog.push_single(Arrival { number: 99, due: 1, picked: 1, written: Some(2), resends: 1 });
+        backlog.push_single(Arrival::new(99, 1, 1));
         assert_eq!(backlog.len(), 4);
         let arrival = |index| (index * 10, index);
         let order: Vec<_> =

@@ -1,15 +1,16 @@
-//! The one loop: what is due is picked up, submitted to an engine, driven, and recorded.
+//! The one loop: what is due is picked up, given to a connection, driven, and recorded.
 //!
-//! Protocols are behind [`engine::Engine`], pacing in the schedule and the pacer: they meet here and nowhere
-//! else. One worker is one thread; what it records is its own until the run is over.
+//! Protocols are kinds of [`connection`], pacing is in the schedule and the pacer: they meet in [`per_target`] and
+//! nowhere else. One worker is one thread; what it records is its own until the run is over.
 
 mod backlog;
-mod connect;
-mod desk;
-mod engine;
-mod failure;
+mod connection;
+mod dispatcher;
 mod http1;
 mod http2;
+mod opening;
+mod per_target;
+mod pool;
 #[cfg(test)]
 mod tests;
 
@@ -21,35 +22,23 @@ use std::{
     task::{Context, Poll},
 };
 
-pub use failure::Cause;
-
-use connect::Connector;
-use desk::{Desk, Source};
-pub(crate) use engine::{Arrival, Ended, Head, Outcome};
-use engine::{Engine, Limits};
-#[cfg(test)]
-pub(crate) use failure::Failure;
+use per_target::PerTarget;
 
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Control, Phase},
-    once::Capture,
     pacer::Pacer,
-    plan::{Load, Plan, Protocol, Shape, request::Ids},
-    recorder::Recorder,
-    schedule::{Schedule, share},
+    plan::{Plan, request::Ids},
+    recorder::{Recorder, Recording},
 };
 
-/// How often timeouts, signals and progress are looked at, if no shorter timeout asks for more.
+/// How often signals, progress and missing connections are looked at.
 const TICK: Nanos = 10_000_000;
-
-/// The shortest time between two looks.
-const SHORTEST_TICK: Nanos = 1_000_000;
 
 /// How often the loop goes round before the runtime has its turn.
 const ROUNDS: usize = 16;
 
-/// What a worker is told.
+/// What a worker is to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     /// The run.
@@ -64,15 +53,12 @@ pub(crate) struct Order {
     pub(crate) part: (usize, usize),
     /// What ties the workers and the conductor.
     pub(crate) control: Arc<Control>,
-    /// Whether the exchange is to be kept for printing.
-    pub(crate) capture: bool,
 }
 
-/// What a worker brings home.
+/// What has come of a worker.
 #[derive(Debug)]
-pub(crate) struct Harvest {
+pub(crate) struct WorkerResult {
     pub(crate) recorder: Recorder,
-    pub(crate) capture: Option<Capture>,
     /// The share of the run during which the worker's thread was on a CPU, from 0 to 1.
     pub(crate) busy: f64,
     /// When the worker was done.
@@ -82,92 +68,72 @@ pub(crate) struct Harvest {
 }
 
 /// Runs one worker to its end.
-pub(crate) async fn run(order: Order) -> io::Result<Harvest> {
-    let load = order.plan.load;
-    let connections = share(load.connections.get() as u64, order.part) as usize;
-    let connector = Connector::new(Arc::clone(&order.addresses), order.part.0);
-    let (timeout, connect_timeout) = (nanos(load.timeout), nanos(load.connect_timeout));
-    let limits = |connections, streams| Limits { connections, streams, timeout, connect_timeout };
-    match order.plan.target.protocol {
-        Protocol::Http1 => {
-            let most = share(load.max_connections.get() as u64, order.part) as usize;
-            let limits = limits(most.max(1), 1);
-            let engine = http1::Http1::new(&order.plan.request, order.ids, connector, limits, order.clock);
-            Worker::new(engine, &order)?.run(order, connections).await
-        }
-        Protocol::H2c => {
-            let limits = limits(connections, load.streams.get());
-            let engine = http2::Http2::new(&order.plan.request, order.ids, connector, limits, order.clock);
-            Worker::new(engine, &order)?.run(order, connections).await
-        }
-    }
+pub(crate) async fn run(order: Order) -> io::Result<WorkerResult> {
+    Worker::new(&order)?.run(&order).await
 }
 
-struct Worker<E> {
-    engine: E,
-    desk: Desk,
+struct Worker {
+    targets: Vec<PerTarget>,
+    recording: Recording,
     pacer: Pacer,
     clock: Clock,
     control: Arc<Control>,
     index: usize,
-    tick: Nanos,
     next_tick: Nanos,
-    /// How long after the arrivals the rest is waited for.
+    /// How long outstanding replies are waited for after the arrivals.
     grace: Nanos,
     /// When the arrivals have ended.
     arrivals_end: Option<Nanos>,
 }
 
-impl<E: Engine> Worker<E> {
-    fn new(engine: E, order: &Order) -> io::Result<Self> {
-        let load = &order.plan.load;
-        let tick = (nanos(load.timeout.min(load.connect_timeout)) / 10).clamp(SHORTEST_TICK, TICK);
+impl Worker {
+    fn new(order: &Order) -> io::Result<Self> {
         Ok(Self {
-            engine,
-            desk: Desk::new(order, max_in_flight(load, order.part)),
+            targets: vec![PerTarget::new(order)],
+            recording: Recording::new(order.ids),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,
             control: Arc::clone(&order.control),
             index: order.part.0,
-            tick,
             next_tick: 0,
-            // Whoever was sent last is to reach its timeout, which is looked for once a tick.
-            grace: nanos(load.timeout).saturating_add(3 * tick),
+            // The one that was sent last is to reach its timeout.
+            grace: nanos(order.plan.load.timeout).saturating_add(3 * TICK),
             arrivals_end: None,
         })
     }
 
-    async fn run(mut self, order: Order, connections: usize) -> io::Result<Harvest> {
-        self.engine.want(connections, self.clock.now());
+    async fn run(mut self, order: &Order) -> io::Result<WorkerResult> {
+        let load = &order.plan.load;
         tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
         let start = self.control.wait_for_start();
-        self.desk.start(
-            source(&order.plan.load, order.part, start),
-            start,
-            order.plan.load.window().map(nanos),
-        );
+        self.recording.records().start(start, load.window().map(nanos));
+        for target in &mut self.targets {
+            target.start(load, order.part, start);
+        }
         self.next_tick = start;
         let cpu_before = thread_cpu_time();
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
         let end = self.clock.now();
         let busy =
             thread_cpu_time().saturating_sub(cpu_before) as f64 / end.saturating_sub(start).max(1) as f64;
-        let (recorder, capture) = self.desk.close();
-        self.control.publish(self.index, &recorder);
+        self.control.publish(self.index, self.recording.records());
         let arrivals_end = self.arrivals_end.unwrap_or(end);
-        Ok(Harvest { recorder, capture, busy: busy.min(1.0), end, arrivals_end })
+        Ok(WorkerResult { recorder: self.recording.into_records(), busy: busy.min(1.0), end, arrivals_end })
     }
 
     /// Opens the first connections; ready once they are open or have failed.
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = self.clock.now();
-            self.engine.drive(cx, &mut self.desk);
-            self.engine.expire(now, &mut self.desk);
-            if self.engine.is_prepared() || self.control.phase() != Phase::Run {
+            let mut is_prepared = true;
+            for target in &mut self.targets {
+                is_prepared &= target.prepare(cx, now, &mut self.recording);
+            }
+            if is_prepared || self.control.phase() != Phase::Run {
                 return Poll::Ready(());
             }
-            if self.pacer.poll(cx, now + self.tick).is_pending() {
+            self.next_tick = now + TICK;
+            if self.pacer.poll(cx, self.next_wake(now)).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -178,16 +144,16 @@ impl<E: Engine> Worker<E> {
         for _ in 0..ROUNDS {
             let now = self.clock.now();
             if now >= self.next_tick {
-                self.look_around(now);
+                self.housekeeping(now);
             }
-            self.desk.pick_up(now, self.engine.slots());
-            self.desk.moved = false;
-            self.send(now);
-            self.engine.drive(cx, &mut self.desk);
+            let mut moved = false;
+            for target in &mut self.targets {
+                moved |= target.turn(cx, now, &mut self.recording);
+            }
             if self.is_over(now) {
                 return Poll::Ready(());
             }
-            if !self.desk.moved && self.pacer.poll(cx, self.next_wake(now)).is_pending() {
+            if !moved && self.pacer.poll(cx, self.next_wake(now)).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -195,83 +161,42 @@ impl<E: Engine> Worker<E> {
         Poll::Pending
     }
 
-    fn send(&mut self, now: Nanos) {
-        while self.desk.may_send() {
-            let Some(slot) = self.engine.capacity() else {
-                let room = self.desk.room();
-                self.engine.want(self.desk.backlog.len().min(room), now);
-                return;
-            };
-            match self.desk.next() {
-                Some(arrival) => self.engine.submit(slot, arrival, &mut self.desk),
-                None => return,
-            }
-        }
-    }
-
     /// What need not be looked at on every round.
-    fn look_around(&mut self, now: Nanos) {
-        self.next_tick = now + self.tick;
-        self.engine.expire(now, &mut self.desk);
-        match self.control.phase() {
-            Phase::Run => {}
-            Phase::Stop => self.desk.stop(),
-            Phase::Abort => {
-                self.desk.stop();
-                self.engine.abandon(now, &mut self.desk);
+    fn housekeeping(&mut self, now: Nanos) {
+        self.next_tick = now + TICK;
+        let phase = self.control.phase();
+        for target in &mut self.targets {
+            match phase {
+                Phase::Run => target.replenish(now),
+                Phase::Stop => {
+                    target.stop(&mut self.recording);
+                    target.replenish(now);
+                }
+                Phase::Abort => target.abandon(now, &mut self.recording),
             }
         }
         if self.control.wants_progress(self.index, now) {
-            self.control.publish(self.index, &self.desk.recorder);
+            self.control.publish(self.index, self.recording.records());
         }
     }
 
     fn is_over(&mut self, now: Nanos) -> bool {
-        if self.desk.has_more(now) {
+        if self.targets.iter().any(|target| target.has_more(now)) {
             return false;
         }
         let since = *self.arrivals_end.get_or_insert(now);
-        if self.desk.is_idle() {
-            return true;
-        }
-        if now < since.saturating_add(self.grace) {
+        if !self.targets.iter().all(PerTarget::is_idle) && now < since.saturating_add(self.grace) {
             return false;
         }
-        self.engine.expire(now, &mut self.desk);
-        self.engine.abandon(now, &mut self.desk);
-        self.desk.stop();
+        for target in &mut self.targets {
+            target.abandon(now, &mut self.recording);
+        }
         true
     }
 
     fn next_wake(&self, now: Nanos) -> Nanos {
-        let due = self.desk.next_due().unwrap_or(Nanos::MAX);
-        let attempt = match self.engine.next_attempt() {
-            // What lies behind was made use of, or there was no need.
-            Some(at) if at > now && self.desk.backlog.len() > 0 => at,
-            _ => Nanos::MAX,
-        };
-        due.min(attempt).min(self.next_tick)
+        self.targets.iter().map(|target| target.next_wake(now)).fold(self.next_tick, Nanos::min)
     }
-}
-
-fn source(load: &Load, (worker, workers): (usize, usize), start: Nanos) -> Source {
-    match load.shape {
-        Shape::Open { rate, drop_on_overload } => Source::Open {
-            schedule: Schedule::constant(rate, load.total, load.duration, (worker, workers)),
-            next: 0,
-            drop_on_overload,
-        },
-        Shape::Closed => Source::Closed {
-            left: load.total.map_or(u64::MAX, |total| share(total, (worker, workers))),
-            number: worker as u64,
-            step: workers as u64,
-            until: load.duration.map_or(Nanos::MAX, |duration| start.saturating_add(nanos(duration))),
-        },
-    }
-}
-
-fn max_in_flight(load: &Load, part: (usize, usize)) -> usize {
-    (share(load.max_in_flight.get() as u64, part) as usize).max(1)
 }
 
 /// Nanoseconds that this thread has been on a CPU.

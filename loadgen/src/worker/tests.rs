@@ -1,4 +1,4 @@
-//! The loop and an engine together, step by step.
+//! A pool and the loop together, step by step.
 
 use std::{
     io::{Read as _, Write as _},
@@ -7,8 +7,16 @@ use std::{
 
 use clap::Parser as _;
 
-use super::*;
-use crate::args::Args;
+use super::{
+    connection::{Connection, Limits},
+    dispatcher::{Dispatcher, Results, Source},
+    http1::Http1,
+    http2::Http2,
+    opening::Connector,
+    pool::Pool,
+    *,
+};
+use crate::{args::Args, outcome::Arrival};
 
 fn order(line: &str, address: SocketAddr) -> Order {
     let words = format!("loadgen {line} -n 1 --workers 1");
@@ -20,48 +28,68 @@ fn order(line: &str, address: SocketAddr) -> Order {
         clock: Clock::starting_now(),
         part: (0, 1),
         control: Arc::new(Control::new(1, 0)),
-        capture: false,
     }
 }
 
-fn connector(order: &Order) -> Connector {
-    Connector::new(Arc::clone(&order.addresses), 0)
+/// A pool of one connection, and what goes with it.
+struct Bench<C: Connection> {
+    pool: Pool<C>,
+    dispatcher: Dispatcher,
+    recording: Recording,
 }
 
-fn http1(order: &Order, connector: Connector) -> http1::Http1 {
-    let limits = Limits { connections: 1, streams: 1, timeout: 1 << 40, connect_timeout: 1 << 40 };
-    http1::Http1::new(&order.plan.request, order.ids, connector, limits, order.clock)
-}
+impl<C: Connection> Bench<C>
+where
+    C::Requests: for<'a> From<&'a crate::plan::Request>,
+{
+    fn new(order: &Order, streams: usize) -> Self {
+        let connector = Connector::new(Arc::clone(&order.addresses), 0);
+        let limits = Limits { connections: 1, kept: 0, streams, timeout: 1 << 40, connect_timeout: 1 << 40 };
+        let request = (&order.plan.request).into();
+        let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
+        pool.want(1, 0);
+        Self { pool, dispatcher: Dispatcher::new(9, false), recording: Recording::new(order.ids) }
+    }
 
-/// Drives the engine until the desk is told of room that was not there before.
-async fn roomier(engine: &mut impl Engine, desk: &mut Desk) {
-    poll_fn(|cx| {
-        desk.moved = false;
-        engine.drive(cx, desk);
-        if desk.moved { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        let Self { pool, dispatcher, recording } = self;
+        pool.drive(cx, &mut Results { dispatcher, recording });
+    }
+
+    /// Picks up what is due and sends it.
+    fn send(&mut self) {
+        self.dispatcher.pick_up(0, 1, &mut self.recording);
+        self.dispatcher.send(|arrival| self.pool.submit(arrival, 0));
+    }
+
+    /// Drives the pool until the loop would turn again.
+    async fn moved(&mut self) {
+        poll_fn(|cx| {
+            self.drive(cx);
+            if self.dispatcher.take_moved() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
 async fn the_loop_turns_again_when_a_connection_has_come_about() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
-    let (mut engine, mut desk) = (http1(&order, connector(&order)), Desk::new(&order, 1));
-    engine.want(1, 0);
-    assert!(engine.capacity().is_none());
-    roomier(&mut engine, &mut desk).await;
-    assert!(engine.capacity().is_some());
+    let mut bench = Bench::<Http1>::new(&order, 1);
+    let back = bench.pool.submit(Arrival::new(7, 0, 0), 0);
+    assert_eq!(back.unwrap_err().number, 7, "without a connection it comes back");
+    bench.moved().await;
+    assert!(bench.pool.submit(Arrival::new(7, 0, 0), 0).is_ok());
+    let back = bench.pool.submit(Arrival::new(8, 0, 0), 0);
+    assert_eq!(back.unwrap_err().number, 8, "one at a time");
 }
 
 #[tokio::test]
 async fn the_loop_turns_again_when_streams_are_allowed_and_when_more_are() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("127.0.0.1:1", listener.local_addr().unwrap());
-    let limits = Limits { connections: 1, streams: 9, timeout: 1 << 40, connect_timeout: 1 << 40 };
-    let mut engine =
-        http2::Http2::new(&order.plan.request, order.ids, connector(&order), limits, order.clock);
-    let mut desk = Desk::new(&order, 1);
+    let mut bench = Bench::<Http2>::new(&order, 9);
     let (raise, raised) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
@@ -72,55 +100,91 @@ async fn the_loop_turns_again_when_streams_are_allowed_and_when_more_are() {
         }
         let _ = stream.read(&mut [0]);
     });
-    engine.want(1, 0);
+    assert_eq!(bench.pool.slots(), 9, "until it is known");
     for limit in [2, 5] {
-        roomier(&mut engine, &mut desk).await;
-        assert_eq!(engine.slots(), limit);
+        bench.moved().await;
+        assert_eq!(bench.pool.slots(), limit);
         raise.send(()).unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
+    const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
-    let (mut engine, mut desk) = (http1(&order, connector(&order)), Desk::new(&order, 1));
-    engine.want(1, 0);
-    roomier(&mut engine, &mut desk).await;
+    let mut bench = Bench::<Http1>::new(&order, 1);
+    bench.moved().await;
     let mut peer = listener.accept().unwrap().0;
-    desk.backlog.push_single(Arrival { number: 0, due: 0, picked: 0, written: None, resends: 0 });
-    let mut sent = false;
+    let source = Source::Closed { left: 2, number: 0, step: 1, until: Nanos::MAX };
+    bench.dispatcher.start(source, 0);
+    // The first request is answered as it should be.
+    bench.send();
     poll_fn(|cx| {
-        if !sent {
-            sent = true;
-            engine.drive(cx, &mut desk);
-            peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
-            return Poll::Pending;
-        }
-        // Woken by the bytes, of which the engine does not know yet.
-        let (slot, arrival) = (engine.capacity().unwrap(), desk.next().unwrap());
-        engine.submit(slot, arrival, &mut desk);
+        bench.drive(cx);
         Poll::Ready(())
     })
     .await;
-    assert_eq!((desk.backlog.len(), desk.recorder.counts.completed()), (1, 0), "it is still to be sent");
-    let (connections, what) = desk.recorder.unasked.clone().expect("it is reported");
+    peer.write_all(REPLY).unwrap();
+    while bench.recording.records().counts.completed() == 0 {
+        bench.moved().await;
+    }
+    let mut answered_twice = false;
+    poll_fn(|cx| {
+        if !answered_twice {
+            answered_twice = true;
+            bench.drive(cx);
+            peer.write_all(REPLY).unwrap();
+            return Poll::Pending;
+        }
+        // Woken by the bytes, which the connection has not read yet.
+        bench.send();
+        assert_eq!(bench.dispatcher.waiting(), 0);
+        bench.drive(cx);
+        Poll::Ready(())
+    })
+    .await;
+    let Bench { pool, dispatcher, mut recording } = bench;
+    assert_eq!(
+        (dispatcher.waiting(), recording.records().counts.completed()),
+        (1, 1),
+        "the second is still to be sent"
+    );
+    assert_eq!(recording.records().counts.resent, 0, "it was not sent");
+    let (connections, what) = recording.records().unasked.clone().expect("it is reported");
     assert_eq!((connections, what.as_str()), (1, "the server sent bytes that no request asked for"));
-    drop(engine);
-    let mut received = Vec::new();
-    peer.read_to_end(&mut received).unwrap();
-    assert!(received.is_empty(), "nothing was sent on that connection");
+    drop(pool);
+    let mut received = String::new();
+    peer.read_to_string(&mut received).unwrap();
+    assert_eq!(received.matches("GET / HTTP/1.1").count(), 1, "{received}");
+}
+
+#[tokio::test]
+async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
+    let mut bench = Bench::<Http1>::new(&order, 1);
+    assert_eq!(bench.pool.next_wake(0, false), 1 << 40, "the time to connect");
+    bench.moved().await;
+    let source = Source::Closed { left: 1, number: 0, step: 1, until: Nanos::MAX };
+    bench.dispatcher.start(source, 0);
+    bench.send();
+    let Bench { pool, dispatcher, recording } = &mut bench;
+    let late = 1 << 40;
+    pool.expire(late - 1, &mut Results { dispatcher, recording });
+    assert_eq!((recording.records().counts.timed_out, pool.next_wake(0, false)), (0, late));
+    pool.expire(late, &mut Results { dispatcher, recording });
+    assert_eq!((recording.records().counts.timed_out, pool.next_wake(0, false)), (1, Nanos::MAX));
 }
 
 #[tokio::test]
 async fn an_attempt_that_is_behind_wakes_nobody() {
     let order = order("http://127.0.0.1:1", ([127, 0, 0, 1], 1).into());
-    let mut connector = connector(&order);
+    let limits = Limits { connections: 1, kept: 0, streams: 1, timeout: 1, connect_timeout: 1 << 40 };
+    let mut connector = Connector::new(Arc::clone(&order.addresses), 0);
     connector.failed(0);
     let at = connector.next_attempt().unwrap();
-    let mut worker = Worker::new(http1(&order, connector), &order).unwrap();
-    worker.next_tick = 10 * at;
-    worker.desk.backlog.push_single(Arrival { number: 0, due: 0, picked: 0, written: None, resends: 0 });
-    assert_eq!(worker.next_wake(0), at);
-    assert_eq!(worker.next_wake(at), worker.next_tick);
+    let pool = Pool::<Http1>::new((&order.plan.request).into(), order.ids, connector, limits, order.clock);
+    assert_eq!((pool.next_wake(0, true), pool.next_wake(0, false)), (at, Nanos::MAX));
+    assert_eq!(pool.next_wake(at, true), Nanos::MAX);
 }

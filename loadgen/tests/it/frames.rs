@@ -77,6 +77,18 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
+/// A head with more fields than `status`, each a literal without indexing of an uncompressed name and value
+/// (RFC 7541 section 6.2.2).
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| [&[text.len() as u8][..], text.as_bytes()].concat();
+    fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
+}
+
+/// HEADERS with these fields on a stream.
+pub(crate) fn head(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | flags, stream, &block(fields))
+}
+
 /// Greets with these settings, then leaves each connection to `handle`.
 pub(crate) fn serve_http2(
     settings: &'static [u8],

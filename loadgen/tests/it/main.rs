@@ -1,9 +1,11 @@
 //! Runs against servers that behave, and that don't.
 
+mod connections;
 mod frames;
 mod http1;
 mod http2;
 mod load;
+mod once;
 mod peer;
 mod replies;
 mod reports;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, io::Write as _, sync::atomic::AtomicUsize};
 use loadgen::Summary;
 
 use crate::{
-    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, STATUS_200, frame, serve_http2},
+    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, STATUS_200, frame, head, serve_http2},
     peer::{Peer, read_request, run, serve, serve_http1},
 };
 
@@ -76,18 +76,6 @@ fn a_status_beyond_599_counts_as_5xx_and_is_named_in_the_report() {
         let report = String::from_utf8(report).unwrap();
         assert!(report.contains("counted as 5xx: 10 (status 600, 999)"), "{report}");
     }
-}
-
-/// A head with more fields than `status`, each a literal without indexing of an uncompressed name and value
-/// (RFC 7541 section 6.2.2).
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let text = |text: &str| [&[text.len() as u8][..], text.as_bytes()].concat();
-    fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
-}
-
-/// HEADERS with these fields on a stream.
-fn head(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS | flags, stream, &block(fields))
 }
 
 #[test]
@@ -203,4 +191,25 @@ fn a_reply_of_http2_may_be_split_at_each_byte() {
         }
     });
     all_succeed(&peer, REQUESTS, "ok", "single bytes");
+}
+
+#[test]
+fn what_has_come_of_a_reply_that_never_ends_is_counted() {
+    let http1 = serve(|_, mut stream| {
+        while read_request(&mut stream).is_some() {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nso far");
+        }
+    });
+    let http2 = serve_http2(&[], |_, wire| {
+        loop {
+            let stream = wire.request()?;
+            wire.send(HEADERS, END_HEADERS, stream, STATUS_200)?;
+            wire.send(DATA, 0, stream, b"so far")?;
+        }
+    });
+    for url in [format!("http://{}", http1.address), http2.address.to_string()] {
+        let summary = run(&format!("-n 3 -c 1 -m 1 --timeout 200ms {url}"));
+        let counts = &summary.records.counts;
+        assert_eq!((counts.timed_out, summary.records.body_bytes), (3, 18), "{url}: {counts:?}");
+    }
 }

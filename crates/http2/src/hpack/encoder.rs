@@ -129,6 +129,13 @@ impl Block<'_> {
     /// A field whose value will not come again: a literal without indexing (RFC 7541 section 6.2.2).
     #[inline]
     pub fn varying(&mut self, name: &[u8], value: &[u8]) {
+        self.begin_varying(name, value.len());
+        self.out.extend_from_slice(value);
+    }
+
+    /// The beginning of [`Block::varying`] with a value of so many bytes, which [`Block::raw`] has to write next.
+    #[inline]
+    pub fn begin_varying(&mut self, name: &[u8], len: usize) {
         match statics::index_of(name) {
             Some(index) => integer::write(index, 4, 0, self.out),
             None => {
@@ -137,8 +144,7 @@ impl Block<'_> {
                 self.out.extend_from_slice(name);
             }
         }
-        integer::write(value.len(), 7, 0, self.out);
-        self.out.extend_from_slice(value);
+        integer::write(len, 7, 0, self.out);
     }
 
     /// [`Block::varying`] of a name that is known beforehand.
@@ -161,12 +167,13 @@ impl Block<'_> {
     }
 
     /// Bytes of a block, whatever they are.
+    #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
-    /// Fields that `write` writes with [`Block::constant`] alone. As long as the table stays as it is they are
-    /// copied from `prepared`, which belongs to this connection.
+    /// Fields that `write` writes with [`Block::constant`], and perhaps [`Block::begin_varying`] at the end. As long as
+    /// the table stays as it is they are copied from `prepared`, which belongs to this connection.
     #[inline]
     pub fn prepared(&mut self, prepared: &mut Prepared, write: impl FnOnce(&mut Block<'_>)) {
         let generation = self.encoder.table.generation;

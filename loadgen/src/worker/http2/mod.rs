@@ -1,315 +1,336 @@
-//! HTTP/2 by prior knowledge over sockets, by this project's own engine: many requests at a time on each
-//! connection (RFC 9113). A pass looks only at connections that have something to do, and each reads and writes
-//! once for all its streams.
+//! HTTP/2 by prior knowledge on one connection: waiting for the peer's SETTINGS, then many requests at a time
+//! (RFC 9113), for all of which it reads and writes once.
+//!
+//! It knows nothing of other connections, nor of when a request is due.
 
-mod connection;
 mod replies;
 
-use std::{collections::VecDeque, task::Context};
+use std::{
+    fmt, io,
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
-use connection::{Connection, Status};
+use http2::{Code, Config, Key, Prepared, Role, Settings};
+use transport::{Stream, segments};
 use wire::Fields;
 
-use super::{
-    connect::Connector,
-    engine::{Arrival, Ended, Engine, Limits, Outcome, READ_BUFFER, Sink, Slot},
-    failure::{Cause, Failure},
-};
-use runtime::ready::{Key, Ready};
-
+use self::replies::{OnStream, Replies};
+use super::connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink};
 use crate::{
-    clock::{Clock, Nanos},
-    plan::request::{Ids, Request},
+    clock::Nanos,
+    outcome::{Arrival, Cause, Failure, InFlight},
+    plan::{self, request::ID_LENGTH},
 };
 
-/// How many connections more than those in use may be waiting for their last streams after GOAWAY.
-const MAX_RETIRING: usize = 64;
+/// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
+/// likely delay.
+const STREAM_WINDOW: u32 = 4 << 20;
 
-/// Connections of one worker.
-#[derive(Debug)]
-pub(crate) struct Http2 {
-    connections: Vec<Entry>,
-    vacant: Vec<u32>,
-    /// Those that may have room, in turn; an entry may be outdated and is looked at again before use.
-    roomy: VecDeque<u32>,
-    connecting: usize,
-    /// Open and taking requests.
-    open: usize,
-    retiring: usize,
-    limits: Limits,
-    connector: Connector,
-    shared: Shared,
-    ready: Ready,
-    woken: Vec<u32>,
-}
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// What all connections of an engine use.
+/// The longest list of fields that the peer may send, in bytes.
+const MAX_FIELDS: u32 = 64 * 1024;
+
+/// While so much output waits, no more of requests' bodies is added.
+const MAX_OUTPUT: usize = 256 << 10;
+
+/// What is the same in all requests of a pool, and what is read of all replies.
 #[derive(Debug)]
-struct Shared {
-    clock: Clock,
-    /// When the clock was last looked at.
-    now: Nanos,
+pub(super) struct Http2Requests {
     fields: Fields,
     id_field: Option<http::HeaderName>,
     body: Bytes,
-    ids: Ids,
-    to_head_request: bool,
-    buffer: Box<[u8]>,
+    is_head: bool,
     head: http2::Head,
 }
 
-/// A place for a connection, with a waker that lasts longer than it.
-#[derive(Debug)]
-struct Entry {
-    key: Key,
-    connection: Option<Connection>,
-    usable: Usable,
-    /// Whether it is among the roomy.
-    queued: bool,
-    /// Whether a request was ever sent on the connection.
-    served: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Usable {
-    NotYet,
-    Yes,
-    NoMore,
-}
-
-impl Http2 {
-    pub(crate) fn new(
-        request: &Request,
-        ids: Ids,
-        connector: Connector,
-        limits: Limits,
-        clock: Clock,
-    ) -> Self {
-        let shared = Shared {
-            clock,
-            now: 0,
+impl From<&plan::Request> for Http2Requests {
+    fn from(request: &plan::Request) -> Self {
+        Self {
             fields: request.http2(),
             id_field: request.id_field.clone(),
             body: request.body.clone(),
-            ids,
-            to_head_request: request.method == http::Method::HEAD,
-            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            is_head: request.method == http::Method::HEAD,
             head: http2::Head::new(),
-        };
-        Self {
-            connections: Vec::new(),
-            vacant: Vec::new(),
-            roomy: VecDeque::new(),
-            connecting: 0,
-            open: 0,
-            retiring: 0,
-            limits,
-            connector,
-            shared,
-            ready: Ready::default(),
-            woken: Vec::new(),
         }
-    }
-
-    fn place(&mut self, connection: Connection) {
-        let index = self.vacant.pop().unwrap_or_else(|| {
-            let index = self.connections.len() as u32;
-            let key = self.ready.waker(index);
-            let usable = Usable::NotYet;
-            self.connections.push(Entry { key, connection: None, usable, queued: false, served: false });
-            index
-        });
-        let entry = &mut self.connections[index as usize];
-        entry.connection = Some(connection);
-        entry.usable = Usable::NotYet;
-        entry.served = false;
-        entry.key.wake();
-    }
-
-    fn drive_connection(&mut self, index: u32, sink: &mut impl Sink) {
-        let entry = &mut self.connections[index as usize];
-        entry.key.taken();
-        let Some(connection) = &mut entry.connection else { return };
-        let mut cx = Context::from_waker(entry.key.waker());
-        match connection.drive(&mut cx, &mut self.shared, sink) {
-            Status::Going => {
-                if entry.usable == Usable::NotYet && connection.allowed() > 0 {
-                    entry.usable = Usable::Yes;
-                    self.connecting -= 1;
-                    self.open += 1;
-                    self.connector.succeeded();
-                    sink.roomier();
-                }
-                if entry.usable == Usable::Yes && !entry.queued {
-                    entry.queued = true;
-                    self.roomy.push_back(index);
-                }
-            }
-            Status::Retiring => self.retire(index),
-            Status::Gone(failure) => self.gone(index, &failure, sink),
-        }
-    }
-
-    /// The connection is over, and so is what it had at work.
-    fn gone(&mut self, index: u32, failure: &Failure, sink: &mut impl Sink) {
-        let at = self.shared.clock.now();
-        let entry = &mut self.connections[index as usize];
-        let served = entry.served;
-        let mut at_work = false;
-        for arrival in entry.connection.take().into_iter().flat_map(Connection::into_arrivals) {
-            sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(failure) });
-            at_work = true;
-        }
-        if !at_work && failure.cause == Cause::Protocol {
-            sink.unasked(failure);
-        }
-        match entry.usable {
-            Usable::NotYet => self.connecting -= 1,
-            Usable::Yes => self.open -= 1,
-            Usable::NoMore => self.retiring -= 1,
-        }
-        self.vacant.push(index);
-        // One that was of no use is no better than one that could not be made: without the pause, a server
-        // that turns everybody away would be met again without end.
-        if !served {
-            self.connector.failed(at);
-            if self.open == 0 && self.connecting == 0 {
-                sink.unreachable(at, failure);
-            } else if matches!(failure.cause, Cause::OutOfFiles | Cause::OutOfPorts) {
-                sink.limited(self.open, failure);
-            }
-        }
-    }
-
-    fn retire(&mut self, index: u32) {
-        let entry = &mut self.connections[index as usize];
-        match entry.usable {
-            Usable::NotYet => self.connecting -= 1,
-            Usable::Yes => self.open -= 1,
-            Usable::NoMore => return,
-        }
-        entry.usable = Usable::NoMore;
-        self.retiring += 1;
     }
 }
 
-impl Engine for Http2 {
-    fn want(&mut self, _wanted: usize, now: Nanos) {
-        while self.open + self.connecting < self.limits.connections
-            && self.retiring < MAX_RETIRING.max(self.limits.connections)
-        {
-            let Some(connecting) = self.connector.connect(now) else { return };
-            self.connecting += 1;
-            self.place(Connection::connecting(connecting, now));
-        }
-    }
+/// A connection.
+pub(super) struct Http2 {
+    stream: Stream,
+    http2: http2::Connection,
+    replies: Replies,
+    /// Those whose first bytes wait to be written.
+    unwritten: Vec<Key>,
+    /// What is the same in all requests, encoded.
+    prepared: Prepared,
+    /// Read and not taken in: the beginning of a frame.
+    rest: Vec<u8>,
+    /// Whether the peer has ever allowed a stream.
+    opened: bool,
+    used: bool,
+    /// Since when the peer has allowed no stream at all, with none in flight.
+    shut_since: Option<Nanos>,
+    /// It is to be closed when it is driven next.
+    ending: Option<Closed>,
+}
 
-    fn capacity(&mut self) -> Option<Slot> {
-        while let Some(index) = self.roomy.pop_front() {
-            let entry = &mut self.connections[index as usize];
-            let room =
-                entry.connection.as_ref().filter(|_| entry.usable == Usable::Yes).is_some_and(|connection| {
-                    connection.busy() < self.limits.streams && connection.room() > 0
-                });
-            if room {
-                // To the back, so that connections take turns.
-                self.roomy.push_back(index);
-                return Some(Slot(index));
-            }
-            entry.queued = false;
-        }
-        None
+impl fmt::Debug for Http2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http2").field("opened", &self.opened).finish_non_exhaustive()
     }
+}
 
-    fn submit(&mut self, Slot(index): Slot, arrival: Arrival, sink: &mut impl Sink) {
-        self.ready.begin();
-        let entry = &mut self.connections[index as usize];
-        let sent = match &mut entry.connection {
-            Some(connection) => connection.submit(arrival, &self.shared),
-            None => Err(arrival),
+impl Connection for Http2 {
+    type Requests = Http2Requests;
+
+    const NOT_OPENED: &'static str = "no connection and SETTINGS within --connect-timeout";
+
+    fn new(stream: Stream, _now: Nanos) -> Self {
+        let config = Config {
+            settings: Settings {
+                enable_push: false,
+                initial_window_size: STREAM_WINDOW,
+                max_header_list_size: Some(MAX_FIELDS),
+                ..Settings::default()
+            },
+            connection_window: CONNECTION_WINDOW,
+            ..Config::new(Role::Client)
         };
-        match sent {
-            Ok(()) => {
-                entry.served = true;
-                entry.key.wake();
-            }
-            // Nothing of it has left: another connection takes it.
-            Err(arrival) => sink.again(arrival),
+        Self {
+            stream,
+            http2: http2::Connection::new(&config),
+            replies: Replies::default(),
+            unwritten: Vec::new(),
+            prepared: Prepared::default(),
+            rest: Vec::new(),
+            opened: false,
+            used: false,
+            shut_since: None,
+            ending: None,
         }
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>, sink: &mut impl Sink) {
-        self.ready.begin();
-        self.shared.now = self.shared.clock.now();
-        let mut woken = std::mem::take(&mut self.woken);
-        if self.ready.take(&mut woken) {
-            for index in woken.drain(..) {
-                self.drive_connection(index, sink);
-            }
-        }
-        self.woken = woken;
-        self.ready.end(cx);
+    #[inline]
+    fn room(&self, limits: &Limits) -> usize {
+        self.http2.room().min(limits.streams.saturating_sub(self.http2.open_streams()))
     }
 
-    fn expire(&mut self, now: Nanos, sink: &mut impl Sink) {
-        let oldest = now.saturating_sub(self.limits.timeout);
-        let oldest_connecting = now.saturating_sub(self.limits.connect_timeout);
-        for index in 0..self.connections.len() as u32 {
-            let entry = &mut self.connections[index as usize];
-            let Some(connection) = &mut entry.connection else { continue };
-            let late = entry.usable == Usable::NotYet && connection.begun_before(oldest_connecting);
-            let shut = connection.shut_since(now).is_some_and(|since| since < oldest_connecting);
-            if late || shut {
-                let message = if late {
-                    "no connection and SETTINGS within --connect-timeout"
-                } else {
-                    "the server allowed no stream for the length of --connect-timeout"
-                };
-                entry.served &= !shut;
-                self.gone(index, &Failure::new(Cause::ConnectTimeout, message), sink);
-                continue;
-            }
-            if connection.expire(oldest, now, sink) {
-                // Cancelling is to reach the peer, and makes room.
-                entry.key.wake();
-            }
-        }
-        // What was lost is opened again even if the others have room, so that the load stays spread.
-        if self.open > 0 {
-            self.want(0, now);
+    fn allowed(&self, limits: &Limits) -> usize {
+        match self.http2.remote().max_concurrent_streams {
+            _ if !self.http2.is_settled() => 0,
+            Some(most) => limits.streams.min(most as usize),
+            None => limits.streams,
         }
     }
 
-    fn abandon(&mut self, now: Nanos, sink: &mut impl Sink) {
-        for entry in &mut self.connections {
-            for arrival in entry.connection.take().into_iter().flat_map(Connection::into_arrivals) {
-                sink.ended(&Ended { arrival, at: now, outcome: Outcome::Abandoned });
+    fn is_used(&self) -> bool {
+        self.used
+    }
+
+    fn submit(
+        &mut self,
+        arrival: Arrival,
+        now: Nanos,
+        shared: &mut Shared<Http2Requests>,
+    ) -> Result<(), Arrival> {
+        if self.room(&shared.limits) == 0 {
+            return Err(arrival);
+        }
+        let Shared { requests, ids, .. } = shared;
+        let Self { http2, prepared, .. } = self;
+        let bodiless = requests.body.is_empty();
+        let key = http2.open(bodiless, requests.is_head, |block| {
+            block.prepared(prepared, |block| {
+                for (name, value) in requests.fields.iter() {
+                    block.constant(name, value);
+                }
+                if let Some(name) = &requests.id_field {
+                    block.begin_varying(name.as_str().as_bytes(), ID_LENGTH);
+                }
+            });
+            if requests.id_field.is_some() {
+                block.raw(&ids.of(arrival.number));
+            }
+        });
+        let Some(key) = key else { return Err(arrival) };
+        let in_flight = InFlight::new(arrival, now);
+        self.replies.await_one(OnStream { key, in_flight, body: requests.body.clone() });
+        self.unwritten.push(key);
+        self.used = true;
+        if !bodiless {
+            self.http2.want(key);
+        }
+        Ok(())
+    }
+
+    fn drive(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared<Http2Requests>,
+        sink: &mut impl Sink,
+    ) -> Progress {
+        let over = match self.ending.take() {
+            Some(closed) => Err(closed),
+            None => self.exchange(cx, shared, sink),
+        };
+        if let Err(closed) = over {
+            return Progress::Gone(closed);
+        }
+        let is_idle = self.http2.open_streams() == 0;
+        if self.http2.is_going_away() {
+            return if is_idle { Progress::Gone(self.closed()) } else { Progress::Retiring };
+        }
+        let shut = is_idle && self.http2.is_settled() && self.http2.room() == 0;
+        self.shut_since = shut.then(|| self.shut_since.unwrap_or(shared.now));
+        self.opened |= self.allowed(&shared.limits) > 0;
+        if self.opened { Progress::Going } else { Progress::Opening }
+    }
+
+    fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
+        let shut_until = self.shut_since.map(|since| since.saturating_add(limits.connect_timeout));
+        let reply_until = self.replies.oldest().map(|oldest| oldest.saturating_add(limits.timeout));
+        [shut_until, reply_until].into_iter().flatten().min()
+    }
+
+    /// The peer is told that nobody waits any longer for what has taken too long.
+    fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
+        let is_shut = |since: &mut Nanos| since.saturating_add(limits.connect_timeout) <= now;
+        if self.shut_since.take_if(is_shut).is_some() {
+            let message = "the server allowed no stream for the length of --connect-timeout";
+            self.ending = Some(Closed::by_loadgen(Failure::new(Cause::ConnectTimeout, message)));
+            // The next one may be as shut as this.
+            self.used = false;
+            return true;
+        }
+        self.replies.expire(now, limits.timeout, &mut self.http2, sink)
+    }
+
+    fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
+        self.replies.into_in_flight()
+    }
+}
+
+impl Http2 {
+    /// Writes and reads what there is. An error: that was the end.
+    fn exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared<Http2Requests>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Closed> {
+        self.write(cx, shared)?;
+        for _ in 0..READS_IN_A_ROW {
+            match self.read(cx, shared, sink) {
+                Poll::Pending => return self.write(cx, shared),
+                Poll::Ready(result) => result?,
             }
         }
-        self.connections.clear();
-        self.vacant.clear();
-        self.roomy.clear();
-        (self.connecting, self.open, self.retiring) = (0, 0, 0);
+        cx.waker().wake_by_ref();
+        self.write(cx, shared)
     }
 
-    /// Within what the peers allow, where they have said it.
-    fn slots(&self) -> usize {
-        let known: usize = self
-            .connections
-            .iter()
-            .filter(|entry| entry.usable == Usable::Yes)
-            .filter_map(|entry| entry.connection.as_ref())
-            .map(|connection| connection.allowed().min(self.limits.streams))
-            .sum();
-        known + self.limits.connections.saturating_sub(self.open) * self.limits.streams
+    /// Adds bodies for which there is room, and writes what the socket takes.
+    fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Http2Requests>) -> Result<(), Closed> {
+        loop {
+            self.send_bodies();
+            if self.http2.output.is_empty() {
+                return Ok(());
+            }
+            match self.poll_write(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(error)) => return Err(self.broken(&error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            if !self.unwritten.is_empty() {
+                shared.now = shared.clock.now();
+                for key in self.unwritten.drain(..) {
+                    if let Some(request) = self.replies.awaited(key) {
+                        request.in_flight.arrival.written.get_or_insert(shared.now);
+                    }
+                }
+            }
+        }
     }
 
-    fn is_prepared(&self) -> bool {
-        self.connecting == 0
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.http2.output.is_empty() {
+            ready!(segments::poll_write(&mut self.stream, &mut self.http2.output, usize::MAX, cx))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
-    fn next_attempt(&self) -> Option<Nanos> {
-        self.connector.next_attempt()
+    fn send_bodies(&mut self) {
+        while self.http2.output.len() < MAX_OUTPUT {
+            let Some(key) = self.http2.next_ready() else { return };
+            let Some(request) = self.replies.awaited(key) else { continue };
+            let room = self.http2.data_room(key).min(MAX_OUTPUT);
+            let part = request.body.split_to(room.min(request.body.len()));
+            let end = request.body.is_empty();
+            self.http2.data(key, part, end);
+            if !end {
+                self.http2.want(key);
+            }
+        }
+    }
+
+    /// Reads once and takes in what came.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared<Http2Requests>,
+        sink: &mut impl Sink,
+    ) -> Poll<Result<(), Closed>> {
+        let count = match ready!(segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer, cx)) {
+            Ok(0) => return Poll::Ready(Err(self.closed())),
+            Ok(count) => count,
+            Err(error) => return Poll::Ready(Err(self.broken(&error))),
+        };
+        shared.now = shared.clock.now();
+        let mut input = &shared.buffer[..self.rest.len() + count];
+        let head = &mut shared.requests.head;
+        loop {
+            match self.http2.receive(&mut input, head) {
+                Ok(None) => break,
+                Ok(Some(event)) => {
+                    if let http2::Event::Data { data, .. } = &event {
+                        shared.received += data.len() as u64;
+                    }
+                    self.replies.take_in(&mut self.http2, event, head, shared.now, sink);
+                }
+                Err(error) => {
+                    // What the peer did is said to it as well, as far as it still listens.
+                    let _ = self.poll_write(cx);
+                    let failure = Failure::new(Cause::Protocol, error.to_string());
+                    return Poll::Ready(Err(Closed::by_loadgen(failure)));
+                }
+            }
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(input);
+        Poll::Ready(Ok(()))
+    }
+
+    fn broken(&self, error: &io::Error) -> Closed {
+        match self.replies.going_away() {
+            Some(code) if code != Code::NO_ERROR => self.closed(),
+            _ => Closed::by_server(Failure::from_io(error)),
+        }
+    }
+
+    /// Why the peer has closed the connection.
+    fn closed(&self) -> Closed {
+        Closed::by_server(match self.replies.going_away() {
+            Some(code) if code != Code::NO_ERROR => {
+                Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"))
+            }
+            _ => Failure::new(
+                Cause::ClosedEarly,
+                "the server closed the connection before the reply was complete",
+            ),
+        })
     }
 }

@@ -3,21 +3,17 @@
 use bytes::Bytes;
 use http2::{Code, Event, Key};
 
-use super::super::{
-    engine::{Arrival, Ended, Head, Outcome, Sink},
-    failure::{Cause, Failure},
+use super::super::connection::Sink;
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
 };
-use crate::clock::Nanos;
 
 /// A request on its stream.
 #[derive(Debug)]
-pub(super) struct InFlight {
+pub(super) struct OnStream {
     pub(super) key: Key,
-    pub(super) arrival: Arrival,
-    pub(super) submitted: Nanos,
-    /// 0: no final head has come.
-    pub(super) status: u16,
-    pub(super) instance: Option<u16>,
+    pub(super) in_flight: InFlight,
     /// What is left of the request's body.
     pub(super) body: Bytes,
 }
@@ -26,7 +22,9 @@ pub(super) struct InFlight {
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     /// By the slot of a stream's key.
-    requests: Vec<Option<InFlight>>,
+    requests: Vec<Option<OnStream>>,
+    /// When the oldest was submitted, or one before that has ended since it was last looked for.
+    oldest: Option<Nanos>,
     /// What the peer said when it went away.
     going_away: Option<Code>,
 }
@@ -34,17 +32,18 @@ pub(super) struct Replies {
 impl Replies {
     /// One more.
     #[inline]
-    pub(super) fn await_one(&mut self, request: InFlight) {
+    pub(super) fn await_one(&mut self, request: OnStream) {
         let slot = request.key.slot as usize;
         if self.requests.len() <= slot {
             self.requests.resize_with(slot + 1, || None);
         }
+        self.oldest = self.oldest.or(Some(request.in_flight.submitted));
         self.requests[slot] = Some(request);
     }
 
     /// The one on a stream.
     #[inline]
-    pub(super) fn awaited(&mut self, key: Key) -> Option<&mut InFlight> {
+    pub(super) fn awaited(&mut self, key: Key) -> Option<&mut OnStream> {
         self.requests.get_mut(key.slot as usize)?.as_mut()
     }
 
@@ -53,33 +52,40 @@ impl Replies {
         self.going_away
     }
 
-    /// Ends those that were sent before `limit`: the peer is told that nobody waits any longer. True: there were some.
+    /// None of them was submitted before.
+    pub(super) fn oldest(&self) -> Option<Nanos> {
+        self.oldest
+    }
+
+    /// Ends those that have taken longer than `timeout`: the peer is told that nobody waits any longer. True: there
+    /// were some.
     pub(super) fn expire(
         &mut self,
-        limit: Nanos,
+        now: Nanos,
+        timeout: Nanos,
         http2: &mut http2::Connection,
-        at: Nanos,
         sink: &mut impl Sink,
     ) -> bool {
         let mut any = false;
         for place in &mut self.requests {
-            if let Some(request) = place.take_if(|request| request.submitted < limit) {
+            if let Some(request) = place.take_if(|request| request.in_flight.deadline(timeout) <= now) {
                 http2.reset(request.key, Code::CANCEL);
-                sink.ended(&Ended { arrival: request.arrival, at, outcome: Outcome::TimedOut });
+                sink.ended(request.in_flight.ended(now, Outcome::TimedOut));
                 any = true;
             }
         }
+        self.oldest = self.requests.iter().flatten().map(|request| request.in_flight.submitted).min();
         any
     }
 
     /// Those that have come to no end.
-    pub(super) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
-        self.requests.into_iter().flatten().map(|request| request.arrival)
+    pub(super) fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
+        self.requests.into_iter().flatten().map(|request| request.in_flight)
     }
 
     /// Takes in what happened on the connection.
     #[inline]
-    pub(super) fn happened(
+    pub(super) fn take_in(
         &mut self,
         http2: &mut http2::Connection,
         event: Event<'_>,
@@ -87,86 +93,85 @@ impl Replies {
         at: Nanos,
         sink: &mut impl Sink,
     ) {
-        let place = |key: Key| key.slot as usize;
         match event {
             Event::Response { stream, end } => {
-                sink.head(&Head::Http2(head));
                 let Some(request) = self.awaited(stream) else { return };
-                request.status = head.status();
-                request.instance =
-                    head.fields().get(contract::field::INSTANCE).map(|name| sink.instance(name));
+                request.in_flight.reply.head(&Head::Http2(head), |name| sink.instance(name));
                 if end {
-                    replied(http2, &mut self.requests[place(stream)], at, sink);
+                    self.replied(stream, http2, at, sink);
                 }
             }
             Event::Data { stream, data, end } => {
-                sink.body(data);
                 http2.release(stream, data.len());
-                if end && let Some(request) = self.requests.get_mut(place(stream)) {
-                    replied(http2, request, at, sink);
+                let Some(request) = self.awaited(stream) else { return };
+                request.in_flight.reply.body(data);
+                if end {
+                    self.replied(stream, http2, at, sink);
                 }
             }
             Event::Trailers { stream } => {
-                if let Some(request) = self.requests.get_mut(place(stream)) {
-                    replied(http2, request, at, sink);
-                }
+                let Some(request) = self.awaited(stream) else { return };
+                request.in_flight.reply.trailers(head.regular());
+                self.replied(stream, http2, at, sink);
+            }
+            Event::Informational { stream } => {
+                let Some(request) = self.awaited(stream) else { return };
+                request.in_flight.reply.informational(&Head::Http2(head));
             }
             Event::Reset { stream, code, by_peer } => {
-                let Some(request) = self.requests.get_mut(place(stream)).and_then(Option::take) else {
-                    return;
-                };
-                reset(&request, code, by_peer, at, sink);
+                if let Some(request) = self.take(stream) {
+                    reset(request.in_flight, code, by_peer, at, sink);
+                }
             }
             Event::Unprocessed { stream } => {
-                let Some(request) = self.requests.get_mut(place(stream)).and_then(Option::take) else {
-                    return;
-                };
-                unprocessed(&request, self.going_away.unwrap_or(Code::NO_ERROR), at, sink);
+                if let Some(request) = self.take(stream) {
+                    unprocessed(request.in_flight, self.going_away.unwrap_or(Code::NO_ERROR), at, sink);
+                }
             }
             Event::GoAway { code, .. } => self.going_away = Some(code),
-            Event::Settings => sink.roomier(),
-            Event::Informational { .. }
-            | Event::Request { .. }
-            | Event::Malformed { .. }
-            | Event::Pong(_) => {}
+            Event::Settings | Event::Request { .. } | Event::Malformed { .. } | Event::Pong(_) => {}
         }
     }
-}
 
-#[inline]
-fn replied(http2: &mut http2::Connection, place: &mut Option<InFlight>, at: Nanos, sink: &mut impl Sink) {
-    let Some(request) = place.take() else { return };
-    if !request.body.is_empty() {
-        // The server has answered before it read everything: it will not.
-        http2.reset(request.key, Code::CANCEL);
+    fn take(&mut self, key: Key) -> Option<OnStream> {
+        self.requests.get_mut(key.slot as usize)?.take()
     }
-    let outcome = Outcome::Replied { status: request.status, instance: request.instance };
-    sink.ended(&Ended { arrival: request.arrival, at, outcome });
+
+    #[inline]
+    fn replied(&mut self, key: Key, http2: &mut http2::Connection, at: Nanos, sink: &mut impl Sink) {
+        let Some(request) = self.take(key) else { return };
+        if !request.body.is_empty() {
+            // The server has answered before it read everything: it will not.
+            http2.reset(request.key, Code::CANCEL);
+        }
+        sink.ended(request.in_flight.ended(at, Outcome::Replied));
+    }
 }
 
 /// A stream that was refused was not processed, so that any method is safe to send again (RFC 9113 section 8.7).
-fn reset(request: &InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
-    let mut arrival = request.arrival;
-    let refused = by_peer && code == Code::REFUSED_STREAM && request.status == 0;
-    if refused && arrival.resends < Arrival::MAX_RESENDS {
-        arrival.resends += 1;
-        return sink.again(arrival);
+fn reset(mut in_flight: InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
+    if by_peer && code == Code::REFUSED_STREAM && in_flight.reply.status == 0 {
+        in_flight = match in_flight.resend(Arrival::MAX_RESENDS) {
+            Ok(arrival) => return sink.resend(arrival),
+            Err(in_flight) => in_flight,
+        };
     }
     let failure = if by_peer {
         Failure::new(Cause::RstStream(code.0), format!("the server reset the stream: {code}"))
     } else {
         Failure::new(Cause::Protocol, format!("the server's reply broke the protocol: {code}"))
     };
-    sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(&failure) });
+    sink.ended(in_flight.ended(at, Outcome::Failed(&failure)));
 }
 
 /// A stream above GOAWAY's last one was not processed either.
-fn unprocessed(request: &InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
-    let mut arrival = request.arrival;
-    if request.status == 0 && arrival.resends < Arrival::MAX_SENT_AWAY {
-        arrival.resends += 1;
-        return sink.again(arrival);
+fn unprocessed(mut in_flight: InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
+    if in_flight.reply.status == 0 {
+        in_flight = match in_flight.resend(Arrival::MAX_SENT_AWAY) {
+            Ok(arrival) => return sink.resend(arrival),
+            Err(in_flight) => in_flight,
+        };
     }
     let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
-    sink.ended(&Ended { arrival, at, outcome: Outcome::Failed(&failure) });
+    sink.ended(in_flight.ended(at, Outcome::Failed(&failure)));
 }

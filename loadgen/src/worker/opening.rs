@@ -1,8 +1,15 @@
-//! Opening connections: all addresses of the target in turn, with a pause after failures.
+//! Opening connections: all addresses of the target in turn, with a pause after failures. It knows no protocol.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use tokio::net::TcpStream;
+use transport::{Socket, Stream};
 
 use crate::clock::Nanos;
 
@@ -13,7 +20,23 @@ const FIRST_PAUSE: Nanos = 1_000_000;
 const MAX_PAUSE: Nanos = 16_000_000;
 
 /// A connection in the making.
-pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+pub(super) struct Opening {
+    tcp: Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>,
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").finish_non_exhaustive()
+    }
+}
+
+impl Opening {
+    /// Goes on until there is a stream that a protocol can begin on.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let stream = ready!(self.tcp.as_mut().poll(cx))?;
+        Poll::Ready(Ok(Stream::from(Socket::Tcp(stream))))
+    }
+}
 
 /// Opens connections to the addresses of one target.
 #[derive(Debug)]
@@ -30,15 +53,14 @@ impl Connector {
         Self { addresses, next: first, failures: 0, not_before: 0 }
     }
 
-    /// Begins to connect to the next address, and to the others if that fails, unless it is too early after
-    /// a failure.
-    pub(crate) fn connect(&mut self, now: Nanos) -> Option<Connecting> {
+    /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
+    pub(super) fn open(&mut self, now: Nanos) -> Option<Opening> {
         if now < self.not_before {
             return None;
         }
         let (addresses, first) = (Arc::clone(&self.addresses), self.next);
         self.next += 1;
-        Some(Box::pin(async move {
+        let tcp = Box::pin(async move {
             let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
             for offset in 0..addresses.len() {
                 match TcpStream::connect(addresses[(first + offset) % addresses.len()]).await {
@@ -50,11 +72,12 @@ impl Connector {
                 }
             }
             Err(last_error)
-        }))
+        });
+        Some(Opening { tcp })
     }
 
     /// A connection was made.
-    pub(crate) fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self) {
         self.failures = 0;
         self.not_before = 0;
     }
@@ -85,9 +108,9 @@ mod tests {
             pauses.push(connector.next_attempt().unwrap() / 1_000_000);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
-        assert!(connector.connect(15_999_999).is_none());
-        assert!(connector.connect(16_000_000).is_some());
+        assert!(connector.open(15_999_999).is_none());
+        assert!(connector.open(16_000_000).is_some());
         connector.succeeded();
-        assert!(connector.next_attempt().is_none() && connector.connect(0).is_some());
+        assert!(connector.next_attempt().is_none() && connector.open(0).is_some());
     }
 }

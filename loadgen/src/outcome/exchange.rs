@@ -1,0 +1,115 @@
+//! A request and its reply, kept to be shown.
+
+use std::fmt;
+
+use super::{Ended, Head, Outcome, Reply, reply::lines};
+use crate::clock::Nanos;
+
+/// The longest body that is kept, in bytes.
+const MAX_BODY: usize = 16 << 20;
+
+/// Informational heads are kept until they have so many bytes; a server may send any number of them.
+const MAX_INFORMATIONAL: usize = 256 << 10;
+
+/// What has come of a reply.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Capture {
+    /// Informational heads (1xx), each with an empty line behind it.
+    pub(crate) informational: String,
+    /// How many informational heads were left out.
+    pub(crate) left_out: u64,
+    /// The final head with an empty line behind it; empty: none has come.
+    pub(crate) head: String,
+    /// The beginning of the body.
+    pub(crate) body: Vec<u8>,
+    /// The trailers, each with a line end.
+    pub(crate) trailers: String,
+}
+
+impl Capture {
+    pub(super) fn informational(&mut self, head: &Head<'_>) {
+        if self.informational.len() < MAX_INFORMATIONAL {
+            self.informational.push_str(&head.text());
+            self.informational.push('\n');
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    pub(super) fn head(&mut self, head: &Head<'_>) {
+        self.head = head.text();
+        self.head.push('\n');
+    }
+
+    pub(super) fn body(&mut self, part: &[u8]) {
+        let room = MAX_BODY - self.body.len();
+        self.body.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    pub(super) fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) {
+        self.trailers = lines(fields);
+    }
+}
+
+/// A request that has ended, with what came of its reply.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    /// The request's number.
+    pub(crate) number: u64,
+    /// The status of the reply, if one has begun.
+    pub(crate) status: Option<u16>,
+    /// Bytes of the reply's body.
+    pub(crate) length: u64,
+    pub(crate) capture: Capture,
+    /// Wait and service time, if it was written.
+    pub(crate) times: Option<(Nanos, Nanos)>,
+    /// Why the reply is not complete, unless it is.
+    pub(crate) failure: Option<Incomplete>,
+}
+
+/// Why a reply is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Incomplete {
+    /// The request or its connection failed.
+    Failed(String),
+    /// It took too long.
+    TimedOut,
+    /// It was given up.
+    Interrupted,
+}
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed(text) => text,
+            Self::TimedOut => "timeout: no complete reply within --timeout",
+            Self::Interrupted => "interrupted",
+        })
+    }
+}
+
+impl From<Ended<'_>> for Exchange {
+    fn from(ended: Ended<'_>) -> Self {
+        let arrival = ended.in_flight.arrival;
+        let Reply { status, length, capture, .. } = ended.in_flight.reply;
+        let failure = match ended.outcome {
+            Outcome::Replied => None,
+            Outcome::Failed(failure) => {
+                Some(Incomplete::Failed(format!("{}: {}", failure.cause, failure.message)))
+            }
+            Outcome::TimedOut => Some(Incomplete::TimedOut),
+            Outcome::Abandoned => Some(Incomplete::Interrupted),
+        };
+        let times = arrival
+            .written
+            .map(|written| (written.saturating_sub(arrival.picked), ended.at.saturating_sub(written)));
+        Self {
+            number: arrival.number,
+            status: (status != 0).then_some(status),
+            length,
+            capture: capture.map(|capture| *capture).unwrap_or_default(),
+            times,
+            failure,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A request from when it is due until it has ended: what the worker, the recorder and the reports all speak of.
+//!
+//! Data alone: nothing here reads a socket or a clock, or knows how a protocol frames what it carries.
+
+mod exchange;
+mod failure;
+mod reply;
+
+pub(crate) use exchange::{Exchange, Incomplete};
+pub use failure::Cause;
+pub(crate) use failure::Failure;
+pub(crate) use reply::{Head, Reply};
+
+use crate::clock::Nanos;
+
+/// A request that is due, from being picked up until it has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// Its number in the whole run.
+    pub(crate) number: u64,
+    /// When it was due.
+    pub(crate) due: Nanos,
+    /// When the loop saw that it was due.
+    pub(crate) picked: Nanos,
+    /// When its first byte was first written.
+    pub(crate) written: Option<Nanos>,
+    /// How often it was resent.
+    pub(crate) resends: u8,
+    /// Whether what is exchanged is kept, to be shown.
+    pub(crate) captured: bool,
+}
+
+impl Arrival {
+    /// How often a request is resent at most, after it was refused or its connection closed unseen.
+    pub(crate) const MAX_RESENDS: u8 = 3;
+
+    /// How often a request is resent at most after GOAWAY, which sends away a whole connection's streams at a time,
+    /// however few the server lets finish.
+    pub(crate) const MAX_SENT_AWAY: u8 = 16;
+
+    /// One that was due and has been picked up.
+    pub(crate) fn new(number: u64, due: Nanos, picked: Nanos) -> Self {
+        Self { number, due, picked, written: None, resends: 0, captured: false }
+    }
+}
+
+/// A request on its connection, and what has come of its reply. It ends once: what ends it takes it.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    /// The request.
+    pub(crate) arrival: Arrival,
+    /// When it was given to the connection.
+    pub(crate) submitted: Nanos,
+    /// What has come so far.
+    pub(crate) reply: Reply,
+}
+
+impl InFlight {
+    /// Without any reply yet.
+    #[inline]
+    pub(crate) fn new(arrival: Arrival, submitted: Nanos) -> Self {
+        Self { arrival, submitted, reply: Reply::new(arrival.captured) }
+    }
+
+    /// When it has taken longer than `timeout`.
+    #[inline]
+    pub(crate) fn deadline(&self, timeout: Nanos) -> Nanos {
+        self.submitted.saturating_add(timeout)
+    }
+
+    /// It has ended.
+    #[inline]
+    pub(crate) fn ended(self, at: Nanos, outcome: Outcome<'_>) -> Ended<'_> {
+        Ended { in_flight: self, at, outcome }
+    }
+
+    /// The request to be sent once more, unless it was resent `most` times already.
+    ///
+    /// # Errors
+    /// It was: it has to end.
+    pub(crate) fn resend(self, most: u8) -> Result<Arrival, Self> {
+        if self.arrival.resends >= most {
+            return Err(self);
+        }
+        Ok(Arrival { resends: self.arrival.resends + 1, ..self.arrival })
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome<'a> {
+    /// The reply is complete.
+    Replied,
+    /// It failed below HTTP.
+    Failed(&'a Failure),
+    /// It took longer than the timeout.
+    TimedOut,
+    /// The run ended first.
+    Abandoned,
+}
+
+/// The end of a request.
+#[derive(Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) in_flight: InFlight,
+    pub(crate) at: Nanos,
+    pub(crate) outcome: Outcome<'a>,
+}

@@ -1,0 +1,108 @@
+//! What is known of a reply: fed with its heads, its body and its trailers, in whichever protocol they came.
+
+use wire::Fields;
+
+use super::exchange::Capture;
+
+/// A reply, as far as it has come.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    /// Of the final head; 0 until that has come.
+    pub(crate) status: u16,
+    /// The instance that named itself, as the recorder numbers it.
+    pub(crate) instance: Option<u16>,
+    /// Bytes of the body.
+    pub(crate) length: u64,
+    /// All of it, if it is to be shown.
+    pub(super) capture: Option<Box<Capture>>,
+}
+
+impl Reply {
+    #[inline]
+    pub(super) fn new(captured: bool) -> Self {
+        Self { capture: captured.then(Box::default), ..Self::default() }
+    }
+
+    /// An informational head (1xx) has come.
+    pub(crate) fn informational(&mut self, head: &Head<'_>) {
+        if let Some(capture) = &mut self.capture {
+            capture.informational(head);
+        }
+    }
+
+    /// The final head has come; `number` numbers the instance that it names.
+    #[inline]
+    pub(crate) fn head(&mut self, head: &Head<'_>, number: impl FnOnce(&[u8]) -> u16) {
+        self.status = head.status();
+        self.instance = head.fields().get(contract::field::INSTANCE).map(number);
+        if let Some(capture) = &mut self.capture {
+            capture.head(head);
+        }
+    }
+
+    /// More of the body has come.
+    #[inline]
+    pub(crate) fn body(&mut self, part: &[u8]) {
+        self.length += part.len() as u64;
+        if let Some(capture) = &mut self.capture {
+            capture.body(part);
+        }
+    }
+
+    /// The trailers have come.
+    #[inline]
+    pub(crate) fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) {
+        if let Some(capture) = &mut self.capture {
+            capture.trailers(fields);
+        }
+    }
+}
+
+/// The head of a reply, as its protocol has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Head<'a> {
+    /// HTTP/1's.
+    Http1(&'a http1::response::Head),
+    /// HTTP/2's fields.
+    Http2(&'a http2::Head),
+}
+
+impl Head<'_> {
+    #[inline]
+    fn status(&self) -> u16 {
+        match self {
+            Self::Http1(head) => head.status,
+            Self::Http2(head) => head.status(),
+        }
+    }
+
+    #[inline]
+    fn fields(&self) -> &Fields {
+        match self {
+            Self::Http1(head) => &head.fields,
+            Self::Http2(head) => head.fields(),
+        }
+    }
+
+    /// As people read it, a line each.
+    pub(super) fn text(&self) -> String {
+        let text = String::from_utf8_lossy;
+        match self {
+            Self::Http1(head) => {
+                let line = format!("{} {} {}", text(head.version.bytes()), head.status, text(&head.reason));
+                format!("{}\n{}", line.trim_end(), lines(head.fields.iter()))
+            }
+            Self::Http2(head) => {
+                let status = http::StatusCode::from_u16(head.status());
+                let status = status.map_or_else(|_| head.status().to_string(), |status| status.to_string());
+                format!("HTTP/2 {status}\n{}", lines(head.regular()))
+            }
+        }
+    }
+}
+
+/// Fields as people read them, a line each.
+pub(super) fn lines<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> String {
+    let text = String::from_utf8_lossy;
+    fields.map(|(name, value)| format!("{}: {}\n", text(name), text(value))).collect()
+}

@@ -1,0 +1,137 @@
+//! What a worker records with: requests that were due, sent and answered at the same times with the same result, as those
+//! of a burst are, are counted and then recorded together.
+//!
+//! It has no figures of its own: whatever reads the records gets them with all that was counted.
+
+use super::{Recorder, Replied};
+use crate::{
+    clock::Nanos,
+    outcome::{Ended, Outcome},
+    plan::request::Ids,
+};
+
+/// Records, and what has happened again and again and is not in them yet.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    records: Recorder,
+    last: Option<Replied>,
+    /// How often.
+    count: u64,
+}
+
+impl Recording {
+    /// Of the run with these ids.
+    pub(crate) fn new(ids: Ids) -> Self {
+        Self { records: Recorder::new(ids), last: None, count: 0 }
+    }
+
+    /// A request has ended.
+    #[inline]
+    pub(crate) fn ended(&mut self, ended: Ended<'_>) {
+        let is_usual = matches!(ended.outcome, Outcome::Replied) && !ended.in_flight.arrival.captured;
+        if !is_usual {
+            return self.records().ended(ended);
+        }
+        let replied = Some(Replied::from(&ended));
+        if replied != self.last {
+            self.settle();
+            self.last = replied;
+        }
+        self.count += 1;
+    }
+
+    /// So many requests that were due at the same time were picked up.
+    #[inline]
+    pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
+        self.records.picked_up(due, now, count);
+    }
+
+    /// Numbers the instance of this name.
+    #[inline]
+    pub(crate) fn instance(&mut self, name: &[u8]) -> u16 {
+        self.records.instance(name)
+    }
+
+    /// So many more bytes of bodies have come, of replies that may still be running.
+    pub(crate) fn received(&mut self, bytes: u64) {
+        self.records.received(bytes);
+    }
+
+    /// The records, complete.
+    pub(crate) fn records(&mut self) -> &mut Recorder {
+        self.settle();
+        &mut self.records
+    }
+
+    /// The records at the end.
+    pub(crate) fn into_records(mut self) -> Recorder {
+        self.settle();
+        self.records
+    }
+
+    fn settle(&mut self) {
+        if let Some(replied) = self.last.take() {
+            self.records.replied(&replied, std::mem::take(&mut self.count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Arrival, InFlight};
+
+    #[test]
+    fn what_is_recorded_together_is_the_same_as_one_by_one() {
+        let (mut together, mut apart) = (Recording::new(Ids::of_run(1)), Recorder::new(Ids::of_run(1)));
+        // Bursts of several sizes, which differ from the one before in one thing.
+        let bursts = [
+            (3, 10, Some(20), 100, 200, None),
+            (1, 11, Some(20), 100, 200, None),
+            (4, 11, None, 100, 200, None),
+            (2, 11, None, 101, 200, None),
+            (5, 11, None, 101, 503, None),
+            (9, 11, None, 101, 503, Some(0)),
+        ];
+        apart.instance(b"one");
+        assert_eq!(together.instance(b"one"), 0);
+        for (count, picked, written, at, status, instance) in bursts {
+            for number in 0..count {
+                let arrival = Arrival { written, ..Arrival::new(number, 5, picked) };
+                let ended = || {
+                    let mut in_flight = InFlight::new(arrival, picked);
+                    (in_flight.reply.status, in_flight.reply.instance) = (status, instance);
+                    in_flight.ended(at, Outcome::Replied)
+                };
+                together.ended(ended());
+                apart.ended(ended());
+            }
+        }
+        let together = together.into_records();
+        assert_eq!(together.counts, apart.counts);
+        assert_eq!(together.in_flight, apart.in_flight);
+        assert_eq!(together.statuses, apart.statuses);
+        let times = |recorder: &Recorder| {
+            let times = &recorder.times;
+            [&times.response, &times.service, &times.wait].map(Clone::clone)
+        };
+        assert_eq!(times(&together), times(&apart));
+        let by_second = |recorder: &Recorder| {
+            recorder.intervals.iter().map(|i| (i.completed, i.errors, i.response.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(by_second(&together), by_second(&apart));
+        let answered = |recorder: &Recorder| recorder.backends.sorted()[0].response.len();
+        assert_eq!((answered(&together), answered(&apart)), (9, 9));
+    }
+
+    #[test]
+    fn whatever_reads_the_records_finds_what_was_counted() {
+        let mut recording = Recording::new(Ids::of_run(1));
+        for (number, count) in [(0, 1), (1, 2), (2, 3)] {
+            let mut in_flight = InFlight::new(Arrival::new(number, 0, 0), 0);
+            in_flight.reply.status = 200;
+            recording.ended(in_flight.ended(9, Outcome::Replied));
+            assert_eq!(recording.records().counts.succeeded, count);
+        }
+    }
+}

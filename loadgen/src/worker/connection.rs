@@ -1,0 +1,182 @@
+//! The seam between the pool and the protocols: what a connection of any kind can do, and where it puts what happens.
+//!
+//! A kind of connection knows nothing of schedules, backlogs and other connections; the pool knows nothing of
+//! protocols. No call waits, and none has a future, a task or an allocation for each request.
+
+use std::task::Context;
+
+use transport::Stream;
+
+use crate::{
+    clock::{Clock, Nanos},
+    outcome::{Arrival, Ended, Failure, InFlight},
+    plan::request::Ids,
+};
+
+/// How much is read at a time; one buffer serves all connections of a pool.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// How often a connection is read from before others have their turn.
+pub(super) const READS_IN_A_ROW: usize = 16;
+
+/// What a pool and its connections may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The maximum number of connections.
+    pub(crate) connections: usize,
+    /// So many of them are opened again when they are lost, even if the others have room.
+    pub(crate) kept: usize,
+    /// The maximum number of concurrent requests on each.
+    pub(crate) streams: usize,
+    /// Nanoseconds for a reply.
+    pub(crate) timeout: Nanos,
+    /// Nanoseconds for a connection that can be used.
+    pub(crate) connect_timeout: Nanos,
+}
+
+/// What all connections of a pool use; `requests` is what is the same in all requests, as the protocol wants it.
+#[derive(Debug)]
+pub(super) struct Shared<R> {
+    pub(super) clock: Clock,
+    /// When the clock was last read.
+    pub(super) now: Nanos,
+    pub(super) ids: Ids,
+    pub(super) limits: Limits,
+    pub(super) buffer: Box<[u8]>,
+    /// Bytes of bodies that the sink has not been told of.
+    pub(super) received: u64,
+    pub(super) requests: R,
+}
+
+impl<R> Shared<R> {
+    pub(super) fn new(requests: R, ids: Ids, limits: Limits, clock: Clock) -> Self {
+        let buffer = vec![0; READ_BUFFER].into_boxed_slice();
+        Self { clock, now: 0, ids, limits, buffer, received: 0, requests }
+    }
+}
+
+/// What a connection has come to.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// It takes no requests yet.
+    Opening,
+    /// It takes requests.
+    Going,
+    /// It takes no more; those in flight may end.
+    Retiring,
+    /// It is over, and so is what is in flight on it.
+    Gone(Closed),
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) by: Closer,
+    /// Why, for what was in flight.
+    pub(super) why: Failure,
+}
+
+impl Closed {
+    pub(super) fn by_server(why: Failure) -> Self {
+        Self { by: Closer::Server, why }
+    }
+
+    pub(super) fn by_loadgen(why: Failure) -> Self {
+        Self { by: Closer::Loadgen, why }
+    }
+}
+
+/// Which end closed a connection, or had it closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closer {
+    /// It closed or reset it, or announced that it would.
+    Server,
+    /// For a timeout, because the server broke the protocol, or because the run was over.
+    Loadgen,
+}
+
+/// A connection that has become ready for requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
+    /// Whether it takes the place of one that was closed.
+    pub(crate) again: bool,
+    /// Nanoseconds until TCP was connected.
+    pub(crate) tcp: Nanos,
+    /// Nanoseconds from then until it took requests.
+    pub(crate) setup: Nanos,
+}
+
+/// Where a pool and its connections put what happens.
+pub(crate) trait Sink {
+    /// A request has ended.
+    fn ended(&mut self, ended: Ended<'_>);
+    /// A request was not processed and is to be sent once more.
+    fn resend(&mut self, arrival: Arrival);
+    /// Nothing of a request was sent, because its connection was lost first.
+    fn put_back(&mut self, arrival: Arrival);
+    /// No connection could be made and there is no other: requests that wait for one fail.
+    fn unreachable(&mut self, at: Nanos, failure: &Failure);
+    /// There is room, or place for a connection, that was not there before: the backlog is to be looked at.
+    fn roomier(&mut self);
+    /// This process or host allows no more connections: those that are open have to do.
+    fn limited(&mut self, connections: usize, failure: &Failure);
+    /// A connection without a request in flight broke the protocol, and was closed.
+    fn unasked(&mut self, failure: &Failure);
+    /// A connection takes requests now.
+    fn opened(&mut self, opened: Opened);
+    /// A connection that took requests has been closed.
+    fn closed(&mut self, by: Closer);
+    /// Numbers the instance that a reply names.
+    fn instance(&mut self, name: &[u8]) -> u16;
+    /// So many bytes of bodies were read since the last call, of replies that may still be running.
+    fn received(&mut self, bytes: u64);
+}
+
+/// A kind of connection.
+pub(super) trait Connection: Sized {
+    /// What is the same in all requests.
+    type Requests;
+
+    /// What is said of one that is not ready in time.
+    const NOT_OPENED: &'static str;
+
+    /// Begins on a stream that is connected.
+    fn new(stream: Stream, now: Nanos) -> Self;
+
+    /// How many more requests it takes now.
+    fn room(&self, limits: &Limits) -> usize;
+
+    /// How many requests it takes in all.
+    fn allowed(&self, limits: &Limits) -> usize;
+
+    /// Whether it was of any use: some of a request has been sent on it.
+    fn is_used(&self) -> bool;
+
+    /// Takes a request, which leaves when the connection is driven next.
+    ///
+    /// # Errors
+    /// There is no room: the request comes back.
+    fn submit(
+        &mut self,
+        arrival: Arrival,
+        now: Nanos,
+        shared: &mut Shared<Self::Requests>,
+    ) -> Result<(), Arrival>;
+
+    /// Reads and writes what there is.
+    fn drive(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared<Self::Requests>,
+        sink: &mut impl Sink,
+    ) -> Progress;
+
+    /// When [`Connection::expire`] may have something to do, at the earliest.
+    fn next_wake(&self, limits: &Limits) -> Option<Nanos>;
+
+    /// Ends what has taken too long. True: the connection has to be driven for it.
+    fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool;
+
+    /// What was in flight when it ended.
+    fn into_in_flight(self) -> impl Iterator<Item = InFlight>;
+}

@@ -1,0 +1,239 @@
+//! What is due for one target, what waits, how many are in flight, and when there is something to do again.
+//!
+//! It knows no connection and keeps no figures: those go to the recorder.
+
+use super::{
+    backlog::Backlog,
+    connection::{Closer, Opened, Sink},
+};
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, Ended, Failure, InFlight, Outcome},
+    recorder::Recording,
+    schedule::Schedule,
+};
+
+/// Where a worker's requests come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// None yet, or no more.
+    Nothing,
+    /// A schedule.
+    Open { schedule: Schedule, next: u64, drop_on_overload: bool },
+    /// One for each free slot, as long as any are left and `until` has not come.
+    Closed { left: u64, number: u64, step: u64, until: Nanos },
+}
+
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    backlog: Backlog,
+    source: Source,
+    /// The schedule outlives its source: it tells when those that wait were due.
+    schedule: Option<Schedule>,
+    start: Nanos,
+    in_flight: usize,
+    max_in_flight: usize,
+    /// Whether what is exchanged is kept.
+    captures: bool,
+    /// Whether something has happened since it was last asked.
+    moved: bool,
+}
+
+impl Dispatcher {
+    pub(super) fn new(max_in_flight: usize, captures: bool) -> Self {
+        Self {
+            backlog: Backlog::default(),
+            source: Source::Nothing,
+            schedule: None,
+            start: 0,
+            in_flight: 0,
+            max_in_flight,
+            captures,
+            moved: false,
+        }
+    }
+
+    pub(super) fn start(&mut self, source: Source, start: Nanos) {
+        if let Source::Open { schedule, .. } = &source {
+            self.schedule = Some(*schedule);
+        }
+        self.source = source;
+        self.start = start;
+    }
+
+    /// Picks up what is due by `now`; `slots` is how many requests the pool can have in flight.
+    pub(super) fn pick_up(&mut self, now: Nanos, slots: usize, recording: &mut Recording) {
+        let room = slots.min(self.max_in_flight);
+        match &mut self.source {
+            Source::Nothing => {}
+            Source::Open { schedule, next, drop_on_overload } => {
+                while let Some((_, due)) = schedule.arrival(*next)
+                    && self.start + due <= now
+                {
+                    let due = self.start + due;
+                    recording.picked_up(due, now, 1);
+                    if *drop_on_overload && self.in_flight + self.backlog.len() >= room {
+                        recording.records().dropped();
+                    } else {
+                        self.backlog.push_scheduled(*next, now);
+                    }
+                    *next += 1;
+                }
+            }
+            Source::Closed { left, number, step, until } => {
+                let free = room.saturating_sub(self.in_flight + self.backlog.len()) as u64;
+                let count = if now < *until { free.min(*left) } else { 0 };
+                for _ in 0..count {
+                    let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, now, now) };
+                    self.backlog.push_single(arrival);
+                    *number += *step;
+                }
+                *left -= count;
+                if count > 0 {
+                    recording.picked_up(now, now, count);
+                }
+            }
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// How many more may be in flight.
+    pub(super) fn room(&self) -> usize {
+        self.max_in_flight - self.in_flight
+    }
+
+    /// Sends what waits and may be in flight by `submit`, until that gives one back.
+    pub(super) fn send(&mut self, mut submit: impl FnMut(Arrival) -> Result<(), Arrival>) {
+        while self.in_flight < self.max_in_flight
+            && let Some(arrival) = self.next()
+        {
+            if let Err(arrival) = submit(arrival) {
+                return self.backlog.push_front(arrival);
+            }
+            self.in_flight += 1;
+        }
+    }
+
+    fn next(&mut self) -> Option<Arrival> {
+        let (schedule, start) = (self.schedule, self.start);
+        self.backlog.pop(|index| {
+            let arrival = schedule.and_then(|schedule| schedule.arrival(index));
+            let (number, due) = arrival.unwrap_or_default();
+            (number, start + due)
+        })
+    }
+
+    /// Whether requests will still become due.
+    pub(super) fn has_more(&self, now: Nanos) -> bool {
+        match &self.source {
+            Source::Nothing => false,
+            Source::Open { schedule, next, .. } => schedule.arrival(*next).is_some(),
+            Source::Closed { left, until, .. } => *left > 0 && now < *until,
+        }
+    }
+
+    /// When the next one becomes due, where that is known beforehand.
+    pub(super) fn next_due(&self) -> Option<Nanos> {
+        match &self.source {
+            Source::Open { schedule, next, .. } => Some(self.start + schedule.arrival(*next)?.1),
+            Source::Closed { left: 1.., until, .. } if *until != Nanos::MAX => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.backlog.len() == 0
+    }
+
+    /// Whether something has happened since the last call that is to be acted on.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Nothing more becomes due, and what waits is not sent.
+    pub(super) fn stop(&mut self, recording: &mut Recording) {
+        self.source = Source::Nothing;
+        self.end_all_waiting(self.start, Outcome::Abandoned, recording);
+    }
+
+    fn end_all_waiting(&mut self, at: Nanos, outcome: Outcome<'_>, recording: &mut Recording) {
+        while let Some(arrival) = self.next() {
+            self.moved = true;
+            recording.ended(InFlight::new(arrival, at).ended(at, outcome));
+        }
+    }
+}
+
+/// Where the pool of a target puts what happens.
+#[derive(Debug)]
+pub(super) struct Results<'a> {
+    pub(super) dispatcher: &'a mut Dispatcher,
+    pub(super) recording: &'a mut Recording,
+}
+
+impl Results<'_> {
+    #[inline]
+    fn no_longer_in_flight(&mut self) {
+        self.dispatcher.in_flight -= 1;
+        self.dispatcher.moved = true;
+    }
+}
+
+impl Sink for Results<'_> {
+    #[inline]
+    fn ended(&mut self, ended: Ended<'_>) {
+        self.no_longer_in_flight();
+        self.recording.ended(ended);
+    }
+
+    fn resend(&mut self, arrival: Arrival) {
+        self.recording.records().resent();
+        self.put_back(arrival);
+    }
+
+    fn put_back(&mut self, arrival: Arrival) {
+        self.no_longer_in_flight();
+        self.dispatcher.backlog.push_single(arrival);
+    }
+
+    fn unreachable(&mut self, at: Nanos, failure: &Failure) {
+        self.dispatcher.end_all_waiting(at, Outcome::Failed(failure), self.recording);
+    }
+
+    fn roomier(&mut self) {
+        self.dispatcher.moved = true;
+    }
+
+    fn limited(&mut self, connections: usize, failure: &Failure) {
+        self.recording.records().limited(connections, &failure.message);
+    }
+
+    fn unasked(&mut self, failure: &Failure) {
+        self.recording.records().unasked(&failure.message);
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        self.recording.records().connections.opened(opened.again, opened.tcp, opened.setup);
+    }
+
+    fn closed(&mut self, by: Closer) {
+        let connections = &mut self.recording.records().connections;
+        match by {
+            Closer::Server => connections.closed_by_server += 1,
+            Closer::Loadgen => connections.closed_by_loadgen += 1,
+        }
+    }
+
+    fn instance(&mut self, name: &[u8]) -> u16 {
+        self.recording.instance(name)
+    }
+
+    fn received(&mut self, bytes: u64) {
+        self.recording.received(bytes);
+    }
+}

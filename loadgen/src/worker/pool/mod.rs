@@ -1,0 +1,296 @@
+//! The connections of one worker to one target, of whichever kind: opening, those with room, retiring, gone, and the
+//! pauses after failures. A pass looks only at connections that have something to do.
+//!
+//! It knows no protocol, no schedule and no backlog.
+
+mod places;
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+};
+
+use runtime::ready::Ready;
+
+use self::places::{Occupant, Place, Places, Stage};
+use super::{
+    connection::{Closed, Closer, Connection, Limits, Progress, Shared, Sink},
+    opening::Connector,
+};
+use crate::{
+    clock::{Clock, Nanos},
+    outcome::{Arrival, Cause, Failure, Outcome},
+    plan::request::Ids,
+};
+
+/// How many connections more than those in use may be waiting for their last requests.
+const MAX_RETIRING: usize = 64;
+
+/// The connections of one worker to one target.
+#[derive(Debug)]
+pub(super) struct Pool<C: Connection> {
+    places: Places<C>,
+    /// Those that may have room, in turn; an entry may be outdated.
+    roomy: VecDeque<u32>,
+    connector: Connector,
+    shared: Shared<C::Requests>,
+    ready: Ready,
+    woken: Vec<u32>,
+    /// Whether a pass has begun.
+    passing: bool,
+    /// Nothing is to be expired before.
+    next_wake: Nanos,
+}
+
+impl<C: Connection> Pool<C> {
+    pub(super) fn new(
+        requests: C::Requests,
+        ids: Ids,
+        connector: Connector,
+        limits: Limits,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            places: Places::default(),
+            roomy: VecDeque::new(),
+            connector,
+            shared: Shared::new(requests, ids, limits, clock),
+            ready: Ready::default(),
+            woken: Vec::new(),
+            passing: false,
+            next_wake: Nanos::MAX,
+        }
+    }
+
+    /// Opens connections until `wanted` more requests would find room, as far as the limits allow.
+    pub(super) fn want(&mut self, wanted: usize, now: Nanos) {
+        let limits = self.shared.limits;
+        while (self.places.opening < wanted || self.places.in_use() < limits.kept)
+            && self.places.in_use() < limits.connections
+            && self.places.retiring < MAX_RETIRING.max(limits.connections)
+        {
+            let Some(opening) = self.connector.open(now) else { return };
+            self.next_wake = self.next_wake.min(now.saturating_add(limits.connect_timeout));
+            self.places.occupy(opening, now, &self.ready);
+        }
+    }
+
+    /// Opens what was lost of those that are kept, unless all were: then it is opened for those that wait.
+    pub(super) fn replenish(&mut self, now: Nanos) {
+        if self.places.open > 0 {
+            self.want(0, now);
+        }
+    }
+
+    /// Gives a request to a connection with room.
+    ///
+    /// # Errors
+    /// There is none: the request comes back.
+    pub(super) fn submit(&mut self, mut arrival: Arrival, now: Nanos) -> Result<(), Arrival> {
+        self.begin_pass();
+        while let Some(index) = self.roomy.pop_front() {
+            let Some(place) = self.places.get(index) else { continue };
+            place.queued = false;
+            let Occupant::Connection(connection) = &mut place.occupant else { continue };
+            if place.stage != Stage::Open {
+                continue;
+            }
+            match connection.submit(arrival, now, &mut self.shared) {
+                Ok(()) => {
+                    if connection.room(&self.shared.limits) > 0 {
+                        // To the back, so that connections take turns.
+                        place.queued = true;
+                        self.roomy.push_back(index);
+                    }
+                    self.next_wake = earlier(self.next_wake, connection.next_wake(&self.shared.limits));
+                    place.key.wake();
+                    return Ok(());
+                }
+                Err(back) => arrival = back,
+            }
+        }
+        Err(arrival)
+    }
+
+    /// Reads and writes whatever is ready.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>, sink: &mut impl Sink) {
+        self.begin_pass();
+        self.shared.now = self.shared.clock.now();
+        let mut woken = std::mem::take(&mut self.woken);
+        if self.ready.take(&mut woken) {
+            for index in woken.drain(..) {
+                self.drive_one(index, sink);
+            }
+            sink.received(std::mem::take(&mut self.shared.received));
+        }
+        self.woken = woken;
+        self.passing = false;
+        self.ready.end(cx);
+    }
+
+    /// Ends what has taken too long, connections that don't come about included.
+    pub(super) fn expire(&mut self, now: Nanos, sink: &mut impl Sink) {
+        if now < self.next_wake {
+            return;
+        }
+        self.begin_pass();
+        self.next_wake = Nanos::MAX;
+        let limits = self.shared.limits;
+        for index in 0..self.places.len() {
+            let Some(Place { key, occupant, stage, since, .. }) = self.places.get(index) else { continue };
+            let is_opening = *stage == Stage::Opening;
+            let deadline = since.saturating_add(limits.connect_timeout);
+            if is_opening && deadline <= now {
+                let failure = Failure::new(Cause::ConnectTimeout, C::NOT_OPENED);
+                self.gone(index, Closed::by_loadgen(failure), sink);
+                continue;
+            }
+            self.next_wake = earlier(self.next_wake, is_opening.then_some(deadline));
+            if let Occupant::Connection(connection) = occupant {
+                let is_due = connection.next_wake(&limits).is_some_and(|at| at <= now);
+                if is_due && connection.expire(now, &limits, sink) {
+                    key.wake();
+                }
+                self.next_wake = earlier(self.next_wake, connection.next_wake(&limits));
+            }
+        }
+    }
+
+    /// Ends everything.
+    pub(super) fn abandon(&mut self, now: Nanos, sink: &mut impl Sink) {
+        for place in std::mem::take(&mut self.places).into_all() {
+            if let Occupant::Connection(connection) = place.occupant {
+                for in_flight in connection.into_in_flight() {
+                    sink.ended(in_flight.ended(now, Outcome::Abandoned));
+                }
+                if place.opened {
+                    sink.closed(Closer::Loadgen);
+                }
+            }
+        }
+        self.roomy.clear();
+    }
+
+    /// How many requests may be in flight, within what the peers allow, where they have said it.
+    pub(super) fn slots(&self) -> usize {
+        let limits = &self.shared.limits;
+        let unknown = limits.connections.saturating_sub(self.places.open);
+        self.places.allowed.saturating_add(unknown * limits.streams)
+    }
+
+    /// Whether the connections of the beginning are open, or have failed.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.places.opening == 0
+    }
+
+    /// When it has to be looked at again at the latest; `waiting`: there is a backlog.
+    pub(super) fn next_wake(&self, now: Nanos, waiting: bool) -> Nanos {
+        match self.connector.next_attempt() {
+            // What lies behind was made use of, or there was no need.
+            Some(at) if at > now && waiting => at.min(self.next_wake),
+            _ => self.next_wake,
+        }
+    }
+
+    /// From now on nobody is woken, until the pass has ended.
+    fn begin_pass(&mut self) {
+        if !std::mem::replace(&mut self.passing, true) {
+            self.ready.begin();
+        }
+    }
+
+    fn drive_one(&mut self, index: u32, sink: &mut impl Sink) {
+        let Some(place) = self.places.get(index) else { return };
+        place.key.taken();
+        let mut cx = Context::from_waker(place.key.waker());
+        if let Occupant::Opening(opening) = &mut place.occupant {
+            match opening.poll(&mut cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(stream)) => {
+                    place.connected = self.shared.clock.now();
+                    place.occupant = Occupant::Connection(C::new(stream, place.connected));
+                }
+                Poll::Ready(Err(error)) => {
+                    let closed = Closed::by_server(Failure::from_io(&error));
+                    return self.gone(index, closed, sink);
+                }
+            }
+        }
+        let Occupant::Connection(connection) = &mut place.occupant else { return };
+        match connection.drive(&mut cx, &mut self.shared, sink) {
+            Progress::Opening => {}
+            Progress::Going => self.going(index, sink),
+            Progress::Retiring => self.places.retire(index),
+            Progress::Gone(closed) => self.gone(index, closed, sink),
+        }
+    }
+
+    /// A connection takes requests; perhaps it did not before, or not as many.
+    #[inline]
+    fn going(&mut self, index: u32, sink: &mut impl Sink) {
+        let Some(Place { occupant: Occupant::Connection(connection), stage, queued, .. }) =
+            self.places.get(index)
+        else {
+            return;
+        };
+        let limits = &self.shared.limits;
+        let (allowed, has_room) = (connection.allowed(limits), connection.room(limits) > 0);
+        self.next_wake = earlier(self.next_wake, connection.next_wake(limits));
+        if has_room && !std::mem::replace(queued, has_room) {
+            self.roomy.push_back(index);
+            sink.roomier();
+        }
+        if *stage == Stage::Opening {
+            self.connector.succeeded();
+            sink.opened(self.places.open(index, self.shared.clock.now()));
+        }
+        if self.places.allow(index, allowed) {
+            sink.roomier();
+        }
+    }
+
+    /// The connection is over, and so is what was in flight on it.
+    fn gone(&mut self, index: u32, Closed { by, why }: Closed, sink: &mut impl Sink) {
+        let at = self.shared.clock.now();
+        let Some((occupant, opened)) = self.places.vacate(index) else { return };
+        let mut is_used = false;
+        if let Occupant::Connection(connection) = occupant {
+            is_used = connection.is_used();
+            let mut was_idle = true;
+            for in_flight in connection.into_in_flight() {
+                sink.ended(in_flight.ended(at, Outcome::Failed(&why)));
+                was_idle = false;
+            }
+            if was_idle && why.cause == Cause::Protocol {
+                sink.unasked(&why);
+            }
+        }
+        if opened {
+            sink.closed(by);
+        }
+        sink.roomier();
+        // One that was of no use is no better than one that could not be made: without the pause, a server that
+        // turns everybody away would be met again without end.
+        if !is_used {
+            self.failed(at, &why, sink);
+        }
+    }
+
+    /// A connection could not be made, or was of no use.
+    fn failed(&mut self, at: Nanos, why: &Failure, sink: &mut impl Sink) {
+        self.connector.failed(at);
+        if matches!(why.cause, Cause::OutOfFiles | Cause::OutOfPorts) && self.places.open > 0 {
+            // What is open has to do from now on: those that wait get their turn.
+            let most = self.places.in_use();
+            self.shared.limits.connections = most;
+            self.shared.limits.kept = self.shared.limits.kept.min(most);
+            sink.limited(self.places.open, why);
+        } else if self.places.in_use() == 0 {
+            sink.unreachable(at, why);
+        }
+    }
+}
+
+fn earlier(at: Nanos, other: Option<Nanos>) -> Nanos {
+    other.map_or(at, |other| at.min(other))
+}

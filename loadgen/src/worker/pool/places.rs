@@ -1,0 +1,156 @@
+//! Where a pool keeps its connections, and how many are at which stage. It decides nothing.
+
+use runtime::ready::{Key, Ready};
+
+use super::super::{connection::Opened, opening::Opening};
+use crate::clock::Nanos;
+
+#[derive(Debug)]
+pub(super) struct Places<C> {
+    all: Vec<Place<C>>,
+    vacant: Vec<u32>,
+    pub(super) opening: usize,
+    /// Open and taking requests.
+    pub(super) open: usize,
+    pub(super) retiring: usize,
+    /// Those that were open, are closed and have no successor yet.
+    lost: usize,
+    /// How many requests all that are open take together.
+    pub(super) allowed: usize,
+}
+
+/// A place for a connection, with a waker that lasts longer than it.
+#[derive(Debug)]
+pub(super) struct Place<C> {
+    pub(super) key: Key,
+    pub(super) occupant: Occupant<C>,
+    pub(super) stage: Stage,
+    /// When its connection began to open.
+    pub(super) since: Nanos,
+    /// When that was connected.
+    pub(super) connected: Nanos,
+    /// Whether it has ever taken requests.
+    pub(super) opened: bool,
+    /// Whether it is among those that may have room.
+    pub(super) queued: bool,
+    /// Its share of `allowed`.
+    allowed: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Occupant<C> {
+    Nobody,
+    Opening(Opening),
+    Connection(C),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Vacant,
+    Opening,
+    Open,
+    Retiring,
+}
+
+impl<C> Default for Places<C> {
+    fn default() -> Self {
+        let (all, vacant) = (Vec::new(), Vec::new());
+        Self { all, vacant, opening: 0, open: 0, retiring: 0, lost: 0, allowed: 0 }
+    }
+}
+
+impl<C> Places<C> {
+    /// How many there are, vacant ones included.
+    pub(super) fn len(&self) -> u32 {
+        self.all.len() as u32
+    }
+
+    /// The one of this number.
+    #[inline]
+    pub(super) fn get(&mut self, index: u32) -> Option<&mut Place<C>> {
+        self.all.get_mut(index as usize)
+    }
+
+    /// All of them.
+    pub(super) fn into_all(self) -> impl Iterator<Item = Place<C>> {
+        self.all.into_iter()
+    }
+
+    /// How many connections are, or will be, of use.
+    pub(super) fn in_use(&self) -> usize {
+        self.opening + self.open
+    }
+
+    /// Begins with a new connection.
+    pub(super) fn occupy(&mut self, opening: Opening, now: Nanos, ready: &Ready) {
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            let index = self.len();
+            self.all.push(Place {
+                key: ready.waker(index),
+                occupant: Occupant::Nobody,
+                stage: Stage::Vacant,
+                since: 0,
+                connected: 0,
+                opened: false,
+                queued: false,
+                allowed: 0,
+            });
+            index
+        });
+        let Some(place) = self.get(index) else { return };
+        place.occupant = Occupant::Opening(opening);
+        (place.since, place.opened) = (now, false);
+        place.key.wake();
+        self.enter(index, Stage::Opening);
+    }
+
+    /// A connection takes requests from now on.
+    pub(super) fn open(&mut self, index: u32, now: Nanos) -> Opened {
+        self.enter(index, Stage::Open);
+        let again = self.lost > 0;
+        self.lost -= usize::from(again);
+        let Some(place) = self.get(index) else { return Opened { again, tcp: 0, setup: 0 } };
+        place.opened = true;
+        let (tcp, setup) = (place.connected.saturating_sub(place.since), now.saturating_sub(place.connected));
+        Opened { again, tcp, setup }
+    }
+
+    /// A connection takes so many requests; whether that is new.
+    #[inline]
+    pub(super) fn allow(&mut self, index: u32, allowed: usize) -> bool {
+        let Some(place) = self.all.get_mut(index as usize) else { return false };
+        let before = std::mem::replace(&mut place.allowed, allowed);
+        self.allowed = self.allowed - before + allowed;
+        before != allowed
+    }
+
+    /// A connection takes no more requests.
+    pub(super) fn retire(&mut self, index: u32) {
+        self.allow(index, 0);
+        self.enter(index, Stage::Retiring);
+    }
+
+    /// A connection is gone; it, and whether it has ever taken requests.
+    pub(super) fn vacate(&mut self, index: u32) -> Option<(Occupant<C>, bool)> {
+        self.allow(index, 0);
+        self.enter(index, Stage::Vacant);
+        let place = self.all.get_mut(index as usize)?;
+        self.vacant.push(index);
+        self.lost += usize::from(place.opened);
+        Some((std::mem::replace(&mut place.occupant, Occupant::Nobody), place.opened))
+    }
+
+    fn enter(&mut self, index: u32, next: Stage) {
+        let Some(place) = self.all.get_mut(index as usize) else { return };
+        let stage = std::mem::replace(&mut place.stage, next);
+        for (stage, change) in [(stage, -1), (next, 1)] {
+            let count = match stage {
+                Stage::Vacant => continue,
+                Stage::Opening => &mut self.opening,
+                Stage::Open => &mut self.open,
+                Stage::Retiring => &mut self.retiring,
+            };
+            *count = count.saturating_add_signed(change);
+        }
+    }
+}
