@@ -13,6 +13,11 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use contract::echo::{EchoRequest, EchoResponse};
+use grpc::{
+    CONTENT_TYPE, Code,
+    message::{self, PREFIX, Prefix},
+    status::STATUS,
+};
 use http2::{Config, Connection, Event, Head, Key, Prepared, Role, Settings};
 use prost::Message as _;
 use rustix::{
@@ -26,8 +31,6 @@ use crate::{cpu, interrupt, rows::Load};
 const WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// Bytes read at once.
 const READ: usize = 256 << 10;
-/// The flag and the length in front of a message.
-const PREFIX: usize = 5;
 
 /// A method that is called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,15 +52,16 @@ impl Call {
     /// The request with its prefix.
     #[must_use]
     pub fn request(self) -> Bytes {
-        let message = match self {
+        let content = match self {
             Self::Echo => {
                 let request = EchoRequest { message: text(), timestamp: TIMESTAMP, response_code: 0 };
                 request.encode_to_vec()
             }
             Self::Check => Vec::new(),
         };
-        let length = u32::try_from(message.len()).unwrap_or_default();
-        [&[0][..], &length.to_be_bytes(), &message].concat().into()
+        let mut framed = Vec::new();
+        message::append(&mut framed, false, |out| out.extend_from_slice(&content));
+        framed.into()
     }
 
     /// What a response begins with: what it repeats of the request, or all of it.
@@ -244,7 +248,7 @@ impl Client {
                         (":scheme", "http"),
                         (":path", call.path()),
                         (":authority", "127.0.0.1"),
-                        ("content-type", "application/grpc"),
+                        ("content-type", CONTENT_TYPE),
                         ("te", "trailers"),
                         ("user-agent", "bench"),
                     ] {
@@ -283,8 +287,8 @@ impl Client {
                     }
                 }
                 Some(Event::Trailers { stream }) => {
-                    let well =
-                        self.head.fields().get("grpc-status") == Some(b"0") && self.is_expected(stream);
+                    let code = self.head.fields().get(STATUS).and_then(Code::read);
+                    let well = code == Some(Code::Ok) && self.is_expected(stream);
                     self.ended(well);
                 }
                 Some(Event::Reset { .. } | Event::Unprocessed { .. }) => self.ended(false),
@@ -300,9 +304,9 @@ impl Client {
     /// Whether a reply is one message, which begins as it must.
     fn is_expected(&self, stream: Key) -> bool {
         let reply = &self.replies[stream.slot as usize];
-        let Some((prefix, message)) = reply.split_at_checked(PREFIX) else { return false };
-        let length = [&[0][..], &u32::try_from(message.len()).unwrap_or_default().to_be_bytes()].concat();
-        prefix == length && message.starts_with(&self.response)
+        let Ok(Some(prefix)) = Prefix::read(reply) else { return false };
+        let content = &reply[PREFIX..];
+        !prefix.compressed && prefix.length as usize == content.len() && content.starts_with(&self.response)
     }
 
     fn ended(&mut self, well: bool) {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use grpc::message::Prefix;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body as _, Frame};
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ use tonic::Status;
 use tower_service::Service;
 
 use super::{
-    message::{self, Coding, Messages, PREFIX},
+    message::{self, Coding, Messages},
     metadata,
     status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
 };
@@ -183,9 +184,9 @@ async fn pump(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sender<Resul
                 return;
             }
         };
-        let mut prefix = vec![0; PREFIX];
-        message::set_prefix(&mut prefix, message.len(), false);
-        for part in [prefix.into(), message] {
+        // Messages are below the largest --grpc-max-message, which is 2 GiB.
+        let prefix = Prefix { compressed: false, length: message.len() as u32 };
+        for part in [Bytes::copy_from_slice(&prefix.bytes()), message] {
             if sender.send(Ok(part)).await.is_err() {
                 return;
             }

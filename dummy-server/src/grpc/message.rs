@@ -1,6 +1,5 @@
-//! Messages on the wire: five bytes of prefix and the message, which may be compressed with gzip.
-//!
-//! What is received takes memory as it comes and never by what a prefix announces.
+//! The messages of a call as they come, expanded where they are compressed with gzip: within the turn of their worker and
+//! its memory. Their framing is a matter of the crate `grpc`.
 
 use std::{
     io::{Read as _, Write as _},
@@ -8,10 +7,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut, buf::Reader};
+use bytes::{Buf as _, Bytes, buf};
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
+use grpc::message::{Invalid, Limits, Reader};
 use http::StatusCode;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     budget::Hold,
@@ -23,8 +23,6 @@ use crate::{
     turn::{Turn, give_way},
 };
 
-/// The flag and the length in front of a message.
-pub(super) const PREFIX: usize = 5;
 /// What a decompressor takes.
 const EXPANDER: usize = 48 << 10;
 /// Bytes that are taken of a body at once.
@@ -55,13 +53,11 @@ impl Coding {
 #[derive(Debug)]
 pub(super) struct Messages {
     upload: Upload,
-    buffer: BytesMut,
+    reader: Reader,
     /// A message that is being expanded.
     expanding: Option<Expanding>,
     /// Largest message, in bytes.
     most: usize,
-    /// Whether messages may be compressed.
-    gzip: bool,
     turn: Rc<Turn>,
     /// For what has come of a message, and for the one that was given last.
     hold: Hold,
@@ -70,7 +66,7 @@ pub(super) struct Messages {
 /// A message in gzip, and what it has become so far.
 #[derive(Debug)]
 struct Expanding {
-    decoder: GzDecoder<Reader<Bytes>>,
+    decoder: GzDecoder<buf::Reader<Bytes>>,
     expanded: Vec<u8>,
 }
 
@@ -81,7 +77,8 @@ impl Messages {
     }
 
     fn with(upload: Upload, most: usize, gzip: bool, turn: Rc<Turn>, hold: Hold) -> Self {
-        Self { upload, buffer: BytesMut::new(), expanding: None, most, gzip, turn, hold }
+        let reader = Reader::new(Limits { message: most, compressed: gzip });
+        Self { upload, reader, expanding: None, most, turn, hold }
     }
 
     /// What it holds, for the reply to a message.
@@ -97,7 +94,7 @@ impl Messages {
             }
             match self.take() {
                 Ok(Some(message)) => {
-                    let held = self.buffer.len() + message.len();
+                    let held = self.reader.len() + message.len();
                     return Poll::Ready(Some(self.keep(held).map(|()| message)));
                 }
                 Ok(None) if self.expanding.is_some() => continue,
@@ -106,15 +103,15 @@ impl Messages {
             }
             match ready!(self.upload.poll_pull(PIECE, cx)) {
                 Some(Ok(part)) => {
-                    self.add(part);
-                    if let Err(status) = self.keep(self.buffer.len()) {
+                    self.reader.push(part);
+                    if let Err(status) = self.keep(self.reader.len()) {
                         return Poll::Ready(Some(Err(status)));
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(broken(&error)))),
-                None if self.buffer.is_empty() => return Poll::Ready(None),
+                None if self.reader.is_empty() => return Poll::Ready(None),
                 None => {
-                    self.buffer.clear();
+                    self.reader.clear();
                     return Poll::Ready(Some(Err(Status::internal("the request ended within a message"))));
                 }
             }
@@ -124,7 +121,7 @@ impl Messages {
     /// The message that was given last is no more.
     pub(super) fn forget_last(&self) {
         // It is less than before.
-        let _ = self.hold.set(self.buffer.len());
+        let _ = self.hold.set(self.reader.len());
     }
 
     /// Holds so many bytes from now on.
@@ -132,7 +129,7 @@ impl Messages {
         if self.hold.set(bytes) {
             return Ok(());
         }
-        self.buffer = BytesMut::new();
+        self.reader.clear();
         self.expanding = None;
         Err(broken(&UploadError::TOO_MUCH))
     }
@@ -159,52 +156,23 @@ impl Messages {
         }
     }
 
-    fn add(&mut self, part: Bytes) {
-        if self.buffer.is_empty() {
-            // It is the only handle of its bytes, unless it is a piece of a larger part.
-            self.buffer = part.try_into_mut().unwrap_or_else(|part| BytesMut::from(&part[..]));
-        } else {
-            self.buffer.extend_from_slice(&part);
-        }
-    }
-
     /// A message that has come whole, or been expanded to its end.
     fn take(&mut self) -> Result<Option<Bytes>, Status> {
         if let Some(expanding) = &mut self.expanding {
             let ended = expanding.go_on(self.most)?;
             self.turn.long_step();
-            let held = self.buffer.len() + expanding.expanded.len() + EXPANDER;
+            let held = self.reader.len() + expanding.expanded.len() + EXPANDER;
             self.keep(held)?;
             let ended = if ended { self.expanding.take() } else { None };
             return Ok(ended.map(|expanding| expanding.expanded.into()));
         }
-        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
-        let [flag, length @ ..] = *prefix;
-        let length = u32::from_be_bytes(length) as usize;
-        match (flag, self.gzip) {
-            (0, _) | (1, true) => {}
-            (1, false) => return Err(Status::internal("a compressed message without grpc-encoding")),
-            _ => {
-                let text = format!("{flag} is no flag of a message; accepted are 0 and 1");
-                return Err(Status::internal(text));
-            }
-        }
-        check_length(length, self.most)?;
-        if self.buffer.len() < PREFIX + length {
+        let Some(message) = self.reader.take().map_err(|invalid| refused(invalid, self.most))? else {
             return Ok(None);
-        }
-        let message = match self.buffer.len() == PREFIX + length {
-            // Mostly it is all there is, and then nothing is left to share its memory with.
-            true => std::mem::take(&mut self.buffer).freeze().slice(PREFIX..),
-            false => {
-                self.buffer.advance(PREFIX);
-                self.buffer.split_to(length).freeze()
-            }
         };
-        if flag == 0 {
-            return Ok(Some(message));
+        if !message.compressed {
+            return Ok(Some(message.content));
         }
-        let decoder = GzDecoder::new(message.reader());
+        let decoder = GzDecoder::new(message.content.reader());
         self.expanding = Some(Expanding { decoder, expanded: Vec::new() });
         Ok(None)
     }
@@ -234,38 +202,32 @@ pub(super) fn broken(error: &UploadError) -> Status {
     Status::cancelled(text)
 }
 
+/// The status of what is no message, or not one that is accepted.
+fn refused(invalid: Invalid, most: usize) -> Status {
+    let limit = match invalid {
+        Invalid::TooLarge { .. } => format!(": at most {most} are accepted (--grpc-max-message)"),
+        Invalid::Flag(_) | Invalid::Compressed => String::new(),
+    };
+    Status::new(Code::from_i32(invalid.code() as i32), format!("{invalid}{limit}"))
+}
+
 /// Whether a message of so many bytes is accepted.
 pub(super) fn check_length(length: usize, most: usize) -> Result<(), Status> {
-    if length <= most {
-        return Ok(());
-    }
-    Err(Status::resource_exhausted(format!(
-        "message of {length} bytes is too large: at most {most} are accepted (--grpc-max-message)"
-    )))
+    if length <= most { Ok(()) } else { Err(refused(Invalid::TooLarge { length }, most)) }
 }
 
-/// Adds the message that `write` writes, with its prefix.
+/// Adds the message that `write` adds, with its prefix.
 pub(super) fn append(out: &mut Vec<u8>, gzip: bool, write: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.resize(start + PREFIX, 0);
-    if gzip {
-        let mut message = Vec::new();
-        write(&mut message);
-        let mut encoder = GzEncoder::new(&mut *out, Compression::fast());
+    if !gzip {
+        return grpc::message::append(out, false, write);
+    }
+    let mut message = Vec::new();
+    write(&mut message);
+    grpc::message::append(out, true, |out| {
+        let mut encoder = GzEncoder::new(out, Compression::fast());
         // Writing to memory does not fail.
         let _ = encoder.write_all(&message).and_then(|()| encoder.try_finish());
-    } else {
-        write(out);
-    }
-    let length = out.len() - start - PREFIX;
-    set_prefix(&mut out[start..], length, gzip);
-}
-
-/// Writes the prefix of a message of so many bytes.
-pub(super) fn set_prefix(framed: &mut [u8], length: usize, gzip: bool) {
-    framed[0] = u8::from(gzip);
-    // Lengths are below the largest --grpc-max-message, which is 2 GiB.
-    framed[1..PREFIX].copy_from_slice(&(length as u32).to_be_bytes());
+    });
 }
 
 #[cfg(test)]
@@ -282,7 +244,7 @@ mod tests {
     }
 
     /// What is read of a body that comes in pieces of `size`.
-    fn read(body: &[u8], size: usize, most: usize, gzip: bool) -> Vec<Result<Bytes, tonic::Code>> {
+    fn read(body: &[u8], size: usize, most: usize, gzip: bool) -> Vec<Result<Bytes, Code>> {
         let budget = Budget::of(1 << 30);
         let inbox = Inbox::new(&budget);
         let turn = Rc::<Turn>::default();
@@ -324,7 +286,6 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_refused() {
-        use tonic::Code;
         let bomb = framed(&vec![0; 100_000], true);
         for (body, gzip, code) in [
             (&b"\0\0\0\0\x02x"[..], false, Code::Internal),
@@ -379,7 +340,7 @@ mod tests {
                     break next.unwrap().unwrap_err().code();
                 }
             };
-            assert_eq!(code, tonic::Code::ResourceExhausted);
+            assert_eq!(code, Code::ResourceExhausted);
         }
     }
 

@@ -16,6 +16,7 @@ mod web;
 
 use std::rc::Rc;
 
+use grpc::{timeout::TIMEOUT, web::Form};
 use http::StatusCode;
 use tonic::{Status, codec::CompressionEncoding::Gzip};
 
@@ -78,13 +79,7 @@ const HEALTH: &str = "grpc.health.v1.Health";
 
 /// Whether a content type is that of gRPC or of gRPC-Web, which HTTP/1 can carry, too.
 pub(crate) fn is_call(content_type: &[u8], protocol: Protocol) -> bool {
-    is_grpc(content_type) && protocol == Protocol::Http2 || web::form(content_type).is_some()
-}
-
-/// `application/grpc`, and what may follow it: a format (`+proto`) or parameters.
-fn is_grpc(content_type: &[u8]) -> bool {
-    let rest = content_type.strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    grpc::is_call(content_type) && protocol == Protocol::Http2 || Form::of(content_type).is_some()
 }
 
 /// Calls the service and method that a request names. On the port that is gRPC's alone, it may be no call at all.
@@ -95,7 +90,7 @@ pub(crate) fn answer(
     upload: Upload,
 ) -> Answer {
     let content_type = head.fields.get("content-type").unwrap_or_default();
-    let form = web::form(content_type);
+    let form = Form::of(content_type);
     if head.protocol != Protocol::Http2 && form.is_none() {
         let error = "gRPC is spoken over HTTP/2";
         return refuse(upload, StatusCode::HTTP_VERSION_NOT_SUPPORTED, error);
@@ -104,10 +99,10 @@ pub(crate) fn answer(
         return refuse(upload, StatusCode::METHOD_NOT_ALLOWED, "a gRPC call is a POST");
     }
     match form {
-        Some(text) => {
-            web::answer(context, head, upload, text, |upload| call(services, context, head, upload))
+        Some(form) => {
+            web::answer(context, head, upload, form, |upload| call(services, context, head, upload))
         }
-        None if is_grpc(content_type) => call(services, context, head, upload),
+        None if grpc::is_call(content_type) => call(services, context, head, upload),
         None => {
             let text = String::from_utf8_lossy(content_type);
             let error = format!("invalid content-type '{text}' of a gRPC call");
@@ -127,7 +122,7 @@ fn refuse(upload: Upload, status: StatusCode, error: &str) -> Answer {
 }
 
 fn call(services: &Services, context: &Rc<ServerContext>, head: &Head<'_>, upload: Upload) -> Answer {
-    let deadline = match Deadline::read(head.fields.get("grpc-timeout")) {
+    let deadline = match Deadline::read(head.fields.get(TIMEOUT)) {
         Ok(deadline) => deadline,
         Err(status) => return Answer::Ready(trailers_only(&status)),
     };

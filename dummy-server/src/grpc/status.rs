@@ -5,10 +5,10 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
+use grpc::{CONTENT_TYPE, Code, timeout};
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
@@ -19,9 +19,9 @@ use crate::{
     message::reply::{Body, Fixed, Part, Reply},
 };
 
-pub(super) const GRPC: Fixed = &[("content-type", "application/grpc")];
+pub(super) const GRPC: Fixed = &[("content-type", CONTENT_TYPE)];
 /// The trailers of a call that went well and says nothing else.
-pub(super) const OK: Fixed = &[("grpc-status", "0")];
+pub(super) const OK: Fixed = &[(grpc::status::STATUS, "0")];
 
 /// A response that is its own trailers: a head that ends the stream, or else clients look for the status behind it.
 pub(super) fn trailers_only(status: &Status) -> Reply {
@@ -31,10 +31,10 @@ pub(super) fn trailers_only(status: &Status) -> Reply {
 
 /// A status as fields.
 pub(super) fn fields_of(status: &Status) -> Fields {
-    let mut headers = HeaderMap::new();
-    // Fails only for what can't be a field, and no status here has such a thing.
-    let _ = status.add_header(&mut headers);
-    fields(&headers)
+    let mut fields = fields(status.metadata().as_ref());
+    let code = Code::from_number(status.code() as i32).unwrap_or(Code::Unknown);
+    grpc::status::write(&mut fields, code, status.message(), status.details());
+    fields
 }
 
 /// A status as the end of a stream.
@@ -61,7 +61,7 @@ impl Deadline {
                 "grpc-timeout: '{value}' is no timeout; accepted are 1 to 8 digits and a unit of H, M, S, m, u, n"
             ))
         };
-        let timeout = timeout(value).ok_or_else(accepted)?;
+        let timeout = timeout::read(value).ok_or_else(accepted)?;
         if timeout.is_zero() {
             return Err(overdue());
         }
@@ -110,47 +110,5 @@ impl Drained {
 impl fmt::Debug for Drained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Drained")
-    }
-}
-
-/// `grpc-timeout`: at most eight digits and a unit.
-fn timeout(value: &[u8]) -> Option<Duration> {
-    let (unit, digits) = value.split_last()?;
-    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some(match unit {
-        b'H' => Duration::from_secs(number * 3600),
-        b'M' => Duration::from_secs(number * 60),
-        b'S' => Duration::from_secs(number),
-        b'm' => Duration::from_millis(number),
-        b'u' => Duration::from_micros(number),
-        b'n' => Duration::from_nanos(number),
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_have_units() {
-        for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("3S", Some(Duration::from_secs(3))),
-            ("4m", Some(Duration::from_millis(4))),
-            ("5u", Some(Duration::from_micros(5))),
-            ("99999999n", Some(Duration::from_nanos(99_999_999))),
-            ("100000000n", None),
-            ("1s", None),
-            ("S", None),
-            ("-1S", None),
-            ("", None),
-        ] {
-            assert_eq!(timeout(text.as_bytes()), expected, "{text}");
-        }
     }
 }

@@ -15,6 +15,7 @@ use contract::{
     test::{TestRequest, TestResponse},
 };
 use flate2::{Compression, write::GzEncoder};
+use grpc::message::{PREFIX, set_prefix};
 use http::StatusCode;
 use prost::{
     Message as _,
@@ -25,7 +26,7 @@ use tonic::Status;
 use wire::Fields;
 
 use super::{
-    message::{self, Coding, Messages, PREFIX},
+    message::{self, Coding, Messages},
     plan::{self, Script},
     status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only},
 };
@@ -322,7 +323,7 @@ impl Conversation {
         });
         if !whole {
             let length = out.len() - start - PREFIX + size;
-            message::set_prefix(&mut out[start..], length, false);
+            set_prefix(&mut out[start..], length, false);
         }
     }
 }
@@ -355,7 +356,7 @@ impl Packing {
         let _ = encoder.try_finish();
         let mut framed = std::mem::take(encoder.get_mut());
         let length = framed.len() - PREFIX;
-        message::set_prefix(&mut framed, length, true);
+        set_prefix(&mut framed, length, true);
         Poll::Ready(framed.into())
     }
 }

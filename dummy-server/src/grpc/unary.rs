@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use contract::echo::EchoRequest;
+use grpc::message::PREFIX;
 use http::StatusCode;
 use prost::{
     Message as _,
@@ -20,7 +21,7 @@ use tonic::{Code, Status};
 use wire::Fields;
 
 use super::{
-    message::{self, Coding, Messages, PREFIX},
+    message::{self, Coding, Messages},
     metadata::{self, AUTHORITY},
     status::{Deadline, GRPC, OK, overdue, trailers_only},
 };

@@ -1,5 +1,5 @@
-//! gRPC-Web: calls of browsers, over any version of HTTP. Messages are framed as in gRPC; the trailers are a last
-//! frame of the body; in the text form all of it is in base64.
+//! gRPC-Web: calls of browsers, over any version of HTTP, become calls of gRPC, and their replies become those of
+//! gRPC-Web. The forms of a body are a matter of the crate `grpc`.
 //!
 //! A request is read whole before its call begins: browsers send no streams.
 
@@ -8,16 +8,17 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use base64::{
-    Engine as _,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use bytes::{Bytes, BytesMut};
+use grpc::{
+    message::PREFIX,
+    status::{DETAILS, MESSAGE, STATUS},
+    timeout::TIMEOUT,
+    web::{self, Decoder, Form},
+};
 use tonic::Status;
 
 use super::{
-    message::{self, PREFIX},
+    message,
     status::{Deadline, fields_of, overdue, trailers_only},
 };
 use crate::{
@@ -32,28 +33,11 @@ use crate::{
     turn::{Turn, give_way},
 };
 
-const BINARY: Fixed = &[("content-type", "application/grpc-web+proto")];
-const TEXT: Fixed = &[("content-type", "application/grpc-web-text+proto")];
+const BINARY: Fixed = &[("content-type", Form::Binary.content_type())];
+const TEXT: Fixed = &[("content-type", Form::Text.content_type())];
 
 /// Bytes that are taken of a body at once.
 const PIECE: usize = 64 << 10;
-/// Bytes of text that are decoded at once: whole groups of four.
-const GROUPS: usize = 16 << 10;
-/// The flag of a frame that holds trailers.
-const TRAILERS: u8 = 0x80;
-/// Padding stands wherever the client has flushed, or nowhere.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// Whether it is such a call, in which form: true is the text form.
-pub(crate) fn form(content_type: &[u8]) -> Option<bool> {
-    let rest = content_type.strip_prefix(b"application/grpc-web")?;
-    let (text, rest) = rest.strip_prefix(b"-text").map_or((false, rest), |rest| (true, rest));
-    matches!(rest.first(), None | Some(b'+' | b';')).then_some(text)
-}
-
 /// Whether a CORS preflight asks for such a call, which pages of any origin may make.
 pub(crate) fn is_asked_by_preflight(head: &Head<'_>) -> bool {
     head.fields.get("access-control-request-method") == Some(b"POST") && cors::names(head, "x-grpc-web")
@@ -64,17 +48,18 @@ pub(super) fn answer(
     context: &Rc<ServerContext>,
     head: &Head<'_>,
     upload: Upload,
-    text: bool,
+    form: Form,
     call: impl FnOnce(Upload) -> Answer,
 ) -> Answer {
     let origin = head.fields.get("origin").map(<[u8]>::to_vec);
     let most = context.config.limits.grpc_max_message + PREFIX;
     let inbox = Inbox::new(&context.budget);
     let (hold, turn) = (Hold::new(&context.budget), Rc::clone(&context.turn));
-    let mut deadline = Deadline::read(head.fields.get("grpc-timeout")).unwrap_or_default();
+    let decoder = (form == Form::Text).then(Decoder::default);
+    let mut deadline = Deadline::read(head.fields.get(TIMEOUT)).unwrap_or_default();
     let answer = call(Upload::from(&inbox));
     Answer::Waiting(Box::pin(async move {
-        let mut request = Request { upload, text, rest: Vec::new(), body: BytesMut::new(), most, hold, turn };
+        let mut request = Request { upload, decoder, body: BytesMut::new(), most, hold, turn };
         let read = std::future::poll_fn(|cx| match request.poll(cx) {
             Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
             ready => ready,
@@ -92,19 +77,22 @@ pub(super) fn answer(
                 }
             }
         };
-        finish(reply, text, origin)
+        finish(reply, form, origin)
     }))
 }
 
 /// A reply of gRPC as one of gRPC-Web.
-fn finish(mut reply: Reply, text: bool, origin: Option<Vec<u8>>) -> Reply {
-    reply.fixed = if text { TEXT } else { BINARY };
+fn finish(mut reply: Reply, form: Form, origin: Option<Vec<u8>>) -> Reply {
+    reply.fixed = match form {
+        Form::Binary => BINARY,
+        Form::Text => TEXT,
+    };
     // A call that fails at once has its status in the head, and no content.
     if let Body::Stream(stream) = reply.body {
-        reply.body = Body::Stream(Box::new(WebBody { stream, text, over: false }));
+        reply.body = Body::Stream(Box::new(WebBody { stream, form, over: false }));
     }
     if let Some(origin) = origin {
-        let names: Vec<String> = ["grpc-status", "grpc-message", "grpc-status-details-bin"]
+        let names: Vec<String> = [STATUS, MESSAGE, DETAILS]
             .map(str::to_owned)
             .into_iter()
             .chain(reply.fields.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()))
@@ -117,9 +105,8 @@ fn finish(mut reply: Reply, text: bool, origin: Option<Vec<u8>>) -> Reply {
 /// The body of a request, decoded as it comes.
 struct Request {
     upload: Upload,
-    text: bool,
-    /// Text that is no whole group of four yet.
-    rest: Vec<u8>,
+    /// For the text form.
+    decoder: Option<Decoder>,
     body: BytesMut,
     /// Most bytes of a body.
     most: usize,
@@ -134,19 +121,20 @@ impl Request {
             if self.turn.step() {
                 return give_way(cx);
             }
-            match ready!(self.upload.poll_pull(PIECE, cx)) {
-                Some(Ok(part)) if self.text => {
-                    self.rest.extend_from_slice(&part);
-                    self.decode(false)?;
+            match (ready!(self.upload.poll_pull(PIECE, cx)), &mut self.decoder) {
+                (Some(Ok(part)), Some(decoder)) => {
+                    decoder.decode(&part, &mut self.body).map_err(no_base64)?
                 }
-                Some(Ok(part)) => self.body.extend_from_slice(&part),
-                Some(Err(error)) => return Poll::Ready(Err(message::broken(&error))),
-                None => {
-                    self.decode(true)?;
+                (Some(Ok(part)), None) => self.body.extend_from_slice(&part),
+                (Some(Err(error)), _) => return Poll::Ready(Err(message::broken(&error))),
+                (None, decoder) => {
+                    if let Some(decoder) = decoder {
+                        decoder.finish(&mut self.body).map_err(no_base64)?;
+                    }
                     return Poll::Ready(Ok(std::mem::take(&mut self.body).freeze()));
                 }
             }
-            if !self.hold.set(self.body.len() + self.rest.len()) {
+            if !self.hold.set(self.body.len() + self.decoder.as_ref().map_or(0, Decoder::len)) {
                 return Poll::Ready(Err(message::broken(&UploadError::TOO_MUCH)));
             }
             if self.body.len() > self.most {
@@ -157,33 +145,17 @@ impl Request {
             }
         }
     }
+}
 
-    /// Decodes whole groups of four, or with the last of them all that is left.
-    fn decode(&mut self, last: bool) -> Result<(), Status> {
-        self.rest.retain(|byte| !byte.is_ascii_whitespace());
-        let whole = if last { self.rest.len() } else { self.rest.len() / 4 * 4 };
-        let mut groups = &self.rest[..whole];
-        while !groups.is_empty() {
-            // Padding ends what is decoded at once.
-            let most = groups.len().min(GROUPS);
-            let padding = groups[..most].iter().position(|byte| *byte == b'=');
-            let part = padding.map_or(most, |at| ((at / 4 + 1) * 4).min(groups.len()));
-            let decoded = BASE64
-                .decode(&groups[..part])
-                .map_err(|error| Status::internal(format!("a request that is no base64: {error}")))?;
-            self.body.extend_from_slice(&decoded);
-            groups = &groups[part..];
-        }
-        self.rest.drain(..whole);
-        Ok(())
-    }
+fn no_base64(error: impl std::fmt::Display) -> Status {
+    Status::internal(format!("a request that is no base64: {error}"))
 }
 
 /// The body of a reply, its trailers in a frame.
 #[derive(Debug)]
 struct WebBody {
     stream: Box<dyn Stream>,
-    text: bool,
+    form: Form,
     /// The trailers are sent.
     over: bool,
 }
@@ -197,32 +169,22 @@ impl Stream for WebBody {
             Some(Part::Data(data)) => data,
             last => {
                 self.over = true;
-                match last {
-                    Some(Part::Trailers(fields)) => frame(fields.iter()),
+                let trailers = match last {
+                    Some(Part::Trailers(fields)) => web::trailers(fields.iter()),
                     Some(Part::Constant(fixed)) => {
-                        frame(fixed.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+                        web::trailers(fixed.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
                     }
-                    _ => frame(fields_of(&Status::internal("the reply broke off")).iter()),
-                }
+                    _ => web::trailers(fields_of(&Status::internal("the reply broke off")).iter()),
+                };
+                trailers.into()
             }
         };
-        let data = if self.text { BASE64.encode(data).into() } else { data };
+        let data = match self.form {
+            Form::Binary => data,
+            Form::Text => web::encode(&data).into(),
+        };
         Poll::Ready(Some(Part::Data(data)))
     }
-}
-
-/// Trailers as a frame: lines as in HTTP/1.
-fn frame<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Bytes {
-    let mut framed = vec![0; PREFIX];
-    for (name, value) in fields {
-        for part in [name, b": ", value, b"\r\n"] {
-            framed.extend_from_slice(part);
-        }
-    }
-    let length = framed.len() - PREFIX;
-    message::set_prefix(&mut framed, length, false);
-    framed[0] = TRAILERS;
-    framed.into()
 }
 
 #[cfg(test)]
@@ -239,8 +201,7 @@ mod tests {
         let (upload, turn) = (Upload::from(&inbox), Rc::<Turn>::default());
         let mut request = Request {
             upload,
-            text: true,
-            rest: Vec::new(),
+            decoder: Some(Decoder::default()),
             body: BytesMut::new(),
             most: 20_000,
             hold: Hold::new(&budget),
@@ -264,7 +225,7 @@ mod tests {
 
     #[test]
     fn text_is_decoded_in_pieces_of_any_size_with_padding_anywhere() {
-        let long = BASE64.encode([7; 20_000]);
+        let long = web::encode(&[7; 20_000]);
         for (text, expected) in [
             ("", &b""[..]),
             ("AAECAw==", b"\0\x01\x02\x03"),
@@ -283,22 +244,6 @@ mod tests {
     fn what_is_no_text_or_too_long_is_refused() {
         assert_eq!(read(b"!!!!", 9), Err(tonic::Code::Internal));
         assert_eq!(read(b"AAAAA", 9), Err(tonic::Code::Internal));
-        assert_eq!(read(BASE64.encode([7; 20_001]).as_bytes(), 9), Err(tonic::Code::ResourceExhausted));
-    }
-
-    #[test]
-    fn forms_are_known_by_their_content_type() {
-        for (content_type, expected) in [
-            ("application/grpc-web", Some(false)),
-            ("application/grpc-web+proto", Some(false)),
-            ("application/grpc-web; charset=utf-8", Some(false)),
-            ("application/grpc-web-text", Some(true)),
-            ("application/grpc-web-text+proto", Some(true)),
-            ("application/grpc", None),
-            ("application/grpc+proto", None),
-            ("application/grpc-webx", None),
-        ] {
-            assert_eq!(form(content_type.as_bytes()), expected, "{content_type}");
-        }
+        assert_eq!(read(web::encode(&[7; 20_001]).as_bytes(), 9), Err(tonic::Code::ResourceExhausted));
     }
 }

@@ -1,4 +1,4 @@
-//! gRPC calls, framed here, so that the status, the trailers and each message are in view.
+//! gRPC calls, with the status, the trailers and each message in view.
 
 use std::{
     io::{Read as _, Write as _},
@@ -7,8 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use grpc::{
+    CONTENT_TYPE,
+    message::{self, Limits, Reader},
+    status::{MESSAGE, STATUS},
+};
 use h2::{RecvStream, SendStream, client::ResponseFuture};
 use prost::Message;
 
@@ -38,7 +43,7 @@ pub struct GrpcClient {
 pub struct Call<Answer> {
     send: SendStream<Bytes>,
     state: State,
-    buffer: BytesMut,
+    reader: Reader,
     compressed: usize,
     headers: Vec<(String, String)>,
     trailers: Vec<(String, String)>,
@@ -104,7 +109,7 @@ impl GrpcClient {
         metadata: &[(&str, &str)],
     ) -> Call<Answer> {
         let mut request =
-            Request::new("POST", method).field("content-type", "application/grpc").field("te", "trailers");
+            Request::new("POST", method).field("content-type", CONTENT_TYPE).field("te", "trailers");
         for (name, value) in metadata {
             request = request.field(name, value);
         }
@@ -113,7 +118,7 @@ impl GrpcClient {
         Call {
             send,
             state: State::Waiting(Some(response)),
-            buffer: BytesMut::new(),
+            reader: Reader::new(Limits { message: usize::MAX, compressed: true }),
             compressed: 0,
             headers: Vec::new(),
             trailers: Vec::new(),
@@ -171,7 +176,7 @@ impl<Answer: Message + Default> Call<Answer> {
     /// # Panics
     /// When the stream is closed.
     pub async fn pour(&mut self, message: &impl Message) {
-        let frame = framed(&message.encode_to_vec(), 0);
+        let frame = framed(&message.encode_to_vec(), false);
         let poured = patiently("window", pour(&mut self.send, frame.into())).await;
         poured.unwrap_or_else(|error| panic!("call: {error:#}"));
     }
@@ -181,7 +186,7 @@ impl<Answer: Message + Default> Call<Answer> {
     /// # Panics
     /// When the stream is closed.
     pub fn send_compressed(&mut self, message: &impl Message) {
-        self.send_bytes(&framed(&gzip(&message.encode_to_vec()), 1));
+        self.send_bytes(&framed(&gzip(&message.encode_to_vec()), true));
     }
 
     /// Sends whatever bytes.
@@ -197,7 +202,7 @@ impl<Answer: Message + Default> Call<Answer> {
     /// # Panics
     /// When the stream is closed.
     pub fn send_in_pieces(&mut self, message: &impl Message, size: usize) {
-        let mut frame = BytesMut::from(&framed(&message.encode_to_vec(), 0)[..]);
+        let mut frame = BytesMut::from(&framed(&message.encode_to_vec(), false)[..]);
         while !frame.is_empty() {
             let piece = frame.split_to(size.min(frame.len()));
             self.send.send_data(piece.freeze(), false).expect("the stream is open");
@@ -270,15 +275,18 @@ impl<Answer: Message + Default> Call<Answer> {
                     self.headers = fields;
                 }
                 State::Receiving(body) => {
-                    if let Some((flag, message)) = take_message(&mut self.buffer) {
-                        self.compressed += usize::from(flag);
-                        let message = if flag == 1 { gunzip(&message)?.into() } else { message };
-                        return Ok(Some(Answer::decode(message)?));
+                    if let Some(message) = self.reader.take()? {
+                        self.compressed += usize::from(message.compressed);
+                        let content = match message.compressed {
+                            true => gunzip(&message.content)?.into(),
+                            false => message.content,
+                        };
+                        return Ok(Some(Answer::decode(content)?));
                     }
                     if let Some(piece) = next_piece(body).await? {
-                        self.buffer.extend_from_slice(&piece);
+                        self.reader.push(piece);
                     } else {
-                        ensure!(self.buffer.is_empty(), "the call ended within a message");
+                        ensure!(self.reader.is_empty(), "the call ended within a message");
                         self.trailers = pairs(&body.trailers().await?.context("no trailers")?)?;
                         self.state = State::Ended(status_of(&self.trailers).context("no grpc-status")?);
                     }
@@ -289,26 +297,11 @@ impl<Answer: Message + Default> Call<Answer> {
     }
 }
 
-/// The flag and the message.
-fn take_message(buffer: &mut BytesMut) -> Option<(u8, Bytes)> {
-    let len = 5 + u32::from_be_bytes(buffer.get(1..5)?.try_into().ok()?) as usize;
-    (buffer.len() >= len).then(|| {
-        let mut frame = buffer.split_to(len).freeze();
-        let flag = frame.get_u8();
-        frame.advance(4);
-        (flag, frame)
-    })
-}
-
 /// A message with its prefix.
-///
-/// # Panics
-/// When it is too large for one.
 #[must_use]
-pub fn framed(message: &[u8], flag: u8) -> Vec<u8> {
-    let mut frame = vec![flag];
-    frame.put_u32(u32::try_from(message.len()).expect("a test's message is small"));
-    frame.extend_from_slice(message);
+pub fn framed(message: &[u8], compressed: bool) -> Vec<u8> {
+    let mut frame = Vec::new();
+    message::append(&mut frame, compressed, |out| out.extend_from_slice(message));
     frame
 }
 
@@ -330,6 +323,6 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn status_of(fields: &[(String, String)]) -> Option<Status> {
-    let code = first(fields, "grpc-status")?.parse().ok()?;
-    Some(Status { code, message: first(fields, "grpc-message").unwrap_or_default().to_owned() })
+    let code = first(fields, STATUS)?.parse().ok()?;
+    Some(Status { code, message: first(fields, MESSAGE).unwrap_or_default().to_owned() })
 }

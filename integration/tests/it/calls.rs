@@ -131,7 +131,7 @@ async fn a_response_code_becomes_the_status() {
 async fn a_call_that_fails_at_once_is_answered_with_one_frame() {
     let server = Server::start();
     let failing = EchoRequest { response_code: 9, ..EchoRequest::default() };
-    let body = framed(&failing.encode_to_vec(), 0);
+    let body = framed(&failing.encode_to_vec(), false);
     for (way, method) in WAYS.into_iter().flat_map(|way| [(way, ECHO), (way, "/no.Such/Method")]) {
         let fields = [&[("content-type", "application/grpc"), ("te", "trailers")], way].concat();
         let mut frames = Frames::connect(server.http, &[]).await;
@@ -302,7 +302,7 @@ async fn what_is_not_a_call_is_refused_on_the_grpc_port() {
         assert!(reply.json()["accepted"].is_string() && reply.field("grpc-status").is_none(), "{what}");
     }
     for content_type in ["application/grpc", "application/grpc+proto", "application/grpc; charset=utf-8"] {
-        let body = framed(&EchoRequest::default().encode_to_vec(), 0);
+        let body = framed(&EchoRequest::default().encode_to_vec(), false);
         let reply = client.exchange(Request::post(ECHO, body).field("content-type", content_type)).await;
         assert_eq!((reply.status, reply.field("content-type")), (200, Some("application/grpc")));
         assert_eq!(reply.trailers, [("grpc-status".to_owned(), "0".to_owned())], "{content_type}");

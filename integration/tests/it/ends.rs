@@ -1,6 +1,7 @@
 //! Flags at the ends of what they accept, under requests that use them to the full. `--max-header-bytes` is in `refused`.
 
 use contract::pattern;
+use grpc::message::Prefix;
 use integration::{
     cases::Cases,
     client::{
@@ -198,9 +199,10 @@ async fn the_largest_grpc_message_is_announced_and_the_smallest_limit_holds() {
     frames.post(1, "/dummy.v1.TestService/ServerStream", &fields).await;
     let plan = contract::test::Plan { size: LARGEST, ..Default::default() };
     let request = contract::test::TestRequest { plan: Some(plan), ..Default::default() };
-    frames.send(kind::DATA, END_STREAM, 1, &framed(&request.encode_to_vec(), 0)).await;
+    frames.send(kind::DATA, END_STREAM, 1, &framed(&request.encode_to_vec(), false)).await;
     let first = patiently("a message", frames.await_frame(kind::DATA, 1)).await.expect("a reply").payload;
-    let length = u64::from(u32::from_be_bytes(first[1..5].try_into().expect("four bytes")));
+    let prefix = Prefix::read(&first).expect("a flag").expect("a prefix");
+    let length = u64::from(prefix.length);
     assert!((LARGEST..=2 << 30).contains(&length), "{length}");
     frames.reset();
 
@@ -209,7 +211,7 @@ async fn the_largest_grpc_message_is_announced_and_the_smallest_limit_holds() {
     for (bytes, code) in [(&b""[..], 0), (b"\x0a\x00", RESOURCE_EXHAUSTED)] {
         let mut call =
             calls.begin::<contract::test::TestResponse>("/dummy.v1.TestService/ServerStream", &[]).await;
-        call.send_bytes(&framed(bytes, 0));
+        call.send_bytes(&framed(bytes, false));
         call.finish_sending();
         assert_eq!(call.rest().await.1.status.code, code, "{bytes:?}");
     }

@@ -70,6 +70,7 @@ fn what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io() {
         ("wire", "bytes"),
         ("http1", "wire"),
         ("http2", "wire"),
+        ("grpc", "wire"),
         ("websocket", "base64"),
     ] {
         let below = closure(name, &[DependencyKind::Normal]);

@@ -28,7 +28,7 @@ pub(crate) fn tests() -> Cases {
 async fn a_call_that_is_no_call_is_refused() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
-    let message = framed(&EchoRequest::default().encode_to_vec(), 0);
+    let message = framed(&EchoRequest::default().encode_to_vec(), false);
     for way in WAYS {
         for (body, what) in [
             (&b""[..], "no message"),
@@ -99,8 +99,8 @@ async fn a_message_beyond_the_limit_is_refused() {
         let (answer, status) = client.unary_with::<EchoResponse>(ECHO, &request, way).await;
         assert_eq!((answer, status.code), (None, RESOURCE_EXHAUSTED), "{way:?}");
         let mut call: Call<EchoResponse> = client.begin(STREAM_ECHO, way).await;
-        let small = framed(&EchoRequest::default().encode_to_vec(), 0);
-        call.send_bytes(&[small, framed(&request.encode_to_vec(), 0)].concat());
+        let small = framed(&EchoRequest::default().encode_to_vec(), false);
+        call.send_bytes(&[small, framed(&request.encode_to_vec(), false)].concat());
         let (answers, end) = call.rest().await;
         assert_eq!((answers.len(), end.status.code), (1, RESOURCE_EXHAUSTED), "{way:?}");
         // Its metadata makes the response larger than the request was.

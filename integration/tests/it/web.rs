@@ -7,6 +7,7 @@ use contract::{
     pattern,
     test::{Metadata, Plan, PlannedStatus, TestRequest, TestResponse},
 };
+use grpc::web::Frame;
 use integration::{
     cases::Cases,
     client::{Client, Exchange, Protocol, Request, framed, gzip},
@@ -42,7 +43,7 @@ fn is_text(form: &str) -> bool {
 }
 
 fn request(form: &str, method: &str, message: &impl Message) -> Request {
-    let body = framed(&message.encode_to_vec(), 0);
+    let body = framed(&message.encode_to_vec(), false);
     let body = if is_text(form) { STANDARD.encode(body).into_bytes() } else { body };
     Request::post(method, body).field("content-type", form).field("x-grpc-web", "1")
 }
@@ -55,19 +56,18 @@ fn read<Answer: Message + Default>(form: &str, reply: &Exchange) -> (Vec<Answer>
     assert!(reply.trailers.is_empty(), "browsers can't see them");
     let body = if is_text(form) { decode(reply.text()) } else { reply.body.clone() };
     let (mut messages, mut trailers, mut rest) = (Vec::new(), Vec::new(), &body[..]);
-    while let Some((prefix, after)) = rest.split_at_checked(5) {
+    while let Some(frame) = Frame::read(&mut rest).expect("a frame") {
         assert!(trailers.is_empty(), "the trailers come last");
-        let length = u32::from_be_bytes(prefix[1..].try_into().expect("four bytes")) as usize;
-        let (frame, after) = after.split_at(length);
-        match prefix[0] {
-            0 => messages.push(Answer::decode(frame).expect("a message")),
-            0x80 => {
-                let text = std::str::from_utf8(frame).expect("text");
+        match frame {
+            Frame::Message { compressed, content } => {
+                assert!(!compressed, "no browser expands it");
+                messages.push(Answer::decode(content).expect("a message"));
+            }
+            Frame::Trailers(lines) => {
+                let text = std::str::from_utf8(lines).expect("text");
                 trailers.extend(text.split_terminator("\r\n").map(str::to_owned));
             }
-            flag => panic!("flag {flag}"),
         }
-        rest = after;
     }
     assert!(rest.is_empty(), "the last frame is whole");
     (messages, trailers)
@@ -202,7 +202,7 @@ async fn messages_may_be_compressed(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let echo = EchoRequest { message: "x".repeat(1000), ..EchoRequest::default() };
-    let body = framed(&gzip(&echo.encode_to_vec()), 1);
+    let body = framed(&gzip(&echo.encode_to_vec()), true);
     let request = Request::post(ECHO, body).field("content-type", FORMS[0]).field("grpc-encoding", "gzip");
     let (messages, trailers) = read::<EchoResponse>(FORMS[0], &client.exchange(request).await);
     assert_eq!(messages[0].message, echo.message);

@@ -51,7 +51,7 @@ fn test(length: usize) -> TestRequest {
 /// The message in gzip with its prefix, and how many times its size it expands to.
 fn bomb(message: &impl Message) -> Vec<u8> {
     let expanded = message.encode_to_vec();
-    let packed = framed(&gzip(&expanded), 1);
+    let packed = framed(&gzip(&expanded), true);
     assert!(packed.len() * 500 < expanded.len(), "{} bytes of {}", packed.len(), expanded.len());
     packed
 }
@@ -143,8 +143,10 @@ async fn a_plan_of_many_entries_is_refused() {
     let part = request.len();
     prost::encoding::bytes::encode(2, &entry.repeat(1 << 19), &mut request);
     let mut client = GrpcClient::connect(scene.server.grpc).await;
-    for (message, flag) in [(&request, 0), (&request[..part].to_vec(), 0), (&gzip(&request), 1)] {
-        let message = framed(message, flag);
+    for (message, compressed) in
+        [(&request, false), (&request[..part].to_vec(), false), (&gzip(&request), true)]
+    {
+        let message = framed(message, compressed);
         for method in CALLS {
             let end = called::<TestResponse>(&mut client, method, &message).await;
             assert_eq!(end, (0, INVALID_ARGUMENT), "{method}");

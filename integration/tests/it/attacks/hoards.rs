@@ -154,8 +154,10 @@ async fn bodies_beyond_the_budget_are_refused_with_503(protocol: Protocol) {
 async fn grpc_messages_beyond_the_budget_are_refused_with_resource_exhausted() {
     const CALLS: usize = 40;
     let scene = Scene::start(&[BUDGET]).await;
-    let message =
-        framed(&EchoRequest { message: "x".repeat(2 << 20), ..EchoRequest::default() }.encode_to_vec(), 0);
+    let message = framed(
+        &EchoRequest { message: "x".repeat(2 << 20), ..EchoRequest::default() }.encode_to_vec(),
+        false,
+    );
     for method in [ECHO, "/echo.EchoService/StreamEcho", "/dummy.v1.TestService/ClientStream"] {
         let mut client = GrpcClient::connect(scene.server.grpc).await;
         let mut calls: Vec<Call<EchoResponse>> = Vec::new();

@@ -82,5 +82,5 @@ pub(super) fn grpc_call(id: u32, (count, size): (u64, u64), gzip: bool) -> Vec<u
     let fields = [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-accept-encoding", "gzip")];
     let fields = if gzip { &fields[..] } else { &fields[..2] };
     let head = http2_request(id, "POST", "/dummy.v1.TestService/ServerStream", false, fields);
-    [head, frame(0, 1, id, &framed(&request, 0))].concat()
+    [head, frame(0, 1, id, &framed(&request, false))].concat()
 }
