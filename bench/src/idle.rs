@@ -286,11 +286,11 @@ mod tests {
             far.shutdown(Shutdown::Write).unwrap();
             websocket(&mut near, b"ab").map_err(|error| format!("{error:#}"))
         };
-        assert_eq!(answer(b"\x82\x7e\x00\x02ab"), Ok(b"ab".to_vec()));
+        assert_eq!(answer(b"\x82\x02ab"), Ok(b"ab".to_vec()));
         for (reply, said) in [
             (&b""[..], "no echo came"),
-            (b"\x02\x7e\x00\x02ab", "the echo is not the message"),
-            (b"\x82\x7e\x00\x02a", "no whole echo came"),
+            (b"\x02\x02ab", "the echo is not the message"),
+            (b"\x82\x02a", "no whole echo came"),
         ] {
             let error = answer(reply).unwrap_err();
             assert!(error.starts_with(said), "{error}");
