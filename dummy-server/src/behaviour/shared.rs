@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     draws: AtomicU64,
     keys: [Mutex<Keys>; SHARDS],
     hasher: RandomState,
-    /// By context; one may be taken off where another was added.
+    /// By worker; one may be taken off where another was added.
     in_flight: Box<[Lonely]>,
 }
 

@@ -12,12 +12,12 @@ use transport::tls::Reason;
 use super::socket::SharedSocket;
 use crate::openings::ProxyError;
 
-/// How long a line of one kind keeps others of that kind out of a resources's log.
+/// How long a line of one kind keeps others of that kind out of a worker's log.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of a reason in the log, of which the client may have sent some.
 const LONGEST: usize = 256;
 
-/// What one resources has logged of late.
+/// What one worker has logged of late.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     proxy: [Sampler; ProxyError::ALL.len()],

@@ -40,11 +40,11 @@ use crate::{
 /// How much of a target a refusal shows.
 const LONGEST_SHOWN: usize = 256;
 
-/// What the exchanges of one exchange share.
+/// What the exchanges of one worker share.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) context: Rc<ServerContext>,
-    /// The number of the exchange.
+    /// The number of the worker.
     index: usize,
     grpc: Services,
     /// Where targets led that come again.
@@ -54,7 +54,7 @@ pub(crate) struct Exchange {
     access_log: Option<Rc<Log>>,
     /// What requests share that ask for a behaviour.
     behaviour: Arc<behaviour::Shared>,
-    /// This exchange's copy of what the server does by default, and which one it is.
+    /// This worker's copy of what the server does by default, and which one it is.
     default_behaviour: RefCell<Option<Rc<Behaviour>>>,
     generation: Cell<u64>,
 }

@@ -1,7 +1,7 @@
 //! Metadata of a call as the echo shows it, which is how the Go library gives it to a service: the first value of each
 //! key, keys in lower case, `:authority` among them, and binary values decoded.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use base64::{
     Engine as _,
@@ -28,14 +28,22 @@ pub(super) fn authority<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
     authority.or_else(|| head.fields.get("host"))
 }
 
+/// So many fields are compared with each other; of more, the names that came are remembered.
+const FEW: usize = 16;
+
 /// Names and values of fields, the first of each name.
 pub(super) fn first_of_each<'h>(head: &'h Head<'_>) -> impl Iterator<Item = (&'h [u8], Cow<'h, str>)> {
-    let fields = head.fields().enumerate();
-    let first = |index: usize, name: &[u8]| {
-        !head.fields().take(index).any(|(before, _)| before.eq_ignore_ascii_case(name))
+    let mut seen = (head.fields.len() > FEW).then(HashSet::new);
+    let mut is_first = move |index: usize, name: &[u8]| match &mut seen {
+        Some(seen) => seen.insert(name.to_ascii_lowercase()),
+        None => !head
+            .fields()
+            .take(index)
+            .any(|(before, _)| before.len() == name.len() && before.eq_ignore_ascii_case(name)),
     };
-    fields
-        .filter(move |(index, (name, _))| !is_host(name) && first(*index, name))
+    head.fields()
+        .enumerate()
+        .filter(move |(index, (name, _))| !is_host(name) && is_first(*index, name))
         .map(|(_, (name, value))| (name, text(name, value)))
 }
 
@@ -57,7 +65,10 @@ pub(super) fn text<'v>(name: &[u8], value: &'v [u8]) -> Cow<'v, str> {
             };
         }
     }
-    String::from_utf8_lossy(value)
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(value),
+    }
 }
 
 #[cfg(test)]

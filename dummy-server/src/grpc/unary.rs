@@ -127,7 +127,24 @@ fn metadata(head: &Head<'_>) -> Vec<u8> {
     out
 }
 
+/// Keys of an entry of metadata, and of the name and the value in it, as [`encode_key`] writes them.
+const METADATA_KEY: u8 = (tag::METADATA as u8) << 3 | WireType::LengthDelimited as u8;
+const NAME_KEY: u8 = 1 << 3 | WireType::LengthDelimited as u8;
+const VALUE_KEY: u8 = 2 << 3 | WireType::LengthDelimited as u8;
+/// Name and value of less than that, with their keys, have a length of one byte.
+const SHORT: usize = 124;
+
 fn entry(out: &mut Vec<u8>, name: &[u8], value: &str) {
+    if name.len() + value.len() < SHORT {
+        // Each length is one byte.
+        let value = value.as_bytes();
+        let (name_length, value_length) = (name.len() as u8, value.len() as u8);
+        out.extend_from_slice(&[METADATA_KEY, name_length + value_length + 4, NAME_KEY, name_length]);
+        out.extend(name.iter().map(u8::to_ascii_lowercase));
+        out.extend_from_slice(&[VALUE_KEY, value_length]);
+        out.extend_from_slice(value);
+        return;
+    }
     let length = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
     encode_key(tag::METADATA, WireType::LengthDelimited, out);
     encode_varint((length(name) + length(value.as_bytes())) as u64, out);
@@ -174,5 +191,27 @@ struct Once {
 impl Stream for Once {
     fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
         Poll::Ready(Some(self.message.take().map_or(Part::Constant(OK), Part::Data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::echo::EchoResponse;
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn entries_of_any_length_are_read_as_they_were_written() {
+        for length in [0, 1, 60, 61, 62, 63, 64, 100, 122, 123, 124, 127, 128, 300] {
+            for name_length in [1, length / 2 + 1, 126, 200] {
+                let (name, value) = ("N".repeat(name_length), "v".repeat(length));
+                let mut out = Vec::new();
+                entry(&mut out, name.as_bytes(), &value);
+                let read = EchoResponse::decode(&out[..]).unwrap();
+                assert_eq!(read.metadata.len(), 1);
+                assert_eq!(read.metadata.get(&name.to_lowercase()), Some(&value), "{name_length} {length}");
+            }
+        }
     }
 }

@@ -90,6 +90,11 @@ impl Lifecycle {
         self.orders.wake();
     }
 
+    /// Has the task of `cx` woken when an order is given.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        self.orders.register(cx);
+    }
+
     /// The task of `cx` begins a turn: it is woken when an order is given, and looks by itself whether there is input.
     pub(crate) fn begin_turn(&self, cx: &Context<'_>) {
         self.orders.register(cx);

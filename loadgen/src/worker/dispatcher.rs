@@ -137,10 +137,11 @@ impl Dispatcher {
     }
 
     /// When the next one becomes due, where that is known beforehand.
-    pub(super) fn next_due(&self) -> Option<Nanos> {
+    pub(super) fn next_due(&self, now: Nanos) -> Option<Nanos> {
         match &self.source {
             Source::Open { schedule, next, .. } => Some(self.start + schedule.arrival(*next)?.1),
-            Source::Closed { left: 1.., until, .. } if *until != Nanos::MAX => Some(*until),
+            // Behind its end, nothing more becomes due.
+            Source::Closed { left: 1.., until, .. } if *until != Nanos::MAX && *until > now => Some(*until),
             _ => None,
         }
     }

@@ -84,6 +84,8 @@ struct Worker {
     grace: Nanos,
     /// When the arrivals have ended.
     arrivals_end: Option<Nanos>,
+    /// When the worker was done, and the time of its thread then: before it closed its connections.
+    done: Option<(Nanos, Nanos)>,
 }
 
 impl Worker {
@@ -99,6 +101,7 @@ impl Worker {
             // The one that was sent last is to reach its timeout.
             grace: nanos(order.plan.load.timeout).saturating_add(3 * TICK),
             arrivals_end: None,
+            done: None,
         })
     }
 
@@ -113,9 +116,8 @@ impl Worker {
         self.next_tick = start;
         let cpu_before = thread_cpu_time();
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
-        let end = self.clock.now();
-        let busy =
-            thread_cpu_time().saturating_sub(cpu_before) as f64 / end.saturating_sub(start).max(1) as f64;
+        let (end, cpu) = self.done.unwrap_or_else(|| (self.clock.now(), thread_cpu_time()));
+        let busy = cpu.saturating_sub(cpu_before) as f64 / end.saturating_sub(start).max(1) as f64;
         self.control.publish(self.index, self.recording.records());
         let arrivals_end = self.arrivals_end.unwrap_or(end);
         Ok(WorkerResult { recorder: self.recording.into_records(), busy: busy.min(1.0), end, arrivals_end })
@@ -188,6 +190,7 @@ impl Worker {
         if !self.targets.iter().all(PerTarget::is_idle) && now < since.saturating_add(self.grace) {
             return false;
         }
+        self.done = Some((self.clock.now(), thread_cpu_time()));
         for target in &mut self.targets {
             target.abandon(now, &mut self.recording);
         }

@@ -136,7 +136,7 @@ impl PerTarget {
     pub(super) fn next_wake(&self, now: Nanos) -> Nanos {
         let waiting = self.dispatcher.waiting() > 0;
         let pool = with!(&self.pool, pool => pool.next_wake(now, waiting));
-        self.dispatcher.next_due().map_or(pool, |due| due.min(pool))
+        self.dispatcher.next_due(now).map_or(pool, |due| due.min(pool))
     }
 }
 

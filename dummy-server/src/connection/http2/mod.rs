@@ -311,7 +311,7 @@ impl Driver<'_> {
         Poll::Ready(Ending::Complete)
     }
 
-    /// Tells the socket machine the time; the sweep sees to it that this goes on while nothing is read.
+    /// Tells the state machine the time; the sweep sees to it that this goes on while nothing is read.
     fn tick(&mut self, now: u64) {
         if let Err(error) = self.conn.tick(now / 1_000_000) {
             self.error = Some(error.code);

@@ -1,6 +1,6 @@
 //! An open WebSocket, from its handshake to its end: it echoes, pings when that was asked for, and closes.
 //!
-//! It reads into a buffer of its context and writes from one that is lent to it, so that an idle socket holds neither.
+//! It reads into a buffer of its worker and writes from one that is lent to it, so that an idle socket holds neither.
 
 use std::{
     future::poll_fn,
@@ -100,7 +100,7 @@ struct Talk<'a, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// Ready when it is over: whether there is a peer left that may have something to read.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.lifecycle.begin_turn(cx);
+        self.lifecycle.register(cx);
         if self.has_stalled() {
             return Poll::Ready(false);
         }

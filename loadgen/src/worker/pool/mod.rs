@@ -26,6 +26,13 @@ use crate::{
 /// How many connections more than those in use may be waiting for their last requests.
 const MAX_RETIRING: usize = 64;
 
+/// How often all connections are looked at for what has taken too long, at most: requests that time out one after the
+/// other would else have all looked at for each.
+const EXPIRY_INTERVAL: Nanos = 1_000_000;
+
+/// A connection that was open for so long and is closed by its server was no failure to open one, used or not.
+const LASTED: Nanos = 100_000_000;
+
 /// The connections of one worker to one target.
 #[derive(Debug)]
 pub(super) struct Pool<C: Connection> {
@@ -38,8 +45,10 @@ pub(super) struct Pool<C: Connection> {
     woken: Vec<u32>,
     /// Whether a pass has begun.
     passing: bool,
-    /// Nothing is to be expired before.
+    /// Nothing has taken too long before.
     next_wake: Nanos,
+    /// And nothing is looked at before.
+    next_expiry: Nanos,
 }
 
 impl<C: Connection> Pool<C> {
@@ -59,6 +68,7 @@ impl<C: Connection> Pool<C> {
             woken: Vec::new(),
             passing: false,
             next_wake: Nanos::MAX,
+            next_expiry: 0,
         }
     }
 
@@ -130,9 +140,10 @@ impl<C: Connection> Pool<C> {
 
     /// Ends what has taken too long, connections that don't come about included.
     pub(super) fn expire(&mut self, now: Nanos, sink: &mut impl Sink) {
-        if now < self.next_wake {
+        if now < self.next_wake.max(self.next_expiry) {
             return;
         }
+        self.next_expiry = now.saturating_add(EXPIRY_INTERVAL);
         self.begin_pass();
         self.next_wake = Nanos::MAX;
         let limits = self.shared.limits;
@@ -185,10 +196,11 @@ impl<C: Connection> Pool<C> {
 
     /// When it has to be looked at again at the latest; `waiting`: there is a backlog.
     pub(super) fn next_wake(&self, now: Nanos, waiting: bool) -> Nanos {
+        let expiry = self.next_wake.max(self.next_expiry);
         match self.connector.next_attempt() {
             // What lies behind was made use of, or there was no need.
-            Some(at) if at > now && waiting => at.min(self.next_wake),
-            _ => self.next_wake,
+            Some(at) if at > now && waiting => at.min(expiry),
+            _ => expiry,
         }
     }
 
@@ -220,7 +232,12 @@ impl<C: Connection> Pool<C> {
         match connection.drive(&mut cx, &mut self.shared, sink) {
             Progress::Opening => {}
             Progress::Going => self.going(index, sink),
-            Progress::Retiring => self.places.retire(index),
+            Progress::Retiring => {
+                if self.places.retire(index) {
+                    // Those that wait need another connection.
+                    sink.roomier();
+                }
+            }
             Progress::Gone(closed) => self.gone(index, closed, sink),
         }
     }
@@ -252,10 +269,10 @@ impl<C: Connection> Pool<C> {
     /// The connection is over, and so is what was in flight on it.
     fn gone(&mut self, index: u32, Closed { by, why }: Closed, sink: &mut impl Sink) {
         let at = self.shared.clock.now();
-        let Some((occupant, opened)) = self.places.vacate(index) else { return };
-        let mut is_used = false;
+        let Some((occupant, connected)) = self.places.vacate(index) else { return };
+        let mut is_used = connected.is_some_and(|connected| at.saturating_sub(connected) >= LASTED);
         if let Occupant::Connection(connection) = occupant {
-            is_used = connection.is_used();
+            is_used |= connection.is_used();
             let mut was_idle = true;
             for in_flight in connection.into_in_flight() {
                 sink.ended(in_flight.ended(at, Outcome::Failed(&why)));
@@ -265,7 +282,7 @@ impl<C: Connection> Pool<C> {
                 sink.unasked(&why);
             }
         }
-        if opened {
+        if connected.is_some() {
             sink.closed(by);
         }
         sink.roomier();

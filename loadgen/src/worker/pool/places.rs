@@ -124,26 +124,35 @@ impl<C> Places<C> {
         before != allowed
     }
 
-    /// A connection takes no more requests.
-    pub(super) fn retire(&mut self, index: u32) {
+    /// A connection takes no more requests; whether that is new.
+    pub(super) fn retire(&mut self, index: u32) -> bool {
+        self.lose(index);
         self.allow(index, 0);
-        self.enter(index, Stage::Retiring);
+        self.enter(index, Stage::Retiring) != Stage::Retiring
     }
 
-    /// A connection is gone; it, and whether it has ever taken requests.
-    pub(super) fn vacate(&mut self, index: u32) -> Option<(Occupant<C>, bool)> {
+    /// A connection is gone; it, and when it was connected if it has ever taken requests.
+    pub(super) fn vacate(&mut self, index: u32) -> Option<(Occupant<C>, Option<Nanos>)> {
+        self.lose(index);
         self.allow(index, 0);
         self.enter(index, Stage::Vacant);
         let place = self.all.get_mut(index as usize)?;
         self.vacant.push(index);
-        self.lost += usize::from(place.opened);
-        Some((std::mem::replace(&mut place.occupant, Occupant::Nobody), place.opened))
+        let connected = place.opened.then_some(place.connected);
+        Some((std::mem::replace(&mut place.occupant, Occupant::Nobody), connected))
     }
 
-    fn enter(&mut self, index: u32, next: Stage) {
-        let Some(place) = self.all.get_mut(index as usize) else { return };
-        let stage = std::mem::replace(&mut place.stage, next);
-        for (stage, change) in [(stage, -1), (next, 1)] {
+    /// A connection that was open has to be replaced from now on, if that was not so before.
+    fn lose(&mut self, index: u32) {
+        let Some(place) = self.all.get(index as usize) else { return };
+        self.lost += usize::from(place.opened && place.stage != Stage::Retiring);
+    }
+
+    /// The stage before.
+    fn enter(&mut self, index: u32, next: Stage) -> Stage {
+        let Some(place) = self.all.get_mut(index as usize) else { return Stage::Vacant };
+        let before = std::mem::replace(&mut place.stage, next);
+        for (stage, change) in [(before, -1), (next, 1)] {
             let count = match stage {
                 Stage::Vacant => continue,
                 Stage::Opening => &mut self.opening,
@@ -152,5 +161,6 @@ impl<C> Places<C> {
             };
             *count = count.saturating_add_signed(change);
         }
+        before
     }
 }
