@@ -188,3 +188,24 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
     assert_eq!((pool.next_wake(0, true), pool.next_wake(0, false)), (at, Nanos::MAX));
     assert_eq!(pool.next_wake(at, true), Nanos::MAX);
 }
+
+#[test]
+fn a_closed_loop_wakes_its_worker_at_its_end_and_not_after_it() {
+    let mut dispatcher = Dispatcher::new(1, false);
+    dispatcher.start(Source::Closed { left: 5, number: 0, step: 1, until: 100 }, 0);
+    assert_eq!([99, 100, 101].map(|now| dispatcher.next_due(now)), [Some(100), None, None]);
+}
+
+#[tokio::test]
+async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
+    let mut bench = Bench::<Http1>::new(&order, 1);
+    bench.moved().await;
+    let Bench { pool, dispatcher, recording } = &mut bench;
+    assert!(pool.submit(Arrival::new(1, 0, 0), 0).is_ok());
+    let timeout = 1 << 40;
+    assert_eq!(pool.next_wake(0, false), timeout);
+    pool.expire(timeout, &mut Results { dispatcher, recording });
+    assert!(pool.next_wake(timeout, false) >= timeout + 1_000_000);
+}
