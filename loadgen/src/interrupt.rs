@@ -10,14 +10,18 @@ use crate::control::{Control, Phase};
 /// The thread or its runtime can't be made.
 pub fn watch(control: Arc<Control>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    // Before anything is done that a signal would be the end of.
+    let signals = {
+        let _guard = runtime.enter();
+        Signals::new()?
+    };
     thread::Builder::new()
         .name("loadgen-signals".to_owned())
-        .spawn(move || runtime.block_on(obey(&control)))?;
+        .spawn(move || runtime.block_on(obey(signals, &control)))?;
     Ok(())
 }
 
-async fn obey(control: &Control) {
-    let Ok(mut signals) = Signals::new() else { return };
+async fn obey(mut signals: Signals, control: &Control) {
     while signals.next().await.is_some() {
         if control.interrupt() == Phase::Stop && control.has_started() {
             crate::progress::note("stopping: waiting for what is in flight; press Ctrl+C again to abort");

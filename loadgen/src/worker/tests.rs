@@ -202,8 +202,9 @@ async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
     let mut bench = Bench::<Http1>::new(&order, 1);
     bench.moved().await;
+    bench.dispatcher.start(Source::Closed { left: 1, number: 0, step: 1, until: Nanos::MAX }, 0);
+    bench.send();
     let Bench { pool, dispatcher, recording } = &mut bench;
-    assert!(pool.submit(Arrival::new(1, 0, 0), 0).is_ok());
     let timeout = 1 << 40;
     assert_eq!(pool.next_wake(0, false), timeout);
     pool.expire(timeout, &mut Results { dispatcher, recording });
