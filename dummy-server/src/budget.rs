@@ -195,6 +195,9 @@ impl Hold {
 
     fn try_set(&self, bytes: u64, is_small: bool) -> bool {
         let now = self.bytes.get();
+        if bytes == now {
+            return true;
+        }
         if bytes > now && !self.budget.take(bytes - now, is_small || bytes <= SMALL) {
             return false;
         }

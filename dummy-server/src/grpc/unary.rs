@@ -119,7 +119,8 @@ fn respond(message: Bytes, context: &ServerContext, metadata: &[u8], most: usize
 fn metadata(head: &Head<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.fields.size() + 6 * head.fields.len());
     if let Some(authority) = metadata::authority(head) {
-        entry(&mut out, AUTHORITY.as_bytes(), &String::from_utf8_lossy(authority));
+        let name = AUTHORITY.as_bytes();
+        entry(&mut out, name, &metadata::text(name, authority));
     }
     for (name, value) in metadata::first_of_each(head) {
         entry(&mut out, name, &value);
