@@ -228,6 +228,12 @@ impl Driver<'_> {
         }
     }
 
+    /// Whether the connection was broken off on purpose: whatever comes after that is not processed (RFC 9113 section
+    /// 6.8: streams above the one that GOAWAY names are not).
+    fn is_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
     /// Whether so much output waits that no more is made.
     fn has_enough(&self) -> bool {
         self.conn.output.len() >= self.resources.budget.output(MOST_OUTPUT)
@@ -283,7 +289,7 @@ impl Driver<'_> {
         let mut head = resources.http2_head.borrow_mut();
         loop {
             // Small requests may ask for large replies, and many may come at once: what is left waits for its turn.
-            if self.has_enough() || self.resources.turn.step() {
+            if self.is_cut() || self.has_enough() || self.resources.turn.step() {
                 self.fresh_rest = !input.is_empty();
                 break;
             }

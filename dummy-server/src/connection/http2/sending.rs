@@ -55,6 +55,9 @@ impl Driver<'_> {
 
     /// Sends a reply, or its beginning.
     pub(super) fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
+        if self.is_cut() {
+            return;
+        }
         if let Some(special) = &reply.special {
             if let Some(cut) = special.cut {
                 // Not even begun: the client may send it again (RFC 9113 section 8.7).
@@ -91,6 +94,9 @@ impl Driver<'_> {
 
     /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
     pub(super) fn cut_off(&mut self, key: Key, cut: Cut, last: u32) {
+        if self.is_cut() {
+            return;
+        }
         if cut != Cut::Hang {
             self.socket.lifecycle.accounting.stats.cut(cut);
         }
@@ -123,6 +129,9 @@ impl Driver<'_> {
 
     /// Sends content, as much as there is room for, and a turn's worth at most.
     pub(super) fn send(&mut self, key: Key, mut sending: Sending) {
+        if self.is_cut() {
+            return;
+        }
         let room = self.conn.data_room(key).min(SHARE);
         if !sending.content.fits(room) {
             sending.flight.goes_on();

@@ -17,6 +17,7 @@ pub(super) fn tests() -> Cases {
         .over_each_protocol(a_reply_breaks_off_where_and_how_it_was_asked_for)
         .test_async(a_stream_is_reset_and_its_connection_goes_on)
         .test_async(goaway_says_what_was_processed)
+        .test_async(nothing_above_the_last_stream_is_processed_after_goaway)
         .over_each_protocol(a_short_body_announces_more_than_comes)
         .over_each_protocol(what_hangs_hangs_until_the_server_drains)
         .over_each_protocol(what_hangs_is_over_when_its_client_is_gone)
@@ -180,6 +181,27 @@ async fn goaway_says_what_was_processed() {
         }
         let goodbye = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().goodbye();
         assert_eq!(goodbye, Some((last, 2)), "{abort}");
+    }
+}
+
+/// RFC 9113 section 6.8. Requests that come along with the one that asks for GOAWAY are often read in one piece with it.
+async fn nothing_above_the_last_stream_is_processed_after_goaway() {
+    let server = Server::start();
+    for abort in ["goaway", "goaway@after-headers", "goaway@body(5)"] {
+        for _ in 0..20 {
+            let mut client = Frames::connect(server.http, &[]).await;
+            for stream in [1, 3, 5, 7] {
+                client.get(stream, &format!("/bin/100?dummy-abort={abort}"), &[]).await;
+            }
+            let mut last = None;
+            while let Ok(Some(frame)) = patiently("the end", client.next()).await {
+                let goodbye = frame.goodbye();
+                assert!(goodbye.is_none() || last.is_none(), "{abort}: a second GOAWAY: {goodbye:?}");
+                last = last.or(goodbye.map(|(last, _)| last));
+                assert!(last.is_none_or(|last| frame.stream <= last), "{abort}: {frame:?} after {last:?}");
+            }
+            assert!(last.is_some(), "{abort}: no GOAWAY");
+        }
     }
 }
 
