@@ -74,6 +74,8 @@ impl Frame {
 #[derive(Debug)]
 pub struct Frames {
     wire: Http1,
+    /// What is to be sent in one piece.
+    gathered: Option<Vec<u8>>,
 }
 
 impl Frames {
@@ -82,7 +84,7 @@ impl Frames {
     /// # Panics
     /// When that fails.
     pub async fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut frames = Self { wire: Http1::on(Link::connect(address, "h2").await) };
+        let mut frames = Self { wire: Http1::on(Link::connect(address, "h2").await), gathered: None };
         let pair = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
         frames.wire.send(PREFACE).await;
         let settings: Vec<u8> = settings.iter().flat_map(pair).collect();
@@ -108,7 +110,23 @@ impl Frames {
         frame.extend([kind, flags]);
         frame.extend(stream.to_be_bytes());
         frame.extend(payload);
-        self.wire.send(&frame).await;
+        match &mut self.gathered {
+            Some(gathered) => gathered.extend(frame),
+            None => self.wire.send(&frame).await,
+        }
+    }
+
+    /// Sends several `GET`s in one piece, so that the peer can read them together.
+    ///
+    /// # Panics
+    /// When the peer does not take it.
+    pub async fn get_together(&mut self, requests: &[(u32, &str)]) {
+        self.gathered = Some(Vec::new());
+        for (stream, target) in requests {
+            self.get(*stream, target, &[]).await;
+        }
+        let gathered = self.gathered.take().unwrap_or_default();
+        self.wire.send(&gathered).await;
     }
 
     /// Sends a `GET` without a body. Its fields go out in this order, as literals.

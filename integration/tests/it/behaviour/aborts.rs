@@ -184,15 +184,14 @@ async fn goaway_says_what_was_processed() {
     }
 }
 
-/// RFC 9113 section 6.8. Requests that come along with the one that asks for GOAWAY are often read in one piece with it.
+/// RFC 9113 section 6.8.
 async fn nothing_above_the_last_stream_is_processed_after_goaway() {
     let server = Server::start();
     for abort in ["goaway", "goaway@after-headers", "goaway@body(5)"] {
         for _ in 0..20 {
             let mut client = Frames::connect(server.http, &[]).await;
-            for stream in [1, 3, 5, 7] {
-                client.get(stream, &format!("/bin/100?dummy-abort={abort}"), &[]).await;
-            }
+            let target = format!("/bin/100?dummy-abort={abort}");
+            client.get_together(&[1, 3, 5, 7].map(|stream| (stream, &*target))).await;
             let mut last = None;
             while let Ok(Some(frame)) = patiently("the end", client.next()).await {
                 let goodbye = frame.goodbye();
