@@ -258,7 +258,7 @@ pub(crate) fn reject(
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let accepted = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
-            "a head within --max-header-bytes"
+            "a head within --max-header-bytes, over HTTP/1 of at most 1,000 fields"
         }
         StatusCode::MISDIRECTED_REQUEST => "http and https",
         _ => "a request as RFC 9110, 9112 and 9113 define it",
