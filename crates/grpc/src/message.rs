@@ -42,7 +42,7 @@ impl Prefix {
     }
 }
 
-/// What is no message, or not one that is accepted.
+/// A message that is invalid, or that is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
     /// The flag is neither 0 nor 1.
@@ -70,7 +70,7 @@ impl Invalid {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Flag(flag) => write!(f, "{flag} is no flag of a message; accepted are 0 and 1"),
+            Self::Flag(flag) => write!(f, "invalid flag {flag} of a message: 0 and 1 are accepted"),
             Self::Compressed => f.write_str("a compressed message without grpc-encoding"),
             Self::TooLarge { length } => write!(f, "message of {length} bytes is too large"),
         }
@@ -176,7 +176,7 @@ pub fn append(out: &mut Vec<u8>, compressed: bool, write: impl FnOnce(&mut Vec<u
     set_prefix(&mut out[start..], length, compressed);
 }
 
-/// Writes the prefix of a message of so many bytes over the first bytes of `framed`.
+/// Writes the prefix of a message over the first bytes of `framed`.
 ///
 /// # Panics
 /// When there is no room for it.

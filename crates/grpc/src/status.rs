@@ -78,7 +78,7 @@ impl Code {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// Reads the value of [`STATUS`]; none if it is no code.
+    /// Reads the value of [`STATUS`]; `None` if it is not a valid code.
     #[must_use]
     pub fn read(value: &[u8]) -> Option<Self> {
         let number = match value {

@@ -8,7 +8,7 @@ pub const TIMEOUT: &str = "grpc-timeout";
 const MOST_DIGITS: usize = 8;
 const LARGEST: u128 = 99_999_999;
 
-/// Reads a value; none if it is no timeout.
+/// Reads a value; `None` if it is not a valid timeout.
 #[must_use]
 pub fn read(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;

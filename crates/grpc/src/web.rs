@@ -72,7 +72,7 @@ impl<'b> Frame<'b> {
     /// Takes a frame off the front of a body; none when it has not come whole.
     ///
     /// # Errors
-    /// It is no frame.
+    /// The frame is invalid.
     pub fn read(body: &mut &'b [u8]) -> Result<Option<Self>, Invalid> {
         let Some((flag, after)) = body.split_first() else { return Ok(None) };
         let Some(length) = after.first_chunk() else { return Ok(None) };
@@ -121,7 +121,7 @@ pub fn encode(part: &[u8]) -> String {
 /// Decodes a body in base64 as it comes.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// Text that is no whole group of four yet.
+    /// Text that does not make a whole group of four yet.
     rest: Vec<u8>,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Behaviour {
     pub(crate) headers: Vec<Pair>,
     /// Trailers of the reply, beside its own.
     pub(crate) trailers: Vec<Pair>,
-    /// Values of `Link` in a 103 (Early Hints), which comes at once.
+    /// Values of `Link` in a 103 (Early Hints), which is sent immediately.
     pub(crate) hints: Vec<String>,
     /// In place of the endpoint's.
     pub(crate) content_type: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Behaviour {
     pub(crate) gzip: Option<Gzip>,
     /// How the reply is broken off.
     pub(crate) abort: Option<Breach>,
-    /// `status` and `abort` hold for so many requests of `key` alone.
+    /// `status` and `abort` apply to the first N requests of each `key`.
     pub(crate) fail_first: Option<u64>,
     /// What `fail_first` counts by.
     pub(crate) key: Option<String>,

@@ -202,7 +202,7 @@ pub(super) fn broken(error: &UploadError) -> Status {
     Status::cancelled(text)
 }
 
-/// The status of what is no message, or not one that is accepted.
+/// The status of a message that is invalid, or that is not accepted.
 fn refused(invalid: Invalid, most: usize) -> Status {
     let limit = match invalid {
         Invalid::TooLarge { .. } => format!(": at most {most} are accepted (--grpc-max-message)"),

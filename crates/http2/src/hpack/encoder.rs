@@ -133,7 +133,7 @@ impl Block<'_> {
         self.out.extend_from_slice(value);
     }
 
-    /// The beginning of [`Block::varying`] with a value of so many bytes, which [`Block::raw`] has to write next.
+    /// The beginning of [`Block::varying`], up to the value, which [`Block::raw`] has to write next.
     #[inline]
     pub fn begin_varying(&mut self, name: &[u8], len: usize) {
         match statics::index_of(name) {
