@@ -25,6 +25,8 @@ const SLAB: u64 = 1 << 20;
 /// What holds no more than this may use the last eighth of the budget, which large bodies and messages may not.
 const SMALL: u64 = 64 << 10;
 const RESERVED: u64 = 8;
+/// Workers that hold nothing keep at most this part of the budget leased, all together.
+const IDLE: u64 = 32;
 
 /// The budget of a server.
 #[derive(Debug)]
@@ -32,11 +34,16 @@ pub(crate) struct Pool {
     total: u64,
     /// What no worker has leased.
     free: AtomicU64,
+    /// What a worker keeps leased of it while it holds nothing, so that requests that hold little, one after the
+    /// other, don't touch what is shared.
+    idle_lease: u64,
 }
 
 impl Pool {
-    pub(crate) fn new(total: u64) -> Arc<Self> {
-        Arc::new(Self { total, free: AtomicU64::new(total) })
+    /// For so many workers.
+    pub(crate) fn new(total: u64, workers: usize) -> Arc<Self> {
+        let idle_lease = (total / IDLE / workers.max(1) as u64).min(SLAB);
+        Arc::new(Self { total, free: AtomicU64::new(total), idle_lease })
     }
 
     /// Takes `bytes` if `floor` is left after that.
@@ -111,8 +118,9 @@ impl Budget {
         let held = self.held.get().saturating_sub(bytes);
         self.hold(held);
         let spare = self.leased.get().saturating_sub(held);
-        if spare > 2 * SLAB || held == 0 {
-            let kept = if held == 0 { 0 } else { SLAB };
+        let (kept, most) =
+            if held == 0 { (self.pool.idle_lease, self.pool.idle_lease) } else { (SLAB, 2 * SLAB) };
+        if spare > most {
             self.leased.set(held + kept);
             self.pool.give(spare - kept);
         }
@@ -219,7 +227,7 @@ impl Drop for Hold {
 impl Budget {
     /// A budget of which a test needs little.
     pub(crate) fn of(total: u64) -> Rc<Self> {
-        Self::new(Pool::new(total), Arc::default())
+        Self::new(Pool::new(total, 1), Arc::default())
     }
 }
 
@@ -247,8 +255,8 @@ mod tests {
         drop(first);
         assert!(second.grow(MIB));
         drop(second);
-        assert_eq!((budget.held.get(), budget.leased.get()), (0, 0));
-        assert_eq!(budget.pool.free.load(Relaxed), 16 << 20);
+        assert_eq!((budget.held.get(), budget.leased.get()), (0, 16 << 20 >> 5));
+        assert_eq!(budget.pool.free.load(Relaxed), (16 << 20) - (16 << 20 >> 5));
     }
 
     #[test]
@@ -262,8 +270,20 @@ mod tests {
     }
 
     #[test]
+    fn little_requests_one_after_the_other_leave_the_pool_alone() {
+        let budget = Budget::of(256 << 20);
+        assert!(Hold::new(&budget).set(100));
+        let free = budget.pool.free.load(Relaxed);
+        for _ in 0..3 {
+            let hold = Hold::new(&budget);
+            assert!(hold.set(64 << 10));
+            assert_eq!(budget.pool.free.load(Relaxed), free);
+        }
+    }
+
+    #[test]
     fn workers_share_one_pool() {
-        let pool = Pool::new(8 << 20);
+        let pool = Pool::new(8 << 20, 2);
         let workers = [0, 1].map(|_| Budget::new(Arc::clone(&pool), Arc::default()));
         let [one, other] = workers.each_ref().map(Hold::new);
         assert!(one.set(6 * MIB) && !other.set(2 * MIB));

@@ -287,7 +287,7 @@ fn start(
         instance: config.instance.clone().leak(),
         behaviour,
         certificates: certificates.clone(),
-        memory: Pool::new(config.memory_budget),
+        memory: Pool::new(config.memory_budget, config.workers.get()),
     };
     spawn_workers(&server, seats, &reporter)?;
     debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");

@@ -21,7 +21,8 @@ use tonic::Status;
 use tower_service::Service;
 
 use super::{
-    message::{self, Coding, Messages},
+    fields::{CallFields, Coding},
+    message::{self, Messages},
     metadata,
     status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
 };
@@ -72,12 +73,13 @@ impl Served {
         &self,
         context: &Rc<ServerContext>,
         head: &Head<'_>,
+        call_fields: &CallFields<'_>,
         upload: Upload,
         deadline: Deadline,
     ) -> Answer {
         let (service, parts) = (Rc::clone(&self.call), parts(head));
         // What nobody here can read is refused by tonic.
-        let coding = Coding::of(head).unwrap_or_default();
+        let coding = call_fields.coding().unwrap_or_default();
         let (body, around) = split(context, upload, coding, deadline);
         Answer::Waiting(Box::pin(
             async move { call(&*service, Request::from_parts(parts, body), around).await },

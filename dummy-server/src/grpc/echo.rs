@@ -97,7 +97,10 @@ fn metadata_of<T>(request: &Request<T>) -> HashMap<String, String> {
     }
     for (name, value) in map.as_ref().iter().filter(|(name, _)| !metadata::is_host(name.as_str().as_bytes()))
     {
-        let text = || metadata::text(name.as_str().as_bytes(), value.as_bytes()).into_owned();
+        let text = || {
+            let text = metadata::text(name.as_str().as_bytes(), value.as_bytes());
+            String::from_utf8_lossy(&text).into_owned()
+        };
         values.entry(name.as_str().to_owned()).or_insert_with(text);
     }
     values

@@ -16,10 +16,7 @@ use tonic::{Code, Status};
 use crate::{
     budget::Hold,
     context::ServerContext,
-    message::{
-        Head,
-        upload::{Upload, UploadError},
-    },
+    message::upload::{Upload, UploadError},
     turn::{Turn, give_way},
 };
 
@@ -27,27 +24,6 @@ use crate::{
 const EXPANDER: usize = 48 << 10;
 /// Bytes that are taken of a body at once.
 const PIECE: usize = 64 << 10;
-
-/// What codes messages may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Coding {
-    /// Requests may be compressed with gzip.
-    pub(super) requests: bool,
-    /// The client takes replies that are.
-    pub(super) replies: bool,
-}
-
-impl Coding {
-    /// Reads `grpc-encoding` and `grpc-accept-encoding`; the value of the first when nobody here can read it.
-    pub(super) fn of<'h>(head: &Head<'h>) -> Result<Self, &'h [u8]> {
-        let requests = match head.fields.get("grpc-encoding") {
-            None | Some(b"identity") => false,
-            Some(b"gzip") => true,
-            Some(other) => return Err(other),
-        };
-        Ok(Self { requests, replies: head.fields.has_token("grpc-accept-encoding", "gzip") })
-    }
-}
 
 /// The messages of a request as they come.
 #[derive(Debug)]

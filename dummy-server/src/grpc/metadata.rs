@@ -32,7 +32,7 @@ pub(super) fn authority<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
 const FEW: usize = 16;
 
 /// Names and values of fields, the first of each name.
-pub(super) fn first_of_each<'h>(head: &'h Head<'_>) -> impl Iterator<Item = (&'h [u8], Cow<'h, str>)> {
+pub(super) fn first_of_each<'h>(head: &'h Head<'_>) -> impl Iterator<Item = (&'h [u8], Cow<'h, [u8]>)> {
     let mut seen = (head.fields.len() > FEW).then(HashSet::new);
     let mut is_first = move |index: usize, name: &[u8]| match &mut seen {
         Some(seen) => seen.insert(name.to_ascii_lowercase()),
@@ -52,22 +52,27 @@ pub(super) fn is_host(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(HOST)
 }
 
-/// A value as text. One of a key in `-bin` is decoded; what is not UTF-8 after that can't be in a `string` of protobuf,
-/// and stands as U+FFFD. What is not base64 stays as it came.
-pub(super) fn text<'v>(name: &[u8], value: &'v [u8]) -> Cow<'v, str> {
+/// A value as text, which is UTF-8. One of a key in `-bin` is decoded; what is not UTF-8 after that can't be in a `string`
+/// of protobuf, and stands as U+FFFD. What is not base64 stays as it came.
+pub(super) fn text<'v>(name: &[u8], value: &'v [u8]) -> Cow<'v, [u8]> {
     if name.len() > 4 && name[name.len() - 4..].eq_ignore_ascii_case(b"-bin") {
         // Several values may have been joined by a proxy.
         let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
         if let Ok(bytes) = BASE64.decode(first) {
-            return match String::from_utf8(bytes) {
-                Ok(text) => Cow::Owned(text),
-                Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
-            };
+            return Cow::Owned(utf8(&bytes).into_owned());
         }
     }
-    match std::str::from_utf8(value) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(value),
+    utf8(value)
+}
+
+fn utf8(value: &[u8]) -> Cow<'_, [u8]> {
+    // Most are, and that is seen faster.
+    if value.is_ascii() {
+        return Cow::Borrowed(value);
+    }
+    match String::from_utf8_lossy(value) {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 
@@ -88,8 +93,8 @@ mod tests {
             ("x-own-bin", "!?", "!?"),
             ("-bin", "aGk", "aGk"),
         ] {
-            assert_eq!(text(name.as_bytes(), value.as_bytes()), expected, "{name}: {value}");
+            assert_eq!(&*text(name.as_bytes(), value.as_bytes()), expected.as_bytes(), "{name}: {value}");
         }
-        assert_eq!(text(b"x", b"\xff"), "\u{fffd}");
+        assert_eq!(&*text(b"x", b"\xff"), "\u{fffd}".as_bytes());
     }
 }

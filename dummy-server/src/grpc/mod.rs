@@ -5,6 +5,7 @@
 
 mod adapter;
 mod echo;
+mod fields;
 mod health;
 mod message;
 mod metadata;
@@ -16,13 +17,14 @@ mod web;
 
 use std::rc::Rc;
 
-use grpc::{timeout::TIMEOUT, web::Form};
+use grpc::web::Form;
 use http::StatusCode;
 use tonic::{Status, codec::CompressionEncoding::Gzip};
 
 pub(crate) use self::web::is_asked_by_preflight;
 use self::{
     adapter::Served,
+    fields::CallFields,
     status::{Deadline, trailers_only},
 };
 use crate::{
@@ -89,8 +91,8 @@ pub(crate) fn answer(
     head: &Head<'_>,
     upload: Upload,
 ) -> Answer {
-    let content_type = head.fields.get("content-type").unwrap_or_default();
-    let form = Form::of(content_type);
+    let fields = CallFields::of(head);
+    let form = Form::of(fields.content_type);
     if head.protocol != Protocol::Http2 && form.is_none() {
         let error = "gRPC is spoken over HTTP/2";
         return refuse(upload, StatusCode::HTTP_VERSION_NOT_SUPPORTED, error);
@@ -100,11 +102,12 @@ pub(crate) fn answer(
     }
     match form {
         Some(form) => {
-            web::answer(context, head, upload, form, |upload| call(services, context, head, upload))
+            let call = |upload| call(services, context, head, &fields, upload);
+            web::answer(context, head, &fields, upload, form, call)
         }
-        None if grpc::is_call(content_type) => call(services, context, head, upload),
+        None if grpc::is_call(fields.content_type) => call(services, context, head, &fields, upload),
         None => {
-            let text = String::from_utf8_lossy(content_type);
+            let text = String::from_utf8_lossy(fields.content_type);
             let error = format!("invalid content-type '{text}' of a gRPC call");
             refuse(upload, StatusCode::UNSUPPORTED_MEDIA_TYPE, &error)
         }
@@ -121,23 +124,29 @@ fn refuse(upload: Upload, status: StatusCode, error: &str) -> Answer {
     crate::message::after(upload, reply)
 }
 
-fn call(services: &Services, context: &Rc<ServerContext>, head: &Head<'_>, upload: Upload) -> Answer {
-    let deadline = match Deadline::read(head.fields.get(TIMEOUT)) {
+fn call(
+    services: &Services,
+    context: &Rc<ServerContext>,
+    head: &Head<'_>,
+    fields: &CallFields<'_>,
+    upload: Upload,
+) -> Answer {
+    let deadline = match Deadline::read(fields.timeout) {
         Ok(deadline) => deadline,
         Err(status) => return Answer::Ready(trailers_only(&status)),
     };
     let path = head.target.strip_prefix(b"/").unwrap_or_default();
     let (service, method) = path.split_at(path.iter().rposition(|byte| *byte == b'/').unwrap_or(path.len()));
     let method = method.strip_prefix(b"/").unwrap_or_default();
-    if service == ECHO.as_bytes() && method == b"Echo" && unary::takes(head) {
+    if service == ECHO.as_bytes() && method == b"Echo" && unary::takes(head, fields) {
         return unary::answer(context, head, upload, deadline);
     }
     if service == test_service::NAME.as_bytes() {
-        return test_service::answer(context, head, upload, method, deadline)
+        return test_service::answer(context, fields, upload, method, deadline)
             .unwrap_or_else(|| unimplemented(services));
     }
     match services.0.iter().find(|served| served.name().as_bytes() == service) {
-        Some(served) => served.answer(context, head, upload, deadline),
+        Some(served) => served.answer(context, head, fields, upload, deadline),
         None => unimplemented(services),
     }
 }

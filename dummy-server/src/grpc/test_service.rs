@@ -26,7 +26,8 @@ use tonic::Status;
 use wire::Fields;
 
 use super::{
-    message::{self, Coding, Messages},
+    fields::CallFields,
+    message::{self, Messages},
     plan::{self, Script},
     status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only},
 };
@@ -35,7 +36,6 @@ use crate::{
     context::ServerContext,
     drain::Phase,
     message::{
-        Head,
         reply::{Answer, Body, Part, Reply, Stream},
         upload::Upload,
     },
@@ -85,13 +85,13 @@ impl Kind {
 /// Answers a call of `method`; none when there is no such method.
 pub(super) fn answer(
     context: &Rc<ServerContext>,
-    head: &Head<'_>,
+    fields: &CallFields<'_>,
     upload: Upload,
     method: &[u8],
     deadline: Deadline,
 ) -> Option<Answer> {
     let kind = Kind::of(method)?;
-    let coding = match Coding::of(head) {
+    let coding = match fields.coding() {
         Ok(coding) => coding,
         Err(other) => return Some(Answer::Ready(unknown_coding(other))),
     };

@@ -21,7 +21,8 @@ use tonic::{Code, Status};
 use wire::Fields;
 
 use super::{
-    message::{self, Coding, Messages},
+    fields::{CallFields, Coding},
+    message::{self, Messages},
     metadata::{self, AUTHORITY},
     status::{Deadline, GRPC, OK, overdue, trailers_only},
 };
@@ -33,6 +34,7 @@ use crate::{
         reply::{Answer, Body, Part, Reply, Stream},
         upload::{Upload, UploadError},
     },
+    stats::Protocol,
 };
 
 /// What the response says of the method: its full name, as it is in the path.
@@ -53,10 +55,8 @@ mod tag {
 }
 
 /// Whether a call can be answered here.
-pub(super) fn takes(head: &Head<'_>) -> bool {
-    !head.fields.contains("grpc-encoding")
-        && head.fields.len() <= MOST_FIELDS
-        && Coding::of(head).is_ok_and(|coding| coding == Coding::default())
+pub(super) fn takes(head: &Head<'_>, fields: &CallFields<'_>) -> bool {
+    fields.encoding.is_none() && head.fields.len() <= MOST_FIELDS && fields.coding() == Ok(Coding::default())
 }
 
 /// Answers a call.
@@ -118,12 +118,14 @@ fn respond(message: Bytes, context: &ServerContext, metadata: &[u8], most: usize
 /// The metadata of a call, as entries of the response's map.
 fn metadata(head: &Head<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.fields.size() + 6 * head.fields.len());
+    // Over HTTP/2 they come so (RFC 9113 section 8.2.1).
+    let lowercase = head.protocol == Protocol::Http2;
     if let Some(authority) = metadata::authority(head) {
         let name = AUTHORITY.as_bytes();
-        entry(&mut out, name, &metadata::text(name, authority));
+        entry(&mut out, name, &metadata::text(name, authority), true);
     }
     for (name, value) in metadata::first_of_each(head) {
-        entry(&mut out, name, &value);
+        entry(&mut out, name, &value, lowercase);
     }
     out
 }
@@ -135,16 +137,15 @@ const VALUE_KEY: u8 = 2 << 3 | WireType::LengthDelimited as u8;
 /// Name and value of less than that, with their keys, have a length of one byte.
 const SHORT: usize = 124;
 
-fn entry(out: &mut Vec<u8>, name: &[u8], value: &str) {
+/// Writes an entry, whose name becomes lowercase unless it `is_lowercase`.
+fn entry(out: &mut Vec<u8>, name: &[u8], value: &[u8], is_lowercase: bool) {
     if name.len() + value.len() < SHORT {
         // Each length is one byte.
-        let value = value.as_bytes();
         let (name_length, value_length) = (name.len() as u8, value.len() as u8);
         out.extend_from_slice(&[METADATA_KEY, name_length + value_length + 4, NAME_KEY, name_length]);
         let start = out.len();
         out.extend_from_slice(name);
-        // They are so over HTTP/2, and few bytes are faster looked at than changed.
-        if name.iter().any(u8::is_ascii_uppercase) {
+        if !is_lowercase {
             out[start..].make_ascii_lowercase();
         }
         out.extend_from_slice(&[VALUE_KEY, value_length]);
@@ -153,12 +154,12 @@ fn entry(out: &mut Vec<u8>, name: &[u8], value: &str) {
     }
     let length = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
     encode_key(tag::METADATA, WireType::LengthDelimited, out);
-    encode_varint((length(name) + length(value.as_bytes())) as u64, out);
-    for (tag, text) in [(1, name), (2, value.as_bytes())] {
+    encode_varint((length(name) + length(value)) as u64, out);
+    for (tag, text) in [(1, name), (2, value)] {
         encode_key(tag, WireType::LengthDelimited, out);
         encode_varint(text.len() as u64, out);
         out.extend_from_slice(text);
-        if tag == 1 {
+        if tag == 1 && !is_lowercase {
             let start = out.len() - name.len();
             out[start..].make_ascii_lowercase();
         }
@@ -213,7 +214,7 @@ mod tests {
             for name_length in [1, length / 2 + 1, 126, 200] {
                 let (name, value) = ("N".repeat(name_length), "v".repeat(length));
                 let mut out = Vec::new();
-                entry(&mut out, name.as_bytes(), &value);
+                entry(&mut out, name.as_bytes(), value.as_bytes(), false);
                 let read = EchoResponse::decode(&out[..]).unwrap();
                 assert_eq!(read.metadata.len(), 1);
                 assert_eq!(read.metadata.get(&name.to_lowercase()), Some(&value), "{name_length} {length}");

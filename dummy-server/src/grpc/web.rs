@@ -12,12 +12,12 @@ use bytes::{Bytes, BytesMut};
 use grpc::{
     message::PREFIX,
     status::{DETAILS, MESSAGE, STATUS},
-    timeout::TIMEOUT,
     web::{self, Decoder, Form},
 };
 use tonic::Status;
 
 use super::{
+    fields::CallFields,
     message,
     status::{Deadline, fields_of, overdue, trailers_only},
 };
@@ -47,6 +47,7 @@ pub(crate) fn is_asked_by_preflight(head: &Head<'_>) -> bool {
 pub(super) fn answer(
     context: &Rc<ServerContext>,
     head: &Head<'_>,
+    fields: &CallFields<'_>,
     upload: Upload,
     form: Form,
     call: impl FnOnce(Upload) -> Answer,
@@ -56,7 +57,7 @@ pub(super) fn answer(
     let inbox = Inbox::new(&context.budget);
     let (hold, turn) = (Hold::new(&context.budget), Rc::clone(&context.turn));
     let decoder = (form == Form::Text).then(Decoder::default);
-    let mut deadline = Deadline::read(head.fields.get(TIMEOUT)).unwrap_or_default();
+    let mut deadline = Deadline::read(fields.timeout).unwrap_or_default();
     let answer = call(Upload::from(&inbox));
     Answer::Waiting(Box::pin(async move {
         let mut request = Request { upload, decoder, body: BytesMut::new(), most, hold, turn };
