@@ -9,20 +9,20 @@ pub type Nanos = u64;
 
 /// Reads the monotonic clock as nanoseconds since the instant it was made. Copies agree.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     origin: Instant,
 }
 
 impl Clock {
     /// A clock that shows zero now.
     #[must_use]
-    pub fn starting_now() -> Self {
+    pub(crate) fn starting_now() -> Self {
         Self { origin: Instant::now() }
     }
 
     /// The time now.
     #[must_use]
-    pub fn now(&self) -> Nanos {
+    pub(crate) fn now(&self) -> Nanos {
         nanos(self.origin.elapsed())
     }
 }

@@ -1,15 +1,18 @@
-//! What ties the workers to the conductor: the phase of the run, the start, and the board for progress.
+//! What ties the workers of a run and whoever conducts it: the phase, the start, and the figures so far.
 //!
-//! Workers only read the phase, and write their own place on the board a few times a second: nothing here is
+//! Workers only read the phase, and hand over their figures a few times a second if that is wanted: nothing here is
 //! touched for each request.
 
-use std::sync::{
-    Condvar, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use crate::{
-    clock::Nanos,
+    clock::{Clock, Nanos, nanos},
     recorder::{Recorder, Snapshot},
 };
 
@@ -24,118 +27,216 @@ pub enum Phase {
     Abort,
 }
 
-/// The strings of a run; also what a caller stops it with.
+/// A handle on a run, for whichever thread: it stops the run and sees how far it is.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
 #[derive(Debug)]
-pub struct Control {
+struct Shared {
+    clock: Clock,
     phase: AtomicU8,
     start: Mutex<Start>,
     changed: Condvar,
-    board: Vec<Place>,
-    /// Nanoseconds between two entries on the board; 0: nobody reads it.
-    board_every: Nanos,
+    /// Each worker's, as it was handed over last.
+    figures: Box<[Mutex<Snapshot>]>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Start {
-    ready: usize,
+    /// Workers that are not ready.
+    missing: usize,
     at: Option<Nanos>,
 }
 
-#[derive(Debug, Default)]
-struct Place {
-    written: AtomicU64,
-    snapshot: Mutex<Option<Snapshot>>,
-}
-
-impl Control {
-    /// For so many workers, of whom progress is wanted every `board_every` nanoseconds, or never with 0.
-    #[must_use]
-    pub fn new(workers: usize, board_every: Nanos) -> Self {
-        Self {
+impl Handle {
+    /// Of a run with so many workers.
+    pub(crate) fn new(workers: usize, clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            clock,
             phase: AtomicU8::new(0),
-            start: Mutex::default(),
+            start: Mutex::new(Start { missing: workers, at: None }),
             changed: Condvar::new(),
-            board: (0..workers).map(|_| Place::default()).collect(),
-            board_every,
-        }
+            figures: (0..workers).map(|_| Mutex::default()).collect(),
+        }))
+    }
+
+    /// What each of the workers has of it, which hand over their figures as often as `every` says.
+    pub(crate) fn participants(&self, every: Option<Duration>) -> impl Iterator<Item = Participant> {
+        (0..self.0.figures.len()).map(move |index| Participant {
+            handle: self.clone(),
+            index,
+            every: every.map(nanos),
+            next: 0,
+            is_ready: false,
+        })
+    }
+
+    /// No more requests become due; those in flight finish.
+    pub fn stop(&self) {
+        self.0.phase.fetch_max(Phase::Stop as u8, Relaxed);
+    }
+
+    /// No more requests become due, and those in flight are given up.
+    pub fn abort(&self) {
+        self.0.phase.fetch_max(Phase::Abort as u8, Relaxed);
     }
 
     /// The phase now.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Relaxed) {
+        match self.0.phase.load(Relaxed) {
             0 => Phase::Run,
             1 => Phase::Stop,
             _ => Phase::Abort,
         }
     }
 
-    /// Goes one phase further, and returns the new one.
-    pub fn interrupt(&self) -> Phase {
-        // Beyond 1 all values are the same phase, and nobody presses Ctrl+C 250 times.
-        let _ = self.phase.fetch_update(Relaxed, Relaxed, |phase| Some((phase + 1).min(2)));
-        self.phase()
+    /// How long ago the run began; none before all workers are ready.
+    #[must_use]
+    pub fn elapsed(&self) -> Option<Duration> {
+        let start = self.0.lock().at?;
+        Some(Duration::from_nanos(self.0.clock.now().saturating_sub(start)))
     }
 
-    /// A worker is ready. Blocks until all are, and returns when the run began.
-    pub(crate) fn wait_for_start(&self) -> Nanos {
-        let mut start = self.lock();
-        start.ready += 1;
-        self.changed.notify_all();
-        loop {
-            if let Some(at) = start.at {
-                return at;
-            }
-            start = self.changed.wait(start).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Blocks until `is_over` or all workers are ready, then starts them.
-    pub(crate) fn start_all(&self, now: impl Fn() -> Nanos, is_over: impl Fn() -> bool) -> Nanos {
-        let mut start = self.lock();
-        while start.ready < self.board.len() && !is_over() {
-            let waited = self.changed.wait_timeout(start, std::time::Duration::from_millis(20));
-            start = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let at = now();
-        start.at = Some(at);
-        self.changed.notify_all();
-        at
-    }
-
-    /// Whether the workers have been started.
-    pub(crate) fn has_started(&self) -> bool {
-        self.lock().at.is_some()
-    }
-
-    /// Whether a worker is to enter its figures on the board.
-    pub(crate) fn wants_progress(&self, worker: usize, now: Nanos) -> bool {
-        self.board_every != 0 && now >= self.board[worker].written.load(Relaxed) + self.board_every && {
-            self.board[worker].written.store(now, Relaxed);
-            true
-        }
-    }
-
-    /// Enters a worker's figures on the board.
-    pub(crate) fn publish(&self, worker: usize, recorder: &Recorder) {
-        if self.board_every != 0 {
-            let mut place = self.board[worker].snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-            recorder.snapshot(place.get_or_insert_with(Snapshot::default));
-        }
-    }
-
-    /// The figures of all workers together.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    /// The figures so far, of a run that is observed.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
         let mut all = Snapshot::default();
-        for place in &self.board {
-            if let Some(part) = place.snapshot.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                all.merge(part);
-            }
+        for part in &self.0.figures {
+            all.merge(&part.lock().unwrap_or_else(PoisonError::into_inner));
         }
         all
     }
 
+    /// When the run began, by its clock.
+    pub(crate) fn start(&self) -> Option<Nanos> {
+        self.0.lock().at
+    }
+}
+
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, Start> {
         self.start.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker is ready, or is no more: the last one begins the run.
+    fn ready(&self) -> MutexGuard<'_, Start> {
+        let mut start = self.lock();
+        start.missing = start.missing.saturating_sub(1);
+        if start.missing == 0 {
+            start.at.get_or_insert(self.clock.now());
+            self.changed.notify_all();
+        }
+        start
+    }
+}
+
+/// What a worker has of a run. One that is dropped before it was ready holds up nobody.
+#[derive(Debug)]
+pub(crate) struct Participant {
+    handle: Handle,
+    index: usize,
+    every: Option<Nanos>,
+    /// When figures are handed over again.
+    next: Nanos,
+    is_ready: bool,
+}
+
+impl Participant {
+    /// The phase now.
+    pub(crate) fn phase(&self) -> Phase {
+        self.handle.phase()
+    }
+
+    /// The worker is ready. Blocks until all are, and returns when the run began.
+    pub(crate) fn wait_for_start(&mut self) -> Nanos {
+        self.is_ready = true;
+        let shared = &self.handle.0;
+        let mut start = shared.ready();
+        loop {
+            if let Some(at) = start.at {
+                return at;
+            }
+            start = shared.changed.wait(start).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Hands over the worker's figures if that is due.
+    pub(crate) fn publish_if_due(&mut self, now: Nanos, recorder: &Recorder) {
+        if let Some(every) = self.every
+            && now >= self.next
+        {
+            self.next = now + every;
+            self.publish(recorder);
+        }
+    }
+
+    /// Hands over the worker's figures if anybody wants them.
+    pub(crate) fn publish(&self, recorder: &Recorder) {
+        if self.every.is_some() {
+            let mut place = self.handle.0.figures[self.index].lock().unwrap_or_else(PoisonError::into_inner);
+            recorder.snapshot(&mut place);
+        }
+    }
+}
+
+impl Drop for Participant {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.handle.abort();
+        }
+        if !self.is_ready {
+            drop(self.handle.0.ready());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_begins_when_all_are_ready_and_not_before() {
+        let handle = Handle::new(2, Clock::starting_now());
+        let mut participants = handle.participants(None);
+        let (mut one, mut other) = (participants.next().unwrap(), participants.next().unwrap());
+        assert!(participants.next().is_none());
+        let waiting = std::thread::spawn(move || one.wait_for_start());
+        assert_eq!(handle.elapsed(), None);
+        let at = other.wait_for_start();
+        assert_eq!((waiting.join().unwrap(), handle.start()), (at, Some(at)));
+    }
+
+    #[test]
+    fn one_that_is_no_more_holds_up_nobody() {
+        let handle = Handle::new(3, Clock::starting_now());
+        let mut participants: Vec<_> = handle.participants(None).collect();
+        let mut last = participants.pop().unwrap();
+        drop(participants);
+        last.wait_for_start();
+        assert_eq!(handle.phase(), Phase::Run);
+    }
+
+    #[test]
+    fn a_worker_that_panics_ends_the_run() {
+        let handle = Handle::new(1, Clock::starting_now());
+        let participant = handle.participants(None).next().unwrap();
+        let panicked = std::thread::spawn(move || {
+            let _participant = participant;
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!((handle.phase(), handle.start().is_some()), (Phase::Abort, true));
+    }
+
+    #[test]
+    fn a_run_that_is_given_up_is_not_merely_stopped() {
+        let handle = Handle::new(0, Clock::starting_now());
+        assert_eq!(handle.phase(), Phase::Run);
+        handle.stop();
+        assert_eq!(handle.phase(), Phase::Stop);
+        handle.abort();
+        handle.stop();
+        assert_eq!(handle.phase(), Phase::Abort);
     }
 }

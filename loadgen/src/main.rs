@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use loadgen::{Args, Exit, command, progress::note};
+use loadgen::cli::{Args, Exit, command, note};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

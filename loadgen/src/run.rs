@@ -1,61 +1,148 @@
-//! The conductor: it resolves the target, spawns the workers, starts them together, and merges their
-//! results. All control flow of a run is here.
+//! The library's front door: a plan is run, watched, stopped and summed up.
 
-use std::{io, net::SocketAddr, net::ToSocketAddrs as _, sync::Arc, thread, time::Duration};
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow};
+use contract::id::Ids;
 
 use crate::{
     clock::Clock,
-    control::{Control, Phase},
-    plan::{Plan, Target, request::Ids},
-    progress::Progress,
-    recorder::Recorder,
+    control::{Handle, Phase},
+    plan::{Plan, Target},
+    recorder::{Recorder, Snapshot},
+    schedule::Part,
     summary::Summary,
     worker::{self, Order, WorkerResult},
 };
 
-/// Runs a plan to its end. `control` stops it early; it must have been made for the plan's workers.
+/// A run that has not begun.
 ///
-/// # Errors
-/// The target's name can't be resolved, or the workers can't be started. Whatever becomes of requests is no
-/// error.
-pub fn run(plan: Plan, control: &Arc<Control>, progress: Option<Progress>) -> anyhow::Result<Summary> {
-    // Refused, the limit stays as it is, and running into it is told as such.
-    let _ = runtime::files::raise_limit();
-    let addresses = resolve(&plan.target)?;
-    let plan = Arc::new(plan);
-    let (clock, ids) = (Clock::starting_now(), Ids::of_run(rand::random()));
-    let workers = plan.workers.get();
-    let cpus = if plan.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
-    let mut handles = Vec::with_capacity(workers);
-    for index in 0..workers {
-        let order = Order {
-            plan: Arc::clone(&plan),
-            addresses: Arc::clone(&addresses),
-            ids,
-            clock,
-            part: (index, workers),
-            control: Arc::clone(control),
-        };
-        let cpu = cpus.get(index % cpus.len().max(1)).copied();
-        let handle = runtime::worker::spawn("loadgen-worker", cpu, move || worker::run(order));
-        handles.push(handle.context("can't start a worker")?);
-    }
-    let any_is_over = || handles.iter().any(thread::JoinHandle::is_finished);
-    let start = control.start_all(|| clock.now(), any_is_over);
-    let watching = progress.map(|progress| progress.watch(Arc::clone(control), clock, start));
-    let results: Vec<_> = handles.into_iter().map(join).collect::<anyhow::Result<_>>()?;
-    if let Some(watching) = watching {
-        watching.end();
-    }
-    let interrupted = control.phase() != Phase::Run;
-    let plan = Arc::unwrap_or_clone(plan);
-    Ok(merge(plan, ids, start, results, interrupted))
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use loadgen::{Plan, Run};
+///
+/// let plan = Plan::builder("http://localhost:8080/bin/1K").rate(1000.0).duration(Duration::from_secs(5)).build()?;
+/// let summary = Run::new(plan).start()?.join()?;
+/// let p99 = summary.records.times.response.value_at_quantile(0.99);
+/// println!("{} of {} succeeded, p99 {p99} ns", summary.records.counts.succeeded, summary.records.counts.offered);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Run {
+    plan: Plan,
+    every: Option<Duration>,
+    clock: Clock,
+    handle: Handle,
 }
 
-fn join(handle: thread::JoinHandle<io::Result<WorkerResult>>) -> anyhow::Result<WorkerResult> {
-    handle.join().map_err(|_| anyhow!("a worker has panicked"))?.context("a worker could not start")
+impl Run {
+    /// Of a plan.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        let clock = Clock::starting_now();
+        let handle = Handle::new(plan.workers().get(), clock);
+        Self { plan, every: None, clock, handle }
+    }
+
+    /// Its figures are to be seen while it goes on, and are as old as `every` says at most.
+    #[must_use]
+    pub fn observe(mut self, every: Duration) -> Self {
+        self.every = Some(every);
+        self
+    }
+
+    /// What stops it from another thread, also before it has begun.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Looks up the target's name and starts the workers, which open the first connections and then begin together.
+    ///
+    /// # Errors
+    /// The name can't be found, or the workers can't be started.
+    pub fn start(self) -> anyhow::Result<Running> {
+        let Self { plan, every, clock, handle } = self;
+        // Refused, the limit stays as it is, and running into it is told as such.
+        let _ = runtime::files::raise_limit();
+        let addresses = resolve(plan.target())?;
+        let (plan, ids) = (Arc::new(plan), Ids { run: rand::random(), load: 0 });
+        let workers = plan.workers().get();
+        let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
+        let mut threads = Vec::with_capacity(workers);
+        // All of them now: those that are left when one can't be started hold up nobody.
+        let participants: Vec<_> = handle.participants(every).collect();
+        for (index, participant) in participants.into_iter().enumerate() {
+            let order = Order {
+                plan: Arc::clone(&plan),
+                addresses: Arc::clone(&addresses),
+                ids,
+                clock,
+                part: Part::new(index, workers),
+                participant,
+            };
+            let cpu = cpus.get(index % cpus.len().max(1)).copied();
+            let thread = runtime::worker::spawn("loadgen-worker", cpu, move || worker::run(order));
+            // Those that have been started would begin without the others.
+            threads.push(thread.inspect_err(|_| handle.abort()).context("can't start a worker")?);
+        }
+        Ok(Running { plan, ids, handle, threads })
+    }
+}
+
+/// A run that goes on. Dropped, it goes on by itself.
+#[derive(Debug)]
+pub struct Running {
+    plan: Arc<Plan>,
+    ids: Ids,
+    handle: Handle,
+    threads: Vec<thread::JoinHandle<std::io::Result<WorkerResult>>>,
+}
+
+impl Running {
+    /// No more requests become due; those in flight finish.
+    pub fn stop(&self) {
+        self.handle.stop();
+    }
+
+    /// No more requests become due, and those in flight are given up.
+    pub fn abort(&self) {
+        self.handle.abort();
+    }
+
+    /// The figures so far, if it is [observed](Run::observe).
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.handle.snapshot()
+    }
+
+    /// The same, for another thread.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Blocks until it is over.
+    ///
+    /// # Errors
+    /// A worker could not start, or has panicked. Whatever becomes of requests is no error.
+    pub fn join(self) -> anyhow::Result<Summary> {
+        let results: Vec<_> = self.threads.into_iter().map(join).collect();
+        let results = results.into_iter().collect::<anyhow::Result<_>>()?;
+        let start = self.handle.start().context("no worker has begun")?;
+        let interrupted = self.handle.phase() != Phase::Run;
+        Ok(merge(Arc::unwrap_or_clone(self.plan), self.ids, start, results, interrupted))
+    }
+}
+
+fn join(thread: thread::JoinHandle<std::io::Result<WorkerResult>>) -> anyhow::Result<WorkerResult> {
+    thread.join().map_err(|_| anyhow!("a worker has panicked"))?.context("a worker could not start")
 }
 
 fn merge(plan: Plan, ids: Ids, start: u64, results: Vec<WorkerResult>, interrupted: bool) -> Summary {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::{Nanos, nanos},
-    plan::{Plan, Shape},
+    plan::Plan,
     recorder::Recorder,
 };
 
@@ -127,13 +127,13 @@ impl Summary {
 
     /// Half the time in which requests became due, if that is long enough for a steady state.
     fn steady_half(&self) -> Option<Duration> {
-        let window = self.plan.load.window().filter(|_| !self.interrupted)?;
+        let window = self.plan.load().window().filter(|_| !self.interrupted)?;
         let quickest = Duration::from_nanos(self.records.times.response.min());
         (window > 4 * quickest).then_some(window / 2)
     }
 
     fn is_open(&self) -> bool {
-        matches!(self.plan.load.shape, Shape::Open { .. })
+        self.plan.load().arrivals().is_some()
     }
 
     /// One sentence on the verdict.
@@ -191,7 +191,7 @@ impl Summary {
 
     /// How long requests were to become due: as planned, unless they ended earlier.
     fn window(&self) -> Duration {
-        self.plan.load.window().filter(|_| !self.interrupted).unwrap_or(self.arrivals_lasted)
+        self.plan.load().window().filter(|_| !self.interrupted).unwrap_or(self.arrivals_lasted)
     }
 }
 
@@ -207,13 +207,14 @@ fn seconds(time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use contract::id::Ids;
 
     use super::*;
     use crate::{
-        args::Args,
+        cli::Args,
         outcome::{Arrival, InFlight, Outcome},
-        plan::request::Ids,
         recorder::Counts,
+        schedule::Due,
     };
 
     const MILLI: Nanos = 1_000_000;
@@ -222,14 +223,11 @@ mod tests {
     fn run(line: &str, lag: Nanos, service: impl Fn(u64) -> Nanos) -> Summary {
         let words = std::iter::once("loadgen").chain(line.split_whitespace());
         let plan = Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap();
-        let Shape::Open { rate, .. } = plan.load.shape else { panic!("a rate") };
-        let window = plan.load.window().unwrap();
-        let mut records = Recorder::new(Ids::of_run(0));
+        let (arrivals, window) = (plan.load().arrivals().unwrap().clone(), plan.load().window().unwrap());
+        let mut records = Recorder::new(Ids { run: 0, load: 0 });
         records.start(0, Some(nanos(window)));
-        let total = (rate * window.as_secs_f64()).round() as u64;
         let mut end = 0;
-        for number in 0..total {
-            let due = (number as f64 / rate * 1e9) as u64;
+        for Due { number, at: due } in arrivals {
             let written = due + lag;
             let at = written + service(number);
             records.picked_up(due, written, 1);
@@ -291,6 +289,7 @@ mod tests {
             |counts| &mut counts.dropped,
             |counts| &mut counts.not_sent,
         ];
+        let closed = Plan::builder("a:1").total(1000).build().unwrap();
         for place in take {
             for (failed, verdict) in [(10, Verdict::Valid), (11, Verdict::TargetLimited)] {
                 let mut summary = gone(failed);
@@ -298,7 +297,7 @@ mod tests {
                 assert!(summary.records.counts.add_up());
                 assert_eq!(summary.verdict(), verdict, "{:?}", summary.records.counts);
                 assert!((summary.achieved_rate() - (1000 - failed) as f64).abs() < 0.01);
-                summary.plan.load.shape = Shape::Closed;
+                summary.plan = closed.clone();
                 assert_eq!(summary.verdict(), verdict, "without a rate");
             }
         }

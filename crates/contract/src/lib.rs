@@ -1,10 +1,11 @@
 //! What both ends of the wire must agree on.
 //!
-//! The payload pattern ([`pattern`]), the names of fields ([`field`]), the `Server-Timing` format
+//! The payload pattern ([`pattern`]), the names of fields ([`field`]), the ids of requests ([`id`]), the `Server-Timing` format
 //! ([`timing`]), how numbers are written ([`quantity`]) and the gRPC messages ([`echo`], [`mod@test`]). Nothing here
 //! does IO, reads a clock or knows how either end works.
 
 pub mod field;
+pub mod id;
 pub mod pattern;
 pub mod quantity;
 pub mod timing;

@@ -54,18 +54,15 @@ fn files_of_dummy_server_use_only_what_lies_below_them() {
 
 /// The layers of loadgen.
 const LOADGEN: &[&[&str]] = &[
-    &["command"],
-    &["once", "wait", "interrupt"],
+    &["cli"],
+    &["embedded"],
     &["run"],
-    &["progress"],
-    &["report"],
     &["worker"],
     &["control"],
+    &["report"],
     &["summary"],
     &["recorder"],
     &["plan"],
-    &["embedded"],
-    &["args"],
     &["schedule", "pacer"],
     &["outcome"],
     &["clock"],

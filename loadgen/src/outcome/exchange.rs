@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Ended, Head, Outcome, Reply, reply::lines};
+use super::{Arrival, Ended, Head, Outcome, Reply, reply::lines};
 use crate::clock::Nanos;
 
 /// The longest body that is kept, in bytes.
@@ -54,8 +54,8 @@ impl Capture {
 /// A request that has ended, with what came of its reply.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
-    /// The request's number.
-    pub(crate) number: u64,
+    /// The request as it was sent last.
+    pub(crate) arrival: Arrival,
     /// The status of the reply, if one has begun.
     pub(crate) status: Option<u16>,
     /// Bytes of the reply's body.
@@ -104,7 +104,7 @@ impl From<Ended<'_>> for Exchange {
             .written
             .map(|written| (written.saturating_sub(arrival.picked), ended.at.saturating_sub(written)));
         Self {
-            number: arrival.number,
+            arrival,
             status: (status != 0).then_some(status),
             length,
             capture: capture.map(|capture| *capture).unwrap_or_default(),

@@ -11,6 +11,8 @@ pub use failure::Cause;
 pub(crate) use failure::Failure;
 pub(crate) use reply::{Head, Reply};
 
+use contract::id::{self, Ids};
+
 use crate::clock::Nanos;
 
 /// A request that is due, from being picked up until it has ended.
@@ -37,6 +39,12 @@ impl Arrival {
     /// How often a request is resent at most after GOAWAY, which sends away a whole connection's streams at a time,
     /// however few the server lets finish.
     pub(crate) const MAX_SENT_AWAY: u8 = 16;
+
+    /// Its id, and that of this attempt to send it.
+    #[inline]
+    pub(crate) fn id(&self, ids: Ids) -> id::Text {
+        ids.of(self.number, self.resends).text()
+    }
 
     /// One that was due and has been picked up.
     pub(crate) fn new(number: u64, due: Nanos, picked: Nanos) -> Self {

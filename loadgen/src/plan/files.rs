@@ -53,7 +53,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::Args;
+    use crate::cli::Args;
 
     fn plan(line: &str) -> Plan {
         let words = std::iter::once("loadgen").chain(line.split_whitespace());

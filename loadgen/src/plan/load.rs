@@ -5,10 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use contract::quantity::LONGEST_TIME;
 
 use super::{PlanError, Protocol, Target};
-use crate::{
-    args::{Args, OnOverload},
-    schedule::Schedule,
-};
+use crate::schedule::{Arrivals, Constant};
 
 /// How long a run lasts when neither a total nor a duration is given.
 pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -28,22 +25,45 @@ pub const MAX_IN_FLIGHT: usize = 1_000_000;
 /// The most streams on a connection that are accepted.
 pub const MAX_STREAMS: usize = 100_000;
 
+/// Requests at once, connections to begin with, and streams on each, unless other numbers are given.
+pub const DEFAULT_MAX_IN_FLIGHT: usize = 10_000;
+/// See [`DEFAULT_MAX_IN_FLIGHT`].
+pub const DEFAULT_CONNECTIONS: usize = 10;
+/// See [`DEFAULT_MAX_IN_FLIGHT`].
+pub const DEFAULT_STREAMS: usize = 10;
+
+/// How long a request may take, unless another time is given.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to open, unless another time is given.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What becomes of a request that is due when no more may be in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOverload {
+    /// It waits, and the wait counts in its response time.
+    #[default]
+    Queue,
+    /// It is dropped, and counted as such.
+    Drop,
+}
+
 /// How requests come to be due.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// At a steady rate, whatever becomes of them.
+    /// By a schedule, whatever becomes of them.
     Open {
-        /// Requests per second of the whole run.
-        rate: f64,
-        /// Whether one that is due beyond the limit is dropped rather than queued.
-        drop_on_overload: bool,
+        /// When they are due.
+        arrivals: Arrivals,
+        /// Of one that is due beyond the limit.
+        on_overload: OnOverload,
     },
     /// Whenever a slot is free.
     Closed,
 }
 
 /// How much is sent, and within which limits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Load {
     /// How requests come to be due.
     pub shape: Shape,
@@ -66,43 +86,48 @@ pub struct Load {
 }
 
 impl Load {
-    /// How long requests are to become due, if they do so by a rate.
+    /// When requests are due, in an open loop.
     #[must_use]
-    pub fn window(&self) -> Option<Duration> {
-        let Shape::Open { rate, .. } = self.shape else { return None };
-        Schedule::constant(rate, self.total, self.duration, (0, 1)).window()
+    pub fn arrivals(&self) -> Option<&Arrivals> {
+        match &self.shape {
+            Shape::Open { arrivals, .. } => Some(arrivals),
+            Shape::Closed => None,
+        }
     }
 
-    pub(super) fn new(target: &Target, args: &Args) -> Result<Self, PlanError> {
-        let shape = match args.rate {
-            None => Shape::Closed,
-            Some(rate) if (MIN_RATE..=MAX_RATE).contains(&rate) => {
-                Shape::Open { rate, drop_on_overload: args.on_overload == OnOverload::Drop }
-            }
-            Some(rate) => {
-                return Err(PlanError(format!(
-                    "invalid value '{rate}' for --rate: write a number from {MIN_RATE} to {MAX_RATE}, like 1000 or 0.5"
-                )));
-            }
-        };
-        let connections = count("--connections", args.connections, MAX_IN_FLIGHT)?;
-        let max_in_flight = count("--max-in-flight", args.max_in_flight, MAX_IN_FLIGHT)?;
-        let streams = count("--streams", args.streams, MAX_STREAMS)?;
-        let grows = args.rate.is_some() && !args.fixed_connections && target.protocol == Protocol::Http1;
-        let duration = match (args.total, args.duration) {
+    /// How long requests are to become due, if they do so by a schedule.
+    #[must_use]
+    pub fn window(&self) -> Option<Duration> {
+        self.arrivals()?.window()
+    }
+
+    pub(super) fn new(target: &Target, wanted: &Wanted) -> Result<Self, PlanError> {
+        let connections = count("--connections", wanted.connections, MAX_IN_FLIGHT)?;
+        let max_in_flight = count("--max-in-flight", wanted.max_in_flight, MAX_IN_FLIGHT)?;
+        let streams = count("--streams", wanted.streams, MAX_STREAMS)?;
+        let grows = wanted.rate.is_some() && !wanted.fixed_connections && target.protocol == Protocol::Http1;
+        let total = wanted.total.map(total).transpose()?;
+        let duration = match (total, wanted.duration) {
             (None, None) => Some(DEFAULT_DURATION),
-            (_, given) => given,
+            (_, given) => given.map(|time| longer_than_zero("--duration", time)).transpose()?,
+        };
+        let shape = match wanted.rate.map(rate).transpose()? {
+            None => Shape::Closed,
+            Some(rate) => Shape::Open {
+                arrivals: Arrivals::Constant(Constant::new(rate, total, duration)),
+                on_overload: wanted.on_overload,
+            },
         };
         Ok(Self {
             shape,
-            total: args.total.map(total).transpose()?,
-            duration: duration.map(|time| longer_than_zero("--duration", time)).transpose()?,
+            total,
+            duration,
             connections,
             max_connections: if grows { max_in_flight.max(connections) } else { connections },
             streams: if target.protocol == Protocol::Http1 { NonZeroUsize::MIN } else { streams },
             max_in_flight,
-            timeout: longer_than_zero("--timeout", args.timeout)?,
-            connect_timeout: longer_than_zero("--connect-timeout", args.connect_timeout)?,
+            timeout: longer_than_zero("--timeout", wanted.timeout)?,
+            connect_timeout: longer_than_zero("--connect-timeout", wanted.connect_timeout)?,
         })
     }
 
@@ -117,6 +142,47 @@ impl Load {
             ..self
         }
     }
+}
+
+/// What is wanted, before it is checked.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) rate: Option<f64>,
+    pub(super) on_overload: OnOverload,
+    pub(super) total: Option<u64>,
+    pub(super) duration: Option<Duration>,
+    pub(super) max_in_flight: usize,
+    pub(super) connections: usize,
+    pub(super) fixed_connections: bool,
+    pub(super) streams: usize,
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            rate: None,
+            on_overload: OnOverload::default(),
+            total: None,
+            duration: None,
+            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            connections: DEFAULT_CONNECTIONS,
+            fixed_connections: false,
+            streams: DEFAULT_STREAMS,
+            timeout: DEFAULT_TIMEOUT,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+        }
+    }
+}
+
+fn rate(value: f64) -> Result<f64, PlanError> {
+    if (MIN_RATE..=MAX_RATE).contains(&value) {
+        return Ok(value);
+    }
+    Err(PlanError(format!(
+        "invalid value '{value}' for --rate: write a number from {MIN_RATE} to {MAX_RATE}, like 1000 or 0.5"
+    )))
 }
 
 fn count(option: &str, value: usize, max: usize) -> Result<NonZeroUsize, PlanError> {
@@ -151,12 +217,12 @@ mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
+    use crate::{cli::Args, plan::Plan};
 
     fn load(line: &str) -> Result<Load, String> {
         let words = std::iter::once("loadgen").chain(line.split_whitespace());
-        let args = Args::try_parse_from(words).unwrap();
-        let target = Target::parse(args.target.as_deref().unwrap(), args.http2).unwrap();
-        Load::new(&target, &args).map_err(|error| error.to_string())
+        let plan = Plan::try_from(&Args::try_parse_from(words).unwrap());
+        plan.map(|plan| plan.load).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,20 +1,21 @@
-//! Everything decided before the first byte. A [`Plan`] is valid by construction.
+//! Everything decided before the first byte. A [`Plan`] is valid by construction: only its [`Builder`] makes one.
 //!
-//! [`target`] says where to, [`request`] what, [`load`] how much. Nothing here opens a socket.
+//! [`target`] says where to, [`request`] what, [`load`] how much. Nothing here opens a socket, knows a command line or
+//! prints.
 
+mod builder;
 pub mod files;
 pub mod load;
 pub mod request;
 pub mod target;
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
+pub use builder::Builder;
 pub use files::OtherEnd;
-pub use load::{Load, Shape};
-pub use request::Request;
+pub use load::{Load, OnOverload, Shape};
+pub use request::{Body, Request};
 pub use target::{Protocol, Target};
-
-use crate::args::{Args, Format};
 
 /// The most threads that are accepted.
 pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -22,90 +23,95 @@ pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// A run, decided.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where the requests go.
-    pub target: Target,
-    /// What is sent.
-    pub request: Request,
-    /// How much, how fast and for how long.
-    pub load: Load,
-    /// How long the target is waited for before the run.
-    pub wait_for_target: Option<Duration>,
-    /// Threads.
-    pub workers: NonZeroUsize,
-    /// Whether each thread is pinned to a CPU.
-    pub pin_cpus: bool,
-    /// Whether what is exchanged is kept, to be shown.
-    pub captures: bool,
+    target: Target,
+    request: Request,
+    load: Load,
+    wait_for_target: Option<Duration>,
+    workers: NonZeroUsize,
+    pin_cpus: bool,
+    captures: bool,
 }
 
-/// What is shown of a run, and where.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// What is printed at the end.
-    pub format: Format,
-    /// Where the JSON report is also written.
-    pub report: Option<PathBuf>,
-    /// Whether progress is shown.
-    pub progress: bool,
-    /// Whether errors make the exit code 3.
-    pub fail_on_error: bool,
-    /// Whether one exchange is printed instead of a run.
-    pub once: bool,
-}
-
-/// A mistake in what was typed: one line that says what is accepted.
+/// A mistake in what is wanted: one line that says what is accepted.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PlanError(pub(crate) String);
 
-impl TryFrom<&Args> for Plan {
-    type Error = PlanError;
-
-    fn try_from(args: &Args) -> Result<Self, PlanError> {
-        let Some(address) = args.target.as_ref().or(args.url.as_ref()) else {
-            return Err(PlanError(
-                "no target: write host:port, h2c://host:port or http://host:port".to_owned(),
-            ));
-        };
-        let target = Target::parse(address, args.http2)?;
-        let request = Request::new(&target, args)?;
-        let load = Load::new(&target, args)?;
-        // Each worker has a connection and a request of its own.
-        let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
-        let workers = match args.workers {
-            Some(workers) => NonZeroUsize::new(workers).filter(|workers| *workers <= most).ok_or_else(|| {
-                PlanError(format!(
-                    "invalid value '{workers}' for --workers: write a whole number from 1 to {most}, no more than \
-                     connections, requests in flight and {MAX_WORKERS}, like 1"
-                ))
-            })?,
-            None => runtime::cpus::available().min(most),
-        };
-        let wait_for_target = Some(args.wait_for_target).filter(|wait| !wait.is_zero());
-        Ok(Self { target, request, load, wait_for_target, workers, pin_cpus: args.pin_cpus, captures: false })
-    }
-}
-
 impl Plan {
+    /// Begins a plan for a target: `host:port`, `h2c://host:port` or `http://host:port`, with a path if you like. What is
+    /// not said is as on the command line.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use loadgen::Plan;
+    ///
+    /// let plan = Plan::builder("http://localhost:8080/bin/1K").rate(100.0).duration(Duration::from_secs(5)).build()?;
+    /// assert_eq!(plan.load().window(), Some(Duration::from_secs(5)));
+    /// assert!(Plan::builder("localhost:8080").connections(0).build().is_err());
+    /// # Ok::<(), loadgen::PlanError>(())
+    /// ```
+    #[must_use]
+    pub fn builder(target: impl Into<String>) -> Builder {
+        Builder::new(target.into())
+    }
+
+    /// Where the requests go.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What is sent.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// How much, how fast and for how long.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.load
+    }
+
+    /// How long the target is waited for before the run.
+    #[must_use]
+    pub fn wait_for_target(&self) -> Option<Duration> {
+        self.wait_for_target
+    }
+
+    /// Threads.
+    #[must_use]
+    pub fn workers(&self) -> NonZeroUsize {
+        self.workers
+    }
+
+    /// Whether each thread is pinned to a CPU.
+    #[must_use]
+    pub fn pin_cpus(&self) -> bool {
+        self.pin_cpus
+    }
+
+    /// Whether what is exchanged is kept, to be shown.
+    pub(crate) fn captures(&self) -> bool {
+        self.captures
+    }
+
     /// The same, for one request on one connection, of which all is kept.
     #[must_use]
-    pub fn for_one_exchange(mut self) -> Self {
+    pub(crate) fn for_one_exchange(mut self) -> Self {
         self.workers = NonZeroUsize::MIN;
         self.captures = true;
         self.load = self.load.for_one_exchange();
         self
     }
-}
 
-impl From<&Args> for Output {
-    fn from(args: &Args) -> Self {
-        Self {
-            format: args.output,
-            report: args.report.clone(),
-            progress: !args.no_progress,
-            fail_on_error: args.fail_on_error,
-            once: args.once,
-        }
+    /// The same, with no more than `left` for each of its timeouts.
+    #[must_use]
+    pub(crate) fn within(mut self, left: Duration) -> Self {
+        self.load.timeout = self.load.timeout.min(left);
+        self.load.connect_timeout = self.load.connect_timeout.min(left);
+        self
     }
 }
 
@@ -114,6 +120,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::cli::Args;
 
     fn plan(line: &str) -> Result<Plan, String> {
         let words = std::iter::once("loadgen").chain(line.split_whitespace());

@@ -4,60 +4,18 @@ use std::{
     fs::File,
     io::{self, Read},
     ops::Range,
+    path::PathBuf,
 };
 
 use bytes::Bytes;
+use contract::id;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use wire::Fields;
 
 use super::{PlanError, Protocol, Target};
-use crate::args::Args;
 
 /// The largest body that is accepted, in bytes.
 pub const MAX_BODY: u64 = 256 << 20;
-
-/// Length of a request id: the run's eight hexadecimal digits, a dash, and sixteen of the request's number.
-pub const ID_LENGTH: usize = 25;
-
-/// The id of a request, unique within a run and most likely among runs.
-pub type Id = [u8; ID_LENGTH];
-
-/// Writes the ids of one run's requests.
-#[derive(Clone, Copy, Debug)]
-pub struct Ids {
-    run: u32,
-}
-
-impl Ids {
-    /// The ids of the run that drew `run`.
-    #[must_use]
-    pub fn of_run(run: u32) -> Self {
-        Self { run }
-    }
-
-    /// The id of request `number`.
-    #[must_use]
-    pub fn of(&self, number: u64) -> Id {
-        let mut id = [b'-'; ID_LENGTH];
-        id[..8].copy_from_slice(&hexadecimal(self.run));
-        id[9..17].copy_from_slice(&hexadecimal((number >> 32) as u32));
-        id[17..].copy_from_slice(&hexadecimal(number as u32));
-        id
-    }
-}
-
-/// Eight digits, all computed together: each is a byte of one number.
-fn hexadecimal(value: u32) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let halves = u64::from(value);
-    let halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
-    let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
-    let digits = (bytes | bytes << 4) & (0x0f * ONES);
-    // A digit from ten on has a fifth bit when six is added.
-    let are_letters = ((digits + 6 * ONES) >> 4) & ONES;
-    let letters = are_letters * u64::from(b'a' - b'0' - 10);
-    (digits + u64::from(b'0') * ONES + letters).to_be_bytes()
-}
 
 /// A request, ready for either protocol.
 #[derive(Clone, Debug)]
@@ -78,15 +36,15 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn new(target: &Target, args: &Args) -> Result<Self, PlanError> {
-        let body = body(args)?;
-        let method = match &args.method {
+    pub(super) fn new(target: &Target, wanted: Wanted) -> Result<Self, PlanError> {
+        let body = wanted.body.read()?;
+        let method = match &wanted.method {
             Some(name) => method(name)?,
             None if body.is_empty() => Method::GET,
             None => Method::POST,
         };
         let mut fields = HeaderMap::new();
-        for text in args.headers.iter().filter(|text| !text.is_empty()) {
+        for text in wanted.headers.iter().filter(|text| !text.is_empty()) {
             let (name, value) = field(text)?;
             fields.append(name, value);
         }
@@ -97,7 +55,7 @@ impl Request {
             None => target.authority(),
         };
         refuse_framing(target, &fields)?;
-        let id_field = id_field(&args.request_id_header, &fields)?;
+        let id_field = id_field(&wanted.id_header, &fields)?;
         if id_field != Some(http::header::USER_AGENT) {
             fields
                 .entry(http::header::USER_AGENT)
@@ -130,8 +88,8 @@ impl Request {
             push_field(&mut head, "content-length", self.body.len().to_string().as_bytes());
         }
         let id_at = self.id_field.as_ref().map(|name| {
-            push_field(&mut head, name.as_str(), &[b'0'; ID_LENGTH]);
-            head.len() - 2 - ID_LENGTH..head.len() - 2
+            push_field(&mut head, name.as_str(), &[b'0'; id::LENGTH]);
+            head.len() - 2 - id::LENGTH..head.len() - 2
         });
         head.extend_from_slice(b"\r\n");
         let head_length = head.len();
@@ -159,7 +117,7 @@ impl Request {
 
     /// The request's head as people read it.
     #[must_use]
-    pub fn head_text(&self, protocol: Protocol, id: &Id) -> String {
+    pub fn head_text(&self, protocol: Protocol, id: &id::Text) -> String {
         let mut template = self.http1();
         template.set_id(id);
         let text = String::from_utf8_lossy(template.head()).replace("\r\n", "\n");
@@ -167,6 +125,37 @@ impl Request {
             Protocol::Http1 => text,
             Protocol::H2c => text.replacen(" HTTP/1.1\nhost: ", " HTTP/2\n:authority: ", 1),
         }
+    }
+}
+
+/// What is wanted, before it is checked.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) method: Option<String>,
+    pub(super) headers: Vec<String>,
+    pub(super) body: Body,
+    pub(super) id_header: String,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        let id_header = contract::field::REQUEST_ID.to_owned();
+        Self { method: None, headers: Vec::new(), body: Body::default(), id_header }
+    }
+}
+
+/// Where the body of a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// These bytes, possibly none.
+    Bytes(Bytes),
+    /// A file of at most [`MAX_BODY`] bytes.
+    File(PathBuf),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Bytes(Bytes::new())
     }
 }
 
@@ -180,7 +169,7 @@ pub struct Template {
 
 impl Template {
     /// Puts the id into its place, if the request carries one.
-    pub fn set_id(&mut self, id: &Id) {
+    pub fn set_id(&mut self, id: &id::Text) {
         if let Some(place) = &self.id_at {
             self.bytes[place.clone()].copy_from_slice(id);
         }
@@ -212,22 +201,29 @@ fn push_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
-fn body(args: &Args) -> Result<Bytes, PlanError> {
-    let Some(path) = &args.body_file else {
-        return Ok(Bytes::from(args.body.clone().unwrap_or_default()));
-    };
-    let error = |reason: String| PlanError(format!("can't read --body-file {}: {reason}", path.display()));
-    let too_long = || {
-        error("it has more than 256M; write the path of a file of at most 256M, such as body.json".to_owned())
-    };
-    let file = File::open(path).map_err(|e| error(e.to_string()))?;
-    // What says its length need not be read to know that it is too long.
-    let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
-    if length > MAX_BODY {
-        return Err(too_long());
+impl Body {
+    fn read(self) -> Result<Bytes, PlanError> {
+        let path = match self {
+            Self::Bytes(bytes) => return Ok(bytes),
+            Self::File(path) => path,
+        };
+        let error =
+            |reason: String| PlanError(format!("can't read --body-file {}: {reason}", path.display()));
+        let too_long = || {
+            error(
+                "it has more than 256M; write the path of a file of at most 256M, such as body.json"
+                    .to_owned(),
+            )
+        };
+        let file = File::open(&path).map_err(|e| error(e.to_string()))?;
+        // What says its length need not be read to know that it is too long.
+        let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
+        if length > MAX_BODY {
+            return Err(too_long());
+        }
+        let body = read_at_most(MAX_BODY, file).map_err(|e| error(e.to_string()))?;
+        body.ok_or_else(too_long)
     }
-    let body = read_at_most(MAX_BODY, file).map_err(|e| error(e.to_string()))?;
-    body.ok_or_else(too_long)
 }
 
 /// `None` if there is more. What a device or a pipe holds is known only when it has been read.
@@ -299,14 +295,15 @@ fn id_field(name: &str, fields: &HeaderMap) -> Result<Option<HeaderName>, PlanEr
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use contract::id::Ids;
 
     use super::*;
+    use crate::{cli::Args, plan::Plan};
 
     fn request(args: &[&str]) -> Result<Request, String> {
         let words = ["loadgen", "http://a:8080/x"].iter().chain(args);
-        let args = Args::try_parse_from(words).unwrap();
-        let target = Target::parse(args.target.as_deref().unwrap(), args.http2).unwrap();
-        Request::new(&target, &args).map_err(|error| error.to_string())
+        let plan = Plan::try_from(&Args::try_parse_from(words).unwrap());
+        plan.map(|plan| plan.request).map_err(|error| error.to_string())
     }
 
     fn text(template: &Template) -> &str {
@@ -317,31 +314,21 @@ mod tests {
     fn the_bytes_of_a_request_differ_in_the_id_alone() {
         let mut template =
             request(&["-b", "hi", "-H", "Accept: */*", "-H", "a:1", "-H", "a:2"]).unwrap().http1();
-        template.set_id(&Ids::of_run(0xabc).of(255));
+        template.set_id(&Ids { run: 0xabc, load: 0 }.of(255, 0).text());
         assert_eq!(
             text(&template),
             concat!(
                 "POST /x HTTP/1.1\r\nhost: a:8080\r\naccept: */*\r\na: 1\r\na: 2\r\n",
                 "user-agent: loadgen/0.1.0\r\ncontent-length: 2\r\n",
-                "x-request-id: 00000abc-00000000000000ff\r\n\r\nhi"
+                "x-request-id: 00000abc-00-00000000000000ff-00\r\n\r\nhi"
             )
         );
     }
 
     #[test]
-    fn an_id_is_the_run_and_the_number_in_hexadecimal() {
-        for run in [0, 9, 10, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
-            for number in [0, 15, 16, 0x9a9a_a9a9_0f0f_f0f0, 0x0123_4567_89ab_cdef, u64::MAX] {
-                let id = Ids::of_run(run).of(number);
-                assert_eq!(String::from_utf8_lossy(&id), format!("{run:08x}-{number:016x}"));
-            }
-        }
-    }
-
-    #[test]
     fn an_empty_name_sends_no_id() {
         let mut template = request(&["--request-id-header", "", "-H", "user-agent: me"]).unwrap().http1();
-        template.set_id(&Ids::of_run(1).of(1));
+        template.set_id(&Ids { run: 1, load: 0 }.of(1, 0).text());
         assert_eq!(text(&template), "GET /x HTTP/1.1\r\nhost: a:8080\r\nuser-agent: me\r\n\r\n");
     }
 

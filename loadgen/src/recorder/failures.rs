@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{outcome::Cause, plan::request::Id};
+use contract::id;
+
+use crate::outcome::Cause;
 
 /// The most causes that are kept apart; what comes after counts as [`Cause::Other`].
 const MAX_CAUSES: usize = 64;
@@ -27,7 +29,7 @@ pub struct Failures(BTreeMap<Cause, Seen>);
 
 impl Failures {
     /// Counts one.
-    pub(super) fn count(&mut self, cause: Cause, message: &str, id: &Id) {
+    pub(super) fn count(&mut self, cause: Cause, message: &str, id: &id::Text) {
         match self.0.get_mut(&cause) {
             Some(seen) => seen.count += 1,
             None => {
@@ -65,7 +67,7 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::request::Ids;
+    use contract::id::Ids;
 
     #[test]
     fn the_first_one_is_the_example_and_causes_are_bounded() {
@@ -74,7 +76,7 @@ mod tests {
             failures.count(
                 Cause::RstStream(number % 200),
                 &format!("message {number}"),
-                &Ids::of_run(7).of(number.into()),
+                &Ids { run: 7, load: 0 }.of(number.into(), 0).text(),
             );
         }
         let all: Vec<_> = failures.iter().collect();
@@ -82,6 +84,6 @@ mod tests {
         assert_eq!(all.iter().map(|(_, seen)| seen.count).sum::<u64>(), 1000);
         let (_, first) = all[0];
         assert_eq!((first.count, first.example.as_str()), (5, "message 0"));
-        assert_eq!(first.request_id, "00000007-0000000000000000");
+        assert_eq!(first.request_id, "00000007-00-0000000000000000-00");
     }
 }

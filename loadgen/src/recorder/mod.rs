@@ -15,6 +15,7 @@ use hdrhistogram::Histogram;
 
 pub use backends::{Backend, Backends};
 pub use connections::Connections;
+use contract::id::Ids;
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use intervals::{Interval, Intervals};
@@ -24,7 +25,6 @@ pub use successes::Successes;
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Ended, Exchange, InFlight, Outcome},
-    plan::request::Ids,
 };
 
 /// The longest time that a histogram tells apart: an hour, in nanoseconds.
@@ -255,7 +255,7 @@ impl Recorder {
 
     fn failed(&mut self, arrival: &Arrival, at: Nanos, cause: Cause, message: &str) {
         self.intervals.at(at.saturating_sub(self.start)).errors += 1;
-        self.failures.count(cause, message, &self.ids.of(arrival.number));
+        self.failures.count(cause, message, &arrival.id(self.ids));
     }
 
     /// Adds what another worker of the run has recorded.
@@ -296,11 +296,13 @@ impl Recorder {
     }
 }
 
-/// What progress shows.
+/// The figures of a run so far.
 #[derive(Clone, Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) counts: Counts,
-    pub(crate) response: Histogram<u64>,
+pub struct Snapshot {
+    /// Requests and what became of them.
+    pub counts: Counts,
+    /// Response times in nanoseconds.
+    pub response: Histogram<u64>,
 }
 
 impl Default for Snapshot {
@@ -347,7 +349,7 @@ mod tests {
 
     #[test]
     fn whatever_happens_adds_up_and_merging_is_recording_in_one_place() {
-        let ids = Ids::of_run(1);
+        let ids = Ids { run: 1, load: 0 };
         for seed in 0..20 {
             let mut parts = vec![Recorder::new(ids); 3];
             let mut whole = Recorder::new(ids);
@@ -394,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_timeout_enters_response_time_at_its_age_and_a_failure_does_not() {
-        let mut recorder = Recorder::new(Ids::of_run(0));
+        let mut recorder = Recorder::new(Ids { run: 0, load: 0 });
         let arrival = Arrival { written: Some(3000), ..Arrival::new(0, 1000, 2000) };
         let in_flight = || InFlight::new(arrival, 2000);
         recorder.picked_up(1000, 2000, 1);

@@ -3,11 +3,12 @@
 //!
 //! It has no figures of its own: whatever reads the records gets them with all that was counted.
 
+use contract::id::Ids;
+
 use super::{Recorder, Replied};
 use crate::{
     clock::Nanos,
     outcome::{Ended, Outcome},
-    plan::request::Ids,
 };
 
 /// Records, and what has happened again and again and is not in them yet.
@@ -83,7 +84,8 @@ mod tests {
 
     #[test]
     fn what_is_recorded_together_is_the_same_as_one_by_one() {
-        let (mut together, mut apart) = (Recording::new(Ids::of_run(1)), Recorder::new(Ids::of_run(1)));
+        let (mut together, mut apart) =
+            (Recording::new(Ids { run: 1, load: 0 }), Recorder::new(Ids { run: 1, load: 0 }));
         // Bursts of several sizes, which differ from the one before in one thing.
         let bursts = [
             (3, 10, Some(20), 100, 200, None),
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn whatever_reads_the_records_finds_what_was_counted() {
-        let mut recording = Recording::new(Ids::of_run(1));
+        let mut recording = Recording::new(Ids { run: 1, load: 0 });
         for (number, count) in [(0, 1), (1, 2), (2, 3)] {
             let mut in_flight = InFlight::new(Arrival::new(number, 0, 0), 0);
             in_flight.reply.status = 200;

@@ -9,7 +9,7 @@ use hdrhistogram::{
 };
 use serde::Serialize;
 
-use crate::{plan::Shape, summary::Summary};
+use crate::{schedule::Arrivals, summary::Summary};
 
 /// The version of the report's form. It changes when a field changes its meaning or goes.
 pub const VERSION: u32 = 1;
@@ -176,20 +176,17 @@ impl<'a> Report<'a> {
 
 impl Run {
     fn of(summary: &Summary) -> Self {
-        let (plan, load) = (&summary.plan, &summary.plan.load);
+        let (plan, load) = (&summary.plan, summary.plan.load());
         Self {
-            target: plan.target.to_string(),
-            protocol: plan.target.protocol.to_string(),
-            method: plan.request.method.to_string(),
-            rate_per_second: match load.shape {
-                Shape::Open { rate, .. } => Some(rate),
-                Shape::Closed => None,
-            },
+            target: plan.target().to_string(),
+            protocol: plan.target().protocol.to_string(),
+            method: plan.request().method.to_string(),
+            rate_per_second: load.arrivals().map(Arrivals::mean_rate),
             total: load.total,
             duration_seconds: load.duration.map(|duration| duration.as_secs_f64()),
             connections: load.connections.get(),
             streams: load.streams.get(),
-            workers: plan.workers.get(),
+            workers: plan.workers().get(),
             max_in_flight: load.max_in_flight.get(),
             timeout_seconds: load.timeout.as_secs_f64(),
         }

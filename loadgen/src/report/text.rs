@@ -6,7 +6,6 @@ use hdrhistogram::Histogram;
 
 use crate::{
     clock::{Nanos, nanos},
-    plan::Shape,
     summary::Summary,
 };
 
@@ -36,10 +35,10 @@ pub fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    let (plan, load) = (&summary.plan, &summary.plan.load);
-    let shape = match load.shape {
-        Shape::Open { rate, .. } => format!("{} requests/s", decimal(rate)),
-        Shape::Closed => "as fast as replies come".to_owned(),
+    let (plan, load) = (&summary.plan, summary.plan.load());
+    let shape = match load.arrivals() {
+        Some(arrivals) => format!("{} requests/s", decimal(arrivals.mean_rate())),
+        None => "as fast as replies come".to_owned(),
     };
     let total = load.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
     let duration = load.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
@@ -48,7 +47,9 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{} {} over {}: {shape}{total}{duration}",
-        plan.request.method, plan.target, plan.target.protocol
+        plan.request().method,
+        plan.target(),
+        plan.target().protocol
     )?;
     let several = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
@@ -58,7 +59,7 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         out,
         "{}{streams}, {}, took {}{}\n",
         several(load.connections.get(), "connection"),
-        several(plan.workers.get(), "worker"),
+        several(plan.workers().get(), "worker"),
         seconds(nanos(summary.elapsed)),
         if summary.interrupted { ", INTERRUPTED" } else { "" }
     )

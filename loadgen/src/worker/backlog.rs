@@ -1,12 +1,13 @@
 //! Requests that are due and wait for a slot.
 //!
-//! Those of the schedule are kept as runs of consecutive indices, a run for each wake-up, so that a long queue
-//! costs memory by the wake-ups it took and never more than [`MAX_RUNS`]. Those that are sent again, and those
-//! of a closed loop, wait in front, and are at most as many as may be in flight.
+//! Those of the schedule are kept as runs that were picked up together, a run for each wake-up, and read again from a
+//! clone of the arrivals that lags behind: a long queue costs memory by the wake-ups it took, and never more than
+//! [`MAX_RUNS`], whatever the schedule. Those that are sent again, and those of a closed loop, wait in front, and are at
+//! most as many as may be in flight.
 
 use std::collections::VecDeque;
 
-use crate::{clock::Nanos, outcome::Arrival};
+use crate::{clock::Nanos, outcome::Arrival, schedule::Arrivals};
 
 /// The most runs kept apart. Beyond, a run is lengthened, and its later requests count as picked up when due.
 const MAX_RUNS: usize = 65_536;
@@ -16,24 +17,42 @@ pub(crate) struct Backlog {
     single: VecDeque<Arrival>,
     runs: VecDeque<Run>,
     waiting: u64,
+    /// Those that wait and those after them, from `start` on.
+    lagging: Option<Arrivals>,
+    start: Nanos,
+    /// How many were left out since the last run.
+    skipped: usize,
 }
 
 #[derive(Debug)]
 struct Run {
-    first: u64,
+    /// How many arrivals in front of it were left out.
+    skip: usize,
     count: u64,
     picked: Nanos,
 }
 
 impl Backlog {
-    /// Adds the schedule's arrival `index`, the one after the last that was added.
-    pub(crate) fn push_scheduled(&mut self, index: u64, picked: Nanos) {
+    /// What is pushed from now on comes from these arrivals, the first of which is due at `start` or later.
+    pub(crate) fn follow(&mut self, arrivals: Arrivals, start: Nanos) {
+        (self.lagging, self.start) = (Some(arrivals), start);
+    }
+
+    /// Adds the next arrival of the schedule.
+    #[inline]
+    pub(crate) fn push_scheduled(&mut self, picked: Nanos) {
         self.waiting += 1;
         let full = self.runs.len() == MAX_RUNS;
         match self.runs.back_mut() {
-            Some(run) if (run.picked == picked || full) && run.first + run.count == index => run.count += 1,
-            _ => self.runs.push_back(Run { first: index, count: 1, picked }),
+            Some(run) if (run.picked == picked || full) && self.skipped == 0 => run.count += 1,
+            _ => self.runs.push_back(Run { skip: std::mem::take(&mut self.skipped), count: 1, picked }),
         }
+    }
+
+    /// Leaves out the next arrival of the schedule.
+    #[inline]
+    pub(crate) fn skip_scheduled(&mut self) {
+        self.skipped += 1;
     }
 
     /// Adds one by itself.
@@ -51,52 +70,78 @@ impl Backlog {
         self.single.len() + usize::try_from(self.waiting).unwrap_or(usize::MAX)
     }
 
-    /// Takes the one that has waited longest. `scheduled` gives number and due time of an index.
-    pub(crate) fn pop(&mut self, scheduled: impl Fn(u64) -> (u64, Nanos)) -> Option<Arrival> {
+    /// Takes the one that has waited longest.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Arrival> {
         if let Some(single) = self.single.pop_front() {
             return Some(single);
         }
         let run = self.runs.front_mut()?;
-        let (number, due) = scheduled(run.first);
-        let picked = run.picked.max(due);
-        run.first += 1;
+        let due = self.lagging.as_mut()?.nth(std::mem::take(&mut run.skip))?;
+        let at = self.start + due.at;
+        let picked = run.picked.max(at);
         run.count -= 1;
         if run.count == 0 {
             self.runs.pop_front();
         }
         self.waiting -= 1;
-        Some(Arrival::new(number, due, picked))
+        Some(Arrival::new(due.number, at, picked))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::{Constant, Part};
+
+    /// Number `n` is due `n` nanoseconds after 7.
+    fn every_nanosecond(backlog: &mut Backlog, part: Part) {
+        backlog.follow(Arrivals::Constant(Constant::new(1e9, None, None)).part(part), 7);
+    }
 
     #[test]
     fn the_longest_waiting_comes_first_and_those_sent_again_before_all() {
         let mut backlog = Backlog::default();
-        for (index, picked) in [(0, 5), (1, 5), (2, 30)] {
-            backlog.push_scheduled(index, picked);
+        every_nanosecond(&mut backlog, Part::new(0, 10));
+        for picked in [17, 17, 30] {
+            backlog.push_scheduled(picked);
         }
         backlog.push_single(Arrival::new(99, 1, 1));
         assert_eq!(backlog.len(), 4);
-        let arrival = |index| (index * 10, index);
         let order: Vec<_> =
-            std::iter::from_fn(|| backlog.pop(arrival)).map(|a| (a.number, a.picked)).collect();
-        assert_eq!(order, [(99, 1), (0, 5), (10, 5), (20, 30)]);
+            std::iter::from_fn(|| backlog.pop()).map(|a| (a.number, a.due, a.picked)).collect();
+        assert_eq!(order, [(99, 1, 1), (0, 7, 17), (10, 17, 17), (20, 27, 30)]);
         assert_eq!(backlog.len(), 0);
+    }
+
+    #[test]
+    fn what_is_left_out_is_nobody_elses() {
+        let mut backlog = Backlog::default();
+        every_nanosecond(&mut backlog, Part::WHOLE);
+        for (number, is_kept) in [true, false, false, true, true, false, true].into_iter().enumerate() {
+            match is_kept {
+                true => backlog.push_scheduled(100),
+                false => backlog.skip_scheduled(),
+            }
+            // Whether it is taken at once or waits.
+            if number == 1 {
+                assert_eq!(backlog.pop().map(|arrival| arrival.number), Some(0));
+            }
+        }
+        let left: Vec<_> = std::iter::from_fn(|| backlog.pop()).map(|arrival| arrival.number).collect();
+        assert_eq!(left, [3, 4, 6]);
     }
 
     #[test]
     fn a_long_queue_is_bounded_in_memory_and_loses_nothing() {
         let mut backlog = Backlog::default();
+        every_nanosecond(&mut backlog, Part::WHOLE);
         let many = MAX_RUNS as u64 * 3;
-        for index in 0..many {
-            backlog.push_scheduled(index, index);
+        for number in 0..many {
+            backlog.push_scheduled(7 + number);
         }
         assert_eq!((backlog.len() as u64, backlog.runs.len()), (many, MAX_RUNS));
-        let all: Vec<_> = std::iter::from_fn(|| backlog.pop(|index| (index, index))).collect();
+        let all: Vec<_> = std::iter::from_fn(|| backlog.pop()).collect();
         assert!(all.iter().enumerate().all(|(n, a)| a.number == n as u64 && a.picked == a.due));
         assert_eq!(all.len() as u64, many);
     }

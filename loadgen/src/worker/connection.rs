@@ -5,12 +5,12 @@
 
 use std::task::Context;
 
+use contract::id::Ids;
 use transport::Stream;
 
 use crate::{
     clock::{Clock, Nanos},
     outcome::{Arrival, Ended, Failure, InFlight},
-    plan::request::Ids,
 };
 
 /// How much is read at a time; one buffer serves all connections of a pool.

@@ -9,17 +9,18 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Failure, InFlight, Outcome},
+    plan::OnOverload,
     recorder::Recording,
-    schedule::Schedule,
+    schedule::{Arrivals, Due, Part},
 };
 
 /// Where a worker's requests come from.
 #[derive(Debug)]
-pub(super) enum Source {
+enum Source {
     /// None yet, or no more.
     Nothing,
-    /// A schedule.
-    Open { schedule: Schedule, next: u64, drop_on_overload: bool },
+    /// A schedule: what is due next, and the arrivals after it.
+    Open { next: Option<Due>, later: Arrivals, on_overload: OnOverload },
     /// One for each free slot, as long as any are left and `until` has not come.
     Closed { left: u64, number: u64, step: u64, until: Nanos },
 }
@@ -28,8 +29,6 @@ pub(super) enum Source {
 pub(super) struct Dispatcher {
     backlog: Backlog,
     source: Source,
-    /// The schedule outlives its source: it tells when those that wait were due.
-    schedule: Option<Schedule>,
     start: Nanos,
     in_flight: usize,
     max_in_flight: usize,
@@ -44,7 +43,6 @@ impl Dispatcher {
         Self {
             backlog: Backlog::default(),
             source: Source::Nothing,
-            schedule: None,
             start: 0,
             in_flight: 0,
             max_in_flight,
@@ -53,11 +51,19 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn start(&mut self, source: Source, start: Nanos) {
-        if let Source::Open { schedule, .. } = &source {
-            self.schedule = Some(*schedule);
-        }
-        self.source = source;
+    /// Requests become due by a schedule that begins at `start`.
+    pub(super) fn start_open(&mut self, arrivals: Arrivals, on_overload: OnOverload, start: Nanos) {
+        self.backlog.follow(arrivals.clone(), start);
+        let mut later = arrivals;
+        self.source = Source::Open { next: later.next(), later, on_overload };
+        self.start = start;
+    }
+
+    /// Part `part` of a closed loop: a request is due for each free slot, until `total` of all parts together were, or
+    /// `until` has come.
+    pub(super) fn start_closed(&mut self, total: Option<u64>, until: Nanos, part: Part, start: Nanos) {
+        let left = total.map_or(u64::MAX, |total| part.share(total));
+        self.source = Source::Closed { left, number: part.index(), step: part.of(), until };
         self.start = start;
     }
 
@@ -66,18 +72,18 @@ impl Dispatcher {
         let room = slots.min(self.max_in_flight);
         match &mut self.source {
             Source::Nothing => {}
-            Source::Open { schedule, next, drop_on_overload } => {
-                while let Some((_, due)) = schedule.arrival(*next)
-                    && self.start + due <= now
+            Source::Open { next, later, on_overload } => {
+                while let Some(due) = next
+                    && self.start + due.at <= now
                 {
-                    let due = self.start + due;
-                    recording.picked_up(due, now, 1);
-                    if *drop_on_overload && self.in_flight + self.backlog.len() >= room {
+                    recording.picked_up(self.start + due.at, now, 1);
+                    if *on_overload == OnOverload::Drop && self.in_flight + self.backlog.len() >= room {
                         recording.records().dropped();
+                        self.backlog.skip_scheduled();
                     } else {
-                        self.backlog.push_scheduled(*next, now);
+                        self.backlog.push_scheduled(now);
                     }
-                    *next += 1;
+                    *next = later.next();
                 }
             }
             Source::Closed { left, number, step, until } => {
@@ -109,7 +115,7 @@ impl Dispatcher {
     /// Sends what waits and may be in flight by `submit`, until that gives one back.
     pub(super) fn send(&mut self, mut submit: impl FnMut(Arrival) -> Result<(), Arrival>) {
         while self.in_flight < self.max_in_flight
-            && let Some(arrival) = self.next()
+            && let Some(arrival) = self.backlog.pop()
         {
             if let Err(arrival) = submit(arrival) {
                 return self.backlog.push_front(arrival);
@@ -118,20 +124,11 @@ impl Dispatcher {
         }
     }
 
-    fn next(&mut self) -> Option<Arrival> {
-        let (schedule, start) = (self.schedule, self.start);
-        self.backlog.pop(|index| {
-            let arrival = schedule.and_then(|schedule| schedule.arrival(index));
-            let (number, due) = arrival.unwrap_or_default();
-            (number, start + due)
-        })
-    }
-
     /// Whether requests will still become due.
     pub(super) fn has_more(&self, now: Nanos) -> bool {
         match &self.source {
             Source::Nothing => false,
-            Source::Open { schedule, next, .. } => schedule.arrival(*next).is_some(),
+            Source::Open { next, .. } => next.is_some(),
             Source::Closed { left, until, .. } => *left > 0 && now < *until,
         }
     }
@@ -139,7 +136,7 @@ impl Dispatcher {
     /// When the next one becomes due, where that is known beforehand.
     pub(super) fn next_due(&self, now: Nanos) -> Option<Nanos> {
         match &self.source {
-            Source::Open { schedule, next, .. } => Some(self.start + schedule.arrival(*next)?.1),
+            Source::Open { next, .. } => next.map(|due| self.start + due.at),
             // Behind its end, nothing more becomes due.
             Source::Closed { left: 1.., until, .. } if *until != Nanos::MAX && *until > now => Some(*until),
             _ => None,
@@ -163,7 +160,7 @@ impl Dispatcher {
     }
 
     fn end_all_waiting(&mut self, at: Nanos, outcome: Outcome<'_>, recording: &mut Recording) {
-        while let Some(arrival) = self.next() {
+        while let Some(arrival) = self.backlog.pop() {
             self.moved = true;
             recording.ended(InFlight::new(arrival, at).ended(at, outcome));
         }

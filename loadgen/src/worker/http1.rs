@@ -307,7 +307,7 @@ impl Exchange {
         let template = &mut shared.requests.template;
         let begins = self.written == 0;
         if begins {
-            template.set_id(&shared.ids.of(self.in_flight.arrival.number));
+            template.set_id(&self.in_flight.arrival.id(shared.ids));
         }
         let (head, all) = (template.head(), template.bytes());
         while self.written < all.len() {

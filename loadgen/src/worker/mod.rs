@@ -22,14 +22,16 @@ use std::{
     task::{Context, Poll},
 };
 
+use contract::id::Ids;
 use per_target::PerTarget;
 
 use crate::{
     clock::{Clock, Nanos, nanos},
-    control::{Control, Phase},
+    control::{Participant, Phase},
     pacer::Pacer,
-    plan::{Plan, request::Ids},
+    plan::Plan,
     recorder::{Recorder, Recording},
+    schedule::Part,
 };
 
 /// How often signals, progress and missing connections are looked at.
@@ -39,7 +41,7 @@ const TICK: Nanos = 10_000_000;
 const ROUNDS: usize = 16;
 
 /// What a worker is to do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Order {
     /// The run.
     pub(crate) plan: Arc<Plan>,
@@ -49,10 +51,10 @@ pub(crate) struct Order {
     pub(crate) ids: Ids,
     /// The run's clock.
     pub(crate) clock: Clock,
-    /// Which worker this is, and of how many.
-    pub(crate) part: (usize, usize),
-    /// What ties the workers and the conductor.
-    pub(crate) control: Arc<Control>,
+    /// Which worker this is, of how many.
+    pub(crate) part: Part,
+    /// What ties it to the other workers and to the conductor.
+    pub(crate) participant: Participant,
 }
 
 /// What has come of a worker.
@@ -69,7 +71,7 @@ pub(crate) struct WorkerResult {
 
 /// Runs one worker to its end.
 pub(crate) async fn run(order: Order) -> io::Result<WorkerResult> {
-    Worker::new(&order)?.run(&order).await
+    Worker::new(order)?.run().await
 }
 
 struct Worker {
@@ -77,8 +79,9 @@ struct Worker {
     recording: Recording,
     pacer: Pacer,
     clock: Clock,
-    control: Arc<Control>,
-    index: usize,
+    plan: Arc<Plan>,
+    part: Part,
+    participant: Participant,
     next_tick: Nanos,
     /// How long outstanding replies are waited for after the arrivals.
     grace: Nanos,
@@ -89,36 +92,37 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(order: &Order) -> io::Result<Self> {
+    fn new(order: Order) -> io::Result<Self> {
         Ok(Self {
-            targets: vec![PerTarget::new(order)],
+            targets: vec![PerTarget::new(&order)],
             recording: Recording::new(order.ids),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,
-            control: Arc::clone(&order.control),
-            index: order.part.0,
+            part: order.part,
+            participant: order.participant,
             next_tick: 0,
             // The one that was sent last is to reach its timeout.
-            grace: nanos(order.plan.load.timeout).saturating_add(3 * TICK),
+            grace: nanos(order.plan.load().timeout).saturating_add(3 * TICK),
+            plan: order.plan,
             arrivals_end: None,
             done: None,
         })
     }
 
-    async fn run(mut self, order: &Order) -> io::Result<WorkerResult> {
-        let load = &order.plan.load;
+    async fn run(mut self) -> io::Result<WorkerResult> {
         tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
-        let start = self.control.wait_for_start();
+        let start = self.participant.wait_for_start();
+        let load = self.plan.load();
         self.recording.records().start(start, load.window().map(nanos));
         for target in &mut self.targets {
-            target.start(load, order.part, start);
+            target.start(load, self.part, start);
         }
         self.next_tick = start;
         let cpu_before = thread_cpu_time();
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
         let (end, cpu) = self.done.unwrap_or_else(|| (self.clock.now(), thread_cpu_time()));
         let busy = cpu.saturating_sub(cpu_before) as f64 / end.saturating_sub(start).max(1) as f64;
-        self.control.publish(self.index, self.recording.records());
+        self.participant.publish(self.recording.records());
         let arrivals_end = self.arrivals_end.unwrap_or(end);
         Ok(WorkerResult { recorder: self.recording.into_records(), busy: busy.min(1.0), end, arrivals_end })
     }
@@ -131,7 +135,7 @@ impl Worker {
             for target in &mut self.targets {
                 is_prepared &= target.prepare(cx, now, &mut self.recording);
             }
-            if is_prepared || self.control.phase() != Phase::Run {
+            if is_prepared || self.participant.phase() != Phase::Run {
                 return Poll::Ready(());
             }
             self.next_tick = now + TICK;
@@ -166,7 +170,7 @@ impl Worker {
     /// What need not be looked at on every round.
     fn housekeeping(&mut self, now: Nanos) {
         self.next_tick = now + TICK;
-        let phase = self.control.phase();
+        let phase = self.participant.phase();
         for target in &mut self.targets {
             match phase {
                 Phase::Run => target.replenish(now),
@@ -177,9 +181,7 @@ impl Worker {
                 Phase::Abort => target.abandon(now, &mut self.recording),
             }
         }
-        if self.control.wants_progress(self.index, now) {
-            self.control.publish(self.index, self.recording.records());
-        }
+        self.participant.publish_if_due(now, self.recording.records());
     }
 
     fn is_over(&mut self, now: Nanos) -> bool {

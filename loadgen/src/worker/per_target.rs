@@ -8,7 +8,7 @@ use std::{sync::Arc, task::Context};
 use super::{
     Order,
     connection::Limits,
-    dispatcher::{Dispatcher, Results, Source},
+    dispatcher::{Dispatcher, Results},
     http1::Http1,
     http2::Http2,
     opening::Connector,
@@ -18,7 +18,7 @@ use crate::{
     clock::{Nanos, nanos},
     plan::{Load, Protocol, Shape},
     recorder::Recording,
-    schedule::{Schedule, share},
+    schedule::Part,
 };
 
 #[derive(Debug)]
@@ -48,28 +48,28 @@ impl PerTarget {
     /// The worker's part of the order; the first connections begin to open.
     pub(super) fn new(order: &Order) -> Self {
         let Order { plan, ids, clock, part, .. } = order;
-        let load = &plan.load;
-        let connections = share(load.connections.get() as u64, *part) as usize;
-        let most = share(load.max_connections.get() as u64, *part) as usize;
+        let load = plan.load();
+        let connections = part.share(load.connections.get() as u64) as usize;
+        let most = part.share(load.max_connections.get() as u64) as usize;
         let limits = Limits {
             connections: most.max(1),
-            kept: if plan.target.protocol == Protocol::H2c { connections } else { 0 },
+            kept: if plan.target().protocol == Protocol::H2c { connections } else { 0 },
             streams: load.streams.get(),
             timeout: nanos(load.timeout),
             connect_timeout: nanos(load.connect_timeout),
         };
-        let connector = Connector::new(Arc::clone(&order.addresses), part.0);
-        let mut pool = match plan.target.protocol {
+        let connector = Connector::new(Arc::clone(&order.addresses), part.index() as usize);
+        let mut pool = match plan.target().protocol {
             Protocol::Http1 => {
-                AnyPool::Http1(Pool::new((&plan.request).into(), *ids, connector, limits, *clock))
+                AnyPool::Http1(Pool::new(plan.request().into(), *ids, connector, limits, *clock))
             }
             Protocol::H2c => {
-                AnyPool::Http2(Pool::new((&plan.request).into(), *ids, connector, limits, *clock))
+                AnyPool::Http2(Pool::new(plan.request().into(), *ids, connector, limits, *clock))
             }
         };
         with!(&mut pool, pool => pool.want(connections, clock.now()));
-        let max_in_flight = (share(load.max_in_flight.get() as u64, *part) as usize).max(1);
-        Self { pool, dispatcher: Dispatcher::new(max_in_flight, plan.captures) }
+        let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
+        Self { pool, dispatcher: Dispatcher::new(max_in_flight, plan.captures()) }
     }
 
     /// Goes on with opening the first connections. True: they are open or have failed.
@@ -83,8 +83,16 @@ impl PerTarget {
     }
 
     /// Requests begin to be due.
-    pub(super) fn start(&mut self, load: &Load, part: (usize, usize), start: Nanos) {
-        self.dispatcher.start(source(load, part, start), start);
+    pub(super) fn start(&mut self, load: &Load, part: Part, start: Nanos) {
+        match &load.shape {
+            Shape::Open { arrivals, on_overload } => {
+                self.dispatcher.start_open(arrivals.part(part), *on_overload, start);
+            }
+            Shape::Closed => {
+                let until = load.duration.map_or(Nanos::MAX, |time| start.saturating_add(nanos(time)));
+                self.dispatcher.start_closed(load.total, until, part, start);
+            }
+        }
     }
 
     /// Picks up what is due, sends it, drives the connections. True: there may be more to do immediately.
@@ -137,21 +145,5 @@ impl PerTarget {
         let waiting = self.dispatcher.waiting() > 0;
         let pool = with!(&self.pool, pool => pool.next_wake(now, waiting));
         self.dispatcher.next_due(now).map_or(pool, |due| due.min(pool))
-    }
-}
-
-fn source(load: &Load, (worker, workers): (usize, usize), start: Nanos) -> Source {
-    match load.shape {
-        Shape::Open { rate, drop_on_overload } => Source::Open {
-            schedule: Schedule::constant(rate, load.total, load.duration, (worker, workers)),
-            next: 0,
-            drop_on_overload,
-        },
-        Shape::Closed => Source::Closed {
-            left: load.total.map_or(u64::MAX, |total| share(total, (worker, workers))),
-            number: worker as u64,
-            step: workers as u64,
-            until: load.duration.map_or(Nanos::MAX, |duration| start.saturating_add(nanos(duration))),
-        },
     }
 }

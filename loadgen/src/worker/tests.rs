@@ -6,17 +6,18 @@ use std::{
 };
 
 use clap::Parser as _;
+use contract::id::Ids;
 
 use super::{
     connection::{Connection, Limits},
-    dispatcher::{Dispatcher, Results, Source},
+    dispatcher::{Dispatcher, Results},
     http1::Http1,
     http2::Http2,
     opening::Connector,
     pool::Pool,
     *,
 };
-use crate::{args::Args, outcome::Arrival};
+use crate::{cli::Args, control::Handle, outcome::Arrival};
 
 fn order(line: &str, address: SocketAddr) -> Order {
     let words = format!("loadgen {line} -n 1 --workers 1");
@@ -24,10 +25,10 @@ fn order(line: &str, address: SocketAddr) -> Order {
     Order {
         plan: Arc::new(plan),
         addresses: [address].into(),
-        ids: Ids::of_run(1),
+        ids: Ids { run: 1, load: 0 },
         clock: Clock::starting_now(),
-        part: (0, 1),
-        control: Arc::new(Control::new(1, 0)),
+        part: Part::WHOLE,
+        participant: Handle::new(1, Clock::starting_now()).participants(None).next().unwrap(),
     }
 }
 
@@ -45,7 +46,7 @@ where
     fn new(order: &Order, streams: usize) -> Self {
         let connector = Connector::new(Arc::clone(&order.addresses), 0);
         let limits = Limits { connections: 1, kept: 0, streams, timeout: 1 << 40, connect_timeout: 1 << 40 };
-        let request = (&order.plan.request).into();
+        let request = order.plan.request().into();
         let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
         pool.want(1, 0);
         Self { pool, dispatcher: Dispatcher::new(9, false), recording: Recording::new(order.ids) }
@@ -116,8 +117,7 @@ async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
     let mut bench = Bench::<Http1>::new(&order, 1);
     bench.moved().await;
     let mut peer = listener.accept().unwrap().0;
-    let source = Source::Closed { left: 2, number: 0, step: 1, until: Nanos::MAX };
-    bench.dispatcher.start(source, 0);
+    bench.dispatcher.start_closed(Some(2), Nanos::MAX, Part::WHOLE, 0);
     // The first request is answered as it should be.
     bench.send();
     poll_fn(|cx| {
@@ -166,8 +166,7 @@ async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
     let mut bench = Bench::<Http1>::new(&order, 1);
     assert_eq!(bench.pool.next_wake(0, false), 1 << 40, "the time to connect");
     bench.moved().await;
-    let source = Source::Closed { left: 1, number: 0, step: 1, until: Nanos::MAX };
-    bench.dispatcher.start(source, 0);
+    bench.dispatcher.start_closed(Some(1), Nanos::MAX, Part::WHOLE, 0);
     bench.send();
     let Bench { pool, dispatcher, recording } = &mut bench;
     let late = 1 << 40;
@@ -184,7 +183,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
     let mut connector = Connector::new(Arc::clone(&order.addresses), 0);
     connector.failed(0);
     let at = connector.next_attempt().unwrap();
-    let pool = Pool::<Http1>::new((&order.plan.request).into(), order.ids, connector, limits, order.clock);
+    let pool = Pool::<Http1>::new(order.plan.request().into(), order.ids, connector, limits, order.clock);
     assert_eq!((pool.next_wake(0, true), pool.next_wake(0, false)), (at, Nanos::MAX));
     assert_eq!(pool.next_wake(at, true), Nanos::MAX);
 }
@@ -192,7 +191,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
 #[test]
 fn a_closed_loop_wakes_its_worker_at_its_end_and_not_after_it() {
     let mut dispatcher = Dispatcher::new(1, false);
-    dispatcher.start(Source::Closed { left: 5, number: 0, step: 1, until: 100 }, 0);
+    dispatcher.start_closed(Some(5), 100, Part::WHOLE, 0);
     assert_eq!([99, 100, 101].map(|now| dispatcher.next_due(now)), [Some(100), None, None]);
 }
 
@@ -202,7 +201,7 @@ async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
     let mut bench = Bench::<Http1>::new(&order, 1);
     bench.moved().await;
-    bench.dispatcher.start(Source::Closed { left: 1, number: 0, step: 1, until: Nanos::MAX }, 0);
+    bench.dispatcher.start_closed(Some(1), Nanos::MAX, Part::WHOLE, 0);
     bench.send();
     let Bench { pool, dispatcher, recording } = &mut bench;
     let timeout = 1 << 40;

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use contract::id::Id;
+
 use crate::peer::{closed_port, failures, read_request, reset, run, serve, serve_http1};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -28,7 +30,29 @@ fn each_request_carries_an_id_of_its_own() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 100);
-    assert!(ids.iter().enumerate().all(|(n, id)| id.ends_with(&format!("-{n:016x}"))), "{ids:?}");
+    assert!(ids.iter().enumerate().all(|(n, id)| id.ends_with(&format!("-00-{n:016x}-00"))), "{ids:?}");
+}
+
+#[test]
+fn what_is_sent_again_says_so_in_its_id() {
+    let ids = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ids);
+    let peer = serve(move |connection, mut stream| {
+        for number in 0.. {
+            let Some(request) = read_request(&mut stream) else { return };
+            let id = request.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+            seen.lock().unwrap().push(Id::read(id.as_bytes()).unwrap());
+            if connection == 0 && number == 1 {
+                // A server that closes an idle connection just then has not seen the request.
+                return;
+            }
+            stream.write_all(OK).unwrap();
+        }
+    });
+    let summary = run(&format!("-n 2 -c 1 http://{}", peer.address));
+    assert_eq!((summary.records.counts.succeeded, summary.records.counts.resent), (2, 1));
+    let sent: Vec<_> = ids.lock().unwrap().iter().map(|id| (id.load, id.number, id.attempt)).collect();
+    assert_eq!(sent, [(0, 0, 0), (0, 1, 0), (0, 1, 1)]);
 }
 
 #[test]

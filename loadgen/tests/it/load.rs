@@ -3,16 +3,16 @@
 use std::{
     io::Write as _,
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
     time::Duration,
 };
 
-use loadgen::{Control, Phase, Verdict};
+use loadgen::{Handle, Run, Verdict};
 
-use crate::peer::{Peer, failures, plan, read_request, run, run_under, serve, serve_http1};
+use crate::peer::{Peer, failures, finish, plan, read_request, run, serve, serve_http1};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -113,17 +113,17 @@ fn timeouts_enter_response_time_at_their_age() {
 #[test]
 fn the_first_interrupt_lets_what_is_in_flight_finish() {
     for load in ["-c 4", "-r 2000"] {
-        let plan = plan(&format!("{load} -d 60s http://127.0.0.1:1"));
-        let control = Arc::new(Control::new(plan.workers.get(), 0));
-        let pull = Arc::clone(&control);
+        let handle = Arc::new(OnceLock::<Handle>::new());
+        let of_peer = Arc::clone(&handle);
         let peer = serve_http1(move |n| {
             if n == 50 {
-                assert_eq!(pull.interrupt(), Phase::Stop);
+                of_peer.wait().stop();
             }
             OK.to_vec()
         });
-        let plan = crate::peer::plan(&format!("{load} -d 60s http://{}", peer.address));
-        let summary = run_under(plan, &control);
+        let run = Run::new(plan(&format!("{load} -d 60s http://{}", peer.address)));
+        handle.set(run.handle()).unwrap();
+        let summary = finish(run);
         let counts = summary.records.counts;
         assert!(summary.interrupted && counts.succeeded > 50, "{load}: {counts:?}");
         assert_eq!(counts.succeeded, counts.sent(), "{load}: {counts:?}");
@@ -133,18 +133,19 @@ fn the_first_interrupt_lets_what_is_in_flight_finish() {
 #[test]
 fn the_second_interrupt_gives_up_what_is_in_flight() {
     let requests = Arc::new(AtomicUsize::new(0));
-    let line = |address| format!("-c 3 -d 60s --timeout 60s http://{address}");
-    let control = Arc::new(Control::new(plan(&line("a".to_owned())).workers.get(), 0));
-    let (pull, count) = (Arc::clone(&control), Arc::clone(&requests));
+    let handle = Arc::new(OnceLock::<Handle>::new());
+    let (of_peer, count) = (Arc::clone(&handle), Arc::clone(&requests));
     let peer = serve(move |_, mut stream| {
         while read_request(&mut stream).is_some() {
             if count.fetch_add(1, SeqCst) == 2 {
-                pull.interrupt();
-                assert_eq!(pull.interrupt(), Phase::Abort);
+                of_peer.wait().stop();
+                of_peer.wait().abort();
             }
         }
     });
-    let summary = run_under(plan(&line(peer.address.to_string())), &control);
+    let run = Run::new(plan(&format!("-c 3 -d 60s --timeout 60s http://{}", peer.address)));
+    handle.set(run.handle()).unwrap();
+    let summary = finish(run);
     let counts = summary.records.counts;
     assert_eq!((counts.sent(), counts.unanswered), (3, 3));
 }

@@ -4,6 +4,7 @@ mod connections;
 mod frames;
 mod http1;
 mod http2;
+mod library;
 mod load;
 mod once;
 mod peer;

@@ -1,7 +1,7 @@
 //! `--once`: one request and everything that came in reply, printed.
 
 use clap::Parser as _;
-use loadgen::{Args, Exit, command};
+use loadgen::cli::{Args, Exit, command};
 
 use crate::{
     frames::{DATA, END_STREAM, frame, head, serve_http2},

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use loadgen::{Args, Control, Plan, Summary};
+use loadgen::{Plan, Run, Summary, cli::Args};
 
 /// A server on a free port, for as long as the test runs.
 pub(crate) struct Peer {
@@ -29,9 +29,8 @@ impl Peer {
 /// Runs what would be typed, and checks what holds for every run.
 pub(crate) fn run(line: &str) -> Summary {
     let plan = plan(line);
-    let total = plan.load.total;
-    let control = Arc::new(Control::new(plan.workers.get(), 0));
-    let summary = run_under(plan, &control);
+    let total = plan.load().total;
+    let summary = finish(Run::new(plan));
     let counts = &summary.records.counts;
     if let Some(total) = total {
         assert_eq!(counts.offered, total, "{line}: {counts:?}");
@@ -45,9 +44,9 @@ pub(crate) fn plan(line: &str) -> Plan {
     Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap()
 }
 
-/// Runs under a control that the test holds, and checks what holds for every run.
-pub(crate) fn run_under(plan: Plan, control: &Arc<Control>) -> Summary {
-    let summary = loadgen::run(plan, control, None).unwrap();
+/// Runs to the end, and checks what holds for every run.
+pub(crate) fn finish(run: Run) -> Summary {
+    let summary = run.start().unwrap().join().unwrap();
     let counts = &summary.records.counts;
     assert!(counts.add_up(), "{counts:?}");
     let failed: u64 = summary.records.failures.iter().map(|(_, seen)| seen.count).sum();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::peer::{self, run, serve_http1};
 use clap::CommandFactory as _;
-use loadgen::{Args, Summary, report};
+use loadgen::{Summary, cli::Args, report};
 
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ fn the_text_report_names_causes_with_an_example() {
     let at = text.find("Failures").unwrap_or_else(|| panic!("{text}"));
     let lines: Vec<_> = text[at..].lines().take(3).collect();
     assert!(lines[1].contains("refused") && lines[1].trim_end().ends_with('4'), "{text}");
-    assert!(lines[2].contains("(request ") && lines[2].contains("-0000000000000000)"), "{text}");
+    assert!(lines[2].contains("(request ") && lines[2].contains("-0000000000000000-00)"), "{text}");
 }
 
 fn json(summary: &Summary) -> Value {

@@ -3,7 +3,8 @@
 
 use clap::Parser as _;
 use loadgen::{
-    Args, Plan,
+    Plan,
+    cli::Args,
     plan::{OtherEnd, Target, load},
 };
 
@@ -77,20 +78,20 @@ pub fn run(input: &[u8]) {
     }
     match Plan::try_from(&args) {
         Ok(plan) => {
-            let load = &plan.load;
+            let load = plan.load();
             assert!(
                 load.max_in_flight.get() <= load::MAX_IN_FLIGHT && load.streams.get() <= load::MAX_STREAMS
             );
-            assert!(plan.workers <= load.connections && plan.workers.get() <= 1024);
+            assert!(plan.workers() <= load.connections && plan.workers().get() <= 1024);
             let window = load.window();
-            assert!(!plan.request.http1().head().is_empty() && plan.request.http2().len() >= 4);
+            assert!(!plan.request().http1().head().is_empty() && plan.request().http2().len() >= 4);
             met(("plan", window.map(|window| window.as_secs().checked_ilog2()), load.total.is_some()));
             for files in [0, 1024, u64::MAX] {
                 let fitted = plan.clone().within_files(files, OtherEnd::Here);
                 assert!(fitted.is_ok() || files < u64::MAX);
                 assert!(fitted.is_err() || files > 0);
                 if let Ok((plan, _)) = fitted {
-                    assert!(plan.load.max_connections.get() as u64 <= files);
+                    assert!(plan.load().max_connections.get() as u64 <= files);
                 }
             }
         }

@@ -16,11 +16,13 @@ use transport::{Stream, segments};
 use wire::Fields;
 
 use self::replies::{OnStream, Replies};
+use contract::id;
+
 use super::connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight},
-    plan::{self, request::ID_LENGTH},
+    plan,
 };
 
 /// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
@@ -149,11 +151,11 @@ impl Connection for Http2 {
                     block.constant(name, value);
                 }
                 if let Some(name) = &requests.id_field {
-                    block.begin_varying(name.as_str().as_bytes(), ID_LENGTH);
+                    block.begin_varying(name.as_str().as_bytes(), id::LENGTH);
                 }
             });
             if requests.id_field.is_some() {
-                block.raw(&ids.of(arrival.number));
+                block.raw(&arrival.id(*ids));
             }
         });
         let Some(key) = key else { return Err(arrival) };

@@ -13,6 +13,8 @@ use std::{
 use runtime::ready::Ready;
 
 use self::places::{Occupant, Place, Places, Stage};
+use contract::id::Ids;
+
 use super::{
     connection::{Closed, Closer, Connection, Limits, Progress, Shared, Sink},
     opening::Connector,
@@ -20,7 +22,6 @@ use super::{
 use crate::{
     clock::{Clock, Nanos},
     outcome::{Arrival, Cause, Failure, Outcome},
-    plan::request::Ids,
 };
 
 /// How many connections more than those in use may be waiting for their last requests.

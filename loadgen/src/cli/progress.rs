@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -11,9 +11,8 @@ use std::{
 use contract::quantity::rounded;
 
 use crate::{
-    clock::{Clock, Nanos},
-    control::Control,
-    plan::{Load, Shape},
+    control::Handle,
+    plan::Load,
     recorder::Snapshot,
     report::text::{count, time},
 };
@@ -23,7 +22,7 @@ const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// How progress is shown.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub(super) struct Progress {
     terminal: bool,
     total: Option<u64>,
     window: Option<Duration>,
@@ -31,7 +30,7 @@ pub struct Progress {
 
 /// Progress being shown.
 #[derive(Debug)]
-pub(crate) struct Watching {
+pub(super) struct Watching {
     stop: mpsc::SyncSender<()>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -39,30 +38,28 @@ pub(crate) struct Watching {
 impl Progress {
     /// Of a run with this load.
     #[must_use]
-    pub fn of(load: &Load) -> Self {
-        let (total, window) = match load.shape {
-            Shape::Open { rate, .. } => {
-                let window = load.window();
-                (load.total.or_else(|| Some(rounded((rate * window?.as_secs_f64()).ceil()))), window)
-            }
-            Shape::Closed => (load.total, load.duration),
+    pub(super) fn of(load: &Load) -> Self {
+        let (total, window) = match load.arrivals() {
+            Some(arrivals) => (arrivals.count(), arrivals.window()),
+            None => (load.total, load.duration),
         };
         Self { terminal: io::stderr().is_terminal(), total, window }
     }
 
     /// How often it is shown.
     #[must_use]
-    pub fn every(&self) -> Duration {
+    pub(super) fn every(&self) -> Duration {
         if self.terminal { ON_A_TERMINAL } else { ELSEWHERE }
     }
 
-    pub(crate) fn watch(self, control: Arc<Control>, clock: Clock, start: Nanos) -> Watching {
+    pub(super) fn watch(self, run: Handle) -> Watching {
         let (stop, stopped) = mpsc::sync_channel(1);
         let show = move || {
             let mut before = (Duration::ZERO, 0);
             while stopped.recv_timeout(self.every()) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let elapsed = Duration::from_nanos(clock.now().saturating_sub(start));
-                let snapshot = control.snapshot();
+                // Nothing is sent yet.
+                let Some(elapsed) = run.elapsed() else { continue };
+                let snapshot = run.snapshot();
                 self.show(&self.line(&snapshot, elapsed, before));
                 before = (elapsed, snapshot.counts.completed());
             }
@@ -121,7 +118,7 @@ impl Progress {
 
 impl Watching {
     /// Shows no more.
-    pub(crate) fn end(self) {
+    pub(super) fn end(self) {
         // The thread may be gone already.
         let _ = self.stop.try_send(());
         if let Some(thread) = self.thread {

@@ -4,22 +4,23 @@ use std::{
     fs::File,
     io::{self, Write},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::Context as _;
 
-use crate::{
+use super::{
     args::{Args, Format},
-    clock::nanos,
-    control::Control,
     interrupt,
     once::{Exchanged, once},
-    plan::{OtherEnd, Output, Plan, PlanError},
+    output::Output,
     progress::{Progress, note},
-    report, run,
-    summary::Summary,
     wait::{self, Waited},
+};
+use crate::{
+    plan::{OtherEnd, Plan, PlanError},
+    report,
+    run::Run,
+    summary::Summary,
 };
 
 /// How the program ends.
@@ -63,7 +64,7 @@ pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 #[cfg(feature = "embedded")]
 fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let embedded = crate::embedded::Embedded::start()?;
-    let args = embedded.args(args);
+    let args = for_embedded(args, embedded.address());
     if args.output == Format::Text && !args.once {
         let target = args.target.as_deref().unwrap_or_default();
         shown(writeln!(
@@ -74,6 +75,16 @@ fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let exit = carry_out(&args, OtherEnd::Here, out);
     embedded.stop();
     exit
+}
+
+/// What is done with a server of our own, unless other options say otherwise: 5,000 requests a second for 3 s over h2c.
+#[cfg(feature = "embedded")]
+fn for_embedded(typed: &Args, address: String) -> Args {
+    let mut args = Args { target: Some(address), ..typed.clone() };
+    if typed.rate.is_none() && typed.total.is_none() && typed.duration.is_none() {
+        (args.rate, args.duration) = (Some(5000.0), Some(std::time::Duration::from_secs(3)));
+    }
+    args
 }
 
 #[cfg(not(feature = "embedded"))]
@@ -93,23 +104,31 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         plan = plan.for_one_exchange();
     }
     let plan = within_files(plan, other_end)?;
-    let progress = (output.progress && !output.once).then(|| Progress::of(&plan.load));
-    let board_every = progress.as_ref().map_or(0, |progress| nanos(progress.every()));
-    let control = Arc::new(Control::new(plan.workers.get(), board_every));
-    interrupt::watch(Arc::clone(&control)).context("can't watch for Ctrl+C")?;
+    let progress = (output.progress && !output.once).then(|| Progress::of(plan.load()));
+    let mut run = Run::new(plan.clone());
+    if let Some(progress) = &progress {
+        run = run.observe(progress.every());
+    }
+    interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
     let mut file = output.report.as_deref().map(create).transpose()?;
-    if let Some(patience) = plan.wait_for_target
-        && wait::for_target(&plan, patience, &control, output.progress)? == Waited::Interrupted
+    if let Some(patience) = plan.wait_for_target()
+        && wait::for_target(&plan, patience, &run.handle(), output.progress)? == Waited::Interrupted
     {
         return Ok(Exit::Interrupted);
     }
     if output.once {
         let mut page = Vec::new();
-        let exchanged = once(plan, &control, &mut page)?;
+        let exchanged = once(run, &mut page)?;
         shown(out.write_all(&page))?;
         return Ok(exit_once(exchanged, &output));
     }
-    let summary = run(plan, &control, progress)?;
+    let running = run.start()?;
+    let watching = progress.map(|progress| progress.watch(running.handle()));
+    let summary = running.join();
+    if let Some(watching) = watching {
+        watching.end();
+    }
+    let summary = summary?;
     if let Some(file) = &mut file {
         report::json::write(&summary, file).context("can't write the --report file")?;
     }
@@ -127,7 +146,8 @@ fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, PlanError> {
     if is_limited {
         note(&format!(
             "loadgen opens at most {} connections, not --max-in-flight: it may open {} files (ulimit -n)",
-            plan.load.max_connections, limit.now
+            plan.load().max_connections,
+            limit.now
         ));
     }
     Ok(plan)

@@ -1,4 +1,4 @@
-//! What was typed, and nothing derived from it. [`crate::plan::Plan`] gives it its meaning.
+//! What was typed, and nothing derived from it but the [`Plan`] that it asks for.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,6 +13,8 @@ use clap::{
     parser::ValueSource,
 };
 use contract::quantity::{self, LONGEST_TIME};
+
+use crate::plan::{self, Plan, PlanError, load};
 
 const AFTER_HELP: &str = "\
 Durations: 500ms, 10s, 1m30s; a bare number is seconds.
@@ -67,7 +69,7 @@ pub struct Args {
 
     /// At most this many requests at once (1 to 1000000)
     #[arg(long, value_name = "N", env = "LOADGEN_MAX_IN_FLIGHT", value_parser = whole::<usize>,
-          allow_negative_numbers = true, default_value_t = 10_000, help_heading = LOAD)]
+          allow_negative_numbers = true, default_value_t = load::DEFAULT_MAX_IN_FLIGHT, help_heading = LOAD)]
     pub max_in_flight: usize,
 
     /// What becomes of a request that is due when no more may be in flight
@@ -77,13 +79,13 @@ pub struct Args {
 
     /// Connections (1 to 1000000), as far as the limit of open files allows; with --rate, HTTP/1.1 opens more when all are busy
     #[arg(short, long, value_name = "N", env = "LOADGEN_CONNECTIONS", value_parser = whole::<usize>,
-          allow_negative_numbers = true, default_value_t = 10,
+          allow_negative_numbers = true, default_value_t = load::DEFAULT_CONNECTIONS,
           help_heading = CONNECTIONS, visible_alias = "concurrency")]
     pub connections: usize,
 
     /// Streams at once on each HTTP/2 connection (1 to 100000)
     #[arg(short = 'm', long, value_name = "N", env = "LOADGEN_STREAMS", value_parser = whole::<usize>,
-          allow_negative_numbers = true, default_value_t = 10, help_heading = CONNECTIONS)]
+          allow_negative_numbers = true, default_value_t = load::DEFAULT_STREAMS, help_heading = CONNECTIONS)]
     pub streams: usize,
 
     /// Never open more connections than --connections
@@ -195,6 +197,52 @@ impl Args {
     }
 }
 
+impl TryFrom<&Args> for Plan {
+    type Error = PlanError;
+
+    fn try_from(args: &Args) -> Result<Self, PlanError> {
+        let Some(target) = args.target.as_ref().or(args.url.as_ref()) else {
+            return Err(PlanError(
+                "no target: write host:port, h2c://host:port or http://host:port".to_owned(),
+            ));
+        };
+        let mut plan = Self::builder(target)
+            .http2(args.http2)
+            .on_overload(args.on_overload.into())
+            .max_in_flight(args.max_in_flight)
+            .connections(args.connections)
+            .fixed_connections(args.fixed_connections)
+            .streams(args.streams)
+            .timeout(args.timeout)
+            .connect_timeout(args.connect_timeout)
+            .wait_for_target(args.wait_for_target)
+            .pin_cpus(args.pin_cpus)
+            .request_id_header(&args.request_id_header);
+        if let Some(rate) = args.rate {
+            plan = plan.rate(rate);
+        }
+        if let Some(total) = args.total {
+            plan = plan.total(total);
+        }
+        if let Some(duration) = args.duration {
+            plan = plan.duration(duration);
+        }
+        if let Some(workers) = args.workers {
+            plan = plan.workers(workers);
+        }
+        if let Some(method) = &args.method {
+            plan = plan.method(method);
+        }
+        if let Some(text) = &args.body {
+            plan = plan.body(text.clone());
+        }
+        if let Some(path) = &args.body_file {
+            plan = plan.body_file(path);
+        }
+        args.headers.iter().fold(plan, plan::Builder::header).build()
+    }
+}
+
 /// Whether `name` comes from the environment and `other` was typed; both from the same place is a mistake.
 fn outdone(
     command: &mut Command,
@@ -223,6 +271,15 @@ pub enum OnOverload {
     Queue,
     /// It is dropped, and counted as such.
     Drop,
+}
+
+impl From<OnOverload> for plan::OnOverload {
+    fn from(typed: OnOverload) -> Self {
+        match typed {
+            OnOverload::Queue => Self::Queue,
+            OnOverload::Drop => Self::Drop,
+        }
+    }
 }
 
 /// What is printed at the end.

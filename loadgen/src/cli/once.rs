@@ -1,16 +1,11 @@
 //! One exchange, printed whole.
 
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::io::{self, Write};
 
 use crate::{
-    control::Control,
-    outcome::Exchange,
-    plan::Plan,
+    outcome::{Arrival, Exchange},
     report::text::{count, time},
-    run::run,
+    run::Run,
     summary::Summary,
 };
 
@@ -30,15 +25,16 @@ pub enum Exchanged {
     Interrupted,
 }
 
-/// Makes the exchange of a [plan for one](Plan::for_one_exchange) and prints it to `out`.
+/// Makes the exchange of a run that is for one alone, and prints it to `out`.
 ///
 /// # Errors
 /// It could not run, or `out` can't be written to.
-pub fn once(plan: Plan, control: &Arc<Control>, out: &mut dyn Write) -> anyhow::Result<Exchanged> {
-    let summary = run(plan, control, None)?;
-    let Plan { target, request, .. } = &summary.plan;
+pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Exchanged> {
+    let summary = run.start()?.join()?;
+    let (target, request) = (summary.plan.target(), summary.plan.request());
     let exchange = summary.records.exchange.as_ref();
-    let id = summary.records.ids().of(exchange.map_or(0, |exchange| exchange.number));
+    let arrival = exchange.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
+    let id = arrival.id(summary.records.ids());
     write!(out, "{}", request.head_text(target.protocol, &id))?;
     write_body(&request.body, request.body.len() as u64, out)?;
     match exchange {

@@ -1,14 +1,15 @@
 //! Ctrl+C: the first stops arrivals, the second aborts.
 
-use std::{io, sync::Arc, thread};
+use std::{io, thread};
 
-use crate::control::{Control, Phase};
+use super::progress::note;
+use crate::control::{Handle, Phase};
 
 /// Watches for Ctrl+C and SIGTERM from now on, on a thread of its own.
 ///
 /// # Errors
 /// The thread or its runtime can't be made.
-pub fn watch(control: Arc<Control>) -> io::Result<()> {
+pub(super) fn watch(run: Handle) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     // Before anything is done that a signal would be the end of.
     let signals = {
@@ -17,14 +18,19 @@ pub fn watch(control: Arc<Control>) -> io::Result<()> {
     };
     thread::Builder::new()
         .name("loadgen-signals".to_owned())
-        .spawn(move || runtime.block_on(obey(signals, &control)))?;
+        .spawn(move || runtime.block_on(obey(signals, &run)))?;
     Ok(())
 }
 
-async fn obey(mut signals: Signals, control: &Control) {
+async fn obey(mut signals: Signals, run: &Handle) {
     while signals.next().await.is_some() {
-        if control.interrupt() == Phase::Stop && control.has_started() {
-            crate::progress::note("stopping: waiting for what is in flight; press Ctrl+C again to abort");
+        if run.phase() != Phase::Run {
+            run.abort();
+            continue;
+        }
+        run.stop();
+        if run.elapsed().is_some() {
+            note("stopping: waiting for what is in flight; press Ctrl+C again to abort");
         }
     }
 }

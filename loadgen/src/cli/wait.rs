@@ -3,20 +3,20 @@
 //! The run's request is sent over a connection of its own, again and again, until it is answered. None of it counts.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 
+use super::progress::note;
 use crate::{
-    control::{Control, Phase},
+    control::{Handle, Phase},
     outcome::{Exchange, Incomplete},
     plan::Plan,
-    progress::note,
     report::text::time,
-    run::run,
+    run::{Run, Running},
 };
 
 /// The pause between two attempts.
@@ -34,7 +34,7 @@ pub(crate) enum Waited {
     Interrupted,
 }
 
-/// Waits until the plan's target has answered a request, or `control` has been interrupted.
+/// Waits until the plan's target has answered a request, or the run that `handle` is of has been interrupted.
 ///
 /// A gateway's 502, 503 and 504 say that the target behind it is not there yet; every other response is an answer.
 ///
@@ -43,13 +43,13 @@ pub(crate) enum Waited {
 pub(crate) fn for_target(
     plan: &Plan,
     patience: Duration,
-    control: &Control,
+    handle: &Handle,
     progress: bool,
 ) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + patience;
     let mut told = false;
     loop {
-        let reason = match attempt(plan, deadline, control)? {
+        let reason = match attempt(plan, deadline, handle)? {
             Attempt::Answered => return Ok(Waited::Answered),
             Attempt::Interrupted => return Ok(Waited::Interrupted),
             Attempt::Failed(reason) => reason,
@@ -57,12 +57,12 @@ pub(crate) fn for_target(
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let patience = time(patience.as_nanos() as f64);
-            bail!("{} has not answered within {patience} (--wait-for-target): {reason}", plan.target);
+            bail!("{} has not answered within {patience} (--wait-for-target): {reason}", plan.target());
         }
         if progress && !std::mem::replace(&mut told, true) {
-            note(&format!("waiting for {}: {reason}", plan.target));
+            note(&format!("waiting for {}: {reason}", plan.target()));
         }
-        if is_interrupted_within(PAUSE.min(left), control) {
+        if is_interrupted_within(PAUSE.min(left), handle) {
             return Ok(Waited::Interrupted);
         }
     }
@@ -76,25 +76,18 @@ enum Attempt {
 
 /// Sends one request, on a thread that is left alone when there is no more time for it: looking up a name can't be
 /// interrupted.
-fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<Attempt> {
+fn attempt(plan: &Plan, deadline: Instant, handle: &Handle) -> anyhow::Result<Attempt> {
     let left = deadline.saturating_duration_since(Instant::now()).max(LOOK);
-    let mut plan = plan.clone().for_one_exchange();
-    plan.load.timeout = plan.load.timeout.min(left);
-    plan.load.connect_timeout = plan.load.connect_timeout.min(left);
-    let own = Arc::new(Control::new(plan.workers.get(), 0));
+    let run = Run::new(plan.clone().for_one_exchange().within(left));
+    let own = run.handle();
     let (sender, result) = mpsc::sync_channel(1);
-    let of_thread = Arc::clone(&own);
     thread::Builder::new()
         .name("loadgen-wait".to_owned())
         .spawn(move || {
             // Nobody may be waiting any more.
-            let _ = sender.send(run(plan, &of_thread, None));
+            let _ = sender.send(run.start().and_then(Running::join));
         })
         .context("can't start a thread")?;
-    let abort = || {
-        own.interrupt();
-        own.interrupt();
-    };
     // Its own timeouts come first where there is an address: each begins when the last one has ended.
     let (abort_at, give_up_at) = (deadline + LOOK, deadline + 10 * LOOK);
     loop {
@@ -105,13 +98,13 @@ fn attempt(plan: &Plan, deadline: Instant, control: &Control) -> anyhow::Result<
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
         let now = Instant::now();
-        if control.phase() != Phase::Run {
-            abort();
+        if handle.phase() != Phase::Run {
+            own.abort();
             return Ok(Attempt::Interrupted);
         } else if now > give_up_at {
             return Ok(Attempt::Failed("its name is still being looked up".to_owned()));
         } else if now > abort_at {
-            abort();
+            own.abort();
         }
     }
 }
@@ -126,9 +119,9 @@ fn outcome(exchange: Option<&Exchange>) -> Attempt {
     }
 }
 
-fn is_interrupted_within(pause: Duration, control: &Control) -> bool {
+fn is_interrupted_within(pause: Duration, handle: &Handle) -> bool {
     let end = Instant::now() + pause;
-    while control.phase() == Phase::Run {
+    while handle.phase() == Phase::Run {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;

@@ -1,0 +1,138 @@
+//! The id of a request, which loadgen writes into a field and a server, its log and its ledger read again.
+//!
+//! It says which run sent the request, which of the run's loads, its number there, and which attempt it is: what is sent
+//! again is told from what something in between repeated.
+//!
+//! ```
+//! use contract::id::Id;
+//!
+//! let id = Id { run: 0xabc, load: 0, number: 255, attempt: 1 };
+//! assert_eq!(&id.text(), b"00000abc-00-00000000000000ff-01");
+//! assert_eq!(Id::read(&id.text()), Some(id));
+//! ```
+
+/// Length of an id as text: digits of run, load, number and attempt, all hexadecimal, with a dash between two of them.
+pub const LENGTH: usize = 8 + 1 + 2 + 1 + 16 + 1 + 2;
+
+/// An id as text.
+pub type Text = [u8; LENGTH];
+
+/// Where the parts begin.
+const LOAD: usize = 9;
+const NUMBER: usize = 12;
+const ATTEMPT: usize = 29;
+
+/// Which request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Id {
+    /// Drawn by the run: most likely no other has it.
+    pub run: u32,
+    /// The load within the run.
+    pub load: u8,
+    /// The request within the load, from 0.
+    pub number: u64,
+    /// How often the request had been sent before.
+    pub attempt: u8,
+}
+
+impl Id {
+    /// As it is in a field.
+    #[inline]
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let mut text = [b'-'; LENGTH];
+        text[..8].copy_from_slice(&digits(self.run));
+        let small = digits(u32::from(self.load) << 8 | u32::from(self.attempt));
+        text[LOAD..LOAD + 2].copy_from_slice(&small[4..6]);
+        text[NUMBER..NUMBER + 8].copy_from_slice(&digits((self.number >> 32) as u32));
+        text[NUMBER + 8..NUMBER + 16].copy_from_slice(&digits(self.number as u32));
+        text[ATTEMPT..].copy_from_slice(&small[6..]);
+        text
+    }
+
+    /// Reads one; none where something else stands in the field.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(text).ok().filter(|text| text.len() == LENGTH)?;
+        let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16));
+        let mut next = || parts.next()?.ok();
+        let (run, load, number, attempt) = (next()?, next()?, next()?, next()?);
+        let id = Self {
+            run: run.try_into().ok()?,
+            load: load.try_into().ok()?,
+            number,
+            attempt: attempt.try_into().ok()?,
+        };
+        // Signs, capitals, digits in other places.
+        (id.text() == text.as_bytes()).then_some(id)
+    }
+}
+
+/// The ids of one load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The run, as in [`Id`].
+    pub run: u32,
+    /// The load, as in [`Id`].
+    pub load: u8,
+}
+
+impl Ids {
+    /// The id of a request that has been sent `attempt` times before.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, number: u64, attempt: u8) -> Id {
+        Id { run: self.run, load: self.load, number, attempt }
+    }
+}
+
+/// Eight hexadecimal digits, all computed together: each is a byte of one number.
+#[inline]
+fn digits(value: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let halves = u64::from(value);
+    let halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes | bytes << 4) & (0x0f * ONES);
+    // A digit from ten on has a fifth bit when six is added.
+    let are_letters = ((digits + 6 * ONES) >> 4) & ONES;
+    let letters = are_letters * u64::from(b'a' - b'0' - 10);
+    (digits + u64::from(b'0') * ONES + letters).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_written_and_read_alike_up_to_the_largest() {
+        for run in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
+            for (load, attempt) in [(0, 0), (1, 2), (0xab, 0xcd), (u8::MAX, u8::MAX)] {
+                for number in [0, 9, 10, 0x0123_4567_89ab_cdef, u64::MAX] {
+                    let id = Ids { run, load }.of(number, attempt);
+                    let text = id.text();
+                    let expected = format!("{run:08x}-{load:02x}-{number:016x}-{attempt:02x}");
+                    assert_eq!(str::from_utf8(&text), Ok(expected.as_str()));
+                    assert_eq!(Id::read(&text), Some(id));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_is_not_read() {
+        for text in [
+            "",
+            "00000abc-00000000000000ff",
+            "00000ABC-00-00000000000000ff-01",
+            "+0000abc-00-00000000000000ff-01",
+            "00000abc-0-000000000000000ff-01",
+            "00000abc-00-00000000000000ff-01 ",
+            "00000abc-00-00000000000000ff-0g",
+            "00000abc-00-00000000000000ff--1",
+            "-------------------------------",
+        ] {
+            assert_eq!(Id::read(text.as_bytes()), None, "{text}");
+        }
+    }
+}

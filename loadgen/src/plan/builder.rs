@@ -1,0 +1,192 @@
+//! What is wanted of a run, option by option, and the check that makes a plan of it. Options are named, and their bounds
+//! told, as on the command line.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+
+use super::{Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, load, request};
+
+/// A plan in the making: see [`Plan::builder`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    target: String,
+    http2: bool,
+    wait_for_target: Duration,
+    workers: Option<usize>,
+    pin_cpus: bool,
+    load: load::Wanted,
+    request: request::Wanted,
+}
+
+impl Builder {
+    pub(super) fn new(target: String) -> Self {
+        Self {
+            target,
+            http2: false,
+            wait_for_target: Duration::ZERO,
+            workers: None,
+            pin_cpus: false,
+            load: load::Wanted::default(),
+            request: request::Wanted::default(),
+        }
+    }
+
+    /// HTTP/2 without TLS also for an `http://` target.
+    #[must_use]
+    pub fn http2(mut self, http2: bool) -> Self {
+        self.http2 = http2;
+        self
+    }
+
+    /// Requests per second, evenly spread and not slowed by replies. Without it, each slot sends its next request when
+    /// its last one ended.
+    #[must_use]
+    pub fn rate(mut self, per_second: f64) -> Self {
+        self.load.rate = Some(per_second);
+        self
+    }
+
+    /// What becomes of a request that is due when no more may be in flight. It waits by default.
+    #[must_use]
+    pub fn on_overload(mut self, on_overload: OnOverload) -> Self {
+        self.load.on_overload = on_overload;
+        self
+    }
+
+    /// Exactly so many requests.
+    #[must_use]
+    pub fn total(mut self, total: u64) -> Self {
+        self.load.total = Some(total);
+        self
+    }
+
+    /// How long requests become due: [`load::DEFAULT_DURATION`] unless there is a total.
+    #[must_use]
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.load.duration = Some(duration);
+        self
+    }
+
+    /// At most so many requests at once.
+    #[must_use]
+    pub fn max_in_flight(mut self, count: usize) -> Self {
+        self.load.max_in_flight = count;
+        self
+    }
+
+    /// Connections to begin with. With a rate, HTTP/1.1 opens more when all are busy.
+    #[must_use]
+    pub fn connections(mut self, count: usize) -> Self {
+        self.load.connections = count;
+        self
+    }
+
+    /// Whether there are never more connections than to begin with.
+    #[must_use]
+    pub fn fixed_connections(mut self, fixed: bool) -> Self {
+        self.load.fixed_connections = fixed;
+        self
+    }
+
+    /// Streams at once on each HTTP/2 connection.
+    #[must_use]
+    pub fn streams(mut self, count: usize) -> Self {
+        self.load.streams = count;
+        self
+    }
+
+    /// How long a request may take once it is sent.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.load.timeout = timeout;
+        self
+    }
+
+    /// How long a connection may take to open.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.load.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the target is waited for before the run; zero does not wait.
+    #[must_use]
+    pub fn wait_for_target(mut self, patience: Duration) -> Self {
+        self.wait_for_target = patience;
+        self
+    }
+
+    /// Threads: by default one for each CPU that the process may use, at most one for each connection.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Whether each thread is pinned to a CPU.
+    #[must_use]
+    pub fn pin_cpus(mut self, pin: bool) -> Self {
+        self.pin_cpus = pin;
+        self
+    }
+
+    /// The method: by default GET, or POST with a body.
+    #[must_use]
+    pub fn method(mut self, name: impl Into<String>) -> Self {
+        self.request.method = Some(name.into());
+        self
+    }
+
+    /// One more header field, as `name: value`.
+    #[must_use]
+    pub fn header(mut self, field: impl Into<String>) -> Self {
+        self.request.headers.push(field.into());
+        self
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.request.body = Body::Bytes(body.into());
+        self
+    }
+
+    /// The body, from a file that is read when the plan is built.
+    #[must_use]
+    pub fn body_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.request.body = Body::File(path.into());
+        self
+    }
+
+    /// The header field that carries each request's id; empty sends none.
+    #[must_use]
+    pub fn request_id_header(mut self, name: impl Into<String>) -> Self {
+        self.request.id_header = name.into();
+        self
+    }
+
+    /// Checks all of it.
+    ///
+    /// # Errors
+    /// The first mistake, with what is accepted.
+    pub fn build(self) -> Result<Plan, PlanError> {
+        let target = Target::parse(&self.target, self.http2)?;
+        let request = Request::new(&target, self.request)?;
+        let load = Load::new(&target, &self.load)?;
+        // Each worker has a connection and a request of its own.
+        let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
+        let workers = match self.workers {
+            Some(workers) => NonZeroUsize::new(workers).filter(|workers| *workers <= most).ok_or_else(|| {
+                PlanError(format!(
+                    "invalid value '{workers}' for --workers: write a whole number from 1 to {most}, no more than \
+                     connections, requests in flight and {MAX_WORKERS}, like 1"
+                ))
+            })?,
+            None => runtime::cpus::available().min(most),
+        };
+        let wait_for_target = Some(self.wait_for_target).filter(|wait| !wait.is_zero());
+        let pin_cpus = self.pin_cpus;
+        Ok(Plan { target, request, load, wait_for_target, workers, pin_cpus, captures: false })
+    }
+}
