@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     control::{Handle, Phase},
     plan::{Plan, Target},
-    recorder::{Recorder, Snapshot},
+    recorder::{Recorder, RunSettings, Snapshot},
     schedule::Part,
     summary::Summary,
     worker::{self, Order, WorkerResult},
@@ -55,6 +55,12 @@ impl Run {
     pub fn observe(mut self, every: Duration) -> Self {
         self.every = Some(every);
         self
+    }
+
+    /// What is run.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// What stops it from another thread, also before it has begun.
@@ -137,7 +143,7 @@ impl Running {
         let results = results.into_iter().collect::<anyhow::Result<_>>()?;
         let start = self.handle.start().context("no worker has begun")?;
         let interrupted = self.handle.phase() != Phase::Run;
-        Ok(merge(Arc::unwrap_or_clone(self.plan), self.ids, start, results, interrupted))
+        Ok(merge(&self.plan, self.ids, start, results, interrupted))
     }
 }
 
@@ -145,7 +151,7 @@ fn join(thread: thread::JoinHandle<std::io::Result<WorkerResult>>) -> anyhow::Re
     thread.join().map_err(|_| anyhow!("a worker has panicked"))?.context("a worker could not start")
 }
 
-fn merge(plan: Plan, ids: Ids, start: u64, results: Vec<WorkerResult>, interrupted: bool) -> Summary {
+fn merge(plan: &Plan, ids: Ids, start: u64, results: Vec<WorkerResult>, interrupted: bool) -> Summary {
     let mut records = Recorder::new(ids);
     let (mut end, mut arrivals_end, mut busiest_worker) = (start, start, 0f64);
     for result in results {
@@ -156,7 +162,7 @@ fn merge(plan: Plan, ids: Ids, start: u64, results: Vec<WorkerResult>, interrupt
         busiest_worker = busiest_worker.max(result.busy);
     }
     Summary {
-        plan,
+        run: RunSettings::of(plan),
         records,
         elapsed: Duration::from_nanos(end - start),
         arrivals_lasted: Duration::from_nanos(arrivals_end - start),

@@ -30,8 +30,8 @@ pub enum Exchanged {
 /// # Errors
 /// It could not run, or `out` can't be written to.
 pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Exchanged> {
+    let (target, request) = (run.plan().target().clone(), run.plan().request().clone());
     let summary = run.start()?.join()?;
-    let (target, request) = (summary.plan.target(), summary.plan.request());
     let exchange = summary.records.exchange.as_ref();
     let arrival = exchange.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
     let id = arrival.id(summary.records.ids());

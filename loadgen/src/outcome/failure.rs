@@ -2,8 +2,10 @@
 
 use std::{fmt, io};
 
+use serde::{Deserialize, Serialize};
+
 /// The kind of a failure: failures are counted by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// The peer refused the connection.
     Refused,

@@ -1,8 +1,9 @@
 //! Who answered: replies and response times by instance, as the instances name themselves.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
-use super::LONGEST;
+use super::{LONGEST, encoded};
 use crate::clock::Nanos;
 
 /// The most instances that are kept apart; the others count together as [`OTHERS`].
@@ -18,20 +19,43 @@ const OTHERS: &str = "(others)";
 const DIGITS: u8 = 2;
 
 /// What one instance has answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Backend {
     /// Its name.
     pub name: String,
     /// Response times in nanoseconds; as many as replies.
+    #[serde(with = "encoded::coarse")]
     pub response: Histogram<u64>,
 }
 
 /// All instances that have answered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Backend>", into = "Vec<Backend>")]
 pub struct Backends {
     all: Vec<Backend>,
     /// The one that was named last, whom the next reply most likely names again.
     last: usize,
+}
+
+impl From<Backends> for Vec<Backend> {
+    fn from(backends: Backends) -> Self {
+        backends.all
+    }
+}
+
+impl TryFrom<Vec<Backend>> for Backends {
+    type Error = String;
+
+    fn try_from(all: Vec<Backend>) -> Result<Self, String> {
+        // What is no UTF-8 takes three bytes where it had one.
+        if all.len() > MAX_BACKENDS + 1 || all.iter().any(|backend| backend.name.len() > 3 * MAX_NAME) {
+            return Err(format!(
+                "more than {MAX_BACKENDS} instances, or one with more than {MAX_NAME} bytes"
+            ));
+        }
+        Ok(Self { all, last: 0 })
+    }
 }
 
 impl Backends {

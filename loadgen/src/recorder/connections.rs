@@ -1,15 +1,17 @@
 //! What became of connections: how many were opened, how long that took, and which end closed them.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
-use super::LONGEST;
+use super::{LONGEST, encoded};
 use crate::clock::Nanos;
 
 /// Digits that the histograms keep.
 const DIGITS: u8 = 2;
 
 /// What became of connections. After a run, each that was opened has been closed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Connections {
     /// Opened, and ready for requests.
     pub opened: u64,
@@ -20,8 +22,10 @@ pub struct Connections {
     /// Closed by loadgen: for a timeout, because the server broke the protocol, or because the run was over.
     pub closed_by_loadgen: u64,
     /// How long TCP took to connect, in nanoseconds.
+    #[serde(with = "encoded::coarse")]
     pub tcp: Histogram<u64>,
     /// How long it took from then until requests could be sent, in nanoseconds: over HTTP/2, until SETTINGS came.
+    #[serde(with = "encoded::coarse")]
     pub setup: Histogram<u64>,
 }
 

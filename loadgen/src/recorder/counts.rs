@@ -1,7 +1,10 @@
 //! Where each request has ended. The identities of the accounting hold for every run.
 
+use serde::{Deserialize, Serialize};
+
 /// Where each request has ended: every one in exactly one place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Became due.
     pub offered: u64,
@@ -48,6 +51,24 @@ impl Counts {
     #[must_use]
     pub fn add_up(&self) -> bool {
         self.offered == self.sent() + self.dropped + self.not_sent
+    }
+
+    /// The largest of all.
+    pub(crate) fn largest(&self) -> u64 {
+        [
+            self.offered,
+            self.succeeded,
+            self.client_errors,
+            self.server_errors,
+            self.transport_failed,
+            self.timed_out,
+            self.unanswered,
+            self.dropped,
+            self.not_sent,
+            self.resent,
+        ]
+        .into_iter()
+        .fold(0, u64::max)
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

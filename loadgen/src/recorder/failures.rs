@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::id;
+use serde::{Deserialize, Serialize};
 
 use crate::outcome::Cause;
 
@@ -13,7 +14,8 @@ const MAX_CAUSES: usize = 64;
 const MAX_MESSAGE: usize = 200;
 
 /// Failures of one cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Seen {
     /// How many.
     pub count: u64,
@@ -24,8 +26,30 @@ pub struct Seen {
 }
 
 /// Failures by cause.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(Cause, Seen)>", into = "Vec<(Cause, Seen)>")]
 pub struct Failures(BTreeMap<Cause, Seen>);
+
+impl From<Failures> for Vec<(Cause, Seen)> {
+    fn from(failures: Failures) -> Self {
+        failures.0.into_iter().collect()
+    }
+}
+
+impl TryFrom<Vec<(Cause, Seen)>> for Failures {
+    type Error = String;
+
+    fn try_from(all: Vec<(Cause, Seen)>) -> Result<Self, String> {
+        let is_too_long =
+            |seen: &Seen| seen.example.chars().count() > MAX_MESSAGE || seen.request_id.len() > id::LENGTH;
+        if all.len() > MAX_CAUSES + 1 || all.iter().any(|(_, seen)| is_too_long(seen)) {
+            return Err(format!(
+                "more than {MAX_CAUSES} causes, or one with more than {MAX_MESSAGE} characters"
+            ));
+        }
+        Ok(Self(all.into_iter().collect()))
+    }
+}
 
 impl Failures {
     /// Counts one.

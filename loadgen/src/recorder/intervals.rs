@@ -1,8 +1,9 @@
 //! How a run went over time, in intervals of a second that double in width when there would be too many.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
-use super::LONGEST;
+use super::{LONGEST, encoded};
 use crate::clock::Nanos;
 
 /// The width of an interval to begin with, in nanoseconds.
@@ -15,7 +16,8 @@ const MAX_INTERVALS: usize = 600;
 const DIGITS: u8 = 2;
 
 /// What happened within one interval.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Interval {
     /// Requests that were due within it.
     pub offered: u64,
@@ -24,6 +26,7 @@ pub struct Interval {
     /// 5xx and failures within it.
     pub errors: u64,
     /// Response times of the replies, in nanoseconds.
+    #[serde(with = "encoded::coarse")]
     pub response: Histogram<u32>,
 }
 
@@ -56,10 +59,28 @@ impl Interval {
 }
 
 /// Consecutive intervals from the start of the run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "(Nanos, Vec<Interval>)", into = "(Nanos, Vec<Interval>)")]
 pub struct Intervals {
     width: Nanos,
     all: Vec<Interval>,
+}
+
+impl From<Intervals> for (Nanos, Vec<Interval>) {
+    fn from(intervals: Intervals) -> Self {
+        (intervals.width, intervals.all)
+    }
+}
+
+impl TryFrom<(Nanos, Vec<Interval>)> for Intervals {
+    type Error = String;
+
+    fn try_from((width, all): (Nanos, Vec<Interval>)) -> Result<Self, String> {
+        if all.len() > MAX_INTERVALS || !is_doubled(width, WIDTH) {
+            return Err(format!("more than {MAX_INTERVALS} intervals, or of another width"));
+        }
+        Ok(Self { width, all })
+    }
 }
 
 impl Default for Intervals {
@@ -113,6 +134,11 @@ impl Intervals {
             }
         }
     }
+}
+
+/// Whether it is `width`, doubled as often as need be.
+pub(super) fn is_doubled(wide: Nanos, width: Nanos) -> bool {
+    wide.is_multiple_of(width) && (wide / width).is_power_of_two()
 }
 
 #[cfg(test)]

@@ -2,24 +2,30 @@
 //! with the number of requests.
 
 mod backends;
+mod by_status;
 mod connections;
 mod counts;
+mod encoded;
 mod failures;
 mod intervals;
 mod recording;
+mod settings;
 mod successes;
 
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 pub use backends::{Backend, Backends};
+use by_status::STATUSES;
 pub use connections::Connections;
 use contract::id::Ids;
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use intervals::{Interval, Intervals};
 pub(crate) use recording::Recording;
+pub use settings::RunSettings;
 pub use successes::Successes;
 
 use crate::{
@@ -33,19 +39,20 @@ pub const LONGEST: Nanos = 3_600_000_000_000;
 /// Digits that the report's histograms keep.
 const DIGITS: u8 = 3;
 
-/// Statuses are counted from 0 to here.
-const STATUSES: usize = 1000;
-
 /// Times in nanoseconds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// Due to last byte; timeouts at their age.
+    #[serde(with = "encoded::fine")]
     pub response: Histogram<u64>,
     /// First byte written to last byte read.
+    #[serde(with = "encoded::fine")]
     pub service: Histogram<u64>,
     /// Picked up to first byte written.
+    #[serde(with = "encoded::fine")]
     pub wait: Histogram<u64>,
     /// Due to picked up.
+    #[serde(with = "encoded::fine")]
     pub lag: Histogram<u64>,
 }
 
@@ -86,13 +93,15 @@ impl From<&Ended<'_>> for Replied {
 }
 
 /// What a worker, or after merging a run, has recorded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Recorder {
     /// Where the requests have ended.
     pub counts: Counts,
     /// How long they took.
     pub times: Times,
     /// Replies by status.
+    #[serde(with = "by_status")]
     statuses: Vec<u64>,
     /// Why requests failed.
     pub failures: Failures,
@@ -116,10 +125,28 @@ pub struct Recorder {
     /// How many completed in the second half of the time in which requests were to become due.
     pub completed_in_second_half: u64,
     /// What was exchanged, if it is to be shown.
+    #[serde(skip)]
     pub(crate) exchange: Option<Box<Exchange>>,
+    #[serde(skip)]
     second_half: Range<Nanos>,
+    #[serde(with = "run_of")]
     ids: Ids,
+    #[serde(skip)]
     start: Nanos,
+}
+
+/// Ids as the number of the run.
+mod run_of {
+    use contract::id::Ids;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(ids: &Ids, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(ids.run)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Ids, D::Error> {
+        u32::deserialize(from).map(|run| Ids { run, load: 0 })
+    }
 }
 
 impl Recorder {

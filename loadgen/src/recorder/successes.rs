@@ -1,6 +1,10 @@
 //! When requests succeeded, as one bit for each millisecond, so that the longest gap of all workers together
 //! can be told. The bits get wider when there would be too many.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+use super::intervals::is_doubled;
 use crate::clock::Nanos;
 
 /// The width of a bit to begin with, in nanoseconds.
@@ -10,10 +14,32 @@ const WIDTH: Nanos = 1_000_000;
 const MAX_BITS: u64 = 1 << 22;
 
 /// Bits of time, set where a request succeeded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(Nanos, String)", into = "(Nanos, String)")]
 pub struct Successes {
     width: Nanos,
     words: Vec<u64>,
+}
+
+/// Width and bits, in base64.
+impl From<Successes> for (Nanos, String) {
+    fn from(successes: Successes) -> Self {
+        let bytes: Vec<u8> = successes.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        (successes.width, STANDARD.encode(bytes))
+    }
+}
+
+impl TryFrom<(Nanos, String)> for Successes {
+    type Error = String;
+
+    fn try_from((width, text): (Nanos, String)) -> Result<Self, String> {
+        let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
+        let (words, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() || words.len() as u64 > MAX_BITS / 64 || !is_doubled(width, WIDTH) {
+            return Err("times of successes of another size or width".to_owned());
+        }
+        Ok(Self { width, words: words.iter().map(|word| u64::from_le_bytes(*word)).collect() })
+    }
 }
 
 impl Default for Successes {

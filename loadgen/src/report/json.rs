@@ -9,7 +9,7 @@ use hdrhistogram::{
 };
 use serde::Serialize;
 
-use crate::{schedule::Arrivals, summary::Summary};
+use crate::summary::Summary;
 
 /// The version of the report's form. It changes when a field changes its meaning or goes.
 pub const VERSION: u32 = 1;
@@ -176,19 +176,19 @@ impl<'a> Report<'a> {
 
 impl Run {
     fn of(summary: &Summary) -> Self {
-        let (plan, load) = (&summary.plan, summary.plan.load());
+        let run = &summary.run;
         Self {
-            target: plan.target().to_string(),
-            protocol: plan.target().protocol.to_string(),
-            method: plan.request().method.to_string(),
-            rate_per_second: load.arrivals().map(Arrivals::mean_rate),
-            total: load.total,
-            duration_seconds: load.duration.map(|duration| duration.as_secs_f64()),
-            connections: load.connections.get(),
-            streams: load.streams.get(),
-            workers: plan.workers().get(),
-            max_in_flight: load.max_in_flight.get(),
-            timeout_seconds: load.timeout.as_secs_f64(),
+            target: run.target.clone(),
+            protocol: run.protocol.clone(),
+            method: run.method.clone(),
+            rate_per_second: run.rate_per_second,
+            total: run.total,
+            duration_seconds: run.duration.map(|duration| duration.as_secs_f64()),
+            connections: run.connections,
+            streams: run.streams,
+            workers: run.workers,
+            max_in_flight: run.max_in_flight,
+            timeout_seconds: run.timeout.as_secs_f64(),
         }
     }
 }

@@ -35,22 +35,15 @@ pub fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    let (plan, load) = (&summary.plan, summary.plan.load());
-    let shape = match load.arrivals() {
-        Some(arrivals) => format!("{} requests/s", decimal(arrivals.mean_rate())),
+    let run = &summary.run;
+    let shape = match run.rate_per_second {
+        Some(rate) => format!("{} requests/s", decimal(rate)),
         None => "as fast as replies come".to_owned(),
     };
-    let total = load.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
-    let duration = load.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
-    let streams =
-        if load.streams.get() > 1 { format!(" with {} streams each", load.streams) } else { String::new() };
-    writeln!(
-        out,
-        "{} {} over {}: {shape}{total}{duration}",
-        plan.request().method,
-        plan.target(),
-        plan.target().protocol
-    )?;
+    let total = run.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
+    let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
+    let streams = if run.streams > 1 { format!(" with {} streams each", run.streams) } else { String::new() };
+    writeln!(out, "{} {} over {}: {shape}{total}{duration}", run.method, run.target, run.protocol)?;
     let several = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
@@ -58,8 +51,8 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{}{streams}, {}, took {}{}\n",
-        several(load.connections.get(), "connection"),
-        several(plan.workers().get(), "worker"),
+        several(run.connections, "connection"),
+        several(run.workers, "worker"),
         seconds(nanos(summary.elapsed)),
         if summary.interrupted { ", INTERRUPTED" } else { "" }
     )

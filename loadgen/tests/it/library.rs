@@ -2,7 +2,7 @@
 
 use std::{env, process::Command, time::Duration};
 
-use loadgen::{Cause, Plan, Run};
+use loadgen::{Cause, Plan, Run, Summary};
 
 use crate::peer::{closed_port, serve_http1};
 
@@ -83,4 +83,15 @@ fn what_is_seen_of_a_run_that_goes_on_is_part_of_what_comes_of_it() {
     assert!(summary.interrupted && summary.records.counts.succeeded >= seen.counts.succeeded);
     assert!(seen.response.len() >= seen.counts.succeeded, "each has a time");
     assert_eq!(summary.records.failures.iter().find(|(cause, _)| *cause != Cause::Other), None);
+}
+
+#[test]
+fn what_came_of_a_run_is_kept_and_read_again() {
+    let peer = serve_http1(|_| OK.to_vec());
+    let plan = Plan::builder(format!("http://{}", peer.address)).total(20).build().unwrap();
+    let summary = Run::new(plan).start().unwrap().join().unwrap();
+    let mut kept = Vec::new();
+    summary.write(&mut kept).unwrap();
+    let read = Summary::read(&mut kept.as_slice()).unwrap();
+    assert_eq!((read.records.counts, read.verdict()), (summary.records.counts, summary.verdict()));
 }

@@ -1,11 +1,16 @@
-//! What came of a run: the merged records, and what follows from them.
+//! What came of a run: the merged records, and what follows from them. As [JSON](Summary::write) it has all that a report
+//! shows.
+
+mod file;
 
 use std::time::Duration;
 
+pub use file::{InvalidRecords, VERSION};
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::{Nanos, nanos},
-    plan::Plan,
-    recorder::Recorder,
+    recorder::{Recorder, RunSettings},
 };
 
 /// The release lag at the 99th percentile beyond which the generator has not kept its own schedule.
@@ -41,10 +46,11 @@ impl Verdict {
 }
 
 /// A run that is over.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Summary {
     /// What ran.
-    pub plan: Plan,
+    pub run: RunSettings,
     /// What all workers recorded.
     pub records: Recorder,
     /// From the start to the last reply, or to the moment when the rest was given up.
@@ -127,13 +133,13 @@ impl Summary {
 
     /// Half the time in which requests became due, if that is long enough for a steady state.
     fn steady_half(&self) -> Option<Duration> {
-        let window = self.plan.load().window().filter(|_| !self.interrupted)?;
+        let window = self.run.window.filter(|_| !self.interrupted)?;
         let quickest = Duration::from_nanos(self.records.times.response.min());
         (window > 4 * quickest).then_some(window / 2)
     }
 
     fn is_open(&self) -> bool {
-        self.plan.load().arrivals().is_some()
+        self.run.is_open_loop()
     }
 
     /// One sentence on the verdict.
@@ -191,7 +197,7 @@ impl Summary {
 
     /// How long requests were to become due: as planned, unless they ended earlier.
     fn window(&self) -> Duration {
-        self.plan.load().window().filter(|_| !self.interrupted).unwrap_or(self.arrivals_lasted)
+        self.run.window.filter(|_| !self.interrupted).unwrap_or(self.arrivals_lasted)
     }
 }
 
@@ -213,6 +219,7 @@ mod tests {
     use crate::{
         cli::Args,
         outcome::{Arrival, InFlight, Outcome},
+        plan::Plan,
         recorder::Counts,
         schedule::Due,
     };
@@ -238,7 +245,7 @@ mod tests {
             end = end.max(at);
         }
         Summary {
-            plan,
+            run: RunSettings::of(&plan),
             records,
             elapsed: Duration::from_nanos(end),
             arrivals_lasted: window,
@@ -297,7 +304,7 @@ mod tests {
                 assert!(summary.records.counts.add_up());
                 assert_eq!(summary.verdict(), verdict, "{:?}", summary.records.counts);
                 assert!((summary.achieved_rate() - (1000 - failed) as f64).abs() < 0.01);
-                summary.plan = closed.clone();
+                summary.run = RunSettings::of(&closed);
                 assert_eq!(summary.verdict(), verdict, "without a rate");
             }
         }

@@ -1,0 +1,211 @@
+//! A summary as JSON, for a program that reports, compares or merges it later.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use super::Summary;
+
+/// The version of the form. It changes when a field changes its meaning, comes or goes.
+pub const VERSION: u32 = 1;
+
+/// The longest that is read, in bytes; whatever the run, what is written is shorter.
+const MAX_LENGTH: u64 = 8 << 20;
+
+/// The largest count that is read: more than any run has.
+const MAX_COUNT: u64 = 1 << 53;
+
+/// Why something is no summary.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid records: {0}")]
+pub struct InvalidRecords(String);
+
+#[derive(Serialize)]
+struct Written<'s> {
+    version: u32,
+    summary: &'s Summary,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    #[serde(rename = "version")]
+    _version: Known,
+    summary: Summary,
+}
+
+/// The version that is read.
+struct Known;
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u32::deserialize(from)? {
+            VERSION => Ok(Self),
+            other => Err(D::Error::custom(format!("they have version {other}; version {VERSION} is read"))),
+        }
+    }
+}
+
+impl Summary {
+    /// Writes all of it but a captured exchange, as JSON and a line end.
+    ///
+    /// # Errors
+    /// `out` can't be written to.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, &Written { version: VERSION, summary: self })?;
+        writeln!(out)
+    }
+
+    /// Reads what [`Summary::write`] has written.
+    ///
+    /// # Errors
+    /// It is something else, longer than any summary, of another version, or its counts do not add up.
+    pub fn read(from: &mut dyn Read) -> Result<Self, InvalidRecords> {
+        let mut text = Vec::new();
+        from.take(MAX_LENGTH + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| InvalidRecords(error.to_string()))?;
+        if text.len() as u64 > MAX_LENGTH {
+            return Err(InvalidRecords(format!("they have more than {MAX_LENGTH} bytes")));
+        }
+        let kept: Kept = serde_json::from_slice(&text).map_err(|error| InvalidRecords(error.to_string()))?;
+        let counts = &kept.summary.records.counts;
+        if counts.largest() > MAX_COUNT || !counts.add_up() {
+            return Err(InvalidRecords("the counts of requests do not add up".to_owned()));
+        }
+        Ok(kept.summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use contract::id::Ids;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        outcome::{Arrival, Cause, Failure, InFlight, Outcome},
+        plan::Plan,
+        recorder::{Recorder, RunSettings},
+    };
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// As much as a run can have: each kind of everything, for hours.
+    fn largest() -> Summary {
+        let mut records = Recorder::new(Ids { run: u32::MAX, load: 0 });
+        records.start(0, Some(SECOND));
+        let failures: Vec<_> =
+            (0..200).map(|code| Failure::new(Cause::GoAway(code), "x".repeat(500))).collect();
+        for number in 0..40_000_u64 {
+            let due = number * SECOND / 2;
+            records.picked_up(due, due + number % 5_000_000, 1);
+            let written = due + number % 50_000_000;
+            // Times of all sizes.
+            let at = written + (1 << (number % 42)) + number;
+            let arrival = Arrival { written: Some(written), ..Arrival::new(number, due, due) };
+            let mut in_flight = InFlight::new(arrival, due);
+            in_flight.reply.status = (number % 1000) as u16;
+            in_flight.reply.instance = Some(records.instance(format!("{:0128}", number % 300).as_bytes()));
+            let outcome = match failures.get(number as usize) {
+                Some(failure) => Outcome::Failed(failure),
+                None => Outcome::Replied,
+            };
+            records.ended(in_flight.ended(at, outcome));
+        }
+        records.limited(7, &"y".repeat(300));
+        records.in_flight = u128::MAX / 2;
+        let plan = Plan::builder("h2c://a:1").rate(2.0).total(40_000).build().unwrap();
+        Summary {
+            run: RunSettings::of(&plan),
+            records,
+            elapsed: Duration::from_secs(20_000),
+            arrivals_lasted: Duration::from_secs(20_000),
+            busiest_worker: 0.1 + 0.2,
+            interrupted: true,
+        }
+    }
+
+    fn written(summary: &Summary) -> Vec<u8> {
+        let mut out = Vec::new();
+        summary.write(&mut out).unwrap();
+        out
+    }
+
+    fn refused(value: &Value) -> String {
+        Summary::read(&mut value.to_string().as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_largest_is_read_as_it_was_written_and_short() {
+        let summary = largest();
+        let text = written(&summary);
+        assert!(text.len() < 5_000_000, "{} bytes", text.len());
+        let read = Summary::read(&mut text.as_slice()).unwrap();
+        assert_eq!(written(&read), text);
+        assert_eq!(read.run, summary.run);
+        assert_eq!(read.records.times, summary.records.times);
+        assert_eq!(read.records.counts, summary.records.counts);
+        let report = |summary: &Summary| {
+            let (mut json, mut text) = (Vec::new(), Vec::new());
+            crate::report::json::write(summary, &mut json).unwrap();
+            crate::report::text::write(summary, &mut text).unwrap();
+            (json, text)
+        };
+        assert_eq!(report(&read), report(&summary), "reports show the same");
+    }
+
+    #[test]
+    fn what_was_read_merges_like_what_was_recorded() {
+        let summary = largest();
+        let read = Summary::read(&mut written(&summary).as_slice()).unwrap();
+        let (mut one, mut other) = (summary.records.clone(), read.records.clone());
+        one.merge(&summary.records);
+        other.merge(&read.records);
+        let text = |records: &Recorder| serde_json::to_string(records).unwrap();
+        assert_eq!(text(&one), text(&other));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_reason() {
+        let mut largest = largest();
+        // More than a `Value` can hold.
+        largest.records.in_flight = 1;
+        let good: Value = serde_json::from_slice(&written(&largest)).unwrap();
+        assert!(Summary::read(&mut good.to_string().as_bytes()).is_ok());
+        let with = |path: &str, value: Value| {
+            let mut changed = good.clone();
+            *changed.pointer_mut(path).unwrap_or_else(|| panic!("no {path}")) = value;
+            refused(&changed)
+        };
+        let backends = vec![good["summary"]["records"]["backends"][0].clone(); 300];
+        for (path, value, said) in [
+            ("/version", json!(2), "version 2; version 1 is read"),
+            ("/version", json!("1"), "invalid type"),
+            ("/summary/records/counts/offered", json!(1), "do not add up"),
+            ("/summary/records/counts/resent", json!(u64::MAX), "do not add up"),
+            ("/summary/records/times/lag", json!("AAAA"), "invalid histogram"),
+            ("/summary/records/times/lag", json!(7), "invalid type"),
+            ("/summary/records/statuses", json!({ "1000": 1 }), "a status of 1000"),
+            ("/summary/records/backends", json!(backends), "more than 256 instances"),
+            ("/summary/records/intervals/0", json!(3), "of another width"),
+            ("/summary/records/intervals/0", json!(0), "of another width"),
+            ("/summary/records/successes/1", json!("AA=="), "another size"),
+            ("/summary/elapsed/secs", json!(-1), "invalid value"),
+            ("/summary/run/streams", json!(null), "invalid type"),
+        ] {
+            let error = with(path, value);
+            assert!(error.starts_with("invalid records: ") && error.contains(said), "{path}: {error}");
+        }
+        let mut more = good.clone();
+        more["summary"]["more"] = json!(1);
+        assert!(refused(&more).contains("unknown field"), "{}", refused(&more));
+        for text in ["", "{}", "[]", "{\"version\":1}", "nonsense"] {
+            assert!(Summary::read(&mut text.as_bytes()).is_err(), "{text}");
+        }
+        let endless = io::repeat(b' ');
+        assert!(Summary::read(&mut { endless }).unwrap_err().to_string().contains("bytes"));
+    }
+}
