@@ -1,4 +1,4 @@
-//! What ties the workers of a run and whoever conducts it: the phase, the start, and the figures so far.
+//! What ties the workers of a run and their conductor: the phase, the start, and the figures so far.
 //!
 //! Workers only read the phase, and hand over their figures a few times a second if that is wanted: nothing here is
 //! touched for each request.
@@ -98,7 +98,7 @@ impl Handle {
         Some(Duration::from_nanos(self.0.clock.now().saturating_sub(start)))
     }
 
-    /// The figures so far, of a run that is observed.
+    /// The figures so far, of a run that is [observed](crate::Run::observe); else zeros.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut all = Snapshot::default();
@@ -131,7 +131,7 @@ impl Shared {
     }
 }
 
-/// What a worker has of a run. One that is dropped before it was ready holds up nobody.
+/// What a worker has of a run. One that is dropped before it was ready aborts the run and does not block the others.
 #[derive(Debug)]
 pub(crate) struct Participant {
     handle: Handle,
@@ -166,7 +166,7 @@ impl Participant {
         if let Some(every) = self.every
             && now >= self.next
         {
-            self.next = now + every;
+            self.next = now.saturating_add(every);
             self.publish(recorder);
         }
     }
@@ -182,7 +182,8 @@ impl Participant {
 
 impl Drop for Participant {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // Without it, the others would send less than was planned.
+        if !self.is_ready || std::thread::panicking() {
             self.handle.abort();
         }
         if !self.is_ready {
@@ -208,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_no_more_holds_up_nobody() {
+    fn a_worker_that_ends_early_aborts_the_run_and_does_not_block_the_others() {
         let handle = Handle::new(3, Clock::starting_now());
         let mut participants: Vec<_> = handle.participants(None).collect();
         let mut last = participants.pop().unwrap();
         drop(participants);
         last.wait_for_start();
-        assert_eq!(handle.phase(), Phase::Run);
+        assert_eq!(handle.phase(), Phase::Abort);
     }
 
     #[test]

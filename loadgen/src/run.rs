@@ -50,7 +50,7 @@ impl Run {
         Self { plan, every: None, clock, handle }
     }
 
-    /// Its figures are to be seen while it goes on, and are as old as `every` says at most.
+    /// Its figures are to be seen while it goes on: workers hand them over about that often, at most every 10 ms.
     #[must_use]
     pub fn observe(mut self, every: Duration) -> Self {
         self.every = Some(every);
@@ -104,6 +104,7 @@ impl Run {
 
 /// A run that goes on. Dropped, it goes on by itself.
 #[derive(Debug)]
+#[must_use = "a run that is not joined goes on by itself"]
 pub struct Running {
     plan: Arc<Plan>,
     ids: Ids,
@@ -122,7 +123,13 @@ impl Running {
         self.handle.abort();
     }
 
-    /// The figures so far, if it is [observed](Run::observe).
+    /// Whether it is over, so that [`Running::join`] does not block.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(thread::JoinHandle::is_finished)
+    }
+
+    /// The figures so far, if it is [observed](Run::observe); else zeros.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.handle.snapshot()

@@ -8,13 +8,13 @@ use std::{
 
 use clap::{
     ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
-    builder::{BoolishValueParser, Resettable},
+    builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, Resettable, TypedValueParser},
     error::ErrorKind,
     parser::ValueSource,
 };
 use contract::quantity::{self, LONGEST_TIME};
 
-use crate::plan::{self, Plan, PlanError, load};
+use crate::plan::{self, OnOverload, Plan, PlanError, load};
 
 const AFTER_HELP: &str = "\
 Durations: 500ms, 10s, 1m30s; a bare number is seconds.
@@ -73,7 +73,7 @@ pub struct Args {
     pub max_in_flight: usize,
 
     /// What becomes of a request that is due when no more may be in flight
-    #[arg(long, value_enum, env = "LOADGEN_ON_OVERLOAD", default_value_t = OnOverload::Queue,
+    #[arg(long, value_parser = on_overload(), env = "LOADGEN_ON_OVERLOAD", default_value = "queue",
           help_heading = LOAD)]
     pub on_overload: OnOverload,
 
@@ -208,14 +208,13 @@ impl TryFrom<&Args> for Plan {
         };
         let mut plan = Self::builder(target)
             .http2(args.http2)
-            .on_overload(args.on_overload.into())
+            .on_overload(args.on_overload)
             .max_in_flight(args.max_in_flight)
             .connections(args.connections)
             .fixed_connections(args.fixed_connections)
             .streams(args.streams)
             .timeout(args.timeout)
             .connect_timeout(args.connect_timeout)
-            .wait_for_target(args.wait_for_target)
             .pin_cpus(args.pin_cpus)
             .request_id_header(&args.request_id_header);
         if let Some(rate) = args.rate {
@@ -264,22 +263,14 @@ fn shown(name: &str) -> String {
     if name == "target" { "TARGET".to_owned() } else { format!("--{}", name.replace('_', "-")) }
 }
 
-/// What becomes of a request that is due when no more may be in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnOverload {
-    /// It waits, and the wait counts in its response time.
-    Queue,
-    /// It is dropped, and counted as such.
-    Drop,
-}
-
-impl From<OnOverload> for plan::OnOverload {
-    fn from(typed: OnOverload) -> Self {
-        match typed {
-            OnOverload::Queue => Self::Queue,
-            OnOverload::Drop => Self::Drop,
-        }
-    }
+/// `--on-overload`, with what its values do.
+fn on_overload() -> impl TypedValueParser<Value = OnOverload> {
+    let values = [
+        PossibleValue::new("queue").help("It waits, and the wait counts in its response time"),
+        PossibleValue::new("drop").help("It is dropped, and counted as such"),
+    ];
+    let read = |value: String| if value == "drop" { OnOverload::Drop } else { OnOverload::Queue };
+    PossibleValuesParser::new(values).map(read)
 }
 
 /// What is printed at the end.

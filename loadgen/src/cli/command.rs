@@ -107,11 +107,11 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     let progress = (output.progress && !output.once).then(|| Progress::of(plan.load()));
     let mut run = Run::new(plan.clone());
     if let Some(progress) = &progress {
-        run = run.observe(progress.every());
+        run = run.observe(progress.every() / 4);
     }
     interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
     let mut file = output.report.as_deref().map(create).transpose()?;
-    if let Some(patience) = plan.wait_for_target()
+    if let Some(patience) = output.wait_for_target
         && wait::for_target(&plan, patience, &run.handle(), output.progress)? == Waited::Interrupted
     {
         return Ok(Exit::Interrupted);

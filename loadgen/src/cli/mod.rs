@@ -9,8 +9,6 @@ mod output;
 mod progress;
 mod wait;
 
-pub use args::{Args, Format, OnOverload};
+pub use args::{Args, Format};
 pub use command::{Exit, command};
-pub use once::Exchanged;
-pub use output::Output;
 pub use progress::note;

@@ -14,7 +14,7 @@ const PREVIEW: usize = 64;
 
 /// What came of one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exchanged {
+pub(super) enum Exchanged {
     /// A reply came, and was no 5xx.
     Succeeded,
     /// A 5xx came.

@@ -12,7 +12,6 @@ use super::{Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Targe
 pub struct Builder {
     target: String,
     http2: bool,
-    wait_for_target: Duration,
     workers: Option<usize>,
     pin_cpus: bool,
     load: load::Wanted,
@@ -24,7 +23,6 @@ impl Builder {
         Self {
             target,
             http2: false,
-            wait_for_target: Duration::ZERO,
             workers: None,
             pin_cpus: false,
             load: load::Wanted::default(),
@@ -110,13 +108,6 @@ impl Builder {
         self
     }
 
-    /// How long the target is waited for before the run; zero does not wait.
-    #[must_use]
-    pub fn wait_for_target(mut self, patience: Duration) -> Self {
-        self.wait_for_target = patience;
-        self
-    }
-
     /// Threads: by default one for each CPU that the process may use, at most one for each connection.
     #[must_use]
     pub fn workers(mut self, count: usize) -> Self {
@@ -185,8 +176,7 @@ impl Builder {
             })?,
             None => runtime::cpus::available().min(most),
         };
-        let wait_for_target = Some(self.wait_for_target).filter(|wait| !wait.is_zero());
         let pin_cpus = self.pin_cpus;
-        Ok(Plan { target, request, load, wait_for_target, workers, pin_cpus, captures: false })
+        Ok(Plan { target, request, load, workers, pin_cpus, captures: false })
     }
 }

@@ -26,7 +26,6 @@ pub struct Plan {
     target: Target,
     request: Request,
     load: Load,
-    wait_for_target: Option<Duration>,
     workers: NonZeroUsize,
     pin_cpus: bool,
     captures: bool,
@@ -72,12 +71,6 @@ impl Plan {
     #[must_use]
     pub fn load(&self) -> &Load {
         &self.load
-    }
-
-    /// How long the target is waited for before the run.
-    #[must_use]
-    pub fn wait_for_target(&self) -> Option<Duration> {
-        self.wait_for_target
     }
 
     /// Threads.

@@ -204,7 +204,12 @@ fn push_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
 impl Body {
     fn read(self) -> Result<Bytes, PlanError> {
         let path = match self {
-            Self::Bytes(bytes) => return Ok(bytes),
+            Self::Bytes(bytes) if bytes.len() as u64 <= MAX_BODY => return Ok(bytes),
+            Self::Bytes(_) => {
+                return Err(PlanError(
+                    "the --body is longer than 256M: write one of at most 256M".to_owned(),
+                ));
+            }
             Self::File(path) => path,
         };
         let error =

@@ -3,11 +3,17 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::{LONGEST, encoded};
+use super::{
+    LONGEST,
+    encoded::{self, AtMost},
+};
 use crate::clock::Nanos;
 
 /// The most instances that are kept apart; the others count together as [`OTHERS`].
 const MAX_BACKENDS: usize = 256;
+
+/// With that of the others.
+const MAX_KEPT: usize = MAX_BACKENDS + 1;
 
 /// The longest name that is kept, in bytes.
 const MAX_NAME: usize = 128;
@@ -31,7 +37,7 @@ pub struct Backend {
 
 /// All instances that have answered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Backend>", into = "Vec<Backend>")]
+#[serde(try_from = "AtMost<Backend, MAX_KEPT>", into = "Vec<Backend>")]
 pub struct Backends {
     all: Vec<Backend>,
     /// The one that was named last, whom the next reply most likely names again.
@@ -44,15 +50,13 @@ impl From<Backends> for Vec<Backend> {
     }
 }
 
-impl TryFrom<Vec<Backend>> for Backends {
+impl TryFrom<AtMost<Backend, MAX_KEPT>> for Backends {
     type Error = String;
 
-    fn try_from(all: Vec<Backend>) -> Result<Self, String> {
+    fn try_from(AtMost(all): AtMost<Backend, MAX_KEPT>) -> Result<Self, String> {
         // What is no UTF-8 takes three bytes where it had one.
-        if all.len() > MAX_BACKENDS + 1 || all.iter().any(|backend| backend.name.len() > 3 * MAX_NAME) {
-            return Err(format!(
-                "more than {MAX_BACKENDS} instances, or one with more than {MAX_NAME} bytes"
-            ));
+        if all.iter().any(|backend| backend.name.len() > 3 * MAX_NAME) {
+            return Err(format!("an instance whose name is longer than {MAX_NAME} bytes"));
         }
         Ok(Self { all, last: 0 })
     }

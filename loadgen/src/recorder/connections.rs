@@ -45,6 +45,11 @@ impl Default for Connections {
 }
 
 impl Connections {
+    /// All that is counted.
+    pub(super) fn counts(&self) -> [u64; 4] {
+        [self.opened, self.reopened, self.closed_by_server, self.closed_by_loadgen]
+    }
+
     /// Counts one that is ready; `again`: in the place of one that was closed.
     pub(crate) fn opened(&mut self, again: bool, tcp: Nanos, setup: Nanos) {
         self.opened += 1;

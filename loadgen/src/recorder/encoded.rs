@@ -7,17 +7,25 @@ use hdrhistogram::{
     Counter, Histogram,
     serialization::{Deserializer as HdrDeserializer, Serializer as _, V2Serializer},
 };
-use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _, ser::Error as _};
-
-use super::LONGEST;
+use serde::{
+    Deserialize, Deserializer, Serializer,
+    de::{self, Error as _, SeqAccess},
+    ser::Error as _,
+};
 
 /// The longest that is read, in bytes of base64.
 const MAX_TEXT: usize = 1 << 20;
 /// How V2 begins: a number of its own, length of the counts, offset, digits, lowest and highest value, ratio.
 const COOKIE: u32 = 0x1c84_9303 | 0x10;
 const HEADER: usize = 40;
-/// Histograms that grow have a highest value beyond [`LONGEST`], but below this.
+/// Histograms that grow have a highest value beyond [`super::LONGEST`], but not beyond this.
 const MAX_HIGHEST: u64 = 1 << 43;
+/// What is as long as [`super::LONGEST`] lies below this in a histogram.
+const BEYOND: u64 = 1 << 42;
+/// More than any run counts.
+const MAX_COUNT: u64 = 1 << 53;
+/// What no count is written as, and the reader can't take.
+const NO_COUNT: [u8; 9] = [0xff; 9];
 
 pub(super) fn serialize<T: Counter, S: Serializer>(
     histogram: &Histogram<T>,
@@ -37,27 +45,64 @@ pub(super) fn deserialize<'de, T: Counter, D: Deserializer<'de>, const DIGITS: u
 
 fn decode<T: Counter>(text: &str, digits: u8) -> Result<Histogram<T>, String> {
     if text.len() > MAX_TEXT {
-        return Err(format!("it has more than {MAX_TEXT} characters"));
+        return Err(format!("it is longer than {MAX_TEXT} characters"));
     }
-    let bytes = STANDARD.decode(text).map_err(|error| format!("it is no base64: {error}"))?;
+    let bytes = STANDARD.decode(text).map_err(|error| format!("invalid base64: {error}"))?;
     // The reader below takes memory as the header says.
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-    let highest = bytes.get(24..32).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+    let long = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
     let is_of_its_size = number(4).is_some_and(|length| bytes.len() == HEADER + length as usize);
-    if number(0) != Some(COOKIE) || !is_of_its_size || highest.is_none_or(|highest| highest > MAX_HIGHEST) {
+    if number(0) != Some(COOKIE) || !is_of_its_size || bytes.windows(9).any(|nine| nine == NO_COUNT) {
         return Err("it is not in the V2 format of HDR, or cut".to_owned());
     }
     if number(12) != Some(digits.into()) {
-        return Err(format!("it has not {digits} digits"));
+        return Err(format!("expected {digits} significant digits"));
+    }
+    if long(16) != Some(1) || long(24).is_none_or(|highest| highest > MAX_HIGHEST) {
+        return Err("its values exceed one hour".to_owned());
     }
     let mut bytes = bytes.as_slice();
     let mut read: Histogram<T> =
         HdrDeserializer::new().deserialize(&mut bytes).map_err(|error| error.to_string())?;
-    if !read.is_empty() && read.low() != 1 || !read.equivalent(read.max().min(LONGEST), read.max()) {
-        return Err("it has values that are no times within an hour".to_owned());
+    if read.max() >= BEYOND {
+        return Err("its values exceed one hour".to_owned());
+    }
+    if read.len() > MAX_COUNT {
+        return Err(format!("its counts exceed {MAX_COUNT}"));
     }
     read.auto(true);
     Ok(read)
+}
+
+/// A list of at most so many, which is seen before the memory is taken for more.
+#[derive(Debug)]
+pub(super) struct AtMost<T, const MOST: usize>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor<T, const MOST: usize>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const MOST: usize> de::Visitor<'de> for Visitor<T, MOST> {
+            type Value = AtMost<T, MOST>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "a list of at most {MOST}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(next) = list.next_element()? {
+                    if all.len() == MOST {
+                        return Err(A::Error::custom(format!("a list is longer than {MOST}")));
+                    }
+                    all.push(next);
+                }
+                Ok(AtMost(all))
+            }
+        }
+
+        from.deserialize_seq(Visitor(std::marker::PhantomData))
+    }
 }
 
 /// For `#[serde(with)]`: histograms of the run as a whole, with three digits.
@@ -93,6 +138,7 @@ pub(super) mod coarse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::LONGEST;
 
     fn encoded(histogram: &Histogram<u64>) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -127,6 +173,10 @@ mod tests {
             bytes[at..at + value.len()].copy_from_slice(value);
             bytes
         };
+        let with_counts = |counts: &[u8]| {
+            let length = (counts.len() as u32).to_be_bytes();
+            [&good[..4], &length, &good[8..HEADER], counts].concat()
+        };
         let mut beyond = Histogram::<u64>::new(2).unwrap();
         beyond.record(LONGEST * 2).unwrap();
         let mut low = Histogram::<u64>::new_with_bounds(1000, 1_000_000, 2).unwrap();
@@ -138,15 +188,16 @@ mod tests {
             (with(0, &0x1c84_9314_u32.to_be_bytes()), "V2"),
             (with(4, &u32::MAX.to_be_bytes()), "cut"),
             (with(12, &5_u32.to_be_bytes()), "digits"),
-            (with(24, &u64::MAX.to_be_bytes()), "V2"),
-            (encoded(&beyond), "within an hour"),
-            (encoded(&low), "within an hour"),
+            (with(24, &u64::MAX.to_be_bytes()), "one hour"),
+            (encoded(&beyond), "one hour"),
+            (encoded(&low), "one hour"),
+            (with_counts(&NO_COUNT), "V2"),
         ] {
             let error = decoded(&bytes).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
         assert!(decode::<u64>("not base64!", 2).unwrap_err().contains("base64"));
-        assert!(decode::<u64>(&"A".repeat(MAX_TEXT + 4), 2).unwrap_err().contains("more than"));
+        assert!(decode::<u64>(&"A".repeat(MAX_TEXT + 4), 2).unwrap_err().contains("longer than"));
         // Counts that the header has no room for.
         assert!(decoded(&with(24, &2_u64.to_be_bytes())).is_err());
     }

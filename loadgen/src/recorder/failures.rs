@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use contract::id;
 use serde::{Deserialize, Serialize};
 
+use super::encoded::AtMost;
 use crate::outcome::Cause;
 
 /// The most causes that are kept apart; what comes after counts as [`Cause::Other`].
 const MAX_CAUSES: usize = 64;
 
-/// The longest message that is kept, in bytes.
+/// With that of the others.
+const MAX_KEPT: usize = MAX_CAUSES + 1;
+
+/// The longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 200;
 
 /// Failures of one cause.
@@ -27,7 +31,7 @@ pub struct Seen {
 
 /// Failures by cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<(Cause, Seen)>", into = "Vec<(Cause, Seen)>")]
+#[serde(try_from = "AtMost<(Cause, Seen), MAX_KEPT>", into = "Vec<(Cause, Seen)>")]
 pub struct Failures(BTreeMap<Cause, Seen>);
 
 impl From<Failures> for Vec<(Cause, Seen)> {
@@ -36,16 +40,14 @@ impl From<Failures> for Vec<(Cause, Seen)> {
     }
 }
 
-impl TryFrom<Vec<(Cause, Seen)>> for Failures {
+impl TryFrom<AtMost<(Cause, Seen), MAX_KEPT>> for Failures {
     type Error = String;
 
-    fn try_from(all: Vec<(Cause, Seen)>) -> Result<Self, String> {
+    fn try_from(AtMost(all): AtMost<(Cause, Seen), MAX_KEPT>) -> Result<Self, String> {
         let is_too_long =
             |seen: &Seen| seen.example.chars().count() > MAX_MESSAGE || seen.request_id.len() > id::LENGTH;
-        if all.len() > MAX_CAUSES + 1 || all.iter().any(|(_, seen)| is_too_long(seen)) {
-            return Err(format!(
-                "more than {MAX_CAUSES} causes, or one with more than {MAX_MESSAGE} characters"
-            ));
+        if all.iter().any(|(_, seen)| is_too_long(seen)) {
+            return Err(format!("a failure whose message is longer than {MAX_MESSAGE} characters"));
         }
         Ok(Self(all.into_iter().collect()))
     }

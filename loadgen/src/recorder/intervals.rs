@@ -3,7 +3,10 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::{LONGEST, encoded};
+use super::{
+    LONGEST,
+    encoded::{self, AtMost},
+};
 use crate::clock::Nanos;
 
 /// The width of an interval to begin with, in nanoseconds.
@@ -60,7 +63,7 @@ impl Interval {
 
 /// Consecutive intervals from the start of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "(Nanos, Vec<Interval>)", into = "(Nanos, Vec<Interval>)")]
+#[serde(try_from = "(Nanos, AtMost<Interval, MAX_INTERVALS>)", into = "(Nanos, Vec<Interval>)")]
 pub struct Intervals {
     width: Nanos,
     all: Vec<Interval>,
@@ -72,12 +75,12 @@ impl From<Intervals> for (Nanos, Vec<Interval>) {
     }
 }
 
-impl TryFrom<(Nanos, Vec<Interval>)> for Intervals {
+impl TryFrom<(Nanos, AtMost<Interval, MAX_INTERVALS>)> for Intervals {
     type Error = String;
 
-    fn try_from((width, all): (Nanos, Vec<Interval>)) -> Result<Self, String> {
-        if all.len() > MAX_INTERVALS || !is_doubled(width, WIDTH) {
-            return Err(format!("more than {MAX_INTERVALS} intervals, or of another width"));
+    fn try_from((width, AtMost(all)): (Nanos, AtMost<Interval, MAX_INTERVALS>)) -> Result<Self, String> {
+        if !is_doubled(width, WIDTH) {
+            return Err("intervals of another width".to_owned());
         }
         Ok(Self { width, all })
     }
@@ -136,10 +139,13 @@ impl Intervals {
     }
 }
 
-/// Whether it is `width`, doubled as often as need be.
+/// Whether it is `width`, doubled as often as the longest run needs.
 pub(super) fn is_doubled(wide: Nanos, width: Nanos) -> bool {
-    wide.is_multiple_of(width) && (wide / width).is_power_of_two()
+    wide.is_multiple_of(width) && (wide / width).is_power_of_two() && wide / width <= MOST_DOUBLED
 }
+
+/// Intervals of 34 years.
+const MOST_DOUBLED: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

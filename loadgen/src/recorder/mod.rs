@@ -39,8 +39,14 @@ pub const LONGEST: Nanos = 3_600_000_000_000;
 /// Digits that the report's histograms keep.
 const DIGITS: u8 = 3;
 
+/// More than any run counts of anything.
+const LARGEST: u64 = 1 << 53;
+/// Longer than anything that is recorded, in bytes.
+const LONGEST_TEXT: usize = 4096;
+
 /// Times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Times {
     /// Due to last byte; timeouts at their age.
     #[serde(with = "encoded::fine")]
@@ -129,23 +135,23 @@ pub struct Recorder {
     pub(crate) exchange: Option<Box<Exchange>>,
     #[serde(skip)]
     second_half: Range<Nanos>,
-    #[serde(with = "run_of")]
+    #[serde(with = "run_and_load")]
     ids: Ids,
     #[serde(skip)]
     start: Nanos,
 }
 
-/// Ids as the number of the run.
-mod run_of {
+/// Ids as the numbers of run and load.
+mod run_and_load {
     use contract::id::Ids;
-    use serde::{Deserialize as _, Deserializer, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     pub(super) fn serialize<S: Serializer>(ids: &Ids, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u32(ids.run)
+        (ids.run, ids.load).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Ids, D::Error> {
-        u32::deserialize(from).map(|run| Ids { run, load: 0 })
+        <(u32, u8)>::deserialize(from).map(|(run, load)| Ids { run, load })
     }
 }
 
@@ -194,7 +200,7 @@ impl Recorder {
     /// So many requests that were due at the same time were picked up.
     pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
         self.counts.offered += count;
-        self.times.lag.saturating_record_n(now.saturating_sub(due), count);
+        self.times.lag.saturating_record_n(now.saturating_sub(due).min(LONGEST), count);
         self.intervals.at(due.saturating_sub(self.start)).offered += count;
     }
 
@@ -240,7 +246,7 @@ impl Recorder {
             Outcome::TimedOut => {
                 self.sent(picked, written, at, 1);
                 self.counts.timed_out += 1;
-                self.times.response.saturating_record(at.saturating_sub(due));
+                self.times.response.saturating_record(at.saturating_sub(due).min(LONGEST));
                 self.failed(&arrival, at, Cause::Timeout, "no complete reply within --timeout");
             }
         }
@@ -251,7 +257,7 @@ impl Recorder {
 
     fn sent(&mut self, picked: Nanos, written: Option<Nanos>, at: Nanos, count: u64) {
         if let Some(written) = written {
-            self.times.wait.saturating_record_n(written.saturating_sub(picked), count);
+            self.times.wait.saturating_record_n(written.saturating_sub(picked).min(LONGEST), count);
             self.in_flight += u128::from(at.saturating_sub(written)) * u128::from(count);
         }
     }
@@ -261,8 +267,8 @@ impl Recorder {
         self.sent(picked, written, at, count);
         let response = at.saturating_sub(due);
         let service = at.saturating_sub(written.unwrap_or(picked));
-        self.times.response.saturating_record_n(response, count);
-        self.times.service.saturating_record_n(service, count);
+        self.times.response.saturating_record_n(response.min(LONGEST), count);
+        self.times.service.saturating_record_n(service.min(LONGEST), count);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
         self.completed_in_second_half += if self.second_half.contains(&at) { count } else { 0 };
         let since_start = at.saturating_sub(self.start);
@@ -313,6 +319,36 @@ impl Recorder {
         self.body_bytes += other.body_bytes;
         self.in_flight += other.in_flight;
         self.completed_in_second_half += other.completed_in_second_half;
+    }
+
+    /// Whether no number is larger than any run makes it: what was read can be added up.
+    pub(crate) fn is_plausible(&self) -> bool {
+        let of_failures = self.failures.iter().map(|(_, seen)| seen.count);
+        let of_intervals = self.intervals.iter().flat_map(|part| [part.offered, part.completed, part.errors]);
+        let of_connections = self.connections.counts();
+        let others = [
+            self.counts.largest(),
+            self.completed_in_second_half,
+            self.limited.as_ref().map_or(0, |(count, _)| *count as u64),
+            self.unasked.as_ref().map_or(0, |(count, _)| *count),
+        ];
+        let statuses = self.statuses.iter().copied();
+        let mut counts = statuses.chain(of_failures).chain(of_intervals).chain(of_connections).chain(others);
+        counts.all(|count| count <= LARGEST)
+            && self.body_bytes <= u64::MAX >> 10
+            && self.in_flight <= u128::MAX >> 10
+            && self.statuses.iter().sum::<u64>() == self.counts.completed()
+            && self.texts().all(|text| text.len() <= LONGEST_TEXT && !text.contains(char::is_control))
+            && self.counts.add_up()
+    }
+
+    /// What servers and the system have said, which reports print.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let of_failures = self.failures.iter().flat_map(|(_, seen)| [&seen.example, &seen.request_id]);
+        let limited = self.limited.iter().map(|(_, why)| why);
+        let of_connections = limited.chain(self.unasked.iter().map(|(_, what)| what));
+        let names = self.backends.sorted().into_iter().map(|backend| &backend.name);
+        of_failures.chain(of_connections).chain(names).map(String::as_str)
     }
 
     /// Brings a snapshot for progress up to date.

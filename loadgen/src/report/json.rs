@@ -29,7 +29,7 @@ pub fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
-    run: Run,
+    run: RunReport,
     interrupted: bool,
     verdict: &'static str,
     verdict_reason: String,
@@ -56,7 +56,7 @@ struct Report<'a> {
 }
 
 #[derive(Serialize)]
-struct Run {
+struct RunReport {
     target: String,
     protocol: String,
     method: String,
@@ -141,7 +141,7 @@ impl<'a> Report<'a> {
         let times = &records.times;
         Ok(Self {
             version: VERSION,
-            run: Run::of(summary),
+            run: RunReport::of(summary),
             interrupted: summary.interrupted,
             verdict: summary.verdict().as_str(),
             verdict_reason: summary.verdict_reason(),
@@ -174,7 +174,7 @@ impl<'a> Report<'a> {
     }
 }
 
-impl Run {
+impl RunReport {
     fn of(summary: &Summary) -> Self {
         let run = &summary.run;
         Self {

@@ -27,10 +27,10 @@ impl Constant {
     /// `rate` arrivals a second, ended by `total` of them, by `window`, or by whichever comes first.
     ///
     /// # Panics
-    /// When `rate` isn't positive.
+    /// When `rate` isn't above 0 and at most 10^9.
     #[must_use]
     pub fn new(rate: f64, total: Option<u64>, window: Option<Duration>) -> Self {
-        assert!(rate > 0.0, "a rate is positive");
+        assert!(rate > 0.0 && rate <= NANOS_PER_SECOND, "a rate is above 0 and at most 10^9");
         Self { rate, total, window: window.map(nanos), part: Part::WHOLE, given: 0 }
     }
 

@@ -29,7 +29,9 @@ impl Part {
     /// When there are more parts of parts than 2^64.
     #[must_use]
     pub const fn part(self, inner: Self) -> Self {
-        Self { index: inner.index * self.of + self.index, of: inner.of * self.of }
+        let Some(of) = inner.of.checked_mul(self.of) else { panic!("there are too many parts") };
+        // Less than that.
+        Self { index: inner.index * self.of + self.index, of }
     }
 
     /// Which it is, from 0.

@@ -9,11 +9,8 @@ use super::Summary;
 /// The version of the form. It changes when a field changes its meaning, comes or goes.
 pub const VERSION: u32 = 1;
 
-/// The longest that is read, in bytes; whatever the run, what is written is shorter.
-const MAX_LENGTH: u64 = 8 << 20;
-
-/// The largest count that is read: more than any run has.
-const MAX_COUNT: u64 = 1 << 53;
+/// The longest that is read, in bytes: three times what the longest run is expected to need.
+const MAX_LENGTH: u64 = 16 << 20;
 
 /// Why something is no summary.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +38,7 @@ impl<'de> Deserialize<'de> for Known {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match u32::deserialize(from)? {
             VERSION => Ok(Self),
-            other => Err(D::Error::custom(format!("they have version {other}; version {VERSION} is read"))),
+            other => Err(D::Error::custom(format!("unsupported version {other}; supported: {VERSION}"))),
         }
     }
 }
@@ -66,12 +63,14 @@ impl Summary {
             .read_to_end(&mut text)
             .map_err(|error| InvalidRecords(error.to_string()))?;
         if text.len() as u64 > MAX_LENGTH {
-            return Err(InvalidRecords(format!("they have more than {MAX_LENGTH} bytes")));
+            return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
         }
         let kept: Kept = serde_json::from_slice(&text).map_err(|error| InvalidRecords(error.to_string()))?;
-        let counts = &kept.summary.records.counts;
-        if counts.largest() > MAX_COUNT || !counts.add_up() {
-            return Err(InvalidRecords("the counts of requests do not add up".to_owned()));
+        if !kept.summary.records.is_plausible() {
+            return Err(InvalidRecords(
+                "its counts do not add up, or exceed those of any run; or a text has control characters"
+                    .to_owned(),
+            ));
         }
         Ok(kept.summary)
     }
@@ -104,7 +103,7 @@ mod tests {
             records.picked_up(due, due + number % 5_000_000, 1);
             let written = due + number % 50_000_000;
             // Times of all sizes.
-            let at = written + (1 << (number % 42)) + number;
+            let at = written + (1 << (number % 44)) + number;
             let arrival = Arrival { written: Some(written), ..Arrival::new(number, due, due) };
             let mut in_flight = InFlight::new(arrival, due);
             in_flight.reply.status = (number % 1000) as u16;
@@ -116,7 +115,7 @@ mod tests {
             records.ended(in_flight.ended(at, outcome));
         }
         records.limited(7, &"y".repeat(300));
-        records.in_flight = u128::MAX / 2;
+        records.in_flight = u128::MAX / 4096;
         let plan = Plan::builder("h2c://a:1").rate(2.0).total(40_000).build().unwrap();
         Summary {
             run: RunSettings::of(&plan),
@@ -182,14 +181,20 @@ mod tests {
         };
         let backends = vec![good["summary"]["records"]["backends"][0].clone(); 300];
         for (path, value, said) in [
-            ("/version", json!(2), "version 2; version 1 is read"),
+            ("/version", json!(2), "unsupported version 2; supported: 1"),
             ("/version", json!("1"), "invalid type"),
             ("/summary/records/counts/offered", json!(1), "do not add up"),
             ("/summary/records/counts/resent", json!(u64::MAX), "do not add up"),
+            ("/summary/records/body_bytes", json!(u64::MAX), "exceed those of any run"),
+            ("/summary/records/failures/0/1/count", json!(u64::MAX), "exceed those of any run"),
+            ("/summary/records/intervals/1/0/errors", json!(u64::MAX), "exceed those of any run"),
+            ("/summary/records/connections/opened", json!(u64::MAX), "exceed those of any run"),
             ("/summary/records/times/lag", json!("AAAA"), "invalid histogram"),
             ("/summary/records/times/lag", json!(7), "invalid type"),
             ("/summary/records/statuses", json!({ "1000": 1 }), "a status of 1000"),
-            ("/summary/records/backends", json!(backends), "more than 256 instances"),
+            ("/summary/records/statuses", json!({ "200": 1 }), "do not add up"),
+            ("/summary/records/failures/0/1/example", json!("\u{1b}[2J"), "control characters"),
+            ("/summary/records/backends", json!(backends), "longer than 257"),
             ("/summary/records/intervals/0", json!(3), "of another width"),
             ("/summary/records/intervals/0", json!(0), "of another width"),
             ("/summary/records/successes/1", json!("AA=="), "another size"),

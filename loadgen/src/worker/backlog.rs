@@ -1,31 +1,31 @@
 //! Requests that are due and wait for a slot.
 //!
-//! Those of the schedule are kept as runs that were picked up together, a run for each wake-up, and read again from a
-//! clone of the arrivals that lags behind: a long queue costs memory by the wake-ups it took, and never more than
-//! [`MAX_RUNS`], whatever the schedule. Those that are sent again, and those of a closed loop, wait in front, and are at
+//! Those of the schedule are kept as batches that were picked up together, and read again from a clone of the arrivals
+//! that lags behind: a long queue costs memory by the wake-ups it took, and at most [`MAX_BATCHES`], whatever the
+//! schedule; where arrivals are dropped beyond a limit, at most as many as that limit. Those that are sent again, and those of a closed loop, wait in front, and are at
 //! most as many as may be in flight.
 
 use std::collections::VecDeque;
 
 use crate::{clock::Nanos, outcome::Arrival, schedule::Arrivals};
 
-/// The most runs kept apart. Beyond, a run is lengthened, and its later requests count as picked up when due.
-const MAX_RUNS: usize = 65_536;
+/// The most batches kept apart. Beyond, the last one is lengthened, and its later requests count as picked up when due.
+const MAX_BATCHES: usize = 65_536;
 
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     single: VecDeque<Arrival>,
-    runs: VecDeque<Run>,
+    batches: VecDeque<Batch>,
     waiting: u64,
     /// Those that wait and those after them, from `start` on.
     lagging: Option<Arrivals>,
     start: Nanos,
-    /// How many were left out since the last run.
+    /// How many were left out since the last batch.
     skipped: usize,
 }
 
 #[derive(Debug)]
-struct Run {
+struct Batch {
     /// How many arrivals in front of it were left out.
     skip: usize,
     count: u64,
@@ -42,10 +42,10 @@ impl Backlog {
     #[inline]
     pub(crate) fn push_scheduled(&mut self, picked: Nanos) {
         self.waiting += 1;
-        let full = self.runs.len() == MAX_RUNS;
-        match self.runs.back_mut() {
-            Some(run) if (run.picked == picked || full) && self.skipped == 0 => run.count += 1,
-            _ => self.runs.push_back(Run { skip: std::mem::take(&mut self.skipped), count: 1, picked }),
+        let full = self.batches.len() == MAX_BATCHES;
+        match self.batches.back_mut() {
+            Some(batch) if (batch.picked == picked || full) && self.skipped == 0 => batch.count += 1,
+            _ => self.batches.push_back(Batch { skip: std::mem::take(&mut self.skipped), count: 1, picked }),
         }
     }
 
@@ -76,13 +76,13 @@ impl Backlog {
         if let Some(single) = self.single.pop_front() {
             return Some(single);
         }
-        let run = self.runs.front_mut()?;
-        let due = self.lagging.as_mut()?.nth(std::mem::take(&mut run.skip))?;
+        let batch = self.batches.front_mut()?;
+        let due = self.lagging.as_mut()?.nth(std::mem::take(&mut batch.skip))?;
         let at = self.start + due.at;
-        let picked = run.picked.max(at);
-        run.count -= 1;
-        if run.count == 0 {
-            self.runs.pop_front();
+        let picked = batch.picked.max(at);
+        batch.count -= 1;
+        if batch.count == 0 {
+            self.batches.pop_front();
         }
         self.waiting -= 1;
         Some(Arrival::new(due.number, at, picked))
@@ -136,11 +136,11 @@ mod tests {
     fn a_long_queue_is_bounded_in_memory_and_loses_nothing() {
         let mut backlog = Backlog::default();
         every_nanosecond(&mut backlog, Part::WHOLE);
-        let many = MAX_RUNS as u64 * 3;
+        let many = MAX_BATCHES as u64 * 3;
         for number in 0..many {
             backlog.push_scheduled(7 + number);
         }
-        assert_eq!((backlog.len() as u64, backlog.runs.len()), (many, MAX_RUNS));
+        assert_eq!((backlog.len() as u64, backlog.batches.len()), (many, MAX_BATCHES));
         let all: Vec<_> = std::iter::from_fn(|| backlog.pop()).collect();
         assert!(all.iter().enumerate().all(|(n, a)| a.number == n as u64 && a.picked == a.due));
         assert_eq!(all.len() as u64, many);

@@ -1,4 +1,4 @@
-//! What reads text and messages from strangers: numbers, targets, behaviours, plans, ranges, arguments. Inputs are
+//! What reads text and messages from strangers: numbers, targets, behaviours, plans, ranges, arguments, records. Inputs are
 //! UTF-8 as far as they are texts. Nothing panics, and what is accepted is within its documented bounds.
 
 pub mod arguments;
@@ -6,6 +6,7 @@ pub mod behaviour;
 pub mod plan;
 pub mod quantity;
 pub mod range;
+pub mod records;
 pub mod router;
 
 /// The longest time that paths and queries accept, in milliseconds.
