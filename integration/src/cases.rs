@@ -1,9 +1,9 @@
 //! How tests are listed and run.
 //!
 //! The test binary has its own `main`, because the standard harness cannot say at its end what was skipped.
-//! A module lists its tests in a function `tests() -> Cases`; a test that is not listed is an unused function,
-//! which the compiler reports. Names come from the functions. Each test runs on a thread of its own with a
-//! time limit, and an async one on a fresh current-thread runtime.
+//! The build step lists the functions whose signature is that of a test; a module with rows of tests adds them in a
+//! function that returns [`Cases`]. Names come from the functions. Each test runs on a thread of its own with a time
+//! limit, and an async one on a fresh current-thread runtime.
 
 use std::{
     any::type_name,
@@ -36,6 +36,10 @@ const TESTS_PER_CPU: usize = 2;
 /// Tests share it; one that has to run alone has it for itself.
 static MACHINE: RwLock<()> = RwLock::new(());
 
+/// As a parameter of a test: it runs plain, and again with what is served and spoken inside TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct AndTls;
+
 /// The tests of a module, or of all modules.
 #[derive(Debug, Default)]
 pub struct Cases {
@@ -59,13 +63,13 @@ impl Cases {
     /// Adds a function that is a test.
     #[must_use]
     pub fn test<F: FnOnce() + Send + 'static>(self, body: F) -> Self {
-        self.named(name_of::<F>(), body)
+        self.named(name_of::<F>().to_owned(), body)
     }
 
     /// Adds an async function that is a test.
     #[must_use]
     pub fn test_async<F: AsyncFnOnce() + Send + 'static>(self, body: F) -> Self {
-        self.named(name_of::<F>(), move || block_on(body()))
+        self.named(name_of::<F>().to_owned(), move || block_on(body()))
     }
 
     /// Adds an async function as one test for each protocol.
@@ -80,29 +84,28 @@ impl Cases {
 
     /// The same, and two tests more in which what is served and spoken is inside TLS.
     #[must_use]
-    pub fn over_each_protocol_and_tls<F: AsyncFn(Protocol) + Copy + Send + 'static>(
+    pub fn over_each_protocol_and_tls<F: AsyncFn(Protocol, AndTls) + Copy + Send + 'static>(
         mut self,
         body: F,
     ) -> Self {
         for protocol in Protocol::ALL {
-            let name = format!("{}::{protocol}_tls", name_of::<F>());
-            self = self.named(name, move || {
-                link::go_over_tls();
-                block_on(body(protocol));
-            });
+            let name = format!("{}::{protocol}", name_of::<F>());
+            self = self.over_tls_too(&name, "_tls", async move || body(protocol, AndTls).await);
         }
-        self.over_each_protocol(body)
+        self
     }
 
     /// Adds an async function as a test, and as one in which what is served and spoken is inside TLS.
     #[must_use]
-    pub fn test_async_and_tls<F: AsyncFn() + Copy + Send + 'static>(self, body: F) -> Self {
-        let name = name_of::<F>();
-        let tls = self.named(format!("{name}::tls"), move || {
+    pub fn test_async_and_tls<F: AsyncFn(AndTls) + Copy + Send + 'static>(self, body: F) -> Self {
+        self.over_tls_too(name_of::<F>(), "::tls", async move || body(AndTls).await)
+    }
+
+    fn over_tls_too(self, name: &str, suffix: &str, body: impl AsyncFn() + Copy + Send + 'static) -> Self {
+        self.named(name.to_owned(), move || block_on(body())).named(format!("{name}{suffix}"), move || {
             link::go_over_tls();
             block_on(body());
-        });
-        tls.named(name, move || block_on(body()))
+        })
     }
 
     /// Adds a test under a name of its own, for tests that exist once for each member of a family.
@@ -163,9 +166,9 @@ pub fn block_on<T>(body: impl Future<Output = T>) -> T {
 }
 
 /// `it::http::heads_have_no_body` is listed as `http::heads_have_no_body`.
-fn name_of<F>() -> String {
+fn name_of<F>() -> &'static str {
     let path = type_name::<F>();
-    path.split_once("::").map_or(path, |(_, rest)| rest).to_owned()
+    path.split_once("::").map_or(path, |(_, rest)| rest)
 }
 
 fn run_limited(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Completion, Failed> {
