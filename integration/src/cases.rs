@@ -8,6 +8,7 @@
 use std::{
     any::type_name,
     env,
+    ffi::OsString,
     io::{self, Write as _},
     panic,
     process::ExitCode,
@@ -32,6 +33,25 @@ const FULL_TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Tests mostly wait (for delays, drains, rates), so more of them run at once than there are CPUs.
 const TESTS_PER_CPU: usize = 2;
+
+/// The first argument that runs the quick tests alone, in less than two minutes; others may follow.
+const QUICK: &str = "quick";
+/// Modules without quick tests: they attack or load the programs, run alone, or take programs of other makes.
+const NOT_QUICK: [&str; 13] = [
+    "attacks",
+    "chart",
+    "clients",
+    "compose",
+    "conformance",
+    "origins",
+    "pacing",
+    "proxied",
+    "readme",
+    "tls_clients",
+    "told",
+    "unruly",
+    "volume",
+];
 
 /// Tests share it; one that has to run alone has it for itself.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -134,21 +154,53 @@ impl Cases {
 
     /// Runs the tests as the command line says, and prints the table of what was skipped at the end.
     #[must_use]
-    pub fn run(self) -> ExitCode {
-        let mut arguments = Arguments::from_args();
+    pub fn run(mut self) -> ExitCode {
+        let mut words: Vec<OsString> = env::args_os().collect();
+        if words.iter().any(|word| word == "--help" || word == "-h") {
+            say(&format!(
+                "USAGE: {QUICK} [OPTIONS] [FILTER]\n\nAll tests but those of {}.\n",
+                NOT_QUICK.join(", ")
+            ));
+        }
+        let quick = words.get(1).is_some_and(|word| word == QUICK);
+        if quick {
+            words.remove(1);
+            for name in NOT_QUICK {
+                let has_tests = self.trials.iter().any(|trial| module(trial.name()) == name);
+                assert!(has_tests, "there are no tests in {name}, which is listed as not quick");
+            }
+            self.trials.retain(|trial| !NOT_QUICK.contains(&module(trial.name())));
+        }
+        let mut arguments = Arguments::from_iter(words);
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         arguments.test_threads.get_or_insert(cpus * TESTS_PER_CPU);
         if !arguments.list {
             binaries::prepare();
-            foreign::prepare();
+            if !quick {
+                foreign::prepare();
+            }
         }
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         if let Some(table) = tools::table() {
-            // Where standard output is gone there is nobody to tell.
-            let _ = writeln!(io::stdout(), "{table}");
+            say(&table);
+        }
+        let ran = conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored;
+        if quick && !arguments.list && ran == 0 {
+            say("error: no quick test has such a name; without 'quick' all tests are searched");
+            return ExitCode::FAILURE;
         }
         conclusion.exit_code()
     }
+}
+
+fn say(text: &str) {
+    // Where standard output is gone there is nobody to tell.
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// The outermost module of a test.
+fn module(name: &str) -> &str {
+    name.split_once("::").map_or(name, |(module, _)| module)
 }
 
 /// Whether tests that move much move all of it, because `FULL` is set.
