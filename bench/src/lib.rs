@@ -2,22 +2,19 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`] (for gRPC: [`calls`], for WebSocket: [`sockets`], for TLS: [`handshakes`]) in turn and reads
-//! [`cpu`] and the [`round_trip`] between both CPUs before and after, or holds [`idle`] connections and reads
-//! [`memory`]. [`crowd`] is by itself: it opens as many connections as go. [`report`] makes the tables by way of
-//! [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its value.
+//! runs each [`client`] in turn and reads [`cpu`] and the [`round_trip`] between both CPUs before and after, or its
+//! [`memory`] where connections lie idle. [`crowd`] is by itself: it opens as many connections as go. [`report`] makes
+//! the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its
+//! value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
 #![cfg(target_os = "linux")]
 
 pub mod args;
-pub mod calls;
 pub mod certificate;
 pub mod client;
 pub mod cpu;
 pub mod crowd;
-pub mod handshakes;
-pub mod idle;
 pub mod interrupt;
 pub mod machine;
 pub mod measure;
@@ -31,8 +28,6 @@ pub mod responder;
 pub mod round_trip;
 pub mod rows;
 pub mod server;
-pub mod sleeper;
-pub mod sockets;
 pub mod tools;
 
 use std::{
@@ -50,7 +45,6 @@ use args::{Args, Mode};
 use machine::Machine;
 use measure::{Bench, Limits, Standing};
 use record::Record;
-use rows::Row;
 use tools::{Tool, Tools};
 
 /// Seconds of a measurement that only shows that it works.
@@ -72,11 +66,14 @@ pub fn run(args: &Args) -> Result<bool> {
         rows::beside_before(&mut rows, args);
     }
     let machine = Machine::here(args)?;
-    let tools = Tools::find(args)?;
+    let contenders = rows.iter().flat_map(|row| &row.contenders);
+    let wanted: BTreeSet<Tool> =
+        contenders.flat_map(|one| [one.server.tool(), one.client.tool()]).flatten().collect();
+    let tools = Tools::find(args, &wanted)?;
     interrupt::listen()?;
     if args.mode == Mode::Memory {
         // Before any server starts, which inherits it.
-        idle::allow(rows.iter().map(|row| row.load.connections).max().unwrap_or_default())?;
+        client::idle::allow(rows.iter().map(|row| row.load.connections).max().unwrap_or_default())?;
     }
 
     let date = today();
@@ -84,13 +81,12 @@ pub fn run(args: &Args) -> Result<bool> {
         Some(folder) => Some(Record::create(&folder, args.mode)?),
         None => None,
     };
-    let programs = programs(&rows, &tools);
+    let programs = programs(&wanted, &tools);
     let mut table = head(args, seconds, &date, &machine, &programs);
     print(&table)?;
 
     let dir = tempfile::tempdir()?;
     server::write_site(dir.path())?;
-    client::write_paths(dir.path())?;
     certificate::write(dir.path())?;
     let rounds = if args.smoke { 1 } else { args.rounds };
     let bench = Bench {
@@ -125,7 +121,7 @@ pub fn run(args: &Args) -> Result<bool> {
 fn crowd(args: &Args) -> Result<bool> {
     let rows = crowd::rows(&args.only)?;
     let machine = Machine::here(args)?;
-    let tools = Tools::find(args)?;
+    let tools = Tools::find(args, &BTreeSet::new())?;
     interrupt::listen()?;
     let date = today();
     let programs = vec![("dummy-server".to_owned(), tools.version(Tool::DummyServer))];
@@ -163,15 +159,12 @@ fn folder(args: &Args, date: &str, machine: &Machine) -> Option<PathBuf> {
 }
 
 /// Every program the rows take, with its version or that it is not there.
-fn programs(rows: &[Row], tools: &Tools) -> Vec<(String, String)> {
-    let contenders = rows.iter().flat_map(|row| &row.contenders);
-    let wanted: BTreeSet<Tool> =
-        contenders.flat_map(|one| [one.server.tool(), one.client.tool()]).flatten().collect();
+fn programs(wanted: &BTreeSet<Tool>, tools: &Tools) -> Vec<(String, String)> {
     let about = |tool: Tool| match tools.path(tool) {
         Some(_) => tools.version(tool),
         None => "not installed".to_owned(),
     };
-    wanted.into_iter().map(|tool| (tool.name().to_owned(), about(tool))).collect()
+    wanted.iter().map(|&tool| (tool.name().to_owned(), about(tool))).collect()
 }
 
 fn head(args: &Args, seconds: f64, date: &str, machine: &Machine, programs: &[(String, String)]) -> String {

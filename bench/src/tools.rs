@@ -1,7 +1,7 @@
 //! The programs: found on PATH, or built from this workspace, with their versions.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     ffi::OsStr,
     os::unix::fs::PermissionsExt,
@@ -36,18 +36,9 @@ pub enum Tool {
     Tungstenite,
     /// The client of the crowd, of this package.
     CrowdClient,
-    /// wrk.
-    Wrk,
-    /// h2load, of nghttp2.
-    H2load,
-    /// oha.
-    Oha,
-    /// hey.
-    Hey,
+    /// A client that is not ours, by its name, and the flag that prints its version if it has one.
+    Client(&'static str, Option<&'static str>),
 }
-
-const PEERS: [Tool; 7] =
-    [Tool::Nginx, Tool::H2o, Tool::Nghttpd, Tool::Wrk, Tool::H2load, Tool::Oha, Tool::Hey];
 
 impl Tool {
     /// Name of the program.
@@ -64,18 +55,15 @@ impl Tool {
             Self::Tonic => "tonic-server",
             Self::Tungstenite => "tungstenite-server",
             Self::CrowdClient => "crowd-client",
-            Self::Wrk => "wrk",
-            Self::H2load => "h2load",
-            Self::Oha => "oha",
-            Self::Hey => "hey",
+            Self::Client(name, _) => name,
         }
     }
 
     const fn version_flag(self) -> Option<&'static str> {
         match self {
             Self::Nginx => Some("-V"),
-            Self::Wrk => Some("-v"),
-            Self::Hey | Self::CrowdClient => None,
+            Self::CrowdClient => None,
+            Self::Client(_, flag) => flag,
             _ => Some("--version"),
         }
     }
@@ -88,14 +76,20 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Builds ours, unless paths are given, and looks for the others on PATH.
+    /// Builds ours, unless paths are given, and looks on PATH for the others that are wanted.
     ///
     /// # Errors
     /// Ours cannot be built or found.
-    pub fn find(args: &Args) -> Result<Self> {
+    pub fn find(args: &Args, wanted: &BTreeSet<Tool>) -> Result<Self> {
         let mut paths = ours(args)?;
         let path = env::var_os("PATH").unwrap_or_default();
-        paths.extend(PEERS.iter().filter_map(|&tool| Some((tool, on_path(tool.name(), &path)?))));
+        for &tool in wanted {
+            if !paths.contains_key(&tool)
+                && let Some(found) = on_path(tool.name(), &path)
+            {
+                paths.insert(tool, found);
+            }
+        }
         Ok(Self { paths })
     }
 
@@ -259,8 +253,9 @@ pub(crate) mod tests {
     fn a_version_is_the_first_line_a_program_prints() {
         let folder = tempfile::tempdir().unwrap();
         let script = "echo; echo peer 1.2.3 Copyright >&2; echo more >&2; exit 1";
-        let tools = Tools::at([(Tool::Wrk, program(folder.path(), "peer", script))]);
-        assert_eq!(tools.version(Tool::Wrk), "peer 1.2.3");
+        let peer = Tool::Client("peer", Some("-v"));
+        let tools = Tools::at([(peer, program(folder.path(), "peer", script))]);
+        assert_eq!(tools.version(peer), "peer 1.2.3");
     }
 
     #[test]

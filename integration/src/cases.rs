@@ -1,13 +1,14 @@
 //! How tests are listed and run.
 //!
 //! The test binary has its own `main`, because the standard harness cannot say at its end what was skipped.
-//! A module lists its tests in a function `tests() -> Cases`; a test that is not listed is an unused function,
-//! which the compiler reports. Names come from the functions. Each test runs on a thread of its own with a
-//! time limit, and an async one on a fresh current-thread runtime.
+//! The build step lists the functions whose signature is that of a test; a module with rows of tests adds them in a
+//! function that returns [`Cases`]. Names come from the functions. Each test runs on a thread of its own with a time
+//! limit, and an async one on a fresh current-thread runtime.
 
 use std::{
     any::type_name,
     env,
+    ffi::OsString,
     io::{self, Write as _},
     panic,
     process::ExitCode,
@@ -33,8 +34,31 @@ const FULL_TIME_LIMIT: Duration = Duration::from_secs(300);
 /// Tests mostly wait (for delays, drains, rates), so more of them run at once than there are CPUs.
 const TESTS_PER_CPU: usize = 2;
 
+/// The first argument that runs the quick tests alone, in less than two minutes; others may follow.
+const QUICK: &str = "quick";
+/// Modules without quick tests: they attack or load the programs, run alone, or take programs of other makes.
+const NOT_QUICK: [&str; 13] = [
+    "attacks",
+    "chart",
+    "clients",
+    "compose",
+    "conformance",
+    "origins",
+    "pacing",
+    "proxied",
+    "readme",
+    "tls_clients",
+    "told",
+    "unruly",
+    "volume",
+];
+
 /// Tests share it; one that has to run alone has it for itself.
 static MACHINE: RwLock<()> = RwLock::new(());
+
+/// As a parameter of a test: it runs plain, and again with what is served and spoken inside TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct AndTls;
 
 /// The tests of a module, or of all modules.
 #[derive(Debug, Default)]
@@ -59,13 +83,13 @@ impl Cases {
     /// Adds a function that is a test.
     #[must_use]
     pub fn test<F: FnOnce() + Send + 'static>(self, body: F) -> Self {
-        self.named(name_of::<F>(), body)
+        self.named(name_of::<F>().to_owned(), body)
     }
 
     /// Adds an async function that is a test.
     #[must_use]
     pub fn test_async<F: AsyncFnOnce() + Send + 'static>(self, body: F) -> Self {
-        self.named(name_of::<F>(), move || block_on(body()))
+        self.named(name_of::<F>().to_owned(), move || block_on(body()))
     }
 
     /// Adds an async function as one test for each protocol.
@@ -80,29 +104,28 @@ impl Cases {
 
     /// The same, and two tests more in which what is served and spoken is inside TLS.
     #[must_use]
-    pub fn over_each_protocol_and_tls<F: AsyncFn(Protocol) + Copy + Send + 'static>(
+    pub fn over_each_protocol_and_tls<F: AsyncFn(Protocol, AndTls) + Copy + Send + 'static>(
         mut self,
         body: F,
     ) -> Self {
         for protocol in Protocol::ALL {
-            let name = format!("{}::{protocol}_tls", name_of::<F>());
-            self = self.named(name, move || {
-                link::go_over_tls();
-                block_on(body(protocol));
-            });
+            let name = format!("{}::{protocol}", name_of::<F>());
+            self = self.over_tls_too(&name, "_tls", async move || body(protocol, AndTls).await);
         }
-        self.over_each_protocol(body)
+        self
     }
 
     /// Adds an async function as a test, and as one in which what is served and spoken is inside TLS.
     #[must_use]
-    pub fn test_async_and_tls<F: AsyncFn() + Copy + Send + 'static>(self, body: F) -> Self {
-        let name = name_of::<F>();
-        let tls = self.named(format!("{name}::tls"), move || {
+    pub fn test_async_and_tls<F: AsyncFn(AndTls) + Copy + Send + 'static>(self, body: F) -> Self {
+        self.over_tls_too(name_of::<F>(), "::tls", async move || body(AndTls).await)
+    }
+
+    fn over_tls_too(self, name: &str, suffix: &str, body: impl AsyncFn() + Copy + Send + 'static) -> Self {
+        self.named(name.to_owned(), move || block_on(body())).named(format!("{name}{suffix}"), move || {
             link::go_over_tls();
             block_on(body());
-        });
-        tls.named(name, move || block_on(body()))
+        })
     }
 
     /// Adds a test under a name of its own, for tests that exist once for each member of a family.
@@ -131,21 +154,53 @@ impl Cases {
 
     /// Runs the tests as the command line says, and prints the table of what was skipped at the end.
     #[must_use]
-    pub fn run(self) -> ExitCode {
-        let mut arguments = Arguments::from_args();
+    pub fn run(mut self) -> ExitCode {
+        let mut words: Vec<OsString> = env::args_os().collect();
+        if words.iter().any(|word| word == "--help" || word == "-h") {
+            say(&format!(
+                "USAGE: {QUICK} [OPTIONS] [FILTER]\n\nAll tests but those of {}.\n",
+                NOT_QUICK.join(", ")
+            ));
+        }
+        let quick = words.get(1).is_some_and(|word| word == QUICK);
+        if quick {
+            words.remove(1);
+            for name in NOT_QUICK {
+                let has_tests = self.trials.iter().any(|trial| module(trial.name()) == name);
+                assert!(has_tests, "there are no tests in {name}, which is listed as not quick");
+            }
+            self.trials.retain(|trial| !NOT_QUICK.contains(&module(trial.name())));
+        }
+        let mut arguments = Arguments::from_iter(words);
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         arguments.test_threads.get_or_insert(cpus * TESTS_PER_CPU);
         if !arguments.list {
             binaries::prepare();
-            foreign::prepare();
+            if !quick {
+                foreign::prepare();
+            }
         }
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         if let Some(table) = tools::table() {
-            // Where standard output is gone there is nobody to tell.
-            let _ = writeln!(io::stdout(), "{table}");
+            say(&table);
+        }
+        let ran = conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored;
+        if quick && !arguments.list && ran == 0 {
+            say("error: no quick test has such a name; without 'quick' all tests are searched");
+            return ExitCode::FAILURE;
         }
         conclusion.exit_code()
     }
+}
+
+fn say(text: &str) {
+    // Where standard output is gone there is nobody to tell.
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// The outermost module of a test.
+fn module(name: &str) -> &str {
+    name.split_once("::").map_or(name, |(module, _)| module)
 }
 
 /// Whether tests that move much move all of it, because `FULL` is set.
@@ -163,9 +218,9 @@ pub fn block_on<T>(body: impl Future<Output = T>) -> T {
 }
 
 /// `it::http::heads_have_no_body` is listed as `http::heads_have_no_body`.
-fn name_of<F>() -> String {
+fn name_of<F>() -> &'static str {
     let path = type_name::<F>();
-    path.split_once("::").map_or(path, |(_, rest)| rest).to_owned()
+    path.split_once("::").map_or(path, |(_, rest)| rest)
 }
 
 fn run_limited(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Completion, Failed> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    idle::{Used, is_open},
+    client::idle::{Used, is_open},
     rows::{Body, Protocol},
 };
 

@@ -14,19 +14,14 @@ pub(crate) use sample::tests::measured;
 pub use sample::{Sample, Standing};
 
 use crate::{
-    calls,
-    client::Client,
+    client::Place,
     cpu::Ticks,
-    handshakes,
-    idle::Held,
     interrupt,
     machine::Machine,
-    probe,
     record::Record,
     round_trip,
-    rows::{Contender, Load, Row, Targets},
+    rows::{Contender, Load, Row},
     server::{Running, Server},
-    sockets,
     tools::{Tool, Tools},
 };
 
@@ -91,12 +86,7 @@ impl Bench<'_> {
                     "{}: round {round} ({quiet} of {} done): {}",
                     row.id, self.rounds, one.name
                 ));
-                let place = (round, position + 1);
-                let sample = match one.client {
-                    Client::Idle => self.idle(row, one, place),
-                    _ => self.once(row, one, &servers, place),
-                };
-                match sample {
+                match self.once(row, one, &servers, (round, position + 1)) {
                     Ok(sample) => {
                         let round_trips = sample.round_trip_ns.as_ref().map_or(&[][..], |both| both);
                         disturbance.add(sample.stolen, round_trips);
@@ -128,37 +118,30 @@ impl Bench<'_> {
 
     /// Starts a contender's server if it does not run yet, checks a reply, and warms both up.
     fn prepare(&self, one: &Contender, load: &Load, servers: &mut Vec<(Server, Running)>) -> Result<()> {
-        if one.client == Client::Idle {
+        if one.client.leaves_connections() {
             // What it took of its memory before would not be taken anew: each measurement has its own server.
             return Ok(());
         }
         if !servers.iter().any(|(server, _)| *server == one.server) {
             servers.push((one.server, self.start(one.server, load)?));
         }
-        if self.warm_up && one.client != Client::Sleeper {
-            let short = Load { seconds: WARM_UP, ..*load };
-            let port = find(servers, one.server)?.port();
-            one.client.run(&short, port, self.tools, self.machine.client_cpu, self.dir)?;
+        let place = self.place(find(servers, one.server)?);
+        one.client.prepare(load, &place)?;
+        if self.warm_up && one.client.sends() {
+            one.client.run(&Load { seconds: WARM_UP, ..*load }, &place)?;
         }
         Ok(())
     }
 
-    /// Starts a server and checks its reply to each kind of path.
     fn start(&self, server: Server, load: &Load) -> Result<Running> {
-        let cpu = self.machine.server_cpu;
-        let running = Running::start(server, load.protocol, self.tools, cpu, self.dir)?;
-        match load.targets {
-            Targets::Call(call) => calls::check(running.port(), call)?,
-            Targets::Messages => sockets::check(running.port())?,
-            Targets::Handshakes(_) => handshakes::check(running.port(), self.dir)?,
-            Targets::Same | Targets::Mixed => {}
-        }
-        for path in load.samples() {
-            probe::check(running.port(), load.protocol, &path, load.body.size())?;
-        }
-        Ok(running)
+        Running::start(server, load.protocol, self.tools, self.machine.server_cpu, self.dir)
     }
 
+    fn place(&self, server: &Running) -> Place<'_> {
+        Place { port: server.port(), cpu: self.machine.client_cpu, tools: self.tools, dir: self.dir }
+    }
+
+    /// Measures a contender once: on the server that runs, or on a fresh one whose memory is compared.
     fn once(
         &self,
         row: &Row,
@@ -166,13 +149,27 @@ impl Bench<'_> {
         servers: &[(Server, Running)],
         (round, position): (u32, usize),
     ) -> Result<Sample> {
-        let server = find(servers, one.server)?;
+        let fresh =
+            if one.client.leaves_connections() { Some(self.start(one.server, &row.load)?) } else { None };
+        let server = fresh.as_ref().map_or_else(|| find(servers, one.server), Ok)?;
+        let place = self.place(server);
+        if fresh.is_some() {
+            one.client.prepare(&row.load, &place)?;
+        }
         let cpus = [self.machine.server_cpu, self.machine.client_cpu];
         let trip_before = self.round_trip()?;
+        let memory = fresh.as_ref().map(Running::resident).transpose()?;
         let (cpu, ticks, start) = (server.cpu()?, Ticks::now(&cpus)?, Instant::now());
-        let run = one.client.run(&row.load, server.port(), self.tools, self.machine.client_cpu, self.dir)?;
+        let mut run = one.client.run(&row.load, &place)?;
         let wall = start.elapsed().as_secs_f64();
         let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
+        let mut server_memory_growth = None;
+        if let (Some(before), Some(held)) = (memory, &run.held) {
+            held.rest(row.load.time())?;
+            let after = server.resident().context("the server has ended")?;
+            run.printed = format!("VmRSS before {before}, after {after}\n");
+            server_memory_growth = Some(after.saturating_sub(before));
+        }
         let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
         let round_trip_ns = trip_before.zip(self.round_trip()?).map(<[f64; 2]>::from);
         if let Some(record) = self.record {
@@ -189,42 +186,11 @@ impl Bench<'_> {
             position,
             requests: outcome.requests,
             seconds: outcome.seconds.unwrap_or(wall),
-            body_bytes: row.load.body_bytes(),
+            body_bytes: one.client.content(&row.load),
             server_cpu_seconds: server_cpu.as_secs_f64(),
             client_cpu_seconds: run.cpu.as_secs_f64(),
             release_lag_p99_us: outcome.lag_p99_us,
-            server_memory_growth: None,
-            stolen,
-            round_trip_ns,
-        })
-    }
-
-    /// How much memory a fresh server takes for connections that lie idle.
-    fn idle(&self, row: &Row, one: &Contender, (round, position): (u32, usize)) -> Result<Sample> {
-        let server = self.start(one.server, &row.load)?;
-        let cpus = [self.machine.server_cpu, self.machine.client_cpu];
-        let trip_before = self.round_trip()?;
-        let (cpu, ticks, before) = (server.cpu()?, Ticks::now(&cpus)?, server.resident()?);
-        let held = Held::open(&row.load, server.port(), self.machine.client_cpu)?;
-        let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
-        held.rest(row.load.time())?;
-        let after = server.resident().context("the server has ended")?;
-        let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
-        let round_trip_ns = trip_before.zip(self.round_trip()?).map(<[f64; 2]>::from);
-        if let Some(record) = self.record {
-            let printed = format!("VmRSS before {before}, after {after}\n");
-            record.raw(row, one, server.port(), (round, position), &printed)?;
-        }
-        Ok(Sample {
-            round,
-            position,
-            requests: u64::from(row.load.connections),
-            seconds: held.took.as_secs_f64(),
-            body_bytes: row.load.body_bytes(),
-            server_cpu_seconds: server_cpu.as_secs_f64(),
-            client_cpu_seconds: held.cpu.as_secs_f64(),
-            release_lag_p99_us: None,
-            server_memory_growth: Some(after.saturating_sub(before)),
+            server_memory_growth,
             stolen,
             round_trip_ns,
         })
@@ -259,6 +225,13 @@ fn say(line: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
     use crate::{
+        client::{
+            Client,
+            idle::Idle,
+            loadgen::LOADGEN,
+            oha::Oha,
+            wrk::{self, Wrk},
+        },
         rows::{Body, Metric, Protocol},
         tools::tests::program,
     };
@@ -274,7 +247,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let wrk = program(folder.path(), "wrk", &format!("echo wrk >> {}\n{WRK}", log.display()));
-        let tools = Tools::at([(Tool::Wrk, wrk)]);
+        let tools = Tools::at([(wrk::PROGRAM, wrk)]);
         // Even nothing is too much.
         let limits = [
             Limits { stolen: -1.0, ..Limits::NONE },
@@ -296,24 +269,24 @@ mod tests {
         let load = Load {
             protocol: Protocol::Http1,
             body: Body::K1,
-            targets: Targets::Same,
             connections: 1,
             streams: 1,
             rate,
             seconds: 1.0,
         };
-        let one = |name, client| Contender { name, server: Server::Responder, client, target: None };
+        let one = |name, client: &'static dyn Client| Contender {
+            name,
+            server: Server::Responder,
+            client,
+            target: None,
+        };
         Row {
             id: "test",
             title: "",
             metric: Metric::Rate,
             load,
             limit: None,
-            contenders: vec![
-                one("first", Client::Wrk),
-                one("second", Client::Loadgen),
-                one("third", Client::Oha),
-            ],
+            contenders: vec![one("first", &Wrk), one("second", &LOADGEN), one("third", &Oha)],
         }
     }
 
@@ -331,7 +304,7 @@ mod tests {
     }
 
     const WRK: &str = "echo '  40 requests in 2.00s, 1MB read'";
-    const LOADGEN: &str = r#"echo '{"requests":{"sent":9,"completed":9,"succeeded":9,"dropped":0,"not_sent":0},
+    const REPORT: &str = r#"echo '{"requests":{"sent":9,"completed":9,"succeeded":9,"dropped":0,"not_sent":0},
         "release_lag_us":{"p99":5.0}}'"#;
 
     #[test]
@@ -342,7 +315,8 @@ mod tests {
             let script = format!("echo {name} >> {}\n{script}", log.display());
             program(folder.path(), name, &script)
         };
-        let tools = Tools::at([(Tool::Wrk, logged("wrk", WRK)), (Tool::Loadgen, logged("loadgen", LOADGEN))]);
+        let tools =
+            Tools::at([(wrk::PROGRAM, logged("wrk", WRK)), (Tool::Loadgen, logged("loadgen", REPORT))]);
 
         let standings = measure(&row(None), &tools, 3);
 
@@ -365,8 +339,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let errors = format!("{WRK}; echo '  Non-2xx or 3xx responses: 7'");
         let tools = Tools::at([
-            (Tool::Wrk, program(folder.path(), "wrk", &errors)),
-            (Tool::Loadgen, program(folder.path(), "loadgen", LOADGEN)),
+            (wrk::PROGRAM, program(folder.path(), "wrk", &errors)),
+            (Tool::Loadgen, program(folder.path(), "loadgen", REPORT)),
         ]);
         let standings = measure(&row(None), &tools, 2);
         let Standing::Failed(why) = &standings[0] else { panic!("{:?}", standings[0]) };
@@ -377,7 +351,7 @@ mod tests {
     #[test]
     fn a_paced_client_that_sends_one_too_few_fails() {
         let folder = tempfile::tempdir().unwrap();
-        let loadgen = program(folder.path(), "loadgen", LOADGEN);
+        let loadgen = program(folder.path(), "loadgen", REPORT);
         let standings = measure(&row(Some(10)), &Tools::at([(Tool::Loadgen, loadgen)]), 1);
         let Standing::Failed(why) = &standings[1] else { panic!("{:?}", standings[1]) };
         assert_eq!(why, "9 requests were sent instead of 10");
@@ -388,7 +362,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // Counting is work for the shell itself.
         let busy = format!("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; {WRK}");
-        let tools = Tools::at([(Tool::Wrk, program(folder.path(), "wrk", &busy))]);
+        let tools = Tools::at([(wrk::PROGRAM, program(folder.path(), "wrk", &busy))]);
         let standings = measure(&row(None), &tools, 1);
         let Standing::Measured(samples) = &standings[0] else { panic!("{:?}", standings[0]) };
         assert!(samples[0].client_cpu_seconds > 0.005, "{samples:?}");
@@ -398,7 +372,7 @@ mod tests {
     fn idle_connections_are_not_measured_where_the_server_shares_our_memory() {
         let mut idle = row(None);
         idle.contenders.truncate(1);
-        idle.contenders[0].client = Client::Idle;
+        idle.contenders[0].client = &Idle;
         let standings = measure(&idle, &Tools::at([]), 1);
         let Standing::Failed(why) = &standings[0] else { panic!("{:?}", standings[0]) };
         assert_eq!(why, "the responder has no memory of its own");

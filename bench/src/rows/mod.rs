@@ -4,7 +4,6 @@
 
 mod client;
 mod memory;
-mod mixed;
 mod pair;
 mod server;
 
@@ -12,15 +11,12 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Result, bail};
 use contract::quantity::{self, LONGEST_TIME};
-pub use mixed::{MIXED, mixed};
 
 use crate::{
     args::{Args, Mode},
-    calls::Call,
-    client::Client,
-    handshakes::Handshake,
+    client::{Client, loadgen::LOADGEN_BEFORE},
     server::Server,
-    sockets,
+    tools::Tool,
 };
 
 /// A protocol of the wire.
@@ -77,21 +73,6 @@ impl Body {
     }
 }
 
-/// Which paths the requests of a load have.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Targets {
-    /// The path of the body.
-    Same,
-    /// Those of [`mixed`], for [`Body::K1`].
-    Mixed,
-    /// The path of a gRPC method, which has messages of its own.
-    Call(Call),
-    /// Messages on a WebSocket.
-    Messages,
-    /// The path of the body, once on each connection, of which each begins with such a handshake.
-    Handshakes(Handshake),
-}
-
 /// What the client does.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -99,15 +80,13 @@ pub struct Load {
     pub protocol: Protocol,
     /// What is asked for.
     pub body: Body,
-    /// Under which paths.
-    pub targets: Targets,
     /// Connections.
     pub connections: u32,
     /// Requests at a time on a connection.
     pub streams: u32,
     /// Arrivals per second; none: the next request follows the last reply.
     pub rate: Option<u32>,
-    /// How long, in seconds; for [`Client::Idle`], how long the connections lie idle.
+    /// How long, in seconds; where connections lie idle, how long they do.
     pub seconds: f64,
 }
 
@@ -122,26 +101,6 @@ impl Load {
     #[must_use]
     pub fn time(&self) -> Duration {
         quantity::clamped_seconds(self.seconds, LONGEST_TIME)
-    }
-
-    /// One path of each kind that the load asks for.
-    #[must_use]
-    pub fn samples(&self) -> Vec<String> {
-        match self.targets {
-            Targets::Same => vec![self.body.path().to_owned()],
-            Targets::Mixed => mixed().take(Body::K1.paths().len()).collect(),
-            Targets::Call(_) | Targets::Messages | Targets::Handshakes(_) => Vec::new(),
-        }
-    }
-
-    /// Bytes of content in a reply, or for a call in its request.
-    #[must_use]
-    pub fn body_bytes(&self) -> usize {
-        match self.targets {
-            Targets::Same | Targets::Mixed | Targets::Handshakes(_) => self.body.size(),
-            Targets::Call(call) => call.request().len(),
-            Targets::Messages => sockets::MESSAGE,
-        }
     }
 }
 
@@ -199,7 +158,7 @@ pub struct Contender {
     /// The server.
     pub server: Server,
     /// The client.
-    pub client: Client,
+    pub client: &'static dyn Client,
     /// What our value divided by this one's is to be.
     pub target: Option<Target>,
 }
@@ -250,8 +209,8 @@ pub fn beside_before(rows: &mut [Row], args: &Args) {
         if args.dummy_server_before.is_some() && before.server == Server::DummyServer {
             before.server = Server::DummyServerBefore;
         }
-        if args.loadgen_before.is_some() && before.client == Client::Loadgen {
-            before.client = Client::LoadgenBefore;
+        if args.loadgen_before.is_some() && before.client.tool() == Some(Tool::Loadgen) {
+            before.client = &LOADGEN_BEFORE;
         }
         row.contenders.truncate(1);
         row.contenders.push(before);
@@ -259,17 +218,32 @@ pub fn beside_before(rows: &mut [Row], args: &Args) {
 }
 
 const fn http1(body: Body, connections: u32, seconds: f64) -> Load {
-    let (protocol, targets) = (Protocol::Http1, Targets::Same);
-    Load { protocol, body, targets, connections, streams: 1, rate: None, seconds }
+    Load { protocol: Protocol::Http1, body, connections, streams: 1, rate: None, seconds }
 }
 
 const fn h2c(body: Body, connections: u32, streams: u32, seconds: f64) -> Load {
-    let (protocol, targets) = (Protocol::H2c, Targets::Same);
-    Load { protocol, body, targets, connections, streams, rate: None, seconds }
+    Load { protocol: Protocol::H2c, body, connections, streams, rate: None, seconds }
 }
 
-const fn contender(name: &'static str, server: Server, client: Client) -> Contender {
+const fn contender(name: &'static str, server: Server, client: &'static dyn Client) -> Contender {
     Contender { name, server, client, target: None }
+}
+
+const fn row(
+    id: &'static str,
+    title: &'static str,
+    metric: Metric,
+    load: Load,
+    contenders: Vec<Contender>,
+) -> Row {
+    Row { id, title, metric, load, limit: None, contenders }
+}
+
+impl Row {
+    const fn limit(mut self, limit: f64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
 }
 
 impl Contender {
@@ -287,6 +261,7 @@ impl Contender {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::wrk;
 
     const MODES: [Mode; 4] = [Mode::Server, Mode::Client, Mode::Pair, Mode::Memory];
 
@@ -294,7 +269,8 @@ mod tests {
     fn ours_come_first_and_are_compared_with_nobody() {
         for row in MODES.into_iter().flat_map(|mode| of(mode, 3.0, false, &[]).unwrap()) {
             let ours = row.contenders[0];
-            assert!(ours.server == Server::DummyServer || ours.client == Client::Loadgen, "{}", row.id);
+            let is_ours = ours.server == Server::DummyServer || ours.client.tool() == Some(Tool::Loadgen);
+            assert!(is_ours, "{}", row.id);
             assert_eq!(ours.target, None, "{}", row.id);
             // A row without peers says what our own value is to be.
             assert!(row.contenders.len() > 1 || row.limit.is_some(), "{}", row.id);
@@ -329,15 +305,6 @@ mod tests {
     }
 
     #[test]
-    fn a_load_of_mixed_paths_has_a_sample_of_each() {
-        let load = of(Mode::Server, 3.0, false, &["h2c-mixed".to_owned()]).unwrap()[0].load;
-        let samples = load.samples();
-        assert_eq!(samples.len(), 2);
-        assert!(samples[0].starts_with("/bin/1K?id=") && samples[1].starts_with("/bin/1024?id="));
-        assert_eq!(Load { targets: Targets::Same, ..load }.samples(), ["/bin/1K"]);
-    }
-
-    #[test]
     fn what_was_before_a_change_takes_the_place_of_the_peers() {
         let args =
             |words: &[&str]| <Args as clap::Parser>::parse_from([&["bench", "server"], words].concat());
@@ -346,14 +313,15 @@ mod tests {
         assert!(server.is_beside_before());
         let mut rows = of(Mode::Server, 3.0, false, &["h1-1k".to_owned()]).unwrap();
         beside_before(&mut rows, &server);
-        let both = rows[0].contenders.iter().map(|one| (one.name, one.server, one.client, one.target));
-        let wrk = |name, server| (name, server, Client::Wrk, None);
+        let both = rows[0].contenders.iter().map(|one| (one.name, one.server, one.client.tool(), one.target));
+        let wrk = |name, server| (name, server, Some(wrk::PROGRAM), None);
         let expected = [wrk("dummy-server", Server::DummyServer), wrk("before", Server::DummyServerBefore)];
         assert_eq!(both.collect::<Vec<_>>(), expected);
         let mut pair = of(Mode::Pair, 3.0, false, &["h2c".to_owned()]).unwrap();
         beside_before(&mut pair, &args(&["--dummy-server-before=old", "--loadgen-before=old"]));
         let before = pair[0].contenders[1];
-        assert_eq!((before.server, before.client), (Server::DummyServerBefore, Client::LoadgenBefore));
+        let both = (before.server, before.client.tool());
+        assert_eq!(both, (Server::DummyServerBefore, Some(Tool::LoadgenBefore)));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use integration::{
     binaries::{ServerProcess, command},
-    cases::Cases,
     client::{Client, Protocol, Request, fetch, websocket_over},
     metrics::{CONNECTIONS, IN_FLIGHT, Metrics},
     process::Process,
@@ -10,19 +9,7 @@ use integration::{
 };
 use serde_json::Value;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(durations_are_counted_by_endpoint_and_protocol)
-        .over_each_protocol(a_reply_that_was_never_given_has_no_duration)
-        .over_each_protocol(open_connections_are_listed)
-        .over_each_protocol(a_websocket_is_listed_as_a_request_in_flight)
-        .test_async(connections_of_all_workers_are_listed_up_to_a_limit)
-        .test_async(the_configuration_is_shown_without_secrets)
-        .test_async(a_token_opens_what_is_not_for_probes)
-        .test_async(a_token_comes_from_a_file_or_the_environment)
-        .test_async(without_a_token_only_loopback_changes_something)
-        .test(the_help_does_not_tell_the_token)
-}
+tests!();
 
 const COUNT: &str = "dummy_server_request_duration_seconds_count";
 const BUCKET: &str = "dummy_server_request_duration_seconds_bucket";

@@ -3,7 +3,7 @@
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
     PATIENCE,
-    cases::Cases,
+    cases::AndTls,
     client::{
         Call, Client, GrpcClient, Protocol, Request, framed,
         frames::{END_STREAM, Frames, kind},
@@ -21,23 +21,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_response::MessageResponse,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async_and_tls(an_echo_has_every_field)
-        .test_async_and_tls(a_response_code_becomes_the_status)
-        .test_async_and_tls(a_stream_answers_each_message_before_the_next)
-        .test_async(a_response_code_ends_the_stream)
-        .test_async(an_unknown_method_is_unimplemented)
-        .test_async_and_tls(health_is_serving)
-        .test_async(a_watch_follows_the_drain)
-        .test_async(a_call_that_fails_at_once_is_answered_with_one_frame)
-        .test(grpcurl_reads_statuses)
-        .test_async_and_tls(reflection_knows_every_service)
-        .test_async_and_tls(a_call_that_is_cancelled_ends_on_the_server)
-        .test_async(what_is_not_a_call_is_refused_on_the_grpc_port)
-        .test_async(http1_is_not_spoken_on_the_grpc_port)
-        .test_async(calls_are_taken_on_the_main_port_too)
-}
+tests!();
 
 pub(crate) const ECHO: &str = "/echo.EchoService/Echo";
 pub(crate) const STREAM_ECHO: &str = "/echo.EchoService/StreamEcho";
@@ -51,7 +35,7 @@ pub(crate) const WAYS: [&[(&str, &str)]; 3] = [
     &[("grpc-encoding", "gzip"), ("grpc-accept-encoding", "identity,gzip")],
 ];
 
-async fn an_echo_has_every_field() {
+async fn an_echo_has_every_field(_: AndTls) {
     let server = Server::with(&["--instance=here"]);
     let mut client = GrpcClient::connect(server.grpc).await;
     let request = EchoRequest { message: "hello, wörld".to_owned(), timestamp: -42, response_code: 0 };
@@ -116,7 +100,7 @@ async fn calls_are_taken_on_the_main_port_too() {
     assert_eq!((echo.status, echo.json()["body"].as_str()), (200, Some("{}")));
 }
 
-async fn a_response_code_becomes_the_status() {
+async fn a_response_code_becomes_the_status(_: AndTls) {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
     for (code, way) in (1..=16).flat_map(|code| WAYS.map(|way| (code, way))) {
@@ -156,7 +140,7 @@ fn grpcurl_reads_statuses() {
     }
 }
 
-async fn a_stream_answers_each_message_before_the_next() {
+async fn a_stream_answers_each_message_before_the_next(_: AndTls) {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
     let mut call: Call<EchoResponse> = client.begin(STREAM_ECHO, &[("x-one", "first")]).await;
@@ -194,7 +178,7 @@ async fn an_unknown_method_is_unimplemented() {
     }
 }
 
-async fn health_is_serving() {
+async fn health_is_serving(_: AndTls) {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
     for (service, expected) in [("", 0), ("echo.EchoService", 0), ("dummy.v1.TestService", 0), ("no.Such", 5)]
@@ -229,7 +213,7 @@ async fn a_watch_follows_the_drain() {
     assert_eq!(unknown.status().await.code, 0);
 }
 
-async fn reflection_knows_every_service() {
+async fn reflection_knows_every_service(_: AndTls) {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.http).await;
     for version in ["v1", "v1alpha"] {
@@ -255,7 +239,7 @@ async fn reflection_knows_every_service() {
 
 pub(crate) const UNIMPLEMENTED: i32 = 12;
 
-async fn a_call_that_is_cancelled_ends_on_the_server() {
+async fn a_call_that_is_cancelled_ends_on_the_server(_: AndTls) {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
     let mut stream: Call<EchoResponse> = client.begin(STREAM_ECHO, &[]).await;

@@ -12,7 +12,6 @@ use std::{
 use integration::{
     authority::{Authority, Key},
     binaries::{self, ServerProcess},
-    cases::Cases,
     client::{
         Protocol, Request, fetch,
         link::{speaks_tls, trusting},
@@ -27,23 +26,7 @@ use crate::yaml;
 /// `helm template` asks no cluster for its version; without one it assumes one older than the chart takes.
 const KUBERNETES: &str = "1.31.0";
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test(the_chart_has_the_version_of_the_programs)
-        .test(the_chart_passes_lint_with_every_set_of_values)
-        .test(manifests_are_the_golden_ones)
-        .test(the_grace_period_is_the_sum_of_the_drain_and_a_margin)
-        .test(values_that_are_unknown_or_out_of_range_are_refused)
-        .test(a_load_without_an_end_is_refused)
-        .test(every_pod_meets_the_restricted_standard)
-        .test(the_admin_token_comes_from_a_secret)
-        .test(the_access_log_is_off_by_any_name)
-        .test(the_service_leads_to_ports_that_the_pod_has)
-        .test_async(the_server_takes_the_arguments_of_the_deployment)
-        .test_async(the_server_finds_the_files_of_the_secret)
-        .test_async(loadgen_takes_the_arguments_of_the_job_and_of_the_test)
-        .test(the_job_fails_when_the_server_does_not_come_up_in_time)
-}
+tests!();
 
 fn the_chart_has_the_version_of_the_programs() {
     let text = fs::read_to_string(chart().join("Chart.yaml")).expect("the chart has a description");

@@ -4,7 +4,6 @@
 use contract::pattern;
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
     client::{
         Client, Protocol,
         frames::{Frame, Frames, kind},
@@ -14,11 +13,7 @@ use integration::{
     server::Server,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(each_chunk_is_a_piece_of_its_own)
-        .test_async(chunks_that_nobody_reads_cost_no_memory)
-}
+tests!();
 
 async fn each_chunk_is_a_piece_of_its_own(protocol: Protocol) {
     const COUNT: usize = 2000;

@@ -21,18 +21,10 @@ use integration::{
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-pub(crate) fn tests() -> Cases {
-    let mut cases = Cases::new()
-        .over_each_protocol(curl_reads_replies_whole)
-        .over_each_protocol(curl_sends_bodies)
-        .test(curl_is_told_to_go_on)
-        .test_async(curl_speaks_http_1_0)
-        .test_async(curl_opens_many_connections)
-        .over_each_protocol(h2load_counts_what_the_server_counts)
-        .test_async(wrk_counts_what_the_server_counts)
-        .over_each_protocol(go_finds_no_fault)
-        .test_async(python_keeps_and_pipelines)
-        .test_async(nghttp_sends_bodies);
+tests!();
+
+fn rows() -> Cases {
+    let mut cases = Cases::new();
     for (name, args, sizes) in NGHTTP_READS {
         cases = cases.named(format!("clients::nghttp::{name}"), move || block_on(nghttp_reads(args, sizes)));
     }

@@ -11,7 +11,6 @@ use contract::echo::{EchoRequest, EchoResponse};
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::{
     binaries::{self, ServerProcess},
-    cases::Cases,
     client::{GrpcClient, Protocol, Request, WebSocket, fetch, websocket},
     proxy::{Behind, Fronts, Kind, Proxy},
     tools,
@@ -20,15 +19,7 @@ use serde_json::Value;
 
 use crate::yaml;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test(the_lab_has_the_pair_and_a_proxy_between_them)
-        .test(the_lab_is_published_on_loopback_alone)
-        .test_async(the_proxy_of_the_lab_passes_everything_on)
-        .test_async(loadgen_takes_the_arguments_of_the_lab)
-        .test_async(the_server_takes_the_arguments_of_the_lab)
-        .test(the_lab_comes_up)
-}
+tests!();
 
 fn the_lab_has_the_pair_and_a_proxy_between_them() {
     let Some(lab) = lab() else { return };

@@ -2,12 +2,10 @@
 
 use std::{fs, process::Command};
 
-use integration::{PATIENCE, cases::Cases, process::Process, server::Server, tools::require};
+use integration::{PATIENCE, process::Process, server::Server, tools::require};
 use tempfile::NamedTempFile;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new().test(h2spec_finds_no_fault)
-}
+tests!();
 
 /// How many cases the pinned version has.
 const CASES: usize = 146;

@@ -1,19 +1,11 @@
 //! Pages of other origins: nothing is allowed to them unless that was asked for.
 
 use integration::{
-    cases::Cases,
     client::{Client, Exchange, Protocol, Request},
     server::Server,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(nothing_is_allowed_by_default)
-        .over_each_protocol(the_flag_allows_every_page_to_ask_and_to_read)
-        .over_each_protocol(one_request_may_ask_for_it_by_query_or_field)
-        .over_each_protocol(one_request_may_be_excepted)
-        .over_each_protocol(what_a_reply_says_of_its_own_is_left_as_it_is)
-}
+tests!();
 
 const PAGE: &str = "http://page.test";
 

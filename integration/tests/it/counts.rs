@@ -8,15 +8,14 @@ use integration::{
     server::Server,
 };
 
-pub(crate) fn tests() -> Cases {
+tests!();
+
+fn rows() -> Cases {
     let mut cases = Cases::new();
     for shape in SHAPES {
         cases = cases.named(format!("counts::{}", shape.name), move || block_on(is_exact(shape)));
     }
     cases
-        .over_each_protocol(statuses_are_counted_by_their_class)
-        .over_each_protocol(a_run_limited_in_time_sends_what_it_offers)
-        .over_each_protocol(connections_that_age_lose_nothing)
 }
 
 struct Shape {

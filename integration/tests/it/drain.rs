@@ -9,7 +9,7 @@ use contract::echo::{EchoRequest, EchoResponse};
 use futures_util::StreamExt as _;
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
+    cases::AndTls,
     client::{
         Call, Client, GrpcClient, Http1, Http2, Line, Protocol, Request, WebSocket, patiently, websocket,
     },
@@ -26,23 +26,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_res
 
 use crate::calls::{CHECK, STREAM_ECHO, WATCH};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(an_idle_server_ends_at_once)
-        .over_each_protocol_and_tls(what_is_in_flight_completes)
-        .test_async_and_tls(a_request_of_which_a_part_was_read_is_answered)
-        .test_async_and_tls(a_last_reply_that_waits_for_its_reader_is_sent_whole)
-        .test_async(the_drain_delay_accepts_while_not_ready)
-        .test_async(those_who_watch_the_health_are_told)
-        .test_async(a_reply_in_flight_passes_through_a_proxy)
-        .test_async_and_tls(idle_connections_are_told_and_closed)
-        .test_async_and_tls(idle_sockets_are_closed_with_1001)
-        .test_async_and_tls(a_stream_of_calls_does_not_hold_up_the_end)
-        .over_each_protocol_and_tls(a_client_that_never_reads_is_cut_off_in_time)
-        .test_async(a_second_signal_ends_at_once)
-        .over_each_protocol_and_tls(under_load_no_request_that_was_read_goes_without_reply)
-        .test_async(a_stop_by_ctrl_c_is_the_same)
-}
+tests!();
 
 /// Far below any drain timeout used here but the short ones, far above what an end takes.
 const SOON: Duration = Duration::from_secs(10);
@@ -59,7 +43,7 @@ async fn a_stop_by_ctrl_c_is_the_same() {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn what_is_in_flight_completes(protocol: Protocol) {
+async fn what_is_in_flight_completes(protocol: Protocol, _: AndTls) {
     let server = ServerProcess::start(&[]);
     let mut slow = Client::connect(protocol, server.http).await;
     let mut long = Client::connect(protocol, server.http).await;
@@ -82,7 +66,7 @@ async fn what_is_in_flight_completes(protocol: Protocol) {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn a_request_of_which_a_part_was_read_is_answered() {
+async fn a_request_of_which_a_part_was_read_is_answered(_: AndTls) {
     let server = ServerProcess::start(&["--workers", "1"]);
     let mut idle = Client::connect(Protocol::Http1, server.http).await;
     assert_eq!(idle.get("/health").await.status, 200);
@@ -106,7 +90,7 @@ async fn a_request_of_which_a_part_was_read_is_answered() {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn a_last_reply_that_waits_for_its_reader_is_sent_whole() {
+async fn a_last_reply_that_waits_for_its_reader_is_sent_whole(_: AndTls) {
     const SIZE: usize = 40_000_000;
     let server = ServerProcess::start(&["--workers", "1"]);
     let mut idle = Http1::connect(server.http).await;
@@ -178,7 +162,7 @@ async fn a_reply_in_flight_passes_through_a_proxy() {
     assert_eq!(client.get("/health").await.status, 502, "the proxy tells that nobody is behind it");
 }
 
-async fn idle_connections_are_told_and_closed() {
+async fn idle_connections_are_told_and_closed(_: AndTls) {
     let server = ServerProcess::start(&[]);
     let mut http1 = Http1::connect(server.http).await;
     http1.send(&Line::of(&Request::get("/health"))).await;
@@ -197,7 +181,7 @@ async fn idle_connections_are_told_and_closed() {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn idle_sockets_are_closed_with_1001() {
+async fn idle_sockets_are_closed_with_1001(_: AndTls) {
     let server = ServerProcess::start(&[]);
     let mut sockets = Vec::new();
     for path in ["/ws", "/ws/below", "/ws/close"] {
@@ -215,7 +199,7 @@ async fn idle_sockets_are_closed_with_1001() {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn a_stream_of_calls_does_not_hold_up_the_end() {
+async fn a_stream_of_calls_does_not_hold_up_the_end(_: AndTls) {
     let server = ServerProcess::start(&[]);
     let mut client = GrpcClient::connect(server.grpc).await;
     let mut call: Call<EchoResponse> = client.begin(STREAM_ECHO, &[]).await;
@@ -227,7 +211,7 @@ async fn a_stream_of_calls_does_not_hold_up_the_end() {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn a_client_that_never_reads_is_cut_off_in_time(protocol: Protocol) {
+async fn a_client_that_never_reads_is_cut_off_in_time(protocol: Protocol, _: AndTls) {
     let server = ServerProcess::start(&["--drain-timeout", "1s"]);
     let mut http1;
     let mut http2;
@@ -264,7 +248,7 @@ async fn a_second_signal_ends_at_once() {
 
 /// Clients that open a connection for each request or keep one, until nobody listens. The server logs each
 /// request that it read; each of those must have been received whole by somebody.
-async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protocol) {
+async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protocol, _: AndTls) {
     const CLIENTS: usize = 8;
     let server = ServerProcess::start(&["--access-log=text", "--drain-delay", "300ms"]);
     let whole = &AtomicUsize::new(0);

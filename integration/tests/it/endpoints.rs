@@ -6,25 +6,13 @@ use contract::{
     timing::Timing,
 };
 use integration::{
-    cases::Cases,
+    cases::AndTls,
     client::{Client, Protocol, Request, fetch},
     server::Server,
 };
 use serde_json::{Value, json};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol_and_tls(the_echo_tells_what_was_sent)
-        .over_each_protocol_and_tls(the_echo_repeats_a_body_up_to_its_limit_and_counts_the_rest)
-        .over_each_protocol_and_tls(health_and_help_answer)
-        .over_each_protocol_and_tls(uploads_are_counted_whatever_their_method)
-        .over_each_protocol_and_tls(every_status_from_200_to_599_is_sent)
-        .over_each_protocol_and_tls(statuses_without_a_body_have_none)
-        .over_each_protocol_and_tls(replies_without_usage_are_as_broken_as_asked)
-        .over_each_protocol_and_tls(bad_input_is_refused_with_an_example)
-        .over_each_protocol_and_tls(every_reply_tells_its_time_and_instance)
-        .over_each_protocol_and_tls(head_is_get_without_the_body_everywhere)
-}
+tests!();
 
 const ENDPOINTS: [&str; 27] = [
     "/",
@@ -56,7 +44,7 @@ const ENDPOINTS: [&str; 27] = [
     "/nousage/empty",
 ];
 
-async fn the_echo_tells_what_was_sent(protocol: Protocol) {
+async fn the_echo_tells_what_was_sent(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let request = Request::new("PUT", "/some/path?x=1&y=%20")
         .field("content-type", "text/csv")
@@ -94,7 +82,7 @@ async fn the_echo_tells_what_was_sent(protocol: Protocol) {
     assert!(protocol_of_echo.starts_with(expected), "{protocol_of_echo}");
 }
 
-async fn the_echo_repeats_a_body_up_to_its_limit_and_counts_the_rest(protocol: Protocol) {
+async fn the_echo_repeats_a_body_up_to_its_limit_and_counts_the_rest(protocol: Protocol, _: AndTls) {
     const LIMIT: usize = 1 << 20;
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
@@ -109,7 +97,7 @@ async fn the_echo_repeats_a_body_up_to_its_limit_and_counts_the_rest(protocol: P
     }
 }
 
-async fn health_and_help_answer(protocol: Protocol) {
+async fn health_and_help_answer(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let health = client.get("/health").await;
@@ -123,7 +111,7 @@ async fn health_and_help_answer(protocol: Protocol) {
     }
 }
 
-async fn uploads_are_counted_whatever_their_method(protocol: Protocol) {
+async fn uploads_are_counted_whatever_their_method(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for method in ["POST", "PUT", "PATCH", "DELETE", "GET"] {
@@ -138,7 +126,7 @@ async fn uploads_are_counted_whatever_their_method(protocol: Protocol) {
     }
 }
 
-async fn every_status_from_200_to_599_is_sent(protocol: Protocol) {
+async fn every_status_from_200_to_599_is_sent(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for code in 200..=599 {
@@ -153,7 +141,7 @@ async fn every_status_from_200_to_599_is_sent(protocol: Protocol) {
     assert_eq!(client.get("/status/404").await.json()["status_message"], json!("Not Found"));
 }
 
-async fn statuses_without_a_body_have_none(protocol: Protocol) {
+async fn statuses_without_a_body_have_none(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for code in [204, 205, 304] {
@@ -167,7 +155,7 @@ async fn statuses_without_a_body_have_none(protocol: Protocol) {
     }
 }
 
-async fn replies_without_usage_are_as_broken_as_asked(protocol: Protocol) {
+async fn replies_without_usage_are_as_broken_as_asked(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let plain = client.get("/nousage").await;
@@ -186,7 +174,7 @@ async fn replies_without_usage_are_as_broken_as_asked(protocol: Protocol) {
     }
 }
 
-async fn bad_input_is_refused_with_an_example(protocol: Protocol) {
+async fn bad_input_is_refused_with_an_example(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for target in [
@@ -230,7 +218,7 @@ async fn bad_input_is_refused_with_an_example(protocol: Protocol) {
     }
 }
 
-async fn every_reply_tells_its_time_and_instance(protocol: Protocol) {
+async fn every_reply_tells_its_time_and_instance(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--instance=one-of-two"]);
     let mut client = Client::connect(protocol, server.http).await;
     for endpoint in ENDPOINTS {
@@ -245,7 +233,7 @@ async fn every_reply_tells_its_time_and_instance(protocol: Protocol) {
     }
 }
 
-async fn head_is_get_without_the_body_everywhere(protocol: Protocol) {
+async fn head_is_get_without_the_body_everywhere(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for endpoint in ENDPOINTS {

@@ -3,7 +3,6 @@
 use contract::pattern;
 use grpc::message::Prefix;
 use integration::{
-    cases::Cases,
     client::{
         Client, GrpcClient, Http1, Line, Protocol, Request, framed,
         frames::{ACK, END_HEADERS, END_STREAM, Frames, kind},
@@ -15,20 +14,7 @@ use websocket::{opcode, write};
 
 use crate::planned;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_server_with_any_number_at_an_end_serves)
-        .over_each_protocol(time_limits_of_a_year_hold_for_no_request)
-        .over_each_protocol(time_limits_of_nothing_are_off)
-        .over_each_protocol(bodies_are_whole_with_the_smallest_and_the_largest_buffer)
-        .over_each_protocol(the_echo_repeats_nothing_or_all_of_a_body)
-        .test_async(uploads_fill_the_smallest_and_the_largest_windows)
-        .test_async(a_frame_of_the_largest_size_is_taken)
-        .test_async(the_largest_header_table_is_used)
-        .test_async(one_stream_at_a_time_is_served)
-        .test_async(the_largest_grpc_message_is_announced_and_the_smallest_limit_holds)
-        .test_async(websocket_limits_hold_at_their_ends)
-}
+tests!();
 
 const RESOURCE_EXHAUSTED: i32 = 8;
 

@@ -5,21 +5,14 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 use integration::{
-    cases::Cases,
+    cases::AndTls,
     client::{Client, Http1, Http2, Line, Protocol, Request, patiently},
     metrics::{Metrics, RECEIVED},
     server::Server,
 };
 use serde_json::{Value, json};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol_and_tls(continue_is_said_wherever_a_body_is_read)
-        .over_each_protocol_and_tls(a_slow_reader_says_continue_before_it_waits)
-        .over_each_protocol_and_tls(whoever_expects_nothing_is_told_nothing)
-        .test_async(continue_is_not_said_to_whom_it_would_be_late)
-        .test_async(continue_is_not_said_in_http_1_0)
-}
+tests!();
 
 const BODY: &[u8] = b"body";
 
@@ -52,7 +45,7 @@ async fn expecting(protocol: Protocol, server: &Server, target: &str) -> (u16, V
     }
 }
 
-async fn continue_is_said_wherever_a_body_is_read(protocol: Protocol) {
+async fn continue_is_said_wherever_a_body_is_read(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     for target in ["/upload", "/", "/delay/1", "/status/404", "/bin/10", "/health", "/nousage", "/status/bad"]
     {
@@ -69,14 +62,14 @@ async fn continue_is_said_wherever_a_body_is_read(protocol: Protocol) {
     }
 }
 
-async fn a_slow_reader_says_continue_before_it_waits(protocol: Protocol) {
+async fn a_slow_reader_says_continue_before_it_waits(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     // It waits between two pieces, for an hour, and there is one.
     let (status, reply) = expecting(protocol, &server, "/delay/0/3600000").await;
     assert_eq!((status, &reply["body_size"]), (200, &json!(BODY.len())));
 }
 
-async fn whoever_expects_nothing_is_told_nothing(protocol: Protocol) {
+async fn whoever_expects_nothing_is_told_nothing(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     match protocol {
         Protocol::Http1 => {

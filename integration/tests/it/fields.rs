@@ -1,19 +1,13 @@
 //! Fields as they were on the wire: the echo's `headers_list` is what a proxy is compared by.
 
 use integration::{
-    cases::Cases,
+    cases::AndTls,
     client::{HOST, Http1, Protocol, Request, fetch, frames::Frames, patiently},
     server::Server,
 };
 use serde_json::Value;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol_and_tls(the_echo_keeps_order_and_repeats_of_fields)
-        .test_async(the_echo_keeps_the_case_of_names_over_http1)
-        .over_each_protocol(names_are_canonical_in_the_map_of_headers)
-        .over_each_protocol(cookies_in_several_fields_are_joined_as_cookies)
-}
+tests!();
 
 async fn names_are_canonical_in_the_map_of_headers(protocol: Protocol) {
     let server = Server::start();
@@ -56,7 +50,7 @@ async fn cookies_in_several_fields_are_joined_as_cookies(protocol: Protocol) {
     assert_eq!(list(&echo)[..sent.len()], owned(&sent));
 }
 
-async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol) {
+async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let sent = [("x-c", "0"), ("x-a", "1"), ("accept", "*/*"), ("x-b", "2"), ("x-a", "3"), ("x-c", "")];
     match protocol {

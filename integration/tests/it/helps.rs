@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use integration::{binaries::command, cases::Cases, process::Process};
+use integration::{binaries::command, process::Process};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new().test(of_dummy_server).test(of_loadgen)
-}
+tests!();
 
 fn of_dummy_server() {
     insta::assert_snapshot!(help("dummy-server"));

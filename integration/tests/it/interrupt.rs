@@ -8,7 +8,6 @@ use std::{
 
 use integration::{
     binaries::{ServerProcess, command, loadgen},
-    cases::Cases,
     client::{Protocol, Request, fetch, patiently},
     launch::Port,
     metrics::{IN_FLIGHT, Metrics, REQUESTS},
@@ -19,26 +18,7 @@ use integration::{
 };
 use rustix::process::Signal;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(ctrl_c_lets_requests_in_flight_finish)
-        .test_async(a_second_ctrl_c_ends_at_once)
-        .test(bad_arguments_are_one_line_and_exit_2)
-        .test_async(errors_fail_the_run_only_when_asked)
-        .test_async(results_alone_go_to_standard_output)
-        .test_async(a_reader_that_has_seen_enough_is_no_error)
-        .test_async(once_prints_one_exchange)
-        .test_async(a_report_is_written_to_a_file)
-        .test(without_an_address_it_loads_its_own_server)
-        .test(exit_codes_are_in_the_help)
-        .test_async(connections_beyond_the_open_file_limit_are_refused_before_the_run)
-        .test_async(connections_on_demand_stay_within_the_open_file_limit)
-        .test_async(a_body_file_without_end_is_refused)
-        .over_each_protocol(waits_until_the_target_answers)
-        .over_each_protocol(waits_while_a_gateway_has_no_server)
-        .over_each_protocol(a_target_that_does_not_answer_in_time_is_named)
-        .test_async(ctrl_c_ends_the_wait_for_the_target)
-}
+tests!();
 
 async fn ctrl_c_lets_requests_in_flight_finish() {
     let server = Server::start();

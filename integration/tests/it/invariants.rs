@@ -8,22 +8,8 @@ use std::{
 };
 
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Node, Package, PackageId};
-use integration::cases::Cases;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test(the_server_never_depends_on_the_generator)
-        .test(the_generator_knows_the_server_by_an_optional_default_feature_alone)
-        .test(what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io)
-        .test(the_programs_speak_http_by_their_own_engines)
-        .test(images_are_built_from_every_package)
-        .test(every_package_inherits_the_lints)
-        .test(the_package_that_needs_unsafe_code_repeats_all_other_lints)
-        .test(every_package_inherits_what_the_workspace_says_of_all)
-        .test(no_dependency_takes_any_version)
-        .test(versions_are_named_in_the_workspace_alone)
-        .test(the_supported_version_of_rust_is_the_one_that_everything_is_built_with)
-}
+tests!();
 
 /// Crates that open sockets, files or threads, or drive those who do.
 const IO: [&str; 12] = [

@@ -6,7 +6,6 @@ use contract::test::Plan;
 use dummy_server::Ended;
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
     client::GrpcClient,
     metrics::{IN_FLIGHT, Metrics},
 };
@@ -16,15 +15,7 @@ use crate::planned::{KINDS, STREAMS, ask, begin, start};
 const OVERDUE: i32 = 4;
 const UNAVAILABLE: i32 = 14;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(delays_and_intervals_are_kept)
-        .test_async(a_call_that_is_never_answered_ends_at_its_deadline)
-        .test_async(a_deadline_ends_a_stream_that_never_pauses)
-        .test_async(streams_end_with_the_drain)
-        .test_async(what_has_one_response_is_finished_by_the_drain)
-        .test_async(a_client_that_reads_slowly_holds_no_memory)
-}
+tests!();
 
 async fn delays_and_intervals_are_kept() {
     let (_server, mut client) = start().await;

@@ -9,19 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use integration::cases::Cases;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{
     Attribute, ImplItem, Item, ItemMod, ItemUse, Macro, Meta, Stmt, UseTree,
     visit::{self, Visit},
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test(files_of_dummy_server_use_only_what_lies_below_them)
-        .test(files_of_loadgen_use_only_what_lies_below_them)
-        .test(a_file_above_another_and_a_wide_cycle_are_found)
-}
+tests!();
 
 /// The layers of dummy-server, from the top down. Modules in one line are side by side: they use each other, or not. A
 /// name stands for all that is below it in folders.

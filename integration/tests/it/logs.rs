@@ -8,7 +8,6 @@ use std::{
 
 use integration::{
     binaries::{ServerProcess, command},
-    cases::Cases,
     client::{Client, Http1, Protocol, Request, fetch, patiently},
     metrics::{IN_FLIGHT, Metrics},
     process::Process,
@@ -19,20 +18,7 @@ use serde_json::Value;
 
 use crate::admin::leave;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_line_tells_the_request_and_its_reply)
-        .over_each_protocol(a_request_that_is_given_up_has_a_line_without_status)
-        .over_each_protocol(one_in_so_many_requests_is_logged)
-        .test_async(a_call_has_a_line)
-        .test_async(odd_bytes_are_escaped)
-        .test_async(who_does_not_read_the_log_holds_nobody_up)
-        .test_async(figures_are_logged_for_the_interval_and_in_all)
-        .test_async(figures_are_logged_only_on_request)
-        .test(the_level_of_the_log_is_a_flag)
-        .test(the_log_is_json_on_request)
-        .test(on_a_terminal_every_line_is_of_the_server)
-}
+tests!();
 
 /// How long an idle server may take to end.
 const SOON: Duration = Duration::from_secs(10);

@@ -1,6 +1,15 @@
 //! Both programs together, and real proxies between them.
 //!
-//! One binary with its own `main` (see `integration::cases`): a module lists its tests in `tests()`.
+//! One binary with its own `main` (see `integration::cases`). A function is a test by its signature: `build.rs` finds
+//! those of each module, and `tests!()` stands for the function `tests() -> Cases` that lists them.
+
+/// The list that the build step has made of this module's tests and those of the modules in it; with `alone`, each of
+/// them runs while no other does.
+macro_rules! tests {
+    ($(alone)?) => {
+        include!(concat!(env!("OUT_DIR"), "/", module_path!(), ".rs"));
+    };
+}
 
 mod admin; // what the admin port shows, and to whom
 mod attacks; // clients that mean harm
@@ -55,58 +64,8 @@ mod yaml; // what chart and compose read
 
 use std::process::ExitCode;
 
-use integration::cases::Cases;
+tests!();
 
 fn main() -> ExitCode {
-    Cases::new()
-        .and(invariants::tests())
-        .and(layers::tests())
-        .and(endpoints::tests())
-        .and(payload::tests())
-        .and(wire::tests())
-        .and(refused::tests())
-        .and(targets::tests())
-        .and(cors::tests())
-        .and(fields::tests())
-        .and(expect::tests())
-        .and(chunks::tests())
-        .and(behaviour::tests())
-        .and(streams::tests())
-        .and(sockets::tests())
-        .and(calls::tests())
-        .and(messages::tests())
-        .and(planned::tests())
-        .and(lasting::tests())
-        .and(web::tests())
-        .and(proxy_protocol::tests())
-        .and(told::tests())
-        .and(tls::tests())
-        .and(tls_clients::tests())
-        .and(rude::tests())
-        .and(attacks::tests())
-        .and(operation::tests())
-        .and(admin::tests())
-        .and(scraped::tests())
-        .and(probes::tests())
-        .and(logs::tests())
-        .and(settings::tests())
-        .and(ends::tests())
-        .and(traces::tests())
-        .and(resources::tests())
-        .and(volume::tests())
-        .and(drain::tests())
-        .and(parting::tests())
-        .and(counts::tests())
-        .and(pacing::tests())
-        .and(unruly::tests())
-        .and(interrupt::tests())
-        .and(helps::tests())
-        .and(conformance::tests())
-        .and(clients::tests())
-        .and(origins::tests())
-        .and(proxied::tests())
-        .and(chart::tests())
-        .and(compose::tests())
-        .and(readme::tests())
-        .run()
+    tests().run()
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
-    cases::Cases,
     client::{Call, GrpcClient, framed},
     server::Server,
 };
@@ -13,17 +12,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::calls::{CHECK, ECHO, STREAM_ECHO, UNIMPLEMENTED, WATCH, WAYS, nothing_is_in_flight};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_call_that_is_no_call_is_refused)
-        .test_async(messages_are_compressed_where_both_ends_know_how)
-        .test_async(what_expands_beyond_the_limit_is_refused)
-        .test_async(a_message_beyond_the_limit_is_refused)
-        .test_async(a_call_that_waits_ends_at_its_deadline)
-        .test_async(a_deadline_that_does_not_pass_changes_nothing)
-        .test_async(a_deadline_that_is_none_is_refused)
-        .test_async(a_message_may_come_in_many_frames)
-}
+tests!();
 
 async fn a_call_that_is_no_call_is_refused() {
     let server = Server::start();

@@ -11,7 +11,6 @@ use std::{
 
 use integration::{
     binaries::{ServerProcess, command},
-    cases::Cases,
     client::{Client, Protocol, Request, fetch},
     metrics::{CONNECTIONS, Metrics},
     process::{Finished, Process},
@@ -19,26 +18,7 @@ use integration::{
 };
 use rustix::process::Signal;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test(bad_values_are_one_line_and_exit_2)
-        .test(a_port_in_use_is_one_line_and_exit_1)
-        .test_async(a_profile_port_in_use_is_a_warning_and_the_server_serves)
-        .test(a_port_in_use_is_named_with_a_port_to_take_instead)
-        .test_async(servers_with_ports_of_their_own_run_side_by_side)
-        .test_async(an_address_that_is_given_stays_where_it_is)
-        .test_async(a_port_is_shared_only_on_purpose)
-        .test_async(flags_in_the_form_of_go_work)
-        .test_async(flags_are_environment_variables_too)
-        .test(a_unix_socket_is_served_and_its_file_removed)
-        .test(a_file_in_the_place_of_a_unix_socket_is_named)
-        .over_each_protocol(clients_of_both_families_are_served_and_shown_as_what_they_are)
-        .test_async(a_shorter_echo_is_a_flag)
-        .test(the_help_lists_every_flag)
-        .test_async(the_admin_port_tells_liveness_readiness_and_counts)
-        .test_async(profiles_are_served_on_request)
-        .test_async(requests_are_logged_when_asked)
-}
+tests!();
 
 /// How long a program that cannot run may take to say so.
 const SOON: Duration = Duration::from_secs(10);

@@ -9,7 +9,9 @@ use integration::{
 
 use crate::counts::scheme;
 
-pub(crate) fn tests() -> Cases {
+tests!();
+
+fn rows() -> Cases {
     let mut cases = Cases::new();
     for kind in [NGINX, H2O, NGHTTPD, NGHTTPD_NARROW, GO, PYTHON, PYTHON_OLD] {
         for protocol in kind.speaks {

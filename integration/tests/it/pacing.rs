@@ -4,7 +4,6 @@ use std::{thread, time::Duration};
 
 use integration::{
     binaries::{ServerProcess, command, loadgen_report},
-    cases::Cases,
     client::Protocol,
     metrics::{Metrics, REQUESTS},
     peers::{Record, in_place},
@@ -13,13 +12,7 @@ use integration::{
 };
 use rustix::process::Signal;
 
-pub(crate) fn tests() -> Cases {
-    Cases::alone()
-        .over_each_protocol(arrivals_are_evenly_spread)
-        .test_async(workers_take_turns)
-        .over_each_protocol(a_frozen_server_shows_in_response_time)
-        .test_async(a_frozen_server_does_not_show_in_the_service_time_of_others)
-}
+tests!(alone);
 
 const RATE: usize = 200;
 const TOTAL: usize = 400;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
     client::{
         Http1, Line, Protocol, Request,
         frames::{ACK, END_STREAM, Frames, STATUS_200, kind},
@@ -15,14 +14,7 @@ use integration::{
 };
 use rustix::process::Signal;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(half_a_pipelined_request_is_awaited_and_answered)
-        .test_async(pipelined_requests_that_came_whole_are_all_answered)
-        .test_async(pipelined_requests_are_answered_to_a_client_that_has_said_all)
-        .over_each_protocol(a_client_that_resets_is_not_waited_for)
-        .test_async(streams_opened_before_the_goodbye_was_seen_are_served)
-}
+tests!();
 
 /// Far below the drain timeout, far above what an end takes.
 const SOON: Duration = Duration::from_secs(10);

@@ -6,31 +6,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use contract::pattern;
 use integration::{
-    cases::Cases,
+    cases::AndTls,
     client::{Client, Http1, Http2, Line, Protocol, Request, fetch, patiently},
     server::Server,
 };
 use serde_json::json;
 use tokio::time::timeout;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol_and_tls(bodies_are_the_pattern_at_every_size)
-        .over_each_protocol_and_tls(a_body_without_length_is_the_pattern_too)
-        .over_each_protocol_and_tls(one_range_is_cut_from_the_pattern)
-        .over_each_protocol_and_tls(chunks_arrive_as_they_were_asked_for)
-        .over_each_protocol_and_tls(chunks_are_spaced_by_the_delay)
-        .over_each_protocol_and_tls(a_reply_is_delayed)
-        .over_each_protocol_and_tls(a_slow_reader_reads_piece_by_piece)
-        .over_each_protocol(a_slow_reader_does_not_wait_before_the_first_piece_and_echoes_the_body)
-        .over_each_protocol(a_range_that_depends_on_a_validator_is_answered_whole)
-        .over_each_protocol(words_for_true_are_read_in_any_case)
-        .test_async(each_chunk_is_on_the_wire_before_the_next_is_due)
-        .test_async(a_slow_reader_returns_window_only_as_it_reads)
-        .test_async(a_slow_reader_holds_back_the_sender)
-}
+tests!();
 
-async fn bodies_are_the_pattern_at_every_size(protocol: Protocol) {
+async fn bodies_are_the_pattern_at_every_size(protocol: Protocol, _: AndTls) {
     for buffer in ["--buffer-size=64", "--buffer-size=256"] {
         let server = Server::with(&[buffer]);
         let mut client = Client::connect(protocol, server.http).await;
@@ -58,7 +43,7 @@ async fn bodies_are_the_pattern_at_every_size(protocol: Protocol) {
     }
 }
 
-async fn a_body_without_length_is_the_pattern_too(protocol: Protocol) {
+async fn a_body_without_length_is_the_pattern_too(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for yes in ["true", "1", "yes", "on"] {
@@ -73,7 +58,7 @@ async fn a_body_without_length_is_the_pattern_too(protocol: Protocol) {
     assert!(client.get("/bin/10?chunked=no").await.field("content-length").is_some());
 }
 
-async fn one_range_is_cut_from_the_pattern(protocol: Protocol) {
+async fn one_range_is_cut_from_the_pattern(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for (range, start, end) in [
@@ -132,7 +117,7 @@ async fn words_for_true_are_read_in_any_case(protocol: Protocol) {
     }
 }
 
-async fn chunks_arrive_as_they_were_asked_for(protocol: Protocol) {
+async fn chunks_arrive_as_they_were_asked_for(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for (target, count, size) in [
@@ -157,7 +142,7 @@ async fn chunks_arrive_as_they_were_asked_for(protocol: Protocol) {
     }
 }
 
-async fn chunks_are_spaced_by_the_delay(protocol: Protocol) {
+async fn chunks_are_spaced_by_the_delay(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let start = Instant::now();
     let exchange = fetch(protocol, server.http, Request::get("/chunked/4?size=10&delay=100")).await;
@@ -165,7 +150,7 @@ async fn chunks_are_spaced_by_the_delay(protocol: Protocol) {
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
 }
 
-async fn a_reply_is_delayed(protocol: Protocol) {
+async fn a_reply_is_delayed(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let start = Instant::now();
     let exchange = fetch(protocol, server.http, Request::get("/delay/200")).await;
@@ -176,7 +161,7 @@ async fn a_reply_is_delayed(protocol: Protocol) {
     assert!(echo.get("read_chunks").is_none(), "{echo:#}");
 }
 
-async fn a_slow_reader_reads_piece_by_piece(protocol: Protocol) {
+async fn a_slow_reader_reads_piece_by_piece(protocol: Protocol, _: AndTls) {
     const PIECE: usize = 64 * 1024;
     let server = Server::start();
     let start = Instant::now();

@@ -8,7 +8,6 @@ use contract::{
 };
 use integration::{
     PATIENCE,
-    cases::Cases,
     client::{Call, End, GrpcClient},
     process::Process,
     server::Server,
@@ -17,22 +16,7 @@ use integration::{
 use prost::Message as _;
 use prost_types::Any;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_call_without_a_plan_has_one_response)
-        .test_async(requests_and_their_bytes_are_counted)
-        .test_async(payloads_are_the_pattern)
-        .test_async(a_response_of_the_largest_size_is_sent)
-        .test_async(streams_have_as_many_responses_as_planned)
-        .test_async(a_response_comes_before_the_next_request)
-        .test_async(a_status_comes_with_message_and_details)
-        .test_async(a_status_may_come_in_the_middle)
-        .test_async(metadata_comes_before_and_after)
-        .test_async(a_plan_that_cannot_be_is_refused)
-        .test_async(a_plan_in_a_later_request_is_refused)
-        .test_async(messages_are_compressed_as_announced)
-        .test(grpcurl_calls_every_kind)
-}
+tests!();
 
 pub(crate) const KINDS: [&str; 4] = ["Unary", "ClientStream", "ServerStream", "BidiStream"];
 pub(crate) const STREAMS: [&str; 2] = ["ServerStream", "BidiStream"];

@@ -4,21 +4,11 @@ use std::net::SocketAddr;
 
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
     client::{Exchange, Http1, Protocol, Request, fetch, patiently},
     metrics::Metrics,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_request_that_does_not_arrive_whole_is_closed_in_time)
-        .test_async(probes_are_answered_beside_more_silent_clients_than_connections_are_allowed)
-        .test_async(a_request_that_is_being_answered_keeps_its_connection)
-        .test_async(probes_are_answered_while_the_process_is_out_of_files)
-        .test_async(requests_of_web_pages_are_refused)
-        .test_async(a_port_on_loopback_answers_to_local_names_alone)
-        .test_async(a_port_on_other_addresses_answers_to_any_name)
-}
+tests!();
 
 /// What a port of the admin thread takes.
 const MAX_CONNECTIONS: usize = 256;

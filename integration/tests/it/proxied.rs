@@ -20,7 +20,9 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::calls::{CHECK, ECHO, STREAM_ECHO};
 
-pub(crate) fn tests() -> Cases {
+tests!();
+
+fn rows() -> Cases {
     let mut cases = Cases::new();
     for kind in [NGINX, HAPROXY, ENVOY] {
         cases = each(cases, kind, "replies_pass_whole_over_http1", async |lab| {

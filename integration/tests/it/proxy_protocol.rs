@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
+    cases::AndTls,
     client::{
         Client, GrpcClient, Http1, Http2, Link, Protocol, Request, fetch, link::is_over_tls, patiently,
     },
@@ -20,25 +20,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::calls::ECHO;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol_and_tls(a_line_tells_who_the_client_is)
-        .over_each_protocol_and_tls(a_binary_header_tells_that_and_more)
-        .over_each_protocol_and_tls(a_local_header_is_skipped_whatever_it_holds)
-        .over_each_protocol_and_tls(mapped_addresses_in_a_header_are_shown_as_ipv4)
-        .test_async(a_refused_header_is_logged_with_its_reason)
-        .over_each_protocol_and_tls(what_is_optional_may_be_missing)
-        .test_async_and_tls(what_is_required_may_not)
-        .test_async(calls_come_through_proxies_too)
-        .test_async(without_the_flag_a_header_is_a_bad_request)
-        .test_async(a_header_that_is_none_closes_the_connection)
-        .test_async(a_header_that_never_ends_is_given_up)
-        .test_async(a_header_is_awaited_no_longer_than_the_drain)
-        .over_each_protocol_and_tls(fields_about_addresses_are_shown_and_not_believed)
-        .over_each_protocol(haproxy_tells_who_the_client_is_by_version_1)
-        .over_each_protocol(haproxy_tells_who_the_client_is_by_version_2)
-        .over_each_protocol_and_tls(haproxy_tells_it_before_anything_else)
-}
+tests!();
 
 const ERRORS: &str = "dummy_server_proxy_protocol_errors_total";
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.7 192.0.2.8 4711 443\r\n";
@@ -82,7 +64,7 @@ async fn echoed(protocol: Protocol, server: &Server, header: &[u8]) -> (Value, S
     (first, own)
 }
 
-async fn a_line_tells_who_the_client_is(protocol: Protocol) {
+async fn a_line_tells_who_the_client_is(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     let (echo, _) = echoed(protocol, &server, LINE).await;
     assert_eq!(echo["source_addr"], json!("192.0.2.7:4711"));
@@ -101,7 +83,7 @@ async fn a_line_tells_who_the_client_is(protocol: Protocol) {
     assert_eq!(echo["proxy_protocol"]["source"], Value::Null);
 }
 
-async fn a_binary_header_tells_that_and_more(protocol: Protocol) {
+async fn a_binary_header_tells_that_and_more(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     let ssl = [&[1, 0, 0, 0, 0][..], &tlv(0x21, b"TLSv1.3"), &tlv(0x23, b"TLS_AES_128_GCM_SHA256")].concat();
     let tlvs = [
@@ -147,7 +129,7 @@ async fn a_binary_header_tells_that_and_more(protocol: Protocol) {
     assert_eq!((&echo["source_addr"], &echo["destination_addr"]), (&json!("/tmp/from"), &json!("/tmp/to")));
 }
 
-async fn a_local_header_is_skipped_whatever_it_holds(protocol: Protocol) {
+async fn a_local_header_is_skipped_whatever_it_holds(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     for header in [
         binary(0, 0, &[]),
@@ -167,7 +149,7 @@ async fn a_local_header_is_skipped_whatever_it_holds(protocol: Protocol) {
     assert_eq!(server.metrics().await.sum(ERRORS, &[]), 0);
 }
 
-async fn mapped_addresses_in_a_header_are_shown_as_ipv4(protocol: Protocol) {
+async fn mapped_addresses_in_a_header_are_shown_as_ipv4(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     let mapped = b"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x07\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x08\x12\x67\x01\xbb";
     let line = b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:192.0.2.8 4711 443\r\n";
@@ -195,7 +177,7 @@ async fn a_refused_header_is_logged_with_its_reason() {
     }
 }
 
-async fn what_is_optional_may_be_missing(protocol: Protocol) {
+async fn what_is_optional_may_be_missing(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=optional"]);
     let (echo, own) = echoed(protocol, &server, b"").await;
     assert_eq!(echo["source_addr"], json!(own.to_string()));
@@ -224,7 +206,7 @@ async fn is_closed(bytes: &[u8], address: SocketAddr) {
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
-async fn what_is_required_may_not() {
+async fn what_is_required_may_not(_: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     let greetings: [&[u8]; 3] =
         [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00"];
@@ -306,7 +288,7 @@ async fn a_header_is_awaited_no_longer_than_the_drain() {
     assert_eq!(server.join(), dummy_server::Ended::Drained);
 }
 
-async fn fields_about_addresses_are_shown_and_not_believed(protocol: Protocol) {
+async fn fields_about_addresses_are_shown_and_not_believed(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=optional"]);
     let fields = [
         ("Forwarded", "for=203.0.113.9;proto=https"),
@@ -368,7 +350,7 @@ async fn haproxy_tells_who_the_client_is_by_version_2(protocol: Protocol) {
     assert_eq!(sums.count(), 1, "{said:#}");
 }
 
-async fn haproxy_tells_it_before_anything_else(protocol: Protocol) {
+async fn haproxy_tells_it_before_anything_else(protocol: Protocol, _: AndTls) {
     let Some((echo, own, front)) = through(HAPROXY_TCP_V2, protocol).await else { return };
     assert_eq!(echo["source_addr"], json!(own.to_string()));
     assert_eq!(echo["destination_addr"], json!(front.to_string()));

@@ -15,19 +15,14 @@ use std::{
 
 use integration::{
     binaries,
-    cases::{Cases, is_full},
+    cases::is_full,
     process::{Finished, Process},
     tools,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test(its_commands_do_what_it_says)
-        .test(its_commands_for_an_engine_do_what_it_says)
-        .test(the_security_policy_names_flags_with_their_defaults)
-}
+tests!();
 
 /// How long a block may run that does not come to listen.
 const LONGEST: Duration = Duration::from_secs(40);

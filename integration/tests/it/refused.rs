@@ -7,24 +7,15 @@ use contract::{
     timing::Timing,
 };
 use integration::{
-    cases::Cases,
+    cases::AndTls,
     client::{Client, Exchange, Http1, Line, Protocol, Request, patiently},
     metrics::{Metrics, REQUESTS},
     server::Server,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(what_is_no_request_gets_a_reply_a_close_and_a_count)
-        .test_async(a_refusal_comes_after_the_replies_to_what_was_sent_before)
-        .test_async(a_body_that_makes_no_sense_is_refused_by_its_endpoint)
-        .over_each_protocol_and_tls(fields_beyond_the_limit_are_refused_as_too_large)
-        .over_each_protocol_and_tls(many_fields_are_no_reason_to_refuse)
-        .over_each_protocol_and_tls(a_head_as_large_as_the_flag_allows_is_served)
-        .test_async(chunk_extensions_are_bounded_over_a_body)
-}
+tests!();
 
-async fn a_head_as_large_as_the_flag_allows_is_served(protocol: Protocol) {
+async fn a_head_as_large_as_the_flag_allows_is_served(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--max-header-bytes=1000000"]);
     // Twice, since what a large head has taken must not be missing to the next.
     for _ in 0..2 {
@@ -144,7 +135,7 @@ async fn a_body_that_makes_no_sense_is_refused_by_its_endpoint() {
     assert_eq!(metrics.sum(REQUESTS, &[("endpoint", "rejected")]), 0);
 }
 
-async fn fields_beyond_the_limit_are_refused_as_too_large(protocol: Protocol) {
+async fn fields_beyond_the_limit_are_refused_as_too_large(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--max-header-bytes=16K"]);
     let mut client = Client::connect(protocol, server.http).await;
     let large = "x".repeat(20_000);
@@ -159,7 +150,7 @@ async fn fields_beyond_the_limit_are_refused_as_too_large(protocol: Protocol) {
     }
 }
 
-async fn many_fields_are_no_reason_to_refuse(protocol: Protocol) {
+async fn many_fields_are_no_reason_to_refuse(protocol: Protocol, _: AndTls) {
     const COUNT: usize = 300;
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;

@@ -4,20 +4,14 @@ use std::time::Duration;
 
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
+    cases::AndTls,
     client::{Client, Exchange, Http1, Http2, Line, Protocol, Request, patiently},
     metrics::{CONNECTIONS, CONNECTIONS_OF_WORKER, Metrics},
     server::Server,
 };
 use rustix::process::Signal;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(out_of_files_accept_backs_off_and_recovers)
-        .test_async(connections_beyond_the_limit_are_closed)
-        .over_each_protocol_and_tls(endless_bodies_cost_no_memory)
-        .test_async(two_long_connections_use_both_workers)
-}
+tests!();
 
 /// How long an idle server may take to end.
 const SOON: Duration = Duration::from_secs(10);
@@ -76,7 +70,7 @@ async fn connections_beyond_the_limit_are_closed() {
     assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
 }
 
-async fn endless_bodies_cost_no_memory(protocol: Protocol) {
+async fn endless_bodies_cost_no_memory(protocol: Protocol, _: AndTls) {
     const READ: usize = 32 << 20;
     const MOST: u64 = 200 << 20;
     let server = ServerProcess::start(&[]);

@@ -4,21 +4,13 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, future::join_all};
 use integration::{
-    cases::Cases,
     client::{Client, Http1, Http2, Line, Protocol, Request, WebSocket, patiently, websocket},
     metrics::{CONNECTIONS, IN_FLIGHT, Metrics},
     server::Server,
 };
 use socket2::SockRef;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(connections_that_are_reset_leave_nothing_behind)
-        .test_async(streams_that_are_dropped_leave_nothing_behind)
-        .test_async(sockets_that_vanish_leave_nothing_behind)
-        .over_each_protocol(one_that_never_reads_holds_up_nobody)
-        .over_each_protocol(a_thousand_connections_are_served)
-}
+tests!();
 
 const CLIENTS: usize = 50;
 

@@ -4,16 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use integration::{
-    cases::Cases,
     client::{Client, Protocol, Request, fetch},
     server::Server,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(metrics_are_prometheus_text_unless_open_metrics_is_asked_for)
-        .test_async(both_forms_are_well_formed_and_say_the_same)
-}
+tests!();
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

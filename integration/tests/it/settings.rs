@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use integration::{
-    cases::Cases,
     client::{
         frames::{ACK, END_STREAM, Frame, Frames, kind},
         patiently,
@@ -11,13 +10,7 @@ use integration::{
     server::Server,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(settings_are_the_documented_ones)
-        .test_async(flags_become_settings)
-        .test_async(frames_are_taken_up_to_their_size_and_no_further)
-        .test_async(a_small_window_is_given_back_as_the_endpoint_reads)
-}
+tests!();
 
 const HEADER_TABLE_SIZE: u16 = 1;
 const MAX_CONCURRENT_STREAMS: u16 = 3;

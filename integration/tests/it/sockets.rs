@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::{
-    cases::Cases,
+    cases::AndTls,
     client::{
         Http1, Line, Link, Protocol, Request, Socket, WebSocket, fetch, patiently, raw_frame, websocket_over,
     },
@@ -12,30 +12,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use websocket::{opcode, write};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol_and_tls(messages_are_echoed_as_they_came)
-        .over_each_protocol_and_tls(a_large_message_is_echoed)
-        .over_each_protocol_and_tls(a_message_beyond_the_limit_is_answered_with_1009)
-        .over_each_protocol(the_limits_are_flags)
-        .over_each_protocol(the_echo_comes_in_fragments_on_request)
-        .over_each_protocol(pings_come_on_request)
-        .test_async(a_bad_wish_is_refused_with_what_is_accepted)
-        .over_each_protocol_and_tls(bad_utf8_is_answered_with_1007)
-        .over_each_protocol_and_tls(fragments_are_one_message)
-        .over_each_protocol_and_tls(pings_are_answered)
-        .over_each_protocol_and_tls(a_close_is_answered)
-        .over_each_protocol_and_tls(the_closing_socket_says_what_it_received)
-        .test_async(a_bad_handshake_is_refused)
-        .test_async(a_bad_extended_connect_is_refused)
-        .test_async(a_key_in_extended_connect_is_answered)
-        .test_async(a_subprotocol_is_agreed_to)
-        .over_each_protocol_and_tls(every_path_below_ws_is_a_socket)
-}
+tests!();
 
 const LIMIT: usize = 16 << 20;
 
-async fn messages_are_echoed_as_they_came(protocol: Protocol) {
+async fn messages_are_echoed_as_they_came(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws").await;
     for size in [0, 1, 125, 126, 65_535, 65_536, 200_000] {
@@ -46,7 +27,7 @@ async fn messages_are_echoed_as_they_came(protocol: Protocol) {
     }
 }
 
-async fn a_large_message_is_echoed(protocol: Protocol) {
+async fn a_large_message_is_echoed(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws").await;
     let message = WebSocket::binary(vec![7; LIMIT]);
@@ -54,7 +35,7 @@ async fn a_large_message_is_echoed(protocol: Protocol) {
     assert!(next(&mut socket).await == message);
 }
 
-async fn a_message_beyond_the_limit_is_answered_with_1009(protocol: Protocol) {
+async fn a_message_beyond_the_limit_is_answered_with_1009(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws").await;
     // The server may close before it has taken all of it.
@@ -152,7 +133,7 @@ async fn a_bad_wish_is_refused_with_what_is_accepted() {
     }
 }
 
-async fn bad_utf8_is_answered_with_1007(protocol: Protocol) {
+async fn bad_utf8_is_answered_with_1007(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     for frames in [
         &[raw_frame(true, true, b"\xff\xfe")][..],
@@ -166,7 +147,7 @@ async fn bad_utf8_is_answered_with_1007(protocol: Protocol) {
     }
 }
 
-async fn fragments_are_one_message(protocol: Protocol) {
+async fn fragments_are_one_message(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws").await;
     // Even where a fragment ends within a character.
@@ -181,14 +162,14 @@ async fn fragments_are_one_message(protocol: Protocol) {
     assert_eq!(next(&mut socket).await, WebSocket::text("grün"));
 }
 
-async fn pings_are_answered(protocol: Protocol) {
+async fn pings_are_answered(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws").await;
     socket.send(WebSocket::Ping("there?".into())).await.unwrap();
     assert_eq!(next(&mut socket).await, WebSocket::Pong("there?".into()));
 }
 
-async fn a_close_is_answered(protocol: Protocol) {
+async fn a_close_is_answered(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws").await;
     let frame = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
@@ -197,7 +178,7 @@ async fn a_close_is_answered(protocol: Protocol) {
     assert!(patiently("the end", socket.next()).await.is_none());
 }
 
-async fn the_closing_socket_says_what_it_received(protocol: Protocol) {
+async fn the_closing_socket_says_what_it_received(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws/close").await;
     socket.send(WebSocket::text("hello")).await.unwrap();
@@ -326,7 +307,7 @@ async fn extended_connect(
     patiently("a reply", response).await.unwrap()
 }
 
-async fn every_path_below_ws_is_a_socket(protocol: Protocol) {
+async fn every_path_below_ws_is_a_socket(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     for path in ["/ws/", "/ws/a/b?c=d", "/ws?x=1"] {
         let mut socket = websocket_over(protocol, server.http, path).await;

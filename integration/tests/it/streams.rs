@@ -4,24 +4,12 @@ use std::time::{Duration, Instant};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use integration::{
-    cases::Cases,
     client::{Client, Http1, Line, Protocol, Request, fetch, patiently},
     server::Server,
 };
 use serde_json::{Value, json};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(events_come_one_by_one_and_go_on_where_a_client_left)
-        .over_each_protocol(lines_of_json_come_in_order)
-        .over_each_protocol(what_has_no_end_ends_with_the_server)
-        .over_each_protocol(a_drip_takes_its_time_and_announces_its_length)
-        .over_each_protocol(an_upload_is_digested_in_json_and_trailers)
-        .over_each_protocol(a_download_carries_its_digest_behind_it)
-        .over_each_protocol(fields_and_address_are_told_by_themselves)
-        .test_async(forwarded_fields_are_not_believed)
-        .over_each_protocol(bad_parameters_are_refused)
-}
+tests!();
 
 /// The bytes "123456789", for which both algorithms have published results.
 const CHECKED: &[u8] = b"123456789";

@@ -2,7 +2,6 @@
 
 use integration::{
     binaries::ServerProcess,
-    cases::Cases,
     client::{
         Exchange, Http1, Protocol,
         frames::{Frames, kind},
@@ -13,16 +12,7 @@ use integration::{
 };
 use serde_json::Value;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_target_of_no_form_is_refused)
-        .over_each_protocol(an_asterisk_is_the_server_itself_for_options)
-        .over_each_protocol(a_request_for_a_foreign_scheme_is_misdirected)
-        .over_each_protocol(the_log_shows_the_target_of_a_refused_request)
-        .test_async(a_refusal_names_the_raw_target_escaped_and_cut)
-        .test_async(a_host_stands_in_for_a_missing_authority)
-        .test_async(later_minor_versions_of_http1_are_served)
-}
+tests!();
 
 const BAD: [(&str, &str); 9] = [
     ("GET", "foo"),

@@ -9,7 +9,6 @@ use std::{
 use contract::pattern;
 use integration::{
     authority::{Authority, Issued, Key},
-    cases::Cases,
     client::Protocol,
     foreign::output,
     metrics::{Metrics, REQUESTS},
@@ -20,15 +19,7 @@ use integration::{
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(curl_speaks_tls)
-        .test_async(curl_trusts_a_certificate_of_our_own)
-        .over_each_protocol(h2load_counts_what_the_server_counts_over_tls)
-        .test(openssl_meets_the_floor)
-        .test(openssl_resumes_sessions)
-        .test(openssl_shows_a_certificate)
-}
+tests!();
 
 fn serve(certificate: &Issued, flags: &[String]) -> Server {
     let own = [

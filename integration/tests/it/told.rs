@@ -4,7 +4,6 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use integration::{
     authority::{Authority, Issued, Key},
-    cases::Cases,
     client::{Client, Http1, Http2, Link, Protocol, patiently},
     proxies::HAPROXY_TLS_V2,
     proxy::{Behind, Proxy},
@@ -18,13 +17,7 @@ use tokio_rustls::rustls::{
     version::{TLS12, TLS13},
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_certificate_that_is_good_is_told)
-        .over_each_protocol(so_is_that_there_is_none)
-        .over_each_protocol(so_is_one_that_is_not_trusted)
-        .over_each_protocol(so_is_one_of_the_session_before)
-}
+tests!();
 
 /// HAProxy before a server, and who signs for its clients.
 struct Scene {

@@ -1,18 +1,11 @@
 //! Trace Context: a valid `traceparent` comes back, from every endpoint and over every protocol.
 
 use integration::{
-    cases::Cases,
     client::{Client, Http1, Protocol, Request, patiently},
     server::Server,
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_traceparent_comes_back)
-        .over_each_protocol(what_is_no_traceparent_does_not)
-        .test_async(a_call_brings_it_back)
-        .test_async(the_handshake_of_a_websocket_brings_it_back)
-}
+tests!();
 
 const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

@@ -15,7 +15,9 @@ use integration::{
 };
 use tokio::net::TcpStream;
 
-pub(crate) fn tests() -> Cases {
+tests!();
+
+fn rows() -> Cases {
     let mut cases = Cases::new();
     for how in BadHttp1::ALL {
         cases = cases.named(format!("unruly::http1::{how:?}"), move || {
@@ -32,10 +34,6 @@ pub(crate) fn tests() -> Cases {
         });
     }
     cases
-        .test_async(the_peers_are_as_bad_as_they_say)
-        .over_each_protocol(the_record_answers_and_counts)
-        .test(nobody_listens)
-        .test(timeouts_enter_response_time_at_their_age)
 }
 
 const TOTAL: u64 = 20;

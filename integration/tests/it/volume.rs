@@ -10,7 +10,7 @@ use contract::{
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::{
     binaries::ServerProcess,
-    cases::{Cases, is_full},
+    cases::{AndTls, is_full},
     client::{
         Call, Client, GrpcClient, Http1, Http2, Line, Protocol, Request, WebSocket, patiently, pour,
         websocket_over,
@@ -20,14 +20,7 @@ use integration::{
 
 use crate::planned::begin;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol_and_tls(a_body_goes_down)
-        .over_each_protocol_and_tls(a_body_goes_up)
-        .test_async_and_tls(a_call_streams_down)
-        .test_async_and_tls(a_call_streams_up)
-        .over_each_protocol_and_tls(a_socket_goes_both_ways)
-}
+tests!();
 
 /// What is sent or read at once; a message of gRPC and of WebSocket is as large.
 const PIECE: usize = 1 << 20;
@@ -88,7 +81,7 @@ async fn resident(server: &ServerProcess) -> u64 {
     resident
 }
 
-async fn a_body_goes_down(protocol: Protocol) {
+async fn a_body_goes_down(protocol: Protocol, _: AndTls) {
     let scene = Scene::start().await;
     let request = Request::get(&format!("/bin/{}", scene.volume));
     match protocol {
@@ -121,7 +114,7 @@ async fn a_body_goes_down(protocol: Protocol) {
     scene.end(SENT).await;
 }
 
-async fn a_body_goes_up(protocol: Protocol) {
+async fn a_body_goes_up(protocol: Protocol, _: AndTls) {
     let scene = Scene::start().await;
     let piece = Pattern::new(PIECE).slice(0, PIECE as u64);
     let request = Request::post("/", Vec::new()).field("content-length", &scene.volume.to_string());
@@ -150,7 +143,7 @@ async fn a_body_goes_up(protocol: Protocol) {
     scene.end(RECEIVED).await;
 }
 
-async fn a_call_streams_down() {
+async fn a_call_streams_down(_: AndTls) {
     let scene = Scene::start().await;
     let mut client = GrpcClient::connect(scene.server.grpc).await;
     let count = scene.volume / PIECE as u64;
@@ -166,7 +159,7 @@ async fn a_call_streams_down() {
     scene.end(SENT).await;
 }
 
-async fn a_call_streams_up() {
+async fn a_call_streams_up(_: AndTls) {
     let scene = Scene::start().await;
     let mut client = GrpcClient::connect(scene.server.grpc).await;
     let payload = Bytes::from_static(Pattern::new(PIECE).slice(0, PIECE as u64));
@@ -184,7 +177,7 @@ async fn a_call_streams_up() {
     scene.end(RECEIVED).await;
 }
 
-async fn a_socket_goes_both_ways(protocol: Protocol) {
+async fn a_socket_goes_both_ways(protocol: Protocol, _: AndTls) {
     let scene = Scene::start().await;
     let message = WebSocket::binary(Bytes::from_static(Pattern::new(PIECE).slice(0, PIECE as u64)));
     let (mut sink, mut stream) = websocket_over(protocol, scene.server.http, "/ws").await.split();

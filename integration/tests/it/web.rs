@@ -9,7 +9,6 @@ use contract::{
 };
 use grpc::web::Frame;
 use integration::{
-    cases::Cases,
     client::{Client, Exchange, Protocol, Request, framed, gzip},
     server::Server,
 };
@@ -18,16 +17,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::calls::{CHECK, ECHO};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_call_is_answered_in_both_forms)
-        .over_each_protocol(streams_of_responses_end_with_a_frame_of_trailers)
-        .over_each_protocol(a_call_that_fails_at_once_has_its_status_in_the_head)
-        .over_each_protocol(a_browser_of_another_origin_is_let_in)
-        .over_each_protocol(what_is_no_request_is_refused)
-        .over_each_protocol(messages_may_be_compressed)
-        .over_each_protocol(a_deadline_holds)
-}
+tests!();
 
 const SERVER_STREAM: &str = "/dummy.v1.TestService/ServerStream";
 const FORMS: [&str; 5] = [

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
-    cases::Cases,
+    cases::AndTls,
     client::{Client, GrpcClient, Http1, Http2, Line, Link, Protocol, Request, patiently},
     server::Server,
 };
@@ -12,31 +12,9 @@ use serde_json::json;
 
 use crate::calls::ECHO;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async_and_tls(pipelined_requests_are_answered_in_order)
-        .test_async_and_tls(a_reply_does_not_wait_for_the_rest_of_the_next_request)
-        .test_async_and_tls(a_request_in_single_bytes_is_read)
-        .test_async_and_tls(http_1_0_closes_unless_asked_to_keep_alive)
-        .test_async_and_tls(a_close_is_announced_and_done)
-        .test_async_and_tls(continue_is_sent_when_the_body_is_wanted)
-        .test_async(an_upgrade_to_h2c_is_answered_in_http1)
-        .test_async_and_tls(a_chunked_upload_is_counted)
-        .test_async(a_slow_reader_sees_the_end_of_a_chunked_body)
-        .test_async(what_no_endpoint_answers_is_refused)
-        .test_async_and_tls(a_body_that_breaks_off_does_no_harm)
-        .test_async_and_tls(malformed_requests_are_refused_and_the_connection_closed)
-        .test_async(requests_that_smuggle_are_refused)
-        .test_async(a_head_beyond_the_limit_is_refused)
-        .test_async_and_tls(a_head_that_never_ends_is_given_up)
-        .test_async_and_tls(an_idle_connection_is_closed)
-        .test_async_and_tls(an_idle_http2_connection_has_no_head_to_wait_for)
-        .test_async_and_tls(an_old_connection_is_closed_after_a_reply)
-        .test_async_and_tls(streams_that_are_reset_do_no_harm)
-        .test_async_and_tls(an_http2_connection_that_breaks_the_rules_ends_alone)
-}
+tests!();
 
-async fn pipelined_requests_are_answered_in_order() {
+async fn pipelined_requests_are_answered_in_order(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     let targets: Vec<String> = (1..=50).map(|n| format!("/bin/{n}")).collect();
@@ -48,7 +26,7 @@ async fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-async fn a_reply_does_not_wait_for_the_rest_of_the_next_request() {
+async fn a_reply_does_not_wait_for_the_rest_of_the_next_request(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     client.send(b"GET /bin/7 HTTP/1.1\r\nHost: x\r\n\r\nGET /bin/8 HTT").await;
@@ -57,7 +35,7 @@ async fn a_reply_does_not_wait_for_the_rest_of_the_next_request() {
     assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().body.len(), 8);
 }
 
-async fn a_request_in_single_bytes_is_read() {
+async fn a_request_in_single_bytes_is_read(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     for byte in Line::of(&Request::post("/upload", "abc")) {
@@ -67,7 +45,7 @@ async fn a_request_in_single_bytes_is_read() {
     assert_eq!(exchange.json()["bytes_received"], json!(3));
 }
 
-async fn http_1_0_closes_unless_asked_to_keep_alive() {
+async fn http_1_0_closes_unless_asked_to_keep_alive(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     client.send(b"GET /health HTTP/1.0\r\n\r\n").await;
@@ -89,7 +67,7 @@ async fn http_1_0_closes_unless_asked_to_keep_alive() {
     assert_eq!((exchange.field("transfer-encoding"), exchange.body.len()), (None, 1000));
 }
 
-async fn a_close_is_announced_and_done() {
+async fn a_close_is_announced_and_done(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     client.send(&Line::of(&Request::get("/bin/100").field("connection", "close"))).await;
@@ -98,7 +76,7 @@ async fn a_close_is_announced_and_done() {
     assert!(patiently("a close", client.to_end()).await.unwrap().is_empty());
 }
 
-async fn continue_is_sent_when_the_body_is_wanted() {
+async fn continue_is_sent_when_the_body_is_wanted(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     client
@@ -125,7 +103,7 @@ async fn an_upgrade_to_h2c_is_answered_in_http1() {
     }
 }
 
-async fn a_chunked_upload_is_counted() {
+async fn a_chunked_upload_is_counted(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     let head = "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -160,7 +138,7 @@ async fn what_no_endpoint_answers_is_refused() {
     }
 }
 
-async fn a_body_that_breaks_off_does_no_harm() {
+async fn a_body_that_breaks_off_does_no_harm(_: AndTls) {
     let server = Server::start();
     for target in ["/upload", "/", "/delay/1/1", "/status/200", "/health"] {
         let mut client = Http1::connect(server.http).await;
@@ -176,7 +154,7 @@ async fn a_body_that_breaks_off_does_no_harm() {
     assert_eq!(client.get("/health").await.status, 200);
 }
 
-async fn malformed_requests_are_refused_and_the_connection_closed() {
+async fn malformed_requests_are_refused_and_the_connection_closed(_: AndTls) {
     let server = Server::start();
     let requests: [(&[u8], u16); 8] = [
         (b"GARBAGE\r\n\r\n", 400),
@@ -235,7 +213,7 @@ async fn a_head_beyond_the_limit_is_refused() {
     assert_eq!(client.exchange(Request::get("/health").field("x-large", &large)).await.status, 200);
 }
 
-async fn a_head_that_never_ends_is_given_up() {
+async fn a_head_that_never_ends_is_given_up(_: AndTls) {
     let server = Server::with(&["--header-timeout=300ms"]);
     // Nothing, a part of the HTTP/2 preface, a part of a head, and a part of a second head.
     for bytes in [&b""[..], b"PRI * HT", b"GET /health HTTP/1.1\r\nHos"] {
@@ -255,7 +233,7 @@ async fn assert_is_closed_without_a_word(client: &mut Http1) {
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
-async fn an_idle_connection_is_closed() {
+async fn an_idle_connection_is_closed(_: AndTls) {
     let server = Server::with(&["--idle-timeout=300ms"]);
     let mut client = Http1::connect(server.http).await;
     client.send(&Line::of(&Request::get("/health"))).await;
@@ -271,7 +249,7 @@ async fn an_idle_connection_is_closed() {
     }
 }
 
-async fn an_idle_http2_connection_has_no_head_to_wait_for() {
+async fn an_idle_http2_connection_has_no_head_to_wait_for(_: AndTls) {
     let server = Server::with(&["--header-timeout=300ms"]);
     let mut client = Client::connect(Protocol::Http2, server.http).await;
     let mut grpc = GrpcClient::connect(server.grpc).await;
@@ -289,7 +267,7 @@ async fn an_idle_http2_connection_has_no_head_to_wait_for() {
     }
 }
 
-async fn an_old_connection_is_closed_after_a_reply() {
+async fn an_old_connection_is_closed_after_a_reply(_: AndTls) {
     let server = Server::with(&["--max-connection-age=300ms"]);
     let mut client = Http1::connect(server.http).await;
     client.send(&Line::of(&Request::get("/delay/600"))).await;
@@ -302,7 +280,7 @@ async fn an_old_connection_is_closed_after_a_reply() {
     client.ended().await.expect("it ends in peace");
 }
 
-async fn streams_that_are_reset_do_no_harm() {
+async fn streams_that_are_reset_do_no_harm(_: AndTls) {
     let server = Server::start();
     let mut client = Http2::connect(server.http).await;
     for target in ["/bin/10M", "/delay/10000", "/chunked/1000?delay=10", "/upload"] {
@@ -317,7 +295,7 @@ async fn streams_that_are_reset_do_no_harm() {
     assert_eq!(other.get("/bin/100k").await.body.len(), 102_400);
 }
 
-async fn an_http2_connection_that_breaks_the_rules_ends_alone() {
+async fn an_http2_connection_that_breaks_the_rules_ends_alone(_: AndTls) {
     let server = Server::start();
     let mut bystander = Client::connect(Protocol::Http2, server.http).await;
     assert_eq!(bystander.get("/health").await.status, 200);

@@ -5,24 +5,14 @@ use contract::{
     test::{Metadata, Plan, TestRequest, TestResponse},
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use integration::{
-    cases::Cases,
-    client::{Call, GrpcClient, Http2, Protocol, Request, fetch, framed, gzip},
-};
+use integration::client::{Call, GrpcClient, Http2, Protocol, Request, fetch, framed, gzip};
 use prost::Message;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::{FEWEST, LITTLE, Scene};
 use crate::calls::{CHECK, ECHO, STREAM_ECHO};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_small_message_that_expands_beyond_the_limit_is_refused)
-        .over_each_protocol(so_it_is_when_it_comes_from_a_browser)
-        .test_async(bombs_one_after_another_hold_up_nobody)
-        .test_async(a_plan_of_many_entries_is_refused)
-        .test_async(replies_as_large_as_bombs_are_limited)
-}
+tests!();
 
 const RESOURCE_EXHAUSTED: i32 = 8;
 const GZIP: [(&str, &str); 1] = [("grpc-encoding", "gzip")];

@@ -8,21 +8,13 @@ use std::{
 
 use integration::{
     PATIENCE,
-    cases::Cases,
     client::Protocol,
     metrics::{IN_FLIGHT, Metrics},
 };
 
 use super::{LITTLE, Scene, raw::*};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(clients_that_have_closed_their_end_are_closed_after_the_half_close_timeout)
-        .over_each_protocol(a_reply_that_begins_in_time_still_reaches_a_client_that_has_closed_its_end)
-        .over_each_protocol(clients_that_reset_their_connection_are_let_go_of)
-        .over_each_protocol(clients_that_close_their_end_and_reset_it_later_are_let_go_of)
-        .test_async(clients_that_have_sent_more_than_is_read_are_let_go_of)
-}
+tests!();
 
 const CLIENTS: u64 = 200;
 const GONE: &str = "dummy_server_clients_gone_total";

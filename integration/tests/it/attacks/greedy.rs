@@ -39,7 +39,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// What a drain may take beyond `--drain-timeout`.
 const GRACE: Duration = Duration::from_secs(8);
 
-pub(crate) fn tests() -> Cases {
+tests!();
+
+fn rows() -> Cases {
     let mut cases = Cases::alone();
     for (number, attack) in attacks().into_iter().enumerate() {
         let name = format!("attacks::greedy::{number:02}_{}", attack.name);

@@ -10,7 +10,6 @@ use contract::echo::{EchoRequest, EchoResponse};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use integration::{
     PATIENCE,
-    cases::Cases,
     client::{
         Call, Client, GrpcClient, Http1, Protocol, Request, WebSocket, fetch, framed, patiently,
         websocket_over,
@@ -23,17 +22,7 @@ use websocket::{Event, Limits, Reader, Role, opcode};
 use super::{MIB, Scene, raw::*};
 use crate::calls::ECHO;
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(replies_without_window_are_not_made)
-        .test_async(websocket_messages_beyond_the_budget_are_refused_with_1013)
-        .over_each_protocol(bodies_beyond_the_budget_are_refused_with_503)
-        .test_async(grpc_messages_beyond_the_budget_are_refused_with_resource_exhausted)
-        .over_each_protocol(large_replies_that_nobody_takes_are_refused_with_503)
-        .over_each_protocol(large_replies_that_are_delayed_or_slow_are_counted)
-        .test_async(connections_that_are_idle_hold_nothing)
-        .test_async(echoes_over_http2_that_nobody_takes_are_counted)
-}
+tests!();
 
 const BUDGET: &str = "--memory-budget=16M";
 /// The budget, as much again for what is being put together and for what an allocator keeps, and a little.

@@ -12,7 +12,9 @@ use tokio::{
 
 use super::{LITTLE, Scene};
 
-pub(crate) fn tests() -> Cases {
+tests!();
+
+fn rows() -> Cases {
     let mut cases = Cases::new();
     for (name, first, again, status) in ENDLESS {
         cases = cases.named(format!("attacks::http1::{name}"), move || {
@@ -25,9 +27,6 @@ pub(crate) fn tests() -> Cases {
         });
     }
     cases
-        .test_async(chunks_of_a_byte_cost_what_they_carry)
-        .test_async(shapes_that_smuggle_are_refused_and_what_follows_is_not_answered)
-        .test_async(bodies_that_smuggle_are_refused_and_what_follows_is_not_answered)
 }
 
 /// What is sent first, what then without end, and the status that ends it.

@@ -16,7 +16,9 @@ use tokio::{
 
 use super::{LITTLE, MIB, Scene};
 
-pub(crate) fn tests() -> Cases {
+tests!();
+
+fn rows() -> Cases {
     let mut cases = Cases::new();
     for (name, attack, code) in FLOODS {
         cases = cases.named(format!("attacks::http2::{name}"), move || {
@@ -29,10 +31,6 @@ pub(crate) fn tests() -> Cases {
         });
     }
     cases
-        .test_async(small_data_frames_cost_what_they_carry)
-        .test_async(a_block_above_the_limit_is_answered_with_431_as_often_as_it_comes)
-        .test_async(settings_that_are_never_acknowledged_end_the_connection)
-        .test_async(fields_that_smuggle_end_their_stream)
 }
 
 const PRIORITY: u8 = 2;

@@ -8,17 +8,12 @@ use std::{
 use futures_util::future::join_all;
 use integration::{
     PATIENCE,
-    cases::Cases,
     client::{Http2, Request, patiently},
 };
 
 use super::{LITTLE, Scene, raw::*};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_hundred_busy_streams_of_which_most_are_cancelled_are_served)
-        .test_async(a_client_that_gives_back_its_window_for_each_frame_is_served)
-}
+tests!();
 
 /// Four of five streams are reset, many more than the limit of resets in all.
 async fn a_hundred_busy_streams_of_which_most_are_cancelled_are_served() {

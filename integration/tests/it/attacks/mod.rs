@@ -26,24 +26,13 @@ use std::{
 
 use integration::{
     binaries::ServerProcess,
-    cases::{Cases, block_on},
+    cases::block_on,
     client::{Client, Protocol},
     metrics::{CONNECTIONS, Metrics},
 };
 use tokio::{sync::watch, time::interval};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .and(http1::tests())
-        .and(http2::tests())
-        .and(slow::tests())
-        .and(sockets::tests())
-        .and(bombs::tests())
-        .and(loads::tests())
-        .and(greedy::tests())
-        .and(gone::tests())
-        .and(hoards::tests())
-}
+tests!();
 
 const MIB: u64 = 1 << 20;
 

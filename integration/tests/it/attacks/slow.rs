@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::{
-    cases::Cases,
     client::{
         Client, Http1, Http2, Line, Protocol, Request, WebSocket, fetch,
         frames::{END_STREAM, Frames, kind},
@@ -16,16 +15,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::interval};
 
 use super::{LITTLE, Scene};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .test_async(connections_that_say_nothing_are_closed)
-        .test_async(heads_that_drip_are_ended)
-        .over_each_protocol(a_body_that_does_not_come_is_answered_with_408)
-        .test_async(replies_that_nobody_takes_end_their_connections)
-        .test_async(streams_without_window_end_a_connection_on_which_nothing_else_moves)
-        .over_each_protocol(who_waits_for_the_server_has_not_stalled)
-        .over_each_protocol(a_conversation_may_pause)
-}
+tests!();
 
 const CLIENTS: usize = 200;
 const ENHANCE_YOUR_CALM: u32 = 11;

@@ -1,9 +1,8 @@
 //! WebSocket and gRPC: messages without end, and those that announce more than they bring.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use integration::{
-    cases::Cases,
-    client::{Http2, Protocol, Request, Socket, WebSocket, patiently, raw_frame, websocket_over},
+use integration::client::{
+    Http2, Protocol, Request, Socket, WebSocket, patiently, raw_frame, websocket_over,
 };
 use tokio::{io::AsyncWriteExt as _, sync::Notify};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -11,16 +10,7 @@ use websocket::{opcode, write};
 
 use super::{LITTLE, Scene};
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(fragments_without_end_are_closed_with_1009)
-        .over_each_protocol(empty_fragments_without_end_are_closed_with_1008)
-        .over_each_protocol(pings_within_a_message_do_not_keep_it_alive)
-        .over_each_protocol(frames_that_are_announced_and_do_not_come_cost_nothing)
-        .over_each_protocol(echoes_that_nobody_takes_end_their_connection)
-        .over_each_protocol(a_large_message_leaves_nothing_behind)
-        .test_async(grpc_messages_that_announce_too_much_are_refused)
-}
+tests!();
 
 /// Sends until the socket is closed; the code that it is closed with. The next ping waits for the answer to the last:
 /// the h2 crate gives up a connection on which many small frames wait to be read.

@@ -1,7 +1,6 @@
 //! `abort`: what is on the wire before a reply, or its connection, breaks off, and how it does.
 
 use integration::{
-    cases::Cases,
     client::{
         Client, Http1, Line, Protocol, Request,
         frames::{Frame, Frames, INITIAL_WINDOW_SIZE, STATUS_200, kind},
@@ -12,20 +11,7 @@ use integration::{
 };
 use tokio::io::AsyncReadExt as _;
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_reply_breaks_off_where_and_how_it_was_asked_for)
-        .test_async(a_stream_is_reset_and_its_connection_goes_on)
-        .test_async(goaway_says_what_was_processed)
-        .test_async(nothing_above_the_last_stream_is_processed_after_goaway)
-        .over_each_protocol(a_short_body_announces_more_than_comes)
-        .over_each_protocol(what_hangs_hangs_until_the_server_drains)
-        .over_each_protocol(what_hangs_is_over_when_its_client_is_gone)
-        .over_each_protocol(a_request_may_break_off_with_its_body_unread)
-        .over_each_protocol(replies_without_content_break_off_after_their_head)
-        .over_each_protocol(aborts_are_counted)
-        .test_async(what_only_http2_has_is_refused_over_http1)
-}
+tests!();
 
 /// What a client saw of a reply.
 #[derive(Debug, Default, PartialEq)]

@@ -1,20 +1,11 @@
 //! Shares, and what requests share: draws that can be repeated, keys that fail first, overload, connections that end.
 
 use integration::{
-    cases::Cases,
     client::{Client, Http1, Http2, Line, Protocol, Request, fetch, patiently},
     server::Server,
 };
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_run_is_the_same_on_any_number_of_workers)
-        .over_each_protocol(a_number_of_the_request_decides_alone)
-        .over_each_protocol(the_first_of_a_key_fail)
-        .over_each_protocol(too_many_in_flight_are_refused)
-        .test_async(a_connection_ends_after_so_many_requests)
-        .test_async(a_connection_of_http2_says_goodbye_after_so_many_requests)
-}
+tests!();
 
 /// How often each status came of 200 requests, over connections enough that every worker has some.
 async fn statuses(workers: &str, seed: u32) -> Vec<usize> {

@@ -7,23 +7,11 @@ use std::{
 
 use http::HeaderName;
 use integration::{
-    cases::Cases,
     client::{Client, Http1, Http2, Line, Protocol, Request, patiently},
     server::Server,
 };
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_length_may_stay_untold)
-        .over_each_protocol(pieces_have_the_size_that_was_asked_for)
-        .over_each_protocol(trailers_follow_every_endpoints_content)
-        .over_each_protocol(trailers_of_a_request_are_echoed)
-        .over_each_protocol(gzip_is_negotiated_or_forced)
-        .over_each_protocol(content_comes_at_the_rate_that_was_asked_for)
-        .over_each_protocol(a_request_is_read_at_the_rate_that_was_asked_for)
-        .over_each_protocol(head_has_the_fields_of_get_and_no_content)
-        .over_each_protocol(all_at_once)
-}
+tests!();
 
 async fn a_length_may_stay_untold(protocol: Protocol) {
     let server = Server::start();

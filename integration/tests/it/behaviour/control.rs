@@ -1,18 +1,11 @@
 //! The server's default: by flag, and by the admin port while it runs.
 
 use integration::{
-    cases::Cases,
     client::{Client, Protocol, Request, fetch},
     server::Server,
 };
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_flag_holds_for_every_request_that_does_not_say_otherwise)
-        .over_each_protocol(the_admin_port_changes_what_is_done)
-        .over_each_protocol(probes_are_spared)
-        .test_async(nonsense_is_refused_and_changes_nothing)
-}
+tests!();
 
 async fn a_flag_holds_for_every_request_that_does_not_say_otherwise(protocol: Protocol) {
     let server = Server::with(&["--behaviour", "status=503&header=X-Default:1"]);

@@ -3,23 +3,11 @@
 use std::future::poll_fn;
 
 use integration::{
-    cases::Cases,
     client::{Client, Http1, Http2, Line, Protocol, Request, fetch, patiently, websocket_over},
     server::Server,
 };
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_status_takes_the_place_of_the_endpoints)
-        .over_each_protocol(fields_are_added_as_they_were_written)
-        .over_each_protocol(hints_come_before_the_reply)
-        .over_each_protocol(an_early_reply_does_not_wait_for_the_body)
-        .over_each_protocol(an_expectation_is_met_as_was_asked)
-        .over_each_protocol(nonsense_is_named)
-        .over_each_protocol(a_websocket_may_be_refused_or_opened_late)
-        .test_async(clients_of_http_1_0_get_no_informational_replies)
-        .test_async(a_grpc_call_misbehaves_by_its_metadata)
-}
+tests!();
 
 async fn a_status_takes_the_place_of_the_endpoints(protocol: Protocol) {
     let server = Server::start();

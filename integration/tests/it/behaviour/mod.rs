@@ -7,14 +7,4 @@ mod control;
 mod heads;
 mod numbers;
 
-use integration::cases::Cases;
-
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .and(aborts::tests())
-        .and(heads::tests())
-        .and(content::tests())
-        .and(chances::tests())
-        .and(control::tests())
-        .and(numbers::tests())
-}
+tests!();

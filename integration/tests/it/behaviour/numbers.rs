@@ -1,21 +1,11 @@
 //! Numbers at which arithmetic goes wrong: refused with what is accepted, or carried out, and the server lives on.
 
 use integration::{
-    cases::Cases,
     client::{Client, Exchange, Protocol, Request, fetch},
     server::Server,
 };
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .over_each_protocol(a_number_that_no_distribution_has_is_refused_by_query_and_field)
-        .test(a_number_that_no_distribution_has_is_refused_by_flag)
-        .over_each_protocol(a_number_that_no_distribution_has_is_refused_by_the_admin_port)
-        .over_each_protocol(values_at_their_ends_are_carried_out)
-        .over_each_protocol(the_largest_delays_and_rates_wait_and_hold_up_nobody)
-        .over_each_protocol(the_default_is_answered_in_its_canonical_form)
-        .over_each_protocol(paths_and_queries_have_numbers_with_an_end)
-}
+tests!();
 
 /// Values for `delay` that have no duration.
 const IMPOSSIBLE: [&str; 6] = [

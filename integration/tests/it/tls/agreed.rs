@@ -2,7 +2,6 @@
 
 use integration::{
     authority::{Authority, Key},
-    cases::Cases,
     client::{Client, HOST, Http1, Protocol, patiently},
 };
 use serde_json::{Value, json};
@@ -15,16 +14,7 @@ use super::{FAILURES, client, connect, echoed, exchange, failures, offering, ser
 
 const HANDSHAKES: &str = "dummy_server_tls_handshakes_total";
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .test_async(the_echo_tells_what_was_agreed_on)
-        .test_async(without_alpn_the_preface_decides)
-        .test_async(a_server_without_alpn_agrees_on_nothing)
-        .test_async(a_protocol_that_is_not_served_is_refused)
-        .test_async(whoever_agrees_on_http2_must_speak_it)
-        .test_async(a_version_below_the_floor_is_refused)
-        .test_async(sessions_are_resumed_when_there_are_tickets)
-}
+tests!();
 
 async fn the_echo_tells_what_was_agreed_on() {
     let authority = Authority::root();

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use integration::{
     authority::{Authority, Issued, Key},
-    cases::Cases,
     client::{Client, Http1, Link, Protocol, Request, link::go_over_tls},
     server::Server,
 };
@@ -16,14 +15,7 @@ use tokio_rustls::rustls::{
 
 use super::{client, connect, echoed, exchange, failures, serve, trusted};
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .test_async(every_kind_of_certificate_is_served)
-        .test_async(clients_may_or_must_show_a_certificate)
-        .test_async(a_new_certificate_is_for_new_connections)
-        .test_async(a_certificate_of_our_own_changes_and_its_authority_stays)
-        .test(files_that_are_of_no_use_are_named)
-}
+tests!();
 
 async fn every_kind_of_certificate_is_served() {
     let root = Authority::root();

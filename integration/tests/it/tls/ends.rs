@@ -2,7 +2,6 @@
 
 use integration::{
     authority::{Authority, Key},
-    cases::Cases,
     client::{Http1, Http2, Line, Link, Protocol, Request, patiently},
     metrics::{CONNECTIONS, Metrics},
 };
@@ -12,15 +11,7 @@ use tokio_rustls::rustls::version::TLS13;
 
 use super::{FAILURES, client, connect, echoed, exchange, failures, offering, serve};
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .test_async(what_is_no_tls_is_told_so)
-        .test_async(a_client_that_stalls_is_given_up)
-        .test_async(stalled_handshakes_hold_up_nobody)
-        .test_async(a_half_closed_connection_gets_its_reply)
-        .test_async(a_connection_that_just_ends_gets_its_reply)
-        .test_async(a_drain_ends_handshakes_too)
-}
+tests!();
 
 async fn what_is_no_tls_is_told_so() {
     let authority = Authority::root();

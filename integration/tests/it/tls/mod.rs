@@ -10,7 +10,6 @@ mod reloads;
 
 use integration::{
     authority::{Authority, Issued},
-    cases::Cases,
     client::{Client, Exchange, Http1, Http2, Link, Protocol, patiently},
     metrics::Metrics,
     server::Server,
@@ -22,14 +21,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-pub(crate) fn tests() -> Cases {
-    Cases::new()
-        .and(agreed::tests())
-        .and(certificates::tests())
-        .and(ends::tests())
-        .and(refused::tests())
-        .and(reloads::tests())
-}
+tests!();
 
 const FAILURES: &str = "dummy_server_tls_handshake_failures_total";
 

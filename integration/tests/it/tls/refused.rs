@@ -5,7 +5,6 @@ use std::sync::Arc;
 use integration::{
     authority::{Authority, Issued, Key},
     binaries::ServerProcess,
-    cases::Cases,
     client::{Http1, Link, patiently},
     metrics::Metrics,
 };
@@ -20,12 +19,7 @@ use tokio_rustls::rustls::{
 
 use super::{FAILURES, trusted};
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_server_name_with_a_port_is_refused_logged_and_counted)
-        .test_async(a_client_certificate_of_an_old_version_is_refused_logged_and_counted)
-        .test_async(what_a_client_sends_takes_little_of_the_log)
-}
+tests!();
 
 fn serve(certificate: &Issued, flags: &[&str]) -> ServerProcess {
     let own = [

@@ -6,7 +6,6 @@ use integration::{
     PATIENCE,
     authority::{Authority, Issued, Key},
     binaries::ServerProcess,
-    cases::Cases,
     client::{Link, Protocol, Request, fetch, patiently},
 };
 use rustix::{
@@ -18,13 +17,7 @@ use tokio_rustls::rustls::{pki_types::CertificateDer, version::TLS13};
 
 use super::client;
 
-pub(super) fn tests() -> Cases {
-    Cases::new()
-        .test_async(a_hangup_brings_a_new_certificate)
-        .test_async(a_reload_that_hangs_delays_later_reloads_and_loses_none)
-        .test_async(signals_end_the_server_while_a_reload_hangs)
-        .test_async(a_hangup_without_tls_changes_nothing)
-}
+tests!();
 
 fn serve(certificate: &Issued) -> ServerProcess {
     let flags = [

@@ -6,8 +6,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpStream},
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -20,17 +19,17 @@ use grpc::{
 };
 use http2::{Config, Connection, Event, Head, Key, Prepared, Role, Settings};
 use prost::Message as _;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
+use rustix::event::{PollFd, PollFlags};
 
-use crate::{cpu, interrupt, rows::Load};
+use super::{Client, Outcome, Place, Run, run_on, wait};
+use crate::{interrupt, rows::Load};
 
-/// How long the rest may take when the time is up, and any step before.
-const WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// Bytes read at once.
 const READ: usize = 256 << 10;
+
+/// Our client of gRPC, which calls a method.
+#[derive(Debug)]
+pub struct Calls(pub Call);
 
 /// A method that is called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,8 +49,7 @@ impl Call {
     }
 
     /// The request with its prefix.
-    #[must_use]
-    pub fn request(self) -> Bytes {
+    fn request(self) -> Bytes {
         let content = match self {
             Self::Echo => {
                 let request = EchoRequest { message: text(), timestamp: TIMESTAMP, response_code: 0 };
@@ -83,92 +81,65 @@ fn text() -> String {
     "hello from the bench ".repeat(3)
 }
 
-/// What the calls came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Calls {
-    /// Calls with a whole reply.
-    pub done: u64,
-    /// Those whose reply was not the expected one.
-    pub failed: u64,
-    /// How long it took.
-    pub took: Duration,
-    /// CPU time of the client.
-    pub cpu: Duration,
-}
-
-/// Makes one call and checks the reply.
-///
-/// # Errors
-/// There was no reply, or another one.
-pub fn check(port: u16, call: Call) -> Result<()> {
-    let mut client = Client::connect(port, call, 1)?;
-    client.last = Some(1);
-    let mut buffer = vec![0; READ];
-    while client.done == 0 {
-        ensure!(wait(std::slice::from_mut(&mut client))?, "{} was not answered", call.path());
-        client.turn(&mut buffer)?;
-    }
-    ensure!(client.failed == 0, "{} was answered with something else", call.path());
-    Ok(())
-}
-
-/// Calls for as long as `load` says, on `cpu`.
-///
-/// # Errors
-/// A connection failed, or the user interrupted.
-pub fn run(load: &Load, call: Call, port: u16, cpu: usize) -> Result<Calls> {
-    let load = *load;
-    let thread = thread::Builder::new().name("calls".to_owned()).spawn(move || {
-        runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
-        let connect = |_| Client::connect(port, call, load.streams as usize);
-        let mut clients: Vec<Client> = (0..load.connections).map(connect).collect::<Result<_>>()?;
-        let mut buffer = vec![0; READ];
-        let start = Instant::now();
-        let end = start + load.time();
-        let mut ending = false;
-        while !clients.iter().all(Client::is_over) {
-            interrupt::check()?;
-            if !ending && Instant::now() >= end {
-                ending = true;
-                for client in &mut clients {
-                    client.last = Some(client.begun);
+impl Client for Calls {
+    fn run(&self, load: &Load, at: &Place<'_>) -> Result<Run> {
+        run_on(at.cpu, || {
+            let connect = |_| Connected::new(at.port, self.0, load.streams as usize);
+            let mut clients: Vec<_> = (0..load.connections).map(connect).collect::<Result<_>>()?;
+            let mut buffer = vec![0; READ];
+            let start = Instant::now();
+            let end = start + load.time();
+            let mut ending = false;
+            while !clients.iter().all(Connected::is_over) {
+                interrupt::check()?;
+                if !ending && Instant::now() >= end {
+                    ending = true;
+                    for client in &mut clients {
+                        client.last = Some(client.begun);
+                    }
+                    continue;
                 }
-                continue;
+                await_any(&clients)?;
+                for client in &mut clients {
+                    client.turn(&mut buffer)?;
+                }
             }
-            ensure!(wait(&mut clients)?, "no reply came in time");
-            for client in &mut clients {
-                client.turn(&mut buffer)?;
-            }
-        }
-        let sum = |of: fn(&Client) -> u64| clients.iter().map(of).sum();
-        Ok(Calls {
-            done: sum(|client| client.done),
-            failed: sum(|client| client.failed),
-            took: start.elapsed(),
-            cpu: cpu::of_this_thread(),
+            let sum = |of: fn(&Connected) -> u64| clients.iter().map(of).sum();
+            let (done, failed) = (sum(|client| client.done), sum(|client| client.failed));
+            Ok(Outcome::closed(done, failed, start.elapsed().as_secs_f64()))
         })
-    })?;
-    thread.join().map_err(|_| anyhow!("the thread that calls panicked"))?
+    }
+
+    /// Makes one call and checks the reply.
+    fn prepare(&self, _: &Load, at: &Place<'_>) -> Result<()> {
+        let path = self.0.path();
+        let mut client = Connected::new(at.port, self.0, 1)?;
+        client.last = Some(1);
+        let mut buffer = vec![0; READ];
+        while client.done == 0 {
+            await_any(std::slice::from_ref(&client)).with_context(|| format!("{path} was not answered"))?;
+            client.turn(&mut buffer)?;
+        }
+        ensure!(client.failed == 0, "{path} was answered with something else");
+        Ok(())
+    }
+
+    fn content(&self, _: &Load) -> usize {
+        self.0.request().len()
+    }
 }
 
-/// Waits until something can be done; false: nothing could in time.
-fn wait(clients: &mut [Client]) -> Result<bool> {
-    let mut fds: Vec<PollFd<'_>> = clients
-        .iter()
-        .map(|client| {
-            let out = if client.http2.output.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
-            PollFd::new(&client.stream, PollFlags::IN | out)
-        })
-        .collect();
-    match poll(&mut fds, Some(&WITHIN)) {
-        Ok(count) => Ok(count > 0),
-        Err(Errno::INTR) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
+/// Waits until something can be done on some connection.
+fn await_any(clients: &[Connected]) -> Result<usize> {
+    let polled = clients.iter().map(|client| {
+        let out = if client.http2.output.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+        PollFd::new(&client.stream, PollFlags::IN | out)
+    });
+    wait(&mut polled.collect::<Vec<_>>())
 }
 
 /// One connection.
-struct Client {
+struct Connected {
     stream: TcpStream,
     http2: Connection,
     head: Head,
@@ -189,8 +160,8 @@ struct Client {
     rest: Vec<u8>,
 }
 
-impl Client {
-    fn connect(port: u16, call: Call, streams: usize) -> Result<Self> {
+impl Connected {
+    fn new(port: u16, call: Call, streams: usize) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
@@ -330,7 +301,10 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{path::Path, thread};
+
+    use super::{super::tests::load, *};
+    use crate::{args::Mode, tools::Tools};
 
     #[test]
     fn a_response_is_known_by_its_beginning() {
@@ -350,7 +324,7 @@ mod tests {
     #[test]
     fn a_reply_of_something_else_is_not_expected() {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut client = Client::connect(listener.local_addr().unwrap().port(), Call::Check, 1).unwrap();
+        let mut client = Connected::new(listener.local_addr().unwrap().port(), Call::Check, 1).unwrap();
         let mut expected = |reply: &[u8]| {
             client.replies = vec![reply.to_vec()];
             client.is_expected(Key { slot: 0, id: 1 })
@@ -373,7 +347,9 @@ mod tests {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let closes = thread::spawn(move || drop(listener.accept()));
-        assert!(check(port, Call::Echo).is_err());
+        let (tools, dir) = (Tools::at([]), Path::new(""));
+        let load = load(Mode::Server, "grpc-echo");
+        assert!(Calls(Call::Echo).prepare(&load, &Place { port, cpu: 0, tools: &tools, dir }).is_err());
         closes.join().unwrap();
     }
 }

@@ -4,24 +4,21 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpStream},
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
+use rustix::event::{PollFd, PollFlags};
 use websocket::{
     handshake::{self, VERSION},
     opcode, write,
 };
 
-use crate::{calls::Calls, cpu, interrupt, rows::Load};
+use super::{Client, Outcome, Place, Run, run_on, wait};
+use crate::{interrupt, rows::Load};
 
 /// Bytes in a message.
-pub const MESSAGE: usize = 64;
+const MESSAGE: usize = 64;
 /// How long any step may take.
 const WITHIN: Duration = Duration::from_secs(10);
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x1f, 0x88];
@@ -52,66 +49,55 @@ pub fn open(port: u16) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends one message and checks its echo.
-///
-/// # Errors
-/// There was none, or another one.
-pub fn check(port: u16) -> Result<()> {
+/// Our client of WebSocket.
+#[derive(Debug)]
+pub struct Sockets;
+
+impl Client for Sockets {
+    fn run(&self, load: &Load, at: &Place<'_>) -> Result<Run> {
+        run_on(at.cpu, || {
+            let open = |_| Socket::open(at.port);
+            let mut sockets: Vec<_> = (0..load.connections).map(open).collect::<Result<_>>()?;
+            let start = Instant::now();
+            let end = start + load.time();
+            for socket in &mut sockets {
+                socket.send()?;
+            }
+            let mut ending = false;
+            while sockets.iter().any(|socket| socket.waits) {
+                interrupt::check()?;
+                ending = ending || Instant::now() >= end;
+                let polled = sockets.iter().map(|socket| PollFd::new(&socket.stream, PollFlags::IN));
+                wait(&mut polled.collect::<Vec<_>>())?;
+                for socket in &mut sockets {
+                    if socket.receive()? && !ending {
+                        socket.send()?;
+                    }
+                }
+            }
+            let sum = |of: fn(&Socket) -> u64| sockets.iter().map(of).sum();
+            let (done, failed) = (sum(|socket| socket.done), sum(|socket| socket.failed));
+            Ok(Outcome::closed(done, failed, start.elapsed().as_secs_f64()))
+        })
+    }
+
+    /// Sends one message and checks its echo.
+    fn prepare(&self, _: &Load, at: &Place<'_>) -> Result<()> {
+        check(at.port)
+    }
+
+    fn content(&self, _: &Load) -> usize {
+        MESSAGE
+    }
+}
+
+fn check(port: u16) -> Result<()> {
     let mut stream = open(port)?;
     stream.write_all(&sent(0))?;
     let mut echo = vec![0; expected(0).len()];
     stream.read_exact(&mut echo).context("no echo came")?;
     ensure!(echo[..] == expected(0), "the echo is not the message");
     Ok(())
-}
-
-/// Sends messages for as long as `load` says, on `cpu`.
-///
-/// # Errors
-/// A connection failed, or the user interrupted.
-pub fn run(load: &Load, port: u16, cpu: usize) -> Result<Calls> {
-    let load = *load;
-    let thread = thread::Builder::new().name("sockets".to_owned()).spawn(move || {
-        runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
-        let mut sockets: Vec<Socket> =
-            (0..load.connections).map(|_| Socket::open(port)).collect::<Result<_>>()?;
-        let start = Instant::now();
-        let end = start + load.time();
-        for socket in &mut sockets {
-            socket.send()?;
-        }
-        let mut ending = false;
-        while sockets.iter().any(|socket| socket.waits) {
-            interrupt::check()?;
-            ending = ending || Instant::now() >= end;
-            wait(&sockets)?;
-            for socket in &mut sockets {
-                if socket.receive()? && !ending {
-                    socket.send()?;
-                }
-            }
-        }
-        let sum = |of: fn(&Socket) -> u64| sockets.iter().map(of).sum();
-        Ok(Calls {
-            done: sum(|socket| socket.done),
-            failed: sum(|socket| socket.failed),
-            took: start.elapsed(),
-            cpu: cpu::of_this_thread(),
-        })
-    })?;
-    thread.join().map_err(|_| anyhow!("the thread that sends messages panicked"))?
-}
-
-/// Waits until something has come.
-fn wait(sockets: &[Socket]) -> Result<()> {
-    let mut fds: Vec<PollFd<'_>> =
-        sockets.iter().map(|socket| PollFd::new(&socket.stream, PollFlags::IN)).collect();
-    let within = Timespec { tv_sec: WITHIN.as_secs() as i64, tv_nsec: 0 };
-    match poll(&mut fds, Some(&within)) {
-        Ok(0) => Err(anyhow!("no echo came in time")),
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// One connection.
@@ -184,6 +170,8 @@ fn frame(number: u64, mask: Option<[u8; 4]>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]

@@ -10,17 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use http2::{
     PREFACE,
     frame::{HEAD, Head, flag, head, kind},
 };
 use websocket::{opcode, write};
 
+use super::{Client, Outcome, Place, Run, on, sockets};
 use crate::{
-    cpu, interrupt, probe,
+    interrupt, probe,
     rows::{Body, Load, Protocol},
-    sockets,
 };
 
 /// How long one exchange may take.
@@ -46,38 +46,39 @@ pub fn allow(connections: u32) -> Result<()> {
     Ok(())
 }
 
+/// Our connections, each used once.
+#[derive(Debug)]
+pub struct Idle;
+
+impl Client for Idle {
+    /// Opens the connections and checks the body of one reply on each.
+    fn run(&self, load: &Load, at: &Place<'_>) -> Result<Run> {
+        let ((streams, took), cpu) = on(at.cpu, || {
+            let start = Instant::now();
+            let mut streams = Vec::with_capacity(load.connections as usize);
+            for number in 1..=load.connections {
+                let stream = open(load, at.port);
+                streams.push(stream.with_context(|| format!("connection {number} failed"))?);
+                interrupt::check()?;
+            }
+            Ok((streams, start.elapsed()))
+        })?;
+        let outcome = Outcome::closed(load.connections.into(), 0, took.as_secs_f64());
+        Ok(Run { outcome, cpu, printed: String::new(), held: Some(Held { streams }) })
+    }
+
+    fn leaves_connections(&self) -> bool {
+        true
+    }
+}
+
 /// Open connections; they are closed when dropped.
 #[derive(Debug)]
 pub struct Held {
     streams: Vec<TcpStream>,
-    /// How long it took to open and use them.
-    pub took: Duration,
-    /// CPU time of that.
-    pub cpu: Duration,
 }
 
 impl Held {
-    /// Opens the connections of `load` to `port` from `cpu`, and checks the body of one reply on each.
-    ///
-    /// # Errors
-    /// A connection cannot be opened, a reply is not the payload, or the user interrupted.
-    pub fn open(load: &Load, port: u16, cpu: usize) -> Result<Self> {
-        thread::scope(|scope| {
-            let opener = scope.spawn(|| -> Result<Self> {
-                runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
-                let start = Instant::now();
-                let mut streams = Vec::with_capacity(load.connections as usize);
-                for number in 1..=load.connections {
-                    let stream = open(load, port);
-                    streams.push(stream.with_context(|| format!("connection {number} failed"))?);
-                    interrupt::check()?;
-                }
-                Ok(Self { streams, took: start.elapsed(), cpu: cpu::of_this_thread() })
-            });
-            opener.join().map_err(|_| anyhow!("the thread that opens connections panicked"))?
-        })
-    }
-
     /// Lets the connections lie for `how_long`.
     ///
     /// # Errors
@@ -240,14 +241,19 @@ fn request(port: u16, path: &str, id: u32) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Shutdown, TcpListener};
+    use std::{
+        net::{Shutdown, TcpListener},
+        path::Path,
+    };
 
-    use super::*;
-    use crate::{args::Mode, responder::Responder, rows};
+    use super::{super::tests::load, *};
+    use crate::{args::Mode, responder::Responder, tools::Tools};
 
-    fn load(row: &str) -> Load {
-        let row = &rows::of(Mode::Memory, 0.1, true, &[row.to_owned()]).unwrap()[0];
-        Load { connections: 3, ..row.load }
+    fn open_on(responder: &Responder, row: &str) -> Result<Held> {
+        let load = Load { connections: 3, ..load(Mode::Memory, row) };
+        let cpu = runtime::affinity::allowed()[0];
+        let at = Place { port: responder.port(), cpu, tools: &Tools::at([]), dir: Path::new("") };
+        Ok(Idle.run(&load, &at)?.held.unwrap())
     }
 
     #[test]
@@ -255,7 +261,7 @@ mod tests {
         let cpu = runtime::affinity::allowed()[0];
         for row in ["h1-idle", "h2c-idle"] {
             let responder = Responder::start(cpu, &Body::K1.bytes()).unwrap();
-            let held = Held::open(&load(row), responder.port(), cpu).unwrap();
+            let held = open_on(&responder, row).unwrap();
             held.rest(Duration::ZERO).unwrap();
             drop(responder);
             let error = held.rest(Duration::ZERO).unwrap_err().to_string();
@@ -268,7 +274,7 @@ mod tests {
         let cpu = runtime::affinity::allowed()[0];
         let responder = Responder::start(cpu, &[b'!'; 1024]).unwrap();
         for row in ["h1-idle", "h2c-idle"] {
-            let error = format!("{:#}", Held::open(&load(row), responder.port(), cpu).unwrap_err());
+            let error = format!("{:#}", open_on(&responder, row).unwrap_err());
             assert!(
                 error.starts_with("connection 1 failed: ") && error.contains("not the payload"),
                 "{error}"

@@ -1,12 +1,12 @@
 //! The paths of a load whose requests are all different.
 
-use super::Body;
+use crate::rows::Body;
 
 /// How many different paths a mixed load has.
-pub const MIXED: usize = 10_000;
+const MIXED: usize = 10_000;
 
 /// The paths of [`Body::K1`] in turn, each with an id of 36 characters that no other has: always the same ones.
-pub fn mixed() -> impl Iterator<Item = String> {
+pub(super) fn mixed() -> impl Iterator<Item = String> {
     (0..MIXED).map(|index| {
         let paths = Body::K1.paths();
         let [high, low] = [0, 1].map(|half| scrambled(2 * index as u64 + half));

@@ -11,15 +11,11 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::Path,
     sync::Arc,
-    thread,
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
+use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind,
     client::{Resumption, danger::ServerCertVerifier},
@@ -31,17 +27,15 @@ use rustls::{
     version::TLS13,
 };
 
+use super::{Client, Outcome, Place, Run, run_on, wait};
 use crate::{
-    calls::Calls,
     certificate::{self, NAME},
-    cpu, interrupt, probe,
+    interrupt, probe,
     rows::{Body, Load},
 };
 
 /// Sessions that a store remembers; each connection brings one or two tickets and takes one.
 const SESSIONS: usize = 8;
-/// How long any step may take.
-const WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// A kind of handshake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,11 +55,23 @@ impl Handshake {
     }
 }
 
+/// Our client of TLS, with such handshakes. Where they are to be resumed, each slot begins with one that is not, and is
+/// not counted. A handshake of another kind is a failed request.
+#[derive(Debug)]
+pub struct Handshakes(pub Handshake);
+
+impl Client for Handshakes {
+    fn run(&self, load: &Load, at: &Place<'_>) -> Result<Run> {
+        run(self.0, load, at.port, at.cpu, at.dir)
+    }
+
+    fn prepare(&self, _: &Load, at: &Place<'_>) -> Result<()> {
+        check(at.port, at.dir)
+    }
+}
+
 /// Makes one handshake of each kind, verifies who the server is, and checks the replies; `dir` holds the certificate.
-///
-/// # Errors
-/// A handshake was of another kind or failed, or there was another reply.
-pub fn check(port: u16, dir: &Path) -> Result<()> {
+fn check(port: u16, dir: &Path) -> Result<()> {
     let config = resuming(config(certificate::verified(dir)?)?);
     for handshake in [Handshake::Full, Handshake::Resumed] {
         exchange(port, &config)?.verdict(handshake)?;
@@ -73,15 +79,9 @@ pub fn check(port: u16, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens connections for as long as `load` says, on `cpu`; `dir` holds the certificate. Where handshakes are to be
-/// resumed, each slot begins with one that is not, and is not counted.
-///
-/// # Errors
-/// A connection failed, or the user interrupted. A handshake of another kind is a failed call.
-pub fn run(load: &Load, handshake: Handshake, port: u16, cpu: usize, dir: &Path) -> Result<Calls> {
-    let (load, config) = (*load, config(certificate::known(dir)?)?);
-    let thread = thread::Builder::new().name("handshakes".to_owned()).spawn(move || {
-        runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
+fn run(handshake: Handshake, load: &Load, port: u16, cpu: usize, dir: &Path) -> Result<Run> {
+    let config = config(certificate::known(dir)?)?;
+    run_on(cpu, || {
         let prepared = |_| match handshake {
             Handshake::Full => Ok(Arc::new(config.clone())),
             Handshake::Resumed => {
@@ -100,7 +100,7 @@ pub fn run(load: &Load, handshake: Handshake, port: u16, cpu: usize, dir: &Path)
         while !slots.is_empty() {
             interrupt::check()?;
             let ending = Instant::now() >= end;
-            for index in wait(slots.iter().map(|(connection, _)| connection))?.into_iter().rev() {
+            for index in ready(slots.iter().map(|(connection, _)| connection))?.into_iter().rev() {
                 let (connection, config) = &mut slots[index];
                 if !connection.turn()? {
                     continue;
@@ -114,9 +114,8 @@ pub fn run(load: &Load, handshake: Handshake, port: u16, cpu: usize, dir: &Path)
                 }
             }
         }
-        Ok(Calls { done, failed, took: start.elapsed(), cpu: cpu::of_this_thread() })
-    })?;
-    thread.join().map_err(|_| anyhow!("the thread that shakes hands panicked"))?
+        Ok(Outcome::closed(done, failed, start.elapsed().as_secs_f64()))
+    })
 }
 
 /// What a connection begins with that resumes nothing. It knows one suite and one group, so that every server has the
@@ -147,7 +146,7 @@ fn resuming(mut config: ClientConfig) -> Arc<ClientConfig> {
 fn exchange(port: u16, config: &Arc<ClientConfig>) -> Result<Connection> {
     let mut connection = Connection::open(port, config)?;
     loop {
-        wait([&connection])?;
+        ready([&connection])?;
         if connection.turn()? {
             return Ok(connection);
         }
@@ -155,15 +154,11 @@ fn exchange(port: u16, config: &Arc<ClientConfig>) -> Result<Connection> {
 }
 
 /// Waits until something has come on some connections: which ones.
-fn wait<'a>(connections: impl IntoIterator<Item = &'a Connection>) -> Result<Vec<usize>> {
+fn ready<'a>(connections: impl IntoIterator<Item = &'a Connection>) -> Result<Vec<usize>> {
     let polled = |connection: &'a Connection| PollFd::new(&connection.stream, PollFlags::IN);
     let mut fds: Vec<PollFd<'_>> = connections.into_iter().map(polled).collect();
-    match poll(&mut fds, Some(&WITHIN)) {
-        Ok(0) => bail!("no reply came in time"),
-        Ok(_) => Ok((0..fds.len()).filter(|&index| !fds[index].revents().is_empty()).collect()),
-        Err(Errno::INTR) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
+    wait(&mut fds)?;
+    Ok((0..fds.len()).filter(|&index| !fds[index].revents().is_empty()).collect())
 }
 
 /// A connection with one request.
@@ -304,7 +299,8 @@ mod tests {
             let load = rows::of(Mode::Server, 0.5, true, &["tls-full".to_owned()]).unwrap()[0].load;
             let load = Load { connections: 3, seconds: 0.0, ..load };
             let cpu = runtime::affinity::allowed()[0];
-            run(&load, handshake, self.port, cpu, self.dir.path()).map(|calls| (calls.done, calls.failed))
+            let run = run(handshake, &load, self.port, cpu, self.dir.path())?;
+            Ok((run.outcome.requests, run.outcome.errors))
         }
     }
 

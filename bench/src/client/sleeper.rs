@@ -4,33 +4,35 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rustix::{
     thread::clock_nanosleep_absolute,
     time::{ClockId, Timespec, clock_gettime},
 };
 
-use crate::{cpu, interrupt};
+use super::{Client, Outcome, Place, Run, run_on};
+use crate::{interrupt, rows::Load};
 
-/// What the loop saw.
-#[derive(Clone, Copy, Debug)]
-pub struct Wakes {
-    /// How many due times there were.
-    pub count: u64,
-    /// 99th percentile of the lateness, microseconds.
-    pub lag_p99_us: f64,
-    /// CPU time of the loop.
-    pub cpu: Duration,
+/// The bare clock, which sends nothing.
+#[derive(Debug)]
+pub struct Sleeper;
+
+impl Client for Sleeper {
+    /// Sleeps with `clock_nanosleep` alone.
+    fn run(&self, load: &Load, at: &Place<'_>) -> Result<Run> {
+        let rate = load.rate.context("the bare clock needs a rate")?;
+        run(at.cpu, rate, load.total().unwrap_or_default())
+    }
+
+    fn sends(&self) -> bool {
+        false
+    }
 }
 
-/// Wakes `total` times at `rate` per second on `cpu`, sleeping with `clock_nanosleep` alone.
-///
-/// # Errors
-/// The CPU cannot be used, or the user interrupted.
-pub fn run(cpu: usize, rate: u32, total: u64) -> Result<Wakes> {
-    let thread = std::thread::Builder::new().name("sleeper".to_owned()).spawn(move || {
-        runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
+/// Wakes `total` times at `rate` per second.
+fn run(cpu: usize, rate: u32, total: u64) -> Result<Run> {
+    run_on(cpu, || {
         let mut lags = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)?;
         let start = now();
         for n in 0..total {
@@ -44,10 +46,14 @@ pub fn run(cpu: usize, rate: u32, total: u64) -> Result<Wakes> {
                 interrupt::check()?;
             }
         }
-        let lag_p99_us = lags.value_at_quantile(0.99) as f64 / 1e3;
-        Ok(Wakes { count: lags.len(), lag_p99_us, cpu: cpu::of_this_thread() })
-    })?;
-    thread.join().map_err(|_| anyhow!("the sleeping thread panicked"))?
+        Ok(Outcome {
+            requests: lags.len(),
+            errors: 0,
+            seconds: None,
+            sent: Some(lags.len()),
+            lag_p99_us: Some(lags.value_at_quantile(0.99) as f64 / 1e3),
+        })
+    })
 }
 
 fn due_after(n: u64, rate: u32) -> Duration {
@@ -83,8 +89,8 @@ mod tests {
 
     #[test]
     fn every_due_time_is_counted_and_never_early() {
-        let wakes = run(runtime::affinity::allowed()[0], 2000, 50).unwrap();
-        assert_eq!(wakes.count, 50);
-        assert!(wakes.lag_p99_us > 0.0);
+        let wakes = run(runtime::affinity::allowed()[0], 2000, 50).unwrap().outcome;
+        assert_eq!((wakes.requests, wakes.sent), (50, Some(50)));
+        assert!(wakes.lag_p99_us.unwrap() > 0.0);
     }
 }
