@@ -14,6 +14,7 @@ fn main() -> anyhow::Result<()> {
     println!("{} succeeded in the first second", running.snapshot().counts.succeeded);
     let summary = running.join()?;
     let (counts, p99) = (summary.records.counts, summary.records.times.response.value_at_quantile(0.99));
+    anyhow::ensure!(counts.succeeded > 0, "none of {} requests succeeded", counts.offered);
     println!("{} of {} succeeded, p99 {:?}", counts.succeeded, counts.offered, Duration::from_nanos(p99));
     Ok(())
 }

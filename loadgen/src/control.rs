@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering::Relaxed},
     },
     time::Duration,
@@ -15,6 +15,12 @@ use crate::{
     clock::{Clock, Nanos, nanos},
     recorder::{Recorder, Snapshot},
 };
+
+/// How often a worker that is ready asks whether all are.
+pub(crate) const ASK_EVERY: Nanos = 1_000_000;
+
+/// The run begins so much after the last worker was ready: by then all others have asked.
+const HEAD_START: Nanos = 2 * ASK_EVERY;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +42,6 @@ struct Shared {
     clock: Clock,
     phase: AtomicU8,
     start: Mutex<Start>,
-    changed: Condvar,
     /// Each worker's, as it was handed over last.
     figures: Box<[Mutex<Snapshot>]>,
 }
@@ -55,7 +60,6 @@ impl Handle {
             clock,
             phase: AtomicU8::new(0),
             start: Mutex::new(Start { missing: workers, at: None }),
-            changed: Condvar::new(),
             figures: (0..workers).map(|_| Mutex::default()).collect(),
         }))
     }
@@ -91,11 +95,11 @@ impl Handle {
         }
     }
 
-    /// How long ago the run began; none before all workers are ready.
+    /// How long ago the run began; none before that.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
         let start = self.0.lock().at?;
-        Some(Duration::from_nanos(self.0.clock.now().saturating_sub(start)))
+        self.0.clock.now().checked_sub(start).map(Duration::from_nanos)
     }
 
     /// The figures so far, of a run that is [observed](crate::Run::observe); else zeros.
@@ -119,15 +123,13 @@ impl Shared {
         self.start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker is ready, or is no more: the last one begins the run.
-    fn ready(&self) -> MutexGuard<'_, Start> {
+    /// A worker is ready, or is no more: the last one sets the beginning of the run.
+    fn ready(&self) {
         let mut start = self.lock();
         start.missing = start.missing.saturating_sub(1);
         if start.missing == 0 {
-            start.at.get_or_insert(self.clock.now());
-            self.changed.notify_all();
+            start.at.get_or_insert(self.clock.now() + HEAD_START);
         }
-        start
     }
 }
 
@@ -148,17 +150,13 @@ impl Participant {
         self.handle.phase()
     }
 
-    /// The worker is ready. Blocks until all are, and returns when the run began.
-    pub(crate) fn wait_for_start(&mut self) -> Nanos {
-        self.is_ready = true;
-        let shared = &self.handle.0;
-        let mut start = shared.ready();
-        loop {
-            if let Some(at) = start.at {
-                return at;
-            }
-            start = shared.changed.wait(start).unwrap_or_else(PoisonError::into_inner);
+    /// The worker is ready. When the run begins; none as long as others are not ready. A worker goes on with its
+    /// connections until then, so it asks again and again instead of being blocked.
+    pub(crate) fn ready(&mut self) -> Option<Nanos> {
+        if !std::mem::replace(&mut self.is_ready, true) {
+            self.handle.0.ready();
         }
+        self.handle.0.lock().at
     }
 
     /// Hands over the worker's figures if that is due.
@@ -187,7 +185,7 @@ impl Drop for Participant {
             self.handle.abort();
         }
         if !self.is_ready {
-            drop(self.handle.0.ready());
+            self.handle.0.ready();
         }
     }
 }
@@ -202,10 +200,9 @@ mod tests {
         let mut participants = handle.participants(None);
         let (mut one, mut other) = (participants.next().unwrap(), participants.next().unwrap());
         assert!(participants.next().is_none());
-        let waiting = std::thread::spawn(move || one.wait_for_start());
-        assert_eq!(handle.elapsed(), None);
-        let at = other.wait_for_start();
-        assert_eq!((waiting.join().unwrap(), handle.start()), (at, Some(at)));
+        assert_eq!((one.ready(), one.ready(), handle.elapsed()), (None, None, None));
+        let at = other.ready();
+        assert!(at.is_some() && one.ready() == at && handle.start() == at);
     }
 
     #[test]
@@ -214,7 +211,7 @@ mod tests {
         let mut participants: Vec<_> = handle.participants(None).collect();
         let mut last = participants.pop().unwrap();
         drop(participants);
-        last.wait_for_start();
+        assert!(last.ready().is_some());
         assert_eq!(handle.phase(), Phase::Abort);
     }
 

@@ -25,6 +25,9 @@ enum Source {
     Closed { left: u64, number: u64, step: u64, until: Nanos },
 }
 
+/// The most that are picked up in one go, so that a run which is far behind still sees its end.
+const MAX_PICKED: usize = 100_000;
+
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     backlog: Backlog,
@@ -73,9 +76,9 @@ impl Dispatcher {
         match &mut self.source {
             Source::Nothing => {}
             Source::Open { next, later, on_overload } => {
-                while let Some(due) = next
-                    && self.start + due.at <= now
-                {
+                for left in (0..MAX_PICKED).rev() {
+                    let Some(due) = next.filter(|due| self.start + due.at <= now) else { break };
+                    self.moved |= left == 0;
                     recording.picked_up(self.start + due.at, now, 1);
                     if *on_overload == OnOverload::Drop && self.in_flight + self.backlog.len() >= room {
                         recording.records().dropped();

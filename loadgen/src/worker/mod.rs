@@ -27,7 +27,7 @@ use per_target::PerTarget;
 
 use crate::{
     clock::{Clock, Nanos, nanos},
-    control::{Participant, Phase},
+    control::{ASK_EVERY, Participant, Phase},
     pacer::Pacer,
     plan::Plan,
     recorder::{Recorder, Recording},
@@ -83,6 +83,8 @@ struct Worker {
     part: Part,
     participant: Participant,
     next_tick: Nanos,
+    /// Whether the first connections have been opened, or have failed.
+    is_prepared: bool,
     /// How long outstanding replies are waited for after the arrivals.
     grace: Nanos,
     /// When the arrivals have ended.
@@ -101,6 +103,7 @@ impl Worker {
             part: order.part,
             participant: order.participant,
             next_tick: 0,
+            is_prepared: false,
             // The one that was sent last is to reach its timeout.
             grace: nanos(order.plan.load().timeout).saturating_add(3 * TICK),
             plan: order.plan,
@@ -110,8 +113,7 @@ impl Worker {
     }
 
     async fn run(mut self) -> io::Result<WorkerResult> {
-        tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
-        let start = self.participant.wait_for_start();
+        let start = tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
         let load = self.plan.load();
         self.recording.records().start(start, load.window().map(nanos));
         for target in &mut self.targets {
@@ -127,18 +129,23 @@ impl Worker {
         Ok(WorkerResult { recorder: self.recording.into_records(), busy: busy.min(1.0), end, arrivals_end })
     }
 
-    /// Opens the first connections; ready once they are open or have failed.
-    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Opens the first connections, which are looked after until all workers are ready; ready when the run begins, which it
+    /// gives.
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Nanos> {
         loop {
             let now = self.clock.now();
             let mut is_prepared = true;
             for target in &mut self.targets {
                 is_prepared &= target.prepare(cx, now, &mut self.recording);
             }
-            if is_prepared || self.participant.phase() != Phase::Run {
-                return Poll::Ready(());
-            }
+            self.is_prepared |= is_prepared || self.participant.phase() != Phase::Run;
             self.next_tick = now + TICK;
+            if self.is_prepared {
+                match self.participant.ready() {
+                    Some(start) if start <= now => return Poll::Ready(start),
+                    start => self.next_tick = start.unwrap_or(now + ASK_EVERY),
+                }
+            }
             if self.pacer.poll(cx, self.next_wake(now)).is_pending() {
                 return Poll::Pending;
             }
@@ -147,6 +154,8 @@ impl Worker {
 
     /// Goes round until there is nothing to do now; ready once the run is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What had come by then has been seen; what comes later is seen after the runtime's next turn.
+        let seen = self.clock.now();
         for _ in 0..ROUNDS {
             let now = self.clock.now();
             if now >= self.next_tick {
@@ -154,7 +163,7 @@ impl Worker {
             }
             let mut moved = false;
             for target in &mut self.targets {
-                moved |= target.turn(cx, now, &mut self.recording);
+                moved |= target.turn(cx, now, seen, &mut self.recording);
             }
             if self.is_over(now) {
                 return Poll::Ready(());

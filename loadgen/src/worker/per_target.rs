@@ -95,17 +95,25 @@ impl PerTarget {
         }
     }
 
-    /// Picks up what is due, sends it, drives the connections. True: there may be more to do immediately.
-    pub(super) fn turn(&mut self, cx: &mut Context<'_>, now: Nanos, recording: &mut Recording) -> bool {
+    /// Picks up what is due, sends it, drives the connections, and ends what took too long: by the time up to which all that
+    /// came has been `seen`, or else replies that came while this process was held up would be timeouts. True: there may
+    /// be more to do immediately.
+    pub(super) fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Nanos,
+        seen: Nanos,
+        recording: &mut Recording,
+    ) -> bool {
         let Self { pool, dispatcher } = self;
         with!(pool, pool => {
-            pool.expire(now, &mut Results { dispatcher, recording });
             dispatcher.pick_up(now, pool.slots(), recording);
             dispatcher.send(|arrival| pool.submit(arrival, now));
             if dispatcher.waiting() > 0 {
                 pool.want(dispatcher.waiting().min(dispatcher.room()), now);
             }
             pool.drive(cx, &mut Results { dispatcher, recording });
+            pool.expire(seen, &mut Results { dispatcher, recording });
         });
         dispatcher.take_moved()
     }
