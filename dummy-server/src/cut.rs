@@ -33,9 +33,4 @@ impl Cut {
             Self::GoAway(_) => 5,
         }
     }
-
-    /// Whether HTTP/1 has no such thing.
-    pub(crate) fn needs_http2(self) -> bool {
-        matches!(self, Self::ResetStream(_) | Self::GoAway(_))
-    }
 }

@@ -1,62 +1,10 @@
-//! What can be asked for: data alone.
+//! The values of what can be asked for: data alone.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::time::Duration;
 
 use contract::quantity::Percent;
-use http::StatusCode;
 
 use crate::cut::Cut;
-
-/// What is asked for. What is empty or none is not.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Behaviour {
-    /// These statuses in place of the endpoint's, with their share.
-    pub(crate) status: Option<Shares<StatusCode>>,
-    /// Waited before the reply.
-    pub(crate) delay: Option<Shares<Delay>>,
-    /// Waited for each request in flight that asks for this, itself among them.
-    pub(crate) inflight_delay: Option<Duration>,
-    /// 503 when more requests than that are in flight.
-    pub(crate) inflight_limit: Option<u64>,
-    /// Fields of the reply, beside its own.
-    pub(crate) headers: Vec<Pair>,
-    /// Trailers of the reply, beside its own.
-    pub(crate) trailers: Vec<Pair>,
-    /// Values of `Link` in a 103 (Early Hints), which is sent immediately.
-    pub(crate) hints: Vec<String>,
-    /// In place of the endpoint's.
-    pub(crate) content_type: Option<String>,
-    /// Without an announced length.
-    pub(crate) no_length: Option<bool>,
-    /// Bytes in each chunk or DATA frame.
-    pub(crate) chunk: Option<u64>,
-    /// gzip coding of the content.
-    pub(crate) gzip: Option<Gzip>,
-    /// How the reply is broken off.
-    pub(crate) abort: Option<Breach>,
-    /// `status` and `abort` apply to the first N requests of each `key`.
-    pub(crate) fail_first: Option<u64>,
-    /// What `fail_first` counts by.
-    pub(crate) key: Option<String>,
-    /// The connection ends after so many requests.
-    pub(crate) close_after: Option<u64>,
-    /// Bytes of content per second.
-    pub(crate) rate: Option<NonZeroU64>,
-    /// Bytes of the request's content that are read per second.
-    pub(crate) read_rate: Option<NonZeroU64>,
-    /// The final reply comes before the request's content is read.
-    pub(crate) early: Option<StatusCode>,
-    /// What an expectation of 100 (Continue) meets.
-    pub(crate) expectation: Option<Expectation>,
-    /// Whether pages of other origins may read the reply.
-    pub(crate) cors: Option<bool>,
-    /// Another seed draws other lots.
-    pub(crate) seed: Option<u64>,
-    /// The number of the draw; otherwise the server counts.
-    pub(crate) sequence: Option<u64>,
-    /// What the server does by default does not hold for this request.
-    pub(crate) without_default: bool,
-}
 
 /// Name and value of a field.
 pub(crate) type Pair = (String, String);

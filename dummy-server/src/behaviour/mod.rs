@@ -1,28 +1,35 @@
 //! Faults and shaping on request: what a client asks for by query keys `dummy-*` or fields `x-dummy-*`, and what the
 //! server does by default.
 //!
-//! The way of the data: `grammar` reads texts into a [`Behaviour`]; [`decide`] draws from it, by `chance`, what
-//! happens to one request; `apply` has that happen to its endpoint and reply, whose content `body` reshapes. What
-//! requests share is in `shared`, which only those that ask for it touch. Nothing here writes to a socket: an engine
-//! executes the reply that comes of it.
+//! The way of the data: `knobs` reads texts into a [`Behaviour`], by `forms`, and draws from it, by `chance`, the `plan` of
+//! one request; `apply` has that happen to its endpoint and reply. When the exchange knows what content there is,
+//! `content` has `body` reshape it. What requests share is in `shared`, which only those that ask for it touch. Nothing
+//! here writes to a socket: an engine executes the reply that comes of it.
+//!
+//! A new thing to ask for is an entry in the table of `knobs`.
 
 mod apply;
 mod asked;
 mod body;
 mod chance;
-mod decide;
-mod grammar;
+mod content;
+mod forms;
+mod knobs;
+mod plan;
 mod shared;
 mod source;
 
 use std::time::Duration;
 
+use wire::Fields;
+
 use self::asked::{Breach, Point};
 pub(crate) use self::{
     apply::{Manners, answer},
-    asked::{BadBehaviour, Behaviour},
+    asked::BadBehaviour,
     chance::lot,
-    grammar::{EXAMPLE, EXAMPLE_DEFAULT, help},
+    content::Framing,
+    knobs::{Behaviour, EXAMPLE, EXAMPLE_DEFAULT, help},
     shared::Shared,
 };
 use crate::{cut::Cut, message::Head, router, stats::Protocol};
@@ -48,7 +55,7 @@ impl Behaviour {
     pub(crate) fn parse(text: &str) -> Result<Self, BadBehaviour> {
         let mut asked = Self::default();
         for (key, value) in form_urlencoded::parse(text.trim().as_bytes()) {
-            grammar::read(&mut asked, key.strip_prefix(KEY).unwrap_or(&key), &value)?;
+            knobs::read(&mut asked, key.strip_prefix(KEY).unwrap_or(&key), &value)?;
         }
         asked.checked()
     }
@@ -61,19 +68,18 @@ impl Behaviour {
             if let Some(name) = name.strip_prefix(FIELD)
                 && name != "instance"
             {
-                grammar::read(&mut asked, name, String::from_utf8_lossy(value).trim())?;
+                knobs::read(&mut asked, name, String::from_utf8_lossy(value).trim())?;
             }
         }
         let query = head.target.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
         for (key, value) in form_urlencoded::parse(query) {
             if let Some(name) = key.strip_prefix(KEY) {
-                grammar::read(&mut asked, name, &value)?;
+                knobs::read(&mut asked, name, &value)?;
             }
         }
         let mut asked = asked.checked()?;
         if let Some(Breach { cut, .. }) = asked.abort
-            && cut.needs_http2()
-            && head.protocol != Protocol::Http2
+            && !head.protocol.has(cut)
         {
             return Err(BadBehaviour {
                 error: format!("dummy-abort={} over {}", Cut::NAMES[cut.index()], head.protocol.name()),
@@ -81,7 +87,7 @@ impl Behaviour {
             });
         }
         match default {
-            Some(default) if !asked.without_default => asked.fill(default),
+            Some(default) if asked.without_default.is_none() => asked.fill(default),
             _ => {}
         }
         Ok(asked)
@@ -91,42 +97,6 @@ impl Behaviour {
     pub(crate) fn draws(&self, seed: u64, sequence: u64) -> Vec<Duration> {
         let chance = chance::Chance::new(seed, sequence);
         self.delay.iter().flatten().map(|(delay, _)| chance.delay(*delay)).collect()
-    }
-
-    /// Takes what is not asked for from `default`.
-    fn fill(&mut self, default: &Self) {
-        fn option<T: Clone>(own: &mut Option<T>, default: &Option<T>) {
-            if own.is_none() {
-                own.clone_from(default);
-            }
-        }
-        fn list<T: Clone>(own: &mut Vec<T>, default: &[T]) {
-            if own.is_empty() {
-                own.extend_from_slice(default);
-            }
-        }
-        option(&mut self.status, &default.status);
-        option(&mut self.delay, &default.delay);
-        option(&mut self.inflight_delay, &default.inflight_delay);
-        option(&mut self.inflight_limit, &default.inflight_limit);
-        list(&mut self.headers, &default.headers);
-        list(&mut self.trailers, &default.trailers);
-        list(&mut self.hints, &default.hints);
-        option(&mut self.content_type, &default.content_type);
-        option(&mut self.no_length, &default.no_length);
-        option(&mut self.chunk, &default.chunk);
-        option(&mut self.gzip, &default.gzip);
-        option(&mut self.abort, &default.abort);
-        option(&mut self.fail_first, &default.fail_first);
-        option(&mut self.key, &default.key);
-        option(&mut self.close_after, &default.close_after);
-        option(&mut self.rate, &default.rate);
-        option(&mut self.read_rate, &default.read_rate);
-        option(&mut self.early, &default.early);
-        option(&mut self.expectation, &default.expectation);
-        option(&mut self.cors, &default.cors);
-        option(&mut self.seed, &default.seed);
-        option(&mut self.sequence, &default.sequence);
     }
 
     /// What one value at a time can't tell.
@@ -141,3 +111,11 @@ impl Behaviour {
         Ok(self)
     }
 }
+
+/// Adds a field, its name as the protocol has it.
+fn push(fields: &mut Fields, name: &str, value: &str, protocol: Protocol) {
+    fields.push(&*protocol.field_name(name), value);
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::asked::Behaviour;
+use super::knobs::Behaviour;
 
 /// Locks of keys are shared by so many.
 const SHARDS: usize = 16;

@@ -11,7 +11,7 @@ use wire::Fields;
 
 use super::{Exchange, flight::Flight};
 use crate::{
-    behaviour::Manners,
+    behaviour::{Framing, Manners},
     clock::now_ns,
     cors,
     message::reply::{Body, Chunks, Fixed, Reply, Stream},
@@ -83,19 +83,11 @@ impl Pending {
     pub(crate) fn finish(self, mut reply: Reply) -> Finished {
         let Self { exchange, head_only, mut flight } = self;
         reply.hold_large(&exchange.context.budget);
-        let Reply { status, mut fixed, mut fields, body, mut special } = reply;
+        let Reply { status, mut fixed, mut fields, mut body, mut special } = reply;
         if let Some(hold) = special.as_mut().and_then(|special| special.hold.take()) {
             flight.extras_mut().hold = Some(hold);
         }
         flight.replied(status, now_ns());
-        if let Some(extras) = flight.extras() {
-            if let Some(traceparent) = &extras.traceparent {
-                fields.push("traceparent", traceparent);
-            }
-            if let Some(origin) = &extras.allowed_origin {
-                cors::allow(&mut fields, origin, cors::EXPOSED);
-            }
-        }
         let mut length = match &body {
             _ if status.is_informational() => None,
             Body::Bytes(bytes) => Some(bytes.len() as u64),
@@ -108,10 +100,24 @@ impl Pending {
             StatusCode::RESET_CONTENT => Some(Some(0)),
             _ => None,
         };
+        let bodiless = head_only || none.is_some();
+        if let Some(extras) = flight.extras_if_any() {
+            if let Some(plan) = extras.manners.as_mut().and_then(|manners| manners.content.take())
+                && !status.is_informational()
+            {
+                let framing = Framing { status, length, forbidden: none.is_some(), bodiless };
+                (body, length) = plan.shape(body, framing, &mut fields, &exchange.context);
+            }
+            if let Some(traceparent) = &extras.traceparent {
+                fields.push("traceparent", traceparent);
+            }
+            if let Some(origin) = &extras.allowed_origin {
+                cors::allow(&mut fields, origin, cors::EXPOSED);
+            }
+        }
         if let Some(none) = none {
             (fixed, length) = (&[], none);
         }
-        let bodiless = head_only || none.is_some();
         let content = match body {
             _ if status.is_informational() => Content::None,
             Body::Stream(stream) if !bodiless || stream.is_broken() => Content::Stream(stream, Bytes::new()),

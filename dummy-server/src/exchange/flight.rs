@@ -75,7 +75,13 @@ impl Flight {
         self.extras.as_deref()
     }
 
-    /// What few requests have, to be changed.
+    /// The same, to be changed.
+    #[inline]
+    pub(super) fn extras_if_any(&mut self) -> Option<&mut Extras> {
+        self.extras.as_deref_mut()
+    }
+
+    /// What few requests have, from now on this one.
     #[cold]
     pub(super) fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()

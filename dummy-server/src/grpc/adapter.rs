@@ -1,7 +1,8 @@
 //! The way of a call from an engine to tonic's services and back. Their request bodies must be `Send`, which an
 //! engine's are not: messages of those that have not come whole cross by a bounded channel. Deadlines are kept here, since
 //! without tonic's own server nobody else does. Messages are put together, and
-//! expanded, on the engine's side, where their memory is counted.
+//! expanded, on the engine's side, where their memory is counted. So is it known here when a request broke off: tonic takes
+//! a request that is cancelled for one that has ended, and would say OK.
 
 use std::{
     convert::Infallible,
@@ -153,9 +154,10 @@ async fn call(
         }
         None => &[],
     };
-    let body = match body.is_end_stream() {
-        true => Body::Bytes(Bytes::new()),
-        false => Body::Stream(Box::new(ResponseBody { body, around })),
+    let body = match (body.is_end_stream(), &around.broken) {
+        (true, Some(status)) => return trailers_only(status),
+        (true, None) => Body::Bytes(Bytes::new()),
+        (false, _) => Body::Stream(Box::new(ResponseBody { body, around })),
     };
     Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
 }
@@ -172,28 +174,36 @@ fn split(
     let hold = Rc::new(Hold::new(&context.budget));
     let (sender, receiver) = mpsc::channel(CHANNEL);
     let pump: Pump = Box::pin(pump(messages, Rc::clone(&hold), sender));
-    (RequestBody(receiver), Around { pump: Some(pump), hold, deadline })
+    (RequestBody(receiver), Around { pump: Some(pump), broken: None, hold, deadline })
 }
 
-async fn pump(mut messages: Messages, hold: Rc<Hold>, sender: mpsc::Sender<Result<Bytes, Status>>) {
+/// Ends when the request does, or when the service reads no more of it.
+///
+/// # Errors
+/// The request broke off, and the service learns of it.
+async fn pump(
+    mut messages: Messages,
+    hold: Rc<Hold>,
+    sender: mpsc::Sender<Result<Bytes, Status>>,
+) -> Result<(), Status> {
     while let Some(next) = poll_fn(|cx| messages.poll_next(cx)).await {
         let next = next.and_then(|message| hold_twice(&hold, message.len()).map(|()| message));
         let message = match next {
             Ok(message) => message,
             Err(status) => {
                 // When nobody receives it, the call has ended.
-                let _ = sender.send(Err(status)).await;
-                return;
+                return if sender.send(Err(status.clone())).await.is_ok() { Err(status) } else { Ok(()) };
             }
         };
         // Messages are below the largest --grpc-max-message, which is 2 GiB.
         let prefix = Prefix { compressed: false, length: message.len() as u32 };
         for part in [Bytes::copy_from_slice(&prefix.bytes()), message] {
             if sender.send(Ok(part)).await.is_err() {
-                return;
+                return Ok(());
             }
         }
     }
+    Ok(())
 }
 
 /// A call holds its largest message, and a reply that is as large.
@@ -202,11 +212,13 @@ fn hold_twice(hold: &Hold, bytes: usize) -> Result<(), Status> {
 }
 
 /// Carries the body of a request across.
-type Pump = Pin<Box<dyn Future<Output = ()>>>;
+type Pump = Pin<Box<dyn Future<Output = Result<(), Status>>>>;
 
 /// What goes on beside a call: its request's body, and its deadline.
 struct Around {
     pump: Option<Pump>,
+    /// The status of a request that broke off: that of its call, whatever the service makes of it.
+    broken: Option<Status>,
     /// For as long as the reply may be as large as the request.
     #[expect(dead_code, reason = "its end counts")]
     hold: Rc<Hold>,
@@ -216,8 +228,10 @@ struct Around {
 impl Around {
     /// Ready when the deadline has passed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.pump.as_mut().is_some_and(|pump| pump.as_mut().poll(cx).is_ready()) {
-            self.pump = None;
+        if let Some(pump) = &mut self.pump
+            && let Poll::Ready(ended) = pump.as_mut().poll(cx)
+        {
+            (self.pump, self.broken) = (None, ended.err());
         }
         self.deadline.poll(cx)
     }
@@ -258,7 +272,10 @@ impl Stream for ResponseBody {
         };
         Poll::Ready(frame.and_then(|frame| match frame.map(Frame::into_data) {
             Ok(Ok(data)) => Some(Part::Data(data)),
-            Ok(Err(frame)) => frame.into_trailers().ok().map(|headers| last(&headers)),
+            Ok(Err(frame)) => frame.into_trailers().ok().map(|headers| match &self.around.broken {
+                Some(status) => trailers(status),
+                None => last(&headers),
+            }),
             Err(status) => Some(trailers(&status)),
         }))
     }

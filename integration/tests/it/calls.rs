@@ -1,11 +1,13 @@
 //! gRPC: the echo service, health and reflection.
 
+use std::net::Shutdown;
+
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
     PATIENCE,
     cases::AndTls,
     client::{
-        Call, Client, GrpcClient, Protocol, Request, framed,
+        Call, Client, GrpcClient, Http2, Protocol, Request, framed,
         frames::{END_STREAM, Frames, kind},
         patiently,
     },
@@ -15,6 +17,7 @@ use integration::{
     tools::require,
 };
 use prost::Message as _;
+use tokio::net::TcpStream;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, ServerReflectionResponse, server_reflection_request::MessageRequest,
@@ -237,6 +240,7 @@ async fn reflection_knows_every_service(_: AndTls) {
     }
 }
 
+const CANCELLED: i32 = 1;
 pub(crate) const UNIMPLEMENTED: i32 = 12;
 
 async fn a_call_that_is_cancelled_ends_on_the_server(_: AndTls) {
@@ -256,6 +260,38 @@ async fn a_call_that_is_cancelled_ends_on_the_server(_: AndTls) {
     nothing_is_in_flight(&server).await;
     let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
     assert_eq!(status.code, 0, "the connection goes on");
+}
+
+/// The client closes its end of the connection where messages could follow, and still reads how its call ends.
+async fn a_call_whose_request_breaks_off_is_cancelled() {
+    let server = Server::start();
+    for (method, way) in [STREAM_ECHO, ECHO].into_iter().flat_map(|method| WAYS.map(|way| (method, way))) {
+        for (messages, part) in [(1, &b""[..]), (1, b"\0\0\0"), (0, b""), (0, b"\0\0\0\0\x09x")] {
+            let socket = TcpStream::connect(server.grpc).await.expect("connected");
+            let socket = socket.into_std().expect("a socket");
+            let end = socket.try_clone().expect("another handle");
+            let socket = TcpStream::from_std(socket).expect("a socket");
+            let connection = Http2::on(socket, &h2::client::Builder::new()).await.expect("a connection");
+            let mut client = GrpcClient::on(connection);
+            // The settings have been exchanged then: nothing has to be written behind the end.
+            let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
+            assert_eq!(status.code, 0);
+            let mut call: Call<EchoResponse> = client.begin(method, way).await;
+            for _ in 0..messages {
+                call.send(&EchoRequest::default());
+            }
+            call.send_bytes(part);
+            if method == STREAM_ECHO && messages > 0 {
+                assert!(call.next().await.is_some());
+            }
+            Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 1).await;
+            end.shutdown(Shutdown::Write).expect("an end");
+            let (_, end) = call.rest().await;
+            assert_eq!(end.status.code, CANCELLED, "{method} {way:?} {messages} {part:?}: {:?}", end.status);
+            assert!(end.status.message.contains("broke%20off"), "{:?}", end.status);
+            nothing_is_in_flight(&server).await;
+        }
+    }
 }
 
 pub(crate) async fn nothing_is_in_flight(server: &Server) {

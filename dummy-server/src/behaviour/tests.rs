@@ -1,15 +1,15 @@
 //! What is accepted, how it is shown, and what is refused.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::num::NonZeroU64;
 
 use contract::quantity::Percent;
 use http::StatusCode;
 
 use super::{
-    super::asked::{Breach, Delay, Point},
+    asked::Delay,
+    knobs::{Entry, TABLE},
     *,
 };
-use crate::cut::Cut;
 
 fn read(text: &str) -> Behaviour {
     Behaviour::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -154,8 +154,8 @@ fn what_makes_no_sense_is_named_with_what_is_accepted() {
 #[test]
 fn every_name_is_in_the_help() {
     let help = help();
-    for (name, ..) in TABLE {
-        assert!(help.lines().any(|line| line.split(' ').next() == Some(name)), "{name}");
+    for Entry { name, .. } in TABLE {
+        assert!(help.lines().any(|line| line.split(' ').next() == Some(*name)), "{name}");
     }
 }
 
@@ -218,7 +218,7 @@ fn what_is_shown_is_read_as_the_same() {
 #[test]
 fn every_name_is_shown_when_it_was_asked_for() {
     let all = ACCEPTED_EXTREMES.join("&");
-    for (name, ..) in TABLE {
+    for Entry { name, .. } in TABLE {
         assert!(all.contains(name), "{name} has an extreme");
     }
 }

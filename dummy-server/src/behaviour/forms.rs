@@ -10,52 +10,130 @@ use std::{
 use contract::quantity::{self, LARGEST_SIZE, Percent};
 use http::StatusCode;
 
-use super::super::asked::{Breach, Delay, Pair, Point, Shares};
+use super::asked::{Breach, Delay, Expectation, Gzip, Pair, Point, Shares};
 use crate::{boolean, cut::Cut};
 
-/// Most fields, trailers or hints of one request.
-const MOST_FIELDS: usize = 64;
 /// Most statuses or delays with a share.
 const MOST_SHARES: usize = 64;
 /// Shapes of a Pareto distribution: below, all is the longest delay; above, all is the minimum.
 const SHAPES: RangeInclusive<f64> = 0.01..=1000.0;
 /// Bytes of content after which a reply can be broken off: one byte more can be announced.
 const OFFSETS: RangeInclusive<u64> = 0..=LARGEST_SIZE - 1;
+/// Bytes in a chunk.
+const CHUNKS: RangeInclusive<u64> = 1..=16 << 20;
+/// Longest key.
+const LONGEST_KEY: usize = 128;
 
-pub(super) fn positive(text: &str) -> Option<u64> {
-    quantity::count_within(text, &(1..=u64::MAX))
+/// What is accepted, how it is read, and how it is shown so that it is read as the same.
+pub(super) struct Form<T> {
+    pub(super) accepted: &'static str,
+    pub(super) read: fn(&str) -> Option<T>,
+    pub(super) show: fn(&T) -> String,
 }
 
-pub(super) fn byte_rate(text: &str) -> Option<NonZeroU64> {
-    quantity::byte_rate(text)
+impl<T> Form<T> {
+    const fn new(accepted: &'static str, read: fn(&str) -> Option<T>, show: fn(&T) -> String) -> Self {
+        Self { accepted, read, show }
+    }
 }
 
-pub(super) fn status(text: &str) -> Option<StatusCode> {
+pub(super) const STATUS: Form<StatusCode> = Form::new("a status from 200 to 599", status, shown_status);
+pub(super) const STATUSES: Form<Shares<StatusCode>> = Form::new(
+    "a status from 200 to 599, or up to 64 with their percent: 503:10,500:5",
+    |text| shares(text, status),
+    |list| shown_shares(list, shown_status),
+);
+pub(super) const DURATION: Form<Duration> =
+    Form::new("a duration such as 5ms, up to 1h", duration, |time| quantity::canonical(*time));
+pub(super) const DELAYS: Form<Shares<Delay>> = Form::new(
+    "5ms, uniform(1ms,20ms), normal(20ms,5ms), pareto(5ms,1.5), or up to 64 with their percent: \
+     5ms:90,1s:10; up to 1h, pareto with a minimum above 0 and a shape from 0.01 to 1000",
+    |text| shares(text, delay),
+    |list| shown_shares(list, shown_delay),
+);
+pub(super) const COUNT: Form<u64> = Form::new(
+    "a whole number from 1 to 18446744073709551615",
+    |text| quantity::count_within(text, &(1..=u64::MAX)),
+    u64::to_string,
+);
+pub(super) const NUMBER: Form<u64> =
+    Form::new("a whole number from 0 to 18446744073709551615", quantity::count, u64::to_string);
+pub(super) const FIELD: Form<Pair> = Form::new(
+    "Name:value, a field name of RFC 9110 and a value without control characters",
+    field,
+    |(name, value)| format!("{name}:{value}"),
+);
+pub(super) const LINK: Form<String> = Form::new("a Link such as </a.css>;rel=preload", value, String::clone);
+pub(super) const MEDIA_TYPE: Form<String> = Form::new("a media type such as text/html", value, String::clone);
+pub(super) const KEY: Form<String> = Form::new(
+    "1 to 128 characters",
+    |text| value(text).filter(|key| key.len() <= LONGEST_KEY),
+    String::clone,
+);
+/// A name alone asks for what it says.
+pub(super) const SWITCH: Form<bool> = Form::new(
+    boolean::ACCEPTED,
+    |text| if text.is_empty() { Some(true) } else { boolean::read(text) },
+    bool::to_string,
+);
+pub(super) const OFF: Form<()> =
+    Form::new("off", |text| (text == "off").then_some(()), |()| "off".to_owned());
+pub(super) const CHUNK: Form<u64> = Form::new(
+    "bytes such as 100 or 4K, from 1 to 16M",
+    |text| quantity::size_within(text, &CHUNKS),
+    |size| quantity::canonical_size(*size),
+);
+pub(super) const RATE: Form<NonZeroU64> =
+    Form::new("bytes per second such as 64K, from 1", quantity::byte_rate, |rate| {
+        quantity::canonical_size(rate.get())
+    });
+pub(super) const GZIP: Form<Gzip> =
+    Form::new("negotiated or forced", |text| named(&GZIPS, text), |gzip| name_of(&GZIPS, gzip));
+pub(super) const EXPECTATION: Form<Expectation> = Form::new(
+    "send, refuse or ignore",
+    |text| named(&EXPECTATIONS, text),
+    |expectation| name_of(&EXPECTATIONS, expectation),
+);
+pub(super) const ABORT: Form<Breach> = Form::new(
+    "rst, fin, hang, short, stream-reset(CODE) or goaway(CODE), then @before-headers, @after-headers or \
+     @body(N), then :PERCENT, such as rst@body(100):10; N below 2^63 - 1",
+    abort,
+    shown_abort,
+);
+
+const GZIPS: [(&str, Gzip); 2] = [("negotiated", Gzip::Negotiated), ("forced", Gzip::Forced)];
+const EXPECTATIONS: [(&str, Expectation); 3] =
+    [("send", Expectation::Send), ("refuse", Expectation::Refuse), ("ignore", Expectation::Ignore)];
+
+fn named<T: Copy>(names: &[(&str, T)], text: &str) -> Option<T> {
+    names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
+}
+
+fn name_of<T: PartialEq>(names: &[(&str, T)], value: &T) -> String {
+    names.iter().filter(|(_, named)| named == value).map(|(name, _)| *name).collect()
+}
+
+fn status(text: &str) -> Option<StatusCode> {
     let code = quantity::count_within(text, &(200..=599))?;
     StatusCode::from_u16(u16::try_from(code).ok()?).ok()
 }
 
-pub(super) fn shown_status(status: &StatusCode) -> String {
+fn shown_status(status: &StatusCode) -> String {
     status.as_str().to_owned()
 }
 
-pub(super) fn duration(text: &str) -> Option<Duration> {
+fn duration(text: &str) -> Option<Duration> {
     quantity::duration(text, Delay::LONGEST)
 }
 
-pub(super) fn switch(text: &str) -> Option<bool> {
-    // A name alone asks for what it says.
-    if text.is_empty() { Some(true) } else { boolean::read(text) }
-}
-
 /// A field's value that is not empty.
-pub(super) fn value(text: &str) -> Option<String> {
+fn value(text: &str) -> Option<String> {
     let text = text.trim();
     let fits = !text.is_empty() && text.bytes().all(|byte| byte == b'\t' || byte >= b' ' && byte != 0x7f);
     fits.then(|| text.to_owned())
 }
 
-pub(super) fn field(text: &str) -> Option<Pair> {
+fn field(text: &str) -> Option<Pair> {
     let (name, rest) = text.split_once(':')?;
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let named = !name.is_empty() && name.bytes().all(token);
@@ -63,21 +141,8 @@ pub(super) fn field(text: &str) -> Option<Pair> {
     named.then(|| Some((name.to_owned(), content?)))?
 }
 
-pub(super) fn shown_field((name, value): &Pair) -> String {
-    format!("{name}:{value}")
-}
-
-pub(super) fn add<T>(list: &mut Vec<T>, item: T) -> Option<()> {
-    (list.len() < MOST_FIELDS).then(|| list.push(item))
-}
-
-/// What may be there once.
-pub(super) fn one<T>(value: &Option<T>, show: impl FnOnce(&T) -> String) -> Vec<String> {
-    value.as_ref().map(show).into_iter().collect()
-}
-
 /// One item, or several with their percent.
-pub(super) fn shares<T>(text: &str, read: fn(&str) -> Option<T>) -> Option<Shares<T>> {
+fn shares<T>(text: &str, read: fn(&str) -> Option<T>) -> Option<Shares<T>> {
     let mut shares = Vec::new();
     for item in outer_commas(text) {
         let share = match item.rsplit_once(':') {
@@ -96,7 +161,7 @@ pub(super) fn shares<T>(text: &str, read: fn(&str) -> Option<T>) -> Option<Share
     Some(shares)
 }
 
-pub(super) fn shown_shares<T>(shares: &Shares<T>, show: fn(&T) -> String) -> String {
+fn shown_shares<T>(shares: &Shares<T>, show: fn(&T) -> String) -> String {
     if let [(item, Percent::ALL)] = &shares[..] {
         return show(item);
     }
@@ -118,7 +183,7 @@ fn argument<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')
 }
 
-pub(super) fn delay(text: &str) -> Option<Delay> {
+fn delay(text: &str) -> Option<Delay> {
     let two = |text: &'_ str| -> Option<(Duration, String)> {
         let (first, second) = text.split_once(',')?;
         Some((duration(first.trim())?, second.trim().to_owned()))
@@ -140,7 +205,7 @@ pub(super) fn delay(text: &str) -> Option<Delay> {
     duration(text).map(Delay::Constant)
 }
 
-pub(super) fn shown_delay(delay: &Delay) -> String {
+fn shown_delay(delay: &Delay) -> String {
     let time = quantity::canonical;
     match *delay {
         Delay::Constant(delay) => time(delay),
@@ -150,7 +215,7 @@ pub(super) fn shown_delay(delay: &Delay) -> String {
     }
 }
 
-pub(super) fn abort(text: &str) -> Option<Breach> {
+fn abort(text: &str) -> Option<Breach> {
     let (text, percent) = match text.rsplit_once(':') {
         Some((text, share)) => (text, Percent::read(share)?),
         None => (text, Percent::ALL),
@@ -181,7 +246,7 @@ pub(super) fn abort(text: &str) -> Option<Breach> {
     Some(Breach { cut, point, percent })
 }
 
-pub(super) fn shown_abort(abort: &Breach) -> String {
+fn shown_abort(abort: &Breach) -> String {
     let Breach { cut, point, percent } = *abort;
     let name = Cut::NAMES[cut.index()];
     let cut = match cut {

@@ -1,0 +1,243 @@
+//! What happens to one request: drawn once, when its head was read. [`super::knobs`] says what each thing that is asked
+//! for adds to it.
+
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use wire::Fields;
+
+use super::{
+    asked::{Delay, Expectation, Pair, Point},
+    chance::Chance,
+    knobs::Behaviour,
+    shared::{InFlight, Shared},
+};
+use crate::{cut::Cut, stats::Protocol};
+
+/// What happens to a request and its reply. What is empty or none does not.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) faults: Faults,
+    pub(super) timing: Timing,
+    pub(super) shaping: Shaping,
+    pub(super) limits: Limits,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// In place of the endpoint's.
+    pub(super) status: Option<StatusCode>,
+    /// How and where the reply is broken off.
+    pub(super) abort: Option<(Cut, Point)>,
+    /// Of a reply that does not wait for the request's content.
+    pub(super) early: Option<StatusCode>,
+    /// What an expectation of 100 (Continue) meets.
+    pub(super) expectation: Option<Expectation>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Timing {
+    /// Waited before the reply.
+    pub(super) delay: Duration,
+    /// Bytes per second of the reply's content, and of the request's.
+    pub(super) rate: Option<NonZeroU64>,
+    pub(super) read_rate: Option<NonZeroU64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shaping {
+    /// Fields beside those of the reply.
+    pub(super) headers: Vec<Pair>,
+    pub(super) trailers: Vec<Pair>,
+    /// Values of `Link` in a 103 (Early Hints).
+    pub(super) hints: Vec<String>,
+    /// In place of the endpoint's.
+    pub(super) content_type: Option<String>,
+    /// The length is not announced.
+    pub(super) no_length: bool,
+    /// Bytes in each chunk or DATA frame.
+    pub(super) chunk: Option<u64>,
+    /// The content is compressed, and whether it is depends on the request.
+    pub(super) gzip: bool,
+    pub(super) varies: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    /// There are too many in flight: 503 and nothing else.
+    pub(super) refused: bool,
+    /// The connection ends after the reply.
+    pub(super) close: bool,
+    /// Counts until it is dropped.
+    pub(super) in_flight: Option<InFlight>,
+}
+
+impl Timing {
+    /// Waits for so much longer, at most as long as a delay may be.
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.delay = self.delay.saturating_add(time).min(Delay::LONGEST);
+    }
+}
+
+/// What matters of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) protocol: Protocol,
+    /// Which of its connection it is, from 1 on.
+    pub(super) number: u64,
+    pub(super) fields: &'a Fields,
+}
+
+impl Request<'_> {
+    /// Whether `Accept-Encoding` has room for gzip (RFC 9110 section 12.5.3).
+    pub(super) fn accepts_gzip(self) -> bool {
+        let codings =
+            self.fields.get_all("accept-encoding").flat_map(|value| value.split(|byte| *byte == b','));
+        let mut any = None;
+        for coding in codings {
+            let text = String::from_utf8_lossy(coding).to_ascii_lowercase();
+            let (name, weight) = text.split_once(';').unwrap_or((&text, ""));
+            let refused = weight.trim().strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0));
+            match name.trim() {
+                "gzip" | "x-gzip" => return !refused,
+                "*" => any = Some(!refused),
+                _ => {}
+            }
+        }
+        any.unwrap_or(false)
+    }
+}
+
+/// What plans are made from, beside what is asked for. What requests share is touched by those alone that ask for it.
+pub(super) struct Facts<'a> {
+    pub(super) request: Request<'a>,
+    /// It is one of the first of its key, if those alone are to fail.
+    pub(super) fails: bool,
+    /// Neither how nor where a request fails was asked for.
+    pub(super) fails_plainly: bool,
+    shared: &'a Arc<Shared>,
+    worker: usize,
+    seed: u64,
+    sequence: Option<u64>,
+    in_flight: Option<(InFlight, u64)>,
+}
+
+impl Facts<'_> {
+    /// The lots of the request.
+    pub(super) fn chance(&mut self) -> Chance {
+        let sequence = *self.sequence.get_or_insert_with(|| self.shared.draw());
+        Chance::new(self.seed, sequence)
+    }
+
+    /// How many requests are in flight that want to know, this one among them.
+    pub(super) fn in_flight(&mut self) -> u64 {
+        self.in_flight.get_or_insert_with(|| self.shared.enter(self.worker)).1
+    }
+}
+
+impl Behaviour {
+    /// Draws what happens to a request.
+    pub(super) fn plan(self, request: Request<'_>, shared: &Arc<Shared>, worker: usize) -> Plan {
+        let key = self.key.as_deref().unwrap_or_default();
+        let mut facts = Facts {
+            request,
+            fails: self.fail_first.is_none_or(|first| shared.count(key) <= first),
+            fails_plainly: self.status.is_none() && self.abort.is_none(),
+            shared,
+            worker,
+            seed: self.seed.unwrap_or_default(),
+            sequence: self.sequence,
+            in_flight: None,
+        };
+        let mut plan = Plan::default();
+        self.act(&mut facts, &mut plan);
+        let counted = facts.in_flight.filter(|_| !plan.limits.refused);
+        plan.limits.in_flight = counted.map(|(in_flight, _)| in_flight);
+        plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str, protocol: Protocol, shared: &Arc<Shared>) -> Plan {
+        let request = Request { protocol, number: 1, fields: &Fields::new() };
+        Behaviour::parse(text).unwrap().plan(request, shared, 0)
+    }
+
+    fn plans(text: &str, count: usize, shared: &Arc<Shared>) -> Vec<Plan> {
+        (0..count).map(|_| plan(text, Protocol::Http2, shared)).collect()
+    }
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared::new(1))
+    }
+
+    #[test]
+    fn a_run_can_be_repeated() {
+        let run = |seed: u32| {
+            let text = format!("status=503:30&abort=rst:20&delay=uniform(1ms,9ms)&seed={seed}");
+            let plans = plans(&text, 200, &shared());
+            plans
+                .iter()
+                .map(|one| (one.faults.status, one.faults.abort, one.timing.delay))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(run(1), run(1));
+        assert_ne!(run(1), run(2));
+    }
+
+    #[test]
+    fn a_number_of_the_request_decides_alone() {
+        let shared = shared();
+        let one = |text: &str| plans(text, 1, &shared).remove(0).timing.delay;
+        assert_eq!(
+            one("delay=uniform(0,1s)&sequence=7&seed=1"),
+            one("delay=uniform(0,1s)&sequence=7&seed=1")
+        );
+    }
+
+    #[test]
+    fn requests_that_draw_nothing_take_no_number_of_those_that_do() {
+        let shared = shared();
+        plans("rate=1K&fail-first=1&seed=3", 5, &shared);
+        assert_eq!(shared.draw(), 0);
+        plans("status=503:0&delay=1ms&abort=rst:0&fail-first=1&key=other", 2, &shared);
+        assert_eq!(shared.draw(), 3);
+    }
+
+    #[test]
+    fn the_first_of_a_key_fail_and_then_none() {
+        let shared = shared();
+        let failed = |text: &str| {
+            let list = plans(text, 4, &shared);
+            list.iter()
+                .map(|one| one.faults.status.is_some() || one.faults.abort.is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(failed("fail-first=2&key=a"), [true, true, false, false]);
+        assert_eq!(failed("fail-first=3&key=b&abort=rst"), [true, true, true, false]);
+        assert_eq!(failed("fail-first=3&key=c&abort=rst&status=500"), [true, true, true, false]);
+        assert_eq!(failed("fail-first=1&key=a"), [false; 4]);
+        assert_eq!(failed("fail-first=1"), [true, false, false, false]);
+    }
+
+    #[test]
+    fn more_in_flight_wait_longer_and_are_refused_at_the_limit() {
+        let shared = shared();
+        let list = plans("inflight-delay=10ms&inflight-limit=2", 3, &shared);
+        let waits: Vec<_> = list.iter().map(|one| one.timing.delay.as_millis()).collect();
+        assert_eq!(waits, [10, 20, 30]);
+        assert_eq!(list.iter().map(|one| one.limits.refused).collect::<Vec<_>>(), [false, false, true]);
+        drop(list);
+        assert!(!plans("inflight-limit=1", 1, &shared)[0].limits.refused);
+    }
+
+    #[test]
+    fn what_only_http2_has_does_not_happen_by_default_over_http1() {
+        let over = |protocol| plan("abort=goaway", protocol, &shared()).faults.abort;
+        assert_eq!(over(Protocol::Http11), None);
+        assert!(over(Protocol::Http2).is_some());
+    }
+}
