@@ -56,6 +56,25 @@ async fn a_second_ctrl_c_ends_at_once() {
     assert_eq!(finished.code, Some(130), "{finished}");
 }
 
+/// As by a debugger, or a machine that sleeps.
+async fn a_reply_that_came_while_loadgen_was_stopped_is_no_timeout() {
+    let server = Server::start();
+    for scheme in ["http", "h2c"] {
+        let url = format!("{scheme}://{}/delay/300", server.http);
+        let args = ["--no-progress", "-o", "json", "-n", "1", "--timeout", "1s", &url];
+        let run = Process::start(command("loadgen").args(args));
+        Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= 1).await;
+        run.signal(Signal::STOP);
+        // As long as that, its reply has come, and its timeout is over.
+        let later = fetch(Protocol::Http1, server.http, Request::new("GET", "/delay/1500")).await;
+        assert_eq!(later.status, 200);
+        run.signal(Signal::CONT);
+        let finished = run.finish(Duration::from_secs(10));
+        let report = Report::parse(&finished.stdout);
+        assert_eq!(report.requests("succeeded"), 1, "{scheme}: {:#}", report.json());
+    }
+}
+
 fn bad_arguments_are_one_line_and_exit_2() {
     let peer = bad_http1(BadHttp1::NeverAnswers);
     let url = format!("http://{}/", peer.address);

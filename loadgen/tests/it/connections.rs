@@ -1,9 +1,13 @@
 //! What is recorded of connections: opened, reopened, and closed by which end.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    net::Shutdown,
+    sync::{Arc, Barrier},
+};
 
 use crate::{
-    frames::{DATA, frame, serve_http2},
+    frames::{DATA, SETTINGS, frame, serve_http2, serve_http2_greeting},
     peer::{closed_port, read_request, run, serve, serve_http1},
 };
 
@@ -78,4 +82,33 @@ fn a_connection_that_breaks_the_protocol_is_closed_by_loadgen() {
 fn what_could_not_be_opened_is_no_connection() {
     assert_eq!(connections(&format!("-n 3 -c 2 http://{}", closed_port())), [0; 4]);
     assert_eq!(connections(&format!("-n 3 -c 2 {}", closed_port())), [0; 4]);
+}
+
+#[test]
+fn a_connection_that_is_closed_before_the_run_begins_fails_no_request() {
+    let gate = Arc::new(Barrier::new(2));
+    let last = Arc::clone(&gate);
+    let greeting = move |number| {
+        // The other worker's first connection: the run can't begin before it is open.
+        if number == 1 {
+            last.wait();
+        }
+        &[][..]
+    };
+    let peer = serve_http2_greeting(greeting, move |number, wire| {
+        if number == 0 {
+            // The client's settings, and that it has ours.
+            wire.until(SETTINGS)?;
+            wire.until(SETTINGS)?;
+            wire.0.shutdown(Shutdown::Both)?;
+            gate.wait();
+            return Ok(());
+        }
+        loop {
+            let stream = wire.request()?;
+            wire.reply(stream)?;
+        }
+    });
+    let summary = run(&format!("-n 20 -c 2 --workers 2 {}", peer.address));
+    assert_eq!(summary.records.counts.succeeded, 20, "{:?}", summary.records.failures);
 }
