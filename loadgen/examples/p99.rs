@@ -1,6 +1,8 @@
 //! Loads a target for two seconds, shows how far it is, and prints what 99 in 100 response times were within:
 //! `cargo run -p loadgen --no-default-features --example p99 -- http://localhost:8080/bin/1K`
 
+#![expect(clippy::print_stdout, reason = "what an example is for")]
+
 use std::{env, thread, time::Duration};
 
 use anyhow::Context as _;
