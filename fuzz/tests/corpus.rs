@@ -95,6 +95,11 @@ fn arguments_of_loadgen_become_a_plan_within_bounds() {
 }
 
 #[test]
+fn records_of_a_run_are_written_as_they_were_read() {
+    assert!(replay("records", 1000) > 8);
+}
+
+#[test]
 fn a_default_behaviour_is_answered_in_a_form_that_is_accepted_again() {
     assert!(replay("put-behaviour", 100) > 8);
 }
