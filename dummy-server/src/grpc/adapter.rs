@@ -144,6 +144,10 @@ async fn call(
     })
     .await;
     let Some(Ok(response)) = response else { return trailers_only(&overdue()) };
+    // A service takes a request that breaks off behind a message for a whole one, and has answered it.
+    if let Some(status) = &around.broken {
+        return trailers_only(status);
+    }
     let (mut parts, body) = response.into_parts();
     let content_type = parts.headers.remove(http::header::CONTENT_TYPE);
     let fixed: Fixed = match content_type {
@@ -154,10 +158,9 @@ async fn call(
         }
         None => &[],
     };
-    let body = match (body.is_end_stream(), &around.broken) {
-        (true, Some(status)) => return trailers_only(status),
-        (true, None) => Body::Bytes(Bytes::new()),
-        (false, _) => Body::Stream(Box::new(ResponseBody { body, around })),
+    let body = match body.is_end_stream() {
+        true => Body::Bytes(Bytes::new()),
+        false => Body::Stream(Box::new(ResponseBody { body, around })),
     };
     Reply { status: parts.status, fixed, fields: fields(&parts.headers), body, special: None }
 }

@@ -8,7 +8,7 @@ const CONTENT_TYPE: &str = "content-type";
 const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// The fields of a call that are no metadata: the first value of each name, as it came.
+/// The fields that say how a call is carried: the first value of each name, as received.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallFields<'h> {
     /// Empty where there is none.

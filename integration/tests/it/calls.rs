@@ -286,12 +286,32 @@ async fn a_call_whose_request_breaks_off_is_cancelled() {
             }
             Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 1).await;
             end.shutdown(Shutdown::Write).expect("an end");
-            let (_, end) = call.rest().await;
+            let (answers, end) = call.rest().await;
+            assert!(answers.is_empty(), "{method} {way:?} {messages} {part:?}: {answers:?}");
             assert_eq!(end.status.code, CANCELLED, "{method} {way:?} {messages} {part:?}: {:?}", end.status);
             assert!(end.status.message.contains("broke%20off"), "{:?}", end.status);
             nothing_is_in_flight(&server).await;
         }
     }
+}
+
+/// One that would go on for ever, whose request has no end.
+async fn a_watch_whose_request_breaks_off_is_cancelled() {
+    let server = Server::start();
+    let socket = TcpStream::connect(server.grpc).await.expect("connected").into_std().expect("a socket");
+    let end = socket.try_clone().expect("another handle");
+    let socket = TcpStream::from_std(socket).expect("a socket");
+    let connection = Http2::on(socket, &h2::client::Builder::new()).await.expect("a connection");
+    let mut client = GrpcClient::on(connection);
+    let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
+    assert_eq!(status.code, 0);
+    let mut watch: Call<HealthCheckResponse> = client.begin(WATCH, &[]).await;
+    watch.send(&HealthCheckRequest::default());
+    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 1).await;
+    end.shutdown(Shutdown::Write).expect("an end");
+    let (answers, end) = watch.rest().await;
+    assert_eq!((answers.len(), end.status.code), (0, CANCELLED), "{:?}", end.status);
+    nothing_is_in_flight(&server).await;
 }
 
 pub(crate) async fn nothing_is_in_flight(server: &Server) {
