@@ -55,20 +55,20 @@ impl Counts {
 
     /// The largest of all.
     pub(crate) fn largest(&self) -> u64 {
-        [
-            self.offered,
-            self.succeeded,
-            self.client_errors,
-            self.server_errors,
-            self.transport_failed,
-            self.timed_out,
-            self.unanswered,
-            self.dropped,
-            self.not_sent,
-            self.resent,
-        ]
-        .into_iter()
-        .fold(0, u64::max)
+        let Self {
+            offered,
+            succeeded,
+            client_errors,
+            server_errors,
+            transport_failed,
+            timed_out,
+            unanswered,
+            dropped,
+            not_sent,
+            resent,
+        } = *self;
+        let sent = [succeeded, client_errors, server_errors, transport_failed, timed_out, unanswered];
+        sent.into_iter().chain([offered, dropped, not_sent, resent]).fold(0, u64::max)
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

@@ -13,6 +13,8 @@ use serde::{
     ser::Error as _,
 };
 
+use super::plausible::LARGEST;
+
 /// The longest that is read, in bytes of base64.
 const MAX_TEXT: usize = 1 << 20;
 /// How V2 begins: a number of its own, length of the counts, offset, digits, lowest and highest value, ratio.
@@ -22,8 +24,6 @@ const HEADER: usize = 40;
 const MAX_HIGHEST: u64 = 1 << 43;
 /// What is as long as [`super::LONGEST`] lies below this in a histogram.
 const BEYOND: u64 = 1 << 42;
-/// More than any run counts.
-const MAX_COUNT: u64 = 1 << 53;
 /// What no count is written as, and the reader can't take.
 const NO_COUNT: [u8; 9] = [0xff; 9];
 
@@ -67,8 +67,8 @@ fn decode<T: Counter>(text: &str, digits: u8) -> Result<Histogram<T>, String> {
     if read.max() >= BEYOND {
         return Err("its values exceed one hour".to_owned());
     }
-    if read.len() > MAX_COUNT {
-        return Err(format!("its counts exceed {MAX_COUNT}"));
+    if read.len() > LARGEST {
+        return Err(format!("its counts exceed {LARGEST}"));
     }
     read.auto(true);
     Ok(read)
@@ -116,7 +116,7 @@ pub(super) mod fine {
     ) -> Result<Histogram<u64>, D::Error> {
         let read = super::deserialize::<u64, D, 3>(from)?;
         // As it was before: of bounds that are fixed.
-        let mut same = crate::recorder::histogram();
+        let mut same = crate::recorder::times::histogram();
         same.add(&read).map_err(D::Error::custom)?;
         Ok(same)
     }

@@ -8,13 +8,14 @@ mod counts;
 mod encoded;
 mod failures;
 mod intervals;
+mod plausible;
 mod recording;
 mod settings;
 mod successes;
+mod times;
 
 use std::ops::Range;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 pub use backends::{Backend, Backends};
@@ -27,6 +28,8 @@ pub use intervals::{Interval, Intervals};
 pub(crate) use recording::Recording;
 pub use settings::RunSettings;
 pub use successes::Successes;
+use times::add;
+pub use times::{Snapshot, Times};
 
 use crate::{
     clock::Nanos,
@@ -35,49 +38,6 @@ use crate::{
 
 /// The longest time that a histogram tells apart: an hour, in nanoseconds.
 pub const LONGEST: Nanos = 3_600_000_000_000;
-
-/// Digits that the report's histograms keep.
-const DIGITS: u8 = 3;
-
-/// More than any run counts of anything.
-const LARGEST: u64 = 1 << 53;
-/// Longer than anything that is recorded, in bytes.
-const LONGEST_TEXT: usize = 4096;
-
-/// Times in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Times {
-    /// Due to last byte; timeouts at their age.
-    #[serde(with = "encoded::fine")]
-    pub response: Histogram<u64>,
-    /// First byte written to last byte read.
-    #[serde(with = "encoded::fine")]
-    pub service: Histogram<u64>,
-    /// Picked up to first byte written.
-    #[serde(with = "encoded::fine")]
-    pub wait: Histogram<u64>,
-    /// Due to picked up.
-    #[serde(with = "encoded::fine")]
-    pub lag: Histogram<u64>,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self { response: histogram(), service: histogram(), wait: histogram(), lag: histogram() }
-    }
-}
-
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST, DIGITS)
-        .unwrap_or_else(|error| unreachable!("the bounds are fixed: {error}"))
-}
-
-/// Adds histograms of the same bounds.
-fn add(into: &mut Histogram<u64>, other: &Histogram<u64>) {
-    let added = into.add(other);
-    debug_assert!(added.is_ok(), "{added:?}");
-}
 
 /// When and how a request was answered completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,63 +281,11 @@ impl Recorder {
         self.completed_in_second_half += other.completed_in_second_half;
     }
 
-    /// Whether no number is larger than any run makes it: what was read can be added up.
-    pub(crate) fn is_plausible(&self) -> bool {
-        let of_failures = self.failures.iter().map(|(_, seen)| seen.count);
-        let of_intervals = self.intervals.iter().flat_map(|part| [part.offered, part.completed, part.errors]);
-        let of_connections = self.connections.counts();
-        let others = [
-            self.counts.largest(),
-            self.completed_in_second_half,
-            self.limited.as_ref().map_or(0, |(count, _)| *count as u64),
-            self.unasked.as_ref().map_or(0, |(count, _)| *count),
-        ];
-        let statuses = self.statuses.iter().copied();
-        let mut counts = statuses.chain(of_failures).chain(of_intervals).chain(of_connections).chain(others);
-        counts.all(|count| count <= LARGEST)
-            && self.body_bytes <= u64::MAX >> 10
-            && self.in_flight <= u128::MAX >> 10
-            && self.statuses.iter().sum::<u64>() == self.counts.completed()
-            && self.texts().all(|text| text.len() <= LONGEST_TEXT && !text.contains(char::is_control))
-            && self.counts.add_up()
-    }
-
-    /// What servers and the system have said, which reports print.
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        let of_failures = self.failures.iter().flat_map(|(_, seen)| [&seen.example, &seen.request_id]);
-        let limited = self.limited.iter().map(|(_, why)| why);
-        let of_connections = limited.chain(self.unasked.iter().map(|(_, what)| what));
-        let names = self.backends.sorted().into_iter().map(|backend| &backend.name);
-        of_failures.chain(of_connections).chain(names).map(String::as_str)
-    }
-
     /// Brings a snapshot for progress up to date.
     pub(crate) fn snapshot(&self, snapshot: &mut Snapshot) {
         snapshot.counts = self.counts;
         let set = snapshot.response.set_to(&self.times.response);
         debug_assert!(set.is_ok(), "{set:?}");
-    }
-}
-
-/// The figures of a run so far.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Requests and what became of them.
-    pub counts: Counts,
-    /// Response times in nanoseconds.
-    pub response: Histogram<u64>,
-}
-
-impl Default for Snapshot {
-    fn default() -> Self {
-        Self { counts: Counts::default(), response: histogram() }
-    }
-}
-
-impl Snapshot {
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.counts.merge(&other.counts);
-        add(&mut self.response, &other.response);
     }
 }
 

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::plausible::is_printable;
 use crate::plan::Plan;
+
+/// As long as a URL can be, in bytes.
+const LONGEST_TEXT: usize = 64 << 10;
 
 /// The settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,11 @@ impl RunSettings {
             max_in_flight: load.max_in_flight.get(),
             timeout: load.timeout,
         }
+    }
+
+    /// Whether reports can print it: what was read may hold anything.
+    pub(crate) fn is_plausible(&self) -> bool {
+        [&self.target, &self.protocol, &self.method].into_iter().all(|text| is_printable(text, LONGEST_TEXT))
     }
 
     /// Whether requests were due by a schedule.

@@ -66,7 +66,7 @@ impl Summary {
             return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
         }
         let kept: Kept = serde_json::from_slice(&text).map_err(|error| InvalidRecords(error.to_string()))?;
-        if !kept.summary.records.is_plausible() {
+        if !kept.summary.records.is_plausible() || !kept.summary.run.is_plausible() {
             return Err(InvalidRecords(
                 "its counts do not add up, or exceed those of any run; or a text has control characters"
                     .to_owned(),
@@ -200,6 +200,7 @@ mod tests {
             ("/summary/records/successes/1", json!("AA=="), "another size"),
             ("/summary/elapsed/secs", json!(-1), "invalid value"),
             ("/summary/run/streams", json!(null), "invalid type"),
+            ("/summary/run/target", json!("h2c://a/\u{7}"), "control characters"),
         ] {
             let error = with(path, value);
             assert!(error.starts_with("invalid records: ") && error.contains(said), "{path}: {error}");

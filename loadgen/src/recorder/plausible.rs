@@ -1,0 +1,45 @@
+//! Whether what was read of a run can be added up and printed: it may come from anywhere.
+
+use super::Recorder;
+
+/// More than any run counts of anything.
+pub(super) const LARGEST: u64 = 1 << 53;
+/// Longer than any message or name that is recorded, in bytes.
+const LONGEST_TEXT: usize = 4096;
+
+/// Whether a report can print a text of at most `longest` bytes as it is.
+pub(super) fn is_printable(text: &str, longest: usize) -> bool {
+    text.len() <= longest && !text.contains(char::is_control)
+}
+
+impl Recorder {
+    /// Whether no number is larger than any run makes it: what was read can be added up.
+    pub(crate) fn is_plausible(&self) -> bool {
+        let of_failures = self.failures.iter().map(|(_, seen)| seen.count);
+        let of_intervals = self.intervals.iter().flat_map(|part| [part.offered, part.completed, part.errors]);
+        let of_connections = self.connections.counts();
+        let others = [
+            self.counts.largest(),
+            self.completed_in_second_half,
+            self.limited.as_ref().map_or(0, |(count, _)| *count as u64),
+            self.unasked.as_ref().map_or(0, |(count, _)| *count),
+        ];
+        let statuses = self.statuses.iter().copied();
+        let mut counts = statuses.chain(of_failures).chain(of_intervals).chain(of_connections).chain(others);
+        counts.all(|count| count <= LARGEST)
+            && self.body_bytes <= u64::MAX >> 10
+            && self.in_flight <= u128::MAX >> 10
+            && self.statuses.iter().sum::<u64>() == self.counts.completed()
+            && self.texts().all(|text| is_printable(text, LONGEST_TEXT))
+            && self.counts.add_up()
+    }
+
+    /// What servers and the system have said, which reports print.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let of_failures = self.failures.iter().flat_map(|(_, seen)| [&seen.example, &seen.request_id]);
+        let limited = self.limited.iter().map(|(_, why)| why);
+        let of_connections = limited.chain(self.unasked.iter().map(|(_, what)| what));
+        let names = self.backends.sorted().into_iter().map(|backend| &backend.name);
+        of_failures.chain(of_connections).chain(names).map(String::as_str)
+    }
+}
