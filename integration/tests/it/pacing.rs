@@ -1,14 +1,15 @@
 //! Open loop: when requests arrive, and what a server that stands still does to the times.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use integration::{
     binaries::{ServerProcess, command, loadgen_report},
-    client::Protocol,
+    client::{Protocol, Request, fetch},
     metrics::{Metrics, REQUESTS},
     peers::{Record, in_place},
     process::{Finished, Process},
     report::Report,
+    server::Server,
 };
 use rustix::process::Signal;
 
@@ -70,13 +71,14 @@ async fn a_frozen_server_does_not_show_in_the_service_time_of_others() {
 
 /// A run against a server that is stopped for a second once it has answered a hundred requests.
 async fn frozen_for_a_second(scheme: &str, args: &[&str]) -> Report {
-    let server = ServerProcess::start(&[]);
+    let (server, other) = (ServerProcess::start(&[]), Server::start());
     let url = format!("{scheme}://{}/bin/100", server.http);
     let run = Process::start(command("loadgen").args(["--no-progress", "-o", "json"]).args(args).arg(url));
     Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 100).await;
     server.signal(Signal::STOP);
-    // The second in which it stands still is what is tested.
-    thread::sleep(Duration::from_secs(1));
+    // It stands still for as long as another server takes for its reply.
+    let reply = fetch(Protocol::Http1, other.http, Request::get("/delay/1000")).await;
+    assert_eq!(reply.status, 200);
     server.signal(Signal::CONT);
     let finished: Finished = run.finish(Duration::from_secs(30));
     assert_eq!(finished.code, Some(0), "{finished}");

@@ -17,7 +17,13 @@ use super::{
     pool::Pool,
     *,
 };
-use crate::{cli::Args, control::Handle, outcome::Arrival};
+use crate::{
+    cli::Args,
+    control::Handle,
+    outcome::Arrival,
+    plan::OnOverload,
+    schedule::{Arrivals, Constant},
+};
 
 fn order(line: &str, address: SocketAddr) -> Order {
     let words = format!("loadgen {line} -n 1 --workers 1");
@@ -208,4 +214,24 @@ async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
     assert_eq!(pool.next_wake(0, false), timeout);
     pool.expire(timeout, &mut Results { dispatcher, recording });
     assert!(pool.next_wake(timeout, false) >= timeout + 1_000_000);
+}
+
+#[test]
+fn what_is_due_by_the_million_is_picked_up_in_turns() {
+    let mut recording = Recording::new(Ids { run: 1, load: 0 });
+    for on_overload in [OnOverload::Queue, OnOverload::Drop] {
+        let mut dispatcher = Dispatcher::new(10, false);
+        let arrivals = Arrivals::Constant(Constant::new(1e8, Some(250_000), None));
+        dispatcher.start_open(arrivals, on_overload, 0);
+        for more in [true, true, false] {
+            dispatcher.pick_up(1 << 40, 10, &mut recording);
+            assert_eq!((dispatcher.take_moved(), dispatcher.has_more(1 << 40)), (more, more));
+        }
+        let counts = recording.records().counts;
+        match on_overload {
+            OnOverload::Queue => assert_eq!(dispatcher.waiting(), 250_000),
+            OnOverload::Drop => assert_eq!((dispatcher.waiting(), counts.dropped), (10, 249_990)),
+        }
+    }
+    assert_eq!(recording.records().counts.offered, 500_000);
 }

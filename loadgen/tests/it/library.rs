@@ -2,7 +2,7 @@
 
 use std::{env, process::Command, time::Duration};
 
-use loadgen::{Plan, Run, Summary};
+use loadgen::{Plan, Run, Summary, plan::request::MAX_BODY};
 
 use crate::peer::{closed_port, serve_http1};
 
@@ -52,6 +52,13 @@ fn a_plan_is_valid_or_not_at_all() {
         let error = builder.build().map(|_| shown).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
+}
+
+#[test]
+fn a_body_is_taken_up_to_its_limit() {
+    let plan = |length: u64| Plan::builder("localhost:1").body(vec![0; length as usize]).build();
+    assert_eq!(plan(MAX_BODY).unwrap().request().body.len() as u64, MAX_BODY);
+    assert!(plan(MAX_BODY + 1).unwrap_err().to_string().contains("256M"));
 }
 
 #[test]

@@ -6,11 +6,9 @@ use std::{
         Arc, Condvar, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    thread,
-    time::Duration,
 };
 
-use loadgen::{Handle, Run, Verdict};
+use loadgen::{Handle, Run, Verdict, embedded::Embedded};
 
 use crate::peer::{Peer, failures, finish, plan, read_request, run, serve, serve_http1};
 
@@ -44,13 +42,11 @@ fn with_a_rate_replies_slow_nothing_down() {
 
 #[test]
 fn fixed_connections_stay_fixed_and_the_wait_is_measured() {
-    let peer = serve_http1(|_| {
-        // The test's own delay: it is what is measured.
-        thread::sleep(Duration::from_millis(20));
-        OK.to_vec()
-    });
-    let summary = run(&format!("-r 1000 -n 20 -c 1 --fixed-connections http://{}", peer.address));
-    assert_eq!((summary.records.counts.succeeded, peer.connections()), (20, 1));
+    let server = Embedded::start().unwrap();
+    let line = format!("-r 1000 -n 20 -c 1 --fixed-connections http://{}/delay/20", server.address());
+    let summary = run(&line);
+    server.stop();
+    assert_eq!((summary.records.counts.succeeded, summary.records.connections.opened), (20, 1));
     let times = &summary.records.times;
     assert!(times.wait.max() >= 300_000_000, "the last one waited for the others: {}", times.wait.max());
     assert!(times.response.max() >= times.wait.max() && times.service.min() >= 20_000_000);
@@ -152,12 +148,11 @@ fn the_second_interrupt_gives_up_what_is_in_flight() {
 
 #[test]
 fn a_target_that_falls_behind_is_told() {
-    let peer = serve_http1(|_| {
-        // The target that falls behind: a quarter of the rate is all it can do.
-        thread::sleep(Duration::from_millis(10));
-        OK.to_vec()
-    });
-    let summary = run(&format!("-r 400 -d 1s -c 1 --fixed-connections http://{}", peer.address));
+    let server = Embedded::start().unwrap();
+    // A quarter of the rate is all that it can do over one connection.
+    let line = format!("-r 400 -d 1s -c 1 --fixed-connections http://{}/delay/10", server.address());
+    let summary = run(&line);
+    server.stop();
     assert!(summary.achieved_rate() < 110.0, "{}", summary.achieved_rate());
     assert_ne!(summary.verdict(), Verdict::Valid);
 }
