@@ -40,7 +40,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// For so many workers.
+    /// A budget of `total` bytes for this number of workers.
     pub(crate) fn new(total: u64, workers: usize) -> Arc<Self> {
         let idle_lease = (total / IDLE / workers.max(1) as u64).min(SLAB);
         Arc::new(Self { total, free: AtomicU64::new(total), idle_lease })

@@ -50,7 +50,7 @@ pub trait Client: Debug + Sync {
         Vec::new()
     }
 
-    /// What the program's output says. A text without the expected numbers is no outcome: a client that changes its
+    /// What the program's output says. Without the expected numbers there is none: a client that changes its
     /// words is noticed and never counted as zero.
     fn read(&self, _printed: &str) -> Option<Outcome> {
         None
@@ -116,7 +116,7 @@ pub struct Place<'a> {
 pub struct Outcome {
     /// Requests with a whole reply, whatever its status.
     pub requests: u64,
-    /// Requests without a whole reply, and replies that are no success.
+    /// Requests without a whole reply, and replies with another status than 2xx.
     pub errors: u64,
     /// How long the client measured by its own word.
     pub seconds: Option<f64>,

@@ -31,7 +31,7 @@ impl Client for Oha {
         list
     }
 
-    /// JSON; what the end of the time cut off is no error.
+    /// JSON; requests cut off at the end of the time are not errors.
     fn read(&self, printed: &str) -> Option<Outcome> {
         const CUT_OFF: &str = "aborted due to deadline";
         let json: Value = serde_json::from_str(printed).ok()?;

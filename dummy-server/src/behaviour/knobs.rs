@@ -39,6 +39,8 @@ pub(super) struct Entry {
 }
 
 /// `"name" field: type = FORM, "what it does", what it adds to a plan;`. Those without the last are asked elsewhere.
+/// The order is that of `/help` and of the canonical form, and in which a plan is made: `fail-first` replaces what `status`
+/// drew, so it comes behind it.
 macro_rules! knobs {
     ($($name:literal $field:ident: $type:ty = $form:ident, $does:literal $(, $act:expr)?;)*) => {
         /// What is asked for. What is empty or none is not.
@@ -82,17 +84,17 @@ knobs! {
             let chance = facts.chance();
             plan.timing.wait(chance.one_of(For::Delay, &shares).map_or(Duration::ZERO, |delay| chance.delay(delay)));
         };
-    "inflight-delay" inflight_delay: Option<Duration> = DURATION, "wait so long for each request in flight, 1h in all",
+    "inflight-delay" inflight_delay: Option<Duration> = DURATION, "wait this long for each request in flight, 1h in all",
         |each, facts, plan| if let Some(each) = each {
             plan.timing.wait(each.saturating_mul(u32::try_from(facts.in_flight()).unwrap_or(u32::MAX)));
         };
     "inflight-limit" inflight_limit: Option<u64> = COUNT, "503 when more requests are in flight",
         |limit, facts, plan| plan.limits.refused = limit.is_some_and(|limit| facts.in_flight() > limit);
-    "header" headers: Vec<Pair> = FIELD, "add a field to the reply; may come again",
+    "header" headers: Vec<Pair> = FIELD, "add a field to the reply; repeatable",
         |fields, _, plan| plan.shaping.headers = fields;
-    "trailer" trailers: Vec<Pair> = FIELD, "add a trailer to the reply; may come again",
+    "trailer" trailers: Vec<Pair> = FIELD, "add a trailer to the reply; repeatable",
         |fields, facts, plan| if facts.request.protocol.has_trailers() { plan.shaping.trailers = fields };
-    "hints" hints: Vec<String> = LINK, "send 103 with it at once; may come again",
+    "hints" hints: Vec<String> = LINK, "send 103 with it immediately; repeatable",
         |links, _, plan| plan.shaping.hints = links;
     "content-type" content_type: Option<String> = MEDIA_TYPE, "reply with that content type",
         |media_type, _, plan| plan.shaping.content_type = media_type;
@@ -111,24 +113,24 @@ knobs! {
             // One that is the server's default need not be one of the protocol.
             .filter(|breach| facts.request.protocol.has(breach.cut))
             .map(|breach| (breach.cut, breach.point));
-    "fail-first" fail_first: Option<u64> = COUNT, "status (or 503) and abort for so many requests of the key, then none",
+    "fail-first" fail_first: Option<u64> = COUNT, "status (or 503) and abort for the first N requests of the key, then none",
         |first, facts, plan| if first.is_some() && facts.fails && facts.fails_plainly {
             plan.faults.status = Some(StatusCode::SERVICE_UNAVAILABLE);
         };
     "key" key: Option<String> = KEY, "what fail-first counts by";
-    "close-after" close_after: Option<u64> = COUNT, "end the connection after so many requests",
+    "close-after" close_after: Option<u64> = COUNT, "end the connection after N requests",
         |after, facts, plan| plan.limits.close = after.is_some_and(|after| facts.request.number >= after);
-    "rate" rate: Option<NonZeroU64> = RATE, "send the content so fast",
+    "rate" rate: Option<NonZeroU64> = RATE, "send the content at this rate",
         |rate, _, plan| plan.timing.rate = rate;
-    "read-rate" read_rate: Option<NonZeroU64> = RATE, "read the request's content so fast",
+    "read-rate" read_rate: Option<NonZeroU64> = RATE, "read the request's content at this rate",
         |rate, _, plan| plan.timing.read_rate = rate;
     "early" early: Option<StatusCode> = STATUS, "reply with it before the request's content is read",
         |status, _, plan| plan.faults.early = status;
-    "continue" expectation: Option<Expectation> = EXPECTATION, "100 at once, 417, or no 100 when 100-continue is expected",
+    "continue" expectation: Option<Expectation> = EXPECTATION, "100 immediately, 417, or no 100 when 100-continue is expected",
         |expectation, _, plan| plan.faults.expectation = expectation;
     "cors" cors: Option<bool> = SWITCH, "let pages of other origins read the reply, and answer preflights";
-    "seed" seed: Option<u64> = NUMBER, "draw other lots";
-    "sequence" sequence: Option<u64> = NUMBER, "draw this lot; otherwise the server counts";
+    "seed" seed: Option<u64> = NUMBER, "seed of the random draws";
+    "sequence" sequence: Option<u64> = NUMBER, "number of the random draw; otherwise the server counts";
     "default" without_default: Option<()> = OFF, "do not do what the server does by default";
 }
 
@@ -178,7 +180,7 @@ pub(crate) fn help() -> String {
 /// Reads the value of a name.
 pub(super) fn read(behaviour: &mut Behaviour, name: &str, text: &str) -> Result<(), BadBehaviour> {
     let Some(entry) = TABLE.iter().find(|entry| entry.name == name) else {
-        return Err(BadBehaviour { error: format!("there is no dummy-{name}"), accepted: ACCEPTED });
+        return Err(BadBehaviour { error: format!("unknown directive dummy-{name}"), accepted: ACCEPTED });
     };
     (entry.read)(behaviour, text)
         .ok_or_else(|| BadBehaviour { error: format!("'{text}' for dummy-{name}"), accepted: entry.accepted })

@@ -57,8 +57,9 @@ pub(super) struct Shaping {
     pub(super) no_length: bool,
     /// Bytes in each chunk or DATA frame.
     pub(super) chunk: Option<u64>,
-    /// The content is compressed, and whether it is depends on the request.
+    /// The content is compressed.
     pub(super) gzip: bool,
+    /// Whether it is depends on the request.
     pub(super) varies: bool,
 }
 

@@ -64,7 +64,7 @@ impl Frame {
 
     /// The last stream and the code of GOAWAY; `None` for other frames.
     #[must_use]
-    pub fn goodbye(&self) -> Option<(u32, u32)> {
+    pub fn go_away(&self) -> Option<(u32, u32)> {
         let number = |at: usize| Some(u32::from_be_bytes(self.payload.get(at..at + 4)?.try_into().ok()?));
         if self.kind == kind::GOAWAY { Some((number(0)?, number(4)?)) } else { None }
     }

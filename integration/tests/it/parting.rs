@@ -106,8 +106,8 @@ async fn streams_opened_before_the_goodbye_was_seen_are_served() {
     client.post(1, "/upload", &[]).await;
     Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= 1).await;
     server.signal(Signal::TERM);
-    let goodbye = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().goodbye();
-    assert_eq!(goodbye, Some((ANY_STREAM, 0)), "it takes back nothing yet");
+    let go_away = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().go_away();
+    assert_eq!(go_away, Some((ANY_STREAM, 0)), "it takes back nothing yet");
     let ping = patiently("PING", client.await_frame(kind::PING, 0)).await.unwrap();
     // As a client does that has not read so far.
     client.get(3, "/bin/7", &[]).await;
@@ -116,8 +116,8 @@ async fn streams_opened_before_the_goodbye_was_seen_are_served() {
     let body = patiently("a body", client.await_frame(kind::DATA, 3)).await.unwrap();
     assert!(body.ends() && body.payload.len() == 7, "{body:?}");
     client.send(kind::PING, ACK, 0, &ping.payload).await;
-    let goodbye = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().goodbye();
-    assert_eq!(goodbye, Some((3, 0)), "from here on nothing is taken");
+    let go_away = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().go_away();
+    assert_eq!(go_away, Some((3, 0)), "from here on nothing is taken");
     client.send(kind::DATA, END_STREAM, 1, b"all of it").await;
     let head = patiently("a head", client.await_frame(kind::HEADERS, 1)).await.unwrap();
     assert_eq!(head.payload[0], STATUS_200);

@@ -103,8 +103,8 @@ async fn frames_are_taken_up_to_their_size_and_no_further() {
     assert!(text.contains("\"bytes_received\":1048576"), "{text}");
     // A byte too large: its head is enough to know.
     frames.send(kind::DATA, 0, 3, &vec![0; SIZE + 1]).await;
-    let goodbye = await_frame(&mut frames, kind::GOAWAY, 0).await;
-    assert_eq!(goodbye.goodbye().map(|(_, code)| code), Some(FRAME_SIZE_ERROR));
+    let go_away = await_frame(&mut frames, kind::GOAWAY, 0).await;
+    assert_eq!(go_away.go_away().map(|(_, code)| code), Some(FRAME_SIZE_ERROR));
 }
 
 async fn a_small_window_is_given_back_as_the_endpoint_reads() {

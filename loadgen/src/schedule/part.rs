@@ -30,7 +30,7 @@ impl Part {
     #[must_use]
     pub const fn part(self, inner: Self) -> Self {
         let Some(of) = inner.of.checked_mul(self.of) else { panic!("there are too many parts") };
-        // Less than that.
+        // It is less than `of`, so it does not overflow.
         Self { index: inner.index * self.of + self.index, of }
     }
 

@@ -25,7 +25,7 @@ fn rows() -> Cases {
             block_on(async {
                 let scene = Scene::start(&[]).await;
                 let seen = patiently("the end", flood(scene.server.http, attack())).await;
-                assert_eq!(seen.goodbye, Some(*code), "{seen:?}");
+                assert_eq!(seen.go_away, Some(*code), "{seen:?}");
                 scene.end(LITTLE).await;
             });
         });
@@ -54,7 +54,7 @@ struct Flood {
 #[derive(Debug, Default)]
 struct Seen {
     /// The code of GOAWAY.
-    goodbye: Option<u32>,
+    go_away: Option<u32>,
     /// Codes of RST_STREAM.
     resets: Vec<u32>,
     /// How often a head came.
@@ -165,7 +165,7 @@ async fn small_data_frames_cost_what_they_carry() {
     // All but the last byte of each stream may be allowed.
     let seen =
         patiently("resets", flood_until(scene.server.http, attack, |seen| seen.resets.len() == 4)).await;
-    assert_eq!((seen.goodbye, &seen.resets[..]), (None, &[FLOW_CONTROL_ERROR; 4][..]));
+    assert_eq!((seen.go_away, &seen.resets[..]), (None, &[FLOW_CONTROL_ERROR; 4][..]));
     scene.end(LITTLE).await;
 }
 
@@ -187,7 +187,7 @@ async fn a_block_above_the_limit_is_answered_with_431_as_often_as_it_comes() {
     });
     let seen =
         patiently("replies", flood_until(scene.server.http, attack, |seen| seen.heads >= STREAMS)).await;
-    assert_eq!((seen.goodbye, seen.resets.len()), (None, 0));
+    assert_eq!((seen.go_away, seen.resets.len()), (None, 0));
     let rejected = [("endpoint", "rejected"), ("status", "431")];
     let rejected = scene.server.metrics().await.sum(integration::metrics::REQUESTS, &rejected);
     assert!(rejected >= STREAMS as u64, "{rejected} were refused");
@@ -199,8 +199,8 @@ async fn settings_that_are_never_acknowledged_end_the_connection() {
     let scene = Scene::start(&[]).await;
     let mut frames = Frames::connect(scene.server.http, &[]).await;
     frames.get(1, "/delay/60000", &[]).await;
-    let goodbye = patiently("the end", frames.await_frame(kind::GOAWAY, 0)).await.unwrap();
-    assert_eq!(goodbye.goodbye(), Some((1, SETTINGS_TIMEOUT)));
+    let go_away = patiently("the end", frames.await_frame(kind::GOAWAY, 0)).await.unwrap();
+    assert_eq!(go_away.go_away(), Some((1, SETTINGS_TIMEOUT)));
     scene.end(LITTLE).await;
 }
 
@@ -291,7 +291,7 @@ async fn flood_until(address: SocketAddr, attack: Flood, enough: impl Fn(&Seen) 
                     |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four bytes"));
                 match *frame_kind {
                     kind::GOAWAY => {
-                        seen.goodbye = Some(number(4));
+                        seen.go_away = Some(number(4));
                         told.set(true);
                     }
                     kind::RST_STREAM => seen.resets.push(number(0)),

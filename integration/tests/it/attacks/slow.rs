@@ -125,13 +125,13 @@ async fn streams_without_window_end_a_connection_on_which_nothing_else_moves() {
         frames.get(2 * stream + 1, "/bin/1G", &[]).await;
     }
     let mut pings = interval(Duration::from_millis(50));
-    let goodbye = async {
+    let go_away = async {
         loop {
             pings.tick().await;
             frames.send(kind::PING, 0, 0, b"are you?").await;
             loop {
-                let frame = frames.next().await.expect("whole frames").expect("a goodbye before the end");
-                if let Some((_, code)) = frame.goodbye() {
+                let frame = frames.next().await.expect("whole frames").expect("a GOAWAY before the end");
+                if let Some((_, code)) = frame.go_away() {
                     return code;
                 }
                 if frame.kind == kind::PING {
@@ -140,7 +140,7 @@ async fn streams_without_window_end_a_connection_on_which_nothing_else_moves() {
             }
         }
     };
-    assert_eq!(patiently("the end", goodbye).await, ENHANCE_YOUR_CALM);
+    assert_eq!(patiently("the end", go_away).await, ENHANCE_YOUR_CALM);
 
     let mut client =
         Http2::connect_with(scene.server.http, h2::client::Builder::new().initial_window_size(0)).await;

@@ -84,12 +84,12 @@ async fn look_at_frames(server: &Server, request: &Request) -> Seen {
 
 async fn frames_of(client: &mut Frames) -> Seen {
     let mut seen = Seen::default();
-    let mut goodbye = None;
+    let mut go_away = None;
     loop {
         let frame = match client.next().await {
             Ok(Some(frame)) => frame,
             Ok(None) => {
-                seen.end = goodbye.map_or(End::Fin, |(last, code)| End::GoAway(last, code));
+                seen.end = go_away.map_or(End::Fin, |(last, code)| End::GoAway(last, code));
                 return seen;
             }
             Err(_) => {
@@ -104,7 +104,7 @@ async fn frames_of(client: &mut Frames) -> Seen {
                 seen.end = End::Stream(code(&frame));
                 return seen;
             }
-            kind::GOAWAY => goodbye = frame.goodbye(),
+            kind::GOAWAY => go_away = frame.go_away(),
             _ => {}
         }
         if frame.stream == 1 && frame.ends() {
@@ -165,8 +165,8 @@ async fn goaway_says_what_was_processed() {
         for (stream, target) in [(1, "/bin/1"), (3, "/bin/2"), (5, &*format!("/bin/3?dummy-abort={abort}"))] {
             client.get(stream, target, &[]).await;
         }
-        let goodbye = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().goodbye();
-        assert_eq!(goodbye, Some((last, 2)), "{abort}");
+        let go_away = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().go_away();
+        assert_eq!(go_away, Some((last, 2)), "{abort}");
     }
 }
 
@@ -180,9 +180,9 @@ async fn nothing_above_the_last_stream_is_processed_after_goaway() {
             client.get_together(&[1, 3, 5, 7].map(|stream| (stream, &*target))).await;
             let mut last = None;
             while let Ok(Some(frame)) = patiently("the end", client.next()).await {
-                let goodbye = frame.goodbye();
-                assert!(goodbye.is_none() || last.is_none(), "{abort}: a second GOAWAY: {goodbye:?}");
-                last = last.or(goodbye.map(|(last, _)| last));
+                let go_away = frame.go_away();
+                assert!(go_away.is_none() || last.is_none(), "{abort}: a second GOAWAY: {go_away:?}");
+                last = last.or(go_away.map(|(last, _)| last));
                 assert!(last.is_none_or(|last| frame.stream <= last), "{abort}: {frame:?} after {last:?}");
             }
             assert!(last.is_some(), "{abort}: no GOAWAY");

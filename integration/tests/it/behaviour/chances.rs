@@ -119,6 +119,6 @@ async fn a_connection_of_http2_says_goodbye_after_so_many_requests() {
     for stream in [1, 3, 5] {
         client.get(stream, "/bin/5?dummy-close-after=3", &[]).await;
     }
-    let goodbye = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().goodbye();
-    assert_eq!(goodbye.map(|(_, code)| code), Some(0));
+    let go_away = patiently("GOAWAY", client.await_frame(kind::GOAWAY, 0)).await.unwrap().go_away();
+    assert_eq!(go_away.map(|(_, code)| code), Some(0));
 }

@@ -90,7 +90,7 @@ async fn whoever_agrees_on_http2_must_speak_it() {
     let link = connect(&server, &offering(&config, &["h2"])).await.expect("a handshake");
     let mut spoken = Http1::on(link);
     spoken.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    let said = patiently("the end", spoken.to_end()).await.expect("a goodbye");
+    let said = patiently("the end", spoken.to_end()).await.expect("a close_notify");
     assert!(!said.starts_with(b"HTTP/1"), "{}", String::from_utf8_lossy(&said));
     // And the other way round.
     let link = connect(&server, &offering(&config, &["http/1.1"])).await.expect("a handshake");

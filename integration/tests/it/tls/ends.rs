@@ -52,7 +52,7 @@ async fn a_client_that_stalls_is_given_up() {
     failures(&server, "timeout", 2).await;
     // After the handshake, the request's head has what is left of that time.
     let link = connect(&server, &client(&authority, &[&TLS13])).await.expect("a handshake");
-    assert!(patiently("the end", Http1::on(link).to_end()).await.expect("a goodbye").is_empty());
+    assert!(patiently("the end", Http1::on(link).to_end()).await.expect("a close_notify").is_empty());
     assert_eq!(server.metrics().await.sum(FAILURES, &[]), 2);
 }
 
@@ -80,7 +80,7 @@ async fn a_half_closed_connection_gets_its_reply() {
     client.finish_sending().await;
     let reply = patiently("a reply", client.reply("GET")).await.expect("a whole reply");
     assert_eq!(reply.body.len(), 3000);
-    assert!(patiently("the end", client.to_end()).await.expect("a goodbye").is_empty());
+    assert!(patiently("the end", client.to_end()).await.expect("a close_notify").is_empty());
 }
 
 async fn a_connection_that_just_ends_gets_its_reply() {
@@ -91,10 +91,10 @@ async fn a_connection_that_just_ends_gets_its_reply() {
     tokio::io::AsyncWriteExt::write_all(&mut stream, &Line::of(&Request::get("/delay/100")))
         .await
         .expect("sent");
-    // The socket's end without TLS's goodbye (RFC 9112 section 9.8).
+    // The socket's end without TLS's close_notify (RFC 9112 section 9.8).
     rustix::net::shutdown(stream.get_ref().0, rustix::net::Shutdown::Write).expect("the sending side ends");
     let mut reply = Vec::new();
-    patiently("a reply", stream.read_to_end(&mut reply)).await.expect("a goodbye");
+    patiently("a reply", stream.read_to_end(&mut reply)).await.expect("a close_notify");
     assert!(reply.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&reply));
 }
 
