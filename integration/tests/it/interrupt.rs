@@ -58,20 +58,24 @@ async fn a_second_ctrl_c_ends_at_once() {
 
 /// As by a debugger, or a machine that sleeps.
 async fn a_reply_that_came_while_loadgen_was_stopped_is_no_timeout() {
+    /// So many are stopped that some of them are amid a turn.
+    const PROCESSES: u64 = 12;
     let server = Server::start();
     for scheme in ["http", "h2c"] {
-        let url = format!("{scheme}://{}/delay/300", server.http);
-        let args = ["--no-progress", "-o", "json", "-n", "1", "--timeout", "1s", &url];
-        let run = Process::start(command("loadgen").args(args));
-        Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= 1).await;
-        run.signal(Signal::STOP);
-        // As long as that, its reply has come, and its timeout is over.
-        let later = fetch(Protocol::Http1, server.http, Request::new("GET", "/delay/1500")).await;
+        let url = format!("{scheme}://{}/delay/3000", server.http);
+        let args = ["--no-progress", "-o", "json", "-n", "1", "--timeout", "4s", &url];
+        let runs: Vec<_> = (0..PROCESSES).map(|_| Process::start(command("loadgen").args(args))).collect();
+        Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= PROCESSES).await;
+        runs.iter().for_each(|run| run.signal(Signal::STOP));
+        // As long as that, their replies have come, and their timeouts are over.
+        let later = fetch(Protocol::Http1, server.http, Request::new("GET", "/delay/4500")).await;
         assert_eq!(later.status, 200);
-        run.signal(Signal::CONT);
-        let finished = run.finish(Duration::from_secs(10));
-        let report = Report::parse(&finished.stdout);
-        assert_eq!(report.requests("succeeded"), 1, "{scheme}: {:#}", report.json());
+        runs.iter().for_each(|run| run.signal(Signal::CONT));
+        for run in runs {
+            let finished = run.finish(Duration::from_secs(10));
+            let report = Report::parse(&finished.stdout);
+            assert_eq!(report.requests("succeeded"), 1, "{scheme}: {:#}", report.json());
+        }
     }
 }
 

@@ -83,6 +83,8 @@ struct Worker {
     part: Part,
     participant: Participant,
     next_tick: Nanos,
+    /// When the last turn began.
+    turn_began: Nanos,
     /// Whether the first connections have been opened, or have failed.
     is_prepared: bool,
     /// How long outstanding replies are waited for after the arrivals.
@@ -103,6 +105,7 @@ impl Worker {
             part: order.part,
             participant: order.participant,
             next_tick: 0,
+            turn_began: 0,
             is_prepared: false,
             // The one that was sent last is to reach its timeout.
             grace: nanos(order.plan.load().timeout).saturating_add(3 * TICK),
@@ -154,18 +157,19 @@ impl Worker {
 
     /// Goes round until there is nothing to do now; ready once the run is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // What had come by then has been seen; what comes later is seen after the runtime's next turn.
-        let seen = self.clock.now();
+        // Between two turns the runtime asks for what is ready: what had come when the last one began is seen in this one.
+        // What came later may not be, since this process may have been held up anywhere.
+        let seen = std::mem::replace(&mut self.turn_began, self.clock.now());
         for _ in 0..ROUNDS {
             let now = self.clock.now();
             if now >= self.next_tick {
-                self.housekeeping(now);
+                self.housekeeping(now, seen);
             }
             let mut moved = false;
             for target in &mut self.targets {
                 moved |= target.turn(cx, now, seen, &mut self.recording);
             }
-            if self.is_over(now) {
+            if self.is_over(now, seen) {
                 return Poll::Ready(());
             }
             if !moved && self.pacer.poll(cx, self.next_wake(now)).is_pending() {
@@ -177,7 +181,7 @@ impl Worker {
     }
 
     /// What need not be looked at on every round.
-    fn housekeeping(&mut self, now: Nanos) {
+    fn housekeeping(&mut self, now: Nanos, seen: Nanos) {
         self.next_tick = now + TICK;
         let phase = self.participant.phase();
         for target in &mut self.targets {
@@ -187,23 +191,23 @@ impl Worker {
                     target.stop(&mut self.recording);
                     target.replenish(now);
                 }
-                Phase::Abort => target.abandon(now, &mut self.recording),
+                Phase::Abort => target.abandon(now, seen, &mut self.recording),
             }
         }
         self.participant.publish_if_due(now, self.recording.records());
     }
 
-    fn is_over(&mut self, now: Nanos) -> bool {
+    fn is_over(&mut self, now: Nanos, seen: Nanos) -> bool {
         if self.targets.iter().any(|target| target.has_more(now)) {
             return false;
         }
         let since = *self.arrivals_end.get_or_insert(now);
-        if !self.targets.iter().all(PerTarget::is_idle) && now < since.saturating_add(self.grace) {
+        if !self.targets.iter().all(PerTarget::is_idle) && seen < since.saturating_add(self.grace) {
             return false;
         }
         self.done = Some((self.clock.now(), thread_cpu_time()));
         for target in &mut self.targets {
-            target.abandon(now, &mut self.recording);
+            target.abandon(now, seen, &mut self.recording);
         }
         true
     }

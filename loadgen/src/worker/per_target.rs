@@ -128,11 +128,11 @@ impl PerTarget {
         self.dispatcher.stop(recording);
     }
 
-    /// What has taken too long has timed out; all else is given up.
-    pub(super) fn abandon(&mut self, now: Nanos, recording: &mut Recording) {
+    /// What has taken too long by `seen` has timed out; all else is given up.
+    pub(super) fn abandon(&mut self, now: Nanos, seen: Nanos, recording: &mut Recording) {
         let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
-            pool.expire(now, results);
+            pool.expire(seen, results);
             pool.abandon(now, results);
         });
         self.dispatcher.stop(recording);
