@@ -2,7 +2,7 @@
 //!
 //! A `u64` of nanoseconds is half the size of an `Instant`, and lasts for five centuries.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Nanoseconds since the clock's own beginning.
 pub type Nanos = u64;
@@ -18,6 +18,19 @@ impl Clock {
     #[must_use]
     pub(crate) fn starting_now() -> Self {
         Self { origin: Instant::now() }
+    }
+
+    /// What it showed at an instant.
+    #[must_use]
+    pub(crate) fn at(&self, instant: Instant) -> Nanos {
+        nanos(instant.saturating_duration_since(self.origin))
+    }
+
+    /// What the wall clock, in nanoseconds since the Unix epoch, showed when this one showed zero.
+    #[must_use]
+    pub(crate) fn epoch(&self) -> Nanos {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        nanos(wall).saturating_sub(self.now())
     }
 
     /// The time now.

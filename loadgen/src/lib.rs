@@ -9,19 +9,23 @@ mod clock;
 mod control;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod numbers;
 mod outcome;
 mod pacer;
 pub mod plan;
+#[cfg(test)]
+mod planted;
 pub mod recorder;
 pub mod report;
 mod run;
 pub mod schedule;
 pub mod summary;
+pub mod verdict;
 mod worker;
 
 pub use clock::Nanos;
 pub use control::{Handle, Phase};
-pub use outcome::Cause;
+pub use outcome::{Cause, ExpectedStatus};
 pub use plan::{Plan, PlanError};
 pub use run::{Run, Running};
-pub use summary::{Summary, Verdict};
+pub use summary::Summary;

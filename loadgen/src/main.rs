@@ -16,14 +16,14 @@ fn main() -> ExitCode {
         }
         // --help and --version.
         Err(error) => {
-            return if error.print().is_ok() { Exit::Done.into() } else { Exit::CouldNotRun.into() };
+            return if error.print().is_ok() { Exit::Done.into() } else { Exit::Failed.into() };
         }
     };
     match command(&args, &mut io::stdout().lock()) {
         Ok(exit) => exit.into(),
         Err(error) => {
             note(&format!("{error:#}"));
-            if error.is::<loadgen::PlanError>() { Exit::BadArguments } else { Exit::CouldNotRun }.into()
+            if error.is::<loadgen::PlanError>() { Exit::BadArguments } else { Exit::Failed }.into()
         }
     }
 }

@@ -94,11 +94,11 @@ impl Run {
                 participant,
             };
             let cpu = cpus.get(index % cpus.len().max(1)).copied();
-            let thread = runtime::worker::spawn("loadgen-worker", cpu, move || worker::run(order));
+            let thread = runtime::worker::spawn_observed("loadgen-worker", cpu, move || worker::run(order));
             // Those that have been started would begin without the others.
             threads.push(thread.inspect_err(|_| handle.abort()).context("can't start a worker")?);
         }
-        Ok(Running { plan, ids, handle, threads })
+        Ok(Running { plan, addresses, ids, handle, threads })
     }
 }
 
@@ -107,6 +107,7 @@ impl Run {
 #[must_use = "a run that is not joined goes on by itself"]
 pub struct Running {
     plan: Arc<Plan>,
+    addresses: Arc<[SocketAddr]>,
     ids: Ids,
     handle: Handle,
     threads: Vec<thread::JoinHandle<std::io::Result<WorkerResult>>>,
@@ -150,7 +151,9 @@ impl Running {
         let results = results.into_iter().collect::<anyhow::Result<_>>()?;
         let start = self.handle.start().context("no worker has begun")?;
         let interrupted = self.handle.phase() != Phase::Run;
-        Ok(merge(&self.plan, self.ids, start, results, interrupted))
+        let run = RunSettings::of(&self.plan, &self.addresses);
+        let records = Recorder::new(self.ids, self.plan.expected_status().clone());
+        Ok(merge(run, records, start, results, interrupted))
     }
 }
 
@@ -158,22 +161,29 @@ fn join(thread: thread::JoinHandle<std::io::Result<WorkerResult>>) -> anyhow::Re
     thread.join().map_err(|_| anyhow!("a worker has panicked"))?.context("a worker could not start")
 }
 
-fn merge(plan: &Plan, ids: Ids, start: u64, results: Vec<WorkerResult>, interrupted: bool) -> Summary {
-    let mut records = Recorder::new(ids);
-    let (mut end, mut arrivals_end, mut busiest_worker) = (start, start, 0f64);
+fn merge(
+    run: RunSettings,
+    mut records: Recorder,
+    start: u64,
+    results: Vec<WorkerResult>,
+    interrupted: bool,
+) -> Summary {
+    let (mut end, mut arrivals_end, mut busiest_worker, mut run_delay) = (start, start, 0f64, None);
     for result in results {
         debug_assert!(result.recorder.counts.add_up(), "{:?}", result.recorder.counts);
         records.merge(&result.recorder);
         end = end.max(result.end);
         arrivals_end = arrivals_end.max(result.arrivals_end);
         busiest_worker = busiest_worker.max(result.busy);
+        run_delay = run_delay.into_iter().chain(result.run_delay).reduce(f64::max);
     }
     Summary {
-        run: RunSettings::of(plan),
+        run,
         records,
         elapsed: Duration::from_nanos(end - start),
         arrivals_lasted: Duration::from_nanos(arrivals_end - start),
         busiest_worker,
+        run_delay,
         interrupted,
     }
 }

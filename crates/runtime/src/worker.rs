@@ -4,7 +4,7 @@ use std::{io, thread};
 
 use tokio::{runtime::Builder, task::LocalSet};
 
-use crate::affinity;
+use crate::{affinity, polls};
 
 /// Runs `main` to its end on a new thread with a current-thread runtime and a `LocalSet` of its own.
 ///
@@ -22,7 +22,37 @@ where
     T: Send + 'static,
     F: Future<Output = T>,
 {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    spawn_on(&mut Builder::new_current_thread(), name, cpu, main)
+}
+
+/// The same, on a thread of which [`polls`] knows when it last asked the system what is ready.
+///
+/// # Errors
+/// The runtime or the thread can't be made.
+pub fn spawn_observed<T, F>(
+    name: &str,
+    cpu: Option<usize>,
+    main: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<thread::JoinHandle<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    let mut builder = Builder::new_current_thread();
+    spawn_on(builder.on_thread_park(polls::asking).on_thread_unpark(polls::answered), name, cpu, main)
+}
+
+fn spawn_on<T, F>(
+    builder: &mut Builder,
+    name: &str,
+    cpu: Option<usize>,
+    main: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<thread::JoinHandle<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    let runtime = builder.enable_all().build()?;
     thread::Builder::new().name(name.to_owned()).spawn(move || {
         if let Some(cpu) = cpu
             && let Err(error) = affinity::pin(cpu)

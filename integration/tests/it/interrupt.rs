@@ -116,16 +116,6 @@ fn assert_one_line(args: &[&str], stderr: &str) {
     assert_eq!(stderr.trim_end().lines().count(), 1, "{args:?}: {stderr}");
 }
 
-async fn errors_fail_the_run_only_when_asked() {
-    let server = Server::start();
-    for (status, code) in [(200, 0), (404, 0), (500, 3)] {
-        let url = format!("http://{}/status/{status}", server.http);
-        assert_eq!(loadgen(&["--no-progress", "-n", "5", &url]).code, Some(0), "{status}");
-        let finished = loadgen(&["--no-progress", "--fail-on-error", "-n", "5", &url]);
-        assert_eq!(finished.code, Some(code), "{status}: {finished}");
-    }
-}
-
 async fn results_alone_go_to_standard_output() {
     let server = Server::start();
     let url = format!("h2c://{}/", server.http);

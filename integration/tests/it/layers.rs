@@ -48,17 +48,20 @@ fn files_of_dummy_server_use_only_what_lies_below_them() {
 
 /// The layers of loadgen.
 const LOADGEN: &[&[&str]] = &[
+    &["planted"],
     &["cli"],
     &["embedded"],
     &["run"],
     &["worker"],
     &["control"],
     &["report"],
+    &["verdict"],
     &["summary"],
     &["recorder"],
     &["plan"],
     &["schedule", "pacer"],
     &["outcome"],
+    &["numbers"],
     &["clock"],
 ];
 

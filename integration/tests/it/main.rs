@@ -25,6 +25,7 @@ mod counts; // the generator's accounting against the server's
 mod drain; // from SIGTERM to exit
 mod endpoints; // each endpoint, over both protocols
 mod ends; // flags at the ends of what they accept
+mod exits; // exit codes, verdicts and thresholds of loadgen
 mod expect; // 100 (Continue)
 mod fields; // fields as they were on the wire
 mod helps; // the help texts, word for word

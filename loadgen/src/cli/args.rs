@@ -14,23 +14,31 @@ use clap::{
 };
 use contract::quantity::{self, LONGEST_TIME};
 
-use crate::plan::{self, OnOverload, Plan, PlanError, load};
+use super::exit::FailOn;
+use crate::{
+    outcome::ExpectedStatus,
+    plan::{self, OnOverload, Plan, PlanError, load},
+    verdict::Threshold,
+};
 
 const AFTER_HELP: &str = "\
 Durations: 500ms, 10s, 1m30s; a bare number is seconds.
 Each option is also an environment variable: LOADGEN_RATE, LOADGEN_MAX_IN_FLIGHT and so on.
 
-Exit codes:
-  0    done
-  1    could not run
-  2    bad arguments
-  3    errors, with --fail-on-error
-  130  interrupted";
+Exit codes, the first that applies:
+  130  interrupted
+  2    invalid arguments
+  1    the run failed: fewer than half of the requests succeeded; or it could not begin
+  99   a threshold was crossed
+  3    what --fail-on names happened
+  4    a threshold on a time could not be judged
+  0    done";
 
 const LOAD: &str = "Load";
 const CONNECTIONS: &str = "Connections";
 const REQUEST: &str = "Request";
 const OUTPUT: &str = "Output";
+const RESULT: &str = "Result";
 
 /// Sends requests at a steady rate, or as fast as connections allow, and reports what came of each.
 ///
@@ -157,9 +165,37 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub no_progress: bool,
 
-    /// Exit with 3 if a request failed or was answered with a 5xx
-    #[arg(long, env = "LOADGEN_FAIL_ON_ERROR", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
+    /// Statuses that count as success beside 2xx, like 404, 3xx or 500-503; several with commas
+    #[arg(long, value_name = "STATUS", env = "LOADGEN_EXPECT_STATUS", help_heading = RESULT)]
+    pub expect_status: Option<String>,
+
+    /// A bound on a figure, like 'p(99)<200ms', 'error_rate<1%' or 'rate>=1000': exit with 99 if it is crossed; repeatable
+    #[arg(long = "threshold", value_name = "BOUND", env = "LOADGEN_THRESHOLD", value_delimiter = '\n', help_heading = RESULT)]
+    pub thresholds: Vec<Threshold>,
+
+    /// The same, and the run stops as soon as it is crossed: response times, error_rate and unanswered alone
+    #[arg(long = "abort-on", value_name = "BOUND", env = "LOADGEN_ABORT_ON", value_delimiter = '\n', value_parser = abort_on,
+          help_heading = RESULT)]
+    pub abort_on: Vec<Threshold>,
+
+    /// Exit with 3 if any of these happened: 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped, unmet; several with commas
+    #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]
+    pub fail_on: Vec<FailOn>,
+
+    /// The same as --fail-on 5xx,transport,timeout,unanswered,dropped
+    #[arg(long, env = "LOADGEN_FAIL_ON_ERROR", value_parser = BoolishValueParser::new(), help_heading = RESULT)]
     pub fail_on_error: bool,
+}
+
+fn abort_on(text: &str) -> Result<Threshold, String> {
+    let threshold: Threshold = text.parse()?;
+    if threshold.can_abort() {
+        Ok(threshold)
+    } else {
+        Err(format!(
+            "'{threshold}' is known at the end alone; accepted: response.p(N), error_rate or unanswered, like 'p(99)<1s'"
+        ))
+    }
 }
 
 impl Args {
@@ -217,6 +253,10 @@ impl TryFrom<&Args> for Plan {
             .connect_timeout(args.connect_timeout)
             .pin_cpus(args.pin_cpus)
             .request_id_header(&args.request_id_header);
+        if let Some(text) = &args.expect_status {
+            let expected = ExpectedStatus::default().with(text);
+            plan = plan.expect_status(expected.map_err(|why| PlanError(format!("--expect-status: {why}")))?);
+        }
         if let Some(rate) = args.rate {
             plan = plan.rate(rate);
         }

@@ -3,13 +3,14 @@
 use std::{
     fs::File,
     io::{self, Write},
-    process::ExitCode,
 };
 
 use anyhow::Context as _;
 
 use super::{
+    abort,
     args::{Args, Format},
+    exit::{self, Exit, FailOn},
     interrupt,
     once::{Exchanged, once},
     output::Output,
@@ -18,37 +19,9 @@ use super::{
 };
 use crate::{
     plan::{OtherEnd, Plan, PlanError},
-    report,
+    report::{self, Report},
     run::Run,
-    summary::Summary,
 };
-
-/// How the program ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Done.
-    Done,
-    /// Could not run.
-    CouldNotRun,
-    /// Bad arguments.
-    BadArguments,
-    /// Errors, with `--fail-on-error`.
-    Errors,
-    /// Interrupted.
-    Interrupted,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::CouldNotRun => 1,
-            Exit::BadArguments => 2,
-            Exit::Errors => 3,
-            Exit::Interrupted => 130,
-        })
-    }
-}
 
 /// Does what was asked for, and writes the results to `out`.
 ///
@@ -106,8 +79,10 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     let plan = within_files(plan, other_end)?;
     let progress = (output.progress && !output.once).then(|| Progress::of(plan.load()));
     let mut run = Run::new(plan.clone());
-    if let Some(progress) = &progress {
-        run = run.observe(progress.every() / 4);
+    let every = progress.as_ref().map(|progress| progress.every() / 4);
+    let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
+    if let Some(every) = every.into_iter().chain(abort_every).min() {
+        run = run.observe(every);
     }
     interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
     let mut file = output.report.as_deref().map(create).transpose()?;
@@ -124,19 +99,31 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     }
     let running = run.start()?;
     let watching = progress.map(|progress| progress.watch(running.handle()));
+    let aborting = match output.abort_on.as_slice() {
+        [] => None,
+        thresholds => {
+            Some(abort::watch(thresholds.to_vec(), running.handle()).context("can't start a thread")?)
+        }
+    };
     let summary = running.join();
     if let Some(watching) = watching {
         watching.end();
     }
+    let aborted = aborting.and_then(abort::Watching::end);
     let summary = summary?;
+    if let Some(threshold) = &aborted {
+        note(&format!("stopped early: {threshold} was crossed (--abort-on)"));
+    }
+    let judged: Vec<_> = output.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
+    let report = Report { summary: &summary, judged: &judged };
     if let Some(file) = &mut file {
-        report::json::write(&summary, file).context("can't write the --report file")?;
+        report::json::write(report, file).context("can't write the --report file")?;
     }
     shown(match output.format {
-        Format::Text => report::text::write(&summary, out),
-        Format::Json => report::json::write(&summary, out),
+        Format::Text => report::text::write(report, output.style, out),
+        Format::Json => report::json::write(report, out),
     })?;
-    Ok(exit(&summary, &output))
+    Ok(exit::of_run(&summary, &judged, &output.fail_on, aborted.is_some()))
 }
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
@@ -164,8 +151,8 @@ fn shown(written: io::Result<()>) -> anyhow::Result<()> {
 fn exit_once(exchanged: Exchanged, output: &Output) -> Exit {
     match exchanged {
         Exchanged::Interrupted => Exit::Interrupted,
-        Exchanged::ServerError | Exchanged::NoReply if output.fail_on_error => Exit::Errors,
-        Exchanged::NoReply => Exit::CouldNotRun,
+        Exchanged::NoReply => Exit::Failed,
+        Exchanged::ServerError if output.fail_on.contains(&FailOn::ServerError) => Exit::FailedOn,
         Exchanged::ServerError | Exchanged::Succeeded => Exit::Done,
     }
 }
@@ -173,17 +160,6 @@ fn exit_once(exchanged: Exchanged, output: &Output) -> Exit {
 /// Made before the run: a run whose report can't be kept is better not begun.
 fn create(path: &std::path::Path) -> anyhow::Result<File> {
     File::create(path).with_context(|| format!("can't write the --report file {}", path.display()))
-}
-
-fn exit(summary: &Summary, output: &Output) -> Exit {
-    let counts = &summary.records.counts;
-    if summary.interrupted {
-        Exit::Interrupted
-    } else if output.fail_on_error && counts.errors() + counts.dropped + counts.not_sent > 0 {
-        Exit::Errors
-    } else {
-        Exit::Done
-    }
 }
 
 #[cfg(test)]
@@ -222,28 +198,28 @@ mod tests {
         let exit = ends(&line, &mut Gone);
         let report = std::fs::read(&file);
         let _ = std::fs::remove_file(&file);
-        assert_eq!(exit.unwrap(), Exit::Errors);
+        assert_eq!(exit.unwrap(), Exit::Failed);
         let report: serde_json::Value = serde_json::from_slice(&report.unwrap()).unwrap();
         assert_eq!(report["requests"]["transport_failed"], 3);
     }
 
     #[test]
-    fn one_exchange_without_a_reply_could_not_run() {
+    fn one_exchange_without_a_reply_has_failed() {
         let mut out = Vec::new();
-        assert_eq!(ends(&format!("--once {}", closed_port()), &mut out).unwrap(), Exit::CouldNotRun);
+        assert_eq!(ends(&format!("--once {}", closed_port()), &mut out).unwrap(), Exit::Failed);
         assert!(String::from_utf8(out).unwrap().contains("refused"));
         let line = format!("--once --fail-on-error {}", closed_port());
-        assert_eq!(ends(&line, &mut Gone).unwrap(), Exit::Errors);
-        let exits = |fail_on_error| {
-            let output = Output {
-                fail_on_error,
-                ..Output::from(&Args::try_parse_from(["loadgen", "--once", "a:1"]).unwrap())
-            };
+        assert_eq!(ends(&line, &mut Gone).unwrap(), Exit::Failed);
+        let exits = |line: &str| {
+            let output = Output::from(&Args::try_parse_from(line.split(' ')).unwrap());
             [Exchanged::Succeeded, Exchanged::ServerError, Exchanged::Interrupted]
                 .map(|exchanged| exit_once(exchanged, &output))
         };
-        assert_eq!(exits(false), [Exit::Done, Exit::Done, Exit::Interrupted]);
-        assert_eq!(exits(true), [Exit::Done, Exit::Errors, Exit::Interrupted]);
+        assert_eq!(exits("loadgen --once a:1"), [Exit::Done, Exit::Done, Exit::Interrupted]);
+        assert_eq!(
+            exits("loadgen --once --fail-on 5xx a:1"),
+            [Exit::Done, Exit::FailedOn, Exit::Interrupted]
+        );
     }
 
     #[test]

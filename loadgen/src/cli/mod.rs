@@ -1,8 +1,10 @@
 //! The command line: what was typed, what is printed, and how the process ends. Only this folder prints, or knows clap;
 //! what it does with a run, any program can do through [`crate::Run`].
 
+mod abort;
 mod args;
 mod command;
+mod exit;
 mod interrupt;
 mod once;
 mod output;
@@ -10,5 +12,6 @@ mod progress;
 mod wait;
 
 pub use args::{Args, Format};
-pub use command::{Exit, command};
+pub use command::command;
+pub use exit::{Exit, FailOn};
 pub use progress::note;

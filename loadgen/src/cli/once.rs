@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use crate::{
+    numbers::{count, time},
     outcome::{Arrival, Exchange},
-    report::text::{count, time},
     run::Run,
     summary::Summary,
 };

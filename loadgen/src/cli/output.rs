@@ -1,8 +1,12 @@
 //! What is done around a run: what is waited for, what is shown, and where.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
-use super::args::{Args, Format};
+use super::{
+    args::{Args, Format},
+    exit::{self, FailOn},
+};
+use crate::{report::text::Style, verdict::Threshold};
 
 /// What is done around a run.
 #[derive(Clone, Debug)]
@@ -15,21 +19,37 @@ pub(super) struct Output {
     pub(super) report: Option<PathBuf>,
     /// Whether progress is shown.
     pub(super) progress: bool,
-    /// Whether errors make the exit code 3.
-    pub(super) fail_on_error: bool,
+    /// What makes the exit code 3.
+    pub(super) fail_on: Vec<FailOn>,
+    /// What the run is held against at its end.
+    pub(super) thresholds: Vec<Threshold>,
+    /// What ends the run early; judged at its end as well.
+    pub(super) abort_on: Vec<Threshold>,
+    /// How text looks.
+    pub(super) style: Style,
     /// Whether one exchange is printed instead of a run.
     pub(super) once: bool,
 }
 
 impl From<&Args> for Output {
     fn from(args: &Args) -> Self {
+        let errors: &[FailOn] = if args.fail_on_error { &exit::ERRORS } else { &[] };
         Self {
             wait_for_target: Some(args.wait_for_target).filter(|wait| !wait.is_zero()),
             format: args.output,
             report: args.report.clone(),
             progress: !args.no_progress,
-            fail_on_error: args.fail_on_error,
+            fail_on: args.fail_on.iter().copied().chain(errors.iter().copied()).collect(),
+            thresholds: args.thresholds.iter().chain(&args.abort_on).cloned().collect(),
+            abort_on: args.abort_on.clone(),
+            style: if is_coloured() { Style::Coloured } else { Style::Plain },
             once: args.once,
         }
     }
+}
+
+/// Standard output is a terminal, and nobody has asked for no colour (no-color.org).
+fn is_coloured() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_refused && std::io::stdout().is_terminal()
 }

@@ -12,9 +12,9 @@ use contract::quantity::rounded;
 
 use crate::{
     control::Handle,
+    numbers::{count, time},
     plan::Load,
     recorder::Snapshot,
-    report::text::{count, time},
 };
 
 const ON_A_TERMINAL: Duration = Duration::from_millis(100);

@@ -13,9 +13,9 @@ use anyhow::{Context as _, bail};
 use super::progress::note;
 use crate::{
     control::{Handle, Phase},
+    numbers::time,
     outcome::{Exchange, Incomplete},
     plan::Plan,
-    report::text::time,
     run::{Run, Running},
 };
 

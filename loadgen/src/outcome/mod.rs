@@ -3,10 +3,12 @@
 //! Data alone: nothing here reads a socket or a clock, or knows how a protocol frames what it carries.
 
 mod exchange;
+mod expected;
 mod failure;
 mod reply;
 
 pub(crate) use exchange::{Exchange, Incomplete};
+pub use expected::ExpectedStatus;
 pub use failure::Cause;
 pub(crate) use failure::Failure;
 pub(crate) use reply::{Head, Reply};
@@ -22,9 +24,9 @@ pub(crate) struct Arrival {
     pub(crate) number: u64,
     /// When it was due.
     pub(crate) due: Nanos,
-    /// When the loop saw that it was due.
+    /// When the loop took it up.
     pub(crate) picked: Nanos,
-    /// When its first byte was first written.
+    /// When the last byte of its head was first given to the kernel.
     pub(crate) written: Option<Nanos>,
     /// How often it was resent.
     pub(crate) resends: u8,
@@ -44,6 +46,13 @@ impl Arrival {
     #[inline]
     pub(crate) fn id(&self, ids: Ids) -> id::Text {
         ids.of(self.number, self.resends).text()
+    }
+
+    /// Whether what its reply tells of the server's instants is looked at: of the first ones, and of some of the others, which
+    /// is enough to see what grows.
+    #[inline]
+    fn is_sampled(&self) -> bool {
+        self.number < 256 || self.number.is_multiple_of(32)
     }
 
     /// One that was due and has been picked up.
@@ -67,7 +76,7 @@ impl InFlight {
     /// Without any reply yet.
     #[inline]
     pub(crate) fn new(arrival: Arrival, submitted: Nanos) -> Self {
-        Self { arrival, submitted, reply: Reply::new(arrival.captured) }
+        Self { arrival, submitted, reply: Reply::new(arrival.captured, arrival.is_sampled()) }
     }
 
     /// When it has taken longer than `timeout`.

@@ -1,5 +1,6 @@
 //! What is known of a reply: fed with its heads, its body and its trailers, in whichever protocol they came.
 
+use contract::timing::Timing;
 use wire::Fields;
 
 use super::exchange::Capture;
@@ -11,16 +12,20 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The instance that named itself, as the recorder numbers it.
     pub(crate) instance: Option<u16>,
+    /// When the server saw the request and replied, by its clock, if that is looked at.
+    pub(crate) timing: Option<Timing>,
     /// Bytes of the body.
     pub(crate) length: u64,
+    /// Whether the server's instants are looked at.
+    is_sampled: bool,
     /// All of it, if it is to be shown.
     pub(super) capture: Option<Box<Capture>>,
 }
 
 impl Reply {
     #[inline]
-    pub(super) fn new(captured: bool) -> Self {
-        Self { capture: captured.then(Box::default), ..Self::default() }
+    pub(super) fn new(captured: bool, is_sampled: bool) -> Self {
+        Self { capture: captured.then(Box::default), is_sampled, ..Self::default() }
     }
 
     /// An informational head (1xx) has come.
@@ -35,6 +40,10 @@ impl Reply {
     pub(crate) fn head(&mut self, head: &Head<'_>, number: impl FnOnce(&[u8]) -> u16) {
         self.status = head.status();
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
+        if self.is_sampled {
+            let timing = head.fields().get(contract::field::SERVER_TIMING);
+            self.timing = timing.and_then(|value| Timing::parse(std::str::from_utf8(value).ok()?));
+        }
         if let Some(capture) = &mut self.capture {
             capture.head(head);
         }

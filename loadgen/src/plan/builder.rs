@@ -6,6 +6,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 use bytes::Bytes;
 
 use super::{Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, load, request};
+use crate::outcome::ExpectedStatus;
 
 /// A plan in the making: see [`Plan::builder`].
 #[derive(Clone, Debug)]
@@ -14,6 +15,7 @@ pub struct Builder {
     http2: bool,
     workers: Option<usize>,
     pin_cpus: bool,
+    expected_status: ExpectedStatus,
     load: load::Wanted,
     request: request::Wanted,
 }
@@ -25,6 +27,7 @@ impl Builder {
             http2: false,
             workers: None,
             pin_cpus: false,
+            expected_status: ExpectedStatus::default(),
             load: load::Wanted::default(),
             request: request::Wanted::default(),
         }
@@ -122,6 +125,13 @@ impl Builder {
         self
     }
 
+    /// Which replies are successes: 2xx by default.
+    #[must_use]
+    pub fn expect_status(mut self, expected: ExpectedStatus) -> Self {
+        self.expected_status = expected;
+        self
+    }
+
     /// The method: by default GET, or POST with a body.
     #[must_use]
     pub fn method(mut self, name: impl Into<String>) -> Self {
@@ -176,7 +186,14 @@ impl Builder {
             })?,
             None => runtime::cpus::available().min(most),
         };
-        let pin_cpus = self.pin_cpus;
-        Ok(Plan { target, request, load, workers, pin_cpus, captures: false })
+        Ok(Plan {
+            target,
+            request,
+            load,
+            workers,
+            pin_cpus: self.pin_cpus,
+            expected_status: self.expected_status,
+            captures: false,
+        })
     }
 }

@@ -17,6 +17,8 @@ pub use load::{Load, OnOverload, Shape};
 pub use request::{Body, Request};
 pub use target::{Protocol, Target};
 
+use crate::outcome::ExpectedStatus;
+
 /// The most threads that are accepted.
 pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
@@ -28,6 +30,7 @@ pub struct Plan {
     load: Load,
     workers: NonZeroUsize,
     pin_cpus: bool,
+    expected_status: ExpectedStatus,
     captures: bool,
 }
 
@@ -83,6 +86,12 @@ impl Plan {
     #[must_use]
     pub fn pin_cpus(&self) -> bool {
         self.pin_cpus
+    }
+
+    /// Which replies are successes.
+    #[must_use]
+    pub fn expected_status(&self) -> &ExpectedStatus {
+        &self.expected_status
     }
 
     /// Whether what is exchanged is kept, to be shown.

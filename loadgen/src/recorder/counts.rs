@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct Counts {
     /// Became due.
     pub offered: u64,
-    /// Answered below 400.
+    /// Answered 2xx, or with a status that is expected.
     pub succeeded: u64,
+    /// Answered 3xx, which is not expected.
+    pub redirects: u64,
     /// Answered 4xx.
     pub client_errors: u64,
     /// Answered 5xx or beyond.
@@ -32,7 +34,7 @@ impl Counts {
     /// Answered completely.
     #[must_use]
     pub fn completed(&self) -> u64 {
-        self.succeeded + self.client_errors + self.server_errors
+        self.succeeded + self.redirects + self.client_errors + self.server_errors
     }
 
     /// Sent, or given to a connection that could not be made.
@@ -47,6 +49,18 @@ impl Counts {
         self.server_errors + self.transport_failed + self.timed_out + self.unanswered
     }
 
+    /// Those that did not succeed, or not yet.
+    #[must_use]
+    pub fn unsuccessful(&self) -> u64 {
+        self.offered.saturating_sub(self.succeeded)
+    }
+
+    /// Those that have come to no end yet: in flight, or waiting to be sent.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.offered.saturating_sub(self.sent() + self.dropped + self.not_sent)
+    }
+
     /// Whether each request has one place, and one only.
     #[must_use]
     pub fn add_up(&self) -> bool {
@@ -58,6 +72,7 @@ impl Counts {
         let Self {
             offered,
             succeeded,
+            redirects,
             client_errors,
             server_errors,
             transport_failed,
@@ -67,7 +82,8 @@ impl Counts {
             not_sent,
             resent,
         } = *self;
-        let sent = [succeeded, client_errors, server_errors, transport_failed, timed_out, unanswered];
+        let sent =
+            [succeeded, redirects, client_errors, server_errors, transport_failed, timed_out, unanswered];
         sent.into_iter().chain([offered, dropped, not_sent, resent]).fold(0, u64::max)
     }
 
@@ -75,6 +91,7 @@ impl Counts {
         let Self {
             offered,
             succeeded,
+            redirects,
             client_errors,
             server_errors,
             transport_failed,
@@ -86,6 +103,7 @@ impl Counts {
         } = other;
         self.offered += offered;
         self.succeeded += succeeded;
+        self.redirects += redirects;
         self.client_errors += client_errors;
         self.server_errors += server_errors;
         self.transport_failed += transport_failed;

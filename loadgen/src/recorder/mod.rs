@@ -1,39 +1,45 @@
 //! What a worker has counted and timed. Owned by the worker, merged when all are done; its size doesn't grow
 //! with the number of requests.
 
+mod availability;
 mod backends;
+mod binned;
+mod bits;
 mod by_status;
 mod connections;
 mod counts;
 mod encoded;
 mod failures;
+mod flow;
 mod intervals;
 mod plausible;
 mod recording;
 mod settings;
-mod successes;
 mod times;
+mod trend;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub use availability::{Availability, Span};
 pub use backends::{Backend, Backends};
+pub use binned::{Bin, Binned};
 use by_status::STATUSES;
 pub use connections::Connections;
-use contract::id::Ids;
+use contract::{id::Ids, timing::Timing};
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
+pub use flow::{Flow, Returned};
 pub use intervals::{Interval, Intervals};
 pub(crate) use recording::Recording;
 pub use settings::RunSettings;
-pub use successes::Successes;
-use times::add;
 pub use times::{Snapshot, Times};
+pub use trend::{Parts, Trend};
 
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Ended, Exchange, InFlight, Outcome},
+    outcome::{Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome},
 };
 
 /// The longest time that a histogram tells apart: an hour, in nanoseconds.
@@ -46,16 +52,41 @@ struct Replied {
     picked: Nanos,
     written: Option<Nanos>,
     at: Nanos,
+    /// How long the reply may have been there before it was read, at most.
+    read_lag: Nanos,
     status: u16,
     instance: Option<u16>,
+    /// When the server saw the request and replied, by its clock, if that is to be looked at.
+    timing: Option<Timing>,
 }
 
-impl From<&Ended<'_>> for Replied {
+impl Replied {
+    /// What is read now has not been there before `ready_since`.
     #[inline]
-    fn from(ended: &Ended<'_>) -> Self {
+    fn new(ended: &Ended<'_>, ready_since: Nanos) -> Self {
         let InFlight { arrival: Arrival { due, picked, written, .. }, ref reply, .. } = ended.in_flight;
-        Self { due, picked, written, at: ended.at, status: reply.status, instance: reply.instance }
+        Self {
+            due,
+            picked,
+            written,
+            at: ended.at,
+            read_lag: ended.at.saturating_sub(ready_since),
+            status: reply.status,
+            instance: reply.instance,
+            timing: reply.timing,
+        }
     }
+}
+
+/// What connections have carried, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// Of replies' bodies, also of those that are still running.
+    pub(crate) bodies: u64,
+    /// Written.
+    pub(crate) sent: u64,
+    /// Read.
+    pub(crate) received: u64,
 }
 
 /// What a worker, or after merging a run, has recorded.
@@ -77,8 +108,12 @@ pub struct Recorder {
     pub intervals: Intervals,
     /// What became of connections.
     pub connections: Connections,
-    /// When requests succeeded.
-    pub successes: Successes,
+    /// What came back, by the millisecond.
+    pub flow: Flow,
+    /// Which part of requests' times grew.
+    pub trend: Trend,
+    /// When the target was there.
+    pub availability: Availability,
     /// The first time that no more connections were allowed: how many there were, and why.
     pub limited: Option<(usize, String)>,
     /// Connections that were closed because they broke the protocol while no request was at work on them, and what the
@@ -86,19 +121,27 @@ pub struct Recorder {
     pub unasked: Option<(u64, String)>,
     /// Bytes of replies' bodies.
     pub body_bytes: u64,
-    /// Nanoseconds in flight of all requests together.
+    /// Bytes written to connections, whatever they were.
+    pub bytes_sent: u64,
+    /// Bytes read from connections, whatever they were.
+    pub bytes_received: u64,
+    /// Nanoseconds in flight of all requests together, as far as they lie within the time in which requests were to
+    /// become due, if that was known.
     pub in_flight: u128,
-    /// How many completed in the second half of the time in which requests were to become due.
-    pub completed_in_second_half: u64,
     /// What was exchanged, if it is to be shown.
     #[serde(skip)]
     pub(crate) exchange: Option<Box<Exchange>>,
-    #[serde(skip)]
-    second_half: Range<Nanos>,
     #[serde(with = "run_and_load")]
     ids: Ids,
+    /// Which replies are successes.
     #[serde(skip)]
-    start: Nanos,
+    expected: ExpectedStatus,
+    /// When requests were to become due.
+    #[serde(skip)]
+    window: Range<Nanos>,
+    /// What the server's clock shows when this one shows zero.
+    #[serde(skip)]
+    epoch: Nanos,
 }
 
 /// Ids as the numbers of run and load.
@@ -116,9 +159,9 @@ mod run_and_load {
 }
 
 impl Recorder {
-    /// An empty recorder of the run with these ids.
+    /// An empty recorder of the run with these ids; replies with an `expected` status are successes.
     #[must_use]
-    pub fn new(ids: Ids) -> Self {
+    pub fn new(ids: Ids, expected: ExpectedStatus) -> Self {
         Self {
             counts: Counts::default(),
             times: Times::default(),
@@ -127,16 +170,20 @@ impl Recorder {
             backends: Backends::default(),
             intervals: Intervals::default(),
             connections: Connections::default(),
-            successes: Successes::default(),
+            flow: Flow::default(),
+            trend: Trend::default(),
+            availability: Availability::default(),
             limited: None,
             unasked: None,
             body_bytes: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
             in_flight: 0,
-            completed_in_second_half: 0,
             exchange: None,
-            second_half: 0..0,
             ids,
-            start: 0,
+            expected,
+            window: 0..Nanos::MAX,
+            epoch: 0,
         }
     }
 
@@ -151,21 +198,30 @@ impl Recorder {
         (0..).zip(self.statuses.iter().copied()).filter(|(_, count)| *count > 0)
     }
 
-    /// The run begins; `window` is how long requests are to become due, if that is known.
-    pub(crate) fn start(&mut self, start: Nanos, window: Option<Nanos>) {
-        self.start = start;
-        self.second_half = window.map_or(0..0, |window| start + window / 2..start.saturating_add(window));
+    /// The run begins; `window` is how long requests are to become due, if that is known. The wall clock shows `epoch`
+    /// when the run's clock shows zero.
+    pub(crate) fn start(&mut self, start: Nanos, window: Option<Nanos>, epoch: Nanos) {
+        self.window = start..start.saturating_add(window.unwrap_or(Nanos::MAX));
+        self.epoch = epoch;
+    }
+
+    #[inline]
+    fn since_start(&self, at: Nanos) -> Nanos {
+        at.saturating_sub(self.window.start)
     }
 
     /// So many requests that were due at the same time were picked up.
     pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
         self.counts.offered += count;
         self.times.lag.saturating_record_n(now.saturating_sub(due).min(LONGEST), count);
-        self.intervals.at(due.saturating_sub(self.start)).offered += count;
+        let since_start = self.since_start(due);
+        self.intervals.at(since_start).offered += count;
     }
 
-    pub(crate) fn dropped(&mut self) {
+    /// One that was due was dropped.
+    pub(crate) fn dropped(&mut self, due: Nanos, now: Nanos) {
         self.counts.dropped += 1;
+        self.unsuccessful(due, now, 1);
     }
 
     pub(crate) fn resent(&mut self) {
@@ -184,30 +240,36 @@ impl Recorder {
         self.backends.number(name)
     }
 
-    /// So many more bytes of bodies have come, of replies that may still be running.
-    pub(crate) fn received(&mut self, bytes: u64) {
-        self.body_bytes += bytes;
+    /// What connections carried until now since this was called last.
+    pub(crate) fn carried(&mut self, carried: Carried, now: Nanos) {
+        self.body_bytes += carried.bodies;
+        self.bytes_sent += carried.sent;
+        self.bytes_received += carried.received;
+        if carried.bodies > 0 {
+            let since_start = self.since_start(now);
+            self.flow.at(since_start).bytes += carried.bodies;
+        }
     }
 
-    pub(crate) fn ended(&mut self, ended: Ended<'_>) {
+    pub(crate) fn ended(&mut self, ended: Ended<'_>, ready_since: Nanos) {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
-        let Arrival { due, picked, written, .. } = arrival;
+        if let Outcome::Replied = ended.outcome {
+            self.replied(&Replied::new(&ended, ready_since), 1);
+        } else {
+            self.sent(&arrival, at, 1);
+            self.unsuccessful(arrival.due, at, 1);
+        }
         match ended.outcome {
-            Outcome::Replied => self.replied(&Replied::from(&ended), 1),
-            Outcome::Abandoned => {
-                self.sent(picked, written, at, 1);
-                *if written.is_some() { &mut self.counts.unanswered } else { &mut self.counts.not_sent } += 1;
-            }
+            Outcome::Replied => {}
+            Outcome::Abandoned if arrival.written.is_some() => self.counts.unanswered += 1,
+            Outcome::Abandoned => self.counts.not_sent += 1,
             Outcome::Failed(failure) => {
-                self.sent(picked, written, at, 1);
                 self.counts.transport_failed += 1;
                 self.failed(&arrival, at, failure.cause, &failure.message);
             }
             Outcome::TimedOut => {
-                self.sent(picked, written, at, 1);
                 self.counts.timed_out += 1;
-                self.times.response.saturating_record(at.saturating_sub(due).min(LONGEST));
-                self.failed(&arrival, at, Cause::Timeout, "no complete reply within --timeout");
+                self.failed(&arrival, at, Cause::Timeout, "no complete response within --timeout");
             }
         }
         if arrival.captured {
@@ -215,56 +277,90 @@ impl Recorder {
         }
     }
 
-    fn sent(&mut self, picked: Nanos, written: Option<Nanos>, at: Nanos, count: u64) {
-        if let Some(written) = written {
-            self.times.wait.saturating_record_n(written.saturating_sub(picked).min(LONGEST), count);
-            self.in_flight += u128::from(at.saturating_sub(written)) * u128::from(count);
-        }
+    /// So many that were sent at the same time have ended.
+    fn sent(&mut self, arrival: &Arrival, at: Nanos, count: u64) {
+        let Arrival { due, picked, written: Some(written), .. } = *arrival else { return };
+        let wait = written.saturating_sub(picked);
+        self.times.wait.saturating_record_n(wait.min(LONGEST), count);
+        let Range { start, end } = self.window;
+        let within = at.min(end).saturating_sub(written.max(start));
+        self.in_flight += u128::from(within) * u128::from(count);
+        let (since, until) = (self.since_start(written), self.since_start(at));
+        self.availability.outstanding(since, until);
+        let since_start = self.since_start(due);
+        let service = at.saturating_sub(written);
+        self.trend.at(since_start).add(picked.saturating_sub(due), wait, service, count);
+    }
+
+    /// So many that were due at the same time have ended without success.
+    fn unsuccessful(&mut self, due: Nanos, at: Nanos, count: u64) {
+        self.times.unsuccessful.saturating_record_n(at.saturating_sub(due).min(LONGEST), count);
+        let since_start = self.since_start(due);
+        self.availability.due(since_start, false);
+        self.intervals.at(since_start).unsuccessful += count;
     }
 
     fn replied(&mut self, replied: &Replied, count: u64) {
-        let Replied { due, picked, written, at, status, instance } = *replied;
-        self.sent(picked, written, at, count);
+        let Replied { due, picked, written, at, read_lag, status, instance, timing } = *replied;
+        self.sent(&Arrival { written, ..Arrival::new(0, due, picked) }, at, count);
         let response = at.saturating_sub(due);
-        let service = at.saturating_sub(written.unwrap_or(picked));
-        self.times.response.saturating_record_n(response.min(LONGEST), count);
-        self.times.service.saturating_record_n(service.min(LONGEST), count);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
-        self.completed_in_second_half += if self.second_half.contains(&at) { count } else { 0 };
-        let since_start = at.saturating_sub(self.start);
-        match status {
-            ..400 => {
-                self.counts.succeeded += count;
-                self.successes.mark(since_start);
+        self.times.of_status(status, response, count);
+        if self.expected.contains(status) {
+            self.counts.succeeded += count;
+            let own = picked.saturating_sub(due) + read_lag;
+            let service = at.saturating_sub(written.unwrap_or(picked));
+            self.times.response.saturating_record_n(response.min(LONGEST), count);
+            self.times.undelayed.saturating_record_n(response.saturating_sub(own).min(LONGEST), count);
+            self.times.service.saturating_record_n(service.min(LONGEST), count);
+            let since_start = self.since_start(due);
+            self.availability.due(since_start, true);
+            self.intervals.at(since_start).succeeded(response, count);
+        } else {
+            match status {
+                ..400 => self.counts.redirects += count,
+                400..500 => self.counts.client_errors += count,
+                _ => self.counts.server_errors += count,
             }
-            400..500 => self.counts.client_errors += count,
-            _ => self.counts.server_errors += count,
+            self.unsuccessful(due, at, count);
         }
-        self.intervals.at(since_start).replied(response, status >= 500, count);
+        if let (Some(Timing { received_ns, replied_ns }), Some(written)) = (timing, written) {
+            let since_start = self.since_start(due);
+            let parts = self.trend.at(since_start);
+            parts.told += count;
+            parts.way += received_ns.saturating_sub(self.epoch + written).min(LONGEST) * count;
+            parts.server += replied_ns.saturating_sub(received_ns).min(LONGEST) * count;
+        }
+        let since_start = self.since_start(at);
+        self.flow.at(since_start).completed += count;
+        self.availability.completed(since_start);
+        let interval = self.intervals.at(since_start);
+        interval.completed += count;
+        interval.errors += if status >= 500 { count } else { 0 };
         if let Some(instance) = instance {
             self.backends.replied(instance, response, count);
         }
     }
 
     fn failed(&mut self, arrival: &Arrival, at: Nanos, cause: Cause, message: &str) {
-        self.intervals.at(at.saturating_sub(self.start)).errors += 1;
+        let since_start = self.since_start(at);
+        self.intervals.at(since_start).errors += 1;
         self.failures.count(cause, message, &arrival.id(self.ids));
     }
 
     /// Adds what another worker of the run has recorded.
     pub fn merge(&mut self, other: &Self) {
         self.counts.merge(&other.counts);
-        add(&mut self.times.response, &other.times.response);
-        add(&mut self.times.service, &other.times.service);
-        add(&mut self.times.wait, &other.times.wait);
-        add(&mut self.times.lag, &other.times.lag);
+        self.times.merge(&other.times);
         for (count, more) in self.statuses.iter_mut().zip(&other.statuses) {
             *count += more;
         }
         self.failures.merge(&other.failures);
         self.backends.merge(&other.backends);
         self.intervals.merge(&other.intervals);
-        self.successes.merge(&other.successes);
+        self.flow.merge(&other.flow);
+        self.trend.merge(&other.trend);
+        self.availability.merge(&other.availability);
         self.connections.merge(&other.connections);
         self.limited = match (self.limited.take(), &other.limited) {
             (Some((mine, why)), Some((theirs, _))) => Some((mine + theirs, why)),
@@ -277,15 +373,20 @@ impl Recorder {
             self.exchange = Some(exchange.clone());
         }
         self.body_bytes += other.body_bytes;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
         self.in_flight += other.in_flight;
-        self.completed_in_second_half += other.completed_in_second_half;
     }
 
     /// Brings a snapshot for progress up to date.
     pub(crate) fn snapshot(&self, snapshot: &mut Snapshot) {
         snapshot.counts = self.counts;
-        let set = snapshot.response.set_to(&self.times.response);
-        debug_assert!(set.is_ok(), "{set:?}");
+        for (shown, times) in
+            [(&mut snapshot.response, &self.times.response), (&mut snapshot.undelayed, &self.times.undelayed)]
+        {
+            let set = shown.set_to(times);
+            debug_assert!(set.is_ok(), "{set:?}");
+        }
     }
 }
 
@@ -305,7 +406,7 @@ mod tests {
         let mut in_flight = InFlight::new(Arrival { written, ..Arrival::new(number, due, picked) }, picked);
         let failure = Failure::new(Cause::RstStream(random.random_range(0..14)), "reset");
         let outcome = match random.random_range(0..8) {
-            0 => return recorder.dropped(),
+            0 => return recorder.dropped(due, picked),
             1 => Outcome::Abandoned,
             2 => Outcome::TimedOut,
             3 => Outcome::Failed(&failure),
@@ -315,21 +416,21 @@ mod tests {
                 Outcome::Replied
             }
         };
-        recorder.ended(in_flight.ended(at, outcome));
+        recorder.ended(in_flight.ended(at, outcome), at - 500_000);
     }
 
     #[test]
     fn whatever_happens_adds_up_and_merging_is_recording_in_one_place() {
         let ids = Ids { run: 1, load: 0 };
         for seed in 0..20 {
-            let mut parts = vec![Recorder::new(ids); 3];
-            let mut whole = Recorder::new(ids);
+            let mut parts = vec![Recorder::new(ids, ExpectedStatus::default()); 3];
+            let mut whole = Recorder::new(ids, ExpectedStatus::default());
             for number in 0..500 {
                 let seed = seed * 1000 + number;
                 record_anything(&mut parts[number as usize % 3], &mut StdRng::seed_from_u64(seed), number);
                 record_anything(&mut whole, &mut StdRng::seed_from_u64(seed), number);
             }
-            let mut merged = Recorder::new(ids);
+            let mut merged = Recorder::new(ids, ExpectedStatus::default());
             for part in &parts {
                 assert!(part.counts.add_up(), "{:?}", part.counts);
                 merged.merge(part);
@@ -340,9 +441,14 @@ mod tests {
             assert_eq!(merged.times.lag, whole.times.lag);
             assert_eq!(merged.statuses, whole.statuses);
             assert_eq!(merged.in_flight, whole.in_flight);
+            assert_eq!(merged.times, whole.times);
+            assert_eq!(merged.flow, whole.flow);
+            assert_eq!(merged.trend, whole.trend);
+            assert_eq!(merged.availability, whole.availability);
             assert_eq!(
-                merged.successes.longest_gap(30_000_000_000),
-                whole.successes.longest_gap(30_000_000_000)
+                merged.times.response.len() + merged.times.unsuccessful.len(),
+                merged.counts.offered,
+                "each has a time"
             );
             let totals = |recorder: &Recorder| {
                 recorder.failures.iter().map(|(cause, seen)| (cause, seen.count)).collect::<Vec<_>>()
@@ -366,17 +472,18 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_enters_response_time_at_its_age_and_a_failure_does_not() {
-        let mut recorder = Recorder::new(Ids { run: 0, load: 0 });
+    fn what_does_not_succeed_has_its_age_and_no_response_time() {
+        let mut recorder = Recorder::new(Ids { run: 0, load: 0 }, ExpectedStatus::default());
         let arrival = Arrival { written: Some(3000), ..Arrival::new(0, 1000, 2000) };
         let in_flight = || InFlight::new(arrival, 2000);
-        recorder.picked_up(1000, 2000, 1);
-        recorder.ended(in_flight().ended(700_001_000, Outcome::TimedOut));
-        recorder.picked_up(1000, 2000, 1);
         let failure = Failure::new(Cause::Reset, "reset");
-        recorder.ended(in_flight().ended(5000, Outcome::Failed(&failure)));
-        assert_eq!(recorder.times.response.len(), 1);
-        assert!(recorder.times.response.equivalent(recorder.times.response.max(), 700_000_000));
-        assert_eq!((recorder.times.service.len(), recorder.times.wait.len()), (0, 2));
+        for (at, outcome) in [(700_001_000, Outcome::TimedOut), (5000, Outcome::Failed(&failure))] {
+            recorder.picked_up(1000, 2000, 1);
+            recorder.ended(in_flight().ended(at, outcome), at);
+        }
+        let times = &recorder.times;
+        assert_eq!((times.response.len(), times.unsuccessful.len()), (0, 2));
+        assert!(times.unsuccessful.equivalent(times.unsuccessful.max(), 700_000_000));
+        assert_eq!((times.service.len(), times.wait.len()), (0, 2));
     }
 }

@@ -16,21 +16,36 @@ impl Recorder {
     /// Whether no number is larger than any run makes it: what was read can be added up.
     pub(crate) fn is_plausible(&self) -> bool {
         let of_failures = self.failures.iter().map(|(_, seen)| seen.count);
-        let of_intervals = self.intervals.iter().flat_map(|part| [part.offered, part.completed, part.errors]);
+        let of_intervals = self
+            .intervals
+            .iter()
+            .flat_map(|part| [part.offered, part.unsuccessful, part.completed, part.errors]);
+        let of_flow = self.flow.iter().flat_map(|bin| [bin.completed, bin.bytes >> 10]);
+        let of_trend = self.trend.iter().flat_map(|bin| [bin.sent, bin.told]);
         let of_connections = self.connections.counts();
         let others = [
             self.counts.largest(),
-            self.completed_in_second_half,
+            self.bytes_sent >> 10,
+            self.bytes_received >> 10,
             self.limited.as_ref().map_or(0, |(count, _)| *count as u64),
             self.unasked.as_ref().map_or(0, |(count, _)| *count),
         ];
         let statuses = self.statuses.iter().copied();
-        let mut counts = statuses.chain(of_failures).chain(of_intervals).chain(of_connections).chain(others);
+        let mut counts = statuses
+            .chain(of_failures)
+            .chain(of_intervals)
+            .chain(of_connections)
+            .chain(of_flow)
+            .chain(of_trend)
+            .chain(others);
         counts.all(|count| count <= LARGEST)
             && self.body_bytes <= u64::MAX >> 10
             && self.in_flight <= u128::MAX >> 10
             && self.statuses.iter().sum::<u64>() == self.counts.completed()
             && self.texts().all(|text| is_printable(text, LONGEST_TEXT))
+            && self.times.response.len() == self.counts.succeeded
+            && self.times.undelayed.len() == self.counts.succeeded
+            && self.times.unsuccessful.len() == self.counts.unsuccessful()
             && self.counts.add_up()
     }
 

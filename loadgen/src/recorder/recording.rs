@@ -5,10 +5,10 @@
 
 use contract::id::Ids;
 
-use super::{Recorder, Replied};
+use super::{Carried, Recorder, Replied};
 use crate::{
     clock::Nanos,
-    outcome::{Ended, Outcome},
+    outcome::{Ended, ExpectedStatus, Outcome},
 };
 
 /// Records, and what has happened again and again and is not in them yet.
@@ -18,12 +18,19 @@ pub(crate) struct Recording {
     last: Option<Replied>,
     /// How often.
     count: u64,
+    /// What is read now has not been there before.
+    ready_since: Nanos,
 }
 
 impl Recording {
     /// Of the run with these ids.
-    pub(crate) fn new(ids: Ids) -> Self {
-        Self { records: Recorder::new(ids), last: None, count: 0 }
+    pub(crate) fn new(ids: Ids, expected: ExpectedStatus) -> Self {
+        Self { records: Recorder::new(ids, expected), last: None, count: 0, ready_since: 0 }
+    }
+
+    /// What is read from now on has not been there before this time.
+    pub(crate) fn reading(&mut self, ready_since: Nanos) {
+        self.ready_since = ready_since;
     }
 
     /// A request has ended.
@@ -31,9 +38,10 @@ impl Recording {
     pub(crate) fn ended(&mut self, ended: Ended<'_>) {
         let is_usual = matches!(ended.outcome, Outcome::Replied) && !ended.in_flight.arrival.captured;
         if !is_usual {
-            return self.records().ended(ended);
+            let ready_since = self.ready_since;
+            return self.records().ended(ended, ready_since);
         }
-        let replied = Some(Replied::from(&ended));
+        let replied = Some(Replied::new(&ended, self.ready_since));
         if replied != self.last {
             self.settle();
             self.last = replied;
@@ -53,9 +61,9 @@ impl Recording {
         self.records.instance(name)
     }
 
-    /// So many more bytes of bodies have come, of replies that may still be running.
-    pub(crate) fn received(&mut self, bytes: u64) {
-        self.records.received(bytes);
+    /// What connections carried until now since this was called last.
+    pub(crate) fn carried(&mut self, carried: Carried, now: Nanos) {
+        self.records.carried(carried, now);
     }
 
     /// The records, complete.
@@ -82,10 +90,12 @@ mod tests {
     use super::*;
     use crate::outcome::{Arrival, InFlight};
 
+    const IDS: Ids = Ids { run: 1, load: 0 };
+
     #[test]
     fn what_is_recorded_together_is_the_same_as_one_by_one() {
         let (mut together, mut apart) =
-            (Recording::new(Ids { run: 1, load: 0 }), Recorder::new(Ids { run: 1, load: 0 }));
+            (Recording::new(IDS, ExpectedStatus::default()), Recorder::new(IDS, ExpectedStatus::default()));
         // Bursts of several sizes, which differ from the one before in one thing.
         let bursts = [
             (3, 10, Some(20), 100, 200, None),
@@ -106,7 +116,7 @@ mod tests {
                     in_flight.ended(at, Outcome::Replied)
                 };
                 together.ended(ended());
-                apart.ended(ended());
+                apart.ended(ended(), 0);
             }
         }
         let together = together.into_records();
@@ -115,7 +125,7 @@ mod tests {
         assert_eq!(together.statuses, apart.statuses);
         let times = |recorder: &Recorder| {
             let times = &recorder.times;
-            [&times.response, &times.service, &times.wait].map(Clone::clone)
+            [&times.response, &times.undelayed, &times.service, &times.wait].map(Clone::clone)
         };
         assert_eq!(times(&together), times(&apart));
         let by_second = |recorder: &Recorder| {
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn whatever_reads_the_records_finds_what_was_counted() {
-        let mut recording = Recording::new(Ids { run: 1, load: 0 });
+        let mut recording = Recording::new(IDS, ExpectedStatus::default());
         for (number, count) in [(0, 1), (1, 2), (2, 3)] {
             let mut in_flight = InFlight::new(Arrival::new(number, 0, 0), 0);
             in_flight.reply.status = 200;

@@ -1,14 +1,17 @@
 //! What ran, as far as reports show it and figures depend on it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::plausible::is_printable;
-use crate::plan::Plan;
+use crate::{outcome::ExpectedStatus, plan::Plan};
 
 /// As long as a URL can be, in bytes.
 const LONGEST_TEXT: usize = 64 << 10;
+
+/// The most addresses that are kept.
+const MAX_ADDRESSES: usize = 8;
 
 /// The settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,13 +19,15 @@ const LONGEST_TEXT: usize = 64 << 10;
 pub struct RunSettings {
     /// Where the requests went, as a URL.
     pub target: String,
+    /// The addresses that its name was found at.
+    pub addresses: Vec<String>,
     /// The protocol's name.
     pub protocol: String,
     /// The requests' method.
     pub method: String,
     /// Requests per second on average, in an open loop.
     pub rate_per_second: Option<f64>,
-    /// How long requests were to become due, in an open loop that has an end.
+    /// How long requests were to become due, if that was known beforehand.
     pub window: Option<Duration>,
     /// How many requests there were to be.
     pub total: Option<u64>,
@@ -30,40 +35,70 @@ pub struct RunSettings {
     pub duration: Option<Duration>,
     /// Connections to begin with.
     pub connections: usize,
-    /// Requests at once on each.
+    /// The maximum number of connections.
+    pub max_connections: usize,
+    /// The maximum number of concurrent requests on each.
     pub streams: usize,
     /// Threads.
     pub workers: usize,
-    /// Requests at once.
+    /// The maximum number of requests in flight.
     pub max_in_flight: usize,
     /// How long a request might take once it was sent.
     pub timeout: Duration,
+    /// Statuses that count as success beside 2xx, as they were named.
+    pub expected_status: Option<String>,
 }
 
 impl RunSettings {
     /// Those of a plan.
     #[must_use]
-    pub fn of(plan: &Plan) -> Self {
+    pub fn of(plan: &Plan, addresses: &[SocketAddr]) -> Self {
         let load = plan.load();
         Self {
             target: plan.target().to_string(),
+            addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
             protocol: plan.target().protocol.to_string(),
             method: plan.request().method.to_string(),
             rate_per_second: load.arrivals().map(crate::schedule::Arrivals::mean_rate),
-            window: load.window(),
+            window: load.window().or(load.duration),
             total: load.total,
             duration: load.duration,
             connections: load.connections.get(),
+            max_connections: load.max_connections.get(),
             streams: load.streams.get(),
             workers: plan.workers().get(),
             max_in_flight: load.max_in_flight.get(),
             timeout: load.timeout,
+            expected_status: plan.expected_status().named().map(str::to_owned),
         }
     }
 
     /// Whether reports can print it: what was read may hold anything.
     pub(crate) fn is_plausible(&self) -> bool {
-        [&self.target, &self.protocol, &self.method].into_iter().all(|text| is_printable(text, LONGEST_TEXT))
+        let texts = [&self.target, &self.protocol, &self.method].into_iter();
+        self.addresses.len() <= MAX_ADDRESSES
+            && texts
+                .chain(&self.addresses)
+                .chain(&self.expected_status)
+                .all(|text| is_printable(text, LONGEST_TEXT))
+            && self.expected().is_some()
+    }
+
+    /// Whether a reply with this status is a success.
+    #[must_use]
+    pub fn expects(&self, status: u16) -> bool {
+        self.expected().unwrap_or_default().contains(status)
+    }
+
+    fn expected(&self) -> Option<ExpectedStatus> {
+        let named = self.expected_status.as_deref();
+        named.map_or(Some(ExpectedStatus::default()), |text| ExpectedStatus::default().with(text).ok())
+    }
+
+    /// How many requests could be in flight.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.max_in_flight.min(self.max_connections.saturating_mul(self.streams))
     }
 
     /// Whether requests were due by a schedule.

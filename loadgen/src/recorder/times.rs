@@ -4,31 +4,95 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::{LONGEST, counts::Counts, encoded};
+use crate::clock::Nanos;
 
 /// Digits that the report's histograms keep.
 const DIGITS: u8 = 3;
+
+/// Digits of the times of one status class.
+const CLASS_DIGITS: u8 = 2;
+
+/// Classes of status: 1xx to 5xx.
+const CLASSES: usize = 5;
 
 /// Times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Times {
-    /// Due to last byte; timeouts at their age.
+    /// Due to last byte, of requests that succeeded.
     #[serde(with = "encoded::fine")]
     pub response: Histogram<u64>,
-    /// First byte written to last byte read.
+    /// The same without what loadgen itself may have delayed: release lag and read lag.
+    #[serde(with = "encoded::fine")]
+    pub undelayed: Histogram<u64>,
+    /// Due to the end, of requests that did not succeed, whatever became of them.
+    #[serde(with = "encoded::fine")]
+    pub unsuccessful: Histogram<u64>,
+    /// Head written to last byte read, of requests that succeeded.
     #[serde(with = "encoded::fine")]
     pub service: Histogram<u64>,
-    /// Picked up to first byte written.
+    /// Picked up to head written.
     #[serde(with = "encoded::fine")]
     pub wait: Histogram<u64>,
     /// Due to picked up.
     #[serde(with = "encoded::fine")]
     pub lag: Histogram<u64>,
+    /// Due to last byte of replies, by class of status.
+    by_class: [Coarse; CLASSES],
 }
+
+/// A histogram of the times of one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Coarse(#[serde(with = "encoded::coarse")] Histogram<u64>);
 
 impl Default for Times {
     fn default() -> Self {
-        Self { response: histogram(), service: histogram(), wait: histogram(), lag: histogram() }
+        let coarse = || {
+            let made = Histogram::new(CLASS_DIGITS);
+            Coarse(made.unwrap_or_else(|error| unreachable!("{CLASS_DIGITS} digits: {error}")))
+        };
+        Self {
+            response: histogram(),
+            undelayed: histogram(),
+            unsuccessful: histogram(),
+            service: histogram(),
+            wait: histogram(),
+            lag: histogram(),
+            by_class: std::array::from_fn(|_| coarse()),
+        }
+    }
+}
+
+impl Times {
+    /// Response times of replies with a status of this class, 1 to 5: what is beyond counts as 5.
+    #[must_use]
+    pub fn of_class(&self, class: usize) -> &Histogram<u64> {
+        &self.by_class[class.clamp(1, CLASSES) - 1].0
+    }
+
+    /// So many replies of the same status and response time.
+    #[inline]
+    pub(super) fn of_status(&mut self, status: u16, response: Nanos, count: u64) {
+        let class = usize::from(status / 100).clamp(1, CLASSES);
+        let recorded = self.by_class[class - 1].0.record_n(response.min(LONGEST), count);
+        debug_assert!(recorded.is_ok(), "{recorded:?}: it grows as needed");
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        let Self { response, undelayed, unsuccessful, service, wait, lag, by_class } = other;
+        for (mine, theirs) in [
+            (&mut self.response, response),
+            (&mut self.undelayed, undelayed),
+            (&mut self.unsuccessful, unsuccessful),
+            (&mut self.service, service),
+            (&mut self.wait, wait),
+            (&mut self.lag, lag),
+        ]
+        .into_iter()
+        .chain(self.by_class.iter_mut().zip(by_class).map(|(mine, theirs)| (&mut mine.0, &theirs.0)))
+        {
+            add(mine, theirs);
+        }
     }
 }
 
@@ -48,13 +112,15 @@ pub(super) fn add(into: &mut Histogram<u64>, other: &Histogram<u64>) {
 pub struct Snapshot {
     /// Requests and what became of them.
     pub counts: Counts,
-    /// Response times in nanoseconds.
+    /// Response times of those that succeeded, in nanoseconds.
     pub response: Histogram<u64>,
+    /// The same without what loadgen itself may have delayed.
+    pub undelayed: Histogram<u64>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { counts: Counts::default(), response: histogram() }
+        Self { counts: Counts::default(), response: histogram(), undelayed: histogram() }
     }
 }
 
@@ -62,5 +128,6 @@ impl Snapshot {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.counts.merge(&other.counts);
         add(&mut self.response, &other.response);
+        add(&mut self.undelayed, &other.undelayed);
     }
 }

@@ -8,11 +8,14 @@ use hdrhistogram::{
     serialization::{Serializer as _, V2Serializer},
 };
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::summary::Summary;
+use crate::{
+    summary::Summary,
+    verdict::{Judged, Time, ValidUpTo},
+};
 
-/// The version of the report's form. It changes when a field changes its meaning or goes.
-pub const VERSION: u32 = 1;
+pub use crate::summary::VERSION;
 
 /// The report's JSON Schema.
 pub const SCHEMA: &str = include_str!("../../report.schema.json");
@@ -21,8 +24,8 @@ pub const SCHEMA: &str = include_str!("../../report.schema.json");
 ///
 /// # Errors
 /// `out` can't be written to.
-pub fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &Report::of(summary)?)?;
+pub fn write(report: super::Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &Report::of(report)?)?;
     writeln!(out)
 }
 
@@ -31,9 +34,14 @@ struct Report<'a> {
     version: u32,
     run: RunReport,
     interrupted: bool,
-    verdict: &'static str,
-    verdict_reason: String,
+    outcome: &'static str,
+    limit: &'static str,
+    success_ratio: f64,
+    verdict: [String; 2],
+    valid_up_to: Option<&'static str>,
+    validity: Option<String>,
     warnings: Vec<String>,
+    thresholds: Vec<Threshold<'a>>,
     elapsed_seconds: f64,
     requests: Requests,
     offered_rate_per_second: f64,
@@ -41,9 +49,16 @@ struct Report<'a> {
     body_bytes: u64,
     body_bytes_per_second: f64,
     mean_in_flight: f64,
+    bytes_sent: u64,
+    bytes_received: u64,
     busiest_worker_ratio: f64,
-    longest_gap_without_success_us: f64,
-    response_time_us: Option<Times>,
+    run_delay_ratio: Option<f64>,
+    longest_outage: Option<Span>,
+    longest_stall: Option<Span>,
+    connections: Connections,
+    response_time_us: Option<Offered>,
+    successful_response_time_us: Option<Times>,
+    response_time_by_class_us: BTreeMap<String, Times>,
     service_time_us: Option<Times>,
     wait_time_us: Option<Times>,
     release_lag_us: Option<Times>,
@@ -53,6 +68,8 @@ struct Report<'a> {
     interval_seconds: f64,
     intervals: Vec<Interval>,
     histograms: Histograms,
+    /// In one line.
+    records: Box<RawValue>,
 }
 
 #[derive(Serialize)]
@@ -63,7 +80,10 @@ struct RunReport {
     rate_per_second: Option<f64>,
     total: Option<u64>,
     duration_seconds: Option<f64>,
+    addresses: Vec<String>,
+    expected_status: Option<String>,
     connections: usize,
+    max_connections: usize,
     streams: usize,
     workers: usize,
     max_in_flight: usize,
@@ -76,6 +96,7 @@ struct Requests {
     sent: u64,
     completed: u64,
     succeeded: u64,
+    redirects: u64,
     client_errors: u64,
     server_errors: u64,
     transport_failed: u64,
@@ -84,6 +105,62 @@ struct Requests {
     not_sent: u64,
     unanswered: u64,
     resent: u64,
+}
+
+/// Percentiles over all offered requests.
+#[derive(Serialize)]
+struct Offered {
+    p50: Percentile,
+    p75: Percentile,
+    p90: Percentile,
+    p95: Percentile,
+    p99: Percentile,
+    p99_9: Percentile,
+}
+
+#[derive(Serialize)]
+struct Percentile {
+    /// As it was, or how long the request of this rank took at least.
+    response: f64,
+    /// Without what loadgen itself may have delayed; none if the request of this rank did not succeed.
+    without_own_delay: Option<f64>,
+    /// Whether the request of this rank did not succeed.
+    at_least: bool,
+    n_too_small: bool,
+}
+
+#[derive(Serialize)]
+struct Threshold<'a> {
+    threshold: &'a str,
+    result: &'static str,
+    found: &'a str,
+}
+
+impl<'a> Threshold<'a> {
+    fn of(judged: &'a Judged) -> Self {
+        Self { threshold: &judged.threshold, result: judged.judgement.as_str(), found: &judged.found }
+    }
+}
+
+/// A part of the run.
+#[derive(Serialize)]
+struct Span {
+    start_seconds: f64,
+    seconds: f64,
+}
+
+impl From<crate::recorder::Span> for Span {
+    fn from(span: crate::recorder::Span) -> Self {
+        Self { start_seconds: span.start as f64 / 1e9, seconds: span.length as f64 / 1e9 }
+    }
+}
+
+#[derive(Serialize)]
+struct Connections {
+    opened: u64,
+    reopened: u64,
+    closed_by_server: u64,
+    closed_by_loadgen: u64,
 }
 
 #[derive(Serialize)]
@@ -119,6 +196,7 @@ struct Backend<'a> {
 struct Interval {
     start_seconds: f64,
     offered: u64,
+    unsuccessful: u64,
     completed: u64,
     errors: u64,
     response_p50_us: Option<f64>,
@@ -130,22 +208,34 @@ struct Interval {
 #[derive(Serialize)]
 struct Histograms {
     response_time_ns: String,
+    response_time_without_own_delay_ns: String,
+    unsuccessful_ns: String,
     service_time_ns: String,
     wait_time_ns: String,
     release_lag_ns: String,
 }
 
 impl<'a> Report<'a> {
-    fn of(summary: &'a Summary) -> io::Result<Self> {
+    fn of(report: super::Report<'a>) -> io::Result<Self> {
+        let summary = report.summary;
         let records = &summary.records;
         let times = &records.times;
         Ok(Self {
             version: VERSION,
             run: RunReport::of(summary),
             interrupted: summary.interrupted,
-            verdict: summary.verdict().as_str(),
-            verdict_reason: summary.verdict_reason(),
+            outcome: summary.outcome().as_str(),
+            limit: summary.limit().as_str(),
+            success_ratio: summary.success_ratio(),
+            verdict: summary.verdict(),
+            valid_up_to: match summary.valid_up_to() {
+                ValidUpTo::All => Some("all"),
+                ValidUpTo::Percentile(name) => Some(name),
+                ValidUpTo::Nothing => None,
+            },
+            validity: summary.validity(),
             warnings: summary.warnings(),
+            thresholds: report.judged.iter().map(Threshold::of).collect(),
             elapsed_seconds: summary.elapsed.as_secs_f64(),
             requests: Requests::of(summary),
             offered_rate_per_second: summary.offered_rate(),
@@ -153,9 +243,21 @@ impl<'a> Report<'a> {
             body_bytes: records.body_bytes,
             body_bytes_per_second: summary.body_bytes_per_second(),
             mean_in_flight: summary.mean_in_flight(),
+            bytes_sent: records.bytes_sent,
+            bytes_received: records.bytes_received,
             busiest_worker_ratio: summary.busiest_worker,
-            longest_gap_without_success_us: summary.longest_gap().as_nanos() as f64 / 1e3,
-            response_time_us: Times::of(&times.response),
+            run_delay_ratio: summary.run_delay,
+            longest_outage: summary.longest_outage().map(Span::from),
+            longest_stall: summary.longest_stall().map(Span::from),
+            connections: Connections {
+                opened: records.connections.opened,
+                reopened: records.connections.reopened,
+                closed_by_server: records.connections.closed_by_server,
+                closed_by_loadgen: records.connections.closed_by_loadgen,
+            },
+            response_time_us: Offered::of(summary),
+            successful_response_time_us: Times::of(&times.response),
+            response_time_by_class_us: by_class(summary),
             service_time_us: Times::of(&times.service),
             wait_time_us: Times::of(&times.wait),
             release_lag_us: Times::of(&times.lag),
@@ -166,10 +268,13 @@ impl<'a> Report<'a> {
             intervals: intervals(summary),
             histograms: Histograms {
                 response_time_ns: encoded(&times.response)?,
+                response_time_without_own_delay_ns: encoded(&times.undelayed)?,
+                unsuccessful_ns: encoded(&times.unsuccessful)?,
                 service_time_ns: encoded(&times.service)?,
                 wait_time_ns: encoded(&times.wait)?,
                 release_lag_ns: encoded(&times.lag)?,
             },
+            records: to_raw_value(summary)?,
         })
     }
 }
@@ -184,7 +289,10 @@ impl RunReport {
             rate_per_second: run.rate_per_second,
             total: run.total,
             duration_seconds: run.duration.map(|duration| duration.as_secs_f64()),
+            addresses: run.addresses.clone(),
+            expected_status: run.expected_status.clone(),
             connections: run.connections,
+            max_connections: run.max_connections,
             streams: run.streams,
             workers: run.workers,
             max_in_flight: run.max_in_flight,
@@ -201,6 +309,7 @@ impl Requests {
             sent: counts.sent(),
             completed: counts.completed(),
             succeeded: counts.succeeded,
+            redirects: counts.redirects,
             client_errors: counts.client_errors,
             server_errors: counts.server_errors,
             transport_failed: counts.transport_failed,
@@ -211,6 +320,37 @@ impl Requests {
             resent: counts.resent,
         }
     }
+}
+
+impl Offered {
+    fn of(summary: &Summary) -> Option<Self> {
+        let at = |quantile: f64| {
+            let found = summary.percentile(quantile)?;
+            let (response, without_own_delay) = match found.time {
+                Time::Band { response, undelayed } => (response, Some(micros(undelayed))),
+                Time::AtLeast(at_least) => (at_least, None),
+            };
+            Some(Percentile {
+                response: micros(response),
+                without_own_delay,
+                at_least: without_own_delay.is_none(),
+                n_too_small: found.is_n_too_small,
+            })
+        };
+        Some(Self {
+            p50: at(0.5)?,
+            p75: at(0.75)?,
+            p90: at(0.9)?,
+            p95: at(0.95)?,
+            p99: at(0.99)?,
+            p99_9: at(0.999)?,
+        })
+    }
+}
+
+fn by_class(summary: &Summary) -> BTreeMap<String, Times> {
+    let times = &summary.records.times;
+    (1..=5).filter_map(|class| Some((format!("{class}xx"), Times::of(times.of_class(class))?))).collect()
 }
 
 impl Times {
@@ -262,6 +402,7 @@ fn intervals(summary: &Summary) -> Vec<Interval> {
         Interval {
             start_seconds: index as f64 * width,
             offered: interval.offered,
+            unsuccessful: interval.unsuccessful,
             completed: interval.completed,
             errors: interval.errors,
             response_p50_us: response.map(|response| micros(response.value_at_quantile(0.5))),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use super::Summary;
 
 /// The version of the form. It changes when a field changes its meaning, comes or goes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest that is read, in bytes: three times what the longest run is expected to need.
 const MAX_LENGTH: u64 = 16 << 20;
@@ -20,15 +20,15 @@ pub struct InvalidRecords(String);
 #[derive(Serialize)]
 struct Written<'s> {
     version: u32,
-    summary: &'s Summary,
+    records: &'s Summary,
 }
 
+/// A report has more beside, which follows from it.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Kept {
     #[serde(rename = "version")]
     _version: Known,
-    summary: Summary,
+    records: Summary,
 }
 
 /// The version that is read.
@@ -49,7 +49,7 @@ impl Summary {
     /// # Errors
     /// `out` can't be written to.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, &Written { version: VERSION, summary: self })?;
+        serde_json::to_writer(&mut *out, &Written { version: VERSION, records: self })?;
         writeln!(out)
     }
 
@@ -66,13 +66,13 @@ impl Summary {
             return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
         }
         let kept: Kept = serde_json::from_slice(&text).map_err(|error| InvalidRecords(error.to_string()))?;
-        if !kept.summary.records.is_plausible() || !kept.summary.run.is_plausible() {
+        if !kept.records.records.is_plausible() || !kept.records.run.is_plausible() {
             return Err(InvalidRecords(
                 "its counts do not add up, or exceed those of any run; or a text has control characters"
                     .to_owned(),
             ));
         }
-        Ok(kept.summary)
+        Ok(kept.records)
     }
 }
 
@@ -85,17 +85,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        outcome::{Arrival, Cause, Failure, InFlight, Outcome},
+        outcome::{Arrival, Cause, ExpectedStatus, Failure, InFlight, Outcome},
         plan::Plan,
         recorder::{Recorder, RunSettings},
+        report::text::Style,
     };
 
     const SECOND: u64 = 1_000_000_000;
 
     /// As much as a run can have: each kind of everything, for hours.
     fn largest() -> Summary {
-        let mut records = Recorder::new(Ids { run: u32::MAX, load: 0 });
-        records.start(0, Some(SECOND));
+        let mut records = Recorder::new(Ids { run: u32::MAX, load: 0 }, ExpectedStatus::default());
+        records.start(0, Some(SECOND), 0);
         let failures: Vec<_> =
             (0..200).map(|code| Failure::new(Cause::GoAway(code), "x".repeat(500))).collect();
         for number in 0..40_000_u64 {
@@ -112,17 +113,18 @@ mod tests {
                 Some(failure) => Outcome::Failed(failure),
                 None => Outcome::Replied,
             };
-            records.ended(in_flight.ended(at, outcome));
+            records.ended(in_flight.ended(at, outcome), at);
         }
         records.limited(7, &"y".repeat(300));
         records.in_flight = u128::MAX / 4096;
         let plan = Plan::builder("h2c://a:1").rate(2.0).total(40_000).build().unwrap();
         Summary {
-            run: RunSettings::of(&plan),
+            run: RunSettings::of(&plan, &[]),
             records,
             elapsed: Duration::from_secs(20_000),
             arrivals_lasted: Duration::from_secs(20_000),
             busiest_worker: 0.1 + 0.2,
+            run_delay: Some(0.1),
             interrupted: true,
         }
     }
@@ -149,8 +151,8 @@ mod tests {
         assert_eq!(read.records.counts, summary.records.counts);
         let report = |summary: &Summary| {
             let (mut json, mut text) = (Vec::new(), Vec::new());
-            crate::report::json::write(summary, &mut json).unwrap();
-            crate::report::text::write(summary, &mut text).unwrap();
+            crate::report::json::write(summary.into(), &mut json).unwrap();
+            crate::report::text::write(summary.into(), Style::Plain, &mut text).unwrap();
             (json, text)
         };
         assert_eq!(report(&read), report(&summary), "reports show the same");
@@ -179,36 +181,39 @@ mod tests {
             *changed.pointer_mut(path).unwrap_or_else(|| panic!("no {path}")) = value;
             refused(&changed)
         };
-        let backends = vec![good["summary"]["records"]["backends"][0].clone(); 300];
+        let backends = vec![good["records"]["records"]["backends"][0].clone(); 300];
         for (path, value, said) in [
-            ("/version", json!(2), "unsupported version 2; supported: 1"),
+            ("/version", json!(1), "unsupported version 1; supported: 2"),
             ("/version", json!("1"), "invalid type"),
-            ("/summary/records/counts/offered", json!(1), "do not add up"),
-            ("/summary/records/counts/resent", json!(u64::MAX), "do not add up"),
-            ("/summary/records/body_bytes", json!(u64::MAX), "exceed those of any run"),
-            ("/summary/records/failures/0/1/count", json!(u64::MAX), "exceed those of any run"),
-            ("/summary/records/intervals/1/0/errors", json!(u64::MAX), "exceed those of any run"),
-            ("/summary/records/connections/opened", json!(u64::MAX), "exceed those of any run"),
-            ("/summary/records/times/lag", json!("AAAA"), "invalid histogram"),
-            ("/summary/records/times/lag", json!(7), "invalid type"),
-            ("/summary/records/statuses", json!({ "1000": 1 }), "a status of 1000"),
-            ("/summary/records/statuses", json!({ "200": 1 }), "do not add up"),
-            ("/summary/records/failures/0/1/example", json!("\u{1b}[2J"), "control characters"),
-            ("/summary/records/backends", json!(backends), "longer than 257"),
-            ("/summary/records/intervals/0", json!(3), "of another width"),
-            ("/summary/records/intervals/0", json!(0), "of another width"),
-            ("/summary/records/successes/1", json!("AA=="), "another size"),
-            ("/summary/elapsed/secs", json!(-1), "invalid value"),
-            ("/summary/run/streams", json!(null), "invalid type"),
-            ("/summary/run/target", json!("h2c://a/\u{7}"), "control characters"),
+            ("/records/records/counts/offered", json!(1), "do not add up"),
+            ("/records/records/counts/resent", json!(u64::MAX), "do not add up"),
+            ("/records/records/body_bytes", json!(u64::MAX), "exceed those of any run"),
+            ("/records/records/failures/0/1/count", json!(u64::MAX), "exceed those of any run"),
+            ("/records/records/intervals/1/0/errors", json!(u64::MAX), "exceed those of any run"),
+            ("/records/records/connections/opened", json!(u64::MAX), "exceed those of any run"),
+            ("/records/records/times/lag", json!("AAAA"), "invalid histogram"),
+            ("/records/records/times/lag", json!(7), "invalid type"),
+            ("/records/records/statuses", json!({ "1000": 1 }), "a status of 1000"),
+            ("/records/records/statuses", json!({ "200": 1 }), "do not add up"),
+            ("/records/records/failures/0/1/example", json!("\u{1b}[2J"), "control characters"),
+            ("/records/records/backends", json!(backends), "longer than 257"),
+            ("/records/records/intervals/0", json!(3), "bins of 3 ns"),
+            ("/records/records/intervals/0", json!(0), "bins of 0 ns"),
+            ("/records/records/availability/good/1", json!("AA=="), "another size"),
+            ("/records/records/flow/0", json!(3), "bins of 3 ns"),
+            ("/records/records/trend/1/0/0", json!(u64::MAX), "exceed those of any run"),
+            ("/records/run/expected_status", json!("700"), "control characters"),
+            ("/records/elapsed/secs", json!(-1), "invalid value"),
+            ("/records/run/streams", json!(null), "invalid type"),
+            ("/records/run/target", json!("h2c://a/\u{7}"), "control characters"),
         ] {
             let error = with(path, value);
             assert!(error.starts_with("invalid records: ") && error.contains(said), "{path}: {error}");
         }
         let mut more = good.clone();
-        more["summary"]["more"] = json!(1);
+        more["records"]["more"] = json!(1);
         assert!(refused(&more).contains("unknown field"), "{}", refused(&more));
-        for text in ["", "{}", "[]", "{\"version\":1}", "nonsense"] {
+        for text in ["", "{}", "[]", "{\"version\":2}", "nonsense"] {
             assert!(Summary::read(&mut text.as_bytes()).is_err(), "{text}");
         }
         let endless = io::repeat(b' ');

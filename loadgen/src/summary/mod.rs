@@ -10,40 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Nanos, nanos},
-    recorder::{Recorder, RunSettings},
+    recorder::{Recorder, RunSettings, Span},
 };
-
-/// The release lag at the 99th percentile beyond which the generator has not kept its own schedule.
-pub const MAX_LAG_P99: Duration = Duration::from_millis(1);
-
-/// The share of its time on a CPU beyond which a worker has no room left.
-pub const MAX_BUSY: f64 = 0.95;
-
-/// The share of the offered rate below which the target has not kept up.
-pub const MIN_ACHIEVED: f64 = 0.99;
-
-/// What a run's figures are worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The figures say something about the target.
-    Valid,
-    /// loadgen itself was the limit.
-    GeneratorLimited,
-    /// The target did not keep up with the rate.
-    TargetLimited,
-}
-
-impl Verdict {
-    /// As the reports have it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::GeneratorLimited => "generator-limited",
-            Self::TargetLimited => "target-limited",
-        }
-    }
-}
 
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,6 +27,9 @@ pub struct Summary {
     pub arrivals_lasted: Duration,
     /// The share of its time that the busiest worker was on a CPU, from 0 to 1.
     pub busiest_worker: f64,
+    /// The share of its time that a worker was ready to run without a CPU, at most, from 0 to 1; none where the system
+    /// does not say.
+    pub run_delay: Option<f64>,
     /// Whether the user cut it short.
     pub interrupted: bool,
 }
@@ -67,107 +38,91 @@ impl Summary {
     /// Requests that became due, per second.
     #[must_use]
     pub fn offered_rate(&self) -> f64 {
-        per_second(self.records.counts.offered, self.window())
+        per_second(self.records.counts.offered as f64, self.window())
     }
 
     /// Replies completed per second.
-    ///
-    /// With a rate, all replies over the time in which requests became due: how long the last ones took is no
-    /// loss of rate. But if a queue grew, whose rest was answered later, those in the second half of that time.
     #[must_use]
     pub fn achieved_rate(&self) -> f64 {
-        let completed = self.records.counts.completed();
-        match self.steady_half() {
-            _ if !self.is_open() => per_second(completed, self.elapsed),
-            Some(half) if self.queue_grew() => per_second(self.records.completed_in_second_half, half),
-            _ => per_second(completed, self.window()),
-        }
-    }
-
-    /// The average number of requests in flight.
-    #[must_use]
-    pub fn mean_in_flight(&self) -> f64 {
-        self.records.in_flight as f64 / 1e9 / seconds(self.elapsed)
+        let (completed, _, time) = self.returned();
+        per_second(completed, time)
     }
 
     /// Bytes of replies' bodies per second.
     #[must_use]
     pub fn body_bytes_per_second(&self) -> f64 {
-        self.records.body_bytes as f64 / seconds(self.elapsed)
+        let (_, bytes, time) = self.returned();
+        per_second(bytes, time)
     }
 
-    /// The longest time without a success.
-    #[must_use]
-    pub fn longest_gap(&self) -> Duration {
-        Duration::from_nanos(self.records.successes.longest_gap(nanos(self.elapsed)))
-    }
-
-    /// What the figures are worth.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        let lag: Nanos = self.records.times.lag.value_at_quantile(0.99);
-        if lag > nanos(MAX_LAG_P99) || self.busiest_worker > MAX_BUSY {
-            Verdict::GeneratorLimited
-        } else if self.too_few_completed() || (self.is_open() && self.queue_grew()) {
-            Verdict::TargetLimited
-        } else {
-            Verdict::Valid
+    /// Replies and bytes that came back, and in which time.
+    ///
+    /// In an open loop, those within the time in which requests became due, moved by the median response time: a target that
+    /// is slow and steady has lost nothing, and one with a queue that grows shows what it serves. In a closed loop, those
+    /// until the last request was sent, or in the [whole run](Self::is_rate_over_all) if that was short. Never what came
+    /// behind a straggler, over all the time that it took.
+    fn returned(&self) -> (f64, f64, Duration) {
+        let (flow, window) = (&self.records.flow, self.window());
+        let median = self.median_reply();
+        if self.is_rate_over_all() {
+            let completed = self.records.counts.completed() as f64;
+            return (completed, self.records.body_bytes as f64, self.elapsed);
         }
+        // By whole bins: the edge of a bin at which nothing happened else cuts what happened at the other.
+        let moved = if self.is_open() { median - median % flow.width() } else { 0 };
+        let (completed, bytes) = flow.between(moved, moved.saturating_add(nanos(window)));
+        (completed, bytes, window)
     }
 
-    /// Fewer than [`MIN_ACHIEVED`] of all requests, whatever became of the others.
-    fn too_few_completed(&self) -> bool {
-        let counts = &self.records.counts;
-        (counts.completed() as f64) < counts.offered as f64 * MIN_ACHIEVED
+    /// Whether rates are over the whole run: a closed loop whose requests were sent in less than two median response times.
+    #[must_use]
+    pub fn is_rate_over_all(&self) -> bool {
+        !self.is_open() && nanos(self.window()) < self.median_reply().saturating_mul(2)
     }
 
-    /// Fewer than [`MIN_ACHIEVED`] in the second half, and by more requests than come and go by chance: what is
-    /// in flight differs from one moment to the next by about the root of its mean.
-    fn queue_grew(&self) -> bool {
-        let Some(half) = self.steady_half() else { return false };
-        let offered = self.offered_rate() * seconds(half);
-        let short = offered - self.records.completed_in_second_half as f64;
-        let by_chance = 3.0 + 3.0 * self.mean_in_flight().sqrt();
-        short > offered * (1.0 - MIN_ACHIEVED) && short > by_chance
+    /// The median response time of those that succeeded, or of all replies if none did.
+    fn median_reply(&self) -> Nanos {
+        let times = &self.records.times;
+        let all = std::iter::once(&times.response).chain((1..=5).map(|class| times.of_class(class)));
+        all.filter(|histogram| !histogram.is_empty())
+            .map(|histogram| histogram.value_at_quantile(0.5))
+            .next()
+            .unwrap_or(0)
     }
 
-    /// Half the time in which requests became due, if that is long enough for a steady state.
-    fn steady_half(&self) -> Option<Duration> {
-        let window = self.run.window.filter(|_| !self.interrupted)?;
-        let quickest = Duration::from_nanos(self.records.times.response.min());
-        (window > 4 * quickest).then_some(window / 2)
+    /// The average number of requests in flight while requests became due.
+    #[must_use]
+    pub fn mean_in_flight(&self) -> f64 {
+        let time = self.run.window.map_or(self.elapsed, |window| window.min(self.elapsed));
+        self.records.in_flight as f64 / 1e9 / seconds(time)
+    }
+
+    /// The longest run of consecutive arrivals without a success; none if each succeeded, or one at nearly the same time.
+    #[must_use]
+    pub fn longest_outage(&self) -> Option<Span> {
+        self.records.availability.longest_outage(nanos(self.window()))
+    }
+
+    /// The longest time without a completed reply while at least one request was outstanding.
+    #[must_use]
+    pub fn longest_stall(&self) -> Option<Span> {
+        self.records.availability.longest_stall()
+    }
+
+    /// How long the last requests took beyond the time in which requests were sent, and how many they were; none where that
+    /// is no more than usual.
+    #[must_use]
+    pub fn tail(&self) -> Option<(u64, Nanos)> {
+        let (sent_until, end) = (nanos(self.arrivals_lasted), nanos(self.elapsed));
+        let length = end.saturating_sub(sent_until);
+        let usual = self.records.times.response.value_at_quantile(0.5);
+        let (before, _) = self.records.flow.between(0, sent_until);
+        let stragglers = self.records.counts.completed().saturating_sub(contract::quantity::rounded(before));
+        (length > usual.saturating_mul(3).max(1_000_000_000)).then_some((stragglers, length))
     }
 
     fn is_open(&self) -> bool {
         self.run.is_open_loop()
-    }
-
-    /// One sentence on the verdict.
-    #[must_use]
-    pub fn verdict_reason(&self) -> String {
-        let busy = self.busiest_worker * 100.0;
-        let open = self.is_open();
-        match self.verdict() {
-            Verdict::Valid => "loadgen kept its schedule and the target kept up".to_owned(),
-            Verdict::TargetLimited if self.too_few_completed() => format!(
-                "{} of {} requests were not answered completely",
-                self.records.counts.offered - self.records.counts.completed(),
-                self.records.counts.offered
-            ),
-            Verdict::TargetLimited => format!(
-                "the target completed {:.1}% of the offered rate",
-                self.achieved_rate() / self.offered_rate() * 100.0
-            ),
-            Verdict::GeneratorLimited if self.busiest_worker <= MAX_BUSY => {
-                "requests were released more than 1 ms late: times include loadgen's own delay".to_owned()
-            }
-            Verdict::GeneratorLimited if open => {
-                format!("a worker was busy {busy:.0}% of the time: lower the rate or add workers")
-            }
-            Verdict::GeneratorLimited => {
-                format!("a worker was busy {busy:.0}% of the time: the target may be faster than this shows")
-            }
-        }
     }
 
     /// What the user should know beside the figures.
@@ -176,6 +131,17 @@ impl Summary {
         let mut warnings = Vec::new();
         if let Some((connections, why)) = &self.records.limited {
             warnings.push(format!("stopped at {connections} connections: {why}"));
+        }
+        if self.is_rate_over_all() && self.records.counts.completed() > 0 {
+            warnings.push("the rate is that of the whole run: it was too short to tell more".to_owned());
+        }
+        if let Some((stragglers, time)) = self.tail() {
+            let stragglers = match stragglers {
+                1 => "1 straggler".to_owned(),
+                many => format!("{} stragglers", crate::numbers::count(many)),
+            };
+            let time = crate::numbers::time(time as f64);
+            warnings.push(format!("{stragglers} took up to {time} after the last request was sent"));
         }
         if let Some((connections, what)) = &self.records.unasked {
             warnings.push(format!(
@@ -196,13 +162,13 @@ impl Summary {
     }
 
     /// How long requests were to become due: as planned, unless they ended earlier.
-    fn window(&self) -> Duration {
-        self.run.window.filter(|_| !self.interrupted).unwrap_or(self.arrivals_lasted)
+    pub(crate) fn window(&self) -> Duration {
+        self.run.window.filter(|_| self.is_open() && !self.interrupted).unwrap_or(self.arrivals_lasted)
     }
 }
 
-fn per_second(count: u64, time: Duration) -> f64 {
-    count as f64 / seconds(time)
+fn per_second(count: f64, time: Duration) -> f64 {
+    count / seconds(time)
 }
 
 /// Never zero, so that it can be divided by.
@@ -211,122 +177,4 @@ fn seconds(time: Duration) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-    use contract::id::Ids;
-
-    use super::*;
-    use crate::{
-        cli::Args,
-        outcome::{Arrival, InFlight, Outcome},
-        plan::Plan,
-        recorder::Counts,
-        schedule::Due,
-    };
-
-    const MILLI: Nanos = 1_000_000;
-
-    /// A run of `line`, in which request `n` was picked up `lag` late and took `service(n)`.
-    fn run(line: &str, lag: Nanos, service: impl Fn(u64) -> Nanos) -> Summary {
-        let words = std::iter::once("loadgen").chain(line.split_whitespace());
-        let plan = Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap();
-        let (arrivals, window) = (plan.load().arrivals().unwrap().clone(), plan.load().window().unwrap());
-        let mut records = Recorder::new(Ids { run: 0, load: 0 });
-        records.start(0, Some(nanos(window)));
-        let mut end = 0;
-        for Due { number, at: due } in arrivals {
-            let written = due + lag;
-            let at = written + service(number);
-            records.picked_up(due, written, 1);
-            let arrival = Arrival { written: Some(written), ..Arrival::new(number, due, written) };
-            let mut in_flight = InFlight::new(arrival, written);
-            in_flight.reply.status = 200;
-            records.ended(in_flight.ended(at, Outcome::Replied));
-            end = end.max(at);
-        }
-        Summary {
-            run: RunSettings::of(&plan),
-            records,
-            elapsed: Duration::from_nanos(end),
-            arrivals_lasted: window,
-            busiest_worker: 0.5,
-            interrupted: false,
-        }
-    }
-
-    #[test]
-    fn a_steady_target_is_valid_however_slow_and_however_short_the_run() {
-        for (line, service) in [
-            ("-r 1000 -t 5000 a:1", MILLI),
-            ("-r 1000 -t 1000 a:1", 100 * MILLI),
-            ("-r 1000 -t 5 a:1", 10 * MILLI),
-            ("-r 100 -d 1s a:1", 2000 * MILLI),
-            ("-r 1 -t 1 a:1", 500 * MILLI),
-            ("-r 50 -t 10 a:1", 30 * MILLI),
-        ] {
-            let summary = run(line, 10_000, |_| service);
-            assert_eq!(summary.verdict(), Verdict::Valid, "{line}: {}", summary.verdict_reason());
-        }
-        let one_straggler = run("-r 1000 -d 1s a:1", 0, |n| if n == 999 { 500 * MILLI } else { MILLI });
-        assert_eq!(one_straggler.verdict(), Verdict::Valid);
-    }
-
-    #[test]
-    fn a_queue_that_grows_is_the_targets_limit() {
-        // It serves 800 a second, then half of what is offered.
-        for per_request in [MILLI * 5 / 4, 2 * MILLI] {
-            let summary = run("-r 1000 -d 3s a:1", 0, |n| MILLI + n * (per_request - MILLI));
-            assert_eq!(summary.verdict(), Verdict::TargetLimited);
-            let served = 1e9 / per_request as f64;
-            assert!((summary.achieved_rate() - served).abs() < served * 0.02, "{}", summary.achieved_rate());
-        }
-    }
-
-    #[test]
-    fn more_than_one_in_a_hundred_without_a_reply_is_the_targets_limit() {
-        let gone = |failed: u64| {
-            let mut summary = run("-r 1000 -t 1000 a:1", 0, |_| MILLI);
-            summary.records.counts.succeeded -= failed;
-            summary
-        };
-        let take: [fn(&mut Counts) -> &mut u64; 5] = [
-            |counts| &mut counts.transport_failed,
-            |counts| &mut counts.timed_out,
-            |counts| &mut counts.unanswered,
-            |counts| &mut counts.dropped,
-            |counts| &mut counts.not_sent,
-        ];
-        let closed = Plan::builder("a:1").total(1000).build().unwrap();
-        for place in take {
-            for (failed, verdict) in [(10, Verdict::Valid), (11, Verdict::TargetLimited)] {
-                let mut summary = gone(failed);
-                *place(&mut summary.records.counts) = failed;
-                assert!(summary.records.counts.add_up());
-                assert_eq!(summary.verdict(), verdict, "{:?}", summary.records.counts);
-                assert!((summary.achieved_rate() - (1000 - failed) as f64).abs() < 0.01);
-                summary.run = RunSettings::of(&closed);
-                assert_eq!(summary.verdict(), verdict, "without a rate");
-            }
-        }
-        let mut summary = gone(11);
-        summary.records.counts.timed_out = 11;
-        assert_eq!(summary.verdict_reason(), "11 of 1000 requests were not answered completely");
-    }
-
-    #[test]
-    fn what_loadgen_itself_delays_is_the_generators_limit() {
-        let late = run("-r 1000 -d 1s a:1", 2 * MILLI, |_| MILLI);
-        assert_eq!(late.verdict(), Verdict::GeneratorLimited);
-        let busy = Summary { busiest_worker: 0.96, ..run("-r 1000 -d 1s a:1", 0, |_| MILLI) };
-        assert_eq!(busy.verdict(), Verdict::GeneratorLimited);
-        assert!(busy.verdict_reason().contains("96%"));
-    }
-
-    #[test]
-    fn rates_and_averages_follow_from_the_records() {
-        let summary = run("-r 1000 -d 1s a:1", 0, |_| 20 * MILLI);
-        assert!((summary.offered_rate() - 1000.0).abs() < 0.1);
-        assert!((summary.mean_in_flight() - 20.0).abs() < 0.5, "{}", summary.mean_in_flight());
-        assert_eq!(summary.longest_gap(), Duration::from_millis(20));
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use transport::Stream;
 use crate::{
     clock::{Clock, Nanos},
     outcome::{Arrival, Ended, Failure, InFlight},
+    recorder::Carried,
 };
 
 /// How much is read at a time; one buffer serves all connections of a pool.
@@ -43,15 +44,26 @@ pub(super) struct Shared<R> {
     pub(super) ids: Ids,
     pub(super) limits: Limits,
     pub(super) buffer: Box<[u8]>,
-    /// Bytes of bodies that the sink has not been told of.
-    pub(super) received: u64,
+    /// What the sink has not been told of.
+    pub(super) carried: Carried,
+    /// Whether a connection was left with more to read, since this was last asked.
+    pub(super) is_cut_short: bool,
     pub(super) requests: R,
 }
 
 impl<R> Shared<R> {
     pub(super) fn new(requests: R, ids: Ids, limits: Limits, clock: Clock) -> Self {
         let buffer = vec![0; READ_BUFFER].into_boxed_slice();
-        Self { clock, now: 0, ids, limits, buffer, received: 0, requests }
+        Self {
+            clock,
+            now: 0,
+            ids,
+            limits,
+            buffer,
+            carried: Carried::default(),
+            is_cut_short: false,
+            requests,
+        }
     }
 }
 
@@ -128,8 +140,8 @@ pub(crate) trait Sink {
     fn closed(&mut self, by: Closer);
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
-    /// So many bytes of bodies were read since the last call, of replies that may still be running.
-    fn received(&mut self, bytes: u64);
+    /// What connections carried until now since the last call, of replies that may still be running.
+    fn carried(&mut self, carried: Carried, now: Nanos);
 }
 
 /// A kind of connection.

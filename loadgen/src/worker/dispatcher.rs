@@ -2,6 +2,8 @@
 //!
 //! It knows no connection and keeps no figures: those go to the recorder.
 
+use std::collections::VecDeque;
+
 use super::{
     backlog::Backlog,
     connection::{Closer, Opened, Sink},
@@ -10,7 +12,7 @@ use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Failure, InFlight, Outcome},
     plan::OnOverload,
-    recorder::Recording,
+    recorder::{Carried, Recording},
     schedule::{Arrivals, Due, Part},
 };
 
@@ -21,12 +23,13 @@ enum Source {
     Nothing,
     /// A schedule: what is due next, and the arrivals after it.
     Open { next: Option<Due>, later: Arrivals, on_overload: OnOverload },
-    /// One for each free slot, as long as any are left and `until` has not come.
-    Closed { left: u64, number: u64, step: u64, until: Nanos },
+    /// One for each free slot, as long as any are left and `until` has not come. Slots that became `free` when an exchange
+    /// ended are known by that time, at which their next request is due.
+    Closed { left: u64, number: u64, step: u64, until: Nanos, free: VecDeque<Nanos> },
 }
 
-/// The most that are picked up in one go, so that a run which is far behind still sees its end.
-const MAX_PICKED: usize = 100_000;
+/// The most that are picked up at the same time: what is picked up later than another has waited for its sending.
+const BATCH: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Dispatcher {
@@ -66,43 +69,50 @@ impl Dispatcher {
     /// `until` has come.
     pub(super) fn start_closed(&mut self, total: Option<u64>, until: Nanos, part: Part, start: Nanos) {
         let left = total.map_or(u64::MAX, |total| part.share(total));
-        self.source = Source::Closed { left, number: part.index(), step: part.of(), until };
+        let (number, step) = (part.index(), part.of());
+        self.source = Source::Closed { left, number, step, until, free: VecDeque::new() };
         self.start = start;
     }
 
-    /// Picks up what is due by `now`; `slots` is how many requests the pool can have in flight.
-    pub(super) fn pick_up(&mut self, now: Nanos, slots: usize, recording: &mut Recording) {
+    /// Picks up a batch of what is due by `now`; `slots` is how many requests the pool can have in flight. True: more may be
+    /// due.
+    pub(super) fn pick_up(&mut self, now: Nanos, slots: usize, recording: &mut Recording) -> bool {
         let room = slots.min(self.max_in_flight);
+        let mut count = 0;
         match &mut self.source {
             Source::Nothing => {}
             Source::Open { next, later, on_overload } => {
-                for left in (0..MAX_PICKED).rev() {
-                    let Some(due) = next.filter(|due| self.start + due.at <= now) else { break };
-                    self.moved |= left == 0;
-                    recording.picked_up(self.start + due.at, now, 1);
+                while let Some(due) = next.filter(|due| count < BATCH && self.start + due.at <= now) {
+                    let at = self.start + due.at;
+                    recording.picked_up(at, now, 1);
                     if *on_overload == OnOverload::Drop && self.in_flight + self.backlog.len() >= room {
-                        recording.records().dropped();
+                        recording.records().dropped(at, now);
                         self.backlog.skip_scheduled();
                     } else {
                         self.backlog.push_scheduled(now);
                     }
                     *next = later.next();
+                    count += 1;
                 }
             }
-            Source::Closed { left, number, step, until } => {
-                let free = room.saturating_sub(self.in_flight + self.backlog.len()) as u64;
-                let count = if now < *until { free.min(*left) } else { 0 };
-                for _ in 0..count {
-                    let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, now, now) };
+            Source::Closed { left, number, step, until, free } => {
+                let mut slots = room.saturating_sub(self.in_flight + self.backlog.len());
+                // Slots may have gone with their connections.
+                free.drain(..free.len().saturating_sub(slots));
+                while count < BATCH && slots > 0 && *left > 0 && now < *until {
+                    // The first request of a slot is due when there is one.
+                    let due = free.pop_front().unwrap_or(now).min(now);
+                    recording.picked_up(due, now, 1);
+                    let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, due, now) };
                     self.backlog.push_single(arrival);
                     *number += *step;
-                }
-                *left -= count;
-                if count > 0 {
-                    recording.picked_up(now, now, count);
+                    *left -= 1;
+                    slots -= 1;
+                    count += 1;
                 }
             }
         }
+        count == BATCH
     }
 
     /// How many wait.
@@ -183,12 +193,21 @@ impl Results<'_> {
         self.dispatcher.in_flight -= 1;
         self.dispatcher.moved = true;
     }
+
+    /// Its slot is free from then on.
+    #[inline]
+    fn slot_freed(&mut self, at: Nanos) {
+        if let Source::Closed { free, .. } = &mut self.dispatcher.source {
+            free.push_back(at);
+        }
+    }
 }
 
 impl Sink for Results<'_> {
     #[inline]
     fn ended(&mut self, ended: Ended<'_>) {
         self.no_longer_in_flight();
+        self.slot_freed(ended.at);
         self.recording.ended(ended);
     }
 
@@ -234,7 +253,7 @@ impl Sink for Results<'_> {
         self.recording.instance(name)
     }
 
-    fn received(&mut self, bytes: u64) {
-        self.recording.received(bytes);
+    fn carried(&mut self, carried: Carried, now: Nanos) {
+        self.recording.carried(carried, now);
     }
 }

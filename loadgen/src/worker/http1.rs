@@ -160,12 +160,16 @@ impl Http1 {
                 Poll::Pending => return None,
                 Poll::Ready(Err(error)) => return Some(self.lost(Some(&error), shared, sink)),
                 Poll::Ready(Ok(0)) => return Some(self.closed(shared, sink)),
-                Poll::Ready(Ok(count)) => self.rest.len() + count,
+                Poll::Ready(Ok(count)) => {
+                    shared.carried.received += count as u64;
+                    self.rest.len() + count
+                }
             };
             if let Some(closed) = self.take(count, shared, sink) {
                 return Some(closed);
             }
         }
+        shared.is_cut_short = true;
         cx.waker().wake_by_ref();
         None
     }
@@ -194,7 +198,7 @@ impl Http1 {
                 }
                 Ok(Some(http1::Event::Data(part))) => {
                     reply.body(part);
-                    shared.received += part.len() as u64;
+                    shared.carried.bodies += part.len() as u64;
                     false
                 }
                 Ok(Some(http1::Event::Informational)) => {
@@ -316,12 +320,14 @@ impl Exchange {
                 Some(left @ 1..) if !begins => &self.head_left[self.head_left.len() - left..],
                 _ => &all[self.written..],
             };
-            let now = if self.written == 0 { shared.clock.now() } else { 0 };
+            // Before it is given away: the server may see it before this call returns.
+            let now = if self.written < head.len() { shared.clock.now() } else { 0 };
             match Pin::new(&mut *stream).poll_write(cx, rest) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
-                    if self.written == 0 {
+                    shared.carried.sent += count as u64;
+                    if self.written < head.len() && self.written + count >= head.len() {
                         self.in_flight.arrival.written.get_or_insert(now);
                     }
                     self.written += count;

@@ -8,6 +8,7 @@ mod connection;
 mod dispatcher;
 mod http1;
 mod http2;
+mod lateness;
 mod opening;
 mod per_target;
 mod pool;
@@ -23,6 +24,7 @@ use std::{
 };
 
 use contract::id::Ids;
+use lateness::{Lateness, Question};
 use per_target::PerTarget;
 
 use crate::{
@@ -63,6 +65,8 @@ pub(crate) struct WorkerResult {
     pub(crate) recorder: Recorder,
     /// The share of the run during which the worker's thread was on a CPU, from 0 to 1.
     pub(crate) busy: f64,
+    /// The share of the run during which it was ready to run without a CPU, where the system says so.
+    pub(crate) run_delay: Option<f64>,
     /// When the worker was done.
     pub(crate) end: Nanos,
     /// When its arrivals ended.
@@ -83,8 +87,13 @@ struct Worker {
     part: Part,
     participant: Participant,
     next_tick: Nanos,
-    /// When the last turn began.
-    turn_began: Nanos,
+    lateness: Lateness,
+    /// When the runtime had its last answer that is known of.
+    last_answer: Nanos,
+    /// When the last turn ended that another follows immediately.
+    turn_ended: Nanos,
+    /// Until when it sleeps at most.
+    alarm: Nanos,
     /// Whether the first connections have been opened, or have failed.
     is_prepared: bool,
     /// How long outstanding replies are waited for after the arrivals.
@@ -99,13 +108,16 @@ impl Worker {
     fn new(order: Order) -> io::Result<Self> {
         Ok(Self {
             targets: vec![PerTarget::new(&order)],
-            recording: Recording::new(order.ids),
+            recording: Recording::new(order.ids, order.plan.expected_status().clone()),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,
             part: order.part,
             participant: order.participant,
             next_tick: 0,
-            turn_began: 0,
+            lateness: Lateness::default(),
+            last_answer: 0,
+            turn_ended: 0,
+            alarm: 0,
             is_prepared: false,
             // The one that was sent last is to reach its timeout.
             grace: nanos(order.plan.load().timeout).saturating_add(3 * TICK),
@@ -118,18 +130,22 @@ impl Worker {
     async fn run(mut self) -> io::Result<WorkerResult> {
         let start = tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
         let load = self.plan.load();
-        self.recording.records().start(start, load.window().map(nanos));
+        let window = load.window().or(load.duration);
+        self.recording.records().start(start, window.map(nanos), self.clock.epoch());
         for target in &mut self.targets {
             target.start(load, self.part, start);
         }
         self.next_tick = start;
-        let cpu_before = thread_cpu_time();
+        let (cpu_before, delay_before) = (thread_cpu_time(), runtime::polls::run_delay());
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
         let (end, cpu) = self.done.unwrap_or_else(|| (self.clock.now(), thread_cpu_time()));
-        let busy = cpu.saturating_sub(cpu_before) as f64 / end.saturating_sub(start).max(1) as f64;
+        let share = |time: Nanos| (time as f64 / end.saturating_sub(start).max(1) as f64).min(1.0);
+        let busy = share(cpu.saturating_sub(cpu_before));
+        let delay = runtime::polls::run_delay().zip(delay_before);
+        let run_delay = delay.map(|(after, before)| share(nanos(after.saturating_sub(before))));
         self.participant.publish(self.recording.records());
         let arrivals_end = self.arrivals_end.unwrap_or(end);
-        Ok(WorkerResult { recorder: self.recording.into_records(), busy: busy.min(1.0), end, arrivals_end })
+        Ok(WorkerResult { recorder: self.recording.into_records(), busy, run_delay, end, arrivals_end })
     }
 
     /// Opens the first connections, which are looked after until all workers are ready; ready when the run begins, which it
@@ -157,31 +173,58 @@ impl Worker {
 
     /// Goes round until there is nothing to do now; ready once the run is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Between two turns the runtime asks for what is ready: what had come when the last one began is seen in this one.
-        // What came later may not be, since this process may have been held up anywhere.
-        let seen = std::mem::replace(&mut self.turn_began, self.clock.now());
+        let question = self.question();
+        self.lateness.begin(question);
+        self.recording.reading(self.lateness.ready_since());
+        let turned = self.rounds(cx);
+        let is_cut_short = self.targets.iter_mut().any(PerTarget::take_cut_short);
+        self.lateness.end(is_cut_short);
+        turned
+    }
+
+    fn rounds(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
             let now = self.clock.now();
             if now >= self.next_tick {
-                self.housekeeping(now, seen);
+                self.housekeeping(now);
             }
             let mut moved = false;
             for target in &mut self.targets {
-                moved |= target.turn(cx, now, seen, &mut self.recording);
+                moved |= target.turn(cx, now, &self.lateness, &mut self.recording);
             }
-            if self.is_over(now, seen) {
+            if self.is_over(now) {
                 return Poll::Ready(());
             }
-            if !moved && self.pacer.poll(cx, self.next_wake(now)).is_pending() {
+            self.alarm = self.next_wake(now);
+            if !moved && self.pacer.poll(cx, self.alarm).is_pending() {
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
+        self.turn_ended = self.clock.now();
         Poll::Pending
     }
 
+    /// What the runtime asked the system before this turn.
+    fn question(&mut self) -> Question {
+        let at = |at: Nanos| Question { asked: at, answered: at, slept: false, run_delay: 0, alarm: at };
+        let Some(poll) = runtime::polls::last() else { return at(self.turn_ended) };
+        let answered = self.clock.at(poll.answered);
+        if std::mem::replace(&mut self.last_answer, answered) == answered {
+            // With a task that is woken already, the runtime asks without saying so: it did between the two turns.
+            return at(self.turn_ended);
+        }
+        Question {
+            asked: self.clock.at(poll.asked),
+            answered,
+            slept: poll.slept(),
+            run_delay: nanos(poll.run_delay.unwrap_or_default()),
+            alarm: self.alarm,
+        }
+    }
+
     /// What need not be looked at on every round.
-    fn housekeeping(&mut self, now: Nanos, seen: Nanos) {
+    fn housekeeping(&mut self, now: Nanos) {
         self.next_tick = now + TICK;
         let phase = self.participant.phase();
         for target in &mut self.targets {
@@ -191,23 +234,25 @@ impl Worker {
                     target.stop(&mut self.recording);
                     target.replenish(now);
                 }
-                Phase::Abort => target.abandon(now, seen, &mut self.recording),
+                Phase::Abort => target.abandon(now, &self.lateness, &mut self.recording),
             }
         }
         self.participant.publish_if_due(now, self.recording.records());
     }
 
-    fn is_over(&mut self, now: Nanos, seen: Nanos) -> bool {
+    fn is_over(&mut self, now: Nanos) -> bool {
         if self.targets.iter().any(|target| target.has_more(now)) {
             return false;
         }
         let since = *self.arrivals_end.get_or_insert(now);
-        if !self.targets.iter().all(PerTarget::is_idle) && seen < since.saturating_add(self.grace) {
+        if !self.targets.iter().all(PerTarget::is_idle)
+            && self.lateness.seen(true) < since.saturating_add(self.grace)
+        {
             return false;
         }
         self.done = Some((self.clock.now(), thread_cpu_time()));
         for target in &mut self.targets {
-            target.abandon(now, seen, &mut self.recording);
+            target.abandon(now, &self.lateness, &mut self.recording);
         }
         true
     }

@@ -11,20 +11,27 @@ use super::{
     dispatcher::{Dispatcher, Results},
     http1::Http1,
     http2::Http2,
+    lateness::Lateness,
     opening::Connector,
     pool::Pool,
 };
 use crate::{
-    clock::{Nanos, nanos},
+    clock::{Clock, Nanos, nanos},
     plan::{Load, Protocol, Shape},
     recorder::Recording,
     schedule::Part,
 };
 
+/// The most batches that are picked up in one turn, so that a run which is far behind still sees its end.
+const MAX_BATCHES: usize = 2000;
+
 #[derive(Debug)]
 pub(super) struct PerTarget {
     pool: AnyPool,
     dispatcher: Dispatcher,
+    clock: Clock,
+    /// Whether something that had come was left unread in this turn.
+    is_cut_short: bool,
 }
 
 /// A pool for each kind of connection.
@@ -69,7 +76,8 @@ impl PerTarget {
         };
         with!(&mut pool, pool => pool.want(connections, clock.now()));
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
-        Self { pool, dispatcher: Dispatcher::new(max_in_flight, plan.captures()) }
+        let dispatcher = Dispatcher::new(max_in_flight, plan.captures());
+        Self { pool, dispatcher, clock: *clock, is_cut_short: false }
     }
 
     /// Goes on with opening the first connections. True: they are open or have failed.
@@ -96,26 +104,40 @@ impl PerTarget {
     }
 
     /// Picks up what is due, sends it, drives the connections, and ends what took too long: by the time up to which all that
-    /// came has been `seen`, or else replies that came while this process was held up would be timeouts. True: there may
+    /// came has been seen, or else replies that came while this process was held up would be timeouts. True: there may
     /// be more to do immediately.
     pub(super) fn turn(
         &mut self,
         cx: &mut Context<'_>,
         now: Nanos,
-        seen: Nanos,
+        lateness: &Lateness,
         recording: &mut Recording,
     ) -> bool {
-        let Self { pool, dispatcher } = self;
+        let Self { pool, dispatcher, clock, is_cut_short } = self;
         with!(pool, pool => {
-            dispatcher.pick_up(now, pool.slots(), recording);
-            dispatcher.send(|arrival| pool.submit(arrival, now));
+            let mut picked = now;
+            // In batches, since what is sent first delays what is picked up after it.
+            for _ in 0..MAX_BATCHES {
+                let is_more = dispatcher.pick_up(picked, pool.slots(), recording);
+                dispatcher.send(|arrival| pool.submit(arrival, picked));
+                if !is_more {
+                    break;
+                }
+                picked = clock.now();
+            }
             if dispatcher.waiting() > 0 {
-                pool.want(dispatcher.waiting().min(dispatcher.room()), now);
+                pool.want(dispatcher.waiting().min(dispatcher.room()), picked);
             }
             pool.drive(cx, &mut Results { dispatcher, recording });
-            pool.expire(seen, &mut Results { dispatcher, recording });
+            *is_cut_short |= pool.was_cut_short();
+            pool.expire(lateness.seen(*is_cut_short), &mut Results { dispatcher, recording });
         });
         dispatcher.take_moved()
+    }
+
+    /// Whether something that had come was left unread since the last call.
+    pub(super) fn take_cut_short(&mut self) -> bool {
+        std::mem::take(&mut self.is_cut_short)
     }
 
     /// Opens connections that are missing.
@@ -128,11 +150,11 @@ impl PerTarget {
         self.dispatcher.stop(recording);
     }
 
-    /// What has taken too long by `seen` has timed out; all else is given up.
-    pub(super) fn abandon(&mut self, now: Nanos, seen: Nanos, recording: &mut Recording) {
+    /// What has taken too long, by all that was seen, has timed out; all else is given up.
+    pub(super) fn abandon(&mut self, now: Nanos, lateness: &Lateness, recording: &mut Recording) {
         let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
-            pool.expire(seen, results);
+            pool.expire(lateness.seen(true), results);
             pool.abandon(now, results);
         });
         self.dispatcher.stop(recording);

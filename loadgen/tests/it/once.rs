@@ -64,7 +64,7 @@ fn what_has_come_of_a_reply_that_is_cut_is_printed_with_the_reason() {
     let (text, exit) = printed(&format!("http://{}", peer.address));
     let expected = "HTTP/1.1 200 OK\nContent-Length: 9\n\nhalf\n\n\
                     closed early: the server closed the connection before the reply was complete\n";
-    assert_eq!((reply(&text), exit), (expected, Exit::CouldNotRun));
+    assert_eq!((reply(&text), exit), (expected, Exit::Failed));
 }
 
 #[test]

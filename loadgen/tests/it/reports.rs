@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use crate::peer::{self, run, serve_http1};
 use clap::CommandFactory as _;
-use loadgen::{Summary, cli::Args, report};
+use loadgen::{
+    Summary,
+    cli::Args,
+    report::{self, text::Style},
+};
 
 use serde_json::Value;
 
@@ -39,7 +43,13 @@ fn histograms_are_read_back_with_every_value() {
     use base64::Engine as _;
     let peer = serve_http1(|_| OK.to_vec());
     let json = json(&run(&format!("-r 500 -n 50 http://{}", peer.address)));
-    for name in ["response_time_ns", "service_time_ns", "wait_time_ns", "release_lag_ns"] {
+    for name in [
+        "response_time_ns",
+        "service_time_ns",
+        "wait_time_ns",
+        "release_lag_ns",
+        "response_time_without_own_delay_ns",
+    ] {
         let text = json["histograms"][name].as_str().unwrap();
         let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
         let mut reader = hdrhistogram::serialization::Deserializer::new();
@@ -73,14 +83,14 @@ fn the_text_report_names_causes_with_an_example() {
 
 fn json(summary: &Summary) -> Value {
     let mut out = Vec::new();
-    report::json::write(summary, &mut out).unwrap();
+    report::json::write(summary.into(), &mut out).unwrap();
     serde_json::from_slice(&out).unwrap()
 }
 
 fn text(summary: &Summary) -> String {
     assert!(summary.elapsed < Duration::from_secs(30));
     let mut out = Vec::new();
-    report::text::write(summary, &mut out).unwrap();
+    report::text::write(summary.into(), Style::Plain, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -90,27 +100,32 @@ fn shape(text: &str) -> String {
     let mut in_bins = false;
     for line in text.lines() {
         let was_in_bins = in_bins;
-        in_bins = line.starts_with("Response time up to") || (in_bins && !line.is_empty());
+        in_bins = line.starts_with("Response time of") || (in_bins && !line.is_empty());
         if was_in_bins && in_bins {
             continue;
         }
-        let measured = ["Offered", "Achieved", "Bodies", "In flight", "Longest", "Busiest"];
-        let timed = ["response", "service", "wait", "lag"];
+        // Wrapped where the figures happen to end.
+        if line.starts_with("  ") && lines.last().is_some_and(|last: &String| last.ends_with(": ...")) {
+            continue;
+        }
+        let measured = ["Achieved", "Bodies", "Bytes", "In flight", "Longest", "Busiest"];
+        let timed = ["response", "  undelayed", "  successes", "  2xx", "  5xx", "service", "wait", "lag"];
         let line = match line {
-            _ if line.starts_with("Verdict") => "Verdict: ...".to_owned(),
+            _ if line.contains("% succeeded, ") => {
+                format!("{} succeeded, ...", line.split(' ').next().unwrap())
+            }
+            _ if line.starts_with("Limit") || line.starts_with("Measurement") => {
+                format!("{}: ...", line.split(':').next().unwrap())
+            }
             _ if line.contains(", took ") => format!("{}, took ...", line.split(", took ").next().unwrap()),
-            _ if line.starts_with("  one ") => {
-                "  one 30 replies and times".to_owned().replace("30", &backend_count(line))
-            }
+            _ if line.starts_with("  one ") => format!("  one {} replies and times", backend_count(line)),
             _ if measured.iter().any(|name| line.starts_with(name)) => {
-                format!("{} ...", line[..28].trim_end())
+                format!("{} ...", line[..24].trim_end())
             }
-            _ if timed.iter().any(|name| line.starts_with(name)) => {
-                format!(
-                    "{} {} times",
-                    line.split_whitespace().next().unwrap(),
-                    line.split_whitespace().count() / 2
-                )
+            _ if timed.iter().any(|name| line.starts_with(name)) && line.matches(':').count() == 0 => {
+                let words: Vec<_> = line.split_whitespace().collect();
+                let units = words.iter().filter(|word| ["us", "ms", "s"].contains(word)).count();
+                format!("{} {units} times", words[0])
             }
             _ => line.to_owned(),
         };

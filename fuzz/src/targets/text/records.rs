@@ -7,7 +7,7 @@ use crate::feedback::met;
 
 /// Words that records are made of.
 pub const WORDS: &[&[u8]] = &[
-    b"{\"version\":1,\"summary\":",
+    b"{\"version\":2,\"records\":",
     b"\"records\":",
     b"\"counts\":",
     b"\"offered\":",
@@ -15,7 +15,9 @@ pub const WORDS: &[&[u8]] = &[
     b"\"statuses\":{\"200\":1}",
     b"\"failures\":[[{\"GoAway\":11},{\"count\":1,\"example\":\"\",\"request_id\":\"\"}]]",
     b"\"intervals\":[1000000000,[]]",
-    b"\"successes\":[1000000,\"AQAAAAAAAAA=\"]",
+    b"\"good\":[1000000,\"AQAAAAAAAAA=\"]",
+    b"\"flow\":[1000000,[[1,10]]]",
+    b"\"trend\":[10000000,[[1,2,3,4,5,6,7]]]",
     b"\"in_flight\":340282366920938463463374607431768211455",
     b"18446744073709551615",
     b"9007199254740992",
@@ -47,11 +49,12 @@ pub fn run(mut input: &[u8]) {
     let mut merged = summary.records.clone();
     merged.merge(&summary.records);
     let mut out = Vec::new();
-    assert!(
-        report::json::write(&summary, &mut out).is_ok() && report::text::write(&summary, &mut out).is_ok()
-    );
+    let report = report::Report::from(&summary);
+    assert!(report::json::write(report, &mut out).is_ok());
+    assert!(report::text::write(report, report::text::Style::Plain, &mut out).is_ok());
     met((
-        summary.verdict().as_str(),
+        summary.outcome().as_str(),
+        summary.limit().as_str(),
         summary.records.failures.iter().count(),
         summary.records.backends.sorted().len(),
     ));

@@ -6,6 +6,7 @@
 mod replies;
 
 use std::{
+    collections::VecDeque,
     fmt, io,
     task::{Context, Poll, ready},
 };
@@ -65,8 +66,10 @@ pub(super) struct Http2 {
     stream: Stream,
     http2: http2::Connection,
     replies: Replies,
-    /// Those whose first bytes wait to be written.
-    unwritten: Vec<Key>,
+    /// Those whose heads wait to be written, by where they end among all bytes that are written.
+    unwritten: VecDeque<(u64, Key)>,
+    /// Bytes that were written.
+    written: u64,
     /// What is the same in all requests, encoded.
     prepared: Prepared,
     /// Read and not taken in: the beginning of a frame.
@@ -106,7 +109,8 @@ impl Connection for Http2 {
             stream,
             http2: http2::Connection::new(&config),
             replies: Replies::default(),
-            unwritten: Vec::new(),
+            unwritten: VecDeque::new(),
+            written: 0,
             prepared: Prepared::default(),
             rest: Vec::new(),
             opened: false,
@@ -161,7 +165,7 @@ impl Connection for Http2 {
         let Some(key) = key else { return Err(arrival) };
         let in_flight = InFlight::new(arrival, now);
         self.replies.await_one(OnStream { key, in_flight, body: requests.body.clone() });
-        self.unwritten.push(key);
+        self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
         self.used = true;
         if !bodiless {
             self.http2.want(key);
@@ -231,6 +235,7 @@ impl Http2 {
                 Poll::Ready(result) => result?,
             }
         }
+        shared.is_cut_short = true;
         cx.waker().wake_by_ref();
         self.write(cx, shared)
     }
@@ -242,25 +247,31 @@ impl Http2 {
             if self.http2.output.is_empty() {
                 return Ok(());
             }
-            match self.poll_write(cx) {
+            match self.poll_write(cx, shared) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(error)) => return Err(self.broken(&error)),
                 Poll::Ready(Ok(())) => {}
             }
-            if !self.unwritten.is_empty() {
-                shared.now = shared.clock.now();
-                for key in self.unwritten.drain(..) {
-                    if let Some(request) = self.replies.awaited(key) {
-                        request.in_flight.arrival.written.get_or_insert(shared.now);
-                    }
-                }
-            }
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared<Http2Requests>,
+    ) -> Poll<io::Result<()>> {
         while !self.http2.output.is_empty() {
-            ready!(segments::poll_write(&mut self.stream, &mut self.http2.output, usize::MAX, cx))?;
+            // Before it is given away: the server may see it before this call returns.
+            let now = if self.unwritten.is_empty() { 0 } else { shared.clock.now() };
+            let output = &mut self.http2.output;
+            let count = ready!(segments::poll_write(&mut self.stream, output, usize::MAX, cx))? as u64;
+            shared.carried.sent += count;
+            self.written += count;
+            while let Some((_, key)) = self.unwritten.pop_front_if(|(end, _)| *end <= self.written) {
+                if let Some(request) = self.replies.awaited(key) {
+                    request.in_flight.arrival.written.get_or_insert(now);
+                }
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -291,6 +302,7 @@ impl Http2 {
             Ok(count) => count,
             Err(error) => return Poll::Ready(Err(self.broken(&error))),
         };
+        shared.carried.received += count as u64;
         shared.now = shared.clock.now();
         let mut input = &shared.buffer[..self.rest.len() + count];
         let head = &mut shared.requests.head;
@@ -299,13 +311,13 @@ impl Http2 {
                 Ok(None) => break,
                 Ok(Some(event)) => {
                     if let http2::Event::Data { data, .. } = &event {
-                        shared.received += data.len() as u64;
+                        shared.carried.bodies += data.len() as u64;
                     }
                     self.replies.take_in(&mut self.http2, event, head, shared.now, sink);
                 }
                 Err(error) => {
                     // What the peer did is said to it as well, as far as it still listens.
-                    let _ = self.poll_write(cx);
+                    let _ = self.poll_write(cx, shared);
                     let failure = Failure::new(Cause::Protocol, error.to_string());
                     return Poll::Ready(Err(Closed::by_loadgen(failure)));
                 }

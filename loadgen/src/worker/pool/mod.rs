@@ -31,6 +31,9 @@ const MAX_RETIRING: usize = 64;
 /// other would else have all looked at for each.
 const EXPIRY_INTERVAL: Nanos = 1_000_000;
 
+/// The runtime is told of no more than 1,024 sockets at a time.
+const MAX_READY: usize = 1000;
+
 /// A connection that was open for so long and is closed by its server was no failure to open one, used or not.
 const LASTED: Nanos = 100_000_000;
 
@@ -129,10 +132,12 @@ impl<C: Connection> Pool<C> {
         self.shared.now = self.shared.clock.now();
         let mut woken = std::mem::take(&mut self.woken);
         if self.ready.take(&mut woken) {
+            // The system may have had more to tell.
+            self.shared.is_cut_short |= woken.len() >= MAX_READY;
             for index in woken.drain(..) {
                 self.drive_one(index, sink);
             }
-            sink.received(std::mem::take(&mut self.shared.received));
+            sink.carried(std::mem::take(&mut self.shared.carried), self.shared.now);
         }
         self.woken = woken;
         self.passing = false;
@@ -181,6 +186,11 @@ impl<C: Connection> Pool<C> {
             }
         }
         self.roomy.clear();
+    }
+
+    /// Whether something that had come was left unread since the last call.
+    pub(super) fn was_cut_short(&mut self) -> bool {
+        std::mem::take(&mut self.shared.is_cut_short)
     }
 
     /// How many requests may be in flight, within what the peers allow, where they have said it.

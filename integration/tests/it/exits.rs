@@ -1,0 +1,129 @@
+//! Each exit code, verdict and outcome of a threshold, as the program gives it.
+
+use std::time::Duration;
+
+use integration::{
+    binaries::{command, loadgen},
+    metrics::{IN_FLIGHT, Metrics},
+    process::{Finished, Process},
+    report::Report,
+    server::Server,
+};
+use rustix::process::Signal;
+use tokio::net::TcpSocket;
+
+tests!();
+
+/// Runs loadgen against a path of a server.
+fn run(server: &Server, line: &str, path: &str) -> (Finished, Report) {
+    let url = format!("http://{}{path}", server.http);
+    let args: Vec<_> = ["--no-progress", "-o", "json"].into_iter().chain(line.split_whitespace()).chain([&*url]).collect();
+    let finished = loadgen(&args);
+    let report = Report::parse(&finished.stdout);
+    (finished, report)
+}
+
+async fn a_run_ends_with_the_code_of_what_came_of_it() {
+    let server = Server::start();
+    for (line, path, code, outcome) in [
+        ("-n 50", "/status/204", 0, "succeeded"),
+        ("-n 50", "/status/404", 1, "failed"),
+        ("-n 50", "/status/503", 1, "failed"),
+        ("-n 50", "/status/302", 1, "failed"),
+        ("-n 50 --expect-status 404", "/status/404", 0, "succeeded"),
+        ("-n 50 --expect-status 3xx,404", "/status/302", 0, "succeeded"),
+        ("-n 50 --fail-on-error", "/status/503", 1, "failed"),
+        // One in ten is answered otherwise.
+        ("-n 50 --fail-on 5xx,transport", "/?dummy-fail-first=5&dummy-key=1", 3, "succeeded"),
+        ("-n 50 --fail-on-error", "/?dummy-fail-first=5&dummy-key=2", 3, "succeeded"),
+        ("-n 50 --fail-on 4xx,3xx,timeout,unanswered,dropped", "/?dummy-fail-first=5&dummy-key=3", 0, "succeeded"),
+        ("-n 50 --fail-on unmet", "/?dummy-fail-first=5&dummy-key=4", 3, "succeeded"),
+        ("-n 50 --threshold error_rate<50%", "/?dummy-fail-first=5&dummy-key=5", 0, "succeeded"),
+        ("-n 50 --threshold error_rate<0.1%", "/?dummy-fail-first=5&dummy-key=6", 99, "succeeded"),
+        ("-n 50 --threshold error_rate<0.1% --fail-on 5xx", "/?dummy-fail-first=5&dummy-key=7", 99, "succeeded"),
+        ("-n 50 --threshold count(503)>=1", "/?dummy-fail-first=5&dummy-key=8", 0, "succeeded"),
+        ("-n 50 --threshold rate>1e9", "/", 99, "succeeded"),
+        ("-n 50 --threshold p(50)<60s", "/", 0, "succeeded"),
+        ("-n 50 --threshold p(50)<1us", "/delay/5", 99, "succeeded"),
+        ("-n 50 --threshold p(99)<60s", "/", 4, "succeeded"),
+        ("-n 50 --threshold p(99)<60s --fail-on 5xx", "/?dummy-fail-first=5&dummy-key=9", 3, "succeeded"),
+        ("-n 50 --timeout 100ms --fail-on timeout", "/delay/60000", 1, "failed"),
+    ] {
+        let (finished, report) = run(&server, line, path);
+        assert_eq!(finished.code, Some(code), "{line} {path}: {finished}");
+        assert_eq!(report.json()["outcome"], outcome, "{line} {path}");
+    }
+}
+
+async fn a_dead_target_has_failed_and_is_named() {
+    // Bound and not listening: nobody else has it.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let address = socket.local_addr().expect("it is bound");
+    for scheme in ["http", "h2c"] {
+        let url = format!("{scheme}://{address}");
+        let finished = loadgen(&["--no-progress", "-n", "4", &url]);
+        assert_eq!(finished.code, Some(1), "{finished}");
+        let expected = format!("failed: no request succeeded: connection refused by {address}");
+        let words: Vec<_> = finished.stdout.split_whitespace().collect();
+        assert!(words.join(" ").contains(&expected), "{finished}");
+    }
+}
+
+async fn invalid_arguments_are_exit_2_before_anything_is_sent() {
+    let server = Server::start();
+    for line in [
+        "--threshold p(99)=1s",
+        "--threshold fast",
+        "--abort-on rate<1",
+        "--expect-status 600",
+        "--expect-status ok",
+        "--fail-on 5XX",
+        "--fail-on all",
+    ] {
+        let url = format!("http://{}", server.http);
+        let args: Vec<_> = line.split_whitespace().chain([&*url]).collect();
+        let finished = loadgen(&args);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{line}: {finished}");
+        assert!(finished.stderr.lines().count() == 1 && finished.stderr.contains("like"), "{line}: {finished}");
+    }
+}
+
+async fn a_run_is_stopped_as_soon_as_a_threshold_is_crossed() {
+    let server = Server::start();
+    for line in ["--abort-on error_rate<10%", "--abort-on p(50)<1ms", "--abort-on unanswered<3 --timeout 50ms"] {
+        let path = if line.contains("error") { "/?dummy-status=503:50" } else { "/delay/100" };
+        let url = format!("http://{}{path}", server.http);
+        let args = format!("--no-progress -o json -r 200 -d 60s {line} {url}");
+        let run = Process::start(command("loadgen").args(args.split_whitespace()));
+        let finished = run.finish(Duration::from_secs(20));
+        let expected = if line.contains("unanswered") { 1 } else { 99 };
+        assert_eq!(finished.code, Some(expected), "{line}: {finished}");
+        assert!(finished.stderr.contains("was crossed (--abort-on)"), "{line}: {finished}");
+    }
+}
+
+async fn an_interrupt_comes_before_all_else() {
+    let server = Server::start();
+    let url = format!("http://{}/delay/100", server.http);
+    let args = ["--no-progress", "-d", "60s", "--threshold", "p(50)<1us", "--fail-on", "unanswered", &url];
+    let run = Process::start(command("loadgen").args(args));
+    Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= 1).await;
+    run.signal(Signal::INT);
+    assert_eq!(run.finish(Duration::from_secs(10)).code, Some(130));
+}
+
+async fn each_outcome_of_a_threshold_is_in_both_reports() {
+    let server = Server::start();
+    let line = "-n 50 --threshold error_rate<1% --threshold error_rate>1% --threshold p(99)<1s";
+    let (finished, report) = run(&server, line, "/");
+    assert_eq!(finished.code, Some(99), "{finished}");
+    let results: Vec<_> = report.json()["thresholds"].as_array().into_iter().flatten().map(|one| &one["result"]).collect();
+    assert_eq!(results, ["passed", "failed", "not judged"]);
+    let url = format!("http://{}/", server.http);
+    let args: Vec<_> = ["--no-progress"].into_iter().chain(line.split_whitespace()).chain([&*url]).collect();
+    let text = loadgen(&args).stdout;
+    for result in ["passed", "failed", "not judged"] {
+        assert!(text.lines().any(|line| line.contains(result) && line.contains("0.000%") | line.contains("n too small")), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! How the program ends, and why: one place decides.
+
+use std::{process::ExitCode, str::FromStr};
+
+use crate::{
+    summary::Summary,
+    verdict::{Judged, Judgement, Outcome},
+};
+
+/// How the program ends, the first that is true of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Interrupted by a signal.
+    Interrupted,
+    /// Bad arguments.
+    BadArguments,
+    /// The run failed or could not begin: fewer than half of the requests succeeded.
+    Failed,
+    /// A threshold was crossed.
+    Crossed,
+    /// What `--fail-on` names happened.
+    FailedOn,
+    /// A threshold on a time could not be judged.
+    NotJudged,
+    /// Done.
+    Done,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::BadArguments => 2,
+            Exit::FailedOn => 3,
+            Exit::NotJudged => 4,
+            Exit::Crossed => 99,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// What makes the exit code 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOn {
+    /// A 5xx that is not expected.
+    ServerError,
+    /// A 4xx that is not expected.
+    ClientError,
+    /// A 3xx that is not expected.
+    Redirect,
+    /// A request failed below HTTP.
+    Transport,
+    /// A request timed out.
+    Timeout,
+    /// A request was unanswered, or not sent, when the run ended.
+    Unanswered,
+    /// A request was dropped.
+    Dropped,
+    /// A reply had a status that is not expected.
+    Unmet,
+}
+
+const NAMES: [(&str, FailOn); 8] = [
+    ("5xx", FailOn::ServerError),
+    ("4xx", FailOn::ClientError),
+    ("3xx", FailOn::Redirect),
+    ("transport", FailOn::Transport),
+    ("timeout", FailOn::Timeout),
+    ("unanswered", FailOn::Unanswered),
+    ("dropped", FailOn::Dropped),
+    ("unmet", FailOn::Unmet),
+];
+
+/// What `--fail-on-error` stands for.
+pub(super) const ERRORS: [FailOn; 5] =
+    [FailOn::ServerError, FailOn::Transport, FailOn::Timeout, FailOn::Unanswered, FailOn::Dropped];
+
+impl FromStr for FailOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = NAMES.iter().find(|(name, _)| *name == text);
+        named.map(|(_, fail_on)| *fail_on).ok_or_else(|| {
+            let names = NAMES.map(|(name, _)| name).join(", ");
+            format!("'{}' is none of: {names}; like 5xx,transport", text.escape_debug())
+        })
+    }
+}
+
+impl FailOn {
+    fn happened(self, summary: &Summary) -> bool {
+        let counts = &summary.records.counts;
+        let count = match self {
+            Self::ServerError => counts.server_errors,
+            Self::ClientError => counts.client_errors,
+            Self::Redirect => counts.redirects,
+            Self::Transport => counts.transport_failed,
+            Self::Timeout => counts.timed_out,
+            Self::Unanswered => counts.unanswered + counts.not_sent,
+            Self::Dropped => counts.dropped,
+            Self::Unmet => counts.completed() - counts.succeeded,
+        };
+        count > 0
+    }
+}
+
+/// How a run ends the program. `aborted`: a threshold of `--abort-on` was crossed before its end.
+pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], aborted: bool) -> Exit {
+    let is_any = |judgement| judged.iter().any(|judged| judged.judgement == judgement);
+    let is_time_open = judged.iter().any(|judged| judged.is_time && judged.judgement == Judgement::NotJudged);
+    if summary.interrupted && !aborted {
+        Exit::Interrupted
+    } else if summary.outcome() == Outcome::Failed {
+        Exit::Failed
+    } else if aborted || is_any(Judgement::Failed) {
+        Exit::Crossed
+    } else if fail_on.iter().any(|fail_on| fail_on.happened(summary)) {
+        Exit::FailedOn
+    } else if is_time_open {
+        Exit::NotJudged
+    } else {
+        Exit::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_run_fails_on_is_named() {
+        for (name, fail_on) in NAMES {
+            assert_eq!(name.parse(), Ok(fail_on));
+        }
+        for name in ["", "5XX", "500", "all", "5xx,4xx"] {
+            assert!(name.parse::<FailOn>().unwrap_err().contains("like 5xx,transport"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Numbers as people read them.
+
+use crate::clock::Nanos;
+
+/// A number with a comma for each thousand.
+pub(crate) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A rate: whole from a hundred on, or with two decimals if it isn't.
+pub(crate) fn decimal(value: f64) -> String {
+    let value = if value >= 100.0 { value.round() } else { value };
+    let hundredths = contract::quantity::rounded(value * 100.0);
+    match hundredths % 100 {
+        0 => count(hundredths / 100),
+        rest => format!("{}.{rest:02}", count(hundredths / 100)),
+    }
+}
+
+/// Nanoseconds with a unit and three digits.
+pub(crate) fn time(ns: f64) -> String {
+    let (value, unit) = match ns {
+        ..1e6 => (ns / 1e3, "us"),
+        ..1e9 => (ns / 1e6, "ms"),
+        _ => (ns / 1e9, "s"),
+    };
+    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.decimals$} {unit}")
+}
+
+/// The same, of a whole number.
+pub(crate) fn seconds(ns: Nanos) -> String {
+    time(ns as f64)
+}
+
+/// Bytes with a unit of powers of ten.
+pub(crate) fn bytes(value: f64) -> String {
+    let (value, unit) = match value {
+        ..1e3 => (value, "B"),
+        ..1e6 => (value / 1e3, "kB"),
+        ..1e9 => (value / 1e6, "MB"),
+        _ => (value / 1e9, "GB"),
+    };
+    format!("{value:.1} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([1000.0, 0.5, 12.345, 4999.6].map(decimal), ["1,000", "0.50", "12.35", "5,000"]);
+        assert_eq!(
+            [0.0, 850.0, 12_345.0, 1_500_000.0, 123e6, 12.3e9].map(time),
+            ["0.00 us", "0.85 us", "12.3 us", "1.50 ms", "123 ms", "12.3 s"]
+        );
+        assert_eq!([10.0, 2500.0, 3e9].map(bytes), ["10.0 B", "2.5 kB", "3.0 GB"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Runs that never happened: summaries of requests whose times are planted, for tests of what is made of them.
+
+use std::time::Duration;
+
+use clap::Parser as _;
+use contract::{id::Ids, timing::Timing};
+
+use crate::{
+    cli::Args,
+    clock::{Nanos, nanos},
+    outcome::{Arrival, Failure, InFlight, Outcome},
+    plan::Plan,
+    recorder::{Recorder, RunSettings},
+    schedule::Due,
+    summary::Summary,
+};
+
+pub(crate) const MICRO: Nanos = 1000;
+pub(crate) const MILLI: Nanos = 1_000_000;
+pub(crate) const SECOND: Nanos = 1_000_000_000;
+
+/// A moment of the wall clock at which planted runs begin.
+pub(crate) const EPOCH: Nanos = 1_790_000_000 * SECOND;
+
+/// What becomes of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Planted {
+    /// Due to picked up.
+    pub(crate) lag: Nanos,
+    /// Picked up to written.
+    pub(crate) wait: Nanos,
+    /// Written to the end.
+    pub(crate) service: Nanos,
+    /// How long the reply may have lain unread.
+    pub(crate) read_lag: Nanos,
+    /// After how much of the service time the server saw it, and replied.
+    pub(crate) server: Option<(Nanos, Nanos)>,
+    pub(crate) end: End,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    Status(u16),
+    Failed(Failure),
+    TimedOut,
+    Dropped,
+    NotSent,
+}
+
+impl Default for Planted {
+    fn default() -> Self {
+        Self { lag: 0, wait: 0, service: MILLI, read_lag: 0, server: None, end: End::Status(200) }
+    }
+}
+
+/// A run with these options, in which request `n`, due at `at`, had what `plant(n, at)` says.
+pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary {
+    let words = std::iter::once("loadgen").chain(line.split_whitespace());
+    let plan = Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap();
+    let (arrivals, window) = (plan.load().arrivals().unwrap().clone(), plan.load().window().unwrap());
+    let mut records = Recorder::new(Ids { run: 0, load: 0 }, plan.expected_status().clone());
+    records.start(0, Some(nanos(window)), EPOCH);
+    let mut end = nanos(window);
+    for Due { number, at: due } in arrivals {
+        let planted = plant(number, due);
+        let picked = due + planted.lag;
+        records.picked_up(due, picked, 1);
+        let written = picked + planted.wait;
+        let at = written + planted.service;
+        let has_written = !matches!(planted.end, End::NotSent);
+        let arrival =
+            Arrival { written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
+        let mut in_flight = InFlight::new(arrival, picked);
+        in_flight.reply.timing = planted.server.map(|(seen, replied)| Timing {
+            received_ns: EPOCH + written + seen,
+            replied_ns: EPOCH + written + replied,
+        });
+        let outcome = match &planted.end {
+            End::Dropped => {
+                records.dropped(due, picked);
+                continue;
+            }
+            End::Status(status) => {
+                in_flight.reply.status = *status;
+                Outcome::Replied
+            }
+            End::Failed(failure) => Outcome::Failed(failure),
+            End::TimedOut => Outcome::TimedOut,
+            End::NotSent => Outcome::Abandoned,
+        };
+        records.ended(in_flight.ended(at, outcome), at - planted.read_lag);
+        end = end.max(at);
+    }
+    assert!(records.counts.add_up());
+    Summary {
+        run: RunSettings::of(&plan, &["127.0.0.1:1".parse().unwrap(), "[::1]:1".parse().unwrap()]),
+        records,
+        elapsed: Duration::from_nanos(end),
+        arrivals_lasted: window,
+        busiest_worker: 0.5,
+        run_delay: None,
+        interrupted: false,
+    }
+}

@@ -1,0 +1,291 @@
+//! The report for people: at most 80 columns.
+//!
+//! The first line says what one has to know; the rest is in the order in which questions come up.
+
+mod bins;
+mod times;
+
+use std::io::{self, Write};
+
+use crate::{
+    clock::nanos,
+    numbers::{bytes, count, decimal, seconds, time},
+    recorder::Span,
+    report::Report,
+    summary::Summary,
+    verdict::{Judged, Outcome, Time},
+};
+
+/// The widest line, in columns.
+const WIDTH: usize = 80;
+
+/// The most backends that are listed.
+const MAX_BACKENDS: usize = 20;
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// Text alone.
+    #[default]
+    Plain,
+    /// With the colours of a terminal.
+    Coloured,
+}
+
+impl Style {
+    fn outcome(self, outcome: Outcome, text: &str) -> String {
+        match (self, outcome) {
+            (Self::Plain, _) => text.to_owned(),
+            (Self::Coloured, Outcome::Succeeded) => format!("\x1b[32m{text}\x1b[0m"),
+            (Self::Coloured, Outcome::Failed) => format!("\x1b[1;31m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// Writes the report.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let summary = report.summary;
+    headline(summary, style, out)?;
+    verdict(summary, style, out)?;
+    thresholds(report.judged, out)?;
+    what_ran(summary, out)?;
+    accounting(summary, out)?;
+    rates(summary, out)?;
+    times::write(summary, out)?;
+    bins::write(&summary.records.times.response, out)?;
+    statuses(summary, out)?;
+    failures(summary, out)?;
+    backends(summary, out)
+}
+
+/// What one has to know, in one line.
+fn headline(summary: &Summary, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let percent = (summary.success_ratio() * 1000.0).floor() / 10.0;
+    let mut line = vec![format!("{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+        let Some(percentile) = summary.percentile(quantile) else { continue };
+        line.push(match percentile.time {
+            _ if percentile.is_n_too_small => continue,
+            Time::AtLeast(at_least) => format!("{name} >= {}", time(at_least as f64)),
+            Time::Band { response, undelayed } => {
+                let (high, low) = (time(response as f64), time(undelayed as f64));
+                if high == low { format!("{name} {high}") } else { format!("{name} {low} to {high}") }
+            }
+        });
+    }
+    let errors = summary.records.counts.errors();
+    line.push(if errors == 1 { "1 error".to_owned() } else { format!("{} errors", count(errors)) });
+    writeln!(out, "{}", style.outcome(summary.outcome(), &line.join(", ")))
+}
+
+fn verdict(summary: &Summary, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let [outcome, limit] = summary.verdict();
+    writeln!(out, "{}", style.outcome(summary.outcome(), &wrapped(&format!("Verdict: {outcome}"))))?;
+    writeln!(out, "{}", wrapped(&format!("Limit: {limit}")))?;
+    if let Some(validity) = summary.validity() {
+        writeln!(out, "{}", wrapped(&format!("Measurement: {validity}")))?;
+    }
+    for warning in summary.warnings() {
+        writeln!(out, "{}", wrapped(&format!("Warning: {warning}")))?;
+    }
+    writeln!(out)
+}
+
+fn thresholds(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
+    if judged.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{:<30}{:<14}found", "Threshold", "result")?;
+    for Judged { threshold, found, judgement, .. } in judged {
+        writeln!(out, "  {threshold:<28}{:<14}{found}", judgement.as_str())?;
+    }
+    writeln!(out)
+}
+
+fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let run = &summary.run;
+    let shape = match run.rate_per_second {
+        Some(rate) => format!("open loop, {} requests/s", decimal(rate)),
+        None => "closed loop".to_owned(),
+    };
+    let total = run.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
+    let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
+    let streams = if run.streams > 1 { format!(" with {} streams each", run.streams) } else { String::new() };
+    let several = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    let interrupted = if summary.interrupted { ", INTERRUPTED" } else { "" };
+    writeln!(out, "{} {} over {}", run.method, run.target, run.protocol)?;
+    writeln!(
+        out,
+        "{}",
+        wrapped(&format!(
+            "{shape}{total}{duration}: {}{streams}, {}, took {}{interrupted}",
+            several(run.connections, "connection"),
+            several(run.workers, "worker"),
+            seconds(nanos(summary.elapsed)),
+        ))
+    )?;
+    writeln!(out)
+}
+
+fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let counts = &summary.records.counts;
+    writeln!(out, "Requests")?;
+    for (depth, name, value, always) in [
+        (0, "offered", counts.offered, true),
+        (1, "sent", counts.sent(), true),
+        (2, "completed", counts.completed(), true),
+        (3, "succeeded", counts.succeeded, true),
+        (3, "redirects (3xx)", counts.redirects, false),
+        (3, "client errors (4xx)", counts.client_errors, false),
+        (3, "server errors (5xx)", counts.server_errors, false),
+        (2, "transport failed", counts.transport_failed, false),
+        (2, "timed out", counts.timed_out, false),
+        (2, "unanswered", counts.unanswered, false),
+        (1, "dropped", counts.dropped, false),
+        (1, "not sent", counts.not_sent, false),
+        (0, "retried", counts.resent, false),
+    ] {
+        if always || value > 0 {
+            let name = format!("{:indent$}{name}", "", indent = depth * 2);
+            writeln!(out, "  {name:<28}{:>14}", count(value))?;
+        }
+    }
+    writeln!(out)
+}
+
+fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let records = &summary.records;
+    let span =
+        |span: Option<Span>| span.map(|span| format!("{} at {}", seconds(span.length), seconds(span.start)));
+    let connections = &records.connections;
+    let opened = match connections.reopened {
+        0 => count(connections.opened),
+        reopened => format!("{} ({} to replace others)", count(connections.opened), count(reopened)),
+    };
+    let is_open_loop = summary.run.is_open_loop();
+    let rows = [
+        ("Offered rate", is_open_loop.then(|| format!("{}/s", decimal(summary.offered_rate())))),
+        ("Achieved rate", Some(format!("{}/s", decimal(summary.achieved_rate())))),
+        (
+            "Bodies received",
+            (records.body_bytes > 0).then(|| {
+                let rate = bytes(summary.body_bytes_per_second());
+                format!("{}, {rate}/s", bytes(records.body_bytes as f64))
+            }),
+        ),
+        (
+            "Bytes sent, received",
+            Some(format!("{}, {}", bytes(records.bytes_sent as f64), bytes(records.bytes_received as f64))),
+        ),
+        ("Connections opened", Some(opened)),
+        (
+            "Closed by the server",
+            (connections.closed_by_server > 0).then(|| count(connections.closed_by_server)),
+        ),
+        ("In flight, on average", Some(decimal(summary.mean_in_flight()))),
+        ("Longest outage", span(summary.longest_outage().filter(|_| records.counts.succeeded > 0))),
+        ("Longest stall", span(summary.longest_stall().filter(|span| span.length > 100_000_000))),
+        ("Busiest worker", Some(format!("{:.0}% of a CPU", summary.busiest_worker * 100.0))),
+    ];
+    for (name, value) in rows {
+        if let Some(value) = value {
+            writeln!(out, "{name:<24}{value}")?;
+        }
+    }
+    writeln!(out)
+}
+
+fn statuses(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let mut any = false;
+    for (status, replies) in summary.records.statuses() {
+        if !any {
+            writeln!(out, "Status")?;
+            any = true;
+        }
+        writeln!(out, "  {status:<28}{:>14}", count(replies))?;
+    }
+    if any { writeln!(out) } else { Ok(()) }
+}
+
+fn failures(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let mut any = false;
+    for (cause, seen) in summary.records.failures.iter() {
+        if !any {
+            writeln!(out, "Failures")?;
+            any = true;
+        }
+        writeln!(out, "  {:<28}{:>14}", cause.to_string(), count(seen.count))?;
+        for line in wrapped(&format!("{} (request {})", seen.example, seen.request_id)).lines() {
+            writeln!(out, "    {}", line.trim_start())?;
+        }
+    }
+    if any { writeln!(out) } else { Ok(()) }
+}
+
+fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let all = summary.records.backends.sorted();
+    if all.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{:<42}{:>14}{:>10}{:>10}", "Backend", "replies", "p50", "p99")?;
+    for backend in all.iter().take(MAX_BACKENDS) {
+        let at = |quantile| time(backend.response.value_at_quantile(quantile) as f64);
+        writeln!(
+            out,
+            "  {:<40}{:>14}{:>10}{:>10}",
+            backend.name,
+            count(backend.response.len()),
+            at(0.5),
+            at(0.99)
+        )?;
+    }
+    if all.len() > MAX_BACKENDS {
+        writeln!(out, "  and {} more", all.len() - MAX_BACKENDS)?;
+    }
+    writeln!(out)
+}
+
+/// In lines of at most [`WIDTH`], those after the first one indented. A word that is longer has a line of its own.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut column) = (String::new(), 0);
+    // A number stays with its unit.
+    let mut after_digit = false;
+    let breaks = text.split(|c: char| {
+        let is_break = c == ' ' && !after_digit;
+        after_digit = c.is_ascii_digit();
+        is_break
+    });
+    for word in breaks {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > WIDTH - 4 {
+            lines.push_str("\n  ");
+            column = 2;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_sentences_are_broken_into_lines() {
+        let text = "word ".repeat(60);
+        assert!(wrapped(text.trim()).lines().all(|line| line.len() <= WIDTH));
+        assert_eq!(wrapped(text.trim()).split_whitespace().count(), 60);
+        let long = format!("a {} b", "x".repeat(200));
+        assert_eq!(wrapped(&long).lines().count(), 3);
+    }
+}

@@ -1,0 +1,102 @@
+//! The table of times, with a legend.
+
+use std::io::{self, Write};
+
+use hdrhistogram::Histogram;
+
+use crate::{
+    numbers::{count, time},
+    summary::Summary,
+    verdict::{QUANTILES, Time},
+};
+
+pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let times = &summary.records.times;
+    write!(out, "{:<13}", "Time")?;
+    for (name, _) in QUANTILES {
+        write!(out, "{name:>9}")?;
+    }
+    writeln!(out, "{:>10}", "max")?;
+    if !times.response.is_empty() {
+        offered(summary, out)?;
+    }
+    if times.unsuccessful.len() > 0 && !times.response.is_empty() {
+        row("  successes", &times.response, out)?;
+    }
+    for class in 1..=5 {
+        let replies = times.of_class(class);
+        let is_shown = replies.len() > 0 && (class != 2 || replies.len() != times.response.len());
+        if is_shown {
+            row(&format!("  {class}xx"), replies, out)?;
+        }
+    }
+    row("service", &times.service, out)?;
+    row("wait", &times.wait, out)?;
+    row("lag", &times.lag, out)?;
+    let is_too_small = |quantile: f64| summary.percentile(quantile).is_some_and(|found| found.is_n_too_small);
+    let small: Vec<_> =
+        QUANTILES.iter().filter(|(_, quantile)| is_too_small(*quantile)).map(|(name, _)| *name).collect();
+    if !small.is_empty() && !times.response.is_empty() {
+        writeln!(out, "n too small for {}: fewer than ten were slower", small.join(", "))?;
+    }
+    writeln!(out, "{}", LEGEND)
+}
+
+/// What the rows are; the last one ends the table.
+const LEGEND: &str = "\
+response: due to last byte, of all offered requests; one that did not succeed is
+slower than any that did. undelayed: the same without what loadgen itself may
+have delayed. service: sent to last byte, of successes. wait: picked up to sent.
+lag: due to picked up.
+";
+
+/// Response time over all offered requests, and what it would be without loadgen's own delay where that differs.
+fn offered(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let times = &summary.records.times;
+    let mut undelayed = Vec::new();
+    write!(out, "{:<13}", "response")?;
+    for (_, quantile) in QUANTILES {
+        let cell = match summary.percentile(quantile).map(|found| found.time) {
+            None => String::new(),
+            Some(Time::Band { response, undelayed: low }) => {
+                undelayed.push(time(low as f64));
+                time(response as f64)
+            }
+            Some(Time::AtLeast(at_least)) => {
+                undelayed.push(String::new());
+                format!(">{}", time(at_least as f64))
+            }
+        };
+        write!(out, "{cell:>9}")?;
+    }
+    let longest = times.response.max().max(times.unsuccessful.max());
+    let longest = match times.unsuccessful.is_empty() {
+        true => time(longest as f64),
+        false => format!(">{}", time(longest as f64)),
+    };
+    writeln!(out, "{longest:>10}")?;
+    if undelayed.iter().any(|cell| !cell.is_empty()) {
+        write!(out, "{:<13}", "  undelayed")?;
+        undelayed.iter().try_for_each(|cell| write!(out, "{cell:>9}"))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn row(name: &str, histogram: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()> {
+    if histogram.is_empty() || histogram.max() == 0 {
+        return Ok(());
+    }
+    let name =
+        if name.starts_with("  ") { format!("{name} {}", short(histogram.len())) } else { name.to_owned() };
+    write!(out, "{name:<13}")?;
+    for (_, quantile) in QUANTILES {
+        write!(out, "{:>9}", time(histogram.value_at_quantile(quantile) as f64))?;
+    }
+    writeln!(out, "{:>10}", time(histogram.max() as f64))
+}
+
+/// A count that leaves room for a name.
+fn short(number: u64) -> String {
+    if number < 10_000 { count(number) } else { String::new() }
+}

@@ -1,0 +1,161 @@
+//! Percentiles of response time over all offered requests, each as a band: as it was, and as it would have been without
+//! loadgen's own delay.
+//!
+//! A request that did not succeed never got the response that it was sent for: it is slower than any that did. So fast
+//! refusals and fast errors improve nothing.
+
+use hdrhistogram::Histogram;
+
+use crate::{clock::Nanos, numbers::time, summary::Summary};
+
+/// The percentiles that reports show: name and quantile.
+pub const QUANTILES: [(&str, f64); 6] =
+    [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
+
+/// A percentile with fewer requests above it says nothing.
+const MIN_TAIL: u64 = 10;
+
+/// A band that is narrower than this share of the time is no reason to doubt it.
+const WIDEST: f64 = 0.05;
+
+/// Or one that is narrower than so many buckets of the histogram.
+const BUCKETS: u64 = 2;
+
+/// A percentile of response time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percentile {
+    /// From 0 to 1.
+    pub quantile: f64,
+    /// What it is.
+    pub time: Time,
+    /// Whether fewer than ten requests are slower: then it is chance.
+    pub is_n_too_small: bool,
+}
+
+/// A time, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// The request of this rank succeeded.
+    Band {
+        /// Response time in nanoseconds: due to last byte.
+        response: Nanos,
+        /// The same without what loadgen itself may have delayed, at most.
+        undelayed: Nanos,
+    },
+    /// The request of this rank did not succeed: it took at least so many nanoseconds, if it had ever succeeded.
+    AtLeast(Nanos),
+}
+
+/// Up to which percentile loadgen's own delay is no reason to doubt the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValidUpTo {
+    /// All of [`QUANTILES`] that enough requests stand behind.
+    All,
+    /// The one of this name.
+    Percentile(&'static str),
+    /// Not even the lowest.
+    Nothing,
+}
+
+/// The time at a quantile of those in a histogram and so many `failed` ones that are slower than all of them: none if it is
+/// one of these; and whether too few are slower than that. None at all without any request.
+pub(super) fn at_rank(times: &Histogram<u64>, failed: u64, quantile: f64) -> Option<(Option<Nanos>, bool)> {
+    let all = times.len() + failed;
+    if all == 0 {
+        return None;
+    }
+    let rank = rank(all, quantile);
+    let time = (rank <= times.len()).then(|| value_of_rank(times, rank));
+    Some((time, all - rank < MIN_TAIL))
+}
+
+/// The rank of a quantile among so many, from 1 on.
+fn rank(all: u64, quantile: f64) -> u64 {
+    contract::quantity::rounded((quantile * all as f64 - 1e-9).ceil()).clamp(1, all)
+}
+
+fn value_of_rank(times: &Histogram<u64>, rank: u64) -> Nanos {
+    // Half a rank lower, against rounding: the histogram rounds up.
+    times.value_at_quantile((rank as f64 - 0.5) / times.len().max(1) as f64)
+}
+
+impl Summary {
+    /// The percentile of response time over all offered requests; none if there were none.
+    #[must_use]
+    pub fn percentile(&self, quantile: f64) -> Option<Percentile> {
+        let times = &self.records.times;
+        let failed = times.unsuccessful.len();
+        let quantile = quantile.clamp(0.0, 1.0);
+        let (response, is_n_too_small) = at_rank(&times.response, failed, quantile)?;
+        let time = match (response, at_rank(&times.undelayed, failed, quantile)) {
+            (Some(response), Some((Some(undelayed), _))) => {
+                Time::Band { response, undelayed: undelayed.min(response) }
+            }
+            _ => {
+                let rank = rank(times.response.len() + failed, quantile) - times.response.len();
+                Time::AtLeast(value_of_rank(&times.unsuccessful, rank).max(times.response.max()))
+            }
+        };
+        Some(Percentile { quantile, time, is_n_too_small })
+    }
+
+    /// Up to which percentile the times are valid.
+    #[must_use]
+    pub fn valid_up_to(&self) -> ValidUpTo {
+        let mut valid = ValidUpTo::Nothing;
+        for (name, quantile) in QUANTILES {
+            match self.percentile(quantile) {
+                Some(percentile) if percentile.is_n_too_small => break,
+                Some(percentile) if self.is_narrow(percentile.time) => valid = ValidUpTo::Percentile(name),
+                _ => return valid,
+            }
+        }
+        if valid == ValidUpTo::Nothing { valid } else { ValidUpTo::All }
+    }
+
+    fn is_narrow(&self, time: Time) -> bool {
+        match time {
+            Time::AtLeast(_) => true,
+            Time::Band { response, undelayed } => {
+                let buckets = BUCKETS * self.records.times.response.equivalent_range(response);
+                let widest = (response as f64 * WIDEST).max(buckets as f64);
+                (response - undelayed) as f64 <= widest
+            }
+        }
+    }
+
+    /// A sentence on up to which percentile the times are valid, and what is to be made of those above it; none where
+    /// there are no times.
+    #[must_use]
+    pub fn validity(&self) -> Option<String> {
+        if self.records.times.response.is_empty() {
+            return None;
+        }
+        let late = self.lateness();
+        let enough = self.percentile(QUANTILES[0].1).is_some_and(|median| !median.is_n_too_small);
+        Some(match self.valid_up_to() {
+            ValidUpTo::All => "times are valid at all percentiles".to_owned(),
+            ValidUpTo::Percentile(name) => format!("times are valid up to {name}; above it, {late}"),
+            ValidUpTo::Nothing if enough => format!("no percentile is free of loadgen's own delay: {late}"),
+            ValidUpTo::Nothing => "too few requests for percentiles".to_owned(),
+        })
+    }
+
+    /// How late loadgen itself was, and why.
+    fn lateness(&self) -> String {
+        let widest = QUANTILES.iter().filter_map(|(_, quantile)| match self.percentile(*quantile)?.time {
+            Time::Band { response, undelayed } => Some(response - undelayed),
+            Time::AtLeast(_) => None,
+        });
+        let late = time(widest.max().unwrap_or(0) as f64);
+        let busy = self.busiest_worker * 100.0;
+        let why = match self.run_delay {
+            Some(share) if share > 0.01 => {
+                format!("other programs had the CPU, for {:.0}% of the run", share * 100.0)
+            }
+            _ if self.busiest_worker > 0.7 => format!("a worker was busy {busy:.0}% of the time"),
+            _ => format!("it sends and reads that late, busy {busy:.0}% of the time"),
+        };
+        format!("loadgen itself was up to {late} late: {why}")
+    }
+}

@@ -1,0 +1,314 @@
+//! What is said of runs with planted delays.
+
+use super::*;
+use crate::{
+    outcome::{Cause, Failure},
+    planted::{End, MICRO, MILLI, Planted, SECOND, run},
+    recorder::Span,
+};
+
+fn service(service: u64) -> Planted {
+    Planted { service, ..Planted::default() }
+}
+
+fn band(summary: &Summary, quantile: f64) -> (u64, u64) {
+    match summary.percentile(quantile).unwrap().time {
+        Time::Band { response, undelayed } => (undelayed, response),
+        Time::AtLeast(at_least) => panic!(">= {at_least}"),
+    }
+}
+
+fn is_near(found: u64, expected: u64) -> bool {
+    found.abs_diff(expected) <= expected / 500 + 1
+}
+
+#[test]
+fn a_steady_target_holds_the_rate_however_slow_and_however_short_the_run() {
+    for (line, time) in [
+        ("-r 1000 -t 5000 a:1", MILLI),
+        ("-r 1000 -t 1000 a:1", 100 * MILLI),
+        ("-r 1000 -t 5 a:1", 10 * MILLI),
+        ("-r 100 -d 1s a:1", 2000 * MILLI),
+        ("-r 1 -t 1 a:1", 500 * MILLI),
+        ("-r 50 -t 10 a:1", 30 * MILLI),
+    ] {
+        let summary = run(line, |_, _| service(time));
+        let [outcome, limit] = summary.verdict();
+        assert!(outcome.starts_with("succeeded"), "{line}: {outcome}");
+        assert_eq!(summary.limit(), Limit::None, "{line}: {limit}");
+        let (offered, achieved) = (summary.offered_rate(), summary.achieved_rate());
+        assert!((achieved - offered).abs() < offered * 0.02, "{line}: {achieved} of {offered}");
+    }
+}
+
+#[test]
+fn the_part_that_grows_is_the_limit() {
+    let grown = |_: u64, at: u64| at / 5;
+    for (limit, plant) in [
+        (
+            Limit::Loadgen,
+            Box::new(move |n, at| Planted { lag: grown(n, at), ..Planted::default() })
+                as Box<dyn Fn(u64, u64) -> Planted>,
+        ),
+        (Limit::Connections, Box::new(move |n, at| Planted { wait: grown(n, at), ..Planted::default() })),
+        (Limit::Target, Box::new(move |n, at| service(MILLI + grown(n, at)))),
+        (
+            Limit::Way,
+            Box::new(move |n, at| Planted {
+                server: Some((grown(n, at), grown(n, at) + MILLI)),
+                ..service(2 * MILLI + grown(n, at))
+            }),
+        ),
+        (
+            Limit::DummyServer,
+            Box::new(move |n, at| Planted {
+                server: Some((MICRO, MICRO + grown(n, at))),
+                ..service(2 * MILLI + grown(n, at))
+            }),
+        ),
+        (Limit::None, Box::new(|n, _| service(MILLI + n * 7919 % 13 * MILLI))),
+    ] {
+        let summary = run("-r 1000 -d 3s a:1", plant);
+        assert_eq!(summary.limit(), limit, "{:?}", summary.verdict());
+    }
+    // A second in which everything stalls is no queue that grows: it is worked off.
+    let stalled = run("-r 1000 -d 10s a:1", |_, at| {
+        let is_stalled = (6 * SECOND..7 * SECOND).contains(&at);
+        service(if is_stalled { 7 * SECOND - at + MILLI } else { MILLI })
+    });
+    assert_eq!(stalled.limit(), Limit::None);
+    let busy = Summary { busiest_worker: 0.96, ..run("-r 1000 -d 1s a:1", |_, _| service(MILLI)) };
+    assert_eq!(busy.limit(), Limit::Loadgen);
+    assert!(busy.verdict()[1].contains("96%"));
+}
+
+#[test]
+fn an_overloaded_target_shows_what_it_serves() {
+    // It serves 800 a second, then half of what is offered.
+    for per_request in [MILLI * 5 / 4, 2 * MILLI] {
+        let summary = run("-r 1000 -d 3s a:1", |n, _| service(MILLI + n * (per_request - MILLI)));
+        assert_eq!(summary.limit(), Limit::Target);
+        let served = 1e9 / per_request as f64;
+        assert!((summary.achieved_rate() - served).abs() < served * 0.02, "{}", summary.achieved_rate());
+    }
+}
+
+#[test]
+fn requests_that_could_not_be_sent_name_the_options_that_bound_them() {
+    let dropped = |n: u64, _: u64| match n % 4 {
+        0 => Planted { end: End::Dropped, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let summary = run("-r 1000 -d 1s --max-in-flight 7 --on-overload drop a:1", dropped);
+    assert!(summary.verdict()[1].starts_with("--max-in-flight 7 was the limit"), "{:?}", summary.verdict());
+    let not_sent = |n: u64, _: u64| match n % 4 {
+        0 => Planted { end: End::NotSent, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let summary = run("-r 1000 -d 1s -c 2 -m 5 a:1", not_sent);
+    assert_eq!(summary.limit(), Limit::Connections);
+    assert!(summary.verdict()[1].contains("--connections 2 with --streams 5"), "{:?}", summary.verdict());
+}
+
+#[test]
+fn a_run_has_failed_if_none_or_fewer_than_half_succeeded_and_says_why_it_did() {
+    let refused = Failure::new(Cause::Refused, "Connection refused");
+    let summary =
+        run("-r 100 -d 1s a:1", |_, _| Planted { end: End::Failed(refused.clone()), ..service(MICRO) });
+    let [outcome, limit] = summary.verdict();
+    assert_eq!(outcome, "failed: no request succeeded: connection refused by 127.0.0.1:1 and [::1]:1");
+    assert_eq!(limit, "nothing can be said of what the target can do");
+    assert_eq!(summary.validity(), None);
+    let unavailable = |share: u64| {
+        move |n: u64, _: u64| match n % 100 < share {
+            true => Planted { end: End::Status(503), ..service(MICRO) },
+            false => Planted::default(),
+        }
+    };
+    for (share, outcome, said) in [
+        (0, Outcome::Succeeded, "succeeded: all 1,000 requests"),
+        (
+            1,
+            Outcome::Succeeded,
+            "succeeded: 990 of 1,000 requests (99%); the most common failure: status 503 (10 replies)",
+        ),
+        (50, Outcome::Succeeded, "succeeded: 500 of"),
+        (
+            51,
+            Outcome::Failed,
+            "failed: 490 of 1,000 requests (49%); the most common failure: status 503 (510 replies)",
+        ),
+        (100, Outcome::Failed, "failed: no request succeeded: status 503 (1,000 replies)"),
+    ] {
+        let summary = run("-r 1000 -d 1s a:1", unavailable(share));
+        let [sentence, _] = summary.verdict();
+        assert!(summary.outcome() == outcome && sentence.starts_with(said), "{sentence}");
+    }
+    let expected = run("-r 1000 -d 1s --expect-status 5xx a:1", unavailable(100));
+    assert_eq!(expected.outcome(), Outcome::Succeeded);
+}
+
+#[test]
+fn fast_errors_and_drops_improve_no_percentile() {
+    let mixed = |end: End| {
+        run("-r 1000 -d 2s a:1", move |n, _| match n % 10 {
+            0..3 => Planted { end: end.clone(), ..service(MICRO) },
+            _ => service(20 * MILLI + n * MICRO),
+        })
+    };
+    let all_good = run("-r 1000 -d 2s a:1", |n, _| service(20 * MILLI + n * MICRO));
+    let refused = End::Failed(Failure::new(Cause::Refused, "Connection refused"));
+    for end in [End::Status(503), End::Status(404), refused, End::Dropped, End::TimedOut] {
+        let summary = mixed(end.clone());
+        assert!(band(&summary, 0.5).1 >= band(&all_good, 0.5).1, "{end:?}");
+        for quantile in [0.75, 0.99] {
+            let slowest = summary.records.times.response.max();
+            match summary.percentile(quantile).unwrap().time {
+                Time::AtLeast(at_least) => assert!(at_least >= slowest, "{end:?}"),
+                other => panic!("{end:?}: {other:?}"),
+            }
+        }
+    }
+    let timed_out = run("-r 1000 -d 2s a:1", |n, _| match n % 10 {
+        0 => Planted { end: End::TimedOut, ..service(10 * SECOND) },
+        _ => service(MILLI),
+    });
+    let p99 = timed_out.percentile(0.99).unwrap().time;
+    assert!(matches!(p99, Time::AtLeast(at_least) if is_near(at_least, 10 * SECOND)), "{p99:?}");
+}
+
+#[test]
+fn a_percentile_with_fewer_than_ten_slower_requests_says_nothing() {
+    let summary = run("-r 1000 -n 1000 a:1", |n, _| service(MILLI + n * MICRO));
+    let is_too_small = |quantile| summary.percentile(quantile).unwrap().is_n_too_small;
+    assert_eq!([0.5, 0.99, 0.991, 0.999, 1.0].map(is_too_small), [false, false, true, true, true]);
+    // Ranks are those of all requests, at each quantile.
+    for (quantile, expected) in [(0.5, 499), (0.9, 899), (0.99, 989), (0.0, 0), (1.0, 999)] {
+        let (_, response) = band(&summary, quantile);
+        assert!(is_near(response, MILLI + expected * MICRO), "{quantile}: {response}");
+    }
+}
+
+#[test]
+fn the_band_is_as_wide_as_loadgens_own_delay_and_where_it_was() {
+    let late = |n: u64, _: u64| match n % 100 {
+        99 => Planted { lag: 3 * MILLI, read_lag: MILLI, ..service(10 * MILLI) },
+        98 => Planted { read_lag: 2 * MILLI, ..service(10 * MILLI) },
+        _ => Planted { lag: 10 * MICRO, read_lag: 10 * MICRO, ..service(10 * MILLI) },
+    };
+    let summary = run("-r 1000 -d 10s a:1", late);
+    let (low, high) = band(&summary, 0.5);
+    assert!(
+        is_near(high, 10 * MILLI + 10 * MICRO) && is_near(low, 10 * MILLI - 10 * MICRO),
+        "{low} to {high}"
+    );
+    let (low, high) = band(&summary, 0.999);
+    assert!(is_near(high, 13 * MILLI) && is_near(low, 10 * MILLI - 10 * MICRO), "{low} to {high}");
+    assert_eq!(summary.valid_up_to(), ValidUpTo::Percentile("p99"));
+    let summary = Summary { run_delay: Some(0.06), ..summary };
+    let validity = summary.validity().unwrap();
+    assert!(
+        validity.starts_with("times are valid up to p99; above it, loadgen itself was up to"),
+        "{validity}"
+    );
+    assert!(validity.ends_with("other programs had the CPU, for 6% of the run"), "{validity}");
+
+    let exact = run("-r 1000 -d 10s a:1", |_, _| service(10 * MILLI));
+    assert_eq!(exact.valid_up_to(), ValidUpTo::All);
+    let all_late = run("-r 1000 -d 1s a:1", |_, _| Planted { lag: 2 * MILLI, ..service(MILLI) });
+    assert_eq!(all_late.valid_up_to(), ValidUpTo::Nothing);
+    let one = run("-r 1000 -n 1 a:1", |_, _| service(MILLI));
+    assert_eq!(one.validity().as_deref(), Some("too few requests for percentiles"));
+}
+
+#[test]
+fn thresholds_are_judged_by_the_band() {
+    let summary = run("-r 1000 -d 2s a:1", |n, _| Planted {
+        lag: 2 * MILLI,
+        end: End::Status(if n % 50 == 0 { 503 } else { 200 }),
+        ..service(10 * MILLI)
+    });
+    for (threshold, judgement, found) in [
+        ("p(50)<13ms", Judgement::Passed, "10.0 ms to 12.0 ms"),
+        ("p(50)<11ms", Judgement::NotJudged, "10.0 ms to 12.0 ms"),
+        ("p(50)<9ms", Judgement::Failed, "10.0 ms to 12.0 ms"),
+        ("p(50)>9ms", Judgement::Passed, "10.0 ms"),
+        ("p(50)>11ms", Judgement::NotJudged, "10.0 ms"),
+        ("p(50)>13ms", Judgement::Failed, "10.0 ms"),
+        ("p(99)<10s", Judgement::Failed, ">= 12.0 ms"),
+        ("p(99.9)<10s", Judgement::NotJudged, "n too small"),
+        ("service.p(50)<=10.1ms", Judgement::Passed, "10.0 ms"),
+        ("lag.p(90)<1ms", Judgement::Failed, "2.00 ms"),
+        ("wait.p(99.9)<1ms", Judgement::NotJudged, "n too small"),
+        ("error_rate<=2%", Judgement::Passed, "2.000%"),
+        ("error_rate<2%", Judgement::Failed, "2.000%"),
+        ("rate>=990", Judgement::Passed, "1,000/s"),
+        ("count(503)<=40", Judgement::Passed, "40"),
+        ("count(5xx)<40", Judgement::Failed, "40"),
+        ("unanswered<1", Judgement::Passed, "0"),
+    ] {
+        let judged = threshold.parse::<Threshold>().unwrap().judge(&summary);
+        assert!(judged.judgement == judgement && judged.found.contains(found), "{judged:?}");
+    }
+}
+
+#[test]
+fn a_stalled_second_shows_in_its_interval_in_all_of_its_arrivals_and_as_a_stall() {
+    let summary = run("-r 1000 -d 10s a:1", |_, at| {
+        let is_stalled = (4 * SECOND..5 * SECOND).contains(&at);
+        service(if is_stalled { 5 * SECOND - at + MILLI } else { MILLI })
+    });
+    let medians: Vec<_> =
+        summary.records.intervals.iter().map(|interval| interval.response.value_at_quantile(0.5)).collect();
+    assert!(medians[4].abs_diff(500 * MILLI) < 10 * MILLI, "{medians:?}");
+    assert!([3, 5].iter().all(|second| medians[*second].abs_diff(MILLI) < 20 * MICRO), "{medians:?}");
+    let Span { start, length } = summary.longest_stall().unwrap();
+    assert!(
+        start.abs_diff(4 * SECOND) <= 2 * MILLI && length.abs_diff(SECOND) <= 2 * MILLI,
+        "{start} {length}"
+    );
+    assert_eq!(summary.longest_outage(), None, "each succeeded in the end");
+    // A percentile of all requests has them all: one in ten was due in that second.
+    assert!(band(&summary, 0.95).1 > 490 * MILLI);
+}
+
+#[test]
+fn an_outage_is_told_by_the_arrivals_that_did_not_succeed() {
+    let summary = run("-r 1000 -d 10s a:1", |_, at| match (4 * SECOND..6 * SECOND).contains(&at) {
+        true => Planted { end: End::Status(502), ..Planted::default() },
+        false => Planted::default(),
+    });
+    let Span { start, length } = summary.longest_outage().unwrap();
+    assert!(start == 4 * SECOND && length.abs_diff(2 * SECOND) <= MILLI, "{start} {length}");
+    assert_eq!(run("-r 1 -d 10s a:1", |_, _| Planted::default()).longest_outage(), None);
+}
+
+#[test]
+fn one_straggler_is_told_by_itself_and_takes_nothing_from_the_rate() {
+    let summary = run("-r 1000 -d 2s a:1", |n, _| service(if n == 1999 { 8 * SECOND } else { MILLI }));
+    assert!((summary.achieved_rate() - 1000.0).abs() < 1.0, "{}", summary.achieved_rate());
+    let warnings = summary.warnings();
+    assert!(
+        warnings.iter().any(|warning| warning.starts_with("1 straggler took up to 8.00 s after")),
+        "{warnings:?}"
+    );
+    assert!(
+        (summary.mean_in_flight() - 1.0).abs() < 0.1,
+        "{}: what is beyond the window is left out",
+        summary.mean_in_flight()
+    );
+}
+
+#[test]
+fn a_step_of_the_wall_clock_changes_no_time_that_is_shown() {
+    let plant = |step: u64| {
+        move |_: u64, at: u64| Planted {
+            server: Some(if at > SECOND { (step, step + MILLI) } else { (MICRO, MILLI) }),
+            ..service(2 * MILLI)
+        }
+    };
+    let (steady, stepped) =
+        (run("-r 1000 -d 2s a:1", plant(MICRO)), run("-r 1000 -d 2s a:1", plant(3600 * SECOND)));
+    assert_eq!(steady.records.times, stepped.records.times);
+    assert_eq!(steady.limit(), stepped.limit());
+}

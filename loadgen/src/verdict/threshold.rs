@@ -1,0 +1,363 @@
+//! What a run's figures are held against: `p(99)<200ms`, and whether they are known well enough to be.
+//!
+//! ```text
+//! threshold  = figure comparison value
+//! figure     = time | "error_rate" | "rate" | "unanswered" | "count(" status ")"
+//! time       = [ ( "response" | "service" | "wait" | "lag" ) "." ] "p(" percentile ")"
+//! comparison = "<" | "<=" | ">" | ">="
+//! value      = duration        for a time: 200ms, 1.5s; a bare number is seconds
+//!            | number [ "%" ]  for error_rate: 1% or 0.01
+//!            | number [ "/s" ] for rate
+//!            | whole number    for unanswered and count
+//! status     = as of --expect-status: 503, 5xx, 500-504
+//! ```
+//! Spaces around its parts are ignored.
+
+use std::fmt;
+
+use contract::quantity::{self, LONGEST_TIME};
+
+use super::{Time, band};
+use crate::{
+    clock::{Nanos, nanos},
+    numbers::{count, decimal, time},
+    outcome::ExpectedStatus,
+    recorder::Snapshot,
+    summary::Summary,
+};
+
+/// What is accepted, for messages.
+const ACCEPTED: &str = "response.p(99), service., wait. or lag. with p(50), error_rate, rate, unanswered or count(503), \
+                        then <, <=, > or >=, then a value, like 'p(99)<200ms', 'error_rate<1%' or 'rate>=1000'";
+
+/// Fewer requests that have ended are no reason to end a run.
+const MIN_ENDED: u64 = 20;
+
+/// A bound on one figure of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    text: String,
+    figure: Figure,
+    comparison: Comparison,
+    /// In nanoseconds, as a share, per second or as a count.
+    value: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Figure {
+    Response(f64),
+    Service(f64),
+    Wait(f64),
+    Lag(f64),
+    ErrorRate,
+    Rate,
+    Unanswered,
+    Count(ExpectedStatus),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Below,
+    AtMost,
+    Above,
+    AtLeast,
+}
+
+/// What came of a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It was kept, however late loadgen itself was.
+    Passed,
+    /// It was crossed, also without loadgen's own delay.
+    Failed,
+    /// The figure is not known well enough.
+    NotJudged,
+}
+
+impl Judgement {
+    /// As reports have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::NotJudged => "not judged",
+        }
+    }
+}
+
+/// A threshold, what was found, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The threshold as it was given.
+    pub threshold: String,
+    /// The figure.
+    pub found: String,
+    /// What came of it.
+    pub judgement: Judgement,
+    /// Whether it is about a time.
+    pub is_time: bool,
+}
+
+impl std::str::FromStr for Threshold {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse(text)
+            .ok_or_else(|| format!("invalid threshold '{}'; accepted: {ACCEPTED}", text.escape_debug()))
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn parse(text: &str) -> Option<Threshold> {
+    let at = text.find(['<', '>'])?;
+    let (figure, rest) = text.split_at(at);
+    let (comparison, value) = [
+        ("<=", Comparison::AtMost),
+        (">=", Comparison::AtLeast),
+        ("<", Comparison::Below),
+        (">", Comparison::Above),
+    ]
+    .into_iter()
+    .find_map(|(sign, comparison)| Some((comparison, rest.strip_prefix(sign)?.trim())))?;
+    let figure = parse_figure(figure.trim())?;
+    let value = match &figure {
+        Figure::Response(_) | Figure::Service(_) | Figure::Wait(_) | Figure::Lag(_) => {
+            nanos(quantity::duration_or_seconds(value, LONGEST_TIME)?) as f64
+        }
+        Figure::ErrorRate => match value.strip_suffix('%') {
+            Some(percent) => quantity::decimal_within(percent.trim_end(), &(0.0..=100.0))? / 100.0,
+            None => quantity::decimal_within(value, &(0.0..=1.0))?,
+        },
+        Figure::Rate => {
+            quantity::decimal_within(value.strip_suffix("/s").unwrap_or(value).trim_end(), &(0.0..=1e12))?
+        }
+        Figure::Unanswered | Figure::Count(_) => {
+            quantity::count(value).filter(|count| *count <= 1 << 53)? as f64
+        }
+    };
+    Some(Threshold { text: text.trim().to_owned(), figure, comparison, value })
+}
+
+fn parse_figure(text: &str) -> Option<Figure> {
+    let within = |text: &str, name: &str| -> Option<String> {
+        Some(text.strip_prefix(name)?.trim_start().strip_prefix('(')?.strip_suffix(')')?.trim().to_owned())
+    };
+    match text {
+        "error_rate" => return Some(Figure::ErrorRate),
+        "rate" => return Some(Figure::Rate),
+        "unanswered" => return Some(Figure::Unanswered),
+        _ => {}
+    }
+    if let Some(status) = within(text, "count") {
+        return ExpectedStatus::none().with(&status).ok().map(Figure::Count);
+    }
+    let (of, percentile) =
+        text.split_once('.').filter(|(of, _)| !of.contains('(')).unwrap_or(("response", text));
+    let percentile = quantity::decimal_within(&within(percentile, "p")?, &(0.0..=100.0))?;
+    match of {
+        "response" => Some(Figure::Response(percentile)),
+        "service" => Some(Figure::Service(percentile)),
+        "wait" => Some(Figure::Wait(percentile)),
+        "lag" => Some(Figure::Lag(percentile)),
+        _ => None,
+    }
+}
+
+impl Comparison {
+    fn holds(self, found: f64, value: f64) -> bool {
+        match self {
+            Self::Below => found < value,
+            Self::AtMost => found <= value,
+            Self::Above => found > value,
+            Self::AtLeast => found >= value,
+        }
+    }
+}
+
+impl Threshold {
+    /// Holds a run against it.
+    #[must_use]
+    pub fn judge(&self, summary: &Summary) -> Judged {
+        let (records, counts) = (&summary.records, &summary.records.counts);
+        match &self.figure {
+            Figure::Response(percentile) => self.judge_response(summary, percentile / 100.0),
+            Figure::Service(percentile) => self.judge_times(&records.times.service, percentile / 100.0),
+            Figure::Wait(percentile) => self.judge_times(&records.times.wait, percentile / 100.0),
+            Figure::Lag(percentile) => self.judge_times(&records.times.lag, percentile / 100.0),
+            Figure::ErrorRate if counts.offered == 0 => {
+                self.judged(Judgement::NotJudged, "no requests".to_owned())
+            }
+            Figure::ErrorRate => {
+                let share = counts.unsuccessful() as f64 / counts.offered as f64;
+                self.judge_exact(share, format!("{:.3}%", share * 100.0))
+            }
+            Figure::Rate => {
+                self.judge_exact(summary.achieved_rate(), format!("{}/s", decimal(summary.achieved_rate())))
+            }
+            Figure::Unanswered => {
+                let unanswered = counts.unanswered + counts.timed_out + counts.not_sent;
+                self.judge_exact(unanswered as f64, count(unanswered))
+            }
+            Figure::Count(statuses) => {
+                let of = records.statuses().filter(|(status, _)| statuses.contains(*status));
+                let replies = of.map(|(_, replies)| replies).sum::<u64>();
+                self.judge_exact(replies as f64, count(replies))
+            }
+        }
+    }
+
+    /// Whether it can be told while a run goes on that it is crossed.
+    #[must_use]
+    pub fn can_abort(&self) -> bool {
+        matches!(self.figure, Figure::Response(_) | Figure::ErrorRate | Figure::Unanswered)
+    }
+
+    /// Whether it is crossed by what has ended so far, also without loadgen's own delay.
+    #[must_use]
+    pub fn is_crossed_so_far(&self, snapshot: &Snapshot) -> bool {
+        let counts = &snapshot.counts;
+        let ended = counts.offered.saturating_sub(counts.outstanding());
+        match &self.figure {
+            _ if ended < MIN_ENDED => false,
+            Figure::ErrorRate => {
+                let share = ended.saturating_sub(counts.succeeded) as f64 / ended as f64;
+                !self.comparison.holds(share, self.value)
+            }
+            Figure::Unanswered => !self.comparison.holds(counts.timed_out as f64, self.value),
+            Figure::Response(percentile) => {
+                let times = [&snapshot.response, &snapshot.undelayed];
+                let failed = ended.saturating_sub(counts.succeeded);
+                let found = times.map(|times| band::at_rank(times, failed, percentile / 100.0));
+                found.into_iter().all(|found| match found {
+                    Some((_, true)) | None => false,
+                    Some((Some(found), _)) => !self.comparison.holds(found as f64, self.value),
+                    Some((None, _)) => !self.comparison.holds(f64::INFINITY, self.value),
+                })
+            }
+            _ => false,
+        }
+    }
+
+    fn judge_exact(&self, found: f64, shown: String) -> Judged {
+        let kept = self.comparison.holds(found, self.value);
+        self.judged(if kept { Judgement::Passed } else { Judgement::Failed }, shown)
+    }
+
+    /// By the band: kept at both of its ends, or at neither, or not known.
+    fn judge_response(&self, summary: &Summary, quantile: f64) -> Judged {
+        let Some(percentile) = summary.percentile(quantile) else {
+            return self.judged(Judgement::NotJudged, "no requests".to_owned());
+        };
+        let (low, high, shown) = match percentile.time {
+            Time::Band { response, undelayed } if response == undelayed => {
+                (response as f64, response as f64, time(response as f64))
+            }
+            Time::Band { response, undelayed } => {
+                let shown = format!("{} to {}", time(undelayed as f64), time(response as f64));
+                (undelayed as f64, response as f64, shown)
+            }
+            Time::AtLeast(at_least) => {
+                (f64::INFINITY, f64::INFINITY, format!(">= {}", time(at_least as f64)))
+            }
+        };
+        if percentile.is_n_too_small {
+            return self.judged(Judgement::NotJudged, format!("{shown} (n too small)"));
+        }
+        let (at_low, at_high) =
+            (self.comparison.holds(low, self.value), self.comparison.holds(high, self.value));
+        let judgement = match (at_low, at_high) {
+            (true, true) => Judgement::Passed,
+            (false, false) => Judgement::Failed,
+            _ => Judgement::NotJudged,
+        };
+        self.judged(judgement, shown)
+    }
+
+    fn judge_times(&self, histogram: &hdrhistogram::Histogram<Nanos>, quantile: f64) -> Judged {
+        let above = histogram.len() as f64 * (1.0 - quantile);
+        let found = histogram.value_at_quantile(quantile) as f64;
+        if above < 10.0 {
+            return self.judged(Judgement::NotJudged, format!("{} (n too small)", time(found)));
+        }
+        self.judge_exact(found, time(found))
+    }
+
+    fn judged(&self, judgement: Judgement, found: String) -> Judged {
+        let is_time = matches!(
+            self.figure,
+            Figure::Response(_) | Figure::Service(_) | Figure::Wait(_) | Figure::Lag(_)
+        );
+        Judged { threshold: self.text.clone(), found, judgement, is_time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_are_read_as_people_write_them() {
+        for (text, figure, comparison, value) in [
+            ("p(99)<200ms", Figure::Response(99.0), Comparison::Below, 2e8),
+            (" response.p( 99.9 ) <= 1.5s ", Figure::Response(99.9), Comparison::AtMost, 1.5e9),
+            ("service.p(50)<0.25", Figure::Service(50.0), Comparison::Below, 2.5e8),
+            ("wait.p(0)>1us", Figure::Wait(0.0), Comparison::Above, 1e3),
+            ("lag.p(100)>=1ms", Figure::Lag(100.0), Comparison::AtLeast, 1e6),
+            ("error_rate<1%", Figure::ErrorRate, Comparison::Below, 0.01),
+            ("error_rate <= 0.5", Figure::ErrorRate, Comparison::AtMost, 0.5),
+            ("rate>=1000/s", Figure::Rate, Comparison::AtLeast, 1000.0),
+            ("unanswered<1", Figure::Unanswered, Comparison::Below, 1.0),
+            (
+                "count(5xx)<=3",
+                Figure::Count(ExpectedStatus::none().with("5xx").unwrap()),
+                Comparison::AtMost,
+                3.0,
+            ),
+        ] {
+            let threshold: Threshold = text.parse().unwrap();
+            let expected = Threshold { text: text.trim().to_owned(), figure, comparison, value };
+            assert_eq!(threshold, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_answered_with_what_is_accepted() {
+        for text in [
+            "",
+            "<",
+            "p(99)",
+            "p(99)<",
+            "p(99)<fast",
+            "p(101)<1s",
+            "p(-1)<1s",
+            "p(NaN)<1s",
+            "p<1s",
+            "q(99)<1s",
+            "body.p(99)<1s",
+            "response.<1s",
+            "p(99)=1s",
+            "p(99)<1s<2s",
+            "error_rate<101%",
+            "error_rate<1.01",
+            "rate<-1",
+            "rate<inf",
+            "count()<1",
+            "count(600)<1",
+            "count(503)<1.5",
+            "unanswered<99999999999999999999",
+            "p(99)<-1s",
+            "p(99)<9000h",
+            "(((((((((",
+            "p(99)<1s\u{1b}[2J",
+        ] {
+            let error = text.parse::<Threshold>().unwrap_err();
+            assert!(error.contains("'p(99)<200ms'") && !error.contains('\u{1b}'), "{text}: {error}");
+        }
+    }
+}
