@@ -1,6 +1,8 @@
 //! HTTP/1.0 and HTTP/1.1 by this project's own engine: one request after the other, pipelined ones without a
 //! wait, and the output of one wake-up in one system call.
 
+mod input;
+mod receiving;
 mod sending;
 
 use std::{
@@ -11,40 +13,30 @@ use std::{
 };
 
 use bytes::Bytes;
-use http1::{
-    Event, Version,
-    request::{self, Rejection},
-    write,
-};
+use http1::{Version, request, write};
 use wire::Output;
 
-use self::sending::Sending;
+use self::{input::Input, sending::Sending};
 use super::{
     resources::Resources,
-    socket::{self, ByteStream, Ending, SharedSocket, keep_rest},
+    socket::{self, ByteStream, Ending, SharedSocket},
 };
 use crate::{
     budget::{Hold, counted},
-    clock::now_ns,
     endpoints::websocket,
-    exchange::{self, Flight, Pending},
-    lifecycle::{Lifecycle, orders::Order},
+    exchange::{Flight, Pending},
+    lifecycle::orders::Order,
     message::{
-        Head,
-        reply::{Answer, Awaited},
-        upload::{Inbox, Upload, UploadError},
+        reply::Awaited,
+        upload::{Inbox, UploadError},
         websocket::Options,
     },
     settings::Port,
-    stats::Protocol,
     turn::give_way,
 };
 
 /// While so much output waits, nothing more is read or sent.
 const MOST_OUTPUT: usize = 256 << 10;
-/// What is read of requests whose turn has not come.
-const MOST_AHEAD: usize = 64 << 10;
-
 /// Serves a connection until it ends; `first` was read already.
 pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
     let limits = http1::Limits {
@@ -58,15 +50,8 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         resources,
         socket,
         current: Current::Idle,
-        body_open: false,
-        keep_alive: true,
-        rest: first,
-        fresh_rest: true,
-        left: 0,
-        ended: false,
-        failed: false,
-        ending: Ending::Complete,
-        rest_hold: Hold::new(&resources.budget),
+        after: After::NextRequest,
+        input: Input::new(first, &resources.budget),
         output_hold: Hold::new(&resources.budget),
         replies: VecDeque::new(),
     };
@@ -75,8 +60,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         End::Upgrade(options, mut flight) => {
             flight.goes_on();
             let before = socket.lifecycle.accounting.bytes_sent();
-            let wire = ByteStream::new(Bytes::from(std::mem::take(&mut driver.rest)), Rc::clone(socket));
-            drop(driver);
+            let wire = ByteStream::new(Bytes::from(driver.input.into_rest()), Rc::clone(socket));
             websocket::serve(wire, options, &resources.context, &socket.lifecycle).await;
             flight.sent(socket.lifecycle.accounting.bytes_sent() - before);
             socket::send_close_notify(socket).await;
@@ -96,24 +80,9 @@ struct Driver<'a> {
     resources: &'a Rc<Resources>,
     socket: &'a Rc<SharedSocket>,
     current: Current,
-    /// The body of the current request is still being read.
-    body_open: bool,
-    /// The connection goes on after the current reply.
-    keep_alive: bool,
-    /// Read and not taken in.
-    rest: Vec<u8>,
-    /// Nobody has looked at `rest` since what it waited for came about.
-    fresh_rest: bool,
-    /// How much was read and not taken in, while that is not in `rest`.
-    left: usize,
-    /// The client sends nothing more.
-    ended: bool,
-    /// What the client sent makes no sense: nothing more is read.
-    failed: bool,
-    /// How the connection ends when it does by itself.
-    ending: Ending,
-    /// For what is read and not taken in, for the output, and for large replies in it.
-    rest_hold: Hold,
+    after: After,
+    input: Input,
+    /// For the output, and for large replies in it.
     output_hold: Hold,
     /// By where they end among all bytes that are written.
     replies: VecDeque<(u64, Hold)>,
@@ -122,9 +91,15 @@ struct Driver<'a> {
 /// The request that is being answered.
 enum Current {
     Idle,
-    Waiting { pending: Option<Pending>, reply: Awaited, inbox: Option<Rc<Inbox>>, asked: Asked },
+    /// The endpoint has not replied; `body` is there for as long as more of it is to come.
+    Waiting {
+        pending: Pending,
+        reply: Awaited,
+        body: Option<Rc<Inbox>>,
+        asked: Asked,
+    },
     Sending(Sending),
-    Upgrading(Options, Option<Flight>),
+    Upgrading(Options, Flight),
 }
 
 /// What the reply has to know of its request.
@@ -133,6 +108,28 @@ struct Asked {
     version: Version,
     /// The client waits for 100 (Continue).
     expects_continue: bool,
+}
+
+/// What follows the current request, or the last one.
+#[derive(Clone, Copy)]
+enum After {
+    NextRequest,
+    /// The end of the connection. It is read on until then, so that a client that is gone is noticed.
+    Close {
+        /// All of the last request was read: nothing else is under way.
+        is_read_whole: bool,
+    },
+    /// The end of the connection; nothing more is read.
+    Break(Ending),
+}
+
+impl After {
+    /// No request follows.
+    fn close(&mut self) {
+        if matches!(self, Self::NextRequest) {
+            *self = Self::Close { is_read_whole: true };
+        }
+    }
 }
 
 impl Driver<'_> {
@@ -153,8 +150,7 @@ impl Driver<'_> {
             }
             // The endpoint says what it has got so far, and the connection ends.
             self.body_ended(Err(UploadError::STALLED));
-            (self.failed, self.keep_alive) = (true, false);
-            self.ending = Ending::Refused;
+            self.after = After::Break(Ending::Refused);
         }
         let mut read = false;
         loop {
@@ -195,62 +191,26 @@ impl Driver<'_> {
 
     /// Whether and how the connection ends, when nothing waits to be written.
     fn end(&mut self) -> Option<End> {
-        match &mut self.current {
-            Current::Upgrading(options, flight) => Some(End::Upgrade(*options, flight.take()?)),
-            Current::Idle => {
-                let over = !self.keep_alive || self.failed || self.ended && !self.fresh_rest;
-                let drained = self.socket.lifecycle.order() == Order::Drain
-                    && self.left == 0
-                    && self.socket.may_close();
-                (over || drained).then_some(End::Closed(self.ending))
+        match self.current {
+            Current::Upgrading(..) => {
+                let current = std::mem::replace(&mut self.current, Current::Idle);
+                let Current::Upgrading(options, flight) = current else { return None };
+                Some(End::Upgrade(options, flight))
             }
+            Current::Idle => match self.after {
+                After::NextRequest => {
+                    let drained = self.socket.lifecycle.order() == Order::Drain
+                        && !self.input.has_more()
+                        && self.socket.may_close();
+                    (drained || self.input.is_exhausted()).then_some(End::Closed(Ending::Complete))
+                }
+                After::Close { is_read_whole: true } => Some(End::Closed(Ending::Complete)),
+                // The rest may still be under way, and must not make a reset of the close.
+                After::Close { is_read_whole: false } => Some(End::Closed(Ending::Refused)),
+                After::Break(ending) => Some(End::Closed(ending)),
+            },
             _ => None,
         }
-    }
-
-    /// Reads once and takes in what came, if there is use for it. False: the connection is broken.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let resources = Rc::clone(self.resources);
-        let mut buffer = resources.read_buffer.borrow_mut();
-        let takes = self.takes_input();
-        let count = if takes && std::mem::take(&mut self.fresh_rest) {
-            let count = self.rest.len();
-            buffer[..count].copy_from_slice(&self.rest);
-            count
-        } else {
-            let ahead = self.resources.budget.output(MOST_AHEAD);
-            if self.ended || self.failed || !takes && self.rest.len() >= ahead {
-                return Poll::Pending;
-            }
-            // Reads while a reply is made, too: so a client that is gone is noticed.
-            match std::task::ready!(socket::poll_read(self.socket, &self.rest, &mut buffer, cx)) {
-                Ok(count) if count == self.rest.len() => {
-                    self.peer_ended();
-                    return Poll::Ready(true);
-                }
-                Ok(count) => count,
-                Err(_) => return Poll::Ready(false),
-            }
-        };
-        let mut input = &buffer[..count];
-        self.left = count;
-        self.resources.context.lend(&mut self.output);
-        self.take_in(&mut input);
-        keep_rest(&mut self.rest, input);
-        let held = counted(self.rest.capacity());
-        let awaits_head = matches!(self.current, Current::Idle) && self.takes_input() && !self.fresh_rest;
-        if !awaits_head {
-            // It waits for its turn, or belongs to what follows.
-            self.rest_hold.note(held);
-        } else if !self.rest_hold.set(held) {
-            self.rest = Vec::new();
-            self.left = 0;
-            let error = UploadError::TOO_MUCH;
-            let rejection = Rejection { status: error.status.as_u16(), reason: error.reason() };
-            self.reject(rejection, &request::Head::default(), now_ns());
-        }
-        self.body_broken_off();
-        Poll::Ready(true)
     }
 
     /// Holds no more of large replies that are written.
@@ -266,109 +226,20 @@ impl Driver<'_> {
         self.output.len() >= self.resources.budget.output(MOST_OUTPUT)
     }
 
-    /// Whether the next bytes may be looked at: those of the current request's body, or of the next head.
-    fn takes_input(&self) -> bool {
-        match &self.current {
-            Current::Idle => self.keep_alive && !self.failed,
-            Current::Waiting { inbox: Some(inbox), .. } => self.body_open && !inbox.is_full(),
-            _ => false,
-        }
-    }
-
-    /// Whether the endpoint waits for more of the body.
-    fn awaits_body(&self) -> bool {
-        let inbox = if let Current::Waiting { inbox, .. } = &self.current { inbox.as_ref() } else { None };
-        self.body_open && inbox.is_some_and(|inbox| inbox.is_held_up())
-    }
-
-    fn take_in(&mut self, input: &mut &[u8]) {
-        let resources = Rc::clone(self.resources);
-        let mut head = resources.http1_head.borrow_mut();
-        let now = now_ns();
-        while self.takes_input() && !self.has_enough() && !self.resources.turn.step() {
-            let next = self.reader.read(input, &mut head);
-            self.left = input.len();
-            match next {
-                Ok(None) => return,
-                Ok(Some(Event::Head { end })) => self.request(&head, end, now),
-                Ok(Some(Event::Data(data))) => {
-                    if let Current::Waiting { inbox: Some(inbox), .. } = &self.current {
-                        inbox.push(data);
-                    }
-                }
-                Ok(Some(Event::End)) => {
-                    let trailers = self.reader.trailers();
-                    if let Current::Waiting { inbox: Some(inbox), .. } = &self.current
-                        && !trailers.is_empty()
-                    {
-                        inbox.trailers(trailers.iter());
-                    }
-                    self.body_ended(Ok(()));
-                }
-                Ok(Some(Event::Informational)) => {}
-                Err(rejection) => return self.reject(rejection, &head, now),
-            }
-        }
-        // There is more than could be taken in now, if only the end of a body.
-        self.fresh_rest = !input.is_empty() || self.body_open;
-    }
-
-    fn body_ended(&mut self, how: Result<(), UploadError>) {
-        self.body_open = false;
-        if let Current::Waiting { inbox: Some(inbox), .. } = &self.current {
-            inbox.end(how);
-        }
-    }
-
-    fn request(&mut self, fields: &request::Head, end: bool, now: u64) {
-        let mut asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
-        self.keep_alive = fields.keep_alive;
-        self.body_open = !end;
-        let inbox = (!end).then(|| Inbox::new(&self.resources.budget));
-        let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
-        let head = head(fields, self.port, &self.socket.lifecycle);
-        let (pending, answer) = exchange::answer(&self.resources.exchange, &head, upload, now);
-        if let Some(manners) = pending.manners() {
-            asked.expects_continue &= !manners.withholds_continue;
-            self.inform(&manners.interim);
-        }
-        match answer {
-            Answer::Ready(reply) => self.respond(pending, reply, asked),
-            Answer::Waiting(reply) => {
-                self.current = Current::Waiting { pending: Some(pending), reply, inbox, asked };
-            }
-        }
-    }
-
-    /// Answers what is no request, as far as there is anybody to answer.
-    fn reject(&mut self, rejection: Rejection, fields: &request::Head, now: u64) {
-        self.failed = true;
-        self.keep_alive = false;
-        self.ending = Ending::Refused;
-        if !matches!(self.current, Current::Idle) {
-            return self.body_ended(Err(UploadError::malformed(rejection.reason)));
-        }
-        self.body_open = false;
-        let head = head(fields, self.port, &self.socket.lifecycle);
-        let (pending, reply) =
-            exchange::reject(&self.resources.exchange, &head, rejection.status, rejection.reason, now);
-        self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false });
-    }
-
     /// Goes on with the current request. True: something has come of it that input may follow.
     fn work(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.current {
-            Current::Waiting { pending, reply, inbox, asked } => match reply.as_mut().poll(cx) {
+            Current::Waiting { reply, body, asked, .. } => match reply.as_mut().poll(cx) {
                 Poll::Ready(reply) => {
-                    let asked = *asked;
-                    if let Some(pending) = pending.take() {
-                        self.respond(pending, reply, asked);
+                    let current = std::mem::replace(&mut self.current, Current::Idle);
+                    if let Current::Waiting { pending, body, asked, .. } = current {
+                        self.respond(pending, reply, asked, body.is_none());
                     }
                     true
                 }
                 Poll::Pending => {
-                    // Only who waits for the body wants it (RFC 9110 section 10.1.1).
-                    let awaited = inbox.as_ref().is_some_and(|inbox| inbox.is_awaited());
+                    // A client wants it only where the body is waited for (RFC 9110 section 10.1.1).
+                    let awaited = body.as_ref().is_some_and(|inbox| inbox.is_awaited());
                     if awaited && std::mem::take(&mut asked.expects_continue) {
                         self.output.copy(write::CONTINUE);
                     }
@@ -380,41 +251,9 @@ impl Driver<'_> {
         }
     }
 
-    /// The client has closed its end: what has come whole is answered.
-    fn peer_ended(&mut self) {
-        self.ended = true;
-        self.socket.lifecycle.peer_ended();
-        self.body_broken_off();
-    }
-
-    /// Breaks off a body of which nothing more comes, once all that came was taken in.
-    fn body_broken_off(&mut self) {
-        if self.ended && self.body_open && !self.fresh_rest {
-            self.body_ended(Err(UploadError::CLOSED));
-            self.keep_alive = false;
-        }
-    }
-
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
         self.resources.context.take_back(&mut self.output);
-        if self.rest.is_empty() {
-            self.rest = Vec::new();
-        }
-    }
-}
-
-fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Rc<Lifecycle>) -> Head<'h> {
-    let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
-    Head {
-        method: &fields.method,
-        target: &fields.target,
-        origin: None,
-        fields: &fields.fields,
-        pseudo: 0,
-        protocol,
-        port,
-        number: lifecycle.accounting.requests() + 1,
-        lifecycle,
+        self.input.shrink();
     }
 }

@@ -12,7 +12,7 @@ use http2::Name;
 use tokio::time::{Sleep, sleep};
 use wire::Output;
 
-use super::{super::socket::Ending, Asked, Current, Driver, MOST_OUTPUT};
+use super::{super::socket::Ending, After, Asked, Current, Driver, MOST_OUTPUT};
 use crate::{
     cut::Cut,
     exchange::{Content, FieldWriter, Finished, Flight, Pending},
@@ -50,16 +50,19 @@ impl Driver<'_> {
         }
     }
 
-    pub(super) fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked) {
+    /// Sends a reply, or its beginning; `is_read_whole` says whether all of its request was read.
+    pub(super) fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked, is_read_whole: bool) {
         if let Some(special) = &reply.special {
             if let Some(cut) = special.cut {
                 return self.cut_off(cut);
             }
-            self.keep_alive &= !special.close;
+            if special.close {
+                self.after.close();
+            }
             if let Some(options) = special.upgrade {
                 let finished = pending.finish(reply);
                 self.write_head(&finished, asked.version, false);
-                self.current = Current::Upgrading(options, Some(finished.flight));
+                self.current = Current::Upgrading(options, finished.flight);
                 return;
             }
         }
@@ -69,10 +72,10 @@ impl Driver<'_> {
         let chunked = unsized_ && !finished.bodiless && asked.version == Version::Http11;
         // A body that nobody has read stands where the next request would; one without a length ends with the
         // connection.
-        self.keep_alive &= !self.body_open && (chunked || !unsized_) && !self.is_last();
-        if self.body_open {
-            // It may still be under way, and must not make a reset of the close.
-            self.ending = Ending::Refused;
+        if !is_read_whole {
+            self.after = After::Close { is_read_whole };
+        } else if unsized_ && !chunked || self.is_last() {
+            self.after.close();
         }
         self.write_head(&finished, asked.version, chunked);
         let Finished { mut flight, .. } = finished;
@@ -108,15 +111,13 @@ impl Driver<'_> {
         if cut != Cut::Hang {
             self.socket.lifecycle.accounting.stats.cut(cut);
         }
-        self.ending = Ending::Cut(cut);
-        self.failed = true;
-        self.body_open = false;
+        self.after = After::Break(Ending::Cut(cut));
         self.current = Current::Idle;
     }
 
     /// Whether the drain wants this to be the last reply: nothing that follows has come.
     fn is_last(&self) -> bool {
-        self.socket.lifecycle.order() == Order::Drain && self.left == 0 && !self.socket.has_input()
+        self.socket.lifecycle.order() == Order::Drain && !self.input.has_more() && !self.socket.has_input()
     }
 
     fn write_head(&mut self, finished: &Finished, version: Version, chunked: bool) {
@@ -127,9 +128,11 @@ impl Driver<'_> {
         if chunked {
             write::field(out, b"transfer-encoding", b"chunked");
         }
-        match (self.keep_alive, version) {
-            (false, _) if status != 101 => write::field(out, b"connection", b"close"),
-            (true, Version::Http10) => write::field(out, b"connection", b"keep-alive"),
+        match (self.after, version) {
+            (After::Close { .. } | After::Break(_), _) if status != 101 => {
+                write::field(out, b"connection", b"close");
+            }
+            (After::NextRequest, Version::Http10) => write::field(out, b"connection", b"keep-alive"),
             _ => {}
         }
         write::end_head(out);
@@ -138,8 +141,8 @@ impl Driver<'_> {
     /// The last byte of a reply is in the output.
     pub(super) fn replied(&mut self) {
         self.current = Current::Idle;
-        if self.left > 0 {
-            self.fresh_rest = true;
+        if self.input.has_more() {
+            self.input.freshen(true);
             self.socket.lifecycle.head_begun();
         }
     }

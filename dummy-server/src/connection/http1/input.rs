@@ -1,0 +1,142 @@
+//! What was read of a client and not taken in: the bytes themselves, the memory that they count for, and whether more of
+//! them will come.
+
+use std::rc::Rc;
+
+use super::super::socket::keep_rest;
+use crate::budget::{Budget, Hold, counted};
+
+/// The bytes of a client on their way from the socket to the reader of requests.
+pub(super) struct Input {
+    /// Not taken in when bytes were [kept](Self::keep) last.
+    rest: Vec<u8>,
+    /// How many bytes are not taken in; `rest` has as many unless some [are being taken in](Self::begin).
+    left: usize,
+    /// What `rest` waited for came about, and nobody has looked at it since.
+    is_fresh: bool,
+    /// The client has closed its end.
+    has_ended: bool,
+    hold: Hold,
+}
+
+impl Input {
+    /// Begins with what was read already.
+    pub(super) fn new(first: Vec<u8>, budget: &Rc<Budget>) -> Self {
+        Self { left: first.len(), rest: first, is_fresh: true, has_ended: false, hold: Hold::new(budget) }
+    }
+
+    /// The bytes that wait.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
+    /// The bytes that wait, which belong to something else from now on.
+    pub(super) fn into_rest(self) -> Vec<u8> {
+        self.rest
+    }
+
+    /// Whether a byte is not taken in.
+    pub(super) fn has_more(&self) -> bool {
+        self.left > 0
+    }
+
+    /// Copies what waits to the front of `buffer`, if there is reason to look at it once more: so many bytes.
+    pub(super) fn take_fresh(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let count = std::mem::take(&mut self.is_fresh).then_some(self.rest.len())?;
+        buffer[..count].copy_from_slice(&self.rest);
+        Some(count)
+    }
+
+    /// So many bytes are not taken in, while that is going on.
+    pub(super) fn begin(&mut self, left: usize) {
+        self.left = left;
+    }
+
+    /// What waits can be looked at once more.
+    pub(super) fn freshen(&mut self, is_fresh: bool) {
+        self.is_fresh = is_fresh;
+    }
+
+    /// Ends taking in: `left` was not. False: there is no memory for it, and it is thrown away. That can be if it is the
+    /// beginning of a head; other input `waits`, with memory or without.
+    #[must_use]
+    pub(super) fn keep(&mut self, left: &[u8], waits: bool) -> bool {
+        keep_rest(&mut self.rest, left);
+        let held = counted(self.rest.capacity());
+        if waits || self.is_fresh {
+            self.hold.note(held);
+            return true;
+        }
+        let fits = self.hold.set(held);
+        if !fits {
+            (self.rest, self.left) = (Vec::new(), 0);
+        }
+        fits
+    }
+
+    /// The client sends nothing more.
+    pub(super) fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// Whether the client sends nothing more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Whether the client sends nothing more, and nothing more can be made of what it has sent.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.has_ended && !self.is_fresh
+    }
+
+    /// An idle connection needs no memory.
+    pub(super) fn shrink(&mut self) {
+        if self.rest.is_empty() {
+            self.rest = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_looked_at_again_only_when_there_is_reason_to() {
+        let mut input = Input::new(b"GET /".to_vec(), &Budget::of(1 << 30));
+        let mut buffer = [0; 16];
+        assert_eq!(input.take_fresh(&mut buffer), Some(5), "nobody has seen the first bytes");
+        input.begin(5);
+        assert!(input.keep(b"GET /", false));
+        assert!(input.has_more());
+        assert_eq!(input.take_fresh(&mut buffer), None);
+        input.freshen(true);
+        assert_eq!(input.take_fresh(&mut buffer), Some(5));
+        assert_eq!((input.rest(), &buffer[..5]), (&b"GET /"[..], &b"GET /"[..]));
+    }
+
+    #[test]
+    fn all_is_taken_in_before_a_client_that_has_ended_counts_as_exhausted() {
+        let mut input = Input::new(b"ab".to_vec(), &Budget::of(1 << 30));
+        input.end();
+        assert!(input.has_ended() && !input.is_exhausted());
+        assert_eq!(input.take_fresh(&mut [0; 2]), Some(2));
+        input.begin(0);
+        assert!(input.keep(b"", false));
+        assert!(input.is_exhausted() && !input.has_more());
+    }
+
+    #[test]
+    fn a_head_is_thrown_away_without_memory_for_it_and_other_input_waits() {
+        let budget = Budget::of(1 << 20);
+        let all = Hold::new(&budget);
+        assert!(all.set(850 << 10));
+        let large = vec![b'x'; 100 << 10];
+        let mut input = Input::new(Vec::new(), &budget);
+        input.freshen(false);
+        input.begin(large.len());
+        assert!(input.keep(&large, true) && input.rest() == large);
+        assert!(!input.keep(&large, false));
+        assert!(input.rest().is_empty() && !input.has_more());
+    }
+}
