@@ -17,8 +17,9 @@ use crate::{
 const TRAILERS: u8 = 0x80;
 /// Bytes of text that are decoded in one step: whole groups of four.
 const GROUPS: usize = 16 << 10;
-/// Padding stands wherever the peer has flushed, or nowhere.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+/// The base64 of bodies and of binary metadata: peers may pad or not (gRPC over HTTP/2, "Custom-Metadata"), and padding
+/// stands wherever a peer has flushed.
+pub const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

@@ -24,7 +24,6 @@ use tower_service::Service;
 use super::{
     fields::{CallFields, Coding},
     message::{self, Messages},
-    metadata,
     status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
 };
 use crate::{
@@ -94,28 +93,19 @@ impl fmt::Debug for Served {
     }
 }
 
-/// What the client takes this server to be. A service sees no pseudo-fields, so it is told by the way.
-#[derive(Clone, Debug)]
-pub(super) struct Authority(pub(super) Bytes);
-
 /// The head of a request as tonic takes it. All values share one allocation.
 fn parts(head: &Head<'_>) -> http::request::Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = Method::from_bytes(head.method).unwrap_or(Method::POST);
     parts.version = http::Version::HTTP_2;
-    let authority = metadata::authority(head).unwrap_or_default();
-    let mut bytes = BytesMut::with_capacity(head.target.len() + authority.len() + head.fields.size());
+    let mut bytes = BytesMut::with_capacity(head.target.len() + head.fields.size());
     bytes.extend_from_slice(head.target);
-    bytes.extend_from_slice(authority);
     for (_, value) in head.fields() {
         bytes.extend_from_slice(value);
     }
     let mut bytes = bytes.freeze();
     // What is no URI names no method either, and is answered as such.
     parts.uri = Uri::from_maybe_shared(bytes.split_to(head.target.len())).unwrap_or_default();
-    if !authority.is_empty() {
-        parts.extensions.insert(Authority(bytes.split_to(authority.len())));
-    }
     parts.headers = HeaderMap::with_capacity(head.fields.len());
     for (name, value) in head.fields() {
         let value = bytes.split_to(value.len());

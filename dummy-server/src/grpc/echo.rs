@@ -1,107 +1,330 @@
-//! `echo.EchoService` by tonic: streams, and calls that [`super::unary`] does not take.
+//! `echo.EchoService`: each response repeats its request, with the metadata of the call.
+//!
+//! The metadata is written as it stands in responses while the head is at hand; everything else when a message has come.
 
-use std::{collections::HashMap, future::poll_fn, pin::Pin};
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
 
-use contract::echo::{EchoRequest, EchoResponse};
-use prost::Message as _;
-use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Code, Request, Response, Status, Streaming};
+use bytes::Bytes;
+use contract::echo::EchoRequest;
+use http::StatusCode;
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+};
+use tonic::{Code, Status};
+use wire::Fields;
 
 use super::{
-    adapter::Authority,
-    generated::echo_service_server::EchoService,
-    message,
+    fields::CallFields,
+    message::{self, Messages},
     metadata::{self, AUTHORITY},
-    status::{Drained, draining},
-    unary::now_ns,
+    status::{Deadline, Drained, GRPC, OK, draining, overdue, trailers, trailers_only, unknown_coding},
 };
-use crate::{drain::Shutdown, settings::Config};
+use crate::{
+    budget::Hold,
+    context::ServerContext,
+    message::{
+        Head,
+        reply::{Answer, Body, Part, Reply, Stream},
+        upload::{Upload, UploadError},
+    },
+    stats::Protocol,
+};
 
-/// The service.
-#[derive(Clone, Debug)]
-pub(super) struct Echo {
-    hostname: String,
-    /// Of the largest response, in bytes.
-    most: usize,
-    shutdown: Shutdown,
+/// Its name, as paths and health checks have it.
+pub(super) const NAME: &str = "echo.EchoService";
+
+/// What responses say of their method: its full name, as it is in the path.
+const ECHO: &str = "/echo.EchoService/Echo";
+const STREAM_ECHO: &str = "/echo.EchoService/StreamEcho";
+/// What numbers and keys of a response take, at most.
+const NUMBERS: usize = 64;
+/// Responses that are ready together share a piece of so many bytes: clients take many small ones for an attack.
+const BATCH: usize = 16 << 10;
+
+/// The fields of a response, in `proto/echo.proto`.
+mod tag {
+    pub(super) const MESSAGE: u32 = 1;
+    pub(super) const REQUEST_TIMESTAMP: u32 = 2;
+    pub(super) const RESPONSE_TIMESTAMP: u32 = 3;
+    pub(super) const SERVER_HOSTNAME: u32 = 4;
+    pub(super) const METADATA: u32 = 5;
+    pub(super) const METHOD: u32 = 6;
 }
 
-impl Echo {
-    pub(super) fn new(config: &Config, shutdown: &Shutdown) -> Self {
-        let most = config.limits.grpc_max_message;
-        Self { hostname: config.instance.clone(), most, shutdown: shutdown.clone() }
-    }
+/// Answers a call of `method`; none when there is no such method.
+pub(super) fn answer(
+    context: &Rc<ServerContext>,
+    head: &Head<'_>,
+    fields: &CallFields<'_>,
+    upload: Upload,
+    method: &[u8],
+    deadline: Deadline,
+) -> Option<Answer> {
+    let method = match method {
+        b"Echo" => ECHO,
+        b"StreamEcho" => STREAM_ECHO,
+        _ => return None,
+    };
+    let coding = match fields.coding() {
+        Ok(coding) => coding,
+        Err(other) => return Some(Answer::Ready(unknown_coding(other))),
+    };
+    let messages = Messages::new(context, upload, coding.requests);
+    let context = Rc::clone(context);
+    let call = Call { method, metadata: metadata(head), compressed: coding.replies, context };
+    Some(if method == ECHO { unary(call, messages, deadline) } else { stream(call, messages, deadline) })
+}
 
-    fn respond(
-        &self,
-        request: EchoRequest,
-        metadata: &HashMap<String, String>,
-        method: &str,
-    ) -> Result<EchoResponse, Status> {
+/// What all responses of a call have in common.
+#[derive(Debug)]
+struct Call {
+    method: &'static str,
+    /// As entries of the response's map.
+    metadata: Vec<u8>,
+    /// Whether responses are compressed.
+    compressed: bool,
+    context: Rc<ServerContext>,
+}
+
+impl Call {
+    /// Adds the response to a request.
+    fn respond(&self, request: Bytes, out: &mut Vec<u8>) -> Result<(), Status> {
+        let request = EchoRequest::decode(request).map_err(|error| Status::internal(error.to_string()))?;
         if request.response_code != 0 {
             let code = Code::from_i32(request.response_code);
             return Err(Status::new(code, format!("requested error: {code:?}")));
         }
-        let response = EchoResponse {
-            message: request.message,
-            request_timestamp: request.timestamp,
-            response_timestamp: now_ns(),
-            server_hostname: self.hostname.clone(),
-            metadata: metadata.clone(),
-            method: method.to_owned(),
-            response_code: 0,
-        };
-        message::check_length(response.encoded_len(), self.most)?;
-        Ok(response)
-    }
-}
-
-#[tonic::async_trait]
-impl EchoService for Echo {
-    async fn echo(&self, request: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
-        let metadata = metadata_of(&request);
-        self.respond(request.into_inner(), &metadata, "/echo.EchoService/Echo").map(Response::new)
-    }
-
-    type StreamEchoStream = Pin<Box<dyn Stream<Item = Result<EchoResponse, Status>> + Send>>;
-
-    async fn stream_echo(
-        &self,
-        request: Request<Streaming<EchoRequest>>,
-    ) -> Result<Response<Self::StreamEchoStream>, Status> {
-        let metadata = metadata_of(&request);
-        let messages = request.into_inner();
-        let state = Some((self.clone(), messages, metadata, Drained::new(&self.shutdown)));
-        let responses = futures_util::stream::unfold(state, |state| async {
-            let (echo, mut messages, metadata, mut drained) = state?;
-            let message = tokio::select! {
-                biased;
-                message = messages.next() => message?,
-                () = poll_fn(|cx| drained.poll(cx)) => Err(draining()),
-            };
-            let response =
-                message.and_then(|request| echo.respond(request, &metadata, "/echo.EchoService/StreamEcho"));
-            let state = response.is_ok().then_some((echo, messages, metadata, drained));
-            Some((response, state))
+        let hostname = &self.context.config.instance;
+        out.reserve(NUMBERS + request.message.len() + hostname.len() + self.metadata.len());
+        let mut length = 0;
+        message::append(out, self.compressed, |out| {
+            let start = out.len();
+            bytes(out, tag::MESSAGE, request.message.as_bytes());
+            number(out, tag::REQUEST_TIMESTAMP, request.timestamp);
+            number(out, tag::RESPONSE_TIMESTAMP, now_ns());
+            bytes(out, tag::SERVER_HOSTNAME, hostname.as_bytes());
+            out.extend_from_slice(&self.metadata);
+            bytes(out, tag::METHOD, self.method.as_bytes());
+            length = out.len() - start;
         });
-        Ok(Response::new(Box::pin(responses)))
+        if self.compressed {
+            self.context.turn.long_step();
+        }
+        message::check_length(length, self.context.config.limits.grpc_max_message)
     }
 }
 
-/// The metadata of a call; see [`metadata`].
-fn metadata_of<T>(request: &Request<T>) -> HashMap<String, String> {
-    let map = request.metadata();
-    let mut values = HashMap::with_capacity(map.len() + 1);
-    if let Some(Authority(authority)) = request.extensions().get() {
-        values.insert(AUTHORITY.to_owned(), String::from_utf8_lossy(authority).into_owned());
+/// The reply whose content are responses.
+fn reply(compressed: bool, responses: Box<dyn Stream>) -> Reply {
+    let mut fields = Fields::new();
+    if compressed {
+        fields.push("grpc-encoding", "gzip");
     }
-    for (name, value) in map.as_ref().iter().filter(|(name, _)| !metadata::is_host(name.as_str().as_bytes()))
-    {
-        let text = || {
-            let text = metadata::text(name.as_str().as_bytes(), value.as_bytes());
-            String::from_utf8_lossy(&text).into_owned()
+    Reply { status: StatusCode::OK, fixed: GRPC, fields, body: Body::Stream(responses), special: None }
+}
+
+fn unary(call: Call, mut messages: Messages, mut deadline: Deadline) -> Answer {
+    Answer::Waiting(Box::pin(async move {
+        let mut first = None;
+        let request = poll_fn(|cx| match messages.poll_only(&mut first, cx) {
+            Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
+            ready => ready,
+        });
+        let mut response = Vec::new();
+        let responded = request.await.and_then(|request| call.respond(request, &mut response));
+        let hold = messages.into_hold();
+        match responded.and_then(|()| held(&hold, response.len())) {
+            Ok(()) => reply(call.compressed, Box::new(Once { response: Some(response.into()), _hold: hold })),
+            Err(status) => trailers_only(&status),
+        }
+    }))
+}
+
+fn stream(call: Call, messages: Messages, deadline: Deadline) -> Answer {
+    let hold = Hold::new(&call.context.budget);
+    let drained = Drained::new(&call.context.shutdown);
+    let compressed = call.compressed;
+    let responses = Responses { call, messages, deadline, drained, hold, end: None };
+    Answer::Ready(reply(compressed, Box::new(responses)))
+}
+
+/// Counts a response until it is sent.
+fn held(hold: &Hold, bytes: usize) -> Result<(), Status> {
+    if hold.set(bytes) { Ok(()) } else { Err(message::broken(&UploadError::TOO_MUCH)) }
+}
+
+/// One response, and that all went well.
+#[derive(Debug)]
+struct Once {
+    response: Option<Bytes>,
+    /// Until it is sent.
+    _hold: Hold,
+}
+
+impl Stream for Once {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
+        Poll::Ready(Some(self.response.take().map_or(Part::Constant(OK), Part::Data)))
+    }
+}
+
+/// A response to each request of a stream.
+#[derive(Debug)]
+struct Responses {
+    call: Call,
+    messages: Messages,
+    deadline: Deadline,
+    drained: Drained,
+    /// For the responses that were given last.
+    hold: Hold,
+    /// The trailers, when there are no more responses.
+    end: Option<Part>,
+}
+
+impl Responses {
+    /// Adds the response to the next request. False: there are no more.
+    fn poll_respond(&mut self, out: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
+        let Poll::Ready(next) = self.messages.poll_next(cx) else {
+            if self.deadline.poll(cx).is_ready() {
+                return Poll::Ready(Err(overdue()));
+            }
+            // Only what waits for the client yields to the drain, and not what waits for its turn.
+            if self.call.context.turn.is_over() {
+                return Poll::Pending;
+            }
+            ready!(self.drained.poll(cx));
+            return Poll::Ready(Err(draining()));
         };
-        values.entry(name.as_str().to_owned()).or_insert_with(text);
+        let Some(request) = next.transpose()? else { return Poll::Ready(Ok(false)) };
+        let start = out.len();
+        let responded = self.call.respond(request, out).and_then(|()| held(&self.hold, out.len()));
+        self.messages.forget_last();
+        Poll::Ready(match responded {
+            Ok(()) => Ok(true),
+            Err(status) => {
+                out.truncate(start);
+                Err(status)
+            }
+        })
     }
-    values
+}
+
+impl Stream for Responses {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let mut batch = Vec::new();
+        while self.end.is_none() && batch.len() < BATCH {
+            match self.poll_respond(&mut batch, cx) {
+                Poll::Pending if batch.is_empty() => {
+                    self.hold.note(0);
+                    return Poll::Pending;
+                }
+                // What is awaited is polled again, after this.
+                Poll::Pending => break,
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => self.end = Some(Part::Constant(OK)),
+                Poll::Ready(Err(status)) => self.end = Some(trailers(&status)),
+            }
+        }
+        let responses = (!batch.is_empty()).then(|| Part::Data(batch.into()));
+        Poll::Ready(responses.or_else(|| self.end.take()))
+    }
+}
+
+/// The metadata of a call, as entries of the response's map.
+fn metadata(head: &Head<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(head.fields.size() + 6 * head.fields.len());
+    // Over HTTP/2 they come so (RFC 9113 section 8.2.1).
+    let lowercase = head.protocol == Protocol::Http2;
+    if let Some(authority) = metadata::authority(head) {
+        let name = AUTHORITY.as_bytes();
+        entry(&mut out, name, &metadata::text(name, authority), true);
+    }
+    for (name, value) in metadata::first_of_each(head) {
+        entry(&mut out, name, &value, lowercase);
+    }
+    out
+}
+
+/// Keys of an entry of metadata, and of the name and the value in it, as [`encode_key`] writes them.
+const METADATA_KEY: u8 = (tag::METADATA as u8) << 3 | WireType::LengthDelimited as u8;
+const NAME_KEY: u8 = 1 << 3 | WireType::LengthDelimited as u8;
+const VALUE_KEY: u8 = 2 << 3 | WireType::LengthDelimited as u8;
+/// Name and value of less than that, with their keys, have a length of one byte.
+const SHORT: usize = 124;
+
+/// Writes an entry, whose name becomes lowercase unless it `is_lowercase`.
+fn entry(out: &mut Vec<u8>, name: &[u8], value: &[u8], is_lowercase: bool) {
+    if name.len() + value.len() < SHORT {
+        // Each length is one byte.
+        let (name_length, value_length) = (name.len() as u8, value.len() as u8);
+        out.extend_from_slice(&[METADATA_KEY, name_length + value_length + 4, NAME_KEY, name_length]);
+        let start = out.len();
+        out.extend_from_slice(name);
+        if !is_lowercase {
+            out[start..].make_ascii_lowercase();
+        }
+        out.extend_from_slice(&[VALUE_KEY, value_length]);
+        out.extend_from_slice(value);
+        return;
+    }
+    let length = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
+    encode_key(tag::METADATA, WireType::LengthDelimited, out);
+    encode_varint((length(name) + length(value)) as u64, out);
+    for (tag, text) in [(1, name), (2, value)] {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(text.len() as u64, out);
+        out.extend_from_slice(text);
+        if tag == 1 && !is_lowercase {
+            let start = out.len() - name.len();
+            out[start..].make_ascii_lowercase();
+        }
+    }
+}
+
+fn bytes(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(bytes.len() as u64, out);
+        out.extend_from_slice(bytes);
+    }
+}
+
+fn number(out: &mut Vec<u8>, tag: u32, number: i64) {
+    if number != 0 {
+        encode_key(tag, WireType::Varint, out);
+        encode_varint(number.cast_unsigned(), out);
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::echo::EchoResponse;
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn entries_of_any_length_are_read_as_they_were_written() {
+        for length in [0, 1, 60, 61, 62, 63, 64, 100, 122, 123, 124, 127, 128, 300] {
+            for name_length in [1, length / 2 + 1, 126, 200] {
+                let (name, value) = ("N".repeat(name_length), "v".repeat(length));
+                let mut out = Vec::new();
+                entry(&mut out, name.as_bytes(), value.as_bytes(), false);
+                let read = EchoResponse::decode(&out[..]).unwrap();
+                assert_eq!(read.metadata.len(), 1);
+                assert_eq!(read.metadata.get(&name.to_lowercase()), Some(&value), "{name_length} {length}");
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use tonic_health::pb::{
 
 use crate::drain::{Phase, Shutdown};
 
-const SERVICES: [&str; 3] = ["", super::ECHO, super::test_service::NAME];
+const SERVICES: [&str; 3] = ["", super::echo::NAME, super::test_service::NAME];
 
 /// The service.
 #[derive(Debug)]

@@ -3,11 +3,8 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use base64::{
-    Engine as _,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+use base64::Engine as _;
+use grpc::web::BASE64;
 
 use crate::message::Head;
 
@@ -15,12 +12,6 @@ use crate::message::Head;
 pub(super) const AUTHORITY: &str = ":authority";
 /// It stands under that key instead.
 const HOST: &[u8] = b"host";
-
-/// Clients may pad or not (gRPC over HTTP/2, "Custom-Metadata").
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The value of [`AUTHORITY`].
 pub(super) fn authority<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
@@ -48,7 +39,7 @@ pub(super) fn first_of_each<'h>(head: &'h Head<'_>) -> impl Iterator<Item = (&'h
 }
 
 /// Whether it is the field that stands under [`AUTHORITY`].
-pub(super) fn is_host(name: &[u8]) -> bool {
+fn is_host(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(HOST)
 }
 

@@ -1,7 +1,7 @@
 //! gRPC: one service per file, and the way to them.
 //!
-//! `dummy.v1.TestService` and plain calls of `echo.EchoService/Echo` are answered here; all else goes by the
-//! [`adapter`] to services that tonic generated.
+//! [`echo`] and [`test_service`] read and write messages themselves; all else goes by the [`adapter`] to services that
+//! come with tonic.
 
 mod adapter;
 mod echo;
@@ -12,7 +12,6 @@ mod metadata;
 pub(crate) mod plan;
 mod status;
 mod test_service;
-mod unary;
 mod web;
 
 use std::rc::Rc;
@@ -35,15 +34,9 @@ use crate::{
         reply::{Answer, Reply},
         upload::Upload,
     },
-    settings::Config,
     stats::Protocol,
+    settings::Config,
 };
-
-/// The generated server of `proto/echo.proto`.
-#[expect(unreachable_pub, unused_qualifications, reason = "generated")]
-pub(crate) mod generated {
-    tonic::include_proto!("echo");
-}
 
 /// The services that tonic serves.
 #[derive(Debug)]
@@ -53,9 +46,6 @@ impl Services {
     /// All of them.
     pub(crate) fn new(config: &Config, shutdown: &Shutdown) -> Self {
         let most = config.limits.grpc_max_message;
-        let echo = generated::echo_service_server::EchoServiceServer::new(echo::Echo::new(config, shutdown));
-        // What is too large has been refused when it comes to tonic, which has another status for it.
-        let echo = echo.max_decoding_message_size(most).max_encoding_message_size(usize::MAX);
         let health = tonic_health::pb::health_server::HealthServer::new(health::Health::new(shutdown))
             .max_decoding_message_size(most);
         let reflection = || {
@@ -63,10 +53,7 @@ impl Services {
                 .register_encoded_file_descriptor_set(contract::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let mut list = vec![
-            Served::new(ECHO, echo.accept_compressed(Gzip).send_compressed(Gzip)),
-            Served::new(HEALTH, health.accept_compressed(Gzip).send_compressed(Gzip)),
-        ];
+        let mut list = vec![Served::new(HEALTH, health.accept_compressed(Gzip).send_compressed(Gzip))];
         // The descriptors are compiled in: they are valid or nothing works.
         if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
             list.push(Served::new("grpc.reflection.v1.ServerReflection", v1));
@@ -76,7 +63,6 @@ impl Services {
     }
 }
 
-const ECHO: &str = "echo.EchoService";
 const HEALTH: &str = "grpc.health.v1.Health";
 
 /// Whether a content type is that of gRPC or of gRPC-Web, which HTTP/1 can carry, too.
@@ -138,8 +124,9 @@ fn call(
     let path = head.target.strip_prefix(b"/").unwrap_or_default();
     let (service, method) = path.split_at(path.iter().rposition(|byte| *byte == b'/').unwrap_or(path.len()));
     let method = method.strip_prefix(b"/").unwrap_or_default();
-    if service == ECHO.as_bytes() && method == b"Echo" && unary::takes(head, fields) {
-        return unary::answer(context, head, upload, deadline);
+    if service == echo::NAME.as_bytes() {
+        return echo::answer(context, head, fields, upload, method, deadline)
+            .unwrap_or_else(|| unimplemented(services));
     }
     if service == test_service::NAME.as_bytes() {
         return test_service::answer(context, fields, upload, method, deadline)
@@ -152,7 +139,7 @@ fn call(
 }
 
 fn unimplemented(services: &Services) -> Answer {
-    let names = services.0.iter().map(Served::name).chain([test_service::NAME]);
+    let names = services.0.iter().map(Served::name).chain([echo::NAME, test_service::NAME]);
     let names: Vec<&str> = names.collect();
     let text = format!("there is no such method; services are {}", names.join(", "));
     Answer::Ready(trailers_only(&Status::unimplemented(text)))

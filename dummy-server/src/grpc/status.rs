@@ -29,6 +29,15 @@ pub(super) fn trailers_only(status: &Status) -> Reply {
     Reply { status: StatusCode::OK, fixed: GRPC, fields: fields_of(status), body, special: None }
 }
 
+/// The refusal of a call whose messages have a code that nobody here can read.
+pub(super) fn unknown_coding(name: &[u8]) -> Reply {
+    let name = String::from_utf8_lossy(name);
+    let status = Status::unimplemented(format!("grpc-encoding: '{name}'; accepted are identity and gzip"));
+    let mut reply = trailers_only(&status);
+    reply.fields.push("grpc-accept-encoding", "identity,gzip");
+    reply
+}
+
 /// A status as fields.
 pub(super) fn fields_of(status: &Status) -> Fields {
     let mut fields = fields(status.metadata().as_ref());

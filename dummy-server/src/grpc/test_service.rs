@@ -29,7 +29,7 @@ use super::{
     fields::CallFields,
     message::{self, Messages},
     plan::{self, Script},
-    status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only},
+    status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only, unknown_coding},
 };
 use crate::{
     budget::{COMPRESSOR, Hold},
@@ -113,14 +113,6 @@ pub(super) fn answer(
         context: Rc::clone(context),
     };
     Some(Answer::Waiting(Box::pin(conversation.begin())))
-}
-
-fn unknown_coding(name: &[u8]) -> Reply {
-    let name = String::from_utf8_lossy(name);
-    let status = Status::unimplemented(format!("grpc-encoding: '{name}'; accepted are identity and gzip"));
-    let mut reply = trailers_only(&status);
-    reply.fields.push("grpc-accept-encoding", "identity,gzip");
-    reply
 }
 
 /// A call in progress; as a [`Stream`], its responses and trailers.

@@ -31,7 +31,7 @@ pub(crate) const STREAM_ECHO: &str = "/echo.EchoService/StreamEcho";
 pub(crate) const CHECK: &str = "/grpc.health.v1.Health/Check";
 pub(crate) const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// Calls that are answered without tonic, and the same calls by way of it: it alone is asked where a coding is named.
+/// How the messages of a call are coded: nothing is said of it, they are as they are, or they may be compressed both ways.
 pub(crate) const WAYS: [&[(&str, &str)]; 3] = [
     &[],
     &[("grpc-encoding", "identity")],
