@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 
 use crate::{
     message::Head,
+    protocol::Protocol,
     settings::{AccessLog, Format},
-    stats::Protocol,
 };
 
 /// Lines of one worker that may wait to be written.

@@ -31,6 +31,7 @@ mod lifecycle;
 mod listener;
 mod message;
 mod openings;
+mod protocol;
 mod router;
 mod secret;
 mod settings;

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::Figures;
-use crate::{lifecycle::Seen, stats::Protocol, worker::Question};
+use crate::{lifecycle::Seen, protocol::Protocol, worker::Question};
 
 /// How many are listed unless `?limit=` says otherwise, and at most.
 const LIMIT: usize = 1000;

@@ -20,7 +20,8 @@ use super::{
 use crate::{
     cut::Cut,
     drain::Phase,
-    stats::{DURATION_BOUNDS, Endpoint, Protocol, Stats},
+    protocol::Protocol,
+    stats::{DURATION_BOUNDS, Endpoint, Stats},
 };
 
 /// All metrics.

@@ -25,7 +25,7 @@ use crate::{
         reply::{Answer, Reply},
         upload::Upload,
     },
-    stats::Protocol,
+    protocol::Protocol,
 };
 
 /// What an engine does before there is a reply, and keeps until the reply has ended.

@@ -12,7 +12,7 @@ use super::{
     plan::Shaping,
     push,
 };
-use crate::{context::ServerContext, cut::Cut, message::reply::Body, stats::Protocol};
+use crate::{context::ServerContext, cut::Cut, message::reply::Body, protocol::Protocol};
 
 /// What happens to the content of a reply.
 #[derive(Debug)]

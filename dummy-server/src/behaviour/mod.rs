@@ -32,7 +32,7 @@ pub(crate) use self::{
     knobs::{Behaviour, EXAMPLE, EXAMPLE_DEFAULT, help},
     shared::Shared,
 };
-use crate::{cut::Cut, message::Head, router, stats::Protocol};
+use crate::{cut::Cut, message::Head, protocol::Protocol, router};
 
 /// Prefix of query keys.
 const KEY: &str = "dummy-";

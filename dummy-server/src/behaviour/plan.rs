@@ -12,7 +12,7 @@ use super::{
     knobs::Behaviour,
     shared::{InFlight, Shared},
 };
-use crate::{cut::Cut, stats::Protocol};
+use crate::{cut::Cut, protocol::Protocol};
 
 /// What happens to a request and its reply. What is empty or none does not.
 #[derive(Debug, Default)]

@@ -72,7 +72,7 @@ pub(crate) trait FieldWriter {
 impl Pending {
     /// What is to be done before there is a reply.
     pub(crate) fn manners(&self) -> Option<&Manners> {
-        self.flight.extras()?.manners.as_ref()
+        self.flight.extras()?.manners.as_deref()
     }
 
     /// The reply as it goes on the wire; it counts as given from now on.

@@ -5,12 +5,8 @@ use std::{num::NonZeroU64, rc::Rc};
 use http::StatusCode;
 
 use crate::{
-    access_log::Open,
-    behaviour::Manners,
-    budget::Hold,
-    clock::now_ns,
-    lifecycle::Lifecycle,
-    stats::{Endpoint, Protocol},
+    access_log::Open, behaviour::Manners, budget::Hold, clock::now_ns, lifecycle::Lifecycle,
+    protocol::Protocol, stats::Endpoint,
 };
 
 /// A request in flight. Dropping it ends it.
@@ -40,7 +36,7 @@ pub(super) struct Extras {
     /// The origin of a page that may read the reply.
     pub(super) allowed_origin: Option<Box<[u8]>>,
     /// What it was asked for beside its reply, if that was anything.
-    pub(super) manners: Option<Manners>,
+    pub(super) manners: Option<Box<Manners>>,
     /// For a large reply, until it is handed over.
     pub(super) hold: Option<Hold>,
 }

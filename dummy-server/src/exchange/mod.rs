@@ -178,7 +178,7 @@ fn misbehave(
                 asked,
                 endpoint,
             );
-            pending.flight.extras_mut().manners = Some(manners);
+            pending.flight.extras_mut().manners = Some(Box::new(manners));
             answer
         }
         Err(bad) => {

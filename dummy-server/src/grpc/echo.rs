@@ -33,7 +33,7 @@ use crate::{
         reply::{Answer, Body, Part, Reply, Stream},
         upload::{Upload, UploadError},
     },
-    stats::Protocol,
+    protocol::Protocol,
 };
 
 /// Its name, as paths and health checks have it.

@@ -34,7 +34,7 @@ use crate::{
         reply::{Answer, Reply},
         upload::Upload,
     },
-    stats::Protocol,
+    protocol::Protocol,
     settings::Config,
 };
 

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use crate::stats::{Protocol, Stats};
+use crate::{protocol::Protocol, stats::Stats};
 
 /// The counts of one connection.
 #[derive(Debug)]

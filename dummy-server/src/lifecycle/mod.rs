@@ -25,10 +25,7 @@ use self::{
     patience::Patience,
     peer::Peer,
 };
-use crate::{
-    settings::Limits,
-    stats::{Protocol, Stats},
-};
+use crate::{protocol::Protocol, settings::Limits, stats::Stats};
 
 /// How a connection stood when it was looked at.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wire::Fields;
 
-use crate::{lifecycle::Lifecycle, settings::Port, stats::Protocol};
+use crate::{lifecycle::Lifecycle, protocol::Protocol, settings::Port};
 
 /// A request without its body.
 #[derive(Clone, Copy, Debug)]

@@ -23,7 +23,7 @@ use crate::{
         reply::Answer,
         upload::{Inbox, Upload, UploadError},
     },
-    stats::Protocol,
+    protocol::Protocol,
     settings::Port,
 };
 

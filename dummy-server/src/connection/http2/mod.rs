@@ -28,8 +28,8 @@ use crate::{
     clock::now_ns,
     lifecycle::orders::Order,
     message::upload::UploadError,
+    protocol::Protocol,
     settings::Port,
-    stats::Protocol,
     turn::give_way,
 };
 

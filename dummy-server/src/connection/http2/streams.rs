@@ -18,8 +18,8 @@ use crate::{
         reply::{Answer, Awaited, Body},
         upload::{Inbox, Upload, UploadError},
     },
+    protocol::Protocol,
     settings::Port,
-    stats::Protocol,
 };
 
 /// What is kept of a stream between wake-ups.

@@ -16,7 +16,7 @@ use crate::{
         upload::Upload,
         websocket::Options,
     },
-    stats::Protocol,
+    protocol::Protocol,
 };
 
 const KEY: &str = "Sec-WebSocket-Key";

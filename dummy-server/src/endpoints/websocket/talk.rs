@@ -27,7 +27,7 @@ use crate::{
         upload::UploadError,
         websocket::{Mode, Options},
     },
-    stats::Protocol,
+    protocol::Protocol,
     turn::give_way,
 };
 
