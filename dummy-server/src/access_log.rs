@@ -28,7 +28,7 @@ use crate::{
 
 /// Lines of one worker that may wait to be written.
 const QUEUE: usize = 4096;
-/// Lines of one worker that are written at once.
+/// Lines of one worker that are written together.
 const BATCH: usize = 256;
 /// Bytes of each text of a request that are kept.
 const LONGEST_TEXT: usize = 1024;
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handed_over_is_written_and_what_has_no_room_is_refused() {
+    fn lines_are_written_while_there_is_room_and_refused_without() {
         let (sender, receiver) = mpsc::channel(2);
         let (other, empty) = mpsc::channel(2);
         let log = Log::new(Queue { one_in: NonZeroU64::MIN, lines: sender });

@@ -1,7 +1,7 @@
 //! How much memory requests and replies may hold, over all connections (`--memory-budget`).
 //!
 //! Workers lease parts of it from a common pool, in slabs, so that no request touches what is shared. What is received
-//! and kept beyond it is refused by whoever wanted to keep it; what is to be sent waits. Nothing here allocates: it
+//! and kept beyond it is refused by what wanted to keep it; what is to be sent waits. Nothing here allocates: it
 //! counts.
 
 use std::{
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_budget_is_refused_and_counted() {
+    fn memory_beyond_the_budget_is_refused_and_counted() {
         let budget = Budget::of(16 << 20);
         let (first, second) = (Hold::new(&budget), Hold::new(&budget));
         assert!(first.set(10 * MIB) && second.set(4 * MIB));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn small_ones_have_the_last_eighth() {
+    fn the_last_eighth_is_kept_for_small_requests() {
         let budget = Budget::of(16 << 20);
         let large = Hold::new(&budget);
         assert!(large.set(14 * MIB) && !large.grow(1));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn little_requests_one_after_the_other_leave_the_pool_alone() {
+    fn small_requests_in_sequence_do_not_touch_the_shared_pool() {
         let budget = Budget::of(256 << 20);
         assert!(Hold::new(&budget).set(100));
         let free = budget.pool.free.load(Relaxed);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_sent_waits_until_others_hold_less() {
+    fn output_waits_until_other_connections_hold_less() {
         let budget = Budget::of(8 << 20);
         let (first, second) = (Hold::new(&budget), Hold::new(&budget));
         assert!(first.set(7 * MIB) && Hold::new(&budget).set(0));

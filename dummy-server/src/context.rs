@@ -12,7 +12,7 @@ use wire::Output;
 
 use crate::{budget::Budget, drain::Shutdown, settings::Config, turn::Turn};
 
-/// Bytes that a WebSocket reads at once.
+/// Bytes that a WebSocket reads in one call.
 const SCRATCH: usize = 64 << 10;
 /// How many buffers are kept for connections to come, and how large they may be.
 const SPARE_BUFFERS: usize = 64;

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_every_reply_has_is_exposed() {
+    fn the_fields_of_every_reply_are_exposed() {
         assert_eq!(EXPOSED, [field::INSTANCE, field::SERVER_TIMING].join(", "));
     }
 

@@ -60,7 +60,7 @@ impl Shutdown {
         self.advance(Phase::Leaving);
     }
 
-    /// Ends at once: whatever is in flight is cut off.
+    /// Ends immediately: whatever is in flight is cut off.
     pub fn abort(&self) {
         self.0.aborted.store(true, Ordering::Relaxed);
         self.advance(Phase::Aborted);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_ends_the_wait_at_once() {
+    fn an_abort_ends_the_wait_immediately() {
         paused(async {
             let shutdown = Shutdown::new();
             shutdown.begin();

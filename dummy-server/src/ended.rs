@@ -1,4 +1,4 @@
-//! The ends of a server's threads: whoever waits for the server hears of each, however it came about.
+//! The ends of a server's threads: each is reported to what waits for the server, however it came about.
 
 use std::sync::mpsc;
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_heard_of_whichever_thread_it_ends() {
+    fn a_panic_of_any_thread_is_reported() {
         let worker = heard(|reporter| Box::pin(reporter.worker(async { panic!("in a test") })));
         assert!(matches!(worker[..], [News::Panicked]), "{worker:?}");
         let other = heard(|reporter| Box::pin(reporter.thread(async { panic!("in a test") })));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_drains_time_is_heard_of() {
+    fn the_end_of_the_drain_timeout_is_reported() {
         let shutdown = Shutdown::new();
         shutdown.abort();
         let news = heard(move |reporter| Box::pin(reporter.watch(shutdown)));

@@ -27,10 +27,10 @@ mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grpc;
+mod handshakes;
 mod lifecycle;
 mod listener;
 mod message;
-mod openings;
 mod protocol;
 mod router;
 mod secret;
@@ -203,7 +203,7 @@ impl Running {
     }
 }
 
-/// Opens the ports and starts to serve; returns at once. `shutdown` ends it.
+/// Opens the ports and starts to serve; returns immediately. `shutdown` ends it.
 ///
 /// # Errors
 /// An address can't be listened on, the certificate can't be used, or the system is out of something.
@@ -242,10 +242,10 @@ fn start(
     let count = config.workers.get();
     let mut fleet = Fleet::new(ports.open());
     let mut log = config.access_log.map(AccessLog::queues);
-    let (mut seats, mut desks) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut seats, mut workers_to_ask) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for _ in 0..count {
-        let (desk, questions) = mpsc::channel(QUESTIONS);
-        desks.push(desk);
+        let (sender, questions) = mpsc::channel(QUESTIONS);
+        workers_to_ask.push(sender);
         seats.push(Seat {
             inbox: fleet.add_worker(),
             stats: Arc::default(),
@@ -266,7 +266,7 @@ fn start(
         memory_budget: config.memory_budget,
         workers: seats.iter().map(|seat| Arc::clone(&seat.stats)).collect(),
         shutdown: shutdown.clone(),
-        desks,
+        workers_to_ask,
     });
     let (done, ended) = oneshot::channel();
     // The workers and the admin thread.

@@ -173,7 +173,7 @@ fn refused(flag: &'static str, address: &Address, error: &io::Error, config: &Co
     BindError { flag, address: address.clone(), reason, in_use }
 }
 
-/// Who has the address, and how to go on without it.
+/// Which process has the address, and how to go on without it.
 fn in_use(flag: &'static str, address: &Address, config: &Config) -> String {
     let Some(taken) = address.tcp() else {
         return format!("another process listens there: stop it, or choose another path for --{flag}");

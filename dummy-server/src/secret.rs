@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_knows_itself_and_does_not_show() {
+    fn a_secret_equals_itself_and_is_not_shown() {
         let secret = Secret::from("open sesame".to_owned());
         assert!(secret.is(b"open sesame"));
         for guess in ["", "open", "open sesame!", "Open sesame"] {

@@ -74,7 +74,7 @@ pub struct Config {
     /// How long requests in flight may take after that.
     #[serde(serialize_with = "shown::duration")]
     pub drain_timeout: Duration,
-    /// Who knows it may use the whole admin port.
+    /// Clients that send it may use the whole admin port.
     #[serde(skip)]
     pub admin_token: Option<Secret>,
     /// What is logged of requests.
@@ -131,9 +131,9 @@ pub enum ProxyProtocol {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Limits {
-    /// Most connections open at once, over all workers.
+    /// Maximum number of open connections, over all workers.
     pub max_connections: u64,
-    /// Most HTTP/2 streams open at once on a connection.
+    /// Maximum concurrent HTTP/2 streams per connection.
     pub max_streams: u32,
     /// How long a connection may be without a request.
     #[serde(serialize_with = "shown::optional_duration")]

@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 
-use crate::{counter::Counter, cut::Cut, openings::Openings, protocol::Protocol};
+use crate::{counter::Counter, cut::Cut, handshakes::Handshakes, protocol::Protocol};
 
 /// The family of an endpoint: what metrics count by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub(crate) struct Durations {
 
 impl Durations {
     fn observe(&self, duration_ns: u64) {
-        // Most requests end in the first bucket: a search from the front finds it at once.
+        // Most requests end in the first bucket: a search from the front finds it immediately.
         let bucket = DURATION_BOUNDS.iter().position(|bound| duration_ns <= *bound);
         self.buckets[bucket.unwrap_or(DURATION_BOUNDS.len())].add(1);
         self.sum_ns.add(duration_ns);
@@ -113,7 +113,7 @@ pub(crate) struct Stats {
     pub connections_opened: Counter,
     /// Connections that have ended.
     pub connections_closed: Counter,
-    /// Connections closed at once because of `--max-connections`.
+    /// Connections closed immediately because of `--max-connections`.
     pub connections_refused: Counter,
     /// Connections given to another worker.
     pub connections_handed_over: Counter,
@@ -128,7 +128,7 @@ pub(crate) struct Stats {
     /// HTTP/2 streams refused because too many were open.
     pub http2_refused_streams: Counter,
     /// What came before HTTP.
-    pub openings: Openings,
+    pub handshakes: Handshakes,
     /// Bytes read from sockets.
     pub bytes_received: Counter,
     /// Bytes written to sockets.
@@ -164,7 +164,7 @@ impl Default for Stats {
             cuts: Default::default(),
             http2_stream_errors: Counter::default(),
             http2_refused_streams: Counter::default(),
-            openings: Openings::default(),
+            handshakes: Handshakes::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
             access_log_dropped: Counter::default(),

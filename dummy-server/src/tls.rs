@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_what_is_meant() {
+    fn flags_become_the_settings_they_stand_for() {
         let words =
             ["--tls-addr=:1", "--tls-self-signed=ca.pem", "--tls-alpn=http/1.1", "--tls-client-ca=clients"];
         let found = tls(&words).unwrap().unwrap();

@@ -85,7 +85,7 @@ mod tests {
     fn a_turn_is_over_when_its_time_is_up_and_stays_so_until_the_next() {
         let turn = Turn::default();
         turn.begin();
-        // Whoever is slow enough to take all of the time has used it up.
+        // However slow the machine is: the time is used up after enough steps.
         while !turn.step() {}
         assert!(turn.is_over() && turn.step() && turn.long_step());
         assert!(Some(Instant::now()) >= turn.end.get());

@@ -177,11 +177,11 @@ impl Worker {
         self.connections.borrow().len()
     }
 
-    /// Shows connections to who asks.
+    /// Answers questions for the list of connections.
     async fn answer(self: Rc<Self>, mut questions: mpsc::Receiver<Question>) {
         while let Some(Question { most, answer }) = questions.recv().await {
             let connections = self.connections.borrow();
-            // Who asked may have gone.
+            // The one that asked may have gone.
             let _ = answer
                 .send(connections.iter().take(most).map(|(_, socket)| socket.lifecycle.seen()).collect());
         }

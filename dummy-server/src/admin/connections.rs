@@ -69,7 +69,7 @@ pub(super) async fn response(figures: &Arc<Figures>, query: Option<&str>) -> Res
         let text = format!("accepted: limit=1 to limit={LARGEST_LIMIT}, and nothing else\n");
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let answers = ask(&figures.desks, most);
+    let answers = ask(&figures.workers_to_ask, most);
     let (mut connections, mut silent_workers) = (Vec::new(), Vec::new());
     let deadline = Instant::now() + PATIENCE;
     for (worker, answer) in answers.into_iter().enumerate() {
@@ -84,13 +84,13 @@ pub(super) async fn response(figures: &Arc<Figures>, query: Option<&str>) -> Res
 }
 
 /// Asks all workers. What has no room in a worker's queue is never answered.
-fn ask(desks: &[mpsc::Sender<Question>], most: usize) -> Vec<oneshot::Receiver<Vec<Seen>>> {
-    let ask = |desk: &mpsc::Sender<Question>| {
+fn ask(workers: &[mpsc::Sender<Question>], most: usize) -> Vec<oneshot::Receiver<Vec<Seen>>> {
+    let ask = |worker: &mpsc::Sender<Question>| {
         let (answer, answered) = oneshot::channel();
-        let _ = desk.try_send(Question { most, answer });
+        let _ = worker.try_send(Question { most, answer });
         answered
     };
-    desks.iter().map(ask).collect()
+    workers.iter().map(ask).collect()
 }
 
 fn limit(query: &str) -> Option<usize> {

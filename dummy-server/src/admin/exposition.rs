@@ -1,7 +1,7 @@
 //! The two text forms of metrics, and which of them a client asks for.
 //!
-//! Metrics are written as OpenMetrics. Browsers download that, and some scrapers refuse it, so that it is for those who
-//! ask for it; all others get Prometheus's own text format.
+//! Metrics are written as OpenMetrics. Browsers download that, and some scrapers refuse it, so that only clients that
+//! ask for it get it; all others get Prometheus's own text format.
 
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_metrics_is_for_those_who_ask_for_it() {
+    fn only_clients_that_ask_for_open_metrics_get_it() {
         for accept in [
             // Prometheus 2.
             "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\

@@ -15,7 +15,7 @@ pub(crate) struct Figures {
     /// In bytes.
     pub(crate) memory_budget: u64,
     /// Where workers are asked for their connections.
-    pub(crate) desks: Vec<mpsc::Sender<Question>>,
+    pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
 }
 
 /// Sums over all workers. Differences of two counters can be a moment off, and are never below 0.

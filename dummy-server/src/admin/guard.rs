@@ -1,5 +1,5 @@
-//! Who may use the admin port: with `--admin-token`, only who has it, but for what probes and Prometheus ask for;
-//! without it everybody may look, and what changes something is for loopback alone.
+//! Which clients may use the admin port: with `--admin-token`, only those that send it, but for what probes and
+//! Prometheus ask for; without it all may look, and what changes something is for loopback alone.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -19,7 +19,7 @@ const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 /// How a client learns what is asked of it (RFC 6750 section 3).
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"dummy-server admin\"");
 
-/// Lets in who may come in.
+/// Lets requests in, or refuses them.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     token: Option<Secret>,

@@ -72,7 +72,7 @@ impl Collector for Snapshot {
         self.by_worker(&mut encoder)?;
         self.http2_errors(&mut encoder)?;
         self.cuts(&mut encoder)?;
-        super::openings::encode(&mut encoder, &self.0.workers)?;
+        super::handshakes::encode(&mut encoder, &self.0.workers)?;
         let add = |read: fn(&Stats) -> u64| self.0.workers.iter().map(|stats| read(stats)).sum::<u64>();
         let stream_errors = add(|stats| stats.http2_stream_errors.get());
         let refused = add(|stats| stats.http2_refused_streams.get());

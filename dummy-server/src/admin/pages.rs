@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_types_into_a_browser_is_answered() {
+    fn an_address_typed_into_a_browser_is_answered() {
         for site in ["none", "same-origin"] {
             assert_eq!(refused(LOOPBACK, &[("host", "localhost:9091"), ("sec-fetch-site", site)]), None);
         }

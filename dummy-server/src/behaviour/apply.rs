@@ -30,8 +30,8 @@ use crate::{
 
 /// What an engine does before there is a reply, and keeps until the reply has ended.
 #[derive(Debug)]
-pub(crate) struct Manners {
-    /// Informational replies, to be sent at once.
+pub(crate) struct Directives {
+    /// Informational replies, to be sent immediately.
     pub(crate) interim: Vec<(u16, Fields)>,
     /// 100 (Continue) is not said, even if the endpoint reads.
     pub(crate) withholds_continue: bool,
@@ -49,12 +49,12 @@ pub(crate) fn answer(
     mut upload: Upload,
     asked: Behaviour,
     endpoint: impl FnOnce(Upload) -> Answer,
-) -> (Manners, Answer) {
+) -> (Directives, Answer) {
     let protocol = head.protocol;
     let request = Request { protocol, number: head.number, fields: head.fields };
     let Plan { faults, timing, mut shaping, limits } = asked.plan(request, shared, worker);
     let Faults { status, abort, early, expectation } = faults;
-    let mut manners = Manners {
+    let mut directives = Directives {
         interim: if protocol.has_interim() { interim(expectation, &shaping.hints) } else { Vec::new() },
         withholds_continue: expectation.is_some(),
         content: None,
@@ -74,7 +74,7 @@ pub(crate) fn answer(
         let error = "too many requests are in flight";
         let mut reply = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, error, accepted, "Retry-After");
         reply.fields.push("retry-after", "1");
-        return (manners, after(upload, reply));
+        return (directives, after(upload, reply));
     } else if let Some(status) = early {
         let said = serde_json::json!({ "status_code": status.as_u16(), "early": true });
         Answer::Ready(Reply::json(status, &said))
@@ -90,7 +90,7 @@ pub(crate) fn answer(
         close: limits.close,
     };
     let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| Hang::new(head.lifecycle));
-    manners.content = Some(ContentPlan { protocol, shaping, rate: timing.rate, abort, hang });
+    directives.content = Some(ContentPlan { protocol, shaping, rate: timing.rate, abort, hang });
     let delay = timing.delay;
     let answer = match answer {
         Answer::Ready(mut reply) if delay.is_zero() => {
@@ -111,7 +111,7 @@ pub(crate) fn answer(
             }))
         }
     };
-    (manners, answer)
+    (directives, answer)
 }
 
 /// What is sent before the reply.

@@ -60,7 +60,7 @@ pub(crate) enum Point {
 /// What a request that expects 100 (Continue) gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expectation {
-    /// 100 at once, expected or not.
+    /// 100 immediately, expected or not.
     Send,
     /// 417.
     Refuse,

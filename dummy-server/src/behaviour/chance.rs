@@ -1,4 +1,4 @@
-//! Lots that can be drawn again: each is a hash of a seed, the number of the request and what it is drawn for, so
+//! Random draws that can be repeated: each is a hash of a seed, the number of the request and what it decides, so
 //! that a run gives the same decisions on any number of workers. Whatever is drawn is within its bounds.
 
 use std::{f64::consts::TAU, time::Duration};
@@ -7,14 +7,14 @@ use contract::quantity::{self, Fraction, Percent};
 
 use super::asked::{Delay, Shares};
 
-/// The lots of one request.
+/// The draws of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chance {
     seed: u64,
     sequence: u64,
 }
 
-/// What is drawn for.
+/// What a draw decides.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum For {
     Status = 1,
@@ -67,7 +67,7 @@ impl Chance {
 }
 
 /// A number from 0 to below 1, the same for the same `sequence`.
-pub(crate) fn lot(sequence: u64) -> Fraction {
+pub(crate) fn draw(sequence: u64) -> Fraction {
     Chance::new(0, sequence).unit(For::Length)
 }
 
@@ -94,16 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn the_same_draw_gives_the_same_lot_and_others_differ() {
-        let lots = |seed| draws(seed).take(50).map(|chance| chance.unit(For::Status)).collect::<Vec<_>>();
-        assert_eq!(lots(1), lots(1));
-        assert_ne!(lots(1), lots(2));
+    fn the_same_seed_gives_the_same_draws_and_another_gives_others() {
+        let drawn = |seed| draws(seed).take(50).map(|chance| chance.unit(For::Status)).collect::<Vec<_>>();
+        assert_eq!(drawn(1), drawn(1));
+        assert_ne!(drawn(1), drawn(2));
         let chance = Chance::new(1, 1);
         assert_ne!(chance.unit(For::Status), chance.unit(For::Abort));
     }
 
     #[test]
-    fn shares_come_about() {
+    fn each_outcome_comes_as_often_as_its_share_says() {
         let percent = |text| Percent::read(text).unwrap();
         let shares = vec![('a', percent("10")), ('b', percent("30"))];
         let count = |wanted| draws(7).filter(|chance| chance.one_of(For::Status, &shares) == wanted).count();

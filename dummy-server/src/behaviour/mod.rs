@@ -25,9 +25,9 @@ use wire::Fields;
 
 use self::asked::{Breach, Point};
 pub(crate) use self::{
-    apply::{Manners, answer},
+    apply::{Directives, answer},
     asked::BadBehaviour,
-    chance::lot,
+    chance::draw,
     content::Framing,
     knobs::{Behaviour, EXAMPLE, EXAMPLE_DEFAULT, help},
     shared::Shared,

@@ -124,7 +124,7 @@ pub(super) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// The lots of the request.
+    /// The draws of the request.
     pub(super) fn chance(&mut self) -> Chance {
         let sequence = *self.sequence.get_or_insert_with(|| self.shared.draw());
         Chance::new(self.seed, sequence)
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_http2_has_does_not_happen_by_default_over_http1() {
+    fn faults_that_only_http2_has_do_not_happen_by_default_over_http1() {
         let over = |protocol| plan("abort=goaway", protocol, &shared()).faults.abort;
         assert_eq!(over(Protocol::Http11), None);
         assert!(over(Protocol::Http2).is_some());

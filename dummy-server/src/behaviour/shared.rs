@@ -27,13 +27,13 @@ pub(crate) struct Shared {
     keys: [Mutex<Keys>; SHARDS],
     hasher: RandomState,
     /// By worker; one may be taken off where another was added.
-    in_flight: Box<[Lonely]>,
+    in_flight: Box<[OwnCacheLine]>,
 }
 
 /// A count on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Lonely(AtomicI64);
+struct OwnCacheLine(AtomicI64);
 
 #[derive(Debug, Default)]
 struct Keys {
@@ -49,7 +49,7 @@ impl Shared {
             draws: AtomicU64::new(0),
             keys: Default::default(),
             hasher: RandomState::new(),
-            in_flight: (0..workers).map(|_| Lonely::default()).collect(),
+            in_flight: (0..workers).map(|_| OwnCacheLine::default()).collect(),
         }
     }
 
@@ -116,7 +116,7 @@ impl Drop for InFlight {
     }
 }
 
-/// None of those who hold the lock can leave things half done.
+/// No holder of the lock can leave things half done.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn those_in_flight_are_counted_over_all_workers() {
+    fn requests_in_flight_are_counted_over_all_workers() {
         let shared = Arc::new(Shared::new(2));
         let (first, one) = shared.enter(0);
         let (second, two) = shared.enter(1);

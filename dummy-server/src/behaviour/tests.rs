@@ -71,7 +71,7 @@ fn fields_keep_their_case_and_may_come_again() {
 }
 
 #[test]
-fn what_makes_no_sense_is_named_with_what_is_accepted() {
+fn invalid_behaviours_are_refused_with_what_is_accepted() {
     for text in [
         "status=199",
         "status=503:101",
@@ -197,7 +197,7 @@ const ACCEPTED_EXTREMES: &[&str] = &[
 ];
 
 #[test]
-fn what_is_shown_is_read_as_the_same() {
+fn a_behaviour_is_shown_in_a_form_that_is_read_as_the_same() {
     for text in ACCEPTED_EXTREMES {
         let asked = read(text);
         let shown = asked.to_string();

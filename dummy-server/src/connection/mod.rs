@@ -1,9 +1,9 @@
 //! One connection: what comes before HTTP, which version it speaks, and then serving it to its end. The drain lives in
 //! the engines: each ends as its protocol wants, and loses no request of which a byte was read.
 
+mod handshake;
 mod http1;
 mod http2;
-mod opening;
 mod refused;
 mod resources;
 mod socket;
@@ -12,13 +12,15 @@ use std::{future::poll_fn, rc::Rc, task::Poll};
 
 use ::http2::PREFACE;
 
-use self::opening::Opened;
+use self::handshake::Established;
 pub(crate) use self::{resources::Resources, socket::SharedSocket};
 use crate::{lifecycle::orders::Order, settings::Port};
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(port: Port, resources: Rc<Resources>, socket: Rc<SharedSocket>) {
-    let Some(Opened { first, http2 }) = opening::open(port, &resources, &socket).await else { return };
+    let Some(Established { first, http2 }) = handshake::perform(port, &resources, &socket).await else {
+        return;
+    };
     let Some((preface, first)) = sniff(first, &resources, &socket).await else {
         return socket::send_close_notify(&socket).await;
     };

@@ -1,5 +1,5 @@
 //! Connections that are refused before they come to HTTP: each is counted, and now and then one is logged, since
-//! whoever can connect could otherwise fill the log.
+//! any client could fill the log otherwise.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,7 @@ use std::{
 use transport::tls::Reason;
 
 use super::socket::SharedSocket;
-use crate::openings::ProxyError;
+use crate::handshakes::ProxyError;
 
 /// How long a line of one kind keeps others of that kind out of a worker's log.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub(crate) struct Refusals {
 impl Refusals {
     /// A connection was closed for its PROXY header, or for want of one.
     pub(super) fn proxy(&self, socket: &SharedSocket, error: ProxyError, reason: &dyn Display) {
-        socket.lifecycle.accounting.stats.openings.proxy_error(error);
+        socket.lifecycle.accounting.stats.handshakes.proxy_error(error);
         if let Some(unlogged) = self.proxy[error as usize].admit(Instant::now()) {
             let (peer, reason) = (peer(socket), cut(reason));
             tracing::warn!(peer, kind = error.name(), unlogged, "PROXY header refused: {reason}");
@@ -36,8 +36,8 @@ impl Refusals {
 
     /// A handshake of TLS has failed.
     pub(super) fn tls(&self, socket: &SharedSocket, kind: Reason, reason: &dyn Display) {
-        socket.lifecycle.accounting.stats.openings.failure(kind);
-        // Who just goes is a port scan or a balancer's check.
+        socket.lifecycle.accounting.stats.handshakes.failure(kind);
+        // A client that just goes is a port scan or a balancer's check.
         if kind == Reason::Closed {
             return;
         }

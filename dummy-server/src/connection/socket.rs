@@ -170,7 +170,7 @@ async fn read_on(mut wire: ByteStream, sending: bool) {
     let _ = tokio::time::timeout(LINGER, read).await;
 }
 
-/// Ends TLS as it wants to be ended, if the peer takes that at once: it can tell the end from an attack then. Not
+/// Ends TLS as it wants to be ended, if the peer takes that immediately: it can tell the end from an attack then. Not
 /// for a reply that was cut short, which must not look whole.
 pub(super) async fn send_close_notify(socket: &SharedSocket) {
     if socket.lifecycle.peer.is_tls() {

@@ -19,7 +19,7 @@ use crate::message::{
     upload::Upload,
 };
 
-/// Bytes that are digested and sent at once.
+/// Bytes that are digested and sent in one piece.
 const PIECE: u64 = 64 << 10;
 
 /// CRC-32C and SHA-256 of bytes as they come.

@@ -97,7 +97,7 @@ impl Stream for Items {
         }
         let id = std::mem::replace(&mut self.next, next);
         // The wait that follows; none is worth a timer when nothing comes after it.
-        let wait = delay.saturating_add(behaviour::lot(id).of(jitter));
+        let wait = delay.saturating_add(behaviour::draw(id).of(jitter));
         let more = count.is_none_or(|count| self.next < count);
         self.pause = (more && !wait.is_zero()).then(|| Box::pin(sleep(wait)));
         Poll::Ready(Some(Part::Data((self.write)(id))))

@@ -11,7 +11,7 @@ use wire::Fields;
 
 use super::{Exchange, flight::Flight};
 use crate::{
-    behaviour::{Framing, Manners},
+    behaviour::{Directives, Framing},
     clock::now_ns,
     cors,
     message::reply::{Body, Chunks, Fixed, Reply, Stream},
@@ -71,8 +71,8 @@ pub(crate) trait FieldWriter {
 
 impl Pending {
     /// What is to be done before there is a reply.
-    pub(crate) fn manners(&self) -> Option<&Manners> {
-        self.flight.extras()?.manners.as_deref()
+    pub(crate) fn directives(&self) -> Option<&Directives> {
+        self.flight.extras()?.directives.as_deref()
     }
 
     /// The reply as it goes on the wire; it counts as given from now on.
@@ -102,7 +102,7 @@ impl Pending {
         };
         let bodiless = head_only || none.is_some();
         if let Some(extras) = flight.extras_if_any() {
-            if let Some(plan) = extras.manners.as_mut().and_then(|manners| manners.content.take())
+            if let Some(plan) = extras.directives.as_mut().and_then(|directives| directives.content.take())
                 && !status.is_informational()
             {
                 let framing = Framing { status, length, forbidden: none.is_some(), bodiless };
@@ -133,7 +133,7 @@ impl Pending {
 }
 
 impl Content {
-    /// Whether all of it can be sent at once where there is room for so many bytes.
+    /// Whether all of it can be sent in one piece where there is room for so many bytes.
     pub(crate) fn fits(&self, room: usize) -> bool {
         match self {
             Self::None => true,

@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, rc::Rc};
 use http::StatusCode;
 
 use crate::{
-    access_log::Open, behaviour::Manners, budget::Hold, clock::now_ns, lifecycle::Lifecycle,
+    access_log::Open, behaviour::Directives, budget::Hold, clock::now_ns, lifecycle::Lifecycle,
     protocol::Protocol, stats::Endpoint,
 };
 
@@ -36,7 +36,7 @@ pub(super) struct Extras {
     /// The origin of a page that may read the reply.
     pub(super) allowed_origin: Option<Box<[u8]>>,
     /// What it was asked for beside its reply, if that was anything.
-    pub(super) manners: Option<Box<Manners>>,
+    pub(super) directives: Option<Box<Directives>>,
     /// For a large reply, until it is handed over.
     pub(super) hold: Option<Hold>,
 }

@@ -3,7 +3,7 @@
 
 mod finish;
 mod flight;
-mod marks;
+mod header_flags;
 
 use std::{
     borrow::Cow,
@@ -15,7 +15,7 @@ use std::{
 use contract::timing::TimingWriter;
 use http::StatusCode;
 
-use self::marks::Marks;
+use self::header_flags::HeaderFlags;
 pub(crate) use self::{
     finish::{Content, FieldWriter, Finished, Pending},
     flight::Flight,
@@ -125,11 +125,11 @@ pub(crate) fn answer(
             None => (endpoint, Way::Endpoint(route), in_query),
         }
     };
-    let marks = Marks::of(head);
-    let pending = pending(exchange, head, endpoint, received_ns, &marks);
+    let flags = HeaderFlags::of(head);
+    let pending = pending(exchange, head, endpoint, received_ns, &flags);
     let default = exchange.default_behaviour();
-    if in_query || marks.behaviour || default.is_some() {
-        // Whoever probes the server wants to know how it is.
+    if in_query || flags.behaviour || default.is_some() {
+        // Health probes are exempt from the default behaviour.
         let default = default.filter(|_| !is_probe(endpoint, head));
         return misbehave(exchange, head, upload, way, pending, default.as_deref());
     }
@@ -170,7 +170,7 @@ fn misbehave(
                 pending.flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
             }
             let endpoint = |upload| ask(exchange, head, upload, way);
-            let (manners, answer) = behaviour::answer(
+            let (directives, answer) = behaviour::answer(
                 &exchange.context,
                 (&exchange.behaviour, exchange.index),
                 head,
@@ -178,7 +178,7 @@ fn misbehave(
                 asked,
                 endpoint,
             );
-            pending.flight.extras_mut().manners = Some(Box::new(manners));
+            pending.flight.extras_mut().directives = Some(Box::new(directives));
             answer
         }
         Err(bad) => {
@@ -189,7 +189,7 @@ fn misbehave(
     (pending, answer)
 }
 
-/// Whether a request asks how the server is.
+/// Whether a request is a health probe, or asks for the help.
 fn is_probe(endpoint: Endpoint, head: &Head<'_>) -> bool {
     matches!(endpoint, Endpoint::Health | Endpoint::Help)
         || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.")
@@ -264,7 +264,7 @@ pub(crate) fn reject(
         _ => "a request as RFC 9110, 9112 and 9113 define it",
     };
     let reply = Reply::refusal(status, &named(reason, head), accepted, "curl http://localhost:8080/");
-    (pending(exchange, head, Endpoint::Rejected, received_ns, &Marks::default()), reply)
+    (pending(exchange, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()), reply)
 }
 
 /// A reason with the request that it is about: what the server has seen of it is what a proxy has made of it.
@@ -279,7 +279,7 @@ fn named(reason: &str, head: &Head<'_>) -> String {
 
 /// A request that gets no reply, and no endpoint to see it: its head broke a rule, and its stream has ended.
 pub(crate) fn give_up(exchange: &Rc<Exchange>, head: &Head<'_>, received_ns: u64) {
-    drop(pending(exchange, head, Endpoint::Rejected, received_ns, &Marks::default()));
+    drop(pending(exchange, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()));
 }
 
 fn pending(
@@ -287,12 +287,12 @@ fn pending(
     head: &Head<'_>,
     endpoint: Endpoint,
     received_ns: u64,
-    marks: &Marks<'_>,
+    flags: &HeaderFlags<'_>,
 ) -> Pending {
     let log = exchange.access_log.as_ref();
-    let line = log.and_then(|log| log.begin(head, marks.trace(), received_ns));
+    let line = log.and_then(|log| log.begin(head, flags.trace(), received_ns));
     let mut flight = Flight::begin(head.lifecycle, endpoint, head.protocol, received_ns, line);
-    if let Some(traceparent) = marks.traceparent {
+    if let Some(traceparent) = flags.traceparent {
         flight.extras_mut().traceparent = Some(traceparent.into());
     }
     if exchange.context.config.cors {

@@ -22,7 +22,7 @@ use crate::{
 
 /// What a decompressor takes.
 const EXPANDER: usize = 48 << 10;
-/// Bytes that are taken of a body at once.
+/// Bytes that are taken of a body in one piece.
 const PIECE: usize = 64 << 10;
 
 /// The messages of a request as they come.
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn invalid_messages_are_refused() {
         let bomb = framed(&vec![0; 100_000], true);
         for (body, gzip, code) in [
             (&b"\0\0\0\0\x02x"[..], false, Code::Internal),

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_accepted_is_named() {
+    fn invalid_plans_are_refused_with_what_is_wrong() {
         let status = |code| Some(PlannedStatus { code, ..PlannedStatus::default() });
         let long = "x".repeat(MOST_METADATA_BYTES);
         for (field, plan) in [

@@ -36,8 +36,9 @@ use crate::{
 const BINARY: Fixed = &[("content-type", Form::Binary.content_type())];
 const TEXT: Fixed = &[("content-type", Form::Text.content_type())];
 
-/// Bytes that are taken of a body at once.
+/// Bytes that are taken of a body in one piece.
 const PIECE: usize = 64 << 10;
+
 /// Whether a CORS preflight asks for such a call, which pages of any origin may make.
 pub(crate) fn is_asked_by_preflight(head: &Head<'_>) -> bool {
     head.fields.get("access-control-request-method") == Some(b"POST") && cors::names(head, "x-grpc-web")
@@ -88,7 +89,7 @@ fn finish(mut reply: Reply, form: Form, origin: Option<Vec<u8>>) -> Reply {
         Form::Binary => BINARY,
         Form::Text => TEXT,
     };
-    // A call that fails at once has its status in the head, and no content.
+    // A call that fails immediately has its status in the head, and no content.
     if let Body::Stream(stream) = reply.body {
         reply.body = Body::Stream(Box::new(WebBody { stream, form, over: false }));
     }
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_or_too_long_is_refused() {
+    fn invalid_base64_and_bodies_beyond_the_limit_are_refused() {
         assert_eq!(read(b"!!!!", 9), Err(tonic::Code::Internal));
         assert_eq!(read(b"AAAAA", 9), Err(tonic::Code::Internal));
         assert_eq!(read(web::encode(&[7; 20_001]).as_bytes(), 9), Err(tonic::Code::ResourceExhausted));

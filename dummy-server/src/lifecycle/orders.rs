@@ -1,6 +1,6 @@
 //! What a connection was told to do, and how its task is woken to do it.
 //!
-//! The waker is that of the connection's task: whoever changes something that the task must look at wakes it here. Nothing
+//! The waker is that of the connection's task: what changes something that the task must look at wakes it here. Nothing
 //! here knows what the task does then.
 
 use std::{

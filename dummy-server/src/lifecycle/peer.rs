@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection: addresses, and what a PROXY header and the handshake of TLS have said.
+//! What is at the other end of a connection: addresses, and what a PROXY header and the handshake of TLS have said.
 //!
 //! Facts alone, whatever the protocol is that comes after them.
 

@@ -194,7 +194,7 @@ pub(crate) type Awaited = Pin<Box<dyn Future<Output = Reply>>>;
 
 /// What an endpoint answers with.
 pub(crate) enum Answer {
-    /// At once, inline.
+    /// Immediately, inline.
     Ready(Reply),
     /// After waiting: for time or for the request's body.
     Waiting(Awaited),

@@ -58,7 +58,7 @@ mod tests {
     use super::{super::route, *};
 
     #[test]
-    fn what_is_known_is_what_was_found() {
+    fn a_known_target_leads_to_the_route_that_was_found() {
         let mut known = Known::default();
         let targets = ["/", "/bin/1K", "/bin/2K", "/bin/1K?chunked=1", "/status/404", "/x/y"];
         for _ in 0..2 {

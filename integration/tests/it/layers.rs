@@ -37,7 +37,7 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["lifecycle", "context"],
     &["budget", "turn"],
     &["stats"],
-    &["openings", "protocol", "cut", "counter", "clock", "drain"],
+    &["handshakes", "protocol", "cut", "counter", "clock", "drain"],
     &["settings"],
     &["tls", "secret", "shown", "boolean"],
 ];

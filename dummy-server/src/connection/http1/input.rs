@@ -40,7 +40,7 @@ impl Input {
         self.left > 0
     }
 
-    /// Copies what waits to the front of `buffer`, if there is reason to look at it once more: so many bytes.
+    /// Copies what waits to the front of `buffer`, if there is reason to look at it again: so many bytes.
     pub(super) fn take_fresh(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let count = std::mem::take(&mut self.is_fresh).then_some(self.rest.len())?;
         buffer[..count].copy_from_slice(&self.rest);
@@ -52,7 +52,7 @@ impl Input {
         self.left = left;
     }
 
-    /// What waits can be looked at once more.
+    /// What waits can be looked at again.
     pub(super) fn freshen(&mut self, is_fresh: bool) {
         self.is_fresh = is_fresh;
     }

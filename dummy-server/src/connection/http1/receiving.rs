@@ -139,9 +139,9 @@ impl Driver<'_> {
         let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
         let head = head(fields, self.port, &self.socket.lifecycle);
         let (pending, answer) = exchange::answer(&self.resources.exchange, &head, upload, now);
-        if let Some(manners) = pending.manners() {
-            asked.expects_continue &= !manners.withholds_continue;
-            self.inform(&manners.interim);
+        if let Some(directives) = pending.directives() {
+            asked.expects_continue &= !directives.withholds_continue;
+            self.inform(&directives.interim);
         }
         match answer {
             Answer::Ready(reply) => self.respond(pending, reply, asked, end),

@@ -119,7 +119,7 @@ struct Driver<'a> {
     /// The slots that were woken, and those of them whose turn has come.
     ready: Ready,
     woken: Vec<u32>,
-    /// Streams whose endpoint has not been asked yet whether it can reply at once.
+    /// Streams whose endpoint has not been asked yet whether it can reply immediately.
     fresh: Vec<Key>,
     /// Streams that go on when all output has been written.
     after_flush: Vec<Key>,
@@ -288,7 +288,7 @@ impl Driver<'_> {
         let mut input = &buffer[..count];
         let mut head = resources.http2_head.borrow_mut();
         loop {
-            // Small requests may ask for large replies, and many may come at once: what is left waits for its turn.
+            // Small requests may ask for large replies, and many may come together: what is left waits for its turn.
             if self.is_cut() || self.has_enough() || self.resources.turn.step() {
                 self.fresh_rest = !input.is_empty();
                 break;

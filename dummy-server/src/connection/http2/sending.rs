@@ -79,7 +79,7 @@ impl Driver<'_> {
             return self.replied(key);
         }
         let Finished { mut flight, .. } = finished;
-        // Most replies are short and fit at once.
+        // Most replies are short and fit in one piece.
         if let Content::Pattern { mut range, .. } = content {
             let (room, length) = (self.conn.data_room(key).min(SHARE), range.left());
             if length <= room as u64 && self.send_range(key, &mut range, room, true) {

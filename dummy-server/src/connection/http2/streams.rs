@@ -1,4 +1,4 @@
-//! The streams of a connection between wake-ups: what their endpoints and clients have done, and who goes on.
+//! The streams of a connection between wake-ups: what their endpoints and clients have done, and which go on.
 
 use std::{
     pin::Pin,
@@ -62,9 +62,9 @@ impl Driver<'_> {
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
         let (pending, answer) = exchange::answer(&self.resources.exchange, &head, upload, now);
-        if let Some(manners) = pending.manners() {
-            expects_continue &= !manners.withholds_continue;
-            self.inform(key, &manners.interim);
+        if let Some(directives) = pending.directives() {
+            expects_continue &= !directives.withholds_continue;
+            self.inform(key, &directives.interim);
         }
         match answer {
             Answer::Ready(reply) => {
@@ -184,7 +184,7 @@ impl Driver<'_> {
                     }
                     Poll::Pending => {
                         slot.work = Work::Waiting(pending, reply);
-                        // Only who waits for the body wants it (RFC 9110 section 10.1.1).
+                        // A client wants it only where the body is waited for (RFC 9110 section 10.1.1).
                         let awaited = slot.inbox.as_ref().is_some_and(|inbox| inbox.is_awaited());
                         if awaited && std::mem::take(&mut slot.expects_continue) {
                             self.conn.head(key, false, |block| block.status(100));

@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         }
         context.lend(&mut self.output);
         if buffer.filled().is_empty() {
-            // Without a goodbye: what was asked before is answered all the same.
+            // Without a close frame: what was asked before is answered all the same.
             self.closing = true;
         } else {
             self.take_in(buffer.filled());
@@ -291,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         write::frame(self.output.buffer(), opcode, true, content, None);
     }
 
-    /// Says goodbye, unless that was said before.
+    /// Sends a close frame, unless one was sent before.
     fn close(&mut self, code: u16, reason: &str) {
         if self.closing {
             return;

@@ -50,7 +50,7 @@ pub(super) struct Patience {
     /// The client sends nothing more; since when nothing was sent to it, either.
     peer_ended: Cell<bool>,
     quiet_since: Cell<Option<Instant>>,
-    /// All that came was read, and whoever reads is woken when more comes or the client ends.
+    /// All that came was read, and the reading task is woken when more comes or the client ends.
     listening: Cell<bool>,
     /// Output waits for room in the socket.
     blocked: Cell<bool>,
@@ -213,7 +213,7 @@ impl Patience {
     ) -> Due {
         let touched = self.active.replace(false);
         let mut due = Due { order: self.timed_out(now, limits, touched, busy, order), ..Due::default() };
-        // Who listens is told by the system, and thousands of conversations may be quiet.
+        // A connection that listens is told by the system, and thousands of conversations may be quiet.
         let told = self.listening.get() && !self.peer_ended.get();
         if busy && !touched && !told && due.order < Order::Close && self.is_gone(now, limits, presence()) {
             due.client_gone = true;
@@ -239,7 +239,7 @@ impl Patience {
         let slow_head = self.head_since.get().is_some_and(|since| is_over(now, since, limits.header_timeout));
         let idle = !active && is_over(now, self.active_at.get(), limits.idle_timeout);
         if idle && self.headless.get() && order == Order::Serve {
-            // HTTP/2 says goodbye first; the next sweep closes.
+            // HTTP/2 sends GOAWAY first; the next sweep closes.
             Order::Drain
         } else if slow_head || idle {
             Order::Close

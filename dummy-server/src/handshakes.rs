@@ -55,17 +55,17 @@ impl From<&Error> for ProxyError {
 
 /// The counters of one worker.
 #[derive(Debug, Default)]
-pub(crate) struct Openings {
+pub(crate) struct Handshakes {
     /// By version, and whether the session was resumed.
-    handshakes: [[Counter; 2]; Version::ALL.len()],
+    completed: [[Counter; 2]; Version::ALL.len()],
     failures: [Counter; Reason::ALL.len()],
     proxy_errors: [Counter; ProxyError::ALL.len()],
 }
 
-impl Openings {
+impl Handshakes {
     /// Counts a handshake.
-    pub(crate) fn handshake(&self, facts: &Facts) {
-        self.handshakes[facts.version as usize][usize::from(facts.resumed)].add(1);
+    pub(crate) fn complete(&self, facts: &Facts) {
+        self.completed[facts.version as usize][usize::from(facts.resumed)].add(1);
     }
 
     /// Counts one that has failed.
@@ -86,8 +86,8 @@ impl Openings {
 
     /// How many such handshakes there were.
     #[must_use]
-    pub(crate) fn handshakes(&self, version: Version, resumed: bool) -> u64 {
-        self.handshakes[version as usize][usize::from(resumed)].get()
+    pub(crate) fn completed(&self, version: Version, resumed: bool) -> u64 {
+        self.completed[version as usize][usize::from(resumed)].get()
     }
 
     /// How many have failed for this reason.

@@ -20,39 +20,43 @@ use super::{
     told_to_go,
 };
 use crate::{
+    handshakes::ProxyError,
     lifecycle::{orders::Order, peer::Prelude},
-    openings::ProxyError,
     settings::{Port, ProxyProtocol},
 };
 
 /// A connection on which HTTP comes next.
 #[derive(Debug, Default)]
-pub(super) struct Opened {
+pub(super) struct Established {
     /// What was read of it already.
     pub(super) first: Vec<u8>,
     /// Whether it is HTTP/2, if that was agreed on.
     pub(super) http2: Option<bool>,
 }
 
-/// Opens a connection. None when that has failed, or when the connection was told to end.
-pub(super) async fn open(port: Port, resources: &Resources, socket: &Rc<SharedSocket>) -> Option<Opened> {
-    let mut opened = Opened::default();
+/// Takes what comes before HTTP. None when that has failed, or when the connection was told to end.
+pub(super) async fn perform(
+    port: Port,
+    resources: &Resources,
+    socket: &Rc<SharedSocket>,
+) -> Option<Established> {
+    let mut established = Established::default();
     let mut prelude = Prelude::default();
     if resources.context.config.proxy_protocol != ProxyProtocol::Off {
-        (prelude.proxied, opened.first) = proxy_header(resources, socket).await?;
+        (prelude.proxied, established.first) = proxy_header(resources, socket).await?;
     }
     if port == Port::Tls {
-        let facts = handshake(std::mem::take(&mut opened.first), resources, socket).await?;
-        opened.http2 = facts.alpn.as_deref().map(|name| name == b"h2");
+        let facts = tls_handshake(std::mem::take(&mut established.first), resources, socket).await?;
+        established.http2 = facts.alpn.as_deref().map(|name| name == b"h2");
         prelude.tls = Some(facts);
     }
-    if !opened.first.is_empty() {
-        socket.lifecycle.received(opened.first.len());
+    if !established.first.is_empty() {
+        socket.lifecycle.received(established.first.len());
     }
     if prelude.proxied.is_some() || prelude.tls.is_some() {
         socket.lifecycle.peer.set_prelude(prelude);
     }
-    Some(opened)
+    Some(established)
 }
 
 /// Why there is no header that can be used.
@@ -100,7 +104,7 @@ async fn proxy_header(
         Err(refused) => refused,
     };
     let (error, reason): (ProxyError, &dyn Display) = match &refused {
-        // Who comes and goes without a word, or is told to go by the drain, has done nothing wrong.
+        // A client that comes and goes without a word, or is told to go by the drain, has done nothing wrong.
         Unproxied::Ended if bytes.is_empty() => return None,
         Unproxied::Told if socket.lifecycle.order() != Order::Close || bytes.is_empty() && !required => {
             return None;
@@ -115,7 +119,7 @@ async fn proxy_header(
 }
 
 /// Begins TLS; `first` was read already.
-async fn handshake(first: Vec<u8>, resources: &Resources, socket: &Rc<SharedSocket>) -> Option<Facts> {
+async fn tls_handshake(first: Vec<u8>, resources: &Resources, socket: &Rc<SharedSocket>) -> Option<Facts> {
     let config = resources.certificates.as_ref()?.current();
     socket.stream.borrow_mut().begin_tls(config, first).ok()?;
     let outcome = poll_fn(|cx| {
@@ -125,7 +129,9 @@ async fn handshake(first: Vec<u8>, resources: &Resources, socket: &Rc<SharedSock
         socket.stream.borrow_mut().poll_handshake(cx).map(Some)
     });
     match outcome.await {
-        Some(Ok(facts)) => facts.inspect(|facts| socket.lifecycle.accounting.stats.openings.handshake(facts)),
+        Some(Ok(facts)) => {
+            facts.inspect(|facts| socket.lifecycle.accounting.stats.handshakes.complete(facts))
+        }
         Some(Err(failure)) => {
             let reason = Reason::from(&failure);
             resources.refusals.tls(socket, reason, &failure);

@@ -9,18 +9,18 @@ use prometheus_client::{
 use transport::tls::{Reason, Version};
 
 use crate::{
-    openings::{Openings, ProxyError},
+    handshakes::{Handshakes, ProxyError},
     stats::Stats,
 };
 
 /// Writes them.
 pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]) -> Result<(), fmt::Error> {
     let sum =
-        |read: &dyn Fn(&Openings) -> u64| workers.iter().map(|stats| read(&stats.openings)).sum::<u64>();
+        |read: &dyn Fn(&Handshakes) -> u64| workers.iter().map(|stats| read(&stats.handshakes)).sum::<u64>();
     let mut series = Vec::new();
     for version in Version::ALL {
         for resumed in [false, true] {
-            let count = sum(&|openings| openings.handshakes(version, resumed));
+            let count = sum(&|counters| counters.completed(version, resumed));
             series.push((vec![("version", version.name()), ("resumed", yes_or_no(resumed))], count));
         }
     }
@@ -31,11 +31,11 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]
         series,
     )?;
     let failures = Reason::ALL.map(|reason| {
-        (vec![("reason", reason.name())], sum(&|openings: &Openings| openings.failures(reason)))
+        (vec![("reason", reason.name())], sum(&|counters: &Handshakes| counters.failures(reason)))
     });
     family(encoder, "tls_handshake_failures", "TLS handshakes that failed, by reason", failures)?;
     let errors = ProxyError::ALL.map(|error| {
-        (vec![("reason", error.name())], sum(&|openings: &Openings| openings.proxy_errors(error)))
+        (vec![("reason", error.name())], sum(&|counters: &Handshakes| counters.proxy_errors(error)))
     });
     let help = "connections closed for their PROXY header, or for want of one, by reason";
     family(encoder, "proxy_protocol_errors", help, errors)

@@ -6,14 +6,14 @@ const TRACEPARENT: &[u8] = b"traceparent";
 
 /// What the pass has found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Marks<'a> {
+pub(super) struct HeaderFlags<'a> {
     /// The value of `traceparent`, if it is valid and the only one.
     pub(super) traceparent: Option<&'a [u8]>,
     /// Whether there is a field that asks for a behaviour.
     pub(super) behaviour: bool,
 }
 
-impl<'a> Marks<'a> {
+impl<'a> HeaderFlags<'a> {
     /// Requests without such fields pay for a look at the first byte of each name.
     pub(super) fn of(head: &Head<'a>) -> Self {
         Self::among(head.fields.iter_from(head.pseudo))
@@ -61,7 +61,7 @@ mod tests {
     const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn values_of_the_document_are_told_from_others() {
+    fn valid_traceparents_are_told_from_invalid_ones() {
         for valid in [
             VALID,
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff",
@@ -90,13 +90,13 @@ mod tests {
     #[test]
     fn a_trace_is_found_in_any_case_and_only_if_there_is_one() {
         let among = |fields: &[(&'static str, &'static str)]| {
-            Marks::among(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+            HeaderFlags::among(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
         };
         let found = among(&[("te", "trailers"), ("TraceParent", VALID), ("tracestate", "a=b")]);
         assert_eq!(found.traceparent, Some(VALID.as_bytes()));
         assert_eq!(found.trace(), Some(&b"4bf92f3577b34da6a3ce929d0e0e4736"[..]));
-        assert_eq!(among(&[("traceparent", VALID), ("traceparent", VALID)]), Marks::default());
-        assert_eq!(among(&[("traceparent", "00-x")]), Marks::default());
+        assert_eq!(among(&[("traceparent", VALID), ("traceparent", VALID)]), HeaderFlags::default());
+        assert_eq!(among(&[("traceparent", "00-x")]), HeaderFlags::default());
         assert_eq!(among(&[("accept", "*/*")]).trace(), None);
         assert!(among(&[("accept", "*/*"), ("X-Dummy-Delay", "1s")]).behaviour);
         assert!(!among(&[("x-dumb", "1s"), ("x-request-id", "1")]).behaviour);
