@@ -54,6 +54,17 @@ impl Endpoint {
 }
 
 const STATUSES: usize = 600;
+const FAMILIES: usize = Endpoint::ALL.len() * Protocol::ALL.len();
+
+/// `N` of the same.
+#[derive(Debug)]
+struct Table<T, const N: usize>(Box<[T]>);
+
+impl<T: Default, const N: usize> Default for Table<T, N> {
+    fn default() -> Self {
+        Self(std::iter::repeat_with(T::default).take(N).collect())
+    }
+}
 
 /// Upper ends of the buckets of durations, in nanoseconds; a last bucket takes what is longer.
 pub(crate) const DURATION_BOUNDS: [u64; 17] = [
@@ -95,12 +106,12 @@ impl Durations {
 }
 
 /// The counters of one worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Stats {
     /// By endpoint, protocol and status.
-    replies: Box<[Counter]>,
+    replies: Table<Counter, { FAMILIES * STATUSES }>,
     /// By endpoint and protocol.
-    durations: Box<[Durations]>,
+    durations: Table<Durations, FAMILIES>,
     /// Requests whose head was read.
     pub requests_begun: Counter,
     /// Requests whose reply has been handed to the socket, or was given up.
@@ -145,37 +156,6 @@ pub(crate) struct Stats {
     pub clients_gone: Counter,
 }
 
-impl Default for Stats {
-    fn default() -> Self {
-        let families = Endpoint::ALL.len() * Protocol::ALL.len();
-        Self {
-            replies: std::iter::repeat_with(Counter::default).take(families * STATUSES).collect(),
-            durations: std::iter::repeat_with(Durations::default).take(families).collect(),
-            requests_begun: Counter::default(),
-            requests_ended: Counter::default(),
-            streams_opened: Counter::default(),
-            streams_closed: Counter::default(),
-            connections_opened: Counter::default(),
-            connections_closed: Counter::default(),
-            connections_refused: Counter::default(),
-            connections_handed_over: Counter::default(),
-            accept_errors: Counter::default(),
-            http2_errors: Default::default(),
-            cuts: Default::default(),
-            http2_stream_errors: Counter::default(),
-            http2_refused_streams: Counter::default(),
-            handshakes: Handshakes::default(),
-            bytes_received: Counter::default(),
-            bytes_sent: Counter::default(),
-            access_log_dropped: Counter::default(),
-            memory_held: Counter::default(),
-            memory_refused: Counter::default(),
-            panics: Counter::default(),
-            clients_gone: Counter::default(),
-        }
-    }
-}
-
 impl Stats {
     /// A reply is broken off now.
     pub(crate) fn cut(&self, cut: Cut) {
@@ -184,7 +164,7 @@ impl Stats {
 
     /// Counts a reply.
     pub(crate) fn reply(&self, endpoint: Endpoint, protocol: Protocol, status: StatusCode) {
-        self.replies[cell(endpoint, protocol, usize::from(status.as_u16()))].add(1);
+        self.replies.0[cell(endpoint, protocol, usize::from(status.as_u16()))].add(1);
     }
 
     /// Counts how long a request took that was replied to.
@@ -195,7 +175,7 @@ impl Stats {
     /// How long such requests took.
     #[must_use]
     pub(crate) fn durations(&self, endpoint: Endpoint, protocol: Protocol) -> &Durations {
-        &self.durations[family(endpoint, protocol)]
+        &self.durations.0[family(endpoint, protocol)]
     }
 
     /// Counts what an HTTP/2 connection has met of the rules' limits.
@@ -210,7 +190,7 @@ impl Stats {
     /// How many such replies there were.
     #[must_use]
     pub(crate) fn replies(&self, endpoint: Endpoint, protocol: Protocol, status: u16) -> u64 {
-        self.replies[cell(endpoint, protocol, usize::from(status))].get()
+        self.replies.0[cell(endpoint, protocol, usize::from(status))].get()
     }
 
     /// The statuses that can be counted.

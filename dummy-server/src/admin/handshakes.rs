@@ -2,12 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use prometheus_client::{
-    encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::{MetricType, counter::ConstCounter},
-};
+use prometheus_client::encoding::DescriptorEncoder;
 use transport::tls::{Reason, Version};
 
+use super::metrics::family;
 use crate::{
     handshakes::{Handshakes, ProxyError},
     stats::Stats,
@@ -43,22 +41,4 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]
 
 fn yes_or_no(yes: bool) -> &'static str {
     if yes { "true" } else { "false" }
-}
-
-type Labels = Vec<(&'static str, &'static str)>;
-
-/// A counter with labels; what has never happened has no series.
-fn family(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    series: impl IntoIterator<Item = (Labels, u64)>,
-) -> Result<(), fmt::Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (labels, count) in series {
-        if count > 0 {
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text::encode},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text::encode},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
@@ -107,32 +107,20 @@ impl Collector for Snapshot {
 
 impl Snapshot {
     fn http2_errors(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
-            "http2_connection_errors",
-            "HTTP/2 connections ended because the client broke the protocol or met a limit, by code",
-            None,
-            MetricType::Counter,
-        )?;
-        for (code, name) in http2::Code::all() {
+        let help = "HTTP/2 connections ended because the client broke the protocol or met a limit, by code";
+        let errors = http2::Code::all().map(|(code, name)| {
             let of_worker = |stats: &Arc<Stats>| stats.http2_errors[code.0 as usize].get();
-            let count: u64 = self.0.workers.iter().map(of_worker).sum();
-            if count > 0 {
-                ConstCounter::new(count).encode(family.encode_family(&[("code", name)])?)?;
-            }
-        }
-        Ok(())
+            ([("code", name)], self.0.workers.iter().map(of_worker).sum())
+        });
+        family(encoder, "http2_connection_errors", help, errors)
     }
 
     fn cuts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "replies broken off because a request, or the default behaviour, asked for it";
-        let mut family = encoder.encode_descriptor("aborts", help, None, MetricType::Counter)?;
-        for (index, name) in Cut::NAMES.into_iter().enumerate() {
-            let count: u64 = self.0.workers.iter().map(|stats| stats.cuts[index].get()).sum();
-            if count > 0 {
-                ConstCounter::new(count).encode(family.encode_family(&[("fault", name)])?)?;
-            }
-        }
-        Ok(())
+        let cuts = Cut::NAMES.into_iter().enumerate().map(|(index, name)| {
+            ([("fault", name)], self.0.workers.iter().map(|stats| stats.cuts[index].get()).sum())
+        });
+        family(encoder, "aborts", help, cuts)
     }
 
     fn by_worker(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -152,29 +140,21 @@ impl Snapshot {
     }
 
     fn replies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
-            "requests",
-            "requests answered, by endpoint, protocol and status",
-            None,
-            MetricType::Counter,
-        )?;
+        let mut replies = Vec::new();
         for (endpoint, endpoint_name) in Endpoint::ALL {
             for protocol in Protocol::ALL {
                 for status in Stats::statuses() {
-                    let count: u64 =
-                        self.0.workers.iter().map(|stats| stats.replies(endpoint, protocol, status)).sum();
+                    let of_worker = |stats: &Arc<Stats>| stats.replies(endpoint, protocol, status);
+                    let count: u64 = self.0.workers.iter().map(of_worker).sum();
                     if count > 0 {
-                        let labels = [
-                            ("endpoint", endpoint_name.to_owned()),
-                            ("protocol", protocol.name().to_owned()),
-                            ("status", status.to_string()),
-                        ];
-                        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+                        let (protocol, status) = (protocol.name().to_owned(), status.to_string());
+                        let endpoint = ("endpoint", endpoint_name.to_owned());
+                        replies.push(([endpoint, ("protocol", protocol), ("status", status)], count));
                     }
                 }
             }
         }
-        Ok(())
+        family(encoder, "requests", "requests answered, by endpoint, protocol and status", replies)
     }
 
     fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -203,6 +183,20 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// A counter with labels; what has never happened has no series.
+pub(super) fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl IntoIterator<Item = (impl EncodeLabelSet, u64)>,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, count) in series.into_iter().filter(|(_, count)| *count > 0) {
+        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 fn counter(

@@ -2,7 +2,6 @@
 //! that was asked for.
 
 use std::{
-    fmt,
     future::Future as _,
     io::Write as _,
     num::NonZeroU64,
@@ -65,12 +64,6 @@ pub(super) struct Shaped {
     turn: Rc<Turn>,
     /// For the compressor.
     hold: Hold,
-}
-
-impl fmt::Debug for Shaped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shaped").field("shape", &self.shape).finish_non_exhaustive()
-    }
 }
 
 impl Shaped {

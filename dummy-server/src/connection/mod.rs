@@ -4,6 +4,7 @@
 mod handshake;
 mod http1;
 mod http2;
+mod input;
 mod refused;
 mod resources;
 mod socket;

@@ -90,23 +90,13 @@ pub(super) fn poll_read(
 ) -> Poll<io::Result<usize>> {
     let most = buffer.len().min(rest.len() + MOST_READ);
     let read = segments::poll_read(&mut *socket.stream.borrow_mut(), rest, &mut buffer[..most], cx);
-    socket.lifecycle.listens(read.is_pending());
+    socket.lifecycle.patience.listens(read.is_pending());
     let read = ready!(read);
     let count = read.inspect_err(|_| socket.lifecycle.lost())?;
     if count > 0 {
         socket.lifecycle.received(count);
     }
     Poll::Ready(Ok(rest.len() + count))
-}
-
-/// Keeps what was read and not taken in; nothing holds no memory.
-pub(super) fn keep_rest(rest: &mut Vec<u8>, input: &[u8]) {
-    if input.is_empty() {
-        *rest = Vec::new();
-    } else {
-        rest.clear();
-        rest.extend_from_slice(input);
-    }
 }
 
 /// Writes what waits; ready when nothing does.
@@ -120,7 +110,7 @@ pub(super) fn poll_output(
         match segments::poll_write(&mut *stream, output, socket.largest_write, cx) {
             Poll::Ready(written) => socket.lifecycle.sent(written.inspect_err(|_| socket.lifecycle.lost())?),
             Poll::Pending => {
-                socket.lifecycle.blocked();
+                socket.lifecycle.patience.blocked();
                 return Poll::Pending;
             }
         }
@@ -128,7 +118,7 @@ pub(super) fn poll_output(
     // TLS may have kept some of it.
     let flushed = Pin::new(&mut *stream).poll_flush(cx);
     if flushed.is_pending() {
-        socket.lifecycle.blocked();
+        socket.lifecycle.patience.blocked();
     }
     flushed
 }
@@ -211,7 +201,7 @@ impl AsyncRead for ByteStream {
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(cx, buf);
-        self.socket.lifecycle.listens(result.is_pending());
+        self.socket.lifecycle.patience.listens(result.is_pending());
         let count = buf.filled().len() - before;
         if count > 0 {
             self.socket.lifecycle.received(count);
@@ -225,7 +215,7 @@ impl AsyncWrite for ByteStream {
         let written = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_write(cx, data);
         if written.is_pending() {
             // Nothing more may be read until there is room.
-            self.socket.lifecycle.listens(false);
+            self.socket.lifecycle.patience.listens(false);
         }
         let count = ready!(written)?;
         self.socket.lifecycle.sent(count);
@@ -240,7 +230,7 @@ impl AsyncWrite for ByteStream {
         let mut stream = self.socket.stream.borrow_mut();
         let written = Pin::new(&mut *stream).poll_write_vectored(cx, slices);
         if written.is_pending() {
-            self.socket.lifecycle.listens(false);
+            self.socket.lifecycle.patience.listens(false);
         }
         let count = ready!(written)?;
         self.socket.lifecycle.sent(count);

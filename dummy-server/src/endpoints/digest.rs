@@ -1,10 +1,7 @@
 //! `/digest` and `/bin/{size}?digest=true`: digests of what was received, and of what is sent, so that a change on the
 //! way is noticed.
 
-use std::{
-    fmt,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -12,10 +9,9 @@ use bytes::Bytes;
 use contract::{field, pattern};
 use http::StatusCode;
 use serde_json::json;
-use wire::Fields;
 
 use crate::message::{
-    reply::{Answer, Body, JSON, Part, Reply, Stream},
+    reply::{Answer, Body, JSON, Part, Reply, Stream, Whole},
     upload::Upload,
 };
 
@@ -60,25 +56,11 @@ pub(super) fn answer(mut upload: Upload) -> Answer {
         let sha256: String = digests.sha256().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let value = json!({ "bytes_received": received, "crc32c": crc32c, "sha256": sha256 });
         let trailers = [(field::CRC32C, crc32c), (field::SHA256, sha256)].into_iter().collect();
-        let body = Once { data: Some(format!("{value}\n").into()), trailers: Some(trailers) };
-        let mut reply = Reply::new(StatusCode::OK, JSON, Body::Stream(Box::new(body)));
+        let body = Whole::body(format!("{value}\n").into(), Part::Trailers(trailers), None);
+        let mut reply = Reply::new(StatusCode::OK, JSON, body);
         reply.fields.push("trailer", format!("{}, {}", field::CRC32C, field::SHA256));
         reply
     }))
-}
-
-/// Some content, and trailers.
-#[derive(Debug)]
-struct Once {
-    data: Option<Bytes>,
-    trailers: Option<Fields>,
-}
-
-impl Stream for Once {
-    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
-        let data = self.data.take().map(Part::Data);
-        Poll::Ready(data.or_else(|| self.trailers.take().map(Part::Trailers)))
-    }
 }
 
 /// Adds to a reply of the pattern the digests of its content, as trailer `Content-Digest` (RFC 9530 section 2).
@@ -100,12 +82,6 @@ struct Digested {
     range: pattern::Range,
     digests: Digests,
     ended: bool,
-}
-
-impl fmt::Debug for Digested {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Digested").field("range", &self.range).finish_non_exhaustive()
-    }
 }
 
 impl Stream for Digested {

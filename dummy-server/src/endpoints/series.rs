@@ -1,7 +1,6 @@
 //! `/sse`, `/ndjson` and `/drip`: content that comes bit by bit, in time.
 
 use std::{
-    fmt,
     future::Future as _,
     pin::Pin,
     rc::Rc,
@@ -60,15 +59,6 @@ struct Items {
     next: u64,
     write: fn(u64) -> Bytes,
     pause: Option<Pin<Box<Sleep>>>,
-}
-
-impl fmt::Debug for Items {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items")
-            .field("series", &self.series)
-            .field("next", &self.next)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Items {

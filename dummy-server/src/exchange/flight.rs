@@ -50,7 +50,7 @@ impl Flight {
         line: Option<Box<Open>>,
     ) -> Self {
         lifecycle.request_begun(protocol);
-        lifecycle.moved();
+        lifecycle.patience.moved();
         let lifecycle = Rc::clone(lifecycle);
         Self {
             lifecycle,
@@ -117,7 +117,7 @@ impl Flight {
     pub(crate) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
         if bytes > 0 {
-            self.lifecycle.moved();
+            self.lifecycle.patience.moved();
         }
     }
 }

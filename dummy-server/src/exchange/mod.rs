@@ -195,7 +195,7 @@ fn is_probe(endpoint: Endpoint, head: &Head<'_>) -> bool {
         || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.")
 }
 
-fn ask(exchange: &Rc<Exchange>, head: &Head<'_>, mut upload: Upload, way: Way) -> Answer {
+fn ask(exchange: &Rc<Exchange>, head: &Head<'_>, upload: Upload, way: Way) -> Answer {
     let route = match way {
         Way::Call => {
             upload.unhurried();
@@ -209,14 +209,7 @@ fn ask(exchange: &Rc<Exchange>, head: &Head<'_>, mut upload: Upload, way: Way) -
         Err(bad) => {
             let reply = Reply::refusal(StatusCode::BAD_REQUEST, &bad.error, bad.accepted, bad.example);
             // What CONNECT would send belongs to no request.
-            if upload.is_end() || head.method == b"CONNECT" {
-                Answer::Ready(reply)
-            } else {
-                Answer::Waiting(Box::pin(async move {
-                    let _ = upload.discard().await;
-                    reply
-                }))
-            }
+            if head.method == b"CONNECT" { Answer::Ready(reply) } else { message::after(upload, reply) }
         }
     }
 }

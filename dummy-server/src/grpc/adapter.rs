@@ -248,12 +248,6 @@ struct ResponseBody {
     around: Around,
 }
 
-impl fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResponseBody")
-    }
-}
-
 impl Stream for ResponseBody {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {

@@ -30,7 +30,7 @@ use crate::{
     context::ServerContext,
     message::{
         Head,
-        reply::{Answer, Body, Part, Reply, Stream},
+        reply::{Answer, Body, Part, Reply, Stream, Whole},
         upload::{Upload, UploadError},
     },
     protocol::Protocol,
@@ -82,7 +82,6 @@ pub(super) fn answer(
 }
 
 /// What all responses of a call have in common.
-#[derive(Debug)]
 struct Call {
     method: &'static str,
     /// As entries of the response's map.
@@ -101,7 +100,12 @@ impl Call {
             return Err(Status::new(code, format!("requested error: {code:?}")));
         }
         let hostname = &self.context.config.instance;
-        out.reserve(NUMBERS + request.message.len() + hostname.len() + self.metadata.len());
+        let room = NUMBERS + request.message.len() + hostname.len() + self.metadata.len();
+        if out.capacity() == 0 {
+            // Most calls have one response: a first allocation takes less than one that may have to move.
+            *out = Vec::with_capacity(room);
+        }
+        out.reserve(room);
         let mut length = 0;
         message::append(out, self.compressed, |out| {
             let start = out.len();
@@ -121,12 +125,12 @@ impl Call {
 }
 
 /// The reply whose content are responses.
-fn reply(compressed: bool, responses: Box<dyn Stream>) -> Reply {
+fn reply(compressed: bool, responses: Body) -> Reply {
     let mut fields = Fields::new();
     if compressed {
         fields.push("grpc-encoding", "gzip");
     }
-    Reply { status: StatusCode::OK, fixed: GRPC, fields, body: Body::Stream(responses), special: None }
+    Reply { status: StatusCode::OK, fixed: GRPC, fields, body: responses, special: None }
 }
 
 fn unary(call: Call, mut messages: Messages, mut deadline: Deadline) -> Answer {
@@ -140,7 +144,7 @@ fn unary(call: Call, mut messages: Messages, mut deadline: Deadline) -> Answer {
         let responded = request.await.and_then(|request| call.respond(request, &mut response));
         let hold = messages.into_hold();
         match responded.and_then(|()| held(&hold, response.len())) {
-            Ok(()) => reply(call.compressed, Box::new(Once { response: Some(response.into()), _hold: hold })),
+            Ok(()) => reply(call.compressed, Whole::body(response.into(), Part::Constant(OK), Some(hold))),
             Err(status) => trailers_only(&status),
         }
     }))
@@ -151,7 +155,7 @@ fn stream(call: Call, messages: Messages, deadline: Deadline) -> Answer {
     let drained = Drained::new(&call.context.shutdown);
     let compressed = call.compressed;
     let responses = Responses { call, messages, deadline, drained, hold, end: None };
-    Answer::Ready(reply(compressed, Box::new(responses)))
+    Answer::Ready(reply(compressed, Body::Stream(Box::new(responses))))
 }
 
 /// Counts a response until it is sent.
@@ -159,22 +163,7 @@ fn held(hold: &Hold, bytes: usize) -> Result<(), Status> {
     if hold.set(bytes) { Ok(()) } else { Err(message::broken(&UploadError::TOO_MUCH)) }
 }
 
-/// One response, and that all went well.
-#[derive(Debug)]
-struct Once {
-    response: Option<Bytes>,
-    /// Until it is sent.
-    _hold: Hold,
-}
-
-impl Stream for Once {
-    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
-        Poll::Ready(Some(self.response.take().map_or(Part::Constant(OK), Part::Data)))
-    }
-}
-
 /// A response to each request of a stream.
-#[derive(Debug)]
 struct Responses {
     call: Call,
     messages: Messages,

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes, buf};
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
-use grpc::message::{Invalid, Limits, Reader};
+use grpc::message::{Invalid, Limits, PREFIX, Reader};
 use http::StatusCode;
 use tonic::{Code, Status};
 
@@ -194,16 +194,17 @@ pub(super) fn check_length(length: usize, most: usize) -> Result<(), Status> {
 
 /// Adds the message that `write` adds, with its prefix.
 pub(super) fn append(out: &mut Vec<u8>, gzip: bool, write: impl FnOnce(&mut Vec<u8>)) {
-    if !gzip {
-        return grpc::message::append(out, false, write);
+    let start = out.len();
+    grpc::message::append(out, false, write);
+    if gzip {
+        let message = out.split_off(start + PREFIX);
+        out.truncate(start);
+        grpc::message::append(out, true, |out| {
+            let mut encoder = GzEncoder::new(out, Compression::fast());
+            // Writing to memory does not fail.
+            let _ = encoder.write_all(&message).and_then(|()| encoder.try_finish());
+        });
     }
-    let mut message = Vec::new();
-    write(&mut message);
-    grpc::message::append(out, true, |out| {
-        let mut encoder = GzEncoder::new(out, Compression::fast());
-        // Writing to memory does not fail.
-        let _ = encoder.write_all(&message).and_then(|()| encoder.try_finish());
-    });
 }
 
 #[cfg(test)]

@@ -124,18 +124,15 @@ fn call(
     let path = head.target.strip_prefix(b"/").unwrap_or_default();
     let (service, method) = path.split_at(path.iter().rposition(|byte| *byte == b'/').unwrap_or(path.len()));
     let method = method.strip_prefix(b"/").unwrap_or_default();
-    if service == echo::NAME.as_bytes() {
-        return echo::answer(context, head, fields, upload, method, deadline)
-            .unwrap_or_else(|| unimplemented(services));
-    }
-    if service == test_service::NAME.as_bytes() {
-        return test_service::answer(context, fields, upload, method, deadline)
-            .unwrap_or_else(|| unimplemented(services));
-    }
-    match services.0.iter().find(|served| served.name().as_bytes() == service) {
-        Some(served) => served.answer(context, head, fields, upload, deadline),
-        None => unimplemented(services),
-    }
+    let answer = if service == echo::NAME.as_bytes() {
+        echo::answer(context, head, fields, upload, method, deadline)
+    } else if service == test_service::NAME.as_bytes() {
+        test_service::answer(context, fields, upload, method, deadline)
+    } else {
+        let served = services.0.iter().find(|served| served.name().as_bytes() == service);
+        served.map(|served| served.answer(context, head, fields, upload, deadline))
+    };
+    answer.unwrap_or_else(|| unimplemented(services))
 }
 
 fn unimplemented(services: &Services) -> Answer {

@@ -1,7 +1,6 @@
 //! How calls end: statuses as fields, and what ends a call before it has ended by itself.
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -113,11 +112,5 @@ impl Drained {
     /// Ready when it has come; not to be polled again then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for Drained {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Drained")
     }
 }

@@ -116,7 +116,6 @@ pub(super) fn answer(
 }
 
 /// A call in progress; as a [`Stream`], its responses and trailers.
-#[derive(Debug)]
 struct Conversation {
     kind: Kind,
     messages: Messages,

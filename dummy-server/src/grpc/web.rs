@@ -154,7 +154,6 @@ fn no_base64(error: impl std::fmt::Display) -> Status {
 }
 
 /// The body of a reply, its trailers in a frame.
-#[derive(Debug)]
 struct WebBody {
     stream: Box<dyn Stream>,
     form: Form,

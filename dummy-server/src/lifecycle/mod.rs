@@ -1,7 +1,8 @@
 //! All that is known of a connection but its socket: its [orders](orders), its [timeouts](patience), its
 //! [counts](accounting) and its [peer].
 //!
-//! Each event is passed on from here to those that it concerns. Nothing is decided here, and nothing here reads or writes.
+//! An event that concerns several of them is passed on from here. Nothing is decided here, and nothing here reads or
+//! writes.
 
 mod accounting;
 pub(crate) mod orders;
@@ -47,8 +48,8 @@ pub(crate) struct Seen {
 pub(crate) struct Lifecycle {
     pub(crate) peer: Peer,
     pub(crate) accounting: Accounting,
-    orders: Orders,
-    patience: Patience,
+    pub(crate) orders: Orders,
+    pub(crate) patience: Patience,
     /// What it is called in the list of connections.
     pub(crate) id: Cell<u64>,
     /// What it speaks, as far as that is known.
@@ -83,24 +84,10 @@ impl Lifecycle {
         }
     }
 
-    pub(crate) fn wake(&self) {
-        self.orders.wake();
-    }
-
-    /// Has the task of `cx` woken when an order is given.
-    pub(crate) fn register(&self, cx: &Context<'_>) {
-        self.orders.register(cx);
-    }
-
     /// The task of `cx` begins a turn: it is woken when an order is given, and looks by itself whether there is input.
     pub(crate) fn begin_turn(&self, cx: &Context<'_>) {
-        self.register(cx);
+        self.orders.register(cx);
         self.patience.listens(false);
-    }
-
-    /// Waits for an order that is at least `order`.
-    pub(crate) async fn ordered(&self, order: Order) {
-        self.orders.reached(order).await;
     }
 
     /// Whether it was closed while there was no request, as far as that was this end's decision.
@@ -122,31 +109,6 @@ impl Lifecycle {
         self.patience.sent();
     }
 
-    /// Whether the system wakes the connection's task when the client sends or ends. An engine that looks whether there
-    /// is something to do does not know it before it has read until nothing was left.
-    #[inline]
-    pub(crate) fn listens(&self, listening: bool) {
-        self.patience.listens(listening);
-    }
-
-    /// Output waits for room in the socket.
-    pub(crate) fn blocked(&self) {
-        self.patience.blocked();
-    }
-
-    /// Something moved that a request is made of. HTTP/2 says so itself: control frames come and go however long a
-    /// stream stands still.
-    #[inline]
-    pub(crate) fn moved(&self) {
-        self.patience.moved();
-    }
-
-    /// Whether nothing has moved for `--stall-timeout` because the client does not take or send anything; `waits` says
-    /// whether it is the client that is waited for. The sweep wakes the engine when there is reason to ask.
-    pub(crate) fn has_stalled(&self, waits: impl FnOnce() -> bool) -> bool {
-        self.patience.has_stalled(waits)
-    }
-
     /// A request was read.
     #[inline]
     pub(crate) fn request_begun(&self, protocol: Protocol) {
@@ -160,38 +122,6 @@ impl Lifecycle {
     pub(crate) fn request_ended(&self, protocol: Protocol) {
         self.accounting.request_ended(protocol);
         self.patience.request_ended();
-    }
-
-    /// Bytes of a next request were read along with the one before.
-    pub(crate) fn head_begun(&self) {
-        self.patience.head_begun();
-    }
-
-    /// From here on the protocol has no heads of its own that could be slow (HTTP/2 after its preface): what is read
-    /// while no request is in flight, such as PING, begins none.
-    pub(crate) fn head_done(&self) {
-        self.patience.head_done();
-    }
-
-    /// HTTP/2 has read as far as it can: whether a frame, or a block of several, has begun and is not whole, and
-    /// whether it is the same as before.
-    #[inline]
-    pub(crate) fn frame_open(&self, open: bool, same: bool) {
-        self.patience.frame_open(open, same);
-    }
-
-    /// The engine wants to look at the clock once in a while, or does not.
-    pub(crate) fn want_sweep(&self, wanted: bool) {
-        self.patience.want_sweep(wanted);
-    }
-
-    pub(crate) fn wants_sweep(&self) -> bool {
-        self.patience.wants_sweep()
-    }
-
-    /// The client sends nothing more.
-    pub(crate) fn peer_ended(&self) {
-        self.patience.peer_ended();
     }
 
     /// The connection was reset, or can't be written to.
@@ -222,7 +152,7 @@ impl Lifecycle {
         }
         self.give(due.order);
         if due.wake {
-            self.wake();
+            self.orders.wake();
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) enum Order {
 
 /// The strongest order that one connection was given.
 #[derive(Debug, Default)]
-pub(super) struct Orders {
+pub(crate) struct Orders {
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
 }
@@ -44,14 +44,15 @@ impl Orders {
         stronger
     }
 
-    pub(super) fn wake(&self) {
+    /// Has the task look at the connection.
+    pub(crate) fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
     }
 
     /// Has the task of `cx` woken from now on.
-    pub(super) fn register(&self, cx: &Context<'_>) {
+    pub(crate) fn register(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -60,7 +61,7 @@ impl Orders {
     }
 
     /// Waits for an order that is at least `order`.
-    pub(super) async fn reached(&self, order: Order) {
+    pub(crate) async fn reached(&self, order: Order) {
         poll_fn(|cx| {
             self.register(cx);
             if self.current() >= order { Poll::Ready(()) } else { Poll::Pending }

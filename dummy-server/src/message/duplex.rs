@@ -4,7 +4,6 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    fmt,
     future::Future,
     io,
     pin::Pin,
@@ -66,12 +65,6 @@ where
 struct Conversation {
     talk: Option<Pin<Box<dyn Future<Output = ()>>>>,
     outbox: Rc<RefCell<Outbox>>,
-}
-
-impl fmt::Debug for Conversation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conversation").field("outbox", &self.outbox).finish_non_exhaustive()
-    }
 }
 
 impl Stream for Conversation {

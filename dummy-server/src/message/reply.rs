@@ -88,7 +88,7 @@ pub(crate) enum Body {
 }
 
 /// Content that comes about while it is sent. It is polled by the engine when there is room for it.
-pub(crate) trait Stream: fmt::Debug {
+pub(crate) trait Stream {
     /// The next part; none at the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>>;
 
@@ -100,6 +100,12 @@ pub(crate) trait Stream: fmt::Debug {
     /// Whether it is wanted even where a reply has no content: it does not end well.
     fn is_broken(&self) -> bool {
         false
+    }
+}
+
+impl fmt::Debug for dyn Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
     }
 }
 
@@ -117,6 +123,26 @@ pub(crate) enum Part {
     Cut(Cut),
     /// Trailers that are the same in every reply of a kind.
     Constant(Fixed),
+}
+
+/// Content that is there whole, and what ends it.
+pub(crate) struct Whole {
+    content: Option<Bytes>,
+    end: Option<Part>,
+    /// Until it is sent.
+    _hold: Option<Hold>,
+}
+
+impl Whole {
+    pub(crate) fn body(content: Bytes, end: Part, hold: Option<Hold>) -> Body {
+        Body::Stream(Box::new(Self { content: Some(content), end: Some(end), _hold: hold }))
+    }
+}
+
+impl Stream for Whole {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Part>> {
+        Poll::Ready(self.content.take().map(Part::Data).or_else(|| self.end.take()))
+    }
 }
 
 /// Chunks of the payload pattern, in time.
@@ -198,15 +224,6 @@ pub(crate) enum Answer {
     Ready(Reply),
     /// After waiting: for time or for the request's body.
     Waiting(Awaited),
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ready(reply) => f.debug_tuple("Ready").field(reply).finish(),
-            Self::Waiting(_) => f.write_str("Waiting"),
-        }
-    }
 }
 
 /// Replies after the request's body, which the endpoint has no use for. An HTTP/1.1 connection could not be

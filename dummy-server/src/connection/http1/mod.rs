@@ -1,7 +1,6 @@
 //! HTTP/1.0 and HTTP/1.1 by this project's own engine: one request after the other, pipelined ones without a
 //! wait, and the output of one wake-up in one system call.
 
-mod input;
 mod receiving;
 mod sending;
 
@@ -16,8 +15,9 @@ use bytes::Bytes;
 use http1::{Version, request, write};
 use wire::Output;
 
-use self::{input::Input, sending::Sending};
+use self::sending::Sending;
 use super::{
+    input::Input,
     resources::Resources,
     socket::{self, ByteStream, Ending, SharedSocket},
 };
@@ -144,7 +144,7 @@ impl Driver<'_> {
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.socket.lifecycle.begin_turn(cx);
         self.resources.turn.begin();
-        if self.socket.lifecycle.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
+        if self.socket.lifecycle.patience.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {
                 return Poll::Ready(End::Closed(Ending::Abandoned));
             }
@@ -254,6 +254,5 @@ impl Driver<'_> {
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
         self.resources.context.take_back(&mut self.output);
-        self.input.shrink();
     }
 }

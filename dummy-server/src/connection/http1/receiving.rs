@@ -10,10 +10,7 @@ use http1::{
     request::{self, Rejection},
 };
 
-use super::{
-    super::socket::{self, Ending},
-    After, Asked, Current, Driver,
-};
+use super::{super::socket::Ending, After, Asked, Current, Driver};
 use crate::{
     clock::now_ns,
     exchange,
@@ -46,12 +43,12 @@ impl Driver<'_> {
                 return Poll::Pending;
             }
             // Reads while a reply is made, too: so a client that is gone is noticed.
-            match std::task::ready!(socket::poll_read(self.socket, self.input.rest(), &mut buffer, cx)) {
-                Ok(count) if count == waiting => {
+            match std::task::ready!(self.input.poll_more(self.socket, &mut buffer, cx)) {
+                Ok(Some(count)) => count,
+                Ok(None) => {
                     self.peer_ended();
                     return Poll::Ready(true);
                 }
-                Ok(count) => count,
                 Err(_) => return Poll::Ready(false),
             }
         };
@@ -61,7 +58,7 @@ impl Driver<'_> {
         self.take_in(&mut input);
         // It waits for its turn or belongs to what follows, unless it begins a head.
         let waits = !(matches!(self.current, Current::Idle) && self.takes_input());
-        if !self.input.keep(input, waits) {
+        if !self.input.keep(input, 0, waits) {
             let error = UploadError::TOO_MUCH;
             let rejection = Rejection { status: error.status.as_u16(), reason: error.reason() };
             self.reject(rejection, &request::Head::default(), now_ns());
@@ -163,8 +160,7 @@ impl Driver<'_> {
 
     /// The client has closed its end: what has come whole is answered.
     fn peer_ended(&mut self) {
-        self.input.end();
-        self.socket.lifecycle.peer_ended();
+        self.socket.lifecycle.patience.peer_ended();
         self.body_broken_off();
     }
 

@@ -143,7 +143,7 @@ impl Driver<'_> {
         self.current = Current::Idle;
         if self.input.has_more() {
             self.input.freshen(true);
-            self.socket.lifecycle.head_begun();
+            self.socket.lifecycle.patience.head_begun();
         }
     }
 

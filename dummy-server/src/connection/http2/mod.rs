@@ -20,6 +20,7 @@ use self::{
     streams::{Slot, Work},
 };
 use super::{
+    input::Input,
     resources::Resources,
     socket::{self, Ending, SharedSocket},
 };
@@ -44,7 +45,7 @@ const STALLED: &str = "nothing has moved for --stall-timeout";
 
 /// Serves a connection until it ends; `first` was read already.
 pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
-    socket.lifecycle.head_done();
+    socket.lifecycle.patience.head_done();
     socket.lifecycle.protocol.set(Some(Protocol::Http2));
     let mut driver = Driver {
         conn: Connection::new(&config(resources)),
@@ -59,13 +60,10 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         fresh: Vec::new(),
         after_flush: Vec::new(),
         waiting: 0,
-        rest: first,
-        fresh_rest: true,
-        rest_hold: Hold::new(&resources.budget),
+        input: Input::new(first, &resources.budget),
         output_hold: Hold::new(&resources.budget),
         told: None,
         error: None,
-        ended: false,
         cut: None,
         given_up: false,
     };
@@ -125,19 +123,13 @@ struct Driver<'a> {
     after_flush: Vec<Key>,
     /// How many streams wait for their endpoint or for time.
     waiting: usize,
-    /// Read and not taken in: the beginning of a frame.
-    rest: Vec<u8>,
-    /// There is more in `rest` than was looked at.
-    fresh_rest: bool,
-    /// For what is read and not taken in, and for the output.
-    rest_hold: Hold,
+    input: Input,
+    /// For the output.
     output_hold: Hold,
     /// When the client was told to open no more streams.
     told: Option<Instant>,
     /// The rule or limit that the client broke.
     error: Option<Code>,
-    /// The client sends nothing more.
-    ended: bool,
     /// The connection ends like this, as soon as the output is written.
     cut: Option<Ending>,
     /// The client does nothing any more: the connection ends, whether or not the output can be written.
@@ -149,10 +141,10 @@ impl Driver<'_> {
         self.socket.lifecycle.begin_turn(cx);
         self.resources.turn.begin();
         self.ready.begin();
-        if self.socket.lifecycle.has_stalled(|| self.awaits_client()) {
+        if self.socket.lifecycle.patience.has_stalled(|| self.awaits_client()) {
             self.stalled();
         }
-        if self.socket.lifecycle.wants_sweep() {
+        if self.socket.lifecycle.patience.wants_sweep() {
             self.tick(now_ns());
         }
         let result = self.turn(cx);
@@ -210,7 +202,7 @@ impl Driver<'_> {
             if read_before && more {
                 continue;
             }
-            if self.ended || self.conn.has_failed() {
+            if self.input.has_ended() || self.conn.has_failed() {
                 if more || self.resources.turn.is_over() {
                     continue;
                 }
@@ -270,18 +262,16 @@ impl Driver<'_> {
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let resources = Rc::clone(self.resources);
         let mut buffer = resources.read_buffer.borrow_mut();
-        let count = if std::mem::take(&mut self.fresh_rest) {
-            buffer[..self.rest.len()].copy_from_slice(&self.rest);
-            self.rest.len()
-        } else {
-            match std::task::ready!(socket::poll_read(self.socket, &self.rest, &mut buffer, cx)) {
-                Ok(count) if count == self.rest.len() => {
+        let count = match self.input.take_fresh(&mut buffer) {
+            Some(count) => count,
+            None => match std::task::ready!(self.input.poll_more(self.socket, &mut buffer, cx)) {
+                Ok(Some(count)) => count,
+                Ok(None) => {
                     self.peer_ended();
                     return Poll::Ready(Ending::Complete);
                 }
-                Ok(count) => count,
                 Err(_) => return Poll::Ready(Ending::Abandoned),
-            }
+            },
         };
         resources.context.lend(&mut self.conn.output);
         let now = now_ns();
@@ -290,7 +280,7 @@ impl Driver<'_> {
         loop {
             // Small requests may ask for large replies, and many may come together: what is left waits for its turn.
             if self.is_cut() || self.has_enough() || self.resources.turn.step() {
-                self.fresh_rest = !input.is_empty();
+                self.input.freshen(!input.is_empty());
                 break;
             }
             match self.conn.receive(&mut input, &mut head) {
@@ -299,18 +289,13 @@ impl Driver<'_> {
                 Err(error) => self.error = Some(error.code),
             }
         }
-        socket::keep_rest(&mut self.rest, input);
-        let held = counted(self.rest.capacity() + self.conn.block_len());
-        if self.fresh_rest {
-            // It waits for its turn.
-            self.rest_hold.note(held);
-        } else if !self.rest_hold.set(held) {
+        if !self.input.keep(input, self.conn.block_len(), false) {
             let error = Error { code: Code::ENHANCE_YOUR_CALM, reason: UploadError::TOO_MUCH.reason() };
             self.error = Some(self.conn.fail(error).code);
         }
         // Nothing was taken in of what began before: it is a head that comes slowly.
-        let open = !input.is_empty() && !self.fresh_rest || self.conn.is_within_block();
-        self.socket.lifecycle.frame_open(open, input.len() == count);
+        let open = !input.is_empty() && !self.input.is_fresh() || self.conn.is_within_block();
+        self.socket.lifecycle.patience.frame_open(open, input.len() == count);
         self.tick(now);
         drop(head);
         drop(buffer);
@@ -322,7 +307,7 @@ impl Driver<'_> {
         if let Err(error) = self.conn.tick(now / 1_000_000) {
             self.error = Some(error.code);
         }
-        self.socket.lifecycle.want_sweep(self.conn.awaits_settings());
+        self.socket.lifecycle.patience.want_sweep(self.conn.awaits_settings());
     }
 
     fn happened(&mut self, event: Event<'_>, head: &http2::Head, now: u64) {
@@ -364,7 +349,7 @@ impl Driver<'_> {
         if self.conn.has_failed() {
             return true;
         }
-        if self.ended {
+        if self.input.has_ended() {
             // No window will come any more for those that wait for it.
             return self.waiting == 0 && self.after_flush.is_empty() && self.conn.is_blocked();
         }
@@ -373,8 +358,7 @@ impl Driver<'_> {
 
     /// The client has closed its end: requests that are complete are answered.
     fn peer_ended(&mut self) {
-        self.ended = true;
-        self.socket.lifecycle.peer_ended();
+        self.socket.lifecycle.patience.peer_ended();
         for slot in &self.slots {
             if let Some(inbox) = &slot.inbox {
                 inbox.end(Err(UploadError::CLOSED));
@@ -386,8 +370,5 @@ impl Driver<'_> {
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
         self.resources.context.take_back(&mut self.conn.output);
-        if self.rest.is_empty() && self.conn.open_streams() == 0 {
-            self.rest = Vec::new();
-        }
     }
 }

@@ -109,7 +109,7 @@ impl Driver<'_> {
             }
             Cut::Close | Cut::Reset | Cut::Short => self.cut = Some(Ending::Cut(cut)),
         }
-        self.socket.lifecycle.wake();
+        self.socket.lifecycle.orders.wake();
     }
 
     fn reset(&mut self, key: Key, code: Code) {

@@ -108,7 +108,7 @@ impl Driver<'_> {
 
     pub(super) fn upload(&mut self, key: Key, data: &[u8], end: bool) {
         if !data.is_empty() {
-            self.socket.lifecycle.moved();
+            self.socket.lifecycle.patience.moved();
         }
         match self.known(key).and_then(|slot| slot.inbox.clone()) {
             Some(inbox) => {

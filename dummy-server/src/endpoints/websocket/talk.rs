@@ -100,7 +100,7 @@ struct Talk<'a, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// Ready when it is over: whether there is a peer left that may have something to read.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.lifecycle.register(cx);
+        self.lifecycle.orders.register(cx);
         if self.has_stalled() {
             return Poll::Ready(false);
         }
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// Whether the peer has not taken for too long what waits for it. A stream of HTTP/2 leaves this to its
     /// connection.
     fn has_stalled(&self) -> bool {
-        self.owns_connection() && self.lifecycle.has_stalled(|| !self.output.is_empty())
+        self.owns_connection() && self.lifecycle.patience.has_stalled(|| !self.output.is_empty())
     }
 
     fn is_full(&self) -> bool {
@@ -339,7 +339,7 @@ where
     loop {
         tokio::select! {
             read = stream.read(&mut rest) => if !matches!(read, Ok(1..)) { return },
-            () = lifecycle.ordered(Order::Close) => return,
+            () = lifecycle.orders.reached(Order::Close) => return,
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Due {
 
 /// What has happened on a connection, and since when nothing has.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     accepted: Instant,
     /// Something happened since the last sweep; the last sweep at which something had.
     active: Cell<bool>,
@@ -114,20 +114,22 @@ impl Patience {
         }
     }
 
-    /// Whether the system wakes the connection's task when the client sends or ends.
+    /// Whether the system wakes the connection's task when the client sends or ends. An engine that looks whether there
+    /// is something to do does not know it before it has read until nothing was left.
     #[inline]
-    pub(super) fn listens(&self, listening: bool) {
+    pub(crate) fn listens(&self, listening: bool) {
         self.listening.set(listening);
     }
 
     /// Output waits for room in the socket.
-    pub(super) fn blocked(&self) {
+    pub(crate) fn blocked(&self) {
         self.blocked.set(true);
     }
 
-    /// Something moved that a request is made of.
+    /// Something moved that a request is made of. HTTP/2 says so itself: control frames come and go however long a
+    /// stream stands still.
     #[inline]
-    pub(super) fn moved(&self) {
+    pub(crate) fn moved(&self) {
         self.moved.set(true);
     }
 
@@ -144,20 +146,22 @@ impl Patience {
     }
 
     /// Bytes of a next request were read along with the one before.
-    pub(super) fn head_begun(&self) {
+    pub(crate) fn head_begun(&self) {
         self.head_open.set(true);
     }
 
-    /// From here on there are no heads of which the time is limited.
-    pub(super) fn head_done(&self) {
+    /// From here on the protocol has no heads of its own that could be slow (HTTP/2 after its preface): what is read
+    /// while no request is in flight, such as PING, begins none.
+    pub(crate) fn head_done(&self) {
         self.headless.set(true);
         self.head_open.set(false);
         self.head_since.set(None);
     }
 
-    /// A frame, or a block of several, is `open` or not; it may be the `same` as before.
+    /// HTTP/2 has read as far as it can: whether a frame, or a block of several, has begun and is not whole, and
+    /// whether it is the same as before.
     #[inline]
-    pub(super) fn frame_open(&self, open: bool, same: bool) {
+    pub(crate) fn frame_open(&self, open: bool, same: bool) {
         self.frame_open.set(open);
         if !same {
             self.head_since.set(None);
@@ -165,7 +169,7 @@ impl Patience {
     }
 
     /// The client sends nothing more.
-    pub(super) fn peer_ended(&self) {
+    pub(crate) fn peer_ended(&self) {
         self.peer_ended.set(true);
     }
 
@@ -177,12 +181,12 @@ impl Patience {
         self.head_open.get()
     }
 
-    /// The engine wants to be woken at each sweep, or does not.
-    pub(super) fn want_sweep(&self, wanted: bool) {
+    /// The engine wants to look at the clock once in a while, or does not.
+    pub(crate) fn want_sweep(&self, wanted: bool) {
         self.wants_sweep.set(wanted);
     }
 
-    pub(super) fn wants_sweep(&self) -> bool {
+    pub(crate) fn wants_sweep(&self) -> bool {
         self.wants_sweep.get()
     }
 
@@ -192,8 +196,8 @@ impl Patience {
     }
 
     /// Whether nothing has moved for `--stall-timeout` because the client does not take or send anything; `waits` says
-    /// whether it is the client that is waited for. It is asked when a sweep has found reason for it.
-    pub(super) fn has_stalled(&self, waits: impl FnOnce() -> bool) -> bool {
+    /// whether it is the client that is waited for. The sweep wakes the engine when there is reason to ask.
+    pub(crate) fn has_stalled(&self, waits: impl FnOnce() -> bool) -> bool {
         if !self.asked.replace(false) {
             return false;
         }

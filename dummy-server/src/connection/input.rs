@@ -1,12 +1,16 @@
 //! What was read of a client and not taken in: the bytes themselves, the memory that they count for, and whether more of
 //! them will come.
 
-use std::rc::Rc;
+use std::{
+    io,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
 
-use super::super::socket::keep_rest;
+use super::socket::{self, SharedSocket};
 use crate::budget::{Budget, Hold, counted};
 
-/// The bytes of a client on their way from the socket to the reader of requests.
+/// The bytes of a client on their way from the socket to an engine's state machine.
 pub(super) struct Input {
     /// Not taken in when bytes were [kept](Self::keep) last.
     rest: Vec<u8>,
@@ -47,22 +51,47 @@ impl Input {
         Some(count)
     }
 
+    /// Reads behind what waits: how many bytes `buffer` has then; none when the client has closed its end.
+    pub(super) fn poll_more(
+        &mut self,
+        socket: &SharedSocket,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<usize>>> {
+        let count = ready!(socket::poll_read(socket, &self.rest, buffer, cx))?;
+        self.has_ended = count == self.rest.len();
+        Poll::Ready(Ok((!self.has_ended).then_some(count)))
+    }
+
     /// So many bytes are not taken in, while that is going on.
     pub(super) fn begin(&mut self, left: usize) {
         self.left = left;
     }
 
-    /// What waits can be looked at again.
+    /// Whether there is reason to look at what waits again.
     pub(super) fn freshen(&mut self, is_fresh: bool) {
         self.is_fresh = is_fresh;
     }
 
-    /// Ends taking in: `left` was not. False: there is no memory for it, and it is thrown away. That can be if it is the
-    /// beginning of a head; other input `waits`, with memory or without.
+    /// Whether there is.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+
+    /// Ends taking in: `left` was not, and of what was taken in `more` bytes are kept elsewhere. False: there is no memory
+    /// for them, and what is left is thrown away. That can be if it is the beginning of a head or frame; other input
+    /// `waits`, with memory or without.
     #[must_use]
-    pub(super) fn keep(&mut self, left: &[u8], waits: bool) -> bool {
-        keep_rest(&mut self.rest, left);
-        let held = counted(self.rest.capacity());
+    pub(super) fn keep(&mut self, left: &[u8], more: usize, waits: bool) -> bool {
+        if left.is_empty() {
+            // Nothing holds no memory.
+            self.rest = Vec::new();
+        } else {
+            self.rest.clear();
+            self.rest.extend_from_slice(left);
+        }
+        self.left = left.len();
+        let held = counted(self.rest.capacity() + more);
         if waits || self.is_fresh {
             self.hold.note(held);
             return true;
@@ -74,11 +103,6 @@ impl Input {
         fits
     }
 
-    /// The client sends nothing more.
-    pub(super) fn end(&mut self) {
-        self.has_ended = true;
-    }
-
     /// Whether the client sends nothing more.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
@@ -87,13 +111,6 @@ impl Input {
     /// Whether the client sends nothing more, and nothing more can be made of what it has sent.
     pub(super) fn is_exhausted(&self) -> bool {
         self.has_ended && !self.is_fresh
-    }
-
-    /// An idle connection needs no memory.
-    pub(super) fn shrink(&mut self) {
-        if self.rest.is_empty() {
-            self.rest = Vec::new();
-        }
     }
 }
 
@@ -107,7 +124,7 @@ mod tests {
         let mut buffer = [0; 16];
         assert_eq!(input.take_fresh(&mut buffer), Some(5), "nobody has seen the first bytes");
         input.begin(5);
-        assert!(input.keep(b"GET /", false));
+        assert!(input.keep(b"GET /", 0, false));
         assert!(input.has_more());
         assert_eq!(input.take_fresh(&mut buffer), None);
         input.freshen(true);
@@ -118,11 +135,11 @@ mod tests {
     #[test]
     fn all_is_taken_in_before_a_client_that_has_ended_counts_as_exhausted() {
         let mut input = Input::new(b"ab".to_vec(), &Budget::of(1 << 30));
-        input.end();
+        input.has_ended = true;
         assert!(input.has_ended() && !input.is_exhausted());
         assert_eq!(input.take_fresh(&mut [0; 2]), Some(2));
         input.begin(0);
-        assert!(input.keep(b"", false));
+        assert!(input.keep(b"", 0, false));
         assert!(input.is_exhausted() && !input.has_more());
     }
 
@@ -135,8 +152,8 @@ mod tests {
         let mut input = Input::new(Vec::new(), &budget);
         input.freshen(false);
         input.begin(large.len());
-        assert!(input.keep(&large, true) && input.rest() == large);
-        assert!(!input.keep(&large, false));
+        assert!(input.keep(&large, 0, true) && input.rest() == large);
+        assert!(!input.keep(&large, 0, false));
         assert!(input.rest().is_empty() && !input.has_more());
     }
 }
