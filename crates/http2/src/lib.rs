@@ -57,7 +57,7 @@ mod streams;
 pub use connection::{Config, Connection, Counters, Event, PREFACE, Role};
 pub use error::{Code, Error, NoCode};
 pub use head::Head;
-pub use hpack::{Block, Name, Prepared};
+pub use hpack::{Block, Prepared};
 pub use limits::Limits;
 pub use settings::Settings;
 pub use streams::Key;

@@ -6,8 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use contract::{field, pattern, timing::Timing};
 use http::StatusCode;
-use http2::Name;
-use wire::Fields;
+use wire::{Fields, Name};
 
 use super::{Exchange, flight::Flight};
 use crate::{

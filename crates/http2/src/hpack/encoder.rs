@@ -1,6 +1,8 @@
 //! Encoding: fields that come again and again go into the table, those that vary are literals *without indexing*.
 //! (Never-indexed would bind every proxy on the way, RFC 7541 section 7.1.3.)
 
+use wire::Name;
+
 use super::{huffman, integer, statics, table::Table};
 
 /// Encodes the blocks of one direction of a connection, in their order.
@@ -46,27 +48,6 @@ impl Encoder {
             integer::write(size, 5, 0x20, out);
         }
         Block { encoder: self, out }
-    }
-}
-
-/// The name of a field, looked up in the static table when the program is built.
-#[derive(Clone, Copy, Debug)]
-pub struct Name {
-    text: &'static str,
-    index: u8,
-}
-
-impl Name {
-    /// A name in lower case.
-    #[must_use]
-    pub const fn new(text: &'static str) -> Self {
-        Self { text, index: statics::first_index_of(text) }
-    }
-
-    /// The name itself.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        self.text
     }
 }
 
@@ -150,12 +131,13 @@ impl Block<'_> {
     /// [`Block::varying`] of a name that is known beforehand.
     #[inline]
     pub fn varying_known(&mut self, name: &Name, value: &[u8]) {
-        if name.index > 0 {
-            integer::write(usize::from(name.index), 4, 0, self.out);
+        let index = name.hpack_index();
+        if index > 0 {
+            integer::write(usize::from(index), 4, 0, self.out);
         } else {
             self.out.push(0);
-            integer::write(name.text.len(), 7, 0, self.out);
-            self.out.extend_from_slice(name.text.as_bytes());
+            integer::write(name.as_str().len(), 7, 0, self.out);
+            self.out.extend_from_slice(name.as_str().as_bytes());
         }
         integer::write(value.len(), 7, 0, self.out);
         self.out.extend_from_slice(value);

@@ -12,7 +12,7 @@ mod table;
 mod tests;
 
 pub use decoder::{Decoder, Malformed};
-pub use encoder::{Block, Encoder, Name, Prepared};
+pub use encoder::{Block, Encoder, Prepared};
 
 /// The size of both tables, in bytes, until SETTINGS say otherwise (RFC 9113 section 6.5.2).
 pub const INITIAL_TABLE_SIZE: usize = 4096;

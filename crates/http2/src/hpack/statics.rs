@@ -1,72 +1,10 @@
 //! The static table (RFC 7541 appendix A).
 
-/// How many entries it has: the dynamic table's indices come after them.
-pub(super) const COUNT: usize = 61;
+pub(super) use wire::HPACK_STATIC_TABLE as ENTRIES;
+use wire::Name;
 
-/// Names and values; index 1 comes first.
-pub(super) const ENTRIES: [(&str, &str); COUNT] = [
-    (":authority", ""),
-    (":method", "GET"),
-    (":method", "POST"),
-    (":path", "/"),
-    (":path", "/index.html"),
-    (":scheme", "http"),
-    (":scheme", "https"),
-    (":status", "200"),
-    (":status", "204"),
-    (":status", "206"),
-    (":status", "304"),
-    (":status", "400"),
-    (":status", "404"),
-    (":status", "500"),
-    ("accept-charset", ""),
-    ("accept-encoding", "gzip, deflate"),
-    ("accept-language", ""),
-    ("accept-ranges", ""),
-    ("accept", ""),
-    ("access-control-allow-origin", ""),
-    ("age", ""),
-    ("allow", ""),
-    ("authorization", ""),
-    ("cache-control", ""),
-    ("content-disposition", ""),
-    ("content-encoding", ""),
-    ("content-language", ""),
-    ("content-length", ""),
-    ("content-location", ""),
-    ("content-range", ""),
-    ("content-type", ""),
-    ("cookie", ""),
-    ("date", ""),
-    ("etag", ""),
-    ("expect", ""),
-    ("expires", ""),
-    ("from", ""),
-    ("host", ""),
-    ("if-match", ""),
-    ("if-modified-since", ""),
-    ("if-none-match", ""),
-    ("if-range", ""),
-    ("if-unmodified-since", ""),
-    ("last-modified", ""),
-    ("link", ""),
-    ("location", ""),
-    ("max-forwards", ""),
-    ("proxy-authenticate", ""),
-    ("proxy-authorization", ""),
-    ("range", ""),
-    ("referer", ""),
-    ("refresh", ""),
-    ("retry-after", ""),
-    ("server", ""),
-    ("set-cookie", ""),
-    ("strict-transport-security", ""),
-    ("transfer-encoding", ""),
-    ("user-agent", ""),
-    ("vary", ""),
-    ("via", ""),
-    ("www-authenticate", ""),
-];
+/// How many entries it has: the dynamic table's indices come after them.
+pub(super) const COUNT: usize = ENTRIES.len();
 
 /// The index of an entry with that name, and whether it has that value too.
 pub(super) fn find(name: &[u8], value: &[u8]) -> Option<(usize, bool)> {
@@ -85,25 +23,13 @@ pub(super) fn index_of(name: &[u8]) -> Option<usize> {
     candidates.find(|index| ENTRIES[index - 1].0.as_bytes() == name)
 }
 
-/// [`index_of`] for names that are known when the program is built; 0: there is none.
-pub(super) const fn first_index_of(name: &str) -> u8 {
-    let mut index = 0;
-    while index < COUNT {
-        if same(ENTRIES[index].0, name) {
-            return index as u8 + 1;
-        }
-        index += 1;
-    }
-    0
-}
-
 const fn by_length() -> [[u8; 8]; 28] {
     let mut table = [[0; 8]; 28];
     let mut filled = [0; 28];
     let mut index = 0;
     while index < COUNT {
         let name = ENTRIES[index].0;
-        if index == 0 || !same(name, ENTRIES[index - 1].0) {
+        if Name::new(name).hpack_index() as usize == index + 1 {
             let len = name.len();
             table[len][filled[len]] = index as u8 + 1;
             filled[len] += 1;
@@ -111,21 +37,6 @@ const fn by_length() -> [[u8; 8]; 28] {
         index += 1;
     }
     table
-}
-
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut at = 0;
-    while at < a.len() {
-        if a[at] != b[at] {
-            return false;
-        }
-        at += 1;
-    }
-    true
 }
 
 #[cfg(test)]

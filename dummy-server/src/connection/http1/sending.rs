@@ -8,9 +8,8 @@ use std::{
 use bytes::Bytes;
 use contract::{field::INSTANCE, pattern};
 use http1::{Version, write};
-use http2::Name;
 use tokio::time::{Sleep, sleep};
-use wire::Output;
+use wire::{Name, Output};
 
 use super::{super::socket::Ending, After, Asked, Current, Driver, MOST_OUTPUT};
 use crate::{

@@ -1,7 +1,8 @@
 //! Fields of a reply as HPACK: those that come again and again are encoded once.
 
 use contract::field::INSTANCE;
-use http2::{Name, Prepared};
+use http2::Prepared;
+use wire::Name;
 
 use crate::{exchange::FieldWriter, message::reply::Fixed};
 
