@@ -12,9 +12,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use rustls::pki_types::ServerName;
+
 use crate::{
     address::canonical,
-    tls::{Facts, Failure, ServerConfig, Session},
+    tls::{Client, ClientConfig, Facts, Failure, Server, ServerConfig, Session},
 };
 
 /// A peer that is silent for this long is asked whether it still lives.
@@ -55,7 +57,24 @@ pub enum Presence {
 pub struct Stream {
     socket: Socket,
     /// What a plain connection has of it is as small as can be.
-    tls: Option<Box<Session>>,
+    tls: Option<Box<Tls>>,
+}
+
+/// A session of either side.
+#[derive(Debug)]
+enum Tls {
+    Server(Session<Server>),
+    Client(Session<Client>),
+}
+
+/// Calls the same method on the session of whichever side it is.
+macro_rules! on_side {
+    ($tls:expr, $session:ident => $call:expr) => {
+        match $tls {
+            Tls::Server($session) => $call,
+            Tls::Client($session) => $call,
+        }
+    };
 }
 
 impl From<Socket> for Stream {
@@ -77,12 +96,25 @@ impl Stream {
         }
     }
 
-    /// Begins TLS; what is read and written from now on is what is inside. `first` was read already.
+    /// Begins TLS as a server; what is read and written from now on is what is inside. `first` was read already.
     ///
     /// # Errors
-    /// The configuration is no use.
+    /// The configuration can't be used.
     pub fn begin_tls(&mut self, config: ServerConfig, first: Vec<u8>) -> Result<(), Failure> {
-        self.tls = Some(Box::new(Session::new(config, first)?));
+        self.tls = Some(Box::new(Tls::Server(Session::server(config, first)?)));
+        Ok(())
+    }
+
+    /// The same as a client of a server of this name.
+    ///
+    /// # Errors
+    /// The configuration can't be used.
+    pub fn begin_tls_as_client(
+        &mut self,
+        config: ClientConfig,
+        name: ServerName<'static>,
+    ) -> Result<(), Failure> {
+        self.tls = Some(Box::new(Tls::Client(Session::client(config, name)?)));
         Ok(())
     }
 
@@ -91,15 +123,17 @@ impl Stream {
     /// # Errors
     /// It has failed.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Facts>, Failure>> {
-        let Some(session) = &mut self.tls else { return Poll::Ready(Ok(None)) };
-        ready!(session.poll_handshake(&mut self.socket, cx))?;
-        Poll::Ready(Ok(Some(session.facts())))
+        let Some(tls) = self.tls.as_deref_mut() else { return Poll::Ready(Ok(None)) };
+        on_side!(tls, session => {
+            ready!(session.poll_handshake(&mut self.socket, cx))?;
+            Poll::Ready(Ok(Some(session.facts())))
+        })
     }
 
     /// Whether bytes wait to be read; looked up without taking them.
     #[must_use]
     pub fn has_input(&self) -> bool {
-        if self.tls.as_ref().is_some_and(|session| session.has_input()) {
+        if self.tls.as_deref().is_some_and(|tls| on_side!(tls, session => session.has_input())) {
             return true;
         }
         let mut byte = [std::mem::MaybeUninit::uninit()];
@@ -221,9 +255,9 @@ impl AsyncWrite for Socket {
 macro_rules! through {
     ($self:expr, $method:ident($cx:expr $(, $argument:expr)*) in tls $method_in_tls:ident($($inside:expr)?)) => {{
         let Stream { socket, tls } = $self.get_mut();
-        match tls {
+        match tls.as_deref_mut() {
             None => Pin::new(socket).$method($cx $(, $argument)*),
-            Some(session) => session.$method_in_tls(socket, $($inside,)? $cx),
+            Some(tls) => on_side!(tls, session => session.$method_in_tls(socket, $($inside,)? $cx)),
         }
     }};
 }

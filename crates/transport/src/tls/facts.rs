@@ -40,7 +40,7 @@ pub struct Facts {
     pub cipher: String,
     /// The session is an earlier one's, by a ticket.
     pub resumed: bool,
-    /// Who the client is; for a resumed session, who it was in the earlier one.
+    /// Who the client is, as the server knows; for a resumed session, who it was in the earlier one.
     pub client: Option<ClientCertificate>,
 }
 
@@ -55,7 +55,11 @@ pub struct ClientCertificate {
 
 impl Facts {
     /// Of a connection whose handshake is done.
-    pub(super) fn of(connection: &rustls::CommonState, sni: Option<Box<str>>) -> Self {
+    pub(super) fn of(
+        connection: &rustls::CommonState,
+        sni: Option<Box<str>>,
+        client: Option<ClientCertificate>,
+    ) -> Self {
         let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
         let cipher = suite.and_then(|suite| suite.as_str()).unwrap_or("unknown");
         Self {
@@ -69,13 +73,13 @@ impl Facts {
             // rustls has a prefix of its own for the suites of TLS 1.3.
             cipher: cipher.replace("TLS13_", "TLS_"),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            client: connection.peer_certificates().and_then(<[_]>::first).map(ClientCertificate::of),
+            client,
         }
     }
 }
 
 impl ClientCertificate {
-    fn of(certificate: &CertificateDer<'_>) -> Self {
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Self {
         let parsed = X509Certificate::from_der(certificate);
         let hash = digest(&SHA256, certificate);
         Self {

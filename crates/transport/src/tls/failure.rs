@@ -9,8 +9,8 @@ use super::hello;
 /// Why a handshake has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The client has closed its end, or reset the connection.
-    #[error("the client has closed the connection")]
+    /// The peer has closed its end, or reset the connection.
+    #[error("the peer has closed the connection")]
     Closed,
     /// The name that the client asks for (SNI) can't be one of a server, such as `localhost:8443`; the name, where it
     /// was found.
@@ -18,16 +18,16 @@ pub enum Failure {
         "invalid server name {0:?} (SNI): a host name without a port is accepted, such as \"example.com\""
     )]
     ServerName(String),
-    /// The client's certificate is of an old kind, as openssl makes them without extensions.
-    #[error("the client's certificate is not X.509 version 3, the only version accepted")]
+    /// The peer's certificate is of an old kind, as openssl makes them without extensions.
+    #[error("the peer's certificate is not X.509 version 3, the only version accepted")]
     CertificateVersion,
-    /// What the client sent, or what it asks for.
+    /// What the peer sent, or what it asks for.
     #[error(transparent)]
     Tls(Error),
 }
 
 impl Failure {
-    /// Of a handshake whose last bytes of the client are these.
+    /// Of a handshake whose last bytes of the peer are these.
     pub(super) fn of(error: Error, input: &[u8]) -> Self {
         match error {
             Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)

@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 of a server, by rustls: what a listener offers, and the sessions of its connections.
+//! TLS 1.2 and 1.3 by rustls: what a listener offers, and the sessions of both sides' connections.
 //!
 //! [`settings`] makes of files, or of nothing, what a server needs; [`session`] is a connection's state, which holds
 //! no buffer while nothing is under way; [`facts`] is what was agreed; [`failure`] is why nothing was.
@@ -12,9 +12,12 @@ pub mod signed;
 
 pub use facts::{ClientCertificate, Facts, Version};
 pub use failure::{Failure, Reason};
-pub use session::Session;
+pub use session::{Client, Server, Session, Side};
 pub use settings::{ClientAuth, Identity, Settings, SettingsError};
 pub use signed::Authority;
 
 /// What a connection is begun with: shared by the connections of a server until its certificate changes.
 pub type ServerConfig = std::sync::Arc<rustls::ServerConfig>;
+
+/// What a client begins its connections with.
+pub type ClientConfig = std::sync::Arc<rustls::ClientConfig>;

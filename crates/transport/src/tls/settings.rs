@@ -174,21 +174,23 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsErr
 struct Resolver(Arc<CertifiedKey>);
 
 thread_local! {
-    /// rustls tells the name that a client asked for nowhere but to the resolver, in the middle of the call that
-    /// takes the client's bytes in. Whoever makes that call looks here after it.
-    static ASKED_FOR: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
+    /// The name that a client asked for. An unbuffered connection of rustls 0.23 gives it to the resolver alone, in the
+    /// middle of the call that takes the client's bytes in; the session takes it from here right after that call. The
+    /// other ways cost more: a resolver of its own needs a `ServerConfig` of its own for each connection, and the
+    /// crate's own reader of greetings (`hello`) would have to join those that come in several records.
+    static REQUESTED_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        ASKED_FOR.set(hello.server_name().map(Into::into));
+        REQUESTED_NAME.set(hello.server_name().map(Into::into));
         Some(Arc::clone(&self.0))
     }
 }
 
-/// The name that the client of the last call asked for, if its greeting was in what it brought.
-pub(super) fn asked_for() -> Option<Box<str>> {
-    ASKED_FOR.take()
+/// The name that a client asked for in what a connection of this thread has just taken in.
+pub(super) fn take_requested_name() -> Option<Box<str>> {
+    REQUESTED_NAME.take()
 }
 
 #[cfg(test)]

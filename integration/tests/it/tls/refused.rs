@@ -133,6 +133,6 @@ async fn a_client_certificate_of_an_old_version_is_refused_logged_and_counted() 
     }
     counted(&server, "certificate_version", 1).await;
     let line = logged(&server, "TLS handshake failed");
-    assert!(line.contains("the client's certificate is not X.509 version 3"), "{line}");
+    assert!(line.contains("the peer's certificate is not X.509 version 3"), "{line}");
     assert!(line.contains("kind=\"certificate_version\""), "{line}");
 }

@@ -7,12 +7,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use rustls::unbuffered::{EncryptError, WriteTraffic};
 use tokio::io::AsyncWrite;
 
 /// Plaintext of the largest record (RFC 8446 section 5.1).
 const RECORD: usize = 16 << 10;
-/// What is encrypted at once. As long as the socket has not taken it, nothing more is.
+/// What is encrypted in one go. As long as the socket has not taken it, nothing more is.
 const BATCH: usize = 128 << 10;
 
 thread_local! {
@@ -22,7 +21,9 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-pub(super) type Traffic<'c> = WriteTraffic<'c, rustls::server::ServerConnectionData>;
+/// No more can be encrypted on this connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exhausted;
 
 /// Ciphertext on its way to the socket: what is in front of `end`, of which `written` bytes have been written. What is
 /// behind is room that need not be cleared again.
@@ -38,7 +39,7 @@ impl Outgoing {
     pub(super) fn append(
         &mut self,
         mut write: impl FnMut(&mut [u8]) -> Result<usize, usize>,
-    ) -> io::Result<()> {
+    ) -> Result<(), Exhausted> {
         if self.bytes.is_empty() {
             self.bytes = SPARE.take();
         }
@@ -50,7 +51,7 @@ impl Outgoing {
                     return Ok(());
                 }
                 Err(wanted) if wanted > room.len() => self.bytes.resize(self.end + wanted, 0),
-                Err(_) => return Err(io::Error::other("no more can be encrypted on this connection")),
+                Err(_) => return Err(Exhausted),
             }
         }
     }
@@ -72,48 +73,39 @@ impl Outgoing {
         }
         Poll::Ready(Ok(()))
     }
-}
 
-/// Encrypts of slices as much as is done at once, in records as large as they may be. How much it was.
-pub(super) fn encrypt(
-    traffic: &mut Traffic<'_>,
-    slices: &[IoSlice<'_>],
-    outgoing: &mut Outgoing,
-) -> io::Result<usize> {
-    let mut seal = |part: &[u8]| outgoing.append(|room| traffic.encrypt(part, room).map_err(too_small));
-    GATHERED.with_borrow_mut(|gathered| {
-        gathered.clear();
-        let mut left = BATCH;
-        for slice in slices {
-            let mut part = &slice[..slice.len().min(left)];
-            left -= part.len();
-            if !gathered.is_empty() {
-                let (front, rest) = part.split_at(part.len().min(RECORD - gathered.len()));
-                gathered.extend_from_slice(front);
-                part = rest;
-                if gathered.len() == RECORD {
-                    seal(gathered)?;
-                    gathered.clear();
+    /// Has `seal` encrypt of slices as much as is done in one go, in records as large as they may be. How much it was.
+    pub(super) fn encrypt(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        mut seal: impl FnMut(&[u8], &mut [u8]) -> Result<usize, usize>,
+    ) -> Result<usize, Exhausted> {
+        let mut seal = |part: &[u8]| self.append(|room| seal(part, room));
+        GATHERED.with_borrow_mut(|gathered| {
+            gathered.clear();
+            let mut left = BATCH;
+            for slice in slices {
+                let mut part = &slice[..slice.len().min(left)];
+                left -= part.len();
+                if !gathered.is_empty() {
+                    let (front, rest) = part.split_at(part.len().min(RECORD - gathered.len()));
+                    gathered.extend_from_slice(front);
+                    part = rest;
+                    if gathered.len() == RECORD {
+                        seal(gathered)?;
+                        gathered.clear();
+                    }
                 }
+                let (whole, rest) = part.split_at(part.len() / RECORD * RECORD);
+                if !whole.is_empty() {
+                    seal(whole)?;
+                }
+                gathered.extend_from_slice(rest);
             }
-            let (whole, rest) = part.split_at(part.len() / RECORD * RECORD);
-            if !whole.is_empty() {
-                seal(whole)?;
+            if !gathered.is_empty() {
+                seal(gathered)?;
             }
-            gathered.extend_from_slice(rest);
-        }
-        if !gathered.is_empty() {
-            seal(gathered)?;
-        }
-        Ok(BATCH - left)
-    })
-}
-
-/// How much room is wanted; 0 when no room would do.
-#[expect(clippy::needless_pass_by_value, reason = "a mapping of errors takes it")]
-pub(super) fn too_small(error: EncryptError) -> usize {
-    match error {
-        EncryptError::InsufficientSize(size) => size.required_size,
-        EncryptError::EncryptExhausted => 0,
+            Ok(BATCH - left)
+        })
     }
 }

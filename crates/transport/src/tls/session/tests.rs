@@ -1,4 +1,4 @@
-//! Sessions with a client of another make, over a link in memory.
+//! Sessions over a link in memory: a server's with a client of another make, and both sides of ours with each other.
 
 use std::{future::poll_fn, sync::Arc};
 
@@ -6,27 +6,39 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
+    rustls::{ClientConfig, RootCertStore},
 };
 
 use super::*;
-use crate::tls::{Authority, Settings, Version};
+use crate::tls::{Authority, Reason, Settings, Version};
 
-/// A session over a pipe that takes so many bytes at once, and its client, after the handshake.
-async fn pair(min_version: Version, narrow: usize) -> (Session, DuplexStream, TlsStream<DuplexStream>) {
+/// What a server of a new authority and a client that trusts it begin with.
+fn configs(version: Version, tickets: bool) -> (ServerConfig, Arc<ClientConfig>) {
     let authority = Authority::new().unwrap();
-    let settings = Settings { alpn: Vec::new(), min_version, tickets: false, client_ca: None };
+    let alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let settings = Settings { alpn: alpn.clone(), min_version: version, tickets, client_ca: None };
     let config = settings.build(authority.issue(&["localhost"]).unwrap()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(authority.der()).unwrap();
-    let versions: &[_] = match min_version {
+    let versions: &[_] = match version {
         Version::Tls12 => &[&rustls::version::TLS12],
         Version::Tls13 => &[&rustls::version::TLS13],
     };
     let client = ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
-    let client = TlsConnector::from(Arc::new(client.with_no_client_auth()));
+    let mut client = client.with_no_client_auth();
+    client.alpn_protocols = alpn[1..].to_vec();
+    (config, Arc::new(client))
+}
+
+/// A session over a pipe that takes so many bytes at once, and its client, after the handshake.
+async fn pair(
+    min_version: Version,
+    narrow: usize,
+) -> (Session<Server>, DuplexStream, TlsStream<DuplexStream>) {
+    let (config, client) = configs(min_version, false);
+    let client = TlsConnector::from(client);
     let (mut near, far) = tokio::io::duplex(narrow);
-    let mut session = Session::new(config, Vec::new()).unwrap();
+    let mut session = Session::server(config, Vec::new()).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let (shaken, client) =
         tokio::join!(poll_fn(|cx| session.poll_handshake(&mut near, cx)), client.connect(name, far));
@@ -37,7 +49,7 @@ async fn pair(min_version: Version, narrow: usize) -> (Session, DuplexStream, Tl
     (session, near, client.unwrap())
 }
 
-async fn write(session: &mut Session, io: &mut DuplexStream, slices: &[&[u8]]) {
+async fn write(session: &mut Session<impl Side>, io: &mut DuplexStream, slices: &[&[u8]]) {
     let slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
     let mut left = &mut slices.clone()[..];
     while !left.is_empty() {
@@ -48,15 +60,15 @@ async fn write(session: &mut Session, io: &mut DuplexStream, slices: &[&[u8]]) {
     poll_fn(|cx| session.poll_flush(io, cx)).await.unwrap();
 }
 
-async fn read(session: &mut Session, io: &mut DuplexStream, room: usize) -> io::Result<Vec<u8>> {
+async fn read(session: &mut Session<impl Side>, io: &mut DuplexStream, room: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; room];
     let mut buf = ReadBuf::new(&mut bytes);
     poll_fn(|cx| session.poll_read(io, &mut buf, cx)).await?;
     Ok(buf.filled().to_vec())
 }
 
-fn holds_nothing(session: &Session) -> bool {
-    let buffers = [&session.incoming, &session.plaintext, &session.outgoing.bytes];
+fn holds_nothing<S>(session: &Session<S>) -> bool {
+    let buffers = [&session.incoming, &session.buffers.plaintext.bytes, &session.buffers.outgoing.bytes];
     buffers.iter().all(|buffer| buffer.capacity() == 0)
 }
 
@@ -157,4 +169,104 @@ async fn a_record_that_is_none_breaks_the_connection_and_is_told() {
     far.read_to_end(&mut seen).await.unwrap();
     // An alert, encrypted.
     assert_eq!((&seen[..5], seen.len()), (&[0x17, 3, 3, 0, 19][..], 24));
+}
+
+/// Both sides over a pipe that takes so many bytes at once, after the handshake.
+async fn both_sides(
+    (server, client): (ServerConfig, Arc<ClientConfig>),
+    narrow: usize,
+) -> ((Session<Server>, DuplexStream), (Session<Client>, DuplexStream), [Facts; 2]) {
+    let (mut near, mut far) = tokio::io::duplex(narrow);
+    let mut server = Session::server(server, Vec::new()).unwrap();
+    let mut client = Session::client(client, "localhost".try_into().unwrap()).unwrap();
+    let (at_server, at_client) = tokio::join!(
+        poll_fn(|cx| server.poll_handshake(&mut near, cx)),
+        poll_fn(|cx| client.poll_handshake(&mut far, cx))
+    );
+    at_server.unwrap();
+    at_client.unwrap();
+    let facts = [server.facts(), client.facts()];
+    ((server, near), (client, far), facts)
+}
+
+#[tokio::test]
+async fn both_sides_agree_on_the_same_facts() {
+    for version in Version::ALL {
+        let configs = configs(version, true);
+        // In the second session, the client comes with the first one's ticket.
+        for resumed in [false, true] {
+            let (server, mut client, facts) = both_sides(configs.clone(), 1 << 20).await;
+            let [at_server, at_client] =
+                facts.map(|facts| (facts.version, facts.alpn, facts.sni, facts.cipher, facts.resumed));
+            assert_eq!(at_server, at_client);
+            assert_eq!((at_server.0, at_server.4), (version, resumed));
+            assert_eq!(at_server.1.as_deref(), Some(&b"http/1.1"[..]));
+            assert_eq!(at_server.2.as_deref(), Some("localhost"));
+            // Tickets come after the handshake in TLS 1.3: to the reader they are nothing.
+            let (mut server, mut near) = server;
+            write(&mut server, &mut near, &[b"x"]).await;
+            assert_eq!(read(&mut client.0, &mut client.1, 10).await.unwrap(), b"x");
+        }
+    }
+}
+
+#[tokio::test]
+async fn both_sides_exchange_large_writes_in_both_directions_and_close_cleanly() {
+    for version in Version::ALL {
+        for narrow in [70, 5000, 1 << 20] {
+            let ((server, near), (client, far), _) = both_sides(configs(version, true), narrow).await;
+            let sent = [pattern(400_000), pattern(700_001)];
+            // Each side writes and reads concurrently, as the pipe is too narrow for one direction at a time.
+            let (at_server, at_client) =
+                tokio::join!(exchange(server, near, &sent[0]), exchange(client, far, &sent[1]));
+            assert!(at_server == sent[1] && at_client == sent[0], "{version:?} {narrow}");
+        }
+    }
+}
+
+/// Writes all of `sent` and `close_notify`, and returns what the peer sends until it does so.
+async fn exchange(mut session: Session<impl Side>, mut io: DuplexStream, sent: &[u8]) -> Vec<u8> {
+    let (mut left, mut seen, mut ended, mut closed) = (sent, Vec::new(), false, false);
+    let mut room = vec![0; 10_000];
+    poll_fn(|cx| {
+        let mut progress = true;
+        while progress {
+            progress = false;
+            if !left.is_empty()
+                && let Poll::Ready(count) = session.poll_write(&mut io, &[IoSlice::new(left)], cx)
+            {
+                left = &left[count.unwrap()..];
+                progress = true;
+            }
+            if left.is_empty() && !closed && session.poll_shutdown(&mut io, cx).map(Result::unwrap).is_ready()
+            {
+                closed = true;
+            }
+            let mut buf = ReadBuf::new(&mut room);
+            if !ended && session.poll_read(&mut io, &mut buf, cx).map(Result::unwrap).is_ready() {
+                seen.extend_from_slice(buf.filled());
+                ended = buf.filled().is_empty();
+                progress = true;
+            }
+        }
+        if ended && closed { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    assert!(holds_nothing(&session) && session.closed && !session.failed);
+    seen
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_trust_the_server_tells_it_so() {
+    let (server, _) = configs(Version::Tls13, false);
+    let (_, client) = configs(Version::Tls13, false);
+    let (mut near, mut far) = tokio::io::duplex(1 << 20);
+    let mut server = Session::server(server, Vec::new()).unwrap();
+    let mut client = Session::client(client, "localhost".try_into().unwrap()).unwrap();
+    let (at_server, at_client) = tokio::join!(
+        poll_fn(|cx| server.poll_handshake(&mut near, cx)),
+        poll_fn(|cx| client.poll_handshake(&mut far, cx))
+    );
+    assert_eq!(Reason::from(&at_client.unwrap_err()), Reason::BadCertificate);
+    assert_eq!(Reason::from(&at_server.unwrap_err()), Reason::Alert);
 }
