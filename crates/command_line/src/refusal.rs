@@ -1,0 +1,132 @@
+//! An input that is refused, as a message in parts: what is wrong with which input, what is accepted, an example of it.
+
+use std::fmt;
+
+use crate::Variables;
+
+/// Why an input is refused. It is shown in one line, without the program's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    subject: String,
+    input: Input,
+    detail: String,
+    accepted: String,
+    example: String,
+}
+
+/// Where the input stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Input {
+    /// The subject says it, and the example is complete.
+    Subject,
+    /// A flag, without its dashes.
+    Flag(String),
+    /// An environment variable.
+    Variable(String),
+}
+
+impl Refusal {
+    /// Of any input: `subject` names it, and `example` is complete.
+    pub fn new(subject: impl AsRef<str>, accepted: impl Into<String>, example: impl Into<String>) -> Self {
+        Self {
+            subject: in_one_line(subject.as_ref()),
+            input: Input::Subject,
+            detail: String::new(),
+            accepted: accepted.into(),
+            example: example.into(),
+        }
+    }
+
+    /// Of a flag's value; `example` is another value.
+    pub fn of_value(
+        flag: impl Into<String>,
+        value: impl fmt::Display,
+        accepted: impl Into<String>,
+        example: impl Into<String>,
+    ) -> Self {
+        let input = Input::Flag(flag.into());
+        Self { input, ..Self::new(format!("invalid value '{value}'"), accepted, example) }
+    }
+
+    /// The same with what exactly is wrong.
+    #[must_use]
+    pub fn because(mut self, detail: impl AsRef<str>) -> Self {
+        self.detail = in_one_line(detail.as_ref());
+        self
+    }
+
+    /// The same, with the flag that the input was given with.
+    #[must_use]
+    pub fn given_with(mut self, flag: impl Into<String>) -> Self {
+        self.input = Input::Flag(flag.into());
+        self
+    }
+
+    /// The same, with the variable instead of the flag if the value comes from there.
+    #[must_use]
+    pub fn naming(mut self, variables: &Variables) -> Self {
+        if let Input::Flag(flag) = &self.input
+            && let Some(variable) = variables.of(flag)
+        {
+            self.input = Input::Variable(variable.to_owned());
+        }
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match &self.input {
+            Input::Subject => String::new(),
+            Input::Flag(flag) => format!("--{flag}"),
+            Input::Variable(variable) => variable.clone(),
+        };
+        f.write_str(&self.subject)?;
+        if !name.is_empty() {
+            write!(f, " for {name}")?;
+        }
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        write!(f, "; accepted: {}; example: ", self.accepted)?;
+        if name.is_empty() {
+            f.write_str(&self.example)
+        } else {
+            write!(f, "{name}={}", quoted(&self.example))
+        }
+    }
+}
+
+/// A message is one line, whatever is in the input.
+fn in_one_line(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+/// As a shell takes it for one word.
+fn quoted(example: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+[]=".contains(c);
+    if example.chars().all(is_plain) { example.to_owned() } else { format!("'{example}'") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_what_is_wrong_what_is_accepted_and_an_example_of_that_input() {
+        let rate = Refusal::of_value("rate", "many", "a number from 1", "1000");
+        let text = "invalid value 'many' for --rate; accepted: a number from 1; example: --rate=1000";
+        assert_eq!(rate.to_string(), text);
+        let variables = Variables::from([("rate".to_owned(), "LOADGEN_RATE".to_owned())]);
+        assert_eq!(rate.naming(&variables).to_string(), text.replace("--rate", "LOADGEN_RATE"));
+        let target = Refusal::new("invalid target 'a\nb'", "host:port", "a:80").because("it has a line end");
+        let text = r"invalid target 'a\nb': it has a line end; accepted: host:port; example: a:80";
+        assert_eq!(target.to_string(), text);
+        let text =
+            r"invalid target 'a\nb' for --url: it has a line end; accepted: host:port; example: --url=a:80";
+        assert_eq!(target.given_with("url").naming(&variables).to_string(), text);
+        let field = Refusal::of_value("header", "x", "a field", "name: value").to_string();
+        assert!(field.ends_with("example: --header='name: value'"), "{field}");
+    }
+}
