@@ -1,4 +1,4 @@
-//! The server in this process that is loaded when no address is given: the only place that knows dummy-server.
+//! The server in this process that is loaded without any argument, or with `--embedded`: the only place that knows dummy-server.
 
 use anyhow::Context as _;
 

@@ -1,14 +1,16 @@
 //! The library's front door: a plan is run, watched, stopped and summed up.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs as _},
+    io,
+    net::{SocketAddr, SocketAddrV6, ToSocketAddrs as _},
     sync::Arc,
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
-use contract::id::Ids;
+use command_line::Refusal;
+use contract::{id::Ids, quantity};
 
 use crate::{
     clock::Clock,
@@ -110,7 +112,7 @@ pub struct Running {
     addresses: Arc<[SocketAddr]>,
     ids: Ids,
     handle: Handle,
-    threads: Vec<thread::JoinHandle<std::io::Result<WorkerResult>>>,
+    threads: Vec<thread::JoinHandle<io::Result<WorkerResult>>>,
 }
 
 impl Running {
@@ -157,7 +159,7 @@ impl Running {
     }
 }
 
-fn join(thread: thread::JoinHandle<std::io::Result<WorkerResult>>) -> anyhow::Result<WorkerResult> {
+fn join(thread: thread::JoinHandle<io::Result<WorkerResult>>) -> anyhow::Result<WorkerResult> {
     thread.join().map_err(|_| anyhow!("a worker has panicked"))?.context("a worker could not start")
 }
 
@@ -189,9 +191,37 @@ fn merge(
 }
 
 fn resolve(target: &Target) -> anyhow::Result<Arc<[SocketAddr]>> {
-    let host = &target.host;
+    let Target { host, port, .. } = target;
+    if let (Some(zone), Ok(address)) = (&target.zone, host.parse()) {
+        let scope = interface(zone).map_err(|error| {
+            let shown = format!("can't find interface '{zone}' of {target}");
+            let accepted = "an interface of this machine, by name or number";
+            Refusal::new(shown, accepted, "[fe80::1%eth0]:8080").because(error.to_string())
+        })?;
+        return Ok([SocketAddrV6::new(address, *port, 0, scope).into()].into());
+    }
+    let unknown = || {
+        let shown = format!("can't find host '{host}'");
+        Refusal::new(shown, "an address, or a name that this machine can resolve", "localhost:8080")
+    };
     let found =
-        (host.as_str(), target.port).to_socket_addrs().with_context(|| format!("can't find {host}"))?;
+        (host.as_str(), *port).to_socket_addrs().map_err(|error| unknown().because(error.to_string()))?;
     let addresses: Arc<[SocketAddr]> = found.collect();
-    if addresses.is_empty() { Err(anyhow!("{host} has no address")) } else { Ok(addresses) }
+    if addresses.is_empty() { Err(unknown().because("it has no address").into()) } else { Ok(addresses) }
+}
+
+/// The number of a network interface.
+fn interface(zone: &str) -> io::Result<u32> {
+    if let Some(number) = quantity::count(zone) {
+        return u32::try_from(number).map_err(|_| io::ErrorKind::NotFound.into());
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with};
+        // Any socket will do to ask the kernel.
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        Ok(name_to_index(socket, zone)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    Err(io::ErrorKind::Unsupported.into())
 }

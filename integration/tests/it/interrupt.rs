@@ -113,6 +113,8 @@ fn bad_arguments_are_one_line_and_exit_2() {
 }
 
 fn assert_one_line(args: &[&str], stderr: &str) {
+    assert!(stderr.starts_with("loadgen: error: "), "{args:?}: {stderr}");
+    assert!(stderr.contains("; accepted: ") && stderr.contains("; example: "), "{args:?}: {stderr}");
     assert_eq!(stderr.trim_end().lines().count(), 1, "{args:?}: {stderr}");
 }
 
@@ -170,11 +172,140 @@ async fn a_report_is_written_to_a_file() {
     assert_eq!(finished.code, Some(1), "{finished}");
 }
 
-fn without_an_address_it_loads_its_own_server() {
-    let finished = loadgen(&["--no-progress", "-o", "json"]);
+fn without_any_argument_it_loads_its_own_server() {
+    let mut command = command("loadgen");
+    command.env("LOADGEN_NO_PROGRESS", "true").env("LOADGEN_OUTPUT", "json");
+    let finished = Process::start(&mut command).finish(Duration::from_secs(30));
     assert_eq!(finished.code, Some(0), "{finished}");
     let report = Report::parse(&finished.stdout);
     assert_eq!(report.requests("offered"), 15_000, "5,000/s for 3 s");
+}
+
+/// A script whose variable is empty by mistake must not load a server of our own instead.
+fn without_a_target_nothing_is_loaded_but_on_request() {
+    let run = |variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = command("loadgen");
+        command.envs(variables.iter().copied()).args(args);
+        Process::start(&mut command).finish(Duration::from_secs(20))
+    };
+    const EMPTY: &[(&str, &str)] = &[("LOADGEN_URL", "")];
+    for (variables, args, why) in [
+        (&[][..], &["-r", "10"][..], "none is given"),
+        (&[], &["--no-progress"], "none is given"),
+        (&[("LOADGEN_RATE", "10")], &["-n", "10"], "none is given"),
+        (&[], &[""], "it is empty"),
+        (&[], &["-u", ""], "--url is empty"),
+        (EMPTY, &[], "LOADGEN_URL is empty"),
+        (EMPTY, &["-r", "10"], "LOADGEN_URL is empty"),
+    ] {
+        let finished = run(variables, args);
+        assert_eq!(
+            (finished.code, finished.stdout.as_str()),
+            (Some(2), ""),
+            "{variables:?} {args:?}: {finished}"
+        );
+        assert_one_line(args, &finished.stderr);
+        let start = format!("loadgen: error: no target: {why}; accepted: ");
+        assert!(finished.stderr.starts_with(&start), "{finished}");
+        assert!(finished.stderr.contains("--embedded"), "{finished}");
+    }
+    for (variables, args) in [
+        (&[][..], &["--embedded", "-n", "20", "--no-progress"][..]),
+        (EMPTY, &["--embedded", "-n", "20", "--no-progress"]),
+        (
+            &[("LOADGEN_EMBEDDED", "true"), ("LOADGEN_RATE", ""), ("LOADGEN_DURATION", "")],
+            &["-n", "20", "--no-progress"],
+        ),
+        (&[("LOADGEN_TOTAL", "20"), ("LOADGEN_NO_PROGRESS", "true")], &[]),
+    ] {
+        let finished = run(variables, args);
+        assert_eq!(
+            (finished.code, finished.stderr.as_str()),
+            (Some(0), ""),
+            "{variables:?} {args:?}: {finished}"
+        );
+        assert!(finished.stdout.contains("A dummy-server was started in this process"), "{finished}");
+    }
+}
+
+async fn a_wrong_variable_is_named() {
+    let server = Server::start();
+    let url = format!("http://{}/", server.http);
+    for (variable, value, example) in [
+        ("LOADGEN_RATE", "many", "LOADGEN_RATE=1000"),
+        ("LOADGEN_RATE", "0", "LOADGEN_RATE=1000"),
+        ("LOADGEN_DURATION", "-5s", "LOADGEN_DURATION=1m30s"),
+        ("LOADGEN_CONNECTIONS", "0", "LOADGEN_CONNECTIONS=10"),
+        ("LOADGEN_OUTPUT", "xml", "LOADGEN_OUTPUT=text"),
+        ("LOADGEN_HTTP2", "maybe", "LOADGEN_HTTP2=true"),
+        ("LOADGEN_HEADER", "no colon", "LOADGEN_HEADER='accept: text/html'"),
+    ] {
+        let mut command = command("loadgen");
+        let finished = Process::start(command.env(variable, value).args(["-n", "1", &url]))
+            .finish(Duration::from_secs(20));
+        assert_eq!(finished.code, Some(2), "{finished}");
+        assert_one_line(&[variable], &finished.stderr);
+        let start = format!("loadgen: error: invalid value '{value}' for {variable}");
+        assert!(finished.stderr.starts_with(&start), "{finished}");
+        assert!(finished.stderr.trim_end().ends_with(&format!("; example: {example}")), "{finished}");
+    }
+}
+
+async fn fields_and_empty_bodies_arrive_as_typed() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let empty = directory.path().join("empty");
+    std::fs::write(&empty, "").expect("a file is written");
+    let empty = empty.to_str().expect("text");
+    for (scheme, names) in [("http", ["X-B", "x-b", "HoSt"]), ("h2c", ["x-b", "x-b", ":authority"])] {
+        for body in [["-b", ""], ["--body-file", empty]] {
+            let url = format!("{scheme}://{}/x", server.http);
+            let fields = ["-H", "X-B: 1", "-H", "HoSt: b.example", "-H", "x-b: 2"];
+            let finished = loadgen(&[&["--once"], &fields[..], &body, &[&url]].concat());
+            assert_eq!(finished.code, Some(0), "{finished}");
+            let (sent, reply) = finished.stdout.split_once("\n\n").expect("a head");
+            assert!(sent.starts_with("POST /x ") && sent.contains("\ncontent-length: 0\n"), "{finished}");
+            let echo = &reply[reply.find('{').expect("an echo")..=reply.rfind('}').expect("an echo")];
+            let echo: serde_json::Value = serde_json::from_str(echo).expect("an echo is JSON");
+            let found: Vec<_> = echo["headers_list"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|field| (field[0].as_str().unwrap_or_default(), field[1].as_str().unwrap_or_default()))
+                .filter(|(name, _)| ["x-b", "host"].contains(&name.to_lowercase().as_str()))
+                .collect();
+            let expected = match scheme {
+                "http" => vec![(names[0], "1"), (names[2], "b.example"), (names[1], "2")],
+                _ => vec![(names[0], "1"), (names[1], "2")],
+            };
+            assert_eq!(found, expected, "{echo:#}");
+            assert_eq!(
+                (&echo["method"], &echo["uri"]),
+                (&"POST".into(), &"http://b.example/x".into()),
+                "{echo:#}"
+            );
+        }
+    }
+}
+
+async fn an_ipv6_address_may_have_a_zone() {
+    let server = Server::with(&["--addr=[::1]:0"]);
+    let port = server.http.port();
+    for target in
+        [format!("http://[::1%25lo]:{port}/"), format!("[::1%lo]:{port}"), format!("[::1%1]:{port}")]
+    {
+        let finished = loadgen(&["--once", &target]);
+        assert_eq!(finished.code, Some(0), "{finished}");
+        // The zone means nothing to the server.
+        assert!(finished.stdout.to_lowercase().contains(&format!(": [::1]:{port}\n")), "{finished}");
+    }
+    let finished = loadgen(&["--once", &format!("[fe80::1%nowhere]:{port}")]);
+    assert_eq!(finished.code, Some(1), "{finished}");
+    assert_one_line(&["a zone"], &finished.stderr);
+    assert!(
+        finished.stderr.contains("can't find interface 'nowhere' of h2c://[fe80::1%25nowhere]"),
+        "{finished}"
+    );
 }
 
 fn exit_codes_are_in_the_help() {
@@ -201,13 +332,14 @@ async fn connections_beyond_the_open_file_limit_are_refused_before_the_run() {
         let before = server.metrics().await.sum(REQUESTS, &[]);
         let finished = with_files(256, &["--no-progress", "-c", "300", "-n", "300", &url]);
         assert_eq!(finished.code, Some(2), "{finished}");
-        for part in ["'300' for --connections", "may open 256 files (ulimit -n)", "use --connections "] {
+        for part in ["'300' for --connections", "may open 256 files (ulimit -n)", "; example: --connections="]
+        {
             assert!(finished.stderr.contains(part), "{part} is missing: {finished}");
         }
         assert_eq!(finished.stdout, "", "{finished}");
         assert_eq!(server.metrics().await.sum(REQUESTS, &[]), before);
         // What it says does fit.
-        let fits = finished.stderr.trim().rsplit(' ').next().expect("a number");
+        let fits = finished.stderr.trim().rsplit('=').next().expect("a number");
         let args = ["--no-progress", "-o", "json", "-c", fits, "-n", "1000", &url];
         let finished = with_files(256, &args);
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{fits}: {finished}");
@@ -283,8 +415,8 @@ async fn a_target_that_does_not_answer_in_time_is_named(protocol: Protocol) {
         let url = url(protocol, address);
         let finished = loadgen(&["--no-progress", "--wait-for-target=300ms", "-n10", &url]);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""), "{finished}");
-        assert_one_line(&[&url], &finished.stderr);
-        let start = format!("{url} has not answered within 300 ms (--wait-for-target): ");
+        assert_eq!(finished.stderr.trim_end().lines().count(), 1, "{finished}");
+        let start = format!("loadgen: error: {url} has not answered within 300 ms (--wait-for-target): ");
         let reason = finished.stderr.strip_prefix(&start).unwrap_or_else(|| panic!("{finished}"));
         assert!(reasons.iter().any(|expected| reason.contains(expected)), "{finished}");
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use command_line::Refusal;
 
 use super::{
     abort,
@@ -28,22 +29,18 @@ use crate::{
 /// # Errors
 /// A [`crate::PlanError`] for a mistake in the arguments; anything else means that it could not run.
 pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    if args.target.is_some() || args.url.is_some() {
-        return carry_out(args, OtherEnd::Elsewhere, out);
-    }
-    without_address(args, out)
+    if args.embedded { load_embedded(args, out) } else { carry_out(args, OtherEnd::Elsewhere, out) }
 }
 
 #[cfg(feature = "embedded")]
-fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+fn load_embedded(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    // Mistakes are found before there is a server.
+    Plan::try_from(&for_embedded(args, "127.0.0.1:1".to_owned()))?;
     let embedded = crate::embedded::Embedded::start()?;
     let args = for_embedded(args, embedded.address());
     if args.output == Format::Text && !args.once {
         let target = args.target.as_deref().unwrap_or_default();
-        shown(writeln!(
-            out,
-            "No target was given, so a dummy-server was started in this process, on {target}, and loaded.\n"
-        ))?;
+        shown(writeln!(out, "A dummy-server was started in this process, on {target}, and loaded.\n"))?;
     }
     let exit = carry_out(&args, OtherEnd::Here, out);
     embedded.stop();
@@ -61,18 +58,17 @@ fn for_embedded(typed: &Args, address: String) -> Args {
 }
 
 #[cfg(not(feature = "embedded"))]
-fn without_address(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    carry_out(args, OtherEnd::Elsewhere, out)
+fn load_embedded(_: &Args, _: &mut dyn Write) -> anyhow::Result<Exit> {
+    Err(PlanError::without_target("this loadgen was built without an embedded server").into())
 }
 
 fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let (mut plan, output) = (Plan::try_from(args)?, Output::from(args));
     if output.once {
         if output.format != Format::Text || output.report.is_some() {
-            return Err(PlanError(
-                "--once takes no --output json and no --report: it prints the exchange".to_owned(),
-            )
-            .into());
+            let wrong = "--once with --output=json or --report";
+            let accepted = "--once with --output=text, which prints request and response";
+            return Err(PlanError(Refusal::new(wrong, accepted, "loadgen --once localhost:8080")).into());
         }
         plan = plan.for_one_exchange();
     }
@@ -226,7 +222,11 @@ mod tests {
     fn one_exchange_has_no_report() {
         for line in ["--once -o json a:1", "--once --report x.json a:1"] {
             let error = ends(line, &mut Vec::new()).unwrap_err();
-            assert!(error.is::<PlanError>() && error.to_string().contains("--once takes no"), "{error}");
+            assert!(
+                error.is::<PlanError>()
+                    && error.to_string().contains("--once with --output=json or --report; accepted: "),
+                "{error}"
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ mod interrupt;
 mod once;
 mod output;
 mod progress;
+mod read;
 mod wait;
 
 pub use args::{Args, Format};

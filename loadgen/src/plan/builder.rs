@@ -4,6 +4,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
+use command_line::Refusal;
 
 use super::{Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, load, request};
 use crate::outcome::ExpectedStatus;
@@ -139,24 +140,24 @@ impl Builder {
         self
     }
 
-    /// One more header field, as `name: value`.
+    /// One more header field, as `name: value`. Over HTTP/1.1, order, case and duplicates of names are kept.
     #[must_use]
     pub fn header(mut self, field: impl Into<String>) -> Self {
         self.request.headers.push(field.into());
         self
     }
 
-    /// The body.
+    /// The body: an empty one is one, too, and is announced by `content-length: 0`.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.request.body = Body::Bytes(body.into());
+        self.request.body = Some(Body::Bytes(body.into()));
         self
     }
 
     /// The body, from a file that is read when the plan is built.
     #[must_use]
     pub fn body_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.request.body = Body::File(path.into());
+        self.request.body = Some(Body::File(path.into()));
         self
     }
 
@@ -179,10 +180,10 @@ impl Builder {
         let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
         let workers = match self.workers {
             Some(workers) => NonZeroUsize::new(workers).filter(|workers| *workers <= most).ok_or_else(|| {
-                PlanError(format!(
-                    "invalid value '{workers}' for --workers: write a whole number from 1 to {most}, no more than \
-                     connections, requests in flight and {MAX_WORKERS}, like 1"
-                ))
+                let accepted = format!(
+                    "a whole number from 1 to {most}, no more than connections, requests in flight and {MAX_WORKERS}"
+                );
+                PlanError(Refusal::of_value("workers", workers, accepted, most.to_string()))
             })?,
             None => runtime::cpus::available().min(most),
         };

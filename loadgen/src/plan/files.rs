@@ -3,6 +3,8 @@
 
 use std::num::NonZeroUsize;
 
+use command_line::Refusal;
+
 use super::{Plan, PlanError};
 
 /// Files that a process has open besides connections: standard streams, signals, a report, libraries.
@@ -36,11 +38,10 @@ impl Plan {
         let room = usize::try_from(limit.saturating_sub(other) / ends).unwrap_or(usize::MAX);
         let connections = self.load.connections.get();
         let most = NonZeroUsize::new(room).filter(|most| connections <= most.get()).ok_or_else(|| {
-            PlanError(format!(
-                "invalid value '{connections}' for --connections: this process may open {limit} files (ulimit -n), \
-                 which leaves room for {room} connections: raise that limit or use --connections {}",
-                room.max(1)
-            ))
+            let why = format!("this process may open {limit} files (ulimit -n)");
+            let accepted = format!("at most {room} connections, or a higher limit of open files");
+            let example = room.max(1).to_string();
+            PlanError(Refusal::of_value("connections", connections, accepted, example).because(why))
         })?;
         let is_limited = self.load.max_connections > most;
         self.load.max_connections = self.load.max_connections.min(most);
@@ -64,9 +65,11 @@ mod tests {
     fn more_connections_than_files_are_refused_with_what_fits() {
         let refused = |line, limit, end| plan(line).within_files(limit, end).unwrap_err().to_string();
         let said = refused("-c 30000 --workers 2 http://a", 20_000, OtherEnd::Elsewhere);
-        assert!(said.contains("'30000' for --connections") && said.contains("--connections 19952"), "{said}");
+        assert!(said.contains("'30000' for --connections") && said.contains("--connections=19952"), "{said}");
         for limit in [0, 1, 40] {
-            assert!(refused("-c 1 --workers 1 a:1", limit, OtherEnd::Elsewhere).contains("room for 0"));
+            assert!(
+                refused("-c 1 --workers 1 a:1", limit, OtherEnd::Elsewhere).contains("at most 0 connections")
+            );
         }
         let fits = |line, limit, end| plan(line).within_files(limit, end).is_ok();
         assert!(fits("-c 19952 --workers 2 a:1", 20_000, OtherEnd::Elsewhere));

@@ -2,9 +2,13 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use command_line::Accepted;
 use contract::quantity::LONGEST_TIME;
 
-use super::{PlanError, Protocol, Target};
+use super::{
+    PlanError, Protocol, Target,
+    accepted::{self, refused},
+};
 use crate::schedule::{Arrivals, Constant};
 
 /// How long a run lasts when neither a total nor a duration is given.
@@ -102,14 +106,14 @@ impl Load {
     }
 
     pub(super) fn new(target: &Target, wanted: &Wanted) -> Result<Self, PlanError> {
-        let connections = count("--connections", wanted.connections, MAX_IN_FLIGHT)?;
-        let max_in_flight = count("--max-in-flight", wanted.max_in_flight, MAX_IN_FLIGHT)?;
-        let streams = count("--streams", wanted.streams, MAX_STREAMS)?;
+        let connections = count(&accepted::CONNECTIONS, wanted.connections, MAX_IN_FLIGHT)?;
+        let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
+        let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
         let grows = wanted.rate.is_some() && !wanted.fixed_connections && target.protocol == Protocol::Http1;
         let total = wanted.total.map(total).transpose()?;
         let duration = match (total, wanted.duration) {
             (None, None) => Some(DEFAULT_DURATION),
-            (_, given) => given.map(|time| longer_than_zero("--duration", time)).transpose()?,
+            (_, given) => given.map(|time| longer_than_zero(&accepted::DURATION, time)).transpose()?,
         };
         let shape = match wanted.rate.map(rate).transpose()? {
             None => Shape::Closed,
@@ -126,8 +130,8 @@ impl Load {
             max_connections: if grows { max_in_flight.max(connections) } else { connections },
             streams: if target.protocol == Protocol::Http1 { NonZeroUsize::MIN } else { streams },
             max_in_flight,
-            timeout: longer_than_zero("--timeout", wanted.timeout)?,
-            connect_timeout: longer_than_zero("--connect-timeout", wanted.connect_timeout)?,
+            timeout: longer_than_zero(&accepted::TIMEOUT, wanted.timeout)?,
+            connect_timeout: longer_than_zero(&accepted::CONNECT_TIMEOUT, wanted.connect_timeout)?,
         })
     }
 
@@ -180,36 +184,25 @@ fn rate(value: f64) -> Result<f64, PlanError> {
     if (MIN_RATE..=MAX_RATE).contains(&value) {
         return Ok(value);
     }
-    Err(PlanError(format!(
-        "invalid value '{value}' for --rate: write a number from {MIN_RATE} to {MAX_RATE}, like 1000 or 0.5"
-    )))
+    Err(refused(&accepted::RATE, value))
 }
 
-fn count(option: &str, value: usize, max: usize) -> Result<NonZeroUsize, PlanError> {
-    NonZeroUsize::new(value).filter(|value| value.get() <= max).ok_or_else(|| {
-        PlanError(format!(
-            "invalid value '{value}' for {option}: write a whole number from 1 to {max}, like 10"
-        ))
-    })
+fn count(option: &Accepted, value: usize, max: usize) -> Result<NonZeroUsize, PlanError> {
+    NonZeroUsize::new(value).filter(|value| value.get() <= max).ok_or_else(|| refused(option, value))
 }
 
 fn total(value: u64) -> Result<u64, PlanError> {
     if (1..=MAX_TOTAL).contains(&value) {
         return Ok(value);
     }
-    Err(PlanError(format!(
-        "invalid value '{value}' for --total: write a whole number from 1 to {MAX_TOTAL}, like 5000"
-    )))
+    Err(refused(&accepted::TOTAL, value))
 }
 
-fn longer_than_zero(option: &str, value: Duration) -> Result<Duration, PlanError> {
+fn longer_than_zero(option: &Accepted, value: Duration) -> Result<Duration, PlanError> {
     if !value.is_zero() && value <= LONGEST_TIME {
         return Ok(value);
     }
-    let value = contract::quantity::canonical(value);
-    Err(PlanError(format!(
-        "invalid value '{value}' for {option}: write a time above 0 and up to 8760h, like 500ms or 10s"
-    )))
+    Err(refused(option, contract::quantity::canonical(value)))
 }
 
 #[cfg(test)]
@@ -257,7 +250,7 @@ mod tests {
         ] {
             let command = Args::command();
             let arg = command.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap();
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let help = arg.get_long_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(documented), "--{option}: {help}");
             for value in accepted {
                 let read = load(&format!("--{option}={value} a:1"));
@@ -268,13 +261,15 @@ mod tests {
             let far =
                 ["99999999999999999999", "9223372036854775807s", "-1", "NaN", "inf", "1e400", "0x10", "+1"];
             for value in beside.into_iter().chain(far) {
-                let words = ["loadgen".to_owned(), format!("--{option}={value}"), "a:1".to_owned()];
-                let said = match Args::try_parse_from(words) {
+                let typed = format!("--{option}={value}");
+                let said = match Args::read(["loadgen", &typed, "a:1"]) {
                     Err(error) => error.to_string(),
                     Ok(_) => load(&format!("--{option}={value} a:1")).unwrap_err(),
                 };
                 assert!(
-                    said.contains("invalid value '") && said.contains("write "),
+                    said.starts_with("invalid value '")
+                        && said.contains(&format!(" for --{option}; accepted: "))
+                        && said.contains(&format!("; example: --{option}=")),
                     "--{option}={value}: {said}"
                 );
             }
@@ -284,14 +279,14 @@ mod tests {
     #[test]
     fn numbers_out_of_range_are_refused_with_the_range() {
         for (line, said) in [
-            ("-r 0 a:1", "from 0.001"),
-            ("-r 1e300 a:1", "from 0.001"),
-            ("-r 1e-12 -t 3 a:1", "from 0.001"),
-            ("-t 0 a:1", "from 1"),
-            ("-c 0 a:1", "1 to"),
-            ("-m 0 a:1", "1 to"),
-            ("-d 0 a:1", "like 500ms"),
-            ("--timeout 0s a:1", "like 500ms"),
+            ("-r 0 a:1", "from 0.001 to 100000000"),
+            ("-r 1e300 a:1", "from 0.001 to 100000000"),
+            ("-r 1e-12 -t 3 a:1", "from 0.001 to 100000000"),
+            ("-t 0 a:1", "from 1 to 1000000000000000;"),
+            ("-c 0 a:1", "from 1 to 1000000;"),
+            ("-m 0 a:1", "from 1 to 100000;"),
+            ("-d 0 a:1", "a time above 0"),
+            ("--timeout 0s a:1", "a time above 0"),
         ] {
             assert!(load(line).unwrap_err().contains(said), "{line}");
         }

@@ -3,6 +3,7 @@
 //! [`target`] says where to, [`request`] what, [`load`] how much. Nothing here opens a socket, knows a command line or
 //! prints.
 
+pub mod accepted;
 mod builder;
 pub mod files;
 pub mod load;
@@ -12,6 +13,7 @@ pub mod target;
 use std::{num::NonZeroUsize, time::Duration};
 
 pub use builder::Builder;
+use command_line::Refusal;
 pub use files::OtherEnd;
 pub use load::{Load, OnOverload, Shape};
 pub use request::{Body, Request};
@@ -34,10 +36,19 @@ pub struct Plan {
     captures: bool,
 }
 
-/// A mistake in what is wanted: one line that says what is accepted.
+/// A mistake in what is wanted: one line that says what is wrong with which input, what is accepted, and an example.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PlanError(pub(crate) String);
+#[error(transparent)]
+pub struct PlanError(pub(crate) Refusal);
+
+impl PlanError {
+    /// There is nothing to send to, and why.
+    pub(crate) fn without_target(why: &str) -> Self {
+        let accepted = "host:port, h2c://host:port or http://host:port, each with an optional path, or --embedded for a \
+                        dummy-server in this process";
+        Self(Refusal::new("no target", accepted, "loadgen localhost:8080").because(why))
+    }
+}
 
 impl Plan {
     /// Begins a plan for a target: `host:port`, `h2c://host:port` or `http://host:port`, with a path if you like. What is
@@ -140,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_target_must_be_given() {
-        assert!(plan("--rate 10").unwrap_err().contains("host:port"));
+        assert!(plan("--rate 10").unwrap_err().contains("or --embedded"));
         assert!(plan("-u http://localhost").is_ok());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{fmt, net::Ipv6Addr, ops::RangeInclusive};
 
+use command_line::Refusal;
 use contract::quantity;
+use http::uri::PathAndQuery;
 
 use super::PlanError;
 
@@ -29,8 +31,10 @@ impl fmt::Display for Protocol {
 pub struct Target {
     /// What is spoken there.
     pub protocol: Protocol,
-    /// A name or an address, without brackets.
+    /// A name or an address, without brackets and zone.
     pub host: String,
+    /// The zone of an IPv6 address: an interface's name or number, which means something on this machine alone.
+    pub zone: Option<String>,
     /// The port.
     pub port: u16,
     /// Path and query, beginning with a slash.
@@ -39,80 +43,211 @@ pub struct Target {
 
 const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
-const ACCEPTED: &str = "write host:port, h2c://host:port or http://host:port, with a path if you like";
+const ACCEPTED: &str =
+    "host:port or h2c://host:port for HTTP/2, http://host:port for HTTP/1.1, each with an optional path";
+
+/// What is wrong with a target, and one like it that is accepted.
+struct Wrong {
+    reason: String,
+    example: String,
+}
+
+fn wrong(reason: impl Into<String>, example: impl Into<String>) -> Wrong {
+    Wrong { reason: reason.into(), example: example.into() }
+}
 
 impl Target {
     /// Reads a target; `http2` turns `http://` into HTTP/2.
     ///
     /// # Errors
-    /// One line that says what is accepted.
+    /// One line that says what is wrong, what is accepted, and an example.
     pub fn parse(text: &str, http2: bool) -> Result<Self, PlanError> {
-        let error = || PlanError(format!("invalid target '{text}': {ACCEPTED}"));
-        // A path or a query may hold an address of its own.
-        let scheme = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
-        let (protocol, default_port, rest) = match scheme {
-            None => (Protocol::H2c, None, text),
-            Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
-                "h2c" => (Protocol::H2c, Some(80), rest),
-                "http" if http2 => (Protocol::H2c, Some(80), rest),
-                "http" => (Protocol::Http1, Some(80), rest),
-                "https" => {
-                    return Err(PlanError(format!("'{text}' needs TLS, which is not spoken: {ACCEPTED}")));
-                }
-                _ => return Err(error()),
-            },
-        };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(path_at);
-        let (host, port) = split_authority(authority, default_port).ok_or_else(error)?;
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        path.parse::<http::uri::PathAndQuery>().map_err(|_| error())?;
-        Ok(Self { protocol, host, port, path })
+        if text.is_empty() {
+            return Err(PlanError::without_target("it is empty"));
+        }
+        read(text, http2).map_err(|Wrong { reason, example }| {
+            PlanError(Refusal::new(format!("invalid target '{text}'"), ACCEPTED, example).because(reason))
+        })
     }
 
-    /// Host and port, as requests carry them: port 80 is left out, IPv6 is in brackets.
+    /// Host and port, as requests carry them: port 80 is left out, IPv6 is in brackets and without its zone (RFC 6874
+    /// section 4).
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = self.bracketed();
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == 80 { host } else { format!("{host}:{}", self.port) }
-    }
-
-    fn bracketed(&self) -> String {
-        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, path, .. } = self;
         let scheme = match self.protocol {
             Protocol::Http1 => "http",
             Protocol::H2c => "h2c",
         };
-        write!(f, "{scheme}://{}:{}{}", self.bracketed(), self.port, self.path)
+        match &self.zone {
+            Some(zone) => write!(f, "{scheme}://[{host}%25{zone}]:{port}{path}"),
+            None if host.contains(':') => write!(f, "{scheme}://[{host}]:{port}{path}"),
+            None => write!(f, "{scheme}://{host}:{port}{path}"),
+        }
     }
 }
 
-fn split_authority(authority: &str, default_port: Option<u16>) -> Option<(String, u16)> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
-        }
-        None => match authority.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
+fn read(text: &str, http2: bool) -> Result<Target, Wrong> {
+    // A path or a query may hold an address of its own.
+    let scheme = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+    let (protocol, default_port, rest) = match scheme {
+        None => (Protocol::H2c, None, text),
+        Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+            "h2c" => (Protocol::H2c, Some(80), rest),
+            "http" if http2 => (Protocol::H2c, Some(80), rest),
+            "http" => (Protocol::Http1, Some(80), rest),
+            "https" => return Err(wrong("TLS is not supported", format!("http://{rest}"))),
+            other => return Err(wrong(format!("unknown scheme '{other}'"), format!("http://{rest}"))),
         },
     };
-    let port = match port {
-        Some(port) => u16::try_from(quantity::count_within(port, &PORTS)?).ok()?,
-        None => default_port?,
+    let begin = text.len() - rest.len();
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let prefix = &text[..begin];
+    let authority = Authority::read(authority, prefix, path).map_err(|place| match place {
+        AuthorityError::Character(at, c) => {
+            let reason = format!("invalid character {c:?} at position {}", position(text, begin + at));
+            wrong(reason, "localhost:8080/path")
+        }
+        AuthorityError::Other(wrong) => wrong,
+    })?;
+    let port = authority.port.or(default_port).ok_or_else(|| {
+        let reason = "the port is missing, which has a default only after http:// and h2c://";
+        wrong(reason, format!("{}:8080{path}", authority.shown))
+    })?;
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path_at = begin + authority.length;
+    if let Some((at, c)) = first_invalid(slash, path) {
+        let mut utf8 = [0; 4];
+        let escaped: String = c.encode_utf8(&mut utf8).bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let reason = format!(
+            "invalid character {c:?} at position {}, write it as {escaped}",
+            position(text, path_at + at)
+        );
+        return Err(wrong(reason, format!("{}{}", &text[..path_at], path.replace(c, &escaped))));
+    }
+    let path = format!("{slash}{path}");
+    Ok(Target { protocol, host: authority.host, zone: authority.zone, port, path })
+}
+
+/// The number of the character that begins at this byte, counted from 1.
+fn position(text: &str, byte: usize) -> usize {
+    text[..byte].chars().count() + 1
+}
+
+/// The first character that a path or a query can't have, and where it begins.
+fn first_invalid(slash: &str, path: &str) -> Option<(usize, char)> {
+    let reads = |path: &str| format!("{slash}{path}").parse::<PathAndQuery>().is_ok();
+    if path.is_empty() || reads(path) {
+        return None;
+    }
+    path.char_indices().find(|(at, c)| !reads(&path[..at + c.len_utf8()]))
+}
+
+/// What stands between the scheme and the path.
+struct Authority {
+    host: String,
+    zone: Option<String>,
+    port: Option<u16>,
+    /// The host as it was typed, in its brackets.
+    shown: String,
+    /// In bytes.
+    length: usize,
+}
+
+enum AuthorityError {
+    /// A character that a host can't have, and where it begins.
+    Character(usize, char),
+    Other(Wrong),
+}
+
+impl Authority {
+    /// `prefix` and `path` are what stands before and behind, for examples.
+    fn read(text: &str, prefix: &str, path: &str) -> Result<Self, AuthorityError> {
+        let other = |reason: String, authority: &str| {
+            AuthorityError::Other(wrong(reason, format!("{prefix}{authority}{path}")))
+        };
+        let (shown, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let Some(end) = rest.find(']') else {
+                    return Err(other("']' is missing".to_owned(), "[::1]:8080"));
+                };
+                let (shown, after) = text.split_at(end + 2);
+                match (after, after.strip_prefix(':')) {
+                    ("", _) => (shown, None),
+                    (_, Some(port)) => (shown, Some(port)),
+                    (_, None) => {
+                        let reason = format!("'{after}' after ']' is not a port");
+                        return Err(other(reason, &format!("{shown}:8080")));
+                    }
+                }
+            }
+            None => match text.rsplit_once(':') {
+                Some((host, _)) if host.contains(':') => {
+                    let bracketed = if text.parse::<Ipv6Addr>().is_ok() { text } else { "::1" };
+                    let reason = "an IPv6 address needs brackets".to_owned();
+                    return Err(other(reason, &format!("[{bracketed}]:8080")));
+                }
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        let (host, zone) = match shown.strip_prefix('[').and_then(|shown| shown.strip_suffix(']')) {
+            Some(inner) => ipv6(inner).map_err(|reason| other(reason, "[::1]:8080"))?,
+            None => {
+                let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+                if let Some((at, c)) = shown.char_indices().find(|(_, c)| !is_of_a_name(*c)) {
+                    return Err(AuthorityError::Character(at, c));
+                }
+                if shown.is_empty() {
+                    return Err(other("the host is missing".to_owned(), "localhost:8080"));
+                }
+                if shown.len() > 253 {
+                    return Err(other("the host has more than 253 characters".to_owned(), "localhost:8080"));
+                }
+                (shown, None)
+            }
+        };
+        let port = match port {
+            None | Some("") => None,
+            Some(port) => {
+                let number = quantity::count_within(port, &PORTS).and_then(|port| u16::try_from(port).ok());
+                Some(number.ok_or_else(|| {
+                    other(format!("port '{port}' is not a number from 1 to 65535"), &format!("{shown}:8080"))
+                })?)
+            }
+        };
+        let zone = zone.map(str::to_owned);
+        Ok(Self { host: host.to_owned(), zone, port, shown: shown.to_owned(), length: text.len() })
+    }
+}
+
+/// The address and the zone between brackets. The percent sign before the zone is `%25` in a URL (RFC 6874), and `%`
+/// everywhere else.
+fn ipv6(inner: &str) -> Result<(&str, Option<&str>), String> {
+    let (address, zone) = match inner.split_once('%') {
+        None => (inner, None),
+        Some((address, zone)) => {
+            (address, Some(zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone)))
+        }
     };
-    let named = !host.is_empty()
-        && host.len() <= 253
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    (named || authority.starts_with('[')).then(|| (host.to_owned(), port))
+    if address.parse::<Ipv6Addr>().is_err() {
+        return Err(format!("'{address}' is not an IPv6 address"));
+    }
+    let is_of_a_zone = |c: char| c.is_ascii_alphanumeric() || "-._~:".contains(c);
+    match zone {
+        Some(zone) if zone.is_empty() || !zone.chars().all(is_of_a_zone) => {
+            Err(format!("zone '{zone}' is not the name or the number of an interface"))
+        }
+        zone => Ok((address, zone)),
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +265,11 @@ mod tests {
             ("[::1]:8080", false, "h2c://[::1]:8080/", "[::1]:8080"),
             ("http://[fe80::1]/x", false, "http://[fe80::1]:80/x", "[fe80::1]"),
             ("http://a?q", false, "http://a:80/?q", "a"),
+            ("http://[fe80::1%25lo]:80/", false, "http://[fe80::1%25lo]:80/", "[fe80::1]"),
+            ("[::1%lo]:80", false, "h2c://[::1%25lo]:80/", "[::1]"),
+            ("[fe80::1%25]:8080", false, "h2c://[fe80::1%2525]:8080/", "[fe80::1]:8080"),
+            ("http://a:", false, "http://a:80/", "a"),
+            ("http://a/{\"x\"}|ü", false, "http://a:80/{\"x\"}|ü", "a"),
             ("HTTP://a", false, "http://a:80/", "a"),
             ("H2C://a:1", false, "h2c://a:1/", "a:1"),
             ("a:1/go?to=http://b", false, "h2c://a:1/go?to=http://b", "a:1"),
@@ -143,29 +283,44 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_what_is_accepted() {
-        for text in [
-            "",
-            "localhost",
-            ":80",
-            "a:0",
-            "a:70000",
-            "a:+80",
-            "a:18446744073709551696",
-            "a:b",
-            "ftp://a:1",
-            "https://a",
-            "HTTPS://a",
-            "http://",
-            "::1:80",
-            "[::1",
-            "[x]:1",
-            "a b:80",
-            "http://user@a",
-            "a:80/ b",
+    fn anything_else_is_refused_with_what_is_accepted_and_one_like_it() {
+        for (text, reason, example) in [
+            ("", "no target: it is empty", "loadgen localhost:8080"),
+            ("localhost", "'localhost': the port is missing", "localhost:8080"),
+            ("localhost/a?b", ": the port is missing", "localhost:8080/a?b"),
+            ("localhost:", ": the port is missing", "localhost:8080"),
+            ("[fe80::1%lo]", ": the port is missing", "[fe80::1%lo]:8080"),
+            (":80", ": the host is missing", "localhost:8080"),
+            ("http://", ": the host is missing", "http://localhost:8080"),
+            ("a:0", "port '0' is not a number from 1 to 65535", "a:8080"),
+            ("http://a:70000/x", "port '70000' is not", "http://a:8080/x"),
+            ("a:+80", "port '+80' is not", "a:8080"),
+            ("a:18446744073709551696", "port '18446744073709551696' is not", "a:8080"),
+            ("a:b", "port 'b' is not", "a:8080"),
+            ("ftp://a:1", "unknown scheme 'ftp'", "http://a:1"),
+            ("https://a/x", "TLS is not supported", "http://a/x"),
+            ("HTTPS://a", "TLS is not supported", "http://a"),
+            ("::1:80", "an IPv6 address needs brackets", "[::1:80]:8080"),
+            ("[::1", "']' is missing", "[::1]:8080"),
+            ("[::1]8", "'8' after ']' is not a port", "[::1]:8080"),
+            ("[x]:1", "'x' is not an IPv6 address", "[::1]:8080"),
+            ("[::1%]:1", "zone '' is not the name", "[::1]:8080"),
+            ("[::1%a b]:1", "zone 'a b' is not the name", "[::1]:8080"),
+            ("a b:80", "invalid character ' ' at position 2", "localhost:8080/path"),
+            ("http://user@a", "invalid character '@' at position 12", "localhost:8080/path"),
+            ("http://ü@a", "invalid character 'ü' at position 8", "localhost:8080/path"),
+            ("a:80/ b", "invalid character ' ' at position 6, write it as %20", "a:80/%20b"),
+            (
+                "h2c://a:80/ü?x= y z",
+                "invalid character ' ' at position 16, write it as %20",
+                "h2c://a:80/ü?x=%20y%20z",
+            ),
+            ("a:80?\t", "invalid character '\\t' at position 6, write it as %09", "a:80?%09"),
         ] {
             let error = Target::parse(text, false).unwrap_err().to_string();
-            assert!(error.contains("write host:port"), "{text}: {error}");
+            assert!(error.contains(reason) && error.contains("; accepted: host:port"), "{text}: {error}");
+            assert!(error.ends_with(&format!("; example: {example}")), "{text}: {error}");
+            assert!(!error.contains(char::is_control), "{error}");
         }
     }
 }

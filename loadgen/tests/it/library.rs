@@ -29,7 +29,7 @@ fn the_example_prints_a_percentile() {
 fn a_plan_is_valid_or_not_at_all() {
     let plan = |port: u16| Plan::builder(format!("localhost:{port}"));
     for (builder, said) in [
-        (plan(0), "write host:port"),
+        (plan(0), "port '0' is not a number from 1 to 65535"),
         (plan(1).rate(0.0), "--rate"),
         (plan(1).rate(f64::NAN), "--rate"),
         (plan(1).total(0), "--total"),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::peer::{self, run, serve_http1};
-use clap::CommandFactory as _;
 use loadgen::{
     Summary,
     cli::Args,
@@ -16,7 +15,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Dummy-Instance: on
 
 #[test]
 fn the_help_lists_options_in_groups_and_exit_codes() {
-    insta::assert_snapshot!(Args::command().term_width(110).render_long_help());
+    insta::assert_snapshot!(Args::described().term_width(110).render_long_help());
 }
 
 #[test]

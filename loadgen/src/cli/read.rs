@@ -1,0 +1,303 @@
+//! From words and the environment to [`Args`], and from those to a [`Plan`].
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{
+    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, builder::Resettable, parser::ValueSource,
+};
+use command_line::{Failure, Parsed, Refusal};
+
+use super::args::Args;
+use crate::plan::{self, Plan, PlanError, Target, accepted};
+
+/// Options of which one excludes the other, with an example.
+const EXCLUSIVE: [(&str, &str, &str); 4] = [
+    ("target", "url", "loadgen localhost:8080"),
+    ("target", "embedded", "loadgen localhost:8080"),
+    ("url", "embedded", "loadgen --embedded"),
+    ("body", "body_file", "--body-file=body.json"),
+];
+
+impl Args {
+    /// Reads words, whose first is the program's name, and the environment. What is typed takes precedence over a
+    /// variable that says another thing of the same kind, and an empty variable counts as unset. That of the target does
+    /// not: a script whose variable is empty by mistake must not load something else.
+    ///
+    /// # Errors
+    /// A request for help, or a mistake.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Failure> {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let command = Self::described().mut_args(|arg| match arg.get_env() {
+            Some(name) if arg.get_id() != "url" && is_empty(name) => arg.env(Resettable::Reset),
+            _ => arg,
+        });
+        Self::read_with(&command, words)
+    }
+
+    /// The command as its help shows it.
+    #[must_use]
+    pub fn described() -> Command {
+        // The help explains variables in one place.
+        Self::command().mut_args(|arg| arg.hide_env(true))
+    }
+
+    fn read_with(
+        command: &Command,
+        words: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Result<Self, Failure> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let Parsed { matches, variables } = command_line::parse(command, &words, accepted::ALL)?;
+        let mut args =
+            Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
+        args.variables = variables;
+        args.settle(&matches).map_err(|refusal| Failure::Refused(refusal.to_string()))?;
+        args.embedded |= words.len() <= 1 && args.url.is_none();
+        Ok(args)
+    }
+
+    /// Forgets what comes from the environment and is excluded by what was typed.
+    fn settle(&mut self, matches: &ArgMatches) -> Result<(), Refusal> {
+        for (one, other, example) in EXCLUSIVE {
+            if !self.has(one) || !self.has(other) {
+                continue;
+            }
+            let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+            match (is_typed(one), is_typed(other)) {
+                (true, false) => self.forget(other),
+                (false, true) => self.forget(one),
+                _ => {
+                    let shown = format!("{} and {} exclude each other", self.shown(one), self.shown(other));
+                    return Err(Refusal::new(shown, "one of them", example));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match name {
+            "target" => self.target.is_some(),
+            "url" => self.url.is_some(),
+            "embedded" => self.embedded,
+            "body" => self.body.is_some(),
+            _ => self.body_file.is_some(),
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        match name {
+            "target" => self.target = None,
+            "url" => self.url = None,
+            "embedded" => self.embedded = false,
+            "body" => self.body = None,
+            _ => self.body_file = None,
+        }
+    }
+
+    /// The option, or the variable that its value comes from.
+    fn shown(&self, name: &str) -> String {
+        let flag = name.replace('_', "-");
+        match self.variables.of(&flag) {
+            _ if name == "target" => "TARGET".to_owned(),
+            Some(variable) => variable.to_owned(),
+            None => format!("--{flag}"),
+        }
+    }
+
+    fn checked_target(&self) -> Result<&str, PlanError> {
+        match (&self.target, &self.url) {
+            // The builder reads it, too, and there it is the only one.
+            (Some(target), _) => Ok(target),
+            (None, Some(url)) if url.is_empty() => {
+                Err(PlanError::without_target(&format!("{} is empty", self.shown("url"))))
+            }
+            (None, Some(url)) => match Target::parse(url, self.http2) {
+                Ok(_) => Ok(url),
+                Err(PlanError(refusal)) => Err(PlanError(refusal.given_with("url"))),
+            },
+            (None, None) => Err(PlanError::without_target("none is given")),
+        }
+    }
+
+    fn plan(&self) -> Result<Plan, PlanError> {
+        let mut plan = Plan::builder(self.checked_target()?)
+            .http2(self.http2)
+            .on_overload(self.on_overload)
+            .max_in_flight(self.max_in_flight)
+            .connections(self.connections)
+            .fixed_connections(self.fixed_connections)
+            .streams(self.streams)
+            .timeout(self.timeout)
+            .connect_timeout(self.connect_timeout)
+            .pin_cpus(self.pin_cpus)
+            .request_id_header(&self.request_id_header);
+        if let Some(rate) = self.rate {
+            plan = plan.rate(rate);
+        }
+        if let Some(total) = self.total {
+            plan = plan.total(total);
+        }
+        if let Some(duration) = self.duration {
+            plan = plan.duration(duration);
+        }
+        if let Some(workers) = self.workers {
+            plan = plan.workers(workers);
+        }
+        if let Some(method) = &self.method {
+            plan = plan.method(method);
+        }
+        if let Some(text) = &self.body {
+            plan = plan.body(text.clone());
+        }
+        if let Some(path) = &self.body_file {
+            plan = plan.body_file(path);
+        }
+        self.headers.iter().fold(plan, plan::Builder::header).build()
+    }
+}
+
+impl TryFrom<&Args> for Plan {
+    type Error = PlanError;
+
+    fn try_from(args: &Args) -> Result<Self, PlanError> {
+        args.plan().map_err(|PlanError(refusal)| PlanError(refusal.naming(&args.variables)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_consistent() {
+        Args::described().debug_assert();
+    }
+
+    #[test]
+    fn the_summary_of_the_help_has_one_line_for_each_option() {
+        let help = Args::described().term_width(100).render_help().to_string();
+        let options: Vec<_> =
+            help.lines().filter(|line| line.starts_with("  -") || line.starts_with("      --")).collect();
+        let described = Args::command().get_arguments().filter(|arg| arg.get_long().is_some()).count();
+        // Those that clap adds are --help and --version.
+        assert_eq!(options.len(), described + 2, "{help}");
+        for line in help.lines().skip_while(|line| *line != "Options:") {
+            let is_text = line.starts_with("Examples") || line.starts_with("  loadgen ");
+            let is_heading = line.ends_with(':') && !line.starts_with(' ');
+            let known = options.contains(&line) || is_text || is_heading || line.is_empty();
+            assert!(known || line.starts_with("--help explains"), "'{line}' in\n{help}");
+        }
+        let long = Args::described().render_long_help().to_string();
+        assert!(
+            !help.contains("env:") && !long.contains("env:") && !long.contains("[default: \"\"]"),
+            "{long}"
+        );
+    }
+
+    fn read(line: &str) -> Result<Args, String> {
+        let words = std::iter::once("loadgen").chain(line.split_whitespace());
+        Args::read(words).map_err(|failure| failure.to_string())
+    }
+
+    /// As if `name` were the value of the argument's variable. PATH stands in: it is always set.
+    fn with_variable(argument: &'static str, line: &str) -> Result<Args, String> {
+        let command = Args::command().mut_arg(argument, |arg| arg.env("PATH"));
+        let words = std::iter::once("loadgen").chain(line.split_whitespace());
+        Args::read_with(&command, words).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn what_is_typed_takes_precedence_over_the_environment() {
+        let path = std::env::var("PATH").unwrap();
+        let args = with_variable("url", "a:1").unwrap();
+        assert_eq!((args.target.as_deref(), args.url), (Some("a:1"), None));
+        let args = with_variable("url", "").unwrap();
+        assert_eq!((args.url, args.embedded), (Some(path), false));
+        let args = with_variable("url", "--embedded").unwrap();
+        assert_eq!((args.url, args.embedded), (None, true));
+        let args = with_variable("body", "a:1 --body-file x").unwrap();
+        assert_eq!((args.body, args.body_file), (None, Some(PathBuf::from("x"))));
+        let args = with_variable("body_file", "a:1 --body x").unwrap();
+        assert_eq!((args.body, args.body_file), (Some("x".to_owned()), None));
+        for (line, said) in [
+            ("a:1 --url b:1", "TARGET and --url exclude each other; accepted: one of them"),
+            ("a:1 --body x --body-file y", "--body and --body-file exclude each other"),
+            ("--embedded a:1", "TARGET and --embedded exclude each other"),
+            ("--embedded -u a:1", "--url and --embedded exclude each other"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_server_in_this_process_is_loaded_without_any_argument_or_on_request() {
+        let is_embedded = |line| read(line).unwrap().embedded;
+        assert!(is_embedded("") && is_embedded("--embedded") && is_embedded("--embedded -r 10"));
+        for (line, why) in
+            [("-r 10", "none is given"), ("--no-progress", "none is given"), ("-u=", "--url is empty")]
+        {
+            let args = read(line).unwrap();
+            assert!(!args.embedded, "{line}");
+            let said = Plan::try_from(&args).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("no target: {why}; accepted: host:port")), "{said}");
+            assert!(
+                said.ends_with(
+                    "or --embedded for a dummy-server in this process; example: loadgen localhost:8080"
+                ),
+                "{said}"
+            );
+        }
+        let empty = Args::read(["loadgen", ""]).unwrap();
+        assert!(!empty.embedded);
+        assert!(Plan::try_from(&empty).unwrap_err().to_string().starts_with("no target: it is empty; "));
+    }
+
+    #[test]
+    fn a_value_that_the_plan_refuses_is_named_with_its_variable() {
+        let args = with_variable("method", "a:1").unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let said = Plan::try_from(&args).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("invalid value '{path}' for PATH; accepted: a method")), "{said}");
+        assert!(said.ends_with("; example: PATH=PUT"), "{said}");
+        let args = with_variable("url", "--no-progress").unwrap();
+        let said = Plan::try_from(&args).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("invalid target '{path}' for PATH: ")), "{said}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_answered_with_what_is_accepted() {
+        for (line, said) in [
+            ("--rate many", "'many' for --rate; accepted: requests per second, a number from 0.001"),
+            ("--rate NaN", "'NaN' for --rate; accepted: requests per second, a number from 0.001"),
+            ("-r inf", "'inf' for --rate; accepted: requests per second, a number from 0.001"),
+            ("-r -5", "'-5' for --rate; accepted: requests per second, a number from 0.001"),
+            ("-d -5s", "'-5s' for --duration; accepted: a time above 0 and up to 8760h"),
+            ("--wait-for-target -1s", "'-1s' for --wait-for-target; accepted: a time from 0 to 8760h"),
+            ("--requests -5", "'-5' for --total; accepted: a whole number from 1"),
+            ("-n -5", "'-5' for --total; accepted: a whole number from 1"),
+            ("-c -5", "'-5' for --connections; accepted: a whole number from 1"),
+            ("-m -5", "'-5' for --streams; accepted: a whole number from 1"),
+            ("--max-in-flight -5", "'-5' for --max-in-flight; accepted: a whole number from 1"),
+            ("--workers -1", "'-1' for --workers; accepted: a whole number from 1"),
+            ("--timeout -1", "'-1' for --timeout; accepted: a time above 0"),
+            ("--connect-timeout -1.5s", "'-1.5s' for --connect-timeout; accepted: a time above 0"),
+            ("--total +5", "'+5' for --total; accepted: a whole number"),
+            (
+                "--timeout 1e19",
+                "up to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds; example: --timeout=30s",
+            ),
+            ("--total 1.5", "'1.5' for --total"),
+            ("-d --total 5", "--duration needs a value; accepted: a time above 0"),
+            ("--output xml", "'xml' for --output; accepted: text or json; example: --output=text"),
+            ("--on-overload wait", "'wait' for --on-overload; accepted: queue or drop"),
+            ("--ratee 5", "unexpected argument '--ratee'; accepted: a similar argument exists: '--rate'"),
+            ("b:1", "unexpected argument 'b:1'; accepted: the options that --help lists"),
+        ] {
+            let error = read(&format!("a:1 {line}")).unwrap_err();
+            assert!(error.contains(said) && error.lines().count() == 1, "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What options accept, in words and with an example: the same for a value that can't be read and for one out of range.
+
+use std::fmt;
+
+use command_line::{Accepted, Refusal};
+
+use super::PlanError;
+
+/// See `--rate`.
+pub(crate) const RATE: Accepted = Accepted {
+    flag: "rate",
+    values: "requests per second, a number from 0.001 to 100000000",
+    example: "1000",
+};
+/// See `--total`.
+pub(crate) const TOTAL: Accepted =
+    Accepted { flag: "total", values: "a whole number from 1 to 1000000000000000", example: "5000" };
+/// See `--duration`.
+pub(crate) const DURATION: Accepted = Accepted { flag: "duration", values: TIME, example: "1m30s" };
+/// See `--max-in-flight`.
+pub(crate) const MAX_IN_FLIGHT: Accepted =
+    Accepted { flag: "max-in-flight", values: "a whole number from 1 to 1000000", example: "1000" };
+/// See `--connections`.
+pub(crate) const CONNECTIONS: Accepted =
+    Accepted { flag: "connections", values: "a whole number from 1 to 1000000", example: "10" };
+/// See `--streams`.
+pub(crate) const STREAMS: Accepted =
+    Accepted { flag: "streams", values: "a whole number from 1 to 100000", example: "10" };
+/// See `--timeout`.
+pub(crate) const TIMEOUT: Accepted = Accepted { flag: "timeout", values: TIME, example: "30s" };
+/// See `--connect-timeout`.
+pub(crate) const CONNECT_TIMEOUT: Accepted =
+    Accepted { flag: "connect-timeout", values: TIME, example: "500ms" };
+/// See `--workers`.
+pub(crate) const WORKERS: Accepted =
+    Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
+/// See `--method`.
+pub(crate) const METHOD: Accepted = Accepted {
+    flag: "method",
+    values: "a method other than CONNECT, such as GET, HEAD, POST or DELETE",
+    example: "PUT",
+};
+/// See `--header`.
+pub(crate) const HEADER: Accepted = Accepted {
+    flag: "header",
+    values: "a header field in the form 'name: value'",
+    example: "accept: text/html",
+};
+/// See `--body`.
+pub(crate) const BODY: Accepted = Accepted { flag: "body", values: "text of at most 256M", example: "hello" };
+/// See `--body-file`.
+pub(crate) const BODY_FILE: Accepted = Accepted {
+    flag: "body-file",
+    values: "the path of a readable file of at most 256M",
+    example: "body.json",
+};
+/// See `--request-id-header`.
+pub(crate) const REQUEST_ID_HEADER: Accepted = Accepted {
+    flag: "request-id-header",
+    values: "the name of a header field that has no meaning to the connection, or '' for no id",
+    example: "x-request-id",
+};
+
+const TIME: &str = "a time above 0 and up to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
+
+/// Of all options that have no list of values.
+pub(crate) const ALL: &[Accepted] = &[
+    RATE,
+    TOTAL,
+    DURATION,
+    MAX_IN_FLIGHT,
+    CONNECTIONS,
+    STREAMS,
+    TIMEOUT,
+    CONNECT_TIMEOUT,
+    WORKERS,
+    METHOD,
+    HEADER,
+    BODY,
+    BODY_FILE,
+    REQUEST_ID_HEADER,
+    Accepted {
+        flag: "url",
+        values: "host:port, h2c://host:port or http://host:port, each with an optional path",
+        example: "localhost:8080",
+    },
+    Accepted {
+        flag: "wait-for-target",
+        values: "a time from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
+        example: "60s",
+    },
+    Accepted { flag: "report", values: "the path of a file to write", example: "report.json" },
+];
+
+/// A value that an option does not accept.
+pub(super) fn refused(accepted: &Accepted, value: impl fmt::Display) -> PlanError {
+    PlanError(Refusal::of_value(accepted.flag, value, accepted.values, accepted.example))
+}
+
+/// The same with what exactly is wrong.
+pub(super) fn refused_because(
+    accepted: &Accepted,
+    value: impl fmt::Display,
+    why: impl AsRef<str>,
+) -> PlanError {
+    PlanError(refused(accepted, value).0.because(why))
+}
