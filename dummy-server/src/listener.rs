@@ -49,11 +49,13 @@ impl fmt::Display for Addresses {
 
 /// An address that can't be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("can't listen on {address} (--{flag}): {reason}")]
+#[error("can't listen on {address} (--{flag}): {reason}; accepted: {accepted}; example: {example}")]
 pub struct BindError {
     flag: &'static str,
     address: Address,
     reason: String,
+    accepted: String,
+    example: String,
     /// Another process listens there.
     in_use: bool,
 }
@@ -141,8 +143,15 @@ fn single(
         Listener::Tcp(listener) => Ok(Some((listener.local_addr().map_err(failed)?, listener))),
         #[cfg(unix)]
         Listener::Unix(_) => {
-            let reason = "it must be an IP address".to_owned();
-            Err(BindError { flag, address: address.clone(), reason, in_use: false })
+            let error = BindError {
+                flag,
+                address: address.clone(),
+                reason: "not an IP address".to_owned(),
+                accepted: "ip:port, [ip6]:port, name:port or :port".to_owned(),
+                example: format!("--{flag}={}", usual(flag)),
+                in_use: false,
+            };
+            Err(error)
         }
     }
 }
@@ -158,35 +167,69 @@ fn profiles(address: Option<&Address>, config: &Config) -> Result<Option<Bound>,
     })
 }
 
+/// An address that a flag usually has.
+fn usual(flag: &str) -> &'static str {
+    match flag {
+        "grpc-addr" => ":50051",
+        "tls-addr" => ":8443",
+        "admin-addr" => "127.0.0.1:9091",
+        "pprof-addr" => "localhost:6060",
+        _ => ":8080",
+    }
+}
+
+/// The first port that needs no permission on Linux, unless `net.ipv4.ip_unprivileged_port_start` says otherwise.
+const UNPRIVILEGED: u16 = 1024;
+
 fn refused(flag: &'static str, address: &Address, error: &io::Error, config: &Config) -> BindError {
-    let reason = match error.kind() {
+    let port = address.tcp().map(|address| address.port());
+    let with = |value: &dyn fmt::Display| format!("--{flag}={value}");
+    let (reason, accepted, example) = match error.kind() {
         io::ErrorKind::AddrInUse => in_use(flag, address, config),
-        io::ErrorKind::AlreadyExists => {
-            "a file that is not a socket is there: remove it, or choose another path, such as unix:/tmp/dummy-server.sock"
-                .to_owned()
+        io::ErrorKind::AlreadyExists => (
+            "a file that is not a socket is there".to_owned(),
+            "the path of a socket or of no file",
+            with(&"unix:/tmp/dummy-server.sock"),
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "not a local address".to_owned(),
+            "an address of this machine, or :port for all",
+            with(&usual(flag)),
+        ),
+        io::ErrorKind::PermissionDenied if port.is_some_and(|port| port < UNPRIVILEGED) => (
+            format!("ports below {UNPRIVILEGED} need the capability CAP_NET_BIND_SERVICE"),
+            "a port from 1024 to 65535, or that capability (setcap cap_net_bind_service=+ep dummy-server)",
+            with(&usual(flag)),
+        ),
+        io::ErrorKind::PermissionDenied => {
+            ("not permitted".to_owned(), "an address that this user may use", with(&usual(flag)))
         }
-        io::ErrorKind::AddrNotAvailable => "it is not an address of this machine".to_owned(),
-        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
-        _ => error.to_string(),
+        _ => (error.to_string(), "an address of this machine", with(&usual(flag))),
     };
     let in_use = error.kind() == io::ErrorKind::AddrInUse;
-    BindError { flag, address: address.clone(), reason, in_use }
+    BindError { flag, address: address.clone(), reason, accepted: accepted.to_owned(), example, in_use }
 }
 
 /// Which process has the address, and how to go on without it.
-fn in_use(flag: &'static str, address: &Address, config: &Config) -> String {
+fn in_use(flag: &'static str, address: &Address, config: &Config) -> (String, &'static str, String) {
+    let other = "another process listens there".to_owned();
     let Some(taken) = address.tcp() else {
-        return format!("another process listens there: stop it, or choose another path for --{flag}");
+        return (other, "another path", format!("--{flag}=unix:/tmp/dummy-server-2.sock"));
     };
+    let with_free_port = || format!("--{flag}={}", next_free(taken));
     if let Some(own) = bound_before(flag, taken.port(), config) {
-        return format!("--{own} has the same port: choose another one for --{flag}");
+        return (format!("--{own} has the same port"), "another port", with_free_port());
     }
     if config.moved_by_port.contains(&flag) {
         let http = config.addr.tcp().unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, 8080).into());
         let port = next_free(http).port();
-        return format!("another process listens there: try --port {port}, which moves the other ports too");
+        return (
+            other,
+            "another port, and --port moves all ports that were not given",
+            format!("--port={port}"),
+        );
     }
-    format!("another process listens there: try --{flag} {}", next_free(taken))
+    (other, "another port", with_free_port())
 }
 
 /// The flag of an address that is bound before this one and has the same port.
@@ -216,6 +259,38 @@ fn next_free(taken: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_listened_on_is_said_with_what_to_do() {
+        let config = Config::from_args(&[]).unwrap();
+        for (flag, address, kind, expected) in [
+            (
+                "addr",
+                "0.0.0.0:80",
+                io::ErrorKind::PermissionDenied,
+                "can't listen on 0.0.0.0:80 (--addr): ports below 1024 need the capability CAP_NET_BIND_SERVICE; \
+                 accepted: a port from 1024 to 65535, or that capability (setcap cap_net_bind_service=+ep dummy-server); \
+                 example: --addr=:8080",
+            ),
+            ("tls-addr", "[::]:443", io::ErrorKind::PermissionDenied, "example: --tls-addr=:8443"),
+            (
+                "addr",
+                "unix:/root/x",
+                io::ErrorKind::PermissionDenied,
+                "(--addr): not permitted; accepted: an address that this user may use; example: --addr=:8080",
+            ),
+            (
+                "admin-addr",
+                "192.0.2.1:9091",
+                io::ErrorKind::AddrNotAvailable,
+                "(--admin-addr): not a local address; accepted: an address of this machine, or :port for all; \
+                 example: --admin-addr=127.0.0.1:9091",
+            ),
+        ] {
+            let error = refused(flag, &address.parse().unwrap(), &kind.into(), &config).to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
+    }
 
     #[test]
     fn each_worker_gets_a_socket_of_each_port() {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use command_line::Failure;
 use dummy_server::{Args, Config, Ended, Format, Shutdown, signals};
 
 #[global_allocator]
@@ -11,8 +12,8 @@ fn main() -> ExitCode {
     match Args::read(std::env::args_os()).map(Config::try_from) {
         Ok(Ok(config)) => serve(config),
         Ok(Err(error)) => complain(&error.to_string(), 2),
-        Err(error) if error.use_stderr() => complain(&first_line(&error), 2),
-        Err(help) => help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Err(Failure::Refused(message)) => complain(&message, 2),
+        Err(Failure::Help(help)) => help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     }
 }
 
@@ -48,15 +49,8 @@ fn start_log(config: &Config) {
     }
 }
 
-/// clap's text says more below its first line, such as where to find help.
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    format!("{}; --help lists all flags", line.trim_start_matches("error: "))
-}
-
 #[expect(clippy::print_stderr, reason = "the one line about why the program does not run")]
 fn complain(message: &str, code: u8) -> ExitCode {
-    eprintln!("dummy-server: {message}");
+    eprintln!("dummy-server: error: {message}");
     ExitCode::from(code)
 }

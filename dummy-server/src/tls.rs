@@ -150,28 +150,34 @@ mod tests {
     fn flags_that_do_not_fit_are_named_with_what_is_accepted() {
         let listen = "--tls-addr=:1";
         for (words, said) in [
-            (&[listen][..], "':1' for --tls-addr: give --tls-cert and --tls-key too, or --tls-self-signed"),
-            (&[listen, "--tls-cert=c"], "'c' for --tls-cert: give its key too, with --tls-key"),
-            (&[listen, "--tls-key=k"], "'k' for --tls-key: give the certificate too, with --tls-cert"),
+            (
+                &[listen][..],
+                "--tls-addr needs a certificate; accepted: --tls-cert and --tls-key, or --tls-self-signed",
+            ),
+            (&[listen, "--tls-cert=c"], "--tls-cert needs --tls-key; accepted: both, or --tls-self-signed"),
+            (&[listen, "--tls-key=k"], "--tls-key needs --tls-cert; accepted: both, or --tls-self-signed"),
+            (&["--tls-cert=c"], "--tls-cert needs --tls-key; "),
+            (&["--tls-key=k"], "--tls-key needs --tls-cert; "),
+            (&["--tls-self-signed=ca", "--tls-key=k"], "--tls-key needs --tls-cert; "),
             (
                 &[listen, "--tls-cert=c", "--tls-key=k", "--tls-self-signed=ca"],
-                "'ca' for --tls-self-signed: give either this or --tls-cert and --tls-key",
+                "--tls-self-signed and --tls-cert exclude each other; accepted: one of them",
             ),
-            (&["--tls-cert=c", "--tls-key=k"], "'c' for --tls-cert: give --tls-addr too"),
-            (&["--tls-self-signed=ca"], "'ca' for --tls-self-signed: give --tls-addr too"),
-            (&["--tls-client-ca=ca"], "'ca' for --tls-client-ca: give --tls-addr too"),
+            (&["--tls-cert=c", "--tls-key=k"], "--tls-cert needs --tls-addr; accepted: an address"),
+            (&["--tls-self-signed=ca"], "--tls-self-signed needs --tls-addr; "),
+            (&["--tls-client-ca=ca"], "--tls-client-ca needs --tls-addr; "),
             (
                 &["--tls-client-auth=optional"],
-                "'optional' for --tls-client-auth: write optional or required, and give",
+                "'optional' for --tls-client-auth; accepted: optional or required, with --tls-client-ca",
             ),
             (
                 &["--tls-client-ca=ca", "--tls-client-auth=maybe"],
-                "'maybe' for --tls-client-auth: write optional or",
+                "'maybe' for --tls-client-auth; accepted: optional or",
             ),
-            (&["--tls-min-version=1.1"], "'1.1' for --tls-min-version: write 1.2 or 1.3"),
-            (&["--tls-alpn=h2,h3"], "'h2,h3' for --tls-alpn: write h2, http/1.1, both"),
-            (&["--tls-tickets=2"], "'2' for --tls-tickets: write true or false"),
-            (&["--tls-addr=nonsense"], "'nonsense' for --tls-addr: write ip:port"),
+            (&["--tls-min-version=1.1"], "'1.1' for --tls-min-version; accepted: 1.2 or 1.3; example: "),
+            (&["--tls-alpn=h2,h3"], "'h2,h3' for --tls-alpn; accepted: h2, http/1.1, both"),
+            (&["--tls-tickets=2"], "'2' for --tls-tickets; accepted: true or false"),
+            (&["--tls-addr=nonsense"], "'nonsense' for --tls-addr; accepted: ip:port"),
         ] {
             let error = tls(words).unwrap_err().to_string();
             assert!(error.contains(said), "{words:?}: {error}");

@@ -42,8 +42,7 @@ impl Addresses {
             }))
         };
         Ok(Self {
-            http: read(&args.addr, HTTP, port)?
-                .ok_or_else(|| refused("addr", "", "write ip:port or :port"))?,
+            http: read(&args.addr, HTTP, port)?.ok_or_else(|| refused("addr", "", "ip:port or :port"))?,
             grpc: read(&args.grpc_addr, GRPC, elsewhere)?,
             admin: read(&args.admin_addr, ADMIN, elsewhere)?,
             pprof: read(&args.pprof_addr, PPROF, elsewhere)?,
@@ -79,10 +78,13 @@ mod tests {
     fn a_port_is_a_number_that_a_port_can_have() {
         for port in ["65536", "-1", "http", ""] {
             let error = Config::from_args(&[&format!("--port={port}")]).unwrap_err().to_string();
-            assert!(error.contains("for --port: write a whole number from 0 to 65535"), "{error}");
+            assert!(error.contains("for --port; accepted: a whole number from 0 to 65535"), "{error}");
         }
         assert!(
-            Config::from_args(&["--addr="]).unwrap_err().to_string().contains("'' for --addr: write ip:port")
+            Config::from_args(&["--addr="])
+                .unwrap_err()
+                .to_string()
+                .contains("'' for --addr; accepted: ip:port")
         );
     }
 }

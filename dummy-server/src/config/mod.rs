@@ -7,6 +7,7 @@ mod typed;
 
 use std::time::Duration;
 
+use command_line::Refusal;
 use tracing::Level;
 use transport::Address;
 
@@ -22,14 +23,10 @@ use crate::{
     settings::{Config, Format, Http2, Limits, ProxyProtocol},
 };
 
-/// A value that is not accepted.
+/// A value that is not accepted: one line that says what is wrong with which input, what is accepted, and an example.
 #[derive(Debug, thiserror::Error)]
-#[error("invalid value '{value}' for --{flag}: {accepted}")]
-pub struct ConfigError {
-    flag: &'static str,
-    value: String,
-    accepted: String,
-}
+#[error(transparent)]
+pub struct ConfigError(Refusal);
 
 /// What requests and replies may hold in all, in bytes.
 const DEFAULT_MEMORY: u64 = 256 << 20;
@@ -106,6 +103,13 @@ impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
+        let variables = args.variables.clone();
+        Self::read(args).map_err(|ConfigError(refusal)| ConfigError(refusal.naming(&variables)))
+    }
+}
+
+impl Config {
+    fn read(args: Args) -> Result<Self, ConfigError> {
         let access_log = access_log(&args)?;
         let addresses = Addresses::read(&args)?;
         let tls = tls::parse(&args)?;
@@ -121,7 +125,7 @@ impl TryFrom<Args> for Config {
                 "off" => ProxyProtocol::Off,
                 "optional" => ProxyProtocol::Optional,
                 "required" => ProxyProtocol::Required,
-                other => return Err(refused("proxy-protocol", other, "write off, optional or required")),
+                other => return Err(refused("proxy-protocol", other, "off, optional or required")),
             },
             buffer_size: number::<usize>("buffer-size", &args.buffer_size, &(64..=4096))? << 10,
             log_level: log_level(&args.log_level)?,

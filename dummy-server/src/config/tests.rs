@@ -28,32 +28,35 @@ fn the_defaults_are_the_documented_ones() {
 #[test]
 fn a_bad_value_is_named_with_what_is_accepted() {
     for (words, said) in [
-        (["--buffer-size", "63"], "'63' for --buffer-size: write a whole number from 64 to 4096"),
+        (["--buffer-size", "63"], "'63' for --buffer-size; accepted: a whole number from 64 to 4096"),
         (["--buffer-size", "4097"], "from 64 to 4096"),
-        (["--addr", "nonsense"], "'nonsense' for --addr: write ip:port"),
-        (["--idle-timeout", "soon"], "for --idle-timeout: write a duration such as 500ms"),
-        (["--workers", "0"], "for --workers: write a whole number from 1 to 1024"),
-        (["--max-header-bytes", "1"], "for --max-header-bytes: write a size such as"),
-        (["--instance", "a b"], "for --instance: write 1 to 256 visible"),
-        (["--proxy-protocol", "on"], "'on' for --proxy-protocol: write off, optional or required"),
-        (["--log-level", "loud"], "'loud' for --log-level: write error, warn, info, debug or trace"),
-        (["--log-level", "3"], "'3' for --log-level: write error"),
-        (["--log-format", "xml"], "'xml' for --log-format: write text or json"),
-        (["--quiet=maybe", "--pin-cpus"], "'maybe' for --quiet: write true or false"),
-        (["--access-log", "xml"], "'xml' for --access-log: write json, text or off"),
-        (["--access-log-sample", "0"], "for --access-log-sample: write a whole number from 1"),
+        (["--addr", "nonsense"], "'nonsense' for --addr; accepted: ip:port"),
+        (
+            ["--idle-timeout", "soon"],
+            "for --idle-timeout; accepted: a duration from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
+        ),
+        (["--workers", "0"], "for --workers; accepted: a whole number from 1 to 1024"),
+        (["--max-header-bytes", "1"], "for --max-header-bytes; accepted: a size from 8192 to"),
+        (["--instance", "a b"], "for --instance; accepted: 1 to 256 visible"),
+        (["--proxy-protocol", "on"], "'on' for --proxy-protocol; accepted: off, optional or required"),
+        (["--log-level", "loud"], "'loud' for --log-level; accepted: error, warn, info, debug or trace"),
+        (["--log-level", "3"], "'3' for --log-level; accepted: error"),
+        (["--log-format", "xml"], "'xml' for --log-format; accepted: text or json"),
+        (["--quiet=maybe", "--pin-cpus"], "'maybe' for --quiet; accepted: true or false"),
+        (["--access-log", "xml"], "'xml' for --access-log; accepted: json, text or off"),
+        (["--access-log-sample", "0"], "for --access-log-sample; accepted: a whole number from 1"),
         (
             ["--h2-stream-window", "0"],
-            "for --h2-stream-window: write a size such as 4096, 64K or 10M, from 1 to",
+            "for --h2-stream-window; accepted: a size from 1 to 2147483647 bytes, such as 4096, 64K or 10M",
         ),
         (["--h2-stream-window", "2G"], "from 1 to 2147483647 bytes"),
         (["--h2-connection-window", "63k"], "from 65535 to 2147483647 bytes"),
         (["--h2-max-frame-size", "16383"], "from 16384 to 16777215 bytes"),
         (["--h2-max-frame-size", "16M"], "from 16384 to 16777215 bytes"),
         (["--h2-header-table-size", "4G"], "from 0 to 4294967295 bytes"),
-        (["--admin-token", "secret!"], "'***' for --admin-token: write 8 to 1024 visible"),
-        (["--admin-token", "with spaces"], "'***' for --admin-token: write 8 to 1024 visible"),
-        (["--admin-token-file", "/no/such/file"], "'/no/such/file' for --admin-token-file: can't read it"),
+        (["--admin-token", "secret!"], "'***' for --admin-token; accepted: 8 to 1024 visible"),
+        (["--admin-token", "with spaces"], "'***' for --admin-token; accepted: 8 to 1024 visible"),
+        (["--admin-token-file", "/no/such/file"], "'/no/such/file' for --admin-token-file: No such file"),
     ] {
         let error = Config::from_args(&words).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
@@ -67,6 +70,13 @@ fn empty_and_zero_are_off() {
     let config = config.unwrap();
     assert!(config.grpc_addr.is_none() && config.pprof_addr.is_none() && config.admin_addr.is_none());
     assert_eq!(config.limits.idle_timeout, None);
+}
+
+#[test]
+fn a_number_of_seconds_is_a_duration() {
+    let config = Config::from_args(&["--idle-timeout=90", "--drain-delay=0.5"]).unwrap();
+    assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(90)));
+    assert_eq!(config.drain_delay, Duration::from_millis(500));
 }
 
 #[test]
@@ -89,7 +99,7 @@ fn a_token_is_typed_or_in_a_file_but_not_both() {
     assert!(token(&[&flag]).unwrap().is(b"open-sesame"));
     assert!(token(&["--admin-token=open-sesame"]).unwrap().is(b"open-sesame"));
     let error = token(&[&flag, "--admin-token=open-sesame"]).unwrap_err().to_string();
-    assert!(error.contains("give one of them") && !error.contains("open-sesame"), "{error}");
+    assert!(error.contains("either this or --admin-token") && !error.contains("open-sesame"), "{error}");
     std::fs::write(&path, "\n").unwrap();
     assert!(token(&[&flag]).is_err());
     assert!(token(&["--admin-token="]).is_err());
@@ -149,7 +159,7 @@ const NUMBERS: &[Bounds] = &[
 fn every_flag_with_a_number_takes_its_documented_ends_and_nothing_beyond() {
     use clap::CommandFactory as _;
     let command = Args::command();
-    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
     assert!(after.contains("from 0 to 8760h"), "{after}");
     for arg in command.get_arguments() {
         let (Some(flag), Some([value])) = (arg.get_long(), arg.get_value_names()) else { continue };
@@ -162,16 +172,21 @@ fn every_flag_with_a_number_takes_its_documented_ends_and_nothing_beyond() {
             _ => continue,
         };
         let (_, accepted, beside, documented) = *bounds;
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let help = arg.get_long_help().map(ToString::to_string).unwrap_or_default();
         assert!(help.contains(documented), "--{flag}: {help}");
         let read = |value: &str| Config::from_args(&[&format!("--{flag}={value}")]);
         for value in accepted {
             assert!(read(value).is_ok(), "--{flag}={value}");
         }
-        let far = ["99999999999999999999", "9223372036854775807s", "-1", "NaN", "1e3", "0x10", " 1"];
-        for value in beside.into_iter().chain(far).filter(|value| !value.is_empty()) {
+        let far = ["99999999999999999999", "9223372036854775807s", "-1", "NaN", "0x10", " 1"];
+        // Seconds may be written like any decimal number.
+        let exponent = Some("1e3").filter(|_| value.as_str() != "DURATION");
+        for value in beside.into_iter().chain(far).chain(exponent).filter(|value| !value.is_empty()) {
             let error = read(value).expect_err(&format!("--{flag}={value}")).to_string();
-            assert!(error.contains(&format!("invalid value '{value}' for --{flag}: write a")), "{error}");
+            assert!(
+                error.contains(&format!("invalid value '{value}' for --{flag}; accepted: a ")),
+                "{error}"
+            );
         }
     }
 }

@@ -1,34 +1,35 @@
 //! Values as they are typed: each is read, or refused with what is accepted.
 
 use std::{
+    io,
     num::{NonZeroU64, NonZeroUsize},
     ops::RangeInclusive,
     time::Duration,
 };
 
+use command_line::Refusal;
 use contract::quantity::{self, LONGEST_TIME};
 use tracing::Level;
 use transport::Address;
 
 use super::ConfigError;
 use crate::{
-    args::Args,
+    args::{Args, example},
     behaviour::Behaviour,
     boolean,
     secret::Secret,
     settings::{AccessLog, Format},
 };
 
-const DURATION: &str = "write a duration such as 500ms, 10s or 1m30s, from 0 to 8760h";
-const SIZE: &str = "write a size such as 4096, 64K or 10M";
+const DURATION: &str = "a duration from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
 
 pub(super) fn refused(flag: &'static str, value: &str, accepted: impl Into<String>) -> ConfigError {
-    ConfigError { flag, value: value.to_owned(), accepted: accepted.into() }
+    ConfigError(Refusal::of_value(flag, value, accepted, example(flag)))
 }
 
 pub(super) fn address(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
     text.parse().map_err(|_| {
-        refused(flag, text, "write ip:port, [ip6]:port, name:port, :port for all interfaces, or unix:/path")
+        refused(flag, text, "ip:port, [ip6]:port, name:port, :port for all interfaces, or unix:/path")
     })
 }
 
@@ -42,7 +43,7 @@ pub(super) fn number<T: TryFrom<u64>>(
     bounds: &RangeInclusive<u64>,
 ) -> Result<T, ConfigError> {
     quantity::count_within(text, bounds).and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
-        refused(flag, text, format!("write a whole number from {} to {}", bounds.start(), bounds.end()))
+        refused(flag, text, format!("a whole number from {} to {}", bounds.start(), bounds.end()))
     })
 }
 
@@ -57,12 +58,16 @@ pub(super) fn size<T: TryFrom<u64>>(
     bounds: &RangeInclusive<u64>,
 ) -> Result<T, ConfigError> {
     quantity::size_within(text, bounds).and_then(|size| T::try_from(size).ok()).ok_or_else(|| {
-        refused(flag, text, format!("{SIZE}, from {} to {} bytes", bounds.start(), bounds.end()))
+        refused(
+            flag,
+            text,
+            format!("a size from {} to {} bytes, such as 4096, 64K or 10M", bounds.start(), bounds.end()),
+        )
     })
 }
 
 pub(super) fn duration(flag: &'static str, text: &str) -> Result<Duration, ConfigError> {
-    quantity::duration(text, LONGEST_TIME).ok_or_else(|| refused(flag, text, DURATION))
+    quantity::duration_or_seconds(text, LONGEST_TIME).ok_or_else(|| refused(flag, text, DURATION))
 }
 
 pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
@@ -70,13 +75,16 @@ pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
 }
 
 pub(super) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError> {
-    boolean::read(text).ok_or_else(|| refused(flag, text, format!("write {}", boolean::ACCEPTED)))
+    boolean::read(text).ok_or_else(|| refused(flag, text, boolean::ACCEPTED))
 }
 
 pub(super) fn behaviour(typed: &str) -> Result<String, ConfigError> {
     match Behaviour::parse(typed) {
         Ok(behaviour) => Ok(behaviour.to_string()),
-        Err(bad) => Err(refused("behaviour", typed, format!("{}; accepted: {}", bad.error, bad.accepted))),
+        Err(bad) => {
+            let ConfigError(refusal) = refused("behaviour", typed, bad.accepted);
+            Err(ConfigError(refusal.because(bad.error)))
+        }
     }
 }
 
@@ -90,7 +98,7 @@ pub(super) fn access_log(args: &Args) -> Result<Option<AccessLog>, ConfigError> 
         Some("off") => return Ok(None),
         None | Some("text") => Format::Text,
         Some("json") => Format::Json,
-        Some(other) => return Err(refused("access-log", other, "write json, text or off")),
+        Some(other) => return Err(refused("access-log", other, "json, text or off")),
     };
     Ok(Some(AccessLog { format, one_in }))
 }
@@ -98,14 +106,14 @@ pub(super) fn access_log(args: &Args) -> Result<Option<AccessLog>, ConfigError> 
 pub(super) fn log_level(text: &str) -> Result<Level, ConfigError> {
     let levels = ["error", "warn", "info", "debug", "trace"];
     let known = levels.contains(&text).then(|| text.parse().ok()).flatten();
-    known.ok_or_else(|| refused("log-level", text, "write error, warn, info, debug or trace"))
+    known.ok_or_else(|| refused("log-level", text, "error, warn, info, debug or trace"))
 }
 
 pub(super) fn log_format(text: &str) -> Result<Format, ConfigError> {
     match text {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
-        _ => Err(refused("log-format", text, "write text or json")),
+        _ => Err(refused("log-format", text, "text or json")),
     }
 }
 
@@ -115,19 +123,18 @@ pub(super) fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Se
         (None, "") => return Ok(None),
         (Some(token), "") => ("admin-token", "***", token),
         (Some(_), path) => {
-            return Err(refused(
-                "admin-token-file",
-                path,
-                "there is an --admin-token as well, give one of them",
-            ));
+            return Err(refused("admin-token-file", path, "either this or --admin-token"));
         }
         (None, path) => {
-            let unread = |error| refused("admin-token-file", path, format!("can't read it: {error}"));
+            let unread = |error: io::Error| {
+                let ConfigError(refusal) = refused("admin-token-file", path, "the path of a readable file");
+                ConfigError(refusal.because(error.to_string()))
+            };
             let text = std::fs::read_to_string(path).map_err(unread)?;
             ("admin-token-file", path, Secret::from(text.trim_end().to_owned()))
         }
     };
-    let form = "write 8 to 1024 visible ASCII characters without spaces";
+    let form = "8 to 1024 visible ASCII characters without spaces";
     if token.is_token() { Ok(Some(token)) } else { Err(refused(flag, shown, form)) }
 }
 
@@ -136,7 +143,7 @@ pub(super) fn instance(typed: Option<String>) -> Result<String, ConfigError> {
     if name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(name)
     } else {
-        Err(refused("instance", &name, "write 1 to 256 visible ASCII characters without spaces"))
+        Err(refused("instance", &name, "1 to 256 visible ASCII characters without spaces"))
     }
 }
 

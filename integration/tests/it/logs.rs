@@ -195,7 +195,7 @@ fn the_level_of_the_log_is_a_flag() {
         let finished = Process::start(command("dummy-server").args([&flag, "--addr", &address])).finish(SOON);
         let logged = finished.stderr.lines().filter(|line| line.contains(" INFO ")).count();
         assert_eq!((finished.code, logged + 1), (Some(1), lines), "{level}: {finished}");
-        assert!(finished.stderr.contains("dummy-server: can't listen"), "{level}: {finished}");
+        assert!(finished.stderr.contains("dummy-server: error: can't listen"), "{level}: {finished}");
     }
 }
 

@@ -69,12 +69,63 @@ fn bad_values_are_one_line_and_exit_2() {
         let finished = run(&[arg]);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{arg}: {finished}");
         assert_eq!(finished.stderr.trim_end().lines().count(), 1, "{arg}: {finished}");
+        assert!(finished.stderr.starts_with("dummy-server: error: "), "{arg}: {finished}");
+        assert!(
+            finished.stderr.contains("; accepted: ") && finished.stderr.contains("; example: "),
+            "{finished}"
+        );
     }
     for flag in ["--addr", "--grpc-addr", "--admin-addr", "--pprof-addr"] {
         let process = Process::start(command("dummy-server").arg(format!("{flag}=nonsense")));
         let finished = process.finish(SOON);
         assert_eq!(finished.code, Some(2), "{flag}: {finished}");
         assert!(finished.stderr.contains(flag), "the line names the flag: {finished}");
+    }
+}
+
+fn an_empty_variable_means_what_the_empty_flag_means() {
+    let help = Process::start(command("dummy-server").arg("--help")).finish(SOON).stdout;
+    let flags =
+        help.lines().filter_map(|line| line.trim_start().trim_start_matches("-p, ").strip_prefix("--"));
+    let flags: Vec<_> =
+        flags.filter_map(|flag| flag.split([' ', '[']).next()).filter(|flag| *flag != "help").collect();
+    assert!(flags.len() > 40, "{flags:?}");
+    let variable = |flag: &str| format!("DUMMY_SERVER_{}", flag.to_uppercase().replace('-', "_"));
+    // The wrong flag is the last that is read: where an empty value is accepted, its message is all there is.
+    let (mut typed, mut from_environment) = (Vec::new(), Vec::new());
+    for flag in flags.iter().filter(|flag| **flag != "h2-header-table-size") {
+        let wrong = "--h2-header-table-size=wrong";
+        let mut command_line = command("dummy-server");
+        command_line.args([&format!("--{flag}="), wrong]);
+        typed.push(Process::start(&mut command_line).finish(SOON).stderr);
+        let mut environment = command("dummy-server");
+        environment.env(variable(flag), "").arg(wrong);
+        let said = Process::start(&mut environment).finish(SOON).stderr;
+        let name = variable(flag);
+        from_environment.push(
+            said.replace(&format!("{name}="), &format!("--{flag}=")).replace(&name, &format!("--{flag}")),
+        );
+    }
+    assert_eq!(from_environment, typed);
+    assert!(
+        typed.iter().any(|said| said.contains("'wrong' for --h2-header-table-size; ")),
+        "some may be empty: {typed:?}"
+    );
+    assert!(typed.iter().any(|said| said.contains("'' for --max-streams; ")), "others may not: {typed:?}");
+}
+
+fn a_wrong_variable_is_named() {
+    for (variable, value, example) in [
+        ("DUMMY_SERVER_IDLE_TIMEOUT", "-5s", "DUMMY_SERVER_IDLE_TIMEOUT=75s"),
+        ("DUMMY_SERVER_MAX_STREAMS", "0", "DUMMY_SERVER_MAX_STREAMS=100"),
+        ("DUMMY_SERVER_BEHAVIOUR", "abort=explode", "DUMMY_SERVER_BEHAVIOUR='status=503:10&delay=5ms'"),
+        ("DUMMY_SERVER_QUIET", "perhaps", "DUMMY_SERVER_QUIET=false"),
+    ] {
+        let finished = Process::start(command("dummy-server").env(variable, value)).finish(SOON);
+        assert_eq!(finished.code, Some(2), "{finished}");
+        let start = format!("dummy-server: error: invalid value '{value}' for {variable}");
+        assert!(finished.stderr.starts_with(&start), "{finished}");
+        assert!(finished.stderr.trim_end().ends_with(&format!("; example: {example}")), "{finished}");
     }
 }
 
@@ -124,20 +175,28 @@ fn a_port_in_use_is_named_with_a_port_to_take_instead() {
     };
     let moved = said(&["--port", &port.to_string()]);
     let start = format!(
-        "dummy-server: can't listen on [::]:{port} (--addr): another process listens there: try --port "
+        "dummy-server: error: can't listen on [::]:{port} (--addr): another process listens there; accepted: "
     );
     let rest = moved.strip_prefix(&start).unwrap_or_else(|| panic!("{moved}"));
-    let proposed: u16 = rest.split(',').next().and_then(|port| port.parse().ok()).expect("a port");
+    let proposed = rest.rsplit("; example: --port=").next().and_then(|port| port.parse::<u16>().ok());
+    let proposed = proposed.expect("a port");
     assert_ne!(proposed, port);
     // --port would not move an address that is given.
     let address = format!("127.0.0.1:{port}");
     let given = said(&["--port=0", "--admin-addr", &address]);
-    assert!(given.contains("another process listens there: try --admin-addr 127.0.0.1:"), "{given}");
+    assert!(
+        given.contains(
+            "another process listens there; accepted: another port; example: --admin-addr=127.0.0.1:"
+        ),
+        "{given}"
+    );
     let free =
         TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").to_string();
     let given = said(&["--port=0", "--grpc-addr", &free, "--admin-addr", &free]);
     assert!(
-        given.ends_with("(--admin-addr): --grpc-addr has the same port: choose another one for --admin-addr"),
+        given.contains(
+            "(--admin-addr): --grpc-addr has the same port; accepted: another port; example: --admin-addr="
+        ),
         "{given}"
     );
 }
@@ -291,7 +350,10 @@ fn a_file_in_the_place_of_a_unix_socket_is_named() {
     let first = serve_over(&path);
     let finished = run(&["--grpc-addr", &format!("unix:{}", path.display())]);
     let line = finished.stderr.lines().last().expect("a line");
-    assert!(line.contains("(--grpc-addr): another process listens there: stop it, or choose"), "{line}");
+    assert!(
+        line.contains("(--grpc-addr): another process listens there; accepted: another path; example: "),
+        "{line}"
+    );
     assert!(ask_over(&path).starts_with("HTTP/1.1 200"), "the first one is still served");
     drop(first);
     // Killed, it has left its file behind, which is in nobody's way.
@@ -376,9 +438,9 @@ fn the_help_lists_every_flag() {
                 || finished.stdout.contains(&format!("--{flag}[")),
             "{flag}: {finished}"
         );
-        let variable = format!("DUMMY_SERVER_{}", flag.replace('-', "_").to_uppercase());
-        assert!(finished.stdout.contains(&variable), "{variable}: {finished}");
     }
+    // Variables are explained once.
+    assert_eq!(finished.stdout.matches("DUMMY_SERVER_ADDR").count(), 1, "{finished}");
 }
 
 async fn the_admin_port_tells_liveness_readiness_and_counts() {

@@ -155,6 +155,9 @@ fn files_that_are_of_no_use_are_named() {
         let finished = run(cert, key);
         assert_eq!(finished.code, Some(1), "{finished}");
         let line = finished.stderr.lines().last().unwrap_or_default();
-        assert!(line.starts_with("dummy-server: can't serve TLS: ") && line.contains(said), "{finished}");
+        assert!(
+            line.starts_with("dummy-server: error: can't serve TLS: ") && line.contains(said),
+            "{finished}"
+        );
     }
 }

@@ -1,0 +1,204 @@
+//! From words and the environment to [`Args`].
+
+use std::ffi::OsString;
+
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use command_line::{Accepted, Failure, Parsed};
+
+use super::Args;
+
+/// A value of each flag that is neither empty nor its default, and is accepted.
+const EXAMPLES: &[Accepted] = &[
+    of("port", "8081"),
+    of("addr", ":8080"),
+    of("grpc-addr", ":50051"),
+    of("admin-addr", "127.0.0.1:9091"),
+    of("pprof-addr", "localhost:6060"),
+    of("share-port", "true"),
+    of("tls-addr", ":8443"),
+    of("tls-cert", "chain.pem"),
+    of("tls-key", "key.pem"),
+    of("tls-self-signed", "ca.pem"),
+    of("tls-alpn", "h2,http/1.1"),
+    of("tls-client-ca", "clients.pem"),
+    of("tls-client-auth", "optional"),
+    of("tls-min-version", "1.3"),
+    of("tls-tickets", "false"),
+    of("proxy-protocol", "optional"),
+    of("behaviour", "status=503:10&delay=5ms"),
+    of("cors", "true"),
+    of("instance", "server-1"),
+    of("max-body-echo", "1M"),
+    of("idle-timeout", "75s"),
+    of("max-connection-age", "10m"),
+    of("header-timeout", "10s"),
+    of("stall-timeout", "60s"),
+    of("half-close-timeout", "10s"),
+    of("ws-message-timeout", "60s"),
+    of("drain-delay", "5s"),
+    of("drain-timeout", "60s"),
+    of("max-connections", "10000"),
+    of("max-streams", "100"),
+    of("memory-budget", "256M"),
+    of("max-header-bytes", "64K"),
+    of("grpc-max-message", "10M"),
+    of("ws-max-message", "16M"),
+    of("ws-max-frame", "16M"),
+    of("h2-stream-window", "256K"),
+    of("h2-connection-window", "64M"),
+    of("h2-max-frame-size", "64K"),
+    of("h2-header-table-size", "4K"),
+    of("admin-token", "open-sesame"),
+    of("admin-token-file", "token.txt"),
+    of("pidfile", "/run/dummy-server.pid"),
+    of("access-log", "json"),
+    of("access-log-sample", "100"),
+    of("quiet", "false"),
+    of("log-level", "debug"),
+    of("log-format", "json"),
+    of("mem-interval", "10s"),
+    of("workers", "4"),
+    of("pin-cpus", "true"),
+    of("buffer-size", "256"),
+];
+
+const fn of(flag: &'static str, example: &'static str) -> Accepted {
+    // clap reads all values as text: `config` says more about those that are refused.
+    Accepted { flag, values: "a value, which --help describes", example }
+}
+
+/// A value that a flag accepts.
+pub(crate) fn example(flag: &str) -> &'static str {
+    EXAMPLES.iter().find(|known| known.flag == flag).map_or("", |known| known.example)
+}
+
+impl Args {
+    /// Reads a command line, whose first word is the program's name, and the environment.
+    ///
+    /// # Errors
+    /// An unknown flag, a missing value, or a request for `--help` or `--version`.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Failure> {
+        let command = Self::described();
+        let known: Vec<&str> =
+            command.get_arguments().filter_map(clap::Arg::get_long_and_visible_aliases).flatten().collect();
+        let words = words.into_iter().map(|word| doubled_dash(word.into(), &known));
+        let Parsed { matches, variables } = command_line::parse(&command, words, EXAMPLES)?;
+        let args = Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
+        Ok(Self { variables, ..args })
+    }
+
+    /// The command as its help shows it: what an empty value means is said in words, and variables in one place.
+    #[must_use]
+    pub fn described() -> Command {
+        Self::command().mut_args(|arg| {
+            let is_empty = arg.get_default_values().iter().all(|value| value.is_empty());
+            arg.hide_env(true).hide_default_value(is_empty)
+        })
+    }
+}
+
+/// `-addr` becomes `--addr` when there is such a flag.
+fn doubled_dash(word: OsString, known: &[&str]) -> OsString {
+    let name = word.to_str().and_then(|word| word.strip_prefix('-'));
+    let name = name.map(|name| name.split_once('=').map_or(name, |(name, _)| name));
+    match name {
+        Some(name) if known.contains(&name) => {
+            let mut doubled = OsString::from("-");
+            doubled.push(word);
+            doubled
+        }
+        _ => word,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Config;
+
+    fn read(words: &[&str]) -> Args {
+        Args::read(["dummy-server"].iter().chain(words)).unwrap()
+    }
+
+    #[test]
+    fn go_forms_and_ours_mean_the_same() {
+        let ours = read(&["--addr", ":1", "--quiet=false", "--pprof-addr=", "--buffer-size", "64"]);
+        let go = read(&["-addr=:1", "-quiet=false", "-pprof-addr=", "-buffer-size", "64"]);
+        assert_eq!(format!("{ours:?}"), format!("{go:?}"));
+        assert_eq!(
+            (go.addr.as_deref(), go.quiet.as_str(), go.pprof_addr.as_deref()),
+            (Some(":1"), "false", Some(""))
+        );
+    }
+
+    #[test]
+    fn a_bare_switch_is_true() {
+        assert_eq!(read(&["--pin-cpus"]).pin_cpus, "true");
+        assert_eq!(read(&["-quiet"]).quiet, "true");
+    }
+
+    #[test]
+    fn every_flag_has_an_example_that_is_accepted() {
+        let command = Args::described();
+        command.clone().debug_assert();
+        let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        assert_eq!(flags, EXAMPLES.iter().map(|known| known.flag).collect::<Vec<_>>());
+        for Accepted { flag, example, .. } in EXAMPLES {
+            let config = Config::try_from(read(&[&format!("--{flag}={example}")]));
+            let said = config.err().map(|error| error.to_string()).unwrap_or_default();
+            // What these need beside them is said, and a file is not there.
+            let needs_more = flag.starts_with("tls-") || *flag == "admin-token-file";
+            assert!(said.is_empty() || needs_more, "--{flag}={example}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_summary_of_the_help_has_one_line_for_each_flag() {
+        let help = Args::described().term_width(100).render_help().to_string();
+        let is_flag = |line: &&str| line.starts_with("  -") || line.starts_with("      --");
+        // Those that clap adds are --help and --version.
+        assert_eq!(help.lines().filter(is_flag).count(), EXAMPLES.len() + 2, "{help}");
+        for line in help.lines().skip_while(|line| *line != "Options:") {
+            let is_text = line.starts_with("--help explains") || line.starts_with("  dummy-server");
+            let is_heading = line.ends_with(':') && !line.starts_with(' ');
+            assert!(is_flag(&line) || is_text || is_heading || line.is_empty(), "'{line}' in\n{help}");
+        }
+        let long = Args::described().render_long_help().to_string();
+        assert!(
+            !long.contains("env:") && !long.contains("[default: \"\"]") && !long.contains("[default: ]"),
+            "{long}"
+        );
+        for group in
+            ["Addresses:", "TLS:", "Timeouts and drain:", "Limits:", "HTTP/2:", "Logging:", "Examples:"]
+        {
+            assert!(
+                help.contains(&format!("\n{group}\n")) && long.contains(&format!("\n{group}\n")),
+                "{long}"
+            );
+        }
+    }
+
+    #[test]
+    fn behaviour_is_spelled_either_way() {
+        for flag in ["--behaviour=delay=5ms", "--behavior=delay=5ms", "-behavior=delay=5ms"] {
+            assert_eq!(read(&[flag]).behaviour, "delay=5ms", "{flag}");
+        }
+    }
+
+    #[test]
+    fn negative_values_are_values() {
+        let args = read(&["--idle-timeout", "-5s", "-p", "-1", "-max-streams", "-2"]);
+        assert_eq!((args.idle_timeout.as_str(), args.port.as_deref()), ("-5s", Some("-1")));
+        assert_eq!(args.max_streams, "-2");
+        let missing = Args::read(["dummy-server", "--idle-timeout", "--cors"]).unwrap_err().to_string();
+        assert!(missing.starts_with("--idle-timeout needs a value; accepted: "), "{missing}");
+        let similar = Args::read(["dummy-server", "--max-stream=1"]).unwrap_err().to_string();
+        assert!(similar.contains("a similar argument exists: '--max-streams'"), "{similar}");
+    }
+
+    #[test]
+    fn unknown_flags_are_refused() {
+        assert!(Args::read(["dummy-server", "-nonsense=1"]).is_err());
+        assert!(Args::read(["dummy-server", "--nonsense"]).is_err());
+    }
+}
