@@ -54,7 +54,7 @@ pub struct BindError {
     flag: &'static str,
     address: Address,
     reason: String,
-    accepted: String,
+    accepted: &'static str,
     example: String,
     /// Another process listens there.
     in_use: bool,
@@ -147,7 +147,7 @@ fn single(
                 flag,
                 address: address.clone(),
                 reason: "not an IP address".to_owned(),
-                accepted: "ip:port, [ip6]:port, name:port or :port".to_owned(),
+                accepted: "ip:port, [ip6]:port, name:port or :port",
                 example: format!("--{flag}={}", usual(flag)),
                 in_use: false,
             };
@@ -207,7 +207,7 @@ fn refused(flag: &'static str, address: &Address, error: &io::Error, config: &Co
         _ => (error.to_string(), "an address of this machine", with(&usual(flag))),
     };
     let in_use = error.kind() == io::ErrorKind::AddrInUse;
-    BindError { flag, address: address.clone(), reason, accepted: accepted.to_owned(), example, in_use }
+    BindError { flag, address: address.clone(), reason, accepted, example, in_use }
 }
 
 /// Which process has the address, and how to go on without it.

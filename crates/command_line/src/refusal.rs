@@ -6,7 +6,11 @@ use crate::Variables;
 
 /// Why an input is refused. It is shown in one line, without the program's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Refusal {
+pub struct Refusal(Box<Parts>);
+
+/// In a box, as results with it are returned by many small functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
     subject: String,
     input: Input,
     detail: String,
@@ -28,13 +32,13 @@ enum Input {
 impl Refusal {
     /// Of any input: `subject` names it, and `example` is complete.
     pub fn new(subject: impl AsRef<str>, accepted: impl Into<String>, example: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             subject: in_one_line(subject.as_ref()),
             input: Input::Subject,
             detail: String::new(),
             accepted: accepted.into(),
             example: example.into(),
-        }
+        }))
     }
 
     /// Of a flag's value; `example` is another value.
@@ -44,31 +48,30 @@ impl Refusal {
         accepted: impl Into<String>,
         example: impl Into<String>,
     ) -> Self {
-        let input = Input::Flag(flag.into());
-        Self { input, ..Self::new(format!("invalid value '{value}'"), accepted, example) }
+        Self::new(format!("invalid value '{value}'"), accepted, example).given_with(flag)
     }
 
     /// The same with what exactly is wrong.
     #[must_use]
     pub fn because(mut self, detail: impl AsRef<str>) -> Self {
-        self.detail = in_one_line(detail.as_ref());
+        self.0.detail = in_one_line(detail.as_ref());
         self
     }
 
     /// The same, with the flag that the input was given with.
     #[must_use]
     pub fn given_with(mut self, flag: impl Into<String>) -> Self {
-        self.input = Input::Flag(flag.into());
+        self.0.input = Input::Flag(flag.into());
         self
     }
 
     /// The same, with the variable instead of the flag if the value comes from there.
     #[must_use]
     pub fn naming(mut self, variables: &Variables) -> Self {
-        if let Input::Flag(flag) = &self.input
+        if let Input::Flag(flag) = &self.0.input
             && let Some(variable) = variables.of(flag)
         {
-            self.input = Input::Variable(variable.to_owned());
+            self.0.input = Input::Variable(variable.to_owned());
         }
         self
     }
@@ -76,23 +79,23 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match &self.input {
+        let name = match &self.0.input {
             Input::Subject => String::new(),
             Input::Flag(flag) => format!("--{flag}"),
             Input::Variable(variable) => variable.clone(),
         };
-        f.write_str(&self.subject)?;
+        f.write_str(&self.0.subject)?;
         if !name.is_empty() {
             write!(f, " for {name}")?;
         }
-        if !self.detail.is_empty() {
-            write!(f, ": {}", self.detail)?;
+        if !self.0.detail.is_empty() {
+            write!(f, ": {}", self.0.detail)?;
         }
-        write!(f, "; accepted: {}; example: ", self.accepted)?;
+        write!(f, "; accepted: {}; example: ", self.0.accepted)?;
         if name.is_empty() {
-            f.write_str(&self.example)
+            f.write_str(&self.0.example)
         } else {
-            write!(f, "{name}={}", quoted(&self.example))
+            write!(f, "{name}={}", quoted(&self.0.example))
         }
     }
 }
