@@ -72,8 +72,11 @@ pub fn loadgen(args: &[&str]) -> Finished {
 #[must_use]
 pub fn loadgen_report(args: &[&str]) -> Report {
     let finished = loadgen(&[&["--no-progress", "-o", "json"], args].concat());
-    assert_eq!(finished.code, Some(0), "loadgen {args:?}: {finished}");
-    Report::parse(&finished.stdout)
+    assert!(matches!(finished.code, Some(0 | 1)), "loadgen {args:?}: {finished}");
+    let report = Report::parse(&finished.stdout);
+    let has_failed = report.json()["outcome"] == "failed";
+    assert_eq!(finished.code, Some(i32::from(has_failed)), "loadgen {args:?}: {finished}");
+    report
 }
 
 /// dummy-server as a process of its own.

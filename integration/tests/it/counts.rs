@@ -72,7 +72,7 @@ async fn statuses_are_counted_by_their_class(protocol: Protocol) {
     for (status, class) in [
         (200, "succeeded"),
         (204, "succeeded"),
-        (301, "succeeded"),
+        (301, "redirects"),
         (404, "client_errors"),
         (503, "server_errors"),
     ] {

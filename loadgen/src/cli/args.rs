@@ -11,6 +11,7 @@ use contract::quantity::{self, LONGEST_TIME};
 
 use super::exit::FailOn;
 use crate::{
+    outcome::ExpectedStatus,
     plan::{OnOverload, load},
     verdict::Threshold,
 };
@@ -220,8 +221,8 @@ pub struct Args {
     /// Statuses that count as success beside 2xx, like 404,3xx
     ///
     /// A status, a class (3xx) or a range (500-503); several are separated by commas.
-    #[arg(long, value_name = "STATUS", env = "LOADGEN_EXPECT_STATUS", help_heading = RESULT)]
-    pub expect_status: Option<String>,
+    #[arg(long, value_name = "STATUS", env = "LOADGEN_EXPECT_STATUS", value_parser = expect_status, help_heading = RESULT)]
+    pub expect_status: Option<ExpectedStatus>,
 
     /// Exit with 99 unless this holds, like 'p(99)<200ms'
     ///
@@ -253,14 +254,15 @@ pub struct Args {
     pub(super) variables: Variables,
 }
 
+/// `--expect-status`: those beside 2xx.
+fn expect_status(text: &str) -> Result<ExpectedStatus, String> {
+    ExpectedStatus::default().with(text)
+}
+
 /// `--abort-on`: a threshold that can be judged while a run goes on.
 fn abort_on(text: &str) -> Result<Threshold, String> {
     let threshold: Threshold = text.parse()?;
-    if threshold.can_abort() {
-        Ok(threshold)
-    } else {
-        Err("it is known at the end alone; accepted: response.p(N), error_rate or unanswered, like 'p(99)<1s'".to_owned())
-    }
+    if threshold.can_abort() { Ok(threshold) } else { Err("it is known at the end alone".to_owned()) }
 }
 
 /// `--on-overload`.

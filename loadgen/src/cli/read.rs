@@ -131,6 +131,9 @@ impl Args {
             .connect_timeout(self.connect_timeout)
             .pin_cpus(self.pin_cpus)
             .request_id_header(&self.request_id_header);
+        if let Some(expected) = &self.expect_status {
+            plan = plan.expect_status(expected.clone());
+        }
         if let Some(rate) = self.rate {
             plan = plan.rate(rate);
         }

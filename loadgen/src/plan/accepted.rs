@@ -63,6 +63,9 @@ pub(crate) const REQUEST_ID_HEADER: Accepted = Accepted {
 
 const TIME: &str = "a time above 0 and up to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
 
+const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered or \
+                         count(503)), then <, <=, > or >=, then a value";
+
 /// Of all options that have no list of values.
 pub(crate) const ALL: &[Accepted] = &[
     RATE,
@@ -88,6 +91,22 @@ pub(crate) const ALL: &[Accepted] = &[
         flag: "wait-for-target",
         values: "a time from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
         example: "60s",
+    },
+    Accepted {
+        flag: "expect-status",
+        values: "a status from 100 to 599, a class like 3xx or a range like 500-503, several with commas",
+        example: "404,3xx",
+    },
+    Accepted { flag: "threshold", values: THRESHOLD, example: "p(99)<200ms" },
+    Accepted {
+        flag: "abort-on",
+        values: "a threshold on response.p(N), error_rate or unanswered, which are known while a run goes on",
+        example: "error_rate<10%",
+    },
+    Accepted {
+        flag: "fail-on",
+        values: "any of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped and unmet, with commas",
+        example: "5xx,transport",
     },
     Accepted { flag: "report", values: "the path of a file to write", example: "report.json" },
 ];
