@@ -108,7 +108,7 @@ async fn a_run_is_stopped_as_soon_as_a_threshold_is_crossed() {
     for line in
         ["--abort-on error_rate<10%", "--abort-on p(50)<1ms", "--abort-on unanswered<3 --timeout 50ms"]
     {
-        let path = if line.contains("error") { "/?dummy-status=503:50" } else { "/delay/100" };
+        let path = if line.contains("error") { "/?dummy-status=503:25" } else { "/delay/100" };
         let url = format!("http://{}{path}", server.http);
         let args = format!("--no-progress -o json -r 200 -d 60s {line} {url}");
         let run = Process::start(command("loadgen").args(args.split_whitespace()));
