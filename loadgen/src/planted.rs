@@ -10,7 +10,7 @@ use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Failure, InFlight, Outcome},
     plan::Plan,
-    recorder::{Recorder, RunSettings},
+    recorder::{Origin, Recorder, RunSettings},
     schedule::Due,
     summary::Summary,
 };
@@ -93,6 +93,7 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
     }
     assert!(records.counts.add_up());
     Summary {
+        origin: Origin::default(),
         run: RunSettings::of(&plan, &["127.0.0.1:1".parse().unwrap(), "[::1]:1".parse().unwrap()]),
         records,
         elapsed: Duration::from_nanos(end),

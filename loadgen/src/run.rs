@@ -13,10 +13,10 @@ use command_line::Refusal;
 use contract::{id::Ids, quantity};
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Nanos},
     control::{Handle, Phase},
     plan::{Plan, Target},
-    recorder::{Recorder, RunSettings, Snapshot},
+    recorder::{Origin, Recorder, RunSettings, Snapshot},
     schedule::Part,
     summary::Summary,
     worker::{self, Order, WorkerResult},
@@ -100,7 +100,7 @@ impl Run {
             // Those that have been started would begin without the others.
             threads.push(thread.inspect_err(|_| handle.abort()).context("can't start a worker")?);
         }
-        Ok(Running { plan, addresses, ids, handle, threads })
+        Ok(Running { plan, addresses, ids, handle, epoch: clock.epoch(), threads })
     }
 }
 
@@ -112,6 +112,8 @@ pub struct Running {
     addresses: Arc<[SocketAddr]>,
     ids: Ids,
     handle: Handle,
+    /// What the wall clock showed when the run's clock showed zero.
+    epoch: Nanos,
     threads: Vec<thread::JoinHandle<io::Result<WorkerResult>>>,
 }
 
@@ -154,8 +156,9 @@ impl Running {
         let start = self.handle.start().context("no worker has begun")?;
         let interrupted = self.handle.phase() != Phase::Run;
         let run = RunSettings::of(&self.plan, &self.addresses);
+        let origin = Origin::here((self.epoch + start) / 1_000_000);
         let records = Recorder::new(self.ids, self.plan.expected_status().clone());
-        Ok(merge(run, records, start, results, interrupted))
+        Ok(merge(origin, run, records, start, results, interrupted))
     }
 }
 
@@ -164,6 +167,7 @@ fn join(thread: thread::JoinHandle<io::Result<WorkerResult>>) -> anyhow::Result<
 }
 
 fn merge(
+    origin: Origin,
     run: RunSettings,
     mut records: Recorder,
     start: u64,
@@ -180,6 +184,7 @@ fn merge(
         run_delay = run_delay.into_iter().chain(result.run_delay).reduce(f64::max);
     }
     Summary {
+        origin,
         run,
         records,
         elapsed: Duration::from_nanos(end - start),

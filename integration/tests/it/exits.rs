@@ -148,3 +148,25 @@ async fn each_outcome_of_a_threshold_is_in_both_reports() {
         );
     }
 }
+
+async fn a_report_says_where_it_comes_from_and_keeps_no_secrets() {
+    let server = Server::start();
+    let line = "-n 5 --label build=1.2 --label=empty= -H authorization:hunter2 -b hunter2";
+    let (finished, report) = run(&server, line, "/");
+    let origin = &report.json()["origin"];
+    assert_eq!(
+        (&origin["labels"]["build"], &origin["labels"]["empty"]),
+        (&"1.2".into(), &"".into()),
+        "{origin:#}"
+    );
+    assert!(
+        origin["started_ms"].as_u64() > Some(1_700_000_000_000) && origin["cpus"].as_u64() > Some(0),
+        "{origin:#}"
+    );
+    assert!(origin["command"].to_string().contains("authorization: [redacted]"), "{origin:#}");
+    assert!(!finished.stdout.contains("hunter2"), "{finished}");
+    for label in ["", "x", "=x"] {
+        let finished = loadgen(&["--label", label, "a:1"]);
+        assert!(finished.code == Some(2) && finished.stderr.contains("name=value"), "{finished}");
+    }
+}

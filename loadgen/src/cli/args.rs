@@ -214,6 +214,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "LOADGEN_REPORT", help_heading = OUTPUT)]
     pub report: Option<PathBuf>,
 
+    /// Keep a label in the JSON report, like version=1.2
+    ///
+    /// In the form name=value; may be repeated. The report also keeps the command line, without the values of header fields and
+    /// bodies, the version, the host and when the run began.
+    #[arg(long = "label", value_name = "NAME=VALUE", env = "LOADGEN_LABEL", value_delimiter = '\n', value_parser = label,
+          help_heading = OUTPUT)]
+    pub labels: Vec<(String, String)>,
+
     /// Show no progress
     #[arg(long, env = "LOADGEN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub no_progress: bool,
@@ -252,6 +260,13 @@ pub struct Args {
     /// What comes from the environment.
     #[arg(skip)]
     pub(super) variables: Variables,
+}
+
+/// `--label`.
+fn label(text: &str) -> Result<(String, String), &'static str> {
+    let is_printable = text.len() <= 4096 && !text.contains(char::is_control);
+    let label = text.split_once('=').filter(|(name, _)| is_printable && !name.is_empty());
+    label.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or("no name=value")
 }
 
 /// `--expect-status`: those beside 2xx.

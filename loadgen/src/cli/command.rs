@@ -106,7 +106,9 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         watching.end();
     }
     let aborted = aborting.and_then(abort::Watching::end);
-    let summary = summary?;
+    let mut summary = summary?;
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    summary.origin = summary.origin.with_command(words).with_labels(output.labels.iter().cloned());
     if let Some(threshold) = &aborted {
         note(&format!("stopped early: {threshold} was crossed (--abort-on)"));
     }

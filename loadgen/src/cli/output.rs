@@ -25,6 +25,8 @@ pub(super) struct Output {
     pub(super) thresholds: Vec<Threshold>,
     /// What ends the run early; judged at its end as well.
     pub(super) abort_on: Vec<Threshold>,
+    /// What the user says of the run.
+    pub(super) labels: Vec<(String, String)>,
     /// How text looks.
     pub(super) style: Style,
     /// Whether one exchange is printed instead of a run.
@@ -42,6 +44,7 @@ impl From<&Args> for Output {
             fail_on: args.fail_on.iter().copied().chain(errors.iter().copied()).collect(),
             thresholds: args.thresholds.iter().chain(&args.abort_on).cloned().collect(),
             abort_on: args.abort_on.clone(),
+            labels: args.labels.clone(),
             style: if is_coloured() { Style::Coloured } else { Style::Plain },
             once: args.once,
         }

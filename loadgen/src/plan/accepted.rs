@@ -108,6 +108,11 @@ pub(crate) const ALL: &[Accepted] = &[
         values: "any of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped and unmet, with commas",
         example: "5xx,transport",
     },
+    Accepted {
+        flag: "label",
+        values: "name=value, printable and of at most 4096 bytes",
+        example: "version=1.2",
+    },
     Accepted { flag: "report", values: "the path of a file to write", example: "report.json" },
 ];
 

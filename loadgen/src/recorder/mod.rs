@@ -12,6 +12,7 @@ mod encoded;
 mod failures;
 mod flow;
 mod intervals;
+mod origin;
 mod plausible;
 mod recording;
 mod settings;
@@ -32,6 +33,7 @@ pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use flow::{Flow, Returned};
 pub use intervals::{Interval, Intervals};
+pub use origin::Origin;
 pub(crate) use recording::Recording;
 pub use settings::RunSettings;
 pub use times::{Snapshot, Times};
@@ -56,8 +58,6 @@ struct Replied {
     read_lag: Nanos,
     status: u16,
     instance: Option<u16>,
-    /// When the server saw the request and replied, by its clock, if that is to be looked at.
-    timing: Option<Timing>,
 }
 
 impl Replied {
@@ -73,7 +73,6 @@ impl Replied {
             read_lag: ended.at.saturating_sub(ready_since),
             status: reply.status,
             instance: reply.instance,
-            timing: reply.timing,
         }
     }
 }
@@ -254,6 +253,7 @@ impl Recorder {
     pub(crate) fn ended(&mut self, ended: Ended<'_>, ready_since: Nanos) {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
         if let Outcome::Replied = ended.outcome {
+            self.told(&ended);
             self.replied(&Replied::new(&ended, ready_since), 1);
         } else {
             self.sent(&arrival, at, 1);
@@ -300,8 +300,22 @@ impl Recorder {
         self.intervals.at(since_start).unsuccessful += count;
     }
 
+    /// What a reply tells of the server's instants, if that is looked at.
+    #[inline]
+    fn told(&mut self, ended: &Ended<'_>) {
+        let Arrival { due, written, .. } = ended.in_flight.arrival;
+        if let (Some(Timing { received_ns, replied_ns }), Some(written)) =
+            (ended.in_flight.reply.timing, written)
+        {
+            let since_start = self.since_start(due);
+            let way = received_ns.saturating_sub(self.epoch + written).min(LONGEST);
+            let server = replied_ns.saturating_sub(received_ns).min(LONGEST);
+            self.trend.at(since_start).tell(way, server);
+        }
+    }
+
     fn replied(&mut self, replied: &Replied, count: u64) {
-        let Replied { due, picked, written, at, read_lag, status, instance, timing } = *replied;
+        let Replied { due, picked, written, at, read_lag, status, instance } = *replied;
         self.sent(&Arrival { written, ..Arrival::new(0, due, picked) }, at, count);
         let response = at.saturating_sub(due);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
@@ -323,13 +337,6 @@ impl Recorder {
                 _ => self.counts.server_errors += count,
             }
             self.unsuccessful(due, at, count);
-        }
-        if let (Some(Timing { received_ns, replied_ns }), Some(written)) = (timing, written) {
-            let since_start = self.since_start(due);
-            let parts = self.trend.at(since_start);
-            parts.told += count;
-            parts.way += received_ns.saturating_sub(self.epoch + written).min(LONGEST) * count;
-            parts.server += replied_ns.saturating_sub(received_ns).min(LONGEST) * count;
         }
         let since_start = self.since_start(at);
         self.flow.at(since_start).completed += count;

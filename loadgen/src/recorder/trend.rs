@@ -37,6 +37,13 @@ impl Parts {
         self.wait = self.wait.saturating_add(wait.saturating_mul(count));
         self.service = self.service.saturating_add(service.saturating_mul(count));
     }
+
+    /// One of them has told when it was seen and replied to.
+    pub(super) fn tell(&mut self, way: Nanos, server: Nanos) {
+        self.told += 1;
+        self.way = self.way.saturating_add(way);
+        self.server = self.server.saturating_add(server);
+    }
 }
 
 impl From<[u64; 7]> for Parts {

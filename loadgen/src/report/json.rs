@@ -32,6 +32,7 @@ pub fn write(report: super::Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
+    origin: &'a crate::recorder::Origin,
     run: RunReport,
     interrupted: bool,
     outcome: &'static str,
@@ -222,6 +223,7 @@ impl<'a> Report<'a> {
         let times = &records.times;
         Ok(Self {
             version: VERSION,
+            origin: &summary.origin,
             run: RunReport::of(summary),
             interrupted: summary.interrupted,
             outcome: summary.outcome().as_str(),

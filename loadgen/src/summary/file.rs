@@ -66,7 +66,10 @@ impl Summary {
             return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
         }
         let kept: Kept = serde_json::from_slice(&text).map_err(|error| InvalidRecords(error.to_string()))?;
-        if !kept.records.records.is_plausible() || !kept.records.run.is_plausible() {
+        if !kept.records.records.is_plausible()
+            || !kept.records.run.is_plausible()
+            || !kept.records.origin.is_plausible()
+        {
             return Err(InvalidRecords(
                 "its counts do not add up, or exceed those of any run; or a text has control characters"
                     .to_owned(),
@@ -87,7 +90,7 @@ mod tests {
     use crate::{
         outcome::{Arrival, Cause, ExpectedStatus, Failure, InFlight, Outcome},
         plan::Plan,
-        recorder::{Recorder, RunSettings},
+        recorder::{Origin, Recorder, RunSettings},
         report::text::Style,
     };
 
@@ -119,6 +122,7 @@ mod tests {
         records.in_flight = u128::MAX / 4096;
         let plan = Plan::builder("h2c://a:1").rate(2.0).total(40_000).build().unwrap();
         Summary {
+            origin: Origin::here(1),
             run: RunSettings::of(&plan, &[]),
             records,
             elapsed: Duration::from_secs(20_000),
@@ -204,6 +208,8 @@ mod tests {
             ("/records/records/trend/1/0/0", json!(u64::MAX), "exceed those of any run"),
             ("/records/run/expected_status", json!("700"), "control characters"),
             ("/records/elapsed/secs", json!(-1), "invalid value"),
+            ("/records/origin/host", json!("\u{1b}[2J"), "control characters"),
+            ("/records/origin/labels", json!({ "a": "\n" }), "control characters"),
             ("/records/run/streams", json!(null), "invalid type"),
             ("/records/run/target", json!("h2c://a/\u{7}"), "control characters"),
         ] {

@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Nanos, nanos},
-    recorder::{Recorder, RunSettings, Span},
+    recorder::{Origin, Recorder, RunSettings, Span},
 };
 
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
+    /// Where it comes from.
+    pub origin: Origin,
     /// What ran.
     pub run: RunSettings,
     /// What all workers recorded.

@@ -23,13 +23,52 @@ enum Source {
     Nothing,
     /// A schedule: what is due next, and the arrivals after it.
     Open { next: Option<Due>, later: Arrivals, on_overload: OnOverload },
-    /// One for each free slot, as long as any are left and `until` has not come. Slots that became `free` when an exchange
-    /// ended are known by that time, at which their next request is due.
-    Closed { left: u64, number: u64, step: u64, until: Nanos, free: VecDeque<Nanos> },
+    /// One for each free slot, as long as any are left and `until` has not come.
+    Closed { left: u64, number: u64, step: u64, until: Nanos, free: FreeSlots },
 }
 
 /// The most that are picked up at the same time: what is picked up later than another has waited for its sending.
 const BATCH: usize = 64;
+
+/// Slots whose exchange has ended, by when it did: their next request is due then. Oldest first, those of the same time
+/// together.
+#[derive(Debug, Default)]
+struct FreeSlots {
+    by_time: VecDeque<(Nanos, usize)>,
+    all: usize,
+}
+
+impl FreeSlots {
+    /// One more.
+    #[inline]
+    fn add(&mut self, at: Nanos) {
+        self.all += 1;
+        match self.by_time.back_mut() {
+            Some((last, count)) if *last == at => *count += 1,
+            _ => self.by_time.push_back((at, 1)),
+        }
+    }
+
+    /// At most so many of those that became free first at the same time, and when.
+    #[inline]
+    fn take(&mut self, most: usize) -> Option<(Nanos, usize)> {
+        let (at, count) = self.by_time.front_mut()?;
+        let (at, taken) = (*at, most.min(*count));
+        *count -= taken;
+        self.all -= taken;
+        if *count == 0 {
+            self.by_time.pop_front();
+        }
+        Some((at, taken))
+    }
+
+    /// No more than so many: slots may have gone with their connections.
+    fn keep(&mut self, most: usize) {
+        while self.all > most {
+            self.take(self.all - most);
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Dispatcher {
@@ -70,7 +109,7 @@ impl Dispatcher {
     pub(super) fn start_closed(&mut self, total: Option<u64>, until: Nanos, part: Part, start: Nanos) {
         let left = total.map_or(u64::MAX, |total| part.share(total));
         let (number, step) = (part.index(), part.of());
-        self.source = Source::Closed { left, number, step, until, free: VecDeque::new() };
+        self.source = Source::Closed { left, number, step, until, free: FreeSlots::default() };
         self.start = start;
     }
 
@@ -96,19 +135,24 @@ impl Dispatcher {
                 }
             }
             Source::Closed { left, number, step, until, free } => {
-                let mut slots = room.saturating_sub(self.in_flight + self.backlog.len());
-                // Slots may have gone with their connections.
-                free.drain(..free.len().saturating_sub(slots));
-                while count < BATCH && slots > 0 && *left > 0 && now < *until {
+                let slots = room.saturating_sub(self.in_flight + self.backlog.len());
+                free.keep(slots);
+                let most = if now < *until {
+                    slots.min(BATCH).min(usize::try_from(*left).unwrap_or(BATCH))
+                } else {
+                    0
+                };
+                while count < most {
                     // The first request of a slot is due when there is one.
-                    let due = free.pop_front().unwrap_or(now).min(now);
-                    recording.picked_up(due, now, 1);
-                    let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, due, now) };
-                    self.backlog.push_single(arrival);
-                    *number += *step;
-                    *left -= 1;
-                    slots -= 1;
-                    count += 1;
+                    let (due, several) = free.take(most - count).unwrap_or((now, most - count));
+                    recording.picked_up(due, now, several as u64);
+                    for _ in 0..several {
+                        let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, due, now) };
+                        self.backlog.push_single(arrival);
+                        *number += *step;
+                    }
+                    *left -= several as u64;
+                    count += several;
                 }
             }
         }
@@ -198,7 +242,7 @@ impl Results<'_> {
     #[inline]
     fn slot_freed(&mut self, at: Nanos) {
         if let Source::Closed { free, .. } = &mut self.dispatcher.source {
-            free.push_back(at);
+            free.add(at);
         }
     }
 }

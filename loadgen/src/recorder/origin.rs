@@ -1,0 +1,169 @@
+//! Where a run comes from: what is needed to tell runs apart, and to repeat one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::plausible::is_printable;
+
+/// The longest text of each kind, in bytes.
+const LONGEST_TEXT: usize = 4096;
+
+/// The most words and labels that are kept.
+const MOST: usize = 256;
+
+/// Where a run comes from. A program that uses the library says what it wants to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// The version of loadgen.
+    pub version: String,
+    /// The name of the host.
+    pub host: Option<String>,
+    /// CPUs that the process could use.
+    pub cpus: usize,
+    /// When the run began, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+    /// The command line, without secrets.
+    pub command: Vec<String>,
+    /// What the user said of it.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// This program on this host.
+    pub(crate) fn here(started_ms: u64) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host(),
+            cpus: runtime::cpus::available().get(),
+            started_ms,
+            command: Vec::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// With the words of a command line, as far as they can be kept, and without secrets.
+    #[must_use]
+    pub fn with_command(mut self, words: impl IntoIterator<Item = String>) -> Self {
+        let printable =
+            |word: String| word.replace(char::is_control, "?").chars().take(LONGEST_TEXT / 4).collect();
+        self.command = redacted(words).take(MOST).map(printable).collect();
+        self
+    }
+
+    /// With labels.
+    #[must_use]
+    pub fn with_labels(mut self, labels: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.labels.extend(labels);
+        self
+    }
+
+    /// Whether reports can print it: what was read may hold anything.
+    pub(crate) fn is_plausible(&self) -> bool {
+        let texts = [&self.version].into_iter().chain(&self.host).chain(&self.command);
+        self.command.len() <= MOST
+            && self.labels.len() <= MOST
+            && texts
+                .chain(self.labels.keys())
+                .chain(self.labels.values())
+                .all(|text| is_printable(text, LONGEST_TEXT))
+    }
+}
+
+#[cfg(unix)]
+fn host() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Some(name).filter(|name| is_printable(name, 256))
+}
+
+#[cfg(not(unix))]
+fn host() -> Option<String> {
+    None
+}
+
+/// Options whose values may hold secrets.
+const FIELDS: [&str; 2] = ["-H", "--header"];
+const BODIES: [&str; 2] = ["-b", "--body"];
+
+/// What stands for a secret.
+const REDACTED: &str = "[redacted]";
+
+/// The words without values of header fields, bodies and user names in URLs.
+fn redacted(words: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut before: Option<String> = None;
+    words.into_iter().map(move |word| {
+        let is_of = |options: [&str; 2]| before.as_deref().is_some_and(|before| options.contains(&before));
+        let kept = if is_of(FIELDS) {
+            field(&word)
+        } else if is_of(BODIES) {
+            REDACTED.to_owned()
+        } else {
+            joined(&word).unwrap_or_else(|| without_user(&word))
+        };
+        before = Some(word);
+        kept
+    })
+}
+
+/// A word with an option and its value.
+fn joined(word: &str) -> Option<String> {
+    for option in FIELDS.into_iter().chain(BODIES) {
+        let Some(value) = word.strip_prefix(option).filter(|value| !value.is_empty()) else { continue };
+        let (sign, value) = match value.strip_prefix('=') {
+            Some(value) => ("=", value),
+            None if option.starts_with("--") => continue,
+            None => ("", value),
+        };
+        let value = if FIELDS.contains(&option) { field(value) } else { REDACTED.to_owned() };
+        return Some(format!("{option}{sign}{value}"));
+    }
+    None
+}
+
+/// A header field without its value.
+fn field(field: &str) -> String {
+    let name = field.split(':').next().unwrap_or_default();
+    format!("{name}: {REDACTED}")
+}
+
+fn without_user(word: &str) -> String {
+    let (scheme, rest) = word.split_once("://").unwrap_or(("", word));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) if !scheme.is_empty() => format!("{scheme}://{REDACTED}{}", &rest[at..]),
+        _ => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_kept_without_secrets() {
+        let kept = |line: &str| {
+            let words = line.split(' ').map(str::to_owned);
+            Origin::default().with_command(words).command.join(" ")
+        };
+        for (line, expected) in [
+            ("loadgen -r 10 a:1/x?y=1", "loadgen -r 10 a:1/x?y=1"),
+            ("loadgen -H authorization:secret a:1", "loadgen -H authorization: [redacted] a:1"),
+            ("loadgen -Hauthorization:secret a:1", "loadgen -Hauthorization: [redacted] a:1"),
+            ("loadgen --header cookie:secret a:1", "loadgen --header cookie: [redacted] a:1"),
+            ("loadgen --header=cookie:secret a:1", "loadgen --header=cookie: [redacted] a:1"),
+            ("loadgen -b secret -H x:secret a:1", "loadgen -b [redacted] -H x: [redacted] a:1"),
+            ("loadgen -bsecret a:1", "loadgen -b[redacted] a:1"),
+            ("loadgen --body=secret a:1", "loadgen --body=[redacted] a:1"),
+            ("loadgen --body-file=f --body-file f a:1", "loadgen --body-file=f --body-file f a:1"),
+            ("loadgen -u http://me:secret@host:1/a@b", "loadgen -u http://[redacted]@host:1/a@b"),
+            ("loadgen http://host:1/a@b", "loadgen http://host:1/a@b"),
+        ] {
+            let found = kept(line);
+            assert!(found == expected && !found.contains("secret"), "{line}: {found}");
+        }
+        let origin =
+            Origin::default().with_command((0..1000).map(|n| format!("{n}\u{1b}{}", "x".repeat(9000))));
+        assert!(origin.is_plausible());
+    }
+}
