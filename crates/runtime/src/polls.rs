@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The runtime's last question to the system.
+/// The runtime's last question to the system; or several, as one, if nothing asked for them between.
 #[derive(Clone, Copy, Debug)]
 pub struct Poll {
     /// When it asked.
@@ -22,10 +22,11 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Whether the thread slept until something was ready.
+    /// Whether the thread slept until something was ready, rather than waited for a CPU.
     #[must_use]
     pub fn slept(&self) -> bool {
-        self.answered.saturating_duration_since(self.asked) >= SLEEP
+        let waited = self.answered.saturating_duration_since(self.asked);
+        waited.saturating_sub(self.run_delay.unwrap_or_default()) >= SLEEP
     }
 }
 
@@ -37,10 +38,9 @@ thread_local! {
     static SCHEDULER: RefCell<Option<Scheduler>> = const { RefCell::new(None) };
 }
 
-/// The last question of this thread's runtime; none on a thread that is not observed.
-#[must_use]
-pub fn last() -> Option<Poll> {
-    LAST.get()
+/// The questions of this thread's runtime since the last call; none if there were none, or the thread is not observed.
+pub fn take() -> Option<Poll> {
+    LAST.take()
 }
 
 /// Nanoseconds for which this thread has been ready to run without a CPU; none where the system does not say.
@@ -51,21 +51,25 @@ pub fn run_delay() -> Option<Duration> {
 
 /// The runtime is about to ask.
 pub(crate) fn asking() {
-    let now = Instant::now();
-    LAST.set(Some(Poll { asked: now, answered: now, run_delay: None }));
+    // One that woke no task, such as an interrupted one, is told together with the next.
+    if LAST.get().is_none() {
+        let now = Instant::now();
+        LAST.set(Some(Poll { asked: now, answered: now, run_delay: None }));
+    }
 }
 
 /// The runtime has its answer.
 pub(crate) fn answered() {
     let Some(mut poll) = LAST.get() else { return };
     poll.answered = Instant::now();
-    if poll.slept() {
-        poll.run_delay = SCHEDULER.with_borrow_mut(|scheduler| {
+    if poll.answered.saturating_duration_since(poll.asked) >= SLEEP {
+        let more = SCHEDULER.with_borrow_mut(|scheduler| {
             if scheduler.is_none() {
                 *scheduler = Scheduler::open();
             }
             scheduler.as_mut()?.more_delay()
         });
+        poll.run_delay = more.map(|more| more + poll.run_delay.unwrap_or_default());
     }
     LAST.set(Some(poll));
 }
@@ -117,13 +121,12 @@ mod tests {
         let worker = crate::worker::spawn_observed("test-polls", None, || async {
             let begun = Instant::now();
             tokio::time::sleep(Duration::from_millis(20)).await;
-            let waited = last().expect("it is observed");
-            tokio::task::yield_now().await;
-            (begun, waited, last().expect("it is observed"))
+            let waited = take().expect("it is observed");
+            (begun, waited, take())
         });
         let (begun, waited, after) = worker.unwrap().join().unwrap();
-        assert!(waited.slept() && waited.asked >= begun && waited.answered > waited.asked, "{waited:?}");
-        assert!(after.answered >= waited.answered);
-        assert!(last().is_none(), "this thread is not observed");
+        assert!(waited.slept() && waited.asked <= waited.answered && waited.answered > begun, "{waited:?}");
+        assert!(after.is_none(), "it was taken");
+        assert!(take().is_none(), "this thread is not observed");
     }
 }

@@ -11,7 +11,7 @@ const WORDS: usize = 1000_usize.div_ceil(64);
 
 /// What is accepted, for messages.
 const ACCEPTED: &str =
-    "a status from 100 to 599, a class or a range, like 404, 3xx or 400-404; several with commas";
+    "a status from 200 to 599, a class or a range, like 404, 3xx or 400-404; several with commas";
 
 impl Default for ExpectedStatus {
     fn default() -> Self {
@@ -68,7 +68,7 @@ impl ExpectedStatus {
 fn range(item: &str) -> Option<(u16, u16)> {
     let status = |text: &str| {
         let is_number = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse::<u16>().ok().filter(|status| is_number && (100..600).contains(status))
+        text.parse::<u16>().ok().filter(|status| is_number && (200..600).contains(status))
     };
     if let Some(class) = item.strip_suffix("xx").or_else(|| item.strip_suffix("XX")) {
         let first = status(&format!("{class}00"))?;
@@ -109,9 +109,10 @@ mod tests {
 
     #[test]
     fn anything_else_is_answered_with_what_is_accepted() {
-        for text in
-            ["", ",", "99", "600", "6xx", "xx", "4x", "+20", "404-400", "200-", "-", "ok", "\u{1b}", "1xxxx"]
-        {
+        for text in [
+            "", ",", "99", "199", "1xx", "600", "6xx", "xx", "4x", "+20", "404-400", "200-", "-", "ok",
+            "\u{1b}", "1xxxx",
+        ] {
             let error = ExpectedStatus::default().with(text).unwrap_err();
             assert!(error.contains("404, 3xx or 400-404") && !error.contains('\u{1b}'), "{text}: {error}");
         }

@@ -58,7 +58,8 @@ impl Availability {
     }
 
     /// The longest run of consecutive arrivals without a success: from when the first of them was due to when the next one
-    /// that succeeded was, or to `end`, when arrivals ended; a bit's width more or less. A time without arrivals is none.
+    /// that succeeded was, or to `end`, when arrivals ended; a bit's width more or less. A time without arrivals is none, and what was never sent
+    /// says nothing of the target.
     #[must_use]
     pub fn longest_outage(&self, end: Nanos) -> Option<Span> {
         let (width, pairs) = self.good.beside(&self.bad);

@@ -70,7 +70,8 @@ impl Replied {
             picked,
             written,
             at: ended.at,
-            read_lag: ended.at.saturating_sub(ready_since),
+            // Nor can it have been there before its request had left.
+            read_lag: ended.at.saturating_sub(ready_since.max(written.unwrap_or(0))),
             status: reply.status,
             instance: reply.instance,
         }
@@ -124,6 +125,9 @@ pub struct Recorder {
     pub bytes_sent: u64,
     /// Bytes read from connections, whatever they were.
     pub bytes_received: u64,
+    /// The longest time for which loadgen itself was kept from running, and all such times of a worker together, in nanoseconds,
+    /// as far as they are longer than 10 ms.
+    pub held_up: (Nanos, Nanos),
     /// Nanoseconds in flight of all requests together, as far as they lie within the time in which requests were to
     /// become due, if that was known.
     pub in_flight: u128,
@@ -177,6 +181,7 @@ impl Recorder {
             body_bytes: 0,
             bytes_sent: 0,
             bytes_received: 0,
+            held_up: (0, 0),
             in_flight: 0,
             exchange: None,
             ids,
@@ -223,6 +228,12 @@ impl Recorder {
         self.unsuccessful(due, now, 1);
     }
 
+    /// loadgen itself was kept from running.
+    pub(crate) fn held_up(&mut self, time: Nanos) {
+        let (longest, all) = self.held_up;
+        self.held_up = (longest.max(time), all.saturating_add(time));
+    }
+
     pub(crate) fn resent(&mut self) {
         self.counts.resent += 1;
     }
@@ -258,6 +269,10 @@ impl Recorder {
         } else {
             self.sent(&arrival, at, 1);
             self.unsuccessful(arrival.due, at, 1);
+            if arrival.written.is_some() || !matches!(ended.outcome, Outcome::Abandoned) {
+                let since_start = self.since_start(arrival.due);
+                self.availability.due(since_start, false);
+            }
         }
         match ended.outcome {
             Outcome::Replied => {}
@@ -296,7 +311,6 @@ impl Recorder {
     fn unsuccessful(&mut self, due: Nanos, at: Nanos, count: u64) {
         self.times.unsuccessful.saturating_record_n(at.saturating_sub(due).min(LONGEST), count);
         let since_start = self.since_start(due);
-        self.availability.due(since_start, false);
         self.intervals.at(since_start).unsuccessful += count;
     }
 
@@ -337,6 +351,8 @@ impl Recorder {
                 _ => self.counts.server_errors += count,
             }
             self.unsuccessful(due, at, count);
+            let since_start = self.since_start(due);
+            self.availability.due(since_start, false);
         }
         let since_start = self.since_start(at);
         self.flow.at(since_start).completed += count;
@@ -382,6 +398,8 @@ impl Recorder {
         self.body_bytes += other.body_bytes;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
+        // Workers are held up at the same time, most likely.
+        self.held_up = (self.held_up.0.max(other.held_up.0), self.held_up.1.max(other.held_up.1));
         self.in_flight += other.in_flight;
     }
 

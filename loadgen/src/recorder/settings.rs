@@ -98,7 +98,8 @@ impl RunSettings {
     /// How many requests could be in flight.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.max_in_flight.min(self.max_connections.saturating_mul(self.streams))
+        let most = self.max_in_flight.min(self.max_connections.saturating_mul(self.streams));
+        self.total.and_then(|total| usize::try_from(total).ok()).map_or(most, |total| most.min(total))
     }
 
     /// Whether requests were due by a schedule.

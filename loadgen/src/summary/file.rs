@@ -75,6 +75,10 @@ impl Summary {
                     .to_owned(),
             ));
         }
+        let shares = [Some(kept.records.busiest_worker), kept.records.run_delay];
+        if shares.into_iter().flatten().any(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(InvalidRecords("a share that is not from 0 to 1".to_owned()));
+        }
         Ok(kept.records)
     }
 }

@@ -13,6 +13,9 @@ use crate::{
     recorder::{Origin, Recorder, RunSettings, Span},
 };
 
+/// Fewer bins of what came back are too coarse for a rate.
+const MIN_BINS: Nanos = 20;
+
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,7 +82,10 @@ impl Summary {
     /// Whether rates are over the whole run: a closed loop whose requests were sent in less than two median response times.
     #[must_use]
     pub fn is_rate_over_all(&self) -> bool {
-        !self.is_open() && nanos(self.window()) < self.median_reply().saturating_mul(2)
+        let window = nanos(self.window());
+        let is_short =
+            window < self.median_reply().saturating_mul(2) || window < MIN_BINS * self.records.flow.width();
+        !self.is_open() && is_short
     }
 
     /// The median response time of those that succeeded, or of all replies if none did.
@@ -120,7 +126,8 @@ impl Summary {
         let usual = self.records.times.response.value_at_quantile(0.5);
         let (before, _) = self.records.flow.between(0, sent_until);
         let stragglers = self.records.counts.completed().saturating_sub(contract::quantity::rounded(before));
-        (length > usual.saturating_mul(3).max(1_000_000_000)).then_some((stragglers, length))
+        (stragglers > 0 && length > usual.saturating_mul(3).max(1_000_000_000))
+            .then_some((stragglers, length))
     }
 
     fn is_open(&self) -> bool {

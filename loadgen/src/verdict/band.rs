@@ -6,7 +6,11 @@
 
 use hdrhistogram::Histogram;
 
-use crate::{clock::Nanos, numbers::time, summary::Summary};
+use crate::{
+    clock::{Nanos, nanos},
+    numbers::time,
+    summary::Summary,
+};
 
 /// The percentiles that reports show: name and quantile.
 pub const QUANTILES: [(&str, f64); 6] =
@@ -99,6 +103,13 @@ impl Summary {
         Some(Percentile { quantile, time, is_n_too_small })
     }
 
+    /// Whether so many requests were due while loadgen was kept from running, or in as long behind that, that they reach down
+    /// to a quantile.
+    pub(super) fn is_held_up_at(&self, quantile: f64) -> bool {
+        let (_, held_up) = self.records.held_up;
+        held_up > 0 && 2.0 * held_up as f64 >= (1.0 - quantile) * nanos(self.window()) as f64
+    }
+
     /// Up to which percentile the times are valid.
     #[must_use]
     pub fn valid_up_to(&self) -> ValidUpTo {
@@ -136,12 +147,23 @@ impl Summary {
         Some(match self.valid_up_to() {
             ValidUpTo::All => "times are valid at all percentiles".to_owned(),
             ValidUpTo::Percentile(name) => format!("times are valid up to {name}; above it, {late}"),
-            ValidUpTo::Nothing if enough => format!("no percentile is free of loadgen's own delay: {late}"),
+            ValidUpTo::Nothing if enough => {
+                format!("loadgen's own delay may be in {}: {late}", self.wide().join(", "))
+            }
             ValidUpTo::Nothing => "too few requests for percentiles".to_owned(),
         })
     }
 
-    /// How late loadgen itself was, and why.
+    /// The percentiles whose band is wide.
+    fn wide(&self) -> Vec<&'static str> {
+        let is_wide = |quantile: f64| {
+            self.percentile(quantile)
+                .is_some_and(|found| !found.is_n_too_small && !self.is_narrow(found.time))
+        };
+        QUANTILES.iter().filter(|(_, quantile)| is_wide(*quantile)).map(|(name, _)| *name).collect()
+    }
+
+    /// How much loadgen's own delay changes percentiles, and where it comes from.
     fn lateness(&self) -> String {
         let widest = QUANTILES.iter().filter_map(|(_, quantile)| match self.percentile(*quantile)?.time {
             Time::Band { response, undelayed } => Some(response - undelayed),
@@ -149,13 +171,17 @@ impl Summary {
         });
         let late = time(widest.max().unwrap_or(0) as f64);
         let busy = self.busiest_worker * 100.0;
+        let (longest, _) = self.records.held_up;
         let why = match self.run_delay {
+            Some(share) if longest > 100_000_000 && share < 0.05 => {
+                format!("it was stopped or suspended for {}", time(longest as f64))
+            }
             Some(share) if share > 0.01 => {
                 format!("other programs had the CPU, for {:.0}% of the run", share * 100.0)
             }
             _ if self.busiest_worker > 0.7 => format!("a worker was busy {busy:.0}% of the time"),
             _ => format!("it sends and reads that late, busy {busy:.0}% of the time"),
         };
-        format!("loadgen itself was up to {late} late: {why}")
+        format!("its own delay widens them by up to {late}: {why}")
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn fastest(summary: &Summary) -> Option<Part> {
     let growth = |part: Part| {
         let points: Vec<_> =
             second_half.iter().filter_map(|(at, parts)| Some((*at, mean(part, parts)?))).collect();
-        slope(&points)
+        slope(&points).filter(|_| is_still_high(&points))
     };
     let fastest = |parts: &[Part]| {
         let all = parts.iter().filter_map(|part| Some((*part, growth(*part)?)));
@@ -62,6 +62,13 @@ fn mean(part: Part, parts: &Parts) -> Option<f64> {
         Part::Server => (parts.server, parts.told),
     };
     (count > 0).then(|| sum as f64 / count as f64)
+}
+
+/// Whether it is high at the end: a stall that is over, or being worked off, is no queue that grows.
+fn is_still_high(points: &[(f64, f64)]) -> bool {
+    let highest = points.iter().map(|(_, y)| *y).fold(0.0, f64::max);
+    let last = points.iter().rev().take(2).map(|(_, y)| *y).sum::<f64>() / 2.0;
+    last > highest / 2.0
 }
 
 /// How much each point is above the one before for each unit between them, by least squares; none if that is not

@@ -15,12 +15,15 @@ pub use growth::Part;
 pub use threshold::{Judged, Judgement, Threshold};
 
 use crate::{
-    numbers::{count, decimal},
+    numbers::{count, decimal, time},
     summary::Summary,
 };
 
 /// The share of its time on a CPU beyond which a worker has no room left.
 pub const MAX_BUSY: f64 = 0.95;
+
+/// The share of the offered rate that has to be achieved, or else the rate was not held.
+pub const MIN_HELD: f64 = 0.98;
 
 /// The share of requests that has to succeed, or else the run has failed.
 pub const MIN_SUCCESS: f64 = 0.5;
@@ -100,14 +103,19 @@ impl Summary {
     #[must_use]
     pub fn limit(&self) -> Limit {
         let counts = &self.records.counts;
-        if self.busiest_worker > MAX_BUSY {
+        let fastest =
+            if self.run.is_open_loop() && !self.was_suspended() { growth::fastest(self) } else { None };
+        // An interrupt leaves a few behind.
+        let were_not_sent = match self.interrupted {
+            true => counts.not_sent > counts.offered / 100 + 10,
+            false => counts.not_sent > 0 && counts.completed() > 0,
+        };
+        if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) {
             Limit::Loadgen
-        } else if counts.dropped > 0 || (counts.not_sent > 0 && !self.interrupted && counts.completed() > 0) {
+        } else if counts.dropped > 0 || were_not_sent {
             Limit::Connections
-        } else if !self.run.is_open_loop() {
-            Limit::None
         } else {
-            match growth::fastest(self) {
+            match fastest {
                 None => Limit::None,
                 Some(Part::Lag) => Limit::Loadgen,
                 Some(Part::Wait) => Limit::Connections,
@@ -116,6 +124,21 @@ impl Summary {
                 Some(Part::Service) => Limit::Target,
             }
         }
+    }
+
+    /// The share of its time that the busiest worker was on a CPU or waited for one.
+    fn wanted_cpu(&self) -> f64 {
+        (self.busiest_worker + self.run_delay.unwrap_or(0.0)).min(1.0)
+    }
+
+    /// Whether loadgen itself was kept from running for long: what grew then says nothing of others.
+    fn was_suspended(&self) -> bool {
+        self.records.held_up.0 > 100_000_000
+    }
+
+    /// Whether the achieved rate is the offered one, for all that can be told.
+    fn is_rate_held(&self) -> bool {
+        self.achieved_rate() >= self.offered_rate() * MIN_HELD
     }
 
     /// The verdict: a sentence on what came of the requests, and one on what the limit was.
@@ -129,6 +152,9 @@ impl Summary {
             format!("{} of {} requests/s", decimal(self.achieved_rate()), decimal(self.offered_rate()));
         let busy = self.busiest_worker * 100.0;
         match self.limit() {
+            Limit::Loadgen if self.wanted_cpu() > MAX_BUSY && self.busiest_worker <= MAX_BUSY => format!(
+                "loadgen was the limit: a worker was on a CPU {busy:.0}% of the time and waited for one in the rest, as other programs had it"
+            ),
             Limit::Loadgen if self.busiest_worker > MAX_BUSY => format!(
                 "loadgen was the limit: a worker was busy {busy:.0}% of the time; give it more CPUs (--workers) or lower the rate"
             ),
@@ -145,13 +171,34 @@ impl Summary {
                 "connections were the limit: requests waited longer and longer to be sent, {rates}; {} may be raised, unless the target serves no more",
                 self.room_flags()
             ),
-            Limit::Way => format!("the way to the server was the limit, a proxy or the network: {rates}"),
+            Limit::Way => format!(
+                "the way to the server was the limit, a proxy or the network, unless the server itself stood still: {rates}"
+            ),
             Limit::DummyServer => format!("dummy-server was the limit: {rates}"),
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
             Limit::None if self.outcome() == Outcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
             }
-            Limit::None if self.run.is_open_loop() => format!("the rate was held: {rates}"),
+            Limit::None if self.was_suspended() && self.run.is_open_loop() => format!(
+                "loadgen itself was kept from running for {}, so that nothing more can be told: {rates}",
+                time(self.records.held_up.0 as f64)
+            ),
+            Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
+                format!("the rate was held: {rates}")
+            }
+            Limit::None if self.run.is_open_loop() => {
+                let stood_still = self
+                    .longest_outage()
+                    .into_iter()
+                    .chain(self.longest_stall())
+                    .map(|span| span.length)
+                    .max();
+                let why = match stood_still.filter(|length| *length > 100_000_000) {
+                    Some(length) => format!("the target stood still or failed for {}", time(length as f64)),
+                    None => "the run is too short to tell why".to_owned(),
+                };
+                format!("the rate was not held, {rates}: {why}")
+            }
             Limit::None => format!(
                 "{} requests/s is what {} outstanding requests gave: the loop was closed",
                 decimal(self.achieved_rate()),

@@ -208,7 +208,7 @@ fn the_band_is_as_wide_as_loadgens_own_delay_and_where_it_was() {
     let summary = Summary { run_delay: Some(0.06), ..summary };
     let validity = summary.validity().unwrap();
     assert!(
-        validity.starts_with("times are valid up to p99; above it, loadgen itself was up to"),
+        validity.starts_with("times are valid up to p99; above it, its own delay widens them by up to"),
         "{validity}"
     );
     assert!(validity.ends_with("other programs had the CPU, for 6% of the run"), "{validity}");

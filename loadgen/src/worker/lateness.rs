@@ -29,7 +29,12 @@ pub(super) struct Lateness {
     /// All that had come by then is told of in this turn.
     told: Nanos,
     ready_since: Nanos,
+    held_up: Nanos,
 }
+
+/// Whatever a socket holds has been read after so long, however much comes: a turn that is cut short again and again
+/// stands in the way of nothing.
+const LONGEST_CUT: Nanos = 100_000_000;
 
 impl Lateness {
     /// A turn begins.
@@ -40,6 +45,7 @@ impl Lateness {
         let overslept = answered.saturating_sub(alarm.max(asked));
         let held_up = if slept { overslept.max(run_delay) } else { 0 };
         self.told = answered.saturating_sub(held_up).max(asked.min(answered)).max(self.floor);
+        self.held_up = held_up;
         self.ready_since = if slept { self.told } else { self.floor };
     }
 
@@ -51,7 +57,12 @@ impl Lateness {
     /// By when all that had come has been read at the end of this turn; unless it was `cut_short`, so that something was left
     /// to the next one.
     pub(super) fn seen(&self, cut_short: bool) -> Nanos {
-        if cut_short { self.floor } else { self.told }
+        if cut_short { self.floor.max(self.told.saturating_sub(LONGEST_CUT)) } else { self.told }
+    }
+
+    /// For how long the thread was kept from waking before this turn.
+    pub(super) fn held_up(&self) -> Nanos {
+        self.held_up
     }
 
     /// A turn is over.
@@ -117,6 +128,17 @@ mod tests {
     fn what_is_ready_when_a_busy_thread_asks_may_be_there_since_it_asked_before() {
         let lateness = after(&[immediately(0), immediately(5 * MILLI), immediately(6 * MILLI)]);
         assert_eq!(lateness.ready_since(), 5 * MILLI + MICRO);
+    }
+
+    #[test]
+    fn a_connection_that_never_stops_sending_keeps_nothing_from_being_given_up() {
+        let mut lateness = Lateness::default();
+        for turn in 0..1000 {
+            lateness.begin(immediately(turn * MILLI));
+            assert!(lateness.seen(true) + LONGEST_CUT >= turn * MILLI);
+            lateness.end(true);
+        }
+        assert!(lateness.ready_since() >= 800 * MILLI);
     }
 
     #[test]

@@ -42,6 +42,9 @@ const TICK: Nanos = 10_000_000;
 /// How often the loop goes round before the runtime has its turn.
 const ROUNDS: usize = 16;
 
+/// A worker that was kept from running for so long is told of in the report.
+const HELD_UP: Nanos = 10_000_000;
+
 /// What a worker is to do.
 #[derive(Debug)]
 pub(crate) struct Order {
@@ -88,8 +91,6 @@ struct Worker {
     participant: Participant,
     next_tick: Nanos,
     lateness: Lateness,
-    /// When the runtime had its last answer that is known of.
-    last_answer: Nanos,
     /// When the last turn ended that another follows immediately.
     turn_ended: Nanos,
     /// Until when it sleeps at most.
@@ -115,7 +116,6 @@ impl Worker {
             participant: order.participant,
             next_tick: 0,
             lateness: Lateness::default(),
-            last_answer: 0,
             turn_ended: 0,
             alarm: 0,
             is_prepared: false,
@@ -136,6 +136,9 @@ impl Worker {
             target.start(load, self.part, start);
         }
         self.next_tick = start;
+        // What lies before the run is not measured.
+        let _ = runtime::polls::take();
+        (self.turn_ended, self.alarm) = (start, start);
         let (cpu_before, delay_before) = (thread_cpu_time(), runtime::polls::run_delay());
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
         let (end, cpu) = self.done.unwrap_or_else(|| (self.clock.now(), thread_cpu_time()));
@@ -176,6 +179,9 @@ impl Worker {
         let question = self.question();
         self.lateness.begin(question);
         self.recording.reading(self.lateness.ready_since());
+        if self.lateness.held_up() >= HELD_UP {
+            self.recording.records().held_up(self.lateness.held_up());
+        }
         let turned = self.rounds(cx);
         let is_cut_short = self.targets.iter_mut().any(PerTarget::take_cut_short);
         self.lateness.end(is_cut_short);
@@ -206,17 +212,13 @@ impl Worker {
     }
 
     /// What the runtime asked the system before this turn.
-    fn question(&mut self) -> Question {
+    fn question(&self) -> Question {
         let at = |at: Nanos| Question { asked: at, answered: at, slept: false, run_delay: 0, alarm: at };
-        let Some(poll) = runtime::polls::last() else { return at(self.turn_ended) };
-        let answered = self.clock.at(poll.answered);
-        if std::mem::replace(&mut self.last_answer, answered) == answered {
-            // With a task that is woken already, the runtime asks without saying so: it did between the two turns.
-            return at(self.turn_ended);
-        }
+        // With a task that is woken already, the runtime asks without saying so: it did between the two turns.
+        let Some(poll) = runtime::polls::take() else { return at(self.turn_ended) };
         Question {
             asked: self.clock.at(poll.asked),
-            answered,
+            answered: self.clock.at(poll.answered),
             slept: poll.slept(),
             run_delay: nanos(poll.run_delay.unwrap_or_default()),
             alarm: self.alarm,

@@ -76,8 +76,7 @@ fn headline(summary: &Summary, style: Style, out: &mut dyn Write) -> io::Result<
             }
         });
     }
-    let errors = summary.records.counts.errors();
-    line.push(if errors == 1 { "1 error".to_owned() } else { format!("{} errors", count(errors)) });
+    line.push(format!("{} failed", count(summary.records.counts.unsuccessful())));
     writeln!(out, "{}", style.outcome(summary.outcome(), &line.join(", ")))
 }
 
@@ -169,6 +168,8 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         reopened => format!("{} ({} to replace others)", count(connections.opened), count(reopened)),
     };
     let is_open_loop = summary.run.is_open_loop();
+    // A steady target that is slow does not stall.
+    let stall = records.times.service.value_at_quantile(0.5).saturating_mul(3).max(100_000_000);
     let rows = [
         ("Offered rate", is_open_loop.then(|| format!("{}/s", decimal(summary.offered_rate())))),
         ("Achieved rate", Some(format!("{}/s", decimal(summary.achieved_rate())))),
@@ -190,7 +191,7 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         ),
         ("In flight, on average", Some(decimal(summary.mean_in_flight()))),
         ("Longest outage", span(summary.longest_outage().filter(|_| records.counts.succeeded > 0))),
-        ("Longest stall", span(summary.longest_stall().filter(|span| span.length > 100_000_000))),
+        ("Longest stall", span(summary.longest_stall().filter(|span| span.length > stall))),
         ("Busiest worker", Some(format!("{:.0}% of a CPU", summary.busiest_worker * 100.0))),
     ];
     for (name, value) in rows {

@@ -44,7 +44,7 @@ impl Replies {
     /// The one on a stream.
     #[inline]
     pub(super) fn awaited(&mut self, key: Key) -> Option<&mut OnStream> {
-        self.requests.get_mut(key.slot as usize)?.as_mut()
+        self.requests.get_mut(key.slot as usize)?.as_mut().filter(|request| request.key == key)
     }
 
     /// What the peer said when it went away.
