@@ -1,14 +1,9 @@
 //! Where the content of a reply that is reshaped comes from: never more of it than is asked for.
 
-use std::{
-    future::Future as _,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use contract::pattern;
-use tokio::time::{Sleep, sleep};
 
 use crate::message::reply::{Body, Chunks, Part, Stream};
 
@@ -21,12 +16,11 @@ pub(super) enum Source {
     Stream(Box<dyn Stream>, Bytes),
 }
 
-/// Chunks, each after a pause.
+/// Chunks, each when it is due.
 pub(super) struct Timed {
     chunks: Box<Chunks>,
     /// What is left of the chunk that was begun.
     current: u64,
-    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl From<Body> for Source {
@@ -34,7 +28,7 @@ impl From<Body> for Source {
         match body {
             Body::Bytes(bytes) => Self::Bytes(bytes),
             Body::Pattern { range, .. } => Self::Pattern(range),
-            Body::Chunks(chunks) => Self::Chunks(Timed { chunks, current: 0, pause: None }),
+            Body::Chunks(chunks) => Self::Chunks(Timed { chunks, current: 0 }),
             Body::Stream(stream) => Self::Stream(stream, Bytes::new()),
         }
     }
@@ -95,19 +89,42 @@ impl Source {
 impl Timed {
     /// A piece of the next chunk; empty at the end.
     fn poll(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Bytes> {
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
         let chunks = &mut self.chunks;
+        ready!(chunks.timetable.poll(cx));
+        chunks.timetable.begin();
         if self.current == 0 {
             self.current = chunks.size.min(chunks.range.left());
         }
         let piece = chunks.range.piece(most.min(self.current));
         self.current -= piece.len() as u64;
-        if self.current == 0 && chunks.range.left() > 0 && !chunks.delay.is_zero() {
-            self.pause = Some(Box::pin(sleep(chunks.delay)));
+        if self.current == 0 && chunks.range.left() > 0 {
+            chunks.timetable.advance(chunks.delay);
         }
         Poll::Ready(Bytes::from_static(piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use contract::pattern::Pattern;
+
+    use super::*;
+    use crate::message::timetable::{Timetable, parts_when_late};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_chunk_does_not_delay_those_after_it() {
+        let range = Pattern::new(1 << 16).range(0, 50);
+        let delay = Duration::from_millis(100);
+        let chunks = Chunks { range, size: 10, delay, timetable: Timetable::default() };
+        let mut source = Source::from(Body::Chunks(Box::new(chunks)));
+        let next = |cx: &mut Context<'_>| match ready!(source.poll(u64::MAX, cx)) {
+            Some(Part::Data(data)) => Poll::Ready(Some(data)),
+            _ => Poll::Ready(None),
+        };
+        let parts = parts_when_late(next, Duration::from_millis(150)).await;
+        let times: Vec<u128> = parts.iter().map(|(at, _)| *at).collect();
+        assert_eq!(times, [0, 100, 250, 300, 400]);
     }
 }

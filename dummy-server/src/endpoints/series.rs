@@ -1,8 +1,6 @@
 //! `/sse`, `/ndjson` and `/drip`: content that comes bit by bit, in time.
 
 use std::{
-    future::Future as _,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -14,7 +12,7 @@ use contract::{
     quantity,
 };
 use http::StatusCode;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::sleep;
 
 use crate::{
     behaviour,
@@ -23,6 +21,7 @@ use crate::{
     message::{
         Head,
         reply::{Answer, Body, Fixed, Part, Reply, Stream},
+        timetable::Timetable,
         upload::Upload,
     },
     router::Series,
@@ -58,7 +57,7 @@ struct Items {
     series: Series,
     next: u64,
     write: fn(u64) -> Bytes,
-    pause: Option<Pin<Box<Sleep>>>,
+    timetable: Timetable,
 }
 
 impl Items {
@@ -68,7 +67,7 @@ impl Items {
             series,
             next: first,
             write,
-            pause: None,
+            timetable: Timetable::default(),
         }))
     }
 }
@@ -82,14 +81,10 @@ impl Stream for Items {
         };
         // A client may say that it has seen the last number that there is.
         let Some(next) = self.next.checked_add(1).filter(|_| !over) else { return Poll::Ready(None) };
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-        }
+        ready!(self.timetable.poll(cx));
+        self.timetable.begin();
         let id = std::mem::replace(&mut self.next, next);
-        // The wait that follows; none is worth a timer when nothing comes after it.
-        let wait = delay.saturating_add(behaviour::draw(id).of(jitter));
-        let more = count.is_none_or(|count| self.next < count);
-        self.pause = (more && !wait.is_zero()).then(|| Box::pin(sleep(wait)));
+        self.timetable.advance(delay.saturating_add(behaviour::draw(id).of(jitter)));
         Poll::Ready(Some(Part::Data((self.write)(id))))
     }
 }
@@ -114,8 +109,7 @@ pub(super) fn drip(
             drops,
             fallen: 0,
             duration,
-            begun: None,
-            pause: None,
+            timetable: Timetable::default(),
         };
         let mut reply = Reply::new(StatusCode::OK, BINARY, Body::Stream(Box::new(drip)));
         reply.special().length = Some(size);
@@ -130,16 +124,12 @@ struct Drip {
     drops: u64,
     fallen: u64,
     duration: Duration,
-    begun: Option<Instant>,
-    pause: Option<Pin<Box<Sleep>>>,
+    timetable: Timetable,
 }
 
 impl Stream for Drip {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
+        ready!(self.timetable.poll(cx));
         if self.range.left() == 0 {
             return Poll::Ready(None);
         }
@@ -149,11 +139,63 @@ impl Stream for Drip {
         let piece = self.range.piece(due(self.fallen + 1) - sent);
         if due(self.fallen + 1) == sent + piece.len() as u64 {
             self.fallen += 1;
-            let begun = *self.begun.get_or_insert_with(Instant::now);
-            let between = self.drops.saturating_sub(1).max(1);
-            let after = quantity::part_of(self.duration, self.fallen, between);
-            self.pause = (self.fallen < self.drops).then(|| Box::pin(sleep_until(begun + after)));
+            self.timetable.begin();
+            if self.fallen < self.drops {
+                let between = self.drops.saturating_sub(1).max(1);
+                let after = |drops| quantity::part_of(self.duration, drops, between);
+                self.timetable.advance(after(self.fallen) - after(self.fallen - 1));
+            }
         }
         Poll::Ready(Some(Part::Data(Bytes::from_static(piece))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{message::timetable::parts_when_late, stats::Stats};
+
+    /// When the parts came, in milliseconds, while the server was late by 150 ms after the second one.
+    async fn times(body: Body) -> Vec<u128> {
+        let Body::Stream(mut stream) = body else { panic!("a stream") };
+        let next = |cx: &mut Context<'_>| match ready!(stream.poll_next(cx)) {
+            Some(Part::Data(data)) => Poll::Ready(Some(data)),
+            _ => Poll::Ready(None),
+        };
+        parts_when_late(next, Duration::from_millis(150)).await.into_iter().map(|(at, _)| at).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_event_does_not_delay_those_after_it() {
+        let lifecycle = Lifecycle::new(None, Arc::new(Stats::default()));
+        let series = Series { count: Some(5), delay: Duration::from_millis(100), jitter: Duration::ZERO };
+        let items = |series| Items::body(&lifecycle, series, 0, |_| Bytes::from_static(b"x"));
+        assert_eq!(times(items(series)).await, [0, 100, 250, 300, 400]);
+        // By chance up to 30 ms more between two of them: the same chance for the same number.
+        let jitter = Duration::from_millis(30);
+        let waits = (0..4).map(|id| series.delay + behaviour::draw(id).of(jitter));
+        let due: Vec<Duration> = std::iter::once(Duration::ZERO)
+            .chain(waits.scan(Duration::ZERO, |due, wait| {
+                *due += wait;
+                Some(*due)
+            }))
+            .collect();
+        let came = times(items(Series { jitter, ..series })).await;
+        for item in [0, 1, 3, 4] {
+            let due = due[item].as_millis();
+            assert!((due..=due + 2).contains(&came[item]), "item {item}: {came:?}, due {due} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_drop_does_not_delay_those_after_it() {
+        let Answer::Waiting(reply) =
+            drip(Pattern::new(1 << 16), Upload::none(), 5, Duration::from_millis(400), Duration::ZERO)
+        else {
+            panic!("it is awaited")
+        };
+        assert_eq!(times(reply.await.body).await, [0, 100, 250, 300, 400]);
     }
 }

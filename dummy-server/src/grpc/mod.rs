@@ -12,6 +12,8 @@ mod metadata;
 pub(crate) mod plan;
 mod status;
 mod test_service;
+#[cfg(test)]
+mod tests;
 mod web;
 
 use std::rc::Rc;

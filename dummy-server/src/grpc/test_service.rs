@@ -4,7 +4,6 @@
 use std::{
     future::poll_fn,
     io::Write as _,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -21,7 +20,7 @@ use prost::{
     Message as _,
     encoding::{WireType, encode_key, encode_varint},
 };
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 use tonic::Status;
 use wire::Fields;
 
@@ -37,6 +36,7 @@ use crate::{
     drain::Phase,
     message::{
         reply::{Answer, Body, Part, Reply, Stream},
+        timetable::Timetable,
         upload::Upload,
     },
     turn::{Turn, give_way},
@@ -104,9 +104,10 @@ pub(super) fn answer(
         request_bytes: 0,
         sent: 0,
         left: 0,
+        awaited: false,
         payload: context.pattern.range(0, 0),
         packing: None,
-        pause: None,
+        timetable: Timetable::default(),
         end: None,
         deadline,
         drained: Drained::new(&context.shutdown),
@@ -130,12 +131,14 @@ struct Conversation {
     sent: u64,
     /// Responses to come to the last request.
     left: u64,
+    /// Whether the next request had not come when the responses to the last one had been sent.
+    awaited: bool,
     /// What is left of the payload of the current response.
     payload: Range,
     /// The current response, while it is compressed.
     packing: Option<Box<Packing>>,
-    /// Until the next response.
-    pause: Option<Pin<Box<Sleep>>>,
+    /// When the next response is due.
+    timetable: Timetable,
     /// The trailers, when there are no more responses.
     end: Option<Fields>,
     deadline: Deadline,
@@ -258,18 +261,26 @@ impl Conversation {
             return Poll::Ready(Ok(false));
         }
         while self.left == 0 {
-            if self.kind != Kind::BidiStream || !ready!(self.poll_request(cx))? {
+            if self.kind != Kind::BidiStream {
+                return Poll::Ready(Ok(false));
+            }
+            let Poll::Ready(next) = self.poll_request(cx) else {
+                self.awaited = true;
+                return Poll::Pending;
+            };
+            if !next? {
                 return Poll::Ready(Ok(false));
             }
             self.left = count;
         }
-        if self.sent > 0 && !interval.is_zero() {
-            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(interval)));
-            if pause.as_mut().poll(cx).is_pending() {
-                return self.poll_cut(cx, true).map(Err);
-            }
-            self.pause = None;
+        if std::mem::take(&mut self.awaited) {
+            self.timetable.catch_up();
         }
+        if self.timetable.poll(cx).is_pending() {
+            return self.poll_cut(cx, true).map(Err);
+        }
+        self.timetable.begin();
+        self.timetable.advance(interval);
         self.left -= 1;
         self.sent += 1;
         Poll::Ready(Ok(true))

@@ -6,6 +6,7 @@ pub(crate) mod duplex;
 pub(crate) mod pace;
 pub(crate) mod reply;
 mod request;
+pub(crate) mod timetable;
 pub(crate) mod upload;
 pub(crate) mod websocket;
 

@@ -17,6 +17,7 @@ use http::StatusCode;
 use wire::Fields;
 
 use super::{
+    timetable::Timetable,
     upload::{Upload, UploadError},
     websocket::Options,
 };
@@ -152,8 +153,10 @@ pub(crate) struct Chunks {
     pub range: pattern::Range,
     /// Bytes in each.
     pub size: u64,
-    /// Waited between two of them.
+    /// From when one of them is due until the next one is.
     pub delay: Duration,
+    /// When the next one is due.
+    pub timetable: Timetable,
 }
 
 impl Chunks {

@@ -1,14 +1,10 @@
 //! Replies on their way out: heads as lines, and content as much as there is room for.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use contract::{field::INSTANCE, pattern};
 use http1::{Version, write};
-use tokio::time::{Sleep, sleep};
 use wire::{Name, Output};
 
 use super::{super::socket::Ending, After, Asked, Current, Driver, MOST_OUTPUT};
@@ -35,7 +31,8 @@ pub(super) struct Sending {
 enum Pause {
     None,
     Flush,
-    Delay(Pin<Box<Sleep>>),
+    /// Until the next one is due.
+    Due,
 }
 
 impl Driver<'_> {
@@ -150,8 +147,8 @@ impl Driver<'_> {
     pub(super) fn send(&mut self, cx: &mut Context<'_>) -> bool {
         let Current::Sending(sending) = &mut self.current else { return false };
         let Sending { content, chunking, pause, full, flight } = sending;
-        if let Pause::Delay(delay) = pause
-            && delay.as_mut().poll(cx).is_ready()
+        if let (Pause::Due, Content::Chunks(chunks)) = (&pause, &mut *content)
+            && chunks.timetable.poll(cx).is_ready()
         {
             *pause = Pause::None;
         }
@@ -165,6 +162,7 @@ impl Driver<'_> {
                     range.left()
                 }
                 Content::Chunks(chunks) => {
+                    chunks.timetable.begin();
                     flight.sent(chunking.push_range(output, &mut chunks.range, chunks.size, room));
                     if chunking.left == 0 {
                         *pause = Pause::Flush;
@@ -219,11 +217,11 @@ impl Driver<'_> {
         let Current::Sending(Sending { content, pause, full, .. }) = &mut self.current else { return false };
         match (content, &pause) {
             (Content::Chunks(chunks), Pause::Flush) => {
-                let delay = chunks.delay;
-                *pause = if delay.is_zero() { Pause::None } else { Pause::Delay(Box::pin(sleep(delay))) };
+                chunks.timetable.advance(chunks.delay);
+                *pause = Pause::Due;
                 true
             }
-            (Content::Chunks(_), Pause::Delay(_)) => false,
+            (Content::Chunks(_), Pause::Due) => false,
             // A stream says by itself when there is more, if it was asked.
             (Content::Stream(..), _) => std::mem::take(full),
             _ => true,

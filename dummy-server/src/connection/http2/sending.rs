@@ -1,14 +1,10 @@
 //! Replies on their way out: in turn, and as much of each as there is room for.
 
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use contract::pattern;
 use http2::{Code, Key};
-use tokio::time::sleep;
 
 use super::{
     super::socket::Ending,
@@ -28,6 +24,16 @@ pub(super) struct Sending {
     /// What is left of the current chunk.
     pub(super) chunk: Option<pattern::Range>,
     pub(super) flight: Flight,
+}
+
+impl Sending {
+    /// Ready when the next chunk is due.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.content {
+            Content::Chunks(chunks) => chunks.timetable.poll(cx),
+            _ => Poll::Ready(()),
+        }
+    }
 }
 
 /// What came of sending a stream.
@@ -153,6 +159,7 @@ impl Driver<'_> {
                 done
             }
             Content::Chunks(chunks) => {
+                chunks.timetable.begin();
                 let mut chunk = match sending.chunk.take() {
                     Some(chunk) => chunk,
                     None => chunks.next().unwrap_or_else(|| chunks.range.clone()),
@@ -281,17 +288,11 @@ impl Driver<'_> {
         let any = !keys.is_empty();
         for key in keys {
             let Some(slot) = self.known(key) else { continue };
-            let Work::Sending(sending) = std::mem::take(&mut slot.work) else { continue };
-            let delay = match &sending.content {
-                Content::Chunks(chunks) => chunks.delay,
-                _ => Duration::ZERO,
-            };
-            if delay.is_zero() {
-                slot.work = Work::Sending(sending);
-                self.conn.want(key);
-                continue;
+            let Work::Sending(mut sending) = std::mem::take(&mut slot.work) else { continue };
+            if let Content::Chunks(chunks) = &mut sending.content {
+                chunks.timetable.advance(chunks.delay);
             }
-            slot.work = Work::Pausing(sending, Box::pin(sleep(delay)));
+            slot.work = Work::Pausing(sending);
             self.waiting += 1;
             // Its clock runs from now on.
             self.work_on(key);

@@ -1,13 +1,11 @@
 //! The streams of a connection between wake-ups: what their endpoints and clients have done, and which go on.
 
 use std::{
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
 use http2::Key;
-use tokio::time::Sleep;
 
 use super::{Driver, sending::Sending};
 use crate::{
@@ -41,7 +39,7 @@ pub(super) enum Work {
     /// The reply is being sent.
     Sending(Sending),
     /// The next chunk is awaited.
-    Pausing(Sending, Pin<Box<Sleep>>),
+    Pausing(Sending),
     /// More content is awaited.
     Awaiting(Sending),
 }
@@ -193,13 +191,13 @@ impl Driver<'_> {
                     }
                 }
             }
-            Work::Pausing(sending, mut delay) => match delay.as_mut().poll(&mut cx) {
+            Work::Pausing(mut sending) => match sending.poll_due(&mut cx) {
                 Poll::Ready(()) => {
                     slot.work = Work::Sending(sending);
                     self.waiting -= 1;
                     self.conn.want(key);
                 }
-                Poll::Pending => slot.work = Work::Pausing(sending, delay),
+                Poll::Pending => slot.work = Work::Pausing(sending),
             },
             Work::Awaiting(sending) => {
                 slot.work = Work::Sending(sending);
@@ -249,6 +247,6 @@ impl Slot {
 impl Work {
     /// Whether something else than the client's window is awaited.
     pub(super) fn waits(&self) -> bool {
-        matches!(self, Self::Waiting(..) | Self::Pausing(..) | Self::Awaiting(_))
+        matches!(self, Self::Waiting(..) | Self::Pausing(_) | Self::Awaiting(_))
     }
 }
