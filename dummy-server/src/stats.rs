@@ -105,6 +105,39 @@ impl Durations {
     }
 }
 
+/// Upper ends of the buckets of turn lags, in nanoseconds; a last bucket takes what is longer. Timers have a resolution of a
+/// millisecond.
+pub(crate) const LAG_BOUNDS: [u64; 10] = [
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    1_000_000_000,
+    5_000_000_000,
+];
+
+/// How late a worker's own timer was.
+#[derive(Debug, Default)]
+pub(crate) struct Lags {
+    /// How many fell between a bound and the one before it; the last has no bound.
+    pub(crate) buckets: [Counter; LAG_BOUNDS.len() + 1],
+    /// All of them together, in nanoseconds.
+    pub(crate) sum_ns: Counter,
+}
+
+impl Lags {
+    /// The timer was late by this much.
+    pub(crate) fn observe(&self, lag_ns: u64) {
+        let bucket = LAG_BOUNDS.iter().position(|bound| lag_ns <= *bound);
+        self.buckets[bucket.unwrap_or(LAG_BOUNDS.len())].add(1);
+        self.sum_ns.add(lag_ns);
+    }
+}
+
 /// The counters of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
@@ -152,6 +185,10 @@ pub(crate) struct Stats {
     pub memory_refused: Counter,
     /// Connections whose task panicked.
     pub panics: Counter,
+    /// CPU time of the worker's thread in nanoseconds, as it last read it.
+    pub cpu_ns: Counter,
+    /// How late its timer was.
+    pub turn_lag: Lags,
     /// Connections closed because their client had gone while it was owed a reply.
     pub clients_gone: Counter,
 }

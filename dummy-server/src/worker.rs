@@ -192,12 +192,21 @@ impl Worker {
         let mut ticks = tokio::time::interval(self.sweep_interval());
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let due = ticks.tick().await.into_std();
             let now = Instant::now();
+            self.measure_itself(now.saturating_duration_since(due));
             self.budget.wake_waiting();
             for (_, socket) in &*self.connections.borrow() {
                 socket.sweep(now, &self.config.limits);
             }
+        }
+    }
+
+    /// Notes how late the sweep was, and how much CPU time this thread has had.
+    fn measure_itself(&self, lag: Duration) {
+        self.stats.turn_lag.observe(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(cpu_ns) = thread_cpu_ns() {
+            self.stats.cpu_ns.set(cpu_ns);
         }
     }
 
@@ -210,4 +219,17 @@ impl Worker {
         let shortest = shortest.into_iter().flatten().min().unwrap_or(Duration::from_secs(4));
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }
+}
+
+/// CPU time of this thread, in nanoseconds.
+#[cfg(unix)]
+fn thread_cpu_ns() -> Option<u64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
+}
+
+#[cfg(not(unix))]
+fn thread_cpu_ns() -> Option<u64> {
+    None
 }

@@ -21,7 +21,7 @@ use crate::{
     cut::Cut,
     drain::Phase,
     protocol::Protocol,
-    stats::{DURATION_BOUNDS, Endpoint, Stats},
+    stats::{DURATION_BOUNDS, Endpoint, LAG_BOUNDS, Stats},
 };
 
 /// All metrics.
@@ -70,6 +70,8 @@ impl Collector for Snapshot {
         counter(&mut encoder, "accept_errors", "errors of accept, such as EMFILE", None, sum.accept_errors)?;
         gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
         self.by_worker(&mut encoder)?;
+        self.cpu(&mut encoder)?;
+        self.turn_lag(&mut encoder)?;
         self.http2_errors(&mut encoder)?;
         self.cuts(&mut encoder)?;
         super::handshakes::encode(&mut encoder, &self.0.workers)?;
@@ -137,6 +139,36 @@ impl Snapshot {
             gauge.encode(family.encode_family(&[("worker", index.to_string())])?)?;
         }
         Ok(())
+    }
+
+    fn cpu(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
+            "worker_cpu",
+            "CPU time of each worker's thread; its rate is the share of a CPU that the worker uses",
+            Some(&Unit::Seconds),
+            MetricType::Counter,
+        )?;
+        for (index, stats) in self.0.workers.iter().enumerate() {
+            let counter = ConstCounter::new(stats.cpu_ns.get() as f64 / 1e9);
+            counter.encode(family.encode_family(&[("worker", index.to_string())])?)?;
+        }
+        Ok(())
+    }
+
+    fn turn_lag(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
+            "turn_lag",
+            "how late workers' own timers were: what is ready waits about as long for its worker",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        let of_workers = || self.0.workers.iter().map(|stats| &stats.turn_lag);
+        let bounds = LAG_BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
+        let counts = |bucket: usize| of_workers().map(|one| one.buckets[bucket].get()).sum::<u64>();
+        let buckets: Vec<(f64, u64)> = bounds.enumerate().map(|(i, bound)| (bound, counts(i))).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = of_workers().map(|one| one.sum_ns.get()).sum::<u64>() as f64 / 1e9;
+        family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
     fn replies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

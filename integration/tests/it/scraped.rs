@@ -63,9 +63,41 @@ async fn both_forms_are_well_formed_and_say_the_same() {
         ("dummy_server_received_bytes_total", "counter"),
         ("dummy_server_connections_open", "gauge"),
         ("dummy_server_request_duration_seconds", "histogram"),
+        ("dummy_server_worker_cpu_seconds_total", "counter"),
+        ("dummy_server_turn_lag_seconds", "histogram"),
     ] {
         let family = text.0.get(name).unwrap_or_else(|| panic!("no {name}"));
         assert!(family.kind == kind && !family.series.is_empty(), "{name}: {family:?}");
+    }
+}
+
+async fn the_servers_own_cpu_time_and_turn_lag_are_reported_and_grow() {
+    let server = Server::with(&["--workers=2"]);
+    let value = |text: &str, series: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(series));
+        line.unwrap_or_else(|| panic!("no {series} in:\n{text}")).trim().parse().expect("a number")
+    };
+    let figures = |text: &str| {
+        [
+            "dummy_server_worker_cpu_seconds_total{worker=\"0\"}",
+            "dummy_server_worker_cpu_seconds_total{worker=\"1\"}",
+            "dummy_server_turn_lag_seconds_sum",
+            "dummy_server_turn_lag_seconds_count",
+            "dummy_server_turn_lag_seconds_bucket{le=\"+Inf\"}",
+        ]
+        .map(|series| value(text, series))
+    };
+    let (_, first) = scraped(&server, None).await;
+    let before = figures(&first);
+    let deadline = tokio::time::Instant::now() + integration::PATIENCE;
+    loop {
+        let (_, text) = scraped(&server, None).await;
+        let now = figures(&text);
+        if before.iter().zip(now).all(|(before, now)| now > *before) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it does not move:\n{first}\n{text}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
 
