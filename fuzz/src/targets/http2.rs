@@ -220,7 +220,7 @@ impl Caller {
                 self.trace.add("trailers", stream.id, b"");
                 self.remote(stream.id, true);
             }
-            Event::Reset { stream, code, by_peer } => {
+            Event::Reset { stream, code, by_peer, .. } => {
                 self.trace.add(
                     if by_peer { "reset by peer" } else { "reset" },
                     stream.id,

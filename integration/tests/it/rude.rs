@@ -1,9 +1,14 @@
 //! Clients that vanish, stall or flood: the server goes on, and nothing of them is left behind.
 
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use futures_util::{SinkExt as _, future::join_all};
 use integration::{
+    binaries::loadgen,
     client::{Client, Http1, Http2, Line, Protocol, Request, WebSocket, patiently, websocket},
     metrics::{CONNECTIONS, IN_FLIGHT, Metrics},
     server::Server,
@@ -103,4 +108,55 @@ async fn nothing_is_left(server: &Server, served: usize) {
     for protocol in Protocol::ALL {
         assert_eq!(Client::connect(protocol, server.http).await.get("/health").await.status, 200);
     }
+}
+
+/// A server that sends these bytes on each connection, before or after something has come, and then reads until the end.
+fn serve(bytes: &'static [u8], speaks_first: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                if speaks_first || stream.read(&mut buffer).is_ok() {
+                    let _ = stream.write_all(bytes);
+                }
+                while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
+            });
+        }
+    });
+    address
+}
+
+fn a_server_of_another_protocol_is_named() {
+    const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
+    const ALERT: &[u8] = b"\x15\x03\x03\0\x02\x02\x46";
+    const SSH: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n";
+    const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    for (scheme, bytes, speaks_first, expected) in [
+        ("h2c", BAD_REQUEST, false, "the server speaks HTTP/1: write http://HOST:PORT"),
+        ("h2c", ALERT, false, "the server speaks TLS"),
+        ("h2c", SSH, true, "the server speaks SSH"),
+        ("h2c", b"220 mail ESMTP\r\n", true, "the server sent what is no HTTP/2 (first bytes "),
+        ("http", SETTINGS, true, "the server speaks HTTP/2: write h2c://HOST:PORT"),
+        ("http", SETTINGS, false, "the server speaks HTTP/2: write h2c://HOST:PORT"),
+        ("http", ALERT, false, "the server speaks TLS"),
+        ("http", SSH, true, "the server speaks SSH"),
+    ] {
+        let url = format!("{scheme}://{}", serve(bytes, speaks_first));
+        for flags in [&["--once"][..], &["--no-progress", "-n", "3", "-c", "1"]] {
+            let finished = loadgen(&[flags, &[&*url]].concat());
+            assert!(finished.stdout.contains(expected), "{url} {flags:?} {expected}: {finished:?}");
+            assert!(finished.stdout.contains("protocol error"), "{url} {flags:?}: {finished:?}");
+            assert_eq!(finished.code, Some(1), "{url} {flags:?}: {finished:?}");
+        }
+    }
+}
+
+fn a_server_that_allows_no_streams_is_said_to() {
+    let address = serve(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\0", true);
+    let url = format!("h2c://{address}");
+    let finished = loadgen(&["--once", "--connect-timeout", "200ms", &url]);
+    let expected = "the server allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS 0)";
+    assert!(finished.stdout.contains(expected), "{finished:?}");
 }

@@ -152,6 +152,11 @@ pub(super) trait Connection: Sized {
     /// What is said of one that is not ready in time.
     const NOT_OPENED: &'static str;
 
+    /// What is said of this one when it is not ready in time.
+    fn not_opened(&self) -> &'static str {
+        Self::NOT_OPENED
+    }
+
     /// Begins on a stream that is connected.
     fn new(stream: Stream, now: Nanos) -> Self;
 

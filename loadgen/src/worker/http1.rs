@@ -12,7 +12,10 @@ use http1::response::{self, Kind};
 use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
 
-use super::connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink};
+use super::{
+    connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    other_protocol::instead_of_http1,
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
@@ -181,6 +184,12 @@ impl Http1 {
         shared: &mut Shared<Http1Requests>,
         sink: &mut impl Sink,
     ) -> Option<Closed> {
+        if !self.used
+            && !self.reader.has_begun()
+            && let Some(message) = instead_of_http1(&shared.buffer[..count])
+        {
+            return Some(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
+        }
         // A server that speaks unasked can't be trusted to answer in order.
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.written > 0) else {
             return Some(self.unasked(sink));

@@ -10,6 +10,7 @@ mod http1;
 mod http2;
 mod lateness;
 mod opening;
+mod other_protocol;
 mod per_target;
 mod pool;
 #[cfg(test)]

@@ -116,6 +116,8 @@ pub enum Event<'i> {
         code: Code,
         /// Or else by this end, because the peer broke a rule.
         by_peer: bool,
+        /// The rule; empty where it was the peer.
+        reason: &'static str,
     },
     /// Client: the peer has not processed the stream's request, which is no more and may be sent again (RFC 9113
     /// section 8.7).
@@ -400,10 +402,15 @@ impl Connection {
     }
 
     /// Ends a stream on which the peer broke a rule.
-    fn stream_error<'i>(&mut self, key: Key, code: Code) -> Result<Option<Event<'i>>, Error> {
+    fn stream_error<'i>(
+        &mut self,
+        key: Key,
+        code: Code,
+        reason: &'static str,
+    ) -> Result<Option<Event<'i>>, Error> {
         self.refuse(key.id, code)?;
         self.remove(key, Ended::ResetHere);
-        Ok(Some(Event::Reset { stream: key, code, by_peer: false }))
+        Ok(Some(Event::Reset { stream: key, code, by_peer: false, reason }))
     }
 
     /// Resets a stream that is not open, or no longer, because the peer broke a rule on it.

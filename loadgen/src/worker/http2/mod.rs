@@ -19,7 +19,10 @@ use wire::Fields;
 use self::replies::{OnStream, Replies};
 use contract::id;
 
-use super::connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink};
+use super::{
+    connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    other_protocol::instead_of_http2,
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight},
@@ -35,6 +38,9 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// The longest list of fields that the peer may send, in bytes.
 const MAX_FIELDS: u32 = 64 * 1024;
+
+/// What is said of a server that allows no stream for the length of `--connect-timeout`.
+const NO_STREAMS: &str = "the server allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS 0)";
 
 /// While so much output waits, no more of requests' bodies is added.
 const MAX_OUTPUT: usize = 256 << 10;
@@ -93,6 +99,10 @@ impl Connection for Http2 {
     type Requests = Http2Requests;
 
     const NOT_OPENED: &'static str = "no connection and SETTINGS within --connect-timeout";
+
+    fn not_opened(&self) -> &'static str {
+        if self.http2.is_settled() { NO_STREAMS } else { Self::NOT_OPENED }
+    }
 
     fn new(stream: Stream, _now: Nanos) -> Self {
         let config = Config {
@@ -206,8 +216,7 @@ impl Connection for Http2 {
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
         let is_shut = |since: &mut Nanos| since.saturating_add(limits.connect_timeout) <= now;
         if self.shut_since.take_if(is_shut).is_some() {
-            let message = "the server allowed no stream for the length of --connect-timeout";
-            self.ending = Some(Closed::by_loadgen(Failure::new(Cause::ConnectTimeout, message)));
+            self.ending = Some(Closed::by_loadgen(Failure::new(Cause::ConnectTimeout, NO_STREAMS)));
             // The next one may be as shut as this.
             self.used = false;
             return true;
@@ -305,6 +314,12 @@ impl Http2 {
         shared.carried.received += count as u64;
         shared.now = shared.clock.now();
         let mut input = &shared.buffer[..self.rest.len() + count];
+        // Nothing has been taken in before SETTINGS: what is here is what came first.
+        if !self.http2.is_settled()
+            && let Some(message) = instead_of_http2(input)
+        {
+            return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
+        }
         let head = &mut shared.requests.head;
         loop {
             match self.http2.receive(&mut input, head) {

@@ -118,9 +118,9 @@ impl Replies {
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.informational(&Head::Http2(head));
             }
-            Event::Reset { stream, code, by_peer } => {
+            Event::Reset { stream, code, by_peer, reason } => {
                 if let Some(request) = self.take(stream) {
-                    reset(request.in_flight, code, by_peer, at, sink);
+                    reset(request.in_flight, code, (!by_peer).then_some(reason), at, sink);
                 }
             }
             Event::Unprocessed { stream } => {
@@ -148,18 +148,19 @@ impl Replies {
     }
 }
 
-/// A stream that was refused was not processed, so that any method is safe to send again (RFC 9113 section 8.7).
-fn reset(mut in_flight: InFlight, code: Code, by_peer: bool, at: Nanos, sink: &mut impl Sink) {
-    if by_peer && code == Code::REFUSED_STREAM && in_flight.reply.status == 0 {
+/// A stream was reset by the server, or by this end for the `rule` that the server broke. One that was refused was not processed, so that any method is safe to send again (RFC 9113 section 8.7).
+fn reset(mut in_flight: InFlight, code: Code, rule: Option<&str>, at: Nanos, sink: &mut impl Sink) {
+    if rule.is_none() && code == Code::REFUSED_STREAM && in_flight.reply.status == 0 {
         in_flight = match in_flight.resend(Arrival::MAX_RESENDS) {
             Ok(arrival) => return sink.resend(arrival),
             Err(in_flight) => in_flight,
         };
     }
-    let failure = if by_peer {
-        Failure::new(Cause::RstStream(code.0), format!("the server reset the stream: {code}"))
-    } else {
-        Failure::new(Cause::Protocol, format!("the server's reply broke the protocol: {code}"))
+    let failure = match rule {
+        None => Failure::new(Cause::RstStream(code.0), format!("the server reset the stream: {code}")),
+        Some(rule) => {
+            Failure::new(Cause::Protocol, format!("the server's reply broke the protocol: {code}: {rule}"))
+        }
     };
     sink.ended(in_flight.ended(at, Outcome::Failed(&failure)));
 }

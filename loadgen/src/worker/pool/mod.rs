@@ -158,7 +158,11 @@ impl<C: Connection> Pool<C> {
             let is_opening = *stage == Stage::Opening;
             let deadline = since.saturating_add(limits.connect_timeout);
             if is_opening && deadline <= now {
-                let failure = Failure::new(Cause::ConnectTimeout, C::NOT_OPENED);
+                let message = match occupant {
+                    Occupant::Connection(connection) => connection.not_opened(),
+                    _ => C::NOT_OPENED,
+                };
+                let failure = Failure::new(Cause::ConnectTimeout, message);
                 self.gone(index, Closed::by_loadgen(failure), sink);
                 continue;
             }

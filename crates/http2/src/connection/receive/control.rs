@@ -53,11 +53,11 @@ impl Connection {
         };
         let key = Key { slot, id: frame.stream };
         if increment == 0 {
-            return self.stream_error(key, Code::PROTOCOL_ERROR);
+            return self.stream_error(key, Code::PROTOCOL_ERROR, "WINDOW_UPDATE by nothing");
         }
         let fits = self.streams.get(key).is_none_or(|stream| stream.send.change(i64::from(increment)));
         if !fits {
-            return self.stream_error(key, Code::FLOW_CONTROL_ERROR);
+            return self.stream_error(key, Code::FLOW_CONTROL_ERROR, "a window above 2^31-1");
         }
         self.enqueue(key);
         Ok(None)
@@ -79,7 +79,7 @@ impl Connection {
             return Err(Error::new(Code::ENHANCE_YOUR_CALM, "too many streams were reset"));
         }
         self.remove(stream, Ended::ResetThere);
-        Ok(Some(Event::Reset { stream, code, by_peer: true }))
+        Ok(Some(Event::Reset { stream, code, by_peer: true, reason: "" }))
     }
 
     pub(super) fn peer_settings<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
@@ -195,7 +195,9 @@ impl Connection {
             Err(_) => Code::FRAME_SIZE_ERROR,
         };
         match self.streams.find(frame.stream) {
-            Some(slot) => self.stream_error(Key { slot, id: frame.stream }, code),
+            Some(slot) => {
+                self.stream_error(Key { slot, id: frame.stream }, code, "PRIORITY that is malformed")
+            }
             // RST_STREAM must not be sent for a stream that is idle (RFC 9113 section 6.4).
             None if self.is_idle(frame.stream) => Err(Error::new(code, "PRIORITY that is malformed")),
             None => self.refuse(frame.stream, code).map(|()| None),

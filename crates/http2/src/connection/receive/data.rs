@@ -33,7 +33,12 @@ impl Connection {
                 self.partial = Some(Partial { stream: frame.stream, left: missing, end: false });
             }
             self.give_back(frame.len);
-            return self.stream_error(key, code);
+            let reason = match code {
+                Code::STREAM_CLOSED => "DATA after the end",
+                Code::FLOW_CONTROL_ERROR => "more DATA than its window allows",
+                _ => "DATA that is not as long as announced, or comes before the head",
+            };
+            return self.stream_error(key, code, reason);
         }
         if missing > 0 {
             self.partial = Some(Partial { stream: frame.stream, left: missing, end });

@@ -87,7 +87,9 @@ impl Connection {
         }
         match self.streams.find(id) {
             // RFC 7540 section 5.3.1, as with PRIORITY.
-            Some(slot) if depends_on_itself => self.stream_error(Key { slot, id }, Code::PROTOCOL_ERROR),
+            Some(slot) if depends_on_itself => {
+                self.stream_error(Key { slot, id }, Code::PROTOCOL_ERROR, "a stream that depends on itself")
+            }
             Some(slot) if self.role == Role::Client => self.response(Key { slot, id }, end, head),
             Some(slot) => self.trailers(Key { slot, id }, end, head),
             None if self.role == Role::Client => self.head_of_no_stream(id),
@@ -165,8 +167,13 @@ impl Connection {
         if stream.head_received || stream.remote_closed {
             return self.trailers(key, end, head);
         }
-        if head.is_too_large() || head.check_response().is_err() || head.status() < 200 && end {
-            return self.stream_error(key, Code::PROTOCOL_ERROR);
+        let checked = match head.check_response() {
+            _ if head.is_too_large() => Err("a head larger than SETTINGS allow"),
+            Ok(()) if head.status() < 200 && end => Err("an informational response that ends the stream"),
+            checked => checked,
+        };
+        if let Err(reason) = checked {
+            return self.stream_error(key, Code::PROTOCOL_ERROR, reason);
         }
         if head.status() < 200 {
             self.control()?;
@@ -177,7 +184,7 @@ impl Connection {
         let contentless = stream.bodiless || matches!(head.status(), 204 | 304);
         stream.expected = if contentless { Some(0) } else { head.content_length() };
         if end && stream.expected.is_some_and(|length| length > 0) {
-            return self.stream_error(key, Code::PROTOCOL_ERROR);
+            return self.stream_error(key, Code::PROTOCOL_ERROR, "a length without content");
         }
         if end {
             self.peer_ended(key);
@@ -188,11 +195,17 @@ impl Connection {
     fn trailers<'i>(&mut self, key: Key, end: bool, head: &Head) -> Happened<'i> {
         let Some(stream) = self.streams.get(key) else { return Ok(None) };
         if stream.remote_closed {
-            return self.stream_error(key, Code::STREAM_CLOSED);
+            return self.stream_error(key, Code::STREAM_CLOSED, "HEADERS after the end");
         }
         let incomplete = stream.expected.is_some_and(|left| left > 0);
-        if !end || incomplete || head.is_too_large() || head.check_trailers().is_err() {
-            return self.stream_error(key, Code::PROTOCOL_ERROR);
+        let checked = match head.check_trailers() {
+            _ if head.is_too_large() => Err("trailers larger than SETTINGS allow"),
+            _ if !end => Err("trailers that do not end the stream"),
+            _ if incomplete => Err("less content than announced"),
+            checked => checked,
+        };
+        if let Err(reason) = checked {
+            return self.stream_error(key, Code::PROTOCOL_ERROR, reason);
         }
         self.peer_ended(key);
         Ok(Some(Event::Trailers { stream: key }))

@@ -165,7 +165,7 @@ impl End {
                 format!("data {} {}{}", stream.id, String::from_utf8_lossy(data), mark(end))
             }
             Event::Trailers { stream } => format!("trailers {}", stream.id),
-            Event::Reset { stream, code, by_peer } => {
+            Event::Reset { stream, code, by_peer, .. } => {
                 format!("{} {} {code}", if by_peer { "reset by peer" } else { "reset" }, stream.id)
             }
             Event::Unprocessed { stream } => format!("unprocessed {}", stream.id),

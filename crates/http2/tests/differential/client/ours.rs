@@ -49,7 +49,7 @@ fn take_in(conn: &mut Connection, bytes: &[u8], answers: &mut Answers) -> bool {
                 }
             }
             Event::Trailers { stream } => tell(stream, &|answer| answer.trailers(head.regular())),
-            Event::Reset { stream, code, by_peer: true } => tell(stream, &|answer| answer.reset(code)),
+            Event::Reset { stream, code, by_peer: true, .. } => tell(stream, &|answer| answer.reset(code)),
             Event::Reset { stream, .. } => tell(stream, &|answer| answer.fail(FAILED)),
             Event::Unprocessed { stream } => tell(stream, &|answer| answer.fail("unprocessed")),
             Event::GoAway { .. } | Event::Settings | Event::Pong(_) => {}
