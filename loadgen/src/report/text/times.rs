@@ -20,12 +20,12 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     if !times.response.is_empty() {
         offered(summary, out)?;
     }
-    if times.unsuccessful.len() > 0 && !times.response.is_empty() {
+    if !times.unsuccessful.is_empty() && !times.response.is_empty() {
         row("  successes", &times.response, out)?;
     }
     for class in 1..=5 {
         let replies = times.of_class(class);
-        let is_shown = replies.len() > 0 && (class != 2 || replies.len() != times.response.len());
+        let is_shown = !replies.is_empty() && (class != 2 || replies.len() != times.response.len());
         if is_shown {
             row(&format!("  {class}xx"), replies, out)?;
         }
