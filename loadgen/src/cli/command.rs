@@ -15,7 +15,7 @@ use super::{
     interrupt,
     once::{Exchanged, once},
     output::Output,
-    progress::{Progress, note},
+    progress::{self, Progress, note},
     wait::{self, Waited},
 };
 use crate::{
@@ -75,7 +75,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     let plan = within_files(plan, other_end)?;
     let progress = (output.progress && !output.once).then(|| Progress::of(plan.load()));
     let mut run = Run::new(plan.clone());
-    let every = progress.as_ref().map(|progress| progress.every() / 4);
+    let every = progress.as_ref().map(|_| progress::EVERY / 4);
     let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
     if let Some(every) = every.into_iter().chain(abort_every).min() {
         run = run.observe(every);

@@ -1,7 +1,8 @@
-//! What is seen while a run goes on, on standard error: on a terminal a line that is redrawn, else a line a
-//! second.
+//! What is seen while a run goes on, on standard error: on a terminal a line that is redrawn, elsewhere a line every ten
+//! seconds.
 
 use std::{
+    collections::VecDeque,
     io::{self, IsTerminal as _, Write as _},
     sync::mpsc,
     thread,
@@ -11,14 +12,26 @@ use std::{
 use contract::quantity::rounded;
 
 use crate::{
-    control::Handle,
+    control::{Handle, Phase},
     numbers::{count, time},
     plan::Load,
-    recorder::Snapshot,
+    recorder::{Counts, Snapshot},
 };
 
-const ON_A_TERMINAL: Duration = Duration::from_millis(100);
-const ELSEWHERE: Duration = Duration::from_secs(1);
+/// How often the figures are read, and on a terminal shown.
+pub(super) const EVERY: Duration = Duration::from_millis(100);
+
+/// How often a line is written where it stays.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The time that the rate is over.
+const RATE_OVER: Duration = Duration::from_secs(1);
+
+/// Where the terminal's width is not known.
+const DEFAULT_WIDTH: usize = 80;
+
+/// To the start of the terminal's line, which becomes empty.
+const CLEAR: &str = "\r\x1b[2K";
 
 /// How progress is shown.
 #[derive(Clone, Debug)]
@@ -46,41 +59,46 @@ impl Progress {
         Self { terminal: io::stderr().is_terminal(), total, window }
     }
 
-    /// How often it is shown.
-    #[must_use]
-    pub(super) fn every(&self) -> Duration {
-        if self.terminal { ON_A_TERMINAL } else { ELSEWHERE }
-    }
-
     pub(super) fn watch(self, run: Handle) -> Watching {
         let (stop, stopped) = mpsc::sync_channel(1);
         let show = move || {
-            let mut before = (Duration::ZERO, 0);
-            while stopped.recv_timeout(self.every()) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let (mut rate, mut next, mut is_draining) = (Rate::default(), LINE_EVERY, false);
+            while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 // Nothing is sent yet.
                 let Some(elapsed) = run.elapsed() else { continue };
+                let phase = run.phase();
                 let snapshot = run.snapshot();
-                self.show(&self.line(&snapshot, elapsed, before));
-                before = (elapsed, snapshot.counts.completed());
+                let per_second = rate.over_last_second(elapsed, snapshot.counts.completed());
+                if phase != Phase::Run && !std::mem::replace(&mut is_draining, true) {
+                    note(&draining(&snapshot.counts));
+                }
+                let line = self.line(&snapshot, elapsed, per_second);
+                if self.terminal {
+                    put(&format!("{CLEAR}{}", cut(&line, terminal_width())));
+                } else if elapsed >= next {
+                    next = elapsed + LINE_EVERY;
+                    note(&line);
+                }
             }
-            self.clear();
+            if self.terminal {
+                put(CLEAR);
+            }
         };
         // Without the thread there is no progress, and the run goes on.
         let thread = thread::Builder::new().name("loadgen-progress".to_owned()).spawn(show).ok();
         Watching { stop, thread }
     }
 
-    fn line(&self, snapshot: &Snapshot, elapsed: Duration, before: (Duration, u64)) -> String {
+    fn line(&self, snapshot: &Snapshot, elapsed: Duration, per_second: f64) -> String {
         let counts = &snapshot.counts;
-        let done = counts.completed() + counts.transport_failed + counts.timed_out;
-        let since = (elapsed.saturating_sub(before.0)).as_secs_f64().max(1e-3);
-        let rate = counts.completed().saturating_sub(before.1) as f64 / since;
+        let done = counts.offered.saturating_sub(counts.outstanding());
         let total = self.total.map(|total| format!("/{}", count(total))).unwrap_or_default();
         let mut line = format!(
-            "{}{total} done, {}/s, {} errors",
+            "{}{total} done, {}/s, {} in flight, {} failed",
             count(done),
-            count(rounded(rate.floor())),
-            count(counts.errors())
+            count(rounded(per_second)),
+            count(counts.outstanding()),
+            count(done.saturating_sub(counts.succeeded)),
         );
         if !snapshot.response.is_empty() {
             line += &format!(", p99 {}", time(snapshot.response.value_at_quantile(0.99) as f64));
@@ -100,20 +118,54 @@ impl Progress {
             _ => None,
         }
     }
+}
 
-    fn show(&self, line: &str) {
-        if self.terminal {
-            put(&format!("\r\x1b[2K{line}"));
-        } else {
-            note(line);
-        }
-    }
+/// No more requests become due.
+fn draining(counts: &Counts) -> String {
+    format!("draining, {} in flight", count(counts.outstanding()))
+}
 
-    fn clear(&self) {
-        if self.terminal {
-            put("\r\x1b[2K");
+/// Responses per second. Workers publish their figures at times of their own, so that the difference of two readings in
+/// a row may be that of no publishing, or of two: the rate is over the last second.
+#[derive(Debug, Default)]
+struct Rate(VecDeque<(Duration, u64)>);
+
+impl Rate {
+    /// Adds a reading: how many were completed when the run had gone on for so long.
+    fn over_last_second(&mut self, elapsed: Duration, completed: u64) -> f64 {
+        if self.0.is_empty() {
+            self.0.push_back((Duration::ZERO, 0));
         }
+        self.0.push_back((elapsed, completed));
+        // The first one that stays is the last that is a second old.
+        while self.0.get(1).is_some_and(|(at, _)| elapsed.saturating_sub(*at) >= RATE_OVER) {
+            self.0.pop_front();
+        }
+        let (since, before) = self.0.front().copied().unwrap_or_default();
+        let time = elapsed.saturating_sub(since).as_secs_f64().max(1e-3);
+        completed.saturating_sub(before) as f64 / time
     }
+}
+
+/// A line that is wider than the terminal could not be redrawn.
+fn cut(line: &str, width: usize) -> &str {
+    line.char_indices().nth(width).map_or(line, |(end, _)| &line[..end])
+}
+
+/// The terminal's width now: it may have been resized.
+fn terminal_width() -> usize {
+    #[cfg(unix)]
+    let asked = rustix::termios::tcgetwinsize(io::stderr()).ok().map(|size| usize::from(size.ws_col));
+    #[cfg(not(unix))]
+    let asked = None;
+    let columns = std::env::var("COLUMNS").ok();
+    width(asked, columns.as_deref())
+}
+
+/// What the terminal says, else what the environment does.
+fn width(asked: Option<usize>, columns: Option<&str>) -> usize {
+    let columns = columns.and_then(|columns| columns.parse().ok());
+    [asked, columns].into_iter().flatten().find(|width| *width > 0).unwrap_or(DEFAULT_WIDTH)
 }
 
 impl Watching {
@@ -127,9 +179,10 @@ impl Watching {
     }
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error, in place of a line of progress.
 pub fn note(line: &str) {
-    put(&format!("{line}\n"));
+    let clear = if io::stderr().is_terminal() { CLEAR } else { "" };
+    put(&format!("{clear}{line}\n"));
 }
 
 /// A standard error that is closed is no reason to stop.
@@ -143,22 +196,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_tells_how_far_it_is() {
+    fn the_line_has_what_is_done_the_rate_what_is_in_flight_and_what_failed() {
         let progress = Progress { terminal: false, total: Some(5000), window: Some(Duration::from_secs(5)) };
         let mut snapshot = Snapshot::default();
+        snapshot.counts.offered = 2017;
         snapshot.counts.succeeded = 2000;
+        snapshot.counts.client_errors = 2;
         snapshot.counts.timed_out = 3;
         snapshot.response.record(1_500_000).unwrap();
-        let line = progress.line(&snapshot, Duration::from_secs(2), (Duration::from_secs(1), 1000));
-        assert_eq!(line, "2,003/5,000 done, 1,000/s, 3 errors, p99 1.50 ms, 3s left");
+        let line = progress.line(&snapshot, Duration::from_secs(2), 1000.4);
+        assert_eq!(line, "2,005/5,000 done, 1,000/s, 12 in flight, 5 failed, p99 1.50 ms, 3s left");
+        assert_eq!(draining(&snapshot.counts), "draining, 12 in flight");
     }
 
     #[test]
     fn without_an_end_in_time_the_time_left_follows_from_what_is_done() {
         let progress = Progress { terminal: false, total: Some(100), window: None };
         let mut snapshot = Snapshot::default();
-        assert!(!progress.line(&snapshot, Duration::from_secs(1), (Duration::ZERO, 0)).contains("left"));
+        let line = progress.line(&snapshot, Duration::from_secs(1), 0.0);
+        assert_eq!(line, "0/100 done, 0/s, 0 in flight, 0 failed");
+        snapshot.counts.offered = 25;
         snapshot.counts.succeeded = 25;
-        assert!(progress.line(&snapshot, Duration::from_secs(1), (Duration::ZERO, 0)).ends_with("3s left"));
+        assert!(progress.line(&snapshot, Duration::from_secs(1), 25.0).ends_with("0 failed, 3s left"));
+    }
+
+    #[test]
+    fn the_rate_is_steady_though_figures_arrive_between_two_readings_or_not() {
+        let mut rate = Rate::default();
+        for reading in 1..100_u64 {
+            // 1,000/s, of which every other reading sees nothing new.
+            let completed = reading / 2 * 200;
+            let found = rate.over_last_second(Duration::from_millis(reading * 100), completed);
+            assert!(reading < 2 || (600.0..=1000.0).contains(&found), "reading {reading}: {found}");
+            assert!(reading < 10 || (800.0..=1200.0).contains(&found), "reading {reading}: {found}");
+            assert!(rate.0.len() <= 12, "the ring is bounded");
+        }
+        for reading in 100..112 {
+            rate.over_last_second(Duration::from_millis(reading * 100), 9800);
+        }
+        let stalled = rate.over_last_second(Duration::from_millis(11_200), 9800);
+        assert!(stalled.abs() < 0.1, "nothing has completed for a second: {stalled}");
+    }
+
+    #[test]
+    fn a_line_is_cut_to_the_width_of_the_terminal() {
+        assert_eq!([cut("5 done, 1/s", 6), cut("5 done", 6), cut("5 done", 80)], ["5 done"; 3]);
+        for (asked, columns, expected) in [
+            (Some(120), Some("90"), 120),
+            (Some(0), Some("90"), 90),
+            (None, Some("90"), 90),
+            (None, Some("wide"), 80),
+            (None, Some("0"), 80),
+            (None, None, 80),
+        ] {
+            assert_eq!(width(asked, columns), expected, "{asked:?} {columns:?}");
+        }
     }
 }
