@@ -103,6 +103,10 @@ fn shape(text: &str) -> String {
         if was_in_bins && in_bins {
             continue;
         }
+        // Rows that depend on how long the run took.
+        if line.starts_with("Longest") || line.starts_with("Warning: the rate is") {
+            continue;
+        }
         // Wrapped where the figures happen to end.
         if line.starts_with("  ") && lines.last().is_some_and(|last: &String| last.ends_with(": ...")) {
             continue;
