@@ -30,7 +30,7 @@ fn configs(version: Version, tickets: bool) -> (ServerConfig, Arc<ClientConfig>)
     (config, Arc::new(client))
 }
 
-/// A session over a pipe that takes so many bytes at once, and its client, after the handshake.
+/// A session and its client after the handshake, over a pipe of `narrow` bytes.
 async fn pair(
     min_version: Version,
     narrow: usize,
@@ -171,7 +171,7 @@ async fn a_record_that_is_none_breaks_the_connection_and_is_told() {
     assert_eq!((&seen[..5], seen.len()), (&[0x17, 3, 3, 0, 19][..], 24));
 }
 
-/// Both sides over a pipe that takes so many bytes at once, after the handshake.
+/// Both sides after the handshake, over a pipe of `narrow` bytes.
 async fn both_sides(
     (server, client): (ServerConfig, Arc<ClientConfig>),
     narrow: usize,
@@ -179,14 +179,32 @@ async fn both_sides(
     let (mut near, mut far) = tokio::io::duplex(narrow);
     let mut server = Session::server(server, Vec::new()).unwrap();
     let mut client = Session::client(client, "localhost".try_into().unwrap()).unwrap();
-    let (at_server, at_client) = tokio::join!(
-        poll_fn(|cx| server.poll_handshake(&mut near, cx)),
-        poll_fn(|cx| client.poll_handshake(&mut far, cx))
-    );
-    at_server.unwrap();
-    at_client.unwrap();
+    let mut agreed = [false; 2];
+    // The side that is done first goes on sending its last messages, which the other one waits for.
+    poll_fn(|cx| {
+        agreed = [
+            shake_or_flush(&mut server, &mut near, agreed[0], cx),
+            shake_or_flush(&mut client, &mut far, agreed[1], cx),
+        ];
+        if agreed == [true; 2] { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
     let facts = [server.facts(), client.facts()];
     ((server, near), (client, far), facts)
+}
+
+/// Goes on with the handshake or, once that is `done`, with sending what is left of it. True: it is done.
+fn shake_or_flush(
+    session: &mut Session<impl Side>,
+    io: &mut DuplexStream,
+    done: bool,
+    cx: &mut Context<'_>,
+) -> bool {
+    if done {
+        let _ = session.poll_flush(io, cx).map(Result::unwrap);
+        return true;
+    }
+    session.poll_handshake(io, cx).map(Result::unwrap).is_ready()
 }
 
 #[tokio::test]
@@ -213,13 +231,14 @@ async fn both_sides_agree_on_the_same_facts() {
 #[tokio::test]
 async fn both_sides_exchange_large_writes_in_both_directions_and_close_cleanly() {
     for version in Version::ALL {
-        // Wide enough for all: how narrow pipes are filled and emptied in turns is to be tested apart.
-        let wide = 1 << 20;
-        let ((server, near), (client, far), _) = both_sides(configs(version, true), wide).await;
-        let sent = [pattern(400_000), pattern(700_001)];
-        let (at_server, at_client) =
-            tokio::join!(exchange(server, near, &sent[0]), exchange(client, far, &sent[1]));
-        assert!(at_server == sent[1] && at_client == sent[0], "{version:?}");
+        for narrow in [70, 5000, 1 << 20] {
+            let ((server, near), (client, far), _) = both_sides(configs(version, true), narrow).await;
+            let sent = [pattern(400_000), pattern(700_001)];
+            // Each side writes and reads concurrently, as the pipe is too narrow for one direction at a time.
+            let (at_server, at_client) =
+                tokio::join!(exchange(server, near, &sent[0]), exchange(client, far, &sent[1]));
+            assert!(at_server == sent[1] && at_client == sent[0], "{version:?} {narrow}");
+        }
     }
 }
 
