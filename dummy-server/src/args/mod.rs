@@ -3,7 +3,7 @@
 //! Each flag is also taken in the form of Go's flag package (`-addr=:8080`, `-quiet=false`), so that a
 //! command line for the Go server of the same purpose works unchanged.
 
-#![allow(rustdoc::broken_intra_doc_links, reason = "these are help texts, in which brackets are addresses")]
+#![expect(rustdoc::broken_intra_doc_links, reason = "these are help texts, in which brackets are addresses")]
 
 mod read;
 

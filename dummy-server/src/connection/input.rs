@@ -44,7 +44,7 @@ impl Input {
         self.left > 0
     }
 
-    /// Copies what waits to the front of `buffer`, if there is reason to look at it again: so many bytes.
+    /// Copies kept input to the front of `buffer` if it has to be parsed again, and returns its length in bytes.
     pub(super) fn take_fresh(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let count = std::mem::take(&mut self.is_fresh).then_some(self.rest.len())?;
         buffer[..count].copy_from_slice(&self.rest);
@@ -63,7 +63,7 @@ impl Input {
         Poll::Ready(Ok((!self.has_ended).then_some(count)))
     }
 
-    /// So many bytes are not taken in, while that is going on.
+    /// Parsing begins with `left` bytes that are not parsed yet.
     pub(super) fn begin(&mut self, left: usize) {
         self.left = left;
     }
@@ -78,9 +78,9 @@ impl Input {
         self.is_fresh
     }
 
-    /// Ends taking in: `left` was not, and of what was taken in `more` bytes are kept elsewhere. False: there is no memory
-    /// for them, and what is left is thrown away. That can be if it is the beginning of a head or frame; other input
-    /// `waits`, with memory or without.
+    /// Parsing ends: `left` was not parsed and is kept, and `more` bytes of what was parsed are kept elsewhere. False: the
+    /// memory budget has no room for them, and what was left is discarded. That is possible for the beginning of a head or
+    /// frame only; other input `waits` whether or not there is room.
     #[must_use]
     pub(super) fn keep(&mut self, left: &[u8], more: usize, waits: bool) -> bool {
         if left.is_empty() {

@@ -132,7 +132,7 @@ impl Pending {
 }
 
 impl Content {
-    /// Whether all of it can be sent in one piece where there is room for so many bytes.
+    /// Whether all of it can be sent in one piece of at most `room` bytes.
     pub(crate) fn fits(&self, room: usize) -> bool {
         match self {
             Self::None => true,

@@ -11,6 +11,7 @@ macro_rules! tests {
     };
 }
 
+mod addresses; // where dummy-server listens
 mod admin; // what the admin port shows, and to whom
 mod attacks; // clients that mean harm
 mod behaviour; // faults and shaping on request

@@ -1,6 +1,6 @@
 //! What was typed: the options and their help.
 
-#![allow(rustdoc::broken_intra_doc_links, reason = "these are help texts, in which brackets are addresses")]
+#![expect(rustdoc::broken_intra_doc_links, reason = "these are help texts, in which brackets are addresses")]
 
 use std::{path::PathBuf, time::Duration};
 

@@ -146,7 +146,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Answers what is no request, as far as there is anybody to answer.
+    /// Responds to an invalid request, if the client can still be sent a response.
     fn reject(&mut self, rejection: Rejection, fields: &request::Head, now: u64) {
         self.after = After::Break(Ending::Refused);
         if !matches!(self.current, Current::Idle) {

@@ -14,7 +14,7 @@ impl Plaintext {
         self.bytes.is_empty()
     }
 
-    /// Adds what a record held: to `buf`, or, as far as there is no room or something comes before it, to what is kept.
+    /// Adds a record's plaintext: to `buf` if nothing is kept before it, and what does not fit to what is kept.
     pub(super) fn add(&mut self, payload: &[u8], buf: &mut ReadBuf<'_>) {
         let count = if self.is_empty() { payload.len().min(buf.remaining()) } else { 0 };
         buf.put_slice(&payload[..count]);

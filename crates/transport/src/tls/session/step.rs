@@ -76,7 +76,7 @@ impl Buffers {
                 Some(order) => self.encrypt(&mut traffic, order).map(Next::Encrypted),
                 None => Ok(Next::Input),
             },
-            // A handshake that waits for its peer. There is no early data as long as no configuration allows it.
+            // The handshake waits for the peer. Early data does not occur: no configuration enables it.
             _ => Ok(Next::Input),
         }
     }
