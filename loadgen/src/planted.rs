@@ -71,9 +71,9 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         let arrival =
             Arrival { written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
         let mut in_flight = InFlight::new(arrival, picked);
-        in_flight.reply.timing = planted.server.map(|(seen, replied)| Timing {
-            received_ns: EPOCH + written + seen,
-            replied_ns: EPOCH + written + replied,
+        in_flight.reply.timing = planted.server.map(|(seen, replied)| {
+            let (received_ns, replied_ns) = (EPOCH + written + seen, EPOCH + written + replied);
+            Box::new(Timing { received_ns, replied_ns })
         });
         let outcome = match &planted.end {
             End::Dropped => {

@@ -100,10 +100,19 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Of an input, so many characters are shown.
+const LONGEST: usize = 500;
+
+/// Whether a terminal would not show it as a character in its place: controls, line ends, changes of direction.
+fn is_misleading(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A message is one line, whatever is in the input.
 fn in_one_line(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
+    let escaped = |c: char| if is_misleading(c) { c.escape_default().to_string() } else { c.to_string() };
+    let shown = text.chars().take(LONGEST).map(escaped).collect();
+    if text.chars().nth(LONGEST).is_some() { shown + "..." } else { shown }
 }
 
 /// As a shell takes it for one word.
@@ -123,6 +132,10 @@ mod tests {
         assert_eq!(rate.to_string(), text);
         let variables = Variables::from([("rate".to_owned(), "LOADGEN_RATE".to_owned())]);
         assert_eq!(rate.naming(&variables).to_string(), text.replace("--rate", "LOADGEN_RATE"));
+        let misleading = Refusal::new("invalid target 'a\u{202e}b\u{2028}'", "host:port", "a:80").to_string();
+        assert!(misleading.starts_with(r"invalid target 'a\u{202e}b\u{2028}'"), "{misleading}");
+        let long = Refusal::new("x".repeat(100_000), "host:port", "a:80").to_string();
+        assert!(long.len() < 600 && long.contains("x...; accepted"), "{long}");
         let target = Refusal::new("invalid target 'a\nb'", "host:port", "a:80").because("it has a line end");
         let text = r"invalid target 'a\nb': it has a line end; accepted: host:port; example: a:80";
         assert_eq!(target.to_string(), text);

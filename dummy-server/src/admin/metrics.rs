@@ -158,7 +158,7 @@ impl Snapshot {
     fn turn_lag(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut family: MetricEncoder<'_> = encoder.encode_descriptor(
             "turn_lag",
-            "how late workers' own timers were: what is ready waits about as long for its worker",
+            "how late workers' own timers were, which have a resolution of a millisecond; beyond that, what is ready waits about as long for its worker",
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;

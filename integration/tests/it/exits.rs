@@ -165,6 +165,12 @@ async fn a_report_says_where_it_comes_from_and_keeps_no_secrets() {
     );
     assert!(origin["command"].to_string().contains("authorization: [redacted]"), "{origin:#}");
     assert!(!finished.stdout.contains("hunter2"), "{finished}");
+    let twice = loadgen(&["--label=a=1", "--label=a=2", "a:1"]);
+    assert!(twice.code == Some(2) && twice.stderr.contains("a name is given twice"), "{twice}");
+    let many: Vec<_> = (0..257).map(|number| format!("--label={number}=x")).collect();
+    let args: Vec<_> = many.iter().map(String::as_str).chain(["a:1"]).collect();
+    let many = loadgen(&args);
+    assert!(many.code == Some(2) && many.stderr.contains("at most 256"), "{many}");
     for label in ["", "x", "=x"] {
         let finished = loadgen(&["--label", label, "a:1"]);
         assert!(finished.code == Some(2) && finished.stderr.contains("name=value"), "{finished}");

@@ -11,9 +11,9 @@ use command_line::Refusal;
 use super::{
     abort,
     args::{Args, Format},
-    exit::{self, Exit, FailOn},
+    exit::{self, Exit},
     interrupt,
-    once::{Exchanged, once},
+    once::once,
     output::Output,
     progress::{self, Progress, note},
     wait::{self, Waited},
@@ -70,6 +70,16 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
             let accepted = "--once with --output=text, which prints request and response";
             return Err(PlanError(Refusal::new(wrong, accepted, "loadgen --once localhost:8080")).into());
         }
+        if !output.thresholds.is_empty() {
+            let wrong = "--once with --threshold or --abort-on";
+            let accepted = "--once with --fail-on, as one exchange has no percentiles and rates";
+            return Err(PlanError(Refusal::new(
+                wrong,
+                accepted,
+                "loadgen --once --fail-on=5xx localhost:8080",
+            ))
+            .into());
+        }
         plan = plan.for_one_exchange();
     }
     let plan = within_files(plan, other_end)?;
@@ -91,7 +101,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         let mut page = Vec::new();
         let exchanged = once(run, &mut page)?;
         shown(out.write_all(&page))?;
-        return Ok(exit_once(exchanged, &output));
+        return Ok(exit::of_exchange(&exchanged, &output.fail_on));
     }
     let running = run.start()?;
     let watching = progress.map(|progress| progress.watch(running.handle()));
@@ -115,13 +125,21 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     let judged: Vec<_> = output.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     let report = Report { summary: &summary, judged: &judged };
     if let Some(file) = &mut file {
-        report::json::write(report, file).context("can't write the --report file")?;
+        write_json(report, file).context("can't write the --report file")?;
     }
     shown(match output.format {
         Format::Text => report::text::write(report, output.style, out),
         Format::Json => report::json::write(report, out),
     })?;
     Ok(exit::of_run(&summary, &judged, &output.fail_on, aborted.is_some()))
+}
+
+/// Replaces what the file held; a pipe or a device holds nothing.
+fn write_json(report: Report<'_>, file: &mut File) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    report::json::write(report, file)
 }
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
@@ -146,18 +164,11 @@ fn shown(written: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-fn exit_once(exchanged: Exchanged, output: &Output) -> Exit {
-    match exchanged {
-        Exchanged::Interrupted => Exit::Interrupted,
-        Exchanged::NoReply => Exit::Failed,
-        Exchanged::ServerError if output.fail_on.contains(&FailOn::ServerError) => Exit::FailedOn,
-        Exchanged::ServerError | Exchanged::Succeeded => Exit::Done,
-    }
-}
-
-/// Made before the run: a run whose report can't be kept is better not begun.
+/// Opened before the run: a run whose report can't be kept is better not begun. What the file held stays until there is a
+/// report.
 fn create(path: &std::path::Path) -> anyhow::Result<File> {
-    File::create(path).with_context(|| format!("can't write the --report file {}", path.display()))
+    let opened = File::options().write(true).create(true).truncate(false).open(path);
+    opened.with_context(|| format!("can't write the --report file {}", path.display()))
 }
 
 #[cfg(test)]
@@ -202,26 +213,36 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_does_not_begin_leaves_the_report_of_another_as_it_is() {
+        let file = std::env::temp_dir().join(format!("loadgen-kept-{}.json", std::process::id()));
+        let report = file.display();
+        std::fs::write(&file, "x".repeat(100_000)).unwrap();
+        let waits = format!("--no-progress --wait-for-target 1ms --report {report} {}", closed_port());
+        let waited = ends(&waits, &mut Vec::new());
+        let before = std::fs::read_to_string(&file).unwrap();
+        let ran = ends(&format!("--no-progress -n 1 --report {report} {}", closed_port()), &mut Vec::new());
+        let after = std::fs::read_to_string(&file).unwrap();
+        let _ = std::fs::remove_file(&file);
+        assert!(waited.is_err() && before.len() == 100_000);
+        assert_eq!(ran.unwrap(), Exit::Failed);
+        assert!(serde_json::from_str::<serde_json::Value>(&after).is_ok(), "nothing of before is left");
+    }
+
+    #[test]
     fn one_exchange_without_a_reply_has_failed() {
         let mut out = Vec::new();
         assert_eq!(ends(&format!("--once {}", closed_port()), &mut out).unwrap(), Exit::Failed);
         assert!(String::from_utf8(out).unwrap().contains("refused"));
         let line = format!("--once --fail-on-error {}", closed_port());
         assert_eq!(ends(&line, &mut Gone).unwrap(), Exit::Failed);
-        let exits = |line: &str| {
-            let output = Output::from(&Args::try_parse_from(line.split(' ')).unwrap());
-            [Exchanged::Succeeded, Exchanged::ServerError, Exchanged::Interrupted]
-                .map(|exchanged| exit_once(exchanged, &output))
-        };
-        assert_eq!(exits("loadgen --once a:1"), [Exit::Done, Exit::Done, Exit::Interrupted]);
-        assert_eq!(
-            exits("loadgen --once --fail-on 5xx a:1"),
-            [Exit::Done, Exit::FailedOn, Exit::Interrupted]
-        );
     }
 
     #[test]
     fn one_exchange_has_no_report() {
+        for line in ["--once --threshold rate>1 a:1", "--once --abort-on unanswered<1 a:1"] {
+            let error = ends(line, &mut Vec::new()).unwrap_err();
+            assert!(error.is::<PlanError>() && error.to_string().contains("--fail-on"), "{error}");
+        }
         for line in ["--once -o json a:1", "--once --report x.json a:1"] {
             let error = ends(line, &mut Vec::new()).unwrap_err();
             assert!(

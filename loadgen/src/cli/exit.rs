@@ -124,9 +124,47 @@ pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], a
     }
 }
 
+/// How one exchange ends the program: any response that is complete will do, unless it is to fail on it.
+pub(super) fn of_exchange(summary: &Summary, fail_on: &[FailOn]) -> Exit {
+    if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.records.counts.completed() == 0 {
+        Exit::Failed
+    } else if fail_on.iter().any(|fail_on| fail_on.happened(summary)) {
+        Exit::FailedOn
+    } else {
+        Exit::Done
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::{End, Planted, run};
+
+    #[test]
+    fn one_exchange_ends_by_what_it_is_to_fail_on() {
+        let exchange =
+            |end: End| run("-r 1 -n 1 a:1", move |_, _| Planted { end: end.clone(), ..Planted::default() });
+        for (status, names, exit) in [
+            (200, "5xx,4xx,3xx,unmet", Exit::Done),
+            (302, "5xx,4xx", Exit::Done),
+            (302, "3xx", Exit::FailedOn),
+            (404, "5xx,transport", Exit::Done),
+            (404, "4xx", Exit::FailedOn),
+            (404, "unmet", Exit::FailedOn),
+            (503, "5xx", Exit::FailedOn),
+            (503, "4xx", Exit::Done),
+        ] {
+            let fail_on: Vec<FailOn> = names.split(',').map(|name| name.parse().unwrap()).collect();
+            let summary = exchange(End::Status(status));
+            assert_eq!(of_exchange(&summary, &[]), Exit::Done, "{status}");
+            assert_eq!(of_exchange(&summary, &fail_on), exit, "{status} {names}");
+            let interrupted = Summary { interrupted: true, ..summary };
+            assert_eq!(of_exchange(&interrupted, &fail_on), Exit::Interrupted);
+        }
+        assert_eq!(of_exchange(&exchange(End::TimedOut), &[]), Exit::Failed);
+    }
 
     #[test]
     fn what_the_run_fails_on_is_named() {

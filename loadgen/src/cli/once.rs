@@ -12,24 +12,11 @@ use crate::{
 /// How many bytes of a binary body are shown.
 const PREVIEW: usize = 64;
 
-/// What came of one exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exchanged {
-    /// A reply came, and was no 5xx.
-    Succeeded,
-    /// A 5xx came.
-    ServerError,
-    /// No complete reply came.
-    NoReply,
-    /// The user cut it short.
-    Interrupted,
-}
-
-/// Makes the exchange of a run that is for one alone, and prints it to `out`.
+/// Makes the exchange of a run that is for one alone, and prints it to `out`. What came of it is returned.
 ///
 /// # Errors
 /// It could not run, or `out` can't be written to.
-pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Exchanged> {
+pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let (target, request) = (run.plan().target().clone(), run.plan().request().clone());
     let summary = run.start()?.join()?;
     let exchange = summary.records.exchange.as_ref();
@@ -41,7 +28,7 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Exchanged> {
         Some(exchange) => write_reply(exchange, out)?,
         None => writeln!(out, "nothing was sent")?,
     }
-    Ok(exchanged(&summary))
+    Ok(summary)
 }
 
 fn write_reply(exchange: &Exchange, out: &mut dyn Write) -> io::Result<()> {
@@ -62,16 +49,6 @@ fn write_reply(exchange: &Exchange, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "wait {}, service {}", time(wait as f64), time(service as f64))?;
     }
     Ok(())
-}
-
-fn exchanged(summary: &Summary) -> Exchanged {
-    let counts = &summary.records.counts;
-    match summary.interrupted {
-        true => Exchanged::Interrupted,
-        false if counts.completed() == 0 => Exchanged::NoReply,
-        false if counts.server_errors > 0 => Exchanged::ServerError,
-        false => Exchanged::Succeeded,
-    }
 }
 
 fn write_body(body: &[u8], length: u64, out: &mut dyn Write) -> io::Result<()> {

@@ -1,6 +1,9 @@
 //! From words and the environment to [`Args`], and from those to a [`Plan`].
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+};
 
 use clap::{
     ArgMatches, Command, CommandFactory as _, FromArgMatches as _, builder::Resettable, parser::ValueSource,
@@ -8,7 +11,10 @@ use clap::{
 use command_line::{Failure, Parsed, Refusal};
 
 use super::args::Args;
-use crate::plan::{self, Plan, PlanError, Target, accepted};
+use crate::{
+    plan::{self, Plan, PlanError, Target, accepted},
+    recorder::MAX_LABELS,
+};
 
 /// Options of which one excludes the other, with an example.
 const EXCLUSIVE: [(&str, &str, &str); 4] = [
@@ -119,7 +125,24 @@ impl Args {
         }
     }
 
+    /// As many labels as a report can keep, each once.
+    fn check_labels(&self) -> Result<(), PlanError> {
+        let names: BTreeSet<&str> = self.labels.iter().map(|(name, _)| name.as_str()).collect();
+        let why = if names.len() < self.labels.len() {
+            "a name is given twice"
+        } else if names.len() > MAX_LABELS {
+            "there are too many"
+        } else {
+            return Ok(());
+        };
+        let accepted = format!("at most {MAX_LABELS} labels, each name once");
+        Err(PlanError(
+            Refusal::new("labels that can't be kept", accepted, "--label=version=1.2").because(why),
+        ))
+    }
+
     fn plan(&self) -> Result<Plan, PlanError> {
+        self.check_labels()?;
         let mut plan = Plan::builder(self.checked_target()?)
             .http2(self.http2)
             .on_overload(self.on_overload)

@@ -52,7 +52,7 @@ impl Arrival {
     /// is enough to see what grows.
     #[inline]
     fn is_sampled(&self) -> bool {
-        self.number < 256 || self.number.is_multiple_of(32)
+        self.number < 256 || self.number.is_multiple_of(256)
     }
 
     /// One that was due and has been picked up.

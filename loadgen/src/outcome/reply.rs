@@ -13,7 +13,7 @@ pub(crate) struct Reply {
     /// The instance that named itself, as the recorder numbers it.
     pub(crate) instance: Option<u16>,
     /// When the server saw the request and replied, by its clock, if that is looked at.
-    pub(crate) timing: Option<Timing>,
+    pub(crate) timing: Option<Box<Timing>>,
     /// Bytes of the body.
     pub(crate) length: u64,
     /// Whether the server's instants are looked at.
@@ -42,7 +42,8 @@ impl Reply {
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
         if self.is_sampled {
             let timing = head.fields().get(contract::field::SERVER_TIMING);
-            self.timing = timing.and_then(|value| Timing::parse(std::str::from_utf8(value).ok()?));
+            self.timing =
+                timing.and_then(|value| Timing::parse(std::str::from_utf8(value).ok()?)).map(Box::new);
         }
         if let Some(capture) = &mut self.capture {
             capture.head(head);

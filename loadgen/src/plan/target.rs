@@ -66,7 +66,8 @@ impl Target {
             return Err(PlanError::without_target("it is empty"));
         }
         read(text, http2).map_err(|Wrong { reason, example }| {
-            PlanError(Refusal::new(format!("invalid target '{text}'"), ACCEPTED, example).because(reason))
+            let shown = without_user(text);
+            PlanError(Refusal::new(format!("invalid target '{shown}'"), ACCEPTED, example).because(reason))
         })
     }
 
@@ -91,6 +92,20 @@ impl fmt::Display for Target {
             None if host.contains(':') => write!(f, "{scheme}://[{host}]:{port}{path}"),
             None => write!(f, "{scheme}://{host}:{port}{path}"),
         }
+    }
+}
+
+/// What stands for a secret in what is printed or kept.
+pub(crate) const REDACTED: &str = "[redacted]";
+
+/// A target without the user name and the password before its host.
+pub(crate) fn without_user(target: &str) -> String {
+    let begin = target.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = target.split_at(begin);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}{REDACTED}{}", &rest[at..]),
+        None => target.to_owned(),
     }
 }
 
@@ -174,6 +189,11 @@ impl Authority {
         let other = |reason: String, authority: &str| {
             AuthorityError::Other(wrong(reason, format!("{prefix}{authority}{path}")))
         };
+        // Without this, its colon would be taken for one of IPv6.
+        if let Some((_, host)) = text.rsplit_once('@').filter(|(user, _)| user.contains(':')) {
+            let host = if host.is_empty() { "localhost:8080" } else { host };
+            return Err(other("a user name in a URL is not supported".to_owned(), host));
+        }
         let (shown, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let Some(end) = rest.find(']') else {
@@ -200,7 +220,7 @@ impl Authority {
             },
         };
         let (host, zone) = match shown.strip_prefix('[').and_then(|shown| shown.strip_suffix(']')) {
-            Some(inner) => ipv6(inner).map_err(|reason| other(reason, "[::1]:8080"))?,
+            Some(inner) => ipv6(inner, !prefix.is_empty()).map_err(|reason| other(reason, "[::1]:8080"))?,
             None => {
                 let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
                 if let Some((at, c)) = shown.char_indices().find(|(_, c)| !is_of_a_name(*c)) {
@@ -230,12 +250,14 @@ impl Authority {
 }
 
 /// The address and the zone between brackets. The percent sign before the zone is `%25` in a URL (RFC 6874), and `%`
-/// everywhere else.
-fn ipv6(inner: &str) -> Result<(&str, Option<&str>), String> {
+/// everywhere else. There, `%25` before a name is taken for that of a URL, but `%251` is the interface of number 251.
+fn ipv6(inner: &str, is_in_url: bool) -> Result<(&str, Option<&str>), String> {
     let (address, zone) = match inner.split_once('%') {
         None => (inner, None),
         Some((address, zone)) => {
-            (address, Some(zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone)))
+            let is_number = |zone: &str| zone.bytes().all(|byte| byte.is_ascii_digit());
+            let of_url = zone.strip_prefix("25").filter(|zone| !zone.is_empty());
+            (address, Some(of_url.filter(|zone| is_in_url || !is_number(zone)).unwrap_or(zone)))
         }
     };
     if address.parse::<Ipv6Addr>().is_err() {
@@ -268,6 +290,9 @@ mod tests {
             ("http://[fe80::1%25lo]:80/", false, "http://[fe80::1%25lo]:80/", "[fe80::1]"),
             ("[::1%lo]:80", false, "h2c://[::1%25lo]:80/", "[::1]"),
             ("[fe80::1%25]:8080", false, "h2c://[fe80::1%2525]:8080/", "[fe80::1]:8080"),
+            ("[fe80::1%251]:80", false, "h2c://[fe80::1%25251]:80/", "[fe80::1]"),
+            ("[fe80::1%25lo]:80", false, "h2c://[fe80::1%25lo]:80/", "[fe80::1]"),
+            ("http://[fe80::1%251]:80", false, "http://[fe80::1%251]:80/", "[fe80::1]"),
             ("http://a:", false, "http://a:80/", "a"),
             ("http://a/{\"x\"}|ü", false, "http://a:80/{\"x\"}|ü", "a"),
             ("HTTP://a", false, "http://a:80/", "a"),
@@ -301,6 +326,9 @@ mod tests {
             ("https://a/x", "TLS is not supported", "http://a/x"),
             ("HTTPS://a", "TLS is not supported", "http://a"),
             ("::1:80", "an IPv6 address needs brackets", "[::1:80]:8080"),
+            ("http://me:hunter2@a:80/x", "a user name in a URL is not supported", "http://a:80/x"),
+            ("me:hunter2@a:80", "a user name in a URL is not supported", "a:80"),
+            ("http://me:hunter2@/x", "a user name in a URL is not supported", "http://localhost:8080/x"),
             ("[::1", "']' is missing", "[::1]:8080"),
             ("[::1]8", "'8' after ']' is not a port", "[::1]:8080"),
             ("[x]:1", "'x' is not an IPv6 address", "[::1]:8080"),
@@ -320,7 +348,7 @@ mod tests {
             let error = Target::parse(text, false).unwrap_err().to_string();
             assert!(error.contains(reason) && error.contains("; accepted: host:port"), "{text}: {error}");
             assert!(error.ends_with(&format!("; example: {example}")), "{text}: {error}");
-            assert!(!error.contains(char::is_control), "{error}");
+            assert!(!error.contains(char::is_control) && !error.contains("hunter2"), "{error}");
         }
     }
 }

@@ -33,6 +33,7 @@ pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use flow::{Flow, Returned};
 pub use intervals::{Interval, Intervals};
+pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
 pub(crate) use recording::Recording;
 pub use settings::RunSettings;
@@ -318,9 +319,8 @@ impl Recorder {
     #[inline]
     fn told(&mut self, ended: &Ended<'_>) {
         let Arrival { due, written, .. } = ended.in_flight.arrival;
-        if let (Some(Timing { received_ns, replied_ns }), Some(written)) =
-            (ended.in_flight.reply.timing, written)
-        {
+        if let (Some(timing), Some(written)) = (ended.in_flight.reply.timing.as_deref(), written) {
+            let Timing { received_ns, replied_ns } = *timing;
             let since_start = self.since_start(due);
             let way = received_ns.saturating_sub(self.epoch + written).min(LONGEST);
             let server = replied_ns.saturating_sub(received_ns).min(LONGEST);

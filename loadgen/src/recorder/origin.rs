@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::plausible::is_printable;
+use crate::plan::target::{REDACTED, without_user};
 
 /// The longest text of each kind, in bytes.
 const LONGEST_TEXT: usize = 4096;
 
 /// The most words and labels that are kept.
 const MOST: usize = 256;
+
+/// The most labels that are kept.
+pub(crate) const MAX_LABELS: usize = MOST;
 
 /// Where a run comes from. A program that uses the library says what it wants to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,9 +90,6 @@ fn host() -> Option<String> {
 const FIELDS: [&str; 2] = ["-H", "--header"];
 const BODIES: [&str; 2] = ["-b", "--body"];
 
-/// What stands for a secret.
-const REDACTED: &str = "[redacted]";
-
 /// The words without values of header fields, bodies and user names in URLs.
 fn redacted(words: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
     let mut before: Option<String> = None;
@@ -99,7 +100,8 @@ fn redacted(words: impl IntoIterator<Item = String>) -> impl Iterator<Item = Str
         } else if is_of(BODIES) {
             REDACTED.to_owned()
         } else {
-            joined(&word).unwrap_or_else(|| without_user(&word))
+            joined(&word)
+                .unwrap_or_else(|| if word.contains("://") { without_user(&word) } else { word.clone() })
         };
         before = Some(word);
         kept
@@ -125,15 +127,6 @@ fn joined(word: &str) -> Option<String> {
 fn field(field: &str) -> String {
     let name = field.split(':').next().unwrap_or_default();
     format!("{name}: {REDACTED}")
-}
-
-fn without_user(word: &str) -> String {
-    let (scheme, rest) = word.split_once("://").unwrap_or(("", word));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rfind('@') {
-        Some(at) if !scheme.is_empty() => format!("{scheme}://{REDACTED}{}", &rest[at..]),
-        _ => word.to_owned(),
-    }
 }
 
 #[cfg(test)]

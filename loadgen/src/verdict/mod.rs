@@ -110,7 +110,11 @@ impl Summary {
             true => counts.not_sent > counts.offered / 100 + 10,
             false => counts.not_sent > 0 && counts.completed() > 0,
         };
-        if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) {
+        // What fails below HTTP says nothing of rates; timeouts may be loadgen's own doing.
+        let is_dead = counts.completed() == 0 && counts.timed_out == 0 && counts.not_sent == 0;
+        if is_dead {
+            Limit::None
+        } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) {
             Limit::Loadgen
         } else if counts.dropped > 0 || were_not_sent {
             Limit::Connections

@@ -118,6 +118,8 @@ fn a_run_has_failed_if_none_or_fewer_than_half_succeeded_and_says_why_it_did() {
     let [outcome, limit] = summary.verdict();
     assert_eq!(outcome, "failed: no request succeeded: connection refused by 127.0.0.1:1 and [::1]:1");
     assert_eq!(limit, "nothing can be said of what the target can do");
+    let busy = Summary { busiest_worker: 1.0, ..summary.clone() };
+    assert_eq!(busy.limit(), Limit::None, "a worker is busy with refused connections");
     assert_eq!(summary.validity(), None);
     let unavailable = |share: u64| {
         move |n: u64, _: u64| match n % 100 < share {

@@ -294,7 +294,6 @@ impl Driver<'_> {
             }
             slot.work = Work::Pausing(sending);
             self.waiting += 1;
-            // Its clock runs from now on.
             self.work_on(key);
         }
         any

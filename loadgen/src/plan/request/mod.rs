@@ -275,7 +275,14 @@ fn authority(target: &Target, fields: &Fields) -> Result<String, PlanError> {
     if hosts.next().is_some() {
         return Err(refused("there is another Host field"));
     }
-    host.parse::<Authority>().map_err(|_| refused("it is not a host"))?;
+    if host.contains('@') {
+        return Err(refused("a user name is not part of it"));
+    }
+    let authority = host.parse::<Authority>().map_err(|_| refused("it is not a host"))?;
+    let port = authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':'));
+    if port.is_some_and(|port| !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0)) {
+        return Err(refused("its port is not a number from 1 to 65535"));
+    }
     Ok(host)
 }
 
