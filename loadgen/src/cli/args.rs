@@ -1,7 +1,5 @@
 //! What was typed: the options and their help.
 
-#![expect(rustdoc::broken_intra_doc_links, reason = "these are help texts, in which brackets are addresses")]
-
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
