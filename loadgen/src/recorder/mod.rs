@@ -333,8 +333,11 @@ impl Recorder {
         self.sent(&Arrival { written, ..Arrival::new(0, due, picked) }, at, count);
         let response = at.saturating_sub(due);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
-        self.times.of_status(status, response, count);
-        if self.expected.contains(status) {
+        let is_success = self.expected.contains(status);
+        if !is_success || self.expected.named().is_some() {
+            self.times.of_status(status, response, count);
+        }
+        if is_success {
             self.counts.succeeded += count;
             let own = picked.saturating_sub(due) + read_lag;
             let service = at.saturating_sub(written.unwrap_or(picked));

@@ -37,7 +37,7 @@ pub struct Times {
     /// Due to picked up.
     #[serde(with = "encoded::fine")]
     pub lag: Histogram<u64>,
-    /// Due to last byte of replies, by class of status.
+    /// Due to last byte of replies, by class of status; where 2xx alone are successes, without those: they are `response`.
     by_class: [Coarse; CLASSES],
 }
 
@@ -64,9 +64,9 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Response times of replies with a status of this class, 1 to 5: what is beyond counts as 5.
+    /// Response times of recorded replies with a status of this class, 1 to 5: what is beyond counts as 5.
     #[must_use]
-    pub fn of_class(&self, class: usize) -> &Histogram<u64> {
+    pub(crate) fn of_class(&self, class: usize) -> &Histogram<u64> {
         &self.by_class[class.clamp(1, CLASSES) - 1].0
     }
 

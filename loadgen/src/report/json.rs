@@ -351,8 +351,9 @@ impl Offered {
 }
 
 fn by_class(summary: &Summary) -> BTreeMap<String, Times> {
-    let times = &summary.records.times;
-    (1..=5).filter_map(|class| Some((format!("{class}xx"), Times::of(times.of_class(class))?))).collect()
+    (1..=5)
+        .filter_map(|class| Some((format!("{class}xx"), Times::of(summary.times_of_class(class))?)))
+        .collect()
 }
 
 impl Times {

@@ -5,6 +5,8 @@ mod file;
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 pub use file::{InvalidRecords, VERSION};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +88,14 @@ impl Summary {
         let is_short =
             window < self.median_reply().saturating_mul(2) || window < MIN_BINS * self.records.flow.width();
         !self.is_open() && is_short
+    }
+
+    /// Response times of replies with a status of this class, 1 to 5: what is beyond counts as 5.
+    #[must_use]
+    pub fn times_of_class(&self, class: usize) -> &Histogram<u64> {
+        let times = &self.records.times;
+        let are_successes = class == 2 && self.run.expected_status.is_none();
+        if are_successes { &times.response } else { times.of_class(class) }
     }
 
     /// The median response time of those that succeeded, or of all replies if none did.

@@ -116,8 +116,6 @@ pub enum Event<'i> {
         code: Code,
         /// Or else by this end, because the peer broke a rule.
         by_peer: bool,
-        /// The rule; empty where it was the peer.
-        reason: &'static str,
     },
     /// Client: the peer has not processed the stream's request, which is no more and may be sent again (RFC 9113
     /// section 8.7).
@@ -163,6 +161,7 @@ pub struct Connection {
     stage: Stage,
     continuing: Option<Continuing>,
     partial: Option<Partial>,
+    broken_rule: &'static str,
     decoder: Decoder,
     encoder: Encoder,
     streams: Streams,
@@ -242,6 +241,7 @@ impl Connection {
             stage: if config.role == Role::Server { Stage::Magic } else { Stage::Settings },
             continuing: None,
             partial: None,
+            broken_rule: "",
             decoder: Decoder::new(config.settings.header_table_size as usize),
             encoder: Encoder::new(),
             streams: Streams::default(),
@@ -401,6 +401,13 @@ impl Connection {
         }
     }
 
+    /// Which rule the peer broke when a stream was last [reset](Event::Reset) by this end; empty before that. Not a part of
+    /// the event, which most events would have to be larger for.
+    #[must_use]
+    pub fn broken_rule(&self) -> &'static str {
+        self.broken_rule
+    }
+
     /// Ends a stream on which the peer broke a rule.
     fn stream_error<'i>(
         &mut self,
@@ -410,7 +417,8 @@ impl Connection {
     ) -> Result<Option<Event<'i>>, Error> {
         self.refuse(key.id, code)?;
         self.remove(key, Ended::ResetHere);
-        Ok(Some(Event::Reset { stream: key, code, by_peer: false, reason }))
+        self.broken_rule = reason;
+        Ok(Some(Event::Reset { stream: key, code, by_peer: false }))
     }
 
     /// Resets a stream that is not open, or no longer, because the peer broke a rule on it.

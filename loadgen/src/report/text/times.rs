@@ -24,7 +24,7 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         row("  successes", &times.response, out)?;
     }
     for class in 1..=5 {
-        let replies = times.of_class(class);
+        let replies = summary.times_of_class(class);
         let is_shown = !replies.is_empty() && (class != 2 || replies.len() != times.response.len());
         if is_shown {
             row(&format!("  {class}xx"), replies, out)?;

@@ -118,9 +118,9 @@ impl Replies {
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.informational(&Head::Http2(head));
             }
-            Event::Reset { stream, code, by_peer, reason } => {
+            Event::Reset { stream, code, by_peer } => {
                 if let Some(request) = self.take(stream) {
-                    reset(request.in_flight, code, (!by_peer).then_some(reason), at, sink);
+                    reset(request.in_flight, code, (!by_peer).then(|| http2.broken_rule()), at, sink);
                 }
             }
             Event::Unprocessed { stream } => {

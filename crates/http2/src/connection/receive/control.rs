@@ -79,7 +79,7 @@ impl Connection {
             return Err(Error::new(Code::ENHANCE_YOUR_CALM, "too many streams were reset"));
         }
         self.remove(stream, Ended::ResetThere);
-        Ok(Some(Event::Reset { stream, code, by_peer: true, reason: "" }))
+        Ok(Some(Event::Reset { stream, code, by_peer: true }))
     }
 
     pub(super) fn peer_settings<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
