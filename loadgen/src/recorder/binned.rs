@@ -13,12 +13,21 @@ pub trait Bin: Default {
 }
 
 /// Consecutive bins from the start of the run: `WIDTH` nanoseconds wide to begin with, at most `MAX`, which is even.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "(Nanos, AtMost<T, MAX>)", into = "(Nanos, Vec<T>)")]
 #[serde(bound(serialize = "T: Bin + Clone + Serialize", deserialize = "T: Bin + Deserialize<'de>"))]
 pub struct Binned<T, const WIDTH: Nanos, const MAX: usize> {
     width: Nanos,
     all: Vec<T>,
+    /// The bin that was asked for last, by where it begins: most times lie in the same one as the time before.
+    last: Option<(Nanos, usize)>,
+}
+
+/// Which bin was asked for last makes no difference.
+impl<T: PartialEq, const WIDTH: Nanos, const MAX: usize> PartialEq for Binned<T, WIDTH, MAX> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, &self.all) == (other.width, &other.all)
+    }
 }
 
 impl<T, const WIDTH: Nanos, const MAX: usize> From<Binned<T, WIDTH, MAX>> for (Nanos, Vec<T>) {
@@ -34,13 +43,13 @@ impl<T, const WIDTH: Nanos, const MAX: usize> TryFrom<(Nanos, AtMost<T, MAX>)> f
         if !is_doubled(width, WIDTH, MAX as u64) {
             return Err(format!("bins of {width} ns: they are {WIDTH} ns wide, or that doubled some times"));
         }
-        Ok(Self { width, all })
+        Ok(Self { width, all, last: None })
     }
 }
 
 impl<T, const WIDTH: Nanos, const MAX: usize> Default for Binned<T, WIDTH, MAX> {
     fn default() -> Self {
-        Self { width: WIDTH, all: Vec::new() }
+        Self { width: WIDTH, all: Vec::new(), last: None }
     }
 }
 
@@ -48,6 +57,14 @@ impl<T: Bin, const WIDTH: Nanos, const MAX: usize> Binned<T, WIDTH, MAX> {
     /// The bin in which `since_start` lies.
     #[inline]
     pub(super) fn at(&mut self, since_start: Nanos) -> &mut T {
+        let index = match self.last {
+            Some((from, index)) if since_start.wrapping_sub(from) < self.width => index,
+            _ => self.find(since_start),
+        };
+        &mut self.all[index]
+    }
+
+    fn find(&mut self, since_start: Nanos) -> usize {
         while since_start / self.width >= MAX as u64 {
             self.widen();
         }
@@ -55,7 +72,8 @@ impl<T: Bin, const WIDTH: Nanos, const MAX: usize> Binned<T, WIDTH, MAX> {
         if index >= self.all.len() {
             self.all.resize_with(index + 1, T::default);
         }
-        &mut self.all[index]
+        self.last = Some((index as u64 * self.width, index));
+        index
     }
 
     /// Adds what another worker has seen.
@@ -81,6 +99,7 @@ impl<T: Bin, const WIDTH: Nanos, const MAX: usize> Binned<T, WIDTH, MAX> {
 
     fn widen(&mut self) {
         self.width *= 2;
+        self.last = None;
         let narrow = std::mem::take(&mut self.all);
         for (index, bin) in narrow.into_iter().enumerate() {
             if index % 2 == 0 {

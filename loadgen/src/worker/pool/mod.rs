@@ -111,10 +111,14 @@ impl<C: Connection> Pool<C> {
             }
             match connection.submit(arrival, now, &mut self.shared) {
                 Ok(()) => {
-                    if connection.room(&self.shared.limits) > 0 {
+                    place.refill = place.refill.saturating_sub(1);
+                    place.queued = connection.room(&self.shared.limits) > 0;
+                    match place.refill {
+                        _ if !place.queued => {}
                         // To the back, so that connections take turns.
-                        place.queued = true;
-                        self.roomy.push_back(index);
+                        0 => self.roomy.push_back(index),
+                        // What became free together is sent together, and then answered together.
+                        _ => self.roomy.push_front(index),
                     }
                     self.next_wake = earlier(self.next_wake, connection.next_wake(&self.shared.limits));
                     place.key.wake();
@@ -260,15 +264,16 @@ impl<C: Connection> Pool<C> {
     /// A connection takes requests; perhaps it did not before, or not as many.
     #[inline]
     fn going(&mut self, index: u32, sink: &mut impl Sink) {
-        let Some(Place { occupant: Occupant::Connection(connection), stage, queued, .. }) =
+        let Some(Place { occupant: Occupant::Connection(connection), stage, queued, refill, .. }) =
             self.places.get(index)
         else {
             return;
         };
         let limits = &self.shared.limits;
-        let (allowed, has_room) = (connection.allowed(limits), connection.room(limits) > 0);
+        let (allowed, room) = (connection.allowed(limits), connection.room(limits));
         self.next_wake = earlier(self.next_wake, connection.next_wake(limits));
-        if has_room && !std::mem::replace(queued, has_room) {
+        if room > 0 && !std::mem::replace(queued, true) {
+            *refill = if *stage == Stage::Open { room } else { 0 };
             self.roomy.push_back(index);
             sink.roomier();
         }

@@ -33,6 +33,8 @@ pub(super) struct Place<C> {
     pub(super) opened: bool,
     /// Whether it is among those that may have room.
     pub(super) queued: bool,
+    /// How many requests it is given before it is another's turn: as many as became free when it was full.
+    pub(super) refill: usize,
     /// Its share of `allowed`.
     allowed: usize,
 }
@@ -93,6 +95,7 @@ impl<C> Places<C> {
                 connected: 0,
                 opened: false,
                 queued: false,
+                refill: 0,
                 allowed: 0,
             });
             index

@@ -39,6 +39,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn take_in<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Happened<'i> {
         if self.stage == Stage::Magic && !self.magic(input)? {
             return Ok(None);
