@@ -47,6 +47,7 @@ mod proxied; // nginx, HAProxy, Envoy
 mod proxy_protocol; // PROXY headers
 mod readme; // what README.md says to type
 mod refused; // what no endpoint gets to see
+mod reports; // the forms of a report, and reports that were kept
 mod resources; // files, connections, memory, workers
 mod rude; // clients that break the rules
 mod scraped; // the metrics, in both of their forms

@@ -3,13 +3,16 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Parser, ValueEnum,
+    Parser,
     builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use command_line::Variables;
 use contract::quantity::{self, LONGEST_TIME};
 
-use super::exit::FailOn;
+use super::{
+    exit::FailOn,
+    formats::{Format, ReportFile},
+};
 use crate::{
     outcome::ExpectedStatus,
     plan::{OnOverload, load},
@@ -54,7 +57,9 @@ Examples:
   One request and its response, in full:
       loadgen --once -H 'accept: text/html' localhost:8080
   A report for programs:
-      loadgen -o json --report=run.json localhost:8080";
+      loadgen -o json localhost:8080
+  A report for people, and others in files:
+      loadgen --report=run.json --report=run.md localhost:8080";
 
 const TARGET: &str = "Target";
 const LOAD: &str = "Load";
@@ -203,16 +208,19 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_ONCE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub once: bool,
 
-    /// Format of the report
+    /// Format of the report: text, json, markdown or csv
     ///
-    /// text is for people; json is for programs, see `report.schema.json`.
-    #[arg(short, long, value_enum, value_name = "text|json", env = "LOADGEN_OUTPUT", default_value_t = Format::Text,
+    /// text is for people; json is for programs, see `report.schema.json`; markdown is for the summary of a CI job; csv has
+    /// a line for each interval.
+    #[arg(short, long, value_enum, value_name = "FORMAT", env = "LOADGEN_OUTPUT", default_value_t = Format::Text,
           hide_possible_values = true, help_heading = OUTPUT)]
     pub output: Format,
 
-    /// Also write the JSON report to a file
-    #[arg(long, value_name = "FILE", env = "LOADGEN_REPORT", help_heading = OUTPUT)]
-    pub report: Option<PathBuf>,
+    /// Also write the report to a file: .json, .md, .csv or .txt
+    ///
+    /// Its extension decides on the format. - is JSON on standard output, instead of what --output says. May be repeated.
+    #[arg(long = "report", value_name = "FILE", env = "LOADGEN_REPORT", value_delimiter = '\n', help_heading = OUTPUT)]
+    pub reports: Vec<ReportFile>,
 
     /// Keep a label in the JSON report, like version=1.2
     ///
@@ -285,15 +293,6 @@ fn on_overload() -> impl TypedValueParser<Value = OnOverload> {
     let values = [PossibleValue::new("queue"), PossibleValue::new("drop")];
     let read = |value: String| if value == "drop" { OnOverload::Drop } else { OnOverload::Queue };
     PossibleValuesParser::new(values).map(read)
-}
-
-/// Format of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// For programs; see `report.schema.json`.
-    Json,
 }
 
 // What these refuse is worded by `plan::accepted`.

@@ -1,17 +1,15 @@
 //! The whole program, from arguments to exit code, without the process around it.
 
-use std::{
-    fs::File,
-    io::{self, Write},
-};
+use std::io::Write;
 
 use anyhow::Context as _;
 use command_line::Refusal;
 
 use super::{
     abort,
-    args::{Args, Format},
+    args::Args,
     exit::{self, Exit},
+    formats::{self, Format, ReportFiles, shown},
     interrupt,
     once::once,
     output::Output,
@@ -20,7 +18,7 @@ use super::{
 };
 use crate::{
     plan::{OtherEnd, Plan, PlanError},
-    report::{self, Report},
+    report::Report,
     run::Run,
 };
 
@@ -38,7 +36,7 @@ fn load_embedded(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     Plan::try_from(&for_embedded(args, "127.0.0.1:1".to_owned()))?;
     let embedded = crate::embedded::Embedded::start()?;
     let args = for_embedded(args, embedded.address());
-    if args.output == Format::Text && !args.once {
+    if formats::printed(args.output, &args.reports) == Format::Text && !args.once {
         let target = args.target.as_deref().unwrap_or_default();
         shown(writeln!(out, "A dummy-server was started in this process, on {target}, and loaded.\n"))?;
     }
@@ -65,8 +63,8 @@ fn load_embedded(_: &Args, _: &mut dyn Write) -> anyhow::Result<Exit> {
 fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let (mut plan, output) = (Plan::try_from(args)?, Output::from(args));
     if output.once {
-        if output.format != Format::Text || output.report.is_some() {
-            let wrong = "--once with --output=json or --report";
+        if output.format != Format::Text || !output.reports.is_empty() {
+            let wrong = "--once with --output or --report";
             let accepted = "--once with --output=text, which prints request and response";
             return Err(PlanError(Refusal::new(wrong, accepted, "loadgen --once localhost:8080")).into());
         }
@@ -91,7 +89,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         run = run.observe(every);
     }
     interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
-    let mut file = output.report.as_deref().map(create).transpose()?;
+    let mut files = ReportFiles::create(&output.reports)?;
     if let Some(patience) = output.wait_for_target
         && wait::for_target(&plan, patience, &run.handle(), output.progress)? == Waited::Interrupted
     {
@@ -124,22 +122,9 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     }
     let judged: Vec<_> = output.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
     let report = Report { summary: &summary, judged: &judged };
-    if let Some(file) = &mut file {
-        write_json(report, file).context("can't write the --report file")?;
-    }
-    shown(match output.format {
-        Format::Text => report::text::write(report, output.style, out),
-        Format::Json => report::json::write(report, out),
-    })?;
+    files.write(report)?;
+    shown(formats::write(report, output.format, output.style, out))?;
     Ok(exit::of_run(&summary, &judged, &output.fail_on, aborted.is_some()))
-}
-
-/// Replaces what the file held; a pipe or a device holds nothing.
-fn write_json(report: Report<'_>, file: &mut File) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
-    report::json::write(report, file)
 }
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
@@ -156,23 +141,10 @@ fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, PlanError> {
     Ok(plan)
 }
 
-/// Whoever reads the results may have seen enough, as in `loadgen | head`: that changes nothing about the run.
-fn shown(written: io::Result<()>) -> anyhow::Result<()> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("can't write the report"),
-    }
-}
-
-/// Opened before the run: a run whose report can't be kept is better not begun. What the file held stays until there is a
-/// report.
-fn create(path: &std::path::Path) -> anyhow::Result<File> {
-    let opened = File::options().write(true).create(true).truncate(false).open(path);
-    opened.with_context(|| format!("can't write the --report file {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use clap::Parser as _;
 
     use super::*;
@@ -247,7 +219,7 @@ mod tests {
             let error = ends(line, &mut Vec::new()).unwrap_err();
             assert!(
                 error.is::<PlanError>()
-                    && error.to_string().contains("--once with --output=json or --report; accepted: "),
+                    && error.to_string().contains("--once with --output or --report; accepted: "),
                 "{error}"
             );
         }

@@ -5,6 +5,7 @@ mod abort;
 mod args;
 mod command;
 mod exit;
+mod formats;
 mod interrupt;
 mod once;
 mod output;
@@ -12,7 +13,8 @@ mod progress;
 mod read;
 mod wait;
 
-pub use args::{Args, Format};
+pub use args::Args;
 pub use command::command;
 pub use exit::{Exit, FailOn};
+pub use formats::{Format, ReportFile};
 pub use progress::note;

@@ -1,10 +1,11 @@
 //! What is done around a run: what is waited for, what is shown, and where.
 
-use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
+use std::{io::IsTerminal as _, time::Duration};
 
 use super::{
-    args::{Args, Format},
+    args::Args,
     exit::{self, FailOn},
+    formats::{self, Format, ReportFile},
 };
 use crate::{report::text::Style, verdict::Threshold};
 
@@ -15,8 +16,8 @@ pub(super) struct Output {
     pub(super) wait_for_target: Option<Duration>,
     /// What is printed at the end.
     pub(super) format: Format,
-    /// Where the JSON report is also written.
-    pub(super) report: Option<PathBuf>,
+    /// Where reports are also written.
+    pub(super) reports: Vec<ReportFile>,
     /// Whether progress is shown.
     pub(super) progress: bool,
     /// What makes the exit code 3.
@@ -38,21 +39,21 @@ impl From<&Args> for Output {
         let errors: &[FailOn] = if args.fail_on_error { &exit::ERRORS } else { &[] };
         Self {
             wait_for_target: Some(args.wait_for_target).filter(|wait| !wait.is_zero()),
-            format: args.output,
-            report: args.report.clone(),
+            format: formats::printed(args.output, &args.reports),
+            reports: args.reports.clone(),
             progress: !args.no_progress,
             fail_on: args.fail_on.iter().copied().chain(errors.iter().copied()).collect(),
             thresholds: args.thresholds.iter().chain(&args.abort_on).cloned().collect(),
             abort_on: args.abort_on.clone(),
             labels: args.labels.clone(),
-            style: if is_coloured() { Style::Coloured } else { Style::Plain },
+            style: style(),
             once: args.once,
         }
     }
 }
 
-/// Standard output is a terminal, and nobody has asked for no colour (no-color.org).
-fn is_coloured() -> bool {
+/// Coloured where standard output is a terminal, and nobody has asked for no colour (no-color.org).
+pub(super) fn style() -> Style {
     let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !is_refused && std::io::stdout().is_terminal()
+    if !is_refused && std::io::stdout().is_terminal() { Style::Coloured } else { Style::Plain }
 }

@@ -317,7 +317,14 @@ mod tests {
             ),
             ("--total 1.5", "'1.5' for --total"),
             ("-d --total 5", "--duration needs a value; accepted: a time above 0"),
-            ("--output xml", "'xml' for --output; accepted: text or json; example: --output=text"),
+            (
+                "--output xml",
+                "'xml' for --output; accepted: text, json, markdown or csv; example: --output=text",
+            ),
+            (
+                "--report run.html",
+                "'run.html' for --report; accepted: a file name that ends in .json, .md, .csv or .txt, or -",
+            ),
             ("--on-overload wait", "'wait' for --on-overload; accepted: queue or drop"),
             ("--ratee 5", "unexpected argument '--ratee'; accepted: a similar argument exists: '--rate'"),
             ("b:1", "unexpected argument 'b:1'; accepted: the options that --help lists"),

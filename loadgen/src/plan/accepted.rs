@@ -113,7 +113,11 @@ pub(crate) const ALL: &[Accepted] = &[
         values: "name=value, printable and of at most 4096 bytes",
         example: "version=1.2",
     },
-    Accepted { flag: "report", values: "the path of a file to write", example: "report.json" },
+    Accepted {
+        flag: "report",
+        values: "a file name that ends in .json, .md, .csv or .txt, or - for JSON on standard output",
+        example: "run.json",
+    },
 ];
 
 /// A value that an option does not accept.

@@ -1,9 +1,15 @@
-//! Writes what came of a run, for people or for programs. Each form is `write(&Report, &mut dyn Write)`.
+//! Writes what came of a run, for people or for programs. Each format is `write(&Report, &mut dyn Write)`.
 
+pub mod csv;
 pub mod json;
+pub mod markdown;
 pub mod text;
 
-use crate::{summary::Summary, verdict::Judged};
+use crate::{
+    numbers::{count, decimal, time},
+    summary::Summary,
+    verdict::{Judged, Time},
+};
 
 /// What is reported of.
 #[derive(Clone, Copy, Debug)]
@@ -19,4 +25,23 @@ impl<'a> From<&'a Summary> for Report<'a> {
     fn from(summary: &'a Summary) -> Self {
         Self { summary, judged: &[] }
     }
+}
+
+/// What one has to know, in one line.
+fn headline(summary: &Summary) -> String {
+    let percent = (summary.success_ratio() * 1000.0).floor() / 10.0;
+    let mut line = vec![format!("{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+        let Some(percentile) = summary.percentile(quantile) else { continue };
+        line.push(match percentile.time {
+            _ if percentile.is_n_too_small => continue,
+            Time::AtLeast(at_least) => format!("{name} >= {}", time(at_least as f64)),
+            Time::Band { response, undelayed } => {
+                let (high, low) = (time(response as f64), time(undelayed as f64));
+                if high == low { format!("{name} {high}") } else { format!("{name} {low} to {high}") }
+            }
+        });
+    }
+    line.push(format!("{} failed", count(summary.records.counts.unsuccessful())));
+    line.join(", ")
 }

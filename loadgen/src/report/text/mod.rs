@@ -11,9 +11,9 @@ use crate::{
     clock::nanos,
     numbers::{bytes, count, decimal, seconds, time},
     recorder::Span,
-    report::Report,
+    report::{Report, headline},
     summary::Summary,
-    verdict::{Judged, Outcome, Time},
+    verdict::{Judged, Outcome},
 };
 
 /// The widest line, in columns.
@@ -48,7 +48,7 @@ impl Style {
 /// `out` can't be written to.
 pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let summary = report.summary;
-    headline(summary, style, out)?;
+    writeln!(out, "{}", style.outcome(summary.outcome(), &headline(summary)))?;
     verdict(summary, style, out)?;
     thresholds(report.judged, out)?;
     what_ran(summary, out)?;
@@ -59,25 +59,6 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     statuses(summary, out)?;
     failures(summary, out)?;
     backends(summary, out)
-}
-
-/// What one has to know, in one line.
-fn headline(summary: &Summary, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let percent = (summary.success_ratio() * 1000.0).floor() / 10.0;
-    let mut line = vec![format!("{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
-    for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-        let Some(percentile) = summary.percentile(quantile) else { continue };
-        line.push(match percentile.time {
-            _ if percentile.is_n_too_small => continue,
-            Time::AtLeast(at_least) => format!("{name} >= {}", time(at_least as f64)),
-            Time::Band { response, undelayed } => {
-                let (high, low) = (time(response as f64), time(undelayed as f64));
-                if high == low { format!("{name} {high}") } else { format!("{name} {low} to {high}") }
-            }
-        });
-    }
-    line.push(format!("{} failed", count(summary.records.counts.unsuccessful())));
-    writeln!(out, "{}", style.outcome(summary.outcome(), &line.join(", ")))
 }
 
 fn verdict(summary: &Summary, style: Style, out: &mut dyn Write) -> io::Result<()> {

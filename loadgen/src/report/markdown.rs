@@ -1,0 +1,190 @@
+//! The report as Markdown with tables (GitHub's), for the summary of a CI job.
+
+use std::io::{self, Write};
+
+use hdrhistogram::Histogram;
+
+use super::{Report, headline};
+use crate::{
+    numbers::{count, time},
+    summary::Summary,
+    verdict::{Judged, QUANTILES, Time},
+};
+
+/// The most backends that are listed.
+const MAX_BACKENDS: usize = 20;
+
+/// Writes the report.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let summary = report.summary;
+    writeln!(out, "**{}**\n", escaped(&headline(summary)))?;
+    verdict(summary, out)?;
+    thresholds(report.judged, out)?;
+    times(summary, out)?;
+    let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
+    table(["Status", "Responses"], statuses, out)?;
+    let failures = summary.records.failures.iter();
+    let failures = failures.map(|(cause, seen)| [cause.to_string(), count(seen.count), seen.example.clone()]);
+    table(["Failure", "Requests", "Example"], failures, out)?;
+    backends(summary, out)
+}
+
+fn verdict(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let [outcome, limit] = summary.verdict();
+    let run = &summary.run;
+    let interrupted = if summary.interrupted { ", interrupted" } else { "" };
+    let target = format!("{} {} over {}{interrupted}", run.method, run.target, run.protocol);
+    let lines = [("Target", target), ("Verdict", outcome), ("Limit", limit)];
+    let measurement = summary.validity().map(|validity| ("Measurement", validity));
+    let warnings = summary.warnings().into_iter().map(|warning| ("Warning", warning));
+    for (name, text) in lines.into_iter().chain(measurement).chain(warnings) {
+        writeln!(out, "- {name}: {}", escaped(&text))?;
+    }
+    writeln!(out)
+}
+
+fn thresholds(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
+    let rows = judged.iter().map(|Judged { threshold, found, judgement, .. }| {
+        [threshold.clone(), judgement.as_str().to_owned(), found.clone()]
+    });
+    table(["Threshold", "Result", "Found"], rows, out)
+}
+
+fn times(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let times = &summary.records.times;
+    let mut rows: Vec<[String; 7]> = Vec::new();
+    if !times.response.is_empty() {
+        let cells =
+            QUANTILES.map(|(_, quantile)| match summary.percentile(quantile).map(|found| found.time) {
+                None => String::new(),
+                Some(Time::Band { response, .. }) => time(response as f64),
+                Some(Time::AtLeast(at_least)) => format!("> {}", time(at_least as f64)),
+            });
+        rows.push(named("response".to_owned(), cells));
+    }
+    let others = [("service", &times.service), ("wait", &times.wait), ("lag", &times.lag)];
+    for (name, histogram) in others {
+        if !histogram.is_empty() && histogram.max() > 0 {
+            rows.push(named(name.to_owned(), percentiles(histogram)));
+        }
+    }
+    table(named("Time".to_owned(), QUANTILES.map(|(name, _)| name.to_owned())), rows, out)
+}
+
+fn percentiles(histogram: &Histogram<u64>) -> [String; 6] {
+    QUANTILES.map(|(_, quantile)| time(histogram.value_at_quantile(quantile) as f64))
+}
+
+/// A row with its name.
+fn named(name: String, cells: [String; 6]) -> [String; 7] {
+    let [p50, p75, p90, p95, p99, p99_9] = cells;
+    [name, p50, p75, p90, p95, p99, p99_9]
+}
+
+fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let all = summary.records.backends.sorted();
+    let rows = all.iter().take(MAX_BACKENDS).map(|backend| {
+        let at = |quantile| time(backend.response.value_at_quantile(quantile) as f64);
+        [backend.name.clone(), count(backend.response.len()), at(0.5), at(0.99)]
+    });
+    table(["Backend", "Responses", "p50", "p99"], rows, out)?;
+    if all.len() > MAX_BACKENDS {
+        writeln!(out, "and {} more backends\n", all.len() - MAX_BACKENDS)?;
+    }
+    Ok(())
+}
+
+/// Nothing if there are no rows.
+fn table<const N: usize>(
+    header: [impl AsRef<str>; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "| {} |", header.each_ref().map(AsRef::as_ref).join(" | "))?;
+    writeln!(out, "|{}", " --- |".repeat(N))?;
+    for row in rows {
+        writeln!(out, "| {} |", row.map(|cell| escaped(&cell)).join(" | "))?;
+    }
+    writeln!(out)
+}
+
+/// Text that Markdown shows as it is, in one line: servers choose names and messages.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            escaped.push(' ');
+            continue;
+        }
+        if "\\`*_{}[]<>#|~&@:!$".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        outcome::{Cause, Failure},
+        planted::{End, MILLI, Planted, run},
+        verdict::Threshold,
+    };
+
+    fn markdown(report: Report<'_>) -> String {
+        let mut out = Vec::new();
+        write(report, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_part_is_there_and_each_row_has_the_cells_of_its_table() {
+        let refused = Failure::new(Cause::Refused, "connection refused by a|b <b>".to_owned());
+        let summary = run("-r 100 -d 2s a:1", |n, _| Planted {
+            service: MILLI,
+            end: match n {
+                0 => End::Failed(refused.clone()),
+                1 => End::Status(503),
+                _ => End::Status(200),
+            },
+            ..Planted::default()
+        });
+        let threshold: Threshold = "error_rate<1%".parse().unwrap();
+        let judged = [threshold.judge(&summary)];
+        let text = markdown(Report { summary: &summary, judged: &judged });
+        for part in [
+            "**99% succeeded, ",
+            "- Verdict: ",
+            "| error\\_rate\\<1% | failed | 1.000% |",
+            "| Time | p50 | p75 | p90 | p95 | p99 | p99.9 |",
+            "| response | 1.00 ms |",
+            "| 503 | 1 |",
+            "| refused | 1 | connection refused by a\\|b \\<b\\> |",
+        ] {
+            assert!(text.contains(part), "no {part} in\n{text}");
+        }
+        let mut cells = None;
+        for line in text.lines() {
+            let found = line.replace("\\|", "").matches('|').count();
+            assert!(found == 0 || cells.is_none_or(|cells| cells == found), "{line}");
+            cells = Some(found).filter(|found| *found > 0);
+        }
+        assert!(!markdown((&summary).into()).contains("Threshold"), "no table without rows");
+    }
+
+    #[test]
+    fn names_that_servers_choose_are_shown_as_they_are_and_stay_in_their_cell() {
+        assert_eq!(escaped("<img src=x>|[a](b)\n`c`"), "\\<img src=x\\>\\|\\[a\\](b) \\`c\\`");
+        assert_eq!(escaped("\\|"), "\\\\\\|");
+        assert_eq!(escaped("web-1.example"), "web-1.example");
+    }
+}
