@@ -175,6 +175,12 @@ fn explain(command: &Command, words: &[OsString], error: &clap::Error, accepted:
             let example = format!("--{flag}={example}");
             Refusal::new(format!("--{flag} is given more than once"), "one value", example)
         }
+        // A word too many, which clap takes for a subcommand where there are some.
+        (ErrorKind::ArgumentConflict, ..) if text_of(error, ContextKind::InvalidSubcommand).is_some() => {
+            let word = text_of(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            let example = format!("{} --help", command.get_name());
+            Refusal::new(format!("unexpected argument '{word}'"), "the options that --help lists", example)
+        }
         (ErrorKind::UnknownArgument, ..) => {
             let name = command.get_name();
             let subject = format!("unexpected argument '{argument}'");

@@ -12,6 +12,7 @@ use contract::quantity::{self, LONGEST_TIME};
 use super::{
     exit::FailOn,
     formats::{Format, ReportFile},
+    kept::Kept,
 };
 use crate::{
     outcome::ExpectedStatus,
@@ -59,7 +60,10 @@ Examples:
   A report for programs:
       loadgen -o json localhost:8080
   A report for people, and others in files:
-      loadgen --report=run.json --report=run.md localhost:8080";
+      loadgen --report=run.json --report=run.md localhost:8080
+  The report of a run that was kept, and one of two shards that ran at the same time:
+      loadgen report run.json --threshold 'p(99)<200ms'
+      loadgen merge one.json other.json";
 
 const TARGET: &str = "Target";
 const LOAD: &str = "Load";
@@ -73,8 +77,13 @@ const RESULT: &str = "Result";
 /// Without any argument it starts a dummy-server in this process and loads that for three seconds.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "loadgen", version, max_term_width = 110,
+          args_conflicts_with_subcommands = true, disable_help_subcommand = true,
           after_help = AFTER_HELP, after_long_help = AFTER_LONG_HELP)]
 pub struct Args {
+    /// What is done instead of a run.
+    #[command(subcommand)]
+    pub kept: Option<Kept>,
+
     /// [h2c://]host:port for HTTP/2, http://host:port for HTTP/1.1; a path may follow
     ///
     /// HTTP/2 is spoken without TLS, by prior knowledge. The port is 80 after h2c:// and http://, unless it is given. IPv6 addresses are in brackets and may have a zone:

@@ -27,6 +27,9 @@ use crate::{
 /// # Errors
 /// A [`crate::PlanError`] for a mistake in the arguments; anything else means that it could not run.
 pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    if let Some(kept) = &args.kept {
+        return kept.carry_out(out);
+    }
     if args.embedded { load_embedded(args, out) } else { carry_out(args, OtherEnd::Elsewhere, out) }
 }
 

@@ -73,6 +73,11 @@ impl RunSettings {
         }
     }
 
+    /// Whether an address is another one that can be kept.
+    pub(crate) fn has_room_for(&self, address: &String) -> bool {
+        self.addresses.len() < MAX_ADDRESSES && !self.addresses.contains(address)
+    }
+
     /// Whether reports can print it: what was read may hold anything.
     pub(crate) fn is_plausible(&self) -> bool {
         let texts = [&self.target, &self.protocol, &self.method].into_iter();

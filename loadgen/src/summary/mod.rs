@@ -2,12 +2,14 @@
 //! shows.
 
 mod file;
+mod merge;
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 pub use file::{InvalidRecords, VERSION};
+pub use merge::Differs;
 use serde::{Deserialize, Serialize};
 
 use crate::{
