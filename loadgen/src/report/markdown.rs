@@ -25,10 +25,10 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     thresholds(report.judged, out)?;
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
-    table(["Status", "Responses"], statuses, out)?;
+    table(&["Status", "Responses"], statuses, out)?;
     let failures = summary.records.failures.iter();
     let failures = failures.map(|(cause, seen)| [cause.to_string(), count(seen.count), seen.example.clone()]);
-    table(["Failure", "Requests", "Example"], failures, out)?;
+    table(&["Failure", "Requests", "Example"], failures, out)?;
     backends(summary, out)
 }
 
@@ -50,7 +50,7 @@ fn thresholds(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
     let rows = judged.iter().map(|Judged { threshold, found, judgement, .. }| {
         [threshold.clone(), judgement.as_str().to_owned(), found.clone()]
     });
-    table(["Threshold", "Result", "Found"], rows, out)
+    table(&["Threshold", "Result", "Found"], rows, out)
 }
 
 fn times(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
@@ -71,7 +71,7 @@ fn times(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             rows.push(named(name.to_owned(), percentiles(histogram)));
         }
     }
-    table(named("Time".to_owned(), QUANTILES.map(|(name, _)| name.to_owned())), rows, out)
+    table(&named("Time".to_owned(), QUANTILES.map(|(name, _)| name.to_owned())), rows, out)
 }
 
 fn percentiles(histogram: &Histogram<u64>) -> [String; 6] {
@@ -90,7 +90,7 @@ fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         let at = |quantile| time(backend.response.value_at_quantile(quantile) as f64);
         [backend.name.clone(), count(backend.response.len()), at(0.5), at(0.99)]
     });
-    table(["Backend", "Responses", "p50", "p99"], rows, out)?;
+    table(&["Backend", "Responses", "p50", "p99"], rows, out)?;
     if all.len() > MAX_BACKENDS {
         writeln!(out, "and {} more backends\n", all.len() - MAX_BACKENDS)?;
     }
@@ -99,7 +99,7 @@ fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 
 /// Nothing if there are no rows.
 fn table<const N: usize>(
-    header: [impl AsRef<str>; N],
+    header: &[impl AsRef<str>; N],
     rows: impl IntoIterator<Item = [String; N]>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
