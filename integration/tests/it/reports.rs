@@ -1,4 +1,4 @@
-//! The forms of a report, and what is done with reports that were kept, by the real program.
+//! The formats of a report, and what is done with reports that were kept, by the real program.
 
 use std::{fs, time::Duration};
 
@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 tests!();
 
-async fn each_form_of_a_report_is_printed_and_written_to_files() {
+async fn each_format_of_a_report_is_printed_and_written_to_files() {
     let server = Server::start();
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("it is text").to_owned();
