@@ -44,6 +44,7 @@ async fn kept_reports_are_shown_and_merged() {
     let [one, other, elsewhere, merged] = ["a.json", "b.json", "c.json", "merged.json"].map(path);
     let url = format!("http://{}/", server.http);
     let status = format!("http://{}/status/503", server.http);
+    // They are merged as if they had gone on at the same time: all within a second.
     for (file, url) in [(&one, &url), (&other, &url), (&elsewhere, &status)] {
         let run = loadgen(&["--no-progress", "-n", "20", "--report", file, url]);
         let shown = loadgen(&["report", file]);
@@ -79,6 +80,64 @@ async fn a_report_of_an_interrupted_run_is_shown_with_its_exit_code() {
     let file = file.to_str().expect("it is text");
     let url = format!("http://{}/", server.http);
     let run = Process::start(command("loadgen").args(["-r", "50", "-d", "60s", "--report", file, &url]));
+    Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 5).await;
+    run.signal(Signal::INT);
+    assert_eq!(run.finish(Duration::from_secs(10)).code, Some(130));
+    assert_eq!(loadgen(&["report", file]).code, Some(130));
+}
+
+async fn rounds_of_a_run_are_reported_and_compared() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("it is text").to_owned();
+    let [old, new] = ["old.json", "new.json"].map(path);
+    let [fast, slow] = ["/delay/1/0", "/delay/20/0"].map(|path| format!("http://{}{path}", server.http));
+    for (file, url) in [(&old, &fast), (&new, &slow)] {
+        let run = loadgen(&["-n", "60", "-c", "2", "--repeat", "4", "--report", file, url]);
+        assert_eq!(run.code, Some(0), "{run}");
+        assert!(run.stdout.contains("4 rounds of GET") && run.stdout.contains("Round 4: 100%"), "{run}");
+        assert!(run.stderr.contains("round 4 of 4"), "{run}");
+        assert!(run.stdout.lines().all(|line| line.chars().count() <= 80), "{run}");
+        let shown = loadgen(&["report", file]);
+        assert_eq!((shown.code, shown.stdout), (run.code, run.stdout));
+        let csv = loadgen(&["report", file, "-o", "csv"]);
+        assert!(csv.stdout.starts_with("round,start_seconds,") && csv.stdout.contains("\n4,0,"), "{csv}");
+        let markdown = loadgen(&["report", file, "-o", "markdown"]);
+        assert!(markdown.stdout.contains("| median |"), "{markdown}");
+    }
+    assert_eq!(loadgen(&["report", &old, "--threshold", "p(50)<1us"]).code, Some(99));
+    let worse = loadgen(&["diff", &old, &new, "--fail-on-regression", "5%"]);
+    assert_eq!(worse.code, Some(99), "{worse}");
+    let line = worse.stdout.lines().find(|line| line.starts_with("p50 ")).expect("a line of p50");
+    assert!(line.ends_with("regression"), "{worse}");
+    let better = loadgen(&["diff", &new, &old]);
+    assert!(better.code == Some(0) && better.stdout.contains("better"), "{better}");
+    // A percentile that too few requests stand behind can't be compared.
+    assert_eq!(loadgen(&["diff", &new, &old, "--fail-on-regression", "0.05"]).code, Some(4));
+    for (args, code, said) in [
+        (&["diff", &old][..], 2, "only one file"),
+        (&["diff", &old, &new, "-o", "csv"], 2, "text, json or markdown"),
+        (&["diff", &old, &new, "--fail-on-regression", "-1%"], 2, "from 0% to 1000%"),
+        (&["merge", &old, &new], 2, "has 4 rounds"),
+        (&["--repeat", "0", &fast], 2, "from 1 to 100"),
+        (&["--repeat", "101", &fast], 2, "from 1 to 100"),
+        (&["--repeat", "2", "--once", &fast], 2, "--once with --repeat"),
+    ] {
+        let finished = loadgen(args);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{args:?}: {finished}");
+        assert!(finished.stderr.contains(said) && finished.stderr.lines().count() == 1, "{finished}");
+    }
+}
+
+async fn an_interrupt_ends_all_rounds() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("run.json");
+    let file = file.to_str().expect("it is text");
+    let url = format!("http://{}/", server.http);
+    let run = Process::start(
+        command("loadgen").args(["-r", "50", "-d", "60s", "--repeat", "9", "--report", file, &url]),
+    );
     Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 5).await;
     run.signal(Signal::INT);
     assert_eq!(run.finish(Duration::from_secs(10)).code, Some(130));

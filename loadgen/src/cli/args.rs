@@ -17,6 +17,7 @@ use super::{
 use crate::{
     outcome::ExpectedStatus,
     plan::{OnOverload, load},
+    summary::MAX_ROUNDS,
     verdict::Threshold,
 };
 
@@ -239,6 +240,13 @@ pub struct Args {
           help_heading = OUTPUT)]
     pub labels: Vec<(String, String)>,
 
+    /// Run so many rounds, one after the other (1 to 100)
+    ///
+    /// Each has its own figures; the report has them and their median and range. A report of rounds is what loadgen diff compares.
+    #[arg(long, value_name = "N", env = "LOADGEN_REPEAT", default_value = "1", value_parser = rounds,
+          hide_default_value = true, help_heading = OUTPUT)]
+    pub repeat: usize,
+
     /// Show no progress
     #[arg(long, env = "LOADGEN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub no_progress: bool,
@@ -277,6 +285,12 @@ pub struct Args {
     /// What comes from the environment.
     #[arg(skip)]
     pub(super) variables: Variables,
+}
+
+/// `--repeat`.
+fn rounds(text: &str) -> Result<usize, String> {
+    let rounds = whole::<usize>(text)?;
+    if (1..=MAX_ROUNDS).contains(&rounds) { Ok(rounds) } else { Err(format!("not from 1 to {MAX_ROUNDS}")) }
 }
 
 /// `--label`.

@@ -20,6 +20,7 @@ use crate::{
     plan::{OtherEnd, Plan, PlanError},
     report::Report,
     run::Run,
+    summary::Summary,
 };
 
 /// Does what was asked for, and writes the results to `out`.
@@ -71,6 +72,15 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
             let accepted = "--once with --output=text, which prints request and response";
             return Err(PlanError(Refusal::new(wrong, accepted, "loadgen --once localhost:8080")).into());
         }
+        if output.rounds > 1 {
+            let accepted = "--once alone, or a run with --repeat";
+            return Err(PlanError(Refusal::new(
+                "--once with --repeat",
+                accepted,
+                "loadgen --repeat=5 localhost:8080",
+            ))
+            .into());
+        }
         if !output.thresholds.is_empty() {
             let wrong = "--once with --threshold or --abort-on";
             let accepted = "--once with --fail-on, as one exchange has no percentiles and rates";
@@ -84,14 +94,8 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         plan = plan.for_one_exchange();
     }
     let plan = within_files(plan, other_end)?;
-    let progress = (output.progress && !output.once).then(|| Progress::of(plan.load()));
-    let mut run = Run::new(plan.clone());
-    let every = progress.as_ref().map(|_| progress::EVERY / 4);
-    let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
-    if let Some(every) = every.into_iter().chain(abort_every).min() {
-        run = run.observe(every);
-    }
-    interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
+    let mut run = prepared(&plan, &output);
+    let interrupts = interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
     let mut files = ReportFiles::create(&output.reports)?;
     if let Some(patience) = output.wait_for_target
         && wait::for_target(&plan, patience, &run.handle(), output.progress)? == Waited::Interrupted
@@ -104,6 +108,58 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         shown(out.write_all(&page))?;
         return Ok(exit::of_exchange(&exchanged, &output.fail_on));
     }
+    let mut rounds = Vec::new();
+    for number in 1..=output.rounds {
+        if !interrupts.follow(run.handle()) && number > 1 {
+            break;
+        }
+        if output.rounds > 1 && output.progress {
+            note(&format!("round {number} of {}", output.rounds));
+        }
+        let round = carry_out_round(run, &output)?;
+        let is_last = round.summary.interrupted;
+        rounds.push(round);
+        if is_last {
+            break;
+        }
+        run = prepared(&plan, &output);
+    }
+    let judged: Vec<Vec<_>> = rounds
+        .iter()
+        .map(|round| output.thresholds.iter().map(|threshold| threshold.judge(&round.summary)).collect())
+        .collect();
+    let both = rounds.iter().zip(&judged);
+    let reports: Vec<_> =
+        both.clone().map(|(round, judged)| Report { summary: &round.summary, judged }).collect();
+    files.write(&reports)?;
+    shown(formats::write(&reports, output.format, output.style, out))?;
+    // The worst of all rounds.
+    let exits =
+        both.map(|(round, judged)| exit::of_run(&round.summary, judged, &output.fail_on, round.is_aborted));
+    Ok(exits.min().unwrap_or(Exit::Interrupted))
+}
+
+/// A run of the plan that can be watched as far as it will be.
+fn prepared(plan: &Plan, output: &Output) -> Run {
+    let run = Run::new(plan.clone());
+    let progress_every = (output.progress && !output.once).then_some(progress::EVERY / 4);
+    let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
+    match progress_every.into_iter().chain(abort_every).min() {
+        Some(every) => run.observe(every),
+        None => run,
+    }
+}
+
+/// What came of one round.
+struct Round {
+    summary: Summary,
+    /// Whether a threshold of `--abort-on` was crossed before its end.
+    is_aborted: bool,
+}
+
+/// Runs, with progress, to the end.
+fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round> {
+    let progress = output.progress.then(|| Progress::of(run.plan().load()));
     let running = run.start()?;
     let watching = progress.map(|progress| progress.watch(running.handle()));
     let aborting = match output.abort_on.as_slice() {
@@ -123,11 +179,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     if let Some(threshold) = &aborted {
         note(&format!("stopped early: {threshold} was crossed (--abort-on)"));
     }
-    let judged: Vec<_> = output.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
-    let report = Report { summary: &summary, judged: &judged };
-    files.write(report)?;
-    shown(formats::write(report, output.format, output.style, out))?;
-    Ok(exit::of_run(&summary, &judged, &output.fail_on, aborted.is_some()))
+    Ok(Round { summary, is_aborted: aborted.is_some() })
 }
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// How the program ends, the first that is true of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// Interrupted by a signal.
     Interrupted,

@@ -77,33 +77,42 @@ impl ReportFiles {
     }
 
     /// Writes each of them.
-    pub(super) fn write(&mut self, report: Report<'_>) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, reports: &[Report<'_>]) -> anyhow::Result<()> {
         for (path, format, file) in &mut self.0 {
-            replace(report, *format, file).with_context(|| cannot_write(path))?;
+            replace(reports, *format, file).with_context(|| cannot_write(path))?;
         }
         Ok(())
     }
 }
 
 /// Replaces what the file held; a pipe or a device holds nothing.
-fn replace(report: Report<'_>, format: Format, file: &mut File) -> io::Result<()> {
+fn replace(reports: &[Report<'_>], format: Format, file: &mut File) -> io::Result<()> {
     if file.metadata()?.is_file() {
         file.set_len(0)?;
     }
-    write(report, format, Style::Plain, file)
+    write(reports, format, Style::Plain, file)
 }
 
 fn cannot_write(path: &Path) -> String {
     format!("can't write the --report file {}", path.display())
 }
 
-/// Writes a report in one of its formats; the style is that of text.
-pub(super) fn write(report: Report<'_>, format: Format, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    match format {
-        Format::Text => report::text::write(report, style, out),
-        Format::Json => report::json::write(report, out),
-        Format::Markdown => report::markdown::write(report, out),
-        Format::Csv => report::csv::write(report, out),
+/// Writes the report of a run, or of its rounds, in one of its formats; the style is that of text.
+pub(super) fn write(
+    reports: &[Report<'_>],
+    format: Format,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match (reports, format) {
+        (&[report], Format::Text) => report::text::write(report, style, out),
+        (&[report], Format::Json) => report::json::write(report, out),
+        (&[report], Format::Markdown) => report::markdown::write(report, out),
+        (&[report], Format::Csv) => report::csv::write(report, out),
+        (_, Format::Text) => report::text::rounds::write(reports, style, out),
+        (_, Format::Json) => report::json::write_rounds(reports, out),
+        (_, Format::Markdown) => report::markdown::write_rounds(reports, out),
+        (_, Format::Csv) => report::csv::write_rounds(reports, out),
     }
 }
 

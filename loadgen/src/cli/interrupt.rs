@@ -1,29 +1,61 @@
 //! Ctrl+C: the first stops arrivals, the second aborts.
 
-use std::{io, thread};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
 
 use super::progress::note;
 use crate::control::{Handle, Phase};
+
+/// What was interrupted, and what is.
+#[derive(Clone, Debug)]
+pub(super) struct Interrupts(Arc<Mutex<Followed>>);
+
+#[derive(Debug)]
+struct Followed {
+    run: Handle,
+    is_interrupted: bool,
+}
 
 /// Watches for Ctrl+C and SIGTERM from now on, on a thread of its own.
 ///
 /// # Errors
 /// The thread or its runtime can't be made.
-pub(super) fn watch(run: Handle) -> io::Result<()> {
+pub(super) fn watch(run: Handle) -> io::Result<Interrupts> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     // Before anything is done that a signal would be the end of.
     let signals = {
         let _guard = runtime.enter();
         Signals::new()?
     };
+    let interrupts = Interrupts(Arc::new(Mutex::new(Followed { run, is_interrupted: false })));
+    let watched = interrupts.clone();
     thread::Builder::new()
         .name("loadgen-signals".to_owned())
-        .spawn(move || runtime.block_on(obey(signals, &run)))?;
-    Ok(())
+        .spawn(move || runtime.block_on(obey(signals, &watched)))?;
+    Ok(interrupts)
 }
 
-async fn obey(mut signals: Signals, run: &Handle) {
+impl Interrupts {
+    /// Another run begins, unless the one before it was interrupted: false.
+    pub(super) fn follow(&self, run: Handle) -> bool {
+        let mut followed = self.lock();
+        followed.run = run;
+        !followed.is_interrupted
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Followed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn obey(mut signals: Signals, interrupts: &Interrupts) {
     while signals.next().await.is_some() {
+        let mut followed = interrupts.lock();
+        followed.is_interrupted = true;
+        let run = &followed.run;
         if run.phase() != Phase::Run {
             run.abort();
             continue;

@@ -1,4 +1,4 @@
-//! `report` and `merge`: what is done with JSON reports that were kept.
+//! `report`, `merge` and `diff`: what is done with JSON reports that were kept.
 
 use std::{
     fs::File,
@@ -9,13 +9,19 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use command_line::Refusal;
+use contract::quantity;
 
 use super::{
     exit::{self, Exit},
     formats::{self, Format, ReportFile, ReportFiles, shown},
     output,
 };
-use crate::{plan::PlanError, report::Report, summary::Summary, verdict::Threshold};
+use crate::{
+    plan::PlanError,
+    report::{Report, diff::Diff},
+    summary::{Rounds, Summary},
+    verdict::{Threshold, change::Conclusion},
+};
 
 /// What is done instead of a run.
 #[derive(Clone, Debug, Subcommand)]
@@ -30,6 +36,11 @@ pub enum Kept {
     /// Shards of one run, from several machines or processes, with the same target, method, protocol and expected statuses:
     /// counts, times and rates add up, and the run took as long as the longest. The exit code is 0 if they could be merged.
     Merge(Merged),
+    /// Compare new rounds with old ones
+    ///
+    /// Two JSON reports of runs with --repeat, 4 rounds or more each: the change of each figure with its 95% interval. With
+    /// --fail-on-regression the exit code is 99 if a figure is worse by more, and 4 if the rounds can't tell.
+    Diff(Compared),
 }
 
 /// `report`.
@@ -62,12 +73,37 @@ pub struct Merged {
     output: Format,
 }
 
+/// `diff`.
+#[derive(Clone, Debug, Args)]
+pub struct Compared {
+    /// Two JSON reports: old and new
+    files: Vec<PathBuf>,
+
+    /// Exit with 99 if a figure is worse by more than this, like 5%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    fail_on_regression: Option<f64>,
+
+    /// Format: text, json or markdown
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text, hide_possible_values = true)]
+    output: Format,
+}
+
+/// `5%` or `0.05`, as a share.
+fn share(text: &str) -> Result<f64, &'static str> {
+    let share = match text.strip_suffix('%') {
+        Some(percent) => quantity::decimal_within(percent, &(0.0..=1000.0)).map(|percent| percent / 100.0),
+        None => quantity::decimal_within(text, &(0.0..=10.0)),
+    };
+    share.ok_or("no share")
+}
+
 impl Kept {
     /// Does it, and writes to `out`.
     pub(super) fn carry_out(&self, out: &mut dyn Write) -> anyhow::Result<Exit> {
         match self {
             Self::Report(shown) => shown.carry_out(out),
             Self::Merge(merged) => merged.carry_out(out),
+            Self::Diff(compared) => compared.carry_out(out),
         }
     }
 }
@@ -77,13 +113,58 @@ impl Shown {
         let Some(file) = &self.file else {
             return Err(refused("no file", "a JSON report of loadgen", "loadgen report run.json"));
         };
-        let summary = read(file)?;
-        let judged: Vec<_> = self.thresholds.iter().map(|threshold| threshold.judge(&summary)).collect();
-        let report = Report { summary: &summary, judged: &judged };
-        ReportFiles::create(&self.reports)?.write(report)?;
+        let rounds = read(file)?;
+        let judged: Vec<Vec<_>> = rounds
+            .as_slice()
+            .iter()
+            .map(|summary| self.thresholds.iter().map(|threshold| threshold.judge(summary)).collect())
+            .collect();
+        let both = rounds.as_slice().iter().zip(&judged);
+        let reports: Vec<_> = both.clone().map(|(summary, judged)| Report { summary, judged }).collect();
+        ReportFiles::create(&self.reports)?.write(&reports)?;
         let format = formats::printed(self.output, &self.reports);
-        shown(formats::write(report, format, output::style(), out))?;
-        Ok(exit::of_run(&summary, &judged, &[], false))
+        shown(formats::write(&reports, format, output::style(), out))?;
+        let exits = both.map(|(summary, judged)| exit::of_run(summary, judged, &[], false));
+        Ok(exits.min().unwrap_or(Exit::Done))
+    }
+}
+
+impl Compared {
+    fn carry_out(&self, out: &mut dyn Write) -> anyhow::Result<Exit> {
+        const ACCEPTED: &str = "two JSON reports of loadgen, the old one first";
+        const EXAMPLE: &str = "loadgen diff old.json new.json --fail-on-regression=5%";
+        let [old, new] = self.files.as_slice() else {
+            let wrong = match self.files.len() {
+                0 => "no files".to_owned(),
+                1 => "only one file".to_owned(),
+                several => format!("{several} files"),
+            };
+            return Err(refused(&wrong, ACCEPTED, EXAMPLE));
+        };
+        let (old, new) = (read(old)?, read(new)?);
+        let diff = Diff::new(old.as_slice(), new.as_slice(), self.fail_on_regression);
+        shown(match self.output {
+            Format::Text => diff.text(out),
+            Format::Json => diff.json(out),
+            Format::Markdown => diff.markdown(out),
+            Format::Csv => {
+                let accepted = "text, json or markdown";
+                return Err(refused(
+                    "'csv' for --output of diff",
+                    accepted,
+                    "loadgen diff -o json old.json new.json",
+                ));
+            }
+        })?;
+        if self.fail_on_regression.is_none() {
+            return Ok(Exit::Done);
+        }
+        let is_any = |conclusion| diff.changes.iter().any(|change| change.conclusion == conclusion);
+        Ok(match () {
+            () if is_any(Conclusion::Worse) => Exit::Crossed,
+            () if is_any(Conclusion::CannotTell) => Exit::NotJudged,
+            () => Exit::Done,
+        })
     }
 }
 
@@ -98,9 +179,9 @@ impl Merged {
         if others.is_empty() {
             return Err(refused("only one file", ACCEPTED, EXAMPLE));
         }
-        let mut merged = read(first)?;
+        let mut merged = read_one(first)?;
         for file in others {
-            if let Err(differs) = merged.merge(&read(file)?) {
+            if let Err(differs) = merged.merge(&read_one(file)?) {
                 let wrong = format!("can't merge {} and {}", first.display(), file.display());
                 return Err(
                     PlanError(Refusal::new(wrong, ACCEPTED, EXAMPLE).because(differs.to_string())).into()
@@ -112,7 +193,7 @@ impl Merged {
                 file.display()
             );
         }
-        shown(formats::write((&merged).into(), self.output, output::style(), out))?;
+        shown(formats::write(&[(&merged).into()], self.output, output::style(), out))?;
         Ok(Exit::Done)
     }
 }
@@ -121,8 +202,16 @@ fn refused(wrong: &str, accepted: &str, example: &str) -> anyhow::Error {
     PlanError(Refusal::new(wrong, accepted, example)).into()
 }
 
-fn read(path: &Path) -> anyhow::Result<Summary> {
+/// The report of one run.
+fn read_one(path: &Path) -> anyhow::Result<Summary> {
+    let rounds = read(path)?;
+    let several = format!("{} has {} rounds", path.display(), rounds.as_slice().len());
+    let accepted = "reports of runs without --repeat";
+    rounds.into_one().ok_or_else(|| refused(&several, accepted, "loadgen merge a.json b.json"))
+}
+
+fn read(path: &Path) -> anyhow::Result<Rounds> {
     let cannot = || format!("can't read the report {}", path.display());
     let mut file = File::open(path).with_context(cannot)?;
-    Summary::read(&mut file).with_context(cannot)
+    Rounds::read(&mut file).with_context(cannot)
 }

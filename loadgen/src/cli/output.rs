@@ -30,6 +30,8 @@ pub(super) struct Output {
     pub(super) labels: Vec<(String, String)>,
     /// How text looks.
     pub(super) style: Style,
+    /// How many rounds are run.
+    pub(super) rounds: usize,
     /// Whether one exchange is printed instead of a run.
     pub(super) once: bool,
 }
@@ -47,6 +49,7 @@ impl From<&Args> for Output {
             abort_on: args.abort_on.clone(),
             labels: args.labels.clone(),
             style: style(),
+            rounds: args.repeat,
             once: args.once,
         }
     }

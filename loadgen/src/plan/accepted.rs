@@ -108,6 +108,12 @@ pub(crate) const ALL: &[Accepted] = &[
         values: "any of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped and unmet, with commas",
         example: "5xx,transport",
     },
+    Accepted { flag: "repeat", values: "a number of rounds from 1 to 100", example: "5" },
+    Accepted {
+        flag: "fail-on-regression",
+        values: "a percentage from 0% to 1000%, or a share like 0.05",
+        example: "5%",
+    },
     Accepted {
         flag: "label",
         values: "name=value, printable and of at most 4096 bytes",

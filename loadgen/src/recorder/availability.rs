@@ -48,6 +48,12 @@ impl Availability {
         self.completed.set(at);
     }
 
+    /// The same as of a start that lies so much earlier.
+    pub(super) fn delay(&mut self, by: Nanos) {
+        let Self { good, bad, outstanding, completed } = self;
+        [good, bad, outstanding, completed].into_iter().for_each(|bits| bits.delay(by));
+    }
+
     /// Adds what another worker has marked.
     pub(super) fn merge(&mut self, other: &Self) {
         let Self { good, bad, outstanding, completed } = other;

@@ -86,6 +86,16 @@ impl<T: Bin, const WIDTH: Nanos, const MAX: usize> Binned<T, WIDTH, MAX> {
         }
     }
 
+    /// What it has, as of a start that lies so much earlier: by whole bins, to the nearest.
+    pub(super) fn delay(&mut self, by: Nanos) {
+        while (by / self.width).saturating_add(self.all.len() as u64) >= MAX as u64 {
+            self.widen();
+        }
+        let bins = by.saturating_add(self.width / 2) / self.width;
+        self.all.splice(..0, (0..bins).map(|_| T::default()));
+        self.last = None;
+    }
+
     /// How wide a bin is, in nanoseconds.
     #[must_use]
     pub fn width(&self) -> Nanos {
@@ -146,6 +156,23 @@ mod tests {
         assert_eq!(bins.iter().count(), 5000_usize.div_ceil(16));
         assert_eq!(bins.iter().map(|bin| bin.0).sum::<u64>(), 5000);
         assert!(bins.iter().take(312).all(|bin| bin.0 == 16));
+    }
+
+    #[test]
+    fn an_earlier_start_moves_all_by_whole_bins() {
+        for (by, bins) in [(0, 0), (SECOND * 4 / 10, 0), (SECOND * 6 / 10, 1), (3 * SECOND, 3)] {
+            let mut counts = Counts::default();
+            counts.at(2 * SECOND).0 = 7;
+            counts.delay(by);
+            let found: Vec<_> = counts.iter().map(|bin| bin.0).collect();
+            assert_eq!((found.len(), found[2 + bins]), (3 + bins, 7), "{by}");
+        }
+        let mut counts = Counts::default();
+        counts.at(599 * SECOND).0 = 7;
+        counts.delay(10_000 * SECOND);
+        assert!(counts.iter().count() <= 600);
+        assert_eq!(counts.iter().map(|bin| bin.0).sum::<u64>(), 7);
+        assert_eq!(counts.at(10_599 * SECOND).0, 7);
     }
 
     #[test]

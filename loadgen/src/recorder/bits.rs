@@ -90,6 +90,25 @@ impl Bits {
         }
     }
 
+    /// The same as of a start that lies so much earlier.
+    pub(super) fn delay(&mut self, by: Nanos) {
+        while (by / self.width).saturating_add(self.words.len() as u64 * 64) >= MAX_BITS - 64 {
+            self.widen();
+        }
+        let bits = by.saturating_add(self.width / 2) / self.width;
+        let (words, shift) = ((bits / 64) as usize, bits % 64);
+        let mut moved = vec![0; words + self.words.len() + 1];
+        for (index, word) in self.words.iter().enumerate() {
+            moved[words + index] |= word << shift;
+            if shift > 0 {
+                moved[words + index + 1] |= word >> (64 - shift);
+            }
+        }
+        let used = moved.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
+        moved.truncate(used);
+        self.words = moved;
+    }
+
     /// The two bits of each time, as far as either has any, and how wide they are.
     pub(super) fn beside(&self, other: &Self) -> (Nanos, impl Iterator<Item = (bool, bool)> + use<>) {
         let width = self.width.max(other.width);
@@ -157,6 +176,21 @@ mod tests {
         assert!(bits.words.len() as u64 * 64 <= MAX_BITS);
         let expected: Vec<_> = (0..seconds).map(|at| at * second / bits.width).collect();
         assert_eq!(set(&bits), expected);
+    }
+
+    #[test]
+    fn an_earlier_start_moves_all_bits() {
+        for by in [0, 1, 63, 64, 65, 1000] {
+            let mut bits = Bits::default();
+            bits.set_range(5 * WIDTH, 70 * WIDTH);
+            bits.delay(by * WIDTH);
+            assert_eq!(set(&bits), (5 + by..=70 + by).collect::<Vec<_>>(), "{by}");
+        }
+        let mut bits = Bits::default();
+        bits.set(5 * WIDTH);
+        bits.delay(MAX_BITS * WIDTH * 8);
+        assert!(bits.words.len() as u64 * 64 <= MAX_BITS);
+        assert_eq!(set(&bits), [(MAX_BITS * WIDTH * 8 + 5 * WIDTH) / bits.width]);
     }
 
     #[test]

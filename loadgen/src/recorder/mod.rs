@@ -374,6 +374,14 @@ impl Recorder {
         self.failures.count(cause, message, &arrival.id(self.ids));
     }
 
+    /// The same as of a start that lies so much earlier: what is told by time moves by whole bins, to the nearest.
+    pub(crate) fn delay(&mut self, by: Nanos) {
+        self.intervals.delay(by);
+        self.flow.delay(by);
+        self.trend.delay(by);
+        self.availability.delay(by);
+    }
+
     /// Adds what another worker of the run has recorded.
     pub fn merge(&mut self, other: &Self) {
         self.counts.merge(&other.counts);

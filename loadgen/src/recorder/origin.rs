@@ -63,6 +63,20 @@ impl Origin {
         self
     }
 
+    /// With a shard that ran at the same time: the hosts of both, the labels on which they agree, the earlier start.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if self.host != other.host {
+            let hosts: Vec<_> = self.host.iter().chain(&other.host).map(String::as_str).collect();
+            let both = hosts.join(", ");
+            if both.len() <= LONGEST_TEXT {
+                self.host = Some(both);
+            }
+            self.cpus = self.cpus.saturating_add(other.cpus);
+        }
+        self.labels.retain(|name, value| other.labels.get(name) == Some(value));
+        self.started_ms = self.started_ms.min(other.started_ms);
+    }
+
     /// Whether reports can print it: what was read may hold anything.
     pub(crate) fn is_plausible(&self) -> bool {
         let texts = [&self.version].into_iter().chain(&self.host).chain(&self.command);

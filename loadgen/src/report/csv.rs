@@ -12,9 +12,22 @@ pub const HEADER: &str = "start_seconds,offered,unsuccessful,completed,errors,p5
 /// # Errors
 /// `out` can't be written to.
 pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{HEADER}")?;
+    intervals(report, "", out)
+}
+
+/// The same of several rounds: each line begins with the number of its round.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "round,{HEADER}")?;
+    (1..).zip(reports).try_for_each(|(round, report)| intervals(*report, &format!("{round},"), out))
+}
+
+fn intervals(report: Report<'_>, before: &str, out: &mut dyn Write) -> io::Result<()> {
     let intervals = &report.summary.records.intervals;
     let width = intervals.width() as f64 / 1e9;
-    writeln!(out, "{HEADER}")?;
     for (index, interval) in intervals.iter().enumerate() {
         let response = &interval.response;
         let times = if response.is_empty() {
@@ -25,7 +38,7 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         };
         writeln!(
             out,
-            "{},{},{},{},{},{times}",
+            "{before}{},{},{},{},{},{times}",
             index as f64 * width,
             interval.offered,
             interval.unsuccessful,

@@ -29,6 +29,22 @@ pub fn write(report: super::Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// Writes the reports of several rounds as one JSON object and a line end.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let rounds = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
+    serde_json::to_writer_pretty(&mut *out, &Rounds { version: VERSION, rounds })?;
+    writeln!(out)
+}
+
+#[derive(Serialize)]
+struct Rounds<'a> {
+    version: u32,
+    rounds: Vec<Report<'a>>,
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,

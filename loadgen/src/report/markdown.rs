@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
-use super::{Report, headline};
+use super::{Report, headline, rounds};
 use crate::{
     numbers::{count, time},
     summary::Summary,
@@ -30,6 +30,24 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let failures = failures.map(|(cause, seen)| [cause.to_string(), count(seen.count), seen.example.clone()]);
     table(&["Failure", "Requests", "Example"], failures, out)?;
     backends(summary, out)
+}
+
+/// Writes the figures of each of several rounds.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let [first, ..] = reports else { return Ok(()) };
+    let run = &first.summary.run;
+    let title = format!("{} rounds of {} {} over {}", reports.len(), run.method, run.target, run.protocol);
+    writeln!(out, "**{}**\n", escaped(&title))?;
+    table(&rounds::HEADER, rounds::rows(reports), out)?;
+    for (number, report) in (1..).zip(reports) {
+        writeln!(out, "Round {number}: {}\n", escaped(&headline(report.summary)))?;
+        verdict(report.summary, out)?;
+        thresholds(report.judged, out)?;
+    }
+    Ok(())
 }
 
 fn verdict(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
@@ -98,7 +116,7 @@ fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Nothing if there are no rows.
-fn table<const N: usize>(
+pub(super) fn table<const N: usize>(
     header: &[impl AsRef<str>; N],
     rows: impl IntoIterator<Item = [String; N]>,
     out: &mut dyn Write,
@@ -116,7 +134,7 @@ fn table<const N: usize>(
 }
 
 /// Text that Markdown shows as it is, in one line: servers choose names and messages.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {

@@ -1,8 +1,11 @@
-//! Writes what came of a run, for people or for programs. Each format is `write(&Report, &mut dyn Write)`.
+//! Writes what came of a run, for people or for programs. Each format has a `write` for one run, and one for
+//! several rounds.
 
 pub mod csv;
+pub mod diff;
 pub mod json;
 pub mod markdown;
+mod rounds;
 pub mod text;
 
 use crate::{
@@ -28,7 +31,7 @@ impl<'a> From<&'a Summary> for Report<'a> {
 }
 
 /// What one has to know, in one line.
-fn headline(summary: &Summary) -> String {
+pub(crate) fn headline(summary: &Summary) -> String {
     let percent = (summary.success_ratio() * 1000.0).floor() / 10.0;
     let mut line = vec![format!("{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {

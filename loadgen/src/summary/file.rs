@@ -17,6 +17,18 @@ const MAX_LENGTH: u64 = 16 << 20;
 #[error("invalid records: {0}")]
 pub struct InvalidRecords(String);
 
+impl InvalidRecords {
+    pub(super) fn of(why: String) -> Self {
+        Self(why)
+    }
+
+    // By value, as `map_err` has it.
+    #[expect(clippy::needless_pass_by_value)]
+    pub(super) fn from_json(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 #[derive(Serialize)]
 struct Written<'s> {
     version: u32,
@@ -58,29 +70,36 @@ impl Summary {
     /// # Errors
     /// It is something else, longer than any summary, of another version, or its counts do not add up.
     pub fn read(from: &mut dyn Read) -> Result<Self, InvalidRecords> {
-        let mut text = Vec::new();
-        from.take(MAX_LENGTH + 1)
-            .read_to_end(&mut text)
-            .map_err(|error| InvalidRecords(error.to_string()))?;
-        if text.len() as u64 > MAX_LENGTH {
-            return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
-        }
-        let kept: Kept = serde_json::from_slice(&text).map_err(|error| InvalidRecords(error.to_string()))?;
-        if !kept.records.records.is_plausible()
-            || !kept.records.run.is_plausible()
-            || !kept.records.origin.is_plausible()
-        {
-            return Err(InvalidRecords(
-                "its counts do not add up, or exceed those of any run; or a text has control characters"
-                    .to_owned(),
-            ));
-        }
-        let shares = [Some(kept.records.busiest_worker), kept.records.run_delay];
-        if shares.into_iter().flatten().any(|share| !(0.0..=1.0).contains(&share)) {
-            return Err(InvalidRecords("a share that is not from 0 to 1".to_owned()));
-        }
-        Ok(kept.records)
+        parse(&text(from)?)
     }
+}
+
+/// All of a file, if that is no longer than any report.
+pub(super) fn text(from: &mut dyn Read) -> Result<Vec<u8>, InvalidRecords> {
+    let mut text = Vec::new();
+    from.take(MAX_LENGTH + 1).read_to_end(&mut text).map_err(|error| InvalidRecords(error.to_string()))?;
+    if text.len() as u64 > MAX_LENGTH {
+        return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
+    }
+    Ok(text)
+}
+
+pub(super) fn parse(text: &[u8]) -> Result<Summary, InvalidRecords> {
+    let kept: Kept = serde_json::from_slice(text).map_err(InvalidRecords::from_json)?;
+    if !kept.records.records.is_plausible()
+        || !kept.records.run.is_plausible()
+        || !kept.records.origin.is_plausible()
+    {
+        return Err(InvalidRecords(
+            "its counts do not add up, or exceed those of any run; or a text has control characters"
+                .to_owned(),
+        ));
+    }
+    let shares = [Some(kept.records.busiest_worker), kept.records.run_delay];
+    if shares.into_iter().flatten().any(|share| !(0.0..=1.0).contains(&share)) {
+        return Err(InvalidRecords("a share that is not from 0 to 1".to_owned()));
+    }
+    Ok(kept.records)
 }
 
 #[cfg(test)]

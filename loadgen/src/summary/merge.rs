@@ -1,27 +1,43 @@
 //! Several summaries as one: shards of a run that went on at the same time, from several machines or processes.
 
+use std::time::Duration;
+
 use super::Summary;
+use crate::{
+    clock::{Nanos, nanos},
+    numbers::seconds,
+};
+
+/// Runs between which more time lies did not go on at the same time, whatever their hosts' clocks differ.
+const MAX_APART: Nanos = 1_000_000_000;
 
 /// Why summaries can't be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} differs: '{one}' and '{other}'")]
-pub struct Differs {
-    /// The setting.
-    pub what: &'static str,
-    /// What it is in the first one.
-    pub one: String,
-    /// What it is in the other one.
-    pub other: String,
+pub enum CannotMerge {
+    /// They are not shards of one run.
+    #[error("{what} differs: '{one}' and '{other}'")]
+    Differs {
+        /// The setting.
+        what: &'static str,
+        /// What it is in the first one.
+        one: String,
+        /// What it is in the other one.
+        other: String,
+    },
+    /// They did not go on at the same time.
+    #[error("one began {} after the other had ended: shards of a run go on at the same time", seconds(*.0))]
+    Apart(Nanos),
 }
 
 impl Summary {
-    /// Adds a shard that ran at the same time: counts, times and bytes are those of both. The run took as long as the
-    /// longer one, so that rates add up; so do the planned rate and total, connections, workers and what may be in
-    /// flight. It was interrupted if either was.
+    /// Adds a shard that ran at the same time: counts, times and bytes are those of both. What is told by time is laid over
+    /// each other by the clock on the wall: the run took from the first one's start to the last one's end, so that rates add
+    /// up; so do the planned rate and total, connections, workers and what may be in flight. It was interrupted if either was.
     ///
     /// # Errors
-    /// Target, method, protocol, expected statuses, or whether the loop was open differ; nothing is changed then.
-    pub fn merge(&mut self, other: &Self) -> Result<(), Differs> {
+    /// Target, method, protocol, expected statuses, or whether the loop was open differ, or they did not go on at the same
+    /// time; nothing is changed then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), CannotMerge> {
         let (run, theirs) = (&mut self.run, &other.run);
         let expected = |status: &Option<String>| status.clone().unwrap_or_else(|| "2xx".to_owned());
         let load = |is_open: bool| if is_open { "open loop" } else { "closed loop" }.to_owned();
@@ -33,12 +49,23 @@ impl Summary {
             ("load", load(run.is_open_loop()), load(theirs.is_open_loop())),
         ] {
             if one != other {
-                return Err(Differs { what, one, other });
+                return Err(CannotMerge::Differs { what, one, other });
             }
         }
+        let starts = [self.origin.started_ms, other.origin.started_ms].map(|ms| ms.saturating_mul(1_000_000));
+        let start = starts[0].min(starts[1]);
+        let [mine, later] = starts.map(|at| at - start);
+        let apart = mine.saturating_sub(nanos(other.elapsed)).max(later.saturating_sub(nanos(self.elapsed)));
+        if apart > MAX_APART {
+            return Err(CannotMerge::Apart(apart));
+        }
+        let until = |one: Duration, other: Duration| {
+            one.saturating_add(Duration::from_nanos(mine))
+                .max(other.saturating_add(Duration::from_nanos(later)))
+        };
         run.rate_per_second = run.rate_per_second.zip(theirs.rate_per_second).map(|(one, other)| one + other);
         run.total = run.total.zip(theirs.total).map(|(one, other)| one.saturating_add(other));
-        run.window = run.window.max(theirs.window);
+        run.window = run.window.zip(theirs.window).map(|(one, other)| until(one, other));
         run.duration = run.duration.max(theirs.duration);
         run.timeout = run.timeout.max(theirs.timeout);
         run.streams = run.streams.max(theirs.streams);
@@ -51,9 +78,13 @@ impl Summary {
                 run.addresses.push(address.clone());
             }
         }
-        self.records.merge(&other.records);
-        self.elapsed = self.elapsed.max(other.elapsed);
-        self.arrivals_lasted = self.arrivals_lasted.max(other.arrivals_lasted);
+        self.records.delay(mine);
+        let mut theirs = other.records.clone();
+        theirs.delay(later);
+        self.records.merge(&theirs);
+        self.elapsed = until(self.elapsed, other.elapsed);
+        self.arrivals_lasted = until(self.arrivals_lasted, other.arrivals_lasted);
+        self.origin.merge(&other.origin);
         self.busiest_worker = self.busiest_worker.max(other.busiest_worker);
         self.run_delay = self.run_delay.into_iter().chain(other.run_delay).reduce(f64::max);
         self.interrupted |= other.interrupted;
@@ -89,6 +120,27 @@ mod tests {
     }
 
     #[test]
+    fn shards_are_laid_over_each_other_by_the_clock_on_the_wall() {
+        let made = |started_ms: u64| {
+            let mut summary = run("-r 100 -d 4s a:1", |_, _| Planted::default());
+            summary.origin.started_ms = started_ms;
+            summary
+        };
+        for (one, other) in [(10_000, 11_900), (11_900, 10_000)] {
+            let mut merged = made(one);
+            merged.merge(&made(other)).unwrap();
+            let offered: Vec<_> = merged.records.intervals.iter().map(|part| part.offered).collect();
+            assert_eq!(offered, [100, 100, 200, 200, 100, 100], "to the nearest second");
+            assert_eq!(merged.origin.started_ms, 10_000);
+            assert_eq!(merged.window(), Duration::from_millis(5900));
+            assert!((merged.offered_rate() - 800.0 / 5.9).abs() < 0.1, "{}", merged.offered_rate());
+        }
+        let apart = made(10_000).merge(&made(16_000)).unwrap_err();
+        assert!(matches!(apart, CannotMerge::Apart(_)), "{apart}");
+        assert!(made(0).merge(&made(u64::MAX)).is_err());
+    }
+
+    #[test]
     fn what_differs_is_named_and_nothing_is_merged() {
         let one = run("-r 100 -d 1s a:1", |_, _| Planted::default());
         for (line, what) in [
@@ -98,10 +150,11 @@ mod tests {
         ] {
             let mut merged = one.clone();
             let differs = merged.merge(&run(line, |_, _| Planted::default())).unwrap_err();
-            assert_eq!((differs.what, merged.records.counts), (what, one.records.counts), "{line}");
+            assert!(differs.to_string().starts_with(what), "{differs}");
+            assert_eq!(merged.records.counts, one.records.counts, "{line}");
         }
         let mut closed = one.clone();
         closed.run.rate_per_second = None;
-        assert_eq!(closed.merge(&one).unwrap_err().what, "load");
+        assert!(closed.merge(&one).unwrap_err().to_string().starts_with("load "));
     }
 }

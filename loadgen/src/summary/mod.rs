@@ -3,13 +3,15 @@
 
 mod file;
 mod merge;
+mod rounds;
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 pub use file::{InvalidRecords, VERSION};
-pub use merge::Differs;
+pub use merge::CannotMerge;
+pub use rounds::{MAX_ROUNDS, Rounds};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -4,6 +4,7 @@
 //! name that a user is told.
 
 mod band;
+pub mod change;
 mod growth;
 mod success;
 #[cfg(test)]
@@ -14,6 +15,8 @@ pub use band::{Percentile, QUANTILES, Time, ValidUpTo};
 pub use growth::Part;
 pub use threshold::{Judged, Judgement, Threshold};
 
+use std::time::Duration;
+
 use crate::{
     numbers::{count, decimal, time},
     summary::Summary,
@@ -21,6 +24,9 @@ use crate::{
 
 /// The share of its time on a CPU beyond which a worker has no room left.
 pub const MAX_BUSY: f64 = 0.95;
+
+/// A shorter run says nothing of how busy a worker is.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The share of the offered rate that has to be achieved, or else the rate was not held.
 pub const MIN_HELD: f64 = 0.98;
@@ -130,8 +136,12 @@ impl Summary {
         }
     }
 
-    /// The share of its time that the busiest worker was on a CPU or waited for one.
+    /// The share of its time that the busiest worker was on a CPU or waited for one; zero where the run was too short to
+    /// tell: that it started is most of it.
     fn wanted_cpu(&self) -> f64 {
+        if self.elapsed < SHORTEST {
+            return 0.0;
+        }
         (self.busiest_worker + self.run_delay.unwrap_or(0.0)).min(1.0)
     }
 

@@ -314,3 +314,12 @@ fn a_step_of_the_wall_clock_changes_no_time_that_is_shown() {
     assert_eq!(steady.records.times, stepped.records.times);
     assert_eq!(steady.limit(), stepped.limit());
 }
+
+#[test]
+fn a_short_run_names_no_cpu_as_its_limit() {
+    for (line, limit) in [("-r 1000 -n 3 a:1", Limit::None), ("-r 1000 -n 2000 a:1", Limit::Loadgen)] {
+        let mut summary = run(line, |_, _| Planted { service: MILLI, ..Planted::default() });
+        (summary.busiest_worker, summary.run_delay) = (0.3, Some(0.7));
+        assert_eq!(summary.limit(), limit, "{line}");
+    }
+}

@@ -7,6 +7,7 @@ use loadgen::{
     Summary,
     cli::Args,
     report::{self, text::Style},
+    summary::Rounds,
 };
 
 use serde_json::Value;
@@ -34,7 +35,16 @@ fn every_json_report_is_as_its_schema_says() {
         let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{line}: {errors:?}");
     }
-    assert!(!validator.is_valid(&serde_json::json!({ "version": 1 })), "the schema demands something");
+    let rounds = [(); 2].map(|()| run(&format!("-n 20 http://{}", peer.address)));
+    let mut text = Vec::new();
+    report::json::write_rounds(&rounds.each_ref().map(Into::into), &mut text).unwrap();
+    let json: Value = serde_json::from_slice(&text).unwrap();
+    assert!(validator.is_valid(&json), "{json}");
+    assert_eq!(Rounds::read(&mut text.as_slice()).unwrap().as_slice().len(), 2);
+    for wrong in [serde_json::json!({ "version": 1 }), serde_json::json!({ "version": 2, "rounds": [] })] {
+        assert!(!validator.is_valid(&wrong), "the schema demands something");
+        assert!(Rounds::read(&mut wrong.to_string().as_bytes()).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The first line says what one has to know; the rest is in the order in which questions come up.
 
 mod bins;
+pub mod rounds;
 mod times;
 
 use std::io::{self, Write};
@@ -94,10 +95,6 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let total = run.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
     let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
     let streams = if run.streams > 1 { format!(" with {} streams each", run.streams) } else { String::new() };
-    let several = |count: usize, what: &str| match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    };
     let interrupted = if summary.interrupted { ", INTERRUPTED" } else { "" };
     writeln!(out, "{} {} over {}", run.method, run.target, run.protocol)?;
     writeln!(
@@ -111,6 +108,13 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         ))
     )?;
     writeln!(out)
+}
+
+fn several(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
 fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

@@ -1,0 +1,230 @@
+//! How new rounds differ from old ones, for people and for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{
+    markdown::{escaped, table},
+    rounds::shown,
+};
+use crate::{
+    recorder::RunSettings,
+    summary::Summary,
+    verdict::change::{Change, Conclusion, changes},
+};
+
+/// The columns.
+const HEADER: [&str; 5] = ["Figure", "old", "new", "change (95%)", "result"];
+
+/// Old and new rounds, compared.
+#[derive(Clone, Debug)]
+pub struct Diff {
+    /// The change of each figure.
+    pub changes: Vec<Change>,
+    /// What else differs, and what is missing for a conclusion.
+    pub notes: Vec<String>,
+    rounds: (usize, usize),
+    /// The share by which a figure may be worse.
+    allowed: Option<f64>,
+}
+
+impl Diff {
+    /// Of old and new rounds; a figure that is worse by more than the share `allowed` is a regression. At least one on either
+    /// side.
+    #[must_use]
+    pub fn new(old: &[Summary], new: &[Summary], allowed: Option<f64>) -> Self {
+        let changes = changes(old, new, allowed);
+        let mut notes: Vec<_> =
+            old.iter().zip(new).take(1).flat_map(|(old, new)| settings(old, new)).collect();
+        if changes.iter().all(|change| change.interval.is_none()) {
+            notes.push(format!(
+                "{} and {} rounds tell no change from chance: at least 4 on either side do (--repeat 4)",
+                old.len(),
+                new.len()
+            ));
+        }
+        Self { changes, notes, rounds: (old.len(), new.len()), allowed }
+    }
+
+    fn conclusion(&self, conclusion: Conclusion) -> &'static str {
+        match (conclusion, self.allowed) {
+            (Conclusion::Worse, None) => "worse",
+            (Conclusion::Worse, Some(_)) => "regression",
+            (Conclusion::Better, _) => "better",
+            (Conclusion::Same, None) => "no difference seen",
+            (Conclusion::Same, Some(_)) => "no regression",
+            (Conclusion::CannotTell, _) => "can't tell",
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = [String; 5]> {
+        self.changes.iter().enumerate().map(|(figure, change)| {
+            let (old, new) = change.medians.map_or_else(
+                || ("-".to_owned(), "-".to_owned()),
+                |(old, new)| (shown(figure, old), shown(figure, new)),
+            );
+            let estimate = change.estimate.map_or_else(|| "-".to_owned(), percent);
+            let interval = change
+                .interval
+                .filter(|(low, high)| low.is_finite() && high.is_finite())
+                .map(|(low, high)| format!(" ({} to {})", percent(low), percent(high)))
+                .unwrap_or_default();
+            let result = self.conclusion(change.conclusion).to_owned();
+            [change.name.to_owned(), old, new, format!("{estimate}{interval}"), result]
+        })
+    }
+
+    fn title(&self) -> String {
+        let (old, new) = self.rounds;
+        let allowed = self.allowed.map(|share| format!("; a regression is more than {}%", share * 100.0));
+        format!("Rounds: {old} old, {new} new{}", allowed.unwrap_or_default())
+    }
+
+    /// Writes it for people.
+    ///
+    /// # Errors
+    /// `out` can't be written to.
+    pub fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.title())?;
+        for note in &self.notes {
+            writeln!(out, "Note: {note}")?;
+        }
+        writeln!(out)?;
+        for [name, old, new, change, result] in std::iter::once(HEADER.map(str::to_owned)).chain(self.rows())
+        {
+            writeln!(out, "{name:<10}{old:>10}{new:>10}  {change:<29}{result}")?;
+        }
+        Ok(())
+    }
+
+    /// Writes it as Markdown.
+    ///
+    /// # Errors
+    /// `out` can't be written to.
+    pub fn markdown(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "**{}**\n", escaped(&self.title()))?;
+        for note in &self.notes {
+            writeln!(out, "- {}", escaped(note))?;
+        }
+        if !self.notes.is_empty() {
+            writeln!(out)?;
+        }
+        table(&HEADER, self.rows(), out)
+    }
+
+    /// Writes it for programs. Times are in nanoseconds; changes are shares: -0.1 is a tenth less.
+    ///
+    /// # Errors
+    /// `out` can't be written to.
+    pub fn json(&self, out: &mut dyn Write) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct Row {
+            figure: &'static str,
+            old: Option<f64>,
+            new: Option<f64>,
+            change: Option<f64>,
+            low: Option<f64>,
+            high: Option<f64>,
+            result: &'static str,
+        }
+        #[derive(Serialize)]
+        struct All<'a> {
+            old_rounds: usize,
+            new_rounds: usize,
+            allowed: Option<f64>,
+            notes: &'a [String],
+            figures: Vec<Row>,
+        }
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        let row = |change: &Change| Row {
+            figure: change.name,
+            old: change.medians.map(|(old, _)| old),
+            new: change.medians.map(|(_, new)| new),
+            change: change.estimate,
+            low: change.interval.and_then(|(low, _)| finite(low)),
+            high: change.interval.and_then(|(_, high)| finite(high)),
+            result: self.conclusion(change.conclusion),
+        };
+        let all = All {
+            old_rounds: self.rounds.0,
+            new_rounds: self.rounds.1,
+            allowed: self.allowed,
+            notes: &self.notes,
+            figures: self.changes.iter().map(row).collect(),
+        };
+        serde_json::to_writer_pretty(&mut *out, &all)?;
+        writeln!(out)
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:+.1}%", share * 100.0)
+}
+
+/// What was not run the same way.
+fn settings(old: &Summary, new: &Summary) -> Vec<String> {
+    let of = |run: &RunSettings| {
+        [
+            ("protocol", run.protocol.clone()),
+            ("method", run.method.clone()),
+            ("rate", run.rate_per_second.map_or_else(|| "closed loop".to_owned(), |rate| rate.to_string())),
+            ("connections", run.connections.to_string()),
+            ("streams", run.streams.to_string()),
+            ("workers", run.workers.to_string()),
+            ("timeout", format!("{:?}", run.timeout)),
+        ]
+    };
+    let both = of(&old.run).into_iter().zip(of(&new.run));
+    both.filter(|(old, new)| old != new)
+        .map(|((name, old), (_, new))| format!("different {name}: {old} and {new}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted::{MICRO, Planted, run};
+
+    fn rounds(line: &str, service: u64, count: u64) -> Vec<Summary> {
+        (0..count)
+            .map(|round| {
+                let service = (service + round) * MICRO;
+                run(line, move |_, _| Planted { service, ..Planted::default() })
+            })
+            .collect()
+    }
+
+    fn written(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_regression_is_named_in_each_format_and_lines_fit_a_terminal() {
+        let (old, new) = (rounds("-r 100 -d 20s a:1", 1000, 6), rounds("-r 100 -d 20s -c 9 a:1", 1500, 6));
+        let diff = Diff::new(&old, &new, Some(0.05));
+        let text = written(|out| diff.text(out));
+        assert!(text.contains("Rounds: 6 old, 6 new; a regression is more than 5%"), "{text}");
+        assert!(text.contains("different connections: ") && text.contains(" and 9"), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("p99 ") && line.ends_with("regression")), "{text}");
+        assert!(
+            text.lines().any(|line| line.starts_with("p99.9 ") && line.ends_with("can't tell")),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let markdown = written(|out| diff.markdown(out));
+        assert!(markdown.contains("| p50 | 1.00 ms | 1.50 ms | "), "{markdown}");
+        let json: serde_json::Value = serde_json::from_str(&written(|out| diff.json(out))).unwrap();
+        assert_eq!(json["figures"][2]["result"], "regression");
+    }
+
+    #[test]
+    fn too_few_rounds_are_told() {
+        let (old, new) = (rounds("-r 100 -d 20s a:1", 1000, 3), rounds("-r 100 -d 20s a:1", 9000, 3));
+        let diff = Diff::new(&old, &new, None);
+        assert!(diff.changes.iter().all(|change| change.conclusion == Conclusion::CannotTell));
+        assert!(written(|out| diff.text(out)).contains("--repeat 4"));
+    }
+}

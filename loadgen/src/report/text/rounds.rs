@@ -1,0 +1,48 @@
+//! Several rounds of a run: a line for each.
+
+use std::io::{self, Write};
+
+use super::{Style, several, thresholds, wrapped};
+use crate::report::{
+    Report, headline,
+    rounds::{HEADER, rows},
+};
+
+/// Writes the figures of each round, and what a person has to know beyond.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let [first, ..] = reports else { return Ok(()) };
+    let run = &first.summary.run;
+    writeln!(
+        out,
+        "{} of {} {} over {}\n",
+        several(reports.len(), "round"),
+        run.method,
+        run.target,
+        run.protocol
+    )?;
+    let header = HEADER.map(str::to_owned);
+    for row in std::iter::once(header).chain(rows(reports)) {
+        let [name, cells @ ..] = row;
+        writeln!(out, "{name:<8}{}", cells.map(|cell| format!("{cell:>12}")).concat())?;
+    }
+    writeln!(out)?;
+    for (number, report) in (1..).zip(reports) {
+        writeln!(
+            out,
+            "Round {number}: {}",
+            style.outcome(report.summary.outcome(), &headline(report.summary))
+        )?;
+        let [_, limit] = report.summary.verdict();
+        writeln!(out, "{}", wrapped(&format!("  Limit: {limit}")))?;
+        for warning in report.summary.warnings() {
+            writeln!(out, "{}", wrapped(&format!("  Warning: {warning}")))?;
+        }
+        if !report.judged.is_empty() {
+            thresholds(report.judged, out)?;
+        }
+    }
+    Ok(())
+}
