@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_sizes_are_refused_in_both_manners() {
+    fn bad_chunk_sizes_are_refused_strict_and_lenient() {
         for (wire, fault) in [
             ("\r\n", CHUNK_SIZE),
             (";a\r\n", CHUNK_SIZE),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn lf_alone_ends_no_line_of_a_chunked_body_but_fields() {
+    fn bare_lf_is_accepted_only_in_trailer_lines_when_lenient() {
         for manner in [Manner::Strict, Manner::Lenient] {
             for wire in [
                 "1\na\r\n0\r\n\r\n",
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_before_a_size_do_not_make_it_larger() {
+    fn leading_zeros_do_not_make_a_chunk_size_too_large() {
         for manner in [Manner::Strict, Manner::Lenient] {
             for digits in [1, MAX_DIGITS, 20, 30] {
                 let wire = format!("{:0digits$x}\r\nab\r\n0\r\n\r\n", 2);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_are_bounded_in_the_sum_over_a_body() {
+    fn the_sum_of_chunk_extensions_of_a_body_is_bounded() {
         let chunks =
             |line: &str, count: usize| format!("{}0\r\n\r\n", format!("{line}\r\na\r\n").repeat(count));
         for manner in [Manner::Strict, Manner::Lenient] {

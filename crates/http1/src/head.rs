@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_line_is_told() {
+    fn malformed_field_lines_are_refused_with_their_fault() {
         for (wire, fault) in [
             ("a: b\r\n c\r\n\r\n", FOLD),
             ("a: b\r\n\tc\r\n\r\n", FOLD),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_searched_is_not_searched_again() {
+    fn searched_bytes_are_not_searched_again() {
         let mut scan = Scan::default();
         assert_eq!(scan.line(b"abc"), None);
         assert_eq!(scan.line(b"\n\n\ndef\n"), Some(7), "only a second search would find the first");
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn lenient_reading_takes_lf_alone_and_unfolds() {
+    fn lenient_reading_accepts_bare_lf_and_unfolds() {
         let wire = "a: b\n  c\r\n\td\r\ne:\r\n f\ng: h\n\n";
         let expected = list(&[("a", "b   c  \td"), ("e", "f"), ("g", "h")]);
         assert_eq!(read(wire, Manner::Lenient), Ok(Some((wire.len(), expected))));

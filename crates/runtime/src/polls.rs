@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_that_is_answered_by_waiting_is_told_from_one_that_is_not() {
+    fn a_poll_that_slept_is_reported_once_and_only_when_observed() {
         let worker = crate::worker::spawn_observed("test-polls", None, || async {
             let begun = Instant::now();
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_woken_during_a_pass_wakes_the_parent_at_its_end() {
+    fn a_wake_during_a_pass_wakes_the_parent_at_its_end() {
         let counting = Arc::new(Counting::default());
         let waker = Waker::from(Arc::clone(&counting));
         let ready = Ready::default();

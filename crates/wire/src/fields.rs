@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn setting_keeps_the_place_of_the_first_and_removes_the_others() {
+    fn setting_a_field_replaces_the_first_and_removes_the_others() {
         let mut fields = list();
         fields.set("x-two", "3");
         assert_eq!(text(&fields), "Host=a x-two=3 accept=*/*");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_list_is_added_to_another_whatever_was_done_to_it() {
+    fn a_range_of_fields_is_appended_to_another_list() {
         let mut copy = Fields::new();
         copy.push("first", "0");
         copy.extend_from(&list(), 1..3);

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_found_in_a_greeting_and_nowhere_else() {
+    fn the_server_name_is_found_in_a_whole_client_hello_only() {
         let bytes = greeting("dummy.test");
         assert_eq!(server_name(&bytes), Some(&b"dummy.test"[..]));
         assert_eq!(server_name(&greeting("127.0.0.1")), None, "clients name no addresses");

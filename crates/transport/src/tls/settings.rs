@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pem_is_named() {
+    fn files_without_pem_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let (empty, missing) = (folder.path().join("empty"), folder.path().join("missing"));
         fs::write(&empty, "no certificate").unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tickets_none_are_sent() {
+    fn disabled_tickets_are_not_sent() {
         let config = Settings { tickets: false, ..settings() }.build(identity()).unwrap();
         assert!(config.send_tls13_tickets == 0 && !config.ticketer.enabled());
         let config = settings().build(identity()).unwrap();
