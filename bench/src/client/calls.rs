@@ -307,7 +307,7 @@ mod tests {
     use crate::{args::Mode, tools::Tools};
 
     #[test]
-    fn a_response_is_known_by_its_beginning() {
+    fn expected_response_is_a_prefix_of_the_encoded_one() {
         let request = Call::Echo.request();
         let request = EchoRequest::decode(&request[PREFIX..]).unwrap();
         let response = EchoResponse {
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_of_something_else_is_not_expected() {
+    fn unexpected_health_responses_are_rejected() {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = Connected::new(listener.local_addr().unwrap().port(), Call::Check, 1).unwrap();
         let mut expected = |reply: &[u8]| {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_on_a_server_that_is_none_is_an_error() {
+    fn a_server_that_closes_the_connection_is_an_error() {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let closes = thread::spawn(move || drop(listener.accept()));

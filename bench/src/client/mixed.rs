@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mixed_paths_take_turns_and_no_id_comes_twice() {
+    fn mixed_paths_alternate_with_unique_ids() {
         let paths: Vec<String> = mixed().collect();
         let ids: BTreeSet<&str> = paths.iter().filter_map(|path| Some(path.split_once("?id=")?.1)).collect();
         assert_eq!(ids.len(), MIXED);

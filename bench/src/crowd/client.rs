@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_survives_the_command_line() {
+    fn an_order_round_trips_through_the_command_line() {
         for protocol in [Protocol::Http1, Protocol::H2c] {
             let order = order(protocol, 80);
             assert_eq!(Order::read(&order.words()).unwrap(), order);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_fails_is_told() {
+    fn a_failed_connection_is_reported() {
         let free = crate::process::free_port().unwrap();
         let mut said = Vec::new();
         serve(&order(Protocol::Http1, free), &b""[..], &mut said).unwrap_err();

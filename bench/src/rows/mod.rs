@@ -266,7 +266,7 @@ mod tests {
     const MODES: [Mode; 4] = [Mode::Server, Mode::Client, Mode::Pair, Mode::Memory];
 
     #[test]
-    fn ours_come_first_and_are_compared_with_nobody() {
+    fn our_contender_comes_first_without_a_target() {
         for row in MODES.into_iter().flat_map(|mode| of(mode, 3.0, false, &[]).unwrap()) {
             let ours = row.contenders[0];
             let is_ours = ours.server == Server::DummyServer || ours.client.tool() == Some(Tool::Loadgen);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_before_a_change_takes_the_place_of_the_peers() {
+    fn before_binaries_replace_the_peers() {
         let args =
             |words: &[&str]| <Args as clap::Parser>::parse_from([&["bench", "server"], words].concat());
         assert!(!args(&[]).is_beside_before());
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_met_by_its_own_value_and_on_one_side() {
+    fn a_target_includes_its_bound_and_is_one_sided() {
         let met = |target: Target| [0.4, 0.5, 0.6].map(|value| target.met(value));
         assert_eq!(met(Target::AtMost(0.5)), [true, true, false]);
         assert_eq!(met(Target::AtLeast(0.5)), [false, true, true]);
