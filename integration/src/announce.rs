@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_is_announced_before_it_starts_and_its_seconds_are_told_when_it_is_done() {
+    fn a_build_is_announced_before_it_starts_and_timed() {
         let out = RefCell::<Vec<u8>>::default();
         let said = || String::from_utf8(out.borrow().clone()).unwrap();
         let built = building_to(&mut Shared(&out), "both", || {

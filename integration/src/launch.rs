@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_is_kept_is_for_the_program_alone() {
+    fn a_kept_port_is_reserved_for_the_program() {
         let port = Port::keep().unwrap();
         let address = port.address;
         // std sets SO_REUSEADDR, as programs that listen do.

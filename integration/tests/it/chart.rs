@@ -47,7 +47,7 @@ fn the_chart_passes_lint_with_every_set_of_values() {
     }
 }
 
-fn manifests_are_the_golden_ones() {
+fn manifests_match_the_golden_files() {
     let Some(helm) = Helm::find() else { return };
     let mut compared = 0;
     for values in helm.sets_of_values() {
@@ -169,7 +169,7 @@ fn the_admin_token_comes_from_a_secret() {
     assert_eq!(found.get("value"), None, "the token itself is in no manifest");
 }
 
-fn the_access_log_is_off_by_any_name() {
+fn both_off_and_false_disable_the_access_log() {
     let Some(helm) = Helm::find() else { return };
     for (value, expected) in [("off", "off"), ("false", "off"), ("text", "text"), ("json", "json")] {
         let deployment = helm.render(&[&format!("server.accessLog={value}")]).of_kind("Deployment");
@@ -178,7 +178,7 @@ fn the_access_log_is_off_by_any_name() {
     }
 }
 
-fn the_service_leads_to_ports_that_the_pod_has() {
+fn the_service_targets_ports_of_the_pod() {
     let Some(helm) = Helm::find() else { return };
     let manifests = helm.render(&["tls.secretName=of-somebody"]);
     let deployment = manifests.of_kind("Deployment");

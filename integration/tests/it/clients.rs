@@ -127,7 +127,7 @@ async fn curl_sends_bodies(protocol: Protocol) {
     assert_eq!(counted(&server, 8, &[("endpoint", "upload"), label(protocol)]).await, 8);
 }
 
-fn curl_is_told_to_go_on() {
+fn curl_gets_100_continue() {
     let Some(program) = require("curl") else { return };
     let server = Server::start();
     let mut command = curl(&program, Protocol::Http1);
@@ -265,7 +265,7 @@ async fn wrk_counts_what_the_server_counts() {
     }
 }
 
-async fn go_finds_no_fault(protocol: Protocol) {
+async fn the_go_client_finds_no_fault(protocol: Protocol) {
     let Some(program) = go() else { return };
     let server = Server::start();
     let mut command = Command::new(program);
@@ -278,7 +278,7 @@ async fn go_finds_no_fault(protocol: Protocol) {
     assert!(read >= 318 && (read..=read + 5).contains(&answered), "{answered} and not {read}");
 }
 
-async fn python_keeps_and_pipelines() {
+async fn python_reuses_connections_and_pipelines() {
     let Some(program) = require("python3") else { return };
     let server = Server::start();
     let mut command = script(&program, "http1.py");
@@ -291,12 +291,12 @@ async fn python_keeps_and_pipelines() {
 /// The functions of `h2_client.py`; it checks what it receives itself.
 const PYTHON_H2: [&str; 7] = [
     "windows_of_one_byte",
-    "a_window_of_nothing",
+    "a_window_of_zero",
     "a_window_that_becomes_negative",
     "large_heads_and_changing_tables",
     "resets_in_every_state",
     "goaway_with_streams_in_flight",
-    "what_is_unknown_is_ignored",
+    "unknown_frames_and_settings_are_ignored",
 ];
 
 async fn python_h2(scenario: &str) {

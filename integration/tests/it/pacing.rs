@@ -22,7 +22,7 @@ async fn arrivals_are_evenly_spread(protocol: Protocol) {
     assert_even(protocol, &[]);
 }
 
-async fn workers_take_turns() {
+async fn arrivals_stay_even_across_workers() {
     assert_even(Protocol::Http1, &["--workers", "2", "-c", "2"]);
 }
 

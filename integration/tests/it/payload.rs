@@ -105,7 +105,7 @@ async fn a_range_that_depends_on_a_validator_is_answered_whole(protocol: Protoco
     }
 }
 
-async fn words_for_true_are_read_in_any_case(protocol: Protocol) {
+async fn booleans_are_read_in_any_case(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for (word, chunked) in [("TRUE", true), ("Yes", true), ("oN", true), ("FALSE", false), ("Off", false)] {

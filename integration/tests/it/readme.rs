@@ -31,7 +31,7 @@ const LONGEST: Duration = Duration::from_secs(40);
 const FAILING: [(&str, &[&str]); 2] =
     [("rst@body(100):10", &["18", "56"]), ("\"status\": {\"code\": 8", &["72"])];
 
-fn its_commands_do_what_it_says() {
+fn commands_of_the_readme_do_what_it_says() {
     let tools = ["bash", "curl", "grpcurl", "openssl"].map(tools::require);
     let Some(sandbox) = Sandbox::new() else { return };
     if tools.contains(&None) {
@@ -223,7 +223,7 @@ fn stand_in(directory: &Path) {
 }
 
 /// Takes minutes, images and the network: `.ci/full` builds the images and sets `FULL`.
-fn its_commands_for_an_engine_do_what_it_says() {
+fn container_commands_of_the_readme_do_what_it_says() {
     let engine = Command::new("docker").arg("info").stdin(Stdio::null()).output();
     if !is_full() || !engine.is_ok_and(|output| output.status.success()) {
         return tools::skip("docker-engine", "no engine, or FULL is not set");

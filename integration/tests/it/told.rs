@@ -104,7 +104,7 @@ fn certificate(ssl: &Value) -> (bool, bool, u64) {
     (flag("certificate_on_connection"), flag("certificate_in_session"), verify)
 }
 
-async fn a_certificate_that_is_good_is_told(protocol: Protocol) {
+async fn a_verified_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     for (version, name, cipher, key) in
         [(&TLS13, "TLSv1.3", "TLS_AES_", Key::Ecdsa), (&TLS12, "TLSv1.2", "ECDHE-ECDSA-", Key::Rsa)]
@@ -122,7 +122,7 @@ async fn a_certificate_that_is_good_is_told(protocol: Protocol) {
     }
 }
 
-async fn so_is_that_there_is_none(protocol: Protocol) {
+async fn a_missing_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     let ssl = scene.told(&scene.client(&TLS13, None)).await;
     let (on_connection, in_session, _) = certificate(&ssl);
@@ -131,7 +131,7 @@ async fn so_is_that_there_is_none(protocol: Protocol) {
     assert_eq!(value(&ssl["tlvs"], "SSL_CN"), Value::Null);
 }
 
-async fn so_is_one_that_is_not_trusted(protocol: Protocol) {
+async fn an_untrusted_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     let stranger = Authority::root().issue("stranger", Key::Ecdsa);
     let ssl = scene.told(&scene.client(&TLS13, Some(&stranger))).await;
@@ -140,7 +140,7 @@ async fn so_is_one_that_is_not_trusted(protocol: Protocol) {
     assert_eq!(value(&ssl["tlvs"], "SSL_CN"), json!("stranger"));
 }
 
-async fn so_is_one_of_the_session_before(protocol: Protocol) {
+async fn the_client_certificate_of_a_resumed_session_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     let config = scene.client(&TLS13, Some(&scene.clients.issue("somebody", Key::Ecdsa)));
     assert_eq!(certificate(&scene.told(&config).await), (true, true, 0));

@@ -68,7 +68,7 @@ fn assert_failures_add_up(report: &Report) {
     assert!(counted > 0, "a run without success has a cause: {:#}", report.json());
 }
 
-async fn the_peers_are_as_bad_as_they_say() {
+async fn each_faulty_peer_makes_a_correct_client_fail() {
     for how in BadHttp1::ALL.into_iter().filter(|how| *how != BadHttp1::NeverAnswers) {
         let peer = bad_http1(how);
         let reply = attempt(Protocol::Http1, peer.address).await;
@@ -86,7 +86,7 @@ async fn attempt(protocol: Protocol, address: SocketAddr) -> anyhow::Result<Exch
     client.try_exchange(&Request::get("/")).await
 }
 
-async fn the_record_answers_and_counts(protocol: Protocol) {
+async fn the_recording_peer_answers_and_counts(protocol: Protocol) {
     let record = Record::start(protocol);
     let mut client = Client::connect(protocol, record.peer.address).await;
     for _ in 0..10 {
@@ -95,7 +95,7 @@ async fn the_record_answers_and_counts(protocol: Protocol) {
     assert_eq!((record.arrivals().len(), record.peer.connections()), (10, 1));
 }
 
-fn nobody_listens() {
+fn refused_connections_fail_every_request() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("a bound port");
     drop(listener);
@@ -107,7 +107,7 @@ fn nobody_listens() {
     }
 }
 
-fn timeouts_are_slower_than_their_age() {
+fn timeouts_count_as_at_least_their_duration() {
     let peer = bad_http1(BadHttp1::NeverAnswers);
     let url = format!("http://{}/", peer.address);
     let report = loadgen_report(&["-t", "10", "-r", "100", "--timeout", "700ms", &url]);

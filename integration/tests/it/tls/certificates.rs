@@ -37,7 +37,7 @@ async fn every_kind_of_certificate_is_served() {
     }
 }
 
-async fn clients_may_or_must_show_a_certificate() {
+async fn client_certificates_are_optional_or_required() {
     let (authority, clients) = (Authority::root(), Authority::root());
     let certificate = authority.issue("server", Key::Ecdsa);
     let shown = clients.issue("client-7", Key::Ecdsa);
@@ -112,7 +112,7 @@ async fn a_new_certificate_is_for_new_connections() {
     assert_eq!(old.get("/").await.status, 200);
 }
 
-async fn a_certificate_of_our_own_changes_and_its_authority_stays() {
+async fn a_reloaded_self_signed_certificate_keeps_its_authority() {
     go_over_tls();
     let server = Server::with(&["--instance=pod-7.example"]);
     for _ in 0..2 {
@@ -130,7 +130,7 @@ async fn shown(server: &Server, authority: &Authority) -> Vec<u8> {
     stream.get_ref().1.peer_certificates().expect("a certificate")[0].to_vec()
 }
 
-fn files_that_are_of_no_use_are_named() {
+fn unusable_certificate_files_are_named() {
     let authority = Authority::root();
     let (one, other) = (authority.issue("one", Key::Ecdsa), authority.issue("other", Key::Ecdsa));
     let missing = authority.directory().join("missing");

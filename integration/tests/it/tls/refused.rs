@@ -82,7 +82,7 @@ async fn a_server_name_with_a_port_is_refused_logged_and_counted() {
     assert!(line.contains("kind=\"server_name\"") && line.contains("peer=\"127.0.0.1:"), "{line}");
 }
 
-async fn what_a_client_sends_takes_little_of_the_log() {
+async fn client_supplied_text_is_cut_in_the_log() {
     const MANY: u64 = 20;
     let server = serve(&Authority::root().issue("server", Key::Ecdsa), &[]);
     let name = ["long-name"; 24].join("\n");
@@ -113,7 +113,7 @@ fn of_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
     bytes.into()
 }
 
-async fn a_client_certificate_of_an_old_version_is_refused_logged_and_counted() {
+async fn a_version_1_client_certificate_is_refused_logged_and_counted() {
     let (authority, clients) = (Authority::root(), Authority::root());
     let ca = format!("--tls-client-ca={}", clients.file().display());
     let server = serve(&authority.issue("server", Key::Ecdsa), &[&ca]);
