@@ -34,7 +34,7 @@ fn a_server_that_allows_no_more_streams_does_not_hold_up_the_run() {
 }
 
 #[test]
-fn a_server_that_closes_the_door_after_each_reply_is_given_new_connections() {
+fn a_connection_whose_server_allows_no_more_streams_is_replaced() {
     let peer = serve_http2(&[], |_, wire| {
         let stream = wire.request()?;
         wire.send(SETTINGS, 0, 0, NO_STREAMS)?;
@@ -48,7 +48,7 @@ fn a_server_that_closes_the_door_after_each_reply_is_given_new_connections() {
 }
 
 #[test]
-fn a_door_that_opens_again_is_used_again() {
+fn a_connection_is_reused_when_streams_are_allowed_again() {
     let peer = serve_http2(&[], |_, wire| {
         loop {
             let stream = wire.request()?;
@@ -64,7 +64,7 @@ fn a_door_that_opens_again_is_used_again() {
 }
 
 #[test]
-fn go_away_with_an_error_fails_what_was_processed_and_sends_the_rest_again() {
+fn goaway_with_an_error_fails_processed_streams_and_retries_the_rest() {
     const INTERNAL_ERROR: u32 = 2;
     for closes in [true, false] {
         let peer = serve_http2(&[], move |number, wire| {
@@ -93,7 +93,7 @@ fn go_away_with_an_error_fails_what_was_processed_and_sends_the_rest_again() {
 }
 
 #[test]
-fn a_server_that_breaks_the_rules_is_told_which() {
+fn violations_by_the_server_are_answered_with_goaway_and_their_code() {
     const PROTOCOL_ERROR: u32 = 1;
     const FLOW_CONTROL_ERROR: u32 = 3;
     const FRAME_SIZE_ERROR: u32 = 6;
@@ -148,7 +148,7 @@ fn a_server_that_breaks_the_rules_is_told_which() {
 }
 
 #[test]
-fn a_reply_that_breaks_the_rules_on_its_stream_fails_alone() {
+fn a_stream_error_fails_only_its_own_request() {
     type Break = fn(u32) -> Vec<u8>;
     let cases: [(&str, Break); 4] = [
         ("content before a head", |stream| frame(DATA, END_STREAM, stream, b"x")),
