@@ -43,13 +43,13 @@ const NOT_QUICK: [&str; 13] = [
     "clients",
     "compose",
     "conformance",
+    "faulty_servers",
+    "haproxy_tls",
     "origins",
     "pacing",
     "proxied",
     "readme",
     "tls_clients",
-    "told",
-    "unruly",
     "volume",
 ];
 

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 
-use crate::calls::{CHECK, STREAM_ECHO, WATCH};
+use crate::grpc_calls::{CHECK, STREAM_ECHO, WATCH};
 
 tests!();
 

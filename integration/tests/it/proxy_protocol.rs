@@ -18,7 +18,7 @@ use integration::{
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use crate::calls::ECHO;
+use crate::grpc_calls::ECHO;
 
 tests!();
 

@@ -18,7 +18,7 @@ use integration::{
     metrics::{RECEIVED, SENT},
 };
 
-use crate::planned::begin;
+use crate::planned_calls::begin;
 
 tests!();
 

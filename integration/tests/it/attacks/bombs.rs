@@ -10,7 +10,7 @@ use prost::Message;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::{FEWEST, LITTLE, Scene};
-use crate::calls::{CHECK, ECHO, STREAM_ECHO};
+use crate::grpc_calls::{CHECK, ECHO, STREAM_ECHO};
 
 tests!();
 

@@ -4,15 +4,15 @@
 //! a request every so often. All of them are to be answered, and none long after it was due.
 
 mod bombs;
-mod gone;
+mod disconnects;
 mod greedy;
-mod hoards;
 mod http1;
 mod http2;
 mod loads;
+mod memory;
 mod raw;
 mod slow;
-mod sockets;
+mod websockets;
 
 use std::{
     fs,

@@ -12,7 +12,7 @@ use integration::{
 };
 use websocket::{opcode, write};
 
-use crate::planned;
+use crate::planned_calls;
 
 tests!();
 
@@ -78,7 +78,7 @@ async fn serve_with_times(protocol: Protocol, time: &str) {
     assert_eq!((reply.status, reply.json()["body_size"].as_u64()), (200, Some(100_000)), "{time}");
     let mut calls = GrpcClient::connect(server.grpc).await;
     let plan = contract::test::Plan::default();
-    let mut call = planned::begin(&mut calls, "Unary", plan, &[("grpc-timeout", "99999999H")]).await;
+    let mut call = planned_calls::begin(&mut calls, "Unary", plan, &[("grpc-timeout", "99999999H")]).await;
     call.finish_sending();
     assert_eq!(call.rest().await.1.status.code, 0, "{time}");
     // The drain adds its times to the clock, too. The server is aborted in it.

@@ -10,7 +10,7 @@ use integration::{
 use prost::Message as _;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::calls::{CHECK, ECHO, STREAM_ECHO, UNIMPLEMENTED, WATCH, WAYS, nothing_is_in_flight};
+use crate::grpc_calls::{CHECK, ECHO, STREAM_ECHO, UNIMPLEMENTED, WATCH, WAYS, nothing_is_in_flight};
 
 tests!();
 

@@ -20,7 +20,7 @@ use prost::Message as _;
 use websocket::{Event, Limits, Reader, Role, opcode};
 
 use super::{MIB, Scene, raw::*};
-use crate::calls::ECHO;
+use crate::grpc_calls::ECHO;
 
 tests!();
 

@@ -10,7 +10,7 @@ use integration::{
     metrics::{IN_FLIGHT, Metrics},
 };
 
-use crate::planned::{KINDS, STREAMS, ask, begin, start};
+use crate::planned_calls::{KINDS, STREAMS, ask, begin, start};
 
 const OVERDUE: i32 = 4;
 const UNAVAILABLE: i32 = 14;

@@ -10,7 +10,7 @@ use integration::{
 };
 use serde_json::json;
 
-use crate::calls::ECHO;
+use crate::grpc_calls::ECHO;
 
 tests!();
 

@@ -15,7 +15,7 @@ use integration::{
 use prost::Message;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::calls::{CHECK, ECHO};
+use crate::grpc_calls::{CHECK, ECHO};
 
 tests!();
 

@@ -20,14 +20,14 @@ tests!();
 fn rows() -> Cases {
     let mut cases = Cases::new();
     for how in BadHttp1::ALL {
-        cases = cases.named(format!("unruly::http1::{how:?}"), move || {
+        cases = cases.named(format!("faulty_servers::http1::{how:?}"), move || {
             let peer = bad_http1(how);
             assert_accounted(&format!("http://{}/", peer.address), how == BadHttp1::NeverAnswers);
             assert!(peer.connections() > 0);
         });
     }
     for how in BadHttp2::ALL {
-        cases = cases.named(format!("unruly::http2::{how:?}"), move || {
+        cases = cases.named(format!("faulty_servers::http2::{how:?}"), move || {
             let peer = bad_http2(how);
             assert_accounted(&format!("h2c://{}/", peer.address), false);
             assert!(peer.connections() > 0);
