@@ -12,7 +12,7 @@ use crate::args::Args;
 pub struct Machine {
     /// Short, fit for a folder name.
     pub label: String,
-    /// Model of the CPU, as the system tells it.
+    /// Model of the CPU, as the system reports it.
     pub cpu_model: String,
     /// CPUs that this process may use.
     pub cpus: usize,

@@ -7,7 +7,7 @@ use crate::{Target, feedback, random::Random};
 /// No input is longer.
 pub const LONGEST: usize = 8 << 10;
 
-/// The most inputs kept at once.
+/// Maximum number of inputs kept.
 const MOST_KEPT: usize = 4_000;
 
 /// Inputs, and what has been met by all of them.

@@ -11,7 +11,7 @@ pub(crate) fn building<T>(what: &str, build: impl FnOnce() -> T) -> T {
 }
 
 fn building_to<T>(out: &mut impl Write, what: &str, build: impl FnOnce() -> T) -> T {
-    // Where standard error is closed there is nobody to tell.
+    // Standard error may be closed.
     let _ = writeln!(out, "integration: building {what}, which may take minutes");
     let begun = Instant::now();
     let built = build();

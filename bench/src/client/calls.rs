@@ -1,6 +1,6 @@
 //! The client of the gRPC rows: unary calls in a closed loop, each reply checked: its status and its message.
 //!
-//! h2load checks neither, and clients of other makes take more of their CPU than the servers of theirs, which
+//! h2load checks neither, and third-party clients take more of their CPU than the servers of theirs, which
 //! would then lie idle between requests.
 
 use std::{
@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::{Client, Outcome, Place, Run, run_on, wait};
 use crate::{interrupt, rows::Load};
 
-/// Bytes read at once.
+/// Maximum number of bytes per read.
 const READ: usize = 256 << 10;
 
 /// Our client of gRPC, which calls a method.
@@ -74,7 +74,7 @@ impl Call {
     }
 }
 
-/// What an echo is asked to repeat.
+/// The message that an echo repeats.
 const TIMESTAMP: i64 = 1_700_000_000_000_000_000;
 
 fn text() -> String {

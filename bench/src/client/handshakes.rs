@@ -243,7 +243,7 @@ mod tests {
         rows,
     };
 
-    /// A server that answers one request on each of so many connections, one after the other.
+    /// A server that answers one request on each connection, one connection after the other.
     struct Server {
         port: u16,
         /// Where its certificate lies.
@@ -274,7 +274,7 @@ mod tests {
                     let (mut tcp, _) = listener.accept().unwrap();
                     let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
                     let mut stream = Stream::new(&mut tls, &mut tcp);
-                    // A client that trusts nobody is told so by the test.
+                    // The test reports a client that rejects the certificate.
                     let Ok(1..) = stream.read(&mut [0; 1024]) else { continue };
                     stream.write_all(&reply).unwrap();
                     if says_goodbye {

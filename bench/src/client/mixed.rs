@@ -5,7 +5,7 @@ use crate::rows::Body;
 /// How many different paths a mixed load has.
 const MIXED: usize = 10_000;
 
-/// The paths of [`Body::K1`] in turn, each with an id of 36 characters that no other has: always the same ones.
+/// The paths of [`Body::K1`] alternately, each with an id of 36 characters that no other has: always the same ones.
 pub(super) fn mixed() -> impl Iterator<Item = String> {
     (0..MIXED).map(|index| {
         let paths = Body::K1.paths();

@@ -78,7 +78,7 @@ impl Body {
 pub struct Load {
     /// Protocol of the requests.
     pub protocol: Protocol,
-    /// What is asked for.
+    /// The requested body.
     pub body: Body,
     /// Connections.
     pub connections: u32,
@@ -185,14 +185,14 @@ pub struct Row {
 /// # Errors
 /// A name in `only` is not a row of this mode.
 pub fn of(mode: Mode, seconds: f64, smoke: bool, only: &[String]) -> Result<Vec<Row>> {
-    // The aims of some rows are stated for so many seconds, whatever the others take.
+    // The aims of some rows are stated for a fixed duration, however long the others run.
     let stated = |aim: f64| if smoke { seconds } else { aim };
     let rows = match mode {
         Mode::Server => server::rows(seconds),
         Mode::Client => client::rows(seconds, stated(10.0), stated(5.0)),
         Mode::Pair => pair::rows(seconds),
         Mode::Memory => memory::rows(stated(2.0), if smoke { 1000 } else { 10_000 }),
-        // It compares nobody.
+        // It has no peers.
         Mode::Crowd => Vec::new(),
     };
     if let Some(unknown) = only.iter().find(|name| rows.iter().all(|row| row.id != name.as_str())) {

@@ -1,7 +1,7 @@
 //! The id of a request, which loadgen writes into a header field and which logs along the way show.
 //!
 //! It says which run sent the request, which of the run's loads, its number there, and which attempt it is: a request that
-//! loadgen retried is told from one that something in between repeated.
+//! loadgen retried is distinguished from one that something in between repeated.
 //!
 //! ```
 //! use contract::id::Id;

@@ -1,7 +1,8 @@
 //! Reads bodies: those of a known length, and chunked ones with their trailers (RFC 9112 section 7.1).
 //!
 //! Section 2.2 lets LF alone end the lines of fields, and so those of trailers in responses, but no other line of a
-//! chunked body. Whoever takes it there finds other ends of chunks than their peer, which is what smuggling needs.
+//! chunked body. A reader that accepts it there finds other ends of chunks than its peer, which is what smuggling
+//! needs.
 
 use wire::Fields;
 
@@ -46,7 +47,7 @@ enum State {
     /// At the line that begins a chunk.
     #[default]
     Size,
-    /// In a chunk, so many bytes before its end.
+    /// In a chunk, this many bytes before its end.
     Data(u64),
     /// At the line end that follows a chunk.
     DataEnd,

@@ -101,7 +101,7 @@ impl Facts {
         !self.close && (version == Version::Http11 || self.keep_alive)
     }
 
-    /// Whether another protocol is asked for. HTTP/1.0 cannot (RFC 9110 section 7.8).
+    /// Whether an upgrade to another protocol is requested. HTTP/1.0 cannot (RFC 9110 section 7.8).
     pub(crate) fn upgrades(&self, version: Version) -> bool {
         version == Version::Http11 && self.upgrade_option && self.upgrade_field
     }

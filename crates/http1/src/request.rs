@@ -77,7 +77,7 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Head,
-    /// In a body, so many bytes before its end.
+    /// In a body, this many bytes before its end.
     Length(u64),
     Chunked,
 }
@@ -214,7 +214,7 @@ impl Reader {
                 [] | [b'\r'] => return Ok(false),
                 [b'\r', ..] => return Err(BARE_CR),
                 [b'\n', ..] => return Err(BARE_LF),
-                // Whoever speaks another protocol is told so before a line has ended, which may never be.
+                // Another protocol is refused before a line has ended, which may never happen.
                 [first, ..] if !is_token_byte(*first) => return Err(METHOD),
                 _ => return Ok(true),
             };

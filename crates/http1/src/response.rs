@@ -81,7 +81,7 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Head,
-    /// In a body, so many bytes before its end.
+    /// In a body, this many bytes before its end.
     Length(u64),
     Chunked,
     UntilClose,
@@ -173,7 +173,7 @@ impl Reader {
         let line = match self.line {
             Some(line) => line,
             None => {
-                // Whoever speaks another protocol is found out before a line has ended, which may never be.
+                // Another protocol is detected before a line has ended, which may never happen.
                 if !window.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected) {
                     return Err(NO_RESPONSE);
                 }

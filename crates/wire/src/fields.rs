@@ -10,7 +10,7 @@ pub struct Fields {
     spans: Vec<Span>,
 }
 
-/// Where a field is: its name begins at `start`, its value follows at once.
+/// Where a field is: its name begins at `start`, its value follows directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     start: u32,
@@ -105,7 +105,7 @@ impl Fields {
         self.iter_from(0)
     }
 
-    /// The same, from the one at `index` on. None when there are not so many.
+    /// The same, from the one at `index` on. None when there are fewer.
     #[inline]
     #[must_use]
     pub fn iter_from(&self, index: usize) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {

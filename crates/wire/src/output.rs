@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// A piece smaller than this is copied: a system call spends more on a slice of its own.
 const LARGE: usize = 4 << 10;
 
-/// What was written is thrown out of the buffer when it is at least so many bytes.
+/// What was written is removed from the buffer once it is at least this many bytes.
 const COMPACT: usize = 64 << 10;
 
 /// A queue of bytes. What bounds it is up to those who add: see [`Output::len`].
@@ -105,7 +105,7 @@ impl Output {
     /// So many bytes were written.
     ///
     /// # Panics
-    /// When there are not so many.
+    /// When there are fewer.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "more was written than there was");
         let mut left = count;

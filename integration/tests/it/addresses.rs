@@ -48,7 +48,7 @@ async fn a_profile_port_in_use_is_a_warning_and_the_server_serves() {
     assert!(warning.contains(" WARN ") && warning.contains(&address), "{log}");
     assert!(!log.contains(" pprof="), "{log}");
     assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
-    // An address that nobody could ever listen on is a mistake.
+    // An address that can never be listened on is a mistake.
     let mut command = command("dummy-server");
     command.args(ELSEWHERE).arg("--pprof-addr=unix:/no/such/folder/socket");
     let finished = Process::start(&mut command).finish(SOON);
@@ -215,7 +215,7 @@ fn a_file_at_the_path_of_a_unix_socket_is_named_and_kept() {
     );
     assert!(ask_over(&path).starts_with("HTTP/1.1 200"), "the first one is still served");
     drop(first);
-    // Killed, it has left its file behind, which is in nobody's way.
+    // Killed, it has left its file behind, which is not in the way.
     assert!(path.exists());
     let second = serve_over(&path);
     assert!(ask_over(&path).starts_with("HTTP/1.1 200"));

@@ -27,7 +27,7 @@ async fn durations_are_counted_by_endpoint_and_protocol(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     client.get("/delay/60").await;
-    // Its head leaves at once, its last chunk does not.
+    // Its head is sent immediately, its last chunk is not.
     client.get("/chunked/3?size=10&delay=30").await;
     for _ in 0..3 {
         client.get("/bin/1000").await;

@@ -1,4 +1,4 @@
-//! The Helm chart: what it renders, what it refuses, and that both programs take what it tells them.
+//! The Helm chart: what it renders, what it refuses, and that both programs accept the arguments it passes.
 
 use std::{
     env,
@@ -285,7 +285,7 @@ async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {
 
 fn the_job_fails_when_the_server_does_not_come_up_in_time() {
     let Some(helm) = Helm::find() else { return };
-    // A port that was just given back: nobody listens there.
+    // A port that was just released: nothing listens there.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
     let target = format!("loadgen.target=http://{closed}/health");
     let job = helm.render(&["loadgen.enabled=true,loadgen.waitSeconds=1", &target]).of_kind("Job");

@@ -24,7 +24,7 @@ async fn each_chunk_is_sent_as_its_own_piece(protocol: Protocol) {
             let reply = Client::connect(protocol, server.http).await.get(&target).await;
             (reply.pieces, reply.body)
         }
-        // The h2 crate takes so many small frames for an attack.
+        // The h2 crate treats this many small frames as an attack.
         Protocol::Http2 => {
             let mut client = Frames::connect(server.http, &[]).await;
             client.get(1, &target, &[]).await;

@@ -1,4 +1,4 @@
-//! Clients of other makes on dummy-server. What they say of a reply is believed; how many requests there were,
+//! Third-party clients on dummy-server. What they report of a reply is believed; how many requests there were,
 //! the server says too.
 
 use std::{
@@ -131,7 +131,7 @@ fn curl_gets_100_continue() {
     let Some(program) = require("curl") else { return };
     let server = Server::start();
     let mut command = curl(&program, Protocol::Http1);
-    // It waits for longer than its time: the body comes because it was asked for.
+    // It waits for longer than the test may take: the body comes because of the 100 (Continue).
     command.args(["--verbose", "--expect100-timeout", "60", "-H", "Expect: 100-continue"]);
     command.args(["--data-binary", "some body"]).arg(url(&server, "/upload"));
     let finished = Process::start(&mut command).finish(integration::PATIENCE);
@@ -164,7 +164,7 @@ async fn curl_opens_many_connections() {
     assert_eq!(counted(&server, 100, &[label(Protocol::Http1)]).await, 100);
 }
 
-/// What nghttp is told, and the sizes it then reads on one connection.
+/// The arguments of nghttp, and the sizes it then reads on one connection.
 type Reads = (&'static str, &'static [&'static str], &'static [usize]);
 
 const NGHTTP_READS: [Reads; 8] = [
@@ -181,7 +181,7 @@ const NGHTTP_READS: [Reads; 8] = [
 async fn nghttp_reads(args: &[&str], sizes: &[usize]) {
     let Some(program) = require("nghttp") else { return };
     let server = Server::start();
-    // The frames it received are told apart from what it sent; without replies it exits with 0 as well.
+    // The frames it received are distinguished from those it sent; without replies it exits with 0 as well.
     let mut command = Command::new(&program);
     command.args(["--verbose", "--null-out", "--timeout=15"]).args(args);
     command.args(sizes.iter().map(|size| url(&server, &format!("/bin/{size}"))));

@@ -1,4 +1,4 @@
-//! Pages of other origins: nothing is allowed to them unless that was asked for.
+//! Cross-origin requests: nothing is allowed unless CORS is enabled.
 
 use integration::{
     client::{Client, Exchange, Protocol, Request},

@@ -1,4 +1,4 @@
-//! From SIGTERM to exit: readiness, replies in flight, and what each kind of connection is told.
+//! From SIGTERM to exit: readiness, replies in flight, and how each kind of connection is closed.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -206,7 +206,7 @@ async fn an_open_grpc_stream_does_not_delay_the_exit(_: AndTls) {
     call.send(&EchoRequest::default());
     assert!(call.next().await.is_some());
     server.signal(Signal::TERM);
-    // The client is told, and may end its stream in peace.
+    // The client gets the end of the stream, and may close its own side cleanly.
     assert!(call.next().await.is_none());
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
@@ -246,7 +246,7 @@ async fn a_second_signal_exits_immediately() {
     assert!(finished.code.is_some(), "it ends by itself and not by the signal: {finished}");
 }
 
-/// Clients that open a connection for each request or keep one, until nobody listens. The server logs each
+/// Clients that open a connection for each request or keep one, until connections are refused. The server logs each
 /// request that it read; each of those must have been received whole by somebody.
 async fn under_load_every_request_that_was_read_gets_a_reply(protocol: Protocol, _: AndTls) {
     const CLIENTS: usize = 8;

@@ -67,7 +67,7 @@ async fn the_exit_code_reflects_the_outcome() {
 }
 
 async fn an_unreachable_target_fails_and_is_named() {
-    // Bound and not listening: nobody else has it.
+    // Bound and not listening: no other process can take it.
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
     let address = socket.local_addr().expect("it is bound");

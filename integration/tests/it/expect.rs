@@ -1,4 +1,4 @@
-//! `Expect: 100-continue` (RFC 9110 section 10.1.1): 100 is said when the body is wanted, and to nobody who has
+//! `Expect: 100-continue` (RFC 9110 section 10.1.1): 100 is sent when the body is wanted, and to no client that has
 //! sent it already or could not understand.
 
 use std::future::poll_fn;

@@ -38,7 +38,7 @@ fn rows() -> Cases {
 
 const TOTAL: u64 = 20;
 
-/// A run without one success ends in time, open and closed, and `--fail-on-error` tells.
+/// A run without one success ends in time, open and closed loop, and has failed with `--fail-on-error` too.
 fn assert_accounted(url: &str, only_timeouts: bool) {
     for load in [&["-r", "400"][..], &["-c", "3"]] {
         // A connection that does not come about has failed before the run is over.

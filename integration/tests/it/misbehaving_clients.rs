@@ -98,7 +98,7 @@ async fn a_thousand_connections_are_served(protocol: Protocol) {
     nothing_is_left(&server, 1000).await;
 }
 
-/// Once so many connections were served, nothing of them is open or in flight.
+/// Once this many connections were served, none of them is open or in flight.
 async fn nothing_is_left(server: &Server, served: usize) {
     let total = "dummy_server_connections_total";
     Metrics::until(server.admin, |metrics| metrics.sum(total, &[]) >= served as u64).await;

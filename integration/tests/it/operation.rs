@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 tests!();
 
-/// How long a program that cannot run may take to say so.
+/// How long a program that cannot run may take to report it.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// Ports of dummy-server that no other process has.

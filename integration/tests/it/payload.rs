@@ -176,7 +176,7 @@ async fn a_slow_reader_reads_piece_by_piece(protocol: Protocol, _: AndTls) {
 
 async fn a_slow_reader_does_not_wait_before_the_first_piece_and_echoes_the_body(protocol: Protocol) {
     let server = Server::start();
-    // Whoever waited would do so for an hour.
+    // Waiting would take an hour.
     for (body, target) in
         [("", "/delay/0/3600000"), ("some body", "/delay/0/3600000"), ("x", "/delay/1/3600000")]
     {

@@ -3,7 +3,7 @@
 //! They run in a network namespace of the test, where all ports are free. A block that comes to listen is a server: it
 //! runs on beside the blocks that follow, until the next server takes its ports. Three things differ from a reader's
 //! machine: `cargo run` and `cargo install` take the programs that the tests have built, loadgen runs for a second
-//! where it is told how long to run, and a block for a container engine or a cluster is left to a test of its own.
+//! where it is given a duration, and a block for a container engine or a cluster is left to a test of its own.
 
 use std::{
     env, fs,

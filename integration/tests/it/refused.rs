@@ -31,7 +31,7 @@ async fn a_head_as_large_as_the_flag_allows_is_served(protocol: Protocol, _: And
     }
 }
 
-/// Adds fields of so many bytes together.
+/// Adds fields of this many bytes in total.
 fn large(request: Request, bytes: usize) -> Request {
     let value = "x".repeat(100_000);
     (0..bytes / value.len()).fold(request, |request, n| request.field(&format!("x-large-{n}"), &value))
@@ -56,7 +56,7 @@ async fn chunk_extensions_are_bounded_over_a_body() {
     }
 }
 
-/// What is no request, and the status that says so (RFC 9112, RFC 9110 section 15, RFC 6585 section 5).
+/// Malformed requests, and the status of each (RFC 9112, RFC 9110 section 15, RFC 6585 section 5).
 const REFUSED: [(&str, u16); 18] = [
     ("GARBAGE\r\n\r\n", 400),
     ("GET /\r\n\r\n", 400),

@@ -1,4 +1,4 @@
-//! Content that comes bit by bit, and what tells that it arrived as it left.
+//! Streamed content, and the digests that show that it arrived unchanged.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! TLS with clients of other makes: curl, openssl and h2load.
+//! TLS with third-party clients: curl, openssl and h2load.
 
 use std::{
     io::{Seek as _, Write as _},

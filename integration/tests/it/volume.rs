@@ -22,7 +22,7 @@ use crate::planned_calls::begin;
 
 tests!();
 
-/// What is sent or read at once; a message of gRPC and of WebSocket is as large.
+/// What is sent or read in one piece; a message of gRPC and of WebSocket is as large.
 const PIECE: usize = 1 << 20;
 /// By how much the server's resident memory may grow while it all flows: a few messages, and what the allocator keeps
 /// of those before.

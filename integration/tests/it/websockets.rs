@@ -103,7 +103,7 @@ async fn the_echo_comes_in_fragments_on_request(protocol: Protocol) {
         patiently("the echo", wire.read_exact(&mut seen)).await.unwrap();
         assert_eq!(seen, expected);
     }
-    // More of them than are made at once.
+    // More of them than are made in one turn.
     let message = WebSocket::binary(vec![7; 300_000]);
     socket.send(message.clone()).await.unwrap();
     assert!(next(&mut socket).await == message);

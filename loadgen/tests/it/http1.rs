@@ -1,4 +1,4 @@
-//! HTTP/1.1 against servers that close, reset, babble or keep silent.
+//! HTTP/1.1 against servers that close, reset, violate the protocol or keep silent.
 
 use std::{
     io::Write as _,

@@ -1,4 +1,4 @@
-//! HTTP/2 against servers that go away, refuse, reset, babble or keep silent, frame by frame (RFC 9113).
+//! HTTP/2 against servers that go away, refuse, reset, violate the protocol or keep silent, frame by frame (RFC 9113).
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -31,7 +31,7 @@ fn goaway_lets_earlier_streams_finish_and_later_ones_are_retried() {
         wire.request().map(drop)
     });
     let counts = run(&format!("-n 20 -c 1 -m 4 --timeout 1s {}", peer.address)).records.counts;
-    // The last two come with nobody behind them, wait for four, and time out: all others are answered once.
+    // The last two come with no request behind them, wait for four, and time out: all others are answered once.
     assert_eq!(counts.succeeded as usize, answered.load(SeqCst));
     assert!(counts.succeeded >= 16 && counts.resent >= 16, "{counts:?}");
 }

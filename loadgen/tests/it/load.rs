@@ -18,7 +18,7 @@ fn silent() -> Peer {
     serve(|_, mut stream| while read_request(&mut stream).is_some() {})
 }
 
-/// Answers nobody until so many requests are in flight.
+/// Answers no request until this many are in flight.
 fn answers_once_all_are_there(all: usize) -> Peer {
     let there = Arc::new((Mutex::new(0), Condvar::new()));
     serve(move |_, mut stream| {

@@ -1,4 +1,5 @@
-//! HTTP/2 servers that shut the door or break the rules: each request has one end, and the server is told why.
+//! HTTP/2 servers that allow no more streams or violate the protocol: each request has one outcome, and the server gets
+//! the error code.
 
 use std::{
     io::Write as _,

@@ -1,5 +1,5 @@
-//! The name that a client asks for, out of its greeting's bytes: for a greeting that was refused because of it, of
-//! which rustls says no more than that.
+//! The server name (SNI) in the bytes of a ClientHello: for one that was refused because of it, of which rustls says no
+//! more than that.
 
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// The greeting of a real client.
+    /// The ClientHello of a real client.
     fn greeting(name: &'static str) -> Vec<u8> {
         let config =
             ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();

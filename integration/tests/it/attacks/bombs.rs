@@ -97,7 +97,7 @@ async fn a_grpc_web_message_that_expands_beyond_the_limit_is_refused(protocol: P
 /// Each of them is taken, and costs as much as one that is not.
 async fn consecutive_bombs_do_not_delay_others() {
     const STREAMS: usize = 8;
-    // They fit into the window of a stream and come all at once.
+    // They fit into the window of a stream and come all together.
     const EACH: usize = 200;
     let scene = Scene::start(&[LIMIT]).await;
     let length = MOST - 1000;
@@ -146,7 +146,8 @@ async fn a_plan_of_many_entries_is_refused() {
     scene.end(4 * LITTLE).await;
 }
 
-/// A reply is as large as what its request expanded to, and waits as long as the client likes: few may do so at once.
+/// A reply is as large as what its request expanded to, and waits as long as the client likes: few may do so
+/// concurrently.
 async fn memory_of_replies_to_bombs_is_limited() {
     const CALLS: usize = 300;
     let scene = Scene::start(&[LIMIT, "--memory-budget=32M"]).await;

@@ -85,7 +85,7 @@ async fn half_closed_and_later_reset_connections_are_released(protocol: Protocol
     for stream in &streams {
         stream.shutdown(Shutdown::Write).expect("an end");
     }
-    // Whoever wants to know of a reset has seen the end by then.
+    // The server has seen the end by then, but no reset.
     let after = scene.answered.clone();
     let now = *after.borrow();
     let mut after = after;

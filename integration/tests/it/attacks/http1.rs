@@ -55,7 +55,7 @@ const ENDLESS: &[(&str, &str, &str, u16)] = &[
     ),
 ];
 
-/// An endpoint that reads 64 KiB and then no more is sent chunks of one byte until nobody takes them any more.
+/// An endpoint that reads 64 KiB and then no more is sent chunks of one byte until no more are accepted.
 async fn one_byte_chunks_take_memory_for_their_content_only() {
     const CLIENTS: usize = 8;
     let scene = Scene::start(&[]).await;

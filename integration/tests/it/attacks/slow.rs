@@ -32,7 +32,7 @@ async fn silent_connections_are_closed() {
     scene.end(LITTLE).await;
 }
 
-/// A byte now and then keeps nobody busy (slowloris).
+/// A byte now and then does not keep a connection open (slowloris).
 async fn slowloris_heads_time_out() {
     let scene = Scene::start(&["--header-timeout=1s", "--idle-timeout=1h"]).await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -101,7 +101,7 @@ async fn unread_echoes_end_their_connection(protocol: Protocol) {
     scene.end(LITTLE).await;
 }
 
-/// All of these messages at once are twice the memory that is allowed.
+/// All of these messages together are twice the memory that is allowed.
 async fn the_memory_of_large_messages_is_released(protocol: Protocol) {
     const SOCKETS: usize = 64;
     let scene = Scene::start(&[]).await;
@@ -125,7 +125,7 @@ async fn grpc_messages_that_announce_too_much_are_refused() {
     const INTERNAL: &str = "13";
     let scene = Scene::start(&[]).await;
     for address in [scene.server.http, scene.server.grpc] {
-        // 4 GiB, of which some comes; and a message in a coding that nobody agreed to.
+        // 4 GiB, of which some comes; and a message in a coding that was not negotiated.
         for (prefix, status) in
             [([0, 0xff, 0xff, 0xff, 0xff], RESOURCE_EXHAUSTED), ([1, 0, 0, 0, 10], INTERNAL)]
         {

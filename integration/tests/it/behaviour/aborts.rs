@@ -71,7 +71,7 @@ async fn look_at_bytes(server: &Server, request: &Request) -> Seen {
 }
 
 async fn look_at_frames(server: &Server, request: &Request) -> Seen {
-    // With room for more content than any of these tests asks for: nobody grants more later.
+    // With room for more content than any of these tests requests: no more is granted later.
     let mut client = Frames::connect(server.http, &[(INITIAL_WINDOW_SIZE, 1 << 20)]).await;
     client.send(kind::WINDOW_UPDATE, 0, 0, &(1_u32 << 20).to_be_bytes()).await;
     if request.body.is_empty() {

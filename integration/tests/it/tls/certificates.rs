@@ -60,7 +60,7 @@ async fn client_certificates_are_optional_or_required() {
             assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()));
             assert_eq!(tls["resumed"], json!(resumed));
         }
-        // A stranger is refused even where nobody has to show anything.
+        // An untrusted certificate is refused even where certificates are optional.
         assert!(is_refused(&server, &with(&authority.issue("stranger", Key::Ecdsa))).await);
         failures(&server, "bad_certificate", 1).await;
         if required {
@@ -70,13 +70,13 @@ async fn client_certificates_are_optional_or_required() {
             assert_eq!(echoed(&server, &without).await["client_subject"], Value::Null);
         }
     }
-    // Whoever names an authority wants certificates.
+    // Naming an authority implies that certificates are required.
     let server = serve(&certificate, &[&ca]);
     assert!(is_refused(&server, &without).await);
 }
 
-/// A handshake that fails, or a connection that is closed instead of being served: TLS 1.3 tells a client late that
-/// it is refused.
+/// A handshake that fails, or a connection that is closed instead of being served: with TLS 1.3 a client learns late
+/// that it is refused.
 async fn is_refused(server: &Server, config: &ClientConfig) -> bool {
     let Ok(link) = connect(server, config).await else { return true };
     let mut client = Client::Http1(Http1::on(link));

@@ -22,17 +22,17 @@ async fn clients_that_do_not_speak_tls_get_an_alert() {
     for (count, sent) in (1..).zip(garbage) {
         let mut client = Http1::connect(address).await;
         client.send(sent).await;
-        // An alert, fatal, that tells of the wrong version or of a message that is none (RFC 8446 section 6).
+        // A fatal alert for a wrong version or an invalid message (RFC 8446 section 6).
         let said = patiently("the end", client.to_end()).await.expect("no reset");
         assert_eq!((said.first(), said.get(5), said.len()), (Some(&21), Some(&2), 7), "{said:?}");
         failures(&server, "not_tls", count).await;
     }
-    // A greeting that breaks off.
+    // A truncated ClientHello.
     let mut client = Http1::connect(address).await;
     client.send(b"\x16\x03\x01\x02\x00\x01\x00").await;
     drop(client);
     failures(&server, "closed", 1).await;
-    // One that does not trust the server says so.
+    // A client that does not trust the server sends an alert.
     let stranger = Authority::root();
     let refused = connect(&server, &self::client(&stranger, &[&TLS13])).await;
     assert!(refused.expect_err("an unknown authority").to_string().contains("invalid peer certificate"));

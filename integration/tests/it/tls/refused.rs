@@ -1,4 +1,4 @@
-//! Handshakes that are refused: each is counted by its reason, and the operator is told of it.
+//! Handshakes that are refused: each is counted by its reason, and logged.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn roots(authority: &Authority) -> RootCertStore {
     roots
 }
 
-/// A client's greeting that asks for this name, as long as the other one, which rustls can be made to ask for.
+/// A ClientHello that asks for this name, as long as the other one, which rustls can be made to ask for.
 fn greeting(name: &str, instead_of: &str) -> Vec<u8> {
     let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     let server = instead_of.to_owned().try_into().expect("a name");
@@ -99,7 +99,7 @@ async fn client_supplied_text_is_cut_in_the_log() {
 }
 
 /// The certificate without its version, which makes it one of version 1: as `openssl x509 -req` makes them when it is
-/// not told of extensions. That the signature is wrong then does not matter: the version comes first.
+/// not given the extensions. That the signature is wrong then does not matter: the version comes first.
 fn of_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
     let mut bytes = certificate.to_vec();
     // SEQUENCE { SEQUENCE { [0] INTEGER 2, ...; both lengths take two bytes in one with an RSA key.
@@ -125,7 +125,7 @@ async fn a_version_1_client_certificate_is_refused_logged_and_counted() {
     let config =
         ClientConfig::builder().with_root_certificates(roots(&authority)).with_client_cert_resolver(shown);
     let stream = TcpStream::connect(server.tls.expect("TLS is served")).await.expect("connected");
-    // TLS 1.3 tells a client late that it is refused.
+    // With TLS 1.3 a client learns late that it is refused.
     if let Ok(link) = patiently("a handshake", Link::shake_hands(stream, config)).await {
         let mut client = Http1::on(link);
         client.try_send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.ok();

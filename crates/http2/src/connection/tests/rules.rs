@@ -59,7 +59,7 @@ fn frames_of_invalid_size_end_the_connection() {
         frame(kind::HEADERS, HEADERS | flag::PADDED, 5, b""),
         frame(200, 0, 0, &[0; 16_385]),
     ] {
-        // The first is cut: its head is made to say so.
+        // The first is cut: its frame header is adjusted to that.
         let mut bytes = bytes;
         let len = (bytes.len() - 9) as u32;
         bytes[..3].copy_from_slice(&len.to_be_bytes()[1..]);

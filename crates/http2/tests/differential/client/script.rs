@@ -39,7 +39,7 @@ impl Kind {
 #[derive(Clone, Copy)]
 enum Stage {
     Waiting,
-    /// Content goes on, of so many bytes if that was said.
+    /// Content follows, of this many bytes if that was announced.
     Content(Option<usize>),
     Done,
 }

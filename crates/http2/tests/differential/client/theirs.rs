@@ -20,7 +20,7 @@ fn fields(map: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     map.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
-/// Reads a response, with a word to `tell` of each of its parts.
+/// Reads a response, and reports each of its parts by `tell`.
 async fn read(mut response: ResponseFuture, tell: impl Fn(&dyn Fn(&mut Answer))) -> Result<(), h2::Error> {
     while let Some(head) = poll_fn(|cx| response.poll_informational(cx)).await {
         let head = head?;
