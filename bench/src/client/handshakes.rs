@@ -252,7 +252,7 @@ mod tests {
     }
 
     impl Server {
-        fn start(connections: usize, body: &[u8], tickets: usize, says_goodbye: bool) -> Self {
+        fn start(connections: usize, body: &[u8], tickets: usize, sends_close_notify: bool) -> Self {
             let dir = tempfile::tempdir().unwrap();
             certificate::write(dir.path()).unwrap();
             let certificate = CertificateDer::from_pem_file(dir.path().join(CERTIFICATE)).unwrap();
@@ -277,7 +277,7 @@ mod tests {
                     // The test reports a client that rejects the certificate.
                     let Ok(1..) = stream.read(&mut [0; 1024]) else { continue };
                     stream.write_all(&reply).unwrap();
-                    if says_goodbye {
+                    if sends_close_notify {
                         tls.send_close_notify();
                         tls.write_tls(&mut tcp).unwrap();
                     }

@@ -65,7 +65,7 @@ const H2C: &str = "h2c";
 
 /// This many connections are opened concurrently, then used concurrently: on a busy machine each wait for the other end
 /// is long.
-const AT_ONCE: usize = 100;
+const CONCURRENT: usize = 100;
 
 /// What a client says when all of its connections are open, with their number and the milliseconds that took.
 pub const OPENED: &str = "opened";
@@ -95,8 +95,9 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
     let mut connections = Vec::with_capacity(order.connections as usize);
     while connections.len() < order.connections as usize {
         let before = connections.len();
-        let failed = || format!("one of {AT_ONCE} connections after {before} from {} failed", order.source);
-        for _ in before..(before + AT_ONCE).min(order.connections as usize) {
+        let failed =
+            || format!("one of {CONCURRENT} connections after {before} from {} failed", order.source);
+        for _ in before..(before + CONCURRENT).min(order.connections as usize) {
             connections.push(open(order).with_context(failed)?);
         }
         exchange(connections[before..].iter_mut().collect()).with_context(failed)?;
@@ -111,7 +112,7 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
                     connections.iter_mut().step_by(step.parse::<usize>()?.max(1)).collect();
                 let count = sample.len();
                 while !sample.is_empty() {
-                    let part = sample.split_off(sample.len().saturating_sub(AT_ONCE));
+                    let part = sample.split_off(sample.len().saturating_sub(CONCURRENT));
                     exchange(part).context("a connection that was held failed")?;
                 }
                 writeln!(output, "{AGAIN} {count}")?;

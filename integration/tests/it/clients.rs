@@ -79,8 +79,8 @@ async fn curl_reads_replies_whole(protocol: Protocol) {
         ("/bin/10M", 200, 10 << 20),
     ];
     // curl 7.88 loses an HTTP/2 connection at its second request, with any server (curl issue 10634).
-    let at_once = if protocol == Protocol::Http1 { sizes.len() } else { 1 };
-    for sizes in sizes.chunks(at_once) {
+    let per_run = if protocol == Protocol::Http1 { sizes.len() } else { 1 };
+    for sizes in sizes.chunks(per_run) {
         let mut command = curl(&program, protocol);
         command.args(["--write-out", "%{http_version} %{http_code} %{size_download} %{num_connects}\n"]);
         for (path, ..) in sizes {

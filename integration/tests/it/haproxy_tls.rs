@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// What the echo says of the header on a new connection.
-    async fn told(&self, config: &ClientConfig) -> Value {
+    async fn reported(&self, config: &ClientConfig) -> Value {
         let stream = TcpStream::connect(self.front).await.expect("connected");
         let own = stream.local_addr().expect("an address");
         let link = patiently("a handshake", Link::shake_hands(stream, config.clone())).await;
@@ -110,7 +110,7 @@ async fn a_verified_client_certificate_is_reported(protocol: Protocol) {
         [(&TLS13, "TLSv1.3", "TLS_AES_", Key::Ecdsa), (&TLS12, "TLSv1.2", "ECDHE-ECDSA-", Key::Rsa)]
     {
         let shown = scene.clients.issue("somebody", key);
-        let ssl = scene.told(&scene.client(version, Some(&shown))).await;
+        let ssl = scene.reported(&scene.client(version, Some(&shown))).await;
         assert_eq!(certificate(&ssl), (true, true, 0), "{ssl:#}");
         assert_eq!(value(&ssl["tlvs"], "SSL_VERSION"), json!(name));
         assert_eq!(value(&ssl["tlvs"], "SSL_CN"), json!("somebody"));
@@ -124,7 +124,7 @@ async fn a_verified_client_certificate_is_reported(protocol: Protocol) {
 
 async fn a_missing_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
-    let ssl = scene.told(&scene.client(&TLS13, None)).await;
+    let ssl = scene.reported(&scene.client(&TLS13, None)).await;
     let (on_connection, in_session, _) = certificate(&ssl);
     assert_eq!((on_connection, in_session), (false, false), "{ssl:#}");
     assert_eq!(value(&ssl["tlvs"], "SSL_VERSION"), json!("TLSv1.3"));
@@ -134,7 +134,7 @@ async fn a_missing_client_certificate_is_reported(protocol: Protocol) {
 async fn an_untrusted_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     let stranger = Authority::root().issue("stranger", Key::Ecdsa);
-    let ssl = scene.told(&scene.client(&TLS13, Some(&stranger))).await;
+    let ssl = scene.reported(&scene.client(&TLS13, Some(&stranger))).await;
     let (on_connection, in_session, verify) = certificate(&ssl);
     assert!(on_connection && in_session && verify != 0, "{ssl:#}");
     assert_eq!(value(&ssl["tlvs"], "SSL_CN"), json!("stranger"));
@@ -143,8 +143,8 @@ async fn an_untrusted_client_certificate_is_reported(protocol: Protocol) {
 async fn the_client_certificate_of_a_resumed_session_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     let config = scene.client(&TLS13, Some(&scene.clients.issue("somebody", Key::Ecdsa)));
-    assert_eq!(certificate(&scene.told(&config).await), (true, true, 0));
-    let ssl = scene.told(&config).await;
+    assert_eq!(certificate(&scene.reported(&config).await), (true, true, 0));
+    let ssl = scene.reported(&config).await;
     assert_eq!(certificate(&ssl), (false, true, 0), "{ssl:#}");
     assert_eq!(value(&ssl["tlvs"], "SSL_CN"), json!("somebody"));
 }

@@ -125,14 +125,14 @@ async fn odd_bytes_are_escaped() {
 
 /// More lines than the pipe and the queue have room for.
 async fn an_unread_access_log_does_not_block_requests() {
-    const AT_ONCE: usize = 500;
+    const BATCH: usize = 500;
     let server = ServerProcess::start_unread(&["--workers=1", "--access-log=text"]);
     let mut client = Http1::connect(server.http).await;
-    let requests = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(AT_ONCE);
+    let requests = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(BATCH);
     let dropped = async {
         loop {
             client.send(&requests).await;
-            for _ in 0..AT_ONCE {
+            for _ in 0..BATCH {
                 assert_eq!(client.reply("GET").await.unwrap().status, 200);
             }
             let metrics = server.metrics().await;

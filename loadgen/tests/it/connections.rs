@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    frames::{DATA, SETTINGS, frame, serve_http2, serve_http2_greeting},
+    frames::{DATA, SETTINGS, frame, serve_http2, serve_http2_with_settings},
     peer::{closed_port, read_request, run, serve, serve_http1},
 };
 
@@ -88,14 +88,14 @@ fn failed_connection_attempts_are_not_counted_as_connections() {
 fn a_connection_that_is_closed_before_the_run_begins_fails_no_request() {
     let gate = Arc::new(Barrier::new(2));
     let last = Arc::clone(&gate);
-    let greeting = move |number| {
+    let settings = move |number| {
         // The other worker's first connection: the run can't begin before it is open.
         if number == 1 {
             last.wait();
         }
         &[][..]
     };
-    let peer = serve_http2_greeting(greeting, move |number, wire| {
+    let peer = serve_http2_with_settings(settings, move |number, wire| {
         if number == 0 {
             // The client's settings, and that it has ours.
             wire.until(SETTINGS)?;

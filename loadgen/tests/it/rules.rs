@@ -9,7 +9,7 @@ use std::{
 use crate::{
     frames::{
         DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, SETTINGS, STATUS_200, frame, serve_http2,
-        serve_http2_greeting,
+        serve_http2_with_settings,
     },
     peer::{failures, run},
 };
@@ -21,7 +21,7 @@ const NO_STREAMS: &[u8] = &[0, 3, 0, 0, 0, 0];
 fn a_server_that_allows_no_more_streams_does_not_hold_up_the_run() {
     // Only the first connection begins with some, until its first reply.
     let settings = |number| if number == 0 { &[] } else { NO_STREAMS };
-    let peer = serve_http2_greeting(settings, |_, wire| {
+    let peer = serve_http2_with_settings(settings, |_, wire| {
         let stream = wire.request()?;
         wire.send(SETTINGS, 0, 0, NO_STREAMS)?;
         wire.reply(stream)?;
@@ -130,8 +130,8 @@ fn violations_by_the_server_are_answered_with_goaway_and_their_code() {
         }),
     ];
     for (what, code, violation) in cases {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&told);
+        let codes = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&codes);
         let peer = serve_http2(&[], move |_, wire| {
             let stream = wire.request()?;
             wire.0.write_all(&violation(stream))?;
@@ -143,8 +143,11 @@ fn violations_by_the_server_are_answered_with_goaway_and_their_code() {
         assert_eq!(failures(&summary), [("protocol error".to_owned(), 3)], "{what}");
         assert_eq!((summary.records.counts.resent, peer.connections()), (0, 3), "{what}");
         // The last connection's GOAWAY may still be on its way.
-        let told = told.lock().unwrap().clone();
-        assert!(told.len() >= 2 && told.iter().all(|found| *found == code.to_be_bytes()), "{what}: {told:?}");
+        let codes = codes.lock().unwrap().clone();
+        assert!(
+            codes.len() >= 2 && codes.iter().all(|found| *found == code.to_be_bytes()),
+            "{what}: {codes:?}"
+        );
     }
 }
 

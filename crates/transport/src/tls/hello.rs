@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     /// The ClientHello of a real client.
-    fn greeting(name: &'static str) -> Vec<u8> {
+    fn client_hello(name: &'static str) -> Vec<u8> {
         let config =
             ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         let mut client = ClientConnection::new(Arc::new(config), name.try_into().unwrap()).unwrap();
@@ -78,9 +78,9 @@ mod tests {
 
     #[test]
     fn the_server_name_is_found_in_a_whole_client_hello_only() {
-        let bytes = greeting("dummy.test");
+        let bytes = client_hello("dummy.test");
         assert_eq!(server_name(&bytes), Some(&b"dummy.test"[..]));
-        assert_eq!(server_name(&greeting("127.0.0.1")), None, "clients name no addresses");
+        assert_eq!(server_name(&client_hello("127.0.0.1")), None, "clients name no addresses");
         for end in 0..bytes.len() {
             assert_eq!(server_name(&bytes[..end]), None, "the record is cut off after {end} bytes");
         }

@@ -253,7 +253,7 @@ async fn flood(address: SocketAddr, attack: Flood) -> Seen {
 
 /// Sends until the connection has ended, or until what was seen is enough.
 async fn flood_until(address: SocketAddr, attack: Flood, enough: impl Fn(&Seen) -> bool) -> Seen {
-    const AT_ONCE: usize = 64 << 10;
+    const BATCH: usize = 64 << 10;
     let (mut reader, mut writer) = TcpStream::connect(address).await.expect("connected").into_split();
     let told = Cell::new(false);
     let writing = async {
@@ -261,7 +261,7 @@ async fn flood_until(address: SocketAddr, attack: Flood, enough: impl Fn(&Seen) 
         let mut number = 0;
         while sent.is_ok() && !told.get() {
             let mut bytes = Vec::new();
-            while bytes.len() < AT_ONCE {
+            while bytes.len() < BATCH {
                 let next = (attack.next)(number);
                 number += 1;
                 if next.is_empty() {

@@ -38,7 +38,7 @@ fn roots(authority: &Authority) -> RootCertStore {
 }
 
 /// A ClientHello that asks for this name, as long as the other one, which rustls can be made to ask for.
-fn greeting(name: &str, instead_of: &str) -> Vec<u8> {
+fn client_hello(name: &str, instead_of: &str) -> Vec<u8> {
     let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     let server = instead_of.to_owned().try_into().expect("a name");
     let mut client = ClientConnection::new(Arc::new(config), server).expect("a client");
@@ -75,7 +75,7 @@ async fn is_refused(server: &ServerProcess, bytes: &[u8]) {
 /// As hey and siege ask.
 async fn a_server_name_with_a_port_is_refused_logged_and_counted() {
     let server = serve(&Authority::root().issue("server", Key::Ecdsa), &[]);
-    is_refused(&server, &greeting("localhost:8443", "localhost-8443")).await;
+    is_refused(&server, &client_hello("localhost:8443", "localhost-8443")).await;
     counted(&server, "server_name", 1).await;
     let line = logged(&server, "TLS handshake failed");
     assert!(line.contains("invalid server name \"localhost:8443\" (SNI)"), "{line}");
@@ -86,9 +86,9 @@ async fn client_supplied_text_is_cut_in_the_log() {
     const MANY: u64 = 20;
     let server = serve(&Authority::root().issue("server", Key::Ecdsa), &[]);
     let name = ["long-name"; 24].join("\n");
-    let greeting = greeting(&name, &name.replace('\n', "."));
+    let hello = client_hello(&name, &name.replace('\n', "."));
     for _ in 0..MANY {
-        is_refused(&server, &greeting).await;
+        is_refused(&server, &hello).await;
     }
     counted(&server, "server_name", MANY).await;
     let line = logged(&server, "TLS handshake failed");

@@ -46,8 +46,8 @@ fn only_thousands_of_streams_over_the_limit_end_the_connection() {
     config.settings.max_concurrent_streams = Some(10);
     let mut server = End::settled(&config);
     // As a client does that has not seen SETTINGS.
-    let at_once: Vec<u8> = (0..5_000).flat_map(|round| headers(2 * round + 1, END, GET)).collect();
-    assert!(server.feed(&at_once).ends_with("request 19 end"));
+    let burst: Vec<u8> = (0..5_000).flat_map(|round| headers(2 * round + 1, END, GET)).collect();
+    assert!(server.feed(&burst).ends_with("request 19 end"));
     assert_eq!((server.conn.counters().refused, server.conn.counters().stream_errors), (4_990, 0));
     assert!(calms(&mut server, |round| headers(2 * round + 10_001, END, GET)));
 }

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use super::{
     Answers, WINDOW,
     answer::{Answer, FAILED},
-    script::{GREETING, Kind, Script},
+    script::{Kind, SETTINGS_AND_ACK, Script},
     verdict,
 };
 use crate::{Verdict, read_all, settle};
@@ -58,7 +58,7 @@ async fn ask(requests: &mut SendRequest<Bytes>, kind: Kind) -> (ResponseFuture, 
 
 pub(crate) async fn theirs(script: &Script) -> Verdict {
     let (mut server, client) = tokio::io::duplex(1 << 20);
-    server.write_all(GREETING).await.unwrap();
+    server.write_all(SETTINGS_AND_ACK).await.unwrap();
     let mut builder = Builder::new();
     builder.initial_window_size(WINDOW).enable_push(false);
     let (mut requests, connection) = builder.handshake::<_, Bytes>(client).await.expect("nothing is wrong");
