@@ -1,4 +1,4 @@
-//! Generates the stock gRPC server from `proto/`, whose messages are contract's, and tells the peers of this package
+//! Generates the stock gRPC server from `proto/`, whose messages are contract's, and points the peers of this package
 //! which version of their library they have.
 
 use std::{error::Error, fs};

@@ -43,8 +43,8 @@ pub fn verified(dir: &Path) -> Result<Arc<dyn ServerCertVerifier>> {
     Ok(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?)
 }
 
-/// Trusts whoever shows the certificate in `dir`, and looks at no signature: to verify takes longer than to sign, and
-/// the client would set the rate. For servers that have signed well before.
+/// Trusts any server that presents the certificate in `dir`, and looks at no signature: to verify takes longer than to
+/// sign, and the client would set the rate. For servers that have signed well before.
 ///
 /// # Errors
 /// There is no certificate.

@@ -46,7 +46,7 @@ pub fn of_thread(task: i32) -> io::Result<Duration> {
 /// CPU time of all children of this process that have ended and been waited for.
 ///
 /// # Errors
-/// The system refuses to tell.
+/// The system does not report it.
 pub fn of_ended_children() -> io::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();

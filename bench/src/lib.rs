@@ -2,10 +2,10 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`] in turn and reads [`cpu`] and the [`round_trip`] between both CPUs before and after, or its
-//! [`memory`] where connections lie idle. [`crowd`] is by itself: it opens as many connections as go. [`report`] makes
-//! the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`] and dies with its
-//! value.
+//! runs each [`client`], one after the other, and reads [`cpu`] and the [`round_trip`] between both CPUs before and
+//! after, or its [`memory`] where connections lie idle. [`crowd`] is by itself: it opens as many connections as go.
+//! [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`]
+//! and dies with its value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
 #![cfg(target_os = "linux")]

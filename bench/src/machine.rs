@@ -12,7 +12,7 @@ use crate::args::Args;
 pub struct Machine {
     /// Short, fit for a folder name.
     pub label: String,
-    /// Model of the CPU, as the system tells it.
+    /// Model of the CPU, as the system reports it.
     pub cpu_model: String,
     /// CPUs that this process may use.
     pub cpus: usize,
@@ -72,13 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_fit_for_a_folder_name() {
+    fn a_label_becomes_a_safe_folder_name() {
         assert_eq!(slug("Intel(R) Xeon(R) Processor @ 2.50GHz 2cpu"), "intel-xeon-processor-2.50ghz-2cpu");
         assert_eq!(slug("../a b/"), "a-b");
     }
 
     #[test]
-    fn the_kernel_is_told_by_its_number_alone() {
+    fn the_kernel_is_reported_by_its_version_number() {
         assert_eq!(version("6.18.44-site-v5\n"), "6.18.44");
         assert_eq!(version("6.1.\n"), "6.1");
         assert_eq!(version(""), "");

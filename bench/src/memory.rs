@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_tells_kilobytes_of_1024() {
+    fn resident_memory_is_read_in_kib() {
         let status = "VmHWM:\t    9000 kB\nVmRSS:\t    1234 kB\nRssAnon:\t     100 kB\n";
         assert_eq!(parse(status), Some(1234 * 1024));
         // A process that has ended and was not waited for has none.

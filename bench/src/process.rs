@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_ends_at_once_is_not_waited_for() {
+    fn waiting_for_the_port_ends_when_the_server_exits() {
         let folder = tempfile::tempdir().unwrap();
         let mut process = start("echo port taken >&2; exit 1", folder.path());
         let error = process.await_port(free_port().unwrap()).unwrap_err().to_string();

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_met_and_a_missed_target_are_told_apart() {
+    fn met_and_missed_targets_are_distinguished() {
         let rounds =
             |cost: f64| Standing::Measured(vec![sample(1_000_000, cost, 0.5), sample(1_000_000, cost, 0.5)]);
         let text =
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_were_left_out_are_told() {
+    fn rounds_that_were_left_out_are_reported() {
         let rounds = |rounds: [u32; 2]| {
             let of = |round| Sample { round, ..sample(10, 1.0, 1.0) };
             table(Mode::Server, "h1-1k", &[Standing::Measured(rounds.map(of).to_vec())])
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paced_row_has_an_own_limit_and_tells_the_count() {
+    fn the_paced_row_has_its_own_limit_and_request_count() {
         let lag = |lag| {
             Standing::Measured(vec![Sample { release_lag_p99_us: Some(lag), ..sample(10_000, 0.1, 0.1) }])
         };
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_to_be_at_least_so_many_times_the_peers() {
+    fn a_rate_target_is_a_minimum_multiple_of_the_peers() {
         for (ours, cell) in [(5000, "| 2.50x (2.50..2.50) | >= 2.5x | yes |"), (4000, "| >= 2.5x | no |")] {
             let rates = [ours, 2000].map(|requests| Standing::Measured(vec![sample(requests, 0.5, 0.5)]));
             let text = table(Mode::Pair, "h2c", &rates);

@@ -19,7 +19,7 @@ const BATCHES: u64 = 100;
 /// Round trips of a batch. All together take 5 ms where the CPUs are near, 30 ms where they are far.
 const BATCH: u64 = 1000;
 
-/// After so many looks the other thread may be waiting for this CPU.
+/// After this many polls the other thread may be waiting for this CPU.
 const PATIENCE: u32 = 200_000;
 
 /// A cache line of its own. Some processors fetch them in pairs.

@@ -277,7 +277,7 @@ const NGINX_TLS: &str = " ssl;
         ssl_session_cache shared:tls:10m;";
 
 fn h2o(root: bool) -> String {
-    // As root h2o becomes nobody, who may not read a temporary folder.
+    // As root h2o becomes the user nobody, which may not read a temporary folder.
     let user = if root { "user: root\n" } else { "" };
     format!(
         "{user}num-threads: 1

@@ -7,7 +7,7 @@ use crate::{Target, feedback, random::Random};
 /// No input is longer.
 pub const LONGEST: usize = 8 << 10;
 
-/// The most inputs kept at once.
+/// Maximum number of inputs kept.
 const MOST_KEPT: usize = 4_000;
 
 /// Inputs, and what has been met by all of them.
@@ -186,7 +186,7 @@ mod tests {
     const PLANTED: Target = Target { name: "planted", run: planted, words: &[b"ab"], frames_after: None };
 
     #[test]
-    fn a_fault_that_needs_several_steps_is_found() {
+    fn a_fault_that_needs_several_mutations_is_found() {
         static TARGET: Target = PLANTED;
         let mut fuzzer = Fuzzer::new(&TARGET, 1, vec![vec![0; 10]]);
         let found = (0..200_000).any(|_| {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_cut_where_they_end() {
+    fn inputs_are_split_at_frame_boundaries() {
         let input =
             [&[9, 9][..], &[0, 0, 1, 0, 0, 0, 0, 0, 1, 7], &[0, 0, 0, 4, 0, 0, 0, 0, 0], &[1, 2]].concat();
         assert_eq!(frames(&input, 2).iter().map(Vec::len).collect::<Vec<_>>(), [10, 9, 2]);

@@ -30,47 +30,47 @@ fn replay(name: &str, inputs: usize) -> usize {
 }
 
 #[test]
-fn hpack_says_the_same_with_and_without_its_memory() {
+fn hpack_decodes_the_same_with_and_without_its_cache() {
     assert!(replay("hpack", 3000) > 40);
 }
 
 #[test]
-fn a_server_of_http2_takes_any_bytes_in_any_pieces() {
+fn the_http2_server_handles_any_bytes_at_any_split() {
     assert!(replay("http2-server", 1000) > 80);
 }
 
 #[test]
-fn a_client_of_http2_takes_any_bytes_in_any_pieces() {
+fn the_http2_client_handles_any_bytes_at_any_split() {
     assert!(replay("http2-client", 1000) > 80);
 }
 
 #[test]
-fn a_server_of_http1_takes_any_bytes_in_any_pieces() {
+fn the_http1_server_handles_any_bytes_at_any_split() {
     assert!(replay("http1-request", 1000) > 40);
 }
 
 #[test]
-fn a_client_of_http1_takes_any_bytes_in_any_pieces() {
+fn the_http1_client_handles_any_bytes_at_any_split() {
     assert!(replay("http1-response", 1000) > 40);
 }
 
 #[test]
-fn a_proxy_header_means_the_same_however_it_comes() {
+fn a_proxy_header_parses_the_same_at_any_split() {
     assert!(replay("proxy-header", 3000) > 20);
 }
 
 #[test]
-fn frames_of_a_websocket_mean_the_same_however_they_come() {
+fn websocket_frames_parse_the_same_at_any_split() {
     assert!(replay("websocket", 3000) > 40);
 }
 
 #[test]
-fn a_target_leads_within_bounds_or_is_refused_with_an_example_that_works() {
+fn a_target_routes_within_bounds_or_is_refused_with_a_valid_example() {
     assert!(replay("router", 3000) > 10);
 }
 
 #[test]
-fn a_behaviour_is_shown_as_it_is_read_and_draws_within_bounds() {
+fn a_behaviour_round_trips_and_draws_within_bounds() {
     assert!(replay("behaviour", 3000) > 12);
 }
 
@@ -95,22 +95,22 @@ fn arguments_of_loadgen_become_a_plan_within_bounds() {
 }
 
 #[test]
-fn records_of_a_run_are_written_as_they_were_read() {
+fn records_of_a_run_round_trip() {
     assert!(replay("records", 1000) > 8);
 }
 
 #[test]
-fn a_default_behaviour_is_answered_in_a_form_that_is_accepted_again() {
+fn the_default_behaviour_is_reported_in_an_accepted_form() {
     assert!(replay("put-behaviour", 100) > 8);
 }
 
 #[test]
-fn no_request_ends_the_server_fills_its_memory_or_holds_up_a_bystander() {
+fn no_request_crashes_the_server_fills_memory_or_delays_others() {
     assert!(replay("live", 100) > 10);
 }
 
 #[test]
-fn every_target_has_a_test_here() {
+fn every_fuzz_target_replays_its_corpus() {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     let tested = include_str!("corpus.rs");
     assert!(names.iter().all(|name| tested.contains(&format!("replay(\"{name}\""))), "{names:?}");

@@ -11,7 +11,7 @@ pub(crate) fn building<T>(what: &str, build: impl FnOnce() -> T) -> T {
 }
 
 fn building_to<T>(out: &mut impl Write, what: &str, build: impl FnOnce() -> T) -> T {
-    // Where standard error is closed there is nobody to tell.
+    // Standard error may be closed.
     let _ = writeln!(out, "integration: building {what}, which may take minutes");
     let begun = Instant::now();
     let built = build();
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_is_announced_before_it_starts_and_its_seconds_are_told_when_it_is_done() {
+    fn a_build_is_announced_before_it_starts_and_timed() {
         let out = RefCell::<Vec<u8>>::default();
         let said = || String::from_utf8(out.borrow().clone()).unwrap();
         let built = building_to(&mut Shared(&out), "both", || {

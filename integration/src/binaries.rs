@@ -87,7 +87,7 @@ pub struct ServerProcess {
     pub http: SocketAddr,
     /// Where gRPC is served; in a test over TLS, the TLS port.
     pub grpc: SocketAddr,
-    /// The TLS port, if the test has asked for one.
+    /// The TLS port, if the test needs one.
     pub tls: Option<SocketAddr>,
     /// Where readiness and metrics are.
     pub admin: SocketAddr,
@@ -116,7 +116,7 @@ impl ServerProcess {
         Self::launch(&mut shell, flags)
     }
 
-    /// The same, but nobody reads what it prints to standard output.
+    /// The same, but its standard output is not read.
     ///
     /// # Panics
     /// When it does not come to listen.

@@ -31,25 +31,25 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// The same where everything has its full size.
 const FULL_TIME_LIMIT: Duration = Duration::from_secs(300);
 
-/// Tests mostly wait (for delays, drains, rates), so more of them run at once than there are CPUs.
+/// Tests mostly wait (for delays, drains, rates), so more of them run concurrently than there are CPUs.
 const TESTS_PER_CPU: usize = 2;
 
 /// The first argument that runs the quick tests alone, in less than two minutes; others may follow.
 const QUICK: &str = "quick";
-/// Modules without quick tests: they attack or load the programs, run alone, or take programs of other makes.
+/// Modules without quick tests: they attack or load the programs, run alone, or need third-party programs.
 const NOT_QUICK: [&str; 13] = [
     "attacks",
     "chart",
     "clients",
     "compose",
     "conformance",
+    "faulty_servers",
+    "haproxy_tls",
     "origins",
     "pacing",
     "proxied",
     "readme",
     "tls_clients",
-    "told",
-    "unruly",
     "volume",
 ];
 
@@ -74,7 +74,7 @@ impl Cases {
         Self::default()
     }
 
-    /// No tests yet; each of them will run while no other does, because it tells when something happened.
+    /// No tests yet; each of them will run while no other does, because it measures when something happens.
     #[must_use]
     pub fn alone() -> Self {
         Self { alone: true, ..Self::default() }
@@ -194,7 +194,7 @@ impl Cases {
 }
 
 fn say(text: &str) {
-    // Where standard output is gone there is nobody to tell.
+    // Standard output may be closed.
     let _ = writeln!(io::stdout(), "{text}");
 }
 

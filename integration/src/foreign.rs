@@ -1,4 +1,4 @@
-//! Peers of other makes: the programs below `tests/it/foreign` in other languages, and servers for loadgen.
+//! Third-party peers: the programs below `tests/it/foreign` in other languages, and servers for loadgen.
 
 use std::{
     env, fs,
@@ -219,7 +219,7 @@ http {{
 }
 
 fn h2o(setting: &Setting<'_>) -> String {
-    // As root h2o becomes nobody, who may not read a temporary folder.
+    // As root h2o becomes the user nobody, which may not read a temporary folder.
     let user = if rustix::process::geteuid().is_root() { "user: root\n" } else { "" };
     format!(
         "{user}num-threads: 1

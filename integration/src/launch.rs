@@ -1,4 +1,4 @@
-//! A program that is told which ports to listen on.
+//! A program whose ports to listen on are given to it.
 //!
 //! The ports are picked by the system, and kept until the program listens on them: else another program could get one
 //! in between, and where both set `SO_REUSEPORT`, each would have half of the connections.
@@ -81,7 +81,7 @@ impl<const PORTS: usize> Launched<PORTS> {
     }
 }
 
-/// A port that the system gives to nobody else, but which a program that asks for it can bind: its socket does not
+/// A port that the system gives to no other process, but which a program that asks for it can bind: its socket does not
 /// listen, and has `SO_REUSEADDR` and `SO_REUSEPORT`.
 #[derive(Debug)]
 pub struct Port {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_is_kept_is_for_the_program_alone() {
+    fn a_kept_port_is_reserved_for_the_program() {
         let port = Port::keep().unwrap();
         let address = port.address;
         // std sets SO_REUSEADDR, as programs that listen do.

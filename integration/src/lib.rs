@@ -8,8 +8,8 @@
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
-//! - [`foreign`]: peers of other makes: programs in other languages, servers for loadgen
-//! - [`launch`]: programs that are told which ports to listen on
+//! - [`foreign`]: third-party peers: programs in other languages, servers for loadgen
+//! - [`launch`]: programs whose ports to listen on are given to them
 //!
 //! Everything listens on loopback and on a port that the system picks.
 

@@ -19,7 +19,7 @@ pub struct Process {
     name: String,
     child: Child,
     output: Arc<Output>,
-    /// Its standard output, when nobody reads it.
+    /// Its standard output, when it is not read.
     unread: Option<ChildStdout>,
 }
 
@@ -34,7 +34,7 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// What has been read so far; the condition variable tells of more, and of the ends of both streams.
+/// What has been read so far; the condition variable signals more, and of the ends of both streams.
 #[derive(Debug, Default)]
 struct Output {
     text: Mutex<Text>,
@@ -76,7 +76,7 @@ impl Process {
         process
     }
 
-    /// The same, but nobody reads what it prints.
+    /// The same, but its output is not read.
     ///
     /// # Panics
     /// When it cannot be started.

@@ -64,7 +64,7 @@ impl Proxy {
             for (name, text) in files {
                 fs::write(directory.join(name), text).expect("a file is written");
             }
-            // Envoy tells the format by this name; the others take any.
+            // Envoy detects the format by this name; the others take any.
             let file = directory.join("proxy.yaml");
             fs::write(&file, (kind.configuration)(behind, fronts(addresses), directory))
                 .expect("a file is written");

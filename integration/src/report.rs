@@ -52,7 +52,7 @@ impl Report {
         &self.json
     }
 
-    /// Asserts that so many requests were offered, and that each was sent once and succeeded.
+    /// Asserts that this many requests were offered, and that each was sent once and succeeded.
     ///
     /// # Panics
     /// When it is otherwise.

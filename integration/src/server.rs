@@ -18,7 +18,7 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where gRPC is served; in a test over TLS, the TLS port.
     pub grpc: SocketAddr,
-    /// The TLS port, if the test has asked for one.
+    /// The TLS port, if the test needs one.
     pub tls: Option<SocketAddr>,
     /// Where readiness and metrics are.
     pub admin: SocketAddr,

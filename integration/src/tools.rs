@@ -17,7 +17,7 @@ use std::{
 
 /// Finds an optional program: on `PATH`, in the system's directories or where Go installs.
 ///
-/// When it is missing, the running test is recorded as skipped and must return at once.
+/// When it is missing, the running test is recorded as skipped and must return immediately.
 ///
 /// # Panics
 /// When it is missing and `REQUIRE_TOOLS=all` is set.
@@ -42,7 +42,7 @@ pub fn lack(tool: &str, why: &str) {
 }
 
 /// Records that the running test is skipped for want of something that `REQUIRE_TOOLS=all` does not demand,
-/// such as a container engine. The test must return at once.
+/// such as a container engine. The test must return immediately.
 pub fn skip(tool: &str, why: &str) {
     let test = current_test();
     let skip = Skip { tool: tool.to_owned(), why: why.to_owned() };

@@ -1,4 +1,4 @@
-//! A client of the crowd, which [`bench::crowd`] starts and tells what to do.
+//! A client of the crowd, which [`bench::crowd`] starts and commands.
 
 #[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {

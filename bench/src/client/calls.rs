@@ -1,6 +1,6 @@
 //! The client of the gRPC rows: unary calls in a closed loop, each reply checked: its status and its message.
 //!
-//! h2load checks neither, and clients of other makes take more of their CPU than the servers of theirs, which
+//! h2load checks neither, and third-party clients take more of their CPU than the servers of theirs, which
 //! would then lie idle between requests.
 
 use std::{
@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::{Client, Outcome, Place, Run, run_on, wait};
 use crate::{interrupt, rows::Load};
 
-/// Bytes read at once.
+/// Maximum number of bytes per read.
 const READ: usize = 256 << 10;
 
 /// Our client of gRPC, which calls a method.
@@ -74,7 +74,7 @@ impl Call {
     }
 }
 
-/// What an echo is asked to repeat.
+/// The message that an echo repeats.
 const TIMESTAMP: i64 = 1_700_000_000_000_000_000;
 
 fn text() -> String {
@@ -307,7 +307,7 @@ mod tests {
     use crate::{args::Mode, tools::Tools};
 
     #[test]
-    fn a_response_is_known_by_its_beginning() {
+    fn expected_response_is_a_prefix_of_the_encoded_one() {
         let request = Call::Echo.request();
         let request = EchoRequest::decode(&request[PREFIX..]).unwrap();
         let response = EchoResponse {
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_of_something_else_is_not_expected() {
+    fn unexpected_health_responses_are_rejected() {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = Connected::new(listener.local_addr().unwrap().port(), Call::Check, 1).unwrap();
         let mut expected = |reply: &[u8]| {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_on_a_server_that_is_none_is_an_error() {
+    fn a_server_that_closes_the_connection_is_an_error() {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let closes = thread::spawn(move || drop(listener.accept()));

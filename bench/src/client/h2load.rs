@@ -92,7 +92,7 @@ mod tests {
     use crate::{args::Mode, responder::Responder, tools::Tools};
 
     #[test]
-    fn it_reads_mixed_paths_from_a_file() {
+    fn h2load_reads_mixed_paths_from_a_file() {
         let words = H2LOAD_MIXED.arguments(&load(Mode::Server, "h2c-mixed"), 7).join(" ");
         assert_eq!(words, "-t1 -c10 -m100 -D1 -i {dir}/mixed-paths.txt -B http://127.0.0.1:7");
         let dir = tempfile::tempdir().unwrap();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_without_and_with_errors() {
+    fn output_is_parsed_with_and_without_errors() {
         let clean = "finished in 1.00s, 99230.00 req/s, 99.65MB/s\n\
             requests: 99230 total, 99250 started, 99230 done, 99230 succeeded, 0 failed, 0 errored, 0 timeout\n\
             status codes: 99230 2xx, 0 3xx, 0 4xx, 0 5xx\n";

@@ -243,7 +243,7 @@ mod tests {
         rows,
     };
 
-    /// A server that answers one request on each of so many connections, one after the other.
+    /// A server that answers one request on each connection, one connection after the other.
     struct Server {
         port: u16,
         /// Where its certificate lies.
@@ -252,7 +252,7 @@ mod tests {
     }
 
     impl Server {
-        fn start(connections: usize, body: &[u8], tickets: usize, says_goodbye: bool) -> Self {
+        fn start(connections: usize, body: &[u8], tickets: usize, sends_close_notify: bool) -> Self {
             let dir = tempfile::tempdir().unwrap();
             certificate::write(dir.path()).unwrap();
             let certificate = CertificateDer::from_pem_file(dir.path().join(CERTIFICATE)).unwrap();
@@ -274,10 +274,10 @@ mod tests {
                     let (mut tcp, _) = listener.accept().unwrap();
                     let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
                     let mut stream = Stream::new(&mut tls, &mut tcp);
-                    // A client that trusts nobody is told so by the test.
+                    // The test reports a client that rejects the certificate.
                     let Ok(1..) = stream.read(&mut [0; 1024]) else { continue };
                     stream.write_all(&reply).unwrap();
-                    if says_goodbye {
+                    if sends_close_notify {
                         tls.send_close_notify();
                         tls.write_tls(&mut tcp).unwrap();
                     }
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_of_both_kinds_are_done() {
+    fn full_and_resumed_handshakes_succeed() {
         let server = Server::well(2 + 3 + 2 * 3);
         server.check().unwrap();
         assert_eq!(server.run(Handshake::Full).unwrap(), (3, 0));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_of_another_kind_has_failed() {
+    fn a_full_handshake_instead_of_a_resumed_one_is_a_failure() {
         let server = Server::start(2 + 2 * 3, &Body::K1.bytes(), 0, true);
         let error = server.check().unwrap_err().to_string();
         assert_eq!(error, "a handshake was Full instead of Resumed");
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_is_not_the_payload_has_failed() {
+    fn a_reply_other_than_the_payload_is_a_failure() {
         let mut body = Body::K1.bytes();
         body[700] = b'!';
         let server = Server::start(1 + 3, &body, 2, true);
@@ -334,14 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_without_a_goodbye_is_an_error() {
+    fn a_connection_without_close_notify_is_an_error() {
         let server = Server::start(1, &Body::K1.bytes(), 2, false);
         assert_eq!(server.check().unwrap_err().to_string(), "the server closed a connection in the middle");
         server.thread.join().unwrap();
     }
 
     #[test]
-    fn another_certificate_is_not_trusted() {
+    fn an_unknown_certificate_is_not_trusted() {
         let server = Server::well(1 + 3);
         certificate::write(server.dir.path()).unwrap();
         for error in [server.check().unwrap_err(), server.run(Handshake::Full).unwrap_err()] {

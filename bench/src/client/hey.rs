@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_without_and_with_errors() {
+    fn output_is_parsed_with_and_without_errors() {
         let clean = "\nSummary:\n  Total:\t2.0000 secs\n  Requests/sec:\t500.0000\n\n\
             Status code distribution:\n  [200]\t1000 responses\n\n";
         assert_eq!(Hey.read(clean), Some(Outcome::closed(1000, 0, 2.0)));

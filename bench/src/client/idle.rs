@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_to_come_back_as_it_was_sent() {
+    fn a_websocket_echo_must_equal_the_message() {
         let answer = |reply: &'static [u8]| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_open_files_that_is_too_low_is_told() {
+    fn too_low_an_open_file_limit_is_reported() {
         allow(1).unwrap();
         // More than any system grants, if it has a limit at all.
         match (runtime::files::raise_limit().unwrap().now, allow(u32::MAX)) {

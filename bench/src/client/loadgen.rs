@@ -68,7 +68,7 @@ mod tests {
     use crate::args::Mode;
 
     #[test]
-    fn it_gets_a_rate_and_a_total_when_paced_and_a_duration_when_not() {
+    fn loadgen_gets_rate_and_total_when_paced_else_a_duration() {
         let paced = LOADGEN.arguments(&load(Mode::Client, "paced"), 7).join(" ");
         assert!(paced.ends_with("--rate 10000 --total 5000 http://127.0.0.1:7/bin/1K"), "{paced}");
         let closed = LOADGEN.arguments(&load(Mode::Client, "h2c-closed"), 7).join(" ");
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn it_sends_no_id_where_that_is_compared() {
+    fn the_contender_without_ids_disables_the_id_header() {
         let load = load(Mode::Server, "h2c-id");
         let ids = [&LOADGEN, &LOADGEN_WITHOUT_ID]
             .map(|client| client.arguments(&load, 7).contains(&"--request-id-header=".to_owned()));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn its_report_is_read_and_whatever_did_not_succeed_is_an_error() {
+    fn requests_that_did_not_succeed_count_as_errors() {
         let text = r#"{"requests":{"offered":100,"sent":97,"completed":96,"succeeded":95,"dropped":2,"not_sent":1},
             "release_lag_us":{"p99":61.5}}"#;
         let outcome = LOADGEN.read(text).unwrap();

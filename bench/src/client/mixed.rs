@@ -5,7 +5,7 @@ use crate::rows::Body;
 /// How many different paths a mixed load has.
 const MIXED: usize = 10_000;
 
-/// The paths of [`Body::K1`] in turn, each with an id of 36 characters that no other has: always the same ones.
+/// The paths of [`Body::K1`] alternately, each with an id of 36 characters that no other has: always the same ones.
 pub(super) fn mixed() -> impl Iterator<Item = String> {
     (0..MIXED).map(|index| {
         let paths = Body::K1.paths();
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mixed_paths_take_turns_and_no_id_comes_twice() {
+    fn mixed_paths_alternate_with_unique_ids() {
         let paths: Vec<String> = mixed().collect();
         let ids: BTreeSet<&str> = paths.iter().filter_map(|path| Some(path.split_once("?id=")?.1)).collect();
         assert_eq!(ids.len(), MIXED);

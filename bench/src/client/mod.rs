@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_no_outcome() {
+    fn output_that_cannot_be_parsed_has_no_outcome() {
         let clients: [&dyn Client; 5] = [&Wrk, &H2LOAD, &Hey, &Oha, &LOADGEN];
         for text in ["", "{}", "usage: try --help\n", "requests: many\n"] {
             for client in clients {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_know_no_fractions_get_a_whole_second() {
+    fn durations_are_rounded_up_for_clients_without_fractions() {
         assert!(Wrk.arguments(&load(Mode::Server, "h1-1k"), 7).contains(&"-d1s".to_owned()));
         assert!(H2LOAD.arguments(&load(Mode::Server, "h2c-1k"), 7).contains(&"-D1".to_owned()));
     }

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_and_what_the_deadline_cut_off_is_no_error() {
+    fn requests_aborted_by_the_deadline_are_not_errors() {
         let text = r#"{"summary":{"successRate":1.0,"total":3.0,"requestsPerSec":10.0},
             "statusCodeDistribution":{"200":25,"503":5},
             "errorDistribution":{"aborted due to deadline":50,"connection refused":2}}"#;

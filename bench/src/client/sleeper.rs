@@ -37,7 +37,7 @@ fn run(cpu: usize, rate: u32, total: u64) -> Result<Run> {
         let start = now();
         for n in 0..total {
             let due = start + due_after(n, rate);
-            // Late already: the next one follows at once, as an open loop does.
+            // Late already: the next one follows immediately, as an open loop does.
             if now() < due {
                 sleep_until(due)?;
             }

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_is_the_message_without_its_mask() {
+    fn the_expected_echo_is_the_unmasked_message() {
         let mut sent = sent(7);
         websocket::apply_mask(&mut sent[6..], MASK);
         assert_eq!(sent[6..], expected(7)[2..]);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_has_to_be_answered_with_a_switch() {
+    fn a_websocket_handshake_needs_101_and_an_echo() {
         for (reply, said) in [
             (&b"HTTP/1.1 200 OK\r\n\r\n"[..], "the handshake was refused"),
             (b"HTTP/1.1 101", "the handshake was not answered"),

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_without_and_with_errors() {
+    fn output_is_parsed_with_and_without_errors() {
         let clean = "Running 3s test @ http://127.0.0.1:1/\n  1 threads and 50 connections\n\
             \x20 Thread Stats   Avg      Stdev     Max   +/- Stdev\n  559210 requests in 3.10s, 601.25MB read\n\
             Requests/sec: 180390.32\n";

@@ -1,5 +1,5 @@
 //! A client of the crowd: a process of its own with an address of its own. It opens connections, uses each once, and
-//! holds them; then it does what it is told, a line at a time, and ends with its input.
+//! holds them; then it obeys commands, one per line, and ends with its input.
 
 use std::{
     io::{BufRead, Write},
@@ -63,12 +63,13 @@ impl Order {
 const HTTP1: &str = "h1";
 const H2C: &str = "h2c";
 
-/// So many connections are opened at once, then used at once: on a busy machine each wait for the other end is long.
-const AT_ONCE: usize = 100;
+/// This many connections are opened concurrently, then used concurrently: on a busy machine each wait for the other end
+/// is long.
+const CONCURRENT: usize = 100;
 
 /// What a client says when all of its connections are open, with their number and the milliseconds that took.
 pub const OPENED: &str = "opened";
-/// Asks it to use every so many-th connection again; it says how many those were.
+/// Asks it to use every nth connection again; it reports how many those were.
 pub const AGAIN: &str = "again";
 /// Asks it how many connections are open still.
 pub const COUNT: &str = "count";
@@ -78,7 +79,7 @@ pub const FAILED: &str = "failed";
 /// Does what a client does.
 ///
 /// # Errors
-/// A connection failed, which is told on `output`, too; or there is nobody to tell.
+/// A connection failed, which is reported on `output`, too; or `output` is closed.
 pub fn serve(order: &Order, input: impl BufRead, mut output: impl Write) -> Result<()> {
     let result = obey(order, input, &mut output);
     if let Err(error) = &result {
@@ -94,8 +95,9 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
     let mut connections = Vec::with_capacity(order.connections as usize);
     while connections.len() < order.connections as usize {
         let before = connections.len();
-        let failed = || format!("one of {AT_ONCE} connections after {before} from {} failed", order.source);
-        for _ in before..(before + AT_ONCE).min(order.connections as usize) {
+        let failed =
+            || format!("one of {CONCURRENT} connections after {before} from {} failed", order.source);
+        for _ in before..(before + CONCURRENT).min(order.connections as usize) {
             connections.push(open(order).with_context(failed)?);
         }
         exchange(connections[before..].iter_mut().collect()).with_context(failed)?;
@@ -110,7 +112,7 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
                     connections.iter_mut().step_by(step.parse::<usize>()?.max(1)).collect();
                 let count = sample.len();
                 while !sample.is_empty() {
-                    let part = sample.split_off(sample.len().saturating_sub(AT_ONCE));
+                    let part = sample.split_off(sample.len().saturating_sub(CONCURRENT));
                     exchange(part).context("a connection that was held failed")?;
                 }
                 writeln!(output, "{AGAIN} {count}")?;
@@ -128,7 +130,7 @@ fn obey(order: &Order, input: impl BufRead, output: &mut impl Write) -> Result<(
 
 fn open(order: &Order) -> Result<Used> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // It ends with a reset: so many that linger would keep their ports from the next run for a minute.
+    // It ends with a reset: that many in TIME_WAIT would keep their ports from the next run for a minute.
     socket.set_linger(Some(Duration::ZERO))?;
     socket.bind(&SocketAddr::from((order.source, 0)).into()).context("no port is free")?;
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, order.port)).into())?;
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_survives_the_command_line() {
+    fn an_order_round_trips_through_the_command_line() {
         for protocol in [Protocol::Http1, Protocol::H2c] {
             let order = order(protocol, 80);
             assert_eq!(Order::read(&order.words()).unwrap(), order);
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_fails_is_told() {
+    fn a_failed_connection_is_reported() {
         let free = crate::process::free_port().unwrap();
         let mut said = Vec::new();
         serve(&order(Protocol::Http1, free), &b""[..], &mut said).unwrap_err();

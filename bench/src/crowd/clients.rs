@@ -1,4 +1,4 @@
-//! The conductor's end of a client: what it is told, and what it says.
+//! The conductor's end of a client: the commands to it, and its reports.
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -134,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn a_large_machine_needs_one_server_and_an_address_for_every_so_many_ports() {
+    fn a_large_machine_needs_one_server_and_several_source_addresses() {
         assert_eq!(plan(&LARGE), (100_000, 1, 8, None));
         assert_eq!(Plan::of(10, &LARGE), Plan { connections: 10, servers: 1, clients: 2, limit: None });
     }
 
     #[test]
-    fn where_a_process_may_have_few_files_there_are_more_processes() {
+    fn a_low_open_file_limit_means_more_processes() {
         let limits = Limits { files: 20_000, ..LARGE };
         assert_eq!(plan(&limits), (100_000, 6, 8, None));
         let limits = Limits { files: 8192, ..LARGE };
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_allows_fewest_is_named() {
+    fn the_limit_that_binds_is_named() {
         for (limits, connections, name) in [
             (Limits { files: 1256, ..LARGE }, 28_000, "ulimit -Hn"),
             (Limits { ports: 1000, ..LARGE }, 14_400, "ip_local_port_range"),
@@ -164,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shares_are_all_there_is() {
+    fn shares_of_connections_add_up() {
         let plan = Plan { connections: 100, servers: 1, clients: 3, limit: None };
         assert_eq!(plan.shares().collect::<Vec<_>>(), [34, 33, 33]);
     }
 
     #[test]
-    fn this_machine_allows_something() {
+    fn limits_of_this_machine_are_read() {
         let limits = Limits::here().unwrap();
         assert!(limits.files > OTHER_FILES && limits.ports > 0 && limits.memory > 0, "{limits:?}");
         assert_eq!(available("MemFree: 1 kB\nMemAvailable:   17 kB\n"), Some(17 * 1024));

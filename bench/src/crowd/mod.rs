@@ -28,7 +28,7 @@ use crate::{machine::Machine, rows::Protocol, tools::Tools};
 
 /// What is wanted in a run that only shows that it works.
 pub const SMOKE: u32 = 500;
-/// Of so many connections, one is used again.
+/// One in this many connections is used again.
 const SAMPLE: u32 = 10;
 /// The first client's address; the next has the next.
 const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

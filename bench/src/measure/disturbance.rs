@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_may_be_stolen_the_least_is_kept_still() {
+    fn the_least_disturbed_rounds_are_kept_even_over_the_limit() {
         let limits = Limits { stolen: 0.0, ..LIMITS };
         let rounds = [0.3, 0.1, 0.2].map(|stolen| Disturbance { stolen, round_trip: 50.0 });
         assert_eq!(least(&rounds, limits, 2), [2, 3]);

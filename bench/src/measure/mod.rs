@@ -237,13 +237,13 @@ mod tests {
     };
 
     #[test]
-    fn the_order_turns_round_every_round() {
+    fn the_order_is_reversed_every_round() {
         let all: Vec<Vec<usize>> = (1..=4).map(|round| order(round, 3).collect()).collect();
         assert_eq!(all, [vec![0, 1, 2], vec![2, 1, 0], vec![0, 1, 2], vec![2, 1, 0]]);
     }
 
     #[test]
-    fn rounds_are_measured_again_so_often_and_no_more() {
+    fn disturbed_rounds_are_repeated_up_to_a_limit() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let wrk = program(folder.path(), "wrk", &format!("echo wrk >> {}\n{WRK}", log.display()));
@@ -308,7 +308,7 @@ mod tests {
         "release_lag_us":{"p99":5.0}}'"#;
 
     #[test]
-    fn contenders_take_turns_and_a_missing_one_is_named() {
+    fn contenders_alternate_and_a_missing_tool_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let logged = |name: &str, script: &str| {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_counts_errors_fails_alone() {
+    fn a_client_with_errors_fails_without_affecting_others() {
         let folder = tempfile::tempdir().unwrap();
         let errors = format!("{WRK}; echo '  Non-2xx or 3xx responses: 7'");
         let tools = Tools::at([
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_charged_for_the_work_it_does() {
+    fn the_cpu_time_of_the_client_is_measured() {
         let folder = tempfile::tempdir().unwrap();
         // Counting is work for the shell itself.
         let busy = format!("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; {WRK}");

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn both_protocols_are_told_apart_in_pieces_of_any_size() {
+    fn http1_and_h2c_are_detected_at_any_split() {
         // The first letter may begin a preface.
         let http1 = b"POST / HTTP/1.1\r\nhost: a\r\n\r\n";
         let mut h2c = PREFACE.to_vec();

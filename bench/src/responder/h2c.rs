@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_frame_is_left_for_later() {
+    fn an_incomplete_frame_is_left_unread() {
         let mut bytes = Vec::new();
         ping(&mut bytes, false, *b"12345678");
         let whole = bytes.len();

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_lines_are_counted_across_pieces_of_any_size() {
+    fn empty_lines_are_counted_at_any_split() {
         let text = b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\n\r\r\n\r\n";
         for size in 1..=text.len() {
             let mut matched = 0;

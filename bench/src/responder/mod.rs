@@ -29,7 +29,7 @@ use rustix::{
 
 use crate::cpu;
 
-/// Most connections at a time; further ones are closed at once.
+/// Maximum number of open connections; further ones are closed immediately.
 const MAX_CONNECTIONS: usize = 4096;
 
 /// How often the thread looks whether it should end.

@@ -34,7 +34,7 @@ pub(super) fn rows(seconds: f64, paced: f64, paced_h2c: f64) -> Vec<Row> {
             vec![client("loadgen", &LOADGEN), client("a bare clock_nanosleep loop", &Sleeper)],
         )
         .limit(200.0),
-        // It stands alone: no peer keeps such a rate and tells how late it was, and a bare clock would oversleep.
+        // It stands alone: no peer keeps such a rate and reports how late it was, and a bare clock would oversleep.
         row(
             "paced-h2c",
             "h2c at 500,000/s, 10 connections of 100 streams, on a bare responder, every request sent: \

@@ -78,7 +78,7 @@ impl Body {
 pub struct Load {
     /// Protocol of the requests.
     pub protocol: Protocol,
-    /// What is asked for.
+    /// The requested body.
     pub body: Body,
     /// Connections.
     pub connections: u32,
@@ -185,14 +185,14 @@ pub struct Row {
 /// # Errors
 /// A name in `only` is not a row of this mode.
 pub fn of(mode: Mode, seconds: f64, smoke: bool, only: &[String]) -> Result<Vec<Row>> {
-    // The aims of some rows are stated for so many seconds, whatever the others take.
+    // The aims of some rows are stated for a fixed duration, however long the others run.
     let stated = |aim: f64| if smoke { seconds } else { aim };
     let rows = match mode {
         Mode::Server => server::rows(seconds),
         Mode::Client => client::rows(seconds, stated(10.0), stated(5.0)),
         Mode::Pair => pair::rows(seconds),
         Mode::Memory => memory::rows(stated(2.0), if smoke { 1000 } else { 10_000 }),
-        // It compares nobody.
+        // It has no peers.
         Mode::Crowd => Vec::new(),
     };
     if let Some(unknown) = only.iter().find(|name| rows.iter().all(|row| row.id != name.as_str())) {
@@ -266,7 +266,7 @@ mod tests {
     const MODES: [Mode; 4] = [Mode::Server, Mode::Client, Mode::Pair, Mode::Memory];
 
     #[test]
-    fn ours_come_first_and_are_compared_with_nobody() {
+    fn our_contender_comes_first_without_a_target() {
         for row in MODES.into_iter().flat_map(|mode| of(mode, 3.0, false, &[]).unwrap()) {
             let ours = row.contenders[0];
             let is_ours = ours.server == Server::DummyServer || ours.client.tool() == Some(Tool::Loadgen);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_before_a_change_takes_the_place_of_the_peers() {
+    fn before_binaries_replace_the_peers() {
         let args =
             |words: &[&str]| <Args as clap::Parser>::parse_from([&["bench", "server"], words].concat());
         assert!(!args(&[]).is_beside_before());
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_met_by_its_own_value_and_on_one_side() {
+    fn a_target_includes_its_bound_and_is_one_sided() {
         let met = |target: Target| [0.4, 0.5, 0.6].map(|value| target.met(value));
         assert_eq!(met(Target::AtMost(0.5)), [true, true, false]);
         assert_eq!(met(Target::AtLeast(0.5)), [false, true, true]);

@@ -100,7 +100,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Of an input, so many characters are shown.
+/// The maximum number of characters shown of an input.
 const LONGEST: usize = 500;
 
 /// Whether a terminal would not show it as a character in its place: controls, line ends, changes of direction.

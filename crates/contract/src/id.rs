@@ -1,7 +1,7 @@
 //! The id of a request, which loadgen writes into a header field and which logs along the way show.
 //!
 //! It says which run sent the request, which of the run's loads, its number there, and which attempt it is: a request that
-//! loadgen retried is told from one that something in between repeated.
+//! loadgen retried is distinguished from one that something in between repeated.
 //!
 //! ```
 //! use contract::id::Id;
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_written_and_read_alike_up_to_the_largest() {
+    fn ids_round_trip_up_to_the_largest() {
         for run in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
             for (load, attempt) in [(0, 0), (1, 2), (0xab, 0xcd), (u8::MAX, u8::MAX)] {
                 for number in [0, 9, 10, 0x0123_4567_89ab_cdef, u64::MAX] {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_not_read() {
+    fn malformed_ids_are_refused() {
         for text in [
             "",
             "00000abc-00000000000000ff",

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn splitting_keeps_the_place() {
+    fn splitting_a_range_keeps_its_offset() {
         let mut range = Pattern::new(64).range(0, 50);
         let head = range.split_to(30);
         assert_eq!((head.left(), range.left()), (30, 20));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_follow_one_another() {
+    fn pieces_are_contiguous() {
         let mut range = Pattern::new(64).range(5, 500);
         let mut whole = Vec::new();
         while range.left() > 0 {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_byte_is_named_by_its_place() {
+    fn a_mismatch_reports_its_offset() {
         let mut bytes: Vec<u8> = (10..200_010).map(byte_at).collect();
         bytes[150_000] = b'?';
         let found = verify(10, &bytes).unwrap_err();

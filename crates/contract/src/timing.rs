@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_with_memory_writes_the_same() {
+    fn the_caching_writer_writes_the_same_value() {
         let mut writer = TimingWriter::default();
         let base = 1_790_000_000_000_000_000;
         for (received, replied) in [(0, 0), (0, 5), (0, 999_999_999), (7, 1_000_000_003), (7, 12_345_678_901)]
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back_among_others_entries() {
+    fn a_timing_is_parsed_among_other_entries() {
         let timing = Timing { received_ns: 1, replied_ns: 5_000_000_002 };
         assert_eq!(Timing::parse(&text(timing)), Some(timing));
         assert_eq!(Timing::parse(&format!("edge;dur=1.5, {}, cdn;desc=\"x\"", text(timing))), Some(timing));
     }
 
     #[test]
-    fn anything_else_is_not_ours() {
+    fn foreign_or_malformed_server_timing_is_ignored() {
         for value in ["", "app", "edge;dur=1", "app;desc=1.5-2.5", "app;dur=1", "app;desc=1.000000000"] {
             assert_eq!(Timing::parse(value), None, "{value}");
         }

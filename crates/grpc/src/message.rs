@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_accepted_is_refused_with_a_code() {
+    fn invalid_prefixes_are_refused_with_a_status_code() {
         let identity = Limits { compressed: false, ..LIMITS };
         for (body, limits, invalid, code) in [
             (&b"\x02\0\0\0\x01x"[..], LIMITS, Invalid::Flag(2), Code::Internal),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_announced_takes_no_memory() {
+    fn an_announced_length_allocates_nothing() {
         let mut reader = Reader::new(Limits { message: usize::MAX, compressed: false });
         reader.push(Bytes::from_static(b"\0\xff\xff\xff\xffx"));
         assert_eq!(reader.take(), Ok(None));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_read_as_it_is_written() {
+    fn prefixes_round_trip() {
         for (compressed, length) in [(false, 0), (true, 1), (false, 0x0102_0304), (true, u32::MAX)] {
             let prefix = Prefix { compressed, length };
             assert_eq!(Prefix::read(&prefix.bytes()), Ok(Some(prefix)));

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_percent_encoded_well_is_kept() {
+    fn invalid_percent_encoding_is_kept_as_is() {
         for (value, message) in
             [("a%20b", "a b"), ("100%", "100%"), ("%zz", "%zz"), ("%C3%BC", "ü"), ("%ff", "\u{fffd}")]
         {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_is_left_out() {
+    fn empty_message_and_details_are_omitted() {
         let mut fields = Fields::new();
         write(&mut fields, Code::Ok, "", b"");
         assert_eq!(fields.iter().collect::<Vec<_>>(), [(&b"grpc-status"[..], &b"0"[..])]);

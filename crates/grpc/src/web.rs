@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_known_by_their_content_type() {
+    fn forms_are_detected_by_content_type() {
         for (content_type, expected) in [
             ("application/grpc-web", Some(Form::Binary)),
             ("application/grpc-web+proto", Some(Form::Binary)),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_read_as_they_are_written() {
+    fn frames_round_trip() {
         let lines = [(&b"grpc-status"[..], &b"0"[..]), (b"x", b"a: b")];
         let body = [&b"\0\0\0\0\x02hi\x01\0\0\0\0"[..], &trailers(lines.into_iter())].concat();
         for end in 0..body.len() {

@@ -20,7 +20,7 @@ fn ours(code: Code, message: &str, details: &[u8]) -> Fields {
 }
 
 #[test]
-fn statuses_are_written_the_same() {
+fn statuses_are_written_as_tonic_writes_them() {
     for code in Code::ALL {
         for message in MESSAGES {
             for details in [&b""[..], b"\0", b"\xff\xfe", b"\x01\x02\x03"] {
@@ -40,7 +40,7 @@ fn statuses_are_written_the_same() {
 }
 
 #[test]
-fn statuses_are_read_by_both() {
+fn our_statuses_are_read_by_tonic_and_by_us() {
     for message in MESSAGES {
         let fields = ours(Code::Aborted, message, b"");
         let mut headers = HeaderMap::new();

@@ -1,7 +1,8 @@
 //! Reads bodies: those of a known length, and chunked ones with their trailers (RFC 9112 section 7.1).
 //!
 //! Section 2.2 lets LF alone end the lines of fields, and so those of trailers in responses, but no other line of a
-//! chunked body. Whoever takes it there finds other ends of chunks than their peer, which is what smuggling needs.
+//! chunked body. A reader that accepts it there finds other ends of chunks than its peer, which is what smuggling
+//! needs.
 
 use wire::Fields;
 
@@ -12,7 +13,7 @@ use crate::{
         LONG_EXTENSIONS, Rejection, TRAILER,
     },
     extension::{are_extensions, has_control},
-    head::{Manner, Scan},
+    head::{Scan, Strictness},
 };
 
 /// Maximum number of significant digits of a chunk's size. Leading zeros do not make it larger; digits beyond this many
@@ -46,7 +47,7 @@ enum State {
     /// At the line that begins a chunk.
     #[default]
     Size,
-    /// In a chunk, so many bytes before its end.
+    /// In a chunk, this many bytes before its end.
     Data(u64),
     /// At the line end that follows a chunk.
     DataEnd,
@@ -73,11 +74,11 @@ impl Chunked {
         &mut self,
         input: &mut &'i [u8],
         limits: &Limits,
-        manner: Manner,
+        strictness: Strictness,
     ) -> Result<Option<Event<'i>>, Rejection> {
         loop {
             self.state = match self.state {
-                State::Size => match self.size_line(input, limits, manner)? {
+                State::Size => match self.size_line(input, limits, strictness)? {
                     None => return Ok(None),
                     Some(0) => State::Trailers,
                     Some(size) => State::Data(size),
@@ -91,7 +92,7 @@ impl Chunked {
                     false => return Ok(None),
                     true => State::Size,
                 },
-                State::Trailers => match self.trailer_section(input, limits, manner)? {
+                State::Trailers => match self.trailer_section(input, limits, strictness)? {
                     false => return Ok(None),
                     true => {
                         self.state = State::Size;
@@ -106,7 +107,7 @@ impl Chunked {
         &mut self,
         input: &mut &[u8],
         limits: &Limits,
-        manner: Manner,
+        strictness: Strictness,
     ) -> Result<Option<u64>, Rejection> {
         let Some(first) = input.first() else { return Ok(None) };
         if !first.is_ascii_hexdigit() {
@@ -117,7 +118,7 @@ impl Chunked {
             return if window.len() == limits.chunk_line { Err(LONG_CHUNK_LINE) } else { Ok(None) };
         };
         let (size, extensions) = match &input[..end] {
-            [line @ .., b'\r', b'\n'] => size(line, manner)?,
+            [line @ .., b'\r', b'\n'] => size(line, strictness)?,
             _ => return Err(BARE_LF),
         };
         self.extensions += extensions;
@@ -134,7 +135,7 @@ impl Chunked {
         &mut self,
         input: &mut &[u8],
         limits: &Limits,
-        manner: Manner,
+        strictness: Strictness,
     ) -> Result<bool, Rejection> {
         if let [b'\r', b'\n', rest @ ..] = input {
             *input = rest;
@@ -142,7 +143,7 @@ impl Chunked {
             return Ok(true);
         }
         let window = &input[..input.len().min(limits.trailers)];
-        let Some(end) = self.scan.section(window, manner, limits.fields)? else {
+        let Some(end) = self.scan.section(window, strictness, limits.fields)? else {
             return if window.len() == limits.trailers { Err(LARGE_TRAILERS) } else { Ok(false) };
         };
         // The empty line is no field.
@@ -168,7 +169,7 @@ impl Chunked {
 /// Reads what a chunk's line says, without its end: the size, and how many bytes the line has that no size needs.
 /// Extensions are skipped (section 7.1.1).
 #[inline]
-fn size(line: &[u8], manner: Manner) -> Result<(u64, usize), Rejection> {
+fn size(line: &[u8], strictness: Strictness) -> Result<(u64, usize), Rejection> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (number, rest) = line.split_at(digits);
     let zeros = digits.saturating_sub(MAX_DIGITS);
@@ -189,10 +190,12 @@ fn size(line: &[u8], manner: Manner) -> Result<(u64, usize), Rejection> {
     if rest.is_empty() {
         return Ok((value, zeros));
     }
-    let is_extension = match manner {
-        Manner::Strict => are_extensions(rest),
+    let is_extension = match strictness {
+        Strictness::Strict => are_extensions(rest),
         // Some servers pad the size with spaces.
-        Manner::Lenient => !has_control(rest) && matches!(rest.trim_ascii_start().first(), None | Some(b';')),
+        Strictness::Lenient => {
+            !has_control(rest) && matches!(rest.trim_ascii_start().first(), None | Some(b';'))
+        }
     };
     if !is_extension {
         return Err(CHUNK_EXTENSION);
@@ -227,14 +230,14 @@ mod tests {
     /// The body, the trailers and what is left over; `None` without an end.
     type Read = Result<Option<(String, String, String)>, Rejection>;
 
-    fn read_by(wire: &str, manner: Manner, step: usize) -> Read {
+    fn read_by(wire: &str, strictness: Strictness, step: usize) -> Read {
         let (mut chunked, mut body) = (Chunked::default(), Vec::new());
         chunked.begin();
         let (mut from, mut to) = (0, 0);
         while to < wire.len() {
             to = (to + step).min(wire.len());
             let mut input = &wire.as_bytes()[from..to];
-            while let Some(event) = chunked.read(&mut input, &LIMITS, manner)? {
+            while let Some(event) = chunked.read(&mut input, &LIMITS, strictness)? {
                 match event {
                     Event::Data(part) => body.extend_from_slice(part),
                     _ => {
@@ -249,10 +252,10 @@ mod tests {
         Ok(None)
     }
 
-    fn read(wire: &str, manner: Manner) -> Read {
-        let whole = read_by(wire, manner, wire.len());
+    fn read(wire: &str, strictness: Strictness) -> Read {
+        let whole = read_by(wire, strictness, wire.len());
         for step in 1..wire.len() {
-            assert_eq!(read_by(wire, manner, step), whole, "{wire:?} in pieces of {step}");
+            assert_eq!(read_by(wire, strictness, step), whole, "{wire:?} in pieces of {step}");
         }
         whole
     }
@@ -263,25 +266,25 @@ mod tests {
 
     #[test]
     fn chunks_are_joined_and_extensions_skipped() {
-        for manner in [Manner::Strict, Manner::Lenient] {
-            assert_eq!(read("0\r\n\r\nleft", manner), done("", "[]", "left"));
+        for strictness in [Strictness::Strict, Strictness::Lenient] {
+            assert_eq!(read("0\r\n\r\nleft", strictness), done("", "[]", "left"));
             let wire =
                 "5\r\nhello\r\n00A;a=b;c=\"d;\\\"e\"\r\n0123456789\r\n1 \t; x = y\r\n.\r\n000;z\r\n\r\n";
-            assert_eq!(read(wire, manner), done("hello0123456789.", "[]", ""));
-            assert_eq!(read("0\r\n\r", manner), Ok(None));
-            assert_eq!(read("5\r\nhello\r\n", manner), Ok(None));
+            assert_eq!(read(wire, strictness), done("hello0123456789.", "[]", ""));
+            assert_eq!(read("0\r\n\r", strictness), Ok(None));
+            assert_eq!(read("5\r\nhello\r\n", strictness), Ok(None));
         }
     }
 
     #[test]
     fn trailers_are_read() {
         let expected = done("", r#"[("A", "b"), ("a", "c")]"#, "x");
-        assert_eq!(read("0\r\nA: b\r\na:c\r\n\r\nx", Manner::Strict), expected);
-        assert_eq!(read("0\r\nA: b\na:c\n\r\nx", Manner::Lenient), expected);
+        assert_eq!(read("0\r\nA: b\r\na:c\r\n\r\nx", Strictness::Strict), expected);
+        assert_eq!(read("0\r\nA: b\na:c\n\r\nx", Strictness::Lenient), expected);
     }
 
     #[test]
-    fn bad_sizes_are_refused_in_both_manners() {
+    fn bad_chunk_sizes_are_refused_strict_and_lenient() {
         for (wire, fault) in [
             ("\r\n", CHUNK_SIZE),
             (";a\r\n", CHUNK_SIZE),
@@ -303,16 +306,16 @@ mod tests {
             ("1\r\na\rb", CHUNK_END),
             ("1\r\na0\r\n\r\n", CHUNK_END),
         ] {
-            for manner in [Manner::Strict, Manner::Lenient] {
-                assert_eq!(read(wire, manner), Err(fault), "{wire:?} {manner:?}");
+            for strictness in [Strictness::Strict, Strictness::Lenient] {
+                assert_eq!(read(wire, strictness), Err(fault), "{wire:?} {strictness:?}");
             }
         }
-        assert_eq!(read("7fffffffffffffff\r\nab", Manner::Strict), Ok(None));
+        assert_eq!(read("7fffffffffffffff\r\nab", Strictness::Strict), Ok(None));
     }
 
     #[test]
-    fn lf_alone_ends_no_line_of_a_chunked_body_but_fields() {
-        for manner in [Manner::Strict, Manner::Lenient] {
+    fn bare_lf_is_accepted_only_in_trailer_lines_when_lenient() {
+        for strictness in [Strictness::Strict, Strictness::Lenient] {
             for wire in [
                 "1\na\r\n0\r\n\r\n",
                 "1;x\na\r\n0\r\n\r\n",
@@ -321,67 +324,67 @@ mod tests {
                 "1\r\na\r\n0\r\n\n",
                 "1\r\na\r\n0\r\nb: c\r\n\n",
             ] {
-                assert_eq!(read(wire, manner), Err(BARE_LF), "{wire:?} {manner:?}");
+                assert_eq!(read(wire, strictness), Err(BARE_LF), "{wire:?} {strictness:?}");
             }
         }
         let trailer = "1\r\na\r\n0\r\nb: c\n\r\n";
-        assert_eq!(read(trailer, Manner::Strict), Err(BARE_LF));
-        assert_eq!(read(trailer, Manner::Lenient), done("a", r#"[("b", "c")]"#, ""));
+        assert_eq!(read(trailer, Strictness::Strict), Err(BARE_LF));
+        assert_eq!(read(trailer, Strictness::Lenient), done("a", r#"[("b", "c")]"#, ""));
     }
 
     #[test]
     fn only_lenient_reading_takes_padding() {
         let wire = "1 \r\na\r\n0\r\n\r\n";
-        assert_eq!(read(wire, Manner::Strict), Err(CHUNK_EXTENSION));
-        assert_eq!(read(wire, Manner::Lenient), done("a", "[]", ""));
+        assert_eq!(read(wire, Strictness::Strict), Err(CHUNK_EXTENSION));
+        assert_eq!(read(wire, Strictness::Lenient), done("a", "[]", ""));
     }
 
     #[test]
     fn only_strict_reading_refuses_extensions_that_break_the_grammar() {
         for extension in [";", ";=a", ";a=", ";a=\"b", ";a=\"b\"c", ";a b", ";a;", "; ", ";a\u{e9}"] {
             let wire = format!("1{extension}\r\na\r\n0\r\n\r\n");
-            assert_eq!(read(&wire, Manner::Strict), Err(CHUNK_EXTENSION), "{extension}");
-            assert_eq!(read(&wire, Manner::Lenient), done("a", "[]", ""), "{extension}");
+            assert_eq!(read(&wire, Strictness::Strict), Err(CHUNK_EXTENSION), "{extension}");
+            assert_eq!(read(&wire, Strictness::Lenient), done("a", "[]", ""), "{extension}");
         }
     }
 
     #[test]
-    fn zeros_before_a_size_do_not_make_it_larger() {
-        for manner in [Manner::Strict, Manner::Lenient] {
+    fn leading_zeros_do_not_make_a_chunk_size_too_large() {
+        for strictness in [Strictness::Strict, Strictness::Lenient] {
             for digits in [1, MAX_DIGITS, 20, 30] {
                 let wire = format!("{:0digits$x}\r\nab\r\n0\r\n\r\n", 2);
-                assert_eq!(read(&wire, manner), done("ab", "[]", ""), "{digits} digits");
+                assert_eq!(read(&wire, strictness), done("ab", "[]", ""), "{digits} digits");
             }
-            assert_eq!(read(&format!("{:031x}\r\n", 2), manner), Err(LONG_CHUNK_LINE));
-            assert_eq!(read("00010000000000000000\r\n", manner), Err(LARGE_CHUNK));
+            assert_eq!(read(&format!("{:031x}\r\n", 2), strictness), Err(LONG_CHUNK_LINE));
+            assert_eq!(read("00010000000000000000\r\n", strictness), Err(LARGE_CHUNK));
         }
     }
 
     #[test]
-    fn extensions_are_bounded_in_the_sum_over_a_body() {
+    fn the_sum_of_chunk_extensions_of_a_body_is_bounded() {
         let chunks =
             |line: &str, count: usize| format!("{}0\r\n\r\n", format!("{line}\r\na\r\n").repeat(count));
-        for manner in [Manner::Strict, Manner::Lenient] {
+        for strictness in [Strictness::Strict, Strictness::Lenient] {
             // Each costs 10 of the 40 bytes.
             for line in ["1;extension", &format!("{:026x}", 1)] {
-                assert_eq!(read(&chunks(line, 4), manner), done("aaaa", "[]", ""), "{line}");
-                assert_eq!(read(&chunks(line, 5), manner), Err(LONG_EXTENSIONS), "{line}");
+                assert_eq!(read(&chunks(line, 4), strictness), done("aaaa", "[]", ""), "{line}");
+                assert_eq!(read(&chunks(line, 5), strictness), Err(LONG_EXTENSIONS), "{line}");
             }
-            assert_eq!(read(&chunks("0000000000000001", 50), manner), done(&"a".repeat(50), "[]", ""));
+            assert_eq!(read(&chunks("0000000000000001", 50), strictness), done(&"a".repeat(50), "[]", ""));
         }
-        assert_eq!(read(&chunks("1    ", 50), Manner::Lenient), done(&"a".repeat(50), "[]", ""));
+        assert_eq!(read(&chunks("1    ", 50), Strictness::Lenient), done(&"a".repeat(50), "[]", ""));
     }
 
     #[test]
     fn lines_and_trailers_are_bounded() {
         let line = |extension: usize| format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(extension));
-        assert_eq!(read(&line(28), Manner::Strict), done("a", "[]", ""));
-        assert_eq!(read(&line(29), Manner::Strict), Err(LONG_CHUNK_LINE));
-        assert_eq!(read(&"0".repeat(33), Manner::Strict), Err(LONG_CHUNK_LINE));
+        assert_eq!(read(&line(28), Strictness::Strict), done("a", "[]", ""));
+        assert_eq!(read(&line(29), Strictness::Strict), Err(LONG_CHUNK_LINE));
+        assert_eq!(read(&"0".repeat(33), Strictness::Strict), Err(LONG_CHUNK_LINE));
         let trailer = |len: usize| format!("0\r\na: {}\r\n\r\n", "x".repeat(len));
-        assert!(matches!(read(&trailer(53), Manner::Strict), Ok(Some(_))));
-        assert_eq!(read(&trailer(54), Manner::Strict), Err(LARGE_TRAILERS));
-        assert_eq!(read(&format!("0\r\n{}\r\n", "a:b\r\n".repeat(4)), Manner::Strict), Err(MANY_FIELDS));
+        assert!(matches!(read(&trailer(53), Strictness::Strict), Ok(Some(_))));
+        assert_eq!(read(&trailer(54), Strictness::Strict), Err(LARGE_TRAILERS));
+        assert_eq!(read(&format!("0\r\n{}\r\n", "a:b\r\n".repeat(4)), Strictness::Strict), Err(MANY_FIELDS));
     }
 
     #[test]
@@ -393,8 +396,8 @@ mod tests {
             ("a : b\r\n", SPACE_BEFORE_COLON),
             ("a: b\r\n c\r\n", FOLD),
         ] {
-            assert_eq!(read(&format!("0\r\n{trailers}\r\n"), Manner::Strict), Err(fault), "{trailers:?}");
+            assert_eq!(read(&format!("0\r\n{trailers}\r\n"), Strictness::Strict), Err(fault), "{trailers:?}");
         }
-        assert_eq!(read("0\r\nhost: a\r\n\r\n", Manner::Lenient), Err(TRAILER));
+        assert_eq!(read("0\r\nhost: a\r\n\r\n", Strictness::Lenient), Err(TRAILER));
     }
 }

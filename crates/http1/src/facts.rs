@@ -101,7 +101,7 @@ impl Facts {
         !self.close && (version == Version::Http11 || self.keep_alive)
     }
 
-    /// Whether another protocol is asked for. HTTP/1.0 cannot (RFC 9110 section 7.8).
+    /// Whether an upgrade to another protocol is requested. HTTP/1.0 cannot (RFC 9110 section 7.8).
     pub(crate) fn upgrades(&self, version: Version) -> bool {
         version == Version::Http11 && self.upgrade_option && self.upgrade_field
     }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_lengths_count_as_one() {
+    fn equal_content_lengths_count_as_one() {
         for (values, expected) in [
             (&["5"][..], Length::Is(5)),
             (&["5", "5"], Length::Is(5)),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn codings_are_gathered_over_all_fields() {
+    fn transfer_codings_are_combined_over_all_fields() {
         for (values, last, twice, other) in [
             (&["chunked"][..], true, false, false),
             (&["Chunked"], true, false, false),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn close_wins_and_http10_has_to_ask() {
+    fn close_wins_and_http10_needs_keep_alive() {
         for (values, persists_10, persists_11) in [
             (&[][..], false, true),
             (&["keep-alive"], true, true),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_takes_both_fields_and_http11() {
+    fn an_upgrade_needs_both_fields_and_http11() {
         let both = facts(&[("Connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
         assert!(both.upgrades(Version::Http11) && !both.upgrades(Version::Http10));
         assert!(!facts(&[("Connection", "upgrade")]).upgrades(Version::Http11));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn one_foreign_expectation_is_enough() {
+    fn any_unknown_expectation_makes_expect_other() {
         assert_eq!(facts(&[("Expect", "100-Continue")]).expect, Expect::Continue);
         assert_eq!(facts(&[("Expect", "")]).expect, Expect::Nothing);
         assert_eq!(facts(&[("Expect", "x, 100-continue")]).expect, Expect::Other);

@@ -17,7 +17,7 @@ const MANY: usize = 64;
 
 /// How what RFC 9112 leaves to the recipient is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Strictness {
     /// Requests: what a proxy should have mended is refused.
     Strict,
     /// Responses: LF alone ends a line of fields (section 2.2), a folded field is unfolded (section 5.2).
@@ -58,7 +58,7 @@ impl Scan {
     pub(crate) fn section(
         &mut self,
         bytes: &[u8],
-        manner: Manner,
+        strictness: Strictness,
         most: usize,
     ) -> Result<Option<usize>, Rejection> {
         let from = self.searched;
@@ -68,7 +68,7 @@ impl Scan {
             let text = match &bytes[self.line..end] {
                 [text @ .., b'\r'] => text,
                 // Section 2.2 lets a recipient take LF alone.
-                text if manner == Manner::Lenient => text,
+                text if strictness == Strictness::Lenient => text,
                 _ => return Err(BARE_LF),
             };
             match text.first() {
@@ -76,7 +76,7 @@ impl Scan {
                 // Section 2.2: nothing may be between the start line and the first field.
                 Some(b' ' | b'\t') if self.lines == 0 => return Err(INDENTED_FIRST),
                 // Section 5.2: a server refuses a folded field, a client has to unfold it.
-                Some(b' ' | b'\t') if manner == Manner::Strict => return Err(FOLD),
+                Some(b' ' | b'\t') if strictness == Strictness::Strict => return Err(FOLD),
                 Some(b' ' | b'\t') => self.folded = true,
                 Some(_) => {}
             }
@@ -189,11 +189,11 @@ mod tests {
     type List = Vec<(String, String)>;
 
     /// The fields of a section that comes in pieces of `step`, and how long it is.
-    fn read_by(wire: &str, manner: Manner, step: usize) -> Result<Option<(usize, List)>, Rejection> {
+    fn read_by(wire: &str, strictness: Strictness, step: usize) -> Result<Option<(usize, List)>, Rejection> {
         let mut scan = Scan::default();
         let ends = (step..wire.len()).step_by(step).chain([wire.len()]);
         for end in ends {
-            if let Some(end) = scan.section(&wire.as_bytes()[..end], manner, 100)? {
+            if let Some(end) = scan.section(&wire.as_bytes()[..end], strictness, 100)? {
                 let mut list = Vec::new();
                 scan.fields(&wire.as_bytes()[..end], |name, value| {
                     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -206,10 +206,10 @@ mod tests {
         Ok(None)
     }
 
-    fn read(wire: &str, manner: Manner) -> Result<Option<(usize, List)>, Rejection> {
-        let whole = read_by(wire, manner, wire.len());
+    fn read(wire: &str, strictness: Strictness) -> Result<Option<(usize, List)>, Rejection> {
+        let whole = read_by(wire, strictness, wire.len());
         for step in 1..wire.len() {
-            assert_eq!(read_by(wire, manner, step), whole, "{wire:?} in pieces of {step}");
+            assert_eq!(read_by(wire, strictness, step), whole, "{wire:?} in pieces of {step}");
         }
         whole
     }
@@ -222,24 +222,24 @@ mod tests {
     fn fields_are_read_in_order_with_their_case_and_without_outer_whitespace() {
         let wire = "Host:a\r\nX-Two: \t b c \t\r\nx-two:\r\n\r\nrest";
         let expected = list(&[("Host", "a"), ("X-Two", "b c"), ("x-two", "")]);
-        assert_eq!(read(wire, Manner::Strict), Ok(Some((wire.len() - 4, expected))));
-        assert_eq!(read("\r\n", Manner::Strict), Ok(Some((2, Vec::new()))));
-        assert_eq!(read("a: b\r\n", Manner::Strict), Ok(None));
+        assert_eq!(read(wire, Strictness::Strict), Ok(Some((wire.len() - 4, expected))));
+        assert_eq!(read("\r\n", Strictness::Strict), Ok(Some((2, Vec::new()))));
+        assert_eq!(read("a: b\r\n", Strictness::Strict), Ok(None));
     }
 
     #[test]
     fn any_number_of_fields_up_to_the_limit_is_read() {
         for count in [1, FEW, FEW + 1, MANY, MANY + 1, 100] {
             let wire: String = (0..count).map(|index| format!("n{index}: {index}\r\n")).collect();
-            let (_, list) = read_by(&format!("{wire}\r\n"), Manner::Strict, 4096).unwrap().unwrap();
+            let (_, list) = read_by(&format!("{wire}\r\n"), Strictness::Strict, 4096).unwrap().unwrap();
             assert_eq!(list.len(), count);
             assert_eq!(list[count - 1], (format!("n{}", count - 1), (count - 1).to_string()));
         }
-        assert_eq!(read(&format!("{}\r\n", "a: b\r\n".repeat(101)), Manner::Strict), Err(MANY_FIELDS));
+        assert_eq!(read(&format!("{}\r\n", "a: b\r\n".repeat(101)), Strictness::Strict), Err(MANY_FIELDS));
     }
 
     #[test]
-    fn what_is_wrong_with_a_line_is_told() {
+    fn malformed_field_lines_are_refused_with_their_fault() {
         for (wire, fault) in [
             ("a: b\r\n c\r\n\r\n", FOLD),
             ("a: b\r\n\tc\r\n\r\n", FOLD),
@@ -259,28 +259,32 @@ mod tests {
             ("a: \x7f\r\n\r\n", FIELD_VALUE),
             ("ok: b\r\na: b\x0bc\r\n\r\n", FIELD_VALUE),
         ] {
-            assert_eq!(read(wire, Manner::Strict), Err(fault), "{wire:?}");
+            assert_eq!(read(wire, Strictness::Strict), Err(fault), "{wire:?}");
         }
     }
 
     #[test]
-    fn what_was_searched_is_not_searched_again() {
+    fn searched_bytes_are_not_searched_again() {
         let mut scan = Scan::default();
         assert_eq!(scan.line(b"abc"), None);
         assert_eq!(scan.line(b"\n\n\ndef\n"), Some(7), "only a second search would find the first");
-        assert_eq!(scan.section(b".......a: b\r\nc", Manner::Strict, 9), Ok(None));
-        assert_eq!(scan.section(b".......a: b\n\n\n\r\n\r\n", Manner::Strict, 9), Ok(Some(18)));
-        assert_eq!(scan.section(b"", Manner::Strict, 9), Ok(None), "less than before is no reason to fail");
+        assert_eq!(scan.section(b".......a: b\r\nc", Strictness::Strict, 9), Ok(None));
+        assert_eq!(scan.section(b".......a: b\n\n\n\r\n\r\n", Strictness::Strict, 9), Ok(Some(18)));
+        assert_eq!(
+            scan.section(b"", Strictness::Strict, 9),
+            Ok(None),
+            "less than before is no reason to fail"
+        );
     }
 
     #[test]
-    fn lenient_reading_takes_lf_alone_and_unfolds() {
+    fn lenient_reading_accepts_bare_lf_and_unfolds() {
         let wire = "a: b\n  c\r\n\td\r\ne:\r\n f\ng: h\n\n";
         let expected = list(&[("a", "b   c  \td"), ("e", "f"), ("g", "h")]);
-        assert_eq!(read(wire, Manner::Lenient), Ok(Some((wire.len(), expected))));
-        assert_eq!(read(" a: b\r\n\r\n", Manner::Lenient), Err(INDENTED_FIRST));
-        assert_eq!(read("a : b\r\n\r\n", Manner::Lenient), Err(SPACE_BEFORE_COLON));
-        assert_eq!(read("a: b\rc\r\n\r\n", Manner::Lenient), Err(BARE_CR));
+        assert_eq!(read(wire, Strictness::Lenient), Ok(Some((wire.len(), expected))));
+        assert_eq!(read(" a: b\r\n\r\n", Strictness::Lenient), Err(INDENTED_FIRST));
+        assert_eq!(read("a : b\r\n\r\n", Strictness::Lenient), Err(SPACE_BEFORE_COLON));
+        assert_eq!(read("a: b\rc\r\n\r\n", Strictness::Lenient), Err(BARE_CR));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
         NOT_CHUNKED, REQUEST_LINE, VERSION,
     },
     facts::{Expect, Facts, Host, Length},
-    head::{Manner, Scan, is_token, is_token_byte},
+    head::{Scan, Strictness, is_token, is_token_byte},
     target,
 };
 
@@ -77,7 +77,7 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Head,
-    /// In a body, so many bytes before its end.
+    /// In a body, this many bytes before its end.
     Length(u64),
     Chunked,
 }
@@ -128,7 +128,7 @@ impl Reader {
             }
             State::Length(left) => Ok(take(input, left).map(Event::Data)),
             State::Chunked => {
-                let event = self.chunked.read(input, &self.limits, Manner::Strict)?;
+                let event = self.chunked.read(input, &self.limits, Strictness::Strict)?;
                 if event == Some(Event::End) {
                     self.state = State::Head;
                 }
@@ -169,7 +169,7 @@ impl Reader {
                 None => return Ok(None),
             },
         };
-        let Some(end) = self.scan.section(window, Manner::Strict, self.limits.fields)? else {
+        let Some(end) = self.scan.section(window, Strictness::Strict, self.limits.fields)? else {
             return if is_full { Err(LARGE_HEAD) } else { Ok(None) };
         };
         let (bytes, rest) = input.split_at(end);
@@ -214,7 +214,7 @@ impl Reader {
                 [] | [b'\r'] => return Ok(false),
                 [b'\r', ..] => return Err(BARE_CR),
                 [b'\n', ..] => return Err(BARE_LF),
-                // Whoever speaks another protocol is told so before a line has ended, which may never be.
+                // Another protocol is refused before a line has ended, which may never happen.
                 [first, ..] if !is_token_byte(*first) => return Err(METHOD),
                 _ => return Ok(true),
             };

@@ -8,7 +8,7 @@ use crate::{
     chunked::{Chunked, take},
     error::{CHUNKED_TWICE, CODING_AND_LENGTH, LARGE_HEAD, LENGTH, LENGTHS},
     facts::{Facts, Length},
-    head::{Manner, Scan},
+    head::{Scan, Strictness},
 };
 
 pub use crate::error::Broken;
@@ -81,7 +81,7 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Head,
-    /// In a body, so many bytes before its end.
+    /// In a body, this many bytes before its end.
     Length(u64),
     Chunked,
     UntilClose,
@@ -127,7 +127,7 @@ impl Reader {
             State::Head => self.head(input, head)?,
             State::Length(0) => Some(Event::End),
             State::Length(left) => take(input, left).map(Event::Data),
-            State::Chunked => self.chunked.read(input, &self.limits, Manner::Lenient)?,
+            State::Chunked => self.chunked.read(input, &self.limits, Strictness::Lenient)?,
             State::UntilClose => take(input, &mut { u64::MAX }).map(Event::Data),
             State::Switched => None,
         };
@@ -173,7 +173,7 @@ impl Reader {
         let line = match self.line {
             Some(line) => line,
             None => {
-                // Whoever speaks another protocol is found out before a line has ended, which may never be.
+                // Another protocol is detected before a line has ended, which may never happen.
                 if !window.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected) {
                     return Err(NO_RESPONSE);
                 }
@@ -184,7 +184,7 @@ impl Reader {
                 }
             }
         };
-        let Some(end) = self.scan.section(window, Manner::Lenient, self.limits.fields)? else {
+        let Some(end) = self.scan.section(window, Strictness::Lenient, self.limits.fields)? else {
             return if is_full { Err(LARGE_HEAD.into()) } else { Ok(None) };
         };
         let (bytes, rest) = input.split_at(end);

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn start_lines_are_written_as_told() {
+    fn start_lines_are_written_as_given() {
         let line = written(|out| request_line(out, b"GET", b"/a?b", Version::Http10));
         assert_eq!(line, "|GET /a?b HTTP/1.0\r\n");
         let line = written(|out| status_line(out, Version::Http11, 200, b"OK"));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_keep_their_case_and_whatever_is_in_them() {
+    fn fields_are_written_verbatim() {
         let wire = written(|out| {
             field(out, b"X-Odd", b"a\nb");
             number_field(out, b"content-LENGTH", u64::MAX);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_chunk_brings_the_trailers() {
+    fn the_last_chunk_carries_the_trailers() {
         assert_eq!(written(|out| last_chunk(out, &Fields::new())), "|0\r\n\r\n");
         let trailers: Fields = [("A", "b"), ("c", "")].into_iter().collect();
         assert_eq!(written(|out| last_chunk(out, &trailers)), "|0\r\nA: b\r\nc: \r\n\r\n");

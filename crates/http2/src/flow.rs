@@ -58,7 +58,7 @@ impl ReceiveWindow {
         self.size = size;
     }
 
-    /// Takes in bytes. False: the peer may not send so many.
+    /// Takes in bytes. False if they exceed the window.
     #[must_use]
     #[inline]
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
@@ -78,7 +78,7 @@ impl ReceiveWindow {
     }
 
     /// [`ReceiveWindow::used`] of a window that streams share: when it runs short because of what one stream holds,
-    /// the others get theirs back at once, or they would wait for that one.
+    /// the others get theirs back immediately, or they would wait for that one.
     #[inline]
     pub(crate) fn used_of_shared(&mut self, bytes: usize) -> Option<u32> {
         let increment = self.used(bytes);

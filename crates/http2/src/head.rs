@@ -369,7 +369,7 @@ const NAME: [bool; 256] = {
 /// No NUL, CR or LF, and no white space at either end.
 fn is_value(value: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    // Without a branch for each byte, so that it is done for many at once.
+    // Without a branch for each byte, so that many are checked together.
     let bad = value.iter().fold(false, |bad, byte| bad | matches!(byte, 0 | b'\r' | b'\n'));
     !bad && !blank(value.first()) && !blank(value.last())
 }

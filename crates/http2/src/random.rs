@@ -22,7 +22,7 @@ impl Random {
         ((self.next() >> 32) as usize) % end
     }
 
-    /// True once in so many times.
+    /// True with a probability of one in `times`.
     pub(crate) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -29,7 +29,7 @@ pub struct Settings {
     pub header_table_size: u32,
     /// Whether the other end may push.
     pub enable_push: bool,
-    /// Streams that the other end may have open at once; none is no limit.
+    /// Maximum number of streams that the other end may have open; none is no limit.
     pub max_concurrent_streams: Option<u32>,
     /// Bytes that may be sent on a stream before it is given more window, at most 2^31 - 1.
     pub initial_window_size: u32,

@@ -30,7 +30,7 @@ pub(crate) struct Stream {
     pub(crate) remote_closed: bool,
     /// The final head was received.
     pub(crate) head_received: bool,
-    /// The caller wants to send and is to be told when there is room.
+    /// The caller wants to send and is to be notified when there is room.
     pub(crate) wants: bool,
     /// It is in the queue of those with room.
     pub(crate) queued: bool,

@@ -1,4 +1,4 @@
-//! Which CPUs a thread may run on. Only Linux can tell and pin; elsewhere pinning is refused.
+//! Which CPUs a thread may run on. Only Linux can report and pin; elsewhere pinning is refused.
 
 use std::io;
 

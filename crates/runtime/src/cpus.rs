@@ -11,7 +11,7 @@ use std::{
 
 use crate::{affinity, cgroup};
 
-/// The CPUs that this process may use at once: never more than the affinity mask allows, nor than the
+/// The number of CPUs that this process may use concurrently: never more than the affinity mask allows, nor than the
 /// smallest cgroup quota (v1 or v2) on the way to the root, rounded up.
 #[must_use]
 pub fn available() -> NonZeroUsize {

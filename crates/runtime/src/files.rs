@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raising_twice_changes_nothing_more() {
+    fn raising_the_file_limit_twice_is_idempotent() {
         let first = raise_limit().unwrap();
         let second = raise_limit().unwrap();
         assert_eq!(second, FileLimit { before: first.now, now: first.now });

@@ -30,7 +30,8 @@ impl Poll {
     }
 }
 
-/// A question that took as long was answered by waiting. Below it, reading the run delay would cost more than it tells.
+/// A question that took as long was answered by waiting. Below it, reading the run delay would cost more than it
+/// reveals.
 const SLEEP: Duration = Duration::from_micros(20);
 
 thread_local! {
@@ -51,7 +52,7 @@ pub fn run_delay() -> Option<Duration> {
 
 /// The runtime is about to ask.
 pub(crate) fn asking() {
-    // One that woke no task, such as an interrupted one, is told together with the next.
+    // One that woke no task, such as an interrupted one, is reported together with the next.
     if LAST.get().is_none() {
         let now = Instant::now();
         LAST.set(Some(Poll { asked: now, answered: now, run_delay: None }));
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_that_is_answered_by_waiting_is_told_from_one_that_is_not() {
+    fn a_poll_that_slept_is_reported_once_and_only_when_observed() {
         let worker = crate::worker::spawn_observed("test-polls", None, || async {
             let begun = Instant::now();
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,6 +1,6 @@
 //! Which members of a group have something to do: one waker for each, one list for all.
 //!
-//! Whoever polls the group then looks at those alone, however many there are, and none needs a task.
+//! Polling the group then visits those alone, however many there are, and none needs a task.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ pub struct Ready(Arc<Mutex<List>>);
 #[derive(Debug, Default)]
 struct List {
     woken: Vec<u32>,
-    /// Whom to wake when something comes into the empty list; nobody while the loop is at it anyway.
+    /// Whom to wake when something comes into the empty list; none while the loop is running a pass anyway.
     parent: Option<Waker>,
     at_work: bool,
 }
@@ -29,7 +29,7 @@ impl Ready {
         Key { waker: Waker::from(Arc::clone(&shared)), shared }
     }
 
-    /// Begins a pass: from now on nobody is woken.
+    /// Begins a pass: from now on no waker is called.
     pub fn begin(&self) {
         self.lock().at_work = true;
     }
@@ -41,7 +41,7 @@ impl Ready {
         !into.is_empty()
     }
 
-    /// Ends a pass: from now on `cx` is woken when something comes onto the list, and at once if something is.
+    /// Ends a pass: from now on `cx` is woken when something comes onto the list, and immediately if something is.
     pub fn end(&self, cx: &mut Context<'_>) {
         let mut list = self.lock();
         list.at_work = false;
@@ -66,7 +66,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The waker, for whoever is to wake this member.
+    /// The waker that wakes this member.
     pub fn waker(&self) -> &Waker {
         &self.waker
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_woken_during_a_pass_wakes_the_parent_at_its_end() {
+    fn a_wake_during_a_pass_wakes_the_parent_at_its_end() {
         let counting = Arc::new(Counting::default());
         let waker = Waker::from(Arc::clone(&counting));
         let ready = Ready::default();

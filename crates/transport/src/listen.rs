@@ -33,7 +33,7 @@ pub enum Listener {
 
 impl Listener {
     /// Binds and listens. `[::]` takes IPv4 connections too; on a system without IPv6 it means `0.0.0.0`.
-    /// The file of a Unix socket that nobody listens on any more is replaced.
+    /// The file of a Unix socket that no process listens on any more is replaced.
     ///
     /// # Errors
     /// The address is in use, not of this machine, or not allowed; `AlreadyExists` when something that is not a socket
@@ -48,7 +48,7 @@ impl Listener {
     /// The address that it is bound to: the port that the system chose for port 0.
     ///
     /// # Errors
-    /// The system can't tell.
+    /// The system does not report it.
     pub fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
@@ -69,7 +69,7 @@ impl Listener {
 pub fn probe(address: &Address) -> io::Result<()> {
     match address {
         Address::Tcp(_) => Listener::bind(address, ListenOptions::default()).map(drop),
-        // Binding tells, and leaves a file behind: so ask whether somebody answers.
+        // Binding would show it, but leaves a file behind: so check whether a connection is accepted.
         Address::Unix(path) => answers(path),
     }
 }
@@ -165,7 +165,7 @@ fn tcp(address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// An error if somebody listens on the socket. Only a refusal says that nobody does: a full queue makes a client wait,
+/// An error if a process listens on the socket. Only a refusal shows that none does: a full queue makes a client wait,
 /// and a socket of somebody else may not be connected to.
 #[cfg(unix)]
 fn answers(path: &Path) -> io::Result<()> {
@@ -246,7 +246,7 @@ mod tests {
             let opened = |address: &str| both_families(address.parse().unwrap(), without_ipv6(off));
             assert_eq!(opened("[::]:80").unwrap().to_string(), "0.0.0.0:80");
             assert_eq!(opened("10.0.0.1:80").unwrap().to_string(), "10.0.0.1:80");
-            // Who asks for one address of IPv6 is told that there is none.
+            // An explicit IPv6 address is reported as unavailable.
             opened("[::1]:80").unwrap_err();
         }
         let taken = without_ipv6(|| io::ErrorKind::AddrInUse.into());

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn one_call_takes_no_more_than_allowed_but_a_slice() {
+    fn one_call_takes_at_most_the_limit_but_at_least_one_slice() {
         let parts = [[0; 10], [0; 10], [0; 10]];
         let slices = parts.each_ref().map(|part| IoSlice::new(part));
         for (most, expected) in [(0, 1), (9, 1), (10, 1), (20, 2), (29, 2), (usize::MAX, 3)] {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_left_over_stands_before_what_is_read() {
+    async fn leftover_bytes_precede_the_bytes_read() {
         let (mut near, mut far) = tokio::io::duplex(100);
         far.write_all(b"defg").await.unwrap();
         let mut buffer = [0; 6];
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_without_room_is_an_error_and_not_the_end() {
+    async fn a_read_without_room_is_an_error_and_not_eof() {
         let (mut near, mut far) = tokio::io::duplex(100);
         far.write_all(b"more").await.unwrap();
         let mut buffer = [0; 3];

@@ -19,7 +19,7 @@ use crate::{
     tls::{Client, ClientConfig, Facts, Failure, Server, ServerConfig, Session},
 };
 
-/// A peer that is silent for this long is asked whether it still lives.
+/// A peer that is silent for this long is probed (TCP keepalive).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Sets TCP_NODELAY and keep-alive.
@@ -167,7 +167,7 @@ impl Stream {
         }
     }
 
-    /// Whether the peer still sends and receives, as far as this system tells.
+    /// Whether the peer still sends and receives, as far as this system reports it.
     #[cfg(not(target_os = "linux"))]
     #[must_use]
     pub fn presence(&self) -> Presence {
@@ -179,7 +179,7 @@ impl Stream {
         if matches!(error, Ok(None)) { Presence::There } else { Presence::Gone }
     }
 
-    /// How many bytes were written that the peer's system has not acknowledged. Systems that can't tell say 0.
+    /// How many bytes were written that the peer's system has not acknowledged. 0 on systems that do not report it.
     #[must_use]
     pub fn unsent(&self) -> usize {
         match &self.socket {

@@ -12,7 +12,7 @@ pub(crate) fn bytes(stream: &tokio::net::TcpStream) -> usize {
     if result == 0 { usize::try_from(count).unwrap_or_default() } else { 0 }
 }
 
-/// Other systems can't tell.
+/// Other systems do not report it.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn bytes(_stream: &tokio::net::TcpStream) -> usize {
     0

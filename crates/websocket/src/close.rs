@@ -42,7 +42,7 @@ impl Close {
         Ok(Self(content))
     }
 
-    /// Why the peer closes, if it says so.
+    /// The reason that the peer gave, if any.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         self.0.first_chunk().map(|code| u16::from_be_bytes(*code))

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_of_the_rfc_is_made_and_answered() {
+    fn the_rfc_6455_sample_key_is_made_and_accepted() {
         assert_eq!(key(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ==").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     }

@@ -21,7 +21,7 @@ pub enum Event {
     Fragment,
     /// To be answered with a pong of the same content.
     Ping(Vec<u8>),
-    /// The answer to a ping, or one that nobody asked for.
+    /// The answer to a ping, or an unsolicited one.
     Pong(Vec<u8>),
     /// The peer closes: it sends nothing more, and is to be answered with a close frame if none was sent.
     Close(Close),

@@ -140,7 +140,7 @@ fn message(out: &mut Vec<u8>, reader: Role, random: &mut StdRng) {
 }
 
 #[test]
-fn messages_written_here_are_read_by_both() {
+fn our_messages_are_read_by_tungstenite_and_by_us() {
     let mut random = StdRng::seed_from_u64(1);
     for round in 0..200 {
         let role = ROLES[round % 2];
@@ -202,7 +202,7 @@ fn odd_frame(out: &mut Vec<u8>, reader: Role, random: &mut StdRng) {
 }
 
 #[test]
-fn frames_that_break_the_rules_are_refused_by_both() {
+fn invalid_frames_are_refused_by_tungstenite_and_by_us() {
     let mut random = StdRng::seed_from_u64(3);
     let mut refused = 0;
     for round in 0..20_000 {

@@ -136,7 +136,7 @@ fn a_message_is_limited_over_all_of_its_fragments() {
 }
 
 #[test]
-fn room_is_made_for_what_has_come_and_not_for_what_was_announced() {
+fn an_announced_length_allocates_no_memory() {
     let limits = Limits { message: 1 << 40, frame: 1 << 40, fragments: 1 };
     for role in [Role::Server, Role::Client] {
         let mut reader = Reader::new(role, limits);

@@ -10,7 +10,7 @@ pub struct Fields {
     spans: Vec<Span>,
 }
 
-/// Where a field is: its name begins at `start`, its value follows at once.
+/// Where a field is: its name begins at `start`, its value follows directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     start: u32,
@@ -105,7 +105,7 @@ impl Fields {
         self.iter_from(0)
     }
 
-    /// The same, from the one at `index` on. None when there are not so many.
+    /// The same, from the one at `index` on. None when there are fewer.
     #[inline]
     #[must_use]
     pub fn iter_from(&self, index: usize) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn setting_keeps_the_place_of_the_first_and_removes_the_others() {
+    fn setting_a_field_replaces_the_first_and_removes_the_others() {
         let mut fields = list();
         fields.set("x-two", "3");
         assert_eq!(text(&fields), "Host=a x-two=3 accept=*/*");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_list_is_added_to_another_whatever_was_done_to_it() {
+    fn a_range_of_fields_is_appended_to_another_list() {
         let mut copy = Fields::new();
         copy.push("first", "0");
         copy.extend_from(&list(), 1..3);

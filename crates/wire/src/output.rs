@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// A piece smaller than this is copied: a system call spends more on a slice of its own.
 const LARGE: usize = 4 << 10;
 
-/// What was written is thrown out of the buffer when it is at least so many bytes.
+/// What was written is removed from the buffer once it is at least this many bytes.
 const COMPACT: usize = 64 << 10;
 
 /// A queue of bytes. What bounds it is up to those who add: see [`Output::len`].
@@ -105,7 +105,7 @@ impl Output {
     /// So many bytes were written.
     ///
     /// # Panics
-    /// When there are not so many.
+    /// When there are fewer.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "more was written than there was");
         let mut left = count;
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept_among_small_and_large() {
+    fn small_and_large_parts_keep_their_order() {
         let (output, expected) = filled();
         assert_eq!(output.len(), expected.len());
         assert_eq!(all(&output, 64), expected);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_while_some_was_written_comes_last() {
+    fn bytes_added_during_writing_come_last() {
         let mut output = Output::new();
         let mut expected = Vec::new();
         let mut seen = Vec::new();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_one_gives_its_buffer_away() {
+    fn an_empty_output_gives_away_its_buffer() {
         let mut output = Output::new();
         output.copy(b"abc");
         output.advance(3);

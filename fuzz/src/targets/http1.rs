@@ -79,7 +79,7 @@ fn offer(input: &[u8], piece: usize, mut read: impl FnMut(&mut &[u8]) -> Option<
             let before = rest.len();
             match read(&mut rest) {
                 None => return,
-                // Lines that are no event by themselves may be gone at once.
+                // Lines that are no event by themselves may be consumed immediately.
                 Some(false) if rest.len() == before => break,
                 Some(_) => assert!(rest.len() <= before),
             }
@@ -172,7 +172,7 @@ fn responses(input: &[u8], piece: usize, small: bool, kinds: u8) -> Trace {
     trace
 }
 
-/// The client's role. The first byte chooses the limits and the size of pieces, the second what was asked.
+/// The client's role. The first byte chooses the limits and the size of pieces, the second the kind of request.
 pub fn response(input: &[u8]) {
     let [config, kinds, rest @ ..] = input else { return };
     let small = config & 0x80 != 0;

@@ -1,6 +1,7 @@
-//! Whole requests to a server in this process, on one worker: whatever is asked for, no thread of the server panics, its
-//! memory stays within a limit, and a bystander on another connection is answered. Unlike the other targets these open
-//! sockets and read the clock; how they are answered depends on time, so that the same input may meet other things.
+//! Whole requests to a server in this process, on one worker: whatever is requested, no thread of the server panics,
+//! its memory stays within a limit, and a bystander on another connection is answered. Unlike the other targets these
+//! open sockets and read the clock; how they are answered depends on time, so that the same input may meet other
+//! things.
 
 use std::{
     io::{self, Read as _, Write as _},

@@ -95,7 +95,7 @@ fn frame(out: &mut Vec<u8>, reader: Role, opcode: u8, last: bool, content: &[u8]
     write::frame(out, opcode, last, content, mask);
 }
 
-/// The bytes of these events, with messages in fragments of at most so many bytes.
+/// The bytes of these events, with messages in fragments of at most `fragment` bytes.
 fn written(reader: Role, events: &[Event], fragment: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut frame = |opcode, last, content: &[u8]| frame(&mut out, reader, opcode, last, content);

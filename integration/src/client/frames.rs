@@ -19,7 +19,7 @@ pub mod kind {
     pub const RST_STREAM: u8 = 3;
     /// Parameters of a connection.
     pub const SETTINGS: u8 = 4;
-    /// A question that the peer answers at once.
+    /// A frame that the peer answers immediately.
     pub const PING: u8 = 6;
     /// The end of a connection.
     pub const GOAWAY: u8 = 7;

@@ -197,7 +197,7 @@ impl<Answer: Message + Default> Call<Answer> {
         self.send.send_data(Bytes::copy_from_slice(bytes), false).expect("the stream is open");
     }
 
-    /// The same in DATA frames of at most so many bytes each.
+    /// The same in DATA frames of at most `size` bytes each.
     ///
     /// # Panics
     /// When the stream is closed.
@@ -267,7 +267,7 @@ impl<Answer: Message + Default> Call<Answer> {
                     let response = response.take().context("awaited twice")?.await.context("reply")?;
                     ensure!(response.status() == 200, "HTTP status {}", response.status());
                     let fields = pairs(response.headers())?;
-                    // A call that fails at once has its status in the head.
+                    // A call that fails immediately has its status in the header (Trailers-Only).
                     self.state = match status_of(&fields) {
                         Some(status) => State::Ended(status),
                         None => State::Receiving(response.into_body()),

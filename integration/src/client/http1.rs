@@ -234,7 +234,7 @@ impl Http1 {
         }
     }
 
-    /// Reads so many bytes.
+    /// Reads exactly this many bytes.
     ///
     /// # Errors
     /// When the connection ends before.

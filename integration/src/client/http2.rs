@@ -41,7 +41,7 @@ impl Http2 {
     /// Speaks on a socket that is connected already.
     ///
     /// # Errors
-    /// When the peer closes it at once.
+    /// When the peer closes it immediately.
     pub async fn on(stream: impl Into<Link>, builder: &client::Builder) -> Result<Self> {
         let (send, connection) = builder.handshake(stream.into()).await?;
         Ok(Self { send, connection: tokio::spawn(connection) })
@@ -90,7 +90,7 @@ impl Http2 {
     /// Waits for the end of the connection.
     ///
     /// # Errors
-    /// How it ended, unless in peace.
+    /// The error that it ended with, unless it was closed cleanly.
     ///
     /// # Panics
     /// When the connection's task did.

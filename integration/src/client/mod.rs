@@ -166,7 +166,7 @@ impl Client {
     /// Speaks on a socket that is connected already.
     ///
     /// # Errors
-    /// When the peer closes it at once.
+    /// When the peer closes it immediately.
     pub async fn on(protocol: Protocol, stream: TcpStream) -> Result<Self> {
         Ok(match protocol {
             Protocol::Http1 => Self::Http1(Http1::on(Link::on(stream, protocol.alpn()).await?)),

@@ -109,7 +109,7 @@ async fn backward(mut from: RecvStream, mut to: impl AsyncWrite + Unpin) {
             return;
         }
     }
-    // Whoever reads is told of the end, unless it has gone.
+    // The reader is notified of the end, unless it has gone.
     let _ = to.shutdown().await;
 }
 

@@ -102,21 +102,21 @@ mod tests {
     }
 
     #[test]
-    fn an_even_spread_is_in_place_however_late_the_first_or_some_are() {
+    fn evenly_spread_arrivals_are_in_place_despite_late_ones() {
         assert_eq!(at_200(|ms| ms), 400);
         assert_eq!(at_200(|ms| if ms == 0 { 0 } else { ms + 300 }), 399);
         assert_eq!(at_200(|ms| if ms % 50 == 0 { ms + 25 } else { ms }), 360);
     }
 
     #[test]
-    fn bursts_are_not() {
+    fn bursts_are_not_in_place() {
         assert!(at_200(|ms| ms / 1000 * 1000) < 20);
         assert!(at_200(|ms| ms / 100 * 100) < 110);
         assert!(at_200(|ms| ms * 9 / 10) < 100, "nor is another rate");
     }
 
     #[test]
-    fn of_no_arrivals_none_is() {
+    fn without_arrivals_none_is_in_place() {
         assert_eq!(in_place(&[], 1.0, TOLERANCE), 0);
     }
 }

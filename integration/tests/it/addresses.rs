@@ -48,7 +48,7 @@ async fn a_profile_port_in_use_is_a_warning_and_the_server_serves() {
     assert!(warning.contains(" WARN ") && warning.contains(&address), "{log}");
     assert!(!log.contains(" pprof="), "{log}");
     assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
-    // An address that nobody could ever listen on is a mistake.
+    // An address that can never be listened on is a mistake.
     let mut command = command("dummy-server");
     command.args(ELSEWHERE).arg("--pprof-addr=unix:/no/such/folder/socket");
     let finished = Process::start(&mut command).finish(SOON);
@@ -120,7 +120,7 @@ async fn servers_with_ports_of_their_own_run_side_by_side() {
     }
 }
 
-async fn an_address_that_is_given_stays_where_it_is() {
+async fn an_explicit_address_takes_precedence_over_the_port_flag() {
     let kept = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
     let mut command = command("dummy-server");
     command.env("DUMMY_SERVER_PORT", "0").env("DUMMY_SERVER_GRPC_ADDR", "");
@@ -131,7 +131,7 @@ async fn an_address_that_is_given_stays_where_it_is() {
     assert_eq!(addresses[1].1, kept);
 }
 
-async fn a_port_is_shared_only_on_purpose() {
+async fn a_port_is_shared_only_with_share_port() {
     let first = ServerProcess::start(&["--share-port"]);
     let address = first.http.to_string();
     let finished = Process::start(command("dummy-server").args([
@@ -195,7 +195,7 @@ fn a_unix_socket_is_served_and_its_file_removed() {
     }
 }
 
-fn a_file_in_the_place_of_a_unix_socket_is_named() {
+fn a_file_at_the_path_of_a_unix_socket_is_named_and_kept() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("notes.txt");
     fs::write(&path, "precious").expect("written");
@@ -215,14 +215,14 @@ fn a_file_in_the_place_of_a_unix_socket_is_named() {
     );
     assert!(ask_over(&path).starts_with("HTTP/1.1 200"), "the first one is still served");
     drop(first);
-    // Killed, it has left its file behind, which is in nobody's way.
+    // Killed, it has left its file behind, which is not in the way.
     assert!(path.exists());
     let second = serve_over(&path);
     assert!(ask_over(&path).starts_with("HTTP/1.1 200"));
     drop(second);
 }
 
-async fn clients_of_both_families_are_served_and_shown_as_what_they_are(protocol: Protocol) {
+async fn ipv4_and_ipv6_clients_are_served_and_shown_as_such(protocol: Protocol) {
     for flag in ["--addr=[::]:0", "-addr=:0"] {
         let server = ServerProcess::start(&[flag, "--access-log=text"]);
         for loopback in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {

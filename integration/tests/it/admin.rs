@@ -27,7 +27,7 @@ async fn durations_are_counted_by_endpoint_and_protocol(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     client.get("/delay/60").await;
-    // Its head leaves at once, its last chunk does not.
+    // Its head is sent immediately, its last chunk is not.
     client.get("/chunked/3?size=10&delay=30").await;
     for _ in 0..3 {
         client.get("/bin/1000").await;
@@ -50,7 +50,7 @@ async fn durations_are_counted_by_endpoint_and_protocol(protocol: Protocol) {
     assert!(metrics.text().contains("# TYPE dummy_server_request_duration_seconds histogram"));
 }
 
-async fn a_reply_that_was_never_given_has_no_duration(protocol: Protocol) {
+async fn an_unanswered_request_has_no_duration(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let waits = Request::get("/delay/60000");
@@ -171,7 +171,7 @@ async fn the_configuration_is_shown_without_secrets() {
     assert_eq!(config["access-log"], serde_json::json!({ "format": "json", "sample": 1 }));
 }
 
-async fn a_token_opens_what_is_not_for_probes() {
+async fn a_token_is_required_for_all_but_probes_and_metrics() {
     let server = Server::with(&["--admin-token=open-sesame"]);
     let ask = async |request| fetch(Protocol::Http1, server.admin, request).await;
     for path in ["/livez", "/readyz", "/metrics"] {
@@ -230,7 +230,7 @@ async fn without_a_token_only_loopback_changes_something() {
     }
 }
 
-fn the_help_does_not_tell_the_token() {
+fn the_help_does_not_show_the_token() {
     let mut command = command("dummy-server");
     let process = Process::start(command.arg("--help").env("DUMMY_SERVER_ADMIN_TOKEN", TOKEN));
     let finished = process.finish(integration::PATIENCE);

@@ -1,4 +1,4 @@
-//! The Helm chart: what it renders, what it refuses, and that both programs take what it tells them.
+//! The Helm chart: what it renders, what it refuses, and that both programs accept the arguments it passes.
 
 use std::{
     env,
@@ -47,7 +47,7 @@ fn the_chart_passes_lint_with_every_set_of_values() {
     }
 }
 
-fn manifests_are_the_golden_ones() {
+fn manifests_match_the_golden_files() {
     let Some(helm) = Helm::find() else { return };
     let mut compared = 0;
     for values in helm.sets_of_values() {
@@ -169,7 +169,7 @@ fn the_admin_token_comes_from_a_secret() {
     assert_eq!(found.get("value"), None, "the token itself is in no manifest");
 }
 
-fn the_access_log_is_off_by_any_name() {
+fn both_off_and_false_disable_the_access_log() {
     let Some(helm) = Helm::find() else { return };
     for (value, expected) in [("off", "off"), ("false", "off"), ("text", "text"), ("json", "json")] {
         let deployment = helm.render(&[&format!("server.accessLog={value}")]).of_kind("Deployment");
@@ -178,7 +178,7 @@ fn the_access_log_is_off_by_any_name() {
     }
 }
 
-fn the_service_leads_to_ports_that_the_pod_has() {
+fn the_service_targets_ports_of_the_pod() {
     let Some(helm) = Helm::find() else { return };
     let manifests = helm.render(&["tls.secretName=of-somebody"]);
     let deployment = manifests.of_kind("Deployment");
@@ -285,7 +285,7 @@ async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {
 
 fn the_job_fails_when_the_server_does_not_come_up_in_time() {
     let Some(helm) = Helm::find() else { return };
-    // A port that was just given back: nobody listens there.
+    // A port that was just released: nothing listens there.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
     let target = format!("loadgen.target=http://{closed}/health");
     let job = helm.render(&["loadgen.enabled=true,loadgen.waitSeconds=1", &target]).of_kind("Job");

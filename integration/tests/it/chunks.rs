@@ -15,7 +15,7 @@ use integration::{
 
 tests!();
 
-async fn each_chunk_is_a_piece_of_its_own(protocol: Protocol) {
+async fn each_chunk_is_sent_as_its_own_piece(protocol: Protocol) {
     const COUNT: usize = 2000;
     let server = Server::start();
     let target = format!("/chunked/{COUNT}?size=1");
@@ -24,7 +24,7 @@ async fn each_chunk_is_a_piece_of_its_own(protocol: Protocol) {
             let reply = Client::connect(protocol, server.http).await.get(&target).await;
             (reply.pieces, reply.body)
         }
-        // The h2 crate takes so many small frames for an attack.
+        // The h2 crate treats this many small frames as an attack.
         Protocol::Http2 => {
             let mut client = Frames::connect(server.http, &[]).await;
             client.get(1, &target, &[]).await;
@@ -40,7 +40,7 @@ async fn each_chunk_is_a_piece_of_its_own(protocol: Protocol) {
     assert_eq!(pattern::verify(0, &body), Ok(()));
 }
 
-async fn chunks_that_nobody_reads_cost_no_memory() {
+async fn unread_chunks_take_no_memory() {
     const STREAMS: u32 = 50;
     /// The largest window (RFC 9113 section 6.9.1): only the socket holds the server back.
     const WINDOW: u32 = (1 << 31) - 1;

@@ -1,4 +1,4 @@
-//! Clients of other makes on dummy-server. What they say of a reply is believed; how many requests there were,
+//! Third-party clients on dummy-server. What they report of a reply is believed; how many requests there were,
 //! the server says too.
 
 use std::{
@@ -79,8 +79,8 @@ async fn curl_reads_replies_whole(protocol: Protocol) {
         ("/bin/10M", 200, 10 << 20),
     ];
     // curl 7.88 loses an HTTP/2 connection at its second request, with any server (curl issue 10634).
-    let at_once = if protocol == Protocol::Http1 { sizes.len() } else { 1 };
-    for sizes in sizes.chunks(at_once) {
+    let per_run = if protocol == Protocol::Http1 { sizes.len() } else { 1 };
+    for sizes in sizes.chunks(per_run) {
         let mut command = curl(&program, protocol);
         command.args(["--write-out", "%{http_version} %{http_code} %{size_download} %{num_connects}\n"]);
         for (path, ..) in sizes {
@@ -127,11 +127,11 @@ async fn curl_sends_bodies(protocol: Protocol) {
     assert_eq!(counted(&server, 8, &[("endpoint", "upload"), label(protocol)]).await, 8);
 }
 
-fn curl_is_told_to_go_on() {
+fn curl_gets_100_continue() {
     let Some(program) = require("curl") else { return };
     let server = Server::start();
     let mut command = curl(&program, Protocol::Http1);
-    // It waits for longer than its time: the body comes because it was asked for.
+    // It waits for longer than the test may take: the body comes because of the 100 (Continue).
     command.args(["--verbose", "--expect100-timeout", "60", "-H", "Expect: 100-continue"]);
     command.args(["--data-binary", "some body"]).arg(url(&server, "/upload"));
     let finished = Process::start(&mut command).finish(integration::PATIENCE);
@@ -164,7 +164,7 @@ async fn curl_opens_many_connections() {
     assert_eq!(counted(&server, 100, &[label(Protocol::Http1)]).await, 100);
 }
 
-/// What nghttp is told, and the sizes it then reads on one connection.
+/// The arguments of nghttp, and the sizes it then reads on one connection.
 type Reads = (&'static str, &'static [&'static str], &'static [usize]);
 
 const NGHTTP_READS: [Reads; 8] = [
@@ -181,7 +181,7 @@ const NGHTTP_READS: [Reads; 8] = [
 async fn nghttp_reads(args: &[&str], sizes: &[usize]) {
     let Some(program) = require("nghttp") else { return };
     let server = Server::start();
-    // The frames it received are told apart from what it sent; without replies it exits with 0 as well.
+    // The frames it received are distinguished from those it sent; without replies it exits with 0 as well.
     let mut command = Command::new(&program);
     command.args(["--verbose", "--null-out", "--timeout=15"]).args(args);
     command.args(sizes.iter().map(|size| url(&server, &format!("/bin/{size}"))));
@@ -265,7 +265,7 @@ async fn wrk_counts_what_the_server_counts() {
     }
 }
 
-async fn go_finds_no_fault(protocol: Protocol) {
+async fn the_go_client_finds_no_fault(protocol: Protocol) {
     let Some(program) = go() else { return };
     let server = Server::start();
     let mut command = Command::new(program);
@@ -278,7 +278,7 @@ async fn go_finds_no_fault(protocol: Protocol) {
     assert!(read >= 318 && (read..=read + 5).contains(&answered), "{answered} and not {read}");
 }
 
-async fn python_keeps_and_pipelines() {
+async fn python_reuses_connections_and_pipelines() {
     let Some(program) = require("python3") else { return };
     let server = Server::start();
     let mut command = script(&program, "http1.py");
@@ -291,12 +291,12 @@ async fn python_keeps_and_pipelines() {
 /// The functions of `h2_client.py`; it checks what it receives itself.
 const PYTHON_H2: [&str; 7] = [
     "windows_of_one_byte",
-    "a_window_of_nothing",
+    "a_window_of_zero",
     "a_window_that_becomes_negative",
     "large_heads_and_changing_tables",
     "resets_in_every_state",
     "goaway_with_streams_in_flight",
-    "what_is_unknown_is_ignored",
+    "unknown_frames_and_settings_are_ignored",
 ];
 
 async fn python_h2(scenario: &str) {

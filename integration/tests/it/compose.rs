@@ -114,7 +114,7 @@ async fn the_server_takes_the_arguments_of_the_lab() {
 }
 
 /// Needs an engine and the images, which `.ci/full` builds: building them here would take minutes.
-fn the_lab_comes_up() {
+fn the_lab_runs_to_completion() {
     if !answers(Command::new("docker").arg("info")) {
         return tools::skip("docker-engine", "no engine");
     }

@@ -28,7 +28,7 @@ const EXCEPTIONS: [Exception; 1] = [Exception {
 fn h2spec_finds_no_fault() {
     let Some(h2spec) = require("h2spec") else { return };
     let server = Server::start();
-    // The endpoints differ in when they reply: at once, with more than a window, after the body, later.
+    // The endpoints differ in when they reply: immediately, with more than a window, after the body, later.
     for path in ["/", "/bin/100k", "/upload", "/chunked/3?delay=1", "/delay/1"] {
         let report = NamedTempFile::new().expect("a temporary file");
         let mut command = Command::new(&h2spec);

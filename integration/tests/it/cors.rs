@@ -1,4 +1,4 @@
-//! Pages of other origins: nothing is allowed to them unless that was asked for.
+//! Cross-origin requests: nothing is allowed unless CORS is enabled.
 
 use integration::{
     client::{Client, Exchange, Protocol, Request},
@@ -43,7 +43,7 @@ fn assert_nothing_allowed(reply: &Exchange, what: &str) {
     assert_eq!(said, None, "{what}");
 }
 
-async fn nothing_is_allowed_by_default(protocol: Protocol) {
+async fn cors_is_off_by_default(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for target in ["/", "/bin/10", "/health", "/bin/none"] {
@@ -54,7 +54,7 @@ async fn nothing_is_allowed_by_default(protocol: Protocol) {
     }
 }
 
-async fn the_flag_allows_every_page_to_ask_and_to_read(protocol: Protocol) {
+async fn the_cors_flag_allows_every_origin(protocol: Protocol) {
     let server = Server::with(&["--cors"]);
     let mut client = Client::connect(protocol, server.http).await;
     for target in
@@ -76,7 +76,7 @@ async fn the_flag_allows_every_page_to_ask_and_to_read(protocol: Protocol) {
     assert_readable(&no_question, "OPTIONS without a question");
 }
 
-async fn one_request_may_ask_for_it_by_query_or_field(protocol: Protocol) {
+async fn a_query_or_field_enables_cors_for_one_request(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for target in ["/?dummy-cors=true", "/bin/10?dummy-cors", "/delay/1?dummy-cors=YES"] {
@@ -93,7 +93,7 @@ async fn one_request_may_ask_for_it_by_query_or_field(protocol: Protocol) {
     );
 }
 
-async fn one_request_may_be_excepted(protocol: Protocol) {
+async fn a_query_disables_cors_for_one_request(protocol: Protocol) {
     let server = Server::with(&["--cors"]);
     let mut client = Client::connect(protocol, server.http).await;
     let target = "/?dummy-cors=false";
@@ -103,7 +103,7 @@ async fn one_request_may_be_excepted(protocol: Protocol) {
     assert_eq!(reply.json()["method"], "OPTIONS");
 }
 
-async fn what_a_reply_says_of_its_own_is_left_as_it_is(protocol: Protocol) {
+async fn cors_fields_that_a_reply_has_already_are_kept(protocol: Protocol) {
     let server = Server::with(&["--cors"]);
     let mut client = Client::connect(protocol, server.http).await;
     let target = "/?dummy-header=Access-Control-Allow-Origin:http://other.test";

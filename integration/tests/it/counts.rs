@@ -87,7 +87,7 @@ async fn statuses_are_counted_by_their_class(protocol: Protocol) {
     }
 }
 
-async fn a_run_limited_in_time_sends_what_it_offers(protocol: Protocol) {
+async fn a_run_limited_by_duration_sends_every_offered_request(protocol: Protocol) {
     let server = Server::start();
     let url = format!("{}://{}/delay/50", scheme(protocol), server.http);
     // The last replies come after the end of the arrivals, and are awaited.
@@ -106,7 +106,7 @@ async fn a_run_limited_in_time_sends_what_it_offers(protocol: Protocol) {
 
 /// The server ends each connection after a while (`Connection: close`, GOAWAY). What crosses such an end is
 /// sent again, and none of it is served twice.
-async fn connections_that_age_lose_nothing(protocol: Protocol) {
+async fn closing_aged_connections_loses_no_request(protocol: Protocol) {
     let server = Server::with(&["--max-connection-age=200ms"]);
     let url = format!("{}://{}/bin/100", scheme(protocol), server.http);
     let report = loadgen_report(&["-r", "500", "-t", "1000", "-c", "4", &url]);

@@ -1,4 +1,4 @@
-//! From SIGTERM to exit: readiness, replies in flight, and what each kind of connection is told.
+//! From SIGTERM to exit: readiness, replies in flight, and how each kind of connection is closed.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -24,26 +24,26 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 
-use crate::calls::{CHECK, STREAM_ECHO, WATCH};
+use crate::grpc_calls::{CHECK, STREAM_ECHO, WATCH};
 
 tests!();
 
 /// Far below any drain timeout used here but the short ones, far above what an end takes.
 const SOON: Duration = Duration::from_secs(10);
 
-async fn an_idle_server_ends_at_once() {
+async fn an_idle_server_exits_immediately_on_sigterm() {
     let server = ServerProcess::start(&[]);
     server.signal(Signal::TERM);
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn a_stop_by_ctrl_c_is_the_same() {
+async fn an_idle_server_exits_immediately_on_sigint() {
     let server = ServerProcess::start(&[]);
     server.signal(Signal::INT);
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn what_is_in_flight_completes(protocol: Protocol, _: AndTls) {
+async fn requests_in_flight_complete(protocol: Protocol, _: AndTls) {
     let server = ServerProcess::start(&[]);
     let mut slow = Client::connect(protocol, server.http).await;
     let mut long = Client::connect(protocol, server.http).await;
@@ -134,7 +134,7 @@ async fn the_drain_delay_accepts_while_not_ready() {
     assert!(TcpStream::connect(http).await.is_err(), "nobody listens any more");
 }
 
-async fn those_who_watch_the_health_are_told() {
+async fn health_watchers_get_not_serving() {
     let server = ServerProcess::start(&["--drain-delay", "500ms"]);
     let mut client = GrpcClient::connect(server.grpc).await;
     let mut call: Call<HealthCheckResponse> = client.begin(WATCH, &[]).await;
@@ -162,7 +162,7 @@ async fn a_reply_in_flight_passes_through_a_proxy() {
     assert_eq!(client.get("/health").await.status, 502, "the proxy tells that nobody is behind it");
 }
 
-async fn idle_connections_are_told_and_closed(_: AndTls) {
+async fn idle_connections_are_closed_cleanly(_: AndTls) {
     let server = ServerProcess::start(&[]);
     let mut http1 = Http1::connect(server.http).await;
     http1.send(&Line::of(&Request::get("/health"))).await;
@@ -199,14 +199,14 @@ async fn idle_sockets_are_closed_with_1001(_: AndTls) {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn a_stream_of_calls_does_not_hold_up_the_end(_: AndTls) {
+async fn an_open_grpc_stream_does_not_delay_the_exit(_: AndTls) {
     let server = ServerProcess::start(&[]);
     let mut client = GrpcClient::connect(server.grpc).await;
     let mut call: Call<EchoResponse> = client.begin(STREAM_ECHO, &[]).await;
     call.send(&EchoRequest::default());
     assert!(call.next().await.is_some());
     server.signal(Signal::TERM);
-    // The client is told, and may end its stream in peace.
+    // The client gets the end of the stream, and may close its own side cleanly.
     assert!(call.next().await.is_none());
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
@@ -234,7 +234,7 @@ async fn a_client_that_never_reads_is_cut_off_in_time(protocol: Protocol, _: And
     drop(held);
 }
 
-async fn a_second_signal_ends_at_once() {
+async fn a_second_signal_exits_immediately() {
     let server = ServerProcess::start(&[]);
     let mut client = Http1::connect(server.http).await;
     client.send(&Line::of(&Request::get("/delay/60000"))).await;
@@ -246,9 +246,9 @@ async fn a_second_signal_ends_at_once() {
     assert!(finished.code.is_some(), "it ends by itself and not by the signal: {finished}");
 }
 
-/// Clients that open a connection for each request or keep one, until nobody listens. The server logs each
+/// Clients that open a connection for each request or keep one, until connections are refused. The server logs each
 /// request that it read; each of those must have been received whole by somebody.
-async fn under_load_no_request_that_was_read_goes_without_reply(protocol: Protocol, _: AndTls) {
+async fn under_load_every_request_that_was_read_gets_a_reply(protocol: Protocol, _: AndTls) {
     const CLIENTS: usize = 8;
     let server = ServerProcess::start(&["--access-log=text", "--drain-delay", "300ms"]);
     let whole = &AtomicUsize::new(0);

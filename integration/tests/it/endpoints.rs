@@ -44,7 +44,7 @@ const ENDPOINTS: [&str; 27] = [
     "/nousage/empty",
 ];
 
-async fn the_echo_tells_what_was_sent(protocol: Protocol, _: AndTls) {
+async fn the_echo_reports_the_request(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let request = Request::new("PUT", "/some/path?x=1&y=%20")
         .field("content-type", "text/csv")
@@ -97,7 +97,7 @@ async fn the_echo_repeats_a_body_up_to_its_limit_and_counts_the_rest(protocol: P
     }
 }
 
-async fn health_and_help_answer(protocol: Protocol, _: AndTls) {
+async fn health_and_help_are_served(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let health = client.get("/health").await;
@@ -155,7 +155,7 @@ async fn statuses_without_a_body_have_none(protocol: Protocol, _: AndTls) {
     }
 }
 
-async fn replies_without_usage_are_as_broken_as_asked(protocol: Protocol, _: AndTls) {
+async fn the_nousage_endpoints_are_broken_as_documented(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let plain = client.get("/nousage").await;
@@ -218,7 +218,7 @@ async fn bad_input_is_refused_with_an_example(protocol: Protocol, _: AndTls) {
     }
 }
 
-async fn every_reply_tells_its_time_and_instance(protocol: Protocol, _: AndTls) {
+async fn every_reply_has_server_timing_and_instance(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--instance=one-of-two"]);
     let mut client = Client::connect(protocol, server.http).await;
     for endpoint in ENDPOINTS {

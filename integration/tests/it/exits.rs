@@ -24,7 +24,7 @@ fn run(server: &Server, line: &str, path: &str) -> (Finished, Report) {
     (finished, report)
 }
 
-async fn a_run_ends_with_the_code_of_what_came_of_it() {
+async fn the_exit_code_reflects_the_outcome() {
     let server = Server::start();
     for (line, path, code, outcome) in [
         ("-n 50", "/status/204", 0, "succeeded"),
@@ -66,8 +66,8 @@ async fn a_run_ends_with_the_code_of_what_came_of_it() {
     }
 }
 
-async fn a_dead_target_has_failed_and_is_named() {
-    // Bound and not listening: nobody else has it.
+async fn an_unreachable_target_fails_and_is_named() {
+    // Bound and not listening: no other process can take it.
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
     let address = socket.local_addr().expect("it is bound");
@@ -119,7 +119,7 @@ async fn a_run_is_stopped_as_soon_as_a_threshold_is_crossed() {
     }
 }
 
-async fn an_interrupt_comes_before_all_else() {
+async fn an_interrupt_takes_precedence_in_the_exit_code() {
     let server = Server::start();
     let url = format!("http://{}/delay/100", server.http);
     let args = ["--no-progress", "-d", "60s", "--threshold", "p(50)<1us", "--fail-on", "unanswered", &url];
@@ -149,7 +149,7 @@ async fn each_outcome_of_a_threshold_is_in_both_reports() {
     }
 }
 
-async fn a_report_says_where_it_comes_from_and_keeps_no_secrets() {
+async fn a_report_has_its_origin_without_secrets() {
     let server = Server::start();
     let line = "-n 5 --label build=1.2 --label=empty= -H authorization:hunter2 -b hunter2";
     let (finished, report) = run(&server, line, "/");

@@ -1,4 +1,4 @@
-//! `Expect: 100-continue` (RFC 9110 section 10.1.1): 100 is said when the body is wanted, and to nobody who has
+//! `Expect: 100-continue` (RFC 9110 section 10.1.1): 100 is sent when the body is wanted, and to no client that has
 //! sent it already or could not understand.
 
 use std::future::poll_fn;
@@ -45,7 +45,7 @@ async fn expecting(protocol: Protocol, server: &Server, target: &str) -> (u16, V
     }
 }
 
-async fn continue_is_said_wherever_a_body_is_read(protocol: Protocol, _: AndTls) {
+async fn continue_is_sent_wherever_a_body_is_read(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     for target in ["/upload", "/", "/delay/1", "/status/404", "/bin/10", "/health", "/nousage", "/status/bad"]
     {
@@ -62,14 +62,14 @@ async fn continue_is_said_wherever_a_body_is_read(protocol: Protocol, _: AndTls)
     }
 }
 
-async fn a_slow_reader_says_continue_before_it_waits(protocol: Protocol, _: AndTls) {
+async fn a_slow_reader_sends_continue_before_it_waits(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     // It waits between two pieces, for an hour, and there is one.
     let (status, reply) = expecting(protocol, &server, "/delay/0/3600000").await;
     assert_eq!((status, &reply["body_size"]), (200, &json!(BODY.len())));
 }
 
-async fn whoever_expects_nothing_is_told_nothing(protocol: Protocol, _: AndTls) {
+async fn continue_is_not_sent_without_an_expect_field(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     match protocol {
         Protocol::Http1 => {
@@ -90,7 +90,7 @@ async fn whoever_expects_nothing_is_told_nothing(protocol: Protocol, _: AndTls) 
     }
 }
 
-async fn continue_is_not_said_to_whom_it_would_be_late() {
+async fn continue_is_not_sent_once_the_body_has_arrived() {
     let server = Server::start();
     for body in [
         "Content-Length: 4\r\n\r\nbody",
@@ -105,7 +105,7 @@ async fn continue_is_not_said_to_whom_it_would_be_late() {
     }
 }
 
-async fn continue_is_not_said_in_http_1_0() {
+async fn continue_is_not_sent_in_http_1_0() {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     head_then_body(&server, &mut client, "POST /upload HTTP/1.0\r\nExpect: 100-continue\r\n").await;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 tests!();
 
-async fn names_are_canonical_in_the_map_of_headers(protocol: Protocol) {
+async fn names_are_canonical_in_the_echoed_map_of_headers(protocol: Protocol) {
     let server = Server::start();
     let request = Request::get("/")
         .field("x-request-id", "1")
@@ -28,7 +28,7 @@ async fn names_are_canonical_in_the_map_of_headers(protocol: Protocol) {
     }
 }
 
-async fn cookies_in_several_fields_are_joined_as_cookies(protocol: Protocol) {
+async fn cookie_fields_are_joined_by_semicolons(protocol: Protocol) {
     let server = Server::start();
     let sent = [("cookie", "a=1"), ("x-other", "x"), ("cookie", "b=2"), ("x-other", "y"), ("cookie", "c=3")];
     let echo = match protocol {

@@ -36,7 +36,7 @@ fn the_server_never_depends_on_the_generator() {
     assert!(!below.contains("loadgen"));
 }
 
-fn the_generator_knows_the_server_by_an_optional_default_feature_alone() {
+fn loadgen_depends_on_the_server_only_by_an_optional_default_feature() {
     let loadgen = package("loadgen");
     let edges: Vec<_> = loadgen.dependencies.iter().filter(|d| d.name == "dummy-server").collect();
     let [edge] = edges.as_slice() else { panic!("one edge, not {edges:?}") };
@@ -50,7 +50,7 @@ fn the_generator_knows_the_server_by_an_optional_default_feature_alone() {
     assert_eq!(enabling[0].0, "embedded");
 }
 
-fn what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io() {
+fn contract_and_protocol_crates_depend_on_no_io() {
     for (name, known) in [
         ("contract", "prost"),
         ("wire", "bytes"),
@@ -68,7 +68,7 @@ fn what_both_ends_agree_on_and_the_protocols_depend_on_nothing_that_does_io() {
 
 /// hyper and h2 come with axum, which serves the admin port, and with tonic, whose services are called through an
 /// engine of ours. Nothing else that the programs name leads to them; loadgen has its embedded server alone.
-fn the_programs_speak_http_by_their_own_engines() {
+fn the_programs_use_their_own_http_engines() {
     const FOREIGN: [&str; 3] = ["h2", "hyper", "hyper-util"];
     let tonic = ["axum", "tonic", "tonic-health", "tonic-prost", "tonic-reflection", "tonic-types"];
     for (program, ways) in [("dummy-server", &tonic[..]), ("loadgen", &["dummy-server"])] {
@@ -132,7 +132,7 @@ fn table<'a>(manifest: &'a str, header: &str) -> BTreeSet<&'a str> {
     lines.take_while(|line| !line.starts_with('[')).filter(|line| line.contains('=')).collect()
 }
 
-fn every_package_inherits_what_the_workspace_says_of_all() {
+fn every_package_inherits_the_workspace_metadata() {
     for package in workspace() {
         let manifest = manifest(package);
         for key in ["version", "edition", "rust-version", "license", "publish"] {
@@ -142,7 +142,7 @@ fn every_package_inherits_what_the_workspace_says_of_all() {
     }
 }
 
-fn no_dependency_takes_any_version() {
+fn no_dependency_has_a_wildcard_version() {
     for package in workspace() {
         for dependency in &package.dependencies {
             let wildcard = dependency.path.is_none() && dependency.req.to_string().contains('*');

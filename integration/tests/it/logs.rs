@@ -32,7 +32,7 @@ fn line(server: &ServerProcess, target: &str) -> Value {
     })
 }
 
-async fn a_line_tells_the_request_and_its_reply(protocol: Protocol) {
+async fn an_access_log_line_describes_the_request_and_its_reply(protocol: Protocol) {
     let server = ServerProcess::start(&["--access-log=json"]);
     let mut client = Client::connect(protocol, server.http).await;
     let peer = client.get("/").await.json()["source_addr"].clone();
@@ -71,7 +71,7 @@ async fn a_line_tells_the_request_and_its_reply(protocol: Protocol) {
     }
 }
 
-async fn a_request_that_is_given_up_has_a_line_without_status(protocol: Protocol) {
+async fn an_abandoned_request_is_logged_without_status(protocol: Protocol) {
     let server = ServerProcess::start(&["--access-log=json"]);
     let mut client = Client::connect(protocol, server.http).await;
     let waits = Request::get("/delay/60000");
@@ -85,7 +85,7 @@ async fn a_request_that_is_given_up_has_a_line_without_status(protocol: Protocol
     assert_eq!((line.get("status"), &line["bytes"]), (None, &0.into()), "{line}");
 }
 
-async fn one_in_so_many_requests_is_logged(protocol: Protocol) {
+async fn the_sample_flag_logs_every_nth_request(protocol: Protocol) {
     let server = ServerProcess::start(&["--workers=1", "--access-log=json", "--access-log-sample=10"]);
     let mut client = Client::connect(protocol, server.http).await;
     for number in 0..25 {
@@ -99,7 +99,7 @@ async fn one_in_so_many_requests_is_logged(protocol: Protocol) {
     assert_eq!(targets, ["/status/200?0", "/status/200?10", "/status/200?20"]);
 }
 
-async fn a_call_has_a_line() {
+async fn a_grpc_call_is_logged() {
     let server = ServerProcess::start(&["--access-log=json"]);
     let mut client = Client::connect(Protocol::Http2, server.grpc).await;
     let call = Request::post("/echo.EchoService/Echo", [0; 5]).field("content-type", "application/grpc");
@@ -124,15 +124,15 @@ async fn odd_bytes_are_escaped() {
 }
 
 /// More lines than the pipe and the queue have room for.
-async fn who_does_not_read_the_log_holds_nobody_up() {
-    const AT_ONCE: usize = 500;
+async fn an_unread_access_log_does_not_block_requests() {
+    const BATCH: usize = 500;
     let server = ServerProcess::start_unread(&["--workers=1", "--access-log=text"]);
     let mut client = Http1::connect(server.http).await;
-    let requests = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(AT_ONCE);
+    let requests = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(BATCH);
     let dropped = async {
         loop {
             client.send(&requests).await;
-            for _ in 0..AT_ONCE {
+            for _ in 0..BATCH {
                 assert_eq!(client.reply("GET").await.unwrap().status, 200);
             }
             let metrics = server.metrics().await;
@@ -147,7 +147,7 @@ async fn who_does_not_read_the_log_holds_nobody_up() {
     assert_eq!(server.finish(SOON).await.code, Some(0), "the end does not wait for a reader for ever");
 }
 
-async fn figures_are_logged_for_the_interval_and_in_all() {
+async fn figures_are_logged_per_interval_and_in_total() {
     let server = ServerProcess::start(&["--mem-interval=100ms"]);
     let mut first = Client::connect(Protocol::Http1, server.http).await;
     let mut second = Client::connect(Protocol::Http2, server.http).await;
@@ -216,7 +216,7 @@ fn the_log_is_json_on_request() {
     assert!(lines[0]["now"].is_u64() && lines.iter().all(|line| line["level"] == "INFO"), "{lines:?}");
 }
 
-fn on_a_terminal_every_line_is_of_the_server() {
+fn on_a_terminal_only_server_log_lines_are_printed() {
     let Some(script) = require("script") else { return };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let pidfile = directory.path().join("pid");

@@ -12,58 +12,58 @@ macro_rules! tests {
 }
 
 mod addresses; // where dummy-server listens
-mod admin; // what the admin port shows, and to whom
-mod attacks; // clients that mean harm
+mod admin; // the admin port: what it shows, and to whom
+mod attacks; // abusive clients
 mod behaviour; // faults and shaping on request
-mod calls; // gRPC
+mod call_timing; // delays, deadlines and drains of gRPC calls
 mod chart; // the Helm chart
 mod chunks; // chunks of one byte
-mod clients; // clients of other makes
-mod compose; // the lab of docker compose
+mod clients; // third-party clients
+mod compose; // the docker compose lab
 mod conformance; // h2spec
-mod cors; // pages of other origins
-mod counts; // the generator's accounting against the server's
+mod cors; // cross-origin requests
+mod counts; // loadgen's counts against the server's
 mod drain; // from SIGTERM to exit
+mod drain_races; // requests in flight when a drain begins
 mod endpoints; // each endpoint, over both protocols
-mod ends; // flags at the ends of what they accept
 mod exits; // exit codes, verdicts and thresholds of loadgen
 mod expect; // 100 (Continue)
-mod fields; // fields as they were on the wire
+mod extremes; // flags at the limits of what they accept
+mod faulty_servers; // loadgen against servers that violate the protocol
+mod fields; // header fields as they were on the wire
+mod grpc_calls; // gRPC
+mod grpc_messages; // gRPC messages and deadlines
+mod grpc_web; // gRPC-Web
+mod haproxy_tls; // TLS details of clients, as HAProxy passes them on
 mod helps; // the help texts, word for word
-mod interrupt; // loadgen as a user meets it
-mod invariants; // what the dependency graph proves
-mod lasting; // gRPC calls that take their time
-mod layers; // what the sources prove of their layers
-mod logs; // the access log and the line of figures
-mod messages; // gRPC messages and deadlines
-mod operation; // dummy-server as an operator meets it
-mod origins; // servers of other makes
+mod http_bytes; // HTTP/1 and HTTP/2 byte by byte
+mod invariants; // rules checked on the dependency graph
+mod layers; // rules checked on the sources' modules
+mod loadgen_cli; // loadgen's command line
+mod logs; // the access log and the periodic figures
+mod misbehaving_clients; // clients that vanish, stall or flood
+mod operation; // dummy-server's command line
+mod origins; // loadgen against third-party servers
 mod pacing; // when requests arrive
-mod parting; // what crosses a drain
 mod payload; // bodies, byte for byte
-mod planned; // gRPC calls whose replies are asked for
-mod probes; // the admin and profile ports, whatever is in their way
-mod proxied; // nginx, HAProxy, Envoy
+mod planned_calls; // gRPC calls with a response plan
+mod probes; // the admin and profile ports under adverse conditions
+mod proxied; // through nginx, HAProxy and Envoy
 mod proxy_protocol; // PROXY headers
-mod readme; // what README.md says to type
-mod refused; // what no endpoint gets to see
-mod reports; // the forms of a report, and reports that were kept
+mod readme; // the commands in README.md
+mod refused; // requests that are refused before they reach an endpoint
+mod reports; // formats of a report, and kept reports
 mod resources; // files, connections, memory, workers
-mod rude; // clients that break the rules
-mod scraped; // the metrics, in both of their forms
+mod scraped; // the metrics, in both exposition formats
 mod settings; // what HTTP/2 clients are allowed
-mod sockets; // WebSocket
-mod streams; // content that comes bit by bit, and digests
-mod targets; // what requests ask for, in every form
-mod tls; // TLS, client certificates, their change
-mod tls_clients; // TLS with clients of other makes
-mod told; // what HAProxy says of its clients' TLS
+mod streams; // streamed content, and digests
+mod targets; // request targets, in every form
+mod tls; // TLS, client certificates, reloads
+mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
-mod unruly; // servers that break the rules
 mod volume; // a gigabyte each way
-mod web; // gRPC-Web
-mod wire; // HTTP/1 as bytes
-mod yaml; // what chart and compose read
+mod websockets; // WebSocket
+mod yaml; // reading the YAML of chart and compose
 
 use std::process::ExitCode;
 

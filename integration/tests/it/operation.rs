@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 tests!();
 
-/// How long a program that cannot run may take to say so.
+/// How long a program that cannot run may take to report it.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// Ports of dummy-server that no other process has.
@@ -109,7 +109,7 @@ fn an_empty_variable_means_what_the_empty_flag_means() {
     assert!(typed.iter().any(|said| said.contains("'' for --max-streams; ")), "others may not: {typed:?}");
 }
 
-fn a_wrong_variable_is_named() {
+fn an_invalid_environment_variable_is_named() {
     for (variable, value, example) in [
         ("DUMMY_SERVER_IDLE_TIMEOUT", "-5s", "DUMMY_SERVER_IDLE_TIMEOUT=75s"),
         ("DUMMY_SERVER_MAX_STREAMS", "0", "DUMMY_SERVER_MAX_STREAMS=100"),
@@ -218,7 +218,7 @@ fn the_help_lists_every_flag() {
     assert_eq!(finished.stdout.matches("DUMMY_SERVER_ADDR").count(), 1, "{finished}");
 }
 
-async fn the_admin_port_tells_liveness_readiness_and_counts() {
+async fn the_admin_port_reports_liveness_readiness_and_counts() {
     let server = Server::start();
     let mut admin = Client::connect(Protocol::Http1, server.admin).await;
     for path in ["/livez", "/readyz"] {

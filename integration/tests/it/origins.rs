@@ -1,4 +1,4 @@
-//! loadgen on servers of other makes: every request is sent once and succeeds, and every byte is read.
+//! loadgen against third-party servers: every request is sent once and succeeds, and every byte is read.
 
 use integration::{
     binaries::loadgen_report,

@@ -22,7 +22,7 @@ async fn arrivals_are_evenly_spread(protocol: Protocol) {
     assert_even(protocol, &[]);
 }
 
-async fn workers_take_turns() {
+async fn arrivals_stay_even_across_workers() {
     assert_even(Protocol::Http1, &["--workers", "2", "-c", "2"]);
 }
 
@@ -67,7 +67,7 @@ async fn a_frozen_server_does_not_show_in_the_service_time_of_others() {
     let report =
         frozen_for_a_second("http", &["-r", "200", "-t", "600", "-c", "2", "--fixed-connections"]).await;
     report.assert_all_succeeded(600);
-    // Two requests were on the wire; those that waited for a connection are told apart from those.
+    // Two requests were on the wire; those that waited for a connection are distinguished from those.
     let number = |pointer: &str| report.number(pointer);
     assert!(number("/response_time_us/p90/response") >= 400_000, "{:#}", report.json());
     assert!(number("/wait_time_us/p90") >= 300_000, "{:#}", report.json());

@@ -105,7 +105,7 @@ async fn a_range_that_depends_on_a_validator_is_answered_whole(protocol: Protoco
     }
 }
 
-async fn words_for_true_are_read_in_any_case(protocol: Protocol) {
+async fn booleans_are_read_in_any_case(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for (word, chunked) in [("TRUE", true), ("Yes", true), ("oN", true), ("FALSE", false), ("Off", false)] {
@@ -176,7 +176,7 @@ async fn a_slow_reader_reads_piece_by_piece(protocol: Protocol, _: AndTls) {
 
 async fn a_slow_reader_does_not_wait_before_the_first_piece_and_echoes_the_body(protocol: Protocol) {
     let server = Server::start();
-    // Whoever waited would do so for an hour.
+    // Waiting would take an hour.
     for (body, target) in
         [("", "/delay/0/3600000"), ("some body", "/delay/0/3600000"), ("x", "/delay/1/3600000")]
     {

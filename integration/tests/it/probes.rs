@@ -51,7 +51,7 @@ async fn a_request_that_does_not_arrive_whole_is_closed_in_time() {
             b"PUT /behaviour HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n123",
         ] {
             let mut client = sent(address, part).await;
-            // A request whose head is whole may be told why.
+            // A request whose head is complete may get the reason.
             let told = patiently("a close", client.to_end()).await.unwrap_or_default();
             assert!(told.is_empty() || part.starts_with(b"PUT"), "{told:?}");
         }

@@ -18,7 +18,7 @@ use integration::{
 };
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::calls::{CHECK, ECHO, STREAM_ECHO};
+use crate::grpc_calls::{CHECK, ECHO, STREAM_ECHO};
 
 tests!();
 

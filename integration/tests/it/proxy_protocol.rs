@@ -18,7 +18,7 @@ use integration::{
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use crate::calls::ECHO;
+use crate::grpc_calls::ECHO;
 
 tests!();
 
@@ -64,7 +64,7 @@ async fn echoed(protocol: Protocol, server: &Server, header: &[u8]) -> (Value, S
     (first, own)
 }
 
-async fn a_line_tells_who_the_client_is(protocol: Protocol, _: AndTls) {
+async fn a_version_1_header_gives_the_client_address(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     let (echo, _) = echoed(protocol, &server, LINE).await;
     assert_eq!(echo["source_addr"], json!("192.0.2.7:4711"));
@@ -83,7 +83,7 @@ async fn a_line_tells_who_the_client_is(protocol: Protocol, _: AndTls) {
     assert_eq!(echo["proxy_protocol"]["source"], Value::Null);
 }
 
-async fn a_binary_header_tells_that_and_more(protocol: Protocol, _: AndTls) {
+async fn a_version_2_header_gives_the_client_address_and_tlvs(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     let ssl = [&[1, 0, 0, 0, 0][..], &tlv(0x21, b"TLSv1.3"), &tlv(0x23, b"TLS_AES_128_GCM_SHA256")].concat();
     let tlvs = [
@@ -177,7 +177,7 @@ async fn a_refused_header_is_logged_with_its_reason() {
     }
 }
 
-async fn what_is_optional_may_be_missing(protocol: Protocol, _: AndTls) {
+async fn an_optional_header_may_be_missing(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=optional"]);
     let (echo, own) = echoed(protocol, &server, b"").await;
     assert_eq!(echo["source_addr"], json!(own.to_string()));
@@ -206,7 +206,7 @@ async fn is_closed(bytes: &[u8], address: SocketAddr) {
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
-async fn what_is_required_may_not(_: AndTls) {
+async fn a_missing_required_header_closes_the_connection(_: AndTls) {
     let server = Server::with(&["--proxy-protocol=required"]);
     let greetings: [&[u8]; 3] =
         [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00"];
@@ -214,14 +214,14 @@ async fn what_is_required_may_not(_: AndTls) {
         is_closed(greeting, server.http).await;
         errors(&server, "missing", count).await;
     }
-    // Who says nothing at all, such as a balancer's check of the port, has done nothing wrong.
+    // A silent connection, such as a load balancer's TCP check, is no error.
     drop(TcpStream::connect(server.http).await.expect("connected"));
     assert_eq!(echoed(Protocol::Http1, &server, LINE).await.0["source_addr"], json!("192.0.2.7:4711"));
     Metrics::until(server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == 0).await;
     assert_eq!(server.metrics().await.sum(ERRORS, &[]), 3);
 }
 
-async fn calls_come_through_proxies_too() {
+async fn grpc_connections_begin_with_a_header_too() {
     let server = Server::with(&["--proxy-protocol=required"]);
     let stream = begun_with(LINE, server.grpc).await;
     let connection = Http2::on(stream, &h2::client::Builder::new()).await.expect("the preface is sent");
@@ -239,7 +239,7 @@ async fn without_the_flag_a_header_is_a_bad_request() {
     assert_eq!(patiently("a refusal", client.reply("GET")).await.expect("a reply").status, 400);
 }
 
-async fn a_header_that_is_none_closes_the_connection() {
+async fn an_invalid_header_closes_the_connection() {
     let cut_off = [&LINE[..10], b""].concat();
     let too_long = [b"PROXY UNKNOWN ".to_vec(), vec![b'x'; 200]].concat();
     let wrong_sum = binary(1, 0x21, &[IPV6, &tlv(0x03, &[1, 2, 3, 4])]);
@@ -268,7 +268,7 @@ async fn a_header_that_is_none_closes_the_connection() {
     }
 }
 
-async fn a_header_that_never_ends_is_given_up() {
+async fn an_incomplete_header_times_out() {
     let server = Server::with(&["--proxy-protocol=required", "--header-timeout=300ms"]);
     for sent in [&b""[..], b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0"] {
         let mut client = Http1::on(begun_with(sent, server.http).await);
@@ -288,7 +288,7 @@ async fn a_header_is_awaited_no_longer_than_the_drain() {
     assert_eq!(server.join(), dummy_server::Ended::Drained);
 }
 
-async fn fields_about_addresses_are_shown_and_not_believed(protocol: Protocol, _: AndTls) {
+async fn forwarded_fields_are_echoed_but_not_trusted(protocol: Protocol, _: AndTls) {
     let server = Server::with(&["--proxy-protocol=optional"]);
     let fields = [
         ("Forwarded", "for=203.0.113.9;proto=https"),
@@ -333,14 +333,14 @@ async fn through(kind: Kind, protocol: Protocol) -> Option<(Value, SocketAddr, S
     Some((client.get("/").await.json(), own, front))
 }
 
-async fn haproxy_tells_who_the_client_is_by_version_1(protocol: Protocol) {
+async fn haproxy_passes_the_client_address_in_version_1(protocol: Protocol) {
     let Some((echo, own, front)) = through(HAPROXY_V1, protocol).await else { return };
     assert_eq!(echo["source_addr"], json!(own.to_string()));
     assert_eq!(echo["destination_addr"], json!(front.to_string()));
     assert_eq!(echo["proxy_protocol"]["version"], json!(1));
 }
 
-async fn haproxy_tells_who_the_client_is_by_version_2(protocol: Protocol) {
+async fn haproxy_passes_the_client_address_in_version_2(protocol: Protocol) {
     let Some((echo, own, front)) = through(HAPROXY_V2, protocol).await else { return };
     assert_eq!(echo["source_addr"], json!(own.to_string()));
     assert_eq!(echo["destination_addr"], json!(front.to_string()));
@@ -350,7 +350,7 @@ async fn haproxy_tells_who_the_client_is_by_version_2(protocol: Protocol) {
     assert_eq!(sums.count(), 1, "{said:#}");
 }
 
-async fn haproxy_tells_it_before_anything_else(protocol: Protocol, _: AndTls) {
+async fn haproxy_in_tcp_mode_passes_the_client_address(protocol: Protocol, _: AndTls) {
     let Some((echo, own, front)) = through(HAPROXY_TCP_V2, protocol).await else { return };
     assert_eq!(echo["source_addr"], json!(own.to_string()));
     assert_eq!(echo["destination_addr"], json!(front.to_string()));

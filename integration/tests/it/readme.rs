@@ -3,7 +3,7 @@
 //! They run in a network namespace of the test, where all ports are free. A block that comes to listen is a server: it
 //! runs on beside the blocks that follow, until the next server takes its ports. Three things differ from a reader's
 //! machine: `cargo run` and `cargo install` take the programs that the tests have built, loadgen runs for a second
-//! where it is told how long to run, and a block for a container engine or a cluster is left to a test of its own.
+//! where it is given a duration, and a block for a container engine or a cluster is left to a test of its own.
 
 use std::{
     env, fs,
@@ -31,7 +31,7 @@ const LONGEST: Duration = Duration::from_secs(40);
 const FAILING: [(&str, &[&str]); 2] =
     [("rst@body(100):10", &["18", "56"]), ("\"status\": {\"code\": 8", &["72"])];
 
-fn its_commands_do_what_it_says() {
+fn commands_of_the_readme_do_what_it_says() {
     let tools = ["bash", "curl", "grpcurl", "openssl"].map(tools::require);
     let Some(sandbox) = Sandbox::new() else { return };
     if tools.contains(&None) {
@@ -223,7 +223,7 @@ fn stand_in(directory: &Path) {
 }
 
 /// Takes minutes, images and the network: `.ci/full` builds the images and sets `FULL`.
-fn its_commands_for_an_engine_do_what_it_says() {
+fn container_commands_of_the_readme_do_what_it_says() {
     let engine = Command::new("docker").arg("info").stdin(Stdio::null()).output();
     if !is_full() || !engine.is_ok_and(|output| output.status.success()) {
         return tools::skip("docker-engine", "no engine, or FULL is not set");

@@ -31,7 +31,7 @@ async fn a_head_as_large_as_the_flag_allows_is_served(protocol: Protocol, _: And
     }
 }
 
-/// Adds fields of so many bytes together.
+/// Adds fields of this many bytes in total.
 fn large(request: Request, bytes: usize) -> Request {
     let value = "x".repeat(100_000);
     (0..bytes / value.len()).fold(request, |request, n| request.field(&format!("x-large-{n}"), &value))
@@ -56,7 +56,7 @@ async fn chunk_extensions_are_bounded_over_a_body() {
     }
 }
 
-/// What is no request, and the status that says so (RFC 9112, RFC 9110 section 15, RFC 6585 section 5).
+/// Malformed requests, and the status of each (RFC 9112, RFC 9110 section 15, RFC 6585 section 5).
 const REFUSED: [(&str, u16); 18] = [
     ("GARBAGE\r\n\r\n", 400),
     ("GET /\r\n\r\n", 400),
@@ -78,7 +78,7 @@ const REFUSED: [(&str, u16); 18] = [
     ("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505),
 ];
 
-async fn what_is_no_request_gets_a_reply_a_close_and_a_count() {
+async fn malformed_requests_are_answered_closed_and_counted() {
     let server = Server::with(&["--instance=one-of-two"]);
     let many_fields = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: x\r\n".repeat(1100));
     let long_target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(200 << 10));
@@ -118,7 +118,7 @@ async fn a_refusal_comes_after_the_replies_to_what_was_sent_before() {
     assert_eq!(rejected(&server, 400, 1).await, 1);
 }
 
-async fn a_body_that_makes_no_sense_is_refused_by_its_endpoint() {
+async fn a_malformed_chunked_body_is_refused_by_its_endpoint() {
     let server = Server::start();
     for target in ["/upload", "/", "/bin/10"] {
         let mut client = Http1::connect(server.http).await;
@@ -150,7 +150,7 @@ async fn fields_beyond_the_limit_are_refused_as_too_large(protocol: Protocol, _:
     }
 }
 
-async fn many_fields_are_no_reason_to_refuse(protocol: Protocol, _: AndTls) {
+async fn a_request_with_many_fields_is_served(protocol: Protocol, _: AndTls) {
     const COUNT: usize = 300;
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;

@@ -43,7 +43,7 @@ async fn metrics_are_prometheus_text_unless_open_metrics_is_asked_for() {
     }
 }
 
-async fn both_forms_are_well_formed_and_say_the_same() {
+async fn both_exposition_formats_are_valid_and_equivalent() {
     let server = Server::with(&["--proxy-protocol=optional"]);
     for protocol in Protocol::ALL {
         let mut client = Client::connect(protocol, server.http).await;

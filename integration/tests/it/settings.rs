@@ -92,7 +92,7 @@ async fn frames_are_taken_up_to_their_size_and_no_further() {
     const UNKNOWN: u8 = 0x42;
     let server = Server::with(&["--h2-max-frame-size=1M", "--h2-stream-window=2M"]);
     let (mut frames, _) = connect(&server).await;
-    // Larger than what is usually read at once, and of a type that has to be passed over whole.
+    // Larger than what is usually read in one go, and of a type that has to be passed over whole.
     frames.send(UNKNOWN, 0, 0, &vec![0; SIZE]).await;
     frames.send(kind::PING, 0, 0, b"are you?").await;
     assert_eq!(await_frame(&mut frames, kind::PING, 0).await.payload, b"are you?");

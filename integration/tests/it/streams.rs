@@ -1,4 +1,4 @@
-//! Content that comes bit by bit, and what tells that it arrived as it left.
+//! Streamed content, and the digests that show that it arrived unchanged.
 
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ async fn lines_of_json_come_in_order(protocol: Protocol) {
     assert_eq!(lines.collect::<Vec<_>>(), (0..100).map(Value::from).collect::<Vec<_>>());
 }
 
-async fn what_has_no_end_ends_with_the_server(protocol: Protocol) {
+async fn an_endless_event_stream_ends_with_the_drain(protocol: Protocol) {
     let server = Server::start();
     let reply = fetch(protocol, server.http, Request::get("/sse?count=0&delay=20"));
     let drain = async {
@@ -60,7 +60,7 @@ async fn what_has_no_end_ends_with_the_server(protocol: Protocol) {
     assert!(reply.text().starts_with("id: 0\n"), "it ends as if it were complete");
 }
 
-async fn a_drip_takes_its_time_and_announces_its_length(protocol: Protocol) {
+async fn a_drip_lasts_its_duration_and_has_a_content_length(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for (target, size, least) in [
@@ -110,7 +110,7 @@ async fn a_download_carries_its_digest_behind_it(protocol: Protocol) {
     }
 }
 
-async fn fields_and_address_are_told_by_themselves(protocol: Protocol) {
+async fn the_headers_and_ip_endpoints_report_fields_and_address(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let said = client.exchange(Request::get("/headers").field("x-one", "1")).await.json();
@@ -122,7 +122,7 @@ async fn fields_and_address_are_told_by_themselves(protocol: Protocol) {
     assert!(said["port"].as_u64().is_some_and(|port| port > 0));
 }
 
-async fn forwarded_fields_are_not_believed() {
+async fn forwarded_fields_are_not_trusted() {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     let port = client.local_address().port();

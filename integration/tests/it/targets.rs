@@ -43,7 +43,7 @@ async fn json(client: &mut Frames, stream: u32) -> Value {
     serde_json::from_slice(&body).expect("a reply is JSON")
 }
 
-async fn a_target_of_no_form_is_refused(protocol: Protocol) {
+async fn a_malformed_target_is_refused(protocol: Protocol) {
     let server = Server::start();
     match protocol {
         Protocol::Http1 => {
@@ -69,7 +69,7 @@ async fn a_target_of_no_form_is_refused(protocol: Protocol) {
     }
 }
 
-async fn an_asterisk_is_the_server_itself_for_options(protocol: Protocol) {
+async fn options_asterisk_is_about_the_server_itself(protocol: Protocol) {
     let server = Server::start();
     let echo = match protocol {
         Protocol::Http1 => {
@@ -160,7 +160,7 @@ async fn a_refusal_names_the_raw_target_escaped_and_cut() {
     assert!(error.ends_with("yyy...'") && error.len() < 500, "{error}");
 }
 
-async fn a_host_stands_in_for_a_missing_authority() {
+async fn the_host_field_replaces_a_missing_authority() {
     let server = Server::start();
     let mut client = Frames::connect(server.http, &[]).await;
     let start = [(":method", "GET"), (":scheme", "https"), (":path", "/cart?x=1")];

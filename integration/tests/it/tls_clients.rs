@@ -1,4 +1,4 @@
-//! TLS with clients of other makes: curl, openssl and h2load.
+//! TLS with third-party clients: curl, openssl and h2load.
 
 use std::{
     io::{Seek as _, Write as _},
@@ -126,7 +126,7 @@ fn s_client(program: &Path, server: &Server, authority: &Path, args: &[&str]) ->
     Process::with_input(&mut command, input).finish(integration::PATIENCE)
 }
 
-fn openssl_meets_the_floor() {
+fn openssl_is_held_to_the_minimum_version() {
     let Some(program) = require("openssl") else { return };
     let authority = Authority::root();
     let certificate = authority.issue("server", Key::Rsa);
@@ -169,7 +169,7 @@ fn openssl_resumes_sessions() {
     }
 }
 
-fn openssl_shows_a_certificate() {
+fn openssl_sends_a_client_certificate() {
     let Some(program) = require("openssl") else { return };
     let (authority, clients) = (Authority::root(), Authority::root());
     let flags = [format!("--tls-client-ca={}", clients.file().display())];

@@ -9,7 +9,7 @@ tests!();
 
 const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-async fn a_traceparent_comes_back(protocol: Protocol) {
+async fn a_valid_traceparent_is_returned(protocol: Protocol) {
     const TARGETS: [&str; 13] = [
         "/",
         "/any/path",
@@ -38,7 +38,7 @@ async fn a_traceparent_comes_back(protocol: Protocol) {
     }
 }
 
-async fn what_is_no_traceparent_does_not(protocol: Protocol) {
+async fn an_invalid_traceparent_is_not_returned(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let bare = client.get("/bin/10").await;
@@ -51,7 +51,7 @@ async fn what_is_no_traceparent_does_not(protocol: Protocol) {
     assert_eq!(client.exchange(twice).await.field("traceparent"), None);
 }
 
-async fn a_call_brings_it_back() {
+async fn a_grpc_call_returns_the_traceparent() {
     let server = Server::start();
     for address in [server.http, server.grpc] {
         let mut client = Client::connect(Protocol::Http2, address).await;
@@ -61,7 +61,7 @@ async fn a_call_brings_it_back() {
     }
 }
 
-async fn the_handshake_of_a_websocket_brings_it_back() {
+async fn a_websocket_handshake_returns_the_traceparent() {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     let handshake = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -18,11 +18,11 @@ use integration::{
     metrics::{RECEIVED, SENT},
 };
 
-use crate::planned::begin;
+use crate::planned_calls::begin;
 
 tests!();
 
-/// What is sent or read at once; a message of gRPC and of WebSocket is as large.
+/// What is sent or read in one piece; a message of gRPC and of WebSocket is as large.
 const PIECE: usize = 1 << 20;
 /// By how much the server's resident memory may grow while it all flows: a few messages, and what the allocator keeps
 /// of those before.
@@ -81,7 +81,7 @@ async fn resident(server: &ServerProcess) -> u64 {
     resident
 }
 
-async fn a_body_goes_down(protocol: Protocol, _: AndTls) {
+async fn a_large_response_body_is_received(protocol: Protocol, _: AndTls) {
     let scene = Scene::start().await;
     let request = Request::get(&format!("/bin/{}", scene.volume));
     match protocol {
@@ -114,7 +114,7 @@ async fn a_body_goes_down(protocol: Protocol, _: AndTls) {
     scene.end(SENT).await;
 }
 
-async fn a_body_goes_up(protocol: Protocol, _: AndTls) {
+async fn a_large_request_body_is_sent(protocol: Protocol, _: AndTls) {
     let scene = Scene::start().await;
     let piece = Pattern::new(PIECE).slice(0, PIECE as u64);
     let request = Request::post("/", Vec::new()).field("content-length", &scene.volume.to_string());
@@ -143,7 +143,7 @@ async fn a_body_goes_up(protocol: Protocol, _: AndTls) {
     scene.end(RECEIVED).await;
 }
 
-async fn a_call_streams_down(_: AndTls) {
+async fn a_large_grpc_server_stream_is_received(_: AndTls) {
     let scene = Scene::start().await;
     let mut client = GrpcClient::connect(scene.server.grpc).await;
     let count = scene.volume / PIECE as u64;
@@ -159,7 +159,7 @@ async fn a_call_streams_down(_: AndTls) {
     scene.end(SENT).await;
 }
 
-async fn a_call_streams_up(_: AndTls) {
+async fn a_large_grpc_client_stream_is_sent(_: AndTls) {
     let scene = Scene::start().await;
     let mut client = GrpcClient::connect(scene.server.grpc).await;
     let payload = Bytes::from_static(Pattern::new(PIECE).slice(0, PIECE as u64));
@@ -177,7 +177,7 @@ async fn a_call_streams_up(_: AndTls) {
     scene.end(RECEIVED).await;
 }
 
-async fn a_socket_goes_both_ways(protocol: Protocol, _: AndTls) {
+async fn large_websocket_traffic_is_echoed(protocol: Protocol, _: AndTls) {
     let scene = Scene::start().await;
     let message = WebSocket::binary(Bytes::from_static(Pattern::new(PIECE).slice(0, PIECE as u64)));
     let (mut sink, mut stream) = websocket_over(protocol, scene.server.http, "/ws").await.split();

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_is_what_comes() {
+    fn the_expected_count_equals_the_arrivals() {
         for rate in [0.3, 7.0, 333.0, 1e9 / 3.0] {
             let arrivals = Constant::new(rate, Some(100), None);
             let due = all(arrivals);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_too_far_ahead_is_due_late_and_never_early() {
+    fn arrivals_beyond_the_latest_time_are_never_early() {
         let arrivals = Constant::new(1e-12, Some(3), None);
         assert_eq!(all(arrivals), [(0, 0), (1, LATEST), (2, LATEST)]);
         assert_eq!(arrivals.window(), Some(Duration::from_nanos(LATEST)));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_skipped_is_what_would_have_come() {
+    fn skipping_arrivals_equals_taking_and_dropping_them() {
         let part = Constant::new(700.0, Some(1000), None).part(Part::new(1, 3));
         let mut behind = part;
         for skipped in [0, 1, 5, 100] {

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_number_is_in_no_part() {
+    fn numbers_beyond_the_largest_are_in_no_part() {
         assert_eq!(Part::new(1, 2).number(u64::MAX), None);
         assert_eq!(Part::new(1, 2).number(u64::MAX / 2), Some(u64::MAX));
     }

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_waiting_comes_first_and_those_sent_again_before_all() {
+    fn retries_come_first_and_then_the_longest_waiting() {
         let mut backlog = Backlog::default();
         every_nanosecond(&mut backlog, Part::new(0, 10));
         for picked in [17, 17, 30] {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_nobody_elses() {
+    fn skipped_arrivals_are_left_out_and_no_others() {
         let mut backlog = Backlog::default();
         every_nanosecond(&mut backlog, Part::WHOLE);
         for (number, is_kept) in [true, false, false, true, true, false, true].into_iter().enumerate() {

@@ -99,13 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn what_wakes_a_thread_that_slept_has_just_come() {
+    fn input_that_wakes_a_sleeping_thread_has_just_arrived() {
         let lateness = after(&[immediately(0), slept(MILLI, 3 * MILLI, 0)]);
         assert_eq!((lateness.ready_since(), lateness.seen(false)), (3 * MILLI, 3 * MILLI));
     }
 
     #[test]
-    fn a_thread_that_was_kept_from_waking_may_be_as_late_as_that() {
+    fn the_run_delay_of_a_waking_thread_counts_as_lateness() {
         let lateness = after(&[immediately(0), slept(MILLI, 7 * MILLI, 4 * MILLI)]);
         assert_eq!(lateness.ready_since(), 3 * MILLI);
         // Run delay of before the question says nothing of it.
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_was_stopped_is_as_late_as_its_alarm_is_past() {
+    fn a_stopped_process_is_late_by_the_time_since_its_alarm() {
         let stopped = slept(MILLI, 1500 * MILLI, 0);
         let lateness = after(&[immediately(0), stopped]);
         assert_eq!((lateness.ready_since(), lateness.seen(false)), (11 * MILLI, 11 * MILLI));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ready_when_a_busy_thread_asks_may_be_there_since_it_asked_before() {
+    fn input_of_a_busy_thread_may_date_from_its_previous_poll() {
         let lateness = after(&[immediately(0), immediately(5 * MILLI), immediately(6 * MILLI)]);
         assert_eq!(lateness.ready_since(), 5 * MILLI + MICRO);
     }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_turn_has_left_may_be_there_since_the_last_one_that_took_all() {
+    fn input_left_by_a_turn_may_date_from_the_last_complete_turn() {
         let mut lateness = after(&[immediately(0), immediately(5 * MILLI)]);
         assert_eq!(lateness.seen(true), MICRO, "nothing is given up by what was not looked at");
         lateness.end(true);

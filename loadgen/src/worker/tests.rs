@@ -221,7 +221,7 @@ async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
 }
 
 #[test]
-fn what_is_due_by_the_million_is_picked_up_in_batches() {
+fn many_due_arrivals_are_picked_up_in_batches() {
     let mut recording = Recording::new(Ids { run: 1, load: 0 }, ExpectedStatus::default());
     for on_overload in [OnOverload::Queue, OnOverload::Drop] {
         let mut dispatcher = Dispatcher::new(10, false);

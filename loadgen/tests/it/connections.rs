@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    frames::{DATA, SETTINGS, frame, serve_http2, serve_http2_greeting},
+    frames::{DATA, SETTINGS, frame, serve_http2, serve_http2_with_settings},
     peer::{closed_port, read_request, run, serve, serve_http1},
 };
 
@@ -22,7 +22,7 @@ fn connections(line: &str) -> [u64; 4] {
 }
 
 #[test]
-fn connections_that_are_kept_are_closed_at_the_end_by_loadgen() {
+fn loadgen_closes_kept_connections_at_the_end() {
     let http1 = serve_http1(|_| OK.to_vec());
     assert_eq!(connections(&format!("-n 20 -c 2 --workers 2 http://{}", http1.address)), [2, 0, 0, 2]);
     let http2 = serve_http2(&[], |_, wire| {
@@ -48,7 +48,7 @@ fn connections_that_the_server_ends_are_reopened() {
 }
 
 #[test]
-fn connections_that_go_away_are_reopened() {
+fn connections_ended_by_goaway_are_reopened() {
     let peer = serve_http2(&[], |_, wire| {
         let stream = wire.request()?;
         wire.go_away(stream, 0)?;
@@ -60,7 +60,7 @@ fn connections_that_go_away_are_reopened() {
 }
 
 #[test]
-fn a_connection_whose_reply_is_late_is_closed_by_loadgen() {
+fn a_connection_whose_reply_times_out_is_closed_by_loadgen() {
     let peer = serve(|_, mut stream| while read_request(&mut stream).is_some() {});
     let found = connections(&format!("-n 3 -c 1 --timeout 100ms http://{}", peer.address));
     assert_eq!(found, [3, 2, 0, 3]);
@@ -79,7 +79,7 @@ fn a_connection_that_breaks_the_protocol_is_closed_by_loadgen() {
 }
 
 #[test]
-fn what_could_not_be_opened_is_no_connection() {
+fn failed_connection_attempts_are_not_counted_as_connections() {
     assert_eq!(connections(&format!("-n 3 -c 2 http://{}", closed_port())), [0; 4]);
     assert_eq!(connections(&format!("-n 3 -c 2 {}", closed_port())), [0; 4]);
 }
@@ -88,14 +88,14 @@ fn what_could_not_be_opened_is_no_connection() {
 fn a_connection_that_is_closed_before_the_run_begins_fails_no_request() {
     let gate = Arc::new(Barrier::new(2));
     let last = Arc::clone(&gate);
-    let greeting = move |number| {
+    let settings = move |number| {
         // The other worker's first connection: the run can't begin before it is open.
         if number == 1 {
             last.wait();
         }
         &[][..]
     };
-    let peer = serve_http2_greeting(greeting, move |number, wire| {
+    let peer = serve_http2_with_settings(settings, move |number, wire| {
         if number == 0 {
             // The client's settings, and that it has ours.
             wire.until(SETTINGS)?;

@@ -89,16 +89,16 @@ pub(crate) fn head(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | flags, stream, &block(fields))
 }
 
-/// Greets with these settings, then leaves each connection to `handle`.
+/// Sends these settings, then leaves each connection to `handle`.
 pub(crate) fn serve_http2(
     settings: &'static [u8],
     handle: impl Fn(usize, &mut Wire) -> io::Result<()> + Send + Sync + 'static,
 ) -> Peer {
-    serve_http2_greeting(move |_| settings, handle)
+    serve_http2_with_settings(move |_| settings, handle)
 }
 
 /// The same with settings for each connection.
-pub(crate) fn serve_http2_greeting(
+pub(crate) fn serve_http2_with_settings(
     settings: impl Fn(usize) -> &'static [u8] + Send + Sync + 'static,
     handle: impl Fn(usize, &mut Wire) -> io::Result<()> + Send + Sync + 'static,
 ) -> Peer {

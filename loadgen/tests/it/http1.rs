@@ -1,4 +1,4 @@
-//! HTTP/1.1 against servers that close, reset, babble or keep silent.
+//! HTTP/1.1 against servers that close, reset, violate the protocol or keep silent.
 
 use std::{
     io::Write as _,
@@ -34,7 +34,7 @@ fn each_request_carries_an_id_of_its_own() {
 }
 
 #[test]
-fn what_is_sent_again_says_so_in_its_id() {
+fn a_retry_has_the_next_attempt_in_its_id() {
     let ids = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&ids);
     let peer = serve(move |connection, mut stream| {
@@ -82,7 +82,7 @@ fn closes_at_the_second_request() -> crate::peer::Peer {
 }
 
 #[test]
-fn a_kept_connection_that_is_closed_unseen_costs_no_request_where_twice_does_no_harm() {
+fn idempotent_requests_are_retried_when_a_kept_connection_closes() {
     let peer = closes_at_the_second_request();
     let counts = run(&format!("-n 10 -c 1 http://{}", peer.address)).records.counts;
     assert_eq!((counts.succeeded, counts.resent), (10, 9));
@@ -95,7 +95,7 @@ fn a_kept_connection_that_is_closed_unseen_costs_no_request_where_twice_does_no_
 }
 
 #[test]
-fn every_way_to_fail_has_its_cause() {
+fn truncated_and_malformed_replies_have_their_cause() {
     for (reply, cause) in [
         (b"".as_slice(), "closed early"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ntoo short!close", "closed early"),
@@ -122,7 +122,7 @@ fn every_way_to_fail_has_its_cause() {
 }
 
 #[test]
-fn a_reply_that_no_request_asked_for_closes_the_connection_and_is_never_a_success() {
+fn an_unrequested_reply_closes_the_connection_and_is_no_success() {
     const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     // In one piece, and in two of which the second may come at any time before the next request.
     for pieces in [&[&[NOT_FOUND, OK].concat()[..]][..], &[NOT_FOUND, OK]] {
@@ -148,7 +148,7 @@ fn a_reply_that_no_request_asked_for_closes_the_connection_and_is_never_a_succes
 }
 
 #[test]
-fn a_reset_is_told_from_a_close() {
+fn a_reset_is_distinguished_from_a_close() {
     let peer = serve(|_, mut stream| {
         read_request(&mut stream);
         reset(stream);
@@ -158,7 +158,7 @@ fn a_reset_is_told_from_a_close() {
 }
 
 #[test]
-fn nobody_listening_fails_every_request_and_ends() {
+fn refused_connections_fail_every_request_and_end_the_run() {
     for load in ["-c 3", "-r 500", "-r 500 --fixed-connections"] {
         let summary = run(&format!("{load} -n 20 http://{}", closed_port()));
         assert_eq!(failures(&summary), [("refused".to_owned(), 20)], "{load}");
@@ -166,7 +166,7 @@ fn nobody_listening_fails_every_request_and_ends() {
 }
 
 #[test]
-fn a_server_that_turns_everybody_away_ends_the_run_too() {
+fn a_server_that_closes_every_connection_ends_the_run_too() {
     for load in ["-c 3", "-r 500"] {
         let peer = serve(|_, stream| drop(stream));
         let counts = run(&format!("{load} -n 20 http://{}", peer.address)).records.counts;

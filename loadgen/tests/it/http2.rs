@@ -1,4 +1,4 @@
-//! HTTP/2 against servers that go away, refuse, reset, babble or keep silent, frame by frame (RFC 9113).
+//! HTTP/2 against servers that go away, refuse, reset, violate the protocol or keep silent, frame by frame (RFC 9113).
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[test]
-fn go_away_lets_the_first_streams_finish_and_the_others_are_sent_again() {
+fn goaway_lets_earlier_streams_finish_and_later_ones_are_retried() {
     let answered = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&answered);
     let peer = serve_http2(&[], move |_, wire| {
@@ -31,13 +31,13 @@ fn go_away_lets_the_first_streams_finish_and_the_others_are_sent_again() {
         wire.request().map(drop)
     });
     let counts = run(&format!("-n 20 -c 1 -m 4 --timeout 1s {}", peer.address)).records.counts;
-    // The last two come with nobody behind them, wait for four, and time out: all others are answered once.
+    // The last two come with no request behind them, wait for four, and time out: all others are answered once.
     assert_eq!(counts.succeeded as usize, answered.load(SeqCst));
     assert!(counts.succeeded >= 16 && counts.resent >= 16, "{counts:?}");
 }
 
 #[test]
-fn go_away_after_every_reply_loses_nothing() {
+fn goaway_after_every_reply_loses_no_request() {
     let peer = serve_http2(&[], |_, wire| {
         let stream = wire.request()?;
         wire.go_away(stream, 0)?;
@@ -55,7 +55,7 @@ fn go_away_after_every_reply_loses_nothing() {
 }
 
 #[test]
-fn go_away_to_everybody_ends_the_run_with_its_code() {
+fn goaway_on_every_connection_ends_the_run_with_its_code() {
     let peer = serve_http2(&[], |_, wire| {
         wire.request()?;
         wire.go_away(0, 11)?;
@@ -88,7 +88,7 @@ fn a_reset_stream_keeps_its_code() {
 }
 
 #[test]
-fn a_refused_stream_is_sent_again_as_often_as_the_limit_allows() {
+fn a_refused_stream_is_retried_up_to_the_limit() {
     let peer = serve_http2(&[], |_, wire| {
         loop {
             let stream = wire.request()?;
@@ -110,7 +110,7 @@ fn a_refused_stream_is_sent_again_as_often_as_the_limit_allows() {
 }
 
 #[test]
-fn the_servers_limit_of_streams_is_kept() {
+fn max_concurrent_streams_of_the_server_is_respected() {
     // SETTINGS_MAX_CONCURRENT_STREAMS = 2.
     let peer = serve_http2(&[0, 3, 0, 0, 0, 2], |_, wire| {
         loop {
@@ -144,7 +144,7 @@ fn a_server_that_is_cut_off_mid_reply_fails_what_was_in_flight() {
 }
 
 #[test]
-fn no_window_lets_the_server_fill_the_memory() {
+fn the_announced_window_bounds_memory() {
     let largest = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&largest);
     let peer = serve(move |_, mut stream| {
@@ -168,7 +168,7 @@ fn no_window_lets_the_server_fill_the_memory() {
 }
 
 #[test]
-fn babble_is_a_protocol_error() {
+fn an_http1_reply_over_http2_is_a_protocol_error() {
     let peer = serve(|_, mut stream| {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         let _ = io::copy(&mut stream, &mut io::sink());
@@ -180,7 +180,7 @@ fn babble_is_a_protocol_error() {
 }
 
 #[test]
-fn silence_before_settings_is_a_connection_that_does_not_come_about() {
+fn silence_before_settings_is_a_connect_timeout() {
     let peer = serve(|_, mut stream| {
         let _ = io::copy(&mut stream, &mut io::sink());
     });
@@ -189,7 +189,7 @@ fn silence_before_settings_is_a_connection_that_does_not_come_about() {
 }
 
 #[test]
-fn silence_after_settings_times_out_and_the_stream_is_cancelled() {
+fn silence_after_settings_times_out_and_cancels_the_stream() {
     let peer = serve_http2(&[], |_, wire| {
         loop {
             wire.request()?;

@@ -26,7 +26,7 @@ fn the_example_prints_a_percentile() {
 }
 
 #[test]
-fn a_plan_is_valid_or_not_at_all() {
+fn an_invalid_plan_is_refused_with_its_option() {
     let plan = |port: u16| Plan::builder(format!("localhost:{port}"));
     for (builder, said) in [
         (plan(0), "port '0' is not a number from 1 to 65535"),
@@ -71,7 +71,7 @@ fn a_run_that_is_stopped_before_it_begins_sends_nothing() {
 }
 
 #[test]
-fn what_is_seen_of_a_run_that_goes_on_is_part_of_what_comes_of_it() {
+fn a_snapshot_of_a_running_run_is_part_of_its_summary() {
     let peer = serve_http1(|_| OK.to_vec());
     let plan = Plan::builder(format!("http://{}", peer.address)).duration(Duration::from_secs(60));
     let run = Run::new(plan.connections(2).build().unwrap()).observe(Duration::from_millis(1));
@@ -93,7 +93,7 @@ fn what_is_seen_of_a_run_that_goes_on_is_part_of_what_comes_of_it() {
 }
 
 #[test]
-fn what_came_of_a_run_is_kept_and_read_again() {
+fn a_written_summary_is_read_back() {
     let peer = serve_http1(|_| OK.to_vec());
     let plan = Plan::builder(format!("http://{}", peer.address)).total(20).build().unwrap();
     let summary = Run::new(plan).start().unwrap().join().unwrap();

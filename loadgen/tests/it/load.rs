@@ -18,7 +18,7 @@ fn silent() -> Peer {
     serve(|_, mut stream| while read_request(&mut stream).is_some() {})
 }
 
-/// Answers nobody until so many requests are in flight.
+/// Answers no request until this many are in flight.
 fn answers_once_all_are_there(all: usize) -> Peer {
     let there = Arc::new((Mutex::new(0), Condvar::new()));
     serve(move |_, mut stream| {
@@ -34,7 +34,7 @@ fn answers_once_all_are_there(all: usize) -> Peer {
 }
 
 #[test]
-fn with_a_rate_replies_slow_nothing_down() {
+fn slow_replies_do_not_delay_an_open_loop() {
     let peer = answers_once_all_are_there(20);
     let counts = run(&format!("-r 1000 -n 20 -c 1 http://{}", peer.address)).records.counts;
     assert_eq!((counts.succeeded, peer.connections()), (20, 20));
@@ -78,7 +78,7 @@ fn totals_are_exact_whatever_the_shape() {
 }
 
 #[test]
-fn what_exceeds_the_limit_is_dropped_if_so_wished() {
+fn requests_over_the_limit_are_dropped_on_request() {
     let peer = silent();
     let line = "-r 1000 -n 20 -c 1 --fixed-connections --on-overload drop --timeout 500ms";
     let summary = run(&format!("{line} http://{}", peer.address));
@@ -87,7 +87,7 @@ fn what_exceeds_the_limit_is_dropped_if_so_wished() {
 }
 
 #[test]
-fn what_is_queued_when_time_is_up_was_not_sent_and_what_is_in_flight_is_unanswered() {
+fn queued_requests_end_as_not_sent_and_those_in_flight_as_unanswered() {
     let peer = silent();
     let line = "-r 1000 -n 5 -c 1 --fixed-connections --timeout 300ms";
     let counts = run(&format!("{line} http://{}", peer.address)).records.counts;
@@ -95,7 +95,7 @@ fn what_is_queued_when_time_is_up_was_not_sent_and_what_is_in_flight_is_unanswer
 }
 
 #[test]
-fn timeouts_are_kept_at_their_age() {
+fn timeouts_are_recorded_with_their_age() {
     for scheme in ["-c 5", "-r 1000"] {
         let peer = silent();
         let summary = run(&format!("{scheme} -n 5 --timeout 200ms http://{}", peer.address));
@@ -107,7 +107,7 @@ fn timeouts_are_kept_at_their_age() {
 }
 
 #[test]
-fn the_first_interrupt_lets_what_is_in_flight_finish() {
+fn the_first_interrupt_lets_requests_in_flight_finish() {
     for load in ["-c 4", "-r 2000"] {
         let handle = Arc::new(OnceLock::<Handle>::new());
         let of_peer = Arc::clone(&handle);
@@ -127,7 +127,7 @@ fn the_first_interrupt_lets_what_is_in_flight_finish() {
 }
 
 #[test]
-fn the_second_interrupt_gives_up_what_is_in_flight() {
+fn the_second_interrupt_abandons_requests_in_flight() {
     let requests = Arc::new(AtomicUsize::new(0));
     let handle = Arc::new(OnceLock::<Handle>::new());
     let (of_peer, count) = (Arc::clone(&handle), Arc::clone(&requests));
@@ -147,7 +147,7 @@ fn the_second_interrupt_gives_up_what_is_in_flight() {
 }
 
 #[test]
-fn a_target_that_falls_behind_is_told() {
+fn a_target_that_falls_behind_is_reported() {
     let server = Embedded::start().unwrap();
     // A quarter of the rate is all that it can do over one connection.
     let line = format!("-r 400 -d 1s -c 1 --fixed-connections http://{}/delay/10", server.address());

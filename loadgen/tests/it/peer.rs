@@ -1,4 +1,4 @@
-//! Servers that do as they are told, and runs against them.
+//! Scripted servers, and runs against them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -54,7 +54,7 @@ pub(crate) fn finish(run: Run) -> Summary {
     summary
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 pub(crate) fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -196,7 +196,7 @@ fn a_reply_of_http2_may_be_split_at_each_byte() {
 }
 
 #[test]
-fn what_has_come_of_a_reply_that_never_ends_is_counted() {
+fn body_bytes_of_an_incomplete_reply_are_counted() {
     let http1 = serve(|_, mut stream| {
         while read_request(&mut stream).is_some() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nso far");

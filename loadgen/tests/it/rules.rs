@@ -1,4 +1,5 @@
-//! HTTP/2 servers that shut the door or break the rules: each request has one end, and the server is told why.
+//! HTTP/2 servers that allow no more streams or violate the protocol: each request has one outcome, and the server gets
+//! the error code.
 
 use std::{
     io::Write as _,
@@ -8,7 +9,7 @@ use std::{
 use crate::{
     frames::{
         DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, SETTINGS, STATUS_200, frame, serve_http2,
-        serve_http2_greeting,
+        serve_http2_with_settings,
     },
     peer::{failures, run},
 };
@@ -20,7 +21,7 @@ const NO_STREAMS: &[u8] = &[0, 3, 0, 0, 0, 0];
 fn a_server_that_allows_no_more_streams_does_not_hold_up_the_run() {
     // Only the first connection begins with some, until its first reply.
     let settings = |number| if number == 0 { &[] } else { NO_STREAMS };
-    let peer = serve_http2_greeting(settings, |_, wire| {
+    let peer = serve_http2_with_settings(settings, |_, wire| {
         let stream = wire.request()?;
         wire.send(SETTINGS, 0, 0, NO_STREAMS)?;
         wire.reply(stream)?;
@@ -34,7 +35,7 @@ fn a_server_that_allows_no_more_streams_does_not_hold_up_the_run() {
 }
 
 #[test]
-fn a_server_that_closes_the_door_after_each_reply_is_given_new_connections() {
+fn a_connection_whose_server_allows_no_more_streams_is_replaced() {
     let peer = serve_http2(&[], |_, wire| {
         let stream = wire.request()?;
         wire.send(SETTINGS, 0, 0, NO_STREAMS)?;
@@ -48,7 +49,7 @@ fn a_server_that_closes_the_door_after_each_reply_is_given_new_connections() {
 }
 
 #[test]
-fn a_door_that_opens_again_is_used_again() {
+fn a_connection_is_reused_when_streams_are_allowed_again() {
     let peer = serve_http2(&[], |_, wire| {
         loop {
             let stream = wire.request()?;
@@ -64,7 +65,7 @@ fn a_door_that_opens_again_is_used_again() {
 }
 
 #[test]
-fn go_away_with_an_error_fails_what_was_processed_and_sends_the_rest_again() {
+fn goaway_with_an_error_fails_processed_streams_and_retries_the_rest() {
     const INTERNAL_ERROR: u32 = 2;
     for closes in [true, false] {
         let peer = serve_http2(&[], move |number, wire| {
@@ -93,7 +94,7 @@ fn go_away_with_an_error_fails_what_was_processed_and_sends_the_rest_again() {
 }
 
 #[test]
-fn a_server_that_breaks_the_rules_is_told_which() {
+fn violations_by_the_server_are_answered_with_goaway_and_their_code() {
     const PROTOCOL_ERROR: u32 = 1;
     const FLOW_CONTROL_ERROR: u32 = 3;
     const FRAME_SIZE_ERROR: u32 = 6;
@@ -129,8 +130,8 @@ fn a_server_that_breaks_the_rules_is_told_which() {
         }),
     ];
     for (what, code, violation) in cases {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&told);
+        let codes = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&codes);
         let peer = serve_http2(&[], move |_, wire| {
             let stream = wire.request()?;
             wire.0.write_all(&violation(stream))?;
@@ -142,13 +143,16 @@ fn a_server_that_breaks_the_rules_is_told_which() {
         assert_eq!(failures(&summary), [("protocol error".to_owned(), 3)], "{what}");
         assert_eq!((summary.records.counts.resent, peer.connections()), (0, 3), "{what}");
         // The last connection's GOAWAY may still be on its way.
-        let told = told.lock().unwrap().clone();
-        assert!(told.len() >= 2 && told.iter().all(|found| *found == code.to_be_bytes()), "{what}: {told:?}");
+        let codes = codes.lock().unwrap().clone();
+        assert!(
+            codes.len() >= 2 && codes.iter().all(|found| *found == code.to_be_bytes()),
+            "{what}: {codes:?}"
+        );
     }
 }
 
 #[test]
-fn a_reply_that_breaks_the_rules_on_its_stream_fails_alone() {
+fn a_stream_error_fails_only_its_own_request() {
     type Break = fn(u32) -> Vec<u8>;
     let cases: [(&str, Break); 4] = [
         ("content before a head", |stream| frame(DATA, END_STREAM, stream, b"x")),

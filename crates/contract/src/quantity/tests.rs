@@ -145,7 +145,7 @@ fn percentages_are_exact() {
 }
 
 #[test]
-fn draws_fall_into_parts_as_large_as_they_are() {
+fn draws_hit_and_pick_in_proportion_to_percentages() {
     let percent = |text| Percent::read(text).unwrap();
     let draw = |bits| Fraction::of_bits(bits);
     for bits in EXTREMES {
@@ -198,7 +198,7 @@ fn floats_become_times_and_counts_whatever_they_are() {
 }
 
 #[test]
-fn products_have_a_limit() {
+fn products_beyond_the_largest_size_are_refused() {
     assert_eq!(product(1 << 31, 1 << 31), Some(1 << 62));
     assert_eq!((product(3, LARGEST_SIZE), product(u64::MAX, u64::MAX)), (None, None));
     assert_eq!((product(1, LARGEST_SIZE), product(0, u64::MAX)), (Some(LARGEST_SIZE), Some(0)));

@@ -59,7 +59,7 @@ fn compare(
 }
 
 #[test]
-fn both_servers_come_to_the_same_verdict() {
+fn our_server_and_hyper_agree() {
     compare(server::ODD.iter().map(|odd| odd.0), server::DIFFERENCES, |place, random| {
         let before = random.below(4);
         let mut bytes: Vec<u8> = (0..before).flat_map(|_| server::legal(random)).collect();
@@ -74,7 +74,7 @@ fn both_servers_come_to_the_same_verdict() {
 }
 
 #[test]
-fn both_clients_come_to_the_same_verdict() {
+fn our_client_and_hyper_agree() {
     compare(client::ODD.iter().map(|odd| odd.0), client::DIFFERENCES, |place, random| {
         let mut exchanges: Vec<_> = (0..random.below(4)).map(|_| client::legal(random)).collect();
         let legal = client::ours(&exchanges);

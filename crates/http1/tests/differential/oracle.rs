@@ -27,7 +27,7 @@ pub(crate) fn settle<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     (0..POLLS).find_map(|_| poll(future.as_mut()))
 }
 
-/// Whether an error of hyper tells of bytes that did not come, or of such as it refuses.
+/// Whether an error of hyper means missing bytes, or bytes that it refuses.
 pub(crate) fn outcome(error: &hyper::Error) -> Outcome {
     let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     let is_cut = error.is_incomplete_message() || io.is_some_and(|io| io.kind() == ErrorKind::UnexpectedEof);

@@ -51,7 +51,7 @@ pub(crate) fn version(version: Version) -> String {
     text(version.bytes())
 }
 
-/// Where both differ first, and what each has there. What is after the odd message is told apart from it.
+/// Where both differ first, and what each has there. What is after the odd message is distinguished from it.
 pub(crate) fn difference(ours: &Verdict, theirs: &Verdict, before: usize) -> Option<(String, String)> {
     if ours == theirs {
         return None;

@@ -158,7 +158,7 @@ fn pieces(random: &mut Random) -> impl Iterator<Item = usize> {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn random_messages_round_trip() {
     for seed in 0..400 {
         let random = &mut Random::new(seed);
         let (wire, expected) = requests(random);
@@ -189,7 +189,7 @@ fn damage(random: &mut Random, wire: &mut Vec<u8>) {
 }
 
 #[test]
-fn damaged_messages_are_read_alike_in_whatever_pieces_they_come() {
+fn damaged_messages_are_parsed_the_same_at_any_split() {
     // Small enough that some messages meet them.
     let limits = Limits { head: 700, fields: 18, trailers: 100, chunk_line: 12, extensions: 60 };
     let (mut good, mut bad) = (0, 0);

@@ -37,7 +37,7 @@ fn a_head_keeps_order_case_and_duplicates() {
 }
 
 #[test]
-fn every_form_of_target_is_taken_raw() {
+fn every_form_of_target_is_kept_raw() {
     for (method, target) in [
         ("GET", "/"),
         ("GET", "/\\..//"),
@@ -308,7 +308,7 @@ fn bad_chunks_are_refused() {
 }
 
 #[test]
-fn the_connection_lasts_as_both_versions_have_it() {
+fn persistence_follows_the_version_and_the_connection_field() {
     for (version, fields, expected) in [
         ("1.1", "", "None end"),
         ("1.1", "Connection: Close\r\n", "None close end"),
@@ -326,7 +326,7 @@ fn the_connection_lasts_as_both_versions_have_it() {
 }
 
 #[test]
-fn a_client_that_waits_for_continue_is_known() {
+fn expect_100_continue_is_detected() {
     let fields = "Expect: 100-Continue\r\nContent-Length: 1\r\n";
     assert_eq!(outcome(&format!("{}a", get(fields))), "Length(1) continue");
     assert_eq!(outcome(&get("Expect: 100-continue\r\n")), "None end", "there is nothing to wait with");
@@ -337,7 +337,7 @@ fn a_client_that_waits_for_continue_is_known() {
 }
 
 #[test]
-fn an_offered_protocol_is_known() {
+fn an_offered_upgrade_is_detected() {
     assert_eq!(outcome(&get("Connection: Upgrade\r\nUpgrade: websocket\r\n")), "None upgrade end");
     assert_eq!(outcome(&get("Upgrade: websocket\r\n")), "None end");
     assert_eq!(outcome("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), "None close end");

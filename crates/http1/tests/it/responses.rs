@@ -36,7 +36,7 @@ fn outcome(wire: &str, kind: Kind) -> Vec<String> {
 }
 
 #[test]
-fn a_head_keeps_everything_as_it_was() {
+fn the_status_line_and_fields_are_kept_verbatim() {
     let wire = "HTTP/1.1 299 So  what\u{e9} \r\nX-b: 1\r\nx-B:\r\nContent-LENGTH: 0\r\nX-b: 1\r\n\r\n";
     let fields = r#"[("X-b", "1"), ("x-B", ""), ("Content-LENGTH", "0"), ("X-b", "1")]"#;
     assert_eq!(read(wire), [format!("299 \"So  what\u{e9} \" Http11 {fields} Length(0) end")]);
@@ -77,7 +77,7 @@ fn bodies_of_every_framing_end_where_they_should() {
 }
 
 #[test]
-fn a_coding_frames_a_reply_and_in_http10_ends_trust_in_the_connection() {
+fn a_transfer_coding_frames_a_reply_and_closes_an_http10_connection() {
     let chunks = "1\r\na\r\n0\r\n\r\n";
     for (fields, expected) in [
         ("Transfer-Encoding: gzip, chunked\r\n", "Chunked"),
@@ -132,7 +132,7 @@ fn interim_responses_come_before_the_final_one() {
 }
 
 #[test]
-fn replies_to_head_have_no_body_whatever_they_say() {
+fn replies_to_head_have_no_body_despite_length_or_coding() {
     let wire = ok("Content-Length: 5\r\n") + &ok("Transfer-Encoding: chunked\r\n") + &ok("");
     let seen = read_to(&wire, &[Kind::Head; 3]);
     assert_eq!(seen.len(), 3);
@@ -140,7 +140,7 @@ fn replies_to_head_have_no_body_whatever_they_say() {
 }
 
 #[test]
-fn replies_that_never_have_a_body_are_not_refused_for_their_framing() {
+fn framing_fields_of_bodiless_replies_are_not_refused() {
     for fields in [
         "Content-Length: x\r\n",
         "Content-Length: 1\r\nContent-Length: 2\r\n",
@@ -157,7 +157,7 @@ fn replies_that_never_have_a_body_are_not_refused_for_their_framing() {
 }
 
 #[test]
-fn a_kind_holds_for_one_reply() {
+fn an_expected_kind_applies_to_one_reply() {
     let (mut reader, mut head) = (Reader::new(Limits::default()), Default::default());
     let wire = ok("Content-Length: 1\r\n").repeat(2);
     let mut input = wire.as_bytes();
@@ -168,7 +168,7 @@ fn a_kind_holds_for_one_reply() {
 }
 
 #[test]
-fn a_tunnel_takes_a_2xx_to_connect() {
+fn a_2xx_reply_to_connect_starts_a_tunnel() {
     let tunnel = "HTTP/1.1 200 Go\r\nContent-Length: x\r\nTransfer-Encoding: y\r\n\r\n\0rest";
     let not_touched = "closed, a body's end: false, 5 left";
     assert_eq!(outcome(tunnel, Kind::Connect), ["None close end", not_touched]);
@@ -215,7 +215,7 @@ fn lines_of_heads_and_trailers_may_end_with_lf_alone_and_be_folded() {
 }
 
 #[test]
-fn a_close_in_the_middle_is_no_end() {
+fn a_close_within_a_message_is_an_error() {
     let chunked = ok("Transfer-Encoding: chunked\r\n");
     for wire in [
         "H".to_owned(),
@@ -237,7 +237,7 @@ fn a_close_in_the_middle_is_no_end() {
 }
 
 #[test]
-fn after_a_close_that_ended_a_body_nothing_has_begun() {
+fn a_body_ended_by_close_leaves_nothing_begun() {
     let (mut reader, mut head) = (Reader::new(Limits::default()), Default::default());
     let wire = ok("");
     assert_eq!(reader.read(&mut wire.as_bytes(), &mut head), Ok(Some(Event::Head { end: false })));
@@ -246,7 +246,7 @@ fn after_a_close_that_ended_a_body_nothing_has_begun() {
 }
 
 #[test]
-fn what_is_no_response_is_refused() {
+fn malformed_responses_are_refused() {
     let no_response = "what came is no response of HTTP/1.0 or HTTP/1.1";
     for (wire, broken) in [
         ("garbage, no more than garbage\r\n\r\n".to_owned(), no_response),

@@ -150,7 +150,7 @@ pub(crate) fn responses(
     }
 }
 
-/// The same whatever the pieces: all at once, in equal pieces of every size, in two at every place.
+/// The same whatever the pieces: whole, in equal pieces of every size, in two at every place.
 pub(crate) fn same(len: usize, read: impl Fn(&mut dyn Iterator<Item = usize>) -> Transcript) -> Vec<String> {
     let whole = read(&mut [len].into_iter());
     for step in 1..len {

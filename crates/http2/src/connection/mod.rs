@@ -192,8 +192,8 @@ pub struct Connection {
 /// How far the peer's preface has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The client's magic is awaited.
-    Magic,
+    /// The client's preface is awaited.
+    Preface,
     /// The first SETTINGS are awaited.
     Settings,
     Open,
@@ -238,7 +238,7 @@ impl Connection {
             budgets: Budgets::new(&config.limits),
             counters: Counters::default(),
             remote: initial,
-            stage: if config.role == Role::Server { Stage::Magic } else { Stage::Settings },
+            stage: if config.role == Role::Server { Stage::Preface } else { Stage::Settings },
             continuing: None,
             partial: None,
             broken_rule: "",

@@ -137,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// The caller has content for the stream: [`Connection::next_ready`] tells when there is room.
+    /// The caller has content for the stream: [`Connection::next_ready`] reports when there is room.
     pub fn want(&mut self, key: Key) {
         if let Some(stream) = self.streams.get(key) {
             stream.wants = true;
@@ -145,7 +145,7 @@ impl Connection {
         }
     }
 
-    /// The next stream for which there is room, in turn.
+    /// The next stream for which there is room, round robin.
     pub fn next_ready(&mut self) -> Option<Key> {
         while self.send.room() > 0 {
             let key = self.ready.pop_front()?;
@@ -160,7 +160,7 @@ impl Connection {
         None
     }
 
-    /// The caller has used up so many bytes of received content: the peer is given window for them. Those of a
+    /// The caller has consumed this many bytes of received content: the peer is given window for them. Those of a
     /// stream that has ended were given back with its end.
     #[inline]
     pub fn release(&mut self, key: Key, bytes: usize) {
@@ -196,8 +196,8 @@ impl Connection {
         frame::ping(self.output.buffer(), false, payload);
     }
 
-    /// Changes what the peer is allowed. More holds at once; less holds when the peer has acknowledged it, but for
-    /// the number of streams and the length of lists, beyond which a single stream is refused.
+    /// Changes what the peer is allowed. More applies immediately; less applies when the peer has acknowledged it, but
+    /// for the number of streams and the length of lists, beyond which a single stream is refused.
     pub fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         let before = *self.settings.latest();
         let mut settings = before;

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_document() {
+    fn rfc_7541_examples_round_trip() {
         assert_eq!(
             round(b"www.example.com"),
             [0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff]
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_comes_back_in_every_company() {
+    fn every_byte_round_trips() {
         for first in 0..=255_u8 {
             round(&[first]);
             let text: Vec<u8> = (0..40_u8).map(|step| first.wrapping_add(step.wrapping_mul(37))).collect();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_read_as_bit_by_bit() {
+    fn decoding_agrees_with_a_bit_by_bit_decoder() {
         let (mut good, mut random) = (0, Random::new(7));
         for _ in 0..2_000 {
             let mut input = Vec::new();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_short_and_of_ones() {
+    fn padding_must_be_short_and_all_ones() {
         let mut out = Vec::new();
         // "0" is 00000: three bits are left.
         assert!(decode(&[0b0000_0111], &mut out));

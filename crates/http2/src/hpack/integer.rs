@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_the_document() {
+    fn rfc_7541_examples_round_trip() {
         for (value, bits, bytes) in [(10, 5, &[10][..]), (1337, 5, &[31, 154, 10]), (42, 8, &[42])] {
             let mut out = Vec::new();
             write(value, bits, 0, &mut out);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back() {
+    fn integers_round_trip() {
         for bits in 4..=7 {
             for value in (0..2000).chain([16_383, 16_384, 1 << 20, LARGEST as usize]) {
                 let mut out = Vec::new();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_and_cut_integers_are_refused() {
+    fn oversized_and_truncated_integers_are_refused() {
         assert!(read(&mut &[31, 255, 255, 255, 255, 255, 255, 1][..], 5).is_err());
         assert!(read(&mut &[31, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0][..], 5).is_err());
         assert!(read(&mut &[31, 0x80][..], 5).is_err());

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entry_is_found() {
+    fn every_static_table_entry_is_found() {
         for (index, (name, value)) in ENTRIES.iter().enumerate() {
             let (found, exact) = find(name.as_bytes(), value.as_bytes()).unwrap();
             assert_eq!(ENTRIES[found - 1].0, *name);

@@ -167,7 +167,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn both_servers_come_to_the_same_verdict() {
+fn our_server_and_the_h2_crate_agree() {
     let odd = server::odd();
     let names: Vec<_> = odd.iter().map(|odd| odd.0).collect();
     compare(&names, server::DIFFERENCES, |place, seed| {
@@ -181,7 +181,7 @@ fn both_servers_come_to_the_same_verdict() {
 }
 
 #[test]
-fn both_clients_come_to_the_same_verdict() {
+fn our_client_and_the_h2_crate_agree() {
     let odd = client::odd();
     let names: Vec<_> = odd.iter().map(|odd| odd.0).collect();
     compare(&names, client::DIFFERENCES, |place, seed| {

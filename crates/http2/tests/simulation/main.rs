@@ -53,7 +53,7 @@ const CALM: World = World {
 };
 
 #[test]
-fn every_stream_ends_well_over_a_link_of_any_grain() {
+fn every_stream_completes_at_any_split_of_the_bytes() {
     for piece in [1, 2, 3, 5, 8, 9, 10, 17, 100, 1000, 20_000] {
         let content = if piece < 10 { 300 } else { 2000 };
         for seed in 0..3 {
@@ -74,7 +74,7 @@ fn windows_that_change_during_the_run_lose_nothing() {
 }
 
 #[test]
-fn the_window_of_the_connection_is_shared_without_standing_still() {
+fn streams_share_the_connection_window_without_deadlock() {
     let large = World { window: 70_000, content: 60_000, piece: 30_000, ..CALM };
     for seed in 200..206 {
         judge(World { seed, ..large });
@@ -83,7 +83,7 @@ fn the_window_of_the_connection_is_shared_without_standing_still() {
 }
 
 #[test]
-fn streams_that_either_end_resets_end_once_at_both() {
+fn a_reset_stream_ends_exactly_once_at_both_ends() {
     let mut resets = 0;
     for seed in 300..340 {
         let Outcome { client, server, .. } =
@@ -95,7 +95,7 @@ fn streams_that_either_end_resets_end_once_at_both() {
 }
 
 #[test]
-fn a_drain_at_any_moment_ends_every_stream_and_processes_none_that_it_disowns() {
+fn a_drain_at_any_time_processes_no_stream_reported_unprocessed() {
     let (mut unprocessed, mut well) = (0, 0);
     for seed in 400..460 {
         let world =
@@ -108,7 +108,7 @@ fn a_drain_at_any_moment_ends_every_stream_and_processes_none_that_it_disowns() 
 }
 
 #[test]
-fn the_loss_of_an_end_at_any_moment_leaves_the_other_bounded() {
+fn losing_one_end_at_any_time_leaves_the_other_bounded() {
     let mut lost = 0;
     for seed in 500..560_u64 {
         let drain = seed.is_multiple_of(3);

@@ -8,14 +8,14 @@ use crate::{STEPS, end::End, random::Random, sending::carry};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
-    /// The most bytes that the link carries at once.
+    /// The maximum number of bytes that the link carries per step.
     pub(crate) piece: usize,
     /// The largest initial window of a stream.
     pub(crate) window: usize,
     /// The longest content.
     pub(crate) content: usize,
     pub(crate) requests: u32,
-    /// Once in so many steps each: 0 is never.
+    /// Each happens once in this many steps; 0 is never.
     pub(crate) resets: usize,
     pub(crate) settings: usize,
     pub(crate) drain: bool,

@@ -18,7 +18,7 @@ pub const MAX_HEADER: usize = 16 << 10;
 /// What the bytes so far are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// More bytes are needed to tell.
+    /// More bytes are needed to decide.
     Incomplete,
     /// No header: they begin with something else.
     Absent,
@@ -81,7 +81,7 @@ pub enum Error {
     /// It breaks the rules.
     #[error("malformed PROXY header: {0}")]
     Malformed(&'static str),
-    /// It speaks on behalf of a client whose addresses are of an unknown kind: which part says so, and its value.
+    /// It speaks on behalf of a client whose addresses are of an unknown kind: the part of that kind, and its value.
     #[error("PROXY header with an unknown {0}: {1}; known are IPv4, IPv6 and Unix, over stream or datagram")]
     Unsupported(&'static str, u8),
     /// It is longer than is read.

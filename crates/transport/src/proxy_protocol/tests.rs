@@ -147,7 +147,7 @@ fn a_local_header_is_skipped_whatever_it_holds() {
 }
 
 #[test]
-fn addresses_of_an_unknown_kind_are_refused_as_soon_as_they_are_named() {
+fn unsupported_families_and_transports_are_refused_early() {
     for (byte, expected) in [
         (0x41, Error::Unsupported("address family", 4)),
         (0xf0, Error::Unsupported("address family", 15)),
@@ -260,7 +260,7 @@ fn binary_headers_that_break_the_rules_are_refused() {
 }
 
 #[test]
-fn a_header_beyond_the_limit_is_refused_before_it_has_come() {
+fn a_header_over_the_limit_is_refused_by_its_announced_length() {
     let most = MAX_HEADER - 16 - 12 - 3;
     let longest = binary(1, 0x11, &[&IPV4[..], &tlv(0x77, &vec![0; most])].concat());
     assert_eq!(longest.len(), MAX_HEADER);
@@ -270,7 +270,7 @@ fn a_header_beyond_the_limit_is_refused_before_it_has_come() {
 }
 
 #[test]
-fn what_begins_otherwise_has_no_header() {
+fn other_first_bytes_mean_no_proxy_header() {
     for bytes in [
         &b"GET / HTTP/1.1\r\n"[..],
         b"PRI * HTTP/2.0\r\n",

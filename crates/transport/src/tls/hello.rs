@@ -1,5 +1,5 @@
-//! The name that a client asks for, out of its greeting's bytes: for a greeting that was refused because of it, of
-//! which rustls says no more than that.
+//! The server name (SNI) in the bytes of a ClientHello: for one that was refused because of it, of which rustls says no
+//! more than that.
 
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
@@ -66,8 +66,8 @@ mod tests {
 
     use super::*;
 
-    /// The greeting of a real client.
-    fn greeting(name: &'static str) -> Vec<u8> {
+    /// The ClientHello of a real client.
+    fn client_hello(name: &'static str) -> Vec<u8> {
         let config =
             ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         let mut client = ClientConnection::new(Arc::new(config), name.try_into().unwrap()).unwrap();
@@ -77,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_found_in_a_greeting_and_nowhere_else() {
-        let bytes = greeting("dummy.test");
+    fn the_server_name_is_found_in_a_whole_client_hello_only() {
+        let bytes = client_hello("dummy.test");
         assert_eq!(server_name(&bytes), Some(&b"dummy.test"[..]));
-        assert_eq!(server_name(&greeting("127.0.0.1")), None, "clients name no addresses");
+        assert_eq!(server_name(&client_hello("127.0.0.1")), None, "clients name no addresses");
         for end in 0..bytes.len() {
             assert_eq!(server_name(&bytes[..end]), None, "the record is cut off after {end} bytes");
         }

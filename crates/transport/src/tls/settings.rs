@@ -169,7 +169,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsErr
         .ok_or_else(|| SettingsError::NotPem { path: path.to_owned(), wanted: "certificate" })
 }
 
-/// One certificate, whatever name is asked for.
+/// One certificate for every server name.
 #[derive(Debug)]
 struct Resolver(Arc<CertifiedKey>);
 
@@ -177,7 +177,7 @@ thread_local! {
     /// The name that a client asked for. An unbuffered connection of rustls 0.23 gives it to the resolver alone, in the
     /// middle of the call that takes the client's bytes in; the session takes it from here right after that call. The
     /// other ways cost more: a resolver of its own needs a `ServerConfig` of its own for each connection, and the
-    /// crate's own reader of greetings (`hello`) would have to join those that come in several records.
+    /// crate's own reader of ClientHello (`hello`) would have to join those that come in several records.
     static REQUESTED_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pem_is_named() {
+    fn files_without_pem_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let (empty, missing) = (folder.path().join("empty"), folder.path().join("missing"));
         fs::write(&empty, "no certificate").unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tickets_none_are_sent() {
+    fn disabled_tickets_are_not_sent() {
         let config = Settings { tickets: false, ..settings() }.build(identity()).unwrap();
         assert!(config.send_tls13_tickets == 0 && !config.ticketer.enabled());
         let config = settings().build(identity()).unwrap();

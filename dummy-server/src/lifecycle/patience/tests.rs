@@ -219,7 +219,7 @@ fn an_engine_that_waits_for_its_client_each_time_has_stalled_after_the_stall_tim
 }
 
 #[test]
-fn whatever_moves_or_waits_for_the_server_begins_the_stall_timeout_again() {
+fn progress_or_waiting_for_the_server_restarts_the_stall_timeout() {
     let limits = Limits { stall_timeout: Some(Duration::from_secs(4)), ..no_limits() };
     for moves in [true, false] {
         let mut connection = Swept::new(limits);

@@ -10,7 +10,7 @@ use prost::Message;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::{FEWEST, LITTLE, Scene};
-use crate::calls::{CHECK, ECHO, STREAM_ECHO};
+use crate::grpc_calls::{CHECK, ECHO, STREAM_ECHO};
 
 tests!();
 
@@ -82,7 +82,7 @@ async fn a_small_message_that_expands_beyond_the_limit_is_refused() {
     scene.end(2 * LITTLE).await;
 }
 
-async fn so_it_is_when_it_comes_from_a_browser(protocol: Protocol) {
+async fn a_grpc_web_message_that_expands_beyond_the_limit_is_refused(protocol: Protocol) {
     let scene = Scene::start(&[LIMIT]).await;
     for (method, message) in [(ECHO, bomb(&echo(EXPANDED))), (CALLS[0], bomb(&test(EXPANDED)))] {
         let call = Request::post(method, message)
@@ -95,9 +95,9 @@ async fn so_it_is_when_it_comes_from_a_browser(protocol: Protocol) {
 }
 
 /// Each of them is taken, and costs as much as one that is not.
-async fn bombs_one_after_another_hold_up_nobody() {
+async fn consecutive_bombs_do_not_delay_others() {
     const STREAMS: usize = 8;
-    // They fit into the window of a stream and come all at once.
+    // They fit into the window of a stream and come all together.
     const EACH: usize = 200;
     let scene = Scene::start(&[LIMIT]).await;
     let length = MOST - 1000;
@@ -146,8 +146,9 @@ async fn a_plan_of_many_entries_is_refused() {
     scene.end(4 * LITTLE).await;
 }
 
-/// A reply is as large as what its request expanded to, and waits as long as the client likes: few may do so at once.
-async fn replies_as_large_as_bombs_are_limited() {
+/// A reply is as large as what its request expanded to, and waits as long as the client likes: few may do so
+/// concurrently.
+async fn memory_of_replies_to_bombs_is_limited() {
     const CALLS: usize = 300;
     let scene = Scene::start(&[LIMIT, "--memory-budget=32M"]).await;
     let message = bomb(&echo(MOST - 1000));

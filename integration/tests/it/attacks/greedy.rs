@@ -218,7 +218,7 @@ fn others_are_served_beside(attack: &Attack) {
     held.stop();
 }
 
-/// What somebody waits who sends one request after the other.
+/// The response time of a client that sends one request after the other.
 fn waits(address: SocketAddr) -> Waits {
     block_on(async {
         let mut clients = Vec::new();

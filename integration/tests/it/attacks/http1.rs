@@ -55,8 +55,8 @@ const ENDLESS: &[(&str, &str, &str, u16)] = &[
     ),
 ];
 
-/// An endpoint that reads 64 KiB and then no more is sent chunks of one byte until nobody takes them any more.
-async fn chunks_of_a_byte_cost_what_they_carry() {
+/// An endpoint that reads 64 KiB and then no more is sent chunks of one byte until no more are accepted.
+async fn one_byte_chunks_take_memory_for_their_content_only() {
     const CLIENTS: usize = 8;
     let scene = Scene::start(&[]).await;
     let mut held = Vec::new();
@@ -122,7 +122,7 @@ const SHAPES: &[&str] = &[
     "Host: y\r\n",
 ];
 
-async fn shapes_that_smuggle_are_refused_and_what_follows_is_not_answered() {
+async fn smuggling_heads_are_refused_and_the_rest_is_not_answered() {
     let scene = Scene::start(&[]).await;
     for shape in SHAPES {
         let request = format!("POST /upload HTTP/1.1\r\nHost: x\r\n{shape}\r\n0\r\n\r\n");
@@ -144,7 +144,7 @@ async fn shapes_that_smuggle_are_refused_and_what_follows_is_not_answered() {
     scene.end(LITTLE).await;
 }
 
-async fn bodies_that_smuggle_are_refused_and_what_follows_is_not_answered() {
+async fn smuggling_bodies_are_refused_and_the_rest_is_not_answered() {
     let scene = Scene::start(&[]).await;
     for body in [
         "0x4\r\nabcd\r\n0\r\n\r\n",

@@ -151,7 +151,7 @@ fn too_much_data(number: u32) -> Vec<u8> {
 }
 
 /// Frames that carry a byte each fill the windows of streams whose endpoints read 64 KiB, and then no more.
-async fn small_data_frames_cost_what_they_carry() {
+async fn one_byte_data_frames_take_memory_for_their_content_only() {
     const STREAMS: u32 = 4;
     const FRAMES: u32 = ((256 + 64) << 10) + 1;
     let scene = Scene::start(&[]).await;
@@ -169,7 +169,7 @@ async fn small_data_frames_cost_what_they_carry() {
     scene.end(LITTLE).await;
 }
 
-async fn a_block_above_the_limit_is_answered_with_431_as_often_as_it_comes() {
+async fn every_field_block_over_the_limit_is_answered_with_431() {
     const STREAMS: usize = 50;
     let scene = Scene::start(&[]).await;
     let attack = flood_of(&[], |number| {
@@ -205,7 +205,7 @@ async fn settings_that_are_never_acknowledged_end_the_connection() {
 }
 
 /// What a proxy that speaks HTTP/1.1 behind itself could be led astray by (RFC 9113 sections 8.2 and 10.3).
-async fn fields_that_smuggle_end_their_stream() {
+async fn smuggling_fields_end_their_stream() {
     const BAD: &[&[(&str, &str)]] = &[
         &[("transfer-encoding", "chunked")],
         &[("connection", "close")],
@@ -253,7 +253,7 @@ async fn flood(address: SocketAddr, attack: Flood) -> Seen {
 
 /// Sends until the connection has ended, or until what was seen is enough.
 async fn flood_until(address: SocketAddr, attack: Flood, enough: impl Fn(&Seen) -> bool) -> Seen {
-    const AT_ONCE: usize = 64 << 10;
+    const BATCH: usize = 64 << 10;
     let (mut reader, mut writer) = TcpStream::connect(address).await.expect("connected").into_split();
     let told = Cell::new(false);
     let writing = async {
@@ -261,7 +261,7 @@ async fn flood_until(address: SocketAddr, attack: Flood, enough: impl Fn(&Seen) 
         let mut number = 0;
         while sent.is_ok() && !told.get() {
             let mut bytes = Vec::new();
-            while bytes.len() < AT_ONCE {
+            while bytes.len() < BATCH {
                 let next = (attack.next)(number);
                 number += 1;
                 if next.is_empty() {

@@ -16,7 +16,7 @@ use super::{LITTLE, Scene, raw::*};
 tests!();
 
 /// Four of five streams are reset, many more than the limit of resets in all.
-async fn a_hundred_busy_streams_of_which_most_are_cancelled_are_served() {
+async fn frequent_cancellation_by_a_busy_client_is_allowed() {
     const ROUNDS: usize = 150;
     const STREAMS: usize = 100;
     let scene = Scene::start(&[]).await;
@@ -41,7 +41,7 @@ async fn a_hundred_busy_streams_of_which_most_are_cancelled_are_served() {
 }
 
 /// Two updates for each frame of a byte, and late, as simple clients and proxies do it.
-async fn a_client_that_gives_back_its_window_for_each_frame_is_served() {
+async fn window_updates_for_each_frame_are_allowed() {
     const LENGTH: usize = 60_000;
     const DATA: u8 = 0;
     let scene = Scene::start(&[]).await;

@@ -1,18 +1,18 @@
-//! Clients that mean harm: each gets a clear end, takes little memory and CPU time, and holds up nobody.
+//! Abusive clients: each is rejected explicitly, takes little memory and CPU time, and delays no other client.
 //!
 //! The server is a process of its own with one worker, which the attacker shares with a bystander: a client that sends
 //! a request every so often. All of them are to be answered, and none long after it was due.
 
 mod bombs;
-mod gone;
+mod disconnects;
 mod greedy;
-mod hoards;
 mod http1;
 mod http2;
 mod loads;
+mod memory;
 mod raw;
 mod slow;
-mod sockets;
+mod websockets;
 
 use std::{
     fs,
@@ -111,7 +111,7 @@ impl Scene {
 
     /// Ends the bystander, and checks that it was served and that the attack took no more than `memory` bytes.
     async fn end(mut self, memory: u64) {
-        // An error is the end of the bystander, which is told below.
+        // An error is the end of the bystander, which is reported below.
         let _ = self.answered.wait_for(|count| *count >= FEWEST).await;
         let after = Usage::of(self.server.process().id());
         self.over.store(true, Ordering::Release);

@@ -20,7 +20,7 @@ tests!();
 const CLIENTS: usize = 200;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-async fn connections_that_say_nothing_are_closed() {
+async fn silent_connections_are_closed() {
     const SILENT: usize = 2000;
     let scene = Scene::start(&["--header-timeout=2s"]).await;
     let mut held = Vec::new();
@@ -32,8 +32,8 @@ async fn connections_that_say_nothing_are_closed() {
     scene.end(LITTLE).await;
 }
 
-/// A byte now and then keeps nobody busy (slowloris).
-async fn heads_that_drip_are_ended() {
+/// A byte now and then does not keep a connection open (slowloris).
+async fn slowloris_heads_time_out() {
     let scene = Scene::start(&["--header-timeout=1s", "--idle-timeout=1h"]).await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
@@ -67,7 +67,7 @@ async fn heads_that_drip_are_ended() {
     scene.end(LITTLE).await;
 }
 
-async fn a_body_that_does_not_come_is_answered_with_408(protocol: Protocol) {
+async fn a_stalled_request_body_is_answered_with_408(protocol: Protocol) {
     let scene = Scene::start(&["--stall-timeout=1s"]).await;
     for target in ["/upload", "/", "/delay/1"] {
         match protocol {
@@ -95,7 +95,7 @@ async fn a_body_that_does_not_come_is_answered_with_408(protocol: Protocol) {
     scene.end(LITTLE).await;
 }
 
-async fn replies_that_nobody_takes_end_their_connections() {
+async fn unread_replies_end_their_connections() {
     let scene = Scene::start(&["--stall-timeout=2s"]).await;
     let mut held = Vec::new();
     for number in 0..CLIENTS {
@@ -118,7 +118,7 @@ async fn replies_that_nobody_takes_end_their_connections() {
 }
 
 /// PING keeps no stream alive; another request does.
-async fn streams_without_window_end_a_connection_on_which_nothing_else_moves() {
+async fn a_connection_ends_when_none_of_its_streams_has_window() {
     let scene = Scene::start(&["--stall-timeout=1s"]).await;
     let mut frames = Frames::connect(scene.server.http, &[(4, 0)]).await;
     for stream in 0..100 {
@@ -153,7 +153,7 @@ async fn streams_without_window_end_a_connection_on_which_nothing_else_moves() {
 }
 
 /// Nothing moves for three times the limit, and it is nothing that the client could do about.
-async fn who_waits_for_the_server_has_not_stalled(protocol: Protocol) {
+async fn keeps_the_connection_when_the_client_is_waiting_for_the_server(protocol: Protocol) {
     let server = Server::with(&["--stall-timeout=300ms"]);
     for (target, length) in [
         ("/delay/1000", None),
@@ -168,7 +168,7 @@ async fn who_waits_for_the_server_has_not_stalled(protocol: Protocol) {
     assert_eq!((reply.status, &reply.json()["body_size"]), (200, &100_000.into()));
 }
 
-async fn a_conversation_may_pause(protocol: Protocol) {
+async fn open_websockets_and_grpc_calls_may_pause(protocol: Protocol) {
     let server = Server::with(&["--stall-timeout=300ms"]);
     let mut socket = websocket_over(protocol, server.http, "/ws").await;
     for _ in 0..2 {

@@ -71,7 +71,7 @@ async fn look_at_bytes(server: &Server, request: &Request) -> Seen {
 }
 
 async fn look_at_frames(server: &Server, request: &Request) -> Seen {
-    // With room for more content than any of these tests asks for: nobody grants more later.
+    // With room for more content than any of these tests requests: no more is granted later.
     let mut client = Frames::connect(server.http, &[(INITIAL_WINDOW_SIZE, 1 << 20)]).await;
     client.send(kind::WINDOW_UPDATE, 0, 0, &(1_u32 << 20).to_be_bytes()).await;
     if request.body.is_empty() {
@@ -117,7 +117,7 @@ fn code(frame: &Frame) -> u32 {
     u32::from_be_bytes(frame.payload[..4].try_into().expect("four bytes"))
 }
 
-async fn a_reply_breaks_off_where_and_how_it_was_asked_for(protocol: Protocol) {
+async fn a_reply_is_aborted_at_the_requested_point_and_way(protocol: Protocol) {
     let server = Server::start();
     let both = [
         ("rst", seen(false, 0, End::Rst)),
@@ -158,7 +158,7 @@ async fn a_stream_is_reset_and_its_connection_goes_on() {
     }
 }
 
-async fn goaway_says_what_was_processed() {
+async fn goaway_names_the_last_processed_stream() {
     let server = Server::start();
     for (abort, last) in [("goaway(2)", 3), ("goaway(2)@after-headers", 5)] {
         let mut client = Frames::connect(server.http, &[]).await;
@@ -190,7 +190,7 @@ async fn nothing_above_the_last_stream_is_processed_after_goaway() {
     }
 }
 
-async fn a_short_body_announces_more_than_comes(protocol: Protocol) {
+async fn a_short_body_is_shorter_than_its_content_length(protocol: Protocol) {
     let server = Server::start();
     for (abort, announced, sent) in
         [("short", 1000, 500), ("short@body(10)", 1000, 10), ("short@body(1000)", 1001, 1000)]
@@ -207,7 +207,7 @@ async fn a_short_body_announces_more_than_comes(protocol: Protocol) {
     }
 }
 
-async fn what_hangs_hangs_until_the_server_drains(protocol: Protocol) {
+async fn a_hanging_reply_ends_with_the_drain(protocol: Protocol) {
     for (point, content) in [("before-headers", None), ("after-headers", Some(0)), ("body(5)", Some(5))] {
         let server = Server::start();
         let request = Request::get(&format!("/bin/1K?dummy-abort=hang@{point}"));
@@ -222,7 +222,7 @@ async fn what_hangs_hangs_until_the_server_drains(protocol: Protocol) {
     }
 }
 
-async fn what_hangs_is_over_when_its_client_is_gone(protocol: Protocol) {
+async fn a_hanging_reply_ends_when_its_client_disconnects(protocol: Protocol) {
     let server = Server::start();
     for point in ["before-headers", "after-headers"] {
         let target = format!("/?dummy-abort=hang@{point}");
@@ -246,13 +246,13 @@ async fn what_hangs_is_over_when_its_client_is_gone(protocol: Protocol) {
     }
 }
 
-async fn a_request_may_break_off_with_its_body_unread(protocol: Protocol) {
+async fn a_request_is_aborted_with_its_body_unread(protocol: Protocol) {
     let server = Server::start();
     let request = Request::post("/upload?dummy-abort=rst", vec![7; 100_000]);
     assert_eq!(look(protocol, &server, request).await, seen(false, 0, End::Rst));
 }
 
-async fn replies_without_content_break_off_after_their_head(protocol: Protocol) {
+async fn replies_without_content_are_aborted_after_their_head(protocol: Protocol) {
     let server = Server::start();
     for target in
         ["/bin/1K?dummy-abort=rst@body(10)&dummy-status=204", "/status/304?dummy-abort=rst@after-headers"]
@@ -278,7 +278,7 @@ async fn aborts_are_counted(protocol: Protocol) {
     assert_eq!(metrics.sum("dummy_server_aborts_total", &[("fault", "rst")]), 1);
 }
 
-async fn what_only_http2_has_is_refused_over_http1() {
+async fn http2_only_aborts_are_refused_over_http1() {
     let server = Server::start();
     let mut client = Client::connect(Protocol::Http1, server.http).await;
     for abort in ["goaway", "stream-reset(CANCEL)@body(1)"] {

@@ -27,13 +27,13 @@ async fn statuses(workers: &str, seed: u32) -> Vec<usize> {
     counts
 }
 
-async fn a_run_is_the_same_on_any_number_of_workers() {
+async fn a_seed_gives_the_same_run_on_any_number_of_workers() {
     let one = statuses("1", 5).await;
     assert_eq!(one, statuses("4", 5).await);
     assert!(one[1].abs_diff(40) < 20 && one[2].abs_diff(20) < 15, "{one:?}");
 }
 
-async fn a_number_of_the_request_decides_alone(protocol: Protocol) {
+async fn the_sequence_number_alone_decides_the_draw(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let mut run = async || {
@@ -49,7 +49,7 @@ async fn a_number_of_the_request_decides_alone(protocol: Protocol) {
     assert!(first.contains(&200) && first.contains(&503));
 }
 
-async fn the_first_of_a_key_fail(protocol: Protocol) {
+async fn the_first_requests_of_a_key_fail(protocol: Protocol) {
     let server = Server::start();
     let mut statuses = Vec::new();
     for _ in 0..4 {
@@ -66,7 +66,7 @@ async fn the_first_of_a_key_fail(protocol: Protocol) {
     assert_eq!(fetch(protocol, server.http, reset).await.status, 200);
 }
 
-async fn too_many_in_flight_are_refused(protocol: Protocol) {
+async fn requests_over_the_in_flight_limit_are_refused(protocol: Protocol) {
     let server = Server::start();
     let slow = "/bin/1?dummy-inflight-delay=300ms&dummy-inflight-limit=3";
     let requests = (0..6).map(|_| fetch(protocol, server.http, Request::get(slow)));
@@ -101,7 +101,7 @@ async fn too_many_in_flight_are_refused(protocol: Protocol) {
     patiently("room for another", served).await;
 }
 
-async fn a_connection_ends_after_so_many_requests() {
+async fn close_after_closes_an_http1_connection() {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     for number in 1..=3 {
@@ -112,7 +112,7 @@ async fn a_connection_ends_after_so_many_requests() {
     assert!(patiently("a close", client.to_end()).await.unwrap().is_empty());
 }
 
-async fn a_connection_of_http2_says_goodbye_after_so_many_requests() {
+async fn close_after_sends_goaway_over_http2() {
     use integration::client::frames::{Frames, kind};
     let server = Server::start();
     let mut client = Frames::connect(server.http, &[]).await;

@@ -13,7 +13,7 @@ use integration::{
 
 tests!();
 
-async fn a_length_may_stay_untold(protocol: Protocol) {
+async fn no_length_omits_content_length(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for target in ["/bin/100K?dummy-no-length", "/?dummy-no-length=true"] {
@@ -25,7 +25,7 @@ async fn a_length_may_stay_untold(protocol: Protocol) {
     assert_eq!(reply.field("content-length"), Some("10"));
 }
 
-async fn pieces_have_the_size_that_was_asked_for(protocol: Protocol) {
+async fn pieces_have_the_requested_size(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for target in ["/bin/1000?dummy-chunk=300", "/chunked/10?size=100&dummy-chunk=300"] {
@@ -108,7 +108,7 @@ async fn gzip_is_negotiated_or_forced(protocol: Protocol) {
     }
 }
 
-async fn content_comes_at_the_rate_that_was_asked_for(protocol: Protocol) {
+async fn content_is_sent_at_the_requested_rate(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let begun = Instant::now();
@@ -117,7 +117,7 @@ async fn content_comes_at_the_rate_that_was_asked_for(protocol: Protocol) {
     assert!(begun.elapsed() >= Duration::from_millis(490), "{:?}", begun.elapsed());
 }
 
-async fn a_request_is_read_at_the_rate_that_was_asked_for(protocol: Protocol) {
+async fn a_request_is_read_at_the_requested_rate(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for target in ["/upload", "/"] {
@@ -140,7 +140,7 @@ async fn head_has_the_fields_of_get_and_no_content(protocol: Protocol) {
     }
 }
 
-async fn all_at_once(protocol: Protocol) {
+async fn all_content_options_work_together(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let target = "/bin/300K?dummy-gzip=forced&dummy-chunk=1000&dummy-rate=10M&dummy-trailer=t:1&dummy-header=a:1\

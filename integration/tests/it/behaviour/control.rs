@@ -7,7 +7,7 @@ use integration::{
 
 tests!();
 
-async fn a_flag_holds_for_every_request_that_does_not_say_otherwise(protocol: Protocol) {
+async fn the_default_behaviour_applies_unless_overridden(protocol: Protocol) {
     let server = Server::with(&["--behaviour", "status=503&header=X-Default:1"]);
     let mut client = Client::connect(protocol, server.http).await;
     for (target, status, field) in [
@@ -27,7 +27,7 @@ async fn admin(server: &Server, method: &str, body: &str) -> integration::client
     fetch(Protocol::Http1, server.admin, request).await
 }
 
-async fn the_admin_port_changes_what_is_done(protocol: Protocol) {
+async fn the_admin_port_changes_the_default_behaviour(protocol: Protocol) {
     let server = Server::with(&["--workers", "2"]);
     // A connection that was there before; each worker hears of a change.
     let mut clients = Vec::new();
@@ -47,7 +47,7 @@ async fn the_admin_port_changes_what_is_done(protocol: Protocol) {
     }
 }
 
-async fn probes_are_spared(protocol: Protocol) {
+async fn probes_are_exempt_from_the_default_behaviour(protocol: Protocol) {
     let server = Server::with(&["--behaviour", "status=503"]);
     let mut client = Client::connect(protocol, server.http).await;
     for (target, status) in [("/health", 200), ("/help", 200), ("/health?dummy-status=500", 500)] {
@@ -55,7 +55,7 @@ async fn probes_are_spared(protocol: Protocol) {
     }
 }
 
-async fn nonsense_is_refused_and_changes_nothing() {
+async fn an_invalid_default_is_refused_and_changes_nothing() {
     let server = Server::with(&["--behaviour", "status=404"]);
     let reply = admin(&server, "PUT", "status=503&stats=1").await;
     assert_eq!(reply.status, 400);

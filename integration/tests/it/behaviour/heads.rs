@@ -9,7 +9,7 @@ use integration::{
 
 tests!();
 
-async fn a_status_takes_the_place_of_the_endpoints(protocol: Protocol) {
+async fn a_status_replaces_that_of_the_endpoint(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let reply = client.get("/bin/10?dummy-status=503").await;
@@ -42,7 +42,7 @@ async fn fields_are_added_as_they_were_written(protocol: Protocol) {
     }
 }
 
-async fn hints_come_before_the_reply(protocol: Protocol) {
+async fn early_hints_precede_the_reply(protocol: Protocol) {
     let server = Server::start();
     let request = Request::get("/bin/5?dummy-delay=200ms")
         .field("x-dummy-hints", "</a.css>;rel=preload")
@@ -131,7 +131,7 @@ async fn expecting(protocol: Protocol, server: &Server, how: &str, expects: bool
     statuses
 }
 
-async fn an_expectation_is_met_as_was_asked(protocol: Protocol) {
+async fn expect_100_continue_is_handled_as_requested(protocol: Protocol) {
     let server = Server::start();
     for (how, expects, statuses) in [
         ("send", true, vec![100, 200]),
@@ -143,7 +143,7 @@ async fn an_expectation_is_met_as_was_asked(protocol: Protocol) {
     }
 }
 
-async fn nonsense_is_named(protocol: Protocol) {
+async fn invalid_options_are_named(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for (target, field, named) in [
@@ -167,7 +167,7 @@ async fn nonsense_is_named(protocol: Protocol) {
     assert_eq!(client.get("/bin/3?crash-dummy-x=1&x=dummy-y").await.body.len(), 3);
 }
 
-async fn a_websocket_may_be_refused_or_opened_late(protocol: Protocol) {
+async fn a_websocket_handshake_may_be_refused_or_delayed(protocol: Protocol) {
     use futures_util::{SinkExt as _, StreamExt as _};
     use tokio_tungstenite::tungstenite::Message;
     let server = Server::start();
@@ -195,7 +195,7 @@ async fn clients_of_http_1_0_get_no_informational_replies() {
     assert!(text.ends_with("\r\n\r\nABC"), "{text}");
 }
 
-async fn a_grpc_call_misbehaves_by_its_metadata() {
+async fn grpc_metadata_sets_the_behaviour_of_a_call() {
     let server = Server::start();
     let mut client = Client::connect(Protocol::Http2, server.http).await;
     let request = Request::post("/echo.EchoService/Echo", vec![0; 5])

@@ -24,7 +24,7 @@ fn assert_refused(reply: &Exchange, value: &str) {
     assert!(said["accepted"].as_str().is_some_and(|text| text.contains("a minimum above 0")), "{said}");
 }
 
-async fn a_number_that_no_distribution_has_is_refused_by_query_and_field(protocol: Protocol) {
+async fn invalid_distributions_are_refused_by_query_and_field(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for value in IMPOSSIBLE {
@@ -35,7 +35,7 @@ async fn a_number_that_no_distribution_has_is_refused_by_query_and_field(protoco
     assert_eq!(client.get("/bin/1").await.status, 200);
 }
 
-fn a_number_that_no_distribution_has_is_refused_by_flag() {
+fn invalid_distributions_are_refused_by_flag() {
     for value in IMPOSSIBLE {
         let flag = format!("--behaviour=delay={value}");
         let error = dummy_server::Config::from_args(&[&flag]).expect_err(value).to_string();
@@ -49,7 +49,7 @@ async fn put(server: &Server, body: &str) -> Exchange {
     fetch(Protocol::Http1, server.admin, request).await
 }
 
-async fn a_number_that_no_distribution_has_is_refused_by_the_admin_port(protocol: Protocol) {
+async fn invalid_distributions_are_refused_by_the_admin_port(protocol: Protocol) {
     let server = Server::start();
     for value in IMPOSSIBLE {
         assert_refused(&put(&server, &format!("delay={value}")).await, value);
@@ -57,7 +57,7 @@ async fn a_number_that_no_distribution_has_is_refused_by_the_admin_port(protocol
     }
 }
 
-async fn values_at_their_ends_are_carried_out(protocol: Protocol) {
+async fn extreme_valid_values_are_accepted(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for query in [
@@ -84,7 +84,7 @@ async fn values_at_their_ends_are_carried_out(protocol: Protocol) {
     }
 }
 
-async fn the_largest_delays_and_rates_wait_and_hold_up_nobody(protocol: Protocol) {
+async fn the_largest_delays_and_rates_do_not_delay_others(protocol: Protocol) {
     let server = Server::start();
     for target in [
         "/bin/1?dummy-delay=1h",
@@ -113,7 +113,7 @@ async fn the_largest_delays_and_rates_wait_and_hold_up_nobody(protocol: Protocol
     }
 }
 
-async fn the_default_is_answered_in_its_canonical_form(protocol: Protocol) {
+async fn the_default_behaviour_is_reported_in_its_canonical_form(protocol: Protocol) {
     let server = Server::with(&["--behaviour=dummy-status=404:100.0&header=X-A:%20b%26c"]);
     let said = |reply: Exchange| reply.json()["behaviour"].as_str().map(str::to_owned);
     let canonical = "status=404&header=X-A:b%26c";
@@ -130,7 +130,7 @@ async fn the_default_is_answered_in_its_canonical_form(protocol: Protocol) {
     assert_eq!(said(changed).unwrap(), "status=503:33.3,500:66.7&delay=1ms");
 }
 
-async fn paths_and_queries_have_numbers_with_an_end(protocol: Protocol) {
+async fn numbers_in_paths_and_queries_are_bounded(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     for (target, status) in [

@@ -118,7 +118,7 @@ def windows_of_one_byte():
         connection.whole(stream, 300)
 
 
-def a_window_of_nothing():
+def a_window_of_zero():
     connection = Connection({INITIAL_WINDOW: 0}, returns_window=False)
     starved = connection.open("/bin/1000")
     empty = connection.open("/status/204")
@@ -211,7 +211,7 @@ def goaway_with_streams_in_flight():
             connection.whole(stream, 200_000)
 
 
-def what_is_unknown_is_ignored():
+def unknown_frames_and_settings_are_ignored():
     connection = Connection({0xFFF0: 7})
     stream = connection.open("/bin/300000")
     # The first is PRIORITY_UPDATE (RFC 9218 section 7.1); no document has the others.

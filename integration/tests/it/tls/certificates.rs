@@ -37,7 +37,7 @@ async fn every_kind_of_certificate_is_served() {
     }
 }
 
-async fn clients_may_or_must_show_a_certificate() {
+async fn client_certificates_are_optional_or_required() {
     let (authority, clients) = (Authority::root(), Authority::root());
     let certificate = authority.issue("server", Key::Ecdsa);
     let shown = clients.issue("client-7", Key::Ecdsa);
@@ -60,7 +60,7 @@ async fn clients_may_or_must_show_a_certificate() {
             assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()));
             assert_eq!(tls["resumed"], json!(resumed));
         }
-        // A stranger is refused even where nobody has to show anything.
+        // An untrusted certificate is refused even where certificates are optional.
         assert!(is_refused(&server, &with(&authority.issue("stranger", Key::Ecdsa))).await);
         failures(&server, "bad_certificate", 1).await;
         if required {
@@ -70,13 +70,13 @@ async fn clients_may_or_must_show_a_certificate() {
             assert_eq!(echoed(&server, &without).await["client_subject"], Value::Null);
         }
     }
-    // Whoever names an authority wants certificates.
+    // Naming an authority implies that certificates are required.
     let server = serve(&certificate, &[&ca]);
     assert!(is_refused(&server, &without).await);
 }
 
-/// A handshake that fails, or a connection that is closed instead of being served: TLS 1.3 tells a client late that
-/// it is refused.
+/// A handshake that fails, or a connection that is closed instead of being served: with TLS 1.3 a client learns late
+/// that it is refused.
 async fn is_refused(server: &Server, config: &ClientConfig) -> bool {
     let Ok(link) = connect(server, config).await else { return true };
     let mut client = Client::Http1(Http1::on(link));
@@ -112,7 +112,7 @@ async fn a_new_certificate_is_for_new_connections() {
     assert_eq!(old.get("/").await.status, 200);
 }
 
-async fn a_certificate_of_our_own_changes_and_its_authority_stays() {
+async fn a_reloaded_self_signed_certificate_keeps_its_authority() {
     go_over_tls();
     let server = Server::with(&["--instance=pod-7.example"]);
     for _ in 0..2 {
@@ -130,7 +130,7 @@ async fn shown(server: &Server, authority: &Authority) -> Vec<u8> {
     stream.get_ref().1.peer_certificates().expect("a certificate")[0].to_vec()
 }
 
-fn files_that_are_of_no_use_are_named() {
+fn unusable_certificate_files_are_named() {
     let authority = Authority::root();
     let (one, other) = (authority.issue("one", Key::Ecdsa), authority.issue("other", Key::Ecdsa));
     let missing = authority.directory().join("missing");

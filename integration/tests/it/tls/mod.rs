@@ -2,9 +2,9 @@
 //! and clients that get no further than the handshake. Bodies of other tests run over TLS too, each under a name with
 //! `tls` in it.
 
-mod agreed;
 mod certificates;
-mod ends;
+mod lifecycle;
+mod negotiation;
 mod refused;
 mod reloads;
 

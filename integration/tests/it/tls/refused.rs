@@ -1,4 +1,4 @@
-//! Handshakes that are refused: each is counted by its reason, and the operator is told of it.
+//! Handshakes that are refused: each is counted by its reason, and logged.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ fn roots(authority: &Authority) -> RootCertStore {
     roots
 }
 
-/// A client's greeting that asks for this name, as long as the other one, which rustls can be made to ask for.
-fn greeting(name: &str, instead_of: &str) -> Vec<u8> {
+/// A ClientHello that asks for this name, as long as the other one, which rustls can be made to ask for.
+fn client_hello(name: &str, instead_of: &str) -> Vec<u8> {
     let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     let server = instead_of.to_owned().try_into().expect("a name");
     let mut client = ClientConnection::new(Arc::new(config), server).expect("a client");
@@ -75,20 +75,20 @@ async fn is_refused(server: &ServerProcess, bytes: &[u8]) {
 /// As hey and siege ask.
 async fn a_server_name_with_a_port_is_refused_logged_and_counted() {
     let server = serve(&Authority::root().issue("server", Key::Ecdsa), &[]);
-    is_refused(&server, &greeting("localhost:8443", "localhost-8443")).await;
+    is_refused(&server, &client_hello("localhost:8443", "localhost-8443")).await;
     counted(&server, "server_name", 1).await;
     let line = logged(&server, "TLS handshake failed");
     assert!(line.contains("invalid server name \"localhost:8443\" (SNI)"), "{line}");
     assert!(line.contains("kind=\"server_name\"") && line.contains("peer=\"127.0.0.1:"), "{line}");
 }
 
-async fn what_a_client_sends_takes_little_of_the_log() {
+async fn client_supplied_text_is_cut_in_the_log() {
     const MANY: u64 = 20;
     let server = serve(&Authority::root().issue("server", Key::Ecdsa), &[]);
     let name = ["long-name"; 24].join("\n");
-    let greeting = greeting(&name, &name.replace('\n', "."));
+    let hello = client_hello(&name, &name.replace('\n', "."));
     for _ in 0..MANY {
-        is_refused(&server, &greeting).await;
+        is_refused(&server, &hello).await;
     }
     counted(&server, "server_name", MANY).await;
     let line = logged(&server, "TLS handshake failed");
@@ -99,7 +99,7 @@ async fn what_a_client_sends_takes_little_of_the_log() {
 }
 
 /// The certificate without its version, which makes it one of version 1: as `openssl x509 -req` makes them when it is
-/// not told of extensions. That the signature is wrong then does not matter: the version comes first.
+/// not given the extensions. That the signature is wrong then does not matter: the version comes first.
 fn of_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
     let mut bytes = certificate.to_vec();
     // SEQUENCE { SEQUENCE { [0] INTEGER 2, ...; both lengths take two bytes in one with an RSA key.
@@ -113,7 +113,7 @@ fn of_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
     bytes.into()
 }
 
-async fn a_client_certificate_of_an_old_version_is_refused_logged_and_counted() {
+async fn a_version_1_client_certificate_is_refused_logged_and_counted() {
     let (authority, clients) = (Authority::root(), Authority::root());
     let ca = format!("--tls-client-ca={}", clients.file().display());
     let server = serve(&authority.issue("server", Key::Ecdsa), &[&ca]);
@@ -125,7 +125,7 @@ async fn a_client_certificate_of_an_old_version_is_refused_logged_and_counted() 
     let config =
         ClientConfig::builder().with_root_certificates(roots(&authority)).with_client_cert_resolver(shown);
     let stream = TcpStream::connect(server.tls.expect("TLS is served")).await.expect("connected");
-    // TLS 1.3 tells a client late that it is refused.
+    // With TLS 1.3 a client learns late that it is refused.
     if let Ok(link) = patiently("a handshake", Link::shake_hands(stream, config)).await {
         let mut client = Http1::on(link);
         client.try_send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.ok();

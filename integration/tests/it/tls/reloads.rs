@@ -46,7 +46,7 @@ fn logged(server: &ServerProcess, said: &str, times: usize) {
     server.process().await_stderr(said, |log| (log.matches(said).count() == times).then_some(()));
 }
 
-async fn a_hangup_brings_a_new_certificate() {
+async fn sighup_reloads_the_certificate() {
     let authority = Authority::root();
     let first = authority.issue("server", Key::Ecdsa);
     let server = serve(&first);
@@ -115,7 +115,7 @@ async fn signals_end_the_server_while_a_reload_hangs() {
     }
 }
 
-async fn a_hangup_without_tls_changes_nothing() {
+async fn sighup_without_tls_changes_nothing() {
     let server = ServerProcess::start(&[]);
     hang_up(&server, "SIGHUP: ignored", 1);
     assert_eq!(fetch(Protocol::Http1, server.http, Request::get("/health")).await.status, 200);

@@ -16,7 +16,7 @@ use crate::{
     verdict::Parts,
 };
 
-/// What is asked, and what comes of it.
+/// The requests, and the outcome.
 pub(crate) type Exchange = (Kind, Vec<u8>);
 
 pub(crate) fn legal(random: &mut Random) -> (Kind, Vec<u8>) {

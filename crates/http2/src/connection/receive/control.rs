@@ -12,11 +12,11 @@ use crate::{
 
 /// WINDOW_UPDATE that gives less than this costs as much as it is worth.
 const SMALL_UPDATE: u32 = 1024;
-/// SETTINGS that move the windows of so many streams cost as much as two that move none.
+/// SETTINGS that move the windows of this many streams cost as much as two that move none.
 const STREAMS_PER_COST: usize = 64;
 
 impl Connection {
-    /// Books an answer to a control frame, of so many bytes, that is in the output now.
+    /// Counts the bytes of an answer to a control frame that is in the output now.
     fn answered(&mut self, bytes: usize) -> Result<(), Error> {
         // Of those before at most as many wait as the output has bytes.
         self.answers = (self.answers + bytes).min(self.output.len());
@@ -110,7 +110,7 @@ impl Connection {
             .for_each(|size| self.encoder.allow(size as usize));
         let change = i64::from(self.remote.initial_window_size) - i64::from(before.initial_window_size);
         if change != 0 {
-            // It costs work for each stream, and who has many has no reason to do this often.
+            // It costs work for each stream, and a peer with many has no reason to do this often.
             for _ in 0..self.streams.len() / STREAMS_PER_COST {
                 self.control()?;
             }

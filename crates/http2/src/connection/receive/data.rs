@@ -44,7 +44,7 @@ impl Connection {
             self.partial = Some(Partial { stream: frame.stream, left: missing, end });
             return Ok((!data.is_empty()).then_some(Event::Data { stream: key, data, end: false }));
         }
-        // Padding is used up at once.
+        // Padding is released immediately.
         self.release(key, frame.len - all);
         if end {
             self.peer_ended(key);

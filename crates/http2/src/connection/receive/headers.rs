@@ -180,7 +180,7 @@ impl Connection {
             return Ok(Some(Event::Informational { stream: key }));
         }
         stream.head_received = true;
-        // Those that have no content by definition may tell a length (RFC 9113 section 8.1.1).
+        // Those that have no content by definition may announce a length (RFC 9113 section 8.1.1).
         let contentless = stream.bodiless || matches!(head.status(), 204 | 304);
         stream.expected = if contentless { Some(0) } else { head.content_length() };
         if end && stream.expected.is_some_and(|length| length > 0) {

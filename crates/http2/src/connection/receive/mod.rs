@@ -41,7 +41,7 @@ impl Connection {
 
     #[inline]
     fn take_in<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Happened<'i> {
-        if self.stage == Stage::Magic && !self.magic(input)? {
+        if self.stage == Stage::Preface && !self.preface(input)? {
             return Ok(None);
         }
         loop {
@@ -74,8 +74,8 @@ impl Connection {
         }
     }
 
-    /// The client's magic. False: more of it is awaited.
-    fn magic(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+    /// The client's preface. False: more of it is awaited.
+    fn preface(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         let compared = input.len().min(PREFACE.len());
         if input[..compared] != PREFACE[..compared] {
             return Err(Error::protocol("this is not how HTTP/2 begins"));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_drain_serves_what_comes_until_the_client_knows_and_ignores_what_comes_later() {
+fn a_drain_serves_streams_until_the_ping_ack_and_ignores_later_ones() {
     let mut server = End::server();
     server.feed(&headers(1, END, GET));
     server.conn.drain();
@@ -21,7 +21,7 @@ fn a_drain_serves_what_comes_until_the_client_knows_and_ignores_what_comes_later
 }
 
 #[test]
-fn what_belongs_to_streams_that_are_ignored_harms_nothing_but_spends_window() {
+fn ignored_streams_still_update_hpack_and_return_connection_window() {
     let mut server = End::server();
     server.feed(&headers(1, END, GET));
     server.conn.finish_drain();
@@ -46,14 +46,14 @@ fn what_belongs_to_streams_that_are_ignored_harms_nothing_but_spends_window() {
 }
 
 #[test]
-fn a_clients_last_word_names_no_stream_of_its_own() {
+fn a_clients_goaway_has_last_stream_0() {
     let mut client = End::asking(2, true);
     client.conn.finish_drain();
     assert_eq!(client.written(), "GOAWAY 0 NO_ERROR");
 }
 
 #[test]
-fn requests_that_the_server_has_not_processed_are_told_and_forgotten() {
+fn requests_above_goaway_are_reported_unprocessed_and_forgotten() {
     let mut client = End::asking(4, false);
     assert_eq!(client.feed(&goaway(3, Code::NO_ERROR)), "goaway 3 NO_ERROR, unprocessed 5, unprocessed 7");
     assert_eq!(client.conn.open_streams(), 2);
@@ -76,7 +76,7 @@ fn a_second_goaway_may_name_fewer_streams_but_not_more() {
 }
 
 #[test]
-fn goaway_in_the_middle_of_content_ends_only_what_is_above() {
+fn goaway_within_content_ends_only_higher_streams() {
     let mut client = End::asking(2, true);
     let reply = [headers(1, 0, OK), data(1, 0, b"a"), goaway(1, Code::NO_ERROR), data(1, END, b"b")].concat();
     assert_eq!(
@@ -87,7 +87,7 @@ fn goaway_in_the_middle_of_content_ends_only_what_is_above() {
 }
 
 #[test]
-fn a_server_is_told_that_its_client_goes_and_serves_it_to_the_end() {
+fn a_server_reports_the_clients_goaway_and_keeps_serving() {
     let mut server = End::server();
     server.feed(&headers(1, END, GET));
     assert_eq!(server.feed(&goaway(0, Code::NO_ERROR)), "goaway 0 NO_ERROR");

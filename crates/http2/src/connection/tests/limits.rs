@@ -41,19 +41,19 @@ fn making_the_server_reset_its_streams_ends_the_connection() {
 }
 
 #[test]
-fn streams_beyond_the_number_allowed_end_the_connection_only_when_they_are_very_many() {
+fn only_thousands_of_streams_over_the_limit_end_the_connection() {
     let mut config = Config::new(Role::Server);
     config.settings.max_concurrent_streams = Some(10);
     let mut server = End::settled(&config);
     // As a client does that has not seen SETTINGS.
-    let at_once: Vec<u8> = (0..5_000).flat_map(|round| headers(2 * round + 1, END, GET)).collect();
-    assert!(server.feed(&at_once).ends_with("request 19 end"));
+    let burst: Vec<u8> = (0..5_000).flat_map(|round| headers(2 * round + 1, END, GET)).collect();
+    assert!(server.feed(&burst).ends_with("request 19 end"));
     assert_eq!((server.conn.counters().refused, server.conn.counters().stream_errors), (4_990, 0));
     assert!(calms(&mut server, |round| headers(2 * round + 10_001, END, GET)));
 }
 
 #[test]
-fn a_block_that_is_too_long_for_one_frame_is_not_waited_for() {
+fn a_field_block_over_the_limit_is_refused_by_its_frame_length() {
     let mut config = Config::new(Role::Server);
     config.settings.max_frame_size = (1 << 24) - 1;
     let most = config.limits.block as u32 + 261;
@@ -103,7 +103,7 @@ fn an_hpack_bomb_ends_the_connection_whether_a_limit_was_announced_or_not() {
 }
 
 #[test]
-fn a_limit_of_the_list_that_was_announced_is_never_an_attack() {
+fn a_list_within_the_announced_limit_is_never_an_attack() {
     let mut config = Config::new(Role::Server);
     config.settings.max_header_list_size = Some(10_000);
     config.limits.list = 100;
@@ -113,7 +113,7 @@ fn a_limit_of_the_list_that_was_announced_is_never_an_attack() {
 }
 
 #[test]
-fn floods_of_frames_that_bring_nothing_end_the_connection() {
+fn floods_of_useless_frames_end_the_connection() {
     let floods: [fn() -> Vec<u8>; 9] = [
         || settings(&[]),
         || settings(&[(4, 0), (4, 65_535)]),
@@ -133,7 +133,7 @@ fn floods_of_frames_that_bring_nothing_end_the_connection() {
 }
 
 #[test]
-fn moving_the_windows_of_many_streams_costs_more_than_one_frame() {
+fn settings_that_move_many_windows_cost_more_than_one_frame() {
     let mut server = End::server();
     let open: Vec<u8> = (0..64 * 9).flat_map(|number| headers(2 * number + 1, END, GET)).collect();
     server.feed(&open);
@@ -147,14 +147,14 @@ fn moving_the_windows_of_many_streams_costs_more_than_one_frame() {
 }
 
 #[test]
-fn empty_and_padded_content_is_a_flood_too() {
+fn padded_data_frames_without_content_are_a_flood() {
     let mut server = End::server();
     server.feed(&headers(1, 0, POST));
     assert!(calms(&mut server, |_| data(1, flag::PADDED, &[3, 0, 0, 0])));
 }
 
 #[test]
-fn heads_and_resets_of_streams_that_are_no_more_end_the_connection() {
+fn floods_of_headers_and_resets_on_closed_streams_end_the_connection() {
     for wrong in [rst_stream(1), headers(1, END, GET)] {
         let mut server = End::server();
         server.feed(&headers(1, 0, POST));
@@ -164,7 +164,7 @@ fn heads_and_resets_of_streams_that_are_no_more_end_the_connection() {
 }
 
 #[test]
-fn window_in_tiny_parts_ends_the_connection_when_the_window_itself_is_not_tiny() {
+fn a_flood_of_tiny_window_updates_ends_the_connection() {
     let mut server = End::server();
     server.feed(&headers(1, END, GET));
     let key = server.keys[0];
@@ -180,7 +180,7 @@ fn window_in_tiny_parts_ends_the_connection_when_the_window_itself_is_not_tiny()
 }
 
 #[test]
-fn a_peer_that_gives_window_for_each_of_many_small_messages_is_no_attacker() {
+fn window_updates_for_many_small_messages_are_allowed() {
     let mut server = End::server();
     server.feed(&headers(1, END, GET));
     let key = server.keys[0];
@@ -192,7 +192,7 @@ fn a_peer_that_gives_window_for_each_of_many_small_messages_is_no_attacker() {
 }
 
 #[test]
-fn a_peer_with_a_tiny_window_may_give_it_in_tiny_parts() {
+fn tiny_updates_of_a_tiny_window_are_allowed() {
     let mut server = End::server();
     server.feed(&[settings(&[(4, 100)]), headers(1, END, GET)].concat());
     let key = server.keys[0];
@@ -206,7 +206,7 @@ fn a_peer_with_a_tiny_window_may_give_it_in_tiny_parts() {
 }
 
 #[test]
-fn answers_that_nobody_reads_end_the_connection_but_much_content_that_waits_does_not() {
+fn unread_control_frames_end_the_connection_unread_content_does_not() {
     let mut config = Config::new(Role::Server);
     config.limits = Limits { control: u32::MAX, waiting_control: 10_000, ..Limits::default() };
     let ping = frame(kind::PING, 0, 0, &[0; 8]);
@@ -230,7 +230,7 @@ fn answers_that_nobody_reads_end_the_connection_but_much_content_that_waits_does
 }
 
 #[test]
-fn streams_that_ended_while_they_waited_for_window_do_not_pile_up() {
+fn closed_streams_that_waited_for_window_do_not_pile_up() {
     let mut server = End::server();
     server.feed(&headers(1, END, GET));
     server.conn.data(server.keys[0], vec![0; 65_535].into(), false);
@@ -243,7 +243,7 @@ fn streams_that_ended_while_they_waited_for_window_do_not_pile_up() {
 }
 
 #[test]
-fn a_hundred_busy_streams_of_which_most_are_cancelled_go_on_for_ever() {
+fn frequent_cancellation_by_a_busy_client_is_allowed() {
     // Half, and four fifths.
     for (cancelled, of) in [(1, 2), (4, 5)] {
         let mut random = Random::new(7);
@@ -269,7 +269,7 @@ fn a_hundred_busy_streams_of_which_most_are_cancelled_go_on_for_ever() {
 }
 
 #[test]
-fn budgets_come_back_with_time() {
+fn flood_budgets_refill_over_time() {
     let mut server = End::server();
     let ping = frame(kind::PING, 0, 0, &[0; 8]);
     for second in 0..60 {

@@ -12,7 +12,7 @@ fn trailers_come_last_and_without_pseudo_fields() {
 }
 
 #[test]
-fn malformed_requests_are_reset_and_the_caller_never_sees_them() {
+fn malformed_requests_are_reset_and_not_delivered() {
     let with = |name: &[u8], value: &[u8]| [GET, &field(name, value)].concat();
     let cases = [
         vec![0x82, 0x86],
@@ -59,7 +59,7 @@ fn path(method: &[u8], scheme: &[u8], path: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_path_that_is_not_one_makes_a_request_malformed_and_is_told() {
+fn an_invalid_path_is_reported_as_malformed_with_a_reason() {
     let mut server = End::server();
     let mut id = 1;
     for (method, scheme, target) in [
@@ -88,7 +88,7 @@ fn a_path_that_is_not_one_makes_a_request_malformed_and_is_told() {
 }
 
 #[test]
-fn a_scheme_that_is_neither_http_nor_https_is_told() {
+fn a_scheme_other_than_http_or_https_is_flagged() {
     let schemes = [(&b"http"[..], false), (b"HttpS", false), (b"ftp", true), (b"", true), (b"https2", true)];
     let mut server = End::server();
     for (id, (scheme, foreign)) in (1..).step_by(2).zip(schemes) {
@@ -99,7 +99,7 @@ fn a_scheme_that_is_neither_http_nor_https_is_told() {
 }
 
 #[test]
-fn paths_are_checked_in_blocks_that_are_remembered() {
+fn paths_are_checked_in_cached_field_blocks() {
     let mut server = End::server();
     for (id, target) in (1..).step_by(2).zip([&b"/0"[..], b"/1", b"x1", b"/#", b"/2", b"/ ", b"/3"]) {
         let block = [&[0x82, 0x86, 0x04, target.len() as u8][..], target, &field(b"z", b"y")].concat();
@@ -133,7 +133,7 @@ fn requests_of_every_form_are_taken() {
 }
 
 #[test]
-fn a_host_that_differs_from_the_authority_is_told_as_it_came() {
+fn a_host_that_differs_from_the_authority_is_kept() {
     let mut server = End::server();
     let block = [GET, &field(b":authority", b"a"), &field(b"host", b"b")].concat();
     assert_eq!(server.feed(&headers(1, END, &block)), "request 1 end");
@@ -203,7 +203,7 @@ fn responses_come_in_order_informational_final_content_trailers() {
 }
 
 #[test]
-fn responses_without_content_by_definition_may_tell_a_length() {
+fn responses_without_content_may_have_a_content_length() {
     let length = field(b"content-length", b"5");
     for status in [&[0x89][..], &[0x8b]] {
         let (said, written) = client_says(&headers(1, END, &[status, &length].concat()));
@@ -221,7 +221,7 @@ fn responses_without_content_by_definition_may_tell_a_length() {
 }
 
 #[test]
-fn a_list_of_fields_that_is_too_long_is_told_and_refused_in_trailers() {
+fn too_long_a_field_list_is_flagged_and_refused_in_trailers() {
     let mut config = Config::new(Role::Server);
     config.settings.max_header_list_size = Some(200);
     let mut server = End::settled(&config);

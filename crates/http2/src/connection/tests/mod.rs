@@ -78,7 +78,7 @@ struct End {
     head: Head,
     /// What was not taken in.
     rest: Vec<u8>,
-    /// Give received content back at once.
+    /// Release received content immediately.
     releases: bool,
     keys: Vec<Key>,
 }
@@ -108,7 +108,7 @@ impl End {
         Self::settled(&Config::new(Role::Client))
     }
 
-    /// A client with so many requests under way, each without content if `end`.
+    /// A client with this many requests in flight, each without content if `end`.
     fn asking(requests: usize, end: bool) -> Self {
         let mut client = Self::client();
         for _ in 0..requests {

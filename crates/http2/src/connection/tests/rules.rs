@@ -6,7 +6,7 @@ const PROTOCOL: Code = Code::PROTOCOL_ERROR;
 const SIZE: Code = Code::FRAME_SIZE_ERROR;
 
 #[test]
-fn a_connection_begins_with_the_magic_and_settings() {
+fn a_connection_begins_with_the_preface_and_settings() {
     let mut server = End::new(&Config::new(Role::Server));
     assert_eq!(server.feed(b"GET / HTTP/1.1\r\n"), "error PROTOCOL_ERROR");
     for first in [headers(1, END, GET), ack(), frame(kind::PING, 0, 0, &[0; 8]), goaway(0, Code::NO_ERROR)] {
@@ -18,7 +18,7 @@ fn a_connection_begins_with_the_magic_and_settings() {
 }
 
 #[test]
-fn a_client_asks_nothing_before_the_servers_settings() {
+fn a_client_opens_no_stream_before_the_servers_settings() {
     let mut client = End::new(&Config::new(Role::Client));
     assert_eq!(client.conn.open(true, false, |_| ()), None);
     client.feed(&settings(&[(3, 1)]));
@@ -27,7 +27,7 @@ fn a_client_asks_nothing_before_the_servers_settings() {
 }
 
 #[test]
-fn frames_of_a_stream_need_one_and_those_of_the_connection_must_not_have_one() {
+fn frames_on_a_wrong_kind_of_stream_id_end_the_connection() {
     for bytes in [
         data(0, 0, b"x"),
         headers(0, END, GET),
@@ -44,7 +44,7 @@ fn frames_of_a_stream_need_one_and_those_of_the_connection_must_not_have_one() {
 }
 
 #[test]
-fn frames_of_a_size_that_they_cannot_have_end_the_connection() {
+fn frames_of_invalid_size_end_the_connection() {
     for bytes in [
         rst_stream(3)[..9 + 3].to_vec(),
         frame(kind::RST_STREAM, 0, 3, &[0; 5]),
@@ -59,7 +59,7 @@ fn frames_of_a_size_that_they_cannot_have_end_the_connection() {
         frame(kind::HEADERS, HEADERS | flag::PADDED, 5, b""),
         frame(200, 0, 0, &[0; 16_385]),
     ] {
-        // The first is cut: its head is made to say so.
+        // The first is cut: its frame header is adjusted to that.
         let mut bytes = bytes;
         let len = (bytes.len() - 9) as u32;
         bytes[..3].copy_from_slice(&len.to_be_bytes()[1..]);
@@ -68,7 +68,7 @@ fn frames_of_a_size_that_they_cannot_have_end_the_connection() {
 }
 
 #[test]
-fn padding_may_fill_a_frame_but_not_more() {
+fn padding_longer_than_the_frame_ends_the_connection() {
     let request = [&[1][..], GET, b"\0"].concat();
     assert_eq!(server_says(&headers(5, END | flag::PADDED, &request)), says("request 5 end", ""));
     assert_eq!(server_says(&headers(5, END | flag::PADDED, &[4, 0x82, 0x86, 0x84])), ends(PROTOCOL, 3));
@@ -123,7 +123,7 @@ fn a_field_block_is_not_interrupted() {
 }
 
 #[test]
-fn a_block_that_cannot_be_decoded_ends_the_connection_even_where_it_is_not_wanted() {
+fn an_undecodable_field_block_ends_the_connection_on_any_stream() {
     assert_eq!(server_says(&headers(5, END, &[0x80])), ends(Code::COMPRESSION_ERROR, 3));
     assert_eq!(server_says(&headers(1, END, &[0x80])), ends(Code::COMPRESSION_ERROR, 3));
     assert_eq!(client_says(&headers(1, END, &[0x80])), ends(Code::COMPRESSION_ERROR, 0));
@@ -143,7 +143,7 @@ fn a_half_closed_stream_takes_no_content_and_no_head() {
 }
 
 #[test]
-fn a_stream_that_has_ended_well_takes_nothing() {
+fn data_and_headers_on_a_completed_stream_are_refused() {
     let ended = || {
         let mut server = End::server();
         server.feed(&headers(1, END, GET));
@@ -165,7 +165,7 @@ fn a_stream_that_has_ended_well_takes_nothing() {
 }
 
 #[test]
-fn a_stream_that_the_peer_has_reset_takes_nothing() {
+fn data_and_headers_after_the_peers_reset_are_refused() {
     let (said, written) = server_says(&[rst_stream(3), data(3, 0, b"x")].concat());
     assert_eq!((&said[..], &written[..]), ("reset by peer 3 CANCEL", "RST_STREAM 3 STREAM_CLOSED"));
     let (said, _) = server_says(&[rst_stream(3), headers(3, END, GET)].concat());
@@ -173,7 +173,7 @@ fn a_stream_that_the_peer_has_reset_takes_nothing() {
 }
 
 #[test]
-fn what_is_on_its_way_to_a_stream_that_was_reset_here_is_ignored_and_its_window_given_back() {
+fn frames_to_a_locally_reset_stream_are_ignored_and_return_window() {
     let mut server = End::server();
     server.feed(&headers(1, 0, POST));
     server.conn.reset(server.keys[0], Code::CANCEL);
@@ -186,7 +186,7 @@ fn what_is_on_its_way_to_a_stream_that_was_reset_here_is_ignored_and_its_window_
 }
 
 #[test]
-fn trailers_on_a_stream_that_was_reset_here_are_ignored_however_many_have_ended_since() {
+fn late_trailers_on_a_locally_reset_stream_are_ignored() {
     let mut server = End::server();
     server.feed(&headers(1, 0, POST));
     server.conn.reset(server.keys[0], Code::NO_ERROR);
@@ -202,7 +202,7 @@ fn trailers_on_a_stream_that_was_reset_here_are_ignored_however_many_have_ended_
 }
 
 #[test]
-fn a_server_neither_pushes_nor_says_that_it_could() {
+fn push_promise_and_enable_push_from_a_server_are_refused() {
     assert_eq!(client_says(&frame(kind::PUSH_PROMISE, HEADERS, 1, &[0, 0, 0, 2])), ends(PROTOCOL, 0));
     assert_eq!(server_says(&frame(kind::PUSH_PROMISE, HEADERS, 1, &[0, 0, 0, 2])), ends(PROTOCOL, 3));
     assert_eq!(client_says(&settings(&[(2, 1)])), ends(PROTOCOL, 0));
@@ -210,7 +210,7 @@ fn a_server_neither_pushes_nor_says_that_it_could() {
 }
 
 #[test]
-fn priorities_are_ignored_but_for_what_makes_them_wrong() {
+fn valid_priorities_are_ignored_and_invalid_ones_refused() {
     assert_eq!(server_says(&frame(kind::PRIORITY, 0, 9, &[0, 0, 0, 7, 1])), says("", ""));
     assert_eq!(server_says(&frame(kind::PRIORITY_UPDATE, 0, 0, &[0, 0, 0, 7, b'u'])), says("", ""));
     let own = |id: u8| frame(kind::PRIORITY, 0, u32::from(id), &[0, 0, 0, id, 1]);
@@ -226,7 +226,7 @@ fn priorities_are_ignored_but_for_what_makes_them_wrong() {
 }
 
 #[test]
-fn no_head_depends_on_its_own_stream() {
+fn a_stream_that_depends_on_itself_is_reset() {
     let prioritized = |id: u8, flags: u8, block: &[u8]| {
         let payload = [&[0, 0, 0, id, 1], block].concat();
         frame(kind::HEADERS, flags | flag::PRIORITY, u32::from(id), &payload)
@@ -252,7 +252,7 @@ fn unknown_frames_flags_and_settings_are_ignored() {
 }
 
 #[test]
-fn a_ping_is_answered_and_an_answer_is_told() {
+fn a_ping_is_acknowledged_and_a_ping_ack_is_reported() {
     assert_eq!(server_says(&frame(kind::PING, 0, 0, b"12345678")), says("", "PING ack"));
     assert_eq!(server_says(&frame(kind::PING, flag::ACK, 0, b"12345678")), says("pong", ""));
 }

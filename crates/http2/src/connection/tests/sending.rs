@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_long_block_goes_on_in_continuations() {
+fn a_long_field_block_continues_in_continuation_frames() {
     let mut client = End::client();
     let value = vec![b'#'; 20_000];
     client.conn.open(true, false, |block| {
@@ -24,7 +24,7 @@ fn a_long_block_goes_on_in_continuations() {
 }
 
 #[test]
-fn content_is_cut_into_frames_that_the_peer_takes() {
+fn content_is_split_by_the_peers_max_frame_size() {
     let mut server = End::server();
     server.feed(&[settings(&[(5, 20_000)]), headers(1, END, GET)].concat());
     server.written();
@@ -33,7 +33,7 @@ fn content_is_cut_into_frames_that_the_peer_takes() {
 }
 
 #[test]
-fn an_end_without_content_is_an_empty_frame_and_nothing_is_nothing() {
+fn an_end_without_content_is_an_empty_data_frame() {
     let mut server = End::server();
     server.feed(&headers(1, END, GET));
     let key = server.keys[0];
@@ -63,7 +63,7 @@ fn nothing_is_sent_on_a_stream_that_has_ended_here() {
 }
 
 #[test]
-fn a_key_is_of_no_use_for_the_next_stream_in_its_slot() {
+fn a_stale_key_does_not_address_the_next_stream_in_its_slot() {
     let mut server = End::server();
     server.feed(&[headers(1, END, GET), rst_stream(1), headers(3, END, GET)].concat());
     let (old, new) = (server.keys[0], server.keys[1]);
@@ -87,7 +87,7 @@ fn a_reply_that_is_complete_before_its_request_ends_the_stream() {
 }
 
 #[test]
-fn a_client_opens_as_many_streams_as_are_allowed_and_no_more_when_told_to_go() {
+fn a_client_respects_max_concurrent_streams_and_goaway() {
     let mut client = End::client();
     assert_eq!(client.conn.room(), usize::MAX);
     client.feed(&settings(&[(3, 2)]));
@@ -108,7 +108,7 @@ fn a_client_opens_as_many_streams_as_are_allowed_and_no_more_when_told_to_go() {
 }
 
 #[test]
-fn a_client_runs_out_of_identifiers() {
+fn a_client_opens_no_stream_after_the_last_identifier() {
     let mut client = End::client();
     client.conn.highest = (1 << 31) - 5;
     assert_eq!(client.conn.open(true, false, |_| ()).map(|key| key.id), Some((1 << 31) - 3));
@@ -117,7 +117,7 @@ fn a_client_runs_out_of_identifiers() {
 }
 
 #[test]
-fn streams_beyond_the_number_allowed_are_refused_and_the_rest_served() {
+fn streams_over_the_limit_get_refused_stream() {
     let mut config = Config::new(Role::Server);
     config.settings.max_concurrent_streams = Some(1);
     let mut server = End::settled(&config);

@@ -4,7 +4,7 @@ use super::*;
 use crate::settings::Settings;
 
 #[test]
-fn what_differs_from_the_initial_values_is_announced_first() {
+fn settings_that_differ_from_the_defaults_are_announced_first() {
     let mut config = Config::new(Role::Client);
     config.connection_window = 1 << 20;
     config.settings.initial_window_size = 100;
@@ -17,7 +17,7 @@ fn what_differs_from_the_initial_values_is_announced_first() {
 }
 
 #[test]
-fn values_beyond_their_ranges_end_the_connection() {
+fn out_of_range_settings_end_the_connection() {
     let protocol = ends(Code::PROTOCOL_ERROR, 3);
     assert_eq!(server_says(&settings(&[(2, 2)])), protocol);
     assert_eq!(server_says(&settings(&[(5, 16_383)])), protocol);
@@ -33,7 +33,7 @@ fn values_beyond_their_ranges_end_the_connection() {
 }
 
 #[test]
-fn what_the_peer_allows_is_known() {
+fn the_peers_settings_are_recorded() {
     let mut server = End::server();
     server.feed(&settings(&[(1, 7), (3, 5), (4, 99), (5, 20_000), (6, 400), (8, 1)]));
     let expected = Settings {
@@ -49,7 +49,7 @@ fn what_the_peer_allows_is_known() {
 }
 
 #[test]
-fn every_size_of_the_table_counts_even_within_one_frame() {
+fn every_header_table_size_in_one_frame_is_applied() {
     let mut server = End::server();
     server.feed(&[settings(&[(1, 0), (1, 4096)]), headers(1, END, GET)].concat());
     server.written();
@@ -58,7 +58,7 @@ fn every_size_of_the_table_counts_even_within_one_frame() {
 }
 
 #[test]
-fn a_table_smaller_than_the_initial_one_holds_when_it_was_acknowledged() {
+fn a_smaller_header_table_applies_once_acknowledged() {
     let mut config = Config::new(Role::Server);
     config.settings.header_table_size = 0;
     let mut server = End::new(&config);
@@ -77,7 +77,7 @@ fn a_table_smaller_than_the_initial_one_holds_when_it_was_acknowledged() {
 }
 
 #[test]
-fn a_largest_frame_that_shrinks_holds_when_it_was_acknowledged() {
+fn a_smaller_max_frame_size_applies_once_acknowledged() {
     let mut config = Config::new(Role::Server);
     config.settings.max_frame_size = 20_000;
     let mut server = End::settled(&config);
@@ -91,7 +91,7 @@ fn a_largest_frame_that_shrinks_holds_when_it_was_acknowledged() {
 }
 
 #[test]
-fn changes_tell_only_what_has_changed() {
+fn only_changed_settings_are_sent() {
     let mut server = End::server();
     server.conn.change_settings(|settings| settings.max_concurrent_streams = Some(1));
     assert_eq!(server.written(), "SETTINGS 3=1");
@@ -117,7 +117,7 @@ fn settings_that_are_not_acknowledged_in_time_end_the_connection() {
 }
 
 #[test]
-fn every_announcement_has_its_own_time() {
+fn each_settings_frame_has_its_own_ack_timeout() {
     let mut server = End::server();
     server.conn.change_settings(|settings| settings.max_concurrent_streams = Some(1));
     assert_eq!(server.conn.tick(1_000), Ok(()));

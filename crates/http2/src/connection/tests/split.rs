@@ -101,7 +101,7 @@ fn every_split_gives_the_same_events() {
 }
 
 #[test]
-fn what_came_of_each_frame_is_as_expected() {
+fn the_events_and_replies_of_each_frame_are_as_expected() {
     let (said, written) = run(Role::Server, &[&client_bytes()]);
     assert_eq!(
         said.join(", "),

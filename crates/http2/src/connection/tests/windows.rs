@@ -9,7 +9,7 @@ fn small(window: u32) -> Config {
 }
 
 #[test]
-fn more_than_a_streams_window_resets_it() {
+fn data_over_the_stream_window_resets_the_stream() {
     let mut server = End::settled(&small(10));
     server.releases = false;
     assert_eq!(
@@ -21,7 +21,7 @@ fn more_than_a_streams_window_resets_it() {
 }
 
 #[test]
-fn more_than_the_connections_window_ends_it() {
+fn data_over_the_connection_window_ends_the_connection() {
     let mut config = small(1 << 20);
     config.settings.max_frame_size = 1 << 20;
     let mut server = End::settled(&config);
@@ -34,7 +34,7 @@ fn more_than_the_connections_window_ends_it() {
 }
 
 #[test]
-fn window_comes_back_by_halves_as_content_is_released() {
+fn window_updates_are_sent_once_half_the_window_is_released() {
     let mut server = End::settled(&small(100));
     server.releases = false;
     server.feed(&[headers(1, 0, POST), data(1, 0, &[b'x'; 100])].concat());
@@ -48,7 +48,7 @@ fn window_comes_back_by_halves_as_content_is_released() {
 }
 
 #[test]
-fn padding_counts_and_comes_back_by_itself() {
+fn padding_counts_against_the_window_and_is_returned() {
     let mut server = End::settled(&small(100));
     server.releases = false;
     let padded = [&[60][..], &[b'x'; 9], &[0; 60]].concat();
@@ -63,7 +63,7 @@ fn padding_counts_and_comes_back_by_itself() {
 }
 
 #[test]
-fn what_was_not_released_comes_back_to_the_connection_with_the_streams_end() {
+fn unreleased_window_is_returned_when_the_stream_ends() {
     for end in ["reset by the peer", "reset here", "well", "a rule broken"] {
         let mut server = End::server();
         server.releases = false;
@@ -87,7 +87,7 @@ fn what_was_not_released_comes_back_to_the_connection_with_the_streams_end() {
 }
 
 #[test]
-fn a_part_of_a_frame_is_lent_at_once_and_the_rest_of_it_dropped_with_its_stream() {
+fn a_partial_data_frame_is_delivered_and_its_rest_dropped_on_reset() {
     let mut server = End::server();
     server.releases = false;
     server.feed(&headers(1, 0, POST));
@@ -106,7 +106,7 @@ fn a_part_of_a_frame_is_lent_at_once_and_the_rest_of_it_dropped_with_its_stream(
 }
 
 #[test]
-fn a_stream_that_holds_the_connections_window_does_not_stop_the_others() {
+fn a_stream_holding_the_connection_window_does_not_starve_others() {
     let mut server = End::server();
     server.releases = false;
     server.feed(&[headers(1, 0, POST), headers(3, 0, POST)].concat());
@@ -120,7 +120,7 @@ fn a_stream_that_holds_the_connections_window_does_not_stop_the_others() {
 }
 
 #[test]
-fn a_client_that_has_not_seen_a_smaller_window_may_use_the_initial_one() {
+fn the_initial_window_applies_until_settings_are_acknowledged() {
     let mut server = End::new(&small(10));
     server.releases = false;
     server.feed(&[&PREFACE[..], &settings(&[]), &headers(1, 0, POST)].concat());
@@ -138,7 +138,7 @@ fn a_client_that_has_not_seen_a_smaller_window_may_use_the_initial_one() {
 }
 
 #[test]
-fn a_window_that_grows_holds_at_once_and_one_that_shrinks_when_it_was_acknowledged() {
+fn a_larger_window_applies_immediately_a_smaller_once_acknowledged() {
     let mut server = End::settled(&small(10));
     server.releases = false;
     server.feed(&headers(1, 0, POST));
@@ -155,7 +155,7 @@ fn a_window_that_grows_holds_at_once_and_one_that_shrinks_when_it_was_acknowledg
 }
 
 #[test]
-fn what_may_be_sent_is_the_less_of_both_windows() {
+fn data_room_is_the_smaller_of_both_windows() {
     let mut server = End::server();
     server.feed(&[settings(&[(4, 30)]), headers(1, END, GET)].concat());
     let key = server.keys[0];
@@ -187,7 +187,7 @@ fn a_window_may_become_negative_by_settings_and_recovers() {
 }
 
 #[test]
-fn no_window_is_larger_than_a_window_may_be() {
+fn a_window_over_the_maximum_is_a_flow_control_error() {
     let most = (1_u32 << 31) - 1;
     let flow = Code::FLOW_CONTROL_ERROR;
     assert_eq!(server_says(&window_update(0, most)), ends(flow, 3));
@@ -202,7 +202,7 @@ fn no_window_is_larger_than_a_window_may_be() {
 }
 
 #[test]
-fn an_update_of_nothing_is_an_error_of_its_stream_or_of_the_connection() {
+fn a_window_update_of_zero_is_a_protocol_error() {
     assert_eq!(server_says(&window_update(0, 0)), ends(Code::PROTOCOL_ERROR, 3));
     let reset = says("reset 3 PROTOCOL_ERROR", "RST_STREAM 3 PROTOCOL_ERROR");
     assert_eq!(server_says(&window_update(3, 0)), reset);
@@ -211,7 +211,7 @@ fn an_update_of_nothing_is_an_error_of_its_stream_or_of_the_connection() {
 }
 
 #[test]
-fn streams_with_room_come_in_turn() {
+fn ready_streams_are_scheduled_round_robin() {
     let mut server = End::server();
     server.feed(
         &[settings(&[(4, 10)]), headers(1, END, GET), headers(3, END, GET), headers(5, END, GET)].concat(),
@@ -234,7 +234,7 @@ fn streams_with_room_come_in_turn() {
 }
 
 #[test]
-fn streams_wait_for_the_connections_window_without_losing_their_turn() {
+fn streams_blocked_on_the_connection_window_keep_their_turn() {
     let mut server = End::server();
     server.feed(&[headers(1, END, GET), headers(3, END, GET)].concat());
     let (first, second) = (server.keys[0], server.keys[1]);
@@ -246,7 +246,7 @@ fn streams_wait_for_the_connections_window_without_losing_their_turn() {
 }
 
 #[test]
-fn content_that_breaks_a_rule_comes_back_to_the_connection() {
+fn window_of_rejected_content_is_returned_to_the_connection() {
     let mut server = End::server();
     let long = [POST, &field(b"content-length", b"3")].concat();
     for id in (1..201).step_by(2) {

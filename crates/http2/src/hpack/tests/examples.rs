@@ -134,7 +134,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_examples_of_the_document_are_decoded() {
+fn rfc_7541_examples_are_decoded() {
     for example in EXAMPLES {
         let mut decoder = Decoder::new(4096);
         if let Some(size) = example.size {
@@ -154,7 +154,7 @@ fn the_examples_of_the_document_are_decoded() {
 }
 
 #[test]
-fn the_table_drives_out_its_oldest_entries_as_in_the_examples() {
+fn the_table_evicts_its_oldest_entries_as_in_rfc_7541() {
     for example in EXAMPLES.iter().filter(|example| example.size.is_some()) {
         let mut decoder = Decoder::new(4096);
         assert_eq!(reason(&mut decoder, &example.size.unwrap()), "none");

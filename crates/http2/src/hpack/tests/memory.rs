@@ -103,7 +103,7 @@ fn change(random: &mut Random, block: &mut Vec<Vec<u8>>) {
 }
 
 #[test]
-fn the_memory_changes_nothing() {
+fn cached_blocks_decode_the_same_as_without_the_cache() {
     let mut recalled = 0;
     for seed in 0..4000 {
         let mut random = Random::new(seed);
@@ -135,7 +135,7 @@ fn the_memory_changes_nothing() {
 }
 
 #[test]
-fn a_change_of_the_tables_size_is_not_read_as_a_field() {
+fn a_table_size_update_is_not_read_as_a_field() {
     // Trailers begin with a plain field, in the place of which a size comes.
     let trailers = [0x00, 1, b'a', 1, b'b', 0x00, 1, b'c', 1, b'd'];
     let mut pair = Pair::new();
@@ -146,7 +146,7 @@ fn a_change_of_the_tables_size_is_not_read_as_a_field() {
 }
 
 #[test]
-fn a_list_that_has_become_too_long_is_not_recalled() {
+fn a_cached_list_over_the_limit_is_not_reused() {
     let block = [0x82, 0x86, 0x84, 0x00, 1, b'a', 1, b'b'];
     let mut pair = Pair::new();
     assert!(pair.decode(&block, usize::MAX, "without a limit"));
@@ -157,7 +157,7 @@ fn a_list_that_has_become_too_long_is_not_recalled() {
 }
 
 #[test]
-fn a_field_that_varies_leaves_the_rest_in_memory() {
+fn a_varying_field_keeps_the_rest_cached() {
     let block =
         |id: u8| [&[0x82, 0x86, 0x84, 0x00, 2, b'i', b'd', 1, id, 0x00, 1, b'z', 1, b'y'][..]].concat();
     let mut pair = Pair::new();
@@ -169,7 +169,7 @@ fn a_field_that_varies_leaves_the_rest_in_memory() {
 }
 
 #[test]
-fn a_path_that_varies_leaves_the_rest_in_memory() {
+fn a_varying_path_keeps_the_rest_cached() {
     let block = |path: &[u8]| {
         [&[0x82, 0x86, 0x04, path.len() as u8][..], path, &[0x41, 1, b'h', 0x00, 1, b'z', 1, b'y']].concat()
     };
@@ -191,7 +191,7 @@ fn a_path_that_varies_leaves_the_rest_in_memory() {
 }
 
 #[test]
-fn long_blocks_and_long_lists_are_not_kept() {
+fn long_blocks_and_long_lists_are_not_cached() {
     let mut pair = Pair::new();
     let long = [&[0x00, 1, b'a', 0x7f, 0xff, 0x0f][..], &[b'x'; 127 + 127 + (15 << 7)]].concat();
     assert!(pair.decode(&long, usize::MAX, "long"));

@@ -47,7 +47,7 @@ fn write_field(random: &mut Random, block: &mut Block<'_>, prepared: &mut [Prepa
 }
 
 #[test]
-fn what_is_encoded_is_decoded_whatever_the_kind_of_field_and_the_size_of_the_table() {
+fn fields_round_trip_for_any_kind_and_table_size() {
     for seed in 0..300 {
         let mut random = Random::new(seed);
         let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new(4096));
@@ -72,7 +72,7 @@ fn what_is_encoded_is_decoded_whatever_the_kind_of_field_and_the_size_of_the_tab
 }
 
 #[test]
-fn constants_become_indices_and_what_varies_stays_out_of_the_table() {
+fn constants_are_indexed_and_varying_fields_are_not() {
     let mut encoder = Encoder::new();
     let mut block_of = |write: &dyn Fn(&mut Block<'_>)| {
         let mut out = Vec::new();
@@ -90,7 +90,7 @@ fn constants_become_indices_and_what_varies_stays_out_of_the_table() {
 }
 
 #[test]
-fn the_smallest_and_the_last_size_of_the_table_are_told_before_the_next_block() {
+fn minimum_and_final_table_size_updates_precede_the_next_block() {
     let mut encoder = Encoder::new();
     let mut out = Vec::new();
     encoder.allow(100);
@@ -104,7 +104,7 @@ fn the_smallest_and_the_last_size_of_the_table_are_told_before_the_next_block() 
 }
 
 #[test]
-fn a_table_is_no_larger_than_settings_allow_once_they_are_acknowledged() {
+fn the_table_size_limit_applies_once_settings_are_acknowledged() {
     let insert = [0x40, 1, b'a', 1, b'b'];
     let mut decoder = Decoder::new(0);
     assert_eq!(reason(&mut decoder, &insert), "none", "the peer has not seen SETTINGS");
@@ -119,7 +119,7 @@ fn a_table_is_no_larger_than_settings_allow_once_they_are_acknowledged() {
 }
 
 #[test]
-fn blocks_that_break_off_or_point_at_nothing_are_malformed() {
+fn truncated_blocks_and_invalid_indices_are_malformed() {
     let cases: [(&[u8], &str); 13] = [
         (&[0x80], "an index points at nothing"),
         (&[0x80 | 62], "an index points at nothing"),
@@ -151,7 +151,7 @@ fn a_field_larger_than_the_table_empties_it() {
 }
 
 #[test]
-fn a_list_that_is_too_long_is_counted_to_its_end_and_keeps_the_table_in_step() {
+fn a_list_over_the_limit_is_counted_and_keeps_the_table_in_sync() {
     let mut decoder = Decoder::new(4096);
     let mut head = Head::new();
     let block = [0x82, 0x40, 1, b'a', 1, b'b', 0x86];

@@ -20,7 +20,7 @@ use crate::{Verdict, Word, ending, frames};
 /// What the server may send on a stream: more than half of what it may send on the connection.
 const WINDOW: u32 = 40_000;
 
-/// What the callers were told, with what the output says of it.
+/// The events that the callers got, with what the output shows of them.
 fn verdict(answers: &Answers, output: &[u8]) -> Verdict {
     let mut verdict = Verdict::new();
     for (head, payload) in frames(output) {

@@ -5,7 +5,7 @@ use http2::{Config, Connection, Event, Head, Key, PREFACE, Role};
 use super::{
     Answers, WINDOW,
     answer::{Answer, FAILED},
-    script::{GREETING, Kind, Script},
+    script::{Kind, SETTINGS_AND_ACK, Script},
     verdict,
 };
 use crate::Verdict;
@@ -63,7 +63,7 @@ pub(crate) fn ours(script: &Script) -> Verdict {
     config.settings.initial_window_size = WINDOW;
     let mut conn = Connection::new(&config);
     let mut answers = Answers::new();
-    assert!(take_in(&mut conn, GREETING, &mut answers));
+    assert!(take_in(&mut conn, SETTINGS_AND_ACK, &mut answers));
     for kind in script.requests() {
         answers.insert(request(&mut conn, kind), Default::default());
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Empty SETTINGS, and the acknowledgement of the client's.
-pub(crate) const GREETING: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
+pub(crate) const SETTINGS_AND_ACK: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
 
 /// Status 200.
 pub(crate) const OK: &[u8] = &[0x88];
@@ -39,7 +39,7 @@ impl Kind {
 #[derive(Clone, Copy)]
 enum Stage {
     Waiting,
-    /// Content goes on, of so many bytes if that was said.
+    /// Content follows, of this many bytes if that was announced.
     Content(Option<usize>),
     Done,
 }

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use super::{
     Answers, WINDOW,
     answer::{Answer, FAILED},
-    script::{GREETING, Kind, Script},
+    script::{Kind, SETTINGS_AND_ACK, Script},
     verdict,
 };
 use crate::{Verdict, read_all, settle};
@@ -20,7 +20,7 @@ fn fields(map: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     map.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
-/// Reads a response, with a word to `tell` of each of its parts.
+/// Reads a response, and reports each of its parts by `tell`.
 async fn read(mut response: ResponseFuture, tell: impl Fn(&dyn Fn(&mut Answer))) -> Result<(), h2::Error> {
     while let Some(head) = poll_fn(|cx| response.poll_informational(cx)).await {
         let head = head?;
@@ -58,7 +58,7 @@ async fn ask(requests: &mut SendRequest<Bytes>, kind: Kind) -> (ResponseFuture, 
 
 pub(crate) async fn theirs(script: &Script) -> Verdict {
     let (mut server, client) = tokio::io::duplex(1 << 20);
-    server.write_all(GREETING).await.unwrap();
+    server.write_all(SETTINGS_AND_ACK).await.unwrap();
     let mut builder = Builder::new();
     builder.initial_window_size(WINDOW).enable_push(false);
     let (mut requests, connection) = builder.handshake::<_, Bytes>(client).await.expect("nothing is wrong");

@@ -316,7 +316,7 @@ impl<S: Side> Session<S> {
         }
     }
 
-    /// After a failure nothing is taken in any more, but what the peer is to be told of it goes out.
+    /// After a failure nothing is taken in any more, but the alert for the peer goes out.
     fn encode_alerts(&mut self, input: &mut [u8]) {
         while self.connection.wants_write()
             && let Ok(ConnectionState::EncodeTlsData(alert)) = self.connection.process(input).state

@@ -77,7 +77,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_written_arrives_whatever_its_slices() {
+async fn vectored_writes_arrive_whole_for_any_slicing() {
     for version in Version::ALL {
         for narrow in [70, 1 << 20] {
             let (mut session, mut near, mut client) = pair(version, narrow).await;
@@ -95,7 +95,7 @@ async fn what_is_written_arrives_whatever_its_slices() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_read_whatever_room_there_is() {
+async fn reads_deliver_everything_for_any_buffer_size() {
     for version in Version::ALL {
         for (narrow, room) in [(70, 1 << 20), (1 << 20, 1), (1 << 20, 100_000), (1 << 20, 1 << 20)] {
             let (mut session, mut near, mut client) = pair(version, narrow).await;
@@ -121,7 +121,7 @@ async fn what_is_sent_is_read_whatever_room_there_is() {
 }
 
 #[tokio::test]
-async fn plaintext_that_nobody_has_read_is_input() {
+async fn unread_plaintext_counts_as_input() {
     let (mut session, mut near, mut client) = pair(Version::Tls13, 1 << 20).await;
     client.write_all(b"abc").await.unwrap();
     assert!(!session.has_input(), "it is in the pipe");
@@ -132,7 +132,7 @@ async fn plaintext_that_nobody_has_read_is_input() {
 }
 
 #[tokio::test]
-async fn each_side_may_say_goodbye_first() {
+async fn either_side_may_send_close_notify_first() {
     let (mut session, mut near, mut client) = pair(Version::Tls13, 1 << 20).await;
     client.write_all(b"last words").await.unwrap();
     client.shutdown().await.unwrap();
@@ -149,14 +149,14 @@ async fn each_side_may_say_goodbye_first() {
 }
 
 #[tokio::test]
-async fn an_end_without_goodbye_is_an_end() {
+async fn eof_without_close_notify_is_eof() {
     let (mut session, mut near, client) = pair(Version::Tls13, 1 << 20).await;
     drop(client);
     assert!(read(&mut session, &mut near, 100).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_record_that_is_none_breaks_the_connection_and_is_told() {
+async fn an_invalid_record_breaks_the_session_and_sends_an_alert() {
     let (mut session, mut near, client) = pair(Version::Tls13, 1 << 20).await;
     let (mut far, _) = client.into_inner();
     far.write_all(&[0x17, 3, 3, 0, 20]).await.unwrap();
@@ -208,7 +208,7 @@ fn shake_or_flush(
 }
 
 #[tokio::test]
-async fn both_sides_agree_on_the_same_facts() {
+async fn both_sides_report_the_same_negotiated_parameters() {
     for version in Version::ALL {
         let configs = configs(version, true);
         // In the second session, the client comes with the first one's ticket.
@@ -275,7 +275,7 @@ async fn exchange(mut session: Session<impl Side>, mut io: DuplexStream, sent: &
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_trust_the_server_tells_it_so() {
+async fn a_client_that_does_not_trust_the_server_sends_an_alert() {
     let (server, _) = configs(Version::Tls13, false);
     let (_, client) = configs(Version::Tls13, false);
     let (mut near, mut far) = tokio::io::duplex(1 << 20);

@@ -12,7 +12,7 @@ use integration::{
 };
 use websocket::{opcode, write};
 
-use crate::planned;
+use crate::planned_calls;
 
 tests!();
 
@@ -48,7 +48,7 @@ const ENDS: [&str; 26] = [
     "--workers=16",
 ];
 
-async fn a_server_with_any_number_at_an_end_serves(protocol: Protocol) {
+async fn a_server_serves_with_any_number_at_its_limit(protocol: Protocol) {
     for flag in ENDS {
         let server = Server::with(&[flag]);
         let mut client = Client::connect(protocol, server.http).await;
@@ -78,18 +78,18 @@ async fn serve_with_times(protocol: Protocol, time: &str) {
     assert_eq!((reply.status, reply.json()["body_size"].as_u64()), (200, Some(100_000)), "{time}");
     let mut calls = GrpcClient::connect(server.grpc).await;
     let plan = contract::test::Plan::default();
-    let mut call = planned::begin(&mut calls, "Unary", plan, &[("grpc-timeout", "99999999H")]).await;
+    let mut call = planned_calls::begin(&mut calls, "Unary", plan, &[("grpc-timeout", "99999999H")]).await;
     call.finish_sending();
     assert_eq!(call.rest().await.1.status.code, 0, "{time}");
     // The drain adds its times to the clock, too. The server is aborted in it.
     server.drain();
 }
 
-async fn time_limits_of_a_year_hold_for_no_request(protocol: Protocol) {
+async fn timeouts_of_a_year_affect_no_request(protocol: Protocol) {
     serve_with_times(protocol, "8760h").await;
 }
 
-async fn time_limits_of_nothing_are_off(protocol: Protocol) {
+async fn timeouts_of_zero_are_off(protocol: Protocol) {
     serve_with_times(protocol, "0").await;
 }
 
@@ -115,7 +115,7 @@ async fn the_echo_repeats_nothing_or_all_of_a_body(protocol: Protocol) {
     }
 }
 
-async fn uploads_fill_the_smallest_and_the_largest_windows() {
+async fn uploads_work_with_the_smallest_and_the_largest_windows() {
     for (stream, connection, size) in [("1", "65535", 200), ("2147483647", "2147483647", 32 << 20)] {
         let flags = [format!("--h2-stream-window={stream}"), format!("--h2-connection-window={connection}")];
         let server = Server::with(&[&flags[0], &flags[1]]);
@@ -167,7 +167,7 @@ async fn the_largest_header_table_is_used() {
     assert_eq!(patiently("a body", frames.await_frame(kind::DATA, 3)).await.expect("a reply").payload, b"A");
 }
 
-async fn one_stream_at_a_time_is_served() {
+async fn max_streams_of_1_serves_consecutive_requests() {
     let server = Server::with(&["--max-streams=1"]);
     let mut client = Client::connect(Protocol::Http2, server.http).await;
     for _ in 0..5 {
@@ -203,7 +203,7 @@ async fn the_largest_grpc_message_is_announced_and_the_smallest_limit_holds() {
     }
 }
 
-async fn websocket_limits_hold_at_their_ends() {
+async fn websocket_limits_hold_at_their_extremes() {
     // What the last frame is answered with: the close code 1009, or an echo.
     for (flags, length, refused) in [
         (["--ws-max-frame=1", "--ws-max-message=2G"], 1, false),

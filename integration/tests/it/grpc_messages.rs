@@ -10,11 +10,11 @@ use integration::{
 use prost::Message as _;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::calls::{CHECK, ECHO, STREAM_ECHO, UNIMPLEMENTED, WATCH, WAYS, nothing_is_in_flight};
+use crate::grpc_calls::{CHECK, ECHO, STREAM_ECHO, UNIMPLEMENTED, WATCH, WAYS, nothing_is_in_flight};
 
 tests!();
 
-async fn a_call_that_is_no_call_is_refused() {
+async fn malformed_grpc_messages_are_refused() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
     let message = framed(&EchoRequest::default().encode_to_vec(), false);
@@ -39,7 +39,7 @@ async fn a_call_that_is_no_call_is_refused() {
     assert_eq!(call.status().await.code, INTERNAL, "compressed, and nobody said how");
 }
 
-async fn messages_are_compressed_where_both_ends_know_how() {
+async fn messages_are_compressed_when_both_ends_support_it() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
     let request = EchoRequest { message: "x".repeat(1000), ..EchoRequest::default() };
@@ -67,7 +67,7 @@ async fn messages_are_compressed_where_both_ends_know_how() {
     assert!(end.header("grpc-accept-encoding").is_some_and(|value| value.contains("gzip")), "{end:?}");
 }
 
-async fn what_expands_beyond_the_limit_is_refused() {
+async fn a_message_that_expands_beyond_the_limit_is_refused() {
     let server = Server::with(&["--grpc-max-message=1M"]);
     let mut client = GrpcClient::connect(server.grpc).await;
     let request = EchoRequest { message: "x".repeat(2 << 20), ..EchoRequest::default() };
@@ -163,7 +163,7 @@ async fn a_deadline_that_does_not_pass_changes_nothing() {
     }
 }
 
-async fn a_deadline_that_is_none_is_refused() {
+async fn an_invalid_or_zero_grpc_timeout_is_refused() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;
     for (timeout, code) in [("no duration", 3), ("1", 3), ("123456789S", 3), ("-1S", 3), ("0S", OVERDUE)] {

@@ -70,7 +70,7 @@ async fn pings_within_a_message_do_not_keep_it_alive(protocol: Protocol) {
     scene.end(LITTLE).await;
 }
 
-async fn frames_that_are_announced_and_do_not_come_cost_nothing(protocol: Protocol) {
+async fn announced_frames_that_do_not_arrive_take_no_memory(protocol: Protocol) {
     const SOCKETS: usize = 100;
     let scene = Scene::start(&[]).await;
     let mut held = Vec::new();
@@ -86,7 +86,7 @@ async fn frames_that_are_announced_and_do_not_come_cost_nothing(protocol: Protoc
     scene.end(LITTLE).await;
 }
 
-async fn echoes_that_nobody_takes_end_their_connection(protocol: Protocol) {
+async fn unread_echoes_end_their_connection(protocol: Protocol) {
     let scene = Scene::start(&["--stall-timeout=1s"]).await;
     let mut socket = websocket_over(protocol, scene.server.http, "/ws").await;
     let sending = async {
@@ -101,8 +101,8 @@ async fn echoes_that_nobody_takes_end_their_connection(protocol: Protocol) {
     scene.end(LITTLE).await;
 }
 
-/// All of these messages at once are twice the memory that is allowed.
-async fn a_large_message_leaves_nothing_behind(protocol: Protocol) {
+/// All of these messages together are twice the memory that is allowed.
+async fn the_memory_of_large_messages_is_released(protocol: Protocol) {
     const SOCKETS: usize = 64;
     let scene = Scene::start(&[]).await;
     let message = WebSocket::binary(vec![7; 2 << 20]);
@@ -125,7 +125,7 @@ async fn grpc_messages_that_announce_too_much_are_refused() {
     const INTERNAL: &str = "13";
     let scene = Scene::start(&[]).await;
     for address in [scene.server.http, scene.server.grpc] {
-        // 4 GiB, of which some comes; and a message in a coding that nobody agreed to.
+        // 4 GiB, of which some comes; and a message in a coding that was not negotiated.
         for (prefix, status) in
             [([0, 0xff, 0xff, 0xff, 0xff], RESOURCE_EXHAUSTED), ([1, 0, 0, 0, 10], INTERNAL)]
         {

@@ -103,7 +103,7 @@ async fn the_echo_comes_in_fragments_on_request(protocol: Protocol) {
         patiently("the echo", wire.read_exact(&mut seen)).await.unwrap();
         assert_eq!(seen, expected);
     }
-    // More of them than are made at once.
+    // More of them than are made in one turn.
     let message = WebSocket::binary(vec![7; 300_000]);
     socket.send(message.clone()).await.unwrap();
     assert!(next(&mut socket).await == message);
@@ -124,7 +124,7 @@ async fn pings_come_on_request(protocol: Protocol) {
     }
 }
 
-async fn a_bad_wish_is_refused_with_what_is_accepted() {
+async fn invalid_websocket_options_are_refused_with_what_is_accepted() {
     let server = Server::start();
     for target in ["/ws?fragment=0", "/ws?fragment=many", "/ws?ping=1ms", "/ws/close?ping=now"] {
         let reply = fetch(Protocol::Http1, server.http, Request::get(target)).await;
@@ -178,7 +178,7 @@ async fn a_close_is_answered(protocol: Protocol, _: AndTls) {
     assert!(patiently("the end", socket.next()).await.is_none());
 }
 
-async fn the_closing_socket_says_what_it_received(protocol: Protocol, _: AndTls) {
+async fn ws_close_reports_the_message_and_closes(protocol: Protocol, _: AndTls) {
     let server = Server::start();
     let mut socket = websocket_over(protocol, server.http, "/ws/close").await;
     socket.send(WebSocket::text("hello")).await.unwrap();

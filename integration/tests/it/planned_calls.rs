@@ -179,7 +179,7 @@ async fn a_status_comes_with_message_and_details() {
     }
 }
 
-async fn a_status_may_come_in_the_middle() {
+async fn a_status_may_end_a_stream_early() {
     let (_server, mut client) = start().await;
     for kind in STREAMS {
         for after in [0, 1, 7, 10, 99] {
@@ -198,7 +198,7 @@ fn text(name: &str, text: &str) -> Metadata {
     Metadata { name: name.to_owned(), text: text.to_owned(), binary: Bytes::new() }
 }
 
-async fn metadata_comes_before_and_after() {
+async fn metadata_is_sent_as_headers_and_trailers() {
     let (_server, mut client) = start().await;
     let binary =
         Metadata { name: "a-bin".to_owned(), binary: Bytes::from_static(b"\0\xff"), text: String::new() };
@@ -226,7 +226,7 @@ async fn metadata_comes_before_and_after() {
     assert_eq!((of(&end.headers).len(), of(&end.trailers).len()), (60, 60));
 }
 
-async fn a_plan_that_cannot_be_is_refused() {
+async fn an_invalid_plan_is_refused() {
     let (_server, mut client) = start().await;
     for (kind, field, plan) in [
         ("Unary", "plan.count:", Plan { count: Some(2), ..Plan::default() }),

@@ -20,7 +20,7 @@ use prost::Message as _;
 use websocket::{Event, Limits, Reader, Role, opcode};
 
 use super::{MIB, Scene, raw::*};
-use crate::calls::ECHO;
+use crate::grpc_calls::ECHO;
 
 tests!();
 
@@ -38,7 +38,7 @@ async fn ended(scene: Scene) {
     scene.end(MEMORY).await;
 }
 
-async fn replies_without_window_are_not_made() {
+async fn replies_without_window_are_not_generated() {
     const STREAMS: u32 = 1000;
     let scene = Scene::start(&[BUDGET]).await;
     for target in
@@ -169,7 +169,7 @@ async fn grpc_messages_beyond_the_budget_are_refused_with_resource_exhausted() {
 }
 
 /// As large as what was sent.
-async fn large_replies_that_nobody_takes_are_refused_with_503(protocol: Protocol) {
+async fn unread_large_replies_beyond_the_budget_are_refused_with_503(protocol: Protocol) {
     const CLIENTS: usize = 8;
     // More than the systems' buffers take.
     const LENGTH: usize = 6 << 20;
@@ -211,7 +211,7 @@ async fn large_replies_that_nobody_takes_are_refused_with_503(protocol: Protocol
 }
 
 /// However they are shaped, and before they begin.
-async fn large_replies_that_are_delayed_or_slow_are_counted(protocol: Protocol) {
+async fn delayed_or_slow_large_replies_count_towards_the_budget(protocol: Protocol) {
     const LENGTH: usize = 200 << 10;
     const CLIENTS: usize = 30;
     for behaviour in
@@ -243,7 +243,7 @@ async fn large_replies_that_are_delayed_or_slow_are_counted(protocol: Protocol) 
 }
 
 /// Whatever they have read at one time.
-async fn connections_that_are_idle_hold_nothing() {
+async fn idle_connections_hold_no_memory() {
     const REQUESTS: usize = 10_000;
     let scene = Scene::start(&[]).await;
     let mut stream = TcpStream::connect(scene.server.http).expect("connected");
@@ -272,7 +272,7 @@ async fn connections_that_are_idle_hold_nothing() {
 }
 
 /// Each of them is small, and there are many.
-async fn echoes_over_http2_that_nobody_takes_are_counted() {
+async fn unread_websocket_echoes_over_http2_count_towards_the_budget() {
     const STREAMS: u32 = 500;
     const LENGTH: usize = 10_000;
     let scene = Scene::start(&[BUDGET]).await;

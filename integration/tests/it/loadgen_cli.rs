@@ -41,7 +41,7 @@ async fn ctrl_c_lets_requests_in_flight_finish() {
     }
 }
 
-async fn a_second_ctrl_c_ends_at_once() {
+async fn a_second_ctrl_c_exits_immediately() {
     let server = Server::start();
     let url = format!("http://{}/delay/60000", server.http);
     let args = ["-o", "json", "-n", "50", "-c", "5", "--timeout", "60s", &url];
@@ -57,7 +57,7 @@ async fn a_second_ctrl_c_ends_at_once() {
 }
 
 /// As by a debugger, or a machine that sleeps.
-async fn a_reply_that_came_while_loadgen_was_stopped_is_no_timeout() {
+async fn a_reply_received_while_loadgen_was_stopped_is_not_a_timeout() {
     /// So many are stopped that some of them are amid a turn.
     const PROCESSES: u64 = 12;
     let server = Server::start();
@@ -118,7 +118,7 @@ fn assert_one_line(args: &[&str], stderr: &str) {
     assert_eq!(stderr.trim_end().lines().count(), 1, "{args:?}: {stderr}");
 }
 
-async fn results_alone_go_to_standard_output() {
+async fn only_results_go_to_standard_output() {
     let server = Server::start();
     let url = format!("h2c://{}/", server.http);
     let finished = loadgen(&["-r", "50", "-d", "1500ms", "-o", "json", &url]);
@@ -132,7 +132,7 @@ async fn results_alone_go_to_standard_output() {
     }
 }
 
-async fn a_reader_that_has_seen_enough_is_no_error() {
+async fn a_closed_standard_output_is_not_an_error() {
     let server = Server::start();
     let url = format!("http://{}/", server.http);
     let mut run = command("loadgen");
@@ -172,7 +172,7 @@ async fn a_report_is_written_to_a_file() {
     assert_eq!(finished.code, Some(1), "{finished}");
 }
 
-fn without_any_argument_it_loads_its_own_server() {
+fn without_arguments_the_embedded_server_is_loaded() {
     let mut command = command("loadgen");
     command.env("LOADGEN_NO_PROGRESS", "true").env("LOADGEN_OUTPUT", "json");
     let finished = Process::start(&mut command).finish(Duration::from_secs(30));
@@ -182,7 +182,7 @@ fn without_any_argument_it_loads_its_own_server() {
 }
 
 /// A script whose variable is empty by mistake must not load a server of our own instead.
-fn without_a_target_nothing_is_loaded_but_on_request() {
+fn a_missing_target_is_an_error_unless_embedded_is_requested() {
     let run = |variables: &[(&str, &str)], args: &[&str]| {
         let mut command = command("loadgen");
         command.envs(variables.iter().copied()).args(args);
@@ -228,7 +228,7 @@ fn without_a_target_nothing_is_loaded_but_on_request() {
     }
 }
 
-async fn a_wrong_variable_is_named() {
+async fn an_invalid_environment_variable_is_named() {
     let server = Server::start();
     let url = format!("http://{}/", server.http);
     for (variable, value, example) in [
@@ -396,7 +396,7 @@ async fn waits_until_the_target_answers(protocol: Protocol) {
     assert_eq!(counted.sum(REQUESTS, &[]), 11, "ten, and the one that was waited for");
 }
 
-async fn waits_while_a_gateway_has_no_server(protocol: Protocol) {
+async fn waits_while_the_target_answers_with_503(protocol: Protocol) {
     let server = Server::with(&["--behaviour=status=503"]);
     let url = url(protocol, server.http);
     let run = Process::start(command("loadgen").args(["--wait-for-target=1m", "-n10", "-o", "json", &url]));

@@ -45,7 +45,7 @@ async fn gone(scene: Scene, count: u64, memory: u64) {
     scene.end(memory).await;
 }
 
-async fn clients_that_have_closed_their_end_are_closed_after_the_half_close_timeout(protocol: Protocol) {
+async fn half_closed_connections_end_after_the_half_close_timeout(protocol: Protocol) {
     let scene = Scene::start(&["--half-close-timeout=500ms"]).await;
     let streams = waiting(&scene, protocol, LONGEST, CLIENTS).await;
     for stream in &streams {
@@ -54,7 +54,7 @@ async fn clients_that_have_closed_their_end_are_closed_after_the_half_close_time
     gone(scene, CLIENTS, LITTLE).await;
 }
 
-async fn a_reply_that_begins_in_time_still_reaches_a_client_that_has_closed_its_end(protocol: Protocol) {
+async fn a_reply_begun_in_time_reaches_a_half_closed_client(protocol: Protocol) {
     let scene = Scene::start(&["--half-close-timeout=10s"]).await;
     let mut streams = waiting(&scene, protocol, "/delay/1000", 1).await;
     let mut stream = streams.remove(0);
@@ -73,19 +73,19 @@ fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-async fn clients_that_reset_their_connection_are_let_go_of(protocol: Protocol) {
+async fn reset_connections_are_released(protocol: Protocol) {
     let scene = Scene::start(&["--half-close-timeout=1h"]).await;
     waiting(&scene, protocol, LONGEST, CLIENTS).await.into_iter().for_each(reset);
     gone(scene, CLIENTS, LITTLE).await;
 }
 
-async fn clients_that_close_their_end_and_reset_it_later_are_let_go_of(protocol: Protocol) {
+async fn half_closed_and_later_reset_connections_are_released(protocol: Protocol) {
     let scene = Scene::start(&["--half-close-timeout=1h"]).await;
     let streams = waiting(&scene, protocol, LONGEST, CLIENTS).await;
     for stream in &streams {
         stream.shutdown(Shutdown::Write).expect("an end");
     }
-    // Whoever wants to know of a reset has seen the end by then.
+    // The server has seen the end by then, but no reset.
     let after = scene.answered.clone();
     let now = *after.borrow();
     let mut after = after;
@@ -96,7 +96,7 @@ async fn clients_that_close_their_end_and_reset_it_later_are_let_go_of(protocol:
 }
 
 /// The server has stopped reading from them, and would see neither an end nor a reset.
-async fn clients_that_have_sent_more_than_is_read_are_let_go_of() {
+async fn closed_connections_with_unread_input_are_released() {
     const EACH: u64 = 10;
     let ahead = http1_request("GET", LONGEST, "1.1", "").repeat(3000);
     // What is read, and some that the system takes: an end behind more than that does not arrive.

@@ -20,14 +20,14 @@ tests!();
 fn rows() -> Cases {
     let mut cases = Cases::new();
     for how in BadHttp1::ALL {
-        cases = cases.named(format!("unruly::http1::{how:?}"), move || {
+        cases = cases.named(format!("faulty_servers::http1::{how:?}"), move || {
             let peer = bad_http1(how);
             assert_accounted(&format!("http://{}/", peer.address), how == BadHttp1::NeverAnswers);
             assert!(peer.connections() > 0);
         });
     }
     for how in BadHttp2::ALL {
-        cases = cases.named(format!("unruly::http2::{how:?}"), move || {
+        cases = cases.named(format!("faulty_servers::http2::{how:?}"), move || {
             let peer = bad_http2(how);
             assert_accounted(&format!("h2c://{}/", peer.address), false);
             assert!(peer.connections() > 0);
@@ -38,7 +38,7 @@ fn rows() -> Cases {
 
 const TOTAL: u64 = 20;
 
-/// A run without one success ends in time, open and closed, and `--fail-on-error` tells.
+/// A run without one success ends in time, open and closed loop, and has failed with `--fail-on-error` too.
 fn assert_accounted(url: &str, only_timeouts: bool) {
     for load in [&["-r", "400"][..], &["-c", "3"]] {
         // A connection that does not come about has failed before the run is over.
@@ -68,7 +68,7 @@ fn assert_failures_add_up(report: &Report) {
     assert!(counted > 0, "a run without success has a cause: {:#}", report.json());
 }
 
-async fn the_peers_are_as_bad_as_they_say() {
+async fn each_faulty_peer_makes_a_correct_client_fail() {
     for how in BadHttp1::ALL.into_iter().filter(|how| *how != BadHttp1::NeverAnswers) {
         let peer = bad_http1(how);
         let reply = attempt(Protocol::Http1, peer.address).await;
@@ -86,7 +86,7 @@ async fn attempt(protocol: Protocol, address: SocketAddr) -> anyhow::Result<Exch
     client.try_exchange(&Request::get("/")).await
 }
 
-async fn the_record_answers_and_counts(protocol: Protocol) {
+async fn the_recording_peer_answers_and_counts(protocol: Protocol) {
     let record = Record::start(protocol);
     let mut client = Client::connect(protocol, record.peer.address).await;
     for _ in 0..10 {
@@ -95,7 +95,7 @@ async fn the_record_answers_and_counts(protocol: Protocol) {
     assert_eq!((record.arrivals().len(), record.peer.connections()), (10, 1));
 }
 
-fn nobody_listens() {
+fn refused_connections_fail_every_request() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("a bound port");
     drop(listener);
@@ -107,7 +107,7 @@ fn nobody_listens() {
     }
 }
 
-fn timeouts_are_slower_than_their_age() {
+fn timeouts_count_as_at_least_their_duration() {
     let peer = bad_http1(BadHttp1::NeverAnswers);
     let url = format!("http://{}/", peer.address);
     let report = loadgen_report(&["-t", "10", "-r", "100", "--timeout", "700ms", &url]);

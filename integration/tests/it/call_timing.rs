@@ -10,7 +10,7 @@ use integration::{
     metrics::{IN_FLIGHT, Metrics},
 };
 
-use crate::planned::{KINDS, STREAMS, ask, begin, start};
+use crate::planned_calls::{KINDS, STREAMS, ask, begin, start};
 
 const OVERDUE: i32 = 4;
 const UNAVAILABLE: i32 = 14;
@@ -89,7 +89,7 @@ async fn streams_end_with_the_drain() {
     assert_eq!(server.join(), Ended::Drained);
 }
 
-async fn what_has_one_response_is_finished_by_the_drain() {
+async fn a_call_with_one_response_completes_during_the_drain() {
     let (server, mut client) = start().await;
     let plan = Plan { delay_ms: 300, ..Plan::default() };
     let mut call = begin(&mut client, "Unary", plan, &[]).await;

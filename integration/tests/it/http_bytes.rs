@@ -10,7 +10,7 @@ use integration::{
 };
 use serde_json::json;
 
-use crate::calls::ECHO;
+use crate::grpc_calls::ECHO;
 
 tests!();
 
@@ -67,7 +67,7 @@ async fn http_1_0_closes_unless_asked_to_keep_alive(_: AndTls) {
     assert_eq!((exchange.field("transfer-encoding"), exchange.body.len()), (None, 1000));
 }
 
-async fn a_close_is_announced_and_done(_: AndTls) {
+async fn connection_close_is_announced_and_done(_: AndTls) {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     client.send(&Line::of(&Request::get("/bin/100").field("connection", "close"))).await;
@@ -127,7 +127,7 @@ async fn a_slow_reader_sees_the_end_of_a_chunked_body() {
     assert_eq!((&json["body_size"], &json["read_chunks"]), (&json!(3), &json!(1)));
 }
 
-async fn what_no_endpoint_answers_is_refused() {
+async fn connect_and_a_missing_host_are_refused() {
     let server = Server::start();
     for head in ["CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"] {
         let mut client = Http1::connect(server.http).await;
@@ -138,7 +138,7 @@ async fn what_no_endpoint_answers_is_refused() {
     }
 }
 
-async fn a_body_that_breaks_off_does_no_harm(_: AndTls) {
+async fn a_truncated_body_is_answered_with_400(_: AndTls) {
     let server = Server::start();
     for target in ["/upload", "/", "/delay/1/1", "/status/200", "/health"] {
         let mut client = Http1::connect(server.http).await;
@@ -177,7 +177,7 @@ async fn malformed_requests_are_refused_and_the_connection_closed(_: AndTls) {
     assert_eq!(Client::connect(Protocol::Http1, server.http).await.get("/health").await.status, 200);
 }
 
-async fn requests_that_smuggle_are_refused() {
+async fn request_smuggling_is_refused() {
     let server = Server::start();
     for (fields, status) in [
         ("Content-Length: 5\r\nContent-Length: 6\r\n", 400),
@@ -213,7 +213,7 @@ async fn a_head_beyond_the_limit_is_refused() {
     assert_eq!(client.exchange(Request::get("/health").field("x-large", &large)).await.status, 200);
 }
 
-async fn a_head_that_never_ends_is_given_up(_: AndTls) {
+async fn an_incomplete_head_times_out(_: AndTls) {
     let server = Server::with(&["--header-timeout=300ms"]);
     // Nothing, a part of the HTTP/2 preface, a part of a head, and a part of a second head.
     for bytes in [&b""[..], b"PRI * HT", b"GET /health HTTP/1.1\r\nHos"] {
@@ -280,7 +280,7 @@ async fn an_old_connection_is_closed_after_a_reply(_: AndTls) {
     client.ended().await.expect("it ends in peace");
 }
 
-async fn streams_that_are_reset_do_no_harm(_: AndTls) {
+async fn reset_streams_do_not_affect_others(_: AndTls) {
     let server = Server::start();
     let mut client = Http2::connect(server.http).await;
     for target in ["/bin/10M", "/delay/10000", "/chunked/1000?delay=10", "/upload"] {
@@ -295,7 +295,7 @@ async fn streams_that_are_reset_do_no_harm(_: AndTls) {
     assert_eq!(other.get("/bin/100k").await.body.len(), 102_400);
 }
 
-async fn an_http2_connection_that_breaks_the_rules_ends_alone(_: AndTls) {
+async fn an_http2_connection_error_ends_only_its_connection(_: AndTls) {
     let server = Server::start();
     let mut bystander = Client::connect(Protocol::Http2, server.http).await;
     assert_eq!(bystander.get("/health").await.status, 200);

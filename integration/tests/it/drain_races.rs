@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(10);
 /// The stream of the first GOAWAY: all that the client may still open (RFC 9113 section 6.8).
 const ANY_STREAM: u32 = (1 << 31) - 1;
 
-async fn half_a_pipelined_request_is_awaited_and_answered() {
+async fn a_partly_received_pipelined_request_is_awaited_and_answered() {
     let server = ServerProcess::start(&["--workers", "1"]);
     let mut idle = Http1::connect(server.http).await;
     idle.send(&Line::of(&Request::get("/health"))).await;
@@ -65,7 +65,7 @@ async fn pipelined_requests_that_came_whole_are_all_answered() {
 }
 
 /// The same without a drain: a client that has closed its end has not given up its requests.
-async fn pipelined_requests_are_answered_to_a_client_that_has_said_all() {
+async fn pipelined_requests_are_answered_after_a_half_close() {
     let server = Server::start();
     let mut client = Http1::connect(server.http).await;
     let targets = ["/delay/50", "/bin/7", "/delay/50", "/bin/8"];
@@ -100,7 +100,7 @@ async fn a_client_that_resets_is_not_waited_for(protocol: Protocol) {
     assert_eq!(server.finish(SOON).await.code, Some(0));
 }
 
-async fn streams_opened_before_the_goodbye_was_seen_are_served() {
+async fn streams_opened_before_goaway_was_seen_are_served() {
     let server = ServerProcess::start(&[]);
     let mut client = Frames::connect(server.http, &[]).await;
     client.post(1, "/upload", &[]).await;

@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// What the echo says of the header on a new connection.
-    async fn told(&self, config: &ClientConfig) -> Value {
+    async fn reported(&self, config: &ClientConfig) -> Value {
         let stream = TcpStream::connect(self.front).await.expect("connected");
         let own = stream.local_addr().expect("an address");
         let link = patiently("a handshake", Link::shake_hands(stream, config.clone())).await;
@@ -104,13 +104,13 @@ fn certificate(ssl: &Value) -> (bool, bool, u64) {
     (flag("certificate_on_connection"), flag("certificate_in_session"), verify)
 }
 
-async fn a_certificate_that_is_good_is_told(protocol: Protocol) {
+async fn a_verified_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     for (version, name, cipher, key) in
         [(&TLS13, "TLSv1.3", "TLS_AES_", Key::Ecdsa), (&TLS12, "TLSv1.2", "ECDHE-ECDSA-", Key::Rsa)]
     {
         let shown = scene.clients.issue("somebody", key);
-        let ssl = scene.told(&scene.client(version, Some(&shown))).await;
+        let ssl = scene.reported(&scene.client(version, Some(&shown))).await;
         assert_eq!(certificate(&ssl), (true, true, 0), "{ssl:#}");
         assert_eq!(value(&ssl["tlvs"], "SSL_VERSION"), json!(name));
         assert_eq!(value(&ssl["tlvs"], "SSL_CN"), json!("somebody"));
@@ -122,29 +122,29 @@ async fn a_certificate_that_is_good_is_told(protocol: Protocol) {
     }
 }
 
-async fn so_is_that_there_is_none(protocol: Protocol) {
+async fn a_missing_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
-    let ssl = scene.told(&scene.client(&TLS13, None)).await;
+    let ssl = scene.reported(&scene.client(&TLS13, None)).await;
     let (on_connection, in_session, _) = certificate(&ssl);
     assert_eq!((on_connection, in_session), (false, false), "{ssl:#}");
     assert_eq!(value(&ssl["tlvs"], "SSL_VERSION"), json!("TLSv1.3"));
     assert_eq!(value(&ssl["tlvs"], "SSL_CN"), Value::Null);
 }
 
-async fn so_is_one_that_is_not_trusted(protocol: Protocol) {
+async fn an_untrusted_client_certificate_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     let stranger = Authority::root().issue("stranger", Key::Ecdsa);
-    let ssl = scene.told(&scene.client(&TLS13, Some(&stranger))).await;
+    let ssl = scene.reported(&scene.client(&TLS13, Some(&stranger))).await;
     let (on_connection, in_session, verify) = certificate(&ssl);
     assert!(on_connection && in_session && verify != 0, "{ssl:#}");
     assert_eq!(value(&ssl["tlvs"], "SSL_CN"), json!("stranger"));
 }
 
-async fn so_is_one_of_the_session_before(protocol: Protocol) {
+async fn the_client_certificate_of_a_resumed_session_is_reported(protocol: Protocol) {
     let Some(scene) = Scene::start(protocol) else { return };
     let config = scene.client(&TLS13, Some(&scene.clients.issue("somebody", Key::Ecdsa)));
-    assert_eq!(certificate(&scene.told(&config).await), (true, true, 0));
-    let ssl = scene.told(&config).await;
+    assert_eq!(certificate(&scene.reported(&config).await), (true, true, 0));
+    let ssl = scene.reported(&config).await;
     assert_eq!(certificate(&ssl), (false, true, 0), "{ssl:#}");
     assert_eq!(value(&ssl["tlvs"], "SSL_CN"), json!("somebody"));
 }

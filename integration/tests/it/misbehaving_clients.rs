@@ -52,7 +52,7 @@ async fn streams_that_are_dropped_leave_nothing_behind() {
     nothing_is_left(&server, 3 * CLIENTS).await;
 }
 
-async fn sockets_that_vanish_leave_nothing_behind() {
+async fn reset_websockets_leave_nothing_behind() {
     let server = Server::start();
     for _ in 0..CLIENTS {
         let mut socket = websocket(server.http, "/ws").await;
@@ -64,7 +64,7 @@ async fn sockets_that_vanish_leave_nothing_behind() {
     nothing_is_left(&server, CLIENTS).await;
 }
 
-async fn one_that_never_reads_holds_up_nobody(protocol: Protocol) {
+async fn clients_that_never_read_do_not_delay_others(protocol: Protocol) {
     let server = Server::with(&["--workers=1"]);
     let mut silent = Vec::new();
     for _ in 0..CLIENTS {
@@ -98,7 +98,7 @@ async fn a_thousand_connections_are_served(protocol: Protocol) {
     nothing_is_left(&server, 1000).await;
 }
 
-/// Once so many connections were served, nothing of them is open or in flight.
+/// Once this many connections were served, none of them is open or in flight.
 async fn nothing_is_left(server: &Server, served: usize) {
     let total = "dummy_server_connections_total";
     Metrics::until(server.admin, |metrics| metrics.sum(total, &[]) >= served as u64).await;
@@ -153,7 +153,7 @@ fn a_server_of_another_protocol_is_named() {
     }
 }
 
-fn a_server_that_allows_no_streams_is_said_to() {
+fn a_server_that_allows_no_streams_is_reported() {
     let address = serve(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\0", true);
     let url = format!("h2c://{address}");
     let finished = loadgen(&["--once", "--connect-timeout", "200ms", &url]);

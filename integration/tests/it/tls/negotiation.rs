@@ -16,7 +16,7 @@ const HANDSHAKES: &str = "dummy_server_tls_handshakes_total";
 
 tests!();
 
-async fn the_echo_tells_what_was_agreed_on() {
+async fn the_echo_reports_the_negotiated_parameters() {
     let authority = Authority::root();
     let server = serve(&authority.issue("server", Key::Ecdsa), &[]);
     for (version, name, cipher) in
@@ -83,7 +83,7 @@ async fn a_protocol_that_is_not_served_is_refused() {
     assert_eq!(echoed(&server, &both).await["alpn"], json!("http/1.1"));
 }
 
-async fn whoever_agrees_on_http2_must_speak_it() {
+async fn the_protocol_agreed_by_alpn_must_be_spoken() {
     let authority = Authority::root();
     let server = serve(&authority.issue("server", Key::Ecdsa), &[]);
     let config = client(&authority, &[&TLS13]);

@@ -15,7 +15,7 @@ use integration::{
 use prost::Message;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::calls::{CHECK, ECHO};
+use crate::grpc_calls::{CHECK, ECHO};
 
 tests!();
 
@@ -70,7 +70,7 @@ fn decode(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(4).flat_map(group).collect()
 }
 
-async fn a_call_is_answered_in_both_forms(protocol: Protocol) {
+async fn a_grpc_web_call_is_answered_in_binary_and_text(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let echo = EchoRequest { message: "hello".to_owned(), timestamp: 42, response_code: 0 };
@@ -119,7 +119,7 @@ async fn streams_of_responses_end_with_a_frame_of_trailers(protocol: Protocol) {
     }
 }
 
-async fn a_call_that_fails_at_once_has_its_status_in_the_head(protocol: Protocol) {
+async fn an_immediately_failing_call_has_its_status_in_the_header(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let failing = EchoRequest { response_code: 9, ..EchoRequest::default() };
@@ -134,7 +134,7 @@ async fn a_call_that_fails_at_once_has_its_status_in_the_head(protocol: Protocol
     }
 }
 
-async fn a_browser_of_another_origin_is_let_in(protocol: Protocol) {
+async fn grpc_web_is_allowed_from_other_origins(protocol: Protocol) {
     let server = Server::start();
     for address in [server.http, server.grpc] {
         is_let_in(Client::connect(protocol, address).await).await;
@@ -166,7 +166,7 @@ async fn is_let_in(mut client: Client) {
     assert_eq!(reply.field("access-control-allow-origin"), None);
 }
 
-async fn what_is_no_request_is_refused(protocol: Protocol) {
+async fn malformed_grpc_web_requests_are_refused(protocol: Protocol) {
     let server = Server::with(&["--grpc-max-message=10K"]);
     let mut client = Client::connect(protocol, server.http).await;
     let large = EchoRequest { message: "x".repeat(20_000), ..EchoRequest::default() };
@@ -199,7 +199,7 @@ async fn messages_may_be_compressed(protocol: Protocol) {
     assert_eq!(trailers, ["grpc-status: 0"]);
 }
 
-async fn a_deadline_holds(protocol: Protocol) {
+async fn grpc_timeout_ends_grpc_web_calls(protocol: Protocol) {
     let server = Server::start();
     let mut client = Client::connect(protocol, server.http).await;
     let ask =

@@ -88,7 +88,7 @@ async fn an_echo_has_every_field(_: AndTls) {
     }
 }
 
-async fn calls_are_taken_on_the_main_port_too() {
+async fn grpc_calls_are_served_on_the_main_port_too() {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.http).await;
     let request = EchoRequest { message: "hello".to_owned(), timestamp: 42, response_code: 0 };
@@ -115,7 +115,7 @@ async fn a_response_code_becomes_the_status(_: AndTls) {
     }
 }
 
-async fn a_call_that_fails_at_once_is_answered_with_one_frame() {
+async fn an_immediately_failing_call_gets_a_trailers_only_response() {
     let server = Server::start();
     let failing = EchoRequest { response_code: 9, ..EchoRequest::default() };
     let body = framed(&failing.encode_to_vec(), false);
@@ -263,7 +263,7 @@ async fn a_call_that_is_cancelled_ends_on_the_server(_: AndTls) {
 }
 
 /// The client closes its end of the connection where messages could follow, and still reads how its call ends.
-async fn a_call_whose_request_breaks_off_is_cancelled() {
+async fn a_call_whose_request_is_cut_off_is_cancelled() {
     let server = Server::start();
     for (method, way) in [STREAM_ECHO, ECHO].into_iter().flat_map(|method| WAYS.map(|way| (method, way))) {
         for (messages, part) in [(1, &b""[..]), (1, b"\0\0\0"), (0, b""), (0, b"\0\0\0\0\x09x")] {
@@ -296,7 +296,7 @@ async fn a_call_whose_request_breaks_off_is_cancelled() {
 }
 
 /// One that would go on for ever, whose request has no end.
-async fn a_watch_whose_request_breaks_off_is_cancelled() {
+async fn a_watch_whose_request_is_cut_off_is_cancelled() {
     let server = Server::start();
     let socket = TcpStream::connect(server.grpc).await.expect("connected").into_std().expect("a socket");
     let end = socket.try_clone().expect("another handle");
@@ -320,7 +320,7 @@ pub(crate) async fn nothing_is_in_flight(server: &Server) {
     }
 }
 
-async fn what_is_not_a_call_is_refused_on_the_grpc_port() {
+async fn requests_other_than_grpc_are_refused_on_the_grpc_port() {
     let server = Server::start();
     let mut client = Client::connect(Protocol::Http2, server.grpc).await;
     let typed = |content_type: &str| Request::post(ECHO, "hello").field("content-type", content_type);

@@ -13,7 +13,7 @@ use super::{FAILURES, client, connect, echoed, exchange, failures, offering, ser
 
 tests!();
 
-async fn what_is_no_tls_is_told_so() {
+async fn clients_that_do_not_speak_tls_get_an_alert() {
     let authority = Authority::root();
     let server = serve(&authority.issue("server", Key::Ecdsa), &[]);
     let address = server.tls.expect("TLS is served");
@@ -22,17 +22,17 @@ async fn what_is_no_tls_is_told_so() {
     for (count, sent) in (1..).zip(garbage) {
         let mut client = Http1::connect(address).await;
         client.send(sent).await;
-        // An alert, fatal, that tells of the wrong version or of a message that is none (RFC 8446 section 6).
+        // A fatal alert for a wrong version or an invalid message (RFC 8446 section 6).
         let said = patiently("the end", client.to_end()).await.expect("no reset");
         assert_eq!((said.first(), said.get(5), said.len()), (Some(&21), Some(&2), 7), "{said:?}");
         failures(&server, "not_tls", count).await;
     }
-    // A greeting that breaks off.
+    // A truncated ClientHello.
     let mut client = Http1::connect(address).await;
     client.send(b"\x16\x03\x01\x02\x00\x01\x00").await;
     drop(client);
     failures(&server, "closed", 1).await;
-    // One that does not trust the server says so.
+    // A client that does not trust the server sends an alert.
     let stranger = Authority::root();
     let refused = connect(&server, &self::client(&stranger, &[&TLS13])).await;
     assert!(refused.expect_err("an unknown authority").to_string().contains("invalid peer certificate"));
@@ -41,7 +41,7 @@ async fn what_is_no_tls_is_told_so() {
     Metrics::until(server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == 0).await;
 }
 
-async fn a_client_that_stalls_is_given_up() {
+async fn a_stalled_handshake_times_out() {
     let authority = Authority::root();
     let server = serve(&authority.issue("server", Key::Ecdsa), &["--header-timeout=300ms"]);
     for sent in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01"] {
@@ -56,7 +56,7 @@ async fn a_client_that_stalls_is_given_up() {
     assert_eq!(server.metrics().await.sum(FAILURES, &[]), 2);
 }
 
-async fn stalled_handshakes_hold_up_nobody() {
+async fn stalled_handshakes_do_not_delay_others() {
     let authority = Authority::root();
     let server = serve(&authority.issue("server", Key::Ecdsa), &["--workers=1"]);
     let mut stalled = Vec::new();
@@ -83,7 +83,7 @@ async fn a_half_closed_connection_gets_its_reply() {
     assert!(patiently("the end", client.to_end()).await.expect("a close_notify").is_empty());
 }
 
-async fn a_connection_that_just_ends_gets_its_reply() {
+async fn eof_without_close_notify_still_gets_the_reply() {
     let authority = Authority::root();
     let server = serve(&authority.issue("server", Key::Ecdsa), &[]);
     let link = connect(&server, &client(&authority, &[&TLS13])).await.expect("a handshake");
