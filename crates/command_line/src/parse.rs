@@ -150,7 +150,10 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 fn explain(command: &Command, words: &[OsString], error: &clap::Error, accepted: &[Accepted]) -> String {
     let argument = text_of(error, ContextKind::InvalidArg).unwrap_or_default();
     let flag = argument.strip_prefix("--").and_then(|flag| flag.split(['=', ' ', '[', '<']).next());
-    let arg = flag.and_then(|flag| command.get_arguments().find(|arg| arg.get_long() == Some(flag)));
+    let subcommand =
+        words.iter().filter_map(|word| word.to_str()).find_map(|word| command.find_subcommand(word));
+    let mut args = subcommand.into_iter().chain([command]).flat_map(Command::get_arguments);
+    let arg = flag.and_then(|flag| args.find(|arg| arg.get_long() == Some(flag)));
     let known = flag.and_then(|flag| accepted.iter().find(|accepted| accepted.flag == flag));
     let refused = match (error.kind(), arg, flag) {
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(arg), Some(flag)) => {

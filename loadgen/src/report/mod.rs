@@ -35,7 +35,9 @@ pub(crate) fn headline(summary: &Summary) -> String {
     let percent = (summary.success_ratio() * 1000.0).floor() / 10.0;
     let mut line = vec![format!("{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-        let Some(percentile) = summary.percentile(quantile) else { continue };
+        // Without a success it is how soon requests failed, which is taken for a latency.
+        let has_time = summary.records.counts.succeeded > 0;
+        let Some(percentile) = summary.percentile(quantile).filter(|_| has_time) else { continue };
         line.push(match percentile.time {
             _ if percentile.is_n_too_small => continue,
             Time::AtLeast(at_least) => format!("{name} >= {}", time(at_least as f64)),

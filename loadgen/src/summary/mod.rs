@@ -131,6 +131,13 @@ impl Summary {
         self.records.availability.longest_stall()
     }
 
+    /// The longest stall, if it is out of the ordinary: a steady target that is slow does not stall.
+    #[must_use]
+    pub fn notable_stall(&self) -> Option<Span> {
+        let usual = self.records.times.service.value_at_quantile(0.5);
+        self.longest_stall().filter(|stall| stall.length > usual.saturating_mul(3).max(100_000_000))
+    }
+
     /// How long the last requests took beyond the time in which requests were sent, and how many they were; none where that
     /// is no more than usual.
     #[must_use]
@@ -165,6 +172,12 @@ impl Summary {
             };
             let time = crate::numbers::time(time as f64);
             warnings.push(format!("{stragglers} took up to {time} after the last request was sent"));
+        }
+        let had_replies = self.records.counts.completed() > 0;
+        if let Some(stall) = self.notable_stall().filter(|_| had_replies) {
+            let (length, start) =
+                (crate::numbers::seconds(stall.length), crate::numbers::seconds(stall.start));
+            warnings.push(format!("no reply for {length} at {start}, while requests were in flight"));
         }
         if let Some((connections, what)) = &self.records.unasked {
             warnings.push(format!(

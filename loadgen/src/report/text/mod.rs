@@ -153,8 +153,6 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         reopened => format!("{} ({} to replace others)", count(connections.opened), count(reopened)),
     };
     let is_open_loop = summary.run.is_open_loop();
-    // A steady target that is slow does not stall.
-    let stall = records.times.service.value_at_quantile(0.5).saturating_mul(3).max(100_000_000);
     let rows = [
         ("Offered rate", is_open_loop.then(|| format!("{}/s", decimal(summary.offered_rate())))),
         ("Achieved rate", Some(format!("{}/s", decimal(summary.achieved_rate())))),
@@ -176,7 +174,7 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         ),
         ("In flight, on average", Some(decimal(summary.mean_in_flight()))),
         ("Longest outage", span(summary.longest_outage().filter(|_| records.counts.succeeded > 0))),
-        ("Longest stall", span(summary.longest_stall().filter(|span| span.length > stall))),
+        ("Longest stall", span(summary.notable_stall())),
         ("Busiest worker", Some(format!("{:.0}% of a CPU", summary.busiest_worker * 100.0))),
     ];
     for (name, value) in rows {
