@@ -48,12 +48,17 @@ pub(crate) fn for_target(
 ) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + patience;
     let mut told = false;
+    let mut last: Option<String> = None;
     loop {
+        let began = deadline.saturating_duration_since(Instant::now());
         let reason = match attempt(plan, deadline, handle)? {
             Attempt::Answered => return Ok(Waited::Answered),
             Attempt::Interrupted => return Ok(Waited::Interrupted),
             Attempt::Failed(reason) => reason,
+            // An attempt that was cut short says less than the one before it.
+            Attempt::NoResponse => last.filter(|_| began < PAUSE).unwrap_or_else(|| "no response".to_owned()),
         };
+        last = Some(reason.clone());
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let patience = time(patience.as_nanos() as f64);
@@ -72,6 +77,7 @@ enum Attempt {
     Answered,
     Interrupted,
     Failed(String),
+    NoResponse,
 }
 
 /// Sends one request, on a thread that is left alone when there is no more time for it: looking up a name can't be
@@ -115,7 +121,7 @@ fn outcome(exchange: Option<&Exchange>) -> Attempt {
         (Some(status @ 502..=504), _) => Attempt::Failed(format!("the last response was {status}")),
         (Some(_), _) => Attempt::Answered,
         (None, Some(Incomplete::Failed(why))) => Attempt::Failed(why.clone()),
-        (None, _) => Attempt::Failed("no response".to_owned()),
+        (None, _) => Attempt::NoResponse,
     }
 }
 

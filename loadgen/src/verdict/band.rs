@@ -145,13 +145,28 @@ impl Summary {
         let late = self.lateness();
         let enough = self.percentile(QUANTILES[0].1).is_some_and(|median| !median.is_n_too_small);
         Some(match self.valid_up_to() {
-            ValidUpTo::All => "times are valid at all percentiles".to_owned(),
+            ValidUpTo::All => match self.last_with_enough() {
+                Some(name) => {
+                    format!("times are valid up to {name}; too few requests are slower to tell more")
+                }
+                None => "times are valid at all percentiles".to_owned(),
+            },
             ValidUpTo::Percentile(name) => format!("times are valid up to {name}; above it, {late}"),
             ValidUpTo::Nothing if enough => {
                 format!("loadgen's own delay may be in {}: {late}", self.wide().join(", "))
             }
             ValidUpTo::Nothing => "too few requests for percentiles".to_owned(),
         })
+    }
+
+    /// The last percentile that enough requests are above, unless that is the last of all.
+    fn last_with_enough(&self) -> Option<&'static str> {
+        let has_enough = |quantile: f64| self.percentile(quantile).is_some_and(|found| !found.is_n_too_small);
+        let enough = QUANTILES.iter().take_while(|(_, quantile)| has_enough(*quantile));
+        enough
+            .last()
+            .map(|(name, _)| *name)
+            .filter(|last| QUANTILES.last().is_none_or(|(name, _)| name != last))
     }
 
     /// The percentiles whose band is wide.
@@ -165,9 +180,11 @@ impl Summary {
 
     /// How much loadgen's own delay changes percentiles, and where it comes from.
     fn lateness(&self) -> String {
-        let widest = QUANTILES.iter().filter_map(|(_, quantile)| match self.percentile(*quantile)?.time {
-            Time::Band { response, undelayed } => Some(response - undelayed),
-            Time::AtLeast(_) => None,
+        // Of those that the sentence is about.
+        let widest = QUANTILES.iter().filter_map(|(_, quantile)| match self.percentile(*quantile)? {
+            found if found.is_n_too_small || self.is_narrow(found.time) => None,
+            Percentile { time: Time::Band { response, undelayed }, .. } => Some(response - undelayed),
+            Percentile { time: Time::AtLeast(_), .. } => None,
         });
         let late = time(widest.max().unwrap_or(0) as f64);
         let busy = self.busiest_worker * 100.0;

@@ -28,6 +28,9 @@ pub const MAX_BUSY: f64 = 0.95;
 /// A shorter run says nothing of how busy a worker is.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// The share of a closed loop's time without a CPU from which on its rate is not the target's alone.
+const MAX_RUN_DELAY: f64 = 0.1;
+
 /// The share of the offered rate that has to be achieved, or else the rate was not held.
 pub const MIN_HELD: f64 = 0.98;
 
@@ -213,11 +216,21 @@ impl Summary {
                 };
                 format!("the rate was not held, {rates}: {why}")
             }
-            Limit::None => format!(
-                "{} requests/s is what {} outstanding requests gave: the loop was closed",
-                decimal(self.achieved_rate()),
-                count(self.run.outstanding() as u64)
-            ),
+            Limit::None => {
+                let delay = self.run_delay.unwrap_or(0.0);
+                let caveat = match delay > MAX_RUN_DELAY && self.elapsed >= SHORTEST {
+                    true => format!(
+                        "; loadgen waited for a CPU {:.0}% of the run: the target may do more",
+                        delay * 100.0
+                    ),
+                    false => String::new(),
+                };
+                format!(
+                    "{} requests/s is what {} outstanding requests gave: the loop was closed{caveat}",
+                    decimal(self.achieved_rate()),
+                    count(self.run.outstanding() as u64)
+                )
+            }
         }
     }
 

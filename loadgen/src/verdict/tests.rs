@@ -323,3 +323,27 @@ fn a_short_run_names_no_cpu_as_its_limit() {
         assert_eq!(summary.limit(), limit, "{line}");
     }
 }
+
+#[test]
+fn a_sentence_on_widths_names_those_of_its_percentiles_alone() {
+    // Of 400 requests, the slowest are late by far: p99 and above have too few to tell.
+    let summary = run("-r 200 -d 2s a:1", |n, _| Planted {
+        service: 50 * MILLI,
+        lag: if n >= 397 { 900 * MILLI } else { 0 },
+        ..Planted::default()
+    });
+    assert_eq!(
+        summary.validity().unwrap(),
+        "times are valid up to p95; too few requests are slower to tell more"
+    );
+}
+
+#[test]
+fn a_closed_loop_without_a_cpu_is_no_measure_of_the_target() {
+    let mut summary = run("-r 1000 -d 2s a:1", |_, _| Planted { service: MILLI, ..Planted::default() });
+    summary.run.rate_per_second = None;
+    let limit = |summary: &Summary| summary.verdict()[1].clone();
+    assert!(limit(&summary).ends_with("the loop was closed"), "{}", limit(&summary));
+    summary.run_delay = Some(0.3);
+    assert!(limit(&summary).contains("waited for a CPU 30% of the run"), "{}", limit(&summary));
+}

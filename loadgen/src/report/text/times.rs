@@ -12,6 +12,9 @@ use crate::{
 
 pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let times = &summary.records.times;
+    if summary.records.counts.completed() == 0 {
+        return Ok(());
+    }
     write!(out, "{:<13}", "Time")?;
     for (name, _) in QUANTILES {
         write!(out, "{name:>9}")?;
@@ -87,16 +90,12 @@ fn row(name: &str, histogram: &Histogram<u64>, out: &mut dyn Write) -> io::Resul
     if histogram.is_empty() || histogram.max() == 0 {
         return Ok(());
     }
-    let name =
-        if name.starts_with("  ") { format!("{name} {}", short(histogram.len())) } else { name.to_owned() };
+    // With how many there are, as far as there is room.
+    let counted = format!("{name} {}", count(histogram.len()));
+    let name = if name.starts_with("  ") && counted.len() < 13 { counted } else { name.to_owned() };
     write!(out, "{name:<13}")?;
     for (_, quantile) in QUANTILES {
         write!(out, "{:>9}", time(histogram.value_at_quantile(quantile) as f64))?;
     }
     writeln!(out, "{:>10}", time(histogram.max() as f64))
-}
-
-/// A count that leaves room for a name.
-fn short(number: u64) -> String {
-    if number < 10_000 { count(number) } else { String::new() }
 }
