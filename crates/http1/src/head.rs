@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(
             scan.section(b"", Strictness::Strict, 9),
             Ok(None),
-            "less than before is no reason to fail"
+            "a field list shorter than before must not fail"
         );
     }
 

@@ -29,13 +29,13 @@ pub struct Settings {
     pub header_table_size: u32,
     /// Whether the other end may push.
     pub enable_push: bool,
-    /// Maximum number of streams that the other end may have open; none is no limit.
+    /// Maximum number of streams that the other end may have open; `None`: unlimited.
     pub max_concurrent_streams: Option<u32>,
     /// Bytes that may be sent on a stream before it is given more window, at most 2^31 - 1.
     pub initial_window_size: u32,
     /// Bytes of the largest frame, 16,384 to 2^24 - 1.
     pub max_frame_size: u32,
-    /// Bytes of the longest list of fields, as section 6.5.2 counts them; none is no limit.
+    /// Bytes of the longest list of fields, as section 6.5.2 counts them; `None`: unlimited.
     pub max_header_list_size: Option<u32>,
     /// Whether extended CONNECT is understood.
     pub enable_connect_protocol: bool,

@@ -79,7 +79,7 @@ fn offer(input: &[u8], piece: usize, mut read: impl FnMut(&mut &[u8]) -> Option<
             let before = rest.len();
             match read(&mut rest) {
                 None => return,
-                // Lines that are no event by themselves may be consumed immediately.
+                // Lines that do not complete an event may be consumed immediately.
                 Some(false) if rest.len() == before => break,
                 Some(_) => assert!(rest.len() <= before),
             }

@@ -106,7 +106,7 @@ async fn servers_with_ports_of_their_own_run_side_by_side() {
         let addresses = server.await_stderr("line with the addresses", listening);
         let names: Vec<_> = addresses.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["http", "grpc", "admin", "pprof"], "{flag}");
-        // A GET is no call.
+        // A GET is not a gRPC call.
         let asked = [("/health", 200), ("/health", 405), ("/livez", 200), ("/debug/pprof/", 200)];
         for ((_, address), (path, status)) in addresses.iter().zip(asked) {
             let protocol = if path == "/health" { Protocol::Http2 } else { Protocol::Http1 };

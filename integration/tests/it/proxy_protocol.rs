@@ -214,7 +214,7 @@ async fn a_missing_required_header_closes_the_connection(_: AndTls) {
         is_closed(greeting, server.http).await;
         errors(&server, "missing", count).await;
     }
-    // A silent connection, such as a load balancer's TCP check, is no error.
+    // A silent connection, such as a load balancer's TCP check, is not an error.
     drop(TcpStream::connect(server.http).await.expect("connected"));
     assert_eq!(echoed(Protocol::Http1, &server, LINE).await.0["source_addr"], json!("192.0.2.7:4711"));
     Metrics::until(server.admin, |metrics| metrics.sum(CONNECTIONS, &[]) == 0).await;

@@ -37,6 +37,13 @@ async fn each_format_of_a_report_is_printed_and_written_to_files() {
     assert!(finished.stderr.contains(".json, .md, .csv or .txt"), "{finished}");
 }
 
+/// One line says why, and nothing is reported.
+fn assert_refused(args: &[&str], code: i32, said: &str) {
+    let finished = loadgen(args);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{args:?}: {finished}");
+    assert!(finished.stderr.contains(said) && finished.stderr.lines().count() == 1, "{finished}");
+}
+
 async fn kept_reports_are_shown_and_merged() {
     let server = Server::start();
     let folder = tempfile::tempdir().expect("a folder");
@@ -67,9 +74,7 @@ async fn kept_reports_are_shown_and_merged() {
         (&["report", &missing], 1, "No such file"),
         (&["report", &old], 1, "unsupported version 1; supported: 2"),
     ] {
-        let finished = loadgen(args);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{args:?}: {finished}");
-        assert!(finished.stderr.contains(said) && finished.stderr.lines().count() == 1, "{finished}");
+        assert_refused(args, code, said);
     }
 }
 
@@ -123,23 +128,25 @@ async fn rounds_of_a_run_are_reported_and_compared() {
         (&["--repeat", "101", &fast], 2, "from 1 to 100"),
         (&["--repeat", "2", "--once", &fast], 2, "--once with --repeat"),
     ] {
-        let finished = loadgen(args);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{args:?}: {finished}");
-        assert!(finished.stderr.contains(said) && finished.stderr.lines().count() == 1, "{finished}");
+        assert_refused(args, code, said);
     }
 }
 
 async fn an_interrupt_ends_all_rounds() {
-    let server = Server::start();
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("run.json");
-    let file = file.to_str().expect("it is text");
-    let url = format!("http://{}/", server.http);
-    let run = Process::start(
-        command("loadgen").args(["-r", "50", "-d", "60s", "--repeat", "9", "--report", file, &url]),
-    );
-    Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 5).await;
-    run.signal(Signal::INT);
-    assert_eq!(run.finish(Duration::from_secs(10)).code, Some(130));
-    assert_eq!(loadgen(&["report", file]).code, Some(130));
+    // In the middle of a long round, and in or between short ones.
+    for load in [&["-r", "50", "-d", "60s", "--repeat", "9"][..], &["-n", "1", "--repeat", "100"]] {
+        let server = Server::start();
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("run.json");
+        let file = file.to_str().expect("it is text");
+        let url = format!("http://{}/delay/20/0", server.http);
+        let run = Process::start(command("loadgen").args(load).args(["--report", file, &url]));
+        Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 5).await;
+        run.signal(Signal::INT);
+        let finished = run.finish(Duration::from_secs(10));
+        assert_eq!(finished.code, Some(130), "{finished}");
+        assert!(!finished.stderr.contains("round 100 of 100"), "{finished}");
+        let shown = loadgen(&["report", file]);
+        assert!(!shown.stdout.is_empty() && shown.stderr.is_empty(), "{shown}");
+    }
 }

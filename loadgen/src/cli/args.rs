@@ -64,7 +64,10 @@ Examples:
       loadgen --report=run.json --report=run.md localhost:8080
   The report of a run that was kept, and one of two shards that ran at the same time:
       loadgen report run.json --threshold 'p(99)<200ms'
-      loadgen merge one.json other.json";
+      loadgen merge one.json other.json
+  Five rounds before a change and five after it, compared:
+      loadgen --repeat=5 --report=old.json localhost:8080
+      loadgen diff old.json new.json --fail-on-regression=5%";
 
 const TARGET: &str = "Target";
 const LOAD: &str = "Load";
@@ -240,7 +243,7 @@ pub struct Args {
           help_heading = OUTPUT)]
     pub labels: Vec<(String, String)>,
 
-    /// Run so many rounds, one after the other (1 to 100)
+    /// Number of rounds, one after the other (1 to 100)
     ///
     /// Each has its own figures; the report has them and their median and range. A report of rounds is what loadgen diff compares.
     #[arg(long, value_name = "N", env = "LOADGEN_REPEAT", default_value = "1", value_parser = rounds,

@@ -8,6 +8,7 @@ use command_line::Refusal;
 use super::{
     abort,
     args::Args,
+    conclude::{Ended, conclude},
     exit::{self, Exit},
     formats::{self, Format, ReportFiles, shown},
     interrupt,
@@ -18,7 +19,6 @@ use super::{
 };
 use crate::{
     plan::{OtherEnd, Plan, PlanError},
-    report::Report,
     run::Run,
     summary::Summary,
 };
@@ -94,7 +94,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         plan = plan.for_one_exchange();
     }
     let plan = within_files(plan, other_end)?;
-    let mut run = prepared(&plan, &output);
+    let run = prepared(&plan, &output);
     let interrupts = interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
     let mut files = ReportFiles::create(&output.reports)?;
     if let Some(patience) = output.wait_for_target
@@ -109,34 +109,41 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         return Ok(exit::of_exchange(&exchanged, &output.fail_on));
     }
     let mut rounds = Vec::new();
+    // How the rounds have ended, beside what came of each.
+    let mut cut_short = Exit::Done;
+    let mut first = Some(run);
     for number in 1..=output.rounds {
+        let run = first.take().unwrap_or_else(|| prepared(&plan, &output));
         if !interrupts.follow(run.handle()) && number > 1 {
+            cut_short = Exit::Interrupted;
             break;
         }
         if output.rounds > 1 && output.progress {
             note(&format!("round {number} of {}", output.rounds));
         }
-        let round = carry_out_round(run, &output)?;
-        let is_last = round.summary.interrupted;
-        rounds.push(round);
-        if is_last {
+        match carry_out_round(run, &output) {
+            Ok(round) => rounds.push(round),
+            Err(error) if rounds.is_empty() => return Err(error),
+            // Those before it are not lost.
+            Err(error) => {
+                note(&format!("round {number} could not run: {error:#}"));
+                cut_short = Exit::Failed;
+                break;
+            }
+        }
+        if rounds.last().is_some_and(|round| round.summary.interrupted) {
             break;
         }
-        run = prepared(&plan, &output);
     }
-    let judged: Vec<Vec<_>> = rounds
+    let ended: Vec<_> = rounds
         .iter()
-        .map(|round| output.thresholds.iter().map(|threshold| threshold.judge(&round.summary)).collect())
+        .map(|Round { summary, is_aborted }| Ended { summary, is_aborted: *is_aborted })
         .collect();
-    let both = rounds.iter().zip(&judged);
-    let reports: Vec<_> =
-        both.clone().map(|(round, judged)| Report { summary: &round.summary, judged }).collect();
-    files.write(&reports)?;
-    shown(formats::write(&reports, output.format, output.style, out))?;
-    // The worst of all rounds.
-    let exits =
-        both.map(|(round, judged)| exit::of_run(&round.summary, judged, &output.fail_on, round.is_aborted));
-    Ok(exits.min().unwrap_or(Exit::Interrupted))
+    let exit = conclude(&ended, &output.thresholds, &output.fail_on, |reports| {
+        files.write(reports)?;
+        shown(formats::write(reports, output.format, output.style, out))
+    })?;
+    Ok(exit.min(cut_short))
 }
 
 /// A run of the plan that can be watched as far as it will be.

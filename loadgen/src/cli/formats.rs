@@ -116,7 +116,7 @@ pub(super) fn write(
     }
 }
 
-/// Whoever reads the results may have seen enough, as in `loadgen | head`: that changes nothing about the run.
+/// A reader that has closed the pipe, as in `loadgen | head`, is not an error.
 pub(super) fn shown(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -12,13 +12,14 @@ use command_line::Refusal;
 use contract::quantity;
 
 use super::{
-    exit::{self, Exit},
+    conclude::{Ended, conclude},
+    exit::Exit,
     formats::{self, Format, ReportFile, ReportFiles, shown},
     output,
 };
 use crate::{
     plan::PlanError,
-    report::{Report, diff::Diff},
+    report::diff::Diff,
     summary::{Rounds, Summary},
     verdict::{Threshold, change::Conclusion},
 };
@@ -34,7 +35,7 @@ pub enum Kept {
     /// Merge JSON reports of runs that went on at the same time
     ///
     /// Shards of one run, from several machines or processes, with the same target, method, protocol and expected statuses:
-    /// counts, times and rates add up, and the run took as long as the longest. The exit code is 0 if they could be merged.
+    /// counts, times and rates add up, laid over each other by the clock on the wall. The exit code is 0 if they could be merged.
     Merge(Merged),
     /// Compare new rounds with old ones
     ///
@@ -80,7 +81,7 @@ pub struct Compared {
     files: Vec<PathBuf>,
 
     /// Exit with 99 if a figure is worse by more than this, like 5%
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "PERCENT", value_parser = share)]
     fail_on_regression: Option<f64>,
 
     /// Format: text, json or markdown
@@ -114,18 +115,13 @@ impl Shown {
             return Err(refused("no file", "a JSON report of loadgen", "loadgen report run.json"));
         };
         let rounds = read(file)?;
-        let judged: Vec<Vec<_>> = rounds
-            .as_slice()
-            .iter()
-            .map(|summary| self.thresholds.iter().map(|threshold| threshold.judge(summary)).collect())
-            .collect();
-        let both = rounds.as_slice().iter().zip(&judged);
-        let reports: Vec<_> = both.clone().map(|(summary, judged)| Report { summary, judged }).collect();
-        ReportFiles::create(&self.reports)?.write(&reports)?;
-        let format = formats::printed(self.output, &self.reports);
-        shown(formats::write(&reports, format, output::style(), out))?;
-        let exits = both.map(|(summary, judged)| exit::of_run(summary, judged, &[], false));
-        Ok(exits.min().unwrap_or(Exit::Done))
+        let ended: Vec<_> =
+            rounds.as_slice().iter().map(|summary| Ended { summary, is_aborted: false }).collect();
+        conclude(&ended, &self.thresholds, &[], |reports| {
+            ReportFiles::create(&self.reports)?.write(reports)?;
+            let format = formats::printed(self.output, &self.reports);
+            shown(formats::write(reports, format, output::style(), out))
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 mod abort;
 mod args;
 mod command;
+mod conclude;
 mod exit;
 mod formats;
 mod interrupt;

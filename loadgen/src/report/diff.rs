@@ -59,10 +59,10 @@ impl Diff {
     }
 
     fn rows(&self) -> impl Iterator<Item = [String; 5]> {
-        self.changes.iter().enumerate().map(|(figure, change)| {
+        self.changes.iter().map(|change| {
             let (old, new) = change.medians.map_or_else(
                 || ("-".to_owned(), "-".to_owned()),
-                |(old, new)| (shown(figure, old), shown(figure, new)),
+                |(old, new)| (shown(change.figure, old), shown(change.figure, new)),
             );
             let estimate = change.estimate.map_or_else(|| "-".to_owned(), percent);
             let interval = change

@@ -115,7 +115,7 @@ fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Nothing if there are no rows.
+/// Writes a table; without rows, none.
 pub(super) fn table<const N: usize>(
     header: &[impl AsRef<str>; N],
     rows: impl IntoIterator<Item = [String; N]>,

@@ -3,7 +3,10 @@
 use super::Report;
 use crate::{
     numbers::{decimal, time},
-    verdict::{Time, change::FIGURES},
+    verdict::{
+        Time,
+        change::{FIGURES, Figure},
+    },
 };
 
 /// The names of the columns.
@@ -12,20 +15,19 @@ pub(super) const HEADER: [&str; 7] = ["Round", "succeeded", "rate/s", "p50", "p9
 /// A row for each round, then the median, the lowest and the highest of each figure that all rounds have.
 pub(super) fn rows(reports: &[Report<'_>]) -> Vec<[String; 7]> {
     let mut rows: Vec<_> = (1..).zip(reports).map(|(number, report)| row(number, *report)).collect();
-    let values = FIGURES.map(|(_, figure)| {
+    let sorted = FIGURES.map(|(_, figure)| {
         let of = |report: &Report<'_>| figure.of(report.summary).map(|(_, value)| value);
         let mut values = reports.iter().map(of).collect::<Option<Vec<_>>>()?;
         values.sort_by(f64::total_cmp);
-        Some(values)
+        Some((figure, values))
     });
     let last = reports.len().saturating_sub(1);
     // Of an even number, the lower one of the two in the middle: it was measured.
     for (name, index) in [("median", last / 2), ("lowest", 0), ("highest", last)] {
-        let cell = |figure: usize| match &values[figure] {
+        let [succeeded, rate, p50, p90, p99, p999] = sorted.each_ref().map(|sorted| match sorted {
             None => "-".to_owned(),
-            Some(values) => shown(figure, values[index]),
-        };
-        let [succeeded, rate, p50, p90, p99, p999] = std::array::from_fn(cell);
+            Some((figure, values)) => shown(*figure, values[index]),
+        });
         rows.push([name.to_owned(), succeeded, rate, p50, p90, p99, p999]);
     }
     rows
@@ -40,8 +42,8 @@ fn row(number: usize, report: Report<'_>) -> [String; 7] {
     };
     [
         number.to_string(),
-        shown(0, summary.success_ratio()),
-        shown(1, summary.achieved_rate()),
+        shown(Figure::Succeeded, summary.success_ratio()),
+        shown(Figure::Rate, summary.achieved_rate()),
         at(0.5),
         at(0.9),
         at(0.99),
@@ -49,12 +51,12 @@ fn row(number: usize, report: Report<'_>) -> [String; 7] {
     ]
 }
 
-/// A value of one of [`FIGURES`].
-pub(super) fn shown(figure: usize, value: f64) -> String {
+/// A value of a figure.
+pub(super) fn shown(figure: Figure, value: f64) -> String {
     match figure {
         // Never rounded up to all.
-        0 => format!("{}%", (value * 1000.0).floor() / 10.0),
-        1 => decimal(value),
-        _ => time(value),
+        Figure::Succeeded => format!("{}%", (value * 1000.0).floor() / 10.0),
+        Figure::Rate => decimal(value),
+        Figure::Response(_) => time(value),
     }
 }

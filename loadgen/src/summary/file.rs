@@ -70,21 +70,25 @@ impl Summary {
     /// # Errors
     /// It is something else, longer than any summary, of another version, or its counts do not add up.
     pub fn read(from: &mut dyn Read) -> Result<Self, InvalidRecords> {
-        parse(&text(from)?)
+        parse(&text(from, MAX_LENGTH)?)
     }
 }
 
-/// All of a file, if that is no longer than any report.
-pub(super) fn text(from: &mut dyn Read) -> Result<Vec<u8>, InvalidRecords> {
+/// All of a file of at most so many bytes.
+pub(super) fn text(from: &mut dyn Read, longest: u64) -> Result<Vec<u8>, InvalidRecords> {
     let mut text = Vec::new();
-    from.take(MAX_LENGTH + 1).read_to_end(&mut text).map_err(|error| InvalidRecords(error.to_string()))?;
-    if text.len() as u64 > MAX_LENGTH {
-        return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
+    from.take(longest + 1).read_to_end(&mut text).map_err(|error| InvalidRecords(error.to_string()))?;
+    if text.len() as u64 > longest {
+        return Err(InvalidRecords(format!("longer than {longest} bytes")));
     }
     Ok(text)
 }
 
+/// The report of one run.
 pub(super) fn parse(text: &[u8]) -> Result<Summary, InvalidRecords> {
+    if text.len() as u64 > MAX_LENGTH {
+        return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
+    }
     let kept: Kept = serde_json::from_slice(text).map_err(InvalidRecords::from_json)?;
     if !kept.records.records.is_plausible()
         || !kept.records.run.is_plausible()

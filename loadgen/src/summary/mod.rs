@@ -131,11 +131,14 @@ impl Summary {
         self.records.availability.longest_stall()
     }
 
-    /// The longest stall, if it is out of the ordinary: a steady target that is slow does not stall.
+    /// The longest stall, if it is out of the ordinary: a steady target that is slow does not stall, and no target does
+    /// while loadgen itself is kept from running.
     #[must_use]
     pub fn notable_stall(&self) -> Option<Span> {
         let usual = self.records.times.service.value_at_quantile(0.5);
-        self.longest_stall().filter(|stall| stall.length > usual.saturating_mul(3).max(100_000_000))
+        let (held_up, _) = self.records.held_up;
+        let is_notable = |length: Nanos| length > usual.saturating_mul(3).max(100_000_000);
+        self.longest_stall().filter(|stall| is_notable(stall.length.saturating_sub(held_up)))
     }
 
     /// How long the last requests took beyond the time in which requests were sent, and how many they were; none where that

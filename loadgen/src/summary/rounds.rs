@@ -10,6 +10,9 @@ use super::{InvalidRecords, Summary, file};
 /// The most rounds that are kept.
 pub const MAX_ROUNDS: usize = 100;
 
+/// The longest file that is read, in bytes: a hundred rounds of half an hour each need 50 MiB.
+const MAX_LENGTH: u64 = 256 << 20;
+
 /// At least one round, in order.
 #[derive(Clone, Debug)]
 pub struct Rounds(Vec<Summary>);
@@ -31,7 +34,7 @@ impl Rounds {
             #[serde(borrow)]
             rounds: Option<Vec<&'t RawValue>>,
         }
-        let text = file::text(from)?;
+        let text = file::text(from, MAX_LENGTH)?;
         let kept: Kept<'_> = serde_json::from_slice(&text).map_err(InvalidRecords::from_json)?;
         let rounds = match kept.rounds {
             None => vec![file::parse(&text)?],
@@ -56,5 +59,44 @@ impl Rounds {
     pub fn into_one(self) -> Option<Summary> {
         let [one] = <[Summary; 1]>::try_from(self.0).ok()?;
         Some(one)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted::{Planted, run};
+
+    fn file(rounds: usize, padding: usize) -> Vec<u8> {
+        let mut round = Vec::new();
+        run("-r 10 -d 1s a:1", |_, _| Planted::default()).write(&mut round).unwrap();
+        let round = format!("{}{}", String::from_utf8(round).unwrap(), " ".repeat(padding));
+        format!("{{\"version\":2,\"rounds\":[{}]}}", vec![round; rounds].join(",")).into_bytes()
+    }
+
+    #[test]
+    fn as_many_rounds_are_read_as_are_kept() {
+        // Longer together than any run alone.
+        let rounds = Rounds::read(&mut file(MAX_ROUNDS, 200_000).as_slice()).unwrap();
+        assert_eq!(rounds.as_slice().len(), MAX_ROUNDS);
+        for (rounds, wrong) in [(0, "no rounds"), (MAX_ROUNDS + 1, "more than 100 rounds")] {
+            let error = Rounds::read(&mut file(rounds, 0).as_slice()).unwrap_err();
+            assert!(error.to_string().contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_end_and_a_run_that_is_too_long_are_refused() {
+        let error = Rounds::read(&mut std::io::repeat(b' ')).unwrap_err();
+        assert!(error.to_string().contains("longer than 268435456 bytes"), "{error}");
+        let mut long = file(1, 0);
+        long.splice(0..0, std::iter::repeat_n(b' ', 17 << 20));
+        assert_eq!(Rounds::read(&mut long.as_slice()).unwrap().as_slice().len(), 1, "around the rounds");
+        let mut run_alone = Vec::new();
+        run("-r 10 -d 1s a:1", |_, _| Planted::default()).write(&mut run_alone).unwrap();
+        run_alone.splice(0..0, std::iter::repeat_n(b' ', 17 << 20));
+        assert!(
+            Rounds::read(&mut run_alone.as_slice()).unwrap_err().to_string().contains("longer than 16777216")
+        );
     }
 }

@@ -74,6 +74,8 @@ pub enum Conclusion {
 pub struct Change {
     /// Its name.
     pub name: &'static str,
+    /// What it is.
+    pub figure: Figure,
     /// The median of the old rounds, and of the new ones.
     pub medians: Option<(f64, f64)>,
     /// The change as a share: -0.1 is a tenth less.
@@ -98,8 +100,14 @@ fn change(
     allowed: Option<f64>,
 ) -> Change {
     let values = |rounds: &[Summary]| rounds.iter().map(|round| figure.of(round)).collect::<Option<Vec<_>>>();
-    let unknown =
-        Change { name, medians: None, estimate: None, interval: None, conclusion: Conclusion::CannotTell };
+    let unknown = Change {
+        name,
+        figure,
+        medians: None,
+        estimate: None,
+        interval: None,
+        conclusion: Conclusion::CannotTell,
+    };
     let (Some(old), Some(new)) = (values(old), values(new)) else { return unknown };
     if old.is_empty() || new.is_empty() {
         return unknown;
@@ -123,7 +131,7 @@ fn change(
     let interval = outside(old.len(), new.len()).map(|k| (least[k] - 1.0, most[most.len() - 1 - k] - 1.0));
     let conclusion = interval
         .map_or(Conclusion::CannotTell, |interval| conclude(figure.is_worse_above(), interval, allowed));
-    Change { name, medians, estimate: Some(estimate).filter(|e| e.is_finite()), interval, conclusion }
+    Change { name, figure, medians, estimate: Some(estimate).filter(|e| e.is_finite()), interval, conclusion }
 }
 
 fn conclude(is_worse_above: bool, (low, high): (f64, f64), allowed: Option<f64>) -> Conclusion {

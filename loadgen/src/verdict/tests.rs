@@ -347,3 +347,15 @@ fn a_closed_loop_without_a_cpu_is_no_measure_of_the_target() {
     summary.run_delay = Some(0.3);
     assert!(limit(&summary).contains("waited for a CPU 30% of the run"), "{}", limit(&summary));
 }
+
+#[test]
+fn a_stall_is_told_unless_loadgen_itself_was_stopped() {
+    let mut summary = run("-r 100 -d 4s a:1", |_, at| Planted {
+        service: if (SECOND..2 * SECOND).contains(&at) { 2 * SECOND + MILLI - at } else { MILLI },
+        ..Planted::default()
+    });
+    let warnings = |summary: &Summary| summary.warnings().join("\n");
+    assert!(warnings(&summary).starts_with("no reply for 1.00 s at 1.00 s"), "{}", warnings(&summary));
+    summary.records.held_up = (SECOND, SECOND);
+    assert_eq!(warnings(&summary), "");
+}

@@ -1,13 +1,19 @@
-//! What loadgen has kept of a run, read again: what is accepted is written as it was read, can be merged with itself, and
-//! can be reported.
+//! What loadgen has kept of a run or its rounds, read again: what is accepted is written as it was read, can be merged with
+//! itself, compared, and reported in each format.
 
-use loadgen::{Summary, report};
+use loadgen::{
+    Summary,
+    report::{self, Report, diff::Diff, text::Style},
+    summary::Rounds,
+};
 
 use crate::feedback::met;
 
 /// Words that records are made of.
 pub const WORDS: &[&[u8]] = &[
     b"{\"version\":2,\"records\":",
+    b"{\"version\":2,\"rounds\":[",
+    b"\"started_ms\":",
     b"\"records\":",
     b"\"counts\":",
     b"\"offered\":",
@@ -30,28 +36,49 @@ pub const WORDS: &[&[u8]] = &[
 
 /// Reads an input.
 pub fn run(mut input: &[u8]) {
-    let summary = match Summary::read(&mut input) {
-        Ok(summary) => summary,
+    let rounds = match Rounds::read(&mut input) {
+        Ok(rounds) => rounds,
         Err(error) => {
             // Without what it quotes.
             let kind = |c: &char| c.is_ascii_alphabetic() || " :".contains(*c);
             return met(error.to_string().chars().take_while(kind).collect::<String>());
         }
     };
+    let rounds = rounds.as_slice();
+    rounds.iter().for_each(of_one);
+    let reports: Vec<_> = rounds.iter().map(Report::from).collect();
+    let mut out = Vec::new();
+    assert!(report::json::write_rounds(&reports, &mut out).is_ok());
+    assert!(Rounds::read(&mut out.as_slice()).is_ok(), "rounds are read as they were written");
+    assert!(report::text::rounds::write(&reports, Style::Plain, &mut out).is_ok());
+    assert!(report::markdown::write_rounds(&reports, &mut out).is_ok());
+    assert!(report::csv::write_rounds(&reports, &mut out).is_ok());
+    let diff = Diff::new(&rounds[..1], rounds, Some(0.05));
+    assert!(diff.text(&mut out).and(diff.json(&mut out)).and(diff.markdown(&mut out)).is_ok());
+    met(rounds.len());
+}
+
+fn of_one(summary: &Summary) {
     let written = |summary: &Summary| {
         let mut out = Vec::new();
         assert!(summary.write(&mut out).is_ok(), "memory takes it");
         out
     };
-    let first = written(&summary);
+    let first = written(summary);
     let again = Summary::read(&mut first.as_slice());
     assert!(again.is_ok_and(|again| written(&again) == first), "it is read as it was written");
-    let mut merged = summary.records.clone();
-    merged.merge(&summary.records);
+    // A shard that began half a second later.
+    let (mut merged, mut other) = (summary.clone(), summary.clone());
+    other.origin.started_ms = other.origin.started_ms.saturating_add(500);
+    if merged.merge(&other).is_ok() && merged.is_plausible() {
+        assert!(Summary::read(&mut written(&merged).as_slice()).is_ok(), "what was merged is read again");
+    }
     let mut out = Vec::new();
-    let report = report::Report::from(&summary);
+    let report = Report::from(&merged);
     assert!(report::json::write(report, &mut out).is_ok());
-    assert!(report::text::write(report, report::text::Style::Plain, &mut out).is_ok());
+    assert!(report::text::write(report, Style::Plain, &mut out).is_ok());
+    assert!(report::markdown::write(report, &mut out).is_ok());
+    assert!(report::csv::write(report, &mut out).is_ok());
     met((
         summary.outcome().as_str(),
         summary.limit().as_str(),

@@ -30,15 +30,12 @@ pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::R
     }
     writeln!(out)?;
     for (number, report) in (1..).zip(reports) {
-        writeln!(
-            out,
-            "Round {number}: {}",
-            style.outcome(report.summary.outcome(), &headline(report.summary))
-        )?;
+        let line = wrapped(&format!("Round {number}: {}", headline(report.summary)));
+        writeln!(out, "{}", style.outcome(report.summary.outcome(), &line))?;
         let [_, limit] = report.summary.verdict();
-        writeln!(out, "{}", wrapped(&format!("  Limit: {limit}")))?;
+        writeln!(out, "{}", wrapped(&format!("Limit: {limit}")))?;
         for warning in report.summary.warnings() {
-            writeln!(out, "{}", wrapped(&format!("  Warning: {warning}")))?;
+            writeln!(out, "{}", wrapped(&format!("Warning: {warning}")))?;
         }
         if !report.judged.is_empty() {
             thresholds(report.judged, out)?;

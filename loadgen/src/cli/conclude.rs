@@ -1,0 +1,34 @@
+//! The end of a run or its rounds: held against thresholds, reported, and turned into an exit code.
+
+use super::exit::{self, Exit, FailOn};
+use crate::{
+    report::Report,
+    summary::Summary,
+    verdict::{Judged, Threshold},
+};
+
+/// One round that is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended<'a> {
+    /// What came of it.
+    pub(super) summary: &'a Summary,
+    /// Whether a threshold of `--abort-on` was crossed before its end.
+    pub(super) is_aborted: bool,
+}
+
+/// Judges each round, has their reports written, and gives the exit code of the worst one.
+pub(super) fn conclude(
+    rounds: &[Ended<'_>],
+    thresholds: &[Threshold],
+    fail_on: &[FailOn],
+    write: impl FnOnce(&[Report<'_>]) -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
+    let judge = |round: &Ended<'_>| thresholds.iter().map(|bound| bound.judge(round.summary)).collect();
+    let judged: Vec<Vec<Judged>> = rounds.iter().map(judge).collect();
+    let both = rounds.iter().zip(&judged);
+    let reports: Vec<_> =
+        both.clone().map(|(round, judged)| Report { summary: round.summary, judged }).collect();
+    write(&reports)?;
+    let exits = both.map(|(round, judged)| exit::of_run(round.summary, judged, fail_on, round.is_aborted));
+    Ok(exits.min().unwrap_or(Exit::Done))
+}
