@@ -2,12 +2,12 @@
 //! drain, the memory and the time that they may use. They never see a worker, a socket or an engine.
 
 use std::{
-    cell::{RefCell, RefMut},
+    cell::{Cell, RefCell, RefMut},
     rc::Rc,
     sync::Arc,
 };
 
-use contract::pattern::Pattern;
+use contract::{pattern::Pattern, timing::WorkerLoad};
 use wire::Output;
 
 use crate::{budget::Budget, drain::Shutdown, settings::Config, turn::Turn};
@@ -31,6 +31,8 @@ pub(crate) struct ServerContext {
     pub(crate) budget: Rc<Budget>,
     /// Of the connection that is polled.
     pub(crate) turn: Rc<Turn>,
+    /// How busy the worker is, as it last looked.
+    pub(crate) load: Cell<WorkerLoad>,
     /// What WebSockets are read into, from wherever they are polled.
     scratch: RefCell<Box<[u8]>>,
     /// Buffers that idle connections have given back.
@@ -51,6 +53,7 @@ impl ServerContext {
             instance,
             budget,
             turn: Rc::default(),
+            load: Cell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             spare: RefCell::default(),
         })

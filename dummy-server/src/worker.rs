@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contract::timing::WorkerLoad;
 use slab::Slab;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -191,10 +192,15 @@ impl Worker {
     async fn sweep(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(self.sweep_interval());
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // What the thread did before is no load.
+        let mut measured = Instant::now();
+        self.stats.cpu_ns.set(thread_cpu_ns().unwrap_or_default());
+        ticks.tick().await;
         loop {
             let due = ticks.tick().await.into_std();
             let now = Instant::now();
-            self.measure_itself(now.saturating_duration_since(due));
+            self.measure_itself(now.saturating_duration_since(due), now - measured);
+            measured = now;
             self.budget.wake_waiting();
             for (_, socket) in &*self.connections.borrow() {
                 socket.sweep(now, &self.config.limits);
@@ -202,12 +208,18 @@ impl Worker {
         }
     }
 
-    /// Notes how late the sweep was, and how much CPU time this thread has had.
-    fn measure_itself(&self, lag: Duration) {
-        self.stats.turn_lag.observe(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX));
+    /// Notes how late the sweep was, and how much CPU time this thread has had since the one before, which is so long ago.
+    fn measure_itself(&self, lag: Duration, since: Duration) {
+        let turn_lag_ns = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
+        self.stats.turn_lag.observe(turn_lag_ns);
+        let mut load = WorkerLoad { turn_lag_ns, cpu_permille: 0 };
         if let Some(cpu_ns) = thread_cpu_ns() {
+            let had = cpu_ns.saturating_sub(self.stats.cpu_ns.get());
             self.stats.cpu_ns.set(cpu_ns);
+            let permille = u128::from(had) * 1000 / since.as_nanos().max(1);
+            load.cpu_permille = u16::try_from(permille.min(1000)).unwrap_or(1000);
         }
+        self.resources.context.load.set(load);
     }
 
     /// Often enough that a time limit is met within an eighth of it.

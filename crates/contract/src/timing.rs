@@ -6,6 +6,14 @@
 //! `desc` holds two instants in seconds since the Unix epoch with nine decimals: when the request's head had
 //! been read, and when its reply was handed to the protocol engine. `dur` is
 //! their distance in milliseconds with three decimals, as the specification wants durations.
+//!
+//! On request (`dummy-timing`) there are two more entries:
+//! ```text
+//! Server-Timing: worker;dur=0.412;desc=0.973
+//! Server-Timing: done;dur=12.345;desc=1790000000.123456789-1790000000.135801789
+//! ```
+//! `worker`, in the head, is a [`WorkerLoad`]. `done`, in the trailers, is another [`Timing`], whose second instant is when
+//! the kernel had taken the last byte of the content.
 
 /// Writes [`Timing`]s, many of which share instants or at least seconds.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +62,7 @@ impl TimingWriter {
         }
         self.received.set(timing.received_ns);
         self.replied.set(timing.replied_ns);
-        timing.write_duration(&mut self.text);
+        write_duration(APP, timing.duration_ns(), &mut self.text);
         self.text.extend_from_slice(&self.received.text);
         self.text.push(b'-');
         self.text.extend_from_slice(&self.replied.text);
@@ -80,35 +88,111 @@ impl Timing {
 
     /// Appends the field's value.
     pub fn write(&self, out: &mut Vec<u8>) {
-        self.write_duration(out);
+        self.write_as(APP, out);
+    }
+
+    /// Appends the value of the field in the trailers: [`replied_ns`](Self::replied_ns) is when the kernel had taken the last
+    /// byte of the content.
+    pub fn write_done(&self, out: &mut Vec<u8>) {
+        self.write_as(DONE, out);
+    }
+
+    fn write_as(&self, name: &str, out: &mut Vec<u8>) {
+        write_duration(name, self.duration_ns(), out);
         write_instant(self.received_ns, out);
         out.push(b'-');
         write_instant(self.replied_ns, out);
     }
 
-    fn write_duration(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"app;dur=");
-        let micros = self.duration_ns() / 1000;
-        match micros / 1000 {
-            0 => out.push(b'0'),
-            millis => out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes()),
-        }
-        out.push(b'.');
-        out.extend_from_slice(&digits::<3>(micros % 1000));
-        out.extend_from_slice(b";desc=");
-    }
-
     /// Reads a field's value; entries that others have added are passed over.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
-        value.split(',').find_map(|entry| {
-            let parameters = entry.trim().strip_prefix("app;")?;
-            let described =
-                parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("desc="))?;
-            let (received, replied) = described.split_once('-')?;
+        Self::parse_as(APP, value)
+    }
+
+    /// Reads the value of the field in the trailers: see [`write_done`](Self::write_done).
+    #[must_use]
+    pub fn parse_done(value: &str) -> Option<Self> {
+        Self::parse_as(DONE, value)
+    }
+
+    fn parse_as(name: &str, value: &str) -> Option<Self> {
+        entries(name, value).find_map(|parameters| {
+            let (received, replied) = parameter("desc=", parameters)?.split_once('-')?;
             Some(Self { received_ns: parse_instant(received)?, replied_ns: parse_instant(replied)? })
         })
     }
+}
+
+/// How busy the worker of dummy-server was that replied, over the last half second at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerLoad {
+    /// How late its timer was when it last fired, in nanoseconds.
+    pub turn_lag_ns: u64,
+    /// The share of a CPU that its thread had, in thousandths: 0 to 1000.
+    pub cpu_permille: u16,
+}
+
+impl WorkerLoad {
+    /// Appends the field's value: `dur` is the lag in milliseconds, `desc` the share of a CPU from 0 to 1.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        write_duration(WORKER, self.turn_lag_ns, out);
+        let permille = u64::from(self.cpu_permille.min(1000));
+        out.extend_from_slice(&digits::<1>(permille / 1000));
+        out.push(b'.');
+        out.extend_from_slice(&digits::<3>(permille % 1000));
+    }
+
+    /// Reads a field's value; entries that others have added are passed over, and so is what no dummy-server writes.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        entries(WORKER, value).find_map(|parameters| {
+            let (millis, micros) = parameter("dur=", parameters)?.split_once('.')?;
+            let (ones, permille) = parameter("desc=", parameters)?.split_once('.')?;
+            let micros = three_digits(micros)?;
+            let turn_lag_ns = millis.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(micros)?;
+            let permille =
+                ones.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(three_digits(permille)?)?;
+            Some(Self {
+                turn_lag_ns: turn_lag_ns.checked_mul(1000)?,
+                cpu_permille: u16::try_from(permille).ok().filter(|permille| *permille <= 1000)?,
+            })
+        })
+    }
+}
+
+/// Names of entries.
+const APP: &str = "app";
+const WORKER: &str = "worker";
+const DONE: &str = "done";
+
+/// The parameters of all entries of a name.
+fn entries<'v>(name: &str, value: &'v str) -> impl Iterator<Item = &'v str> {
+    value.split(',').filter_map(move |entry| entry.trim().strip_prefix(name)?.strip_prefix(';'))
+}
+
+/// The value of a parameter.
+fn parameter<'v>(name: &str, parameters: &'v str) -> Option<&'v str> {
+    parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix(name))
+}
+
+/// Three decimals.
+fn three_digits(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Name and duration of an entry, and the beginning of its description.
+fn write_duration(name: &str, ns: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b";dur=");
+    let micros = ns / 1000;
+    match micros / 1000 {
+        0 => out.push(b'0'),
+        millis => out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes()),
+    }
+    out.push(b'.');
+    out.extend_from_slice(&digits::<3>(micros % 1000));
+    out.extend_from_slice(b";desc=");
 }
 
 fn write_instant(ns: u64, out: &mut Vec<u8>) {
@@ -186,6 +270,39 @@ mod tests {
         let timing = Timing { received_ns: 1, replied_ns: 5_000_000_002 };
         assert_eq!(Timing::parse(&text(timing)), Some(timing));
         assert_eq!(Timing::parse(&format!("edge;dur=1.5, {}, cdn;desc=\"x\"", text(timing))), Some(timing));
+    }
+
+    #[test]
+    fn what_is_told_on_request_is_read_as_it_was_written() {
+        for load in [
+            WorkerLoad::default(),
+            WorkerLoad { turn_lag_ns: 412_000, cpu_permille: 973 },
+            WorkerLoad { turn_lag_ns: 18_446_744_073_709_551_000, cpu_permille: 1000 },
+        ] {
+            let mut out = Vec::new();
+            load.write(&mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(WorkerLoad::parse(&format!("edge;dur=1.5, {text}")), Some(load), "{text}");
+            assert_eq!(Timing::parse(&text), None);
+        }
+        let timing = Timing { received_ns: 1_790_000_000_123_456_789, replied_ns: 1_790_000_000_135_801_789 };
+        let mut out = Vec::new();
+        timing.write_done(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "done;dur=12.345;desc=1790000000.123456789-1790000000.135801789");
+        assert_eq!(Timing::parse_done(&text), Some(timing));
+        assert_eq!(Timing::parse(&text), None, "it is of the trailers");
+        for value in [
+            "worker",
+            "worker;dur=1;desc=0.5",
+            "worker;dur=1.000;desc=1.001",
+            "worker;dur=1.000;desc=0.5",
+            "worker;dur=99999999999999999999.000;desc=0.500",
+            "worker;dur=18446744073709552.000;desc=0.500",
+            "worker;dur=1.+10;desc=0.500",
+        ] {
+            assert_eq!(WorkerLoad::parse(value), None, "{value}");
+        }
     }
 
     #[test]

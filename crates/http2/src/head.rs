@@ -74,7 +74,7 @@ impl Head {
     }
 
     /// The fields without pseudo-fields, in order.
-    pub fn regular(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn regular(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.fields.iter_from(usize::from(self.meaning.pseudo))
     }
 

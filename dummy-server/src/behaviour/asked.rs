@@ -38,6 +38,17 @@ pub(crate) enum Gzip {
     Forced,
 }
 
+/// What a reply tells in `Server-Timing` beside its own instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// How busy the worker is, in the head.
+    Worker,
+    /// When the kernel had taken the last byte of the content, in the trailers.
+    LastByte,
+    /// Both.
+    All,
+}
+
 /// How and where a reply is broken off, and its share of the requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Breach {

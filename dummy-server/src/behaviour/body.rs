@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use contract::{field, timing::Timing};
 use flate2::{Compression, write::GzEncoder};
 use tokio::time::{Sleep, sleep};
 use wire::Fields;
@@ -18,6 +19,7 @@ use wire::Fields;
 use super::source::Source;
 use crate::{
     budget::{Budget, COMPRESSOR, Hold},
+    clock::now_ns,
     cut::Cut,
     lifecycle::Lifecycle,
     message::{
@@ -40,6 +42,9 @@ pub(super) struct Shape {
     pub(super) gzip: bool,
     /// Trailers beside those that the content has.
     pub(super) trailers: Fields,
+    /// A trailer tells when the kernel had taken the last byte, of a request whose head was read at this time, in nanoseconds
+    /// since the Unix epoch.
+    pub(super) last_byte: Option<u64>,
     /// After so many bytes, or at the end of the content, this happens.
     pub(super) cut: Option<(u64, Cut)>,
     /// How long a [`Cut::Hang`] takes.
@@ -58,6 +63,8 @@ pub(super) struct Shaped {
     /// The source has nothing more.
     dry: bool,
     given: u64,
+    /// It was asked that all of it be flushed.
+    flushed: bool,
     /// What is still to come of the chunk that was announced.
     announced: u64,
     over: bool,
@@ -76,6 +83,7 @@ impl Shaped {
             rest: BytesMut::new(),
             dry: false,
             given: 0,
+            flushed: false,
             announced: 0,
             over: false,
             turn: Rc::clone(turn),
@@ -140,7 +148,7 @@ impl Shaped {
                     return Poll::Ready(Some(data));
                 }
                 Some(Part::Data(data)) => self.rest.extend_from_slice(&data),
-                Some(Part::Chunk(_)) => {}
+                Some(Part::Chunk(_) | Part::Flush) => {}
                 Some(Part::Trailers(fields)) => self.trailers_came(fields),
                 Some(Part::Constant(fixed)) => self.trailers_came(fixed.iter().copied().collect()),
                 Some(Part::Cut(cut)) => {
@@ -191,7 +199,15 @@ impl Shaped {
             }
             return Poll::Ready(Some(Part::Cut(cut)));
         }
-        let trailers = std::mem::take(&mut self.shape.trailers);
+        if self.shape.last_byte.is_some() && !std::mem::replace(&mut self.flushed, true) {
+            return Poll::Ready(Some(Part::Flush));
+        }
+        let mut trailers = std::mem::take(&mut self.shape.trailers);
+        if let Some(received_ns) = self.shape.last_byte.take() {
+            let mut done = Vec::new();
+            Timing { received_ns, replied_ns: now_ns() }.write_done(&mut done);
+            trailers.push(field::SERVER_TIMING, done);
+        }
         let none = trailers.is_empty() || std::mem::replace(&mut self.over, true);
         Poll::Ready((!none).then_some(Part::Trailers(trailers)))
     }
@@ -339,6 +355,21 @@ mod tests {
         let mut next = || shaped.poll_next(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(next(), Poll::Ready(Some(Part::Data(_)))));
         assert!(matches!(next(), Poll::Ready(Some(Part::Trailers(fields))) if fields.len() == 1));
+        assert!(matches!(next(), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn the_instant_of_the_last_byte_is_taken_when_all_before_it_is_flushed() {
+        let shape = Shape { last_byte: Some(now_ns()), ..Shape::default() };
+        let mut shaped = Shaped::new(pattern(3), shape, &Rc::default(), &Budget::of(1 << 20));
+        let mut next = || shaped.poll_next(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(next(), Poll::Ready(Some(Part::Data(_)))));
+        assert!(matches!(next(), Poll::Ready(Some(Part::Flush))));
+        let flushed_ns = now_ns();
+        let Poll::Ready(Some(Part::Trailers(fields))) = next() else { panic!("no trailers") };
+        let value = std::str::from_utf8(fields.get(field::SERVER_TIMING).unwrap()).unwrap();
+        let done = Timing::parse_done(value).unwrap();
+        assert!((flushed_ns..=now_ns()).contains(&done.replied_ns), "{value}");
         assert!(matches!(next(), Poll::Ready(None)));
     }
 

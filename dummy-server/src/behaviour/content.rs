@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU64;
 
+use contract::field;
 use http::StatusCode;
 use wire::Fields;
 
@@ -35,6 +36,8 @@ pub(crate) struct Framing {
     pub(crate) forbidden: bool,
     /// None is sent: that, or the reply is one to HEAD.
     pub(crate) bodiless: bool,
+    /// When the request's head was read, in nanoseconds since the Unix epoch.
+    pub(crate) received_ns: u64,
 }
 
 impl ContentPlan {
@@ -48,7 +51,7 @@ impl ContentPlan {
         context: &ServerContext,
     ) -> (Body, Option<u64>) {
         let Self { protocol, shaping, rate, abort, hang } = self;
-        let Framing { status, length, forbidden, bodiless } = framing;
+        let Framing { status, length, forbidden, bodiless, received_ns } = framing;
         // A part of something is a part of it as it is (RFC 9110 section 14.2).
         let gzip = shaping.gzip && !forbidden && length != Some(0) && status != StatusCode::PARTIAL_CONTENT;
         if gzip {
@@ -57,14 +60,21 @@ impl ContentPlan {
         if shaping.varies && !forbidden {
             fields.push("vary", "accept-encoding");
         }
+        if shaping.tells_worker {
+            let mut load = Vec::new();
+            context.load.get().write(&mut load);
+            fields.push(field::SERVER_TIMING, load);
+        }
         let mut trailers = Fields::new();
-        if !shaping.trailers.is_empty() && !forbidden {
-            let names: Vec<_> = shaping.trailers.iter().map(|(name, _)| name.as_str()).collect();
+        let tells_last_byte = shaping.tells_last_byte && !forbidden;
+        let mut names: Vec<_> = shaping.trailers.iter().map(|(name, _)| name.as_str()).collect();
+        names.extend(tells_last_byte.then_some(field::SERVER_TIMING));
+        if !names.is_empty() && !forbidden {
             push(fields, "Trailer", &names.join(", "), protocol);
             shaping.trailers.iter().for_each(|(name, value)| push(&mut trailers, name, value, protocol));
         }
         let no_length = shaping.no_length && !forbidden;
-        let in_pieces = shaping.chunk.is_some() || !trailers.is_empty();
+        let in_pieces = shaping.chunk.is_some() || !trailers.is_empty() || tells_last_byte;
         if !gzip && !no_length && !in_pieces && rate.is_none() && abort.is_none() {
             return (body, length);
         }
@@ -80,7 +90,15 @@ impl ContentPlan {
             Some((after, Cut::Short)) => Some(length.unwrap_or_default().max(after.saturating_add(1))),
             _ => length.filter(|_| !gzip && !no_length && (!in_pieces || protocol.has_frames())),
         };
-        let shape = Shape { chunk: shaping.chunk, rate, gzip, trailers, cut, hang };
+        let shape = Shape {
+            chunk: shaping.chunk,
+            rate,
+            gzip,
+            trailers,
+            last_byte: tells_last_byte.then_some(received_ns),
+            cut,
+            hang,
+        };
         (Body::Stream(Box::new(Shaped::new(body, shape, &context.turn, &context.budget))), announced)
     }
 }

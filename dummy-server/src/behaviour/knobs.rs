@@ -7,11 +7,11 @@ use std::{fmt, num::NonZeroU64, time::Duration};
 use http::StatusCode;
 
 use super::{
-    asked::{BadBehaviour, Breach, Delay, Expectation, Gzip, Pair, Shares},
+    asked::{BadBehaviour, Breach, Delay, Expectation, Gzip, Pair, Shares, Told},
     chance::For,
     forms::{
         self, ABORT, CHUNK, COUNT, DELAYS, DURATION, EXPECTATION, FIELD, GZIP, KEY, LINK, MEDIA_TYPE, NUMBER,
-        OFF, RATE, STATUS, STATUSES, SWITCH,
+        OFF, RATE, STATUS, STATUSES, SWITCH, TOLD,
     },
     plan::{Facts, Plan},
 };
@@ -98,6 +98,12 @@ knobs! {
         |links, _, plan| plan.shaping.hints = links;
     "content-type" content_type: Option<String> = MEDIA_TYPE, "reply with that content type",
         |media_type, _, plan| plan.shaping.content_type = media_type;
+    "timing" timing: Option<Told> = TOLD, "tell in Server-Timing the worker's CPU share and timer lag, and the last byte in a trailer",
+        |told, facts, plan| {
+            plan.shaping.tells_worker = matches!(told, Some(Told::Worker | Told::All));
+            plan.shaping.tells_last_byte =
+                matches!(told, Some(Told::LastByte | Told::All)) && facts.request.protocol.has_trailers();
+        };
     "no-length" no_length: Option<bool> = SWITCH, "do not announce the length",
         |asked, _, plan| plan.shaping.no_length = asked == Some(true);
     "chunk" chunk: Option<u64> = CHUNK, "chunks or DATA frames of that size (64K at most if compressed or streamed)",

@@ -53,6 +53,10 @@ pub(super) struct Shaping {
     pub(super) hints: Vec<String>,
     /// In place of the endpoint's.
     pub(super) content_type: Option<String>,
+    /// `Server-Timing` tells how busy the worker is.
+    pub(super) tells_worker: bool,
+    /// `Server-Timing` in the trailers tells when the last byte was taken.
+    pub(super) tells_last_byte: bool,
     /// The length is not announced.
     pub(super) no_length: bool,
     /// Bytes in each chunk or DATA frame.

@@ -100,11 +100,12 @@ impl Pending {
             _ => None,
         };
         let bodiless = head_only || none.is_some();
+        let received_ns = flight.received_ns();
         if let Some(extras) = flight.extras_if_any() {
             if let Some(plan) = extras.directives.as_mut().and_then(|directives| directives.content.take())
                 && !status.is_informational()
             {
-                let framing = Framing { status, length, forbidden: none.is_some(), bodiless };
+                let framing = Framing { status, length, forbidden: none.is_some(), bodiless, received_ns };
                 (body, length) = plan.shape(body, framing, &mut fields, &exchange.context);
             }
             if let Some(traceparent) = &extras.traceparent {

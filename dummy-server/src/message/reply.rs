@@ -118,6 +118,8 @@ pub(crate) enum Part {
     /// So many bytes of content, which follow as there is room, are one chunk. Where there are no chunks it means
     /// nothing.
     Chunk(u64),
+    /// What comes next is made when the kernel has taken all that came before.
+    Flush,
     /// Trailers, which end it.
     Trailers(Fields),
     /// It is broken off, which ends it.

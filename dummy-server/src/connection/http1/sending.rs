@@ -180,6 +180,7 @@ impl Driver<'_> {
                         chunking.push(output, data);
                         continue;
                     }
+                    Poll::Ready(Some(Part::Flush)) => break,
                     Poll::Ready(Some(Part::Trailers(trailers))) => {
                         return self.last_part(&trailers);
                     }

@@ -44,6 +44,8 @@ enum Streamed {
     Part,
     /// There is nothing to send yet.
     Awaited,
+    /// What comes next waits until all before it is on the wire.
+    Flush,
     /// It was broken off.
     Cut(Cut),
 }
@@ -179,6 +181,11 @@ impl Driver<'_> {
             Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room, flight) {
                 Streamed::All => true,
                 Streamed::Part => false,
+                Streamed::Flush => {
+                    self.slot(key).work = Work::Sending(sending);
+                    self.after_flush.push(key);
+                    return;
+                }
                 Streamed::Cut(cut) => return self.cut_off(key, cut, key.id),
                 Streamed::Awaited => {
                     self.waiting += 1;
@@ -229,6 +236,7 @@ impl Driver<'_> {
                 Poll::Ready(Some(Part::Data(data))) => *rest = data,
                 // Frames end where there is no more room.
                 Poll::Ready(Some(Part::Chunk(_))) => {}
+                Poll::Ready(Some(Part::Flush)) => return Streamed::Flush,
                 Poll::Ready(Some(Part::Trailers(trailers))) => {
                     self.conn.head(key, true, |block| {
                         for (name, value) in trailers.iter() {
@@ -289,9 +297,12 @@ impl Driver<'_> {
         for key in keys {
             let Some(slot) = self.known(key) else { continue };
             let Work::Sending(mut sending) = std::mem::take(&mut slot.work) else { continue };
-            if let Content::Chunks(chunks) = &mut sending.content {
-                chunks.timetable.advance(chunks.delay);
-            }
+            let Content::Chunks(chunks) = &mut sending.content else {
+                slot.work = Work::Sending(sending);
+                self.conn.want(key);
+                continue;
+            };
+            chunks.timetable.advance(chunks.delay);
             slot.work = Work::Pausing(sending);
             self.waiting += 1;
             self.work_on(key);

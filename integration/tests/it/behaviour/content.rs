@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contract::timing::{Timing, WorkerLoad};
 use http::HeaderName;
 use integration::{
     client::{Client, Http1, Http2, Line, Protocol, Request, patiently},
@@ -47,6 +48,45 @@ async fn trailers_follow_every_endpoints_content(protocol: Protocol) {
         assert_eq!(trailers, [("x-sum", "1"), ("t", "2")], "{target}");
         assert_eq!(reply.field("trailer"), Some("X-Sum, t"), "{target}");
     }
+}
+
+async fn server_timing_has_the_worker_and_the_last_byte_on_request(protocol: Protocol) {
+    let server = Server::start();
+    let mut client = Client::connect(protocol, server.http).await;
+    for (target, worker, last_byte) in [
+        ("/bin/1K", false, false),
+        ("/bin/1K?dummy-timing=worker", true, false),
+        ("/bin/1K?dummy-timing=last-byte", false, true),
+        ("/bin/1M?dummy-timing=all", true, true),
+        ("/chunked/3?dummy-timing=all&dummy-gzip=forced", true, true),
+        ("/bin/0?dummy-timing=all", true, true),
+    ] {
+        let reply = client.get(target).await;
+        let values: Vec<_> =
+            reply.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("server-timing")).collect();
+        let timing = values.iter().find_map(|(_, value)| Timing::parse(value)).expect("it is in every reply");
+        let load = values.iter().find_map(|(_, value)| WorkerLoad::parse(value));
+        assert_eq!(load.is_some(), worker, "{target}: {values:?}");
+        let done = reply.trailers.iter().find_map(|(_, value)| Timing::parse_done(value));
+        assert_eq!(done.is_some(), last_byte, "{target}: {:?}", reply.trailers);
+        if let Some(done) = done {
+            assert_eq!(done.received_ns, timing.received_ns, "{target}");
+            assert!(done.replied_ns >= timing.replied_ns, "{target}: {timing:?} {done:?}");
+        }
+    }
+    // What is sent slowly ends late, though its head does not.
+    let reply = client.get("/bin/20K?dummy-rate=40K&dummy-timing=last-byte").await;
+    let done = reply.trailers.iter().find_map(|(_, value)| Timing::parse_done(value)).expect("a trailer");
+    assert!(done.duration_ns() > 250_000_000, "{done:?}");
+    contract::pattern::verify(0, &reply.body).unwrap();
+    // A reply without content has no trailers, and the connection goes on.
+    for target in ["/status/204?dummy-timing=all", "/bin/1K?dummy-timing=all"] {
+        let reply = client.exchange(Request::new("HEAD", target)).await;
+        assert!(reply.body.is_empty() && reply.trailers.is_empty(), "{target}");
+    }
+    let reply = client.get("/bin/1K?dummy-timing=sometimes").await;
+    assert_eq!(reply.status, 400);
+    assert!(String::from_utf8_lossy(&reply.body).contains("worker, last-byte or all"));
 }
 
 async fn trailers_of_a_request_are_echoed(protocol: Protocol) {
