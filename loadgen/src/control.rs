@@ -159,21 +159,22 @@ impl Participant {
         self.handle.0.lock().at
     }
 
-    /// Hands over the worker's figures if that is due.
-    pub(crate) fn publish_if_due(&mut self, now: Nanos, recorder: &Recorder) {
+    /// Hands over the worker's figures if that is due; `waiting` requests are due and not sent.
+    pub(crate) fn publish_if_due(&mut self, now: Nanos, recorder: &Recorder, waiting: u64) {
         if let Some(every) = self.every
             && now >= self.next
         {
             self.next = now.saturating_add(every);
-            self.publish(recorder);
+            self.publish(recorder, waiting);
         }
     }
 
     /// Hands over the worker's figures if anybody wants them.
-    pub(crate) fn publish(&self, recorder: &Recorder) {
+    pub(crate) fn publish(&self, recorder: &Recorder, waiting: u64) {
         if self.every.is_some() {
             let mut place = self.handle.0.figures[self.index].lock().unwrap_or_else(PoisonError::into_inner);
             recorder.snapshot(&mut place);
+            place.waiting = waiting;
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use clap::Parser as _;
-use contract::{id::Ids, timing::Timing};
+use contract::{
+    id::Ids,
+    timing::{Timing, WorkerLoad},
+};
 
 use crate::{
     cli::Args,
     clock::{Nanos, nanos},
-    outcome::{Arrival, Failure, InFlight, Outcome},
+    outcome::{Arrival, Failure, InFlight, Outcome, Told},
     plan::Plan,
     recorder::{Origin, Recorder, RunSettings},
     schedule::Due,
@@ -35,6 +38,8 @@ pub(crate) struct Planted {
     pub(crate) read_lag: Nanos,
     /// After how much of the service time the server saw it, and replied.
     pub(crate) server: Option<(Nanos, Nanos)>,
+    /// How busy its worker was, if it tells that too.
+    pub(crate) load: Option<WorkerLoad>,
     pub(crate) end: End,
 }
 
@@ -49,7 +54,7 @@ pub(crate) enum End {
 
 impl Default for Planted {
     fn default() -> Self {
-        Self { lag: 0, wait: 0, service: MILLI, read_lag: 0, server: None, end: End::Status(200) }
+        Self { lag: 0, wait: 0, service: MILLI, read_lag: 0, server: None, load: None, end: End::Status(200) }
     }
 }
 
@@ -71,9 +76,9 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         let arrival =
             Arrival { written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
         let mut in_flight = InFlight::new(arrival, picked);
-        in_flight.reply.timing = planted.server.map(|(seen, replied)| {
+        in_flight.reply.told = planted.server.map(|(seen, replied)| {
             let (received_ns, replied_ns) = (EPOCH + written + seen, EPOCH + written + replied);
-            Box::new(Timing { received_ns, replied_ns })
+            Box::new(Told { timing: Timing { received_ns, replied_ns }, load: planted.load })
         });
         let outcome = match &planted.end {
             End::Dropped => {

@@ -134,14 +134,15 @@ fn a_server_of_another_protocol_is_named() {
     const SSH: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n";
     const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     for (scheme, bytes, speaks_first, expected) in [
-        ("h2c", BAD_REQUEST, false, "the server speaks HTTP/1: write http://HOST:PORT"),
+        ("h2c", BAD_REQUEST, false, "the server speaks HTTP/1: write http://127.0.0.1:"),
         ("h2c", ALERT, false, "the server speaks TLS"),
         ("h2c", SSH, true, "the server speaks SSH"),
-        ("h2c", b"220 mail ESMTP\r\n", true, "the server sent what is no HTTP/2 (first bytes "),
-        ("http", SETTINGS, true, "the server speaks HTTP/2: write h2c://HOST:PORT"),
-        ("http", SETTINGS, false, "the server speaks HTTP/2: write h2c://HOST:PORT"),
+        ("h2c", b"220 mail ESMTP\r\n", true, "what the server sent is not HTTP/2 (first bytes "),
+        ("http", SETTINGS, true, "the server speaks HTTP/2: write h2c://127.0.0.1:"),
+        ("http", SETTINGS, false, "the server speaks HTTP/2: write h2c://127.0.0.1:"),
         ("http", ALERT, false, "the server speaks TLS"),
         ("http", SSH, true, "the server speaks SSH"),
+        ("http", b"220 mail ESMTP\r\n", true, "what the server sent is not HTTP/1 (first bytes "),
     ] {
         let url = format!("{scheme}://{}", serve(bytes, speaks_first));
         for flags in [&["--once"][..], &["--no-progress", "-n", "3", "-c", "1"]] {
@@ -159,4 +160,14 @@ fn a_server_that_allows_no_streams_is_reported() {
     let finished = loadgen(&["--once", "--connect-timeout", "200ms", &url]);
     let expected = "the server allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS 0)";
     assert!(finished.stdout.contains(expected), "{finished:?}");
+    // Also where the run is over before a connection would be given up.
+    for flags in [&["--once"][..], &["--no-progress", "-r", "10", "-d", "100ms"]] {
+        let finished = loadgen(&[flags, &["--timeout", "200ms", &*url]].concat());
+        assert!(
+            finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains(expected),
+            "{finished:?}"
+        );
+        assert!(!finished.stdout.contains("interrupted"), "{finished:?}");
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+    }
 }

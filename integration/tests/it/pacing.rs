@@ -1,6 +1,6 @@
 //! Open loop: when requests arrive, and what a server that stands still does to the times.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use integration::{
     binaries::{ServerProcess, command, loadgen_report},
@@ -75,12 +75,104 @@ async fn a_frozen_server_does_not_show_in_the_service_time_of_others() {
     assert!(number("/service_time_us/p95") < 200_000, "{:#}", report.json());
 }
 
+/// The time of `name` in the report's bands, in microseconds: the response time, and without loadgen's own delay.
+fn band(report: &Report, name: &str) -> (u64, u64) {
+    let at = |which: &str| report.number(&format!("/response_time_us/{name}/{which}"));
+    (at("response"), at("without_own_delay"))
+}
+
+async fn a_generator_that_other_programs_starve_says_so_and_by_how_much() {
+    let server = ServerProcess::start(&[]);
+    let url = format!("http://{}/bin/100", server.http);
+    // loadgen and the hogs share a CPU. They end by themselves, should this test be killed.
+    let cpu = first_cpu().to_string();
+    let hogs: Vec<_> = (0..4)
+        .map(|_| {
+            let hog = "end=$(($(date +%s) + 60)); while [ $(date +%s) -lt $end ]; do i=0; while [ $i -lt 100000 ]; \
+                       do i=$((i+1)); done; done";
+            Process::start(Command::new("taskset").args(["-c", &cpu, "sh", "-c", hog]))
+        })
+        .collect();
+    let mut starved = Command::new("taskset");
+    starved.args(["-c", &cpu, "nice", "-n", "5"]).arg(command("loadgen").get_program());
+    starved.args(["--no-progress", "-o", "json", "-r", "500", "-d", "3s", "-c", "20", &url]);
+    let run = Process::start(&mut starved);
+    let finished = run.finish(Duration::from_secs(40));
+    drop(hogs);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let report = Report::parse(&finished.stdout);
+    report.assert_all_succeeded(1500);
+    let said = format!("{:#}", report.json()["validity"]);
+    assert!(said.contains("other programs had the CPU"), "{said}");
+    assert_ne!(report.json()["valid_up_to"], "all", "{said}");
+    // The band is as wide as the hogs' slices, a few milliseconds each.
+    let (response, undelayed) = band(&report, "p99");
+    assert!(response - undelayed > 1000, "{response} {undelayed}: {said}");
+    assert_ne!(report.json()["limit"], "target", "{:#}", report.json()["verdict"]);
+    assert_ne!(report.json()["limit"], "way", "{:#}", report.json()["verdict"]);
+}
+
+/// One of those that this process may run on.
+fn first_cpu() -> usize {
+    let allowed = rustix::thread::sched_getaffinity(None).expect("the allowed CPUs");
+    (0..rustix::thread::CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).expect("a CPU")
+}
+
+async fn a_starved_server_tells_that_it_was_and_loadgen_is_not_blamed(protocol: Protocol) {
+    let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
+    let args = ["-r", "200", "-t", "600", "-H", "x-dummy-timing: worker"];
+    let report = frozen_after(10, scheme, &args).await;
+    report.assert_all_succeeded(600);
+    let longest = report.number("/dummy_server/longest_turn_lag_us");
+    assert!(longest > 400_000, "its timers were up to a second late: {}", report.json()["dummy_server"]);
+    let (response, undelayed) = band(&report, "p75");
+    assert!(undelayed > response / 2, "the delay was not loadgen's: {undelayed} of {response}");
+    assert_ne!(report.json()["limit"], "loadgen", "{:#}", report.json()["verdict"]);
+    let interval = |index: usize| report.json()["intervals"][index].clone();
+    assert!(
+        interval(0)["response_p99_us"].as_f64() > interval(2)["response_p99_us"].as_f64(),
+        "by when they were due"
+    );
+}
+
+async fn a_slow_body_counts_to_its_last_byte(protocol: Protocol) {
+    let server = ServerProcess::start(&[]);
+    let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
+    let url = format!("{scheme}://{}/bin/1M?dummy-rate=2M&dummy-timing=all", server.http);
+    let report = loadgen_report(&["-n", "4", "-c", "4", "--streams", "1", &url]);
+    report.assert_all_succeeded(4);
+    assert_eq!(report.number("/body_bytes"), 4 << 20);
+    assert!(report.number("/service_time_us/min") > 350_000, "{:#}", report.json()["service_time_us"]);
+    // The server's part ends with the last byte too.
+    assert!(report.number("/mean_time_us/in_server") > 350_000, "{:#}", report.json()["mean_time_us"]);
+}
+
+async fn a_request_waits_until_its_own_head_is_written_and_not_for_bodies(protocol: Protocol) {
+    let server = ServerProcess::start(&[]);
+    let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
+    let url = format!("{scheme}://{}/upload?dummy-read-rate=1M", server.http);
+    let body = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(body.path(), "x".repeat(512 << 10)).expect("it can be written");
+    let body = body.path().to_str().expect("it is text");
+    let (connections, streams) = if protocol == Protocol::Http1 { ("3", "1") } else { ("1", "3") };
+    let report =
+        loadgen_report(&["-n", "3", "-c", connections, "--streams", streams, "--body-file", body, &url]);
+    report.assert_all_succeeded(3);
+    let (wait, service) = (report.number("/wait_time_us/max"), report.number("/service_time_us/min"));
+    assert!(service > 300_000 && wait < service / 2, "wait {wait}, service {service}");
+}
+
 /// A run against a server that is stopped for a second once it has answered a hundred requests.
 async fn frozen_for_a_second(scheme: &str, args: &[&str]) -> Report {
+    frozen_after(100, scheme, args).await
+}
+
+/// A run against a server that is stopped for a second once it has answered so many requests.
+async fn frozen_after(answered: u64, scheme: &str, args: &[&str]) -> Report {
     let (server, other) = (ServerProcess::start(&[]), Server::start());
     let url = format!("{scheme}://{}/bin/100", server.http);
     let run = Process::start(command("loadgen").args(["--no-progress", "-o", "json"]).args(args).arg(url));
-    Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 100).await;
+    Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= answered).await;
     server.signal(Signal::STOP);
     // It stands still for as long as another server takes for its reply.
     let reply = fetch(Protocol::Http1, other.http, Request::get("/delay/1000")).await;

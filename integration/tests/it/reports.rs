@@ -44,6 +44,27 @@ fn assert_refused(args: &[&str], code: i32, said: &str) {
     assert!(finished.stderr.contains(said) && finished.stderr.lines().count() == 1, "{finished}");
 }
 
+async fn a_long_report_has_littles_check_where_the_time_went_and_the_intervals() {
+    let server = Server::start();
+    let url = format!("http://{}/delay/5?dummy-timing=all", server.http);
+    for (format, named) in [("text", "Little's check"), ("markdown", "| Little's check |")] {
+        let flags = ["--no-progress", "-n", "200", "-c", "4", "-o", format];
+        let long = loadgen(&[&flags[..], &["--detail", "long", &url]].concat());
+        let short = loadgen(&[&flags[..], &[&url]].concat());
+        assert_eq!((long.code, short.code), (Some(0), Some(0)), "{long}");
+        for figure in [named, "in the server", "Mean lag", "dummy-server's CPU", "completed"] {
+            assert!(long.stdout.contains(figure), "{figure}: {long}");
+        }
+        assert!(
+            !short.stdout.contains(named)
+                && long.stdout.lines().all(|line| format != "text" || line.chars().count() <= 80),
+            "{long}"
+        );
+    }
+    let refused = loadgen(&["-n", "1", "--detail", "full", &url]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+}
+
 async fn kept_reports_are_shown_and_merged() {
     let server = Server::start();
     let folder = tempfile::tempdir().expect("a folder");

@@ -11,7 +11,7 @@ use contract::quantity::{self, LONGEST_TIME};
 
 use super::{
     exit::FailOn,
-    formats::{Format, ReportFile},
+    formats::{DetailWord, Format, ReportFile},
     kept::Kept,
 };
 use crate::{
@@ -234,6 +234,14 @@ pub struct Args {
     /// Its extension decides on the format. - is JSON on standard output, instead of what --output says. May be repeated.
     #[arg(long = "report", value_name = "FILE", env = "LOADGEN_REPORT", value_delimiter = '\n', help_heading = OUTPUT)]
     pub reports: Vec<ReportFile>,
+
+    /// How much text and Markdown show: short or long
+    ///
+    /// long adds where the time went on average, Little's check, how busy dummy-server was if its responses tell, and the
+    /// intervals of the run.
+    #[arg(long, value_enum, value_name = "DETAIL", env = "LOADGEN_DETAIL", default_value_t = DetailWord::Short,
+          hide_possible_values = true, help_heading = OUTPUT)]
+    pub detail: DetailWord,
 
     /// Keep a label in the JSON report, like version=1.2
     ///

@@ -139,7 +139,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         .iter()
         .map(|Round { summary, is_aborted }| Ended { summary, is_aborted: *is_aborted })
         .collect();
-    let exit = conclude(&ended, &output.thresholds, &output.fail_on, |reports| {
+    let exit = conclude(&ended, &output.thresholds, &output.fail_on, output.detail, |reports| {
         files.write(reports)?;
         shown(formats::write(reports, output.format, output.style, out))
     })?;

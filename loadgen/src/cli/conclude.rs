@@ -2,7 +2,7 @@
 
 use super::exit::{self, Exit, FailOn};
 use crate::{
-    report::Report,
+    report::{Detail, Report},
     summary::Summary,
     verdict::{Judged, Threshold},
 };
@@ -21,13 +21,14 @@ pub(super) fn conclude(
     rounds: &[Ended<'_>],
     thresholds: &[Threshold],
     fail_on: &[FailOn],
+    detail: Detail,
     write: impl FnOnce(&[Report<'_>]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let judge = |round: &Ended<'_>| thresholds.iter().map(|bound| bound.judge(round.summary)).collect();
     let judged: Vec<Vec<Judged>> = rounds.iter().map(judge).collect();
     let both = rounds.iter().zip(&judged);
     let reports: Vec<_> =
-        both.clone().map(|(round, judged)| Report { summary: round.summary, judged }).collect();
+        both.clone().map(|(round, judged)| Report { summary: round.summary, judged, detail }).collect();
     write(&reports)?;
     let exits = both.map(|(round, judged)| exit::of_run(round.summary, judged, fail_on, round.is_aborted));
     Ok(exits.min().unwrap_or(Exit::Done))

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::report::{self, Report, text::Style};
+use crate::report::{self, Detail, Report, text::Style};
 
 /// Format of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,6 +23,24 @@ pub enum Format {
     Markdown,
     /// A line for each interval.
     Csv,
+}
+
+/// How much a report for people shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DetailWord {
+    /// What one has to know.
+    Short,
+    /// Also where the time went, Little's check, and the intervals.
+    Long,
+}
+
+impl From<DetailWord> for Detail {
+    fn from(word: DetailWord) -> Self {
+        match word {
+            DetailWord::Short => Self::Short,
+            DetailWord::Long => Self::Long,
+        }
+    }
 }
 
 /// What `--report` names.

@@ -14,7 +14,7 @@ use contract::quantity;
 use super::{
     conclude::{Ended, conclude},
     exit::Exit,
-    formats::{self, Format, ReportFile, ReportFiles, shown},
+    formats::{self, DetailWord, Format, ReportFile, ReportFiles, shown},
     output,
 };
 use crate::{
@@ -57,6 +57,10 @@ pub struct Shown {
     /// Also write the report to a file: .json, .md, .csv or .txt
     #[arg(long = "report", value_name = "FILE")]
     reports: Vec<ReportFile>,
+
+    /// How much text and Markdown show: short or long
+    #[arg(long, value_enum, value_name = "DETAIL", default_value_t = DetailWord::Short, hide_possible_values = true)]
+    detail: DetailWord,
 
     /// Exit with 99 unless this holds, like 'p(99)<200ms'
     #[arg(long = "threshold", value_name = "BOUND")]
@@ -117,7 +121,7 @@ impl Shown {
         let rounds = read(file)?;
         let ended: Vec<_> =
             rounds.as_slice().iter().map(|summary| Ended { summary, is_aborted: false }).collect();
-        conclude(&ended, &self.thresholds, &[], |reports| {
+        conclude(&ended, &self.thresholds, &[], self.detail.into(), |reports| {
             ReportFiles::create(&self.reports)?.write(reports)?;
             let format = formats::printed(self.output, &self.reports);
             shown(formats::write(reports, format, output::style(), out))

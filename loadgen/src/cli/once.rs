@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use crate::{
-    numbers::{count, time},
-    outcome::{Arrival, Exchange},
+    clock::nanos,
+    numbers::{count, seconds, time},
+    outcome::{Arrival, Exchange, Incomplete},
     run::Run,
     summary::Summary,
 };
@@ -25,13 +26,13 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
     write!(out, "{}", request.head_text(target.protocol, &id))?;
     write_body(&request.body, request.body.len() as u64, out)?;
     match exchange {
-        Some(exchange) => write_reply(exchange, out)?,
+        Some(exchange) => write_reply(exchange, &summary, out)?,
         None => writeln!(out, "nothing was sent")?,
     }
     Ok(summary)
 }
 
-fn write_reply(exchange: &Exchange, out: &mut dyn Write) -> io::Result<()> {
+fn write_reply(exchange: &Exchange, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let capture = &exchange.capture;
     write!(out, "{}", capture.informational)?;
     if capture.left_out > 0 {
@@ -43,12 +44,31 @@ fn write_reply(exchange: &Exchange, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", capture.trailers)?;
     }
     if let Some(failure) = &exchange.failure {
-        writeln!(out, "{failure}")?;
+        writeln!(out, "{}", reason(failure, summary))?;
     }
     if let Some((wait, service)) = exchange.times {
         writeln!(out, "wait {}, service {}", time(wait as f64), time(service as f64))?;
     }
     Ok(())
+}
+
+/// Why there is no complete reply, and from where.
+fn reason(failure: &Incomplete, summary: &Summary) -> String {
+    let what = match failure {
+        Incomplete::Failed(text) => text.clone(),
+        Incomplete::TimedOut => {
+            format!("timeout: no complete reply within {} (--timeout)", seconds(nanos(summary.run.timeout)))
+        }
+        Incomplete::GivenUp if summary.interrupted => return "interrupted".to_owned(),
+        Incomplete::GivenUp => match &summary.records.unopened {
+            Some(why) => format!("not sent: {why}"),
+            None => "no complete reply until the run ended".to_owned(),
+        },
+    };
+    match summary.run.addresses.as_slice() {
+        [] => what,
+        addresses => format!("{what}, from {}", addresses.join(" and ")),
+    }
 }
 
 fn write_body(body: &[u8], length: u64, out: &mut dyn Write) -> io::Result<()> {

@@ -7,7 +7,10 @@ use super::{
     exit::{self, FailOn},
     formats::{self, Format, ReportFile},
 };
-use crate::{report::text::Style, verdict::Threshold};
+use crate::{
+    report::{Detail, text::Style},
+    verdict::Threshold,
+};
 
 /// What is done around a run.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub(super) struct Output {
     pub(super) abort_on: Vec<Threshold>,
     /// What the user says of the run.
     pub(super) labels: Vec<(String, String)>,
+    /// How much of it people see.
+    pub(super) detail: Detail,
     /// How text looks.
     pub(super) style: Style,
     /// How many rounds are run.
@@ -48,6 +53,7 @@ impl From<&Args> for Output {
             thresholds: args.thresholds.iter().chain(&args.abort_on).cloned().collect(),
             abort_on: args.abort_on.clone(),
             labels: args.labels.clone(),
+            detail: args.detail.into(),
             style: style(),
             rounds: args.repeat,
             once: args.once,

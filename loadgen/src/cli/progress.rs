@@ -15,7 +15,7 @@ use crate::{
     control::{Handle, Phase},
     numbers::{count, time},
     plan::Load,
-    recorder::{Counts, Snapshot},
+    recorder::Snapshot,
 };
 
 /// How often the figures are read, and on a terminal shown.
@@ -70,7 +70,7 @@ impl Progress {
                 let snapshot = run.snapshot();
                 let per_second = rate.over_last_second(elapsed, snapshot.counts.completed());
                 if phase != Phase::Run && !std::mem::replace(&mut is_draining, true) {
-                    note(&draining(&snapshot.counts));
+                    note(&draining(&snapshot));
                 }
                 let line = self.line(&snapshot, elapsed, per_second);
                 if self.terminal {
@@ -94,10 +94,10 @@ impl Progress {
         let done = counts.offered.saturating_sub(counts.outstanding());
         let total = self.total.map(|total| format!("/{}", count(total))).unwrap_or_default();
         let mut line = format!(
-            "{}{total} done, {}/s, {} in flight, {} failed",
+            "{}{total} done, {}/s, {}, {} failed",
             count(done),
             count(rounded(per_second)),
-            count(counts.outstanding()),
+            outstanding(snapshot),
             count(done.saturating_sub(counts.succeeded)),
         );
         if !snapshot.response.is_empty() {
@@ -111,7 +111,7 @@ impl Progress {
 
     fn time_left(&self, elapsed: Duration, done: u64) -> Option<f64> {
         match (self.window, self.total) {
-            (Some(window), _) => Some(window.saturating_sub(elapsed).as_secs_f64()),
+            (Some(window), _) => window.checked_sub(elapsed).map(|left| left.as_secs_f64()),
             (None, Some(total)) if done > 0 => {
                 Some(elapsed.as_secs_f64() / done as f64 * total.saturating_sub(done) as f64)
             }
@@ -121,8 +121,18 @@ impl Progress {
 }
 
 /// No more requests become due.
-fn draining(counts: &Counts) -> String {
-    format!("draining, {} in flight", count(counts.outstanding()))
+fn draining(snapshot: &Snapshot) -> String {
+    format!("draining, {}", outstanding(snapshot))
+}
+
+/// What has come to no end yet: in flight, and beyond that due and not sent.
+fn outstanding(snapshot: &Snapshot) -> String {
+    let Snapshot { counts, waiting, .. } = snapshot;
+    let in_flight = format!("{} in flight", count(counts.outstanding().saturating_sub(*waiting)));
+    match waiting {
+        0 => in_flight,
+        waiting => format!("{in_flight}, {} waiting", count(*waiting)),
+    }
 }
 
 /// Responses per second. Workers publish their figures at times of their own, so that the difference of two readings in
@@ -206,7 +216,11 @@ mod tests {
         snapshot.response.record(1_500_000).unwrap();
         let line = progress.line(&snapshot, Duration::from_secs(2), 1000.4);
         assert_eq!(line, "2,005/5,000 done, 1,000/s, 12 in flight, 5 failed, p99 1.50 ms, 3s left");
-        assert_eq!(draining(&snapshot.counts), "draining, 12 in flight");
+        assert_eq!(draining(&snapshot), "draining, 12 in flight");
+        snapshot.waiting = 10;
+        assert_eq!(draining(&snapshot), "draining, 2 in flight, 10 waiting");
+        let line = progress.line(&snapshot, Duration::from_secs(6), 1000.4);
+        assert_eq!(line, "2,005/5,000 done, 1,000/s, 2 in flight, 10 waiting, 5 failed, p99 1.50 ms");
     }
 
     #[test]

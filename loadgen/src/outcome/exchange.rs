@@ -1,7 +1,5 @@
 //! A request and its reply, kept to be shown.
 
-use std::fmt;
-
 use super::{Arrival, Ended, Head, Outcome, Reply, reply::lines};
 use crate::clock::Nanos;
 
@@ -75,17 +73,7 @@ pub(crate) enum Incomplete {
     /// It took too long.
     TimedOut,
     /// It was given up.
-    Interrupted,
-}
-
-impl fmt::Display for Incomplete {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Failed(text) => text,
-            Self::TimedOut => "timeout: no complete reply within --timeout",
-            Self::Interrupted => "interrupted",
-        })
-    }
+    GivenUp,
 }
 
 impl From<Ended<'_>> for Exchange {
@@ -98,7 +86,7 @@ impl From<Ended<'_>> for Exchange {
                 Some(Incomplete::Failed(format!("{}: {}", failure.cause, failure.message)))
             }
             Outcome::TimedOut => Some(Incomplete::TimedOut),
-            Outcome::Abandoned => Some(Incomplete::Interrupted),
+            Outcome::Abandoned => Some(Incomplete::GivenUp),
         };
         let times = arrival
             .written

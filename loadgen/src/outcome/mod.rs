@@ -11,6 +11,8 @@ pub(crate) use exchange::{Exchange, Incomplete};
 pub use expected::ExpectedStatus;
 pub use failure::Cause;
 pub(crate) use failure::Failure;
+#[cfg(test)]
+pub(crate) use reply::Told;
 pub(crate) use reply::{Head, Reply};
 
 use contract::id::{self, Ids};

@@ -1,6 +1,9 @@
 //! What is known of a reply: fed with its heads, its body and its trailers, in whichever protocol they came.
 
-use contract::timing::Timing;
+use contract::{
+    field::SERVER_TIMING,
+    timing::{Timing, WorkerLoad},
+};
 use wire::Fields;
 
 use super::exchange::Capture;
@@ -12,14 +15,31 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The instance that named itself, as the recorder numbers it.
     pub(crate) instance: Option<u16>,
-    /// When the server saw the request and replied, by its clock, if that is looked at.
-    pub(crate) timing: Option<Box<Timing>>,
+    /// What the server has told of itself, if that is looked at.
+    pub(crate) told: Option<Box<Told>>,
     /// Bytes of the body.
     pub(crate) length: u64,
     /// Whether the server's instants are looked at.
     is_sampled: bool,
     /// All of it, if it is to be shown.
     pub(super) capture: Option<Box<Capture>>,
+}
+
+/// What dummy-server has told of itself with a reply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// When it saw the request and replied, by its clock.
+    pub(crate) timing: Timing,
+    /// How busy its worker was, if that was asked for.
+    pub(crate) load: Option<WorkerLoad>,
+}
+
+impl Told {
+    fn of(fields: &Fields) -> Option<Self> {
+        let values = || fields.get_all(SERVER_TIMING).filter_map(|value| std::str::from_utf8(value).ok());
+        let timing = values().find_map(Timing::parse)?;
+        Some(Self { timing, load: values().find_map(WorkerLoad::parse) })
+    }
 }
 
 impl Reply {
@@ -41,9 +61,7 @@ impl Reply {
         self.status = head.status();
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
         if self.is_sampled {
-            let timing = head.fields().get(contract::field::SERVER_TIMING);
-            self.timing =
-                timing.and_then(|value| Timing::parse(std::str::from_utf8(value).ok()?)).map(Box::new);
+            self.told = Told::of(head.fields()).map(Box::new);
         }
         if let Some(capture) = &mut self.capture {
             capture.head(head);
@@ -61,7 +79,15 @@ impl Reply {
 
     /// The trailers have come.
     #[inline]
-    pub(crate) fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) {
+    pub(crate) fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone) {
+        if let Some(told) = &mut self.told {
+            let is_timing = |name: &[u8]| name.eq_ignore_ascii_case(SERVER_TIMING.as_bytes());
+            let done = fields.clone().find_map(|(name, value)| {
+                Timing::parse_done(std::str::from_utf8(value).ok().filter(|_| is_timing(name))?)
+            });
+            // The server's share ends with the last byte.
+            told.timing = done.unwrap_or(told.timing);
+        }
         if let Some(capture) = &mut self.capture {
             capture.trailers(fields);
         }

@@ -15,6 +15,7 @@ mod intervals;
 mod origin;
 mod plausible;
 mod recording;
+mod server_load;
 mod settings;
 mod times;
 mod trend;
@@ -36,6 +37,7 @@ pub use intervals::{Interval, Intervals};
 pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
 pub(crate) use recording::Recording;
+pub use server_load::ServerLoad;
 pub use settings::RunSettings;
 pub use times::{Snapshot, Times};
 pub use trend::{Parts, Trend};
@@ -113,10 +115,16 @@ pub struct Recorder {
     pub flow: Flow,
     /// Which part of requests' times grew.
     pub trend: Trend,
+    /// How busy dummy-server was, if replies told.
+    #[serde(default, skip_serializing_if = "ServerLoad::is_untold")]
+    pub server_load: ServerLoad,
     /// When the target was there.
     pub availability: Availability,
     /// The first time that no more connections were allowed: how many there were, and why.
     pub limited: Option<(usize, String)>,
+    /// What there was not while requests waited for a first connection until the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unopened: Option<String>,
     /// Connections that were closed because they broke the protocol while no request was at work on them, and what the
     /// first one did.
     pub unasked: Option<(u64, String)>,
@@ -176,8 +184,10 @@ impl Recorder {
             connections: Connections::default(),
             flow: Flow::default(),
             trend: Trend::default(),
+            server_load: ServerLoad::default(),
             availability: Availability::default(),
             limited: None,
+            unopened: None,
             unasked: None,
             body_bytes: 0,
             bytes_sent: 0,
@@ -241,6 +251,10 @@ impl Recorder {
 
     pub(crate) fn limited(&mut self, connections: usize, why: &str) {
         self.limited.get_or_insert_with(|| (connections, why.to_owned()));
+    }
+
+    pub(crate) fn unopened(&mut self, why: String) {
+        self.unopened.get_or_insert(why);
     }
 
     pub(crate) fn unasked(&mut self, what: &str) {
@@ -319,12 +333,15 @@ impl Recorder {
     #[inline]
     fn told(&mut self, ended: &Ended<'_>) {
         let Arrival { due, written, .. } = ended.in_flight.arrival;
-        if let (Some(timing), Some(written)) = (ended.in_flight.reply.timing.as_deref(), written) {
-            let Timing { received_ns, replied_ns } = *timing;
+        if let (Some(told), Some(written)) = (ended.in_flight.reply.told.as_deref(), written) {
+            let Timing { received_ns, replied_ns } = told.timing;
             let since_start = self.since_start(due);
             let way = received_ns.saturating_sub(self.epoch + written).min(LONGEST);
             let server = replied_ns.saturating_sub(received_ns).min(LONGEST);
             self.trend.at(since_start).tell(way, server);
+            if let Some(load) = told.load {
+                self.server_load.tell(load);
+            }
         }
     }
 
@@ -394,12 +411,16 @@ impl Recorder {
         self.intervals.merge(&other.intervals);
         self.flow.merge(&other.flow);
         self.trend.merge(&other.trend);
+        self.server_load.merge(&other.server_load);
         self.availability.merge(&other.availability);
         self.connections.merge(&other.connections);
         self.limited = match (self.limited.take(), &other.limited) {
             (Some((mine, why)), Some((theirs, _))) => Some((mine + theirs, why)),
             (mine, theirs) => mine.or_else(|| theirs.clone()),
         };
+        if self.unopened.is_none() {
+            self.unopened.clone_from(&other.unopened);
+        }
         if let Some((more, what)) = &other.unasked {
             self.unasked.get_or_insert_with(|| (0, what.clone())).0 += more;
         }

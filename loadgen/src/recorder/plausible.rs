@@ -46,6 +46,7 @@ impl Recorder {
             && self.times.response.len() == self.counts.succeeded
             && self.times.undelayed.len() == self.counts.succeeded
             && self.times.unsuccessful.len() == self.counts.unsuccessful()
+            && self.server_load.is_plausible()
             && self.counts.add_up()
     }
 
@@ -53,7 +54,7 @@ impl Recorder {
     fn texts(&self) -> impl Iterator<Item = &str> {
         let of_failures = self.failures.iter().flat_map(|(_, seen)| [&seen.example, &seen.request_id]);
         let limited = self.limited.iter().map(|(_, why)| why);
-        let of_connections = limited.chain(self.unasked.iter().map(|(_, what)| what));
+        let of_connections = limited.chain(&self.unopened).chain(self.unasked.iter().map(|(_, what)| what));
         let names = self.backends.sorted().into_iter().map(|backend| &backend.name);
         of_failures.chain(of_connections).chain(names).map(String::as_str)
     }

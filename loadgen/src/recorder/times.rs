@@ -112,6 +112,8 @@ pub(super) fn add(into: &mut Histogram<u64>, other: &Histogram<u64>) {
 pub struct Snapshot {
     /// Requests and what became of them.
     pub counts: Counts,
+    /// Requests that are due and wait to be sent.
+    pub waiting: u64,
     /// Response times of those that succeeded, in nanoseconds.
     pub response: Histogram<u64>,
     /// The same without what loadgen itself may have delayed.
@@ -120,13 +122,14 @@ pub struct Snapshot {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { counts: Counts::default(), response: histogram(), undelayed: histogram() }
+        Self { counts: Counts::default(), waiting: 0, response: histogram(), undelayed: histogram() }
     }
 }
 
 impl Snapshot {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.counts.merge(&other.counts);
+        self.waiting += other.waiting;
         add(&mut self.response, &other.response);
         add(&mut self.undelayed, &other.undelayed);
     }

@@ -46,6 +46,16 @@ impl Parts {
     }
 }
 
+impl Trend {
+    /// Of the whole run.
+    #[must_use]
+    pub fn sum(&self) -> Parts {
+        let mut all = Parts::default();
+        self.iter().for_each(|parts| all.merge(parts));
+        all
+    }
+}
+
 impl From<[u64; 7]> for Parts {
     fn from([sent, lag, wait, service, told, way, server]: [u64; 7]) -> Self {
         Self { sent, lag, wait, service, told, way, server }

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    summary::Summary,
+    recorder::ServerLoad,
+    summary::{MeanParts, Summary},
     verdict::{Judged, Time, ValidUpTo},
 };
 
@@ -72,6 +73,8 @@ struct Report<'a> {
     run_delay_ratio: Option<f64>,
     longest_outage: Option<Span>,
     longest_stall: Option<Span>,
+    mean_time_us: Option<MeanTime>,
+    dummy_server: Option<DummyServer>,
     connections: Connections,
     response_time_us: Option<Offered>,
     successful_response_time_us: Option<Times>,
@@ -172,6 +175,49 @@ impl From<crate::recorder::Span> for Span {
     }
 }
 
+/// Where the time went, on average.
+#[derive(Serialize)]
+struct MeanTime {
+    lag: f64,
+    wait: f64,
+    service: f64,
+    on_the_way: Option<f64>,
+    in_server: Option<f64>,
+}
+
+impl From<MeanParts> for MeanTime {
+    fn from(parts: MeanParts) -> Self {
+        Self {
+            lag: parts.lag / 1e3,
+            wait: parts.wait / 1e3,
+            service: parts.service / 1e3,
+            on_the_way: parts.told.map(|told| told.way / 1e3),
+            in_server: parts.told.map(|told| told.server / 1e3),
+        }
+    }
+}
+
+/// What dummy-server has told of its workers.
+#[derive(Serialize)]
+struct DummyServer {
+    responses: u64,
+    cpu_ratio: f64,
+    mean_turn_lag_us: f64,
+    longest_turn_lag_us: f64,
+}
+
+impl DummyServer {
+    fn of(load: &ServerLoad) -> Option<Self> {
+        let (mean, longest) = load.turn_lag()?;
+        Some(Self {
+            responses: load.told,
+            cpu_ratio: load.cpu()?,
+            mean_turn_lag_us: mean / 1e3,
+            longest_turn_lag_us: longest as f64 / 1e3,
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Connections {
     opened: u64,
@@ -267,6 +313,8 @@ impl<'a> Report<'a> {
             run_delay_ratio: summary.run_delay,
             longest_outage: summary.longest_outage().map(Span::from),
             longest_stall: summary.longest_stall().map(Span::from),
+            mean_time_us: summary.mean_parts().map(MeanTime::from),
+            dummy_server: DummyServer::of(&records.server_load),
             connections: Connections {
                 opened: records.connections.opened,
                 reopened: records.connections.reopened,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
-use super::{Report, headline, rounds};
+use super::{Detail, Report, headline, long, rounds};
 use crate::{
     numbers::{count, time},
     summary::Summary,
@@ -29,7 +29,16 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let failures = summary.records.failures.iter();
     let failures = failures.map(|(cause, seen)| [cause.to_string(), count(seen.count), seen.example.clone()]);
     table(&["Failure", "Requests", "Example"], failures, out)?;
-    backends(summary, out)
+    backends(summary, out)?;
+    if report.detail == Detail::Long {
+        table(&["Figure", "Value", "What it is"], long::figures(summary), out)?;
+        let (rows, left_out) = long::intervals(summary);
+        table(&long::INTERVALS, rows, out)?;
+        if left_out > 0 {
+            writeln!(out, "and {left_out} more intervals, as a report in CSV has them\n")?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the figures of each of several rounds.
@@ -178,7 +187,7 @@ mod tests {
         });
         let threshold: Threshold = "error_rate<1%".parse().unwrap();
         let judged = [threshold.judge(&summary)];
-        let text = markdown(Report { summary: &summary, judged: &judged });
+        let text = markdown(Report { summary: &summary, judged: &judged, detail: Detail::Long });
         for part in [
             "**99% succeeded, ",
             "- Verdict: ",

@@ -4,6 +4,7 @@
 pub mod csv;
 pub mod diff;
 pub mod json;
+mod long;
 pub mod markdown;
 mod rounds;
 pub mod text;
@@ -21,19 +22,33 @@ pub struct Report<'a> {
     pub summary: &'a Summary,
     /// The thresholds that it was held against.
     pub judged: &'a [Judged],
+    /// How much of it text and Markdown show.
+    pub detail: Detail,
+}
+
+/// How much a report for people shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// What one has to know.
+    #[default]
+    Short,
+    /// Also where the time went, whether the figures agree with each other, and how it went second by second.
+    Long,
 }
 
 impl<'a> From<&'a Summary> for Report<'a> {
     /// Without thresholds.
     fn from(summary: &'a Summary) -> Self {
-        Self { summary, judged: &[] }
+        Self { summary, judged: &[], detail: Detail::Short }
     }
 }
 
 /// What one has to know, in one line.
 pub(crate) fn headline(summary: &Summary) -> String {
     let percent = (summary.success_ratio() * 1000.0).floor() / 10.0;
-    let mut line = vec![format!("{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
+    let interrupted = if summary.interrupted { "interrupted, " } else { "" };
+    let mut line =
+        vec![format!("{interrupted}{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
         // Without a success it is how soon requests failed, which is taken for a latency.
         let has_time = summary.records.counts.succeeded > 0;

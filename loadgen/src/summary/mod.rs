@@ -3,6 +3,7 @@
 
 mod file;
 mod merge;
+mod parts;
 mod rounds;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use hdrhistogram::Histogram;
 
 pub use file::{InvalidRecords, VERSION};
 pub use merge::CannotMerge;
+pub use parts::{Little, MeanParts, ToldParts};
 pub use rounds::{MAX_ROUNDS, Rounds};
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,9 @@ pub use threshold::{Judged, Judgement, Threshold};
 use std::time::Duration;
 
 use crate::{
-    numbers::{count, decimal, time},
+    clock::nanos,
+    numbers::{count, decimal, seconds, time},
+    recorder::Span,
     summary::Summary,
 };
 
@@ -30,6 +32,10 @@ const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The share of a closed loop's time without a CPU from which on its rate is not the target's alone.
 const MAX_RUN_DELAY: f64 = 0.1;
+
+/// A timer of dummy-server that is later than this on average, in nanoseconds, shows that its workers have no CPU: their
+/// timers have a resolution of a millisecond.
+const MAX_TURN_LAG: f64 = 10e6;
 
 /// The share of the offered rate that has to be achieved, or else the rate was not held.
 pub const MIN_HELD: f64 = 0.98;
@@ -125,6 +131,10 @@ impl Summary {
             Limit::None
         } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) {
             Limit::Loadgen
+        } else if self.is_server_busy() && (fastest.is_some() || counts.dropped > 0 || were_not_sent) {
+            Limit::DummyServer
+        } else if self.stood_still().is_some() {
+            Limit::Target
         } else if counts.dropped > 0 || were_not_sent {
             Limit::Connections
         } else {
@@ -148,9 +158,29 @@ impl Summary {
         (self.busiest_worker + self.run_delay.unwrap_or(0.0)).min(1.0)
     }
 
+    /// Whether dummy-server has told that its workers had no CPU left.
+    fn is_server_busy(&self) -> bool {
+        let load = &self.records.server_load;
+        load.cpu().is_some_and(|cpu| cpu > MAX_BUSY)
+            || load.turn_lag().is_some_and(|(mean, _)| mean > MAX_TURN_LAG)
+    }
+
+    /// A stall of the target that lasted until requests were no longer due: what waited then says nothing of connections.
+    fn stood_still(&self) -> Option<Span> {
+        let until = nanos(self.window());
+        let reaches_the_end = |stall: &Span| stall.start < until && stall.start + stall.length >= until;
+        self.notable_stall().filter(|stall| self.run.is_open_loop() && reaches_the_end(stall))
+    }
+
     /// Whether loadgen itself was kept from running for long: what grew then says nothing of others.
     fn was_suspended(&self) -> bool {
         self.records.held_up.0 > 100_000_000
+    }
+
+    /// The offered rate; of a run that was cut short that which was asked for, as the first request is due at once.
+    fn asked_rate(&self) -> f64 {
+        let asked = self.run.rate_per_second.filter(|_| self.interrupted);
+        asked.map_or(self.offered_rate(), |asked| asked.min(self.offered_rate()))
     }
 
     /// Whether the achieved rate is the offered one, for all that can be told.
@@ -165,8 +195,7 @@ impl Summary {
     }
 
     fn limit_sentence(&self) -> String {
-        let rates =
-            format!("{} of {} requests/s", decimal(self.achieved_rate()), decimal(self.offered_rate()));
+        let rates = format!("{} of {} requests/s", decimal(self.achieved_rate()), decimal(self.asked_rate()));
         let busy = self.busiest_worker * 100.0;
         match self.limit() {
             Limit::Loadgen if self.wanted_cpu() > MAX_BUSY && self.busiest_worker <= MAX_BUSY => format!(
@@ -191,7 +220,12 @@ impl Summary {
             Limit::Way => format!(
                 "the way to the server was the limit, a proxy or the network, unless the server itself stood still: {rates}"
             ),
-            Limit::DummyServer => format!("dummy-server was the limit: {rates}"),
+            Limit::DummyServer => format!("dummy-server was the limit{}: {rates}", self.server_load_said()),
+            Limit::Target if let Some(stall) = self.stood_still() => format!(
+                "the target, or a proxy in front of it, stood still for {} at {}, until the end: {rates}",
+                seconds(stall.length),
+                seconds(stall.start)
+            ),
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
             Limit::None if self.outcome() == Outcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
@@ -231,6 +265,20 @@ impl Summary {
                     count(self.run.outstanding() as u64)
                 )
             }
+        }
+    }
+
+    /// What dummy-server has told of its workers, as a part of a sentence.
+    fn server_load_said(&self) -> String {
+        let load = &self.records.server_load;
+        match (load.cpu(), load.turn_lag()) {
+            (Some(cpu), _) if cpu > MAX_BUSY => {
+                format!(" (its workers had a CPU {:.0}% of the time, and there was no more)", cpu * 100.0)
+            }
+            (_, Some((mean, _))) if mean > MAX_TURN_LAG => {
+                format!(" (its timers were {} late on average: other programs had its CPU)", time(mean))
+            }
+            _ => String::new(),
         }
     }
 

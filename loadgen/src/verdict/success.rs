@@ -1,6 +1,11 @@
 //! The sentence on what came of the requests.
 
-use crate::{numbers::count, outcome::Cause, summary::Summary};
+use crate::{
+    clock::nanos,
+    numbers::{count, seconds},
+    outcome::Cause,
+    summary::Summary,
+};
 
 /// What came of the requests, with the figures that this rests on and the most common failure.
 pub(super) fn sentence(summary: &Summary) -> String {
@@ -15,7 +20,11 @@ pub(super) fn sentence(summary: &Summary) -> String {
             _ => format!("succeeded: all {} requests", count(offered)),
         };
     }
-    let why = most_common(summary).map(|(why, _)| why).unwrap_or_default();
+    if summary.interrupted {
+        return interrupted(summary);
+    }
+    let not_replied = [counts.dropped, counts.not_sent, counts.unanswered];
+    let why = most_common(summary, not_replied).map(|(why, _)| why).unwrap_or_default();
     if succeeded == 0 {
         return format!("failed: no request succeeded: {why}");
     }
@@ -28,6 +37,31 @@ pub(super) fn sentence(summary: &Summary) -> String {
     )
 }
 
+/// What came of a run that the user cut short: what was not sent or not waited for is nobody's failure.
+fn interrupted(summary: &Summary) -> String {
+    let counts = &summary.records.counts;
+    let ended = counts.sent() - counts.unanswered;
+    let mut text = format!(
+        "interrupted after {}: {} of {} succeeded",
+        seconds(nanos(summary.elapsed)),
+        count(counts.succeeded),
+        several(ended, "request", "requests")
+    );
+    for (number, what) in [
+        (counts.unanswered, "not waited for"),
+        (counts.not_sent, "not sent"),
+        (counts.dropped, "dropped while --max-in-flight was reached"),
+    ] {
+        if number > 0 {
+            text += &format!(", {} {what}", count(number));
+        }
+    }
+    match most_common(summary, [0; 3]) {
+        Some((why, _)) if counts.succeeded < ended => format!("{text}; the most common failure: {why}"),
+        _ => text,
+    }
+}
+
 /// Never rounded up to all of them.
 fn share(ratio: f64) -> String {
     let percent = (ratio * 1e5).floor() / 1e3;
@@ -35,19 +69,25 @@ fn share(ratio: f64) -> String {
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// What kept most of the requests from success, and how many.
-fn most_common(summary: &Summary) -> Option<(String, u64)> {
-    let (records, counts) = (&summary.records, &summary.records.counts);
+/// What kept most of the requests from success, and how many; so many were dropped, not sent, and unanswered.
+fn most_common(summary: &Summary, [dropped, not_sent, unanswered]: [u64; 3]) -> Option<(String, u64)> {
+    let records = &summary.records;
     let replies =
         records.statuses().filter(|(status, _)| !summary.run.expects(*status)).map(|(status, replies)| {
             (format!("status {status} ({})", several(replies, "reply", "replies")), replies)
         });
     let failures =
         records.failures.iter().map(|(cause, seen)| (failure(summary, cause, &seen.example), seen.count));
+    let why_not_sent = match &records.unopened {
+        Some(why) => {
+            format!("not sent before the run ended: {why}, from {}", summary.run.addresses.join(" and "))
+        }
+        None => "not sent before the run ended".to_owned(),
+    };
     let others = [
-        (counts.dropped, "dropped while --max-in-flight was reached"),
-        (counts.not_sent, "not sent before the run ended"),
-        (counts.unanswered, "unanswered when the run ended"),
+        (dropped, "dropped while --max-in-flight was reached"),
+        (not_sent, why_not_sent.as_str()),
+        (unanswered, "unanswered when the run ended"),
     ]
     .map(|(number, what)| (format!("{} {what}", several(number, "request", "requests")), number));
     replies.chain(failures).chain(others).max_by_key(|(_, number)| *number)

@@ -42,6 +42,83 @@ fn a_steady_target_holds_the_rate_however_slow_and_however_short_the_run() {
 }
 
 #[test]
+fn a_target_that_stands_still_until_the_end_is_the_limit_whatever_waited_for_it() {
+    // Requests wait for streams that the stall keeps occupied.
+    let summary = run("-r 1000 -d 2s a:1", |_, at| match 1500 * MILLI {
+        until if at >= until => {
+            Planted { wait: (at - until).min(SECOND), service: 2 * SECOND, ..Planted::default() }
+        }
+        _ => service(MILLI),
+    });
+    assert_eq!(summary.limit(), Limit::Target, "{:?}", summary.verdict());
+    let [_, limit] = summary.verdict();
+    assert!(limit.contains("stood still for ") && limit.contains(" at 1.5"), "{limit}");
+    assert!(!limit.contains("--connections"), "{limit}");
+    // With connections that are really too few, replies go on.
+    let few = run("-r 1000 -d 2s a:1", |_, at| Planted { wait: at / 2, ..Planted::default() });
+    assert_eq!(few.limit(), Limit::Connections);
+}
+
+#[test]
+fn a_server_that_tells_that_it_has_no_cpu_left_is_the_limit_and_not_the_way_to_it() {
+    use contract::timing::WorkerLoad;
+    let overloaded = |load: Option<WorkerLoad>| {
+        run("-r 1000 -d 3s a:1", move |_, at| Planted {
+            server: Some((at / 5, at / 5 + MICRO)),
+            load,
+            ..service(MILLI + at / 5)
+        })
+    };
+    for (load, expected, said) in [
+        (None, Limit::Way, "unless the server itself"),
+        (Some(WorkerLoad { turn_lag_ns: MILLI, cpu_permille: 600 }), Limit::Way, "a proxy or the network"),
+        (
+            Some(WorkerLoad { turn_lag_ns: MILLI, cpu_permille: 990 }),
+            Limit::DummyServer,
+            "its workers had a CPU 99% of the time",
+        ),
+        (
+            Some(WorkerLoad { turn_lag_ns: 80 * MILLI, cpu_permille: 300 }),
+            Limit::DummyServer,
+            "its timers were 80.0 ms late on average: other programs had its CPU",
+        ),
+    ] {
+        let summary = overloaded(load);
+        let [_, limit] = summary.verdict();
+        assert_eq!(summary.limit(), expected, "{load:?}: {limit}");
+        assert!(limit.contains(said), "{load:?}: {limit}");
+    }
+    // It may be as busy as it likes where the rate is held.
+    let busy = Some(WorkerLoad { turn_lag_ns: 0, cpu_permille: 1000 });
+    let held = run("-r 1000 -d 3s a:1", move |_, _| Planted {
+        server: Some((MICRO, 2 * MICRO)),
+        load: busy,
+        ..service(MILLI)
+    });
+    assert_eq!(held.limit(), Limit::None);
+}
+
+#[test]
+fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
+    let run = || {
+        run("-r 100 -d 2s a:1", |n, _| Planted {
+            end: if n < 150 { End::Status(200) } else { End::NotSent },
+            ..Planted::default()
+        })
+    };
+    let interrupted = Summary { interrupted: true, arrivals_lasted: Duration::from_millis(1990), ..run() };
+    let [outcome, limit] = interrupted.verdict();
+    assert!(
+        outcome.starts_with("interrupted after ")
+            && outcome.ends_with(": 150 of 150 requests succeeded, 50 not sent"),
+        "{outcome}"
+    );
+    assert!(limit.contains("of 100 requests/s"), "not more than was asked for: {limit}");
+    let [outcome, _] = run().verdict();
+    assert!(outcome.starts_with("succeeded: 150 of 200 requests"), "{outcome}");
+}
+
+#[test]
 fn the_part_that_grows_is_the_limit() {
     let grown = |_: u64, at: u64| at / 5;
     for (limit, plant) in [

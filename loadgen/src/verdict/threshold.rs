@@ -141,7 +141,14 @@ fn parse(text: &str) -> Option<Threshold> {
             quantity::count(value).filter(|count| *count <= 1 << 53)? as f64
         }
     };
-    Some(Threshold { text: text.trim().to_owned(), figure, comparison, value })
+    let mut text = text.trim().to_owned();
+    let is_time =
+        matches!(figure, Figure::Response(_) | Figure::Service(_) | Figure::Wait(_) | Figure::Lag(_));
+    if is_time && text.ends_with(|c: char| c.is_ascii_digit()) {
+        // Others take a number for milliseconds.
+        text.push('s');
+    }
+    Some(Threshold { text, figure, comparison, value })
 }
 
 fn parse_figure(text: &str) -> Option<Figure> {
@@ -310,7 +317,7 @@ mod tests {
         for (text, figure, comparison, value) in [
             ("p(99)<200ms", Figure::Response(99.0), Comparison::Below, 2e8),
             (" response.p( 99.9 ) <= 1.5s ", Figure::Response(99.9), Comparison::AtMost, 1.5e9),
-            ("service.p(50)<0.25", Figure::Service(50.0), Comparison::Below, 2.5e8),
+            ("service.p(50)<0.25s", Figure::Service(50.0), Comparison::Below, 2.5e8),
             ("wait.p(0)>1us", Figure::Wait(0.0), Comparison::Above, 1e3),
             ("lag.p(100)>=1ms", Figure::Lag(100.0), Comparison::AtLeast, 1e6),
             ("error_rate<1%", Figure::ErrorRate, Comparison::Below, 0.01),
@@ -327,6 +334,22 @@ mod tests {
             let threshold: Threshold = text.parse().unwrap();
             let expected = Threshold { text: text.trim().to_owned(), figure, comparison, value };
             assert_eq!(threshold, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_unit_is_shown_in_seconds() {
+        for (text, shown) in [
+            ("p(99)<200", "p(99)<200s"),
+            ("lag.p(50)<=0.5", "lag.p(50)<=0.5s"),
+            ("p(99)<1m30", "p(99)<1m30"),
+            ("rate>5", "rate>5"),
+        ] {
+            let threshold = text.parse::<Threshold>().map(|threshold| threshold.to_string());
+            assert!(
+                threshold.is_err() && text.contains("1m30") || threshold == Ok(shown.to_owned()),
+                "{text}"
+            );
         }
     }
 

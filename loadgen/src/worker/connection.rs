@@ -149,12 +149,12 @@ pub(super) trait Connection: Sized {
     /// What is the same in all requests.
     type Requests;
 
-    /// What is said of one that is not ready in time.
-    const NOT_OPENED: &'static str;
+    /// What there is not, until one is ready.
+    const AWAITED: &'static str;
 
-    /// What is said of this one when it is not ready in time.
-    fn not_opened(&self) -> &'static str {
-        Self::NOT_OPENED
+    /// Why this one takes no request though it has come about, if the peer has said so.
+    fn refusal(&self) -> Option<&'static str> {
+        None
     }
 
     /// Begins on a stream that is connected.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
-    plan::{self, request::Template},
+    plan::{Plan, Protocol, Target, request::Template},
 };
 
 /// What is the same in all requests of a pool, and what is read of all replies.
@@ -28,12 +28,16 @@ pub(super) struct Http1Requests {
     template: Template,
     kind: Kind,
     idempotent: bool,
+    /// The target as it would be written for HTTP/2.
+    as_http2: String,
     head: response::Head,
 }
 
-impl From<&plan::Request> for Http1Requests {
-    fn from(request: &plan::Request) -> Self {
+impl From<&Plan> for Http1Requests {
+    fn from(plan: &Plan) -> Self {
+        let request = plan.request();
         Self {
+            as_http2: Target { protocol: Protocol::H2c, ..plan.target().clone() }.to_string(),
             template: request.http1(),
             kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
             idempotent: request.is_idempotent(),
@@ -75,7 +79,7 @@ impl fmt::Debug for Http1 {
 impl Connection for Http1 {
     type Requests = Http1Requests;
 
-    const NOT_OPENED: &'static str = "no connection within --connect-timeout";
+    const AWAITED: &'static str = "no connection";
 
     fn new(stream: Stream, _now: Nanos) -> Self {
         Self {
@@ -186,7 +190,7 @@ impl Http1 {
     ) -> Option<Closed> {
         if !self.used
             && !self.reader.has_begun()
-            && let Some(message) = instead_of_http1(&shared.buffer[..count])
+            && let Some(message) = instead_of_http1(&shared.buffer[..count], &shared.requests.as_http2)
         {
             return Some(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
         }

@@ -147,7 +147,8 @@ impl Worker {
         let busy = share(cpu.saturating_sub(cpu_before));
         let delay = runtime::polls::run_delay().zip(delay_before);
         let run_delay = delay.map(|(after, before)| share(nanos(after.saturating_sub(before))));
-        self.participant.publish(self.recording.records());
+        let waiting = self.waiting();
+        self.participant.publish(self.recording.records(), waiting);
         let arrivals_end = self.arrivals_end.unwrap_or(end);
         Ok(WorkerResult { recorder: self.recording.into_records(), busy, run_delay, end, arrivals_end })
     }
@@ -240,7 +241,13 @@ impl Worker {
                 Phase::Abort => target.abandon(now, &self.lateness, &mut self.recording),
             }
         }
-        self.participant.publish_if_due(now, self.recording.records());
+        let waiting = self.waiting();
+        self.participant.publish_if_due(now, self.recording.records(), waiting);
+    }
+
+    /// Requests that are due and wait to be sent.
+    fn waiting(&self) -> u64 {
+        self.targets.iter().map(|target| target.waiting() as u64).sum()
     }
 
     fn is_over(&mut self, now: Nanos) -> bool {

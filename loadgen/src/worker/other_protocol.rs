@@ -9,30 +9,38 @@ const SHOWN: usize = 16;
 
 /// The preface of a server's HTTP/2: SETTINGS on stream 0, after three bytes of length (RFC 9113 section 3.4).
 const SETTINGS: &[u8] = &[4, 0, 0, 0, 0, 0];
+/// How a response of HTTP/1 begins.
+const STATUS_LINE: &[u8] = b"HTTP/";
 /// Bytes of a frame's head, the longest content before SETTINGS say otherwise, and the last type with a name (RFC 9113
 /// sections 4 and 6).
 const HEAD: usize = 9;
 const MOST_FRAME: u32 = 16_384;
 const LAST_TYPE: u8 = 9;
 
-/// What a server speaks instead of HTTP/2, if the first bytes of a connection say so.
-pub(super) fn instead_of_http2(first: &[u8]) -> Option<String> {
-    if first.starts_with(b"HTTP/") {
-        return Some("the server speaks HTTP/1: write http://HOST:PORT".to_owned());
+/// What a server speaks instead of HTTP/2, if the first bytes of a connection say so; the target for HTTP/1 is written
+/// `as_http1`.
+pub(super) fn instead_of_http2(first: &[u8], as_http1: &str) -> Option<String> {
+    if first.starts_with(STATUS_LINE) {
+        return Some(format!("the server speaks HTTP/1: write {as_http1}"));
     }
     other(first).or_else(|| {
         // A frame of a type that has a name, even where another should be: the engine says which rule that breaks.
         let is_frame = first.len() < HEAD || length(first) <= MOST_FRAME && first[3] <= LAST_TYPE;
-        (!is_frame).then(|| format!("the server sent what is no HTTP/2 (first bytes {})", Shown(first)))
+        (!is_frame).then(|| format!("what the server sent is not HTTP/2 (first bytes {})", Shown(first)))
     })
 }
 
-/// What a server speaks instead of HTTP/1.1, if the first bytes of a connection say so.
-pub(super) fn instead_of_http1(first: &[u8]) -> Option<String> {
+/// What a server speaks instead of HTTP/1.1, if the first bytes of a connection say so; the target for HTTP/2 is written
+/// `as_http2`.
+pub(super) fn instead_of_http1(first: &[u8], as_http2: &str) -> Option<String> {
     if is_settings(first) {
-        return Some("the server speaks HTTP/2: write h2c://HOST:PORT".to_owned());
+        return Some(format!("the server speaks HTTP/2: write {as_http2}"));
     }
-    other(first)
+    other(first).or_else(|| {
+        let shared = first.len().min(STATUS_LINE.len());
+        let is_begun = first[..shared] == STATUS_LINE[..shared];
+        (!is_begun).then(|| format!("what the server sent is not HTTP/1 (first bytes {})", Shown(first)))
+    })
 }
 
 /// What is neither version of HTTP.
@@ -70,24 +78,27 @@ impl fmt::Display for Shown<'_> {
 mod tests {
     use super::*;
 
+    const HTTP1: &str = "http://localhost:8000/";
+    const HTTP2: &str = "h2c://localhost:8000/";
+
     #[test]
     fn other_protocols_are_named_where_http2_was_expected() {
         for (first, expected) in [
-            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "the server speaks HTTP/1: write http://HOST:PORT"),
+            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "the server speaks HTTP/1: write http://localhost:8000/"),
             (b"HTTP/1.0 4", "the server speaks HTTP/1"),
             (b"\x15\x03\x03\0\x02\x02\x16", "the server speaks TLS, which loadgen does not yet"),
             (b"\x16\x03\x01\0\x05hello", "the server speaks TLS"),
             (b"SSH-2.0-OpenSSH_9.6\r\n", "the server speaks SSH"),
             (
                 b"220 mail ESMTP\r\n",
-                "the server sent what is no HTTP/2 (first bytes \"220 mail ESMTP\\r\\n\")",
+                "what the server sent is not HTTP/2 (first bytes \"220 mail ESMTP\\r\\n\")",
             ),
             (
                 b"\0\xff\"0123456789abcdef",
-                "the server sent what is no HTTP/2 (first bytes \"\\x00\\xff\\\"0123456789abc\")",
+                "what the server sent is not HTTP/2 (first bytes \"\\x00\\xff\\\"0123456789abc\")",
             ),
         ] {
-            let said = instead_of_http2(first).unwrap_or_default();
+            let said = instead_of_http2(first, HTTP1).unwrap_or_default();
             assert!(said.starts_with(expected), "{said}");
         }
     }
@@ -101,7 +112,7 @@ mod tests {
             b"\0\0\x08\x07\0\0\0\0\0",
             b"\0\0\0\x04\0\0\0\0\0\0\0\x05\x04\0",
         ] {
-            assert_eq!(instead_of_http2(first), None, "{first:?}");
+            assert_eq!(instead_of_http2(first, HTTP1), None, "{first:?}");
         }
     }
 
@@ -109,13 +120,19 @@ mod tests {
     fn other_protocols_are_named_where_http1_was_expected() {
         let settings = b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64";
         assert_eq!(
-            instead_of_http1(settings).as_deref(),
-            Some("the server speaks HTTP/2: write h2c://HOST:PORT")
+            instead_of_http1(settings, HTTP2).as_deref(),
+            Some("the server speaks HTTP/2: write h2c://localhost:8000/")
         );
-        assert_eq!(instead_of_http1(b"SSH-2.0-x\r\n").as_deref(), Some("the server speaks SSH"));
-        assert!(instead_of_http1(b"\x15\x03\x01\0\x02\x02\x0a").is_some_and(|said| said.contains("TLS")));
-        for first in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"garbage", b"\0\0\x12\x04\x01\0\0\0\0"] {
-            assert_eq!(instead_of_http1(first), None);
+        assert_eq!(instead_of_http1(b"SSH-2.0-x\r\n", HTTP2).as_deref(), Some("the server speaks SSH"));
+        assert!(
+            instead_of_http1(b"\x15\x03\x01\0\x02\x02\x0a", HTTP2).is_some_and(|said| said.contains("TLS"))
+        );
+        for first in [&b"220 mail ESMTP\r\n"[..], b"garbage", b"HTTQ", b"\0\0\x12\x04\x01\0\0\0\0"] {
+            let said = instead_of_http1(first, HTTP2).unwrap_or_default();
+            assert!(said.starts_with("what the server sent is not HTTP/1 (first bytes \""), "{said}");
+        }
+        for first in [&b""[..], b"H", b"HTTP/1.1 200 OK\r\n"] {
+            assert_eq!(instead_of_http1(first, HTTP2), None);
         }
     }
 }

@@ -67,12 +67,8 @@ impl PerTarget {
         };
         let connector = Connector::new(Arc::clone(&order.addresses), part.index() as usize);
         let mut pool = match plan.target().protocol {
-            Protocol::Http1 => {
-                AnyPool::Http1(Pool::new(plan.request().into(), *ids, connector, limits, *clock))
-            }
-            Protocol::H2c => {
-                AnyPool::Http2(Pool::new(plan.request().into(), *ids, connector, limits, *clock))
-            }
+            Protocol::Http1 => AnyPool::Http1(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
+            Protocol::H2c => AnyPool::Http2(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
         };
         with!(&mut pool, pool => pool.want(connections, clock.now()));
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
@@ -152,12 +148,22 @@ impl PerTarget {
 
     /// What has taken too long, by all that was seen, has timed out; all else is given up.
     pub(super) fn abandon(&mut self, now: Nanos, lateness: &Lateness, recording: &mut Recording) {
+        if self.dispatcher.waiting() > 0
+            && let Some(why) = with!(&mut self.pool, pool => pool.unopened())
+        {
+            recording.records().unopened(why);
+        }
         let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
             pool.expire(lateness.seen(true), results);
             pool.abandon(now, results);
         });
         self.dispatcher.stop(recording);
+    }
+
+    /// Requests that are due and wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.dispatcher.waiting()
     }
 
     /// Whether requests will still become due.

@@ -47,12 +47,12 @@ struct Bench<C: Connection> {
 
 impl<C: Connection> Bench<C>
 where
-    C::Requests: for<'a> From<&'a crate::plan::Request>,
+    C::Requests: for<'a> From<&'a Plan>,
 {
     fn new(order: &Order, streams: usize) -> Self {
         let connector = Connector::new(Arc::clone(&order.addresses), 0);
         let limits = Limits { connections: 1, kept: 0, streams, timeout: 1 << 40, connect_timeout: 1 << 40 };
-        let request = order.plan.request().into();
+        let request = (&*order.plan).into();
         let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
         pool.want(1, 0);
         Self {
@@ -193,7 +193,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
     let mut connector = Connector::new(Arc::clone(&order.addresses), 0);
     connector.failed(0);
     let at = connector.next_attempt().unwrap();
-    let pool = Pool::<Http1>::new(order.plan.request().into(), order.ids, connector, limits, order.clock);
+    let pool = Pool::<Http1>::new((&*order.plan).into(), order.ids, connector, limits, order.clock);
     assert_eq!((pool.next_wake(0, true), pool.next_wake(0, false)), (at, Nanos::MAX));
     assert_eq!(pool.next_wake(at, true), Nanos::MAX);
 }

@@ -62,9 +62,12 @@ fn informational_replies_and_trailers_of_http2_are_printed_in_their_places() {
 fn a_truncated_reply_is_printed_with_the_reason() {
     let peer = serve_http1(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf!close".to_vec());
     let (text, exit) = printed(&format!("http://{}", peer.address));
-    let expected = "HTTP/1.1 200 OK\nContent-Length: 9\n\nhalf\n\n\
-                    closed early: the server closed the connection before the reply was complete\n";
-    assert_eq!((reply(&text), exit), (expected, Exit::Failed));
+    let expected = format!(
+        "HTTP/1.1 200 OK\nContent-Length: 9\n\nhalf\n\n\
+         closed early: the server closed the connection before the reply was complete, from {}\n",
+        peer.address
+    );
+    assert_eq!((reply(&text), exit), (&*expected, Exit::Failed));
 }
 
 #[test]

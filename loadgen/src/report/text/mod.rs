@@ -3,6 +3,7 @@
 //! The first line says what one has to know; the rest is in the order in which questions come up.
 
 mod bins;
+mod long;
 pub mod rounds;
 mod times;
 
@@ -12,7 +13,7 @@ use crate::{
     clock::nanos,
     numbers::{bytes, count, decimal, seconds, time},
     recorder::Span,
-    report::{Report, headline},
+    report::{Detail, Report, headline},
     summary::Summary,
     verdict::{Judged, Outcome},
 };
@@ -59,7 +60,8 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     bins::write(&summary.records.times.response, out)?;
     statuses(summary, out)?;
     failures(summary, out)?;
-    backends(summary, out)
+    backends(summary, out)?;
+    if report.detail == Detail::Long { long::write(summary, out) } else { Ok(()) }
 }
 
 fn verdict(summary: &Summary, style: Style, out: &mut dyn Write) -> io::Result<()> {
@@ -123,8 +125,8 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     for (depth, name, value, always) in [
         (0, "offered", counts.offered, true),
         (1, "sent", counts.sent(), true),
-        (2, "completed", counts.completed(), true),
-        (3, "succeeded", counts.succeeded, true),
+        (2, "completed", counts.completed(), false),
+        (3, "succeeded", counts.succeeded, false),
         (3, "redirects (3xx)", counts.redirects, false),
         (3, "client errors (4xx)", counts.client_errors, false),
         (3, "server errors (5xx)", counts.server_errors, false),
@@ -153,9 +155,10 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         reopened => format!("{} ({} to replace others)", count(connections.opened), count(reopened)),
     };
     let is_open_loop = summary.run.is_open_loop();
+    let has_replies = records.counts.completed() > 0;
     let rows = [
         ("Offered rate", is_open_loop.then(|| format!("{}/s", decimal(summary.offered_rate())))),
-        ("Achieved rate", Some(format!("{}/s", decimal(summary.achieved_rate())))),
+        ("Achieved rate", has_replies.then(|| format!("{}/s", decimal(summary.achieved_rate())))),
         (
             "Bodies received",
             (records.body_bytes > 0).then(|| {
@@ -165,14 +168,16 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         ),
         (
             "Bytes sent, received",
-            Some(format!("{}, {}", bytes(records.bytes_sent as f64), bytes(records.bytes_received as f64))),
+            (records.bytes_sent + records.bytes_received > 0).then(|| {
+                format!("{}, {}", bytes(records.bytes_sent as f64), bytes(records.bytes_received as f64))
+            }),
         ),
-        ("Connections opened", Some(opened)),
+        ("Connections opened", (connections.opened > 0).then_some(opened)),
         (
             "Closed by the server",
             (connections.closed_by_server > 0).then(|| count(connections.closed_by_server)),
         ),
-        ("In flight, on average", Some(decimal(summary.mean_in_flight()))),
+        ("In flight, on average", (records.in_flight > 0).then(|| decimal(summary.mean_in_flight()))),
         ("Longest outage", span(summary.longest_outage().filter(|_| records.counts.succeeded > 0))),
         ("Longest stall", span(summary.notable_stall())),
         ("Busiest worker", Some(format!("{:.0}% of a CPU", summary.busiest_worker * 100.0))),

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight},
-    plan,
+    plan::{Plan, Protocol, Target},
 };
 
 /// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
@@ -52,12 +52,16 @@ pub(super) struct Http2Requests {
     id_field: Option<http::HeaderName>,
     body: Bytes,
     is_head: bool,
+    /// The target as it would be written for HTTP/1.
+    as_http1: String,
     head: http2::Head,
 }
 
-impl From<&plan::Request> for Http2Requests {
-    fn from(request: &plan::Request) -> Self {
+impl From<&Plan> for Http2Requests {
+    fn from(plan: &Plan) -> Self {
+        let request = plan.request();
         Self {
+            as_http1: Target { protocol: Protocol::Http1, ..plan.target().clone() }.to_string(),
             fields: request.http2(),
             id_field: request.id_field.clone(),
             body: request.body.clone(),
@@ -98,10 +102,10 @@ impl fmt::Debug for Http2 {
 impl Connection for Http2 {
     type Requests = Http2Requests;
 
-    const NOT_OPENED: &'static str = "no connection and SETTINGS within --connect-timeout";
+    const AWAITED: &'static str = "no connection and SETTINGS";
 
-    fn not_opened(&self) -> &'static str {
-        if self.http2.is_settled() { NO_STREAMS } else { Self::NOT_OPENED }
+    fn refusal(&self) -> Option<&'static str> {
+        self.http2.is_settled().then_some(NO_STREAMS)
     }
 
     fn new(stream: Stream, _now: Nanos) -> Self {
@@ -316,7 +320,7 @@ impl Http2 {
         let mut input = &shared.buffer[..self.rest.len() + count];
         // Nothing has been taken in before SETTINGS: what is here is what came first.
         if !self.http2.is_settled()
-            && let Some(message) = instead_of_http2(input)
+            && let Some(message) = instead_of_http2(input, &shared.requests.as_http1)
         {
             return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
         }

@@ -162,10 +162,9 @@ impl<C: Connection> Pool<C> {
             let is_opening = *stage == Stage::Opening;
             let deadline = since.saturating_add(limits.connect_timeout);
             if is_opening && deadline <= now {
-                let message = match occupant {
-                    Occupant::Connection(connection) => connection.not_opened(),
-                    _ => C::NOT_OPENED,
-                };
+                let message = occupant
+                    .refusal()
+                    .map_or_else(|| format!("{} within --connect-timeout", C::AWAITED), str::to_owned);
                 let failure = Failure::new(Cause::ConnectTimeout, message);
                 self.gone(index, Closed::by_loadgen(failure), sink);
                 continue;
@@ -179,6 +178,15 @@ impl<C: Connection> Pool<C> {
                 self.next_wake = earlier(self.next_wake, connection.next_wake(&limits));
             }
         }
+    }
+
+    /// Why none is open, if one is being opened.
+    pub(super) fn unopened(&mut self) -> Option<String> {
+        if self.places.open > 0 || self.places.opening == 0 {
+            return None;
+        }
+        let refusal = (0..self.places.len()).find_map(|index| self.places.get(index)?.occupant.refusal());
+        Some(refusal.map_or_else(|| format!("{} until the run ended", C::AWAITED), str::to_owned))
     }
 
     /// Ends everything.

@@ -46,6 +46,16 @@ pub(super) enum Occupant<C> {
     Connection(C),
 }
 
+impl<C: super::Connection> Occupant<C> {
+    /// Why it takes no request though it has come about, if the peer has said so.
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Connection(connection) => connection.refusal(),
+            Self::Nobody | Self::Opening(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Vacant,

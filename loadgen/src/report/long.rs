@@ -1,0 +1,90 @@
+//! What `--detail long` adds: where the time went, whether the figures agree, and the course of the run.
+
+use crate::{
+    numbers::{count, decimal, time},
+    summary::Summary,
+};
+
+/// The most intervals that are listed; CSV has all of them.
+const MAX_INTERVALS: usize = 60;
+
+/// Names of the columns of [`intervals`].
+pub(super) const INTERVALS: [&str; 8] =
+    ["From", "offered", "failed", "completed", "errors", "p50", "p99", "max"];
+
+/// Figures with a name and, where it is needed, what they are.
+pub(super) fn figures(summary: &Summary) -> Vec<[String; 3]> {
+    let mut rows = Vec::new();
+    let mut row =
+        |name: &str, value: String, what: &str| rows.push([name.to_owned(), value, what.to_owned()]);
+    if let Some(parts) = summary.mean_parts() {
+        row("Mean lag", time(parts.lag), "due to picked up");
+        row("Mean wait", time(parts.wait), "picked up to sent");
+        row("Mean service", time(parts.service), "sent to the end");
+        if let Some(told) = parts.told {
+            row("  in the server", time(told.server), "as dummy-server says, of a sample");
+            row(
+                "  outside of it",
+                time((parts.service - told.server).max(0.0)),
+                "free of the server's clock",
+            );
+            row("  on the way there", time(told.way), "sent to seen, between two clocks");
+        }
+    }
+    if let Some(little) = summary.little() {
+        let difference = little.difference() * 100.0;
+        let meaning = if difference > 10.0 { "; no steady state" } else { "" };
+        row(
+            "Little's check",
+            format!("{} in flight", decimal(little.in_flight)),
+            &format!(
+                "{}/s x {} = {} ({difference:.1}% apart{meaning})",
+                decimal(little.rate),
+                time(little.service),
+                decimal(little.expected()),
+            ),
+        );
+    }
+    let load = &summary.records.server_load;
+    if let (Some(cpu), Some((lag, longest))) = (load.cpu(), load.turn_lag()) {
+        row("dummy-server's CPU", format!("{:.0}% of a CPU", cpu * 100.0), "of the workers that replied");
+        row(
+            "dummy-server's timers",
+            format!("{} late", time(lag)),
+            &format!("at most {}", time(longest as f64)),
+        );
+    }
+    if let Some(delay) = summary.run_delay {
+        row("Without a CPU", format!("{:.1}%", delay * 100.0), "of the run, as loadgen waited for one");
+    }
+    rows
+}
+
+/// The intervals of the run, latency by when requests were due, and how many were left out.
+pub(super) fn intervals(summary: &Summary) -> (Vec<[String; 8]>, usize) {
+    let intervals = &summary.records.intervals;
+    let width = intervals.width();
+    let rows: Vec<_> = (0..)
+        .zip(intervals.iter())
+        .take(MAX_INTERVALS)
+        .map(|(index, interval)| {
+            let response = &interval.response;
+            let at = |quantile| match response.is_empty() {
+                true => String::new(),
+                false => time(response.value_at_quantile(quantile) as f64),
+            };
+            [
+                format!("{}s", index * width / 1_000_000_000),
+                count(interval.offered),
+                count(interval.unsuccessful),
+                count(interval.completed),
+                count(interval.errors),
+                at(0.5),
+                at(0.99),
+                at(1.0),
+            ]
+        })
+        .collect();
+    let left_out = intervals.iter().count() - rows.len();
+    (rows, left_out)
+}
