@@ -179,7 +179,7 @@ const ACCEPTED_EXTREMES: &[&str] = &[
     "no-length&chunk=1",
     "no-length=off&chunk=16M",
     "cors=off",
-    "gzip=forced&early=599&continue=ignore",
+    "gzip=forced&timing=last-byte&early=599&continue=ignore",
     "gzip=negotiated&continue=send",
     "continue=refuse",
     "abort=short",

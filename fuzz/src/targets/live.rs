@@ -57,6 +57,7 @@ pub const WORDS: &[&[u8]] = &[
     b"dummy-rate=",
     b"dummy-chunk=",
     b"dummy-gzip=forced",
+    b"dummy-timing=all",
     b"dummy-trailer=a:b",
     b"dummy-header=a:b",
     b"dummy-no-length",

@@ -26,6 +26,7 @@ pub const WORDS: &[&[u8]] = &[
     b"no-length",
     b"chunk=",
     b"gzip=forced",
+    b"timing=all",
     b"abort=",
     b"fail-first=",
     b"key=",
