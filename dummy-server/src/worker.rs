@@ -149,7 +149,7 @@ impl Worker {
         for accepts in accepting {
             tasks.spawn_local(accepts);
         }
-        tasks.spawn_local(Rc::clone(&self).answer(questions));
+        tasks.spawn_local(Rc::clone(&self).list_connections(questions));
         tasks.spawn_local(Rc::clone(&self).sweep());
         loop {
             tokio::select! {
@@ -178,8 +178,8 @@ impl Worker {
         self.connections.borrow().len()
     }
 
-    /// Answers questions for the list of connections.
-    async fn answer(self: Rc<Self>, mut questions: mpsc::Receiver<Question>) {
+    /// Lists the connections for each question of the admin port.
+    async fn list_connections(self: Rc<Self>, mut questions: mpsc::Receiver<Question>) {
         while let Some(Question { most, answer }) = questions.recv().await {
             let connections = self.connections.borrow();
             // The one that asked may have gone.

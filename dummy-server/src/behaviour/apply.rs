@@ -41,8 +41,8 @@ pub(crate) struct Directives {
     _in_flight: Option<InFlight>,
 }
 
-/// Has an endpoint answer as it was asked for.
-pub(crate) fn answer(
+/// Runs an endpoint with the faults, delays, limits and changes that the request asks for.
+pub(crate) fn wrap_endpoint(
     context: &Rc<ServerContext>,
     (shared, worker): (&Arc<Shared>, usize),
     head: &Head<'_>,

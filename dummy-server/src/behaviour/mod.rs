@@ -25,7 +25,7 @@ use wire::Fields;
 
 use self::asked::{Breach, Point};
 pub(crate) use self::{
-    apply::{Directives, answer},
+    apply::{Directives, wrap_endpoint},
     asked::BadBehaviour,
     chance::draw,
     content::Framing,

@@ -19,7 +19,7 @@ use crate::{
 const READ: usize = 64 << 10;
 
 /// Reads the body, slowly if asked, then waits, then answers.
-pub(super) fn answer(
+pub(super) fn handle(
     context: &Rc<ServerContext>,
     head: &Head<'_>,
     mut upload: Upload,

@@ -40,7 +40,7 @@ impl Digests {
 }
 
 /// Reads the body and answers with its digests, in JSON and as trailers.
-pub(super) fn answer(mut upload: Upload) -> Answer {
+pub(super) fn handle(mut upload: Upload) -> Answer {
     Answer::Waiting(Box::pin(async move {
         let (mut digests, mut received) = (Digests::new(), 0);
         while let Some(part) = upload.pull(usize::MAX).await {

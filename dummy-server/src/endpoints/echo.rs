@@ -194,7 +194,7 @@ fn canonical(name: &[u8]) -> String {
 }
 
 /// Answers with the echo that `shape` makes into a reply.
-pub(super) fn answer(
+pub(super) fn handle(
     context: &Rc<ServerContext>,
     head: &Head<'_>,
     mut upload: Upload,

@@ -23,14 +23,14 @@ use crate::{
     router::Route,
 };
 
-/// Asks the endpoint of `route`.
-pub(crate) fn answer(context: &Rc<ServerContext>, route: Route, head: &Head<'_>, upload: Upload) -> Answer {
+/// Hands the request to the handler of its route.
+pub(crate) fn dispatch(context: &Rc<ServerContext>, route: Route, head: &Head<'_>, upload: Upload) -> Answer {
     match route {
         Route::Bin { size, chunked, digest } => {
             let reply = bin::reply(context.pattern, head, size, chunked);
             if digest { after(upload, digest::trailing(reply)) } else { after(upload, reply) }
         }
-        Route::Digest => digest::answer(upload),
+        Route::Digest => digest::handle(upload),
         Route::Headers => after(upload, parts::headers(context, head)),
         Route::Ip => after(upload, parts::ip(head)),
         Route::Sse(series) => after(upload, series::events(head, series)),
@@ -41,11 +41,11 @@ pub(crate) fn answer(context: &Rc<ServerContext>, route: Route, head: &Head<'_>,
         }
         Route::Health => after(upload, health::reply(context.shutdown.phase())),
         Route::Help => after(upload, help::reply()),
-        Route::Echo => echo::answer(context, head, upload, echo::full),
-        Route::NoUsage(how) => echo::answer(context, head, upload, move |echo| echo::no_usage(echo, how)),
-        Route::Status(code) => status::answer(context, head, upload, code),
-        Route::Upload => upload::answer(context, head, upload),
-        Route::Delay { reply, read } => delay::answer(context, head, upload, reply, read),
-        Route::WebSocket(options) => websocket::answer(context, head, upload, options),
+        Route::Echo => echo::handle(context, head, upload, echo::full),
+        Route::NoUsage(how) => echo::handle(context, head, upload, move |echo| echo::no_usage(echo, how)),
+        Route::Status(code) => status::handle(context, head, upload, code),
+        Route::Upload => upload::handle(context, head, upload),
+        Route::Delay { reply, read } => delay::handle(context, head, upload, reply, read),
+        Route::WebSocket(options) => websocket::handle(context, head, upload, options),
     }
 }

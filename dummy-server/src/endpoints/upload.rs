@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Answers when the whole body was read.
-pub(super) fn answer(context: &Rc<ServerContext>, head: &Head<'_>, mut upload: Upload) -> Answer {
+pub(super) fn handle(context: &Rc<ServerContext>, head: &Head<'_>, mut upload: Upload) -> Answer {
     let mut echo = Echo::of(context, head);
     Answer::Waiting(Box::pin(async move {
         match upload.discard().await {

@@ -107,7 +107,7 @@ enum Way {
 
 /// Finds the endpoint of a request and asks it. `received_ns` is when it was read, in nanoseconds since the Unix
 /// epoch.
-pub(crate) fn answer(
+pub(crate) fn handle_request(
     exchange: &Rc<Exchange>,
     head: &Head<'_>,
     upload: Upload,
@@ -170,7 +170,7 @@ fn misbehave(
                 pending.flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
             }
             let endpoint = |upload| ask(exchange, head, upload, way);
-            let (directives, answer) = behaviour::answer(
+            let (directives, answer) = behaviour::wrap_endpoint(
                 &exchange.context,
                 (&exchange.behaviour, exchange.index),
                 head,
@@ -199,13 +199,13 @@ fn ask(exchange: &Rc<Exchange>, head: &Head<'_>, upload: Upload, way: Way) -> An
     let route = match way {
         Way::Call => {
             upload.unhurried();
-            return crate::grpc::answer(&exchange.grpc, &exchange.context, head, upload);
+            return crate::grpc::dispatch_call(&exchange.grpc, &exchange.context, head, upload);
         }
         Way::Preflight => return message::after(upload, cors::preflight(head)),
         Way::Endpoint(route) => route,
     };
     match acceptable(head, route) {
-        Ok(route) => endpoints::answer(&exchange.context, route, head, upload),
+        Ok(route) => endpoints::dispatch(&exchange.context, route, head, upload),
         Err(bad) => {
             let reply = Reply::refusal(StatusCode::BAD_REQUEST, &bad.error, bad.accepted, bad.example);
             // What CONNECT would send belongs to no request.

@@ -69,7 +69,7 @@ impl Served {
     }
 
     /// Calls the method that a request names.
-    pub(super) fn answer(
+    pub(super) fn call_method(
         &self,
         context: &Rc<ServerContext>,
         head: &Head<'_>,

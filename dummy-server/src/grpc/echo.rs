@@ -57,8 +57,8 @@ mod tag {
     pub(super) const METHOD: u32 = 6;
 }
 
-/// Answers a call of `method`; none when there is no such method.
-pub(super) fn answer(
+/// Starts a call of `method`; `None` if the service has no such method.
+pub(super) fn call_method(
     context: &Rc<ServerContext>,
     head: &Head<'_>,
     fields: &CallFields<'_>,

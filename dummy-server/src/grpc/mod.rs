@@ -73,7 +73,7 @@ pub(crate) fn is_call(content_type: &[u8], protocol: Protocol) -> bool {
 }
 
 /// Calls the service and method that a request names. On the port that is gRPC's alone, it may be no call at all.
-pub(crate) fn answer(
+pub(crate) fn dispatch_call(
     services: &Services,
     context: &Rc<ServerContext>,
     head: &Head<'_>,
@@ -91,7 +91,7 @@ pub(crate) fn answer(
     match form {
         Some(form) => {
             let call = |upload| call(services, context, head, &fields, upload);
-            web::answer(context, head, &fields, upload, form, call)
+            web::translate_call(context, head, &fields, upload, form, call)
         }
         None if grpc::is_call(fields.content_type) => call(services, context, head, &fields, upload),
         None => {
@@ -127,12 +127,12 @@ fn call(
     let (service, method) = path.split_at(path.iter().rposition(|byte| *byte == b'/').unwrap_or(path.len()));
     let method = method.strip_prefix(b"/").unwrap_or_default();
     let answer = if service == echo::NAME.as_bytes() {
-        echo::answer(context, head, fields, upload, method, deadline)
+        echo::call_method(context, head, fields, upload, method, deadline)
     } else if service == test_service::NAME.as_bytes() {
-        test_service::answer(context, fields, upload, method, deadline)
+        test_service::call_method(context, fields, upload, method, deadline)
     } else {
         let served = services.0.iter().find(|served| served.name().as_bytes() == service);
-        served.map(|served| served.answer(context, head, fields, upload, deadline))
+        served.map(|served| served.call_method(context, head, fields, upload, deadline))
     };
     answer.unwrap_or_else(|| unimplemented(services))
 }

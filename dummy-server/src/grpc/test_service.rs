@@ -82,8 +82,8 @@ impl Kind {
     }
 }
 
-/// Answers a call of `method`; none when there is no such method.
-pub(super) fn answer(
+/// Starts a call of `method`; `None` if the service has no such method.
+pub(super) fn call_method(
     context: &Rc<ServerContext>,
     fields: &CallFields<'_>,
     upload: Upload,

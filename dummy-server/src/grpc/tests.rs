@@ -46,8 +46,13 @@ async fn call(method: &str, inbox: &Rc<Inbox>) -> impl FnMut(&mut Context<'_>) -
     let config = Arc::new(Config::from_args(&["--workers=1"]).unwrap());
     let context = ServerContext::new(config, Shutdown::new(), "test", Budget::of(1 << 30));
     let fields = CallFields::default();
-    let answer =
-        test_service::answer(&context, &fields, Upload::from(inbox), method.as_bytes(), Deadline::default());
+    let answer = test_service::call_method(
+        &context,
+        &fields,
+        Upload::from(inbox),
+        method.as_bytes(),
+        Deadline::default(),
+    );
     let Some(Answer::Waiting(reply)) = answer else { panic!("there is such a method") };
     let Body::Stream(mut stream) = reply.await.body else { panic!("a stream") };
     move |cx| {

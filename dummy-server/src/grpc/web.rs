@@ -44,8 +44,8 @@ pub(crate) fn is_asked_by_preflight(head: &Head<'_>) -> bool {
     head.fields.get("access-control-request-method") == Some(b"POST") && cors::names(head, "x-grpc-web")
 }
 
-/// Answers a call; `call` is what answers it as one of gRPC.
-pub(super) fn answer(
+/// Translates a gRPC-Web call for `call`, which handles it as one of gRPC, and the reply back.
+pub(super) fn translate_call(
     context: &Rc<ServerContext>,
     head: &Head<'_>,
     fields: &CallFields<'_>,

@@ -135,7 +135,7 @@ impl Driver<'_> {
         let body = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
         let head = head(fields, self.port, &self.socket.lifecycle);
-        let (pending, answer) = exchange::answer(&self.resources.exchange, &head, upload, now);
+        let (pending, answer) = exchange::handle_request(&self.resources.exchange, &head, upload, now);
         if let Some(directives) = pending.directives() {
             asked.expects_continue &= !directives.withholds_continue;
             self.inform(&directives.interim);

@@ -59,7 +59,7 @@ impl Driver<'_> {
         let inbox = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
-        let (pending, answer) = exchange::answer(&self.resources.exchange, &head, upload, now);
+        let (pending, answer) = exchange::handle_request(&self.resources.exchange, &head, upload, now);
         if let Some(directives) = pending.directives() {
             expects_continue &= !directives.withholds_continue;
             self.inform(key, &directives.interim);

@@ -24,7 +24,7 @@ const ACCEPT: &str = "sec-websocket-accept";
 const SWITCH: Fixed = &[("upgrade", "websocket"), ("connection", "Upgrade")];
 
 /// Checks the opening handshake (RFC 6455 section 4.2).
-pub(crate) fn answer(
+pub(crate) fn handle(
     context: &Rc<ServerContext>,
     head: &Head<'_>,
     upload: Upload,

@@ -45,14 +45,14 @@ impl Swept {
     }
 
     /// A request is read.
-    fn begin(&mut self) {
+    fn begin_request(&mut self) {
         self.patience.received(self.busy);
         self.patience.request_begun();
         self.busy = true;
     }
 
-    /// It is answered.
-    fn answer(&mut self) {
+    /// Its reply is sent.
+    fn finish_request(&mut self) {
         self.patience.sent();
         self.patience.request_ended();
         self.busy = false;
@@ -83,9 +83,9 @@ fn the_first_head_has_the_header_timeout_from_the_accept_on() {
 #[test]
 fn a_next_head_has_the_header_timeout_from_its_first_byte_on() {
     let mut connection = Swept::new(Limits { header_timeout: SECOND, ..no_limits() });
-    connection.begin();
+    connection.begin_request();
     assert_eq!(connection.order_at(5.0), Order::Serve, "the time of a request is not that of its head");
-    connection.answer();
+    connection.finish_request();
     assert_eq!(connection.order_at(20.0), Order::Serve, "no head has begun");
     connection.patience.received(false);
     assert_eq!([20.5, 21.4].map(|at| connection.order_at(at)), [Order::Serve; 2]);
@@ -95,10 +95,10 @@ fn a_next_head_has_the_header_timeout_from_its_first_byte_on() {
 #[test]
 fn a_head_that_came_along_with_the_request_before_counts_after_that_one() {
     let mut connection = Swept::new(Limits { header_timeout: SECOND, ..no_limits() });
-    connection.begin();
+    connection.begin_request();
     connection.patience.head_begun();
     assert_eq!(connection.order_at(9.0), Order::Serve);
-    connection.answer();
+    connection.finish_request();
     assert_eq!([10.0, 10.9].map(|at| connection.order_at(at)), [Order::Serve; 2]);
     assert_eq!(connection.order_at(11.0), Order::Close);
 }
@@ -128,9 +128,9 @@ fn an_idle_connection_is_closed_and_over_http2_drained_first() {
         if headless {
             connection.patience.head_done();
         }
-        connection.begin();
+        connection.begin_request();
         assert_eq!(connection.order_at(10.0), Order::Serve, "a request is in flight");
-        connection.answer();
+        connection.finish_request();
         assert_eq!([10.5, 11.4].map(|at| connection.order_at(at)), [Order::Serve; 2]);
         let first = if headless { Order::Drain } else { Order::Close };
         assert_eq!(connection.order_at(11.5), first);
@@ -141,7 +141,7 @@ fn an_idle_connection_is_closed_and_over_http2_drained_first() {
 #[test]
 fn a_connection_of_age_is_drained_and_woken_at_each_sweep() {
     let mut connection = Swept::new(Limits { max_connection_age: SECOND, ..no_limits() });
-    connection.begin();
+    connection.begin_request();
     assert_eq!(connection.at(0.9), Due::default());
     for at in [1.0, 1.1] {
         let drained = Due { order: Order::Drain, wake: true, client_gone: false };
@@ -152,7 +152,7 @@ fn a_connection_of_age_is_drained_and_woken_at_each_sweep() {
 #[test]
 fn a_client_that_closed_its_end_has_the_half_close_timeout_from_the_last_byte_it_got_on() {
     let mut connection = Swept::new(Limits { half_close_timeout: SECOND, ..no_limits() });
-    connection.begin();
+    connection.begin_request();
     connection.presence = Presence::Ended;
     assert!(!connection.at(1.0).client_gone, "the request was just read");
     assert!(![1.5, 2.4].map(|at| connection.at(at).client_gone).contains(&true));
@@ -166,7 +166,7 @@ fn a_client_that_closed_its_end_has_the_half_close_timeout_from_the_last_byte_it
 #[test]
 fn a_client_that_has_reset_the_connection_is_gone_immediately() {
     let mut connection = Swept::new(no_limits());
-    connection.begin();
+    connection.begin_request();
     connection.presence = Presence::Gone;
     assert!(!connection.at(0.1).client_gone, "something has happened since the sweep before");
     assert!(connection.at(0.2).client_gone);
@@ -175,7 +175,7 @@ fn a_client_that_has_reset_the_connection_is_gone_immediately() {
 #[test]
 fn a_client_whose_output_waits_for_room_is_not_gone() {
     let mut connection = Swept::new(Limits { half_close_timeout: SECOND, ..no_limits() });
-    connection.begin();
+    connection.begin_request();
     connection.presence = Presence::Ended;
     connection.patience.blocked();
     assert!(![0.1, 1.0, 9.0].map(|at| connection.at(at).client_gone).contains(&true));
@@ -207,7 +207,7 @@ fn the_system_is_not_asked_about_a_connection_that_listens() {
 fn an_engine_that_waits_for_its_client_each_time_has_stalled_after_the_stall_timeout() {
     let limits = Limits { stall_timeout: Some(Duration::from_secs(4)), ..no_limits() };
     let mut connection = Swept::new(limits);
-    connection.begin();
+    connection.begin_request();
     assert!(!connection.at(0.5).wake);
     let mut stalled = Vec::new();
     for at in [1.5, 2.5, 3.5, 4.5] {
@@ -223,7 +223,7 @@ fn progress_or_waiting_for_the_server_restarts_the_stall_timeout() {
     let limits = Limits { stall_timeout: Some(Duration::from_secs(4)), ..no_limits() };
     for moves in [true, false] {
         let mut connection = Swept::new(limits);
-        connection.begin();
+        connection.begin_request();
         connection.at(0.0);
         for at in [1.0, 2.0, 3.0] {
             assert!(connection.at(at).wake);
