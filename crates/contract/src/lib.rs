@@ -3,6 +3,24 @@
 //! The payload pattern ([`pattern`]), the names of fields ([`field`]), the ids of requests ([`id`]), the `Server-Timing` format
 //! ([`timing`]), how numbers are written ([`quantity`]) and the gRPC messages ([`echo`], [`mod@test`]). Nothing here
 //! does IO, reads a clock or knows how either end works.
+//!
+//! A server cuts a body out of the pattern, and a client checks a part of it by its offset:
+//!
+//! ```
+//! use contract::pattern::{self, Pattern};
+//!
+//! let mut range = Pattern::new(64 << 10).range(30, 100);
+//! let mut body = Vec::new();
+//! while range.left() > 0 {
+//!     body.extend_from_slice(range.piece(16));
+//! }
+//! assert!(body.len() == 100 && body.starts_with(b"456789ABC"));
+//! assert_eq!(pattern::verify(30, &body), Ok(()));
+//!
+//! body[50] = b'-';
+//! let mismatch = pattern::verify(30, &body).unwrap_err();
+//! assert_eq!(mismatch.to_string(), "byte 80 is 0x2d, expected 0x49");
+//! ```
 
 pub mod field;
 pub mod id;

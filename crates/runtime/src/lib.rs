@@ -3,6 +3,26 @@
 //! [`cpus`] and [`memory`] report what the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
 //! open-file limit, [`worker`] starts one current-thread runtime per core, [`polls`] reports how late such a thread may
 //! see what is ready, [`ready`] polls many with one task. Nothing here knows a protocol.
+//!
+//! A worker for each CPU, which runs tasks that never leave its thread:
+//!
+//! ```
+//! use std::rc::Rc;
+//!
+//! use runtime::{cpus, worker};
+//!
+//! let count = cpus::available().get();
+//! let workers = (0..count).map(|index| {
+//!     worker::spawn(&format!("worker-{index}"), None, move || async move {
+//!         let task = tokio::task::spawn_local(async move { Rc::new(index) });
+//!         *task.await.expect("the task does not panic")
+//!     })
+//! });
+//! let workers = workers.collect::<Result<Vec<_>, _>>()?;
+//! let indices: Vec<_> = workers.into_iter().map(|worker| worker.join().expect("no panic")).collect();
+//! assert_eq!(indices, (0..count).collect::<Vec<_>>());
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 pub mod affinity;
 mod cgroup;
