@@ -75,7 +75,7 @@ impl Process {
         loop {
             // The process first: another program may have been faster to take the port.
             if self.ended_within(Duration::ZERO)? {
-                bail!("{} ended at once: {}", self.name, self.complaint());
+                bail!("{} ended immediately: {}", self.name, self.complaint());
             }
             if TcpStream::connect_timeout(&address, READY_WITHIN).is_ok() {
                 return Ok(());

@@ -53,7 +53,7 @@ pub(crate) const EMPTY_LINES: Rejection = bad("too many empty lines before the r
 pub(crate) const INDENTED_FIRST: Rejection = bad("whitespace before the first field");
 
 // The request line: RFC 9112 section 3, RFC 9110 sections 15.5.15 and 15.6.6.
-pub(crate) const METHOD: Rejection = bad("the method is no token");
+pub(crate) const METHOD: Rejection = bad("the method is not a token");
 pub(crate) const TARGET: Rejection = bad("invalid request target: empty, or with a control character or '#'");
 pub(crate) const TARGET_FORM: Rejection =
     bad("invalid request target: not a path, an http or https URL, or '*' with OPTIONS");
@@ -70,7 +70,7 @@ pub(crate) const VERSION: Rejection =
 pub(crate) const FOLD: Rejection = bad("a field is folded over lines");
 pub(crate) const NO_COLON: Rejection = bad("a field line has no colon");
 pub(crate) const SPACE_BEFORE_COLON: Rejection = bad("whitespace before the colon of a field");
-pub(crate) const FIELD_NAME: Rejection = bad("a field name is no token");
+pub(crate) const FIELD_NAME: Rejection = bad("a field name is not a token");
 pub(crate) const FIELD_VALUE: Rejection = bad("a field value has control characters");
 pub(crate) const LARGE_HEAD: Rejection = large("the head is too large");
 pub(crate) const MANY_FIELDS: Rejection = large("too many fields");
@@ -85,7 +85,7 @@ pub(crate) const EXPECTATION: Rejection =
     Rejection { status: 417, reason: "an expectation other than 100-continue" };
 
 // Framing: RFC 9112 sections 6.1 to 6.3.
-pub(crate) const LENGTH: Rejection = bad("the content-length is no number");
+pub(crate) const LENGTH: Rejection = bad("the content-length is not a valid number");
 pub(crate) const LENGTHS: Rejection = bad("several content-lengths that differ");
 pub(crate) const CODING_AND_LENGTH: Rejection = bad("both transfer-encoding and content-length");
 pub(crate) const CODING_IN_HTTP10: Rejection = bad("transfer-encoding in HTTP/1.0");
@@ -95,7 +95,7 @@ pub(crate) const CODING: Rejection =
     Rejection { status: 501, reason: "a transfer coding other than chunked" };
 
 // Chunks: RFC 9112 section 7.1.
-pub(crate) const CHUNK_SIZE: Rejection = bad("a chunk size is no hexadecimal number");
+pub(crate) const CHUNK_SIZE: Rejection = bad("a chunk size is not a valid hexadecimal number");
 pub(crate) const LARGE_CHUNK: Rejection = bad("a chunk size is too large");
 pub(crate) const CHUNK_EXTENSION: Rejection = bad("invalid chunk extension");
 pub(crate) const LONG_EXTENSIONS: Rejection = bad("the chunk extensions of a body are too long together");

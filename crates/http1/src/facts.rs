@@ -21,7 +21,7 @@ pub(crate) enum Length {
     #[default]
     Absent,
     Is(u64),
-    /// Some value is no number, or none that fits.
+    /// Some value is not a number, or one that is too large.
     Invalid,
     /// There are several values, which are not the same.
     Differ,

@@ -13,7 +13,7 @@ use crate::{
 
 pub use crate::error::Broken;
 
-const NO_RESPONSE: Broken = Broken("what came is no response of HTTP/1.0 or HTTP/1.1");
+const NO_RESPONSE: Broken = Broken("expected a response in HTTP/1.0 or HTTP/1.1, got something else");
 const LOW_STATUS: Broken = Broken("the status is below 100");
 const SWITCHED: Broken = Broken("the server switched protocols unasked");
 const CUT: Broken = Broken("the connection was closed within a response");

@@ -241,7 +241,7 @@ impl Head {
                     let digit = |byte: &u8| u16::from(byte - b'0');
                     self.meaning.status = digit(a) * 100 + digit(b) * 10 + digit(c);
                 }
-                _ => self.fault("a status that is no status"),
+                _ => self.fault("a status that is not three digits"),
             },
             _ => {}
         }
@@ -266,7 +266,7 @@ impl Head {
                     self.meaning.content_length = Some(length);
                 }
                 Some(_) => self.fault("two lengths"),
-                None => self.fault("a length that is no number"),
+                None => self.fault("a length that is not a number"),
             },
             b"te" if value.eq_ignore_ascii_case(b"trailers") => {}
             b"te" => self.fault("te that says more than trailers"),

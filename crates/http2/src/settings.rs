@@ -88,7 +88,7 @@ impl Settings {
     /// Takes in the payload of a SETTINGS frame.
     pub(crate) fn read(&mut self, payload: &[u8]) -> Result<(), Error> {
         if !payload.len().is_multiple_of(6) {
-            return Err(Error::new(Code::FRAME_SIZE_ERROR, "SETTINGS of a size that is no multiple of 6"));
+            return Err(Error::new(Code::FRAME_SIZE_ERROR, "SETTINGS of a size that is not a multiple of 6"));
         }
         for entry in payload.chunks_exact(6) {
             let value = u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]);

@@ -49,10 +49,10 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A text that is no address to listen on.
+/// A text that is not an address to listen on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "'{0}' is no address: write ip:port (0.0.0.0:8080), [ip6]:port ([::]:8080), name:port (localhost:8080), \
+    "invalid address '{0}': expected ip:port (0.0.0.0:8080), [ip6]:port ([::]:8080), name:port (localhost:8080), \
      :port for all interfaces, or unix:/path"
 )]
 pub struct AddressError(String);

@@ -56,7 +56,7 @@ impl Collector for Snapshot {
         counter(
             &mut encoder,
             "connections_refused",
-            "connections closed at once because of the limit",
+            "connections closed immediately because of the limit",
             None,
             sum.connections_refused,
         )?;

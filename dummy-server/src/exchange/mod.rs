@@ -304,7 +304,7 @@ fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, 
     let opens = matches!(route, Ok(Route::WebSocket(_))) && head.fields.contains(":protocol");
     if head.method == b"CONNECT" && !opens {
         return Err(BadRoute {
-            error: "this is no proxy".to_owned(),
+            error: "this server is not a proxy".to_owned(),
             accepted: "every method but CONNECT, and CONNECT with :protocol websocket for /ws",
             example: "GET /",
         });

@@ -159,7 +159,8 @@ impl Expanding {
     fn go_on(&mut self, most: usize) -> Result<bool, Status> {
         let limit = PIECE.min(most + 1 - self.expanded.len()) as u64;
         let count = self.decoder.by_ref().take(limit).read_to_end(&mut self.expanded);
-        let count = count.map_err(|error| Status::internal(format!("a message that is no gzip: {error}")))?;
+        let count = count
+            .map_err(|error| Status::internal(format!("invalid gzip in a compressed message: {error}")))?;
         if self.expanded.len() > most {
             return Err(Status::resource_exhausted(format!(
                 "a message of more than {most} bytes when expanded (--grpc-max-message)"

@@ -140,6 +140,6 @@ fn call(
 fn unimplemented(services: &Services) -> Answer {
     let names = services.0.iter().map(Served::name).chain([echo::NAME, test_service::NAME]);
     let names: Vec<&str> = names.collect();
-    let text = format!("there is no such method; services are {}", names.join(", "));
+    let text = format!("unknown method; accepted: the methods of {}", names.join(", "));
     Answer::Ready(trailers_only(&Status::unimplemented(text)))
 }

@@ -113,7 +113,9 @@ impl Script {
             (None, _) => 1,
             (Some(count), true) => at_most("count", count, MOST_RESPONSES)?,
             (Some(1), false) => 1,
-            (Some(count), false) => return Err(refused("count", count, "1, as the response is no stream")),
+            (Some(count), false) => {
+                return Err(refused("count", count, "1, as the response is not a stream"));
+            }
         };
         let size = at_most("size", plan.size, largest)?;
         let interval = at_most("interval_ms", plan.interval_ms, LONGEST_MS)?;

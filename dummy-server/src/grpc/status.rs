@@ -66,7 +66,7 @@ impl Deadline {
         let accepted = || {
             let value = String::from_utf8_lossy(value);
             Status::invalid_argument(format!(
-                "grpc-timeout: '{value}' is no timeout; accepted are 1 to 8 digits and a unit of H, M, S, m, u, n"
+                "invalid grpc-timeout '{value}'; accepted: 1 to 8 digits and a unit of H, M, S, m, u, n; example: 5S"
             ))
         };
         let timeout = timeout::read(value).ok_or_else(accepted)?;

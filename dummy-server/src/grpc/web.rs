@@ -125,13 +125,13 @@ impl Request {
             }
             match (ready!(self.upload.poll_pull(PIECE, cx)), &mut self.decoder) {
                 (Some(Ok(part)), Some(decoder)) => {
-                    decoder.decode(&part, &mut self.body).map_err(no_base64)?
+                    decoder.decode(&part, &mut self.body).map_err(invalid_base64)?
                 }
                 (Some(Ok(part)), None) => self.body.extend_from_slice(&part),
                 (Some(Err(error)), _) => return Poll::Ready(Err(message::broken(&error))),
                 (None, decoder) => {
                     if let Some(decoder) = decoder {
-                        decoder.finish(&mut self.body).map_err(no_base64)?;
+                        decoder.finish(&mut self.body).map_err(invalid_base64)?;
                     }
                     return Poll::Ready(Ok(std::mem::take(&mut self.body).freeze()));
                 }
@@ -149,8 +149,8 @@ impl Request {
     }
 }
 
-fn no_base64(error: impl std::fmt::Display) -> Status {
-    Status::internal(format!("a request that is no base64: {error}"))
+fn invalid_base64(error: impl std::fmt::Display) -> Status {
+    Status::internal(format!("invalid base64 in a gRPC-Web request: {error}"))
 }
 
 /// The body of a reply, its trailers in a frame.

@@ -29,9 +29,9 @@ pub enum BadHttp1 {
     Garbage,
     /// Sends a head without an end.
     EndlessHead,
-    /// Declares a length that is no number.
+    /// Declares a length that is not a number.
     BadLength,
-    /// Sends a chunk size that is no number.
+    /// Sends a chunk size that is not a number.
     BadChunkSize,
     /// Reads requests and never answers.
     NeverAnswers,

@@ -137,12 +137,12 @@ fn a_server_of_another_protocol_is_named() {
         ("h2c", BAD_REQUEST, false, "the server speaks HTTP/1: write http://127.0.0.1:"),
         ("h2c", ALERT, false, "the server speaks TLS"),
         ("h2c", SSH, true, "the server speaks SSH"),
-        ("h2c", b"220 mail ESMTP\r\n", true, "what the server sent is not HTTP/2 (first bytes "),
+        ("h2c", b"220 mail ESMTP\r\n", true, "the server does not speak HTTP/2 (first bytes "),
         ("http", SETTINGS, true, "the server speaks HTTP/2: write h2c://127.0.0.1:"),
         ("http", SETTINGS, false, "the server speaks HTTP/2: write h2c://127.0.0.1:"),
         ("http", ALERT, false, "the server speaks TLS"),
         ("http", SSH, true, "the server speaks SSH"),
-        ("http", b"220 mail ESMTP\r\n", true, "what the server sent is not HTTP/1 (first bytes "),
+        ("http", b"220 mail ESMTP\r\n", true, "the server does not speak HTTP/1 (first bytes "),
     ] {
         let url = format!("{scheme}://{}", serve(bytes, speaks_first));
         for flags in [&["--once"][..], &["--no-progress", "-n", "3", "-c", "1"]] {

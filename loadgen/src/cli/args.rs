@@ -285,7 +285,7 @@ pub struct Args {
 
     /// Exit with 3 if any of these happened, like 5xx,transport
     ///
-    /// Of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped, and unmet: a reply that is no success.
+    /// Of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped, and unmet: a reply that is not a success.
     #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]
     pub fail_on: Vec<FailOn>,
 

@@ -83,7 +83,7 @@ impl FromStr for FailOn {
         let named = NAMES.iter().find(|(name, _)| *name == text);
         named.map(|(_, fail_on)| *fail_on).ok_or_else(|| {
             let names = NAMES.map(|(name, _)| name).join(", ");
-            format!("'{}' is none of: {names}; like 5xx,transport", text.escape_debug())
+            format!("invalid value '{}'; accepted: {names}; example: 5xx,transport", text.escape_debug())
         })
     }
 }

@@ -12,7 +12,7 @@ pub const VERSION: u32 = 2;
 /// The longest that is read, in bytes: three times what the longest run is expected to need.
 const MAX_LENGTH: u64 = 16 << 20;
 
-/// Why something is no summary.
+/// Why a file is not a valid summary.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid records: {0}")]
 pub struct InvalidRecords(String);

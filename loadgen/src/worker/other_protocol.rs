@@ -26,7 +26,7 @@ pub(super) fn instead_of_http2(first: &[u8], as_http1: &str) -> Option<String> {
     other(first).or_else(|| {
         // A frame of a type that has a name, even where another should be: the engine says which rule that breaks.
         let is_frame = first.len() < HEAD || length(first) <= MOST_FRAME && first[3] <= LAST_TYPE;
-        (!is_frame).then(|| format!("what the server sent is not HTTP/2 (first bytes {})", Shown(first)))
+        (!is_frame).then(|| format!("the server does not speak HTTP/2 (first bytes {})", Shown(first)))
     })
 }
 
@@ -39,7 +39,7 @@ pub(super) fn instead_of_http1(first: &[u8], as_http2: &str) -> Option<String> {
     other(first).or_else(|| {
         let shared = first.len().min(STATUS_LINE.len());
         let is_begun = first[..shared] == STATUS_LINE[..shared];
-        (!is_begun).then(|| format!("what the server sent is not HTTP/1 (first bytes {})", Shown(first)))
+        (!is_begun).then(|| format!("the server does not speak HTTP/1 (first bytes {})", Shown(first)))
     })
 }
 
@@ -91,11 +91,11 @@ mod tests {
             (b"SSH-2.0-OpenSSH_9.6\r\n", "the server speaks SSH"),
             (
                 b"220 mail ESMTP\r\n",
-                "what the server sent is not HTTP/2 (first bytes \"220 mail ESMTP\\r\\n\")",
+                "the server does not speak HTTP/2 (first bytes \"220 mail ESMTP\\r\\n\")",
             ),
             (
                 b"\0\xff\"0123456789abcdef",
-                "what the server sent is not HTTP/2 (first bytes \"\\x00\\xff\\\"0123456789abc\")",
+                "the server does not speak HTTP/2 (first bytes \"\\x00\\xff\\\"0123456789abc\")",
             ),
         ] {
             let said = instead_of_http2(first, HTTP1).unwrap_or_default();
@@ -129,7 +129,7 @@ mod tests {
         );
         for first in [&b"220 mail ESMTP\r\n"[..], b"garbage", b"HTTQ", b"\0\0\x12\x04\x01\0\0\0\0"] {
             let said = instead_of_http1(first, HTTP2).unwrap_or_default();
-            assert!(said.starts_with("what the server sent is not HTTP/1 (first bytes \""), "{said}");
+            assert!(said.starts_with("the server does not speak HTTP/1 (first bytes \""), "{said}");
         }
         for first in [&b""[..], b"H", b"HTTP/1.1 200 OK\r\n"] {
             assert_eq!(instead_of_http1(first, HTTP2), None);

@@ -104,7 +104,7 @@ fn violations_by_the_server_are_answered_with_goaway_and_their_code() {
     const CONTINUATION: u8 = 9;
     type Break = fn(u32) -> Vec<u8>;
     let cases: [(&str, u32, Break); 10] = [
-        ("DATA on no stream", PROTOCOL_ERROR, |_| frame(DATA, 0, 0, b"x")),
+        ("DATA on stream 0", PROTOCOL_ERROR, |_| frame(DATA, 0, 0, b"x")),
         ("a reply to nothing", PROTOCOL_ERROR, |stream| {
             frame(HEADERS, END_HEADERS | END_STREAM, stream + 2, STATUS_200)
         }),

@@ -6,7 +6,7 @@ pub(crate) const REFUSED: &str = "refused";
 pub(crate) const FIELDS: &str =
     "RFC 9110 section 5.4: the limit is the recipient's; ours is 1000, hyper's 100";
 pub(crate) const NEVER_ENDS: &str =
-    "RFC 9112 section 7.1: no overflow; such a chunk never ends, so it is refused at once";
+    "RFC 9112 section 7.1: no overflow; such a chunk never ends, so it is refused immediately";
 pub(crate) const LATER: &str =
     "RFC 9110 section 2.5: a later minor version is taken for the latest that is known";
 pub(crate) const NO_TRAILER: &str = "RFC 9110 section 6.5.1: must not be sent as a trailer";

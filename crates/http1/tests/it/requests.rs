@@ -133,10 +133,10 @@ fn later_minor_versions_are_read_as_http11() {
 #[test]
 fn a_bad_request_line_is_refused() {
     for (line, rejection) in [
-        ("G(T / HTTP/1.1", "400: the method is no token"),
-        (" GET / HTTP/1.1", "400: the method is no token"),
-        ("GET\t/ HTTP/1.1", "400: the method is no token"),
-        ("\u{16}\u{3}\u{1}", "400: the method is no token"),
+        ("G(T / HTTP/1.1", "400: the method is not a token"),
+        (" GET / HTTP/1.1", "400: the method is not a token"),
+        ("GET\t/ HTTP/1.1", "400: the method is not a token"),
+        ("\u{16}\u{3}\u{1}", "400: the method is not a token"),
         ("GET", "400: the request line is not method, target and version"),
         ("GET /", "400: the request line is not method, target and version"),
         ("GET / ", "400: the request line is not method, target and version"),
@@ -162,7 +162,7 @@ fn a_bad_request_line_is_refused() {
     // It is refused before the head has ended: perhaps it never does.
     refused("GET / HTTP/3.0\r\n", BAD_VERSION);
     refused("PRI * HTTP/2.0\r\n", BAD_VERSION);
-    refused("\u{16}\u{3}\u{1}", "400: the method is no token");
+    refused("\u{16}\u{3}\u{1}", "400: the method is not a token");
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn bad_lines_are_refused() {
         (get("a : b\r\n"), "400: whitespace before the colon of a field"),
         (get("Content-Length : 1\r\n"), "400: whitespace before the colon of a field"),
         (get("a\r\n"), "400: a field line has no colon"),
-        (get("(a): b\r\n"), "400: a field name is no token"),
-        (get(": b\r\n"), "400: a field name is no token"),
+        (get("(a): b\r\n"), "400: a field name is not a token"),
+        (get(": b\r\n"), "400: a field name is not a token"),
         (get("a: \0\r\n"), "400: a field value has control characters"),
     ] {
         refused(&wire, rejection);
@@ -229,13 +229,13 @@ fn a_body_is_framed_by_a_length() {
     for (value, rejection) in [
         ("2, 3", "400: several content-lengths that differ"),
         ("2\r\nContent-Length: 3", "400: several content-lengths that differ"),
-        ("", "400: the content-length is no number"),
-        ("+2", "400: the content-length is no number"),
-        ("-2", "400: the content-length is no number"),
-        ("2 2", "400: the content-length is no number"),
-        ("2,", "400: the content-length is no number"),
-        ("0x2", "400: the content-length is no number"),
-        ("18446744073709551616", "400: the content-length is no number"),
+        ("", "400: the content-length is not a valid number"),
+        ("+2", "400: the content-length is not a valid number"),
+        ("-2", "400: the content-length is not a valid number"),
+        ("2 2", "400: the content-length is not a valid number"),
+        ("2,", "400: the content-length is not a valid number"),
+        ("0x2", "400: the content-length is not a valid number"),
+        ("18446744073709551616", "400: the content-length is not a valid number"),
     ] {
         refused(&get(&format!("Content-Length: {value}\r\n")), rejection);
     }
@@ -289,7 +289,7 @@ fn codings_that_could_smuggle_are_refused() {
 fn bad_chunks_are_refused() {
     let head = get("Transfer-Encoding: chunked\r\n");
     for (body, last) in [
-        ("x\r\n", "400: a chunk size is no hexadecimal number"),
+        ("x\r\n", "400: a chunk size is not a valid hexadecimal number"),
         ("1\na\r\n", "400: a line ends with LF alone"),
         ("8000000000000000\r\n", "400: a chunk size is too large"),
         ("00000000000000000000x\r\n", "400: invalid chunk extension"),

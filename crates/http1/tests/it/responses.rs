@@ -247,7 +247,7 @@ fn a_body_ended_by_close_leaves_nothing_begun() {
 
 #[test]
 fn malformed_responses_are_refused() {
-    let no_response = "what came is no response of HTTP/1.0 or HTTP/1.1";
+    let no_response = "expected a response in HTTP/1.0 or HTTP/1.1, got something else";
     for (wire, broken) in [
         ("garbage, no more than garbage\r\n\r\n".to_owned(), no_response),
         ("g".to_owned(), no_response),
@@ -264,8 +264,8 @@ fn malformed_responses_are_refused() {
         ("HTTP/1.1 099 Too Low\r\n\r\n".to_owned(), "the status is below 100"),
         ("HTTP/1.1 000 Nothing\r\n\r\n".to_owned(), "the status is below 100"),
         (ok("Content-Length: 1\r\nContent-Length: 2\r\n"), "several content-lengths that differ"),
-        (ok("Content-Length: +1\r\n"), "the content-length is no number"),
-        (ok("Content-Length:\r\n"), "the content-length is no number"),
+        (ok("Content-Length: +1\r\n"), "the content-length is not a valid number"),
+        (ok("Content-Length:\r\n"), "the content-length is not a valid number"),
         (ok("Transfer-Encoding: chunked, chunked\r\n"), "chunked more than once"),
         (ok("a : b\r\n"), "whitespace before the colon of a field"),
         (ok("a: b\rc\r\n"), "a CR without LF"),
@@ -279,8 +279,8 @@ fn malformed_responses_are_refused() {
 fn bad_chunks_are_refused() {
     let head = ok("Transfer-Encoding: chunked\r\n");
     for (body, broken) in [
-        ("\r\n", "a chunk size is no hexadecimal number"),
-        ("x\r\n", "a chunk size is no hexadecimal number"),
+        ("\r\n", "a chunk size is not a valid hexadecimal number"),
+        ("x\r\n", "a chunk size is not a valid hexadecimal number"),
         ("10000000000000000\r\n", "a chunk size is too large"),
         ("8000000000000000\r\n", "a chunk size is too large"),
         ("1\na\r\n0\r\n\r\n", "a line ends with LF alone"),

@@ -12,10 +12,10 @@ pub(crate) fn odd<S: Script>() -> Vec<Odd<S>> {
 fn frames<S: Script>() -> Vec<Odd<S>> {
     vec![
         ("nothing", |_| ()),
-        ("DATA on no stream", |s| s.put(kind::DATA, 0, 0, b"x")),
-        ("HEADERS on no stream", |s| s.put(kind::HEADERS, WHOLE, 0, S::HEAD)),
-        ("RST_STREAM on no stream", |s| s.put(kind::RST_STREAM, 0, 0, &[0; 4])),
-        ("PRIORITY on no stream", |s| s.put(kind::PRIORITY, 0, 0, &[0, 0, 0, 1, 1])),
+        ("DATA on stream 0", |s| s.put(kind::DATA, 0, 0, b"x")),
+        ("HEADERS on stream 0", |s| s.put(kind::HEADERS, WHOLE, 0, S::HEAD)),
+        ("RST_STREAM on stream 0", |s| s.put(kind::RST_STREAM, 0, 0, &[0; 4])),
+        ("PRIORITY on stream 0", |s| s.put(kind::PRIORITY, 0, 0, &[0, 0, 0, 1, 1])),
         ("SETTINGS on a stream", |s| s.put(kind::SETTINGS, 0, 1, b"")),
         ("PING on a stream", |s| s.put(kind::PING, 0, 1, &[0; 8])),
         ("GOAWAY on a stream", |s| s.put(kind::GOAWAY, 0, 1, &[0; 8])),

@@ -44,7 +44,7 @@ pub(crate) const ODD: &[(&str, Kind, Odd)] = &[
     ("a space before the colon", Kind::Usual, Field(&["odd : x", "odd\t: x"])),
     ("no colon", Kind::Usual, Field(&["odd"])),
     ("an empty name", Kind::Usual, Field(&[": x"])),
-    ("a name that is no token", Kind::Usual, Field(&["o d: x", "o(d: x", "o\u{e9}d: x"])),
+    ("a name that is not a token", Kind::Usual, Field(&["o d: x", "o(d: x", "o\u{e9}d: x"])),
     ("a value with a control character", Kind::Usual, Field(&["odd: \x01", "odd: a\x0bb", "odd: a\0b"])),
     ("an empty value", Kind::Usual, Field(&["odd:", "odd: \t "])),
     ("101 fields", Kind::Usual, Field(&[FIELDS_101])),
@@ -119,7 +119,7 @@ pub(crate) const ODD: &[(&str, Kind, Odd)] = &[
     ("chunked and an empty member", Kind::Usual, Rest(&["Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n"])),
     ("chunks that are cut", Kind::Usual, Chunks(&["5\r\nab", "5\r\nabcde\r\n", "0\r\n"])),
     (
-        "a chunk size that is no number",
+        "a chunk size that is not a number",
         Kind::Usual,
         Chunks(&["x\r\n\r\n", "-1\r\n", ";a\r\n", "0x1\r\na\r\n0\r\n\r\n"]),
     ),

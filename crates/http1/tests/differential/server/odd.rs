@@ -7,7 +7,7 @@ use crate::script::{
 
 pub(crate) const ODD: &[(&str, Odd)] = &[
     ("nothing", Field(&["odd: x"])),
-    ("a method that is no token", Line(&["G(T / HTTP/1.1", "G@ / HTTP/1.1", "\u{e9} / HTTP/1.1"])),
+    ("a method that is not a token", Line(&["G(T / HTTP/1.1", "G@ / HTTP/1.1", "\u{e9} / HTTP/1.1"])),
     ("no method", Line(&[" / HTTP/1.1"])),
     ("no target", Line(&["GET HTTP/1.1", "GET  HTTP/1.1"])),
     ("no version", Line(&["GET /", "GET / "])),
@@ -46,7 +46,7 @@ pub(crate) const ODD: &[(&str, Odd)] = &[
     ("a space before the colon", Field(&["odd : x", "odd\t: x"])),
     ("no colon", Field(&["odd"])),
     ("an empty name", Field(&[": x"])),
-    ("a name that is no token", Field(&["o d: x", "o(d: x", "o\u{e9}d: x", "o\x01: x", "{: x"])),
+    ("a name that is not a token", Field(&["o d: x", "o(d: x", "o\u{e9}d: x", "o\x01: x", "{: x"])),
     ("a value with a control character", Field(&["odd: \x01", "odd: a\x0bb", "odd: \x7f"])),
     ("a value with NUL", Field(&["odd: a\0b"])),
     ("an empty value", Field(&["odd:", "odd: \t "])),
@@ -92,7 +92,10 @@ pub(crate) const ODD: &[(&str, Odd)] = &[
     ),
     ("chunked and an empty member", Rest(&["Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n"])),
     ("chunked with a parameter", Rest(&["Transfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n"])),
-    ("a chunk size that is no number", Chunks(&["x\r\n\r\n", "-1\r\n", ";a\r\n", "0x1\r\na\r\n0\r\n\r\n"])),
+    (
+        "a chunk size that is not a number",
+        Chunks(&["x\r\n\r\n", "-1\r\n", ";a\r\n", "0x1\r\na\r\n0\r\n\r\n"]),
+    ),
     ("no chunk size", Chunks(&["\r\n0\r\n\r\n"])),
     ("a space before the chunk size", Chunks(&[" 1\r\na\r\n0\r\n\r\n"])),
     ("spaces after the chunk size", Chunks(&["1 \r\na\r\n0\r\n\r\n", "1\t \r\na\r\n0\r\n\r\n"])),
@@ -113,7 +116,7 @@ pub(crate) const ODD: &[(&str, Odd)] = &[
     ("a trailer that is folded", Chunks(&["0\r\na: b\r\n c\r\n\r\n"])),
     ("a space before the first trailer", Chunks(&["0\r\n a: b\r\n\r\n"])),
     ("a trailer without colon", Chunks(&["0\r\na\r\n\r\n"])),
-    ("a trailer whose name is no token", Chunks(&["0\r\na b: c\r\n\r\n"])),
+    ("a trailer whose name is not a token", Chunks(&["0\r\na b: c\r\n\r\n"])),
     ("a trailer with a control character", Chunks(&["0\r\na: \x01\r\n\r\n"])),
     (
         "a trailer that frames",

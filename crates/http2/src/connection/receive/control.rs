@@ -186,7 +186,7 @@ impl Connection {
     /// Priorities are out of use (RFC 9113 section 5.3.2), but for what makes them wrong.
     pub(super) fn priority<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
         if frame.stream == 0 {
-            return Err(Error::protocol("PRIORITY on no stream"));
+            return Err(Error::protocol("PRIORITY on stream 0"));
         }
         self.control()?;
         let code = match <&[u8; 5]>::try_from(payload) {

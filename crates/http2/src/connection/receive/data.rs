@@ -11,7 +11,7 @@ use crate::{
 impl Connection {
     pub(super) fn data_frame<'i>(&mut self, frame: &frame::Head, payload: &'i [u8]) -> Happened<'i> {
         if frame.stream == 0 {
-            return Err(Error::protocol("DATA on no stream"));
+            return Err(Error::protocol("DATA on stream 0"));
         }
         if !self.receive.take(frame.len) {
             return Err(Error::new(Code::FLOW_CONTROL_ERROR, "more than the connection's window"));

@@ -20,7 +20,7 @@ impl Connection {
         head: &mut Head,
     ) -> Happened<'i> {
         if frame.stream == 0 {
-            return Err(Error::protocol("HEADERS on no stream"));
+            return Err(Error::protocol("HEADERS on stream 0"));
         }
         let mut block = frame::unpadded(frame, payload)?;
         let mut depends_on_itself = false;

@@ -237,7 +237,7 @@ const CONNECTION: &[Odd<Script>] = &[
         let id = s.fresh();
         s.promise(id, 2);
     }),
-    ("PUSH_PROMISE on no stream", |s| s.promise(0, 2)),
+    ("PUSH_PROMISE on stream 0", |s| s.promise(0, 2)),
     ("PUSH_PROMISE of an odd stream", |s| {
         let id = s.fresh();
         s.promise(id, 99);
