@@ -3,8 +3,10 @@
 //! It knows no socket and no clock, and keeps no content: what is received is lent to the caller, what is sent
 //! is the caller's until there is window for it.
 
+mod event;
 mod receive;
 mod send;
+mod shutdown;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +14,7 @@ use std::collections::VecDeque;
 
 use wire::Output;
 
+pub use self::event::{Counters, Event};
 use crate::{
     error::{Code, Error},
     flow::{ReceiveWindow, SendWindow},
@@ -27,9 +30,6 @@ pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The largest identifier of a stream.
 const LARGEST_ID: u32 = (1 << 31) - 1;
-
-/// What PING carries that asks whether the first GOAWAY of a drain has arrived.
-const DRAIN_PING: [u8; 8] = *b"draining";
 
 /// So many streams that have ended may be in the queue of those with room, besides as many as are open.
 const MOST_ENDED_READY: usize = 32;
@@ -63,90 +63,6 @@ impl Config {
         let settings = Settings { enable_push: role == Role::Server, ..Settings::default() };
         Self { role, settings, connection_window: 65_535, limits: Limits::default() }
     }
-}
-
-/// What has happened. Heads and trailers are in the [`crate::Head`] that was passed along.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'i> {
-    /// Server: a request; `end`: without content.
-    Request {
-        /// The new stream.
-        stream: Key,
-        /// Whether neither content nor trailers follow.
-        end: bool,
-    },
-    /// Server: a request that broke a rule, of which the head has what it said. Its stream was reset and is no more.
-    Malformed {
-        /// The stream's identifier.
-        stream: u32,
-        /// The rule.
-        reason: &'static str,
-    },
-    /// Client: an informational response (1xx).
-    Informational {
-        /// The stream.
-        stream: Key,
-    },
-    /// Client: the final response.
-    Response {
-        /// The stream.
-        stream: Key,
-        /// Whether neither content nor trailers follow.
-        end: bool,
-    },
-    /// Content. Its bytes are to be given back with [`Connection::release`].
-    Data {
-        /// The stream.
-        stream: Key,
-        /// As it lies in the input; may be empty.
-        data: &'i [u8],
-        /// Whether nothing follows.
-        end: bool,
-    },
-    /// Trailers, which end what the peer sends.
-    Trailers {
-        /// The stream.
-        stream: Key,
-    },
-    /// The stream is no more.
-    Reset {
-        /// The stream.
-        stream: Key,
-        /// Why.
-        code: Code,
-        /// Or else by this end, because the peer broke a rule.
-        by_peer: bool,
-    },
-    /// Client: the peer has not processed the stream's request, which is no more and may be sent again (RFC 9113
-    /// section 8.7).
-    Unprocessed {
-        /// The stream.
-        stream: Key,
-    },
-    /// The peer takes no more streams.
-    GoAway {
-        /// The last stream that it may have processed.
-        last: u32,
-        /// Why.
-        code: Code,
-        /// What it says about that.
-        debug: &'i [u8],
-    },
-    /// The peer's SETTINGS have changed.
-    Settings,
-    /// A PING of [`Connection::ping`] was answered.
-    Pong([u8; 8]),
-}
-
-/// What was met of the limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Streams that the peer reset.
-    pub resets_received: u64,
-    /// Streams that were reset here because the peer broke a rule on them.
-    pub stream_errors: u64,
-    /// Streams refused because too many were open.
-    pub refused: u64,
 }
 
 /// One connection.
@@ -312,12 +228,6 @@ impl Connection {
         self.continuing.as_ref().map_or(0, |continuing| continuing.block.len())
     }
 
-    /// Whether the peer has said GOAWAY.
-    #[must_use]
-    pub fn is_going_away(&self) -> bool {
-        self.allowed.is_some()
-    }
-
     /// Whether no stream can send: none wants to, or none has window.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
@@ -334,53 +244,6 @@ impl Connection {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters
-    }
-
-    /// Ends the connection for an error: GOAWAY is in the output, and nothing more is taken in.
-    pub fn fail(&mut self, error: Error) -> Error {
-        if !self.failed {
-            self.failed = true;
-            let last = self.last_of_peer();
-            frame::goaway(self.output.buffer(), last, error.code.0, error.reason.as_bytes());
-        }
-        error
-    }
-
-    /// Whether it was ended for an error.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.failed
-    }
-
-    /// Server: asks the client to open no more streams. Those that it opens before it has learned of that are
-    /// served: a second GOAWAY with the true last stream follows when the peer has answered (RFC 9113 section
-    /// 6.8).
-    pub fn drain(&mut self) {
-        if self.announced.is_none() && !self.failed {
-            self.announced = Some(LARGEST_ID);
-            frame::goaway(self.output.buffer(), LARGEST_ID, Code::NO_ERROR.0, b"");
-            frame::ping(self.output.buffer(), false, DRAIN_PING);
-        }
-    }
-
-    /// Whether the drain has come to the point where no more streams are taken.
-    #[must_use]
-    pub fn is_drained(&self) -> bool {
-        self.announced.is_some_and(|last| last != LARGEST_ID)
-    }
-
-    /// Says the last word of a drain: streams beyond the highest seen are ignored from now on.
-    pub fn finish_drain(&mut self) {
-        if !self.is_drained() && !self.failed {
-            let last = self.last_of_peer();
-            self.announced = Some(last);
-            frame::goaway(self.output.buffer(), last, Code::NO_ERROR.0, b"");
-        }
-    }
-
-    /// The last stream that the peer has opened and this end has looked at. A server opens none.
-    fn last_of_peer(&self) -> u32 {
-        if self.role == Role::Server { self.highest } else { 0 }
     }
 
     fn remove(&mut self, key: Key, how: Ended) {

@@ -2,7 +2,7 @@
 
 use super::{Happened, dependency};
 use crate::{
-    connection::{Connection, DRAIN_PING, Event, Role, Stage},
+    connection::{Connection, Event, Role, Stage, shutdown::DRAIN_PING},
     error::{Code, Error},
     frame::{self, flag, kind},
     limits::spend,
