@@ -1,0 +1,231 @@
+//! What is wanted of a request, and the checks that it has to pass: method, fields, `Host`, id and body.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::PathBuf,
+};
+
+use bytes::Bytes;
+use command_line::Refusal;
+use http::{HeaderName, HeaderValue, Method, uri::Authority};
+use wire::Fields;
+
+use super::HOST;
+use crate::plan::{
+    PlanError, Protocol, Target,
+    accepted::{self, refused, refused_because},
+};
+
+/// The largest body that is accepted, in bytes.
+pub const MAX_BODY: u64 = 256 << 20;
+
+/// Fields that say where a message ends.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
+/// Fields about the connection.
+const CONNECTION: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
+
+/// What is wanted, before it is checked.
+#[derive(Clone, Debug)]
+pub(in crate::plan) struct Wanted {
+    pub(in crate::plan) method: Option<String>,
+    pub(in crate::plan) headers: Vec<String>,
+    pub(in crate::plan) body: Option<Body>,
+    pub(in crate::plan) id_header: String,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        let id_header = contract::field::REQUEST_ID.to_owned();
+        Self { method: None, headers: Vec::new(), body: None, id_header }
+    }
+}
+
+/// Where the body of a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// These bytes, possibly none.
+    Bytes(Bytes),
+    /// A file of at most [`MAX_BODY`] bytes.
+    File(PathBuf),
+}
+
+impl Body {
+    pub(super) fn read(self) -> Result<Bytes, PlanError> {
+        let path = match self {
+            Self::Bytes(bytes) if bytes.len() as u64 <= MAX_BODY => return Ok(bytes),
+            Self::Bytes(bytes) => {
+                let size = format!("{} bytes", bytes.len());
+                return Err(PlanError(Refusal::new(
+                    format!("invalid --body of {size}"),
+                    accepted::BODY.values,
+                    format!("--body={}", accepted::BODY.example),
+                )));
+            }
+            Self::File(path) => path,
+        };
+        let error = |why: String| refused_because(&accepted::BODY_FILE, path.display(), why);
+        let too_long = || error("it has more than 256M".to_owned());
+        let file = File::open(&path).map_err(|e| error(e.to_string()))?;
+        // What says its length need not be read to know that it is too long.
+        let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
+        if length > MAX_BODY {
+            return Err(too_long());
+        }
+        let body = read_at_most(MAX_BODY, file).map_err(|e| error(e.to_string()))?;
+        body.ok_or_else(too_long)
+    }
+}
+
+/// `None` if there is more. What a device or a pipe holds is known only when it has been read.
+fn read_at_most(most: u64, from: impl Read) -> io::Result<Option<Bytes>> {
+    let mut body = Vec::new();
+    from.take(most + 1).read_to_end(&mut body)?;
+    Ok((body.len() as u64 <= most).then(|| body.into()))
+}
+
+pub(super) fn method(name: &str) -> Result<Method, PlanError> {
+    match name.parse() {
+        Ok(Method::CONNECT) | Err(_) => Err(refused(&accepted::METHOD, name)),
+        Ok(method) => Ok(method),
+    }
+}
+
+/// Name and value of a field as it is typed, without the space around them.
+pub(super) fn field(text: &str) -> Result<(&str, HeaderValue), PlanError> {
+    let refused = |why| refused_because(&accepted::HEADER, text, why);
+    let (name, value) = text.split_once(':').ok_or_else(|| refused("there is no colon"))?;
+    let (name, value) = (name.trim(), value.trim());
+    name.parse::<HeaderName>().map_err(|_| refused("the name is not a token"))?;
+    let value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| refused("the value has a control character"))?;
+    Ok((name, value))
+}
+
+/// What `Host` says if it is given, and otherwise the target.
+pub(super) fn authority(target: &Target, fields: &Fields) -> Result<String, PlanError> {
+    let mut hosts = fields.get_all(HOST);
+    let Some(host) = hosts.next() else { return Ok(target.authority()) };
+    let host = String::from_utf8_lossy(host).into_owned();
+    let refused = |why| {
+        let accepted = "at most one Host field with name or name:port";
+        PlanError(
+            Refusal::of_value("header", format!("Host: {host}"), accepted, "Host: example.org").because(why),
+        )
+    };
+    // A server has to refuse such a request (RFC 9112 section 3.2).
+    if hosts.next().is_some() {
+        return Err(refused("there is another Host field"));
+    }
+    if host.contains('@') {
+        return Err(refused("a user name is not part of it"));
+    }
+    let authority = host.parse::<Authority>().map_err(|_| refused("it is not a host"))?;
+    let port = authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':'));
+    if port.is_some_and(|port| !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0)) {
+        return Err(refused("its port is not a number from 1 to 65535"));
+    }
+    Ok(host)
+}
+
+/// loadgen sets the framing: a field that contradicts it would make the connection unreadable, and HTTP/2 forbids the
+/// connection's fields altogether (RFC 9113 section 8.2.2).
+pub(super) fn refuse_framing(target: &Target, fields: &Fields) -> Result<(), PlanError> {
+    let h2c = target.protocol == Protocol::H2c;
+    let mut refused = FRAMING.iter().chain(CONNECTION.iter().filter(|_| h2c));
+    if let Some(name) = refused.find(|name| fields.contains(name)) {
+        let why = format!("with {} it is set as needed", target.protocol);
+        return Err(refused_because(&accepted::HEADER, name, why));
+    }
+    let mut encodings = fields.get_all("te");
+    if h2c && let Some(te) = encodings.find(|te| !te.eq_ignore_ascii_case(b"trailers")) {
+        let te = format!("te: {}", String::from_utf8_lossy(te));
+        let accepted = "no te with h2c other than 'te: trailers'";
+        return Err(PlanError(Refusal::of_value("header", te, accepted, "te: trailers")));
+    }
+    Ok(())
+}
+
+/// An id in a field that means something to the connection would make it unreadable, and one beside a field of the same
+/// name would leave open which of them counts.
+pub(super) fn id_field(name: &str, fields: &Fields) -> Result<Option<HeaderName>, PlanError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let taken = |name: &HeaderName| {
+        let name = name.as_str();
+        FRAMING.contains(&name) || CONNECTION.contains(&name) || [HOST, "te"].contains(&name)
+    };
+    let id_field: HeaderName = name
+        .parse()
+        .ok()
+        .filter(|name| !taken(name))
+        .ok_or_else(|| refused(&accepted::REQUEST_ID_HEADER, name))?;
+    if fields.contains(id_field.as_str()) {
+        let accepted = "another name with --request-id-header, or '' for no id";
+        let refused = Refusal::of_value("header", &id_field, accepted, "x-tenant: a");
+        return Err(PlanError(refused.because("this field carries the request's id")));
+    }
+    Ok(Some(id_field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::request, *};
+
+    #[test]
+    fn fields_that_would_make_the_connection_unreadable_are_refused() {
+        for (args, said) in [
+            (vec!["-H", "nonsense"], "in the form 'name: value'"),
+            (vec!["-H", "a b: c"], "in the form 'name: value'"),
+            (
+                vec!["-H", "Content-Length: 5"],
+                "content-length' for --header: with HTTP/1.1 it is set as needed",
+            ),
+            (vec!["-H", "Transfer-Encoding: chunked"], "transfer-encoding"),
+            (vec!["--http2", "-H", "Connection: close"], "connection"),
+            (vec!["--http2", "-H", "TE: gzip"], "te: trailers"),
+            (vec!["--http2", "-H", "te: trailers", "-H", "te: gzip"], "te: trailers"),
+            (vec!["--request-id-header", "Host"], "example: --request-id-header=x-request-id"),
+            (vec!["--request-id-header", "te"], "example: --request-id-header=x-request-id"),
+            (vec!["--request-id-header", "content-length"], "example: --request-id-header=x-request-id"),
+            (vec!["--request-id-header", "connection"], "example: --request-id-header=x-request-id"),
+            (vec!["--request-id-header", "upgrade"], "example: --request-id-header=x-request-id"),
+            (vec!["--request-id-header", "transfer-encoding"], "example: --request-id-header=x-request-id"),
+            (vec!["-H", "Host: a", "-H", "host: a"], "'Host: a' for --header: there is another Host field"),
+            (vec!["-H", "Host: a", "-H", "HOST: b", "--http2"], "there is another Host field"),
+            (vec!["-H", "Host: me@a"], "a user name is not part of it"),
+            (vec!["--http2", "-H", "Host: me:secret@a"], "a user name is not part of it"),
+            (vec!["-H", "Host: a:99999"], "its port is not a number from 1 to 65535"),
+            (vec!["-H", "Host: a:0"], "its port is not a number from 1 to 65535"),
+            (vec!["-H", "Host: a b"], "'Host: a b' for --header: it is not a host"),
+            (vec!["-H", "X-Request-ID: mine"], "'' for no id"),
+            (vec!["-H", "trace: mine", "--request-id-header", "Trace"], "'' for no id"),
+            (vec!["-X", "CONNECT"], "for --method; accepted: a method"),
+            (vec!["-X", "a b"], "for --method; accepted: a method"),
+            (vec!["--request-id-header", "a b"], "for --request-id-header; accepted: the name"),
+            (vec!["--body-file", "/nonexistent/file"], "'/nonexistent/file' for --body-file: No such file"),
+        ] {
+            assert!(request(&args).unwrap_err().contains(said), "{args:?}");
+        }
+        for args in [
+            &["-H", "Connection: close"][..],
+            &["-H", "te: gzip"],
+            &["--http2", "-H", "TE: Trailers"],
+            &["-H", "x-request-id: mine", "--request-id-header", "trace"],
+            &["-H", "x-request-id: mine", "--request-id-header", ""],
+        ] {
+            assert!(request(args).is_ok(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn an_endless_body_is_read_no_further_than_the_limit() {
+        assert_eq!(read_at_most(10, io::repeat(b'a')).unwrap(), None);
+        assert_eq!(
+            read_at_most(10, io::repeat(b'a').take(10)).unwrap(),
+            Some(Bytes::from_static(b"aaaaaaaaaa"))
+        );
+    }
+}
