@@ -262,20 +262,25 @@ async fn a_call_that_is_cancelled_ends_on_the_server(_: AndTls) {
     assert_eq!(status.code, 0, "the connection goes on");
 }
 
+/// A client that has made a call, and another handle of its socket, to close its end with: the settings have been
+/// exchanged, and nothing has to be written after the close.
+async fn connect_with_handle(server: &Server) -> (GrpcClient, std::net::TcpStream) {
+    let socket = TcpStream::connect(server.grpc).await.expect("connected").into_std().expect("a socket");
+    let handle = socket.try_clone().expect("another handle");
+    let socket = TcpStream::from_std(socket).expect("a socket");
+    let connection = Http2::on(socket, &h2::client::Builder::new()).await.expect("a connection");
+    let mut client = GrpcClient::on(connection);
+    let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
+    assert_eq!(status.code, 0);
+    (client, handle)
+}
+
 /// The client closes its end of the connection where messages could follow, and still reads how its call ends.
 async fn a_call_whose_request_is_cut_off_is_cancelled() {
     let server = Server::start();
     for (method, way) in [STREAM_ECHO, ECHO].into_iter().flat_map(|method| WAYS.map(|way| (method, way))) {
         for (messages, part) in [(1, &b""[..]), (1, b"\0\0\0"), (0, b""), (0, b"\0\0\0\0\x09x")] {
-            let socket = TcpStream::connect(server.grpc).await.expect("connected");
-            let socket = socket.into_std().expect("a socket");
-            let end = socket.try_clone().expect("another handle");
-            let socket = TcpStream::from_std(socket).expect("a socket");
-            let connection = Http2::on(socket, &h2::client::Builder::new()).await.expect("a connection");
-            let mut client = GrpcClient::on(connection);
-            // The settings have been exchanged then: nothing has to be written behind the end.
-            let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
-            assert_eq!(status.code, 0);
+            let (mut client, end) = connect_with_handle(&server).await;
             let mut call: Call<EchoResponse> = client.begin(method, way).await;
             for _ in 0..messages {
                 call.send(&EchoRequest::default());
@@ -298,13 +303,7 @@ async fn a_call_whose_request_is_cut_off_is_cancelled() {
 /// One that would go on for ever, whose request has no end.
 async fn a_watch_whose_request_is_cut_off_is_cancelled() {
     let server = Server::start();
-    let socket = TcpStream::connect(server.grpc).await.expect("connected").into_std().expect("a socket");
-    let end = socket.try_clone().expect("another handle");
-    let socket = TcpStream::from_std(socket).expect("a socket");
-    let connection = Http2::on(socket, &h2::client::Builder::new()).await.expect("a connection");
-    let mut client = GrpcClient::on(connection);
-    let (_, status) = client.unary::<EchoResponse>(ECHO, &EchoRequest::default()).await;
-    assert_eq!(status.code, 0);
+    let (mut client, end) = connect_with_handle(&server).await;
     let mut watch: Call<HealthCheckResponse> = client.begin(WATCH, &[]).await;
     watch.send(&HealthCheckRequest::default());
     Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) == 1).await;
