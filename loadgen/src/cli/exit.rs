@@ -172,7 +172,7 @@ mod tests {
             assert_eq!(name.parse(), Ok(fail_on));
         }
         for name in ["", "5XX", "500", "all", "5xx,4xx"] {
-            assert!(name.parse::<FailOn>().unwrap_err().contains("like 5xx,transport"), "{name}");
+            assert!(name.parse::<FailOn>().unwrap_err().contains("example: 5xx,transport"), "{name}");
         }
     }
 }
