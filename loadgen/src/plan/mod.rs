@@ -9,6 +9,7 @@ pub mod files;
 pub mod load;
 pub mod request;
 pub mod target;
+pub mod wanted_request;
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -16,8 +17,9 @@ pub use builder::Builder;
 use command_line::Refusal;
 pub use files::OtherEnd;
 pub use load::{Load, OnOverload, Shape};
-pub use request::{Body, Request};
+pub use request::Request;
 pub use target::{Protocol, Target};
+pub use wanted_request::Body;
 
 use crate::outcome::ExpectedStatus;
 

@@ -1,7 +1,5 @@
 //! What is sent: the request, made once, in the form that each protocol wants.
 
-mod wanted;
-
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -9,10 +7,10 @@ use contract::id;
 use http::{HeaderName, Method};
 use wire::Fields;
 
-use super::{PlanError, Protocol, Target};
-
-pub(super) use self::wanted::Wanted;
-pub use self::wanted::{Body, MAX_BODY};
+use super::{
+    PlanError, Protocol, Target,
+    wanted_request::{self, Body, HOST, Wanted},
+};
 
 /// A request, ready for either protocol.
 #[derive(Clone, Debug)]
@@ -37,18 +35,18 @@ impl Request {
         let has_body = wanted.body.is_some();
         let body = wanted.body.map(Body::read).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
-            Some(name) => wanted::method(name)?,
+            Some(name) => wanted_request::method(name)?,
             None if has_body => Method::POST,
             None => Method::GET,
         };
         let mut fields = Fields::new();
         for text in wanted.headers.iter().filter(|text| !text.is_empty()) {
-            let (name, value) = wanted::field(text)?;
+            let (name, value) = wanted_request::field(text)?;
             fields.push(name, value.as_bytes());
         }
-        let authority = wanted::authority(target, &fields)?;
-        wanted::refuse_framing(target, &fields)?;
-        let id_field = wanted::id_field(&wanted.id_header, &fields)?;
+        let authority = wanted_request::authority(target, &fields)?;
+        wanted_request::refuse_framing(target, &fields)?;
+        let id_field = wanted_request::id_field(&wanted.id_header, &fields)?;
         if !fields.contains(USER_AGENT) && id_field.as_ref().is_none_or(|name| name != USER_AGENT) {
             fields.push(USER_AGENT, concat!("loadgen/", env!("CARGO_PKG_VERSION")));
         }
@@ -160,7 +158,6 @@ impl Template {
     }
 }
 
-const HOST: &str = "host";
 const USER_AGENT: &str = "user-agent";
 
 fn push_field(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -171,14 +168,14 @@ fn push_field(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clap::Parser as _;
     use contract::id::Ids;
 
     use super::*;
     use crate::{cli::Args, plan::Plan};
 
-    pub(super) fn request(args: &[&str]) -> Result<Request, String> {
+    pub(in crate::plan) fn request(args: &[&str]) -> Result<Request, String> {
         let words = ["loadgen", "http://a:8080/x"].iter().chain(args);
         let plan = Plan::try_from(&Args::try_parse_from(words).unwrap());
         plan.map(|plan| plan.request).map_err(|error| error.to_string())

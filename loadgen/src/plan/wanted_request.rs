@@ -11,11 +11,13 @@ use command_line::Refusal;
 use http::{HeaderName, HeaderValue, Method, uri::Authority};
 use wire::Fields;
 
-use super::HOST;
-use crate::plan::{
+use super::{
     PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
 };
+
+/// The field that names the host.
+pub(super) const HOST: &str = "host";
 
 /// The largest body that is accepted, in bytes.
 pub const MAX_BODY: u64 = 256 << 20;
@@ -28,11 +30,11 @@ const CONNECTION: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug)]
-pub(in crate::plan) struct Wanted {
-    pub(in crate::plan) method: Option<String>,
-    pub(in crate::plan) headers: Vec<String>,
-    pub(in crate::plan) body: Option<Body>,
-    pub(in crate::plan) id_header: String,
+pub(super) struct Wanted {
+    pub(super) method: Option<String>,
+    pub(super) headers: Vec<String>,
+    pub(super) body: Option<Body>,
+    pub(super) id_header: String,
 }
 
 impl Default for Wanted {
@@ -172,7 +174,8 @@ pub(super) fn id_field(name: &str, fields: &Fields) -> Result<Option<HeaderName>
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::request, *};
+    use super::*;
+    use crate::plan::request::tests::request;
 
     #[test]
     fn fields_that_would_make_the_connection_unreadable_are_refused() {
