@@ -1,5 +1,5 @@
 //! The way of a call from an engine to tonic's services and back. Their request bodies must be `Send`, which an
-//! engine's are not: messages of those that have not come whole cross by a bounded channel. Deadlines are kept here, since
+//! engine's are not: messages cross by [`handover`](super::handover), one at a time. Deadlines are kept here, since
 //! without tonic's own server nobody else does. Messages are put together, and
 //! expanded, on the engine's side, where their memory is counted. So is it known here when a request broke off: tonic takes
 //! a request that is cancelled for one that has ended, and would say OK.
@@ -10,19 +10,19 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use grpc::message::Prefix;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body as _, Frame};
-use tokio::sync::mpsc;
 use tonic::Status;
 use tower_service::Service;
 
 use super::{
     fields::{CallFields, Coding},
+    handover::{Giver, Room, Taker, handover},
     message::{self, Messages},
     status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
 };
@@ -36,8 +36,8 @@ use crate::{
     },
 };
 
-/// Parts of a request that wait between engine and service: a prefix, or a message.
-const CHANNEL: usize = 1;
+/// A message of so many bytes is copied behind its prefix.
+const SMALL: usize = 1 << 10;
 
 /// A reply of tonic's that is on its way.
 type Called = Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>;
@@ -122,17 +122,7 @@ async fn call(
     mut around: Around,
 ) -> Reply {
     let mut response = service(request);
-    let response = poll_fn(|cx| match response.as_mut().poll(cx) {
-        Poll::Ready(response) => Poll::Ready(Some(response)),
-        Poll::Pending => {
-            if around.poll(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            // What the pump has moved wakes the response.
-            Poll::Pending
-        }
-    })
-    .await;
+    let response = poll_fn(|cx| around.poll_with(cx, |cx| response.as_mut().poll(cx))).await;
     let Some(Ok(response)) = response else { return trailers_only(&overdue()) };
     // A service takes a request that breaks off behind a message for a whole one, and has answered it.
     if let Some(status) = &around.broken {
@@ -165,38 +155,9 @@ fn split(
     // tonic's own way of expanding messages knows neither of turns nor of what others hold.
     let messages = Messages::new(context, upload, coding.requests);
     let hold = Rc::new(Hold::new(&context.budget));
-    let (sender, receiver) = mpsc::channel(CHANNEL);
-    let pump: Pump = Box::pin(pump(messages, Rc::clone(&hold), sender));
-    (RequestBody(receiver), Around { pump: Some(pump), broken: None, hold, deadline })
-}
-
-/// Ends when the request does, or when the service reads no more of it.
-///
-/// # Errors
-/// The request broke off, and the service learns of it.
-async fn pump(
-    mut messages: Messages,
-    hold: Rc<Hold>,
-    sender: mpsc::Sender<Result<Bytes, Status>>,
-) -> Result<(), Status> {
-    while let Some(next) = poll_fn(|cx| messages.poll_next(cx)).await {
-        let next = next.and_then(|message| hold_twice(&hold, message.len()).map(|()| message));
-        let message = match next {
-            Ok(message) => message,
-            Err(status) => {
-                // When nobody receives it, the call has ended.
-                return if sender.send(Err(status.clone())).await.is_ok() { Err(status) } else { Ok(()) };
-            }
-        };
-        // Messages are below the largest --grpc-max-message, which is 2 GiB.
-        let prefix = Prefix { compressed: false, length: message.len() as u32 };
-        for part in [Bytes::copy_from_slice(&prefix.bytes()), message] {
-            if sender.send(Ok(part)).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
+    let (giver, taker) = handover();
+    let pump = Pump { messages, hold: Rc::clone(&hold), giver };
+    (RequestBody { taker, rest: None }, Around { pump: Some(pump), broken: None, hold, deadline })
 }
 
 /// A call holds its largest message, and a reply that is as large.
@@ -204,8 +165,34 @@ fn hold_twice(hold: &Hold, bytes: usize) -> Result<(), Status> {
     if hold.set_at_least(2 * bytes) { Ok(()) } else { Err(message::broken(&UploadError::TOO_MUCH)) }
 }
 
-/// Carries the body of a request across.
-type Pump = Pin<Box<dyn Future<Output = Result<(), Status>>>>;
+/// Carries the messages of a request across, until it ends or the service reads no more of it.
+struct Pump {
+    messages: Messages,
+    hold: Rc<Hold>,
+    giver: Giver,
+}
+
+impl Pump {
+    /// Carries what has come. Ready at the end.
+    ///
+    /// # Errors
+    /// The request broke off, and the service learns of it.
+    fn poll(&mut self, moved: &mut bool, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        loop {
+            if ready!(self.giver.poll_room(cx)) == Room::Refused {
+                return Poll::Ready(Ok(()));
+            }
+            let Some(next) = ready!(self.messages.poll_next(cx)) else { return Poll::Ready(Ok(())) };
+            let next = next.and_then(|message| hold_twice(&self.hold, message.len()).map(|()| message));
+            let broken = next.as_ref().err().cloned();
+            *moved = true;
+            self.giver.give(next, cx);
+            if let Some(status) = broken {
+                return Poll::Ready(Err(status));
+            }
+        }
+    }
+}
 
 /// What goes on beside a call: its request's body, and its deadline.
 struct Around {
@@ -219,26 +206,68 @@ struct Around {
 }
 
 impl Around {
-    /// Ready when the deadline has passed.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Carries what has come of the request. True: the service may go on.
+    fn carry(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
         if let Some(pump) = &mut self.pump
-            && let Poll::Ready(ended) = pump.as_mut().poll(cx)
+            && let Poll::Ready(ended) = pump.poll(&mut moved, cx)
         {
             (self.pump, self.broken) = (None, ended.err());
+            moved = true;
         }
-        self.deadline.poll(cx)
+        moved
+    }
+
+    /// Asks the service until it waits for what has not come. None: the deadline has passed.
+    fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut service: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Option<T>> {
+        self.carry(cx);
+        loop {
+            if let Poll::Ready(done) = service(cx) {
+                return Poll::Ready(Some(done));
+            }
+            if self.deadline.poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            if !self.carry(cx) {
+                return Poll::Pending;
+            }
+        }
     }
 }
 
 /// The body of a request for tonic.
-pub(super) struct RequestBody(mpsc::Receiver<Result<Bytes, Status>>);
+pub(super) struct RequestBody {
+    taker: Taker,
+    /// A message whose prefix has been taken.
+    rest: Option<Bytes>,
+}
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.get_mut().0.poll_recv(cx).map(|part| part.map(|part| part.map(Frame::data)))
+        let this = self.get_mut();
+        if let Some(message) = this.rest.take() {
+            return Poll::Ready(Some(Ok(Frame::data(message))));
+        }
+        let Some(message) = ready!(this.taker.poll_take(cx)).transpose()? else { return Poll::Ready(None) };
+        // Messages are below the largest --grpc-max-message, which is 2 GiB.
+        let prefix = Prefix { compressed: false, length: message.len() as u32 }.bytes();
+        let first = if message.len() <= SMALL {
+            let mut whole = BytesMut::with_capacity(prefix.len() + message.len());
+            whole.extend_from_slice(&prefix);
+            whole.extend_from_slice(&message);
+            whole.freeze()
+        } else {
+            this.rest = Some(message);
+            Bytes::copy_from_slice(&prefix)
+        };
+        Poll::Ready(Some(Ok(Frame::data(first))))
     }
 }
 
@@ -250,12 +279,9 @@ struct ResponseBody {
 
 impl Stream for ResponseBody {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending if self.around.poll(cx).is_ready() => {
-                return Poll::Ready(Some(trailers(&overdue())));
-            }
-            Poll::Pending => return Poll::Pending,
+        let Self { body, around } = self;
+        let Some(frame) = ready!(around.poll_with(cx, |cx| Pin::new(&mut *body).poll_frame(cx))) else {
+            return Poll::Ready(Some(trailers(&overdue())));
         };
         Poll::Ready(frame.and_then(|frame| match frame.map(Frame::into_data) {
             Ok(Ok(data)) => Some(Part::Data(data)),

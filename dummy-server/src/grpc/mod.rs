@@ -6,6 +6,7 @@
 mod adapter;
 mod echo;
 mod fields;
+mod handover;
 mod health;
 mod message;
 mod metadata;
