@@ -11,7 +11,7 @@ use contract::{
 use crate::{
     cli::Args,
     clock::{Nanos, nanos},
-    outcome::{Arrival, Failure, InFlight, Outcome, Told},
+    outcome::{Arrival, Failure, InFlight, Outcome, Reported},
     plan::Plan,
     recorder::{Origin, Recorder, RunSettings},
     schedule::Due,
@@ -76,9 +76,9 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         let arrival =
             Arrival { written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
         let mut in_flight = InFlight::new(arrival, picked);
-        in_flight.reply.told = planted.server.map(|(seen, replied)| {
+        in_flight.reply.reported = planted.server.map(|(seen, replied)| {
             let (received_ns, replied_ns) = (EPOCH + written + seen, EPOCH + written + replied);
-            Box::new(Told { timing: Timing { received_ns, replied_ns }, load: planted.load })
+            Box::new(Reported { timing: Timing { received_ns, replied_ns }, load: planted.load })
         });
         let outcome = match &planted.end {
             End::Dropped => {

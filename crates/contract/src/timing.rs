@@ -110,7 +110,7 @@ impl Timing {
         Self::parse_as(APP, value)
     }
 
-    /// Reads the value of the field in the trailers: see [`write_done`](Self::write_done).
+    /// Reads the value of the field in the trailers: see [`write_done`](Self::write_done). None if it has no such entry.
     #[must_use]
     pub fn parse_done(value: &str) -> Option<Self> {
         Self::parse_as(DONE, value)
@@ -124,7 +124,8 @@ impl Timing {
     }
 }
 
-/// How busy the worker of dummy-server was that replied, over the last half second at most.
+/// How busy the worker of dummy-server was that replied, between the last two times that it looked: it does so every half
+/// second, or more often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerLoad {
     /// How late its timer was when it last fired, in nanoseconds.
@@ -143,19 +144,16 @@ impl WorkerLoad {
         out.extend_from_slice(&digits::<3>(permille % 1000));
     }
 
-    /// Reads a field's value; entries that others have added are passed over, and so is what no dummy-server writes.
+    /// Reads a field's value; entries that others have added are passed over. None if there is no such entry, or one that no
+    /// dummy-server writes.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         entries(WORKER, value).find_map(|parameters| {
-            let (millis, micros) = parameter("dur=", parameters)?.split_once('.')?;
-            let (ones, permille) = parameter("desc=", parameters)?.split_once('.')?;
-            let micros = three_digits(micros)?;
-            let turn_lag_ns = millis.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(micros)?;
-            let permille =
-                ones.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(three_digits(permille)?)?;
+            let lag_us = thousandths(parameter("dur=", parameters)?)?;
+            let cpu_permille = thousandths(parameter("desc=", parameters)?)?;
             Some(Self {
-                turn_lag_ns: turn_lag_ns.checked_mul(1000)?,
-                cpu_permille: u16::try_from(permille).ok().filter(|permille| *permille <= 1000)?,
+                turn_lag_ns: lag_us.checked_mul(1000)?,
+                cpu_permille: u16::try_from(cpu_permille).ok().filter(|permille| *permille <= 1000)?,
             })
         })
     }
@@ -176,9 +174,14 @@ fn parameter<'v>(name: &str, parameters: &'v str) -> Option<&'v str> {
     parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix(name))
 }
 
-/// Three decimals.
-fn three_digits(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|_| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit()))
+/// A number with three decimals, in thousandths.
+fn thousandths(text: &str) -> Option<u64> {
+    let (whole, decimals) = text.split_once('.')?;
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if decimals.len() != 3 || !is_number(whole) || !is_number(decimals) {
+        return None;
+    }
+    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(decimals.parse().ok()?)
 }
 
 /// Name and duration of an entry, and the beginning of its description.
@@ -300,6 +303,7 @@ mod tests {
             "worker;dur=99999999999999999999.000;desc=0.500",
             "worker;dur=18446744073709552.000;desc=0.500",
             "worker;dur=1.+10;desc=0.500",
+            "worker;dur=+1.000;desc=0.500",
         ] {
             assert_eq!(WorkerLoad::parse(value), None, "{value}");
         }

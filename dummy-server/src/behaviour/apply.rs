@@ -11,7 +11,7 @@ use super::{
     body::Hang,
     content::ContentPlan,
     knobs::Behaviour,
-    plan::{Faults, Plan, Request},
+    plan::{Faults, Plan, Request, Shaping},
     push,
     shared::{InFlight, Shared},
 };
@@ -74,6 +74,8 @@ pub(crate) fn wrap_endpoint(
         let error = "too many requests are in flight";
         let mut reply = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, error, accepted, "Retry-After");
         reply.fields.push("retry-after", "1");
+        let shaping = Shaping { sends_worker_load: shaping.sends_worker_load, ..Shaping::default() };
+        directives.content = Some(ContentPlan { protocol, shaping, rate: None, abort: None, hang: None });
         return (directives, after(upload, reply));
     } else if let Some(status) = early {
         let said = serde_json::json!({ "status_code": status.as_u16(), "early": true });
@@ -106,7 +108,10 @@ pub(crate) fn wrap_endpoint(
                 };
                 // It may wait for an hour, and then be sent slowly.
                 reply.hold_large(&budget);
-                sleep(delay).await;
+                // A timer that has run out already takes a millisecond.
+                if !delay.is_zero() {
+                    sleep(delay).await;
+                }
                 changes.apply(reply)
             }))
         }

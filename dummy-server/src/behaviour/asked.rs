@@ -38,9 +38,9 @@ pub(crate) enum Gzip {
     Forced,
 }
 
-/// What a reply tells in `Server-Timing` beside its own instants.
+/// What a reply reports in `Server-Timing` beside its own instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum TimingDetail {
     /// How busy the worker is, in the head.
     Worker,
     /// When the kernel had taken the last byte of the content, in the trailers.

@@ -215,7 +215,10 @@ impl Shaped {
 
 impl Stream for Shaped {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        let wanted = self.wanted();
+        // What comes out of a compressor is known afterwards.
+        let left = self.source.left().filter(|_| !self.shape.gzip);
+        let left = left.map_or(u64::MAX, |left| left.saturating_add(self.rest.len() as u64));
+        let wanted = self.wanted().min(left);
         if wanted == 0 {
             return self.poll_end(cx);
         }

@@ -60,21 +60,23 @@ impl ContentPlan {
         if shaping.varies && !forbidden {
             fields.push("vary", "accept-encoding");
         }
-        if shaping.tells_worker {
+        if shaping.sends_worker_load {
             let mut load = Vec::new();
             context.load.get().write(&mut load);
             fields.push(field::SERVER_TIMING, load);
         }
+        // The status of a gRPC call is looked for behind the last head (trailers-only).
+        let forbidden_trailers = forbidden || fields.contains("grpc-status");
         let mut trailers = Fields::new();
-        let tells_last_byte = shaping.tells_last_byte && !forbidden;
+        let sends_last_byte = shaping.sends_last_byte && !forbidden_trailers;
         let mut names: Vec<_> = shaping.trailers.iter().map(|(name, _)| name.as_str()).collect();
-        names.extend(tells_last_byte.then_some(field::SERVER_TIMING));
-        if !names.is_empty() && !forbidden {
+        names.extend(sends_last_byte.then_some(field::SERVER_TIMING));
+        if !names.is_empty() && !forbidden_trailers {
             push(fields, "Trailer", &names.join(", "), protocol);
             shaping.trailers.iter().for_each(|(name, value)| push(&mut trailers, name, value, protocol));
         }
         let no_length = shaping.no_length && !forbidden;
-        let in_pieces = shaping.chunk.is_some() || !trailers.is_empty() || tells_last_byte;
+        let in_pieces = shaping.chunk.is_some() || !trailers.is_empty() || sends_last_byte;
         if !gzip && !no_length && !in_pieces && rate.is_none() && abort.is_none() {
             return (body, length);
         }
@@ -95,7 +97,7 @@ impl ContentPlan {
             rate,
             gzip,
             trailers,
-            last_byte: tells_last_byte.then_some(received_ns),
+            last_byte: sends_last_byte.then_some(received_ns),
             cut,
             hang,
         };

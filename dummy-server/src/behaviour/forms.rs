@@ -10,7 +10,7 @@ use std::{
 use contract::quantity::{self, LARGEST_SIZE, Percent};
 use http::StatusCode;
 
-use super::asked::{Breach, Delay, Expectation, Gzip, Pair, Point, Shares, Told};
+use super::asked::{Breach, Delay, Expectation, Gzip, Pair, Point, Shares, TimingDetail};
 use crate::{boolean, cut::Cut};
 
 /// Most statuses or delays with a share.
@@ -89,8 +89,11 @@ pub(super) const RATE: Form<NonZeroU64> =
     });
 pub(super) const GZIP: Form<Gzip> =
     Form::new("negotiated or forced", |text| named(&GZIPS, text), |gzip| name_of(&GZIPS, gzip));
-pub(super) const TOLD: Form<Told> =
-    Form::new("worker, last-byte or all", |text| named(&TOLDS, text), |told| name_of(&TOLDS, told));
+pub(super) const TIMING_DETAIL: Form<TimingDetail> = Form::new(
+    "worker, last-byte or all",
+    |text| named(&TIMING_DETAILS, text),
+    |detail| name_of(&TIMING_DETAILS, detail),
+);
 pub(super) const EXPECTATION: Form<Expectation> = Form::new(
     "send, refuse or ignore",
     |text| named(&EXPECTATIONS, text),
@@ -104,8 +107,8 @@ pub(super) const ABORT: Form<Breach> = Form::new(
 );
 
 const GZIPS: [(&str, Gzip); 2] = [("negotiated", Gzip::Negotiated), ("forced", Gzip::Forced)];
-const TOLDS: [(&str, Told); 3] =
-    [("worker", Told::Worker), ("last-byte", Told::LastByte), ("all", Told::All)];
+const TIMING_DETAILS: [(&str, TimingDetail); 3] =
+    [("worker", TimingDetail::Worker), ("last-byte", TimingDetail::LastByte), ("all", TimingDetail::All)];
 const EXPECTATIONS: [(&str, Expectation); 3] =
     [("send", Expectation::Send), ("refuse", Expectation::Refuse), ("ignore", Expectation::Ignore)];
 

@@ -7,11 +7,11 @@ use std::{fmt, num::NonZeroU64, time::Duration};
 use http::StatusCode;
 
 use super::{
-    asked::{BadBehaviour, Breach, Delay, Expectation, Gzip, Pair, Shares, Told},
+    asked::{BadBehaviour, Breach, Delay, Expectation, Gzip, Pair, Shares, TimingDetail},
     chance::For,
     forms::{
         self, ABORT, CHUNK, COUNT, DELAYS, DURATION, EXPECTATION, FIELD, GZIP, KEY, LINK, MEDIA_TYPE, NUMBER,
-        OFF, RATE, STATUS, STATUSES, SWITCH, TOLD,
+        OFF, RATE, STATUS, STATUSES, SWITCH, TIMING_DETAIL,
     },
     plan::{Facts, Plan},
 };
@@ -98,11 +98,11 @@ knobs! {
         |links, _, plan| plan.shaping.hints = links;
     "content-type" content_type: Option<String> = MEDIA_TYPE, "reply with that content type",
         |media_type, _, plan| plan.shaping.content_type = media_type;
-    "timing" timing: Option<Told> = TOLD, "tell in Server-Timing the worker's CPU share and timer lag, and the last byte in a trailer",
-        |told, facts, plan| {
-            plan.shaping.tells_worker = matches!(told, Some(Told::Worker | Told::All));
-            plan.shaping.tells_last_byte =
-                matches!(told, Some(Told::LastByte | Told::All)) && facts.request.protocol.has_trailers();
+    "timing" timing: Option<TimingDetail> = TIMING_DETAIL, "report in Server-Timing the worker's CPU share and timer lag, and the last byte in a trailer",
+        |detail, facts, plan| {
+            plan.shaping.sends_worker_load = matches!(detail, Some(TimingDetail::Worker | TimingDetail::All));
+            plan.shaping.sends_last_byte =
+                matches!(detail, Some(TimingDetail::LastByte | TimingDetail::All)) && facts.request.protocol.has_trailers();
         };
     "no-length" no_length: Option<bool> = SWITCH, "do not announce the length",
         |asked, _, plan| plan.shaping.no_length = asked == Some(true);

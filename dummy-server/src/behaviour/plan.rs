@@ -54,9 +54,9 @@ pub(super) struct Shaping {
     /// In place of the endpoint's.
     pub(super) content_type: Option<String>,
     /// `Server-Timing` tells how busy the worker is.
-    pub(super) tells_worker: bool,
+    pub(super) sends_worker_load: bool,
     /// `Server-Timing` in the trailers tells when the last byte was taken.
-    pub(super) tells_last_byte: bool,
+    pub(super) sends_last_byte: bool,
     /// The length is not announced.
     pub(super) no_length: bool,
     /// Bytes in each chunk or DATA frame.

@@ -22,9 +22,9 @@ use tower_service::Service;
 
 use super::{
     fields::{CallFields, Coding},
-    handover::{Giver, Room, Taker, handover},
+    handover::{Receiver, Room, Sender, handover},
     message::{self, Messages},
-    status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only},
+    status::{Deadline, GRPC, OK, fields, overdue, trailers, trailers_only, unknown_coding},
 };
 use crate::{
     budget::Hold,
@@ -36,7 +36,9 @@ use crate::{
     },
 };
 
-/// A message of so many bytes is copied behind its prefix.
+/// The field with the coding of a request's messages.
+const CODING: &[u8] = b"grpc-encoding";
+/// A message of at most this many bytes is copied behind its prefix.
 const SMALL: usize = 1 << 10;
 
 /// A reply of tonic's that is on its way.
@@ -77,9 +79,11 @@ impl Served {
         upload: Upload,
         deadline: Deadline,
     ) -> Answer {
+        let coding = match call_fields.coding() {
+            Ok(coding) => coding,
+            Err(other) => return Answer::Ready(unknown_coding(other)),
+        };
         let (service, parts) = (Rc::clone(&self.call), parts(head));
-        // What nobody here can read is refused by tonic.
-        let coding = call_fields.coding().unwrap_or_default();
         let (body, around) = split(context, upload, coding, deadline);
         Answer::Waiting(Box::pin(
             async move { call(&*service, Request::from_parts(parts, body), around).await },
@@ -109,6 +113,10 @@ fn parts(head: &Head<'_>) -> http::request::Parts {
     parts.headers = HeaderMap::with_capacity(head.fields.len());
     for (name, value) in head.fields() {
         let value = bytes.split_to(value.len());
+        if name.eq_ignore_ascii_case(CODING) {
+            // Messages are expanded when they cross.
+            continue;
+        }
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(value)) {
             parts.headers.append(name, value);
         }
@@ -155,9 +163,9 @@ fn split(
     // tonic's own way of expanding messages knows neither of turns nor of what others hold.
     let messages = Messages::new(context, upload, coding.requests);
     let hold = Rc::new(Hold::new(&context.budget));
-    let (giver, taker) = handover();
-    let pump = Pump { messages, hold: Rc::clone(&hold), giver };
-    (RequestBody { taker, rest: None }, Around { pump: Some(pump), broken: None, hold, deadline })
+    let (sender, receiver) = handover();
+    let pump = Pump { messages, hold: Rc::clone(&hold), sender };
+    (RequestBody { receiver, rest: None }, Around { pump: Some(pump), broken: None, hold, deadline })
 }
 
 /// A call holds its largest message, and a reply that is as large.
@@ -169,7 +177,7 @@ fn hold_twice(hold: &Hold, bytes: usize) -> Result<(), Status> {
 struct Pump {
     messages: Messages,
     hold: Rc<Hold>,
-    giver: Giver,
+    sender: Sender,
 }
 
 impl Pump {
@@ -179,14 +187,14 @@ impl Pump {
     /// The request broke off, and the service learns of it.
     fn poll(&mut self, moved: &mut bool, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         loop {
-            if ready!(self.giver.poll_room(cx)) == Room::Refused {
+            if ready!(self.sender.poll_room(cx)) == Room::Refused {
                 return Poll::Ready(Ok(()));
             }
             let Some(next) = ready!(self.messages.poll_next(cx)) else { return Poll::Ready(Ok(())) };
             let next = next.and_then(|message| hold_twice(&self.hold, message.len()).map(|()| message));
             let broken = next.as_ref().err().cloned();
             *moved = true;
-            self.giver.give(next, cx);
+            self.sender.send(next, cx);
             if let Some(status) = broken {
                 return Poll::Ready(Err(status));
             }
@@ -212,6 +220,7 @@ impl Around {
         if let Some(pump) = &mut self.pump
             && let Poll::Ready(ended) = pump.poll(&mut moved, cx)
         {
+            pump.sender.end(cx);
             (self.pump, self.broken) = (None, ended.err());
             moved = true;
         }
@@ -241,7 +250,7 @@ impl Around {
 
 /// The body of a request for tonic.
 pub(super) struct RequestBody {
-    taker: Taker,
+    receiver: Receiver,
     /// A message whose prefix has been taken.
     rest: Option<Bytes>,
 }
@@ -255,7 +264,9 @@ impl http_body::Body for RequestBody {
         if let Some(message) = this.rest.take() {
             return Poll::Ready(Some(Ok(Frame::data(message))));
         }
-        let Some(message) = ready!(this.taker.poll_take(cx)).transpose()? else { return Poll::Ready(None) };
+        let Some(message) = ready!(this.receiver.poll_receive(cx)).transpose()? else {
+            return Poll::Ready(None);
+        };
         // Messages are below the largest --grpc-max-message, which is 2 GiB.
         let prefix = Prefix { compressed: false, length: message.len() as u32 }.bytes();
         let first = if message.len() <= SMALL {

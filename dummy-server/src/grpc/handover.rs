@@ -22,32 +22,32 @@ struct Slot {
     /// Nothing more is taken.
     is_refused: bool,
     /// Woken when something waits, or is no more to come.
-    taker: Option<Waker>,
+    receiver: Option<Waker>,
     /// Woken when what waited was taken, or will not be.
-    giver: Option<Waker>,
+    sender: Option<Waker>,
 }
 
 type Shared = Arc<Mutex<Slot>>;
 
 /// The engine's side. Dropping it ends the request.
 #[derive(Debug)]
-pub(super) struct Giver(Shared);
+pub(super) struct Sender(Shared);
 
 /// The service's side. Dropping it refuses what else comes.
 #[derive(Debug)]
-pub(super) struct Taker(Shared);
+pub(super) struct Receiver(Shared);
 
 /// Both sides.
-pub(super) fn handover() -> (Giver, Taker) {
+pub(super) fn handover() -> (Sender, Receiver) {
     let shared = Shared::default();
-    (Giver(Arc::clone(&shared)), Taker(shared))
+    (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
 fn lock(shared: &Shared) -> MutexGuard<'_, Slot> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What came of an offer.
+/// Whether a message can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     /// A message can be given.
@@ -56,7 +56,7 @@ pub(super) enum Room {
     Refused,
 }
 
-impl Giver {
+impl Sender {
     /// Ready when a message can be given, or when none will be taken.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<Room> {
         let mut slot = lock(&self.0);
@@ -66,66 +66,78 @@ impl Giver {
         if slot.waiting.is_none() {
             return Poll::Ready(Room::Free);
         }
-        slot.giver = Some(cx.waker().clone());
+        slot.sender = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Gives what there is [room](Self::poll_room) for. Whoever waits for it in another task is woken; this one has to
-    /// look by itself.
-    pub(super) fn give(&self, given: Given, cx: &Context<'_>) {
-        let taker = {
+    /// Gives what there is [room](Self::poll_room) for. A task that waits for it is woken, unless it is this
+    /// one, which has to look by itself.
+    pub(super) fn send(&self, given: Given, cx: &Context<'_>) {
+        let receiver = {
             let mut slot = lock(&self.0);
             slot.waiting = Some(given);
-            slot.taker.take()
+            slot.receiver.take()
         };
-        if let Some(taker) = taker.filter(|taker| !taker.will_wake(cx.waker())) {
-            taker.wake();
+        if let Some(receiver) = receiver.filter(|receiver| !receiver.will_wake(cx.waker())) {
+            receiver.wake();
         }
     }
 }
 
-impl Drop for Giver {
+impl Sender {
+    /// Nothing more is given. The task that this is found out in has to look by itself.
+    pub(super) fn end(&self, cx: &Context<'_>) {
+        let mut slot = lock(&self.0);
+        slot.is_ended = true;
+        if slot.receiver.as_ref().is_some_and(|receiver| receiver.will_wake(cx.waker())) {
+            slot.receiver = None;
+        }
+    }
+}
+
+impl Drop for Sender {
     fn drop(&mut self) {
-        let taker = {
+        let receiver = {
             let mut slot = lock(&self.0);
             slot.is_ended = true;
-            slot.taker.take()
+            slot.receiver.take()
         };
-        if let Some(taker) = taker {
-            taker.wake();
+        if let Some(receiver) = receiver {
+            receiver.wake();
         }
     }
 }
 
-impl Taker {
-    /// The next one; none at the end. Whoever waits for room in another task is woken; this one has to look by itself.
-    pub(super) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Given>> {
+impl Receiver {
+    /// The next one; none at the end. A task that waits for room is woken, unless it is
+    /// this one, which has to look by itself.
+    pub(super) fn poll_receive(&self, cx: &Context<'_>) -> Poll<Option<Given>> {
         let mut slot = lock(&self.0);
         if let Some(given) = slot.waiting.take() {
-            let giver = slot.giver.take();
+            let sender = slot.sender.take();
             drop(slot);
-            if let Some(giver) = giver.filter(|giver| !giver.will_wake(cx.waker())) {
-                giver.wake();
+            if let Some(sender) = sender.filter(|sender| !sender.will_wake(cx.waker())) {
+                sender.wake();
             }
             return Poll::Ready(Some(given));
         }
         if slot.is_ended {
             return Poll::Ready(None);
         }
-        slot.taker = Some(cx.waker().clone());
+        slot.receiver = Some(cx.waker().clone());
         Poll::Pending
     }
 }
 
-impl Drop for Taker {
+impl Drop for Receiver {
     fn drop(&mut self) {
-        let giver = {
+        let sender = {
             let mut slot = lock(&self.0);
             slot.is_refused = true;
-            slot.giver.take()
+            slot.sender.take()
         };
-        if let Some(giver) = giver {
-            giver.wake();
+        if let Some(sender) = sender {
+            sender.wake();
         }
     }
 }
@@ -161,38 +173,38 @@ mod tests {
     fn another_task_is_woken_for_what_it_waits_for_and_the_own_one_is_not() {
         let ((here, own), (there, other)) = (task(), task());
         let (own, other) = (Context::from_waker(&own), Context::from_waker(&other));
-        let (giver, taker) = handover();
-        assert!(taker.poll_take(&other).is_pending());
-        assert_eq!(giver.poll_room(&own), Poll::Ready(Room::Free));
-        giver.give(Ok(Bytes::from_static(b"a")), &own);
+        let (sender, receiver) = handover();
+        assert!(receiver.poll_receive(&other).is_pending());
+        assert_eq!(sender.poll_room(&own), Poll::Ready(Room::Free));
+        sender.send(Ok(Bytes::from_static(b"a")), &own);
         assert_eq!((woken(&here), woken(&there)), (0, 1));
-        assert!(giver.poll_room(&own).is_pending());
-        assert!(matches!(taker.poll_take(&other), Poll::Ready(Some(Ok(message))) if message == "a"));
+        assert!(sender.poll_room(&own).is_pending());
+        assert!(matches!(receiver.poll_receive(&other), Poll::Ready(Some(Ok(message))) if message == "a"));
         assert_eq!(woken(&here), 1, "there is room again");
-        assert!(taker.poll_take(&own).is_pending());
-        giver.give(Err(Status::internal("broken")), &own);
-        assert!(giver.poll_room(&own).is_pending());
-        assert!(matches!(taker.poll_take(&own), Poll::Ready(Some(Err(_)))));
+        assert!(receiver.poll_receive(&own).is_pending());
+        sender.send(Err(Status::internal("broken")), &own);
+        assert!(sender.poll_room(&own).is_pending());
+        assert!(matches!(receiver.poll_receive(&own), Poll::Ready(Some(Err(_)))));
         assert_eq!(woken(&here), 1, "it has given and taken itself");
-        assert!(taker.poll_take(&other).is_pending());
-        drop(giver);
+        assert!(receiver.poll_receive(&other).is_pending());
+        drop(sender);
         assert_eq!(woken(&there), 2);
-        assert!(matches!(taker.poll_take(&own), Poll::Ready(None)));
+        assert!(matches!(receiver.poll_receive(&own), Poll::Ready(None)));
     }
 
     #[test]
-    fn what_waits_is_taken_before_the_end_and_a_taker_that_is_gone_refuses() {
+    fn what_waits_is_taken_before_the_end_and_a_receiver_that_is_gone_refuses() {
         let (count, waker) = task();
         let cx = Context::from_waker(&waker);
-        let (giver, taker) = handover();
-        giver.give(Ok(Bytes::new()), &cx);
-        drop(giver);
-        assert!(matches!(taker.poll_take(&cx), Poll::Ready(Some(Ok(_)))));
-        assert!(matches!(taker.poll_take(&cx), Poll::Ready(None)));
-        let (giver, taker) = handover();
-        giver.give(Ok(Bytes::new()), &cx);
-        assert!(giver.poll_room(&cx).is_pending());
-        drop(taker);
-        assert_eq!((woken(&count), giver.poll_room(&cx)), (1, Poll::Ready(Room::Refused)));
+        let (sender, receiver) = handover();
+        sender.send(Ok(Bytes::new()), &cx);
+        drop(sender);
+        assert!(matches!(receiver.poll_receive(&cx), Poll::Ready(Some(Ok(_)))));
+        assert!(matches!(receiver.poll_receive(&cx), Poll::Ready(None)));
+        let (sender, receiver) = handover();
+        sender.send(Ok(Bytes::new()), &cx);
+        assert!(sender.poll_room(&cx).is_pending());
+        drop(receiver);
+        assert_eq!((woken(&count), sender.poll_room(&cx)), (1, Poll::Ready(Room::Refused)));
     }
 }

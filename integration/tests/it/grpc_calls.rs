@@ -103,6 +103,33 @@ async fn grpc_calls_are_served_on_the_main_port_too() {
     assert_eq!((echo.status, echo.json()["body"].as_str()), (200, Some("{}")));
 }
 
+async fn a_status_without_messages_is_kept_when_trailers_are_asked_for() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.grpc).await;
+    let unknown = HealthCheckRequest { service: "nope".to_owned() };
+    for field in [("x-dummy-timing", "all"), ("x-dummy-trailer", "a:b")] {
+        let (_, status) = client.unary_with::<HealthCheckResponse>(CHECK, &unknown, &[field]).await;
+        assert_eq!(status.code, 5, "{field:?}: {status:?}");
+        let request = EchoRequest { message: "fail".to_owned(), timestamp: 0, response_code: 7 };
+        let (_, status) = client.unary_with::<EchoResponse>(ECHO, &request, &[field]).await;
+        assert_eq!(status.code, 7, "{field:?}: {status:?}");
+    }
+}
+
+async fn a_coding_that_is_not_spoken_is_refused_by_every_service() {
+    let server = Server::start();
+    let mut client = GrpcClient::connect(server.grpc).await;
+    for coding in ["deflate", "zstd"] {
+        let field = [("grpc-encoding", coding)];
+        let check = HealthCheckRequest { service: String::new() };
+        let (_, status) = client.unary_with::<HealthCheckResponse>(CHECK, &check, &field).await;
+        assert_eq!(status.code, 12, "{coding}: {status:?}");
+        let request = EchoRequest { message: "hello".to_owned(), timestamp: 42, response_code: 0 };
+        let (_, status) = client.unary_with::<EchoResponse>(ECHO, &request, &field).await;
+        assert_eq!(status.code, 12, "{coding}: {status:?}");
+    }
+}
+
 async fn a_response_code_becomes_the_status(_: AndTls) {
     let server = Server::start();
     let mut client = GrpcClient::connect(server.grpc).await;

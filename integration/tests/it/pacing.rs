@@ -108,8 +108,11 @@ async fn a_generator_that_other_programs_starve_says_so_and_by_how_much() {
     // The band is as wide as the hogs' slices, a few milliseconds each.
     let (response, undelayed) = band(&report, "p99");
     assert!(response - undelayed > 1000, "{response} {undelayed}: {said}");
-    assert_ne!(report.json()["limit"], "target", "{:#}", report.json()["verdict"]);
-    assert_ne!(report.json()["limit"], "way", "{:#}", report.json()["verdict"]);
+    // With one CPU, the hogs starve the server too.
+    if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1) {
+        assert_ne!(report.json()["limit"], "target", "{:#}", report.json()["verdict"]);
+        assert_ne!(report.json()["limit"], "way", "{:#}", report.json()["verdict"]);
+    }
 }
 
 /// One of those that this process may run on.
@@ -123,16 +126,30 @@ async fn a_starved_server_tells_that_it_was_and_loadgen_is_not_blamed(protocol: 
     let args = ["-r", "200", "-t", "600", "-H", "x-dummy-timing: worker"];
     let report = frozen_after(10, scheme, &args).await;
     report.assert_all_succeeded(600);
-    let longest = report.number("/dummy_server/longest_turn_lag_us");
+    let longest = report.number("/dummy_server/load/longest_turn_lag_us");
     assert!(longest > 400_000, "its timers were up to a second late: {}", report.json()["dummy_server"]);
     let (response, undelayed) = band(&report, "p75");
     assert!(undelayed > response / 2, "the delay was not loadgen's: {undelayed} of {response}");
     assert_ne!(report.json()["limit"], "loadgen", "{:#}", report.json()["verdict"]);
-    let interval = |index: usize| report.json()["intervals"][index].clone();
-    assert!(
-        interval(0)["response_p99_us"].as_f64() > interval(2)["response_p99_us"].as_f64(),
-        "by when they were due"
-    );
+    let p99 = |interval: usize| report.number(&format!("/intervals/{interval}/response_p99_us"));
+    assert!(p99(0) > p99(2), "by when they were due: {} {}", p99(0), p99(2));
+}
+
+async fn a_target_that_stands_still_to_the_end_is_the_limit_in_either_loop() {
+    for load in [["-r", "100", "-d", "2s"], ["-c", "4", "-d", "2s"]] {
+        let server = ServerProcess::start(&[]);
+        let url = format!("http://{}/delay/5", server.http);
+        let flags = ["--no-progress", "-o", "json", "--timeout", "1s", &url];
+        let run = Process::start(command("loadgen").args(load).args(flags));
+        Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 20).await;
+        server.signal(Signal::STOP);
+        let finished = run.finish(Duration::from_secs(30));
+        server.signal(Signal::CONT);
+        let report = Report::parse(&finished.stdout);
+        assert_eq!(report.json()["limit"], "target", "{load:?}: {:#}", report.json()["verdict"]);
+        let said = report.json()["verdict"][1].as_str().expect("a sentence").to_owned();
+        assert!(said.contains("stood still from ") && said.contains(" until the end"), "{said}");
+    }
 }
 
 async fn a_slow_body_counts_to_its_last_byte(protocol: Protocol) {
@@ -144,7 +161,7 @@ async fn a_slow_body_counts_to_its_last_byte(protocol: Protocol) {
     assert_eq!(report.number("/body_bytes"), 4 << 20);
     assert!(report.number("/service_time_us/min") > 350_000, "{:#}", report.json()["service_time_us"]);
     // The server's part ends with the last byte too.
-    assert!(report.number("/mean_time_us/in_server") > 350_000, "{:#}", report.json()["mean_time_us"]);
+    assert!(report.number("/dummy_server/in_server_us") > 350_000, "{:#}", report.json()["dummy_server"]);
 }
 
 async fn a_request_waits_until_its_own_head_is_written_and_not_for_bodies(protocol: Protocol) {

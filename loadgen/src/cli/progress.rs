@@ -103,7 +103,7 @@ impl Progress {
         if !snapshot.response.is_empty() {
             line += &format!(", p99 {}", time(snapshot.response.value_at_quantile(0.99) as f64));
         }
-        if let Some(left) = self.time_left(elapsed, done) {
+        if let Some(left) = self.time_left(elapsed, done).filter(|left| *left >= 0.5) {
             line += &format!(", {left:.0}s left");
         }
         line
@@ -219,6 +219,10 @@ mod tests {
         assert_eq!(draining(&snapshot), "draining, 12 in flight");
         snapshot.waiting = 10;
         assert_eq!(draining(&snapshot), "draining, 2 in flight, 10 waiting");
+        for elapsed in [4600, 6000] {
+            let line = progress.line(&snapshot, Duration::from_millis(elapsed), 1000.4);
+            assert!(line.ends_with("p99 1.50 ms"), "{line}");
+        }
         let line = progress.line(&snapshot, Duration::from_secs(6), 1000.4);
         assert_eq!(line, "2,005/5,000 done, 1,000/s, 2 in flight, 10 waiting, 5 failed, p99 1.50 ms");
     }

@@ -11,9 +11,7 @@ pub(crate) use exchange::{Exchange, Incomplete};
 pub use expected::ExpectedStatus;
 pub use failure::Cause;
 pub(crate) use failure::Failure;
-#[cfg(test)]
-pub(crate) use reply::Told;
-pub(crate) use reply::{Head, Reply};
+pub(crate) use reply::{Head, Reply, Reported};
 
 use contract::id::{self, Ids};
 
@@ -36,6 +34,9 @@ pub(crate) struct Arrival {
     pub(crate) captured: bool,
 }
 
+/// Of so many requests one is sampled, after as many of which each is.
+const SAMPLE_EVERY: u64 = 256;
+
 impl Arrival {
     /// How often a request is resent at most, after it was refused or its connection closed unseen.
     pub(crate) const MAX_RESENDS: u8 = 3;
@@ -54,7 +55,12 @@ impl Arrival {
     /// is enough to see what grows.
     #[inline]
     fn is_sampled(&self) -> bool {
-        self.number < 256 || self.number.is_multiple_of(256)
+        self.number < SAMPLE_EVERY || self.number.is_multiple_of(SAMPLE_EVERY)
+    }
+
+    /// How many requests this one stands for if it is sampled.
+    pub(crate) fn weight(&self) -> u64 {
+        if self.number < SAMPLE_EVERY { 1 } else { SAMPLE_EVERY }
     }
 
     /// One that was due and has been picked up.

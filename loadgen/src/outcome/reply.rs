@@ -15,8 +15,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The instance that named itself, as the recorder numbers it.
     pub(crate) instance: Option<u16>,
-    /// What the server has told of itself, if that is looked at.
-    pub(crate) told: Option<Box<Told>>,
+    /// What the server reports of itself, if that is looked at.
+    pub(crate) reported: Option<Box<Reported>>,
     /// Bytes of the body.
     pub(crate) length: u64,
     /// Whether the server's instants are looked at.
@@ -25,16 +25,16 @@ pub(crate) struct Reply {
     pub(super) capture: Option<Box<Capture>>,
 }
 
-/// What dummy-server has told of itself with a reply.
+/// What dummy-server reports of itself with a reply.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Reported {
     /// When it saw the request and replied, by its clock.
     pub(crate) timing: Timing,
     /// How busy its worker was, if that was asked for.
     pub(crate) load: Option<WorkerLoad>,
 }
 
-impl Told {
+impl Reported {
     fn of(fields: &Fields) -> Option<Self> {
         let values = || fields.get_all(SERVER_TIMING).filter_map(|value| std::str::from_utf8(value).ok());
         let timing = values().find_map(Timing::parse)?;
@@ -61,7 +61,7 @@ impl Reply {
         self.status = head.status();
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
         if self.is_sampled {
-            self.told = Told::of(head.fields()).map(Box::new);
+            self.reported = Reported::of(head.fields()).map(Box::new);
         }
         if let Some(capture) = &mut self.capture {
             capture.head(head);
@@ -80,13 +80,13 @@ impl Reply {
     /// The trailers have come.
     #[inline]
     pub(crate) fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone) {
-        if let Some(told) = &mut self.told {
+        if let Some(reported) = &mut self.reported {
             let is_timing = |name: &[u8]| name.eq_ignore_ascii_case(SERVER_TIMING.as_bytes());
             let done = fields.clone().find_map(|(name, value)| {
                 Timing::parse_done(std::str::from_utf8(value).ok().filter(|_| is_timing(name))?)
             });
             // The server's share ends with the last byte.
-            told.timing = done.unwrap_or(told.timing);
+            reported.timing = done.unwrap_or(reported.timing);
         }
         if let Some(capture) = &mut self.capture {
             capture.trailers(fields);

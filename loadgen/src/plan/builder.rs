@@ -6,7 +6,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use command_line::Refusal;
 
-use super::{Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, load, wanted_request};
+use super::{Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, load, request_options};
 use crate::outcome::ExpectedStatus;
 
 /// A plan in the making: see [`Plan::builder`].
@@ -18,7 +18,7 @@ pub struct Builder {
     pin_cpus: bool,
     expected_status: ExpectedStatus,
     load: load::Wanted,
-    request: wanted_request::Wanted,
+    request: request_options::Wanted,
 }
 
 impl Builder {
@@ -30,7 +30,7 @@ impl Builder {
             pin_cpus: false,
             expected_status: ExpectedStatus::default(),
             load: load::Wanted::default(),
-            request: wanted_request::Wanted::default(),
+            request: request_options::Wanted::default(),
         }
     }
 

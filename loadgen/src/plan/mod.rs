@@ -8,8 +8,8 @@ mod builder;
 pub mod files;
 pub mod load;
 pub mod request;
+mod request_options;
 pub mod target;
-pub mod wanted_request;
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -18,8 +18,8 @@ use command_line::Refusal;
 pub use files::OtherEnd;
 pub use load::{Load, OnOverload, Shape};
 pub use request::Request;
+pub use request_options::{Body, MAX_BODY};
 pub use target::{Protocol, Target};
-pub use wanted_request::Body;
 
 use crate::outcome::ExpectedStatus;
 

@@ -9,7 +9,7 @@ use wire::Fields;
 
 use super::{
     PlanError, Protocol, Target,
-    wanted_request::{self, Body, HOST, Wanted},
+    request_options::{self, Body, HOST, Wanted},
 };
 
 /// A request, ready for either protocol.
@@ -35,18 +35,18 @@ impl Request {
         let has_body = wanted.body.is_some();
         let body = wanted.body.map(Body::read).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
-            Some(name) => wanted_request::method(name)?,
+            Some(name) => request_options::method(name)?,
             None if has_body => Method::POST,
             None => Method::GET,
         };
         let mut fields = Fields::new();
         for text in wanted.headers.iter().filter(|text| !text.is_empty()) {
-            let (name, value) = wanted_request::field(text)?;
+            let (name, value) = request_options::field(text)?;
             fields.push(name, value.as_bytes());
         }
-        let authority = wanted_request::authority(target, &fields)?;
-        wanted_request::refuse_framing(target, &fields)?;
-        let id_field = wanted_request::id_field(&wanted.id_header, &fields)?;
+        let authority = request_options::authority(target, &fields)?;
+        request_options::refuse_framing(target, &fields)?;
+        let id_field = request_options::id_field(&wanted.id_header, &fields)?;
         if !fields.contains(USER_AGENT) && id_field.as_ref().is_none_or(|name| name != USER_AGENT) {
             fields.push(USER_AGENT, concat!("loadgen/", env!("CARGO_PKG_VERSION")));
         }

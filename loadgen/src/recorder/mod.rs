@@ -15,7 +15,7 @@ mod intervals;
 mod origin;
 mod plausible;
 mod recording;
-mod server_load;
+mod server_report;
 mod settings;
 mod times;
 mod trend;
@@ -29,7 +29,7 @@ pub use backends::{Backend, Backends};
 pub use binned::{Bin, Binned};
 use by_status::STATUSES;
 pub use connections::Connections;
-use contract::{id::Ids, timing::Timing};
+use contract::id::Ids;
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use flow::{Flow, Returned};
@@ -37,14 +37,14 @@ pub use intervals::{Interval, Intervals};
 pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
 pub(crate) use recording::Recording;
-pub use server_load::ServerLoad;
+pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
 pub use times::{Snapshot, Times};
 pub use trend::{Parts, Trend};
 
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome},
+    outcome::{Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported},
 };
 
 /// The longest time that a histogram tells apart: an hour, in nanoseconds.
@@ -115,9 +115,9 @@ pub struct Recorder {
     pub flow: Flow,
     /// Which part of requests' times grew.
     pub trend: Trend,
-    /// How busy dummy-server was, if replies told.
-    #[serde(default, skip_serializing_if = "ServerLoad::is_untold")]
-    pub server_load: ServerLoad,
+    /// What dummy-server reports of its own part.
+    #[serde(default, skip_serializing_if = "ServerReport::is_empty")]
+    pub server_report: ServerReport,
     /// When the target was there.
     pub availability: Availability,
     /// The first time that no more connections were allowed: how many there were, and why.
@@ -184,7 +184,7 @@ impl Recorder {
             connections: Connections::default(),
             flow: Flow::default(),
             trend: Trend::default(),
-            server_load: ServerLoad::default(),
+            server_report: ServerReport::default(),
             availability: Availability::default(),
             limited: None,
             unopened: None,
@@ -279,7 +279,7 @@ impl Recorder {
     pub(crate) fn ended(&mut self, ended: Ended<'_>, ready_since: Nanos) {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
         if let Outcome::Replied = ended.outcome {
-            self.told(&ended);
+            self.reported(&ended);
             self.replied(&Replied::new(&ended, ready_since), 1);
         } else {
             self.sent(&arrival, at, 1);
@@ -329,19 +329,29 @@ impl Recorder {
         self.intervals.at(since_start).unsuccessful += count;
     }
 
-    /// What a reply tells of the server's instants, if that is looked at.
+    /// What a reply reports of the server's part, if that is looked at.
     #[inline]
-    fn told(&mut self, ended: &Ended<'_>) {
-        let Arrival { due, written, .. } = ended.in_flight.arrival;
-        if let (Some(told), Some(written)) = (ended.in_flight.reply.told.as_deref(), written) {
-            let Timing { received_ns, replied_ns } = told.timing;
-            let since_start = self.since_start(due);
-            let way = received_ns.saturating_sub(self.epoch + written).min(LONGEST);
-            let server = replied_ns.saturating_sub(received_ns).min(LONGEST);
-            self.trend.at(since_start).tell(way, server);
-            if let Some(load) = told.load {
-                self.server_load.tell(load);
-            }
+    fn reported(&mut self, ended: &Ended<'_>) {
+        let arrival = &ended.in_flight.arrival;
+        if let (Some(reported), Some(written)) = (ended.in_flight.reply.reported.as_deref(), arrival.written)
+        {
+            self.report_of_server(reported, arrival, written, ended.at);
+        }
+    }
+
+    #[cold]
+    fn report_of_server(&mut self, reported: &Reported, arrival: &Arrival, written: Nanos, at: Nanos) {
+        let Reported { timing, load } = *reported;
+        let since_start = self.since_start(arrival.due);
+        let way = timing.received_ns.saturating_sub(self.epoch + written).min(LONGEST);
+        let server = timing.replied_ns.saturating_sub(timing.received_ns).min(LONGEST);
+        self.trend.at(since_start).tell(way, server);
+        let weight = arrival.weight();
+        self.server_report.times(timing, self.epoch + written, self.epoch + at, weight);
+        if let Some(load) = load {
+            let Range { start, end } = self.window;
+            let is_late = end == Nanos::MAX || arrival.due >= start + (end - start) / 2;
+            self.server_report.load(load, is_late, weight);
         }
     }
 
@@ -411,7 +421,7 @@ impl Recorder {
         self.intervals.merge(&other.intervals);
         self.flow.merge(&other.flow);
         self.trend.merge(&other.trend);
-        self.server_load.merge(&other.server_load);
+        self.server_report.merge(&other.server_report);
         self.availability.merge(&other.availability);
         self.connections.merge(&other.connections);
         self.limited = match (self.limited.take(), &other.limited) {

@@ -46,7 +46,7 @@ impl Recorder {
             && self.times.response.len() == self.counts.succeeded
             && self.times.undelayed.len() == self.counts.succeeded
             && self.times.unsuccessful.len() == self.counts.unsuccessful()
-            && self.server_load.is_plausible()
+            && self.server_report.is_plausible(self.counts.completed())
             && self.counts.add_up()
     }
 

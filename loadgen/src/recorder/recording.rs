@@ -41,7 +41,7 @@ impl Recording {
             let ready_since = self.ready_since;
             return self.records().ended(ended, ready_since);
         }
-        self.records.told(&ended);
+        self.records.reported(&ended);
         let replied = Some(Replied::new(&ended, self.ready_since));
         if replied != self.last {
             self.settle();

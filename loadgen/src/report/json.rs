@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    recorder::ServerLoad,
+    recorder::{ReportedLoad, ReportedTimes, ServerReport},
     summary::{MeanParts, Summary},
     verdict::{Judged, Time, ValidUpTo},
 };
@@ -181,25 +181,25 @@ struct MeanTime {
     lag: f64,
     wait: f64,
     service: f64,
-    on_the_way: Option<f64>,
-    in_server: Option<f64>,
 }
 
 impl From<MeanParts> for MeanTime {
     fn from(parts: MeanParts) -> Self {
-        Self {
-            lag: parts.lag / 1e3,
-            wait: parts.wait / 1e3,
-            service: parts.service / 1e3,
-            on_the_way: parts.told.map(|told| told.way / 1e3),
-            in_server: parts.told.map(|told| told.server / 1e3),
-        }
+        Self { lag: parts.lag / 1e3, wait: parts.wait / 1e3, service: parts.service / 1e3 }
     }
 }
 
-/// What dummy-server has told of its workers.
+/// What dummy-server reports of its own part.
 #[derive(Serialize)]
 struct DummyServer {
+    in_server_us: Option<f64>,
+    outside_us: Option<f64>,
+    on_the_way_us: Option<f64>,
+    load: Option<DummyServerLoad>,
+}
+
+#[derive(Serialize)]
+struct DummyServerLoad {
     responses: u64,
     cpu_ratio: f64,
     mean_turn_lag_us: f64,
@@ -207,14 +207,26 @@ struct DummyServer {
 }
 
 impl DummyServer {
-    fn of(load: &ServerLoad) -> Option<Self> {
-        let (mean, longest) = load.turn_lag()?;
-        Some(Self {
-            responses: load.told,
-            cpu_ratio: load.cpu()?,
-            mean_turn_lag_us: mean / 1e3,
-            longest_turn_lag_us: longest as f64 / 1e3,
+    fn of(report: &ServerReport) -> Option<Self> {
+        let (times, load) = (report.mean_times(), report.mean_load());
+        let us = |time: fn(ReportedTimes) -> f64| times.map(|times| time(times) / 1e3);
+        (times.is_some() || load.is_some()).then(|| Self {
+            in_server_us: us(|times| times.server),
+            outside_us: us(|times| times.outside),
+            on_the_way_us: times.and_then(|times| times.way).map(|way| way / 1e3),
+            load: load.map(DummyServerLoad::from),
         })
+    }
+}
+
+impl From<ReportedLoad> for DummyServerLoad {
+    fn from(load: ReportedLoad) -> Self {
+        Self {
+            responses: load.replies,
+            cpu_ratio: load.cpu,
+            mean_turn_lag_us: load.turn_lag / 1e3,
+            longest_turn_lag_us: load.longest_turn_lag as f64 / 1e3,
+        }
     }
 }
 
@@ -314,7 +326,7 @@ impl<'a> Report<'a> {
             longest_outage: summary.longest_outage().map(Span::from),
             longest_stall: summary.longest_stall().map(Span::from),
             mean_time_us: summary.mean_parts().map(MeanTime::from),
-            dummy_server: DummyServer::of(&records.server_load),
+            dummy_server: DummyServer::of(&records.server_report),
             connections: Connections {
                 opened: records.connections.opened,
                 reopened: records.connections.reopened,

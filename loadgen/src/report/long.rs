@@ -21,44 +21,47 @@ pub(super) fn figures(summary: &Summary) -> Vec<[String; 3]> {
         row("Mean lag", time(parts.lag), "due to picked up");
         row("Mean wait", time(parts.wait), "picked up to sent");
         row("Mean service", time(parts.service), "sent to the end");
-        if let Some(told) = parts.told {
-            row("  in the server", time(told.server), "as dummy-server says, of a sample");
-            row(
-                "  outside of it",
-                time((parts.service - told.server).max(0.0)),
-                "free of the server's clock",
-            );
-            row("  on the way there", time(told.way), "sent to seen, between two clocks");
+    }
+    let reported = &summary.records.server_report;
+    if let Some(times) = reported.mean_times() {
+        row("  in the server", time(times.server), "as dummy-server reports, of a sample");
+        row("  outside of it", time(times.outside), "the rest of the same requests' time");
+        match times.way {
+            Some(way) => row("  on the way there", time(way), "sent to seen, between two clocks"),
+            None => row("  on the way there", "unknown".to_owned(), "its clock and this one differ"),
         }
     }
     if let Some(little) = summary.little() {
+        row("Little's check", decimal(little.in_flight), "in flight, on average");
         let difference = little.difference() * 100.0;
-        let meaning = if difference > 10.0 { "; no steady state" } else { "" };
+        let meaning = if difference > 10.0 { ": not steady" } else { "" };
         row(
-            "Little's check",
-            format!("{} in flight", decimal(little.in_flight)),
+            "  rate x mean service",
+            decimal(little.expected()),
             &format!(
-                "{}/s x {} = {} ({difference:.1}% apart{meaning})",
+                "{}/s x {}, {difference:.1}% apart{meaning}",
                 decimal(little.rate),
-                time(little.service),
-                decimal(little.expected()),
+                time(little.service)
             ),
         );
     }
-    let load = &summary.records.server_load;
-    if let (Some(cpu), Some((lag, longest))) = (load.cpu(), load.turn_lag()) {
-        row("dummy-server's CPU", format!("{:.0}% of a CPU", cpu * 100.0), "of the workers that replied");
+    if let Some(load) = reported.mean_load() {
         row(
-            "dummy-server's timers",
-            format!("{} late", time(lag)),
-            &format!("at most {}", time(longest as f64)),
+            "dummy-server's CPU",
+            format!("{:.0}% of a CPU", load.cpu * 100.0),
+            "of the workers that replied",
         );
+        let longest = format!("at most {}", time(load.longest_turn_lag as f64));
+        row("dummy-server's timers", format!("{} late", time(load.turn_lag)), &longest);
     }
     if let Some(delay) = summary.run_delay {
         row("Without a CPU", format!("{:.1}%", delay * 100.0), "of the run, as loadgen waited for one");
     }
     rows
 }
+
+/// What the columns of [`intervals`] are.
+pub(super) const LEGEND: &str = "offered, failed and times (of successes): by when requests were due; completed and errors: by when they ended";
 
 /// The intervals of the run, latency by when requests were due, and how many were left out.
 pub(super) fn intervals(summary: &Summary) -> (Vec<[String; 8]>, usize) {

@@ -34,6 +34,7 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         table(&["Figure", "Value", "What it is"], long::figures(summary), out)?;
         let (rows, left_out) = long::intervals(summary);
         table(&long::INTERVALS, rows, out)?;
+        writeln!(out, "{}\n", long::LEGEND)?;
         if left_out > 0 {
             writeln!(out, "and {left_out} more intervals, as a report in CSV has them\n")?;
         }
@@ -82,6 +83,9 @@ fn thresholds(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
 
 fn times(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let times = &summary.records.times;
+    if summary.records.counts.completed() == 0 {
+        return Ok(());
+    }
     let mut rows: Vec<[String; 7]> = Vec::new();
     if !times.response.is_empty() {
         let cells =

@@ -62,6 +62,6 @@ pub(crate) fn headline(summary: &Summary) -> String {
             }
         });
     }
-    line.push(format!("{} failed", count(summary.records.counts.unsuccessful())));
+    line.push(format!("{} failed", count(summary.failed())));
     line.join(", ")
 }

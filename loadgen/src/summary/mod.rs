@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 
 pub use file::{InvalidRecords, VERSION};
 pub use merge::CannotMerge;
-pub use parts::{Little, MeanParts, ToldParts};
+pub use parts::{Little, MeanParts};
 pub use rounds::{MAX_ROUNDS, Rounds};
 use serde::{Deserialize, Serialize};
 
@@ -137,10 +137,14 @@ impl Summary {
     /// while loadgen itself is kept from running.
     #[must_use]
     pub fn notable_stall(&self) -> Option<Span> {
-        let usual = self.records.times.service.value_at_quantile(0.5);
         let (held_up, _) = self.records.held_up;
-        let is_notable = |length: Nanos| length > usual.saturating_mul(3).max(100_000_000);
-        self.longest_stall().filter(|stall| is_notable(stall.length.saturating_sub(held_up)))
+        self.longest_stall().filter(|stall| self.is_notable(stall.length.saturating_sub(held_up)))
+    }
+
+    /// Whether a time without replies is out of the ordinary.
+    pub(crate) fn is_notable(&self, time: Nanos) -> bool {
+        let usual = self.records.times.service.value_at_quantile(0.5);
+        time > usual.saturating_mul(3).max(100_000_000)
     }
 
     /// How long the last requests took beyond the time in which requests were sent, and how many they were; none where that

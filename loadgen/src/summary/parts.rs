@@ -12,17 +12,6 @@ pub struct MeanParts {
     pub wait: f64,
     /// Sent to the end.
     pub service: f64,
-    /// Of that, where the server tells.
-    pub told: Option<ToldParts>,
-}
-
-/// Means of what the server tells of its part, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ToldParts {
-    /// Sent to seen by the server, between two clocks.
-    pub way: f64,
-    /// Seen by the server to replied, or to the last byte where it tells that.
-    pub server: f64,
 }
 
 /// Little's law: as many requests are in flight as their rate times their mean time. Both sides are counted by themselves;
@@ -31,7 +20,7 @@ pub struct ToldParts {
 pub struct Little {
     /// Requests in flight, on average over the time in which requests became due.
     pub in_flight: f64,
-    /// Requests that ended per second.
+    /// Requests per second: the achieved rate, and as many more as were sent and not answered.
     pub rate: f64,
     /// Their mean time from sent to the end, in nanoseconds.
     pub service: f64,
@@ -56,13 +45,12 @@ impl Summary {
     /// Where the time of requests went; none if none was sent.
     #[must_use]
     pub fn mean_parts(&self) -> Option<MeanParts> {
-        let Parts { sent, lag, wait, service, told, way, server } = self.records.trend.sum();
+        let Parts { sent, lag, wait, service, .. } = self.records.trend.sum();
         let mean = |sum: u64, count: u64| sum as f64 / count.max(1) as f64;
         (sent > 0).then(|| MeanParts {
             lag: mean(lag, sent),
             wait: mean(wait, sent),
             service: mean(service, sent),
-            told: (told > 0).then(|| ToldParts { way: mean(way, told), server: mean(server, told) }),
         })
     }
 
@@ -86,7 +74,7 @@ mod tests {
     use crate::planted::{End, MICRO, MILLI, Planted, run};
 
     #[test]
-    fn means_are_those_of_all_that_were_sent_and_of_all_that_tell() {
+    fn means_are_those_of_all_that_were_sent_and_of_all_that_report() {
         let summary = run("-r 100 -d 4s a:1", |n, _| Planted {
             lag: 10 * MICRO,
             wait: 20 * MICRO,
@@ -96,10 +84,12 @@ mod tests {
             ..Planted::default()
         });
         let parts = summary.mean_parts().unwrap();
-        let told = parts.told.unwrap();
+        let reported = summary.records.server_report.mean_times().unwrap();
         assert!((parts.lag - 10e3).abs() < 1.0 && (parts.wait - 20e3).abs() < 1.0, "{parts:?}");
         assert!((parts.service - 3e6).abs() < 0.01e6, "{parts:?}");
-        assert!((told.way - 100e3).abs() < 1.0 && (told.server - 500e3).abs() < 1.0, "{parts:?}");
+        assert!((reported.server - 500e3).abs() < 1.0, "{reported:?}");
+        assert!(reported.way.is_some_and(|way| (way - 100e3).abs() < 1.0), "{reported:?}");
+        assert!((reported.outside - 1.5e6).abs() < 0.01e6, "{reported:?}");
     }
 
     #[test]

@@ -33,8 +33,8 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// The share of a closed loop's time without a CPU from which on its rate is not the target's alone.
 const MAX_RUN_DELAY: f64 = 0.1;
 
-/// A timer of dummy-server that is later than this on average, in nanoseconds, shows that its workers have no CPU: their
-/// timers have a resolution of a millisecond.
+/// Timers of dummy-server that are later than this on average, in nanoseconds, show that its workers get no CPU in time, be
+/// it for other programs, a limit or a pause: they have a resolution of a millisecond.
 const MAX_TURN_LAG: f64 = 10e6;
 
 /// The share of the offered rate that has to be achieved, or else the rate was not held.
@@ -107,11 +107,20 @@ impl Summary {
         }
     }
 
-    /// The share of all offered requests that succeeded, from 0 to 1.
+    /// The share of all offered requests that succeeded, from 0 to 1; of a run that was cut short, of those that had
+    /// ended.
     #[must_use]
     pub fn success_ratio(&self) -> f64 {
+        let succeeded = self.records.counts.succeeded;
+        succeeded as f64 / (succeeded + self.failed()).max(1) as f64
+    }
+
+    /// Requests that did not succeed; of a run that was cut short, those alone that had ended.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
         let counts = &self.records.counts;
-        counts.succeeded as f64 / counts.offered.max(1) as f64
+        let given_up = if self.interrupted { counts.not_sent + counts.unanswered } else { 0 };
+        counts.unsuccessful().saturating_sub(given_up)
     }
 
     /// What kept the run from more: the part of requests' time that grew in the second half of the run.
@@ -160,16 +169,23 @@ impl Summary {
 
     /// Whether dummy-server has told that its workers had no CPU left.
     fn is_server_busy(&self) -> bool {
-        let load = &self.records.server_load;
-        load.cpu().is_some_and(|cpu| cpu > MAX_BUSY)
-            || load.turn_lag().is_some_and(|(mean, _)| mean > MAX_TURN_LAG)
+        let load = self.records.server_report.late_load();
+        load.is_some_and(|load| load.cpu > MAX_BUSY || load.turn_lag > MAX_TURN_LAG)
     }
 
-    /// A stall of the target that lasted until requests were no longer due: what waited then says nothing of connections.
+    /// A stall of the target that lasted until requests were no longer to be sent, and cost the rate: what waited then says
+    /// nothing of connections.
     fn stood_still(&self) -> Option<Span> {
-        let until = nanos(self.window());
-        let reaches_the_end = |stall: &Span| stall.start < until && stall.start + stall.length >= until;
-        self.notable_stall().filter(|stall| self.run.is_open_loop() && reaches_the_end(stall))
+        let is_open = self.run.is_open_loop();
+        let until = match is_open {
+            true => nanos(self.window()),
+            false => nanos(self.run.duration.unwrap_or(self.elapsed).min(self.elapsed)),
+        };
+        let lasted = |stall: &Span| stall.start + stall.length >= until;
+        // One straggler at the end is no such thing.
+        let within = |stall: &Span| self.is_notable(until.saturating_sub(stall.start));
+        self.notable_stall()
+            .filter(|stall| lasted(stall) && within(stall) && !(is_open && self.is_rate_held()))
     }
 
     /// Whether loadgen itself was kept from running for long: what grew then says nothing of others.
@@ -185,7 +201,7 @@ impl Summary {
 
     /// Whether the achieved rate is the offered one, for all that can be told.
     fn is_rate_held(&self) -> bool {
-        self.achieved_rate() >= self.offered_rate() * MIN_HELD
+        self.achieved_rate() >= self.asked_rate() * MIN_HELD
     }
 
     /// The verdict: a sentence on what came of the requests, and one on what the limit was.
@@ -221,11 +237,16 @@ impl Summary {
                 "the way to the server was the limit, a proxy or the network, unless the server itself stood still: {rates}"
             ),
             Limit::DummyServer => format!("dummy-server was the limit{}: {rates}", self.server_load_said()),
-            Limit::Target if let Some(stall) = self.stood_still() => format!(
-                "the target, or a proxy in front of it, stood still for {} at {}, until the end: {rates}",
-                seconds(stall.length),
-                seconds(stall.start)
-            ),
+            Limit::Target if let Some(stall) = self.stood_still() => {
+                let since = match stall.start {
+                    0 => "from the start".to_owned(),
+                    start => format!("from {}", seconds(start)),
+                };
+                let length = seconds(stall.length);
+                format!(
+                    "the target, or a proxy in front of it, stood still {since} until the end, for {length}: {rates}"
+                )
+            }
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
             Limit::None if self.outcome() == Outcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
@@ -270,13 +291,18 @@ impl Summary {
 
     /// What dummy-server has told of its workers, as a part of a sentence.
     fn server_load_said(&self) -> String {
-        let load = &self.records.server_load;
-        match (load.cpu(), load.turn_lag()) {
-            (Some(cpu), _) if cpu > MAX_BUSY => {
-                format!(" (its workers had a CPU {:.0}% of the time, and there was no more)", cpu * 100.0)
+        match self.records.server_report.late_load() {
+            Some(load) if load.cpu > MAX_BUSY => {
+                format!(
+                    " (its workers had a CPU {:.0}% of the time, and there was no more)",
+                    load.cpu * 100.0
+                )
             }
-            (_, Some((mean, _))) if mean > MAX_TURN_LAG => {
-                format!(" (its timers were {} late on average: other programs had its CPU)", time(mean))
+            Some(load) if load.turn_lag > MAX_TURN_LAG => {
+                format!(
+                    " (its workers got no CPU in time: timers were {} late on average)",
+                    time(load.turn_lag)
+                )
             }
             _ => String::new(),
         }

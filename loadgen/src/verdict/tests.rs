@@ -52,8 +52,11 @@ fn a_target_that_stands_still_until_the_end_is_the_limit_whatever_waited_for_it(
     });
     assert_eq!(summary.limit(), Limit::Target, "{:?}", summary.verdict());
     let [_, limit] = summary.verdict();
-    assert!(limit.contains("stood still for ") && limit.contains(" at 1.5"), "{limit}");
+    assert!(limit.contains("stood still from 1.5"), "{limit}");
     assert!(!limit.contains("--connections"), "{limit}");
+    // One straggler at the end has cost nothing.
+    let straggler = run("-r 100 -d 10s a:1", |n, _| service(if n == 999 { 150 * MILLI } else { MILLI }));
+    assert_eq!(straggler.limit(), Limit::None, "{:?}", straggler.verdict());
     // With connections that are really too few, replies go on.
     let few = run("-r 1000 -d 2s a:1", |_, at| Planted { wait: at / 2, ..Planted::default() });
     assert_eq!(few.limit(), Limit::Connections);
@@ -80,7 +83,7 @@ fn a_server_that_tells_that_it_has_no_cpu_left_is_the_limit_and_not_the_way_to_i
         (
             Some(WorkerLoad { turn_lag_ns: 80 * MILLI, cpu_permille: 300 }),
             Limit::DummyServer,
-            "its timers were 80.0 ms late on average: other programs had its CPU",
+            "its workers got no CPU in time: timers were 80.0 ms late on average",
         ),
     ] {
         let summary = overloaded(load);
@@ -114,8 +117,11 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
         "{outcome}"
     );
     assert!(limit.contains("of 100 requests/s"), "not more than was asked for: {limit}");
+    assert_eq!((interrupted.failed(), interrupted.outcome()), (0, Outcome::Succeeded));
+    assert!((interrupted.success_ratio() - 1.0).abs() < 1e-9);
     let [outcome, _] = run().verdict();
     assert!(outcome.starts_with("succeeded: 150 of 200 requests"), "{outcome}");
+    assert_eq!(run().failed(), 50);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{env, process::Command, time::Duration};
 
-use loadgen::{Plan, Run, Summary, plan::wanted_request::MAX_BODY};
+use loadgen::{Plan, Run, Summary, plan::MAX_BODY};
 
 use crate::peer::{closed_port, serve_http1};
 

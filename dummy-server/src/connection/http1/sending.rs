@@ -180,7 +180,10 @@ impl Driver<'_> {
                         chunking.push(output, data);
                         continue;
                     }
-                    Poll::Ready(Some(Part::Flush)) => break,
+                    Poll::Ready(Some(Part::Flush)) => {
+                        *pause = Pause::Flush;
+                        break;
+                    }
                     Poll::Ready(Some(Part::Trailers(trailers))) => {
                         return self.last_part(&trailers);
                     }
@@ -223,6 +226,10 @@ impl Driver<'_> {
                 true
             }
             (Content::Chunks(_), Pause::Due) => false,
+            (Content::Stream(..), Pause::Flush) => {
+                *pause = Pause::None;
+                true
+            }
             // A stream says by itself when there is more, if it was asked.
             (Content::Stream(..), _) => std::mem::take(full),
             _ => true,

@@ -6,6 +6,7 @@ mod sending;
 mod streams;
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     rc::Rc,
     task::{Context, Poll},
@@ -58,7 +59,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         ready: Ready::default(),
         woken: Vec::new(),
         fresh: Vec::new(),
-        after_flush: Vec::new(),
+        after_flush: VecDeque::new(),
         waiting: 0,
         input: Input::new(first, &resources.budget),
         output_hold: Hold::new(&resources.budget),
@@ -119,8 +120,8 @@ struct Driver<'a> {
     woken: Vec<u32>,
     /// Streams whose endpoint has not been asked yet whether it can reply immediately.
     fresh: Vec<Key>,
-    /// Streams that go on when all output has been written.
-    after_flush: Vec<Key>,
+    /// Streams that go on when what they wait for has been written, by where that ends among all bytes of the connection.
+    after_flush: VecDeque<(u64, Key)>,
     /// How many streams wait for their endpoint or for time.
     waiting: usize,
     input: Input,
@@ -180,9 +181,10 @@ impl Driver<'_> {
             if self.cut.is_some() {
                 continue;
             }
-            let more = match socket::poll_output(self.socket, &mut self.conn.output, cx) {
+            let written = socket::poll_output(self.socket, &mut self.conn.output, cx);
+            let resumed = !matches!(written, Poll::Ready(Err(_))) && self.go_on_after_flush();
+            let more = match written {
                 Poll::Ready(Ok(())) => {
-                    let resumed = self.go_on_after_flush();
                     if self.is_over() {
                         let refused = self.conn.has_failed();
                         return Poll::Ready(if refused { Ending::Refused } else { Ending::Complete });

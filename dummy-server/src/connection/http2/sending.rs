@@ -172,7 +172,7 @@ impl Driver<'_> {
                 if done && !last {
                     let slot = self.slot(key);
                     slot.work = Work::Sending(sending);
-                    self.after_flush.push(key);
+                    self.wait_for_flush(key);
                     return;
                 }
                 sending.chunk = Some(chunk);
@@ -183,7 +183,7 @@ impl Driver<'_> {
                 Streamed::Part => false,
                 Streamed::Flush => {
                     self.slot(key).work = Work::Sending(sending);
-                    self.after_flush.push(key);
+                    self.wait_for_flush(key);
                     return;
                 }
                 Streamed::Cut(cut) => return self.cut_off(key, cut, key.id),
@@ -290,16 +290,24 @@ impl Driver<'_> {
         }
     }
 
-    /// Chunks that wait until the one before is on the wire. True: there were some.
+    /// A stream goes on when all that is in the output now is on the wire.
+    fn wait_for_flush(&mut self, key: Key) {
+        let end = self.socket.lifecycle.accounting.bytes_sent() + self.conn.output.len() as u64;
+        self.after_flush.push_back((end, key));
+    }
+
+    /// Streams that wait until what was before is on the wire. True: there were some.
     pub(super) fn go_on_after_flush(&mut self) -> bool {
-        let keys = std::mem::take(&mut self.after_flush);
-        let any = !keys.is_empty();
-        for key in keys {
+        let written = self.socket.lifecycle.accounting.bytes_sent();
+        let mut any = false;
+        // What they put out now is behind all that.
+        for _ in 0..self.after_flush.len() {
+            let Some((_, key)) = self.after_flush.pop_front_if(|(end, _)| *end <= written) else { break };
+            any = true;
             let Some(slot) = self.known(key) else { continue };
             let Work::Sending(mut sending) = std::mem::take(&mut slot.work) else { continue };
             let Content::Chunks(chunks) = &mut sending.content else {
-                slot.work = Work::Sending(sending);
-                self.conn.want(key);
+                self.send(key, sending);
                 continue;
             };
             chunks.timetable.advance(chunks.delay);

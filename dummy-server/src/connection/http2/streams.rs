@@ -200,9 +200,14 @@ impl Driver<'_> {
                 Poll::Pending => slot.work = Work::Pausing(sending),
             },
             Work::Awaiting(sending) => {
-                slot.work = Work::Sending(sending);
                 self.waiting -= 1;
-                self.conn.want(key);
+                if self.conn.data_room(key) == 0 {
+                    // Trailers need no room, and nobody would ask for them until there is some.
+                    self.send(key, sending);
+                } else if let Some(slot) = self.known(key) {
+                    slot.work = Work::Sending(sending);
+                    self.conn.want(key);
+                }
             }
             other => slot.work = other,
         }

@@ -8,7 +8,11 @@ use std::{
 use contract::timing::{Timing, WorkerLoad};
 use http::HeaderName;
 use integration::{
-    client::{Client, Http1, Http2, Line, Protocol, Request, patiently},
+    client::{
+        Client, Http1, Http2, Line, Protocol, Request, fetch,
+        frames::{Frames, INITIAL_WINDOW_SIZE, kind},
+        patiently,
+    },
     server::Server,
 };
 
@@ -87,6 +91,72 @@ async fn server_timing_has_the_worker_and_the_last_byte_on_request(protocol: Pro
     let reply = client.get("/bin/1K?dummy-timing=sometimes").await;
     assert_eq!(reply.status, 400);
     assert!(String::from_utf8_lossy(&reply.body).contains("worker, last-byte or all"));
+}
+
+/// The client takes the content of a reply only after a while: the kernel has the last byte no earlier.
+async fn the_last_byte_is_reported_when_the_kernel_has_it(protocol: Protocol) {
+    let (server, other) = (Server::start(), Server::start());
+    let target = "/bin/12M?dummy-timing=last-byte";
+    let meanwhile = || fetch(Protocol::Http1, other.http, Request::get("/delay/600"));
+    let value = match protocol {
+        Protocol::Http1 => {
+            let mut client = Http1::connect(server.http).await;
+            client.send(&Line::of(&Request::get(target))).await;
+            meanwhile().await;
+            let reply = patiently("a reply", client.reply("GET")).await.expect("a reply");
+            assert_eq!(reply.body.len(), 12 << 20);
+            reply.trailers.iter().find(|(name, _)| name == "server-timing").expect("a trailer").1.clone()
+        }
+        Protocol::Http2 => {
+            // With room for all of it, and a beside that waits for nothing.
+            let room = (16 << 20) - 65_535;
+            let mut client = Frames::connect(server.http, &[(INITIAL_WINDOW_SIZE, 16 << 20)]).await;
+            client.send(kind::WINDOW_UPDATE, 0, 0, &(room as u32).to_be_bytes()).await;
+            client.get(1, target, &[]).await;
+            meanwhile().await;
+            let mut length = 0;
+            loop {
+                let frame = patiently("a frame", client.next()).await.unwrap().expect("a frame");
+                match frame.kind {
+                    kind::DATA => length += frame.payload.len(),
+                    kind::HEADERS if frame.ends() => {
+                        assert_eq!(length, 12 << 20);
+                        break String::from_utf8_lossy(&frame.payload).into_owned();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    };
+    // HPACK may have it in Huffman's code; over HTTP/1.1 it is there to be read.
+    if protocol == Protocol::Http1 {
+        let done = Timing::parse_done(&value).expect("it has the last byte");
+        assert!(done.duration_ns() > 500_000_000, "{done:?}");
+    } else {
+        assert!(!value.is_empty());
+    }
+}
+
+async fn trailers_need_no_room_in_the_window() {
+    let server = Server::start();
+    for target in [
+        "/bin/65535?dummy-timing=last-byte",
+        "/bin/65535?dummy-trailer=a:b",
+        "/chunked/5?size=13107&delay=20&dummy-trailer=a:b",
+    ] {
+        // No window is granted beyond what there is at the beginning, which is used up.
+        let mut client = Frames::connect(server.http, &[(INITIAL_WINDOW_SIZE, 65_535)]).await;
+        client.get(1, target, &[]).await;
+        let mut length = 0;
+        loop {
+            let frame = patiently("the trailers", client.next()).await.unwrap().expect("a frame");
+            length += if frame.kind == kind::DATA { frame.payload.len() } else { 0 };
+            if frame.stream == 1 && frame.ends() {
+                assert_eq!((frame.kind, length), (kind::HEADERS, 65_535), "{target}");
+                break;
+            }
+        }
+    }
 }
 
 async fn trailers_of_a_request_are_echoed(protocol: Protocol) {

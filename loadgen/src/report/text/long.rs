@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use super::wrapped;
 use crate::{
-    report::long::{INTERVALS, figures, intervals},
+    report::long::{INTERVALS, LEGEND, figures, intervals},
     summary::Summary,
 };
 
@@ -23,5 +24,5 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     if left_out > 0 {
         writeln!(out, "and {left_out} more, as --report FILE.csv has them")?;
     }
-    writeln!(out)
+    writeln!(out, "{}\n", wrapped(LEGEND))
 }
