@@ -177,12 +177,9 @@ impl Summary {
     /// nothing of connections.
     fn stood_still(&self) -> Option<Span> {
         let is_open = self.run.is_open_loop();
-        let until = match is_open {
-            true => nanos(self.window()),
-            false => nanos(self.run.duration.unwrap_or(self.elapsed).min(self.elapsed)),
-        };
+        let until = nanos(self.window());
         let lasted = |stall: &Span| stall.start + stall.length >= until;
-        // One straggler at the end is no such thing.
+        // One straggler behind the last that was sent is another thing.
         let within = |stall: &Span| self.is_notable(until.saturating_sub(stall.start));
         self.notable_stall()
             .filter(|stall| lasted(stall) && within(stall) && !(is_open && self.is_rate_held()))

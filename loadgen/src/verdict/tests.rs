@@ -57,6 +57,16 @@ fn a_target_that_stands_still_until_the_end_is_the_limit_whatever_waited_for_it(
     // One straggler at the end has cost nothing.
     let straggler = run("-r 100 -d 10s a:1", |n, _| service(if n == 999 { 150 * MILLI } else { MILLI }));
     assert_eq!(straggler.limit(), Limit::None, "{:?}", straggler.verdict());
+    // Nor has one in a closed loop, whose last request was sent when it had long been outstanding; a stall that kept all
+    // slots until the end is the target's.
+    let closed = |arrivals_lasted| {
+        let last = |n, _| service(if n == 99 { 5 * SECOND } else { MILLI });
+        let summary = run("-r 100 -d 1s a:1", last);
+        let run = crate::recorder::RunSettings { rate_per_second: None, window: None, ..summary.run };
+        Summary { run, arrivals_lasted, ..summary }.limit()
+    };
+    assert_eq!(closed(Duration::from_millis(1000)), Limit::None);
+    assert_eq!(closed(Duration::from_secs(5)), Limit::Target);
     // With connections that are really too few, replies go on.
     let few = run("-r 1000 -d 2s a:1", |_, at| Planted { wait: at / 2, ..Planted::default() });
     assert_eq!(few.limit(), Limit::Connections);
