@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use tonic::Status;
 
-/// A message, or why there are no more.
+/// A message, or why the request ends here.
 pub(super) type Given = Result<Bytes, Status>;
 
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ struct Slot {
     is_ended: bool,
     /// Nothing more is taken.
     is_refused: bool,
-    /// Woken when something waits, or is no more to come.
+    /// Woken when something waits, or the request has ended.
     receiver: Option<Waker>,
     /// Woken when what waited was taken, or will not be.
     sender: Option<Waker>,
@@ -45,6 +45,14 @@ pub(super) fn handover() -> (Sender, Receiver) {
 
 fn lock(shared: &Shared) -> MutexGuard<'_, Slot> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Changes the slot, and then wakes whoever has to be told: not under the lock.
+fn change(shared: &Shared, change: impl FnOnce(&mut Slot) -> Option<Waker>) {
+    let waker = change(&mut lock(shared));
+    if let Some(waker) = waker {
+        waker.wake();
+    }
 }
 
 /// Whether a message can be given.
@@ -97,14 +105,10 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        let receiver = {
-            let mut slot = lock(&self.0);
+        change(&self.0, |slot| {
             slot.is_ended = true;
             slot.receiver.take()
-        };
-        if let Some(receiver) = receiver {
-            receiver.wake();
-        }
+        });
     }
 }
 
@@ -131,14 +135,10 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let sender = {
-            let mut slot = lock(&self.0);
+        change(&self.0, |slot| {
             slot.is_refused = true;
             slot.sender.take()
-        };
-        if let Some(sender) = sender {
-            sender.wake();
-        }
+        });
     }
 }
 

@@ -184,7 +184,7 @@ async fn frozen_for_a_second(scheme: &str, args: &[&str]) -> Report {
     frozen_after(100, scheme, args).await
 }
 
-/// A run against a server that is stopped for a second once it has answered so many requests.
+/// A run against a server that is stopped for a second once it has `answered` that many requests.
 async fn frozen_after(answered: u64, scheme: &str, args: &[&str]) -> Report {
     let (server, other) = (ServerProcess::start(&[]), Server::start());
     let url = format!("{scheme}://{}/bin/100", server.http);
