@@ -192,7 +192,7 @@ impl Worker {
     async fn sweep(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(self.sweep_interval());
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // What the thread did before is no load.
+        // What the thread did before does not count.
         let mut measured = Instant::now();
         self.stats.cpu_ns.set(thread_cpu_ns().unwrap_or_default());
         ticks.tick().await;

@@ -144,8 +144,8 @@ impl WorkerLoad {
         out.extend_from_slice(&digits::<3>(permille % 1000));
     }
 
-    /// Reads a field's value; entries that others have added are passed over. None if there is no such entry, or one that no
-    /// dummy-server writes.
+    /// Reads a field's value; entries that others have added are passed over. None if the entry is missing, or not one of
+    /// dummy-server.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         entries(WORKER, value).find_map(|parameters| {

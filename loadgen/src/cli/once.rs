@@ -52,7 +52,7 @@ fn write_reply(exchange: &Exchange, summary: &Summary, out: &mut dyn Write) -> i
     Ok(())
 }
 
-/// Why there is no complete reply, and from where.
+/// Why the reply is not complete, and the addresses that were tried.
 fn reason(failure: &Incomplete, summary: &Summary) -> String {
     let what = match failure {
         Incomplete::Failed(text) => text.clone(),

@@ -34,7 +34,7 @@ pub(crate) struct Arrival {
     pub(crate) captured: bool,
 }
 
-/// Of so many requests one is sampled, after as many of which each is.
+/// One request in this many is sampled, and each of the first ones up to this number.
 const SAMPLE_EVERY: u64 = 256;
 
 impl Arrival {

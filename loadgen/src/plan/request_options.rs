@@ -97,7 +97,7 @@ pub(super) fn method(name: &str) -> Result<Method, PlanError> {
 /// Name and value of a field as it is typed, without the space around them.
 pub(super) fn field(text: &str) -> Result<(&str, HeaderValue), PlanError> {
     let refused = |why| refused_because(&accepted::HEADER, text, why);
-    let (name, value) = text.split_once(':').ok_or_else(|| refused("there is no colon"))?;
+    let (name, value) = text.split_once(':').ok_or_else(|| refused("a colon is missing"))?;
     let (name, value) = (name.trim(), value.trim());
     name.parse::<HeaderName>().map_err(|_| refused("the name is not a token"))?;
     let value = HeaderValue::from_bytes(value.as_bytes())

@@ -142,7 +142,7 @@ impl ServerReport {
         self.late_load.mean()
     }
 
-    /// Whether a run can have recorded it that has counted so many replies.
+    /// Whether a run with this number of `completed` requests can have recorded it.
     pub(super) fn is_plausible(&self, completed: u64) -> bool {
         let Times { weight, way_weight, service, server, .. } = self.times;
         weight <= LARGEST

@@ -12,7 +12,7 @@ pub enum Event<'i> {
         /// Whether neither content nor trailers follow.
         end: bool,
     },
-    /// Server: a request that broke a rule, of which the head has what it said. Its stream was reset and is no more.
+    /// Server: a request that broke a rule, of which the head has what it said. Its stream was reset and has ended.
     Malformed {
         /// The stream's identifier.
         stream: u32,
@@ -45,7 +45,7 @@ pub enum Event<'i> {
         /// The stream.
         stream: Key,
     },
-    /// The stream is no more.
+    /// The stream has ended.
     Reset {
         /// The stream.
         stream: Key,
@@ -54,7 +54,7 @@ pub enum Event<'i> {
         /// Or else by this end, because the peer broke a rule.
         by_peer: bool,
     },
-    /// Client: the peer has not processed the stream's request, which is no more and may be sent again (RFC 9113
+    /// Client: the peer has not processed the stream's request, which has ended and may be sent again (RFC 9113
     /// section 8.7).
     Unprocessed {
         /// The stream.

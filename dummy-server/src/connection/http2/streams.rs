@@ -120,7 +120,7 @@ impl Driver<'_> {
         }
     }
 
-    /// The stream is no more.
+    /// The stream has ended.
     pub(super) fn forget(&mut self, key: Key, why: &'static str) {
         let Some(slot) = self.known(key) else { return };
         let slot = std::mem::take(slot);
