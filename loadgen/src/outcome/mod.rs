@@ -55,10 +55,11 @@ impl Arrival {
     /// is enough to see what grows.
     #[inline]
     fn is_sampled(&self) -> bool {
-        self.number < SAMPLE_EVERY || self.number.is_multiple_of(SAMPLE_EVERY)
+        self.number < SAMPLE_EVERY || self.number % SAMPLE_EVERY == SAMPLE_EVERY - 1
     }
 
-    /// How many requests this one stands for if it is sampled.
+    /// How many requests this one stands for if it is sampled: itself, or the block that it is the last of. What is left at the
+    /// end of a run makes no block, and is not counted as one.
     pub(crate) fn weight(&self) -> u64 {
         if self.number < SAMPLE_EVERY { 1 } else { SAMPLE_EVERY }
     }
@@ -130,4 +131,19 @@ pub(crate) struct Ended<'a> {
     pub(crate) in_flight: InFlight,
     pub(crate) at: Nanos,
     pub(crate) outcome: Outcome<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_stand_for_all_requests_and_never_for_more_than_there_are() {
+        let mut stood_for = 0;
+        for number in 0..100_000 {
+            let arrival = Arrival::new(number, 0, 0);
+            stood_for += if arrival.is_sampled() { arrival.weight() } else { 0 };
+            assert!(stood_for <= number + 1 && stood_for + SAMPLE_EVERY > number, "{number}: {stood_for}");
+        }
+    }
 }
