@@ -99,8 +99,22 @@ impl Authority {
     /// When it can't be made or written.
     #[must_use]
     pub fn issue(&self, name: &str, kind: Key) -> Issued {
-        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
-        let mut params = CertificateParams::new(names).expect("names");
+        self.sign(name, kind, params())
+    }
+
+    /// The same, valid until long ago.
+    ///
+    /// # Panics
+    /// When it can't be made or written.
+    #[must_use]
+    pub fn issue_expired(&self, name: &str, kind: Key) -> Issued {
+        let mut params = params();
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        self.sign(name, kind, params)
+    }
+
+    fn sign(&self, name: &str, kind: Key, mut params: CertificateParams) -> Issued {
         params.distinguished_name.push(DnType::OrganizationName, "dummy");
         params.distinguished_name.push(DnType::CommonName, name);
         let key = key(kind);
@@ -124,6 +138,11 @@ impl Authority {
         std::fs::write(&path, text).expect("a file is written");
         path
     }
+}
+
+/// Of a certificate for `localhost` and loopback.
+fn params() -> CertificateParams {
+    CertificateParams::new(["localhost", "127.0.0.1"].map(str::to_owned)).expect("names")
 }
 
 fn ca(name: &str) -> CertificateParams {

@@ -126,6 +126,15 @@ impl ServerProcess {
         Self::listening(Process::unread(with_flags(&mut command, flags), Stdio::null()), None)
     }
 
+    /// The same, with a variable of its environment.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[must_use]
+    pub fn start_with_variable(name: &str, value: impl AsRef<OsStr>, flags: &[&str]) -> Self {
+        Self::launch(command("dummy-server").env(name, value), flags)
+    }
+
     fn launch(command: &mut Command, flags: &[&str]) -> Self {
         let over_tls = link::is_over_tls().then(OverTls::new);
         let tls_flags = over_tls.as_ref().map(OverTls::flags).unwrap_or_default();

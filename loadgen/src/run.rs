@@ -80,6 +80,7 @@ impl Run {
         // Refused, the limit stays as it is, and running into it is told as such.
         let _ = runtime::files::raise_limit();
         let addresses = resolve(plan.target())?;
+        let plan = negotiated(plan, &addresses, clock)?;
         let (plan, ids) = (Arc::new(plan), Ids { run: rand::random(), load: 0 });
         let workers = plan.workers().get();
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
@@ -193,6 +194,23 @@ fn merge(
         run_delay,
         interrupted,
     }
+}
+
+/// The plan with the protocol that the server chooses. When it chooses none, the run begins all the same, and says why.
+fn negotiated(plan: Plan, addresses: &Arc<[SocketAddr]>, clock: Clock) -> anyhow::Result<Plan> {
+    let Some(tls) = plan.tls().filter(|_| plan.target().negotiated) else { return Ok(plan) };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't find out which protocol the server speaks")?;
+    let attempt = worker::negotiate(Arc::clone(addresses), tls.offer(None), clock);
+    let patience = plan.load().connect_timeout;
+    let chosen = runtime.block_on(async { tokio::time::timeout(patience, attempt).await });
+    let chosen = chosen.ok().and_then(Result::ok);
+    Ok(match chosen.and_then(|alpn| crate::plan::spoken(alpn.as_deref())) {
+        Some(protocol) => plan.speaking(protocol),
+        None => plan,
+    })
 }
 
 fn resolve(target: &Target) -> anyhow::Result<Arc<[SocketAddr]>> {

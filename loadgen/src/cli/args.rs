@@ -70,6 +70,7 @@ Examples:
       loadgen diff old.json new.json --fail-on-regression=5%";
 
 const TARGET: &str = "Target";
+const TLS: &str = "TLS";
 const LOAD: &str = "Load";
 const CONNECTIONS: &str = "Connections";
 const REQUEST: &str = "Request";
@@ -88,10 +89,11 @@ pub struct Args {
     #[command(subcommand)]
     pub kept: Option<Kept>,
 
-    /// [h2c://]host:port for HTTP/2, http://host:port for HTTP/1.1; a path may follow
+    /// host:port (h2c), http://host:port (HTTP/1.1) or https://host:port (TLS), with a path
     ///
-    /// HTTP/2 is spoken without TLS, by prior knowledge. The port is 80 after h2c:// and http://, unless it is given. IPv6 addresses are in brackets and may have a zone:
-    /// [fe80::1%eth0]:8080.
+    /// Without TLS, HTTP/2 is spoken by prior knowledge. Over TLS, the server chooses HTTP/2 or HTTP/1.1 (ALPN), once before the
+    /// run. The port is 80 after h2c:// and http://, and 443 after https://, unless it is given. IPv6 addresses are in
+    /// brackets and may have a zone: [fe80::1%eth0]:8080.
     pub target: Option<String>,
 
     /// The same as TARGET
@@ -105,9 +107,44 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_EMBEDDED", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
     pub embedded: bool,
 
-    /// HTTP/2 without TLS also for an http:// target
+    /// Speak HTTP/2, whatever the scheme says
     #[arg(long, env = "LOADGEN_HTTP2", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
     pub http2: bool,
+
+    /// Speak HTTP/1.1, also to host:port without a scheme
+    #[arg(long = "http1.1", env = "LOADGEN_HTTP1_1", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
+    pub http1_1: bool,
+
+    /// Trust the authorities in this file (PEM), not the system's
+    #[arg(long, value_name = "FILE", env = "LOADGEN_CACERT", help_heading = TLS)]
+    pub cacert: Option<PathBuf>,
+
+    /// Trust any server, whatever its certificate
+    #[arg(short = 'k', long, env = "LOADGEN_INSECURE", value_parser = BoolishValueParser::new(), help_heading = TLS)]
+    pub insecure: bool,
+
+    /// Certificate of the client and its chain, in PEM
+    #[arg(long, value_name = "FILE", env = "LOADGEN_CERT", help_heading = TLS)]
+    pub cert: Option<PathBuf>,
+
+    /// Key of the client's certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "LOADGEN_KEY", help_heading = TLS)]
+    pub key: Option<PathBuf>,
+
+    /// Server name to ask for, in place of the target's host
+    ///
+    /// It is sent (SNI), unless it is an address, and the server's certificate has to be of that name. Host is still the target's.
+    #[arg(long, value_name = "NAME", env = "LOADGEN_SNI", help_heading = TLS)]
+    pub sni: Option<String>,
+
+    /// Lowest version of TLS: 1.2 or 1.3
+    #[arg(long, value_name = "VERSION", env = "LOADGEN_TLS_MIN_VERSION", value_enum, default_value_t = TlsVersion::V1_2,
+          hide_possible_values = true, help_heading = TLS)]
+    pub tls_min_version: TlsVersion,
+
+    /// Make a full handshake for each connection
+    #[arg(long, env = "LOADGEN_NO_TLS_RESUMPTION", value_parser = BoolishValueParser::new(), help_heading = TLS)]
+    pub no_tls_resumption: bool,
 
     /// Constant arrival rate in requests per second (open loop)
     ///
@@ -296,6 +333,17 @@ pub struct Args {
     /// What comes from the environment.
     #[arg(skip)]
     pub(super) variables: Variables,
+}
+
+/// `--tls-min-version`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[value(name = "1.2")]
+    V1_2,
+    /// RFC 8446.
+    #[value(name = "1.3")]
+    V1_3,
 }
 
 /// `--repeat`.

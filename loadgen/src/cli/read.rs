@@ -10,14 +10,16 @@ use clap::{
 };
 use command_line::{Failure, Parsed, Refusal};
 
-use super::args::Args;
+use super::args::{Args, TlsVersion};
 use crate::{
-    plan::{self, Plan, PlanError, Target, accepted},
+    plan::{self, Plan, PlanError, Target, Version, accepted},
     recorder::MAX_LABELS,
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 4] = [
+const EXCLUSIVE: [(&str, &str, &str); 6] = [
+    ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
+    ("cacert", "insecure", "loadgen --cacert=ca.pem https://localhost:8443"),
     ("target", "url", "loadgen localhost:8080"),
     ("target", "embedded", "loadgen localhost:8080"),
     ("url", "embedded", "loadgen --embedded"),
@@ -85,6 +87,10 @@ impl Args {
             "target" => self.target.is_some(),
             "url" => self.url.is_some(),
             "embedded" => self.embedded,
+            "http1_1" => self.http1_1,
+            "http2" => self.http2,
+            "cacert" => self.cacert.is_some(),
+            "insecure" => self.insecure,
             "body" => self.body.is_some(),
             _ => self.body_file.is_some(),
         }
@@ -95,6 +101,10 @@ impl Args {
             "target" => self.target = None,
             "url" => self.url = None,
             "embedded" => self.embedded = false,
+            "http1_1" => self.http1_1 = false,
+            "http2" => self.http2 = false,
+            "cacert" => self.cacert = None,
+            "insecure" => self.insecure = false,
             "body" => self.body = None,
             _ => self.body_file = None,
         }
@@ -102,11 +112,20 @@ impl Args {
 
     /// The option, or the variable that its value comes from.
     fn shown(&self, name: &str) -> String {
-        let flag = name.replace('_', "-");
+        let flag = if name == "http1_1" { "http1.1".to_owned() } else { name.replace('_', "-") };
         match self.variables.of(&flag) {
             _ if name == "target" => "TARGET".to_owned(),
             Some(variable) => variable.to_owned(),
             None => format!("--{flag}"),
+        }
+    }
+
+    /// What is spoken where the target leaves it open.
+    fn version(&self) -> Version {
+        match (self.http1_1, self.http2) {
+            (true, _) => Version::Http1,
+            (_, true) => Version::Http2,
+            _ => Version::Any,
         }
     }
 
@@ -117,7 +136,7 @@ impl Args {
             (None, Some(url)) if url.is_empty() => {
                 Err(PlanError::without_target(&format!("{} is empty", self.shown("url"))))
             }
-            (None, Some(url)) => match Target::parse(url, self.http2) {
+            (None, Some(url)) => match Target::parse(url, self.version()) {
                 Ok(_) => Ok(url),
                 Err(PlanError(refusal)) => Err(PlanError(refusal.given_with("url"))),
             },
@@ -144,7 +163,14 @@ impl Args {
     fn plan(&self) -> Result<Plan, PlanError> {
         self.check_labels()?;
         let mut plan = Plan::builder(self.checked_target()?)
-            .http2(self.http2)
+            .version(self.version())
+            .insecure(self.insecure)
+            .identity(self.cert.clone(), self.key.clone())
+            .tls_min_version(match self.tls_min_version {
+                TlsVersion::V1_2 => transport::tls::Version::Tls12,
+                TlsVersion::V1_3 => transport::tls::Version::Tls13,
+            })
+            .tls_resumption(!self.no_tls_resumption)
             .on_overload(self.on_overload)
             .max_in_flight(self.max_in_flight)
             .connections(self.connections)
@@ -154,6 +180,12 @@ impl Args {
             .connect_timeout(self.connect_timeout)
             .pin_cpus(self.pin_cpus)
             .request_id_header(&self.request_id_header);
+        if let Some(file) = &self.cacert {
+            plan = plan.cacert(file);
+        }
+        if let Some(name) = &self.sni {
+            plan = plan.sni(name);
+        }
         if let Some(expected) = &self.expect_status {
             plan = plan.expect_status(expected.clone());
         }

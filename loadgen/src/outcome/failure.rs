@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
+use transport::tls::Problem;
 
 /// The kind of a failure: failures are counted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +28,22 @@ pub enum Cause {
     RstStream(u32),
     /// The peer broke the protocol.
     Protocol,
+    /// No authority that is trusted has signed the peer's certificate.
+    Untrusted,
+    /// The peer's certificate is not valid any more, or not yet.
+    Expired,
+    /// The peer's certificate is of another name.
+    WrongName,
+    /// The peer's certificate can't be used.
+    BadCertificate,
+    /// The peer speaks none of the protocols that were offered (RFC 7301).
+    Alpn,
+    /// The peer does not speak TLS.
+    NotTls,
+    /// The peer asks for a certificate, or for another one.
+    ClientCertificate,
+    /// The handshake has failed in another way.
+    Tls,
     /// The request took longer than `--timeout`.
     Timeout,
     /// Anything else that the system reports.
@@ -48,6 +65,14 @@ impl fmt::Display for Cause {
             Self::GoAway(code) => return write!(f, "GOAWAY {}", Code(*code)),
             Self::RstStream(code) => return write!(f, "RST_STREAM {}", Code(*code)),
             Self::Protocol => "protocol error",
+            Self::Untrusted => "untrusted certificate",
+            Self::Expired => "expired certificate",
+            Self::WrongName => "certificate of another name",
+            Self::BadCertificate => "bad certificate",
+            Self::Alpn => "ALPN mismatch",
+            Self::NotTls => "not TLS",
+            Self::ClientCertificate => "client certificate",
+            Self::Tls => "TLS error",
             Self::Timeout => "timeout",
             Self::Io => "i/o error",
             Self::Other => "other",
@@ -79,6 +104,16 @@ impl Failure {
     /// What an error of a socket means.
     pub(crate) fn from_io(error: &io::Error) -> Self {
         use io::ErrorKind;
+        match Problem::of_io(error) {
+            None => {}
+            Some(Problem::ClientCertificate) => {
+                let message = format!(
+                    "the server asks for a certificate that it accepts, with --cert and --key: {error}"
+                );
+                return Self::new(Cause::ClientCertificate, message);
+            }
+            Some(_) => return Self::new(Cause::Tls, error.to_string()),
+        }
         let cause = match error.kind() {
             ErrorKind::ConnectionRefused => Cause::Refused,
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Cause::Reset,

@@ -6,14 +6,18 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use command_line::Refusal;
 
-use super::{Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, load, request_options};
+use super::{
+    Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, Tls, Version, load,
+    request_options, tls,
+};
 use crate::outcome::ExpectedStatus;
 
 /// A plan in the making: see [`Plan::builder`].
 #[derive(Clone, Debug)]
 pub struct Builder {
     target: String,
-    http2: bool,
+    version: Version,
+    tls: tls::Wanted,
     workers: Option<usize>,
     pin_cpus: bool,
     expected_status: ExpectedStatus,
@@ -25,7 +29,8 @@ impl Builder {
     pub(super) fn new(target: String) -> Self {
         Self {
             target,
-            http2: false,
+            version: Version::Any,
+            tls: tls::Wanted::default(),
             workers: None,
             pin_cpus: false,
             expected_status: ExpectedStatus::default(),
@@ -34,10 +39,54 @@ impl Builder {
         }
     }
 
-    /// HTTP/2 without TLS also for an `http://` target.
+    /// What is spoken where the target leaves it open: HTTP/2 without TLS also for an `http://` target, and one of both over
+    /// TLS.
     #[must_use]
-    pub fn http2(mut self, http2: bool) -> Self {
-        self.http2 = http2;
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// A file of certificates in PEM: servers whose certificates lead to one of them are trusted, in place of those that
+    /// lead to an authority of this system.
+    #[must_use]
+    pub fn cacert(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.cacert = Some(file.into());
+        self
+    }
+
+    /// Whether any server is trusted, whatever its certificate.
+    #[must_use]
+    pub fn insecure(mut self, insecure: bool) -> Self {
+        self.tls.insecure = insecure;
+        self
+    }
+
+    /// Who the client is, for servers that ask: files of a chain of certificates and of the key of the first, in PEM.
+    #[must_use]
+    pub fn identity(mut self, cert: Option<PathBuf>, key: Option<PathBuf>) -> Self {
+        (self.tls.cert, self.tls.key) = (cert, key);
+        self
+    }
+
+    /// The server name to ask for and to hold the certificate against, in place of the target's host.
+    #[must_use]
+    pub fn sni(mut self, name: impl Into<String>) -> Self {
+        self.tls.sni = Some(name.into());
+        self
+    }
+
+    /// The lowest version of TLS that is accepted.
+    #[must_use]
+    pub fn tls_min_version(mut self, version: transport::tls::Version) -> Self {
+        self.tls.min_version = version;
+        self
+    }
+
+    /// Whether TLS sessions are resumed: connections after the first ones then have shorter handshakes.
+    #[must_use]
+    pub fn tls_resumption(mut self, resumption: bool) -> Self {
+        self.tls.resumption = resumption;
         self
     }
 
@@ -173,7 +222,8 @@ impl Builder {
     /// # Errors
     /// The first mistake, with what is accepted.
     pub fn build(self) -> Result<Plan, PlanError> {
-        let target = Target::parse(&self.target, self.http2)?;
+        let target = Target::parse(&self.target, self.version)?;
+        let tls = Tls::new(&target, &self.tls)?;
         let request = Request::new(&target, self.request)?;
         let load = Load::new(&target, &self.load)?;
         // Each worker has a connection and a request of its own.
@@ -189,6 +239,7 @@ impl Builder {
         };
         Ok(Plan {
             target,
+            tls,
             request,
             load,
             workers,

@@ -45,6 +45,7 @@ impl Plan {
         })?;
         let is_limited = self.load.max_connections > most;
         self.load.max_connections = self.load.max_connections.min(most);
+        self.load.http1_connections = self.load.http1_connections.min(most);
         Ok((self, is_limited))
     }
 }

@@ -79,6 +79,8 @@ pub struct Load {
     pub connections: NonZeroUsize,
     /// Connections at most.
     pub max_connections: NonZeroUsize,
+    /// The same if HTTP/1.1 is spoken.
+    pub(super) http1_connections: NonZeroUsize,
     /// Requests at once on a connection.
     pub streams: NonZeroUsize,
     /// Requests at once in the whole run.
@@ -109,7 +111,7 @@ impl Load {
         let connections = count(&accepted::CONNECTIONS, wanted.connections, MAX_IN_FLIGHT)?;
         let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
         let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
-        let grows = wanted.rate.is_some() && !wanted.fixed_connections && target.protocol == Protocol::Http1;
+        let grows = wanted.rate.is_some() && !wanted.fixed_connections;
         let total = wanted.total.map(total).transpose()?;
         let duration = match (total, wanted.duration) {
             (None, None) => Some(DEFAULT_DURATION),
@@ -122,17 +124,27 @@ impl Load {
                 on_overload: wanted.on_overload,
             },
         };
-        Ok(Self {
+        let mut load = Self {
             shape,
             total,
             duration,
             connections,
-            max_connections: if grows { max_in_flight.max(connections) } else { connections },
-            streams: if target.protocol == Protocol::Http1 { NonZeroUsize::MIN } else { streams },
+            max_connections: connections,
+            http1_connections: if grows { max_in_flight.max(connections) } else { connections },
+            streams,
             max_in_flight,
             timeout: longer_than_zero(&accepted::TIMEOUT, wanted.timeout)?,
             connect_timeout: longer_than_zero(&accepted::CONNECT_TIMEOUT, wanted.connect_timeout)?,
-        })
+        };
+        load.speak(target.protocol);
+        Ok(load)
+    }
+
+    /// This is spoken: HTTP/1.1 has a request at once on a connection, and may open more connections.
+    pub(super) fn speak(&mut self, protocol: Protocol) {
+        if protocol == Protocol::Http1 {
+            (self.max_connections, self.streams) = (self.http1_connections, NonZeroUsize::MIN);
+        }
     }
 
     pub(super) fn for_one_exchange(self) -> Self {
@@ -142,6 +154,7 @@ impl Load {
             duration: None,
             connections: NonZeroUsize::MIN,
             max_connections: NonZeroUsize::MIN,
+            http1_connections: NonZeroUsize::MIN,
             streams: NonZeroUsize::MIN,
             ..self
         }

@@ -10,6 +10,7 @@ pub mod load;
 pub mod request;
 mod request_options;
 pub mod target;
+mod tls;
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -19,7 +20,9 @@ pub use files::OtherEnd;
 pub use load::{Load, OnOverload, Shape};
 pub use request::Request;
 pub use request_options::{Body, MAX_BODY};
-pub use target::{Protocol, Target};
+pub use target::{Protocol, Target, Version};
+pub use tls::Tls;
+pub(crate) use tls::{Offer, spoken};
 
 use crate::outcome::ExpectedStatus;
 
@@ -30,6 +33,7 @@ pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 #[derive(Clone, Debug)]
 pub struct Plan {
     target: Target,
+    tls: Option<Tls>,
     request: Request,
     load: Load,
     workers: NonZeroUsize,
@@ -46,14 +50,14 @@ pub struct PlanError(pub(crate) Refusal);
 impl PlanError {
     /// There is nothing to send to, and why.
     pub(crate) fn without_target(why: &str) -> Self {
-        let accepted = "host:port, h2c://host:port or http://host:port, each with an optional path, or --embedded for a \
+        let accepted = "host:port, h2c://host:port, http://host:port or https://host:port, each with an optional path, or --embedded for a \
                         dummy-server in this process";
         Self(Refusal::new("no target", accepted, "loadgen localhost:8080").because(why))
     }
 }
 
 impl Plan {
-    /// Begins a plan for a target: `host:port`, `h2c://host:port` or `http://host:port`, with a path if you like. What is
+    /// Begins a plan for a target: `host:port`, `h2c://host:port`, `http://host:port` or `https://host:port`, with a path if you like. What is
     /// not said is as on the command line.
     ///
     /// ```
@@ -75,6 +79,19 @@ impl Plan {
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// What connections begin TLS with, if it is spoken there.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// The same with the protocol that the server has chosen.
+    #[must_use]
+    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
+        self.target.protocol = protocol;
+        self.load.speak(protocol);
+        self
     }
 
     /// What is sent.

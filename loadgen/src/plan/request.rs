@@ -28,6 +28,8 @@ pub struct Request {
     /// What `Host` or `:authority` say.
     pub authority: String,
     path: String,
+    /// Of the target.
+    scheme: &'static str,
 }
 
 impl Request {
@@ -50,7 +52,16 @@ impl Request {
         if !fields.contains(USER_AGENT) && id_field.as_ref().is_none_or(|name| name != USER_AGENT) {
             fields.push(USER_AGENT, concat!("loadgen/", env!("CARGO_PKG_VERSION")));
         }
-        Ok(Self { method, fields, body, has_body, id_field, authority, path: target.path.clone() })
+        Ok(Self {
+            method,
+            fields,
+            body,
+            has_body,
+            id_field,
+            authority,
+            path: target.path.clone(),
+            scheme: if target.tls { "https" } else { "http" },
+        })
     }
 
     /// Whether sending it twice does no more than sending it once (RFC 9110 section 9.2.2).
@@ -95,7 +106,7 @@ impl Request {
     pub fn http2(&self) -> Fields {
         let mut fields = Fields::new();
         fields.push(":method", self.method.as_str());
-        fields.push(":scheme", "http");
+        fields.push(":scheme", self.scheme);
         fields.push(":authority", &self.authority);
         fields.push(":path", &self.path);
         for (name, value) in

@@ -134,16 +134,16 @@ pub(super) fn authority(target: &Target, fields: &Fields) -> Result<String, Plan
 /// loadgen sets the framing: a field that contradicts it would make the connection unreadable, and HTTP/2 forbids the
 /// connection's fields altogether (RFC 9113 section 8.2.2).
 pub(super) fn refuse_framing(target: &Target, fields: &Fields) -> Result<(), PlanError> {
-    let h2c = target.protocol == Protocol::H2c;
-    let mut refused = FRAMING.iter().chain(CONNECTION.iter().filter(|_| h2c));
+    let is_http2 = target.protocol == Protocol::Http2;
+    let mut refused = FRAMING.iter().chain(CONNECTION.iter().filter(|_| is_http2));
     if let Some(name) = refused.find(|name| fields.contains(name)) {
-        let why = format!("with {} it is set as needed", target.protocol);
+        let why = format!("with {} it is set as needed", target.protocol_name());
         return Err(refused_because(&accepted::HEADER, name, why));
     }
     let mut encodings = fields.get_all("te");
-    if h2c && let Some(te) = encodings.find(|te| !te.eq_ignore_ascii_case(b"trailers")) {
+    if is_http2 && let Some(te) = encodings.find(|te| !te.eq_ignore_ascii_case(b"trailers")) {
         let te = format!("te: {}", String::from_utf8_lossy(te));
-        let accepted = "no te with h2c other than 'te: trailers'";
+        let accepted = "no te with HTTP/2 other than 'te: trailers'";
         return Err(PlanError(Refusal::of_value("header", te, accepted, "te: trailers")));
     }
     Ok(())

@@ -13,24 +13,31 @@ use super::PlanError;
 pub enum Protocol {
     /// HTTP/1.1 (RFC 9112).
     Http1,
-    /// HTTP/2 without TLS, by prior knowledge (RFC 9113 section 3.3).
-    H2c,
+    /// HTTP/2 (RFC 9113), without TLS by prior knowledge (section 3.3).
+    Http2,
 }
 
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http1 => "HTTP/1.1",
-            Self::H2c => "h2c",
-        })
-    }
+/// Which protocol is to be spoken, where the target leaves it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// As the scheme has it; over TLS, what the server prefers.
+    #[default]
+    Any,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// A server and a path on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What is spoken there.
+    /// What is spoken there; HTTP/2 as long as that is to be found out.
     pub protocol: Protocol,
+    /// Whether it is spoken over TLS.
+    pub tls: bool,
+    /// Whether the server chooses the protocol, by ALPN (RFC 7301).
+    pub negotiated: bool,
     /// A name or an address, without brackets and zone.
     pub host: String,
     /// The zone of an IPv6 address: an interface's name or number, which means something on this machine alone.
@@ -43,8 +50,8 @@ pub struct Target {
 
 const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
-const ACCEPTED: &str =
-    "host:port or h2c://host:port for HTTP/2, http://host:port for HTTP/1.1, each with an optional path";
+const ACCEPTED: &str = "host:port or h2c://host:port for HTTP/2, http://host:port for HTTP/1.1, https://host:port for either over TLS, each \
+     with an optional path";
 
 /// What is wrong with a target, and one like it that is accepted.
 struct Wrong {
@@ -57,26 +64,38 @@ fn wrong(reason: impl Into<String>, example: impl Into<String>) -> Wrong {
 }
 
 impl Target {
-    /// Reads a target; `http2` turns `http://` into HTTP/2.
+    /// Reads a target; `version` is what is spoken where the scheme leaves that open.
     ///
     /// # Errors
     /// One line that says what is wrong, what is accepted, and an example.
-    pub fn parse(text: &str, http2: bool) -> Result<Self, PlanError> {
+    pub fn parse(text: &str, version: Version) -> Result<Self, PlanError> {
         if text.is_empty() {
             return Err(PlanError::without_target("it is empty"));
         }
-        read(text, http2).map_err(|Wrong { reason, example }| {
+        read(text, version).map_err(|Wrong { reason, example }| {
             let shown = without_user(text);
             PlanError(Refusal::new(format!("invalid target '{shown}'"), ACCEPTED, example).because(reason))
         })
     }
 
-    /// Host and port, as requests carry them: port 80 is left out, IPv6 is in brackets and without its zone (RFC 6874
+    /// Host and port, as requests carry them: the scheme's own port is left out, IPv6 is in brackets and without its zone (RFC 6874
     /// section 4).
     #[must_use]
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        let default = if self.tls { 443 } else { 80 };
+        if self.port == default { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// What is spoken there, as reports have it.
+    #[must_use]
+    pub fn protocol_name(&self) -> &'static str {
+        match (self.protocol, self.tls) {
+            (Protocol::Http1, false) => "HTTP/1.1",
+            (Protocol::Http1, true) => "HTTP/1.1 over TLS",
+            (Protocol::Http2, false) => "h2c",
+            (Protocol::Http2, true) => "HTTP/2 over TLS",
+        }
     }
 }
 
@@ -84,8 +103,9 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, path, .. } = self;
         let scheme = match self.protocol {
+            _ if self.tls => "https",
             Protocol::Http1 => "http",
-            Protocol::H2c => "h2c",
+            Protocol::Http2 => "h2c",
         };
         match &self.zone {
             Some(zone) => write!(f, "{scheme}://[{host}%25{zone}]:{port}{path}"),
@@ -109,18 +129,24 @@ pub(crate) fn without_user(target: &str) -> String {
     }
 }
 
-fn read(text: &str, http2: bool) -> Result<Target, Wrong> {
+fn read(text: &str, version: Version) -> Result<Target, Wrong> {
     // A path or a query may hold an address of its own.
     let scheme = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
-    let (protocol, default_port, rest) = match scheme {
-        None => (Protocol::H2c, None, text),
-        Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
-            "h2c" => (Protocol::H2c, Some(80), rest),
-            "http" if http2 => (Protocol::H2c, Some(80), rest),
-            "http" => (Protocol::Http1, Some(80), rest),
-            "https" => return Err(wrong("TLS is not supported", format!("http://{rest}"))),
+    let (scheme, default_port, rest) = match scheme {
+        None => (String::new(), None, text),
+        Some((scheme, rest)) => match scheme.to_ascii_lowercase() {
+            scheme if scheme == "h2c" || scheme == "http" => (scheme, Some(80), rest),
+            scheme if scheme == "https" => (scheme, Some(443), rest),
             other => return Err(wrong(format!("unknown scheme '{other}'"), format!("http://{rest}"))),
         },
+    };
+    let tls = scheme == "https";
+    let protocol = match (scheme.as_str(), version) {
+        ("h2c", Version::Http1) => {
+            return Err(wrong("h2c:// is HTTP/2, and --http1.1 is not", format!("http://{rest}")));
+        }
+        (_, Version::Http1) | ("http", Version::Any) => Protocol::Http1,
+        _ => Protocol::Http2,
     };
     let begin = text.len() - rest.len();
     let rest = rest.split('#').next().unwrap_or_default();
@@ -134,7 +160,7 @@ fn read(text: &str, http2: bool) -> Result<Target, Wrong> {
         AuthorityError::Other(wrong) => wrong,
     })?;
     let port = authority.port.or(default_port).ok_or_else(|| {
-        let reason = "the port is missing, which has a default only after http:// and h2c://";
+        let reason = "the port is missing, which has a default only after http://, h2c:// and https://";
         wrong(reason, format!("{}:8080{path}", authority.shown))
     })?;
     let slash = if path.starts_with('/') { "" } else { "/" };
@@ -149,7 +175,8 @@ fn read(text: &str, http2: bool) -> Result<Target, Wrong> {
         return Err(wrong(reason, format!("{}{}", &text[..path_at], path.replace(c, &escaped))));
     }
     let path = format!("{slash}{path}");
-    Ok(Target { protocol, host: authority.host, zone: authority.zone, port, path })
+    let negotiated = tls && version == Version::Any;
+    Ok(Target { protocol, tls, negotiated, host: authority.host, zone: authority.zone, port, path })
 }
 
 /// The number of the character that begins at this byte, counted from 1.
@@ -301,10 +328,32 @@ mod tests {
             ("a:1?to=ftp://b", false, "h2c://a:1/?to=ftp://b", "a:1"),
             ("a:1/https://b", false, "h2c://a:1/https://b", "a:1"),
         ] {
-            let target = Target::parse(text, http2).unwrap();
+            let version = if http2 { Version::Http2 } else { Version::Any };
+            let target = Target::parse(text, version).unwrap();
             assert_eq!(target.to_string(), shown);
             assert_eq!(target.authority(), authority);
         }
+    }
+
+    #[test]
+    fn the_scheme_and_the_version_say_what_is_spoken() {
+        for (text, version, name, negotiated) in [
+            ("a:1", Version::Any, "h2c", false),
+            ("a:1", Version::Http1, "HTTP/1.1", false),
+            ("http://a", Version::Any, "HTTP/1.1", false),
+            ("http://a", Version::Http2, "h2c", false),
+            ("h2c://a", Version::Http2, "h2c", false),
+            ("https://a", Version::Any, "HTTP/2 over TLS", true),
+            ("HTTPS://a:8443", Version::Http2, "HTTP/2 over TLS", false),
+            ("https://[::1]/", Version::Http1, "HTTP/1.1 over TLS", false),
+        ] {
+            let target = Target::parse(text, version).unwrap();
+            assert_eq!((target.protocol_name(), target.negotiated), (name, negotiated), "{text} {version:?}");
+        }
+        let secure = Target::parse("https://a/x", Version::Any).unwrap();
+        assert_eq!((&*secure.to_string(), &*secure.authority()), ("https://a:443/x", "a"));
+        assert_eq!(Target::parse("https://a:80", Version::Any).unwrap().authority(), "a:80");
+        assert!(Target::parse("h2c://a", Version::Http1).unwrap_err().to_string().contains("--http1.1"));
     }
 
     #[test]
@@ -323,8 +372,6 @@ mod tests {
             ("a:18446744073709551696", "port '18446744073709551696' is not", "a:8080"),
             ("a:b", "port 'b' is not", "a:8080"),
             ("ftp://a:1", "unknown scheme 'ftp'", "http://a:1"),
-            ("https://a/x", "TLS is not supported", "http://a/x"),
-            ("HTTPS://a", "TLS is not supported", "http://a"),
             ("::1:80", "an IPv6 address needs brackets", "[::1:80]:8080"),
             ("http://me:hunter2@a:80/x", "a user name in a URL is not supported", "http://a:80/x"),
             ("me:hunter2@a:80", "a user name in a URL is not supported", "a:80"),
@@ -345,7 +392,7 @@ mod tests {
             ),
             ("a:80?\t", "invalid character '\\t' at position 6, write it as %09", "a:80?%09"),
         ] {
-            let error = Target::parse(text, false).unwrap_err().to_string();
+            let error = Target::parse(text, Version::Any).unwrap_err().to_string();
             assert!(error.contains(reason) && error.contains("; accepted: host:port"), "{text}: {error}");
             assert!(error.ends_with(&format!("; example: {example}")), "{text}: {error}");
             assert!(!error.contains(char::is_control) && !error.contains("hunter2"), "{error}");

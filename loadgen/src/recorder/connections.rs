@@ -1,7 +1,10 @@
 //! What became of connections: how many were opened, how long that took, and which end closed them.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use transport::tls::Facts;
 
 use super::{LONGEST, encoded};
 use crate::clock::Nanos;
@@ -27,12 +30,31 @@ pub struct Connections {
     /// How long it took from then until requests could be sent, in nanoseconds: over HTTP/2, until SETTINGS came.
     #[serde(with = "encoded::coarse")]
     pub setup: Histogram<u64>,
+    /// How long TLS took to be agreed on, in nanoseconds: of those whose handshake was done.
+    #[serde(with = "encoded::coarse", default = "histogram", skip_serializing_if = "Histogram::is_empty")]
+    pub handshake: Histogram<u64>,
+    /// Those of them that resumed an earlier session.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resumed: u64,
+    /// What was agreed on, such as `TLSv1.3 TLS_AES_256_GCM_SHA384, ALPN h2`, and how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub agreed: BTreeMap<String, u64>,
+}
+
+/// The most combinations that are kept apart.
+const MAX_AGREED: usize = 16;
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new(DIGITS).unwrap_or_else(|error| unreachable!("{DIGITS} digits: {error}"))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        let histogram =
-            || Histogram::new(DIGITS).unwrap_or_else(|error| unreachable!("{DIGITS} digits: {error}"));
         Self {
             opened: 0,
             reopened: 0,
@@ -40,14 +62,45 @@ impl Default for Connections {
             closed_by_loadgen: 0,
             tcp: histogram(),
             setup: histogram(),
+            handshake: histogram(),
+            resumed: 0,
+            agreed: BTreeMap::new(),
         }
     }
 }
 
 impl Connections {
     /// All that is counted.
-    pub(super) fn counts(&self) -> [u64; 4] {
-        [self.opened, self.reopened, self.closed_by_server, self.closed_by_loadgen]
+    pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
+        let all = [self.opened, self.reopened, self.closed_by_server, self.closed_by_loadgen, self.resumed];
+        all.into_iter().chain(self.agreed.values().copied())
+    }
+
+    /// What servers have agreed on, as texts.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
+        self.agreed.keys()
+    }
+
+    /// Whether no more is kept apart than a run does.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.agreed.len() <= MAX_AGREED + 1
+    }
+
+    /// The handshake of one that is ready has come to this.
+    pub(crate) fn secured(&mut self, facts: &Facts, took: Nanos) {
+        let recorded = self.handshake.record(took.min(LONGEST));
+        debug_assert!(recorded.is_ok(), "{recorded:?}: it grows as needed");
+        self.resumed += u64::from(facts.resumed);
+        let alpn = match &facts.alpn {
+            Some(alpn) => format!("ALPN {}", String::from_utf8_lossy(alpn)),
+            None => "no ALPN".to_owned(),
+        };
+        self.agree(format!("{} {}, {alpn}", facts.version.name(), facts.cipher), 1);
+    }
+
+    fn agree(&mut self, what: String, count: u64) {
+        let is_known = self.agreed.len() < MAX_AGREED || self.agreed.contains_key(&what);
+        *self.agreed.entry(if is_known { what } else { "others".to_owned() }).or_default() += count;
     }
 
     /// Counts one that is ready; `again`: in the place of one that was closed.
@@ -62,12 +115,26 @@ impl Connections {
 
     /// Adds what another worker has counted.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Self { opened, reopened, closed_by_server, closed_by_loadgen, tcp, setup } = other;
+        let Self {
+            opened,
+            reopened,
+            closed_by_server,
+            closed_by_loadgen,
+            tcp,
+            setup,
+            handshake,
+            resumed,
+            agreed,
+        } = other;
         self.opened += opened;
         self.reopened += reopened;
         self.closed_by_server += closed_by_server;
         self.closed_by_loadgen += closed_by_loadgen;
-        for (histogram, more) in [(&mut self.tcp, tcp), (&mut self.setup, setup)] {
+        self.resumed += resumed;
+        agreed.iter().for_each(|(what, count)| self.agree(what.clone(), *count));
+        for (histogram, more) in
+            [(&mut self.tcp, tcp), (&mut self.setup, setup), (&mut self.handshake, handshake)]
+        {
             let added = histogram.add(more);
             debug_assert!(added.is_ok(), "{added:?}");
         }

@@ -46,6 +46,7 @@ impl Recorder {
             && self.times.response.len() == self.counts.succeeded
             && self.times.undelayed.len() == self.counts.succeeded
             && self.times.unsuccessful.len() == self.counts.unsuccessful()
+            && self.connections.is_bounded()
             && self.server_report.is_plausible(self.counts.completed())
             && self.counts.add_up()
     }
@@ -56,6 +57,6 @@ impl Recorder {
         let limited = self.limited.iter().map(|(_, why)| why);
         let of_connections = limited.chain(&self.unopened).chain(self.unasked.iter().map(|(_, what)| what));
         let names = self.backends.sorted().into_iter().map(|backend| &backend.name);
-        of_failures.chain(of_connections).chain(names).map(String::as_str)
+        of_failures.chain(of_connections).chain(names).chain(self.connections.texts()).map(String::as_str)
     }
 }

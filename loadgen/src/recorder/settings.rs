@@ -57,7 +57,7 @@ impl RunSettings {
         Self {
             target: plan.target().to_string(),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
-            protocol: plan.target().protocol.to_string(),
+            protocol: plan.target().protocol_name().to_owned(),
             method: plan.request().method.to_string(),
             rate_per_second: load.arrivals().map(crate::schedule::Arrivals::mean_rate),
             window: load.window().or(load.duration),

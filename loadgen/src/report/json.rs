@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    recorder::{ReportedLoad, ReportedTimes, ServerReport},
+    recorder::{self, ReportedLoad, ReportedTimes, ServerReport},
     summary::{MeanParts, Summary},
     verdict::{Judged, Time, ValidUpTo},
 };
@@ -49,7 +49,7 @@ struct Rounds<'a> {
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
-    origin: &'a crate::recorder::Origin,
+    origin: &'a recorder::Origin,
     run: RunReport,
     interrupted: bool,
     outcome: &'static str,
@@ -169,8 +169,8 @@ struct Span {
     seconds: f64,
 }
 
-impl From<crate::recorder::Span> for Span {
-    fn from(span: crate::recorder::Span) -> Self {
+impl From<recorder::Span> for Span {
+    fn from(span: recorder::Span) -> Self {
         Self { start_seconds: span.start as f64 / 1e9, seconds: span.length as f64 / 1e9 }
     }
 }
@@ -236,6 +236,28 @@ struct Connections {
     reopened: u64,
     closed_by_server: u64,
     closed_by_loadgen: u64,
+    tls: Option<Tls>,
+}
+
+/// What came of handshakes.
+#[derive(Serialize)]
+struct Tls {
+    handshakes: u64,
+    resumed: u64,
+    handshake_time_us: Option<Times>,
+    agreed: BTreeMap<String, u64>,
+}
+
+impl Tls {
+    fn of(connections: &recorder::Connections) -> Option<Self> {
+        let handshakes = connections.handshake.len();
+        (handshakes > 0).then(|| Self {
+            handshakes,
+            resumed: connections.resumed,
+            handshake_time_us: Times::of(&connections.handshake),
+            agreed: connections.agreed.clone(),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -332,6 +354,7 @@ impl<'a> Report<'a> {
                 reopened: records.connections.reopened,
                 closed_by_server: records.connections.closed_by_server,
                 closed_by_loadgen: records.connections.closed_by_loadgen,
+                tls: Tls::of(&records.connections),
             },
             response_time_us: Offered::of(summary),
             successful_response_time_us: Times::of(&times.response),
@@ -476,7 +499,7 @@ fn backends(summary: &Summary) -> Vec<Backend<'_>> {
 
 fn intervals(summary: &Summary) -> Vec<Interval> {
     let width = summary.records.intervals.width() as f64 / 1e9;
-    let interval = |(index, interval): (usize, &crate::recorder::Interval)| {
+    let interval = |(index, interval): (usize, &recorder::Interval)| {
         let response = Some(&interval.response).filter(|response| !response.is_empty());
         Interval {
             start_seconds: index as f64 * width,

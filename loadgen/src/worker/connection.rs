@@ -8,6 +8,7 @@ use std::task::Context;
 use contract::id::Ids;
 use transport::Stream;
 
+use super::opening::Secured;
 use crate::{
     clock::{Clock, Nanos},
     outcome::{Arrival, Ended, Failure, InFlight},
@@ -108,12 +109,14 @@ pub(crate) enum Closer {
 }
 
 /// A connection that has become ready for requests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Opened {
     /// Whether it takes the place of one that was closed.
     pub(crate) again: bool,
     /// Nanoseconds until TCP was connected.
     pub(crate) tcp: Nanos,
+    /// What came of the handshake that followed, with TLS.
+    pub(crate) secured: Option<Box<Secured>>,
     /// Nanoseconds from then until it took requests.
     pub(crate) setup: Nanos,
 }

@@ -281,8 +281,12 @@ impl Sink for Results<'_> {
         self.recording.records().unasked(&failure.message);
     }
 
-    fn opened(&mut self, opened: Opened) {
-        self.recording.records().connections.opened(opened.again, opened.tcp, opened.setup);
+    fn opened(&mut self, Opened { again, tcp, secured, setup }: Opened) {
+        let connections = &mut self.recording.records().connections;
+        connections.opened(again, tcp, setup);
+        if let Some(secured) = secured {
+            connections.secured(&secured.facts, secured.took);
+        }
     }
 
     fn closed(&mut self, by: Closer) {

@@ -37,7 +37,7 @@ impl From<&Plan> for Http1Requests {
     fn from(plan: &Plan) -> Self {
         let request = plan.request();
         Self {
-            as_http2: Target { protocol: Protocol::H2c, ..plan.target().clone() }.to_string(),
+            as_http2: Target { protocol: Protocol::Http2, ..plan.target().clone() }.to_string(),
             template: request.http1(),
             kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
             idempotent: request.is_idempotent(),

@@ -13,6 +13,7 @@ mod opening;
 mod other_protocol;
 mod per_target;
 mod pool;
+mod secured;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use std::{
 
 use contract::id::Ids;
 use lateness::{Lateness, Question};
+pub(crate) use opening::negotiate;
 use per_target::PerTarget;
 
 use crate::{

@@ -1,4 +1,5 @@
-//! Opening connections: all addresses of the target in turn, with a pause after failures. It knows no protocol.
+//! Opening connections: all addresses of the target in turn, with a pause after failures; then TLS, if it is spoken there.
+//! It knows no protocol.
 
 use std::{
     fmt, io,
@@ -9,9 +10,14 @@ use std::{
 };
 
 use tokio::net::TcpStream;
-use transport::{Socket, Stream};
+use transport::{Socket, Stream, tls::Facts};
 
-use crate::clock::Nanos;
+use super::secured;
+use crate::{
+    clock::{Clock, Nanos},
+    outcome::Failure,
+    plan::Offer,
+};
 
 /// The pause after the first failure in a row; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Nanos = 1_000_000;
@@ -21,7 +27,34 @@ const MAX_PAUSE: Nanos = 16_000_000;
 
 /// A connection in the making.
 pub(super) struct Opening {
-    tcp: Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>,
+    stage: Stage,
+    offer: Option<Arc<Offer>>,
+    clock: Clock,
+}
+
+enum Stage {
+    Tcp(Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>),
+    Handshake { stream: Stream, since: Nanos },
+}
+
+/// A stream that a protocol can begin on.
+#[derive(Debug)]
+pub(super) struct Connected {
+    /// The stream.
+    pub(super) stream: Stream,
+    /// When TCP was connected.
+    pub(super) at: Nanos,
+    /// What came of the handshake, with TLS.
+    pub(super) secured: Option<Box<Secured>>,
+}
+
+/// What came of a handshake.
+#[derive(Clone, Debug)]
+pub(crate) struct Secured {
+    /// What was agreed on.
+    pub(crate) facts: Facts,
+    /// Nanoseconds that it took.
+    pub(crate) took: Nanos,
 }
 
 impl fmt::Debug for Opening {
@@ -32,25 +65,72 @@ impl fmt::Debug for Opening {
 
 impl Opening {
     /// Goes on until there is a stream that a protocol can begin on.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        let stream = ready!(self.tcp.as_mut().poll(cx))?;
-        Poll::Ready(Ok(Stream::from(Socket::Tcp(stream))))
+    ///
+    /// # Errors
+    /// It could not be connected, or the handshake has failed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Failure>> {
+        loop {
+            match &mut self.stage {
+                Stage::Tcp(tcp) => {
+                    let tcp = ready!(tcp.as_mut().poll(cx)).map_err(|error| Failure::from_io(&error))?;
+                    let (mut stream, at) = (Stream::from(Socket::Tcp(tcp)), self.clock.now());
+                    let Some(offer) = &self.offer else {
+                        return Poll::Ready(Ok(Connected { stream, at, secured: None }));
+                    };
+                    stream
+                        .begin_tls_as_client(Arc::clone(&offer.config), offer.name.clone())
+                        .map_err(|failure| secured::explained(&failure, offer))?;
+                    self.stage = Stage::Handshake { stream, since: at };
+                }
+                Stage::Handshake { stream, since } => {
+                    let Some(offer) = &self.offer else { unreachable!("there is a handshake") };
+                    let facts = ready!(stream.poll_handshake(cx))
+                        .map_err(|failure| secured::explained(&failure, offer))?;
+                    let at = *since;
+                    let Stage::Handshake { stream, .. } = std::mem::replace(&mut self.stage, ended()) else {
+                        unreachable!("it was this stage")
+                    };
+                    let took = self.clock.now().saturating_sub(at);
+                    let secured = match facts {
+                        Some(facts) => {
+                            secured::agreed(&facts, offer)?;
+                            Some(Box::new(Secured { facts, took }))
+                        }
+                        None => None,
+                    };
+                    return Poll::Ready(Ok(Connected { stream, at, secured }));
+                }
+            }
+        }
     }
+}
+
+/// Nobody asks again.
+fn ended() -> Stage {
+    Stage::Tcp(Box::pin(std::future::pending()))
 }
 
 /// Opens connections to the addresses of one target.
 #[derive(Debug)]
 pub(crate) struct Connector {
     addresses: Arc<[SocketAddr]>,
+    offer: Option<Arc<Offer>>,
+    clock: Clock,
     next: usize,
     failures: u32,
     not_before: Nanos,
 }
 
 impl Connector {
-    /// Begins with the address at `first`, so that workers begin with different ones.
-    pub(crate) fn new(addresses: Arc<[SocketAddr]>, first: usize) -> Self {
-        Self { addresses, next: first, failures: 0, not_before: 0 }
+    /// Begins with the address at `first`, so that workers begin with different ones; with an offer, TLS is begun on each
+    /// connection.
+    pub(crate) fn new(
+        addresses: Arc<[SocketAddr]>,
+        first: usize,
+        offer: Option<Offer>,
+        clock: Clock,
+    ) -> Self {
+        Self { addresses, offer: offer.map(Arc::new), clock, next: first, failures: 0, not_before: 0 }
     }
 
     /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
@@ -60,20 +140,8 @@ impl Connector {
         }
         let (addresses, first) = (Arc::clone(&self.addresses), self.next);
         self.next += 1;
-        let tcp = Box::pin(async move {
-            let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
-            for offset in 0..addresses.len() {
-                match TcpStream::connect(addresses[(first + offset) % addresses.len()]).await {
-                    Ok(stream) => {
-                        transport::stream::tune(&stream)?;
-                        return Ok(stream);
-                    }
-                    Err(error) => last_error = error,
-                }
-            }
-            Err(last_error)
-        });
-        Some(Opening { tcp })
+        let tcp = Box::pin(connect(addresses, first));
+        Some(Opening { stage: Stage::Tcp(tcp), offer: self.offer.clone(), clock: self.clock })
     }
 
     /// A connection was made.
@@ -95,13 +163,44 @@ impl Connector {
     }
 }
 
+/// Connects to the address at `first`, and to the others in turn if that fails.
+async fn connect(addresses: Arc<[SocketAddr]>, first: usize) -> io::Result<TcpStream> {
+    let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for offset in 0..addresses.len() {
+        match TcpStream::connect(addresses[(first + offset) % addresses.len()]).await {
+            Ok(stream) => {
+                transport::stream::tune(&stream)?;
+                return Ok(stream);
+            }
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
+
+/// Has the server choose the protocol, on a connection that is closed then; what it has chosen.
+///
+/// # Errors
+/// It could not be connected, or the handshake has failed.
+pub(crate) async fn negotiate(
+    addresses: Arc<[SocketAddr]>,
+    offer: Offer,
+    clock: Clock,
+) -> Result<Option<Box<[u8]>>, Failure> {
+    let tcp = Box::pin(connect(addresses, 0));
+    let mut opening = Opening { stage: Stage::Tcp(tcp), offer: Some(Arc::new(offer)), clock };
+    let connected = std::future::poll_fn(|cx| opening.poll(cx)).await?;
+    Ok(connected.secured.and_then(|secured| secured.facts.alpn))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn pauses_double_up_to_a_limit_and_end_with_success() {
-        let mut connector = Connector::new([([127, 0, 0, 1], 9).into()].into(), 0);
+        let addresses = [([127, 0, 0, 1], 9).into()].into();
+        let mut connector = Connector::new(addresses, 0, None, Clock::starting_now());
         let mut pauses = Vec::new();
         for _ in 0..7 {
             connector.failed(0);

@@ -47,9 +47,9 @@ pub(super) fn instead_of_http1(first: &[u8], as_http2: &str) -> Option<String> {
 fn other(first: &[u8]) -> Option<String> {
     match first {
         // An alert or a handshake, of any version (RFC 8446 section 5.1).
-        [0x15 | 0x16, 0x03, ..] => Some(
-            "the server speaks TLS, which loadgen does not yet: use the server's port without TLS".to_owned(),
-        ),
+        [0x15 | 0x16, 0x03, ..] => {
+            Some("the server speaks TLS: write https:// in place of the target's scheme".to_owned())
+        }
         _ if first.starts_with(b"SSH-") => Some("the server speaks SSH".to_owned()),
         _ => None,
     }
@@ -86,7 +86,7 @@ mod tests {
         for (first, expected) in [
             (&b"HTTP/1.1 400 Bad Request\r\n"[..], "the server speaks HTTP/1: write http://localhost:8000/"),
             (b"HTTP/1.0 4", "the server speaks HTTP/1"),
-            (b"\x15\x03\x03\0\x02\x02\x16", "the server speaks TLS, which loadgen does not yet"),
+            (b"\x15\x03\x03\0\x02\x02\x16", "the server speaks TLS: write https://"),
             (b"\x16\x03\x01\0\x05hello", "the server speaks TLS"),
             (b"SSH-2.0-OpenSSH_9.6\r\n", "the server speaks SSH"),
             (

@@ -60,15 +60,16 @@ impl PerTarget {
         let most = part.share(load.max_connections.get() as u64) as usize;
         let limits = Limits {
             connections: most.max(1),
-            kept: if plan.target().protocol == Protocol::H2c { connections } else { 0 },
+            kept: if plan.target().protocol == Protocol::Http2 { connections } else { 0 },
             streams: load.streams.get(),
             timeout: nanos(load.timeout),
             connect_timeout: nanos(load.connect_timeout),
         };
-        let connector = Connector::new(Arc::clone(&order.addresses), part.index() as usize);
+        let offer = plan.tls().map(|tls| tls.offer(Some(plan.target().protocol)));
+        let connector = Connector::new(Arc::clone(&order.addresses), part.index() as usize, offer, *clock);
         let mut pool = match plan.target().protocol {
             Protocol::Http1 => AnyPool::Http1(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
-            Protocol::H2c => AnyPool::Http2(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
+            Protocol::Http2 => AnyPool::Http2(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
         };
         with!(&mut pool, pool => pool.want(connections, clock.now()));
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);

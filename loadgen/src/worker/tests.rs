@@ -50,7 +50,7 @@ where
     C::Requests: for<'a> From<&'a Plan>,
 {
     fn new(order: &Order, streams: usize) -> Self {
-        let connector = Connector::new(Arc::clone(&order.addresses), 0);
+        let connector = Connector::new(Arc::clone(&order.addresses), 0, None, order.clock);
         let limits = Limits { connections: 1, kept: 0, streams, timeout: 1 << 40, connect_timeout: 1 << 40 };
         let request = (&*order.plan).into();
         let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
@@ -190,7 +190,7 @@ async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
 async fn an_attempt_that_is_behind_wakes_nobody() {
     let order = order("http://127.0.0.1:1", ([127, 0, 0, 1], 1).into());
     let limits = Limits { connections: 1, kept: 0, streams: 1, timeout: 1, connect_timeout: 1 << 40 };
-    let mut connector = Connector::new(Arc::clone(&order.addresses), 0);
+    let mut connector = Connector::new(Arc::clone(&order.addresses), 0, None, order.clock);
     connector.failed(0);
     let at = connector.next_attempt().unwrap();
     let pool = Pool::<Http1>::new((&*order.plan).into(), order.ids, connector, limits, order.clock);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustls::{
-    RootCertStore,
+    KeyLogFile, RootCertStore,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{
         CertificateDer, PrivateKeyDer,
@@ -106,16 +106,13 @@ impl Identity {
 }
 
 impl Settings {
-    /// What connections are begun with. Tickets of an earlier call are of no use to it: whoever comes with one goes
+    /// What connections are begun with. With the variable `SSLKEYLOGFILE`, secrets are appended to the file that it names. Tickets of an earlier call are of no use to it: whoever comes with one goes
     /// through a whole handshake, and so gets to see a new certificate, and is measured against new authorities.
     ///
     /// # Errors
     /// The key is not the certificate's or of an unknown kind, or the clients' authorities can't be read.
     pub fn build(&self, identity: Identity) -> Result<ServerConfig, SettingsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let unusable = |what: &'static str| {
-            move |error: rustls::Error| SettingsError::Unusable { what, reason: error.to_string() }
-        };
         let versions: &[_] = match self.min_version {
             Version::Tls12 => &[&TLS12, &TLS13],
             Version::Tls13 => &[&TLS13],
@@ -131,6 +128,7 @@ impl Settings {
         config.alpn_protocols.clone_from(&self.alpn);
         // Sessions live in tickets alone: all workers know them, and they take no memory.
         config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.key_log = Arc::new(KeyLogFile::new());
         if self.tickets {
             config.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable("tickets"))?;
         } else {
@@ -155,12 +153,17 @@ impl Settings {
     }
 }
 
+/// What the library says of something.
+pub(super) fn unusable(what: &'static str) -> impl Fn(rustls::Error) -> SettingsError {
+    move |error| SettingsError::Unusable { what, reason: error.to_string() }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
     fs::read(path).map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })
 }
 
 /// All certificates of a file; one at least.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
     let text = read(path)?;
     let found: Result<Vec<_>, PemError> = CertificateDer::pem_slice_iter(&text).collect();
     found

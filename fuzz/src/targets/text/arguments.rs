@@ -5,7 +5,7 @@ use clap::Parser as _;
 use loadgen::{
     Plan,
     cli::Args,
-    plan::{OtherEnd, Target, load},
+    plan::{OtherEnd, Target, Version, load},
 };
 
 use super::text;
@@ -62,10 +62,10 @@ pub const WORDS: &[&[u8]] = &[
 /// Reads an input.
 pub fn run(input: &[u8]) {
     let text = text(input);
-    for http2 in [false, true] {
-        if let Ok(target) = Target::parse(&text, http2) {
+    for version in [Version::Any, Version::Http1, Version::Http2] {
+        if let Ok(target) = Target::parse(&text, version) {
             let shown = target.to_string();
-            assert_eq!(Target::parse(&shown, false).ok().as_ref(), Some(&target), "{text}: {shown}");
+            assert_eq!(Target::parse(&shown, version).ok().as_ref(), Some(&target), "{text}: {shown}");
             met((target.port.leading_zeros(), target.host.len().min(9), shown.len().min(30)));
         }
     }
@@ -73,7 +73,8 @@ pub fn run(input: &[u8]) {
         Ok(args) => args,
         Err(error) => return met(format!("{:?}", error.kind())),
     };
-    if args.body_file.is_some() {
+    let reads_files = args.body_file.is_some() || args.cacert.is_some() || args.cert.is_some();
+    if reads_files {
         return;
     }
     match Plan::try_from(&args) {

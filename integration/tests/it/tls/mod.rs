@@ -3,6 +3,7 @@
 //! `tls` in it.
 
 mod certificates;
+mod generated;
 mod lifecycle;
 mod negotiation;
 mod refused;
@@ -25,12 +26,17 @@ tests!();
 
 const FAILURES: &str = "dummy_server_tls_handshake_failures_total";
 
-fn serve(certificate: &Issued, flags: &[&str]) -> Server {
-    let own = [
+/// What dummy-server is started with to serve a certificate.
+fn flags(certificate: &Issued) -> [String; 3] {
+    [
         "--tls-addr=127.0.0.1:0".to_owned(),
         format!("--tls-cert={}", certificate.chain.display()),
         format!("--tls-key={}", certificate.key.display()),
-    ];
+    ]
+}
+
+fn serve(certificate: &Issued, flags: &[&str]) -> Server {
+    let own = self::flags(certificate);
     let flags: Vec<&str> = own.iter().map(String::as_str).chain(flags.iter().copied()).collect();
     Server::with(&flags)
 }

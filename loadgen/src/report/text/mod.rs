@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use crate::{
     clock::nanos,
     numbers::{bytes, count, decimal, seconds, time},
-    recorder::Span,
+    recorder::{Connections, Span},
     report::{Detail, Report, headline},
     summary::Summary,
     verdict::{Judged, Outcome},
@@ -173,6 +173,8 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             }),
         ),
         ("Connections opened", (connections.opened > 0).then_some(opened)),
+        ("TLS handshakes", (!connections.handshake.is_empty()).then(|| handshakes(connections))),
+        ("TLS", agreed(connections)),
         (
             "Closed by the server",
             (connections.closed_by_server > 0).then(|| count(connections.closed_by_server)),
@@ -188,6 +190,25 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out)
+}
+
+/// How many handshakes there were, and how long they took.
+fn handshakes(connections: &Connections) -> String {
+    let at = |quantile| time(connections.handshake.value_at_quantile(quantile) as f64);
+    format!(
+        "{} ({} resumed), p50 {}, p99 {}",
+        count(connections.handshake.len()),
+        count(connections.resumed),
+        at(0.5),
+        at(0.99)
+    )
+}
+
+/// What most handshakes have agreed on.
+fn agreed(connections: &Connections) -> Option<String> {
+    let (most, _) = connections.agreed.iter().max_by_key(|(_, count)| **count)?;
+    let others = connections.agreed.len() - 1;
+    Some(if others == 0 { most.clone() } else { format!("{most}, and {others} other ways") })
 }
 
 fn statuses(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

@@ -17,7 +17,7 @@ use contract::id::Ids;
 
 use super::{
     connection::{Closed, Closer, Connection, Limits, Progress, Shared, Sink},
-    opening::Connector,
+    opening::{Connected, Connector},
 };
 use crate::{
     clock::{Clock, Nanos},
@@ -245,14 +245,11 @@ impl<C: Connection> Pool<C> {
         if let Occupant::Opening(opening) = &mut place.occupant {
             match opening.poll(&mut cx) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(stream)) => {
-                    place.connected = self.shared.clock.now();
-                    place.occupant = Occupant::Connection(C::new(stream, place.connected));
+                Poll::Ready(Ok(Connected { stream, at, secured })) => {
+                    (place.connected, place.secured) = (at, secured);
+                    place.occupant = Occupant::Connection(C::new(stream, self.shared.clock.now()));
                 }
-                Poll::Ready(Err(error)) => {
-                    let closed = Closed::by_server(Failure::from_io(&error));
-                    return self.gone(index, closed, sink);
-                }
+                Poll::Ready(Err(failure)) => return self.gone(index, Closed::by_server(failure), sink),
             }
         }
         let Occupant::Connection(connection) = &mut place.occupant else { return };

@@ -2,7 +2,10 @@
 
 use runtime::ready::{Key, Ready};
 
-use super::super::{connection::Opened, opening::Opening};
+use super::super::{
+    connection::Opened,
+    opening::{Opening, Secured},
+};
 use crate::clock::Nanos;
 
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Place<C> {
     pub(super) since: Nanos,
     /// When that was connected.
     pub(super) connected: Nanos,
+    /// What came of its handshake, until it is open.
+    pub(super) secured: Option<Box<Secured>>,
     /// Whether it has ever taken requests.
     pub(super) opened: bool,
     /// Whether it is among those that may have room.
@@ -103,6 +108,7 @@ impl<C> Places<C> {
                 stage: Stage::Vacant,
                 since: 0,
                 connected: 0,
+                secured: None,
                 opened: false,
                 queued: false,
                 refill: 0,
@@ -122,10 +128,12 @@ impl<C> Places<C> {
         self.enter(index, Stage::Open);
         let again = self.lost > 0;
         self.lost -= usize::from(again);
-        let Some(place) = self.get(index) else { return Opened { again, tcp: 0, setup: 0 } };
+        let Some(place) = self.get(index) else { return Opened { again, tcp: 0, secured: None, setup: 0 } };
         place.opened = true;
         let (tcp, setup) = (place.connected.saturating_sub(place.since), now.saturating_sub(place.connected));
-        Opened { again, tcp, setup }
+        let secured = place.secured.take();
+        let handshake = secured.as_ref().map_or(0, |secured| secured.took);
+        Opened { again, tcp, secured, setup: setup.saturating_sub(handshake) }
     }
 
     /// A connection takes so many requests; whether that is new.
