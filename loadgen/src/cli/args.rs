@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     outcome::ExpectedStatus,
-    plan::{OnOverload, load},
+    plan::{OnOverload, Retry, load},
     summary::MAX_ROUNDS,
     verdict::Threshold,
 };
@@ -199,6 +199,37 @@ pub struct Args {
           help_heading = CONNECTIONS)]
     pub fixed_connections: bool,
 
+    /// Close each connection after this many requests
+    #[arg(long, value_name = "N", env = "LOADGEN_REQUESTS_PER_CONNECTION", value_parser = whole::<u64>,
+          help_heading = CONNECTIONS)]
+    pub requests_per_connection: Option<u64>,
+
+    /// Send one request on each connection
+    ///
+    /// Over HTTP/1.1 it says Connection: close. With https://, each request has a TLS handshake: resumed, or a full one
+    /// with --no-tls-resumption.
+    #[arg(long, env = "LOADGEN_NO_KEEPALIVE", value_parser = BoolishValueParser::new(), help_heading = CONNECTIONS)]
+    pub no_keepalive: bool,
+
+    /// Close each connection when it has been open for this long
+    #[arg(long, value_name = "TIME", env = "LOADGEN_CONNECTION_AGE", value_parser = time, help_heading = CONNECTIONS)]
+    pub connection_age: Option<Duration>,
+
+    /// Open at most this many connections per second
+    #[arg(long, value_name = "N", env = "LOADGEN_CONNECTIONS_PER_SECOND", value_parser = rate,
+          help_heading = CONNECTIONS)]
+    pub connections_per_second: Option<f64>,
+
+    /// What to send again: none, safe or idempotent
+    ///
+    /// safe: requests that the server says it has not processed, and, over HTTP/1.1, GET, HEAD, OPTIONS and TRACE of which
+    /// nothing came back on a connection that was in use before. idempotent: PUT and DELETE too. At most 3 times for each
+    /// request, 16 times after GOAWAY; the report counts them. A request that has not left goes on another connection in
+    /// any case.
+    #[arg(long, value_name = "POLICY", env = "LOADGEN_RETRY", default_value = "safe", hide_possible_values = true,
+          value_parser = retry(), help_heading = CONNECTIONS)]
+    pub retry: Retry,
+
     /// Timeout for a response, once its request is sent
     ///
     /// A time (above 0, up to 8760h).
@@ -375,6 +406,16 @@ fn on_overload() -> impl TypedValueParser<Value = OnOverload> {
     let values = [PossibleValue::new("queue"), PossibleValue::new("drop")];
     let read = |value: String| if value == "drop" { OnOverload::Drop } else { OnOverload::Queue };
     PossibleValuesParser::new(values).map(read)
+}
+
+/// `--retry`.
+fn retry() -> impl TypedValueParser<Value = Retry> {
+    let values = ["none", "safe", "idempotent"].map(PossibleValue::new);
+    PossibleValuesParser::new(values).map(|value| match value.as_str() {
+        "none" => Retry::None,
+        "idempotent" => Retry::Idempotent,
+        _ => Retry::Safe,
+    })
 }
 
 // What these refuse is worded by `plan::accepted`.

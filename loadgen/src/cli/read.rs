@@ -178,6 +178,8 @@ impl Args {
             .streams(self.streams)
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
+            .keep_alive(!self.no_keepalive)
+            .retry(self.retry)
             .pin_cpus(self.pin_cpus)
             .request_id_header(&self.request_id_header);
         if let Some(file) = &self.cacert {
@@ -197,6 +199,15 @@ impl Args {
         }
         if let Some(duration) = self.duration {
             plan = plan.duration(duration);
+        }
+        if let Some(count) = self.requests_per_connection {
+            plan = plan.requests_per_connection(count);
+        }
+        if let Some(age) = self.connection_age {
+            plan = plan.connection_age(age);
+        }
+        if let Some(rate) = self.connections_per_second {
+            plan = plan.connections_per_second(rate);
         }
         if let Some(workers) = self.workers {
             plan = plan.workers(workers);

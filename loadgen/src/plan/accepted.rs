@@ -31,6 +31,20 @@ pub(crate) const TIMEOUT: Accepted = Accepted { flag: "timeout", values: TIME, e
 /// See `--connect-timeout`.
 pub(crate) const CONNECT_TIMEOUT: Accepted =
     Accepted { flag: "connect-timeout", values: TIME, example: "500ms" };
+/// See `--requests-per-connection`.
+pub(crate) const REQUESTS_PER_CONNECTION: Accepted = Accepted {
+    flag: "requests-per-connection",
+    values: "a whole number from 1 to 1000000000000000",
+    example: "100",
+};
+/// See `--connection-age`.
+pub(crate) const CONNECTION_AGE: Accepted = Accepted { flag: "connection-age", values: TIME, example: "10s" };
+/// See `--connections-per-second`.
+pub(crate) const CONNECTIONS_PER_SECOND: Accepted = Accepted {
+    flag: "connections-per-second",
+    values: "connections per second, a number from 0.001 to 1000000",
+    example: "100",
+};
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
     Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
@@ -76,6 +90,9 @@ pub(crate) const ALL: &[Accepted] = &[
     STREAMS,
     TIMEOUT,
     CONNECT_TIMEOUT,
+    REQUESTS_PER_CONNECTION,
+    CONNECTION_AGE,
+    CONNECTIONS_PER_SECOND,
     WORKERS,
     METHOD,
     HEADER,

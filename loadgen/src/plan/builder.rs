@@ -7,8 +7,8 @@ use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Target, Tls, Version, load,
-    request_options, tls,
+    Body, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Retry, Target, Tls, Version,
+    lifetime, load, request_options, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -22,6 +22,7 @@ pub struct Builder {
     pin_cpus: bool,
     expected_status: ExpectedStatus,
     load: load::Wanted,
+    lifetime: lifetime::Wanted,
     request: request_options::Wanted,
 }
 
@@ -35,6 +36,7 @@ impl Builder {
             pin_cpus: false,
             expected_status: ExpectedStatus::default(),
             load: load::Wanted::default(),
+            lifetime: lifetime::Wanted::default(),
             request: request_options::Wanted::default(),
         }
     }
@@ -161,6 +163,41 @@ impl Builder {
         self
     }
 
+    /// How many requests a connection has before it is closed and another takes its place.
+    #[must_use]
+    pub fn requests_per_connection(mut self, count: u64) -> Self {
+        self.lifetime.requests = Some(count);
+        self
+    }
+
+    /// Whether connections are used for more than one request. HTTP/1.1 says `Connection: close` if they are not.
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: bool) -> Self {
+        self.lifetime.keep_alive = keep_alive;
+        self
+    }
+
+    /// How long a connection takes requests before it is closed and another takes its place.
+    #[must_use]
+    pub fn connection_age(mut self, age: Duration) -> Self {
+        self.lifetime.age = Some(age);
+        self
+    }
+
+    /// How many connections are opened per second at most, from the beginning on.
+    #[must_use]
+    pub fn connections_per_second(mut self, rate: f64) -> Self {
+        self.lifetime.per_second = Some(rate);
+        self
+    }
+
+    /// What is sent again when a connection breaks or a server refuses a request.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.lifetime.retry = retry;
+        self
+    }
+
     /// Threads: by default one for each CPU that the process may use, at most one for each connection.
     #[must_use]
     pub fn workers(mut self, count: usize) -> Self {
@@ -224,8 +261,9 @@ impl Builder {
     pub fn build(self) -> Result<Plan, PlanError> {
         let target = Target::parse(&self.target, self.version)?;
         let tls = Tls::new(&target, &self.tls)?;
-        let request = Request::new(&target, self.request)?;
-        let load = Load::new(&target, &self.load)?;
+        let lifetime = Lifetime::new(&self.lifetime)?;
+        let request = Request::new(&target, self.request, &lifetime)?;
+        let load = Load::new(&target, &self.load, &lifetime)?;
         // Each worker has a connection and a request of its own.
         let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
         let workers = match self.workers {
@@ -242,6 +280,7 @@ impl Builder {
             tls,
             request,
             load,
+            lifetime,
             workers,
             pin_cpus: self.pin_cpus,
             expected_status: self.expected_status,

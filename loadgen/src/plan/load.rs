@@ -6,7 +6,7 @@ use command_line::Accepted;
 use contract::quantity::LONGEST_TIME;
 
 use super::{
-    PlanError, Protocol, Target,
+    Lifetime, PlanError, Protocol, Target,
     accepted::{self, refused},
 };
 use crate::schedule::{Arrivals, Constant};
@@ -107,10 +107,15 @@ impl Load {
         self.arrivals()?.window()
     }
 
-    pub(super) fn new(target: &Target, wanted: &Wanted) -> Result<Self, PlanError> {
+    pub(super) fn new(target: &Target, wanted: &Wanted, lifetime: &Lifetime) -> Result<Self, PlanError> {
         let connections = count(&accepted::CONNECTIONS, wanted.connections, MAX_IN_FLIGHT)?;
         let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
         let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
+        // A connection never has more requests at once than in all.
+        let streams = match lifetime.requests.and_then(|most| NonZeroUsize::try_from(most).ok()) {
+            Some(most) => streams.min(most),
+            None => streams,
+        };
         let grows = wanted.rate.is_some() && !wanted.fixed_connections;
         let total = wanted.total.map(total).transpose()?;
         let duration = match (total, wanted.duration) {
@@ -211,7 +216,7 @@ fn total(value: u64) -> Result<u64, PlanError> {
     Err(refused(&accepted::TOTAL, value))
 }
 
-fn longer_than_zero(option: &Accepted, value: Duration) -> Result<Duration, PlanError> {
+pub(super) fn longer_than_zero(option: &Accepted, value: Duration) -> Result<Duration, PlanError> {
     if !value.is_zero() && value <= LONGEST_TIME {
         return Ok(value);
     }

@@ -6,6 +6,7 @@
 pub mod accepted;
 mod builder;
 pub mod files;
+pub mod lifetime;
 pub mod load;
 pub mod request;
 mod request_options;
@@ -17,6 +18,7 @@ use std::{num::NonZeroUsize, time::Duration};
 pub use builder::Builder;
 use command_line::Refusal;
 pub use files::OtherEnd;
+pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
 pub use request::Request;
 pub use request_options::{Body, MAX_BODY};
@@ -36,6 +38,7 @@ pub struct Plan {
     tls: Option<Tls>,
     request: Request,
     load: Load,
+    lifetime: Lifetime,
     workers: NonZeroUsize,
     pin_cpus: bool,
     expected_status: ExpectedStatus,
@@ -104,6 +107,12 @@ impl Plan {
     #[must_use]
     pub fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// What becomes of connections.
+    #[must_use]
+    pub fn lifetime(&self) -> &Lifetime {
+        &self.lifetime
     }
 
     /// Threads.

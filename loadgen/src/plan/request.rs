@@ -8,7 +8,7 @@ use http::{HeaderName, Method};
 use wire::Fields;
 
 use super::{
-    PlanError, Protocol, Target,
+    Lifetime, PlanError, Protocol, Target,
     request_options::{self, Body, HOST, Wanted},
 };
 
@@ -28,12 +28,14 @@ pub struct Request {
     /// What `Host` or `:authority` say.
     pub authority: String,
     path: String,
+    /// Whether it is the only one of its connection.
+    closes: bool,
     /// Of the target.
     scheme: &'static str,
 }
 
 impl Request {
-    pub(super) fn new(target: &Target, wanted: Wanted) -> Result<Self, PlanError> {
+    pub(super) fn new(target: &Target, wanted: Wanted, lifetime: &Lifetime) -> Result<Self, PlanError> {
         let has_body = wanted.body.is_some();
         let body = wanted.body.map(Body::read).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
@@ -59,15 +61,10 @@ impl Request {
             has_body,
             id_field,
             authority,
+            closes: lifetime.is_one_request(),
             path: target.path.clone(),
             scheme: if target.tls { "https" } else { "http" },
         })
-    }
-
-    /// Whether sending it twice does no more than sending it once (RFC 9110 section 9.2.2).
-    #[must_use]
-    pub fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent()
     }
 
     /// Whether it says how long its body is: one with a body, and one with a method that is about a body (RFC 9110
@@ -85,6 +82,9 @@ impl Request {
         }
         for (name, value) in self.fields.iter() {
             push_field(&mut head, name, value);
+        }
+        if self.closes && !self.fields.contains("connection") {
+            push_field(&mut head, b"connection", b"close");
         }
         if self.has_length() {
             push_field(&mut head, b"content-length", self.body.len().to_string().as_bytes());

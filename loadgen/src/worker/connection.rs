@@ -11,7 +11,7 @@ use transport::Stream;
 use super::opening::Secured;
 use crate::{
     clock::{Clock, Nanos},
-    outcome::{Arrival, Ended, Failure, InFlight},
+    outcome::{Arrival, Cause, Ended, Failure, InFlight},
     recorder::Carried,
 };
 
@@ -34,6 +34,10 @@ pub(crate) struct Limits {
     pub(crate) timeout: Nanos,
     /// Nanoseconds for a connection that can be used.
     pub(crate) connect_timeout: Nanos,
+    /// Requests for each connection.
+    pub(crate) requests: u64,
+    /// Nanoseconds for which a connection takes requests.
+    pub(crate) age: Nanos,
 }
 
 /// What all connections of a pool use; `requests` is what is the same in all requests, as the protocol wants it.
@@ -97,6 +101,11 @@ impl Closed {
     pub(super) fn by_loadgen(why: Failure) -> Self {
         Self { by: Closer::Loadgen, why }
     }
+
+    /// It has had all the requests or all the time that it was to have, and nothing is in flight.
+    pub(super) fn done() -> Self {
+        Self::by_loadgen(Failure::new(Cause::Other, "the connection was to have no more requests"))
+    }
 }
 
 /// Which end closed a connection, or had it closed.
@@ -104,7 +113,8 @@ impl Closed {
 pub(crate) enum Closer {
     /// It closed or reset it, or announced that it would.
     Server,
-    /// For a timeout, because the server broke the protocol, or because the run was over.
+    /// For a timeout, because the server broke the protocol, because it had had its requests or its time, or because the
+    /// run was over.
     Loadgen,
 }
 
@@ -171,6 +181,9 @@ pub(super) trait Connection: Sized {
 
     /// Whether it was of any use: some of a request has been sent on it.
     fn is_used(&self) -> bool;
+
+    /// It takes no more requests, and is to be closed by this end when those in flight have ended.
+    fn retire(&mut self);
 
     /// Takes a request, which leaves when the connection is driven next.
     ///

@@ -27,7 +27,8 @@ use crate::{
 pub(super) struct Http1Requests {
     template: Template,
     kind: Kind,
-    idempotent: bool,
+    /// Whether it is sent again though the server may have seen it.
+    resends: bool,
     /// The target as it would be written for HTTP/2.
     as_http2: String,
     head: response::Head,
@@ -40,7 +41,7 @@ impl From<&Plan> for Http1Requests {
             as_http2: Target { protocol: Protocol::Http2, ..plan.target().clone() }.to_string(),
             template: request.http1(),
             kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
-            idempotent: request.is_idempotent(),
+            resends: plan.lifetime().retry.unseen(&request.method),
             head: response::Head::default(),
         }
     }
@@ -56,6 +57,8 @@ pub(super) struct Http1 {
     reusable: bool,
     /// Whether a whole exchange has gone well before.
     used: bool,
+    /// Whether it is to be closed after the current exchange.
+    retiring: bool,
     exchange: Option<Exchange>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
@@ -88,13 +91,14 @@ impl Connection for Http1 {
             rest: Vec::new(),
             reusable: false,
             used: false,
+            retiring: false,
             exchange: None,
             ending: None,
         }
     }
 
     fn room(&self, _limits: &Limits) -> usize {
-        usize::from(self.exchange.is_none() && self.ending.is_none())
+        usize::from(self.exchange.is_none() && self.ending.is_none() && !self.retiring)
     }
 
     fn allowed(&self, _limits: &Limits) -> usize {
@@ -103,6 +107,10 @@ impl Connection for Http1 {
 
     fn is_used(&self) -> bool {
         self.used || self.exchange.as_ref().is_some_and(|exchange| exchange.written > 0)
+    }
+
+    fn retire(&mut self) {
+        self.retiring = true;
     }
 
     fn submit(
@@ -132,7 +140,12 @@ impl Connection for Http1 {
             // A peer that has had enough may have replied before it closed: the reply is read all the same.
             self.read(cx, shared, sink).or_else(|| Some(self.lost(Some(&error), shared, sink)))
         });
-        closed.map_or(Progress::Going, Progress::Gone)
+        match closed {
+            Some(closed) => Progress::Gone(closed),
+            None if self.retiring && self.exchange.is_none() => Progress::Gone(Closed::done()),
+            None if self.retiring => Progress::Retiring,
+            None => Progress::Going,
+        }
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
@@ -285,7 +298,7 @@ impl Http1 {
         let untouched = self.used && !self.reader.has_begun() && self.rest.is_empty();
         match self.exchange.take() {
             Some(Exchange { in_flight, written: 0, .. }) => sink.put_back(in_flight.arrival),
-            Some(exchange) if untouched && shared.requests.idempotent => {
+            Some(exchange) if untouched && shared.requests.resends => {
                 match exchange.in_flight.resend(Arrival::MAX_RESENDS) {
                     Ok(arrival) => sink.resend(arrival),
                     Err(in_flight) => self.exchange = Some(Exchange { in_flight, ..exchange }),

@@ -17,6 +17,7 @@ use crate::{
     clock::{Clock, Nanos},
     outcome::Failure,
     plan::Offer,
+    schedule::Part,
 };
 
 /// The pause after the first failure in a row; it doubles up to [`MAX_PAUSE`].
@@ -119,6 +120,33 @@ pub(crate) struct Connector {
     next: usize,
     failures: u32,
     not_before: Nanos,
+    pace: Option<Pace>,
+}
+
+/// How fast connections are opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Nanoseconds between two of them.
+    interval: Nanos,
+    /// When the next one may begin.
+    next: Nanos,
+}
+
+/// What was missed is made up for if it was missed by no more than this.
+const MAX_CATCH_UP: Nanos = 50_000_000;
+
+impl Pace {
+    /// A part's share of so many connections per second, from `now` on: the parts take turns.
+    pub(crate) fn new(per_second: f64, part: Part, now: Nanos) -> Self {
+        let between = 1e9 / per_second;
+        let interval = (between * part.of() as f64).max(1.0) as Nanos;
+        Self { interval, next: now.saturating_add((between * part.index() as f64) as Nanos) }
+    }
+
+    /// Takes the next turn, which has come.
+    fn take(&mut self, now: Nanos) {
+        self.next = self.next.max(now.saturating_sub(MAX_CATCH_UP)).saturating_add(self.interval);
+    }
 }
 
 impl Connector {
@@ -128,15 +156,20 @@ impl Connector {
         addresses: Arc<[SocketAddr]>,
         first: usize,
         offer: Option<Offer>,
+        pace: Option<Pace>,
         clock: Clock,
     ) -> Self {
-        Self { addresses, offer: offer.map(Arc::new), clock, next: first, failures: 0, not_before: 0 }
+        let offer = offer.map(Arc::new);
+        Self { addresses, offer, clock, next: first, failures: 0, not_before: 0, pace }
     }
 
     /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
     pub(super) fn open(&mut self, now: Nanos) -> Option<Opening> {
-        if now < self.not_before {
+        if self.next_attempt().is_some_and(|at| now < at) {
             return None;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.take(now);
         }
         let (addresses, first) = (Arc::clone(&self.addresses), self.next);
         self.next += 1;
@@ -159,7 +192,13 @@ impl Connector {
 
     /// When the next attempt may be made, if that is not now.
     pub(crate) fn next_attempt(&self) -> Option<Nanos> {
-        (self.not_before != 0).then_some(self.not_before)
+        let at = self.not_before.max(self.pace.map_or(0, |pace| pace.next));
+        (at != 0).then_some(at)
+    }
+
+    /// Whether connections are opened at a pace, however many are missing.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.pace.is_some()
     }
 }
 
@@ -200,7 +239,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_a_limit_and_end_with_success() {
         let addresses = [([127, 0, 0, 1], 9).into()].into();
-        let mut connector = Connector::new(addresses, 0, None, Clock::starting_now());
+        let mut connector = Connector::new(addresses, 0, None, None, Clock::starting_now());
         let mut pauses = Vec::new();
         for _ in 0..7 {
             connector.failed(0);

@@ -3,7 +3,7 @@
 //!
 //! This is where a dispatcher and a pool meet; neither knows the other.
 
-use std::{sync::Arc, task::Context};
+use std::{num::NonZeroU64, sync::Arc, task::Context};
 
 use super::{
     Order,
@@ -12,7 +12,7 @@ use super::{
     http1::Http1,
     http2::Http2,
     lateness::Lateness,
-    opening::Connector,
+    opening::{Connector, Pace},
     pool::Pool,
 };
 use crate::{
@@ -58,15 +58,22 @@ impl PerTarget {
         let load = plan.load();
         let connections = part.share(load.connections.get() as u64) as usize;
         let most = part.share(load.max_connections.get() as u64) as usize;
+        let lifetime = plan.lifetime();
+        // Over HTTP/1.1, others are opened as they are needed.
+        let is_kept = plan.target().protocol == Protocol::Http2 || lifetime.per_second.is_some();
         let limits = Limits {
             connections: most.max(1),
-            kept: if plan.target().protocol == Protocol::Http2 { connections } else { 0 },
+            kept: if is_kept { connections } else { 0 },
             streams: load.streams.get(),
             timeout: nanos(load.timeout),
             connect_timeout: nanos(load.connect_timeout),
+            requests: lifetime.requests.map_or(u64::MAX, NonZeroU64::get),
+            age: lifetime.age.map_or(Nanos::MAX, nanos),
         };
         let offer = plan.tls().map(|tls| tls.offer(Some(plan.target().protocol)));
-        let connector = Connector::new(Arc::clone(&order.addresses), part.index() as usize, offer, *clock);
+        let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
+        let first = part.index() as usize;
+        let connector = Connector::new(Arc::clone(&order.addresses), first, offer, pace, *clock);
         let mut pool = match plan.target().protocol {
             Protocol::Http1 => AnyPool::Http1(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
             Protocol::Http2 => AnyPool::Http2(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),

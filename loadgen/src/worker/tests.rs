@@ -25,6 +25,16 @@ use crate::{
     schedule::{Arrivals, Constant},
 };
 
+const LIMITS: Limits = Limits {
+    connections: 1,
+    kept: 0,
+    streams: 1,
+    timeout: 1 << 40,
+    connect_timeout: 1 << 40,
+    requests: u64::MAX,
+    age: u64::MAX,
+};
+
 fn order(line: &str, address: SocketAddr) -> Order {
     let words = format!("loadgen {line} -n 1 --workers 1");
     let plan = Plan::try_from(&Args::try_parse_from(words.split(' ')).unwrap()).unwrap();
@@ -50,8 +60,8 @@ where
     C::Requests: for<'a> From<&'a Plan>,
 {
     fn new(order: &Order, streams: usize) -> Self {
-        let connector = Connector::new(Arc::clone(&order.addresses), 0, None, order.clock);
-        let limits = Limits { connections: 1, kept: 0, streams, timeout: 1 << 40, connect_timeout: 1 << 40 };
+        let connector = Connector::new(Arc::clone(&order.addresses), 0, None, None, order.clock);
+        let limits = Limits { streams, ..LIMITS };
         let request = (&*order.plan).into();
         let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
         pool.want(1, 0);
@@ -189,8 +199,8 @@ async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
 #[tokio::test]
 async fn an_attempt_that_is_behind_wakes_nobody() {
     let order = order("http://127.0.0.1:1", ([127, 0, 0, 1], 1).into());
-    let limits = Limits { connections: 1, kept: 0, streams: 1, timeout: 1, connect_timeout: 1 << 40 };
-    let mut connector = Connector::new(Arc::clone(&order.addresses), 0, None, order.clock);
+    let limits = Limits { timeout: 1, ..LIMITS };
+    let mut connector = Connector::new(Arc::clone(&order.addresses), 0, None, None, order.clock);
     connector.failed(0);
     let at = connector.next_attempt().unwrap();
     let pool = Pool::<Http1>::new((&*order.plan).into(), order.ids, connector, limits, order.clock);

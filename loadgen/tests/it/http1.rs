@@ -82,16 +82,25 @@ fn closes_at_the_second_request() -> crate::peer::Peer {
 }
 
 #[test]
-fn idempotent_requests_are_retried_when_a_kept_connection_closes() {
-    let peer = closes_at_the_second_request();
-    let counts = run(&format!("-n 10 -c 1 http://{}", peer.address)).records.counts;
-    assert_eq!((counts.succeeded, counts.resent), (10, 9));
-
-    let peer = closes_at_the_second_request();
-    let summary = run(&format!("-n 10 -c 1 -X POST http://{}", peer.address));
-    let counts = summary.records.counts;
-    assert_eq!((counts.succeeded, counts.transport_failed, counts.resent), (5, 5, 0));
-    assert_eq!(failures(&summary), [("closed early".to_owned(), 5)]);
+fn requests_are_sent_again_by_policy_and_method_when_a_kept_connection_closes() {
+    for (flags, succeeded, resent) in [
+        ("", 10, 9),
+        ("-X POST", 5, 0),
+        ("-X PUT", 5, 0),
+        ("--retry safe -X DELETE", 5, 0),
+        ("--retry idempotent -X PUT", 10, 9),
+        ("--retry idempotent -X DELETE", 10, 9),
+        ("--retry idempotent -X POST", 5, 0),
+        ("--retry none", 5, 0),
+    ] {
+        let peer = closes_at_the_second_request();
+        let summary = run(&format!("-n 10 -c 1 {flags} http://{}", peer.address));
+        let counts = &summary.records.counts;
+        assert_eq!((counts.succeeded, counts.resent), (succeeded, resent), "{flags}");
+        if succeeded < 10 {
+            assert_eq!(failures(&summary), [("closed early".to_owned(), 5)], "{flags}");
+        }
+    }
 }
 
 #[test]

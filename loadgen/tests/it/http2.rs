@@ -107,6 +107,9 @@ fn a_refused_stream_is_retried_up_to_the_limit() {
     let summary = run(&format!("-n 5 -c 1 -m 1 {}", peer.address));
     assert_eq!(failures(&summary), [("RST_STREAM REFUSED_STREAM".to_owned(), 5)]);
     assert_eq!(summary.records.counts.resent, 15);
+    let summary = run(&format!("-n 5 -c 1 -m 1 --retry none {}", peer.address));
+    assert_eq!(failures(&summary), [("RST_STREAM REFUSED_STREAM".to_owned(), 5)]);
+    assert_eq!(summary.records.counts.resent, 0);
 }
 
 #[test]

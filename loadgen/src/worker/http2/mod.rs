@@ -52,6 +52,8 @@ pub(super) struct Http2Requests {
     id_field: Option<http::HeaderName>,
     body: Bytes,
     is_head: bool,
+    /// Whether what the server has not processed is sent again.
+    resends: bool,
     /// The target as it would be written for HTTP/1.
     as_http1: String,
     head: http2::Head,
@@ -66,6 +68,7 @@ impl From<&Plan> for Http2Requests {
             id_field: request.id_field.clone(),
             body: request.body.clone(),
             is_head: request.method == http::Method::HEAD,
+            resends: plan.lifetime().retry.unprocessed(),
             head: http2::Head::new(),
         }
     }
@@ -87,6 +90,8 @@ pub(super) struct Http2 {
     /// Whether the peer has ever allowed a stream.
     opened: bool,
     used: bool,
+    /// Whether it is to be closed when nothing is in flight.
+    retiring: bool,
     /// Since when the peer has allowed no stream at all, with none in flight.
     shut_since: Option<Nanos>,
     /// It is to be closed when it is driven next.
@@ -129,6 +134,7 @@ impl Connection for Http2 {
             rest: Vec::new(),
             opened: false,
             used: false,
+            retiring: false,
             shut_since: None,
             ending: None,
         }
@@ -136,6 +142,9 @@ impl Connection for Http2 {
 
     #[inline]
     fn room(&self, limits: &Limits) -> usize {
+        if self.retiring {
+            return 0;
+        }
         self.http2.room().min(limits.streams.saturating_sub(self.http2.open_streams()))
     }
 
@@ -149,6 +158,10 @@ impl Connection for Http2 {
 
     fn is_used(&self) -> bool {
         self.used
+    }
+
+    fn retire(&mut self) {
+        self.retiring = true;
     }
 
     fn submit(
@@ -203,6 +216,9 @@ impl Connection for Http2 {
         let is_idle = self.http2.open_streams() == 0;
         if self.http2.is_going_away() {
             return if is_idle { Progress::Gone(self.closed()) } else { Progress::Retiring };
+        }
+        if self.retiring {
+            return if is_idle { Progress::Gone(Closed::done()) } else { Progress::Retiring };
         }
         let shut = is_idle && self.http2.is_settled() && self.http2.room() == 0;
         self.shut_since = shut.then(|| self.shut_since.unwrap_or(shared.now));
@@ -332,7 +348,14 @@ impl Http2 {
                     if let http2::Event::Data { data, .. } = &event {
                         shared.carried.bodies += data.len() as u64;
                     }
-                    self.replies.take_in(&mut self.http2, event, head, shared.now, sink);
+                    self.replies.take_in(
+                        &mut self.http2,
+                        event,
+                        head,
+                        shared.requests.resends,
+                        shared.now,
+                        sink,
+                    );
                 }
                 Err(error) => {
                     // What the peer did is said to it as well, as far as it still listens.

@@ -83,13 +83,14 @@ impl Replies {
         self.requests.into_iter().flatten().map(|request| request.in_flight)
     }
 
-    /// Takes in what happened on the connection.
+    /// Takes in what happened on the connection; `resends`: what the server has not processed is sent again.
     #[inline]
     pub(super) fn take_in(
         &mut self,
         http2: &mut http2::Connection,
         event: Event<'_>,
         head: &http2::Head,
+        resends: bool,
         at: Nanos,
         sink: &mut impl Sink,
     ) {
@@ -120,12 +121,15 @@ impl Replies {
             }
             Event::Reset { stream, code, by_peer } => {
                 if let Some(request) = self.take(stream) {
-                    reset(request.in_flight, code, (!by_peer).then(|| http2.broken_rule()), at, sink);
+                    let most = if resends { Arrival::MAX_RESENDS } else { 0 };
+                    reset(request.in_flight, most, code, (!by_peer).then(|| http2.broken_rule()), at, sink);
                 }
             }
             Event::Unprocessed { stream } => {
                 if let Some(request) = self.take(stream) {
-                    unprocessed(request.in_flight, self.going_away.unwrap_or(Code::NO_ERROR), at, sink);
+                    let most = if resends { Arrival::MAX_SENT_AWAY } else { 0 };
+                    let code = self.going_away.unwrap_or(Code::NO_ERROR);
+                    unprocessed(request.in_flight, most, code, at, sink);
                 }
             }
             Event::GoAway { code, .. } => self.going_away = Some(code),
@@ -148,10 +152,11 @@ impl Replies {
     }
 }
 
-/// A stream was reset by the server, or by this end for the `rule` that the server broke. One that was refused was not processed, so that any method is safe to send again (RFC 9113 section 8.7).
-fn reset(mut in_flight: InFlight, code: Code, rule: Option<&str>, at: Nanos, sink: &mut impl Sink) {
+/// A stream was reset by the server, or by this end for the `rule` that the server broke. One that was refused was not
+/// processed, so that any method is safe to send again, `most` times (RFC 9113 section 8.7).
+fn reset(mut in_flight: InFlight, most: u8, code: Code, rule: Option<&str>, at: Nanos, sink: &mut impl Sink) {
     if rule.is_none() && code == Code::REFUSED_STREAM && in_flight.reply.status == 0 {
-        in_flight = match in_flight.resend(Arrival::MAX_RESENDS) {
+        in_flight = match in_flight.resend(most) {
             Ok(arrival) => return sink.resend(arrival),
             Err(in_flight) => in_flight,
         };
@@ -166,9 +171,9 @@ fn reset(mut in_flight: InFlight, code: Code, rule: Option<&str>, at: Nanos, sin
 }
 
 /// A stream above GOAWAY's last one was not processed either.
-fn unprocessed(mut in_flight: InFlight, code: Code, at: Nanos, sink: &mut impl Sink) {
+fn unprocessed(mut in_flight: InFlight, most: u8, code: Code, at: Nanos, sink: &mut impl Sink) {
     if in_flight.reply.status == 0 {
-        in_flight = match in_flight.resend(Arrival::MAX_SENT_AWAY) {
+        in_flight = match in_flight.resend(most) {
             Ok(arrival) => return sink.resend(arrival),
             Err(in_flight) => in_flight,
         };

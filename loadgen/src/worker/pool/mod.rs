@@ -91,7 +91,7 @@ impl<C: Connection> Pool<C> {
 
     /// Opens what was lost of those that are kept, unless all were: then it is opened for those that wait.
     pub(super) fn replenish(&mut self, now: Nanos) {
-        if self.places.open > 0 {
+        if self.places.open > 0 || self.connector.is_paced() {
             self.want(0, now);
         }
     }
@@ -111,6 +111,10 @@ impl<C: Connection> Pool<C> {
             }
             match connection.submit(arrival, now, &mut self.shared) {
                 Ok(()) => {
+                    place.left -= 1;
+                    if place.left == 0 {
+                        connection.retire();
+                    }
                     place.refill = place.refill.saturating_sub(1);
                     place.queued = connection.room(&self.shared.limits) > 0;
                     match place.refill {
@@ -122,6 +126,9 @@ impl<C: Connection> Pool<C> {
                     }
                     self.next_wake = earlier(self.next_wake, connection.next_wake(&self.shared.limits));
                     place.key.wake();
+                    if place.left == 0 {
+                        self.places.retire(index);
+                    }
                     return Ok(());
                 }
                 Err(back) => arrival = back,
@@ -158,7 +165,9 @@ impl<C: Connection> Pool<C> {
         self.next_wake = Nanos::MAX;
         let limits = self.shared.limits;
         for index in 0..self.places.len() {
-            let Some(Place { key, occupant, stage, since, .. }) = self.places.get(index) else { continue };
+            let Some(Place { key, occupant, stage, since, until, .. }) = self.places.get(index) else {
+                continue;
+            };
             let is_opening = *stage == Stage::Opening;
             let deadline = since.saturating_add(limits.connect_timeout);
             if is_opening && deadline <= now {
@@ -176,6 +185,17 @@ impl<C: Connection> Pool<C> {
                     key.wake();
                 }
                 self.next_wake = earlier(self.next_wake, connection.next_wake(&limits));
+                if *stage == Stage::Open {
+                    if *until <= now {
+                        connection.retire();
+                        key.wake();
+                        self.places.retire(index);
+                        // Those that wait need another connection.
+                        sink.roomier();
+                    } else {
+                        self.next_wake = self.next_wake.min(*until);
+                    }
+                }
             }
         }
     }
@@ -212,7 +232,9 @@ impl<C: Connection> Pool<C> {
     /// How many requests may be in flight, within what the peers allow, where they have said it.
     pub(super) fn slots(&self) -> usize {
         let limits = &self.shared.limits;
-        let unknown = limits.connections.saturating_sub(self.places.open);
+        let unopened = limits.connections.saturating_sub(self.places.open);
+        // Those that may not be opened yet are no room.
+        let unknown = if self.connector.is_paced() { unopened.min(self.places.opening) } else { unopened };
         self.places.allowed.saturating_add(unknown * limits.streams)
     }
 
@@ -284,7 +306,13 @@ impl<C: Connection> Pool<C> {
         }
         if *stage == Stage::Opening {
             self.connector.succeeded();
-            sink.opened(self.places.open(index, self.shared.clock.now()));
+            let now = self.shared.clock.now();
+            let until = now.saturating_add(limits.age);
+            if let Some(place) = self.places.get(index) {
+                (place.left, place.until) = (limits.requests, until);
+            }
+            self.next_wake = self.next_wake.min(until);
+            sink.opened(self.places.open(index, now));
         }
         if self.places.allow(index, allowed) {
             sink.roomier();

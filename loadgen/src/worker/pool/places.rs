@@ -40,6 +40,10 @@ pub(super) struct Place<C> {
     pub(super) queued: bool,
     /// How many requests it is given before it is another's turn: as many as became free when it was full.
     pub(super) refill: usize,
+    /// How many requests it may still be given.
+    pub(super) left: u64,
+    /// Until when it takes requests.
+    pub(super) until: Nanos,
     /// Its share of `allowed`.
     allowed: usize,
 }
@@ -112,6 +116,8 @@ impl<C> Places<C> {
                 opened: false,
                 queued: false,
                 refill: 0,
+                left: 0,
+                until: Nanos::MAX,
                 allowed: 0,
             });
             index
