@@ -17,6 +17,7 @@ pub mod plan;
 mod planted;
 pub mod recorder;
 pub mod report;
+mod resolve;
 mod run;
 pub mod schedule;
 pub mod summary;

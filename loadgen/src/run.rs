@@ -2,21 +2,21 @@
 
 use std::{
     io,
-    net::{SocketAddr, SocketAddrV6, ToSocketAddrs as _},
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
-use command_line::Refusal;
-use contract::{id::Ids, quantity};
+use contract::id::Ids;
+use transport::Address;
 
 use crate::{
     clock::{Clock, Nanos},
     control::{Handle, Phase},
-    plan::{Plan, Target},
+    plan::Plan,
     recorder::{Origin, Recorder, RunSettings, Snapshot},
+    resolve::Addresses,
     schedule::Part,
     summary::Summary,
     worker::{self, Order, WorkerResult},
@@ -79,9 +79,11 @@ impl Run {
         let Self { plan, every, clock, handle } = self;
         // Refused, the limit stays as it is, and running into it is told as such.
         let _ = runtime::files::raise_limit();
-        let addresses = resolve(plan.target())?;
+        let addresses = Addresses::of(&plan)?;
+        let found = addresses.get();
         let plan = negotiated(plan, &addresses, clock)?;
         let (plan, ids) = (Arc::new(plan), Ids { run: rand::random(), load: 0 });
+        let refreshing = addresses.keep_up(&plan)?;
         let workers = plan.workers().get();
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
         let mut threads = Vec::with_capacity(workers);
@@ -90,7 +92,7 @@ impl Run {
         for (index, participant) in participants.into_iter().enumerate() {
             let order = Order {
                 plan: Arc::clone(&plan),
-                addresses: Arc::clone(&addresses),
+                addresses: addresses.clone(),
                 ids,
                 clock,
                 part: Part::new(index, workers),
@@ -101,7 +103,7 @@ impl Run {
             // Those that have been started would begin without the others.
             threads.push(thread.inspect_err(|_| handle.abort()).context("can't start a worker")?);
         }
-        Ok(Running { plan, addresses, ids, handle, epoch: clock.epoch(), threads })
+        Ok(Running { plan, addresses: found, ids, handle, epoch: clock.epoch(), threads, refreshing })
     }
 }
 
@@ -110,12 +112,15 @@ impl Run {
 #[must_use = "a run that is not joined goes on by itself"]
 pub struct Running {
     plan: Arc<Plan>,
-    addresses: Arc<[SocketAddr]>,
+    /// Those that were found first.
+    addresses: Arc<[Address]>,
     ids: Ids,
     handle: Handle,
     /// What the wall clock showed when the run's clock showed zero.
     epoch: Nanos,
     threads: Vec<thread::JoinHandle<io::Result<WorkerResult>>>,
+    /// Names are looked up again as long as it is there.
+    refreshing: Option<mpsc::Sender<()>>,
 }
 
 impl Running {
@@ -153,6 +158,7 @@ impl Running {
     /// A worker could not start, or has panicked. Whatever becomes of requests is no error.
     pub fn join(self) -> anyhow::Result<Summary> {
         let results: Vec<_> = self.threads.into_iter().map(join).collect();
+        drop(self.refreshing);
         let results = results.into_iter().collect::<anyhow::Result<_>>()?;
         let start = self.handle.start().context("no worker has begun")?;
         let interrupted = self.handle.phase() != Phase::Run;
@@ -197,13 +203,13 @@ fn merge(
 }
 
 /// The plan with the protocol that the server chooses. When it chooses none, the run begins all the same, and says why.
-fn negotiated(plan: Plan, addresses: &Arc<[SocketAddr]>, clock: Clock) -> anyhow::Result<Plan> {
+fn negotiated(plan: Plan, addresses: &Addresses, clock: Clock) -> anyhow::Result<Plan> {
     let Some(tls) = plan.tls().filter(|_| plan.target().negotiated) else { return Ok(plan) };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't find out which protocol the server speaks")?;
-    let attempt = worker::negotiate(Arc::clone(addresses), tls.offer(None), clock);
+    let attempt = worker::negotiate(addresses, &plan, tls.offer(None), clock);
     let patience = plan.load().connect_timeout;
     let chosen = runtime.block_on(async { tokio::time::timeout(patience, attempt).await });
     let chosen = chosen.ok().and_then(Result::ok);
@@ -211,40 +217,4 @@ fn negotiated(plan: Plan, addresses: &Arc<[SocketAddr]>, clock: Clock) -> anyhow
         Some(protocol) => plan.speaking(protocol),
         None => plan,
     })
-}
-
-fn resolve(target: &Target) -> anyhow::Result<Arc<[SocketAddr]>> {
-    let Target { host, port, .. } = target;
-    if let (Some(zone), Ok(address)) = (&target.zone, host.parse()) {
-        let scope = interface(zone).map_err(|error| {
-            let shown = format!("can't find interface '{zone}' of {target}");
-            let accepted = "an interface of this machine, by name or number";
-            Refusal::new(shown, accepted, "[fe80::1%eth0]:8080").because(error.to_string())
-        })?;
-        return Ok([SocketAddrV6::new(address, *port, 0, scope).into()].into());
-    }
-    let unknown = || {
-        let shown = format!("can't find host '{host}'");
-        Refusal::new(shown, "an address, or a name that this machine can resolve", "localhost:8080")
-    };
-    let found =
-        (host.as_str(), *port).to_socket_addrs().map_err(|error| unknown().because(error.to_string()))?;
-    let addresses: Arc<[SocketAddr]> = found.collect();
-    if addresses.is_empty() { Err(unknown().because("it has no address").into()) } else { Ok(addresses) }
-}
-
-/// The number of a network interface.
-fn interface(zone: &str) -> io::Result<u32> {
-    if let Some(number) = quantity::count(zone) {
-        return u32::try_from(number).map_err(|_| io::ErrorKind::NotFound.into());
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with};
-        // Any socket will do to ask the kernel.
-        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-        Ok(name_to_index(socket, zone)?)
-    }
-    #[cfg(not(target_os = "linux"))]
-    Err(io::ErrorKind::Unsupported.into())
 }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use contract::echo::{EchoRequest, EchoResponse};
 use integration::{
-    binaries::ServerProcess,
+    authority::{Authority, Key},
+    binaries::{ServerProcess, loadgen},
     cases::AndTls,
     client::{
         Client, GrpcClient, Http1, Http2, Link, Protocol, Request, fetch, link::is_over_tls, patiently,
@@ -355,4 +356,28 @@ async fn haproxy_in_tcp_mode_passes_the_client_address(protocol: Protocol, _: An
     assert_eq!(echo["source_addr"], json!(own.to_string()));
     assert_eq!(echo["destination_addr"], json!(front.to_string()));
     assert_eq!(echo["tls"].is_object(), is_over_tls());
+}
+
+async fn loadgen_tells_of_its_own_connections_before_tls_and_over_both_protocols() {
+    let authority = Authority::root();
+    let issued = authority.issue("proxied", Key::Ecdsa);
+    let ca = authority.file();
+    let server = Server::with(&[
+        "--proxy-protocol=required",
+        "--tls-addr=127.0.0.1:0",
+        &format!("--tls-cert={}", issued.chain.display()),
+        &format!("--tls-key={}", issued.key.display()),
+    ]);
+    let tls = format!("https://{}/", server.tls.expect("TLS is served"));
+    let plain = format!("http://{}/", server.http);
+    for version in ["v1", "v2"] {
+        for target in [&[&*plain][..], &[&*plain, "--http2"], &[&*tls], &[&*tls, "--http1.1"]] {
+            let cacert = if target[0].starts_with("https") { ca.to_str() } else { None };
+            let own = ["--once", "--bind", "127.0.0.9", "--proxy-protocol", version];
+            let trust: Vec<&str> = cacert.into_iter().flat_map(|ca| ["--cacert", ca]).collect();
+            let finished = loadgen(&[&own[..], &trust, target].concat());
+            assert_eq!(finished.code, Some(0), "{target:?}: {finished}");
+            assert!(finished.stdout.contains(r#""source":"127.0.0.9:"#), "{version}: {finished}");
+        }
+    }
 }

@@ -8,12 +8,14 @@ use clap::{
 };
 use command_line::Variables;
 use contract::quantity::{self, LONGEST_TIME};
+use transport::proxy_protocol::Version;
 
 use super::{
     exit::FailOn,
     formats::{DetailWord, Format, ReportFile},
     kept::Kept,
 };
+
 use crate::{
     outcome::ExpectedStatus,
     plan::{OnOverload, Retry, load},
@@ -70,6 +72,7 @@ Examples:
       loadgen diff old.json new.json --fail-on-regression=5%";
 
 const TARGET: &str = "Target";
+const ROUTE: &str = "Route";
 const TLS: &str = "TLS";
 const LOAD: &str = "Load";
 const CONNECTIONS: &str = "Connections";
@@ -114,6 +117,50 @@ pub struct Args {
     /// Speak HTTP/1.1, also to host:port without a scheme
     #[arg(long = "http1.1", env = "LOADGEN_HTTP1_1", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
     pub http1_1: bool,
+
+    /// Connect to this host and port instead of the target's
+    ///
+    /// Host, :authority and the name in TLS stay the target's.
+    #[arg(long, value_name = "HOST:PORT", env = "LOADGEN_CONNECT_TO", help_heading = ROUTE)]
+    pub connect_to: Option<String>,
+
+    /// Connect to this Unix socket instead of the target
+    #[arg(long, value_name = "PATH", env = "LOADGEN_UNIX_SOCKET", help_heading = ROUTE)]
+    pub unix_socket: Option<PathBuf>,
+
+    /// Addresses of a name: HOST:PORT:ADDRESS[,ADDRESS]...
+    ///
+    /// They are used in place of those that the system knows, all of them in turn. May be repeated; in the variable, one on
+    /// each line.
+    #[arg(long, value_name = "ENTRY", env = "LOADGEN_RESOLVE", value_delimiter = '\n', help_heading = ROUTE)]
+    pub resolve: Vec<String>,
+
+    /// Look the host up again this often, for new connections
+    #[arg(long, value_name = "TIME", env = "LOADGEN_RESOLVE_EVERY", value_parser = time, help_heading = ROUTE)]
+    pub resolve_every: Option<Duration>,
+
+    /// Connect from these addresses, in turn: 127.0.0.2-127.0.0.9
+    ///
+    /// Addresses and ranges, with commas between, at most 65536 in all. Each has its own range of local ports.
+    #[arg(long, value_name = "ADDRESSES", env = "LOADGEN_BIND", help_heading = ROUTE)]
+    pub bind: Option<String>,
+
+    /// Begin connections with a PROXY header: v1 or v2
+    ///
+    /// It has the addresses of the connection itself (see --bind).
+    #[arg(long, value_name = "VERSION", env = "LOADGEN_PROXY_PROTOCOL", value_parser = proxy_protocol(),
+          hide_possible_values = true, help_heading = ROUTE)]
+    pub proxy_protocol: Option<Version>,
+
+    /// Use a forward proxy: http://[user:password@]host:port
+    ///
+    /// For http:// targets it is sent requests with the whole URL; for all others it is asked for a tunnel (CONNECT).
+    #[arg(long, value_name = "URL", env = "LOADGEN_PROXY", help_heading = ROUTE)]
+    pub proxy: Option<String>,
+
+    /// Ask the forward proxy for a tunnel for http:// targets too
+    #[arg(long, env = "LOADGEN_PROXY_TUNNEL", value_parser = BoolishValueParser::new(), help_heading = ROUTE)]
+    pub proxy_tunnel: bool,
 
     /// Trust the authorities in this file (PEM), not the system's
     #[arg(long, value_name = "FILE", env = "LOADGEN_CACERT", help_heading = TLS)]
@@ -406,6 +453,12 @@ fn on_overload() -> impl TypedValueParser<Value = OnOverload> {
     let values = [PossibleValue::new("queue"), PossibleValue::new("drop")];
     let read = |value: String| if value == "drop" { OnOverload::Drop } else { OnOverload::Queue };
     PossibleValuesParser::new(values).map(read)
+}
+
+/// `--proxy-protocol`.
+fn proxy_protocol() -> impl TypedValueParser<Value = Version> {
+    let values = ["v1", "v2"].map(PossibleValue::new);
+    PossibleValuesParser::new(values).map(|value| if value == "v1" { Version::V1 } else { Version::V2 })
 }
 
 /// `--retry`.

@@ -180,6 +180,7 @@ impl Args {
             .connect_timeout(self.connect_timeout)
             .keep_alive(!self.no_keepalive)
             .retry(self.retry)
+            .proxy(self.proxy.clone(), self.proxy_tunnel)
             .pin_cpus(self.pin_cpus)
             .request_id_header(&self.request_id_header);
         if let Some(file) = &self.cacert {
@@ -200,6 +201,22 @@ impl Args {
         if let Some(duration) = self.duration {
             plan = plan.duration(duration);
         }
+        if let Some(place) = &self.connect_to {
+            plan = plan.connect_to(place);
+        }
+        if let Some(path) = &self.unix_socket {
+            plan = plan.unix_socket(path);
+        }
+        if let Some(every) = self.resolve_every {
+            plan = plan.resolve_every(every);
+        }
+        if let Some(addresses) = &self.bind {
+            plan = plan.bind(addresses);
+        }
+        if let Some(version) = self.proxy_protocol {
+            plan = plan.proxy_protocol(version);
+        }
+        plan = self.resolve.iter().filter(|entry| !entry.is_empty()).fold(plan, plan::Builder::resolve);
         if let Some(count) = self.requests_per_connection {
             plan = plan.requests_per_connection(count);
         }

@@ -44,6 +44,8 @@ pub enum Cause {
     ClientCertificate,
     /// The handshake has failed in another way.
     Tls,
+    /// A forward proxy did not lead to the target.
+    Proxy,
     /// The request took longer than `--timeout`.
     Timeout,
     /// Anything else that the system reports.
@@ -73,6 +75,7 @@ impl fmt::Display for Cause {
             Self::NotTls => "not TLS",
             Self::ClientCertificate => "client certificate",
             Self::Tls => "TLS error",
+            Self::Proxy => "refused by the proxy",
             Self::Timeout => "timeout",
             Self::Io => "i/o error",
             Self::Other => "other",
@@ -121,7 +124,7 @@ impl Failure {
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
                 Cause::Unreachable
             }
-            ErrorKind::AddrNotAvailable => Cause::OutOfPorts,
+            ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => Cause::OutOfPorts,
             ErrorKind::TimedOut => Cause::ConnectTimeout,
             ErrorKind::InvalidData => Cause::Protocol,
             _ if is_out_of_files(error) => Cause::OutOfFiles,

@@ -45,6 +45,29 @@ pub(crate) const CONNECTIONS_PER_SECOND: Accepted = Accepted {
     values: "connections per second, a number from 0.001 to 1000000",
     example: "100",
 };
+/// See `--connect-to`.
+pub(crate) const CONNECT_TO: Accepted =
+    Accepted { flag: "connect-to", values: "host:port", example: "127.0.0.1:8080" };
+/// See `--resolve`.
+pub(crate) const RESOLVE: Accepted = Accepted {
+    flag: "resolve",
+    values: "HOST:PORT:ADDRESS[,ADDRESS]... of where connections go, at most 64 times with at most 64 addresses each",
+    example: "example.org:443:127.0.0.1",
+};
+/// See `--resolve-every`.
+pub(crate) const RESOLVE_EVERY: Accepted = Accepted { flag: "resolve-every", values: TIME, example: "30s" };
+/// See `--bind`.
+pub(crate) const BIND: Accepted = Accepted {
+    flag: "bind",
+    values: "IP addresses and ranges of them, with commas between, at most 65536 in all",
+    example: "127.0.0.2-127.0.0.9",
+};
+/// See `--proxy`.
+pub(crate) const PROXY: Accepted = Accepted {
+    flag: "proxy",
+    values: "http://host:port or http://user:password@host:port",
+    example: "http://localhost:3128",
+};
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
     Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
@@ -93,6 +116,11 @@ pub(crate) const ALL: &[Accepted] = &[
     REQUESTS_PER_CONNECTION,
     CONNECTION_AGE,
     CONNECTIONS_PER_SECOND,
+    CONNECT_TO,
+    RESOLVE,
+    RESOLVE_EVERY,
+    BIND,
+    PROXY,
     WORKERS,
     METHOD,
     HEADER,

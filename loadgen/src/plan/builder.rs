@@ -7,8 +7,8 @@ use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Retry, Target, Tls, Version,
-    lifetime, load, request_options, tls,
+    Body, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Retry, Route, Target, Tls,
+    Version, lifetime, load, request_options, route, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -23,6 +23,7 @@ pub struct Builder {
     expected_status: ExpectedStatus,
     load: load::Wanted,
     lifetime: lifetime::Wanted,
+    route: route::Wanted,
     request: request_options::Wanted,
 }
 
@@ -37,6 +38,7 @@ impl Builder {
             expected_status: ExpectedStatus::default(),
             load: load::Wanted::default(),
             lifetime: lifetime::Wanted::default(),
+            route: route::Wanted::default(),
             request: request_options::Wanted::default(),
         }
     }
@@ -163,6 +165,56 @@ impl Builder {
         self
     }
 
+    /// Where connections go in place of the target: a host and a port. What requests say, and the name in TLS, stays.
+    #[must_use]
+    pub fn connect_to(mut self, place: impl Into<String>) -> Self {
+        self.route.connect_to = Some(place.into());
+        self
+    }
+
+    /// The Unix socket that connections go to in place of the target.
+    #[must_use]
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.route.unix_socket = Some(path.into());
+        self
+    }
+
+    /// Addresses of a name, as `HOST:PORT:ADDRESS[,ADDRESS]...`, in place of those that the system knows.
+    #[must_use]
+    pub fn resolve(mut self, entry: impl Into<String>) -> Self {
+        self.route.resolve.push(entry.into());
+        self
+    }
+
+    /// How often the name is looked up again; new connections go to what was found last.
+    #[must_use]
+    pub fn resolve_every(mut self, every: Duration) -> Self {
+        self.route.resolve_every = Some(every);
+        self
+    }
+
+    /// The addresses that connections come from, in turn, such as `127.0.0.2-127.0.0.9`.
+    #[must_use]
+    pub fn bind(mut self, addresses: impl Into<String>) -> Self {
+        self.route.bind = Some(addresses.into());
+        self
+    }
+
+    /// The PROXY header that connections begin with.
+    #[must_use]
+    pub fn proxy_protocol(mut self, version: transport::proxy_protocol::Version) -> Self {
+        self.route.proxy_header = Some(version);
+        self
+    }
+
+    /// The forward proxy that the target is asked for, as `http://[user:password@]host:port`; `tunnel`: by CONNECT also for
+    /// `http://` targets.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Option<String>, tunnel: bool) -> Self {
+        (self.route.proxy, self.route.tunnel) = (proxy, tunnel);
+        self
+    }
+
     /// How many requests a connection has before it is closed and another takes its place.
     #[must_use]
     pub fn requests_per_connection(mut self, count: u64) -> Self {
@@ -262,7 +314,8 @@ impl Builder {
         let target = Target::parse(&self.target, self.version)?;
         let tls = Tls::new(&target, &self.tls)?;
         let lifetime = Lifetime::new(&self.lifetime)?;
-        let request = Request::new(&target, self.request, &lifetime)?;
+        let route = Route::new(&target, &self.route)?;
+        let request = Request::new(&target, self.request, &lifetime, &route)?;
         let load = Load::new(&target, &self.load, &lifetime)?;
         // Each worker has a connection and a request of its own.
         let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
@@ -281,6 +334,7 @@ impl Builder {
             request,
             load,
             lifetime,
+            route,
             workers,
             pin_cpus: self.pin_cpus,
             expected_status: self.expected_status,

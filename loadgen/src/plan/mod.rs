@@ -10,6 +10,7 @@ pub mod lifetime;
 pub mod load;
 pub mod request;
 mod request_options;
+pub mod route;
 pub mod target;
 mod tls;
 
@@ -22,6 +23,9 @@ pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
 pub use request::Request;
 pub use request_options::{Body, MAX_BODY};
+pub(crate) use route::Instead;
+pub use route::Route;
+pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
 pub use tls::Tls;
 pub(crate) use tls::{Offer, spoken};
@@ -39,6 +43,7 @@ pub struct Plan {
     request: Request,
     load: Load,
     lifetime: Lifetime,
+    route: Route,
     workers: NonZeroUsize,
     pin_cpus: bool,
     expected_status: ExpectedStatus,
@@ -107,6 +112,12 @@ impl Plan {
     #[must_use]
     pub fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// How connections get to the target.
+    #[must_use]
+    pub fn route(&self) -> &Route {
+        &self.route
     }
 
     /// What becomes of connections.

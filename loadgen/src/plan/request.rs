@@ -8,7 +8,7 @@ use http::{HeaderName, Method};
 use wire::Fields;
 
 use super::{
-    Lifetime, PlanError, Protocol, Target,
+    Lifetime, PlanError, Protocol, Route, Target,
     request_options::{self, Body, HOST, Wanted},
 };
 
@@ -27,6 +27,8 @@ pub struct Request {
     pub id_field: Option<HeaderName>,
     /// What `Host` or `:authority` say.
     pub authority: String,
+    /// What stands before the path in the absolute form that proxies are sent (RFC 9112 section 3.2.2).
+    before_path: String,
     path: String,
     /// Whether it is the only one of its connection.
     closes: bool,
@@ -35,7 +37,12 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn new(target: &Target, wanted: Wanted, lifetime: &Lifetime) -> Result<Self, PlanError> {
+    pub(super) fn new(
+        target: &Target,
+        wanted: Wanted,
+        lifetime: &Lifetime,
+        route: &Route,
+    ) -> Result<Self, PlanError> {
         let has_body = wanted.body.is_some();
         let body = wanted.body.map(Body::read).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
@@ -54,6 +61,11 @@ impl Request {
         if !fields.contains(USER_AGENT) && id_field.as_ref().is_none_or(|name| name != USER_AGENT) {
             fields.push(USER_AGENT, concat!("loadgen/", env!("CARGO_PKG_VERSION")));
         }
+        let proxy = route.absolute();
+        if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+            fields.push("proxy-authorization", authorization);
+        }
+        let before_path = proxy.map_or_else(String::new, |_| format!("http://{}", target.authority()));
         Ok(Self {
             method,
             fields,
@@ -62,6 +74,7 @@ impl Request {
             id_field,
             authority,
             closes: lifetime.is_one_request(),
+            before_path,
             path: target.path.clone(),
             scheme: if target.tls { "https" } else { "http" },
         })
@@ -76,7 +89,7 @@ impl Request {
     /// The request as HTTP/1.1 has it on the wire.
     #[must_use]
     pub fn http1(&self) -> Template {
-        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path).into_bytes();
+        let mut head = format!("{} {}{} HTTP/1.1\r\n", self.method, self.before_path, self.path).into_bytes();
         if !self.fields.contains(HOST) {
             push_field(&mut head, HOST.as_bytes(), self.authority.as_bytes());
         }

@@ -48,6 +48,25 @@ pub struct Target {
     pub path: String,
 }
 
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// A name or an address, without brackets and zone.
+    pub(crate) host: String,
+    /// The zone of an IPv6 address.
+    pub(crate) zone: Option<String>,
+    /// The port.
+    pub(crate) port: u16,
+}
+
+impl Endpoint {
+    /// Reads `host:port`; none if it is anything else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let Authority { host, zone, port, .. } = Authority::read(text, "", "").ok()?;
+        Some(Self { host, zone, port: port? })
+    }
+}
+
 const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
 const ACCEPTED: &str = "host:port or h2c://host:port for HTTP/2, http://host:port for HTTP/1.1, https://host:port for either over TLS, each \
@@ -85,6 +104,18 @@ impl Target {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let default = if self.tls { 443 } else { 80 };
         if self.port == default { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Where connections go unless the route has it otherwise.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        let Self { host, zone, port, .. } = self;
+        Endpoint { host: host.clone(), zone: zone.clone(), port: *port }
+    }
+
+    /// Host and port, with the port in any case.
+    pub(crate) fn place(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
     /// What is spoken there, as reports have it.

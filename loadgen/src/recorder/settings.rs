@@ -1,8 +1,9 @@
 //! What ran, as far as reports show it and figures depend on it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use transport::Address;
 
 use super::plausible::is_printable;
 use crate::{outcome::ExpectedStatus, plan::Plan};
@@ -52,7 +53,7 @@ pub struct RunSettings {
 impl RunSettings {
     /// Those of a plan.
     #[must_use]
-    pub fn of(plan: &Plan, addresses: &[SocketAddr]) -> Self {
+    pub fn of(plan: &Plan, addresses: &[Address]) -> Self {
         let load = plan.load();
         Self {
             target: plan.target().to_string(),

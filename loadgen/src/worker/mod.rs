@@ -5,6 +5,7 @@
 
 mod backlog;
 mod connection;
+mod dial;
 mod dispatcher;
 mod http1;
 mod http2;
@@ -16,11 +17,11 @@ mod pool;
 mod secured;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::{
     future::poll_fn,
     io,
-    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -36,6 +37,7 @@ use crate::{
     pacer::Pacer,
     plan::Plan,
     recorder::{Recorder, Recording},
+    resolve::Addresses,
     schedule::Part,
 };
 
@@ -54,7 +56,7 @@ pub(crate) struct Order {
     /// The run.
     pub(crate) plan: Arc<Plan>,
     /// Where the target was found.
-    pub(crate) addresses: Arc<[SocketAddr]>,
+    pub(crate) addresses: Addresses,
     /// The ids of the run's requests.
     pub(crate) ids: Ids,
     /// The run's clock.

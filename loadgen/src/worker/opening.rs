@@ -1,22 +1,25 @@
-//! Opening connections: all addresses of the target in turn, with a pause after failures; then TLS, if it is spoken there.
-//! It knows no protocol.
+//! Opening connections, stage by stage: all addresses in turn, with a pause after failures; what comes before everything
+//! else (a PROXY header, a forward proxy's tunnel); TLS. It knows no protocol.
 
 use std::{
     fmt, io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use tokio::net::TcpStream;
-use transport::{Socket, Stream, tls::Facts};
+use transport::{Socket, Stream, proxy_protocol, tls::Facts};
 
-use super::secured;
+use super::{
+    dial::{Sources, dial},
+    secured,
+    tunnel::{self, Tunnel},
+};
 use crate::{
     clock::{Clock, Nanos},
     outcome::Failure,
-    plan::Offer,
+    plan::{Offer, Plan},
+    resolve::Addresses,
     schedule::Part,
 };
 
@@ -29,13 +32,60 @@ const MAX_PAUSE: Nanos = 16_000_000;
 /// A connection in the making.
 pub(super) struct Opening {
     stage: Stage,
-    offer: Option<Arc<Offer>>,
+    beginning: Beginning,
     clock: Clock,
 }
 
 enum Stage {
-    Tcp(Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>),
-    Handshake { stream: Stream, since: Nanos },
+    Connecting(Pin<Box<dyn Future<Output = io::Result<Socket>>>>),
+    /// What comes before everything else is written, and answered.
+    Greeting {
+        socket: Socket,
+        out: Vec<u8>,
+        tunnel: Option<Tunnel>,
+        at: Nanos,
+    },
+    Handshake {
+        stream: Stream,
+        at: Nanos,
+        since: Nanos,
+    },
+    Done,
+}
+
+/// What connections begin with, before their protocol.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beginning {
+    sources: Sources,
+    proxy_header: Option<proxy_protocol::Version>,
+    /// What a proxy is asked for a tunnel with.
+    connect: Option<Arc<[u8]>>,
+    offer: Option<Arc<Offer>>,
+}
+
+impl Beginning {
+    /// As a plan has it; with an offer, TLS is begun.
+    pub(super) fn new(plan: &Plan, offer: Option<Offer>) -> Self {
+        let route = plan.route();
+        Self {
+            sources: Sources::new(&route.sources),
+            proxy_header: route.proxy_header,
+            connect: route.connect_request(plan.target()).map(Arc::from),
+            offer: offer.map(Arc::new),
+        }
+    }
+
+    /// The first bytes of a connection, which are neither TLS nor the protocol's.
+    fn greeting(&self, socket: &Socket) -> Vec<u8> {
+        let header = self.proxy_header.map(|version| {
+            let addresses = match socket {
+                Socket::Tcp(tcp) => tcp.local_addr().ok().zip(tcp.peer_addr().ok()),
+                Socket::Unix(_) => None,
+            };
+            proxy_protocol::header(version, addresses)
+        });
+        [header.as_deref().unwrap_or_default(), self.connect.as_deref().unwrap_or_default()].concat()
+    }
 }
 
 /// A stream that a protocol can begin on.
@@ -71,27 +121,39 @@ impl Opening {
     /// It could not be connected, or the handshake has failed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Failure>> {
         loop {
-            match &mut self.stage {
-                Stage::Tcp(tcp) => {
-                    let tcp = ready!(tcp.as_mut().poll(cx)).map_err(|error| Failure::from_io(&error))?;
-                    let (mut stream, at) = (Stream::from(Socket::Tcp(tcp)), self.clock.now());
-                    let Some(offer) = &self.offer else {
+            self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
+                Stage::Connecting(mut connecting) => {
+                    let Poll::Ready(socket) = connecting.as_mut().poll(cx) else {
+                        self.stage = Stage::Connecting(connecting);
+                        return Poll::Pending;
+                    };
+                    let socket = socket.map_err(|error| Failure::from_io(&error))?;
+                    let out = self.beginning.greeting(&socket);
+                    let tunnel = self.beginning.connect.is_some().then(Tunnel::default);
+                    Stage::Greeting { socket, out, tunnel, at: self.clock.now() }
+                }
+                Stage::Greeting { mut socket, mut out, mut tunnel, at } => {
+                    if greet(&mut socket, &mut out, tunnel.as_mut(), cx)?.is_pending() {
+                        self.stage = Stage::Greeting { socket, out, tunnel, at };
+                        return Poll::Pending;
+                    }
+                    let mut stream = Stream::from(socket);
+                    let Some(offer) = &self.beginning.offer else {
                         return Poll::Ready(Ok(Connected { stream, at, secured: None }));
                     };
                     stream
                         .begin_tls_as_client(Arc::clone(&offer.config), offer.name.clone())
                         .map_err(|failure| secured::explained(&failure, offer))?;
-                    self.stage = Stage::Handshake { stream, since: at };
+                    Stage::Handshake { stream, at, since: self.clock.now() }
                 }
-                Stage::Handshake { stream, since } => {
-                    let Some(offer) = &self.offer else { unreachable!("there is a handshake") };
-                    let facts = ready!(stream.poll_handshake(cx))
-                        .map_err(|failure| secured::explained(&failure, offer))?;
-                    let at = *since;
-                    let Stage::Handshake { stream, .. } = std::mem::replace(&mut self.stage, ended()) else {
-                        unreachable!("it was this stage")
+                Stage::Handshake { mut stream, at, since } => {
+                    let Some(offer) = &self.beginning.offer else { return Poll::Pending };
+                    let Poll::Ready(facts) = stream.poll_handshake(cx) else {
+                        self.stage = Stage::Handshake { stream, at, since };
+                        return Poll::Pending;
                     };
-                    let took = self.clock.now().saturating_sub(at);
+                    let facts = facts.map_err(|failure| secured::explained(&failure, offer))?;
+                    let took = self.clock.now().saturating_sub(since);
                     let secured = match facts {
                         Some(facts) => {
                             secured::agreed(&facts, offer)?;
@@ -101,23 +163,45 @@ impl Opening {
                     };
                     return Poll::Ready(Ok(Connected { stream, at, secured }));
                 }
-            }
+                Stage::Done => return Poll::Pending,
+            };
         }
     }
 }
 
-/// Nobody asks again.
-fn ended() -> Stage {
-    Stage::Tcp(Box::pin(std::future::pending()))
+/// Writes what comes before everything else, and reads what a proxy says to it.
+fn greet(
+    socket: &mut Socket,
+    out: &mut Vec<u8>,
+    tunnel: Option<&mut Tunnel>,
+    cx: &mut Context<'_>,
+) -> Result<Poll<()>, Failure> {
+    let written = match socket {
+        Socket::Tcp(tcp) => tunnel::poll_write(out, tcp, cx),
+        Socket::Unix(unix) => tunnel::poll_write(out, unix, cx),
+    };
+    match written {
+        Poll::Pending => return Ok(Poll::Pending),
+        Poll::Ready(result) => result.map_err(|error| Failure::from_io(&error))?,
+    }
+    match (socket, tunnel) {
+        (Socket::Tcp(tcp), Some(tunnel)) => match tunnel.poll(tcp, cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(result) => result.map(Poll::Ready),
+        },
+        _ => Ok(Poll::Ready(())),
+    }
 }
 
 /// Opens connections to the addresses of one target.
 #[derive(Debug)]
 pub(crate) struct Connector {
-    addresses: Arc<[SocketAddr]>,
-    offer: Option<Arc<Offer>>,
+    addresses: Addresses,
+    beginning: Beginning,
     clock: Clock,
+    /// Which address and which source are next, and how far apart those of one part are.
     next: usize,
+    step: usize,
     failures: u32,
     not_before: Nanos,
     pace: Option<Pace>,
@@ -150,17 +234,16 @@ impl Pace {
 }
 
 impl Connector {
-    /// Begins with the address at `first`, so that workers begin with different ones; with an offer, TLS is begun on each
-    /// connection.
-    pub(crate) fn new(
-        addresses: Arc<[SocketAddr]>,
-        first: usize,
-        offer: Option<Offer>,
+    /// Of one part of all connections: the parts begin with different addresses and sources.
+    pub(super) fn new(
+        addresses: Addresses,
+        beginning: Beginning,
+        part: Part,
         pace: Option<Pace>,
         clock: Clock,
     ) -> Self {
-        let offer = offer.map(Arc::new);
-        Self { addresses, offer, clock, next: first, failures: 0, not_before: 0, pace }
+        let (next, step) = (part.index() as usize, part.of() as usize);
+        Self { addresses, beginning, clock, next, step, failures: 0, not_before: 0, pace }
     }
 
     /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
@@ -171,10 +254,13 @@ impl Connector {
         if let Some(pace) = &mut self.pace {
             pace.take(now);
         }
-        let (addresses, first) = (Arc::clone(&self.addresses), self.next);
-        self.next += 1;
-        let tcp = Box::pin(connect(addresses, first));
-        Some(Opening { stage: Stage::Tcp(tcp), offer: self.offer.clone(), clock: self.clock })
+        let turn = self.next;
+        self.next = self.next.wrapping_add(self.step);
+        // Each part goes through all addresses, and all parts through all sources.
+        let first = turn / self.step + turn % self.step;
+        let connecting = Box::pin(dial(self.addresses.get(), first, self.beginning.sources.clone(), turn));
+        let stage = Stage::Connecting(connecting);
+        Some(Opening { stage, beginning: self.beginning.clone(), clock: self.clock })
     }
 
     /// A connection was made.
@@ -202,44 +288,35 @@ impl Connector {
     }
 }
 
-/// Connects to the address at `first`, and to the others in turn if that fails.
-async fn connect(addresses: Arc<[SocketAddr]>, first: usize) -> io::Result<TcpStream> {
-    let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for offset in 0..addresses.len() {
-        match TcpStream::connect(addresses[(first + offset) % addresses.len()]).await {
-            Ok(stream) => {
-                transport::stream::tune(&stream)?;
-                return Ok(stream);
-            }
-            Err(error) => last_error = error,
-        }
-    }
-    Err(last_error)
-}
-
 /// Has the server choose the protocol, on a connection that is closed then; what it has chosen.
 ///
 /// # Errors
 /// It could not be connected, or the handshake has failed.
 pub(crate) async fn negotiate(
-    addresses: Arc<[SocketAddr]>,
+    addresses: &Addresses,
+    plan: &Plan,
     offer: Offer,
     clock: Clock,
 ) -> Result<Option<Box<[u8]>>, Failure> {
-    let tcp = Box::pin(connect(addresses, 0));
-    let mut opening = Opening { stage: Stage::Tcp(tcp), offer: Some(Arc::new(offer)), clock };
+    let beginning = Beginning::new(plan, Some(offer));
+    let connecting = Box::pin(dial(addresses.get(), 0, beginning.sources.clone(), 0));
+    let mut opening = Opening { stage: Stage::Connecting(connecting), beginning, clock };
     let connected = std::future::poll_fn(|cx| opening.poll(cx)).await?;
     Ok(connected.secured.and_then(|secured| secured.facts.alpn))
 }
 
 #[cfg(test)]
 mod tests {
+    use transport::Address;
+
     use super::*;
 
     #[test]
     fn pauses_double_up_to_a_limit_and_end_with_success() {
-        let addresses = [([127, 0, 0, 1], 9).into()].into();
-        let mut connector = Connector::new(addresses, 0, None, None, Clock::starting_now());
+        let address = Address::Tcp(([127, 0, 0, 1], 9).into());
+        let addresses = Arc::<[Address]>::from([address]).into();
+        let mut connector =
+            Connector::new(addresses, Beginning::default(), Part::WHOLE, None, Clock::starting_now());
         let mut pauses = Vec::new();
         for _ in 0..7 {
             connector.failed(0);

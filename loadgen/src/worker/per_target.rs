@@ -3,7 +3,7 @@
 //!
 //! This is where a dispatcher and a pool meet; neither knows the other.
 
-use std::{num::NonZeroU64, sync::Arc, task::Context};
+use std::{num::NonZeroU64, task::Context};
 
 use super::{
     Order,
@@ -12,7 +12,7 @@ use super::{
     http1::Http1,
     http2::Http2,
     lateness::Lateness,
-    opening::{Connector, Pace},
+    opening::{Beginning, Connector, Pace},
     pool::Pool,
 };
 use crate::{
@@ -72,8 +72,8 @@ impl PerTarget {
         };
         let offer = plan.tls().map(|tls| tls.offer(Some(plan.target().protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
-        let first = part.index() as usize;
-        let connector = Connector::new(Arc::clone(&order.addresses), first, offer, pace, *clock);
+        let beginning = Beginning::new(plan, offer);
+        let connector = Connector::new(order.addresses.clone(), beginning, *part, pace, *clock);
         let mut pool = match plan.target().protocol {
             Protocol::Http1 => AnyPool::Http1(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
             Protocol::Http2 => AnyPool::Http2(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),

@@ -7,13 +7,14 @@ use std::{
 
 use clap::Parser as _;
 use contract::id::Ids;
+use transport::Address;
 
 use super::{
     connection::{Connection, Limits},
     dispatcher::{Dispatcher, Results},
     http1::Http1,
     http2::Http2,
-    opening::Connector,
+    opening::{Beginning, Connector},
     pool::Pool,
     *,
 };
@@ -40,12 +41,17 @@ fn order(line: &str, address: SocketAddr) -> Order {
     let plan = Plan::try_from(&Args::try_parse_from(words.split(' ')).unwrap()).unwrap();
     Order {
         plan: Arc::new(plan),
-        addresses: [address].into(),
+        addresses: Arc::<[Address]>::from([Address::Tcp(address)]).into(),
         ids: Ids { run: 1, load: 0 },
         clock: Clock::starting_now(),
         part: Part::WHOLE,
         participant: Handle::new(1, Clock::starting_now()).participants(None).next().unwrap(),
     }
+}
+
+fn connector(order: &Order) -> Connector {
+    let beginning = Beginning::new(&order.plan, None);
+    Connector::new(order.addresses.clone(), beginning, Part::WHOLE, None, order.clock)
 }
 
 /// A pool of one connection, and what goes with it.
@@ -60,7 +66,7 @@ where
     C::Requests: for<'a> From<&'a Plan>,
 {
     fn new(order: &Order, streams: usize) -> Self {
-        let connector = Connector::new(Arc::clone(&order.addresses), 0, None, None, order.clock);
+        let connector = connector(order);
         let limits = Limits { streams, ..LIMITS };
         let request = (&*order.plan).into();
         let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
@@ -200,7 +206,7 @@ async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
 async fn an_attempt_that_is_behind_wakes_nobody() {
     let order = order("http://127.0.0.1:1", ([127, 0, 0, 1], 1).into());
     let limits = Limits { timeout: 1, ..LIMITS };
-    let mut connector = Connector::new(Arc::clone(&order.addresses), 0, None, None, order.clock);
+    let mut connector = connector(&order);
     connector.failed(0);
     let at = connector.next_attempt().unwrap();
     let pool = Pool::<Http1>::new((&*order.plan).into(), order.ids, connector, limits, order.clock);

@@ -10,4 +10,5 @@ mod once;
 mod peer;
 mod replies;
 mod reports;
+mod routes;
 mod rules;

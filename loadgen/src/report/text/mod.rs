@@ -7,7 +7,10 @@ mod long;
 pub mod rounds;
 mod times;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use crate::{
     clock::nanos,
@@ -173,7 +176,10 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             }),
         ),
         ("Connections opened", (connections.opened > 0).then_some(opened)),
-        ("TLS handshakes", (!connections.handshake.is_empty()).then(|| handshakes(connections))),
+        (
+            "TLS handshakes",
+            (!connections.handshake.is_empty()).then(|| handshakes(connections, summary.elapsed)),
+        ),
         ("TLS", agreed(connections)),
         (
             "Closed by the server",
@@ -193,12 +199,13 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// How many handshakes there were, and how long they took.
-fn handshakes(connections: &Connections) -> String {
+fn handshakes(connections: &Connections, elapsed: Duration) -> String {
     let at = |quantile| time(connections.handshake.value_at_quantile(quantile) as f64);
     format!(
-        "{} ({} resumed), p50 {}, p99 {}",
+        "{} ({} resumed), {}/s, p50 {}, p99 {}",
         count(connections.handshake.len()),
         count(connections.resumed),
+        count((connections.handshake.len() as f64 / elapsed.as_secs_f64().max(1e-9)) as u64),
         at(0.5),
         at(0.99)
     )

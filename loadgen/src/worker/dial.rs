@@ -1,0 +1,173 @@
+//! One socket to one of several addresses, from one of several: the next address begins when one fails, or when it has not
+//! answered for a while (Happy Eyeballs, RFC 8305 section 5), and the first that is connected is taken.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{
+    net::{TcpSocket, TcpStream, UnixStream},
+    time::sleep,
+};
+use transport::{Address, Socket};
+
+/// How long an address has to answer before the next one is tried beside it.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Where connections may come from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    v4: Arc<[IpAddr]>,
+    v6: Arc<[IpAddr]>,
+}
+
+impl Sources {
+    pub(super) fn new(all: &[IpAddr]) -> Self {
+        let of = |is_v4: bool| all.iter().copied().filter(|ip| ip.is_ipv4() == is_v4).collect();
+        Self { v4: of(true), v6: of(false) }
+    }
+
+    /// The one of number `turn` for connections to this address, if it is not left to the system.
+    fn towards(&self, address: SocketAddr, turn: usize) -> Option<IpAddr> {
+        let sources = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        (!sources.is_empty()).then(|| sources[turn % sources.len()])
+    }
+}
+
+/// Connects to the address at `first`, or to another; `turn` is the number of the source.
+pub(super) async fn dial(
+    addresses: Arc<[Address]>,
+    first: usize,
+    sources: Sources,
+    turn: usize,
+) -> io::Result<Socket> {
+    if let [only] = &*addresses {
+        return connect(only, &sources, turn).await;
+    }
+    let mut order = in_order(&addresses, first).into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        match order.next() {
+            Some(index) => attempts.push(connect(&addresses[index], &sources, turn)),
+            None if attempts.is_empty() => return Err(last_error),
+            None => {}
+        }
+        let is_last = order.len() == 0;
+        tokio::select! {
+            biased;
+            Some(result) = attempts.next() => match result {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last_error = error,
+            },
+            () = sleep(ATTEMPT_DELAY), if !is_last => {}
+        }
+    }
+}
+
+async fn connect(address: &Address, sources: &Sources, turn: usize) -> io::Result<Socket> {
+    let address = match address {
+        Address::Tcp(address) => *address,
+        Address::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
+    };
+    let stream = match sources.towards(address, turn) {
+        None => TcpStream::connect(address).await?,
+        Some(source) => {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.bind(SocketAddr::new(source, 0)).map_err(|error| unbound(source, error))?;
+            socket.connect(address).await?
+        }
+    };
+    transport::stream::tune(&stream)?;
+    Ok(Socket::Tcp(stream))
+}
+
+/// An address that is not of this machine is no lack of ports.
+fn unbound(source: IpAddr, error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => error,
+        _ => io::Error::other(format!("connections can't come from {source} (--bind): {error}")),
+    }
+}
+
+/// All of them from `first` on, the second of another family than the first if there is one (RFC 8305 section 4).
+fn in_order(addresses: &[Address], first: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..addresses.len()).map(|at| (first + at) % addresses.len()).collect();
+    let is_v4 = |index: &usize| addresses[*index].tcp().is_some_and(|address| address.is_ipv4());
+    if let Some(other) = order.iter().position(|index| is_v4(index) != is_v4(&order[0])) {
+        order[1..=other].rotate_right(1);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn tcp(text: &str) -> Address {
+        Address::Tcp(text.parse().unwrap())
+    }
+
+    #[test]
+    fn the_second_address_is_of_another_family() {
+        let addresses = ["127.0.0.1:1", "127.0.0.2:1", "[::1]:1", "127.0.0.3:1"].map(tcp);
+        assert_eq!(in_order(&addresses, 0), [0, 2, 1, 3]);
+        assert_eq!(in_order(&addresses, 2), [2, 3, 0, 1]);
+        assert_eq!(in_order(&addresses, 3), [3, 2, 0, 1]);
+        assert_eq!(in_order(&addresses[..2], 1), [1, 0]);
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let open = listener.local_addr().unwrap();
+        let addresses: Arc<[Address]> = [closed, closed, open].map(Address::Tcp).into();
+        let socket = dial(Arc::clone(&addresses), 0, Sources::default(), 0).await.unwrap();
+        let Socket::Tcp(stream) = socket else { panic!("it is TCP") };
+        assert_eq!(stream.peer_addr().unwrap(), open);
+        let refused = dial(addresses[..2].into(), 0, Sources::default(), 0).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    /// A listener whose queue is full answers nobody.
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_holds_up_nobody() {
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap().as_socket().unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..4 {
+            let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            let _ = client.connect(&silent.into());
+            waiting.push(client);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        let addresses: Arc<[Address]> = [silent, open].map(Address::Tcp).into();
+        let Socket::Tcp(stream) = dial(addresses, 0, Sources::default(), 0).await.unwrap() else {
+            panic!("it is TCP")
+        };
+        assert_eq!(stream.peer_addr().unwrap(), open);
+    }
+
+    #[tokio::test]
+    async fn sources_take_turns() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses: Arc<[Address]> = [Address::Tcp(listener.local_addr().unwrap())].into();
+        let sources = Sources::new(&["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse().unwrap()));
+        for (turn, expected) in [(0, "127.0.0.2"), (1, "127.0.0.3"), (2, "127.0.0.2")] {
+            let socket = dial(Arc::clone(&addresses), 0, sources.clone(), turn).await.unwrap();
+            let Socket::Tcp(stream) = socket else { panic!("it is TCP") };
+            assert_eq!(stream.local_addr().unwrap().ip().to_string(), expected);
+        }
+    }
+}
