@@ -319,7 +319,19 @@ pub struct Args {
           help_heading = REQUEST)]
     pub headers: Vec<String>,
 
-    /// Request body; '' is an empty one
+    /// Credentials as name:password (Basic)
+    #[arg(long, value_name = "NAME:PASSWORD", env = "LOADGEN_USER", hide_env_values = true, help_heading = REQUEST)]
+    pub user: Option<String>,
+
+    /// File with a token of at most 64K (Bearer)
+    #[arg(long, value_name = "FILE", env = "LOADGEN_BEARER_FILE", help_heading = REQUEST)]
+    pub bearer_file: Option<PathBuf>,
+
+    /// Accept compressed responses; they stay compressed
+    #[arg(long, env = "LOADGEN_COMPRESSED", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
+    pub compressed: bool,
+
+    /// Request body; '' is an empty one, @FILE that of a file
     #[arg(short, long, value_name = "TEXT", env = "LOADGEN_BODY", help_heading = REQUEST)]
     pub body: Option<String>,
 
@@ -407,6 +419,10 @@ pub struct Args {
     /// The same as --fail-on=5xx,transport,timeout,unanswered,dropped
     #[arg(long, env = "LOADGEN_FAIL_ON_ERROR", value_parser = BoolishValueParser::new(), help_heading = RESULT)]
     pub fail_on_error: bool,
+
+    /// What a letter is here that was typed as if it were curl's.
+    #[arg(skip)]
+    pub(super) letter: Option<&'static str>,
 
     /// What comes from the environment.
     #[arg(skip)]

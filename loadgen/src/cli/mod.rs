@@ -13,6 +13,7 @@ mod once;
 mod output;
 mod progress;
 mod read;
+mod shorthand;
 mod wait;
 
 pub use args::Args;

@@ -10,19 +10,23 @@ use clap::{
 };
 use command_line::{Failure, Parsed, Refusal};
 
-use super::args::{Args, TlsVersion};
+use super::{
+    args::{Args, TlsVersion},
+    shorthand::{self, Body, COMPRESSED},
+};
 use crate::{
     plan::{self, Plan, PlanError, Target, Version, accepted},
     recorder::MAX_LABELS,
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 6] = [
+const EXCLUSIVE: [(&str, &str, &str); 7] = [
     ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
     ("cacert", "insecure", "loadgen --cacert=ca.pem https://localhost:8443"),
     ("target", "url", "loadgen localhost:8080"),
     ("target", "embedded", "loadgen localhost:8080"),
     ("url", "embedded", "loadgen --embedded"),
+    ("user", "bearer_file", "--bearer-file=token.txt"),
     ("body", "body_file", "--body-file=body.json"),
 ];
 
@@ -39,7 +43,15 @@ impl Args {
             Some(name) if arg.get_id() != "url" && is_empty(name) => arg.env(Resettable::Reset),
             _ => arg,
         });
-        Self::read_with(&command, words)
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let letter = shorthand::curl_letter(&words);
+        match (Self::read_with(&command, words), letter) {
+            (Ok(args), letter) => Ok(Self { letter, ..args }),
+            (Err(Failure::Refused(message)), Some(letter)) => {
+                Err(Failure::Refused(format!("{message} ({letter})")))
+            }
+            (failed, _) => failed,
+        }
     }
 
     /// The command as its help shows it.
@@ -91,6 +103,8 @@ impl Args {
             "http2" => self.http2,
             "cacert" => self.cacert.is_some(),
             "insecure" => self.insecure,
+            "user" => self.user.is_some(),
+            "bearer_file" => self.bearer_file.is_some(),
             "body" => self.body.is_some(),
             _ => self.body_file.is_some(),
         }
@@ -105,6 +119,8 @@ impl Args {
             "http2" => self.http2 = false,
             "cacert" => self.cacert = None,
             "insecure" => self.insecure = false,
+            "user" => self.user = None,
+            "bearer_file" => self.bearer_file = None,
             "body" => self.body = None,
             _ => self.body_file = None,
         }
@@ -158,6 +174,15 @@ impl Args {
         Err(PlanError(
             Refusal::new("labels that can't be kept", accepted, "--label=version=1.2").because(why),
         ))
+    }
+
+    /// The header fields, those that stand for themselves behind the others.
+    fn fields(&self) -> Result<Vec<String>, PlanError> {
+        let mut fields = self.headers.clone();
+        fields.extend(self.user.as_deref().map(shorthand::basic).transpose()?);
+        fields.extend(self.bearer_file.as_deref().map(shorthand::bearer).transpose()?);
+        fields.extend(self.compressed.then(|| COMPRESSED.to_owned()));
+        Ok(fields)
     }
 
     fn plan(&self) -> Result<Plan, PlanError> {
@@ -232,13 +257,15 @@ impl Args {
         if let Some(method) = &self.method {
             plan = plan.method(method);
         }
-        if let Some(text) = &self.body {
-            plan = plan.body(text.clone());
+        match self.body.as_deref().map(shorthand::body) {
+            None => {}
+            Some(Body::Text(text)) => plan = plan.body(text.to_owned()),
+            Some(Body::File(path)) => plan = plan.body_file(path),
         }
         if let Some(path) = &self.body_file {
             plan = plan.body_file(path);
         }
-        self.headers.iter().fold(plan, plan::Builder::header).build()
+        self.fields()?.into_iter().fold(plan, plan::Builder::header).build()
     }
 }
 
@@ -246,7 +273,13 @@ impl TryFrom<&Args> for Plan {
     type Error = PlanError;
 
     fn try_from(args: &Args) -> Result<Self, PlanError> {
-        args.plan().map_err(|PlanError(refusal)| PlanError(refusal.naming(&args.variables)))
+        args.plan().map_err(|PlanError(refusal)| {
+            let refusal = refusal.naming(&args.variables);
+            PlanError(match args.letter {
+                Some(letter) => refusal.because(letter),
+                None => refusal,
+            })
+        })
     }
 }
 

@@ -102,16 +102,16 @@ fn host() -> Option<String> {
 
 /// Options whose values may hold secrets.
 const FIELDS: [&str; 2] = ["-H", "--header"];
-const BODIES: [&str; 2] = ["-b", "--body"];
+const BODIES: [&str; 3] = ["-b", "--body", "--user"];
 
 /// The words without values of header fields, bodies and user names in URLs.
 fn redacted(words: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
     let mut before: Option<String> = None;
     words.into_iter().map(move |word| {
-        let is_of = |options: [&str; 2]| before.as_deref().is_some_and(|before| options.contains(&before));
-        let kept = if is_of(FIELDS) {
+        let is_of = |options: &[&str]| before.as_deref().is_some_and(|before| options.contains(&before));
+        let kept = if is_of(&FIELDS) {
             field(&word)
-        } else if is_of(BODIES) {
+        } else if is_of(&BODIES) {
             REDACTED.to_owned()
         } else {
             joined(&word)
@@ -160,6 +160,9 @@ mod tests {
             ("loadgen --header cookie:secret a:1", "loadgen --header cookie: [redacted] a:1"),
             ("loadgen --header=cookie:secret a:1", "loadgen --header=cookie: [redacted] a:1"),
             ("loadgen -b secret -H x:secret a:1", "loadgen -b [redacted] -H x: [redacted] a:1"),
+            ("loadgen --user me:secret a:1", "loadgen --user [redacted] a:1"),
+            ("loadgen --user=me:secret a:1", "loadgen --user=[redacted] a:1"),
+            ("loadgen --proxy=http://me:secret@b:1 a:1", "loadgen --proxy=http://[redacted]@b:1 a:1"),
             ("loadgen -bsecret a:1", "loadgen -b[redacted] a:1"),
             ("loadgen --body=secret a:1", "loadgen --body=[redacted] a:1"),
             ("loadgen --body-file=f --body-file f a:1", "loadgen --body-file=f --body-file f a:1"),
