@@ -64,8 +64,9 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
     let plan = Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap();
     let (arrivals, window) = (plan.load().arrivals().unwrap().clone(), plan.load().window().unwrap());
     let mut records = Recorder::new(Ids { run: 0, load: 0 }, plan.expected_status().clone());
-    records.start(0, Some(nanos(window)), EPOCH);
-    let mut end = nanos(window);
+    let warmup = nanos(plan.load().warmup);
+    records.start(warmup, Some(nanos(window)), EPOCH);
+    let mut end = warmup + nanos(window);
     for Due { number, at: due } in arrivals {
         let planted = plant(number, due);
         let picked = due + planted.lag;
@@ -82,7 +83,7 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         });
         let outcome = match &planted.end {
             End::Dropped => {
-                records.dropped(due, picked);
+                records.dropped(due, picked, false);
                 continue;
             }
             End::Status(status) => {
@@ -101,7 +102,7 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         origin: Origin::default(),
         run: RunSettings::of(&plan, &["127.0.0.1:1".parse().unwrap(), "[::1]:1".parse().unwrap()]),
         records,
-        elapsed: Duration::from_nanos(end),
+        elapsed: Duration::from_nanos(end - warmup),
         arrivals_lasted: window,
         busiest_worker: 0.5,
         run_delay: None,

@@ -12,7 +12,7 @@ use contract::id::Ids;
 use transport::Address;
 
 use crate::{
-    clock::{Clock, Nanos},
+    clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
     plan::Plan,
     recorder::{Origin, Recorder, RunSettings, Snapshot},
@@ -82,7 +82,8 @@ impl Run {
         let addresses = Addresses::of(&plan)?;
         let found = addresses.get();
         let plan = negotiated(plan, &addresses, clock)?;
-        let (plan, ids) = (Arc::new(plan), Ids { run: rand::random(), load: 0 });
+        let ids = Ids { run: rand::random(), load: 0 };
+        let plan = Arc::new(plan.drawing(ids.run.into()));
         let refreshing = addresses.keep_up(&plan)?;
         let workers = plan.workers().get();
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
@@ -161,6 +162,8 @@ impl Running {
         drop(self.refreshing);
         let results = results.into_iter().collect::<anyhow::Result<_>>()?;
         let start = self.handle.start().context("no worker has begun")?;
+        // Figures are of what comes behind the warm-up.
+        let start = start.saturating_add(nanos(self.plan.load().warmup));
         let interrupted = self.handle.phase() != Phase::Run;
         let run = RunSettings::of(&self.plan, &self.addresses);
         let origin = Origin::here((self.epoch + start) / 1_000_000);
@@ -184,6 +187,7 @@ fn merge(
     let (mut end, mut arrivals_end, mut busiest_worker, mut run_delay) = (start, start, 0f64, None);
     for result in results {
         debug_assert!(result.recorder.counts.add_up(), "{:?}", result.recorder.counts);
+        debug_assert!(result.recorder.warmup.is_none_or(|counts| counts.add_up()), "in the warm-up");
         records.merge(&result.recorder);
         end = end.max(result.end);
         arrivals_end = arrivals_end.max(result.arrivals_end);
@@ -194,8 +198,8 @@ fn merge(
         origin,
         run,
         records,
-        elapsed: Duration::from_nanos(end - start),
-        arrivals_lasted: Duration::from_nanos(arrivals_end - start),
+        elapsed: Duration::from_nanos(end.saturating_sub(start)),
+        arrivals_lasted: Duration::from_nanos(arrivals_end.saturating_sub(start)),
         busiest_worker,
         run_delay,
         interrupted,

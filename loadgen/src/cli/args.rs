@@ -54,6 +54,10 @@ Examples:
       loadgen localhost:8080
   HTTP/1.1, 1,000 requests per second (open loop) for a minute:
       loadgen -r 1000 -d 1m http://localhost:8080/bin/1K
+  A minute of 100 requests per second, a ramp up to 1,000 in half a minute, a spike, after 10 s that do not count:
+      loadgen --stages 1m@100,30s@100..1000,5s@3000,30s@1000 --warmup 10s localhost:8080
+  Requests at random times, as of many independent users:
+      loadgen -r 500 --poisson -d 1m localhost:8080
   HTTP/1.1, 100,000 requests over 50 connections (closed loop):
       loadgen -c 50 -n 100000 http://localhost:8080/
   POST with a body:
@@ -105,7 +109,7 @@ pub struct Args {
 
     /// Load a dummy-server in this process
     ///
-    /// Without --rate, --total and --duration: 5,000 requests per second for 3 s over h2c. It is also what loadgen does
+    /// Without --rate, --stages, --total and --duration: 5,000 requests per second for 3 s over h2c. It is also what loadgen does
     /// without any argument.
     #[arg(long, env = "LOADGEN_EMBEDDED", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
     pub embedded: bool,
@@ -200,6 +204,27 @@ pub struct Args {
     #[arg(short, long, value_name = "PER_SECOND", env = "LOADGEN_RATE", value_parser = rate, help_heading = LOAD)]
     pub rate: Option<f64>,
 
+    /// Rate by stages, like 10s@100,30s@100..1000,1m@1000
+    ///
+    /// Steps, ramps, spikes and pauses: stages with commas, each a time, @, and requests per second (0, or 0.001 to 100000000), or two of them for a ramp: 30s@100..1000.
+    /// With a c after each number they are connections of a closed loop (0 to 1000000), in place of --connections:
+    /// 10s@10c,30s@10c..100c. Surplus connections are closed when they are idle. At most 1000 stages, together at most
+    /// 8760h; they say how long the run is, unless --total ends it before.
+    #[arg(long, value_name = "STAGES", env = "LOADGEN_STAGES", help_heading = LOAD)]
+    pub stages: Option<String>,
+
+    /// Requests at random times (a Poisson process)
+    ///
+    /// Instead of evenly spaced ones. With --rate or --stages, whose rate is the mean.
+    #[arg(long, env = "LOADGEN_POISSON", value_parser = BoolishValueParser::new(), help_heading = LOAD)]
+    pub poisson: bool,
+
+    /// Seed of --poisson's times [default: the run's id]
+    ///
+    /// The same seed and the same number of --workers give the same times. The report has it. A whole number (0 to 2^64-1).
+    #[arg(long, value_name = "N", env = "LOADGEN_SEED", value_parser = whole::<u64>, help_heading = LOAD)]
+    pub seed: Option<u64>,
+
     /// Exactly this many requests
     ///
     /// A whole number (1 to 10^15).
@@ -212,6 +237,19 @@ pub struct Args {
     /// Then wait up to --timeout for outstanding responses (above 0, up to 8760h).
     #[arg(short, long, value_name = "TIME", env = "LOADGEN_DURATION", value_parser = time, help_heading = LOAD)]
     pub duration: Option<Duration>,
+
+    /// Do not measure what is due in this time at first
+    ///
+    /// It comes before --total, --duration and --stages, at the rate or with the connections with which they begin. Its requests are
+    /// sent, and counted apart; no other figure, interval or threshold has them (above 0, up to 8760h).
+    #[arg(long, value_name = "TIME", env = "LOADGEN_WARMUP", value_parser = time, help_heading = LOAD)]
+    pub warmup: Option<Duration>,
+
+    /// Drop requests that are unsent for this long
+    ///
+    /// After they were due, with --rate or --stages of a rate. They are counted as dropped, and did not succeed (above 0, up to 8760h).
+    #[arg(long, value_name = "TIME", env = "LOADGEN_MAX_LAG", value_parser = time, help_heading = LOAD)]
+    pub max_lag: Option<Duration>,
 
     /// Maximum number of requests in flight
     ///
@@ -227,12 +265,12 @@ pub struct Args {
                        counts towards its response time) or drop it")]
     pub on_overload: OnOverload,
 
-    /// Number of connections
+    /// Number of connections [default: 10]
     ///
     /// As far as the limit of open files allows. With --rate, HTTP/1.1 opens more when all are busy (1 to 1000000).
     #[arg(short, long, value_name = "N", env = "LOADGEN_CONNECTIONS", value_parser = whole::<usize>,
-          default_value_t = load::DEFAULT_CONNECTIONS, help_heading = CONNECTIONS, visible_alias = "concurrency")]
-    pub connections: usize,
+          help_heading = CONNECTIONS, visible_alias = "concurrency")]
+    pub connections: Option<usize>,
 
     /// Maximum concurrent streams per HTTP/2 connection
     ///

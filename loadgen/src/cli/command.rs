@@ -53,7 +53,8 @@ fn load_embedded(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 #[cfg(feature = "embedded")]
 fn for_embedded(typed: &Args, address: String) -> Args {
     let mut args = Args { target: Some(address), ..typed.clone() };
-    if typed.rate.is_none() && typed.total.is_none() && typed.duration.is_none() {
+    let says_how_much = typed.rate.is_some() || typed.stages.is_some() || typed.total.is_some();
+    if !says_how_much && typed.duration.is_none() {
         (args.rate, args.duration) = (Some(5000.0), Some(std::time::Duration::from_secs(3)));
     }
     args

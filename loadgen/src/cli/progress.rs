@@ -39,6 +39,7 @@ pub(super) struct Progress {
     terminal: bool,
     total: Option<u64>,
     window: Option<Duration>,
+    warmup: Duration,
 }
 
 /// Progress being shown.
@@ -52,11 +53,10 @@ impl Progress {
     /// Of a run with this load.
     #[must_use]
     pub(super) fn of(load: &Load) -> Self {
-        let (total, window) = match load.arrivals() {
-            Some(arrivals) => (arrivals.count(), arrivals.window()),
-            None => (load.total, load.duration),
-        };
-        Self { terminal: io::stderr().is_terminal(), total, window }
+        let terminal = io::stderr().is_terminal();
+        // In a closed loop, whichever comes first ends it.
+        let total = load.count().or(if load.arrivals().is_none() { load.total } else { None });
+        Self { terminal, total, window: load.planned(), warmup: load.warmup }
     }
 
     pub(super) fn watch(self, run: Handle) -> Watching {
@@ -90,6 +90,10 @@ impl Progress {
     }
 
     fn line(&self, snapshot: &Snapshot, elapsed: Duration, per_second: f64) -> String {
+        let Some(elapsed) = elapsed.checked_sub(self.warmup) else {
+            let left = self.warmup.saturating_sub(elapsed).as_secs_f64();
+            return format!("warming up, {left:.0}s left");
+        };
         let counts = &snapshot.counts;
         let done = counts.offered.saturating_sub(counts.outstanding());
         let total = self.total.map(|total| format!("/{}", count(total))).unwrap_or_default();
@@ -207,7 +211,12 @@ mod tests {
 
     #[test]
     fn the_line_has_what_is_done_the_rate_what_is_in_flight_and_what_failed() {
-        let progress = Progress { terminal: false, total: Some(5000), window: Some(Duration::from_secs(5)) };
+        let progress = Progress {
+            terminal: false,
+            total: Some(5000),
+            window: Some(Duration::from_secs(5)),
+            warmup: Duration::ZERO,
+        };
         let mut snapshot = Snapshot::default();
         snapshot.counts.offered = 2017;
         snapshot.counts.succeeded = 2000;
@@ -229,13 +238,16 @@ mod tests {
 
     #[test]
     fn without_an_end_in_time_the_time_left_follows_from_what_is_done() {
-        let progress = Progress { terminal: false, total: Some(100), window: None };
+        let progress =
+            Progress { terminal: false, total: Some(100), window: None, warmup: Duration::from_secs(9) };
         let mut snapshot = Snapshot::default();
         let line = progress.line(&snapshot, Duration::from_secs(1), 0.0);
+        assert_eq!(line, "warming up, 8s left");
+        let line = progress.line(&snapshot, Duration::from_secs(10), 0.0);
         assert_eq!(line, "0/100 done, 0/s, 0 in flight, 0 failed");
         snapshot.counts.offered = 25;
         snapshot.counts.succeeded = 25;
-        assert!(progress.line(&snapshot, Duration::from_secs(1), 25.0).ends_with("0 failed, 3s left"));
+        assert!(progress.line(&snapshot, Duration::from_secs(10), 25.0).ends_with("0 failed, 3s left"));
     }
 
     #[test]

@@ -20,7 +20,9 @@ use crate::{
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 7] = [
+const EXCLUSIVE: [(&str, &str, &str); 9] = [
+    ("stages", "rate", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
+    ("stages", "duration", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
     ("cacert", "insecure", "loadgen --cacert=ca.pem https://localhost:8443"),
     ("target", "url", "loadgen localhost:8080"),
@@ -105,6 +107,9 @@ impl Args {
             "insecure" => self.insecure,
             "user" => self.user.is_some(),
             "bearer_file" => self.bearer_file.is_some(),
+            "stages" => self.stages.is_some(),
+            "rate" => self.rate.is_some(),
+            "duration" => self.duration.is_some(),
             "body" => self.body.is_some(),
             _ => self.body_file.is_some(),
         }
@@ -121,6 +126,9 @@ impl Args {
             "insecure" => self.insecure = false,
             "user" => self.user = None,
             "bearer_file" => self.bearer_file = None,
+            "stages" => self.stages = None,
+            "rate" => self.rate = None,
+            "duration" => self.duration = None,
             "body" => self.body = None,
             _ => self.body_file = None,
         }
@@ -197,8 +205,8 @@ impl Args {
             })
             .tls_resumption(!self.no_tls_resumption)
             .on_overload(self.on_overload)
+            .poisson(self.poisson)
             .max_in_flight(self.max_in_flight)
-            .connections(self.connections)
             .fixed_connections(self.fixed_connections)
             .streams(self.streams)
             .timeout(self.timeout)
@@ -219,6 +227,21 @@ impl Args {
         }
         if let Some(rate) = self.rate {
             plan = plan.rate(rate);
+        }
+        if let Some(count) = self.connections {
+            plan = plan.connections(count);
+        }
+        if let Some(stages) = &self.stages {
+            plan = plan.stages(stages);
+        }
+        if let Some(seed) = self.seed {
+            plan = plan.seed(seed);
+        }
+        if let Some(time) = self.warmup {
+            plan = plan.warmup(time);
+        }
+        if let Some(time) = self.max_lag {
+            plan = plan.max_lag(time);
         }
         if let Some(total) = self.total {
             plan = plan.total(total);

@@ -12,6 +12,20 @@ pub(crate) const RATE: Accepted = Accepted {
     values: "requests per second, a number from 0.001 to 100000000",
     example: "1000",
 };
+/// See `--stages`.
+pub(crate) const STAGES: Accepted = Accepted {
+    flag: "stages",
+    values: "at most 1000 stages with commas, each a time, '@', and a rate per second or a ramp of two, or connections with \
+             a 'c'",
+    example: "10s@100,30s@100..1000,1m@1000",
+};
+/// See `--seed`.
+pub(crate) const SEED: Accepted =
+    Accepted { flag: "seed", values: "a whole number from 0 to 18446744073709551615", example: "42" };
+/// See `--warmup`.
+pub(crate) const WARMUP: Accepted = Accepted { flag: "warmup", values: TIME, example: "5s" };
+/// See `--max-lag`.
+pub(crate) const MAX_LAG: Accepted = Accepted { flag: "max-lag", values: TIME, example: "100ms" };
 /// See `--total`.
 pub(crate) const TOTAL: Accepted =
     Accepted { flag: "total", values: "a whole number from 1 to 1000000000000000", example: "5000" };
@@ -106,6 +120,10 @@ const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), la
 /// Of all options that have no list of values.
 pub(crate) const ALL: &[Accepted] = &[
     RATE,
+    STAGES,
+    SEED,
+    WARMUP,
+    MAX_LAG,
     TOTAL,
     DURATION,
     MAX_IN_FLIGHT,

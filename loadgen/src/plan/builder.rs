@@ -102,6 +102,43 @@ impl Builder {
         self
     }
 
+    /// A rate, or in a closed loop connections, that change from stage to stage: see `--stages`. It excludes a rate and a
+    /// duration.
+    #[must_use]
+    pub fn stages(mut self, stages: impl Into<String>) -> Self {
+        self.load.stages = Some(stages.into());
+        self
+    }
+
+    /// Whether requests are due at random times (a Poisson process) of this rate, or of these stages.
+    #[must_use]
+    pub fn poisson(mut self, poisson: bool) -> Self {
+        self.load.poisson = poisson;
+        self
+    }
+
+    /// What random times follow from, so that they can be repeated: by default the run's id.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.load.seed = Some(seed);
+        self
+    }
+
+    /// Requests that are due for so long at first, at the rate or with the connections of the beginning, are counted apart
+    /// and measured by nothing; the total and the duration begin behind it.
+    #[must_use]
+    pub fn warmup(mut self, time: Duration) -> Self {
+        self.load.warmup = Some(time);
+        self
+    }
+
+    /// A request that could not be sent for so long after it was due is dropped; with a rate or stages of a rate alone.
+    #[must_use]
+    pub fn max_lag(mut self, time: Duration) -> Self {
+        self.load.max_lag = Some(time);
+        self
+    }
+
     /// What becomes of a request that is due when no more may be in flight. It waits by default.
     #[must_use]
     pub fn on_overload(mut self, on_overload: OnOverload) -> Self {
@@ -133,7 +170,7 @@ impl Builder {
     /// Connections to begin with. With a rate, HTTP/1.1 opens more when all are busy.
     #[must_use]
     pub fn connections(mut self, count: usize) -> Self {
-        self.load.connections = count;
+        self.load.connections = Some(count);
         self
     }
 

@@ -2,14 +2,18 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use command_line::Accepted;
+use command_line::{Accepted, Refusal};
 use contract::quantity::LONGEST_TIME;
 
 use super::{
     Lifetime, PlanError, Protocol, Target,
-    accepted::{self, refused},
+    accepted::{self, refused, refused_because},
+    stages::{self, Stages as Read},
 };
-use crate::schedule::{Arrivals, Constant};
+use crate::{
+    clock::{Nanos, nanos},
+    schedule::{Arrivals, ConnectionStage, ConnectionStages, Constant, Poisson, Stage, Stages},
+};
 
 /// How long a run lasts when neither a total nor a duration is given.
 pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -61,9 +65,14 @@ pub enum Shape {
         arrivals: Arrivals,
         /// Of one that is due beyond the limit.
         on_overload: OnOverload,
+        /// One that could not be sent for longer than this is dropped.
+        max_lag: Option<Duration>,
     },
     /// Whenever a slot is free.
-    Closed,
+    Closed {
+        /// How many connections there are, if that changes.
+        stages: Option<ConnectionStages>,
+    },
 }
 
 /// How much is sent, and within which limits.
@@ -71,11 +80,19 @@ pub enum Shape {
 pub struct Load {
     /// How requests come to be due.
     pub shape: Shape,
+    /// Requests per second on average, in an open loop.
+    pub mean_rate: Option<f64>,
+    /// The stages, as they are written.
+    pub stages: Option<String>,
+    /// What random times follow from, if that was said.
+    pub seed: Option<u64>,
+    /// Requests that are due for so long at first are counted apart: what follows is of those behind it.
+    pub warmup: Duration,
     /// Exactly this many requests.
     pub total: Option<u64>,
     /// No request is due after this.
     pub duration: Option<Duration>,
-    /// Connections to begin with.
+    /// Connections to begin with; with stages of connections, the most of them.
     pub connections: NonZeroUsize,
     /// Connections at most.
     pub max_connections: NonZeroUsize,
@@ -97,18 +114,45 @@ impl Load {
     pub fn arrivals(&self) -> Option<&Arrivals> {
         match &self.shape {
             Shape::Open { arrivals, .. } => Some(arrivals),
-            Shape::Closed => None,
+            Shape::Closed { .. } => None,
         }
     }
 
-    /// How long requests are to become due, if they do so by a schedule.
+    /// How long requests are to become due behind the warm-up, if they do so by a schedule.
     #[must_use]
     pub fn window(&self) -> Option<Duration> {
-        self.arrivals()?.window()
+        Some(self.arrivals()?.window()?.saturating_sub(self.warmup))
+    }
+
+    /// How long requests are to become due behind the warm-up, if that is known beforehand.
+    #[must_use]
+    pub fn planned(&self) -> Option<Duration> {
+        match &self.shape {
+            // At random times, a total may be reached before the duration is over.
+            Shape::Open { arrivals: Arrivals::Poisson(_), .. } => self.window(),
+            _ => self.window().or(self.duration),
+        }
+    }
+
+    /// How many requests will have been due behind the warm-up, if that is known.
+    #[must_use]
+    pub fn count(&self) -> Option<u64> {
+        match &self.shape {
+            Shape::Open { arrivals: arrivals @ (Arrivals::Constant(_) | Arrivals::Stages(_)), .. } => {
+                Some(arrivals.count()?.saturating_sub(arrivals.expected_by(nanos(self.warmup))))
+            }
+            _ if self.duration.is_some() => None,
+            _ => self.total,
+        }
+    }
+
+    /// Whether requests are due at random times.
+    #[must_use]
+    pub fn is_random(&self) -> bool {
+        matches!(self.arrivals(), Some(Arrivals::Poisson(_)))
     }
 
     pub(super) fn new(target: &Target, wanted: &Wanted, lifetime: &Lifetime) -> Result<Self, PlanError> {
-        let connections = count(&accepted::CONNECTIONS, wanted.connections, MAX_IN_FLIGHT)?;
         let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
         let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
         // A connection never has more requests at once than in all.
@@ -116,21 +160,43 @@ impl Load {
             Some(most) => streams.min(most),
             None => streams,
         };
-        let grows = wanted.rate.is_some() && !wanted.fixed_connections;
+        let time =
+            |option, time: Option<Duration>| time.map(|time| longer_than_zero(option, time)).transpose();
+        let (warmup, max_lag) =
+            (time(&accepted::WARMUP, wanted.warmup)?, time(&accepted::MAX_LAG, wanted.max_lag)?);
         let total = wanted.total.map(total).transpose()?;
-        let duration = match (total, wanted.duration) {
-            (None, None) => Some(DEFAULT_DURATION),
-            (_, given) => given.map(|time| longer_than_zero(&accepted::DURATION, time)).transpose()?,
+        let stages = wanted.stages.as_deref().map(|text| read_stages(text, warmup)).transpose()?;
+        wanted.check_together(stages.as_ref())?;
+        let duration = match (total, wanted.duration, &stages) {
+            (_, _, Some(stages)) => Some(stages.length()),
+            (None, None, None) => Some(DEFAULT_DURATION),
+            (_, given, None) => time(&accepted::DURATION, given)?,
         };
-        let shape = match wanted.rate.map(rate).transpose()? {
-            None => Shape::Closed,
-            Some(rate) => Shape::Open {
-                arrivals: Arrivals::Constant(Constant::new(rate, total, duration)),
-                on_overload: wanted.on_overload,
-            },
+        let warmup = warmup.unwrap_or_default();
+        let timing = Timing { total, duration, warmup, poisson: wanted.poisson };
+        let open = |(arrivals, mean_rate): (Arrivals, f64)| {
+            (Shape::Open { arrivals, on_overload: wanted.on_overload, max_lag }, Some(mean_rate))
         };
+        let (shape, mean_rate) = match (wanted.rate.map(rate).transpose()?, &stages) {
+            (Some(rate), _) => open(timing.at_rate(rate)),
+            (None, Some(Read::Rates(stages))) => open(timing.by_stages(stages)),
+            (None, Some(Read::Connections(stages))) => {
+                (Shape::Closed { stages: Some(with_warmup(stages, warmup)) }, None)
+            }
+            (None, None) => (Shape::Closed { stages: None }, None),
+        };
+        let connections = match &shape {
+            Shape::Closed { stages: Some(stages) } => stages.most(),
+            _ => wanted.connections.unwrap_or(DEFAULT_CONNECTIONS),
+        };
+        let connections = count(&accepted::CONNECTIONS, connections, MAX_IN_FLIGHT)?;
+        let grows = mean_rate.is_some() && !wanted.fixed_connections;
         let mut load = Self {
             shape,
+            mean_rate,
+            stages: stages.as_ref().map(Read::canonical),
+            seed: wanted.seed,
+            warmup,
             total,
             duration,
             connections,
@@ -141,8 +207,19 @@ impl Load {
             timeout: longer_than_zero(&accepted::TIMEOUT, wanted.timeout)?,
             connect_timeout: longer_than_zero(&accepted::CONNECT_TIMEOUT, wanted.connect_timeout)?,
         };
+        if let Some(seed) = wanted.seed {
+            load.draw(seed);
+        }
         load.speak(target.protocol);
         Ok(load)
+    }
+
+    /// Draws follow from this seed, unless they follow from another that was given.
+    pub(super) fn draw(&mut self, seed: u64) {
+        if let Shape::Open { arrivals: Arrivals::Poisson(poisson), .. } = &mut self.shape {
+            let seed = *self.seed.get_or_insert(seed);
+            *poisson = poisson.clone().seeded(seed);
+        }
     }
 
     /// This is spoken: HTTP/1.1 has a request at once on a connection, and may open more connections.
@@ -154,7 +231,11 @@ impl Load {
 
     pub(super) fn for_one_exchange(self) -> Self {
         Self {
-            shape: Shape::Closed,
+            shape: Shape::Closed { stages: None },
+            mean_rate: None,
+            stages: None,
+            seed: None,
+            warmup: Duration::ZERO,
             total: Some(1),
             duration: None,
             connections: NonZeroUsize::MIN,
@@ -170,11 +251,16 @@ impl Load {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) rate: Option<f64>,
+    pub(super) stages: Option<String>,
+    pub(super) poisson: bool,
+    pub(super) seed: Option<u64>,
+    pub(super) warmup: Option<Duration>,
+    pub(super) max_lag: Option<Duration>,
     pub(super) on_overload: OnOverload,
     pub(super) total: Option<u64>,
     pub(super) duration: Option<Duration>,
     pub(super) max_in_flight: usize,
-    pub(super) connections: usize,
+    pub(super) connections: Option<usize>,
     pub(super) fixed_connections: bool,
     pub(super) streams: usize,
     pub(super) timeout: Duration,
@@ -185,17 +271,145 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             rate: None,
+            stages: None,
+            poisson: false,
+            seed: None,
+            warmup: None,
+            max_lag: None,
             on_overload: OnOverload::default(),
             total: None,
             duration: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
-            connections: DEFAULT_CONNECTIONS,
+            connections: None,
             fixed_connections: false,
             streams: DEFAULT_STREAMS,
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
         }
     }
+}
+
+impl Wanted {
+    /// What excludes, or needs, something else.
+    fn check_together(&self, stages: Option<&Read>) -> Result<(), PlanError> {
+        let is_open = self.rate.is_some() || matches!(stages, Some(Read::Rates(_)));
+        for (is_wrong, wrong, accepted, example) in [
+            (
+                self.stages.is_some() && self.rate.is_some(),
+                "--stages and --rate exclude each other",
+                "one of them",
+                "loadgen --stages=10s@100,30s@100..1000 localhost:8080",
+            ),
+            (
+                self.stages.is_some() && self.duration.is_some(),
+                "--stages and --duration exclude each other",
+                "--stages alone, which last as long as they say",
+                "loadgen --stages=10s@100,30s@100..1000 localhost:8080",
+            ),
+            (
+                self.connections.is_some() && matches!(stages, Some(Read::Connections(_))),
+                "--stages of connections and --connections exclude each other",
+                "one of them",
+                "loadgen --stages=10s@10c,30s@10c..100c localhost:8080",
+            ),
+            (
+                self.poisson && !is_open,
+                "--poisson without a rate",
+                "--poisson with --rate, or with --stages of a rate",
+                "loadgen --rate=1000 --poisson localhost:8080",
+            ),
+            (
+                self.seed.is_some() && !self.poisson,
+                "--seed without --poisson",
+                "--seed with --poisson, as nothing else is random",
+                "loadgen --rate=1000 --poisson --seed=42 localhost:8080",
+            ),
+            (
+                self.max_lag.is_some() && !is_open,
+                "--max-lag without a rate",
+                "--max-lag with --rate, or with --stages of a rate: in a closed loop no request is late",
+                "loadgen --rate=1000 --max-lag=100ms localhost:8080",
+            ),
+        ] {
+            if is_wrong {
+                return Err(PlanError(Refusal::new(wrong, accepted, example)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When requests are due and when they end, but for their rate.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    total: Option<u64>,
+    duration: Option<Duration>,
+    warmup: Duration,
+    poisson: bool,
+}
+
+impl Timing {
+    /// Arrivals at a constant rate, and that.
+    fn at_rate(self, rate: f64) -> (Arrivals, f64) {
+        let window = self.duration.map(|duration| duration.saturating_add(self.warmup));
+        let arrivals = if self.poisson {
+            Arrivals::Poisson(match window {
+                Some(length) => {
+                    Poisson::new(&[Stage { length, from: rate, to: rate }], self.total, self.warmup)
+                }
+                None => Poisson::endless(rate, self.total, self.warmup),
+            })
+        } else {
+            let before = Arrivals::Constant(Constant::new(rate, None, None)).expected_by(nanos(self.warmup));
+            let total = self.total.map(|total| total.saturating_add(before));
+            Arrivals::Constant(Constant::new(rate, total, window))
+        };
+        (arrivals, rate)
+    }
+
+    /// Arrivals by stages, and their mean rate behind the warm-up.
+    fn by_stages(self, stages: &[Stage]) -> (Arrivals, f64) {
+        let mut all = Vec::with_capacity(stages.len() + 1);
+        if let Some(first) = stages.first().filter(|_| !self.warmup.is_zero()) {
+            all.push(Stage { length: self.warmup, from: first.from, to: first.from });
+        }
+        all.extend_from_slice(stages);
+        let before = Arrivals::Stages(Stages::new(&all, None)).expected_by(nanos(self.warmup));
+        let total = self.total.map(|total| total.saturating_add(before));
+        let planned = Arrivals::Stages(Stages::new(&all, total));
+        let window = planned.window().unwrap_or_default().saturating_sub(self.warmup).as_secs_f64();
+        let mean_rate = planned.expected_by(Nanos::MAX).saturating_sub(before) as f64 / window.max(1e-9);
+        let arrivals = match self.poisson {
+            true => Arrivals::Poisson(Poisson::new(&all, self.total, self.warmup)),
+            false => planned,
+        };
+        (arrivals, mean_rate)
+    }
+}
+
+/// Stages of connections with as many as at first during the warm-up.
+fn with_warmup(stages: &[ConnectionStage], warmup: Duration) -> ConnectionStages {
+    let first = stages.first().filter(|_| !warmup.is_zero());
+    let before = first.map(|first| ConnectionStage { length: warmup, from: first.from, to: first.from });
+    let all: Vec<_> = before.into_iter().chain(stages.iter().copied()).collect();
+    ConnectionStages::new(&all)
+}
+
+fn read_stages(text: &str, warmup: Option<Duration>) -> Result<Read, PlanError> {
+    let refused = |why: &str| {
+        let shown: String = text.chars().take(60).collect();
+        let more = if shown.len() < text.len() { "..." } else { "" };
+        refused_because(&accepted::STAGES, format!("{shown}{more}"), why)
+    };
+    let stages = stages::read(text).map_err(|why| refused(&why))?;
+    let begins_at_zero = match &stages {
+        Read::Rates(stages) => stages.first().is_some_and(|first| first.from <= 0.0),
+        Read::Connections(stages) => stages.first().is_some_and(|first| first.from == 0),
+    };
+    if warmup.is_some() && begins_at_zero {
+        return Err(refused("with --warmup, which is at the level of the beginning, that can't be 0"));
+    }
+    Ok(stages)
 }
 
 fn rate(value: f64) -> Result<f64, PlanError> {
@@ -265,13 +479,18 @@ mod tests {
             ("streams", ["1", "100000"], ["0", "100001"], "(1 to 100000)"),
             ("timeout", ["1ns", "31536000"], ["0s", "8760h1ns"], "(above 0, up to 8760h)"),
             ("connect-timeout", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
+            ("warmup", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
+            ("max-lag", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
+            ("seed", ["0", "18446744073709551615"], ["1.5", "18446744073709551616"], "(0 to 2^64-1)"),
         ] {
             let command = Args::command();
             let arg = command.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap();
             let help = arg.get_long_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(documented), "--{option}: {help}");
             for value in accepted {
-                let read = load(&format!("--{option}={value} a:1"));
+                let random = if option == "seed" { "--poisson -r 1" } else { "" };
+                let open = if option == "max-lag" { "-r 1" } else { "" };
+                let read = load(&format!("--{option}={value} {random}{open} a:1"));
                 let read = read.unwrap_or_else(|error| panic!("--{option}={value}: {error}"));
                 // What a run computes from it.
                 assert!(read.window().is_none_or(|window| window <= Duration::from_nanos(u64::MAX / 4)));
@@ -291,6 +510,65 @@ mod tests {
                     "--{option}={value}: {said}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn stages_say_how_long_and_how_fast_and_with_how_many_connections() {
+        let rates = load("--stages 10s@100,20s@100..300 a:1").unwrap();
+        assert_eq!((rates.count(), rates.window()), (Some(5000), Some(Duration::from_secs(30))));
+        assert_eq!(rates.duration, Some(Duration::from_secs(30)));
+        assert!(rates.mean_rate.is_some_and(|rate| (rate - 5000.0 / 30.0).abs() < 1e-9), "{rates:?}");
+        let total = load("--stages 10s@100,20s@100..300 -n 500 --warmup 1s a:1").unwrap();
+        assert_eq!((total.count(), total.window()), (Some(500), Some(Duration::from_secs(5))));
+        assert_eq!(total.arrivals().unwrap().count(), Some(600));
+        let connections = load("--stages 10s@10c,20s@10c..30c http://a:1").unwrap();
+        assert_eq!((connections.connections.get(), connections.max_connections.get()), (30, 30));
+        assert_eq!((connections.mean_rate, connections.duration), (None, Some(Duration::from_secs(30))));
+        assert_eq!(load("--stages 1s@1 http://a").unwrap().max_connections.get(), 10_000);
+    }
+
+    #[test]
+    fn a_warm_up_lies_before_the_total_and_the_duration() {
+        let load = |line: &str| load(&format!("{line} --warmup 2s a:1")).unwrap();
+        let both = load("-r 100 -d 3s -n 50");
+        assert_eq!((both.count(), both.window()), (Some(50), Some(Duration::from_millis(500))));
+        let duration = load("-r 100 -d 3s");
+        assert_eq!((duration.count(), duration.window()), (Some(300), Some(Duration::from_secs(3))));
+        let random = load("-r 100 -d 3s --poisson");
+        assert_eq!((random.count(), random.window()), (None, Some(Duration::from_secs(3))));
+        assert_eq!((load("-r 100 -n 7 --poisson").count(), load("-c 5 -n 7").count()), (Some(7), Some(7)));
+    }
+
+    #[test]
+    fn a_seed_that_was_given_stays() {
+        let mut given = load("-r 1 --poisson --seed 5 a:1").unwrap();
+        let mut open = load("-r 1 --poisson a:1").unwrap();
+        assert_ne!(given.arrivals(), open.arrivals());
+        given.draw(7);
+        open.draw(5);
+        assert_eq!((given.arrivals(), given.seed), (open.arrivals(), open.seed));
+        let mut even = load("-r 1 a:1").unwrap();
+        even.draw(5);
+        assert_eq!(even.seed, None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_together_is_refused() {
+        for (line, said) in [
+            ("--stages 1s@1 -r 5 a:1", "--stages and --rate exclude each other"),
+            ("--stages 1s@1 -d 5s a:1", "--stages and --duration exclude each other"),
+            ("--stages 1s@1c -c 5 a:1", "--stages of connections and --connections exclude each other"),
+            ("--poisson a:1", "--poisson without a rate; accepted: --poisson with --rate"),
+            ("--poisson --stages 1s@5c a:1", "--poisson without a rate"),
+            ("--seed 5 -r 1 a:1", "--seed without --poisson"),
+            ("--max-lag 1s a:1", "--max-lag without a rate"),
+            ("--max-lag 1s --stages 1s@1c a:1", "--max-lag without a rate"),
+            ("--warmup 1s --stages 1s@0..5 a:1", "invalid value '1s@0..5' for --stages: with --warmup"),
+            ("--stages 1s@x a:1", "invalid value '1s@x' for --stages: no rate of 0 or from 0.001"),
+        ] {
+            let said_of = load(line).unwrap_err();
+            assert!(said_of.contains(said) && said_of.contains("; example: "), "{line}: {said_of}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod load;
 pub mod request;
 mod request_options;
 pub mod route;
+pub mod stages;
 pub mod target;
 mod tls;
 
@@ -147,6 +148,13 @@ impl Plan {
     /// Whether what is exchanged is kept, to be shown.
     pub(crate) fn captures(&self) -> bool {
         self.captures
+    }
+
+    /// The same with draws that follow from `seed`, unless they follow from another that was given.
+    #[must_use]
+    pub(crate) fn drawing(mut self, seed: u64) -> Self {
+        self.load.draw(seed);
+        self
     }
 
     /// The same, for one request on one connection, of which all is kept.

@@ -72,6 +72,12 @@ impl Backends {
         self.last as u16
     }
 
+    /// Leaves out those that were named and have not answered anything that counts; nothing is counted by number from then on.
+    pub(super) fn forget_those_without_replies(&mut self) {
+        self.all.retain(|backend| !backend.response.is_empty());
+        self.last = 0;
+    }
+
     /// Counts so many replies.
     pub(super) fn replied(&mut self, number: u16, response: Nanos, count: u64) {
         let recorded = self.all[usize::from(number)].response.record_n(response.min(LONGEST), count);

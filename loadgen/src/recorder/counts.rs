@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::Outcome;
+
 /// Where each request has ended: every one in exactly one place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,8 +24,11 @@ pub struct Counts {
     pub timed_out: u64,
     /// In flight when the run ended.
     pub unanswered: u64,
-    /// Due beyond the limit and dropped.
+    /// Due beyond the limit, or not sent in time, and dropped.
     pub dropped: u64,
+    /// Of those, how many had waited for longer than is allowed, or were picked up that late.
+    #[serde(default)]
+    pub dropped_late: u64,
     /// Due, and not one byte written before the run ended.
     pub not_sent: u64,
     /// Sent again; apart from all the others.
@@ -64,7 +69,28 @@ impl Counts {
     /// Whether each request has one place, and one only.
     #[must_use]
     pub fn add_up(&self) -> bool {
-        self.offered == self.sent() + self.dropped + self.not_sent
+        self.offered == self.sent() + self.dropped + self.not_sent && self.dropped_late <= self.dropped
+    }
+
+    /// Where a request counts that has ended so: with this status if it was answered, which is a success or not.
+    #[inline]
+    pub(super) fn ended(
+        &mut self,
+        outcome: Outcome<'_>,
+        status: u16,
+        is_success: bool,
+        was_written: bool,
+    ) -> &mut u64 {
+        match (outcome, status) {
+            (Outcome::Replied, _) if is_success => &mut self.succeeded,
+            (Outcome::Replied, ..400) => &mut self.redirects,
+            (Outcome::Replied, 400..500) => &mut self.client_errors,
+            (Outcome::Replied, _) => &mut self.server_errors,
+            (Outcome::Failed(_), _) => &mut self.transport_failed,
+            (Outcome::TimedOut, _) => &mut self.timed_out,
+            (Outcome::Abandoned, _) if was_written => &mut self.unanswered,
+            (Outcome::Abandoned, _) => &mut self.not_sent,
+        }
     }
 
     /// The largest of all.
@@ -79,6 +105,8 @@ impl Counts {
             timed_out,
             unanswered,
             dropped,
+            // Among those that were dropped.
+            dropped_late: _,
             not_sent,
             resent,
         } = *self;
@@ -98,6 +126,7 @@ impl Counts {
             timed_out,
             unanswered,
             dropped,
+            dropped_late,
             not_sent,
             resent,
         } = other;
@@ -110,6 +139,7 @@ impl Counts {
         self.timed_out += timed_out;
         self.unanswered += unanswered;
         self.dropped += dropped;
+        self.dropped_late += dropped_late;
         self.not_sent += not_sent;
         self.resent += resent;
     }

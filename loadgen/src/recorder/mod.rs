@@ -98,6 +98,9 @@ pub(crate) struct Carried {
 pub struct Recorder {
     /// Where the requests have ended.
     pub counts: Counts,
+    /// Where those have ended that were due in the warm-up, which are nowhere else; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Counts>,
     /// How long they took.
     pub times: Times,
     /// Replies by status.
@@ -176,6 +179,7 @@ impl Recorder {
     pub fn new(ids: Ids, expected: ExpectedStatus) -> Self {
         Self {
             counts: Counts::default(),
+            warmup: None,
             times: Times::default(),
             statuses: vec![0; STATUSES],
             failures: Failures::default(),
@@ -213,11 +217,22 @@ impl Recorder {
         (0..).zip(self.statuses.iter().copied()).filter(|(_, count)| *count > 0)
     }
 
-    /// The run begins; `window` is how long requests are to become due, if that is known. The wall clock shows `epoch`
-    /// when the run's clock shows zero.
+    /// What is due from `start` on is measured; `window` is how long requests are to become due, if that is known. The wall
+    /// clock shows `epoch` when the run's clock shows zero.
     pub(crate) fn start(&mut self, start: Nanos, window: Option<Nanos>, epoch: Nanos) {
         self.window = start..start.saturating_add(window.unwrap_or(Nanos::MAX));
         self.epoch = epoch;
+    }
+
+    /// Whether what is due, or happens, then belongs to the warm-up.
+    #[inline]
+    pub(crate) fn is_warmup(&self, at: Nanos) -> bool {
+        at < self.window.start
+    }
+
+    #[cold]
+    fn warmup(&mut self) -> &mut Counts {
+        self.warmup.get_or_insert_default()
     }
 
     #[inline]
@@ -227,16 +242,25 @@ impl Recorder {
 
     /// So many requests that were due at the same time were picked up.
     pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
+        if self.is_warmup(due) {
+            self.warmup().offered += count;
+            return;
+        }
         self.counts.offered += count;
         self.times.lag.saturating_record_n(now.saturating_sub(due).min(LONGEST), count);
         let since_start = self.since_start(due);
         self.intervals.at(since_start).offered += count;
     }
 
-    /// One that was due was dropped.
-    pub(crate) fn dropped(&mut self, due: Nanos, now: Nanos) {
-        self.counts.dropped += 1;
-        self.unsuccessful(due, now, 1);
+    /// One that was due was dropped: because it had not been sent for too long, or else because too many were in flight.
+    pub(crate) fn dropped(&mut self, due: Nanos, now: Nanos, is_late: bool) {
+        let is_warmup = self.is_warmup(due);
+        let counts = if is_warmup { self.warmup() } else { &mut self.counts };
+        counts.dropped += 1;
+        counts.dropped_late += u64::from(is_late);
+        if !is_warmup {
+            self.unsuccessful(due, now, 1);
+        }
     }
 
     /// loadgen itself was kept from running.
@@ -245,8 +269,9 @@ impl Recorder {
         self.held_up = (longest.max(time), all.saturating_add(time));
     }
 
-    pub(crate) fn resent(&mut self) {
-        self.counts.resent += 1;
+    pub(crate) fn resent(&mut self, due: Nanos) {
+        let counts = if self.is_warmup(due) { self.warmup() } else { &mut self.counts };
+        counts.resent += 1;
     }
 
     pub(crate) fn limited(&mut self, connections: usize, why: &str) {
@@ -267,6 +292,9 @@ impl Recorder {
 
     /// What connections carried until now since this was called last.
     pub(crate) fn carried(&mut self, carried: Carried, now: Nanos) {
+        if self.is_warmup(now) {
+            return;
+        }
         self.body_bytes += carried.bodies;
         self.bytes_sent += carried.sent;
         self.bytes_received += carried.received;
@@ -278,6 +306,12 @@ impl Recorder {
 
     pub(crate) fn ended(&mut self, ended: Ended<'_>, ready_since: Nanos) {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
+        if self.is_warmup(arrival.due) {
+            let is_success = self.expected.contains(ended.in_flight.reply.status);
+            let (status, was_written) = (ended.in_flight.reply.status, arrival.written.is_some());
+            *self.warmup().ended(ended.outcome, status, is_success, was_written) += 1;
+            return;
+        }
         if let Outcome::Replied = ended.outcome {
             self.reported(&ended);
             self.replied(&Replied::new(&ended, ready_since), 1);
@@ -289,16 +323,13 @@ impl Recorder {
                 self.availability.due(since_start, false);
             }
         }
+        if !matches!(ended.outcome, Outcome::Replied) {
+            *self.counts.ended(ended.outcome, 0, false, arrival.written.is_some()) += 1;
+        }
         match ended.outcome {
-            Outcome::Replied => {}
-            Outcome::Abandoned if arrival.written.is_some() => self.counts.unanswered += 1,
-            Outcome::Abandoned => self.counts.not_sent += 1,
-            Outcome::Failed(failure) => {
-                self.counts.transport_failed += 1;
-                self.failed(&arrival, at, failure.cause, &failure.message);
-            }
+            Outcome::Replied | Outcome::Abandoned => {}
+            Outcome::Failed(failure) => self.failed(&arrival, at, failure.cause, &failure.message),
             Outcome::TimedOut => {
-                self.counts.timed_out += 1;
                 self.failed(&arrival, at, Cause::Timeout, "no complete response within --timeout");
             }
         }
@@ -364,8 +395,8 @@ impl Recorder {
         if !is_success || self.expected.named().is_some() {
             self.times.of_status(status, response, count);
         }
+        *self.counts.ended(Outcome::Replied, status, is_success, true) += count;
         if is_success {
-            self.counts.succeeded += count;
             let own = picked.saturating_sub(due) + read_lag;
             let service = at.saturating_sub(written.unwrap_or(picked));
             self.times.response.saturating_record_n(response.min(LONGEST), count);
@@ -375,11 +406,6 @@ impl Recorder {
             self.availability.due(since_start, true);
             self.intervals.at(since_start).succeeded(response, count);
         } else {
-            match status {
-                ..400 => self.counts.redirects += count,
-                400..500 => self.counts.client_errors += count,
-                _ => self.counts.server_errors += count,
-            }
             self.unsuccessful(due, at, count);
             let since_start = self.since_start(due);
             self.availability.due(since_start, false);
@@ -412,6 +438,9 @@ impl Recorder {
     /// Adds what another worker of the run has recorded.
     pub fn merge(&mut self, other: &Self) {
         self.counts.merge(&other.counts);
+        if let Some(warmup) = &other.warmup {
+            self.warmup().merge(warmup);
+        }
         self.times.merge(&other.times);
         for (count, more) in self.statuses.iter_mut().zip(&other.statuses) {
             *count += more;

@@ -49,6 +49,7 @@ impl Recorder {
             && self.connections.is_bounded()
             && self.server_report.is_plausible(self.counts.completed())
             && self.counts.add_up()
+            && self.warmup.is_none_or(|warmup| warmup.largest() <= LARGEST && warmup.add_up())
     }
 
     /// What servers and the system have said, which reports print.

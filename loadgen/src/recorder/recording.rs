@@ -8,7 +8,7 @@ use contract::id::Ids;
 use super::{Carried, Recorder, Replied};
 use crate::{
     clock::Nanos,
-    outcome::{Ended, ExpectedStatus, Outcome},
+    outcome::{Arrival, Ended, ExpectedStatus, Outcome},
 };
 
 /// Records, and what has happened again and again and is not in them yet.
@@ -36,7 +36,8 @@ impl Recording {
     /// A request has ended.
     #[inline]
     pub(crate) fn ended(&mut self, ended: Ended<'_>) {
-        let is_usual = matches!(ended.outcome, Outcome::Replied) && !ended.in_flight.arrival.captured;
+        let Arrival { captured, due, .. } = ended.in_flight.arrival;
+        let is_usual = matches!(ended.outcome, Outcome::Replied) && !captured && !self.records.is_warmup(due);
         if !is_usual {
             let ready_since = self.ready_since;
             return self.records().ended(ended, ready_since);
@@ -76,6 +77,9 @@ impl Recording {
     /// The records at the end.
     pub(crate) fn into_records(mut self) -> Recorder {
         self.settle();
+        if self.records.warmup.is_some() {
+            self.records.backends.forget_those_without_replies();
+        }
         self.records
     }
 
@@ -89,7 +93,7 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Arrival, InFlight};
+    use crate::outcome::InFlight;
 
     const IDS: Ids = Ids { run: 1, load: 0 };
 

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use transport::Address;
 
 use super::plausible::is_printable;
-use crate::{outcome::ExpectedStatus, plan::Plan};
+use crate::{
+    numbers::decimal,
+    outcome::ExpectedStatus,
+    plan::{Plan, Shape},
+};
 
 /// As long as a URL can be, in bytes.
 const LONGEST_TEXT: usize = 64 << 10;
@@ -28,6 +32,21 @@ pub struct RunSettings {
     pub method: String,
     /// Requests per second on average, in an open loop.
     pub rate_per_second: Option<f64>,
+    /// The stages of the load, as they are written; of shards that had different ones, all with a plus in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<String>,
+    /// Whether requests were due at random times.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub poisson: bool,
+    /// What random times followed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// How long requests were due at first that nothing but `Recorder::warmup` counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Duration>,
+    /// How long a request could be unsent after it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lag: Option<Duration>,
     /// How long requests were to become due, if that was known beforehand.
     pub window: Option<Duration>,
     /// How many requests there were to be.
@@ -60,8 +79,16 @@ impl RunSettings {
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
             protocol: plan.target().protocol_name().to_owned(),
             method: plan.request().method.to_string(),
-            rate_per_second: load.arrivals().map(crate::schedule::Arrivals::mean_rate),
-            window: load.window().or(load.duration),
+            rate_per_second: load.mean_rate,
+            stages: load.stages.clone(),
+            poisson: load.is_random(),
+            seed: load.seed,
+            warmup: Some(load.warmup).filter(|time| !time.is_zero()),
+            max_lag: match load.shape {
+                Shape::Open { max_lag, .. } => max_lag,
+                Shape::Closed { .. } => None,
+            },
+            window: load.planned(),
             total: load.total,
             duration: load.duration,
             connections: load.connections.get(),
@@ -86,6 +113,7 @@ impl RunSettings {
             && texts
                 .chain(&self.addresses)
                 .chain(&self.expected_status)
+                .chain(&self.stages)
                 .all(|text| is_printable(text, LONGEST_TEXT))
             && self.expected().is_some()
     }
@@ -101,6 +129,25 @@ impl RunSettings {
         named.map_or(Some(ExpectedStatus::default()), |text| ExpectedStatus::default().with(text).ok())
     }
 
+    /// How requests came to be due, in words.
+    #[must_use]
+    pub fn load(&self) -> String {
+        let seed = self.seed.map(|seed| format!(" (seed {seed})")).unwrap_or_default();
+        self.load_without_seed() + &seed
+    }
+
+    /// The same, without what is another one in each run.
+    #[must_use]
+    pub fn load_without_seed(&self) -> String {
+        let kind = if self.is_open_loop() { "open loop" } else { "closed loop" };
+        let random = if self.poisson { " Poisson" } else { "" };
+        match (&self.stages, self.rate_per_second) {
+            (Some(stages), _) => format!("{kind},{random} stages {}", spaced(stages)),
+            (None, Some(rate)) => format!("{kind},{random} {} requests/s", decimal(rate)),
+            (None, None) => kind.to_owned(),
+        }
+    }
+
     /// How many requests could be in flight.
     #[must_use]
     pub fn outstanding(&self) -> usize {
@@ -112,5 +159,33 @@ impl RunSettings {
     #[must_use]
     pub fn is_open_loop(&self) -> bool {
         self.rate_per_second.is_some()
+    }
+}
+
+/// The most stages that are shown for people.
+const MAX_SHOWN: usize = 12;
+
+/// Stages for people, who may not want all of them.
+fn spaced(stages: &str) -> String {
+    let all: Vec<_> = stages.split(',').collect();
+    let mut shown = all.iter().take(MAX_SHOWN).copied().collect::<Vec<_>>().join(", ");
+    if all.len() > MAX_SHOWN {
+        shown += &format!(" and {} more", all.len() - MAX_SHOWN);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::planted::{Planted, run};
+
+    #[test]
+    fn the_load_is_told_in_words() {
+        let told = |line: &str| run(&format!("{line} a:1"), |_, _| Planted::default()).run.load();
+        assert_eq!(told("-r 10 -d 1s"), "open loop, 10 requests/s");
+        assert_eq!(told("-r 10 -d 1s --poisson --seed 7"), "open loop, Poisson 10 requests/s (seed 7)");
+        assert_eq!(told("--stages 1s@5,1s@5..9"), "open loop, stages 1s@5, 1s@5..9");
+        let many = vec!["10ms@100"; 20].join(",");
+        assert!(told(&format!("--stages {many}")).ends_with("10ms@100 and 8 more"));
     }
 }

@@ -168,7 +168,9 @@ fn settings(old: &Summary, new: &Summary) -> Vec<String> {
         [
             ("protocol", run.protocol.clone()),
             ("method", run.method.clone()),
-            ("rate", run.rate_per_second.map_or_else(|| "closed loop".to_owned(), |rate| rate.to_string())),
+            ("load", run.load_without_seed()),
+            ("warm-up", format!("{:?}", run.warmup.unwrap_or_default())),
+            ("maximum lag", run.max_lag.map_or_else(|| "none".to_owned(), |time| format!("{time:?}"))),
             ("connections", run.connections.to_string()),
             ("streams", run.streams.to_string()),
             ("workers", run.workers.to_string()),

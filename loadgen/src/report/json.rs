@@ -62,6 +62,7 @@ struct Report<'a> {
     thresholds: Vec<Threshold<'a>>,
     elapsed_seconds: f64,
     requests: Requests,
+    warmup: Option<Requests>,
     offered_rate_per_second: f64,
     achieved_rate_per_second: f64,
     body_bytes: u64,
@@ -97,7 +98,13 @@ struct RunReport {
     target: String,
     protocol: String,
     method: String,
+    load: String,
     rate_per_second: Option<f64>,
+    stages: Option<String>,
+    poisson: bool,
+    seed: Option<u64>,
+    warmup_seconds: Option<f64>,
+    max_lag_seconds: Option<f64>,
     total: Option<u64>,
     duration_seconds: Option<f64>,
     addresses: Vec<String>,
@@ -122,6 +129,7 @@ struct Requests {
     transport_failed: u64,
     timed_out: u64,
     dropped: u64,
+    dropped_late: u64,
     not_sent: u64,
     unanswered: u64,
     resent: u64,
@@ -335,7 +343,8 @@ impl<'a> Report<'a> {
             warnings: summary.warnings(),
             thresholds: report.judged.iter().map(Threshold::of).collect(),
             elapsed_seconds: summary.elapsed.as_secs_f64(),
-            requests: Requests::of(summary),
+            requests: Requests::of(&records.counts),
+            warmup: summary.run.warmup.map(|_| Requests::of(&records.warmup.unwrap_or_default())),
             offered_rate_per_second: summary.offered_rate(),
             achieved_rate_per_second: summary.achieved_rate(),
             body_bytes: records.body_bytes,
@@ -387,7 +396,13 @@ impl RunReport {
             target: run.target.clone(),
             protocol: run.protocol.clone(),
             method: run.method.clone(),
+            load: run.load(),
             rate_per_second: run.rate_per_second,
+            stages: run.stages.clone(),
+            poisson: run.poisson,
+            seed: run.seed,
+            warmup_seconds: run.warmup.map(|time| time.as_secs_f64()),
+            max_lag_seconds: run.max_lag.map(|time| time.as_secs_f64()),
             total: run.total,
             duration_seconds: run.duration.map(|duration| duration.as_secs_f64()),
             addresses: run.addresses.clone(),
@@ -403,8 +418,7 @@ impl RunReport {
 }
 
 impl Requests {
-    fn of(summary: &Summary) -> Self {
-        let counts = &summary.records.counts;
+    fn of(counts: &recorder::Counts) -> Self {
         Self {
             offered: counts.offered,
             sent: counts.sent(),
@@ -416,6 +430,7 @@ impl Requests {
             transport_failed: counts.transport_failed,
             timed_out: counts.timed_out,
             dropped: counts.dropped,
+            dropped_late: counts.dropped_late,
             not_sent: counts.not_sent,
             unanswered: counts.unanswered,
             resent: counts.resent,

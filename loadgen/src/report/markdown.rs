@@ -65,10 +65,11 @@ fn verdict(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let run = &summary.run;
     let interrupted = if summary.interrupted { ", interrupted" } else { "" };
     let target = format!("{} {} over {}{interrupted}", run.method, run.target, run.protocol);
-    let lines = [("Target", target), ("Verdict", outcome), ("Limit", limit)];
+    let lines = [("Target", target), ("Load", run.load()), ("Verdict", outcome), ("Limit", limit)];
     let measurement = summary.validity().map(|validity| ("Measurement", validity));
     let warnings = summary.warnings().into_iter().map(|warning| ("Warning", warning));
-    for (name, text) in lines.into_iter().chain(measurement).chain(warnings) {
+    let warmup = summary.warmup_said().map(|warmup| ("Requests", warmup));
+    for (name, text) in lines.into_iter().chain(warmup).chain(measurement).chain(warnings) {
         writeln!(out, "- {name}: {}", escaped(&text))?;
     }
     writeln!(out)

@@ -38,10 +38,6 @@ impl Constant {
         Self { part: self.part.part(part), given: 0, ..*self }
     }
 
-    pub(super) fn rate(&self) -> f64 {
-        self.rate
-    }
-
     pub(super) fn window(&self) -> Option<Duration> {
         let by_total = self.total.map(|total| self.after(total));
         let end = match (by_total, self.window) {
@@ -174,6 +170,23 @@ mod tests {
     fn no_error_adds_up_over_a_million_arrivals() {
         let due = Constant::new(3.0, None, None).nth(3_000_000);
         assert_eq!(due, Some(Due { number: 3_000_000, at: 1_000_000_000_000_000 }));
+    }
+
+    #[test]
+    fn over_a_day_an_arrival_is_due_when_whole_numbers_say_at_any_rate() {
+        const DAY: u64 = 24 * 3600;
+        for rate in [1_u64, 3, 700, 9_999, 1_000_000, 99_999_989, 100_000_000] {
+            let arrivals = Constant::new(rate as f64, None, None);
+            for second in [0, 1, DAY / 3, DAY - 1, DAY] {
+                for number in (rate * second).saturating_sub(2)..rate * second + 3 {
+                    let due = { arrivals }.nth(number as usize).unwrap();
+                    let exact =
+                        (u128::from(number) * 2_000_000_000 + u128::from(rate)) / (2 * u128::from(rate));
+                    assert_eq!(u128::from(due.at), exact, "{rate}/s, number {number}");
+                }
+                assert_eq!({ arrivals }.nth((rate * second) as usize).unwrap().at, second * 1_000_000_000);
+            }
+        }
     }
 
     #[test]

@@ -3,18 +3,36 @@
 //! [`Arrivals`] are those of a whole run or of a [`Part`] of it, in the order in which they are due. A schedule is a file
 //! of its own, and nothing beyond this folder knows which one it is.
 
+mod connections;
 mod constant;
 mod part;
+mod poisson;
+mod profile;
+mod stages;
 
 use std::time::Duration;
 
+pub use connections::{ConnectionStage, ConnectionStages};
 pub use constant::Constant;
 pub use part::Part;
+pub use poisson::Poisson;
+pub use stages::Stages;
 
 use crate::clock::Nanos;
 
 /// Nothing is due later than this after the start, some 146 years, so that adding to it never overflows.
 const LATEST: Nanos = Nanos::MAX / 4;
+
+/// A part of a run with a rate of its own, in requests per second: a whole number of millionths, at most 10^8.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stage {
+    /// How long it lasts.
+    pub length: Duration,
+    /// The rate at its start.
+    pub from: f64,
+    /// The rate at its end; in between it lies on a straight line.
+    pub to: f64,
+}
 
 /// A request that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +48,21 @@ pub struct Due {
 pub enum Arrivals {
     /// Evenly spaced.
     Constant(Constant),
+    /// At a rate that changes.
+    Stages(Stages),
+    /// At random times.
+    Poisson(Poisson),
+}
+
+/// Does the same with whichever arrivals they are.
+macro_rules! with {
+    ($any:expr, $arrivals:ident => $call:expr) => {
+        match $any {
+            Arrivals::Constant($arrivals) => $call,
+            Arrivals::Stages($arrivals) => $call,
+            Arrivals::Poisson($arrivals) => $call,
+        }
+    };
 }
 
 impl Arrivals {
@@ -38,38 +71,36 @@ impl Arrivals {
     pub fn part(&self, part: Part) -> Self {
         match self {
             Self::Constant(arrivals) => Self::Constant(arrivals.part(part)),
+            Self::Stages(arrivals) => Self::Stages(arrivals.part(part)),
+            Self::Poisson(arrivals) => Self::Poisson(arrivals.part(part)),
         }
     }
 
     /// How long the requests of the whole run take to become due: to the end of the interval that the last one opens.
-    /// None: for ever.
+    /// None: for ever, or until a total is reached at random.
     #[must_use]
     pub fn window(&self) -> Option<Duration> {
         match self {
             Self::Constant(arrivals) => arrivals.window(),
+            Self::Stages(arrivals) => Some(arrivals.window()),
+            Self::Poisson(arrivals) => arrivals.window(),
         }
     }
 
-    /// How many requests of the whole run are due before `at`, in nanoseconds after the start.
+    /// How many requests of the whole run are due before `at`, in nanoseconds after the start; on average, where they are due
+    /// at random times.
     #[must_use]
     pub fn expected_by(&self, at: Nanos) -> u64 {
-        match self {
-            Self::Constant(arrivals) => arrivals.expected_by(at),
-        }
+        with!(self, arrivals => arrivals.expected_by(at))
     }
 
-    /// How many requests of the whole run will have been due. None: without end.
+    /// How many requests of the whole run will have been due. None: without end, or at random.
     #[must_use]
     pub fn count(&self) -> Option<u64> {
-        // Of two that lie that far ahead, both are due at the latest time.
-        self.window().map(|_| self.expected_by(Nanos::MAX))
-    }
-
-    /// Requests of the whole run per second, on average.
-    #[must_use]
-    pub fn mean_rate(&self) -> f64 {
         match self {
-            Self::Constant(arrivals) => arrivals.rate(),
+            Self::Poisson(_) => None,
+            // Of two that lie that far ahead, both are due at the latest time.
+            _ => self.window().map(|_| self.expected_by(Nanos::MAX)),
         }
     }
 }
@@ -79,15 +110,11 @@ impl Iterator for Arrivals {
 
     #[inline]
     fn next(&mut self) -> Option<Due> {
-        match self {
-            Self::Constant(arrivals) => arrivals.next(),
-        }
+        with!(self, arrivals => arrivals.next())
     }
 
     #[inline]
     fn nth(&mut self, skipped: usize) -> Option<Due> {
-        match self {
-            Self::Constant(arrivals) => arrivals.nth(skipped),
-        }
+        with!(self, arrivals => arrivals.nth(skipped))
     }
 }

@@ -40,6 +40,7 @@ impl Summary {
     pub fn merge(&mut self, other: &Self) -> Result<(), CannotMerge> {
         let (run, theirs) = (&mut self.run, &other.run);
         let expected = |status: &Option<String>| status.clone().unwrap_or_else(|| "2xx".to_owned());
+        let arrivals = |is_random: bool| if is_random { "at random times" } else { "even" }.to_owned();
         let load = |is_open: bool| if is_open { "open loop" } else { "closed loop" }.to_owned();
         for (what, one, other) in [
             ("target", run.target.clone(), theirs.target.clone()),
@@ -47,6 +48,7 @@ impl Summary {
             ("protocol", run.protocol.clone(), theirs.protocol.clone()),
             ("expected status", expected(&run.expected_status), expected(&theirs.expected_status)),
             ("load", load(run.is_open_loop()), load(theirs.is_open_loop())),
+            ("arrivals", arrivals(run.poisson), arrivals(theirs.poisson)),
         ] {
             if one != other {
                 return Err(CannotMerge::Differs { what, one, other });
@@ -64,6 +66,13 @@ impl Summary {
                 .max(other.saturating_add(Duration::from_nanos(later)))
         };
         run.rate_per_second = run.rate_per_second.zip(theirs.rate_per_second).map(|(one, other)| one + other);
+        run.stages = match (run.stages.take(), &theirs.stages) {
+            (Some(mine), Some(theirs)) => Some(both_stages(mine, theirs)),
+            (mine, theirs) => mine.or_else(|| theirs.clone()),
+        };
+        run.seed = run.seed.filter(|seed| theirs.seed == Some(*seed));
+        run.warmup = run.warmup.max(theirs.warmup);
+        run.max_lag = run.max_lag.max(theirs.max_lag);
         run.total = run.total.zip(theirs.total).map(|(one, other)| one.saturating_add(other));
         run.window = run.window.zip(theirs.window).map(|(one, other)| until(one, other));
         run.duration = run.duration.max(theirs.duration);
@@ -98,6 +107,12 @@ impl Summary {
     }
 }
 
+/// The stages of both, which were gone through at the same time, as far as they can be kept.
+fn both_stages(mine: String, theirs: &str) -> String {
+    const LONGEST: usize = 32 << 10;
+    if mine.len() + theirs.len() > LONGEST { mine } else { format!("{mine} + {theirs}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +132,27 @@ mod tests {
         let mut text = Vec::new();
         merged.write(&mut text).unwrap();
         assert_eq!(Summary::read(&mut text.as_slice()).unwrap().run, merged.run);
+    }
+
+    #[test]
+    fn shards_by_stages_keep_both_and_add_up_their_warm_ups() {
+        let one = run("--stages 1s@100,1s@50 --warmup 500ms a:1", |_, _| Planted::default());
+        let other = run("--stages 2s@10 --warmup 1s a:1", |_, _| Planted::default());
+        assert_eq!((one.records.counts.offered, one.records.warmup.unwrap().offered), (150, 50));
+        let mut merged = one.clone();
+        merged.merge(&other).unwrap();
+        assert_eq!(merged.run.stages.as_deref(), Some("1s@100,1s@50 + 2s@10"));
+        assert_eq!((merged.run.rate_per_second, merged.run.seed), (Some(85.0), None));
+        assert_eq!(merged.records.counts.succeeded, 170);
+        assert_eq!(merged.records.warmup.map(|counts| counts.succeeded), Some(60));
+        let mut text = Vec::new();
+        merged.write(&mut text).unwrap();
+        let read = Summary::read(&mut text.as_slice()).unwrap();
+        assert_eq!((&read.run, read.records.warmup), (&merged.run, merged.records.warmup));
+        let random = run("-r 100 -d 2s --poisson a:1", |_, _| Planted::default());
+        let even = run("-r 100 -d 2s a:1", |_, _| Planted::default());
+        let error = random.clone().merge(&even).unwrap_err().to_string();
+        assert_eq!(error, "arrivals differs: 'at random times' and 'even'");
     }
 
     #[test]

@@ -160,6 +160,25 @@ impl Summary {
             .then_some((stragglers, length))
     }
 
+    /// What came of the requests that were due in the warm-up, in words; none without one.
+    pub(crate) fn warmup_said(&self) -> Option<String> {
+        let time = self.run.warmup?;
+        let counts = self.records.warmup.unwrap_or_default();
+        let number = crate::numbers::count;
+        let mut said = format!(
+            "Warm-up of {}, not counted above: {} sent, {} succeeded",
+            crate::numbers::seconds(nanos(time)),
+            number(counts.sent()),
+            number(counts.succeeded)
+        );
+        for (count, what) in [(counts.dropped, "dropped"), (counts.not_sent, "not sent")] {
+            if count > 0 {
+                said += &format!(", {} {what}", number(count));
+            }
+        }
+        Some(said)
+    }
+
     fn is_open(&self) -> bool {
         self.run.is_open_loop()
     }

@@ -17,6 +17,8 @@ pub use threshold::{Judged, Judgement, Threshold};
 
 use std::time::Duration;
 
+use success::several;
+
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds, time},
@@ -138,7 +140,7 @@ impl Summary {
         let is_dead = counts.completed() == 0 && counts.timed_out == 0 && counts.not_sent == 0;
         if is_dead {
             Limit::None
-        } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) {
+        } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) || self.was_late_itself() {
             Limit::Loadgen
         } else if self.is_server_busy() && (fastest.is_some() || counts.dropped > 0 || were_not_sent) {
             Limit::DummyServer
@@ -190,9 +192,20 @@ impl Summary {
         self.records.held_up.0 > 100_000_000
     }
 
-    /// The offered rate; of a run that was cut short that which was asked for, as the first request is due at once.
+    /// Whether most of the requests that were dropped had been picked up too late, so that nothing but loadgen delayed them.
+    fn was_late_itself(&self) -> bool {
+        let (late, max_lag) = (self.records.counts.dropped_late, self.run.max_lag);
+        let Some(max_lag) = max_lag.filter(|_| late > 0 && !self.was_suspended()) else { return false };
+        let lag = &self.records.times.lag;
+        let picked_late = lag.count_between(nanos(max_lag), lag.max().max(nanos(max_lag)));
+        2 * picked_late.min(late) > self.records.counts.dropped
+    }
+
+    /// The offered rate; of a run that was cut short that which was asked for, as the first request is due at once. By stages,
+    /// the rate of a part of the run is another one.
     fn asked_rate(&self) -> f64 {
-        let asked = self.run.rate_per_second.filter(|_| self.interrupted);
+        let is_constant = self.run.stages.is_none();
+        let asked = self.run.rate_per_second.filter(|_| self.interrupted && is_constant);
         asked.map_or(self.offered_rate(), |asked| asked.min(self.offered_rate()))
     }
 
@@ -217,9 +230,22 @@ impl Summary {
             Limit::Loadgen if self.busiest_worker > MAX_BUSY => format!(
                 "loadgen was the limit: a worker was busy {busy:.0}% of the time; give it more CPUs (--workers) or lower the rate"
             ),
+            Limit::Loadgen if self.was_late_itself() => format!(
+                "loadgen was the limit: {} were dropped because it picked them up later than --max-lag {}, {rates}; lower the rate or free CPUs for it",
+                several(self.records.counts.dropped_late, "request", "requests"),
+                self.max_lag_said()
+            ),
             Limit::Loadgen => {
                 format!(
                     "loadgen was the limit: it sent later and later, {rates}; lower the rate or free CPUs for it"
+                )
+            }
+            Limit::Connections if 2 * self.records.counts.dropped_late > self.records.counts.dropped => {
+                format!(
+                    "connections were the limit: {} waited for longer than --max-lag {} and were dropped, {rates}; {} may be raised, unless the target serves no more",
+                    several(self.records.counts.dropped_late, "request", "requests"),
+                    self.max_lag_said(),
+                    self.room_flags()
                 )
             }
             Limit::Connections if self.records.counts.dropped > 0 => format!(
@@ -278,12 +304,18 @@ impl Summary {
                     false => String::new(),
                 };
                 format!(
-                    "{} requests/s is what {} outstanding requests gave: the loop was closed{caveat}",
+                    "{} requests/s is what {}{} outstanding requests gave: the loop was closed{caveat}",
                     decimal(self.achieved_rate()),
+                    if self.run.stages.is_some() { "up to " } else { "" },
                     count(self.run.outstanding() as u64)
                 )
             }
         }
+    }
+
+    /// The value of --max-lag.
+    fn max_lag_said(&self) -> String {
+        self.run.max_lag.map(|max_lag| time(nanos(max_lag) as f64)).unwrap_or_default()
     }
 
     /// What dummy-server has told of its workers, as a part of a sentence.

@@ -7,6 +7,9 @@ use crate::{
     summary::Summary,
 };
 
+const DROPPED: &str = "dropped while --max-in-flight was reached";
+const DROPPED_LATE: &str = "dropped after --max-lag";
+
 /// What came of the requests, with the figures that this rests on and the most common failure.
 pub(super) fn sentence(summary: &Summary) -> String {
     let counts = &summary.records.counts;
@@ -23,7 +26,8 @@ pub(super) fn sentence(summary: &Summary) -> String {
     if summary.interrupted {
         return interrupted(summary);
     }
-    let not_replied = [counts.dropped, counts.not_sent, counts.unanswered];
+    let dropped = counts.dropped - counts.dropped_late;
+    let not_replied = [dropped, counts.dropped_late, counts.not_sent, counts.unanswered];
     let why = most_common(summary, not_replied).map(|(why, _)| why).unwrap_or_default();
     if succeeded == 0 {
         return format!("failed: no request succeeded: {why}");
@@ -50,13 +54,14 @@ fn interrupted(summary: &Summary) -> String {
     for (number, what) in [
         (counts.unanswered, "not waited for"),
         (counts.not_sent, "not sent"),
-        (counts.dropped, "dropped while --max-in-flight was reached"),
+        (counts.dropped - counts.dropped_late, DROPPED),
+        (counts.dropped_late, DROPPED_LATE),
     ] {
         if number > 0 {
             text += &format!(", {} {what}", count(number));
         }
     }
-    match most_common(summary, [0; 3]) {
+    match most_common(summary, [0; 4]) {
         Some((why, _)) if counts.succeeded < ended => format!("{text}; the most common failure: {why}"),
         _ => text,
     }
@@ -69,8 +74,11 @@ fn share(ratio: f64) -> String {
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// What kept most of the requests from success, and how many; so many were dropped, not sent, and unanswered.
-fn most_common(summary: &Summary, [dropped, not_sent, unanswered]: [u64; 3]) -> Option<(String, u64)> {
+/// What kept most of the requests from success, and how many; this many were dropped, dropped late, not sent, and unanswered.
+fn most_common(
+    summary: &Summary,
+    [dropped, dropped_late, not_sent, unanswered]: [u64; 4],
+) -> Option<(String, u64)> {
     let records = &summary.records;
     let replies =
         records.statuses().filter(|(status, _)| !summary.run.expects(*status)).map(|(status, replies)| {
@@ -85,7 +93,8 @@ fn most_common(summary: &Summary, [dropped, not_sent, unanswered]: [u64; 3]) -> 
         None => "not sent before the run ended".to_owned(),
     };
     let others = [
-        (dropped, "dropped while --max-in-flight was reached"),
+        (dropped, DROPPED),
+        (dropped_late, DROPPED_LATE),
         (not_sent, why_not_sent.as_str()),
         (unanswered, "unanswered when the run ended"),
     ]
@@ -93,7 +102,7 @@ fn most_common(summary: &Summary, [dropped, not_sent, unanswered]: [u64; 3]) -> 
     replies.chain(failures).chain(others).max_by_key(|(_, number)| *number)
 }
 
-fn several(number: u64, one: &str, many: &str) -> String {
+pub(super) fn several(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 

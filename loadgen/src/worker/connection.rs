@@ -11,7 +11,7 @@ use transport::Stream;
 use super::opening::Secured;
 use crate::{
     clock::{Clock, Nanos},
-    outcome::{Arrival, Cause, Ended, Failure, InFlight},
+    outcome::{Arrival, Ended, Failure, InFlight},
     recorder::Carried,
 };
 
@@ -101,11 +101,6 @@ impl Closed {
     pub(super) fn by_loadgen(why: Failure) -> Self {
         Self { by: Closer::Loadgen, why }
     }
-
-    /// It has had all the requests or all the time that it was to have, and nothing is in flight.
-    pub(super) fn done() -> Self {
-        Self::by_loadgen(Failure::new(Cause::Other, "the connection was to have no more requests"))
-    }
 }
 
 /// Which end closed a connection, or had it closed.
@@ -179,11 +174,11 @@ pub(super) trait Connection: Sized {
     /// How many requests it takes in all.
     fn allowed(&self, limits: &Limits) -> usize;
 
+    /// How many requests are in flight on it. Not for each request: it may look at all of them.
+    fn in_flight(&self) -> usize;
+
     /// Whether it was of any use: some of a request has been sent on it.
     fn is_used(&self) -> bool;
-
-    /// It takes no more requests, and is to be closed by this end when those in flight have ended.
-    fn retire(&mut self);
 
     /// Takes a request, which leaves when the connection is driven next.
     ///

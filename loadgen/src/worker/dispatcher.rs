@@ -2,7 +2,7 @@
 //!
 //! It knows no connection and keeps no figures: those go to the recorder.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use super::{
     backlog::Backlog,
@@ -23,8 +23,9 @@ enum Source {
     Nothing,
     /// A schedule: what is due next, and the arrivals after it.
     Open { next: Option<Due>, later: Arrivals, on_overload: OnOverload },
-    /// One for each free slot, as long as any are left and `until` has not come.
-    Closed { left: u64, number: u64, step: u64, until: Nanos, free: FreeSlots },
+    /// One for each free slot, as long as any are left and `until` has not come. Those that are due before `counted_from` are
+    /// not among those that are left.
+    Closed { left: u64, number: u64, step: u64, counted_from: Nanos, until: Nanos, free: FreeSlots },
 }
 
 /// The most that are picked up at the same time: what is picked up later than another has waited for its sending.
@@ -77,6 +78,8 @@ pub(super) struct Dispatcher {
     start: Nanos,
     in_flight: usize,
     max_in_flight: usize,
+    /// A request of the schedule that could not be sent for longer than this after it was due is dropped.
+    max_lag: Nanos,
     /// Whether what is exchanged is kept.
     captures: bool,
     /// Whether something has happened since it was last asked.
@@ -91,25 +94,36 @@ impl Dispatcher {
             start: 0,
             in_flight: 0,
             max_in_flight,
+            max_lag: Nanos::MAX,
             captures,
             moved: false,
         }
     }
 
-    /// Requests become due by a schedule that begins at `start`.
-    pub(super) fn start_open(&mut self, arrivals: Arrivals, on_overload: OnOverload, start: Nanos) {
+    /// Requests become due by a schedule that begins at `start`, and are dropped if they could not be sent for longer than
+    /// `max_lag`.
+    pub(super) fn start_open(
+        &mut self,
+        arrivals: Arrivals,
+        on_overload: OnOverload,
+        max_lag: Nanos,
+        start: Nanos,
+    ) {
+        self.max_lag = max_lag;
         self.backlog.follow(arrivals.clone(), start);
         let mut later = arrivals;
         self.source = Source::Open { next: later.next(), later, on_overload };
         self.start = start;
     }
 
-    /// Part `part` of a closed loop: a request is due for each free slot, until `total` of all parts together were, or
-    /// `until` has come.
-    pub(super) fn start_closed(&mut self, total: Option<u64>, until: Nanos, part: Part, start: Nanos) {
+    /// Part `part` of a closed loop: a request is due for each free slot, until `total` of all parts together were from the
+    /// beginning of `counted` on, or its end has come.
+    pub(super) fn start_closed(&mut self, total: Option<u64>, counted: Range<Nanos>, part: Part) {
         let left = total.map_or(u64::MAX, |total| part.share(total));
         let (number, step) = (part.index(), part.of());
-        self.source = Source::Closed { left, number, step, until, free: FreeSlots::default() };
+        let Range { start, end } = counted;
+        let free = FreeSlots::default();
+        self.source = Source::Closed { left, number, step, counted_from: start, until: end, free };
         self.start = start;
     }
 
@@ -124,8 +138,11 @@ impl Dispatcher {
                 while let Some(due) = next.filter(|due| count < BATCH && self.start + due.at <= now) {
                     let at = self.start + due.at;
                     recording.picked_up(at, now, 1);
-                    if *on_overload == OnOverload::Drop && self.in_flight + self.backlog.len() >= room {
-                        recording.records().dropped(at, now);
+                    let is_late = now - at > self.max_lag;
+                    let is_full =
+                        *on_overload == OnOverload::Drop && self.in_flight + self.backlog.len() >= room;
+                    if is_late || is_full {
+                        recording.records().dropped(at, now, is_late);
                         self.backlog.skip_scheduled();
                     } else {
                         self.backlog.push_scheduled(now);
@@ -134,10 +151,12 @@ impl Dispatcher {
                     count += 1;
                 }
             }
-            Source::Closed { left, number, step, until, free } => {
+            Source::Closed { left, number, step, counted_from, until, free } => {
                 let slots = room.saturating_sub(self.in_flight + self.backlog.len());
                 free.keep(slots);
-                let most = if now < *until {
+                let most = if now < *counted_from {
+                    slots.min(BATCH)
+                } else if now < *until {
                     slots.min(BATCH).min(usize::try_from(*left).unwrap_or(BATCH))
                 } else {
                     0
@@ -151,7 +170,7 @@ impl Dispatcher {
                         self.backlog.push_single(arrival);
                         *number += *step;
                     }
-                    *left -= several as u64;
+                    *left -= if due < *counted_from { 0 } else { several as u64 };
                     count += several;
                 }
             }
@@ -169,11 +188,21 @@ impl Dispatcher {
         self.max_in_flight - self.in_flight
     }
 
-    /// Sends what waits and may be in flight by `submit`, until that gives one back.
-    pub(super) fn send(&mut self, mut submit: impl FnMut(Arrival) -> Result<(), Arrival>) {
+    /// Sends what waits and may be in flight by `submit`, until that gives one back; what has waited for too long by `now` is
+    /// dropped.
+    pub(super) fn send(
+        &mut self,
+        now: Nanos,
+        recording: &mut Recording,
+        mut submit: impl FnMut(Arrival) -> Result<(), Arrival>,
+    ) {
         while self.in_flight < self.max_in_flight
             && let Some(arrival) = self.backlog.pop()
         {
+            if self.is_late(&arrival, now) {
+                recording.records().dropped(arrival.due, now, true);
+                continue;
+            }
             if let Err(arrival) = submit(arrival) {
                 return self.backlog.push_front(arrival);
             }
@@ -181,12 +210,34 @@ impl Dispatcher {
         }
     }
 
+    /// Drops what has waited for too long, and can't be sent.
+    pub(super) fn drop_late(&mut self, now: Nanos, recording: &mut Recording) {
+        if self.max_lag == Nanos::MAX {
+            return;
+        }
+        while let Some(arrival) = self.backlog.pop() {
+            if !self.is_late(&arrival, now) {
+                return self.backlog.push_front(arrival);
+            }
+            self.moved = true;
+            recording.records().dropped(arrival.due, now, true);
+        }
+    }
+
+    /// Whether a request that was never sent has waited for too long.
+    #[inline]
+    fn is_late(&self, arrival: &Arrival, now: Nanos) -> bool {
+        now.saturating_sub(arrival.due) > self.max_lag && arrival.resends == 0
+    }
+
     /// Whether requests will still become due.
     pub(super) fn has_more(&self, now: Nanos) -> bool {
         match &self.source {
             Source::Nothing => false,
             Source::Open { next, .. } => next.is_some(),
-            Source::Closed { left, until, .. } => *left > 0 && now < *until,
+            Source::Closed { left, until, counted_from, .. } => {
+                now < *counted_from || (*left > 0 && now < *until)
+            }
         }
     }
 
@@ -256,7 +307,7 @@ impl Sink for Results<'_> {
     }
 
     fn resend(&mut self, arrival: Arrival) {
-        self.recording.records().resent();
+        self.recording.records().resent(arrival.due);
         self.put_back(arrival);
     }
 

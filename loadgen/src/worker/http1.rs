@@ -57,8 +57,6 @@ pub(super) struct Http1 {
     reusable: bool,
     /// Whether a whole exchange has gone well before.
     used: bool,
-    /// Whether it is to be closed after the current exchange.
-    retiring: bool,
     exchange: Option<Exchange>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
@@ -91,26 +89,25 @@ impl Connection for Http1 {
             rest: Vec::new(),
             reusable: false,
             used: false,
-            retiring: false,
             exchange: None,
             ending: None,
         }
     }
 
     fn room(&self, _limits: &Limits) -> usize {
-        usize::from(self.exchange.is_none() && self.ending.is_none() && !self.retiring)
+        usize::from(self.exchange.is_none() && self.ending.is_none())
     }
 
     fn allowed(&self, _limits: &Limits) -> usize {
         1
     }
 
-    fn is_used(&self) -> bool {
-        self.used || self.exchange.as_ref().is_some_and(|exchange| exchange.written > 0)
+    fn in_flight(&self) -> usize {
+        usize::from(self.exchange.is_some())
     }
 
-    fn retire(&mut self) {
-        self.retiring = true;
+    fn is_used(&self) -> bool {
+        self.used || self.exchange.as_ref().is_some_and(|exchange| exchange.written > 0)
     }
 
     fn submit(
@@ -140,12 +137,7 @@ impl Connection for Http1 {
             // A peer that has had enough may have replied before it closed: the reply is read all the same.
             self.read(cx, shared, sink).or_else(|| Some(self.lost(Some(&error), shared, sink)))
         });
-        match closed {
-            Some(closed) => Progress::Gone(closed),
-            None if self.retiring && self.exchange.is_none() => Progress::Gone(Closed::done()),
-            None if self.retiring => Progress::Retiring,
-            None => Progress::Going,
-        }
+        closed.map_or(Progress::Going, Progress::Gone)
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {

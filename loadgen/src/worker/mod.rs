@@ -24,6 +24,7 @@ use std::{
     io,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use contract::id::Ids;
@@ -104,6 +105,10 @@ struct Worker {
     is_prepared: bool,
     /// How long outstanding replies are waited for after the arrivals.
     grace: Nanos,
+    /// When what is due begins to be measured, behind the warm-up.
+    measured_from: Nanos,
+    /// The time of its thread then, on a CPU and without one.
+    thread_before: Option<(Nanos, Option<Duration>)>,
     /// When the arrivals have ended.
     arrivals_end: Option<Nanos>,
     /// When the worker was done, and the time of its thread then: before it closed its connections.
@@ -127,6 +132,8 @@ impl Worker {
             // The one that was sent last is to reach its timeout.
             grace: nanos(order.plan.load().timeout).saturating_add(3 * TICK),
             plan: order.plan,
+            measured_from: 0,
+            thread_before: None,
             arrivals_end: None,
             done: None,
         })
@@ -135,8 +142,9 @@ impl Worker {
     async fn run(mut self) -> io::Result<WorkerResult> {
         let start = tokio::task::unconstrained(poll_fn(|cx| self.prepare(cx))).await;
         let load = self.plan.load();
-        let window = load.window().or(load.duration);
-        self.recording.records().start(start, window.map(nanos), self.clock.epoch());
+        let window = load.planned();
+        self.measured_from = start.saturating_add(nanos(load.warmup));
+        self.recording.records().start(self.measured_from, window.map(nanos), self.clock.epoch());
         for target in &mut self.targets {
             target.start(load, self.part, start);
         }
@@ -144,10 +152,13 @@ impl Worker {
         // What lies before the run is not measured.
         let _ = runtime::polls::take();
         (self.turn_ended, self.alarm) = (start, start);
-        let (cpu_before, delay_before) = (thread_cpu_time(), runtime::polls::run_delay());
+        self.begin_to_measure(start);
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
         let (end, cpu) = self.done.unwrap_or_else(|| (self.clock.now(), thread_cpu_time()));
-        let share = |time: Nanos| (time as f64 / end.saturating_sub(start).max(1) as f64).min(1.0);
+        let time = end.saturating_sub(self.measured_from).max(1);
+        let share = |part: Nanos| (part as f64 / time as f64).min(1.0);
+        // Cut short in the warm-up, nothing was measured.
+        let (cpu_before, delay_before) = self.thread_before.unwrap_or((cpu, None));
         let busy = share(cpu.saturating_sub(cpu_before));
         let delay = runtime::polls::run_delay().zip(delay_before);
         let run_delay = delay.map(|(after, before)| share(nanos(after.saturating_sub(before))));
@@ -185,7 +196,7 @@ impl Worker {
         let question = self.question();
         self.lateness.begin(question);
         self.recording.reading(self.lateness.ready_since());
-        if self.lateness.held_up() >= HELD_UP {
+        if self.lateness.held_up() >= HELD_UP && self.thread_before.is_some() {
             self.recording.records().held_up(self.lateness.held_up());
         }
         let turned = self.rounds(cx);
@@ -234,19 +245,27 @@ impl Worker {
     /// What need not be looked at on every round.
     fn housekeeping(&mut self, now: Nanos) {
         self.next_tick = now + TICK;
+        self.begin_to_measure(now);
         let phase = self.participant.phase();
         for target in &mut self.targets {
             match phase {
-                Phase::Run => target.replenish(now),
+                Phase::Run => target.look_after(now, &mut self.recording),
                 Phase::Stop => {
                     target.stop(&mut self.recording);
-                    target.replenish(now);
+                    target.look_after(now, &mut self.recording);
                 }
                 Phase::Abort => target.abandon(now, &self.lateness, &mut self.recording),
             }
         }
         let waiting = self.waiting();
         self.participant.publish_if_due(now, self.recording.records(), waiting);
+    }
+
+    /// The warm-up is over, if it is: what the thread did until now does not count.
+    fn begin_to_measure(&mut self, now: Nanos) {
+        if now >= self.measured_from && self.thread_before.is_none() {
+            self.thread_before = Some((thread_cpu_time(), runtime::polls::run_delay()));
+        }
     }
 
     /// Requests that are due and wait to be sent.

@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, Nanos, nanos},
     plan::{Load, Protocol, Shape},
     recorder::Recording,
-    schedule::Part,
+    schedule::{ConnectionStages, Part},
 };
 
 /// The most batches that are picked up in one turn, so that a run which is far behind still sees its end.
@@ -30,8 +30,26 @@ pub(super) struct PerTarget {
     pool: AnyPool,
     dispatcher: Dispatcher,
     clock: Clock,
+    staged: Option<Staged>,
     /// Whether something that had come was left unread in this turn.
     is_cut_short: bool,
+}
+
+/// A closed loop whose connections change.
+#[derive(Debug)]
+struct Staged {
+    stages: ConnectionStages,
+    /// The worker's part of them.
+    part: Part,
+    /// When the stages begin; before, the connections are those of the beginning.
+    start: Nanos,
+}
+
+impl Staged {
+    /// How many connections there are to be now.
+    fn at(&self, now: Nanos) -> usize {
+        self.part.share(self.stages.at(now.saturating_sub(self.start)) as u64) as usize
+    }
 }
 
 /// A pool for each kind of connection.
@@ -56,13 +74,24 @@ impl PerTarget {
     pub(super) fn new(order: &Order) -> Self {
         let Order { plan, ids, clock, part, .. } = order;
         let load = plan.load();
-        let connections = part.share(load.connections.get() as u64) as usize;
-        let most = part.share(load.max_connections.get() as u64) as usize;
+        let staged = match &load.shape {
+            Shape::Closed { stages: Some(stages) } => {
+                Some(Staged { stages: stages.clone(), part: *part, start: Nanos::MAX })
+            }
+            _ => None,
+        };
+        let (connections, most) = match &staged {
+            Some(staged) => (staged.at(0), staged.at(0)),
+            None => (
+                part.share(load.connections.get() as u64) as usize,
+                (part.share(load.max_connections.get() as u64) as usize).max(1),
+            ),
+        };
         let lifetime = plan.lifetime();
         // Over HTTP/1.1, others are opened as they are needed.
         let is_kept = plan.target().protocol == Protocol::Http2 || lifetime.per_second.is_some();
         let limits = Limits {
-            connections: most.max(1),
+            connections: most,
             kept: if is_kept { connections } else { 0 },
             streams: load.streams.get(),
             timeout: nanos(load.timeout),
@@ -81,7 +110,7 @@ impl PerTarget {
         with!(&mut pool, pool => pool.want(connections, clock.now()));
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
         let dispatcher = Dispatcher::new(max_in_flight, plan.captures());
-        Self { pool, dispatcher, clock: *clock, is_cut_short: false }
+        Self { pool, dispatcher, clock: *clock, staged, is_cut_short: false }
     }
 
     /// Goes on with opening the first connections. True: they are open or have failed.
@@ -96,13 +125,18 @@ impl PerTarget {
 
     /// Requests begin to be due.
     pub(super) fn start(&mut self, load: &Load, part: Part, start: Nanos) {
+        if let Some(staged) = &mut self.staged {
+            staged.start = start;
+        }
         match &load.shape {
-            Shape::Open { arrivals, on_overload } => {
-                self.dispatcher.start_open(arrivals.part(part), *on_overload, start);
+            Shape::Open { arrivals, on_overload, max_lag } => {
+                let max_lag = max_lag.map_or(Nanos::MAX, nanos);
+                self.dispatcher.start_open(arrivals.part(part), *on_overload, max_lag, start);
             }
-            Shape::Closed => {
-                let until = load.duration.map_or(Nanos::MAX, |time| start.saturating_add(nanos(time)));
-                self.dispatcher.start_closed(load.total, until, part, start);
+            Shape::Closed { .. } => {
+                let counted_from = start.saturating_add(nanos(load.warmup));
+                let until = load.duration.map_or(Nanos::MAX, |time| counted_from.saturating_add(nanos(time)));
+                self.dispatcher.start_closed(load.total, counted_from..until, part);
             }
         }
     }
@@ -117,13 +151,13 @@ impl PerTarget {
         lateness: &Lateness,
         recording: &mut Recording,
     ) -> bool {
-        let Self { pool, dispatcher, clock, is_cut_short } = self;
+        let Self { pool, dispatcher, clock, is_cut_short, staged: _ } = self;
         with!(pool, pool => {
             let mut picked = now;
             // In batches, since what is sent first delays what is picked up after it.
             for _ in 0..MAX_BATCHES {
                 let is_more = dispatcher.pick_up(picked, pool.slots(), recording);
-                dispatcher.send(|arrival| pool.submit(arrival, picked));
+                dispatcher.send(picked, recording, |arrival| pool.submit(arrival, picked));
                 if !is_more {
                     break;
                 }
@@ -144,8 +178,14 @@ impl PerTarget {
         std::mem::take(&mut self.is_cut_short)
     }
 
-    /// Opens connections that are missing.
-    pub(super) fn replenish(&mut self, now: Nanos) {
+    /// Opens connections that are missing, closes those that are too many, and drops what has waited for too long.
+    pub(super) fn look_after(&mut self, now: Nanos, recording: &mut Recording) {
+        if let Some(staged) = &self.staged {
+            let connections = staged.at(now);
+            let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
+            with!(&mut self.pool, pool => pool.resize(connections, now, results));
+        }
+        self.dispatcher.drop_late(now, recording);
         with!(&mut self.pool, pool => pool.replenish(now));
     }
 
@@ -161,6 +201,7 @@ impl PerTarget {
         {
             recording.records().unopened(why);
         }
+        self.dispatcher.drop_late(now, recording);
         let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
             pool.expire(lateness.seen(true), results);

@@ -86,7 +86,7 @@ where
     /// Picks up what is due and sends it.
     fn send(&mut self) {
         self.dispatcher.pick_up(0, 1, &mut self.recording);
-        self.dispatcher.send(|arrival| self.pool.submit(arrival, 0));
+        self.dispatcher.send(0, &mut self.recording, |arrival| self.pool.submit(arrival, 0));
     }
 
     /// Drives the pool until the loop would turn again.
@@ -143,7 +143,7 @@ async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
     let mut bench = Bench::<Http1>::new(&order, 1);
     bench.moved().await;
     let mut peer = listener.accept().unwrap().0;
-    bench.dispatcher.start_closed(Some(2), Nanos::MAX, Part::WHOLE, 0);
+    bench.dispatcher.start_closed(Some(2), 0..Nanos::MAX, Part::WHOLE);
     // The first request is answered as it should be.
     bench.send();
     poll_fn(|cx| {
@@ -192,7 +192,7 @@ async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
     let mut bench = Bench::<Http1>::new(&order, 1);
     assert_eq!(bench.pool.next_wake(0, false), 1 << 40, "the time to connect");
     bench.moved().await;
-    bench.dispatcher.start_closed(Some(1), Nanos::MAX, Part::WHOLE, 0);
+    bench.dispatcher.start_closed(Some(1), 0..Nanos::MAX, Part::WHOLE);
     bench.send();
     let Bench { pool, dispatcher, recording } = &mut bench;
     let late = 1 << 40;
@@ -217,7 +217,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
 #[test]
 fn a_closed_loop_wakes_its_worker_at_its_end_and_not_after_it() {
     let mut dispatcher = Dispatcher::new(1, false);
-    dispatcher.start_closed(Some(5), 100, Part::WHOLE, 0);
+    dispatcher.start_closed(Some(5), 0..100, Part::WHOLE);
     assert_eq!([99, 100, 101].map(|now| dispatcher.next_due(now)), [Some(100), None, None]);
 }
 
@@ -227,7 +227,7 @@ async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
     let mut bench = Bench::<Http1>::new(&order, 1);
     bench.moved().await;
-    bench.dispatcher.start_closed(Some(1), Nanos::MAX, Part::WHOLE, 0);
+    bench.dispatcher.start_closed(Some(1), 0..Nanos::MAX, Part::WHOLE);
     bench.send();
     let Bench { pool, dispatcher, recording } = &mut bench;
     let timeout = 1 << 40;
@@ -242,7 +242,7 @@ fn many_due_arrivals_are_picked_up_in_batches() {
     for on_overload in [OnOverload::Queue, OnOverload::Drop] {
         let mut dispatcher = Dispatcher::new(10, false);
         let arrivals = Arrivals::Constant(Constant::new(1e8, Some(249_999), None));
-        dispatcher.start_open(arrivals, on_overload, 0);
+        dispatcher.start_open(arrivals, on_overload, Nanos::MAX, 0);
         let mut batches = 1;
         while dispatcher.pick_up(1 << 40, 10, &mut recording) {
             assert!(batches * 64 == recording.records().counts.offered % 249_999);

@@ -12,3 +12,4 @@ mod replies;
 mod reports;
 mod routes;
 mod rules;
+mod shapes;

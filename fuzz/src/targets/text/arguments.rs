@@ -5,7 +5,7 @@ use clap::Parser as _;
 use loadgen::{
     Plan,
     cli::Args,
-    plan::{OtherEnd, Target, Version, load},
+    plan::{Load, OtherEnd, Target, Version, load},
 };
 
 use super::text;
@@ -20,6 +20,14 @@ pub const WORDS: &[&[u8]] = &[
     b"--total=",
     b"-d\n",
     b"--duration=",
+    b"--stages=",
+    b"10s@100",
+    b"30s@0..1e8,",
+    b"1ms@10c..0c",
+    b"--poisson",
+    b"--seed=",
+    b"--warmup=",
+    b"--max-lag=",
     b"-c\n",
     b"--connections=",
     b"-m\n",
@@ -59,6 +67,20 @@ pub const WORDS: &[&[u8]] = &[
     b"content-length: 1",
 ];
 
+/// Arrivals are in order and within the run, and as many as are expected.
+fn check_arrivals(load: &Load) {
+    let Some(arrivals) = load.arrivals() else { return };
+    let some: Vec<_> = arrivals.clone().take(100).collect();
+    assert!(some.is_sorted_by(|one, next| one.number < next.number && one.at <= next.at), "{some:?}");
+    if let Some(count) = arrivals.count() {
+        assert_eq!(some.len() as u64, count.min(100), "{arrivals:?}");
+        for due in &some {
+            assert!(arrivals.expected_by(due.at + 1) > due.number, "{due:?} of {arrivals:?}");
+        }
+    }
+    met(("arrivals", some.len(), load.is_random(), load.stages.is_some()));
+}
+
 /// Reads an input.
 pub fn run(input: &[u8]) {
     let text = text(input);
@@ -85,6 +107,7 @@ pub fn run(input: &[u8]) {
             );
             assert!(plan.workers() <= load.connections && plan.workers().get() <= 1024);
             let window = load.window();
+            check_arrivals(load);
             assert!(!plan.request().http1().head().is_empty() && plan.request().http2().len() >= 4);
             met(("plan", window.map(|window| window.as_secs().checked_ilog2()), load.total.is_some()));
             for files in [0, 1024, u64::MAX] {

@@ -93,20 +93,19 @@ fn thresholds(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
 
 fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let run = &summary.run;
-    let shape = match run.rate_per_second {
-        Some(rate) => format!("open loop, {} requests/s", decimal(rate)),
-        None => "closed loop".to_owned(),
-    };
+    let shape = run.load();
     let total = run.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
     let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
     let streams = if run.streams > 1 { format!(" with {} streams each", run.streams) } else { String::new() };
     let interrupted = if summary.interrupted { ", INTERRUPTED" } else { "" };
+    let warmup =
+        run.warmup.map(|time| format!(", after {} of warm-up", seconds(nanos(time)))).unwrap_or_default();
     writeln!(out, "{} {} over {}", run.method, run.target, run.protocol)?;
     writeln!(
         out,
         "{}",
         wrapped(&format!(
-            "{shape}{total}{duration}: {}{streams}, {}, took {}{interrupted}",
+            "{shape}{total}{duration}{warmup}: {}{streams}, {}, took {}{interrupted}",
             several(run.connections, "connection"),
             several(run.workers, "worker"),
             seconds(nanos(summary.elapsed)),
@@ -137,6 +136,7 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (2, "timed out", counts.timed_out, false),
         (2, "unanswered", counts.unanswered, false),
         (1, "dropped", counts.dropped, false),
+        (2, "too late (--max-lag)", counts.dropped_late, false),
         (1, "not sent", counts.not_sent, false),
         (0, "retried", counts.resent, false),
     ] {
@@ -144,6 +144,9 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             let name = format!("{:indent$}{name}", "", indent = depth * 2);
             writeln!(out, "  {name:<28}{:>14}", count(value))?;
         }
+    }
+    if let Some(warmup) = summary.warmup_said() {
+        writeln!(out, "{}", wrapped(&warmup))?;
     }
     writeln!(out)
 }

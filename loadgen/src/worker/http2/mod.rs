@@ -90,8 +90,6 @@ pub(super) struct Http2 {
     /// Whether the peer has ever allowed a stream.
     opened: bool,
     used: bool,
-    /// Whether it is to be closed when nothing is in flight.
-    retiring: bool,
     /// Since when the peer has allowed no stream at all, with none in flight.
     shut_since: Option<Nanos>,
     /// It is to be closed when it is driven next.
@@ -134,7 +132,6 @@ impl Connection for Http2 {
             rest: Vec::new(),
             opened: false,
             used: false,
-            retiring: false,
             shut_since: None,
             ending: None,
         }
@@ -142,9 +139,6 @@ impl Connection for Http2 {
 
     #[inline]
     fn room(&self, limits: &Limits) -> usize {
-        if self.retiring {
-            return 0;
-        }
         self.http2.room().min(limits.streams.saturating_sub(self.http2.open_streams()))
     }
 
@@ -156,12 +150,12 @@ impl Connection for Http2 {
         }
     }
 
-    fn is_used(&self) -> bool {
-        self.used
+    fn in_flight(&self) -> usize {
+        self.replies.in_flight()
     }
 
-    fn retire(&mut self) {
-        self.retiring = true;
+    fn is_used(&self) -> bool {
+        self.used
     }
 
     fn submit(
@@ -216,9 +210,6 @@ impl Connection for Http2 {
         let is_idle = self.http2.open_streams() == 0;
         if self.http2.is_going_away() {
             return if is_idle { Progress::Gone(self.closed()) } else { Progress::Retiring };
-        }
-        if self.retiring {
-            return if is_idle { Progress::Gone(Closed::done()) } else { Progress::Retiring };
         }
         let shut = is_idle && self.http2.is_settled() && self.http2.room() == 0;
         self.shut_since = shut.then(|| self.shut_since.unwrap_or(shared.now));

@@ -47,6 +47,11 @@ impl Replies {
         self.requests.get_mut(key.slot as usize)?.as_mut().filter(|request| request.key == key)
     }
 
+    /// How many there are.
+    pub(super) fn in_flight(&self) -> usize {
+        self.requests.iter().flatten().count()
+    }
+
     /// What the peer said when it went away.
     pub(super) fn going_away(&self) -> Option<Code> {
         self.going_away

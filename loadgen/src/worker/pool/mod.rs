@@ -12,7 +12,7 @@ use std::{
 
 use runtime::ready::Ready;
 
-use self::places::{Occupant, Place, Places, Stage};
+use self::places::{Ending, Occupant, Place, Places, Stage};
 use contract::id::Ids;
 
 use super::{
@@ -53,6 +53,8 @@ pub(super) struct Pool<C: Connection> {
     next_wake: Nanos,
     /// And nothing is looked at before.
     next_expiry: Nanos,
+    /// The most connections that this process could open, if it could not open all.
+    most: Option<usize>,
 }
 
 impl<C: Connection> Pool<C> {
@@ -73,6 +75,7 @@ impl<C: Connection> Pool<C> {
             passing: false,
             next_wake: Nanos::MAX,
             next_expiry: 0,
+            most: None,
         }
     }
 
@@ -96,6 +99,57 @@ impl<C: Connection> Pool<C> {
         }
     }
 
+    /// From now on there are to be this many connections, all of which are kept open: those that are missing are opened, and
+    /// those that are too many get no more requests and are closed when they are idle.
+    pub(super) fn resize(&mut self, connections: usize, now: Nanos, sink: &mut impl Sink) {
+        let limits = &mut self.shared.limits;
+        if connections > limits.connections {
+            // Beyond that, this process could open no more.
+            limits.connections = connections.min(self.most.unwrap_or(usize::MAX));
+            limits.kept = limits.connections;
+            self.want(0, now);
+            sink.roomier();
+        } else if connections < limits.connections {
+            (limits.connections, limits.kept) = (connections, connections);
+            self.shrink(sink);
+        }
+    }
+
+    /// Lets go what is more than the limit: what is being opened, then what is idle, then what is busy.
+    fn shrink(&mut self, sink: &mut impl Sink) {
+        let limits = self.shared.limits;
+        let is_opening = |place: &Place<C>| place.stage == Stage::Opening;
+        let is_idle = |place: &Place<C>| place.stage == Stage::Open && place.in_flight() == 0;
+        let is_open = |place: &Place<C>| place.stage == Stage::Open;
+        let kinds: [&dyn Fn(&Place<C>) -> bool; 3] = [&is_opening, &is_idle, &is_open];
+        for is_of_kind in kinds {
+            for index in (0..self.places.len()).rev() {
+                if self.places.in_use() <= limits.connections {
+                    return;
+                }
+                if self.places.get(index).is_some_and(|place| is_of_kind(place)) {
+                    self.places.dismiss(index, Ending::Surplus);
+                    self.close_if_idle(index, sink);
+                }
+            }
+        }
+    }
+
+    /// Closes a connection that was dismissed, if nothing is in flight on it; until then, what is takes a slot each, unless
+    /// another connection takes its place.
+    fn close_if_idle(&mut self, index: u32, sink: &mut impl Sink) {
+        let Some(place) = self.places.get(index) else { return };
+        let (in_flight, ending) = (place.in_flight(), place.ending);
+        self.places.allow(index, if ending == Some(Ending::Surplus) { in_flight } else { 0 });
+        if in_flight == 0
+            && let Some((_, connected)) = self.places.vacate(index)
+            && connected.is_some()
+        {
+            sink.closed(Closer::Loadgen);
+        }
+        sink.roomier();
+    }
+
     /// Gives a request to a connection with room.
     ///
     /// # Errors
@@ -112,9 +166,6 @@ impl<C: Connection> Pool<C> {
             match connection.submit(arrival, now, &mut self.shared) {
                 Ok(()) => {
                     place.left -= 1;
-                    if place.left == 0 {
-                        connection.retire();
-                    }
                     place.refill = place.refill.saturating_sub(1);
                     place.queued = connection.room(&self.shared.limits) > 0;
                     match place.refill {
@@ -127,7 +178,7 @@ impl<C: Connection> Pool<C> {
                     self.next_wake = earlier(self.next_wake, connection.next_wake(&self.shared.limits));
                     place.key.wake();
                     if place.left == 0 {
-                        self.places.retire(index);
+                        self.places.dismiss(index, Ending::Replaced);
                     }
                     return Ok(());
                 }
@@ -185,16 +236,12 @@ impl<C: Connection> Pool<C> {
                     key.wake();
                 }
                 self.next_wake = earlier(self.next_wake, connection.next_wake(&limits));
-                if *stage == Stage::Open {
-                    if *until <= now {
-                        connection.retire();
-                        key.wake();
-                        self.places.retire(index);
-                        // Those that wait need another connection.
-                        sink.roomier();
-                    } else {
-                        self.next_wake = self.next_wake.min(*until);
-                    }
+                let (is_open, until) = (*stage == Stage::Open, *until);
+                if is_open && until <= now {
+                    self.places.dismiss(index, Ending::Replaced);
+                    self.close_if_idle(index, sink);
+                } else if is_open {
+                    self.next_wake = self.next_wake.min(until);
                 }
             }
         }
@@ -274,9 +321,11 @@ impl<C: Connection> Pool<C> {
                 Poll::Ready(Err(failure)) => return self.gone(index, Closed::by_server(failure), sink),
             }
         }
+        let is_dismissed = place.ending.is_some();
         let Occupant::Connection(connection) = &mut place.occupant else { return };
         match connection.drive(&mut cx, &mut self.shared, sink) {
             Progress::Opening => {}
+            Progress::Going if is_dismissed => self.close_if_idle(index, sink),
             Progress::Going => self.going(index, sink),
             Progress::Retiring => {
                 if self.places.retire(index) {
@@ -354,6 +403,7 @@ impl<C: Connection> Pool<C> {
             let most = self.places.in_use();
             self.shared.limits.connections = most;
             self.shared.limits.kept = self.shared.limits.kept.min(most);
+            self.most = Some(most);
             sink.limited(self.places.open, why);
         } else if self.places.in_use() == 0 {
             sink.unreachable(at, why);

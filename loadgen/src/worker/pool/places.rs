@@ -46,6 +46,18 @@ pub(super) struct Place<C> {
     pub(super) until: Nanos,
     /// Its share of `allowed`.
     allowed: usize,
+    /// Set: it gets no more requests, and is closed as soon as it is idle.
+    pub(super) ending: Option<Ending>,
+}
+
+impl<C: super::Connection> Place<C> {
+    /// How many requests are in flight on it.
+    pub(super) fn in_flight(&self) -> usize {
+        match &self.occupant {
+            Occupant::Connection(connection) => connection.in_flight(),
+            Occupant::Nobody | Occupant::Opening(_) => 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -63,6 +75,15 @@ impl<C: super::Connection> Occupant<C> {
             Self::Nobody | Self::Opening(_) => None,
         }
     }
+}
+
+/// Why this end lets a connection end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It has had its requests or its time: another takes its place.
+    Replaced,
+    /// There are to be fewer.
+    Surplus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,12 +140,13 @@ impl<C> Places<C> {
                 left: 0,
                 until: Nanos::MAX,
                 allowed: 0,
+                ending: None,
             });
             index
         });
         let Some(place) = self.get(index) else { return };
         place.occupant = Occupant::Opening(opening);
-        (place.since, place.opened) = (now, false);
+        (place.since, place.opened, place.ending) = (now, false, None);
         place.key.wake();
         self.enter(index, Stage::Opening);
     }
@@ -149,6 +171,17 @@ impl<C> Places<C> {
         let before = std::mem::replace(&mut place.allowed, allowed);
         self.allowed = self.allowed - before + allowed;
         before != allowed
+    }
+
+    /// A connection is to end when it is idle.
+    pub(super) fn dismiss(&mut self, index: u32, ending: Ending) {
+        match ending {
+            Ending::Replaced => drop(self.retire(index)),
+            Ending::Surplus => drop(self.enter(index, Stage::Retiring)),
+        }
+        if let Some(place) = self.get(index) {
+            place.ending = Some(ending);
+        }
     }
 
     /// A connection takes no more requests; whether that is new.
