@@ -72,6 +72,18 @@ pub const TARGETS: &[Target] = &[
         frames_after: None,
     },
     Target {
+        name: "plan-file",
+        run: targets::text::plan_file::run,
+        words: targets::text::plan_file::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "template",
+        run: targets::text::template::run,
+        words: targets::text::template::WORDS,
+        frames_after: None,
+    },
+    Target {
         name: "router",
         run: targets::text::router::run,
         words: targets::text::router::WORDS,

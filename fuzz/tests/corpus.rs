@@ -95,6 +95,16 @@ fn arguments_of_loadgen_become_a_plan_within_bounds() {
 }
 
 #[test]
+fn a_plan_file_becomes_a_plan_within_bounds_or_is_refused_with_its_place() {
+    assert!(replay("plan-file", 1000) > 9);
+}
+
+#[test]
+fn a_text_with_placeholders_is_rendered_the_same_each_time_or_refused() {
+    assert!(replay("template", 1000) > 9);
+}
+
+#[test]
 fn records_of_a_run_round_trip() {
     assert!(replay("records", 1000) > 8);
 }

@@ -63,19 +63,21 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
     let words = std::iter::once("loadgen").chain(line.split_whitespace());
     let plan = Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap();
     let (arrivals, window) = (plan.load().arrivals().unwrap().clone(), plan.load().window().unwrap());
-    let mut records = Recorder::new(Ids { run: 0, load: 0 }, plan.expected_status().clone());
+    let mut records = Recorder::of(&plan, Ids { run: 0, load: 0 });
+    let mix = plan.mix(1);
     let warmup = nanos(plan.load().warmup);
     records.start(warmup, Some(nanos(window)), EPOCH);
     let mut end = warmup + nanos(window);
     for Due { number, at: due } in arrivals {
         let planted = plant(number, due);
+        let request = mix.choice(number).request;
         let picked = due + planted.lag;
         records.picked_up(due, picked, 1);
         let written = picked + planted.wait;
         let at = written + planted.service;
         let has_written = !matches!(planted.end, End::NotSent);
         let arrival =
-            Arrival { written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
+            Arrival { request, written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
         let mut in_flight = InFlight::new(arrival, picked);
         in_flight.reply.reported = planted.server.map(|(seen, replied)| {
             let (received_ns, replied_ns) = (EPOCH + written + seen, EPOCH + written + replied);
@@ -83,7 +85,7 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         });
         let outcome = match &planted.end {
             End::Dropped => {
-                records.dropped(due, picked, false);
+                records.dropped(request, due, picked, false);
                 continue;
             }
             End::Status(status) => {

@@ -14,7 +14,7 @@ use transport::Address;
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
-    plan::Plan,
+    plan::{Plan, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
@@ -87,6 +87,7 @@ impl Run {
         let refreshing = addresses.keep_up(&plan)?;
         let workers = plan.workers().get();
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
+        let epoch = clock.epoch();
         let mut threads = Vec::with_capacity(workers);
         // All of them now: those that are left when one can't be started hold up nobody.
         let participants: Vec<_> = handle.participants(every).collect();
@@ -96,6 +97,7 @@ impl Run {
                 addresses: addresses.clone(),
                 ids,
                 clock,
+                epoch,
                 part: Part::new(index, workers),
                 participant,
             };
@@ -104,7 +106,7 @@ impl Run {
             // Those that have been started would begin without the others.
             threads.push(thread.inspect_err(|_| handle.abort()).context("can't start a worker")?);
         }
-        Ok(Running { plan, addresses: found, ids, handle, epoch: clock.epoch(), threads, refreshing })
+        Ok(Running { plan, addresses: found, ids, handle, epoch, threads, refreshing })
     }
 }
 
@@ -133,6 +135,16 @@ impl Running {
     /// No more requests become due, and those in flight are given up.
     pub fn abort(&self) {
         self.handle.abort();
+    }
+
+    /// The plan, with the protocol that is spoken.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What the texts of its requests with placeholders depend on.
+    pub(crate) fn texts(&self) -> Texts {
+        self.plan.texts(self.ids, self.epoch, self.plan.workers().get() as u64)
     }
 
     /// Whether it is over, so that [`Running::join`] does not block.
@@ -167,7 +179,7 @@ impl Running {
         let interrupted = self.handle.phase() != Phase::Run;
         let run = RunSettings::of(&self.plan, &self.addresses);
         let origin = Origin::here((self.epoch + start) / 1_000_000);
-        let records = Recorder::new(self.ids, self.plan.expected_status().clone());
+        let records = Recorder::of(&self.plan, self.ids);
         Ok(merge(origin, run, records, start, results, interrupted))
     }
 }

@@ -27,6 +27,8 @@ enum Input {
     Flag(String),
     /// An environment variable.
     Variable(String),
+    /// A place in a file, and the key there if it is known.
+    File(String, Option<String>),
 }
 
 impl Refusal {
@@ -37,7 +39,8 @@ impl Refusal {
             input: Input::Subject,
             detail: String::new(),
             accepted: accepted.into(),
-            example: example.into(),
+            // It may repeat the input.
+            example: in_one_line(&example.into()),
         }))
     }
 
@@ -65,6 +68,26 @@ impl Refusal {
         self
     }
 
+    /// The flag that the input was given with, without its dashes.
+    #[must_use]
+    pub fn flag(&self) -> Option<&str> {
+        match &self.0.input {
+            Input::Flag(flag) => Some(flag),
+            _ => None,
+        }
+    }
+
+    /// The same of an input that stands in a file, at a place like `plan.yaml:7:12`, under the flag's name if there is one. The
+    /// first place stays.
+    #[must_use]
+    pub fn at(mut self, place: impl AsRef<str>) -> Self {
+        if !matches!(self.0.input, Input::File(..)) {
+            let key = self.flag().map(|flag| flag.replace('-', "_"));
+            self.0.input = Input::File(in_one_line(place.as_ref()), key);
+        }
+        self
+    }
+
     /// The same, with the variable instead of the flag if the value comes from there.
     #[must_use]
     pub fn naming(mut self, variables: &Variables) -> Self {
@@ -79,8 +102,12 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Input::File(place, _) = &self.0.input {
+            write!(f, "{place}: ")?;
+        }
         let name = match &self.0.input {
-            Input::Subject => String::new(),
+            Input::Subject | Input::File(_, None) => String::new(),
+            Input::File(_, Some(key)) => key.clone(),
             Input::Flag(flag) => format!("--{flag}"),
             Input::Variable(variable) => variable.clone(),
         };
@@ -94,6 +121,8 @@ impl fmt::Display for Refusal {
         write!(f, "; accepted: {}; example: ", self.0.accepted)?;
         if name.is_empty() {
             f.write_str(&self.0.example)
+        } else if let Input::File(..) = &self.0.input {
+            write!(f, "{name}: {}", self.0.example)
         } else {
             write!(f, "{name}={}", quoted(&self.0.example))
         }

@@ -1,6 +1,6 @@
 //! What was typed: the options and their help.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use clap::{
     Parser,
@@ -102,6 +102,13 @@ pub struct Args {
     /// run. The port is 80 after h2c:// and http://, and 443 after https://, unless it is given. IPv6 addresses are in
     /// brackets and may have a zone: [fe80::1%eth0]:8080.
     pub target: Option<String>,
+
+    /// Read the plan of the run from a file, in YAML or JSON
+    ///
+    /// Target, requests with their shares, expectations, and the load: see `plan.schema.json`. What is given beside it takes
+    /// precedence.
+    #[arg(short = 'f', long, value_name = "FILE", env = "LOADGEN_PLAN", help_heading = TARGET)]
+    pub plan: Option<PathBuf>,
 
     /// The same as TARGET
     #[arg(short, long, value_name = "TARGET", env = "LOADGEN_URL", help_heading = TARGET)]
@@ -219,9 +226,10 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_POISSON", value_parser = BoolishValueParser::new(), help_heading = LOAD)]
     pub poisson: bool,
 
-    /// Seed of --poisson's times [default: the run's id]
+    /// Seed of what is random [default: the run's id]
     ///
-    /// The same seed and the same number of --workers give the same times. The report has it. A whole number (0 to 2^64-1).
+    /// Of --poisson's times and of values in placeholders. The same seed gives the same values, and with the same number of
+    /// --workers the same times. The report has it. A whole number (0 to 2^64-1).
     #[arg(long, value_name = "N", env = "LOADGEN_SEED", value_parser = whole::<u64>, help_heading = LOAD)]
     pub seed: Option<u64>,
 
@@ -370,12 +378,29 @@ pub struct Args {
     pub compressed: bool,
 
     /// Request body; '' is an empty one, @FILE that of a file
+    ///
+    /// May have placeholders, as path and header fields may: see --no-templates.
     #[arg(short, long, value_name = "TEXT", env = "LOADGEN_BODY", help_heading = REQUEST)]
     pub body: Option<String>,
 
-    /// Request body from a file of at most 256M
+    /// Request body from a file of at most 256M, as it is
     #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST)]
     pub body_file: Option<PathBuf>,
+
+    /// Send to the paths or URLs in a file, by turns
+    ///
+    /// A path or a URL of the target on each line, up to 100000; braces in them are braces. Of at most 64, the report has figures
+    /// for each.
+    #[arg(long, value_name = "FILE", env = "LOADGEN_URL_FILE", help_heading = REQUEST)]
+    pub url_file: Option<PathBuf>,
+
+    /// Take {{...}} in path, header fields and body as it is
+    ///
+    /// Instead of as a placeholder, whose value differs from request to request: {{seq}} (the number of the request), {{uuid}},
+    /// {{random 1 100}}, {{pick a b c}}, {{now}} (when it was due; {{now ms}} since 1970), {{env NAME}}, {{'text'}} (as it is). In a path,
+    /// values are percent-encoded.
+    #[arg(long, env = "LOADGEN_NO_TEMPLATES", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
+    pub no_templates: bool,
 
     /// Header field of request ids; '' for none
     #[arg(long, value_name = "NAME", env = "LOADGEN_REQUEST_ID_HEADER",
@@ -385,6 +410,16 @@ pub struct Args {
     /// Send one request, print the request and the response, and exit
     #[arg(long, env = "LOADGEN_ONCE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub once: bool,
+
+    /// Check all that was given, and exit without sending anything
+    #[arg(long, env = "LOADGEN_CHECK", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
+    pub check: bool,
+
+    /// Print the plan of the run, and exit without sending anything
+    ///
+    /// With all that follows from what was given, and the first sending of each request.
+    #[arg(long, env = "LOADGEN_PRINT", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
+    pub print: bool,
 
     /// Format of the report: text, json, markdown or csv
     ///
@@ -450,7 +485,8 @@ pub struct Args {
 
     /// Exit with 3 if any of these happened, like 5xx,transport
     ///
-    /// Of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped, and unmet: a reply that is not a success.
+    /// Of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped, and unmet: a reply that is not a success, or not as a plan
+    /// expects it.
     #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]
     pub fail_on: Vec<FailOn>,
 
@@ -461,6 +497,9 @@ pub struct Args {
     /// What a letter is here that was typed as if it were curl's.
     #[arg(skip)]
     pub(super) letter: Option<&'static str>,
+    /// What was given, by a word or by a variable: the names of arguments.
+    #[arg(skip)]
+    pub(super) given: BTreeSet<String>,
 
     /// What comes from the environment.
     #[arg(skip)]

@@ -14,6 +14,7 @@ use super::{
     interrupt,
     once::once,
     output::Output,
+    print,
     progress::{self, Progress, note},
     wait::{self, Waited},
 };
@@ -31,7 +32,27 @@ pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if let Some(kept) = &args.kept {
         return kept.carry_out(out);
     }
+    if args.check || args.print {
+        return dry(args, out);
+    }
     if args.embedded { load_embedded(args, out) } else { carry_out(args, OtherEnd::Elsewhere, out) }
+}
+
+/// All that is done without sending anything.
+fn dry(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let mut args = args.clone();
+    if args.embedded {
+        args.target = Some("127.0.0.1:8080".to_owned());
+    }
+    let plan = Plan::try_from(&args)?;
+    let mut page = Vec::new();
+    if args.print {
+        print::plan(&plan, &mut page)?
+    } else {
+        print::checked(&plan, &mut page)?
+    }
+    shown(out.write_all(&page))?;
+    Ok(Exit::Done)
 }
 
 #[cfg(feature = "embedded")]
@@ -53,7 +74,8 @@ fn load_embedded(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 #[cfg(feature = "embedded")]
 fn for_embedded(typed: &Args, address: String) -> Args {
     let mut args = Args { target: Some(address), ..typed.clone() };
-    let says_how_much = typed.rate.is_some() || typed.stages.is_some() || typed.total.is_some();
+    let says_how_much =
+        typed.plan.is_some() || typed.rate.is_some() || typed.stages.is_some() || typed.total.is_some();
     if !says_how_much && typed.duration.is_none() {
         (args.rate, args.duration) = (Some(5000.0), Some(std::time::Duration::from_secs(3)));
     }

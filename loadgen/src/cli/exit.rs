@@ -57,7 +57,7 @@ pub enum FailOn {
     Unanswered,
     /// A request was dropped.
     Dropped,
-    /// A reply had a status that is not expected.
+    /// A reply had a status that is not expected, or was otherwise not as the plan expects.
     Unmet,
 }
 
@@ -99,7 +99,7 @@ impl FailOn {
             Self::Timeout => counts.timed_out,
             Self::Unanswered => counts.unanswered + counts.not_sent,
             Self::Dropped => counts.dropped,
-            Self::Unmet => counts.completed() - counts.succeeded,
+            Self::Unmet => counts.completed() - counts.succeeded + summary.records.unmet.replies(),
         };
         count > 0
     }

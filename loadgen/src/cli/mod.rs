@@ -11,6 +11,7 @@ mod interrupt;
 mod kept;
 mod once;
 mod output;
+mod print;
 mod progress;
 mod read;
 mod shorthand;

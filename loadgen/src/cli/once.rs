@@ -18,13 +18,18 @@ const PREVIEW: usize = 64;
 /// # Errors
 /// It could not run, or `out` can't be written to.
 pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
-    let (target, request) = (run.plan().target().clone(), run.plan().request().clone());
-    let summary = run.start()?.join()?;
+    let running = run.start()?;
+    let (texts, plan) = (running.texts(), running.plan().clone());
+    let summary = running.join()?;
     let exchange = summary.records.exchange.as_ref();
     let arrival = exchange.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
     let id = arrival.id(summary.records.ids());
-    write!(out, "{}", request.head_text(target.protocol, &id))?;
-    write_body(&request.body, request.body.len() as u64, out)?;
+    if let Some(request) = plan.requests().get(arrival.request as usize) {
+        let values = texts.values(&arrival, request.rows(), Some(&id));
+        write!(out, "{}", request.head_text(plan.target().protocol, &values))?;
+        let body = request.body_of(&values);
+        write_body(&body, body.len() as u64, out)?;
+    }
     match exchange {
         Some(exchange) => write_reply(exchange, &summary, out)?,
         None => writeln!(out, "nothing was sent")?,
@@ -45,6 +50,9 @@ fn write_reply(exchange: &Exchange, summary: &Summary, out: &mut dyn Write) -> i
     }
     if let Some(failure) = &exchange.failure {
         writeln!(out, "{}", reason(failure, summary))?;
+    }
+    for (expected, seen) in summary.records.unmet.iter() {
+        writeln!(out, "unmet: expected {expected}, found {}", seen.example)?;
     }
     if let Some((wait, service)) = exchange.times {
         writeln!(out, "wait {}, service {}", time(wait as f64), time(service as f64))?;
@@ -71,7 +79,7 @@ fn reason(failure: &Incomplete, summary: &Summary) -> String {
     }
 }
 
-fn write_body(body: &[u8], length: u64, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_body(body: &[u8], length: u64, out: &mut dyn Write) -> io::Result<()> {
     if body.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use clap::{
-    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, builder::Resettable, parser::ValueSource,
+    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Id, builder::Resettable,
+    parser::ValueSource,
 };
 use command_line::{Failure, Parsed, Refusal};
 
@@ -15,12 +16,12 @@ use super::{
     shorthand::{self, Body, COMPRESSED},
 };
 use crate::{
-    plan::{self, Plan, PlanError, Target, Version, accepted},
+    plan::{self, Plan, PlanError, Target, Version, accepted, file::PlanFile, target::Braces},
     recorder::MAX_LABELS,
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 9] = [
+const EXCLUSIVE: [(&str, &str, &str); 11] = [
     ("stages", "rate", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("stages", "duration", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
@@ -30,6 +31,8 @@ const EXCLUSIVE: [(&str, &str, &str); 9] = [
     ("url", "embedded", "loadgen --embedded"),
     ("user", "bearer_file", "--bearer-file=token.txt"),
     ("body", "body_file", "--body-file=body.json"),
+    ("plan", "url_file", "loadgen -f plan.yaml"),
+    ("check", "print", "loadgen --print -f plan.yaml"),
 ];
 
 impl Args {
@@ -72,6 +75,8 @@ impl Args {
         let mut args =
             Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
         args.variables = variables;
+        let is_given = |id: &&Id| matches.value_source(id.as_str()) != Some(ValueSource::DefaultValue);
+        args.given = matches.ids().filter(is_given).map(ToString::to_string).collect();
         args.settle(&matches).map_err(|refusal| Failure::Refused(refusal.to_string()))?;
         args.embedded |= words.len() <= 1 && args.url.is_none();
         Ok(args)
@@ -111,6 +116,10 @@ impl Args {
             "rate" => self.rate.is_some(),
             "duration" => self.duration.is_some(),
             "body" => self.body.is_some(),
+            "plan" => self.plan.is_some(),
+            "url_file" => self.url_file.is_some(),
+            "check" => self.check,
+            "print" => self.print,
             _ => self.body_file.is_some(),
         }
     }
@@ -130,6 +139,10 @@ impl Args {
             "rate" => self.rate = None,
             "duration" => self.duration = None,
             "body" => self.body = None,
+            "plan" => self.plan = None,
+            "url_file" => self.url_file = None,
+            "check" => self.check = false,
+            "print" => self.print = false,
             _ => self.body_file = None,
         }
     }
@@ -153,6 +166,10 @@ impl Args {
         }
     }
 
+    fn braces(&self) -> Braces {
+        if self.no_templates { Braces::Literal } else { Braces::Placeholder }
+    }
+
     fn checked_target(&self) -> Result<&str, PlanError> {
         match (&self.target, &self.url) {
             // The builder reads it, too, and there it is the only one.
@@ -160,7 +177,7 @@ impl Args {
             (None, Some(url)) if url.is_empty() => {
                 Err(PlanError::without_target(&format!("{} is empty", self.shown("url"))))
             }
-            (None, Some(url)) => match Target::parse(url, self.version()) {
+            (None, Some(url)) => match Target::parse_with(url, self.version(), self.braces()) {
                 Ok(_) => Ok(url),
                 Err(PlanError(refusal)) => Err(PlanError(refusal.given_with("url"))),
             },
@@ -193,9 +210,18 @@ impl Args {
         Ok(fields)
     }
 
-    fn plan(&self) -> Result<Plan, PlanError> {
+    /// A plan in the making: that of a file, or that of a target alone.
+    fn builder(&self) -> Result<plan::Builder, PlanError> {
+        let Some(file) = &self.plan else { return Ok(Plan::builder(self.checked_target()?)) };
+        let file = PlanFile::read(file)?;
+        let is_said = self.target.is_some() || self.url.is_some();
+        file.builder(is_said.then(|| self.checked_target()).transpose()?)
+    }
+
+    fn built(&self) -> Result<Plan, PlanError> {
         self.check_labels()?;
-        let mut plan = Plan::builder(self.checked_target()?)
+        let mut plan = self
+            .builder()?
             .version(self.version())
             .insecure(self.insecure)
             .identity(self.cert.clone(), self.key.clone())
@@ -204,18 +230,13 @@ impl Args {
                 TlsVersion::V1_3 => transport::tls::Version::Tls13,
             })
             .tls_resumption(!self.no_tls_resumption)
-            .on_overload(self.on_overload)
-            .poisson(self.poisson)
-            .max_in_flight(self.max_in_flight)
-            .fixed_connections(self.fixed_connections)
-            .streams(self.streams)
-            .timeout(self.timeout)
-            .connect_timeout(self.connect_timeout)
             .keep_alive(!self.no_keepalive)
             .retry(self.retry)
             .proxy(self.proxy.clone(), self.proxy_tunnel)
             .pin_cpus(self.pin_cpus)
+            .templates(!self.no_templates)
             .request_id_header(&self.request_id_header);
+        plan = self.with_load(plan);
         if let Some(file) = &self.cacert {
             plan = plan.cacert(file);
         }
@@ -225,29 +246,11 @@ impl Args {
         if let Some(expected) = &self.expect_status {
             plan = plan.expect_status(expected.clone());
         }
-        if let Some(rate) = self.rate {
-            plan = plan.rate(rate);
-        }
-        if let Some(count) = self.connections {
-            plan = plan.connections(count);
-        }
-        if let Some(stages) = &self.stages {
-            plan = plan.stages(stages);
+        if let Some(file) = &self.url_file {
+            plan = plan.url_file(file);
         }
         if let Some(seed) = self.seed {
             plan = plan.seed(seed);
-        }
-        if let Some(time) = self.warmup {
-            plan = plan.warmup(time);
-        }
-        if let Some(time) = self.max_lag {
-            plan = plan.max_lag(time);
-        }
-        if let Some(total) = self.total {
-            plan = plan.total(total);
-        }
-        if let Some(duration) = self.duration {
-            plan = plan.duration(duration);
         }
         if let Some(place) = &self.connect_to {
             plan = plan.connect_to(place);
@@ -274,9 +277,6 @@ impl Args {
         if let Some(rate) = self.connections_per_second {
             plan = plan.connections_per_second(rate);
         }
-        if let Some(workers) = self.workers {
-            plan = plan.workers(workers);
-        }
         if let Some(method) = &self.method {
             plan = plan.method(method);
         }
@@ -290,13 +290,64 @@ impl Args {
         }
         self.fields()?.into_iter().fold(plan, plan::Builder::header).build()
     }
+
+    /// With what is said of the load. A file says what is not given beside it, and what is the default otherwise.
+    fn with_load(&self, mut plan: plan::Builder) -> plan::Builder {
+        let is_said = |name: &str| self.plan.is_none() || self.given.contains(name);
+        if is_said("on_overload") {
+            plan = plan.typed("on-overload").on_overload(self.on_overload);
+        }
+        if is_said("max_in_flight") {
+            plan = plan.typed("max-in-flight").max_in_flight(self.max_in_flight);
+        }
+        if let Some(count) = self.connections {
+            plan = plan.typed("connections").connections(count);
+        }
+        if is_said("poisson") {
+            plan = plan.typed("poisson").poisson(self.poisson);
+        }
+        if let Some(stages) = &self.stages {
+            plan = plan.typed("stages").stages(stages);
+        }
+        if let Some(time) = self.warmup {
+            plan = plan.typed("warmup").warmup(time);
+        }
+        if let Some(time) = self.max_lag {
+            plan = plan.typed("max-lag").max_lag(time);
+        }
+        if is_said("fixed_connections") {
+            plan = plan.fixed_connections(self.fixed_connections);
+        }
+        if is_said("streams") {
+            plan = plan.typed("streams").streams(self.streams);
+        }
+        if is_said("timeout") {
+            plan = plan.typed("timeout").timeout(self.timeout);
+        }
+        if is_said("connect_timeout") {
+            plan = plan.typed("connect-timeout").connect_timeout(self.connect_timeout);
+        }
+        if let Some(rate) = self.rate {
+            plan = plan.typed("rate").rate(rate);
+        }
+        if let Some(total) = self.total {
+            plan = plan.typed("total").total(total);
+        }
+        if let Some(duration) = self.duration {
+            plan = plan.typed("duration").duration(duration);
+        }
+        if let Some(workers) = self.workers {
+            plan = plan.typed("workers").workers(workers);
+        }
+        plan
+    }
 }
 
 impl TryFrom<&Args> for Plan {
     type Error = PlanError;
 
     fn try_from(args: &Args) -> Result<Self, PlanError> {
-        args.plan().map_err(|PlanError(refusal)| {
+        args.built().map_err(|PlanError(refusal)| {
             let refusal = refusal.naming(&args.variables);
             PlanError(match args.letter {
                 Some(letter) => refusal.because(letter),

@@ -3,6 +3,7 @@
 //! Data alone: nothing here reads a socket or a clock, or knows how a protocol frames what it carries.
 
 mod exchange;
+pub(crate) mod expectation;
 mod expected;
 mod failure;
 mod reply;
@@ -13,7 +14,10 @@ pub use failure::Cause;
 pub(crate) use failure::Failure;
 pub(crate) use reply::{Head, Reply, Reported};
 
+use std::sync::Arc;
+
 use contract::id::{self, Ids};
+use expectation::{Check, Expectations, Fault};
 
 use crate::clock::Nanos;
 
@@ -22,6 +26,8 @@ use crate::clock::Nanos;
 pub(crate) struct Arrival {
     /// Its number in the whole run.
     pub(crate) number: u64,
+    /// The index of the plan's request that it sends.
+    pub(crate) request: u32,
     /// When it was due.
     pub(crate) due: Nanos,
     /// When the loop took it up.
@@ -66,7 +72,7 @@ impl Arrival {
 
     /// One that was due and has been picked up.
     pub(crate) fn new(number: u64, due: Nanos, picked: Nanos) -> Self {
-        Self { number, due, picked, written: None, resends: 0, captured: false }
+        Self { number, request: 0, due, picked, written: None, resends: 0, captured: false }
     }
 }
 
@@ -86,6 +92,12 @@ impl InFlight {
     #[inline]
     pub(crate) fn new(arrival: Arrival, submitted: Nanos) -> Self {
         Self { arrival, submitted, reply: Reply::new(arrival.captured, arrival.is_sampled()) }
+    }
+
+    /// With a check of its reply.
+    pub(crate) fn expecting(mut self, expectations: Option<&Arc<Expectations>>) -> Self {
+        self.reply.check = expectations.map(|expectations| Box::new(Check::new(Arc::clone(expectations))));
+        self
     }
 
     /// When it has taken longer than `timeout`.
@@ -131,6 +143,17 @@ pub(crate) struct Ended<'a> {
     pub(crate) in_flight: InFlight,
     pub(crate) at: Nanos,
     pub(crate) outcome: Outcome<'a>,
+}
+
+impl Ended<'_> {
+    /// What of its reply is not as the plan expects, if it is complete.
+    #[inline]
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        let check = self.in_flight.reply.check.as_deref()?;
+        let reply = &self.in_flight.reply;
+        let response = self.at.saturating_sub(self.in_flight.arrival.due);
+        matches!(self.outcome, Outcome::Replied).then(|| check.fault(reply.status, reply.length, response))?
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use contract::{
 };
 use wire::Fields;
 
-use super::exchange::Capture;
+use super::{exchange::Capture, expectation::Check};
 
 /// A reply, as far as it has come.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Reply {
     pub(crate) reported: Option<Box<Reported>>,
     /// Bytes of the body.
     pub(crate) length: u64,
+    /// Whether it is as expected, if anything is.
+    pub(crate) check: Option<Box<Check>>,
     /// Whether the server's instants are looked at.
     is_sampled: bool,
     /// All of it, if it is to be shown.
@@ -63,6 +65,9 @@ impl Reply {
         if self.is_sampled {
             self.reported = Reported::of(head.fields()).map(Box::new);
         }
+        if let Some(check) = &mut self.check {
+            check.head(head.fields());
+        }
         if let Some(capture) = &mut self.capture {
             capture.head(head);
         }
@@ -72,6 +77,9 @@ impl Reply {
     #[inline]
     pub(crate) fn body(&mut self, part: &[u8]) {
         self.length += part.len() as u64;
+        if let Some(check) = &mut self.check {
+            check.body(part);
+        }
         if let Some(capture) = &mut self.capture {
             capture.body(part);
         }

@@ -105,6 +105,24 @@ pub(crate) const BODY_FILE: Accepted = Accepted {
     values: "the path of a readable file of at most 256M",
     example: "body.json",
 };
+/// See `rows` of a plan's requests.
+pub(crate) const ROWS: Accepted = Accepted {
+    flag: "rows",
+    values: "the path of a readable file of at most 64M with CSV (.csv) or JSON lines (.jsonl or .ndjson)",
+    example: "users.csv",
+};
+/// See `--plan`.
+pub(crate) const PLAN: Accepted = Accepted {
+    flag: "plan",
+    values: "the path of a readable file of at most 4M with a plan in YAML or JSON",
+    example: "plan.yaml",
+};
+/// See `--url-file`.
+pub(crate) const URL_FILE: Accepted = Accepted {
+    flag: "url-file",
+    values: "the path of a readable file of at most 64M with 1 to 100000 lines, each a path or a URL of the target",
+    example: "urls.txt",
+};
 /// See `--request-id-header`.
 pub(crate) const REQUEST_ID_HEADER: Accepted = Accepted {
     flag: "request-id-header",
@@ -144,6 +162,8 @@ pub(crate) const ALL: &[Accepted] = &[
     HEADER,
     BODY,
     BODY_FILE,
+    PLAN,
+    URL_FILE,
     REQUEST_ID_HEADER,
     Accepted {
         flag: "url",

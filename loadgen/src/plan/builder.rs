@@ -1,14 +1,14 @@
 //! What is wanted of a run, option by option, and the check that makes a plan of it. Options are named, and their bounds
 //! told, as on the command line.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, Retry, Route, Target, Tls,
-    Version, lifetime, load, request_options, route, tls,
+    Body, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, RequestOptions, Requests, Retry,
+    Route, Target, Tls, Version, lifetime, load, places::Places, request::Common, route, target::Braces, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -24,7 +24,14 @@ pub struct Builder {
     load: load::Wanted,
     lifetime: lifetime::Wanted,
     route: route::Wanted,
-    request: request_options::Wanted,
+    id_header: String,
+    /// The only request, or what the others have where they say nothing else.
+    request: RequestOptions,
+    requests: Vec<RequestOptions>,
+    url_file: Option<PathBuf>,
+    braces: Braces,
+    seed: Option<u64>,
+    places: Option<Arc<Places>>,
 }
 
 impl Builder {
@@ -39,7 +46,13 @@ impl Builder {
             load: load::Wanted::default(),
             lifetime: lifetime::Wanted::default(),
             route: route::Wanted::default(),
-            request: request_options::Wanted::default(),
+            id_header: contract::field::REQUEST_ID.to_owned(),
+            request: RequestOptions::default(),
+            requests: Vec::new(),
+            url_file: None,
+            braces: Braces::Placeholder,
+            seed: None,
+            places: None,
         }
     }
 
@@ -117,10 +130,10 @@ impl Builder {
         self
     }
 
-    /// What random times follow from, so that they can be repeated: by default the run's id.
+    /// What random times and values in placeholders follow from, so that they can be repeated: by default the run's id.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.load.seed = Some(seed);
+        (self.load.seed, self.seed) = (Some(seed), Some(seed));
         self
     }
 
@@ -339,7 +352,49 @@ impl Builder {
     /// The header field that carries each request's id; empty sends none.
     #[must_use]
     pub fn request_id_header(mut self, name: impl Into<String>) -> Self {
-        self.request.id_header = name.into();
+        self.id_header = name.into();
+        self
+    }
+
+    /// What requests have where they say nothing else, and the only request if there are no others.
+    #[must_use]
+    pub fn defaults(mut self, defaults: RequestOptions) -> Self {
+        self.request = defaults;
+        self
+    }
+
+    /// With the places in a file of what it says.
+    pub(super) fn with_places(mut self, places: Arc<Places>) -> Self {
+        self.places = Some(places);
+        self
+    }
+
+    /// What follows is not from a file.
+    pub(crate) fn typed(mut self, option: &str) -> Self {
+        if let Some(places) = &mut self.places {
+            Arc::make_mut(places).forget(option);
+        }
+        self
+    }
+
+    /// One of several requests, of which each has its share. What it does not say is as without it.
+    #[must_use]
+    pub fn request(mut self, request: RequestOptions) -> Self {
+        self.requests.push(request);
+        self
+    }
+
+    /// A file of paths or URLs of the target, one on each line: requests go to them by turns. Braces in it are braces.
+    #[must_use]
+    pub fn url_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.url_file = Some(path.into());
+        self
+    }
+
+    /// Whether `{{...}}` in path, header fields and body is a placeholder, as it is by default.
+    #[must_use]
+    pub fn templates(mut self, templates: bool) -> Self {
+        self.braces = if templates { Braces::Placeholder } else { Braces::Literal };
         self
     }
 
@@ -348,11 +403,30 @@ impl Builder {
     /// # Errors
     /// The first mistake, with what is accepted.
     pub fn build(self) -> Result<Plan, PlanError> {
-        let target = Target::parse(&self.target, self.version)?;
+        let places = self.places.clone();
+        self.checked().map_err(|PlanError(refusal)| match places {
+            Some(places) => PlanError(places.told(refusal)),
+            None => PlanError(refusal),
+        })
+    }
+
+    fn checked(mut self) -> Result<Plan, PlanError> {
+        let target = Target::parse_with(&self.target, self.version, self.braces)?;
         let tls = Tls::new(&target, &self.tls)?;
         let lifetime = Lifetime::new(&self.lifetime)?;
         let route = Route::new(&target, &self.route)?;
-        let request = Request::new(&target, self.request, &lifetime, &route)?;
+        let common = Common {
+            target: &target,
+            id_header: &self.id_header,
+            braces: self.braces,
+            lifetime: &lifetime,
+            route: &route,
+        };
+        let requests = match &self.url_file {
+            None => Requests::new(common, self.request, self.requests, self.places.as_deref())?,
+            Some(file) => Requests::of_urls(common, self.version, self.request, file)?,
+        };
+        self.load.total = requests.total(self.load.total)?;
         let load = Load::new(&target, &self.load, &lifetime)?;
         // Each worker has a connection and a request of its own.
         let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
@@ -365,17 +439,41 @@ impl Builder {
             })?,
             None => runtime::cpus::available().min(most),
         };
+        let (expected_status, expected_of) = expected(self.expected_status, requests.all())?;
         Ok(Plan {
             target,
             tls,
-            request,
+            requests,
+            seed: self.seed,
             load,
             lifetime,
             route,
             workers,
             pin_cpus: self.pin_cpus,
-            expected_status: self.expected_status,
+            expected_status,
+            expected_of,
             captures: false,
         })
     }
+}
+
+/// Which replies are successes: those of the run, and those that each request expects. The first are of all requests
+/// together, the others of each, unless none expects any.
+fn expected(
+    of_run: ExpectedStatus,
+    requests: &[Request],
+) -> Result<(ExpectedStatus, Arc<[ExpectedStatus]>), PlanError> {
+    let expectations: Vec<_> = requests.iter().map(Request::expectations).collect();
+    let named = |index: usize| expectations.get(index)?.as_ref()?.status.as_ref()?.named();
+    let all: BTreeSet<&str> = (0..requests.len()).filter_map(named).collect();
+    if all.is_empty() {
+        return Ok((of_run, Arc::default()));
+    }
+    let with = |text: &str| {
+        let refused = |_| PlanError(Refusal::of_value("status", text, "statuses", "200,404"));
+        of_run.clone().with(text).map_err(refused)
+    };
+    let of_each = (0..requests.len()).map(|index| named(index).map_or_else(|| Ok(of_run.clone()), with));
+    let of_each = of_each.collect::<Result<Vec<_>, _>>()?;
+    Ok((with(&all.into_iter().collect::<Vec<_>>().join(","))?, of_each.into()))
 }

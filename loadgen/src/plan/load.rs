@@ -319,12 +319,6 @@ impl Wanted {
                 "loadgen --rate=1000 --poisson localhost:8080",
             ),
             (
-                self.seed.is_some() && !self.poisson,
-                "--seed without --poisson",
-                "--seed with --poisson, as nothing else is random",
-                "loadgen --rate=1000 --poisson --seed=42 localhost:8080",
-            ),
-            (
                 self.max_lag.is_some() && !is_open,
                 "--max-lag without a rate",
                 "--max-lag with --rate, or with --stages of a rate: in a closed loop no request is late",
@@ -561,7 +555,6 @@ mod tests {
             ("--stages 1s@1c -c 5 a:1", "--stages of connections and --connections exclude each other"),
             ("--poisson a:1", "--poisson without a rate; accepted: --poisson with --rate"),
             ("--poisson --stages 1s@5c a:1", "--poisson without a rate"),
-            ("--seed 5 -r 1 a:1", "--seed without --poisson"),
             ("--max-lag 1s a:1", "--max-lag without a rate"),
             ("--max-lag 1s --stages 1s@1c a:1", "--max-lag without a rate"),
             ("--warmup 1s --stages 1s@0..5 a:1", "invalid value '1s@0..5' for --stages: with --warmup"),

@@ -5,25 +5,35 @@
 
 pub mod accepted;
 mod builder;
+mod expect;
+pub mod file;
 pub mod files;
 pub mod lifetime;
 pub mod load;
+pub(crate) mod mix;
+mod places;
 pub mod request;
 mod request_options;
+mod requests;
 pub mod route;
+pub(crate) mod rows;
 pub mod stages;
 pub mod target;
+pub(crate) mod template;
 mod tls;
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 pub use builder::Builder;
 use command_line::Refusal;
+pub use expect::{Expect, ExpectedText};
 pub use files::OtherEnd;
 pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
 pub use request::Request;
-pub use request_options::{Body, MAX_BODY};
+pub use request_options::{Body, MAX_BODY, RequestOptions, Share};
+pub use requests::{MAX_NAME, MAX_NAMES, MAX_URLS};
+pub(crate) use requests::{Names, Requests};
 pub(crate) use route::Instead;
 pub use route::Route;
 pub(crate) use target::Endpoint;
@@ -31,7 +41,15 @@ pub use target::{Protocol, Target, Version};
 pub use tls::Tls;
 pub(crate) use tls::{Offer, spoken};
 
-use crate::outcome::ExpectedStatus;
+use contract::id::{self, Ids};
+use mix::Mix;
+use template::Values;
+
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, ExpectedStatus},
+    schedule::Arrivals,
+};
 
 /// The most threads that are accepted.
 pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -41,13 +59,16 @@ pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 pub struct Plan {
     target: Target,
     tls: Option<Tls>,
-    request: Request,
+    requests: Requests,
+    seed: Option<u64>,
     load: Load,
     lifetime: Lifetime,
     route: Route,
     workers: NonZeroUsize,
     pin_cpus: bool,
     expected_status: ExpectedStatus,
+    /// Of each request, where that is not the same for all.
+    expected_of: Arc<[ExpectedStatus]>,
     captures: bool,
 }
 
@@ -62,6 +83,33 @@ impl PlanError {
         let accepted = "host:port, h2c://host:port, http://host:port or https://host:port, each with an optional path, or --embedded for a \
                         dummy-server in this process";
         Self(Refusal::new("no target", accepted, "loadgen localhost:8080").because(why))
+    }
+}
+
+/// What the texts of all requests with placeholders depend on.
+#[derive(Clone, Debug)]
+pub(crate) struct Texts {
+    seed: u64,
+    epoch: Nanos,
+    mix: Mix,
+}
+
+impl Texts {
+    /// What the text of one sending depends on.
+    pub(crate) fn values<'v>(
+        &self,
+        arrival: &Arrival,
+        rows: Option<&'v rows::Rows>,
+        id: Option<&'v id::Text>,
+    ) -> Values<'v> {
+        Values {
+            seed: self.seed,
+            number: arrival.number,
+            due: self.epoch.saturating_add(arrival.due),
+            row: rows.map(|rows| (rows, self.mix.choice(arrival.number).rank)),
+            length: 0,
+            id,
+        }
     }
 }
 
@@ -103,10 +151,33 @@ impl Plan {
         self
     }
 
-    /// What is sent.
+    /// What is sent: the first of several requests.
     #[must_use]
     pub fn request(&self) -> &Request {
-        &self.request
+        &self.requests()[0]
+    }
+
+    /// All that is sent, at least one request.
+    #[must_use]
+    pub fn requests(&self) -> &[Request] {
+        self.requests.all()
+    }
+
+    /// How requests are told apart in reports; none with one alone.
+    pub(crate) fn names(&self) -> &Names {
+        self.requests.names()
+    }
+
+    /// Which request each arrival sends, where so many parts share the arrivals.
+    pub(crate) fn mix(&self, parts: u64) -> Mix {
+        let count = self.load.arrivals().and_then(Arrivals::count);
+        self.requests.mix().clone().over(count.or(self.load.total), parts)
+    }
+
+    /// What the texts of requests with placeholders depend on; the wall clock shows `epoch` when the run's clock shows
+    /// zero.
+    pub(crate) fn texts(&self, ids: Ids, epoch: Nanos, parts: u64) -> Texts {
+        Texts { seed: self.seed.unwrap_or_else(|| u64::from(ids.run)), epoch, mix: self.mix(parts) }
     }
 
     /// How much, how fast and for how long.
@@ -143,6 +214,11 @@ impl Plan {
     #[must_use]
     pub fn expected_status(&self) -> &ExpectedStatus {
         &self.expected_status
+    }
+
+    /// Which replies to each request are successes; none where that is the same for all.
+    pub(crate) fn expected_status_of_requests(&self) -> Arc<[ExpectedStatus]> {
+        Arc::clone(&self.expected_of)
     }
 
     /// Whether what is exchanged is kept, to be shown.

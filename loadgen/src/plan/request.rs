@@ -1,20 +1,27 @@
-//! What is sent: the request, made once, in the form that each protocol wants.
+//! What is sent: a request, made once, in the form that each protocol wants.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use command_line::Refusal;
 use contract::id;
 use http::{HeaderName, Method};
 use wire::Fields;
 
 use super::{
     Lifetime, PlanError, Protocol, Route, Target,
-    request_options::{self, Body, HOST, Wanted},
+    request_options::{self, HOST, RequestOptions},
+    rows::Rows,
+    target::{self, Braces},
+    template::{self, Place, Sources, Template, Values},
 };
+use crate::outcome::expectation::Expectations;
 
 /// A request, ready for either protocol.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// What it is called in reports.
+    pub name: String,
     /// The method.
     pub method: Method,
     /// The fields as they were given, in order, with `Host` if it is among them, and without the id.
@@ -34,17 +41,35 @@ pub struct Request {
     closes: bool,
     /// Of the target.
     scheme: &'static str,
+    varying: Option<Arc<Varying>>,
+    expectations: Option<Arc<Expectations>>,
+}
+
+/// What differs from one sending of a request to the next.
+#[derive(Debug)]
+struct Varying {
+    path: Template,
+    /// Of each field that has placeholders.
+    fields: Vec<Option<Template>>,
+    body: Option<Template>,
+    rows: Option<Arc<Rows>>,
+}
+
+/// What all requests of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common<'c> {
+    pub(super) target: &'c Target,
+    pub(super) id_header: &'c str,
+    pub(super) braces: Braces,
+    pub(super) lifetime: &'c Lifetime,
+    pub(super) route: &'c Route,
 }
 
 impl Request {
-    pub(super) fn new(
-        target: &Target,
-        wanted: Wanted,
-        lifetime: &Lifetime,
-        route: &Route,
-    ) -> Result<Self, PlanError> {
+    pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
+        let Common { target, id_header, braces, lifetime, route } = common;
         let has_body = wanted.body.is_some();
-        let body = wanted.body.map(Body::read).transpose()?.unwrap_or_default();
+        let body = wanted.body.map(request_options::Body::read).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
             Some(name) => request_options::method(name)?,
             None if has_body => Method::POST,
@@ -57,7 +82,7 @@ impl Request {
         }
         let authority = request_options::authority(target, &fields)?;
         request_options::refuse_framing(target, &fields)?;
-        let id_field = request_options::id_field(&wanted.id_header, &fields)?;
+        let id_field = request_options::id_field(id_header, &fields)?;
         if !fields.contains(USER_AGENT) && id_field.as_ref().is_none_or(|name| name != USER_AGENT) {
             fields.push(USER_AGENT, concat!("loadgen/", env!("CARGO_PKG_VERSION")));
         }
@@ -66,18 +91,94 @@ impl Request {
             fields.push("proxy-authorization", authorization);
         }
         let before_path = proxy.map_or_else(String::new, |_| format!("http://{}", target.authority()));
-        Ok(Self {
+        let path = match wanted.path {
+            None => target.path.clone(),
+            Some(path) => target::path(&path, braces)?,
+        };
+        let name = wanted.name.unwrap_or_else(|| format!("{method} {path}"));
+        let mut request = Self {
+            name,
             method,
             fields,
-            body,
+            body: body.bytes,
             has_body,
             id_field,
             authority,
             closes: lifetime.is_one_request(),
             before_path,
-            path: target.path.clone(),
+            path,
             scheme: if target.tls { "https" } else { "http" },
-        })
+            varying: None,
+            expectations: wanted.expect.checked()?.map(Arc::new),
+        };
+        if braces == Braces::Placeholder {
+            let rows = wanted.rows.as_deref().map(request_options::rows).transpose()?;
+            request.varying = request.compiled(rows.map(Arc::new), body.is_as_it_is)?.map(Arc::new);
+        }
+        Ok(request)
+    }
+
+    /// The same with paths that follow each other, as they are.
+    pub(super) fn with_paths(mut self, paths: Rows) -> Self {
+        let (fields, body) = match &self.varying {
+            Some(varying) => (varying.fields.clone(), varying.body.clone()),
+            None => (vec![None; self.fields.len()], None),
+        };
+        let varying = Varying { path: Template::of_column(0), fields, body, rows: Some(Arc::new(paths)) };
+        self.varying = Some(Arc::new(varying));
+        self
+    }
+
+    /// What has placeholders, if there is any; what has none after all, such as an escaped brace, becomes what it means.
+    fn compiled(
+        &mut self,
+        rows: Option<Arc<Rows>>,
+        body_is_as_it_is: bool,
+    ) -> Result<Option<Varying>, PlanError> {
+        let sources = Sources { rows: rows.as_deref(), env: &|name| std::env::var(name).ok() };
+        let mut salt = 0_u64;
+        let mut compile = |text: &[u8], place: Place| {
+            salt += 1 << 32;
+            Template::compile(text, place, salt, &sources).map_err(|error| refused(place, &error.to_string()))
+        };
+        let path = compile(self.path.as_bytes(), Place::Path)?;
+        if let Some(path) = path.constant() {
+            self.path = String::from_utf8_lossy(path).into_owned();
+        }
+        let mut fields = Fields::new();
+        let mut varying = Vec::new();
+        for (name, value) in self.fields.iter() {
+            let template = compile(value, Place::Field)?;
+            fields.push(name, template.constant().unwrap_or(value));
+            varying.push(Some(template).filter(|template| template.constant().is_none()));
+        }
+        self.fields = fields;
+        let mut body = None;
+        if !body_is_as_it_is && template::has_placeholder(&self.body) {
+            let template = compile(&self.body, Place::Body)?;
+            match template.constant() {
+                Some(text) => self.body = Bytes::copy_from_slice(text),
+                None => body = Some(template),
+            }
+        }
+        let varies = path.constant().is_none() || varying.iter().any(Option::is_some) || body.is_some();
+        Ok(varies.then_some(Varying { path, fields: varying, body, rows }))
+    }
+
+    /// What is expected of its replies, if anything is.
+    pub(crate) fn expectations(&self) -> Option<Arc<Expectations>> {
+        self.expectations.clone()
+    }
+
+    /// Path and query, with their placeholders.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The rows that its placeholders take values from.
+    pub(crate) fn rows(&self) -> Option<&Rows> {
+        self.varying.as_ref()?.rows.as_deref()
     }
 
     /// Whether it says how long its body is: one with a body, and one with a method that is about a body (RFC 9110
@@ -86,9 +187,9 @@ impl Request {
         self.has_body || matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
     }
 
-    /// The request as HTTP/1.1 has it on the wire.
+    /// The request as HTTP/1.1 has it on the wire, with placeholders as they are.
     #[must_use]
-    pub fn http1(&self) -> Template {
+    pub fn http1(&self) -> Http1Request {
         let mut head = format!("{} {}{} HTTP/1.1\r\n", self.method, self.before_path, self.path).into_bytes();
         if !self.fields.contains(HOST) {
             push_field(&mut head, HOST.as_bytes(), self.authority.as_bytes());
@@ -110,11 +211,46 @@ impl Request {
         let head_length = head.len();
         let mut bytes = head;
         bytes.extend_from_slice(&self.body);
-        Template { bytes, head_length, id_at }
+        Http1Request { bytes, head_length, id_at }
+    }
+
+    /// How it is rendered for HTTP/1.1, if it has placeholders.
+    pub(crate) fn http1_rendering(&self) -> Option<Http1Rendering> {
+        let varying = self.varying.as_ref()?;
+        let mut head = Template::default();
+        head.push_text(format!("{} {}", self.method, self.before_path).as_bytes());
+        head.push(&varying.path);
+        head.push_text(b" HTTP/1.1\r\n");
+        if !self.fields.contains(HOST) {
+            head.push_text(format!("{HOST}: {}\r\n", self.authority).as_bytes());
+        }
+        for ((name, value), template) in self.fields.iter().zip(&varying.fields) {
+            head.push_text(&[name, b": "].concat());
+            match template {
+                Some(template) => head.push(template),
+                None => head.push_text(value),
+            }
+            head.push_text(b"\r\n");
+        }
+        if self.closes && !self.fields.contains("connection") {
+            head.push_text(b"connection: close\r\n");
+        }
+        if self.has_length() {
+            head.push_text(b"content-length: ");
+            head.push_length();
+            head.push_text(b"\r\n");
+        }
+        if let Some(name) = &self.id_field {
+            head.push_text(format!("{name}: ").as_bytes());
+            head.push_id();
+            head.push_text(b"\r\n");
+        }
+        head.push_text(b"\r\n");
+        Some(Http1Rendering { head, body: self.rendered_body(varying) })
     }
 
     /// The request's fields as HTTP/2 has them, without its id: names are in lower case (RFC 9113 section 8.2), and
-    /// `Host` is `:authority`.
+    /// `Host` is `:authority`. Placeholders are as they are.
     #[must_use]
     pub fn http2(&self) -> Fields {
         let mut fields = Fields::new();
@@ -133,16 +269,81 @@ impl Request {
         fields
     }
 
-    /// The request's head as people read it.
-    #[must_use]
-    pub fn head_text(&self, protocol: Protocol, id: &id::Text) -> String {
-        if protocol == Protocol::Http1 {
-            let mut template = self.http1();
-            template.set_id(id);
-            return String::from_utf8_lossy(template.head()).replace("\r\n", "\n");
+    /// How it is rendered for HTTP/2, if it has placeholders.
+    pub(crate) fn http2_rendering(&self) -> Option<Http2Rendering> {
+        let varying = self.varying.as_ref()?;
+        let mut path = Some(&varying.path);
+        let mut others = (self.fields.iter().zip(&varying.fields))
+            .filter(|((name, _), _)| !name.eq_ignore_ascii_case(HOST.as_bytes()))
+            .map(|(_, template)| template.as_ref());
+        let mut length = Template::default();
+        length.push_length();
+        let mut fields = Vec::new();
+        for (name, value) in self.http2().iter() {
+            let template = match name {
+                b":path" => path.take(),
+                name if name.starts_with(b":") => None,
+                // The last one, behind those that were given.
+                b"content-length" => varying.body.as_ref().map(|_| &length),
+                _ => others.next().flatten(),
+            };
+            let mut constant = Template::default();
+            constant.push_text(value);
+            fields.push((name.into(), template.cloned().unwrap_or(constant)));
         }
-        let mut text = format!("{} {} HTTP/2\n:authority: {}\n", self.method, self.path, self.authority);
-        let fields = self.http2();
+        Some(Http2Rendering { fields, body: self.rendered_body(varying) })
+    }
+
+    fn rendered_body(&self, varying: &Varying) -> RenderedBody {
+        varying.body.clone().map_or_else(|| RenderedBody::Same(self.body.clone()), RenderedBody::Varying)
+    }
+
+    /// The body of one sending.
+    pub(crate) fn body_of(&self, values: &Values<'_>) -> Bytes {
+        match self.varying.as_ref().map(|varying| self.rendered_body(varying)) {
+            None => self.body.clone(),
+            Some(body) => body.bytes(values, &mut BytesMut::new()),
+        }
+    }
+
+    /// The request's head as people read it, of one sending.
+    #[must_use]
+    pub(crate) fn head_text(&self, protocol: Protocol, values: &Values<'_>) -> String {
+        let no_id = [b'0'; id::LENGTH];
+        let id = values.id.unwrap_or(&no_id);
+        if protocol == Protocol::Http1 {
+            let mut bytes = Vec::new();
+            match self.http1_rendering() {
+                None => {
+                    let mut request = self.http1();
+                    request.set_id(id);
+                    bytes.extend_from_slice(request.head());
+                }
+                Some(rendering) => {
+                    let length = rendering.render(values, &mut bytes);
+                    bytes.truncate(length);
+                }
+            }
+            return String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
+        }
+        let mut text = String::new();
+        let mut fields = self.http2();
+        if let Some(rendering) = self.http2_rendering() {
+            let values = Values { length: self.body_of(values).len(), ..*values };
+            fields = Fields::new();
+            for (name, template) in &rendering.fields {
+                let mut value = Vec::new();
+                template.render(&values, &mut value);
+                fields.push(name, &value);
+            }
+        }
+        let shown = |name: &str| String::from_utf8_lossy(fields.get(name).unwrap_or_default()).into_owned();
+        text.push_str(&format!(
+            "{} {} HTTP/2\n:authority: {}\n",
+            self.method,
+            shown(":path"),
+            self.authority
+        ));
         let id_field = self.id_field.iter().map(|name| (name.as_str().as_bytes(), &id[..]));
         for (name, value) in fields.iter().filter(|(name, _)| !name.starts_with(b":")).chain(id_field) {
             let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
@@ -153,15 +354,110 @@ impl Request {
     }
 }
 
+/// A text that can't be compiled, and what could.
+fn refused(place: Place, why: &str) -> PlanError {
+    let accepted = format!("{}; or --no-templates", template::ACCEPTED);
+    let refusal = match place {
+        Place::Path => {
+            let example = "http://localhost:8080/items/{{random 1 100}}";
+            Refusal::new("invalid placeholder in the path", accepted, example)
+        }
+        Place::Field => {
+            Refusal::new("invalid placeholder", accepted, "x-trace: {{uuid}}").given_with("header")
+        }
+        Place::Body => Refusal::new("invalid placeholder", accepted, "{\"id\":{{seq}}}").given_with("body"),
+    };
+    PlanError(refusal.because(why))
+}
+
+/// The head of an HTTP/1.1 request with placeholders, and its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Http1Rendering {
+    head: Template,
+    body: RenderedBody,
+}
+
+/// A body of requests with placeholders.
+#[derive(Clone, Debug)]
+enum RenderedBody {
+    /// The same each time.
+    Same(Bytes),
+    Varying(Template),
+}
+
+/// A body that is the same each time and no longer than this is written together with its head.
+const WRITTEN_TOGETHER: usize = 16 << 10;
+
+impl Http1Rendering {
+    /// Puts one sending into `out`, as far as it is written together; where its head ends there.
+    pub(crate) fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) -> usize {
+        out.clear();
+        match &self.body {
+            RenderedBody::Same(body) => {
+                self.head.render(&Values { length: body.len(), ..*values }, out);
+                let head = out.len();
+                if self.tail().is_empty() {
+                    out.extend_from_slice(body);
+                }
+                head
+            }
+            RenderedBody::Varying(body) => {
+                // The head says how long the body is.
+                body.render(values, out);
+                let length = out.len();
+                self.head.render(&Values { length, ..*values }, out);
+                let head = out.len() - length;
+                out.rotate_left(length);
+                head
+            }
+        }
+    }
+
+    /// What follows.
+    pub(crate) fn tail(&self) -> &[u8] {
+        match &self.body {
+            RenderedBody::Same(body) if body.len() > WRITTEN_TOGETHER => body,
+            _ => &[],
+        }
+    }
+}
+
+/// The fields of an HTTP/2 request with placeholders, and its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Http2Rendering {
+    /// In order, without the id.
+    pub(crate) fields: Vec<(Box<[u8]>, Template)>,
+    body: RenderedBody,
+}
+
+impl Http2Rendering {
+    /// The body of one sending; `room` is where it is written.
+    pub(crate) fn body(&self, values: &Values<'_>, room: &mut BytesMut) -> Bytes {
+        self.body.bytes(values, room)
+    }
+}
+
+impl RenderedBody {
+    fn bytes(&self, values: &Values<'_>, room: &mut BytesMut) -> Bytes {
+        match self {
+            Self::Same(body) => body.clone(),
+            Self::Varying(body) => {
+                body.render(values, room);
+                room.split().freeze()
+            }
+        }
+    }
+}
+
 /// The bytes of an HTTP/1.1 request; only the id differs from one request to the next.
 #[derive(Clone, Debug)]
-pub struct Template {
+pub struct Http1Request {
     bytes: Vec<u8>,
     head_length: usize,
     id_at: Option<Range<usize>>,
 }
 
-impl Template {
+impl Http1Request {
     /// Puts the id into its place, if the request carries one.
     pub fn set_id(&mut self, id: &id::Text) {
         if let Some(place) = &self.id_at {
@@ -202,10 +498,10 @@ pub(super) mod tests {
     pub(in crate::plan) fn request(args: &[&str]) -> Result<Request, String> {
         let words = ["loadgen", "http://a:8080/x"].iter().chain(args);
         let plan = Plan::try_from(&Args::try_parse_from(words).unwrap());
-        plan.map(|plan| plan.request).map_err(|error| error.to_string())
+        plan.map(|plan| plan.request().clone()).map_err(|error| error.to_string())
     }
 
-    fn text(template: &Template) -> &str {
+    fn text(template: &Http1Request) -> &str {
         std::str::from_utf8(template.bytes()).unwrap()
     }
 

@@ -1,19 +1,22 @@
 //! What is wanted of a request, and the checks that it has to pass: method, fields, `Host`, id and body.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
-use command_line::Refusal;
+use command_line::{Accepted, Refusal};
 use http::{HeaderName, HeaderValue, Method, uri::Authority};
 use wire::Fields;
 
 use super::{
     PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
+    expect::Expect,
+    rows::{MAX_ROWS_FILE, Rows},
 };
 
 /// The field that names the host.
@@ -28,35 +31,81 @@ const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 /// Fields about the connection.
 const CONNECTION: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
 
-/// What is wanted, before it is checked.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) method: Option<String>,
-    pub(super) headers: Vec<String>,
-    pub(super) body: Option<Body>,
-    pub(super) id_header: String,
+/// What is wanted of one request, before it is checked. What is left out is as for a run of one request alone.
+#[derive(Clone, Debug, Default)]
+pub struct RequestOptions {
+    /// What it is called in reports: by default, its method and path.
+    pub name: Option<String>,
+    /// How many of a run's requests it is: a weight of 1 by default.
+    pub share: Option<Share>,
+    /// The method: by default GET, or POST with a body.
+    pub method: Option<String>,
+    /// Path and query: by default, the target's.
+    pub path: Option<String>,
+    /// Header fields, as `name: value`.
+    pub headers: Vec<String>,
+    /// The body.
+    pub body: Option<Body>,
+    /// A file of rows that placeholders take values from: `.csv`, or JSON lines in `.jsonl` or `.ndjson`.
+    pub rows: Option<PathBuf>,
+    /// What is expected of its replies.
+    pub expect: Expect,
 }
 
-impl Default for Wanted {
-    fn default() -> Self {
-        let id_header = contract::field::REQUEST_ID.to_owned();
-        Self { method: None, headers: Vec::new(), body: None, id_header }
+impl RequestOptions {
+    /// With what others have where this says nothing.
+    pub(super) fn over(self, defaults: &Self) -> Self {
+        let name_of =
+            |field: &String| field.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let own: HashSet<_> = self.headers.iter().map(name_of).collect();
+        let others = defaults.headers.iter().filter(|field| !own.contains(&name_of(field)));
+        Self {
+            name: self.name,
+            share: self.share,
+            headers: others.chain(&self.headers).cloned().collect(),
+            method: self.method.or_else(|| defaults.method.clone()),
+            path: self.path.or_else(|| defaults.path.clone()),
+            body: self.body.or_else(|| defaults.body.clone()),
+            rows: self.rows.or_else(|| defaults.rows.clone()),
+            expect: self.expect.over(&defaults.expect),
+        }
     }
+}
+
+/// How many of a run's requests one of several is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// As a share of the sum of all weights.
+    Weight(u64),
+    /// Exactly so many.
+    Count(u64),
 }
 
 /// Where the body of a request comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// These bytes, possibly none.
+    /// These bytes, possibly none. They may have placeholders.
     Bytes(Bytes),
-    /// A file of at most [`MAX_BODY`] bytes.
+    /// A file of at most [`MAX_BODY`] bytes, as it is.
     File(PathBuf),
+    /// A file that may have placeholders.
+    Template(PathBuf),
+}
+
+/// A body that has been read.
+#[derive(Debug, Default)]
+pub(super) struct ReadBody {
+    pub(super) bytes: Bytes,
+    /// Whether braces in it are braces.
+    pub(super) is_as_it_is: bool,
 }
 
 impl Body {
-    pub(super) fn read(self) -> Result<Bytes, PlanError> {
-        let path = match self {
-            Self::Bytes(bytes) if bytes.len() as u64 <= MAX_BODY => return Ok(bytes),
+    pub(super) fn read(self) -> Result<ReadBody, PlanError> {
+        let (path, is_as_it_is) = match self {
+            Self::Bytes(bytes) if bytes.len() as u64 <= MAX_BODY => {
+                return Ok(ReadBody { bytes, is_as_it_is: false });
+            }
             Self::Bytes(bytes) => {
                 let size = format!("{} bytes", bytes.len());
                 return Err(PlanError(Refusal::new(
@@ -65,19 +114,34 @@ impl Body {
                     format!("--body={}", accepted::BODY.example),
                 )));
             }
-            Self::File(path) => path,
+            Self::File(path) => (path, true),
+            Self::Template(path) => (path, false),
         };
-        let error = |why: String| refused_because(&accepted::BODY_FILE, path.display(), why);
-        let too_long = || error("it has more than 256M".to_owned());
-        let file = File::open(&path).map_err(|e| error(e.to_string()))?;
-        // What says its length need not be read to know that it is too long.
-        let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
-        if length > MAX_BODY {
-            return Err(too_long());
-        }
-        let body = read_at_most(MAX_BODY, file).map_err(|e| error(e.to_string()))?;
-        body.ok_or_else(too_long)
+        let bytes = read_file(&path, MAX_BODY, &accepted::BODY_FILE)?;
+        Ok(ReadBody { bytes, is_as_it_is })
     }
+}
+
+/// All of a file of at most so many bytes.
+pub(super) fn read_file(path: &Path, most: u64, option: &Accepted) -> Result<Bytes, PlanError> {
+    let error = |why: String| refused_because(option, path.display(), why);
+    let too_long = || error(format!("it has more than {}", contract::quantity::canonical_size(most)));
+    let file = File::open(path).map_err(|e| error(e.to_string()))?;
+    // What says its length need not be read to know that it is too long.
+    let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
+    if length > most {
+        return Err(too_long());
+    }
+    let bytes = read_at_most(most, file).map_err(|e| error(e.to_string()))?;
+    bytes.ok_or_else(too_long)
+}
+
+/// Reads a file of rows.
+pub(super) fn rows(path: &Path) -> Result<Rows, PlanError> {
+    let text = read_file(path, MAX_ROWS_FILE, &accepted::ROWS)?;
+    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let rows = if is_csv { Rows::csv(&text) } else { Rows::json_lines(&text) };
+    rows.map_err(|error| refused_because(&accepted::ROWS, path.display(), error.to_string()))
 }
 
 /// `None` if there is more. What a device or a pipe holds is known only when it has been read.

@@ -6,7 +6,7 @@ use command_line::Refusal;
 use contract::quantity;
 use http::uri::PathAndQuery;
 
-use super::PlanError;
+use super::{PlanError, template::placeholder_end};
 
 /// Which protocol is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,15 @@ const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;
 const ACCEPTED: &str = "host:port or h2c://host:port for HTTP/2, http://host:port for HTTP/1.1, https://host:port for either over TLS, each \
      with an optional path";
 
+/// What two braces in a text are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Braces {
+    /// Braces.
+    Literal,
+    /// The beginning or the end of a placeholder.
+    Placeholder,
+}
+
 /// What is wrong with a target, and one like it that is accepted.
 struct Wrong {
     reason: String,
@@ -88,10 +97,15 @@ impl Target {
     /// # Errors
     /// One line that says what is wrong, what is accepted, and an example.
     pub fn parse(text: &str, version: Version) -> Result<Self, PlanError> {
+        Self::parse_with(text, version, Braces::Literal)
+    }
+
+    /// The same of a target whose path may have placeholders, which stay in it as they are.
+    pub(crate) fn parse_with(text: &str, version: Version, braces: Braces) -> Result<Self, PlanError> {
         if text.is_empty() {
             return Err(PlanError::without_target("it is empty"));
         }
-        read(text, version).map_err(|Wrong { reason, example }| {
+        read(text, version, braces).map_err(|Wrong { reason, example }| {
             let shown = without_user(text);
             PlanError(Refusal::new(format!("invalid target '{shown}'"), ACCEPTED, example).because(reason))
         })
@@ -160,7 +174,7 @@ pub(crate) fn without_user(target: &str) -> String {
     }
 }
 
-fn read(text: &str, version: Version) -> Result<Target, Wrong> {
+fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
     // A path or a query may hold an address of its own.
     let scheme = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
     let (scheme, default_port, rest) = match scheme {
@@ -180,8 +194,11 @@ fn read(text: &str, version: Version) -> Result<Target, Wrong> {
         _ => Protocol::Http2,
     };
     let begin = text.len() - rest.len();
-    let rest = rest.split('#').next().unwrap_or_default();
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // Of the same length, so that what is found there is at the same place.
+    let masked = if braces == Braces::Placeholder { masked(behind) } else { behind.to_owned() };
+    let path_length = masked.find('#').unwrap_or(masked.len());
+    let (path, masked) = (&behind[..path_length], &masked[..path_length]);
     let prefix = &text[..begin];
     let authority = Authority::read(authority, prefix, path).map_err(|place| match place {
         AuthorityError::Character(at, c) => {
@@ -196,7 +213,7 @@ fn read(text: &str, version: Version) -> Result<Target, Wrong> {
     })?;
     let slash = if path.starts_with('/') { "" } else { "/" };
     let path_at = begin + authority.length;
-    if let Some((at, c)) = first_invalid(slash, path) {
+    if let Some((at, c)) = first_invalid(slash, masked) {
         let mut utf8 = [0; 4];
         let escaped: String = c.encode_utf8(&mut utf8).bytes().map(|byte| format!("%{byte:02X}")).collect();
         let reason = format!(
@@ -208,6 +225,42 @@ fn read(text: &str, version: Version) -> Result<Target, Wrong> {
     let path = format!("{slash}{path}");
     let negotiated = tls && version == Version::Any;
     Ok(Target { protocol, tls, negotiated, host: authority.host, zone: authority.zone, port, path })
+}
+
+/// A path and a query by themselves.
+pub(super) fn path(text: &str, braces: Braces) -> Result<String, PlanError> {
+    let refused = |why: String, example: String| {
+        let accepted = "a path that begins with /, with a query if you like";
+        PlanError(Refusal::of_value("path", text, accepted, example).because(why))
+    };
+    if !text.starts_with('/') {
+        return Err(refused("it does not begin with /".to_owned(), format!("/{text}")));
+    }
+    let masked = if braces == Braces::Placeholder { masked(text) } else { text.to_owned() };
+    if let Some(at) = masked.find('#') {
+        let why = format!("a fragment is not sent, '#' at position {}", position(text, at));
+        return Err(refused(why, text[..at].to_owned()));
+    }
+    match first_invalid("", &masked) {
+        None => Ok(text.to_owned()),
+        Some((at, c)) => {
+            let why = format!("invalid character {c:?} at position {}", position(text, at));
+            Err(refused(why, "/items".to_owned()))
+        }
+    }
+}
+
+/// A path with letters in place of its placeholders.
+pub(super) fn masked(path: &str) -> String {
+    let mut masked = path.to_owned();
+    let mut at = 0;
+    while let Some(begin) = masked[at..].find("{{").map(|begin| at + begin) {
+        // One without an end is told of by what compiles it.
+        let end = placeholder_end(&masked.as_bytes()[begin..]).map_or(masked.len(), |length| begin + length);
+        masked.replace_range(begin..end, &"x".repeat(end - begin));
+        at = end;
+    }
+    masked
 }
 
 /// The number of the character that begins at this byte, counted from 1.

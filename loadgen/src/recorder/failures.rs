@@ -15,7 +15,7 @@ const MAX_CAUSES: usize = 64;
 const MAX_KEPT: usize = MAX_CAUSES + 1;
 
 /// The longest message that is kept, in characters.
-const MAX_MESSAGE: usize = 200;
+pub(super) const MAX_MESSAGE: usize = 200;
 
 /// Failures of one cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ mod availability;
 mod backends;
 mod binned;
 mod bits;
+mod by_request;
 mod by_status;
 mod connections;
 mod counts;
@@ -19,14 +20,16 @@ mod server_report;
 mod settings;
 mod times;
 mod trend;
+mod unmet;
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 pub use availability::{Availability, Span};
 pub use backends::{Backend, Backends};
 pub use binned::{Bin, Binned};
+pub use by_request::{ByRequest, OfRequest};
 use by_status::STATUSES;
 pub use connections::Connections;
 use contract::id::Ids;
@@ -41,10 +44,14 @@ pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
 pub use times::{Snapshot, Times};
 pub use trend::{Parts, Trend};
+pub use unmet::Unmet;
 
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported},
+    outcome::{
+        Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported, expectation::Fault,
+    },
+    plan::Plan,
 };
 
 /// The longest time that a histogram tells apart: an hour, in nanoseconds.
@@ -61,13 +68,16 @@ struct Replied {
     read_lag: Nanos,
     status: u16,
     instance: Option<u16>,
+    /// The index of the request.
+    request: u32,
 }
 
 impl Replied {
     /// What is read now has not been there before `ready_since`.
     #[inline]
     fn new(ended: &Ended<'_>, ready_since: Nanos) -> Self {
-        let InFlight { arrival: Arrival { due, picked, written, .. }, ref reply, .. } = ended.in_flight;
+        let InFlight { arrival: Arrival { request, due, picked, written, .. }, ref reply, .. } =
+            ended.in_flight;
         Self {
             due,
             picked,
@@ -77,6 +87,7 @@ impl Replied {
             read_lag: ended.at.saturating_sub(ready_since.max(written.unwrap_or(0))),
             status: reply.status,
             instance: reply.instance,
+            request,
         }
     }
 }
@@ -121,6 +132,12 @@ pub struct Recorder {
     /// What dummy-server reports of its own part.
     #[serde(default, skip_serializing_if = "ServerReport::is_empty")]
     pub server_report: ServerReport,
+    /// What became of each of several requests.
+    #[serde(default, skip_serializing_if = "ByRequest::is_empty")]
+    pub requests: ByRequest,
+    /// Replies that were not as the plan expects.
+    #[serde(default, skip_serializing_if = "Unmet::is_empty")]
+    pub unmet: Unmet,
     /// When the target was there.
     pub availability: Availability,
     /// The first time that no more connections were allowed: how many there were, and why.
@@ -151,6 +168,9 @@ pub struct Recorder {
     /// Which replies are successes.
     #[serde(skip)]
     expected: ExpectedStatus,
+    /// Which replies to each request are successes, where that is not the same for all.
+    #[serde(skip)]
+    expected_of: Arc<[ExpectedStatus]>,
     /// When requests were to become due.
     #[serde(skip)]
     window: Range<Nanos>,
@@ -189,6 +209,8 @@ impl Recorder {
             flow: Flow::default(),
             trend: Trend::default(),
             server_report: ServerReport::default(),
+            requests: ByRequest::default(),
+            unmet: Unmet::default(),
             availability: Availability::default(),
             limited: None,
             unopened: None,
@@ -201,8 +223,19 @@ impl Recorder {
             exchange: None,
             ids,
             expected,
+            expected_of: Arc::default(),
             window: 0..Nanos::MAX,
             epoch: 0,
+        }
+    }
+
+    /// An empty recorder of a plan's run with these ids.
+    #[must_use]
+    pub fn of(plan: &Plan, ids: Ids) -> Self {
+        Self {
+            requests: ByRequest::of(plan.names()),
+            expected_of: plan.expected_status_of_requests(),
+            ..Self::new(ids, plan.expected_status().clone())
         }
     }
 
@@ -252,13 +285,16 @@ impl Recorder {
         self.intervals.at(since_start).offered += count;
     }
 
-    /// One that was due was dropped: because it had not been sent for too long, or else because too many were in flight.
-    pub(crate) fn dropped(&mut self, due: Nanos, now: Nanos, is_late: bool) {
+    /// One that was due, and would have sent this request, was dropped: because it had not been sent for too long, or else because too many were in flight.
+    pub(crate) fn dropped(&mut self, request: u32, due: Nanos, now: Nanos, is_late: bool) {
         let is_warmup = self.is_warmup(due);
         let counts = if is_warmup { self.warmup() } else { &mut self.counts };
         counts.dropped += 1;
         counts.dropped_late += u64::from(is_late);
         if !is_warmup {
+            if let Some(own) = self.requests.get(request) {
+                own.offered += 1;
+            }
             self.unsuccessful(due, now, 1);
         }
     }
@@ -314,8 +350,14 @@ impl Recorder {
         }
         if let Outcome::Replied = ended.outcome {
             self.reported(&ended);
+            if let Some(fault) = ended.fault() {
+                self.unmet(&arrival, &fault);
+            }
             self.replied(&Replied::new(&ended, ready_since), 1);
         } else {
+            if let Some(own) = self.requests.get(arrival.request) {
+                own.offered += 1;
+            }
             self.sent(&arrival, at, 1);
             self.unsuccessful(arrival.due, at, 1);
             if arrival.written.is_some() || !matches!(ended.outcome, Outcome::Abandoned) {
@@ -335,6 +377,19 @@ impl Recorder {
         }
         if arrival.captured {
             self.exchange = Some(Box::new(ended.into()));
+        }
+    }
+
+    /// A reply is not as expected.
+    #[cold]
+    pub(crate) fn unmet(&mut self, arrival: &Arrival, fault: &Fault) {
+        let id = arrival.id(self.ids);
+        match self.requests.name(arrival.request) {
+            Some(name) => self.unmet.count(&format!("{name}: {}", fault.expected), &fault.found, &id),
+            None => self.unmet.count(&fault.expected, &fault.found, &id),
+        }
+        if let Some(own) = self.requests.get(arrival.request) {
+            own.unmet += 1;
         }
     }
 
@@ -387,11 +442,14 @@ impl Recorder {
     }
 
     fn replied(&mut self, replied: &Replied, count: u64) {
-        let Replied { due, picked, written, at, read_lag, status, instance } = *replied;
+        let Replied { due, picked, written, at, read_lag, status, instance, request } = *replied;
         self.sent(&Arrival { written, ..Arrival::new(0, due, picked) }, at, count);
         let response = at.saturating_sub(due);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
-        let is_success = self.expected.contains(status);
+        let is_success = self.expected_of.get(request as usize).unwrap_or(&self.expected).contains(status);
+        if let Some(own) = self.requests.get(request) {
+            own.replied(response, is_success, count);
+        }
         if !is_success || self.expected.named().is_some() {
             self.times.of_status(status, response, count);
         }
@@ -452,6 +510,8 @@ impl Recorder {
         self.trend.merge(&other.trend);
         self.server_report.merge(&other.server_report);
         self.availability.merge(&other.availability);
+        self.requests.merge(&other.requests);
+        self.unmet.merge(&other.unmet);
         self.connections.merge(&other.connections);
         self.limited = match (self.limited.take(), &other.limited) {
             (Some((mine, why)), Some((theirs, _))) => Some((mine + theirs, why)),

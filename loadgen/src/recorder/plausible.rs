@@ -48,6 +48,8 @@ impl Recorder {
             && self.times.unsuccessful.len() == self.counts.unsuccessful()
             && self.connections.is_bounded()
             && self.server_report.is_plausible(self.counts.completed())
+            && self.requests.is_plausible(self.counts.offered)
+            && self.unmet.replies() <= self.counts.completed()
             && self.counts.add_up()
             && self.warmup.is_none_or(|warmup| warmup.largest() <= LARGEST && warmup.add_up())
     }
@@ -58,6 +60,9 @@ impl Recorder {
         let limited = self.limited.iter().map(|(_, why)| why);
         let of_connections = limited.chain(&self.unopened).chain(self.unasked.iter().map(|(_, what)| what));
         let names = self.backends.sorted().into_iter().map(|backend| &backend.name);
-        of_failures.chain(of_connections).chain(names).chain(self.connections.texts()).map(String::as_str)
+        let of_unmet =
+            self.unmet.iter().flat_map(|(expected, seen)| [expected, &seen.example, &seen.request_id]);
+        let others = of_failures.chain(of_connections).chain(names).chain(self.connections.texts());
+        others.map(String::as_str).chain(of_unmet)
     }
 }

@@ -8,7 +8,8 @@ use contract::id::Ids;
 use super::{Carried, Recorder, Replied};
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Ended, ExpectedStatus, Outcome},
+    outcome::{Arrival, Ended, Outcome},
+    plan::Plan,
 };
 
 /// Records, and what has happened again and again and is not in them yet.
@@ -24,8 +25,14 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Of the run with these ids.
-    pub(crate) fn new(ids: Ids, expected: ExpectedStatus) -> Self {
+    #[cfg(test)]
+    pub(crate) fn new(ids: Ids, expected: crate::outcome::ExpectedStatus) -> Self {
         Self { records: Recorder::new(ids, expected), last: None, count: 0, ready_since: 0 }
+    }
+
+    /// Of a plan's run with these ids.
+    pub(crate) fn of(plan: &Plan, ids: Ids) -> Self {
+        Self { records: Recorder::of(plan, ids), last: None, count: 0, ready_since: 0 }
     }
 
     /// What is read from now on has not been there before this time.
@@ -43,6 +50,9 @@ impl Recording {
             return self.records().ended(ended, ready_since);
         }
         self.records.reported(&ended);
+        if let Some(fault) = ended.fault() {
+            self.records.unmet(&ended.in_flight.arrival, &fault);
+        }
         let replied = Some(Replied::new(&ended, self.ready_since));
         if replied != self.last {
             self.settle();
@@ -93,7 +103,7 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::InFlight;
+    use crate::outcome::{ExpectedStatus, InFlight};
 
     const IDS: Ids = Ids { run: 1, load: 0 };
 

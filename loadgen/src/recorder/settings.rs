@@ -9,7 +9,7 @@ use super::plausible::is_printable;
 use crate::{
     numbers::decimal,
     outcome::ExpectedStatus,
-    plan::{Plan, Shape},
+    plan::{Plan, Shape, Target},
 };
 
 /// As long as a URL can be, in bytes.
@@ -28,7 +28,7 @@ pub struct RunSettings {
     pub addresses: Vec<String>,
     /// The protocol's name.
     pub protocol: String,
-    /// The requests' method.
+    /// The requests' method, or those of all of them with commas.
     pub method: String,
     /// Requests per second on average, in an open loop.
     pub rate_per_second: Option<f64>,
@@ -69,16 +69,37 @@ pub struct RunSettings {
     pub expected_status: Option<String>,
 }
 
+/// The methods of all requests, each once.
+fn methods(plan: &Plan) -> String {
+    let mut methods: Vec<&str> = Vec::new();
+    for request in plan.requests() {
+        if !methods.contains(&request.method.as_str()) {
+            methods.push(request.method.as_str());
+        }
+    }
+    methods.join(",").chars().take(LONGEST_TEXT).collect()
+}
+
+/// Of several requests, without their paths.
+fn target(plan: &Plan) -> String {
+    let target = plan.target();
+    match plan.requests() {
+        [request] if request.path() == target.path => target.to_string(),
+        [request] => Target { path: request.path().to_owned(), ..target.clone() }.to_string(),
+        _ => Target { path: "/".to_owned(), ..target.clone() }.to_string(),
+    }
+}
+
 impl RunSettings {
     /// Those of a plan.
     #[must_use]
     pub fn of(plan: &Plan, addresses: &[Address]) -> Self {
         let load = plan.load();
         Self {
-            target: plan.target().to_string(),
+            target: target(plan),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
             protocol: plan.target().protocol_name().to_owned(),
-            method: plan.request().method.to_string(),
+            method: methods(plan),
             rate_per_second: load.mean_rate,
             stages: load.stages.clone(),
             poisson: load.is_random(),

@@ -14,7 +14,7 @@ fn record_anything(recorder: &mut Recorder, random: &mut StdRng, number: u64) {
     let mut in_flight = InFlight::new(Arrival { written, ..Arrival::new(number, due, picked) }, picked);
     let failure = Failure::new(Cause::RstStream(random.random_range(0..14)), "reset");
     let outcome = match random.random_range(0..8) {
-        0 => return recorder.dropped(due, picked, false),
+        0 => return recorder.dropped(0, due, picked, false),
         1 => Outcome::Abandoned,
         2 => Outcome::TimedOut,
         3 => Outcome::Failed(&failure),

@@ -85,6 +85,8 @@ struct Report<'a> {
     release_lag_us: Option<Times>,
     status_codes: BTreeMap<u16, u64>,
     failures: Vec<Failure<'a>>,
+    unmet: Vec<Unmet<'a>>,
+    requests_by_name: Vec<OfRequest<'a>>,
     backends: Vec<Backend<'a>>,
     interval_seconds: f64,
     intervals: Vec<Interval>,
@@ -289,6 +291,27 @@ struct Failure<'a> {
     request_id: &'a str,
 }
 
+/// Replies that were not as the plan expects.
+#[derive(Serialize)]
+struct Unmet<'a> {
+    expected: &'a str,
+    count: u64,
+    example: &'a str,
+    request_id: &'a str,
+}
+
+/// What became of one of several requests.
+#[derive(Serialize)]
+struct OfRequest<'a> {
+    name: &'a str,
+    offered: u64,
+    completed: u64,
+    succeeded: u64,
+    failed: u64,
+    unmet: u64,
+    successful_response_time_us: Option<Times>,
+}
+
 #[derive(Serialize)]
 struct Backend<'a> {
     instance: &'a str,
@@ -373,6 +396,8 @@ impl<'a> Report<'a> {
             release_lag_us: Times::of(&times.lag),
             status_codes: records.statuses().collect(),
             failures: failures(summary),
+            unmet: unmet(summary),
+            requests_by_name: requests(summary),
             backends: backends(summary),
             interval_seconds: records.intervals.width() as f64 / 1e9,
             intervals: intervals(summary),
@@ -497,6 +522,31 @@ fn failures(summary: &Summary) -> Vec<Failure<'_>> {
         count: seen.count,
         example: &seen.example,
         request_id: &seen.request_id,
+    })
+    .collect()
+}
+
+fn unmet(summary: &Summary) -> Vec<Unmet<'_>> {
+    let all = summary.records.unmet.iter();
+    all.map(|(expected, seen)| Unmet {
+        expected,
+        count: seen.count,
+        example: &seen.example,
+        request_id: &seen.request_id,
+    })
+    .collect()
+}
+
+fn requests(summary: &Summary) -> Vec<OfRequest<'_>> {
+    let all = summary.records.requests.iter();
+    all.map(|own| OfRequest {
+        name: &own.name,
+        offered: own.offered,
+        completed: own.completed,
+        succeeded: own.succeeded,
+        failed: own.failed(),
+        unmet: own.unmet,
+        successful_response_time_us: Times::of(&own.response),
     })
     .collect()
 }

@@ -29,6 +29,10 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let failures = summary.records.failures.iter();
     let failures = failures.map(|(cause, seen)| [cause.to_string(), count(seen.count), seen.example.clone()]);
     table(&["Failure", "Requests", "Example"], failures, out)?;
+    let unmet = summary.records.unmet.iter();
+    let unmet = unmet.map(|(expected, seen)| [expected.to_owned(), count(seen.count), seen.example.clone()]);
+    table(&["Unmet expectation", "Responses", "Example"], unmet, out)?;
+    requests(summary, out)?;
     backends(summary, out)?;
     if report.detail == Detail::Long {
         table(&["Figure", "Value", "What it is"], long::figures(summary), out)?;
@@ -114,6 +118,19 @@ fn percentiles(histogram: &Histogram<u64>) -> [String; 6] {
 fn named(name: String, cells: [String; 6]) -> [String; 7] {
     let [p50, p75, p90, p95, p99, p99_9] = cells;
     [name, p50, p75, p90, p95, p99, p99_9]
+}
+
+fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let rows = summary.records.requests.iter().map(|own| {
+        let at = |quantile| match own.response.is_empty() {
+            true => "-".to_owned(),
+            false => time(own.response.value_at_quantile(quantile) as f64),
+        };
+        let counts = [own.offered, own.succeeded, own.failed(), own.unmet].map(count);
+        let [offered, succeeded, failed, unmet] = counts;
+        [own.name.clone(), offered, succeeded, failed, unmet, at(0.5), at(0.99)]
+    });
+    table(&["Request", "Offered", "Succeeded", "Failed", "Unmet", "p50", "p99"], rows, out)
 }
 
 fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

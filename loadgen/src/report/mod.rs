@@ -63,5 +63,9 @@ pub(crate) fn headline(summary: &Summary) -> String {
         });
     }
     line.push(format!("{} failed", count(summary.failed())));
+    let unmet = summary.records.unmet.replies();
+    if unmet > 0 {
+        line.push(format!("{} not as expected", count(unmet)));
+    }
     line.join(", ")
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Failure, InFlight, Outcome},
-    plan::OnOverload,
+    plan::{OnOverload, mix::Mix},
     recorder::{Carried, Recording},
     schedule::{Arrivals, Due, Part},
 };
@@ -82,12 +82,14 @@ pub(super) struct Dispatcher {
     max_lag: Nanos,
     /// Whether what is exchanged is kept.
     captures: bool,
+    /// Which request each arrival sends, if there are several.
+    mix: Option<Mix>,
     /// Whether something has happened since it was last asked.
     moved: bool,
 }
 
 impl Dispatcher {
-    pub(super) fn new(max_in_flight: usize, captures: bool) -> Self {
+    pub(super) fn new(max_in_flight: usize, captures: bool, mix: Mix) -> Self {
         Self {
             backlog: Backlog::default(),
             source: Source::Nothing,
@@ -96,6 +98,7 @@ impl Dispatcher {
             max_in_flight,
             max_lag: Nanos::MAX,
             captures,
+            mix: Some(mix).filter(Mix::is_mixed),
             moved: false,
         }
     }
@@ -142,7 +145,8 @@ impl Dispatcher {
                     let is_full =
                         *on_overload == OnOverload::Drop && self.in_flight + self.backlog.len() >= room;
                     if is_late || is_full {
-                        recording.records().dropped(at, now, is_late);
+                        let request = self.mix.as_ref().map_or(0, |mix| mix.choice(due.number).request);
+                        recording.records().dropped(request, at, now, is_late);
                         self.backlog.skip_scheduled();
                     } else {
                         self.backlog.push_scheduled(now);
@@ -199,8 +203,9 @@ impl Dispatcher {
         while self.in_flight < self.max_in_flight
             && let Some(arrival) = self.backlog.pop()
         {
+            let arrival = assigned(self.mix.as_ref(), arrival);
             if self.is_late(&arrival, now) {
-                recording.records().dropped(arrival.due, now, true);
+                recording.records().dropped(arrival.request, arrival.due, now, true);
                 continue;
             }
             if let Err(arrival) = submit(arrival) {
@@ -220,7 +225,8 @@ impl Dispatcher {
                 return self.backlog.push_front(arrival);
             }
             self.moved = true;
-            recording.records().dropped(arrival.due, now, true);
+            let request = assigned(self.mix.as_ref(), arrival).request;
+            recording.records().dropped(request, arrival.due, now, true);
         }
     }
 
@@ -269,9 +275,19 @@ impl Dispatcher {
 
     fn end_all_waiting(&mut self, at: Nanos, outcome: Outcome<'_>, recording: &mut Recording) {
         while let Some(arrival) = self.backlog.pop() {
+            let arrival = assigned(self.mix.as_ref(), arrival);
             self.moved = true;
             recording.ended(InFlight::new(arrival, at).ended(at, outcome));
         }
+    }
+}
+
+/// With the request that it sends.
+#[inline]
+fn assigned(mix: Option<&Mix>, arrival: Arrival) -> Arrival {
+    match mix {
+        None => arrival,
+        Some(mix) => Arrival { request: mix.choice(arrival.number).request, ..arrival },
     }
 }
 

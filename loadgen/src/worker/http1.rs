@@ -5,6 +5,7 @@
 use std::{
     fmt, io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -18,32 +19,74 @@ use super::{
 };
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
-    plan::{Plan, Protocol, Target, request::Template},
+    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, expectation::Expectations},
+    plan::{
+        Plan, Protocol, Request, Retry, Target, Texts,
+        request::{Http1Rendering, Http1Request},
+    },
 };
+
+/// A rendered request of which a connection keeps the room between two requests, in bytes.
+const MAX_KEPT: usize = 64 << 10;
 
 /// What is the same in all requests of a pool, and what is read of all replies.
 #[derive(Debug)]
 pub(super) struct Http1Requests {
-    template: Template,
-    kind: Kind,
-    /// Whether it is sent again though the server may have seen it.
-    resends: bool,
+    /// By their index in the plan.
+    all: Vec<Prepared>,
+    texts: Texts,
     /// The target as it would be written for HTTP/2.
     as_http2: String,
     head: response::Head,
 }
 
-impl From<&Plan> for Http1Requests {
-    fn from(plan: &Plan) -> Self {
-        let request = plan.request();
+/// What is the same each time a request is sent.
+#[derive(Debug)]
+struct Prepared {
+    request: Http1Request,
+    kind: Kind,
+    /// Whether it is sent again though the server may have seen it.
+    resends: bool,
+    expectations: Option<Arc<Expectations>>,
+    /// What differs.
+    rendering: Option<Rendering>,
+}
+
+#[derive(Debug)]
+struct Rendering {
+    template: Http1Rendering,
+    /// The request in the plan, whose rows it takes values from.
+    of: Request,
+}
+
+impl Prepared {
+    fn of(request: &Request, retry: Retry) -> Self {
+        let rendering = request.http1_rendering();
+        Self {
+            request: request.http1(),
+            kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
+            resends: retry.unseen(&request.method),
+            expectations: request.expectations(),
+            rendering: rendering.map(|template| Rendering { template, of: request.clone() }),
+        }
+    }
+}
+
+/// Those of a plan.
+impl From<(&Plan, Texts)> for Http1Requests {
+    fn from((plan, texts): (&Plan, Texts)) -> Self {
         Self {
             as_http2: Target { protocol: Protocol::Http2, ..plan.target().clone() }.to_string(),
-            template: request.http1(),
-            kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
-            resends: plan.lifetime().retry.unseen(&request.method),
+            all: plan.requests().iter().map(|request| Prepared::of(request, plan.lifetime().retry)).collect(),
+            texts,
             head: response::Head::default(),
         }
+    }
+}
+
+impl Http1Requests {
+    fn of(&self, arrival: &Arrival) -> &Prepared {
+        &self.all[arrival.request as usize]
     }
 }
 
@@ -58,6 +101,8 @@ pub(super) struct Http1 {
     /// Whether a whole exchange has gone well before.
     used: bool,
     exchange: Option<Exchange>,
+    /// The request, if it differs each time.
+    rendered: Vec<u8>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
 }
@@ -69,6 +114,9 @@ struct Exchange {
     head_left: Vec<u8>,
     /// How much of head and body together was written.
     written: usize,
+    /// How long they are, and how long the head is, once writing has begun.
+    length: usize,
+    head_length: usize,
 }
 
 impl fmt::Debug for Http1 {
@@ -90,6 +138,7 @@ impl Connection for Http1 {
             reusable: false,
             used: false,
             exchange: None,
+            rendered: Vec::new(),
             ending: None,
         }
     }
@@ -119,9 +168,11 @@ impl Connection for Http1 {
         if self.room(&shared.limits) == 0 {
             return Err(arrival);
         }
-        self.reader.expect(shared.requests.kind);
-        let in_flight = InFlight::new(arrival, now);
-        self.exchange = Some(Exchange { in_flight, head_left: Vec::new(), written: 0 });
+        let prepared = shared.requests.of(&arrival);
+        self.reader.expect(prepared.kind);
+        let in_flight = InFlight::new(arrival, now).expecting(prepared.expectations.as_ref());
+        self.exchange =
+            Some(Exchange { in_flight, head_left: Vec::new(), written: 0, length: 0, head_length: 0 });
         Ok(())
     }
 
@@ -248,13 +299,16 @@ impl Http1 {
     ) -> Option<Closed> {
         self.used = true;
         self.rest.clear();
-        let Exchange { in_flight, written, .. } = self.exchange.take()?;
+        if self.rendered.capacity() > MAX_KEPT {
+            self.rendered = Vec::new();
+        }
+        let Exchange { in_flight, written, length, .. } = self.exchange.take()?;
         sink.ended(in_flight.ended(shared.clock.now(), Outcome::Replied));
         if is_left {
             Some(self.unasked(sink))
         } else if !self.reusable {
             Some(Closed::by_server(closed_early()))
-        } else if written < shared.requests.template.bytes().len() {
+        } else if written < length {
             let why = "the server replied before it had the whole request";
             Some(Closed::by_loadgen(Failure::new(Cause::ClosedEarly, why)))
         } else {
@@ -290,7 +344,7 @@ impl Http1 {
         let untouched = self.used && !self.reader.has_begun() && self.rest.is_empty();
         match self.exchange.take() {
             Some(Exchange { in_flight, written: 0, .. }) => sink.put_back(in_flight.arrival),
-            Some(exchange) if untouched && shared.requests.resends => {
+            Some(exchange) if untouched && shared.requests.of(&exchange.in_flight.arrival).resends => {
                 match exchange.in_flight.resend(Arrival::MAX_RESENDS) {
                     Ok(arrival) => sink.resend(arrival),
                     Err(in_flight) => self.exchange = Some(Exchange { in_flight, ..exchange }),
@@ -309,7 +363,7 @@ impl Http1 {
     /// Writes what is left of the request, as far as the socket takes it.
     fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Http1Requests>) -> io::Result<()> {
         match &mut self.exchange {
-            Some(exchange) => exchange.write(&mut self.stream, cx, shared),
+            Some(exchange) => exchange.write(&mut self.stream, &mut self.rendered, cx, shared),
             None => Ok(()),
         }
     }
@@ -323,29 +377,48 @@ impl Exchange {
     fn write(
         &mut self,
         stream: &mut Stream,
+        rendered: &mut Vec<u8>,
         cx: &mut Context<'_>,
         shared: &mut Shared<Http1Requests>,
     ) -> io::Result<()> {
-        let template = &mut shared.requests.template;
+        let Http1Requests { all, texts, .. } = &mut shared.requests;
+        let arrival = &self.in_flight.arrival;
+        let Prepared { request, rendering, .. } = &mut all[arrival.request as usize];
         let begins = self.written == 0;
-        if begins {
-            template.set_id(&self.in_flight.arrival.id(shared.ids));
-        }
-        let (head, all) = (template.head(), template.bytes());
-        while self.written < all.len() {
-            let rest = match head.len().checked_sub(self.written) {
-                // Others have used the template since.
-                Some(left @ 1..) if !begins => &self.head_left[self.head_left.len() - left..],
-                _ => &all[self.written..],
+        // What is the connection's own is still there when writing goes on; others have used the request since.
+        let (first, tail, is_own): (&[u8], &[u8], bool) = match rendering {
+            None => {
+                if begins {
+                    request.set_id(&arrival.id(shared.ids));
+                    self.head_length = request.head().len();
+                }
+                (request.bytes(), &[], false)
+            }
+            Some(Rendering { template, of }) => {
+                if begins {
+                    let id = arrival.id(shared.ids);
+                    self.head_length =
+                        template.render(&texts.values(arrival, of.rows(), Some(&id)), rendered);
+                }
+                (rendered, template.tail(), true)
+            }
+        };
+        let head_length = self.head_length;
+        self.length = first.len() + tail.len();
+        while self.written < self.length {
+            let rest = match head_length.checked_sub(self.written) {
+                Some(left @ 1..) if !begins && !is_own => &self.head_left[self.head_left.len() - left..],
+                _ if self.written >= first.len() => &tail[self.written - first.len()..],
+                _ => &first[self.written..],
             };
             // Before it is given away: the server may see it before this call returns.
-            let now = if self.written < head.len() { shared.clock.now() } else { 0 };
+            let now = if self.written < head_length { shared.clock.now() } else { 0 };
             match Pin::new(&mut *stream).poll_write(cx, rest) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
                     shared.carried.sent += count as u64;
-                    if self.written < head.len() && self.written + count >= head.len() {
+                    if self.written < head_length && self.written + count >= head_length {
                         self.in_flight.arrival.written.get_or_insert(now);
                     }
                     self.written += count;
@@ -353,8 +426,8 @@ impl Exchange {
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
-        if begins && self.written > 0 && self.written < head.len() {
-            self.head_left = head[self.written..].to_vec();
+        if begins && !is_own && self.written > 0 && self.written < head_length {
+            self.head_left = first[self.written..head_length].to_vec();
         }
         Ok(())
     }

@@ -62,6 +62,8 @@ pub(crate) struct Order {
     pub(crate) ids: Ids,
     /// The run's clock.
     pub(crate) clock: Clock,
+    /// What the wall clock shows when the run's clock shows zero, in nanoseconds since the Unix epoch.
+    pub(crate) epoch: Nanos,
     /// Which worker this is, of how many.
     pub(crate) part: Part,
     /// What ties it to the other workers and to the conductor.
@@ -92,6 +94,7 @@ struct Worker {
     recording: Recording,
     pacer: Pacer,
     clock: Clock,
+    epoch: Nanos,
     plan: Arc<Plan>,
     part: Part,
     participant: Participant,
@@ -119,9 +122,10 @@ impl Worker {
     fn new(order: Order) -> io::Result<Self> {
         Ok(Self {
             targets: vec![PerTarget::new(&order)],
-            recording: Recording::new(order.ids, order.plan.expected_status().clone()),
+            recording: Recording::of(&order.plan, order.ids),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,
+            epoch: order.epoch,
             part: order.part,
             participant: order.participant,
             next_tick: 0,
@@ -144,7 +148,7 @@ impl Worker {
         let load = self.plan.load();
         let window = load.planned();
         self.measured_from = start.saturating_add(nanos(load.warmup));
-        self.recording.records().start(self.measured_from, window.map(nanos), self.clock.epoch());
+        self.recording.records().start(self.measured_from, window.map(nanos), self.epoch);
         for target in &mut self.targets {
             target.start(load, self.part, start);
         }

@@ -103,13 +103,14 @@ impl PerTarget {
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
         let beginning = Beginning::new(plan, offer);
         let connector = Connector::new(order.addresses.clone(), beginning, *part, pace, *clock);
+        let requests = (&**plan, plan.texts(*ids, order.epoch, part.of()));
         let mut pool = match plan.target().protocol {
-            Protocol::Http1 => AnyPool::Http1(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
-            Protocol::Http2 => AnyPool::Http2(Pool::new((&**plan).into(), *ids, connector, limits, *clock)),
+            Protocol::Http1 => AnyPool::Http1(Pool::new(requests.into(), *ids, connector, limits, *clock)),
+            Protocol::Http2 => AnyPool::Http2(Pool::new(requests.into(), *ids, connector, limits, *clock)),
         };
         with!(&mut pool, pool => pool.want(connections, clock.now()));
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
-        let dispatcher = Dispatcher::new(max_in_flight, plan.captures());
+        let dispatcher = Dispatcher::new(max_in_flight, plan.captures(), plan.mix(part.of()));
         Self { pool, dispatcher, clock: *clock, staged, is_cut_short: false }
     }
 

@@ -6,6 +6,7 @@ mod http1;
 mod http2;
 mod library;
 mod load;
+mod mix;
 mod once;
 mod peer;
 mod replies;

@@ -65,6 +65,10 @@ pub const WORDS: &[&[u8]] = &[
     b"1000000",
     b"x: y",
     b"content-length: 1",
+    b"--no-templates",
+    b"--seed=",
+    b"{{seq}}",
+    b"{{random 1 2}}",
 ];
 
 /// Arrivals are in order and within the run, and as many as are expected.
@@ -95,7 +99,11 @@ pub fn run(input: &[u8]) {
         Ok(args) => args,
         Err(error) => return met(format!("{:?}", error.kind())),
     };
-    let reads_files = args.body_file.is_some() || args.cacert.is_some() || args.cert.is_some();
+    let reads_files = args.body_file.is_some()
+        || args.plan.is_some()
+        || args.url_file.is_some()
+        || args.cacert.is_some()
+        || args.cert.is_some();
     if reads_files {
         return;
     }

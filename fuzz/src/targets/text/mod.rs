@@ -4,10 +4,12 @@
 pub mod arguments;
 pub mod behaviour;
 pub mod plan;
+pub mod plan_file;
 pub mod quantity;
 pub mod range;
 pub mod records;
 pub mod router;
+pub mod template;
 
 /// The longest time that paths and queries accept, in milliseconds.
 const MOST_MILLIS: u128 = u32::MAX as u128;

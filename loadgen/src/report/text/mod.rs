@@ -63,6 +63,8 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     bins::write(&summary.records.times.response, out)?;
     statuses(summary, out)?;
     failures(summary, out)?;
+    unmet(summary, out)?;
+    requests(summary, out)?;
     backends(summary, out)?;
     if report.detail == Detail::Long { long::write(summary, out) } else { Ok(()) }
 }
@@ -139,6 +141,7 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (2, "too late (--max-lag)", counts.dropped_late, false),
         (1, "not sent", counts.not_sent, false),
         (0, "retried", counts.resent, false),
+        (0, "not as expected (unmet)", summary.records.unmet.replies(), false),
     ] {
         if always || value > 0 {
             let name = format!("{:indent$}{name}", "", indent = depth * 2);
@@ -246,6 +249,56 @@ fn failures(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if any { writeln!(out) } else { Ok(()) }
+}
+
+/// What the plan expected and did not get.
+fn unmet(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    if summary.records.unmet.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "Unmet expectations")?;
+    for (expected, seen) in summary.records.unmet.iter() {
+        let shown = wrapped(&format!("{} of: {expected}", count(seen.count)));
+        writeln!(out, "  {}", shown.replace('\n', "\n  "))?;
+        let example = format!("found: {} (request {})", seen.example, seen.request_id);
+        for line in wrapped(&example).lines() {
+            writeln!(out, "    {}", line.trim_start())?;
+        }
+    }
+    writeln!(out)
+}
+
+/// What became of each of several requests.
+fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    if summary.records.requests.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{:<30}{:>12}{:>9}{:>9}{:>10}{:>10}",
+        "Request", "offered", "failed", "unmet", "p50", "p99"
+    )?;
+    for own in summary.records.requests.iter() {
+        let at = |quantile| match own.response.is_empty() {
+            true => "-".to_owned(),
+            false => time(own.response.value_at_quantile(quantile) as f64),
+        };
+        let mut name: String = own.name.chars().take(27).collect();
+        if name.len() < own.name.len() {
+            name.pop();
+            name.push('~');
+        }
+        writeln!(
+            out,
+            "  {name:<28}{:>12}{:>9}{:>9}{:>10}{:>10}",
+            count(own.offered),
+            count(own.failed()),
+            count(own.unmet),
+            at(0.5),
+            at(0.99)
+        )?;
+    }
+    writeln!(out)
 }
 
 fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

@@ -8,10 +8,11 @@ mod replies;
 use std::{
     collections::VecDeque,
     fmt, io,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http2::{Code, Config, Key, Prepared, Role, Settings};
 use transport::{Stream, segments};
 use wire::Fields;
@@ -25,8 +26,8 @@ use super::{
 };
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Failure, InFlight},
-    plan::{Plan, Protocol, Target},
+    outcome::{Arrival, Cause, Failure, InFlight, expectation::Expectations},
+    plan::{Plan, Protocol, Request, Target, Texts, request::Http2Rendering, template::Values},
 };
 
 /// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
@@ -48,10 +49,12 @@ const MAX_OUTPUT: usize = 256 << 10;
 /// What is the same in all requests of a pool, and what is read of all replies.
 #[derive(Debug)]
 pub(super) struct Http2Requests {
-    fields: Fields,
-    id_field: Option<http::HeaderName>,
-    body: Bytes,
-    is_head: bool,
+    /// By their index in the plan.
+    all: Vec<Constant>,
+    texts: Texts,
+    /// Where values of fields and bodies are written that differ each time.
+    value: Vec<u8>,
+    bodies: BytesMut,
     /// Whether what the server has not processed is sent again.
     resends: bool,
     /// The target as it would be written for HTTP/1.
@@ -59,15 +62,41 @@ pub(super) struct Http2Requests {
     head: http2::Head,
 }
 
-impl From<&Plan> for Http2Requests {
-    fn from(plan: &Plan) -> Self {
-        let request = plan.request();
+/// What is the same each time a request is sent.
+#[derive(Debug)]
+struct Constant {
+    fields: Fields,
+    body: Bytes,
+    is_head: bool,
+    expectations: Option<Arc<Expectations>>,
+    /// What differs.
+    rendering: Option<Http2Rendering>,
+    /// As it is in the plan.
+    request: Request,
+}
+
+impl Constant {
+    fn of(request: &Request) -> Self {
         Self {
-            as_http1: Target { protocol: Protocol::Http1, ..plan.target().clone() }.to_string(),
             fields: request.http2(),
-            id_field: request.id_field.clone(),
             body: request.body.clone(),
             is_head: request.method == http::Method::HEAD,
+            expectations: request.expectations(),
+            rendering: request.http2_rendering(),
+            request: request.clone(),
+        }
+    }
+}
+
+/// Those of a plan.
+impl From<(&Plan, Texts)> for Http2Requests {
+    fn from((plan, texts): (&Plan, Texts)) -> Self {
+        Self {
+            as_http1: Target { protocol: Protocol::Http1, ..plan.target().clone() }.to_string(),
+            all: plan.requests().iter().map(Constant::of).collect(),
+            texts,
+            value: Vec::new(),
+            bodies: BytesMut::new(),
             resends: plan.lifetime().retry.unprocessed(),
             head: http2::Head::new(),
         }
@@ -83,8 +112,8 @@ pub(super) struct Http2 {
     unwritten: VecDeque<(u64, Key)>,
     /// Bytes that were written.
     written: u64,
-    /// What is the same in all requests, encoded.
-    prepared: Prepared,
+    /// What is the same each time a request is sent, encoded, by its index.
+    prepared: Vec<Prepared>,
     /// Read and not taken in: the beginning of a frame.
     rest: Vec<u8>,
     /// Whether the peer has ever allowed a stream.
@@ -128,7 +157,7 @@ impl Connection for Http2 {
             replies: Replies::default(),
             unwritten: VecDeque::new(),
             written: 0,
-            prepared: Prepared::default(),
+            prepared: Vec::new(),
             rest: Vec::new(),
             opened: false,
             used: false,
@@ -167,25 +196,53 @@ impl Connection for Http2 {
         if self.room(&shared.limits) == 0 {
             return Err(arrival);
         }
-        let Shared { requests, ids, .. } = shared;
-        let Self { http2, prepared, .. } = self;
-        let bodiless = requests.body.is_empty();
-        let key = http2.open(bodiless, requests.is_head, |block| {
-            block.prepared(prepared, |block| {
-                for (name, value) in requests.fields.iter() {
-                    block.constant(name, value);
+        let Shared { requests: Http2Requests { all, texts, value, bodies, .. }, ids, .. } = shared;
+        let index = arrival.request as usize;
+        let Constant { fields, body, is_head, expectations, rendering, request } = &all[index];
+        let mut body = body.clone();
+        let id_field = &request.id_field;
+        let key = if let Some(rendering) = rendering {
+            let values = texts.values(&arrival, request.rows(), None);
+            body = rendering.body(&values, bodies);
+            let values = Values { length: body.len(), ..values };
+            self.http2.open(body.is_empty(), *is_head, |block| {
+                for (name, template) in &rendering.fields {
+                    match template.constant() {
+                        Some(constant) => block.constant(name, constant),
+                        None => {
+                            value.clear();
+                            template.render(&values, value);
+                            block.varying(name, value);
+                        }
+                    }
                 }
-                if let Some(name) = &requests.id_field {
-                    block.begin_varying(name.as_str().as_bytes(), id::LENGTH);
+                if let Some(name) = id_field {
+                    block.varying(name.as_str().as_bytes(), &arrival.id(*ids));
                 }
-            });
-            if requests.id_field.is_some() {
-                block.raw(&arrival.id(*ids));
+            })
+        } else {
+            if self.prepared.len() <= index {
+                self.prepared.resize_with(all.len(), Prepared::default);
             }
-        });
+            let Self { http2, prepared, .. } = self;
+            http2.open(body.is_empty(), *is_head, |block| {
+                block.prepared(&mut prepared[index], |block| {
+                    for (name, value) in fields.iter() {
+                        block.constant(name, value);
+                    }
+                    if let Some(name) = id_field {
+                        block.begin_varying(name.as_str().as_bytes(), id::LENGTH);
+                    }
+                });
+                if id_field.is_some() {
+                    block.raw(&arrival.id(*ids));
+                }
+            })
+        };
         let Some(key) = key else { return Err(arrival) };
-        let in_flight = InFlight::new(arrival, now);
-        self.replies.await_one(OnStream { key, in_flight, body: requests.body.clone() });
+        let in_flight = InFlight::new(arrival, now).expecting(expectations.as_ref());
+        let bodiless = body.is_empty();
+        self.replies.await_one(OnStream { key, in_flight, body });
         self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
         self.used = true;
         if !bodiless {

@@ -1,0 +1,73 @@
+//! loadgen's plans: what is accepted has numbers within bounds, and a mistake is told in one line with its place. Files that
+//! a plan names are not read.
+
+use std::path::Path;
+
+use loadgen::plan::{file::PlanFile, load};
+
+use super::text;
+use crate::feedback::met;
+
+/// Words that plans are made of.
+pub const WORDS: &[&[u8]] = &[
+    b"target: a:1\n",
+    b"targets: [a:1]\n",
+    b"seed: 1\n",
+    b"defaults:\n  ",
+    b"requests:\n- ",
+    b"\n- ",
+    b"\n  ",
+    b"load: {",
+    b"}",
+    b"[",
+    b"]",
+    b"rate: 1\n",
+    b"total: 1\n",
+    b"connections: 1\n",
+    b"path: /a\n",
+    b"weight: 2\n",
+    b"count: 3\n",
+    b"headers: {a: b}\n",
+    b"body: x\n",
+    b"expect: {",
+    b"status: 200\n",
+    b"json: {$.a: 1}\n",
+    b"size: 1-2\n",
+    b"within: 1s\n",
+    b"{{seq}}",
+    b"&a ",
+    b"*a",
+    b"!a ",
+    b"'",
+    b"\"",
+    b": ",
+    b"|\n ",
+    b"---\n",
+    b"18446744073709551615",
+];
+
+/// Reads an input.
+pub fn run(input: &[u8]) {
+    let text = text(input);
+    // Files and variables are not the text's.
+    if ["file", "template", "rows", "env"].iter().any(|word| text.contains(word)) {
+        return;
+    }
+    let built = PlanFile::parse(&text, "p", Path::new("/nonexistent"))
+        .and_then(|file| file.builder(None))
+        .and_then(loadgen::plan::Builder::build);
+    match built {
+        Ok(plan) => {
+            let load = plan.load();
+            assert!(!plan.requests().is_empty() && load.max_in_flight.get() <= load::MAX_IN_FLIGHT);
+            assert!(plan.requests().iter().all(|request| request.path().starts_with('/')));
+            met((plan.requests().len(), load.total.is_some(), load.window().is_some()));
+        }
+        Err(error) => {
+            let said = error.to_string();
+            assert!(said.lines().count() == 1 && said.contains("; accepted: "), "{said}");
+            let kind: String = said.chars().filter(|c| !c.is_ascii_digit()).take(30).collect();
+            met(kind);
+        }
+    }
+}

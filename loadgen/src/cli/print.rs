@@ -1,0 +1,87 @@
+//! A plan, printed with all that follows from it. Nothing is sent.
+
+use std::io::{self, Write};
+
+use contract::id::Ids;
+
+use super::once::write_body;
+use crate::{
+    clock::nanos,
+    numbers::{count, decimal, seconds},
+    outcome::{Arrival, expectation::Expectations},
+    plan::Plan,
+};
+
+/// One line that says that it is valid.
+pub(super) fn checked(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let requests = plan.requests().len();
+    let plural = if requests == 1 { "" } else { "s" };
+    writeln!(out, "valid: {requests} request{plural} to {}, {}", plan.target(), shape(plan))
+}
+
+/// All of it, with the first sending of each request.
+pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let load = plan.load();
+    writeln!(out, "Target         {} over {}", plan.target(), plan.target().protocol_name())?;
+    writeln!(out, "Load           {}", shape(plan))?;
+    writeln!(out, "Connections    {}, at most {}", load.connections, load.max_connections)?;
+    writeln!(out, "Streams        {} on each connection", load.streams)?;
+    writeln!(out, "In flight      at most {}", load.max_in_flight)?;
+    let times = [load.timeout, load.connect_timeout].map(|time| seconds(nanos(time)));
+    writeln!(out, "Timeouts       {} for a response, {} to connect", times[0], times[1])?;
+    writeln!(out, "Workers        {}", plan.workers())?;
+    let named = plan.expected_status().named().map(|named| format!(", {named}")).unwrap_or_default();
+    writeln!(out, "Successes      2xx{named}")?;
+    let ids = Ids { run: 0, load: 0 };
+    // What is due at the start of 1970 shows that it is no real run.
+    let texts = plan.texts(ids, 0, 1);
+    let mix = plan.mix(1);
+    for (index, request) in plan.requests().iter().enumerate() {
+        let share = mix.share(index).filter(|_| mix.is_mixed());
+        let share =
+            share.map(|(part, all)| format!(", {part} of {all}: {:.1}%", part as f64 * 100.0 / all as f64));
+        writeln!(out, "\nRequest        {}{}", request.name, share.unwrap_or_default())?;
+        if let Some(rows) = request.rows() {
+            writeln!(out, "Rows           {} of {}", count(rows.len() as u64), rows.columns().join(", "))?;
+        }
+        if let Some(expectations) = request.expectations() {
+            expected(&expectations, out)?;
+        }
+        let number = (0..mix.length()).find(|number| mix.choice(*number).request as usize == index);
+        let arrival = Arrival { request: index as u32, ..Arrival::new(number.unwrap_or(0), 0, 0) };
+        let id = arrival.id(ids);
+        let values = texts.values(&arrival, request.rows(), Some(&id));
+        write!(out, "\n{}", request.head_text(plan.target().protocol, &values))?;
+        let body = request.body_of(&values);
+        write_body(&body, body.len() as u64, out)?;
+    }
+    Ok(())
+}
+
+fn shape(plan: &Plan) -> String {
+    let load = plan.load();
+    let mut text = match load.arrivals() {
+        Some(_) => format!("open loop, {} requests/s", decimal(load.mean_rate.unwrap_or_default())),
+        None => "closed loop".to_owned(),
+    };
+    if load.is_random() {
+        text.push_str(" at random times");
+    }
+    if let Some(stages) = &load.stages {
+        text.push_str(&format!(", stages {stages}"));
+    }
+    if !load.warmup.is_zero() {
+        text.push_str(&format!(", after a warm-up of {}", seconds(nanos(load.warmup))));
+    }
+    if let Some(total) = load.total {
+        text.push_str(&format!(", {} requests", count(total)));
+    }
+    if let Some(duration) = load.duration {
+        text.push_str(&format!(", for {}", seconds(nanos(duration))));
+    }
+    text
+}
+
+fn expected(expectations: &Expectations, out: &mut dyn Write) -> io::Result<()> {
+    expectations.lines().iter().try_for_each(|line| writeln!(out, "Expected       {line}"))
+}

@@ -1,0 +1,216 @@
+//! All requests of a run, their shares, and how they are told apart in reports.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use command_line::Refusal;
+
+use super::{
+    PlanError, Request, RequestOptions, Share, Target, Version, accepted,
+    accepted::refused_because,
+    mix::{MAX_REQUESTS, MAX_SEQUENCE, Mix},
+    places::Places,
+    request::Common,
+    request_options::read_file,
+    rows::{MAX_ROWS_FILE, Rows},
+    target::{self, Braces},
+};
+
+/// The most names that reports tell apart.
+pub const MAX_NAMES: usize = 64;
+
+/// The most lines of a file of URLs.
+pub const MAX_URLS: usize = 100_000;
+
+/// The longest name of a request, in bytes.
+pub const MAX_NAME: usize = 128;
+
+/// What requests beyond [`MAX_NAMES`] are called together.
+const OTHERS: &str = "(others)";
+
+/// The requests of a run: at least one.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    all: Arc<[Request]>,
+    mix: Mix,
+    names: Names,
+    /// How many there are together, if that follows from their counts.
+    total: Option<u64>,
+}
+
+/// How requests are told apart in reports.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// Each name once; empty with one request alone.
+    pub(crate) all: Arc<[String]>,
+    /// The index of each request's name.
+    pub(crate) of_request: Arc<[u16]>,
+}
+
+impl Requests {
+    /// One as `defaults` has it, or several that are like it in what they do not say themselves.
+    pub(super) fn new(
+        common: Common<'_>,
+        defaults: RequestOptions,
+        several: Vec<RequestOptions>,
+        places: Option<&Places>,
+    ) -> Result<Self, PlanError> {
+        if several.is_empty() {
+            return Self::of(vec![Request::new(common, defaults)?], &[None]);
+        }
+        if several.len() > MAX_REQUESTS {
+            let shown = format!("a plan of {} requests", several.len());
+            return Err(PlanError(Refusal::new(shown, format!("at most {MAX_REQUESTS}"), "- path: /items")));
+        }
+        let shares: Vec<_> = several.iter().map(|options| options.share).collect();
+        let all = several.into_iter().enumerate().map(|(index, options)| {
+            Request::new(common, options.over(&defaults)).map_err(|PlanError(refusal)| match places {
+                Some(places) => PlanError(places.told_of_request(index, refusal)),
+                None => PlanError(refusal),
+            })
+        });
+        Self::of(all.collect::<Result<_, _>>()?, &shares)
+    }
+
+    /// One for each line of a file, all with the same share.
+    pub(super) fn of_urls(
+        common: Common<'_>,
+        version: Version,
+        defaults: RequestOptions,
+        file: &Path,
+    ) -> Result<Self, PlanError> {
+        let text = read_file(file, MAX_ROWS_FILE, &accepted::URL_FILE)?;
+        let refused = |why: String| refused_because(&accepted::URL_FILE, file.display(), why);
+        let text = std::str::from_utf8(&text).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+        let mut paths = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            if paths.len() == MAX_URLS {
+                return Err(refused(format!("it has more than {MAX_URLS} lines")));
+            }
+            paths.push(
+                path_of(line, common.target, version)
+                    .map_err(|why| refused(format!("line {number}: {why}")))?,
+            );
+        }
+        if paths.is_empty() {
+            return Err(refused("it is empty".to_owned()));
+        }
+        if paths.len() > MAX_NAMES {
+            let paths =
+                Rows::of_one_column("path", paths.into_iter()).map_err(|error| refused(error.to_string()))?;
+            return Self::of(vec![Request::new(common, defaults)?.with_paths(paths)], &[None]);
+        }
+        let several = paths.into_iter().map(|path| {
+            let path = match common.braces {
+                Braces::Literal => path,
+                Braces::Placeholder => path.replace("{{", "{{'{{'}}"),
+            };
+            RequestOptions { path: Some(path), ..RequestOptions::default() }
+        });
+        Self::new(common, defaults, several.collect(), None)
+    }
+
+    fn of(all: Vec<Request>, shares: &[Option<Share>]) -> Result<Self, PlanError> {
+        let counts: Vec<_> = shares
+            .iter()
+            .filter_map(|share| match share {
+                Some(Share::Count(count)) => Some(*count),
+                _ => None,
+            })
+            .collect();
+        if !counts.is_empty() && counts.len() < shares.len() {
+            let shown = "requests of which some have a count and others have none";
+            return Err(PlanError(Refusal::new(shown, "a count for each of them, or weights", "count: 100")));
+        }
+        let weights: Vec<_> = shares
+            .iter()
+            .map(|share| match share {
+                Some(Share::Weight(share) | Share::Count(share)) => *share,
+                None => 1,
+            })
+            .collect();
+        let mix = Mix::new(&weights).ok_or_else(|| {
+            let accepted = format!(
+                "whole numbers from 1, whose sum is at most {MAX_SEQUENCE} once divided by what they have in common"
+            );
+            PlanError(Refusal::new("invalid weights or counts", accepted, "weight: 50"))
+        })?;
+        let total = (!counts.is_empty()).then(|| counts.iter().sum());
+        let names = if mix.is_mixed() { Names::of(&all) } else { Names::default() };
+        Ok(Self { all: all.into(), mix, names, total })
+    }
+
+    /// How many requests there are to be, with what is said elsewhere.
+    pub(super) fn total(&self, said: Option<u64>) -> Result<Option<u64>, PlanError> {
+        match (self.total, said) {
+            (Some(sum), Some(total)) if sum != total => {
+                let why = format!("the counts of the requests are {sum} together");
+                let accepted = "no total beside counts, or their sum";
+                Err(PlanError(Refusal::of_value("total", total, accepted, sum.to_string()).because(why)))
+            }
+            (sum, total) => Ok(sum.or(total)),
+        }
+    }
+
+    /// All, in order.
+    pub(super) fn all(&self) -> &[Request] {
+        &self.all
+    }
+
+    /// How they follow each other.
+    pub(super) fn mix(&self) -> &Mix {
+        &self.mix
+    }
+
+    /// How they are told apart.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+}
+
+/// The path of a line, which is one or a URL of the target.
+fn path_of(line: &str, target: &Target, version: Version) -> Result<String, String> {
+    if line.starts_with('/') {
+        return target::path(line, Braces::Literal).map_err(|PlanError(refusal)| refusal.to_string());
+    }
+    let url = Target::parse(line, version).map_err(|PlanError(refusal)| refusal.to_string())?;
+    let of = |target: &Target| (target.host.clone(), target.port, target.tls, target.zone.clone());
+    if of(&url) == of(target) { Ok(url.path) } else { Err(format!("{url} is not of the target {target}")) }
+}
+
+impl Names {
+    fn of(requests: &[Request]) -> Self {
+        let distinct: HashSet<_> = requests.iter().map(|request| shown(&request.name)).collect();
+        let most = if distinct.len() > MAX_NAMES { MAX_NAMES - 1 } else { MAX_NAMES };
+        let mut all: Vec<String> = Vec::new();
+        let mut known: HashMap<String, u16> = HashMap::new();
+        let mut of_request = Vec::new();
+        for request in requests {
+            let mut name = shown(&request.name);
+            if all.len() >= most && !known.contains_key(&name) {
+                name = OTHERS.to_owned();
+            }
+            of_request.push(*known.entry(name.clone()).or_insert_with(|| {
+                all.push(name);
+                (all.len() - 1) as u16
+            }));
+        }
+        Self { all: all.into(), of_request: of_request.into() }
+    }
+}
+
+/// A name as reports print it.
+fn shown(name: &str) -> String {
+    let mut name = name.replace(char::is_control, "?");
+    while name.len() > MAX_NAME {
+        name.pop();
+    }
+    name
+}

@@ -1,0 +1,306 @@
+//! From a text to its segments, or to what is wrong with it.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Instant, MAX_RENDERED, MAX_RENDERED_FIELD, MAX_TEMPLATE, Segment, Template};
+use crate::plan::rows::Rows;
+
+/// What is accepted, for messages.
+pub(crate) const ACCEPTED: &str = "{{seq}}, {{uuid}}, {{random 1 100}}, {{pick a b c}}, {{now}}, {{now ms}}, {{env NAME}}, \
+                                   {{row.name}} of a request with rows, and {{'{{'}} for two braces";
+
+/// What a value in a path is not encoded of (RFC 3986 section 2.3).
+pub(super) const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Names beyond this are shown cut.
+const LONGEST_SHOWN: usize = 40;
+
+/// Where a text stands, and so what a value in it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a path or a query: values are percent-encoded.
+    Path,
+    /// In the value of a header field: no value has a control character.
+    Field,
+    /// In a body: values are as they are.
+    Body,
+}
+
+/// What placeholders take their values from.
+pub(crate) struct Sources<'s> {
+    /// The rows of the request.
+    pub(crate) rows: Option<&'s Rows>,
+    /// The environment.
+    pub(crate) env: &'s dyn Fn(&str) -> Option<String>,
+}
+
+impl fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("rows", &self.rows.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with a text, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at position {position}")]
+pub(crate) struct TemplateError {
+    /// What is wrong.
+    pub(crate) what: String,
+    /// The character where the placeholder begins, counted from 1.
+    pub(crate) position: usize,
+}
+
+/// Whether a text has the beginning of a placeholder.
+pub(crate) fn has_placeholder(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"{{").is_some()
+}
+
+/// Where the placeholder that `text` begins with ends, behind its braces.
+pub(crate) fn placeholder_end(text: &[u8]) -> Option<usize> {
+    let mut is_quoted = false;
+    let mut at = 2;
+    while at < text.len() {
+        match text[at] {
+            b'\'' => is_quoted = !is_quoted,
+            b'}' if !is_quoted && text.get(at + 1) == Some(&b'}') => return Some(at + 2),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+impl Template {
+    /// Compiles a text. `salt` tells its placeholders apart from those of other texts of the same request.
+    ///
+    /// # Errors
+    /// The first placeholder that is not one of [`ACCEPTED`], and where it begins.
+    pub(crate) fn compile(
+        text: &[u8],
+        place: Place,
+        salt: u64,
+        sources: &Sources<'_>,
+    ) -> Result<Self, TemplateError> {
+        let mut template = Self::default();
+        let position = |at: usize| String::from_utf8_lossy(&text[..at]).chars().count() + 1;
+        let (mut at, mut longest) = (0, 0_usize);
+        while let Some(begin) = memchr::memmem::find(&text[at..], b"{{").map(|begin| at + begin) {
+            let error = |what: String| TemplateError { what, position: position(begin) };
+            if text.len() > MAX_TEMPLATE {
+                return Err(error(format!(
+                    "a text of {} bytes with placeholders, more than {MAX_TEMPLATE}, the first",
+                    text.len()
+                )));
+            }
+            template.push_text(&text[at..begin]);
+            let length =
+                placeholder_end(&text[begin..]).ok_or_else(|| error("'{{' without '}}'".to_owned()))?;
+            let inner = std::str::from_utf8(&text[begin + 2..begin + length - 2])
+                .map_err(|_| error("a placeholder that is not UTF-8".to_owned()))?;
+            let made = placeholder(inner, place, salt.wrapping_add(begin as u64), sources).map_err(error)?;
+            longest = longest.saturating_add(made.longest(sources.rows));
+            match made {
+                Segment::Text(text) => template.push_text(&text),
+                segment => template.segments.push(segment),
+            }
+            at = begin + length;
+            let most = if place == Place::Body { MAX_RENDERED } else { MAX_RENDERED_FIELD };
+            if longest.saturating_add(text.len()) > most {
+                return Err(error(format!("it becomes longer than {most} bytes with the placeholder")));
+            }
+        }
+        template.push_text(&text[at..]);
+        Ok(template)
+    }
+}
+
+/// The segment of what stands between braces.
+fn placeholder(inner: &str, place: Place, salt: u64, sources: &Sources<'_>) -> Result<Segment, String> {
+    let words = words(inner)?;
+    let Some((Word { text: name, is_quoted }, values)) = words.split_first() else {
+        return Err("an empty placeholder".to_owned());
+    };
+    if *is_quoted {
+        return match values {
+            [] => Ok(Segment::Text(name.as_bytes().into())),
+            _ => Err("more than one text in a placeholder".to_owned()),
+        };
+    }
+    let text = |values: &[Word<'_>]| values.iter().map(|word| word.text.to_owned()).collect::<Vec<_>>();
+    match (*name, text(values).as_slice()) {
+        ("seq", []) => Ok(Segment::Seq),
+        ("uuid", []) => Ok(Segment::Uuid { salt }),
+        ("random", [low, high]) => {
+            let bounds = low.parse::<i64>().ok().zip(high.parse::<i64>().ok());
+            let (low, high) = bounds.filter(|(low, high)| low <= high).ok_or_else(|| {
+                format!("'random {}' without two whole numbers in order", shown(&format!("{low} {high}")))
+            })?;
+            Ok(Segment::Random { low, span: high.abs_diff(low), salt })
+        }
+        ("pick", choices @ [_, ..]) => {
+            let choices = choices.iter().map(|choice| encoded(choice, place, "pick"));
+            Ok(Segment::Pick { choices: choices.collect::<Result<_, _>>()?, salt })
+        }
+        ("now", []) => Ok(Segment::Now(Instant::Rfc3339)),
+        ("now", [unit]) => match unit.as_str() {
+            "s" => Ok(Segment::Now(Instant::Since(1_000_000_000))),
+            "ms" => Ok(Segment::Now(Instant::Since(1_000_000))),
+            "us" => Ok(Segment::Now(Instant::Since(1_000))),
+            "ns" => Ok(Segment::Now(Instant::Since(1))),
+            other => Err(format!("'now {}' of no unit among s, ms, us and ns", shown(other))),
+        },
+        ("env", [name]) => {
+            let value = (sources.env)(name)
+                .ok_or_else(|| format!("'env {}' of a variable that is not set", shown(name)))?;
+            encoded(&value, place, "env").map(Segment::Text)
+        }
+        ("row", [column]) => row(column, place, sources.rows),
+        (name, []) if name.starts_with("row.") => row(&name["row.".len()..], place, sources.rows),
+        ("seq" | "uuid" | "random" | "pick" | "now" | "env" | "row", values) => {
+            Err(format!("'{name}' with {} values", values.len()))
+        }
+        (name, _) => Err(format!("unknown placeholder '{}'", shown(name))),
+    }
+}
+
+fn row(name: &str, place: Place, rows: Option<&Rows>) -> Result<Segment, String> {
+    let Some(rows) = rows else {
+        return Err(format!("'row.{}' in a request without rows", shown(name)));
+    };
+    let column = rows.column(name).ok_or_else(|| {
+        let known: Vec<_> = rows.columns().iter().take(20).map(|column| shown(column)).collect();
+        format!("'row.{}' of no column among {}", shown(name), known.join(", "))
+    })?;
+    if place == Place::Field && rows.of_column(column).any(|value| !is_of_a_field(value)) {
+        return Err(format!("'row.{}' has a value with a control character, in a header field", shown(name)));
+    }
+    Ok(Segment::Row { column, place })
+}
+
+/// A value as it stands there.
+fn encoded(value: &str, place: Place, of: &str) -> Result<Box<[u8]>, String> {
+    match place {
+        Place::Path => Ok(utf8_percent_encode(value, IN_PATH).to_string().into_bytes().into()),
+        Place::Field if !is_of_a_field(value) => {
+            Err(format!("'{of}' has a value with a control character, in a header field"))
+        }
+        Place::Field | Place::Body => Ok(value.as_bytes().into()),
+    }
+}
+
+fn is_of_a_field(value: &str) -> bool {
+    value.chars().all(|c| c == '\t' || !c.is_ascii_control())
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(LONGEST_SHOWN).collect()
+}
+
+/// A word, or a text in quotes.
+struct Word<'t> {
+    text: &'t str,
+    is_quoted: bool,
+}
+
+impl Segment {
+    /// The longest that it is rendered, in bytes.
+    fn longest(&self, rows: Option<&Rows>) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Uuid { .. } => 36,
+            Self::Pick { choices, .. } => choices.iter().map(|choice| choice.len()).max().unwrap_or(0),
+            Self::Row { column, place } => {
+                let longest = rows.map_or(0, |rows| rows.of_column(*column).map(str::len).max().unwrap_or(0));
+                // Each byte may be encoded as three.
+                if *place == Place::Path { longest.saturating_mul(3) } else { longest }
+            }
+            Self::Seq | Self::Random { .. } | Self::Now(_) | Self::Length | Self::Id => 40,
+        }
+    }
+}
+
+fn words(inner: &str) -> Result<Vec<Word<'_>>, String> {
+    let mut words = Vec::new();
+    let mut rest = inner.trim_start();
+    while !rest.is_empty() {
+        let (text, is_quoted, behind) = match rest.strip_prefix('\'') {
+            Some(quoted) => {
+                let (text, behind) =
+                    quoted.split_once('\'').ok_or_else(|| "a quote that does not end".to_owned())?;
+                (text, true, behind)
+            }
+            None => {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                (&rest[..end], false, &rest[end..])
+            }
+        };
+        words.push(Word { text, is_quoted });
+        rest = behind.trim_start();
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(text: &str, place: Place) -> Result<Template, TemplateError> {
+        let rows = Rows::csv(b"id,name\n1,a b\n2,\"c\r\nd\"\n").unwrap();
+        let env = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+        Template::compile(text.as_bytes(), place, 0, &Sources { rows: Some(&rows), env: &env })
+    }
+
+    #[test]
+    fn a_text_without_placeholders_is_itself() {
+        for text in ["", "/a/b?c=d", "{ \"a\": { \"b\": 1 }}", "{'a}}'", "{"] {
+            let template = compile(text, Place::Body).unwrap();
+            assert_eq!(template.constant(), Some(text.as_bytes()), "{text}");
+        }
+        assert_eq!(compile("a{{'{{'}}b", Place::Body).unwrap().constant(), Some(&b"a{{b"[..]));
+        assert_eq!(compile("{{env HOME}}", Place::Path).unwrap().constant(), Some(&b"%2Fhome%2Fme"[..]));
+        assert_eq!(compile("{{ env 'HOME' }}", Place::Body).unwrap().constant(), Some(&b"/home/me"[..]));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_place() {
+        for (text, what) in [
+            ("{{", "'{{' without '}}' at position 1"),
+            ("ü{{seq}", "'{{' without '}}' at position 2"),
+            ("{{}}", "an empty placeholder at position 1"),
+            ("{{seq}}{{sequ}}", "unknown placeholder 'sequ' at position 8"),
+            ("{{seq 1}}", "'seq' with 1 values"),
+            ("{{random 1}}", "'random' with 1 values"),
+            ("{{random 5 1}}", "'random 5 1' without two whole numbers in order"),
+            ("{{random 1.5 2}}", "'random 1.5 2' without"),
+            ("{{random 1 9223372036854775808}}", "without two whole numbers"),
+            ("{{pick}}", "'pick' with 0 values"),
+            ("{{now h}}", "'now h' of no unit among s, ms, us and ns"),
+            ("{{env NONE}}", "'env NONE' of a variable that is not set"),
+            ("{{row.x}}", "'row.x' of no column among id, name"),
+            ("{{'a}}", "'{{' without '}}'"),
+            ("{{'a' 'b'}}", "more than one text"),
+            ("{{row.name}}", "'row.name' has a value with a control character, in a header field"),
+            ("{{pick a 'b\nc'}}", "'pick' has a value with a control character"),
+        ] {
+            let error = compile(text, Place::Field).unwrap_err().to_string();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+        let env = |_: &str| None;
+        let none = Sources { rows: None, env: &env };
+        let error = Template::compile(b"{{row.a}}", Place::Body, 0, &none).unwrap_err();
+        assert!(error.to_string().contains("in a request without rows"), "{error}");
+        let long = format!("{}{{{{seq}}}}", "x".repeat(MAX_TEMPLATE));
+        let error = Template::compile(long.as_bytes(), Place::Body, 0, &none).unwrap_err();
+        assert!(error.to_string().contains("more than 1048576"), "{error}");
+        let longest = format!("{}{{{{seq}}}}", "x".repeat(MAX_TEMPLATE - 7));
+        assert!(Template::compile(longest.as_bytes(), Place::Body, 0, &none).is_ok());
+        let wide = format!("n\n{}\n", "y".repeat(1 << 20));
+        let rows = Rows::csv(wide.as_bytes()).unwrap();
+        let many = "{{row.n}}".repeat(17);
+        let wide = Sources { rows: Some(&rows), env: &env };
+        let error = Template::compile(many.as_bytes(), Place::Body, 0, &wide).unwrap_err();
+        assert!(error.to_string().contains("longer than 16777216 bytes"), "{error}");
+    }
+}

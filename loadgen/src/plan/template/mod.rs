@@ -1,0 +1,113 @@
+//! Texts with placeholders: `/items/{{seq}}`. A text is compiled once into segments, and rendered for each request into a
+//! buffer that is reused.
+//!
+//! What is rendered depends on nothing but the run's seed, the request's number, when it was due, and its row: sent
+//! again, a request has the same bytes. Nothing here reads a clock, a file or the environment.
+
+mod compile;
+mod render;
+
+pub(crate) use compile::{ACCEPTED, Place, Sources, has_placeholder, placeholder_end};
+pub(crate) use render::Values;
+
+/// The longest text that is accepted with placeholders in it, in bytes.
+pub(crate) const MAX_TEMPLATE: usize = 1 << 20;
+
+/// The longest that a text may become, in bytes.
+pub(crate) const MAX_RENDERED: usize = 16 << 20;
+
+/// The longest that a path or the value of a header field may become, in bytes.
+pub(crate) const MAX_RENDERED_FIELD: usize = 64 << 10;
+
+/// A text, compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Template {
+    segments: Vec<Segment>,
+}
+
+/// A part of a text. A salt tells apart placeholders that draw from the same request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Text(Box<[u8]>),
+    /// The number of the request.
+    Seq,
+    /// A UUID, version 4.
+    Uuid {
+        salt: u64,
+    },
+    /// A whole number from `low` to `low + span`.
+    Random {
+        low: i64,
+        span: u64,
+        salt: u64,
+    },
+    Pick {
+        choices: Box<[Box<[u8]>]>,
+        salt: u64,
+    },
+    /// When the request was due.
+    Now(Instant),
+    /// A column of the request's row.
+    Row {
+        column: usize,
+        place: Place,
+    },
+    /// How long the request's body is.
+    Length,
+    /// The request's id.
+    Id,
+}
+
+/// How an instant is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instant {
+    /// RFC 3339 in UTC, with milliseconds.
+    Rfc3339,
+    /// In so many nanoseconds since the Unix epoch.
+    Since(u64),
+}
+
+impl Template {
+    /// The text, if there is no placeholder in it.
+    pub(crate) fn constant(&self) -> Option<&[u8]> {
+        match self.segments.as_slice() {
+            [] => Some(&[]),
+            [Segment::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Adds a text.
+    pub(crate) fn push_text(&mut self, text: &[u8]) {
+        match self.segments.last_mut() {
+            _ if text.is_empty() => {}
+            Some(Segment::Text(before)) => *before = [before, text].concat().into(),
+            _ => self.segments.push(Segment::Text(text.into())),
+        }
+    }
+
+    /// Adds another one.
+    pub(crate) fn push(&mut self, other: &Self) {
+        for segment in &other.segments {
+            match segment {
+                Segment::Text(text) => self.push_text(text),
+                segment => self.segments.push(segment.clone()),
+            }
+        }
+    }
+
+    /// Adds the length of the request's body.
+    pub(crate) fn push_length(&mut self) {
+        self.segments.push(Segment::Length);
+    }
+
+    /// Adds the request's id.
+    pub(crate) fn push_id(&mut self) {
+        self.segments.push(Segment::Id);
+    }
+
+    /// The column of a row, as it is.
+    pub(crate) fn of_column(column: usize) -> Self {
+        Self { segments: vec![Segment::Row { column, place: Place::Body }] }
+    }
+}
