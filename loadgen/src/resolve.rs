@@ -46,9 +46,9 @@ impl Addresses {
     ///
     /// # Errors
     /// There can be no more threads.
-    pub(crate) fn keep_up(&self, plan: &Arc<Plan>) -> anyhow::Result<Option<mpsc::Sender<()>>> {
+    pub(crate) fn keep_up(&self, plan: &Arc<Plan>) -> anyhow::Result<Option<mpsc::SyncSender<()>>> {
         let Some(every) = plan.route().resolve_every else { return Ok(None) };
-        let (sender, ended) = mpsc::channel();
+        let (sender, ended) = mpsc::sync_channel(1);
         let (addresses, plan) = (self.clone(), Arc::clone(plan));
         let keep_up = move || {
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {

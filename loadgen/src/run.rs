@@ -123,7 +123,7 @@ pub struct Running {
     epoch: Nanos,
     threads: Vec<thread::JoinHandle<io::Result<WorkerResult>>>,
     /// Names are looked up again as long as it is there.
-    refreshing: Option<mpsc::Sender<()>>,
+    refreshing: Option<mpsc::SyncSender<()>>,
 }
 
 impl Running {

@@ -53,7 +53,7 @@ const LOADGEN: &[&[&str]] = &[
     &["embedded"],
     &["run"],
     &["worker"],
-    &["control"],
+    &["control", "resolve"],
     &["report"],
     &["verdict"],
     &["summary"],

@@ -270,9 +270,9 @@ mod tests {
     use super::*;
     use crate::plan::Version;
 
-    fn route(target: &str, wanted: Wanted) -> Result<Route, String> {
+    fn route(target: &str, wanted: &Wanted) -> Result<Route, String> {
         let target = Target::parse(target, Version::Any).unwrap();
-        Route::new(&target, &wanted).map_err(|error| error.to_string())
+        Route::new(&target, wanted).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
     fn names_are_given_addresses_if_connections_go_there() {
         let resolve = |texts: &[&str]| {
             let resolve = texts.iter().map(|text| (*text).to_owned()).collect();
-            route("http://example.org:8080", Wanted { resolve, ..Wanted::default() })
+            route("http://example.org:8080", &Wanted { resolve, ..Wanted::default() })
         };
         let both = resolve(&["example.org:8080:127.0.0.1,[::1]"]).unwrap();
         assert_eq!(both.resolved[0].addresses.len(), 2);
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn a_proxy_is_asked_for_tunnels_where_there_is_no_other_way() {
         let of = |target: &str, proxy: &str| {
-            route(target, Wanted { proxy: Some(proxy.to_owned()), ..Wanted::default() })
+            route(target, &Wanted { proxy: Some(proxy.to_owned()), ..Wanted::default() })
         };
         for (target, tunnels) in
             [("http://a:1", false), ("https://a:1", true), ("h2c://a:1", true), ("a:1", true)]
@@ -359,10 +359,10 @@ mod tests {
             unix_socket: Some("/x".into()),
             ..Wanted::default()
         };
-        assert!(route("http://a:1", wanted).unwrap_err().contains("--connect-to and --unix-socket exclude"));
+        assert!(route("http://a:1", &wanted).unwrap_err().contains("--connect-to and --unix-socket exclude"));
         let wanted = Wanted { tunnel: true, ..Wanted::default() };
-        assert!(route("http://a:1", wanted).unwrap_err().contains("--proxy-tunnel needs --proxy"));
+        assert!(route("http://a:1", &wanted).unwrap_err().contains("--proxy-tunnel needs --proxy"));
         let wanted = Wanted { connect_to: Some("a".to_owned()), ..Wanted::default() };
-        assert!(route("http://a:1", wanted).unwrap_err().contains("'a' for --connect-to"));
+        assert!(route("http://a:1", &wanted).unwrap_err().contains("'a' for --connect-to"));
     }
 }

@@ -138,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_what_the_proxy_said() {
-        const ENDLESS: [u8; MAX_HEAD + 1] = [b'x'; MAX_HEAD + 1];
+        static ENDLESS: [u8; MAX_HEAD + 1] = [b'x'; MAX_HEAD + 1];
         for (pieces, said) in [
             (
                 &[&b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"[..]][..],

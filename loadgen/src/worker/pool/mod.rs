@@ -118,11 +118,9 @@ impl<C: Connection> Pool<C> {
     /// Lets go what is more than the limit: what is being opened, then what is idle, then what is busy.
     fn shrink(&mut self, sink: &mut impl Sink) {
         let limits = self.shared.limits;
-        let is_opening = |place: &Place<C>| place.stage == Stage::Opening;
-        let is_idle = |place: &Place<C>| place.stage == Stage::Open && place.in_flight() == 0;
-        let is_open = |place: &Place<C>| place.stage == Stage::Open;
-        let kinds: [&dyn Fn(&Place<C>) -> bool; 3] = [&is_opening, &is_idle, &is_open];
-        for is_of_kind in kinds {
+        // Each is how many may be in flight on one at this stage.
+        for (stage, most) in [(Stage::Opening, 0), (Stage::Open, 0), (Stage::Open, usize::MAX)] {
+            let is_of_kind = |place: &Place<C>| place.stage == stage && place.in_flight() <= most;
             for index in (0..self.places.len()).rev() {
                 if self.places.in_use() <= limits.connections {
                     return;
