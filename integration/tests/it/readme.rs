@@ -77,7 +77,9 @@ fn assert_done(block: &str, finished: &Finished) {
 fn blocks() -> Vec<String> {
     let text = fs::read_to_string(top().join("README.md")).expect("there is a README");
     // The text between fences is every second part.
-    text.split("```").skip(1).step_by(2).map(|block| block.trim_start_matches('\n').to_owned()).collect()
+    let blocks = text.split("```").skip(1).step_by(2);
+    // A language stands behind the fence of what is no command.
+    blocks.filter_map(|block| block.strip_prefix('\n').map(str::to_owned)).collect()
 }
 
 fn is_for_an_engine(block: &str) -> bool {
