@@ -21,7 +21,7 @@ impl Report {
         assert_eq!(report.requests("offered"), sum(&["sent", "dropped", "not_sent"]), "{text}");
         let ends = ["completed", "transport_failed", "timed_out", "unanswered"];
         assert_eq!(report.requests("sent"), sum(&ends), "{text}");
-        let classes = ["succeeded", "redirects", "client_errors", "server_errors"];
+        let classes = ["succeeded", "redirects", "client_errors", "server_errors", "call_errors"];
         assert_eq!(report.requests("completed"), sum(&classes), "{text}");
         report
     }

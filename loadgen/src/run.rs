@@ -16,6 +16,7 @@ use crate::{
     control::{Handle, Phase},
     plan::{Plan, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
+    reflection,
     resolve::Addresses,
     schedule::Part,
     summary::Summary,
@@ -71,16 +72,18 @@ impl Run {
         self.handle.clone()
     }
 
-    /// Looks up the target's name and starts the workers, which open the first connections and then begin together.
+    /// Looks up the target's name, asks the server for the types of a gRPC call's messages where they are not known, and starts
+    /// the workers, which open the first connections and then begin together.
     ///
     /// # Errors
-    /// The name can't be found, or the workers can't be started.
+    /// The name can't be found, the types are not there, or the workers can't be started.
     pub fn start(self) -> anyhow::Result<Running> {
         let Self { plan, every, clock, handle } = self;
         // Refused, the limit stays as it is, and running into it is told as such.
         let _ = runtime::files::raise_limit();
         let addresses = Addresses::of(&plan)?;
         let found = addresses.get();
+        let plan = reflection::described(plan)?;
         let plan = negotiated(plan, &addresses, clock)?;
         let ids = Ids { run: rand::random(), load: 0 };
         let plan = Arc::new(plan.drawing(ids.run.into()));
@@ -127,6 +130,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// What is run, with all that was found out before it began.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// No more requests become due; those in flight finish.
     pub fn stop(&self) {
         self.handle.stop();
@@ -135,11 +143,6 @@ impl Running {
     /// No more requests become due, and those in flight are given up.
     pub fn abort(&self) {
         self.handle.abort();
-    }
-
-    /// The plan, with the protocol that is spoken.
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
     }
 
     /// What the texts of its requests with placeholders depend on.

@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Client, Outcome, milliseconds, url, words};
+use super::{
+    Client, Outcome,
+    ghz::{LENGTH, MESSAGE, METHOD},
+    milliseconds, url, words,
+};
 use crate::{
     rows::{Load, Protocol},
     tools::Tool,
@@ -14,14 +18,18 @@ pub struct Loadgen {
     tool: Tool,
     /// Whether it sends an id with each request.
     ids: bool,
+    /// Whether its requests are gRPC calls.
+    calls: bool,
 }
 
 /// Ours.
-pub static LOADGEN: Loadgen = Loadgen { tool: Tool::Loadgen, ids: true };
+pub static LOADGEN: Loadgen = Loadgen { tool: Tool::Loadgen, ids: true, calls: false };
 /// Ours before a change.
-pub static LOADGEN_BEFORE: Loadgen = Loadgen { tool: Tool::LoadgenBefore, ids: true };
+pub static LOADGEN_BEFORE: Loadgen = Loadgen { tool: Tool::LoadgenBefore, ids: true, calls: false };
 /// Ours, sending no id with its requests.
-pub static LOADGEN_WITHOUT_ID: Loadgen = Loadgen { tool: Tool::Loadgen, ids: false };
+pub static LOADGEN_WITHOUT_ID: Loadgen = Loadgen { tool: Tool::Loadgen, ids: false, calls: false };
+/// Ours, making gRPC calls.
+pub static LOADGEN_CALLS: Loadgen = Loadgen { tool: Tool::Loadgen, ids: true, calls: true };
 
 impl Client for Loadgen {
     fn tool(&self) -> Option<Tool> {
@@ -39,11 +47,19 @@ impl Client for Loadgen {
         if !self.ids {
             list.extend(words(["--request-id-header="]));
         }
+        if self.calls {
+            list.extend(words(["-m", &streams, "-b", MESSAGE, &format!("grpc://127.0.0.1:{port}/{METHOD}")]));
+            return list;
+        }
         list.extend(match load.protocol {
             Protocol::H2c => words(["-m", &streams, &url.replacen("http", "h2c", 1)]),
             _ => words([&url]),
         });
         list
+    }
+
+    fn content(&self, load: &Load) -> usize {
+        if self.calls { LENGTH } else { load.body.size() }
     }
 
     fn read(&self, printed: &str) -> Option<Outcome> {
@@ -73,6 +89,13 @@ mod tests {
         assert!(paced.ends_with("--rate 10000 --total 5000 http://127.0.0.1:7/bin/1K"), "{paced}");
         let closed = LOADGEN.arguments(&load(Mode::Client, "h2c-closed"), 7).join(" ");
         assert!(closed.ends_with("-c 10 -o json --no-progress -d 500ms -m 100 h2c://127.0.0.1:7/bin/1K"));
+    }
+
+    #[test]
+    fn calls_are_those_of_the_other_client() {
+        let arguments = LOADGEN_CALLS.arguments(&load(Mode::Client, "grpc-closed"), 7).join(" ");
+        let end = "-d 500ms -m 10 -b {\"message\":\"hello\"} grpc://127.0.0.1:7/echo.EchoService/Echo";
+        assert!(arguments.ends_with(end), "{arguments}");
     }
 
     #[test]

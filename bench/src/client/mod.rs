@@ -4,6 +4,7 @@
 //! program of their own as a process, whose output is read; those of this program on a pinned thread.
 
 pub mod calls;
+pub mod ghz;
 pub mod h2load;
 pub mod handshakes;
 pub mod hey;
@@ -203,7 +204,7 @@ fn span(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha, wrk::Wrk, *};
+    use super::{ghz::Ghz, h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha, wrk::Wrk, *};
     use crate::{args::Mode, rows};
 
     /// The load of a row.
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn output_that_cannot_be_parsed_has_no_outcome() {
-        let clients: [&dyn Client; 5] = [&Wrk, &H2LOAD, &Hey, &Oha, &LOADGEN];
+        let clients: [&dyn Client; 6] = [&Wrk, &H2LOAD, &Hey, &Oha, &Ghz, &LOADGEN];
         for text in ["", "{}", "usage: try --help\n", "requests: many\n"] {
             for client in clients {
                 assert_eq!(client.read(text), None, "{client:?}: {text:?}");

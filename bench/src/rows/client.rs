@@ -1,7 +1,15 @@
 //! Clients on the bare responder: what each takes of its CPU, and how exactly it keeps to a rate.
 
 use super::{Body, Client, Load, Metric, Row, Server, contender, h2c, http1, row};
-use crate::client::{h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha, sleeper::Sleeper, wrk::Wrk};
+use crate::client::{
+    ghz::Ghz,
+    h2load::H2LOAD,
+    hey::Hey,
+    loadgen::{LOADGEN, LOADGEN_CALLS},
+    oha::Oha,
+    sleeper::Sleeper,
+    wrk::Wrk,
+};
 
 /// `paced` and `paced_h2c` are the seconds of the rows with a rate.
 pub(super) fn rows(seconds: f64, paced: f64, paced_h2c: f64) -> Vec<Row> {
@@ -25,6 +33,17 @@ pub(super) fn rows(seconds: f64, paced: f64, paced_h2c: f64) -> Vec<Row> {
             Metric::ClientPerRequest,
             h2c(Body::K1, 10, 100, seconds),
             vec![client("loadgen", &LOADGEN), client("h2load", &H2LOAD).at_most(0.6), client("oha", &Oha)],
+        ),
+        row(
+            "grpc-closed",
+            "gRPC, unary echo.EchoService/Echo of dummy-server, 10 connections of 10 streams, closed loop: \
+                CPU of the client per call",
+            Metric::ClientPerRequest,
+            h2c(Body::K1, 10, 10, seconds),
+            vec![
+                contender("loadgen", Server::DummyServer, &LOADGEN_CALLS),
+                contender("ghz", Server::DummyServer, &Ghz).at_most(0.1),
+            ],
         ),
         row(
             "paced",

@@ -39,11 +39,13 @@
 //! assert_eq!(Code::NotFound.name(), "NOT_FOUND");
 //! ```
 
+pub mod counter;
 pub mod message;
 pub mod status;
 pub mod timeout;
 pub mod web;
 
+pub use counter::Counter;
 pub use status::Code;
 
 /// The content type of a call, to which a format (`+proto`) or parameters may be added.

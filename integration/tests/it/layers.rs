@@ -51,7 +51,7 @@ const LOADGEN: &[&[&str]] = &[
     &["planted"],
     &["cli"],
     &["embedded"],
-    &["run"],
+    &["run", "reflection"],
     &["worker"],
     &["control", "resolve"],
     &["report"],

@@ -32,6 +32,7 @@ mod extremes; // flags at the limits of what they accept
 mod faulty_servers; // loadgen against servers that violate the protocol
 mod fields; // header fields as they were on the wire
 mod grpc_calls; // gRPC
+mod grpc_load; // gRPC calls of loadgen
 mod grpc_messages; // gRPC messages and deadlines
 mod grpc_web; // gRPC-Web
 mod haproxy_tls; // TLS details of clients, as HAProxy passes them on

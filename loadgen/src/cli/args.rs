@@ -62,6 +62,9 @@ Examples:
       loadgen -c 50 -n 100000 http://localhost:8080/
   POST with a body:
       loadgen -r 500 -b '{}' -H 'content-type: application/json' localhost:8080
+  gRPC calls, unary and of a stream of ten messages each:
+      loadgen -r 500 -b '{}' grpc://localhost:8080/echo.EchoService/Echo
+      loadgen --messages=10 --message-interval=50ms -r 20 grpc://localhost:8080/echo.EchoService/StreamEcho
   One request and its response, in full:
       loadgen --once -H 'accept: text/html' localhost:8080
   A report for programs:
@@ -81,6 +84,7 @@ const TLS: &str = "TLS";
 const LOAD: &str = "Load";
 const CONNECTIONS: &str = "Connections";
 const REQUEST: &str = "Request";
+const GRPC: &str = "gRPC";
 const OUTPUT: &str = "Output";
 const RESULT: &str = "Result";
 
@@ -96,11 +100,12 @@ pub struct Args {
     #[command(subcommand)]
     pub kept: Option<Kept>,
 
-    /// host:port (h2c), http://host:port (HTTP/1.1) or https://host:port (TLS), with a path
+    /// host:port (h2c), http://host:port (HTTP/1.1), https://host:port (TLS), with a path, or grpc(s)://host:port
     ///
     /// Without TLS, HTTP/2 is spoken by prior knowledge. Over TLS, the server chooses HTTP/2 or HTTP/1.1 (ALPN), once before the
-    /// run. The port is 80 after h2c:// and http://, and 443 after https://, unless it is given. IPv6 addresses are in
-    /// brackets and may have a zone: [fe80::1%eth0]:8080.
+    /// run. The port is 80 after h2c://, http:// and grpc://, and 443 after https:// and grpcs://, unless it is given. IPv6
+    /// addresses are in brackets and may have a zone: [fe80::1%eth0]:8080. After grpc:// and grpcs:// (TLS), the path is the method
+    /// that each request calls, /package.Service/Method, or else /echo.EchoService/Echo.
     pub target: Option<String>,
 
     /// Read the plan of the run from a file, in YAML or JSON
@@ -407,6 +412,53 @@ pub struct Args {
           default_value = contract::field::REQUEST_ID, help_heading = REQUEST)]
     pub request_id_header: String,
 
+    /// File that defines the gRPC method (.proto); may be repeated
+    ///
+    /// Without it, the server is asked for the types of its messages, by server reflection. A set of descriptors that protoc
+    /// has written (.protoset, .binpb, .pb or .bin) is accepted, too. The message is JSON, with --body or --body-file, and
+    /// has all fields at their defaults unless it is given; for a method that takes a stream, it may be a list of messages,
+    /// which are sent in turn. Metadata are header fields; values of names in -bin are given in base64.
+    #[arg(long = "proto", value_name = "FILE", env = "LOADGEN_PROTO", value_delimiter = '\n', help_heading = GRPC)]
+    pub protos: Vec<PathBuf>,
+
+    /// Folder of what --proto files import; may be repeated
+    ///
+    /// Without it, imports are looked for in the folders of the files.
+    #[arg(long = "proto-path", value_name = "DIR", env = "LOADGEN_PROTO_PATH", value_delimiter = '\n', help_heading = GRPC)]
+    pub proto_paths: Vec<PathBuf>,
+
+    /// Send the body as the message's bytes, not as JSON
+    ///
+    /// Neither reflection nor --proto is needed then.
+    #[arg(long, env = "LOADGEN_RAW_MESSAGE", value_parser = BoolishValueParser::new(), help_heading = GRPC)]
+    pub raw_message: bool,
+
+    /// Deadline of a call, which the server is told
+    ///
+    /// It is sent as grpc-timeout; a server that keeps it ends the call with DEADLINE_EXCEEDED. One that does not is given up
+    /// after --timeout (above 0, up to 8760h).
+    #[arg(long, value_name = "TIME", env = "LOADGEN_DEADLINE", value_parser = time, help_heading = GRPC)]
+    pub deadline: Option<Duration>,
+
+    /// Compression of messages: identity or gzip
+    #[arg(long, value_name = "ENCODING", env = "LOADGEN_GRPC_ENCODING", value_enum, default_value_t = Encoding::Identity,
+          hide_possible_values = true, help_heading = GRPC)]
+    pub grpc_encoding: Encoding,
+
+    /// Messages of a call whose method takes a stream of them
+    ///
+    /// [default: those of the body] A whole number (1 to 1000000000).
+    #[arg(long, value_name = "N", env = "LOADGEN_MESSAGES", value_parser = whole::<u64>, help_heading = GRPC)]
+    pub messages: Option<u64>,
+
+    /// Time between two messages of a call
+    ///
+    /// Message n is due n times this after the call, whenever the one before was sent. Without it, each waits for the response to
+    /// the one before where responses are a stream, and else they are sent as fast as the server takes them; so they are
+    /// with 0, too (0 to 8760h).
+    #[arg(long, value_name = "TIME", env = "LOADGEN_MESSAGE_INTERVAL", value_parser = time, help_heading = GRPC)]
+    pub message_interval: Option<Duration>,
+
     /// Send one request, print the request and the response, and exit
     #[arg(long, env = "LOADGEN_ONCE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub once: bool,
@@ -471,7 +523,7 @@ pub struct Args {
     /// Exit with 99 unless this holds, like 'p(99)<200ms'
     ///
     /// A figure, one of <, <=, > and >=, and a value: response.p(99) (or p(99)), service.p(50), wait.p(50) and lag.p(50) with a time;
-    /// error_rate with a percentage; rate with requests per second; unanswered and count(503) with a number. A percentile of response
+    /// error_rate with a percentage; rate with requests per second; unanswered, count(503) and count(UNAVAILABLE) with a number. A percentile of response
     /// time is judged by its band: passed or failed whatever loadgen's own delay was, or else not judged. May be repeated.
     #[arg(long = "threshold", value_name = "BOUND", env = "LOADGEN_THRESHOLD", value_delimiter = '\n', help_heading = RESULT)]
     pub thresholds: Vec<Threshold>,
@@ -485,12 +537,12 @@ pub struct Args {
 
     /// Exit with 3 if any of these happened, like 5xx,transport
     ///
-    /// Of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped, and unmet: a reply that is not a success, or not as a plan
-    /// expects it.
+    /// Of 5xx, 4xx, 3xx, grpc (a gRPC status other than OK), transport, timeout, unanswered, dropped, and unmet: a reply that is
+    /// not a success, or not as a plan expects it.
     #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]
     pub fail_on: Vec<FailOn>,
 
-    /// The same as --fail-on=5xx,transport,timeout,unanswered,dropped
+    /// The same as --fail-on=5xx,grpc,transport,timeout,unanswered,dropped
     #[arg(long, env = "LOADGEN_FAIL_ON_ERROR", value_parser = BoolishValueParser::new(), help_heading = RESULT)]
     pub fail_on_error: bool,
 
@@ -515,6 +567,15 @@ pub enum TlsVersion {
     /// RFC 8446.
     #[value(name = "1.3")]
     V1_3,
+}
+
+/// `--grpc-encoding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Encoding {
+    /// As they are.
+    Identity,
+    /// RFC 1952.
+    Gzip,
 }
 
 /// `--repeat`.

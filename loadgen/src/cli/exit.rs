@@ -49,6 +49,8 @@ pub enum FailOn {
     ClientError,
     /// A 3xx that is not expected.
     Redirect,
+    /// A call ended with a gRPC status other than OK.
+    Call,
     /// A request failed below HTTP.
     Transport,
     /// A request timed out.
@@ -61,10 +63,11 @@ pub enum FailOn {
     Unmet,
 }
 
-const NAMES: [(&str, FailOn); 8] = [
+const NAMES: [(&str, FailOn); 9] = [
     ("5xx", FailOn::ServerError),
     ("4xx", FailOn::ClientError),
     ("3xx", FailOn::Redirect),
+    ("grpc", FailOn::Call),
     ("transport", FailOn::Transport),
     ("timeout", FailOn::Timeout),
     ("unanswered", FailOn::Unanswered),
@@ -73,8 +76,14 @@ const NAMES: [(&str, FailOn); 8] = [
 ];
 
 /// What `--fail-on-error` stands for.
-pub(super) const ERRORS: [FailOn; 5] =
-    [FailOn::ServerError, FailOn::Transport, FailOn::Timeout, FailOn::Unanswered, FailOn::Dropped];
+pub(super) const ERRORS: [FailOn; 6] = [
+    FailOn::ServerError,
+    FailOn::Call,
+    FailOn::Transport,
+    FailOn::Timeout,
+    FailOn::Unanswered,
+    FailOn::Dropped,
+];
 
 impl FromStr for FailOn {
     type Err = String;
@@ -95,6 +104,7 @@ impl FailOn {
             Self::ServerError => counts.server_errors,
             Self::ClientError => counts.client_errors,
             Self::Redirect => counts.redirects,
+            Self::Call => counts.call_errors,
             Self::Transport => counts.transport_failed,
             Self::Timeout => counts.timed_out,
             Self::Unanswered => counts.unanswered + counts.not_sent,

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use crate::{
     clock::nanos,
     numbers::{count, seconds, time},
-    outcome::{Arrival, Exchange, Incomplete},
+    outcome::{Arrival, CallEnd, Exchange, Incomplete},
+    plan::call::Prepared,
     run::Run,
     summary::Summary,
 };
@@ -20,6 +21,7 @@ const PREVIEW: usize = 64;
 pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let running = run.start()?;
     let (texts, plan) = (running.texts(), running.plan().clone());
+    let call = plan.call().and_then(|call| call.prepared());
     let summary = running.join()?;
     let exchange = summary.records.exchange.as_ref();
     let arrival = exchange.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
@@ -28,25 +30,40 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
         let values = texts.values(&arrival, request.rows(), Some(&id));
         write!(out, "{}", request.head_text(plan.target().protocol, &values))?;
         let body = request.body_of(&values);
-        write_body(&body, body.len() as u64, out)?;
+        match call {
+            Some(call) => writeln!(out, "{}\n", call.shown.trim_end())?,
+            None => write_body(&body, body.len() as u64, out)?,
+        }
     }
     match exchange {
-        Some(exchange) => write_reply(exchange, &summary, out)?,
+        Some(exchange) => write_reply(exchange, call, &summary, out)?,
         None => writeln!(out, "nothing was sent")?,
     }
     Ok(summary)
 }
 
-fn write_reply(exchange: &Exchange, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+fn write_reply(
+    exchange: &Exchange,
+    call: Option<&Prepared>,
+    summary: &Summary,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let capture = &exchange.capture;
     write!(out, "{}", capture.informational)?;
     if capture.left_out > 0 {
         writeln!(out, "[{} more informational responses]\n", count(capture.left_out))?;
     }
     write!(out, "{}", capture.head)?;
-    write_body(&capture.body, exchange.length, out)?;
+    match call.map(|call| call.shown_reply(&capture.body)) {
+        Some(messages) if !messages.is_empty() => writeln!(out, "{}\n", messages.join("\n"))?,
+        _ => write_body(&capture.body, exchange.length, out)?,
+    }
     if !capture.trailers.is_empty() {
         writeln!(out, "{}", capture.trailers)?;
+    }
+    if let Some(CallEnd::Error(error)) = &exchange.call {
+        let (code, message) = &**error;
+        writeln!(out, "{} ({}): {}", code.name(), *code as u8, message.escape_debug())?;
     }
     if let Some(failure) = &exchange.failure {
         writeln!(out, "{}", reason(failure, summary))?;

@@ -52,8 +52,16 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         let id = arrival.id(ids);
         let values = texts.values(&arrival, request.rows(), Some(&id));
         write!(out, "\n{}", request.head_text(plan.target().protocol, &values))?;
-        let body = request.body_of(&values);
-        write_body(&body, body.len() as u64, out)?;
+        match plan.call() {
+            None => {
+                let body = request.body_of(&values);
+                write_body(&body, body.len() as u64, out)?;
+            }
+            Some(call) => match call.prepared() {
+                Some(prepared) => writeln!(out, "{}", prepared.shown.trim_end())?,
+                None => writeln!(out, "[a message whose type the server is asked for before the run]")?,
+            },
+        }
     }
     Ok(())
 }

@@ -12,11 +12,11 @@ use clap::{
 use command_line::{Failure, Parsed, Refusal};
 
 use super::{
-    args::{Args, TlsVersion},
+    args::{Args, Encoding, TlsVersion},
     shorthand::{self, Body, COMPRESSED},
 };
 use crate::{
-    plan::{self, Plan, PlanError, Target, Version, accepted, file::PlanFile, target::Braces},
+    plan::{self, Plan, PlanError, Target, Version, accepted, call, file::PlanFile, target::Braces},
     recorder::MAX_LABELS,
 };
 
@@ -235,7 +235,23 @@ impl Args {
             .proxy(self.proxy.clone(), self.proxy_tunnel)
             .pin_cpus(self.pin_cpus)
             .templates(!self.no_templates)
-            .request_id_header(&self.request_id_header);
+            .request_id_header(&self.request_id_header)
+            .raw_message(self.raw_message)
+            .grpc_encoding(match self.grpc_encoding {
+                Encoding::Identity => call::Encoding::Identity,
+                Encoding::Gzip => call::Encoding::Gzip,
+            });
+        plan = self.protos.iter().fold(plan, plan::Builder::proto);
+        plan = self.proto_paths.iter().fold(plan, plan::Builder::proto_path);
+        if let Some(deadline) = self.deadline {
+            plan = plan.deadline(deadline);
+        }
+        if let Some(count) = self.messages {
+            plan = plan.messages(count);
+        }
+        if let Some(interval) = self.message_interval {
+            plan = plan.message_interval(interval);
+        }
         plan = self.with_load(plan);
         if let Some(file) = &self.cacert {
             plan = plan.cacert(file);

@@ -14,8 +14,8 @@ use super::progress::note;
 use crate::{
     control::{Handle, Phase},
     numbers::time,
-    outcome::{Exchange, Incomplete},
-    plan::Plan,
+    outcome::{CallEnd, Exchange, Incomplete},
+    plan::{Plan, PlanError},
     run::{Run, Running},
 };
 
@@ -36,7 +36,7 @@ pub(crate) enum Waited {
 
 /// Waits until the plan's target has answered a request, or the run that `handle` is of has been interrupted.
 ///
-/// A gateway's 502, 503 and 504 say that the target behind it is not there yet; every other response is an answer.
+/// A gateway's 502, 503 and 504, and gRPC's UNAVAILABLE, say that the target behind it is not there yet; every other response is an answer.
 ///
 /// # Errors
 /// It has not answered within `patience`.
@@ -99,6 +99,8 @@ fn attempt(plan: &Plan, deadline: Instant, handle: &Handle) -> anyhow::Result<At
     loop {
         match result.recv_timeout(LOOK) {
             Ok(Ok(summary)) => return Ok(outcome(summary.records.exchange.as_deref())),
+            // No wait makes it right.
+            Ok(Err(error)) if error.is::<PlanError>() => return Err(error),
             Ok(Err(error)) => return Ok(Attempt::Failed(format!("{error:#}"))),
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("a thread has panicked"),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -117,6 +119,11 @@ fn attempt(plan: &Plan, deadline: Instant, handle: &Handle) -> anyhow::Result<At
 
 fn outcome(exchange: Option<&Exchange>) -> Attempt {
     let (status, failure) = exchange.map_or((None, None), |e| (e.status, e.failure.as_ref()));
+    if let Some(CallEnd::Error(error)) = exchange.and_then(|exchange| exchange.call.as_ref())
+        && error.0 == grpc::Code::Unavailable
+    {
+        return Attempt::Failed(format!("the last response was {}", error.0.name()));
+    }
     match (status, failure) {
         (Some(status @ 502..=504), _) => Attempt::Failed(format!("the last response was {status}")),
         (Some(_), _) => Attempt::Answered,

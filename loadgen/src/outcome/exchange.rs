@@ -1,6 +1,6 @@
 //! A request and its reply, kept to be shown.
 
-use super::{Arrival, Ended, Head, Outcome, Reply, reply::lines};
+use super::{Arrival, CallEnd, Ended, Head, Outcome, Reply, reply::lines};
 use crate::clock::Nanos;
 
 /// The longest body that is kept, in bytes.
@@ -56,6 +56,8 @@ pub(crate) struct Exchange {
     pub(crate) arrival: Arrival,
     /// The status of the reply, if one has begun.
     pub(crate) status: Option<u16>,
+    /// How the gRPC call ended, if it was one and has.
+    pub(crate) call: Option<CallEnd>,
     /// Bytes of the reply's body.
     pub(crate) length: u64,
     pub(crate) capture: Capture,
@@ -79,7 +81,7 @@ pub(crate) enum Incomplete {
 impl From<Ended<'_>> for Exchange {
     fn from(ended: Ended<'_>) -> Self {
         let arrival = ended.in_flight.arrival;
-        let Reply { status, length, capture, .. } = ended.in_flight.reply;
+        let Reply { status, length, capture, call, .. } = ended.in_flight.reply;
         let failure = match ended.outcome {
             Outcome::Replied => None,
             Outcome::Failed(failure) => {
@@ -94,6 +96,7 @@ impl From<Ended<'_>> for Exchange {
         Self {
             arrival,
             status: (status != 0).then_some(status),
+            call,
             length,
             capture: capture.map(|capture| *capture).unwrap_or_default(),
             times,

@@ -12,7 +12,7 @@ pub(crate) use exchange::{Exchange, Incomplete};
 pub use expected::ExpectedStatus;
 pub use failure::Cause;
 pub(crate) use failure::Failure;
-pub(crate) use reply::{Head, Reply, Reported};
+pub(crate) use reply::{CallEnd, Head, Reply, Reported};
 
 use std::sync::Arc;
 

@@ -21,10 +21,31 @@ pub(crate) struct Reply {
     pub(crate) length: u64,
     /// Whether it is as expected, if anything is.
     pub(crate) check: Option<Box<Check>>,
+    /// How the gRPC call ended, if it is the reply to one and has.
+    pub(crate) call: Option<CallEnd>,
     /// Whether the server's instants are looked at.
     is_sampled: bool,
     /// All of it, if it is to be shown.
     pub(super) capture: Option<Box<Capture>>,
+}
+
+/// How a gRPC call ended: with a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CallEnd {
+    /// OK.
+    Ok,
+    /// Any other, with what was said about it.
+    Error(Box<(grpc::Code, String)>),
+}
+
+impl CallEnd {
+    /// Its code.
+    pub(crate) fn code(&self) -> grpc::Code {
+        match self {
+            Self::Ok => grpc::Code::Ok,
+            Self::Error(error) => error.0,
+        }
+    }
 }
 
 /// What dummy-server reports of itself with a reply.

@@ -130,10 +130,28 @@ pub(crate) const REQUEST_ID_HEADER: Accepted = Accepted {
     example: "x-request-id",
 };
 
+/// See `--proto`.
+pub(crate) const PROTO: Accepted = Accepted {
+    flag: "proto",
+    values: "a .proto file that compiles, or a set of descriptors (.protoset, .binpb, .pb or .bin)",
+    example: "echo.proto",
+};
+/// See `--deadline`.
+pub(crate) const DEADLINE: Accepted = Accepted { flag: "deadline", values: TIME, example: "500ms" };
+/// See `--messages`.
+pub(crate) const MESSAGES: Accepted =
+    Accepted { flag: "messages", values: "a whole number from 1 to 1000000000", example: "10" };
+/// See `--message-interval`.
+pub(crate) const MESSAGE_INTERVAL: Accepted = Accepted {
+    flag: "message-interval",
+    values: "a time from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
+    example: "100ms",
+};
+
 const TIME: &str = "a time above 0 and up to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
 
-const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered or \
-                         count(503)), then <, <=, > or >=, then a value";
+const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered, \
+                         count(503) or count(UNAVAILABLE)), then <, <=, > or >=, then a value";
 
 /// Of all options that have no list of values.
 pub(crate) const ALL: &[Accepted] = &[
@@ -165,9 +183,13 @@ pub(crate) const ALL: &[Accepted] = &[
     PLAN,
     URL_FILE,
     REQUEST_ID_HEADER,
+    PROTO,
+    DEADLINE,
+    MESSAGES,
+    MESSAGE_INTERVAL,
     Accepted {
         flag: "url",
-        values: "host:port, h2c://host:port or http://host:port, each with an optional path",
+        values: "host:port, h2c://host:port, http://host:port or grpc://host:port, each with an optional path",
         example: "localhost:8080",
     },
     Accepted {
@@ -188,7 +210,7 @@ pub(crate) const ALL: &[Accepted] = &[
     },
     Accepted {
         flag: "fail-on",
-        values: "any of 5xx, 4xx, 3xx, transport, timeout, unanswered, dropped and unmet, with commas",
+        values: "any of 5xx, 4xx, 3xx, grpc, transport, timeout, unanswered, dropped and unmet, with commas",
         example: "5xx,transport",
     },
     Accepted { flag: "repeat", values: "a number of rounds from 1 to 100", example: "5" },

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, RequestOptions, Requests, Retry,
-    Route, Target, Tls, Version, lifetime, load, places::Places, request::Common, route, target::Braces, tls,
+    Body, Call, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, RequestOptions, Requests,
+    Retry, Route, Target, Tls, Version, call, lifetime, load, places::Places, request::Common, route,
+    target::Braces, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -32,6 +33,7 @@ pub struct Builder {
     braces: Braces,
     seed: Option<u64>,
     places: Option<Arc<Places>>,
+    call: call::Wanted,
 }
 
 impl Builder {
@@ -53,6 +55,7 @@ impl Builder {
             braces: Braces::Placeholder,
             seed: None,
             places: None,
+            call: call::Wanted::default(),
         }
     }
 
@@ -398,6 +401,57 @@ impl Builder {
         self
     }
 
+    /// A file with the types of a gRPC call's messages, in place of asking the server: a `.proto` source, or a set of
+    /// descriptors. May be repeated.
+    #[must_use]
+    pub fn proto(mut self, file: impl Into<PathBuf>) -> Self {
+        self.call.protos.push(file.into());
+        self
+    }
+
+    /// A folder in which the imports of [`Builder::proto`] files are looked for, in place of the files' own folders. May be
+    /// repeated.
+    #[must_use]
+    pub fn proto_path(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.call.proto_paths.push(folder.into());
+        self
+    }
+
+    /// Whether the body is the message of a gRPC call as it is, and no JSON.
+    #[must_use]
+    pub fn raw_message(mut self, raw: bool) -> Self {
+        self.call.raw = raw;
+        self
+    }
+
+    /// How long a gRPC call may take, as the server is told (`grpc-timeout`).
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.call.deadline = Some(deadline);
+        self
+    }
+
+    /// What the messages of a gRPC call are compressed with.
+    #[must_use]
+    pub fn grpc_encoding(mut self, encoding: call::Encoding) -> Self {
+        self.call.encoding = encoding;
+        self
+    }
+
+    /// How many messages a gRPC call sends, of a method that takes a stream of them.
+    #[must_use]
+    pub fn messages(mut self, count: u64) -> Self {
+        self.call.messages = Some(count);
+        self
+    }
+
+    /// The time between two messages of a gRPC call; zero: as fast as the server takes them.
+    #[must_use]
+    pub fn message_interval(mut self, interval: Duration) -> Self {
+        self.call.message_interval = Some(interval);
+        self
+    }
+
     /// Checks all of it.
     ///
     /// # Errors
@@ -410,6 +464,19 @@ impl Builder {
         })
     }
 
+    /// What goes with a gRPC call.
+    fn check_call(&self) -> Result<(), PlanError> {
+        let several = !self.requests.is_empty() || self.url_file.is_some();
+        let (shown, accepted) = if self.expected_status.named().is_some() {
+            ("--expect-status with a gRPC call", "it with other targets: a call succeeds with the status OK")
+        } else if several {
+            ("a gRPC target with several requests", "one call, so far: of the method in the target's path")
+        } else {
+            return Ok(());
+        };
+        Err(PlanError(Refusal::new(shown, accepted, "loadgen grpc://localhost:8080")))
+    }
+
     fn checked(mut self) -> Result<Plan, PlanError> {
         let target = Target::parse_with(&self.target, self.version, self.braces)?;
         let tls = Tls::new(&target, &self.tls)?;
@@ -418,13 +485,23 @@ impl Builder {
         let common = Common {
             target: &target,
             id_header: &self.id_header,
-            braces: self.braces,
+            // A message in JSON has braces of its own.
+            braces: if target.grpc { Braces::Literal } else { self.braces },
             lifetime: &lifetime,
             route: &route,
         };
-        let requests = match &self.url_file {
-            None => Requests::new(common, self.request, self.requests, self.places.as_deref())?,
-            Some(file) => Requests::of_urls(common, self.version, self.request, file)?,
+        if !target.grpc {
+            self.call.refuse(&target)?;
+        }
+        let (requests, call) = match &self.url_file {
+            _ if target.grpc => {
+                self.check_call()?;
+                let mut request = Request::new(common, self.request)?;
+                let call = Call::new(&target, &self.call, &mut request)?;
+                (Requests::only(request)?, Some(call))
+            }
+            None => (Requests::new(common, self.request, self.requests, self.places.as_deref())?, None),
+            Some(file) => (Requests::of_urls(common, self.version, self.request, file)?, None),
         };
         self.load.total = requests.total(self.load.total)?;
         let load = Load::new(&target, &self.load, &lifetime)?;
@@ -445,6 +522,7 @@ impl Builder {
             tls,
             requests,
             seed: self.seed,
+            call,
             load,
             lifetime,
             route,

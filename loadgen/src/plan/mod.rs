@@ -5,13 +5,16 @@
 
 pub mod accepted;
 mod builder;
+pub mod call;
 mod expect;
 pub mod file;
 pub mod files;
 pub mod lifetime;
 pub mod load;
+mod methods;
 pub(crate) mod mix;
 mod places;
+mod proto_files;
 pub mod request;
 mod request_options;
 mod requests;
@@ -25,11 +28,16 @@ mod tls;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 pub use builder::Builder;
+pub use call::Call;
 use command_line::Refusal;
 pub use expect::{Expect, ExpectedText};
 pub use files::OtherEnd;
 pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
+pub use methods::Shape as MethodShape;
+pub(crate) use methods::{contents, known, no_service};
+use prost_reflect::DescriptorPool;
+pub(crate) use proto_files::add as add_types;
 pub use request::Request;
 pub use request_options::{Body, MAX_BODY, RequestOptions, Share};
 pub use requests::{MAX_NAME, MAX_NAMES, MAX_URLS};
@@ -61,6 +69,7 @@ pub struct Plan {
     tls: Option<Tls>,
     requests: Requests,
     seed: Option<u64>,
+    call: Option<Call>,
     load: Load,
     lifetime: Lifetime,
     route: Route,
@@ -80,8 +89,8 @@ pub struct PlanError(pub(crate) Refusal);
 impl PlanError {
     /// There is nothing to send to, and why.
     pub(crate) fn without_target(why: &str) -> Self {
-        let accepted = "host:port, h2c://host:port, http://host:port or https://host:port, each with an optional path, or --embedded for a \
-                        dummy-server in this process";
+        let accepted = "host:port, h2c://host:port, http://host:port or https://host:port, each with an optional path, \
+                        grpc://host:port or grpcs://host:port, or --embedded for a dummy-server in this process";
         Self(Refusal::new("no target", accepted, "loadgen localhost:8080").because(why))
     }
 }
@@ -114,8 +123,8 @@ impl Texts {
 }
 
 impl Plan {
-    /// Begins a plan for a target: `host:port`, `h2c://host:port`, `http://host:port` or `https://host:port`, with a path if you like. What is
-    /// not said is as on the command line.
+    /// Begins a plan for a target: `host:port`, `h2c://host:port`, `http://host:port` or `https://host:port`, with a path if you like, or
+    /// `grpc://host:port/package.Service/Method`. What is not said is as on the command line.
     ///
     /// ```
     /// use std::time::Duration;
@@ -178,6 +187,30 @@ impl Plan {
     /// zero.
     pub(crate) fn texts(&self, ids: Ids, epoch: Nanos, parts: u64) -> Texts {
         Texts { seed: self.seed.unwrap_or_else(|| u64::from(ids.run)), epoch, mix: self.mix(parts) }
+    }
+
+    /// The gRPC call that each request is, if it is one.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        self.call.as_ref()
+    }
+
+    /// The same with the types of the call's messages, which are those of `source`.
+    pub(crate) fn knowing(mut self, types: &DescriptorPool, source: &str) -> Result<Self, PlanError> {
+        if let Some(call) = &mut self.call {
+            call.find(types, source)?;
+        }
+        Ok(self)
+    }
+
+    /// One call of another method of the same target, with the same metadata, and the bytes of these messages.
+    pub(crate) fn asking(&self, path: &str, messages: &[Vec<u8>]) -> Result<Self, PlanError> {
+        let mut plan = self.clone();
+        plan.target.path = path.to_owned();
+        plan.requests = Requests::only(self.request().of_another(path))?;
+        plan.call = Some(Call::of_bytes(&plan.target, messages)?);
+        // Nobody waits for it as for a request of the run.
+        Ok(plan.for_one_exchange().within(self.load.connect_timeout))
     }
 
     /// How much, how fast and for how long.

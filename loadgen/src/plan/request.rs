@@ -43,6 +43,8 @@ pub struct Request {
     scheme: &'static str,
     varying: Option<Arc<Varying>>,
     expectations: Option<Arc<Expectations>>,
+    /// Whether it is a gRPC call.
+    is_call: bool,
 }
 
 /// What differs from one sending of a request to the next.
@@ -72,7 +74,7 @@ impl Request {
         let body = wanted.body.map(request_options::Body::read).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
             Some(name) => request_options::method(name)?,
-            None if has_body => Method::POST,
+            None if has_body || target.grpc => Method::POST,
             None => Method::GET,
         };
         let mut fields = Fields::new();
@@ -109,6 +111,7 @@ impl Request {
             path,
             scheme: if target.tls { "https" } else { "http" },
             varying: None,
+            is_call: target.grpc,
             expectations: wanted.expect.checked()?.map(Arc::new),
         };
         if braces == Braces::Placeholder {
@@ -165,6 +168,13 @@ impl Request {
         Ok(varies.then_some(Varying { path, fields: varying, body, rows }))
     }
 
+    /// That of another call, without what is said of this one's messages and time.
+    pub(super) fn of_another(&self, path: &str) -> Self {
+        let mut fields = self.fields.clone();
+        ["grpc-encoding", "grpc-accept-encoding", "grpc-timeout"].iter().for_each(|name| fields.remove(name));
+        Self { fields, path: path.to_owned(), ..self.clone() }
+    }
+
     /// What is expected of its replies, if anything is.
     pub(crate) fn expectations(&self) -> Option<Arc<Expectations>> {
         self.expectations.clone()
@@ -181,10 +191,10 @@ impl Request {
         self.varying.as_ref()?.rows.as_deref()
     }
 
-    /// Whether it says how long its body is: one with a body, and one with a method that is about a body (RFC 9110
+    /// Whether it says how long its body is, unless it is a call: one with a body, and one with a method that is about a body (RFC 9110
     /// section 8.6).
     fn has_length(&self) -> bool {
-        self.has_body || matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
+        !self.is_call && (self.has_body || matches!(self.method, Method::POST | Method::PUT | Method::PATCH))
     }
 
     /// The request as HTTP/1.1 has it on the wire, with placeholders as they are.

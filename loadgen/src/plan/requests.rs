@@ -51,6 +51,11 @@ pub(crate) struct Names {
 }
 
 impl Requests {
+    /// One alone.
+    pub(super) fn only(request: Request) -> Result<Self, PlanError> {
+        Self::of(vec![request], &[None])
+    }
+
     /// One as `defaults` has it, or several that are like it in what they do not say themselves.
     pub(super) fn new(
         common: Common<'_>,

@@ -36,6 +36,8 @@ pub struct Target {
     pub protocol: Protocol,
     /// Whether it is spoken over TLS.
     pub tls: bool,
+    /// Whether requests are gRPC calls, of the method that the path names.
+    pub grpc: bool,
     /// Whether the server chooses the protocol, by ALPN (RFC 7301).
     pub negotiated: bool,
     /// A name or an address, without brackets and zone.
@@ -70,7 +72,10 @@ impl Endpoint {
 const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
 const ACCEPTED: &str = "host:port or h2c://host:port for HTTP/2, http://host:port for HTTP/1.1, https://host:port for either over TLS, each \
-     with an optional path";
+     with an optional path; grpc://host:port or grpcs://host:port (TLS), with an optional /package.Service/Method";
+
+/// The method that is called where none is given.
+pub(crate) const DEFAULT_METHOD: &str = "/echo.EchoService/Echo";
 
 /// What two braces in a text are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +153,8 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, path, .. } = self;
         let scheme = match self.protocol {
+            _ if self.grpc && self.tls => "grpcs",
+            _ if self.grpc => "grpc",
             _ if self.tls => "https",
             Protocol::Http1 => "http",
             Protocol::Http2 => "h2c",
@@ -180,15 +187,20 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
     let (scheme, default_port, rest) = match scheme {
         None => (String::new(), None, text),
         Some((scheme, rest)) => match scheme.to_ascii_lowercase() {
-            scheme if scheme == "h2c" || scheme == "http" => (scheme, Some(80), rest),
-            scheme if scheme == "https" => (scheme, Some(443), rest),
+            scheme if ["h2c", "http", "grpc"].contains(&&*scheme) => (scheme, Some(80), rest),
+            scheme if ["https", "grpcs"].contains(&&*scheme) => (scheme, Some(443), rest),
             other => return Err(wrong(format!("unknown scheme '{other}'"), format!("http://{rest}"))),
         },
     };
-    let tls = scheme == "https";
+    let tls = scheme == "https" || scheme == "grpcs";
+    let grpc = scheme.starts_with("grpc");
     let protocol = match (scheme.as_str(), version) {
         ("h2c", Version::Http1) => {
             return Err(wrong("h2c:// is HTTP/2, and --http1.1 is not", format!("http://{rest}")));
+        }
+        ("grpc" | "grpcs", Version::Http1) => {
+            let reason = format!("{scheme}:// is HTTP/2, and --http1.1 is not");
+            return Err(wrong(reason, format!("{scheme}://{rest}")));
         }
         (_, Version::Http1) | ("http", Version::Any) => Protocol::Http1,
         _ => Protocol::Http2,
@@ -208,7 +220,7 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
         AuthorityError::Other(wrong) => wrong,
     })?;
     let port = authority.port.or(default_port).ok_or_else(|| {
-        let reason = "the port is missing, which has a default only after http://, h2c:// and https://";
+        let reason = "the port is missing, which has a default only after a scheme such as http://";
         wrong(reason, format!("{}:8080{path}", authority.shown))
     })?;
     let slash = if path.starts_with('/') { "" } else { "/" };
@@ -222,9 +234,24 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
         );
         return Err(wrong(reason, format!("{}{}", &text[..path_at], path.replace(c, &escaped))));
     }
-    let path = format!("{slash}{path}");
-    let negotiated = tls && version == Version::Any;
-    Ok(Target { protocol, tls, negotiated, host: authority.host, zone: authority.zone, port, path })
+    let path = match format!("{slash}{path}") {
+        path if grpc && path == "/" => DEFAULT_METHOD.to_owned(),
+        path if grpc && !is_method(&path) => {
+            let reason = format!("'{path}' is not a service and a method");
+            return Err(wrong(reason, format!("{}{DEFAULT_METHOD}", &text[..path_at])));
+        }
+        path => path,
+    };
+    let negotiated = tls && !grpc && version == Version::Any;
+    Ok(Target { protocol, tls, grpc, negotiated, host: authority.host, zone: authority.zone, port, path })
+}
+
+/// Whether a path is that of a call: `/package.Service/Method`.
+fn is_method(path: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte))
+    };
+    path[1..].split_once('/').is_some_and(|(service, method)| is_name(service) && is_name(method))
 }
 
 /// A path and a query by themselves.
@@ -411,6 +438,9 @@ mod tests {
             ("a:1/go?to=http://b", false, "h2c://a:1/go?to=http://b", "a:1"),
             ("a:1?to=ftp://b", false, "h2c://a:1/?to=ftp://b", "a:1"),
             ("a:1/https://b", false, "h2c://a:1/https://b", "a:1"),
+            ("grpc://a:1", false, "grpc://a:1/echo.EchoService/Echo", "a:1"),
+            ("GRPC://a/", true, "grpc://a:80/echo.EchoService/Echo", "a"),
+            ("grpcs://[::1]/a.b_c.S/M", false, "grpcs://[::1]:443/a.b_c.S/M", "[::1]"),
         ] {
             let version = if http2 { Version::Http2 } else { Version::Any };
             let target = Target::parse(text, version).unwrap();
@@ -430,6 +460,8 @@ mod tests {
             ("https://a", Version::Any, "HTTP/2 over TLS", true),
             ("HTTPS://a:8443", Version::Http2, "HTTP/2 over TLS", false),
             ("https://[::1]/", Version::Http1, "HTTP/1.1 over TLS", false),
+            ("grpc://a", Version::Any, "h2c", false),
+            ("grpcs://a", Version::Any, "HTTP/2 over TLS", false),
         ] {
             let target = Target::parse(text, version).unwrap();
             assert_eq!((target.protocol_name(), target.negotiated), (name, negotiated), "{text} {version:?}");
@@ -437,7 +469,9 @@ mod tests {
         let secure = Target::parse("https://a/x", Version::Any).unwrap();
         assert_eq!((&*secure.to_string(), &*secure.authority()), ("https://a:443/x", "a"));
         assert_eq!(Target::parse("https://a:80", Version::Any).unwrap().authority(), "a:80");
-        assert!(Target::parse("h2c://a", Version::Http1).unwrap_err().to_string().contains("--http1.1"));
+        for target in ["h2c://a", "grpc://a", "grpcs://a"] {
+            assert!(Target::parse(target, Version::Http1).unwrap_err().to_string().contains("--http1.1"));
+        }
     }
 
     #[test]
@@ -474,6 +508,11 @@ mod tests {
                 "invalid character ' ' at position 16, write it as %20",
                 "h2c://a:80/ü?x=%20y%20z",
             ),
+            ("grpc://a:80/S", "'/S' is not a service and a method", "grpc://a:80/echo.EchoService/Echo"),
+            ("grpcs://a/S/", "'/S/' is not", "grpcs://a/echo.EchoService/Echo"),
+            ("grpc://a:80/S/M/x", "'/S/M/x' is not", "grpc://a:80/echo.EchoService/Echo"),
+            ("grpc://a:80/S/M?x=1", "'/S/M?x=1' is not", "grpc://a:80/echo.EchoService/Echo"),
+            ("grpc://a:80?x", "'/?x' is not", "grpc://a:80/echo.EchoService/Echo"),
             ("a:80?\t", "invalid character '\\t' at position 6, write it as %09", "a:80?%09"),
         ] {
             let error = Target::parse(text, Version::Any).unwrap_err().to_string();

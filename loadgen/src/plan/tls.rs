@@ -84,7 +84,11 @@ impl Tls {
                 Some(option) => {
                     let shown = format!("--{option} with the target {target}");
                     let example = Target { tls: true, ..target.clone() }.to_string();
-                    Err(PlanError(Refusal::new(shown, "it with an https:// target alone", example)))
+                    Err(PlanError(Refusal::new(
+                        shown,
+                        "it with an https:// or grpcs:// target alone",
+                        example,
+                    )))
                 }
             };
         }

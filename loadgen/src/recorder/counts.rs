@@ -18,6 +18,9 @@ pub struct Counts {
     pub client_errors: u64,
     /// Answered 5xx or beyond.
     pub server_errors: u64,
+    /// Calls that ended with a gRPC status other than OK.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub call_errors: u64,
     /// Failed below HTTP.
     pub transport_failed: u64,
     /// Took longer than the timeout.
@@ -35,11 +38,27 @@ pub struct Counts {
     pub resent: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What an answer comes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    /// A success.
+    Success,
+    /// A gRPC status other than OK.
+    CallError,
+    /// This status, which is no success.
+    Other(u16),
+}
+
 impl Counts {
     /// Answered completely.
     #[must_use]
     pub fn completed(&self) -> u64 {
-        self.succeeded + self.redirects + self.client_errors + self.server_errors
+        self.succeeded + self.redirects + self.client_errors + self.server_errors + self.call_errors
     }
 
     /// Sent, or given to a connection that could not be made.
@@ -48,10 +67,10 @@ impl Counts {
         self.completed() + self.transport_failed + self.timed_out + self.unanswered
     }
 
-    /// 5xx, and whatever was sent and did not complete.
+    /// 5xx, gRPC statuses other than OK, and whatever was sent and did not complete.
     #[must_use]
     pub fn errors(&self) -> u64 {
-        self.server_errors + self.transport_failed + self.timed_out + self.unanswered
+        self.server_errors + self.call_errors + self.transport_failed + self.timed_out + self.unanswered
     }
 
     /// Those that did not succeed, or not yet.
@@ -72,24 +91,26 @@ impl Counts {
         self.offered == self.sent() + self.dropped + self.not_sent && self.dropped_late <= self.dropped
     }
 
-    /// Where a request counts that has ended so: with this status if it was answered, which is a success or not.
+    /// Where a request counts that was answered so.
     #[inline]
-    pub(super) fn ended(
-        &mut self,
-        outcome: Outcome<'_>,
-        status: u16,
-        is_success: bool,
-        was_written: bool,
-    ) -> &mut u64 {
-        match (outcome, status) {
-            (Outcome::Replied, _) if is_success => &mut self.succeeded,
-            (Outcome::Replied, ..400) => &mut self.redirects,
-            (Outcome::Replied, 400..500) => &mut self.client_errors,
-            (Outcome::Replied, _) => &mut self.server_errors,
-            (Outcome::Failed(_), _) => &mut self.transport_failed,
-            (Outcome::TimedOut, _) => &mut self.timed_out,
-            (Outcome::Abandoned, _) if was_written => &mut self.unanswered,
-            (Outcome::Abandoned, _) => &mut self.not_sent,
+    pub(super) fn answered(&mut self, answer: Answer) -> &mut u64 {
+        match answer {
+            Answer::Success => &mut self.succeeded,
+            Answer::CallError => &mut self.call_errors,
+            Answer::Other(..400) => &mut self.redirects,
+            Answer::Other(400..500) => &mut self.client_errors,
+            Answer::Other(_) => &mut self.server_errors,
+        }
+    }
+
+    /// Where a request counts that has ended so.
+    pub(super) fn ended(&mut self, outcome: Outcome<'_>, answer: Answer, was_written: bool) -> &mut u64 {
+        match outcome {
+            Outcome::Replied => self.answered(answer),
+            Outcome::Failed(_) => &mut self.transport_failed,
+            Outcome::TimedOut => &mut self.timed_out,
+            Outcome::Abandoned if was_written => &mut self.unanswered,
+            Outcome::Abandoned => &mut self.not_sent,
         }
     }
 
@@ -101,6 +122,7 @@ impl Counts {
             redirects,
             client_errors,
             server_errors,
+            call_errors,
             transport_failed,
             timed_out,
             unanswered,
@@ -110,9 +132,9 @@ impl Counts {
             not_sent,
             resent,
         } = *self;
-        let sent =
-            [succeeded, redirects, client_errors, server_errors, transport_failed, timed_out, unanswered];
-        sent.into_iter().chain([offered, dropped, not_sent, resent]).fold(0, u64::max)
+        let completed = [succeeded, redirects, client_errors, server_errors, call_errors];
+        let sent = completed.into_iter().chain([transport_failed, timed_out, unanswered]);
+        sent.chain([offered, dropped, not_sent, resent]).fold(0, u64::max)
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -122,6 +144,7 @@ impl Counts {
             redirects,
             client_errors,
             server_errors,
+            call_errors,
             transport_failed,
             timed_out,
             unanswered,
@@ -135,6 +158,7 @@ impl Counts {
         self.redirects += redirects;
         self.client_errors += client_errors;
         self.server_errors += server_errors;
+        self.call_errors += call_errors;
         self.transport_failed += transport_failed;
         self.timed_out += timed_out;
         self.unanswered += unanswered;

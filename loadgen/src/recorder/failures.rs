@@ -29,6 +29,11 @@ pub struct Seen {
     pub request_id: String,
 }
 
+/// As much of a message as is kept.
+pub(super) fn example(message: &str) -> String {
+    message.chars().take(MAX_MESSAGE).collect()
+}
+
 /// Failures by cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "AtMost<(Cause, Seen), MAX_KEPT>", into = "Vec<(Cause, Seen)>")]
@@ -59,7 +64,7 @@ impl Failures {
         match self.0.get_mut(&cause) {
             Some(seen) => seen.count += 1,
             None => {
-                let example = message.chars().take(MAX_MESSAGE).collect();
+                let example = example(message);
                 let request_id = String::from_utf8_lossy(id).into_owned();
                 self.add(cause, &Seen { count: 1, example, request_id });
             }

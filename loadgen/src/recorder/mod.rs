@@ -7,6 +7,7 @@ mod binned;
 mod bits;
 mod by_request;
 mod by_status;
+mod calls;
 mod connections;
 mod counts;
 mod encoded;
@@ -31,11 +32,15 @@ pub use backends::{Backend, Backends};
 pub use binned::{Bin, Binned};
 pub use by_request::{ByRequest, OfRequest};
 use by_status::STATUSES;
+pub(crate) use calls::code_of;
+pub use calls::{CallErrors, Calls, MessageFlow, Messages};
 pub use connections::Connections;
 use contract::id::Ids;
+use counts::Answer;
 pub use counts::Counts;
 pub use failures::{Failures, Seen};
 pub use flow::{Flow, Returned};
+use grpc::Code;
 pub use intervals::{Interval, Intervals};
 pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
@@ -49,7 +54,8 @@ pub use unmet::Unmet;
 use crate::{
     clock::Nanos,
     outcome::{
-        Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported, expectation::Fault,
+        Arrival, CallEnd, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported,
+        expectation::Fault,
     },
     plan::Plan,
 };
@@ -67,6 +73,8 @@ struct Replied {
     /// How long the reply may have been there before it was read, at most.
     read_lag: Nanos,
     status: u16,
+    /// How the call ended, if it was one.
+    code: Option<Code>,
     instance: Option<u16>,
     /// The index of the request.
     request: u32,
@@ -86,6 +94,7 @@ impl Replied {
             // Nor can it have been there before its request had left.
             read_lag: ended.at.saturating_sub(ready_since.max(written.unwrap_or(0))),
             status: reply.status,
+            code: reply.call.as_ref().map(CallEnd::code),
             instance: reply.instance,
             request,
         }
@@ -101,6 +110,8 @@ pub(crate) struct Carried {
     pub(crate) sent: u64,
     /// Read.
     pub(crate) received: u64,
+    /// Messages of gRPC calls that were sent, and that came.
+    pub(crate) messages: (u64, u64),
 }
 
 /// What a worker, or after merging a run, has recorded.
@@ -138,6 +149,9 @@ pub struct Recorder {
     /// Replies that were not as the plan expects.
     #[serde(default, skip_serializing_if = "Unmet::is_empty")]
     pub unmet: Unmet,
+    /// What came of gRPC calls, if requests are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Box<Calls>>,
     /// When the target was there.
     pub availability: Availability,
     /// The first time that no more connections were allowed: how many there were, and why.
@@ -211,6 +225,7 @@ impl Recorder {
             server_report: ServerReport::default(),
             requests: ByRequest::default(),
             unmet: Unmet::default(),
+            calls: None,
             availability: Availability::default(),
             limited: None,
             unopened: None,
@@ -338,14 +353,38 @@ impl Recorder {
             let since_start = self.since_start(now);
             self.flow.at(since_start).bytes += carried.bodies;
         }
+        if carried.messages != (0, 0) {
+            let since_start = self.since_start(now);
+            let (sent, received) = carried.messages;
+            self.calls().messages(sent, received, since_start);
+        }
+    }
+
+    fn calls(&mut self) -> &mut Calls {
+        self.calls.get_or_insert_default()
+    }
+
+    /// The first response of a call has come, so long after the call was due.
+    pub(crate) fn first_message(&mut self, time: Nanos) {
+        calls::record(&mut self.calls().first_message, time);
+    }
+
+    /// The response to a message has come, so long after the message was due.
+    pub(crate) fn message(&mut self, time: Nanos) {
+        calls::record(&mut self.calls().message, time);
     }
 
     pub(crate) fn ended(&mut self, ended: Ended<'_>, ready_since: Nanos) {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
         if self.is_warmup(arrival.due) {
-            let is_success = self.expected.contains(ended.in_flight.reply.status);
-            let (status, was_written) = (ended.in_flight.reply.status, arrival.written.is_some());
-            *self.warmup().ended(ended.outcome, status, is_success, was_written) += 1;
+            let reply = &ended.in_flight.reply;
+            let expected = self.expected_of.get(arrival.request as usize).unwrap_or(&self.expected);
+            let answer = match &reply.call {
+                Some(CallEnd::Error(_)) => Answer::CallError,
+                _ if expected.contains(reply.status) => Answer::Success,
+                _ => Answer::Other(reply.status),
+            };
+            *self.warmup().ended(ended.outcome, answer, arrival.written.is_some()) += 1;
             return;
         }
         if let Outcome::Replied = ended.outcome {
@@ -354,6 +393,10 @@ impl Recorder {
                 self.unmet(&arrival, &fault);
             }
             self.replied(&Replied::new(&ended, ready_since), 1);
+            if let Some(CallEnd::Error(error)) = &ended.in_flight.reply.call {
+                let id = arrival.id(self.ids);
+                self.calls().errors.count(error.0, &error.1, &id);
+            }
         } else {
             if let Some(own) = self.requests.get(arrival.request) {
                 own.offered += 1;
@@ -366,7 +409,7 @@ impl Recorder {
             }
         }
         if !matches!(ended.outcome, Outcome::Replied) {
-            *self.counts.ended(ended.outcome, 0, false, arrival.written.is_some()) += 1;
+            *self.counts.ended(ended.outcome, Answer::Other(0), arrival.written.is_some()) += 1;
         }
         match ended.outcome {
             Outcome::Replied | Outcome::Abandoned => {}
@@ -442,18 +485,25 @@ impl Recorder {
     }
 
     fn replied(&mut self, replied: &Replied, count: u64) {
-        let Replied { due, picked, written, at, read_lag, status, instance, request } = *replied;
+        let Replied { due, picked, written, at, read_lag, status, code, instance, request } = *replied;
         self.sent(&Arrival { written, ..Arrival::new(0, due, picked) }, at, count);
         let response = at.saturating_sub(due);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
-        let is_success = self.expected_of.get(request as usize).unwrap_or(&self.expected).contains(status);
+        let is_call_error = code.is_some_and(|code| code != Code::Ok);
+        let is_success = !is_call_error
+            && self.expected_of.get(request as usize).unwrap_or(&self.expected).contains(status);
         if let Some(own) = self.requests.get(request) {
             own.replied(response, is_success, count);
         }
-        if !is_success || self.expected.named().is_some() {
+        if !is_call_error && (!is_success || self.expected.named().is_some()) {
             self.times.of_status(status, response, count);
         }
-        *self.counts.ended(Outcome::Replied, status, is_success, true) += count;
+        let answer = match (is_call_error, is_success) {
+            (true, _) => Answer::CallError,
+            (_, true) => Answer::Success,
+            _ => Answer::Other(status),
+        };
+        *self.counts.answered(answer) += count;
         if is_success {
             let own = picked.saturating_sub(due) + read_lag;
             let service = at.saturating_sub(written.unwrap_or(picked));
@@ -473,7 +523,7 @@ impl Recorder {
         self.availability.completed(since_start);
         let interval = self.intervals.at(since_start);
         interval.completed += count;
-        interval.errors += if status >= 500 { count } else { 0 };
+        interval.errors += if status >= 500 || is_call_error { count } else { 0 };
         if let Some(instance) = instance {
             self.backends.replied(instance, response, count);
         }
@@ -489,6 +539,9 @@ impl Recorder {
     pub(crate) fn delay(&mut self, by: Nanos) {
         self.intervals.delay(by);
         self.flow.delay(by);
+        if let Some(calls) = &mut self.calls {
+            calls.delay(by);
+        }
         self.trend.delay(by);
         self.availability.delay(by);
     }
@@ -509,6 +562,9 @@ impl Recorder {
         self.flow.merge(&other.flow);
         self.trend.merge(&other.trend);
         self.server_report.merge(&other.server_report);
+        if let Some(calls) = &other.calls {
+            self.calls().merge(calls);
+        }
         self.availability.merge(&other.availability);
         self.requests.merge(&other.requests);
         self.unmet.merge(&other.unmet);

@@ -30,6 +30,9 @@ impl Recorder {
             self.limited.as_ref().map_or(0, |(count, _)| *count as u64),
             self.unasked.as_ref().map_or(0, |(count, _)| *count),
         ];
+        let of_calls = self.calls.iter().flat_map(|calls| calls.counts());
+        let errors = self.calls.iter().flat_map(|calls| calls.errors.iter());
+        let call_errors: u64 = errors.map(|(_, seen)| seen.count.min(LARGEST)).sum();
         let statuses = self.statuses.iter().copied();
         let mut counts = statuses
             .chain(of_failures)
@@ -37,10 +40,12 @@ impl Recorder {
             .chain(of_connections)
             .chain(of_flow)
             .chain(of_trend)
+            .chain(of_calls)
             .chain(others);
         counts.all(|count| count <= LARGEST)
             && self.body_bytes <= u64::MAX >> 10
             && self.in_flight <= u128::MAX >> 10
+            && call_errors == self.counts.call_errors
             && self.statuses.iter().sum::<u64>() == self.counts.completed()
             && self.texts().all(|text| is_printable(text, LONGEST_TEXT))
             && self.times.response.len() == self.counts.succeeded
@@ -62,7 +67,9 @@ impl Recorder {
         let names = self.backends.sorted().into_iter().map(|backend| &backend.name);
         let of_unmet =
             self.unmet.iter().flat_map(|(expected, seen)| [expected, &seen.example, &seen.request_id]);
-        let others = of_failures.chain(of_connections).chain(names).chain(self.connections.texts());
+        let of_calls = self.calls.iter().flat_map(|calls| calls.texts());
+        let others =
+            of_failures.chain(of_connections).chain(of_calls).chain(names).chain(self.connections.texts());
         others.map(String::as_str).chain(of_unmet)
     }
 }

@@ -8,7 +8,7 @@ use contract::id::Ids;
 use super::{Carried, Recorder, Replied};
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Ended, Outcome},
+    outcome::{Arrival, CallEnd, Ended, Outcome},
     plan::Plan,
 };
 
@@ -44,7 +44,9 @@ impl Recording {
     #[inline]
     pub(crate) fn ended(&mut self, ended: Ended<'_>) {
         let Arrival { captured, due, .. } = ended.in_flight.arrival;
-        let is_usual = matches!(ended.outcome, Outcome::Replied) && !captured && !self.records.is_warmup(due);
+        let is_call_error = matches!(ended.in_flight.reply.call, Some(CallEnd::Error(_)));
+        let is_replied = matches!(ended.outcome, Outcome::Replied);
+        let is_usual = is_replied && !captured && !is_call_error && !self.records.is_warmup(due);
         if !is_usual {
             let ready_since = self.ready_since;
             return self.records().ended(ended, ready_since);
@@ -76,6 +78,16 @@ impl Recording {
     /// What connections carried until now since this was called last.
     pub(crate) fn carried(&mut self, carried: Carried, now: Nanos) {
         self.records.carried(carried, now);
+    }
+
+    /// The first response of a call has come, so long after the call was due.
+    pub(crate) fn first_message(&mut self, time: Nanos) {
+        self.records.first_message(time);
+    }
+
+    /// The response to a message has come, so long after the message was due.
+    pub(crate) fn message(&mut self, time: Nanos) {
+        self.records.message(time);
     }
 
     /// The records, complete.

@@ -28,7 +28,7 @@ pub struct RunSettings {
     pub addresses: Vec<String>,
     /// The protocol's name.
     pub protocol: String,
-    /// The requests' method, or those of all of them with commas.
+    /// The requests' method, or those of all of them with commas; of gRPC calls, what kind they are.
     pub method: String,
     /// Requests per second on average, in an open loop.
     pub rate_per_second: Option<f64>,
@@ -99,7 +99,10 @@ impl RunSettings {
             target: target(plan),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
             protocol: plan.target().protocol_name().to_owned(),
-            method: methods(plan),
+            method: match plan.call().and_then(|call| call.prepared()) {
+                Some(call) => call.shape.name().to_owned(),
+                None => methods(plan),
+            },
             rate_per_second: load.mean_rate,
             stages: load.stages.clone(),
             poisson: load.is_random(),

@@ -77,6 +77,7 @@ struct Report<'a> {
     mean_time_us: Option<MeanTime>,
     dummy_server: Option<DummyServer>,
     connections: Connections,
+    grpc: Option<Grpc<'a>>,
     response_time_us: Option<Offered>,
     successful_response_time_us: Option<Times>,
     response_time_by_class_us: BTreeMap<String, Times>,
@@ -128,6 +129,7 @@ struct Requests {
     redirects: u64,
     client_errors: u64,
     server_errors: u64,
+    call_errors: u64,
     transport_failed: u64,
     timed_out: u64,
     dropped: u64,
@@ -237,6 +239,60 @@ impl From<ReportedLoad> for DummyServerLoad {
             mean_turn_lag_us: load.turn_lag / 1e3,
             longest_turn_lag_us: load.longest_turn_lag as f64 / 1e3,
         }
+    }
+}
+
+/// What came of gRPC calls.
+#[derive(Serialize)]
+struct Grpc<'a> {
+    statuses: BTreeMap<&'static str, u64>,
+    errors: Vec<CallError<'a>>,
+    messages_sent: u64,
+    messages_received: u64,
+    messages_per_second: f64,
+    first_message_time_us: Option<Times>,
+    message_time_us: Option<Times>,
+    first_message_time_ns: String,
+    message_time_ns: String,
+}
+
+/// A status other than OK.
+#[derive(Serialize)]
+struct CallError<'a> {
+    status: &'static str,
+    code: u8,
+    count: u64,
+    example: &'a str,
+    request_id: &'a str,
+}
+
+impl<'a> Grpc<'a> {
+    fn of(summary: &'a Summary) -> io::Result<Option<Self>> {
+        let Some(calls) = summary.records.calls.as_deref() else { return Ok(None) };
+        let succeeded = Some(summary.records.counts.succeeded).filter(|succeeded| *succeeded > 0);
+        let ok = succeeded.map(|succeeded| ("OK", succeeded));
+        let errors = calls.errors.iter();
+        Ok(Some(Self {
+            statuses: ok.into_iter().chain(errors.map(|(code, seen)| (code.name(), seen.count))).collect(),
+            errors: calls
+                .errors
+                .iter()
+                .map(|(code, seen)| CallError {
+                    status: code.name(),
+                    code: code as u8,
+                    count: seen.count,
+                    example: &seen.example,
+                    request_id: &seen.request_id,
+                })
+                .collect(),
+            messages_sent: calls.messages_sent,
+            messages_received: calls.messages_received,
+            messages_per_second: summary.messages_per_second().unwrap_or_default(),
+            first_message_time_us: Times::of(&calls.first_message),
+            message_time_us: Times::of(&calls.message),
+            first_message_time_ns: encoded(&calls.first_message)?,
+            message_time_ns: encoded(&calls.message)?,
+        }))
     }
 }
 
@@ -388,6 +444,7 @@ impl<'a> Report<'a> {
                 closed_by_loadgen: records.connections.closed_by_loadgen,
                 tls: Tls::of(&records.connections),
             },
+            grpc: Grpc::of(summary)?,
             response_time_us: Offered::of(summary),
             successful_response_time_us: Times::of(&times.response),
             response_time_by_class_us: by_class(summary),
@@ -452,6 +509,7 @@ impl Requests {
             redirects: counts.redirects,
             client_errors: counts.client_errors,
             server_errors: counts.server_errors,
+            call_errors: counts.call_errors,
             transport_failed: counts.transport_failed,
             timed_out: counts.timed_out,
             dropped: counts.dropped,

@@ -26,6 +26,9 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
     table(&["Status", "Responses"], statuses, out)?;
+    let calls = summary.records.calls.iter().flat_map(|calls| calls.errors.iter());
+    let calls = calls.map(|(code, seen)| [code.name().to_owned(), count(seen.count), seen.example.clone()]);
+    table(&["gRPC status", "Calls", "Example"], calls, out)?;
     let failures = summary.records.failures.iter();
     let failures = failures.map(|(cause, seen)| [cause.to_string(), count(seen.count), seen.example.clone()]);
     table(&["Failure", "Requests", "Example"], failures, out)?;
@@ -102,7 +105,10 @@ fn times(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         rows.push(named("response".to_owned(), cells));
     }
     let others = [("service", &times.service), ("wait", &times.wait), ("lag", &times.lag)];
-    for (name, histogram) in others {
+    let calls = summary.records.calls.iter();
+    let of_calls =
+        calls.flat_map(|calls| [("first message", &calls.first_message), ("message", &calls.message)]);
+    for (name, histogram) in others.into_iter().chain(of_calls) {
         if !histogram.is_empty() && histogram.max() > 0 {
             rows.push(named(name.to_owned(), percentiles(histogram)));
         }

@@ -68,6 +68,18 @@ impl Summary {
         per_second(bytes, time)
     }
 
+    /// Messages of gRPC calls that came, per second; none of other runs.
+    #[must_use]
+    pub fn messages_per_second(&self) -> Option<f64> {
+        let calls = self.records.calls.as_deref()?;
+        if self.is_rate_over_all() {
+            return Some(per_second(calls.messages_received as f64, self.elapsed));
+        }
+        let window = self.window();
+        let moved = self.moved();
+        Some(per_second(calls.received_between(moved, moved.saturating_add(nanos(window))), window))
+    }
+
     /// Replies and bytes that came back, and in which time.
     ///
     /// In an open loop, those within the time in which requests became due, moved by the median response time: a target that
@@ -76,15 +88,20 @@ impl Summary {
     /// behind a straggler, over all the time that it took.
     fn returned(&self) -> (f64, f64, Duration) {
         let (flow, window) = (&self.records.flow, self.window());
-        let median = self.median_reply();
         if self.is_rate_over_all() {
             let completed = self.records.counts.completed() as f64;
             return (completed, self.records.body_bytes as f64, self.elapsed);
         }
-        // By whole bins: the edge of a bin at which nothing happened else cuts what happened at the other.
-        let moved = if self.is_open() { median - median % flow.width() } else { 0 };
+        let moved = self.moved();
         let (completed, bytes) = flow.between(moved, moved.saturating_add(nanos(window)));
         (completed, bytes, window)
+    }
+
+    /// By how much the time that rates are of lies behind the one in which requests became due.
+    fn moved(&self) -> Nanos {
+        let median = self.median_reply();
+        // By whole bins: the edge of a bin at which nothing happened else cuts what happened at the other.
+        if self.is_open() { median - median % self.records.flow.width() } else { 0 }
     }
 
     /// Whether rates are over the whole run: a closed loop whose requests were sent in less than two median response times.

@@ -84,6 +84,10 @@ fn most_common(
         records.statuses().filter(|(status, _)| !summary.run.expects(*status)).map(|(status, replies)| {
             (format!("status {status} ({})", several(replies, "reply", "replies")), replies)
         });
+    let calls = records.calls.iter().flat_map(|calls| calls.errors.iter()).map(|(code, seen)| {
+        let said = if seen.example.is_empty() { String::new() } else { format!(": {}", seen.example) };
+        (format!("{} ({}){said}", code.name(), several(seen.count, "call", "calls")), seen.count)
+    });
     let failures =
         records.failures.iter().map(|(cause, seen)| (failure(summary, cause, &seen.example), seen.count));
     let why_not_sent = match &records.unopened {
@@ -99,7 +103,7 @@ fn most_common(
         (unanswered, "unanswered when the run ended"),
     ]
     .map(|(number, what)| (format!("{} {what}", several(number, "request", "requests")), number));
-    replies.chain(failures).chain(others).max_by_key(|(_, number)| *number)
+    replies.chain(calls).chain(failures).chain(others).max_by_key(|(_, number)| *number)
 }
 
 pub(super) fn several(number: u64, one: &str, many: &str) -> String {

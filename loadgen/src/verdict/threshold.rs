@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! threshold  = figure comparison value
-//! figure     = time | "error_rate" | "rate" | "unanswered" | "count(" status ")"
+//! figure     = time | "error_rate" | "rate" | "unanswered" | "count(" ( status | code ) ")"
 //! time       = [ ( "response" | "service" | "wait" | "lag" ) "." ] "p(" percentile ")"
 //! comparison = "<" | "<=" | ">" | ">="
 //! value      = duration        for a time: 200ms, 1.5s; a bare number is seconds
@@ -10,24 +10,27 @@
 //!            | number [ "/s" ] for rate
 //!            | whole number    for unanswered and count
 //! status     = as of --expect-status: 503, 5xx, 500-504
+//! code       = a gRPC status: UNAVAILABLE
 //! ```
 //! Spaces around its parts are ignored.
 
 use std::fmt;
 
 use contract::quantity::{self, LONGEST_TIME};
+use grpc::Code;
 
 use super::{Time, band};
 use crate::{
     clock::{Nanos, nanos},
     numbers::{count, decimal, time},
     outcome::ExpectedStatus,
-    recorder::Snapshot,
+    recorder::{Snapshot, code_of},
     summary::Summary,
 };
 
 /// What is accepted, for messages.
-const ACCEPTED: &str = "response.p(99), service., wait. or lag. with p(50), error_rate, rate, unanswered or count(503), \
+const ACCEPTED: &str = "response.p(99), service., wait. or lag. with p(50), error_rate, rate, unanswered, count(503) or \
+                        count(UNAVAILABLE), \
                         then <, <=, > or >=, then a value, like 'p(99)<200ms', 'error_rate<1%' or 'rate>=1000'";
 
 /// Fewer requests that have ended are no reason to end a run.
@@ -53,6 +56,7 @@ enum Figure {
     Rate,
     Unanswered,
     Count(ExpectedStatus),
+    Calls(Code),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +141,7 @@ fn parse(text: &str) -> Option<Threshold> {
         Figure::Rate => {
             quantity::decimal_within(value.strip_suffix("/s").unwrap_or(value).trim_end(), &(0.0..=1e12))?
         }
-        Figure::Unanswered | Figure::Count(_) => {
+        Figure::Unanswered | Figure::Count(_) | Figure::Calls(_) => {
             quantity::count(value).filter(|count| *count <= 1 << 53)? as f64
         }
     };
@@ -162,7 +166,8 @@ fn parse_figure(text: &str) -> Option<Figure> {
         _ => {}
     }
     if let Some(status) = within(text, "count") {
-        return ExpectedStatus::none().with(&status).ok().map(Figure::Count);
+        let code = code_of(&status).map(Figure::Calls);
+        return code.or_else(|| ExpectedStatus::none().with(&status).ok().map(Figure::Count));
     }
     let (of, percentile) =
         text.split_once('.').filter(|(of, _)| !of.contains('(')).unwrap_or(("response", text));
@@ -210,6 +215,14 @@ impl Threshold {
             Figure::Unanswered => {
                 let unanswered = counts.unanswered + counts.timed_out + counts.not_sent;
                 self.judge_exact(unanswered as f64, count(unanswered))
+            }
+            Figure::Calls(code) => {
+                let errors = records.calls.iter().flat_map(|calls| calls.errors.iter());
+                let calls: u64 = match records.calls {
+                    Some(_) if *code == Code::Ok => counts.succeeded,
+                    _ => errors.filter(|(error, _)| error == code).map(|(_, seen)| seen.count).sum(),
+                };
+                self.judge_exact(calls as f64, count(calls))
             }
             Figure::Count(statuses) => {
                 let of = records.statuses().filter(|(status, _)| statuses.contains(*status));

@@ -148,6 +148,10 @@ pub(crate) trait Sink {
     fn closed(&mut self, by: Closer);
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
+    /// The first response of a call has come, so long after the call was due.
+    fn first_message(&mut self, time: Nanos);
+    /// The response to a message has come, so long after the message was due.
+    fn message(&mut self, time: Nanos);
     /// What connections carried until now since the last call, of replies that may still be running.
     fn carried(&mut self, carried: Carried, now: Nanos);
 }
@@ -201,6 +205,11 @@ pub(super) trait Connection: Sized {
 
     /// When [`Connection::expire`] may have something to do, at the earliest.
     fn next_wake(&self, limits: &Limits) -> Option<Nanos>;
+
+    /// When it has something to send that is not due before, at the earliest: it has to be driven then.
+    fn next_due(&self) -> Option<Nanos> {
+        None
+    }
 
     /// Ends what has taken too long. True: the connection has to be driven for it.
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool;

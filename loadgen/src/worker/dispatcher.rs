@@ -368,6 +368,14 @@ impl Sink for Results<'_> {
         self.recording.instance(name)
     }
 
+    fn first_message(&mut self, time: Nanos) {
+        self.recording.first_message(time);
+    }
+
+    fn message(&mut self, time: Nanos) {
+        self.recording.message(time);
+    }
+
     fn carried(&mut self, carried: Carried, now: Nanos) {
         self.recording.carried(carried, now);
     }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod frames;
+mod grpc;
 mod http1;
 mod http2;
 mod library;

@@ -62,6 +62,7 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     times::write(summary, out)?;
     bins::write(&summary.records.times.response, out)?;
     statuses(summary, out)?;
+    calls(summary, out)?;
     failures(summary, out)?;
     unmet(summary, out)?;
     requests(summary, out)?;
@@ -134,6 +135,7 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (3, "redirects (3xx)", counts.redirects, false),
         (3, "client errors (4xx)", counts.client_errors, false),
         (3, "server errors (5xx)", counts.server_errors, false),
+        (3, "call errors (gRPC)", counts.call_errors, false),
         (2, "transport failed", counts.transport_failed, false),
         (2, "timed out", counts.timed_out, false),
         (2, "unanswered", counts.unanswered, false),
@@ -168,6 +170,13 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let rows = [
         ("Offered rate", is_open_loop.then(|| format!("{}/s", decimal(summary.offered_rate())))),
         ("Achieved rate", has_replies.then(|| format!("{}/s", decimal(summary.achieved_rate())))),
+        (
+            "Messages sent, received",
+            records.calls.as_deref().map(|calls| {
+                let rate = decimal(summary.messages_per_second().unwrap_or_default());
+                format!("{}, {} ({rate}/s)", count(calls.messages_sent), count(calls.messages_received))
+            }),
+        ),
         (
             "Bodies received",
             (records.body_bytes > 0).then(|| {
@@ -234,6 +243,22 @@ fn statuses(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {status:<28}{:>14}", count(replies))?;
     }
     if any { writeln!(out) } else { Ok(()) }
+}
+
+fn calls(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let Some(calls) = summary.records.calls.as_deref() else { return Ok(()) };
+    writeln!(out, "gRPC status")?;
+    if summary.records.counts.succeeded > 0 {
+        writeln!(out, "  {:<28}{:>14}", "OK", count(summary.records.counts.succeeded))?;
+    }
+    for (code, seen) in calls.errors.iter() {
+        writeln!(out, "  {:<28}{:>14}", code.name(), count(seen.count))?;
+        let said = if seen.example.is_empty() { "no message" } else { &seen.example };
+        for line in wrapped(&format!("{said} (request {})", seen.request_id)).lines() {
+            writeln!(out, "    {}", line.trim_start())?;
+        }
+    }
+    writeln!(out)
 }
 
 fn failures(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::{
     numbers::{count, time},
+    recorder::Calls,
     summary::Summary,
     verdict::{QUANTILES, Time},
 };
@@ -36,13 +37,27 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     row("service", &times.service, out)?;
     row("wait", &times.wait, out)?;
     row("lag", &times.lag, out)?;
+    if let Some(calls) = summary.records.calls.as_deref() {
+        row("1st message", &calls.first_message, out)?;
+        row("message", &calls.message, out)?;
+    }
     let is_too_small = |quantile: f64| summary.percentile(quantile).is_some_and(|found| found.is_n_too_small);
     let small: Vec<_> =
         QUANTILES.iter().filter(|(_, quantile)| is_too_small(*quantile)).map(|(name, _)| *name).collect();
     if !small.is_empty() && !times.response.is_empty() {
         writeln!(out, "n too small for {}: fewer than ten were slower", small.join(", "))?;
     }
-    writeln!(out, "{}", LEGEND)
+    let has = |histogram: fn(&Calls) -> &Histogram<u64>| {
+        summary.records.calls.as_deref().is_some_and(|calls| !histogram(calls).is_empty())
+    };
+    write!(out, "{LEGEND}")?;
+    if has(|calls| &calls.first_message) {
+        writeln!(out, "1st message: due to the first response of a stream.")?;
+    }
+    if has(|calls| &calls.message) {
+        writeln!(out, "message: from when the n-th message was due to the n-th response.")?;
+    }
+    writeln!(out)
 }
 
 /// What the rows are; the last one ends the table.

@@ -3,10 +3,12 @@
 //!
 //! It knows nothing of other connections, nor of when a request is due.
 
+mod calls;
 mod replies;
 
 use std::{
-    collections::VecDeque,
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
     fmt, io,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -17,7 +19,10 @@ use http2::{Code, Config, Key, Prepared, Role, Settings};
 use transport::{Stream, segments};
 use wire::Fields;
 
-use self::replies::{OnStream, Replies};
+use self::{
+    calls::{Calls, Next},
+    replies::{Incoming, OnStream, Replies},
+};
 use contract::id;
 
 use super::{
@@ -57,6 +62,8 @@ pub(super) struct Http2Requests {
     bodies: BytesMut,
     /// Whether what the server has not processed is sent again.
     resends: bool,
+    /// What is the same in all gRPC calls, if requests are such.
+    calls: Option<Calls>,
     /// The target as it would be written for HTTP/1.
     as_http1: String,
     head: http2::Head,
@@ -92,12 +99,13 @@ impl Constant {
 impl From<(&Plan, Texts)> for Http2Requests {
     fn from((plan, texts): (&Plan, Texts)) -> Self {
         Self {
-            as_http1: Target { protocol: Protocol::Http1, ..plan.target().clone() }.to_string(),
+            as_http1: Target { protocol: Protocol::Http1, grpc: false, ..plan.target().clone() }.to_string(),
             all: plan.requests().iter().map(Constant::of).collect(),
             texts,
             value: Vec::new(),
             bodies: BytesMut::new(),
             resends: plan.lifetime().retry.unprocessed(),
+            calls: plan.call().and_then(|call| call.prepared()).map(Calls::from),
             head: http2::Head::new(),
         }
     }
@@ -112,6 +120,8 @@ pub(super) struct Http2 {
     unwritten: VecDeque<(u64, Key)>,
     /// Bytes that were written.
     written: u64,
+    /// Calls whose next message is not due yet, by when it is.
+    later: BinaryHeap<Reverse<(Nanos, u32, u32)>>,
     /// What is the same each time a request is sent, encoded, by its index.
     prepared: Vec<Prepared>,
     /// Read and not taken in: the beginning of a frame.
@@ -157,6 +167,7 @@ impl Connection for Http2 {
             replies: Replies::default(),
             unwritten: VecDeque::new(),
             written: 0,
+            later: BinaryHeap::new(),
             prepared: Vec::new(),
             rest: Vec::new(),
             opened: false,
@@ -196,7 +207,7 @@ impl Connection for Http2 {
         if self.room(&shared.limits) == 0 {
             return Err(arrival);
         }
-        let Shared { requests: Http2Requests { all, texts, value, bodies, .. }, ids, .. } = shared;
+        let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
         let Constant { fields, body, is_head, expectations, rendering, request } = &all[index];
         let mut body = body.clone();
@@ -225,7 +236,8 @@ impl Connection for Http2 {
                 self.prepared.resize_with(all.len(), Prepared::default);
             }
             let Self { http2, prepared, .. } = self;
-            http2.open(body.is_empty(), *is_head, |block| {
+            // A call has a message in any case, which is none of the request.
+            http2.open(body.is_empty() && calls.is_none(), *is_head, |block| {
                 block.prepared(&mut prepared[index], |block| {
                     for (name, value) in fields.iter() {
                         block.constant(name, value);
@@ -241,8 +253,13 @@ impl Connection for Http2 {
         };
         let Some(key) = key else { return Err(arrival) };
         let in_flight = InFlight::new(arrival, now).expecting(expectations.as_ref());
-        let bodiless = body.is_empty();
-        self.replies.await_one(OnStream { key, in_flight, body });
+        let call = calls.as_mut().map(|calls| {
+            let (call, message) = calls.begin(arrival.due);
+            body = message;
+            call
+        });
+        let bodiless = body.is_empty() && call.is_none();
+        self.replies.await_one(OnStream { key, in_flight, body, call });
         self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
         self.used = true;
         if !bodiless {
@@ -257,6 +274,9 @@ impl Connection for Http2 {
         shared: &mut Shared<Http2Requests>,
         sink: &mut impl Sink,
     ) -> Progress {
+        if !self.later.is_empty() {
+            self.add_due(shared);
+        }
         let over = match self.ending.take() {
             Some(closed) => Err(closed),
             None => self.exchange(cx, shared, sink),
@@ -278,6 +298,10 @@ impl Connection for Http2 {
         let shut_until = self.shut_since.map(|since| since.saturating_add(limits.connect_timeout));
         let reply_until = self.replies.oldest().map(|oldest| oldest.saturating_add(limits.timeout));
         [shut_until, reply_until].into_iter().flatten().min()
+    }
+
+    fn next_due(&self) -> Option<Nanos> {
+        self.later.peek().map(|Reverse((due, ..))| *due)
     }
 
     /// The peer is told that nobody waits any longer for what has taken too long.
@@ -320,7 +344,7 @@ impl Http2 {
     /// Adds bodies for which there is room, and writes what the socket takes.
     fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Http2Requests>) -> Result<(), Closed> {
         loop {
-            self.send_bodies();
+            self.send_bodies(shared);
             if self.http2.output.is_empty() {
                 return Ok(());
             }
@@ -353,15 +377,49 @@ impl Http2 {
         Poll::Ready(Ok(()))
     }
 
-    fn send_bodies(&mut self) {
+    /// Gives calls their messages that are due now.
+    fn add_due(&mut self, shared: &Shared<Http2Requests>) {
+        let Some(calls) = &shared.requests.calls else { return };
+        while let Some(&Reverse((due, slot, id))) = self.later.peek()
+            && due <= shared.now
+        {
+            self.later.pop();
+            let key = Key { slot, id };
+            if let Some(request) = self.replies.awaited(key)
+                && let Some(call) = &request.call
+            {
+                request.body = calls.next(call);
+                self.http2.want(key);
+            }
+        }
+    }
+
+    fn send_bodies(&mut self, shared: &mut Shared<Http2Requests>) {
         while self.http2.output.len() < MAX_OUTPUT {
             let Some(key) = self.http2.next_ready() else { return };
             let Some(request) = self.replies.awaited(key) else { continue };
             let room = self.http2.data_room(key).min(MAX_OUTPUT);
             let part = request.body.split_to(room.min(request.body.len()));
-            let end = request.body.is_empty();
-            self.http2.data(key, part, end);
-            if !end {
+            let is_last = request.body.is_empty();
+            if is_last
+                && let Some(call) = &mut request.call
+                && let Some(calls) = &shared.requests.calls
+            {
+                shared.carried.messages.0 += 1;
+                let next = calls.sent(call, shared.now);
+                self.http2.data(key, part, matches!(next, Next::End));
+                match next {
+                    Next::End | Next::Wait => {}
+                    Next::Message(message) => {
+                        request.body = message;
+                        self.http2.want(key);
+                    }
+                    Next::At(due) => self.later.push(Reverse((due, key.slot, key.id))),
+                }
+                continue;
+            }
+            self.http2.data(key, part, is_last);
+            if !is_last {
                 self.http2.want(key);
             }
         }
@@ -388,7 +446,8 @@ impl Http2 {
         {
             return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
         }
-        let head = &mut shared.requests.head;
+        let Http2Requests { head, calls, resends, .. } = &mut shared.requests;
+        let resends = *resends;
         loop {
             match self.http2.receive(&mut input, head) {
                 Ok(None) => break,
@@ -396,14 +455,9 @@ impl Http2 {
                     if let http2::Event::Data { data, .. } = &event {
                         shared.carried.bodies += data.len() as u64;
                     }
-                    self.replies.take_in(
-                        &mut self.http2,
-                        event,
-                        head,
-                        shared.requests.resends,
-                        shared.now,
-                        sink,
-                    );
+                    let (carried, at) = (&mut shared.carried, shared.now);
+                    let incoming = Incoming { head, calls, resends, carried, at };
+                    self.replies.take_in(&mut self.http2, event, incoming, sink);
                 }
                 Err(error) => {
                     // What the peer did is said to it as well, as far as it still listens.

@@ -3,10 +3,14 @@
 use bytes::Bytes;
 use http2::{Code, Event, Key};
 
-use super::super::connection::Sink;
+use super::{
+    super::connection::Sink,
+    calls::{Calls, OnCall, Time},
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
+    recorder::Carried,
 };
 
 /// A request on its stream.
@@ -14,8 +18,25 @@ use crate::{
 pub(super) struct OnStream {
     pub(super) key: Key,
     pub(super) in_flight: InFlight,
-    /// What is left of the request's body.
+    /// What is left of the request's body; of a call's message.
     pub(super) body: Bytes,
+    /// The gRPC call that it is.
+    pub(super) call: Option<Box<OnCall>>,
+}
+
+/// What an event is taken in with.
+#[derive(Debug)]
+pub(super) struct Incoming<'a> {
+    /// The fields that came with it.
+    pub(super) head: &'a http2::Head,
+    /// What is the same in all gRPC calls, if requests are such.
+    pub(super) calls: &'a mut Option<Calls>,
+    /// Whether what the server has not processed is sent again.
+    pub(super) resends: bool,
+    /// What the sink has not been told of.
+    pub(super) carried: &'a mut Carried,
+    /// When it came.
+    pub(super) at: Nanos,
 }
 
 /// The requests of a connection that wait for their replies.
@@ -88,37 +109,47 @@ impl Replies {
         self.requests.into_iter().flatten().map(|request| request.in_flight)
     }
 
-    /// Takes in what happened on the connection; `resends`: what the server has not processed is sent again.
+    /// Takes in what happened on the connection.
     #[inline]
     pub(super) fn take_in(
         &mut self,
         http2: &mut http2::Connection,
         event: Event<'_>,
-        head: &http2::Head,
-        resends: bool,
-        at: Nanos,
+        incoming: Incoming<'_>,
         sink: &mut impl Sink,
     ) {
+        let Incoming { head, calls, resends, carried, at } = incoming;
         match event {
             Event::Response { stream, end } => {
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.head(&Head::Http2(head), |name| sink.instance(name));
+                if let Some(call) = &mut request.call {
+                    call.head(head, end);
+                }
                 if end {
-                    self.replied(stream, http2, at, sink);
+                    self.replied(stream, http2, calls, at, sink);
                 }
             }
             Event::Data { stream, data, end } => {
                 http2.release(stream, data.len());
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.body(data);
+                if let Some(calls) = calls
+                    && let Err(failure) = messages(request, data, calls, http2, carried, at, sink)
+                {
+                    return self.fail(stream, &failure, http2, at, sink);
+                }
                 if end {
-                    self.replied(stream, http2, at, sink);
+                    self.replied(stream, http2, calls, at, sink);
                 }
             }
             Event::Trailers { stream } => {
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.trailers(head.regular());
-                self.replied(stream, http2, at, sink);
+                if let Some(call) = &mut request.call {
+                    call.status(head.regular());
+                }
+                self.replied(stream, http2, calls, at, sink);
             }
             Event::Informational { stream } => {
                 let Some(request) = self.awaited(stream) else { return };
@@ -147,14 +178,70 @@ impl Replies {
     }
 
     #[inline]
-    fn replied(&mut self, key: Key, http2: &mut http2::Connection, at: Nanos, sink: &mut impl Sink) {
-        let Some(request) = self.take(key) else { return };
-        if !request.body.is_empty() {
+    fn replied(
+        &mut self,
+        key: Key,
+        http2: &mut http2::Connection,
+        calls: &mut Option<Calls>,
+        at: Nanos,
+        sink: &mut impl Sink,
+    ) {
+        let Some(mut request) = self.take(key) else { return };
+        let mut is_unsent = !request.body.is_empty();
+        let mut failure = None;
+        if let (Some(call), Some(calls)) = (request.call.take(), calls) {
+            is_unsent |= !calls.is_sent(&call);
+            match calls.end(call, request.in_flight.reply.status) {
+                Ok(end) => request.in_flight.reply.call = end,
+                Err(why) => failure = Some(why),
+            }
+        }
+        if is_unsent {
             // The server has answered before it read everything: it will not.
             http2.reset(request.key, Code::CANCEL);
         }
-        sink.ended(request.in_flight.ended(at, Outcome::Replied));
+        let outcome = failure.as_ref().map_or(Outcome::Replied, Outcome::Failed);
+        sink.ended(request.in_flight.ended(at, outcome));
     }
+
+    /// Ends a call whose reply can't be read any further.
+    #[cold]
+    fn fail(
+        &mut self,
+        key: Key,
+        failure: &Failure,
+        http2: &mut http2::Connection,
+        at: Nanos,
+        sink: &mut impl Sink,
+    ) {
+        let Some(request) = self.take(key) else { return };
+        http2.reset(request.key, Code::CANCEL);
+        sink.ended(request.in_flight.ended(at, Outcome::Failed(failure)));
+    }
+}
+
+/// More of a call's reply has come.
+#[inline]
+fn messages(
+    request: &mut OnStream,
+    data: &[u8],
+    calls: &Calls,
+    http2: &mut http2::Connection,
+    carried: &mut Carried,
+    at: Nanos,
+    sink: &mut impl Sink,
+) -> Result<(), Failure> {
+    let Some(call) = &mut request.call else { return Ok(()) };
+    let (messages, next) = calls.body(call, data, at, |time| match time {
+        Time::First(time) => sink.first_message(time),
+        Time::Message(time) => sink.message(time),
+    })?;
+    carried.messages.1 += messages;
+    if let Some(next) = next {
+        request.body = next;
+        http2.want(request.key);
+    }
+    Ok(())
 }
 
 /// A stream was reset by the server, or by this end for the `rule` that the server broke. One that was refused was not

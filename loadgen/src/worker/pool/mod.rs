@@ -55,6 +55,8 @@ pub(super) struct Pool<C: Connection> {
     next_expiry: Nanos,
     /// The most connections that this process could open, if it could not open all.
     most: Option<usize>,
+    /// No connection has anything to send that is due before, but what has come with a request.
+    next_due: Nanos,
 }
 
 impl<C: Connection> Pool<C> {
@@ -76,6 +78,7 @@ impl<C: Connection> Pool<C> {
             next_wake: Nanos::MAX,
             next_expiry: 0,
             most: None,
+            next_due: Nanos::MAX,
         }
     }
 
@@ -190,6 +193,9 @@ impl<C: Connection> Pool<C> {
     pub(super) fn drive(&mut self, cx: &mut Context<'_>, sink: &mut impl Sink) {
         self.begin_pass();
         self.shared.now = self.shared.clock.now();
+        if self.next_due <= self.shared.now {
+            self.wake_due();
+        }
         let mut woken = std::mem::take(&mut self.woken);
         if self.ready.take(&mut woken) {
             // The system may have had more to tell.
@@ -202,6 +208,22 @@ impl<C: Connection> Pool<C> {
         self.woken = woken;
         self.passing = false;
         self.ready.end(cx);
+    }
+
+    /// Has those driven that have something to send that is due.
+    #[cold]
+    fn wake_due(&mut self) {
+        self.next_due = Nanos::MAX;
+        for index in 0..self.places.len() {
+            let Some(Place { key, occupant: Occupant::Connection(connection), .. }) = self.places.get(index)
+            else {
+                continue;
+            };
+            match connection.next_due() {
+                Some(at) if at <= self.shared.now => key.wake(),
+                at => self.next_due = earlier(self.next_due, at),
+            }
+        }
     }
 
     /// Ends what has taken too long, connections that don't come about included.
@@ -290,7 +312,7 @@ impl<C: Connection> Pool<C> {
 
     /// When it has to be looked at again at the latest; `waiting`: there is a backlog.
     pub(super) fn next_wake(&self, now: Nanos, waiting: bool) -> Nanos {
-        let expiry = self.next_wake.max(self.next_expiry);
+        let expiry = self.next_wake.max(self.next_expiry).min(self.next_due);
         match self.connector.next_attempt() {
             // What lies behind was made use of, or there was no need.
             Some(at) if at > now && waiting => at.min(expiry),
@@ -321,7 +343,9 @@ impl<C: Connection> Pool<C> {
         }
         let is_dismissed = place.ending.is_some();
         let Occupant::Connection(connection) = &mut place.occupant else { return };
-        match connection.drive(&mut cx, &mut self.shared, sink) {
+        let progress = connection.drive(&mut cx, &mut self.shared, sink);
+        self.next_due = earlier(self.next_due, connection.next_due());
+        match progress {
             Progress::Opening => {}
             Progress::Going if is_dismissed => self.close_if_idle(index, sink),
             Progress::Going => self.going(index, sink),

@@ -1,0 +1,374 @@
+//! gRPC calls on their streams: which message is sent next and when, and what becomes of a reply (gRPC over HTTP/2).
+//!
+//! Messages are made before the run; what comes is counted and not kept. Nothing here knows a frame or a socket.
+
+use bytes::Bytes;
+use grpc::{Code, Counter, status};
+use http::header::CONTENT_TYPE;
+
+use crate::{
+    clock::{Nanos, nanos},
+    outcome::{CallEnd, Cause, Failure},
+    plan::{
+        MethodShape,
+        call::{Pace, Prepared},
+    },
+};
+
+/// The most that are kept to be used again.
+const MAX_SPARE: usize = 1024;
+
+/// What is the same in all calls, and the memory of those that have ended.
+#[derive(Debug)]
+pub(super) struct Calls {
+    shape: MethodShape,
+    messages: Vec<Bytes>,
+    count: u64,
+    pace: Pace,
+    #[expect(clippy::vec_box, reason = "they are taken out as they are")]
+    spare: Vec<Box<OnCall>>,
+}
+
+impl From<&Prepared> for Calls {
+    fn from(prepared: &Prepared) -> Self {
+        Self {
+            shape: prepared.shape,
+            messages: prepared.messages.clone(),
+            count: prepared.count,
+            pace: prepared.pace,
+            spare: Vec::new(),
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug, Default)]
+pub(super) struct OnCall {
+    /// When it was due.
+    due: Nanos,
+    /// Messages that were sent.
+    sent: u64,
+    /// When the last one of them was due, where each follows a response.
+    last_due: Nanos,
+    /// Responses that have come.
+    received: u64,
+    counter: Counter,
+    /// Whether it was answered by what speaks gRPC.
+    is_grpc: bool,
+    /// Whether responses may be compressed.
+    is_encoded: bool,
+    code: Option<Code>,
+    message: String,
+    /// Why the reply is invalid, as far as it has come.
+    invalid: Option<String>,
+}
+
+/// What follows a message that was sent.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// It was the last.
+    End,
+    /// Another one, immediately.
+    Message(Bytes),
+    /// Another one, which is due then.
+    At(Nanos),
+    /// Another one, when the response has come.
+    Wait,
+}
+
+impl Calls {
+    /// A call that was due then, and its first message.
+    #[inline]
+    pub(super) fn begin(&mut self, due: Nanos) -> (Box<OnCall>, Bytes) {
+        let mut call = self.spare.pop().unwrap_or_default();
+        *call = OnCall { due, last_due: due, ..OnCall::default() };
+        (call, self.message(0))
+    }
+
+    #[inline]
+    fn message(&self, number: u64) -> Bytes {
+        match self.messages.as_slice() {
+            [one] => one.clone(),
+            many => many[(number % many.len() as u64) as usize].clone(),
+        }
+    }
+
+    /// A message has been given away.
+    #[inline]
+    pub(super) fn sent(&self, call: &mut OnCall, now: Nanos) -> Next {
+        call.sent += 1;
+        if call.sent >= self.count {
+            return Next::End;
+        }
+        match self.pace {
+            Pace::AtOnce => Next::Message(self.message(call.sent)),
+            Pace::Every(_) => match self.due(call, call.sent) {
+                due if due <= now => Next::Message(self.message(call.sent)),
+                due => Next::At(due),
+            },
+            Pace::Replies if call.received >= call.sent => {
+                call.last_due = now;
+                Next::Message(self.message(call.sent))
+            }
+            Pace::Replies => Next::Wait,
+        }
+    }
+
+    /// The next message of a call, which is due now.
+    pub(super) fn next(&self, call: &OnCall) -> Bytes {
+        self.message(call.sent)
+    }
+
+    /// Whether it has sent all of its messages.
+    pub(super) fn is_sent(&self, call: &OnCall) -> bool {
+        call.sent >= self.count
+    }
+
+    /// When message `number` was due, counted from 0.
+    fn due(&self, call: &OnCall, number: u64) -> Nanos {
+        match self.pace {
+            Pace::Every(interval) => call.due.saturating_add(nanos(interval).saturating_mul(number)),
+            Pace::AtOnce => call.due,
+            Pace::Replies => call.last_due,
+        }
+    }
+
+    /// A part of a reply's body has come: how many messages it completes, and the next message to be sent, if one has waited
+    /// for them. `time` is given when each of them was due.
+    ///
+    /// # Errors
+    /// It is invalid, and nothing more can be read.
+    #[inline]
+    pub(super) fn body(
+        &self,
+        call: &mut OnCall,
+        part: &[u8],
+        at: Nanos,
+        mut time: impl FnMut(Time),
+    ) -> Result<(u64, Option<Bytes>), Failure> {
+        if !call.is_grpc {
+            return Ok((0, None));
+        }
+        let messages = call
+            .counter
+            .take_in(part, call.is_encoded)
+            .map_err(|invalid| Failure::new(Cause::Protocol, format!("invalid gRPC message: {invalid}")))?;
+        if self.shape.gives_one() {
+            call.received += messages;
+            return Ok((messages, None));
+        }
+        for _ in 0..messages {
+            let number = call.received;
+            if number == 0 {
+                time(Time::First(at.saturating_sub(call.due)));
+            }
+            // Those beyond answer none of them, and what has not been sent is not answered.
+            if self.shape == MethodShape::BidiStream && number < call.sent {
+                time(Time::Message(at.saturating_sub(self.due(call, number))));
+            }
+            call.received += 1;
+        }
+        let has_waited = self.pace == Pace::Replies && call.received >= call.sent && !self.is_sent(call);
+        if messages == 0 || !has_waited || call.sent == 0 {
+            return Ok((messages, None));
+        }
+        call.last_due = at;
+        Ok((messages, Some(self.message(call.sent))))
+    }
+
+    /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status tells that.
+    ///
+    /// # Errors
+    /// What came is not a valid reply to a call.
+    #[inline]
+    pub(super) fn end(&mut self, mut call: Box<OnCall>, http: u16) -> Result<Option<CallEnd>, Failure> {
+        let end = self.judge(&mut call, http);
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(call);
+        }
+        end.map_err(|why| Failure::new(Cause::Protocol, why))
+    }
+
+    fn judge(&self, call: &mut OnCall, http: u16) -> Result<Option<CallEnd>, String> {
+        if http != 200 {
+            let is_success = (200..300).contains(&http);
+            return if is_success {
+                Err(format!("a response with the status {http} is not gRPC"))
+            } else {
+                Ok(None)
+            };
+        }
+        if let Some(invalid) = call.invalid.take() {
+            return Err(invalid);
+        }
+        match call.code {
+            None => Err("the response ended without grpc-status".to_owned()),
+            Some(Code::Ok) if !call.counter.is_between_messages() => {
+                Err("the response ended within a message, with grpc-status 0".to_owned())
+            }
+            Some(Code::Ok) if self.shape.gives_one() && call.received != 1 => {
+                Err(format!("{} messages with grpc-status 0, where there is to be one", call.received))
+            }
+            Some(Code::Ok) => Ok(Some(CallEnd::Ok)),
+            Some(code) => Ok(Some(CallEnd::Error(Box::new((code, std::mem::take(&mut call.message)))))),
+        }
+    }
+}
+
+/// A time that is measured of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// From when a call was due to its first response.
+    First(Nanos),
+    /// From when a message was due to its response.
+    Message(Nanos),
+}
+
+impl OnCall {
+    /// The head of the reply has come; `end`: it is all there is, and has the status.
+    #[inline]
+    pub(super) fn head(&mut self, head: &http2::Head, end: bool) {
+        if head.status() != 200 {
+            return;
+        }
+        let fields = head.fields();
+        let content_type = fields.get(CONTENT_TYPE.as_str()).unwrap_or_default();
+        self.is_grpc = grpc::is_call(content_type);
+        if !self.is_grpc {
+            let shown = String::from_utf8_lossy(content_type).escape_debug().to_string();
+            self.invalid = Some(format!("the response is not gRPC: its content-type is '{shown}'"));
+        }
+        self.is_encoded = fields.get("grpc-encoding").is_some_and(|encoding| encoding != b"identity");
+        if end {
+            self.status(head.regular());
+        }
+    }
+
+    /// The fields with the status have come.
+    #[inline]
+    pub(super) fn status<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) {
+        for (name, value) in fields {
+            if name == status::STATUS.as_bytes() {
+                self.code = Code::read(value);
+                if self.code.is_none() {
+                    self.unknown_status(value);
+                }
+            } else if name == status::MESSAGE.as_bytes() && !value.is_empty() {
+                self.message = status::decode_message(value).into_owned();
+            }
+        }
+    }
+
+    /// A number that is no code of this program's is UNKNOWN, as others have it.
+    #[cold]
+    fn unknown_status(&mut self, value: &[u8]) {
+        let shown = String::from_utf8_lossy(value).escape_debug().to_string();
+        if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
+            self.code = Some(Code::Unknown);
+            self.message = format!("grpc-status {shown}");
+        } else {
+            self.invalid = Some(format!("invalid grpc-status '{shown}'"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn calls(shape: MethodShape, count: u64, pace: Pace) -> Calls {
+        let messages = [b"a", b"b"].map(|text| Bytes::from_static(text)).to_vec();
+        Calls { shape, messages, count, pace, spare: Vec::new() }
+    }
+
+    const MESSAGE: &[u8] = b"\0\0\0\0\x01x";
+
+    fn answered(
+        calls: &mut Calls,
+        body: &[u8],
+        fields: &[(&[u8], &[u8])],
+    ) -> Result<Option<CallEnd>, String> {
+        let (mut call, _) = calls.begin(0);
+        call.is_grpc = true;
+        calls.body(&mut call, body, 0, |_| {}).map_err(|failure| failure.message)?;
+        call.status(fields.iter().copied());
+        calls.end(call, 200).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn a_unary_call_succeeds_with_one_message_and_ok() {
+        let mut calls = calls(MethodShape::Unary, 1, Pace::AtOnce);
+        let ok = &[(&b"grpc-status"[..], &b"0"[..])];
+        assert_eq!(answered(&mut calls, MESSAGE, ok), Ok(Some(CallEnd::Ok)));
+        for (body, fields, why) in [
+            (MESSAGE, &[][..], "without grpc-status"),
+            (&MESSAGE[..5], ok, "within a message"),
+            (b"", ok, "0 messages with grpc-status 0"),
+            (&[MESSAGE, MESSAGE].concat(), ok, "2 messages with grpc-status 0"),
+            (MESSAGE, &[(b"grpc-status", b"fine")], "invalid grpc-status 'fine'"),
+            (b"\x01\0\0\0\x01x", ok, "a compressed message without grpc-encoding"),
+            (b"HTTP/", ok, "invalid flag 72"),
+        ] {
+            let error = answered(&mut calls, body, fields).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+        let said = |fields: &[(&[u8], &[u8])], calls: &mut Calls| match answered(calls, b"", fields) {
+            Ok(Some(CallEnd::Error(error))) => (error.0, error.1),
+            other => panic!("{other:?}"),
+        };
+        let unavailable = [(&b"grpc-status"[..], &b"14"[..]), (b"grpc-message", b"no%20room")];
+        assert_eq!(said(&unavailable, &mut calls), (Code::Unavailable, "no room".to_owned()));
+        assert_eq!(
+            said(&[(b"grpc-status", b"99")], &mut calls),
+            (Code::Unknown, "grpc-status 99".to_owned())
+        );
+        assert_eq!(calls.spare.len(), 1, "memory is used again");
+    }
+
+    #[test]
+    fn http_statuses_other_than_200_tell_how_a_call_ended() {
+        let mut calls = calls(MethodShape::Unary, 1, Pace::AtOnce);
+        for (status, expected) in [(503, Ok(None)), (302, Ok(None)), (204, Err(()))] {
+            let (call, _) = calls.begin(0);
+            assert_eq!(calls.end(call, status).map_err(drop), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn messages_are_due_by_their_interval_and_timed_from_then() {
+        let calls = &mut calls(MethodShape::BidiStream, 3, Pace::Every(Duration::from_nanos(100)));
+        let (mut call, first) = calls.begin(1000);
+        call.is_grpc = true;
+        assert_eq!(first, "a");
+        assert!(matches!(calls.sent(&mut call, 1005), Next::At(1100)));
+        assert_eq!(calls.next(&call), "b");
+        // Late by more than one: the next follows immediately.
+        assert!(matches!(calls.sent(&mut call, 1250), Next::Message(message) if message == "a"));
+        let mut times = Vec::new();
+        let body = [MESSAGE, MESSAGE].concat();
+        let (messages, next) = calls.body(&mut call, &body, 1260, |time| times.push(time)).unwrap();
+        assert_eq!((messages, next), (2, None));
+        assert_eq!(times, [Time::First(260), Time::Message(260), Time::Message(160)]);
+        assert!(matches!(calls.sent(&mut call, 1270), Next::End) && calls.is_sent(&call));
+    }
+
+    #[test]
+    fn without_an_interval_each_message_follows_the_response_to_the_one_before() {
+        let calls = &mut calls(MethodShape::BidiStream, 3, Pace::Replies);
+        let (mut call, _) = calls.begin(0);
+        call.is_grpc = true;
+        assert!(matches!(calls.sent(&mut call, 5), Next::Wait));
+        let mut times = Vec::new();
+        let next = calls.body(&mut call, MESSAGE, 50, |time| times.push(time)).unwrap().1;
+        assert_eq!(next.unwrap(), "b");
+        assert!(matches!(calls.sent(&mut call, 55), Next::Wait));
+        // A server may say more than it was asked.
+        let body = [MESSAGE, MESSAGE].concat();
+        assert_eq!(calls.body(&mut call, &body, 80, |time| times.push(time)).unwrap().1.unwrap(), "a");
+        assert_eq!(times, [Time::First(50), Time::Message(50), Time::Message(30)]);
+        assert!(matches!(calls.sent(&mut call, 85), Next::End));
+        assert_eq!(calls.body(&mut call, MESSAGE, 99, |_| {}).unwrap().1, None);
+    }
+}
