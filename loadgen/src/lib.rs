@@ -16,7 +16,6 @@ pub mod plan;
 #[cfg(test)]
 mod planted;
 pub mod recorder;
-mod reflection;
 pub mod report;
 mod resolve;
 mod run;

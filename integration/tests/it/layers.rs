@@ -51,7 +51,7 @@ const LOADGEN: &[&[&str]] = &[
     &["planted"],
     &["cli"],
     &["embedded"],
-    &["run", "reflection"],
+    &["run"],
     &["worker"],
     &["control", "resolve"],
     &["report"],

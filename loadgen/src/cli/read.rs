@@ -316,14 +316,20 @@ impl Args {
         if is_said("max_in_flight") {
             plan = plan.typed("max-in-flight").max_in_flight(self.max_in_flight);
         }
-        if let Some(count) = self.connections {
-            plan = plan.typed("connections").connections(count);
-        }
         if is_said("poisson") {
             plan = plan.typed("poisson").poisson(self.poisson);
         }
+        if self.plan.is_some() && self.rate.is_some() {
+            plan = plan.without_stages();
+        }
         if let Some(stages) = &self.stages {
+            if self.plan.is_some() {
+                plan = plan.without_rate(stages.contains('c'));
+            }
             plan = plan.typed("stages").stages(stages);
+        }
+        if let Some(count) = self.connections {
+            plan = plan.typed("connections").connections(count);
         }
         if let Some(time) = self.warmup {
             plan = plan.typed("warmup").warmup(time);

@@ -372,6 +372,21 @@ impl Builder {
         self
     }
 
+    /// Without the stages that a file has.
+    pub(crate) fn without_stages(mut self) -> Self {
+        self.load.stages = None;
+        self
+    }
+
+    /// Without the rate and the duration that a file has; `closed`: and without what goes with no closed loop.
+    pub(crate) fn without_rate(mut self, closed: bool) -> Self {
+        (self.load.rate, self.load.duration) = (None, None);
+        if closed {
+            (self.load.connections, self.load.poisson, self.load.max_lag) = (None, false, None);
+        }
+        self
+    }
+
     /// What follows is not from a file.
     pub(crate) fn typed(mut self, option: &str) -> Self {
         if let Some(places) = &mut self.places {
@@ -504,7 +519,14 @@ impl Builder {
             Some(file) => (Requests::of_urls(common, self.version, self.request, file)?, None),
         };
         self.load.total = requests.total(self.load.total)?;
+        let has_counts = requests.has_counts();
         let load = Load::new(&target, &self.load, &lifetime)?;
+        if has_counts && !load.warmup.is_zero() && load.arrivals().is_none() {
+            // How many of each are in the warm-up is known afterwards alone.
+            let accepted = "weights in place of counts, or a rate";
+            let shown = "requests with a count after a warm-up of a closed loop";
+            return Err(PlanError(Refusal::new(shown, accepted, "weight: 3")));
+        }
         // Each worker has a connection and a request of its own.
         let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
         let workers = match self.workers {

@@ -231,6 +231,11 @@ impl Plan {
         &self.lifetime
     }
 
+    /// What random times and values in placeholders follow from, once that is known.
+    pub(crate) fn seed(&self) -> Option<u64> {
+        self.load.seed.or(self.seed)
+    }
+
     /// Threads.
     #[must_use]
     pub fn workers(&self) -> NonZeroUsize {
@@ -263,6 +268,9 @@ impl Plan {
     #[must_use]
     pub(crate) fn drawing(mut self, seed: u64) -> Self {
         self.load.draw(seed);
+        if self.requests.are_random() {
+            self.seed.get_or_insert(seed);
+        }
         self
     }
 

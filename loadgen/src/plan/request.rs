@@ -175,6 +175,12 @@ impl Request {
         Self { fields, path: path.to_owned(), ..self.clone() }
     }
 
+    /// Whether values of its placeholders are drawn.
+    pub(super) fn is_random(&self) -> bool {
+        let Some(Varying { path, fields, body, .. }) = self.varying.as_deref() else { return false };
+        fields.iter().flatten().chain(body).chain([path]).any(Template::is_random)
+    }
+
     /// What is expected of its replies, if anything is.
     pub(crate) fn expectations(&self) -> Option<Arc<Expectations>> {
         self.expectations.clone()

@@ -51,6 +51,16 @@ pub(crate) struct Names {
 }
 
 impl Requests {
+    /// Whether values of theirs are drawn.
+    pub(super) fn are_random(&self) -> bool {
+        self.all.iter().any(Request::is_random)
+    }
+
+    /// Whether each is to be sent so many times.
+    pub(super) fn has_counts(&self) -> bool {
+        self.total.is_some()
+    }
+
     /// One alone.
     pub(super) fn only(request: Request) -> Result<Self, PlanError> {
         Self::of(vec![request], &[None])

@@ -178,7 +178,7 @@ impl Route {
 
 /// A host and a port.
 fn endpoint(text: &str) -> Result<Endpoint, PlanError> {
-    Endpoint::parse(text).ok_or_else(|| refused(&accepted::CONNECT_TO, text))
+    Endpoint::parse(text).ok_or_else(|| refused(&accepted::CONNECT_TO, without_user(text)))
 }
 
 /// `http://[user:password@]host:port`.

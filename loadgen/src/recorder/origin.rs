@@ -101,40 +101,76 @@ fn host() -> Option<String> {
 }
 
 /// Options whose values may hold secrets.
-const FIELDS: [&str; 2] = ["-H", "--header"];
-const BODIES: [&str; 3] = ["-b", "--body", "--user"];
+const SECRET: [(&str, Secret); 6] = [
+    ("-H", Secret::Field),
+    ("--header", Secret::Field),
+    ("-b", Secret::All),
+    ("--body", Secret::All),
+    ("--user", Secret::All),
+    ("--proxy", Secret::User),
+];
+
+/// Short options without a value, which may stand before one with a value in the same word.
+const SHORT: [char; 3] = ['k', 'h', 'V'];
+
+/// What of a value is kept from reports.
+#[derive(Clone, Copy)]
+enum Secret {
+    /// All of it.
+    All,
+    /// All of a header field but its name.
+    Field,
+    /// The user of a URL.
+    User,
+}
+
+impl Secret {
+    fn without(self, value: &str) -> String {
+        match self {
+            Self::All => REDACTED.to_owned(),
+            Self::Field => field(value),
+            Self::User => without_user(value),
+        }
+    }
+}
 
 /// The words without values of header fields, bodies and user names in URLs.
 fn redacted(words: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
-    let mut before: Option<String> = None;
+    let mut before: Option<Secret> = None;
     words.into_iter().map(move |word| {
-        let is_of = |options: &[&str]| before.as_deref().is_some_and(|before| options.contains(&before));
-        let kept = if is_of(&FIELDS) {
-            field(&word)
-        } else if is_of(&BODIES) {
-            REDACTED.to_owned()
-        } else {
-            joined(&word)
-                .unwrap_or_else(|| if word.contains("://") { without_user(&word) } else { word.clone() })
-        };
-        before = Some(word);
-        kept
+        if let Some(secret) = before.take() {
+            return secret.without(&word);
+        }
+        match option(&word) {
+            Some((secret, "")) => {
+                before = Some(secret);
+                word
+            }
+            Some((secret, value)) => {
+                let kept = &word[..word.len() - value.len()];
+                format!("{kept}{}", secret.without(value))
+            }
+            None if word.contains("://") => without_user(&word),
+            None => word,
+        }
     })
 }
 
-/// A word with an option and its value.
-fn joined(word: &str) -> Option<String> {
-    for option in FIELDS.into_iter().chain(BODIES) {
-        let Some(value) = word.strip_prefix(option).filter(|value| !value.is_empty()) else { continue };
-        let (sign, value) = match value.strip_prefix('=') {
-            Some(value) => ("=", value),
-            None if option.starts_with("--") => continue,
-            None => ("", value),
+/// What is secret of the option that a word ends in or whose value it holds, and that value.
+fn option(word: &str) -> Option<(Secret, &str)> {
+    SECRET.into_iter().find_map(|(name, secret)| {
+        let rest = if name.starts_with("--") {
+            let rest = word.strip_prefix(name)?;
+            rest.is_empty()
+                .then_some(rest)
+                .or_else(|| rest.strip_prefix('=').filter(|value| !value.is_empty()))
+        } else {
+            let letters = word.strip_prefix('-')?.trim_start_matches(SHORT);
+            let rest = letters.strip_prefix(&name[1..])?;
+            Some(rest.strip_prefix('=').unwrap_or(rest))
         };
-        let value = if FIELDS.contains(&option) { field(value) } else { REDACTED.to_owned() };
-        return Some(format!("{option}{sign}{value}"));
-    }
-    None
+        Some((secret, rest?))
+    })
 }
 
 /// A header field without its value.
@@ -163,6 +199,12 @@ mod tests {
             ("loadgen --user me:secret a:1", "loadgen --user [redacted] a:1"),
             ("loadgen --user=me:secret a:1", "loadgen --user=[redacted] a:1"),
             ("loadgen --proxy=http://me:secret@b:1 a:1", "loadgen --proxy=http://[redacted]@b:1 a:1"),
+            ("loadgen -kH authorization:secret a:1", "loadgen -kH authorization: [redacted] a:1"),
+            ("loadgen -kHa:secret a:1", "loadgen -kHa: [redacted] a:1"),
+            ("loadgen -kb secret a:1", "loadgen -kb [redacted] a:1"),
+            ("loadgen -kbsecret a:1", "loadgen -kb[redacted] a:1"),
+            ("loadgen --proxy me:secret@b:1 a:1", "loadgen --proxy [redacted]@b:1 a:1"),
+            ("loadgen --proxy=me:secret@b:1 a:1", "loadgen --proxy=[redacted]@b:1 a:1"),
             ("loadgen -bsecret a:1", "loadgen -b[redacted] a:1"),
             ("loadgen --body=secret a:1", "loadgen --body=[redacted] a:1"),
             ("loadgen --body-file=f --body-file f a:1", "loadgen --body-file=f --body-file f a:1"),

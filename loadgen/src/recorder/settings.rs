@@ -106,7 +106,7 @@ impl RunSettings {
             rate_per_second: load.mean_rate,
             stages: load.stages.clone(),
             poisson: load.is_random(),
-            seed: load.seed,
+            seed: plan.seed(),
             warmup: Some(load.warmup).filter(|time| !time.is_zero()),
             max_lag: match load.shape {
                 Shape::Open { max_lag, .. } => max_lag,

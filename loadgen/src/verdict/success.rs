@@ -18,9 +18,14 @@ pub(super) fn sentence(summary: &Summary) -> String {
         return "failed: no request was due".to_owned();
     }
     if succeeded == offered {
+        let unexpected = match summary.records.unmet.replies() {
+            0 => String::new(),
+            1 => ", but one reply was not as expected".to_owned(),
+            replies => format!(", but {} replies were not as expected", count(replies)),
+        };
         return match offered {
-            1 => "succeeded: the one request was answered".to_owned(),
-            _ => format!("succeeded: all {} requests", count(offered)),
+            1 => format!("succeeded: the one request was answered{unexpected}"),
+            _ => format!("succeeded: all {} requests{unexpected}", count(offered)),
         };
     }
     if summary.interrupted {
@@ -84,6 +89,10 @@ fn most_common(
         records.statuses().filter(|(status, _)| !summary.run.expects(*status)).map(|(status, replies)| {
             (format!("status {status} ({})", several(replies, "reply", "replies")), replies)
         });
+    let unmet = records.unmet.iter().map(|(expected, seen)| {
+        let replies = several(seen.count, "reply", "replies");
+        (format!("expected {expected}, and found {} ({replies})", seen.example), seen.count)
+    });
     let calls = records.calls.iter().flat_map(|calls| calls.errors.iter()).map(|(code, seen)| {
         let said = if seen.example.is_empty() { String::new() } else { format!(": {}", seen.example) };
         (format!("{} ({}){said}", code.name(), several(seen.count, "call", "calls")), seen.count)
@@ -103,7 +112,7 @@ fn most_common(
         (unanswered, "unanswered when the run ended"),
     ]
     .map(|(number, what)| (format!("{} {what}", several(number, "request", "requests")), number));
-    replies.chain(calls).chain(failures).chain(others).max_by_key(|(_, number)| *number)
+    replies.chain(unmet).chain(calls).chain(failures).chain(others).max_by_key(|(_, number)| *number)
 }
 
 pub(super) fn several(number: u64, one: &str, many: &str) -> String {

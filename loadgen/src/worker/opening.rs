@@ -115,6 +115,15 @@ impl fmt::Debug for Opening {
 }
 
 impl Opening {
+    /// What there is not yet; none before the connection itself is there.
+    pub(super) fn awaited(&self) -> Option<&'static str> {
+        match &self.stage {
+            Stage::Greeting { tunnel: Some(_), .. } => Some("no answer of the proxy to CONNECT"),
+            Stage::Handshake { .. } => Some("no end of the TLS handshake"),
+            Stage::Connecting(_) | Stage::Greeting { .. } | Stage::Done => None,
+        }
+    }
+
     /// Goes on until there is a stream that a protocol can begin on.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ const LOOK: usize = 4 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Tunnel {
     head: Vec<u8>,
+    /// Bytes of informational replies.
+    read: usize,
 }
 
 impl Tunnel {
@@ -54,10 +56,14 @@ impl Tunnel {
             if let Err(error) = ready!(Pin::new(&mut *tcp).poll_read(cx, &mut taken)) {
                 return Poll::Ready(Err(Failure::from_io(&error)));
             }
-            if end.is_some() {
+            if end.is_some() && self.head.starts_with(b"HTTP/1.1 1") {
+                // Informational: the reply is still to come (RFC 9110 section 15.2).
+                self.read += self.head.len();
+                self.head.clear();
+            } else if end.is_some() {
                 return Poll::Ready(self.judge());
             }
-            if self.head.len() > MAX_HEAD {
+            if self.read + self.head.len() > MAX_HEAD {
                 let message = "the proxy's reply to CONNECT has more than 64K";
                 return Poll::Ready(Err(Failure::new(Cause::Proxy, message)));
             }
@@ -126,6 +132,7 @@ mod tests {
         const PADDING: [u8; 9000] = [b'x'; 9000];
         for pieces in [
             &[&b"HTTP/1.1 200 OK\r\n\r\nhello"[..]][..],
+            &[b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n", b"\r\nhello"],
             &[b"HTTP/1.1 200 Connection established\r\nvia: x\r\n\r", b"\nhello"],
             &[b"HTTP/1.0 299 \r\nx: ", &PADDING, b"\r\n", b"\r\nhello"],
         ] {

@@ -408,3 +408,53 @@ fn a_plan_is_checked_and_printed_without_sending_anything() {
     assert!(code == Some(2) && err.contains("'none.yaml' for --plan: No such file"), "{err}");
     assert_eq!((all(&seen).len(), peer.connections()), (0, 0));
 }
+
+#[test]
+fn a_text_in_a_path_can_not_end_the_request_line() {
+    let (peer, seen) = server(false, |_| ok("{}"));
+    let target = format!("http://{}/{{{{'a b\r\nX: y#ü{{{{'}}}}", peer.address);
+    let plan = Plan::builder(target).total(1).connections(1).build().unwrap();
+    assert_eq!(finish(Run::new(plan)).records.counts.succeeded, 1);
+    assert_eq!(path(&all(&seen)[0]), "/a%20b%0D%0AX:%20y%23%C3%BC{{");
+}
+
+#[test]
+fn what_is_typed_takes_the_place_of_the_load_in_a_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.yaml");
+    let file = file.to_str().unwrap();
+    for (load, typed, printed) in [
+        ("{connections: 4}", &["--stages", "500ms@5c"][..], "closed loop, stages 500ms@5c"),
+        ("{rate: 5, duration: 1s}", &["--stages", "500ms@7"], "stages 500ms@7"),
+        ("{rate: 5, poisson: true}", &["--stages", "200ms@3c"], "closed loop, stages 200ms@3c"),
+        ("{stages: 10s@100}", &["-r", "9", "-n", "10"], "open loop, 9 requests/s, 10 requests"),
+        ("{stages: 10s@100, warmup: 1s, max_lag: 1s}", &[], "after a warm-up of 1.00 s"),
+    ] {
+        std::fs::write(file, format!("target: a:1\nload: {load}\n")).unwrap();
+        let (code, out, err) = loadgen(&[&["-f", file, "--check"], typed].concat());
+        assert!(code == Some(0) && out.contains(printed), "{load} {typed:?}: {out}{err}");
+    }
+    std::fs::write(file, "target: a:1\nrequests: [{count: 3}, {count: 7, path: /b}]\n").unwrap();
+    let (code, _, err) = loadgen(&["-f", file, "--check", "--warmup", "50ms"]);
+    assert!(
+        code == Some(2) && err.contains("requests with a count after a warm-up of a closed loop"),
+        "{err}"
+    );
+    assert_eq!(loadgen(&["-f", file, "--check", "--warmup", "50ms", "-r", "100"]).0, Some(0));
+}
+
+#[test]
+fn a_report_names_what_was_expected_and_the_seed_that_values_follow_from() {
+    let (peer, _) = server(false, |_| ok("{}"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.yaml");
+    let plan = format!(
+        "target: http://{}\nrequests:\n  - {{path: '/{{{{uuid}}}}', expect: {{status: 404}}}}\n  - path: /b\nload: {{total: 10}}\n",
+        peer.address
+    );
+    std::fs::write(&file, plan).unwrap();
+    let (_, out, err) = loadgen(&["-f", file.to_str().unwrap(), "--no-progress"]);
+    let words = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("all 10 requests, but 5 replies were not as expected"), "{out}{err}");
+    assert!(words.contains("(seed "), "{out}");
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Instant, MAX_RENDERED, MAX_RENDERED_FIELD, MAX_TEMPLATE, Segment, Template};
 use crate::plan::rows::Rows;
@@ -116,6 +116,9 @@ impl Template {
     }
 }
 
+/// What a text that is to stand in a path as it is can't have there.
+const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\\');
+
 /// The segment of what stands between braces.
 fn placeholder(inner: &str, place: Place, salt: u64, sources: &Sources<'_>) -> Result<Segment, String> {
     let words = words(inner)?;
@@ -124,7 +127,10 @@ fn placeholder(inner: &str, place: Place, salt: u64, sources: &Sources<'_>) -> R
     };
     if *is_quoted {
         return match values {
-            [] => Ok(Segment::Text(name.as_bytes().into())),
+            [] if place == Place::Path => {
+                Ok(Segment::Text(utf8_percent_encode(name, NOT_IN_PATH).to_string().into_bytes().into()))
+            }
+            [] => encoded(name, place, "text").map(Segment::Text),
             _ => Err("more than one text in a placeholder".to_owned()),
         };
     }

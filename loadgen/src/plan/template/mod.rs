@@ -77,6 +77,14 @@ impl Template {
         }
     }
 
+    /// Whether values in it are drawn.
+    pub(crate) fn is_random(&self) -> bool {
+        let is_drawn = |segment: &Segment| {
+            matches!(segment, Segment::Uuid { .. } | Segment::Random { .. } | Segment::Pick { .. })
+        };
+        self.segments.iter().any(is_drawn)
+    }
+
     /// Adds a text.
     pub(crate) fn push_text(&mut self, text: &[u8]) {
         match self.segments.last_mut() {

@@ -242,9 +242,10 @@ impl<C: Connection> Pool<C> {
             let is_opening = *stage == Stage::Opening;
             let deadline = since.saturating_add(limits.connect_timeout);
             if is_opening && deadline <= now {
-                let message = occupant
-                    .refusal()
-                    .map_or_else(|| format!("{} within --connect-timeout", C::AWAITED), str::to_owned);
+                let message = occupant.refusal().map_or_else(
+                    || format!("{} within --connect-timeout", occupant.awaited()),
+                    str::to_owned,
+                );
                 let failure = Failure::new(Cause::ConnectTimeout, message);
                 self.gone(index, Closed::by_loadgen(failure), sink);
                 continue;

@@ -75,6 +75,14 @@ impl<C: super::Connection> Occupant<C> {
             Self::Nobody | Self::Opening(_) => None,
         }
     }
+
+    /// What there is not yet.
+    pub(super) fn awaited(&self) -> &'static str {
+        match self {
+            Self::Opening(opening) => opening.awaited().unwrap_or(C::AWAITED),
+            Self::Nobody | Self::Connection(_) => C::AWAITED,
+        }
+    }
 }
 
 /// Why this end lets a connection end.

@@ -1,5 +1,7 @@
 //! The library's front door: a plan is run, watched, stopped and summed up.
 
+mod reflection;
+
 use std::{
     io,
     sync::{Arc, mpsc},
@@ -16,7 +18,6 @@ use crate::{
     control::{Handle, Phase},
     plan::{Plan, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
-    reflection,
     resolve::Addresses,
     schedule::Part,
     summary::Summary,
