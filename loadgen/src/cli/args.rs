@@ -144,10 +144,10 @@ pub struct Args {
     #[arg(long, value_name = "PATH", env = "LOADGEN_UNIX_SOCKET", help_heading = ROUTE)]
     pub unix_socket: Option<PathBuf>,
 
-    /// Addresses of a name: HOST:PORT:ADDRESS[,ADDRESS]...
+    /// Addresses of a name, like example.org:443:127.0.0.1
     ///
-    /// They are used in place of those that the system knows, all of them in turn. May be repeated; in the variable, one on
-    /// each line.
+    /// HOST:PORT:ADDRESS, with more addresses behind commas: they are used in place of those that the system knows, all of
+    /// them in turn. May be repeated; in the variable, one on each line.
     #[arg(long, value_name = "ENTRY", env = "LOADGEN_RESOLVE", value_delimiter = '\n', help_heading = ROUTE)]
     pub resolve: Vec<String>,
 
@@ -168,9 +168,9 @@ pub struct Args {
           hide_possible_values = true, help_heading = ROUTE)]
     pub proxy_protocol: Option<Version>,
 
-    /// Use a forward proxy: http://[user:password@]host:port
+    /// Use a forward proxy, like http://localhost:3128
     ///
-    /// For http:// targets it is sent requests with the whole URL; for all others it is asked for a tunnel (CONNECT).
+    /// User name and password may stand before the host (http://me:secret@localhost:3128). For http:// targets it is sent requests with the whole URL; for all others it is asked for a tunnel (CONNECT).
     #[arg(long, value_name = "URL", env = "LOADGEN_PROXY", help_heading = ROUTE)]
     pub proxy: Option<String>,
 

@@ -40,11 +40,10 @@ pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 
 /// All that is done without sending anything.
 fn dry(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let mut args = args.clone();
-    if args.embedded {
-        args.target = Some("127.0.0.1:8080".to_owned());
-    }
-    let plan = Plan::try_from(&args)?;
+    // Its port is free when it starts, and known then.
+    #[cfg(feature = "embedded")]
+    let args = &if args.embedded { for_embedded(args, "127.0.0.1:1".to_owned()) } else { args.clone() };
+    let plan = Plan::try_from(args)?;
     let mut page = Vec::new();
     if args.print {
         print::plan(&plan, &mut page)?

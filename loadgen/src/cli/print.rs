@@ -9,7 +9,7 @@ use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds},
     outcome::{Arrival, expectation::Expectations},
-    plan::Plan,
+    plan::{OnOverload, Plan, Retry, Shape},
 };
 
 /// One line that says that it is valid.
@@ -30,6 +30,7 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let times = [load.timeout, load.connect_timeout].map(|time| seconds(nanos(time)));
     writeln!(out, "Timeouts       {} for a response, {} to connect", times[0], times[1])?;
     writeln!(out, "Workers        {}", plan.workers())?;
+    connections(plan, out)?;
     let named = plan.expected_status().named().map(|named| format!(", {named}")).unwrap_or_default();
     writeln!(out, "Successes      2xx{named}")?;
     let ids = Ids { run: 0, load: 0 };
@@ -64,6 +65,38 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How connections get there, how long they live, and what becomes of what is late, as far as that is not the usual.
+fn connections(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let (lifetime, load) = (plan.lifetime(), plan.load());
+    for line in plan.route().lines() {
+        writeln!(out, "Route          {line}")?;
+    }
+    if let Some(requests) = lifetime.requests {
+        writeln!(out, "Lifetime       {requests} requests for each connection")?;
+    }
+    if let Some(age) = lifetime.age {
+        writeln!(out, "Lifetime       {} for each connection", seconds(nanos(age)))?;
+    }
+    if let Some(rate) = lifetime.per_second {
+        writeln!(out, "Opening        at most {} connections/s", decimal(rate))?;
+    }
+    if lifetime.retry != Retry::default() {
+        writeln!(out, "Retry          {}", lifetime.retry.name())?;
+    }
+    if let Shape::Open { on_overload, max_lag, .. } = &load.shape {
+        if *on_overload == OnOverload::Drop {
+            writeln!(out, "Overload       what is due beyond the limit in flight is dropped")?;
+        }
+        if let Some(time) = max_lag {
+            writeln!(out, "Lag            what could not be sent for {} is dropped", seconds(nanos(*time)))?;
+        }
+    }
+    match plan.seed() {
+        Some(seed) => writeln!(out, "Seed           {seed}"),
+        None => Ok(()),
+    }
 }
 
 fn shape(plan: &Plan) -> String {

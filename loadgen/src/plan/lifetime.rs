@@ -34,6 +34,16 @@ pub enum Retry {
 }
 
 impl Retry {
+    /// As it is typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Safe => "safe",
+            Self::Idempotent => "idempotent",
+        }
+    }
+
     /// Whether a request with this method is sent again although the server may have seen it.
     #[must_use]
     pub fn unseen(self, method: &http::Method) -> bool {

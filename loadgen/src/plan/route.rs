@@ -127,6 +127,31 @@ impl Route {
         Ok(route)
     }
 
+    /// All of it that is not the usual, a line each, without secrets.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        match &self.instead {
+            Some(Instead::Unix(path)) => lines.push(format!("to the Unix socket {}", path.display())),
+            Some(Instead::Host(endpoint)) => lines.push(format!("to {}:{}", endpoint.host, endpoint.port)),
+            None => {}
+        }
+        if let Some(Proxy { endpoint, tunnels, .. }) = &self.proxy {
+            let how = if *tunnels { "a tunnel (CONNECT)" } else { "each request" };
+            lines.push(format!("by the proxy {}:{}, which is asked for {how}", endpoint.host, endpoint.port));
+        }
+        for Resolved { host, port, addresses } in &self.resolved {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            lines.push(format!("{host}:{port} is at {}", addresses.join(", ")));
+        }
+        if let Some(first) = self.sources.first() {
+            lines.push(format!("from {} addresses, {first} first", self.sources.len()));
+        }
+        if let Some(version) = self.proxy_header {
+            lines.push(format!("with a PROXY header ({version:?})"));
+        }
+        lines
+    }
+
     /// Where connections go, if that is a host and a port.
     pub(crate) fn endpoint(&self, target: &Target) -> Option<Endpoint> {
         match (&self.instead, &self.proxy) {

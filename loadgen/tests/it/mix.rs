@@ -392,6 +392,22 @@ fn a_plan_is_checked_and_printed_without_sending_anything() {
     ] {
         assert!(out.contains(part), "no {part} in\n{out}");
     }
+    let words = "--print http://a --proxy me:secret@b:1 --bind 127.0.0.2-127.0.0.3 --requests-per-connection 5 -r 1 --max-lag 2s \
+                 --retry none --seed 3 --on-overload drop --proxy-protocol v2";
+    let (code, out, err) = loadgen(&words.split_whitespace().collect::<Vec<_>>());
+    assert!(code == Some(0) && !out.replace("Basic bWU6c2VjcmV0", "").contains("secret"), "{out}{err}");
+    for part in [
+        "by the proxy b:1, which is asked for each request",
+        "from 2 addresses, 127.0.0.2 first",
+        "a PROXY header (V2)",
+        "5 requests for each connection",
+        "could not be sent for 2.00 s is dropped",
+        "Retry          none",
+        "beyond the limit in flight is dropped",
+        "Seed           3",
+    ] {
+        assert!(out.contains(part), "no {part} in\n{out}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("plan.yaml");
     std::fs::write(&file, "target: a:1\nload: {rate: 0}\n").unwrap();
