@@ -112,6 +112,11 @@ impl Handle {
         all
     }
 
+    /// Whether these figures are all of a time when no more requests became due.
+    pub(crate) fn is_stopped(&self, snapshot: &Snapshot) -> bool {
+        snapshot.stopped >= self.0.figures.len()
+    }
+
     /// When the run began, by its clock.
     pub(crate) fn start(&self) -> Option<Nanos> {
         self.0.lock().at
@@ -175,6 +180,7 @@ impl Participant {
             let mut place = self.handle.0.figures[self.index].lock().unwrap_or_else(PoisonError::into_inner);
             recorder.snapshot(&mut place);
             place.waiting = waiting;
+            place.stopped = usize::from(self.phase() != Phase::Run);
         }
     }
 }

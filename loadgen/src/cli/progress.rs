@@ -69,7 +69,9 @@ impl Progress {
                 let phase = run.phase();
                 let snapshot = run.snapshot();
                 let per_second = rate.over_last_second(elapsed, snapshot.counts.completed());
-                if phase != Phase::Run && !std::mem::replace(&mut is_draining, true) {
+                // What a worker told before is of requests that may never have been sent.
+                let is_stopped = phase != Phase::Run && run.is_stopped(&snapshot);
+                if is_stopped && !std::mem::replace(&mut is_draining, true) {
                     note(&draining(&snapshot));
                 }
                 let line = self.line(&snapshot, elapsed, per_second);

@@ -114,6 +114,8 @@ pub struct Snapshot {
     pub counts: Counts,
     /// Requests that are due and wait to be sent.
     pub waiting: u64,
+    /// How many workers' figures are of a time when they knew that no more requests become due.
+    pub(crate) stopped: usize,
     /// Response times of those that succeeded, in nanoseconds.
     pub response: Histogram<u64>,
     /// The same without what loadgen itself may have delayed.
@@ -122,7 +124,8 @@ pub struct Snapshot {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { counts: Counts::default(), waiting: 0, response: histogram(), undelayed: histogram() }
+        let (response, undelayed) = (histogram(), histogram());
+        Self { counts: Counts::default(), waiting: 0, stopped: 0, response, undelayed }
     }
 }
 
@@ -130,6 +133,7 @@ impl Snapshot {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.counts.merge(&other.counts);
         self.waiting += other.waiting;
+        self.stopped += other.stopped;
         add(&mut self.response, &other.response);
         add(&mut self.undelayed, &other.undelayed);
     }
