@@ -79,10 +79,10 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         let arrival =
             Arrival { request, written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
         let mut in_flight = InFlight::new(arrival, picked);
-        in_flight.reply.reported = planted.server.map(|(seen, replied)| {
+        in_flight.reply.report(planted.server.map(|(seen, replied)| {
             let (received_ns, replied_ns) = (EPOCH + written + seen, EPOCH + written + replied);
-            Box::new(Reported { timing: Timing { received_ns, replied_ns }, load: planted.load })
-        });
+            Reported { timing: Timing { received_ns, replied_ns }, load: planted.load }
+        }));
         let outcome = match &planted.end {
             End::Dropped => {
                 records.dropped(request, due, picked, false);

@@ -81,7 +81,9 @@ pub(crate) enum Incomplete {
 impl From<Ended<'_>> for Exchange {
     fn from(ended: Ended<'_>) -> Self {
         let arrival = ended.in_flight.arrival;
-        let Reply { status, length, capture, call, .. } = ended.in_flight.reply;
+        let reply = ended.in_flight.reply;
+        let Reply { status, length, .. } = reply;
+        let (capture, call) = reply.into_shown();
         let failure = match ended.outcome {
             Outcome::Replied => None,
             Outcome::Failed(failure) => {
@@ -93,14 +95,6 @@ impl From<Ended<'_>> for Exchange {
         let times = arrival
             .written
             .map(|written| (written.saturating_sub(arrival.picked), ended.at.saturating_sub(written)));
-        Self {
-            arrival,
-            status: (status != 0).then_some(status),
-            call,
-            length,
-            capture: capture.map(|capture| *capture).unwrap_or_default(),
-            times,
-            failure,
-        }
+        Self { arrival, status: (status != 0).then_some(status), call, length, capture, times, failure }
     }
 }

@@ -96,7 +96,9 @@ impl InFlight {
 
     /// With a check of its reply.
     pub(crate) fn expecting(mut self, expectations: Option<&Arc<Expectations>>) -> Self {
-        self.reply.check = expectations.map(|expectations| Box::new(Check::new(Arc::clone(expectations))));
+        if let Some(expectations) = expectations {
+            self.reply.expect(Check::new(Arc::clone(expectations)));
+        }
         self
     }
 
@@ -149,8 +151,8 @@ impl Ended<'_> {
     /// What of its reply is not as the plan expects, if it is complete.
     #[inline]
     pub(crate) fn fault(&self) -> Option<Fault> {
-        let check = self.in_flight.reply.check.as_deref()?;
         let reply = &self.in_flight.reply;
+        let check = reply.check()?;
         let response = self.at.saturating_sub(self.in_flight.arrival.due);
         matches!(self.outcome, Outcome::Replied).then(|| check.fault(reply.status, reply.length, response))?
     }

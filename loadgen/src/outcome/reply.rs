@@ -15,18 +15,27 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The instance that named itself, as the recorder numbers it.
     pub(crate) instance: Option<u16>,
-    /// What the server reports of itself, if that is looked at.
-    pub(crate) reported: Option<Box<Reported>>,
     /// Bytes of the body.
     pub(crate) length: u64,
-    /// Whether it is as expected, if anything is.
-    pub(crate) check: Option<Box<Check>>,
-    /// How the gRPC call ended, if it is the reply to one and has.
-    pub(crate) call: Option<CallEnd>,
+    /// The status of the gRPC call, if it is the reply to one and has ended.
+    pub(crate) code: Option<grpc::Code>,
     /// Whether the server's instants are looked at.
     is_sampled: bool,
+    /// What few replies have. Behind one pointer: each request in flight is moved several times.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few replies have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// What the server reports of itself, if that is looked at.
+    reported: Option<Reported>,
+    /// Whether it is as expected, if anything is.
+    check: Option<Check>,
+    /// What the server said about the status of a gRPC call.
+    message: String,
     /// All of it, if it is to be shown.
-    pub(super) capture: Option<Box<Capture>>,
+    capture: Option<Capture>,
 }
 
 /// How a gRPC call ended: with a status.
@@ -36,16 +45,6 @@ pub(crate) enum CallEnd {
     Ok,
     /// Any other, with what was said about it.
     Error(Box<(grpc::Code, String)>),
-}
-
-impl CallEnd {
-    /// Its code.
-    pub(crate) fn code(&self) -> grpc::Code {
-        match self {
-            Self::Ok => grpc::Code::Ok,
-            Self::Error(error) => error.0,
-        }
-    }
 }
 
 /// What dummy-server reports of itself with a reply.
@@ -68,12 +67,76 @@ impl Reported {
 impl Reply {
     #[inline]
     pub(super) fn new(captured: bool, is_sampled: bool) -> Self {
-        Self { capture: captured.then(Box::default), is_sampled, ..Self::default() }
+        let rare = || Box::new(Rare { capture: Some(Capture::default()), ..Rare::default() });
+        Self { rare: captured.then(rare), is_sampled, ..Self::default() }
+    }
+
+    /// It is to be as expected.
+    pub(super) fn expect(&mut self, check: Check) {
+        self.rare().check = Some(check);
+    }
+
+    /// The gRPC call has ended so.
+    #[inline]
+    pub(crate) fn call_ended(&mut self, end: CallEnd) {
+        match end {
+            CallEnd::Ok => self.code = Some(grpc::Code::Ok),
+            CallEnd::Error(error) => {
+                let (code, message) = *error;
+                (self.code, self.rare().message) = (Some(code), message);
+            }
+        }
+    }
+
+    /// What the server reports of itself, if that is looked at.
+    #[inline]
+    pub(crate) fn reported(&self) -> Option<&Reported> {
+        self.rare.as_deref()?.reported.as_ref()
+    }
+
+    /// The check of what is expected, if anything is.
+    #[inline]
+    pub(super) fn check(&self) -> Option<&Check> {
+        self.rare.as_deref()?.check.as_ref()
+    }
+
+    /// The status of the gRPC call, if it is another than OK, and what was said about it.
+    #[inline]
+    pub(crate) fn call_error(&self) -> Option<(grpc::Code, &str)> {
+        let code = self.code.filter(|code| *code != grpc::Code::Ok)?;
+        Some((code, self.rare.as_deref().map_or("", |rare| &rare.message)))
+    }
+
+    /// What was kept of it, and how its call ended.
+    pub(super) fn into_shown(self) -> (Capture, Option<CallEnd>) {
+        let rare = self.rare.map(|rare| *rare).unwrap_or_default();
+        let end = self.code.map(|code| match code {
+            grpc::Code::Ok => CallEnd::Ok,
+            code => CallEnd::Error(Box::new((code, rare.message))),
+        });
+        (rare.capture.unwrap_or_default(), end)
+    }
+
+    /// As if the server had reported this.
+    #[cfg(test)]
+    pub(crate) fn report(&mut self, reported: Option<Reported>) {
+        if reported.is_some() {
+            self.rare().reported = reported;
+        }
+    }
+
+    #[cold]
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn capture(&mut self) -> Option<&mut Capture> {
+        self.rare.as_deref_mut()?.capture.as_mut()
     }
 
     /// An informational head (1xx) has come.
     pub(crate) fn informational(&mut self, head: &Head<'_>) {
-        if let Some(capture) = &mut self.capture {
+        if let Some(capture) = self.capture() {
             capture.informational(head);
         }
     }
@@ -83,14 +146,14 @@ impl Reply {
     pub(crate) fn head(&mut self, head: &Head<'_>, number: impl FnOnce(&[u8]) -> u16) {
         self.status = head.status();
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
-        if self.is_sampled {
-            self.reported = Reported::of(head.fields()).map(Box::new);
+        if self.is_sampled
+            && let Some(reported) = Reported::of(head.fields())
+        {
+            self.rare().reported = Some(reported);
         }
-        if let Some(check) = &mut self.check {
-            check.head(head.fields());
-        }
-        if let Some(capture) = &mut self.capture {
-            capture.head(head);
+        if let Some(Rare { check, capture, .. }) = self.rare.as_deref_mut() {
+            check.iter_mut().for_each(|check| check.head(head.fields()));
+            capture.iter_mut().for_each(|capture| capture.head(head));
         }
     }
 
@@ -98,18 +161,17 @@ impl Reply {
     #[inline]
     pub(crate) fn body(&mut self, part: &[u8]) {
         self.length += part.len() as u64;
-        if let Some(check) = &mut self.check {
-            check.body(part);
-        }
-        if let Some(capture) = &mut self.capture {
-            capture.body(part);
+        if let Some(Rare { check, capture, .. }) = self.rare.as_deref_mut() {
+            check.iter_mut().for_each(|check| check.body(part));
+            capture.iter_mut().for_each(|capture| capture.body(part));
         }
     }
 
     /// The trailers have come.
     #[inline]
     pub(crate) fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone) {
-        if let Some(reported) = &mut self.reported {
+        let Some(Rare { reported, capture, .. }) = self.rare.as_deref_mut() else { return };
+        if let Some(reported) = reported {
             let is_timing = |name: &[u8]| name.eq_ignore_ascii_case(SERVER_TIMING.as_bytes());
             let done = fields.clone().find_map(|(name, value)| {
                 Timing::parse_done(std::str::from_utf8(value).ok().filter(|_| is_timing(name))?)
@@ -117,7 +179,7 @@ impl Reply {
             // The server's share ends with the last byte.
             reported.timing = done.unwrap_or(reported.timing);
         }
-        if let Some(capture) = &mut self.capture {
+        if let Some(capture) = capture {
             capture.trailers(fields);
         }
     }

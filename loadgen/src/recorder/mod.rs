@@ -54,8 +54,7 @@ pub use unmet::Unmet;
 use crate::{
     clock::Nanos,
     outcome::{
-        Arrival, CallEnd, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported,
-        expectation::Fault,
+        Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported, expectation::Fault,
     },
     plan::Plan,
 };
@@ -94,7 +93,7 @@ impl Replied {
             // Nor can it have been there before its request had left.
             read_lag: ended.at.saturating_sub(ready_since.max(written.unwrap_or(0))),
             status: reply.status,
-            code: reply.call.as_ref().map(CallEnd::code),
+            code: reply.code,
             instance: reply.instance,
             request,
         }
@@ -379,8 +378,8 @@ impl Recorder {
         if self.is_warmup(arrival.due) {
             let reply = &ended.in_flight.reply;
             let expected = self.expected_of.get(arrival.request as usize).unwrap_or(&self.expected);
-            let answer = match &reply.call {
-                Some(CallEnd::Error(_)) => Answer::CallError,
+            let answer = match reply.call_error() {
+                Some(_) => Answer::CallError,
                 _ if expected.contains(reply.status) => Answer::Success,
                 _ => Answer::Other(reply.status),
             };
@@ -393,9 +392,9 @@ impl Recorder {
                 self.unmet(&arrival, &fault);
             }
             self.replied(&Replied::new(&ended, ready_since), 1);
-            if let Some(CallEnd::Error(error)) = &ended.in_flight.reply.call {
+            if let Some((code, message)) = ended.in_flight.reply.call_error() {
                 let id = arrival.id(self.ids);
-                self.calls().errors.count(error.0, &error.1, &id);
+                self.calls().errors.count(code, message, &id);
             }
         } else {
             if let Some(own) = self.requests.get(arrival.request) {
@@ -462,8 +461,7 @@ impl Recorder {
     #[inline]
     fn reported(&mut self, ended: &Ended<'_>) {
         let arrival = &ended.in_flight.arrival;
-        if let (Some(reported), Some(written)) = (ended.in_flight.reply.reported.as_deref(), arrival.written)
-        {
+        if let (Some(reported), Some(written)) = (ended.in_flight.reply.reported(), arrival.written) {
             self.report_of_server(reported, arrival, written, ended.at);
         }
     }

@@ -8,7 +8,7 @@ use contract::id::Ids;
 use super::{Carried, Recorder, Replied};
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, CallEnd, Ended, Outcome},
+    outcome::{Arrival, Ended, Outcome},
     plan::Plan,
 };
 
@@ -44,7 +44,7 @@ impl Recording {
     #[inline]
     pub(crate) fn ended(&mut self, ended: Ended<'_>) {
         let Arrival { captured, due, .. } = ended.in_flight.arrival;
-        let is_call_error = matches!(ended.in_flight.reply.call, Some(CallEnd::Error(_)));
+        let is_call_error = ended.in_flight.reply.call_error().is_some();
         let is_replied = matches!(ended.outcome, Outcome::Replied);
         let is_usual = is_replied && !captured && !is_call_error && !self.records.is_warmup(due);
         if !is_usual {

@@ -192,7 +192,8 @@ impl Replies {
         if let (Some(call), Some(calls)) = (request.call.take(), calls) {
             is_unsent |= !calls.is_sent(&call);
             match calls.end(call, request.in_flight.reply.status) {
-                Ok(end) => request.in_flight.reply.call = end,
+                Ok(Some(end)) => request.in_flight.reply.call_ended(end),
+                Ok(None) => {}
                 Err(why) => failure = Some(why),
             }
         }
