@@ -41,6 +41,11 @@ impl Ready {
         !into.is_empty()
     }
 
+    /// Puts those back that were taken and not looked at: the next pass begins with them.
+    pub fn put_back(&self, rest: impl IntoIterator<Item = u32>) {
+        self.lock().woken.splice(0..0, rest);
+    }
+
     /// Ends a pass: from now on `cx` is woken when something comes onto the list, and immediately if something is.
     pub fn end(&self, cx: &mut Context<'_>) {
         let mut list = self.lock();

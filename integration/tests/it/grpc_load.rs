@@ -1,12 +1,16 @@
 //! gRPC calls of loadgen: counted as the server counts them, over every way to it.
 
+use std::{net::TcpListener, time::Duration};
+
 use integration::{
     authority::{Authority, Key},
-    binaries::{loadgen, loadgen_report},
+    binaries::{command, loadgen, loadgen_report},
     cases::{Cases, block_on},
     metrics::{Metrics, REQUESTS},
+    process::Process,
     server::Server,
 };
+use rustix::process::Signal;
 use serde_json::json;
 
 tests!();
@@ -146,4 +150,19 @@ async fn a_target_that_is_not_there_yet_is_waited_for_and_a_mistake_is_not() {
     let finished = loadgen(&[&waiting[..], &[&url("Such")]].concat());
     assert_eq!(finished.code, Some(2), "{finished}");
     assert!(finished.stderr.contains("no method 'Such'"), "{finished}");
+}
+
+/// A server that accepts, and says nothing.
+async fn ctrl_c_ends_the_questions_before_a_run() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("grpc://{}/some.Service/Method", listener.local_addr().expect("an address"));
+    for flags in [&["-n", "1"][..], &["--once"]] {
+        let args = [flags, &["--no-progress", "--connect-timeout", "60s", &url]].concat();
+        let run = Process::start(command("loadgen").args(args));
+        let (connection, _) = listener.accept().expect("it asks");
+        run.signal(Signal::INT);
+        let finished = run.finish(Duration::from_secs(20));
+        assert_eq!(finished.code, Some(130), "{flags:?}: {finished}");
+        drop(connection);
+    }
 }

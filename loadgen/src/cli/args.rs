@@ -110,8 +110,8 @@ pub struct Args {
 
     /// Read the plan of the run from a file, in YAML or JSON
     ///
-    /// Target, requests with their shares, expectations, and the load: see `plan.schema.json`. What is given beside it takes
-    /// precedence.
+    /// Target, requests with their shares, expectations, and the load: see `plan.schema.json`. A target and a load that are
+    /// given beside it take precedence; -X, -H and -b are defaults, which its requests may have otherwise.
     #[arg(short = 'f', long, value_name = "FILE", env = "LOADGEN_PLAN", help_heading = TARGET)]
     pub plan: Option<PathBuf>,
 
@@ -254,7 +254,8 @@ pub struct Args {
     /// Do not measure what is due in this time at first
     ///
     /// It comes before --total, --duration and --stages, at the rate or with the connections with which they begin. Its requests are
-    /// sent, and counted apart; no other figure, interval or threshold has them (above 0, up to 8760h).
+    /// sent, and counted apart; no other figure, interval or threshold has them, but that connections and handshakes are those of the
+    /// whole run (above 0, up to 8760h).
     #[arg(long, value_name = "TIME", env = "LOADGEN_WARMUP", value_parser = time, help_heading = LOAD)]
     pub warmup: Option<Duration>,
 
@@ -384,7 +385,7 @@ pub struct Args {
 
     /// Request body; '' is an empty one, @FILE that of a file
     ///
-    /// May have placeholders, as path and header fields may: see --no-templates.
+    /// May have placeholders, as path and header fields may, but for gRPC calls: see --no-templates.
     #[arg(short, long, value_name = "TEXT", env = "LOADGEN_BODY", help_heading = REQUEST)]
     pub body: Option<String>,
 
@@ -403,7 +404,7 @@ pub struct Args {
     ///
     /// Instead of as a placeholder, whose value differs from request to request: {{seq}} (the number of the request), {{uuid}},
     /// {{random 1 100}}, {{pick a b c}}, {{now}} (when it was due; {{now ms}} since 1970), {{env NAME}}, {{'text'}} (as it is). In a path,
-    /// values are percent-encoded.
+    /// values are percent-encoded. gRPC calls have no placeholders.
     #[arg(long, env = "LOADGEN_NO_TEMPLATES", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub no_templates: bool,
 

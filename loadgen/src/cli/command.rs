@@ -44,6 +44,7 @@ fn dry(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     #[cfg(feature = "embedded")]
     let args = &if args.embedded { for_embedded(args, "127.0.0.1:1".to_owned()) } else { args.clone() };
     let plan = Plan::try_from(args)?;
+    check_together(&Output::from(args))?;
     let mut page = Vec::new();
     if args.print {
         print::plan(&plan, &mut page)?
@@ -86,13 +87,13 @@ fn load_embedded(_: &Args, _: &mut dyn Write) -> anyhow::Result<Exit> {
     Err(PlanError::without_target("this loadgen was built without an embedded server").into())
 }
 
-fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let (mut plan, output) = (Plan::try_from(args)?, Output::from(args));
+/// What makes no sense together of what is done with a run.
+fn check_together(output: &Output) -> Result<(), PlanError> {
     if output.once {
         if output.format != Format::Text || !output.reports.is_empty() {
             let wrong = "--once with --output or --report";
             let accepted = "--once with --output=text, which prints request and response";
-            return Err(PlanError(Refusal::new(wrong, accepted, "loadgen --once localhost:8080")).into());
+            return Err(PlanError(Refusal::new(wrong, accepted, "loadgen --once localhost:8080")));
         }
         if output.rounds > 1 {
             let accepted = "--once alone, or a run with --repeat";
@@ -100,8 +101,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
                 "--once with --repeat",
                 accepted,
                 "loadgen --repeat=5 localhost:8080",
-            ))
-            .into());
+            )));
         }
         if !output.thresholds.is_empty() {
             let wrong = "--once with --threshold or --abort-on";
@@ -110,9 +110,16 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
                 wrong,
                 accepted,
                 "loadgen --once --fail-on=5xx localhost:8080",
-            ))
-            .into());
+            )));
         }
+    }
+    Ok(())
+}
+
+fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let (mut plan, output) = (Plan::try_from(args)?, Output::from(args));
+    check_together(&output)?;
+    if output.once {
         plan = plan.for_one_exchange();
     }
     let plan = within_files(plan, other_end)?;
@@ -126,7 +133,10 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
     }
     if output.once {
         let mut page = Vec::new();
-        let exchanged = once(run, &mut page)?;
+        let exchanged = match once(run, &mut page) {
+            Err(_) if interrupts.is_interrupted() => return Ok(Exit::Interrupted),
+            exchanged => exchanged?,
+        };
         shown(out.write_all(&page))?;
         return Ok(exit::of_exchange(&exchanged, &output.fail_on));
     }
@@ -145,6 +155,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         }
         match carry_out_round(run, &output) {
             Ok(round) => rounds.push(round),
+            Err(_) if rounds.is_empty() && interrupts.is_interrupted() => return Ok(Exit::Interrupted),
             Err(error) if rounds.is_empty() => return Err(error),
             // Those before it are not lost.
             Err(error) => {

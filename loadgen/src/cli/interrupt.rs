@@ -46,6 +46,11 @@ impl Interrupts {
         !followed.is_interrupted
     }
 
+    /// Whether there was a signal.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.lock().is_interrupted
+    }
+
     fn lock(&self) -> MutexGuard<'_, Followed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,7 +16,9 @@ use crate::{
 pub(super) fn checked(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let requests = plan.requests().len();
     let plural = if requests == 1 { "" } else { "s" };
-    writeln!(out, "valid: {requests} request{plural} to {}, {}", plan.target(), shape(plan))
+    let unknown = plan.call().is_some_and(|call| call.prepared().is_none());
+    let unknown = if unknown { "; its message is checked when the server has told its type" } else { "" };
+    writeln!(out, "valid: {requests} request{plural} to {}, {}{unknown}", plan.target(), shape(plan))
 }
 
 /// All of it, with the first sending of each request.
@@ -74,7 +76,8 @@ fn connections(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "Route          {line}")?;
     }
     if let Some(requests) = lifetime.requests {
-        writeln!(out, "Lifetime       {requests} requests for each connection")?;
+        let plural = if requests.get() == 1 { "" } else { "s" };
+        writeln!(out, "Lifetime       {requests} request{plural} for each connection")?;
     }
     if let Some(age) = lifetime.age {
         writeln!(out, "Lifetime       {} for each connection", seconds(nanos(age)))?;

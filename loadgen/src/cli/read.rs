@@ -78,7 +78,7 @@ impl Args {
         let is_given = |id: &&Id| matches.value_source(id.as_str()) != Some(ValueSource::DefaultValue);
         args.given = matches.ids().filter(is_given).map(ToString::to_string).collect();
         args.settle(&matches).map_err(|refusal| Failure::Refused(refusal.to_string()))?;
-        args.embedded |= words.len() <= 1 && args.url.is_none();
+        args.embedded |= words.len() <= 1 && args.url.is_none() && args.plan.is_none();
         Ok(args)
     }
 
@@ -304,7 +304,11 @@ impl Args {
         if let Some(path) = &self.body_file {
             plan = plan.body_file(path);
         }
-        self.fields()?.into_iter().fold(plan, plan::Builder::header).build()
+        let fields = self.fields()?;
+        if self.plan.is_some() {
+            plan = fields.iter().fold(plan, |plan, field| plan.without_header(field));
+        }
+        fields.into_iter().fold(plan, plan::Builder::header).build()
     }
 
     /// With what is said of the load. A file says what is not given beside it, and what is the default otherwise.
@@ -316,9 +320,6 @@ impl Args {
         if is_said("max_in_flight") {
             plan = plan.typed("max-in-flight").max_in_flight(self.max_in_flight);
         }
-        if is_said("poisson") {
-            plan = plan.typed("poisson").poisson(self.poisson);
-        }
         if self.plan.is_some() && self.rate.is_some() {
             plan = plan.without_stages();
         }
@@ -327,6 +328,9 @@ impl Args {
                 plan = plan.without_rate(stages.contains('c'));
             }
             plan = plan.typed("stages").stages(stages);
+        }
+        if is_said("poisson") {
+            plan = plan.typed("poisson").poisson(self.poisson);
         }
         if let Some(count) = self.connections {
             plan = plan.typed("connections").connections(count);

@@ -217,7 +217,7 @@ impl Check {
             match (path.find(body), expected) {
                 (None, _) => Some(fault("it is not there".to_owned())),
                 (Some(_), Json::Present) => None,
-                (Some(value), Json::Equals(wanted)) if value == wanted => None,
+                (Some(value), Json::Equals(wanted)) if is_same(value, wanted) => None,
                 (Some(value), Json::Equals(_)) => Some(fault(shortened(&value.to_string()))),
             }
         })
@@ -228,6 +228,11 @@ impl Check {
         let shown = &self.held[..self.held.len().min(4 * SHOWN)];
         format!("{}{cut}", quoted(&String::from_utf8_lossy(shown)))
     }
+}
+
+/// Whether values are the same; 1 and 1.0 are.
+fn is_same(one: &Value, other: &Value) -> bool {
+    one == other || one.as_f64().is_some_and(|number| Some(number) == other.as_f64())
 }
 
 impl Expectations {

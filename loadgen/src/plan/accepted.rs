@@ -69,7 +69,11 @@ pub(crate) const RESOLVE: Accepted = Accepted {
     example: "example.org:443:127.0.0.1",
 };
 /// See `--resolve-every`.
-pub(crate) const RESOLVE_EVERY: Accepted = Accepted { flag: "resolve-every", values: TIME, example: "30s" };
+pub(crate) const RESOLVE_EVERY: Accepted = Accepted {
+    flag: "resolve-every",
+    values: "a time from 100ms to 8760h, or a number of seconds",
+    example: "30s",
+};
 /// See `--bind`.
 pub(crate) const BIND: Accepted = Accepted {
     flag: "bind",

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Call, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, RequestOptions, Requests,
-    Retry, Route, Target, Tls, Version, call, lifetime, load, places::Places, request::Common, route,
-    target::Braces, tls,
+    Body, Call, Expect, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, RequestOptions,
+    Requests, Retry, Route, Target, Tls, Version, call, contents::Contents, lifetime, load, places::Places,
+    request::Common, route, target::Braces, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -372,6 +372,14 @@ impl Builder {
         self
     }
 
+    /// Without the fields of this name that a file has.
+    pub(crate) fn without_header(mut self, field: &str) -> Self {
+        let name = |field: &str| field.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let typed = name(field);
+        self.request.headers.retain(|field| name(field) != typed);
+        self
+    }
+
     /// Without the stages that a file has.
     pub(crate) fn without_stages(mut self) -> Self {
         self.load.stages = None;
@@ -481,15 +489,37 @@ impl Builder {
 
     /// What goes with a gRPC call.
     fn check_call(&self) -> Result<(), PlanError> {
+        let RequestOptions { path, rows, body, expect, .. } = &self.request;
         let several = !self.requests.is_empty() || self.url_file.is_some();
-        let (shown, accepted) = if self.expected_status.named().is_some() {
-            ("--expect-status with a gRPC call", "it with other targets: a call succeeds with the status OK")
-        } else if several {
-            ("a gRPC target with several requests", "one call, so far: of the method in the target's path")
-        } else {
-            return Ok(());
-        };
-        Err(PlanError(Refusal::new(shown, accepted, "loadgen grpc://localhost:8080")))
+        let refused = [
+            (
+                self.expected_status.named().is_some(),
+                "--expect-status with a gRPC call",
+                "it with other targets: a call succeeds with the status OK",
+            ),
+            (
+                several,
+                "a gRPC target with several requests",
+                "one call, so far: of the method in the target's path",
+            ),
+            (path.is_some(), "a path beside a gRPC target", "the method in the target's path"),
+            (
+                rows.is_some() || matches!(body, Some(Body::Template(_))),
+                "placeholders in a gRPC call",
+                "a message of JSON in body or body_file",
+            ),
+            (
+                *expect != Expect::default(),
+                "expectations of a gRPC call",
+                "none, so far: a call succeeds with the status OK",
+            ),
+        ];
+        match refused.into_iter().find(|(is_given, ..)| *is_given) {
+            Some((_, shown, accepted)) => {
+                Err(PlanError(Refusal::new(shown, accepted, "loadgen grpc://localhost:8080")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn checked(mut self) -> Result<Plan, PlanError> {
@@ -497,6 +527,7 @@ impl Builder {
         let tls = Tls::new(&target, &self.tls)?;
         let lifetime = Lifetime::new(&self.lifetime)?;
         let route = Route::new(&target, &self.route)?;
+        let contents = Contents::default();
         let common = Common {
             target: &target,
             id_header: &self.id_header,
@@ -504,6 +535,7 @@ impl Builder {
             braces: if target.grpc { Braces::Literal } else { self.braces },
             lifetime: &lifetime,
             route: &route,
+            contents: &contents,
         };
         if !target.grpc {
             self.call.refuse(&target)?;
@@ -521,10 +553,11 @@ impl Builder {
         self.load.total = requests.total(self.load.total)?;
         let has_counts = requests.has_counts();
         let load = Load::new(&target, &self.load, &lifetime)?;
-        if has_counts && !load.warmup.is_zero() && load.arrivals().is_none() {
+        let is_counted = load.arrivals().is_some_and(|arrivals| arrivals.count().is_some());
+        if has_counts && !load.warmup.is_zero() && !is_counted {
             // How many of each are in the warm-up is known afterwards alone.
-            let accepted = "weights in place of counts, or a rate";
-            let shown = "requests with a count after a warm-up of a closed loop";
+            let accepted = "weights in place of counts, or requests that are due evenly at a rate";
+            let shown = "requests with a count after a warm-up of a closed loop, or at random times";
             return Err(PlanError(Refusal::new(shown, accepted, "weight: 3")));
         }
         // Each worker has a connection and a request of its own.

@@ -5,6 +5,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
 use command_line::Refusal;
 use contract::quantity::{self, LONGEST_TIME};
@@ -14,10 +18,16 @@ use prost_reflect::DescriptorPool;
 
 use super::{
     PlanError, Request, Target,
-    accepted::{self, refused},
+    accepted::{self, refused, refused_because},
     methods::{self, Method, Shape},
     proto_files,
 };
+
+/// With or without padding, as gRPC has it.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The most messages that a call sends.
 pub const MAX_MESSAGES: u64 = 1_000_000_000;
@@ -249,6 +259,14 @@ fn add_fields(wanted: &Wanted, request: &mut Request) -> Result<(), PlanError> {
         ));
     }
     let fields = &mut request.fields;
+    let is_base64 =
+        |value: &[u8]| value.split(|byte| *byte == b',').all(|one| BASE64.decode(one.trim_ascii()).is_ok());
+    let wrong =
+        fields.iter().find(|(name, value)| name.to_ascii_lowercase().ends_with(b"-bin") && !is_base64(value));
+    if let Some((name, _)) = wrong {
+        let name = String::from_utf8_lossy(name).into_owned();
+        return Err(refused_because(&accepted::HEADER, name, "metadata in -bin is given in base64"));
+    }
     if let Some(given) = fields.get("content-type").filter(|given| !grpc::is_call(given)) {
         let given = String::from_utf8_lossy(given).into_owned();
         let accepted =

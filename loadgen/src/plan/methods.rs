@@ -26,6 +26,12 @@ const MAX_LISTED: usize = 12;
 /// The longest message of a reply that is shown, in bytes, also where it comes compressed.
 const MAX_SHOWN: usize = 16 << 20;
 
+/// The same of all messages of a reply.
+const MAX_SHOWN_TOGETHER: usize = 64 << 20;
+
+/// The most messages of a reply that are shown.
+const MAX_MESSAGES_SHOWN: usize = 10_000;
+
 /// What kind of method is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -225,21 +231,26 @@ pub(super) fn framed(content: &[u8], encoding: Encoding) -> Bytes {
     out.into()
 }
 
-/// The messages of a body with their prefixes, as far as they are complete.
+/// The messages of a body with their prefixes, as far as they are complete, and not too many.
 pub(crate) fn contents(body: &[u8]) -> Vec<Vec<u8>> {
     let mut reader = Reader::new(Limits { message: MAX_SHOWN, compressed: true });
     reader.push(Bytes::copy_from_slice(body));
-    let mut found = Vec::new();
-    while let Ok(Some(message)) = reader.take() {
+    let (mut found, mut left) = (Vec::new(), MAX_SHOWN_TOGETHER);
+    while found.len() < MAX_MESSAGES_SHOWN
+        && left > 0
+        && let Ok(Some(message)) = reader.take()
+    {
         let mut content = Vec::new();
         if message.compressed {
-            let read = GzDecoder::new(&message.content[..]).take(MAX_SHOWN as u64).read_to_end(&mut content);
+            let most = left.min(MAX_SHOWN) as u64;
+            let read = GzDecoder::new(&message.content[..]).take(most).read_to_end(&mut content);
             if read.is_err() {
                 break;
             }
         } else {
             content.extend_from_slice(&message.content);
         }
+        left = left.saturating_sub(content.len());
         found.push(content);
     }
     found

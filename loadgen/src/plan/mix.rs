@@ -96,7 +96,8 @@ impl Mix {
         let (round, part) = (number / self.parts, number % self.parts);
         let begin = number - part;
         // The last round has fewer.
-        let size = self.total.map_or(self.parts, |total| self.parts.min(total.saturating_sub(begin))).max(1);
+        let left = self.total.map_or(0, |total| total.saturating_sub(begin));
+        let size = if left == 0 { self.parts } else { self.parts.min(left) };
         begin + (part + scattered(round) % size) % size
     }
 }

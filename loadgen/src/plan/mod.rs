@@ -6,6 +6,7 @@
 pub mod accepted;
 mod builder;
 pub mod call;
+mod contents;
 mod expect;
 pub mod file;
 pub mod files;
@@ -179,8 +180,10 @@ impl Plan {
 
     /// Which request each arrival sends, where so many parts share the arrivals.
     pub(crate) fn mix(&self, parts: u64) -> Mix {
+        // A total does not tell how many there are with the warm-up.
+        let total = self.load.total.filter(|_| self.load.warmup.is_zero());
         let count = self.load.arrivals().and_then(Arrivals::count);
-        self.requests.mix().clone().over(count.or(self.load.total), parts)
+        self.requests.mix().clone().over(count.or(total), parts)
     }
 
     /// What the texts of requests with placeholders depend on; the wall clock shows `epoch` when the run's clock shows

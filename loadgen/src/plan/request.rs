@@ -10,6 +10,8 @@ use wire::Fields;
 
 use super::{
     Lifetime, PlanError, Protocol, Route, Target,
+    accepted::{self, refused_because},
+    contents::Contents,
     request_options::{self, HOST, RequestOptions},
     rows::Rows,
     target::{self, Braces},
@@ -65,13 +67,14 @@ pub(super) struct Common<'c> {
     pub(super) braces: Braces,
     pub(super) lifetime: &'c Lifetime,
     pub(super) route: &'c Route,
+    pub(super) contents: &'c Contents,
 }
 
 impl Request {
     pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
-        let Common { target, id_header, braces, lifetime, route } = common;
+        let Common { target, id_header, braces, lifetime, route, contents } = common;
         let has_body = wanted.body.is_some();
-        let body = wanted.body.map(request_options::Body::read).transpose()?.unwrap_or_default();
+        let body = wanted.body.map(|body| body.read(contents)).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
             Some(name) => request_options::method(name)?,
             None if has_body || target.grpc => Method::POST,
@@ -115,8 +118,11 @@ impl Request {
             expectations: wanted.expect.checked()?.map(Arc::new),
         };
         if braces == Braces::Placeholder {
-            let rows = wanted.rows.as_deref().map(request_options::rows).transpose()?;
-            request.varying = request.compiled(rows.map(Arc::new), body.is_as_it_is)?.map(Arc::new);
+            let rows = wanted.rows.as_deref().map(|path| contents.rows(path)).transpose()?;
+            request.varying = request.compiled(rows, body.is_as_it_is)?.map(Arc::new);
+        } else if let Some(path) = wanted.rows {
+            let why = "with --no-templates, nothing takes a value from them";
+            return Err(refused_because(&accepted::ROWS, path.display(), why));
         }
         Ok(request)
     }

@@ -15,8 +15,8 @@ use wire::Fields;
 use super::{
     PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
+    contents::Contents,
     expect::Expect,
-    rows::{MAX_ROWS_FILE, Rows},
 };
 
 /// The field that names the host.
@@ -101,7 +101,7 @@ pub(super) struct ReadBody {
 }
 
 impl Body {
-    pub(super) fn read(self) -> Result<ReadBody, PlanError> {
+    pub(super) fn read(self, contents: &Contents) -> Result<ReadBody, PlanError> {
         let (path, is_as_it_is) = match self {
             Self::Bytes(bytes) if bytes.len() as u64 <= MAX_BODY => {
                 return Ok(ReadBody { bytes, is_as_it_is: false });
@@ -117,7 +117,7 @@ impl Body {
             Self::File(path) => (path, true),
             Self::Template(path) => (path, false),
         };
-        let bytes = read_file(&path, MAX_BODY, &accepted::BODY_FILE)?;
+        let bytes = contents.file(&path, MAX_BODY, &accepted::BODY_FILE)?;
         Ok(ReadBody { bytes, is_as_it_is })
     }
 }
@@ -134,14 +134,6 @@ pub(super) fn read_file(path: &Path, most: u64, option: &Accepted) -> Result<Byt
     }
     let bytes = read_at_most(most, file).map_err(|e| error(e.to_string()))?;
     bytes.ok_or_else(too_long)
-}
-
-/// Reads a file of rows.
-pub(super) fn rows(path: &Path) -> Result<Rows, PlanError> {
-    let text = read_file(path, MAX_ROWS_FILE, &accepted::ROWS)?;
-    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    let rows = if is_csv { Rows::csv(&text) } else { Rows::json_lines(&text) };
-    rows.map_err(|error| refused_because(&accepted::ROWS, path.display(), error.to_string()))
 }
 
 /// `None` if there is more. What a device or a pipe holds is known only when it has been read.
@@ -201,7 +193,9 @@ pub(super) fn refuse_framing(target: &Target, fields: &Fields) -> Result<(), Pla
     let is_http2 = target.protocol == Protocol::Http2;
     let mut refused = FRAMING.iter().chain(CONNECTION.iter().filter(|_| is_http2));
     if let Some(name) = refused.find(|name| fields.contains(name)) {
-        let why = format!("with {} it is set as needed", target.protocol_name());
+        let chosen = target.negotiated && CONNECTION.contains(name);
+        let hint = if chosen { ", and --http1.1 takes it" } else { "" };
+        let why = format!("with {} it is set as needed{hint}", target.protocol_name());
         return Err(refused_because(&accepted::HEADER, name, why));
     }
     let mut encodings = fields.get_all("te");

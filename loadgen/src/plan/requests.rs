@@ -11,6 +11,7 @@ use command_line::Refusal;
 use super::{
     PlanError, Request, RequestOptions, Share, Target, Version, accepted,
     accepted::refused_because,
+    load::MAX_TOTAL,
     mix::{MAX_REQUESTS, MAX_SEQUENCE, Mix},
     places::Places,
     request::Common,
@@ -122,12 +123,15 @@ impl Requests {
                 Rows::of_one_column("path", paths.into_iter()).map_err(|error| refused(error.to_string()))?;
             return Self::of(vec![Request::new(common, defaults)?.with_paths(paths)], &[None]);
         }
+        let by_default = if defaults.body.is_some() { "POST" } else { "GET" };
+        let method = defaults.method.clone().unwrap_or_else(|| by_default.to_owned());
         let several = paths.into_iter().map(|path| {
+            let name = Some(format!("{method} {path}"));
             let path = match common.braces {
                 Braces::Literal => path,
                 Braces::Placeholder => path.replace("{{", "{{'{{'}}"),
             };
-            RequestOptions { path: Some(path), ..RequestOptions::default() }
+            RequestOptions { name, path: Some(path), ..RequestOptions::default() }
         });
         Self::new(common, defaults, several.collect(), None)
     }
@@ -157,7 +161,12 @@ impl Requests {
             );
             PlanError(Refusal::new("invalid weights or counts", accepted, "weight: 50"))
         })?;
-        let total = (!counts.is_empty()).then(|| counts.iter().sum());
+        let total = counts.iter().try_fold(0, |sum: u64, count| sum.checked_add(*count));
+        let total = total.filter(|total| *total <= MAX_TOTAL).ok_or_else(|| {
+            let shown = format!("counts that are more than {MAX_TOTAL} together");
+            PlanError(Refusal::new(shown, format!("at most {MAX_TOTAL} requests"), "count: 1000"))
+        })?;
+        let total = (!counts.is_empty()).then_some(total);
         let names = if mix.is_mixed() { Names::of(&all) } else { Names::default() };
         Ok(Self { all: all.into(), mix, names, total })
     }

@@ -10,12 +10,12 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use command_line::Refusal;
+use contract::quantity::LONGEST_TIME;
 use transport::proxy_protocol;
 
 use super::{
     PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
-    load::longer_than_zero,
     target::{Endpoint, without_user},
 };
 
@@ -24,6 +24,9 @@ pub const MAX_SOURCES: u128 = 65_536;
 
 /// The most names that `--resolve` gives addresses to, and the most addresses of each.
 pub const MAX_RESOLVED: usize = 64;
+
+/// How often names are looked up again at most.
+const SHORTEST_LOOK_UP: Duration = Duration::from_millis(100);
 
 /// How connections get to the target.
 #[derive(Clone, Debug, Default)]
@@ -116,10 +119,7 @@ impl Route {
             instead,
             resolved: resolved(&wanted.resolve)?,
             sources: wanted.bind.as_deref().map(sources).transpose()?.unwrap_or_default(),
-            resolve_every: wanted
-                .resolve_every
-                .map(|every| longer_than_zero(&accepted::RESOLVE_EVERY, every))
-                .transpose()?,
+            resolve_every: wanted.resolve_every.map(resolve_every).transpose()?,
             proxy_header: wanted.proxy_header,
             proxy,
         };
@@ -143,8 +143,13 @@ impl Route {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             lines.push(format!("{host}:{port} is at {}", addresses.join(", ")));
         }
-        if let Some(first) = self.sources.first() {
-            lines.push(format!("from {} addresses, {first} first", self.sources.len()));
+        match self.sources.as_slice() {
+            [] => {}
+            [only] => lines.push(format!("from {only}")),
+            [first, ..] => lines.push(format!("from {} addresses, {first} first", self.sources.len())),
+        }
+        if let Some(every) = self.resolve_every {
+            lines.push(format!("looked up again every {}", contract::quantity::shown(every)));
         }
         if let Some(version) = self.proxy_header {
             lines.push(format!("with a PROXY header ({version:?})"));
@@ -199,6 +204,14 @@ impl Route {
             }
         }
     }
+}
+
+/// How often a name is looked up again.
+fn resolve_every(every: Duration) -> Result<Duration, PlanError> {
+    if (SHORTEST_LOOK_UP..=LONGEST_TIME).contains(&every) {
+        return Ok(every);
+    }
+    Err(refused(&accepted::RESOLVE_EVERY, contract::quantity::shown(every)))
 }
 
 /// A host and a port.
@@ -375,6 +388,15 @@ mod tests {
         }
         let said = of("http://a:1", "ftp://me:secret@a:1").unwrap_err();
         assert!(!said.contains("secret"), "{said}");
+    }
+
+    #[test]
+    fn names_are_not_looked_up_all_the_time() {
+        for (millis, is_taken) in [(0, false), (99, false), (100, true), (8760 * 3_600_000, true)] {
+            let resolve_every = Some(Duration::from_millis(millis));
+            let taken = route("http://a:1", &Wanted { resolve_every, ..Wanted::default() });
+            assert_eq!(taken.is_ok(), is_taken, "{millis}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::template::is_of_a_field;
+
 /// The largest file that is accepted, in bytes.
 pub(crate) const MAX_ROWS_FILE: u64 = 64 << 20;
 
@@ -18,10 +20,23 @@ pub(crate) const MAX_COLUMNS: usize = 1000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rows {
     columns: Vec<String>,
+    /// The number of each column.
+    numbers: HashMap<String, usize>,
+    /// What is known of each column.
+    known: Vec<Known>,
     /// All values after each other.
     text: String,
     /// Where each value ends.
     ends: Vec<u32>,
+}
+
+/// What is known of all values of a column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// The length of the longest, in bytes.
+    longest: usize,
+    /// Whether one of them can't stand in a header field.
+    is_of_no_field: bool,
 }
 
 /// What is wrong with rows, and in which line.
@@ -98,7 +113,7 @@ impl Rows {
 
     /// The number of a column.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column == name)
+        self.numbers.get(name).copied()
     }
 
     /// How many there are.
@@ -113,9 +128,14 @@ impl Rows {
         self.at(row * self.columns.len() + column)
     }
 
-    /// All values of a column.
-    pub(crate) fn of_column(&self, column: usize) -> impl Iterator<Item = &str> {
-        (0..self.len()).map(move |row| self.at(row * self.columns.len() + column))
+    /// The length of the longest value of a column, in bytes.
+    pub(crate) fn longest(&self, column: usize) -> usize {
+        self.known[column].longest
+    }
+
+    /// Whether each value of a column can stand in a header field.
+    pub(crate) fn is_of_fields(&self, column: usize) -> bool {
+        !self.known[column].is_of_no_field
     }
 
     #[inline]
@@ -128,11 +148,15 @@ impl Rows {
         if columns.is_empty() || columns.len() > MAX_COLUMNS {
             return Err(error(1, format!("not 1 to {MAX_COLUMNS} columns")));
         }
-        let mut seen = HashMap::new();
-        if let Some(twice) = columns.iter().find(|name| seen.insert(name.as_str(), ()).is_some()) {
+        let mut numbers = HashMap::new();
+        let numbered = columns.iter().enumerate();
+        if let Some((_, twice)) =
+            numbered.clone().find(|(at, name)| numbers.insert((*name).clone(), *at).is_some())
+        {
             return Err(error(1, format!("the column '{twice}' is there twice")));
         }
-        Ok(Self { columns, ..Self::default() })
+        let known = vec![Known::default(); columns.len()];
+        Ok(Self { columns, numbers, known, ..Self::default() })
     }
 
     fn push(
@@ -143,8 +167,11 @@ impl Rows {
         if self.len() >= MAX_ROWS {
             return Err(error(line, format!("more than {MAX_ROWS} rows")));
         }
-        for value in values {
-            self.text.push_str(value.as_ref());
+        for (value, known) in values.into_iter().zip(&mut self.known) {
+            let value = value.as_ref();
+            known.longest = known.longest.max(value.len());
+            known.is_of_no_field |= !is_of_a_field(value);
+            self.text.push_str(value);
             let end = u32::try_from(self.text.len()).map_err(|_| error(line, "more than 4 GiB of values"))?;
             self.ends.push(end);
         }

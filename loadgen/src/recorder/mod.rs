@@ -364,13 +364,17 @@ impl Recorder {
     }
 
     /// The first response of a call has come, so long after the call was due.
-    pub(crate) fn first_message(&mut self, time: Nanos) {
-        calls::record(&mut self.calls().first_message, time);
+    pub(crate) fn first_message(&mut self, due: Nanos, time: Nanos) {
+        if !self.is_warmup(due) {
+            calls::record(&mut self.calls().first_message, time);
+        }
     }
 
     /// The response to a message has come, so long after the message was due.
-    pub(crate) fn message(&mut self, time: Nanos) {
-        calls::record(&mut self.calls().message, time);
+    pub(crate) fn message(&mut self, due: Nanos, time: Nanos) {
+        if !self.is_warmup(due) {
+            calls::record(&mut self.calls().message, time);
+        }
     }
 
     pub(crate) fn ended(&mut self, ended: Ended<'_>, ready_since: Nanos) {

@@ -81,13 +81,13 @@ impl Recording {
     }
 
     /// The first response of a call has come, so long after the call was due.
-    pub(crate) fn first_message(&mut self, time: Nanos) {
-        self.records.first_message(time);
+    pub(crate) fn first_message(&mut self, due: Nanos, time: Nanos) {
+        self.records.first_message(due, time);
     }
 
     /// The response to a message has come, so long after the message was due.
-    pub(crate) fn message(&mut self, time: Nanos) {
-        self.records.message(time);
+    pub(crate) fn message(&mut self, due: Nanos, time: Nanos) {
+        self.records.message(due, time);
     }
 
     /// The records, complete.

@@ -84,7 +84,7 @@ impl Run {
         let _ = runtime::files::raise_limit();
         let addresses = Addresses::of(&plan)?;
         let found = addresses.get();
-        let plan = reflection::described(plan)?;
+        let plan = reflection::described(plan, &handle)?;
         let plan = negotiated(plan, &addresses, clock)?;
         let ids = Ids { run: rand::random(), load: 0 };
         let plan = Arc::new(plan.drawing(ids.run.into()));

@@ -4,7 +4,11 @@
 //! Each of these calls is a run of one request, with the target, the TLS settings and the metadata of the plan. Nothing here
 //! opens a connection itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, anyhow};
 use command_line::Refusal;
@@ -14,6 +18,7 @@ use prost_reflect::DescriptorPool;
 use prost_types::FileDescriptorProto;
 
 use crate::{
+    control::{Handle, Phase},
     outcome::{CallEnd, Exchange, Incomplete},
     plan::{Plan, PlanError, add_types, contents, known, no_service},
     run::Run,
@@ -99,17 +104,31 @@ enum Failed {
     Otherwise(anyhow::Error),
 }
 
-/// The plan with the types of its call's messages, if it is of a call whose types are not known.
+/// What ends all questions together.
+#[derive(Debug)]
+struct Asking<'r> {
+    /// The run that needs the answers: once it is stopped, nobody needs them.
+    run: &'r Handle,
+    /// However many answers lead to further questions.
+    until: Instant,
+}
+
+/// How often it is looked whether nobody needs the answers.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The plan with the types of its call's messages, if it is of a call whose types are not known. It takes no longer than
+/// `--connect-timeout`.
 ///
 /// # Errors
 /// A [`PlanError`] where there is no such method, or the message is not of its type; anything else where the server could not be
 /// asked.
-pub(crate) fn described(plan: Plan) -> anyhow::Result<Plan> {
+pub(crate) fn described(plan: Plan, run: &Handle) -> anyhow::Result<Plan> {
     let Some(call) = plan.call().filter(|call| call.prepared().is_none()) else { return Ok(plan) };
     let service = call.service().to_owned();
     let source = plan.target().authority();
+    let asking = Asking { run, until: Instant::now() + plan.load().connect_timeout };
     for method in METHODS {
-        match types(&plan, method, &service) {
+        match types(&plan, &asking, method, &service) {
             Ok(types) => return Ok(plan.knowing(&types, &source)?),
             Err(Failed::Unimplemented) => {}
             Err(Failed::NotFound(why)) => return Err(unasked(&plan, &why)),
@@ -127,21 +146,23 @@ pub(crate) fn described(plan: Plan) -> anyhow::Result<Plan> {
 }
 
 /// The types of a service and all that they need.
-fn types(plan: &Plan, method: &str, service: &str) -> Result<DescriptorPool, Failed> {
+fn types(plan: &Plan, asking: &Asking<'_>, method: &str, service: &str) -> Result<DescriptorPool, Failed> {
     let mut files = BTreeMap::new();
     let mut asked_for = BTreeSet::new();
     let mut questions = vec![Asked::FileContainingSymbol(service.to_owned())];
     while !questions.is_empty() {
-        let answers = match ask(plan, method, std::mem::take(&mut questions)) {
+        let answers = match ask(plan, asking, method, std::mem::take(&mut questions)) {
             // As tonic says it.
-            Err(Failed::NotFound(_)) if files.is_empty() => return Err(missing(plan, method, service)),
+            Err(Failed::NotFound(_)) if files.is_empty() => {
+                return Err(missing(plan, asking, method, service));
+            }
             answers => answers?,
         };
         for answer in answers {
             match answer {
                 Answered::Files(answered) => add(&mut files, &answered).map_err(Failed::Otherwise)?,
                 Answered::Error(error) if files.is_empty() && error.error_code == Code::NotFound as i32 => {
-                    return Err(missing(plan, method, service));
+                    return Err(missing(plan, asking, method, service));
                 }
                 // It may not describe what everyone knows.
                 Answered::Error(_) => {}
@@ -174,15 +195,19 @@ fn types(plan: &Plan, method: &str, service: &str) -> Result<DescriptorPool, Fai
 
 fn add(files: &mut BTreeMap<String, FileDescriptorProto>, answered: &Files) -> anyhow::Result<()> {
     for bytes in &answered.file_descriptor_proto {
-        let file = FileDescriptorProto::decode(bytes.as_slice()).context("an invalid file descriptor")?;
+        let file = FileDescriptorProto::decode(bytes.as_slice())
+            .context("server reflection answered with an invalid file descriptor")?;
         files.insert(file.name().to_owned(), file);
     }
     Ok(())
 }
 
 /// There is no such service: which there are.
-fn missing(plan: &Plan, method: &str, service: &str) -> Failed {
-    let services = match ask(plan, method, vec![Asked::ListServices(String::new())]) {
+fn missing(plan: &Plan, asking: &Asking<'_>, method: &str, service: &str) -> Failed {
+    let services = match ask(plan, asking, method, vec![Asked::ListServices(String::new())]) {
+        Ok(answers) if answers.is_empty() => {
+            return Failed::Otherwise(unasked(plan, "it answered nothing"));
+        }
         Ok(answers) => answers,
         Err(failed) => return failed,
     };
@@ -195,11 +220,30 @@ fn missing(plan: &Plan, method: &str, service: &str) -> Failed {
 }
 
 /// Asks all of it in one call.
-fn ask(plan: &Plan, method: &str, questions: Vec<Asked>) -> Result<Vec<Answered>, Failed> {
+fn ask(
+    plan: &Plan,
+    asking: &Asking<'_>,
+    method: &str,
+    questions: Vec<Asked>,
+) -> Result<Vec<Answered>, Failed> {
+    let left = asking.until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(Failed::Otherwise(unasked(
+            plan,
+            "its answers lead to ever more questions, for --connect-timeout",
+        )));
+    }
     let messages: Vec<_> =
         questions.into_iter().map(|asked| Question { asked: Some(asked) }.encode_to_vec()).collect();
     let run = plan.asking(method, &messages).map_err(|error| Failed::Otherwise(error.into()))?;
-    let summary = Run::new(run).start().and_then(crate::run::Running::join).map_err(Failed::Otherwise)?;
+    let running = Run::new(run.within(left)).start().map_err(Failed::Otherwise)?;
+    while !running.is_finished() {
+        if asking.run.phase() != Phase::Run {
+            running.abort();
+        }
+        thread::park_timeout(LOOK_EVERY);
+    }
+    let summary = running.join().map_err(Failed::Otherwise)?;
     let exchange = summary.records.exchange.as_deref();
     let why = match exchange.map(|exchange| (&exchange.failure, &exchange.call)) {
         Some((None, Some(CallEnd::Ok))) => return answers(exchange).map_err(Failed::Otherwise),

@@ -21,6 +21,9 @@ const READ_BUFFER: usize = 256 * 1024;
 /// How often a connection is read from before others have their turn.
 pub(super) const READS_IN_A_ROW: usize = 16;
 
+/// And for how long: what comes in tiny pieces takes far longer than the same number of bytes in large ones.
+pub(super) const LONGEST_TURN: Nanos = 2_000_000;
+
 /// What a pool and its connections may do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -48,6 +51,8 @@ pub(super) struct Shared<R> {
     pub(super) now: Nanos,
     pub(super) ids: Ids,
     pub(super) limits: Limits,
+    /// What is due before is in the warm-up.
+    pub(super) counted_from: Nanos,
     pub(super) buffer: Box<[u8]>,
     /// What the sink has not been told of.
     pub(super) carried: Carried,
@@ -64,6 +69,7 @@ impl<R> Shared<R> {
             now: 0,
             ids,
             limits,
+            counted_from: 0,
             buffer,
             carried: Carried::default(),
             is_cut_short: false,
@@ -149,9 +155,9 @@ pub(crate) trait Sink {
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
     /// The first response of a call has come, so long after the call was due.
-    fn first_message(&mut self, time: Nanos);
+    fn first_message(&mut self, due: Nanos, time: Nanos);
     /// The response to a message has come, so long after the message was due.
-    fn message(&mut self, time: Nanos);
+    fn message(&mut self, due: Nanos, time: Nanos);
     /// What connections carried until now since the last call, of replies that may still be running.
     fn carried(&mut self, carried: Carried, now: Nanos);
 }

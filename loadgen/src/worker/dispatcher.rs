@@ -368,12 +368,12 @@ impl Sink for Results<'_> {
         self.recording.instance(name)
     }
 
-    fn first_message(&mut self, time: Nanos) {
-        self.recording.first_message(time);
+    fn first_message(&mut self, due: Nanos, time: Nanos) {
+        self.recording.first_message(due, time);
     }
 
-    fn message(&mut self, time: Nanos) {
-        self.recording.message(time);
+    fn message(&mut self, due: Nanos, time: Nanos) {
+        self.recording.message(due, time);
     }
 
     fn carried(&mut self, carried: Carried, now: Nanos) {

@@ -14,7 +14,7 @@ use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
 
 use super::{
-    connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
     other_protocol::instead_of_http1,
 };
 use crate::{
@@ -218,6 +218,7 @@ impl Http1 {
         shared: &mut Shared<Http1Requests>,
         sink: &mut impl Sink,
     ) -> Option<Closed> {
+        let mut began = None;
         for _ in 0..READS_IN_A_ROW {
             let count = match segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer, cx) {
                 Poll::Pending => return None,
@@ -230,6 +231,13 @@ impl Http1 {
             };
             if let Some(closed) = self.take(count, shared, sink) {
                 return Some(closed);
+            }
+            // Not after the only read of most turns.
+            if count >= shared.buffer.len() {
+                let now = shared.clock.now();
+                if now.saturating_sub(*began.get_or_insert(now)) > LONGEST_TURN {
+                    break;
+                }
             }
         }
         shared.is_cut_short = true;

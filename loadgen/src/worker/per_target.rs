@@ -129,13 +129,14 @@ impl PerTarget {
         if let Some(staged) = &mut self.staged {
             staged.start = start;
         }
+        let counted_from = start.saturating_add(nanos(load.warmup));
+        with!(&mut self.pool, pool => pool.count_from(counted_from));
         match &load.shape {
             Shape::Open { arrivals, on_overload, max_lag } => {
                 let max_lag = max_lag.map_or(Nanos::MAX, nanos);
                 self.dispatcher.start_open(arrivals.part(part), *on_overload, max_lag, start);
             }
             Shape::Closed { .. } => {
-                let counted_from = start.saturating_add(nanos(load.warmup));
                 let until = load.duration.map_or(Nanos::MAX, |time| counted_from.saturating_add(nanos(time)));
                 self.dispatcher.start_closed(load.total, counted_from..until, part);
             }

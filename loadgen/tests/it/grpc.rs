@@ -468,3 +468,36 @@ fn options_that_do_not_fit_are_refused_with_what_does() {
         assert!(plan(words, "grpc://a/echo.EchoService/StreamEcho").is_ok(), "{words:?}");
     }
 }
+
+#[test]
+fn calls_of_the_warm_up_are_in_no_figure() {
+    let server = Embedded::start().unwrap();
+    let target = format!("grpc://{}/echo.EchoService/StreamEcho", server.address());
+    let words =
+        ["-r", "200", "-n", "20", "--warmup", "100ms", "--messages", "3", "--message-interval", "5ms"];
+    let summary = run(&words, &target);
+    server.stop();
+    let calls = summary.records.calls.as_ref().unwrap();
+    assert_eq!((calls.messages_sent, calls.messages_received), (60, 60));
+    assert_eq!((calls.first_message.len(), calls.message.len()), (20, 60));
+    assert_eq!(summary.records.warmup.unwrap().succeeded, 20);
+}
+
+#[test]
+fn metadata_in_base64_and_statuses_are_checked() {
+    let said = plan(&["-H", "x-bin: !!!"], "grpc://localhost:1").unwrap_err().to_string();
+    assert!(said.contains("'x-bin' for --header: metadata in -bin is given in base64"), "{said}");
+    for value in ["x-bin: AAE=", "x-bin: AAE", "x-bin: AAE, AQ==", "x-bin:"] {
+        assert!(plan(&["-H", value], "grpc://localhost:1").is_ok(), "{value}");
+    }
+    let peer = serve(|_| {
+        vec![
+            head_of(0, &[("content-type", "application/grpc")]),
+            data(0, &[0, 0, 0, 0, 0]),
+            trailers(&[("grpc-status", "5"), ("grpc-status", "0")]),
+        ]
+    });
+    let summary = run(&["-n", "1", "-c", "1"], &format!("grpc://{}", peer.address));
+    let (_, failure) = summary.records.failures.iter().next().unwrap();
+    assert_eq!(failure.example, "more than one grpc-status");
+}

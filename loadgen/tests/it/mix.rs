@@ -474,3 +474,88 @@ fn a_report_names_what_was_expected_and_the_seed_that_values_follow_from() {
     assert!(words.contains("all 10 requests, but 5 replies were not as expected"), "{out}{err}");
     assert!(words.contains("(seed "), "{out}");
 }
+
+#[test]
+fn shares_hold_behind_a_warm_up_too() {
+    for load in [
+        "total: 400, warmup: 100ms, workers: 2",
+        "total: 100, rate: 1000, poisson: true, warmup: 100ms, workers: 2",
+    ] {
+        let (peer, _) = server(false, |_| ok("{}"));
+        let folder = tempfile::tempdir().unwrap();
+        let (file, report) = (folder.path().join("plan.yaml"), folder.path().join("run.json"));
+        let requests = "requests: [{name: a}, {name: b, path: /b}]";
+        let plan = format!("target: http://{}\n{requests}\nload: {{{load}}}\n", peer.address);
+        std::fs::write(&file, plan).unwrap();
+        let args = ["-f", file.to_str().unwrap(), "--no-progress", "--report", report.to_str().unwrap()];
+        let (code, out, err) = loadgen(&args);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        let offered: Vec<u64> = json["requests_by_name"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|own| own["offered"].as_u64().unwrap())
+            .collect();
+        let half = json["requests"]["offered"].as_u64().unwrap() / 2;
+        // Two workers may each be within one of the share, at either end.
+        assert!(offered.iter().all(|own| own.abs_diff(half) <= 4), "{load}: {offered:?}");
+    }
+}
+
+#[test]
+fn what_is_typed_takes_the_place_of_fields_in_a_plan() {
+    let (peer, seen) = server(false, |_| ok("{}"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.yaml");
+    let headers = "headers: {accept: a, x-kept: k}";
+    std::fs::write(&file, format!("target: http://{}\ndefaults: {{{headers}}}\n", peer.address)).unwrap();
+    let (code, out, err) =
+        loadgen(&["-f", file.to_str().unwrap(), "--no-progress", "-n", "1", "-c", "1", "-H", "Accept: b"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    let request = all(&seen).remove(0);
+    assert_eq!((field(&request, "Accept"), field(&request, "x-kept")), (Some("b"), Some("k")), "{request}");
+    assert_eq!(field(&request, "accept"), None, "{request}");
+}
+
+#[test]
+fn what_a_plan_can_not_mean_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.yaml");
+    std::fs::write(folder.path().join("r.csv"), "a\n1\n").unwrap();
+    let huge = "requests: [{count: 9223372036854775808}, {count: 9223372036854775808, path: /b}]";
+    for (plan, flags, said) in [
+        (format!("target: a:1\n{huge}\n"), &[][..], "counts that are more than 1000000000000000 together"),
+        ("target: grpc://a:1\ndefaults: {path: /x}\n".to_owned(), &[], "a path beside a gRPC target"),
+        ("target: grpc://a:1\ndefaults: {rows: r.csv}\n".to_owned(), &[], "placeholders in a gRPC call"),
+        (
+            "target: grpc://a:1\ndefaults: {expect: {size: 1}}\n".to_owned(),
+            &[],
+            "expectations of a gRPC call",
+        ),
+        (
+            "target: a:1\ndefaults: {rows: r.csv}\n".to_owned(),
+            &["--no-templates"],
+            "nothing takes a value from them",
+        ),
+        ("target: a:1\n".to_owned(), &["--poisson", "--stages", "1s@3c"], "--poisson"),
+        ("target: a:1\n".to_owned(), &["--once", "--repeat", "5"], "--once with --repeat"),
+    ] {
+        std::fs::write(&file, &plan).unwrap();
+        let (code, out, err) = loadgen(&[&["-f", file.to_str().unwrap(), "--check"], flags].concat());
+        assert!(code == Some(2) && err.contains(said), "{plan}{flags:?}: {out}{err}");
+    }
+}
+
+#[test]
+fn a_plan_in_the_environment_is_a_plan() {
+    let (peer, _) = server(false, |_| ok("{}"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.yaml");
+    std::fs::write(&file, format!("target: http://{}\nload: {{total: 3}}\n", peer.address)).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    let output = command.env_remove("LOADGEN_URL").env("LOADGEN_PLAN", &file).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains(&peer.address.to_string()), "{text}");
+    assert!(!text.contains("A dummy-server was started"), "{text}");
+}

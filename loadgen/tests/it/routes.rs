@@ -63,7 +63,7 @@ fn all_addresses_of_a_name_are_used_and_those_that_refuse_are_left_out() {
 }
 
 #[test]
-fn a_unix_socket_is_a_target_over_both_protocols() {
+fn a_unix_socket_takes_the_place_of_the_target() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();

@@ -119,7 +119,7 @@ fn verifier(
     Ok(verifier)
 }
 
-/// Trusts whoever has the key of the certificate that is shown.
+/// Trusts any server that has the key of the certificate that it presents.
 #[derive(Debug)]
 struct AnyServer(Arc<CryptoProvider>);
 
@@ -163,7 +163,7 @@ impl ServerCertVerifier for AnyServer {
 pub enum Problem {
     /// The server's certificate leads to no authority that is trusted.
     Untrusted,
-    /// It is no longer valid, or not yet.
+    /// It has expired, or is not valid yet.
     Expired,
     /// It is of another name.
     WrongName,
@@ -175,7 +175,7 @@ pub enum Problem {
     NotTls,
     /// The server wants a certificate of the client, or another one.
     ClientCertificate,
-    /// There is no version, cipher suite or group that both know.
+    /// No common version, cipher suite or group.
     Incompatible,
     /// The server closed the connection in the middle.
     Closed,

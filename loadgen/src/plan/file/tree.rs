@@ -1,6 +1,8 @@
 //! A document of YAML as a tree that knows where everything stands. What YAML can say beyond JSON's values is refused:
 //! aliases, which may grow without bounds, and tags.
 
+use std::collections::HashSet;
+
 use command_line::Refusal;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -51,6 +53,14 @@ pub(super) struct Entry {
 struct Open {
     node: Node,
     key: Option<(String, usize, usize)>,
+    /// The keys of a map so far.
+    keys: HashSet<String>,
+}
+
+impl Open {
+    fn new(node: Node) -> Self {
+        Self { node, key: None, keys: HashSet::new() }
+    }
 }
 
 /// Reads one document; `name` is that of its file.
@@ -85,11 +95,11 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Node, PlanError> {
                 return Err(refused("too deep a value", &format!("at most {MAX_DEPTH} levels")));
             }
             Event::SequenceStart(..) => {
-                open.push(Open { node: node(Value::List(Vec::new())), key: None });
+                open.push(Open::new(node(Value::List(Vec::new()))));
                 continue;
             }
             Event::MappingStart(..) => {
-                open.push(Open { node: node(Value::Map(Vec::new())), key: None });
+                open.push(Open::new(node(Value::Map(Vec::new()))));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
@@ -114,11 +124,11 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Node, PlanError> {
             (Value::Map(entries), Some((key, line, column))) => {
                 entries.push(Entry { key, line, column, value: complete });
             }
-            (Value::Map(entries), None) => {
+            (Value::Map(_), None) => {
                 let Value::Scalar { text: key, .. } = complete.value else {
                     return Err(refused("a key that is not a text", "keys that are texts"));
                 };
-                if entries.iter().any(|entry| entry.key == key) {
+                if !parent.keys.insert(key.clone()) {
                     return Err(refused(&format!("the key '{key}' for the second time"), "each key once"));
                 }
                 parent.key = Some((key, complete.line, complete.column));

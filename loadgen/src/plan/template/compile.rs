@@ -128,9 +128,9 @@ fn placeholder(inner: &str, place: Place, salt: u64, sources: &Sources<'_>) -> R
     if *is_quoted {
         return match values {
             [] if place == Place::Path => {
-                Ok(Segment::Text(utf8_percent_encode(name, NOT_IN_PATH).to_string().into_bytes().into()))
+                Ok(Segment::Text(utf8_percent_encode(name, NOT_IN_PATH).to_string().into_bytes()))
             }
-            [] => encoded(name, place, "text").map(Segment::Text),
+            [] => encoded(name, place, "text").map(|text| Segment::Text(text.into())),
             _ => Err("more than one text in a placeholder".to_owned()),
         };
     }
@@ -160,7 +160,7 @@ fn placeholder(inner: &str, place: Place, salt: u64, sources: &Sources<'_>) -> R
         ("env", [name]) => {
             let value = (sources.env)(name)
                 .ok_or_else(|| format!("'env {}' of a variable that is not set", shown(name)))?;
-            encoded(&value, place, "env").map(Segment::Text)
+            encoded(&value, place, "env").map(|text| Segment::Text(text.into()))
         }
         ("row", [column]) => row(column, place, sources.rows),
         (name, []) if name.starts_with("row.") => row(&name["row.".len()..], place, sources.rows),
@@ -179,7 +179,7 @@ fn row(name: &str, place: Place, rows: Option<&Rows>) -> Result<Segment, String>
         let known: Vec<_> = rows.columns().iter().take(20).map(|column| shown(column)).collect();
         format!("'row.{}' of no column among {}", shown(name), known.join(", "))
     })?;
-    if place == Place::Field && rows.of_column(column).any(|value| !is_of_a_field(value)) {
+    if place == Place::Field && !rows.is_of_fields(column) {
         return Err(format!("'row.{}' has a value with a control character, in a header field", shown(name)));
     }
     Ok(Segment::Row { column, place })
@@ -196,7 +196,7 @@ fn encoded(value: &str, place: Place, of: &str) -> Result<Box<[u8]>, String> {
     }
 }
 
-fn is_of_a_field(value: &str) -> bool {
+pub(in crate::plan) fn is_of_a_field(value: &str) -> bool {
     value.chars().all(|c| c == '\t' || !c.is_ascii_control())
 }
 
@@ -218,7 +218,7 @@ impl Segment {
             Self::Uuid { .. } => 36,
             Self::Pick { choices, .. } => choices.iter().map(|choice| choice.len()).max().unwrap_or(0),
             Self::Row { column, place } => {
-                let longest = rows.map_or(0, |rows| rows.of_column(*column).map(str::len).max().unwrap_or(0));
+                let longest = rows.map_or(0, |rows| rows.longest(*column));
                 // Each byte may be encoded as three.
                 if *place == Place::Path { longest.saturating_mul(3) } else { longest }
             }

@@ -7,6 +7,7 @@
 mod compile;
 mod render;
 
+pub(super) use compile::is_of_a_field;
 pub(crate) use compile::{ACCEPTED, Place, Sources, has_placeholder, placeholder_end};
 pub(crate) use render::Values;
 
@@ -28,7 +29,7 @@ pub(crate) struct Template {
 /// A part of a text. A salt tells apart placeholders that draw from the same request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
-    Text(Box<[u8]>),
+    Text(Vec<u8>),
     /// The number of the request.
     Seq,
     /// A UUID, version 4.
@@ -89,7 +90,7 @@ impl Template {
     pub(crate) fn push_text(&mut self, text: &[u8]) {
         match self.segments.last_mut() {
             _ if text.is_empty() => {}
-            Some(Segment::Text(before)) => *before = [before, text].concat().into(),
+            Some(Segment::Text(before)) => before.extend_from_slice(text),
             _ => self.segments.push(Segment::Text(text.into())),
         }
     }

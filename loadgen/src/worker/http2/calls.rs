@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::{
     clock::{Nanos, nanos},
-    outcome::{CallEnd, Cause, Failure},
+    outcome::{Arrival, CallEnd, Cause, Failure},
     plan::{
         MethodShape,
         call::{Pace, Prepared},
@@ -25,6 +25,8 @@ pub(super) struct Calls {
     messages: Vec<Bytes>,
     count: u64,
     pace: Pace,
+    /// What is due before is in the warm-up.
+    counted_from: Nanos,
     #[expect(clippy::vec_box, reason = "they are taken out as they are")]
     spare: Vec<Box<OnCall>>,
 }
@@ -36,6 +38,7 @@ impl From<&Prepared> for Calls {
             messages: prepared.messages.clone(),
             count: prepared.count,
             pace: prepared.pace,
+            counted_from: 0,
             spare: Vec::new(),
         }
     }
@@ -77,6 +80,16 @@ pub(super) enum Next {
 }
 
 impl Calls {
+    /// What is due before then is in the warm-up.
+    pub(super) fn count_from(&mut self, at: Nanos) {
+        self.counted_from = at;
+    }
+
+    /// Whether messages of a call count.
+    pub(super) fn counts(&self, arrival: &Arrival) -> bool {
+        arrival.due >= self.counted_from
+    }
+
     /// A call that was due then, and its first message.
     #[inline]
     pub(super) fn begin(&mut self, due: Nanos) -> (Box<OnCall>, Bytes) {
@@ -134,7 +147,7 @@ impl Calls {
     }
 
     /// A part of a reply's body has come: how many messages it completes, and the next message to be sent, if one has waited
-    /// for them. `time` is given when each of them was due.
+    /// for them; `is_sending`: the one before is not sent yet. `time` is given when each of them was due.
     ///
     /// # Errors
     /// It is invalid, and nothing more can be read.
@@ -142,6 +155,7 @@ impl Calls {
     pub(super) fn body(
         &self,
         call: &mut OnCall,
+        is_sending: bool,
         part: &[u8],
         at: Nanos,
         mut time: impl FnMut(Time),
@@ -169,7 +183,7 @@ impl Calls {
             call.received += 1;
         }
         let has_waited = self.pace == Pace::Replies && call.received >= call.sent && !self.is_sent(call);
-        if messages == 0 || !has_waited || call.sent == 0 {
+        if messages == 0 || !has_waited || is_sending || call.sent == 0 {
             return Ok((messages, None));
         }
         call.last_due = at;
@@ -249,6 +263,9 @@ impl OnCall {
     pub(super) fn status<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) {
         for (name, value) in fields {
             if name == status::STATUS.as_bytes() {
+                if self.code.is_some() {
+                    self.invalid = Some("more than one grpc-status".to_owned());
+                }
                 self.code = Code::read(value);
                 if self.code.is_none() {
                     self.unknown_status(value);
@@ -280,7 +297,7 @@ mod tests {
 
     fn calls(shape: MethodShape, count: u64, pace: Pace) -> Calls {
         let messages = [b"a", b"b"].map(|text| Bytes::from_static(text)).to_vec();
-        Calls { shape, messages, count, pace, spare: Vec::new() }
+        Calls { shape, messages, count, pace, counted_from: 0, spare: Vec::new() }
     }
 
     const MESSAGE: &[u8] = b"\0\0\0\0\x01x";
@@ -292,7 +309,7 @@ mod tests {
     ) -> Result<Option<CallEnd>, String> {
         let (mut call, _) = calls.begin(0);
         call.is_grpc = true;
-        calls.body(&mut call, body, 0, |_| {}).map_err(|failure| failure.message)?;
+        calls.body(&mut call, false, body, 0, |_| {}).map_err(|failure| failure.message)?;
         call.status(fields.iter().copied());
         calls.end(call, 200).map_err(|failure| failure.message)
     }
@@ -348,7 +365,7 @@ mod tests {
         assert!(matches!(calls.sent(&mut call, 1250), Next::Message(message) if message == "a"));
         let mut times = Vec::new();
         let body = [MESSAGE, MESSAGE].concat();
-        let (messages, next) = calls.body(&mut call, &body, 1260, |time| times.push(time)).unwrap();
+        let (messages, next) = calls.body(&mut call, false, &body, 1260, |time| times.push(time)).unwrap();
         assert_eq!((messages, next), (2, None));
         assert_eq!(times, [Time::First(260), Time::Message(260), Time::Message(160)]);
         assert!(matches!(calls.sent(&mut call, 1270), Next::End) && calls.is_sent(&call));
@@ -361,14 +378,14 @@ mod tests {
         call.is_grpc = true;
         assert!(matches!(calls.sent(&mut call, 5), Next::Wait));
         let mut times = Vec::new();
-        let next = calls.body(&mut call, MESSAGE, 50, |time| times.push(time)).unwrap().1;
+        let next = calls.body(&mut call, false, MESSAGE, 50, |time| times.push(time)).unwrap().1;
         assert_eq!(next.unwrap(), "b");
         assert!(matches!(calls.sent(&mut call, 55), Next::Wait));
         // A server may say more than it was asked.
         let body = [MESSAGE, MESSAGE].concat();
-        assert_eq!(calls.body(&mut call, &body, 80, |time| times.push(time)).unwrap().1.unwrap(), "a");
+        assert_eq!(calls.body(&mut call, false, &body, 80, |time| times.push(time)).unwrap().1.unwrap(), "a");
         assert_eq!(times, [Time::First(50), Time::Message(50), Time::Message(30)]);
         assert!(matches!(calls.sent(&mut call, 85), Next::End));
-        assert_eq!(calls.body(&mut call, MESSAGE, 99, |_| {}).unwrap().1, None);
+        assert_eq!(calls.body(&mut call, false, MESSAGE, 99, |_| {}).unwrap().1, None);
     }
 }

@@ -26,7 +26,7 @@ use self::{
 use contract::id;
 
 use super::{
-    connection::{Closed, Connection, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
     other_protocol::instead_of_http2,
 };
 use crate::{
@@ -274,6 +274,9 @@ impl Connection for Http2 {
         shared: &mut Shared<Http2Requests>,
         sink: &mut impl Sink,
     ) -> Progress {
+        if let Some(calls) = &mut shared.requests.calls {
+            calls.count_from(shared.counted_from);
+        }
         if !self.later.is_empty() {
             self.add_due(shared);
         }
@@ -330,10 +333,14 @@ impl Http2 {
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
         self.write(cx, shared)?;
+        let began = shared.now;
         for _ in 0..READS_IN_A_ROW {
             match self.read(cx, shared, sink) {
                 Poll::Pending => return self.write(cx, shared),
                 Poll::Ready(result) => result?,
+            }
+            if shared.now.saturating_sub(began) > LONGEST_TURN {
+                break;
             }
         }
         shared.is_cut_short = true;
@@ -405,7 +412,7 @@ impl Http2 {
                 && let Some(call) = &mut request.call
                 && let Some(calls) = &shared.requests.calls
             {
-                shared.carried.messages.0 += 1;
+                shared.carried.messages.0 += u64::from(calls.counts(&request.in_flight.arrival));
                 let next = calls.sent(call, shared.now);
                 self.http2.data(key, part, matches!(next, Next::End));
                 match next {

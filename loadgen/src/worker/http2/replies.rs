@@ -134,10 +134,12 @@ impl Replies {
                 http2.release(stream, data.len());
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.body(data);
-                if let Some(calls) = calls
-                    && let Err(failure) = messages(request, data, calls, http2, carried, at, sink)
-                {
-                    return self.fail(stream, &failure, http2, at, sink);
+                if let Some(calls) = calls {
+                    let is_counted = calls.counts(&request.in_flight.arrival);
+                    match messages(request, data, calls, http2, at, sink) {
+                        Ok(messages) => carried.messages.1 += if is_counted { messages } else { 0 },
+                        Err(failure) => return self.fail(stream, &failure, http2, at, sink),
+                    }
                 }
                 if end {
                     self.replied(stream, http2, calls, at, sink);
@@ -221,28 +223,27 @@ impl Replies {
     }
 }
 
-/// More of a call's reply has come.
+/// More of a call's reply has come: how many messages it completes.
 #[inline]
 fn messages(
     request: &mut OnStream,
     data: &[u8],
     calls: &Calls,
     http2: &mut http2::Connection,
-    carried: &mut Carried,
     at: Nanos,
     sink: &mut impl Sink,
-) -> Result<(), Failure> {
-    let Some(call) = &mut request.call else { return Ok(()) };
-    let (messages, next) = calls.body(call, data, at, |time| match time {
-        Time::First(time) => sink.first_message(time),
-        Time::Message(time) => sink.message(time),
+) -> Result<u64, Failure> {
+    let Some(call) = &mut request.call else { return Ok(0) };
+    let (due, is_sending) = (request.in_flight.arrival.due, !request.body.is_empty());
+    let (messages, next) = calls.body(call, is_sending, data, at, |time| match time {
+        Time::First(time) => sink.first_message(due, time),
+        Time::Message(time) => sink.message(due, time),
     })?;
-    carried.messages.1 += messages;
     if let Some(next) = next {
         request.body = next;
         http2.want(request.key);
     }
-    Ok(())
+    Ok(messages)
 }
 
 /// A stream was reset by the server, or by this end for the `rule` that the server broke. One that was refused was not

@@ -31,6 +31,9 @@ const MAX_RETIRING: usize = 64;
 /// other would else have all looked at for each.
 const EXPIRY_INTERVAL: Nanos = 1_000_000;
 
+/// A pass in which connections have more to read than their turn ends after this time; the others come first in the next one.
+const LONGEST_PASS: Nanos = 10_000_000;
+
 /// The runtime is told of no more than 1,024 sockets at a time.
 const MAX_READY: usize = 1000;
 
@@ -100,6 +103,11 @@ impl<C: Connection> Pool<C> {
         if self.places.open > 0 || self.connector.is_paced() {
             self.want(0, now);
         }
+    }
+
+    /// What is due before then is in the warm-up.
+    pub(super) fn count_from(&mut self, at: Nanos) {
+        self.shared.counted_from = at;
     }
 
     /// From now on there are to be this many connections, all of which are kept open: those that are missing are opened, and
@@ -200,8 +208,15 @@ impl<C: Connection> Pool<C> {
         if self.ready.take(&mut woken) {
             // The system may have had more to tell.
             self.shared.is_cut_short |= woken.len() >= MAX_READY;
-            for index in woken.drain(..) {
+            let began = self.shared.now;
+            let mut left = woken.drain(..);
+            while let Some(index) = left.next() {
                 self.drive_one(index, sink);
+                // Whatever servers send, the loop looks at the time.
+                if self.shared.is_cut_short && self.shared.clock.now().saturating_sub(began) > LONGEST_PASS {
+                    self.ready.put_back(left);
+                    break;
+                }
             }
             sink.carried(std::mem::take(&mut self.shared.carried), self.shared.now);
         }
