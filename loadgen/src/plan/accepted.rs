@@ -193,7 +193,7 @@ pub(crate) const ALL: &[Accepted] = &[
     MESSAGE_INTERVAL,
     Accepted {
         flag: "url",
-        values: "host:port, h2c://host:port, http://host:port or grpc://host:port, each with an optional path",
+        values: "host:port, h2c://host:port, http://host:port, https://host:port, grpc://host:port or grpcs://host:port, each with an optional path",
         example: "localhost:8080",
     },
     Accepted {
