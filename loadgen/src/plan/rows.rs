@@ -5,8 +5,6 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::template::is_of_a_field;
-
 /// The largest file that is accepted, in bytes.
 pub(crate) const MAX_ROWS_FILE: u64 = 64 << 20;
 
@@ -15,6 +13,11 @@ pub(crate) const MAX_ROWS: usize = 1_000_000;
 
 /// The most columns that are accepted.
 pub(crate) const MAX_COLUMNS: usize = 1000;
+
+/// Whether a header field can have the value: it has no control character.
+pub(super) fn is_of_a_field(value: &str) -> bool {
+    value.chars().all(|c| c == '\t' || !c.is_ascii_control())
+}
 
 /// Rows of as many values as there are columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Instant, MAX_RENDERED, MAX_RENDERED_FIELD, MAX_TEMPLATE, Segment, Template};
-use crate::plan::rows::Rows;
+use crate::plan::rows::{Rows, is_of_a_field};
 
 /// What is accepted, for messages.
 pub(crate) const ACCEPTED: &str = "{{seq}}, {{uuid}}, {{random 1 100}}, {{pick a b c}}, {{now}}, {{now ms}}, {{env NAME}}, \
@@ -194,10 +194,6 @@ fn encoded(value: &str, place: Place, of: &str) -> Result<Box<[u8]>, String> {
         }
         Place::Field | Place::Body => Ok(value.as_bytes().into()),
     }
-}
-
-pub(in crate::plan) fn is_of_a_field(value: &str) -> bool {
-    value.chars().all(|c| c == '\t' || !c.is_ascii_control())
 }
 
 fn shown(text: &str) -> String {

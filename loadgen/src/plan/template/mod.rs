@@ -7,7 +7,6 @@
 mod compile;
 mod render;
 
-pub(super) use compile::is_of_a_field;
 pub(crate) use compile::{ACCEPTED, Place, Sources, has_placeholder, placeholder_end};
 pub(crate) use render::Values;
 
