@@ -254,6 +254,17 @@ fn python(program: &Path, setting: &Setting<'_>, version: &str) -> Command {
     command
 }
 
+/// Python's websockets, which echoes; `None` when it is missing and the test is skipped.
+#[must_use]
+pub fn python_websockets() -> Option<Launched<1>> {
+    let program = require("python3-websockets")?;
+    Some(Launched::start("websockets", |[address], _| {
+        let mut command = script(&program, "websocket.py");
+        command.arg(address.ip().to_string()).arg(address.port().to_string());
+        command
+    }))
+}
+
 /// A command that runs one of the Python programs, and leaves no compiled files beside it.
 #[must_use]
 pub fn script(python: &Path, name: &str) -> Command {

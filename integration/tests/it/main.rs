@@ -63,6 +63,7 @@ mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
 mod volume; // a gigabyte each way
+mod websocket_load; // WebSockets of loadgen
 mod websockets; // WebSocket
 mod yaml; // reading the YAML of chart and compose
 

@@ -38,6 +38,7 @@ fn rows() -> Cases {
             every_request_is_counted(lab, Protocol::Http2).await;
         });
         cases = each(cases, kind, "sockets_are_upgraded", async |lab| sockets_are_upgraded(&lab).await);
+        cases = each(cases, kind, "messages_of_loadgen_are_echoed", async |lab| messages_are_echoed(&lab));
         cases = each(cases, kind, "calls_pass_with_their_status", calls_pass_with_their_status);
         cases = each(cases, kind, "a_stream_of_calls_is_not_held_back", a_stream_is_not_held_back);
         cases = each(cases, kind, "a_dead_server_is_a_server_error", a_dead_server_is_a_server_error);
@@ -118,6 +119,16 @@ async fn every_request_is_counted(lab: Lab, protocol: Protocol) {
         "{:#}",
         open.json()["backends"]
     );
+}
+
+fn messages_are_echoed(lab: &Lab) {
+    let url = format!("ws://{}/ws", lab.proxy.fronts.http1);
+    for args in [&["-n", "1000", "-c", "4"][..], &["-n", "300", "-r", "600", "-c", "2"]] {
+        let report = loadgen_report(&[args, &[&url]].concat());
+        report.assert_all_succeeded(args[1].parse().expect("a number"));
+        assert_eq!(report.number("/websocket/lost"), 0);
+        assert_eq!(report.json()["backends"].to_string().matches("behind").count(), 1);
+    }
 }
 
 async fn sockets_are_upgraded(lab: &Lab) {

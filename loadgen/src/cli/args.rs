@@ -85,6 +85,7 @@ const LOAD: &str = "Load";
 const CONNECTIONS: &str = "Connections";
 const REQUEST: &str = "Request";
 const GRPC: &str = "gRPC";
+const WEBSOCKET: &str = "WebSocket";
 const OUTPUT: &str = "Output";
 const RESULT: &str = "Result";
 
@@ -460,6 +461,25 @@ pub struct Args {
     #[arg(long, value_name = "TIME", env = "LOADGEN_MESSAGE_INTERVAL", value_parser = time, help_heading = GRPC)]
     pub message_interval: Option<Duration>,
 
+    /// Size of a message, where no body is given
+    ///
+    /// [default: 64] Such messages begin with their id, and their echoes are told apart by it. A number of bytes, K and M are
+    /// powers of 1024 (32 to 16M).
+    #[arg(long, value_name = "SIZE", env = "LOADGEN_MESSAGE_SIZE", value_parser = size, help_heading = WEBSOCKET)]
+    pub message_size: Option<u64>,
+
+    /// Send binary messages, not text
+    ///
+    /// A body that is not UTF-8 is sent as binary in any case.
+    #[arg(long, env = "LOADGEN_BINARY", value_parser = BoolishValueParser::new(), help_heading = WEBSOCKET)]
+    pub binary: bool,
+
+    /// Send a ping on each connection this often, and time the pongs
+    ///
+    /// [default: none] 10ms to 8760h.
+    #[arg(long, value_name = "TIME", env = "LOADGEN_PING_INTERVAL", value_parser = time, help_heading = WEBSOCKET)]
+    pub ping_interval: Option<Duration>,
+
     /// Send one request, print the request and the response, and exit
     #[arg(long, env = "LOADGEN_ONCE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub once: bool,
@@ -634,6 +654,11 @@ fn rate(text: &str) -> Result<f64, &'static str> {
 
 fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, &'static str> {
     quantity::count(text).and_then(|number| N::try_from(number).ok()).ok_or("a whole number")
+}
+
+/// Reads `512`, `64K`, `1M`.
+fn size(text: &str) -> Result<u64, &'static str> {
+    quantity::size(text).ok_or("a size")
 }
 
 /// Reads `500ms`, `1m30s`, `1.5s`, or a number of seconds.

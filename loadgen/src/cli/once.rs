@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
+use contract::id;
+
 use crate::{
     clock::nanos,
     numbers::{count, seconds, time},
     outcome::{Arrival, CallEnd, Exchange, Incomplete},
-    plan::call::Prepared,
+    plan::{Plan, Request, call::Prepared, template::Values},
     run::Run,
     summary::Summary,
 };
@@ -29,10 +31,11 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
     if let Some(request) = plan.requests().get(arrival.request as usize) {
         let values = texts.values(&arrival, request.rows(), Some(&id));
         write!(out, "{}", request.head_text(plan.target().protocol, &values))?;
-        let body = request.body_of(&values);
-        match call {
-            Some(call) => writeln!(out, "{}\n", call.shown.trim_end())?,
-            None => write_body(&body, body.len() as u64, out)?,
+        if let Some(call) = call {
+            writeln!(out, "{}\n", call.shown.trim_end())?;
+        } else {
+            let body = body(&plan, request, &id, &values);
+            write_body(&body, body.len() as u64, out)?;
         }
     }
     match exchange {
@@ -40,6 +43,16 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
         None => writeln!(out, "nothing was sent")?,
     }
     Ok(summary)
+}
+
+/// The body of a request, or the message that is sent on a WebSocket.
+pub(super) fn body(plan: &Plan, request: &Request, id: &id::Text, values: &Values<'_>) -> Vec<u8> {
+    let mut body = Vec::new();
+    match plan.message() {
+        Some(message) => message.write(request, id, values, &mut body),
+        None => request.write_body(values, &mut body),
+    }
+    body
 }
 
 fn write_reply(

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use contract::id::Ids;
 
-use super::once::write_body;
+use super::once::{body, write_body};
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds},
@@ -34,7 +34,10 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Workers        {}", plan.workers())?;
     connections(plan, out)?;
     let named = plan.expected_status().named().map(|named| format!(", {named}")).unwrap_or_default();
-    writeln!(out, "Successes      2xx{named}")?;
+    match plan.message() {
+        Some(_) => writeln!(out, "Successes      messages that come back as they were sent")?,
+        None => writeln!(out, "Successes      2xx{named}")?,
+    }
     let ids = Ids { run: 0, load: 0 };
     // What is due at the start of 1970 shows that it is no real run.
     let texts = plan.texts(ids, 0, 1);
@@ -57,7 +60,7 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "\n{}", request.head_text(plan.target().protocol, &values))?;
         match plan.call() {
             None => {
-                let body = request.body_of(&values);
+                let body = body(plan, request, &id, &values);
                 write_body(&body, body.len() as u64, out)?;
             }
             Some(call) => match call.prepared() {

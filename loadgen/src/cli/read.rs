@@ -237,6 +237,7 @@ impl Args {
             .templates(!self.no_templates)
             .request_id_header(&self.request_id_header)
             .raw_message(self.raw_message)
+            .binary(self.binary)
             .grpc_encoding(match self.grpc_encoding {
                 Encoding::Identity => call::Encoding::Identity,
                 Encoding::Gzip => call::Encoding::Gzip,
@@ -251,6 +252,12 @@ impl Args {
         }
         if let Some(interval) = self.message_interval {
             plan = plan.message_interval(interval);
+        }
+        if let Some(size) = self.message_size {
+            plan = plan.message_size(size);
+        }
+        if let Some(interval) = self.ping_interval {
+            plan = plan.ping_interval(interval);
         }
         plan = self.with_load(plan);
         if let Some(file) = &self.cacert {

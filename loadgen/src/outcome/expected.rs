@@ -27,6 +27,13 @@ impl ExpectedStatus {
         Self { bits: [0; WORDS], named: None }
     }
 
+    /// Of messages on a WebSocket, which have none: 0.
+    pub(crate) fn of_messages() -> Self {
+        let mut expected = Self::none();
+        expected.add(0, 0);
+        expected
+    }
+
     /// Whether a reply with this status is a success.
     #[inline]
     #[must_use]

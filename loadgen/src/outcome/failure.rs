@@ -46,6 +46,10 @@ pub enum Cause {
     Tls,
     /// A forward proxy did not lead to the target.
     Proxy,
+    /// The server did not take the opening handshake of a WebSocket.
+    NoWebSocket,
+    /// What came back on a WebSocket is not what was sent.
+    WrongEcho,
     /// The request took longer than `--timeout`.
     Timeout,
     /// Anything else that the system reports.
@@ -76,6 +80,8 @@ impl fmt::Display for Cause {
             Self::ClientCertificate => "client certificate",
             Self::Tls => "TLS error",
             Self::Proxy => "refused by the proxy",
+            Self::NoWebSocket => "no WebSocket",
+            Self::WrongEcho => "wrong echo",
             Self::Timeout => "timeout",
             Self::Io => "i/o error",
             Self::Other => "other",

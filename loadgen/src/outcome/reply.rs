@@ -204,7 +204,7 @@ impl Head<'_> {
     }
 
     #[inline]
-    fn fields(&self) -> &Fields {
+    pub(crate) fn fields(&self) -> &Fields {
         match self {
             Self::Http1(head) => &head.fields,
             Self::Http2(head) => head.fields(),

@@ -145,6 +145,18 @@ pub(crate) const DEADLINE: Accepted = Accepted { flag: "deadline", values: TIME,
 /// See `--messages`.
 pub(crate) const MESSAGES: Accepted =
     Accepted { flag: "messages", values: "a whole number from 1 to 1000000000", example: "10" };
+/// See `--message-size`.
+pub(crate) const MESSAGE_SIZE: Accepted = Accepted {
+    flag: "message-size",
+    values: "a size from 32 to 16M, in bytes or with K or M",
+    example: "1K",
+};
+/// See `--ping-interval`.
+pub(crate) const PING_INTERVAL: Accepted = Accepted {
+    flag: "ping-interval",
+    values: "a time from 10ms to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
+    example: "5s",
+};
 /// See `--message-interval`.
 pub(crate) const MESSAGE_INTERVAL: Accepted = Accepted {
     flag: "message-interval",
@@ -191,9 +203,11 @@ pub(crate) const ALL: &[Accepted] = &[
     DEADLINE,
     MESSAGES,
     MESSAGE_INTERVAL,
+    MESSAGE_SIZE,
+    PING_INTERVAL,
     Accepted {
         flag: "url",
-        values: "host:port, h2c://host:port, http://host:port, https://host:port, grpc://host:port or grpcs://host:port, each with an optional path",
+        values: "host:port, h2c://host:port, http://host:port, https://host:port, grpc://host:port, grpcs://host:port, ws://host:port or wss://host:port, each with an optional path",
         example: "localhost:8080",
     },
     Accepted {

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Call, Expect, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, RequestOptions,
-    Requests, Retry, Route, Target, Tls, Version, call, contents::Contents, lifetime, load, places::Places,
-    request::Common, route, target::Braces, tls,
+    Body, Call, Expect, Lifetime, Load, MAX_WORKERS, Message, OnOverload, Plan, PlanError, Request,
+    RequestOptions, Requests, Retry, Route, Target, Tls, Version, call, contents::Contents, lifetime, load,
+    message, places::Places, request::Common, route, target::Braces, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -34,6 +34,7 @@ pub struct Builder {
     seed: Option<u64>,
     places: Option<Arc<Places>>,
     call: call::Wanted,
+    message: message::Wanted,
 }
 
 impl Builder {
@@ -56,6 +57,7 @@ impl Builder {
             seed: None,
             places: None,
             call: call::Wanted::default(),
+            message: message::Wanted::default(),
         }
     }
 
@@ -475,6 +477,27 @@ impl Builder {
         self
     }
 
+    /// How long messages on WebSockets are, in bytes, where no body is given. They say their numbers.
+    #[must_use]
+    pub fn message_size(mut self, bytes: u64) -> Self {
+        self.message.size = Some(bytes);
+        self
+    }
+
+    /// Whether messages on WebSockets are binary, also where they could be text.
+    #[must_use]
+    pub fn binary(mut self, binary: bool) -> Self {
+        self.message.binary = binary;
+        self
+    }
+
+    /// How long each WebSocket waits before it sends a ping, and then another one.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.message.ping_interval = Some(interval);
+        self
+    }
+
     /// Checks all of it.
     ///
     /// # Errors
@@ -522,6 +545,33 @@ impl Builder {
         }
     }
 
+    /// What goes with messages on WebSockets.
+    fn check_messages(&self) -> Result<(), PlanError> {
+        let refused = [
+            (
+                self.expected_status.named().is_some(),
+                "--expect-status with a WebSocket",
+                "it with other targets: a message succeeds with its echo",
+            ),
+            (
+                !self.requests.is_empty() || self.url_file.is_some(),
+                "a WebSocket with several requests",
+                "one message, possibly with placeholders, on each connection of the target's path",
+            ),
+            (
+                self.request.expect != Expect::default(),
+                "expectations of a WebSocket",
+                "none: a message succeeds with its echo",
+            ),
+        ];
+        match refused.into_iter().find(|(is_given, ..)| *is_given) {
+            Some((_, shown, accepted)) => {
+                Err(PlanError(Refusal::new(shown, accepted, "loadgen ws://localhost:8080/ws")))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn checked(mut self) -> Result<Plan, PlanError> {
         let target = Target::parse_with(&self.target, self.version, self.braces)?;
         let tls = Tls::new(&target, &self.tls)?;
@@ -540,12 +590,22 @@ impl Builder {
         if !target.grpc {
             self.call.refuse(&target)?;
         }
+        if !target.websocket {
+            self.message.refuse(&target)?;
+        }
+        let mut message = None;
         let (requests, call) = match &self.url_file {
             _ if target.grpc => {
                 self.check_call()?;
                 let mut request = Request::new(common, self.request)?;
                 let call = Call::new(&target, &self.call, &mut request)?;
                 (Requests::only(request)?, Some(call))
+            }
+            _ if target.websocket => {
+                self.check_messages()?;
+                let mut request = Request::new(common, self.request)?;
+                message = Some(Message::new(&target, &self.message, &mut request)?);
+                (Requests::only(request)?, None)
             }
             None => (Requests::new(common, self.request, self.requests, self.places.as_deref())?, None),
             Some(file) => (Requests::of_urls(common, self.version, self.request, file)?, None),
@@ -571,13 +631,22 @@ impl Builder {
             })?,
             None => runtime::cpus::available().min(most),
         };
-        let (expected_status, expected_of) = expected(self.expected_status, requests.all())?;
+        let workers = match (&message, load.arrivals()) {
+            (Some(_), Some(_)) => evenly(workers, load.connections, self.workers.is_some())?,
+            _ => workers,
+        };
+        let expected_status = match &message {
+            Some(_) => ExpectedStatus::of_messages(),
+            None => self.expected_status,
+        };
+        let (expected_status, expected_of) = expected(expected_status, requests.all())?;
         Ok(Plan {
             target,
             tls,
             requests,
             seed: self.seed,
             call,
+            message,
             load,
             lifetime,
             route,
@@ -588,6 +657,22 @@ impl Builder {
             captures: false,
         })
     }
+}
+
+/// As many workers that each has as many connections as the others: what is due goes around the connections.
+fn evenly(
+    workers: NonZeroUsize,
+    connections: NonZeroUsize,
+    is_said: bool,
+) -> Result<NonZeroUsize, PlanError> {
+    let fits = |count: &NonZeroUsize| connections.get().is_multiple_of(count.get());
+    if is_said && !fits(&workers) {
+        let accepted =
+            "a number that the connections can be divided by: messages of a rate go around all of them";
+        return Err(PlanError(Refusal::of_value("workers", workers, accepted, "1")));
+    }
+    let candidates = (1..=workers.get()).rev().filter_map(NonZeroUsize::new);
+    Ok(candidates.into_iter().find(fits).unwrap_or(NonZeroUsize::MIN))
 }
 
 /// Which replies are successes: those of the run, and those that each request expects. The first are of all requests

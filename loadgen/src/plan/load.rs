@@ -210,6 +210,10 @@ impl Load {
         if let Some(seed) = wanted.seed {
             load.draw(seed);
         }
+        if target.websocket {
+            // What is due for a connection waits for it.
+            load.http1_connections = load.connections;
+        }
         load.speak(target.protocol);
         Ok(load)
     }

@@ -12,6 +12,7 @@ pub mod file;
 pub mod files;
 pub mod lifetime;
 pub mod load;
+pub mod message;
 mod methods;
 pub(crate) mod mix;
 mod places;
@@ -35,6 +36,7 @@ pub use expect::{Expect, ExpectedText};
 pub use files::OtherEnd;
 pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
+pub use message::Message;
 pub use methods::Shape as MethodShape;
 pub(crate) use methods::{contents, known, no_service};
 use prost_reflect::DescriptorPool;
@@ -71,6 +73,7 @@ pub struct Plan {
     requests: Requests,
     seed: Option<u64>,
     call: Option<Call>,
+    message: Option<Message>,
     load: Load,
     lifetime: Lifetime,
     route: Route,
@@ -91,7 +94,7 @@ impl PlanError {
     /// There is nothing to send to, and why.
     pub(crate) fn without_target(why: &str) -> Self {
         let accepted = "host:port, h2c://host:port, http://host:port or https://host:port, each with an optional path, \
-                        grpc://host:port or grpcs://host:port, or --embedded for a dummy-server in this process";
+                        grpc://host:port or grpcs://host:port, ws://host:port or wss://host:port, or --embedded for a dummy-server in this process";
         Self(Refusal::new("no target", accepted, "loadgen localhost:8080").because(why))
     }
 }
@@ -124,8 +127,8 @@ impl Texts {
 }
 
 impl Plan {
-    /// Begins a plan for a target: `host:port`, `h2c://host:port`, `http://host:port` or `https://host:port`, with a path if you like, or
-    /// `grpc://host:port/package.Service/Method`. What is not said is as on the command line.
+    /// Begins a plan for a target: `host:port`, `h2c://host:port`, `http://host:port` or `https://host:port`, with a path if you like,
+    /// `grpc://host:port/package.Service/Method`, or `ws://host:port`, with a path. What is not said is as on the command line.
     ///
     /// ```
     /// use std::time::Duration;
@@ -196,6 +199,12 @@ impl Plan {
     #[must_use]
     pub fn call(&self) -> Option<&Call> {
         self.call.as_ref()
+    }
+
+    /// What is sent on WebSockets, if they are spoken.
+    #[must_use]
+    pub fn message(&self) -> Option<&Message> {
+        self.message.as_ref()
     }
 
     /// The same with the types of the call's messages, which are those of `source`.

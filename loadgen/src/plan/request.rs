@@ -174,6 +174,14 @@ impl Request {
         Ok(varies.then_some(Varying { path, fields: varying, body, rows }))
     }
 
+    /// Adds a field that is the same each time.
+    pub(super) fn push_field(&mut self, name: &str, value: &str) {
+        self.fields.push(name, value);
+        if let Some(varying) = self.varying.as_mut().and_then(Arc::get_mut) {
+            varying.fields.push(None);
+        }
+    }
+
     /// That of another call, without what is said of this one's messages and time.
     pub(super) fn of_another(&self, path: &str) -> Self {
         let mut fields = self.fields.clone();
@@ -325,6 +333,19 @@ impl Request {
         match self.varying.as_ref().map(|varying| self.rendered_body(varying)) {
             None => self.body.clone(),
             Some(body) => body.bytes(values, &mut BytesMut::new()),
+        }
+    }
+
+    /// Whether its body has placeholders.
+    pub(crate) fn has_varying_body(&self) -> bool {
+        self.varying.as_ref().is_some_and(|varying| varying.body.is_some())
+    }
+
+    /// Appends the body of one sending.
+    pub(crate) fn write_body(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        match self.varying.as_ref().and_then(|varying| varying.body.as_ref()) {
+            None => out.extend_from_slice(&self.body),
+            Some(body) => body.render(values, out),
         }
     }
 

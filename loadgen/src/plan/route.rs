@@ -234,8 +234,8 @@ fn proxy(text: &str, target: &Target, tunnel: bool) -> Result<Proxy, PlanError> 
     Ok(Proxy {
         endpoint: Endpoint::parse(place).ok_or_else(refused)?,
         authorization: user.map(|user| format!("Basic {}", BASE64.encode(user))),
-        // HTTP/2 without TLS has no absolute form.
-        tunnels: tunnel || target.tls || target.protocol == Protocol::Http2,
+        // HTTP/2 without TLS has no absolute form, and what a proxy may answer to Upgrade is open.
+        tunnels: tunnel || target.tls || target.websocket || target.protocol == Protocol::Http2,
     })
 }
 

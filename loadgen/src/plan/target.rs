@@ -38,6 +38,8 @@ pub struct Target {
     pub tls: bool,
     /// Whether requests are gRPC calls, of the method that the path names.
     pub grpc: bool,
+    /// Whether connections become WebSockets, and messages are sent in place of requests.
+    pub websocket: bool,
     /// Whether the server chooses the protocol, by ALPN (RFC 7301).
     pub negotiated: bool,
     /// A name or an address, without brackets and zone.
@@ -72,7 +74,7 @@ impl Endpoint {
 const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
 const ACCEPTED: &str = "host:port or h2c://host:port for HTTP/2, http://host:port for HTTP/1.1, https://host:port for either over TLS, each \
-     with an optional path; grpc://host:port or grpcs://host:port (TLS), with an optional /package.Service/Method";
+     with an optional path; grpc://host:port or grpcs://host:port (TLS), with an optional /package.Service/Method; ws://host:port or wss://host:port";
 
 /// The method that is called where none is given.
 pub(crate) const DEFAULT_METHOD: &str = "/echo.EchoService/Echo";
@@ -141,6 +143,10 @@ impl Target {
     #[must_use]
     pub fn protocol_name(&self) -> &'static str {
         match (self.protocol, self.tls) {
+            (Protocol::Http1, false) if self.websocket => "WebSocket",
+            (Protocol::Http1, true) if self.websocket => "WebSocket over TLS",
+            (Protocol::Http2, false) if self.websocket => "WebSocket over h2c",
+            (Protocol::Http2, true) if self.websocket => "WebSocket over HTTP/2 and TLS",
             (Protocol::Http1, false) => "HTTP/1.1",
             (Protocol::Http1, true) => "HTTP/1.1 over TLS",
             (Protocol::Http2, false) => "h2c",
@@ -155,6 +161,8 @@ impl fmt::Display for Target {
         let scheme = match self.protocol {
             _ if self.grpc && self.tls => "grpcs",
             _ if self.grpc => "grpc",
+            _ if self.websocket && self.tls => "wss",
+            _ if self.websocket => "ws",
             _ if self.tls => "https",
             Protocol::Http1 => "http",
             Protocol::Http2 => "h2c",
@@ -187,13 +195,14 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
     let (scheme, default_port, rest) = match scheme {
         None => (String::new(), None, text),
         Some((scheme, rest)) => match scheme.to_ascii_lowercase() {
-            scheme if ["h2c", "http", "grpc"].contains(&&*scheme) => (scheme, Some(80), rest),
-            scheme if ["https", "grpcs"].contains(&&*scheme) => (scheme, Some(443), rest),
+            scheme if ["h2c", "http", "grpc", "ws"].contains(&&*scheme) => (scheme, Some(80), rest),
+            scheme if ["https", "grpcs", "wss"].contains(&&*scheme) => (scheme, Some(443), rest),
             other => return Err(wrong(format!("unknown scheme '{other}'"), format!("http://{rest}"))),
         },
     };
-    let tls = scheme == "https" || scheme == "grpcs";
+    let tls = ["https", "grpcs", "wss"].contains(&&*scheme);
     let grpc = scheme.starts_with("grpc");
+    let websocket = scheme.starts_with("ws");
     let protocol = match (scheme.as_str(), version) {
         ("h2c", Version::Http1) => {
             return Err(wrong("h2c:// is HTTP/2, and --http1.1 is not", format!("http://{rest}")));
@@ -202,7 +211,8 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
             let reason = format!("{scheme}:// is HTTP/2, and --http1.1 is not");
             return Err(wrong(reason, format!("{scheme}://{rest}")));
         }
-        (_, Version::Http1) | ("http", Version::Any) => Protocol::Http1,
+        // Over HTTP/2, few servers speak WebSocket (RFC 8441): it is asked for.
+        (_, Version::Http1) | ("http" | "ws" | "wss", Version::Any) => Protocol::Http1,
         _ => Protocol::Http2,
     };
     let begin = text.len() - rest.len();
@@ -242,8 +252,9 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
         }
         path => path,
     };
-    let negotiated = tls && !grpc && version == Version::Any;
-    Ok(Target { protocol, tls, grpc, negotiated, host: authority.host, zone: authority.zone, port, path })
+    let negotiated = tls && !grpc && !websocket && version == Version::Any;
+    let Authority { host, zone, .. } = authority;
+    Ok(Target { protocol, tls, grpc, websocket, negotiated, host, zone, port, path })
 }
 
 /// Whether a path is that of a call: `/package.Service/Method`.

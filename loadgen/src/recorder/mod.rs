@@ -19,6 +19,7 @@ mod plausible;
 mod recording;
 mod server_report;
 mod settings;
+mod sockets;
 mod times;
 mod trend;
 mod unmet;
@@ -47,6 +48,7 @@ pub use origin::Origin;
 pub(crate) use recording::Recording;
 pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
+pub use sockets::Sockets;
 pub use times::{Snapshot, Times};
 pub use trend::{Parts, Trend};
 pub use unmet::Unmet;
@@ -54,7 +56,8 @@ pub use unmet::Unmet;
 use crate::{
     clock::Nanos,
     outcome::{
-        Arrival, Cause, Ended, Exchange, ExpectedStatus, InFlight, Outcome, Reported, expectation::Fault,
+        Arrival, Cause, Ended, Exchange, ExpectedStatus, Failure, InFlight, Outcome, Reported,
+        expectation::Fault,
     },
     plan::Plan,
 };
@@ -151,6 +154,9 @@ pub struct Recorder {
     /// What came of gRPC calls, if requests are such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Box<Calls>>,
+    /// What came of WebSockets beyond their messages, if requests are messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<Box<Sockets>>,
     /// When the target was there.
     pub availability: Availability,
     /// The first time that no more connections were allowed: how many there were, and why.
@@ -225,6 +231,7 @@ impl Recorder {
             requests: ByRequest::default(),
             unmet: Unmet::default(),
             calls: None,
+            sockets: None,
             availability: Availability::default(),
             limited: None,
             unopened: None,
@@ -249,6 +256,7 @@ impl Recorder {
         Self {
             requests: ByRequest::of(plan.names()),
             expected_of: plan.expected_status_of_requests(),
+            sockets: plan.message().map(|_| Box::default()),
             ..Self::new(ids, plan.expected_status().clone())
         }
     }
@@ -259,9 +267,9 @@ impl Recorder {
         self.ids
     }
 
-    /// Replies by status, those seen alone.
+    /// Replies by status, those seen alone; messages have none.
     pub fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
-        (0..).zip(self.statuses.iter().copied()).filter(|(_, count)| *count > 0)
+        (0..).zip(self.statuses.iter().copied()).skip(1).filter(|(_, count)| *count > 0)
     }
 
     /// What is due from `start` on is measured; `window` is how long requests are to become due, if that is known. The wall
@@ -377,6 +385,20 @@ impl Recorder {
         }
     }
 
+    /// A message has come on a WebSocket that is no echo.
+    pub(crate) fn unsolicited(&mut self, at: Nanos, what: &str) {
+        if !self.is_warmup(at) {
+            self.sockets.get_or_insert_default().unsolicited(what);
+        }
+    }
+
+    /// A ping on a WebSocket was answered.
+    pub(crate) fn pong(&mut self, at: Nanos, time: Nanos) {
+        if !self.is_warmup(at) {
+            self.sockets.get_or_insert_default().pong(time);
+        }
+    }
+
     pub(crate) fn ended(&mut self, ended: Ended<'_>, ready_since: Nanos) {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
         if self.is_warmup(arrival.due) {
@@ -406,6 +428,12 @@ impl Recorder {
             }
             self.sent(&arrival, at, 1);
             self.unsuccessful(arrival.due, at, 1);
+            if let Some(sockets) = &mut self.sockets {
+                match ended.outcome {
+                    Outcome::Failed(Failure { cause: Cause::WrongEcho, .. }) => sockets.wrong += 1,
+                    _ => sockets.lost += u64::from(arrival.written.is_some()),
+                }
+            }
             if arrival.written.is_some() || !matches!(ended.outcome, Outcome::Abandoned) {
                 let since_start = self.since_start(arrival.due);
                 self.availability.due(since_start, false);
@@ -566,6 +594,9 @@ impl Recorder {
         self.server_report.merge(&other.server_report);
         if let Some(calls) = &other.calls {
             self.calls().merge(calls);
+        }
+        if let Some(sockets) = &other.sockets {
+            self.sockets.get_or_insert_default().merge(sockets);
         }
         self.availability.merge(&other.availability);
         self.requests.merge(&other.requests);

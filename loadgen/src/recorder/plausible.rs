@@ -33,6 +33,8 @@ impl Recorder {
         let of_calls = self.calls.iter().flat_map(|calls| calls.counts());
         let errors = self.calls.iter().flat_map(|calls| calls.errors.iter());
         let call_errors: u64 = errors.map(|(_, seen)| seen.count.min(LARGEST)).sum();
+        let of_sockets =
+            self.sockets.iter().flat_map(|sockets| [sockets.lost, sockets.wrong, sockets.unsolicited]);
         let statuses = self.statuses.iter().copied();
         let mut counts = statuses
             .chain(of_failures)
@@ -41,6 +43,7 @@ impl Recorder {
             .chain(of_flow)
             .chain(of_trend)
             .chain(of_calls)
+            .chain(of_sockets)
             .chain(others);
         counts.all(|count| count <= LARGEST)
             && self.body_bytes <= u64::MAX >> 10
@@ -68,8 +71,13 @@ impl Recorder {
         let of_unmet =
             self.unmet.iter().flat_map(|(expected, seen)| [expected, &seen.example, &seen.request_id]);
         let of_calls = self.calls.iter().flat_map(|calls| calls.texts());
-        let others =
-            of_failures.chain(of_connections).chain(of_calls).chain(names).chain(self.connections.texts());
+        let of_sockets = self.sockets.iter().map(|sockets| &sockets.example);
+        let others = of_failures
+            .chain(of_connections)
+            .chain(of_calls)
+            .chain(of_sockets)
+            .chain(names)
+            .chain(self.connections.texts());
         others.map(String::as_str).chain(of_unmet)
     }
 }

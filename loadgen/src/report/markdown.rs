@@ -29,6 +29,12 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let calls = summary.records.calls.iter().flat_map(|calls| calls.errors.iter());
     let calls = calls.map(|(code, seen)| [code.name().to_owned(), count(seen.count), seen.example.clone()]);
     table(&["gRPC status", "Calls", "Example"], calls, out)?;
+    let sockets = summary.records.sockets.iter().flat_map(|sockets| {
+        [("lost", sockets.lost), ("wrong", sockets.wrong), ("unsolicited", sockets.unsolicited)]
+    });
+    let sockets = sockets.filter(|(_, number)| *number > 0);
+    let sockets = sockets.map(|(kind, number)| [kind.to_owned(), count(number)]);
+    table(&["WebSocket", "Messages"], sockets, out)?;
     let failures = summary.records.failures.iter();
     let failures = failures.map(|(cause, seen)| [cause.to_string(), count(seen.count), seen.example.clone()]);
     table(&["Failure", "Requests", "Example"], failures, out)?;
@@ -108,7 +114,8 @@ fn times(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let calls = summary.records.calls.iter();
     let of_calls =
         calls.flat_map(|calls| [("first message", &calls.first_message), ("message", &calls.message)]);
-    for (name, histogram) in others.into_iter().chain(of_calls) {
+    let of_sockets = summary.records.sockets.iter().map(|sockets| ("ping", &sockets.pings));
+    for (name, histogram) in others.into_iter().chain(of_calls).chain(of_sockets) {
         if !histogram.is_empty() && histogram.max() > 0 {
             rows.push(named(name.to_owned(), percentiles(histogram)));
         }

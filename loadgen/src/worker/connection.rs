@@ -33,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) kept: usize,
     /// The maximum number of concurrent requests on each.
     pub(crate) streams: usize,
+    /// The maximum number of messages in flight on each WebSocket.
+    pub(crate) messages: usize,
     /// Nanoseconds for a reply.
     pub(crate) timeout: Nanos,
     /// Nanoseconds for a connection that can be used.
@@ -158,6 +160,10 @@ pub(crate) trait Sink {
     fn first_message(&mut self, due: Nanos, time: Nanos);
     /// The response to a message has come, so long after the message was due.
     fn message(&mut self, due: Nanos, time: Nanos);
+    /// A message has come on a WebSocket that is no echo of anything that was sent.
+    fn unsolicited(&mut self, at: Nanos, what: &str);
+    /// A ping on a WebSocket was answered, so long after it was sent.
+    fn pong(&mut self, at: Nanos, time: Nanos);
     /// What connections carried until now since the last call, of replies that may still be running.
     fn carried(&mut self, carried: Carried, now: Nanos);
 }

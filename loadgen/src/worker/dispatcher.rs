@@ -376,6 +376,14 @@ impl Sink for Results<'_> {
         self.recording.message(due, time);
     }
 
+    fn unsolicited(&mut self, at: Nanos, what: &str) {
+        self.recording.records().unsolicited(at, what);
+    }
+
+    fn pong(&mut self, at: Nanos, time: Nanos) {
+        self.recording.records().pong(at, time);
+    }
+
     fn carried(&mut self, carried: Carried, now: Nanos) {
         self.recording.carried(carried, now);
     }

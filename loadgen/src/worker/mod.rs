@@ -18,6 +18,7 @@ mod secured;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod websocket;
 
 use std::{
     future::poll_fn,

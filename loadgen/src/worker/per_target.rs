@@ -13,7 +13,8 @@ use super::{
     http2::Http2,
     lateness::Lateness,
     opening::{Beginning, Connector, Pace},
-    pool::Pool,
+    pool::{Bound, Pool},
+    websocket::{Messages, OverHttp1, OverHttp2},
 };
 use crate::{
     clock::{Clock, Nanos, nanos},
@@ -57,6 +58,8 @@ impl Staged {
 enum AnyPool {
     Http1(Pool<Http1>),
     Http2(Pool<Http2>),
+    WebSocket(Pool<OverHttp1>),
+    WebSocketOverHttp2(Pool<OverHttp2>),
 }
 
 /// Does the same with whichever pool it is.
@@ -65,6 +68,8 @@ macro_rules! with {
         match $any {
             AnyPool::Http1($pool) => $call,
             AnyPool::Http2($pool) => $call,
+            AnyPool::WebSocket($pool) => $call,
+            AnyPool::WebSocketOverHttp2($pool) => $call,
         }
     };
 }
@@ -88,25 +93,46 @@ impl PerTarget {
             ),
         };
         let lifetime = plan.lifetime();
-        // Over HTTP/1.1, others are opened as they are needed.
-        let is_kept = plan.target().protocol == Protocol::Http2 || lifetime.per_second.is_some();
+        // Requests of HTTP/1.1 open others as they are needed.
+        let protocol = plan.target().protocol;
+        let is_kept =
+            protocol == Protocol::Http2 || plan.message().is_some() || lifetime.per_second.is_some();
+        let is_open = load.arrivals().is_some();
         let limits = Limits {
             connections: most,
             kept: if is_kept { connections } else { 0 },
             streams: load.streams.get(),
+            messages: if is_open { load.max_in_flight.get() } else { 1 },
             timeout: nanos(load.timeout),
             connect_timeout: nanos(load.connect_timeout),
             requests: lifetime.requests.map_or(u64::MAX, NonZeroU64::get),
             age: lifetime.age.map_or(Nanos::MAX, nanos),
         };
-        let offer = plan.tls().map(|tls| tls.offer(Some(plan.target().protocol)));
+        let offer = plan.tls().map(|tls| tls.offer(Some(protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
         let beginning = Beginning::new(plan, offer);
         let connector = Connector::new(order.addresses.clone(), beginning, *part, pace, *clock);
-        let requests = (&**plan, plan.texts(*ids, order.epoch, part.of()));
-        let mut pool = match plan.target().protocol {
-            Protocol::Http1 => AnyPool::Http1(Pool::new(requests.into(), *ids, connector, limits, *clock)),
-            Protocol::Http2 => AnyPool::Http2(Pool::new(requests.into(), *ids, connector, limits, *clock)),
+        let texts = plan.texts(*ids, order.epoch, part.of());
+        let mut pool = match (protocol, plan.message()) {
+            (Protocol::Http1, None) => {
+                AnyPool::Http1(Pool::new((&**plan, texts).into(), *ids, connector, limits, *clock))
+            }
+            (Protocol::Http2, None) => {
+                AnyPool::Http2(Pool::new((&**plan, texts).into(), *ids, connector, limits, *clock))
+            }
+            (protocol, Some(message)) => {
+                let messages = Messages::new(plan, message, texts, *part);
+                // In a closed loop, whichever has its echo sends the next.
+                let bound = is_open.then(|| Bound::new(connections, *part));
+                match protocol {
+                    Protocol::Http1 => {
+                        AnyPool::WebSocket(Pool::new(messages, *ids, connector, limits, *clock).bound(bound))
+                    }
+                    Protocol::Http2 => AnyPool::WebSocketOverHttp2(
+                        Pool::new(messages, *ids, connector, limits, *clock).bound(bound),
+                    ),
+                }
+            }
         };
         with!(&mut pool, pool => pool.want(connections, clock.now()));
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);

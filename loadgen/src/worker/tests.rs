@@ -27,6 +27,7 @@ use crate::{
 };
 
 const LIMITS: Limits = Limits {
+    messages: 1,
     connections: 1,
     kept: 0,
     streams: 1,

@@ -15,3 +15,4 @@ mod reports;
 mod routes;
 mod rules;
 mod shapes;
+mod websocket;

@@ -1,5 +1,7 @@
 //! The report for programs, described by `report.schema.json`.
 
+mod protocols;
+
 use std::{collections::BTreeMap, io, io::Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -10,6 +12,7 @@ use hdrhistogram::{
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use self::protocols::{Grpc, WebSocket};
 use crate::{
     recorder::{self, ReportedLoad, ReportedTimes, ServerReport},
     summary::{MeanParts, Summary},
@@ -19,7 +22,7 @@ use crate::{
 pub use crate::summary::VERSION;
 
 /// The report's JSON Schema.
-pub const SCHEMA: &str = include_str!("../../report.schema.json");
+pub const SCHEMA: &str = include_str!("../../../report.schema.json");
 
 /// Writes the report as one JSON object and a line end.
 ///
@@ -78,6 +81,7 @@ struct Report<'a> {
     dummy_server: Option<DummyServer>,
     connections: Connections,
     grpc: Option<Grpc<'a>>,
+    websocket: Option<WebSocket<'a>>,
     response_time_us: Option<Offered>,
     successful_response_time_us: Option<Times>,
     response_time_by_class_us: BTreeMap<String, Times>,
@@ -242,60 +246,6 @@ impl From<ReportedLoad> for DummyServerLoad {
     }
 }
 
-/// What came of gRPC calls.
-#[derive(Serialize)]
-struct Grpc<'a> {
-    statuses: BTreeMap<&'static str, u64>,
-    errors: Vec<CallError<'a>>,
-    messages_sent: u64,
-    messages_received: u64,
-    messages_per_second: f64,
-    first_message_time_us: Option<Times>,
-    message_time_us: Option<Times>,
-    first_message_time_ns: String,
-    message_time_ns: String,
-}
-
-/// A status other than OK.
-#[derive(Serialize)]
-struct CallError<'a> {
-    status: &'static str,
-    code: u8,
-    count: u64,
-    example: &'a str,
-    request_id: &'a str,
-}
-
-impl<'a> Grpc<'a> {
-    fn of(summary: &'a Summary) -> io::Result<Option<Self>> {
-        let Some(calls) = summary.records.calls.as_deref() else { return Ok(None) };
-        let succeeded = Some(summary.records.counts.succeeded).filter(|succeeded| *succeeded > 0);
-        let ok = succeeded.map(|succeeded| ("OK", succeeded));
-        let errors = calls.errors.iter();
-        Ok(Some(Self {
-            statuses: ok.into_iter().chain(errors.map(|(code, seen)| (code.name(), seen.count))).collect(),
-            errors: calls
-                .errors
-                .iter()
-                .map(|(code, seen)| CallError {
-                    status: code.name(),
-                    code: code as u8,
-                    count: seen.count,
-                    example: &seen.example,
-                    request_id: &seen.request_id,
-                })
-                .collect(),
-            messages_sent: calls.messages_sent,
-            messages_received: calls.messages_received,
-            messages_per_second: summary.messages_per_second().unwrap_or_default(),
-            first_message_time_us: Times::of(&calls.first_message),
-            message_time_us: Times::of(&calls.message),
-            first_message_time_ns: encoded(&calls.first_message)?,
-            message_time_ns: encoded(&calls.message)?,
-        }))
-    }
-}
-
 #[derive(Serialize)]
 struct Connections {
     opened: u64,
@@ -445,6 +395,7 @@ impl<'a> Report<'a> {
                 tls: Tls::of(&records.connections),
             },
             grpc: Grpc::of(summary)?,
+            websocket: summary.records.sockets.as_deref().map(WebSocket::from),
             response_time_us: Offered::of(summary),
             successful_response_time_us: Times::of(&times.response),
             response_time_by_class_us: by_class(summary),

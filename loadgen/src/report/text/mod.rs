@@ -63,6 +63,7 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     bins::write(&summary.records.times.response, out)?;
     statuses(summary, out)?;
     calls(summary, out)?;
+    sockets(summary, out)?;
     failures(summary, out)?;
     unmet(summary, out)?;
     requests(summary, out)?;
@@ -255,6 +256,25 @@ fn calls(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {:<28}{:>14}", code.name(), count(seen.count))?;
         let said = if seen.example.is_empty() { "no message" } else { &seen.example };
         for line in wrapped(&format!("{said} (request {})", seen.request_id)).lines() {
+            writeln!(out, "    {}", line.trim_start())?;
+        }
+    }
+    writeln!(out)
+}
+
+/// Messages on WebSockets that went another way than there and back.
+fn sockets(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let Some(sockets) = summary.records.sockets.as_deref() else { return Ok(()) };
+    let kinds = [("lost", sockets.lost), ("wrong", sockets.wrong), ("unsolicited", sockets.unsolicited)];
+    if kinds.iter().all(|(_, number)| *number == 0) {
+        return Ok(());
+    }
+    writeln!(out, "Messages without an echo, or without being one")?;
+    for (kind, number) in kinds.iter().filter(|(_, number)| *number > 0) {
+        writeln!(out, "  {kind:<28}{:>14}", count(*number))?;
+    }
+    if sockets.unsolicited > 0 {
+        for line in wrapped(&format!("unsolicited: {}", sockets.example)).lines() {
             writeln!(out, "    {}", line.trim_start())?;
         }
     }

@@ -41,6 +41,9 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         row("1st message", &calls.first_message, out)?;
         row("message", &calls.message, out)?;
     }
+    if let Some(sockets) = summary.records.sockets.as_deref() {
+        row("ping", &sockets.pings, out)?;
+    }
     let is_too_small = |quantile: f64| summary.percentile(quantile).is_some_and(|found| found.is_n_too_small);
     let small: Vec<_> =
         QUANTILES.iter().filter(|(_, quantile)| is_too_small(*quantile)).map(|(name, _)| *name).collect();
@@ -56,6 +59,9 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     }
     if has(|calls| &calls.message) {
         writeln!(out, "message: from when the n-th message was due to the n-th response.")?;
+    }
+    if summary.records.sockets.as_deref().is_some_and(|sockets| !sockets.pings.is_empty()) {
+        writeln!(out, "ping: from a ping to its pong.")?;
     }
     writeln!(out)
 }

@@ -3,6 +3,7 @@
 //!
 //! It knows no protocol, no schedule and no backlog.
 
+mod bound;
 mod places;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 
 use runtime::ready::Ready;
 
+pub(super) use self::bound::Bound;
 use self::places::{Ending, Occupant, Place, Places, Stage};
 use contract::id::Ids;
 
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Nanos},
-    outcome::{Arrival, Cause, Failure, Outcome},
+    outcome::{Arrival, Cause, Failure, InFlight, Outcome},
 };
 
 /// How many connections more than those in use may be waiting for their last requests.
@@ -60,6 +62,8 @@ pub(super) struct Pool<C: Connection> {
     most: Option<usize>,
     /// No connection has anything to send that is due before, but what has come with a request.
     next_due: Nanos,
+    /// Which connection each request is for; none: whichever has room.
+    bound: Option<Bound>,
 }
 
 impl<C: Connection> Pool<C> {
@@ -82,7 +86,13 @@ impl<C: Connection> Pool<C> {
             next_expiry: 0,
             most: None,
             next_due: Nanos::MAX,
+            bound: None,
         }
+    }
+
+    /// With this decision which connection each request is for.
+    pub(super) fn bound(self, bound: Option<Bound>) -> Self {
+        Self { bound, ..self }
     }
 
     /// Opens connections until `wanted` more requests would find room, as far as the limits allow.
@@ -100,7 +110,7 @@ impl<C: Connection> Pool<C> {
 
     /// Opens what was lost of those that are kept, unless all were: then it is opened for those that wait.
     pub(super) fn replenish(&mut self, now: Nanos) {
-        if self.places.open > 0 || self.connector.is_paced() {
+        if self.places.open > 0 || self.connector.is_paced() || self.bound.is_some() {
             self.want(0, now);
         }
     }
@@ -150,6 +160,9 @@ impl<C: Connection> Pool<C> {
         let Some(place) = self.places.get(index) else { return };
         let (in_flight, ending) = (place.in_flight(), place.ending);
         self.places.allow(index, if ending == Some(Ending::Surplus) { in_flight } else { 0 });
+        if let Some(bound) = &mut self.bound {
+            bound.closed(index);
+        }
         if in_flight == 0
             && let Some((_, connected)) = self.places.vacate(index)
             && connected.is_some()
@@ -165,6 +178,10 @@ impl<C: Connection> Pool<C> {
     /// There is none: the request comes back.
     pub(super) fn submit(&mut self, mut arrival: Arrival, now: Nanos) -> Result<(), Arrival> {
         self.begin_pass();
+        if self.bound.is_some() {
+            self.submit_bound(arrival, now);
+            return Ok(());
+        }
         while let Some(index) = self.roomy.pop_front() {
             let Some(place) = self.places.get(index) else { continue };
             place.queued = false;
@@ -195,6 +212,55 @@ impl<C: Connection> Pool<C> {
             }
         }
         Err(arrival)
+    }
+
+    /// Gives a request to the connection that it is for, or has it wait for that.
+    fn submit_bound(&mut self, mut arrival: Arrival, now: Nanos) {
+        let Some(bound) = &mut self.bound else { return };
+        if let Some(index) = bound.place_of(&arrival)
+            && let Some(place) = self.places.get(index)
+            && place.stage == Stage::Open
+            && let Occupant::Connection(connection) = &mut place.occupant
+        {
+            match connection.submit(arrival, now, &mut self.shared) {
+                Ok(()) => return self.submitted(index),
+                Err(back) => arrival = back,
+            }
+        }
+        bound.wait(arrival, now);
+        self.next_wake = self.next_wake.min(now.saturating_add(self.shared.limits.timeout));
+    }
+
+    /// A connection that requests are for has taken one.
+    fn submitted(&mut self, index: u32) {
+        let Some(place) = self.places.get(index) else { return };
+        place.left -= 1;
+        let is_last = place.left == 0;
+        place.key.wake();
+        if let Occupant::Connection(connection) = &place.occupant {
+            self.next_wake = earlier(self.next_wake, connection.next_wake(&self.shared.limits));
+        }
+        if is_last {
+            self.places.dismiss(index, Ending::Replaced);
+            if let Some(bound) = &mut self.bound {
+                bound.closed(index);
+            }
+        }
+    }
+
+    /// Gives a connection what waits for it.
+    fn catch_up(&mut self, index: u32) {
+        let now = self.shared.now;
+        while let Some(waiting) = self.bound.as_mut().and_then(|bound| bound.waiting_for(index))
+            && let Some((arrival, since)) = waiting.pop_front()
+        {
+            let Some(place) = self.places.get(index) else { return };
+            let Occupant::Connection(connection) = &mut place.occupant else { return };
+            if let Err(arrival) = connection.submit(arrival, now, &mut self.shared) {
+                return waiting.push_front((arrival, since));
+            }
+            self.submitted(index);
+        }
     }
 
     /// Reads and writes whatever is ready.
@@ -250,6 +316,14 @@ impl<C: Connection> Pool<C> {
         self.begin_pass();
         self.next_wake = Nanos::MAX;
         let limits = self.shared.limits;
+        if let Some(bound) = &mut self.bound {
+            for (arrival, since) in bound.take_late(now.saturating_sub(limits.timeout)) {
+                sink.ended(InFlight::new(arrival, since).ended(now, Outcome::TimedOut));
+            }
+            let oldest = bound.oldest();
+            self.next_wake =
+                earlier(self.next_wake, oldest.map(|since| since.saturating_add(limits.timeout)));
+        }
         for index in 0..self.places.len() {
             let Some(Place { key, occupant, stage, since, until, .. }) = self.places.get(index) else {
                 continue;
@@ -294,6 +368,11 @@ impl<C: Connection> Pool<C> {
 
     /// Ends everything.
     pub(super) fn abandon(&mut self, now: Nanos, sink: &mut impl Sink) {
+        if let Some(bound) = &mut self.bound {
+            for (arrival, since) in bound.take_all() {
+                sink.ended(InFlight::new(arrival, since).ended(now, Outcome::Abandoned));
+            }
+        }
         for place in std::mem::take(&mut self.places).into_all() {
             if let Occupant::Connection(connection) = place.occupant {
                 for in_flight in connection.into_in_flight() {
@@ -366,6 +445,9 @@ impl<C: Connection> Pool<C> {
             Progress::Going if is_dismissed => self.close_if_idle(index, sink),
             Progress::Going => self.going(index, sink),
             Progress::Retiring => {
+                if let Some(bound) = &mut self.bound {
+                    bound.closed(index);
+                }
                 if self.places.retire(index) {
                     // Those that wait need another connection.
                     sink.roomier();
@@ -400,6 +482,12 @@ impl<C: Connection> Pool<C> {
             }
             self.next_wake = self.next_wake.min(until);
             sink.opened(self.places.open(index, now));
+            if let Some(bound) = &mut self.bound {
+                bound.opened(index);
+            }
+        }
+        if self.bound.is_some() {
+            self.catch_up(index);
         }
         if self.places.allow(index, allowed) {
             sink.roomier();
@@ -410,6 +498,9 @@ impl<C: Connection> Pool<C> {
     fn gone(&mut self, index: u32, Closed { by, why }: Closed, sink: &mut impl Sink) {
         let at = self.shared.clock.now();
         let Some((occupant, connected)) = self.places.vacate(index) else { return };
+        if let Some(bound) = &mut self.bound {
+            bound.closed(index);
+        }
         let mut is_used = connected.is_some_and(|connected| at.saturating_sub(connected) >= LASTED);
         if let Occupant::Connection(connection) = occupant {
             is_used |= connection.is_used();
@@ -445,6 +536,11 @@ impl<C: Connection> Pool<C> {
             sink.limited(self.places.open, why);
         } else if self.places.in_use() == 0 {
             sink.unreachable(at, why);
+        }
+        if let Some(bound) = &mut self.bound {
+            for (arrival, since) in bound.take_stranded() {
+                sink.ended(InFlight::new(arrival, since).ended(at, Outcome::Failed(why)));
+            }
         }
     }
 }

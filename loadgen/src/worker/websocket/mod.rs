@@ -1,0 +1,142 @@
+//! WebSockets (RFC 6455), each on a connection of its own, or on streams of HTTP/2 (RFC 8441): after the handshake,
+//! messages go out and their echoes come back.
+//!
+//! It knows nothing of when a message is due, and of which connection it is for.
+
+mod over_http1;
+mod over_http2;
+mod socket;
+
+use contract::id::{self, Id, Ids};
+
+pub(super) use self::{over_http1::OverHttp1, over_http2::OverHttp2};
+
+use crate::{
+    clock::{Nanos, nanos},
+    outcome::{Arrival, Cause, Failure, Head, Reply},
+    plan::{Message, Plan, Request, Texts, message::Sameness},
+    schedule::Part,
+    worker::connection::Sink,
+};
+
+/// Messages of templates are rendered to be compared: so many for each that came, at most.
+const MOST_RENDERED: usize = 64;
+
+/// What is the same for all WebSockets of a pool.
+#[derive(Debug)]
+pub(super) struct Messages {
+    message: Message,
+    /// The handshake.
+    request: Request,
+    texts: Texts,
+    ping_interval: Nanos,
+    /// The number of the next handshake, among those of all parts.
+    next: u64,
+    step: u64,
+    /// Whether what is exchanged is kept.
+    captures: bool,
+    /// The target as it would be written for the other version of HTTP.
+    as_http1: String,
+    as_http2: String,
+    scratch: Vec<u8>,
+}
+
+impl Messages {
+    /// Those of a plan, in one part of it.
+    pub(super) fn new(plan: &Plan, message: &Message, texts: Texts, part: Part) -> Self {
+        Self {
+            message: message.clone(),
+            request: plan.request().clone(),
+            texts,
+            ping_interval: message.ping_interval.map_or(Nanos::MAX, nanos),
+            next: part.index(),
+            step: part.of(),
+            captures: plan.captures(),
+            as_http1: format!("{}, without --http2", plan.target()),
+            as_http2: format!("--http2 {}", plan.target()),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The next handshake is of this number.
+    fn next_handshake(&mut self) -> Arrival {
+        let number = self.next;
+        self.next = self.next.wrapping_add(self.step);
+        Arrival::new(number, 0, 0)
+    }
+
+    fn write(&self, arrival: &Arrival, ids: Ids, out: &mut Vec<u8>) {
+        let values = self.texts.values(arrival, self.request.rows(), None);
+        self.message.write(&self.request, &arrival.id(ids), &values, out);
+    }
+
+    /// How many messages one that came is compared with, at most.
+    fn most_compared(&self) -> usize {
+        match self.message.is_numbered() {
+            // Another one is found by its number.
+            true => 1,
+            false if self.request.has_varying_body() => MOST_RENDERED,
+            // They are all the same.
+            false => 1,
+        }
+    }
+
+    /// The number of the message that says itself that it is of this run.
+    fn number_of(&self, content: &[u8], ids: Ids) -> Option<u64> {
+        let id = Id::read(content.get(..id::LENGTH)?)?;
+        (Ids { run: id.run, load: id.load } == ids).then_some(id.number)
+    }
+
+    /// Whether what came is this message.
+    fn compare(&mut self, arrival: &Arrival, ids: Ids, content: &[u8]) -> Sameness {
+        let Self { message, request, texts, scratch, .. } = self;
+        scratch.clear();
+        let values = || texts.values(arrival, request.rows(), None);
+        message.compare(request, || arrival.id(ids), values, content, scratch)
+    }
+}
+
+/// What a handshake has come to.
+#[derive(Debug, Default)]
+pub(super) struct Handshaken {
+    /// The instance that answered it.
+    instance: Option<u16>,
+    /// The head of the answer, if it is to be shown.
+    head: Option<Box<KeptHead>>,
+}
+
+#[derive(Debug)]
+enum KeptHead {
+    Http1(http1::response::Head),
+    Http2(http2::Head),
+}
+
+impl Handshaken {
+    fn new(head: &Head<'_>, captures: bool, sink: &mut impl Sink) -> Self {
+        let instance = head.fields().get(contract::field::INSTANCE).map(|name| sink.instance(name));
+        let kept = || match head {
+            Head::Http1(head) => KeptHead::Http1((*head).clone()),
+            Head::Http2(head) => KeptHead::Http2((*head).clone()),
+        };
+        Self { instance, head: captures.then(|| Box::new(kept())) }
+    }
+
+    /// A message has been answered on it, which has no head of its own.
+    fn answered(&self, reply: &mut Reply) {
+        if let Some(head) = self.head.as_deref() {
+            match head {
+                KeptHead::Http1(head) => reply.head(&Head::Http1(head), |_| 0),
+                KeptHead::Http2(head) => reply.head(&Head::Http2(head), |_| 0),
+            }
+            reply.status = 0;
+        }
+        reply.instance = self.instance;
+    }
+}
+
+/// The server has answered the handshake with this status.
+fn refused(status: u16) -> Failure {
+    let text =
+        http::StatusCode::from_u16(status).map_or_else(|_| status.to_string(), |status| status.to_string());
+    Failure::new(Cause::NoWebSocket, format!("the server answered the handshake of a WebSocket with {text}"))
+}
