@@ -41,6 +41,16 @@ impl Addresses {
         Ok(find(plan)?.into())
     }
 
+    /// Whether that is a name that only the system knows.
+    pub(crate) fn are_looked_up(plan: &Plan) -> bool {
+        let route = plan.route();
+        let is_known = |Endpoint { host, port, .. }: &Endpoint| {
+            let is_given = route.resolved.iter().any(|known| known.host == *host && known.port == *port);
+            is_given || host.parse::<IpAddr>().is_ok()
+        };
+        route.endpoint(plan.target()).is_some_and(|endpoint| !is_known(&endpoint))
+    }
+
     /// Looks it up again every so often, on a thread of its own, until what is returned is dropped. What can't be found stays
     /// as it is.
     ///

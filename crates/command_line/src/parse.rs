@@ -92,6 +92,7 @@ fn join_negative_values(command: &Command, words: impl Iterator<Item = OsString>
     let mut joined: Vec<OsString> = Vec::new();
     let mut waiting: Option<String> = None;
     let mut options_end = false;
+    let mut command = command;
     for word in words {
         let text = word.to_str().unwrap_or_default();
         let is_negative = text
@@ -107,6 +108,7 @@ fn join_negative_values(command: &Command, words: impl Iterator<Item = OsString>
             Some(_) if !text.starts_with('-') => {}
             _ if !options_end => {
                 options_end = text == "--";
+                command = command.find_subcommand(text).unwrap_or(command);
                 waiting = flag_that_waits(command, text);
             }
             _ => {}
@@ -150,9 +152,9 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 fn explain(command: &Command, words: &[OsString], error: &clap::Error, accepted: &[Accepted]) -> String {
     let argument = text_of(error, ContextKind::InvalidArg).unwrap_or_default();
     let flag = argument.strip_prefix("--").and_then(|flag| flag.split(['=', ' ', '[', '<']).next());
-    let subcommand =
-        words.iter().filter_map(|word| word.to_str()).find_map(|word| command.find_subcommand(word));
-    let mut args = subcommand.into_iter().chain([command]).flat_map(Command::get_arguments);
+    let words_of_it = words.iter().filter_map(|word| word.to_str());
+    let innermost = words_of_it.fold(command, |at, word| at.find_subcommand(word).unwrap_or(at));
+    let mut args = [innermost, command].into_iter().flat_map(Command::get_arguments);
     let arg = flag.and_then(|flag| args.find(|arg| arg.get_long() == Some(flag)));
     let known = flag.and_then(|flag| accepted.iter().find(|accepted| accepted.flag == flag));
     let refused = match (error.kind(), arg, flag) {
@@ -299,6 +301,19 @@ mod tests {
             ("-s 1 -- -5", ""),
         ] {
             assert_eq!(said(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn values_of_subcommands_are_refused_by_their_own_names() {
+        let tps = Arg::new("tps").short('s').long("tps").value_parser(|text: &str| text.parse::<u8>());
+        let command = command().subcommand(Command::new("run").subcommand(Command::new("fast").arg(tps)));
+        let tps = Accepted { flag: "tps", values: "requests per second", example: "5" };
+        for line in ["run fast --tps -5", "run fast -s -5", "run fast --tps=-5"] {
+            let words = std::iter::once("program").chain(line.split(' '));
+            let said = parse(&command, words, &[SIZE, tps]).unwrap_err().to_string();
+            let expected = "invalid value '-5' for --tps; accepted: requests per second; example: --tps=5";
+            assert_eq!(said, expected, "{line}");
         }
     }
 

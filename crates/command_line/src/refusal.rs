@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Variables;
+use crate::{Accepted, Variables};
 
 /// Why an input is refused. It is shown in one line, without the program's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,14 @@ impl Refusal {
     pub fn given_with(mut self, flag: impl Into<String>) -> Self {
         self.0.input = Input::Flag(flag.into());
         self
+    }
+
+    /// The same of an input that was given in another form, of which `accepted` has the name.
+    #[must_use]
+    pub fn given_as(mut self, accepted: &Accepted) -> Self {
+        self.0.accepted = accepted.values.to_owned();
+        self.0.example = accepted.example.to_owned();
+        self.given_with(accepted.flag)
     }
 
     /// The flag that the input was given with, without its dashes.
@@ -161,6 +169,10 @@ mod tests {
         assert_eq!(rate.to_string(), text);
         let variables = Variables::from([("rate".to_owned(), "LOADGEN_RATE".to_owned())]);
         assert_eq!(rate.naming(&variables).to_string(), text.replace("--rate", "LOADGEN_RATE"));
+        let tps = Accepted { flag: "tps", values: "requests per second", example: "5" };
+        let text = "invalid value '0' for --tps: none; accepted: requests per second; example: --tps=5";
+        let renamed = Refusal::of_value("rate", 0, "a number", "1000").because("none").given_as(&tps);
+        assert_eq!(renamed.to_string(), text);
         let misleading = Refusal::new("invalid target 'a\u{202e}b\u{2028}'", "host:port", "a:80").to_string();
         assert!(misleading.starts_with(r"invalid target 'a\u{202e}b\u{2028}'"), "{misleading}");
         let long = Refusal::new("x".repeat(100_000), "host:port", "a:80").to_string();

@@ -13,7 +13,7 @@ use transport::proxy_protocol::Version;
 use super::{
     exit::FailOn,
     formats::{DetailWord, Format, ReportFile},
-    kept::Kept,
+    instead::Instead,
 };
 
 use crate::{
@@ -78,6 +78,9 @@ Examples:
       loadgen --repeat=5 --report=old.json localhost:8080
       loadgen diff old.json new.json --fail-on-regression=5%";
 
+/// The largest `--nf`.
+const MAX_NF: u32 = 1_000_000;
+
 const TARGET: &str = "Target";
 const ROUTE: &str = "Route";
 const TLS: &str = "TLS";
@@ -99,7 +102,7 @@ const RESULT: &str = "Result";
 pub struct Args {
     /// What is done instead of a run.
     #[command(subcommand)]
-    pub kept: Option<Kept>,
+    pub instead: Option<Instead>,
 
     /// host:port (h2c), http://host:port (HTTP/1.1), https://host:port (TLS), with a path, or grpc(s)://host:port
     ///
@@ -531,6 +534,14 @@ pub struct Args {
           hide_default_value = true, help_heading = OUTPUT)]
     pub repeat: usize,
 
+    /// Limit the histogram to N times the shortest time
+    ///
+    /// So that a long tail does not squash the rest of text's histogram into one bin: bins of the same width up to N times the
+    /// shortest response time, and one more for all that is beyond. A whole number, 0 (no limit) or from 2 to 1000000.
+    #[arg(long, value_name = "N", env = "LOADGEN_NF", default_value = "0", value_parser = normalization,
+          hide_default_value = true, help_heading = OUTPUT)]
+    pub nf: u32,
+
     /// Show no progress
     #[arg(long, env = "LOADGEN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub no_progress: bool,
@@ -648,11 +659,11 @@ fn retry() -> impl TypedValueParser<Value = Retry> {
 
 // What these refuse is worded by `plan::accepted`.
 
-fn rate(text: &str) -> Result<f64, &'static str> {
+pub(super) fn rate(text: &str) -> Result<f64, &'static str> {
     quantity::decimal_within(text, &(0.0..=f64::MAX)).ok_or("a number")
 }
 
-fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, &'static str> {
+pub(super) fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, &'static str> {
     quantity::count(text).and_then(|number| N::try_from(number).ok()).ok_or("a whole number")
 }
 
@@ -661,8 +672,13 @@ fn size(text: &str) -> Result<u64, &'static str> {
     quantity::size(text).ok_or("a size")
 }
 
+/// `--nf`: 0, or how many times the shortest time.
+pub(super) fn normalization(text: &str) -> Result<u32, &'static str> {
+    whole::<u32>(text).ok().filter(|factor| *factor == 0 || (2..=MAX_NF).contains(factor)).ok_or("a factor")
+}
+
 /// Reads `500ms`, `1m30s`, `1.5s`, or a number of seconds.
-fn time(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn time(text: &str) -> Result<Duration, &'static str> {
     quantity::duration_or_seconds(text, LONGEST_TIME).ok_or("a time")
 }
 

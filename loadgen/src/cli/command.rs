@@ -7,10 +7,12 @@ use command_line::Refusal;
 
 use super::{
     abort,
+    adapters::{Adapted, Page},
     args::Args,
-    conclude::{Ended, conclude},
+    conclude::{Ended, View, conclude},
     exit::{self, Exit},
-    formats::{self, Format, ReportFiles, shown},
+    formats::{Format, ReportFiles, shown},
+    instead::Instead,
     interrupt,
     once::once,
     output::Output,
@@ -29,8 +31,10 @@ use crate::{
 /// # Errors
 /// A [`crate::PlanError`] for a mistake in the arguments; anything else means that it could not run.
 pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    if let Some(kept) = &args.kept {
-        return kept.carry_out(out);
+    match &args.instead {
+        Some(Instead::Kept(kept)) => return kept.carry_out(out),
+        Some(Instead::Adapted(adapter)) => return run(adapter.adapted()?, OtherEnd::Elsewhere, out),
+        None => {}
     }
     if args.check || args.print {
         return dry(args, out);
@@ -61,7 +65,7 @@ fn load_embedded(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     Plan::try_from(&for_embedded(args, "127.0.0.1:1".to_owned()))?;
     let embedded = crate::embedded::Embedded::start()?;
     let args = for_embedded(args, embedded.address());
-    if formats::printed(args.output, &args.reports) == Format::Text && !args.once {
+    if super::formats::printed(args.output, &args.reports) == Format::Text && !args.once {
         let target = args.target.as_deref().unwrap_or_default();
         shown(writeln!(out, "A dummy-server was started in this process, on {target}, and loaded.\n"))?;
     }
@@ -117,7 +121,13 @@ fn check_together(output: &Output) -> Result<(), PlanError> {
 }
 
 fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let (mut plan, output) = (Plan::try_from(args)?, Output::from(args));
+    let adapted = Adapted { plan: Plan::try_from(args)?, output: args.into(), page: Page::Usual };
+    run(adapted, other_end, out)
+}
+
+/// Runs a plan with what is done around it.
+fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let Adapted { mut plan, output, page } = adapted;
     check_together(&output)?;
     if output.once {
         plan = plan.for_one_exchange();
@@ -172,9 +182,10 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
         .iter()
         .map(|Round { summary, is_aborted }| Ended { summary, is_aborted: *is_aborted })
         .collect();
-    let exit = conclude(&ended, &output.thresholds, &output.fail_on, output.detail, |reports| {
+    let view = View { detail: output.detail, normalization: output.normalization };
+    let exit = conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {
         files.write(reports)?;
-        shown(formats::write(reports, output.format, output.style, out))
+        shown(page.write(reports, &output, out))
     })?;
     Ok(exit.min(cut_short))
 }

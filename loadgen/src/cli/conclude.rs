@@ -1,5 +1,7 @@
 //! The end of a run or its rounds: held against thresholds, reported, and turned into an exit code.
 
+use std::num::NonZeroU32;
+
 use super::exit::{self, Exit, FailOn};
 use crate::{
     report::{Detail, Report},
@@ -16,19 +18,30 @@ pub(super) struct Ended<'a> {
     pub(super) is_aborted: bool,
 }
 
+/// How a report for people looks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    /// How much it shows.
+    pub(super) detail: Detail,
+    /// What its histogram spans.
+    pub(super) normalization: Option<NonZeroU32>,
+}
+
 /// Judges each round, has their reports written, and gives the exit code of the worst one.
 pub(super) fn conclude(
     rounds: &[Ended<'_>],
     thresholds: &[Threshold],
     fail_on: &[FailOn],
-    detail: Detail,
+    View { detail, normalization }: View,
     write: impl FnOnce(&[Report<'_>]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let judge = |round: &Ended<'_>| thresholds.iter().map(|bound| bound.judge(round.summary)).collect();
     let judged: Vec<Vec<Judged>> = rounds.iter().map(judge).collect();
     let both = rounds.iter().zip(&judged);
-    let reports: Vec<_> =
-        both.clone().map(|(round, judged)| Report { summary: round.summary, judged, detail }).collect();
+    let reports: Vec<_> = both
+        .clone()
+        .map(|(round, judged)| Report { summary: round.summary, judged, detail, normalization })
+        .collect();
     write(&reports)?;
     let exits = both.map(|(round, judged)| exit::of_run(round.summary, judged, fail_on, round.is_aborted));
     Ok(exits.min().unwrap_or(Exit::Done))

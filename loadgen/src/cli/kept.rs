@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::Write,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,8 @@ use command_line::Refusal;
 use contract::quantity;
 
 use super::{
-    conclude::{Ended, conclude},
+    args::normalization,
+    conclude::{Ended, View, conclude},
     exit::Exit,
     formats::{self, DetailWord, Format, ReportFile, ReportFiles, shown},
     output,
@@ -61,6 +63,10 @@ pub struct Shown {
     /// How much text and Markdown show: short or long
     #[arg(long, value_enum, value_name = "DETAIL", default_value_t = DetailWord::Short, hide_possible_values = true)]
     detail: DetailWord,
+
+    /// Limit the histogram to N times the shortest time
+    #[arg(long, value_name = "N", default_value = "0", value_parser = normalization, hide_default_value = true)]
+    nf: u32,
 
     /// Exit with 99 unless this holds, like 'p(99)<200ms'
     #[arg(long = "threshold", value_name = "BOUND")]
@@ -121,7 +127,8 @@ impl Shown {
         let rounds = read(file)?;
         let ended: Vec<_> =
             rounds.as_slice().iter().map(|summary| Ended { summary, is_aborted: false }).collect();
-        conclude(&ended, &self.thresholds, &[], self.detail.into(), |reports| {
+        let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
+        conclude(&ended, &self.thresholds, &[], view, |reports| {
             ReportFiles::create(&self.reports)?.write(reports)?;
             let format = formats::printed(self.output, &self.reports);
             shown(formats::write(reports, format, output::style(), out))

@@ -2,13 +2,18 @@
 //! what it does with a run, any program can do through [`crate::Run`].
 
 mod abort;
+mod adapters;
 mod args;
 mod command;
 mod conclude;
 mod exit;
 mod formats;
+mod hammer;
+mod heyyall;
+mod instead;
 mod interrupt;
 mod kept;
+mod load_tester;
 mod once;
 mod output;
 mod print;
@@ -17,9 +22,11 @@ mod read;
 mod shorthand;
 mod wait;
 
+pub use adapters::Adapter;
 pub use args::Args;
 pub use command::command;
 pub use exit::{Exit, FailOn};
 pub use formats::{Format, ReportFile};
+pub use instead::Instead;
 pub use kept::Kept;
 pub use progress::note;

@@ -1,8 +1,9 @@
 //! What is done around a run: what is waited for, what is shown, and where.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::{io::IsTerminal as _, num::NonZeroU32, time::Duration};
 
 use super::{
+    adapters::Keeping,
     args::Args,
     exit::{self, FailOn},
     formats::{self, Format, ReportFile},
@@ -33,6 +34,8 @@ pub(super) struct Output {
     pub(super) labels: Vec<(String, String)>,
     /// How much of it people see.
     pub(super) detail: Detail,
+    /// What its histogram spans.
+    pub(super) normalization: Option<NonZeroU32>,
     /// How text looks.
     pub(super) style: Style,
     /// How many rounds are run.
@@ -54,9 +57,31 @@ impl From<&Args> for Output {
             abort_on: args.abort_on.clone(),
             labels: args.labels.clone(),
             detail: args.detail.into(),
+            normalization: NonZeroU32::new(args.nf),
             style: style(),
             rounds: args.repeat,
             once: args.once,
+        }
+    }
+}
+
+impl Output {
+    /// Of a run by another command line.
+    pub(super) fn of(format: Format, kept: &Keeping, normalization: Option<NonZeroU32>) -> Self {
+        Self {
+            wait_for_target: None,
+            format: formats::printed(format, &kept.reports),
+            reports: kept.reports.clone(),
+            progress: !kept.no_progress,
+            fail_on: Vec::new(),
+            thresholds: Vec::new(),
+            abort_on: Vec::new(),
+            labels: Vec::new(),
+            detail: Detail::Short,
+            normalization,
+            style: style(),
+            rounds: 1,
+            once: false,
         }
     }
 }

@@ -13,6 +13,7 @@ use command_line::{Failure, Parsed, Refusal};
 
 use super::{
     args::{Args, Encoding, TlsVersion},
+    heyyall,
     shorthand::{self, Body, COMPRESSED},
 };
 use crate::{
@@ -48,7 +49,7 @@ impl Args {
             Some(name) if arg.get_id() != "url" && is_empty(name) => arg.env(Resettable::Reset),
             _ => arg,
         });
-        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let words = heyyall::with_two_dashes(words.into_iter().map(Into::into).collect());
         let letter = shorthand::curl_letter(&words);
         match (Self::read_with(&command, words), letter) {
             (Ok(args), letter) => Ok(Self { letter, ..args }),

@@ -164,6 +164,40 @@ pub(crate) const MESSAGE_INTERVAL: Accepted = Accepted {
     example: "100ms",
 };
 
+/// See `load-tester --requests`.
+pub(crate) const REQUESTS: Accepted = Accepted { flag: "requests", ..TOTAL };
+/// See `load-tester --concurrency`.
+pub(crate) const CONCURRENCY: Accepted = Accepted { flag: "concurrency", ..CONNECTIONS };
+/// See `hammer --endpoint`.
+pub(crate) const ENDPOINT: Accepted = Accepted {
+    flag: "endpoint",
+    values: "http://host:port or https://host:port, with an optional path",
+    example: "http://localhost:8080",
+};
+/// See `hammer --payload`.
+pub(crate) const PAYLOAD: Accepted = Accepted { flag: "payload", ..BODY };
+/// See `hammer --headers`.
+pub(crate) const HEADERS: Accepted = Accepted {
+    flag: "headers",
+    values: "a JSON object of header fields, without those that say where a message ends",
+    example: r#"{"accept":"text/html"}"#,
+};
+/// See `hammer --tps`.
+pub(crate) const TPS: Accepted = Accepted { flag: "tps", ..RATE };
+/// See `hammer run scenario --path`.
+pub(crate) const SCENARIO: Accepted = Accepted {
+    flag: "path",
+    values: "a readable JSON file of at most 4M with duration, tps, hammer and hammerConfig (method, endpoint, payload, headers)",
+    example: "scenario.json",
+};
+/// See `heyyall --config`.
+pub(crate) const CONFIG: Accepted = Accepted {
+    flag: "config",
+    values: "a readable JSON file of at most 4M with RqstRate, MaxConcurrentRqsts, RunDuration, NumRequests, KeyFile, CertFile and \
+             Endpoints (URL, Method, RqstBody, RqstPercent, NumRequests, Headers, KeyFile, CertFile)",
+    example: "config.json",
+};
+
 const TIME: &str = "a time above 0 and up to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
 
 const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered, \
@@ -205,6 +239,18 @@ pub(crate) const ALL: &[Accepted] = &[
     MESSAGE_INTERVAL,
     MESSAGE_SIZE,
     PING_INTERVAL,
+    REQUESTS,
+    CONCURRENCY,
+    ENDPOINT,
+    PAYLOAD,
+    HEADERS,
+    TPS,
+    SCENARIO,
+    CONFIG,
+    Accepted { flag: "nf", values: "a whole number, 0 or from 2 to 1000000", example: "10" },
+    Accepted { flag: "cpus", values: "a whole number, 0 for all CPUs", example: "2" },
+    Accepted { flag: "loglevel", values: "a whole number from 0 to 5", example: "1" },
+    Accepted { flag: "out", values: "text or json", example: "json" },
     Accepted {
         flag: "url",
         values: "host:port, h2c://host:port, http://host:port, https://host:port, grpc://host:port, grpcs://host:port, ws://host:port or wss://host:port, each with an optional path",

@@ -1,12 +1,13 @@
 //! What became of each of a mix's requests, by their names.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::{
     LONGEST,
+    by_status::STATUSES,
     encoded::{self, AtMost},
     plausible::is_printable,
 };
@@ -38,6 +39,9 @@ pub struct OfRequest {
     pub succeeded: u64,
     /// Answered, and not as the plan expects.
     pub unmet: u64,
+    /// Replies by status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub statuses: BTreeMap<u16, u64>,
     /// Due to last byte, of those that succeeded, in nanoseconds.
     #[serde(with = "encoded::coarse")]
     pub response: Histogram<u64>,
@@ -115,6 +119,9 @@ impl ByRequest {
             mine.completed += theirs.completed;
             mine.succeeded += theirs.succeeded;
             mine.unmet += theirs.unmet;
+            for (status, count) in &theirs.statuses {
+                *mine.statuses.entry(*status).or_default() += count;
+            }
             super::times::add(&mut mine.response, &theirs.response);
         }
     }
@@ -124,7 +131,8 @@ impl ByRequest {
         let sum = self.all.iter().try_fold(0_u64, |sum, own| sum.checked_add(own.offered));
         (self.all.is_empty() || sum == Some(offered))
             && self.all.iter().all(|own| {
-                own.succeeded <= own.completed
+                own.has_plausible_statuses()
+                    && own.succeeded <= own.completed
                     && own.completed <= own.offered
                     && own.unmet <= own.completed
                     && own.response.len() == own.succeeded
@@ -137,7 +145,16 @@ impl OfRequest {
     fn new(name: &str) -> Self {
         let response =
             Histogram::new(DIGITS).unwrap_or_else(|error| unreachable!("{DIGITS} digits: {error}"));
-        Self { name: name.to_owned(), offered: 0, completed: 0, succeeded: 0, unmet: 0, response }
+        let (offered, completed, succeeded, unmet) = (0, 0, 0, 0);
+        let statuses = BTreeMap::new();
+        Self { name: name.to_owned(), offered, completed, succeeded, unmet, statuses, response }
+    }
+
+    /// Whether no more replies have a status than there are; reports of before have no statuses.
+    fn has_plausible_statuses(&self) -> bool {
+        let sum = self.statuses.values().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        sum.is_some_and(|sum| sum <= self.completed)
+            && self.statuses.keys().all(|status| usize::from(*status) < STATUSES)
     }
 
     /// Those that did not succeed.
@@ -147,9 +164,10 @@ impl OfRequest {
     }
 
     /// So many were answered at the same time.
-    pub(super) fn replied(&mut self, response: Nanos, is_success: bool, count: u64) {
+    pub(super) fn replied(&mut self, status: u16, response: Nanos, is_success: bool, count: u64) {
         self.offered += count;
         self.completed += count;
+        *self.statuses.entry(status.min(STATUSES as u16 - 1)).or_default() += count;
         if is_success {
             self.succeeded += count;
             let recorded = self.response.record_n(response.min(LONGEST), count);
@@ -170,16 +188,20 @@ mod tests {
     #[test]
     fn requests_are_merged_by_name_and_names_are_bounded() {
         let (mut one, mut other) = (ByRequest::of(&names(3)), ByRequest::of(&names(MAX_NAMES)));
-        one.get(2).unwrap().replied(5, true, 4);
-        other.get(2).unwrap().replied(5, false, 3);
-        other.get(63).unwrap().replied(7, true, 2);
+        one.get(2).unwrap().replied(200, 5, true, 4);
+        other.get(2).unwrap().replied(503, 5, false, 3);
+        other.get(63).unwrap().replied(200, 7, true, 2);
         assert!(one.get(3).is_none() && ByRequest::default().get(0).is_none());
         one.merge(&other);
         let found: Vec<_> = one.iter().map(|own| (own.offered, own.succeeded, own.failed())).collect();
         assert_eq!((one.iter().count(), found[2], found[63]), (MAX_NAMES, (7, 4, 3), (2, 2, 0)));
         assert!(one.is_plausible(9) && !one.is_plausible(10));
+        assert_eq!(one.all[2].statuses, BTreeMap::from([(200, 4), (503, 3)]));
+        let mut wrong = one.clone();
+        wrong.all[2].statuses.insert(204, 1);
+        assert!(!wrong.is_plausible(9), "more statuses than replies");
         let mut more = ByRequest::of(&Names { all: ["x".to_owned()].into(), of_request: [0].into() });
-        more.get(0).unwrap().replied(1, true, 1);
+        more.get(0).unwrap().replied(200, 1, true, 1);
         one.merge(&more);
         one.merge(&more);
         let last = one.iter().last().unwrap();

@@ -24,6 +24,9 @@ pub struct Connections {
     pub closed_by_server: u64,
     /// Closed by loadgen: for a timeout, because the server broke the protocol, or because the run was over.
     pub closed_by_loadgen: u64,
+    /// How long it took to look the host's name up before the run, in nanoseconds; of a name alone.
+    #[serde(with = "encoded::coarse", default = "histogram", skip_serializing_if = "Histogram::is_empty")]
+    pub lookup: Histogram<u64>,
     /// How long TCP took to connect, in nanoseconds.
     #[serde(with = "encoded::coarse")]
     pub tcp: Histogram<u64>,
@@ -60,6 +63,7 @@ impl Default for Connections {
             reopened: 0,
             closed_by_server: 0,
             closed_by_loadgen: 0,
+            lookup: histogram(),
             tcp: histogram(),
             setup: histogram(),
             handshake: histogram(),
@@ -84,6 +88,12 @@ impl Connections {
     /// Whether no more is kept apart than a run does.
     pub(super) fn is_bounded(&self) -> bool {
         self.agreed.len() <= MAX_AGREED + 1
+    }
+
+    /// The host's name was looked up.
+    pub(crate) fn looked_up(&mut self, took: Nanos) {
+        let recorded = self.lookup.record(took.min(LONGEST));
+        debug_assert!(recorded.is_ok(), "{recorded:?}: it grows as needed");
     }
 
     /// The handshake of one that is ready has come to this.
@@ -120,6 +130,7 @@ impl Connections {
             reopened,
             closed_by_server,
             closed_by_loadgen,
+            lookup,
             tcp,
             setup,
             handshake,
@@ -132,9 +143,12 @@ impl Connections {
         self.closed_by_loadgen += closed_by_loadgen;
         self.resumed += resumed;
         agreed.iter().for_each(|(what, count)| self.agree(what.clone(), *count));
-        for (histogram, more) in
-            [(&mut self.tcp, tcp), (&mut self.setup, setup), (&mut self.handshake, handshake)]
-        {
+        for (histogram, more) in [
+            (&mut self.lookup, lookup),
+            (&mut self.tcp, tcp),
+            (&mut self.setup, setup),
+            (&mut self.handshake, handshake),
+        ] {
             let added = histogram.add(more);
             debug_assert!(added.is_ok(), "{added:?}");
         }

@@ -523,7 +523,7 @@ impl Recorder {
         let is_success = !is_call_error
             && self.expected_of.get(request as usize).unwrap_or(&self.expected).contains(status);
         if let Some(own) = self.requests.get(request) {
-            own.replied(response, is_success, count);
+            own.replied(status, response, is_success, count);
         }
         if !is_call_error && (!is_success || self.expected.named().is_some()) {
             self.times.of_status(status, response, count);

@@ -101,9 +101,11 @@ fn host() -> Option<String> {
 }
 
 /// Options whose values may hold secrets.
-const SECRET: [(&str, Secret); 6] = [
+const SECRET: [(&str, Secret); 8] = [
     ("-H", Secret::Field),
     ("--header", Secret::Field),
+    ("--headers", Secret::All),
+    ("--payload", Secret::All),
     ("-b", Secret::All),
     ("--body", Secret::All),
     ("--user", Secret::All),
@@ -196,6 +198,12 @@ mod tests {
             ("loadgen --header cookie:secret a:1", "loadgen --header cookie: [redacted] a:1"),
             ("loadgen --header=cookie:secret a:1", "loadgen --header=cookie: [redacted] a:1"),
             ("loadgen -b secret -H x:secret a:1", "loadgen -b [redacted] -H x: [redacted] a:1"),
+            (
+                "loadgen hammer --headers {\"x\":\"secret\"} --tps 1",
+                "loadgen hammer --headers [redacted] --tps 1",
+            ),
+            ("loadgen hammer --headers={\"x\":\"secret\"}", "loadgen hammer --headers=[redacted]"),
+            ("loadgen hammer --payload secret", "loadgen hammer --payload [redacted]"),
             ("loadgen --user me:secret a:1", "loadgen --user [redacted] a:1"),
             ("loadgen --user=me:secret a:1", "loadgen --user=[redacted] a:1"),
             ("loadgen --proxy=http://me:secret@b:1 a:1", "loadgen --proxy=http://[redacted]@b:1 a:1"),

@@ -222,7 +222,12 @@ mod tests {
         });
         let threshold: Threshold = "error_rate<1%".parse().unwrap();
         let judged = [threshold.judge(&summary)];
-        let text = markdown(Report { summary: &summary, judged: &judged, detail: Detail::Long });
+        let text = markdown(Report {
+            summary: &summary,
+            judged: &judged,
+            detail: Detail::Long,
+            normalization: None,
+        });
         for part in [
             "**99% succeeded, ",
             "- Verdict: ",

@@ -3,11 +3,15 @@
 
 pub mod csv;
 pub mod diff;
+pub mod heyyall;
 pub mod json;
 mod long;
 pub mod markdown;
+mod normalized;
 mod rounds;
 pub mod text;
+
+use std::num::NonZeroU32;
 
 use crate::{
     numbers::{count, decimal, time},
@@ -24,6 +28,9 @@ pub struct Report<'a> {
     pub judged: &'a [Judged],
     /// How much of it text and Markdown show.
     pub detail: Detail,
+    /// Up to which multiple of the shortest response time the histogram of text has bins of the same width, beside one for all
+    /// that is beyond; none: it has bins that suit all times.
+    pub normalization: Option<NonZeroU32>,
 }
 
 /// How much a report for people shows.
@@ -39,7 +46,7 @@ pub enum Detail {
 impl<'a> From<&'a Summary> for Report<'a> {
     /// Without thresholds.
     fn from(summary: &'a Summary) -> Self {
-        Self { summary, judged: &[], detail: Detail::Short }
+        Self { summary, judged: &[], detail: Detail::Short, normalization: None }
     }
 }
 

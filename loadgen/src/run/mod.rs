@@ -6,7 +6,7 @@ use std::{
     io,
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -82,7 +82,9 @@ impl Run {
         let Self { plan, every, clock, handle } = self;
         // Refused, the limit stays as it is, and running into it is told as such.
         let _ = runtime::files::raise_limit();
+        let began = Instant::now();
         let addresses = Addresses::of(&plan)?;
+        let lookup = Addresses::are_looked_up(&plan).then(|| began.elapsed());
         let found = addresses.get();
         let plan = reflection::described(plan, &handle)?;
         let plan = negotiated(plan, &addresses, clock)?;
@@ -110,7 +112,7 @@ impl Run {
             // Those that have been started would begin without the others.
             threads.push(thread.inspect_err(|_| handle.abort()).context("can't start a worker")?);
         }
-        Ok(Running { plan, addresses: found, ids, handle, epoch, threads, refreshing })
+        Ok(Running { plan, addresses: found, lookup, ids, handle, epoch, threads, refreshing })
     }
 }
 
@@ -121,6 +123,8 @@ pub struct Running {
     plan: Arc<Plan>,
     /// Those that were found first.
     addresses: Arc<[Address]>,
+    /// How long it took to find them by a name.
+    lookup: Option<Duration>,
     ids: Ids,
     handle: Handle,
     /// What the wall clock showed when the run's clock showed zero.
@@ -183,7 +187,10 @@ impl Running {
         let interrupted = self.handle.phase() != Phase::Run;
         let run = RunSettings::of(&self.plan, &self.addresses);
         let origin = Origin::here((self.epoch + start) / 1_000_000);
-        let records = Recorder::of(&self.plan, self.ids);
+        let mut records = Recorder::of(&self.plan, self.ids);
+        if let Some(took) = self.lookup {
+            records.connections.looked_up(nanos(took));
+        }
         Ok(merge(origin, run, records, start, results, interrupted))
     }
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod frames;
+mod generators;
 mod grpc;
 mod http1;
 mod http2;

@@ -1,10 +1,13 @@
 //! The histogram of response times, in bins that suit how far they are spread.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    num::NonZeroU32,
+};
 
 use hdrhistogram::Histogram;
 
-use crate::{clock::Nanos, numbers::count};
+use crate::{clock::Nanos, numbers::count, report::normalized};
 
 /// The widest bar of the histogram, in characters.
 const BAR: usize = 40;
@@ -15,18 +18,40 @@ const WIDE: u64 = 20;
 /// About so many bins of the same width otherwise.
 const BINS: u64 = 10;
 
-pub(super) fn write(response: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(
+    response: &Histogram<u64>,
+    normalization: Option<NonZeroU32>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if response.len() < 2 {
         return Ok(());
     }
-    let bins = bins(response);
-    let highest = bins.iter().map(|(_, count)| *count).max().unwrap_or(1).max(1);
+    let mut tail = None;
+    let bins: Vec<_> = match normalization {
+        None => bins(response).into_iter().filter(|(_, count)| *count > 0).collect(),
+        Some(factor) => {
+            let mut bins = normalized::bins(response, Some(factor));
+            tail = bins.pop_if(|bin| bin.is_tail);
+            bins.into_iter().map(|bin| (bin.up_to, bin.count)).collect()
+        }
+    };
+    let counts = bins.iter().map(|(_, count)| *count).chain(tail.map(|tail| tail.count));
+    let highest = counts.max().unwrap_or(1).max(1);
     writeln!(out, "Response time of successes, up to")?;
-    for (bound, in_bin) in bins.into_iter().filter(|(_, count)| *count > 0) {
-        let bar = "#".repeat((in_bin as u128 * BAR as u128).div_ceil(u128::from(highest)) as usize);
-        writeln!(out, "  {:>10} {:>14} {bar}", bound_name(bound), count(in_bin))?;
+    for (bound, in_bin) in bins {
+        line(&bound_name(bound), in_bin, highest, out)?;
+    }
+    if let Some(tail) = tail {
+        line(&bound_name(tail.up_to), tail.count, highest, out)?;
+        writeln!(out, "The last bin has all that is beyond the others.")?;
     }
     writeln!(out)
+}
+
+fn line(name: &str, in_bin: u64, highest: u64, out: &mut dyn Write) -> io::Result<()> {
+    let bar = "#".repeat((in_bin as u128 * BAR as u128).div_ceil(u128::from(highest)) as usize);
+    let line = format!("  {name:>10} {:>14} {bar}", count(in_bin));
+    writeln!(out, "{}", line.trim_end())
 }
 
 /// Upper bound and count of each bin.

@@ -60,7 +60,7 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     accounting(summary, out)?;
     rates(summary, out)?;
     times::write(summary, out)?;
-    bins::write(&summary.records.times.response, out)?;
+    bins::write(&summary.records.times.response, report.normalization, out)?;
     statuses(summary, out)?;
     calls(summary, out)?;
     sockets(summary, out)?;
