@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use loadgen::{Handle, Run, embedded::Embedded, verdict::Limit};
+use loadgen::{Handle, Run, Summary, embedded::Embedded, verdict::Limit};
 
 use crate::peer::{Peer, failures, finish, plan, read_request, run, serve, serve_http1};
 
@@ -151,7 +151,9 @@ fn a_target_that_falls_behind_is_reported() {
     let server = Embedded::start().unwrap();
     // A quarter of the rate is all that it can do over one connection.
     let line = format!("-r 400 -d 1s -c 1 --fixed-connections http://{}/delay/10", server.address());
-    let summary = run(&line);
+    // Where other programs keep loadgen itself from running, it says that and nothing of the target.
+    let is_undisturbed = |summary: &Summary| summary.records.held_up.0 < 100_000_000;
+    let summary = (0..20).map(|_| run(&line)).find(is_undisturbed).expect("a run with a CPU");
     server.stop();
     assert!(summary.achieved_rate() < 110.0, "{}", summary.achieved_rate());
     assert_eq!(summary.limit(), Limit::Connections, "{:?}", summary.verdict());
