@@ -17,7 +17,7 @@ use command_line::Refusal;
 use contract::quantity;
 use transport::Address;
 
-use crate::plan::{Endpoint, Instead, Plan, Target};
+use crate::plan::{Endpoint, Instead, Site, Target};
 
 /// Where connections go; what is found later takes the place of what was found before.
 #[derive(Clone, Debug)]
@@ -33,22 +33,22 @@ impl Addresses {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
-    /// Looks up where a plan's connections go.
+    /// Looks up where connections to a server go.
     ///
     /// # Errors
     /// The name can't be found, or has no address of a family that connections may come from.
-    pub(crate) fn of(plan: &Plan) -> anyhow::Result<Self> {
-        Ok(find(plan)?.into())
+    pub(crate) fn of(site: &Site) -> anyhow::Result<Self> {
+        Ok(find(site)?.into())
     }
 
     /// Whether that is a name that only the system knows.
-    pub(crate) fn are_looked_up(plan: &Plan) -> bool {
-        let route = plan.route();
+    pub(crate) fn are_looked_up(site: &Site) -> bool {
+        let route = site.route();
         let is_known = |Endpoint { host, port, .. }: &Endpoint| {
             let is_given = route.resolved.iter().any(|known| known.host == *host && known.port == *port);
             is_given || host.parse::<IpAddr>().is_ok()
         };
-        route.endpoint(plan.target()).is_some_and(|endpoint| !is_known(&endpoint))
+        route.endpoint(site.target()).is_some_and(|endpoint| !is_known(&endpoint))
     }
 
     /// Looks it up again every so often, on a thread of its own, until what is returned is dropped. What can't be found stays
@@ -56,13 +56,13 @@ impl Addresses {
     ///
     /// # Errors
     /// There can be no more threads.
-    pub(crate) fn keep_up(&self, plan: &Arc<Plan>) -> anyhow::Result<Option<mpsc::SyncSender<()>>> {
-        let Some(every) = plan.route().resolve_every else { return Ok(None) };
+    pub(crate) fn keep_up(&self, site: &Site) -> anyhow::Result<Option<mpsc::SyncSender<()>>> {
+        let Some(every) = site.route().resolve_every else { return Ok(None) };
         let (sender, ended) = mpsc::sync_channel(1);
-        let (addresses, plan) = (self.clone(), Arc::clone(plan));
+        let (addresses, site) = (self.clone(), site.clone());
         let keep_up = move || {
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                if let Ok(found) = find(&plan) {
+                if let Ok(found) = find(&site) {
                     addresses.set(found);
                 }
             }
@@ -79,8 +79,8 @@ impl From<Arc<[Address]>> for Addresses {
     }
 }
 
-fn find(plan: &Plan) -> anyhow::Result<Arc<[Address]>> {
-    let (target, route) = (plan.target(), plan.route());
+fn find(site: &Site) -> anyhow::Result<Arc<[Address]>> {
+    let (target, route) = (site.target(), site.route());
     let Some(endpoint) = route.endpoint(target) else {
         let Some(Instead::Unix(path)) = &route.instead else { unreachable!("there is an endpoint") };
         return Ok([Address::Unix(path.clone())].into());

@@ -189,7 +189,7 @@ impl Heyyall {
             }
         }
         let At { url, identity: (cert, key) } =
-            one_target(&config).map_err(|(index, PlanError(refusal))| PlanError(refusal.at(at(index))))?;
+            first_target(&config).map_err(|(index, PlanError(refusal))| PlanError(refusal.at(at(index))))?;
         let plan = config.with_load(Plan::builder(url), self.cpus).map_err(at_run)?;
         let names = id_header(requests.iter().flat_map(|request| &request.headers));
         let plan = plan.version(Version::Http1).templates(false).request_id_header(names).identity(cert, key);
@@ -310,12 +310,13 @@ impl Endpoint {
         let request = RequestOptions {
             share: Some(if has_counts { Share::Count(self.num_requests) } else { percent }),
             method: Some(self.method().to_owned()),
+            target: Some(self.url.clone()),
             path: Some(self.target()?.path),
             headers: fields(&self.headers, &HEADERS)?,
             body: (!self.rqst_body.is_empty()).then(|| Body::Bytes(self.rqst_body.clone().into())),
             ..RequestOptions::default()
         };
-        let alone = RequestOptions { share: None, ..request.clone() };
+        let alone = RequestOptions { share: None, target: None, ..request.clone() };
         let id_header = id_header(request.headers.iter());
         let plan =
             Plan::builder("http://localhost").templates(false).request_id_header(id_header).defaults(alone);
@@ -359,9 +360,9 @@ struct At {
     identity: (Option<PathBuf>, Option<PathBuf>),
 }
 
-/// That of all endpoints: it is the same for all, so far. An error has the index of the first that differs.
-fn one_target(config: &Config) -> Result<At, (usize, PlanError)> {
-    let place = |target: Target| (target.tls, target.host, target.zone, target.port);
+/// The first endpoint's, with the certificate of all: it is the same for all, so far. An error has the index of the first that
+/// differs.
+fn first_target(config: &Config) -> Result<At, (usize, PlanError)> {
     let file = |own: &PathBuf, of_run: &PathBuf| {
         [own, of_run].into_iter().find(|path| !path.as_os_str().is_empty()).cloned()
     };
@@ -370,25 +371,19 @@ fn one_target(config: &Config) -> Result<At, (usize, PlanError)> {
     };
     let mut first: Option<&Endpoint> = None;
     for (index, endpoint) in config.endpoints.iter().enumerate() {
-        let place = |endpoint: &Endpoint| endpoint.target().map(place).map_err(|error| (index, error));
         let Some(first) = first.replace(first.unwrap_or(endpoint)) else { continue };
         let refused = |wrong: &str, accepted: &str, example: &str| {
             Err((index, PlanError(Refusal::new(wrong, accepted, example))))
         };
-        if place(endpoint)? != place(first)? {
-            let wrong = format!("'{}' is not on the host and port of '{}'", endpoint.url, first.url);
-            return refused(
-                &wrong,
-                "endpoints on one host, so far, or one configuration for each",
-                &first.url,
-            );
-        }
         if identity(endpoint) != identity(first) {
             let accepted = "one certificate for all endpoints, so far";
             return refused("another client certificate", accepted, r#""CertFile": "client.pem""#);
         }
     }
     let Some(first) = first else { return Ok(At::default()) };
-    let is_tls = first.target().map_err(|error| (0, error))?.tls;
+    let mut is_tls = false;
+    for (index, endpoint) in config.endpoints.iter().enumerate() {
+        is_tls |= endpoint.target().map_err(|error| (index, error))?.tls;
+    }
     Ok(At { url: first.url.clone(), identity: if is_tls { identity(first) } else { Default::default() } })
 }

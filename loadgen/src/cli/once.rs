@@ -30,7 +30,11 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let id = arrival.id(summary.records.ids());
     if let Some(request) = plan.requests().get(arrival.request as usize) {
         let values = texts.values(&arrival, request.rows(), Some(&id));
-        write!(out, "{}", request.head_text(plan.target().protocol, &values))?;
+        write!(
+            out,
+            "{}",
+            request.head_text(plan.site_of(arrival.request as usize).target().protocol, &values)
+        )?;
         if let Some(call) = call {
             writeln!(out, "{}\n", call.shown.trim_end())?;
         } else {

@@ -9,7 +9,7 @@ use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds},
     outcome::{Arrival, expectation::Expectations},
-    plan::{OnOverload, Plan, Retry, Shape},
+    plan::{OnOverload, Plan, Retry, Shape, Site},
 };
 
 /// One line that says that it is valid.
@@ -18,13 +18,19 @@ pub(super) fn checked(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let plural = if requests == 1 { "" } else { "s" };
     let unknown = plan.call().is_some_and(|call| call.prepared().is_none());
     let unknown = if unknown { "; its message is checked when the server has told its type" } else { "" };
-    writeln!(out, "valid: {requests} request{plural} to {}, {}{unknown}", plan.target(), shape(plan))
+    let to = match plan.sites() {
+        [site] => site.target().to_string(),
+        several => format!("{} targets", several.len()),
+    };
+    writeln!(out, "valid: {requests} request{plural} to {to}, {}{unknown}", shape(plan))
 }
 
 /// All of it, with the first sending of each request.
 pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let load = plan.load();
-    writeln!(out, "Target         {} over {}", plan.target(), plan.target().protocol_name())?;
+    for target in plan.sites().iter().map(Site::target) {
+        writeln!(out, "Target         {target} over {}", target.protocol_name())?;
+    }
     writeln!(out, "Load           {}", shape(plan))?;
     writeln!(out, "Connections    {}, at most {}", load.connections, load.max_connections)?;
     writeln!(out, "Streams        {} on each connection", load.streams)?;
@@ -57,7 +63,7 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         let arrival = Arrival { request: index as u32, ..Arrival::new(number.unwrap_or(0), 0, 0) };
         let id = arrival.id(ids);
         let values = texts.values(&arrival, request.rows(), Some(&id));
-        write!(out, "\n{}", request.head_text(plan.target().protocol, &values))?;
+        write!(out, "\n{}", request.head_text(plan.site_of(index).target().protocol, &values))?;
         match plan.call() {
             None => {
                 let body = body(plan, request, &id, &values);

@@ -34,7 +34,7 @@ pub(crate) enum Waited {
     Interrupted,
 }
 
-/// Waits until the plan's target has answered a request, or the run that `handle` is of has been interrupted.
+/// Waits until each of the plan's targets has answered a request, or the run that `handle` is of has been interrupted.
 ///
 /// A gateway's 502, 503 and 504, and gRPC's UNAVAILABLE, say that the target behind it is not there yet; every other response is an answer.
 ///
@@ -47,6 +47,21 @@ pub(crate) fn for_target(
     progress: bool,
 ) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + patience;
+    for plan in plan.each()? {
+        if let Waited::Interrupted = for_one(&plan, patience, deadline, handle, progress)? {
+            return Ok(Waited::Interrupted);
+        }
+    }
+    Ok(Waited::Answered)
+}
+
+fn for_one(
+    plan: &Plan,
+    patience: Duration,
+    deadline: Instant,
+    handle: &Handle,
+    progress: bool,
+) -> anyhow::Result<Waited> {
     let mut told = false;
     let mut last: Option<String> = None;
     loop {

@@ -8,8 +8,15 @@ use command_line::Refusal;
 
 use super::{
     Body, Call, Expect, Lifetime, Load, MAX_WORKERS, Message, OnOverload, Plan, PlanError, Request,
-    RequestOptions, Requests, Retry, Route, Target, Tls, Version, call, contents::Contents, lifetime, load,
-    message, places::Places, request::Common, route, target::Braces, tls,
+    RequestOptions, Requests, Retry, Target, Version, call,
+    contents::Contents,
+    lifetime, load, message,
+    places::Places,
+    request::Common,
+    route,
+    site::{self, OfSite, Targets},
+    target::Braces,
+    tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -17,6 +24,8 @@ use crate::outcome::ExpectedStatus;
 #[derive(Clone, Debug)]
 pub struct Builder {
     target: String,
+    /// Others that requests go to by turns.
+    others: Vec<String>,
     version: Version,
     tls: tls::Wanted,
     workers: Option<usize>,
@@ -41,6 +50,7 @@ impl Builder {
     pub(super) fn new(target: String) -> Self {
         Self {
             target,
+            others: Vec::new(),
             version: Version::Any,
             tls: tls::Wanted::default(),
             workers: None,
@@ -59,6 +69,13 @@ impl Builder {
             call: call::Wanted::default(),
             message: message::Wanted::default(),
         }
+    }
+
+    /// Another target: requests that name none go to all of them by turns. May be repeated.
+    #[must_use]
+    pub fn another_target(mut self, target: impl Into<String>) -> Self {
+        self.others.push(target.into());
+        self
     }
 
     /// What is spoken where the target leaves it open: HTTP/2 without TLS also for an `http://` target, and one of both over
@@ -572,21 +589,58 @@ impl Builder {
         }
     }
 
+    /// Which requests go to which targets; none with one request of the target, as it is.
+    fn spread(&mut self, targets: &mut Targets) -> Result<Vec<OfSite>, PlanError> {
+        let mut several = self.requests.clone();
+        let is_plain = self.others.is_empty() && self.request.target.is_none();
+        if several.is_empty() && is_plain {
+            return Ok(Vec::new());
+        }
+        if self.url_file.is_some() && !is_plain {
+            let accepted = "one target, to which all URLs go";
+            let shown = "--url-file with several targets";
+            return Err(PlanError(Refusal::new(
+                shown,
+                accepted,
+                "--url-file=urls.txt http://localhost:8080",
+            )));
+        }
+        let mut by_default = Vec::new();
+        if !self.others.is_empty() {
+            by_default.push(self.target.clone());
+            by_default.append(&mut self.others);
+        }
+        if several.is_empty() {
+            several.push(RequestOptions::default());
+        }
+        // What they say of a target is said here.
+        for options in &mut several {
+            options.target = options.target.take().or_else(|| self.request.target.clone());
+        }
+        site::spread(targets, &by_default, several, self.places.as_deref())
+    }
+
     fn checked(mut self) -> Result<Plan, PlanError> {
         let target = Target::parse_with(&self.target, self.version, self.braces)?;
-        let tls = Tls::new(&target, &self.tls)?;
         let lifetime = Lifetime::new(&self.lifetime)?;
-        let route = Route::new(&target, &self.route)?;
+        let mut targets = Targets::new(target.clone(), self.version, self.braces);
+        let several = self.spread(&mut targets)?;
+        let sites = targets.sites(&self.tls, &self.route)?;
         let contents = Contents::default();
-        let common = Common {
-            target: &target,
-            id_header: &self.id_header,
-            // A message in JSON has braces of its own.
-            braces: if target.grpc { Braces::Literal } else { self.braces },
-            lifetime: &lifetime,
-            route: &route,
-            contents: &contents,
-        };
+        // A message in JSON has braces of its own.
+        let braces = if target.grpc { Braces::Literal } else { self.braces };
+        let common: Vec<_> = sites
+            .iter()
+            .map(|site| Common {
+                target: site.target(),
+                id_header: &self.id_header,
+                braces,
+                lifetime: &lifetime,
+                route: site.route(),
+                contents: &contents,
+                is_one_of_several: sites.len() > 1,
+            })
+            .collect();
         if !target.grpc {
             self.call.refuse(&target)?;
         }
@@ -597,23 +651,29 @@ impl Builder {
         let (requests, call) = match &self.url_file {
             _ if target.grpc => {
                 self.check_call()?;
-                let mut request = Request::new(common, self.request)?;
+                let mut request = Request::new(common[0], self.request)?;
                 let call = Call::new(&target, &self.call, &mut request)?;
                 (Requests::only(request)?, Some(call))
             }
             _ if target.websocket => {
                 self.check_messages()?;
-                let mut request = Request::new(common, self.request)?;
+                let mut request = Request::new(common[0], self.request)?;
                 message = Some(Message::new(&target, &self.message, &mut request)?);
                 (Requests::only(request)?, None)
             }
-            None => (Requests::new(common, self.request, self.requests, self.places.as_deref())?, None),
-            Some(file) => (Requests::of_urls(common, self.version, self.request, file)?, None),
+            None if several.is_empty() => (Requests::only(Request::new(common[0], self.request)?)?, None),
+            None => (Requests::new(&common, &self.request, several, self.places.as_deref())?, None),
+            Some(file) => (Requests::of_urls(common[0], self.version, self.request, file)?, None),
         };
         self.load.total = requests.total(self.load.total)?;
         let has_counts = requests.has_counts();
         let load = Load::new(&target, &self.load, &lifetime)?;
         let is_counted = load.arrivals().is_some_and(|arrivals| arrivals.count().is_some());
+        if sites.len() > 1 && load.total.is_some() && !load.warmup.is_zero() && load.arrivals().is_none() {
+            let accepted = "a duration in place of the total, or a rate";
+            let shown = "a total of requests to several targets after a warm-up of a closed loop";
+            return Err(PlanError(Refusal::new(shown, accepted, "duration: 10s")));
+        }
         if has_counts && !load.warmup.is_zero() && !is_counted {
             // How many of each are in the warm-up is known afterwards alone.
             let accepted = "weights in place of counts, or requests that are due evenly at a rate";
@@ -641,15 +701,13 @@ impl Builder {
         };
         let (expected_status, expected_of) = expected(expected_status, requests.all())?;
         Ok(Plan {
-            target,
-            tls,
+            sites,
             requests,
             seed: self.seed,
             call,
             message,
             load,
             lifetime,
-            route,
             workers,
             pin_cpus: self.pin_cpus,
             expected_status,

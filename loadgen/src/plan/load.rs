@@ -100,6 +100,8 @@ pub struct Load {
     pub(super) http1_connections: NonZeroUsize,
     /// Requests at once on a connection.
     pub streams: NonZeroUsize,
+    /// The same if HTTP/2 is spoken.
+    http2_streams: NonZeroUsize,
     /// Requests at once in the whole run.
     pub max_in_flight: NonZeroUsize,
     /// How long a request may take once it is sent.
@@ -203,6 +205,7 @@ impl Load {
             max_connections: connections,
             http1_connections: if grows { max_in_flight.max(connections) } else { connections },
             streams,
+            http2_streams: streams,
             max_in_flight,
             timeout: longer_than_zero(&accepted::TIMEOUT, wanted.timeout)?,
             connect_timeout: longer_than_zero(&accepted::CONNECT_TIMEOUT, wanted.connect_timeout)?,
@@ -228,8 +231,14 @@ impl Load {
 
     /// This is spoken: HTTP/1.1 has a request at once on a connection, and may open more connections.
     pub(super) fn speak(&mut self, protocol: Protocol) {
-        if protocol == Protocol::Http1 {
-            (self.max_connections, self.streams) = (self.http1_connections, NonZeroUsize::MIN);
+        (self.max_connections, self.streams) = self.within(protocol);
+    }
+
+    /// The most connections to a server that speaks this, and requests at once on each.
+    pub(crate) fn within(&self, protocol: Protocol) -> (NonZeroUsize, NonZeroUsize) {
+        match protocol {
+            Protocol::Http1 => (self.http1_connections, NonZeroUsize::MIN),
+            Protocol::Http2 => (self.connections, self.http2_streams),
         }
     }
 
@@ -246,6 +255,7 @@ impl Load {
             max_connections: NonZeroUsize::MIN,
             http1_connections: NonZeroUsize::MIN,
             streams: NonZeroUsize::MIN,
+            http2_streams: NonZeroUsize::MIN,
             ..self
         }
     }

@@ -22,6 +22,7 @@ mod request_options;
 mod requests;
 pub mod route;
 pub(crate) mod rows;
+pub mod site;
 pub mod stages;
 pub mod target;
 pub(crate) mod template;
@@ -47,6 +48,7 @@ pub use requests::{MAX_NAME, MAX_NAMES, MAX_URLS};
 pub(crate) use requests::{Names, Requests};
 pub(crate) use route::Instead;
 pub use route::Route;
+pub use site::Site;
 pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
 pub use tls::Tls;
@@ -68,15 +70,14 @@ pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// A run, decided.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    target: Target,
-    tls: Option<Tls>,
+    /// At least one.
+    sites: Vec<Site>,
     requests: Requests,
     seed: Option<u64>,
     call: Option<Call>,
     message: Option<Message>,
     load: Load,
     lifetime: Lifetime,
-    route: Route,
     workers: NonZeroUsize,
     pin_cpus: bool,
     expected_status: ExpectedStatus,
@@ -145,23 +146,59 @@ impl Plan {
         Builder::new(target.into())
     }
 
-    /// Where the requests go.
+    /// Where the requests go; of several targets, the first.
     #[must_use]
     pub fn target(&self) -> &Target {
-        &self.target
+        self.sites[0].target()
     }
 
-    /// What connections begin TLS with, if it is spoken there.
-    pub(crate) fn tls(&self) -> Option<&Tls> {
-        self.tls.as_ref()
-    }
-
-    /// The same with the protocol that the server has chosen.
+    /// All servers that requests go to, at least one.
     #[must_use]
-    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
-        self.target.protocol = protocol;
-        self.load.speak(protocol);
+    pub fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    /// The server that a request goes to.
+    #[must_use]
+    pub fn site_of(&self, request: usize) -> &Site {
+        let index = self.requests.sites().get(request).copied().unwrap_or(0);
+        &self.sites[usize::from(index)]
+    }
+
+    /// Which server each request goes to, by index; empty where there is one.
+    pub(crate) fn sites_of_requests(&self) -> Arc<[u16]> {
+        if self.sites.len() > 1 { self.requests.sites() } else { Arc::default() }
+    }
+
+    /// The same with the protocol that a server has chosen.
+    #[must_use]
+    pub(crate) fn speaking(mut self, site: usize, protocol: Protocol) -> Self {
+        self.sites[site].target.protocol = protocol;
+        if site == 0 {
+            self.load.speak(protocol);
+        }
         self
+    }
+
+    /// One for each server, with the first request that goes there alone.
+    pub(crate) fn each(&self) -> Result<Vec<Self>, PlanError> {
+        if self.sites.len() == 1 {
+            return Ok(vec![self.clone()]);
+        }
+        let sites = self.requests.sites();
+        let of = (0..self.sites.len()).filter_map(|site| {
+            let request = sites.iter().position(|of| usize::from(*of) == site)?;
+            Some((site, self.requests()[request].clone()))
+        });
+        let plan = |(site, request): (usize, Request)| {
+            let mut plan = self.clone();
+            plan.sites = vec![self.sites[site].clone()];
+            plan.load.speak(plan.target().protocol);
+            plan.requests = Requests::only(request)?;
+            plan.expected_of = Arc::default();
+            Ok(plan)
+        };
+        of.map(plan).collect()
     }
 
     /// What is sent: the first of several requests.
@@ -218,9 +255,9 @@ impl Plan {
     /// One call of another method of the same target, with the same metadata, and the bytes of these messages.
     pub(crate) fn asking(&self, path: &str, messages: &[Vec<u8>]) -> Result<Self, PlanError> {
         let mut plan = self.clone();
-        plan.target.path = path.to_owned();
+        plan.sites[0].target.path = path.to_owned();
         plan.requests = Requests::only(self.request().of_another(path))?;
-        plan.call = Some(Call::of_bytes(&plan.target, messages)?);
+        plan.call = Some(Call::of_bytes(plan.target(), messages)?);
         // Nobody waits for it as for a request of the run.
         Ok(plan.for_one_exchange().within(self.load.connect_timeout))
     }
@@ -231,10 +268,10 @@ impl Plan {
         &self.load
     }
 
-    /// How connections get to the target.
+    /// How connections get to the first target.
     #[must_use]
     pub fn route(&self) -> &Route {
-        &self.route
+        self.sites[0].route()
     }
 
     /// What becomes of connections.

@@ -64,7 +64,8 @@ impl Places {
     /// The same of a request.
     pub(crate) fn told_of_request(&self, index: usize, refusal: Refusal) -> Refusal {
         let Some(request) = self.requests.get(index) else { return refusal };
-        let option = refusal.flag().unwrap_or("path");
+        let is_target = refusal.to_string().contains("target '");
+        let option = refusal.flag().unwrap_or(if is_target { "url" } else { "path" });
         let (line, column) = request.values.get(option).unwrap_or(&request.place);
         refusal.at(format!("{}:{line}:{column}", self.name))
     }

@@ -68,11 +68,13 @@ pub(super) struct Common<'c> {
     pub(super) lifetime: &'c Lifetime,
     pub(super) route: &'c Route,
     pub(super) contents: &'c Contents,
+    /// Whether it is one of several targets.
+    pub(super) is_one_of_several: bool,
 }
 
 impl Request {
     pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
-        let Common { target, id_header, braces, lifetime, route, contents } = common;
+        let Common { target, id_header, braces, lifetime, route, contents, is_one_of_several } = common;
         let has_body = wanted.body.is_some();
         let body = wanted.body.map(|body| body.read(contents)).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
@@ -100,7 +102,10 @@ impl Request {
             None => target.path.clone(),
             Some(path) => target::path(&path, braces)?,
         };
-        let name = wanted.name.unwrap_or_else(|| format!("{method} {path}"));
+        let name = wanted.name.unwrap_or_else(|| match is_one_of_several {
+            true => format!("{method} {}", Target { path: path.clone(), ..target.clone() }),
+            false => format!("{method} {path}"),
+        });
         let mut request = Self {
             name,
             method,

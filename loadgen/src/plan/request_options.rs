@@ -38,6 +38,8 @@ pub struct RequestOptions {
     pub name: Option<String>,
     /// How many of a run's requests it is: a weight of 1 by default.
     pub share: Option<Share>,
+    /// The server that it goes to, if that is another than the plan's; with a path that is its own where `path` says nothing.
+    pub target: Option<String>,
     /// The method: by default GET, or POST with a body.
     pub method: Option<String>,
     /// Path and query: by default, the target's.
@@ -62,6 +64,7 @@ impl RequestOptions {
         Self {
             name: self.name,
             share: self.share,
+            target: self.target.or_else(|| defaults.target.clone()),
             headers: others.chain(&self.headers).cloned().collect(),
             method: self.method.or_else(|| defaults.method.clone()),
             path: self.path.or_else(|| defaults.path.clone()),

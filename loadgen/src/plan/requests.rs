@@ -17,6 +17,7 @@ use super::{
     request::Common,
     request_options::read_file,
     rows::{MAX_ROWS_FILE, Rows},
+    site::OfSite,
     target::{self, Braces},
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Requests {
     names: Names,
     /// How many there are together, if that follows from their counts.
     total: Option<u64>,
+    /// The index of the server that each goes to.
+    sites: Arc<[u16]>,
 }
 
 /// How requests are told apart in reports.
@@ -67,28 +70,32 @@ impl Requests {
         Self::of(vec![request], &[None])
     }
 
-    /// One as `defaults` has it, or several that are like it in what they do not say themselves.
+    /// The index of the server that each goes to.
+    pub(super) fn sites(&self) -> Arc<[u16]> {
+        Arc::clone(&self.sites)
+    }
+
+    /// Several, which are like `defaults` in what they do not say themselves; what is the same for those of a server is in
+    /// `common`, by its index.
     pub(super) fn new(
-        common: Common<'_>,
-        defaults: RequestOptions,
-        several: Vec<RequestOptions>,
+        common: &[Common<'_>],
+        defaults: &RequestOptions,
+        several: Vec<OfSite>,
         places: Option<&Places>,
     ) -> Result<Self, PlanError> {
-        if several.is_empty() {
-            return Self::of(vec![Request::new(common, defaults)?], &[None]);
-        }
         if several.len() > MAX_REQUESTS {
             let shown = format!("a plan of {} requests", several.len());
             return Err(PlanError(Refusal::new(shown, format!("at most {MAX_REQUESTS}"), "- path: /items")));
         }
-        let shares: Vec<_> = several.iter().map(|options| options.share).collect();
-        let all = several.into_iter().enumerate().map(|(index, options)| {
-            Request::new(common, options.over(&defaults)).map_err(|PlanError(refusal)| match places {
-                Some(places) => PlanError(places.told_of_request(index, refusal)),
+        let shares: Vec<_> = several.iter().map(|of| of.options.share).collect();
+        let sites = several.iter().map(|of| of.site as u16).collect();
+        let all = several.into_iter().map(|OfSite { origin, site, options }| {
+            Request::new(common[site], options.over(defaults)).map_err(|PlanError(refusal)| match places {
+                Some(places) => PlanError(places.told_of_request(origin, refusal)),
                 None => PlanError(refusal),
             })
         });
-        Self::of(all.collect::<Result<_, _>>()?, &shares)
+        Ok(Self { sites, ..Self::of(all.collect::<Result<_, _>>()?, &shares)? })
     }
 
     /// One for each line of a file, all with the same share.
@@ -131,9 +138,10 @@ impl Requests {
                 Braces::Literal => path,
                 Braces::Placeholder => path.replace("{{", "{{'{{'}}"),
             };
-            RequestOptions { name, path: Some(path), ..RequestOptions::default() }
+            let options = RequestOptions { name, path: Some(path), ..RequestOptions::default() };
+            OfSite { origin: 0, site: 0, options }
         });
-        Self::new(common, defaults, several.collect(), None)
+        Self::new(&[common], &defaults, several.collect(), None)
     }
 
     fn of(all: Vec<Request>, shares: &[Option<Share>]) -> Result<Self, PlanError> {
@@ -168,7 +176,8 @@ impl Requests {
         })?;
         let total = (!counts.is_empty()).then_some(total);
         let names = if mix.is_mixed() { Names::of(&all) } else { Names::default() };
-        Ok(Self { all: all.into(), mix, names, total })
+        let sites = vec![0; all.len()].into();
+        Ok(Self { all: all.into(), mix, names, total, sites })
     }
 
     /// How many requests there are to be, with what is said elsewhere.

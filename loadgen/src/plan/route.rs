@@ -14,7 +14,7 @@ use contract::quantity::LONGEST_TIME;
 use transport::proxy_protocol;
 
 use super::{
-    PlanError, Protocol, Target,
+    PlanError, Protocol, Site, Target,
     accepted::{self, refused, refused_because},
     target::{Endpoint, without_user},
 };
@@ -115,16 +115,14 @@ impl Route {
             (None, Some(path)) => Some(Instead::Unix(path.clone())),
             (None, None) => None,
         };
-        let route = Self {
+        Ok(Self {
             instead,
             resolved: resolved(&wanted.resolve)?,
             sources: wanted.bind.as_deref().map(sources).transpose()?.unwrap_or_default(),
             resolve_every: wanted.resolve_every.map(resolve_every).transpose()?,
             proxy_header: wanted.proxy_header,
             proxy,
-        };
-        route.check_resolved(target)?;
-        Ok(route)
+        })
     }
 
     /// All of it that is not the usual, a line each, without secrets.
@@ -185,14 +183,16 @@ impl Route {
     }
 
     /// A name that nothing connects to is a mistake.
-    fn check_resolved(&self, target: &Target) -> Result<(), PlanError> {
-        let endpoint = self.endpoint(target);
+    pub(super) fn check_resolved(sites: &[Site]) -> Result<(), PlanError> {
+        let endpoints: Vec<_> = sites.iter().map(|site| site.route.endpoint(&site.target)).collect();
         let is_used = |entry: &Resolved| {
-            endpoint
-                .as_ref()
-                .is_some_and(|endpoint| endpoint.port == entry.port && endpoint.host == entry.host)
+            endpoints
+                .iter()
+                .flatten()
+                .any(|endpoint| endpoint.port == entry.port && endpoint.host == entry.host)
         };
-        match self.resolved.iter().find(|entry| !is_used(entry)) {
+        let (endpoint, resolved) = (endpoints.first().cloned().flatten(), &sites[0].route.resolved);
+        match resolved.iter().find(|entry| !is_used(entry)) {
             None => Ok(()),
             Some(entry) => {
                 let shown = format!("{}:{}", entry.host, entry.port);
@@ -310,7 +310,9 @@ mod tests {
 
     fn route(target: &str, wanted: &Wanted) -> Result<Route, String> {
         let target = Target::parse(target, Version::Any).unwrap();
-        Route::new(&target, wanted).map_err(|error| error.to_string())
+        let route = Route::new(&target, wanted).map_err(|error| error.to_string())?;
+        let site = Site { target, tls: None, route: route.clone() };
+        Route::check_resolved(&[site]).map(|()| route).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::plausible::is_printable;
 use crate::{
     numbers::decimal,
     outcome::ExpectedStatus,
-    plan::{Plan, Shape, Target},
+    plan::{Plan, Shape, Target, site::protocols},
 };
 
 /// As long as a URL can be, in bytes.
@@ -82,6 +82,11 @@ fn methods(plan: &Plan) -> String {
 
 /// Of several requests, without their paths.
 fn target(plan: &Plan) -> String {
+    if plan.sites().len() > 1 {
+        let all = plan.sites().iter().map(|site| Target { path: "/".to_owned(), ..site.target().clone() });
+        let all: Vec<_> = all.map(|target| target.to_string()).collect();
+        return all.join(", ").chars().take(LONGEST_TEXT).collect();
+    }
     let target = plan.target();
     match plan.requests() {
         [request] if request.path() == target.path => target.to_string(),
@@ -98,7 +103,7 @@ impl RunSettings {
         Self {
             target: target(plan),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
-            protocol: plan.target().protocol_name().to_owned(),
+            protocol: protocols(plan.sites()).join(" and "),
             method: match plan.call().and_then(|call| call.prepared()) {
                 Some(call) => call.shape.name().to_owned(),
                 None => methods(plan),

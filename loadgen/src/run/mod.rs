@@ -16,7 +16,7 @@ use transport::Address;
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
-    plan::{Plan, Texts},
+    plan::{Plan, Protocol, Site, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
@@ -83,14 +83,15 @@ impl Run {
         // Refused, the limit stays as it is, and running into it is told as such.
         let _ = runtime::files::raise_limit();
         let began = Instant::now();
-        let addresses = Addresses::of(&plan)?;
-        let lookup = Addresses::are_looked_up(&plan).then(|| began.elapsed());
-        let found = addresses.get();
+        let addresses = plan.sites().iter().map(Addresses::of).collect::<anyhow::Result<Arc<[_]>>>()?;
+        let lookup = plan.sites().iter().any(Addresses::are_looked_up).then(|| began.elapsed());
+        let found = addresses.iter().flat_map(|of_site| of_site.get().to_vec()).collect();
         let plan = reflection::described(plan, &handle)?;
         let plan = negotiated(plan, &addresses, clock)?;
         let ids = Ids { run: rand::random(), load: 0 };
         let plan = Arc::new(plan.drawing(ids.run.into()));
-        let refreshing = addresses.keep_up(&plan)?;
+        let refreshing = addresses.iter().zip(plan.sites()).map(|(addresses, site)| addresses.keep_up(site));
+        let refreshing = refreshing.collect::<anyhow::Result<Vec<_>>>()?;
         let workers = plan.workers().get();
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
         let epoch = clock.epoch();
@@ -100,7 +101,7 @@ impl Run {
         for (index, participant) in participants.into_iter().enumerate() {
             let order = Order {
                 plan: Arc::clone(&plan),
-                addresses: addresses.clone(),
+                addresses: Arc::clone(&addresses),
                 ids,
                 clock,
                 epoch,
@@ -130,8 +131,8 @@ pub struct Running {
     /// What the wall clock showed when the run's clock showed zero.
     epoch: Nanos,
     threads: Vec<thread::JoinHandle<io::Result<WorkerResult>>>,
-    /// Names are looked up again as long as it is there.
-    refreshing: Option<mpsc::SyncSender<()>>,
+    /// Names are looked up again as long as these are there.
+    refreshing: Vec<Option<mpsc::SyncSender<()>>>,
 }
 
 impl Running {
@@ -229,19 +230,31 @@ fn merge(
     }
 }
 
-/// The plan with the protocol that the server chooses. When it chooses none, the run begins all the same, and says why.
-fn negotiated(plan: Plan, addresses: &Addresses, clock: Clock) -> anyhow::Result<Plan> {
-    let Some(tls) = plan.tls().filter(|_| plan.target().negotiated) else { return Ok(plan) };
+/// The plan with the protocols that the servers choose.
+fn negotiated(mut plan: Plan, addresses: &[Addresses], clock: Clock) -> anyhow::Result<Plan> {
+    for (index, addresses) in addresses.iter().enumerate() {
+        let site = &plan.sites()[index];
+        if let Some(protocol) = chosen(site, plan.load().connect_timeout, addresses, clock)? {
+            plan = plan.speaking(index, protocol);
+        }
+    }
+    Ok(plan)
+}
+
+/// The protocol that a server chooses, if that is left to it. When it chooses none, the run begins all the same, and says why.
+fn chosen(
+    site: &Site,
+    patience: Duration,
+    addresses: &Addresses,
+    clock: Clock,
+) -> anyhow::Result<Option<Protocol>> {
+    let Some(tls) = site.tls().filter(|_| site.target().negotiated) else { return Ok(None) };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't find out which protocol the server speaks")?;
-    let attempt = worker::negotiate(addresses, &plan, tls.offer(None), clock);
-    let patience = plan.load().connect_timeout;
+    let attempt = worker::negotiate(addresses, site, tls.offer(None), clock);
     let chosen = runtime.block_on(async { tokio::time::timeout(patience, attempt).await });
     let chosen = chosen.ok().and_then(Result::ok);
-    Ok(match chosen.and_then(|alpn| crate::plan::spoken(alpn.as_deref())) {
-        Some(protocol) => plan.speaking(protocol),
-        None => plan,
-    })
+    Ok(chosen.and_then(|alpn| crate::plan::spoken(alpn.as_deref())))
 }

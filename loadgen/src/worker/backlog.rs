@@ -7,7 +7,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{clock::Nanos, outcome::Arrival, schedule::Arrivals};
+use super::own::Own;
+use crate::{clock::Nanos, outcome::Arrival};
 
 /// The most batches kept apart. Beyond, the last one is lengthened, and its later requests count as picked up when due.
 const MAX_BATCHES: usize = 65_536;
@@ -18,7 +19,7 @@ pub(crate) struct Backlog {
     batches: VecDeque<Batch>,
     waiting: u64,
     /// Those that wait and those after them, from `start` on.
-    lagging: Option<Arrivals>,
+    lagging: Option<Own>,
     start: Nanos,
     /// How many were left out since the last batch.
     skipped: usize,
@@ -34,7 +35,7 @@ struct Batch {
 
 impl Backlog {
     /// What is pushed from now on comes from these arrivals, the first of which is due at `start` or later.
-    pub(crate) fn follow(&mut self, arrivals: Arrivals, start: Nanos) {
+    pub(super) fn follow(&mut self, arrivals: Own, start: Nanos) {
         (self.lagging, self.start) = (Some(arrivals), start);
     }
 
@@ -92,11 +93,12 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{Constant, Part};
+    use crate::schedule::{Arrivals, Constant, Part};
 
     /// Number `n` is due `n` nanoseconds after 7.
     fn every_nanosecond(backlog: &mut Backlog, part: Part) {
-        backlog.follow(Arrivals::Constant(Constant::new(1e9, None, None)).part(part), 7);
+        let arrivals = Arrivals::Constant(Constant::new(1e9, None, None)).part(part);
+        backlog.follow(Own::new(arrivals, None), 7);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{collections::VecDeque, ops::Range};
 use super::{
     backlog::Backlog,
     connection::{Closer, Opened, Sink},
+    own::{Only, Own},
 };
 use crate::{
     clock::Nanos,
@@ -22,7 +23,7 @@ enum Source {
     /// None yet, or no more.
     Nothing,
     /// A schedule: what is due next, and the arrivals after it.
-    Open { next: Option<Due>, later: Arrivals, on_overload: OnOverload },
+    Open { next: Option<Due>, later: Own, on_overload: OnOverload },
     /// One for each free slot, as long as any are left and `until` has not come. Those that are due before `counted_from` are
     /// not among those that are left.
     Closed { left: u64, number: u64, step: u64, counted_from: Nanos, until: Nanos, free: FreeSlots },
@@ -84,12 +85,14 @@ pub(super) struct Dispatcher {
     captures: bool,
     /// Which request each arrival sends, if there are several.
     mix: Option<Mix>,
+    /// Which arrivals are for its target, if there are several.
+    only: Option<Only>,
     /// Whether something has happened since it was last asked.
     moved: bool,
 }
 
 impl Dispatcher {
-    pub(super) fn new(max_in_flight: usize, captures: bool, mix: Mix) -> Self {
+    pub(super) fn new(max_in_flight: usize, captures: bool, mix: Mix, only: Option<Only>) -> Self {
         Self {
             backlog: Backlog::default(),
             source: Source::Nothing,
@@ -99,6 +102,7 @@ impl Dispatcher {
             max_lag: Nanos::MAX,
             captures,
             mix: Some(mix).filter(Mix::is_mixed),
+            only,
             moved: false,
         }
     }
@@ -113,6 +117,7 @@ impl Dispatcher {
         start: Nanos,
     ) {
         self.max_lag = max_lag;
+        let arrivals = Own::new(arrivals, self.only.clone());
         self.backlog.follow(arrivals.clone(), start);
         let mut later = arrivals;
         self.source = Source::Open { next: later.next(), later, on_overload };
@@ -122,8 +127,9 @@ impl Dispatcher {
     /// Part `part` of a closed loop: a request is due for each free slot, until `total` of all parts together were from the
     /// beginning of `counted` on, or its end has come.
     pub(super) fn start_closed(&mut self, total: Option<u64>, counted: Range<Nanos>, part: Part) {
-        let left = total.map_or(u64::MAX, |total| part.share(total));
-        let (number, step) = (part.index(), part.of());
+        let mut left = total.map_or(u64::MAX, |total| part.share(total));
+        let (mut number, step) = (part.index(), part.of());
+        pass_over(self.only.as_ref(), &mut number, step, &mut left);
         let Range { start, end } = counted;
         let free = FreeSlots::default();
         self.source = Source::Closed { left, number, step, counted_from: start, until: end, free };
@@ -168,13 +174,17 @@ impl Dispatcher {
                 while count < most {
                     // The first request of a slot is due when there is one.
                     let (due, several) = free.take(most - count).unwrap_or((now, most - count));
-                    recording.picked_up(due, now, several as u64);
-                    for _ in 0..several {
+                    let is_counted = due >= *counted_from;
+                    let mut taken = 0;
+                    while taken < several && (*left > 0 || !is_counted) {
                         let arrival = Arrival { captured: self.captures, ..Arrival::new(*number, due, now) };
                         self.backlog.push_single(arrival);
                         *number += *step;
+                        *left -= u64::from(is_counted);
+                        pass_over(self.only.as_ref(), number, *step, left);
+                        taken += 1;
                     }
-                    *left -= if due < *counted_from { 0 } else { several as u64 };
+                    recording.picked_up(due, now, taken as u64);
                     count += several;
                 }
             }
@@ -279,6 +289,16 @@ impl Dispatcher {
             self.moved = true;
             recording.ended(InFlight::new(arrival, at).ended(at, outcome));
         }
+    }
+}
+
+/// Goes on to the next number that is for this target, of those that are left.
+#[inline]
+fn pass_over(only: Option<&Only>, number: &mut u64, step: u64, left: &mut u64) {
+    let Some(only) = only else { return };
+    while *left > 0 && !only.has(*number) {
+        *number += step;
+        *left -= 1;
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, expectation::Expectations},
     plan::{
-        Plan, Protocol, Request, Retry, Target, Texts,
+        Plan, Protocol, Request, Retry, Site, Target, Texts,
         request::{Http1Rendering, Http1Request},
     },
 };
@@ -72,11 +72,11 @@ impl Prepared {
     }
 }
 
-/// Those of a plan.
-impl From<(&Plan, Texts)> for Http1Requests {
-    fn from((plan, texts): (&Plan, Texts)) -> Self {
+/// Those of a plan, for a server of it.
+impl From<(&Plan, &Site, Texts)> for Http1Requests {
+    fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
-            as_http2: Target { protocol: Protocol::Http2, ..plan.target().clone() }.to_string(),
+            as_http2: Target { protocol: Protocol::Http2, ..site.target().clone() }.to_string(),
             all: plan.requests().iter().map(|request| Prepared::of(request, plan.lifetime().retry)).collect(),
             texts,
             head: response::Head::default(),

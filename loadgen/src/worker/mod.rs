@@ -12,6 +12,7 @@ mod http2;
 mod lateness;
 mod opening;
 mod other_protocol;
+mod own;
 mod per_target;
 mod pool;
 mod secured;
@@ -57,8 +58,8 @@ const HELD_UP: Nanos = 10_000_000;
 pub(crate) struct Order {
     /// The run.
     pub(crate) plan: Arc<Plan>,
-    /// Where the target was found.
-    pub(crate) addresses: Addresses,
+    /// Where the plan's servers were found.
+    pub(crate) addresses: Arc<[Addresses]>,
     /// The ids of the run's requests.
     pub(crate) ids: Ids,
     /// The run's clock.
@@ -122,7 +123,7 @@ struct Worker {
 impl Worker {
     fn new(order: Order) -> io::Result<Self> {
         Ok(Self {
-            targets: vec![PerTarget::new(&order)],
+            targets: (0..order.plan.sites().len()).map(|site| PerTarget::new(&order, site)).collect(),
             recording: Recording::of(&order.plan, order.ids),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,

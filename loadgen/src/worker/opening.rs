@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::{Clock, Nanos},
     outcome::Failure,
-    plan::{Offer, Plan},
+    plan::{Offer, Site},
     resolve::Addresses,
     schedule::Part,
 };
@@ -64,13 +64,13 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// As a plan has it; with an offer, TLS is begun.
-    pub(super) fn new(plan: &Plan, offer: Option<Offer>) -> Self {
-        let route = plan.route();
+    /// Of connections to a server; with an offer, TLS is begun.
+    pub(super) fn new(site: &Site, offer: Option<Offer>) -> Self {
+        let route = site.route();
         Self {
             sources: Sources::new(&route.sources),
             proxy_header: route.proxy_header,
-            connect: route.connect_request(plan.target()).map(Arc::from),
+            connect: route.connect_request(site.target()).map(Arc::from),
             offer: offer.map(Arc::new),
         }
     }
@@ -303,11 +303,11 @@ impl Connector {
 /// It could not be connected, or the handshake has failed.
 pub(crate) async fn negotiate(
     addresses: &Addresses,
-    plan: &Plan,
+    site: &Site,
     offer: Offer,
     clock: Clock,
 ) -> Result<Option<Box<[u8]>>, Failure> {
-    let beginning = Beginning::new(plan, Some(offer));
+    let beginning = Beginning::new(site, Some(offer));
     let connecting = Box::pin(dial(addresses.get(), 0, beginning.sources.clone(), 0));
     let mut opening = Opening { stage: Stage::Connecting(connecting), beginning, clock };
     let connected = std::future::poll_fn(|cx| opening.poll(cx)).await?;

@@ -13,6 +13,7 @@ use super::{
     http2::Http2,
     lateness::Lateness,
     opening::{Beginning, Connector, Pace},
+    own::Only,
     pool::{Bound, Pool},
     websocket::{Messages, OverHttp1, OverHttp2},
 };
@@ -75,10 +76,13 @@ macro_rules! with {
 }
 
 impl PerTarget {
-    /// The worker's part of the order; the first connections begin to open.
-    pub(super) fn new(order: &Order) -> Self {
+    /// The worker's part of the order, for the server with this index; the first connections begin to open.
+    pub(super) fn new(order: &Order, site: usize) -> Self {
         let Order { plan, ids, clock, part, .. } = order;
-        let load = plan.load();
+        let (load, index) = (plan.load(), site);
+        let site = &plan.sites()[index];
+        let protocol = site.target().protocol;
+        let (max_connections, streams) = load.within(protocol);
         let staged = match &load.shape {
             Shape::Closed { stages: Some(stages) } => {
                 Some(Staged { stages: stages.clone(), part: *part, start: Nanos::MAX })
@@ -89,36 +93,35 @@ impl PerTarget {
             Some(staged) => (staged.at(0), staged.at(0)),
             None => (
                 part.share(load.connections.get() as u64) as usize,
-                (part.share(load.max_connections.get() as u64) as usize).max(1),
+                (part.share(max_connections.get() as u64) as usize).max(1),
             ),
         };
         let lifetime = plan.lifetime();
         // Requests of HTTP/1.1 open others as they are needed.
-        let protocol = plan.target().protocol;
         let is_kept =
             protocol == Protocol::Http2 || plan.message().is_some() || lifetime.per_second.is_some();
         let is_open = load.arrivals().is_some();
         let limits = Limits {
             connections: most,
             kept: if is_kept { connections } else { 0 },
-            streams: load.streams.get(),
+            streams: streams.get(),
             messages: if is_open { load.max_in_flight.get() } else { 1 },
             timeout: nanos(load.timeout),
             connect_timeout: nanos(load.connect_timeout),
             requests: lifetime.requests.map_or(u64::MAX, NonZeroU64::get),
             age: lifetime.age.map_or(Nanos::MAX, nanos),
         };
-        let offer = plan.tls().map(|tls| tls.offer(Some(protocol)));
+        let offer = site.tls().map(|tls| tls.offer(Some(protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
-        let beginning = Beginning::new(plan, offer);
-        let connector = Connector::new(order.addresses.clone(), beginning, *part, pace, *clock);
+        let beginning = Beginning::new(site, offer);
+        let connector = Connector::new(order.addresses[index].clone(), beginning, *part, pace, *clock);
         let texts = plan.texts(*ids, order.epoch, part.of());
         let mut pool = match (protocol, plan.message()) {
             (Protocol::Http1, None) => {
-                AnyPool::Http1(Pool::new((&**plan, texts).into(), *ids, connector, limits, *clock))
+                AnyPool::Http1(Pool::new((&**plan, site, texts).into(), *ids, connector, limits, *clock))
             }
             (Protocol::Http2, None) => {
-                AnyPool::Http2(Pool::new((&**plan, texts).into(), *ids, connector, limits, *clock))
+                AnyPool::Http2(Pool::new((&**plan, site, texts).into(), *ids, connector, limits, *clock))
             }
             (protocol, Some(message)) => {
                 let messages = Messages::new(plan, message, texts, *part);
@@ -136,7 +139,8 @@ impl PerTarget {
         };
         with!(&mut pool, pool => pool.want(connections, clock.now()));
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
-        let dispatcher = Dispatcher::new(max_in_flight, plan.captures(), plan.mix(part.of()));
+        let only = Only::of(plan, index, part.of());
+        let dispatcher = Dispatcher::new(max_in_flight, plan.captures(), plan.mix(part.of()), only);
         Self { pool, dispatcher, clock: *clock, staged, is_cut_short: false }
     }
 

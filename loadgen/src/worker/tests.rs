@@ -22,7 +22,7 @@ use crate::{
     cli::Args,
     control::Handle,
     outcome::{Arrival, ExpectedStatus},
-    plan::{OnOverload, Texts, mix::Mix},
+    plan::{OnOverload, Site, Texts, mix::Mix},
     schedule::{Arrivals, Constant},
 };
 
@@ -42,7 +42,7 @@ fn order(line: &str, address: SocketAddr) -> Order {
     let plan = Plan::try_from(&Args::try_parse_from(words.split(' ')).unwrap()).unwrap();
     Order {
         plan: Arc::new(plan),
-        addresses: Arc::<[Address]>::from([Address::Tcp(address)]).into(),
+        addresses: [Arc::<[Address]>::from([Address::Tcp(address)]).into()].into(),
         ids: Ids { run: 1, load: 0 },
         clock: Clock::starting_now(),
         epoch: 0,
@@ -52,8 +52,8 @@ fn order(line: &str, address: SocketAddr) -> Order {
 }
 
 fn connector(order: &Order) -> Connector {
-    let beginning = Beginning::new(&order.plan, None);
-    Connector::new(order.addresses.clone(), beginning, Part::WHOLE, None, order.clock)
+    let beginning = Beginning::new(&order.plan.sites()[0], None);
+    Connector::new(order.addresses[0].clone(), beginning, Part::WHOLE, None, order.clock)
 }
 
 /// A pool of one connection, and what goes with it.
@@ -65,17 +65,17 @@ struct Bench<C: Connection> {
 
 impl<C: Connection> Bench<C>
 where
-    C::Requests: for<'a> From<(&'a Plan, Texts)>,
+    C::Requests: for<'a> From<(&'a Plan, &'a Site, Texts)>,
 {
     fn new(order: &Order, streams: usize) -> Self {
         let connector = connector(order);
         let limits = Limits { streams, ..LIMITS };
-        let request = (&*order.plan, order.plan.texts(order.ids, 0, 1)).into();
+        let request = (&*order.plan, &order.plan.sites()[0], order.plan.texts(order.ids, 0, 1)).into();
         let mut pool = Pool::new(request, order.ids, connector, limits, order.clock);
         pool.want(1, 0);
         Self {
             pool,
-            dispatcher: Dispatcher::new(9, false, order.plan.mix(1)),
+            dispatcher: Dispatcher::new(9, false, order.plan.mix(1), None),
             recording: Recording::new(order.ids, ExpectedStatus::default()),
         }
     }
@@ -211,7 +211,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
     let mut connector = connector(&order);
     connector.failed(0);
     let at = connector.next_attempt().unwrap();
-    let requests = (&*order.plan, order.plan.texts(order.ids, 0, 1)).into();
+    let requests = (&*order.plan, &order.plan.sites()[0], order.plan.texts(order.ids, 0, 1)).into();
     let pool = Pool::<Http1>::new(requests, order.ids, connector, limits, order.clock);
     assert_eq!((pool.next_wake(0, true), pool.next_wake(0, false)), (at, Nanos::MAX));
     assert_eq!(pool.next_wake(at, true), Nanos::MAX);
@@ -219,7 +219,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
 
 #[test]
 fn a_closed_loop_wakes_its_worker_at_its_end_and_not_after_it() {
-    let mut dispatcher = Dispatcher::new(1, false, Mix::default());
+    let mut dispatcher = Dispatcher::new(1, false, Mix::default(), None);
     dispatcher.start_closed(Some(5), 0..100, Part::WHOLE);
     assert_eq!([99, 100, 101].map(|now| dispatcher.next_due(now)), [Some(100), None, None]);
 }
@@ -243,7 +243,7 @@ async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
 fn many_due_arrivals_are_picked_up_in_batches() {
     let mut recording = Recording::new(Ids { run: 1, load: 0 }, ExpectedStatus::default());
     for on_overload in [OnOverload::Queue, OnOverload::Drop] {
-        let mut dispatcher = Dispatcher::new(10, false, Mix::default());
+        let mut dispatcher = Dispatcher::new(10, false, Mix::default(), None);
         let arrivals = Arrivals::Constant(Constant::new(1e8, Some(249_999), None));
         dispatcher.start_open(arrivals, on_overload, Nanos::MAX, 0);
         let mut batches = 1;

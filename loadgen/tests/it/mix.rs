@@ -559,3 +559,127 @@ fn a_plan_in_the_environment_is_a_plan() {
     assert!(output.status.success() && text.contains(&peer.address.to_string()), "{text}");
     assert!(!text.contains("A dummy-server was started"), "{text}");
 }
+
+/// How many requests each server has seen, by path.
+fn seen_by_path(seen: &Seen) -> BTreeMap<String, usize> {
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.iter().fold(BTreeMap::new(), |mut counts, request| {
+        *counts.entry(path(request).to_owned()).or_default() += 1;
+        counts
+    })
+}
+
+#[test]
+fn requests_go_to_all_targets_by_turns_or_to_their_own() {
+    for load in [
+        "{total: 120, connections: 4, workers: 2}",
+        "{total: 120, rate: 1000, workers: 2}",
+        "{total: 120, rate: 1000, poisson: true, duration: 10s}",
+        "{total: 120, connections: 3, workers: 1}",
+        "{total: 120, rate: 600, warmup: 100ms}",
+    ] {
+        let ((a, by_a), (b, by_b)) = (server(false, |_| ok("ok")), server(false, |_| ok("ok")));
+        let text = format!(
+            "targets: [http://{0}, 'http://{1}/of/b']\n\
+             requests: [{{name: both, weight: 2, path: /x}}, {{target: 'http://{1}/own'}}, {{name: a, target: 'http://{0}', path: /a}}]\n\
+             load: {load}\n",
+            a.address, b.address
+        );
+        let file =
+            loadgen::plan::file::PlanFile::parse(&text, "plan.yaml", std::path::Path::new("")).unwrap();
+        let plan = file.builder(None).unwrap().build().unwrap();
+        assert_eq!(plan.sites().len(), 2);
+        let summary = finish(Run::new(plan));
+        assert_eq!((summary.records.counts.offered, summary.records.counts.succeeded), (120, 120), "{load}");
+        let counts = |seen: &Seen| seen_by_path(seen).into_iter().collect::<Vec<_>>();
+        let (of_a, of_b) = (counts(&by_a), counts(&by_b));
+        if load.contains("warmup") {
+            assert!(of_a.iter().chain(&of_b).map(|(_, count)| count).sum::<usize>() > 120);
+        } else {
+            let paths =
+                |counts: &[(&str, usize)]| counts.iter().map(|(path, n)| ((*path).to_owned(), *n)).collect();
+            let expected: (Vec<_>, Vec<_>) =
+                (paths(&[("/a", 30), ("/x", 30)]), paths(&[("/own", 30), ("/x", 30)]));
+            assert_eq!((of_a, of_b), expected, "{load}");
+        }
+        let names: Vec<_> = summary.records.requests.iter().map(|of| (of.name.clone(), of.offered)).collect();
+        let own = format!("GET http://{}/own", b.address);
+        let expected = [
+            (format!("both at {}", a.address), 30),
+            (format!("both at {}", b.address), 30),
+            (own, 30),
+            ("a".to_owned(), 30),
+        ];
+        assert_eq!(names, expected, "{load}");
+        assert!(
+            summary.run.target.contains(&a.address.to_string())
+                && summary.run.target.contains(&b.address.to_string())
+        );
+    }
+}
+
+#[test]
+fn exact_counts_hold_over_targets_and_a_dead_one_fails_its_own_requests_alone() {
+    let (peer, seen) = server(false, |_| ok("ok"));
+    let dead = crate::peer::closed_port();
+    for load in ["{connections: 2}", "{rate: 1000}"] {
+        seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let text = format!(
+            "targets: [http://{}, http://{dead}]\nrequests: [{{count: 5, path: /x}}, {{count: 3, path: /y}}]\nload: {load}\n",
+            peer.address
+        );
+        let file =
+            loadgen::plan::file::PlanFile::parse(&text, "plan.yaml", std::path::Path::new("")).unwrap();
+        let summary = finish(Run::new(file.builder(None).unwrap().build().unwrap()));
+        let counts = &summary.records.counts;
+        // 3 and 2 of one, 2 and 1 of the other.
+        assert_eq!(
+            (counts.offered, counts.succeeded, counts.transport_failed),
+            (8, 5, 3),
+            "{load}: {counts:?}"
+        );
+        assert_eq!(
+            seen_by_path(&seen).into_iter().collect::<Vec<_>>(),
+            [("/x".to_owned(), 3), ("/y".to_owned(), 2)]
+        );
+        // A target that is given beside the plan is the only one.
+        let alone = format!("http://{}", peer.address);
+        assert_eq!(file.builder(Some(&alone)).unwrap().build().unwrap().sites().len(), 1);
+    }
+}
+
+#[test]
+fn a_slow_target_holds_up_no_other() {
+    let hold = serve(|_, mut stream| while read(&mut stream).is_some() {});
+    let (quick, _) = server(false, |_| ok("ok"));
+    let text = format!(
+        "targets: [http://{}, http://{}]\nload: {{total: 100, rate: 500, timeout: 2s, max_in_flight: 10}}\n",
+        quick.address, hold.address
+    );
+    let file = loadgen::plan::file::PlanFile::parse(&text, "plan.yaml", std::path::Path::new("")).unwrap();
+    let summary = finish(Run::new(file.builder(None).unwrap().build().unwrap()));
+    assert_eq!(summary.records.counts.succeeded, 50, "{:?}", summary.records.counts);
+    assert!(summary.records.times.response.max() < 1_500_000_000, "{}", summary.records.times.response.max());
+}
+
+#[test]
+fn targets_that_make_no_sense_together_are_refused() {
+    for (text, said) in [
+        ("targets: [http://a:1, grpc://b:1]", "the target grpc://b:1/echo.EchoService/Echo beside others"),
+        ("targets: [ws://a:1, http://b:1]", "beside others"),
+        ("targets: [http://a:1, nonsense]", "invalid target 'nonsense'"),
+        ("target: http://a:1\nrequests: [{target: '::'}]", "plan.yaml:2:21"),
+        (
+            "targets: [http://a:1, http://b:1]\nload: {total: 10, warmup: 1s, connections: 2}",
+            "after a warm-up of a closed loop",
+        ),
+    ] {
+        let file = loadgen::plan::file::PlanFile::parse(text, "plan.yaml", std::path::Path::new(""));
+        let error = file.and_then(|file| file.builder(None)?.build()).unwrap_err().to_string();
+        assert!(error.contains(said), "{text}: {error}");
+    }
+    let many: Vec<_> = (1..=65).map(|port| format!("http://a:{port}")).collect();
+    let text = format!("target: http://a:1\nrequests: [{{target: '{}'}}]", many[1..].join("'}, {target: '"));
+    let file = loadgen::plan::file::PlanFile::parse(&text, "plan.yaml", std::path::Path::new("")).unwrap();
+    assert!(file.builder(None).unwrap().build().unwrap_err().to_string().contains("more than 64 targets"));
+}

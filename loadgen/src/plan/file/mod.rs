@@ -22,6 +22,7 @@ use super::{
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
+    site::MAX_TARGETS,
 };
 
 /// The largest file that is accepted, in bytes.
@@ -52,6 +53,7 @@ const DEFAULTS: &[&str] =
     &["method", "path", "headers", "body", "body_file", "body_template", "rows", "expect"];
 const REQUEST: &[&str] = &[
     "name",
+    "target",
     "weight",
     "count",
     "method",
@@ -68,6 +70,8 @@ const REQUEST: &[&str] = &[
 #[derive(Clone, Debug)]
 pub struct PlanFile {
     target: Option<String>,
+    /// Beside that.
+    others: Vec<String>,
     /// What the file says, on top of any target.
     says: Vec<Said>,
     places: Places,
@@ -114,7 +118,7 @@ impl PlanFile {
     /// It has something else than a plan.
     pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, PlanError> {
         let root = tree::parse(text, name)?;
-        let mut file = Self { target: None, says: Vec::new(), places: Places::of(name) };
+        let mut file = Self { target: None, others: Vec::new(), says: Vec::new(), places: Places::of(name) };
         let plan = Keys::of(&root, PLAN, name)?;
         if let Some(node) = plan.get("target") {
             file.target = Some(plan.text("target")?.unwrap_or_default());
@@ -122,17 +126,20 @@ impl PlanFile {
         }
         if let Some(node) = plan.get("targets") {
             let targets = plan.list("targets")?;
-            let [target] = targets else {
+            if targets.is_empty() || targets.len() > MAX_TARGETS {
                 let wrong = format!("{} targets", targets.len());
-                return Err(plan.refused(
-                    node,
-                    &wrong,
-                    "one target, so far",
-                    "target: http://localhost:8080",
-                ));
-            };
-            file.target = Some(Plain::of(target, name).text("targets")?);
-            file.places.put_of_run("url", target.place());
+                let accepted = format!("a list of 1 to {MAX_TARGETS} URLs");
+                return Err(plan.refused(node, &wrong, &accepted, "- http://localhost:8080"));
+            }
+            for (index, target) in targets.iter().enumerate() {
+                let text = Plain::of(target, name).text("targets")?;
+                if index == 0 {
+                    file.target = Some(text);
+                    file.places.put_of_run("url", target.place());
+                } else {
+                    file.others.push(text);
+                }
+            }
         }
         if let Some(seed) = plan.read("seed", accepted::SEED.values, "1", quantity::count)? {
             file.says.push(Said::Seed(seed));
@@ -208,6 +215,7 @@ impl PlanFile {
         if target.is_some() {
             places.forget("url");
         }
+        let is_own = target.is_none();
         let target = target.or(self.target()).ok_or_else(|| {
             let why = "no target, which is neither in the plan nor given beside it";
             PlanError(
@@ -215,6 +223,9 @@ impl PlanFile {
             )
         })?;
         let builder = Builder::new(target.to_owned()).with_places(Arc::new(places));
+        // A target that is given elsewhere is the only one.
+        let others = self.others.iter().filter(|_| is_own);
+        let builder = others.fold(builder, |builder, other| builder.another_target(other));
         Ok(self.says.iter().fold(builder, |builder, said| match said.clone() {
             Said::Seed(seed) => builder.seed(seed),
             Said::Defaults(defaults) => builder.defaults(*defaults),
@@ -254,6 +265,7 @@ fn request(keys: &Keys<'_>, folder: &Path) -> Result<RequestOptions, PlanError> 
     Ok(RequestOptions {
         name: keys.text("name")?,
         share: weight.or(count),
+        target: keys.text("target")?,
         method: keys.text("method")?,
         path: keys.text("path")?,
         headers: headers(keys)?,
@@ -272,6 +284,7 @@ fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
             // A template is a body as well.
             "body_file" | "body_template" => &["body-file", "body"],
             "body" => &["body"],
+            "target" => &["url"],
             "method" => &["method"],
             "path" => &["path"],
             "rows" => &["rows"],

@@ -76,7 +76,7 @@ fn a_mistake_is_told_with_its_place_and_what_is_accepted() {
         ("a: [", "plan.yaml:2:1: invalid YAML: "),
         (
             "target: a:1\nrequests:\n  - path: /a\n    wieght: 2\n",
-            "plan.yaml:4:5: unknown key 'wieght'; accepted: name, weight, ",
+            "plan.yaml:4:5: unknown key 'wieght'; accepted: name, target, weight, ",
         ),
         ("target: a:1\ntarget: b:1", "plan.yaml:2:1: the key 'target' for the second time"),
         ("- a", "plan.yaml:1:1: a list; accepted: a map with any of target, "),
@@ -91,7 +91,7 @@ fn a_mistake_is_told_with_its_place_and_what_is_accepted() {
         ("target: a:1\nload: {connections: 0}", "plan.yaml:2:21: invalid value '0' for connections"),
         ("target: a:1\nload: {on_overload: wait}", "plan.yaml:2:21: invalid value 'wait' for on_overload"),
         ("target: a", "plan.yaml:1:9: invalid target 'a'"),
-        ("targets: [a:1, b:1]", "plan.yaml:1:10: 2 targets; accepted: one target, so far"),
+        ("targets: []", "plan.yaml:1:10: 0 targets; accepted: a list of 1 to 64 URLs"),
         ("load: {}", "plan.yaml: no target"),
         ("target: a:1\nrequests: []", "plan.yaml:2:11: 0 requests; accepted: a list of 1 to 1000"),
         (

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight, expectation::Expectations},
-    plan::{Plan, Protocol, Request, Target, Texts, request::Http2Rendering, template::Values},
+    plan::{Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering, template::Values},
 };
 
 /// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
@@ -95,11 +95,11 @@ impl Constant {
     }
 }
 
-/// Those of a plan.
-impl From<(&Plan, Texts)> for Http2Requests {
-    fn from((plan, texts): (&Plan, Texts)) -> Self {
+/// Those of a plan, for a server of it.
+impl From<(&Plan, &Site, Texts)> for Http2Requests {
+    fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
-            as_http1: Target { protocol: Protocol::Http1, grpc: false, ..plan.target().clone() }.to_string(),
+            as_http1: Target { protocol: Protocol::Http1, grpc: false, ..site.target().clone() }.to_string(),
             all: plan.requests().iter().map(Constant::of).collect(),
             texts,
             value: Vec::new(),

@@ -49,6 +49,19 @@ pub(super) fn endpoint(url: &str, method: &str, percent: u64) -> Value {
 }
 
 #[test]
+fn endpoints_may_be_on_several_hosts() {
+    let ((a, of_a), (b, of_b)) = (server(), server());
+    let url = |peer: &crate::peer::Peer| format!("http://{}/x", peer.address);
+    let config = Config::of(40, &json!([endpoint(&url(&a), "GET", 75), endpoint(&url(&b), "GET", 25)]));
+    let ran = config.run("-out json -nf 0 -cpus 1");
+    let counts = [of_a, of_b].map(|seen| seen.lock().requests.len());
+    assert_eq!((ran.code, counts), (Some(0), [30, 10]), "{ran:?}");
+    for peer in [&a, &b] {
+        assert!(ran.out.contains(&url(peer)), "{ran:?}");
+    }
+}
+
+#[test]
 fn four_requests_at_50_25_and_25_percent_are_two_one_and_one() {
     let (peer, seen) = server();
     let url = |path: &str| format!("http://{}{path}", peer.address);

@@ -76,14 +76,6 @@ fn mistakes_in_a_configuration_are_told_with_their_place() {
             ": invalid value '99' for RqstPercent: that is the sum over all endpoints",
         ),
         (of(json!({"RqstPercent": u64::MAX})), "that is the sum over all endpoints"),
-        (
-            of(json!({"URL": "http://127.0.0.2:1/b"})),
-            ", endpoint 2: 'http://127.0.0.2:1/b' is not on the host and port of",
-        ),
-        (
-            of(json!({"URL": "https://127.0.0.1:1/b"})),
-            ", endpoint 2: 'https://127.0.0.1:1/b' is not on the host",
-        ),
         (of(json!({"URL": ""})), ", endpoint 2: no target for URL: it is empty"),
         (
             of(json!({"URL": "grpc://127.0.0.1:1"})),
