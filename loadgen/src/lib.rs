@@ -20,6 +20,7 @@ pub mod report;
 mod resolve;
 mod run;
 pub mod schedule;
+pub mod search;
 pub mod summary;
 pub mod verdict;
 mod worker;

@@ -59,7 +59,7 @@ const LOADGEN: &[&[&str]] = &[
     &["summary"],
     &["recorder"],
     &["plan"],
-    &["schedule", "pacer"],
+    &["schedule", "pacer", "search"],
     &["outcome"],
     &["numbers"],
     &["clock"],

@@ -12,6 +12,7 @@ use transport::proxy_protocol::Version;
 
 use super::{
     exit::FailOn,
+    find_max_args::FindMax,
     formats::{DetailWord, Format, ReportFile},
     instead::Instead,
 };
@@ -74,6 +75,8 @@ Examples:
   The report of a run that was kept, and one of two shards that ran at the same time:
       loadgen report run.json --threshold 'p(99)<200ms'
       loadgen merge one.json other.json
+  The highest rate that the target holds within bounds:
+      loadgen find-max --slo 'p(99)<20ms && error_rate<0.1%' localhost:8080
   Five rounds before a change and five after it, compared:
       loadgen --repeat=5 --report=old.json localhost:8080
       loadgen diff old.json new.json --fail-on-regression=5%";
@@ -588,6 +591,10 @@ pub struct Args {
     /// What comes from the environment.
     #[arg(skip)]
     pub(super) variables: Variables,
+
+    /// The search that is done instead of a run: `find-max`.
+    #[arg(skip)]
+    pub(super) find_max: Option<FindMax>,
 }
 
 /// `--tls-min-version`.

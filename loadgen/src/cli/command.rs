@@ -11,6 +11,7 @@ use super::{
     args::Args,
     conclude::{Ended, View, conclude},
     exit::{self, Exit},
+    find_max,
     formats::{Format, ReportFiles, shown},
     instead::Instead,
     interrupt,
@@ -31,6 +32,9 @@ use crate::{
 /// # Errors
 /// A [`crate::PlanError`] for a mistake in the arguments; anything else means that it could not run.
 pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    if let Some(wanted) = &args.find_max {
+        return find_max::carry_out(args, wanted, out);
+    }
     match &args.instead {
         Some(Instead::Kept(kept)) => return kept.carry_out(out),
         Some(Instead::Adapted(adapter)) => return run(adapter.adapted()?, OtherEnd::Elsewhere, out),
@@ -191,7 +195,7 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
 }
 
 /// A run of the plan that can be watched as far as it will be.
-fn prepared(plan: &Plan, output: &Output) -> Run {
+pub(super) fn prepared(plan: &Plan, output: &Output) -> Run {
     let run = Run::new(plan.clone());
     let progress_every = (output.progress && !output.once).then_some(progress::EVERY / 4);
     let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
@@ -202,14 +206,14 @@ fn prepared(plan: &Plan, output: &Output) -> Run {
 }
 
 /// What came of one round.
-struct Round {
-    summary: Summary,
+pub(super) struct Round {
+    pub(super) summary: Summary,
     /// Whether a threshold of `--abort-on` was crossed before its end.
-    is_aborted: bool,
+    pub(super) is_aborted: bool,
 }
 
 /// Runs, with progress, to the end.
-fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round> {
+pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round> {
     let progress = output.progress.then(|| Progress::of(run.plan().load()));
     let running = run.start()?;
     let watching = progress.map(|progress| progress.watch(running.handle()));
@@ -234,7 +238,7 @@ fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round> {
 }
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
-fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, PlanError> {
+pub(super) fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, PlanError> {
     let Ok(limit) = runtime::files::raise_limit() else { return Ok(plan) };
     let (plan, is_limited) = plan.within_files(limit.now, other_end)?;
     if is_limited {

@@ -99,13 +99,18 @@ pub struct Compared {
     output: Format,
 }
 
-/// `5%` or `0.05`, as a share.
+/// `--fail-on-regression`.
 fn share(text: &str) -> Result<f64, &'static str> {
+    share_within(text, 0.0, 10.0)
+}
+
+/// `5%` or `0.05`, as a share.
+pub(super) fn share_within(text: &str, least: f64, most: f64) -> Result<f64, &'static str> {
     let share = match text.strip_suffix('%') {
         Some(percent) => quantity::decimal_within(percent, &(0.0..=1000.0)).map(|percent| percent / 100.0),
         None => quantity::decimal_within(text, &(0.0..=10.0)),
     };
-    share.ok_or("no share")
+    share.filter(|share| (least..=most).contains(share)).ok_or("no share")
 }
 
 impl Kept {

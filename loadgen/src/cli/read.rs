@@ -13,6 +13,7 @@ use command_line::{Failure, Parsed, Refusal};
 
 use super::{
     args::{Args, Encoding, TlsVersion},
+    find_max_args::{self, FindMax},
     heyyall,
     shorthand::{self, Body, COMPRESSED},
 };
@@ -45,11 +46,16 @@ impl Args {
     /// A request for help, or a mistake.
     pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Failure> {
         let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        let command = Self::described().mut_args(|arg| match arg.get_env() {
+        let mut words = heyyall::with_two_dashes(words.into_iter().map(Into::into).collect());
+        let is_search = words.get(1).is_some_and(|word| word == find_max_args::NAME);
+        if is_search {
+            words.remove(1);
+        }
+        let command = if is_search { Self::described_search() } else { Self::described() };
+        let command = command.mut_args(|arg| match arg.get_env() {
             Some(name) if arg.get_id() != "url" && is_empty(name) => arg.env(Resettable::Reset),
             _ => arg,
         });
-        let words = heyyall::with_two_dashes(words.into_iter().map(Into::into).collect());
         let letter = shorthand::curl_letter(&words);
         match (Self::read_with(&command, words), letter) {
             (Ok(args), letter) => Ok(Self { letter, ..args }),
@@ -64,7 +70,14 @@ impl Args {
     #[must_use]
     pub fn described() -> Command {
         // The help explains variables in one place.
-        Self::command().mut_args(|arg| arg.hide_env(true))
+        let search = Command::new(find_max_args::NAME).about(find_max_args::ABOUT);
+        Self::command().mut_args(|arg| arg.hide_env(true)).subcommand(search)
+    }
+
+    /// The command `find-max` as its help shows it.
+    #[must_use]
+    pub fn described_search() -> Command {
+        find_max_args::command().mut_args(|arg| arg.hide_env(true))
     }
 
     fn read_with(
@@ -78,8 +91,15 @@ impl Args {
         args.variables = variables;
         let is_given = |id: &&Id| matches.value_source(id.as_str()) != Some(ValueSource::DefaultValue);
         args.given = matches.ids().filter(is_given).map(ToString::to_string).collect();
+        let is_search = command.get_name() == find_max_args::COMMAND;
+        if is_search {
+            let search = FindMax::from_arg_matches(&matches);
+            args.find_max = Some(search.map_err(|error| Failure::Refused(error.to_string()))?);
+            find_max_args::check_given(&args.given)
+                .map_err(|refusal| Failure::Refused(refusal.to_string()))?;
+        }
         args.settle(&matches).map_err(|refusal| Failure::Refused(refusal.to_string()))?;
-        args.embedded |= words.len() <= 1 && args.url.is_none() && args.plan.is_none();
+        args.embedded |= !is_search && words.len() <= 1 && args.url.is_none() && args.plan.is_none();
         Ok(args)
     }
 

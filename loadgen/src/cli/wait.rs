@@ -147,7 +147,8 @@ fn outcome(exchange: Option<&Exchange>) -> Attempt {
     }
 }
 
-fn is_interrupted_within(pause: Duration, handle: &Handle) -> bool {
+/// Waits; whether the run that `handle` is of was interrupted meanwhile.
+pub(super) fn is_interrupted_within(pause: Duration, handle: &Handle) -> bool {
     let end = Instant::now() + pause;
     while handle.phase() == Phase::Run {
         let left = end.saturating_duration_since(Instant::now());

@@ -163,6 +163,24 @@ pub(crate) const MESSAGE_INTERVAL: Accepted = Accepted {
     values: "a time from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
     example: "100ms",
 };
+/// See `--start-rate` of `find-max`.
+pub(crate) const START_RATE: Accepted = Accepted {
+    flag: "start-rate",
+    values: "requests per second, a number from 0.001 to 100000000, no more than --max-rate",
+    example: "50",
+};
+/// See `--max-rate` of `find-max`.
+pub(crate) const MAX_RATE: Accepted = Accepted {
+    flag: "max-rate",
+    values: "requests per second, a number from 0.001 to 100000000, no less than --start-rate",
+    example: "20000",
+};
+/// See `--step-duration` of `find-max`.
+pub(crate) const STEP_DURATION: Accepted = Accepted {
+    flag: "step-duration",
+    values: "a time from 100ms to 8760h, in which the first rate has enough requests for the percentiles of --slo",
+    example: "30s",
+};
 
 /// See `load-tester --requests`.
 pub(crate) const REQUESTS: Accepted = Accepted { flag: "requests", ..TOTAL };
@@ -277,6 +295,21 @@ pub(crate) const ALL: &[Accepted] = &[
         values: "any of 5xx, 4xx, 3xx, grpc, transport, timeout, unanswered, dropped and unmet, with commas",
         example: "5xx,transport",
     },
+    Accepted {
+        flag: "slo",
+        values: "bounds with && between, each a figure that grows with the load (response.p(99), service.p(50), wait.p(50), \
+                 lag.p(50), error_rate, unanswered, count(503) or count(UNAVAILABLE)), < or <=, and a value",
+        example: "p(99)<20ms && error_rate<0.1%",
+    },
+    START_RATE,
+    MAX_RATE,
+    STEP_DURATION,
+    Accepted { flag: "cool-down", values: "a time from 0 to 8760h, or a number of seconds", example: "5s" },
+    Accepted {
+        flag: "precision",
+        values: "a percentage from 1% to 50%, or a share like 0.05",
+        example: "2%",
+    },
     Accepted { flag: "repeat", values: "a number of rounds from 1 to 100", example: "5" },
     Accepted {
         flag: "fail-on-regression",
@@ -296,7 +329,7 @@ pub(crate) const ALL: &[Accepted] = &[
 ];
 
 /// A value that an option does not accept.
-pub(super) fn refused(accepted: &Accepted, value: impl fmt::Display) -> PlanError {
+pub(crate) fn refused(accepted: &Accepted, value: impl fmt::Display) -> PlanError {
     PlanError(Refusal::of_value(accepted.flag, value, accepted.values, accepted.example))
 }
 

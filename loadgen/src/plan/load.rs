@@ -221,6 +221,19 @@ impl Load {
         Ok(load)
     }
 
+    /// Requests are due at this rate, as long as they were to be, and evenly unless they were due at random times.
+    pub(super) fn set_rate(&mut self, rate: f64) {
+        let (is_random, duration) = (self.is_random(), self.duration);
+        let timing = Timing { total: self.total, duration, warmup: self.warmup, poisson: is_random };
+        if let Shape::Open { arrivals, .. } = &mut self.shape {
+            *arrivals = timing.at_rate(rate).0;
+            self.mean_rate = Some(rate);
+        }
+        if let Some(seed) = self.seed {
+            self.draw(seed);
+        }
+    }
+
     /// Draws follow from this seed, unless they follow from another that was given.
     pub(super) fn draw(&mut self, seed: u64) {
         if let Shape::Open { arrivals: Arrivals::Poisson(poisson), .. } = &mut self.shape {
@@ -464,6 +477,17 @@ mod tests {
         assert_eq!(load("-t 5 a:1").unwrap().duration, None);
         let both = load("-n 5 -d 2m a:1").unwrap();
         assert_eq!((both.total, both.duration), (Some(5), Some(Duration::from_secs(120))));
+    }
+
+    #[test]
+    fn another_rate_changes_nothing_else() {
+        for line in ["-r 10 -d 4s --warmup 1s", "-r 10 -d 4s --poisson --seed 3", "-r 10 -d 2s --max-lag 1s"]
+        {
+            let mut load = load(&format!("{line} a:1")).unwrap();
+            load.set_rate(250.0);
+            let expected = self::load(&format!("{} a:1", line.replace("-r 10", "-r 250"))).unwrap();
+            assert_eq!((&load.shape, load.mean_rate), (&expected.shape, expected.mean_rate), "{line}");
+        }
     }
 
     #[test]

@@ -332,6 +332,14 @@ impl Plan {
         self
     }
 
+    /// The same at another rate, which is one that a plan accepts. A closed loop stays as it is.
+    #[must_use]
+    pub(crate) fn at_rate(&self, rate: f64) -> Self {
+        let mut plan = self.clone();
+        plan.load.set_rate(rate);
+        plan
+    }
+
     /// The same, with no more than `left` for each of its timeouts.
     #[must_use]
     pub(crate) fn within(mut self, left: Duration) -> Self {

@@ -3,6 +3,7 @@
 
 pub mod csv;
 pub mod diff;
+pub mod find_max;
 pub mod heyyall;
 pub mod json;
 mod long;

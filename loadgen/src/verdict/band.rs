@@ -73,6 +73,11 @@ pub(super) fn at_rank(times: &Histogram<u64>, failed: u64, quantile: f64) -> Opt
     Some((time, all - rank < MIN_TAIL))
 }
 
+/// With fewer requests than this, too few are slower than the quantile; infinite where none ever is.
+pub(super) fn min_requests(quantile: f64) -> f64 {
+    (MIN_TAIL as f64 / (1.0 - quantile) - 1e-6).ceil()
+}
+
 /// The rank of a quantile among so many, from 1 on.
 fn rank(all: u64, quantile: f64) -> u64 {
     contract::quantity::rounded((quantile * all as f64 - 1e-9).ceil()).clamp(1, all)

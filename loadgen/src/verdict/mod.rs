@@ -6,6 +6,7 @@
 mod band;
 pub mod change;
 mod growth;
+mod slo;
 mod success;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod threshold;
 
 pub use band::{Percentile, QUANTILES, Time, ValidUpTo};
 pub use growth::Part;
+pub use slo::{Slo, Step};
 pub use threshold::{Judged, Judgement, Threshold};
 
 use std::time::Duration;

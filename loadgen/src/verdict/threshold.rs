@@ -239,6 +239,25 @@ impl Threshold {
         is_upper && matches!(self.figure, Figure::Response(_) | Figure::ErrorRate | Figure::Unanswered)
     }
 
+    /// Whether it bounds from above something that grows with the load.
+    pub(super) fn is_upper_bound(&self) -> bool {
+        let is_upper = matches!(self.comparison, Comparison::Below | Comparison::AtMost);
+        is_upper && !matches!(self.figure, Figure::Rate)
+    }
+
+    /// With fewer requests than this it is not judged; infinite if it never is.
+    pub(super) fn min_requests(&self) -> f64 {
+        match self.figure {
+            Figure::Response(percentile)
+            | Figure::Service(percentile)
+            | Figure::Wait(percentile)
+            | Figure::Lag(percentile) => band::min_requests(percentile / 100.0),
+            Figure::ErrorRate | Figure::Rate | Figure::Unanswered | Figure::Count(_) | Figure::Calls(_) => {
+                1.0
+            }
+        }
+    }
+
     /// Whether it is crossed by what has ended so far, also without loadgen's own delay.
     #[must_use]
     pub fn is_crossed_so_far(&self, snapshot: &Snapshot) -> bool {
@@ -280,7 +299,8 @@ impl Threshold {
                 (response as f64, response as f64, time(response as f64))
             }
             Time::Band { response, undelayed } => {
-                let shown = format!("{} to {}", time(undelayed as f64), time(response as f64));
+                let (from, to) = (time(undelayed as f64), time(response as f64));
+                let shown = if from == to { to } else { format!("{from} to {to}") };
                 (undelayed as f64, response as f64, shown)
             }
             Time::AtLeast(at_least) => {

@@ -1,6 +1,7 @@
 //! Runs against servers that behave, and that don't.
 
 mod connections;
+mod find_max;
 mod frames;
 mod generators;
 mod grpc;
