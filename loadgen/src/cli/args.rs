@@ -11,6 +11,7 @@ use contract::quantity::{self, LONGEST_TIME};
 use transport::proxy_protocol::Version;
 
 use super::{
+    client_args::ClientArgs,
     exit::FailOn,
     formats::{DetailWord, Format, ReportFile},
     kept::Kept,
@@ -359,6 +360,10 @@ pub struct Args {
     /// Pin each thread to a CPU
     #[arg(long, env = "LOADGEN_PIN_CPUS", value_parser = BoolishValueParser::new(), help_heading = CONNECTIONS)]
     pub pin_cpus: bool,
+
+    /// How connections behave.
+    #[command(flatten)]
+    pub client: ClientArgs,
 
     /// Method [default: GET, or POST with a body]
     #[arg(short = 'X', long, env = "LOADGEN_METHOD", help_heading = REQUEST)]

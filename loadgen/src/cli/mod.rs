@@ -3,6 +3,7 @@
 
 mod abort;
 mod args;
+mod client_args;
 mod command;
 mod conclude;
 mod exit;
@@ -18,6 +19,7 @@ mod shorthand;
 mod wait;
 
 pub use args::Args;
+pub use client_args::ClientArgs;
 pub use command::command;
 pub use exit::{Exit, FailOn};
 pub use formats::{Format, ReportFile};

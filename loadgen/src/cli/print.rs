@@ -85,6 +85,9 @@ fn connections(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     if let Some(rate) = lifetime.per_second {
         writeln!(out, "Opening        at most {} connections/s", decimal(rate))?;
     }
+    for line in plan.client().lines() {
+        writeln!(out, "{line}")?;
+    }
     if lifetime.retry != Retry::default() {
         writeln!(out, "Retry          {}", lifetime.retry.name())?;
     }

@@ -252,7 +252,7 @@ impl Args {
         if let Some(interval) = self.message_interval {
             plan = plan.message_interval(interval);
         }
-        plan = self.with_load(plan);
+        plan = self.with_load(plan).client(self.client.options());
         if let Some(file) = &self.cacert {
             plan = plan.cacert(file);
         }

@@ -86,6 +86,30 @@ pub(crate) const PROXY: Accepted = Accepted {
     values: "http://host:port or http://user:password@host:port",
     example: "http://localhost:3128",
 };
+/// See `--h2-stream-window`.
+pub(crate) const H2_STREAM_WINDOW: Accepted = Accepted {
+    flag: "h2-stream-window",
+    values: "a size from 1 to 2147483647 bytes, such as 4096, 64K or 10M",
+    example: "256K",
+};
+/// See `--h2-connection-window`.
+pub(crate) const H2_CONNECTION_WINDOW: Accepted = Accepted {
+    flag: "h2-connection-window",
+    values: "a size from 65535 to 2147483647 bytes, such as 64K or 10M",
+    example: "64M",
+};
+/// See `--h2-max-frame-size`.
+pub(crate) const H2_MAX_FRAME_SIZE: Accepted = Accepted {
+    flag: "h2-max-frame-size",
+    values: "a size from 16384 to 16777215 bytes, such as 16K or 1M",
+    example: "64K",
+};
+/// See `--h2-header-table-size`.
+pub(crate) const H2_HEADER_TABLE_SIZE: Accepted = Accepted {
+    flag: "h2-header-table-size",
+    values: "a size from 0 to 4294967295 bytes, such as 0, 4096 or 64K",
+    example: "64K",
+};
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
     Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
@@ -179,6 +203,10 @@ pub(crate) const ALL: &[Accepted] = &[
     RESOLVE_EVERY,
     BIND,
     PROXY,
+    H2_STREAM_WINDOW,
+    H2_CONNECTION_WINDOW,
+    H2_MAX_FRAME_SIZE,
+    H2_HEADER_TABLE_SIZE,
     WORKERS,
     METHOD,
     HEADER,

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Call, Expect, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError, Request, RequestOptions,
-    Requests, Retry, Route, Target, Tls, Version, call, contents::Contents, lifetime, load, places::Places,
-    request::Common, route, target::Braces, tls,
+    Body, Call, Client, ClientOptions, Expect, Lifetime, Load, MAX_WORKERS, OnOverload, Plan, PlanError,
+    Request, RequestOptions, Requests, Retry, Route, Target, Tls, Version, call, contents::Contents,
+    lifetime, load, places::Places, request::Common, route, target::Braces, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -25,6 +25,7 @@ pub struct Builder {
     load: load::Wanted,
     lifetime: lifetime::Wanted,
     route: route::Wanted,
+    pub(super) client: ClientOptions,
     id_header: String,
     /// The only request, or what the others have where they say nothing else.
     request: RequestOptions,
@@ -48,6 +49,7 @@ impl Builder {
             load: load::Wanted::default(),
             lifetime: lifetime::Wanted::default(),
             route: route::Wanted::default(),
+            client: ClientOptions::default(),
             id_header: contract::field::REQUEST_ID.to_owned(),
             request: RequestOptions::default(),
             requests: Vec::new(),
@@ -527,6 +529,7 @@ impl Builder {
         let tls = Tls::new(&target, &self.tls)?;
         let lifetime = Lifetime::new(&self.lifetime)?;
         let route = Route::new(&target, &self.route)?;
+        let client = Client::new(&target, &self.client)?;
         let contents = Contents::default();
         let common = Common {
             target: &target,
@@ -581,6 +584,7 @@ impl Builder {
             load,
             lifetime,
             route,
+            client,
             workers,
             pin_cpus: self.pin_cpus,
             expected_status,

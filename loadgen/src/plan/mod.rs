@@ -6,6 +6,7 @@
 pub mod accepted;
 mod builder;
 pub mod call;
+pub mod client;
 mod contents;
 mod expect;
 pub mod file;
@@ -30,6 +31,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 pub use builder::Builder;
 pub use call::Call;
+pub use client::{Client, ClientOptions};
 use command_line::Refusal;
 pub use expect::{Expect, ExpectedText};
 pub use files::OtherEnd;
@@ -74,6 +76,7 @@ pub struct Plan {
     load: Load,
     lifetime: Lifetime,
     route: Route,
+    client: Client,
     workers: NonZeroUsize,
     pin_cpus: bool,
     expected_status: ExpectedStatus,
@@ -232,6 +235,12 @@ impl Plan {
     #[must_use]
     pub fn lifetime(&self) -> &Lifetime {
         &self.lifetime
+    }
+
+    /// How connections behave.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// What random times and values in placeholders follow from, once that is known.

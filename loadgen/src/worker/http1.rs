@@ -130,7 +130,7 @@ impl Connection for Http1 {
 
     const AWAITED: &'static str = "no connection";
 
-    fn new(stream: Stream, _now: Nanos) -> Self {
+    fn new(stream: Stream, _now: Nanos, _requests: &Http1Requests) -> Self {
         Self {
             stream,
             reader: response::Reader::new(http1::Limits::default()),

@@ -98,6 +98,7 @@ impl PerTarget {
             connect_timeout: nanos(load.connect_timeout),
             requests: lifetime.requests.map_or(u64::MAX, NonZeroU64::get),
             age: lifetime.age.map_or(Nanos::MAX, nanos),
+            piece: plan.client().http2.max_frame_size as usize,
         };
         let offer = plan.tls().map(|tls| tls.offer(Some(plan.target().protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));

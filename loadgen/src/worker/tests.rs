@@ -34,6 +34,7 @@ const LIMITS: Limits = Limits {
     connect_timeout: 1 << 40,
     requests: u64::MAX,
     age: u64::MAX,
+    piece: 0,
 };
 
 fn order(line: &str, address: SocketAddr) -> Order {

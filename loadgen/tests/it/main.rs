@@ -1,5 +1,6 @@
 //! Runs against servers that behave, and that don't.
 
+mod client;
 mod connections;
 mod frames;
 mod grpc;

@@ -1,5 +1,6 @@
 //! Plans from files in YAML, or in JSON, which is YAML as well: described by `plan.schema.json`.
 
+mod client;
 mod expectations;
 mod keys;
 mod tree;
@@ -18,7 +19,7 @@ use self::{
     tree::Node,
 };
 use super::{
-    Body, Builder, OnOverload, PlanError, RequestOptions, Share, accepted,
+    Body, Builder, ClientOptions, OnOverload, PlanError, RequestOptions, Share, accepted,
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
@@ -47,6 +48,10 @@ const LOAD: &[&str] = &[
     "timeout",
     "connect_timeout",
     "workers",
+    "h2_stream_window",
+    "h2_connection_window",
+    "h2_max_frame_size",
+    "h2_header_table_size",
 ];
 const DEFAULTS: &[&str] =
     &["method", "path", "headers", "body", "body_file", "body_template", "rows", "expect"];
@@ -94,6 +99,7 @@ enum Said {
     Timeout(std::time::Duration),
     ConnectTimeout(std::time::Duration),
     Workers(usize),
+    Client(ClientOptions),
 }
 
 impl PlanFile {
@@ -188,6 +194,7 @@ impl PlanFile {
             load.read_as(&accepted::TIMEOUT, time)?.map(Said::Timeout),
             load.read_as(&accepted::CONNECT_TIMEOUT, time)?.map(Said::ConnectTimeout),
             load.read_as(&accepted::WORKERS, whole)?.map(Said::Workers),
+            Some(Said::Client(client::read(load)?)),
         ];
         self.says.extend(all.into_iter().flatten());
         Ok(())
@@ -234,6 +241,7 @@ impl PlanFile {
             Said::Timeout(timeout) => builder.timeout(timeout),
             Said::ConnectTimeout(timeout) => builder.connect_timeout(timeout),
             Said::Workers(count) => builder.workers(count),
+            Said::Client(options) => builder.with_client(options),
         }))
     }
 }

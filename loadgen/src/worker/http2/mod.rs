@@ -32,15 +32,11 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight, expectation::Expectations},
-    plan::{Plan, Protocol, Request, Target, Texts, request::Http2Rendering, template::Values},
+    plan::{
+        Plan, Protocol, Request, Target, Texts, client::Http2Settings, request::Http2Rendering,
+        template::Values,
+    },
 };
-
-/// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
-/// likely delay.
-const STREAM_WINDOW: u32 = 4 << 20;
-
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// The longest list of fields that the peer may send, in bytes.
 const MAX_FIELDS: u32 = 64 * 1024;
@@ -62,6 +58,8 @@ pub(super) struct Http2Requests {
     bodies: BytesMut,
     /// Whether what the server has not processed is sent again.
     resends: bool,
+    /// What connections begin with.
+    config: Box<Config>,
     /// What is the same in all gRPC calls, if requests are such.
     calls: Option<Calls>,
     /// The target as it would be written for HTTP/1.
@@ -105,9 +103,26 @@ impl From<(&Plan, Texts)> for Http2Requests {
             value: Vec::new(),
             bodies: BytesMut::new(),
             resends: plan.lifetime().retry.unprocessed(),
+            config: Box::new(config(&plan.client().http2)),
             calls: plan.call().and_then(|call| call.prepared()).map(Calls::from),
             head: http2::Head::new(),
         }
+    }
+}
+
+/// What a connection begins with.
+fn config(wanted: &Http2Settings) -> Config {
+    Config {
+        settings: Settings {
+            enable_push: false,
+            initial_window_size: wanted.stream_window,
+            max_frame_size: wanted.max_frame_size,
+            header_table_size: wanted.header_table_size,
+            max_header_list_size: Some(MAX_FIELDS),
+            ..Settings::default()
+        },
+        connection_window: wanted.connection_window,
+        ..Config::new(Role::Client)
     }
 }
 
@@ -150,20 +165,10 @@ impl Connection for Http2 {
         self.http2.is_settled().then_some(NO_STREAMS)
     }
 
-    fn new(stream: Stream, _now: Nanos) -> Self {
-        let config = Config {
-            settings: Settings {
-                enable_push: false,
-                initial_window_size: STREAM_WINDOW,
-                max_header_list_size: Some(MAX_FIELDS),
-                ..Settings::default()
-            },
-            connection_window: CONNECTION_WINDOW,
-            ..Config::new(Role::Client)
-        };
+    fn new(stream: Stream, _now: Nanos, requests: &Http2Requests) -> Self {
         Self {
             stream,
-            http2: http2::Connection::new(&config),
+            http2: http2::Connection::new(&requests.config),
             replies: Replies::default(),
             unwritten: VecDeque::new(),
             written: 0,

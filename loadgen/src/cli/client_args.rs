@@ -1,0 +1,53 @@
+//! What was typed of how connections behave.
+
+use contract::quantity;
+
+use crate::plan::ClientOptions;
+
+const HTTP2: &str = "HTTP/2";
+
+/// Options of connections.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct ClientArgs {
+    /// Flow-control window of a stream [default: 4M]
+    ///
+    /// How much of a response servers send ahead of what loadgen has read (1 to 2147483647).
+    #[arg(long, value_name = "SIZE", env = "LOADGEN_H2_STREAM_WINDOW", value_parser = size, help_heading = HTTP2)]
+    pub h2_stream_window: Option<u64>,
+
+    /// Flow-control window of a connection [default: 16M]
+    ///
+    /// For all of its streams (65535 to 2147483647).
+    #[arg(long, value_name = "SIZE", env = "LOADGEN_H2_CONNECTION_WINDOW", value_parser = size, help_heading = HTTP2)]
+    pub h2_connection_window: Option<u64>,
+
+    /// SETTINGS_MAX_FRAME_SIZE [default: 16K]
+    ///
+    /// Maximum size of the frames that servers send (16K to 16777215).
+    #[arg(long, value_name = "SIZE", env = "LOADGEN_H2_MAX_FRAME_SIZE", value_parser = size, help_heading = HTTP2)]
+    pub h2_max_frame_size: Option<u64>,
+
+    /// SETTINGS_HEADER_TABLE_SIZE [default: 4K]
+    ///
+    /// Maximum size of the table that servers compress fields with (0 to 4294967295).
+    #[arg(long, value_name = "SIZE", env = "LOADGEN_H2_HEADER_TABLE_SIZE", value_parser = size, help_heading = HTTP2)]
+    pub h2_header_table_size: Option<u64>,
+}
+
+impl ClientArgs {
+    /// As a plan wants it.
+    pub(super) fn options(&self) -> ClientOptions {
+        ClientOptions {
+            h2_stream_window: self.h2_stream_window,
+            h2_connection_window: self.h2_connection_window,
+            h2_max_frame_size: self.h2_max_frame_size,
+            h2_header_table_size: self.h2_header_table_size,
+        }
+    }
+}
+
+// What this refuses is worded by `plan::accepted`.
+fn size(text: &str) -> Result<u64, &'static str> {
+    quantity::size(text).ok_or("a size")
+}
