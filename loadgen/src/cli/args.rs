@@ -320,6 +320,10 @@ pub struct Args {
           help_heading = CONNECTIONS)]
     pub connections_per_second: Option<f64>,
 
+    /// How connections behave.
+    #[command(flatten)]
+    pub client: ClientArgs,
+
     /// What to send again: none, safe or idempotent
     ///
     /// safe: requests that the server says it has not processed, and, over HTTP/1.1, GET, HEAD, OPTIONS and TRACE of which
@@ -360,10 +364,6 @@ pub struct Args {
     /// Pin each thread to a CPU
     #[arg(long, env = "LOADGEN_PIN_CPUS", value_parser = BoolishValueParser::new(), help_heading = CONNECTIONS)]
     pub pin_cpus: bool,
-
-    /// How connections behave.
-    #[command(flatten)]
-    pub client: ClientArgs,
 
     /// Method [default: GET, or POST with a body]
     #[arg(short = 'X', long, env = "LOADGEN_METHOD", help_heading = REQUEST)]

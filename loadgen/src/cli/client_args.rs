@@ -4,12 +4,19 @@ use contract::quantity;
 
 use crate::plan::ClientOptions;
 
+const CONNECTIONS: &str = "Connections";
 const HTTP2: &str = "HTTP/2";
 
 /// Options of connections.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct ClientArgs {
+    /// Connections kept open beside the load, without requests
+    ///
+    /// They are opened before the run, and again when the server closes them; the report counts them apart (0 to 1000000).
+    #[arg(long, value_name = "N", env = "LOADGEN_IDLE_CONNECTIONS", value_parser = whole, help_heading = CONNECTIONS)]
+    pub idle_connections: Option<usize>,
+
     /// Flow-control window of a stream [default: 4M]
     ///
     /// How much of a response servers send ahead of what loadgen has read (1 to 2147483647).
@@ -43,11 +50,17 @@ impl ClientArgs {
             h2_connection_window: self.h2_connection_window,
             h2_max_frame_size: self.h2_max_frame_size,
             h2_header_table_size: self.h2_header_table_size,
+            idle_connections: self.idle_connections,
         }
     }
 }
 
-// What this refuses is worded by `plan::accepted`.
+// What these refuse is worded by `plan::accepted`.
+
+fn whole(text: &str) -> Result<usize, &'static str> {
+    quantity::count(text).and_then(|number| usize::try_from(number).ok()).ok_or("a whole number")
+}
+
 fn size(text: &str) -> Result<u64, &'static str> {
     quantity::size(text).ok_or("a size")
 }

@@ -110,6 +110,9 @@ pub(crate) const H2_HEADER_TABLE_SIZE: Accepted = Accepted {
     values: "a size from 0 to 4294967295 bytes, such as 0, 4096 or 64K",
     example: "64K",
 };
+/// See `--idle-connections`.
+pub(crate) const IDLE_CONNECTIONS: Accepted =
+    Accepted { flag: "idle-connections", values: "a whole number from 0 to 1000000", example: "1000" };
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
     Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
@@ -207,6 +210,7 @@ pub(crate) const ALL: &[Accepted] = &[
     H2_CONNECTION_WINDOW,
     H2_MAX_FRAME_SIZE,
     H2_HEADER_TABLE_SIZE,
+    IDLE_CONNECTIONS,
     WORKERS,
     METHOD,
     HEADER,

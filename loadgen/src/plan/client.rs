@@ -15,6 +15,9 @@ use super::{
 /// The largest flow-control window (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: u64 = (1 << 31) - 1;
 
+/// The most idle connections that are accepted.
+pub const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
+
 /// What is wanted of connections, before it is checked. What is left out is as by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClientOptions {
@@ -26,6 +29,8 @@ pub struct ClientOptions {
     pub h2_max_frame_size: Option<u64>,
     /// Bytes of the table with which a server may compress fields: 0 to 2^32 - 1.
     pub h2_header_table_size: Option<u64>,
+    /// Connections that are kept open beside the load without requests: 0 to [`MAX_IDLE_CONNECTIONS`].
+    pub idle_connections: Option<usize>,
 }
 
 impl ClientOptions {
@@ -36,6 +41,7 @@ impl ClientOptions {
             h2_connection_window: self.h2_connection_window.or(others.h2_connection_window),
             h2_max_frame_size: self.h2_max_frame_size.or(others.h2_max_frame_size),
             h2_header_table_size: self.h2_header_table_size.or(others.h2_header_table_size),
+            idle_connections: self.idle_connections.or(others.idle_connections),
         }
     }
 
@@ -46,6 +52,7 @@ impl ClientOptions {
             (self.h2_connection_window.is_some(), accepted::H2_CONNECTION_WINDOW),
             (self.h2_max_frame_size.is_some(), accepted::H2_MAX_FRAME_SIZE),
             (self.h2_header_table_size.is_some(), accepted::H2_HEADER_TABLE_SIZE),
+            (self.idle_connections.is_some(), accepted::IDLE_CONNECTIONS),
         ]
         .into_iter()
         .filter_map(|(is_given, option)| is_given.then_some(option.flag))
@@ -74,6 +81,8 @@ impl Builder {
 pub struct Client {
     /// What HTTP/2 servers are allowed.
     pub http2: Http2Settings,
+    /// Connections that are kept open beside the load without requests.
+    pub idle_connections: usize,
 }
 
 /// What HTTP/2 servers are allowed (RFC 9113 section 6.5.2).
@@ -116,7 +125,15 @@ impl Client {
                  a table of at most {table}"
             ));
         }
+        if self.idle_connections > 0 {
+            lines.push(format!("Idle           {} connections beside the load", self.idle_connections));
+        }
         lines
+    }
+
+    /// The same, for one request on one connection.
+    pub(super) fn for_one_exchange(self) -> Self {
+        Self { idle_connections: 0, ..self }
     }
 
     pub(super) fn new(target: &Target, wanted: &ClientOptions) -> Result<Self, PlanError> {
@@ -154,7 +171,11 @@ impl Client {
                 usual.header_table_size,
             )?,
         };
-        Ok(Self { http2 })
+        let idle_connections = wanted.idle_connections.unwrap_or(0);
+        if idle_connections > MAX_IDLE_CONNECTIONS {
+            return Err(refused(&accepted::IDLE_CONNECTIONS, idle_connections));
+        }
+        Ok(Self { http2, idle_connections })
     }
 }
 
@@ -190,6 +211,7 @@ mod tests {
             ("h2-connection-window", ["65535", "2147483647"], ["65534", "2G"], "(65535 to 2147483647)"),
             ("h2-max-frame-size", ["16K", "16777215"], ["16383", "16M"], "(16K to 16777215)"),
             ("h2-header-table-size", ["0", "4294967295"], ["4G", "1.5"], "(0 to 4294967295)"),
+            ("idle-connections", ["0", "1000000"], ["1000001", "1M"], "(0 to 1000000)"),
         ] {
             let command = Args::command();
             let arg = command.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap();

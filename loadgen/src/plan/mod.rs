@@ -292,6 +292,7 @@ impl Plan {
         self.workers = NonZeroUsize::MIN;
         self.captures = true;
         self.load = self.load.for_one_exchange();
+        self.client = self.client.for_one_exchange();
         self
     }
 

@@ -9,6 +9,7 @@ mod dial;
 mod dispatcher;
 mod http1;
 mod http2;
+mod idle;
 mod lateness;
 mod opening;
 mod other_protocol;

@@ -6,6 +6,7 @@ mod frames;
 mod grpc;
 mod http1;
 mod http2;
+mod idle;
 mod library;
 mod load;
 mod mix;
@@ -15,4 +16,6 @@ mod replies;
 mod reports;
 mod routes;
 mod rules;
+#[cfg(feature = "embedded")]
+mod server;
 mod shapes;

@@ -37,6 +37,7 @@ pub const WORDS: &[&[u8]] = &[
     b"--connect-timeout=",
     b"--workers=",
     b"--h2-stream-window=",
+    b"--idle-connections=",
     b"--h2-connection-window=",
     b"--h2-max-frame-size=",
     b"--h2-header-table-size=",

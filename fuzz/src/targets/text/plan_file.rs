@@ -25,6 +25,7 @@ pub const WORDS: &[&[u8]] = &[
     b"total: 1\n",
     b"connections: 1\n",
     b"h2_stream_window: 1M\n",
+    b"idle_connections: 1\n",
     b"h2_connection_window: 1M\n",
     b"h2_max_frame_size: 1M\n",
     b"h2_header_table_size: 1M\n",

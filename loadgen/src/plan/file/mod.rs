@@ -52,6 +52,7 @@ const LOAD: &[&str] = &[
     "h2_connection_window",
     "h2_max_frame_size",
     "h2_header_table_size",
+    "idle_connections",
 ];
 const DEFAULTS: &[&str] =
     &["method", "path", "headers", "body", "body_file", "body_template", "rows", "expect"];

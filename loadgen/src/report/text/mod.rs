@@ -200,6 +200,15 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             "Closed by the server",
             (connections.closed_by_server > 0).then(|| count(connections.closed_by_server)),
         ),
+        (
+            "Idle connections",
+            connections.idle.as_deref().map(|idle| {
+                let failure = idle.failure.as_deref().filter(|_| idle.open() < idle.wanted);
+                let failure = failure.map(|why| format!(" ({why})")).unwrap_or_default();
+                let [open, wanted, closed] = [idle.open(), idle.wanted, idle.closed_by_server].map(count);
+                format!("{open} of {wanted} open at the end, {closed} closed by the server{failure}")
+            }),
+        ),
         ("In flight, on average", (records.in_flight > 0).then(|| decimal(summary.mean_in_flight()))),
         ("Longest outage", span(summary.longest_outage().filter(|_| records.counts.succeeded > 0))),
         ("Longest stall", span(summary.notable_stall())),
