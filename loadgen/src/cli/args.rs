@@ -398,6 +398,19 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST)]
     pub body_file: Option<PathBuf>,
 
+    /// Send the body in chunks, without its length
+    ///
+    /// With Transfer-Encoding: chunked over HTTP/1.1, in chunks of 16K, and without content-length over HTTP/2.
+    #[arg(long, env = "LOADGEN_CHUNKED", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
+    pub chunked: bool,
+
+    /// Field behind the body, as 'name: value'; may be repeated
+    ///
+    /// As it is, without placeholders. The body is sent in chunks (see --chunked), and Trailer names the fields.
+    #[arg(long = "trailer", value_name = "FIELD", env = "LOADGEN_TRAILER", value_delimiter = '\n',
+          help_heading = REQUEST)]
+    pub trailers: Vec<String>,
+
     /// Send to the paths or URLs in a file, by turns
     ///
     /// A path or a URL of the target on each line, up to 100000; braces in them are braces. Of at most 64, the report has figures

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use contract::id::Ids;
 
-use super::once::write_body;
+use super::once::{write_body, write_trailers};
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds},
@@ -59,6 +59,7 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
             None => {
                 let body = request.body_of(&values);
                 write_body(&body, body.len() as u64, out)?;
+                write_trailers(request, out)?;
             }
             Some(call) => match call.prepared() {
                 Some(prepared) => writeln!(out, "{}", prepared.shown.trim_end())?,

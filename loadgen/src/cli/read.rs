@@ -304,6 +304,12 @@ impl Args {
         if let Some(path) = &self.body_file {
             plan = plan.body_file(path);
         }
+        if self.chunked {
+            plan = plan.chunked(true);
+        }
+        if !self.trailers.is_empty() {
+            plan = self.trailers.iter().fold(plan.without_trailers(), plan::Builder::trailer);
+        }
         let fields = self.fields()?;
         if self.plan.is_some() {
             plan = fields.iter().fold(plan, |plan, field| plan.without_header(field));

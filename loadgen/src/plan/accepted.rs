@@ -128,6 +128,12 @@ pub(crate) const HEADER: Accepted = Accepted {
     values: "a header field in the form 'name: value'",
     example: "accept: text/html",
 };
+/// See `--trailer`.
+pub(crate) const TRAILER: Accepted = Accepted {
+    flag: "trailer",
+    values: "a field in the form 'name: value' that may stand behind a body",
+    example: "x-checksum: 5d41402a",
+};
 /// See `--body`.
 pub(crate) const BODY: Accepted = Accepted { flag: "body", values: "text of at most 256M", example: "hello" };
 /// See `--body-file`.
@@ -214,6 +220,7 @@ pub(crate) const ALL: &[Accepted] = &[
     WORKERS,
     METHOD,
     HEADER,
+    TRAILER,
     BODY,
     BODY_FILE,
     PLAN,

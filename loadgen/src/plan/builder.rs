@@ -354,6 +354,21 @@ impl Builder {
         self
     }
 
+    /// Whether the body is sent in chunks over HTTP/1.1 (`transfer-encoding: chunked`), and without `content-length` over
+    /// HTTP/2.
+    #[must_use]
+    pub fn chunked(mut self, chunked: bool) -> Self {
+        self.request.chunked = Some(chunked);
+        self
+    }
+
+    /// One more field behind the body, as `name: value`, as it is. The body is sent in chunks then.
+    #[must_use]
+    pub fn trailer(mut self, field: impl Into<String>) -> Self {
+        self.request.trailers.push(field.into());
+        self
+    }
+
     /// The header field that carries each request's id; empty sends none.
     #[must_use]
     pub fn request_id_header(mut self, name: impl Into<String>) -> Self {
@@ -379,6 +394,12 @@ impl Builder {
         let name = |field: &str| field.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
         let typed = name(field);
         self.request.headers.retain(|field| name(field) != typed);
+        self
+    }
+
+    /// Without the trailers that a file has.
+    pub(crate) fn without_trailers(mut self) -> Self {
+        self.request.trailers.clear();
         self
     }
 
@@ -491,7 +512,7 @@ impl Builder {
 
     /// What goes with a gRPC call.
     fn check_call(&self) -> Result<(), PlanError> {
-        let RequestOptions { path, rows, body, expect, .. } = &self.request;
+        let RequestOptions { path, rows, body, expect, chunked, trailers, .. } = &self.request;
         let several = !self.requests.is_empty() || self.url_file.is_some();
         let refused = [
             (
@@ -509,6 +530,11 @@ impl Builder {
                 rows.is_some() || matches!(body, Some(Body::Template(_))),
                 "placeholders in a gRPC call",
                 "a message of JSON in body or body_file",
+            ),
+            (
+                *chunked == Some(true) || !trailers.is_empty(),
+                "chunks or trailers of a gRPC call",
+                "neither: it has no length, and nothing behind its messages",
             ),
             (
                 *expect != Expect::default(),

@@ -26,6 +26,7 @@ pub mod stages;
 pub mod target;
 pub(crate) mod template;
 mod tls;
+pub(crate) mod upload;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 

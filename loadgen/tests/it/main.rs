@@ -19,3 +19,4 @@ mod rules;
 #[cfg(feature = "embedded")]
 mod server;
 mod shapes;
+mod upload;

@@ -19,6 +19,11 @@ impl Server {
         self.0.as_ref().unwrap().addresses()
     }
 
+    /// Where HTTP/1.1 and h2c are served.
+    pub(crate) fn http(&self) -> String {
+        self.addresses().http.to_string()
+    }
+
     /// Where TLS is.
     pub(crate) fn tls(&self) -> SocketAddr {
         self.addresses().tls.as_ref().and_then(|address| address.tcp()).unwrap()

@@ -47,6 +47,8 @@ pub const WORDS: &[&[u8]] = &[
     b"--once",
     b"-H\n",
     b"-b\n",
+    b"--chunked",
+    b"--trailer=",
     b"-X\n",
     b"--request-id-header=",
     b"a:1",

@@ -34,6 +34,8 @@ pub const WORDS: &[&[u8]] = &[
     b"count: 3\n",
     b"headers: {a: b}\n",
     b"body: x\n",
+    b"chunked: true\n",
+    b"trailers: {a: b}\n",
     b"expect: {",
     b"status: 200\n",
     b"json: {$.a: 1}\n",

@@ -54,8 +54,18 @@ const LOAD: &[&str] = &[
     "h2_header_table_size",
     "idle_connections",
 ];
-const DEFAULTS: &[&str] =
-    &["method", "path", "headers", "body", "body_file", "body_template", "rows", "expect"];
+const DEFAULTS: &[&str] = &[
+    "method",
+    "path",
+    "headers",
+    "body",
+    "body_file",
+    "body_template",
+    "chunked",
+    "trailers",
+    "rows",
+    "expect",
+];
 const REQUEST: &[&str] = &[
     "name",
     "weight",
@@ -66,6 +76,8 @@ const REQUEST: &[&str] = &[
     "body",
     "body_file",
     "body_template",
+    "chunked",
+    "trailers",
     "rows",
     "expect",
 ];
@@ -265,8 +277,10 @@ fn request(keys: &Keys<'_>, folder: &Path) -> Result<RequestOptions, PlanError> 
         share: weight.or(count),
         method: keys.text("method")?,
         path: keys.text("path")?,
-        headers: headers(keys)?,
+        headers: fields(keys, "headers")?,
         body,
+        chunked: keys.flag("chunked")?,
+        trailers: fields(keys, "trailers")?,
         rows: file("rows")?,
         expect: expectations::read(keys)?,
     })
@@ -278,6 +292,7 @@ fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
     for (key, node) in keys.iter() {
         let options: &[&str] = match key {
             "headers" => &["header"],
+            "trailers" => &["trailer"],
             // A template is a body as well.
             "body_file" | "body_template" => &["body-file", "body"],
             "body" => &["body"],
@@ -298,8 +313,8 @@ fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
 }
 
 /// A list of `name: value`, or a map.
-fn headers(keys: &Keys<'_>) -> Result<Vec<String>, PlanError> {
-    match keys.get("headers").map(|node| &node.value) {
+fn fields(keys: &Keys<'_>, key: &str) -> Result<Vec<String>, PlanError> {
+    match keys.get(key).map(|node| &node.value) {
         None => Ok(Vec::new()),
         Some(tree::Value::Map(entries)) => entries
             .iter()
@@ -308,11 +323,9 @@ fn headers(keys: &Keys<'_>) -> Result<Vec<String>, PlanError> {
                 Ok(format!("{}: {value}", entry.key))
             })
             .collect(),
-        Some(_) => keys
-            .list("headers")?
-            .iter()
-            .map(|field: &Node| Plain::of(field, keys.name()).text("headers"))
-            .collect(),
+        Some(_) => {
+            keys.list(key)?.iter().map(|field: &Node| Plain::of(field, keys.name()).text(key)).collect()
+        }
     }
 }
 

@@ -73,6 +73,8 @@ struct Constant {
     fields: Fields,
     body: Bytes,
     is_head: bool,
+    /// What comes behind the body.
+    trailers: Option<Arc<Fields>>,
     expectations: Option<Arc<Expectations>>,
     /// What differs.
     rendering: Option<Http2Rendering>,
@@ -86,6 +88,7 @@ impl Constant {
             fields: request.http2(),
             body: request.body.clone(),
             is_head: request.method == http::Method::HEAD,
+            trailers: trailers(&request.upload().trailers),
             expectations: request.expectations(),
             rendering: request.http2_rendering(),
             request: request.clone(),
@@ -108,6 +111,20 @@ impl From<(&Plan, Texts)> for Http2Requests {
             head: http2::Head::new(),
         }
     }
+}
+
+/// Trailers, with names as HTTP/2 wants them.
+fn trailers(given: &Fields) -> Option<Arc<Fields>> {
+    let lower = given.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    (!given.is_empty()).then(|| Arc::new(lower.collect()))
+}
+
+/// Ends a request with its trailers.
+#[cold]
+fn write_trailers(http2: &mut http2::Connection, key: Key, trailers: &Fields) {
+    http2.head(key, true, |block| {
+        trailers.iter().for_each(|(name, value)| block.constant(name, value));
+    });
 }
 
 /// What a connection begins with.
@@ -214,14 +231,14 @@ impl Connection for Http2 {
         }
         let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
-        let Constant { fields, body, is_head, expectations, rendering, request } = &all[index];
+        let Constant { fields, body, is_head, trailers, expectations, rendering, request } = &all[index];
         let mut body = body.clone();
         let id_field = &request.id_field;
         let key = if let Some(rendering) = rendering {
             let values = texts.values(&arrival, request.rows(), None);
             body = rendering.body(&values, bodies);
             let values = Values { length: body.len(), ..values };
-            self.http2.open(body.is_empty(), *is_head, |block| {
+            self.http2.open(body.is_empty() && trailers.is_none(), *is_head, |block| {
                 for (name, template) in &rendering.fields {
                     match template.constant() {
                         Some(constant) => block.constant(name, constant),
@@ -242,7 +259,7 @@ impl Connection for Http2 {
             }
             let Self { http2, prepared, .. } = self;
             // A call has a message in any case, which is none of the request.
-            http2.open(body.is_empty() && calls.is_none(), *is_head, |block| {
+            http2.open(body.is_empty() && calls.is_none() && trailers.is_none(), *is_head, |block| {
                 block.prepared(&mut prepared[index], |block| {
                     for (name, value) in fields.iter() {
                         block.constant(name, value);
@@ -264,7 +281,14 @@ impl Connection for Http2 {
             call
         });
         let bodiless = body.is_empty() && call.is_none();
-        self.replies.await_one(OnStream { key, in_flight, body, call });
+        let trailers = match trailers {
+            Some(trailers) if bodiless => {
+                write_trailers(&mut self.http2, key, trailers);
+                None
+            }
+            trailers => trailers.clone(),
+        };
+        self.replies.await_one(OnStream { key, in_flight, body, call, trailers });
         self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
         self.used = true;
         if !bodiless {
@@ -428,6 +452,13 @@ impl Http2 {
                     }
                     Next::At(due) => self.later.push(Reverse((due, key.slot, key.id))),
                 }
+                continue;
+            }
+            if is_last && let Some(trailers) = request.trailers.take() {
+                if !part.is_empty() {
+                    self.http2.data(key, part, false);
+                }
+                write_trailers(&mut self.http2, key, &trailers);
                 continue;
             }
             self.http2.data(key, part, is_last);

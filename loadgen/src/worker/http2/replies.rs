@@ -1,7 +1,10 @@
 //! Requests on their streams, and what becomes of them: a reply, a failure, or another attempt.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http2::{Code, Event, Key};
+use wire::Fields;
 
 use super::{
     super::connection::Sink,
@@ -22,6 +25,8 @@ pub(super) struct OnStream {
     pub(super) body: Bytes,
     /// The gRPC call that it is.
     pub(super) call: Option<Box<OnCall>>,
+    /// What comes behind the body, until it is sent.
+    pub(super) trailers: Option<Arc<Fields>>,
 }
 
 /// What an event is taken in with.
@@ -189,7 +194,7 @@ impl Replies {
         sink: &mut impl Sink,
     ) {
         let Some(mut request) = self.take(key) else { return };
-        let mut is_unsent = !request.body.is_empty();
+        let mut is_unsent = !request.body.is_empty() || request.trailers.is_some();
         let mut failure = None;
         if let (Some(call), Some(calls)) = (request.call.take(), calls) {
             is_unsent |= !calls.is_sent(&call);
