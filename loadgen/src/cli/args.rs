@@ -411,6 +411,13 @@ pub struct Args {
           help_heading = REQUEST)]
     pub trailers: Vec<String>,
 
+    /// Hold the body back until the server asks for it (100)
+    ///
+    /// Expect: 100-continue is sent with bodies that are not empty. They follow when the server says 100 Continue, or nothing for 1 s. After a final
+    /// status the body is not sent: over HTTP/1.1 the connection is closed, over HTTP/2 the stream is reset.
+    #[arg(long, env = "LOADGEN_EXPECT_CONTINUE", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
+    pub expect_continue: bool,
+
     /// Send to the paths or URLs in a file, by turns
     ///
     /// A path or a URL of the target on each line, up to 100000; braces in them are braces. Of at most 64, the report has figures

@@ -307,6 +307,9 @@ impl Args {
         if self.chunked {
             plan = plan.chunked(true);
         }
+        if self.expect_continue {
+            plan = plan.expect_continue(true);
+        }
         if !self.trailers.is_empty() {
             plan = self.trailers.iter().fold(plan.without_trailers(), plan::Builder::trailer);
         }

@@ -362,6 +362,13 @@ impl Builder {
         self
     }
 
+    /// Whether a body is held back until the server asks for it (`100 Continue`), or has been silent for a second.
+    #[must_use]
+    pub fn expect_continue(mut self, expect: bool) -> Self {
+        self.request.expect_continue = Some(expect);
+        self
+    }
+
     /// One more field behind the body, as `name: value`, as it is. The body is sent in chunks then.
     #[must_use]
     pub fn trailer(mut self, field: impl Into<String>) -> Self {
@@ -512,7 +519,8 @@ impl Builder {
 
     /// What goes with a gRPC call.
     fn check_call(&self) -> Result<(), PlanError> {
-        let RequestOptions { path, rows, body, expect, chunked, trailers, .. } = &self.request;
+        let RequestOptions { path, rows, body, expect, chunked, trailers, expect_continue, .. } =
+            &self.request;
         let several = !self.requests.is_empty() || self.url_file.is_some();
         let refused = [
             (
@@ -535,6 +543,11 @@ impl Builder {
                 *chunked == Some(true) || !trailers.is_empty(),
                 "chunks or trailers of a gRPC call",
                 "neither: it has no length, and nothing behind its messages",
+            ),
+            (
+                *expect_continue == Some(true),
+                "--expect-continue with a gRPC call",
+                "it with other targets: a call is sent at once",
             ),
             (
                 *expect != Expect::default(),

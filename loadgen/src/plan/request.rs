@@ -94,6 +94,10 @@ impl Request {
         if !fields.contains(USER_AGENT) && id_field.as_ref().is_none_or(|name| name != USER_AGENT) {
             fields.push(USER_AGENT, concat!("loadgen/", env!("CARGO_PKG_VERSION")));
         }
+        let upload = upload.of_length(body.bytes.len());
+        if upload.patience.is_some() && !fields.contains("expect") {
+            fields.push("expect", "100-continue");
+        }
         if let Some(names) = upload.names().filter(|_| !fields.contains("trailer")) {
             fields.push("trailer", names);
         }

@@ -50,6 +50,8 @@ pub struct RequestOptions {
     pub chunked: Option<bool>,
     /// Fields behind the body, as `name: value`, which is sent in chunks then.
     pub trailers: Vec<String>,
+    /// Whether the body waits for `100 Continue`, or for a second.
+    pub expect_continue: Option<bool>,
     /// A file of rows that placeholders take values from: `.csv`, or JSON lines in `.jsonl` or `.ndjson`.
     pub rows: Option<PathBuf>,
     /// What is expected of its replies.
@@ -74,6 +76,7 @@ impl RequestOptions {
             path: self.path.or_else(|| defaults.path.clone()),
             body,
             chunked: self.chunked.or_else(|| defaults.chunked.filter(|_| is_of_body)),
+            expect_continue: self.expect_continue.or_else(|| defaults.expect_continue.filter(|_| is_of_body)),
             trailers: match self.trailers {
                 none if none.is_empty() && is_of_body => defaults.trailers.clone(),
                 own => own,

@@ -1,4 +1,7 @@
-//! How a request's body is sent: with its length before it or in chunks, and with which trailers behind it.
+//! How a request's body is sent: with its length before it or in chunks, with which trailers behind it, and whether it is
+//! held back until the server asks for it.
+
+use std::time::Duration;
 
 use command_line::Refusal;
 use http1::write;
@@ -23,7 +26,12 @@ pub(crate) struct Upload {
     pub(crate) chunked: bool,
     /// What comes behind it.
     pub(crate) trailers: Fields,
+    /// Not before the server asks for it with 100, or has been silent for so long (RFC 9110 section 10.1.1).
+    pub(crate) patience: Option<Duration>,
 }
+
+/// How long a server that has to ask for a body may be silent, as with curl.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Upload {
     pub(super) fn new(wanted: &RequestOptions) -> Result<Self, PlanError> {
@@ -38,13 +46,24 @@ impl Upload {
             trailers.push(name, value.as_bytes());
         }
         let chunked = wanted.chunked.unwrap_or(false) || !trailers.is_empty();
-        if chunked && wanted.body.is_none() {
-            let option = if trailers.is_empty() { "chunked" } else { "trailer" };
+        let expects = wanted.expect_continue.unwrap_or(false);
+        if (chunked || expects) && wanted.body.is_none() {
+            let option = match (trailers.is_empty(), chunked) {
+                (false, _) => "trailer",
+                (true, true) => "chunked",
+                (true, false) => "expect-continue",
+            };
             let accepted = "it with a body, which may be empty";
             let example = "loadgen --chunked --body=hello http://localhost:8080/upload";
             return Err(PlanError(Refusal::new(format!("--{option} without a body"), accepted, example)));
         }
-        Ok(Self { chunked, trailers })
+        Ok(Self { chunked, trailers, patience: expects.then_some(PATIENCE) })
+    }
+
+    /// The same of a body of so many bytes: nothing is asked for where nothing would be sent.
+    pub(super) fn of_length(mut self, length: usize) -> Self {
+        self.patience = self.patience.filter(|_| length > 0 || self.chunked);
+        self
     }
 
     /// The names of the trailers, as a field before the body has them (RFC 9110 section 6.6.2).
@@ -175,6 +194,7 @@ mod tests {
                 "--chunked without a body; accepted: it with a body, which may be empty; example: ",
             ),
             (&["--trailer", "a: b"], "--trailer without a body; accepted: it with a body"),
+            (&["--expect-continue"], "--expect-continue without a body; accepted: it with a body"),
             (&["-b", "x", "--trailer", "a"], "'a' for --trailer: a colon is missing; accepted: a field"),
             (&["-b", "x", "--trailer", "a b: c"], "for --trailer: the name is not a token"),
             (&["-b", "x", "--trailer", "Content-Length: 5"], "for --trailer: it means nothing behind a body"),

@@ -14,17 +14,21 @@ use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
 
 use super::{
+    conduct::Conduct,
     connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
     other_protocol::instead_of_http1,
 };
 use crate::{
-    clock::Nanos,
+    clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, expectation::Expectations},
     plan::{
         Plan, Protocol, Request, Retry, Target, Texts,
         request::{Http1Rendering, Http1Request},
     },
 };
+
+/// The status that asks for a body (RFC 9110 section 15.2.1).
+const CONTINUE: u16 = 100;
 
 /// A rendered request of which a connection keeps the room between two requests, in bytes.
 const MAX_KEPT: usize = 64 << 10;
@@ -37,6 +41,8 @@ pub(super) struct Http1Requests {
     texts: Texts,
     /// The target as it would be written for HTTP/2.
     as_http2: String,
+    /// What connections do that the usual ones don't.
+    conduct: Option<Conduct>,
     head: response::Head,
 }
 
@@ -48,6 +54,8 @@ struct Prepared {
     /// Whether it is sent again though the server may have seen it.
     resends: bool,
     expectations: Option<Arc<Expectations>>,
+    /// How long the body waits for the server to ask for it.
+    patience: Option<Nanos>,
     /// What differs.
     rendering: Option<Rendering>,
 }
@@ -67,6 +75,7 @@ impl Prepared {
             kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
             resends: retry.unseen(&request.method),
             expectations: request.expectations(),
+            patience: request.upload().patience.map(nanos),
             rendering: rendering.map(|template| Rendering { template, of: request.clone() }),
         }
     }
@@ -79,6 +88,7 @@ impl From<(&Plan, Texts)> for Http1Requests {
             as_http2: Target { protocol: Protocol::Http2, ..plan.target().clone() }.to_string(),
             all: plan.requests().iter().map(|request| Prepared::of(request, plan.lifetime().retry)).collect(),
             texts,
+            conduct: Conduct::of(plan),
             head: response::Head::default(),
         }
     }
@@ -105,6 +115,8 @@ pub(super) struct Http1 {
     rendered: Vec<u8>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
+    /// What it does that the usual ones don't.
+    conduct: Option<Box<Conduct>>,
 }
 
 /// A request in flight.
@@ -130,7 +142,7 @@ impl Connection for Http1 {
 
     const AWAITED: &'static str = "no connection";
 
-    fn new(stream: Stream, _now: Nanos, _requests: &Http1Requests) -> Self {
+    fn new(stream: Stream, _now: Nanos, requests: &Http1Requests) -> Self {
         Self {
             stream,
             reader: response::Reader::new(http1::Limits::default()),
@@ -140,6 +152,7 @@ impl Connection for Http1 {
             exchange: None,
             rendered: Vec::new(),
             ending: None,
+            conduct: requests.conduct.clone().map(Box::new),
         }
     }
 
@@ -193,6 +206,10 @@ impl Connection for Http1 {
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
         Some(self.exchange.as_ref()?.in_flight.deadline(limits.timeout))
+    }
+
+    fn next_due(&self) -> Option<Nanos> {
+        self.conduct.as_ref()?.next_due()
     }
 
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
@@ -270,6 +287,9 @@ impl Http1 {
                 Ok(None) => break,
                 Ok(Some(http1::Event::Head { end })) => {
                     reply.head(&Head::Http1(head), |name| sink.instance(name));
+                    if let Some(conduct) = &mut self.conduct {
+                        conduct.refused();
+                    }
                     self.reusable = head.keep_alive && head.framing != response::Framing::UntilClose;
                     end
                 }
@@ -279,6 +299,9 @@ impl Http1 {
                     false
                 }
                 Ok(Some(http1::Event::Informational)) => {
+                    if let Some(conduct) = self.conduct.as_mut().filter(|_| head.status == CONTINUE) {
+                        conduct.asked();
+                    }
                     reply.informational(&Head::Http1(head));
                     false
                 }
@@ -371,7 +394,10 @@ impl Http1 {
     /// Writes what is left of the request, as far as the socket takes it.
     fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Http1Requests>) -> io::Result<()> {
         match &mut self.exchange {
-            Some(exchange) => exchange.write(&mut self.stream, &mut self.rendered, cx, shared),
+            Some(exchange) => {
+                let conduct = self.conduct.as_deref_mut();
+                exchange.write(&mut self.stream, &mut self.rendered, conduct, cx, shared)
+            }
             None => Ok(()),
         }
     }
@@ -386,12 +412,13 @@ impl Exchange {
         &mut self,
         stream: &mut Stream,
         rendered: &mut Vec<u8>,
+        mut conduct: Option<&mut Conduct>,
         cx: &mut Context<'_>,
         shared: &mut Shared<Http1Requests>,
     ) -> io::Result<()> {
         let Http1Requests { all, texts, .. } = &mut shared.requests;
         let arrival = &self.in_flight.arrival;
-        let Prepared { request, rendering, .. } = &mut all[arrival.request as usize];
+        let Prepared { request, rendering, patience, .. } = &mut all[arrival.request as usize];
         let begins = self.written == 0;
         // What is the connection's own is still there when writing goes on; others have used the request since.
         let (first, tail, is_own): (&[u8], &[u8], bool) = match rendering {
@@ -413,11 +440,18 @@ impl Exchange {
         };
         let head_length = self.head_length;
         self.length = first.len() + tail.len();
-        while self.written < self.length {
+        let mut end = self.length;
+        if let Some(conduct) = &mut conduct {
+            if begins {
+                conduct.begin(*patience, shared.now);
+            }
+            end = if conduct.holds_back(shared.now) { head_length } else { end };
+        }
+        while self.written < end {
             let rest = match head_length.checked_sub(self.written) {
                 Some(left @ 1..) if !begins && !is_own => &self.head_left[self.head_left.len() - left..],
                 _ if self.written >= first.len() => &tail[self.written - first.len()..],
-                _ => &first[self.written..],
+                _ => &first[self.written..first.len().min(end)],
             };
             // Before it is given away: the server may see it before this call returns.
             let now = if self.written < head_length { shared.clock.now() } else { 0 };

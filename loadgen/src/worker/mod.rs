@@ -4,6 +4,7 @@
 //! nowhere else. One worker is one thread; what it records is its own until the run is over.
 
 mod backlog;
+mod conduct;
 mod connection;
 mod dial;
 mod dispatcher;

@@ -2,6 +2,7 @@
 
 mod client;
 mod connections;
+mod expect;
 mod frames;
 mod grpc;
 mod http1;

@@ -48,6 +48,7 @@ pub const WORDS: &[&[u8]] = &[
     b"-H\n",
     b"-b\n",
     b"--chunked",
+    b"--expect-continue",
     b"--trailer=",
     b"-X\n",
     b"--request-id-header=",

@@ -35,6 +35,7 @@ pub const WORDS: &[&[u8]] = &[
     b"headers: {a: b}\n",
     b"body: x\n",
     b"chunked: true\n",
+    b"expect_continue: true\n",
     b"trailers: {a: b}\n",
     b"expect: {",
     b"status: 200\n",

@@ -63,6 +63,7 @@ const DEFAULTS: &[&str] = &[
     "body_template",
     "chunked",
     "trailers",
+    "expect_continue",
     "rows",
     "expect",
 ];
@@ -78,6 +79,7 @@ const REQUEST: &[&str] = &[
     "body_template",
     "chunked",
     "trailers",
+    "expect_continue",
     "rows",
     "expect",
 ];
@@ -280,6 +282,7 @@ fn request(keys: &Keys<'_>, folder: &Path) -> Result<RequestOptions, PlanError> 
         headers: fields(keys, "headers")?,
         body,
         chunked: keys.flag("chunked")?,
+        expect_continue: keys.flag("expect_continue")?,
         trailers: fields(keys, "trailers")?,
         rows: file("rows")?,
         expect: expectations::read(keys)?,

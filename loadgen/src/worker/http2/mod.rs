@@ -21,7 +21,7 @@ use wire::Fields;
 
 use self::{
     calls::{Calls, Next},
-    replies::{Incoming, OnStream, Replies},
+    replies::{Incoming, OnStream, Replies, Rest},
 };
 use contract::id;
 
@@ -30,7 +30,7 @@ use super::{
     other_protocol::instead_of_http2,
 };
 use crate::{
-    clock::Nanos,
+    clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, expectation::Expectations},
     plan::{
         Plan, Protocol, Request, Target, Texts, client::Http2Settings, request::Http2Rendering,
@@ -75,6 +75,8 @@ struct Constant {
     is_head: bool,
     /// What comes behind the body.
     trailers: Option<Arc<Fields>>,
+    /// How long the body waits for the server to ask for it.
+    patience: Option<Nanos>,
     expectations: Option<Arc<Expectations>>,
     /// What differs.
     rendering: Option<Http2Rendering>,
@@ -89,6 +91,7 @@ impl Constant {
             body: request.body.clone(),
             is_head: request.method == http::Method::HEAD,
             trailers: trailers(&request.upload().trailers),
+            patience: request.upload().patience.map(nanos),
             expectations: request.expectations(),
             rendering: request.http2_rendering(),
             request: request.clone(),
@@ -152,7 +155,7 @@ pub(super) struct Http2 {
     unwritten: VecDeque<(u64, Key)>,
     /// Bytes that were written.
     written: u64,
-    /// Calls whose next message is not due yet, by when it is.
+    /// Calls whose next message is not due yet, and bodies that are held back, by when they are due.
     later: BinaryHeap<Reverse<(Nanos, u32, u32)>>,
     /// What is the same each time a request is sent, encoded, by its index.
     prepared: Vec<Prepared>,
@@ -231,7 +234,8 @@ impl Connection for Http2 {
         }
         let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
-        let Constant { fields, body, is_head, trailers, expectations, rendering, request } = &all[index];
+        let Constant { fields, body, is_head, trailers, patience, expectations, rendering, request } =
+            &all[index];
         let mut body = body.clone();
         let id_field = &request.id_field;
         let key = if let Some(rendering) = rendering {
@@ -281,17 +285,24 @@ impl Connection for Http2 {
             call
         });
         let bodiless = body.is_empty() && call.is_none();
-        let trailers = match trailers {
-            Some(trailers) if bodiless => {
+        let rest = match (trailers, patience) {
+            (None, None) => None,
+            (trailers, Some(patience)) if trailers.is_some() || !bodiless => {
+                self.later.push(Reverse((now.saturating_add(*patience), key.slot, key.id)));
+                Some(Box::new(Rest { trailers: trailers.clone(), held_back: true }))
+            }
+            (Some(trailers), _) if bodiless => {
                 write_trailers(&mut self.http2, key, trailers);
                 None
             }
-            trailers => trailers.clone(),
+            (None, _) => None,
+            (trailers, _) => Some(Box::new(Rest { trailers: trailers.clone(), held_back: false })),
         };
-        self.replies.await_one(OnStream { key, in_flight, body, call, trailers });
+        let is_ready = !bodiless && rest.as_ref().is_none_or(|rest| !rest.held_back);
+        self.replies.await_one(OnStream { key, in_flight, body, call, rest });
         self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
         self.used = true;
-        if !bodiless {
+        if is_ready {
             self.http2.want(key);
         }
         Ok(())
@@ -413,18 +424,18 @@ impl Http2 {
         Poll::Ready(Ok(()))
     }
 
-    /// Gives calls their messages that are due now.
+    /// Gives calls their messages that are due now, and lets go of bodies that have waited for long enough.
     fn add_due(&mut self, shared: &Shared<Http2Requests>) {
-        let Some(calls) = &shared.requests.calls else { return };
         while let Some(&Reverse((due, slot, id))) = self.later.peek()
             && due <= shared.now
         {
             self.later.pop();
             let key = Key { slot, id };
-            if let Some(request) = self.replies.awaited(key)
-                && let Some(call) = &request.call
-            {
+            let Some(request) = self.replies.awaited(key) else { continue };
+            if let (Some(call), Some(calls)) = (&request.call, &shared.requests.calls) {
                 request.body = calls.next(call);
+                self.http2.want(key);
+            } else if request.let_go() {
                 self.http2.want(key);
             }
         }
@@ -454,7 +465,7 @@ impl Http2 {
                 }
                 continue;
             }
-            if is_last && let Some(trailers) = request.trailers.take() {
+            if is_last && let Some(trailers) = request.rest.take().and_then(|rest| rest.trailers) {
                 if !part.is_empty() {
                     self.http2.data(key, part, false);
                 }
