@@ -17,6 +17,18 @@ pub struct ClientArgs {
     #[arg(long, value_name = "N", env = "LOADGEN_IDLE_CONNECTIONS", value_parser = whole, help_heading = CONNECTIONS)]
     pub idle_connections: Option<usize>,
 
+    /// Bytes that a connection reads per second, at most
+    ///
+    /// A slow client: what the server sends waits in the system's buffers, which are small then, and in the server (1 to 1T).
+    #[arg(long, value_name = "BYTES", env = "LOADGEN_RECV_RATE", value_parser = size, help_heading = CONNECTIONS)]
+    pub recv_rate: Option<u64>,
+
+    /// Bytes that a connection writes per second, at most
+    ///
+    /// Heads and bodies of requests, before TLS; --timeout has to be long enough for them (1 to 1T).
+    #[arg(long, value_name = "BYTES", env = "LOADGEN_SEND_RATE", value_parser = size, help_heading = CONNECTIONS)]
+    pub send_rate: Option<u64>,
+
     /// Flow-control window of a stream [default: 4M]
     ///
     /// How much of a response servers send ahead of what loadgen has read (1 to 2147483647).
@@ -51,6 +63,8 @@ impl ClientArgs {
             h2_max_frame_size: self.h2_max_frame_size,
             h2_header_table_size: self.h2_header_table_size,
             idle_connections: self.idle_connections,
+            recv_rate: self.recv_rate,
+            send_rate: self.send_rate,
         }
     }
 }

@@ -113,6 +113,10 @@ pub(crate) const H2_HEADER_TABLE_SIZE: Accepted = Accepted {
 /// See `--idle-connections`.
 pub(crate) const IDLE_CONNECTIONS: Accepted =
     Accepted { flag: "idle-connections", values: "a whole number from 0 to 1000000", example: "1000" };
+/// See `--recv-rate`.
+pub(crate) const RECV_RATE: Accepted = Accepted { flag: "recv-rate", values: BYTE_RATE, example: "64K" };
+/// See `--send-rate`.
+pub(crate) const SEND_RATE: Accepted = Accepted { flag: "send-rate", values: BYTE_RATE, example: "64K" };
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
     Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
@@ -187,6 +191,8 @@ pub(crate) const MESSAGE_INTERVAL: Accepted = Accepted {
 
 const TIME: &str = "a time above 0 and up to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
 
+const BYTE_RATE: &str = "bytes per second from 1 to 1T, such as 100, 64K or 1M";
+
 const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered, \
                          count(503) or count(UNAVAILABLE)), then <, <=, > or >=, then a value";
 
@@ -217,6 +223,8 @@ pub(crate) const ALL: &[Accepted] = &[
     H2_MAX_FRAME_SIZE,
     H2_HEADER_TABLE_SIZE,
     IDLE_CONNECTIONS,
+    RECV_RATE,
+    SEND_RATE,
     WORKERS,
     METHOD,
     HEADER,

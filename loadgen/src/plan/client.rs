@@ -18,6 +18,9 @@ const LARGEST_WINDOW: u64 = (1 << 31) - 1;
 /// The most idle connections that are accepted.
 pub const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
 
+/// The most bytes per second of a connection that are accepted.
+pub const MAX_BYTE_RATE: u64 = 1 << 40;
+
 /// What is wanted of connections, before it is checked. What is left out is as by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClientOptions {
@@ -31,6 +34,10 @@ pub struct ClientOptions {
     pub h2_header_table_size: Option<u64>,
     /// Connections that are kept open beside the load without requests: 0 to [`MAX_IDLE_CONNECTIONS`].
     pub idle_connections: Option<usize>,
+    /// Bytes that a connection reads per second, at most: 1 to [`MAX_BYTE_RATE`].
+    pub recv_rate: Option<u64>,
+    /// The same of what it writes.
+    pub send_rate: Option<u64>,
 }
 
 impl ClientOptions {
@@ -42,6 +49,8 @@ impl ClientOptions {
             h2_max_frame_size: self.h2_max_frame_size.or(others.h2_max_frame_size),
             h2_header_table_size: self.h2_header_table_size.or(others.h2_header_table_size),
             idle_connections: self.idle_connections.or(others.idle_connections),
+            recv_rate: self.recv_rate.or(others.recv_rate),
+            send_rate: self.send_rate.or(others.send_rate),
         }
     }
 
@@ -53,6 +62,8 @@ impl ClientOptions {
             (self.h2_max_frame_size.is_some(), accepted::H2_MAX_FRAME_SIZE),
             (self.h2_header_table_size.is_some(), accepted::H2_HEADER_TABLE_SIZE),
             (self.idle_connections.is_some(), accepted::IDLE_CONNECTIONS),
+            (self.recv_rate.is_some(), accepted::RECV_RATE),
+            (self.send_rate.is_some(), accepted::SEND_RATE),
         ]
         .into_iter()
         .filter_map(|(is_given, option)| is_given.then_some(option.flag))
@@ -83,6 +94,10 @@ pub struct Client {
     pub http2: Http2Settings,
     /// Connections that are kept open beside the load without requests.
     pub idle_connections: usize,
+    /// Bytes that a connection reads per second, at most.
+    pub recv_rate: Option<u64>,
+    /// The same of what it writes.
+    pub send_rate: Option<u64>,
 }
 
 /// What HTTP/2 servers are allowed (RFC 9113 section 6.5.2).
@@ -127,6 +142,12 @@ impl Client {
         }
         if self.idle_connections > 0 {
             lines.push(format!("Idle           {} connections beside the load", self.idle_connections));
+        }
+        for (name, rate) in [("reads", self.recv_rate), ("writes", self.send_rate)] {
+            if let Some(rate) = rate {
+                let rate = canonical_size(rate);
+                lines.push(format!("Slow           a connection {name} at most {rate} per second"));
+            }
         }
         lines
     }
@@ -175,7 +196,19 @@ impl Client {
         if idle_connections > MAX_IDLE_CONNECTIONS {
             return Err(refused(&accepted::IDLE_CONNECTIONS, idle_connections));
         }
-        Ok(Self { http2, idle_connections })
+        Ok(Self {
+            http2,
+            idle_connections,
+            recv_rate: byte_rate(&accepted::RECV_RATE, wanted.recv_rate)?,
+            send_rate: byte_rate(&accepted::SEND_RATE, wanted.send_rate)?,
+        })
+    }
+}
+
+fn byte_rate(option: &Accepted, wanted: Option<u64>) -> Result<Option<u64>, PlanError> {
+    match wanted {
+        Some(rate) if !(1..=MAX_BYTE_RATE).contains(&rate) => Err(refused(option, rate)),
+        rate => Ok(rate),
     }
 }
 
@@ -211,6 +244,8 @@ mod tests {
             ("h2-connection-window", ["65535", "2147483647"], ["65534", "2G"], "(65535 to 2147483647)"),
             ("h2-max-frame-size", ["16K", "16777215"], ["16383", "16M"], "(16K to 16777215)"),
             ("h2-header-table-size", ["0", "4294967295"], ["4G", "1.5"], "(0 to 4294967295)"),
+            ("recv-rate", ["1", "1T"], ["0", "1099511627777"], "(1 to 1T)"),
+            ("send-rate", ["1", "1T"], ["0", "2T"], "(1 to 1T)"),
             ("idle-connections", ["0", "1000000"], ["1000001", "1M"], "(0 to 1000000)"),
         ] {
             let command = Args::command();

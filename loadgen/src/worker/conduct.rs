@@ -1,13 +1,17 @@
-//! What a connection does that the usual ones don't, by the plan: it holds bodies back until the server asks for them.
+//! What a connection does that the usual ones don't, by the plan: it holds bodies back until the server asks for them, and is
+//! slow.
 //!
 //! Nothing here reads or writes: it says what may be written, and when there is more.
 
+use super::rates::Rates;
 use crate::{clock::Nanos, plan::Plan};
 
 /// What a connection does, and what has come of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conduct {
     waits: Waits,
+    /// How fast it reads and writes.
+    pub(super) rates: Rates,
 }
 
 /// Whether the body that is next is held back.
@@ -26,15 +30,17 @@ impl Conduct {
     /// By a plan, if it wants anything unusual.
     pub(super) fn of(plan: &Plan) -> Option<Self> {
         let expects = plan.requests().iter().any(|request| request.upload().patience.is_some());
-        expects.then(Self::default)
+        let rates = Rates::of(plan.client());
+        (expects || rates.is_some()).then(|| Self { waits: Waits::No, rates: rates.unwrap_or_default() })
     }
 
     /// When there is more to be done, at the earliest.
     pub(super) fn next_due(&self) -> Option<Nanos> {
-        match self.waits {
+        let asked = match self.waits {
             Waits::Until(at) => Some(at),
             Waits::No | Waits::Refused => None,
-        }
+        };
+        asked.into_iter().chain(self.rates.next_due()).min()
     }
 
     /// A request begins, whose body is held back until the server asks for it, or for so long; or is not.

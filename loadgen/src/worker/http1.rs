@@ -196,6 +196,9 @@ impl Connection for Http1 {
         shared: &mut Shared<Http1Requests>,
         sink: &mut impl Sink,
     ) -> Progress {
+        if let Some(conduct) = &mut self.conduct {
+            conduct.rates.begin();
+        }
         let closed = self.ending.take().or_else(|| self.read(cx, shared, sink)).or_else(|| {
             let error = self.write(cx, shared).err()?;
             // A peer that has had enough may have replied before it closed: the reply is read all the same.
@@ -237,15 +240,29 @@ impl Http1 {
     ) -> Option<Closed> {
         let mut began = None;
         for _ in 0..READS_IN_A_ROW {
-            let count = match segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer, cx) {
-                Poll::Pending => return None,
-                Poll::Ready(Err(error)) => return Some(self.lost(Some(&error), shared, sink)),
-                Poll::Ready(Ok(0)) => return Some(self.closed(shared, sink)),
-                Poll::Ready(Ok(count)) => {
-                    shared.carried.received += count as u64;
-                    self.rest.len() + count
+            let most = match &mut self.conduct {
+                None => shared.buffer.len(),
+                Some(conduct) => {
+                    let room = shared.buffer.len() - self.rest.len();
+                    match conduct.rates.receivable(shared.clock.now(), room) {
+                        0 if room > 0 => return None,
+                        most => self.rest.len() + most,
+                    }
                 }
             };
+            let count =
+                match segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer[..most], cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(Err(error)) => return Some(self.lost(Some(&error), shared, sink)),
+                    Poll::Ready(Ok(0)) => return Some(self.closed(shared, sink)),
+                    Poll::Ready(Ok(count)) => {
+                        shared.carried.received += count as u64;
+                        if let Some(conduct) = &mut self.conduct {
+                            conduct.rates.received(shared.clock.now(), count);
+                        }
+                        self.rest.len() + count
+                    }
+                };
             if let Some(closed) = self.take(count, shared, sink) {
                 return Some(closed);
             }
@@ -453,6 +470,13 @@ impl Exchange {
                 _ if self.written >= first.len() => &tail[self.written - first.len()..],
                 _ => &first[self.written..first.len().min(end)],
             };
+            let rest = match &mut conduct {
+                None => rest,
+                Some(conduct) => match conduct.rates.sendable(shared.clock.now(), rest.len()) {
+                    0 => break,
+                    most => &rest[..most],
+                },
+            };
             // Before it is given away: the server may see it before this call returns.
             let now = if self.written < head_length { shared.clock.now() } else { 0 };
             match Pin::new(&mut *stream).poll_write(cx, rest) {
@@ -460,6 +484,9 @@ impl Exchange {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
                     shared.carried.sent += count as u64;
+                    if let Some(conduct) = &mut conduct {
+                        conduct.rates.sent(shared.clock.now(), count);
+                    }
                     if self.written < head_length && self.written + count >= head_length {
                         self.in_flight.arrival.written.get_or_insert(now);
                     }

@@ -16,6 +16,7 @@ mod opening;
 mod other_protocol;
 mod per_target;
 mod pool;
+mod rates;
 mod secured;
 #[cfg(test)]
 mod tests;

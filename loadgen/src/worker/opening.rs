@@ -70,7 +70,7 @@ impl Beginning {
     pub(super) fn new(plan: &Plan, offer: Option<Offer>) -> Self {
         let route = plan.route();
         Self {
-            sources: Sources::new(&route.sources),
+            sources: Sources::new(&route.sources).read_at(plan.client().recv_rate),
             proxy_header: route.proxy_header,
             connect: route.connect_request(plan.target()).map(Arc::from),
             offer: offer.map(Arc::new),

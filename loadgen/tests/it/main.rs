@@ -20,4 +20,5 @@ mod rules;
 #[cfg(feature = "embedded")]
 mod server;
 mod shapes;
+mod slow;
 mod upload;

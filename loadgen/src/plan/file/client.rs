@@ -14,5 +14,7 @@ pub(super) fn read(load: &Keys<'_>) -> Result<ClientOptions, PlanError> {
         idle_connections: load.read_as(&accepted::IDLE_CONNECTIONS, |text| {
             quantity::count(text).and_then(|count| usize::try_from(count).ok())
         })?,
+        recv_rate: load.read_as(&accepted::RECV_RATE, quantity::size)?,
+        send_rate: load.read_as(&accepted::SEND_RATE, quantity::size)?,
     })
 }

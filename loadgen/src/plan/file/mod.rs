@@ -53,6 +53,8 @@ const LOAD: &[&str] = &[
     "h2_max_frame_size",
     "h2_header_table_size",
     "idle_connections",
+    "recv_rate",
+    "send_rate",
 ];
 const DEFAULTS: &[&str] = &[
     "method",

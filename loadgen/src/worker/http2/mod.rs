@@ -9,15 +9,18 @@ mod replies;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    fmt, io,
+    fmt,
+    io::{self, IoSlice},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use http2::{Code, Config, Key, Prepared, Role, Settings};
+use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
-use wire::Fields;
+use wire::{Fields, Output};
 
 use self::{
     calls::{Calls, Next},
@@ -28,6 +31,7 @@ use contract::id;
 use super::{
     connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
     other_protocol::instead_of_http2,
+    rates::Rates,
 };
 use crate::{
     clock::{Nanos, nanos},
@@ -60,6 +64,8 @@ pub(super) struct Http2Requests {
     resends: bool,
     /// What connections begin with.
     config: Box<Config>,
+    /// How fast they read and write, if they are slow.
+    rates: Option<Box<Rates>>,
     /// What is the same in all gRPC calls, if requests are such.
     calls: Option<Calls>,
     /// The target as it would be written for HTTP/1.
@@ -110,6 +116,7 @@ impl From<(&Plan, Texts)> for Http2Requests {
             bodies: BytesMut::new(),
             resends: plan.lifetime().retry.unprocessed(),
             config: Box::new(config(&plan.client().http2)),
+            rates: Rates::of(plan.client()).map(Box::new),
             calls: plan.call().and_then(|call| call.prepared()).map(Calls::from),
             head: http2::Head::new(),
         }
@@ -168,6 +175,8 @@ pub(super) struct Http2 {
     shut_since: Option<Nanos>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
+    /// How fast it reads and writes, if it is slow.
+    rates: Option<Box<Rates>>,
 }
 
 impl fmt::Debug for Http2 {
@@ -199,6 +208,7 @@ impl Connection for Http2 {
             used: false,
             shut_since: None,
             ending: None,
+            rates: requests.rates.clone(),
         }
     }
 
@@ -320,6 +330,9 @@ impl Connection for Http2 {
         if !self.later.is_empty() {
             self.add_due(shared);
         }
+        if let Some(rates) = &mut self.rates {
+            rates.begin();
+        }
         let over = match self.ending.take() {
             Some(closed) => Err(closed),
             None => self.exchange(cx, shared, sink),
@@ -344,7 +357,11 @@ impl Connection for Http2 {
     }
 
     fn next_due(&self) -> Option<Nanos> {
-        self.later.peek().map(|Reverse((due, ..))| *due)
+        let later = self.later.peek().map(|Reverse((due, ..))| *due);
+        match &self.rates {
+            None => later,
+            Some(rates) => later.into_iter().chain(rates.next_due()).min(),
+        }
     }
 
     /// The peer is told that nobody waits any longer for what has taken too long.
@@ -362,6 +379,30 @@ impl Connection for Http2 {
     fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
         self.replies.into_in_flight()
     }
+}
+
+/// Writes as much of what waits as the rate allows.
+fn write_slowly(
+    stream: &mut Stream,
+    output: &mut Output,
+    rates: &mut Rates,
+    shared: &Shared<Http2Requests>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let most = rates.sendable(shared.clock.now(), output.len());
+    if most == 0 {
+        return Poll::Pending;
+    }
+    let mut slices = [IoSlice::new(&[])];
+    output.slices(&mut slices);
+    let first = &slices[0];
+    let count = ready!(Pin::new(stream).poll_write(cx, &first[..first.len().min(most)]))?;
+    if count == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    output.advance(count);
+    rates.sent(shared.clock.now(), count);
+    Poll::Ready(Ok(count))
 }
 
 impl Http2 {
@@ -412,7 +453,10 @@ impl Http2 {
             // Before it is given away: the server may see it before this call returns.
             let now = if self.unwritten.is_empty() { 0 } else { shared.clock.now() };
             let output = &mut self.http2.output;
-            let count = ready!(segments::poll_write(&mut self.stream, output, usize::MAX, cx))? as u64;
+            let count = match &mut self.rates {
+                None => ready!(segments::poll_write(&mut self.stream, output, usize::MAX, cx))?,
+                Some(rates) => ready!(write_slowly(&mut self.stream, output, rates, shared, cx))?,
+            } as u64;
             shared.carried.sent += count;
             self.written += count;
             while let Some((_, key)) = self.unwritten.pop_front_if(|(end, _)| *end <= self.written) {
@@ -486,9 +530,25 @@ impl Http2 {
         shared: &mut Shared<Http2Requests>,
         sink: &mut impl Sink,
     ) -> Poll<Result<(), Closed>> {
-        let count = match ready!(segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer, cx)) {
+        let most = match &mut self.rates {
+            None => shared.buffer.len(),
+            Some(rates) => {
+                let room = shared.buffer.len() - self.rest.len();
+                match rates.receivable(shared.clock.now(), room) {
+                    0 if room > 0 => return Poll::Pending,
+                    most => self.rest.len() + most,
+                }
+            }
+        };
+        let buffer = &mut shared.buffer[..most];
+        let count = match ready!(segments::poll_read(&mut self.stream, &self.rest, buffer, cx)) {
             Ok(0) => return Poll::Ready(Err(self.closed())),
-            Ok(count) => count,
+            Ok(count) => {
+                if let Some(rates) = &mut self.rates {
+                    rates.received(shared.clock.now(), count);
+                }
+                count
+            }
             Err(error) => return Poll::Ready(Err(self.broken(&error))),
         };
         shared.carried.received += count as u64;
