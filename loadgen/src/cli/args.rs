@@ -135,6 +135,12 @@ pub struct Args {
     #[arg(long = "http1.1", env = "LOADGEN_HTTP1_1", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
     pub http1_1: bool,
 
+    /// Speak HTTP/1.0
+    ///
+    /// A connection has one request, unless -H 'Connection: keep-alive' asks the server to keep it.
+    #[arg(long = "http1.0", env = "LOADGEN_HTTP1_0", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
+    pub http1_0: bool,
+
     /// Connect to this host and port instead of the target's
     ///
     /// Host, :authority and the name in TLS stay the target's.

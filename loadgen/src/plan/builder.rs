@@ -593,6 +593,10 @@ impl Builder {
             Some(file) => (Requests::of_urls(common, self.version, self.request, file)?, None),
         };
         self.load.total = requests.total(self.load.total)?;
+        let lifetime = match target.http10 {
+            true => lifetime.of_http10(requests.all().iter().all(Request::keeps_alive)),
+            false => lifetime,
+        };
         let has_counts = requests.has_counts();
         let load = Load::new(&target, &self.load, &lifetime)?;
         let is_counted = load.arrivals().is_some_and(|arrivals| arrivals.count().is_some());

@@ -161,7 +161,7 @@ impl Client {
         if target.protocol == Protocol::Http1
             && let Some(option) = wanted.given().find(|option| option.starts_with("h2-"))
         {
-            let shown = format!("--{option} with HTTP/1.1");
+            let shown = format!("--{option} with HTTP/1.{}", if target.http10 { 0 } else { 1 });
             let example = Target { protocol: Protocol::Http2, ..target.clone() }.to_string();
             return Err(PlanError(Refusal::new(shown, "it with HTTP/2 alone", example)));
         }

@@ -40,8 +40,10 @@ pub struct Request {
     /// What stands before the path in the absolute form that proxies are sent (RFC 9112 section 3.2.2).
     before_path: String,
     path: String,
-    /// Whether it is the only one of its connection.
+    /// Whether it is the only one of its connection, and says so.
     closes: bool,
+    /// As its first line ends over HTTP/1.
+    version: &'static str,
     /// Of the target.
     scheme: &'static str,
     varying: Option<Arc<Varying>>,
@@ -76,7 +78,7 @@ impl Request {
     pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
         let Common { target, id_header, braces, lifetime, route, contents } = common;
         let has_body = wanted.body.is_some();
-        let upload = Upload::new(&wanted)?;
+        let upload = Upload::new(target, &wanted)?;
         let body = wanted.body.map(|body| body.read(contents)).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
             Some(name) => request_options::method(name)?,
@@ -119,7 +121,9 @@ impl Request {
             has_body,
             id_field,
             authority,
-            closes: lifetime.is_one_request(),
+            // Over HTTP/1.0, connections end anyway.
+            closes: lifetime.is_one_request() && !target.http10,
+            version: if target.http10 { "HTTP/1.0" } else { "HTTP/1.1" },
             before_path,
             path,
             scheme: if target.tls { "https" } else { "http" },
@@ -203,6 +207,11 @@ impl Request {
         self.expectations.clone()
     }
 
+    /// Whether it asks the server to keep its connection, which HTTP/1.0 does not do otherwise.
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.fields.has_token("connection", "keep-alive")
+    }
+
     /// Path and query, with their placeholders.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -230,7 +239,8 @@ impl Request {
     /// The request as HTTP/1.1 has it on the wire, with placeholders as they are.
     #[must_use]
     pub fn http1(&self) -> Http1Request {
-        let mut head = format!("{} {}{} HTTP/1.1\r\n", self.method, self.before_path, self.path).into_bytes();
+        let mut head =
+            format!("{} {}{} {}\r\n", self.method, self.before_path, self.path, self.version).into_bytes();
         if !self.fields.contains(HOST) {
             push_field(&mut head, HOST.as_bytes(), self.authority.as_bytes());
         }
@@ -263,7 +273,7 @@ impl Request {
         let mut head = Template::default();
         head.push_text(format!("{} {}", self.method, self.before_path).as_bytes());
         head.push(&varying.path);
-        head.push_text(b" HTTP/1.1\r\n");
+        head.push_text(format!(" {}\r\n", self.version).as_bytes());
         if !self.fields.contains(HOST) {
             head.push_text(format!("{HOST}: {}\r\n", self.authority).as_bytes());
         }

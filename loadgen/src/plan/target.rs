@@ -25,6 +25,8 @@ pub enum Version {
     Any,
     /// HTTP/1.1.
     Http1,
+    /// HTTP/1.0.
+    Http10,
     /// HTTP/2.
     Http2,
 }
@@ -40,6 +42,8 @@ pub struct Target {
     pub grpc: bool,
     /// Whether the server chooses the protocol, by ALPN (RFC 7301).
     pub negotiated: bool,
+    /// Whether it is HTTP/1 and requests are of HTTP/1.0.
+    pub http10: bool,
     /// A name or an address, without brackets and zone.
     pub host: String,
     /// The zone of an IPv6 address: an interface's name or number, which means something on this machine alone.
@@ -141,6 +145,8 @@ impl Target {
     #[must_use]
     pub fn protocol_name(&self) -> &'static str {
         match (self.protocol, self.tls) {
+            (Protocol::Http1, false) if self.http10 => "HTTP/1.0",
+            (Protocol::Http1, true) if self.http10 => "HTTP/1.0 over TLS",
             (Protocol::Http1, false) => "HTTP/1.1",
             (Protocol::Http1, true) => "HTTP/1.1 over TLS",
             (Protocol::Http2, false) => "h2c",
@@ -194,15 +200,18 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
     };
     let tls = scheme == "https" || scheme == "grpcs";
     let grpc = scheme.starts_with("grpc");
+    let http10 = version == Version::Http10;
+    let flag = if http10 { "--http1.0" } else { "--http1.1" };
     let protocol = match (scheme.as_str(), version) {
-        ("h2c", Version::Http1) => {
-            return Err(wrong("h2c:// is HTTP/2, and --http1.1 is not", format!("http://{rest}")));
+        ("h2c", Version::Http1 | Version::Http10) => {
+            let reason = format!("h2c:// is HTTP/2, and {flag} is not");
+            return Err(wrong(reason, format!("http://{rest}")));
         }
-        ("grpc" | "grpcs", Version::Http1) => {
-            let reason = format!("{scheme}:// is HTTP/2, and --http1.1 is not");
+        ("grpc" | "grpcs", Version::Http1 | Version::Http10) => {
+            let reason = format!("{scheme}:// is HTTP/2, and {flag} is not");
             return Err(wrong(reason, format!("{scheme}://{rest}")));
         }
-        (_, Version::Http1) | ("http", Version::Any) => Protocol::Http1,
+        (_, Version::Http1 | Version::Http10) | ("http", Version::Any) => Protocol::Http1,
         _ => Protocol::Http2,
     };
     let begin = text.len() - rest.len();
@@ -243,7 +252,17 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
         path => path,
     };
     let negotiated = tls && !grpc && version == Version::Any;
-    Ok(Target { protocol, tls, grpc, negotiated, host: authority.host, zone: authority.zone, port, path })
+    Ok(Target {
+        protocol,
+        tls,
+        grpc,
+        negotiated,
+        http10,
+        host: authority.host,
+        zone: authority.zone,
+        port,
+        path,
+    })
 }
 
 /// Whether a path is that of a call: `/package.Service/Method`.
@@ -454,6 +473,8 @@ mod tests {
         for (text, version, name, negotiated) in [
             ("a:1", Version::Any, "h2c", false),
             ("a:1", Version::Http1, "HTTP/1.1", false),
+            ("a:1", Version::Http10, "HTTP/1.0", false),
+            ("https://a", Version::Http10, "HTTP/1.0 over TLS", false),
             ("http://a", Version::Any, "HTTP/1.1", false),
             ("http://a", Version::Http2, "h2c", false),
             ("h2c://a", Version::Http2, "h2c", false),
@@ -471,6 +492,7 @@ mod tests {
         assert_eq!(Target::parse("https://a:80", Version::Any).unwrap().authority(), "a:80");
         for target in ["h2c://a", "grpc://a", "grpcs://a"] {
             assert!(Target::parse(target, Version::Http1).unwrap_err().to_string().contains("--http1.1"));
+            assert!(Target::parse(target, Version::Http10).unwrap_err().to_string().contains("--http1.0"));
         }
     }
 

@@ -8,7 +8,7 @@ use http1::write;
 use wire::Fields;
 
 use super::{
-    PlanError, RequestOptions,
+    PlanError, RequestOptions, Target,
     accepted::{self, refused_because},
     request_options::{CONNECTION, FRAMING, HOST, field_of},
 };
@@ -34,7 +34,7 @@ pub(crate) struct Upload {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Upload {
-    pub(super) fn new(wanted: &RequestOptions) -> Result<Self, PlanError> {
+    pub(super) fn new(target: &Target, wanted: &RequestOptions) -> Result<Self, PlanError> {
         let mut trailers = Fields::new();
         for text in wanted.trailers.iter().filter(|text| !text.is_empty()) {
             let (name, value) = field_of(&accepted::TRAILER, text)?;
@@ -47,12 +47,18 @@ impl Upload {
         }
         let chunked = wanted.chunked.unwrap_or(false) || !trailers.is_empty();
         let expects = wanted.expect_continue.unwrap_or(false);
+        let option = match (trailers.is_empty(), chunked) {
+            (false, _) => "trailer",
+            (true, true) => "chunked",
+            (true, false) => "expect-continue",
+        };
+        if (chunked || expects) && target.http10 {
+            let shown = format!("--{option} with HTTP/1.0");
+            let accepted = "it with HTTP/1.1 or HTTP/2";
+            let example = Target { http10: false, ..target.clone() }.to_string();
+            return Err(PlanError(Refusal::new(shown, accepted, example)));
+        }
         if (chunked || expects) && wanted.body.is_none() {
-            let option = match (trailers.is_empty(), chunked) {
-                (false, _) => "trailer",
-                (true, true) => "chunked",
-                (true, false) => "expect-continue",
-            };
             let accepted = "it with a body, which may be empty";
             let example = "loadgen --chunked --body=hello http://localhost:8080/upload";
             return Err(PlanError(Refusal::new(format!("--{option} without a body"), accepted, example)));

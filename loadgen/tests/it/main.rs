@@ -6,6 +6,7 @@ mod expect;
 mod frames;
 mod grpc;
 mod http1;
+mod http10;
 mod http2;
 mod idle;
 mod library;

@@ -45,6 +45,7 @@ pub const WORDS: &[&[u8]] = &[
     b"--h2-header-table-size=",
     b"64K",
     b"--http2",
+    b"--http1.0",
     b"--fixed-connections",
     b"--once",
     b"-H\n",
