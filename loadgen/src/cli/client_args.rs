@@ -11,6 +11,13 @@ const HTTP2: &str = "HTTP/2";
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct ClientArgs {
+    /// Requests in flight per HTTP/1.1 connection [default: 1]
+    ///
+    /// Pipelining: they are sent before the responses to those before them have come, which is in their order. When a connection
+    /// ends, those without a response are sent again as --retry has it, and have failed otherwise (1 to 1000).
+    #[arg(long, value_name = "N", env = "LOADGEN_PIPELINE", value_parser = whole, help_heading = CONNECTIONS)]
+    pub pipeline: Option<usize>,
+
     /// Connections kept open beside the load, without requests
     ///
     /// They are opened before the run, and again when the server closes them; the report counts them apart (0 to 1000000).
@@ -62,6 +69,7 @@ impl ClientArgs {
             h2_connection_window: self.h2_connection_window,
             h2_max_frame_size: self.h2_max_frame_size,
             h2_header_table_size: self.h2_header_table_size,
+            pipeline: self.pipeline,
             idle_connections: self.idle_connections,
             recv_rate: self.recv_rate,
             send_rate: self.send_rate,

@@ -9,7 +9,7 @@ use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds},
     outcome::{Arrival, expectation::Expectations},
-    plan::{OnOverload, Plan, Retry, Shape},
+    plan::{OnOverload, Plan, Protocol, Retry, Shape},
 };
 
 /// One line that says that it is valid.
@@ -27,7 +27,12 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Target         {} over {}", plan.target(), plan.target().protocol_name())?;
     writeln!(out, "Load           {}", shape(plan))?;
     writeln!(out, "Connections    {}, at most {}", load.connections, load.max_connections)?;
-    writeln!(out, "Streams        {} on each connection", load.streams)?;
+    match plan.target().protocol {
+        Protocol::Http1 if load.streams.get() > 1 => {
+            writeln!(out, "Pipelining     {} requests on each connection", load.streams)?;
+        }
+        _ => writeln!(out, "Streams        {} on each connection", load.streams)?,
+    }
     writeln!(out, "In flight      at most {}", load.max_in_flight)?;
     let times = [load.timeout, load.connect_timeout].map(|time| seconds(nanos(time)));
     writeln!(out, "Timeouts       {} for a response, {} to connect", times[0], times[1])?;

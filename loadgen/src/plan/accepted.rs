@@ -113,6 +113,9 @@ pub(crate) const H2_HEADER_TABLE_SIZE: Accepted = Accepted {
 /// See `--idle-connections`.
 pub(crate) const IDLE_CONNECTIONS: Accepted =
     Accepted { flag: "idle-connections", values: "a whole number from 0 to 1000000", example: "1000" };
+/// See `--pipeline`.
+pub(crate) const PIPELINE: Accepted =
+    Accepted { flag: "pipeline", values: "a whole number from 1 to 1000", example: "4" };
 /// See `--recv-rate`.
 pub(crate) const RECV_RATE: Accepted = Accepted { flag: "recv-rate", values: BYTE_RATE, example: "64K" };
 /// See `--send-rate`.
@@ -223,6 +226,7 @@ pub(crate) const ALL: &[Accepted] = &[
     H2_MAX_FRAME_SIZE,
     H2_HEADER_TABLE_SIZE,
     IDLE_CONNECTIONS,
+    PIPELINE,
     RECV_RATE,
     SEND_RATE,
     WORKERS,

@@ -598,7 +598,7 @@ impl Builder {
             false => lifetime,
         };
         let has_counts = requests.has_counts();
-        let load = Load::new(&target, &self.load, &lifetime)?;
+        let load = Load::new(&target, &self.load, &lifetime, client.pipeline)?;
         let is_counted = load.arrivals().is_some_and(|arrivals| arrivals.count().is_some());
         if has_counts && !load.warmup.is_zero() && !is_counted {
             // How many of each are in the warm-up is known afterwards alone.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here opens a connection.
 
-use std::ops::RangeInclusive;
+use std::{num::NonZeroUsize, ops::RangeInclusive};
 
 use command_line::{Accepted, Refusal};
 use contract::quantity::canonical_size;
@@ -17,6 +17,9 @@ const LARGEST_WINDOW: u64 = (1 << 31) - 1;
 
 /// The most idle connections that are accepted.
 pub const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
+
+/// The most requests at once on a connection of HTTP/1.1 that are accepted.
+pub const MAX_PIPELINE: usize = 1000;
 
 /// The most bytes per second of a connection that are accepted.
 pub const MAX_BYTE_RATE: u64 = 1 << 40;
@@ -38,6 +41,8 @@ pub struct ClientOptions {
     pub recv_rate: Option<u64>,
     /// The same of what it writes.
     pub send_rate: Option<u64>,
+    /// Requests at once on a connection of HTTP/1.1: 1 to [`MAX_PIPELINE`].
+    pub pipeline: Option<usize>,
 }
 
 impl ClientOptions {
@@ -51,6 +56,7 @@ impl ClientOptions {
             idle_connections: self.idle_connections.or(others.idle_connections),
             recv_rate: self.recv_rate.or(others.recv_rate),
             send_rate: self.send_rate.or(others.send_rate),
+            pipeline: self.pipeline.or(others.pipeline),
         }
     }
 
@@ -64,6 +70,7 @@ impl ClientOptions {
             (self.idle_connections.is_some(), accepted::IDLE_CONNECTIONS),
             (self.recv_rate.is_some(), accepted::RECV_RATE),
             (self.send_rate.is_some(), accepted::SEND_RATE),
+            (self.pipeline.is_some(), accepted::PIPELINE),
         ]
         .into_iter()
         .filter_map(|(is_given, option)| is_given.then_some(option.flag))
@@ -88,7 +95,7 @@ impl Builder {
 }
 
 /// How connections behave.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Client {
     /// What HTTP/2 servers are allowed.
     pub http2: Http2Settings,
@@ -98,6 +105,8 @@ pub struct Client {
     pub recv_rate: Option<u64>,
     /// The same of what it writes.
     pub send_rate: Option<u64>,
+    /// Requests at once on a connection of HTTP/1.1.
+    pub pipeline: NonZeroUsize,
 }
 
 /// What HTTP/2 servers are allowed (RFC 9113 section 6.5.2).
@@ -196,7 +205,25 @@ impl Client {
         if idle_connections > MAX_IDLE_CONNECTIONS {
             return Err(refused(&accepted::IDLE_CONNECTIONS, idle_connections));
         }
+        let pipeline = wanted.pipeline.map(|wanted| {
+            let known = NonZeroUsize::new(wanted).filter(|wanted| wanted.get() <= MAX_PIPELINE);
+            known.ok_or_else(|| refused(&accepted::PIPELINE, wanted))
+        });
+        let pipeline = pipeline.transpose()?.unwrap_or(NonZeroUsize::MIN);
+        let without = match (target.protocol, target.http10) {
+            (Protocol::Http2, _) => Some("HTTP/2"),
+            (Protocol::Http1, true) => Some("HTTP/1.0"),
+            (Protocol::Http1, false) => None,
+        };
+        if let (Some(without), true) = (without, wanted.pipeline.is_some()) {
+            let shown = format!("--pipeline with {without}");
+            let hint = if target.negotiated { "--http1.1" } else { "it with HTTP/1.1" };
+            let accepted = format!("{hint}; --streams is for HTTP/2");
+            let example = Target { protocol: Protocol::Http1, ..target.clone() }.to_string();
+            return Err(PlanError(Refusal::new(shown, accepted, example)));
+        }
         Ok(Self {
+            pipeline,
             http2,
             idle_connections,
             recv_rate: byte_rate(&accepted::RECV_RATE, wanted.recv_rate)?,
@@ -244,6 +271,7 @@ mod tests {
             ("h2-connection-window", ["65535", "2147483647"], ["65534", "2G"], "(65535 to 2147483647)"),
             ("h2-max-frame-size", ["16K", "16777215"], ["16383", "16M"], "(16K to 16777215)"),
             ("h2-header-table-size", ["0", "4294967295"], ["4G", "1.5"], "(0 to 4294967295)"),
+            ("pipeline", ["1", "1000"], ["0", "1001"], "(1 to 1000)"),
             ("recv-rate", ["1", "1T"], ["0", "1099511627777"], "(1 to 1T)"),
             ("send-rate", ["1", "1T"], ["0", "2T"], "(1 to 1T)"),
             ("idle-connections", ["0", "1000000"], ["1000001", "1M"], "(0 to 1000000)"),
@@ -253,7 +281,8 @@ mod tests {
             let help = arg.get_long_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(documented), "--{option}: {help}");
             for value in accepted {
-                assert!(client(&format!("--{option}={value} a:1")).is_ok(), "--{option}={value}");
+                let target = if option == "pipeline" { "http://a" } else { "a:1" };
+                assert!(client(&format!("--{option}={value} {target}")).is_ok(), "--{option}={value}");
             }
             for value in beside.into_iter().chain(["-1", "", "99999999999999999999", "x"]) {
                 let said = client(&format!("--{option}={value} a:1")).unwrap_err();
@@ -263,6 +292,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn pipelining_is_of_http1_1_alone() {
+        for (line, said) in [
+            ("a:1", "--pipeline with HTTP/2; accepted: it with HTTP/1.1; --streams is for HTTP/2"),
+            ("https://a", "--pipeline with HTTP/2; accepted: --http1.1; --streams"),
+            ("--http1.0 a:1", "--pipeline with HTTP/1.0; accepted: it with HTTP/1.1"),
+        ] {
+            let refused = client(&format!("--pipeline=2 {line}")).unwrap_err();
+            assert!(refused.starts_with(said), "{refused}");
+        }
+        assert_eq!(client("--pipeline=2 --http1.1 https://a").unwrap().pipeline.get(), 2);
     }
 
     #[test]

@@ -100,6 +100,8 @@ pub struct Load {
     pub(super) http1_connections: NonZeroUsize,
     /// Requests at once on a connection.
     pub streams: NonZeroUsize,
+    /// The same if HTTP/1.1 is spoken.
+    pub(super) http1_streams: NonZeroUsize,
     /// Requests at once in the whole run.
     pub max_in_flight: NonZeroUsize,
     /// How long a request may take once it is sent.
@@ -152,14 +154,18 @@ impl Load {
         matches!(self.arrivals(), Some(Arrivals::Poisson(_)))
     }
 
-    pub(super) fn new(target: &Target, wanted: &Wanted, lifetime: &Lifetime) -> Result<Self, PlanError> {
+    pub(super) fn new(
+        target: &Target,
+        wanted: &Wanted,
+        lifetime: &Lifetime,
+        pipeline: NonZeroUsize,
+    ) -> Result<Self, PlanError> {
         let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
         let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
         // A connection never has more requests at once than in all.
-        let streams = match lifetime.requests.and_then(|most| NonZeroUsize::try_from(most).ok()) {
-            Some(most) => streams.min(most),
-            None => streams,
-        };
+        let most = lifetime.requests.and_then(|most| NonZeroUsize::try_from(most).ok());
+        let [streams, http1_streams] =
+            [streams, pipeline].map(|streams| most.map_or(streams, |most| streams.min(most)));
         let time =
             |option, time: Option<Duration>| time.map(|time| longer_than_zero(option, time)).transpose();
         let (warmup, max_lag) =
@@ -203,6 +209,7 @@ impl Load {
             max_connections: connections,
             http1_connections: if grows { max_in_flight.max(connections) } else { connections },
             streams,
+            http1_streams,
             max_in_flight,
             timeout: longer_than_zero(&accepted::TIMEOUT, wanted.timeout)?,
             connect_timeout: longer_than_zero(&accepted::CONNECT_TIMEOUT, wanted.connect_timeout)?,
@@ -222,10 +229,10 @@ impl Load {
         }
     }
 
-    /// This is spoken: HTTP/1.1 has a request at once on a connection, and may open more connections.
+    /// This is spoken: HTTP/1.1 has a request at once on a connection, unless it pipelines, and may open more connections.
     pub(super) fn speak(&mut self, protocol: Protocol) {
         if protocol == Protocol::Http1 {
-            (self.max_connections, self.streams) = (self.http1_connections, NonZeroUsize::MIN);
+            (self.max_connections, self.streams) = (self.http1_connections, self.http1_streams);
         }
     }
 
@@ -242,6 +249,7 @@ impl Load {
             max_connections: NonZeroUsize::MIN,
             http1_connections: NonZeroUsize::MIN,
             streams: NonZeroUsize::MIN,
+            http1_streams: NonZeroUsize::MIN,
             ..self
         }
     }

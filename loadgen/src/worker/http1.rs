@@ -4,18 +4,18 @@
 
 use std::{
     fmt, io,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use http1::response::{self, Kind};
-use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
 
 use super::{
+    behind::Behind,
     conduct::Conduct,
-    connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    connection::{Closed, Closer, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    exchange::Exchange,
     other_protocol::instead_of_http1,
 };
 use crate::{
@@ -37,34 +37,36 @@ const MAX_KEPT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Http1Requests {
     /// By their index in the plan.
-    all: Vec<Prepared>,
-    texts: Texts,
+    pub(super) all: Vec<Prepared>,
+    pub(super) texts: Texts,
     /// The target as it would be written for HTTP/2.
     as_http2: String,
     /// What connections do that the usual ones don't.
     conduct: Option<Conduct>,
+    /// Whether connections have several requests at once.
+    pipelines: bool,
     head: response::Head,
 }
 
 /// What is the same each time a request is sent.
 #[derive(Debug)]
-struct Prepared {
-    request: Http1Request,
+pub(super) struct Prepared {
+    pub(super) request: Http1Request,
     kind: Kind,
     /// Whether it is sent again though the server may have seen it.
-    resends: bool,
+    pub(super) resends: bool,
     expectations: Option<Arc<Expectations>>,
     /// How long the body waits for the server to ask for it.
-    patience: Option<Nanos>,
+    pub(super) patience: Option<Nanos>,
     /// What differs.
-    rendering: Option<Rendering>,
+    pub(super) rendering: Option<Rendering>,
 }
 
 #[derive(Debug)]
-struct Rendering {
-    template: Http1Rendering,
+pub(super) struct Rendering {
+    pub(super) template: Http1Rendering,
     /// The request in the plan, whose rows it takes values from.
-    of: Request,
+    pub(super) of: Request,
 }
 
 impl Prepared {
@@ -89,13 +91,14 @@ impl From<(&Plan, Texts)> for Http1Requests {
             all: plan.requests().iter().map(|request| Prepared::of(request, plan.lifetime().retry)).collect(),
             texts,
             conduct: Conduct::of(plan),
+            pipelines: plan.load().streams.get() > 1,
             head: response::Head::default(),
         }
     }
 }
 
 impl Http1Requests {
-    fn of(&self, arrival: &Arrival) -> &Prepared {
+    pub(super) fn of(&self, arrival: &Arrival) -> &Prepared {
         &self.all[arrival.request as usize]
     }
 }
@@ -111,24 +114,14 @@ pub(super) struct Http1 {
     /// Whether a whole exchange has gone well before.
     used: bool,
     exchange: Option<Exchange>,
-    /// The request, if it differs each time.
+    /// Those behind it, where there may be any.
+    behind: Option<Box<Behind>>,
+    /// The request that is written, if it differs each time.
     rendered: Vec<u8>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
     /// What it does that the usual ones don't.
     conduct: Option<Box<Conduct>>,
-}
-
-/// A request in flight.
-struct Exchange {
-    in_flight: InFlight,
-    /// What of the head could not be written immediately.
-    head_left: Vec<u8>,
-    /// How much of head and body together was written.
-    written: usize,
-    /// How long they are, and how long the head is, once writing has begun.
-    length: usize,
-    head_length: usize,
 }
 
 impl fmt::Debug for Http1 {
@@ -150,22 +143,26 @@ impl Connection for Http1 {
             reusable: false,
             used: false,
             exchange: None,
+            behind: requests.pipelines.then(Box::default),
             rendered: Vec::new(),
             ending: None,
             conduct: requests.conduct.clone().map(Box::new),
         }
     }
 
-    fn room(&self, _limits: &Limits) -> usize {
-        usize::from(self.exchange.is_none() && self.ending.is_none())
+    fn room(&self, limits: &Limits) -> usize {
+        match &self.behind {
+            Some(_) if self.ending.is_none() => limits.streams.saturating_sub(self.in_flight()),
+            _ => usize::from(self.exchange.is_none() && self.ending.is_none()),
+        }
     }
 
-    fn allowed(&self, _limits: &Limits) -> usize {
-        1
+    fn allowed(&self, limits: &Limits) -> usize {
+        if self.behind.is_some() { limits.streams } else { 1 }
     }
 
     fn in_flight(&self) -> usize {
-        usize::from(self.exchange.is_some())
+        usize::from(self.exchange.is_some()) + self.behind.as_ref().map_or(0, |behind| behind.len())
     }
 
     fn is_used(&self) -> bool {
@@ -182,10 +179,15 @@ impl Connection for Http1 {
             return Err(arrival);
         }
         let prepared = shared.requests.of(&arrival);
-        self.reader.expect(prepared.kind);
         let in_flight = InFlight::new(arrival, now).expecting(prepared.expectations.as_ref());
-        self.exchange =
-            Some(Exchange { in_flight, head_left: Vec::new(), written: 0, length: 0, head_length: 0 });
+        let exchange = Exchange::new(in_flight);
+        match &mut self.behind {
+            Some(behind) if self.exchange.is_some() => behind.push(exchange),
+            _ => {
+                self.reader.expect(prepared.kind);
+                self.exchange = Some(exchange);
+            }
+        }
         Ok(())
     }
 
@@ -204,7 +206,13 @@ impl Connection for Http1 {
             // A peer that has had enough may have replied before it closed: the reply is read all the same.
             self.read(cx, shared, sink).or_else(|| Some(self.lost(Some(&error), shared, sink)))
         });
-        closed.map_or(Progress::Going, Progress::Gone)
+        let Some(closed) = closed else { return Progress::Going };
+        if let Some(behind) = &mut self.behind {
+            // What is said of a connection with its last reply holds for those behind it.
+            let is_announced = self.used && !self.reusable && closed.by == Closer::Server;
+            behind.give_back(Behind::resends(is_announced), shared, sink);
+        }
+        Progress::Gone(closed)
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
@@ -219,6 +227,9 @@ impl Connection for Http1 {
         let is_late = |exchange: &mut Exchange| exchange.in_flight.deadline(limits.timeout) <= now;
         let Some(Exchange { in_flight, .. }) = self.exchange.take_if(is_late) else { return false };
         sink.ended(in_flight.ended(now, Outcome::TimedOut));
+        if let Some(behind) = &mut self.behind {
+            behind.expire(now, limits.timeout, sink);
+        }
         // Its reply would be taken for another's.
         self.used = true;
         self.ending = Some(Closed::by_loadgen(Failure::new(Cause::Timeout, "a request timed out")));
@@ -226,7 +237,8 @@ impl Connection for Http1 {
     }
 
     fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
-        self.exchange.into_iter().map(|exchange| exchange.in_flight)
+        let behind = self.behind.into_iter().flat_map(|behind| behind.into_in_flight());
+        self.exchange.into_iter().map(|exchange| exchange.in_flight).chain(behind)
     }
 }
 
@@ -263,8 +275,12 @@ impl Http1 {
                         self.rest.len() + count
                     }
                 };
-            if let Some(closed) = self.take(count, shared, sink) {
-                return Some(closed);
+            let mut from = 0;
+            while from < count {
+                match self.take(from, count, shared, sink) {
+                    Ok(taken) => from = taken,
+                    Err(closed) => return Some(closed),
+                }
             }
             // Not after the only read of most turns.
             if count >= shared.buffer.len() {
@@ -279,32 +295,36 @@ impl Http1 {
         None
     }
 
-    /// Takes in the first `count` bytes of the buffer.
+    /// Takes in the first `count` bytes of the buffer behind the first `from`; up to where: to the end, or that of a reply
+    /// behind which there is another.
     fn take(
         &mut self,
+        from: usize,
         count: usize,
         shared: &mut Shared<Http1Requests>,
         sink: &mut impl Sink,
-    ) -> Option<Closed> {
+    ) -> Result<usize, Closed> {
         if !self.used
             && !self.reader.has_begun()
-            && let Some(message) = instead_of_http1(&shared.buffer[..count], &shared.requests.as_http2)
+            && let Some(message) = instead_of_http1(&shared.buffer[from..count], &shared.requests.as_http2)
         {
-            return Some(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
+            return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
         }
         // A server that speaks unasked can't be trusted to answer in order.
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.written > 0) else {
-            return Some(self.unasked(sink));
+            return Err(self.unasked(sink));
         };
+        // Those behind it have nothing to do with what is said of it.
+        let is_sent = exchange.is_sent();
         let reply = &mut exchange.in_flight.reply;
-        let mut input = &shared.buffer[..count];
+        let mut input = &shared.buffer[from..count];
         let head = &mut shared.requests.head;
         loop {
             let ended = match self.reader.read(&mut input, head) {
                 Ok(None) => break,
                 Ok(Some(http1::Event::Head { end })) => {
                     reply.head(&Head::Http1(head), |name| sink.instance(name));
-                    if let Some(conduct) = &mut self.conduct {
+                    if let Some(conduct) = self.conduct.as_mut().filter(|_| !is_sent) {
                         conduct.refused();
                     }
                     self.reusable = head.keep_alive && head.framing != response::Framing::UntilClose;
@@ -316,7 +336,9 @@ impl Http1 {
                     false
                 }
                 Ok(Some(http1::Event::Informational)) => {
-                    if let Some(conduct) = self.conduct.as_mut().filter(|_| head.status == CONTINUE) {
+                    if let Some(conduct) =
+                        self.conduct.as_mut().filter(|_| head.status == CONTINUE && !is_sent)
+                    {
                         conduct.asked();
                     }
                     reply.informational(&Head::Http1(head));
@@ -326,16 +348,20 @@ impl Http1 {
                     reply.trailers(self.reader.trailers().iter());
                     true
                 }
-                Err(broken) => return Some(Closed::by_loadgen(Failure::new(Cause::Protocol, broken.0))),
+                Err(broken) => return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, broken.0))),
             };
             if ended {
-                let is_left = !input.is_empty();
-                return self.replied(is_left, shared, sink);
+                let end = count - input.len();
+                let has_next = self.behind.as_ref().is_some_and(|behind| behind.len() > 0);
+                return match self.replied(end < count && !has_next, shared, sink) {
+                    None => Ok(end),
+                    Some(closed) => Err(closed),
+                };
             }
         }
         self.rest.clear();
         self.rest.extend_from_slice(input);
-        None
+        Ok(count)
     }
 
     /// The reply is complete; `is_left`: more has come behind it.
@@ -347,7 +373,7 @@ impl Http1 {
     ) -> Option<Closed> {
         self.used = true;
         self.rest.clear();
-        if self.rendered.capacity() > MAX_KEPT {
+        if self.rendered.capacity() > MAX_KEPT && self.behind.is_none() {
             self.rendered = Vec::new();
         }
         let Exchange { in_flight, written, length, .. } = self.exchange.take()?;
@@ -360,6 +386,10 @@ impl Http1 {
             let why = "the server replied before it had the whole request";
             Some(Closed::by_loadgen(Failure::new(Cause::ClosedEarly, why)))
         } else {
+            if let Some(next) = self.behind.as_mut().and_then(|behind| behind.pop()) {
+                self.reader.expect(shared.requests.of(&next.in_flight.arrival).kind);
+                self.exchange = Some(next);
+            }
             None
         }
     }
@@ -395,7 +425,7 @@ impl Http1 {
             Some(exchange) if untouched && shared.requests.of(&exchange.in_flight.arrival).resends => {
                 match exchange.in_flight.resend(Arrival::MAX_RESENDS) {
                     Ok(arrival) => sink.resend(arrival),
-                    Err(in_flight) => self.exchange = Some(Exchange { in_flight, ..exchange }),
+                    Err(in_flight) => self.exchange = Some(Exchange::new(in_flight)),
                 }
             }
             exchange => self.exchange = exchange,
@@ -410,94 +440,17 @@ impl Http1 {
 
     /// Writes what is left of the request, as far as the socket takes it.
     fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Http1Requests>) -> io::Result<()> {
-        match &mut self.exchange {
-            Some(exchange) => {
-                let conduct = self.conduct.as_deref_mut();
-                exchange.write(&mut self.stream, &mut self.rendered, conduct, cx, shared)
+        let Some(exchange) = &mut self.exchange else { return Ok(()) };
+        exchange.write(&mut self.stream, &mut self.rendered, self.conduct.as_deref_mut(), cx, shared)?;
+        match &mut self.behind {
+            Some(behind) if exchange.is_sent() => {
+                behind.write(&mut self.stream, &mut self.rendered, self.conduct.as_deref_mut(), cx, shared)
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 }
 
 fn closed_early() -> Failure {
     Failure::new(Cause::ClosedEarly, "the server closed the connection before the reply was complete")
-}
-
-impl Exchange {
-    fn write(
-        &mut self,
-        stream: &mut Stream,
-        rendered: &mut Vec<u8>,
-        mut conduct: Option<&mut Conduct>,
-        cx: &mut Context<'_>,
-        shared: &mut Shared<Http1Requests>,
-    ) -> io::Result<()> {
-        let Http1Requests { all, texts, .. } = &mut shared.requests;
-        let arrival = &self.in_flight.arrival;
-        let Prepared { request, rendering, patience, .. } = &mut all[arrival.request as usize];
-        let begins = self.written == 0;
-        // What is the connection's own is still there when writing goes on; others have used the request since.
-        let (first, tail, is_own): (&[u8], &[u8], bool) = match rendering {
-            None => {
-                if begins {
-                    request.set_id(&arrival.id(shared.ids));
-                    self.head_length = request.head().len();
-                }
-                (request.bytes(), &[], false)
-            }
-            Some(Rendering { template, of }) => {
-                if begins {
-                    let id = arrival.id(shared.ids);
-                    self.head_length =
-                        template.render(&texts.values(arrival, of.rows(), Some(&id)), rendered);
-                }
-                (rendered, template.tail(), true)
-            }
-        };
-        let head_length = self.head_length;
-        self.length = first.len() + tail.len();
-        let mut end = self.length;
-        if let Some(conduct) = &mut conduct {
-            if begins {
-                conduct.begin(*patience, shared.now);
-            }
-            end = if conduct.holds_back(shared.now) { head_length } else { end };
-        }
-        while self.written < end {
-            let rest = match head_length.checked_sub(self.written) {
-                Some(left @ 1..) if !begins && !is_own => &self.head_left[self.head_left.len() - left..],
-                _ if self.written >= first.len() => &tail[self.written - first.len()..],
-                _ => &first[self.written..first.len().min(end)],
-            };
-            let rest = match &mut conduct {
-                None => rest,
-                Some(conduct) => match conduct.rates.sendable(shared.clock.now(), rest.len()) {
-                    0 => break,
-                    most => &rest[..most],
-                },
-            };
-            // Before it is given away: the server may see it before this call returns.
-            let now = if self.written < head_length { shared.clock.now() } else { 0 };
-            match Pin::new(&mut *stream).poll_write(cx, rest) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => {
-                    shared.carried.sent += count as u64;
-                    if let Some(conduct) = &mut conduct {
-                        conduct.rates.sent(shared.clock.now(), count);
-                    }
-                    if self.written < head_length && self.written + count >= head_length {
-                        self.in_flight.arrival.written.get_or_insert(now);
-                    }
-                    self.written += count;
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-            }
-        }
-        if begins && !is_own && self.written > 0 && self.written < head_length {
-            self.head_left = first[self.written..head_length].to_vec();
-        }
-        Ok(())
-    }
 }

@@ -4,10 +4,12 @@
 //! nowhere else. One worker is one thread; what it records is its own until the run is over.
 
 mod backlog;
+mod behind;
 mod conduct;
 mod connection;
 mod dial;
 mod dispatcher;
+mod exchange;
 mod http1;
 mod http2;
 mod idle;

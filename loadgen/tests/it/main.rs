@@ -14,6 +14,7 @@ mod load;
 mod mix;
 mod once;
 mod peer;
+mod pipeline;
 mod replies;
 mod reports;
 mod routes;

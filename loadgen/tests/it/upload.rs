@@ -4,7 +4,7 @@ use std::{
     io::{self, Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
 };
 
 use loadgen::{Plan, Run, plan::file::PlanFile};
@@ -149,15 +149,24 @@ fn a_reply_before_the_end_of_a_body_takes_back_its_trailers() {
 
 #[test]
 fn a_server_that_answers_before_the_last_chunk_is_left() {
-    let peer = serve(|_, mut stream| {
+    let connections = Arc::new((Mutex::new(0), Condvar::new()));
+    let peer = serve(move |number, mut stream| {
+        let (count, changed) = &*connections;
+        *count.lock().unwrap() += 1;
+        changed.notify_all();
         read_until(&mut stream, b"\r\n\r\n").unwrap();
         stream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n").unwrap();
-        let _ = io::copy(&mut stream, &mut io::sink());
+        // It reads no more, and is left for another connection; the last one at the end of the run.
+        if number == 0 {
+            drop(changed.wait_while(count.lock().unwrap(), |count| *count < 2).unwrap());
+        } else {
+            let _ = io::copy(&mut stream, &mut io::sink());
+        }
     });
     // Far more than what sockets hold.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("large");
-    std::fs::write(&file, vec![b'x'; 20 << 20]).unwrap();
+    std::fs::write(&file, vec![b'x'; 80 << 20]).unwrap();
     let summary = run(&format!("-n 2 -c 1 --chunked --body-file {} http://{}", file.display(), peer.address));
     assert_eq!(summary.records.counts.client_errors, 2, "{:?}", summary.records.failures);
     assert_eq!((summary.records.connections.opened, peer.connections()), (2, 2));

@@ -38,6 +38,7 @@ pub const WORDS: &[&[u8]] = &[
     b"--workers=",
     b"--h2-stream-window=",
     b"--idle-connections=",
+    b"--pipeline=",
     b"--recv-rate=",
     b"--send-rate=",
     b"--h2-connection-window=",

@@ -52,6 +52,7 @@ const LOAD: &[&str] = &[
     "h2_connection_window",
     "h2_max_frame_size",
     "h2_header_table_size",
+    "pipeline",
     "idle_connections",
     "recv_rate",
     "send_rate",

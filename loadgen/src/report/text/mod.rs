@@ -99,7 +99,11 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let shape = run.load();
     let total = run.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
     let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
-    let streams = if run.streams > 1 { format!(" with {} streams each", run.streams) } else { String::new() };
+    let streams = match run.streams {
+        1 => String::new(),
+        streams if run.pipelines() => format!(" with {streams} pipelined requests each"),
+        streams => format!(" with {streams} streams each"),
+    };
     let interrupted = if summary.interrupted { ", INTERRUPTED" } else { "" };
     let warmup =
         run.warmup.map(|time| format!(", after {} of warm-up", seconds(nanos(time)))).unwrap_or_default();
