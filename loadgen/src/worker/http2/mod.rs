@@ -4,26 +4,25 @@
 //! It knows nothing of other connections, nor of when a request is due.
 
 mod calls;
+mod rare;
 mod replies;
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    fmt,
-    io::{self, IoSlice},
-    pin::Pin,
+    fmt, io,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
-use http2::{Code, Config, Key, Prepared, Role, Settings};
-use tokio::io::AsyncWrite as _;
+use http2::{Code, Config, Key, Prepared};
 use transport::{Stream, segments};
-use wire::{Fields, Output};
+use wire::Fields;
 
 use self::{
     calls::{Calls, Next},
+    rare::{config, trailers, write_slowly, write_trailers},
     replies::{Incoming, OnStream, Replies, Rest},
 };
 use contract::id;
@@ -36,14 +35,8 @@ use super::{
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, expectation::Expectations},
-    plan::{
-        Plan, Protocol, Request, Target, Texts, client::Http2Settings, request::Http2Rendering,
-        template::Values,
-    },
+    plan::{Plan, Protocol, Request, Target, Texts, request::Http2Rendering, template::Values},
 };
-
-/// The longest list of fields that the peer may send, in bytes.
-const MAX_FIELDS: u32 = 64 * 1024;
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
 const NO_STREAMS: &str = "the server allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS 0)";
@@ -120,36 +113,6 @@ impl From<(&Plan, Texts)> for Http2Requests {
             calls: plan.call().and_then(|call| call.prepared()).map(Calls::from),
             head: http2::Head::new(),
         }
-    }
-}
-
-/// Trailers, with names as HTTP/2 wants them.
-fn trailers(given: &Fields) -> Option<Arc<Fields>> {
-    let lower = given.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    (!given.is_empty()).then(|| Arc::new(lower.collect()))
-}
-
-/// Ends a request with its trailers.
-#[cold]
-fn write_trailers(http2: &mut http2::Connection, key: Key, trailers: &Fields) {
-    http2.head(key, true, |block| {
-        trailers.iter().for_each(|(name, value)| block.constant(name, value));
-    });
-}
-
-/// What a connection begins with.
-fn config(wanted: &Http2Settings) -> Config {
-    Config {
-        settings: Settings {
-            enable_push: false,
-            initial_window_size: wanted.stream_window,
-            max_frame_size: wanted.max_frame_size,
-            header_table_size: wanted.header_table_size,
-            max_header_list_size: Some(MAX_FIELDS),
-            ..Settings::default()
-        },
-        connection_window: wanted.connection_window,
-        ..Config::new(Role::Client)
     }
 }
 
@@ -381,30 +344,6 @@ impl Connection for Http2 {
     }
 }
 
-/// Writes as much of what waits as the rate allows.
-fn write_slowly(
-    stream: &mut Stream,
-    output: &mut Output,
-    rates: &mut Rates,
-    shared: &Shared<Http2Requests>,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let most = rates.sendable(shared.clock.now(), output.len());
-    if most == 0 {
-        return Poll::Pending;
-    }
-    let mut slices = [IoSlice::new(&[])];
-    output.slices(&mut slices);
-    let first = &slices[0];
-    let count = ready!(Pin::new(stream).poll_write(cx, &first[..first.len().min(most)]))?;
-    if count == 0 {
-        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-    }
-    output.advance(count);
-    rates.sent(shared.clock.now(), count);
-    Poll::Ready(Ok(count))
-}
-
 impl Http2 {
     /// Writes and reads what there is. An error: that was the end.
     fn exchange(
@@ -455,7 +394,7 @@ impl Http2 {
             let output = &mut self.http2.output;
             let count = match &mut self.rates {
                 None => ready!(segments::poll_write(&mut self.stream, output, usize::MAX, cx))?,
-                Some(rates) => ready!(write_slowly(&mut self.stream, output, rates, shared, cx))?,
+                Some(rates) => ready!(write_slowly(&mut self.stream, output, rates, shared.clock, cx))?,
             } as u64;
             shared.carried.sent += count;
             self.written += count;
