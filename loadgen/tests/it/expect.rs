@@ -60,9 +60,9 @@ fn a_body_follows_when_the_server_asks_for_it() {
 
 #[test]
 fn a_body_follows_when_the_server_says_nothing_for_a_second() {
-    let peer = serve(|_, mut stream| {
+    let began = Instant::now();
+    let peer = serve(move |_, mut stream| {
         read_request(&mut stream).unwrap();
-        let began = Instant::now();
         assert_eq!(read(&mut stream, 5), "hello");
         assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
         // It comes too late, and nobody minds.
@@ -71,9 +71,9 @@ fn a_body_follows_when_the_server_says_nothing_for_a_second() {
     });
     let summary = run(&format!("-n 1 -c 1 -b hello --expect-continue http://{}", peer.address));
     assert_eq!(summary.records.counts.succeeded, 1, "{:?}", failures(&summary));
-    let peer = serve_http2(&[], |_, wire| {
+    let began = Instant::now();
+    let peer = serve_http2(&[], move |_, wire| {
         let stream = wire.request()?;
-        let began = Instant::now();
         assert_eq!(wire.until(DATA)?, (stream, b"hello".to_vec()));
         assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
         wire.reply(stream)?;

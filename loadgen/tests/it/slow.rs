@@ -39,8 +39,9 @@ fn a_slow_writer_sends_head_and_body_by_time() {
         std::fs::write(&file, vec![b'x'; 20_000]).unwrap();
         let took = Arc::new(Mutex::new(Duration::ZERO));
         let told = Arc::clone(&took);
+        // Before the connection, so that no thread that is late sees more than there may be.
+        let began = Instant::now();
         let peer = serve(move |_, mut stream| {
-            let began = Instant::now();
             let all = read_at(&mut stream, began, 20_100, 50_000.0).unwrap();
             assert!(all >= 20_100);
             *told.lock().unwrap() = began.elapsed();
@@ -56,9 +57,9 @@ fn a_slow_writer_sends_head_and_body_by_time() {
 
 #[test]
 fn a_slow_writer_of_http2_sends_all_frames_by_time() {
-    let peer = serve_http2(&[], |_, wire| {
+    let began = Instant::now();
+    let peer = serve_http2(&[], move |_, wire| {
         let mut wanted = 0;
-        let began = Instant::now();
         loop {
             let stream = wire.request()?;
             let mut body = 0;
