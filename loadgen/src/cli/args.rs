@@ -11,6 +11,7 @@ use contract::quantity::{self, LONGEST_TIME};
 use transport::proxy_protocol::Version;
 
 use super::{
+    client_args::ClientArgs,
     exit::FailOn,
     find_max_args::FindMax,
     formats::{DetailWord, Format, ReportFile},
@@ -140,6 +141,12 @@ pub struct Args {
     /// Speak HTTP/1.1, also to host:port without a scheme
     #[arg(long = "http1.1", env = "LOADGEN_HTTP1_1", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
     pub http1_1: bool,
+
+    /// Speak HTTP/1.0
+    ///
+    /// A connection has one request, unless -H 'Connection: keep-alive' asks the server to keep it.
+    #[arg(long = "http1.0", env = "LOADGEN_HTTP1_0", value_parser = BoolishValueParser::new(), help_heading = TARGET)]
+    pub http1_0: bool,
 
     /// Connect to this host and port instead of the target's
     ///
@@ -326,6 +333,10 @@ pub struct Args {
           help_heading = CONNECTIONS)]
     pub connections_per_second: Option<f64>,
 
+    /// How connections behave.
+    #[command(flatten)]
+    pub client: ClientArgs,
+
     /// What to send again: none, safe or idempotent
     ///
     /// safe: requests that the server says it has not processed, and, over HTTP/1.1, GET, HEAD, OPTIONS and TRACE of which
@@ -399,6 +410,26 @@ pub struct Args {
     /// Request body from a file of at most 256M, as it is
     #[arg(long, value_name = "FILE", env = "LOADGEN_BODY_FILE", help_heading = REQUEST)]
     pub body_file: Option<PathBuf>,
+
+    /// Send the body in chunks, without its length
+    ///
+    /// With Transfer-Encoding: chunked over HTTP/1.1, in chunks of 16K, and without content-length over HTTP/2.
+    #[arg(long, env = "LOADGEN_CHUNKED", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
+    pub chunked: bool,
+
+    /// Field behind the body, as 'name: value'; may be repeated
+    ///
+    /// As it is, without placeholders. The body is sent in chunks (see --chunked), and Trailer names the fields.
+    #[arg(long = "trailer", value_name = "FIELD", env = "LOADGEN_TRAILER", value_delimiter = '\n',
+          help_heading = REQUEST)]
+    pub trailers: Vec<String>,
+
+    /// Hold the body back until the server asks for it (100)
+    ///
+    /// Expect: 100-continue is sent with bodies that are not empty. They follow when the server says 100 Continue, or nothing for 1 s. After a final
+    /// status the body is not sent: over HTTP/1.1 the connection is closed, over HTTP/2 the stream is reset.
+    #[arg(long, env = "LOADGEN_EXPECT_CONTINUE", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
+    pub expect_continue: bool,
 
     /// Send to the paths or URLs in a file, by turns
     ///

@@ -4,6 +4,7 @@
 mod abort;
 mod adapters;
 mod args;
+mod client_args;
 mod command;
 mod conclude;
 mod exit;
@@ -26,6 +27,7 @@ mod wait;
 
 pub use adapters::Adapter;
 pub use args::Args;
+pub use client_args::ClientArgs;
 pub use command::command;
 pub use exit::{Exit, FailOn};
 pub use find_max_args::FindMax;

@@ -40,6 +40,7 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
         } else {
             let body = body(&plan, request, &id, &values);
             write_body(&body, body.len() as u64, out)?;
+            write_trailers(request, out)?;
         }
     }
     match exchange {
@@ -111,6 +112,15 @@ fn reason(failure: &Incomplete, summary: &Summary) -> String {
         [] => what,
         addresses => format!("{what}, from {}", addresses.join(" and ")),
     }
+}
+
+/// What comes behind a request's body.
+pub(super) fn write_trailers(request: &Request, out: &mut dyn Write) -> io::Result<()> {
+    let trailers = &request.upload().trailers;
+    for (name, value) in trailers.iter() {
+        writeln!(out, "{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value))?;
+    }
+    if trailers.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 pub(super) fn write_body(body: &[u8], length: u64, out: &mut dyn Write) -> io::Result<()> {

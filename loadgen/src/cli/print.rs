@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use contract::id::Ids;
 
-use super::once::{body, write_body};
+use super::once::{body, write_body, write_trailers};
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds},
     outcome::{Arrival, expectation::Expectations},
-    plan::{OnOverload, Plan, Retry, Shape, Site},
+    plan::{OnOverload, Plan, Protocol, Retry, Shape, Site},
 };
 
 /// One line that says that it is valid.
@@ -33,7 +33,12 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "Load           {}", shape(plan))?;
     writeln!(out, "Connections    {}, at most {}", load.connections, load.max_connections)?;
-    writeln!(out, "Streams        {} on each connection", load.streams)?;
+    match plan.target().protocol {
+        Protocol::Http1 if load.streams.get() > 1 => {
+            writeln!(out, "Pipelining     {} requests on each connection", load.streams)?;
+        }
+        _ => writeln!(out, "Streams        {} on each connection", load.streams)?,
+    }
     writeln!(out, "In flight      at most {}", load.max_in_flight)?;
     let times = [load.timeout, load.connect_timeout].map(|time| seconds(nanos(time)));
     writeln!(out, "Timeouts       {} for a response, {} to connect", times[0], times[1])?;
@@ -68,6 +73,7 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
             None => {
                 let body = body(plan, request, &id, &values);
                 write_body(&body, body.len() as u64, out)?;
+                write_trailers(request, out)?;
             }
             Some(call) => match call.prepared() {
                 Some(prepared) => writeln!(out, "{}", prepared.shown.trim_end())?,
@@ -93,6 +99,9 @@ fn connections(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(rate) = lifetime.per_second {
         writeln!(out, "Opening        at most {} connections/s", decimal(rate))?;
+    }
+    for line in plan.client().lines() {
+        writeln!(out, "{line}")?;
     }
     if lifetime.retry != Retry::default() {
         writeln!(out, "Retry          {}", lifetime.retry.name())?;

@@ -23,10 +23,12 @@ use crate::{
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 11] = [
+const EXCLUSIVE: [(&str, &str, &str); 13] = [
     ("stages", "rate", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("stages", "duration", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
+    ("http1_0", "http2", "loadgen --http2 https://localhost:8443"),
+    ("http1_0", "http1_1", "loadgen --http1.0 localhost:8080"),
     ("cacert", "insecure", "loadgen --cacert=ca.pem https://localhost:8443"),
     ("target", "url", "loadgen localhost:8080"),
     ("target", "embedded", "loadgen localhost:8080"),
@@ -127,6 +129,7 @@ impl Args {
             "target" => self.target.is_some(),
             "url" => self.url.is_some(),
             "embedded" => self.embedded,
+            "http1_0" => self.http1_0,
             "http1_1" => self.http1_1,
             "http2" => self.http2,
             "cacert" => self.cacert.is_some(),
@@ -150,6 +153,7 @@ impl Args {
             "target" => self.target = None,
             "url" => self.url = None,
             "embedded" => self.embedded = false,
+            "http1_0" => self.http1_0 = false,
             "http1_1" => self.http1_1 = false,
             "http2" => self.http2 = false,
             "cacert" => self.cacert = None,
@@ -170,7 +174,11 @@ impl Args {
 
     /// The option, or the variable that its value comes from.
     fn shown(&self, name: &str) -> String {
-        let flag = if name == "http1_1" { "http1.1".to_owned() } else { name.replace('_', "-") };
+        let flag = match name {
+            "http1_0" => "http1.0".to_owned(),
+            "http1_1" => "http1.1".to_owned(),
+            name => name.replace('_', "-"),
+        };
         match self.variables.of(&flag) {
             _ if name == "target" => "TARGET".to_owned(),
             Some(variable) => variable.to_owned(),
@@ -181,6 +189,7 @@ impl Args {
     /// What is spoken where the target leaves it open.
     fn version(&self) -> Version {
         match (self.http1_1, self.http2) {
+            _ if self.http1_0 => Version::Http10,
             (true, _) => Version::Http1,
             (_, true) => Version::Http2,
             _ => Version::Any,
@@ -280,7 +289,7 @@ impl Args {
         if let Some(interval) = self.ping_interval {
             plan = plan.ping_interval(interval);
         }
-        plan = self.with_load(plan);
+        plan = self.with_load(plan).client(self.client.options());
         if let Some(file) = &self.cacert {
             plan = plan.cacert(file);
         }
@@ -331,6 +340,15 @@ impl Args {
         }
         if let Some(path) = &self.body_file {
             plan = plan.body_file(path);
+        }
+        if self.chunked {
+            plan = plan.chunked(true);
+        }
+        if self.expect_continue {
+            plan = plan.expect_continue(true);
+        }
+        if !self.trailers.is_empty() {
+            plan = self.trailers.iter().fold(plan.without_trailers(), plan::Builder::trailer);
         }
         let fields = self.fields()?;
         if self.plan.is_some() {

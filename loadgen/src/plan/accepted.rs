@@ -86,6 +86,40 @@ pub(crate) const PROXY: Accepted = Accepted {
     values: "http://host:port or http://user:password@host:port",
     example: "http://localhost:3128",
 };
+/// See `--h2-stream-window`.
+pub(crate) const H2_STREAM_WINDOW: Accepted = Accepted {
+    flag: "h2-stream-window",
+    values: "a size from 1 to 2147483647 bytes, such as 4096, 64K or 10M",
+    example: "256K",
+};
+/// See `--h2-connection-window`.
+pub(crate) const H2_CONNECTION_WINDOW: Accepted = Accepted {
+    flag: "h2-connection-window",
+    values: "a size from 65535 to 2147483647 bytes, such as 64K or 10M",
+    example: "64M",
+};
+/// See `--h2-max-frame-size`.
+pub(crate) const H2_MAX_FRAME_SIZE: Accepted = Accepted {
+    flag: "h2-max-frame-size",
+    values: "a size from 16384 to 16777215 bytes, such as 16K or 1M",
+    example: "64K",
+};
+/// See `--h2-header-table-size`.
+pub(crate) const H2_HEADER_TABLE_SIZE: Accepted = Accepted {
+    flag: "h2-header-table-size",
+    values: "a size from 0 to 4294967295 bytes, such as 0, 4096 or 64K",
+    example: "64K",
+};
+/// See `--idle-connections`.
+pub(crate) const IDLE_CONNECTIONS: Accepted =
+    Accepted { flag: "idle-connections", values: "a whole number from 0 to 1000000", example: "1000" };
+/// See `--pipeline`.
+pub(crate) const PIPELINE: Accepted =
+    Accepted { flag: "pipeline", values: "a whole number from 1 to 1000", example: "4" };
+/// See `--recv-rate`.
+pub(crate) const RECV_RATE: Accepted = Accepted { flag: "recv-rate", values: BYTE_RATE, example: "64K" };
+/// See `--send-rate`.
+pub(crate) const SEND_RATE: Accepted = Accepted { flag: "send-rate", values: BYTE_RATE, example: "64K" };
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
     Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
@@ -100,6 +134,12 @@ pub(crate) const HEADER: Accepted = Accepted {
     flag: "header",
     values: "a header field in the form 'name: value'",
     example: "accept: text/html",
+};
+/// See `--trailer`.
+pub(crate) const TRAILER: Accepted = Accepted {
+    flag: "trailer",
+    values: "a field in the form 'name: value' that may stand behind a body",
+    example: "x-checksum: 5d41402a",
 };
 /// See `--body`.
 pub(crate) const BODY: Accepted = Accepted { flag: "body", values: "text of at most 256M", example: "hello" };
@@ -218,6 +258,8 @@ pub(crate) const CONFIG: Accepted = Accepted {
 
 const TIME: &str = "a time above 0 and up to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
 
+const BYTE_RATE: &str = "bytes per second from 1 to 1T, such as 100, 64K or 1M";
+
 const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered, \
                          count(503) or count(UNAVAILABLE)), then <, <=, > or >=, then a value";
 
@@ -243,9 +285,18 @@ pub(crate) const ALL: &[Accepted] = &[
     RESOLVE_EVERY,
     BIND,
     PROXY,
+    H2_STREAM_WINDOW,
+    H2_CONNECTION_WINDOW,
+    H2_MAX_FRAME_SIZE,
+    H2_HEADER_TABLE_SIZE,
+    IDLE_CONNECTIONS,
+    PIPELINE,
+    RECV_RATE,
+    SEND_RATE,
     WORKERS,
     METHOD,
     HEADER,
+    TRAILER,
     BODY,
     BODY_FILE,
     PLAN,

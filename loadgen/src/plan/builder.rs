@@ -7,8 +7,8 @@ use bytes::Bytes;
 use command_line::Refusal;
 
 use super::{
-    Body, Call, Expect, Lifetime, Load, MAX_WORKERS, Message, OnOverload, Plan, PlanError, Request,
-    RequestOptions, Requests, Retry, Target, Version, call,
+    Body, Call, Client, ClientOptions, Expect, Lifetime, Load, MAX_WORKERS, Message, OnOverload, Plan,
+    PlanError, Request, RequestOptions, Requests, Retry, Target, Version, call,
     contents::Contents,
     lifetime, load, message,
     places::Places,
@@ -34,6 +34,7 @@ pub struct Builder {
     load: load::Wanted,
     lifetime: lifetime::Wanted,
     route: route::Wanted,
+    pub(super) client: ClientOptions,
     id_header: String,
     /// The only request, or what the others have where they say nothing else.
     request: RequestOptions,
@@ -59,6 +60,7 @@ impl Builder {
             load: load::Wanted::default(),
             lifetime: lifetime::Wanted::default(),
             route: route::Wanted::default(),
+            client: ClientOptions::default(),
             id_header: contract::field::REQUEST_ID.to_owned(),
             request: RequestOptions::default(),
             requests: Vec::new(),
@@ -371,6 +373,28 @@ impl Builder {
         self
     }
 
+    /// Whether the body is sent in chunks over HTTP/1.1 (`transfer-encoding: chunked`), and without `content-length` over
+    /// HTTP/2.
+    #[must_use]
+    pub fn chunked(mut self, chunked: bool) -> Self {
+        self.request.chunked = Some(chunked);
+        self
+    }
+
+    /// Whether a body is held back until the server asks for it (`100 Continue`), or has been silent for a second.
+    #[must_use]
+    pub fn expect_continue(mut self, expect: bool) -> Self {
+        self.request.expect_continue = Some(expect);
+        self
+    }
+
+    /// One more field behind the body, as `name: value`, as it is. The body is sent in chunks then.
+    #[must_use]
+    pub fn trailer(mut self, field: impl Into<String>) -> Self {
+        self.request.trailers.push(field.into());
+        self
+    }
+
     /// The header field that carries each request's id; empty sends none.
     #[must_use]
     pub fn request_id_header(mut self, name: impl Into<String>) -> Self {
@@ -396,6 +420,12 @@ impl Builder {
         let name = |field: &str| field.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
         let typed = name(field);
         self.request.headers.retain(|field| name(field) != typed);
+        self
+    }
+
+    /// Without the trailers that a file has.
+    pub(crate) fn without_trailers(mut self) -> Self {
+        self.request.trailers.clear();
         self
     }
 
@@ -529,7 +559,8 @@ impl Builder {
 
     /// What goes with a gRPC call.
     fn check_call(&self) -> Result<(), PlanError> {
-        let RequestOptions { path, rows, body, expect, .. } = &self.request;
+        let RequestOptions { path, rows, body, expect, chunked, trailers, expect_continue, .. } =
+            &self.request;
         let several = !self.requests.is_empty() || self.url_file.is_some();
         let refused = [
             (
@@ -547,6 +578,16 @@ impl Builder {
                 rows.is_some() || matches!(body, Some(Body::Template(_))),
                 "placeholders in a gRPC call",
                 "a message of JSON in body or body_file",
+            ),
+            (
+                *chunked == Some(true) || !trailers.is_empty(),
+                "chunks or trailers of a gRPC call",
+                "neither: it has no length, and nothing behind its messages",
+            ),
+            (
+                *expect_continue == Some(true),
+                "--expect-continue with a gRPC call",
+                "it with other targets: a call is sent at once",
             ),
             (
                 *expect != Expect::default(),
@@ -574,6 +615,18 @@ impl Builder {
                 !self.requests.is_empty() || self.url_file.is_some(),
                 "a WebSocket with several requests",
                 "one message, possibly with placeholders, on each connection of the target's path",
+            ),
+            (
+                self.request.chunked == Some(true)
+                    || !self.request.trailers.is_empty()
+                    || self.request.expect_continue == Some(true),
+                "chunks, trailers or an expectation of 100 with a WebSocket",
+                "them with requests: messages have a form of their own",
+            ),
+            (
+                self.client.recv_rate.or(self.client.send_rate).is_some() || self.client.pipeline.is_some(),
+                "--recv-rate, --send-rate or --pipeline with a WebSocket",
+                "them with requests, so far",
             ),
             (
                 self.request.expect != Expect::default(),
@@ -626,6 +679,9 @@ impl Builder {
         let mut targets = Targets::new(target.clone(), self.version, self.braces);
         let several = self.spread(&mut targets)?;
         let sites = targets.sites(&self.tls, &self.route)?;
+        let of_client =
+            sites.iter().map(super::Site::target).find(|target| target.protocol == super::Protocol::Http2);
+        let client = Client::new(of_client.unwrap_or(&target), &self.client)?;
         let contents = Contents::default();
         // A message in JSON has braces of its own.
         let braces = if target.grpc { Braces::Literal } else { self.braces };
@@ -666,8 +722,12 @@ impl Builder {
             Some(file) => (Requests::of_urls(common[0], self.version, self.request, file)?, None),
         };
         self.load.total = requests.total(self.load.total)?;
+        let lifetime = match target.http10 {
+            true => lifetime.of_http10(requests.all().iter().all(Request::keeps_alive)),
+            false => lifetime,
+        };
         let has_counts = requests.has_counts();
-        let load = Load::new(&target, &self.load, &lifetime)?;
+        let load = Load::new(&target, &self.load, &lifetime, client.pipeline)?;
         let is_counted = load.arrivals().is_some_and(|arrivals| arrivals.count().is_some());
         if sites.len() > 1 && load.total.is_some() && !load.warmup.is_zero() && load.arrivals().is_none() {
             let accepted = "a duration in place of the total, or a rate";
@@ -708,6 +768,7 @@ impl Builder {
             message,
             load,
             lifetime,
+            client,
             workers,
             pin_cpus: self.pin_cpus,
             expected_status,

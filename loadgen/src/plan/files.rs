@@ -37,6 +37,15 @@ impl Plan {
         let other = RESERVED.saturating_add(PER_WORKER.saturating_mul(workers));
         let room = usize::try_from(limit.saturating_sub(other) / ends).unwrap_or(usize::MAX);
         let connections = self.load.connections.get();
+        let idle = self.client.idle_connections;
+        if idle > room.saturating_sub(connections) && idle > 0 && connections <= room {
+            let why = format!("this process may open {limit} files (ulimit -n)");
+            let most = room - connections;
+            let accepted = format!("at most {most} beside the others, or a higher limit of open files");
+            let refusal = Refusal::of_value("idle-connections", idle, accepted, most.to_string());
+            return Err(PlanError(refusal.because(why)));
+        }
+        let room = room.saturating_sub(idle);
         let most = NonZeroUsize::new(room).filter(|most| connections <= most.get()).ok_or_else(|| {
             let why = format!("this process may open {limit} files (ulimit -n)");
             let accepted = format!("at most {room} connections, or a higher limit of open files");

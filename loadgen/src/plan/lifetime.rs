@@ -100,6 +100,11 @@ impl Lifetime {
         })
     }
 
+    /// The same over HTTP/1.0, where a connection has one request unless all ask the server to keep it.
+    pub(super) fn of_http10(self, kept: bool) -> Self {
+        Self { requests: if kept { self.requests } else { Some(NonZeroU64::MIN) }, ..self }
+    }
+
     /// Whether each connection has one request.
     #[must_use]
     pub fn is_one_request(&self) -> bool {

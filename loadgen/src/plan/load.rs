@@ -102,6 +102,8 @@ pub struct Load {
     pub streams: NonZeroUsize,
     /// The same if HTTP/2 is spoken.
     http2_streams: NonZeroUsize,
+    /// The same if HTTP/1.1 is spoken.
+    pub(super) http1_streams: NonZeroUsize,
     /// Requests at once in the whole run.
     pub max_in_flight: NonZeroUsize,
     /// How long a request may take once it is sent.
@@ -154,14 +156,18 @@ impl Load {
         matches!(self.arrivals(), Some(Arrivals::Poisson(_)))
     }
 
-    pub(super) fn new(target: &Target, wanted: &Wanted, lifetime: &Lifetime) -> Result<Self, PlanError> {
+    pub(super) fn new(
+        target: &Target,
+        wanted: &Wanted,
+        lifetime: &Lifetime,
+        pipeline: NonZeroUsize,
+    ) -> Result<Self, PlanError> {
         let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
         let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
         // A connection never has more requests at once than in all.
-        let streams = match lifetime.requests.and_then(|most| NonZeroUsize::try_from(most).ok()) {
-            Some(most) => streams.min(most),
-            None => streams,
-        };
+        let most = lifetime.requests.and_then(|most| NonZeroUsize::try_from(most).ok());
+        let [streams, http1_streams] =
+            [streams, pipeline].map(|streams| most.map_or(streams, |most| streams.min(most)));
         let time =
             |option, time: Option<Duration>| time.map(|time| longer_than_zero(option, time)).transpose();
         let (warmup, max_lag) =
@@ -206,6 +212,7 @@ impl Load {
             http1_connections: if grows { max_in_flight.max(connections) } else { connections },
             streams,
             http2_streams: streams,
+            http1_streams,
             max_in_flight,
             timeout: longer_than_zero(&accepted::TIMEOUT, wanted.timeout)?,
             connect_timeout: longer_than_zero(&accepted::CONNECT_TIMEOUT, wanted.connect_timeout)?,
@@ -242,7 +249,7 @@ impl Load {
         }
     }
 
-    /// This is spoken: HTTP/1.1 has a request at once on a connection, and may open more connections.
+    /// This is spoken: HTTP/1.1 has a request at once on a connection, unless it pipelines, and may open more connections.
     pub(super) fn speak(&mut self, protocol: Protocol) {
         (self.max_connections, self.streams) = self.within(protocol);
     }
@@ -250,7 +257,7 @@ impl Load {
     /// The most connections to a server that speaks this, and requests at once on each.
     pub(crate) fn within(&self, protocol: Protocol) -> (NonZeroUsize, NonZeroUsize) {
         match protocol {
-            Protocol::Http1 => (self.http1_connections, NonZeroUsize::MIN),
+            Protocol::Http1 => (self.http1_connections, self.http1_streams),
             Protocol::Http2 => (self.connections, self.http2_streams),
         }
     }
@@ -269,6 +276,7 @@ impl Load {
             http1_connections: NonZeroUsize::MIN,
             streams: NonZeroUsize::MIN,
             http2_streams: NonZeroUsize::MIN,
+            http1_streams: NonZeroUsize::MIN,
             ..self
         }
     }

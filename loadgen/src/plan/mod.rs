@@ -6,6 +6,7 @@
 pub mod accepted;
 mod builder;
 pub mod call;
+pub mod client;
 mod contents;
 mod expect;
 pub mod file;
@@ -27,11 +28,13 @@ pub mod stages;
 pub mod target;
 pub(crate) mod template;
 mod tls;
+pub(crate) mod upload;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 pub use builder::Builder;
 pub use call::Call;
+pub use client::{Client, ClientOptions};
 use command_line::Refusal;
 pub use expect::{Expect, ExpectedText};
 pub use files::OtherEnd;
@@ -78,6 +81,7 @@ pub struct Plan {
     message: Option<Message>,
     load: Load,
     lifetime: Lifetime,
+    client: Client,
     workers: NonZeroUsize,
     pin_cpus: bool,
     expected_status: ExpectedStatus,
@@ -280,6 +284,12 @@ impl Plan {
         &self.lifetime
     }
 
+    /// How connections behave.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// What random times and values in placeholders follow from, once that is known.
     pub(crate) fn seed(&self) -> Option<u64> {
         self.load.seed.or(self.seed)
@@ -329,6 +339,7 @@ impl Plan {
         self.workers = NonZeroUsize::MIN;
         self.captures = true;
         self.load = self.load.for_one_exchange();
+        self.client = self.client.for_one_exchange();
         self
     }
 

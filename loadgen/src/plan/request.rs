@@ -16,6 +16,7 @@ use super::{
     rows::Rows,
     target::{self, Braces},
     template::{self, Place, Sources, Template, Values},
+    upload::Upload,
 };
 use crate::outcome::expectation::Expectations;
 
@@ -39,12 +40,15 @@ pub struct Request {
     /// What stands before the path in the absolute form that proxies are sent (RFC 9112 section 3.2.2).
     before_path: String,
     path: String,
-    /// Whether it is the only one of its connection.
+    /// Whether it is the only one of its connection, and says so.
     closes: bool,
+    /// As its first line ends over HTTP/1.
+    version: &'static str,
     /// Of the target.
     scheme: &'static str,
     varying: Option<Arc<Varying>>,
     expectations: Option<Arc<Expectations>>,
+    upload: Upload,
     /// Whether it is a gRPC call.
     is_call: bool,
 }
@@ -76,6 +80,7 @@ impl Request {
     pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
         let Common { target, id_header, braces, lifetime, route, contents, is_one_of_several } = common;
         let has_body = wanted.body.is_some();
+        let upload = Upload::new(target, &wanted)?;
         let body = wanted.body.map(|body| body.read(contents)).transpose()?.unwrap_or_default();
         let method = match &wanted.method {
             Some(name) => request_options::method(name)?,
@@ -92,6 +97,13 @@ impl Request {
         let id_field = request_options::id_field(id_header, &fields)?;
         if !fields.contains(USER_AGENT) && id_field.as_ref().is_none_or(|name| name != USER_AGENT) {
             fields.push(USER_AGENT, concat!("loadgen/", env!("CARGO_PKG_VERSION")));
+        }
+        let upload = upload.of_length(body.bytes.len());
+        if upload.patience.is_some() && !fields.contains("expect") {
+            fields.push("expect", "100-continue");
+        }
+        if let Some(names) = upload.names().filter(|_| !fields.contains("trailer")) {
+            fields.push("trailer", names);
         }
         let proxy = route.absolute();
         if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
@@ -114,11 +126,14 @@ impl Request {
             has_body,
             id_field,
             authority,
-            closes: lifetime.is_one_request(),
+            // Over HTTP/1.0, connections end anyway.
+            closes: lifetime.is_one_request() && !target.http10,
+            version: if target.http10 { "HTTP/1.0" } else { "HTTP/1.1" },
             before_path,
             path,
             scheme: if target.tls { "https" } else { "http" },
             varying: None,
+            upload,
             is_call: target.grpc,
             expectations: wanted.expect.checked()?.map(Arc::new),
         };
@@ -205,6 +220,11 @@ impl Request {
         self.expectations.clone()
     }
 
+    /// Whether it asks the server to keep its connection, which HTTP/1.0 does not do otherwise.
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.fields.has_token("connection", "keep-alive")
+    }
+
     /// Path and query, with their placeholders.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -216,16 +236,24 @@ impl Request {
         self.varying.as_ref()?.rows.as_deref()
     }
 
-    /// Whether it says how long its body is, unless it is a call: one with a body, and one with a method that is about a body (RFC 9110
+    /// How its body is sent.
+    pub(crate) fn upload(&self) -> &Upload {
+        &self.upload
+    }
+
+    /// Whether it says how long its body is, unless it is a call or sent in chunks: one with a body, and one with a method that is about a body (RFC 9110
     /// section 8.6).
     fn has_length(&self) -> bool {
-        !self.is_call && (self.has_body || matches!(self.method, Method::POST | Method::PUT | Method::PATCH))
+        !self.is_call
+            && !self.upload.chunked
+            && (self.has_body || matches!(self.method, Method::POST | Method::PUT | Method::PATCH))
     }
 
     /// The request as HTTP/1.1 has it on the wire, with placeholders as they are.
     #[must_use]
     pub fn http1(&self) -> Http1Request {
-        let mut head = format!("{} {}{} HTTP/1.1\r\n", self.method, self.before_path, self.path).into_bytes();
+        let mut head =
+            format!("{} {}{} {}\r\n", self.method, self.before_path, self.path, self.version).into_bytes();
         if !self.fields.contains(HOST) {
             push_field(&mut head, HOST.as_bytes(), self.authority.as_bytes());
         }
@@ -238,6 +266,9 @@ impl Request {
         if self.has_length() {
             push_field(&mut head, b"content-length", self.body.len().to_string().as_bytes());
         }
+        if self.upload.chunked {
+            push_field(&mut head, b"transfer-encoding", b"chunked");
+        }
         let id_at = self.id_field.as_ref().map(|name| {
             push_field(&mut head, name.as_str().as_bytes(), &[b'0'; id::LENGTH]);
             head.len() - 2 - id::LENGTH..head.len() - 2
@@ -245,7 +276,7 @@ impl Request {
         head.extend_from_slice(b"\r\n");
         let head_length = head.len();
         let mut bytes = head;
-        bytes.extend_from_slice(&self.body);
+        self.upload.write(&self.body, &mut bytes);
         Http1Request { bytes, head_length, id_at }
     }
 
@@ -255,7 +286,7 @@ impl Request {
         let mut head = Template::default();
         head.push_text(format!("{} {}", self.method, self.before_path).as_bytes());
         head.push(&varying.path);
-        head.push_text(b" HTTP/1.1\r\n");
+        head.push_text(format!(" {}\r\n", self.version).as_bytes());
         if !self.fields.contains(HOST) {
             head.push_text(format!("{HOST}: {}\r\n", self.authority).as_bytes());
         }
@@ -275,13 +306,24 @@ impl Request {
             head.push_length();
             head.push_text(b"\r\n");
         }
+        if self.upload.chunked {
+            head.push_text(b"transfer-encoding: chunked\r\n");
+        }
         if let Some(name) = &self.id_field {
             head.push_text(format!("{name}: ").as_bytes());
             head.push_id();
             head.push_text(b"\r\n");
         }
         head.push_text(b"\r\n");
-        Some(Http1Rendering { head, body: self.rendered_body(varying) })
+        let body = match self.rendered_body(varying) {
+            RenderedBody::Same(body) if self.upload.chunked => {
+                let mut sent = Vec::new();
+                self.upload.write(&body, &mut sent);
+                RenderedBody::Same(sent.into())
+            }
+            body => body,
+        };
+        Some(Http1Rendering { head, body, upload: self.upload.clone() })
     }
 
     /// The request's fields as HTTP/2 has them, without its id: names are in lower case (RFC 9113 section 8.2), and
@@ -422,7 +464,9 @@ fn refused(place: Place, why: &str) -> PlanError {
 #[derive(Clone, Debug)]
 pub(crate) struct Http1Rendering {
     head: Template,
+    /// As it is sent, if it is the same each time.
     body: RenderedBody,
+    upload: Upload,
 }
 
 /// A body of requests with placeholders.
@@ -455,7 +499,7 @@ impl Http1Rendering {
                 let length = out.len();
                 self.head.render(&Values { length, ..*values }, out);
                 let head = out.len() - length;
-                out.rotate_left(length);
+                self.upload.move_behind(length, out);
                 head
             }
         }

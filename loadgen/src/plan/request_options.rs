@@ -26,10 +26,10 @@ pub(super) const HOST: &str = "host";
 pub const MAX_BODY: u64 = 256 << 20;
 
 /// Fields that say where a message ends.
-const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+pub(super) const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// Fields about the connection.
-const CONNECTION: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
+pub(super) const CONNECTION: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
 
 /// What is wanted of one request, before it is checked. What is left out is as for a run of one request alone.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +48,12 @@ pub struct RequestOptions {
     pub headers: Vec<String>,
     /// The body.
     pub body: Option<Body>,
+    /// Whether the body is sent in chunks over HTTP/1.1, and without its length over HTTP/2.
+    pub chunked: Option<bool>,
+    /// Fields behind the body, as `name: value`, which is sent in chunks then.
+    pub trailers: Vec<String>,
+    /// Whether the body waits for `100 Continue`, or for a second.
+    pub expect_continue: Option<bool>,
     /// A file of rows that placeholders take values from: `.csv`, or JSON lines in `.jsonl` or `.ndjson`.
     pub rows: Option<PathBuf>,
     /// What is expected of its replies.
@@ -60,6 +66,9 @@ impl RequestOptions {
         let name_of =
             |field: &String| field.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
         let own: HashSet<_> = self.headers.iter().map(name_of).collect();
+        let body = self.body.or_else(|| defaults.body.clone());
+        // What is said of bodies is not of requests that have none.
+        let is_of_body = body.is_some();
         let others = defaults.headers.iter().filter(|field| !own.contains(&name_of(field)));
         Self {
             name: self.name,
@@ -68,7 +77,13 @@ impl RequestOptions {
             headers: others.chain(&self.headers).cloned().collect(),
             method: self.method.or_else(|| defaults.method.clone()),
             path: self.path.or_else(|| defaults.path.clone()),
-            body: self.body.or_else(|| defaults.body.clone()),
+            body,
+            chunked: self.chunked.or_else(|| defaults.chunked.filter(|_| is_of_body)),
+            expect_continue: self.expect_continue.or_else(|| defaults.expect_continue.filter(|_| is_of_body)),
+            trailers: match self.trailers {
+                none if none.is_empty() && is_of_body => defaults.trailers.clone(),
+                own => own,
+            },
             rows: self.rows.or_else(|| defaults.rows.clone()),
             expect: self.expect.over(&defaults.expect),
         }
@@ -155,7 +170,12 @@ pub(super) fn method(name: &str) -> Result<Method, PlanError> {
 
 /// Name and value of a field as it is typed, without the space around them.
 pub(super) fn field(text: &str) -> Result<(&str, HeaderValue), PlanError> {
-    let refused = |why| refused_because(&accepted::HEADER, text, why);
+    field_of(&accepted::HEADER, text)
+}
+
+/// The same of another option.
+pub(super) fn field_of<'t>(option: &Accepted, text: &'t str) -> Result<(&'t str, HeaderValue), PlanError> {
+    let refused = |why| refused_because(option, text, why);
     let (name, value) = text.split_once(':').ok_or_else(|| refused("a colon is missing"))?;
     let (name, value) = (name.trim(), value.trim());
     name.parse::<HeaderName>().map_err(|_| refused("the name is not a token"))?;

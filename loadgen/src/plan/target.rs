@@ -25,6 +25,8 @@ pub enum Version {
     Any,
     /// HTTP/1.1.
     Http1,
+    /// HTTP/1.0.
+    Http10,
     /// HTTP/2.
     Http2,
 }
@@ -42,6 +44,8 @@ pub struct Target {
     pub websocket: bool,
     /// Whether the server chooses the protocol, by ALPN (RFC 7301).
     pub negotiated: bool,
+    /// Whether it is HTTP/1 and requests are of HTTP/1.0.
+    pub http10: bool,
     /// A name or an address, without brackets and zone.
     pub host: String,
     /// The zone of an IPv6 address: an interface's name or number, which means something on this machine alone.
@@ -147,6 +151,8 @@ impl Target {
             (Protocol::Http1, true) if self.websocket => "WebSocket over TLS",
             (Protocol::Http2, false) if self.websocket => "WebSocket over h2c",
             (Protocol::Http2, true) if self.websocket => "WebSocket over HTTP/2 and TLS",
+            (Protocol::Http1, false) if self.http10 => "HTTP/1.0",
+            (Protocol::Http1, true) if self.http10 => "HTTP/1.0 over TLS",
             (Protocol::Http1, false) => "HTTP/1.1",
             (Protocol::Http1, true) => "HTTP/1.1 over TLS",
             (Protocol::Http2, false) => "h2c",
@@ -203,16 +209,23 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
     let tls = ["https", "grpcs", "wss"].contains(&&*scheme);
     let grpc = scheme.starts_with("grpc");
     let websocket = scheme.starts_with("ws");
+    let http10 = version == Version::Http10;
+    let flag = if http10 { "--http1.0" } else { "--http1.1" };
     let protocol = match (scheme.as_str(), version) {
-        ("h2c", Version::Http1) => {
-            return Err(wrong("h2c:// is HTTP/2, and --http1.1 is not", format!("http://{rest}")));
+        ("h2c", Version::Http1 | Version::Http10) => {
+            let reason = format!("h2c:// is HTTP/2, and {flag} is not");
+            return Err(wrong(reason, format!("http://{rest}")));
         }
-        ("grpc" | "grpcs", Version::Http1) => {
-            let reason = format!("{scheme}:// is HTTP/2, and --http1.1 is not");
+        ("grpc" | "grpcs", Version::Http1 | Version::Http10) => {
+            let reason = format!("{scheme}:// is HTTP/2, and {flag} is not");
+            return Err(wrong(reason, format!("{scheme}://{rest}")));
+        }
+        ("ws" | "wss", Version::Http10) => {
+            let reason = format!("{scheme}:// begins with HTTP/1.1, or HTTP/2, and --http1.0 is neither");
             return Err(wrong(reason, format!("{scheme}://{rest}")));
         }
         // Over HTTP/2, few servers speak WebSocket (RFC 8441): it is asked for.
-        (_, Version::Http1) | ("http" | "ws" | "wss", Version::Any) => Protocol::Http1,
+        (_, Version::Http1 | Version::Http10) | ("http" | "ws" | "wss", Version::Any) => Protocol::Http1,
         _ => Protocol::Http2,
     };
     let begin = text.len() - rest.len();
@@ -254,7 +267,7 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
     };
     let negotiated = tls && !grpc && !websocket && version == Version::Any;
     let Authority { host, zone, .. } = authority;
-    Ok(Target { protocol, tls, grpc, websocket, negotiated, host, zone, port, path })
+    Ok(Target { protocol, tls, grpc, websocket, negotiated, http10, host, zone, port, path })
 }
 
 /// Whether a path is that of a call: `/package.Service/Method`.
@@ -465,6 +478,8 @@ mod tests {
         for (text, version, name, negotiated) in [
             ("a:1", Version::Any, "h2c", false),
             ("a:1", Version::Http1, "HTTP/1.1", false),
+            ("a:1", Version::Http10, "HTTP/1.0", false),
+            ("https://a", Version::Http10, "HTTP/1.0 over TLS", false),
             ("http://a", Version::Any, "HTTP/1.1", false),
             ("http://a", Version::Http2, "h2c", false),
             ("h2c://a", Version::Http2, "h2c", false),
@@ -482,6 +497,7 @@ mod tests {
         assert_eq!(Target::parse("https://a:80", Version::Any).unwrap().authority(), "a:80");
         for target in ["h2c://a", "grpc://a", "grpcs://a"] {
             assert!(Target::parse(target, Version::Http1).unwrap_err().to_string().contains("--http1.1"));
+            assert!(Target::parse(target, Version::Http10).unwrap_err().to_string().contains("--http1.0"));
         }
     }
 

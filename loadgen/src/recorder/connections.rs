@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use transport::tls::Facts;
 
-use super::{LONGEST, encoded};
+use super::{Idle, LONGEST, encoded};
 use crate::clock::Nanos;
 
 /// Digits that the histograms keep.
@@ -42,6 +42,9 @@ pub struct Connections {
     /// What was agreed on, such as `TLSv1.3 TLS_AES_256_GCM_SHA384, ALPN h2`, and how often.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agreed: BTreeMap<String, u64>,
+    /// Those that were kept open without requests, which nothing else here counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Box<Idle>>,
 }
 
 /// The most combinations that are kept apart.
@@ -69,6 +72,7 @@ impl Default for Connections {
             handshake: histogram(),
             resumed: 0,
             agreed: BTreeMap::new(),
+            idle: None,
         }
     }
 }
@@ -77,12 +81,18 @@ impl Connections {
     /// All that is counted.
     pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
         let all = [self.opened, self.reopened, self.closed_by_server, self.closed_by_loadgen, self.resumed];
-        all.into_iter().chain(self.agreed.values().copied())
+        let of_idle = self.idle.iter().flat_map(|idle| idle.counts());
+        all.into_iter().chain(self.agreed.values().copied()).chain(of_idle)
     }
 
-    /// What servers have agreed on, as texts.
+    /// What servers have agreed on, and why idle ones failed, as texts.
     pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
-        self.agreed.keys()
+        self.agreed.keys().chain(self.idle.iter().filter_map(|idle| idle.failure.as_ref()))
+    }
+
+    /// Those without requests.
+    pub(crate) fn idle(&mut self) -> &mut Idle {
+        self.idle.get_or_insert_default()
     }
 
     /// Whether no more is kept apart than a run does.
@@ -136,12 +146,16 @@ impl Connections {
             handshake,
             resumed,
             agreed,
+            idle,
         } = other;
         self.opened += opened;
         self.reopened += reopened;
         self.closed_by_server += closed_by_server;
         self.closed_by_loadgen += closed_by_loadgen;
         self.resumed += resumed;
+        if let Some(idle) = idle {
+            self.idle().merge(idle);
+        }
         agreed.iter().for_each(|(what, count)| self.agree(what.clone(), *count));
         for (histogram, more) in [
             (&mut self.lookup, lookup),

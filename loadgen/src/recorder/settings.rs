@@ -184,6 +184,12 @@ impl RunSettings {
         self.total.and_then(|total| usize::try_from(total).ok()).map_or(most, |total| most.min(total))
     }
 
+    /// Whether concurrent requests on a connection were those of HTTP/1.1, one behind the other.
+    #[must_use]
+    pub fn pipelines(&self) -> bool {
+        self.streams > 1 && self.protocol.starts_with("HTTP/1.1")
+    }
+
     /// Whether requests were due by a schedule.
     #[must_use]
     pub fn is_open_loop(&self) -> bool {

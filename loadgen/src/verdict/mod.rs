@@ -346,7 +346,8 @@ impl Summary {
         if run.max_in_flight <= by_connections {
             format!("--max-in-flight {}", run.max_in_flight)
         } else if run.streams > 1 {
-            format!("--connections {} with --streams {}", run.max_connections, run.streams)
+            let option = if run.pipelines() { "pipeline" } else { "streams" };
+            format!("--connections {} with --{option} {}", run.max_connections, run.streams)
         } else {
             format!("--connections {}", run.max_connections)
         }

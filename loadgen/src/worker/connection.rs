@@ -18,6 +18,9 @@ use crate::{
 /// How much is read at a time; one buffer serves all connections of a pool.
 const READ_BUFFER: usize = 256 * 1024;
 
+/// And how much more than the longest piece that has to be whole.
+const BESIDE_A_PIECE: usize = 64 * 1024;
+
 /// How often a connection is read from before others have their turn.
 pub(super) const READS_IN_A_ROW: usize = 16;
 
@@ -43,6 +46,8 @@ pub(crate) struct Limits {
     pub(crate) requests: u64,
     /// Nanoseconds for which a connection takes requests.
     pub(crate) age: Nanos,
+    /// Bytes that a server may send in one piece, which is taken in when it is whole.
+    pub(crate) piece: usize,
 }
 
 /// What all connections of a pool use; `requests` is what is the same in all requests, as the protocol wants it.
@@ -65,7 +70,7 @@ pub(super) struct Shared<R> {
 
 impl<R> Shared<R> {
     pub(super) fn new(requests: R, ids: Ids, limits: Limits, clock: Clock) -> Self {
-        let buffer = vec![0; READ_BUFFER].into_boxed_slice();
+        let buffer = vec![0; READ_BUFFER.max(limits.piece + BESIDE_A_PIECE)].into_boxed_slice();
         Self {
             clock,
             now: 0,
@@ -182,7 +187,7 @@ pub(super) trait Connection: Sized {
     }
 
     /// Begins on a stream that is connected.
-    fn new(stream: Stream, now: Nanos) -> Self;
+    fn new(stream: Stream, now: Nanos, requests: &Self::Requests) -> Self;
 
     /// How many more requests it takes now.
     fn room(&self, limits: &Limits) -> usize;

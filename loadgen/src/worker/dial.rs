@@ -18,17 +18,30 @@ use transport::{Address, Socket};
 /// How long an address has to answer before the next one is tried beside it.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Where connections may come from.
+/// The bounds of what the system takes in ahead of a slow reader, in bytes.
+const SMALLEST_BUFFER: u64 = 4 << 10;
+const LARGEST_BUFFER: u64 = 1 << 20;
+
+/// Where connections may come from, and what their sockets are to be like.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
     v4: Arc<[IpAddr]>,
     v6: Arc<[IpAddr]>,
+    /// How much the system may receive ahead of who reads, in bytes, if that is not left to it.
+    receive_buffer: Option<u32>,
 }
 
 impl Sources {
     pub(super) fn new(all: &[IpAddr]) -> Self {
         let of = |is_v4: bool| all.iter().copied().filter(|ip| ip.is_ipv4() == is_v4).collect();
-        Self { v4: of(true), v6: of(false) }
+        Self { v4: of(true), v6: of(false), receive_buffer: None }
+    }
+
+    /// For connections that read so many bytes per second: the system takes in about a second ahead, and not megabytes, so
+    /// that the other end notices.
+    pub(super) fn read_at(self, per_second: Option<u64>) -> Self {
+        let buffer = |rate: u64| rate.clamp(SMALLEST_BUFFER, LARGEST_BUFFER) as u32;
+        Self { receive_buffer: per_second.map(buffer), ..self }
     }
 
     /// The one of number `turn` for connections to this address, if it is not left to the system.
@@ -74,11 +87,16 @@ async fn connect(address: &Address, sources: &Sources, turn: usize) -> io::Resul
         Address::Tcp(address) => *address,
         Address::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
     };
-    let stream = match sources.towards(address, turn) {
-        None => TcpStream::connect(address).await?,
-        Some(source) => {
+    let stream = match (sources.towards(address, turn), sources.receive_buffer) {
+        (None, None) => TcpStream::connect(address).await?,
+        (source, buffer) => {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            socket.bind(SocketAddr::new(source, 0)).map_err(|error| unbound(source, error))?;
+            if let Some(buffer) = buffer {
+                socket.set_recv_buffer_size(buffer)?;
+            }
+            if let Some(source) = source {
+                socket.bind(SocketAddr::new(source, 0)).map_err(|error| unbound(source, error))?;
+            }
             socket.connect(address).await?
         }
     };
@@ -157,6 +175,19 @@ mod tests {
             panic!("it is TCP")
         };
         assert_eq!(stream.peer_addr().unwrap(), open);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_has_a_small_buffer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses: Arc<[Address]> = [Address::Tcp(listener.local_addr().unwrap())].into();
+        for (per_second, most) in [(1, 16 << 10), (64 << 10, 256 << 10)] {
+            let sources = Sources::default().read_at(Some(per_second));
+            let socket = dial(Arc::clone(&addresses), 0, sources, 0).await.unwrap();
+            let Socket::Tcp(stream) = socket else { panic!("it is TCP") };
+            let size = socket2::SockRef::from(&stream).recv_buffer_size().unwrap();
+            assert!(size <= most, "{per_second}: {size}");
+        }
     }
 
     #[tokio::test]

@@ -4,27 +4,31 @@
 
 use std::{
     fmt, io,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use http1::response::{self, Kind};
-use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
 
 use super::{
-    connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    behind::Behind,
+    conduct::Conduct,
+    connection::{Closed, Closer, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    exchange::Exchange,
     other_protocol::instead_of_http1,
 };
 use crate::{
-    clock::Nanos,
+    clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, expectation::Expectations},
     plan::{
         Plan, Protocol, Request, Retry, Site, Target, Texts,
         request::{Http1Rendering, Http1Request},
     },
 };
+
+/// The status that asks for a body (RFC 9110 section 15.2.1).
+const CONTINUE: u16 = 100;
 
 /// A rendered request of which a connection keeps the room between two requests, in bytes.
 const MAX_KEPT: usize = 64 << 10;
@@ -33,30 +37,36 @@ const MAX_KEPT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Http1Requests {
     /// By their index in the plan.
-    all: Vec<Prepared>,
-    texts: Texts,
+    pub(super) all: Vec<Prepared>,
+    pub(super) texts: Texts,
     /// The target as it would be written for HTTP/2.
     as_http2: String,
+    /// What connections do that the usual ones don't.
+    conduct: Option<Conduct>,
+    /// Whether connections have several requests at once.
+    pipelines: bool,
     head: response::Head,
 }
 
 /// What is the same each time a request is sent.
 #[derive(Debug)]
-struct Prepared {
-    request: Http1Request,
+pub(super) struct Prepared {
+    pub(super) request: Http1Request,
     kind: Kind,
     /// Whether it is sent again though the server may have seen it.
-    resends: bool,
+    pub(super) resends: bool,
     expectations: Option<Arc<Expectations>>,
+    /// How long the body waits for the server to ask for it.
+    pub(super) patience: Option<Nanos>,
     /// What differs.
-    rendering: Option<Rendering>,
+    pub(super) rendering: Option<Rendering>,
 }
 
 #[derive(Debug)]
-struct Rendering {
-    template: Http1Rendering,
+pub(super) struct Rendering {
+    pub(super) template: Http1Rendering,
     /// The request in the plan, whose rows it takes values from.
-    of: Request,
+    pub(super) of: Request,
 }
 
 impl Prepared {
@@ -67,6 +77,7 @@ impl Prepared {
             kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
             resends: retry.unseen(&request.method),
             expectations: request.expectations(),
+            patience: request.upload().patience.map(nanos),
             rendering: rendering.map(|template| Rendering { template, of: request.clone() }),
         }
     }
@@ -79,13 +90,15 @@ impl From<(&Plan, &Site, Texts)> for Http1Requests {
             as_http2: Target { protocol: Protocol::Http2, ..site.target().clone() }.to_string(),
             all: plan.requests().iter().map(|request| Prepared::of(request, plan.lifetime().retry)).collect(),
             texts,
+            conduct: Conduct::of(plan),
+            pipelines: plan.load().streams.get() > 1,
             head: response::Head::default(),
         }
     }
 }
 
 impl Http1Requests {
-    fn of(&self, arrival: &Arrival) -> &Prepared {
+    pub(super) fn of(&self, arrival: &Arrival) -> &Prepared {
         &self.all[arrival.request as usize]
     }
 }
@@ -101,22 +114,14 @@ pub(super) struct Http1 {
     /// Whether a whole exchange has gone well before.
     used: bool,
     exchange: Option<Exchange>,
-    /// The request, if it differs each time.
+    /// Those behind it, where there may be any.
+    behind: Option<Box<Behind>>,
+    /// The request that is written, if it differs each time.
     rendered: Vec<u8>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
-}
-
-/// A request in flight.
-struct Exchange {
-    in_flight: InFlight,
-    /// What of the head could not be written immediately.
-    head_left: Vec<u8>,
-    /// How much of head and body together was written.
-    written: usize,
-    /// How long they are, and how long the head is, once writing has begun.
-    length: usize,
-    head_length: usize,
+    /// What it does that the usual ones don't.
+    conduct: Option<Box<Conduct>>,
 }
 
 impl fmt::Debug for Http1 {
@@ -130,7 +135,7 @@ impl Connection for Http1 {
 
     const AWAITED: &'static str = "no connection";
 
-    fn new(stream: Stream, _now: Nanos) -> Self {
+    fn new(stream: Stream, _now: Nanos, requests: &Http1Requests) -> Self {
         Self {
             stream,
             reader: response::Reader::new(http1::Limits::default()),
@@ -138,21 +143,26 @@ impl Connection for Http1 {
             reusable: false,
             used: false,
             exchange: None,
+            behind: requests.pipelines.then(Box::default),
             rendered: Vec::new(),
             ending: None,
+            conduct: requests.conduct.clone().map(Box::new),
         }
     }
 
-    fn room(&self, _limits: &Limits) -> usize {
-        usize::from(self.exchange.is_none() && self.ending.is_none())
+    fn room(&self, limits: &Limits) -> usize {
+        match &self.behind {
+            Some(_) if self.ending.is_none() => limits.streams.saturating_sub(self.in_flight()),
+            _ => usize::from(self.exchange.is_none() && self.ending.is_none()),
+        }
     }
 
-    fn allowed(&self, _limits: &Limits) -> usize {
-        1
+    fn allowed(&self, limits: &Limits) -> usize {
+        if self.behind.is_some() { limits.streams } else { 1 }
     }
 
     fn in_flight(&self) -> usize {
-        usize::from(self.exchange.is_some())
+        usize::from(self.exchange.is_some()) + self.behind.as_ref().map_or(0, |behind| behind.len())
     }
 
     fn is_used(&self) -> bool {
@@ -169,10 +179,15 @@ impl Connection for Http1 {
             return Err(arrival);
         }
         let prepared = shared.requests.of(&arrival);
-        self.reader.expect(prepared.kind);
         let in_flight = InFlight::new(arrival, now).expecting(prepared.expectations.as_ref());
-        self.exchange =
-            Some(Exchange { in_flight, head_left: Vec::new(), written: 0, length: 0, head_length: 0 });
+        let exchange = Exchange::new(in_flight);
+        match &mut self.behind {
+            Some(behind) if self.exchange.is_some() => behind.push(exchange),
+            _ => {
+                self.reader.expect(prepared.kind);
+                self.exchange = Some(exchange);
+            }
+        }
         Ok(())
     }
 
@@ -183,22 +198,38 @@ impl Connection for Http1 {
         shared: &mut Shared<Http1Requests>,
         sink: &mut impl Sink,
     ) -> Progress {
+        if let Some(conduct) = &mut self.conduct {
+            conduct.rates.begin();
+        }
         let closed = self.ending.take().or_else(|| self.read(cx, shared, sink)).or_else(|| {
             let error = self.write(cx, shared).err()?;
             // A peer that has had enough may have replied before it closed: the reply is read all the same.
             self.read(cx, shared, sink).or_else(|| Some(self.lost(Some(&error), shared, sink)))
         });
-        closed.map_or(Progress::Going, Progress::Gone)
+        let Some(closed) = closed else { return Progress::Going };
+        if let Some(behind) = &mut self.behind {
+            // What is said of a connection with its last reply holds for those behind it.
+            let is_announced = self.used && !self.reusable && closed.by == Closer::Server;
+            behind.give_back(Behind::resends(is_announced), shared, sink);
+        }
+        Progress::Gone(closed)
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
         Some(self.exchange.as_ref()?.in_flight.deadline(limits.timeout))
     }
 
+    fn next_due(&self) -> Option<Nanos> {
+        self.conduct.as_ref()?.next_due()
+    }
+
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
         let is_late = |exchange: &mut Exchange| exchange.in_flight.deadline(limits.timeout) <= now;
         let Some(Exchange { in_flight, .. }) = self.exchange.take_if(is_late) else { return false };
         sink.ended(in_flight.ended(now, Outcome::TimedOut));
+        if let Some(behind) = &mut self.behind {
+            behind.expire(now, limits.timeout, sink);
+        }
         // Its reply would be taken for another's.
         self.used = true;
         self.ending = Some(Closed::by_loadgen(Failure::new(Cause::Timeout, "a request timed out")));
@@ -206,7 +237,8 @@ impl Connection for Http1 {
     }
 
     fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
-        self.exchange.into_iter().map(|exchange| exchange.in_flight)
+        let behind = self.behind.into_iter().flat_map(|behind| behind.into_in_flight());
+        self.exchange.into_iter().map(|exchange| exchange.in_flight).chain(behind)
     }
 }
 
@@ -220,17 +252,35 @@ impl Http1 {
     ) -> Option<Closed> {
         let mut began = None;
         for _ in 0..READS_IN_A_ROW {
-            let count = match segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer, cx) {
-                Poll::Pending => return None,
-                Poll::Ready(Err(error)) => return Some(self.lost(Some(&error), shared, sink)),
-                Poll::Ready(Ok(0)) => return Some(self.closed(shared, sink)),
-                Poll::Ready(Ok(count)) => {
-                    shared.carried.received += count as u64;
-                    self.rest.len() + count
+            let most = match &mut self.conduct {
+                None => shared.buffer.len(),
+                Some(conduct) => {
+                    let room = shared.buffer.len() - self.rest.len();
+                    match conduct.rates.receivable(shared.clock.now(), room) {
+                        0 if room > 0 => return None,
+                        most => self.rest.len() + most,
+                    }
                 }
             };
-            if let Some(closed) = self.take(count, shared, sink) {
-                return Some(closed);
+            let count =
+                match segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer[..most], cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(Err(error)) => return Some(self.lost(Some(&error), shared, sink)),
+                    Poll::Ready(Ok(0)) => return Some(self.closed(shared, sink)),
+                    Poll::Ready(Ok(count)) => {
+                        shared.carried.received += count as u64;
+                        if let Some(conduct) = &mut self.conduct {
+                            conduct.rates.received(shared.clock.now(), count);
+                        }
+                        self.rest.len() + count
+                    }
+                };
+            let mut from = 0;
+            while from < count {
+                match self.take(from, count, shared, sink) {
+                    Ok(taken) => from = taken,
+                    Err(closed) => return Some(closed),
+                }
             }
             // Not after the only read of most turns.
             if count >= shared.buffer.len() {
@@ -245,31 +295,38 @@ impl Http1 {
         None
     }
 
-    /// Takes in the first `count` bytes of the buffer.
+    /// Takes in the first `count` bytes of the buffer behind the first `from`; up to where: to the end, or that of a reply
+    /// behind which there is another.
     fn take(
         &mut self,
+        from: usize,
         count: usize,
         shared: &mut Shared<Http1Requests>,
         sink: &mut impl Sink,
-    ) -> Option<Closed> {
+    ) -> Result<usize, Closed> {
         if !self.used
             && !self.reader.has_begun()
-            && let Some(message) = instead_of_http1(&shared.buffer[..count], &shared.requests.as_http2)
+            && let Some(message) = instead_of_http1(&shared.buffer[from..count], &shared.requests.as_http2)
         {
-            return Some(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
+            return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
         }
         // A server that speaks unasked can't be trusted to answer in order.
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.written > 0) else {
-            return Some(self.unasked(sink));
+            return Err(self.unasked(sink));
         };
+        // Those behind it have nothing to do with what is said of it.
+        let is_sent = exchange.is_sent();
         let reply = &mut exchange.in_flight.reply;
-        let mut input = &shared.buffer[..count];
+        let mut input = &shared.buffer[from..count];
         let head = &mut shared.requests.head;
         loop {
             let ended = match self.reader.read(&mut input, head) {
                 Ok(None) => break,
                 Ok(Some(http1::Event::Head { end })) => {
                     reply.head(&Head::Http1(head), |name| sink.instance(name));
+                    if let Some(conduct) = self.conduct.as_mut().filter(|_| !is_sent) {
+                        conduct.refused();
+                    }
                     self.reusable = head.keep_alive && head.framing != response::Framing::UntilClose;
                     end
                 }
@@ -279,6 +336,11 @@ impl Http1 {
                     false
                 }
                 Ok(Some(http1::Event::Informational)) => {
+                    if let Some(conduct) =
+                        self.conduct.as_mut().filter(|_| head.status == CONTINUE && !is_sent)
+                    {
+                        conduct.asked();
+                    }
                     reply.informational(&Head::Http1(head));
                     false
                 }
@@ -286,16 +348,20 @@ impl Http1 {
                     reply.trailers(self.reader.trailers().iter());
                     true
                 }
-                Err(broken) => return Some(Closed::by_loadgen(Failure::new(Cause::Protocol, broken.0))),
+                Err(broken) => return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, broken.0))),
             };
             if ended {
-                let is_left = !input.is_empty();
-                return self.replied(is_left, shared, sink);
+                let end = count - input.len();
+                let has_next = self.behind.as_ref().is_some_and(|behind| behind.len() > 0);
+                return match self.replied(end < count && !has_next, shared, sink) {
+                    None => Ok(end),
+                    Some(closed) => Err(closed),
+                };
             }
         }
         self.rest.clear();
         self.rest.extend_from_slice(input);
-        None
+        Ok(count)
     }
 
     /// The reply is complete; `is_left`: more has come behind it.
@@ -307,7 +373,7 @@ impl Http1 {
     ) -> Option<Closed> {
         self.used = true;
         self.rest.clear();
-        if self.rendered.capacity() > MAX_KEPT {
+        if self.rendered.capacity() > MAX_KEPT && self.behind.is_none() {
             self.rendered = Vec::new();
         }
         let Exchange { in_flight, written, length, .. } = self.exchange.take()?;
@@ -320,6 +386,10 @@ impl Http1 {
             let why = "the server replied before it had the whole request";
             Some(Closed::by_loadgen(Failure::new(Cause::ClosedEarly, why)))
         } else {
+            if let Some(next) = self.behind.as_mut().and_then(|behind| behind.pop()) {
+                self.reader.expect(shared.requests.of(&next.in_flight.arrival).kind);
+                self.exchange = Some(next);
+            }
             None
         }
     }
@@ -355,7 +425,7 @@ impl Http1 {
             Some(exchange) if untouched && shared.requests.of(&exchange.in_flight.arrival).resends => {
                 match exchange.in_flight.resend(Arrival::MAX_RESENDS) {
                     Ok(arrival) => sink.resend(arrival),
-                    Err(in_flight) => self.exchange = Some(Exchange { in_flight, ..exchange }),
+                    Err(in_flight) => self.exchange = Some(Exchange::new(in_flight)),
                 }
             }
             exchange => self.exchange = exchange,
@@ -370,73 +440,17 @@ impl Http1 {
 
     /// Writes what is left of the request, as far as the socket takes it.
     fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Http1Requests>) -> io::Result<()> {
-        match &mut self.exchange {
-            Some(exchange) => exchange.write(&mut self.stream, &mut self.rendered, cx, shared),
-            None => Ok(()),
+        let Some(exchange) = &mut self.exchange else { return Ok(()) };
+        exchange.write(&mut self.stream, &mut self.rendered, self.conduct.as_deref_mut(), cx, shared)?;
+        match &mut self.behind {
+            Some(behind) if exchange.is_sent() => {
+                behind.write(&mut self.stream, &mut self.rendered, self.conduct.as_deref_mut(), cx, shared)
+            }
+            _ => Ok(()),
         }
     }
 }
 
 fn closed_early() -> Failure {
     Failure::new(Cause::ClosedEarly, "the server closed the connection before the reply was complete")
-}
-
-impl Exchange {
-    fn write(
-        &mut self,
-        stream: &mut Stream,
-        rendered: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-        shared: &mut Shared<Http1Requests>,
-    ) -> io::Result<()> {
-        let Http1Requests { all, texts, .. } = &mut shared.requests;
-        let arrival = &self.in_flight.arrival;
-        let Prepared { request, rendering, .. } = &mut all[arrival.request as usize];
-        let begins = self.written == 0;
-        // What is the connection's own is still there when writing goes on; others have used the request since.
-        let (first, tail, is_own): (&[u8], &[u8], bool) = match rendering {
-            None => {
-                if begins {
-                    request.set_id(&arrival.id(shared.ids));
-                    self.head_length = request.head().len();
-                }
-                (request.bytes(), &[], false)
-            }
-            Some(Rendering { template, of }) => {
-                if begins {
-                    let id = arrival.id(shared.ids);
-                    self.head_length =
-                        template.render(&texts.values(arrival, of.rows(), Some(&id)), rendered);
-                }
-                (rendered, template.tail(), true)
-            }
-        };
-        let head_length = self.head_length;
-        self.length = first.len() + tail.len();
-        while self.written < self.length {
-            let rest = match head_length.checked_sub(self.written) {
-                Some(left @ 1..) if !begins && !is_own => &self.head_left[self.head_left.len() - left..],
-                _ if self.written >= first.len() => &tail[self.written - first.len()..],
-                _ => &first[self.written..],
-            };
-            // Before it is given away: the server may see it before this call returns.
-            let now = if self.written < head_length { shared.clock.now() } else { 0 };
-            match Pin::new(&mut *stream).poll_write(cx, rest) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => {
-                    shared.carried.sent += count as u64;
-                    if self.written < head_length && self.written + count >= head_length {
-                        self.in_flight.arrival.written.get_or_insert(now);
-                    }
-                    self.written += count;
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-            }
-        }
-        if begins && !is_own && self.written > 0 && self.written < head_length {
-            self.head_left = first[self.written..head_length].to_vec();
-        }
-        Ok(())
-    }
 }

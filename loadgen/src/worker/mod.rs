@@ -4,17 +4,22 @@
 //! nowhere else. One worker is one thread; what it records is its own until the run is over.
 
 mod backlog;
+mod behind;
+mod conduct;
 mod connection;
 mod dial;
 mod dispatcher;
+mod exchange;
 mod http1;
 mod http2;
+mod idle;
 mod lateness;
 mod opening;
 mod other_protocol;
 mod own;
 mod per_target;
 mod pool;
+mod rates;
 mod secured;
 #[cfg(test)]
 mod tests;

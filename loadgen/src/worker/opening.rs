@@ -2,8 +2,10 @@
 //! else (a PROXY header, a forward proxy's tunnel); TLS. It knows no protocol.
 
 use std::{
+    cell::Cell,
     fmt, io,
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -64,11 +66,11 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// Of connections to a server; with an offer, TLS is begun.
-    pub(super) fn new(site: &Site, offer: Option<Offer>) -> Self {
+    /// Of connections to a server, read at no more than that many bytes per second; with an offer, TLS is begun.
+    pub(super) fn new(site: &Site, recv_rate: Option<u64>, offer: Option<Offer>) -> Self {
         let route = site.route();
         Self {
-            sources: Sources::new(&route.sources),
+            sources: Sources::new(&route.sources).read_at(recv_rate),
             proxy_header: route.proxy_header,
             connect: route.connect_request(site.target()).map(Arc::from),
             offer: offer.map(Arc::new),
@@ -213,7 +215,7 @@ pub(crate) struct Connector {
     step: usize,
     failures: u32,
     not_before: Nanos,
-    pace: Option<Pace>,
+    pace: Option<Rc<Cell<Pace>>>,
 }
 
 /// How fast connections are opened.
@@ -252,7 +254,14 @@ impl Connector {
         clock: Clock,
     ) -> Self {
         let (next, step) = (part.index() as usize, part.of() as usize);
+        let pace = pace.map(|pace| Rc::new(Cell::new(pace)));
         Self { addresses, beginning, clock, next, step, failures: 0, not_before: 0, pace }
+    }
+
+    /// Another one to the same target, which opens connections at the same pace by turns.
+    pub(super) fn beside(&self) -> Self {
+        let (addresses, beginning) = (self.addresses.clone(), self.beginning.clone());
+        Self { addresses, beginning, failures: 0, not_before: 0, pace: self.pace.clone(), ..*self }
     }
 
     /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
@@ -260,8 +269,10 @@ impl Connector {
         if self.next_attempt().is_some_and(|at| now < at) {
             return None;
         }
-        if let Some(pace) = &mut self.pace {
+        if let Some(shared) = &self.pace {
+            let mut pace = shared.get();
             pace.take(now);
+            shared.set(pace);
         }
         let turn = self.next;
         self.next = self.next.wrapping_add(self.step);
@@ -287,7 +298,7 @@ impl Connector {
 
     /// When the next attempt may be made, if that is not now.
     pub(crate) fn next_attempt(&self) -> Option<Nanos> {
-        let at = self.not_before.max(self.pace.map_or(0, |pace| pace.next));
+        let at = self.not_before.max(self.pace.as_ref().map_or(0, |pace| pace.get().next));
         (at != 0).then_some(at)
     }
 
@@ -307,7 +318,7 @@ pub(crate) async fn negotiate(
     offer: Offer,
     clock: Clock,
 ) -> Result<Option<Box<[u8]>>, Failure> {
-    let beginning = Beginning::new(site, Some(offer));
+    let beginning = Beginning::new(site, None, Some(offer));
     let connecting = Box::pin(dial(addresses.get(), 0, beginning.sources.clone(), 0));
     let mut opening = Opening { stage: Stage::Connecting(connecting), beginning, clock };
     let connected = std::future::poll_fn(|cx| opening.poll(cx)).await?;

@@ -11,6 +11,7 @@ use super::{
     dispatcher::{Dispatcher, Results},
     http1::Http1,
     http2::Http2,
+    idle::{self, Idle},
     lateness::Lateness,
     opening::{Beginning, Connector, Pace},
     own::Only,
@@ -33,6 +34,8 @@ pub(super) struct PerTarget {
     dispatcher: Dispatcher,
     clock: Clock,
     staged: Option<Staged>,
+    /// Connections beside those of the load.
+    idle: Option<Box<dyn Idle>>,
     /// Whether something that had come was left unread in this turn.
     is_cut_short: bool,
 }
@@ -110,21 +113,45 @@ impl PerTarget {
             connect_timeout: nanos(load.connect_timeout),
             requests: lifetime.requests.map_or(u64::MAX, NonZeroU64::get),
             age: lifetime.age.map_or(Nanos::MAX, nanos),
+            piece: plan.client().http2.max_frame_size as usize,
         };
         let offer = site.tls().map(|tls| tls.offer(Some(protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
-        let beginning = Beginning::new(site, offer);
+        let beginning = Beginning::new(site, plan.client().recv_rate, offer);
         let connector = Connector::new(order.addresses[index].clone(), beginning, *part, pace, *clock);
-        let texts = plan.texts(*ids, order.epoch, part.of());
+        let texts = || plan.texts(*ids, order.epoch, part.of());
+        let idle = part.share(plan.client().idle_connections as u64);
+        let idle = (idle > 0).then(|| {
+            let (connector, requests) = (connector.beside(), (&**plan, site, texts()));
+            match (protocol, plan.message()) {
+                (Protocol::Http1, None) => {
+                    idle::open::<Http1>(idle, requests.into(), *ids, connector, limits, *clock)
+                }
+                (Protocol::Http2, None) => {
+                    idle::open::<Http2>(idle, requests.into(), *ids, connector, limits, *clock)
+                }
+                (protocol, Some(message)) => {
+                    let messages = Messages::new(plan, message, texts(), *part);
+                    match protocol {
+                        Protocol::Http1 => {
+                            idle::open::<OverHttp1>(idle, messages, *ids, connector, limits, *clock)
+                        }
+                        Protocol::Http2 => {
+                            idle::open::<OverHttp2>(idle, messages, *ids, connector, limits, *clock)
+                        }
+                    }
+                }
+            }
+        });
         let mut pool = match (protocol, plan.message()) {
             (Protocol::Http1, None) => {
-                AnyPool::Http1(Pool::new((&**plan, site, texts).into(), *ids, connector, limits, *clock))
+                AnyPool::Http1(Pool::new((&**plan, site, texts()).into(), *ids, connector, limits, *clock))
             }
             (Protocol::Http2, None) => {
-                AnyPool::Http2(Pool::new((&**plan, site, texts).into(), *ids, connector, limits, *clock))
+                AnyPool::Http2(Pool::new((&**plan, site, texts()).into(), *ids, connector, limits, *clock))
             }
             (protocol, Some(message)) => {
-                let messages = Messages::new(plan, message, texts, *part);
+                let messages = Messages::new(plan, message, texts(), *part);
                 // In a closed loop, whichever has its echo sends the next.
                 let bound = is_open.then(|| Bound::new(connections, *part));
                 match protocol {
@@ -141,16 +168,20 @@ impl PerTarget {
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
         let only = Only::of(plan, index, part.of());
         let dispatcher = Dispatcher::new(max_in_flight, plan.captures(), plan.mix(part.of()), only);
-        Self { pool, dispatcher, clock: *clock, staged, is_cut_short: false }
+        Self { pool, dispatcher, clock: *clock, staged, idle, is_cut_short: false }
     }
 
     /// Goes on with opening the first connections. True: they are open or have failed.
     pub(super) fn prepare(&mut self, cx: &mut Context<'_>, now: Nanos, recording: &mut Recording) -> bool {
+        let is_prepared = self.idle.as_mut().is_none_or(|idle| {
+            idle.turn(cx, now, recording);
+            idle.is_prepared()
+        });
         let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
             pool.expire(now, results);
             pool.drive(cx, results);
-            pool.is_prepared()
+            pool.is_prepared() && is_prepared
         })
     }
 
@@ -183,7 +214,7 @@ impl PerTarget {
         lateness: &Lateness,
         recording: &mut Recording,
     ) -> bool {
-        let Self { pool, dispatcher, clock, is_cut_short, staged: _ } = self;
+        let Self { pool, dispatcher, clock, is_cut_short, idle, staged: _ } = self;
         with!(pool, pool => {
             let mut picked = now;
             // In batches, since what is sent first delays what is picked up after it.
@@ -202,6 +233,9 @@ impl PerTarget {
             *is_cut_short |= pool.was_cut_short();
             pool.expire(lateness.seen(*is_cut_short), &mut Results { dispatcher, recording });
         });
+        if let Some(idle) = idle {
+            *is_cut_short |= idle.turn(cx, lateness.seen(*is_cut_short), recording);
+        }
         dispatcher.take_moved()
     }
 
@@ -219,6 +253,9 @@ impl PerTarget {
         }
         self.dispatcher.drop_late(now, recording);
         with!(&mut self.pool, pool => pool.replenish(now));
+        if let Some(idle) = &mut self.idle {
+            idle.look_after(now);
+        }
     }
 
     /// Nothing more becomes due, and what waits is not sent.
@@ -239,6 +276,9 @@ impl PerTarget {
             pool.expire(lateness.seen(true), results);
             pool.abandon(now, results);
         });
+        if let Some(mut idle) = self.idle.take() {
+            idle.end(now, recording);
+        }
         self.dispatcher.stop(recording);
     }
 
@@ -261,6 +301,7 @@ impl PerTarget {
     pub(super) fn next_wake(&self, now: Nanos) -> Nanos {
         let waiting = self.dispatcher.waiting() > 0;
         let pool = with!(&self.pool, pool => pool.next_wake(now, waiting));
+        let pool = self.idle.as_ref().map_or(pool, |idle| idle.next_wake(now).min(pool));
         self.dispatcher.next_due(now).map_or(pool, |due| due.min(pool))
     }
 }

@@ -35,6 +35,7 @@ const LIMITS: Limits = Limits {
     connect_timeout: 1 << 40,
     requests: u64::MAX,
     age: u64::MAX,
+    piece: 0,
 };
 
 fn order(line: &str, address: SocketAddr) -> Order {
@@ -52,7 +53,7 @@ fn order(line: &str, address: SocketAddr) -> Order {
 }
 
 fn connector(order: &Order) -> Connector {
-    let beginning = Beginning::new(&order.plan.sites()[0], None);
+    let beginning = Beginning::new(&order.plan.sites()[0], None, None);
     Connector::new(order.addresses[0].clone(), beginning, Part::WHOLE, None, order.clock)
 }
 

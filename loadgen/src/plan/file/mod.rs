@@ -1,5 +1,6 @@
 //! Plans from files in YAML, or in JSON, which is YAML as well: described by `plan.schema.json`.
 
+mod client;
 mod expectations;
 mod keys;
 mod tree;
@@ -18,7 +19,7 @@ use self::{
     tree::Node,
 };
 use super::{
-    Body, Builder, OnOverload, PlanError, RequestOptions, Share, accepted,
+    Body, Builder, ClientOptions, OnOverload, PlanError, RequestOptions, Share, accepted,
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
@@ -48,9 +49,28 @@ const LOAD: &[&str] = &[
     "timeout",
     "connect_timeout",
     "workers",
+    "h2_stream_window",
+    "h2_connection_window",
+    "h2_max_frame_size",
+    "h2_header_table_size",
+    "pipeline",
+    "idle_connections",
+    "recv_rate",
+    "send_rate",
 ];
-const DEFAULTS: &[&str] =
-    &["method", "path", "headers", "body", "body_file", "body_template", "rows", "expect"];
+const DEFAULTS: &[&str] = &[
+    "method",
+    "path",
+    "headers",
+    "body",
+    "body_file",
+    "body_template",
+    "chunked",
+    "trailers",
+    "expect_continue",
+    "rows",
+    "expect",
+];
 const REQUEST: &[&str] = &[
     "name",
     "target",
@@ -62,6 +82,9 @@ const REQUEST: &[&str] = &[
     "body",
     "body_file",
     "body_template",
+    "chunked",
+    "trailers",
+    "expect_continue",
     "rows",
     "expect",
 ];
@@ -98,6 +121,7 @@ enum Said {
     Timeout(std::time::Duration),
     ConnectTimeout(std::time::Duration),
     Workers(usize),
+    Client(ClientOptions),
 }
 
 impl PlanFile {
@@ -195,6 +219,7 @@ impl PlanFile {
             load.read_as(&accepted::TIMEOUT, time)?.map(Said::Timeout),
             load.read_as(&accepted::CONNECT_TIMEOUT, time)?.map(Said::ConnectTimeout),
             load.read_as(&accepted::WORKERS, whole)?.map(Said::Workers),
+            Some(Said::Client(client::read(load)?)),
         ];
         self.says.extend(all.into_iter().flatten());
         Ok(())
@@ -245,6 +270,7 @@ impl PlanFile {
             Said::Timeout(timeout) => builder.timeout(timeout),
             Said::ConnectTimeout(timeout) => builder.connect_timeout(timeout),
             Said::Workers(count) => builder.workers(count),
+            Said::Client(options) => builder.with_client(options),
         }))
     }
 }
@@ -268,8 +294,11 @@ fn request(keys: &Keys<'_>, folder: &Path) -> Result<RequestOptions, PlanError> 
         target: keys.text("target")?,
         method: keys.text("method")?,
         path: keys.text("path")?,
-        headers: headers(keys)?,
+        headers: fields(keys, "headers")?,
         body,
+        chunked: keys.flag("chunked")?,
+        expect_continue: keys.flag("expect_continue")?,
+        trailers: fields(keys, "trailers")?,
         rows: file("rows")?,
         expect: expectations::read(keys)?,
     })
@@ -281,6 +310,7 @@ fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
     for (key, node) in keys.iter() {
         let options: &[&str] = match key {
             "headers" => &["header"],
+            "trailers" => &["trailer"],
             // A template is a body as well.
             "body_file" | "body_template" => &["body-file", "body"],
             "body" => &["body"],
@@ -302,8 +332,8 @@ fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
 }
 
 /// A list of `name: value`, or a map.
-fn headers(keys: &Keys<'_>) -> Result<Vec<String>, PlanError> {
-    match keys.get("headers").map(|node| &node.value) {
+fn fields(keys: &Keys<'_>, key: &str) -> Result<Vec<String>, PlanError> {
+    match keys.get(key).map(|node| &node.value) {
         None => Ok(Vec::new()),
         Some(tree::Value::Map(entries)) => entries
             .iter()
@@ -312,11 +342,9 @@ fn headers(keys: &Keys<'_>) -> Result<Vec<String>, PlanError> {
                 Ok(format!("{}: {value}", entry.key))
             })
             .collect(),
-        Some(_) => keys
-            .list("headers")?
-            .iter()
-            .map(|field: &Node| Plain::of(field, keys.name()).text("headers"))
-            .collect(),
+        Some(_) => {
+            keys.list(key)?.iter().map(|field: &Node| Plain::of(field, keys.name()).text(key)).collect()
+        }
     }
 }
 

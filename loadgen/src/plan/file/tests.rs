@@ -89,6 +89,22 @@ fn a_mistake_is_told_with_its_place_and_what_is_accepted() {
             "plan.yaml:2:14: invalid value '0' for rate; accepted: requests per second",
         ),
         ("target: a:1\nload: {connections: 0}", "plan.yaml:2:21: invalid value '0' for connections"),
+        (
+            "target: a:1\nload: {h2_stream_window: 0}",
+            "plan.yaml:2:26: invalid value '0' for h2_stream_window; accepted: a size from 1",
+        ),
+        (
+            "target: a:1\nload: {idle_connections: x}",
+            "plan.yaml:2:26: invalid value 'x' for idle_connections",
+        ),
+        ("target: a:1\nload: {recv_rate: 2T}", "plan.yaml:2:19: invalid value '2199023255552' for recv_rate"),
+        ("target: a:1\nload: {pipeline: 2}", "--pipeline with HTTP/2; accepted: it with HTTP/1.1"),
+        ("target: a:1\nrequests: [{chunked: 1, body: a}]", "plan.yaml:2:22: invalid value '1' for chunked"),
+        ("target: a:1\nrequests: [{chunked: true}]", "plan.yaml:2:12: --chunked without a body"),
+        (
+            "target: a:1\nrequests: [{body: a, trailers: ['te: x']}]",
+            "plan.yaml:2:32: invalid value 'te: x' for trailer: it means nothing behind a body",
+        ),
         ("target: a:1\nload: {on_overload: wait}", "plan.yaml:2:21: invalid value 'wait' for on_overload"),
         ("target: a", "plan.yaml:1:9: invalid target 'a'"),
         ("targets: []", "plan.yaml:1:10: 0 targets; accepted: a list of 1 to 64 URLs"),
@@ -159,6 +175,21 @@ fn what_is_given_beside_a_plan_takes_precedence() {
     let file = PlanFile::parse(WHOLE, "plan.yaml", Path::new("")).unwrap();
     let plan = file.builder(Some("h2c://b:1")).unwrap().rate(5.0).build().unwrap();
     assert_eq!((plan.target().to_string(), plan.load().mean_rate.unwrap()), ("h2c://b:1/".to_owned(), 5.0));
+}
+
+#[test]
+fn connections_behave_as_a_plan_says_and_as_is_given_beside_it() {
+    let text = "target: a:1\nload: {h2_stream_window: 1M, h2_max_frame_size: 32768, idle_connections: 3, send_rate: 1K}";
+    let file = PlanFile::parse(text, "plan.yaml", Path::new("")).unwrap();
+    let plan = file.builder(None).unwrap().build().unwrap();
+    let client = plan.client();
+    assert_eq!((client.http2.stream_window, client.http2.max_frame_size), (1 << 20, 1 << 15));
+    assert_eq!((client.idle_connections, client.send_rate, client.recv_rate), (3, Some(1024), None));
+    let given = ClientOptions { h2_stream_window: Some(5), recv_rate: Some(7), ..ClientOptions::default() };
+    let plan = file.builder(None).unwrap().client(given).build().unwrap();
+    let client = plan.client();
+    assert_eq!((client.http2.stream_window, client.http2.max_frame_size), (5, 1 << 15));
+    assert_eq!((client.idle_connections, client.send_rate, client.recv_rate), (3, Some(1024), Some(7)));
 }
 
 #[test]

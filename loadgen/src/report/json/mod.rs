@@ -253,6 +253,31 @@ struct Connections {
     closed_by_server: u64,
     closed_by_loadgen: u64,
     tls: Option<Tls>,
+    idle: Option<Idle>,
+}
+
+/// What became of connections without requests.
+#[derive(Serialize)]
+struct Idle {
+    wanted: u64,
+    opened: u64,
+    open: u64,
+    closed_by_server: u64,
+    closed_by_loadgen: u64,
+    failure: Option<String>,
+}
+
+impl Idle {
+    fn of(idle: &recorder::Idle) -> Self {
+        Self {
+            wanted: idle.wanted,
+            opened: idle.opened,
+            open: idle.open(),
+            closed_by_server: idle.closed_by_server,
+            closed_by_loadgen: idle.closed_by_loadgen,
+            failure: idle.failure.clone(),
+        }
+    }
 }
 
 /// What came of handshakes.
@@ -393,6 +418,7 @@ impl<'a> Report<'a> {
                 closed_by_server: records.connections.closed_by_server,
                 closed_by_loadgen: records.connections.closed_by_loadgen,
                 tls: Tls::of(&records.connections),
+                idle: records.connections.idle.as_deref().map(Idle::of),
             },
             grpc: Grpc::of(summary)?,
             websocket: summary.records.sockets.as_deref().map(WebSocket::from),

@@ -100,7 +100,11 @@ fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let shape = run.load();
     let total = run.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
     let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
-    let streams = if run.streams > 1 { format!(" with {} streams each", run.streams) } else { String::new() };
+    let streams = match run.streams {
+        1 => String::new(),
+        streams if run.pipelines() => format!(" with {streams} pipelined requests each"),
+        streams => format!(" with {streams} streams each"),
+    };
     let interrupted = if summary.interrupted { ", INTERRUPTED" } else { "" };
     let warmup =
         run.warmup.map(|time| format!(", after {} of warm-up", seconds(nanos(time)))).unwrap_or_default();
@@ -200,6 +204,15 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (
             "Closed by the server",
             (connections.closed_by_server > 0).then(|| count(connections.closed_by_server)),
+        ),
+        (
+            "Idle connections",
+            connections.idle.as_deref().map(|idle| {
+                let failure = idle.failure.as_deref().filter(|_| idle.open() < idle.wanted);
+                let failure = failure.map(|why| format!(" ({why})")).unwrap_or_default();
+                let [open, wanted, closed] = [idle.open(), idle.wanted, idle.closed_by_server].map(count);
+                format!("{open} of {wanted} open at the end, {closed} closed by the server{failure}")
+            }),
         ),
         ("In flight, on average", (records.in_flight > 0).then(|| decimal(summary.mean_in_flight()))),
         ("Longest outage", span(summary.longest_outage().filter(|_| records.counts.succeeded > 0))),

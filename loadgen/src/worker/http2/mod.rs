@@ -4,6 +4,7 @@
 //! It knows nothing of other connections, nor of when a request is due.
 
 mod calls;
+mod rare;
 mod replies;
 
 use std::{
@@ -15,35 +16,28 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http2::{Code, Config, Key, Prepared, Role, Settings};
+use http2::{Code, Config, Key, Prepared};
 use transport::{Stream, segments};
 use wire::Fields;
 
+pub(super) use self::rare::config;
 use self::{
     calls::{Calls, Next},
-    replies::{Incoming, OnStream, Replies},
+    rare::{trailers, write_slowly, write_trailers},
+    replies::{Incoming, OnStream, Replies, Rest},
 };
 use contract::id;
 
 use super::{
     connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
     other_protocol::instead_of_http2,
+    rates::Rates,
 };
 use crate::{
-    clock::Nanos,
+    clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, expectation::Expectations},
     plan::{Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering, template::Values},
 };
-
-/// What one stream may have on the way, in bytes: enough that no reply waits for its window on a link with any
-/// likely delay.
-const STREAM_WINDOW: u32 = 4 << 20;
-
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 16 << 20;
-
-/// The longest list of fields that the peer may send, in bytes.
-const MAX_FIELDS: u32 = 64 * 1024;
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
 const NO_STREAMS: &str = "the server allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS 0)";
@@ -62,6 +56,10 @@ pub(super) struct Http2Requests {
     bodies: BytesMut,
     /// Whether what the server has not processed is sent again.
     resends: bool,
+    /// What connections begin with.
+    config: Box<Config>,
+    /// How fast they read and write, if they are slow.
+    rates: Option<Box<Rates>>,
     /// What is the same in all gRPC calls, if requests are such.
     calls: Option<Calls>,
     /// The target as it would be written for HTTP/1.
@@ -75,6 +73,10 @@ struct Constant {
     fields: Fields,
     body: Bytes,
     is_head: bool,
+    /// What comes behind the body.
+    trailers: Option<Arc<Fields>>,
+    /// How long the body waits for the server to ask for it.
+    patience: Option<Nanos>,
     expectations: Option<Arc<Expectations>>,
     /// What differs.
     rendering: Option<Http2Rendering>,
@@ -88,6 +90,8 @@ impl Constant {
             fields: request.http2(),
             body: request.body.clone(),
             is_head: request.method == http::Method::HEAD,
+            trailers: trailers(&request.upload().trailers),
+            patience: request.upload().patience.map(nanos),
             expectations: request.expectations(),
             rendering: request.http2_rendering(),
             request: request.clone(),
@@ -105,6 +109,8 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
             value: Vec::new(),
             bodies: BytesMut::new(),
             resends: plan.lifetime().retry.unprocessed(),
+            config: Box::new(config(&plan.client().http2)),
+            rates: Rates::of(plan.client()).map(Box::new),
             calls: plan.call().and_then(|call| call.prepared()).map(Calls::from),
             head: http2::Head::new(),
         }
@@ -120,7 +126,7 @@ pub(super) struct Http2 {
     unwritten: VecDeque<(u64, Key)>,
     /// Bytes that were written.
     written: u64,
-    /// Calls whose next message is not due yet, by when it is.
+    /// Calls whose next message is not due yet, and bodies that are held back, by when they are due.
     later: BinaryHeap<Reverse<(Nanos, u32, u32)>>,
     /// What is the same each time a request is sent, encoded, by its index.
     prepared: Vec<Prepared>,
@@ -133,6 +139,8 @@ pub(super) struct Http2 {
     shut_since: Option<Nanos>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
+    /// How fast it reads and writes, if it is slow.
+    rates: Option<Box<Rates>>,
 }
 
 impl fmt::Debug for Http2 {
@@ -150,20 +158,10 @@ impl Connection for Http2 {
         self.http2.is_settled().then_some(NO_STREAMS)
     }
 
-    fn new(stream: Stream, _now: Nanos) -> Self {
-        let config = Config {
-            settings: Settings {
-                enable_push: false,
-                initial_window_size: STREAM_WINDOW,
-                max_header_list_size: Some(MAX_FIELDS),
-                ..Settings::default()
-            },
-            connection_window: CONNECTION_WINDOW,
-            ..Config::new(Role::Client)
-        };
+    fn new(stream: Stream, _now: Nanos, requests: &Http2Requests) -> Self {
         Self {
             stream,
-            http2: http2::Connection::new(&config),
+            http2: http2::Connection::new(&requests.config),
             replies: Replies::default(),
             unwritten: VecDeque::new(),
             written: 0,
@@ -174,6 +172,7 @@ impl Connection for Http2 {
             used: false,
             shut_since: None,
             ending: None,
+            rates: requests.rates.clone(),
         }
     }
 
@@ -209,14 +208,15 @@ impl Connection for Http2 {
         }
         let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
-        let Constant { fields, body, is_head, expectations, rendering, request } = &all[index];
+        let Constant { fields, body, is_head, trailers, patience, expectations, rendering, request } =
+            &all[index];
         let mut body = body.clone();
         let id_field = &request.id_field;
         let key = if let Some(rendering) = rendering {
             let values = texts.values(&arrival, request.rows(), None);
             body = rendering.body(&values, bodies);
             let values = Values { length: body.len(), ..values };
-            self.http2.open(body.is_empty(), *is_head, |block| {
+            self.http2.open(body.is_empty() && trailers.is_none(), *is_head, |block| {
                 for (name, template) in &rendering.fields {
                     match template.constant() {
                         Some(constant) => block.constant(name, constant),
@@ -237,7 +237,7 @@ impl Connection for Http2 {
             }
             let Self { http2, prepared, .. } = self;
             // A call has a message in any case, which is none of the request.
-            http2.open(body.is_empty() && calls.is_none(), *is_head, |block| {
+            http2.open(body.is_empty() && calls.is_none() && trailers.is_none(), *is_head, |block| {
                 block.prepared(&mut prepared[index], |block| {
                     for (name, value) in fields.iter() {
                         block.constant(name, value);
@@ -259,10 +259,24 @@ impl Connection for Http2 {
             call
         });
         let bodiless = body.is_empty() && call.is_none();
-        self.replies.await_one(OnStream { key, in_flight, body, call });
+        let rest = match (trailers, patience) {
+            (None, None) => None,
+            (trailers, Some(patience)) if trailers.is_some() || !bodiless => {
+                self.later.push(Reverse((now.saturating_add(*patience), key.slot, key.id)));
+                Some(Box::new(Rest { trailers: trailers.clone(), held_back: true }))
+            }
+            (Some(trailers), _) if bodiless => {
+                write_trailers(&mut self.http2, key, trailers);
+                None
+            }
+            (None, _) => None,
+            (trailers, _) => Some(Box::new(Rest { trailers: trailers.clone(), held_back: false })),
+        };
+        let is_ready = !bodiless && rest.as_ref().is_none_or(|rest| !rest.held_back);
+        self.replies.await_one(OnStream { key, in_flight, body, call, rest });
         self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
         self.used = true;
-        if !bodiless {
+        if is_ready {
             self.http2.want(key);
         }
         Ok(())
@@ -279,6 +293,9 @@ impl Connection for Http2 {
         }
         if !self.later.is_empty() {
             self.add_due(shared);
+        }
+        if let Some(rates) = &mut self.rates {
+            rates.begin();
         }
         let over = match self.ending.take() {
             Some(closed) => Err(closed),
@@ -304,7 +321,11 @@ impl Connection for Http2 {
     }
 
     fn next_due(&self) -> Option<Nanos> {
-        self.later.peek().map(|Reverse((due, ..))| *due)
+        let later = self.later.peek().map(|Reverse((due, ..))| *due);
+        match &self.rates {
+            None => later,
+            Some(rates) => later.into_iter().chain(rates.next_due()).min(),
+        }
     }
 
     /// The peer is told that nobody waits any longer for what has taken too long.
@@ -372,7 +393,10 @@ impl Http2 {
             // Before it is given away: the server may see it before this call returns.
             let now = if self.unwritten.is_empty() { 0 } else { shared.clock.now() };
             let output = &mut self.http2.output;
-            let count = ready!(segments::poll_write(&mut self.stream, output, usize::MAX, cx))? as u64;
+            let count = match &mut self.rates {
+                None => ready!(segments::poll_write(&mut self.stream, output, usize::MAX, cx))?,
+                Some(rates) => ready!(write_slowly(&mut self.stream, output, rates, shared.clock, cx))?,
+            } as u64;
             shared.carried.sent += count;
             self.written += count;
             while let Some((_, key)) = self.unwritten.pop_front_if(|(end, _)| *end <= self.written) {
@@ -384,18 +408,18 @@ impl Http2 {
         Poll::Ready(Ok(()))
     }
 
-    /// Gives calls their messages that are due now.
+    /// Gives calls their messages that are due now, and lets go of bodies that have waited for long enough.
     fn add_due(&mut self, shared: &Shared<Http2Requests>) {
-        let Some(calls) = &shared.requests.calls else { return };
         while let Some(&Reverse((due, slot, id))) = self.later.peek()
             && due <= shared.now
         {
             self.later.pop();
             let key = Key { slot, id };
-            if let Some(request) = self.replies.awaited(key)
-                && let Some(call) = &request.call
-            {
+            let Some(request) = self.replies.awaited(key) else { continue };
+            if let (Some(call), Some(calls)) = (&request.call, &shared.requests.calls) {
                 request.body = calls.next(call);
+                self.http2.want(key);
+            } else if request.let_go() {
                 self.http2.want(key);
             }
         }
@@ -425,6 +449,13 @@ impl Http2 {
                 }
                 continue;
             }
+            if is_last && let Some(trailers) = request.rest.take().and_then(|rest| rest.trailers) {
+                if !part.is_empty() {
+                    self.http2.data(key, part, false);
+                }
+                write_trailers(&mut self.http2, key, &trailers);
+                continue;
+            }
             self.http2.data(key, part, is_last);
             if !is_last {
                 self.http2.want(key);
@@ -439,9 +470,25 @@ impl Http2 {
         shared: &mut Shared<Http2Requests>,
         sink: &mut impl Sink,
     ) -> Poll<Result<(), Closed>> {
-        let count = match ready!(segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer, cx)) {
+        let most = match &mut self.rates {
+            None => shared.buffer.len(),
+            Some(rates) => {
+                let room = shared.buffer.len() - self.rest.len();
+                match rates.receivable(shared.clock.now(), room) {
+                    0 if room > 0 => return Poll::Pending,
+                    most => self.rest.len() + most,
+                }
+            }
+        };
+        let buffer = &mut shared.buffer[..most];
+        let count = match ready!(segments::poll_read(&mut self.stream, &self.rest, buffer, cx)) {
             Ok(0) => return Poll::Ready(Err(self.closed())),
-            Ok(count) => count,
+            Ok(count) => {
+                if let Some(rates) = &mut self.rates {
+                    rates.received(shared.clock.now(), count);
+                }
+                count
+            }
             Err(error) => return Poll::Ready(Err(self.broken(&error))),
         };
         shared.carried.received += count as u64;

@@ -1,7 +1,10 @@
 //! Requests on their streams, and what becomes of them: a reply, a failure, or another attempt.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http2::{Code, Event, Key};
+use wire::Fields;
 
 use super::{
     super::connection::Sink,
@@ -13,6 +16,9 @@ use crate::{
     recorder::Carried,
 };
 
+/// The status that asks for a body (RFC 9110 section 15.2.1).
+const CONTINUE: u16 = 100;
+
 /// A request on its stream.
 #[derive(Debug)]
 pub(super) struct OnStream {
@@ -22,6 +28,32 @@ pub(super) struct OnStream {
     pub(super) body: Bytes,
     /// The gRPC call that it is.
     pub(super) call: Option<Box<OnCall>>,
+    /// What keeps its end from being sent as usual, as long as it does.
+    pub(super) rest: Option<Box<Rest>>,
+}
+
+/// What few requests have.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// What comes behind the body.
+    pub(super) trailers: Option<Arc<Fields>>,
+    /// The body is held back until the server asks for it, or is not sent because the server has answered without it.
+    pub(super) held_back: bool,
+}
+
+impl OnStream {
+    /// The body is sent from now on, unless it was all along, or the server has answered. True: there is something to send.
+    pub(super) fn let_go(&mut self) -> bool {
+        let Some(rest) = self.rest.as_mut().filter(|rest| rest.held_back) else { return false };
+        if self.in_flight.reply.status != 0 {
+            return false;
+        }
+        rest.held_back = false;
+        if rest.trailers.is_none() {
+            self.rest = None;
+        }
+        true
+    }
 }
 
 /// What an event is taken in with.
@@ -156,6 +188,9 @@ impl Replies {
             Event::Informational { stream } => {
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.informational(&Head::Http2(head));
+                if request.rest.is_some() && head.status() == CONTINUE && request.let_go() {
+                    http2.want(stream);
+                }
             }
             Event::Reset { stream, code, by_peer } => {
                 if let Some(request) = self.take(stream) {
@@ -189,7 +224,7 @@ impl Replies {
         sink: &mut impl Sink,
     ) {
         let Some(mut request) = self.take(key) else { return };
-        let mut is_unsent = !request.body.is_empty();
+        let mut is_unsent = !request.body.is_empty() || request.rest.is_some();
         let mut failure = None;
         if let (Some(call), Some(calls)) = (request.call.take(), calls) {
             is_unsent |= !calls.is_sent(&call);

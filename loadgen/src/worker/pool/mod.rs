@@ -431,7 +431,8 @@ impl<C: Connection> Pool<C> {
                 Poll::Pending => return,
                 Poll::Ready(Ok(Connected { stream, at, secured })) => {
                     (place.connected, place.secured) = (at, secured);
-                    place.occupant = Occupant::Connection(C::new(stream, self.shared.clock.now()));
+                    place.occupant =
+                        Occupant::Connection(C::new(stream, self.shared.clock.now(), &self.shared.requests));
                 }
                 Poll::Ready(Err(failure)) => return self.gone(index, Closed::by_server(failure), sink),
             }

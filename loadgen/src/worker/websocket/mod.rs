@@ -16,7 +16,7 @@ use crate::{
     outcome::{Arrival, Cause, Failure, Head, Reply},
     plan::{Message, Plan, Request, Texts, message::Sameness},
     schedule::Part,
-    worker::connection::Sink,
+    worker::{connection::Sink, http2::config},
 };
 
 /// Messages of templates are rendered to be compared: so many for each that came, at most.
@@ -38,6 +38,8 @@ pub(super) struct Messages {
     /// The target as it would be written for the other version of HTTP.
     as_http1: String,
     as_http2: String,
+    /// What connections of HTTP/2 begin with.
+    http2: Box<http2::Config>,
     scratch: Vec<u8>,
 }
 
@@ -54,6 +56,7 @@ impl Messages {
             captures: plan.captures(),
             as_http1: format!("{}, without --http2", plan.target()),
             as_http2: format!("--http2 {}", plan.target()),
+            http2: Box::new(config(&plan.client().http2)),
             scratch: Vec::new(),
         }
     }

@@ -60,7 +60,7 @@ impl Connection for OverHttp1 {
 
     const AWAITED: &'static str = "no answer to the handshake of a WebSocket";
 
-    fn new(stream: Stream, _now: Nanos) -> Self {
+    fn new(stream: Stream, _now: Nanos, _messages: &Messages) -> Self {
         Self { stream, phase: Phase::New }
     }
 

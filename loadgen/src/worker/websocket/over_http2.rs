@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http2::{Code, Config, Event, Key, Role, Settings};
+use http2::{Code, Event, Key};
 use transport::{Stream, segments};
 use websocket::code;
 
@@ -21,12 +21,6 @@ use crate::{
         other_protocol::instead_of_http2,
     },
 };
-
-/// What one stream may have on the way, in bytes.
-const STREAM_WINDOW: u32 = 4 << 20;
-
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// While so much output waits, no more of messages is added.
 const MAX_OUTPUT: usize = 256 << 10;
@@ -75,20 +69,10 @@ impl Connection for OverHttp2 {
 
     const AWAITED: &'static str = "no answer to the handshake of a WebSocket";
 
-    fn new(stream: Stream, _now: Nanos) -> Self {
-        let config = Config {
-            settings: Settings {
-                enable_push: false,
-                initial_window_size: STREAM_WINDOW,
-                max_header_list_size: Some(64 * 1024),
-                ..Settings::default()
-            },
-            connection_window: CONNECTION_WINDOW,
-            ..Config::new(Role::Client)
-        };
+    fn new(stream: Stream, _now: Nanos, messages: &Messages) -> Self {
         Self {
             stream,
-            http2: http2::Connection::new(&config),
+            http2: http2::Connection::new(&messages.http2),
             sockets: Vec::new(),
             count: 0,
             open: 0,

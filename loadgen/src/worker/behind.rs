@@ -1,0 +1,100 @@
+//! Pipelining (RFC 9112 section 9.3.2): requests of HTTP/1.1 that are written before the replies to those before them have
+//! come, which is in their order.
+
+use std::{collections::VecDeque, io, task::Context};
+
+use transport::Stream;
+
+use super::{
+    conduct::Conduct,
+    connection::{Shared, Sink},
+    exchange::Exchange,
+    http1::Http1Requests,
+};
+use crate::{
+    clock::Nanos,
+    outcome::{Arrival, InFlight, Outcome},
+};
+
+/// Requests behind the one whose reply is awaited, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    queue: VecDeque<Exchange>,
+    /// How many at the front were written to their ends.
+    sent: usize,
+}
+
+impl Behind {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// One more.
+    pub(super) fn push(&mut self, exchange: Exchange) {
+        self.queue.push_back(exchange);
+    }
+
+    /// The next one, whose reply is awaited from now on.
+    pub(super) fn pop(&mut self) -> Option<Exchange> {
+        self.sent = self.sent.saturating_sub(1);
+        self.queue.pop_front()
+    }
+
+    /// Writes what is left of them, as far as the socket takes it.
+    pub(super) fn write(
+        &mut self,
+        stream: &mut Stream,
+        rendered: &mut Vec<u8>,
+        mut conduct: Option<&mut Conduct>,
+        cx: &mut Context<'_>,
+        shared: &mut Shared<Http1Requests>,
+    ) -> io::Result<()> {
+        while let Some(exchange) = self.queue.get_mut(self.sent) {
+            exchange.write(stream, rendered, conduct.as_deref_mut(), cx, shared)?;
+            if !exchange.is_sent() {
+                break;
+            }
+            self.sent += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends those that have taken longer than `timeout`, which are the oldest.
+    pub(super) fn expire(&mut self, now: Nanos, timeout: Nanos, sink: &mut impl Sink) {
+        while let Some(exchange) =
+            self.queue.pop_front_if(|exchange| exchange.in_flight.deadline(timeout) <= now)
+        {
+            self.sent = self.sent.saturating_sub(1);
+            sink.ended(exchange.in_flight.ended(now, Outcome::TimedOut));
+        }
+    }
+
+    /// The connection is over before their replies have begun. Those that have not left go another way; others are sent again
+    /// if twice does no harm, `most` times. Those that are left have failed.
+    pub(super) fn give_back(&mut self, most: u8, shared: &Shared<Http1Requests>, sink: &mut impl Sink) {
+        for exchange in std::mem::take(&mut self.queue) {
+            let Exchange { in_flight, written, .. } = exchange;
+            if written == 0 {
+                sink.put_back(in_flight.arrival);
+                continue;
+            }
+            let most = if shared.requests.of(&in_flight.arrival).resends { most } else { 0 };
+            match in_flight.resend(most) {
+                Ok(arrival) => sink.resend(arrival),
+                Err(in_flight) => self.queue.push_back(Exchange::new(in_flight)),
+            }
+        }
+    }
+
+    /// How often one is sent again when its connection is over; `announced`: the server has said that it would be with a reply
+    /// before it, and processes none behind that (RFC 9112 section 9.6).
+    pub(super) fn resends(announced: bool) -> u8 {
+        if announced { Arrival::MAX_SENT_AWAY } else { Arrival::MAX_RESENDS }
+    }
+
+    /// Those that are left.
+    pub(super) fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
+        self.queue.into_iter().map(|exchange| exchange.in_flight)
+    }
+}
