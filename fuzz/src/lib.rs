@@ -78,6 +78,12 @@ pub const TARGETS: &[Target] = &[
         frames_after: None,
     },
     Target {
+        name: "access-log",
+        run: targets::text::access_log::run,
+        words: targets::text::access_log::WORDS,
+        frames_after: None,
+    },
+    Target {
         name: "template",
         run: targets::text::template::run,
         words: targets::text::template::WORDS,

@@ -105,6 +105,11 @@ fn a_text_with_placeholders_is_rendered_the_same_each_time_or_refused() {
 }
 
 #[test]
+fn what_a_line_of_a_log_has_can_be_sent() {
+    assert!(replay("access-log", 1000) > 5);
+}
+
+#[test]
 fn records_of_a_run_round_trip() {
     assert!(replay("records", 1000) > 8);
 }

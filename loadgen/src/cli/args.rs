@@ -438,6 +438,20 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "LOADGEN_URL_FILE", help_heading = REQUEST)]
     pub url_file: Option<PathBuf>,
 
+    /// Replay the requests of an access log
+    ///
+    /// Each is due when it began there: method, path and query are sent, bodies and fields are in no log. Logs: common and
+    /// combined (nginx, Apache), HAProxy's, Envoy's, dummy-server's, or JSON lines (up to 1000000 requests). Stamps of a
+    /// second are spread within it, and durations (`rt=0.2`, or a key of JSON) taken off.
+    #[arg(long, value_name = "FILE", env = "LOADGEN_REPLAY", help_heading = REQUEST)]
+    pub replay: Option<PathBuf>,
+
+    /// Speed of a replay, as a multiple of the log's
+    ///
+    /// [default: 1x] From 0.001x to 1000x.
+    #[arg(long, value_name = "TIMES", env = "LOADGEN_SPEED", value_parser = speed, help_heading = REQUEST)]
+    pub speed: Option<f64>,
+
     /// Take {{...}} in path, header fields and body as it is
     ///
     /// Instead of as a placeholder, whose value differs from request to request: {{seq}} (the number of the request), {{uuid}},
@@ -703,6 +717,11 @@ pub(super) fn rate(text: &str) -> Result<f64, &'static str> {
 
 pub(super) fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, &'static str> {
     quantity::count(text).and_then(|number| N::try_from(number).ok()).ok_or("a whole number")
+}
+
+/// Reads `2x`, `0.5x` or `2`.
+fn speed(text: &str) -> Result<f64, &'static str> {
+    quantity::decimal_within(text.trim_end_matches('x'), &(0.0..=f64::MAX)).ok_or("a multiple")
 }
 
 /// Reads `512`, `64K`, `1M`.

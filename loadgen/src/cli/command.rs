@@ -22,6 +22,7 @@ use super::{
     wait::{self, Waited},
 };
 use crate::{
+    numbers::count,
     plan::{OtherEnd, Plan, PlanError},
     run::Run,
     summary::Summary,
@@ -82,8 +83,11 @@ fn load_embedded(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 #[cfg(feature = "embedded")]
 fn for_embedded(typed: &Args, address: String) -> Args {
     let mut args = Args { target: Some(address), ..typed.clone() };
-    let says_how_much =
-        typed.plan.is_some() || typed.rate.is_some() || typed.stages.is_some() || typed.total.is_some();
+    let says_how_much = typed.plan.is_some()
+        || typed.rate.is_some()
+        || typed.stages.is_some()
+        || typed.total.is_some()
+        || typed.replay.is_some();
     if !says_how_much && typed.duration.is_none() {
         (args.rate, args.duration) = (Some(5000.0), Some(std::time::Duration::from_secs(3)));
     }
@@ -137,6 +141,11 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
         plan = plan.for_one_exchange();
     }
     let plan = within_files(plan, other_end)?;
+    let skipped = plan.skipped();
+    if let Some((line, why)) = &skipped.first {
+        let lines = count(skipped.lines);
+        note(&format!("skipped lines of the log: {lines}, the first of which is {line}: {why}"));
+    }
     let run = prepared(&plan, &output);
     let interrupts = interrupt::watch(run.handle()).context("can't watch for Ctrl+C")?;
     let mut files = ReportFiles::create(&output.reports)?;

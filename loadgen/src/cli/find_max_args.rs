@@ -61,9 +61,11 @@ Examples:
       loadgen find-max -o json localhost:8080";
 
 /// Options of a run that a search does not take, by name and flag, and what is there instead.
-const REFUSED: [(&str, &str, &str); 16] = [
+const REFUSED: [(&str, &str, &str); 18] = [
     ("rate", "rate", "--start-rate and --max-rate, between which it is searched"),
     ("stages", "stages", "--start-rate and --max-rate, between which the rate is searched"),
+    ("replay", "replay", "it without find-max"),
+    ("speed", "speed", "it without find-max"),
     ("total", "total", "--step-duration, as each step sends for the same time"),
     ("duration", "duration", "--step-duration"),
     ("embedded", "embedded", "a target: a server in this process would share its CPUs with loadgen"),

@@ -129,6 +129,16 @@ fn shape(plan: &Plan) -> String {
     if load.is_random() {
         text.push_str(" at random times");
     }
+    if let Some(log) = &load.replay {
+        text.push_str(&format!(", replay of {log}, {} requests", count(load.count().unwrap_or(0))));
+        let skipped = plan.skipped();
+        if let Some((line, why)) = &skipped.first {
+            text.push_str(&format!(
+                " ({} lines skipped, the first of which is {line}: {why})",
+                count(skipped.lines)
+            ));
+        }
+    }
     if let Some(stages) = &load.stages {
         text.push_str(&format!(", stages {stages}"));
     }

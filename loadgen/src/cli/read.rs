@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 13] = [
+const EXCLUSIVE: [(&str, &str, &str); 14] = [
     ("stages", "rate", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("stages", "duration", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
@@ -36,6 +36,7 @@ const EXCLUSIVE: [(&str, &str, &str); 13] = [
     ("user", "bearer_file", "--bearer-file=token.txt"),
     ("body", "body_file", "--body-file=body.json"),
     ("plan", "url_file", "loadgen -f plan.yaml"),
+    ("plan", "replay", "loadgen -f plan.yaml"),
     ("check", "print", "loadgen --print -f plan.yaml"),
 ];
 
@@ -142,6 +143,7 @@ impl Args {
             "body" => self.body.is_some(),
             "plan" => self.plan.is_some(),
             "url_file" => self.url_file.is_some(),
+            "replay" => self.replay.is_some(),
             "check" => self.check,
             "print" => self.print,
             _ => self.body_file.is_some(),
@@ -166,6 +168,7 @@ impl Args {
             "body" => self.body = None,
             "plan" => self.plan = None,
             "url_file" => self.url_file = None,
+            "replay" => self.replay = None,
             "check" => self.check = false,
             "print" => self.print = false,
             _ => self.body_file = None,
@@ -298,6 +301,12 @@ impl Args {
         }
         if let Some(expected) = &self.expect_status {
             plan = plan.expect_status(expected.clone());
+        }
+        if let Some(log) = &self.replay {
+            plan = plan.replay(log);
+        }
+        if let Some(times) = self.speed {
+            plan = plan.speed(times);
         }
         if let Some(file) = &self.url_file {
             plan = plan.url_file(file);

@@ -174,6 +174,18 @@ pub(crate) const REQUEST_ID_HEADER: Accepted = Accepted {
     example: "x-request-id",
 };
 
+/// See `--replay`.
+pub(crate) const REPLAY: Accepted = Accepted {
+    flag: "replay",
+    values: "an access log (common, combined, HAProxy's, Envoy's, dummy-server's, or JSON lines) of at most 1000000 requests",
+    example: "access.log",
+};
+/// See `--speed`.
+pub(crate) const SPEED: Accepted = Accepted {
+    flag: "speed",
+    values: "how many times as fast, from 0.001 to 1000, such as 2x or 0.5",
+    example: "2x",
+};
 /// See `--proto`.
 pub(crate) const PROTO: Accepted = Accepted {
     flag: "proto",
@@ -301,6 +313,8 @@ pub(crate) const ALL: &[Accepted] = &[
     BODY_FILE,
     PLAN,
     URL_FILE,
+    REPLAY,
+    SPEED,
     REQUEST_ID_HEADER,
     PROTO,
     DEADLINE,

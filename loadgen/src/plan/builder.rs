@@ -8,10 +8,11 @@ use command_line::Refusal;
 
 use super::{
     Body, Call, Client, ClientOptions, Expect, Lifetime, Load, MAX_WORKERS, Message, OnOverload, Plan,
-    PlanError, Request, RequestOptions, Requests, Retry, Target, Version, call,
+    PlanError, Request, RequestOptions, Requests, Retry, Target, Version, accepted, call,
     contents::Contents,
     lifetime, load, message,
     places::Places,
+    replay::{self, Replay, Skipped},
     request::Common,
     route,
     site::{self, OfSite, Targets},
@@ -40,6 +41,8 @@ pub struct Builder {
     request: RequestOptions,
     requests: Vec<RequestOptions>,
     url_file: Option<PathBuf>,
+    replay: Option<PathBuf>,
+    speed: Option<f64>,
     braces: Braces,
     seed: Option<u64>,
     places: Option<Arc<Places>>,
@@ -65,6 +68,8 @@ impl Builder {
             request: RequestOptions::default(),
             requests: Vec::new(),
             url_file: None,
+            replay: None,
+            speed: None,
             braces: Braces::Placeholder,
             seed: None,
             places: None,
@@ -473,6 +478,21 @@ impl Builder {
         self
     }
 
+    /// An access log whose requests are sent at the times at which they began there: common, combined, HAProxy's, Envoy's,
+    /// dummy-server's, or JSON lines.
+    #[must_use]
+    pub fn replay(mut self, log: impl Into<PathBuf>) -> Self {
+        self.replay = Some(log.into());
+        self
+    }
+
+    /// How many times as fast as it did time passes in a [replay](Self::replay).
+    #[must_use]
+    pub fn speed(mut self, times: f64) -> Self {
+        self.speed = Some(times);
+        self
+    }
+
     /// A file with the types of a gRPC call's messages, in place of asking the server: a `.proto` source, or a set of
     /// descriptors. May be repeated.
     #[must_use]
@@ -673,6 +693,55 @@ impl Builder {
         site::spread(targets, &by_default, several, self.places.as_deref())
     }
 
+    /// The log that is replayed, if one is, and what people are told of it.
+    fn read_log(&self, target: &Target, has_several: bool) -> Result<Option<(Replay, String)>, PlanError> {
+        let Some(path) = &self.replay else {
+            return match self.speed {
+                None => Ok(None),
+                Some(_) => {
+                    let accepted = "--speed together with --replay";
+                    Err(PlanError(Refusal::new(
+                        "--speed needs --replay",
+                        accepted,
+                        "--replay=access.log --speed=2x",
+                    )))
+                }
+            };
+        };
+        let options = &self.request;
+        let refused = [
+            (
+                target.grpc || target.websocket,
+                "--replay with calls or messages",
+                "it with an http:// or https:// target",
+            ),
+            (
+                has_several,
+                "--replay with several requests or targets",
+                "it alone: what is sent is in the log",
+            ),
+            (self.url_file.is_some(), "--replay and --url-file exclude each other", "one of them"),
+            (options.method.is_some(), "--method with --replay", "no method: those of the log are sent"),
+            (
+                options.path.is_some() || options.rows.is_some(),
+                "a path or rows with --replay",
+                "neither: paths are in the log",
+            ),
+        ];
+        if let Some((_, shown, accepted)) = refused.into_iter().find(|(is_given, ..)| *is_given) {
+            let example = "loadgen --replay=access.log http://localhost:8080";
+            return Err(PlanError(Refusal::new(shown, accepted, example)));
+        }
+        let speed = self.speed.unwrap_or(1.0);
+        if !replay::SPEEDS.contains(&speed) {
+            return Err(accepted::refused(&accepted::SPEED, speed));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let said: String =
+            format!("{name} at {speed}x").chars().filter(|c| !c.is_control()).take(200).collect();
+        Ok(Some((Replay::read(path, speed)?, said)))
+    }
+
     fn checked(mut self) -> Result<Plan, PlanError> {
         let target = Target::parse_with(&self.target, self.version, self.braces)?;
         let lifetime = Lifetime::new(&self.lifetime)?;
@@ -704,7 +773,25 @@ impl Builder {
             self.message.refuse(&target)?;
         }
         let mut message = None;
+        let replay = self.read_log(&target, !several.is_empty())?;
+        let mut skipped = Skipped::default();
+        if let Some((log, said)) = &replay {
+            self.load.replay = Some((Arc::clone(&log.due), said.clone()));
+            skipped = log.skipped.clone();
+            if let Some(total) = self.load.total.filter(|total| *total > log.due.len() as u64) {
+                let accepted = format!("at most {}, which the log has", log.due.len());
+                return Err(PlanError(Refusal::of_value(
+                    "total",
+                    total,
+                    accepted,
+                    log.due.len().to_string(),
+                )));
+            }
+        }
         let (requests, call) = match &self.url_file {
+            _ if let Some((log, _)) = replay => {
+                (Requests::replayed(common[0], &self.request, log.methods, &log.methods_of)?, None)
+            }
             _ if target.grpc => {
                 self.check_call()?;
                 let mut request = Request::new(common[0], self.request)?;
@@ -766,6 +853,7 @@ impl Builder {
             seed: self.seed,
             call,
             message,
+            skipped,
             load,
             lifetime,
             client,

@@ -1,6 +1,6 @@
 //! How much is sent, how fast, for how long, and within which limits.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use command_line::{Accepted, Refusal};
 use contract::quantity::LONGEST_TIME;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Nanos, nanos},
-    schedule::{Arrivals, ConnectionStage, ConnectionStages, Constant, Poisson, Stage, Stages},
+    schedule::{Arrivals, ConnectionStage, ConnectionStages, Constant, Poisson, Replay, Stage, Stages},
 };
 
 /// How long a run lasts when neither a total nor a duration is given.
@@ -84,6 +84,8 @@ pub struct Load {
     pub mean_rate: Option<f64>,
     /// The stages, as they are written.
     pub stages: Option<String>,
+    /// The log that is replayed, as people are told of it.
+    pub replay: Option<String>,
     /// What random times follow from, if that was said.
     pub seed: Option<u64>,
     /// Requests that are due for so long at first are counted apart: what follows is of those behind it.
@@ -142,9 +144,10 @@ impl Load {
     #[must_use]
     pub fn count(&self) -> Option<u64> {
         match &self.shape {
-            Shape::Open { arrivals: arrivals @ (Arrivals::Constant(_) | Arrivals::Stages(_)), .. } => {
-                Some(arrivals.count()?.saturating_sub(arrivals.expected_by(nanos(self.warmup))))
-            }
+            Shape::Open {
+                arrivals: arrivals @ (Arrivals::Constant(_) | Arrivals::Stages(_) | Arrivals::Replay(_)),
+                ..
+            } => Some(arrivals.count()?.saturating_sub(arrivals.expected_by(nanos(self.warmup)))),
             _ if self.duration.is_some() => None,
             _ => self.total,
         }
@@ -177,7 +180,7 @@ impl Load {
         wanted.check_together(stages.as_ref())?;
         let duration = match (total, wanted.duration, &stages) {
             (_, _, Some(stages)) => Some(stages.length()),
-            (None, None, None) => Some(DEFAULT_DURATION),
+            (None, None, None) if wanted.replay.is_none() => Some(DEFAULT_DURATION),
             (_, given, None) => time(&accepted::DURATION, given)?,
         };
         let warmup = warmup.unwrap_or_default();
@@ -185,13 +188,17 @@ impl Load {
         let open = |(arrivals, mean_rate): (Arrivals, f64)| {
             (Shape::Open { arrivals, on_overload: wanted.on_overload, max_lag }, Some(mean_rate))
         };
+        let replayed = wanted.replay.as_ref().map(|(due, _)| timing.of_log(Arc::clone(due)));
         let (shape, mean_rate) = match (wanted.rate.map(rate).transpose()?, &stages) {
             (Some(rate), _) => open(timing.at_rate(rate)),
             (None, Some(Read::Rates(stages))) => open(timing.by_stages(stages)),
             (None, Some(Read::Connections(stages))) => {
                 (Shape::Closed { stages: Some(with_warmup(stages, warmup)) }, None)
             }
-            (None, None) => (Shape::Closed { stages: None }, None),
+            (None, None) => match replayed {
+                Some(replayed) => open(replayed),
+                None => (Shape::Closed { stages: None }, None),
+            },
         };
         let connections = match &shape {
             Shape::Closed { stages: Some(stages) } => stages.most(),
@@ -203,6 +210,7 @@ impl Load {
             shape,
             mean_rate,
             stages: stages.as_ref().map(Read::canonical),
+            replay: wanted.replay.as_ref().map(|(_, said)| said.clone()),
             seed: wanted.seed,
             warmup,
             total,
@@ -267,6 +275,7 @@ impl Load {
             shape: Shape::Closed { stages: None },
             mean_rate: None,
             stages: None,
+            replay: None,
             seed: None,
             warmup: Duration::ZERO,
             total: Some(1),
@@ -287,6 +296,8 @@ impl Load {
 pub(super) struct Wanted {
     pub(super) rate: Option<f64>,
     pub(super) stages: Option<String>,
+    /// When requests of a log are due, and what people are told of it.
+    pub(super) replay: Option<(Arc<[Nanos]>, String)>,
     pub(super) poisson: bool,
     pub(super) seed: Option<u64>,
     pub(super) warmup: Option<Duration>,
@@ -307,6 +318,7 @@ impl Default for Wanted {
         Self {
             rate: None,
             stages: None,
+            replay: None,
             poisson: false,
             seed: None,
             warmup: None,
@@ -327,13 +339,23 @@ impl Default for Wanted {
 impl Wanted {
     /// What excludes, or needs, something else.
     fn check_together(&self, stages: Option<&Read>) -> Result<(), PlanError> {
-        let is_open = self.rate.is_some() || matches!(stages, Some(Read::Rates(_)));
+        let is_open = self.rate.is_some() || self.replay.is_some() || matches!(stages, Some(Read::Rates(_)));
         for (is_wrong, wrong, accepted, example) in [
             (
                 self.stages.is_some() && self.rate.is_some(),
                 "--stages and --rate exclude each other",
                 "one of them",
                 "loadgen --stages=10s@100,30s@100..1000 localhost:8080",
+            ),
+            (
+                self.replay.is_some()
+                    && (self.rate.is_some()
+                        || self.stages.is_some()
+                        || self.poisson
+                        || self.warmup.is_some()),
+                "--replay with --rate, --stages, --poisson or --warmup",
+                "--replay alone, whose times are those of the log, with --speed",
+                "loadgen --replay=access.log --speed=2x http://localhost:8080",
             ),
             (
                 self.stages.is_some() && self.duration.is_some(),
@@ -394,6 +416,14 @@ impl Timing {
             Arrivals::Constant(Constant::new(rate, total, window))
         };
         (arrivals, rate)
+    }
+
+    /// Arrivals as a log has them, and their mean rate.
+    fn of_log(self, due: Arc<[Nanos]>) -> (Arrivals, f64) {
+        let replay = Arrivals::Replay(Replay::new(due, self.total, self.duration));
+        let window = replay.window().unwrap_or_default().as_secs_f64();
+        let mean_rate = replay.expected_by(Nanos::MAX) as f64 / window.max(1e-9);
+        (replay, mean_rate)
     }
 
     /// Arrivals by stages, and their mean rate behind the warm-up.

@@ -23,6 +23,8 @@ pub(crate) struct Mix {
     total: Option<u64>,
     /// Parts that share the arrivals, each every so-many-th.
     parts: u64,
+    /// Whether each arrival has its own place, whatever part it is of.
+    is_in_order: bool,
 }
 
 /// A place of the sequence.
@@ -52,7 +54,21 @@ impl Mix {
         }
         let shares: Arc<[u32]> = weights.iter().map(|weight| (weight / divisor) as u32).collect();
         let sequence = if shares.len() < 2 { Arc::default() } else { sequence(&shares, sum).into() };
-        Some(Self { sequence, shares, total: None, parts: 1 })
+        Some(Self { sequence, shares, total: None, parts: 1, is_in_order: false })
+    }
+
+    /// Of requests that follow each other as they are listed.
+    pub(crate) fn listed(requests: &[u32]) -> Self {
+        let count = requests.iter().max().map_or(0, |most| *most as usize + 1);
+        let mut shares = vec![0; count];
+        let slot = |request: &u32| {
+            let before = shares[*request as usize];
+            shares[*request as usize] += 1;
+            Slot { request: *request, before }
+        };
+        let sequence: Vec<_> = requests.iter().map(slot).collect();
+        let sequence = if count < 2 { Arc::default() } else { sequence.into() };
+        Self { sequence, shares: shares.into(), total: None, parts: 1, is_in_order: true }
     }
 
     /// For so many arrivals, which so many parts share.
@@ -93,6 +109,9 @@ impl Mix {
     /// The place in the sequence. The parts take turns, each time in another order: with each arrival in its own place, a
     /// part that has every second one would get but one of two requests.
     fn place(&self, number: u64) -> u64 {
+        if self.is_in_order {
+            return number;
+        }
         let (round, part) = (number / self.parts, number % self.parts);
         let begin = number - part;
         // The last round has fewer.

@@ -4,6 +4,7 @@
 //! prints.
 
 pub mod accepted;
+mod access_log;
 mod builder;
 pub mod call;
 pub mod client;
@@ -18,6 +19,7 @@ mod methods;
 pub(crate) mod mix;
 mod places;
 mod proto_files;
+pub mod replay;
 pub mod request;
 mod request_options;
 mod requests;
@@ -45,6 +47,7 @@ pub use methods::Shape as MethodShape;
 pub(crate) use methods::{contents, known, no_service};
 use prost_reflect::DescriptorPool;
 pub(crate) use proto_files::add as add_types;
+pub use replay::Skipped;
 pub use request::Request;
 pub use request_options::{Body, MAX_BODY, RequestOptions, Share};
 pub use requests::{MAX_NAME, MAX_NAMES, MAX_URLS};
@@ -79,6 +82,8 @@ pub struct Plan {
     seed: Option<u64>,
     call: Option<Call>,
     message: Option<Message>,
+    /// Lines of a log that is replayed that had nothing to send.
+    skipped: Skipped,
     load: Load,
     lifetime: Lifetime,
     client: Client,
@@ -240,6 +245,12 @@ impl Plan {
     #[must_use]
     pub fn call(&self) -> Option<&Call> {
         self.call.as_ref()
+    }
+
+    /// Lines of a log that is replayed that had no request that can be sent.
+    #[must_use]
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 
     /// What is sent on WebSockets, if they are spoken.

@@ -98,6 +98,32 @@ impl Requests {
         Ok(Self { sites, ..Self::of(all.collect::<Result<_, _>>()?, &shares)? })
     }
 
+    /// Those of a log, one for each method, with the paths of its requests; a body goes with methods that are about one.
+    pub(super) fn replayed(
+        common: Common<'_>,
+        defaults: &RequestOptions,
+        methods: Vec<(String, Vec<String>)>,
+        methods_of: &[u32],
+    ) -> Result<Self, PlanError> {
+        let all = methods.into_iter().map(|(method, paths)| {
+            let has_body = ["POST", "PUT", "PATCH"].contains(&method.as_str());
+            let options = RequestOptions {
+                name: Some(method.clone()),
+                method: Some(method),
+                body: defaults.body.clone().filter(|_| has_body),
+                ..defaults.clone()
+            };
+            let paths = Rows::of_one_column("path", paths.into_iter())
+                .map_err(|error| refused_because(&accepted::REPLAY, "a log", error.to_string()))?;
+            Ok(Request::new(common, options)?.with_paths(paths))
+        });
+        let all = all.collect::<Result<Vec<_>, PlanError>>()?;
+        let shares = vec![None; all.len()];
+        let mut requests = Self::of(all, &shares)?;
+        requests.mix = Mix::listed(methods_of);
+        Ok(requests)
+    }
+
     /// One for each line of a file, all with the same share.
     pub(super) fn of_urls(
         common: Common<'_>,

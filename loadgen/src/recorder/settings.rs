@@ -35,6 +35,9 @@ pub struct RunSettings {
     /// The stages of the load, as they are written; of shards that had different ones, all with a plus in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages: Option<String>,
+    /// The log that was replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
     /// Whether requests were due at random times.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub poisson: bool,
@@ -110,6 +113,7 @@ impl RunSettings {
             },
             rate_per_second: load.mean_rate,
             stages: load.stages.clone(),
+            replay: load.replay.clone(),
             poisson: load.is_random(),
             seed: plan.seed(),
             warmup: Some(load.warmup).filter(|time| !time.is_zero()),
@@ -143,6 +147,7 @@ impl RunSettings {
                 .chain(&self.addresses)
                 .chain(&self.expected_status)
                 .chain(&self.stages)
+                .chain(&self.replay)
                 .all(|text| is_printable(text, LONGEST_TEXT))
             && self.expected().is_some()
     }
@@ -170,6 +175,9 @@ impl RunSettings {
     pub fn load_without_seed(&self) -> String {
         let kind = if self.is_open_loop() { "open loop" } else { "closed loop" };
         let random = if self.poisson { " Poisson" } else { "" };
+        if let Some(log) = &self.replay {
+            return format!("{kind}, replay of {log}");
+        }
         match (&self.stages, self.rate_per_second) {
             (Some(stages), _) => format!("{kind},{random} stages {}", spaced(stages)),
             (None, Some(rate)) => format!("{kind},{random} {} requests/s", decimal(rate)),

@@ -8,6 +8,7 @@ mod constant;
 mod part;
 mod poisson;
 mod profile;
+mod replay;
 mod stages;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use connections::{ConnectionStage, ConnectionStages};
 pub use constant::Constant;
 pub use part::Part;
 pub use poisson::Poisson;
+pub use replay::Replay;
 pub use stages::Stages;
 
 use crate::clock::Nanos;
@@ -52,6 +54,8 @@ pub enum Arrivals {
     Stages(Stages),
     /// At random times.
     Poisson(Poisson),
+    /// At given times.
+    Replay(Replay),
 }
 
 /// Does the same with whichever arrivals they are.
@@ -61,6 +65,7 @@ macro_rules! with {
             Arrivals::Constant($arrivals) => $call,
             Arrivals::Stages($arrivals) => $call,
             Arrivals::Poisson($arrivals) => $call,
+            Arrivals::Replay($arrivals) => $call,
         }
     };
 }
@@ -73,6 +78,7 @@ impl Arrivals {
             Self::Constant(arrivals) => Self::Constant(arrivals.part(part)),
             Self::Stages(arrivals) => Self::Stages(arrivals.part(part)),
             Self::Poisson(arrivals) => Self::Poisson(arrivals.part(part)),
+            Self::Replay(arrivals) => Self::Replay(arrivals.part(part)),
         }
     }
 
@@ -84,6 +90,7 @@ impl Arrivals {
             Self::Constant(arrivals) => arrivals.window(),
             Self::Stages(arrivals) => Some(arrivals.window()),
             Self::Poisson(arrivals) => arrivals.window(),
+            Self::Replay(arrivals) => Some(arrivals.window()),
         }
     }
 

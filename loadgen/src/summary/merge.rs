@@ -70,6 +70,7 @@ impl Summary {
             (Some(mine), Some(theirs)) => Some(both_stages(mine, theirs)),
             (mine, theirs) => mine.or_else(|| theirs.clone()),
         };
+        run.replay = run.replay.take().or_else(|| theirs.replay.clone());
         run.seed = run.seed.filter(|seed| theirs.seed == Some(*seed));
         run.warmup = run.warmup.max(theirs.warmup);
         run.max_lag = run.max_lag.max(theirs.max_lag);

@@ -206,7 +206,7 @@ impl Summary {
     /// The offered rate; of a run that was cut short that which was asked for, as the first request is due at once. By stages,
     /// the rate of a part of the run is another one.
     fn asked_rate(&self) -> f64 {
-        let is_constant = self.run.stages.is_none();
+        let is_constant = self.run.stages.is_none() && self.run.replay.is_none();
         let asked = self.run.rate_per_second.filter(|_| self.interrupted && is_constant);
         asked.map_or(self.offered_rate(), |asked| asked.min(self.offered_rate()))
     }

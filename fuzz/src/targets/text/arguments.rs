@@ -115,6 +115,7 @@ pub fn run(input: &[u8]) {
     let reads_files = args.body_file.is_some()
         || args.plan.is_some()
         || args.url_file.is_some()
+        || args.replay.is_some()
         || args.cacert.is_some()
         || args.cert.is_some();
     if reads_files {

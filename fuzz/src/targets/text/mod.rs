@@ -1,6 +1,7 @@
 //! What reads text and messages from strangers: numbers, targets, behaviours, plans, ranges, arguments, records. Inputs are
 //! UTF-8 as far as they are texts. Nothing panics, and what is accepted is within its documented bounds.
 
+pub mod access_log;
 pub mod arguments;
 pub mod behaviour;
 pub mod plan;
