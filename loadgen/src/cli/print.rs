@@ -134,7 +134,7 @@ fn shape(plan: &Plan) -> String {
         let skipped = plan.skipped();
         if let Some((line, why)) = &skipped.first {
             text.push_str(&format!(
-                " ({} lines skipped, the first of which is {line}: {why})",
+                " (lines skipped: {}, the first of which is {line}: {why})",
                 count(skipped.lines)
             ));
         }

@@ -115,7 +115,7 @@ impl Request {
             Some(path) => target::path(&path, braces)?,
         };
         let name = wanted.name.unwrap_or_else(|| match is_one_of_several {
-            true => format!("{method} {}", Target { path: path.clone(), ..target.clone() }),
+            true => format!("{method} {path} at {}", target.place()),
             false => format!("{method} {path}"),
         });
         let mut request = Self {

@@ -603,7 +603,7 @@ fn requests_go_to_all_targets_by_turns_or_to_their_own() {
             assert_eq!((of_a, of_b), expected, "{load}");
         }
         let names: Vec<_> = summary.records.requests.iter().map(|of| (of.name.clone(), of.offered)).collect();
-        let own = format!("GET http://{}/own", b.address);
+        let own = format!("GET /own at {}", b.address);
         let expected = [
             (format!("both at {}", a.address), 30),
             (format!("both at {}", b.address), 30),

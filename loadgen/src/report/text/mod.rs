@@ -341,11 +341,7 @@ fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             true => "-".to_owned(),
             false => time(own.response.value_at_quantile(quantile) as f64),
         };
-        let mut name: String = own.name.chars().take(27).collect();
-        if name.len() < own.name.len() {
-            name.pop();
-            name.push('~');
-        }
+        let name = shortened(&own.name, 27);
         writeln!(
             out,
             "  {name:<28}{:>12}{:>9}{:>9}{:>10}{:>10}",
@@ -357,6 +353,17 @@ fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     writeln!(out)
+}
+
+/// At most so many characters of a name, of both of its ends: what tells it from others may be at either.
+fn shortened(name: &str, most: usize) -> String {
+    let count = name.chars().count();
+    if count <= most {
+        return name.to_owned();
+    }
+    let begin = most / 2 - 2;
+    let end = name.chars().skip(count - (most - begin - 1));
+    name.chars().take(begin).chain(['~']).chain(end).collect()
 }
 
 fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
@@ -410,6 +417,13 @@ fn wrapped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(shortened("GET /items", 10), "GET /items");
+        assert_eq!(shortened("GET /items at 127.0.0.1:8080", 16), "GET /i~.0.1:8080");
+        assert_eq!(shortened("üüüüüüüü", 7), "ü~üüüüü");
+    }
 
     #[test]
     fn long_sentences_are_broken_into_lines() {
