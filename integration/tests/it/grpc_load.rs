@@ -155,9 +155,11 @@ async fn a_target_that_is_not_there_yet_is_waited_for_and_a_mistake_is_not() {
 /// A server that accepts, and says nothing.
 async fn ctrl_c_ends_the_questions_before_a_run() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("grpc://{}/some.Service/Method", listener.local_addr().expect("an address"));
-    for flags in [&["-n", "1"][..], &["--once"]] {
-        let args = [flags, &["--no-progress", "--connect-timeout", "60s", &url]].concat();
+    let address = listener.local_addr().expect("an address");
+    let (call, secured) = (format!("grpc://{address}/some.Service/Method"), format!("https://{address}"));
+    // The types of a call, and the protocol that is spoken over TLS.
+    for flags in [&["-n", "1", &call][..], &["--once", &call], &["-k", "-n", "1", &secured]] {
+        let args = [flags, &["--no-progress", "--connect-timeout", "60s"]].concat();
         let run = Process::start(command("loadgen").args(args));
         let (connection, _) = listener.accept().expect("it asks");
         run.signal(Signal::INT);

@@ -71,7 +71,7 @@ pub struct Heyyall {
     /// JSON file of at most 4M with RqstRate, MaxConcurrentRqsts and so on
     ///
     /// RunDuration, NumRequests, KeyFile, CertFile and Endpoints, each with URL, Method, RqstBody, RqstPercent (or NumRequests,
-    /// exactly), Headers, KeyFile and CertFile. All endpoints are on one host, so far.
+    /// exactly), Headers, KeyFile and CertFile. Endpoints may be on several hosts.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 

@@ -32,7 +32,8 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "Target         {target} over {}", target.protocol_name())?;
     }
     writeln!(out, "Load           {}", shape(plan))?;
-    writeln!(out, "Connections    {}, at most {}", load.connections, load.max_connections)?;
+    let each = if plan.sites().len() > 1 { ", to each target" } else { "" };
+    writeln!(out, "Connections    {}, at most {}{each}", load.connections, load.max_connections)?;
     match plan.target().protocol {
         Protocol::Http1 if load.streams.get() > 1 => {
             writeln!(out, "Pipelining     {} requests on each connection", load.streams)?;

@@ -788,7 +788,7 @@ impl Builder {
                 )));
             }
         }
-        let (requests, call) = match &self.url_file {
+        let (mut requests, call) = match &self.url_file {
             _ if let Some((log, _)) = replay => {
                 (Requests::replayed(common[0], &self.request, log.methods, &log.methods_of)?, None)
             }
@@ -808,6 +808,9 @@ impl Builder {
             None => (Requests::new(&common, &self.request, several, self.places.as_deref())?, None),
             Some(file) => (Requests::of_urls(common[0], self.version, self.request, file)?, None),
         };
+        drop(common);
+        // To those that no request goes to, there are no connections.
+        let sites = requests.used(sites);
         self.load.total = requests.total(self.load.total)?;
         let lifetime = match target.http10 {
             true => lifetime.of_http10(requests.all().iter().all(Request::keeps_alive)),

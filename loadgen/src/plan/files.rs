@@ -35,6 +35,8 @@ impl Plan {
             OtherEnd::Here => (2, workers.saturating_add(runtime::cpus::available().get() as u64)),
         };
         let other = RESERVED.saturating_add(PER_WORKER.saturating_mul(workers));
+        // Each target has as many as the others.
+        let ends = ends * self.sites.len() as u64;
         let room = usize::try_from(limit.saturating_sub(other) / ends).unwrap_or(usize::MAX);
         let connections = self.load.connections.get();
         let idle = self.client.idle_connections;
@@ -48,7 +50,8 @@ impl Plan {
         let room = room.saturating_sub(idle);
         let most = NonZeroUsize::new(room).filter(|most| connections <= most.get()).ok_or_else(|| {
             let why = format!("this process may open {limit} files (ulimit -n)");
-            let accepted = format!("at most {room} connections, or a higher limit of open files");
+            let each = if self.sites.len() > 1 { " to each target" } else { "" };
+            let accepted = format!("at most {room} connections{each}, or a higher limit of open files");
             let example = room.max(1).to_string();
             PlanError(Refusal::of_value("connections", connections, accepted, example).because(why))
         })?;
@@ -96,5 +99,21 @@ mod tests {
         let (fitted, is_limited) =
             plan("-r 100 --workers 1 http://a").within_files(1 << 20, OtherEnd::Elsewhere).unwrap();
         assert_eq!((fitted.load.max_connections.get(), is_limited), (10_000, false));
+    }
+
+    #[test]
+    fn each_target_has_connections_of_its_own() {
+        let of = |text: &str| {
+            let file =
+                crate::plan::file::PlanFile::parse(text, "plan.yaml", std::path::Path::new("")).unwrap();
+            file.builder(None).unwrap().build().unwrap()
+        };
+        let load = "load: {connections: 300, workers: 1}";
+        let one = of(&format!("targets: [http://a]\n{load}"));
+        let three = of(&format!("targets: [http://a, http://b, http://c]\n{load}"));
+        assert!(one.within_files(500, OtherEnd::Elsewhere).is_ok());
+        let error = three.clone().within_files(500, OtherEnd::Elsewhere).unwrap_err().to_string();
+        assert!(error.contains("at most 153 connections to each target"), "{error}");
+        assert!(three.within_files(940, OtherEnd::Elsewhere).is_ok());
     }
 }

@@ -70,6 +70,15 @@ impl Requests {
         Self::of(vec![request], &[None])
     }
 
+    /// Keeps those of `all` servers that any of them goes to.
+    pub(super) fn used<T>(&mut self, all: Vec<T>) -> Vec<T> {
+        let is_used = |index: usize| self.sites.iter().any(|site| usize::from(*site) == index);
+        let used: Vec<bool> = (0..all.len()).map(is_used).collect();
+        let before = |index: u16| used[..usize::from(index)].iter().filter(|used| **used).count() as u16;
+        self.sites = self.sites.iter().map(|site| before(*site)).collect();
+        all.into_iter().zip(used).filter_map(|(one, used)| used.then_some(one)).collect()
+    }
+
     /// The index of the server that each goes to.
     pub(super) fn sites(&self) -> Arc<[u16]> {
         Arc::clone(&self.sites)

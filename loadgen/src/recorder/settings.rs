@@ -24,6 +24,9 @@ const MAX_ADDRESSES: usize = 8;
 pub struct RunSettings {
     /// Where the requests went, as a URL.
     pub target: String,
+    /// How many servers there were, each with connections and limits of its own.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub targets: usize,
     /// The addresses that its name was found at.
     pub addresses: Vec<String>,
     /// The protocol's name.
@@ -72,6 +75,15 @@ pub struct RunSettings {
     pub expected_status: Option<String>,
 }
 
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
 /// The methods of all requests, each once.
 fn methods(plan: &Plan) -> String {
     let mut methods: Vec<&str> = Vec::new();
@@ -105,6 +117,7 @@ impl RunSettings {
         let load = plan.load();
         Self {
             target: target(plan),
+            targets: plan.sites().len(),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
             protocol: protocols(plan.sites()).join(" and "),
             method: match plan.call().and_then(|call| call.prepared()) {
@@ -185,10 +198,17 @@ impl RunSettings {
         }
     }
 
+    /// The addresses that what failed is told of: of several targets, it may have been any.
+    #[must_use]
+    pub fn tried(&self) -> &[String] {
+        if self.targets > 1 { &[] } else { &self.addresses }
+    }
+
     /// How many requests could be in flight.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        let most = self.max_in_flight.min(self.max_connections.saturating_mul(self.streams));
+        let of_each = self.max_in_flight.min(self.max_connections.saturating_mul(self.streams));
+        let most = of_each.saturating_mul(self.targets);
         self.total.and_then(|total| usize::try_from(total).ok()).map_or(most, |total| most.min(total))
     }
 

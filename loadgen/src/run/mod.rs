@@ -16,7 +16,7 @@ use transport::Address;
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
-    plan::{Plan, Protocol, Site, Texts},
+    plan::{Plan, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
@@ -87,7 +87,7 @@ impl Run {
         let lookup = plan.sites().iter().any(Addresses::are_looked_up).then(|| began.elapsed());
         let found = addresses.iter().flat_map(|of_site| of_site.get().to_vec()).collect();
         let plan = reflection::described(plan, &handle)?;
-        let plan = negotiated(plan, &addresses, clock)?;
+        let plan = negotiated(plan, &addresses, clock, &handle)?;
         let ids = Ids { run: rand::random(), load: 0 };
         let plan = Arc::new(plan.drawing(ids.run.into()));
         let refreshing = addresses.iter().zip(plan.sites()).map(|(addresses, site)| addresses.keep_up(site));
@@ -230,31 +230,48 @@ fn merge(
     }
 }
 
-/// The plan with the protocols that the servers choose.
-fn negotiated(mut plan: Plan, addresses: &[Addresses], clock: Clock) -> anyhow::Result<Plan> {
-    for (index, addresses) in addresses.iter().enumerate() {
-        let site = &plan.sites()[index];
-        if let Some(protocol) = chosen(site, plan.load().connect_timeout, addresses, clock)? {
+/// The plan with the protocols that servers choose, where that is left to them: all are asked at the same time. When one
+/// chooses none, or the run is stopped first, it begins all the same, and says why.
+fn negotiated(
+    mut plan: Plan,
+    addresses: &[Addresses],
+    clock: Clock,
+    handle: &Handle,
+) -> anyhow::Result<Plan> {
+    if !plan.sites().iter().any(|site| site.target().negotiated) {
+        return Ok(plan);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't find out which protocol the server speaks")?;
+    let patience = plan.load().connect_timeout;
+    let sites = plan.sites().iter().zip(addresses).enumerate();
+    let attempts = sites.filter_map(|(index, (site, addresses))| {
+        let tls = site.tls().filter(|_| site.target().negotiated)?;
+        let attempt = worker::negotiate(addresses, site, tls.offer(None), clock);
+        Some(async move { (index, tokio::time::timeout(patience, attempt).await) })
+    });
+    let attempts = futures_util::future::join_all(attempts);
+    let stopped = async {
+        while handle.phase() == Phase::Run {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let chosen = runtime.block_on(async {
+        tokio::select! {
+            chosen = attempts => chosen,
+            () = stopped => Vec::new(),
+        }
+    });
+    for (index, chosen) in chosen {
+        let alpn = chosen.ok().and_then(Result::ok);
+        if let Some(protocol) = alpn.and_then(|alpn| crate::plan::spoken(alpn.as_deref())) {
             plan = plan.speaking(index, protocol);
         }
     }
     Ok(plan)
 }
 
-/// The protocol that a server chooses, if that is left to it. When it chooses none, the run begins all the same, and says why.
-fn chosen(
-    site: &Site,
-    patience: Duration,
-    addresses: &Addresses,
-    clock: Clock,
-) -> anyhow::Result<Option<Protocol>> {
-    let Some(tls) = site.tls().filter(|_| site.target().negotiated) else { return Ok(None) };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't find out which protocol the server speaks")?;
-    let attempt = worker::negotiate(addresses, site, tls.offer(None), clock);
-    let chosen = runtime.block_on(async { tokio::time::timeout(patience, attempt).await });
-    let chosen = chosen.ok().and_then(Result::ok);
-    Ok(chosen.and_then(|alpn| crate::plan::spoken(alpn.as_deref())))
-}
+/// How often it is looked at whether the run was stopped, before it has begun.
+const LOOK: Duration = Duration::from_millis(20);

@@ -101,7 +101,7 @@ fn most_common(
         records.failures.iter().map(|(cause, seen)| (failure(summary, cause, &seen.example), seen.count));
     let why_not_sent = match &records.unopened {
         Some(why) => {
-            format!("not sent before the run ended: {why}, from {}", summary.run.addresses.join(" and "))
+            format!("not sent before the run ended: {why}, from {}", summary.run.tried().join(" and "))
         }
         None => "not sent before the run ended".to_owned(),
     };
@@ -120,7 +120,7 @@ pub(super) fn several(number: u64, one: &str, many: &str) -> String {
 }
 
 fn failure(summary: &Summary, cause: Cause, example: &str) -> String {
-    let addresses = summary.run.addresses.join(" and ");
+    let addresses = summary.run.tried().join(" and ");
     match cause {
         _ if addresses.is_empty() => format!("{cause}: {example}"),
         Cause::Refused => format!("connection refused by {addresses}"),

@@ -87,6 +87,8 @@ pub(super) struct Dispatcher {
     mix: Option<Mix>,
     /// Which arrivals are for its target, if there are several.
     only: Option<Only>,
+    /// In a closed loop with several targets, no number beyond is picked up.
+    ahead: u64,
     /// Whether something has happened since it was last asked.
     moved: bool,
 }
@@ -103,6 +105,7 @@ impl Dispatcher {
             captures,
             mix: Some(mix).filter(Mix::is_mixed),
             only,
+            ahead: u64::MAX,
             moved: false,
         }
     }
@@ -171,9 +174,10 @@ impl Dispatcher {
                 } else {
                     0
                 };
-                while count < most {
+                while count < most && *number <= self.ahead {
+                    let at_once = if self.only.is_some() { 1 } else { most - count };
                     // The first request of a slot is due when there is one.
-                    let (due, several) = free.take(most - count).unwrap_or((now, most - count));
+                    let (due, several) = free.take(at_once).unwrap_or((now, at_once));
                     let is_counted = due >= *counted_from;
                     let mut taken = 0;
                     while taken < several && (*left > 0 || !is_counted) {
@@ -190,6 +194,19 @@ impl Dispatcher {
             }
         }
         count == BATCH
+    }
+
+    /// The number that is picked up next in a closed loop, if there is one.
+    pub(super) fn next_number(&self, now: Nanos) -> Option<u64> {
+        match &self.source {
+            Source::Closed { number, .. } if self.has_more(now) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Numbers beyond this one are left for later: those of other targets are behind.
+    pub(super) fn go_up_to(&mut self, number: u64) {
+        self.ahead = number;
     }
 
     /// How many wait.

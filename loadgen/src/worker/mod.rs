@@ -104,6 +104,8 @@ struct Worker {
     epoch: Nanos,
     plan: Arc<Plan>,
     part: Part,
+    /// By how many numbers one of several targets may be ahead of another.
+    slots: u64,
     participant: Participant,
     next_tick: Nanos,
     lateness: Lateness,
@@ -133,6 +135,11 @@ impl Worker {
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,
             epoch: order.epoch,
+            slots: {
+                let load = order.plan.load();
+                let all = (load.connections.get() as u64).saturating_mul(load.streams.get() as u64);
+                order.part.share(all).max(1).saturating_mul(order.part.of())
+            },
             part: order.part,
             participant: order.participant,
             next_tick: 0,
@@ -223,9 +230,12 @@ impl Worker {
                 self.housekeeping(now);
             }
             let mut moved = false;
+            let frontier = self.keep_together(now);
             for target in &mut self.targets {
                 moved |= target.turn(cx, now, &self.lateness, &mut self.recording);
             }
+            // What one of several has picked up is the turn of another.
+            moved |= frontier.is_some() && self.keep_together(now) != frontier;
             if self.is_over(now) {
                 return Poll::Ready(());
             }
@@ -237,6 +247,19 @@ impl Worker {
         cx.waker().wake_by_ref();
         self.turn_ended = self.clock.now();
         Poll::Pending
+    }
+
+    /// In a closed loop, none of several targets is ahead of the others by more numbers than there are slots, so that each
+    /// request has its share. The lowest number that is to be picked up next; none with one target.
+    fn keep_together(&mut self, now: Nanos) -> Option<u64> {
+        if self.targets.len() < 2 {
+            return None;
+        }
+        let lowest = self.targets.iter().filter_map(|target| target.next_number(now)).min()?;
+        for target in &mut self.targets {
+            target.go_up_to(lowest.saturating_add(self.slots));
+        }
+        Some(lowest)
     }
 
     /// What the runtime asked the system before this turn.

@@ -282,6 +282,16 @@ impl PerTarget {
         self.dispatcher.stop(recording);
     }
 
+    /// The number that is picked up next in a closed loop, if there is one.
+    pub(super) fn next_number(&self, now: Nanos) -> Option<u64> {
+        self.dispatcher.next_number(now)
+    }
+
+    /// Numbers beyond this one are left for later.
+    pub(super) fn go_up_to(&mut self, number: u64) {
+        self.dispatcher.go_up_to(number);
+    }
+
     /// Requests that are due and wait to be sent.
     pub(super) fn waiting(&self) -> usize {
         self.dispatcher.waiting()

@@ -786,3 +786,64 @@ fn replays_that_make_no_sense_are_refused() {
     }
     assert!(plan().speed(0.001).build().is_ok() && plan().speed(1000.0).build().is_ok());
 }
+
+fn from_file(text: &str) -> Result<Plan, loadgen::PlanError> {
+    loadgen::plan::file::PlanFile::parse(text, "plan.yaml", std::path::Path::new(""))?.builder(None)?.build()
+}
+
+#[test]
+fn a_target_without_requests_is_none() {
+    let ((unused, _), (used, seen)) = (server(false, |_| ok("ok")), server(false, |_| ok("ok")));
+    for load in
+        ["{duration: 200ms, connections: 2}", "{stages: '100ms@1c,100ms@3c'}", "{total: 10, rate: 500}"]
+    {
+        let text = format!(
+            "target: http://{}\nrequests: [{{target: 'http://{}'}}]\nload: {load}\n",
+            unused.address, used.address
+        );
+        let plan = from_file(&text).unwrap();
+        assert_eq!(plan.sites().len(), 1, "{load}");
+        let summary = finish(Run::new(plan));
+        assert!(summary.records.counts.succeeded > 0, "{load}: {:?}", summary.records.counts);
+        assert_eq!(unused.connections(), 0, "{load}");
+    }
+    assert!(!seen.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+    // Where all say where they go, there need be no other target.
+    let plan = from_file(&format!("requests: [{{target: 'http://{}'}}]\n", used.address)).unwrap();
+    assert_eq!(plan.target().port, used.address.port());
+    let both = from_file("target: http://a\ntargets: [http://b]\n").unwrap_err().to_string();
+    assert!(both.contains("exclude each other"), "{both}");
+}
+
+#[test]
+fn shares_of_targets_are_kept_in_a_closed_loop_of_any_length() {
+    for (weight, connections, workers) in [(1, 1, 1), (9, 2, 2), (1000, 3, 1)] {
+        let ((a, of_a), (b, of_b)) = (server(false, |_| ok("ok")), server(false, |_| ok("ok")));
+        let text = format!(
+            "requests: [{{target: 'http://{}', weight: {weight}}}, {{target: 'http://{}'}}]\n\
+             load: {{duration: 500ms, connections: {connections}, workers: {workers}}}\n",
+            a.address, b.address
+        );
+        let summary = finish(Run::new(from_file(&text).unwrap()));
+        let [of_a, of_b] = [of_a, of_b].map(|seen| seen.lock().unwrap_or_else(PoisonError::into_inner).len());
+        assert_eq!((of_a + of_b) as u64, summary.records.counts.succeeded);
+        // To within what the slots of the workers may be ahead.
+        let (expected, ahead) = (of_a / weight, 2 + 2 * connections * workers);
+        assert!(of_b.abs_diff(expected) <= ahead, "{weight}: {of_a} and {of_b}");
+        assert!(of_a > 2 * weight || weight > 100, "{of_a}");
+    }
+}
+
+#[test]
+fn failures_of_one_target_are_not_told_of_the_others() {
+    let (peer, _) = server(false, |_| ok("ok"));
+    let text = format!(
+        "targets: [http://{}, http://{}]\nload: {{total: 10}}\n",
+        peer.address,
+        crate::peer::closed_port()
+    );
+    let summary = finish(Run::new(from_file(&text).unwrap()));
+    assert_eq!(summary.records.counts.transport_failed, 5);
+    let said = summary.verdict().join(" ");
+    assert!(said.contains("refused") && !said.contains(&peer.address.to_string()), "{said}");
+}

@@ -144,6 +144,7 @@ impl PlanFile {
         let root = tree::parse(text, name)?;
         let mut file = Self { target: None, others: Vec::new(), says: Vec::new(), places: Places::of(name) };
         let plan = Keys::of(&root, PLAN, name)?;
+        plan.at_most_one(&["target", "targets"])?;
         if let Some(node) = plan.get("target") {
             file.target = Some(plan.text("target")?.unwrap_or_default());
             file.places.put_of_run("url", node.place());
@@ -241,7 +242,12 @@ impl PlanFile {
             places.forget("url");
         }
         let is_own = target.is_none();
-        let target = target.or(self.target()).ok_or_else(|| {
+        // Where all requests say where they go, that is where the first one goes.
+        let of_first = self.says.iter().find_map(|said| match said {
+            Said::Request(request) => Some(request.target.as_deref()),
+            _ => None,
+        });
+        let target = target.or(self.target()).or(of_first.flatten()).ok_or_else(|| {
             let why = "no target, which is neither in the plan nor given beside it";
             PlanError(
                 Refusal::new(why, "target: a URL", "target: http://localhost:8080").at(self.places.name()),
