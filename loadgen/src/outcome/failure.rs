@@ -20,7 +20,7 @@ pub enum Cause {
     OutOfPorts,
     /// The peer reset the connection.
     Reset,
-    /// The peer closed the connection before the reply was complete.
+    /// The connection was closed before the reply was complete, as a rule by the peer.
     ClosedEarly,
     /// The peer sent GOAWAY with this code (RFC 9113 section 7).
     GoAway(u32),

@@ -33,7 +33,7 @@ pub(crate) struct Limits {
     pub(crate) kept: usize,
     /// The maximum number of concurrent requests on each.
     pub(crate) streams: usize,
-    /// The maximum number of messages in flight on each WebSocket.
+    /// The maximum number of messages in flight on each WebSocket; 1 where there are none.
     pub(crate) messages: usize,
     /// Nanoseconds for a reply.
     pub(crate) timeout: Nanos,
@@ -43,6 +43,8 @@ pub(crate) struct Limits {
     pub(crate) requests: u64,
     /// Nanoseconds for which a connection takes requests.
     pub(crate) age: Nanos,
+    /// Nanoseconds after which a request that waits for its connection is dropped, from when it was due.
+    pub(crate) lag: Nanos,
 }
 
 /// What all connections of a pool use; `requests` is what is the same in all requests, as the protocol wants it.
@@ -142,6 +144,8 @@ pub(crate) trait Sink {
     fn resend(&mut self, arrival: Arrival);
     /// Nothing of a request was sent, because its connection was lost first.
     fn put_back(&mut self, arrival: Arrival);
+    /// A request has waited for its connection for too long, and is not sent.
+    fn dropped_late(&mut self, arrival: &Arrival, at: Nanos);
     /// No connection could be made and there is no other: requests that wait for one fail.
     fn unreachable(&mut self, at: Nanos, failure: &Failure);
     /// There is room, or place for a connection, that was not there before: the backlog is to be looked at.

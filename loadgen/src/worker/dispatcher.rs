@@ -332,6 +332,11 @@ impl Sink for Results<'_> {
         self.dispatcher.backlog.push_single(arrival);
     }
 
+    fn dropped_late(&mut self, arrival: &Arrival, at: Nanos) {
+        self.no_longer_in_flight();
+        self.recording.records().dropped(arrival.request, arrival.due, at, true);
+    }
+
     fn unreachable(&mut self, at: Nanos, failure: &Failure) {
         self.dispatcher.end_all_waiting(at, Outcome::Failed(failure), self.recording);
     }

@@ -35,6 +35,7 @@ const LIMITS: Limits = Limits {
     connect_timeout: 1 << 40,
     requests: u64::MAX,
     age: u64::MAX,
+    lag: u64::MAX,
 };
 
 fn order(line: &str, address: SocketAddr) -> Order {

@@ -3,11 +3,15 @@
 //!
 //! It knows nothing of when a message is due, and of which connection it is for.
 
+mod connect;
 mod over_http1;
 mod over_http2;
+mod sent;
 mod socket;
+mod streams;
 
 use contract::id::{self, Id, Ids};
+use wire::Fields;
 
 pub(super) use self::{over_http1::OverHttp1, over_http2::OverHttp2};
 
@@ -21,6 +25,9 @@ use crate::{
 
 /// Messages of templates are rendered to be compared: so many for each that came, at most.
 const MOST_RENDERED: usize = 64;
+
+/// The field of subprotocols (RFC 6455 section 11.3.4).
+const PROTOCOL: &str = "sec-websocket-protocol";
 
 /// What is the same for all WebSockets of a pool.
 #[derive(Debug)]
@@ -73,8 +80,8 @@ impl Messages {
     /// How many messages one that came is compared with, at most.
     fn most_compared(&self) -> usize {
         match self.message.is_numbered() {
-            // Another one is found by its number.
-            true => 1,
+            // They are found by their numbers.
+            true => 0,
             false if self.request.has_varying_body() => MOST_RENDERED,
             // They are all the same.
             false => 1,
@@ -139,4 +146,24 @@ fn refused(status: u16) -> Failure {
     let text =
         http::StatusCode::from_u16(status).map_or_else(|_| status.to_string(), |status| status.to_string());
     Failure::new(Cause::NoWebSocket, format!("the server answered the handshake of a WebSocket with {text}"))
+}
+
+/// The server's answer to the handshake makes no WebSocket.
+fn invalid(why: &str) -> Failure {
+    let message = format!("the answer to the handshake of a WebSocket is invalid: {why}");
+    Failure::new(Cause::Protocol, message)
+}
+
+/// Whether the server has chosen only what it was offered (RFC 6455 section 4.1), whatever carries the handshake.
+fn check_answer(answer: &Fields, request: &Request) -> Result<(), &'static str> {
+    if answer.contains("sec-websocket-extensions") {
+        return Err("it names an extension, and none was offered");
+    }
+    let requested = request.fields.get_all(PROTOCOL);
+    let mut requested = requested.into_iter().flat_map(|value| value.split(|byte| *byte == b','));
+    let Some(chosen) = answer.get(PROTOCOL).map(<[u8]>::trim_ascii) else { return Ok(()) };
+    if !request.varies(PROTOCOL) && !requested.any(|one| one.trim_ascii() == chosen) {
+        return Err("it names a subprotocol that was not requested (Sec-WebSocket-Protocol)");
+    }
+    Ok(())
 }

@@ -7,26 +7,25 @@ use std::{
 };
 
 use bytes::Bytes;
-use http2::{Code, Config, Event, Key, Role, Settings};
+use http2::{Code, Event, Key};
 use transport::{Stream, segments};
 use websocket::code;
 
-use super::{Handshaken, Messages, refused, socket::Socket};
+use super::{
+    Handshaken, Messages, check_answer,
+    connect::{self, Pause},
+    invalid, refused,
+    socket::Socket,
+    streams::Streams,
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
-    plan::template::Values,
     worker::{
         connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
         other_protocol::instead_of_http2,
     },
 };
-
-/// What one stream may have on the way, in bytes.
-const STREAM_WINDOW: u32 = 4 << 20;
-
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// While so much output waits, no more of messages is added.
 const MAX_OUTPUT: usize = 256 << 10;
@@ -38,14 +37,13 @@ const NO_CONNECT: &str = "the server does not take WebSockets over HTTP/2 (no SE
 pub(crate) struct OverHttp2 {
     stream: Stream,
     http2: http2::Connection,
-    /// By the slots of their streams' keys.
-    sockets: Vec<Option<OnStream>>,
-    /// How many there are, and how many of them are open.
-    count: usize,
-    open: usize,
-    /// The slot whose turn it is.
-    next: usize,
-    /// Messages that wait to be written, by where they end among all bytes that are written: on which stream, and which.
+    streams: Streams,
+    /// Streams that this end has ended and the server has not, since when.
+    half_closed: VecDeque<(Nanos, Key)>,
+    pause: Pause,
+    /// Whether some have taken too long.
+    has_expired: bool,
+    /// Messages that wait to be written, by where they end among all bytes that are written: on which stream, and their numbers.
     unwritten: VecDeque<(u64, Key, u64)>,
     /// Bytes that were written.
     written: u64,
@@ -57,16 +55,9 @@ pub(crate) struct OverHttp2 {
     going_away: Option<Code>,
 }
 
-/// A WebSocket on its stream.
-struct OnStream {
-    key: Key,
-    /// None until the handshake is done.
-    socket: Option<Box<Socket>>,
-}
-
 impl fmt::Debug for OverHttp2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OverHttp2").field("open", &self.open).finish_non_exhaustive()
+        f.debug_struct("OverHttp2").field("open", &self.streams.open_count()).finish_non_exhaustive()
     }
 }
 
@@ -76,23 +67,13 @@ impl Connection for OverHttp2 {
     const AWAITED: &'static str = "no answer to the handshake of a WebSocket";
 
     fn new(stream: Stream, _now: Nanos) -> Self {
-        let config = Config {
-            settings: Settings {
-                enable_push: false,
-                initial_window_size: STREAM_WINDOW,
-                max_header_list_size: Some(64 * 1024),
-                ..Settings::default()
-            },
-            connection_window: CONNECTION_WINDOW,
-            ..Config::new(Role::Client)
-        };
         Self {
             stream,
-            http2: http2::Connection::new(&config),
-            sockets: Vec::new(),
-            count: 0,
-            open: 0,
-            next: 0,
+            http2: connect::connection(),
+            streams: Streams::default(),
+            half_closed: VecDeque::new(),
+            pause: Pause::default(),
+            has_expired: false,
             unwritten: VecDeque::new(),
             written: 0,
             rest: Vec::new(),
@@ -103,37 +84,32 @@ impl Connection for OverHttp2 {
         }
     }
 
-    fn room(&self, limits: &Limits) -> usize {
-        self.open().fold(0, |all, socket| all.saturating_add(socket.room(limits)))
+    fn room(&self, _limits: &Limits) -> usize {
+        self.streams.room()
     }
 
     fn allowed(&self, limits: &Limits) -> usize {
-        self.open.saturating_mul(limits.messages)
+        self.streams.open_count().saturating_mul(limits.messages)
     }
 
     fn in_flight(&self) -> usize {
-        self.open().map(Socket::in_flight).sum()
+        self.streams.in_flight()
     }
 
     fn is_used(&self) -> bool {
-        self.is_used || self.open().any(Socket::is_used)
+        self.is_used
     }
 
     /// They take turns.
     fn submit(&mut self, arrival: Arrival, now: Nanos, shared: &mut Shared<Messages>) -> Result<(), Arrival> {
-        for _ in 0..self.sockets.len() {
-            let turn = self.next;
-            self.next = (self.next + 1) % self.sockets.len();
-            let Some(Some(OnStream { key, socket: Some(socket) })) = self.sockets.get_mut(turn) else {
-                continue;
-            };
-            if socket.room(&shared.limits) > 0 {
-                socket.send(arrival, now, &mut shared.requests, shared.ids);
-                self.http2.want(*key);
-                return Ok(());
-            }
+        let Some(key) = self.streams.take_roomy() else { return Err(arrival) };
+        let Shared { limits, requests, ids, .. } = shared;
+        let sends = |socket: &mut Socket| socket.send(arrival, now, requests, *ids);
+        if self.streams.change(key, limits, sends).is_none() {
+            return Err(arrival);
         }
-        Err(arrival)
+        self.http2.want(key);
+        Ok(())
     }
 
     fn drive(
@@ -142,58 +118,59 @@ impl Connection for OverHttp2 {
         shared: &mut Shared<Messages>,
         sink: &mut impl Sink,
     ) -> Progress {
-        let (now, interval) = (shared.now, shared.requests.ping_interval);
-        if self.next_due().is_some_and(|due| due <= now) {
-            for OnStream { key, socket } in self.sockets.iter_mut().flatten() {
-                if let Some(socket) = socket {
-                    socket.ping_if_due(now, interval);
-                    self.http2.want(*key);
-                }
-            }
-        }
-        if let Err(closed) = self.exchange(cx, shared, sink) {
+        let Shared { now, requests, limits, .. } = shared;
+        self.streams.ping(*now, requests.ping_interval, limits, |key| self.http2.want(key));
+        let expired = if self.has_expired { self.end_useless(*now, limits, sink) } else { Ok(()) };
+        if let Err(closed) = expired.and_then(|()| self.exchange(cx, shared, sink)) {
             // What it closes with is written as well.
             let _ = self.write(cx, shared);
             return Progress::Gone(closed);
         }
         if self.http2.is_going_away() {
-            return if self.count == 0 { Progress::Gone(self.closed()) } else { Progress::Retiring };
+            let is_idle = self.streams.in_flight() == 0;
+            return if is_idle { Progress::Gone(self.closed()) } else { Progress::Retiring };
         }
-        self.opened |= self.open > 0 && self.open == self.count && !self.may_open(&shared.limits);
+        let open = self.streams.open_count();
+        self.opened |= open > 0 && open == self.streams.count() && !self.may_open(&shared.limits);
         if self.opened { Progress::Going } else { Progress::Opening }
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
-        let oldest = self.open().filter_map(Socket::oldest).min();
-        oldest.map(|oldest| oldest.saturating_add(limits.timeout))
+        let half_closed = self.half_closed.front().map(|(at, _)| at.saturating_add(limits.connect_timeout));
+        self.streams.next_wake(limits).into_iter().chain(half_closed).min()
     }
 
     fn next_due(&self) -> Option<Nanos> {
-        self.open().map(Socket::next_ping).min().filter(|at| *at < Nanos::MAX)
+        let reopening = self.pause.until();
+        self.streams.next_ping().into_iter().chain(reopening).min()
     }
 
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
-        let sockets = self.sockets.iter_mut().flatten().filter_map(|on| on.socket.as_mut());
-        sockets.fold(false, |any, socket| socket.expire(now, limits.timeout, sink) | any)
+        let since = now.checked_sub(limits.connect_timeout);
+        let is_overdue = |(at, _): &(Nanos, Key)| since.is_some_and(|since| *at <= since);
+        let mut has_expired = self.streams.expire(now, limits, sink);
+        self.has_expired |= has_expired;
+        while let Some((_, key)) = self.half_closed.pop_front_if(|half_closed| is_overdue(half_closed)) {
+            self.http2.reset(key, Code::CANCEL);
+            has_expired = true;
+        }
+        has_expired
     }
 
     fn into_in_flight(mut self) -> impl Iterator<Item = InFlight> {
-        let sockets = std::mem::take(&mut self.sockets);
-        let sockets = sockets.into_iter().flatten().filter_map(|on| on.socket);
-        sockets.flat_map(|mut socket| socket.take_in_flight())
+        // The WebSockets themselves are left to be closed.
+        self.streams.take_in_flight().into_iter()
     }
 }
 
 /// The server is told that the WebSockets end, as far as that can be written immediately.
 impl Drop for OverHttp2 {
     fn drop(&mut self) {
-        for OnStream { key, socket } in self.sockets.iter_mut().flatten() {
-            if let Some(socket) = socket {
-                socket.close(code::NORMAL);
-                let out = socket.output();
-                if out.len() <= self.http2.data_room(*key) {
-                    self.http2.data(*key, Bytes::copy_from_slice(out), true);
-                }
+        for (key, socket) in self.streams.all_open() {
+            socket.close(code::NORMAL);
+            let out = socket.output();
+            if out.len() <= self.http2.data_room(key) {
+                self.http2.data(key, Bytes::copy_from_slice(out), true);
             }
         }
         let mut cx = Context::from_waker(Waker::noop());
@@ -205,63 +182,25 @@ impl Drop for OverHttp2 {
 }
 
 impl OverHttp2 {
-    fn open(&self) -> impl Iterator<Item = &Socket> {
-        self.sockets.iter().flatten().filter_map(|on| on.socket.as_deref())
-    }
-
     /// Whether there are to be more WebSockets, and may be.
     fn may_open(&self, limits: &Limits) -> bool {
-        self.count < limits.streams && self.http2.room() > 0
+        self.streams.count() < limits.streams && self.http2.room() > 0
     }
 
     /// Opens those that are missing.
     fn open_missing(&mut self, shared: &mut Shared<Messages>) -> Result<(), Closed> {
-        if !self.http2.is_settled() || !self.may_open(&shared.limits) {
+        let is_paused = !self.pause.is_over(shared.now);
+        if is_paused || !self.http2.is_settled() || !self.may_open(&shared.limits) {
             return Ok(());
         }
         if !self.http2.remote().enable_connect_protocol {
             return Err(Closed::by_loadgen(Failure::new(Cause::NoWebSocket, NO_CONNECT)));
         }
         while self.may_open(&shared.limits) {
-            let Some(key) = self.connect(&mut shared.requests) else { return Ok(()) };
-            let slot = key.slot as usize;
-            if self.sockets.len() <= slot {
-                self.sockets.resize_with(slot + 1, || None);
-            }
-            self.sockets[slot] = Some(OnStream { key, socket: None });
-            self.count += 1;
+            let Some(key) = connect::connect(&mut self.http2, &mut shared.requests) else { return Ok(()) };
+            self.streams.connect(key, shared.now);
         }
         Ok(())
-    }
-
-    fn connect(&mut self, messages: &mut Messages) -> Option<Key> {
-        let arrival = messages.next_handshake();
-        let Messages { request, texts, .. } = messages;
-        let values = texts.values(&arrival, request.rows(), None);
-        let fields = match request.http2_rendering() {
-            None => request.http2(),
-            Some(rendering) => {
-                let mut fields = wire::Fields::new();
-                let values = Values { length: 0, ..values };
-                for (name, template) in &rendering.fields {
-                    let mut value = Vec::new();
-                    template.render(&values, &mut value);
-                    fields.push(name, &value);
-                }
-                fields
-            }
-        };
-        self.http2.open(false, false, |block| {
-            for (name, value) in fields.iter() {
-                match name {
-                    b":method" => {
-                        block.constant(name, b"CONNECT");
-                        block.constant(b":protocol", b"websocket");
-                    }
-                    _ => block.constant(name, value),
-                }
-            }
-        })
     }
 
     /// Writes and reads what there is. An error: that was the end.
@@ -293,7 +232,7 @@ impl OverHttp2 {
 
     fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Messages>) -> Result<(), Closed> {
         loop {
-            self.add_output();
+            self.add_output(&shared.limits);
             if self.http2.output.is_empty() {
                 return Ok(());
             }
@@ -313,34 +252,34 @@ impl OverHttp2 {
             let count = ready!(segments::poll_write(&mut self.stream, output, usize::MAX, cx))? as u64;
             shared.carried.sent += count;
             self.written += count;
-            while let Some((_, key, place)) = self.unwritten.pop_front_if(|(end, ..)| *end <= self.written) {
-                if let Some(OnStream { socket: Some(socket), .. }) = find(&mut self.sockets, key) {
-                    socket.written(place, now);
-                }
+            while let Some((_, key, number)) = self.unwritten.pop_front_if(|(end, ..)| *end <= self.written) {
+                self.streams.written(key, number, now);
             }
         }
         Poll::Ready(Ok(()))
     }
 
     /// Gives streams what their WebSockets have to write, as far as there is room.
-    fn add_output(&mut self) {
-        while self.http2.output.len() < MAX_OUTPUT {
-            let Some(key) = self.http2.next_ready() else { return };
-            let Some(OnStream { socket: Some(socket), .. }) = find(&mut self.sockets, key) else { continue };
-            let out = socket.output();
-            let count = out.len().min(self.http2.data_room(key)).min(MAX_OUTPUT);
-            let is_all = count == out.len();
-            if count > 0 {
-                self.http2.data(key, Bytes::copy_from_slice(&out[..count]), false);
-                socket.take_output(count);
-            }
-            let end = self.written + self.http2.output.len() as u64;
-            while let Some(place) = socket.next_ended() {
-                self.unwritten.push_back((end, key, place));
-            }
-            if !is_all {
-                self.http2.want(key);
-            }
+    fn add_output(&mut self, limits: &Limits) {
+        let Self { streams, http2, unwritten, written, .. } = self;
+        while http2.output.len() < MAX_OUTPUT {
+            let Some(key) = http2.next_ready() else { return };
+            streams.change(key, limits, |socket| {
+                let out = socket.output();
+                let count = out.len().min(http2.data_room(key)).min(MAX_OUTPUT);
+                let is_all = count == out.len();
+                if count > 0 {
+                    http2.data(key, Bytes::copy_from_slice(&out[..count]), false);
+                    socket.take_output(count);
+                }
+                let end = *written + http2.output.len() as u64;
+                while let Some(number) = socket.next_ended() {
+                    unwritten.push_back((end, key, number));
+                }
+                if !is_all {
+                    http2.want(key);
+                }
+            });
         }
     }
 
@@ -403,30 +342,42 @@ impl OverHttp2 {
         shared: &mut Shared<Messages>,
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
-        let Shared { requests, ids, now, carried, .. } = shared;
+        let Shared { requests, ids, now, carried, limits, .. } = shared;
         match event {
             Event::Response { stream, end } => {
-                let Some(on) = find(&mut self.sockets, stream) else { return Ok(()) };
-                if !(200..300).contains(&head.status()) || end {
-                    return Err(Closed::by_loadgen(refused(head.status())));
+                if !self.streams.contains(stream) {
+                    return Ok(());
                 }
-                let handshaken = Handshaken::new(&Head::Http2(head), requests.captures, sink);
-                on.socket = Some(Box::new(Socket::new(requests, handshaken, *now)));
-                self.open += 1;
+                if !(200..300).contains(&head.status()) || end {
+                    return self.ended(stream, Closed::by_loadgen(refused(head.status())), *now, sink);
+                }
+                let head = Head::Http2(head);
+                if let Err(why) = check_answer(head.fields(), &requests.request) {
+                    return self.ended(stream, Closed::by_loadgen(invalid(why)), *now, sink);
+                }
+                let handshaken = Handshaken::new(&head, requests.captures, sink);
+                self.streams.open(stream, requests, handshaken, *now, limits);
                 sink.roomier();
                 Ok(())
             }
             Event::Data { stream, data, end } => {
                 self.http2.release(stream, data.len());
-                let Some(OnStream { socket: Some(socket), .. }) = find(&mut self.sockets, stream) else {
+                let receives = |socket: &mut Socket| {
+                    let result = socket.receive(data, requests, *ids, *now, carried, sink);
+                    (result, socket.is_used())
+                };
+                let Some((result, is_used)) = self.streams.change(stream, limits, receives) else {
                     return Ok(());
                 };
-                let result = socket.receive(data, requests, *ids, *now, carried, sink);
+                if is_used {
+                    self.is_used = true;
+                    self.pause.succeeded();
+                }
                 self.http2.want(stream);
                 match result {
                     Ok(()) if !end => Ok(()),
                     Ok(()) => self.ended(stream, ended_early(), *now, sink),
-                    Err(Closed { why, .. }) => self.ended(stream, why, *now, sink),
+                    Err(closed) => self.ended(stream, closed, *now, sink),
                 }
             }
             Event::Trailers { stream } => self.ended(stream, ended_early(), *now, sink),
@@ -438,12 +389,12 @@ impl OverHttp2 {
                     let message = format!("the server's reply broke the protocol: {code}: {rule}");
                     Failure::new(Cause::Protocol, message)
                 };
-                self.ended(stream, failure, *now, sink)
+                self.ended(stream, Closed::by_server(failure), *now, sink)
             }
             Event::Unprocessed { stream } => {
                 let code = self.going_away.unwrap_or(Code::NO_ERROR);
                 let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
-                self.ended(stream, failure, *now, sink)
+                self.ended(stream, Closed::by_server(failure), *now, sink)
             }
             Event::GoAway { code, .. } => {
                 self.going_away = Some(code);
@@ -457,25 +408,50 @@ impl OverHttp2 {
         }
     }
 
-    /// A WebSocket has ended, and so has what was in flight on it. Another takes its place, unless this one was of no use.
-    fn ended(&mut self, key: Key, why: Failure, now: Nanos, sink: &mut impl Sink) -> Result<(), Closed> {
-        let slot = self.sockets.get_mut(key.slot as usize);
-        let Some(on) = slot.and_then(|slot| slot.take_if(|on| on.key == key)) else { return Ok(()) };
-        self.count -= 1;
-        let Some(mut socket) = on.socket else { return Err(Closed::by_server(why)) };
-        self.open -= 1;
-        self.is_used |= socket.is_used();
-        let out = socket.output();
-        if out.len() <= self.http2.data_room(key) {
-            self.http2.data(key, Bytes::copy_from_slice(out), true);
-        } else {
-            self.http2.reset(key, Code::CANCEL);
+    /// Ends WebSockets that can't be used any more, and CONNECTs without an answer.
+    fn end_useless(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> Result<(), Closed> {
+        self.has_expired = false;
+        for key in self.streams.useless(now.checked_sub(limits.connect_timeout)) {
+            let out_of_step = self.streams.change(key, limits, |socket| socket.out_of_step()).flatten();
+            self.is_used |= out_of_step.is_some();
+            let why = out_of_step.unwrap_or_else(|| {
+                Failure::new(Cause::ConnectTimeout, format!("{} within --connect-timeout", Self::AWAITED))
+            });
+            self.ended(key, Closed::by_loadgen(why), now, sink)?;
         }
-        for in_flight in socket.take_in_flight() {
-            sink.ended(in_flight.ended(now, Outcome::Failed(&why)));
-        }
+        Ok(())
+    }
+
+    /// A WebSocket has ended, and so has what was in flight on it. Another takes its place: after a pause if this one was of no
+    /// use, and on another connection if none on this one ever was.
+    fn ended(&mut self, key: Key, closed: Closed, now: Nanos, sink: &mut impl Sink) -> Result<(), Closed> {
+        let Some(on) = self.streams.remove(key) else { return Ok(()) };
+        let is_used = match on.socket {
+            Some(mut socket) => {
+                socket.close(code::NORMAL);
+                let out = socket.output();
+                if out.len() <= self.http2.data_room(key) {
+                    self.http2.data(key, Bytes::copy_from_slice(out), true);
+                    self.half_closed.push_back((now, key));
+                } else {
+                    self.http2.reset(key, Code::CANCEL);
+                }
+                for in_flight in socket.take_in_flight() {
+                    sink.ended(in_flight.ended(now, Outcome::Failed(&closed.why)));
+                }
+                socket.is_used()
+            }
+            None => {
+                self.http2.reset(key, Code::CANCEL);
+                false
+            }
+        };
+        self.is_used |= is_used;
         sink.roomier();
-        if socket.is_used() || self.http2.is_going_away() { Ok(()) } else { Err(Closed::by_server(why)) }
+        if !is_used {
+            self.pause.failed(now);
+        }
+        if self.is_used || self.http2.is_going_away() { Ok(()) } else { Err(closed) }
     }
 
     fn broken(&self, error: &io::Error) -> Closed {
@@ -496,10 +472,6 @@ impl OverHttp2 {
     }
 }
 
-fn find(sockets: &mut [Option<OnStream>], key: Key) -> Option<&mut OnStream> {
-    sockets.get_mut(key.slot as usize)?.as_mut().filter(|on| on.key == key)
-}
-
-fn ended_early() -> Failure {
-    Failure::new(Cause::ClosedEarly, "the server ended the stream without a close frame")
+fn ended_early() -> Closed {
+    Closed::by_server(Failure::new(Cause::ClosedEarly, "the server ended the stream without a close frame"))
 }
