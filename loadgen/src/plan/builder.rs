@@ -554,12 +554,15 @@ impl Builder {
                 "it with other targets: a message succeeds with its echo",
             ),
             (
-                !self.requests.is_empty() || self.url_file.is_some(),
+                self.requests.len() > 1 || self.url_file.is_some(),
                 "a WebSocket with several requests",
                 "one message, possibly with placeholders, on each connection of the target's path",
             ),
             (
-                self.request.expect != Expect::default(),
+                self.requests
+                    .iter()
+                    .chain([&self.request])
+                    .any(|request| request.expect != Expect::default()),
                 "expectations of a WebSocket",
                 "none: a message succeeds with its echo",
             ),
@@ -603,9 +606,20 @@ impl Builder {
             }
             _ if target.websocket => {
                 self.check_messages()?;
-                let mut request = Request::new(common, self.request)?;
-                message = Some(Message::new(&target, &self.message, &mut request)?);
-                (Requests::only(request)?, None)
+                let options = match self.requests.pop() {
+                    Some(only) => only.over(&self.request),
+                    None => self.request,
+                };
+                let share = options.share;
+                let request = Request::new(common, options).and_then(|mut request| {
+                    message = Some(Message::new(&target, &self.message, &mut request)?);
+                    Ok(request)
+                });
+                let request = request.map_err(|PlanError(refusal)| match self.places.as_deref() {
+                    Some(places) => PlanError(places.told_of_request(0, refusal)),
+                    None => PlanError(refusal),
+                })?;
+                (Requests::only_of(request, share)?, None)
             }
             None => (Requests::new(common, self.request, self.requests, self.places.as_deref())?, None),
             Some(file) => (Requests::of_urls(common, self.version, self.request, file)?, None),

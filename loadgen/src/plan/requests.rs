@@ -64,7 +64,12 @@ impl Requests {
 
     /// One alone.
     pub(super) fn only(request: Request) -> Result<Self, PlanError> {
-        Self::of(vec![request], &[None])
+        Self::only_of(request, None)
+    }
+
+    /// One alone, with its share, which may be a count.
+    pub(super) fn only_of(request: Request, share: Option<Share>) -> Result<Self, PlanError> {
+        Self::of(vec![request], &[share])
     }
 
     /// One as `defaults` has it, or several that are like it in what they do not say themselves.

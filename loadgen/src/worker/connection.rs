@@ -165,9 +165,11 @@ pub(crate) trait Sink {
     /// The response to a message has come, so long after the message was due.
     fn message(&mut self, due: Nanos, time: Nanos);
     /// A message has come on a WebSocket that is no echo of anything that was sent.
-    fn unsolicited(&mut self, at: Nanos, what: &str);
-    /// A ping on a WebSocket was answered, so long after it was sent.
-    fn pong(&mut self, at: Nanos, time: Nanos);
+    fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String);
+    /// A ping was sent on a WebSocket.
+    fn pinged(&mut self, at: Nanos);
+    /// A ping on a WebSocket that was sent then was answered, after this time.
+    fn pong(&mut self, sent: Nanos, time: Nanos);
     /// What connections carried until now since the last call, of replies that may still be running.
     fn carried(&mut self, carried: Carried, now: Nanos);
 }

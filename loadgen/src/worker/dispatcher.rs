@@ -381,12 +381,16 @@ impl Sink for Results<'_> {
         self.recording.message(due, time);
     }
 
-    fn unsolicited(&mut self, at: Nanos, what: &str) {
+    fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String) {
         self.recording.records().unsolicited(at, what);
     }
 
-    fn pong(&mut self, at: Nanos, time: Nanos) {
-        self.recording.records().pong(at, time);
+    fn pinged(&mut self, at: Nanos) {
+        self.recording.records().pinged(at);
+    }
+
+    fn pong(&mut self, sent: Nanos, time: Nanos) {
+        self.recording.records().pong(sent, time);
     }
 
     fn carried(&mut self, carried: Carried, now: Nanos) {

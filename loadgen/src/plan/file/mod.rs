@@ -47,6 +47,9 @@ const LOAD: &[&str] = &[
     "timeout",
     "connect_timeout",
     "workers",
+    "message_size",
+    "binary",
+    "ping_interval",
 ];
 const DEFAULTS: &[&str] =
     &["method", "path", "headers", "body", "body_file", "body_template", "rows", "expect"];
@@ -94,6 +97,9 @@ enum Said {
     Timeout(std::time::Duration),
     ConnectTimeout(std::time::Duration),
     Workers(usize),
+    MessageSize(u64),
+    Binary(bool),
+    PingInterval(std::time::Duration),
 }
 
 impl PlanFile {
@@ -188,6 +194,9 @@ impl PlanFile {
             load.read_as(&accepted::TIMEOUT, time)?.map(Said::Timeout),
             load.read_as(&accepted::CONNECT_TIMEOUT, time)?.map(Said::ConnectTimeout),
             load.read_as(&accepted::WORKERS, whole)?.map(Said::Workers),
+            load.read_as(&accepted::MESSAGE_SIZE, quantity::size)?.map(Said::MessageSize),
+            load.flag("binary")?.map(Said::Binary),
+            load.read_as(&accepted::PING_INTERVAL, time)?.map(Said::PingInterval),
         ];
         self.says.extend(all.into_iter().flatten());
         Ok(())
@@ -234,6 +243,9 @@ impl PlanFile {
             Said::Timeout(timeout) => builder.timeout(timeout),
             Said::ConnectTimeout(timeout) => builder.connect_timeout(timeout),
             Said::Workers(count) => builder.workers(count),
+            Said::MessageSize(bytes) => builder.message_size(bytes),
+            Said::Binary(binary) => builder.binary(binary),
+            Said::PingInterval(interval) => builder.ping_interval(interval),
         }))
     }
 }

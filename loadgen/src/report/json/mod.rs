@@ -395,7 +395,7 @@ impl<'a> Report<'a> {
                 tls: Tls::of(&records.connections),
             },
             grpc: Grpc::of(summary)?,
-            websocket: summary.records.sockets.as_deref().map(WebSocket::from),
+            websocket: summary.records.sockets.as_deref().map(WebSocket::of).transpose()?,
             response_time_us: Offered::of(summary),
             successful_response_time_us: Times::of(&times.response),
             response_time_by_class_us: by_class(summary),

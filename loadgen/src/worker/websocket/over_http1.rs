@@ -14,7 +14,10 @@ use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
 use websocket::{code, handshake};
 
-use super::{Handshaken, Messages, check_answer, invalid, refused, socket::Socket};
+use super::{
+    messages::{Handshaken, Messages, check_answer, invalid, refused},
+    socket::Socket,
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight},
@@ -103,7 +106,7 @@ impl Connection for OverHttp1 {
             if let Some(why) = socket.out_of_step() {
                 return Progress::Gone(Closed::by_loadgen(why));
             }
-            socket.ping_if_due(shared.now, shared.requests.ping_interval);
+            socket.ping_if_due(shared.now, shared.requests.ping_interval, sink);
         }
         let closed = self.read(cx, shared, sink);
         // What it closes with is written as well.
@@ -280,7 +283,7 @@ impl Handshake {
         if !self.reader.has_begun()
             && let Some(message) = instead_of_http1(input, &messages.as_http2)
         {
-            return Err(broken(message));
+            return Err(broken(message.replace("https://", "wss://")));
         }
         loop {
             match self.reader.read(input, &mut self.head).map_err(|error| broken(error.0.to_owned()))? {
@@ -288,7 +291,7 @@ impl Handshake {
                 Some(Event::Head { .. }) => {
                     let head = &self.head;
                     if head.status != 101 {
-                        return Err(Closed::by_loadgen(refused(head.status)));
+                        return Err(Closed::by_loadgen(refused(&Head::Http1(head))));
                     }
                     check(head, &self.key, &messages.request)
                         .map_err(|why| Closed::by_loadgen(invalid(why)))?;

@@ -2,15 +2,16 @@
 //!
 //! What numbers itself is found by its number, in whatever order it comes; all else by comparing it with those that wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use contract::id::Ids;
 
-use super::{MOST_RENDERED, Messages, Sameness};
-use crate::{clock::Nanos, outcome::InFlight};
+use super::messages::{MOST_RENDERED, Messages};
+use crate::{clock::Nanos, outcome::InFlight, plan::message::Sameness};
 
-/// Messages whose echoes nobody waits for any longer: so many are remembered, so that a late echo is known as such.
-const MAX_GIVEN_UP: usize = 1000;
+/// Messages whose echoes nobody waits for any longer: so many are remembered each by itself, so that its late echo is told from
+/// a second one.
+const MAX_GIVEN_UP: usize = 10_000;
 
 /// So many that have ended may stand among those that wait before they are taken out, none of them among the first that one
 /// without a number is compared with.
@@ -35,8 +36,11 @@ pub(super) struct Sent {
     in_flight: HashMap<u64, InFlight>,
     /// The numbers in the order in which they were sent, and when that was; the first one is in flight, others may have ended.
     order: VecDeque<(u64, Nanos)>,
-    /// Numbers of messages that were given up, the last ones of them.
-    given_up: VecDeque<u64>,
+    /// Numbers of messages that were given up and have not come back, and the last ones that were given up.
+    given_up: HashSet<u64>,
+    last_given_up: VecDeque<u64>,
+    /// All up to this one may have been given up.
+    forgotten: Option<u64>,
 }
 
 impl Sent {
@@ -86,7 +90,7 @@ impl Sent {
                 let is_same = is_same && text == messages.message.text;
                 if is_same { Echo::Of(number) } else { Echo::WrongOf(number) }
             }
-            None if self.given_up.contains(&number) => Echo::Late(number),
+            None if self.given_up.contains(&number) || self.forgotten >= Some(number) => Echo::Late(number),
             None => Echo::OfNothing,
         }
     }
@@ -105,7 +109,7 @@ impl Sent {
 
     /// The late echo of the one of this number has come: another would be unsolicited.
     pub(super) fn end_late(&mut self, number: u64) {
-        self.given_up.retain(|given_up| *given_up != number);
+        self.given_up.remove(&number);
     }
 
     /// Takes out the first one if it was sent at `since` or before; with `remembers`, its echo is still known when it comes.
@@ -114,10 +118,14 @@ impl Sent {
         let given_up = self.in_flight.remove(&number);
         self.forget_ended();
         if remembers {
-            if self.given_up.len() == MAX_GIVEN_UP {
-                self.given_up.pop_front();
+            if self.last_given_up.len() == MAX_GIVEN_UP
+                && let Some(first) = self.last_given_up.pop_front()
+                && self.given_up.remove(&first)
+            {
+                self.forgotten = self.forgotten.max(Some(first));
             }
-            self.given_up.push_back(number);
+            self.last_given_up.push_back(number);
+            self.given_up.insert(number);
         }
         given_up
     }
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_echo_of_one_that_was_given_up_is_known_once_and_the_last_ones_are_remembered() {
+    fn the_echo_of_one_that_was_given_up_is_known_as_late_however_many_there_were() {
         let (mut messages, mut sent) = (messages("-n 1"), Sent::default());
         let most = MAX_GIVEN_UP as u64;
         (0..=most).for_each(|number| sent.push(sent_at(number)));
@@ -205,7 +213,10 @@ mod tests {
             let content = echo(number, &messages);
             sent.find(true, &content, &mut messages, IDS)
         };
-        assert_eq!(find(&sent, 0), Echo::OfNothing);
+        assert_eq!(find(&sent, 0), Echo::Late(0), "it may be");
+        assert_eq!(find(&sent, 1), Echo::Late(1));
+        sent.end_late(1);
+        assert_eq!(find(&sent, 1), Echo::OfNothing, "a second one");
         assert_eq!(find(&sent, most), Echo::Late(most));
         sent.end_late(most);
         assert_eq!(find(&sent, most), Echo::OfNothing);

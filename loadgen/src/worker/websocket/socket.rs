@@ -8,7 +8,7 @@ use contract::id::Ids;
 use websocket::{Event, Reader, Role, code, opcode, write};
 
 use super::{
-    Handshaken, Messages,
+    messages::{Handshaken, Messages},
     sent::{Echo, Sent},
 };
 use crate::{
@@ -30,6 +30,9 @@ const MAX_PONGS: usize = 1 << 20;
 /// While so much output waits, no more messages are taken.
 const MAX_OUTPUT: usize = 256 << 10;
 
+/// So many pings may be without an answer at a time; beyond, the first is forgotten.
+const MAX_PINGS: usize = 1000;
+
 /// The most of a message that is shown.
 const SHOWN: usize = 60;
 
@@ -46,8 +49,8 @@ pub(super) struct Socket {
     /// Where messages end among all bytes, with their numbers.
     ends: VecDeque<(u64, u64)>,
     next_ping: Nanos,
-    /// When the ping was sent that has not been answered.
-    pinged: Option<Nanos>,
+    /// When the pings were sent that have not been answered.
+    pinged: VecDeque<Nanos>,
     /// Whether a message was ever echoed, or waited for until its timeout.
     is_used: bool,
     /// Whether echoes can't be told apart any more: one of messages without numbers is missing.
@@ -65,7 +68,11 @@ impl Socket {
         Self {
             reader: Reader::new(
                 Role::Client,
-                websocket::Limits { message: 64 << 20, frame: 64 << 20, fragments: 1 << 20 },
+                websocket::Limits {
+                    message: messages.longest,
+                    frame: messages.longest as u64,
+                    fragments: 1 << 20,
+                },
             ),
             sent: Sent::default(),
             out: Vec::new(),
@@ -74,7 +81,7 @@ impl Socket {
             consumed: 0,
             ends: VecDeque::new(),
             next_ping: now.saturating_add(messages.ping_interval),
-            pinged: None,
+            pinged: VecDeque::new(),
             is_used: false,
             is_out_of_step: false,
             is_numbered: messages.message.is_numbered(),
@@ -174,11 +181,15 @@ impl Socket {
         self.sent.push(InFlight::new(arrival, now));
     }
 
-    /// Sends a ping if one is due. One that is not answered until the next is due is waited for no longer.
-    pub(super) fn ping_if_due(&mut self, now: Nanos, interval: Nanos) {
+    /// Sends a ping if one is due.
+    pub(super) fn ping_if_due(&mut self, now: Nanos, interval: Nanos, sink: &mut impl Sink) {
         if self.next_ping <= now && !self.is_closing {
             self.frame(opcode::PING, &now.to_be_bytes());
-            self.pinged = Some(now);
+            if self.pinged.len() == MAX_PINGS {
+                self.pinged.pop_front();
+            }
+            self.pinged.push_back(now);
+            sink.pinged(now);
             self.next_ping = now.saturating_add(interval);
         }
     }
@@ -216,8 +227,12 @@ impl Socket {
                     }
                 }
                 Ok(Some(Event::Pong(content))) => {
-                    if let Some(sent) = self.pinged.take_if(|sent| content == sent.to_be_bytes()) {
-                        sink.pong(at, at.saturating_sub(sent));
+                    let is_of = |sent: &Nanos| content == sent.to_be_bytes();
+                    if let Some(place) = self.pinged.iter().position(is_of) {
+                        // A pong may stand for pings before it as well (RFC 6455 section 5.5.3): those are not answered.
+                        if let Some(sent) = self.pinged.drain(..=place).next_back() {
+                            sink.pong(sent, at.saturating_sub(sent));
+                        }
                     }
                 }
                 Ok(Some(Event::Close(close))) => {
@@ -231,7 +246,15 @@ impl Socket {
                 }
                 Err(violation) => {
                     self.close(violation.code());
-                    let message = format!("the server broke the WebSocket protocol: {violation}");
+                    let message = match violation.code() {
+                        code::MESSAGE_TOO_BIG => {
+                            format!(
+                                "the server sent a message that is longer than any echo: more than {} bytes",
+                                messages.longest
+                            )
+                        }
+                        _ => format!("the server broke the WebSocket protocol: {violation}"),
+                    };
                     return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
                 }
             }
@@ -250,14 +273,22 @@ impl Socket {
         let (number, failure) = match self.sent.find(text, content, messages, ids) {
             Echo::Of(number) => (number, None),
             Echo::WrongOf(number) => {
-                let message = format!("the echo is another: {}", shown(text, content));
+                let difference = self
+                    .sent
+                    .get_mut(number)
+                    .map(|InFlight { arrival, .. }| messages.difference(arrival, ids, text, content));
+                let message = format!(
+                    "the echo is another: {}{}",
+                    shown(text, content),
+                    difference.unwrap_or_default()
+                );
                 (number, Some(Failure::new(Cause::WrongEcho, message)))
             }
             Echo::Late(number) => {
                 self.is_used = true;
                 return self.sent.end_late(number);
             }
-            Echo::OfNothing => return sink.unsolicited(at, &shown(text, content)),
+            Echo::OfNothing => return sink.unsolicited(at, || shown(text, content)),
         };
         self.is_used = true;
         let Some(mut in_flight) = self.sent.end(number) else { return };

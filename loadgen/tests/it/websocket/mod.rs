@@ -263,3 +263,62 @@ fn what_breaks_the_protocol_ends_the_connection() {
     });
     assert_eq!(failures(&run(&format!("-n 2 -c 1 ws://{}", peer.address))), [("reset".to_owned(), 2)]);
 }
+
+#[test]
+fn pongs_that_come_late_are_timed_and_those_that_never_come_are_counted() {
+    // Each ping is answered when the one after the next has come.
+    let peer = serve_sockets(|_, mut ws| {
+        let mut pings = VecDeque::new();
+        loop {
+            match ws.event()? {
+                Event::Message { text, content } => ws.send(text, &content)?,
+                Event::Ping(content) => {
+                    pings.push_back(content);
+                    if pings.len() > 2 {
+                        ws.frame(opcode::PONG, &pings.pop_front()?)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+    });
+    let summary = run(&format!("-n 60 -r 100 -c 1 --ping-interval 50ms ws://{}", peer.address));
+    assert_eq!(summary.records.counts.succeeded, 60);
+    let sockets = summary.records.sockets.as_deref().unwrap();
+    assert!(!sockets.pings.is_empty(), "{}", sockets.pings_sent);
+    assert!(sockets.pings.min() >= 99_000_000, "two intervals: {}", sockets.pings.min());
+    assert!((2..=3).contains(&sockets.pings_unanswered()), "{}", sockets.pings_unanswered());
+}
+
+#[test]
+fn a_message_that_is_longer_than_any_echo_ends_the_connection_before_it_is_held() {
+    let peer = serve_sockets(|_, mut ws| {
+        ws.message()?;
+        // The head of a message of 60M, and no more.
+        ws.stream.write_all(&[0x82, 127, 0, 0, 0, 0, 3, 0x93, 0x87, 0]).ok()?;
+        while ws.event().is_some() {}
+        Some(())
+    });
+    let summary = run(&format!("-n 1 -c 1 ws://{}", peer.address));
+    let (_, seen) = summary.records.failures.iter().next().unwrap();
+    assert!(seen.example.contains("longer than any echo"), "{}", seen.example);
+}
+
+#[test]
+fn a_wrong_echo_says_where_it_differs() {
+    for (answer, said) in [
+        ((true, &b"hexlo"[..]), "5 bytes, which differ from byte 2 on"),
+        ((true, b"hello!"), "5 bytes, which differ from byte 5 on"),
+        ((false, b"hello"), "sent were 5 bytes of text"),
+    ] {
+        let peer = serve_sockets(move |_, mut ws| {
+            ws.message()?;
+            ws.send(answer.0, answer.1)?;
+            while ws.event().is_some() {}
+            Some(())
+        });
+        let summary = run(&format!("-n 1 -c 1 -b hello ws://{}", peer.address));
+        let (_, seen) = summary.records.failures.iter().next().unwrap();
+        assert!(seen.example.contains(said), "{}", seen.example);
+    }
+}

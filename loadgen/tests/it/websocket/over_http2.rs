@@ -25,6 +25,9 @@ fn http2_without_extended_connect_is_said() {
 /// SETTINGS_ENABLE_CONNECT_PROTOCOL 1 (RFC 8441 section 3).
 const CONNECT: &[u8] = &[0, 8, 0, 0, 0, 1];
 
+/// The code of a stream that was not processed (RFC 9113 section 7).
+const REFUSED_STREAM: u32 = 7;
+
 /// The largest number of a stream.
 const LAST: u32 = u32::MAX >> 1;
 
@@ -169,6 +172,47 @@ fn a_refused_connect_leaves_the_other_websockets_alone() {
     let counts = &summary.records.counts;
     // One may have been on its way to the one that was closed.
     assert!(counts.succeeded >= 39, "{:?}", failures(&summary));
+    assert_eq!(peer.connections(), 1);
+}
+
+#[test]
+fn where_the_server_takes_some_websockets_those_are_used() {
+    // The third CONNECT is refused, again and again, and one that is idle is closed.
+    let peer = serve_http2(CONNECT, |_, wire| {
+        let mut refused = 0;
+        streams(wire, |wire, stream, came| {
+            if stream > 3 && matches!(came, Came::Connect) {
+                refused += 1;
+                return if refused == 1 {
+                    io::Write::write_all(&mut wire.0, &head(stream, 1, &[(":status", "503")]))
+                } else {
+                    wire.reset(stream, REFUSED_STREAM)
+                };
+            }
+            echo(wire, stream, came)
+        })
+    });
+    let summary = run(&format!("-n 60 -c 1 -m 3 --http2 ws://{}", peer.address));
+    assert_eq!(summary.records.counts.succeeded, 60, "{:?}", failures(&summary));
+    assert_eq!(peer.connections(), 1);
+}
+
+#[test]
+fn a_websocket_that_is_closed_before_its_first_message_leaves_the_others_alone() {
+    let peer = serve_http2(CONNECT, |_, wire| {
+        streams(wire, |wire, stream, came| {
+            let is_connect = matches!(came, Came::Connect);
+            echo(wire, stream, came)?;
+            match stream {
+                // With the last one, so that the others are open.
+                5 if is_connect => send(wire, 1, opcode::CLOSE, &code::NORMAL.to_be_bytes()),
+                _ => Ok(()),
+            }
+        })
+    });
+    let summary = run(&format!("-n 60 -r 1000 -c 1 -m 3 --http2 ws://{}", peer.address));
+    let counts = &summary.records.counts;
+    assert!(counts.succeeded >= 50, "{counts:?}: {:?}", failures(&summary));
     assert_eq!(peer.connections(), 1);
 }
 

@@ -1,5 +1,9 @@
 //! WebSockets on streams of one HTTP/2 connection, each opened by CONNECT (RFC 8441).
 
+mod connect;
+mod events;
+mod streams;
+
 use std::{
     collections::VecDeque,
     fmt, io,
@@ -7,20 +11,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http2::{Code, Event, Key};
+use http2::{Code, Key};
 use transport::{Stream, segments};
 use websocket::code;
 
-use super::{
-    Handshaken, Messages, check_answer,
-    connect::{self, Pause},
-    invalid, refused,
-    socket::Socket,
-    streams::Streams,
-};
+use self::{connect::Pause, streams::Streams};
+use super::{messages::Messages, socket::Socket};
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
+    outcome::{Arrival, Cause, Failure, InFlight, Outcome},
     worker::{
         connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
         other_protocol::instead_of_http2,
@@ -119,7 +118,7 @@ impl Connection for OverHttp2 {
         sink: &mut impl Sink,
     ) -> Progress {
         let Shared { now, requests, limits, .. } = shared;
-        self.streams.ping(*now, requests.ping_interval, limits, |key| self.http2.want(key));
+        self.streams.ping(*now, requests.ping_interval, limits, sink, |key| self.http2.want(key));
         let expired = if self.has_expired { self.end_useless(*now, limits, sink) } else { Ok(()) };
         if let Err(closed) = expired.and_then(|()| self.exchange(cx, shared, sink)) {
             // What it closes with is written as well.
@@ -131,7 +130,9 @@ impl Connection for OverHttp2 {
             return if is_idle { Progress::Gone(self.closed()) } else { Progress::Retiring };
         }
         let open = self.streams.open_count();
-        self.opened |= open > 0 && open == self.streams.count() && !self.may_open(&shared.limits);
+        // Where the server takes some and not all, those are it.
+        let has_all = !self.may_open(&shared.limits) || self.pause.until().is_some();
+        self.opened |= open > 0 && open == self.streams.count() && has_all;
         if self.opened { Progress::Going } else { Progress::Opening }
     }
 
@@ -315,7 +316,10 @@ impl OverHttp2 {
         if !self.http2.is_settled()
             && let Some(message) = instead_of_http2(input, &shared.requests.as_http1)
         {
-            return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
+            return Err(Closed::by_loadgen(Failure::new(
+                Cause::Protocol,
+                message.replace("https://", "wss://"),
+            )));
         }
         let mut head = std::mem::take(&mut self.head);
         let result = loop {
@@ -335,79 +339,6 @@ impl OverHttp2 {
         result
     }
 
-    fn take(
-        &mut self,
-        event: Event<'_>,
-        head: &http2::Head,
-        shared: &mut Shared<Messages>,
-        sink: &mut impl Sink,
-    ) -> Result<(), Closed> {
-        let Shared { requests, ids, now, carried, limits, .. } = shared;
-        match event {
-            Event::Response { stream, end } => {
-                if !self.streams.contains(stream) {
-                    return Ok(());
-                }
-                if !(200..300).contains(&head.status()) || end {
-                    return self.ended(stream, Closed::by_loadgen(refused(head.status())), *now, sink);
-                }
-                let head = Head::Http2(head);
-                if let Err(why) = check_answer(head.fields(), &requests.request) {
-                    return self.ended(stream, Closed::by_loadgen(invalid(why)), *now, sink);
-                }
-                let handshaken = Handshaken::new(&head, requests.captures, sink);
-                self.streams.open(stream, requests, handshaken, *now, limits);
-                sink.roomier();
-                Ok(())
-            }
-            Event::Data { stream, data, end } => {
-                self.http2.release(stream, data.len());
-                let receives = |socket: &mut Socket| {
-                    let result = socket.receive(data, requests, *ids, *now, carried, sink);
-                    (result, socket.is_used())
-                };
-                let Some((result, is_used)) = self.streams.change(stream, limits, receives) else {
-                    return Ok(());
-                };
-                if is_used {
-                    self.is_used = true;
-                    self.pause.succeeded();
-                }
-                self.http2.want(stream);
-                match result {
-                    Ok(()) if !end => Ok(()),
-                    Ok(()) => self.ended(stream, ended_early(), *now, sink),
-                    Err(closed) => self.ended(stream, closed, *now, sink),
-                }
-            }
-            Event::Trailers { stream } => self.ended(stream, ended_early(), *now, sink),
-            Event::Reset { stream, code, by_peer } => {
-                let failure = if by_peer {
-                    Failure::new(Cause::RstStream(code.0), format!("the server reset the stream: {code}"))
-                } else {
-                    let rule = self.http2.broken_rule();
-                    let message = format!("the server's reply broke the protocol: {code}: {rule}");
-                    Failure::new(Cause::Protocol, message)
-                };
-                self.ended(stream, Closed::by_server(failure), *now, sink)
-            }
-            Event::Unprocessed { stream } => {
-                let code = self.going_away.unwrap_or(Code::NO_ERROR);
-                let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
-                self.ended(stream, Closed::by_server(failure), *now, sink)
-            }
-            Event::GoAway { code, .. } => {
-                self.going_away = Some(code);
-                Ok(())
-            }
-            Event::Informational { .. }
-            | Event::Settings
-            | Event::Request { .. }
-            | Event::Malformed { .. }
-            | Event::Pong(_) => Ok(()),
-        }
-    }
-
     /// Ends WebSockets that can't be used any more, and CONNECTs without an answer.
     fn end_useless(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> Result<(), Closed> {
         self.has_expired = false;
@@ -423,7 +354,7 @@ impl OverHttp2 {
     }
 
     /// A WebSocket has ended, and so has what was in flight on it. Another takes its place: after a pause if this one was of no
-    /// use, and on another connection if none on this one ever was.
+    /// use, and on another connection if none on this one is open, or ever was of use.
     fn ended(&mut self, key: Key, closed: Closed, now: Nanos, sink: &mut impl Sink) -> Result<(), Closed> {
         let Some(on) = self.streams.remove(key) else { return Ok(()) };
         let is_used = match on.socket {
@@ -451,7 +382,11 @@ impl OverHttp2 {
         if !is_used {
             self.pause.failed(now);
         }
-        if self.is_used || self.http2.is_going_away() { Ok(()) } else { Err(closed) }
+        if self.is_used || self.streams.open_count() > 0 || self.http2.is_going_away() {
+            Ok(())
+        } else {
+            Err(closed)
+        }
     }
 
     fn broken(&self, error: &io::Error) -> Closed {
@@ -470,8 +405,4 @@ impl OverHttp2 {
             _ => Failure::new(Cause::ClosedEarly, "the server closed the connection without a close frame"),
         })
     }
-}
-
-fn ended_early() -> Closed {
-    Closed::by_server(Failure::new(Cause::ClosedEarly, "the server ended the stream without a close frame"))
 }

@@ -2,7 +2,7 @@
 
 use http2::{Config, Key, Role, Settings};
 
-use super::Messages;
+use super::super::messages::Messages;
 use crate::{clock::Nanos, plan::template::Values};
 
 /// What one stream may have on the way, in bytes.
@@ -15,7 +15,7 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 const FIRST_PAUSE: Nanos = 1_000_000;
 
 /// The longest of these pauses.
-const MAX_PAUSE: Nanos = 16_000_000;
+const MAX_PAUSE: Nanos = 1_000_000_000;
 
 /// No WebSocket is opened again after some that were of no use, for a while.
 #[derive(Debug, Default)]

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 
 use http2::Key;
 
-use super::{Handshaken, Messages, socket::Socket};
+use super::super::{
+    messages::{Handshaken, Messages},
+    socket::Socket,
+};
 use crate::{
     clock::Nanos,
     outcome::InFlight,
@@ -165,7 +168,14 @@ impl Streams {
     }
 
     /// Sends the pings that are due.
-    pub(super) fn ping(&mut self, now: Nanos, interval: Nanos, limits: &Limits, mut sent: impl FnMut(Key)) {
+    pub(super) fn ping(
+        &mut self,
+        now: Nanos,
+        interval: Nanos,
+        limits: &Limits,
+        sink: &mut impl Sink,
+        mut sent: impl FnMut(Key),
+    ) {
         if self.next_ping.is_none_or(|at| at > now) {
             return;
         }
@@ -173,7 +183,7 @@ impl Streams {
         for key in self.open_keys() {
             let pings = |socket: &mut Socket| {
                 let is_due = socket.next_ping() <= now;
-                socket.ping_if_due(now, interval);
+                socket.ping_if_due(now, interval, sink);
                 is_due
             };
             if self.change(key, limits, pings) == Some(true) {
