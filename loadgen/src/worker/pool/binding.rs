@@ -129,3 +129,168 @@ impl<C: Connection> Pool<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser as _;
+    use contract::id::Ids;
+    use transport::Address;
+
+    use super::*;
+    use crate::{
+        cli::Args,
+        clock::Clock,
+        outcome::{Cause, Ended},
+        plan::Plan,
+        recorder::Carried,
+        schedule::Part,
+        worker::{
+            connection::{Closed, Closer, Opened},
+            opening::{Beginning, Connector},
+            websocket::{Messages, OverHttp1},
+        },
+    };
+
+    /// The numbers of requests that ended, and why they failed.
+    #[derive(Default)]
+    struct Seen {
+        ended: Vec<(u64, Option<Cause>)>,
+        dropped: Vec<u64>,
+        is_unreachable: bool,
+    }
+
+    impl Sink for Seen {
+        fn ended(&mut self, ended: Ended<'_>) {
+            let cause = match ended.outcome {
+                Outcome::Failed(failure) => Some(failure.cause),
+                Outcome::TimedOut => Some(Cause::Timeout),
+                Outcome::Replied | Outcome::Abandoned => None,
+            };
+            self.ended.push((ended.in_flight.arrival.number, cause));
+        }
+
+        fn dropped_late(&mut self, arrival: &Arrival, _at: Nanos) {
+            self.dropped.push(arrival.number);
+        }
+
+        fn unreachable(&mut self, _at: Nanos, _failure: &Failure) {
+            self.is_unreachable = true;
+        }
+
+        fn instance(&mut self, _name: &[u8]) -> u16 {
+            0
+        }
+
+        fn resend(&mut self, _arrival: Arrival) {}
+        fn put_back(&mut self, _arrival: Arrival) {}
+        fn roomier(&mut self) {}
+        fn limited(&mut self, _connections: usize, _failure: &Failure) {}
+        fn unasked(&mut self, _failure: &Failure) {}
+        fn opened(&mut self, _opened: Opened) {}
+        fn closed(&mut self, _by: Closer) {}
+        fn first_message(&mut self, _due: Nanos, _time: Nanos) {}
+        fn message(&mut self, _due: Nanos, _time: Nanos) {}
+        fn unsolicited(&mut self, _at: Nanos, _what: impl FnOnce() -> String) {}
+        fn pinged(&mut self, _at: Nanos) {}
+        fn pong(&mut self, _sent: Nanos, _time: Nanos) {}
+        fn carried(&mut self, _carried: Carried, _now: Nanos) {}
+    }
+
+    const SECOND: Nanos = 1_000_000_000;
+
+    /// Three connections that are opening, and for which message 0 to 5 wait, since 0.
+    fn opening() -> Pool<OverHttp1> {
+        let plan = Plan::try_from(&Args::try_parse_from(["loadgen", "-r", "1", "ws://a"]).unwrap()).unwrap();
+        let (ids, clock) = (Ids { run: 1, load: 0 }, Clock::starting_now());
+        let addresses = Arc::<[Address]>::from([Address::Tcp(([127, 0, 0, 1], 9).into())]).into();
+        let connector = Connector::new(addresses, Beginning::default(), Part::WHOLE, None, clock);
+        let limits = Limits {
+            connections: 3,
+            kept: 3,
+            streams: 1,
+            messages: 10,
+            timeout: 9 * SECOND,
+            connect_timeout: 99 * SECOND,
+            requests: u64::MAX,
+            age: u64::MAX,
+            lag: 5 * SECOND,
+        };
+        let messages = Messages::new(&plan, plan.message().unwrap(), plan.texts(ids, 0, 1), Part::WHOLE);
+        let pool = Pool::new(messages, ids, connector, limits, clock);
+        let mut pool = pool.bound(Some(Bound::new(3, Part::WHOLE)));
+        pool.want(3, 0);
+        assert_eq!((pool.places.opening, pool.slots()), (3, 30), "ten messages may be in flight on each");
+        for number in 0..6 {
+            pool.submit(Arrival::new(number, number * SECOND, 0), 0).unwrap();
+        }
+        assert_eq!(pool.waiting(), 6);
+        pool
+    }
+
+    fn fails(pool: &mut Pool<OverHttp1>, index: u32, cause: Cause) -> Seen {
+        let mut seen = Seen::default();
+        pool.gone(index, Closed::by_server(Failure::new(cause, "it fails")), &mut seen);
+        seen
+    }
+
+    #[test]
+    fn a_connection_that_fails_takes_along_its_own_messages_alone() {
+        let mut pool = opening();
+        let seen = fails(&mut pool, 1, Cause::Refused);
+        assert_eq!(seen.ended, [(1, Some(Cause::Refused)), (4, Some(Cause::Refused))]);
+        assert!(!seen.is_unreachable);
+        // It is missed, and opened again as soon as that may be, whether or not other requests wait.
+        let wake = pool.next_wake(0, false);
+        assert_eq!(Some(wake), pool.connector.next_attempt());
+        pool.want_bound(wake);
+        assert_eq!(pool.places.opening, 3);
+        // When the last one has failed, there is none to wait for.
+        pool.submit(Arrival::new(7, 7, 7), 0).unwrap();
+        for index in [0, 1] {
+            assert!(!fails(&mut pool, index, Cause::Refused).is_unreachable);
+        }
+        pool.submit(Arrival::new(9, 9, 9), 0).unwrap();
+        let seen = fails(&mut pool, 2, Cause::Refused);
+        let mut numbers: Vec<_> = seen.ended.iter().map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        assert_eq!((numbers, seen.is_unreachable, pool.waiting()), (vec![2, 5, 9], true, 0));
+    }
+
+    #[test]
+    fn messages_for_connections_that_this_process_cannot_open_fail_immediately() {
+        let mut pool = opening();
+        // The first is open; another finds no more files.
+        pool.places.open(0, 0);
+        assert_eq!(fails(&mut pool, 1, Cause::OutOfFiles).ended.len(), 2);
+        pool.submit(Arrival::new(10, 10, 10), 0).unwrap();
+        pool.submit(Arrival::new(11, 11, 11), 0).unwrap();
+        let mut seen = Seen::default();
+        pool.end_impossible(&mut seen);
+        assert_eq!(seen.ended, [(10, Some(Cause::OutOfFiles))], "11 waits for one that opens");
+        assert!(!pool.misses_some());
+        // One that is lost is replaced, and none but it.
+        fails(&mut pool, 2, Cause::Reset);
+        assert!(pool.misses_some());
+        pool.want_bound(u64::MAX >> 1);
+        let bound = pool.bound.as_ref().unwrap();
+        let places = [1, 2].map(|number| bound.place_of(&Arrival::new(number, 0, 0)).is_some());
+        assert_eq!(places, [false, true]);
+    }
+
+    #[test]
+    fn what_waits_too_long_is_dropped_if_it_was_due_too_long_ago_or_times_out() {
+        let mut pool = opening();
+        let mut seen = Seen::default();
+        assert!(pool.next_wake(0, false) <= 5 * SECOND + 1, "it is looked at then");
+        pool.expire(5 * SECOND, &mut seen);
+        assert_eq!((seen.dropped.len(), seen.ended.len()), (0, 0));
+        pool.expire(8 * SECOND, &mut seen);
+        assert_eq!(seen.dropped, [0, 1, 2], "due before 3 s");
+        pool.expire(9 * SECOND, &mut seen);
+        assert_eq!(seen.dropped, [0, 1, 2, 3], "more than 5 s late");
+        assert_eq!(seen.ended, [4, 5].map(|number| (number, Some(Cause::Timeout))));
+        assert_eq!(pool.waiting(), 0);
+    }
+}
