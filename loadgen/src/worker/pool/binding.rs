@@ -24,7 +24,8 @@ impl<C: Connection> Pool<C> {
         bound.wait(arrival, now);
         let limits = &self.shared.limits;
         let late = arrival.due.saturating_add(limits.lag).saturating_add(1);
-        self.next_wake = self.next_wake.min(now.saturating_add(limits.timeout)).min(late);
+        let deadline = if self.most.is_some() { now } else { now.saturating_add(limits.timeout) };
+        self.next_wake = self.next_wake.min(deadline).min(late);
     }
 
     /// A connection that requests are for has taken one.
@@ -76,13 +77,13 @@ impl<C: Connection> Pool<C> {
     }
 
     /// Ends what waits for connections that this process can't open.
-    pub(super) fn end_impossible(&mut self, sink: &mut impl Sink) {
+    fn end_impossible(&mut self, now: Nanos, sink: &mut impl Sink) {
         if let Some(bound) = &mut self.bound
             && let Some((_, why)) = &self.most
             && self.places.in_use() >= self.shared.limits.connections
         {
             for (arrival, since) in bound.take_stranded() {
-                sink.ended(InFlight::new(arrival, since).ended(self.shared.now, Outcome::Failed(why)));
+                sink.ended(InFlight::new(arrival, since).ended(now, Outcome::Failed(why)));
             }
         }
     }
@@ -103,6 +104,7 @@ impl<C: Connection> Pool<C> {
     /// Ends what has waited for its connection for too long.
     pub(super) fn expire_bound(&mut self, now: Nanos, sink: &mut impl Sink) {
         let limits = self.shared.limits;
+        self.end_impossible(now, sink);
         if let Some(bound) = &mut self.bound {
             let late = bound.take_late(now.checked_sub(limits.timeout), now.checked_sub(limits.lag));
             for (arrival, since, is_overdue) in late {
@@ -267,7 +269,7 @@ mod tests {
         pool.submit(Arrival::new(10, 10, 10), 0).unwrap();
         pool.submit(Arrival::new(11, 11, 11), 0).unwrap();
         let mut seen = Seen::default();
-        pool.end_impossible(&mut seen);
+        pool.expire(pool.next_wake(0, false), &mut seen);
         assert_eq!(seen.ended, [(10, Some(Cause::OutOfFiles))], "11 waits for one that opens");
         assert!(!pool.misses_some());
         // One that is lost is replaced, and none but it.

@@ -229,9 +229,6 @@ impl<C: Connection> Pool<C> {
         if self.next_due.max(self.next_look) <= self.shared.now {
             self.wake_due();
         }
-        if self.most.is_some() {
-            self.end_impossible(sink);
-        }
         let mut woken = std::mem::take(&mut self.woken);
         if self.ready.take(&mut woken) {
             // The system may have had more to tell.
@@ -487,6 +484,8 @@ impl<C: Connection> Pool<C> {
             self.shared.limits.connections = most;
             self.shared.limits.kept = self.shared.limits.kept.min(most);
             self.most = Some((most, why.clone()));
+            // What waits for others is ended.
+            self.next_wake = at;
             sink.limited(self.places.open, why);
         } else if self.places.in_use() == 0 {
             sink.unreachable(at, why);

@@ -15,6 +15,9 @@ use crate::{
 /// Messages of templates are rendered to be compared: so many for each that came, at most.
 pub(super) const MOST_RENDERED: usize = 64;
 
+/// What is read at a time, in bytes: thousands of small messages are in so much, and the time is not looked at between them.
+pub(super) const MAX_READ: usize = 64 << 10;
+
 /// The field of subprotocols (RFC 6455 section 11.3.4).
 const PROTOCOL: &str = "sec-websocket-protocol";
 

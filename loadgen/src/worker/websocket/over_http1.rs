@@ -15,7 +15,7 @@ use transport::{Stream, segments};
 use websocket::{code, handshake};
 
 use super::{
-    messages::{Handshaken, Messages, check_answer, invalid, refused},
+    messages::{Handshaken, MAX_READ, Messages, check_answer, invalid, refused},
     socket::Socket,
 };
 use crate::{
@@ -175,7 +175,8 @@ impl OverHttp1 {
                 Phase::Handshake(handshake) => &handshake.rest[..],
                 Phase::New | Phase::Open(_) => &[],
             };
-            let count = match segments::poll_read(&mut self.stream, rest, &mut shared.buffer, cx) {
+            let room = shared.buffer.len().min(rest.len() + MAX_READ);
+            let count = match segments::poll_read(&mut self.stream, rest, &mut shared.buffer[..room], cx) {
                 Poll::Pending => return None,
                 Poll::Ready(Err(error)) => return Some(Closed::by_server(Failure::from_io(&error))),
                 Poll::Ready(Ok(0)) => return Some(self.closed()),

@@ -16,7 +16,10 @@ use transport::{Stream, segments};
 use websocket::code;
 
 use self::{connect::Pause, streams::Streams};
-use super::{messages::Messages, socket::Socket};
+use super::{
+    messages::{MAX_READ, Messages},
+    socket::Socket,
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight, Outcome},
@@ -291,7 +294,9 @@ impl OverHttp2 {
         shared: &mut Shared<Messages>,
         sink: &mut impl Sink,
     ) -> Poll<Result<(), Closed>> {
-        let count = match ready!(segments::poll_read(&mut self.stream, &self.rest, &mut shared.buffer, cx)) {
+        let room = shared.buffer.len().min(self.rest.len() + MAX_READ);
+        let buffer = &mut shared.buffer[..room];
+        let count = match ready!(segments::poll_read(&mut self.stream, &self.rest, buffer, cx)) {
             Ok(0) => return Poll::Ready(Err(self.closed())),
             Ok(count) => count,
             Err(error) => return Poll::Ready(Err(self.broken(&error))),
