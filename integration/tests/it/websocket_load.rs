@@ -84,7 +84,7 @@ async fn a_path_without_websockets_is_named_and_fails() {
     }
 }
 
-async fn a_drain_closes_websockets_and_they_are_opened_again_elsewhere() {
+async fn websockets_that_the_server_closes_are_opened_again() {
     let server = Server::start();
     let url = format!("ws://{}/ws/close", server.http);
     // The server answers one message on each WebSocket, and closes it.

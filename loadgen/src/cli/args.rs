@@ -29,6 +29,7 @@ const AFTER_HELP: &str = "\
 Examples:
   loadgen localhost:8080                               HTTP/2 without TLS for 10 s (closed loop)
   loadgen -r 1000 -d 1m http://localhost:8080/bin/1K   HTTP/1.1 at a constant rate (open loop)
+  loadgen -r 200 -c 100 ws://localhost:8080/ws         messages on 100 WebSockets
   loadgen --once -H 'accept: text/html' localhost:8080 one request and its response, in full
 
 --help explains each option, the environment variables and the exit codes.";
@@ -67,6 +68,8 @@ Examples:
   gRPC calls, unary and of a stream of ten messages each:
       loadgen -r 500 -b '{}' grpc://localhost:8080/echo.EchoService/Echo
       loadgen --messages=10 --message-interval=50ms -r 20 grpc://localhost:8080/echo.EchoService/StreamEcho
+  Messages on 100 WebSockets, each with a ping every 5 s:
+      loadgen -r 200 -c 100 --ping-interval=5s ws://localhost:8080/ws
   One request and its response, in full:
       loadgen --once -H 'accept: text/html' localhost:8080
   A report for programs:
@@ -108,12 +111,13 @@ pub struct Args {
     #[command(subcommand)]
     pub instead: Option<Instead>,
 
-    /// host:port (h2c), http://host:port (HTTP/1.1), https://host:port (TLS), with a path, or grpc(s)://host:port
+    /// host:port (h2c), http://host:port (HTTP/1.1), https:// (TLS), with a path, or grpc(s)://, ws(s)://
     ///
     /// Without TLS, HTTP/2 is spoken by prior knowledge. Over TLS, the server chooses HTTP/2 or HTTP/1.1 (ALPN), once before the
-    /// run. The port is 80 after h2c://, http:// and grpc://, and 443 after https:// and grpcs://, unless it is given. IPv6
-    /// addresses are in brackets and may have a zone: [fe80::1%eth0]:8080. After grpc:// and grpcs:// (TLS), the path is the method
-    /// that each request calls, /package.Service/Method, or else /echo.EchoService/Echo.
+    /// run. The port is 80 after h2c://, http://, grpc:// and ws://, and 443 after https://, grpcs:// and wss://, unless it is
+    /// given. IPv6 addresses are in brackets and may have a zone: [fe80::1%eth0]:8080. After grpc:// and grpcs:// (TLS), the path is
+    /// the method that each request calls, /package.Service/Method, or else /echo.EchoService/Echo. After ws:// and wss:// (TLS),
+    /// each request is a message on a WebSocket, and its echo a success.
     pub target: Option<String>,
 
     /// Read the plan of the run from a file, in YAML or JSON
@@ -618,7 +622,8 @@ pub struct Args {
     /// Exit with 3 if any of these happened, like 5xx,transport
     ///
     /// Of 5xx, 4xx, 3xx, grpc (a gRPC status other than OK), transport, timeout, unanswered, dropped, and unmet: a reply that is
-    /// not a success, or not as a plan expects it.
+    /// not a success, or not as a plan expects it. Of messages on WebSockets: lost (without an echo), wrong (another echo), and
+    /// unsolicited.
     #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]
     pub fail_on: Vec<FailOn>,
 

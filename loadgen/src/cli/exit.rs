@@ -3,6 +3,7 @@
 use std::{process::ExitCode, str::FromStr};
 
 use crate::{
+    recorder::Sockets,
     summary::Summary,
     verdict::{Judged, Judgement, Outcome},
 };
@@ -51,7 +52,7 @@ pub enum FailOn {
     Redirect,
     /// A call ended with a gRPC status other than OK.
     Call,
-    /// A request failed below HTTP.
+    /// A request failed below HTTP, or a message came back wrong.
     Transport,
     /// A request timed out.
     Timeout,
@@ -61,9 +62,15 @@ pub enum FailOn {
     Dropped,
     /// A reply had a status that is not expected, or was otherwise not as the plan expects.
     Unmet,
+    /// A message was sent on a WebSocket, and its echo did not come.
+    Lost,
+    /// A message came back other than it was sent.
+    Wrong,
+    /// A message came on a WebSocket that is no echo.
+    Unsolicited,
 }
 
-const NAMES: [(&str, FailOn); 9] = [
+const NAMES: [(&str, FailOn); 12] = [
     ("5xx", FailOn::ServerError),
     ("4xx", FailOn::ClientError),
     ("3xx", FailOn::Redirect),
@@ -73,6 +80,9 @@ const NAMES: [(&str, FailOn); 9] = [
     ("unanswered", FailOn::Unanswered),
     ("dropped", FailOn::Dropped),
     ("unmet", FailOn::Unmet),
+    ("lost", FailOn::Lost),
+    ("wrong", FailOn::Wrong),
+    ("unsolicited", FailOn::Unsolicited),
 ];
 
 /// What `--fail-on-error` stands for.
@@ -100,6 +110,7 @@ impl FromStr for FailOn {
 impl FailOn {
     fn happened(self, summary: &Summary) -> bool {
         let counts = &summary.records.counts;
+        let of_sockets = |count: fn(&Sockets) -> u64| summary.records.sockets.as_deref().map_or(0, count);
         let count = match self {
             Self::ServerError => counts.server_errors,
             Self::ClientError => counts.client_errors,
@@ -110,6 +121,9 @@ impl FailOn {
             Self::Unanswered => counts.unanswered + counts.not_sent,
             Self::Dropped => counts.dropped,
             Self::Unmet => counts.completed() - counts.succeeded + summary.records.unmet.replies(),
+            Self::Lost => of_sockets(|sockets| sockets.lost),
+            Self::Wrong => of_sockets(|sockets| sockets.wrong),
+            Self::Unsolicited => of_sockets(|sockets| sockets.unsolicited),
         };
         count > 0
     }

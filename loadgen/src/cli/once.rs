@@ -8,7 +8,7 @@ use crate::{
     clock::nanos,
     numbers::{count, seconds, time},
     outcome::{Arrival, CallEnd, Exchange, Incomplete},
-    plan::{Plan, Request, call::Prepared, template::Values},
+    plan::{Plan, Protocol, Request, call::Prepared, template::Values},
     run::Run,
     summary::Summary,
 };
@@ -30,11 +30,7 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let id = arrival.id(summary.records.ids());
     if let Some(request) = plan.requests().get(arrival.request as usize) {
         let values = texts.values(&arrival, request.rows(), Some(&id));
-        write!(
-            out,
-            "{}",
-            request.head_text(plan.site_of(arrival.request as usize).target().protocol, &values)
-        )?;
+        write!(out, "{}", head(&plan, arrival.request as usize, &values))?;
         if let Some(call) = call {
             writeln!(out, "{}\n", call.shown.trim_end())?;
         } else {
@@ -48,6 +44,21 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
         None => writeln!(out, "nothing was sent")?,
     }
     Ok(summary)
+}
+
+/// The head of the request of an index, or the handshake of a WebSocket.
+pub(super) fn head(plan: &Plan, index: usize, values: &Values<'_>) -> String {
+    let protocol = plan.site_of(index).target().protocol;
+    let head = plan.requests()[index].head_text(protocol, values);
+    match (plan.message(), protocol) {
+        (None, _) => head,
+        (Some(_), Protocol::Http1) => {
+            format!("{}\nsec-websocket-key: <another one for each handshake>\n\n", head.trim_end())
+        }
+        (Some(_), Protocol::Http2) => {
+            head.replacen("GET ", "CONNECT ", 1).replacen('\n', "\n:protocol: websocket\n", 1)
+        }
+    }
 }
 
 /// The body of a request, or the message that is sent on a WebSocket.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use contract::id::Ids;
 
-use super::once::{body, write_body, write_trailers};
+use super::once::{body, head, write_body, write_trailers};
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds},
@@ -47,7 +47,13 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     connections(plan, out)?;
     let named = plan.expected_status().named().map(|named| format!(", {named}")).unwrap_or_default();
     match plan.message() {
-        Some(_) => writeln!(out, "Successes      messages that come back as they were sent")?,
+        Some(message) => {
+            let kind = if message.text { "text" } else { "binary" };
+            let interval =
+                message.ping_interval.map(|time| format!(", a ping every {}", seconds(nanos(time))));
+            writeln!(out, "Messages       {kind}{}", interval.unwrap_or_default())?;
+            writeln!(out, "Successes      messages that come back as they were sent")?;
+        }
         None => writeln!(out, "Successes      2xx{named}")?,
     }
     let ids = Ids { run: 0, load: 0 };
@@ -69,7 +75,7 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         let arrival = Arrival { request: index as u32, ..Arrival::new(number.unwrap_or(0), 0, 0) };
         let id = arrival.id(ids);
         let values = texts.values(&arrival, request.rows(), Some(&id));
-        write!(out, "\n{}", request.head_text(plan.site_of(index).target().protocol, &values))?;
+        write!(out, "\n{}", head(plan, index, &values))?;
         match plan.call() {
             None => {
                 let body = body(plan, request, &id, &values);

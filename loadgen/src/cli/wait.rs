@@ -36,7 +36,8 @@ pub(crate) enum Waited {
 
 /// Waits until each of the plan's targets has answered a request, or the run that `handle` is of has been interrupted.
 ///
-/// A gateway's 502, 503 and 504, and gRPC's UNAVAILABLE, say that the target behind it is not there yet; every other response is an answer.
+/// A gateway's 502, 503 and 504, and gRPC's UNAVAILABLE, say that the target behind it is not there yet; every other response is an
+/// answer, also to the handshake of a WebSocket, and so is whatever comes back on one.
 ///
 /// # Errors
 /// It has not answered within `patience`.
@@ -141,9 +142,9 @@ fn outcome(exchange: Option<&Exchange>) -> Attempt {
     }
     match (status, failure) {
         (Some(status @ 502..=504), _) => Attempt::Failed(format!("the last response was {status}")),
-        (Some(_), _) => Attempt::Answered,
-        (None, Some(Incomplete::Failed(why))) => Attempt::Failed(why.clone()),
-        (None, _) => Attempt::NoResponse,
+        _ if exchange.is_some_and(|exchange| exchange.is_answered) => Attempt::Answered,
+        (_, Some(Incomplete::Failed(why))) => Attempt::Failed(why.clone()),
+        _ => Attempt::NoResponse,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A request and its reply, kept to be shown.
 
-use super::{Arrival, CallEnd, Ended, Head, Outcome, Reply, reply::lines};
+use super::{Arrival, CallEnd, Cause, Ended, Failure, Head, Outcome, Reply, reply::lines};
 use crate::clock::Nanos;
 
 /// The longest body that is kept, in bytes.
@@ -65,6 +65,8 @@ pub(crate) struct Exchange {
     pub(crate) times: Option<(Nanos, Nanos)>,
     /// Why the reply is not complete, unless it is.
     pub(crate) failure: Option<Incomplete>,
+    /// Whether the server has answered, be it wrong.
+    pub(crate) is_answered: bool,
 }
 
 /// Why a reply is not complete.
@@ -82,8 +84,18 @@ impl From<Ended<'_>> for Exchange {
     fn from(ended: Ended<'_>) -> Self {
         let arrival = ended.in_flight.arrival;
         let reply = ended.in_flight.reply;
-        let Reply { status, length, .. } = reply;
-        let (capture, call) = reply.into_shown();
+        let Reply { mut status, length, .. } = reply;
+        let (mut capture, call) = reply.into_shown();
+        let is_wrong = |failure: &Failure| failure.cause == Cause::WrongEcho;
+        let is_answered = match ended.outcome {
+            Outcome::Replied => true,
+            Outcome::Failed(failure) => status != 0 || failure.answer.is_some() || is_wrong(failure),
+            Outcome::TimedOut | Outcome::Abandoned => status != 0,
+        };
+        if let Outcome::Failed(Failure { answer: Some(answer), .. }) = ended.outcome {
+            status = answer.status;
+            capture.head = format!("{}\n", answer.head);
+        }
         let failure = match ended.outcome {
             Outcome::Replied => None,
             Outcome::Failed(failure) => {
@@ -95,6 +107,15 @@ impl From<Ended<'_>> for Exchange {
         let times = arrival
             .written
             .map(|written| (written.saturating_sub(arrival.picked), ended.at.saturating_sub(written)));
-        Self { arrival, status: (status != 0).then_some(status), call, length, capture, times, failure }
+        Self {
+            arrival,
+            status: (status != 0).then_some(status),
+            call,
+            length,
+            capture,
+            times,
+            failure,
+            is_answered,
+        }
     }
 }

@@ -20,7 +20,7 @@ pub enum Cause {
     OutOfPorts,
     /// The peer reset the connection.
     Reset,
-    /// The peer closed the connection before the reply was complete.
+    /// The connection was closed before the reply was complete, as a rule by the peer.
     ClosedEarly,
     /// The peer sent GOAWAY with this code (RFC 9113 section 7).
     GoAway(u32),
@@ -103,11 +103,26 @@ impl fmt::Display for Code {
 pub(crate) struct Failure {
     pub(crate) cause: Cause,
     pub(crate) message: String,
+    /// What the server has answered instead, if that was a response.
+    pub(crate) answer: Option<Box<Instead>>,
+}
+
+/// A response that is the answer to something else than a request of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Instead {
+    pub(crate) status: u16,
+    /// Its head, as people read it.
+    pub(crate) head: String,
 }
 
 impl Failure {
     pub(crate) fn new(cause: Cause, message: impl Into<String>) -> Self {
-        Self { cause, message: message.into() }
+        Self { cause, message: message.into(), answer: None }
+    }
+
+    /// This response was the answer.
+    pub(crate) fn with_answer(self, status: u16, head: String) -> Self {
+        Self { answer: Some(Box::new(Instead { status, head })), ..self }
     }
 
     /// What an error of a socket means.
@@ -143,7 +158,7 @@ impl Failure {
             }
             _ => error.to_string(),
         };
-        Self { cause, message }
+        Self::new(cause, message)
     }
 }
 

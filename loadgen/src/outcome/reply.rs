@@ -196,7 +196,7 @@ pub(crate) enum Head<'a> {
 
 impl Head<'_> {
     #[inline]
-    fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Http1(head) => head.status,
             Self::Http2(head) => head.status(),
@@ -212,7 +212,7 @@ impl Head<'_> {
     }
 
     /// As people read it, a line each.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let text = String::from_utf8_lossy;
         match self {
             Self::Http1(head) => {

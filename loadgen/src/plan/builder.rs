@@ -632,7 +632,7 @@ impl Builder {
                 "it with other targets: a message succeeds with its echo",
             ),
             (
-                !self.requests.is_empty() || self.url_file.is_some(),
+                self.requests.len() > 1 || self.url_file.is_some(),
                 "a WebSocket with several requests",
                 "one message, possibly with placeholders, on each connection of the target's path",
             ),
@@ -649,7 +649,10 @@ impl Builder {
                 "them with requests, so far",
             ),
             (
-                self.request.expect != Expect::default(),
+                self.requests
+                    .iter()
+                    .chain([&self.request])
+                    .any(|request| request.expect != Expect::default()),
                 "expectations of a WebSocket",
                 "none: a message succeeds with its echo",
             ),
@@ -800,9 +803,20 @@ impl Builder {
             }
             _ if target.websocket => {
                 self.check_messages()?;
-                let mut request = Request::new(common[0], self.request)?;
-                message = Some(Message::new(&target, &self.message, &mut request)?);
-                (Requests::only(request)?, None)
+                let options = match self.requests.pop() {
+                    Some(only) => only.over(&self.request),
+                    None => self.request,
+                };
+                let share = options.share;
+                let request = Request::new(common[0], options).and_then(|mut request| {
+                    message = Some(Message::new(&target, &self.message, &mut request)?);
+                    Ok(request)
+                });
+                let request = request.map_err(|PlanError(refusal)| match self.places.as_deref() {
+                    Some(places) => PlanError(places.told_of_request(0, refusal)),
+                    None => PlanError(refusal),
+                })?;
+                (Requests::only_of(request, share)?, None)
             }
             None if several.is_empty() => (Requests::only(Request::new(common[0], self.request)?)?, None),
             None => (Requests::new(&common, &self.request, several, self.places.as_deref())?, None),

@@ -86,6 +86,10 @@ impl Message {
             return Err(refused_because(&accepted::METHOD, &request.method, why));
         }
         request.method = Method::GET;
+        // What it is called where nothing else is said.
+        if request.name.strip_prefix("POST ").is_some_and(|path| path == request.path()) {
+            request.name = format!("GET {}", request.path());
+        }
         if let Some(name) = HANDSHAKE.iter().find(|name| request.fields.contains(name)) {
             let why = "the handshake of a WebSocket has it as needed, without extensions";
             return Err(refused_because(&accepted::HEADER, name, why));
@@ -155,6 +159,15 @@ impl Message {
             None => content == request.body,
         };
         if is_same { Sameness::Same } else { Sameness::Other }
+    }
+
+    /// How long a message may be, in bytes.
+    pub(crate) fn longest(&self, request: &Request) -> usize {
+        match &self.tail {
+            Some(tail) => id::LENGTH + tail.len(),
+            None if request.has_varying_body() => *SIZES.end() as usize,
+            None => request.body.len(),
+        }
     }
 
     /// Whether the message itself says which it is.

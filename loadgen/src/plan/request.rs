@@ -383,6 +383,13 @@ impl Request {
         }
     }
 
+    /// Whether a field of this name has placeholders.
+    pub(crate) fn varies(&self, name: &str) -> bool {
+        let Some(varying) = &self.varying else { return false };
+        let mut fields = self.fields.iter().zip(&varying.fields);
+        fields.any(|((other, _), template)| template.is_some() && other.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
     /// Whether its body has placeholders.
     pub(crate) fn has_varying_body(&self) -> bool {
         self.varying.as_ref().is_some_and(|varying| varying.body.is_some())

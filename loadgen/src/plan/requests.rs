@@ -67,7 +67,12 @@ impl Requests {
 
     /// One alone.
     pub(super) fn only(request: Request) -> Result<Self, PlanError> {
-        Self::of(vec![request], &[None])
+        Self::only_of(request, None)
+    }
+
+    /// One alone, with its share, which may be a count.
+    pub(super) fn only_of(request: Request, share: Option<Share>) -> Result<Self, PlanError> {
+        Self::of(vec![request], &[share])
     }
 
     /// Keeps those of `all` servers that any of them goes to.

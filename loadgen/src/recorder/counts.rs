@@ -21,7 +21,7 @@ pub struct Counts {
     /// Calls that ended with a gRPC status other than OK.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub call_errors: u64,
-    /// Failed below HTTP.
+    /// Failed below HTTP; or messages on WebSockets that came back wrong.
     pub transport_failed: u64,
     /// Took longer than the timeout.
     pub timed_out: u64,

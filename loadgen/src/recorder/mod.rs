@@ -388,15 +388,22 @@ impl Recorder {
     }
 
     /// A message has come on a WebSocket that is no echo.
-    pub(crate) fn unsolicited(&mut self, at: Nanos, what: &str) {
+    pub(crate) fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String) {
         if !self.is_warmup(at) {
             self.sockets.get_or_insert_default().unsolicited(what);
         }
     }
 
-    /// A ping on a WebSocket was answered.
-    pub(crate) fn pong(&mut self, at: Nanos, time: Nanos) {
+    /// A ping was sent on a WebSocket.
+    pub(crate) fn pinged(&mut self, at: Nanos) {
         if !self.is_warmup(at) {
+            self.sockets.get_or_insert_default().pings_sent += 1;
+        }
+    }
+
+    /// A ping on a WebSocket that was sent then was answered.
+    pub(crate) fn pong(&mut self, sent: Nanos, time: Nanos) {
+        if !self.is_warmup(sent) {
             self.sockets.get_or_insert_default().pong(time);
         }
     }

@@ -33,8 +33,7 @@ impl Recorder {
         let of_calls = self.calls.iter().flat_map(|calls| calls.counts());
         let errors = self.calls.iter().flat_map(|calls| calls.errors.iter());
         let call_errors: u64 = errors.map(|(_, seen)| seen.count.min(LARGEST)).sum();
-        let of_sockets =
-            self.sockets.iter().flat_map(|sockets| [sockets.lost, sockets.wrong, sockets.unsolicited]);
+        let of_sockets = self.sockets.iter().flat_map(|sockets| sockets.counts());
         let statuses = self.statuses.iter().copied();
         let mut counts = statuses
             .chain(of_failures)
@@ -55,6 +54,7 @@ impl Recorder {
             && self.times.undelayed.len() == self.counts.succeeded
             && self.times.unsuccessful.len() == self.counts.unsuccessful()
             && self.connections.is_bounded()
+            && self.sockets.iter().all(|sockets| sockets.pings.len() <= sockets.pings_sent)
             && self.server_report.is_plausible(self.counts.completed())
             && self.requests.is_plausible(self.counts.offered)
             && self.unmet.replies() <= self.counts.completed()

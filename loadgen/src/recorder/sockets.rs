@@ -14,7 +14,8 @@ use crate::clock::Nanos;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sockets {
-    /// Messages that were sent and whose echoes did not come: in time, before the connection ended, or before the run did.
+    /// Messages that were sent and whose echoes did not come: in time, before the connection ended, or before the run did (those
+    /// count as unanswered as well).
     pub lost: u64,
     /// Messages that came back other than they were sent.
     pub wrong: u64,
@@ -22,22 +23,24 @@ pub struct Sockets {
     pub unsolicited: u64,
     /// The first one of these, as far as it is shown.
     pub example: String,
-    /// From pings to their pongs, in nanoseconds.
+    /// Pings that were sent.
+    pub pings_sent: u64,
+    /// From pings to their pongs, in nanoseconds: as many as were answered.
     #[serde(with = "encoded::fine")]
     pub pings: Histogram<u64>,
 }
 
 impl Default for Sockets {
     fn default() -> Self {
-        Self { lost: 0, wrong: 0, unsolicited: 0, example: String::new(), pings: histogram() }
+        Self { lost: 0, wrong: 0, unsolicited: 0, example: String::new(), pings_sent: 0, pings: histogram() }
     }
 }
 
 impl Sockets {
     /// A message came unasked.
-    pub(super) fn unsolicited(&mut self, what: &str) {
+    pub(super) fn unsolicited(&mut self, what: impl FnOnce() -> String) {
         if self.unsolicited == 0 {
-            self.example = example(what);
+            self.example = example(&what());
         }
         self.unsolicited += 1;
     }
@@ -47,15 +50,27 @@ impl Sockets {
         self.pings.saturating_record(time.min(LONGEST));
     }
 
+    /// Pings that were sent and not answered, or not yet.
+    #[must_use]
+    pub fn pings_unanswered(&self) -> u64 {
+        self.pings_sent.saturating_sub(self.pings.len())
+    }
+
+    /// All that is counted.
+    pub(super) fn counts(&self) -> [u64; 4] {
+        [self.lost, self.wrong, self.unsolicited, self.pings_sent]
+    }
+
     /// Adds what another worker has seen.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Self { lost, wrong, unsolicited, example, pings } = other;
+        let Self { lost, wrong, unsolicited, example, pings_sent, pings } = other;
         if self.unsolicited == 0 {
             self.example.clone_from(example);
         }
         self.lost += lost;
         self.wrong += wrong;
         self.unsolicited += unsolicited;
+        self.pings_sent += pings_sent;
         add(&mut self.pings, pings);
     }
 }

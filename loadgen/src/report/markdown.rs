@@ -30,7 +30,8 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let calls = calls.map(|(code, seen)| [code.name().to_owned(), count(seen.count), seen.example.clone()]);
     table(&["gRPC status", "Calls", "Example"], calls, out)?;
     let sockets = summary.records.sockets.iter().flat_map(|sockets| {
-        [("lost", sockets.lost), ("wrong", sockets.wrong), ("unsolicited", sockets.unsolicited)]
+        let unanswered = ("pings without a pong", sockets.pings_unanswered());
+        [("lost", sockets.lost), ("wrong", sockets.wrong), ("unsolicited", sockets.unsolicited), unanswered]
     });
     let sockets = sockets.filter(|(_, number)| *number > 0);
     let sockets = sockets.map(|(kind, number)| [kind.to_owned(), count(number)]);

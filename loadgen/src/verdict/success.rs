@@ -18,7 +18,10 @@ pub(super) fn sentence(summary: &Summary) -> String {
         return "failed: no request was due".to_owned();
     }
     if succeeded == offered {
+        let unsolicited = summary.records.sockets.as_deref().map_or(0, |sockets| sockets.unsolicited);
         let unexpected = match summary.records.unmet.replies() {
+            0 if unsolicited == 1 => ", but one message came unsolicited".to_owned(),
+            0 if unsolicited > 0 => format!(", but {} messages came unsolicited", count(unsolicited)),
             0 => String::new(),
             1 => ", but one reply was not as expected".to_owned(),
             replies => format!(", but {} replies were not as expected", count(replies)),

@@ -36,7 +36,7 @@ pub(crate) struct Limits {
     pub(crate) kept: usize,
     /// The maximum number of concurrent requests on each.
     pub(crate) streams: usize,
-    /// The maximum number of messages in flight on each WebSocket.
+    /// The maximum number of messages in flight on each WebSocket; 1 where there are none.
     pub(crate) messages: usize,
     /// Nanoseconds for a reply.
     pub(crate) timeout: Nanos,
@@ -48,6 +48,8 @@ pub(crate) struct Limits {
     pub(crate) age: Nanos,
     /// Bytes that a server may send in one piece, which is taken in when it is whole.
     pub(crate) piece: usize,
+    /// Nanoseconds after which a request that waits for its connection is dropped, from when it was due.
+    pub(crate) lag: Nanos,
 }
 
 /// What all connections of a pool use; `requests` is what is the same in all requests, as the protocol wants it.
@@ -147,6 +149,8 @@ pub(crate) trait Sink {
     fn resend(&mut self, arrival: Arrival);
     /// Nothing of a request was sent, because its connection was lost first.
     fn put_back(&mut self, arrival: Arrival);
+    /// A request has waited for its connection for too long, and is not sent.
+    fn dropped_late(&mut self, arrival: &Arrival, at: Nanos);
     /// No connection could be made and there is no other: requests that wait for one fail.
     fn unreachable(&mut self, at: Nanos, failure: &Failure);
     /// There is room, or place for a connection, that was not there before: the backlog is to be looked at.
@@ -166,9 +170,11 @@ pub(crate) trait Sink {
     /// The response to a message has come, so long after the message was due.
     fn message(&mut self, due: Nanos, time: Nanos);
     /// A message has come on a WebSocket that is no echo of anything that was sent.
-    fn unsolicited(&mut self, at: Nanos, what: &str);
-    /// A ping on a WebSocket was answered, so long after it was sent.
-    fn pong(&mut self, at: Nanos, time: Nanos);
+    fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String);
+    /// A ping was sent on a WebSocket.
+    fn pinged(&mut self, at: Nanos);
+    /// A ping on a WebSocket that was sent then was answered, after this time.
+    fn pong(&mut self, sent: Nanos, time: Nanos);
     /// What connections carried until now since the last call, of replies that may still be running.
     fn carried(&mut self, carried: Carried, now: Nanos);
 }

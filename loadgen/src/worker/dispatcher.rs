@@ -369,6 +369,11 @@ impl Sink for Results<'_> {
         self.dispatcher.backlog.push_single(arrival);
     }
 
+    fn dropped_late(&mut self, arrival: &Arrival, at: Nanos) {
+        self.no_longer_in_flight();
+        self.recording.records().dropped(arrival.request, arrival.due, at, true);
+    }
+
     fn unreachable(&mut self, at: Nanos, failure: &Failure) {
         self.dispatcher.end_all_waiting(at, Outcome::Failed(failure), self.recording);
     }
@@ -413,12 +418,16 @@ impl Sink for Results<'_> {
         self.recording.message(due, time);
     }
 
-    fn unsolicited(&mut self, at: Nanos, what: &str) {
+    fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String) {
         self.recording.records().unsolicited(at, what);
     }
 
-    fn pong(&mut self, at: Nanos, time: Nanos) {
-        self.recording.records().pong(at, time);
+    fn pinged(&mut self, at: Nanos) {
+        self.recording.records().pinged(at);
+    }
+
+    fn pong(&mut self, sent: Nanos, time: Nanos) {
+        self.recording.records().pong(sent, time);
     }
 
     fn carried(&mut self, carried: Carried, now: Nanos) {

@@ -120,7 +120,13 @@ impl Sink for Results<'_> {
 
     fn message(&mut self, _: Nanos, _: Nanos) {}
 
-    fn unsolicited(&mut self, at: Nanos, what: &str) {
+    fn dropped_late(&mut self, _: &Arrival, _: Nanos) {}
+
+    fn pinged(&mut self, at: Nanos) {
+        self.recording.records().pinged(at);
+    }
+
+    fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String) {
         self.recording.records().unsolicited(at, what);
     }
 

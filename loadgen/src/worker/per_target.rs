@@ -108,12 +108,16 @@ impl PerTarget {
             connections: most,
             kept: if is_kept { connections } else { 0 },
             streams: streams.get(),
-            messages: if is_open { load.max_in_flight.get() } else { 1 },
+            messages: if is_open && plan.message().is_some() { load.max_in_flight.get() } else { 1 },
             timeout: nanos(load.timeout),
             connect_timeout: nanos(load.connect_timeout),
             requests: lifetime.requests.map_or(u64::MAX, NonZeroU64::get),
             age: lifetime.age.map_or(Nanos::MAX, nanos),
             piece: plan.client().http2.max_frame_size as usize,
+            lag: match &load.shape {
+                Shape::Open { max_lag, .. } => max_lag.map_or(Nanos::MAX, nanos),
+                Shape::Closed { .. } => Nanos::MAX,
+            },
         };
         let offer = site.tls().map(|tls| tls.offer(Some(protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
@@ -229,6 +233,7 @@ impl PerTarget {
             if dispatcher.waiting() > 0 {
                 pool.want(dispatcher.waiting().min(dispatcher.room()), picked);
             }
+            pool.want_bound(picked);
             pool.drive(cx, &mut Results { dispatcher, recording });
             *is_cut_short |= pool.was_cut_short();
             pool.expire(lateness.seen(*is_cut_short), &mut Results { dispatcher, recording });
@@ -265,7 +270,7 @@ impl PerTarget {
 
     /// What has taken too long, by all that was seen, has timed out; all else is given up.
     pub(super) fn abandon(&mut self, now: Nanos, lateness: &Lateness, recording: &mut Recording) {
-        if self.dispatcher.waiting() > 0
+        if self.waiting() > 0
             && let Some(why) = with!(&mut self.pool, pool => pool.unopened())
         {
             recording.records().unopened(why);
@@ -294,7 +299,7 @@ impl PerTarget {
 
     /// Requests that are due and wait to be sent.
     pub(super) fn waiting(&self) -> usize {
-        self.dispatcher.waiting()
+        self.dispatcher.waiting() + with!(&self.pool, pool => pool.waiting())
     }
 
     /// Whether requests will still become due.

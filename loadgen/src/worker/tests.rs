@@ -36,6 +36,7 @@ const LIMITS: Limits = Limits {
     requests: u64::MAX,
     age: u64::MAX,
     piece: 0,
+    lag: u64::MAX,
 };
 
 fn order(line: &str, address: SocketAddr) -> Order {

@@ -57,6 +57,9 @@ const LOAD: &[&str] = &[
     "idle_connections",
     "recv_rate",
     "send_rate",
+    "message_size",
+    "binary",
+    "ping_interval",
 ];
 const DEFAULTS: &[&str] = &[
     "method",
@@ -122,6 +125,9 @@ enum Said {
     ConnectTimeout(std::time::Duration),
     Workers(usize),
     Client(ClientOptions),
+    MessageSize(u64),
+    Binary(bool),
+    PingInterval(std::time::Duration),
 }
 
 impl PlanFile {
@@ -221,6 +227,9 @@ impl PlanFile {
             load.read_as(&accepted::CONNECT_TIMEOUT, time)?.map(Said::ConnectTimeout),
             load.read_as(&accepted::WORKERS, whole)?.map(Said::Workers),
             Some(Said::Client(client::read(load)?)),
+            load.read_as(&accepted::MESSAGE_SIZE, quantity::size)?.map(Said::MessageSize),
+            load.flag("binary")?.map(Said::Binary),
+            load.read_as(&accepted::PING_INTERVAL, time)?.map(Said::PingInterval),
         ];
         self.says.extend(all.into_iter().flatten());
         Ok(())
@@ -277,6 +286,9 @@ impl PlanFile {
             Said::ConnectTimeout(timeout) => builder.connect_timeout(timeout),
             Said::Workers(count) => builder.workers(count),
             Said::Client(options) => builder.with_client(options),
+            Said::MessageSize(bytes) => builder.message_size(bytes),
+            Said::Binary(binary) => builder.binary(binary),
+            Said::PingInterval(interval) => builder.ping_interval(interval),
         }))
     }
 }

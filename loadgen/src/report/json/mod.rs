@@ -422,7 +422,7 @@ impl<'a> Report<'a> {
                 idle: records.connections.idle.as_deref().map(Idle::of),
             },
             grpc: Grpc::of(summary)?,
-            websocket: summary.records.sockets.as_deref().map(WebSocket::from),
+            websocket: summary.records.sockets.as_deref().map(WebSocket::of).transpose()?,
             response_time_us: Offered::of(summary),
             successful_response_time_us: Times::of(&times.response),
             response_time_by_class_us: by_class(summary),

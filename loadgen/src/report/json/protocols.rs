@@ -68,17 +68,23 @@ pub(super) struct WebSocket<'a> {
     wrong: u64,
     unsolicited: u64,
     unsolicited_example: &'a str,
+    pings_sent: u64,
+    pings_answered: u64,
     ping_time_us: Option<Times>,
+    ping_time_ns: String,
 }
 
-impl<'a> From<&'a Sockets> for WebSocket<'a> {
-    fn from(sockets: &'a Sockets) -> Self {
-        Self {
+impl<'a> WebSocket<'a> {
+    pub(super) fn of(sockets: &'a Sockets) -> io::Result<Self> {
+        Ok(Self {
             lost: sockets.lost,
             wrong: sockets.wrong,
             unsolicited: sockets.unsolicited,
             unsolicited_example: &sockets.example,
+            pings_sent: sockets.pings_sent,
+            pings_answered: sockets.pings.len(),
             ping_time_us: Times::of(&sockets.pings),
-        }
+            ping_time_ns: encoded(&sockets.pings)?,
+        })
     }
 }

@@ -278,11 +278,17 @@ fn calls(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 /// Messages on WebSockets that went another way than there and back.
 fn sockets(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let Some(sockets) = summary.records.sockets.as_deref() else { return Ok(()) };
-    let kinds = [("lost", sockets.lost), ("wrong", sockets.wrong), ("unsolicited", sockets.unsolicited)];
+    let unanswered = sockets.pings_unanswered();
+    let kinds = [
+        ("lost", sockets.lost),
+        ("wrong", sockets.wrong),
+        ("unsolicited", sockets.unsolicited),
+        ("pings without a pong", unanswered),
+    ];
     if kinds.iter().all(|(_, number)| *number == 0) {
         return Ok(());
     }
-    writeln!(out, "Messages without an echo, or without being one")?;
+    writeln!(out, "WebSocket messages")?;
     for (kind, number) in kinds.iter().filter(|(_, number)| *number > 0) {
         writeln!(out, "  {kind:<28}{:>14}", count(*number))?;
     }

@@ -3,6 +3,7 @@
 //!
 //! It knows no protocol, no schedule and no backlog.
 
+mod binding;
 mod bound;
 mod places;
 
@@ -33,6 +34,9 @@ const MAX_RETIRING: usize = 64;
 /// other would else have all looked at for each.
 const EXPIRY_INTERVAL: Nanos = 1_000_000;
 
+/// How often all connections are looked at for what is due to be sent, at most.
+const DUE_INTERVAL: Nanos = 1_000_000;
+
 /// A pass in which connections have more to read than their turn ends after this time; the others come first in the next one.
 const LONGEST_PASS: Nanos = 10_000_000;
 
@@ -58,10 +62,12 @@ pub(super) struct Pool<C: Connection> {
     next_wake: Nanos,
     /// And nothing is looked at before.
     next_expiry: Nanos,
-    /// The most connections that this process could open, if it could not open all.
-    most: Option<usize>,
+    /// The most connections that this process could open, if it could not open all, and why.
+    most: Option<(usize, Failure)>,
     /// No connection has anything to send that is due before, but what has come with a request.
     next_due: Nanos,
+    /// And none is looked for before.
+    next_look: Nanos,
     /// Which connection each request is for; none: whichever has room.
     bound: Option<Bound>,
 }
@@ -86,6 +92,7 @@ impl<C: Connection> Pool<C> {
             next_expiry: 0,
             most: None,
             next_due: Nanos::MAX,
+            next_look: 0,
             bound: None,
         }
     }
@@ -104,7 +111,10 @@ impl<C: Connection> Pool<C> {
         {
             let Some(opening) = self.connector.open(now) else { return };
             self.next_wake = self.next_wake.min(now.saturating_add(limits.connect_timeout));
-            self.places.occupy(opening, now, &self.ready);
+            let index = self.places.occupy(opening, now, &self.ready);
+            if let Some(bound) = &mut self.bound {
+                bound.opening(index);
+            }
         }
     }
 
@@ -126,7 +136,7 @@ impl<C: Connection> Pool<C> {
         let limits = &mut self.shared.limits;
         if connections > limits.connections {
             // Beyond that, this process could open no more.
-            limits.connections = connections.min(self.most.unwrap_or(usize::MAX));
+            limits.connections = connections.min(self.most.as_ref().map_or(usize::MAX, |(most, _)| *most));
             limits.kept = limits.connections;
             self.want(0, now);
             sink.roomier();
@@ -160,9 +170,7 @@ impl<C: Connection> Pool<C> {
         let Some(place) = self.places.get(index) else { return };
         let (in_flight, ending) = (place.in_flight(), place.ending);
         self.places.allow(index, if ending == Some(Ending::Surplus) { in_flight } else { 0 });
-        if let Some(bound) = &mut self.bound {
-            bound.closed(index);
-        }
+        self.unbind(index);
         if in_flight == 0
             && let Some((_, connected)) = self.places.vacate(index)
             && connected.is_some()
@@ -214,60 +222,11 @@ impl<C: Connection> Pool<C> {
         Err(arrival)
     }
 
-    /// Gives a request to the connection that it is for, or has it wait for that.
-    fn submit_bound(&mut self, mut arrival: Arrival, now: Nanos) {
-        let Some(bound) = &mut self.bound else { return };
-        if let Some(index) = bound.place_of(&arrival)
-            && let Some(place) = self.places.get(index)
-            && place.stage == Stage::Open
-            && let Occupant::Connection(connection) = &mut place.occupant
-        {
-            match connection.submit(arrival, now, &mut self.shared) {
-                Ok(()) => return self.submitted(index),
-                Err(back) => arrival = back,
-            }
-        }
-        bound.wait(arrival, now);
-        self.next_wake = self.next_wake.min(now.saturating_add(self.shared.limits.timeout));
-    }
-
-    /// A connection that requests are for has taken one.
-    fn submitted(&mut self, index: u32) {
-        let Some(place) = self.places.get(index) else { return };
-        place.left -= 1;
-        let is_last = place.left == 0;
-        place.key.wake();
-        if let Occupant::Connection(connection) = &place.occupant {
-            self.next_wake = earlier(self.next_wake, connection.next_wake(&self.shared.limits));
-        }
-        if is_last {
-            self.places.dismiss(index, Ending::Replaced);
-            if let Some(bound) = &mut self.bound {
-                bound.closed(index);
-            }
-        }
-    }
-
-    /// Gives a connection what waits for it.
-    fn catch_up(&mut self, index: u32) {
-        let now = self.shared.now;
-        while let Some(waiting) = self.bound.as_mut().and_then(|bound| bound.waiting_for(index))
-            && let Some((arrival, since)) = waiting.pop_front()
-        {
-            let Some(place) = self.places.get(index) else { return };
-            let Occupant::Connection(connection) = &mut place.occupant else { return };
-            if let Err(arrival) = connection.submit(arrival, now, &mut self.shared) {
-                return waiting.push_front((arrival, since));
-            }
-            self.submitted(index);
-        }
-    }
-
     /// Reads and writes whatever is ready.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>, sink: &mut impl Sink) {
         self.begin_pass();
         self.shared.now = self.shared.clock.now();
-        if self.next_due <= self.shared.now {
+        if self.next_due.max(self.next_look) <= self.shared.now {
             self.wake_due();
         }
         let mut woken = std::mem::take(&mut self.woken);
@@ -295,6 +254,7 @@ impl<C: Connection> Pool<C> {
     #[cold]
     fn wake_due(&mut self) {
         self.next_due = Nanos::MAX;
+        self.next_look = self.shared.now.saturating_add(DUE_INTERVAL);
         for index in 0..self.places.len() {
             let Some(Place { key, occupant: Occupant::Connection(connection), .. }) = self.places.get(index)
             else {
@@ -316,14 +276,7 @@ impl<C: Connection> Pool<C> {
         self.begin_pass();
         self.next_wake = Nanos::MAX;
         let limits = self.shared.limits;
-        if let Some(bound) = &mut self.bound {
-            for (arrival, since) in bound.take_late(now.saturating_sub(limits.timeout)) {
-                sink.ended(InFlight::new(arrival, since).ended(now, Outcome::TimedOut));
-            }
-            let oldest = bound.oldest();
-            self.next_wake =
-                earlier(self.next_wake, oldest.map(|since| since.saturating_add(limits.timeout)));
-        }
+        self.expire_bound(now, sink);
         for index in 0..self.places.len() {
             let Some(Place { key, occupant, stage, since, until, .. }) = self.places.get(index) else {
                 continue;
@@ -397,7 +350,8 @@ impl<C: Connection> Pool<C> {
         let unopened = limits.connections.saturating_sub(self.places.open);
         // Those that may not be opened yet are no room.
         let unknown = if self.connector.is_paced() { unopened.min(self.places.opening) } else { unopened };
-        self.places.allowed.saturating_add(unknown * limits.streams)
+        let each = limits.streams.saturating_mul(limits.messages);
+        self.places.allowed.saturating_add(unknown.saturating_mul(each))
     }
 
     /// Whether the connections of the beginning are open, or have failed.
@@ -407,10 +361,10 @@ impl<C: Connection> Pool<C> {
 
     /// When it has to be looked at again at the latest; `waiting`: there is a backlog.
     pub(super) fn next_wake(&self, now: Nanos, waiting: bool) -> Nanos {
-        let expiry = self.next_wake.max(self.next_expiry).min(self.next_due);
+        let expiry = self.next_wake.max(self.next_expiry).min(self.next_due.max(self.next_look));
         match self.connector.next_attempt() {
             // What lies behind was made use of, or there was no need.
-            Some(at) if at > now && waiting => at.min(expiry),
+            Some(at) if at > now && (waiting || self.misses_some()) => at.min(expiry),
             _ => expiry,
         }
     }
@@ -446,9 +400,7 @@ impl<C: Connection> Pool<C> {
             Progress::Going if is_dismissed => self.close_if_idle(index, sink),
             Progress::Going => self.going(index, sink),
             Progress::Retiring => {
-                if let Some(bound) = &mut self.bound {
-                    bound.closed(index);
-                }
+                self.unbind(index);
                 if self.places.retire(index) {
                     // Those that wait need another connection.
                     sink.roomier();
@@ -483,12 +435,13 @@ impl<C: Connection> Pool<C> {
             }
             self.next_wake = self.next_wake.min(until);
             sink.opened(self.places.open(index, now));
-            if let Some(bound) = &mut self.bound {
-                bound.opened(index);
-            }
         }
         if self.bound.is_some() {
-            self.catch_up(index);
+            self.catch_up(index, sink);
+            // It may have had its last one.
+            if self.places.get(index).is_none_or(|place| place.stage != Stage::Open) {
+                return;
+            }
         }
         if self.places.allow(index, allowed) {
             sink.roomier();
@@ -499,9 +452,7 @@ impl<C: Connection> Pool<C> {
     fn gone(&mut self, index: u32, Closed { by, why }: Closed, sink: &mut impl Sink) {
         let at = self.shared.clock.now();
         let Some((occupant, connected)) = self.places.vacate(index) else { return };
-        if let Some(bound) = &mut self.bound {
-            bound.closed(index);
-        }
+        let turn = self.unbind(index);
         let mut is_used = connected.is_some_and(|connected| at.saturating_sub(connected) >= LASTED);
         if let Occupant::Connection(connection) = occupant {
             is_used |= connection.is_used();
@@ -521,28 +472,26 @@ impl<C: Connection> Pool<C> {
         // One that was of no use is no better than one that could not be made: without the pause, a server that
         // turns everybody away would be met again without end.
         if !is_used {
-            self.failed(at, &why, sink);
+            self.failed(at, &why, turn, sink);
         }
     }
 
-    /// A connection could not be made, or was of no use.
-    fn failed(&mut self, at: Nanos, why: &Failure, sink: &mut impl Sink) {
+    /// A connection could not be made, or was of no use: what is for it alone fails, and whatever waits if there is no other.
+    fn failed(&mut self, at: Nanos, why: &Failure, turn: Option<u32>, sink: &mut impl Sink) {
         self.connector.failed(at);
         if matches!(why.cause, Cause::OutOfFiles | Cause::OutOfPorts) && self.places.open > 0 {
             // What is open has to do from now on: those that wait get their turn.
             let most = self.places.in_use();
             self.shared.limits.connections = most;
             self.shared.limits.kept = self.shared.limits.kept.min(most);
-            self.most = Some(most);
+            self.most = Some((most, why.clone()));
+            // What waits for others is ended.
+            self.next_wake = at;
             sink.limited(self.places.open, why);
         } else if self.places.in_use() == 0 {
             sink.unreachable(at, why);
         }
-        if let Some(bound) = &mut self.bound {
-            for (arrival, since) in bound.take_stranded() {
-                sink.ended(InFlight::new(arrival, since).ended(at, Outcome::Failed(why)));
-            }
-        }
+        self.fail_bound(turn, at, why, sink);
     }
 }
 

@@ -131,8 +131,8 @@ impl<C> Places<C> {
         self.opening + self.open
     }
 
-    /// Begins with a new connection.
-    pub(super) fn occupy(&mut self, opening: Opening, now: Nanos, ready: &Ready) {
+    /// Begins with a new connection; where.
+    pub(super) fn occupy(&mut self, opening: Opening, now: Nanos, ready: &Ready) -> u32 {
         let index = self.vacant.pop().unwrap_or_else(|| {
             let index = self.len();
             self.all.push(Place {
@@ -152,11 +152,13 @@ impl<C> Places<C> {
             });
             index
         });
-        let Some(place) = self.get(index) else { return };
-        place.occupant = Occupant::Opening(opening);
-        (place.since, place.opened, place.ending) = (now, false, None);
-        place.key.wake();
-        self.enter(index, Stage::Opening);
+        if let Some(place) = self.get(index) {
+            place.occupant = Occupant::Opening(opening);
+            (place.since, place.opened, place.ending) = (now, false, None);
+            place.key.wake();
+            self.enter(index, Stage::Opening);
+        }
+        index
     }
 
     /// A connection takes requests from now on.

@@ -14,10 +14,14 @@ use tokio::io::AsyncWrite as _;
 use transport::{Stream, segments};
 use websocket::{code, handshake};
 
-use super::{Handshaken, Messages, refused, socket::Socket};
+use super::{
+    messages::{Handshaken, MAX_READ, Messages, check_answer, invalid, refused},
+    socket::Socket,
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, Head, InFlight},
+    plan::Request,
     worker::{
         connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
         other_protocol::instead_of_http1,
@@ -99,7 +103,10 @@ impl Connection for OverHttp1 {
             self.phase = Phase::Handshake(Box::new(Handshake::new(shared)));
         }
         if let Phase::Open(socket) = &mut self.phase {
-            socket.ping_if_due(shared.now, shared.requests.ping_interval);
+            if let Some(why) = socket.out_of_step() {
+                return Progress::Gone(Closed::by_loadgen(why));
+            }
+            socket.ping_if_due(shared.now, shared.requests.ping_interval, sink);
         }
         let closed = self.read(cx, shared, sink);
         // What it closes with is written as well.
@@ -168,7 +175,8 @@ impl OverHttp1 {
                 Phase::Handshake(handshake) => &handshake.rest[..],
                 Phase::New | Phase::Open(_) => &[],
             };
-            let count = match segments::poll_read(&mut self.stream, rest, &mut shared.buffer, cx) {
+            let room = shared.buffer.len().min(rest.len() + MAX_READ);
+            let count = match segments::poll_read(&mut self.stream, rest, &mut shared.buffer[..room], cx) {
                 Poll::Pending => return None,
                 Poll::Ready(Err(error)) => return Some(Closed::by_server(Failure::from_io(&error))),
                 Poll::Ready(Ok(0)) => return Some(self.closed()),
@@ -276,7 +284,7 @@ impl Handshake {
         if !self.reader.has_begun()
             && let Some(message) = instead_of_http1(input, &messages.as_http2)
         {
-            return Err(broken(message));
+            return Err(broken(message.replace("https://", "wss://")));
         }
         loop {
             match self.reader.read(input, &mut self.head).map_err(|error| broken(error.0.to_owned()))? {
@@ -284,11 +292,10 @@ impl Handshake {
                 Some(Event::Head { .. }) => {
                     let head = &self.head;
                     if head.status != 101 {
-                        return Err(Closed::by_loadgen(refused(head.status)));
+                        return Err(Closed::by_loadgen(refused(&Head::Http1(head))));
                     }
-                    check(head, &self.key).map_err(|why| {
-                        broken(format!("the answer to the handshake of a WebSocket is invalid: {why}"))
-                    })?;
+                    check(head, &self.key, &messages.request)
+                        .map_err(|why| Closed::by_loadgen(invalid(why)))?;
                     return Ok(Some(Handshaken::new(&Head::Http1(head), messages.captures, sink)));
                 }
                 Some(Event::Data(_) | Event::End) => {}
@@ -303,7 +310,7 @@ impl Handshake {
 }
 
 /// Whether the server speaks WebSocket from now on (RFC 6455 section 4.1).
-fn check(head: &response::Head, key: &str) -> Result<(), &'static str> {
+fn check(head: &response::Head, key: &str, request: &Request) -> Result<(), &'static str> {
     let fields = &head.fields;
     let has = |name: &str, token: &str| {
         let tokens = fields.get_all(name).flat_map(|value| value.split(|byte| *byte == b','));
@@ -319,8 +326,5 @@ fn check(head: &response::Head, key: &str) -> Result<(), &'static str> {
     if fields.get("sec-websocket-accept").map(<[u8]>::trim_ascii) != accept.as_deref().map(str::as_bytes) {
         return Err("Sec-WebSocket-Accept is not the one of the key");
     }
-    if fields.contains("sec-websocket-extensions") {
-        return Err("it names an extension, and none was offered");
-    }
-    Ok(())
+    check_answer(fields, request)
 }

@@ -7,7 +7,10 @@ use std::collections::VecDeque;
 use contract::id::Ids;
 use websocket::{Event, Reader, Role, code, opcode, write};
 
-use super::{Handshaken, Messages, Sameness};
+use super::{
+    messages::{Handshaken, Messages},
+    sent::{Echo, Sent},
+};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight, Outcome},
@@ -15,10 +18,7 @@ use crate::{
     worker::connection::{Closed, Limits, Sink},
 };
 
-/// Messages whose echoes nobody waits for any longer: so many are remembered, so that a late echo is known as such.
-const MAX_GIVEN_UP: usize = 1000;
-
-/// What waits to be written is kept in one piece until so much of it has been written.
+/// What waits to be written is kept in one piece until so much of it has been written, and half of it.
 const COMPACT: usize = 64 << 10;
 
 /// Room that is kept for output, in bytes.
@@ -30,64 +30,33 @@ const MAX_PONGS: usize = 1 << 20;
 /// While so much output waits, no more messages are taken.
 const MAX_OUTPUT: usize = 256 << 10;
 
+/// So many pings may be without an answer at a time; beyond, the first is forgotten.
+const MAX_PINGS: usize = 1000;
+
 /// The most of a message that is shown.
 const SHOWN: usize = 60;
-
-/// A message that was sent.
-#[derive(Debug)]
-enum Sent {
-    /// Its echo is waited for.
-    InFlight(InFlight),
-    /// Its echo may come, too late.
-    GivenUp(Arrival),
-    /// It has been echoed.
-    Ended,
-}
-
-impl Sent {
-    fn arrival(&self) -> Option<&Arrival> {
-        match self {
-            Self::InFlight(in_flight) => Some(&in_flight.arrival),
-            Self::GivenUp(arrival) => Some(arrival),
-            Self::Ended => None,
-        }
-    }
-}
-
-/// What a message that came is the echo of.
-enum Echo {
-    /// The message at this place.
-    Of(usize),
-    /// The message at this place, and it is not the same.
-    WrongOf(usize),
-    /// None.
-    OfNothing,
-}
 
 #[derive(Debug)]
 pub(super) struct Socket {
     reader: Reader,
-    /// In the order in which they were sent.
-    sent: VecDeque<Sent>,
-    /// How many were sent before the first of them.
-    base: u64,
-    in_flight: usize,
-    given_up: usize,
-    /// When the oldest in flight was submitted, or one before that has ended since it was last looked for.
-    oldest: Option<Nanos>,
+    sent: Sent,
     out: Vec<u8>,
     /// How much of `out` was taken.
     taken: usize,
     /// Bytes that were ever put into `out`, and taken out of it.
     produced: u64,
     consumed: u64,
-    /// Where messages end among all bytes, with their places among all that were ever sent.
+    /// Where messages end among all bytes, with their numbers.
     ends: VecDeque<(u64, u64)>,
     next_ping: Nanos,
-    /// When the ping was sent that has not been answered.
-    pinged: Option<Nanos>,
-    /// Whether a message was ever echoed.
+    /// When the pings were sent that have not been answered.
+    pinged: VecDeque<Nanos>,
+    /// Whether a message was ever echoed, or waited for until its timeout.
     is_used: bool,
+    /// Whether echoes can't be told apart any more: one of messages without numbers is missing.
+    is_out_of_step: bool,
+    /// Whether messages say which they are.
+    is_numbered: bool,
     /// Whether this end has sent a close frame.
     is_closing: bool,
     handshake: Handshaken,
@@ -99,21 +68,23 @@ impl Socket {
         Self {
             reader: Reader::new(
                 Role::Client,
-                websocket::Limits { message: 64 << 20, frame: 64 << 20, fragments: 1 << 20 },
+                websocket::Limits {
+                    message: messages.longest,
+                    frame: messages.longest as u64,
+                    fragments: 1 << 20,
+                },
             ),
-            sent: VecDeque::new(),
-            base: 0,
-            in_flight: 0,
-            given_up: 0,
-            oldest: None,
+            sent: Sent::default(),
             out: Vec::new(),
             taken: 0,
             produced: 0,
             consumed: 0,
             ends: VecDeque::new(),
             next_ping: now.saturating_add(messages.ping_interval),
-            pinged: None,
+            pinged: VecDeque::new(),
             is_used: false,
+            is_out_of_step: false,
+            is_numbered: messages.message.is_numbered(),
             is_closing: false,
             handshake,
         }
@@ -121,23 +92,29 @@ impl Socket {
 
     /// How many messages wait for their echoes.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
+        self.sent.len()
     }
 
     /// How many more messages it takes now.
     pub(super) fn room(&self, limits: &Limits) -> usize {
-        let is_open = !self.is_closing && self.output().len() < MAX_OUTPUT;
-        if is_open { limits.messages.saturating_sub(self.in_flight) } else { 0 }
+        let is_open = !self.is_closing && !self.is_out_of_step && self.output().len() < MAX_OUTPUT;
+        if is_open { limits.messages.saturating_sub(self.sent.len()) } else { 0 }
     }
 
-    /// Whether a message was ever echoed on it.
+    /// Whether a message was ever echoed on it, or waited for until its timeout.
     pub(super) fn is_used(&self) -> bool {
         self.is_used
     }
 
-    /// When the oldest in flight was submitted, or one before it.
+    /// When the oldest in flight was submitted.
     pub(super) fn oldest(&self) -> Option<Nanos> {
-        self.oldest
+        self.sent.oldest()
+    }
+
+    /// Why it has to be closed by this end, if it has.
+    pub(super) fn out_of_step(&self) -> Option<Failure> {
+        let message = "loadgen closed the WebSocket: an echo is missing, and those of messages without numbers can't be told apart";
+        self.is_out_of_step.then(|| Failure::new(Cause::ClosedEarly, message))
     }
 
     /// When the next ping is due.
@@ -160,7 +137,7 @@ impl Socket {
             if self.out.capacity() > MAX_KEPT {
                 self.out = Vec::new();
             }
-        } else if self.taken >= COMPACT {
+        } else if self.taken >= COMPACT && self.taken * 2 >= self.out.len() {
             self.out.drain(..self.taken);
             self.taken = 0;
         }
@@ -169,21 +146,20 @@ impl Socket {
     /// So much of the output was given to the kernel, then.
     pub(super) fn took(&mut self, count: usize, at: Nanos) {
         self.take_output(count);
-        while let Some(place) = self.next_ended() {
-            self.written(place, at);
+        while let Some(number) = self.next_ended() {
+            self.written(number, at);
         }
     }
 
-    /// The place of the next message whose last byte was taken.
+    /// The number of the next message whose last byte was taken.
     pub(super) fn next_ended(&mut self) -> Option<u64> {
         let consumed = self.consumed;
-        self.ends.pop_front_if(|(end, _)| *end <= consumed).map(|(_, place)| place)
+        self.ends.pop_front_if(|(end, _)| *end <= consumed).map(|(_, number)| number)
     }
 
-    /// The message of this place was given to the kernel.
-    pub(super) fn written(&mut self, place: u64, at: Nanos) {
-        let index = place.checked_sub(self.base).and_then(|index| usize::try_from(index).ok());
-        if let Some(Sent::InFlight(in_flight)) = index.and_then(|index| self.sent.get_mut(index)) {
+    /// The message of this number was given to the kernel.
+    pub(super) fn written(&mut self, number: u64, at: Nanos) {
+        if let Some(in_flight) = self.sent.get_mut(number) {
             in_flight.arrival.written.get_or_insert(at);
         }
     }
@@ -201,17 +177,19 @@ impl Socket {
         messages.write(&arrival, ids, &mut content);
         self.frame(if messages.message.text { opcode::TEXT } else { opcode::BINARY }, &content);
         messages.scratch = content;
-        self.ends.push_back((self.produced, self.base + self.sent.len() as u64));
-        self.sent.push_back(Sent::InFlight(InFlight::new(arrival, now)));
-        self.in_flight += 1;
-        self.oldest = self.oldest.or(Some(now));
+        self.ends.push_back((self.produced, arrival.number));
+        self.sent.push(InFlight::new(arrival, now));
     }
 
-    /// Sends a ping if one is due. One that is not answered until the next is due is waited for no longer.
-    pub(super) fn ping_if_due(&mut self, now: Nanos, interval: Nanos) {
+    /// Sends a ping if one is due.
+    pub(super) fn ping_if_due(&mut self, now: Nanos, interval: Nanos, sink: &mut impl Sink) {
         if self.next_ping <= now && !self.is_closing {
             self.frame(opcode::PING, &now.to_be_bytes());
-            self.pinged = Some(now);
+            if self.pinged.len() == MAX_PINGS {
+                self.pinged.pop_front();
+            }
+            self.pinged.push_back(now);
+            sink.pinged(now);
             self.next_ping = now.saturating_add(interval);
         }
     }
@@ -249,8 +227,12 @@ impl Socket {
                     }
                 }
                 Ok(Some(Event::Pong(content))) => {
-                    if let Some(sent) = self.pinged.take_if(|sent| content == sent.to_be_bytes()) {
-                        sink.pong(at, at.saturating_sub(sent));
+                    let is_of = |sent: &Nanos| content == sent.to_be_bytes();
+                    if let Some(place) = self.pinged.iter().position(is_of) {
+                        // A pong may stand for pings before it as well (RFC 6455 section 5.5.3): those are not answered.
+                        if let Some(sent) = self.pinged.drain(..=place).next_back() {
+                            sink.pong(sent, at.saturating_sub(sent));
+                        }
                     }
                 }
                 Ok(Some(Event::Close(close))) => {
@@ -264,7 +246,15 @@ impl Socket {
                 }
                 Err(violation) => {
                     self.close(violation.code());
-                    let message = format!("the server broke the WebSocket protocol: {violation}");
+                    let message = match violation.code() {
+                        code::MESSAGE_TOO_BIG => {
+                            format!(
+                                "the server sent a message that is longer than any echo: more than {} bytes",
+                                messages.longest
+                            )
+                        }
+                        _ => format!("the server broke the WebSocket protocol: {violation}"),
+                    };
                     return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
                 }
             }
@@ -280,118 +270,50 @@ impl Socket {
         at: Nanos,
         sink: &mut impl Sink,
     ) {
-        match self.echo(text, content, messages, ids) {
-            Echo::Of(index) => {
+        let (number, failure) = match self.sent.find(text, content, messages, ids) {
+            Echo::Of(number) => (number, None),
+            Echo::WrongOf(number) => {
+                let difference = self
+                    .sent
+                    .get_mut(number)
+                    .map(|InFlight { arrival, .. }| messages.difference(arrival, ids, text, content));
+                let message = format!(
+                    "the echo is another: {}{}",
+                    shown(text, content),
+                    difference.unwrap_or_default()
+                );
+                (number, Some(Failure::new(Cause::WrongEcho, message)))
+            }
+            Echo::Late(number) => {
                 self.is_used = true;
-                let Some(mut in_flight) = self.end(index) else { return };
-                in_flight.reply.body(content);
-                self.handshake.answered(&mut in_flight.reply);
-                sink.ended(in_flight.ended(at, Outcome::Replied));
+                return self.sent.end_late(number);
             }
-            Echo::WrongOf(index) => {
-                self.is_used = true;
-                let Some(mut in_flight) = self.end(index) else { return };
-                in_flight.reply.body(content);
-                self.handshake.answered(&mut in_flight.reply);
-                let failure =
-                    Failure::new(Cause::WrongEcho, format!("the echo is another: {}", shown(text, content)));
-                sink.ended(in_flight.ended(at, Outcome::Failed(&failure)));
-            }
-            Echo::OfNothing => sink.unsolicited(at, &shown(text, content)),
-        }
-    }
-
-    /// Which message this is the echo of: of those that are the same, the one that was sent first.
-    fn echo(&self, text: bool, content: &[u8], messages: &mut Messages, ids: Ids) -> Echo {
-        let mut first = None;
-        let waiting = self.sent.iter().enumerate().filter_map(|(index, sent)| Some((index, sent.arrival()?)));
-        for (index, arrival) in waiting.take(messages.most_compared()) {
-            first = first.or(Some(index));
-            match messages.compare(arrival, ids, content) {
-                Sameness::Same if text == messages.message.text => return Echo::Of(index),
-                Sameness::Same | Sameness::SameId => return Echo::WrongOf(index),
-                Sameness::Other => {}
-            }
-        }
-        if messages.message.is_numbered() {
-            let number = messages.number_of(content, ids);
-            let is_of = |sent: &Sent| sent.arrival().is_some_and(|arrival| Some(arrival.number) == number);
-            let Some(index) = self.sent.iter().position(is_of) else { return Echo::OfNothing };
-            let sent = self.sent[index].arrival();
-            let sameness = sent.map(|arrival| messages.compare(arrival, ids, content));
-            let is_same = sameness == Some(Sameness::Same) && text == messages.message.text;
-            return if is_same { Echo::Of(index) } else { Echo::WrongOf(index) };
-        }
-        // Nothing says which it would be: servers answer in order.
-        first.map_or(Echo::OfNothing, Echo::WrongOf)
-    }
-
-    /// It has been echoed; nothing if it was given up before.
-    fn end(&mut self, index: usize) -> Option<InFlight> {
-        let sent = std::mem::replace(self.sent.get_mut(index)?, Sent::Ended);
-        let ended = match sent {
-            Sent::InFlight(in_flight) => {
-                self.in_flight -= 1;
-                Some(in_flight)
-            }
-            Sent::GivenUp(_) => {
-                self.given_up -= 1;
-                None
-            }
-            Sent::Ended => None,
+            Echo::OfNothing => return sink.unsolicited(at, || shown(text, content)),
         };
-        self.forget();
-        if self.in_flight == 0 {
-            self.oldest = None;
-        }
-        ended
-    }
-
-    /// Drops what need not be remembered from the front.
-    fn forget(&mut self) {
-        while let Some(front) = self.sent.front() {
-            match front {
-                Sent::Ended => {}
-                Sent::GivenUp(_) if self.given_up > MAX_GIVEN_UP => self.given_up -= 1,
-                Sent::GivenUp(_) | Sent::InFlight(_) => return,
-            }
-            self.sent.pop_front();
-            self.base += 1;
-        }
+        self.is_used = true;
+        let Some(mut in_flight) = self.sent.end(number) else { return };
+        in_flight.reply.body(content);
+        self.handshake.answered(&mut in_flight.reply);
+        sink.ended(in_flight.ended(at, failure.as_ref().map_or(Outcome::Replied, Outcome::Failed)));
     }
 
     /// Ends messages that have waited for their echoes for longer than `timeout`. True: there were some, and there is room
     /// again.
     pub(super) fn expire(&mut self, now: Nanos, timeout: Nanos, sink: &mut impl Sink) -> bool {
-        if self.oldest.is_none_or(|oldest| oldest.saturating_add(timeout) > now) {
-            return false;
+        let Some(since) = now.checked_sub(timeout) else { return false };
+        let before = self.sent.len();
+        while let Some(in_flight) = self.sent.give_up(since, self.is_numbered) {
+            sink.ended(in_flight.ended(now, Outcome::TimedOut));
         }
-        let before = self.in_flight;
-        self.oldest = None;
-        for sent in &mut self.sent {
-            let Sent::InFlight(in_flight) = sent else { continue };
-            if in_flight.deadline(timeout) > now {
-                self.oldest = Some(in_flight.submitted);
-                break;
-            }
-            let arrival = in_flight.arrival;
-            if let Sent::InFlight(in_flight) = std::mem::replace(sent, Sent::GivenUp(arrival)) {
-                sink.ended(in_flight.ended(now, Outcome::TimedOut));
-            }
-            self.in_flight -= 1;
-            self.given_up += 1;
-        }
-        self.forget();
-        self.in_flight < before
+        let has_ended = self.sent.len() < before;
+        self.is_used |= has_ended;
+        self.is_out_of_step |= has_ended && !self.is_numbered;
+        has_ended
     }
 
     /// Those whose echoes are waited for.
     pub(super) fn take_in_flight(&mut self) -> impl Iterator<Item = InFlight> + use<> {
-        self.in_flight = 0;
-        std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent {
-            Sent::InFlight(in_flight) => Some(in_flight),
-            Sent::GivenUp(_) | Sent::Ended => None,
-        })
+        self.sent.take_all()
     }
 }
 

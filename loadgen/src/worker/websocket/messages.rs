@@ -1,0 +1,193 @@
+//! The messages of all WebSockets of a pool, and their handshakes: what is sent, what an echo is compared with, and which
+//! answers make a WebSocket.
+
+use contract::id::{self, Id, Ids};
+use wire::Fields;
+
+use crate::{
+    clock::{Nanos, nanos},
+    outcome::{Arrival, Cause, Failure, Head, Reply},
+    plan::{Message, Plan, Request, Texts, message::Sameness},
+    schedule::Part,
+    worker::{connection::Sink, http2::config},
+};
+
+/// Messages of templates are rendered to be compared: so many for each that came, at most.
+pub(super) const MOST_RENDERED: usize = 64;
+
+/// What is read at a time, in bytes: thousands of small messages are in so much, and the time is not looked at between them.
+pub(super) const MAX_READ: usize = 64 << 10;
+
+/// The field of subprotocols (RFC 6455 section 11.3.4).
+const PROTOCOL: &str = "sec-websocket-protocol";
+
+/// By how much what comes may be longer than the longest message that is sent, in bytes.
+const SLACK: usize = 64 << 10;
+
+/// What is the same for all WebSockets of a pool.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    pub(super) message: Message,
+    /// The handshake.
+    pub(super) request: Request,
+    pub(super) texts: Texts,
+    pub(super) ping_interval: Nanos,
+    /// No message that comes is longer, in bytes.
+    pub(super) longest: usize,
+    /// The number of the next handshake, among those of all parts.
+    next: u64,
+    step: u64,
+    /// Whether what is exchanged is kept.
+    pub(super) captures: bool,
+    /// The target as it would be written for the other version of HTTP.
+    pub(super) as_http1: String,
+    pub(super) as_http2: String,
+    /// What connections of HTTP/2 begin with.
+    pub(super) http2: Box<http2::Config>,
+    pub(super) scratch: Vec<u8>,
+}
+
+impl Messages {
+    /// Those of a plan, in one part of it.
+    pub(crate) fn new(plan: &Plan, message: &Message, texts: Texts, part: Part) -> Self {
+        Self {
+            message: message.clone(),
+            request: plan.request().clone(),
+            texts,
+            ping_interval: message.ping_interval.map_or(Nanos::MAX, nanos),
+            longest: message.longest(plan.request()) + SLACK,
+            next: part.index(),
+            step: part.of(),
+            captures: plan.captures(),
+            as_http1: format!("{}, without --http2", plan.target()),
+            as_http2: format!("--http2 {}", plan.target()),
+            http2: Box::new(config(&plan.client().http2)),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The next handshake is of this number.
+    pub(super) fn next_handshake(&mut self) -> Arrival {
+        let number = self.next;
+        self.next = self.next.wrapping_add(self.step);
+        Arrival::new(number, 0, 0)
+    }
+
+    pub(super) fn write(&self, arrival: &Arrival, ids: Ids, out: &mut Vec<u8>) {
+        let values = self.texts.values(arrival, self.request.rows(), None);
+        self.message.write(&self.request, &arrival.id(ids), &values, out);
+    }
+
+    /// How many messages one that came is compared with, at most.
+    pub(super) fn most_compared(&self) -> usize {
+        match self.message.is_numbered() {
+            // They are found by their numbers.
+            true => 0,
+            false if self.request.has_varying_body() => MOST_RENDERED,
+            // They are all the same.
+            false => 1,
+        }
+    }
+
+    /// The number of the message that says itself that it is of this run.
+    pub(super) fn number_of(&self, content: &[u8], ids: Ids) -> Option<u64> {
+        let id = Id::read(content.get(..id::LENGTH)?)?;
+        (Ids { run: id.run, load: id.load } == ids).then_some(id.number)
+    }
+
+    /// Whether what came is this message.
+    pub(super) fn compare(&mut self, arrival: &Arrival, ids: Ids, content: &[u8]) -> Sameness {
+        let Self { message, request, texts, scratch, .. } = self;
+        scratch.clear();
+        let values = || texts.values(arrival, request.rows(), None);
+        message.compare(request, || arrival.id(ids), values, content, scratch)
+    }
+
+    /// In what an echo differs from its message, for people.
+    pub(super) fn difference(&mut self, arrival: &Arrival, ids: Ids, text: bool, content: &[u8]) -> String {
+        let mut sent = std::mem::take(&mut self.scratch);
+        sent.clear();
+        self.write(arrival, ids, &mut sent);
+        let first = sent.iter().zip(content).position(|(one, other)| one != other);
+        let is_prefix = first.is_none() && sent.len() != content.len();
+        let first = first.or(is_prefix.then_some(sent.len().min(content.len())));
+        let from = first.map_or_else(String::new, |first| format!(", which differ from byte {first} on"));
+        let kind = if text == self.message.text {
+            ""
+        } else if text {
+            " of binary"
+        } else {
+            " of text"
+        };
+        let said = format!("; sent were {} bytes{kind}{from}", sent.len());
+        self.scratch = sent;
+        said
+    }
+}
+
+/// What a handshake has come to.
+#[derive(Debug, Default)]
+pub(crate) struct Handshaken {
+    /// The instance that answered it.
+    instance: Option<u16>,
+    /// The head of the answer, if it is to be shown.
+    head: Option<Box<KeptHead>>,
+}
+
+#[derive(Debug)]
+enum KeptHead {
+    Http1(http1::response::Head),
+    Http2(http2::Head),
+}
+
+impl Handshaken {
+    pub(super) fn new(head: &Head<'_>, captures: bool, sink: &mut impl Sink) -> Self {
+        let instance = head.fields().get(contract::field::INSTANCE).map(|name| sink.instance(name));
+        let kept = || match head {
+            Head::Http1(head) => KeptHead::Http1((*head).clone()),
+            Head::Http2(head) => KeptHead::Http2((*head).clone()),
+        };
+        Self { instance, head: captures.then(|| Box::new(kept())) }
+    }
+
+    /// A message has been answered on it, which has no head of its own.
+    pub(super) fn answered(&self, reply: &mut Reply) {
+        if let Some(head) = self.head.as_deref() {
+            match head {
+                KeptHead::Http1(head) => reply.head(&Head::Http1(head), |_| 0),
+                KeptHead::Http2(head) => reply.head(&Head::Http2(head), |_| 0),
+            }
+            reply.status = 0;
+        }
+        reply.instance = self.instance;
+    }
+}
+
+/// The server has answered the handshake so.
+pub(super) fn refused(head: &Head<'_>) -> Failure {
+    let status = head.status();
+    let shown =
+        http::StatusCode::from_u16(status).map_or_else(|_| status.to_string(), |status| status.to_string());
+    let text = format!("the server answered the handshake of a WebSocket with {shown}");
+    Failure::new(Cause::NoWebSocket, text).with_answer(status, head.text())
+}
+
+/// The server's answer to the handshake makes no WebSocket.
+pub(super) fn invalid(why: &str) -> Failure {
+    let message = format!("the answer to the handshake of a WebSocket is invalid: {why}");
+    Failure::new(Cause::Protocol, message)
+}
+
+/// Whether the server has chosen only what it was offered (RFC 6455 section 4.1), whatever carries the handshake.
+pub(super) fn check_answer(answer: &Fields, request: &Request) -> Result<(), &'static str> {
+    if answer.contains("sec-websocket-extensions") {
+        return Err("it names an extension, and none was offered");
+    }
+    let requested = request.fields.get_all(PROTOCOL);
+    let mut requested = requested.into_iter().flat_map(|value| value.split(|byte| *byte == b','));
+    let Some(chosen) = answer.get(PROTOCOL).map(<[u8]>::trim_ascii) else { return Ok(()) };
+    if !request.varies(PROTOCOL) && !requested.any(|one| one.trim_ascii() == chosen) {
+        return Err("it names a subprotocol that was not requested (Sec-WebSocket-Protocol)");
+    }
+    Ok(())
+}

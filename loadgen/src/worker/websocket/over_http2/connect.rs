@@ -1,0 +1,76 @@
+//! How WebSockets are opened on an HTTP/2 connection (RFC 8441), and again.
+
+use http2::Key;
+
+use super::super::messages::Messages;
+use crate::{clock::Nanos, plan::template::Values};
+
+/// The pause before another WebSocket is opened in place of one that was of no use; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Nanos = 1_000_000;
+
+/// The longest of these pauses.
+const MAX_PAUSE: Nanos = 1_000_000_000;
+
+/// No WebSocket is opened again after some that were of no use, for a while.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    /// How many they were, one after the other.
+    failures: u32,
+    until: Option<Nanos>,
+}
+
+impl Pause {
+    /// When it ends, if there is one.
+    pub(super) fn until(&self) -> Option<Nanos> {
+        self.until
+    }
+
+    /// Whether it is over, if there was one.
+    pub(super) fn is_over(&mut self, now: Nanos) -> bool {
+        self.until = self.until.filter(|until| *until > now);
+        self.until.is_none()
+    }
+
+    /// A WebSocket was of no use.
+    pub(super) fn failed(&mut self, now: Nanos) {
+        let pause = (FIRST_PAUSE << self.failures.min(10)).min(MAX_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(now.saturating_add(pause));
+    }
+
+    /// One was of use.
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Asks for a WebSocket; where.
+pub(super) fn connect(http2: &mut http2::Connection, messages: &mut Messages) -> Option<Key> {
+    let arrival = messages.next_handshake();
+    let Messages { request, texts, .. } = messages;
+    let values = texts.values(&arrival, request.rows(), None);
+    let fields = match request.http2_rendering() {
+        None => request.http2(),
+        Some(rendering) => {
+            let mut fields = wire::Fields::new();
+            let values = Values { length: 0, ..values };
+            for (name, template) in &rendering.fields {
+                let mut value = Vec::new();
+                template.render(&values, &mut value);
+                fields.push(name, &value);
+            }
+            fields
+        }
+    };
+    http2.open(false, false, |block| {
+        for (name, value) in fields.iter() {
+            match name {
+                b":method" => {
+                    block.constant(name, b"CONNECT");
+                    block.constant(b":protocol", b"websocket");
+                }
+                _ => block.constant(name, value),
+            }
+        }
+    })
+}

@@ -1,0 +1,227 @@
+//! Messages that were sent on one WebSocket and wait for their echoes. It knows no frame and no clock.
+//!
+//! What numbers itself is found by its number, in whatever order it comes; all else by comparing it with those that wait.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use contract::id::Ids;
+
+use super::messages::{MOST_RENDERED, Messages};
+use crate::{clock::Nanos, outcome::InFlight, plan::message::Sameness};
+
+/// Messages whose echoes nobody waits for any longer: so many are remembered each by itself, so that its late echo is told from
+/// a second one.
+const MAX_GIVEN_UP: usize = 10_000;
+
+/// So many that have ended may stand among those that wait before they are taken out, none of them among the first that one
+/// without a number is compared with.
+const SLACK: usize = MOST_RENDERED;
+
+/// What a message that came is the echo of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Echo {
+    /// The message of this number.
+    Of(u64),
+    /// The message of this number, and it is not the same.
+    WrongOf(u64),
+    /// The message of this number, for which nobody waits any longer.
+    Late(u64),
+    /// None.
+    OfNothing,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// By their numbers.
+    in_flight: HashMap<u64, InFlight>,
+    /// The numbers in the order in which they were sent, and when that was; the first one is in flight, others may have ended.
+    order: VecDeque<(u64, Nanos)>,
+    /// Numbers of messages that were given up and have not come back, and the last ones that were given up.
+    given_up: HashSet<u64>,
+    last_given_up: VecDeque<u64>,
+    /// All up to this one may have been given up.
+    forgotten: Option<u64>,
+}
+
+impl Sent {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// When the oldest of those that wait was sent.
+    pub(super) fn oldest(&self) -> Option<Nanos> {
+        self.order.front().map(|(_, at)| *at)
+    }
+
+    pub(super) fn push(&mut self, in_flight: InFlight) {
+        self.order.push_back((in_flight.arrival.number, in_flight.submitted));
+        self.in_flight.insert(in_flight.arrival.number, in_flight);
+    }
+
+    /// The one of this number, if it waits.
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut InFlight> {
+        self.in_flight.get_mut(&number)
+    }
+
+    /// Which message this is the echo of: of those that are the same, the one that was sent first.
+    pub(super) fn find(&self, text: bool, content: &[u8], messages: &mut Messages, ids: Ids) -> Echo {
+        if messages.message.is_numbered() {
+            return self.find_numbered(text, content, messages, ids);
+        }
+        let waiting = self.order.iter().filter_map(|(number, _)| self.in_flight.get(number));
+        let mut first = None;
+        for InFlight { arrival, .. } in waiting.take(messages.most_compared()) {
+            first = first.or(Some(arrival.number));
+            if messages.compare(arrival, ids, content) == Sameness::Same {
+                let is_same = text == messages.message.text;
+                return if is_same { Echo::Of(arrival.number) } else { Echo::WrongOf(arrival.number) };
+            }
+        }
+        // Nothing says which it would be: servers answer in order.
+        first.map_or(Echo::OfNothing, Echo::WrongOf)
+    }
+
+    fn find_numbered(&self, text: bool, content: &[u8], messages: &mut Messages, ids: Ids) -> Echo {
+        let Some(number) = messages.number_of(content, ids) else { return Echo::OfNothing };
+        match self.in_flight.get(&number) {
+            Some(InFlight { arrival, .. }) => {
+                let is_same = messages.compare(arrival, ids, content) == Sameness::Same;
+                let is_same = is_same && text == messages.message.text;
+                if is_same { Echo::Of(number) } else { Echo::WrongOf(number) }
+            }
+            None if self.given_up.contains(&number) || self.forgotten >= Some(number) => Echo::Late(number),
+            None => Echo::OfNothing,
+        }
+    }
+
+    /// Takes out the one of this number, which has been echoed.
+    pub(super) fn end(&mut self, number: u64) -> Option<InFlight> {
+        let ended = self.in_flight.remove(&number)?;
+        // Echoes mostly come in order.
+        let place = self.order.iter().take(SLACK).position(|(other, _)| *other == number);
+        if let Some(place) = place {
+            self.order.remove(place);
+        }
+        self.forget_ended();
+        Some(ended)
+    }
+
+    /// The late echo of the one of this number has come: another would be unsolicited.
+    pub(super) fn end_late(&mut self, number: u64) {
+        self.given_up.remove(&number);
+    }
+
+    /// Takes out the first one if it was sent at `since` or before; with `remembers`, its echo is still known when it comes.
+    pub(super) fn give_up(&mut self, since: Nanos, remembers: bool) -> Option<InFlight> {
+        let (number, _) = self.order.pop_front_if(|(_, at)| *at <= since)?;
+        let given_up = self.in_flight.remove(&number);
+        self.forget_ended();
+        if remembers {
+            if self.last_given_up.len() == MAX_GIVEN_UP
+                && let Some(first) = self.last_given_up.pop_front()
+                && self.given_up.remove(&first)
+            {
+                self.forgotten = self.forgotten.max(Some(first));
+            }
+            self.last_given_up.push_back(number);
+            self.given_up.insert(number);
+        }
+        given_up
+    }
+
+    /// Takes all that wait, in the order in which they were sent.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = InFlight> + use<> {
+        let mut in_flight = std::mem::take(&mut self.in_flight);
+        std::mem::take(&mut self.order).into_iter().filter_map(move |(number, _)| in_flight.remove(&number))
+    }
+
+    /// However long the first one waits, those behind it that have ended cost nothing.
+    fn forget_ended(&mut self) {
+        let Self { in_flight, order, .. } = self;
+        while order.pop_front_if(|(number, _)| !in_flight.contains_key(number)).is_some() {}
+        if order.len() > 2 * in_flight.len() + SLACK {
+            order.retain(|(number, _)| in_flight.contains_key(number));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{cli::Args, outcome::Arrival, plan::Plan, schedule::Part};
+
+    const IDS: Ids = Ids { run: 1, load: 0 };
+
+    fn messages(line: &str) -> Messages {
+        let words = format!("loadgen {line} ws://a");
+        let plan = Plan::try_from(&Args::try_parse_from(words.split(' ')).unwrap()).unwrap();
+        Messages::new(&plan, plan.message().unwrap(), plan.texts(IDS, 0, 1), Part::WHOLE)
+    }
+
+    fn sent_at(number: u64) -> InFlight {
+        InFlight::new(Arrival::new(number, number, number), number)
+    }
+
+    /// What comes back if the message of this number is echoed.
+    fn echo(number: u64, messages: &Messages) -> Vec<u8> {
+        let mut out = Vec::new();
+        messages.write(&Arrival::new(number, 0, 0), IDS, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_lost_message_costs_those_behind_it_nothing() {
+        for line in ["-n 1", "-n 1 -b {{seq}}"] {
+            let (mut messages, mut sent) = (messages(line), Sent::default());
+            sent.push(sent_at(0));
+            for number in 1..5000 {
+                sent.push(sent_at(number));
+                let content = echo(number, &messages);
+                assert_eq!(sent.find(true, &content, &mut messages, IDS), Echo::Of(number));
+                assert!(sent.end(number).is_some());
+                assert!(sent.order.len() <= 1 + SLACK, "{}", sent.order.len());
+            }
+            assert_eq!((sent.len(), sent.oldest()), (1, Some(0)));
+        }
+    }
+
+    #[test]
+    fn those_that_end_in_another_order_are_not_looked_through() {
+        let (mut messages, mut sent) = (messages("-n 1"), Sent::default());
+        (0..3000).for_each(|number| sent.push(sent_at(number)));
+        for number in (1000..3000).rev() {
+            let content = echo(number, &messages);
+            assert_eq!(sent.find(true, &content, &mut messages, IDS), Echo::Of(number));
+            assert!(sent.end(number).is_some());
+        }
+        assert!(sent.order.len() <= 2 * 1000 + SLACK, "{}", sent.order.len());
+        let left: Vec<_> = sent.take_all().map(|in_flight| in_flight.arrival.number).collect();
+        assert_eq!(left, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_echo_of_one_that_was_given_up_is_known_as_late_however_many_there_were() {
+        let (mut messages, mut sent) = (messages("-n 1"), Sent::default());
+        let most = MAX_GIVEN_UP as u64;
+        (0..=most).for_each(|number| sent.push(sent_at(number)));
+        assert!(sent.give_up(most, true).is_some());
+        while sent.give_up(most, true).is_some() {}
+        let mut find = |sent: &Sent, number| {
+            let content = echo(number, &messages);
+            sent.find(true, &content, &mut messages, IDS)
+        };
+        assert_eq!(find(&sent, 0), Echo::Late(0), "it may be");
+        assert_eq!(find(&sent, 1), Echo::Late(1));
+        sent.end_late(1);
+        assert_eq!(find(&sent, 1), Echo::OfNothing, "a second one");
+        assert_eq!(find(&sent, most), Echo::Late(most));
+        sent.end_late(most);
+        assert_eq!(find(&sent, most), Echo::OfNothing);
+        sent.push(sent_at(most + 1));
+        assert!(sent.give_up(most, true).is_none(), "it was sent later");
+        assert_eq!(find(&sent, most + 1), Echo::Of(most + 1));
+    }
+}
