@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::quantity::canonical_size;
 use serde::{Deserialize, Serialize};
 use transport::Address;
 
@@ -41,6 +42,9 @@ pub struct RunSettings {
     /// The log that was replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
+    /// What connections were held to, such as `--recv-rate 10K`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<String>,
     /// Whether requests were due at random times.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub poisson: bool,
@@ -95,6 +99,16 @@ fn methods(plan: &Plan) -> String {
     methods.join(",").chars().take(LONGEST_TEXT).collect()
 }
 
+/// The rates of bytes that connections are held to.
+fn throttle(plan: &Plan) -> Option<String> {
+    let client = plan.client();
+    let said = [("--recv-rate", client.recv_rate), ("--send-rate", client.send_rate)]
+        .into_iter()
+        .filter_map(|(flag, rate)| Some(format!("{flag} {}", canonical_size(rate?))));
+    let said: Vec<_> = said.collect();
+    (!said.is_empty()).then(|| said.join(" and "))
+}
+
 /// Of several requests, without their paths.
 fn target(plan: &Plan) -> String {
     if plan.sites().len() > 1 {
@@ -127,6 +141,7 @@ impl RunSettings {
             rate_per_second: load.mean_rate,
             stages: load.stages.clone(),
             replay: load.replay.clone(),
+            throttle: throttle(plan),
             poisson: load.is_random(),
             seed: plan.seed(),
             warmup: Some(load.warmup).filter(|time| !time.is_zero()),
@@ -161,6 +176,7 @@ impl RunSettings {
                 .chain(&self.expected_status)
                 .chain(&self.stages)
                 .chain(&self.replay)
+                .chain(&self.throttle)
                 .all(|text| is_printable(text, LONGEST_TEXT))
             && self.expected().is_some()
     }

@@ -130,6 +130,18 @@ impl Summary {
     /// What kept the run from more: the part of requests' time that grew in the second half of the run.
     #[must_use]
     pub fn limit(&self) -> Limit {
+        match self.limit_found() {
+            // How slow others are can't be told through connections that are slow themselves.
+            Limit::Connections | Limit::Way | Limit::DummyServer | Limit::Target
+                if self.run.throttle.is_some() =>
+            {
+                Limit::Loadgen
+            }
+            found => found,
+        }
+    }
+
+    fn limit_found(&self) -> Limit {
         let counts = &self.records.counts;
         let fastest =
             if self.run.is_open_loop() && !self.was_suspended() { growth::fastest(self) } else { None };
@@ -232,6 +244,9 @@ impl Summary {
             Limit::Loadgen if self.busiest_worker > MAX_BUSY => format!(
                 "loadgen was the limit: a worker was busy {busy:.0}% of the time; give it more CPUs (--workers) or lower the rate"
             ),
+            Limit::Loadgen if let Some(throttle) = &self.run.throttle => {
+                format!("loadgen was the limit: each of its connections was held to {throttle}, {rates}")
+            }
             Limit::Loadgen if self.was_late_itself() => format!(
                 "loadgen was the limit: {} were dropped because it picked them up later than --max-lag {}, {rates}; lower the rate or free CPUs for it",
                 several(self.records.counts.dropped_late, "request", "requests"),

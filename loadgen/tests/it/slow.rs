@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     frames::{DATA, END_STREAM, serve_http2},
-    peer::{failures, read_request, run, serve},
+    peer::{failures, read_request, run, serve, serve_http1},
 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -150,4 +150,15 @@ fn slow_clients_speak_tls_and_wait_to_be_asked() {
         assert_eq!((summary.records.body_bytes, summary.records.connections.opened), (20_000, 2), "{flag}");
         assert!(summary.elapsed >= Duration::from_millis(600), "{flag}: {:?}", summary.elapsed);
     }
+}
+
+#[test]
+fn a_slow_client_does_not_blame_the_target() {
+    let peer = serve_http1(|_| {
+        [&b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"[..], &[b'x'; 100_000]].concat()
+    });
+    let summary = run(&format!("-r 20 -d 1s -c 4 --recv-rate 10K --timeout 1s http://{}", peer.address));
+    assert!(summary.records.counts.succeeded < 20, "{:?}", summary.records.counts);
+    let said = summary.verdict().join(" ");
+    assert!(said.contains("held to --recv-rate 10K") && !said.contains("the target"), "{said}");
 }
