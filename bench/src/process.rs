@@ -111,10 +111,10 @@ impl Process {
     /// Checks that the process has not ended.
     ///
     /// # Errors
-    /// It has; the error quotes it.
+    /// It has.
     pub fn check_running(&self) -> Result<()> {
         if self.ended_within(Duration::ZERO)? {
-            bail!("{} ended too early: {}", self.name, self.complaint());
+            bail!("{} ended too early", self.name);
         }
         Ok(())
     }

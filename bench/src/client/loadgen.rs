@@ -149,8 +149,7 @@ message HealthCheckResponse {
 service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
 ";
 
-/// The plan of three requests: two paths of a body, one of which has a query as well, in shares of which none is half
-/// of all by turns.
+/// The plan of three requests for one body: its two paths, and one of them with a query.
 const MIX: &str = "\
 requests:
 - {name: first, weight: 50, path: /bin/1K}

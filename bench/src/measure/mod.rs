@@ -164,7 +164,7 @@ impl Bench<'_> {
         let wall = start.elapsed().as_secs_f64();
         let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
         let mut server_memory_growth = None;
-        if let (Some(before), Some(mut held)) = (memory, run.held.take()) {
+        if let (Some(before), Some(held)) = (memory, run.held.take()) {
             held.rest(row.load.time())?;
             let after = server.resident().context("the server has ended")?;
             run = held.end()?;
