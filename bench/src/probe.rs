@@ -20,14 +20,13 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// What differs, or that there was no reply.
 pub fn check(port: u16, protocol: Protocol, path: &str, size: usize) -> Result<()> {
     let (status, body) = match protocol {
-        // The same server answers both.
-        Protocol::Http1 | Protocol::WebSocket => {
+        Protocol::Http1 => {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
             stream.set_read_timeout(Some(WITHIN))?;
             http1(&mut stream, port, path)?
         }
         Protocol::H2c => h2c(port, path)?,
-        Protocol::Tls => bail!("what is asked over TLS is checked with its handshake"),
+        Protocol::WebSocket | Protocol::Tls | Protocol::TlsH2 => bail!("such a reply is checked by loadgen"),
     };
     compare(path, size, status, &body)
 }

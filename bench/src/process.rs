@@ -108,6 +108,17 @@ impl Process {
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
+    /// Checks that the process has not ended.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn check_running(&self) -> Result<()> {
+        if self.ended_within(Duration::ZERO)? {
+            bail!("{} ended too early", self.name);
+        }
+        Ok(())
+    }
+
     fn ended_within(&self, wait: Duration) -> Result<bool> {
         let mut fds = [PollFd::new(&self.end, PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&Timespec::try_from(wait)?)) {

@@ -72,6 +72,7 @@ impl Record {
             Protocol::H2c => "h2c",
             Protocol::WebSocket => "websocket",
             Protocol::Tls => "tls",
+            Protocol::TlsH2 => "tls-h2",
         };
         for one in &row.contenders {
             let text = one.server.configuration(row.load.protocol);

@@ -197,7 +197,7 @@ fn configured(
 fn dummy_server(protocol: Protocol) -> String {
     let listen = match protocol {
         Protocol::Http1 | Protocol::H2c | Protocol::WebSocket => "--addr=127.0.0.1:{port}",
-        Protocol::Tls => {
+        Protocol::Tls | Protocol::TlsH2 => {
             "\
 --addr=127.0.0.1:0
 --tls-addr=127.0.0.1:{port}
@@ -231,9 +231,10 @@ const NGHTTPD: &str = "\
 
 fn nginx(protocol: Protocol, location: &str) -> String {
     let listen = match protocol {
-        Protocol::Http1 | Protocol::WebSocket => ";",
-        Protocol::H2c => " http2;",
-        Protocol::Tls => NGINX_TLS,
+        Protocol::Http1 | Protocol::WebSocket => ";".to_owned(),
+        Protocol::H2c => " http2;".to_owned(),
+        Protocol::Tls => format!(" ssl;{NGINX_TLS}"),
+        Protocol::TlsH2 => format!(" ssl http2;{NGINX_TLS}"),
     };
     // One process, because killing a master leaves its workers behind.
     format!(
@@ -269,7 +270,7 @@ http {{
 }
 
 /// Tickets, and a cache of sessions besides, as its guides have it.
-const NGINX_TLS: &str = " ssl;
+const NGINX_TLS: &str = "
         ssl_certificate {dir}/tls.pem;
         ssl_certificate_key {dir}/tls.key;
         ssl_protocols TLSv1.3;

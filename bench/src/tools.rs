@@ -34,6 +34,8 @@ pub enum Tool {
     Tonic,
     /// The WebSocket server of this package.
     Tungstenite,
+    /// The WebSocket client of this package.
+    TungsteniteClient,
     /// The client of the crowd, of this package.
     CrowdClient,
     /// A client that is not ours, by its name, and the flag that prints its version if it has one.
@@ -54,6 +56,7 @@ impl Tool {
             Self::Nghttpd => "nghttpd",
             Self::Tonic => "tonic-server",
             Self::Tungstenite => "tungstenite-server",
+            Self::TungsteniteClient => "tungstenite-client",
             Self::CrowdClient => "crowd-client",
             Self::Client(name, _) => name,
         }
@@ -159,6 +162,7 @@ fn ours(args: &Args) -> Result<BTreeMap<Tool, PathBuf>> {
     }
     let own: &[Tool] = match args.mode {
         Mode::Server if !args.is_beside_before() => &[Tool::Tonic, Tool::Tungstenite],
+        Mode::Client if !args.is_beside_before() => &[Tool::TungsteniteClient],
         Mode::Crowd => &[Tool::CrowdClient],
         _ => &[],
     };

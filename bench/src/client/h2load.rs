@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::{Client, Outcome, Place, mixed::mixed, span, url, whole, words};
+use super::{Client, Outcome, Place, check_reply, mixed::mixed, span, url, whole, words};
 use crate::{
     probe,
     rows::{Body, Load, Protocol},
@@ -72,7 +72,7 @@ impl Client for H2load {
 
     fn prepare(&self, load: &Load, at: &Place<'_>) -> Result<()> {
         if !self.mixed {
-            return probe::check(at.port, load.protocol, load.body.path(), load.body.size());
+            return check_reply(load, at);
         }
         fs::write(at.dir.join(PATHS), mixed().map(|path| path + "\n").collect::<String>())?;
         // One path of each kind.

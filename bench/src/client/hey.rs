@@ -1,7 +1,11 @@
 //! hey, over HTTP/1.1.
 
 use super::{Client, Outcome, milliseconds, url, words};
-use crate::{rows::Load, tools::Tool};
+use crate::{
+    certificate::NAME,
+    rows::{Load, Protocol},
+    tools::Tool,
+};
 
 /// The program.
 pub(crate) const PROGRAM: Tool = Tool::Client("hey", None);
@@ -17,7 +21,13 @@ impl Client for Hey {
 
     fn arguments(&self, load: &Load, port: u16) -> Vec<String> {
         let (time, connections) = (milliseconds(load), load.connections.to_string());
-        words(["-cpus", "1", "-z", &time, "-c", &connections, &url(load, port)])
+        let mut list = words(["-cpus", "1", "-z", &time, "-c", &connections]);
+        if load.protocol == Protocol::Tls {
+            // It would ask for a server of the name 127.0.0.1:PORT.
+            list.extend(words(["-host", NAME]));
+        }
+        list.push(url(load, port));
+        list
     }
 
     /// "Total: 1.0 secs", "Requests/sec: 10.0", lists of `[200] 10 responses` and `[3] some error`.

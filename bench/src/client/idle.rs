@@ -1,39 +1,43 @@
-//! Connections that lie idle after one request each, and what they took to open.
+//! Connections that lie idle after one request each, which loadgen opens and holds.
 //!
-//! Each is opened, used once and left, one after the other: what a server keeps for them then is for idle
-//! connections alone. Nothing is sent on them afterwards.
+//! It opens all of them, then sends one request after the other, each on the connection that has been idle for longest,
+//! so that each connection has one; then it pauses. One more request ends the pause. A server that closes a connection
+//! meanwhile shows in the report.
 
 use std::{
-    io::{ErrorKind, Read, Write},
-    net::{Ipv4Addr, TcpStream},
-    thread,
+    collections::BTreeSet,
+    fs, io, thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use http2::{
-    PREFACE,
-    frame::{HEAD, Head, flag, head, kind},
-};
-use websocket::{opcode, write};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use super::{Client, Outcome, Place, Run, on, sockets};
+use super::{Client, GRACE, Outcome, Place, Run, loadgen::LOADGEN, url, words};
 use crate::{
-    interrupt, probe,
-    rows::{Body, Load, Protocol},
+    cpu, interrupt,
+    process::Process,
+    rows::{Load, Protocol},
+    tools::Tool,
 };
-
-/// How long one exchange may take.
-const WITHIN: Duration = Duration::from_secs(10);
 
 /// Open files that the programs need beside their connections.
 const OTHER_FILES: u64 = 256;
 
-/// The first stream of a connection.
-const FIRST: u32 = 1;
-
 /// How long to wait between two looks at an interrupt.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often connections are counted before some are missing.
+const COUNTS: u32 = 5;
+
+/// How many are opened per second, so that no server's backlog is full.
+const OPENED_PER_SECOND: u32 = 5000;
+/// How many are used per second.
+const USED_PER_SECOND: u32 = 2500;
+
+/// How much longer than expected opening may take, and how long the pause is before the connections count as idle, and
+/// after that.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// Raises the limit of open files of this process and of those it starts from now on.
 ///
@@ -46,25 +50,42 @@ pub fn allow(connections: u32) -> Result<()> {
     Ok(())
 }
 
-/// Our connections, each used once.
+/// loadgen's connections, each used once.
 #[derive(Debug)]
 pub struct Idle;
 
 impl Client for Idle {
-    /// Opens the connections and checks the body of one reply on each.
+    fn tool(&self) -> Option<Tool> {
+        Some(Tool::Loadgen)
+    }
+
+    fn arguments(&self, load: &Load, port: u16) -> Vec<String> {
+        let (connections, at_once) = (load.connections.to_string(), OPENED_PER_SECOND.to_string());
+        let pause = (2 * SLACK + load.time()).as_millis();
+        let (opening, using) = (opening(load).as_millis(), using(load).as_millis());
+        let stages = format!("{opening}ms@0,{using}ms@{USED_PER_SECOND},{pause}ms@0,1s@1");
+        let mut list = words(["--workers", "1", "-c", &connections, "--fixed-connections", "-o", "json"]);
+        list.extend(words(["--no-progress", "--connections-per-second", &at_once, "--stages", &stages]));
+        let url = url(load, port);
+        list.extend(match load.protocol {
+            Protocol::H2c => words(["-m", "1", &url.replacen("http", "h2c", 1)]),
+            Protocol::WebSocket => words(["--binary", "--message-size", &load.body.size().to_string(), &url]),
+            _ => words([&url]),
+        });
+        list
+    }
+
+    /// Starts loadgen and waits until each connection has been used.
     fn run(&self, load: &Load, at: &Place<'_>) -> Result<Run> {
-        let ((streams, took), cpu) = on(at.cpu, || {
-            let start = Instant::now();
-            let mut streams = Vec::with_capacity(load.connections as usize);
-            for number in 1..=load.connections {
-                let stream = open(load, at.port);
-                streams.push(stream.with_context(|| format!("connection {number} failed"))?);
-                interrupt::check()?;
-            }
-            Ok((streams, start.elapsed()))
-        })?;
-        let outcome = Outcome::closed(load.connections.into(), 0, took.as_secs_f64());
-        Ok(Run { outcome, cpu, printed: String::new(), held: Some(Held { streams }) })
+        let mut command = at.tools.command(Tool::Loadgen)?;
+        command.args(self.arguments(load, at.port));
+        let before = cpu::of_ended_children()?;
+        let process = Process::start(command, at.cpu, at.dir, "idle")?;
+        let held = Held { process, port: at.port, connections: load.connections, before };
+        held.rest(opening(load))?;
+        rest(using(load) + SLACK)?;
+        let outcome = Outcome::closed(load.connections.into(), 0, 0.0);
+        Ok(Run { outcome, cpu: Duration::ZERO, printed: String::new(), held: Some(held) })
     }
 
     fn leaves_connections(&self) -> bool {
@@ -72,235 +93,148 @@ impl Client for Idle {
     }
 }
 
+/// How long it takes to open them, before the first is used.
+fn opening(load: &Load) -> Duration {
+    Duration::from_secs(load.connections.into()) / OPENED_PER_SECOND + SLACK
+}
+
+/// How long it takes to use each connection once.
+fn using(load: &Load) -> Duration {
+    Duration::from_secs(load.connections.into()) / USED_PER_SECOND
+}
+
+fn rest(how_long: Duration) -> Result<()> {
+    let end = Instant::now() + how_long;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        interrupt::check()?;
+        thread::sleep(left.min(LOOK_EVERY));
+    }
+    Ok(())
+}
+
 /// Open connections; they are closed when dropped.
 #[derive(Debug)]
 pub struct Held {
-    streams: Vec<TcpStream>,
+    process: Process,
+    port: u16,
+    connections: u32,
+    /// The CPU time of ended processes when this one began.
+    before: Duration,
 }
 
 impl Held {
     /// Lets the connections lie for `how_long`.
     ///
     /// # Errors
-    /// The server has closed some of them, or the user interrupted.
+    /// Some of them are not open, or the user interrupted.
     pub fn rest(&self, how_long: Duration) -> Result<()> {
-        let end = Instant::now() + how_long;
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
-            interrupt::check()?;
-            thread::sleep(left.min(LOOK_EVERY));
+        rest(how_long)?;
+        let all = u64::from(self.connections);
+        let mut open = self.open()?;
+        // The kernel's list may lack some while others come and go.
+        for _ in 1..COUNTS {
+            if open < all {
+                open = open.max(self.open()?);
+            }
         }
-        let closed = self.streams.iter().filter(|stream| !is_open(stream)).count();
-        ensure!(closed == 0, "the server closed {closed} of {} idle connections", self.streams.len());
+        ensure!(open == all, "{open} of {all} idle connections are open");
         Ok(())
     }
+
+    /// Waits until loadgen has ended, and checks that each connection was opened once and used.
+    ///
+    /// # Errors
+    /// Not all of them were, or too late.
+    pub fn end(self) -> Result<Run> {
+        let printed = self.process.finish(GRACE)?;
+        let cpu = cpu::of_ended_children()?.saturating_sub(self.before);
+        let outcome = outcome(&printed, self.connections.into())?;
+        Ok(Run { outcome, cpu, printed, held: None })
+    }
+
+    fn open(&self) -> Result<u64> {
+        self.process.check_running()?;
+        Ok(established(self.port)?)
+    }
 }
 
-/// Whether the server has not closed a connection, on which nothing is under way.
-pub(crate) fn is_open(stream: &TcpStream) -> bool {
-    if stream.set_nonblocking(true).is_err() {
-        return false;
-    }
-    let open = match stream.peek(&mut [0]) {
-        Ok(waiting) => waiting > 0,
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+/// What loadgen says of so many connections.
+fn outcome(printed: &str, connections: u64) -> Result<Outcome> {
+    const LATE_US: f64 = 1e6;
+    let outcome = LOADGEN.read(printed).context("the output of loadgen is not understood")?;
+    let json: Value = serde_json::from_str(printed)?;
+    let count = |name| json.get("connections")?.get(name)?.as_u64();
+    ensure!(
+        count("opened") == Some(connections) && count("closed_by_server") == Some(0),
+        "not all of {connections} connections were open from the beginning to the end"
+    );
+    ensure!(outcome.sent == Some(connections + 1), "not each of {connections} connections was used once");
+    let latest = json.get("release_lag_us").and_then(|lag| lag.get("max")?.as_f64());
+    ensure!(latest.is_some_and(|lag| lag < LATE_US), "some requests were sent in the pause");
+    // The last one ended the pause.
+    Ok(Outcome { requests: connections, ..outcome })
+}
+
+/// Connections from this machine to `port` of 127.0.0.1 that are open, by the kernel's list (proc(5)).
+fn established(port: u16) -> io::Result<u64> {
+    const ESTABLISHED: &str = "01";
+    let remote = format!("0100007F:{port:04X}");
+    let list = fs::read_to_string("/proc/net/tcp")?;
+    let local = |line: &str| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let local = words.next()?.to_owned();
+        (words.next() == Some(&remote) && words.next() == Some(ESTABLISHED)).then_some(local)
     };
-    open && stream.set_nonblocking(false).is_ok()
-}
-
-/// Opens one connection and uses it once.
-fn open(load: &Load, port: u16) -> Result<TcpStream> {
-    if load.protocol == Protocol::WebSocket {
-        let (mut stream, message) = (sockets::open(port)?, load.body.bytes());
-        let echo = websocket(&mut stream, &message)?;
-        probe::compare(load.body.path(), load.body.size(), 200, &echo)?;
-        return Ok(stream);
-    }
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    let mut used = Used::new(stream, load.protocol, port)?;
-    used.ask(load.body)?;
-    used.answered(load.body)?;
-    Ok(used.stream)
-}
-
-/// A connection for one request now and another later.
-#[derive(Debug)]
-pub(crate) struct Used {
-    stream: TcpStream,
-    protocol: Protocol,
-    port: u16,
-    /// Requests so far.
-    times: u32,
-}
-
-impl Used {
-    /// Of a socket that is connected to `port`.
-    pub(crate) fn new(stream: TcpStream, protocol: Protocol, port: u16) -> Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(WITHIN))?;
-        stream.set_write_timeout(Some(WITHIN))?;
-        Ok(Self { stream, protocol, port, times: 0 })
-    }
-
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
-    /// Asks for a body.
-    pub(crate) fn ask(&mut self, body: Body) -> Result<()> {
-        self.times += 1;
-        match self.protocol {
-            Protocol::Http1 => probe::ask_http1(&mut self.stream, self.port, body.path()),
-            Protocol::H2c => Ok(self.stream.write_all(&request(self.port, body.path(), self.stream_id()))?),
-            Protocol::WebSocket | Protocol::Tls => bail!("there are no such connections to be used again"),
-        }
-    }
-
-    /// Reads what was asked for, and compares it.
-    pub(crate) fn answered(&mut self, body: Body) -> Result<()> {
-        let (status, bytes) = match self.protocol {
-            // What it says of its status is compressed; the first request was asked with all of HTTP/2.
-            Protocol::H2c => (200, h2c(&mut self.stream, self.times == 1)?),
-            _ => probe::http1_reply(&mut self.stream)?,
-        };
-        probe::compare(body.path(), body.size(), status, &bytes)
-    }
-
-    /// The stream of the last request.
-    fn stream_id(&self) -> u32 {
-        2 * self.times - 1
-    }
-}
-
-/// Gives the message that comes back for `message` on a WebSocket (RFC 6455).
-fn websocket(stream: &mut TcpStream, message: &[u8]) -> Result<Vec<u8>> {
-    let (mut sent, mut expected) = (Vec::new(), Vec::new());
-    // With a mask that changes nothing.
-    write::frame(&mut sent, opcode::BINARY, true, message, Some([0; 4]));
-    stream.write_all(&sent)?;
-    write::head(&mut expected, opcode::BINARY, true, message.len() as u64, None);
-    let mut head = vec![0; expected.len()];
-    stream.read_exact(&mut head).context("no echo came")?;
-    ensure!(head == expected, "the echo is not the message in one frame");
-    let mut echo = vec![0; message.len()];
-    stream.read_exact(&mut echo).context("no whole echo came")?;
-    Ok(echo)
-}
-
-/// Reads the body of a reply; of the first on a connection with both sides' SETTINGS in force.
-fn h2c(stream: &mut TcpStream, first: bool) -> Result<Vec<u8>> {
-    let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
-    let (mut body, mut ended, mut settled) = (Vec::new(), false, !first);
-    while !(ended && settled) {
-        let read = stream.read(&mut piece).context("no whole reply came")?;
-        ensure!(read > 0, "the connection was closed after {} bytes of a body", body.len());
-        bytes.extend_from_slice(&piece[..read]);
-        while let Some(frame) = Head::read(&bytes) {
-            let Some(payload) = bytes.get(HEAD..HEAD + frame.len) else { break };
-            match frame.kind {
-                kind::DATA => body.extend_from_slice(payload),
-                kind::SETTINGS if !frame.has(flag::ACK) => {
-                    let mut acknowledgement = Vec::new();
-                    head(&mut acknowledgement, 0, kind::SETTINGS, flag::ACK, 0);
-                    stream.write_all(&acknowledgement)?;
-                    settled = true;
-                }
-                kind::RST_STREAM | kind::GOAWAY => bail!("the server refused the request"),
-                _ => {}
-            }
-            ended |= matches!(frame.kind, kind::DATA | kind::HEADERS) && frame.has(flag::END_STREAM);
-            bytes.drain(..HEAD + frame.len);
-        }
-    }
-    Ok(body)
-}
-
-/// A GET on a stream (RFC 9113 section 8.3.1); before the first, the preface and SETTINGS that change nothing (section
-/// 3.4).
-fn request(port: u16, path: &str, id: u32) -> Vec<u8> {
-    // Two fields of HPACK's static table, and two literals without indexing with names from it (RFC 7541
-    // section 6 and appendix A). Both values fit the one byte of their length.
-    const GET: u8 = 0x82;
-    const HTTP: u8 = 0x86;
-    const PATH: u8 = 4;
-    const AUTHORITY: u8 = 1;
-    let authority = format!("127.0.0.1:{port}");
-    let mut block = vec![GET, HTTP];
-    for (name, value) in [(PATH, path), (AUTHORITY, &authority)] {
-        block.extend_from_slice(&[name, value.len() as u8]);
-        block.extend_from_slice(value.as_bytes());
-    }
-    let mut bytes = Vec::new();
-    if id == FIRST {
-        bytes.extend_from_slice(PREFACE);
-        head(&mut bytes, 0, kind::SETTINGS, 0, 0);
-    }
-    head(&mut bytes, block.len(), kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, id);
-    bytes.extend_from_slice(&block);
-    bytes
+    // While connections come and go, the list may have some twice.
+    Ok(list.lines().filter_map(local).collect::<BTreeSet<_>>().len() as u64)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        net::{Shutdown, TcpListener},
-        path::Path,
-    };
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use super::{super::tests::load, *};
-    use crate::{args::Mode, responder::Responder, tools::Tools};
+    use crate::args::Mode;
 
-    fn open_on(responder: &Responder, row: &str) -> Result<Held> {
-        let load = Load { connections: 3, ..load(Mode::Memory, row) };
-        let cpu = runtime::affinity::allowed()[0];
-        let at = Place { port: responder.port(), cpu, tools: &Tools::at([]), dir: Path::new("") };
-        Ok(Idle.run(&load, &at)?.held.unwrap())
+    #[test]
+    fn each_connection_has_a_request_before_the_pause() {
+        let arguments = |row| Idle.arguments(&load(Mode::Memory, row), 7).join(" ");
+        let h2c = arguments("h2c-idle");
+        let end = "-c 1000 --fixed-connections -o json --no-progress --connections-per-second 5000 \
+            --stages 1200ms@0,400ms@2500,2500ms@0,1s@1 -m 1 h2c://127.0.0.1:7/bin/1K";
+        assert!(h2c.ends_with(end), "{h2c}");
+        let websocket = arguments("ws-idle");
+        assert!(websocket.ends_with("--binary --message-size 1024 ws://127.0.0.1:7/ws"), "{websocket}");
     }
 
     #[test]
-    fn connections_stay_open_in_both_protocols_until_the_server_closes_them() {
-        let cpu = runtime::affinity::allowed()[0];
-        for row in ["h1-idle", "h2c-idle"] {
-            let responder = Responder::start(cpu, &Body::K1.bytes()).unwrap();
-            let held = open_on(&responder, row).unwrap();
-            held.rest(Duration::ZERO).unwrap();
-            drop(responder);
-            let error = held.rest(Duration::ZERO).unwrap_err().to_string();
-            assert_eq!(error, "the server closed 3 of 3 idle connections");
-        }
-    }
-
-    #[test]
-    fn a_reply_that_is_not_the_payload_is_refused() {
-        let cpu = runtime::affinity::allowed()[0];
-        let responder = Responder::start(cpu, &[b'!'; 1024]).unwrap();
-        for row in ["h1-idle", "h2c-idle"] {
-            let error = format!("{:#}", open_on(&responder, row).unwrap_err());
-            assert!(
-                error.starts_with("connection 1 failed: ") && error.contains("not the payload"),
-                "{error}"
+    fn connections_that_were_closed_or_used_late_are_refused() {
+        let said = |sent: u64, closed: u64, lag: u64| {
+            let text = format!(
+                "{{\"requests\":{{\"sent\":{sent},\"completed\":{sent},\"succeeded\":{sent},\"dropped\":0,\
+                 \"not_sent\":0}},\"connections\":{{\"opened\":10,\"reopened\":0,\"closed_by_server\":{closed}}},\
+                 \"release_lag_us\":{{\"p99\":1,\"max\":{lag}}}}}"
             );
+            outcome(&text, 10).map(|outcome| outcome.requests).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(11, 0, 900), Ok(10));
+        for (wrong, words) in [
+            (said(11, 1, 900), "not all of 10 connections were open"),
+            (said(10, 0, 900), "not each of 10 connections was used once"),
+            (said(11, 0, 2_000_000), "some requests were sent in the pause"),
+        ] {
+            assert!(wrong.as_ref().unwrap_err().starts_with(words), "{wrong:?}");
         }
     }
 
     #[test]
-    fn a_websocket_echo_must_equal_the_message() {
-        let answer = |reply: &'static [u8]| {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let (mut far, _) = listener.accept().unwrap();
-            far.write_all(reply).unwrap();
-            far.shutdown(Shutdown::Write).unwrap();
-            websocket(&mut near, b"ab").map_err(|error| format!("{error:#}"))
-        };
-        assert_eq!(answer(b"\x82\x02ab"), Ok(b"ab".to_vec()));
-        for (reply, said) in [
-            (&b""[..], "no echo came"),
-            (b"\x02\x02ab", "the echo is not the message"),
-            (b"\x82\x02a", "no whole echo came"),
-        ] {
-            let error = answer(reply).unwrap_err();
-            assert!(error.starts_with(said), "{error}");
-        }
+    fn connections_are_counted_while_they_are_open() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let near = [0; 3].map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap());
+        assert_eq!(established(port).unwrap(), 3);
+        drop(near);
+        assert_eq!(established(port).unwrap(), 0);
     }
 
     #[test]

@@ -3,38 +3,32 @@
 //! A kind of client is a file with a [`Client`] in it, which the rows name. All run on one core: those that are a
 //! program of their own as a process, whose output is read; those of this program on a pinned thread.
 
-pub mod calls;
 pub mod ghz;
 pub mod h2load;
-pub mod handshakes;
 pub mod hey;
 pub mod idle;
 pub mod loadgen;
 mod mixed;
 pub mod oha;
 pub mod sleeper;
-pub mod sockets;
+pub mod tungstenite;
 pub mod wrk;
 
 use std::{fmt::Debug, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use rustix::{
-    event::{PollFd, Timespec, poll},
-    io::Errno,
-};
 
 use crate::{
     cpu, probe,
     process::Process,
-    rows::Load,
+    rows::{Load, Protocol},
     tools::{Tool, Tools},
 };
 
 /// How much longer than its load a client may take.
 const GRACE: Duration = Duration::from_secs(60);
-/// How long any step of a client of this program may take.
-const WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// Bytes in a message of the WebSocket rows under load.
+const MESSAGE: usize = 64;
 
 /// A kind of client.
 ///
@@ -79,7 +73,7 @@ pub trait Client: Debug + Sync {
     /// # Errors
     /// What differs, or that there was no reply.
     fn prepare(&self, load: &Load, at: &Place<'_>) -> Result<()> {
-        probe::check(at.port, load.protocol, load.body.path(), load.body.size())
+        check_reply(load, at)
     }
 
     /// Bytes of content in a reply, or for a call in its request.
@@ -96,6 +90,11 @@ pub trait Client: Debug + Sync {
     /// its own then.
     fn leaves_connections(&self) -> bool {
         false
+    }
+
+    /// The same with our client from before a change, if it is ours.
+    fn before(&self) -> Option<&'static dyn Client> {
+        None
     }
 }
 
@@ -146,34 +145,26 @@ pub struct Run {
     pub held: Option<idle::Held>,
 }
 
-/// Runs a client of this program on a thread pinned to `cpu`; what it gives comes with the thread's CPU time.
-fn on<T: Send>(cpu: usize, client: impl FnOnce() -> Result<T> + Send) -> Result<(T, Duration)> {
-    thread::scope(|scope| {
+/// Checks what a server replies to what a load asks for, byte for byte.
+fn check_reply(load: &Load, at: &Place<'_>) -> Result<()> {
+    match load.protocol {
+        Protocol::Http1 | Protocol::H2c => {
+            probe::check(at.port, load.protocol, load.body.path(), load.body.size())
+        }
+        Protocol::WebSocket | Protocol::Tls | Protocol::TlsH2 => loadgen::check(load, at),
+    }
+}
+
+/// Runs a client of this program on a thread pinned to `cpu`; its CPU time is the thread's.
+fn run_on(cpu: usize, client: impl FnOnce() -> Result<Outcome> + Send) -> Result<Run> {
+    let (outcome, cpu) = thread::scope(|scope| {
         let thread = scope.spawn(|| {
             runtime::affinity::pin(cpu).with_context(|| format!("CPU {cpu} cannot be used"))?;
-            Ok((client()?, cpu::of_this_thread()))
+            Ok::<_, anyhow::Error>((client()?, cpu::of_this_thread()))
         });
         thread.join().map_err(|_| anyhow!("the client's thread panicked"))?
-    })
-}
-
-/// The same as a run.
-fn run_on(cpu: usize, client: impl FnOnce() -> Result<Outcome> + Send) -> Result<Run> {
-    let (outcome, cpu) = on(cpu, client)?;
+    })?;
     Ok(Run { outcome, cpu, printed: format!("{outcome:?}, {cpu:?} of CPU time\n"), held: None })
-}
-
-/// Waits until one of some sockets is ready: how many are, of which none may be if the system interrupted.
-///
-/// # Errors
-/// None was ready in time.
-fn wait(sockets: &mut [PollFd<'_>]) -> Result<usize> {
-    match poll(sockets, Some(&WITHIN)) {
-        Ok(0) => Err(anyhow!("no reply came in time")),
-        Ok(count) => Ok(count),
-        Err(Errno::INTR) => Ok(0),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// An option in whole seconds, at least one: some clients know no fractions.
@@ -187,7 +178,12 @@ fn milliseconds(load: &Load) -> String {
 }
 
 fn url(load: &Load, port: u16) -> String {
-    format!("http://127.0.0.1:{port}{}", load.body.path())
+    let (scheme, path) = match load.protocol {
+        Protocol::Http1 | Protocol::H2c => ("http", load.body.path()),
+        Protocol::WebSocket => ("ws", "/ws"),
+        Protocol::Tls | Protocol::TlsH2 => ("https", load.body.path()),
+    };
+    format!("{scheme}://127.0.0.1:{port}{path}")
 }
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
@@ -204,7 +200,9 @@ fn span(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ghz::Ghz, h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha, wrk::Wrk, *};
+    use super::{
+        ghz::Ghz, h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha, tungstenite::Tungstenite, wrk::Wrk, *,
+    };
     use crate::{args::Mode, rows};
 
     /// The load of a row.
@@ -214,7 +212,7 @@ mod tests {
 
     #[test]
     fn output_that_cannot_be_parsed_has_no_outcome() {
-        let clients: [&dyn Client; 6] = [&Wrk, &H2LOAD, &Hey, &Oha, &Ghz, &LOADGEN];
+        let clients: [&dyn Client; 7] = [&Wrk, &H2LOAD, &Hey, &Oha, &Ghz, &LOADGEN, &Tungstenite];
         for text in ["", "{}", "usage: try --help\n", "requests: many\n"] {
             for client in clients {
                 assert_eq!(client.read(text), None, "{client:?}: {text:?}");

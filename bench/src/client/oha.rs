@@ -24,7 +24,10 @@ impl Client for Oha {
         let connections = load.connections.to_string();
         let mut list =
             words(["-z", &milliseconds(load), "-c", &connections, "--no-tui", "--output-format", "json"]);
-        if load.protocol == Protocol::H2c {
+        if matches!(load.protocol, Protocol::Tls | Protocol::TlsH2) {
+            list.extend(words(["--insecure"]));
+        }
+        if matches!(load.protocol, Protocol::H2c | Protocol::TlsH2) {
             list.extend(words(["--http2", "-p", &load.streams.to_string()]));
         }
         list.push(url(load, port));

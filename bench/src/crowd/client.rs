@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    client::idle::{Used, is_open},
+    crowd::used::{Used, is_open},
     rows::{Body, Protocol},
 };
 

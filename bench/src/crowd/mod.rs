@@ -7,6 +7,7 @@ pub mod client;
 mod clients;
 pub mod limits;
 mod servers;
+pub(crate) mod used;
 
 use std::{
     fmt::Write as _,

@@ -164,10 +164,11 @@ impl Bench<'_> {
         let wall = start.elapsed().as_secs_f64();
         let server_cpu = server.cpu().context("the server has ended")?.saturating_sub(cpu);
         let mut server_memory_growth = None;
-        if let (Some(before), Some(held)) = (memory, &run.held) {
+        if let (Some(before), Some(held)) = (memory, run.held.take()) {
             held.rest(row.load.time())?;
             let after = server.resident().context("the server has ended")?;
-            run.printed = format!("VmRSS before {before}, after {after}\n");
+            run = held.end()?;
+            run.printed = format!("VmRSS before {before}, after {after}\n{}", run.printed);
             server_memory_growth = Some(after.saturating_sub(before));
         }
         let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
@@ -373,7 +374,9 @@ mod tests {
         let mut idle = row(None);
         idle.contenders.truncate(1);
         idle.contenders[0].client = &Idle;
-        let standings = measure(&idle, &Tools::at([]), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let tools = Tools::at([(Tool::Loadgen, program(folder.path(), "loadgen", ""))]);
+        let standings = measure(&idle, &tools, 1);
         let Standing::Failed(why) = &standings[0] else { panic!("{:?}", standings[0]) };
         assert_eq!(why, "the responder has no memory of its own");
     }

@@ -1,19 +1,27 @@
 //! Clients on the bare responder: what each takes of its CPU, and how exactly it keeps to a rate.
 
-use super::{Body, Client, Load, Metric, Row, Server, contender, h2c, http1, row};
+use super::{Body, Client, Load, Metric, Protocol, Row, Server, contender, h2c, http1, row};
 use crate::client::{
     ghz::Ghz,
     h2load::H2LOAD,
     hey::Hey,
-    loadgen::{LOADGEN, LOADGEN_CALLS},
+    loadgen::{LOADGEN, LOADGEN_CALLS, LOADGEN_MESSAGES, LOADGEN_MIX, LOADGEN_SEQUENCE},
     oha::Oha,
     sleeper::Sleeper,
+    tungstenite::Tungstenite,
     wrk::Wrk,
 };
 
 /// `paced` and `paced_h2c` are the seconds of the rows with a rate.
 pub(super) fn rows(seconds: f64, paced: f64, paced_h2c: f64) -> Vec<Row> {
     let client = |name, client: &'static dyn Client| contender(name, Server::Responder, client);
+    let server = |name, client: &'static dyn Client| contender(name, Server::DummyServer, client);
+    let streams = || h2c(Body::K1, 10, 100, seconds);
+    // What a request that differs from the last one costs loadgen itself.
+    let beside_plain = |id, title, load, ours: &'static dyn Client| {
+        let contenders = vec![client("loadgen", ours), client("loadgen, plain", &LOADGEN).at_most(1.3)];
+        row(id, title, Metric::ClientPerRequest, load, contenders)
+    };
     vec![
         row(
             "h1-closed",
@@ -40,10 +48,58 @@ pub(super) fn rows(seconds: f64, paced: f64, paced_h2c: f64) -> Vec<Row> {
                 CPU of the client per call",
             Metric::ClientPerRequest,
             h2c(Body::K1, 10, 10, seconds),
-            vec![
-                contender("loadgen", Server::DummyServer, &LOADGEN_CALLS),
-                contender("ghz", Server::DummyServer, &Ghz).at_most(0.1),
-            ],
+            vec![server("loadgen", &LOADGEN_CALLS), server("ghz", &Ghz).at_most(0.1)],
+        ),
+        row(
+            "tls-h1-closed",
+            "HTTP/1.1 over TLS 1.3, /bin/1K of dummy-server, 50 connections, closed loop: CPU of the client per request",
+            Metric::ClientPerRequest,
+            Load { protocol: Protocol::Tls, ..http1(Body::K1, 50, seconds) },
+            vec![server("loadgen", &LOADGEN), server("wrk", &Wrk), server("oha", &Oha), server("hey", &Hey)],
+        ),
+        row(
+            "tls-h2-closed",
+            "HTTP/2 over TLS 1.3, /bin/1K of dummy-server, 10 connections of 100 streams, closed loop: \
+                CPU of the client per request",
+            Metric::ClientPerRequest,
+            Load { protocol: Protocol::TlsH2, ..streams() },
+            vec![server("loadgen", &LOADGEN), server("h2load", &H2LOAD), server("oha", &Oha)],
+        ),
+        row(
+            "ws-closed",
+            "WebSocket over HTTP/1.1, a message of 64 bytes at a time on each of 50 connections, echoed by \
+                dummy-server: CPU of the client per message",
+            Metric::ClientPerRequest,
+            Load { protocol: Protocol::WebSocket, ..http1(Body::K1, 50, seconds) },
+            vec![server("loadgen", &LOADGEN_MESSAGES), server("tokio-tungstenite", &Tungstenite)],
+        ),
+        beside_plain(
+            "h1-sequence",
+            "HTTP/1.1, 50 connections, closed loop on a bare responder, /bin/1K?x={{seq}} to plain /bin/1K: \
+                CPU of the client per request",
+            http1(Body::K1, 50, seconds),
+            &LOADGEN_SEQUENCE,
+        ),
+        beside_plain(
+            "h1-mix",
+            "HTTP/1.1, 50 connections, closed loop on a bare responder, a mix of three requests to plain /bin/1K: \
+                CPU of the client per request",
+            http1(Body::K1, 50, seconds),
+            &LOADGEN_MIX,
+        ),
+        beside_plain(
+            "h2c-sequence",
+            "h2c, 10 connections of 100 streams, closed loop on a bare responder, /bin/1K?x={{seq}} to plain /bin/1K: \
+                CPU of the client per request",
+            streams(),
+            &LOADGEN_SEQUENCE,
+        ),
+        beside_plain(
+            "h2c-mix",
+            "h2c, 10 connections of 100 streams, closed loop on a bare responder, a mix of three requests to plain \
+                /bin/1K: CPU of the client per request",
+            streams(),
+            &LOADGEN_MIX,
         ),
         row(
             "paced",

@@ -14,7 +14,7 @@ use contract::quantity::{self, LONGEST_TIME};
 
 use crate::{
     args::{Args, Mode},
-    client::{Client, loadgen::LOADGEN_BEFORE},
+    client::Client,
     server::Server,
     tools::Tool,
 };
@@ -26,10 +26,12 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 in clear text, by prior knowledge.
     H2c,
-    /// WebSocket over HTTP/1.1; the body is sent in a message and comes back. The row's own messages where it has some.
+    /// WebSocket over HTTP/1.1: messages, which come back. Where connections lie idle, of the size of the body.
     WebSocket,
     /// HTTP/1.1 over TLS 1.3.
     Tls,
+    /// HTTP/2 over TLS 1.3.
+    TlsH2,
 }
 
 /// What a body is called in a path, and its size.
@@ -210,7 +212,7 @@ pub fn beside_before(rows: &mut [Row], args: &Args) {
             before.server = Server::DummyServerBefore;
         }
         if args.loadgen_before.is_some() && before.client.tool() == Some(Tool::Loadgen) {
-            before.client = &LOADGEN_BEFORE;
+            before.client = before.client.before().unwrap_or(before.client);
         }
         row.contenders.truncate(1);
         row.contenders.push(before);

@@ -2,11 +2,11 @@
 
 use super::{Body, Load, Metric, Protocol, Row, Server, contender, h2c, http1, row};
 use crate::client::{
-    calls::{Call, Calls},
     h2load::{H2LOAD, H2LOAD_ASKING, H2LOAD_MIXED},
-    handshakes::{Handshake, Handshakes},
-    loadgen::{LOADGEN, LOADGEN_WITHOUT_ID},
-    sockets::Sockets,
+    loadgen::{
+        LOADGEN, LOADGEN_CHECK, LOADGEN_ECHO, LOADGEN_FULL, LOADGEN_MESSAGES, LOADGEN_RESUMED,
+        LOADGEN_WITHOUT_ID,
+    },
     wrk::Wrk,
 };
 
@@ -108,8 +108,8 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
             "gRPC, unary Echo, 10 connections of 100 streams: CPU of the server per call",
             streams(),
             vec![
-                contender("dummy-server", Server::DummyServer, &Calls(Call::Echo)),
-                contender("tonic", Server::Tonic, &Calls(Call::Echo)).at_most(0.33),
+                contender("dummy-server", Server::DummyServer, &LOADGEN_ECHO),
+                contender("tonic", Server::Tonic, &LOADGEN_ECHO).at_most(0.33),
             ],
         ),
         // What our engine saves a service that tonic generated, on both sides.
@@ -119,8 +119,8 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
                 CPU of the server per call",
             streams(),
             vec![
-                contender("dummy-server", Server::DummyServer, &Calls(Call::Check)),
-                contender("tonic", Server::Tonic, &Calls(Call::Check)).at_most(0.5),
+                contender("dummy-server", Server::DummyServer, &LOADGEN_CHECK),
+                contender("tonic", Server::Tonic, &LOADGEN_CHECK).at_most(0.5),
             ],
         ),
         per_request(
@@ -129,8 +129,8 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
                 message",
             Load { protocol: Protocol::WebSocket, ..http1(Body::K1, 50, seconds) },
             vec![
-                contender("dummy-server", Server::DummyServer, &Sockets),
-                contender("tokio-tungstenite", Server::Tungstenite, &Sockets).at_most(0.85),
+                contender("dummy-server", Server::DummyServer, &LOADGEN_MESSAGES),
+                contender("tokio-tungstenite", Server::Tungstenite, &LOADGEN_MESSAGES).at_most(0.85),
             ],
         ),
         per_request(
@@ -138,18 +138,19 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
             "TLS 1.3, full handshakes, each with one /bin/1K, 16 connections at a time: CPU of the server per handshake",
             Load { protocol: Protocol::Tls, ..http1(Body::K1, 16, seconds) },
             vec![
-                contender("dummy-server", Server::DummyServer, &Handshakes(Handshake::Full)),
-                contender("nginx, return 200", Server::NginxReturn, &Handshakes(Handshake::Full)),
+                contender("dummy-server", Server::DummyServer, &LOADGEN_FULL),
+                contender("nginx, return 200", Server::NginxReturn, &LOADGEN_FULL),
             ],
         ),
+        // loadgen keeps eight tickets of a server, of which each connection brings two.
         per_request(
             "tls-resumed",
-            "TLS 1.3, resumed handshakes, each with one /bin/1K, 16 connections at a time: CPU of the server per \
+            "TLS 1.3, resumed handshakes, each with one /bin/1K, 4 connections at a time: CPU of the server per \
                 handshake",
-            Load { protocol: Protocol::Tls, ..http1(Body::K1, 16, seconds) },
+            Load { protocol: Protocol::Tls, ..http1(Body::K1, 4, seconds) },
             vec![
-                contender("dummy-server", Server::DummyServer, &Handshakes(Handshake::Resumed)),
-                contender("nginx, return 200", Server::NginxReturn, &Handshakes(Handshake::Resumed)),
+                contender("dummy-server", Server::DummyServer, &LOADGEN_RESUMED),
+                contender("nginx, return 200", Server::NginxReturn, &LOADGEN_RESUMED),
             ],
         ),
     ]
