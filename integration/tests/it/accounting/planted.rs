@@ -29,8 +29,8 @@ const CALL_ERRORS: &str = "call_errors";
 /// The counter of replies that were broken off; label `fault`.
 const ABORTS: &str = "dummy_server_aborts_total";
 
-/// Of runs in which nothing else ends a request that hangs.
-const TIMEOUT: &str = "500ms";
+/// Of runs in which nothing else ends a request: longer than connections take to open on a busy machine.
+const TIMEOUT: &str = "400ms";
 
 /// Requests of a run.
 const TOTAL: u64 = 6;
@@ -192,7 +192,7 @@ async fn is_counted(planted: Planted, spoken: &'static Spoken) {
         How::Abort { what, answered } => broken_off(planted, spoken, what, answered).await,
         How::Delay => {
             let served = Served::start(spoken, &[]);
-            let more = ["-H", "x-dummy-delay: 60s", "--timeout", "60ms"];
+            let more = ["-H", "x-dummy-delay: 60s", "--timeout", TIMEOUT];
             // A rate leaves requests behind that find no stream in time.
             planted.run(spoken, &[&served.flags("3")[..], &more].concat(), &served.url(spoken.path));
         }
@@ -222,7 +222,7 @@ async fn is_counted(planted: Planted, spoken: &'static Spoken) {
         }
         How::Socket(silence) => {
             let peer = socket(silence);
-            let flags = [&spoken.flags("1")[..], &["--timeout", "60ms"]].concat();
+            let flags = [&spoken.flags("1")[..], &["--timeout", TIMEOUT]].concat();
             for report in planted.run(spoken, &flags, &format!("ws://{}/", peer.address)) {
                 assert_eq!(report.number("/websocket/lost"), TOTAL, "{:#}", report.json());
             }
@@ -261,8 +261,8 @@ impl Planted {
 async fn broken_off(planted: Planted, spoken: &'static Spoken, what: &str, answered: bool) {
     let mut served = Served::start(spoken, &[]);
     let field = format!("x-dummy-abort: {what}");
-    // What a connection that is silent is given up by.
-    let flags = [&served.flags("1")[..], &["-H", &field, "--timeout", TIMEOUT]].concat();
+    let silent: &[&str] = if what.starts_with("hang") { &["--timeout", TIMEOUT] } else { &[] };
+    let flags = [&served.flags("1")[..], &["-H", &field], silent].concat();
     let reports = planted.run(spoken, &flags, &served.url(spoken.path));
     let again: u64 = reports.iter().map(|report| report.requests("resent")).sum();
     let expected = reports.len() as u64 * TOTAL + again;
