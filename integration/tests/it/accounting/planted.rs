@@ -222,7 +222,11 @@ async fn is_counted(planted: Planted, spoken: &'static Spoken) {
         }
         How::Socket(silence) => {
             let peer = socket(silence);
-            let flags = [&spoken.flags("1")[..], &["--timeout", TIMEOUT]].concat();
+            let patience: &[&str] = match silence {
+                Silence::Whole => &["--timeout", TIMEOUT],
+                Silence::HalfAFrame => &[],
+            };
+            let flags = [&spoken.flags("1")[..], patience].concat();
             for report in planted.run(spoken, &flags, &format!("ws://{}/", peer.address)) {
                 assert_eq!(report.number("/websocket/lost"), TOTAL, "{:#}", report.json());
             }
