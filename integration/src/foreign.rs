@@ -12,6 +12,7 @@ use contract::pattern;
 
 use crate::{
     announce,
+    authority::Issued,
     client::Protocol,
     launch::Launched,
     process::Process,
@@ -80,6 +81,8 @@ struct Setting<'a> {
     protocol: Protocol,
     address: SocketAddr,
     directory: &'a Path,
+    /// The certificate, over TLS.
+    certificate: Option<&'a Issued>,
 }
 
 /// nginx.
@@ -108,6 +111,26 @@ pub const H2O: Kind = Kind {
         command
     },
 };
+
+/// Caddy.
+pub const CADDY: Kind = Kind {
+    name: "caddy",
+    speaks: &Protocol::ALL,
+    echoes: false,
+    program: || require("caddy"),
+    command: |program, setting| caddy(program, setting, None),
+};
+
+/// Caddy over TLS in front of a server of HTTP; `None` when it is missing and the test is skipped.
+#[must_use]
+pub fn caddy_before(behind: SocketAddr, certificate: &Issued) -> Option<Launched<1>> {
+    let program = require("caddy")?;
+    Some(Launched::start("caddy", |[address], directory| {
+        let setting =
+            Setting { protocol: Protocol::Http2, address, directory, certificate: Some(certificate) };
+        caddy(&program, &setting, Some(behind))
+    }))
+}
 
 /// nghttpd, of nghttp2.
 pub const NGHTTPD: Kind = Kind {
@@ -162,9 +185,22 @@ impl Kind {
     /// When it does not come to listen.
     #[must_use]
     pub fn start(self, protocol: Protocol) -> Option<Launched<1>> {
+        self.launch(protocol, None)
+    }
+
+    /// The same over TLS, of those that are configured for it here: nginx, h2o and Caddy.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[must_use]
+    pub fn start_tls(self, protocol: Protocol, certificate: &Issued) -> Option<Launched<1>> {
+        self.launch(protocol, Some(certificate))
+    }
+
+    fn launch(self, protocol: Protocol, certificate: Option<&Issued>) -> Option<Launched<1>> {
         let program = (self.program)()?;
         Some(Launched::start(self.name, |[address], directory| {
-            let setting = Setting { protocol, address, directory };
+            let setting = Setting { protocol, address, directory, certificate };
             write_site(&setting.site());
             (self.command)(&program, &setting)
         }))
@@ -192,7 +228,11 @@ fn write_site(directory: &Path) {
 }
 
 fn nginx(setting: &Setting<'_>) -> String {
-    let parameter = if setting.protocol == Protocol::Http2 { " http2" } else { "" };
+    let mut parameter = if setting.protocol == Protocol::Http2 { " http2" } else { "" }.to_owned();
+    if let Some(certificate) = setting.certificate {
+        let (chain, key) = (certificate.chain.display(), certificate.key.display());
+        parameter += &format!(" ssl; ssl_certificate {chain}; ssl_certificate_key {key}");
+    }
     // One process, because killing a master leaves its workers behind.
     format!(
         "daemon off;
@@ -221,13 +261,17 @@ http {{
 fn h2o(setting: &Setting<'_>) -> String {
     // As root h2o becomes the user nobody, which may not read a temporary folder.
     let user = if rustix::process::geteuid().is_root() { "user: root\n" } else { "" };
+    let ssl = setting.certificate.map_or_else(String::new, |certificate| {
+        let (chain, key) = (certificate.chain.display(), certificate.key.display());
+        format!("  ssl:\n    certificate-file: {chain}\n    key-file: {key}\n")
+    });
     format!(
         "{user}num-threads: 1
 pid-file: {dir}/pid
 listen:
   host: {host}
   port: {port}
-hosts:
+{ssl}hosts:
   default:
     paths:
       /:
@@ -237,6 +281,62 @@ hosts:
         host = setting.address.ip(),
         port = setting.address.port(),
     )
+}
+
+fn caddy(program: &Path, setting: &Setting<'_>, behind: Option<SocketAddr>) -> Command {
+    let dir = setting.directory.display();
+    let (scheme, tls) = match setting.certificate {
+        Some(certificate) => {
+            ("https", format!("tls {} {}", certificate.chain.display(), certificate.key.display()))
+        }
+        None => ("http", String::new()),
+    };
+    let handler = match behind {
+        Some(behind) => format!("reverse_proxy {behind}"),
+        None => format!("root * {dir}/www\n  file_server"),
+    };
+    // It listens for what it is told and nothing else, and asks nobody for certificates.
+    let configuration = format!(
+        "{{
+  admin off
+  auto_https off
+  persist_config off
+  storage file_system {dir}/storage
+  servers {{
+    protocols h1 h2 h2c
+  }}
+  log {{
+    level ERROR
+  }}
+}}
+{scheme}://:{port} {{
+  bind {host}
+  {tls}
+  {handler}
+}}
+",
+        host = setting.address.ip(),
+        port = setting.address.port(),
+    );
+    let mut command = Command::new(program);
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(setting.write(&configuration));
+    command.env("XDG_DATA_HOME", setting.directory).env("XDG_CONFIG_HOME", setting.directory);
+    command
+}
+
+/// A server of gRPC on Go's own library, over TLS with a certificate; `None` when it is missing and the test is
+/// skipped.
+#[must_use]
+pub fn go_grpc(certificate: Option<&Issued>) -> Option<Launched<1>> {
+    let program = require("go-grpc-server")?;
+    Some(Launched::start("go-grpc-server", |[address], _| {
+        let mut command = Command::new(&program);
+        command.arg(address.to_string());
+        if let Some(certificate) = certificate {
+            command.arg(&certificate.chain).arg(&certificate.key);
+        }
+        command
+    }))
 }
 
 fn nghttpd(program: &Path, setting: &Setting<'_>, flags: &[&str]) -> Command {

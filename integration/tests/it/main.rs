@@ -11,6 +11,7 @@ macro_rules! tests {
     };
 }
 
+mod accounting; // identities, and the server's counts, whatever is spoken and goes wrong
 mod addresses; // where dummy-server listens
 mod admin; // the admin port: what it shows, and to whom
 mod attacks; // abusive clients

@@ -177,7 +177,7 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         ("Achieved rate", has_replies.then(|| format!("{}/s", decimal(summary.achieved_rate())))),
         (
             "Messages sent, received",
-            records.calls.as_deref().map(|calls| {
+            records.calls.as_deref().filter(|calls| calls.messages_sent > 0).map(|calls| {
                 let rate = decimal(summary.messages_per_second().unwrap_or_default());
                 format!("{}, {} ({rate}/s)", count(calls.messages_sent), count(calls.messages_received))
             }),
@@ -261,6 +261,9 @@ fn statuses(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 
 fn calls(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let Some(calls) = summary.records.calls.as_deref() else { return Ok(()) };
+    if summary.records.counts.completed() == 0 {
+        return Ok(());
+    }
     writeln!(out, "gRPC status")?;
     if summary.records.counts.succeeded > 0 {
         writeln!(out, "  {:<28}{:>14}", "OK", count(summary.records.counts.succeeded))?;
