@@ -100,6 +100,7 @@ pub struct Call {
     encoding: Encoding,
     count: Option<u64>,
     interval: Option<Duration>,
+    deadline: Option<Duration>,
     /// What is sent, once the method is known.
     prepared: Option<Prepared>,
 }
@@ -117,6 +118,8 @@ pub struct Prepared {
     pub count: u64,
     /// When.
     pub pace: Pace,
+    /// How long the call may take, as the server is told.
+    pub deadline: Option<Duration>,
     method: Option<Method>,
 }
 
@@ -131,6 +134,7 @@ impl Call {
             encoding: wanted.encoding,
             count: wanted.messages,
             interval: wanted.message_interval,
+            deadline: wanted.deadline,
             ..Self::of(target)
         };
         if wanted.raw {
@@ -160,6 +164,7 @@ impl Call {
             encoding: Encoding::Identity,
             count: None,
             interval: None,
+            deadline: None,
             prepared: None,
         }
     }
@@ -214,7 +219,8 @@ impl Call {
         let messages: Vec<_> =
             contents.iter().map(|content| methods::framed(content, self.encoding)).collect();
         let count = self.count.unwrap_or(messages.len() as u64);
-        self.prepared = Some(Prepared { shape, messages, shown, count, pace, method });
+        self.prepared =
+            Some(Prepared { shape, messages, shown, count, pace, deadline: self.deadline, method });
         Ok(())
     }
 }

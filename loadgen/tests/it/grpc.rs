@@ -501,3 +501,25 @@ fn metadata_in_base64_and_statuses_are_checked() {
     let (_, failure) = summary.records.failures.iter().next().unwrap();
     assert_eq!(failure.example, "more than one grpc-status");
 }
+
+#[test]
+fn a_stream_that_is_reset_after_the_deadline_has_exceeded_it() {
+    // It answers with RST_STREAM CANCEL, later than the deadline, or long before it.
+    for (deadline, expected) in [("1ms", (3, 0)), ("60s", (0, 3))] {
+        let peer = serve_http2(&[], |_, wire| {
+            loop {
+                let stream = wire.request()?;
+                let asked = std::time::Instant::now();
+                // As long as the shorter deadline, and as the client takes to tell of it.
+                while asked.elapsed() < std::time::Duration::from_millis(5) {
+                    std::thread::yield_now();
+                }
+                wire.reset(stream, 8)?;
+            }
+        });
+        let url = format!("grpc://{}/echo.EchoService/Echo", peer.address);
+        let summary = run(&["-n", "3", "-c", "1", "-m", "1", "--deadline", deadline], &url);
+        let counts = &summary.records.counts;
+        assert_eq!((counts.call_errors, counts.transport_failed), expected, "{deadline}: {counts:?}");
+    }
+}

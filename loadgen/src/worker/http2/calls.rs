@@ -25,6 +25,8 @@ pub(super) struct Calls {
     messages: Vec<Bytes>,
     count: u64,
     pace: Pace,
+    /// How long a call may take, as the server is told.
+    deadline: Option<Nanos>,
     /// What is due before is in the warm-up.
     counted_from: Nanos,
     #[expect(clippy::vec_box, reason = "they are taken out as they are")]
@@ -38,6 +40,7 @@ impl From<&Prepared> for Calls {
             messages: prepared.messages.clone(),
             count: prepared.count,
             pace: prepared.pace,
+            deadline: prepared.deadline.map(nanos),
             counted_from: 0,
             spare: Vec::new(),
         }
@@ -80,6 +83,15 @@ pub(super) enum Next {
 }
 
 impl Calls {
+    /// How a call ended whose stream the server reset with CANCEL, if its deadline had passed by then: servers do that where a
+    /// method does not keep it.
+    #[cold]
+    pub(super) fn cancelled(&self, submitted: Nanos, at: Nanos) -> Option<CallEnd> {
+        let has_passed = self.deadline.is_some_and(|deadline| submitted.saturating_add(deadline) <= at);
+        let message = "the server reset the stream (CANCEL) after the deadline".to_owned();
+        has_passed.then(|| CallEnd::Error(Box::new((Code::DeadlineExceeded, message))))
+    }
+
     /// What is due before then is in the warm-up.
     pub(super) fn count_from(&mut self, at: Nanos) {
         self.counted_from = at;
@@ -297,7 +309,7 @@ mod tests {
 
     fn calls(shape: MethodShape, count: u64, pace: Pace) -> Calls {
         let messages = [b"a", b"b"].map(|text| Bytes::from_static(text)).to_vec();
-        Calls { shape, messages, count, pace, counted_from: 0, spare: Vec::new() }
+        Calls { shape, messages, count, pace, deadline: None, counted_from: 0, spare: Vec::new() }
     }
 
     const MESSAGE: &[u8] = b"\0\0\0\0\x01x";

@@ -193,7 +193,15 @@ impl Replies {
                 }
             }
             Event::Reset { stream, code, by_peer } => {
-                if let Some(request) = self.take(stream) {
+                if let Some(mut request) = self.take(stream) {
+                    if by_peer
+                        && code == Code::CANCEL
+                        && let Some(calls) = calls
+                        && let Some(end) = calls.cancelled(request.in_flight.submitted, at)
+                    {
+                        request.in_flight.reply.call_ended(end);
+                        return sink.ended(request.in_flight.ended(at, Outcome::Replied));
+                    }
                     let most = if resends { Arrival::MAX_RESENDS } else { 0 };
                     reset(request.in_flight, most, code, (!by_peer).then(|| http2.broken_rule()), at, sink);
                 }
