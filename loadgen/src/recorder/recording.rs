@@ -5,7 +5,7 @@
 
 use contract::id::Ids;
 
-use super::{Carried, Recorder, Replied};
+use super::{Carried, Recorder, record::Replied};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Outcome},

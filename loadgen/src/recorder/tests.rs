@@ -3,7 +3,7 @@
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::outcome::Failure;
+use crate::outcome::{Arrival, Cause, Failure, InFlight, Outcome};
 
 fn record_anything(recorder: &mut Recorder, random: &mut StdRng, number: u64) {
     let due = random.random_range(0..20_000_000_000);
