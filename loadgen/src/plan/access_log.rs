@@ -135,10 +135,24 @@ fn rfc3339(text: &str) -> Option<i128> {
 /// `rt=0.005`, `request_time=0.005` or `duration=0.005`, in seconds.
 fn duration(line: &str) -> Option<i128> {
     const NAMES: [&str; 3] = ["rt=", "request_time=", "duration="];
-    let word = line
+    // What a client has sent stands between quotes; a value may, too.
+    let mut own = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(begin) = rest.find('"') {
+        own.push_str(&rest[..begin]);
+        let Some(text) = quoted(&rest[begin..]).next() else { break };
+        if rest[..begin].ends_with('=') {
+            own.push_str(text);
+        }
+        own.push(' ');
+        rest = &rest[begin + text.len() + 2..];
+    }
+    own.push_str(rest);
+    let value = own
         .split([' ', '\t', ',', ';'])
-        .find_map(|word| NAMES.iter().find_map(|name| word.trim_matches('"').strip_prefix(name)))?;
-    nanoseconds(word.trim_matches('"'), SECOND)
+        .rev()
+        .find_map(|word| NAMES.iter().find_map(|name| word.strip_prefix(name)))?;
+    nanoseconds(value, SECOND)
 }
 
 /// A number of so many nanoseconds each, at most a day.
@@ -287,6 +301,14 @@ mod tests {
                 false,
                 "GET",
                 "/p",
+            ),
+            (
+                r#"::1 - - [27/Nov/2026:12:00:02 +0000] "GET /x HTTP/1.1" 200 0 "-" "bot; rt=4000" rt="0.100""#,
+                2000,
+                100,
+                true,
+                "GET",
+                "/x",
             ),
             (r#"{"msec":1795780806.25,"verb":"PUT","url":"https://h:1/u?v"}"#, 6250, 0, false, "PUT", "/u?v"),
             (r#"{"ts":1795780806250,"method":"GET","uri":"http://h"}"#, 6250, 0, false, "GET", "/"),

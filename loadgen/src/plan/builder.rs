@@ -693,7 +693,8 @@ impl Builder {
         for options in &mut several {
             options.target = options.target.take().or_else(|| self.request.target.clone());
         }
-        site::spread(targets, &by_default, several, self.places.as_deref())
+        let has_path = self.request.path.is_some();
+        site::spread(targets, &by_default, has_path, several, self.places.as_deref())
     }
 
     /// The log that is replayed, if one is, and what people are told of it.
@@ -750,23 +751,22 @@ impl Builder {
         let lifetime = Lifetime::new(&self.lifetime)?;
         let mut targets = Targets::new(target.clone(), self.version, self.braces);
         let several = self.spread(&mut targets)?;
+        let labels = targets.labels();
         let sites = targets.sites(&self.tls, &self.route)?;
-        let of_client =
-            sites.iter().map(super::Site::target).find(|target| target.protocol == super::Protocol::Http2);
-        let client = Client::new(of_client.unwrap_or(&target), &self.client)?;
         let contents = Contents::default();
         // A message in JSON has braces of its own.
         let braces = if target.grpc { Braces::Literal } else { self.braces };
         let common: Vec<_> = sites
             .iter()
-            .map(|site| Common {
+            .zip(&labels)
+            .map(|(site, label)| Common {
                 target: site.target(),
                 id_header: &self.id_header,
                 braces,
                 lifetime: &lifetime,
                 route: site.route(),
                 contents: &contents,
-                is_one_of_several: sites.len() > 1,
+                label: (sites.len() > 1).then_some(label.as_str()),
             })
             .collect();
         if !target.grpc {
@@ -825,6 +825,10 @@ impl Builder {
         drop(common);
         // To those that no request goes to, there are no connections.
         let sites = requests.used(sites);
+        let target = sites[0].target().clone();
+        let of_client =
+            sites.iter().map(super::Site::target).find(|target| target.protocol == super::Protocol::Http2);
+        let client = Client::new(of_client.unwrap_or(&target), &self.client)?;
         self.load.total = requests.total(self.load.total)?;
         let lifetime = match target.http10 {
             true => lifetime.of_http10(requests.all().iter().all(Request::keeps_alive)),

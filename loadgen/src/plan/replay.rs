@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead, BufReader},
     path::Path,
     sync::Arc,
 };
@@ -16,6 +16,8 @@ use super::{
     access_log::{self, Logged},
     target::{self, Braces},
 };
+use contract::quantity::LONGEST_TIME;
+
 use crate::clock::Nanos;
 
 /// The most requests of a log.
@@ -75,11 +77,13 @@ impl Replay {
         let mut line = Vec::new();
         for number in 1..=MAX_LINES {
             line.clear();
-            let count = std::io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line);
+            let count = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line);
             match count.map_err(|error| refused(error.to_string()))? {
                 0 => break,
                 count if count as u64 == MAX_LINE && !line.ends_with(b"\n") => {
-                    return Err(refused(format!("line {number} is longer than 64K")));
+                    skipped.add(number, "more than 64K");
+                    skip_line(&mut reader).map_err(|error| refused(error.to_string()))?;
+                    continue;
                 }
                 _ => {}
             }
@@ -116,6 +120,13 @@ impl Replay {
         // Those of the same time stay in the order of the log.
         all.sort_by_key(|logged| logged.at);
         let begin = all[0].at;
+        let length = (all[all.len() - 1].at - begin) as f64 / speed;
+        if length > LONGEST_TIME.as_nanos() as f64 {
+            let years = length / 1e9 / 86_400.0 / 365.0;
+            return Err(format!(
+                "it would last for {years:.1} years, from its first request to its last; at most 8760h"
+            ));
+        }
         let due = |logged: &Logged| ((logged.at - begin) as f64 / speed) as Nanos;
         let due: Arc<[Nanos]> = all.iter().map(due).collect();
         let mut methods: Vec<(String, Vec<String>)> = Vec::new();
@@ -144,6 +155,20 @@ pub fn request_of(line: &str) -> Option<(String, String)> {
     let logged = access_log::read(line).ok()?;
     sendable(&logged).ok()?;
     Some((logged.method, logged.path))
+}
+
+/// Goes on to the end of a line.
+fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let part = reader.fill_buf()?;
+        let end = part.iter().position(|byte| *byte == b'\n');
+        let count = end.map_or(part.len(), |end| end + 1);
+        let is_end = part.is_empty() || end.is_some();
+        reader.consume(count);
+        if is_end {
+            return Ok(());
+        }
+    }
 }
 
 /// Whether it can be sent.

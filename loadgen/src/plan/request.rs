@@ -72,13 +72,13 @@ pub(super) struct Common<'c> {
     pub(super) lifetime: &'c Lifetime,
     pub(super) route: &'c Route,
     pub(super) contents: &'c Contents,
-    /// Whether it is one of several targets.
-    pub(super) is_one_of_several: bool,
+    /// What the target is called, if it is one of several.
+    pub(super) label: Option<&'c str>,
 }
 
 impl Request {
     pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
-        let Common { target, id_header, braces, lifetime, route, contents, is_one_of_several } = common;
+        let Common { target, id_header, braces, lifetime, route, contents, label } = common;
         let has_body = wanted.body.is_some();
         let upload = Upload::new(target, &wanted)?;
         let body = wanted.body.map(|body| body.read(contents)).transpose()?.unwrap_or_default();
@@ -114,9 +114,9 @@ impl Request {
             None => target.path.clone(),
             Some(path) => target::path(&path, braces)?,
         };
-        let name = wanted.name.unwrap_or_else(|| match is_one_of_several {
-            true => format!("{method} {path} at {}", target.place()),
-            false => format!("{method} {path}"),
+        let name = wanted.name.unwrap_or_else(|| match label {
+            Some(label) => format!("{method} {path} at {label}"),
+            None => format!("{method} {path}"),
         });
         let mut request = Self {
             name,
@@ -192,6 +192,11 @@ impl Request {
         }
         let varies = path.constant().is_none() || varying.iter().any(Option::is_some) || body.is_some();
         Ok(varies.then_some(Varying { path, fields: varying, body, rows }))
+    }
+
+    /// The same without body and rows.
+    pub(crate) fn without_content(&self) -> Self {
+        Self { body: Bytes::new(), varying: None, ..self.clone() }
     }
 
     /// Adds a field that is the same each time.

@@ -125,6 +125,9 @@ impl Requests {
                 name: Some(method.clone()),
                 method: Some(method),
                 body: defaults.body.clone().filter(|_| has_body),
+                chunked: defaults.chunked.filter(|_| has_body),
+                trailers: if has_body { defaults.trailers.clone() } else { Vec::new() },
+                expect_continue: defaults.expect_continue.filter(|_| has_body),
                 ..defaults.clone()
             };
             let paths = Rows::of_one_column("path", paths.into_iter())

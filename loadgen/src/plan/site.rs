@@ -79,6 +79,19 @@ impl Targets {
         Ok((self.all.len() - 1, path))
     }
 
+    /// What they are called: host and port, and where several have the same, the scheme.
+    pub(super) fn labels(&self) -> Vec<String> {
+        (0..self.all.len()).map(|index| self.label(index)).collect()
+    }
+
+    fn label(&self, index: usize) -> String {
+        let place = self.all[index].place();
+        match self.all.iter().filter(|target| target.place() == place).count() {
+            1 => place,
+            _ => Target { path: String::new(), ..self.all[index].clone() }.to_string(),
+        }
+    }
+
     /// With what connections to each begin with.
     pub(super) fn sites(self, tls: &tls::Wanted, route: &route::Wanted) -> Result<Vec<Site>, PlanError> {
         let any_tls = self.all.iter().any(|target| target.tls);
@@ -105,15 +118,22 @@ pub(super) struct OfSite {
 }
 
 /// Which request goes to which server: those that say nothing go to `by_default`, or where these are several, to each of
-/// them by turns.
+/// them by turns. `has_path`: there is a path for those that say none.
 pub(super) fn spread(
     targets: &mut Targets,
     by_default: &[String],
+    has_path: bool,
     several: Vec<RequestOptions>,
     places: Option<&Places>,
 ) -> Result<Vec<OfSite>, PlanError> {
     let of_default = by_default.iter().map(|text| targets.find(text)).collect::<Result<Vec<_>, _>>()?;
     let ways = of_default.len().max(1) as u64;
+    let path_of = |own: &Option<String>, of_url: &Option<String>| {
+        // A URL without a path is that of the root, whatever others to the same server are.
+        own.clone().or_else(|| of_url.clone()).or_else(|| (!has_path).then(|| "/".to_owned()))
+    };
+    // Where what is left over of a count goes on.
+    let mut next = 0;
     let mut all = Vec::new();
     for (origin, options) in several.into_iter().enumerate() {
         let told = |PlanError(refusal)| match places {
@@ -129,15 +149,20 @@ pub(super) fn spread(
             Some(text) => {
                 let (site, path) = targets.find(text).map_err(told)?;
                 let share = scaled(options.share);
-                let path = options.path.clone().or(path);
+                let path = path_of(&options.path, &path);
                 all.push(OfSite { origin, site, options: RequestOptions { path, share, ..options } });
             }
             None if of_default.is_empty() => all.push(OfSite { origin, site: 0, options }),
             None => {
+                let begin = next;
+                if let Some(Share::Count(count)) = options.share {
+                    next = (next + count % ways) % ways;
+                }
                 for (turn, (site, path)) in (0..).zip(&of_default) {
                     let share = match options.share {
                         Some(Share::Count(count)) => {
-                            let part = count / ways + u64::from(turn < count % ways);
+                            let is_one_more = (turn + ways - begin) % ways < count % ways;
+                            let part = count / ways + u64::from(is_one_more);
                             if part == 0 {
                                 continue;
                             }
@@ -145,9 +170,9 @@ pub(super) fn spread(
                         }
                         share => share,
                     };
-                    let path = options.path.clone().or_else(|| path.clone());
-                    let place = targets.all[*site].place();
-                    let name = options.name.as_ref().map(|name| format!("{name} at {place}"));
+                    let path = path_of(&options.path, path);
+                    let label = targets.label(*site);
+                    let name = options.name.as_ref().map(|name| format!("{name} at {label}"));
                     let options = RequestOptions { name, path, share, ..options.clone() };
                     all.push(OfSite { origin, site: *site, options });
                 }

@@ -79,7 +79,7 @@ impl Backlog {
         }
         let batch = self.batches.front_mut()?;
         let due = self.lagging.as_mut()?.nth(std::mem::take(&mut batch.skip))?;
-        let at = self.start + due.at;
+        let at = self.start.saturating_add(due.at);
         let picked = batch.picked.max(at);
         batch.count -= 1;
         if batch.count == 0 {

@@ -62,8 +62,10 @@ impl Behind {
 
     /// Ends those that have taken longer than `timeout`, which are the oldest.
     pub(super) fn expire(&mut self, now: Nanos, timeout: Nanos, sink: &mut impl Sink) {
-        while let Some(exchange) =
-            self.queue.pop_front_if(|exchange| exchange.in_flight.deadline(timeout) <= now)
+        // What has not left goes another way when the connection ends for these.
+        while let Some(exchange) = self
+            .queue
+            .pop_front_if(|exchange| exchange.written > 0 && exchange.in_flight.deadline(timeout) <= now)
         {
             self.sent = self.sent.saturating_sub(1);
             sink.ended(exchange.in_flight.ended(now, Outcome::TimedOut));
@@ -71,26 +73,30 @@ impl Behind {
     }
 
     /// The connection is over before their replies have begun. Those that have not left go another way; others are sent again
-    /// if twice does no harm, `most` times. Those that are left have failed.
-    pub(super) fn give_back(&mut self, most: u8, shared: &Shared<Http1Requests>, sink: &mut impl Sink) {
+    /// if twice does no harm, more often where the server has said with a reply before them that it would be over (`announced`,
+    /// RFC 9112 section 9.6). Those that are left have failed.
+    pub(super) fn give_back(
+        &mut self,
+        announced: bool,
+        shared: &Shared<Http1Requests>,
+        sink: &mut impl Sink,
+    ) {
         for exchange in std::mem::take(&mut self.queue) {
             let Exchange { in_flight, written, .. } = exchange;
             if written == 0 {
                 sink.put_back(in_flight.arrival);
                 continue;
             }
-            let most = if shared.requests.of(&in_flight.arrival).resends { most } else { 0 };
+            let most = match announced {
+                _ if !shared.requests.of(&in_flight.arrival).resends => 0,
+                true => Arrival::MAX_SENT_AWAY,
+                false => Arrival::MAX_RESENDS,
+            };
             match in_flight.resend(most) {
                 Ok(arrival) => sink.resend(arrival),
                 Err(in_flight) => self.queue.push_back(Exchange::new(in_flight)),
             }
         }
-    }
-
-    /// How often one is sent again when its connection is over; `announced`: the server has said that it would be with a reply
-    /// before it, and processes none behind that (RFC 9112 section 9.6).
-    pub(super) fn resends(announced: bool) -> u8 {
-        if announced { Arrival::MAX_SENT_AWAY } else { Arrival::MAX_RESENDS }
     }
 
     /// Those that are left.

@@ -89,6 +89,8 @@ pub(super) struct Dispatcher {
     only: Option<Only>,
     /// In a closed loop with several targets, no number beyond is picked up.
     ahead: u64,
+    /// When that let the next number be picked up: what waited for its turn until then was not due.
+    let_go: Nanos,
     /// Whether something has happened since it was last asked.
     moved: bool,
 }
@@ -106,6 +108,7 @@ impl Dispatcher {
             mix: Some(mix).filter(Mix::is_mixed),
             only,
             ahead: u64::MAX,
+            let_go: 0,
             moved: false,
         }
     }
@@ -147,8 +150,10 @@ impl Dispatcher {
         match &mut self.source {
             Source::Nothing => {}
             Source::Open { next, later, on_overload } => {
-                while let Some(due) = next.filter(|due| count < BATCH && self.start + due.at <= now) {
-                    let at = self.start + due.at;
+                while let Some(due) =
+                    next.filter(|due| count < BATCH && self.start.saturating_add(due.at) <= now)
+                {
+                    let at = self.start.saturating_add(due.at);
                     recording.picked_up(at, now, 1);
                     let is_late = now - at > self.max_lag;
                     let is_full =
@@ -178,6 +183,7 @@ impl Dispatcher {
                     let at_once = if self.only.is_some() { 1 } else { most - count };
                     // The first request of a slot is due when there is one.
                     let (due, several) = free.take(at_once).unwrap_or((now, at_once));
+                    let due = due.max(self.let_go);
                     let is_counted = due >= *counted_from;
                     let mut taken = 0;
                     while taken < several && (*left > 0 || !is_counted) {
@@ -205,8 +211,13 @@ impl Dispatcher {
     }
 
     /// Numbers beyond this one are left for later: those of other targets are behind.
-    pub(super) fn go_up_to(&mut self, number: u64) {
-        self.ahead = number;
+    pub(super) fn go_up_to(&mut self, most: u64, now: Nanos) {
+        if let Source::Closed { number, .. } = &self.source
+            && (self.ahead..most).contains(&(*number).saturating_sub(1))
+        {
+            self.let_go = now;
+        }
+        self.ahead = most;
     }
 
     /// How many wait.
@@ -277,7 +288,7 @@ impl Dispatcher {
     /// When the next one becomes due, where that is known beforehand.
     pub(super) fn next_due(&self, now: Nanos) -> Option<Nanos> {
         match &self.source {
-            Source::Open { next, .. } => next.map(|due| self.start + due.at),
+            Source::Open { next, .. } => next.map(|due| self.start.saturating_add(due.at)),
             // Behind its end, nothing more becomes due.
             Source::Closed { left: 1.., until, .. } if *until != Nanos::MAX && *until > now => Some(*until),
             _ => None,
@@ -294,9 +305,21 @@ impl Dispatcher {
         std::mem::take(&mut self.moved)
     }
 
-    /// Nothing more becomes due, and what waits is not sent.
-    pub(super) fn stop(&mut self, recording: &mut Recording) {
-        self.source = Source::Nothing;
+    /// Nothing more becomes due, and what waits is not sent, nor what was due by now and has not been picked up.
+    pub(super) fn stop(&mut self, now: Nanos, recording: &mut Recording) {
+        if let Source::Open { next: Some(due), later, .. } =
+            std::mem::replace(&mut self.source, Source::Nothing)
+        {
+            for due in std::iter::once(due).chain(later) {
+                let at = self.start.saturating_add(due.at);
+                if at > now {
+                    break;
+                }
+                recording.picked_up(at, now, 1);
+                let arrival = assigned(self.mix.as_ref(), Arrival::new(due.number, at, now));
+                recording.ended(InFlight::new(arrival, now).ended(now, Outcome::Abandoned));
+            }
+        }
         self.end_all_waiting(self.start, Outcome::Abandoned, recording);
     }
 

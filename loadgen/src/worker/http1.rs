@@ -88,10 +88,16 @@ impl From<(&Plan, &Site, Texts)> for Http1Requests {
     fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
             as_http2: Target { protocol: Protocol::Http2, ..site.target().clone() }.to_string(),
-            all: plan.requests().iter().map(|request| Prepared::of(request, plan.lifetime().retry)).collect(),
+            all: (plan.requests().iter().enumerate())
+                .map(|(index, request)| match std::ptr::eq(plan.site_of(index), site) {
+                    true => Prepared::of(request, plan.lifetime().retry),
+                    // Those of other servers are never sent here.
+                    false => Prepared::of(&request.without_content(), plan.lifetime().retry),
+                })
+                .collect(),
             texts,
             conduct: Conduct::of(plan),
-            pipelines: plan.load().streams.get() > 1,
+            pipelines: plan.load().within(Protocol::Http1).1.get() > 1,
             head: response::Head::default(),
         }
     }
@@ -210,7 +216,7 @@ impl Connection for Http1 {
         if let Some(behind) = &mut self.behind {
             // What is said of a connection with its last reply holds for those behind it.
             let is_announced = self.used && !self.reusable && closed.by == Closer::Server;
-            behind.give_back(Behind::resends(is_announced), shared, sink);
+            behind.give_back(is_announced, shared, sink);
         }
         Progress::Gone(closed)
     }

@@ -231,9 +231,14 @@ impl Worker {
             }
             let mut moved = false;
             let frontier = self.keep_together(now);
+            let is_alone = self.targets.len() < 2;
             for target in &mut self.targets {
+                // The turns of others take time.
+                let now = if is_alone { now } else { self.clock.now() };
                 moved |= target.turn(cx, now, &self.lateness, &mut self.recording);
             }
+            // None is always the last.
+            self.targets.rotate_left(usize::from(!is_alone));
             // What one of several has picked up is the turn of another.
             moved |= frontier.is_some() && self.keep_together(now) != frontier;
             if self.is_over(now) {
@@ -257,7 +262,7 @@ impl Worker {
         }
         let lowest = self.targets.iter().filter_map(|target| target.next_number(now)).min()?;
         for target in &mut self.targets {
-            target.go_up_to(lowest.saturating_add(self.slots));
+            target.go_up_to(lowest.saturating_add(self.slots), now);
         }
         Some(lowest)
     }
@@ -285,7 +290,7 @@ impl Worker {
             match phase {
                 Phase::Run => target.look_after(now, &mut self.recording),
                 Phase::Stop => {
-                    target.stop(&mut self.recording);
+                    target.stop(now, &mut self.recording);
                     target.look_after(now, &mut self.recording);
                 }
                 Phase::Abort => target.abandon(now, &self.lateness, &mut self.recording),

@@ -264,8 +264,8 @@ impl PerTarget {
     }
 
     /// Nothing more becomes due, and what waits is not sent.
-    pub(super) fn stop(&mut self, recording: &mut Recording) {
-        self.dispatcher.stop(recording);
+    pub(super) fn stop(&mut self, now: Nanos, recording: &mut Recording) {
+        self.dispatcher.stop(now, recording);
     }
 
     /// What has taken too long, by all that was seen, has timed out; all else is given up.
@@ -284,7 +284,7 @@ impl PerTarget {
         if let Some(mut idle) = self.idle.take() {
             idle.end(now, recording);
         }
-        self.dispatcher.stop(recording);
+        self.dispatcher.stop(now, recording);
     }
 
     /// The number that is picked up next in a closed loop, if there is one.
@@ -293,8 +293,8 @@ impl PerTarget {
     }
 
     /// Numbers beyond this one are left for later.
-    pub(super) fn go_up_to(&mut self, number: u64) {
-        self.dispatcher.go_up_to(number);
+    pub(super) fn go_up_to(&mut self, number: u64, now: Nanos) {
+        self.dispatcher.go_up_to(number, now);
     }
 
     /// Requests that are due and wait to be sent.

@@ -632,15 +632,15 @@ fn exact_counts_hold_over_targets_and_a_dead_one_fails_its_own_requests_alone() 
             loadgen::plan::file::PlanFile::parse(&text, "plan.yaml", std::path::Path::new("")).unwrap();
         let summary = finish(Run::new(file.builder(None).unwrap().build().unwrap()));
         let counts = &summary.records.counts;
-        // 3 and 2 of one, 2 and 1 of the other.
+        // 3 and 1 of one, 2 and 2 of the other.
         assert_eq!(
             (counts.offered, counts.succeeded, counts.transport_failed),
-            (8, 5, 3),
+            (8, 4, 4),
             "{load}: {counts:?}"
         );
         assert_eq!(
             seen_by_path(&seen).into_iter().collect::<Vec<_>>(),
-            [("/x".to_owned(), 3), ("/y".to_owned(), 2)]
+            [("/x".to_owned(), 3), ("/y".to_owned(), 1)]
         );
         // A target that is given beside the plan is the only one.
         let alone = format!("http://{}", peer.address);
@@ -846,4 +846,66 @@ fn failures_of_one_target_are_not_told_of_the_others() {
     assert_eq!(summary.records.counts.transport_failed, 5);
     let said = summary.verdict().join(" ");
     assert!(said.contains("refused") && !said.contains(&peer.address.to_string()), "{said}");
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn the_time_of_a_fast_target_is_not_that_of_a_slow_one_in_a_closed_loop() {
+    use loadgen::embedded::Embedded;
+    let (fast, slow) = (Embedded::start().unwrap(), Embedded::start().unwrap());
+    let text = format!(
+        "targets: [http://{}/bin/1, http://{}/delay/200]\nload: {{total: 20, connections: 2, workers: 1}}\n",
+        fast.address(),
+        slow.address()
+    );
+    let summary = finish(Run::new(from_file(&text).unwrap()));
+    let p50: Vec<_> = summary.records.requests.iter().map(|of| of.response.value_at_quantile(0.5)).collect();
+    assert_eq!(summary.records.counts.succeeded, 20);
+    assert!(p50[0] < 100_000_000 && p50[1] >= 200_000_000, "{p50:?}");
+    fast.stop();
+    slow.stop();
+}
+
+#[test]
+fn urls_without_a_path_are_of_the_root_and_what_is_left_of_counts_goes_round() {
+    let ((a, of_a), (b, of_b)) = (server(false, |_| ok("ok")), server(false, |_| ok("ok")));
+    let text = format!(
+        "targets: [http://{0}/x, http://{0}/, http://{1}]\nrequests: [{{count: 4}}, {{count: 4}}, {{count: 1}}]\n",
+        a.address, b.address
+    );
+    let summary = finish(Run::new(from_file(&text).unwrap()));
+    assert_eq!(summary.records.counts.succeeded, 9);
+    let counts = |seen: &Seen| seen_by_path(seen).into_iter().collect::<Vec<_>>();
+    // Three for each.
+    assert_eq!(counts(&of_a), [("/".to_owned(), 3), ("/x".to_owned(), 3)]);
+    assert_eq!(counts(&of_b), [("/".to_owned(), 3)]);
+    // The same host and port, by two protocols, is told apart.
+    let plan = from_file("targets: [http://a:1/x, h2c://a:1/x]\n").unwrap();
+    let names: Vec<_> = plan.requests().iter().map(|request| request.name.as_str()).collect();
+    assert_eq!(names, ["GET /x at http://a:1", "GET /x at h2c://a:1"]);
+}
+
+#[test]
+fn streams_and_pipelines_are_those_of_targets_that_are_used() {
+    let plan =
+        from_file("target: http://a\nrequests: [{target: 'h2c://b:1'}]\nload: {streams: 50}\n").unwrap();
+    assert_eq!((plan.sites().len(), plan.load().streams.get()), (1, 50));
+}
+
+#[test]
+fn logs_that_can_not_be_replayed_whole_are_replayed_as_far_as_they_can_or_refused() {
+    let good = "::1 - - [27/Nov/2026:12:00:00 +0000] \"GET /a HTTP/1.1\" 200 2\n";
+    let long =
+        format!("::1 - - [27/Nov/2026:12:00:00 +0000] \"GET /{} HTTP/1.1\" 200 2\n", "x".repeat(70_000));
+    let file = log(&format!("{good}{long}{good}"));
+    let plan = Plan::builder("http://a").replay(file.path()).body("x").defaults(RequestOptions {
+        chunked: Some(true),
+        body: Some(Body::Bytes("x".into())),
+        ..RequestOptions::default()
+    });
+    let plan = plan.build().unwrap();
+    assert_eq!((plan.skipped().lines, plan.load().count()), (1, Some(2)));
+    let decades = log(&format!("{good}{{\"time\":99999999998,\"method\":\"GET\",\"path\":\"/\"}}\n"));
+    let error = Plan::builder("http://a").replay(decades.path()).build().unwrap_err().to_string();
+    assert!(error.contains("years, from its first request to its last"), "{error}");
 }
