@@ -726,7 +726,7 @@ pub(super) fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, &'static str> {
 
 /// Reads `2x`, `0.5x` or `2`.
 fn speed(text: &str) -> Result<f64, &'static str> {
-    quantity::decimal_within(text.trim_end_matches('x'), &(0.0..=f64::MAX)).ok_or("a multiple")
+    quantity::decimal_within(text.strip_suffix('x').unwrap_or(text), &(0.0..=f64::MAX)).ok_or("a multiple")
 }
 
 /// Reads `512`, `64K`, `1M`.

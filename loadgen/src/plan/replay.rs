@@ -29,8 +29,14 @@ const MAX_TARGETS: usize = 1 << 30;
 /// The longest line, in bytes.
 const MAX_LINE: u64 = 64 << 10;
 
+/// A line that is skipped is at most this long, in bytes: what has no line ends at all is no log.
+const MAX_SKIPPED: u64 = 16 << 20;
+
 /// The most lines that are looked at.
 const MAX_LINES: u64 = 100_000_000;
+
+/// The largest log, in bytes.
+const MAX_LOG: u64 = 16 << 30;
 
 /// Different methods, at most.
 const MAX_METHODS: usize = 32;
@@ -72,7 +78,7 @@ impl Replay {
     pub(super) fn read(path: &Path, speed: f64) -> Result<Self, PlanError> {
         let refused = |why: String| refused_because(&accepted::REPLAY, path.display(), why);
         let file = File::open(path).map_err(|error| refused(error.to_string()))?;
-        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let mut reader = BufReader::with_capacity(1 << 20, io::Read::take(file, MAX_LOG));
         let (mut all, mut skipped, mut bytes) = (Vec::new(), Skipped::default(), 0);
         let mut line = Vec::new();
         for number in 1..=MAX_LINES {
@@ -82,7 +88,9 @@ impl Replay {
                 0 => break,
                 count if count as u64 == MAX_LINE && !line.ends_with(b"\n") => {
                     skipped.add(number, "more than 64K");
-                    skip_line(&mut reader).map_err(|error| refused(error.to_string()))?;
+                    if !skip_line(&mut reader).map_err(|error| refused(error.to_string()))? {
+                        return Err(refused(format!("line {number} is longer than 16M")));
+                    }
                     continue;
                 }
                 _ => {}
@@ -106,6 +114,11 @@ impl Replay {
                     "it has more than {MAX_REPLAYED} requests, or targets of more than 1G"
                 )));
             }
+        }
+        let is_cut = reader.get_ref().limit() == 0
+            || !reader.fill_buf().map_err(|error| refused(error.to_string()))?.is_empty();
+        if is_cut {
+            return Err(refused(format!("it has more than 16G, or {MAX_LINES} lines")));
         }
         Self::of(all, speed, skipped).map_err(refused)
     }
@@ -157,18 +170,21 @@ pub fn request_of(line: &str) -> Option<(String, String)> {
     Some((logged.method, logged.path))
 }
 
-/// Goes on to the end of a line.
-fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
-    loop {
+/// Goes on to the end of a line; false: it is too far.
+fn skip_line(reader: &mut impl BufRead) -> io::Result<bool> {
+    let mut skipped = 0;
+    while skipped < MAX_SKIPPED {
         let part = reader.fill_buf()?;
         let end = part.iter().position(|byte| *byte == b'\n');
         let count = end.map_or(part.len(), |end| end + 1);
         let is_end = part.is_empty() || end.is_some();
         reader.consume(count);
         if is_end {
-            return Ok(());
+            return Ok(true);
         }
+        skipped += count as u64;
     }
+    Ok(false)
 }
 
 /// Whether it can be sent.

@@ -54,6 +54,11 @@ impl Targets {
     /// The index of a server, and the path that was said with it, if one was.
     pub(super) fn find(&mut self, text: &str) -> Result<(usize, Option<String>), PlanError> {
         let target = Target::parse_with(text, self.version, self.braces)?;
+        let path = (target.path != "/").then(|| target.path.clone());
+        let server = |target: &Target| Target { path: String::new(), ..target.clone() };
+        if let Some(index) = self.all.iter().position(|known| server(known) == server(&target)) {
+            return Ok((index, path));
+        }
         for one in [&self.all[0], &target] {
             if one.grpc || one.websocket {
                 let accepted =
@@ -61,11 +66,6 @@ impl Targets {
                 let shown = format!("the target {one} beside others");
                 return Err(PlanError(Refusal::new(shown, accepted, "target: http://localhost:8080")));
             }
-        }
-        let path = (target.path != "/").then(|| target.path.clone());
-        let server = |target: &Target| Target { path: String::new(), ..target.clone() };
-        if let Some(index) = self.all.iter().position(|known| server(known) == server(&target)) {
-            return Ok((index, path));
         }
         if self.all.len() == MAX_TARGETS {
             let shown = format!("a plan with more than {MAX_TARGETS} targets");

@@ -808,6 +808,9 @@ fn a_target_without_requests_is_none() {
         assert_eq!(unused.connections(), 0, "{load}");
     }
     assert!(!seen.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+    // The plan's own target, said again, is no other.
+    let text = "target: ws://a/ws\nrequests: [{target: 'ws://a/ws', body: x}]\n";
+    assert_eq!(from_file(text).unwrap().target().to_string(), "ws://a:80/ws");
     // Where all say where they go, there need be no other target.
     let plan = from_file(&format!("requests: [{{target: 'http://{}'}}]\n", used.address)).unwrap();
     assert_eq!(plan.target().port, used.address.port());
@@ -905,6 +908,8 @@ fn logs_that_can_not_be_replayed_whole_are_replayed_as_far_as_they_can_or_refuse
     });
     let plan = plan.build().unwrap();
     assert_eq!((plan.skipped().lines, plan.load().count()), (1, Some(2)));
+    let endless = Plan::builder("http://a").replay("/dev/zero").build().unwrap_err().to_string();
+    assert!(endless.contains("line 1 is longer than 16M"), "{endless}");
     let decades = log(&format!("{good}{{\"time\":99999999998,\"method\":\"GET\",\"path\":\"/\"}}\n"));
     let error = Plan::builder("http://a").replay(decades.path()).build().unwrap_err().to_string();
     assert!(error.contains("years, from its first request to its last"), "{error}");
