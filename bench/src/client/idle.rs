@@ -158,7 +158,7 @@ impl Held {
     }
 }
 
-/// What loadgen says of so many connections.
+/// The outcome that loadgen reports, if all of these connections stayed open.
 fn outcome(printed: &str, connections: u64) -> Result<Outcome> {
     const LATE_US: f64 = 1e6;
     let outcome = LOADGEN.read(printed).context("the output of loadgen is not understood")?;

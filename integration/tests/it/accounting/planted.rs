@@ -261,7 +261,7 @@ impl Planted {
     }
 }
 
-/// dummy-server has broken off as many replies as failed and were sent again.
+/// dummy-server aborts replies: its count of aborts equals failed plus resent requests.
 async fn broken_off(planted: Planted, spoken: &'static Spoken, what: &str, answered: bool) {
     let mut served = Served::start(spoken, &[]);
     let field = format!("x-dummy-abort: {what}");

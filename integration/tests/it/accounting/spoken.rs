@@ -18,7 +18,7 @@ pub(super) struct Spoken {
     pub(super) kind: Kind,
     pub(super) http2: bool,
     pub(super) tls: bool,
-    /// What loadgen takes for it beside the target.
+    /// Flags of loadgen for it.
     flags: &'static [&'static str],
     pub(super) path: &'static str,
     /// What the server calls it.
@@ -82,7 +82,7 @@ impl Spoken {
         }
     }
 
-    /// What loadgen takes for it beside the target, without what TLS takes: so many streams on a connection.
+    /// Flags of loadgen for it without those of TLS, with this number of streams on a connection.
     pub(super) fn flags(&self, streams: &'static str) -> Vec<&'static str> {
         let streams = ["-m", streams];
         let streams = if self.http2 { &streams[..] } else { &[] };

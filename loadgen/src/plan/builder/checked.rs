@@ -1,0 +1,366 @@
+//! The checks that make a plan of what is wanted: each option by its own module, and what goes together here.
+
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+
+use command_line::Refusal;
+
+use super::Builder;
+use crate::{
+    outcome::ExpectedStatus,
+    plan::{
+        Body, Call, Client, Expect, Lifetime, Load, MAX_WORKERS, Message, Plan, PlanError, Protocol, Request,
+        RequestOptions, Requests, Site, Target, accepted,
+        contents::Contents,
+        replay::{self, Replay, Skipped},
+        request::Common,
+        site::{self, OfSite, Targets},
+        target::Braces,
+    },
+};
+
+impl Builder {
+    /// What goes with a gRPC call.
+    fn check_call(&self) -> Result<(), PlanError> {
+        let RequestOptions { path, rows, body, expect, chunked, trailers, expect_continue, .. } =
+            &self.request;
+        let several = !self.requests.is_empty() || self.url_file.is_some();
+        let refused = [
+            (
+                self.expected_status.named().is_some(),
+                "--expect-status with a gRPC call",
+                "it with other targets: a call succeeds with the status OK",
+            ),
+            (
+                several,
+                "a gRPC target with several requests",
+                "one call, so far: of the method in the target's path",
+            ),
+            (path.is_some(), "a path beside a gRPC target", "the method in the target's path"),
+            (
+                rows.is_some() || matches!(body, Some(Body::Template(_))),
+                "placeholders in a gRPC call",
+                "a message of JSON in body or body_file",
+            ),
+            (
+                *chunked == Some(true) || !trailers.is_empty(),
+                "chunks or trailers of a gRPC call",
+                "neither: it has no length, and nothing behind its messages",
+            ),
+            (
+                *expect_continue == Some(true),
+                "--expect-continue with a gRPC call",
+                "it with other targets: a call is sent at once",
+            ),
+            (
+                *expect != Expect::default(),
+                "expectations of a gRPC call",
+                "none, so far: a call succeeds with the status OK",
+            ),
+        ];
+        match refused.into_iter().find(|(is_given, ..)| *is_given) {
+            Some((_, shown, accepted)) => {
+                Err(PlanError(Refusal::new(shown, accepted, "loadgen grpc://localhost:8080")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What goes with messages on WebSockets.
+    fn check_messages(&self) -> Result<(), PlanError> {
+        let refused = [
+            (
+                self.expected_status.named().is_some(),
+                "--expect-status with a WebSocket",
+                "it with other targets: a message succeeds with its echo",
+            ),
+            (
+                self.requests.len() > 1 || self.url_file.is_some(),
+                "a WebSocket with several requests",
+                "one message, possibly with placeholders, on each connection of the target's path",
+            ),
+            (
+                self.request.chunked == Some(true)
+                    || !self.request.trailers.is_empty()
+                    || self.request.expect_continue == Some(true),
+                "chunks, trailers or an expectation of 100 with a WebSocket",
+                "them with requests: messages have a form of their own",
+            ),
+            (
+                self.client.recv_rate.or(self.client.send_rate).is_some() || self.client.pipeline.is_some(),
+                "--recv-rate, --send-rate or --pipeline with a WebSocket",
+                "them with requests, so far",
+            ),
+            (
+                self.requests
+                    .iter()
+                    .chain([&self.request])
+                    .any(|request| request.expect != Expect::default()),
+                "expectations of a WebSocket",
+                "none: a message succeeds with its echo",
+            ),
+        ];
+        match refused.into_iter().find(|(is_given, ..)| *is_given) {
+            Some((_, shown, accepted)) => {
+                Err(PlanError(Refusal::new(shown, accepted, "loadgen ws://localhost:8080/ws")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Which requests go to which targets; none with one request of the target, as it is.
+    fn spread(&mut self, targets: &mut Targets) -> Result<Vec<OfSite>, PlanError> {
+        let mut several = self.requests.clone();
+        let is_plain = self.others.is_empty() && self.request.target.is_none();
+        if several.is_empty() && is_plain {
+            return Ok(Vec::new());
+        }
+        if self.url_file.is_some() && !is_plain {
+            let accepted = "one target, to which all URLs go";
+            let shown = "--url-file with several targets";
+            return Err(PlanError(Refusal::new(
+                shown,
+                accepted,
+                "--url-file=urls.txt http://localhost:8080",
+            )));
+        }
+        let mut by_default = Vec::new();
+        if !self.others.is_empty() {
+            by_default.push(self.target.clone());
+            by_default.append(&mut self.others);
+        }
+        if several.is_empty() {
+            several.push(RequestOptions::default());
+        }
+        // What they say of a target is said here.
+        for options in &mut several {
+            options.target = options.target.take().or_else(|| self.request.target.clone());
+        }
+        let has_path = self.request.path.is_some();
+        site::spread(targets, &by_default, has_path, several, self.places.as_deref())
+    }
+
+    /// The log that is replayed, if one is, and what people are told of it.
+    fn read_log(&self, target: &Target, has_several: bool) -> Result<Option<(Replay, String)>, PlanError> {
+        let Some(path) = &self.replay else {
+            return match self.speed {
+                None => Ok(None),
+                Some(_) => {
+                    let accepted = "--speed together with --replay";
+                    Err(PlanError(Refusal::new(
+                        "--speed needs --replay",
+                        accepted,
+                        "--replay=access.log --speed=2x",
+                    )))
+                }
+            };
+        };
+        let options = &self.request;
+        let refused = [
+            (
+                target.grpc || target.websocket,
+                "--replay with calls or messages",
+                "it with an http:// or https:// target",
+            ),
+            (
+                has_several,
+                "--replay with several requests or targets",
+                "it alone: what is sent is in the log",
+            ),
+            (self.url_file.is_some(), "--replay and --url-file exclude each other", "one of them"),
+            (options.method.is_some(), "--method with --replay", "no method: those of the log are sent"),
+            (
+                options.path.is_some() || options.rows.is_some(),
+                "a path or rows with --replay",
+                "neither: paths are in the log",
+            ),
+        ];
+        if let Some((_, shown, accepted)) = refused.into_iter().find(|(is_given, ..)| *is_given) {
+            let example = "loadgen --replay=access.log http://localhost:8080";
+            return Err(PlanError(Refusal::new(shown, accepted, example)));
+        }
+        let speed = self.speed.unwrap_or(1.0);
+        if !replay::SPEEDS.contains(&speed) {
+            return Err(accepted::refused(&accepted::SPEED, speed));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let said: String =
+            format!("{name} at {speed}x").chars().filter(|c| !c.is_control()).take(200).collect();
+        Ok(Some((Replay::read(path, speed)?, said)))
+    }
+
+    pub(super) fn checked(mut self) -> Result<Plan, PlanError> {
+        let target = Target::parse_with(&self.target, self.version, self.braces)?;
+        let lifetime = Lifetime::new(&self.lifetime)?;
+        let mut targets = Targets::new(target.clone(), self.version, self.braces);
+        let several = self.spread(&mut targets)?;
+        let labels = targets.labels();
+        let sites = targets.sites(&self.tls, &self.route)?;
+        let contents = Contents::default();
+        // A message in JSON has braces of its own.
+        let braces = if target.grpc { Braces::Literal } else { self.braces };
+        let common: Vec<_> = sites
+            .iter()
+            .zip(&labels)
+            .map(|(site, label)| Common {
+                target: site.target(),
+                id_header: &self.id_header,
+                braces,
+                lifetime: &lifetime,
+                route: site.route(),
+                contents: &contents,
+                label: (sites.len() > 1).then_some(label.as_str()),
+            })
+            .collect();
+        if !target.grpc {
+            self.call.refuse(&target)?;
+        }
+        if !target.websocket {
+            self.message.refuse(&target)?;
+        }
+        let mut message = None;
+        let replay = self.read_log(&target, !several.is_empty())?;
+        let mut skipped = Skipped::default();
+        if let Some((log, said)) = &replay {
+            self.load.replay = Some((Arc::clone(&log.due), said.clone()));
+            skipped = log.skipped.clone();
+            if let Some(total) = self.load.total.filter(|total| *total > log.due.len() as u64) {
+                let accepted = format!("at most {}, which the log has", log.due.len());
+                return Err(PlanError(Refusal::of_value(
+                    "total",
+                    total,
+                    accepted,
+                    log.due.len().to_string(),
+                )));
+            }
+        }
+        let (mut requests, call) = match &self.url_file {
+            _ if let Some((log, _)) = replay => {
+                (Requests::replayed(common[0], &self.request, log.methods, &log.methods_of)?, None)
+            }
+            _ if target.grpc => {
+                self.check_call()?;
+                let mut request = Request::new(common[0], self.request)?;
+                let call = Call::new(&target, &self.call, &mut request)?;
+                (Requests::only(request)?, Some(call))
+            }
+            _ if target.websocket => {
+                self.check_messages()?;
+                let options = match self.requests.pop() {
+                    Some(only) => only.over(&self.request),
+                    None => self.request,
+                };
+                let share = options.share;
+                let request = Request::new(common[0], options).and_then(|mut request| {
+                    message = Some(Message::new(&target, &self.message, &mut request)?);
+                    Ok(request)
+                });
+                let request = request.map_err(|PlanError(refusal)| match self.places.as_deref() {
+                    Some(places) => PlanError(places.told_of_request(0, refusal)),
+                    None => PlanError(refusal),
+                })?;
+                (Requests::only_of(request, share)?, None)
+            }
+            None if several.is_empty() => (Requests::only(Request::new(common[0], self.request)?)?, None),
+            None => (Requests::new(&common, &self.request, several, self.places.as_deref())?, None),
+            Some(file) => (Requests::of_urls(common[0], self.version, self.request, file)?, None),
+        };
+        drop(common);
+        // To those that no request goes to, there are no connections.
+        let sites = requests.used(sites);
+        let target = sites[0].target().clone();
+        let of_client = sites.iter().map(Site::target).find(|target| target.protocol == Protocol::Http2);
+        let client = Client::new(of_client.unwrap_or(&target), &self.client)?;
+        self.load.total = requests.total(self.load.total)?;
+        let lifetime = match target.http10 {
+            true => lifetime.of_http10(requests.all().iter().all(Request::keeps_alive)),
+            false => lifetime,
+        };
+        let has_counts = requests.has_counts();
+        let load = Load::new(&target, &self.load, &lifetime, client.pipeline)?;
+        let is_counted = load.arrivals().is_some_and(|arrivals| arrivals.count().is_some());
+        if sites.len() > 1 && load.total.is_some() && !load.warmup.is_zero() && load.arrivals().is_none() {
+            let accepted = "a duration in place of the total, or a rate";
+            let shown = "a total of requests to several targets after a warm-up of a closed loop";
+            return Err(PlanError(Refusal::new(shown, accepted, "duration: 10s")));
+        }
+        if has_counts && !load.warmup.is_zero() && !is_counted {
+            // How many of each are in the warm-up is known afterwards alone.
+            let accepted = "weights in place of counts, or requests that are due evenly at a rate";
+            let shown = "requests with a count after a warm-up of a closed loop, or at random times";
+            return Err(PlanError(Refusal::new(shown, accepted, "weight: 3")));
+        }
+        // Each worker has a connection and a request of its own.
+        let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
+        let workers = match self.workers {
+            Some(workers) => NonZeroUsize::new(workers).filter(|workers| *workers <= most).ok_or_else(|| {
+                let accepted = format!(
+                    "a whole number from 1 to {most}, no more than connections, requests in flight and {MAX_WORKERS}"
+                );
+                PlanError(Refusal::of_value("workers", workers, accepted, most.to_string()))
+            })?,
+            None => runtime::cpus::available().min(most),
+        };
+        let workers = match (&message, load.arrivals()) {
+            (Some(_), Some(_)) => evenly(workers, load.connections, self.workers.is_some())?,
+            _ => workers,
+        };
+        let expected_status = match &message {
+            Some(_) => ExpectedStatus::of_messages(),
+            None => self.expected_status,
+        };
+        let (expected_status, expected_of) = expected(expected_status, requests.all())?;
+        Ok(Plan {
+            sites,
+            requests,
+            seed: self.seed,
+            call,
+            message,
+            skipped,
+            load,
+            lifetime,
+            client,
+            workers,
+            pin_cpus: self.pin_cpus,
+            expected_status,
+            expected_of,
+            captures: false,
+        })
+    }
+}
+
+/// As many workers that each has as many connections as the others: what is due goes around the connections.
+fn evenly(
+    workers: NonZeroUsize,
+    connections: NonZeroUsize,
+    is_said: bool,
+) -> Result<NonZeroUsize, PlanError> {
+    let fits = |count: &NonZeroUsize| connections.get().is_multiple_of(count.get());
+    if is_said && !fits(&workers) {
+        let accepted =
+            "a number that the connections can be divided by: messages of a rate go around all of them";
+        return Err(PlanError(Refusal::of_value("workers", workers, accepted, "1")));
+    }
+    let candidates = (1..=workers.get()).rev().filter_map(NonZeroUsize::new);
+    Ok(candidates.into_iter().find(fits).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// Which replies are successes: those of the run, and those that each request expects. The first are of all requests
+/// together, the others of each, unless none expects any.
+fn expected(
+    of_run: ExpectedStatus,
+    requests: &[Request],
+) -> Result<(ExpectedStatus, Arc<[ExpectedStatus]>), PlanError> {
+    let expectations: Vec<_> = requests.iter().map(Request::expectations).collect();
+    let named = |index: usize| expectations.get(index)?.as_ref()?.status.as_ref()?.named();
+    let all: BTreeSet<&str> = (0..requests.len()).filter_map(named).collect();
+    if all.is_empty() {
+        return Ok((of_run, Arc::default()));
+    }
+    let with = |text: &str| {
+        let refused = |_| PlanError(Refusal::of_value("status", text, "statuses", "200,404"));
+        of_run.clone().with(text).map_err(refused)
+    };
+    let of_each = (0..requests.len()).map(|index| named(index).map_or_else(|| Ok(of_run.clone()), with));
+    let of_each = of_each.collect::<Result<Vec<_>, _>>()?;
+    Ok((with(&all.into_iter().collect::<Vec<_>>().join(","))?, of_each.into()))
+}
