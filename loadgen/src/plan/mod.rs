@@ -7,6 +7,7 @@ pub mod accepted;
 mod access_log;
 mod builder;
 pub mod call;
+mod checked;
 pub mod client;
 mod contents;
 mod expect;

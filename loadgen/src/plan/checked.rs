@@ -4,19 +4,16 @@ use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 
 use command_line::Refusal;
 
-use super::Builder;
-use crate::{
-    outcome::ExpectedStatus,
-    plan::{
-        Body, Call, Client, Expect, Lifetime, Load, MAX_WORKERS, Message, Plan, PlanError, Protocol, Request,
-        RequestOptions, Requests, Site, Target, accepted,
-        contents::Contents,
-        replay::{self, Replay, Skipped},
-        request::Common,
-        site::{self, OfSite, Targets},
-        target::Braces,
-    },
+use super::{
+    Body, Builder, Call, Client, Expect, Lifetime, Load, MAX_WORKERS, Message, Plan, PlanError, Protocol,
+    Request, RequestOptions, Requests, Site, Target, accepted,
+    contents::Contents,
+    replay::{self, Replay, Skipped},
+    request::Common,
+    site::{self, OfSite, Targets},
+    target::Braces,
 };
+use crate::outcome::ExpectedStatus;
 
 impl Builder {
     /// What goes with a gRPC call.

@@ -1,8 +1,6 @@
 //! What is wanted of a run, option by option, and the check that makes a plan of it. Options are named, and their bounds
 //! told, as on the command line.
 
-mod checked;
-
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -16,30 +14,30 @@ use crate::outcome::ExpectedStatus;
 /// A plan in the making: see [`Plan::builder`].
 #[derive(Clone, Debug)]
 pub struct Builder {
-    target: String,
+    pub(super) target: String,
     /// Others that requests go to by turns.
-    others: Vec<String>,
-    version: Version,
-    tls: tls::Wanted,
-    workers: Option<usize>,
-    pin_cpus: bool,
-    expected_status: ExpectedStatus,
-    load: load::Wanted,
-    lifetime: lifetime::Wanted,
-    route: route::Wanted,
+    pub(super) others: Vec<String>,
+    pub(super) version: Version,
+    pub(super) tls: tls::Wanted,
+    pub(super) workers: Option<usize>,
+    pub(super) pin_cpus: bool,
+    pub(super) expected_status: ExpectedStatus,
+    pub(super) load: load::Wanted,
+    pub(super) lifetime: lifetime::Wanted,
+    pub(super) route: route::Wanted,
     pub(super) client: ClientOptions,
-    id_header: String,
+    pub(super) id_header: String,
     /// The only request, or what the others have where they say nothing else.
-    request: RequestOptions,
-    requests: Vec<RequestOptions>,
-    url_file: Option<PathBuf>,
-    replay: Option<PathBuf>,
-    speed: Option<f64>,
-    braces: Braces,
-    seed: Option<u64>,
-    places: Option<Arc<Places>>,
-    call: call::Wanted,
-    message: message::Wanted,
+    pub(super) request: RequestOptions,
+    pub(super) requests: Vec<RequestOptions>,
+    pub(super) url_file: Option<PathBuf>,
+    pub(super) replay: Option<PathBuf>,
+    pub(super) speed: Option<f64>,
+    pub(super) braces: Braces,
+    pub(super) seed: Option<u64>,
+    pub(super) places: Option<Arc<Places>>,
+    pub(super) call: call::Wanted,
+    pub(super) message: message::Wanted,
 }
 
 impl Builder {
