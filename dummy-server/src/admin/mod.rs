@@ -100,7 +100,8 @@ fn json(value: &impl serde::Serialize) -> Response {
 async fn log_figures(figures: Arc<Figures>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.tick().await;
-    let mut before = figures.sum();
+    // What was served before this task ran for the first time belongs to the first line.
+    let mut before = figures::Sum::default();
     loop {
         ticks.tick().await;
         let sum = figures.sum();
