@@ -28,6 +28,7 @@ mod fleet;
 pub mod fuzzing;
 mod grpc;
 mod handshakes;
+mod ledger;
 mod lifecycle;
 mod listener;
 mod message;
@@ -73,6 +74,7 @@ use crate::{
     drain::Phase,
     ended::{News, Reporter},
     fleet::{Arrived, Fleet},
+    ledger::Desk,
     listener::Listeners,
     settings::Port,
     stats::Stats,
@@ -228,6 +230,7 @@ struct Seat {
     inbox: mpsc::Receiver<Arrived>,
     stats: Arc<Stats>,
     questions: mpsc::Receiver<Question>,
+    ledger_questions: mpsc::Receiver<ledger::Question>,
     lines: Option<access_log::Queue>,
     listeners: Vec<(Port, Listener)>,
 }
@@ -242,14 +245,17 @@ fn start(
     let count = config.workers.get();
     let mut fleet = Fleet::new(ports.open());
     let mut log = config.access_log.map(AccessLog::queues);
+    let (desk, ledger_questions) = Desk::new(&config.instance, count);
+    let desk = Arc::new(desk);
     let (mut seats, mut workers_to_ask) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for _ in 0..count {
+    for ledger_questions in ledger_questions {
         let (sender, questions) = mpsc::channel(QUESTIONS);
         workers_to_ask.push(sender);
         seats.push(Seat {
             inbox: fleet.add_worker(),
             stats: Arc::default(),
             questions,
+            ledger_questions,
             lines: log.as_mut().map(access_log::Queues::add_worker),
             listeners: ports.of_next_worker(),
         });
@@ -267,6 +273,7 @@ fn start(
         workers: seats.iter().map(|seat| Arc::clone(&seat.stats)).collect(),
         shutdown: shutdown.clone(),
         workers_to_ask,
+        desk: Arc::clone(&desk),
     });
     let (done, ended) = oneshot::channel();
     // The workers and the admin thread.
@@ -287,6 +294,7 @@ fn start(
         // One short text per server, so that each reply can borrow it.
         instance: config.instance.clone().leak(),
         behaviour,
+        desk,
         certificates: certificates.clone(),
         memory: Pool::new(config.memory_budget, config.workers.get()),
     };
@@ -314,7 +322,7 @@ fn spawn_workers(server: &Server, seats: Vec<Seat>, reporter: &Reporter) -> io::
     for (index, seat) in seats.into_iter().enumerate() {
         let cpu = cpus.get(index % cpus.len().max(1)).copied();
         let (server, reporter) = (server.clone(), reporter.clone());
-        let Seat { inbox, stats, questions, lines, listeners } = seat;
+        let Seat { inbox, stats, questions, ledger_questions, lines, listeners } = seat;
         runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
             reporter.worker(async move {
                 let worker = Worker::new(index, server, stats, lines);
@@ -322,7 +330,7 @@ fn spawn_workers(server: &Server, seats: Vec<Seat>, reporter: &Reporter) -> io::
                     .into_iter()
                     .map(|(port, listener)| accept::run(listener, port, Rc::clone(&worker)))
                     .collect();
-                worker.run(accepting, inbox, questions).await
+                worker.run(accepting, inbox, (questions, ledger_questions)).await
             })
         })?;
     }

@@ -25,6 +25,7 @@ use crate::{
     drain::{Phase, Shutdown},
     exchange::Exchange,
     fleet::{Arrived, Fleet},
+    ledger::{self, Desk, Ledger},
     lifecycle::{Lifecycle, Seen, orders::Order},
     settings::{Config, Limits},
     stats::Stats,
@@ -49,6 +50,7 @@ pub(crate) struct Server {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) instance: &'static str,
     pub(crate) behaviour: Arc<behaviour::Shared>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) memory: Arc<Pool>,
 }
@@ -63,6 +65,7 @@ pub(crate) struct Worker {
     pub(crate) fleet: Arc<Fleet>,
     budget: Rc<Budget>,
     resources: Rc<Resources>,
+    ledger: Rc<Ledger>,
     connections: RefCell<Slab<Rc<SharedSocket>>>,
 }
 
@@ -105,13 +108,15 @@ impl Worker {
         stats: Arc<Stats>,
         access_log: Option<Queue>,
     ) -> Rc<Self> {
-        let Server { config, shutdown, fleet, instance, behaviour, certificates, memory } = server;
+        let Server { config, shutdown, fleet, instance, behaviour, desk, certificates, memory } = server;
         let budget = Budget::new(memory, Arc::clone(&stats));
-        let context = ServerContext::new(Arc::clone(&config), shutdown.clone(), instance, Rc::clone(&budget));
-        let exchange = Exchange::new(context, index, access_log.map(Log::new), behaviour);
+        let ledger = Ledger::new(instance, desk.epoch());
+        let context =
+            ServerContext::new(Arc::clone(&config), shutdown.clone(), instance, Rc::clone(&budget), desk);
+        let exchange = Exchange::new(context, index, access_log.map(Log::new), Rc::clone(&ledger), behaviour);
         let resources = Resources::new(exchange, certificates);
         let connections = RefCell::new(Slab::new());
-        Rc::new(Self { index, config, shutdown, stats, fleet, budget, resources, connections })
+        Rc::new(Self { index, config, shutdown, stats, fleet, budget, resources, ledger, connections })
     }
 
     /// Serves a connection for which this worker's seat has been taken.
@@ -142,7 +147,7 @@ impl Worker {
         self: Rc<Self>,
         accepting: impl IntoIterator<Item = impl Future<Output = ()> + 'static>,
         mut inbox: mpsc::Receiver<Arrived>,
-        questions: mpsc::Receiver<Question>,
+        (questions, ledger_questions): (mpsc::Receiver<Question>, mpsc::Receiver<ledger::Question>),
     ) -> usize {
         // Unlike a connection's, a panic of one of these ends the process.
         let mut tasks = JoinSet::new();
@@ -150,6 +155,8 @@ impl Worker {
             tasks.spawn_local(accepts);
         }
         tasks.spawn_local(Rc::clone(&self).list_connections(questions));
+        let ledger = Rc::clone(&self.ledger);
+        tasks.spawn_local(async move { ledger.answer(ledger_questions).await });
         tasks.spawn_local(Rc::clone(&self).sweep());
         loop {
             tokio::select! {

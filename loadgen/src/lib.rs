@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod search;
 pub mod summary;
 pub mod verdict;
+pub mod verify;
 mod worker;
 
 pub use clock::Nanos;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{behaviour::Shared, drain::Shutdown, stats::Stats, worker::Question};
+use crate::{behaviour::Shared, drain::Shutdown, ledger::Desk, stats::Stats, worker::Question};
 
 /// Reads all workers' counters.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Figures {
     pub(crate) memory_budget: u64,
     /// Where workers are asked for their connections.
     pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
+    /// And for what they have seen of verified runs.
+    pub(crate) desk: Arc<Desk>,
 }
 
 /// Sums over all workers. Differences of two counters can be a moment off, and are never below 0.

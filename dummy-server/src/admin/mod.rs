@@ -7,6 +7,7 @@ mod exposition;
 mod figures;
 mod guard;
 mod handshakes;
+mod ledger;
 mod metrics;
 mod pages;
 mod port;
@@ -81,12 +82,17 @@ fn routes(config: &Config, shutdown: Shutdown, figures: Arc<Figures>, addresses:
         let figures = Arc::clone(&figures);
         async move |RawQuery(query): RawQuery| connections::response(&figures, query.as_deref()).await
     };
+    let ledger = {
+        let figures = Arc::clone(&figures);
+        async move |RawQuery(query): RawQuery| ledger::response(&figures, query.as_deref()).await
+    };
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(behaviour::routes(Arc::clone(&figures.behaviour)))
         .route("/metrics", get(async move |fields: HeaderMap| metrics::response(&figures, &fields)))
         .route("/connections", get(connections))
+        .route("/ledger", get(ledger))
         .route("/config", get(async move || json(&shown)))
 }
 

@@ -63,6 +63,7 @@ mod targets; // request targets, in every form
 mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
+mod verified;
 mod volume; // a gigabyte each way
 mod websocket_load; // WebSockets of loadgen
 mod websockets; // WebSocket

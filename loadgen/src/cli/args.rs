@@ -96,6 +96,7 @@ const CONNECTIONS: &str = "Connections";
 const REQUEST: &str = "Request";
 const GRPC: &str = "gRPC";
 const WEBSOCKET: &str = "WebSocket";
+const VERIFICATION: &str = "Verification";
 const OUTPUT: &str = "Output";
 const RESULT: &str = "Result";
 
@@ -464,6 +465,29 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_NO_TEMPLATES", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub no_templates: bool,
 
+    /// Prove what became of each request, with dummy-server behind the target
+    ///
+    /// Each request carries a token in x-dummy-token, in place of its id, and its reply repeats it; bodies of /bin and /chunked are
+    /// numbered, so that one that is another request's is found out. Afterwards the servers are asked what they have seen, until
+    /// nothing changes for 2s: through the target, or at the admin ports that --ledger names. The report says which requests never
+    /// arrived, were answered in between, cut, repeated, crossed or cached. Nothing is sent again but what provably was not
+    /// processed.
+    #[arg(long, env = "LOADGEN_VERIFY", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
+    pub verify: bool,
+
+    /// Server to ask for what it has seen, HOST:PORT; may be repeated
+    ///
+    /// The address of its admin port, or dns:NAME:PORT of all servers that the name stands for. Needs --verify; without it,
+    /// whoever answers behind the target is asked.
+    #[arg(long = "ledger", value_name = "ADDRESS", env = "LOADGEN_LEDGER", value_delimiter = ',', help_heading = VERIFICATION)]
+    pub ledgers: Vec<String>,
+
+    /// Exit with 99 if anything happened to a request of a verified run
+    ///
+    /// That is, if one was not answered by its own reply, whole and the only time it was sent; implies --verify.
+    #[arg(long, env = "LOADGEN_ZERO_LOSS", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
+    pub zero_loss: bool,
+
     /// Header field of request ids; '' for none
     #[arg(long, value_name = "NAME", env = "LOADGEN_REQUEST_ID_HEADER",
           default_value = contract::field::REQUEST_ID, help_heading = REQUEST)]
@@ -623,7 +647,7 @@ pub struct Args {
     ///
     /// Of 5xx, 4xx, 3xx, grpc (a gRPC status other than OK), transport, timeout, unanswered, dropped, and unmet: a reply that is
     /// not a success, or not as a plan expects it. Of messages on WebSockets: lost (without an echo), wrong (another echo), and
-    /// unsolicited.
+    /// unsolicited; hurt (anything that --verify finds).
     #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]
     pub fail_on: Vec<FailOn>,
 

@@ -193,7 +193,11 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     }
     let ended: Vec<_> = rounds
         .iter()
-        .map(|Round { summary, is_aborted }| Ended { summary, is_aborted: *is_aborted })
+        .map(|Round { summary, is_aborted }| Ended {
+            summary,
+            is_aborted: *is_aborted,
+            has_lost: output.zero_loss && !exit::is_clean(summary),
+        })
         .collect();
     let view = View { detail: output.detail, normalization: output.normalization };
     let exit = conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {

@@ -16,6 +16,8 @@ pub(super) struct Ended<'a> {
     pub(super) summary: &'a Summary,
     /// Whether a threshold of `--abort-on` was crossed before its end.
     pub(super) is_aborted: bool,
+    /// Whether something has happened to a request of which nothing was to happen to any.
+    pub(super) has_lost: bool,
 }
 
 /// How a report for people looks.
@@ -43,6 +45,9 @@ pub(super) fn conclude(
         .map(|(round, judged)| Report { summary: round.summary, judged, detail, normalization })
         .collect();
     write(&reports)?;
-    let exits = both.map(|(round, judged)| exit::of_run(round.summary, judged, fail_on, round.is_aborted));
+    let exits = both.map(|(round, judged)| {
+        let exit = exit::of_run(round.summary, judged, fail_on, round.is_aborted);
+        if round.has_lost { exit.min(Exit::Crossed) } else { exit }
+    });
     Ok(exits.min().unwrap_or(Exit::Done))
 }

@@ -6,6 +6,7 @@ use crate::{
     recorder::Sockets,
     summary::Summary,
     verdict::{Judged, Judgement, Outcome},
+    verify::Verification,
 };
 
 /// How the program ends, the first that is true of these.
@@ -68,9 +69,11 @@ pub enum FailOn {
     Wrong,
     /// A message came on a WebSocket that is no echo.
     Unsolicited,
+    /// Anything happened to a request of a verified run, or can't be ruled out.
+    Hurt,
 }
 
-const NAMES: [(&str, FailOn); 12] = [
+const NAMES: [(&str, FailOn); 13] = [
     ("5xx", FailOn::ServerError),
     ("4xx", FailOn::ClientError),
     ("3xx", FailOn::Redirect),
@@ -83,6 +86,7 @@ const NAMES: [(&str, FailOn); 12] = [
     ("lost", FailOn::Lost),
     ("wrong", FailOn::Wrong),
     ("unsolicited", FailOn::Unsolicited),
+    ("hurt", FailOn::Hurt),
 ];
 
 /// What `--fail-on-error` stands for.
@@ -124,9 +128,15 @@ impl FailOn {
             Self::Lost => of_sockets(|sockets| sockets.lost),
             Self::Wrong => of_sockets(|sockets| sockets.wrong),
             Self::Unsolicited => of_sockets(|sockets| sockets.unsolicited),
+            Self::Hurt => u64::from(!is_clean(summary)),
         };
         count > 0
     }
+}
+
+/// Whether nothing has happened to any request, as far as that was to be proven.
+pub(super) fn is_clean(summary: &Summary) -> bool {
+    summary.verification.as_deref().is_none_or(Verification::is_clean)
 }
 
 /// How a run ends the program. `aborted`: a threshold of `--abort-on` was crossed before its end.

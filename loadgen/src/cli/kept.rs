@@ -130,8 +130,11 @@ impl Shown {
             return Err(refused("no file", "a JSON report of loadgen", "loadgen report run.json"));
         };
         let rounds = read(file)?;
-        let ended: Vec<_> =
-            rounds.as_slice().iter().map(|summary| Ended { summary, is_aborted: false }).collect();
+        let ended: Vec<_> = rounds
+            .as_slice()
+            .iter()
+            .map(|summary| Ended { summary, is_aborted: false, has_lost: false })
+            .collect();
         let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
         conclude(&ended, &self.thresholds, &[], view, |reports| {
             ReportFiles::create(&self.reports)?.write(reports)?;

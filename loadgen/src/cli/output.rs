@@ -38,6 +38,8 @@ pub(super) struct Output {
     pub(super) normalization: Option<NonZeroU32>,
     /// How text looks.
     pub(super) style: Style,
+    /// Whether nothing may happen to any request.
+    pub(super) zero_loss: bool,
     /// How many rounds are run.
     pub(super) rounds: usize,
     /// Whether one exchange is printed instead of a run.
@@ -59,6 +61,7 @@ impl From<&Args> for Output {
             detail: args.detail.into(),
             normalization: NonZeroU32::new(args.nf),
             style: style(),
+            zero_loss: args.zero_loss,
             rounds: args.repeat,
             once: args.once,
         }
@@ -80,6 +83,7 @@ impl Output {
             detail: Detail::Short,
             normalization,
             style: style(),
+            zero_loss: false,
             rounds: 1,
             once: false,
         }

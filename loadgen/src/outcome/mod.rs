@@ -7,12 +7,14 @@ pub(crate) mod expectation;
 mod expected;
 mod failure;
 mod reply;
+mod token;
 
 pub(crate) use exchange::{Exchange, Incomplete};
 pub use expected::ExpectedStatus;
 pub use failure::Cause;
 pub(crate) use failure::Failure;
 pub(crate) use reply::{CallEnd, Head, Reply, Reported};
+pub(crate) use token::{Damage, Told};
 
 use std::sync::Arc;
 

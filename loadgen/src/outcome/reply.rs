@@ -6,7 +6,7 @@ use contract::{
 };
 use wire::Fields;
 
-use super::{exchange::Capture, expectation::Check};
+use super::{exchange::Capture, expectation::Check, token::Told};
 
 /// A reply, as far as it has come.
 #[derive(Debug, Default)]
@@ -19,6 +19,10 @@ pub(crate) struct Reply {
     pub(crate) length: u64,
     /// The status of the gRPC call, if it is the reply to one and has ended.
     pub(crate) code: Option<grpc::Code>,
+    /// What it has told of the request, in a verified run.
+    pub(crate) told: Told,
+    /// How long its body is, if that is the one of the request's number.
+    pub(super) announced: Option<u64>,
     /// Whether the server's instants are looked at.
     is_sampled: bool,
     /// What few replies have. Behind one pointer: each request in flight is moved several times.
@@ -34,6 +38,10 @@ struct Rare {
     check: Option<Check>,
     /// What the server said about the status of a gRPC call.
     message: String,
+    /// Which other request it is the reply to, as it says.
+    other: Box<[u8]>,
+    /// Where its body differs from the one of the request's number.
+    corrupted: Option<u64>,
     /// All of it, if it is to be shown.
     capture: Option<Capture>,
 }
@@ -74,6 +82,27 @@ impl Reply {
     /// It is to be as expected.
     pub(super) fn expect(&mut self, check: Check) {
         self.rare().check = Some(check);
+    }
+
+    /// Which other request it is the reply to, as it says.
+    pub(crate) fn other(&self) -> &[u8] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.other)
+    }
+
+    #[cold]
+    pub(super) fn note_other(&mut self, text: &[u8]) {
+        self.rare().other = text.into();
+    }
+
+    /// Where its body differs from the one of the request's number.
+    #[inline]
+    pub(super) fn corrupted(&self) -> Option<u64> {
+        self.rare.as_deref()?.corrupted
+    }
+
+    #[cold]
+    pub(super) fn note_corrupted(&mut self, offset: u64) {
+        self.rare().corrupted = Some(offset);
     }
 
     /// The gRPC call has ended so.

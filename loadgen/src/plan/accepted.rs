@@ -174,6 +174,13 @@ pub(crate) const REQUEST_ID_HEADER: Accepted = Accepted {
     example: "x-request-id",
 };
 
+/// See `--ledger`.
+pub(crate) const LEDGER: Accepted = Accepted {
+    flag: "ledger",
+    values: "host:port of a server's admin port, or dns:name:port of all that the name stands for, at most 256 times",
+    example: "localhost:9091",
+};
+
 /// See `--replay`.
 pub(crate) const REPLAY: Accepted = Accepted {
     flag: "replay",
@@ -316,6 +323,7 @@ pub(crate) const ALL: &[Accepted] = &[
     REPLAY,
     SPEED,
     REQUEST_ID_HEADER,
+    LEDGER,
     PROTO,
     DEADLINE,
     MESSAGES,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, Version, call, lifetime, load,
-    message, places::Places, route, target::Braces, tls,
+    message, places::Places, route, target::Braces, tls, verify,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -38,6 +38,7 @@ pub struct Builder {
     pub(super) places: Option<Arc<Places>>,
     pub(super) call: call::Wanted,
     pub(super) message: message::Wanted,
+    pub(super) verify: verify::Wanted,
 }
 
 impl Builder {
@@ -65,6 +66,7 @@ impl Builder {
             places: None,
             call: call::Wanted::default(),
             message: message::Wanted::default(),
+            verify: verify::Wanted::default(),
         }
     }
 

@@ -187,7 +187,12 @@ impl Builder {
 
     pub(super) fn checked(mut self) -> Result<Plan, PlanError> {
         let target = Target::parse_with(&self.target, self.version, self.braces)?;
-        let lifetime = Lifetime::new(&self.lifetime)?;
+        let verify = self.check_verify(target.websocket)?;
+        let lifetime = match &verify {
+            None => Lifetime::new(&self.lifetime)?,
+            // What is sent again, but what provably was not processed, would look like a repeat in between.
+            Some(_) => Lifetime::new(&self.lifetime)?.sending_nothing_unseen_again(),
+        };
         let mut targets = Targets::new(target.clone(), self.version, self.braces);
         let several = self.spread(&mut targets)?;
         let labels = targets.labels();
@@ -321,6 +326,7 @@ impl Builder {
             expected_status,
             expected_of,
             captures: false,
+            verify,
         })
     }
 }

@@ -32,6 +32,7 @@ pub mod target;
 pub(crate) mod template;
 mod tls;
 pub(crate) mod upload;
+pub mod verify;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -60,6 +61,7 @@ pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
 pub use tls::Tls;
 pub(crate) use tls::{Offer, spoken};
+pub use verify::{Ledgers, Verify};
 
 use contract::id::{self, Ids};
 use mix::Mix;
@@ -94,6 +96,7 @@ pub struct Plan {
     /// Of each request, where that is not the same for all.
     expected_of: Arc<[ExpectedStatus]>,
     captures: bool,
+    verify: Option<Verify>,
 }
 
 /// A mistake in what is wanted: one line that says what is wrong with which input, what is accepted, and an example.
@@ -278,6 +281,21 @@ impl Plan {
         Ok(plan.for_one_exchange().within(self.load.connect_timeout))
     }
 
+    /// One GET of another path of one of its servers, which nobody waits for as for a request of the run.
+    pub(crate) fn getting(&self, site: usize, path: &str) -> Result<Self, PlanError> {
+        let mut plan = self.clone();
+        plan.sites = vec![self.sites[site].clone()];
+        plan.sites[0].target.path = path.to_owned();
+        plan.sites[0].target.grpc = false;
+        let of_site = (0..self.requests().len())
+            .find(|request| std::ptr::eq(self.site_of(*request), &self.sites[site]));
+        plan.requests = Requests::only(self.requests()[of_site.unwrap_or(0)].of_getting(path))?;
+        (plan.call, plan.message, plan.verify) = (None, None, None);
+        (plan.expected_status, plan.expected_of) = (ExpectedStatus::default(), Arc::default());
+        plan.load.speak(plan.target().protocol);
+        Ok(plan.for_one_exchange().within(self.load.connect_timeout))
+    }
+
     /// How much, how fast and for how long.
     #[must_use]
     pub fn load(&self) -> &Load {
@@ -328,6 +346,12 @@ impl Plan {
     /// Which replies to each request are successes; none where that is the same for all.
     pub(crate) fn expected_status_of_requests(&self) -> Arc<[ExpectedStatus]> {
         Arc::clone(&self.expected_of)
+    }
+
+    /// What is proven of the run, if that is wanted.
+    #[must_use]
+    pub fn verify(&self) -> Option<&Verify> {
+        self.verify.as_ref()
     }
 
     /// Whether what is exchanged is kept, to be shown.

@@ -214,6 +214,28 @@ impl Request {
         Self { fields, path: path.to_owned(), ..self.clone() }
     }
 
+    /// A GET of another path of the same server, with what the server may need to let it in.
+    pub(super) fn of_getting(&self, path: &str) -> Self {
+        let mut fields = self.fields.clone();
+        let about_content =
+            ["content-type", "content-encoding", "expect", "te", "trailer", "range", "accept-encoding"];
+        about_content.iter().for_each(|name| fields.remove(name));
+        Self {
+            name: String::new(),
+            method: Method::GET,
+            fields,
+            body: Bytes::new(),
+            has_body: false,
+            id_field: None,
+            path: path.to_owned(),
+            varying: None,
+            upload: Upload::default(),
+            is_call: false,
+            expectations: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether values of its placeholders are drawn.
     pub(super) fn is_random(&self) -> bool {
         let Some(Varying { path, fields, body, .. }) = self.varying.as_deref() else { return false };

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
-use super::{Detail, Report, headline, long, rounds};
+use super::{Detail, Report, headline, long, rounds, verification};
 use crate::{
     numbers::{count, time},
     summary::Summary,
@@ -23,6 +23,12 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "**{}**\n", escaped(&headline(summary)))?;
     verdict(summary, out)?;
     thresholds(report.judged, out)?;
+    if let Some(found) = summary.verification.as_deref() {
+        for sentence in verification::sentences(found) {
+            writeln!(out, "- {}", escaped(&sentence))?;
+        }
+        writeln!(out)?;
+    }
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
     table(&["Status", "Responses"], statuses, out)?;

@@ -11,6 +11,7 @@ pub mod markdown;
 mod normalized;
 mod rounds;
 pub mod text;
+mod verification;
 
 use std::num::NonZeroU32;
 

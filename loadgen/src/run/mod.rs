@@ -1,5 +1,6 @@
 //! The library's front door: a plan is run, watched, stopped and summed up.
 
+mod ledgers;
 mod reflection;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{
     resolve::Addresses,
     schedule::Part,
     summary::Summary,
+    verify,
     worker::{self, Order, WorkerResult},
 };
 
@@ -192,7 +194,16 @@ impl Running {
         if let Some(took) = self.lookup {
             records.connections.looked_up(nanos(took));
         }
-        Ok(merge(origin, run, records, start, results, interrupted))
+        let mut summary = merge(origin, run, records, start, results, interrupted);
+        if let Some(mut known) = summary.records.verified.take() {
+            known.settle();
+            let epochs = known.epochs.keys().copied().collect();
+            let asked = ledgers::ask(&self.plan, self.ids, &epochs, &self.handle);
+            let methods: Vec<_> =
+                self.plan.requests().iter().map(|request| request.method.as_str()).collect();
+            summary.verification = Some(Box::new(verify::judge(&known, asked, start, &methods)));
+        }
+        Ok(summary)
     }
 }
 
@@ -227,6 +238,7 @@ fn merge(
         busiest_worker,
         run_delay,
         interrupted,
+        verification: None,
     }
 }
 

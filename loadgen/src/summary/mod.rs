@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::{Nanos, nanos},
     recorder::{Origin, Recorder, RunSettings, Span},
+    verify::Verification,
 };
 
 /// Fewer bins of what came back are too coarse for a rate.
@@ -45,6 +46,9 @@ pub struct Summary {
     pub run_delay: Option<f64>,
     /// Whether the user cut it short.
     pub interrupted: bool,
+    /// What was proven, if that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Box<Verification>>,
 }
 
 impl Summary {

@@ -50,6 +50,8 @@ pub(crate) struct Limits {
     pub(crate) piece: usize,
     /// Nanoseconds after which a request that waits for its connection is dropped, from when it was due.
     pub(crate) lag: Nanos,
+    /// Whether requests carry tokens that replies are to repeat.
+    pub(crate) is_verified: bool,
 }
 
 /// What all connections of a pool use; `requests` is what is the same in all requests, as the protocol wants it.
@@ -59,6 +61,8 @@ pub(super) struct Shared<R> {
     /// When the clock was last read.
     pub(super) now: Nanos,
     pub(super) ids: Ids,
+    /// The same, if requests carry tokens that replies are to repeat.
+    pub(super) verified: Option<Ids>,
     pub(super) limits: Limits,
     /// What is due before is in the warm-up.
     pub(super) counted_from: Nanos,
@@ -77,6 +81,7 @@ impl<R> Shared<R> {
             clock,
             now: 0,
             ids,
+            verified: limits.is_verified.then_some(ids),
             limits,
             counted_from: 0,
             buffer,

@@ -322,14 +322,14 @@ impl Http1 {
         };
         // Those behind it have nothing to do with what is said of it.
         let is_sent = exchange.is_sent();
-        let reply = &mut exchange.in_flight.reply;
+        let in_flight = &mut exchange.in_flight;
         let mut input = &shared.buffer[from..count];
         let head = &mut shared.requests.head;
         loop {
             let ended = match self.reader.read(&mut input, head) {
                 Ok(None) => break,
                 Ok(Some(http1::Event::Head { end })) => {
-                    reply.head(&Head::Http1(head), |name| sink.instance(name));
+                    in_flight.head(&Head::Http1(head), shared.verified, |name| sink.instance(name));
                     if let Some(conduct) = self.conduct.as_mut().filter(|_| !is_sent) {
                         conduct.refused();
                     }
@@ -337,7 +337,7 @@ impl Http1 {
                     end
                 }
                 Ok(Some(http1::Event::Data(part))) => {
-                    reply.body(part);
+                    in_flight.body(part);
                     shared.carried.bodies += part.len() as u64;
                     false
                 }
@@ -347,11 +347,11 @@ impl Http1 {
                     {
                         conduct.asked();
                     }
-                    reply.informational(&Head::Http1(head));
+                    in_flight.reply.informational(&Head::Http1(head));
                     false
                 }
                 Ok(Some(http1::Event::End)) => {
-                    reply.trailers(self.reader.trailers().iter());
+                    in_flight.reply.trailers(self.reader.trailers().iter());
                     true
                 }
                 Err(broken) => return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, broken.0))),

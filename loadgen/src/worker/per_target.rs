@@ -118,6 +118,7 @@ impl PerTarget {
                 Shape::Open { max_lag, .. } => max_lag.map_or(Nanos::MAX, nanos),
                 Shape::Closed { .. } => Nanos::MAX,
             },
+            is_verified: plan.verify().is_some(),
         };
         let offer = site.tls().map(|tls| tls.offer(Some(protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));

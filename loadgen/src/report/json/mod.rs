@@ -17,6 +17,7 @@ use crate::{
     recorder::{self, ReportedLoad, ReportedTimes, ServerReport},
     summary::{MeanParts, Summary},
     verdict::{Judged, Time, ValidUpTo},
+    verify::Verification,
 };
 
 pub use crate::summary::VERSION;
@@ -79,6 +80,7 @@ struct Report<'a> {
     longest_stall: Option<Span>,
     mean_time_us: Option<MeanTime>,
     dummy_server: Option<DummyServer>,
+    verify: Option<&'a Verification>,
     connections: Connections,
     grpc: Option<Grpc<'a>>,
     websocket: Option<WebSocket<'a>>,
@@ -413,6 +415,7 @@ impl<'a> Report<'a> {
             longest_stall: summary.longest_stall().map(Span::from),
             mean_time_us: summary.mean_parts().map(MeanTime::from),
             dummy_server: DummyServer::of(&records.server_report),
+            verify: summary.verification.as_deref(),
             connections: Connections {
                 opened: records.connections.opened,
                 reopened: records.connections.reopened,

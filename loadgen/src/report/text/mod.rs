@@ -6,6 +6,7 @@ mod bins;
 mod long;
 pub mod rounds;
 mod times;
+mod verification;
 
 use std::{
     io::{self, Write},
@@ -57,6 +58,7 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     verdict(summary, style, out)?;
     thresholds(report.judged, out)?;
     what_ran(summary, out)?;
+    verification::write(summary, out)?;
     accounting(summary, out)?;
     rates(summary, out)?;
     times::write(summary, out)?;

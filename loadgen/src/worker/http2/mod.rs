@@ -501,7 +501,7 @@ impl Http2 {
             return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
         }
         let Http2Requests { head, calls, resends, .. } = &mut shared.requests;
-        let resends = *resends;
+        let (resends, verified) = (*resends, shared.verified);
         loop {
             match self.http2.receive(&mut input, head) {
                 Ok(None) => break,
@@ -510,7 +510,7 @@ impl Http2 {
                         shared.carried.bodies += data.len() as u64;
                     }
                     let (carried, at) = (&mut shared.carried, shared.now);
-                    let incoming = Incoming { head, calls, resends, carried, at };
+                    let incoming = Incoming { head, calls, resends, verified, carried, at };
                     self.replies.take_in(&mut self.http2, event, incoming, sink);
                 }
                 Err(error) => {
