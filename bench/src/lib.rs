@@ -3,7 +3,8 @@
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
 //! runs each [`client`], one after the other, and reads [`cpu`] and the [`round_trip`] between both CPUs before and
-//! after, or its [`memory`] where connections lie idle. [`crowd`] is by itself: it opens as many connections as go.
+//! after, its [`memory`] where connections lie idle, or the [`arrivals`] that a server noted. [`crowd`] is by itself: it
+//! opens as many connections as go.
 //! [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`]
 //! and dies with its value.
 //!
@@ -11,6 +12,7 @@
 #![cfg(target_os = "linux")]
 
 pub mod args;
+pub mod arrivals;
 pub mod certificate;
 pub mod client;
 pub mod cpu;

@@ -117,6 +117,8 @@ pub enum Metric {
     ClientPerRequest,
     /// 99th percentile of due to picked up, in microseconds.
     LagP99,
+    /// 99th percentile of the arrivals' distance from a perfect schedule at the server, in microseconds.
+    ArrivalErrorP99,
     /// Requests per second.
     Rate,
     /// KiB by which the server's resident memory grew, per idle connection.
