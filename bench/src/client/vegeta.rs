@@ -28,8 +28,9 @@ impl Client for Vegeta {
     fn arguments(&self, load: &Load, _port: u16) -> Vec<String> {
         let (targets, results) = (format!("{{dir}}/{TARGETS}"), format!("{{dir}}/{RESULTS}"));
         let (rate, time) = (load.rate.unwrap_or_default().to_string(), milliseconds(load));
-        // As many connections from the start as the others have; it opens more where it needs them.
-        let workers = load.connections.to_string();
+        // Where replies are late it has more workers, but no more connections than the others: without a limit there can
+        // be thousands, of which a server closes some.
+        let connections = load.connections.to_string();
         words([
             "attack",
             "-targets",
@@ -41,7 +42,9 @@ impl Client for Vegeta {
             "-duration",
             &time,
             "-workers",
-            &workers,
+            &connections,
+            "-max-connections",
+            &connections,
         ])
     }
 
