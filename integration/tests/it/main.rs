@@ -51,6 +51,7 @@ mod payload; // bodies, byte for byte
 mod planned_calls; // gRPC calls with a response plan
 mod probes; // the admin and profile ports under adverse conditions
 mod proxied; // through nginx, HAProxy and Envoy
+mod proxied_tls; // through nginx and Envoy, which end TLS
 mod proxy_protocol; // PROXY headers
 mod readme; // the commands in README.md
 mod refused; // requests that are refused before they reach an endpoint
