@@ -319,6 +319,20 @@ impl Builder {
         self
     }
 
+    /// What the load is called beside others that go on [together](crate::Together) with it.
+    #[must_use]
+    pub fn load_name(mut self, name: impl Into<String>) -> Self {
+        self.load.name = Some(name.into());
+        self
+    }
+
+    /// How long after those that go on [together](crate::Together) with it the load begins.
+    #[must_use]
+    pub fn start(mut self, after: Duration) -> Self {
+        self.load.start = Some(after);
+        self
+    }
+
     /// Threads: by default one for each CPU that the process may use, at most one for each connection.
     #[must_use]
     pub fn workers(mut self, count: usize) -> Self {
