@@ -17,6 +17,7 @@ mod instead;
 mod interrupt;
 mod kept;
 mod load_tester;
+mod loads;
 mod once;
 mod output;
 mod print;

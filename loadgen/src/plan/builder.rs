@@ -38,6 +38,8 @@ pub struct Builder {
     pub(super) places: Option<Arc<Places>>,
     pub(super) call: call::Wanted,
     pub(super) message: message::Wanted,
+    /// How many loads there are at the same time, with this one.
+    pub(super) loads: usize,
 }
 
 impl Builder {
@@ -65,6 +67,7 @@ impl Builder {
             places: None,
             call: call::Wanted::default(),
             message: message::Wanted::default(),
+            loads: 1,
         }
     }
 
@@ -330,6 +333,12 @@ impl Builder {
     #[must_use]
     pub fn start(mut self, after: Duration) -> Self {
         self.load.start = Some(after);
+        self
+    }
+
+    /// One of so many loads at the same time: they share the CPUs.
+    pub(super) fn among(mut self, loads: usize) -> Self {
+        self.loads = loads;
         self
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Places {
     /// Of what is an option, by its name.
     of_run: HashMap<String, Place>,
     requests: Vec<OfRequest>,
+    /// Of the load, if it is one of several.
+    load: Option<Place>,
 }
 
 /// Of a request, and of what it has, by option.
@@ -42,6 +44,22 @@ impl Places {
         self.requests.push(OfRequest { place, values });
     }
 
+    /// The same of one of several loads: where it and what it says stands, and which requests it sends.
+    #[must_use]
+    pub(super) fn of_load(mut self, load: Place, says: &Self, requests: Option<&[usize]>) -> Self {
+        self.load = Some(load);
+        self.of_run.extend(says.of_run.iter().map(|(option, place)| (option.clone(), *place)));
+        if let Some(sent) = requests {
+            self.requests = sent.iter().filter_map(|index| self.requests.get(*index).cloned()).collect();
+        }
+        self
+    }
+
+    /// As messages have it.
+    pub(super) fn shown(&self, (line, column): Place) -> String {
+        format!("{}:{line}:{column}", self.name)
+    }
+
     /// It is said elsewhere.
     pub(crate) fn forget(&mut self, option: &str) {
         self.of_run.remove(option);
@@ -53,10 +71,11 @@ impl Places {
         let option = match refusal.flag() {
             Some(flag) => flag,
             None if subject.starts_with("invalid target") || subject.contains("in the path") => "url",
-            None => return refusal,
+            // What does not go together does not in this load.
+            None => return self.load.iter().fold(refusal, |told, load| told.at(self.shown(*load))),
         };
         match self.of_run.get(option) {
-            Some((line, column)) => refusal.at(format!("{}:{line}:{column}", self.name)),
+            Some(place) => refusal.at(self.shown(*place)),
             None => refusal,
         }
     }
@@ -66,7 +85,7 @@ impl Places {
         let Some(request) = self.requests.get(index) else { return refusal };
         let is_target = refusal.to_string().contains("target '");
         let option = refusal.flag().unwrap_or(if is_target { "url" } else { "path" });
-        let (line, column) = request.values.get(option).unwrap_or(&request.place);
-        refusal.at(format!("{}:{line}:{column}", self.name))
+        let place = self.shown(*request.values.get(option).unwrap_or(&request.place));
+        refusal.at(place)
     }
 }

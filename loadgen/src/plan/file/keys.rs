@@ -115,6 +115,7 @@ fn example(known: &[&str]) -> &'static str {
         ["target", ..] => "target: http://localhost:8080",
         ["rate", ..] => "rate: 100",
         ["status", ..] => "status: 200",
+        ["name", "start", ..] => "name: spike",
         ["equals", ..] => "contains: json",
         _ => "path: /items",
     }

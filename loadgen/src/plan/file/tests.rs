@@ -208,9 +208,11 @@ fn the_schema_is_of_what_is_read() {
         keys.sort_unstable();
         keys
     };
+    let of_several: Vec<&str> = loads::OF_SEVERAL.iter().chain(LOAD).copied().collect();
     for (pointer, known) in [
         ("", PLAN),
         ("/$defs/load", LOAD),
+        ("/$defs/one_of_several_loads", &of_several),
         ("/$defs/defaults", DEFAULTS),
         ("/$defs/request", REQUEST),
         ("/$defs/expect", expectations::EXPECT),
