@@ -17,9 +17,9 @@ use super::{
     interrupt, loads,
     once::once,
     output::Output,
+    planned::Planned,
     print,
     progress::{self, Progress, note},
-    read::Planned,
     wait::{self, Waited},
 };
 use crate::{

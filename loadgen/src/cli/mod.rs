@@ -20,6 +20,7 @@ mod load_tester;
 mod loads;
 mod once;
 mod output;
+mod planned;
 mod print;
 mod progress;
 mod read;

@@ -35,12 +35,13 @@ pub fn together_within_files(
     let needs: Vec<u64> = plans.iter().map(|plan| plan.files(other_end)).collect();
     let all = needs.iter().fold(reserved(other_end), |all, need| all.saturating_add(*need));
     let spare = limit.saturating_sub(all) / plans.len().max(1) as u64;
+    let largest = needs.iter().max().copied();
     let fitted = plans.into_iter().zip(needs).map(|(plan, need)| {
-        // Too much together is refused of the first one that does not fit beside the others.
-        let share = if all <= limit {
-            reserved(other_end).saturating_add(need).saturating_add(spare)
+        // Too much together is refused of the one that needs most.
+        let share = if all > limit && Some(need) == largest {
+            limit.saturating_sub(all - need - reserved(other_end))
         } else {
-            limit.saturating_sub(all.saturating_sub(need).saturating_sub(reserved(other_end)))
+            reserved(other_end).saturating_add(need).saturating_add(spare)
         };
         let name = plan.load.name.clone().unwrap_or_default();
         plan.fitted(share, limit, other_end)

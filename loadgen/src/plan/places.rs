@@ -15,7 +15,14 @@ pub(crate) struct Places {
     of_run: HashMap<String, Place>,
     requests: Vec<OfRequest>,
     /// Of the load, if it is one of several.
-    load: Option<Place>,
+    load: Option<OfLoad>,
+}
+
+/// Of a load, and which options it says.
+#[derive(Clone, Debug)]
+struct OfLoad {
+    place: Place,
+    says: Vec<String>,
 }
 
 /// Of a request, and of what it has, by option.
@@ -47,7 +54,7 @@ impl Places {
     /// The same of one of several loads: where it and what it says stands, and which requests it sends.
     #[must_use]
     pub(super) fn of_load(mut self, load: Place, says: &Self, requests: Option<&[usize]>) -> Self {
-        self.load = Some(load);
+        self.load = Some(OfLoad { place: load, says: says.of_run.keys().cloned().collect() });
         self.of_run.extend(says.of_run.iter().map(|(option, place)| (option.clone(), *place)));
         if let Some(sent) = requests {
             self.requests = sent.iter().filter_map(|index| self.requests.get(*index).cloned()).collect();
@@ -71,8 +78,12 @@ impl Places {
         let option = match refusal.flag() {
             Some(flag) => flag,
             None if subject.starts_with("invalid target") || subject.contains("in the path") => "url",
-            // What does not go together does not in this load.
-            None => return self.load.iter().fold(refusal, |told, load| told.at(self.shown(*load))),
+            None => {
+                return match &self.load {
+                    Some(load) if load.is_meant(&subject) => refusal.at(self.shown(load.place)),
+                    _ => refusal,
+                };
+            }
         };
         match self.of_run.get(option) {
             Some(place) => refusal.at(self.shown(*place)),
@@ -87,5 +98,12 @@ impl Places {
         let option = refusal.flag().unwrap_or(if is_target { "url" } else { "path" });
         let place = self.shown(*request.values.get(option).unwrap_or(&request.place));
         refusal.at(place)
+    }
+}
+
+impl OfLoad {
+    /// Whether what does not go together does not in this load: it may as well be what was typed.
+    fn is_meant(&self, subject: &str) -> bool {
+        !subject.contains("--") || self.says.iter().any(|option| subject.contains(&format!("--{option}")))
     }
 }

@@ -201,7 +201,7 @@ requests: [{{name: page, path: /page}}]
     assert_eq!([0, 1, 2, 3].map(interrupted), [Some(true), Some(true), Some(false), Some(true)]);
     assert_eq!(offered(&json["loads"][2]), (3, 3));
     assert_eq!(offered(&json["loads"][3]), (0, 0));
-    assert_eq!(json["requests"]["offered"].as_u64(), Some(came(&seen).len() as u64));
+    assert_eq!(json["requests"]["sent"].as_u64(), Some(came(&seen).len() as u64));
 }
 
 #[test]
@@ -233,20 +233,20 @@ fn the_exit_code_is_that_of_the_worst_load() {
         let (code, out, err) = written.run(flags);
         assert_eq!(code, Some(expected), "{other} {flags}: {out}{err}");
     }
-    let written = with(&format!(
-        "  - {{name: a, duration: 10m, requests: [good], rate: 100}}
-  - {{name: later, rate: 1, start: 1h}}
-  - {{name: b, duration: 10m, requests: [bad], rate: 500}}
+    let written = with(
+        "  - {name: a, duration: 10m, requests: [good], rate: 100}
+  - {name: later, rate: 1, start: 1h}
+  - {name: b, duration: 10m, requests: [bad], rate: 500}
 ",
-    ));
+    );
     let (code, out, err) = written.run("--abort-on error_rate<10% --report run.json");
     assert_eq!(code, Some(1), "the load b has failed: {out}{err}");
     assert!(err.contains("stopped early: error_rate<10% was crossed by the load 'b' (--abort-on)"), "{err}");
-    let written = with(&format!(
-        "  - {{name: later, rate: 1, start: 1h}}
-  - {{name: b, duration: 10m, requests: [good, bad], rate: 500}}
+    let written = with(
+        "  - {name: later, rate: 1, start: 1h}
+  - {name: b, duration: 10m, requests: [good, bad], rate: 500}
 ",
-    ));
+    );
     let (code, out, err) = written.run("--abort-on error_rate<10% --report run.json");
     assert_eq!(code, Some(99), "one that was not to begin yet has not failed: {out}{err}");
 }
@@ -333,6 +333,8 @@ fn what_several_loads_do_not_go_with_is_refused() {
     let mut command = written.loadgen("--check");
     let (code, _, err) = told(&command.env("LOADGEN_RATE", "7").output().unwrap());
     assert!(code == Some(2) && err.contains("LOADGEN_RATE with several loads"), "{err}");
+    let (code, _, err) = written.run("--speed 2x");
+    assert!(code == Some(2) && err.starts_with("loadgen: error: --speed needs --replay"), "{err}");
     for flags in ["-H a:b --check", "--no-keepalive --check", "--expect-status 404 --check", "-X PUT --check"]
     {
         assert_eq!(written.run(flags).0, Some(0), "{flags}: what is of no load applies to all");
@@ -364,6 +366,7 @@ fn mistakes_in_loads_are_told_with_their_place() {
         ("[{name: a}, {name: b, poisson: true}]", "plan.yaml:4:20: --poisson without a rate"),
         ("[{name: a, rate: 1, stages: 1s@5}]", "plan.yaml:4:9: --stages and --rate exclude each other"),
         ("[{name: a, connections: 1, workers: 2}]", "plan.yaml:4:44: invalid value '2' for workers"),
+        ("[{name: a}, {name: b, pipeline: 2}]", "plan.yaml:4:20: --pipeline with HTTP/2"),
         ("[{name: a, thresholds: x}]", "plan.yaml:4:31: a text; accepted: a list"),
         (
             "[{name: a}, {name: b, thresholds: ['p(99)<1s', 'p(99)']}]",
@@ -376,7 +379,7 @@ fn mistakes_in_loads_are_told_with_their_place() {
     ] {
         let requests = "requests:\n  - {name: x, path: /x}\n  - {name: y, path: /y}\n";
         // The loads are in the fourth line.
-        let plan = format!("{}loads: {loads}\ntarget: http://a:1\n", requests);
+        let plan = format!("{requests}loads: {loads}\ntarget: a:1\n");
         let written = Written::new(&plan);
         let (code, out, err) = written.run("--check");
         if code != Some(2) || !err.contains(said) || err.lines().count() != 1 || !out.is_empty() {

@@ -3,8 +3,9 @@
 use contract::quantity::{self, LONGEST_TIME};
 
 use super::{
-    Said, client,
+    client,
     keys::{Keys, Plain},
+    said::Said,
     tree::Node,
 };
 use crate::plan::{

@@ -4,6 +4,7 @@ mod client;
 mod expectations;
 mod keys;
 mod loads;
+mod said;
 mod tree;
 
 use std::{
@@ -19,10 +20,11 @@ pub(crate) use self::loads::LOAD;
 use self::{
     keys::{Keys, Plain},
     loads::OneLoad,
+    said::Said,
     tree::Node,
 };
 use super::{
-    Body, Builder, ClientOptions, OnOverload, PlanError, RequestOptions, Share, accepted,
+    Body, Builder, PlanError, RequestOptions, Share, accepted,
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
@@ -96,35 +98,6 @@ pub struct Bound {
     pub text: String,
     /// Where it stands: file, line and column.
     pub place: String,
-}
-
-/// One thing that a file says.
-#[derive(Clone, Debug)]
-enum Said {
-    Seed(u64),
-    Defaults(Box<RequestOptions>),
-    Request(Box<RequestOptions>),
-    Name(String),
-    Start(std::time::Duration),
-    Rate(f64),
-    Stages(String),
-    Poisson(bool),
-    Warmup(std::time::Duration),
-    MaxLag(std::time::Duration),
-    Total(u64),
-    Duration(std::time::Duration),
-    MaxInFlight(usize),
-    OnOverload(OnOverload),
-    Connections(usize),
-    FixedConnections(bool),
-    Streams(usize),
-    Timeout(std::time::Duration),
-    ConnectTimeout(std::time::Duration),
-    Workers(usize),
-    Client(ClientOptions),
-    MessageSize(u64),
-    Binary(bool),
-    PingInterval(std::time::Duration),
 }
 
 impl PlanFile {
@@ -301,38 +274,6 @@ impl PlanFile {
         });
         let of_load = load.iter().flat_map(|(_, load)| load.says.iter().cloned());
         Ok(of_load.fold(builder, |builder, said| said.to(builder)))
-    }
-}
-
-impl Said {
-    /// Says it.
-    fn to(self, builder: Builder) -> Builder {
-        match self {
-            Self::Seed(seed) => builder.seed(seed),
-            Self::Defaults(defaults) => builder.defaults(*defaults),
-            Self::Request(request) => builder.request(*request),
-            Self::Name(name) => builder.load_name(name),
-            Self::Start(after) => builder.start(after),
-            Self::Rate(rate) => builder.rate(rate),
-            Self::Stages(stages) => builder.stages(stages),
-            Self::Poisson(poisson) => builder.poisson(poisson),
-            Self::Warmup(time) => builder.warmup(time),
-            Self::MaxLag(time) => builder.max_lag(time),
-            Self::Total(total) => builder.total(total),
-            Self::Duration(duration) => builder.duration(duration),
-            Self::MaxInFlight(count) => builder.max_in_flight(count),
-            Self::OnOverload(on_overload) => builder.on_overload(on_overload),
-            Self::Connections(count) => builder.connections(count),
-            Self::FixedConnections(fixed) => builder.fixed_connections(fixed),
-            Self::Streams(count) => builder.streams(count),
-            Self::Timeout(timeout) => builder.timeout(timeout),
-            Self::ConnectTimeout(timeout) => builder.connect_timeout(timeout),
-            Self::Workers(count) => builder.workers(count),
-            Self::Client(options) => builder.with_client(options),
-            Self::MessageSize(bytes) => builder.message_size(bytes),
-            Self::Binary(binary) => builder.binary(binary),
-            Self::PingInterval(interval) => builder.ping_interval(interval),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::plan::Plan;
+use crate::plan::{ClientOptions, Plan};
 
 fn build(text: &str) -> Result<Plan, String> {
     let file = PlanFile::parse(text, "plan.yaml", Path::new("")).map_err(|error| error.to_string())?;
