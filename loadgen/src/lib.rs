@@ -30,5 +30,5 @@ pub use clock::Nanos;
 pub use control::{Handle, Phase};
 pub use outcome::{Cause, ExpectedStatus};
 pub use plan::{Plan, PlanError};
-pub use run::{Run, Running};
+pub use run::{Run, Running, RunningTogether, Together};
 pub use summary::Summary;

@@ -124,7 +124,8 @@ pub struct Args {
     /// Read the plan of the run from a file, in YAML or JSON
     ///
     /// Target, requests with their shares, expectations, and the load: see `plan.schema.json`. A target and a load that are
-    /// given beside it take precedence; -X, -H and -b are defaults, which its requests may have otherwise.
+    /// given beside it take precedence; -X, -H and -b are defaults, which its requests may have otherwise. It may have several
+    /// loads at the same time, each with a name and a start; none is given beside them.
     #[arg(short = 'f', long, value_name = "FILE", env = "LOADGEN_PLAN", help_heading = TARGET)]
     pub plan: Option<PathBuf>,
 

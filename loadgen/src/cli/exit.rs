@@ -145,7 +145,7 @@ pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], a
     let is_time_open = judged.iter().any(|judged| judged.is_time && judged.judgement == Judgement::NotJudged);
     if summary.interrupted && !aborted {
         Exit::Interrupted
-    } else if summary.outcome() == Outcome::Failed {
+    } else if summary.outcome() == Outcome::Failed && !(aborted && is_unbegun(summary)) {
         Exit::Failed
     } else if aborted || is_any(Judgement::Failed) {
         Exit::Crossed
@@ -156,6 +156,11 @@ pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], a
     } else {
         Exit::Done
     }
+}
+
+/// Whether it was stopped before anything was due: as one of several loads that was to begin later.
+fn is_unbegun(summary: &Summary) -> bool {
+    summary.interrupted && summary.records.counts.offered == 0
 }
 
 /// How one exchange ends the program: any response that is complete will do, unless it is to fail on it.

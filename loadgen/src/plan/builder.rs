@@ -39,6 +39,8 @@ pub struct Builder {
     pub(super) call: call::Wanted,
     pub(super) message: message::Wanted,
     pub(super) verify: verify::Wanted,
+    /// How many loads there are at the same time, with this one.
+    pub(super) loads: usize,
 }
 
 impl Builder {
@@ -67,6 +69,7 @@ impl Builder {
             call: call::Wanted::default(),
             message: message::Wanted::default(),
             verify: verify::Wanted::default(),
+            loads: 1,
         }
     }
 
@@ -318,6 +321,26 @@ impl Builder {
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.lifetime.retry = retry;
+        self
+    }
+
+    /// What the load is called beside others that go on [together](crate::Together) with it.
+    #[must_use]
+    pub fn load_name(mut self, name: impl Into<String>) -> Self {
+        self.load.name = Some(name.into());
+        self
+    }
+
+    /// How long after those that go on [together](crate::Together) with it the load begins.
+    #[must_use]
+    pub fn start(mut self, after: Duration) -> Self {
+        self.load.start = Some(after);
+        self
+    }
+
+    /// One of so many loads at the same time: they share the CPUs.
+    pub(super) fn among(mut self, loads: usize) -> Self {
+        self.loads = loads;
         self
     }
 

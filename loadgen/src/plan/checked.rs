@@ -300,7 +300,10 @@ impl Builder {
                 );
                 PlanError(Refusal::of_value("workers", workers, accepted, most.to_string()))
             })?,
-            None => runtime::cpus::available().min(most),
+            None => {
+                let own = runtime::cpus::available().get() / self.loads.max(1);
+                NonZeroUsize::new(own).unwrap_or(NonZeroUsize::MIN).min(most)
+            }
         };
         let workers = match (&message, load.arrivals()) {
             (Some(_), Some(_)) => evenly(workers, load.connections, self.workers.is_some())?,

@@ -41,7 +41,7 @@ pub use call::Call;
 pub use client::{Client, ClientOptions};
 use command_line::Refusal;
 pub use expect::{Expect, ExpectedText};
-pub use files::OtherEnd;
+pub use files::{OtherEnd, together_within_files};
 pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
 pub use message::Message;
@@ -75,6 +75,9 @@ use crate::{
 
 /// The most threads that are accepted.
 pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// The most loads that a plan may have at the same time.
+pub const MAX_LOADS: usize = 16;
 
 /// A run, decided.
 #[derive(Clone, Debug)]

@@ -137,7 +137,7 @@ impl Counts {
         sent.chain([offered, dropped, not_sent, resent]).fold(0, u64::max)
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         let Self {
             offered,
             succeeded,

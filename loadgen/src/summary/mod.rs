@@ -2,6 +2,7 @@
 //! shows.
 
 mod file;
+mod loads;
 mod merge;
 mod parts;
 mod rounds;
@@ -11,9 +12,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 pub use file::{InvalidRecords, VERSION};
+pub use loads::Loads;
 pub use merge::CannotMerge;
 pub use parts::{Little, MeanParts};
-pub use rounds::{MAX_ROUNDS, Rounds};
+pub use rounds::{KeptReport, MAX_ROUNDS, Rounds};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -13,6 +13,7 @@ mod http2;
 mod idle;
 mod library;
 mod load;
+mod loads;
 mod mix;
 mod once;
 mod peer;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use self::protocols::{Grpc, WebSocket};
+use super::loads;
 use crate::{
     recorder::{self, ReportedLoad, ReportedTimes, ServerReport},
     summary::{MeanParts, Summary},
@@ -42,6 +43,25 @@ pub fn write_rounds(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::R
     let rounds = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
     serde_json::to_writer_pretty(&mut *out, &Rounds { version: VERSION, rounds })?;
     writeln!(out)
+}
+
+/// Writes the reports of several loads at the same time as one JSON object and a line end.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_loads(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let loads = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
+    let requests = Requests::of(&loads::total(reports));
+    serde_json::to_writer_pretty(&mut *out, &Loads { version: VERSION, requests, loads })?;
+    writeln!(out)
+}
+
+#[derive(Serialize)]
+struct Loads<'a> {
+    version: u32,
+    /// Of all.
+    requests: Requests,
+    loads: Vec<Report<'a>>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +124,10 @@ struct Report<'a> {
 
 #[derive(Serialize)]
 struct RunReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_seconds: Option<f64>,
     target: String,
     protocol: String,
     method: String,
@@ -456,6 +480,8 @@ impl RunReport {
     fn of(summary: &Summary) -> Self {
         let run = &summary.run;
         Self {
+            load_name: run.load_name.clone(),
+            start_seconds: run.load_name.as_ref().map(|_| run.start.unwrap_or_default().as_secs_f64()),
             target: run.target.clone(),
             protocol: run.protocol.clone(),
             method: run.method.clone(),

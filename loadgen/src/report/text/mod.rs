@@ -3,6 +3,7 @@
 //! The first line says what one has to know; the rest is in the order in which questions come up.
 
 mod bins;
+pub mod loads;
 mod long;
 pub mod rounds;
 mod times;
