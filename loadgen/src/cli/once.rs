@@ -26,7 +26,9 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let call = plan.call().and_then(|call| call.prepared());
     let summary = running.join()?;
     let exchange = summary.records.exchange.as_ref();
-    let arrival = exchange.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
+    let redirects = &summary.records.redirects;
+    let first = redirects.first().map(|(exchange, _)| exchange).or(exchange.map(|exchange| &**exchange));
+    let arrival = first.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
     let id = arrival.id(summary.records.ids());
     if let Some(request) = plan.requests().get(arrival.request as usize) {
         let values = texts.values(&arrival, request.rows(), Some(&id));
@@ -38,6 +40,11 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
             write_body(&body, body.len() as u64, out)?;
             write_trailers(request, out)?;
         }
+    }
+    for (redirect, (head, body)) in redirects {
+        write_content(redirect, None, out)?;
+        write!(out, "{head}")?;
+        write_body(body, body.len() as u64, out)?;
     }
     match exchange {
         Some(exchange) => write_reply(exchange, call, &summary, out)?,
@@ -77,19 +84,7 @@ fn write_reply(
     summary: &Summary,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let capture = &exchange.capture;
-    write!(out, "{}", capture.informational)?;
-    if capture.left_out > 0 {
-        writeln!(out, "[{} more informational responses]\n", count(capture.left_out))?;
-    }
-    write!(out, "{}", capture.head)?;
-    match call.map(|call| call.shown_reply(&capture.body)) {
-        Some(messages) if !messages.is_empty() => writeln!(out, "{}\n", messages.join("\n"))?,
-        _ => write_body(&capture.body, exchange.length, out)?,
-    }
-    if !capture.trailers.is_empty() {
-        writeln!(out, "{}", capture.trailers)?;
-    }
+    write_content(exchange, call, out)?;
     if let Some(CallEnd::Error(error)) = &exchange.call {
         let (code, message) = &**error;
         writeln!(out, "{} ({}): {}", code.name(), *code as u8, message.escape_debug())?;
@@ -102,6 +97,24 @@ fn write_reply(
     }
     if let Some((wait, service)) = exchange.times {
         writeln!(out, "wait {}, service {}", time(wait as f64), time(service as f64))?;
+    }
+    Ok(())
+}
+
+/// Heads, body and trailers.
+fn write_content(exchange: &Exchange, call: Option<&Prepared>, out: &mut dyn Write) -> io::Result<()> {
+    let capture = &exchange.capture;
+    write!(out, "{}", capture.informational)?;
+    if capture.left_out > 0 {
+        writeln!(out, "[{} more informational responses]\n", count(capture.left_out))?;
+    }
+    write!(out, "{}", capture.head)?;
+    match call.map(|call| call.shown_reply(&capture.body)) {
+        Some(messages) if !messages.is_empty() => writeln!(out, "{}\n", messages.join("\n"))?,
+        _ => write_body(&capture.body, exchange.length, out)?,
+    }
+    if !capture.trailers.is_empty() {
+        writeln!(out, "{}", capture.trailers)?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ mod methods;
 pub(crate) mod mix;
 mod places;
 mod proto_files;
+pub(crate) mod redirect;
 pub mod replay;
 pub mod request;
 mod request_options;

@@ -142,6 +142,9 @@ pub struct Recorder {
     /// What was exchanged, if it is to be shown.
     #[serde(skip)]
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// Redirects that were followed before that, each with head and body of what was sent next.
+    #[serde(skip)]
+    pub(crate) redirects: Vec<(Exchange, (String, Vec<u8>))>,
     #[serde(with = "run_and_load")]
     ids: Ids,
     /// Which replies are successes.
@@ -202,6 +205,7 @@ impl Recorder {
             held_up: (0, 0),
             in_flight: 0,
             exchange: None,
+            redirects: Vec::new(),
             ids,
             expected,
             expected_of: Arc::default(),
@@ -282,6 +286,7 @@ impl Recorder {
         }
         if let Some(exchange) = &other.exchange {
             self.exchange = Some(exchange.clone());
+            self.redirects.clone_from(&other.redirects);
         }
         self.body_bytes += other.body_bytes;
         self.bytes_sent += other.bytes_sent;

@@ -4,6 +4,7 @@ mod client;
 mod connections;
 mod expect;
 mod find_max;
+mod follow;
 mod frames;
 mod generators;
 mod grpc;

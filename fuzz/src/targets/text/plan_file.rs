@@ -27,6 +27,7 @@ pub const WORDS: &[&[u8]] = &[
     b"h2_stream_window: 1M\n",
     b"idle_connections: 1\n",
     b"pipeline: 2\n",
+    b"follow: 2\n",
     b"recv_rate: 1K\n",
     b"send_rate: 1K\n",
     b"h2_connection_window: 1M\n",

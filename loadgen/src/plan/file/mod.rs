@@ -54,6 +54,7 @@ const LOAD: &[&str] = &[
     "h2_max_frame_size",
     "h2_header_table_size",
     "pipeline",
+    "follow",
     "idle_connections",
     "recv_rate",
     "send_rate",
