@@ -42,6 +42,8 @@ pub(super) struct Output {
     pub(super) rounds: usize,
     /// Whether one exchange is printed instead of a run.
     pub(super) once: bool,
+    /// Whether its body is shown as it was before it was compressed.
+    pub(super) decodes: bool,
 }
 
 impl From<&Args> for Output {
@@ -61,6 +63,7 @@ impl From<&Args> for Output {
             style: style(),
             rounds: args.repeat,
             once: args.once,
+            decodes: args.compressed,
         }
     }
 }
@@ -82,6 +85,7 @@ impl Output {
             style: style(),
             rounds: 1,
             once: false,
+            decodes: false,
         }
     }
 }

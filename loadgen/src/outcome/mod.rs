@@ -2,6 +2,7 @@
 //!
 //! Data alone: nothing here reads a socket or a clock, or knows how a protocol frames what it carries.
 
+pub(crate) mod encoding;
 mod exchange;
 pub(crate) mod expectation;
 mod expected;

@@ -1,6 +1,8 @@
 //! Runs against servers that behave, and that don't.
 
 mod client;
+#[cfg(feature = "embedded")]
+mod compressed;
 mod connections;
 mod expect;
 mod find_max;
