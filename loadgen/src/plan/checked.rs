@@ -200,6 +200,9 @@ impl Builder {
         let lifetime = Lifetime::new(&self.lifetime)?;
         let mut targets = Targets::new(target.clone(), self.version, self.braces);
         let several = self.spread(&mut targets)?;
+        for (target, options, place) in &self.own_tls {
+            targets.secure(target, options, place)?;
+        }
         let labels = targets.labels();
         let sites = targets.sites(&self.tls, &self.route)?;
         let contents = Contents::default();

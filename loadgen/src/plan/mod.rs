@@ -59,8 +59,8 @@ pub use route::Route;
 pub use site::Site;
 pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
-pub use tls::Tls;
 pub(crate) use tls::{Offer, spoken};
+pub use tls::{Tls, TlsOptions};
 
 use contract::id::{self, Ids};
 use mix::Mix;

@@ -29,6 +29,8 @@ mod rules;
 mod server;
 mod shapes;
 mod slow;
+#[cfg(feature = "embedded")]
+mod target_tls;
 mod targets;
 mod upload;
 mod websocket;

@@ -28,6 +28,8 @@ pub const WORDS: &[&[u8]] = &[
     b"idle_connections: 1\n",
     b"pipeline: 2\n",
     b"follow: 2\n",
+    b"targets: [{url: 'https://a', insecure: true, sni: b}]\n",
+    b"tls_min_version: 1.3\n",
     b"recv_rate: 1K\n",
     b"send_rate: 1K\n",
     b"h2_connection_window: 1M\n",
