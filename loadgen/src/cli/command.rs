@@ -160,7 +160,7 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     }
     if output.once {
         let mut page = Vec::new();
-        let exchanged = match once(run, &mut page) {
+        let exchanged = match once(run, output.decodes, &mut page) {
             Err(_) if interrupts.is_interrupted() => return Ok(Exit::Interrupted),
             exchanged => exchanged?,
         };

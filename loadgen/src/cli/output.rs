@@ -44,6 +44,8 @@ pub(super) struct Output {
     pub(super) rounds: usize,
     /// Whether one exchange is printed instead of a run.
     pub(super) once: bool,
+    /// Whether its body is shown as it was before it was compressed.
+    pub(super) decodes: bool,
 }
 
 impl From<&Args> for Output {
@@ -64,6 +66,7 @@ impl From<&Args> for Output {
             zero_loss: args.zero_loss,
             rounds: args.repeat,
             once: args.once,
+            decodes: args.compressed,
         }
     }
 }
@@ -86,6 +89,7 @@ impl Output {
             zero_loss: false,
             rounds: 1,
             once: false,
+            decodes: false,
         }
     }
 }

@@ -125,6 +125,9 @@ pub(crate) const IDLE_CONNECTIONS: Accepted =
 /// See `--pipeline`.
 pub(crate) const PIPELINE: Accepted =
     Accepted { flag: "pipeline", values: "a whole number from 1 to 1000", example: "4" };
+/// See `--follow`.
+pub(crate) const FOLLOW: Accepted =
+    Accepted { flag: "follow", values: "a whole number from 0 to 20", example: "5" };
 /// See `--recv-rate`.
 pub(crate) const RECV_RATE: Accepted = Accepted { flag: "recv-rate", values: BYTE_RATE, example: "64K" };
 /// See `--send-rate`.
@@ -320,6 +323,7 @@ pub(crate) const ALL: &[Accepted] = &[
     H2_HEADER_TABLE_SIZE,
     IDLE_CONNECTIONS,
     PIPELINE,
+    FOLLOW,
     RECV_RATE,
     SEND_RATE,
     WORKERS,

@@ -6,8 +6,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, Version, call, lifetime, load,
-    message, places::Places, route, target::Braces, tls, verify,
+    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, TlsOptions, Version, call,
+    lifetime, load, message, places::Places, route, target::Braces, tls, verify,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -17,6 +17,8 @@ pub struct Builder {
     pub(super) target: String,
     /// Others that requests go to by turns.
     pub(super) others: Vec<String>,
+    /// What some targets have of TLS that is their own, and where in a file that is said.
+    pub(super) own_tls: Vec<(String, TlsOptions, String)>,
     pub(super) version: Version,
     pub(super) tls: tls::Wanted,
     pub(super) workers: Option<usize>,
@@ -48,6 +50,7 @@ impl Builder {
         Self {
             target,
             others: Vec::new(),
+            own_tls: Vec::new(),
             version: Version::Any,
             tls: tls::Wanted::default(),
             workers: None,
@@ -77,6 +80,20 @@ impl Builder {
     #[must_use]
     pub fn another_target(mut self, target: impl Into<String>) -> Self {
         self.others.push(target.into());
+        self
+    }
+
+    /// What one of the targets has of TLS in place of what the run has.
+    #[must_use]
+    pub fn target_tls(self, target: impl Into<String>, options: TlsOptions) -> Self {
+        let target = target.into();
+        let place = format!("the options of {target}");
+        self.target_tls_at(target, options, place)
+    }
+
+    /// The same, which is said at a place of a file.
+    pub(super) fn target_tls_at(mut self, target: String, options: TlsOptions, place: String) -> Self {
+        self.own_tls.push((target, options, place));
         self
     }
 

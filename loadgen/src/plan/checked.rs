@@ -49,6 +49,11 @@ impl Builder {
                 "it with other targets: a call is sent at once",
             ),
             (
+                self.client.follow.unwrap_or(0) > 0,
+                "--follow with a gRPC call",
+                "it with other targets: a call has no redirects",
+            ),
+            (
                 *expect != Expect::default(),
                 "expectations of a gRPC call",
                 "none, so far: a call succeeds with the status OK",
@@ -81,6 +86,11 @@ impl Builder {
                     || self.request.expect_continue == Some(true),
                 "chunks, trailers or an expectation of 100 with a WebSocket",
                 "them with requests: messages have a form of their own",
+            ),
+            (
+                self.client.follow.unwrap_or(0) > 0,
+                "--follow with a WebSocket",
+                "it with requests: a redirected handshake has failed",
             ),
             (
                 self.client.recv_rate.or(self.client.send_rate).is_some() || self.client.pipeline.is_some(),
@@ -195,6 +205,9 @@ impl Builder {
         };
         let mut targets = Targets::new(target.clone(), self.version, self.braces);
         let several = self.spread(&mut targets)?;
+        for (target, options, place) in &self.own_tls {
+            targets.secure(target, options, place)?;
+        }
         let labels = targets.labels();
         let sites = targets.sites(&self.tls, &self.route)?;
         let contents = Contents::default();

@@ -20,6 +20,7 @@ mod methods;
 pub(crate) mod mix;
 mod places;
 mod proto_files;
+pub(crate) mod redirect;
 pub mod replay;
 pub mod request;
 mod request_options;
@@ -59,8 +60,8 @@ pub use route::Route;
 pub use site::Site;
 pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
-pub use tls::Tls;
 pub(crate) use tls::{Offer, spoken};
+pub use tls::{Tls, TlsOptions};
 pub use verify::{Ledgers, Verify};
 
 use contract::id::{self, Ids};

@@ -147,6 +147,9 @@ pub struct Recorder {
     /// What is known of each request of a verified run.
     #[serde(skip)]
     pub(crate) verified: Option<Box<Verified>>,
+    /// Redirects that were followed before that, each with head and body of what was sent next.
+    #[serde(skip)]
+    pub(crate) redirects: Vec<(Exchange, (String, Vec<u8>))>,
     #[serde(with = "run_and_load")]
     ids: Ids,
     /// Which replies are successes.
@@ -208,6 +211,7 @@ impl Recorder {
             in_flight: 0,
             exchange: None,
             verified: None,
+            redirects: Vec::new(),
             ids,
             expected,
             expected_of: Arc::default(),
@@ -289,6 +293,7 @@ impl Recorder {
         }
         if let Some(exchange) = &other.exchange {
             self.exchange = Some(exchange.clone());
+            self.redirects.clone_from(&other.redirects);
         }
         if let (Some(verified), Some(other)) = (&mut self.verified, &other.verified) {
             verified.merge(other);

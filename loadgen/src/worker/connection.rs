@@ -3,12 +3,12 @@
 //! A kind of connection knows nothing of schedules, backlogs and other connections; the pool knows nothing of
 //! protocols. No call waits, and none has a future, a task or an allocation for each request.
 
-use std::task::Context;
+use std::{rc::Rc, task::Context};
 
 use contract::id::Ids;
 use transport::Stream;
 
-use super::opening::Secured;
+use super::{follow::Following, opening::Secured};
 use crate::{
     clock::{Clock, Nanos},
     outcome::{Arrival, Ended, Failure, InFlight},
@@ -72,6 +72,8 @@ pub(super) struct Shared<R> {
     /// Whether a connection was left with more to read, since this was last asked.
     pub(super) is_cut_short: bool,
     pub(super) requests: R,
+    /// Where requests of chains of redirects are found, if such are followed.
+    pub(super) following: Option<Rc<Following>>,
 }
 
 impl<R> Shared<R> {
@@ -88,6 +90,7 @@ impl<R> Shared<R> {
             carried: Carried::default(),
             is_cut_short: false,
             requests,
+            following: None,
         }
     }
 }

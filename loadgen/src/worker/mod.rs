@@ -10,6 +10,7 @@ mod connection;
 mod dial;
 mod dispatcher;
 mod exchange;
+mod follow;
 mod http1;
 mod http2;
 mod idle;
@@ -35,6 +36,7 @@ use std::{
 };
 
 use contract::id::Ids;
+use follow::Following;
 use lateness::{Lateness, Question};
 pub(crate) use opening::negotiate;
 use per_target::PerTarget;
@@ -133,8 +135,10 @@ struct Worker {
 
 impl Worker {
     fn new(order: Order) -> io::Result<Self> {
+        let following = Following::of(&order.plan, order.ids, order.epoch, order.part.of());
+        let target = |site| PerTarget::new(&order, site, following.clone());
         Ok(Self {
-            targets: (0..order.plan.sites().len()).map(|site| PerTarget::new(&order, site)).collect(),
+            targets: (0..order.plan.sites().len()).map(target).collect(),
             recording: Recording::of(&order.plan, order.ids),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,

@@ -35,6 +35,7 @@ pub(crate) const LOAD: &[&str] = &[
     "h2_max_frame_size",
     "h2_header_table_size",
     "pipeline",
+    "follow",
     "idle_connections",
     "recv_rate",
     "send_rate",

@@ -5,6 +5,7 @@ mod expectations;
 mod keys;
 mod loads;
 mod said;
+mod targets;
 mod tree;
 
 use std::{
@@ -24,7 +25,7 @@ use self::{
     tree::Node,
 };
 use super::{
-    Body, Builder, PlanError, RequestOptions, Share, accepted,
+    Body, Builder, PlanError, RequestOptions, Share, TlsOptions, accepted,
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
@@ -75,6 +76,8 @@ pub struct PlanFile {
     target: Option<String>,
     /// Beside that.
     others: Vec<String>,
+    /// What some of them have of TLS that is their own, and where.
+    own_tls: Vec<(String, TlsOptions, String)>,
     /// What the file says, on top of any target.
     says: Vec<Said>,
     /// Several loads, if there are.
@@ -118,8 +121,14 @@ impl PlanFile {
     /// It has something else than a plan.
     pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, PlanError> {
         let root = tree::parse(text, name)?;
-        let places = Places::of(name);
-        let mut file = Self { target: None, others: Vec::new(), says: Vec::new(), loads: Vec::new(), places };
+        let mut file = Self {
+            target: None,
+            others: Vec::new(),
+            own_tls: Vec::new(),
+            says: Vec::new(),
+            loads: Vec::new(),
+            places: Places::of(name),
+        };
         let plan = Keys::of(&root, PLAN, name)?;
         plan.at_most_one(&["target", "targets"])?;
         plan.at_most_one(&["load", "loads"])?;
@@ -128,14 +137,17 @@ impl PlanFile {
             file.places.put_of_run("url", node.place());
         }
         if let Some(node) = plan.get("targets") {
-            let targets = plan.list("targets")?;
-            if targets.is_empty() || targets.len() > MAX_TARGETS {
-                let wrong = format!("{} targets", targets.len());
+            let all = plan.list("targets")?;
+            if all.is_empty() || all.len() > MAX_TARGETS {
+                let wrong = format!("{} targets", all.len());
                 let accepted = format!("a list of 1 to {MAX_TARGETS} URLs");
                 return Err(plan.refused(node, &wrong, &accepted, "- http://localhost:8080"));
             }
-            for (index, target) in targets.iter().enumerate() {
-                let text = Plain::of(target, name).text("targets")?;
+            for (index, target) in all.iter().enumerate() {
+                let (text, own_tls) = targets::read(target, name, folder)?;
+                let (line, column) = target.place();
+                file.own_tls
+                    .extend(own_tls.map(|own| (text.clone(), own, format!("{name}:{line}:{column}"))));
                 if index == 0 {
                     file.target = Some(text);
                     file.places.put_of_run("url", target.place());
@@ -267,6 +279,9 @@ impl PlanFile {
         // A target that is given elsewhere is the only one.
         let others = self.others.iter().filter(|_| is_own);
         let builder = others.fold(builder, |builder, other| builder.another_target(other));
+        let own_tls = self.own_tls.iter().filter(|_| is_own).cloned();
+        let builder = own_tls
+            .fold(builder, |builder, (target, options, place)| builder.target_tls_at(target, options, place));
         let builder = says.into_iter().fold(builder, |builder, said| match (said, load) {
             // Others than those of the loads before it.
             (Said::Seed(seed), Some((index, _))) => builder.seed(seed.wrapping_add(index as u64)),

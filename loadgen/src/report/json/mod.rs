@@ -168,6 +168,9 @@ struct Requests {
     not_sent: u64,
     unanswered: u64,
     resent: u64,
+    redirects_followed: u64,
+    redirects_elsewhere: u64,
+    redirects_beyond: u64,
 }
 
 /// Percentiles over all offered requests.
@@ -525,6 +528,9 @@ impl Requests {
             not_sent: counts.not_sent,
             unanswered: counts.unanswered,
             resent: counts.resent,
+            redirects_followed: counts.redirects_followed,
+            redirects_elsewhere: counts.redirects_elsewhere,
+            redirects_beyond: counts.redirects_beyond,
         }
     }
 }

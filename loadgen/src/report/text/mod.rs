@@ -151,6 +151,9 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (2, "too late (--max-lag)", counts.dropped_late, false),
         (1, "not sent", counts.not_sent, false),
         (0, "retried", counts.resent, false),
+        (0, "redirects followed", counts.redirects_followed, false),
+        (0, "not followed: elsewhere", counts.redirects_elsewhere, false),
+        (0, "not followed: --follow", counts.redirects_beyond, false),
         (0, "not as expected (unmet)", summary.records.unmet.replies(), false),
     ] {
         if always || value > 0 {

@@ -93,7 +93,8 @@ impl Replies {
         if self.requests.len() <= slot {
             self.requests.resize_with(slot + 1, || None);
         }
-        self.oldest = self.oldest.or(Some(request.in_flight.submitted));
+        let submitted = request.in_flight.submitted;
+        self.oldest = Some(self.oldest.map_or(submitted, |oldest| oldest.min(submitted)));
         self.requests[slot] = Some(request);
     }
 
