@@ -43,7 +43,7 @@ struct Shared {
     unhealthy: AtomicBool,
     watch: watch::Sender<State>,
     /// What ends with it, and may end before it.
-    parts: Mutex<Vec<Weak<Shared>>>,
+    parts: Mutex<Vec<Weak<Self>>>,
 }
 
 /// What is waited for.

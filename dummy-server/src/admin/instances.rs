@@ -38,11 +38,11 @@ pub(super) fn routes(process: Arc<Process>) -> Router {
     let act = async move |Path((name, action)): Path<(String, String)>| {
         let instance = match find(&asked, &name) {
             Ok(instance) => instance,
-            Err(unknown) => return unknown,
+            Err(unknown) => return unknown.into_response(),
         };
         match act(&asked, instance, &action).await {
             Ok(()) => reply(&asked, instance),
-            Err(refused) => refused,
+            Err(refused) => refused.into_response(),
         }
     };
     Router::new()
@@ -107,7 +107,7 @@ fn reply(process: &Process, instance: &Instance) -> Response {
     super::json(&shown.pop())
 }
 
-fn find<'a>(process: &'a Process, name: &str) -> Result<&'a Instance, Response> {
+fn find<'a>(process: &'a Process, name: &str) -> Result<&'a Instance, Refused> {
     process.instance(name).ok_or_else(|| {
         let names: Vec<_> = process.instances.iter().map(Instance::name).collect();
         let example = format!("/instances/{}", names.first().unwrap_or(&""));
@@ -115,13 +115,24 @@ fn find<'a>(process: &'a Process, name: &str) -> Result<&'a Instance, Response> 
     })
 }
 
-/// What is wrong, what is accepted, and an example.
-fn refused(status: StatusCode, error: &str, accepted: &str, example: &str) -> Response {
-    (status, axum::Json(json!({ "error": error, "accepted": accepted, "example": example }))).into_response()
+/// What is not done: what is wrong, what is accepted, and an example.
+struct Refused {
+    status: StatusCode,
+    said: serde_json::Value,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, axum::Json(self.said)).into_response()
+    }
+}
+
+fn refused(status: StatusCode, error: &str, accepted: &str, example: &str) -> Refused {
+    Refused { status, said: json!({ "error": error, "accepted": accepted, "example": example }) }
 }
 
 /// Has the server do it, as far as that is done soon.
-async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(), Response> {
+async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(), Refused> {
     let name = instance.name();
     let (life, condition) = (instance.life(), instance.condition());
     let is_running = matches!(condition, Condition::Serving | Condition::Draining);
@@ -158,7 +169,7 @@ async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(),
     Ok(())
 }
 
-fn not_started(name: &str, error: &StartError) -> Response {
+fn not_started(name: &str, error: &StartError) -> Refused {
     let (accepted, example) = match error {
         StartError::Running => {
             ("an instance that has ended or was killed", format!("POST /instances/{name}/kill"))
