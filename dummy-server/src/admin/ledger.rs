@@ -1,17 +1,18 @@
-//! `/ledger`: what this server has seen of a verified run, as the port of the service tells it, too.
-
-use std::sync::Arc;
+//! `/ledger`: what the servers of this process have seen of a verified run, as their own ports tell it, too.
 
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 
-use super::Figures;
-use crate::router::{self, Route};
+use crate::{
+    process::Process,
+    router::{self, Route},
+};
 
-/// What all workers have seen of the run that `query` names.
-pub(super) async fn response(figures: &Arc<Figures>, query: Option<&str>) -> Response {
+/// What all workers of each server have seen of the run that `query` names: a list, with one statement for each server that has
+/// not ended.
+pub(super) async fn response(process: &Process, query: Option<&str>) -> Response {
     let (run, load) = match router::ledger(query.unwrap_or_default()) {
         Ok(Route::Ledger { run, load }) => (run, load),
         Ok(_) => return StatusCode::NOT_FOUND.into_response(),
@@ -20,8 +21,14 @@ pub(super) async fn response(figures: &Arc<Figures>, query: Option<&str>) -> Res
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
     };
-    match figures.desk.statement(run, load).await {
-        Ok(statement) => super::json(&statement),
-        Err(unanswered) => (StatusCode::SERVICE_UNAVAILABLE, format!("{unanswered}\n")).into_response(),
+    let mut statements = Vec::new();
+    for life in process.instances.iter().map(|instance| instance.life()).filter(|life| !life.has_ended()) {
+        match life.desk.statement(run, load).await {
+            Ok(statement) => statements.push(statement),
+            Err(unanswered) => {
+                return (StatusCode::SERVICE_UNAVAILABLE, format!("{unanswered}\n")).into_response();
+            }
+        }
     }
+    super::json(&statements)
 }

@@ -18,7 +18,8 @@ pub(super) fn handle(context: &Rc<ServerContext>, upload: Upload, run: u32, load
     Answer::Waiting(Box::pin(async move {
         drop(upload);
         let mut reply = match context.desk.statement(run, load).await {
-            Ok(statement) => Reply::json(StatusCode::OK, &statement),
+            // A list, as at the admin port.
+            Ok(statement) => Reply::json(StatusCode::OK, &[statement]),
             Err(unanswered) => Reply::refusal(
                 StatusCode::SERVICE_UNAVAILABLE,
                 &unanswered.to_string(),

@@ -40,7 +40,7 @@ pub(crate) fn dispatch(context: &Rc<ServerContext>, route: Route, head: &Head<'_
         Route::Chunked { total, size, delay } => {
             after(upload, chunked::reply(context.pattern, total, size, delay))
         }
-        Route::Health => after(upload, health::reply(context.shutdown.phase())),
+        Route::Health => after(upload, health::reply(&context.shutdown)),
         Route::Ledger { run, load } => ledger::handle(context, upload, run, load),
         Route::Help => after(upload, help::reply()),
         Route::Echo => echo::handle(context, head, upload, echo::full),

@@ -24,6 +24,7 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["config"],
     &["args"],
     &["admin"],
+    &["process"],
     &["listener", "accept", "signals"],
     &["worker", "ended"],
     &["fleet"],

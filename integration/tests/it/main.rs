@@ -39,6 +39,7 @@ mod grpc_web; // gRPC-Web
 mod haproxy_tls; // TLS details of clients, as HAProxy passes them on
 mod helps; // the help texts, word for word
 mod http_bytes; // HTTP/1 and HTTP/2 byte by byte
+mod instances; // several servers in one process
 mod invariants; // rules checked on the dependency graph
 mod layers; // rules checked on the sources' modules
 mod loadgen_cli; // loadgen's command line

@@ -131,7 +131,7 @@ impl Source {
     ) {
         match self {
             Self::Server { name, plan } => match get(plan, 0, ids) {
-                Ok(statement) => drop(answered.insert(statement.epoch, statement)),
+                Ok(statements) => answered.extend(statements),
                 Err(error) => off.push(format!("{name} could not be asked: {error:#}")),
             },
             Self::Behind { site } => {
@@ -143,7 +143,7 @@ impl Source {
                         break;
                     }
                     match get(plan, *site, ids) {
-                        Ok(statement) => drop(answered.insert(statement.epoch, statement)),
+                        Ok(statements) => answered.extend(statements),
                         Err(error) => failed = Some(error),
                     }
                     if wanted.is_empty() && failed.is_some() {
@@ -158,8 +158,8 @@ impl Source {
     }
 }
 
-/// What one server states.
-fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<Statement> {
+/// What the servers of one process state, by their epochs.
+fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<BTreeMap<u32, Statement>> {
     // Each question is another one: what lies between must not answer it from a cache.
     let unlike: u32 = rand::random();
     let path = format!("/ledger?run={:08x}&load={}&unlike={unlike:08x}", ids.run, ids.load);
@@ -175,9 +175,9 @@ fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<Statement> {
     if exchange.length > MAX_ANSWER {
         return Err(anyhow!("the ledger has {} bytes, more than {MAX_ANSWER}", exchange.length));
     }
-    let statement = Statement::read(&exchange.capture.body)?;
-    if (statement.run, statement.load) != (ids.run, ids.load) {
+    let statements = Statement::read_all(&exchange.capture.body)?;
+    if statements.iter().any(|statement| (statement.run, statement.load) != (ids.run, ids.load)) {
         return Err(anyhow!("the reply is of another run: it comes from a cache"));
     }
-    Ok(statement)
+    Ok(statements.into_iter().map(|statement| (statement.epoch, statement)).collect())
 }

@@ -12,6 +12,8 @@ pub const VERSION: u32 = 1;
 
 /// The largest count that is believed.
 const MAX_COUNT: u64 = 1 << 50;
+/// How many servers a process states something of, at most.
+const MAX_STATEMENTS: usize = 256;
 /// The longest name that is, in bytes.
 const MAX_TEXT: usize = 1024;
 /// How many further attempts a statement has at most.
@@ -182,13 +184,22 @@ impl Entry {
 }
 
 impl Statement {
-    /// Reads one from JSON.
+    /// Reads a list of them from JSON.
     ///
     /// # Errors
-    /// It is none of this version, or says what no server can have seen.
-    pub fn read(json: &[u8]) -> Result<Self, InvalidStatement> {
+    /// One is none of this version, or says what no server can have seen.
+    pub fn read_all(json: &[u8]) -> Result<Vec<Self>, InvalidStatement> {
+        let statements: Vec<Self> =
+            serde_json::from_slice(json).map_err(|error| InvalidStatement(error.to_string()))?;
+        if statements.len() > MAX_STATEMENTS {
+            return Err(InvalidStatement(format!("more than {MAX_STATEMENTS} servers")));
+        }
+        statements.into_iter().map(Self::checked).collect()
+    }
+
+    fn checked(self) -> Result<Self, InvalidStatement> {
         let invalid = |why: String| InvalidStatement(why);
-        let statement: Self = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+        let statement = self;
         if statement.version != VERSION {
             return Err(invalid(format!("version {}, not {VERSION}", statement.version)));
         }
@@ -483,8 +494,8 @@ mod tests {
     fn what_no_server_can_have_seen_is_not_read() {
         let good =
             Statement { version: VERSION, sightings: MAX_COUNT, whole: MAX_COUNT, ..Statement::default() };
-        let read = |statement: &Statement| Statement::read(&serde_json::to_vec(statement).unwrap());
-        assert_eq!(read(&good), Ok(good.clone()));
+        let read = |statement: &Statement| Statement::read_all(&serde_json::to_vec(&[statement]).unwrap());
+        assert_eq!(read(&good), Ok(vec![good.clone()]));
         for wrong in [
             Statement { version: 2, ..good.clone() },
             Statement { sightings: MAX_COUNT + 1, ..good.clone() },
@@ -496,7 +507,10 @@ mod tests {
         ] {
             assert!(read(&wrong).is_err());
         }
-        assert!(Statement::read(b"").is_err() && Statement::read(b"{}").is_err());
+        for text in [&b""[..], b"{}", b"[{}]"] {
+            assert!(Statement::read_all(text).is_err());
+        }
+        assert_eq!(Statement::read_all(b"[]"), Ok(Vec::new()));
     }
 
     #[test]
