@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 
 use crate::{
     drain::Shutdown,
-    ledger::Desk,
     process::{Instance, Process},
     stats::Stats,
     worker::Question,
@@ -23,8 +22,6 @@ pub(crate) struct Figures {
     pub(crate) shutdown: Shutdown,
     /// Where workers are asked for their connections.
     pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
-    /// And for what they have seen of verified runs.
-    pub(crate) desk: Arc<Desk>,
 }
 
 /// Sums over all workers. Differences of two counters can be a moment off, and are never below 0.
@@ -55,7 +52,6 @@ impl Figures {
             instance: name,
             first_worker: instance.first_worker(),
             workers: instance.stats().to_vec(),
-            desk: life.desk,
             shutdown: life.shutdown,
             workers_to_ask: life.workers_to_ask,
         }
