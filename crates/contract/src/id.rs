@@ -51,20 +51,20 @@ impl Id {
     }
 
     /// Reads one; none where something else stands in the field.
+    #[inline]
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(text).ok().filter(|text| text.len() == LENGTH)?;
-        let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16));
-        let mut next = || parts.next()?.ok();
-        let (run, load, number, attempt) = (next()?, next()?, next()?, next()?);
-        let id = Self {
-            run: run.try_into().ok()?,
-            load: load.try_into().ok()?,
-            number,
-            attempt: attempt.try_into().ok()?,
-        };
-        // Signs, capitals, digits in other places.
-        (id.text() == text.as_bytes()).then_some(id)
+        let text: &Text = text.try_into().ok()?;
+        let are_dashes = [LOAD, NUMBER, ATTEMPT].iter().all(|part| text[part - 1] == b'-');
+        if !are_dashes {
+            return None;
+        }
+        Some(Self {
+            run: number(&text[..LOAD - 1])? as u32,
+            load: number(&text[LOAD..NUMBER - 1])? as u8,
+            number: number(&text[NUMBER..ATTEMPT - 1])?,
+            attempt: number(&text[ATTEMPT..])? as u8,
+        })
     }
 }
 
@@ -84,6 +84,19 @@ impl Ids {
     pub fn of(&self, number: u64, attempt: u8) -> Id {
         Id { run: self.run, load: self.load, number, attempt }
     }
+}
+
+/// The number that at most 16 hexadecimal digits are; none with anything else, be it a sign or a capital.
+#[inline]
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(value))
+    })
 }
 
 /// Eight hexadecimal digits, all computed together: each is a byte of one number.

@@ -49,9 +49,9 @@ impl InFlight {
             self.reply.told = Told::NoToken;
             return;
         };
-        let own = self.arrival.id(ids);
-        // What is written is as long as it is, or it is none.
-        let seen = Seen::read(text).filter(|_| text[..id::LENGTH] == own);
+        let id = ids.of(self.arrival.number, self.arrival.resends);
+        let is_own = text.get(..id::LENGTH) == Some(&id.text()[..]);
+        let seen = if is_own { Seen::read_of(id, text) } else { None };
         match seen {
             Some(Seen { sighting, epoch, length, .. }) => {
                 self.reply.told = Told::Own { sighting, epoch };

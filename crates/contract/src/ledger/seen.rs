@@ -59,14 +59,27 @@ impl Seen {
     /// Reads one; none where something else stands in the field.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
-        let (id, rest) = text.split_at_checked(id::LENGTH)?;
-        let mut parts = str::from_utf8(rest).ok()?.strip_prefix('-')?.split('-');
-        let sighting = u8::from_str_radix(parts.next()?, 16).ok()?;
-        let epoch = u32::from_str_radix(parts.next()?, 16).ok()?;
-        let length = parts.next().map(|length| u64::from_str_radix(length, 16)).transpose().ok()?;
-        let seen = Self { id: Id::read(id)?, sighting, epoch, length };
-        // Signs, capitals, other lengths, more parts.
-        (*seen.text() == *text).then_some(seen)
+        let (id, _) = text.split_at_checked(id::LENGTH)?;
+        Self::read_of(Id::read(id)?, text)
+    }
+
+    /// Reads one that begins with this id, as far as that is known.
+    #[inline]
+    #[must_use]
+    pub fn read_of(id: Id, text: &[u8]) -> Option<Self> {
+        let (short, length) = text.split_at_checked(SHORT)?;
+        if short[id::LENGTH] != b'-' || short[EPOCH - 1] != b'-' {
+            return None;
+        }
+        let length = match length {
+            [] => None,
+            [b'-', b'0'] => Some(0),
+            [b'-', b'0', ..] | [b'-'] => return None,
+            [b'-', digits @ ..] if digits.len() <= 16 => Some(id::number(digits)?),
+            _ => return None,
+        };
+        let sighting = id::number(&short[id::LENGTH + 1..EPOCH - 1])? as u8;
+        Some(Self { id, sighting, epoch: id::number(&short[EPOCH..])? as u32, length })
     }
 }
 
