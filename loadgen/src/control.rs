@@ -54,7 +54,7 @@ struct Start {
 }
 
 impl Handle {
-    /// Of a run with so many workers.
+    /// Of a run with this number of workers.
     pub(crate) fn new(workers: usize, clock: Clock) -> Self {
         Self(Arc::new(Shared {
             clock,

@@ -178,7 +178,7 @@ impl Builder {
         self
     }
 
-    /// Exactly so many requests.
+    /// The exact number of requests.
     #[must_use]
     pub fn total(mut self, total: u64) -> Self {
         self.load.total = Some(total);
@@ -192,7 +192,7 @@ impl Builder {
         self
     }
 
-    /// At most so many requests at once.
+    /// The maximum number of requests in flight.
     #[must_use]
     pub fn max_in_flight(mut self, count: usize) -> Self {
         self.load.max_in_flight = count;

@@ -84,7 +84,7 @@ impl Wanted {
 pub enum Pace {
     /// As fast as the server takes them.
     AtOnce,
-    /// Message n is due so many nanoseconds times n after the call was.
+    /// Message n is due n times this after the call was.
     Every(Duration),
     /// Each when the response to the one before has come.
     Replies,

@@ -228,7 +228,7 @@ impl Plan {
         self.requests.names()
     }
 
-    /// Which request each arrival sends, where so many parts share the arrivals.
+    /// Which request each arrival sends, where this number of parts share the arrivals.
     pub(crate) fn mix(&self, parts: u64) -> Mix {
         // A total does not tell how many there are with the warm-up.
         let total = self.load.total.filter(|_| self.load.warmup.is_zero());

@@ -95,7 +95,7 @@ impl RequestOptions {
 pub enum Share {
     /// As a share of the sum of all weights.
     Weight(u64),
-    /// Exactly so many.
+    /// This number of requests exactly.
     Count(u64),
 }
 
@@ -140,7 +140,7 @@ impl Body {
     }
 }
 
-/// All of a file of at most so many bytes.
+/// All of a file of at most `most` bytes.
 pub(super) fn read_file(path: &Path, most: u64, option: &Accepted) -> Result<Bytes, PlanError> {
     let error = |why: String| refused_because(option, path.display(), why);
     let too_long = || error(format!("it has more than {}", contract::quantity::canonical_size(most)));

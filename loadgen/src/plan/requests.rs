@@ -60,7 +60,7 @@ impl Requests {
         self.all.iter().any(Request::is_random)
     }
 
-    /// Whether each is to be sent so many times.
+    /// Whether each has a count of its own.
     pub(super) fn has_counts(&self) -> bool {
         self.total.is_some()
     }

@@ -63,7 +63,7 @@ enum Segment {
 enum Instant {
     /// RFC 3339 in UTC, with milliseconds.
     Rfc3339,
-    /// In so many nanoseconds since the Unix epoch.
+    /// In units of this many nanoseconds since the Unix epoch.
     Since(u64),
 }
 
