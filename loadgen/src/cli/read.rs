@@ -269,12 +269,13 @@ impl Args {
             .pin_cpus(self.pin_cpus)
             .templates(!self.no_templates)
             .request_id_header(&self.request_id_header)
-            .raw_message(self.raw_message)
-            .binary(self.binary)
-            .grpc_encoding(match self.grpc_encoding {
-                Encoding::Identity => call::Encoding::Identity,
-                Encoding::Gzip => call::Encoding::Gzip,
-            });
+            .binary(self.binary);
+        if self.raw_message {
+            plan = plan.raw_message(true);
+        }
+        if let Encoding::Gzip = self.grpc_encoding {
+            plan = plan.grpc_encoding(call::Encoding::Gzip);
+        }
         plan = self.protos.iter().fold(plan, plan::Builder::proto);
         plan = self.proto_paths.iter().fold(plan, plan::Builder::proto_path);
         if let Some(deadline) = self.deadline {

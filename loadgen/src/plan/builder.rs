@@ -6,8 +6,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, Version, call, lifetime, load,
-    message, places::Places, route, target::Braces, tls,
+    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, Version, call::Encoding,
+    call_options::ProtoFiles, lifetime, load, message, places::Places, route, target::Braces, tls,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -36,7 +36,8 @@ pub struct Builder {
     pub(super) braces: Braces,
     pub(super) seed: Option<u64>,
     pub(super) places: Option<Arc<Places>>,
-    pub(super) call: call::Wanted,
+    /// Types of all calls' messages.
+    pub(super) protos: ProtoFiles,
     pub(super) message: message::Wanted,
 }
 
@@ -63,7 +64,7 @@ impl Builder {
             braces: Braces::Placeholder,
             seed: None,
             places: None,
-            call: call::Wanted::default(),
+            protos: ProtoFiles::default(),
             message: message::Wanted::default(),
         }
     }
@@ -487,7 +488,7 @@ impl Builder {
     /// descriptors. May be repeated.
     #[must_use]
     pub fn proto(mut self, file: impl Into<PathBuf>) -> Self {
-        self.call.protos.push(file.into());
+        self.protos.files.push(file.into());
         self
     }
 
@@ -495,42 +496,42 @@ impl Builder {
     /// repeated.
     #[must_use]
     pub fn proto_path(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.call.proto_paths.push(folder.into());
+        self.protos.paths.push(folder.into());
         self
     }
 
     /// Whether the body is the message of a gRPC call as it is, and no JSON.
     #[must_use]
     pub fn raw_message(mut self, raw: bool) -> Self {
-        self.call.raw = raw;
+        self.request.call.raw = Some(raw);
         self
     }
 
     /// How long a gRPC call may take, as the server is told (`grpc-timeout`).
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.call.deadline = Some(deadline);
+        self.request.call.deadline = Some(deadline);
         self
     }
 
     /// What the messages of a gRPC call are compressed with.
     #[must_use]
-    pub fn grpc_encoding(mut self, encoding: call::Encoding) -> Self {
-        self.call.encoding = encoding;
+    pub fn grpc_encoding(mut self, encoding: Encoding) -> Self {
+        self.request.call.encoding = Some(encoding);
         self
     }
 
     /// How many messages a gRPC call sends, of a method that takes a stream of them.
     #[must_use]
     pub fn messages(mut self, count: u64) -> Self {
-        self.call.messages = Some(count);
+        self.request.call.messages = Some(count);
         self
     }
 
     /// The time between two messages of a gRPC call; zero: as fast as the server takes them.
     #[must_use]
     pub fn message_interval(mut self, interval: Duration) -> Self {
-        self.call.message_interval = Some(interval);
+        self.request.call.message_interval = Some(interval);
         self
     }
 

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method, uri::Authority};
 use wire::Fields;
 
 use super::{
-    PlanError, Protocol, Target,
+    CallOptions, PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
     contents::Contents,
     expect::Expect,
@@ -58,6 +58,8 @@ pub struct RequestOptions {
     pub rows: Option<PathBuf>,
     /// What is expected of its replies.
     pub expect: Expect,
+    /// What is wanted of it as a gRPC call, which it is where the target is one of calls.
+    pub call: CallOptions,
 }
 
 impl RequestOptions {
@@ -86,6 +88,7 @@ impl RequestOptions {
             },
             rows: self.rows.or_else(|| defaults.rows.clone()),
             expect: self.expect.over(&defaults.expect),
+            call: self.call.over(&defaults.call),
         }
     }
 }

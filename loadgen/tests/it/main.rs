@@ -7,6 +7,7 @@ mod find_max;
 mod frames;
 mod generators;
 mod grpc;
+mod grpc_plans;
 mod http1;
 mod http10;
 mod http2;
