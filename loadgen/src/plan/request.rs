@@ -204,7 +204,7 @@ impl Request {
         }
     }
 
-    /// The fields of the first sending: what does not follow from a run is as in none.
+    /// The fields as they are sent first, with the draws of seed 0.
     pub(super) fn first_fields(&self) -> Fields {
         let Some(varying) = &self.varying else { return self.fields.clone() };
         let row = self.rows().map(|rows| (rows, 0));
