@@ -13,6 +13,7 @@ mod http10;
 mod http2;
 mod idle;
 mod library;
+mod limits;
 mod load;
 mod mix;
 mod once;
