@@ -91,6 +91,8 @@ pub enum Mode {
     Pair,
     /// what an idle connection takes of dummy-server's and other servers' memory
     Memory,
+    /// whether a long run takes more of loadgen's memory than a short one
+    Growth,
     /// as many connections at once as the machine allows, from several addresses
     Crowd,
 }
@@ -104,6 +106,7 @@ impl Mode {
             Self::Client => "client",
             Self::Pair => "pair",
             Self::Memory => "memory",
+            Self::Growth => "growth",
             Self::Crowd => "crowd",
         }
     }

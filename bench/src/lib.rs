@@ -3,7 +3,8 @@
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
 //! runs each [`client`], one after the other, and reads [`cpu`] and the [`round_trip`] between both CPUs before and
-//! after, or its [`memory`] where connections lie idle. [`crowd`] is by itself: it opens as many connections as go.
+//! after, its [`memory`] where connections lie idle, or the [`arrivals`] that a server noted. [`crowd`] is by itself: it
+//! opens as many connections as go. So is [`growth`]: it compares loadgen's memory in a short and a long run.
 //! [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`]
 //! and dies with its value.
 //!
@@ -11,10 +12,12 @@
 #![cfg(target_os = "linux")]
 
 pub mod args;
+pub mod arrivals;
 pub mod certificate;
 pub mod client;
 pub mod cpu;
 pub mod crowd;
+pub mod growth;
 pub mod interrupt;
 pub mod machine;
 pub mod measure;
@@ -57,8 +60,10 @@ const SMOKE_SECONDS: f64 = 0.5;
 /// The arguments name no row, our programs cannot be built, the record cannot be written, or the user
 /// interrupted.
 pub fn run(args: &Args) -> Result<bool> {
-    if args.mode == Mode::Crowd {
-        return crowd(args);
+    match args.mode {
+        Mode::Crowd => return crowd(args),
+        Mode::Growth => return growth(args),
+        _ => {}
     }
     let seconds = if args.smoke { SMOKE_SECONDS } else { args.seconds };
     let mut rows = rows::of(args.mode, seconds, args.smoke, &args.only)?;
@@ -142,6 +147,30 @@ fn crowd(args: &Args) -> Result<bool> {
         fs::write(folder.join("crowd.md"), table)?;
     }
     Ok(true)
+}
+
+/// Compares the memory of a short and a long run, prints the table and keeps it; false if the long one took too much.
+fn growth(args: &Args) -> Result<bool> {
+    growth::check(&args.only)?;
+    let machine = Machine::here(args)?;
+    let tools = Tools::find(args, &BTreeSet::new())?;
+    interrupt::listen()?;
+    let date = today();
+    let programs = [Tool::DummyServer, Tool::Loadgen].map(|one| (one.name().to_owned(), tools.version(one)));
+    let dir = tempfile::tempdir()?;
+    let short = if args.smoke { growth::SMOKE } else { growth::SHORT };
+    let mut table = about(args, &date, &machine) + &versions(&programs);
+    print(&table)?;
+    let runs = growth::Growth { tools: &tools, machine: &machine, dir: dir.path(), short };
+    let (section, met) = runs.row()?;
+    let section = format!("\n{section}");
+    print(&section)?;
+    table.push_str(&section);
+    if let Some(folder) = folder(args, &date, &machine) {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("growth.md"), table)?;
+    }
+    Ok(met)
 }
 
 fn today() -> String {

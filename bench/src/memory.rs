@@ -11,11 +11,20 @@ use std::{
 /// The process is gone.
 pub fn resident(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    parse(&text).ok_or_else(|| ErrorKind::InvalidData.into())
+    parse(&text, "VmRSS:").ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
-fn parse(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The most that was resident of it so far (`VmHWM`).
+///
+/// # Errors
+/// The process is gone.
+pub fn peak(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    parse(&text, "VmHWM:").ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+fn parse(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -26,9 +35,10 @@ mod tests {
     #[test]
     fn resident_memory_is_read_in_kib() {
         let status = "VmHWM:\t    9000 kB\nVmRSS:\t    1234 kB\nRssAnon:\t     100 kB\n";
-        assert_eq!(parse(status), Some(1234 * 1024));
+        assert_eq!(parse(status, "VmRSS:"), Some(1234 * 1024));
+        assert_eq!(parse(status, "VmHWM:"), Some(9000 * 1024));
         // A process that has ended and was not waited for has none.
-        assert_eq!(parse("State:\tZ (zombie)\n"), None);
+        assert_eq!(parse("State:\tZ (zombie)\n", "VmRSS:"), None);
     }
 
     #[test]
@@ -37,6 +47,7 @@ mod tests {
         let before = resident(std::process::id()).unwrap();
         let written = vec![1_u8; SIZE];
         let after = resident(std::process::id()).unwrap();
+        assert!(peak(std::process::id()).unwrap() >= after);
         // Other tests of this process may give some back meanwhile, but nowhere near as much.
         assert!(after > before + SIZE as u64 / 2, "{before} to {after} with {}", written.len());
     }

@@ -74,7 +74,7 @@ impl Process {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             // The process first: another program may have been faster to take the port.
-            if self.ended_within(Duration::ZERO)? {
+            if self.has_ended_within(Duration::ZERO)? {
                 bail!("{} ended immediately: {}", self.name, self.complaint());
             }
             if TcpStream::connect_timeout(&address, READY_WITHIN).is_ok() {
@@ -83,7 +83,7 @@ impl Process {
             if Instant::now() > deadline {
                 bail!("{} accepts no connection after {READY_WITHIN:?}: {}", self.name, self.complaint());
             }
-            self.ended_within(LOOK_EVERY)?;
+            self.has_ended_within(LOOK_EVERY)?;
             interrupt::check()?;
         }
     }
@@ -94,7 +94,7 @@ impl Process {
     /// It takes longer than `limit`, or the user interrupted; it is killed then.
     pub fn finish(mut self, limit: Duration) -> Result<String> {
         let deadline = Instant::now() + limit;
-        while !self.ended_within(LOOK_EVERY * 10)? {
+        while !self.has_ended_within(LOOK_EVERY * 10)? {
             interrupt::check()?;
             if Instant::now() > deadline {
                 bail!("{} did not end within {limit:?}: {}", self.name, self.complaint());
@@ -113,13 +113,17 @@ impl Process {
     /// # Errors
     /// It has.
     pub fn check_running(&self) -> Result<()> {
-        if self.ended_within(Duration::ZERO)? {
+        if self.has_ended_within(Duration::ZERO)? {
             bail!("{} ended too early", self.name);
         }
         Ok(())
     }
 
-    fn ended_within(&self, wait: Duration) -> Result<bool> {
+    /// Waits for the process to end, for this long at most, and tells whether it has.
+    ///
+    /// # Errors
+    /// The system cannot tell.
+    pub fn has_ended_within(&self, wait: Duration) -> Result<bool> {
         let mut fds = [PollFd::new(&self.end, PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&Timespec::try_from(wait)?)) {
             Ok(ready) => Ok(ready > 0),

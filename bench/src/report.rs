@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
+    arrivals::ArrivalError,
     measure::{Sample, Standing},
     ratio::Spread,
     rows::{Contender, Load, Metric, Row, Target},
@@ -62,7 +63,34 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
         let _ =
             writeln!(notes, "\n{connections} connections to a fresh server each time, idle for {seconds} s.");
     }
+    if row.metric == Metric::ArrivalErrorP99 {
+        arrivals(&mut notes, row, standings);
+    }
     text + &notes
+}
+
+/// The whole of what the server saw, and what it cost the clients.
+fn arrivals(text: &mut String, row: &Row, standings: &[Standing]) {
+    text.push_str("\nArrivals at the server, and CPU time of the client:\n\n");
+    line(text, &["", "arrivals", "rate/s", "p50 us", "p99 us", "max us", "client CPU us/request"]);
+    line(text, &["---", "--:", "--:", "--:", "--:", "--:", "--:"]);
+    for (one, standing) in row.contenders.iter().zip(standings) {
+        let Standing::Measured(samples) = standing else { continue };
+        let of = |value: &dyn Fn(&ArrivalError) -> f64, precision| {
+            let values: Vec<f64> =
+                samples.iter().filter_map(|one| one.arrival_error.as_ref()).map(value).collect();
+            Spread::of(&values).map_or(String::new(), |s| spread(s, precision, ""))
+        };
+        let seen = samples.iter().filter_map(|one| one.arrival_error).map(|one| one.arrivals);
+        let fewest = seen.min().map_or(String::new(), |arrivals| grouped(arrivals as f64));
+        let cpu = Spread::of(&standing.values(Metric::ClientPerRequest))
+            .map_or(String::new(), |s| spread(s, 2, ""));
+        let (p50, p99) = (of(&|one| one.p50_us, 1), of(&|one| one.p99_us, 1));
+        line(
+            text,
+            &[one.name, &fewest, &of(&|one| one.rate, 1), &p50, &p99, &of(&|one| one.max_us, 0), &cpu],
+        );
+    }
 }
 
 fn measured(
@@ -110,6 +138,7 @@ fn heading(metric: Metric) -> &'static str {
         Metric::ServerPerGb => "server CPU s/GB",
         Metric::ClientPerRequest => "client CPU us/request",
         Metric::LagP99 => "lag p99 us",
+        Metric::ArrivalErrorP99 => "arrival error p99 us",
         Metric::Rate => "min..max",
         Metric::ServerMemory => "server KiB/connection",
     }
@@ -221,6 +250,22 @@ mod tests {
         assert!(text.contains("| loadgen | 10,000 | 120.00 (120.00..120.00) | - | <= 200 | yes |"), "{text}");
         assert!(text.contains("| 2.00x (2.00..2.00) | - | - |"), "{text}");
         assert!(text.contains("Exactly 10,000 requests were sent in the one round."), "{text}");
+    }
+
+    #[test]
+    fn the_row_of_arrivals_shows_all_of_the_error_and_what_it_cost() {
+        let seen = |p99_us| {
+            let error =
+                ArrivalError { arrivals: 5000, before: 0, rate: 9999.5, p50_us: 3.0, p99_us, max_us: 800.0 };
+            Standing::Measured(vec![Sample { arrival_error: Some(error), ..sample(5000, 0.1, 0.05) }])
+        };
+        let text = table(Mode::Client, "arrival-error", &[seen(50.0), seen(100.0), Standing::Missing("oha")]);
+        assert!(
+            text.contains("| vegeta | 5,000 | 100.00 (100.00..100.00) | 0.50x (0.50..0.50) | <= 1x | yes |")
+        );
+        let whole = "| loadgen | 5,000 | 9999.5 (9999.5..9999.5) | 3.0 (3.0..3.0) | 50.0 (50.0..50.0) | \
+            800 (800..800) | 10.00 (10.00..10.00) |";
+        assert!(text.contains(whole), "{text}");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum Server {
     Tungstenite,
     /// The bare responder of this program.
     Responder,
+    /// The same, which notes when each request of HTTP/1.1 arrives.
+    Recorder,
 }
 
 impl Server {
@@ -49,7 +51,7 @@ impl Server {
             Self::Nghttpd => Some(Tool::Nghttpd),
             Self::Tonic => Some(Tool::Tonic),
             Self::Tungstenite => Some(Tool::Tungstenite),
-            Self::Responder => None,
+            Self::Responder | Self::Recorder => None,
         }
     }
 
@@ -66,6 +68,7 @@ impl Server {
             Self::Tonic => "tonic",
             Self::Tungstenite => "tungstenite",
             Self::Responder => "responder",
+            Self::Recorder => "recorder",
         }
     }
 
@@ -83,7 +86,7 @@ impl Server {
             Self::H2o => h2o(rustix::process::geteuid().is_root()),
             Self::Nghttpd => NGHTTPD.to_owned(),
             Self::Tonic | Self::Tungstenite => "127.0.0.1:{port}\n".to_owned(),
-            Self::Responder => String::new(),
+            Self::Responder | Self::Recorder => String::new(),
         }
     }
 }
@@ -104,7 +107,10 @@ impl Running {
     /// It is not installed, or does not come up.
     pub fn start(server: Server, protocol: Protocol, tools: &Tools, cpu: usize, dir: &Path) -> Result<Self> {
         let Some(tool) = server.tool() else {
-            return Ok(Self::Responder(Responder::start(cpu, &Body::K1.bytes())?));
+            let body = Body::K1.bytes();
+            let recorder = server == Server::Recorder;
+            let start = if recorder { Responder::start_noting } else { Responder::start };
+            return Ok(Self::Responder(start(cpu, &body)?));
         };
         let mut attempt = 1;
         loop {
@@ -136,6 +142,15 @@ impl Running {
         match self {
             Self::Process(process, _) => crate::cpu::of_process(process.id()),
             Self::Responder(responder) => responder.cpu(),
+        }
+    }
+
+    /// The instants of arrivals since this was last asked, in nanoseconds of an arbitrary start; none if it notes none.
+    #[must_use]
+    pub fn take_arrivals(&self) -> Option<Vec<u64>> {
+        match self {
+            Self::Process(..) => None,
+            Self::Responder(responder) => responder.take_arrivals(),
         }
     }
 
@@ -181,7 +196,8 @@ fn configured(
         | Server::Nghttpd
         | Server::Tonic
         | Server::Tungstenite
-        | Server::Responder => {
+        | Server::Responder
+        | Server::Recorder => {
             command.args(text.lines().filter(|line| !line.is_empty()));
         }
         Server::NginxFile | Server::NginxReturn | Server::H2o => {

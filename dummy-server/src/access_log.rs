@@ -50,11 +50,11 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    /// Adds one.
-    pub(crate) fn add_worker(&mut self) -> Queue {
+    /// Adds one, of a worker of the server of this name where there are several.
+    pub(crate) fn add_worker(&mut self, instance: Option<&'static str>) -> Queue {
         let (lines, receiver) = mpsc::channel(QUEUE);
         self.receivers.push(receiver);
-        Queue { one_in: self.log.one_in, lines }
+        Queue { one_in: self.log.one_in, instance, lines }
     }
 
     /// Starts the thread that writes what they bring.
@@ -83,10 +83,11 @@ impl Writer {
     }
 }
 
-/// The way to the writer, on its way to a worker.
-#[derive(Debug)]
+/// The way to the writer, on its way to a worker. Clones are of the same.
+#[derive(Clone, Debug)]
 pub(crate) struct Queue {
     one_in: NonZeroU64,
+    instance: Option<&'static str>,
     lines: mpsc::Sender<Line>,
 }
 
@@ -130,6 +131,7 @@ impl Log {
             peer: head.lifecycle.peer.address(),
             status: None,
             sent: 0,
+            instance: self.queue.instance,
             texts: Texts::of(texts),
         };
         Some(Box::new(Open { log: Rc::clone(self), line, status: None }))
@@ -165,6 +167,8 @@ struct Line {
     /// None: the request was given up before it was replied to.
     status: Option<u16>,
     sent: u64,
+    /// Of several servers, the one that answered.
+    instance: Option<&'static str>,
     texts: Texts,
 }
 
@@ -218,6 +222,8 @@ struct Json<'a> {
     request_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'static str>,
 }
 
 impl Line {
@@ -244,6 +250,7 @@ impl Line {
             user_agent: text(USER_AGENT),
             request_id: text(REQUEST_ID),
             trace_id: text(TRACE_ID),
+            instance: self.instance,
         }
     }
 
@@ -259,7 +266,8 @@ impl Line {
             None => write!(out, " -")?,
         }
         write!(out, " {} {:.3}ms \"{}\"", self.sent, self.duration_ms(), text(USER_AGENT))?;
-        write!(out, " \"{}\" {}", text(REQUEST_ID), text(TRACE_ID))
+        write!(out, " \"{}\" {}", text(REQUEST_ID), text(TRACE_ID))?;
+        self.instance.map_or(Ok(()), |instance| write!(out, " {instance}"))
     }
 
     /// When the request was received (RFC 3339).
@@ -312,6 +320,7 @@ mod tests {
             peer: Some(([127, 0, 0, 1], 4321).into()),
             status: Some(200),
             sent: 1024,
+            instance: None,
             texts: Texts::of([Some(b"GET"), Some(target), user_agent, None, None]),
         }
     }
@@ -337,6 +346,9 @@ mod tests {
         assert_eq!(written(&line(b"/", None), Format::Json), expected);
         let unanswered = Line { status: None, peer: None, ..line(b"/", None) };
         assert!(!written(&unanswered, Format::Json).contains("status"));
+        let of_one = Line { instance: Some("b"), ..line(b"/", None) };
+        assert!(written(&of_one, Format::Json).contains("\"instance\":\"b\""));
+        assert!(written(&of_one, Format::Text).ends_with(" \"-\" - b\n"));
         assert!(written(&unanswered, Format::Text).contains(" - \"GET / HTTP/1.1\" - 1024 "));
     }
 
@@ -367,7 +379,7 @@ mod tests {
     fn lines_are_written_while_there_is_room_and_refused_without() {
         let (sender, receiver) = mpsc::channel(2);
         let (other, empty) = mpsc::channel(2);
-        let log = Log::new(Queue { one_in: NonZeroU64::MIN, lines: sender });
+        let log = Log::new(Queue { one_in: NonZeroU64::MIN, instance: None, lines: sender });
         let open = |target: &[u8]| Open { log: Rc::clone(&log), line: line(target, None), status: Some(204) };
         assert!(open(b"/1").end(1000, 2));
         assert!(open(b"/2").end(1000, 2));

@@ -133,6 +133,13 @@ impl Budget {
     }
 }
 
+/// What a worker has leased is there for others when it has ended.
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.pool.give(self.leased.get());
+    }
+}
+
 /// What a buffer of a connection counts for: nothing as long as it is small.
 pub(crate) fn counted(bytes: usize) -> usize {
     if bytes > LITTLE { bytes } else { 0 }

@@ -10,7 +10,7 @@ use std::{
 use contract::{pattern::Pattern, timing::WorkerLoad};
 use wire::Output;
 
-use crate::{budget::Budget, drain::Shutdown, settings::Config, turn::Turn};
+use crate::{budget::Budget, drain::Shutdown, ledger::Desk, settings::Config, turn::Turn};
 
 /// Bytes that a WebSocket reads in one call.
 const SCRATCH: usize = 64 << 10;
@@ -29,6 +29,8 @@ pub(crate) struct ServerContext {
     pub(crate) instance: &'static str,
     /// What requests and replies may hold.
     pub(crate) budget: Rc<Budget>,
+    /// Where it is asked what all workers have seen of verified runs.
+    pub(crate) desk: Arc<Desk>,
     /// Of the connection that is polled.
     pub(crate) turn: Rc<Turn>,
     /// How busy the worker is, as it last looked.
@@ -45,6 +47,7 @@ impl ServerContext {
         shutdown: Shutdown,
         instance: &'static str,
         budget: Rc<Budget>,
+        desk: Arc<Desk>,
     ) -> Rc<Self> {
         Rc::new(Self {
             pattern: Pattern::new(config.buffer_size),
@@ -52,6 +55,7 @@ impl ServerContext {
             shutdown,
             instance,
             budget,
+            desk,
             turn: Rc::default(),
             load: Cell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),

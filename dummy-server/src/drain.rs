@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
@@ -37,7 +37,26 @@ struct Shared {
     phase: AtomicU8,
     /// Somebody asked for the abort, rather than the deadline.
     aborted: AtomicBool,
-    watch: watch::Sender<Phase>,
+    /// Connections are reset at the abort, as if the machine had gone.
+    killed: AtomicBool,
+    /// A copy, as of the phase.
+    unhealthy: AtomicBool,
+    watch: watch::Sender<State>,
+    /// What ends with it, and may end before it.
+    parts: Mutex<Vec<Weak<Self>>>,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    phase: Phase,
+    unhealthy: bool,
+}
+
+impl State {
+    fn is_ready(self) -> bool {
+        self.phase == Phase::Serving && !self.unhealthy
+    }
 }
 
 impl Default for Shutdown {
@@ -50,9 +69,28 @@ impl Shutdown {
     /// A handle for one server.
     #[must_use]
     pub fn new() -> Self {
-        let phase = AtomicU8::new(Phase::Serving as u8);
-        let aborted = AtomicBool::new(false);
-        Self(Arc::new(Shared { phase, aborted, watch: watch::Sender::new(Phase::Serving) }))
+        Self::in_phase(Phase::Serving)
+    }
+
+    fn in_phase(phase: Phase) -> Self {
+        Self(Arc::new(Shared {
+            phase: AtomicU8::new(phase as u8),
+            aborted: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            unhealthy: AtomicBool::new(false),
+            watch: watch::Sender::new(State { phase, unhealthy: false }),
+            parts: Mutex::default(),
+        }))
+    }
+
+    /// A handle for one of several servers of a process: it follows this one through the phases, and may be ahead of it.
+    pub(crate) fn part(&self) -> Self {
+        let mut parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|part| part.strong_count() > 0);
+        // With the lock held: a phase that is not seen here is passed on when the lock is free.
+        let part = Self::in_phase(self.phase());
+        parts.push(Arc::downgrade(&part.0));
+        part
     }
 
     /// Begins the drain; again, it does nothing.
@@ -64,6 +102,17 @@ impl Shutdown {
     pub fn abort(&self) {
         self.0.aborted.store(true, Ordering::Relaxed);
         self.advance(Phase::Aborted);
+    }
+
+    /// Ends immediately, and resets every connection.
+    pub(crate) fn kill(&self) {
+        self.0.killed.store(true, Ordering::Relaxed);
+        self.advance(Phase::Aborted);
+    }
+
+    /// Whether [`Self::kill`] was called.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.0.killed.load(Ordering::Relaxed)
     }
 
     /// Whether [`Self::abort`] was called.
@@ -83,21 +132,47 @@ impl Shutdown {
         }
     }
 
+    /// Whether new requests are welcome.
+    #[must_use]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase() == Phase::Serving && !self.0.unhealthy.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it is to count as healthy: what is not goes on serving.
+    pub(crate) fn set_healthy(&self, healthy: bool) {
+        self.0.unhealthy.store(!healthy, Ordering::Relaxed);
+        self.0.watch.send_modify(|now| now.unhealthy = !healthy);
+    }
+
+    /// Waits until [`Self::is_ready`] is not `told` any more; None when listeners close before that.
+    pub(crate) async fn readiness_after(&self, told: bool) -> Option<bool> {
+        let mut watch = self.0.watch.subscribe();
+        let changed = watch.wait_for(|now| now.phase >= Phase::Closing || now.is_ready() != told).await;
+        // The sender lives in self, so the wait can't fail.
+        changed.ok().filter(|now| now.is_ready() != told).map(|now| now.is_ready())
+    }
+
     /// Waits until the phase is `phase` or later.
     pub async fn reached(&self, phase: Phase) {
         // The sender lives in self, so the wait can't fail.
-        let _ = self.0.watch.subscribe().wait_for(|now| *now >= phase).await;
+        let _ = self.0.watch.subscribe().wait_for(|now| now.phase >= phase).await;
     }
 
     pub(crate) fn advance(&self, phase: Phase) {
-        self.0.watch.send_if_modified(|now| {
-            let forward = phase > *now;
+        let forward = self.0.watch.send_if_modified(|now| {
+            let forward = phase > now.phase;
             if forward {
-                *now = phase;
+                now.phase = phase;
                 self.0.phase.store(phase as u8, Ordering::Relaxed);
             }
             forward
         });
+        if forward {
+            let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            for part in parts.iter().filter_map(Weak::upgrade) {
+                Self(part).advance(phase);
+            }
+        }
     }
 
     /// Walks through the phases once the drain has begun. Returns when the server was aborted; the caller
@@ -140,6 +215,35 @@ mod tests {
                 assert_eq!(start.elapsed().as_secs(), 13);
             };
             tokio::join!(watch, shutdown.run(Duration::from_secs(3), Duration::from_secs(10)));
+        });
+    }
+
+    #[test]
+    fn a_part_follows_the_whole_and_may_be_ahead_of_it() {
+        let whole = Shutdown::new();
+        let (first, second) = (whole.part(), whole.part());
+        first.kill();
+        assert_eq!((first.phase(), second.phase()), (Phase::Aborted, Phase::Serving));
+        assert!(first.was_killed() && !whole.was_aborted() && whole.phase() == Phase::Serving);
+        whole.begin();
+        assert_eq!((first.phase(), second.phase(), whole.part().phase()), {
+            (Phase::Aborted, Phase::Leaving, Phase::Leaving)
+        });
+    }
+
+    #[test]
+    fn what_is_unhealthy_serves_and_is_not_ready() {
+        paused(async {
+            let shutdown = Shutdown::new();
+            shutdown.set_healthy(false);
+            assert!(!shutdown.is_ready() && shutdown.phase() == Phase::Serving);
+            assert_eq!(shutdown.readiness_after(true).await, Some(false));
+            shutdown.set_healthy(true);
+            assert_eq!(shutdown.readiness_after(false).await, Some(true));
+            shutdown.begin();
+            assert_eq!(shutdown.readiness_after(true).await, Some(false));
+            shutdown.advance(Phase::Closing);
+            assert_eq!(shutdown.readiness_after(false).await, None);
         });
     }
 

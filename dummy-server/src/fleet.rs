@@ -80,13 +80,13 @@ struct Place {
 }
 
 impl Fleet {
-    /// Without workers as yet.
-    pub(crate) fn new(accept_loops: usize) -> Self {
+    /// Without workers as yet. `in_process`: the accept loops of all fleets of the process.
+    pub(crate) fn new(accept_loops: usize, in_process: usize) -> Self {
         Self {
             seats: Vec::new(),
             open: AtomicU64::new(0),
             accepting: AtomicUsize::new(accept_loops),
-            first_reserved_file: first_reserved_file(runtime::files::limit(), accept_loops as u64),
+            first_reserved_file: first_reserved_file(runtime::files::limit(), in_process as u64),
         }
     }
 

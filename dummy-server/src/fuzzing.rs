@@ -70,6 +70,7 @@ fn greatest(route: Route) -> Routed {
         Route::Echo
         | Route::Health
         | Route::Help
+        | Route::Ledger { .. }
         | Route::Upload
         | Route::Digest
         | Route::Headers

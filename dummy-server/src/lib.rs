@@ -28,9 +28,11 @@ mod fleet;
 pub mod fuzzing;
 mod grpc;
 mod handshakes;
+mod ledger;
 mod lifecycle;
 mod listener;
 mod message;
+mod process;
 mod protocol;
 mod router;
 mod secret;
@@ -42,24 +44,16 @@ mod tls;
 mod turn;
 mod worker;
 
-use std::{
-    io,
-    path::PathBuf,
-    rc::Rc,
-    sync::{Arc, mpsc::RecvTimeoutError},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, sync::Arc, thread};
 
-use tokio::sync::{mpsc, oneshot};
-use transport::{Listener, listen::SocketFile};
+use tokio::sync::oneshot;
 
 pub use args::Args;
 pub use config::ConfigError;
 pub use drain::Shutdown;
 pub use listener::{Addresses, BindError};
 pub use secret::Secret;
-pub use settings::{AccessLog, Config, Format, Http2, Limits, ProxyProtocol};
+pub use settings::{AccessLog, Config, Format, Http2, InstancePorts, Instances, Limits, ProxyProtocol};
 pub use tls::{Certificates, Source, Tls};
 pub use transport::{
     Address,
@@ -67,20 +61,10 @@ pub use transport::{
 };
 
 use crate::{
-    admin::Figures,
-    behaviour::Behaviour,
-    budget::Pool,
-    drain::Phase,
-    ended::{News, Reporter},
-    fleet::{Arrived, Fleet},
-    listener::Listeners,
-    settings::Port,
-    stats::Stats,
-    worker::{Question, Server, Worker},
+    ended::Ending,
+    listener::{Administration, Listeners},
+    process::Process,
 };
-
-/// Questions of the admin port that may wait for a worker.
-const QUESTIONS: usize = 4;
 
 /// A server that can't start.
 #[derive(Debug, thiserror::Error)]
@@ -115,53 +99,60 @@ pub enum Ended {
     Panicked,
 }
 
-/// How long workers may take to end after the drain's time is up. One that is stuck does not keep the process.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// A server that runs on threads of its own.
+/// A server that runs on threads of its own, or several.
 #[derive(Debug)]
 pub struct Running {
-    addresses: Addresses,
-    shutdown: Shutdown,
-    certificates: Option<Certificates>,
+    process: Arc<Process>,
     pidfile: Option<PathBuf>,
-    /// Those of Unix domain sockets, which are removed with it.
-    _files: Vec<SocketFile>,
-    /// How many there are.
-    workers: usize,
-    fleet: Arc<Fleet>,
-    news: std::sync::mpsc::Receiver<News>,
     admin: thread::JoinHandle<()>,
     access_log: Option<access_log::Writer>,
     done: oneshot::Sender<()>,
 }
 
 impl Running {
-    /// Where it listens.
+    /// Where it listens; of several servers, where the first one does.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
-        &self.addresses
+        &self.process.addresses
+    }
+
+    /// The names of the servers, and where each listens.
+    pub fn instances(&self) -> impl Iterator<Item = (&'static str, Addresses)> {
+        self.process.instances.iter().map(|instance| (instance.name(), instance.addresses()))
+    }
+
+    /// Says where it listens, in a line for each server, of which the last line has the ports of the process.
+    #[must_use]
+    pub fn listening(&self) -> Vec<String> {
+        self.process.listening()
     }
 
     /// The handle that ends it.
     #[must_use]
     pub fn shutdown(&self) -> &Shutdown {
-        &self.shutdown
+        &self.process.common.shutdown
     }
 
     /// The certificate in use, if there is one.
     #[must_use]
     pub fn certificates(&self) -> Option<&Certificates> {
-        self.certificates.as_ref()
+        self.process.common.certificates.as_ref()
     }
 
     /// Waits for its end. A worker that is stuck is not waited for when the drain's time is up: its thread goes on until
     /// the process ends.
     #[must_use = "a drain that was cut short is worth a word"]
     pub fn join(self) -> Ended {
-        let (ended, all) = self.wait();
+        let ending = self.process.common.ends.wait();
+        self.process.close_log();
+        let ended = match ending {
+            Ending::All(0) => Ended::Drained,
+            Ending::All(connections) => Ended::Cut { connections },
+            Ending::Stuck => Ended::Cut { connections: self.process.open_connections() as usize },
+            Ending::Panicked => Ended::Panicked,
+        };
         if let Some(access_log) = self.access_log
-            && all
+            && matches!(ending, Ending::All(_))
         {
             access_log.finish();
         }
@@ -172,34 +163,6 @@ impl Running {
             let _ = std::fs::remove_file(path);
         }
         if admin.is_err() { Ended::Panicked } else { ended }
-    }
-
-    /// How it has ended, and whether all workers have.
-    fn wait(&self) -> (Ended, bool) {
-        let (mut left, mut cut, mut deadline) = (self.workers, 0, None::<Instant>);
-        while left > 0 {
-            let news = match deadline {
-                None => self.news.recv().ok(),
-                Some(deadline) => {
-                    match self.news.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                        Err(RecvTimeoutError::Timeout) => {
-                            tracing::error!(
-                                workers = left,
-                                "workers have not ended when the drain's time was up"
-                            );
-                            return (Ended::Cut { connections: self.fleet.open() as usize }, false);
-                        }
-                        news => news.ok(),
-                    }
-                }
-            };
-            match news {
-                Some(News::Worker(open)) => (left, cut) = (left - 1, cut + open),
-                Some(News::Aborted) => deadline = Some(Instant::now() + GRACE),
-                Some(News::Panicked) | None => return (Ended::Panicked, false),
-            }
-        }
-        (if cut == 0 { Ended::Drained } else { Ended::Cut { connections: cut } }, true)
     }
 }
 
@@ -212,121 +175,41 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<Running, StartError> {
         Ok(limit) => tracing::info!(before = limit.before, now = limit.now, "open-file limit"),
         Err(error) => tracing::warn!(%error, "can't raise the open-file limit"),
     }
-    let certificates =
-        config.tls.as_ref().map(|tls| Certificates::load(tls, &config.instance)).transpose()?;
-    let listeners = Listeners::bind(&config)?;
+    let names = config.instances.names();
+    let certificates = config.tls.as_ref().map(|tls| Certificates::load(tls, names)).transpose()?;
+    let servers = Listeners::bind_all(&config)?;
+    let administration = Administration::bind(&config)?;
     if let Some(path) = &config.pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| StartError::System { what: "can't write the pidfile", error })?;
     }
-    start(&Arc::new(config), shutdown, listeners, certificates)
+    start(config, shutdown, servers, administration, certificates)
         .map_err(|error| StartError::System { what: "can't start a thread", error })
 }
 
-/// What one worker is started with, and nobody else has.
-struct Seat {
-    inbox: mpsc::Receiver<Arrived>,
-    stats: Arc<Stats>,
-    questions: mpsc::Receiver<Question>,
-    lines: Option<access_log::Queue>,
-    listeners: Vec<(Port, Listener)>,
-}
-
 fn start(
-    config: &Arc<Config>,
+    config: Config,
     shutdown: Shutdown,
-    listeners: Listeners,
+    servers: Vec<(Config, Listeners)>,
+    Administration { admin, pprof }: Administration,
     certificates: Option<Certificates>,
 ) -> io::Result<Running> {
-    let Listeners { addresses, mut ports, admin, pprof, files } = listeners;
-    let count = config.workers.get();
-    let mut fleet = Fleet::new(ports.open());
-    let mut log = config.access_log.map(AccessLog::queues);
-    let (mut seats, mut workers_to_ask) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for _ in 0..count {
-        let (sender, questions) = mpsc::channel(QUESTIONS);
-        workers_to_ask.push(sender);
-        seats.push(Seat {
-            inbox: fleet.add_worker(),
-            stats: Arc::default(),
-            questions,
-            lines: log.as_mut().map(access_log::Queues::add_worker),
-            listeners: ports.of_next_worker(),
-        });
-    }
-    let access_log = log.map(access_log::Queues::start).transpose()?;
-    let behaviour = Arc::new(behaviour::Shared::new(count));
-    if let Ok(default) = Behaviour::parse(&config.behaviour)
-        && !config.behaviour.is_empty()
-    {
-        behaviour.set_default(default);
-    }
-    let figures = Arc::new(Figures {
-        behaviour: Arc::clone(&behaviour),
-        memory_budget: config.memory_budget,
-        workers: seats.iter().map(|seat| Arc::clone(&seat.stats)).collect(),
-        shutdown: shutdown.clone(),
-        workers_to_ask,
-    });
+    let address = |bound: &Option<listener::Bound>| bound.as_ref().map(|(address, _)| *address);
+    let mut addresses = servers[0].1.addresses.clone();
+    (addresses.admin, addresses.pprof) = (address(&admin), address(&pprof));
+    let (process, access_log) = Process::start(&config, shutdown, certificates, servers, addresses)?;
+    let process = Arc::new(process);
+    let pidfile = config.pidfile.clone();
     let (done, ended) = oneshot::channel();
-    // The workers and the admin thread.
-    let (reporter, news) = Reporter::new(count + 1);
     let admin = {
-        let (config, shutdown, addresses) = (Arc::clone(config), shutdown.clone(), addresses.clone());
-        let reporter = reporter.clone();
+        let process = Arc::clone(&process);
+        let ends = process.common.ends.clone();
         runtime::worker::spawn("admin", None, move || {
-            tokio::task::spawn_local(reporter.clone().watch(shutdown.clone()));
-            reporter.thread(admin::run(config, shutdown, figures, addresses, admin, pprof, ended))
+            tokio::task::spawn_local(ends.clone().watch());
+            ends.thread(admin::run(config, process, admin, pprof, ended))
         })?
     };
-    let fleet = Arc::new(fleet);
-    let server = Server {
-        config: Arc::clone(config),
-        shutdown: shutdown.clone(),
-        fleet: Arc::clone(&fleet),
-        // One short text per server, so that each reply can borrow it.
-        instance: config.instance.clone().leak(),
-        behaviour,
-        certificates: certificates.clone(),
-        memory: Pool::new(config.memory_budget, config.workers.get()),
-    };
-    spawn_workers(&server, seats, &reporter)?;
-    debug_assert_eq!(shutdown.phase(), Phase::Serving, "a shutdown handle is for one server");
-    let pidfile = config.pidfile.clone();
-    Ok(Running {
-        addresses,
-        shutdown,
-        certificates,
-        pidfile,
-        _files: files,
-        workers: count,
-        fleet,
-        news,
-        admin,
-        access_log,
-        done,
-    })
-}
-
-/// Starts a worker in each seat.
-fn spawn_workers(server: &Server, seats: Vec<Seat>, reporter: &Reporter) -> io::Result<()> {
-    let cpus = if server.config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
-    for (index, seat) in seats.into_iter().enumerate() {
-        let cpu = cpus.get(index % cpus.len().max(1)).copied();
-        let (server, reporter) = (server.clone(), reporter.clone());
-        let Seat { inbox, stats, questions, lines, listeners } = seat;
-        runtime::worker::spawn(&format!("worker-{index}"), cpu, move || {
-            reporter.worker(async move {
-                let worker = Worker::new(index, server, stats, lines);
-                let accepting: Vec<_> = listeners
-                    .into_iter()
-                    .map(|(port, listener)| accept::run(listener, port, Rc::clone(&worker)))
-                    .collect();
-                worker.run(accepting, inbox, questions).await
-            })
-        })?;
-    }
-    Ok(())
+    Ok(Running { process, pidfile, admin, access_log, done })
 }
 
 #[cfg(test)]

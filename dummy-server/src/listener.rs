@@ -11,7 +11,7 @@ use transport::{
     listen::{self, SocketFile},
 };
 
-use crate::settings::{Config, Port};
+use crate::settings::{Config, InstancePorts, Port};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,16 +60,23 @@ pub struct BindError {
     in_use: bool,
 }
 
-/// All listening sockets of a server.
+/// The listening sockets of one server, without the ports of the process.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     pub(crate) addresses: Addresses,
     pub(crate) ports: Ports,
-    pub(crate) admin: Option<std::net::TcpListener>,
-    pub(crate) pprof: Option<std::net::TcpListener>,
     /// The files of those that are Unix domain sockets.
     pub(crate) files: Vec<SocketFile>,
 }
+
+/// The ports of the process, whatever number of servers it has.
+#[derive(Debug)]
+pub(crate) struct Administration {
+    pub(crate) admin: Option<Bound>,
+    pub(crate) pprof: Option<Bound>,
+}
+
+pub(crate) type Bound = (SocketAddr, std::net::TcpListener);
 
 /// The sockets of the ports that workers serve: one for each worker, or one in all where a port can't be shared.
 #[derive(Debug, Default)]
@@ -102,10 +109,47 @@ impl Listeners {
         let http = open(Port::Http, "addr", &config.addr)?;
         let grpc = config.grpc_addr.as_ref().map(|addr| open(Port::Grpc, "grpc-addr", addr)).transpose()?;
         let tls = config.tls.as_ref().map(|tls| open(Port::Tls, "tls-addr", &tls.addr)).transpose()?;
-        let (admin_address, admin) = single("admin-addr", config.admin_addr.as_ref(), config)?.unzip();
-        let (pprof_address, pprof) = profiles(config.pprof_addr.as_ref(), config)?.unzip();
-        let addresses = Addresses { http, grpc, tls, admin: admin_address, pprof: pprof_address };
-        Ok(Self { addresses, ports, admin, pprof, files })
+        let addresses = Addresses { http, grpc, tls, admin: None, pprof: None };
+        Ok(Self { addresses, ports, files })
+    }
+
+    /// Opens the ports of all servers of a process. What is returned beside them is what each is to open when it starts again:
+    /// the ports that it has now.
+    pub(crate) fn bind_all(config: &Config) -> Result<Vec<(Config, Self)>, BindError> {
+        let is_shared = config.instances.ports() == InstancePorts::Shared && config.instances.are_several();
+        let mut all: Vec<(Config, Self)> = Vec::with_capacity(config.instances.count());
+        for index in 0..config.instances.count() {
+            let mut own = config.of_instance(index);
+            if let Some((_, first)) = all.first().filter(|_| is_shared) {
+                own.listens_on(&first.addresses);
+                own.share_port = true;
+            }
+            let listeners = Self::bind(&own)?;
+            own.listens_on(&listeners.addresses);
+            own.share_port |= is_shared;
+            all.push((own, listeners));
+        }
+        Ok(all)
+    }
+}
+
+impl Config {
+    /// Has the server listen where one does already.
+    fn listens_on(&mut self, addresses: &Addresses) {
+        self.addr = addresses.http.clone();
+        self.grpc_addr.clone_from(&addresses.grpc);
+        if let (Some(tls), Some(address)) = (&mut self.tls, &addresses.tls) {
+            tls.addr = address.clone();
+        }
+    }
+}
+
+impl Administration {
+    /// Opens what the configuration names.
+    pub(crate) fn bind(config: &Config) -> Result<Self, BindError> {
+        let admin = single("admin-addr", config.admin_addr.as_ref(), config)?;
+        let pprof = profiles(config.pprof_addr.as_ref(), config)?;
+        Ok(Self { admin, pprof })
     }
 }
 
@@ -129,8 +173,6 @@ fn per_worker(
     }
     Ok((bound, listeners))
 }
-
-type Bound = (SocketAddr, std::net::TcpListener);
 
 fn single(
     flag: &'static str,

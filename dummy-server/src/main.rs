@@ -27,7 +27,9 @@ fn serve(config: Config) -> ExitCode {
     if let Err(error) = signals::watch(running.shutdown().clone(), running.certificates().cloned()) {
         return complain(&format!("can't watch for signals: {error}"), 1);
     }
-    tracing::info!("listening {}", running.addresses());
+    for line in running.listening() {
+        tracing::info!("{line}");
+    }
     let shutdown = running.shutdown().clone();
     match running.join() {
         Ended::Drained => tracing::info!("drained"),

@@ -11,6 +11,7 @@ pub(crate) enum Endpoint {
     Echo,
     Health,
     Help,
+    Ledger,
     Bin,
     Chunked,
     Upload,
@@ -31,10 +32,11 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     /// All of them, in the order of their discriminants, with their names in the metrics.
-    pub(crate) const ALL: [(Self, &'static str); 18] = [
+    pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Echo, "echo"),
         (Self::Health, "health"),
         (Self::Help, "help"),
+        (Self::Ledger, "ledger"),
         (Self::Bin, "bin"),
         (Self::Chunked, "chunked"),
         (Self::Upload, "upload"),

@@ -33,8 +33,8 @@ pub enum Source {
         /// Its key.
         key: PathBuf,
     },
-    /// An authority that lives as long as the process signs one for `localhost`, `127.0.0.1`, `::1` and the
-    /// instance's name.
+    /// An authority that lives as long as the process signs one for `localhost`, `127.0.0.1`, `::1` and the names of the
+    /// instances.
     SelfSigned {
         /// Where the authority's certificate is written.
         authority: PathBuf,
@@ -83,14 +83,14 @@ struct Kept {
 
 impl Certificates {
     /// Reads the files, or makes what is needed without.
-    pub(crate) fn load(tls: &Tls, instance: &str) -> Result<Self, SettingsError> {
+    pub(crate) fn load(tls: &Tls, instances: &[String]) -> Result<Self, SettingsError> {
         let issuer = match &tls.source {
             Source::Files { chain, key } => Issuer::Files { chain: chain.clone(), key: key.clone() },
             Source::SelfSigned { authority: path } => {
                 let authority = Box::new(Authority::new()?);
                 fs::write(path, authority.pem())
                     .map_err(|error| SettingsError::Unwritable { path: path.clone(), error })?;
-                Issuer::Own { authority, instance: instance.to_owned() }
+                Issuer::Own { authority, instances: instances.to_owned() }
             }
         };
         let current = RwLock::new(tls.settings.build(issuer.identity()?)?);
@@ -117,15 +117,16 @@ impl Certificates {
 #[derive(Debug)]
 enum Issuer {
     Files { chain: PathBuf, key: PathBuf },
-    Own { authority: Box<Authority>, instance: String },
+    Own { authority: Box<Authority>, instances: Vec<String> },
 }
 
 impl Issuer {
     fn identity(&self) -> Result<Identity, SettingsError> {
         match self {
             Self::Files { chain, key } => Identity::read(chain, key),
-            Self::Own { authority, instance } => {
-                authority.issue(&["localhost", "127.0.0.1", "::1", instance])
+            Self::Own { authority, instances } => {
+                let names = ["localhost", "127.0.0.1", "::1"].into_iter();
+                authority.issue(&names.chain(instances.iter().map(String::as_str)).collect::<Vec<_>>())
             }
         }
     }

@@ -25,6 +25,7 @@ use crate::{
     drain::{Phase, Shutdown},
     exchange::Exchange,
     fleet::{Arrived, Fleet},
+    ledger::{self, Desk, Ledger},
     lifecycle::{Lifecycle, Seen, orders::Order},
     settings::{Config, Limits},
     stats::Stats,
@@ -44,11 +45,15 @@ pub(crate) struct Question {
 /// What all workers of a server have.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
+    /// The number in the process of its first worker, and how many workers all servers of the process have.
+    pub(crate) first_worker: usize,
+    pub(crate) all_workers: usize,
     pub(crate) config: Arc<Config>,
     pub(crate) shutdown: Shutdown,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) instance: &'static str,
     pub(crate) behaviour: Arc<behaviour::Shared>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) memory: Arc<Pool>,
 }
@@ -56,13 +61,17 @@ pub(crate) struct Server {
 /// A thread of the server, and what it owns.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// In its server, and in the process.
     pub(crate) index: usize,
+    number: usize,
+    all_workers: usize,
     pub(crate) config: Arc<Config>,
     pub(crate) shutdown: Shutdown,
     pub(crate) stats: Arc<Stats>,
     pub(crate) fleet: Arc<Fleet>,
     budget: Rc<Budget>,
     resources: Rc<Resources>,
+    ledger: Rc<Ledger>,
     connections: RefCell<Slab<Rc<SharedSocket>>>,
 }
 
@@ -105,13 +114,29 @@ impl Worker {
         stats: Arc<Stats>,
         access_log: Option<Queue>,
     ) -> Rc<Self> {
-        let Server { config, shutdown, fleet, instance, behaviour, certificates, memory } = server;
+        let Server { first_worker, all_workers, config, shutdown, .. } = server;
+        let Server { fleet, instance, behaviour, desk, certificates, memory, .. } = server;
         let budget = Budget::new(memory, Arc::clone(&stats));
-        let context = ServerContext::new(Arc::clone(&config), shutdown.clone(), instance, Rc::clone(&budget));
-        let exchange = Exchange::new(context, index, access_log.map(Log::new), behaviour);
+        let ledger = Ledger::new(instance, desk.epoch());
+        let context =
+            ServerContext::new(Arc::clone(&config), shutdown.clone(), instance, Rc::clone(&budget), desk);
+        let exchange = Exchange::new(context, index, access_log.map(Log::new), Rc::clone(&ledger), behaviour);
         let resources = Resources::new(exchange, certificates);
         let connections = RefCell::new(Slab::new());
-        Rc::new(Self { index, config, shutdown, stats, fleet, budget, resources, connections })
+        let number = first_worker + index;
+        Rc::new(Self {
+            index,
+            number,
+            all_workers,
+            config,
+            shutdown,
+            stats,
+            fleet,
+            budget,
+            resources,
+            ledger,
+            connections,
+        })
     }
 
     /// Serves a connection for which this worker's seat has been taken.
@@ -126,8 +151,8 @@ impl Worker {
             lifecycle.give(Order::Drain);
         }
         // Of its own in the whole process: workers count in steps of their number.
-        let (before, workers) = (self.stats.connections_opened.get(), self.config.workers.get() as u64);
-        lifecycle.id.set(before * workers + self.index as u64 + 1);
+        let (before, workers) = (self.stats.connections_opened.get(), self.all_workers as u64);
+        lifecycle.id.set(before * workers + self.number as u64 + 1);
         let key = self.connections.borrow_mut().insert(Rc::clone(&socket));
         self.stats.connections_opened.add(1);
         let admission = Admission { worker: Rc::clone(self), key, lifecycle };
@@ -142,7 +167,7 @@ impl Worker {
         self: Rc<Self>,
         accepting: impl IntoIterator<Item = impl Future<Output = ()> + 'static>,
         mut inbox: mpsc::Receiver<Arrived>,
-        questions: mpsc::Receiver<Question>,
+        (questions, ledger_questions): (mpsc::Receiver<Question>, mpsc::Receiver<ledger::Question>),
     ) -> usize {
         // Unlike a connection's, a panic of one of these ends the process.
         let mut tasks = JoinSet::new();
@@ -150,6 +175,8 @@ impl Worker {
             tasks.spawn_local(accepts);
         }
         tasks.spawn_local(Rc::clone(&self).list_connections(questions));
+        let ledger = Rc::clone(&self.ledger);
+        tasks.spawn_local(async move { ledger.answer(ledger_questions).await });
         tasks.spawn_local(Rc::clone(&self).sweep());
         loop {
             tokio::select! {
@@ -173,6 +200,14 @@ impl Worker {
                 Some(ended) = tasks.join_next() => go_on_unless_panicked(ended),
                 () = tokio::time::sleep(CLOSING_TICK) => {}
                 () = self.shutdown.reached(Phase::Aborted) => {}
+            }
+        }
+        if self.shutdown.was_killed() {
+            while let Ok(arrived) = inbox.try_recv() {
+                self.admit(arrived);
+            }
+            for (_, socket) in &*self.connections.borrow() {
+                socket.reset_on_close();
             }
         }
         self.connections.borrow().len()

@@ -130,3 +130,14 @@ fn every_fuzz_target_replays_its_corpus() {
     let tested = include_str!("corpus.rs");
     assert!(names.iter().all(|name| tested.contains(&format!("replay(\"{name}\""))), "{names:?}");
 }
+
+#[test]
+fn every_fuzz_target_runs_in_the_full_checks() {
+    let script = include_str!("../../.ci/full");
+    let listed = script.split_once("for target in ").unwrap().1.split_once("; do").unwrap().0;
+    let mut listed: Vec<&str> = listed.split_whitespace().filter(|word| *word != "\\").collect();
+    let mut names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    listed.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(listed, names);
+}

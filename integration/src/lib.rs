@@ -7,6 +7,7 @@
 //! - [`authority`] makes certificates for tests of TLS
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
+//! - [`planted`]: a proxy that does to requests what real ones should not
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
 //! - [`foreign`]: third-party peers: programs in other languages, servers for loadgen
 //! - [`launch`]: programs whose ports to listen on are given to them
@@ -22,6 +23,7 @@ pub mod foreign;
 pub mod launch;
 pub mod metrics;
 pub mod peers;
+pub mod planted;
 pub mod process;
 pub mod proxies;
 pub mod proxy;

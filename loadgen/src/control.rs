@@ -1,4 +1,5 @@
-//! What ties the workers of a run and their conductor: the phase, the start, and the figures so far.
+//! What ties the workers of a run and their conductor: the phase, the start, and the figures so far. Runs that begin together
+//! share the phase and the start.
 //!
 //! Workers only read the phase, and hand over their figures a few times a second if that is wanted: nothing here is
 //! touched for each request.
@@ -39,16 +40,26 @@ pub struct Handle(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    clock: Clock,
-    phase: AtomicU8,
-    start: Mutex<Start>,
+    gate: Arc<Gate>,
+    /// It begins so long after the gate has opened.
+    after: Nanos,
     /// Each worker's, as it was handed over last.
     figures: Box<[Mutex<Snapshot>]>,
+    /// Runs whose figures are its figures, too.
+    parts: Vec<Handle>,
+}
+
+/// What runs that begin together wait for.
+#[derive(Debug)]
+struct Gate {
+    clock: Clock,
+    phase: AtomicU8,
+    opening: Mutex<Opening>,
 }
 
 #[derive(Debug)]
-struct Start {
-    /// Workers that are not ready.
+struct Opening {
+    /// Workers that are not ready, of all runs.
     missing: usize,
     at: Option<Nanos>,
 }
@@ -56,11 +67,28 @@ struct Start {
 impl Handle {
     /// Of a run with this number of workers.
     pub(crate) fn new(workers: usize, clock: Clock) -> Self {
+        Self::at_gate(&Gate::new(workers, clock), workers, Duration::ZERO, Vec::new())
+    }
+
+    /// Of runs that begin together and end by the same signal, each with so many workers, and so long after all workers are
+    /// ready.
+    pub(crate) fn together(runs: &[(usize, Duration)], clock: Clock) -> Vec<Self> {
+        let gate = Gate::new(runs.iter().map(|(workers, _)| workers).sum(), clock);
+        runs.iter().map(|(workers, after)| Self::at_gate(&gate, *workers, *after, Vec::new())).collect()
+    }
+
+    /// Of several runs that begin together, as one; none of none.
+    pub(crate) fn of_all(runs: Vec<Self>) -> Option<Self> {
+        let gate = Arc::clone(&runs.first()?.0.gate);
+        Some(Self::at_gate(&gate, 0, Duration::ZERO, runs))
+    }
+
+    fn at_gate(gate: &Arc<Gate>, workers: usize, after: Duration, parts: Vec<Self>) -> Self {
         Self(Arc::new(Shared {
-            clock,
-            phase: AtomicU8::new(0),
-            start: Mutex::new(Start { missing: workers, at: None }),
+            gate: Arc::clone(gate),
+            after: nanos(after),
             figures: (0..workers).map(|_| Mutex::default()).collect(),
+            parts,
         }))
     }
 
@@ -77,18 +105,18 @@ impl Handle {
 
     /// No more requests become due; those in flight finish.
     pub fn stop(&self) {
-        self.0.phase.fetch_max(Phase::Stop as u8, Relaxed);
+        self.0.gate.phase.fetch_max(Phase::Stop as u8, Relaxed);
     }
 
     /// No more requests become due, and those in flight are given up.
     pub fn abort(&self) {
-        self.0.phase.fetch_max(Phase::Abort as u8, Relaxed);
+        self.0.gate.phase.fetch_max(Phase::Abort as u8, Relaxed);
     }
 
     /// The phase now.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        match self.0.phase.load(Relaxed) {
+        match self.0.gate.phase.load(Relaxed) {
             0 => Phase::Run,
             1 => Phase::Stop,
             _ => Phase::Abort,
@@ -98,8 +126,8 @@ impl Handle {
     /// How long ago the run began; none before that.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
-        let start = self.0.lock().at?;
-        self.0.clock.now().checked_sub(start).map(Duration::from_nanos)
+        let start = self.start()?;
+        self.0.gate.clock.now().checked_sub(start).map(Duration::from_nanos)
     }
 
     /// The figures so far, of a run that is [observed](crate::Run::observe); else zeros.
@@ -109,32 +137,50 @@ impl Handle {
         for part in &self.0.figures {
             all.merge(&part.lock().unwrap_or_else(PoisonError::into_inner));
         }
+        for part in &self.0.parts {
+            all.merge(&part.snapshot());
+        }
         all
     }
 
     /// Whether these figures are all of a time when no more requests became due.
     pub(crate) fn is_stopped(&self, snapshot: &Snapshot) -> bool {
-        snapshot.stopped >= self.0.figures.len()
+        snapshot.stopped >= self.workers()
     }
 
-    /// When the run began, by its clock.
+    /// When the run begins, by its clock, once that is known.
     pub(crate) fn start(&self) -> Option<Nanos> {
-        self.0.lock().at
+        let opened = self.0.gate.lock().at?;
+        Some(opened.saturating_add(self.0.after))
+    }
+
+    fn workers(&self) -> usize {
+        self.0.parts.iter().map(Self::workers).sum::<usize>() + self.0.figures.len()
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Start> {
-        self.start.lock().unwrap_or_else(PoisonError::into_inner)
+impl Gate {
+    fn new(missing: usize, clock: Clock) -> Arc<Self> {
+        let opening = Mutex::new(Opening { missing, at: None });
+        Arc::new(Self { clock, phase: AtomicU8::new(0), opening })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Opening> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A worker is ready, or is no more: the last one sets the beginning of the run.
     fn ready(&self) {
-        let mut start = self.lock();
-        start.missing = start.missing.saturating_sub(1);
-        if start.missing == 0 {
-            start.at.get_or_insert(self.clock.now() + HEAD_START);
+        let mut opening = self.lock();
+        opening.missing = opening.missing.saturating_sub(1);
+        if opening.missing == 0 {
+            opening.at.get_or_insert(self.clock.now() + HEAD_START);
         }
+    }
+
+    /// Nobody is waited for any longer.
+    fn open(&self) {
+        self.lock().at.get_or_insert(self.clock.now());
     }
 }
 
@@ -156,12 +202,15 @@ impl Participant {
     }
 
     /// The worker is ready. When the run begins; none as long as others are not ready. A worker goes on with its
-    /// connections until then, so it asks again and again instead of being blocked.
+    /// connections until then, so it asks again and again instead of being blocked. One that is stopped waits for nobody.
     pub(crate) fn ready(&mut self) -> Option<Nanos> {
         if !std::mem::replace(&mut self.is_ready, true) {
-            self.handle.0.ready();
+            self.handle.0.gate.ready();
         }
-        self.handle.0.lock().at
+        if self.phase() != Phase::Run {
+            self.handle.0.gate.open();
+        }
+        self.handle.start()
     }
 
     /// Hands over the worker's figures if that is due; `waiting` requests are due and not sent.
@@ -192,7 +241,7 @@ impl Drop for Participant {
             self.handle.abort();
         }
         if !self.is_ready {
-            self.handle.0.ready();
+            self.handle.0.gate.ready();
         }
     }
 }
@@ -210,6 +259,32 @@ mod tests {
         assert_eq!((one.ready(), one.ready(), handle.elapsed()), (None, None, None));
         let at = other.ready();
         assert!(at.is_some() && one.ready() == at && handle.start() == at);
+    }
+
+    #[test]
+    fn runs_that_begin_together_do_so_when_all_workers_of_all_are_ready() {
+        let runs = [(1, Duration::ZERO), (2, Duration::from_secs(5))];
+        let handles = Handle::together(&runs, Clock::starting_now());
+        let mut all: Vec<_> = handles.iter().flat_map(|handle| handle.participants(None)).collect();
+        assert_eq!((all[0].ready(), all[1].ready(), handles[1].start()), (None, None, None));
+        let later = all[2].ready().unwrap();
+        assert_eq!((all[1].ready(), all[0].ready()), (Some(later), Some(later - 5_000_000_000)));
+        let whole = Handle::of_all(handles).unwrap();
+        assert_eq!((whole.start(), whole.workers()), (all[0].ready(), 3));
+        whole.stop();
+        assert!(all.iter().all(|one| one.phase() == Phase::Stop), "what stops one stops all");
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_before_it_begins_waits_for_no_worker_of_another() {
+        let runs = [(1, Duration::ZERO), (2, Duration::from_secs(3600))];
+        let handles = Handle::together(&runs, Clock::starting_now());
+        let mut later: Vec<_> = handles[1].participants(None).collect();
+        // The first run's worker is never ready.
+        assert_eq!(later[0].ready(), None);
+        handles[0].stop();
+        let start = later[0].ready();
+        assert!(start.is_some() && later[1].ready() == start && handles[1].elapsed().is_none());
     }
 
     #[test]

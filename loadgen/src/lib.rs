@@ -23,11 +23,12 @@ pub mod schedule;
 pub mod search;
 pub mod summary;
 pub mod verdict;
+pub mod verify;
 mod worker;
 
 pub use clock::Nanos;
 pub use control::{Handle, Phase};
 pub use outcome::{Cause, ExpectedStatus};
 pub use plan::{Plan, PlanError};
-pub use run::{Run, Running};
+pub use run::{Run, Running, RunningTogether, Together};
 pub use summary::Summary;

@@ -20,8 +20,14 @@ impl Client for Hey {
     }
 
     fn arguments(&self, load: &Load, port: u16) -> Vec<String> {
-        let (time, connections) = (milliseconds(load), load.connections.to_string());
-        let mut list = words(["-cpus", "1", "-z", &time, "-c", &connections]);
+        let mut list = words(["-cpus", "1", "-c", &load.connections.to_string()]);
+        list.extend(match load.rate.zip(load.total()) {
+            // Its rate is that of one connection.
+            Some((rate, total)) => {
+                words(["-q", &(rate / load.connections).to_string(), "-n", &total.to_string()])
+            }
+            None => words(["-z", &milliseconds(load)]),
+        });
         if load.protocol == Protocol::Tls {
             // It would ask for a server of the name 127.0.0.1:PORT.
             list.extend(words(["-host", NAME]));

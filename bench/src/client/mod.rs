@@ -3,6 +3,7 @@
 //! A kind of client is a file with a [`Client`] in it, which the rows name. All run on one core: those that are a
 //! program of their own as a process, whose output is read; those of this program on a pinned thread.
 
+pub mod fortio;
 pub mod ghz;
 pub mod h2load;
 pub mod hey;
@@ -12,6 +13,7 @@ mod mixed;
 pub mod oha;
 pub mod sleeper;
 pub mod tungstenite;
+pub mod vegeta;
 pub mod wrk;
 
 use std::{fmt::Debug, path::Path, thread, time::Duration};
@@ -201,7 +203,8 @@ fn span(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{
-        ghz::Ghz, h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha, tungstenite::Tungstenite, wrk::Wrk, *,
+        fortio::Fortio, ghz::Ghz, h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha,
+        tungstenite::Tungstenite, vegeta::Vegeta, wrk::Wrk, *,
     };
     use crate::{args::Mode, rows};
 
@@ -212,7 +215,8 @@ mod tests {
 
     #[test]
     fn output_that_cannot_be_parsed_has_no_outcome() {
-        let clients: [&dyn Client; 7] = [&Wrk, &H2LOAD, &Hey, &Oha, &Ghz, &LOADGEN, &Tungstenite];
+        let clients: [&dyn Client; 9] =
+            [&Wrk, &H2LOAD, &Hey, &Oha, &Ghz, &LOADGEN, &Tungstenite, &Vegeta, &Fortio];
         for text in ["", "{}", "usage: try --help\n", "requests: many\n"] {
             for client in clients {
                 assert_eq!(client.read(text), None, "{client:?}: {text:?}");

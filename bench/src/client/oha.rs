@@ -22,8 +22,11 @@ impl Client for Oha {
 
     fn arguments(&self, load: &Load, port: u16) -> Vec<String> {
         let connections = load.connections.to_string();
-        let mut list =
-            words(["-z", &milliseconds(load), "-c", &connections, "--no-tui", "--output-format", "json"]);
+        let mut list = words(["-c", &connections, "--no-tui", "--output-format", "json"]);
+        list.extend(match load.rate.zip(load.total()) {
+            Some((rate, total)) => words(["-q", &rate.to_string(), "-n", &total.to_string()]),
+            None => words(["-z", &milliseconds(load)]),
+        });
         if matches!(load.protocol, Protocol::Tls | Protocol::TlsH2) {
             list.extend(words(["--insecure"]));
         }

@@ -14,6 +14,7 @@ pub(crate) use sample::tests::measured;
 pub use sample::{Sample, Standing};
 
 use crate::{
+    arrivals::ArrivalError,
     client::Place,
     cpu::Ticks,
     interrupt,
@@ -159,6 +160,8 @@ impl Bench<'_> {
         let cpus = [self.machine.server_cpu, self.machine.client_cpu];
         let trip_before = self.round_trip()?;
         let memory = fresh.as_ref().map(Running::resident).transpose()?;
+        // Those of the warm-up, or of a check.
+        let _ = server.take_arrivals();
         let (cpu, ticks, start) = (server.cpu()?, Ticks::now(&cpus)?, Instant::now());
         let mut run = one.client.run(&row.load, &place)?;
         let wall = start.elapsed().as_secs_f64();
@@ -171,6 +174,7 @@ impl Bench<'_> {
             run.printed = format!("VmRSS before {before}, after {after}\n{}", run.printed);
             server_memory_growth = Some(after.saturating_sub(before));
         }
+        let arrivals = server.take_arrivals();
         let stolen = Ticks::now(&cpus)?.stolen_since(ticks);
         let round_trip_ns = trip_before.zip(self.round_trip()?).map(<[f64; 2]>::from);
         if let Some(record) = self.record {
@@ -182,6 +186,10 @@ impl Bench<'_> {
         if let (Some(total), Some(sent)) = (row.load.total(), outcome.sent) {
             ensure!(sent == total, "{sent} requests were sent instead of {total}");
         }
+        let arrival_error = match (arrivals, row.load.rate, row.load.total()) {
+            (Some(instants), Some(rate), Some(total)) => Some(ArrivalError::of(&instants, rate, total)?),
+            _ => None,
+        };
         Ok(Sample {
             round,
             position,
@@ -191,6 +199,7 @@ impl Bench<'_> {
             server_cpu_seconds: server_cpu.as_secs_f64(),
             client_cpu_seconds: run.cpu.as_secs_f64(),
             release_lag_p99_us: outcome.lag_p99_us,
+            arrival_error,
             server_memory_growth,
             stolen,
             round_trip_ns,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::rows::Metric;
+use crate::{arrivals::ArrivalError, rows::Metric};
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,8 @@ pub struct Sample {
     pub client_cpu_seconds: f64,
     /// 99th percentile of due to picked up, where the client paces.
     pub release_lag_p99_us: Option<f64>,
+    /// How far arrivals were from a perfect schedule, where the server notes them.
+    pub arrival_error: Option<ArrivalError>,
     /// Bytes by which the server's resident memory grew, where connections lie idle.
     pub server_memory_growth: Option<u64>,
     /// Share of both CPUs' time that the hypervisor took.
@@ -41,6 +43,7 @@ impl Sample {
             Metric::ServerPerGb => self.server_cpu_seconds * 1e9 / (requests * self.body_bytes as f64),
             Metric::ClientPerRequest => self.client_cpu_seconds * 1e6 / requests,
             Metric::LagP99 => self.release_lag_p99_us.unwrap_or(f64::NAN),
+            Metric::ArrivalErrorP99 => self.arrival_error.map_or(f64::NAN, |error| error.p99_us),
             Metric::Rate => requests / self.seconds,
             Metric::ServerMemory => {
                 self.server_memory_growth.map_or(f64::NAN, |bytes| bytes as f64 / 1024.0 / requests)
@@ -87,6 +90,7 @@ pub(crate) mod tests {
             server_cpu_seconds: server,
             client_cpu_seconds: client,
             release_lag_p99_us: None,
+            arrival_error: None,
             server_memory_growth: None,
             stolen: 0.01,
             round_trip_ns: Some([50.4, 61.0]),

@@ -25,6 +25,8 @@ pub(super) struct Work {
     buffer: Vec<u8>,
     out: Vec<u8>,
     replies: Replies,
+    /// Requests of HTTP/1.1 that were answered.
+    pub(super) http1_requests: usize,
 }
 
 /// The one reply, in both protocols.
@@ -56,7 +58,7 @@ impl Work {
     /// Buffers, and replies with `body`.
     pub(super) fn new(body: &[u8]) -> Self {
         let replies = Replies { http1: http1::reply(body), h2c: h2c::Reply::new(body) };
-        Self { buffer: vec![0; READ_SIZE], out: Vec::new(), replies }
+        Self { buffer: vec![0; READ_SIZE], out: Vec::new(), replies, http1_requests: 0 }
     }
 }
 
@@ -79,6 +81,9 @@ impl Connection {
         work.out.clear();
         let done = self.session.answer(&work.buffer[..kept + read], &work.replies, &mut work.out);
         self.rest.extend_from_slice(&work.buffer[done..kept + read]);
+        if matches!(self.session, Session::Http1 { .. }) {
+            work.http1_requests += work.out.len() / work.replies.http1.len();
+        }
         // A frame that does not fit the buffer would never be whole.
         Ok(self.rest.len() < READ_SIZE && self.write(&work.out))
     }

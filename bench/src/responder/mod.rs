@@ -6,6 +6,7 @@
 mod connection;
 mod h2c;
 mod http1;
+mod noted;
 
 use std::{
     io::{self, ErrorKind},
@@ -21,6 +22,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use connection::{Connection, Work};
+use noted::Noted;
 use rustix::{
     buffer::spare_capacity,
     event::{Timespec, epoll},
@@ -46,6 +48,7 @@ pub struct Responder {
     /// The system's id of the thread.
     task: i32,
     thread: Option<JoinHandle<()>>,
+    noted: Option<Noted>,
 }
 
 impl Responder {
@@ -54,11 +57,23 @@ impl Responder {
     /// # Errors
     /// No port can be bound, or no thread started.
     pub fn start(cpu: usize, body: &[u8]) -> Result<Self> {
+        Self::with(cpu, body, None)
+    }
+
+    /// The same, which notes when each request of HTTP/1.1 arrives.
+    ///
+    /// # Errors
+    /// No port can be bound, or no thread started.
+    pub fn start_noting(cpu: usize, body: &[u8]) -> Result<Self> {
+        Self::with(cpu, body, Some(Noted::default()))
+    }
+
+    fn with(cpu: usize, body: &[u8], noted: Option<Noted>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut engine = Engine::new(listener, body)?;
+        let mut engine = Engine::new(listener, body, noted.clone())?;
         let seen = Arc::clone(&stop);
         let (tell, told) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("responder".to_owned()).spawn(move || {
@@ -71,13 +86,19 @@ impl Responder {
             while serve && !seen.load(Ordering::Relaxed) && engine.turn(&mut events).is_ok() {}
         })?;
         let task = told.recv()?.with_context(|| format!("CPU {cpu} cannot be used"))?;
-        Ok(Self { port, stop, task, thread: Some(thread) })
+        Ok(Self { port, stop, task, thread: Some(thread), noted })
     }
 
     /// The port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The instants of arrivals since this was last asked, in nanoseconds of an arbitrary start; none if it notes none.
+    #[must_use]
+    pub fn take_arrivals(&self) -> Option<Vec<u64>> {
+        self.noted.as_ref().map(Noted::take)
     }
 
     /// CPU time of the thread.
@@ -105,16 +126,17 @@ struct Engine {
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     work: Work,
+    noted: Option<Noted>,
 }
 
 const LISTENER: u64 = u64::MAX;
 
 impl Engine {
-    fn new(listener: TcpListener, body: &[u8]) -> io::Result<Self> {
+    fn new(listener: TcpListener, body: &[u8], noted: Option<Noted>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
         let (connections, free, work) = (Vec::new(), Vec::new(), Work::new(body));
-        Ok(Self { epoll, listener, connections, free, work })
+        Ok(Self { epoll, listener, connections, free, work, noted })
     }
 
     fn turn(&mut self, events: &mut Vec<epoll::Event>) -> io::Result<()> {
@@ -123,11 +145,17 @@ impl Engine {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
+        // What has arrived since the last wake-up has arrived by now.
+        let woken = self.noted.as_ref().map(|_| noted::now());
+        let before = self.work.http1_requests;
         for event in events.drain(..) {
             match event.data.u64() {
                 LISTENER => self.accept(),
                 index => self.serve(index as usize),
             }
+        }
+        if let (Some(noted), Some(woken)) = (&self.noted, woken) {
+            noted.add(woken, self.work.http1_requests - before);
         }
         Ok(())
     }
@@ -202,6 +230,26 @@ mod tests {
         stream.read_to_string(&mut replies).unwrap();
         assert_eq!(replies.matches("HTTP/1.1 200 OK\r\n").count(), 2);
         assert_eq!(replies.matches("\r\n\r\nhello").count(), 2);
+    }
+
+    #[test]
+    fn each_request_is_noted_once_and_in_order() {
+        let responder = Responder::start_noting(runtime::affinity::allowed()[0], b"hello").unwrap();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, responder.port())).unwrap();
+        let reply = http1::reply(b"hello").len();
+        let before = noted::now();
+        for _ in 0..3 {
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n").unwrap();
+            stream.read_exact(&mut vec![0; 2 * reply]).unwrap();
+        }
+        // What is answered in a turn is noted at its end: another answer comes after that.
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        stream.read_exact(&mut vec![0; reply]).unwrap();
+        let instants = responder.take_arrivals().unwrap();
+        assert!((6..=7).contains(&instants.len()), "{instants:?}");
+        assert!(instants.is_sorted() && instants[0] >= before, "{before} {instants:?}");
+        assert!(responder.take_arrivals().unwrap().len() <= 1);
+        assert_eq!(Responder::start(runtime::affinity::allowed()[0], b"").unwrap().take_arrivals(), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Body, Client, Load, Metric, Protocol, Row, Server, contender, h2c, http1, row};
 use crate::client::{
+    fortio::Fortio,
     ghz::Ghz,
     h2load::H2LOAD,
     hey::Hey,
@@ -9,6 +10,7 @@ use crate::client::{
     oha::Oha,
     sleeper::Sleeper,
     tungstenite::Tungstenite,
+    vegeta::Vegeta,
     wrk::Wrk,
 };
 
@@ -16,6 +18,7 @@ use crate::client::{
 pub(super) fn rows(seconds: f64, paced: f64, paced_h2c: f64) -> Vec<Row> {
     let client = |name, client: &'static dyn Client| contender(name, Server::Responder, client);
     let server = |name, client: &'static dyn Client| contender(name, Server::DummyServer, client);
+    let recorded = |name, client: &'static dyn Client| contender(name, Server::Recorder, client);
     let streams = || h2c(Body::K1, 10, 100, seconds);
     // What a request that differs from the last one costs loadgen itself.
     let beside_plain = |id, title, load, ours: &'static dyn Client| {
@@ -119,5 +122,18 @@ pub(super) fn rows(seconds: f64, paced: f64, paced_h2c: f64) -> Vec<Row> {
             vec![client("loadgen", &LOADGEN)],
         )
         .limit(1000.0),
+        row(
+            "arrival-error",
+            "HTTP/1.1 at 10,000/s, 50 connections: p99 of how far arrivals at the server are from a perfect schedule",
+            Metric::ArrivalErrorP99,
+            Load { rate: Some(10_000), ..http1(Body::K1, 50, paced) },
+            vec![
+                recorded("loadgen", &LOADGEN),
+                recorded("vegeta", &Vegeta).at_most(1.0),
+                recorded("oha", &Oha).at_most(1.0),
+                recorded("fortio", &Fortio).at_most(1.0),
+                recorded("hey", &Hey).at_most(1.0),
+            ],
+        ),
     ]
 }

@@ -6,6 +6,12 @@ pub const INSTANCE: &str = "x-dummy-instance";
 /// Carries the id of a request, unique within a run.
 pub const REQUEST_ID: &str = "x-request-id";
 
+/// Carries the id of a request in a verified run, in place of [`REQUEST_ID`]; see [`crate::ledger`].
+pub const TOKEN: &str = "x-dummy-token";
+
+/// Repeats, in a verified run, the token that the server saw, and which sighting it was; see [`crate::ledger::Seen`].
+pub const SEEN: &str = "x-dummy-seen";
+
 /// When a request was received and its reply begun; see [`crate::timing`].
 pub const SERVER_TIMING: &str = "server-timing";
 

@@ -88,7 +88,7 @@ impl Ids {
 
 /// Eight hexadecimal digits, all computed together: each is a byte of one number.
 #[inline]
-fn digits(value: u32) -> [u8; 8] {
+pub(crate) fn digits(value: u32) -> [u8; 8] {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let halves = u64::from(value);
     let halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;

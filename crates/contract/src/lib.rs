@@ -1,7 +1,7 @@
 //! What both ends of the wire must agree on.
 //!
 //! The payload pattern ([`pattern`]), the names of fields ([`field`]), the ids of requests ([`id`]), the `Server-Timing` format
-//! ([`timing`]), how numbers are written ([`quantity`]) and the gRPC messages ([`echo`], [`mod@test`]). Nothing here
+//! ([`timing`]), what a server has seen of a verified run ([`ledger`]), how numbers are written ([`quantity`]) and the gRPC messages ([`echo`], [`mod@test`]). Nothing here
 //! does IO, reads a clock or knows how either end works.
 //!
 //! A server cuts a body out of the pattern, and a client checks a part of it by its offset:
@@ -24,6 +24,7 @@
 
 pub mod field;
 pub mod id;
+pub mod ledger;
 pub mod pattern;
 pub mod quantity;
 pub mod timing;

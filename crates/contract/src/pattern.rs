@@ -2,6 +2,10 @@
 //!
 //! A body is never filled: it is cut from one static buffer per size, whatever its offset and length. The
 //! receiver can check any part of a body when it knows the part's offset.
+//!
+//! All such bodies are alike, and the same again every 36 bytes. In a verified run each body is [numbered](Numbered) instead:
+//! it begins elsewhere in a buffer without a pattern, so that one that is another request's, or whose parts changed places,
+//! is found out.
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +21,13 @@ pub const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 const PERIOD: usize = ALPHABET.len();
 
+/// The length of what numbered bodies repeat: a prime.
+const NUMBERED_PERIOD: usize = 1_048_573;
+
+/// By how much the bodies of two numbers in a row are shifted against each other: few bytes, so that what is read for one is
+/// mostly there for the next. The period is a prime: it takes as many numbers as it has bytes until two begin alike.
+const SHIFT: u64 = 67;
+
 /// The byte at `offset` of the payload.
 #[must_use]
 pub const fn byte_at(offset: u64) -> u8 {
@@ -26,9 +37,10 @@ pub const fn byte_at(offset: u64) -> u8 {
 /// A static buffer that holds the payload, from which ranges are cut.
 #[derive(Clone, Copy, Debug)]
 pub struct Pattern {
-    /// `piece + PERIOD - 1` bytes, so that a whole piece can start at any phase.
+    /// `piece + period - 1` bytes, so that a whole piece can start at any phase.
     bytes: &'static [u8],
     piece: usize,
+    period: usize,
 }
 
 impl Pattern {
@@ -37,19 +49,31 @@ impl Pattern {
     /// The buffer lives as long as the process; asking again for the same size gives the same buffer.
     #[must_use]
     pub fn new(piece: usize) -> Self {
-        static BUFFERS: OnceLock<Mutex<BTreeMap<usize, &'static [u8]>>> = OnceLock::new();
+        Self::of(piece, ALPHABET)
+    }
+
+    /// What bodies of verified runs are cut from, in pieces of at most `piece` bytes (at least one).
+    fn numbered(piece: usize) -> Self {
+        static PERIOD: OnceLock<Vec<u8>> = OnceLock::new();
+        Self::of(piece, PERIOD.get_or_init(unlike_itself))
+    }
+
+    fn of(piece: usize, period: &[u8]) -> Self {
+        /// By the lengths of piece and period.
+        type Buffers = BTreeMap<(usize, usize), &'static [u8]>;
+        static BUFFERS: OnceLock<Mutex<Buffers>> = OnceLock::new();
         let piece = piece.max(1);
         let mut buffers = BUFFERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = *buffers.entry(piece).or_insert_with(|| {
-            ALPHABET.iter().copied().cycle().take(piece + PERIOD - 1).collect::<Vec<u8>>().leak()
+        let bytes = *buffers.entry((piece, period.len())).or_insert_with(|| {
+            period.iter().copied().cycle().take(piece + period.len() - 1).collect::<Vec<u8>>().leak()
         });
-        Self { bytes, piece }
+        Self { bytes, piece, period: period.len() }
     }
 
     /// The payload from `offset`, as much of it as is contiguous: at most `want` bytes and at most one piece.
     #[must_use]
     pub fn slice(self, offset: u64, want: u64) -> &'static [u8] {
-        let phase = (offset % PERIOD as u64) as usize;
+        let phase = (offset % self.period as u64) as usize;
         let len = usize::try_from(want).unwrap_or(usize::MAX).min(self.piece);
         &self.bytes[phase..phase + len]
     }
@@ -58,6 +82,55 @@ impl Pattern {
     #[must_use]
     pub fn range(self, offset: u64, len: u64) -> Range {
         Range { pattern: self, offset, left: len }
+    }
+}
+
+/// Bytes that repeat nothing: those of splitmix64 (Steele, Lea and Flood, 2014) from 0.
+fn unlike_itself() -> Vec<u8> {
+    let mut state = 0u64;
+    let words = std::iter::repeat_with(|| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31).to_le_bytes()
+    });
+    words.flatten().take(NUMBERED_PERIOD).collect()
+}
+
+/// The body of the request with some number in a verified run.
+///
+/// ```
+/// use contract::pattern::{Numbered, Pattern};
+///
+/// let body = Pattern::new(64 << 10).range(0, 100).numbered(7).piece(100);
+/// assert_eq!(Numbered::new(7).verify(0, body), Ok(()));
+/// assert_eq!(Numbered::new(8).verify(0, body).unwrap_err().offset, 0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    /// Where it begins in what all bodies repeat.
+    start: u32,
+}
+
+impl Numbered {
+    /// Of this number.
+    #[inline]
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self { start: (number % NUMBERED_PERIOD as u64 * SHIFT % NUMBERED_PERIOD as u64) as u32 }
+    }
+
+    /// Checks `bytes`, which were received at `offset` of the body.
+    ///
+    /// # Errors
+    /// The first byte that differs.
+    #[inline]
+    pub fn verify(self, offset: u64, bytes: &[u8]) -> Result<(), Mismatch> {
+        static PATTERN: OnceLock<Pattern> = OnceLock::new();
+        let pattern = *PATTERN.get_or_init(|| Pattern::numbered(PIECE));
+        let start = u64::from(self.start);
+        compare(pattern, offset.wrapping_add(start), bytes)
+            .map_err(|mismatch| Mismatch { offset: mismatch.offset.wrapping_sub(start), ..mismatch })
     }
 }
 
@@ -70,6 +143,20 @@ pub struct Range {
 }
 
 impl Range {
+    /// The same bytes of the [numbered](Numbered) body.
+    #[must_use]
+    pub fn numbered(self, number: u64) -> Self {
+        let start = u64::from(Numbered::new(number).start);
+        let pattern = Pattern::numbered(self.pattern.piece);
+        Self { pattern, offset: self.offset.wrapping_add(start), left: self.left }
+    }
+
+    /// Whether it is the body from its beginning.
+    #[must_use]
+    pub fn is_from_start(&self) -> bool {
+        self.offset == 0
+    }
+
     /// How many bytes are left.
     #[must_use]
     pub fn left(&self) -> u64 {
@@ -149,8 +236,13 @@ impl std::error::Error for Mismatch {}
 /// # Errors
 /// The first byte that differs.
 pub fn verify(offset: u64, bytes: &[u8]) -> Result<(), Mismatch> {
-    const PIECE: usize = 64 * 1024;
-    let pattern = Pattern::new(PIECE);
+    compare(Pattern::new(PIECE), offset, bytes)
+}
+
+/// What is compared at a time.
+const PIECE: usize = 64 * 1024;
+
+fn compare(pattern: Pattern, offset: u64, bytes: &[u8]) -> Result<(), Mismatch> {
     let mut offset = offset;
     for part in bytes.chunks(PIECE) {
         let expected = pattern.slice(offset, part.len() as u64);
@@ -212,6 +304,45 @@ mod tests {
         bytes[150_000] = b'?';
         let found = verify(10, &bytes).unwrap_err();
         assert_eq!(found, Mismatch { offset: 150_010, expected: byte_at(150_010), found: b'?' });
+    }
+
+    #[test]
+    fn numbered_bodies_differ_from_each_other_and_from_themselves_elsewhere() {
+        let body = |number: u64, length: u64| {
+            let mut range = Pattern::new(1000).range(0, length).numbered(number);
+            range.copy_to_bytes(length as usize)
+        };
+        for number in [0, 1, 1 << 20, u64::MAX] {
+            let bytes = body(number, 200_000);
+            assert_eq!(Numbered::new(number).verify(0, &bytes), Ok(()));
+            assert_eq!(Numbered::new(number).verify(70_000, &bytes[70_000..]), Ok(()));
+            let mut swapped = bytes.to_vec();
+            swapped[..32 << 10].rotate_left(16 << 10);
+            assert_eq!(Numbered::new(number).verify(0, &swapped).unwrap_err().offset, 0);
+            let mut without = bytes.to_vec();
+            without.drain(36_000..72_000);
+            // The bytes behind may be the same by chance.
+            let found = Numbered::new(number).verify(0, &without).unwrap_err().offset;
+            assert!((36_000..36_008).contains(&found), "{found}");
+            let mut flipped = bytes.to_vec();
+            flipped[150_000] ^= 1;
+            assert_eq!(Numbered::new(number).verify(0, &flipped).unwrap_err().offset, 150_000);
+        }
+        for other in [8, 9, 1000, 100_000] {
+            assert!(Numbered::new(other).verify(0, &body(7, 8)).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_longer_than_what_it_repeats_is_checked_to_its_end() {
+        let mut range = Pattern::new(1 << 20).range(0, 5 << 20).numbered(3);
+        let mut offset = 0;
+        while range.left() > 0 {
+            let piece = range.piece(u64::MAX);
+            assert_eq!(Numbered::new(3).verify(offset, piece), Ok(()));
+            offset += piece.len() as u64;
+        }
+        assert_eq!(offset, 5 << 20);
     }
 
     #[test]

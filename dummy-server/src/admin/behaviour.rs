@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::behaviour::{Behaviour, EXAMPLE_DEFAULT, Shared};
 
-/// GET, PUT with pairs as in a query, and DELETE.
-pub(super) fn routes(shared: Arc<Shared>) -> Router {
-    let (read, replaced, removed) = (Arc::clone(&shared), Arc::clone(&shared), shared);
+/// GET, PUT with pairs as in a query, and DELETE: of all servers of the process.
+pub(super) fn routes(servers: Vec<Arc<Shared>>) -> Router {
+    let all: Arc<[Arc<Shared>]> = servers.into();
+    let (read, replaced, removed) = (Arc::clone(&all), Arc::clone(&all), all);
     let read = async move || said(&read);
     let replace = async move |text: String| match Behaviour::parse(&text) {
         Ok(behaviour) => {
-            replaced.set_default(behaviour);
+            replaced.iter().for_each(|server| server.set_default(behaviour.clone()));
             said(&replaced).into_response()
         }
         Err(bad) => {
@@ -22,14 +23,15 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         }
     };
     let remove = async move || {
-        removed.set_default(Behaviour::default());
+        removed.iter().for_each(|server| server.set_default(Behaviour::default()));
         said(&removed)
     };
     Router::new().route("/behaviour", get(read).put(replace).delete(remove))
 }
 
 /// The canonical form, which PUT takes again.
-fn said(shared: &Shared) -> Json<serde_json::Value> {
-    let default = shared.default().map(|default| default.to_string());
+fn said(servers: &[Arc<Shared>]) -> Json<serde_json::Value> {
+    // All have the same.
+    let default = servers.first().and_then(|server| server.default()).map(|default| default.to_string());
     Json(json!({ "behaviour": default.unwrap_or_default() }))
 }

@@ -1,6 +1,6 @@
 //! `/connections`: what is open, asked of the workers, so that nothing is shared on the way of requests.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     http::StatusCode,
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::Figures;
-use crate::{lifecycle::Seen, protocol::Protocol, worker::Question};
+use crate::{lifecycle::Seen, process::Process, protocol::Protocol, worker::Question};
 
 /// How many are listed unless `?limit=` says otherwise, and at most.
 const LIMIT: usize = 1000;
@@ -37,6 +37,9 @@ struct List {
 #[derive(Debug, Serialize)]
 struct Connection {
     id: u64,
+    /// Of several servers, the one that it is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'static str>,
     worker: usize,
     protocol: Option<&'static str>,
     peer: Option<SocketAddr>,
@@ -48,9 +51,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn of(worker: usize, seen: &Seen) -> Self {
+    fn of(instance: Option<&'static str>, worker: usize, seen: &Seen) -> Self {
         Self {
             id: seen.id,
+            instance,
             worker,
             protocol: seen.protocol.map(Protocol::name),
             peer: seen.peer,
@@ -64,33 +68,41 @@ impl Connection {
 }
 
 /// The list, which `query` may limit.
-pub(super) async fn response(figures: &Arc<Figures>, query: Option<&str>) -> Response {
+pub(super) async fn response(process: &Process, query: Option<&str>) -> Response {
     let Some(most) = limit(query.unwrap_or_default()) else {
         let text = format!("accepted: limit=1 to limit={LARGEST_LIMIT}, and nothing else\n");
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let answers = ask(&figures.workers_to_ask, most);
+    let all = Figures::of_all(process);
+    let answers: Vec<_> = all.iter().flat_map(|figures| ask(figures, most)).collect();
     let (mut connections, mut silent_workers) = (Vec::new(), Vec::new());
     let deadline = Instant::now() + PATIENCE;
-    for (worker, answer) in answers.into_iter().enumerate() {
+    for (instance, worker, answer) in answers {
         match timeout_at(deadline, answer).await {
-            Ok(Ok(seen)) => connections.extend(seen.iter().map(|seen| Connection::of(worker, seen))),
+            Ok(Ok(seen)) => {
+                connections.extend(seen.iter().map(|seen| Connection::of(instance, worker, seen)));
+            }
             _ => silent_workers.push(worker),
         }
     }
     connections.sort_by_key(|connection| connection.id);
     connections.truncate(most);
-    super::json(&List { open: figures.sum().connections_open, connections, silent_workers })
+    let open = all.iter().map(|figures| figures.sum().connections_open).sum();
+    super::json(&List { open, connections, silent_workers })
 }
 
-/// Asks all workers. What has no room in a worker's queue is never answered.
-fn ask(workers: &[mpsc::Sender<Question>], most: usize) -> Vec<oneshot::Receiver<Vec<Seen>>> {
-    let ask = |worker: &mpsc::Sender<Question>| {
+/// The name of a server, the number of a worker, and the way of its answer.
+type Asked = (Option<&'static str>, usize, oneshot::Receiver<Vec<Seen>>);
+
+/// Asks all workers of a server that has not ended. What has no room in a worker's queue is never answered.
+fn ask(figures: &Figures, most: usize) -> Vec<Asked> {
+    let ask = |(index, worker): (usize, &mpsc::Sender<Question>)| {
         let (answer, answered) = oneshot::channel();
         let _ = worker.try_send(Question { most, answer });
-        answered
+        (figures.instance, figures.first_worker + index, answered)
     };
-    workers.iter().map(ask).collect()
+    let workers = figures.workers_to_ask.iter().enumerate();
+    workers.filter(|(_, worker)| !worker.is_closed()).map(ask).collect()
 }
 
 fn limit(query: &str) -> Option<usize> {

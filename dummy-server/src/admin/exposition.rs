@@ -3,6 +3,8 @@
 //! Metrics are written as OpenMetrics. Browsers download that, and some scrapers refuse it, so that only clients that
 //! ask for it get it; all others get Prometheus's own text format.
 
+use std::collections::HashMap;
+
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -44,6 +46,34 @@ impl Form {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
+}
+
+/// Several expositions in OpenMetrics as one: what they have of the same name stands together, as both forms require it.
+pub(super) fn merged(texts: &[String]) -> String {
+    let mut families: Vec<(&str, String)> = Vec::new();
+    let mut places = HashMap::new();
+    for text in texts {
+        let (mut place, mut is_new) = (0, false);
+        for line in text.lines().filter(|line| *line != "# EOF") {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let name = help.split(' ').next().unwrap_or_default();
+                let next = families.len();
+                place = *places.entry(name).or_insert(next);
+                is_new = place == next;
+                if is_new {
+                    families.push((name, String::new()));
+                }
+            }
+            if let Some((_, family)) = families.get_mut(place)
+                && (is_new || !line.starts_with('#'))
+            {
+                family.extend([line, "\n"]);
+            }
+        }
+    }
+    let mut out: String = families.into_iter().map(|(_, family)| family).collect();
+    out.push_str("# EOF\n");
+    out
 }
 
 /// OpenMetrics in Prometheus's text format. There, a counter is called as its sample is, with `_total`; there are no
@@ -104,6 +134,20 @@ mod tests {
         ] {
             assert_eq!(Form::wanted(accept), Form::Text, "{accept}");
         }
+    }
+
+    #[test]
+    fn what_several_have_of_one_name_stands_together_with_one_help() {
+        let text = |label: &str| {
+            format!(
+                "# HELP a x.\n# TYPE a counter\na_total{{i=\"{label}\"}} 1\n# HELP b y.\n# TYPE b gauge\n# EOF\n"
+            )
+        };
+        let other = "# HELP c z.\n# TYPE c gauge\nc 3\n# EOF\n".to_owned();
+        let expected = "# HELP c z.\n# TYPE c gauge\nc 3\n# HELP a x.\n# TYPE a counter\na_total{i=\"1\"} 1\n\
+                        a_total{i=\"2\"} 1\n# HELP b y.\n# TYPE b gauge\n# EOF\n";
+        assert_eq!(merged(&[other, text("1"), text("2")]), expected);
+        assert_eq!(merged(&[]), "# EOF\n");
     }
 
     #[test]

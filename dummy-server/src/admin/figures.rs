@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{behaviour::Shared, drain::Shutdown, stats::Stats, worker::Question};
+use crate::{
+    drain::Shutdown,
+    process::{Instance, Process},
+    stats::Stats,
+    worker::Question,
+};
 
-/// Reads all workers' counters.
+/// Reads the counters of the workers of one server.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    pub(crate) behaviour: Arc<Shared>,
+    /// Its name, where there are several.
+    pub(crate) instance: Option<&'static str>,
+    /// The number in the process of the first worker.
+    pub(crate) first_worker: usize,
     pub(crate) workers: Vec<Arc<Stats>>,
     pub(crate) shutdown: Shutdown,
-    /// In bytes.
-    pub(crate) memory_budget: u64,
     /// Where workers are asked for their connections.
     pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
 }
@@ -34,6 +40,23 @@ pub(crate) struct Sum {
 }
 
 impl Figures {
+    /// Those of all servers of the process as it is now.
+    pub(crate) fn of_all(process: &Process) -> Vec<Self> {
+        let name = |instance: &Instance| process.has_several().then(|| instance.name());
+        process.instances.iter().map(|instance| Self::of(instance, name(instance))).collect()
+    }
+
+    fn of(instance: &Instance, name: Option<&'static str>) -> Self {
+        let life = instance.life();
+        Self {
+            instance: name,
+            first_worker: instance.first_worker(),
+            workers: instance.stats().to_vec(),
+            shutdown: life.shutdown,
+            workers_to_ask: life.workers_to_ask,
+        }
+    }
+
     pub(crate) fn sum(&self) -> Sum {
         let add = |read: fn(&Stats) -> u64| self.workers.iter().map(|stats| read(stats)).sum::<u64>();
         // The end is read before the beginning, so that a difference is never negative.
@@ -52,6 +75,24 @@ impl Figures {
             accept_errors: add(|s| s.accept_errors.get()),
             bytes_received: add(|s| s.bytes_received.get()),
             bytes_sent: add(|s| s.bytes_sent.get()),
+        }
+    }
+}
+
+impl Sum {
+    /// Over several servers.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            in_flight: self.in_flight + other.in_flight,
+            streams_open: self.streams_open + other.streams_open,
+            connections_opened: self.connections_opened + other.connections_opened,
+            connections_open: self.connections_open + other.connections_open,
+            connections_refused: self.connections_refused + other.connections_refused,
+            connections_handed_over: self.connections_handed_over + other.connections_handed_over,
+            accept_errors: self.accept_errors + other.accept_errors,
+            bytes_received: self.bytes_received + other.bytes_received,
+            bytes_sent: self.bytes_sent + other.bytes_sent,
         }
     }
 }

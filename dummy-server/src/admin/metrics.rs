@@ -14,35 +14,66 @@ use prometheus_client::{
 };
 
 use super::{
-    exposition::{Form, as_text},
+    exposition::{Form, as_text, merged},
     figures::{Figures, resident_bytes},
 };
 use crate::{
     cut::Cut,
     drain::Phase,
+    process::Process,
     protocol::Protocol,
     stats::{DURATION_BOUNDS, Endpoint, LAG_BOUNDS, Stats},
 };
 
-/// All metrics.
-pub(super) fn response(figures: &Arc<Figures>, fields: &HeaderMap) -> Response {
+/// All metrics. Where there are several servers, those of each have its name as the label `instance`.
+pub(super) fn response(process: &Process, memory_budget: u64, fields: &HeaderMap) -> Response {
     let accept: Vec<&str> =
         fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let form = Form::wanted(&accept.join(","));
-    let mut registry = Registry::with_prefix("dummy_server");
-    registry.register_collector(Box::new(Snapshot(Arc::clone(figures))));
-    let mut text = String::new();
-    if encode(&mut text, &registry).is_err() {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    let mut texts = vec![encoded(None, Box::new(OfProcess { memory_budget }))];
+    for figures in Figures::of_all(process) {
+        texts.push(encoded(figures.instance, Box::new(Snapshot(figures))));
     }
+    let Some(texts) = texts.into_iter().collect::<Option<Vec<_>>>() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut text = merged(&texts);
     if form == Form::Text {
         text = as_text(&text);
     }
     ([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text).into_response()
 }
 
+/// What one collector has, as OpenMetrics.
+fn encoded(instance: Option<&'static str>, collector: Box<dyn Collector>) -> Option<String> {
+    let labels = instance.map(|name| ("instance".into(), name.into()));
+    let mut registry = Registry::with_prefix_and_labels("dummy_server", labels.into_iter());
+    registry.register_collector(collector);
+    let mut text = String::new();
+    encode(&mut text, &registry).ok()?;
+    Some(text)
+}
+
+/// What is of the process, and of no server.
 #[derive(Debug)]
-struct Snapshot(Arc<Figures>);
+struct OfProcess {
+    memory_budget: u64,
+}
+
+impl Collector for OfProcess {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let bytes = Some(&Unit::Bytes);
+        let help = "memory that bodies, messages and replies may hold";
+        gauge(&mut encoder, "memory_budget", help, bytes, self.memory_budget)?;
+        match resident_bytes() {
+            Some(resident) => gauge(&mut encoder, "resident_memory", "resident memory", bytes, resident),
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Snapshot(Figures);
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -93,17 +124,11 @@ impl Collector for Snapshot {
         counter(&mut encoder, "memory_refused", help, None, add(|stats| stats.memory_refused.get()))?;
         let help = "memory held by bodies, messages and replies";
         gauge(&mut encoder, "memory_held", help, bytes, add(|stats| stats.memory_held.get()))?;
-        let help = "memory that bodies, messages and replies may hold";
-        gauge(&mut encoder, "memory_budget", help, bytes, self.0.memory_budget)?;
         gauge(&mut encoder, "streams_open", "open HTTP/2 streams", None, sum.streams_open)?;
         gauge(&mut encoder, "requests_in_flight", "requests being answered", None, sum.in_flight)?;
         let draining = u64::from(self.0.shutdown.phase() > Phase::Serving);
         gauge(&mut encoder, "draining", "1 from the first signal on", None, draining)?;
-        gauge(&mut encoder, "workers", "worker threads", None, self.0.workers.len() as u64)?;
-        if let Some(resident) = resident_bytes() {
-            gauge(&mut encoder, "resident_memory", "resident memory", bytes, resident)?;
-        }
-        Ok(())
+        gauge(&mut encoder, "workers", "worker threads", None, self.0.workers.len() as u64)
     }
 }
 
@@ -136,7 +161,7 @@ impl Snapshot {
             let closed = stats.connections_closed.get();
             let open = stats.connections_opened.get().saturating_sub(closed);
             let gauge = ConstGauge::new(i64::try_from(open).unwrap_or(i64::MAX));
-            gauge.encode(family.encode_family(&[("worker", index.to_string())])?)?;
+            gauge.encode(family.encode_family(&[("worker", (self.0.first_worker + index).to_string())])?)?;
         }
         Ok(())
     }
@@ -150,7 +175,8 @@ impl Snapshot {
         )?;
         for (index, stats) in self.0.workers.iter().enumerate() {
             let counter = ConstCounter::new(stats.cpu_ns.get() as f64 / 1e9);
-            counter.encode(family.encode_family(&[("worker", index.to_string())])?)?;
+            counter
+                .encode(family.encode_family(&[("worker", (self.0.first_worker + index).to_string())])?)?;
         }
         Ok(())
     }

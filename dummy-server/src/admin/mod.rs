@@ -7,12 +7,14 @@ mod exposition;
 mod figures;
 mod guard;
 mod handshakes;
+mod instances;
+mod ledger;
 mod metrics;
 mod pages;
 mod port;
 mod profile;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -23,39 +25,31 @@ use axum::{
 };
 use tokio::sync::oneshot;
 
-use self::guard::Guard;
-use crate::{
-    drain::{Phase, Shutdown},
-    listener::Addresses,
-    settings::Config,
-};
-
-pub(crate) use figures::Figures;
+use self::{figures::Figures, guard::Guard};
+use crate::{drain::Phase, listener::Bound, process::Process, settings::Config};
 
 /// Runs until `done`, which comes when the last worker has ended.
 pub(crate) async fn run(
-    config: Arc<Config>,
-    shutdown: Shutdown,
-    figures: Arc<Figures>,
-    addresses: Addresses,
-    admin: Option<TcpListener>,
-    pprof: Option<TcpListener>,
+    config: Config,
+    process: Arc<Process>,
+    admin: Option<Bound>,
+    pprof: Option<Bound>,
     done: oneshot::Receiver<()>,
 ) {
     let timeout = config.limits.header_timeout;
-    if let (Some(listener), Some(address)) = (admin, addresses.admin) {
-        let routes = routes(&config, shutdown.clone(), Arc::clone(&figures), &addresses);
-        let guarded = Guard::new(config.admin_token.clone(), address).before(port::tracked(routes));
+    if let Some((address, listener)) = admin {
+        let routes = port::tracked(routes(&config, &process));
+        let guarded = Guard::new(config.admin_token.clone(), address).before(routes);
         port::serve(listener, pages::refused_at(address, guarded), timeout);
     }
-    if let (Some(listener), Some(address)) = (pprof, addresses.pprof) {
+    if let Some((address, listener)) = pprof {
         port::serve(listener, pages::refused_at(address, port::tracked(profile::routes())), timeout);
     }
     if let Some(interval) = config.mem_interval {
-        tokio::task::spawn_local(log_figures(figures, interval));
+        tokio::task::spawn_local(log_figures(Arc::clone(&process), interval));
     }
     let drain = async {
-        shutdown.run(config.drain_delay, config.drain_timeout).await;
+        process.common.shutdown.run(config.drain_delay, config.drain_timeout).await;
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -64,30 +58,55 @@ pub(crate) async fn run(
     }
 }
 
-fn routes(config: &Config, shutdown: Shutdown, figures: Arc<Figures>, addresses: &Addresses) -> Router {
-    let ready = move || {
-        let serving = shutdown.phase() == Phase::Serving;
-        async move {
-            if serving { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") }
-        }
+fn routes(config: &Config, process: &Arc<Process>) -> Router {
+    let own = || Arc::clone(process);
+    let ready = {
+        let process = own();
+        async move || readiness(process.common.shutdown.phase(), process.is_ready())
     };
     let shown = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "listening": addresses.to_string(),
+        "listening": listening(process),
         // Fails only for maps with keys that are no strings.
         "config": serde_json::to_value(config).unwrap_or_default(),
     });
     let connections = {
-        let figures = Arc::clone(&figures);
-        async move |RawQuery(query): RawQuery| connections::response(&figures, query.as_deref()).await
+        let process = own();
+        async move |RawQuery(query): RawQuery| connections::response(&process, query.as_deref()).await
+    };
+    let metrics = {
+        let (process, memory_budget) = (own(), config.memory_budget);
+        async move |fields: HeaderMap| metrics::response(&process, memory_budget, &fields)
+    };
+    let ledger = {
+        let process = own();
+        async move |RawQuery(query): RawQuery| ledger::response(&process, query.as_deref()).await
     };
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .merge(behaviour::routes(Arc::clone(&figures.behaviour)))
-        .route("/metrics", get(async move |fields: HeaderMap| metrics::response(&figures, &fields)))
+        .merge(behaviour::routes(process.instances.iter().map(|one| Arc::clone(one.behaviour())).collect()))
+        .merge(instances::routes(own()))
+        .route("/metrics", get(metrics))
         .route("/connections", get(connections))
+        .route("/ledger", get(ledger))
         .route("/config", get(async move || json(&shown)))
+}
+
+/// Whether to send new requests: not when the process is to end, or nothing in it wants them.
+fn readiness(phase: Phase, is_ready: bool) -> (StatusCode, &'static str) {
+    match phase {
+        Phase::Serving if is_ready => (StatusCode::OK, "ok\n"),
+        Phase::Serving => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+/// The addresses in one line.
+fn listening(process: &Process) -> String {
+    let lines = process.listening();
+    let lines = lines.iter().map(|line| line.strip_prefix("listening ").unwrap_or(line));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// JSON for people, too.
@@ -97,14 +116,15 @@ fn json(value: &impl serde::Serialize) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-async fn log_figures(figures: Arc<Figures>, interval: Duration) {
+async fn log_figures(process: Arc<Process>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.tick().await;
     // What was served before this task ran for the first time belongs to the first line.
     let mut before = figures::Sum::default();
     loop {
         ticks.tick().await;
-        let sum = figures.sum();
+        let all = Figures::of_all(&process);
+        let sum = all.iter().map(Figures::sum).fold(figures::Sum::default(), figures::Sum::plus);
         tracing::info!(
             resident_mib = figures::resident_bytes().map(|bytes| bytes >> 20),
             connections_open = sum.connections_open,

@@ -18,6 +18,7 @@ Examples:
   dummy-server                                         HTTP and gRPC on port 8080, the list on /help
   dummy-server --port=8081                             a second one on the same machine
   dummy-server --behaviour='status=503:10&delay=5ms'   one in ten requests fails, each takes 5 ms
+  dummy-server --instances=3                           three servers, on ports 8080 to 8082
 
 --help explains each flag, the environment variables and the exit codes.";
 
@@ -42,6 +43,10 @@ Examples:
       dummy-server --tls-addr=:8443 --tls-self-signed=ca.pem
   One in ten requests fails, and each takes 5 ms:
       dummy-server --behaviour='status=503:10&delay=5ms'
+  Three backends, on ports 8080 to 8082, of which the second is killed and started again:
+      dummy-server --instances=3 --instance-names=a,b,c
+      curl -X POST localhost:9091/instances/b/kill
+      curl -X POST localhost:9091/instances/b/start
   Behind a proxy that sends a PROXY header:
       dummy-server --proxy-protocol=required
   In a cluster, with a log of requests:
@@ -55,6 +60,7 @@ const TIMEOUTS: &str = "Timeouts and drain";
 const LIMITS: &str = "Limits";
 const HTTP2: &str = "HTTP/2";
 const ADMIN: &str = "Administration";
+const INSTANCES: &str = "Several servers in one process";
 const LOGGING: &str = "Logging";
 const THREADS: &str = "Threads";
 
@@ -87,7 +93,7 @@ pub struct Args {
 
     /// Admin port; empty disables it [default: 127.0.0.1:9091]
     ///
-    /// /livez, /readyz, /metrics, /connections, /config and /behaviour.
+    /// /livez, /readyz, /metrics, /connections, /config, /behaviour and /instances.
     #[arg(long, env = "DUMMY_SERVER_ADMIN_ADDR", value_name = "ADDRESS",
           help_heading = ADDRESSES)]
     pub admin_addr: Option<String>,
@@ -190,6 +196,30 @@ pub struct Args {
           help_heading = RESPONSES)]
     pub instance: Option<String>,
 
+    /// Number of servers in this process
+    ///
+    /// Each has a name, ports, workers, counters and a drain of its own: GET /instances on the admin port lists them, and POST
+    /// /instances/NAME/ and drain, kill, start, unhealthy or healthy changes one (1 to 64).
+    #[arg(long, env = "DUMMY_SERVER_INSTANCES", value_name = "COUNT",
+          help_heading = INSTANCES)]
+    pub instances: Option<String>,
+
+    /// Names of the servers, separated by commas
+    ///
+    /// Letters, digits, dots, hyphens and underscores. They also say how many servers there are. By default, several servers are
+    /// called what --instance says and -1, -2 and so on.
+    #[arg(long, env = "DUMMY_SERVER_INSTANCE_NAMES", default_value = "", value_name = "LIST",
+          help_heading = INSTANCES)]
+    pub instance_names: String,
+
+    /// Ports of the second and later servers
+    ///
+    /// row: the ports after those of the server before it, from --addr, --grpc-addr and --tls-addr on, and for port 0 any free one.
+    /// shared: the ports of the first, and the system spreads connections over the servers.
+    #[arg(long, env = "DUMMY_SERVER_INSTANCE_PORTS", default_value = "row", value_name = "row|shared",
+          help_heading = INSTANCES)]
+    pub instance_ports: String,
+
     /// Maximum number of body bytes echoed
     ///
     /// The rest is read and counted (0 to 1G).
@@ -256,7 +286,8 @@ pub struct Args {
 
     /// Maximum number of open connections
     ///
-    /// Maximum number of open connections; further ones are closed immediately (1 to 100000000).
+    /// Maximum number of open connections; further ones are closed immediately (1 to 100000000). Each of several servers has
+    /// this maximum.
     #[arg(long, env = "DUMMY_SERVER_MAX_CONNECTIONS", default_value = "262144", value_name = "COUNT",
           help_heading = LIMITS)]
     pub max_connections: String,
@@ -387,7 +418,7 @@ pub struct Args {
 
     /// Number of worker threads [default: CPUs of the cgroup]
     ///
-    /// A whole number (1 to 1024).
+    /// A whole number (1 to 1024). Several servers divide them, and have at least one each.
     #[arg(long, env = "DUMMY_SERVER_WORKERS", value_name = "COUNT",
           help_heading = THREADS)]
     pub workers: Option<String>,

@@ -67,6 +67,7 @@ impl Behaviour {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             if let Some(name) = name.strip_prefix(FIELD)
                 && name != "instance"
+                && name != "token"
             {
                 knobs::read(&mut asked, name, String::from_utf8_lossy(value).trim())?;
             }

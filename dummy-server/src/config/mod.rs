@@ -2,6 +2,7 @@
 //! values.
 
 mod addresses;
+mod instances;
 mod tls;
 mod typed;
 
@@ -14,13 +15,13 @@ use transport::Address;
 use self::{
     addresses::Addresses,
     typed::{
-        access_log, admin_token, behaviour, duration, instance, log_format, log_level, number, refused, size,
-        switch, unless_zero, workers,
+        access_log, admin_token, behaviour, duration, log_format, log_level, number, refused, size, switch,
+        unless_zero, workers,
     },
 };
 use crate::{
     args::Args,
-    settings::{Config, Format, Http2, Limits, ProxyProtocol},
+    settings::{Config, Format, Http2, Instances, Limits, ProxyProtocol},
 };
 
 /// A value that is not accepted: one line that says what is wrong with which input, what is accepted, and an example.
@@ -71,6 +72,7 @@ impl Config {
             workers: runtime::cpus::available(),
             pin_cpus: false,
             instance: "embedded".to_owned(),
+            instances: Instances::one("embedded".to_owned()),
             share_port: false,
             behaviour: String::new(),
             memory_budget: memory_budget(DEFAULT_MEMORY, runtime::memory::limit()),
@@ -113,6 +115,8 @@ impl Config {
         let access_log = access_log(&args)?;
         let addresses = Addresses::read(&args)?;
         let tls = tls::parse(&args)?;
+        let (instance, instances) = instances::parse(&args)?;
+        instances::check_ports(&instances, &addresses, tls.as_ref(), args.port.is_some())?;
         let admin_token = admin_token(args.admin_token, &args.admin_token_file)?;
         Ok(Self {
             addr: addresses.http,
@@ -137,7 +141,8 @@ impl Config {
                 Some(text) => workers(text)?,
             },
             pin_cpus: switch("pin-cpus", &args.pin_cpus)?,
-            instance: instance(args.instance)?,
+            instance,
+            instances,
             share_port: switch("share-port", &args.share_port)?,
             behaviour: behaviour(&args.behaviour)?,
             cors: switch("cors", &args.cors)?,

@@ -139,6 +139,7 @@ type Bounds = (&'static str, [&'static str; 2], [&'static str; 2], &'static str)
 
 const NUMBERS: &[Bounds] = &[
     ("buffer-size", ["64", "4096"], ["63", "4097"], "(64 to 4096)"),
+    ("instances", ["1", "64"], ["0", "65"], "(1 to 64)"),
     ("workers", ["1", "1024"], ["0", "1025"], "(1 to 1024)"),
     ("max-connections", ["1", "100000000"], ["0", "100000001"], "(1 to 100000000)"),
     ("max-streams", ["1", "2147483647"], ["0", "2147483648"], "(1 to 2147483647)"),

@@ -138,12 +138,12 @@ pub(super) fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Se
     if token.is_token() { Ok(Some(token)) } else { Err(refused(flag, shown, form)) }
 }
 
-pub(super) fn instance(typed: Option<String>) -> Result<String, ConfigError> {
+pub(super) fn instance(typed: Option<&String>) -> Result<String, ConfigError> {
     let Some(name) = typed.filter(|name| !name.is_empty()) else { return Ok(visible(&host_name())) };
     if name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(name)
+        Ok(name.clone())
     } else {
-        Err(refused("instance", &name, "1 to 256 visible ASCII characters without spaces"))
+        Err(refused("instance", name, "1 to 256 visible ASCII characters without spaces"))
     }
 }
 

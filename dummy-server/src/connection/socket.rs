@@ -50,6 +50,11 @@ impl SharedSocket {
         self.stream.borrow().has_input()
     }
 
+    /// Has the connection end with a TCP RST when it is dropped, whatever is still under way.
+    pub(crate) fn reset_on_close(&self) {
+        self.stream.borrow().reset_on_close();
+    }
+
     /// Looks at the clock for this connection; `now` is the sweep's.
     pub(crate) fn sweep(&self, now: Instant, limits: &Limits) {
         self.lifecycle.sweep(now, limits, || self.stream.borrow().presence());

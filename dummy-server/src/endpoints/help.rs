@@ -14,6 +14,7 @@ const TEXT: &str = "\
 /                             echo of the request as JSON, as for every path that is not listed
 /health                       200 {\"status\":\"ok\"}, 503 {\"status\":\"draining\"} while draining
 /help                         this list
+/ledger?run={run}&load=0       what was seen of a verified run of loadgen
 /bin/{size}                   {size} bytes of A-Z0-9 repeated; K, M, G, T for powers of 1024; one Range
 /bin/{size}?chunked=true      the same without Content-Length
 /bin/{size}?digest=true       and with a Content-Digest trailer

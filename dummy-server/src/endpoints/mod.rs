@@ -7,6 +7,7 @@ mod digest;
 mod echo;
 mod health;
 mod help;
+mod ledger;
 mod parts;
 mod prelude;
 mod series;
@@ -39,7 +40,8 @@ pub(crate) fn dispatch(context: &Rc<ServerContext>, route: Route, head: &Head<'_
         Route::Chunked { total, size, delay } => {
             after(upload, chunked::reply(context.pattern, total, size, delay))
         }
-        Route::Health => after(upload, health::reply(context.shutdown.phase())),
+        Route::Health => after(upload, health::reply(&context.shutdown)),
+        Route::Ledger { run, load } => ledger::handle(context, upload, run, load),
         Route::Help => after(upload, help::reply()),
         Route::Echo => echo::handle(context, head, upload, echo::full),
         Route::NoUsage(how) => echo::handle(context, head, upload, move |echo| echo::no_usage(echo, how)),

@@ -13,11 +13,14 @@ use crate::{
     behaviour::{Directives, Framing},
     clock::now_ns,
     cors,
+    cut::Cut,
+    ledger::Sighting,
     message::reply::{Body, Chunks, Fixed, Reply, Stream},
 };
 
 const CONTENT_LENGTH: Name = Name::new("content-length");
 const DATE: Name = Name::new("date");
+const SEEN: Name = Name::new(field::SEEN);
 const SERVER_TIMING: Name = Name::new(field::SERVER_TIMING);
 
 /// A request that was answered or will be: what its reply's head needs.
@@ -74,6 +77,12 @@ impl Pending {
         self.flight.extras()?.directives.as_deref()
     }
 
+    /// There will be no reply: it ends in this way, as was asked for, and `refused` says whether the client knows that it
+    /// was not processed.
+    pub(crate) fn cut(mut self, cut: Cut, refused: bool) {
+        self.flight.cut(cut, refused);
+    }
+
     /// The reply as it goes on the wire; it counts as given from now on.
     ///
     /// What a reply to HEAD and the statuses 204, 205 and 304 must not have is taken off (RFC 9110 sections 9.3.2, 8.6
@@ -100,6 +109,11 @@ impl Pending {
             _ => None,
         };
         let bodiless = head_only || none.is_some();
+        if let Some(sighting) = flight.sighting_if_any()
+            && !bodiless
+        {
+            number(sighting, &mut body);
+        }
         let received_ns = flight.received_ns();
         if let Some(extras) = flight.extras_if_any() {
             if let Some(plan) = extras.directives.as_mut().and_then(|directives| directives.content.take())
@@ -132,6 +146,16 @@ impl Pending {
     }
 }
 
+/// A body of the pattern becomes the one of the request's number.
+fn number(sighting: &mut Sighting, body: &mut Body) {
+    let range = match body {
+        Body::Pattern { range, .. } => range,
+        Body::Chunks(chunks) => &mut chunks.range,
+        Body::Bytes(_) | Body::Stream(_) => return,
+    };
+    *range = sighting.numbered(range.clone());
+}
+
 impl Content {
     /// Whether all of it can be sent in one piece of at most `room` bytes.
     pub(crate) fn fits(&self, room: usize) -> bool {
@@ -154,6 +178,9 @@ impl Finished {
         }
         if let Some(length) = self.length {
             out.varying_known(&CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
+        }
+        if let Some(sighting) = self.flight.sighting() {
+            out.varying_known(&SEEN, &sighting.text());
         }
         let mut clock = self.exchange.clock.borrow_mut();
         let (received_ns, replied_ns) = (self.flight.received_ns(), self.flight.replied_ns());

@@ -5,8 +5,8 @@ use std::{num::NonZeroU64, rc::Rc};
 use http::StatusCode;
 
 use crate::{
-    access_log::Open, behaviour::Directives, budget::Hold, clock::now_ns, lifecycle::Lifecycle,
-    protocol::Protocol, stats::Endpoint,
+    access_log::Open, behaviour::Directives, budget::Hold, clock::now_ns, cut::Cut, ledger::Sighting,
+    lifecycle::Lifecycle, protocol::Protocol, stats::Endpoint,
 };
 
 /// A request in flight. Dropping it ends it.
@@ -24,6 +24,8 @@ pub(crate) struct Flight {
     sent: u64,
     /// What few requests have.
     extras: Option<Box<Extras>>,
+    /// What the ledger is told of it, if it has a token.
+    sighting: Option<Box<Sighting>>,
     /// Its line in the access log, if it gets one.
     line: Option<Box<Open>>,
 }
@@ -61,8 +63,26 @@ impl Flight {
             goes_on: false,
             sent: 0,
             extras: None,
+            sighting: None,
             line,
         }
+    }
+
+    /// It has a token.
+    pub(super) fn is_noted(&mut self, sighting: Box<Sighting>) {
+        self.sighting = Some(sighting);
+    }
+
+    /// What the ledger is told of it, if it has a token.
+    #[inline]
+    pub(super) fn sighting(&self) -> Option<&Sighting> {
+        self.sighting.as_deref()
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub(super) fn sighting_if_any(&mut self) -> Option<&mut Sighting> {
+        self.sighting.as_deref_mut()
     }
 
     /// What few requests have, if this one does.
@@ -103,6 +123,9 @@ impl Flight {
     pub(super) fn replied(&mut self, status: StatusCode, replied_ns: u64) {
         self.lifecycle.accounting.stats.reply(self.endpoint, self.protocol, status);
         self.replied_ns = NonZeroU64::new(replied_ns);
+        if let Some(sighting) = &mut self.sighting {
+            sighting.replied(status.as_u16(), replied_ns);
+        }
         if let Some(line) = &mut self.line {
             line.status = Some(status.as_u16());
         }
@@ -111,6 +134,21 @@ impl Flight {
     /// The reply does not fit where its head went: its end has a time of its own.
     pub(crate) fn goes_on(&mut self) {
         self.goes_on = true;
+    }
+
+    /// The last byte of the reply was handed over.
+    #[inline]
+    pub(crate) fn whole(&mut self) {
+        if let Some(sighting) = &mut self.sighting {
+            sighting.whole();
+        }
+    }
+
+    /// It ends in this way, as was asked for; `refused` says whether the client knows that it was not processed.
+    pub(crate) fn cut(&mut self, cut: Cut, refused: bool) {
+        if let Some(sighting) = &mut self.sighting {
+            sighting.cut(cut, refused);
+        }
     }
 
     /// A number of bytes of content were handed over.
@@ -131,6 +169,12 @@ impl Drop for Flight {
             _ => now_ns(),
         };
         let duration_ns = ended_ns.saturating_sub(self.received_ns);
+        if let Some(sighting) = &mut self.sighting {
+            if self.lifecycle.is_broken_off() {
+                sighting.cut_by_server();
+            }
+            sighting.ended(ended_ns, self.sent);
+        }
         if self.replied_ns.is_some() {
             self.lifecycle.accounting.stats.took(self.endpoint, self.protocol, duration_ns);
         }

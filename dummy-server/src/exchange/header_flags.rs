@@ -1,5 +1,7 @@
 //! Fields that matter to every endpoint, found in one pass over a request's head.
 
+use contract::{field::TOKEN, id::Id};
+
 use crate::{behaviour, message::Head};
 
 const TRACEPARENT: &[u8] = b"traceparent";
@@ -11,6 +13,8 @@ pub(super) struct HeaderFlags<'a> {
     pub(super) traceparent: Option<&'a [u8]>,
     /// Whether there is a field that asks for a behaviour.
     pub(super) behaviour: bool,
+    /// The token of a verified run, if there is one.
+    pub(super) token: Option<Id>,
 }
 
 impl<'a> HeaderFlags<'a> {
@@ -20,19 +24,20 @@ impl<'a> HeaderFlags<'a> {
     }
 
     fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
-        let (mut parents, mut traceparent, mut behaviour) = (0, None, false);
+        let (mut parents, mut traceparent, mut behaviour, mut token) = (0, None, false, None);
         for (name, value) in fields {
             match name.first() {
                 Some(b't' | b'T') if name.eq_ignore_ascii_case(TRACEPARENT) => {
                     parents += 1;
                     traceparent = Some(value);
                 }
+                Some(b'x' | b'X') if name.eq_ignore_ascii_case(TOKEN.as_bytes()) => token = Id::read(value),
                 Some(b'x' | b'X') => behaviour |= behaviour::is_asked_by(name),
                 _ => {}
             }
         }
         let traceparent = traceparent.filter(|value| parents == 1 && is_traceparent(value));
-        Self { traceparent, behaviour }
+        Self { traceparent, behaviour, token }
     }
 
     /// The trace-id.

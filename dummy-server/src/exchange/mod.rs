@@ -27,6 +27,7 @@ use crate::{
     context::ServerContext,
     cors, endpoints,
     grpc::Services,
+    ledger::Ledger,
     message::{
         self, Head,
         reply::{Answer, Reply},
@@ -52,6 +53,7 @@ pub(crate) struct Exchange {
     clock: RefCell<Clock>,
     timing: RefCell<TimingWriter>,
     access_log: Option<Rc<Log>>,
+    ledger: Rc<Ledger>,
     /// What requests share that ask for a behaviour.
     behaviour: Arc<behaviour::Shared>,
     /// This worker's copy of what the server does by default, and which one it is.
@@ -64,6 +66,7 @@ impl Exchange {
         context: Rc<ServerContext>,
         index: usize,
         access_log: Option<Rc<Log>>,
+        ledger: Rc<Ledger>,
         behaviour: Arc<behaviour::Shared>,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -74,6 +77,7 @@ impl Exchange {
             clock: RefCell::default(),
             timing: RefCell::default(),
             access_log,
+            ledger,
             behaviour,
             default_behaviour: RefCell::default(),
             generation: Cell::new(0),
@@ -285,6 +289,9 @@ fn pending(
     let log = exchange.access_log.as_ref();
     let line = log.and_then(|log| log.begin(head, flags.trace(), received_ns));
     let mut flight = Flight::begin(head.lifecycle, endpoint, head.protocol, received_ns, line);
+    if let Some(id) = flags.token {
+        flight.is_noted(exchange.ledger.saw(id, head.method, received_ns));
+    }
     if let Some(traceparent) = flags.traceparent {
         flight.extras_mut().traceparent = Some(traceparent.into());
     }

@@ -29,8 +29,8 @@ fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
 }
 
-fn status(phase: Phase) -> ServingStatus {
-    if phase == Phase::Serving { ServingStatus::Serving } else { ServingStatus::NotServing }
+fn status(is_ready: bool) -> ServingStatus {
+    if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing }
 }
 
 #[tonic::async_trait]
@@ -46,7 +46,7 @@ impl health_server::Health for Health {
                 known.join(", ")
             )));
         }
-        Ok(Response::new(response(status(self.shutdown.phase()))))
+        Ok(Response::new(response(status(self.shutdown.is_ready()))))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -61,15 +61,12 @@ impl health_server::Health for Health {
         let updates = futures_util::stream::unfold(state, move |(shutdown, told)| async move {
             let next = match told {
                 None if !known => ServingStatus::ServiceUnknown,
-                None => status(shutdown.phase()),
-                Some(ServingStatus::Serving) => {
-                    shutdown.reached(Phase::Leaving).await;
-                    ServingStatus::NotServing
-                }
-                Some(_) => {
+                None => status(shutdown.is_ready()),
+                Some(ServingStatus::ServiceUnknown) => {
                     shutdown.reached(Phase::Closing).await;
                     return None;
                 }
+                Some(told) => status(shutdown.readiness_after(told == ServingStatus::Serving).await?),
             };
             Some((Ok(response(next)), (shutdown, Some(next))))
         });

@@ -54,6 +54,8 @@ pub(crate) struct Lifecycle {
     pub(crate) id: Cell<u64>,
     /// What it speaks, as far as that is known.
     pub(crate) protocol: Cell<Option<Protocol>>,
+    /// It was broken off by this end, whatever was in flight.
+    broken_off: Cell<bool>,
     /// The last order came while requests were in flight.
     cut_short: Cell<bool>,
 }
@@ -68,6 +70,7 @@ impl Lifecycle {
             patience: Patience::new(Instant::now()),
             id: Cell::new(0),
             protocol: Cell::new(None),
+            broken_off: Cell::new(false),
             cut_short: Cell::new(false),
         })
     }
@@ -93,6 +96,16 @@ impl Lifecycle {
     /// Whether it was closed while there was no request, as far as that was this end's decision.
     pub(crate) fn is_closed_cleanly(&self) -> bool {
         self.order() == Order::Close && !self.cut_short.get()
+    }
+
+    /// It is broken off by this end, whatever is in flight.
+    pub(crate) fn break_off(&self) {
+        self.broken_off.set(true);
+    }
+
+    /// Whether what is in flight and ends now is ended by this end.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.broken_off.get() || self.order() == Order::Close
     }
 
     /// Bytes were read.

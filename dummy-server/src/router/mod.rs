@@ -31,6 +31,13 @@ pub(crate) enum Route {
     Health,
     /// `/help`
     Help,
+    /// `/ledger?run=&load=`
+    Ledger {
+        /// Of a verified run.
+        run: u32,
+        /// Within it.
+        load: u8,
+    },
     /// `/bin/{size}?chunked=&digest=`
     Bin {
         /// Bytes.
@@ -140,6 +147,7 @@ pub(crate) fn route(path: &str, query: &str) -> (Endpoint, Result<Route, BadRout
         ("ndjson", None) => (Endpoint::Ndjson, series(query, "/ndjson?count=3&delay=100").map(Route::Ndjson)),
         ("drip", None) => (Endpoint::Drip, drip(query)),
         ("health", None) => (Endpoint::Health, Ok(Route::Health)),
+        ("ledger", None) => (Endpoint::Ledger, ledger(query)),
         ("help", None) => (Endpoint::Help, Ok(Route::Help)),
         ("ws", Some("close")) => (Endpoint::WebSocket, websocket(Mode::EchoOnceAndClose, query)),
         ("ws", _) => (Endpoint::WebSocket, websocket(Mode::Echo, query)),
@@ -276,6 +284,26 @@ fn status(rest: &str) -> Result<Route, BadRoute> {
             accepted: "/status/{code}: 200 to 599",
             example: "/status/503",
         })
+}
+
+/// Reads the query of `/ledger`, wherever it is asked for.
+pub(crate) fn ledger(query: &str) -> Result<Route, BadRoute> {
+    let bad = |key: &str, text: &str| BadRoute {
+        error: format!("invalid {key} '{text}'"),
+        accepted: "/ledger?run={run}&load={load}: the run as eight hexadecimal digits, the load from 0 (without it) to 255",
+        example: "/ledger?run=0123abcd",
+    };
+    let run = parameter(query, "run").unwrap_or_default();
+    let is_hex = run.len() == 8 && run.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = is_hex.then(|| u32::from_str_radix(run, 16).ok()).flatten().ok_or_else(|| bad("run", run))?;
+    let load = match parameter(query, "load") {
+        None => 0,
+        Some(text) => {
+            let load = quantity::count_within(text, &(0..=255)).and_then(|load| u8::try_from(load).ok());
+            load.ok_or_else(|| bad("load", text))?
+        }
+    };
+    Ok(Route::Ledger { run: id, load })
 }
 
 /// The first value of a query's key. No endpoint has a parameter that needs percent decoding.

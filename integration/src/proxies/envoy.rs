@@ -5,19 +5,34 @@ use std::{net::SocketAddr, path::Path, process::Command};
 use crate::proxy::{Behind, Fronts, Kind};
 
 /// Envoy.
-pub const ENVOY: Kind =
-    Kind { tool: "envoy", configuration: |behind, fronts, _| configured("http1", behind, fronts), command };
+pub const ENVOY: Kind = Kind {
+    tool: "envoy",
+    configuration: |behind, fronts, _| configured("http1", behind, fronts, None),
+    command,
+};
 
 /// The same, which speaks HTTP/2 to the server behind whatever the client speaks: WebSockets of HTTP/1.1 go there by
 /// extended CONNECT.
 pub const ENVOY_H2_BEHIND: Kind =
-    Kind { configuration: |behind, fronts, _| configured("h2c", behind, fronts), ..ENVOY };
+    Kind { configuration: |behind, fronts, _| configured("h2c", behind, fronts, None), ..ENVOY };
 
-fn configured(behind_http1: &str, behind: Behind, fronts: Fronts) -> String {
+/// The same as the first, which ends the client's TLS. In its directory it looks for `front.pem`, its certificate with the
+/// key. Where it speaks HTTP/2, it offers HTTP/1.1 as well, and speaks HTTP/2 to the server behind for both.
+pub const ENVOY_TLS: Kind = Kind {
+    configuration: |behind, fronts, directory| {
+        configured("http1", behind, fronts, Some(&directory.join("front.pem")))
+    },
+    ..ENVOY
+};
+
+fn configured(behind_http1: &str, behind: Behind, fronts: Fronts, certificate: Option<&Path>) -> String {
+    let tls = |alpn: &str| certificate.map_or_else(String::new, |file| tls(file, alpn));
+    // Which version it is, ALPN says.
+    let h2 = if certificate.is_some() { "AUTO" } else { "HTTP2" };
     let listeners = [
-        listener("http1", "HTTP1", fronts.http1, behind_http1),
-        listener("h2c", "HTTP2", fronts.h2c, "h2c"),
-        listener("grpc", "HTTP2", fronts.grpc, "grpc"),
+        listener("http1", "HTTP1", fronts.http1, behind_http1, &tls("http/1.1")),
+        listener("h2c", h2, fronts.h2c, "h2c", &tls("h2, http/1.1")),
+        listener("grpc", "HTTP2", fronts.grpc, "grpc", &tls("h2")),
     ];
     let clusters = [
         cluster("http1", "http_protocol_options: {}", behind.http),
@@ -27,7 +42,24 @@ fn configured(behind_http1: &str, behind: Behind, fronts: Fronts) -> String {
     format!("static_resources:\n  listeners:\n{}  clusters:\n{}", listeners.concat(), clusters.concat())
 }
 
-fn listener(name: &str, codec: &str, address: SocketAddr, cluster: &str) -> String {
+/// What a chain of filters has beside them when it ends TLS.
+fn tls(certificate: &Path, alpn: &str) -> String {
+    let context = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+    let file = certificate.display();
+    format!(
+        "
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          \"@type\": type.googleapis.com/{context}
+          common_tls_context:
+            alpn_protocols: [{alpn}]
+            tls_certificates: [{{certificate_chain: {{filename: {file}}}, private_key: {{filename: {file}}}}}]
+"
+    )
+}
+
+fn listener(name: &str, codec: &str, address: SocketAddr, cluster: &str, tls: &str) -> String {
     let manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     let router = "envoy.extensions.filters.http.router.v3.Router";
     format!(
@@ -53,7 +85,7 @@ fn listener(name: &str, codec: &str, address: SocketAddr, cluster: &str) -> Stri
           http_filters:
           - name: envoy.filters.http.router
             typed_config: {{\"@type\": type.googleapis.com/{router}}}
-",
+{tls}",
         ip = address.ip(),
         port = address.port(),
     )

@@ -5,9 +5,26 @@ use std::{path::Path, process::Command};
 use crate::proxy::{Behind, Fronts, Kind};
 
 /// nginx.
-pub const NGINX: Kind = Kind { tool: "nginx", configuration, command };
+pub const NGINX: Kind = Kind {
+    tool: "nginx",
+    configuration: |behind, fronts, directory| configured("", "", behind, fronts, directory),
+    command,
+};
 
-fn configuration(behind: Behind, fronts: Fronts, directory: &Path) -> String {
+/// The same, which ends the client's TLS. In its directory it looks for `front.pem`, its certificate with the key. Where
+/// it speaks HTTP/2, it offers HTTP/1.1 as well.
+pub const NGINX_TLS: Kind = Kind {
+    configuration: |behind, fronts, directory| {
+        let file = directory.join("front.pem");
+        let file = file.display();
+        let certificate = format!("  ssl_certificate {file};\n  ssl_certificate_key {file};\n");
+        configured(" ssl", &certificate, behind, fronts, directory)
+    },
+    ..NGINX
+};
+
+/// `ssl` is a parameter of each `listen`.
+fn configured(ssl: &str, certificate: &str, behind: Behind, fronts: Fronts, directory: &Path) -> String {
     let dir = directory.display();
     // In 1.22 a port speaks either HTTP/1 or HTTP/2 without TLS, and HTTP/2 is a parameter of `listen`; later
     // versions still take it, with a warning.
@@ -36,20 +53,20 @@ http {{
   uwsgi_temp_path {dir}/uwsgi;
   scgi_temp_path {dir}/scgi;
   client_max_body_size 0;
-  keepalive_requests 1000000;
+{certificate}  keepalive_requests 1000000;
   map $http_upgrade $connection_to_server {{ default upgrade; '' ''; }}
   upstream http {{ server {http}; keepalive 64; keepalive_requests 1000000; }}
   upstream grpc {{ server {grpc}; keepalive 64; }}
   server {{
-    listen {http1};
+    listen {http1}{ssl};
 {locations}
   }}
   server {{
-    listen {h2c} http2;
+    listen {h2c}{ssl} http2;
 {locations}
   }}
   server {{
-    listen {grpc_front} http2;
+    listen {grpc_front}{ssl} http2;
     location / {{ grpc_pass grpc://grpc; }}
   }}
 }}

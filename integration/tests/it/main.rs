@@ -39,6 +39,7 @@ mod grpc_web; // gRPC-Web
 mod haproxy_tls; // TLS details of clients, as HAProxy passes them on
 mod helps; // the help texts, word for word
 mod http_bytes; // HTTP/1 and HTTP/2 byte by byte
+mod instances; // several servers in one process
 mod invariants; // rules checked on the dependency graph
 mod layers; // rules checked on the sources' modules
 mod loadgen_cli; // loadgen's command line
@@ -51,6 +52,7 @@ mod payload; // bodies, byte for byte
 mod planned_calls; // gRPC calls with a response plan
 mod probes; // the admin and profile ports under adverse conditions
 mod proxied; // through nginx, HAProxy and Envoy
+mod proxied_tls; // through nginx and Envoy, which end TLS
 mod proxy_protocol; // PROXY headers
 mod readme; // the commands in README.md
 mod refused; // requests that are refused before they reach an endpoint
@@ -63,6 +65,7 @@ mod targets; // request targets, in every form
 mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
+mod verified;
 mod volume; // a gigabyte each way
 mod websocket_load; // WebSockets of loadgen
 mod websockets; // WebSocket

@@ -15,19 +15,30 @@ pub(super) const EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Watching {
     stop: SyncSender<()>,
-    thread: Option<JoinHandle<Option<String>>>,
+    thread: Option<JoinHandle<Option<Crossed>>>,
 }
 
-/// Watches a run that is observed.
-pub(super) fn watch(thresholds: Vec<Threshold>, run: Handle) -> std::io::Result<Watching> {
+/// A threshold that was crossed.
+#[derive(Debug)]
+pub(super) struct Crossed {
+    /// It, as it was given.
+    pub(super) threshold: String,
+    /// By which of the runs, by index.
+    pub(super) run: usize,
+}
+
+/// Watches runs that are observed, each by itself; what ends one ends all that go on together with it.
+pub(super) fn watch(thresholds: Vec<Threshold>, runs: Vec<Handle>) -> std::io::Result<Watching> {
     let (stop, stopped) = mpsc::sync_channel(1);
     let look = move || {
         while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-            let snapshot = run.snapshot();
-            if let Some(crossed) = thresholds.iter().find(|threshold| threshold.is_crossed_so_far(&snapshot))
-            {
-                run.stop();
-                return Some(crossed.to_string());
+            for (index, run) in runs.iter().enumerate() {
+                let snapshot = run.snapshot();
+                let crossed = thresholds.iter().find(|threshold| threshold.is_crossed_so_far(&snapshot));
+                if let Some(crossed) = crossed {
+                    run.stop();
+                    return Some(Crossed { threshold: crossed.to_string(), run: index });
+                }
             }
         }
         None
@@ -37,8 +48,8 @@ pub(super) fn watch(thresholds: Vec<Threshold>, run: Handle) -> std::io::Result<
 }
 
 impl Watching {
-    /// The run is over. The threshold that was crossed before that, if one was.
-    pub(super) fn end(self) -> Option<String> {
+    /// The runs are over. The threshold that was crossed before that, if one was.
+    pub(super) fn end(self) -> Option<Crossed> {
         // The thread may be gone already.
         let _ = self.stop.try_send(());
         self.thread?.join().ok()?

@@ -96,6 +96,7 @@ const CONNECTIONS: &str = "Connections";
 const REQUEST: &str = "Request";
 const GRPC: &str = "gRPC";
 const WEBSOCKET: &str = "WebSocket";
+const VERIFICATION: &str = "Verification";
 const OUTPUT: &str = "Output";
 const RESULT: &str = "Result";
 
@@ -123,7 +124,8 @@ pub struct Args {
     /// Read the plan of the run from a file, in YAML or JSON
     ///
     /// Target, requests with their shares, expectations, and the load: see `plan.schema.json`. A target and a load that are
-    /// given beside it take precedence; -X, -H and -b are defaults, which its requests may have otherwise.
+    /// given beside it take precedence; -X, -H and -b are defaults, which its requests may have otherwise. It may have several
+    /// loads at the same time, each with a name and a start; none is given beside them.
     #[arg(short = 'f', long, value_name = "FILE", env = "LOADGEN_PLAN", help_heading = TARGET)]
     pub plan: Option<PathBuf>,
 
@@ -401,13 +403,16 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "LOADGEN_BEARER_FILE", help_heading = REQUEST)]
     pub bearer_file: Option<PathBuf>,
 
-    /// Accept compressed responses; they stay compressed
+    /// Accept compressed responses; one exchange is shown decoded
+    ///
+    /// Sizes and rates are those on the wire. Expectations of a body look at what gzip and deflate have compressed as it was before,
+    /// with or without this flag; what is compressed otherwise is unmet there, and stays as it is where one exchange is shown.
     #[arg(long, env = "LOADGEN_COMPRESSED", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub compressed: bool,
 
     /// Request body; '' is an empty one, @FILE that of a file
     ///
-    /// May have placeholders, as path and header fields may, but for gRPC calls: see --no-templates.
+    /// May have placeholders, as path and header fields may: see --no-templates.
     #[arg(short, long, value_name = "TEXT", env = "LOADGEN_BODY", help_heading = REQUEST)]
     pub body: Option<String>,
 
@@ -463,6 +468,29 @@ pub struct Args {
     /// values are percent-encoded; in a text of a gRPC call's JSON, they are escaped.
     #[arg(long, env = "LOADGEN_NO_TEMPLATES", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub no_templates: bool,
+
+    /// Prove what became of each request, with dummy-server behind the target
+    ///
+    /// Each request carries a token in x-dummy-token, in place of its id, and its reply repeats it; bodies of /bin and /chunked are
+    /// numbered, so that one that is another request's is found out. Afterwards the servers are asked what they have seen, until
+    /// nothing changes for 2s: through the target, or at the admin ports that --ledger names. The report says which requests never
+    /// arrived, were answered in between, cut, repeated, crossed or cached. Nothing is sent again but what provably was not
+    /// processed.
+    #[arg(long, env = "LOADGEN_VERIFY", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
+    pub verify: bool,
+
+    /// Server to ask for what it has seen, HOST:PORT; may be repeated
+    ///
+    /// The address of its admin port, or dns:NAME:PORT of all servers that the name stands for. Needs --verify; without it,
+    /// whoever answers behind the target is asked.
+    #[arg(long = "ledger", value_name = "ADDRESS", env = "LOADGEN_LEDGER", value_delimiter = ',', help_heading = VERIFICATION)]
+    pub ledgers: Vec<String>,
+
+    /// Exit with 99 if anything happened to a request of a verified run
+    ///
+    /// That is, if one was not answered by its own reply, whole and the only time it was sent; implies --verify.
+    #[arg(long, env = "LOADGEN_ZERO_LOSS", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
+    pub zero_loss: bool,
 
     /// Header field of request ids; '' for none
     #[arg(long, value_name = "NAME", env = "LOADGEN_REQUEST_ID_HEADER",
@@ -623,7 +651,7 @@ pub struct Args {
     ///
     /// Of 5xx, 4xx, 3xx, grpc (a gRPC status other than OK), transport, timeout, unanswered, dropped, and unmet: a reply that is
     /// not a success, or not as a plan expects it. Of messages on WebSockets: lost (without an echo), wrong (another echo), and
-    /// unsolicited.
+    /// unsolicited; hurt (anything that --verify finds).
     #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]
     pub fail_on: Vec<FailOn>,
 

@@ -5,6 +5,7 @@ use contract::quantity;
 use crate::plan::ClientOptions;
 
 const CONNECTIONS: &str = "Connections";
+const REQUEST: &str = "Request";
 const HTTP2: &str = "HTTP/2";
 
 /// Options of connections.
@@ -17,6 +18,13 @@ pub struct ClientArgs {
     /// ends, those without a response are sent again as --retry has it, and have failed otherwise (1 to 1000).
     #[arg(long, value_name = "N", env = "LOADGEN_PIPELINE", value_parser = whole, help_heading = CONNECTIONS)]
     pub pipeline: Option<usize>,
+
+    /// Redirects to follow for each request [default: 0]
+    ///
+    /// 301, 302, 303, 307 and 308 with a Location at a target of the run: same scheme, host and port. 303, and 301 and 302 of a POST,
+    /// are followed with GET and without the body. The response time ends with the last response, whose status counts (0 to 20).
+    #[arg(long, value_name = "N", env = "LOADGEN_FOLLOW", value_parser = whole, help_heading = REQUEST)]
+    pub follow: Option<usize>,
 
     /// Connections kept open beside the load, without requests
     ///
@@ -70,6 +78,7 @@ impl ClientArgs {
             h2_max_frame_size: self.h2_max_frame_size,
             h2_header_table_size: self.h2_header_table_size,
             pipeline: self.pipeline,
+            follow: self.follow,
             idle_connections: self.idle_connections,
             recv_rate: self.recv_rate,
             send_rate: self.send_rate,

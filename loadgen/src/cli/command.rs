@@ -1,6 +1,6 @@
 //! The whole program, from arguments to exit code, without the process around it.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use anyhow::Context as _;
 use command_line::Refusal;
@@ -14,9 +14,10 @@ use super::{
     find_max,
     formats::{Format, ReportFiles, shown},
     instead::Instead,
-    interrupt,
+    interrupt, loads,
     once::once,
     output::Output,
+    planned::Planned,
     print,
     progress::{self, Progress, note},
     wait::{self, Waited},
@@ -52,13 +53,13 @@ fn dry(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     // Its port is free when it starts, and known then.
     #[cfg(feature = "embedded")]
     let args = &if args.embedded { for_embedded(args, "127.0.0.1:1".to_owned()) } else { args.clone() };
-    let plan = Plan::try_from(args)?;
+    let planned = args.planned()?;
     check_together(&Output::from(args))?;
     let mut page = Vec::new();
-    if args.print {
-        print::plan(&plan, &mut page)?
-    } else {
-        print::checked(&plan, &mut page)?
+    match planned {
+        Planned::One(plan) if args.print => print::plan(&plan, 0, &mut page)?,
+        Planned::One(plan) => print::checked(&plan, &mut page)?,
+        Planned::Several(loads) => loads::print(&loads, args.print, &mut page)?,
     }
     shown(out.write_all(&page))?;
     Ok(Exit::Done)
@@ -67,7 +68,7 @@ fn dry(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 #[cfg(feature = "embedded")]
 fn load_embedded(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     // Mistakes are found before there is a server.
-    Plan::try_from(&for_embedded(args, "127.0.0.1:1".to_owned()))?;
+    for_embedded(args, "127.0.0.1:1".to_owned()).planned()?;
     let embedded = crate::embedded::Embedded::start()?;
     let args = for_embedded(args, embedded.address());
     if super::formats::printed(args.output, &args.reports) == Format::Text && !args.once {
@@ -89,7 +90,7 @@ fn for_embedded(typed: &Args, address: String) -> Args {
         || typed.total.is_some()
         || typed.replay.is_some();
     if !says_how_much && typed.duration.is_none() {
-        (args.rate, args.duration) = (Some(5000.0), Some(std::time::Duration::from_secs(3)));
+        (args.rate, args.duration) = (Some(5000.0), Some(Duration::from_secs(3)));
     }
     args
 }
@@ -129,8 +130,11 @@ fn check_together(output: &Output) -> Result<(), PlanError> {
 }
 
 fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let adapted = Adapted { plan: Plan::try_from(args)?, output: args.into(), page: Page::Usual };
-    run(adapted, other_end, out)
+    let output = Output::from(args);
+    match args.planned()? {
+        Planned::One(plan) => run(Adapted { plan: *plan, output, page: Page::Usual }, other_end, out),
+        Planned::Several(all) => loads::run(all, &output, other_end, out),
+    }
 }
 
 /// Runs a plan with what is done around it.
@@ -156,7 +160,7 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     }
     if output.once {
         let mut page = Vec::new();
-        let exchanged = match once(run, &mut page) {
+        let exchanged = match once(run, output.decodes, &mut page) {
             Err(_) if interrupts.is_interrupted() => return Ok(Exit::Interrupted),
             exchanged => exchanged?,
         };
@@ -193,7 +197,12 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     }
     let ended: Vec<_> = rounds
         .iter()
-        .map(|Round { summary, is_aborted }| Ended { summary, is_aborted: *is_aborted })
+        .map(|Round { summary, is_aborted }| Ended {
+            summary,
+            is_aborted: *is_aborted,
+            thresholds: &[],
+            has_lost: output.zero_loss && !exit::is_clean(summary),
+        })
         .collect();
     let view = View { detail: output.detail, normalization: output.normalization };
     let exit = conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {
@@ -206,12 +215,24 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
 /// A run of the plan that can be watched as far as it will be.
 pub(super) fn prepared(plan: &Plan, output: &Output) -> Run {
     let run = Run::new(plan.clone());
-    let progress_every = (output.progress && !output.once).then_some(progress::EVERY / 4);
-    let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
-    match progress_every.into_iter().chain(abort_every).min() {
+    match observed_every(output) {
         Some(every) => run.observe(every),
         None => run,
     }
+}
+
+/// How often the figures of a run are looked at, if they are.
+pub(super) fn observed_every(output: &Output) -> Option<Duration> {
+    let progress_every = (output.progress && !output.once).then_some(progress::EVERY / 4);
+    let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
+    progress_every.into_iter().chain(abort_every).min()
+}
+
+/// With the command line and what the user says of the run.
+pub(super) fn with_words(mut summary: Summary, output: &Output) -> Summary {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    summary.origin = summary.origin.with_command(words).with_labels(output.labels.iter().cloned());
+    summary
 }
 
 /// What came of one round.
@@ -229,7 +250,7 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round
     let aborting = match output.abort_on.as_slice() {
         [] => None,
         thresholds => {
-            Some(abort::watch(thresholds.to_vec(), running.handle()).context("can't start a thread")?)
+            Some(abort::watch(thresholds.to_vec(), vec![running.handle()]).context("can't start a thread")?)
         }
     };
     let summary = running.join();
@@ -237,11 +258,9 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round
         watching.end();
     }
     let aborted = aborting.and_then(abort::Watching::end);
-    let mut summary = summary?;
-    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    summary.origin = summary.origin.with_command(words).with_labels(output.labels.iter().cloned());
-    if let Some(threshold) = &aborted {
-        note(&format!("stopped early: {threshold} was crossed (--abort-on)"));
+    let summary = with_words(summary?, output);
+    if let Some(crossed) = &aborted {
+        note(&format!("stopped early: {} was crossed (--abort-on)", crossed.threshold));
     }
     Ok(Round { summary, is_aborted: aborted.is_some() })
 }

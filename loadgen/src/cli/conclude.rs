@@ -1,4 +1,4 @@
-//! The end of a run or its rounds: held against thresholds, reported, and turned into an exit code.
+//! The end of a run, its rounds, or several loads: held against thresholds, reported, and turned into an exit code.
 
 use std::num::NonZeroU32;
 
@@ -9,13 +9,17 @@ use crate::{
     verdict::{Judged, Threshold},
 };
 
-/// One round that is over.
+/// One round or load that is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended<'a> {
     /// What came of it.
     pub(super) summary: &'a Summary,
     /// Whether a threshold of `--abort-on` was crossed before its end.
     pub(super) is_aborted: bool,
+    /// Whether something has happened to a request of which nothing was to happen to any.
+    pub(super) has_lost: bool,
+    /// What it alone is held against.
+    pub(super) thresholds: &'a [Threshold],
 }
 
 /// How a report for people looks.
@@ -35,7 +39,9 @@ pub(super) fn conclude(
     View { detail, normalization }: View,
     write: impl FnOnce(&[Report<'_>]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let judge = |round: &Ended<'_>| thresholds.iter().map(|bound| bound.judge(round.summary)).collect();
+    let judge = |round: &Ended<'_>| {
+        thresholds.iter().chain(round.thresholds).map(|bound| bound.judge(round.summary)).collect()
+    };
     let judged: Vec<Vec<Judged>> = rounds.iter().map(judge).collect();
     let both = rounds.iter().zip(&judged);
     let reports: Vec<_> = both
@@ -43,6 +49,9 @@ pub(super) fn conclude(
         .map(|(round, judged)| Report { summary: round.summary, judged, detail, normalization })
         .collect();
     write(&reports)?;
-    let exits = both.map(|(round, judged)| exit::of_run(round.summary, judged, fail_on, round.is_aborted));
+    let exits = both.map(|(round, judged)| {
+        let exit = exit::of_run(round.summary, judged, fail_on, round.is_aborted);
+        if round.has_lost { exit.min(Exit::Crossed) } else { exit }
+    });
     Ok(exits.min().unwrap_or(Exit::Done))
 }

@@ -6,6 +6,7 @@ use crate::{
     recorder::Sockets,
     summary::Summary,
     verdict::{Judged, Judgement, Outcome},
+    verify::Verification,
 };
 
 /// How the program ends, the first that is true of these.
@@ -68,9 +69,11 @@ pub enum FailOn {
     Wrong,
     /// A message came on a WebSocket that is no echo.
     Unsolicited,
+    /// Anything happened to a request of a verified run, or can't be ruled out.
+    Hurt,
 }
 
-const NAMES: [(&str, FailOn); 12] = [
+const NAMES: [(&str, FailOn); 13] = [
     ("5xx", FailOn::ServerError),
     ("4xx", FailOn::ClientError),
     ("3xx", FailOn::Redirect),
@@ -83,6 +86,7 @@ const NAMES: [(&str, FailOn); 12] = [
     ("lost", FailOn::Lost),
     ("wrong", FailOn::Wrong),
     ("unsolicited", FailOn::Unsolicited),
+    ("hurt", FailOn::Hurt),
 ];
 
 /// What `--fail-on-error` stands for.
@@ -124,9 +128,15 @@ impl FailOn {
             Self::Lost => of_sockets(|sockets| sockets.lost),
             Self::Wrong => of_sockets(|sockets| sockets.wrong),
             Self::Unsolicited => of_sockets(|sockets| sockets.unsolicited),
+            Self::Hurt => u64::from(!is_clean(summary)),
         };
         count > 0
     }
+}
+
+/// Whether nothing has happened to any request, as far as that was to be proven.
+pub(super) fn is_clean(summary: &Summary) -> bool {
+    summary.verification.as_deref().is_none_or(Verification::is_clean)
 }
 
 /// How a run ends the program. `aborted`: a threshold of `--abort-on` was crossed before its end.
@@ -135,7 +145,7 @@ pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], a
     let is_time_open = judged.iter().any(|judged| judged.is_time && judged.judgement == Judgement::NotJudged);
     if summary.interrupted && !aborted {
         Exit::Interrupted
-    } else if summary.outcome() == Outcome::Failed {
+    } else if summary.outcome() == Outcome::Failed && !(aborted && is_unbegun(summary)) {
         Exit::Failed
     } else if aborted || is_any(Judgement::Failed) {
         Exit::Crossed
@@ -146,6 +156,11 @@ pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], a
     } else {
         Exit::Done
     }
+}
+
+/// Whether it was stopped before anything was due: as one of several loads that was to begin later.
+fn is_unbegun(summary: &Summary) -> bool {
+    summary.interrupted && summary.records.counts.offered == 0
 }
 
 /// How one exchange ends the program: any response that is complete will do, unless it is to fail on it.

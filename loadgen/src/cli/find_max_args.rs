@@ -61,7 +61,7 @@ Examples:
       loadgen find-max -o json localhost:8080";
 
 /// Options of a run that a search does not take, by name and flag, and what is there instead.
-const REFUSED: [(&str, &str, &str); 18] = [
+const REFUSED: [(&str, &str, &str); 21] = [
     ("rate", "rate", "--start-rate and --max-rate, between which it is searched"),
     ("stages", "stages", "--start-rate and --max-rate, between which the rate is searched"),
     ("replay", "replay", "it without find-max"),
@@ -80,6 +80,9 @@ const REFUSED: [(&str, &str, &str); 18] = [
     ("abort_on", "abort-on", "--slo"),
     ("fail_on", "fail-on", "--slo"),
     ("fail_on_error", "fail-on-error", "--slo"),
+    ("verify", "verify", "it without find-max"),
+    ("ledgers", "ledger", "it without find-max"),
+    ("zero_loss", "zero-loss", "it without find-max"),
 ];
 
 /// What is not measured at the beginning of a step, unless something else is said, at most.

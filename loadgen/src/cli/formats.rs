@@ -115,13 +115,21 @@ fn cannot_write(path: &Path) -> String {
     format!("can't write the --report file {}", path.display())
 }
 
-/// Writes the report of a run, or of its rounds, in one of its formats; the style is that of text.
+/// Writes the report of a run, of its rounds, or of several loads, in one of its formats; the style is that of text.
 pub(super) fn write(
     reports: &[Report<'_>],
     format: Format,
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    if report::loads::are_loads(reports) {
+        return match format {
+            Format::Text => report::text::loads::write(reports, style, out),
+            Format::Json => report::json::write_loads(reports, out),
+            Format::Markdown => report::markdown::write_loads(reports, out),
+            Format::Csv => report::csv::write_loads(reports, out),
+        };
+    }
     match (reports, format) {
         (&[report], Format::Text) => report::text::write(report, style, out),
         (&[report], Format::Json) => report::json::write(report, out),

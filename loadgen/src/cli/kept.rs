@@ -22,7 +22,7 @@ use super::{
 use crate::{
     plan::PlanError,
     report::diff::Diff,
-    summary::{Rounds, Summary},
+    summary::{KeptReport, Rounds, Summary},
     verdict::{Threshold, change::Conclusion},
 };
 
@@ -129,9 +129,13 @@ impl Shown {
         let Some(file) = &self.file else {
             return Err(refused("no file", "a JSON report of loadgen", "loadgen report run.json"));
         };
-        let rounds = read(file)?;
-        let ended: Vec<_> =
-            rounds.as_slice().iter().map(|summary| Ended { summary, is_aborted: false }).collect();
+        let kept = read(file)?;
+        let summaries = match &kept {
+            KeptReport::Rounds(rounds) => rounds.as_slice(),
+            KeptReport::Loads(loads) => loads.as_slice(),
+        };
+        let ended = |summary| Ended { summary, is_aborted: false, has_lost: false, thresholds: &[] };
+        let ended: Vec<_> = summaries.iter().map(ended).collect();
         let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
         conclude(&ended, &self.thresholds, &[], view, |reports| {
             ReportFiles::create(&self.reports)?.write(reports)?;
@@ -153,7 +157,7 @@ impl Compared {
             };
             return Err(refused(&wrong, ACCEPTED, EXAMPLE));
         };
-        let (old, new) = (read(old)?, read(new)?);
+        let (old, new) = (read_rounds(old, EXAMPLE)?, read_rounds(new, EXAMPLE)?);
         let diff = Diff::new(old.as_slice(), new.as_slice(), self.fail_on_regression);
         shown(match self.output {
             Format::Text => diff.text(out),
@@ -216,14 +220,26 @@ fn refused(wrong: &str, accepted: &str, example: &str) -> anyhow::Error {
 
 /// The report of one run.
 fn read_one(path: &Path) -> anyhow::Result<Summary> {
-    let rounds = read(path)?;
+    const EXAMPLE: &str = "loadgen merge a.json b.json";
+    let rounds = read_rounds(path, EXAMPLE)?;
     let several = format!("{} has {} rounds", path.display(), rounds.as_slice().len());
-    let accepted = "reports of runs without --repeat";
-    rounds.into_one().ok_or_else(|| refused(&several, accepted, "loadgen merge a.json b.json"))
+    rounds.into_one().ok_or_else(|| refused(&several, "reports of runs without --repeat", EXAMPLE))
 }
 
-fn read(path: &Path) -> anyhow::Result<Rounds> {
+/// The report of one run, or of its rounds.
+fn read_rounds(path: &Path, example: &str) -> anyhow::Result<Rounds> {
+    match read(path)? {
+        KeptReport::Rounds(rounds) => Ok(rounds),
+        KeptReport::Loads(loads) => {
+            let wrong = format!("{} has {} loads", path.display(), loads.as_slice().len());
+            let accepted = "reports of runs with one load; loadgen report shows one of several";
+            Err(refused(&wrong, accepted, example))
+        }
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<KeptReport> {
     let cannot = || format!("can't read the report {}", path.display());
     let mut file = File::open(path).with_context(cannot)?;
-    Rounds::read(&mut file).with_context(cannot)
+    KeptReport::read(&mut file).with_context(cannot)
 }

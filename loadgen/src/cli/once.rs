@@ -7,7 +7,7 @@ use contract::id;
 use crate::{
     clock::nanos,
     numbers::{count, seconds, time},
-    outcome::{Arrival, CallEnd, Exchange, Incomplete},
+    outcome::{Arrival, CallEnd, Exchange, Incomplete, encoding::Decoded},
     plan::{Call, Plan, Protocol, Request, call::Prepared, template::Values},
     run::Run,
     summary::Summary,
@@ -16,16 +16,19 @@ use crate::{
 /// How many bytes of a binary body are shown.
 const PREVIEW: usize = 64;
 
-/// Makes the exchange of a run that is for one alone, and prints it to `out`. What came of it is returned.
+/// Makes the exchange of a run that is for one alone, and prints it to `out`; `decodes`: a compressed body as it was before. What came
+/// of it is returned.
 ///
 /// # Errors
 /// It could not run, or `out` can't be written to.
-pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
+pub(super) fn once(run: Run, decodes: bool, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let running = run.start()?;
     let (texts, plan) = (running.texts(), running.plan().clone());
     let summary = running.join()?;
     let exchange = summary.records.exchange.as_ref();
-    let arrival = exchange.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
+    let redirects = &summary.records.redirects;
+    let first = redirects.first().map(|(exchange, _)| exchange).or(exchange.map(|exchange| &**exchange));
+    let arrival = first.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
     let id = arrival.id(summary.records.ids());
     let request = plan.requests().get(arrival.request as usize);
     let call = request.and_then(Request::call).and_then(Call::prepared);
@@ -40,8 +43,13 @@ pub(super) fn once(run: Run, out: &mut dyn Write) -> anyhow::Result<Summary> {
             write_trailers(request, out)?;
         }
     }
+    for (redirect, (head, body)) in redirects {
+        write_content(redirect, None, decodes, out)?;
+        write!(out, "{head}")?;
+        write_body(body, body.len() as u64, out)?;
+    }
     match exchange {
-        Some(exchange) => write_reply(exchange, call, &summary, out)?,
+        Some(exchange) => write_reply(exchange, call, decodes, &summary, out)?,
         None => writeln!(out, "nothing was sent")?,
     }
     Ok(summary)
@@ -75,22 +83,11 @@ pub(super) fn body(plan: &Plan, request: &Request, id: &id::Text, values: &Value
 fn write_reply(
     exchange: &Exchange,
     call: Option<&Prepared>,
+    decodes: bool,
     summary: &Summary,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let capture = &exchange.capture;
-    write!(out, "{}", capture.informational)?;
-    if capture.left_out > 0 {
-        writeln!(out, "[{} more informational responses]\n", count(capture.left_out))?;
-    }
-    write!(out, "{}", capture.head)?;
-    match call.map(|call| call.shown_reply(&capture.body)) {
-        Some(messages) if !messages.is_empty() => writeln!(out, "{}\n", messages.join("\n"))?,
-        _ => write_body(&capture.body, exchange.length, out)?,
-    }
-    if !capture.trailers.is_empty() {
-        writeln!(out, "{}", capture.trailers)?;
-    }
+    write_content(exchange, call, decodes, out)?;
     if let Some(CallEnd::Error(error)) = &exchange.call {
         let (code, message) = &**error;
         writeln!(out, "{} ({}): {}", code.name(), *code as u8, message.escape_debug())?;
@@ -105,6 +102,47 @@ fn write_reply(
         writeln!(out, "wait {}, service {}", time(wait as f64), time(service as f64))?;
     }
     Ok(())
+}
+
+/// Heads, body and trailers.
+fn write_content(
+    exchange: &Exchange,
+    call: Option<&Prepared>,
+    decodes: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let capture = &exchange.capture;
+    write!(out, "{}", capture.informational)?;
+    if capture.left_out > 0 {
+        writeln!(out, "[{} more informational responses]\n", count(capture.left_out))?;
+    }
+    write!(out, "{}", capture.head)?;
+    match call.map(|call| call.shown_reply(&capture.body)) {
+        Some(messages) if !messages.is_empty() => writeln!(out, "{}\n", messages.join("\n"))?,
+        _ if decodes => write_decoded(exchange, out)?,
+        _ => write_body(&capture.body, exchange.length, out)?,
+    }
+    if !capture.trailers.is_empty() {
+        writeln!(out, "{}", capture.trailers)?;
+    }
+    Ok(())
+}
+
+/// The body as it was before it was compressed.
+fn write_decoded(exchange: &Exchange, out: &mut dyn Write) -> io::Result<()> {
+    let capture = &exchange.capture;
+    match capture.decoded(exchange.length) {
+        Ok(Some(Decoded { content, is_cut })) => {
+            let length = content.len() as u64;
+            // What is longer than that is not shown as if it were all.
+            write_body(&content, length + u64::from(is_cut), out)
+        }
+        Ok(None) => write_body(&capture.body, exchange.length, out),
+        Err(why) => {
+            write_body(&capture.body, exchange.length, out)?;
+            writeln!(out, "[the body can't be decoded: {why}]\n")
+        }
+    }
 }
 
 /// Why the reply is not complete, and the addresses that were tried.

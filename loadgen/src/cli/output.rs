@@ -38,10 +38,14 @@ pub(super) struct Output {
     pub(super) normalization: Option<NonZeroU32>,
     /// How text looks.
     pub(super) style: Style,
+    /// Whether nothing may happen to any request.
+    pub(super) zero_loss: bool,
     /// How many rounds are run.
     pub(super) rounds: usize,
     /// Whether one exchange is printed instead of a run.
     pub(super) once: bool,
+    /// Whether its body is shown as it was before it was compressed.
+    pub(super) decodes: bool,
 }
 
 impl From<&Args> for Output {
@@ -59,8 +63,10 @@ impl From<&Args> for Output {
             detail: args.detail.into(),
             normalization: NonZeroU32::new(args.nf),
             style: style(),
+            zero_loss: args.zero_loss,
             rounds: args.repeat,
             once: args.once,
+            decodes: args.compressed,
         }
     }
 }
@@ -80,8 +86,10 @@ impl Output {
             detail: Detail::Short,
             normalization,
             style: style(),
+            zero_loss: false,
             rounds: 1,
             once: false,
+            decodes: false,
         }
     }
 }

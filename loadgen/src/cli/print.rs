@@ -1,6 +1,9 @@
 //! A plan, printed with all that follows from it. Nothing is sent.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use contract::id::Ids;
 
@@ -26,11 +29,27 @@ pub(super) fn checked(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         [site] => site.target().to_string(),
         several => format!("{} targets", several.len()),
     };
-    writeln!(out, "valid: {requests} request{plural} to {to}, {}{unknown}", shape(plan))
+    let of = plan.load().name.as_ref().map(|name| format!("the load '{name}'{}: ", from(plan)));
+    let of = of.unwrap_or_default();
+    writeln!(out, "valid: {of}{requests} request{plural} to {to}, {}{unknown}", shape(plan))
 }
 
-/// All of it, with the first sending of each request.
-pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+/// The name of one of several loads, and when it begins.
+pub(super) fn name(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let name = plan.load().name.as_deref().unwrap_or_default();
+    writeln!(out, "Name           {name}{}", from(plan))
+}
+
+/// When a load begins, if that is not the beginning of the run.
+fn from(plan: &Plan) -> String {
+    match plan.load().start {
+        Duration::ZERO => String::new(),
+        start => format!(", from {} on", seconds(nanos(start))),
+    }
+}
+
+/// All of it, with the first sending of each request, as the load of this index.
+pub(super) fn plan(plan: &Plan, index: u8, out: &mut dyn Write) -> io::Result<()> {
     let load = plan.load();
     for target in plan.sites().iter().map(Site::target) {
         writeln!(out, "Target         {target} over {}", target.protocol_name())?;
@@ -60,7 +79,7 @@ pub(super) fn plan(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         }
         None => writeln!(out, "Successes      2xx{named}")?,
     }
-    let ids = Ids { run: 0, load: 0 };
+    let ids = Ids { run: 0, load: index };
     // What is due at the start of 1970 shows that it is no real run.
     let texts = plan.texts(ids, 0, 1);
     let mix = plan.mix(1);

@@ -59,6 +59,15 @@ impl Progress {
         Self { terminal, total, window: load.planned(), warmup: load.warmup }
     }
 
+    /// Of loads that go on at the same time, as one.
+    pub(super) fn of_all<'a>(loads: impl Iterator<Item = &'a Load> + Clone) -> Self {
+        let each = loads.clone().map(Self::of);
+        let total = each.clone().map(|one| one.total).sum();
+        let ends = each.zip(loads).map(|(one, load)| Some(one.window? + one.warmup + load.start));
+        let window = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max());
+        Self { terminal: io::stderr().is_terminal(), total, window, warmup: Duration::ZERO }
+    }
+
     pub(super) fn watch(self, run: Handle) -> Watching {
         let (stop, stopped) = mpsc::sync_channel(1);
         let show = move || {

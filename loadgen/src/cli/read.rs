@@ -1,4 +1,4 @@
-//! From words and the environment to [`Args`], and from those to a [`Plan`].
+//! From words and the environment to [`Args`], and what those say of a [`Plan`].
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use super::{
     shorthand::{self, Body, COMPRESSED},
 };
 use crate::{
-    plan::{self, Plan, PlanError, Target, Version, accepted, call, file::PlanFile, target::Braces},
+    plan::{self, Plan, PlanError, Target, Version, accepted, call, target::Braces},
     recorder::MAX_LABELS,
 };
 
@@ -176,7 +176,7 @@ impl Args {
     }
 
     /// The option, or the variable that its value comes from.
-    fn shown(&self, name: &str) -> String {
+    pub(super) fn shown(&self, name: &str) -> String {
         let flag = match name {
             "http1_0" => "http1.0".to_owned(),
             "http1_1" => "http1.1".to_owned(),
@@ -203,7 +203,7 @@ impl Args {
         if self.no_templates { Braces::Literal } else { Braces::Placeholder }
     }
 
-    fn checked_target(&self) -> Result<&str, PlanError> {
+    pub(super) fn checked_target(&self) -> Result<&str, PlanError> {
         match (&self.target, &self.url) {
             // The builder reads it, too, and there it is the only one.
             (Some(target), _) => Ok(target),
@@ -219,7 +219,7 @@ impl Args {
     }
 
     /// As many labels as a report can keep, each once.
-    fn check_labels(&self) -> Result<(), PlanError> {
+    pub(super) fn check_labels(&self) -> Result<(), PlanError> {
         let names: BTreeSet<&str> = self.labels.iter().map(|(name, _)| name.as_str()).collect();
         let why = if names.len() < self.labels.len() {
             "a name is given twice"
@@ -243,18 +243,9 @@ impl Args {
         Ok(fields)
     }
 
-    /// A plan in the making: that of a file, or that of a target alone.
-    fn builder(&self) -> Result<plan::Builder, PlanError> {
-        let Some(file) = &self.plan else { return Ok(Plan::builder(self.checked_target()?)) };
-        let file = PlanFile::read(file)?;
-        let is_said = self.target.is_some() || self.url.is_some();
-        file.builder(is_said.then(|| self.checked_target()).transpose()?)
-    }
-
-    fn built(&self) -> Result<Plan, PlanError> {
-        self.check_labels()?;
-        let mut plan = self
-            .builder()?
+    /// With all that was typed beside; `load` is the index of the load, each of which draws other values.
+    pub(super) fn with_options(&self, plan: plan::Builder, load: u64) -> Result<Plan, PlanError> {
+        let mut plan = plan
             .version(self.version())
             .insecure(self.insecure)
             .identity(self.cert.clone(), self.key.clone())
@@ -269,13 +260,14 @@ impl Args {
             .pin_cpus(self.pin_cpus)
             .templates(!self.no_templates)
             .request_id_header(&self.request_id_header)
-            .binary(self.binary);
+            .verify(self.verify || self.zero_loss);
         if self.raw_message {
             plan = plan.raw_message(true);
         }
         if let Encoding::Gzip = self.grpc_encoding {
             plan = plan.grpc_encoding(call::Encoding::Gzip);
         }
+        plan = self.ledgers.iter().fold(plan, plan::Builder::ledger);
         plan = self.protos.iter().fold(plan, plan::Builder::proto);
         plan = self.proto_paths.iter().fold(plan, plan::Builder::proto_path);
         if let Some(deadline) = self.deadline {
@@ -292,6 +284,9 @@ impl Args {
         }
         if let Some(interval) = self.ping_interval {
             plan = plan.ping_interval(interval);
+        }
+        if self.binary {
+            plan = plan.binary(true);
         }
         plan = self.with_load(plan).client(self.client.options());
         if let Some(file) = &self.cacert {
@@ -313,7 +308,7 @@ impl Args {
             plan = plan.url_file(file);
         }
         if let Some(seed) = self.seed {
-            plan = plan.seed(seed);
+            plan = plan.seed(seed.wrapping_add(load));
         }
         if let Some(place) = &self.connect_to {
             plan = plan.connect_to(place);
@@ -422,20 +417,6 @@ impl Args {
             plan = plan.typed("workers").workers(workers);
         }
         plan
-    }
-}
-
-impl TryFrom<&Args> for Plan {
-    type Error = PlanError;
-
-    fn try_from(args: &Args) -> Result<Self, PlanError> {
-        args.built().map_err(|PlanError(refusal)| {
-            let refusal = refusal.naming(&args.variables);
-            PlanError(match args.letter {
-                Some(letter) => refusal.because(letter),
-                None => refusal,
-            })
-        })
     }
 }
 

@@ -47,10 +47,25 @@ pub(crate) fn for_target(
     handle: &Handle,
     progress: bool,
 ) -> anyhow::Result<Waited> {
+    for_targets(std::slice::from_ref(plan), patience, handle, progress)
+}
+
+/// The same of several plans, which have the time together.
+///
+/// # Errors
+/// As of one.
+pub(crate) fn for_targets(
+    plans: &[Plan],
+    patience: Duration,
+    handle: &Handle,
+    progress: bool,
+) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + patience;
-    for plan in plan.each()? {
-        if let Waited::Interrupted = for_one(&plan, patience, deadline, handle, progress)? {
-            return Ok(Waited::Interrupted);
+    for plan in plans {
+        for plan in plan.each()? {
+            if let Waited::Interrupted = for_one(&plan, patience, deadline, handle, progress)? {
+                return Ok(Waited::Interrupted);
+            }
         }
     }
     Ok(Waited::Answered)

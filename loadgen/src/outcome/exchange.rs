@@ -1,6 +1,10 @@
 //! A request and its reply, kept to be shown.
 
-use super::{Arrival, CallEnd, Cause, Ended, Failure, Head, Outcome, Reply, reply::lines};
+use super::{
+    Arrival, CallEnd, Cause, Ended, Failure, Head, Outcome, Reply,
+    encoding::{self, Decoded},
+    reply::lines,
+};
 use crate::clock::Nanos;
 
 /// The longest body that is kept, in bytes.
@@ -22,6 +26,8 @@ pub(crate) struct Capture {
     pub(crate) body: Vec<u8>,
     /// The trailers, each with a line end.
     pub(crate) trailers: String,
+    /// What the body is compressed with, if it is.
+    encoding: Option<String>,
 }
 
 impl Capture {
@@ -37,6 +43,17 @@ impl Capture {
     pub(super) fn head(&mut self, head: &Head<'_>) {
         self.head = head.text();
         self.head.push('\n');
+        self.encoding = encoding::of(head.fields());
+    }
+
+    /// The body as it was before it was compressed, if it was.
+    ///
+    /// # Errors
+    /// It can't be decoded, and why.
+    pub(crate) fn decoded(&self, length: u64) -> Result<Option<Decoded>, String> {
+        let is_cut = length > self.body.len() as u64;
+        let encoding = self.encoding.as_ref().filter(|_| !self.body.is_empty());
+        encoding.map(|encoding| encoding::decoded(encoding, &self.body, is_cut, MAX_BODY)).transpose()
     }
 
     pub(super) fn body(&mut self, part: &[u8]) {

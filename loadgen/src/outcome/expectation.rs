@@ -1,12 +1,15 @@
 //! What a plan expects of a reply beside that it comes: pure, fed with head and body, and asked once at the end.
 
-use std::{fmt, ops::RangeInclusive, sync::Arc};
+use std::{borrow::Cow, fmt, ops::RangeInclusive, sync::Arc};
 
 use contract::pattern::{self, Mismatch};
 use serde_json::Value;
 use wire::Fields;
 
-use super::ExpectedStatus;
+use super::{
+    ExpectedStatus,
+    encoding::{self, Decoded},
+};
 use crate::{clock::Nanos, numbers};
 
 /// How much of a body is held for a check by default, in bytes.
@@ -139,15 +142,33 @@ pub(crate) struct Check {
     held: Vec<u8>,
     /// Whether there was more.
     is_cut: bool,
+    /// What the body is compressed with, if it is and is looked through.
+    encoding: Option<String>,
+}
+
+/// What is looked through of a body.
+struct Content<'c> {
+    bytes: Cow<'c, [u8]>,
+    /// Whether there was more.
+    is_cut: bool,
 }
 
 impl Check {
     /// Of a reply of which this is expected.
     pub(crate) fn new(expectations: Arc<Expectations>) -> Self {
-        Self { expectations, fault: None, unlike: None, length: 0, held: Vec::new(), is_cut: false }
+        Self {
+            expectations,
+            fault: None,
+            unlike: None,
+            length: 0,
+            held: Vec::new(),
+            is_cut: false,
+            encoding: None,
+        }
     }
 
     pub(super) fn head(&mut self, fields: &Fields) {
+        self.encoding = if self.expectations.needs_body() { encoding::of(fields) } else { None };
         self.fault = self.expectations.headers.iter().find_map(|(name, expected)| {
             let is_met = fields.get_all(name).any(|value| expected.is_met(&String::from_utf8_lossy(value)));
             let first = || fields.get(name).map(|value| quoted(&String::from_utf8_lossy(value)));
@@ -191,14 +212,8 @@ impl Check {
         if let Some(unlike) = &self.unlike {
             return Some(Fault { expected: "payload pattern".to_owned(), found: unlike.to_string() });
         }
-        for text in body_contains {
-            if memchr::memmem::find(&self.held, text.as_bytes()).is_none() {
-                let expected = format!("body contains {}", quoted(text));
-                return Some(Fault { expected, found: self.body_found() });
-            }
-        }
-        if !json.is_empty()
-            && let Some(fault) = self.json_fault()
+        if self.expectations.needs_body()
+            && let Some(fault) = self.body_fault(body_contains, json)
         {
             return Some(fault);
         }
@@ -209,11 +224,30 @@ impl Check {
         None
     }
 
-    fn json_fault(&self) -> Option<Fault> {
-        let body = serde_json::from_slice::<Value>(&self.held).ok();
-        self.expectations.json.iter().find_map(|(path, expected)| {
+    /// What of the content is not as expected, first; of one that is compressed, as it was before.
+    fn body_fault(&self, body_contains: &[String], json: &[(JsonPath, Json)]) -> Option<Fault> {
+        let content = match self.content() {
+            Ok(content) => content,
+            Err(why) => {
+                let contains = body_contains.first().map(|text| format!("body contains {}", quoted(text)));
+                let of_json = json.first().map(|(path, expected)| format!("json {} {expected}", path.text));
+                let found = format!("the body can't be decoded: {why}");
+                return Some(Fault { expected: contains.or(of_json)?, found });
+            }
+        };
+        for text in body_contains {
+            if memchr::memmem::find(&content.bytes, text.as_bytes()).is_none() {
+                let expected = format!("body contains {}", quoted(text));
+                return Some(Fault { expected, found: content.found() });
+            }
+        }
+        if json.is_empty() {
+            return None;
+        }
+        let body = serde_json::from_slice::<Value>(&content.bytes).ok();
+        json.iter().find_map(|(path, expected)| {
             let fault = |found: String| Fault { expected: format!("json {} {expected}", path.text), found };
-            let Some(body) = &body else { return Some(fault(format!("no JSON: {}", self.body_found()))) };
+            let Some(body) = &body else { return Some(fault(format!("no JSON: {}", content.found()))) };
             match (path.find(body), expected) {
                 (None, _) => Some(fault("it is not there".to_owned())),
                 (Some(_), Json::Present) => None,
@@ -223,9 +257,20 @@ impl Check {
         })
     }
 
-    fn body_found(&self) -> String {
+    fn content(&self) -> Result<Content<'_>, String> {
+        let Some(encoding) = &self.encoding else {
+            return Ok(Content { bytes: Cow::Borrowed(&self.held), is_cut: self.is_cut });
+        };
+        let most = self.expectations.most_held;
+        let Decoded { content, is_cut } = encoding::decoded(encoding, &self.held, self.is_cut, most)?;
+        Ok(Content { bytes: Cow::Owned(content), is_cut })
+    }
+}
+
+impl Content<'_> {
+    fn found(&self) -> String {
         let cut = if self.is_cut { " (the body is longer than what is held of it)" } else { "" };
-        let shown = &self.held[..self.held.len().min(4 * SHOWN)];
+        let shown = &self.bytes[..self.bytes.len().min(4 * SHOWN)];
         format!("{}{cut}", quoted(&String::from_utf8_lossy(shown)))
     }
 }
@@ -372,6 +417,33 @@ mod tests {
         let found = check(text.clone(), &[], &[&[b'x'; 15], b"xxxxxend"]).unwrap();
         assert!(found.found.contains("longer than what is held"), "{found:?}");
         assert_eq!(check(text, &[], &[&[b'x'; 15], b"xxend"]), None);
+    }
+
+    #[test]
+    fn a_compressed_body_is_looked_through_as_it_was_before() {
+        use std::io::Write as _;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"{\"a\":[1,true]}").unwrap();
+        let gzip = gzip.finish().unwrap();
+        let texts = |text: &str| Expectations {
+            body_contains: vec![text.to_owned()],
+            json: vec![(JsonPath::parse("a[0]").unwrap(), Json::Equals(json!(1)))],
+            most_held: 100,
+            ..Expectations::default()
+        };
+        let (one, rest) = gzip.split_at(9);
+        let coded = [("content-encoding", "gzip")];
+        assert_eq!(check(texts("[1,true]"), &coded, &[one, rest]), None);
+        let found = check(texts("[2"), &coded, &[one, rest]).unwrap();
+        assert_eq!((&*found.expected, &*found.found), ("body contains '[2'", "'{\"a\":[1,true]}'"));
+        // Without the field it is what it is.
+        assert!(check(texts("[1,true]"), &[], &[one, rest]).is_some());
+        let found = check(texts("[1"), &coded, &[b"no gzip"]).unwrap();
+        assert!(found.found.starts_with("the body can't be decoded: it is not gzip: "), "{found:?}");
+        // Sizes are those on the wire.
+        let length = gzip.len() as u64;
+        let size = Expectations { size: Some(length..=length), ..Expectations::default() };
+        assert_eq!(check(size, &coded, &[one, rest]), None);
     }
 
     #[test]

@@ -2,22 +2,23 @@
 //!
 //! Data alone: nothing here reads a socket or a clock, or knows how a protocol frames what it carries.
 
+pub(crate) mod encoding;
 mod exchange;
 pub(crate) mod expectation;
 mod expected;
 mod failure;
 mod reply;
+mod token;
 
 pub(crate) use exchange::{Exchange, Incomplete};
 pub use expected::ExpectedStatus;
 pub use failure::Cause;
 pub(crate) use failure::Failure;
-pub(crate) use reply::{CallEnd, Head, Reply, Reported};
-
-use std::sync::Arc;
+pub(crate) use reply::{CallEnd, Head, Reply, Reported, Watch};
+pub(crate) use token::{Damage, Told};
 
 use contract::id::{self, Ids};
-use expectation::{Check, Expectations, Fault};
+use expectation::Fault;
 
 use crate::clock::Nanos;
 
@@ -36,6 +37,8 @@ pub(crate) struct Arrival {
     pub(crate) written: Option<Nanos>,
     /// How often it was resent.
     pub(crate) resends: u8,
+    /// The number of the chain of redirects that it follows; 0 before the first.
+    pub(crate) chain: u16,
     /// Whether what is exchanged is kept, to be shown.
     pub(crate) captured: bool,
 }
@@ -61,7 +64,8 @@ impl Arrival {
     /// is enough to see what grows.
     #[inline]
     fn is_sampled(&self) -> bool {
-        self.number < SAMPLE_EVERY || self.number % SAMPLE_EVERY == SAMPLE_EVERY - 1
+        // What a server reports of the last reply of a chain is not about the others.
+        (self.number < SAMPLE_EVERY || self.number % SAMPLE_EVERY == SAMPLE_EVERY - 1) && self.chain == 0
     }
 
     /// How many requests this one stands for if it is sampled: itself, or the block that it is the last of. What is left at the
@@ -72,7 +76,7 @@ impl Arrival {
 
     /// One that was due and has been picked up.
     pub(crate) fn new(number: u64, due: Nanos, picked: Nanos) -> Self {
-        Self { number, request: 0, due, picked, written: None, resends: 0, captured: false }
+        Self { number, request: 0, due, picked, written: None, resends: 0, chain: 0, captured: false }
     }
 }
 
@@ -94,10 +98,15 @@ impl InFlight {
         Self { arrival, submitted, reply: Reply::new(arrival.captured, arrival.is_sampled()) }
     }
 
-    /// With a check of its reply.
-    pub(crate) fn expecting(mut self, expectations: Option<&Arc<Expectations>>) -> Self {
-        if let Some(expectations) = expectations {
-            self.reply.expect(Check::new(Arc::clone(expectations)));
+    /// With what is looked at in its reply beyond what is in all.
+    #[inline]
+    pub(crate) fn watched(mut self, watch: Option<&Watch>) -> Self {
+        if let Some(watch) = watch {
+            self.reply.watch(watch);
+            if self.arrival.chain > 0 {
+                // The timeout is for the whole chain.
+                self.submitted = self.arrival.written.unwrap_or(self.submitted);
+            }
         }
         self
     }
@@ -170,5 +179,17 @@ mod tests {
             stood_for += if arrival.is_sampled() { arrival.weight() } else { 0 };
             assert!(stood_for <= number + 1 && stood_for + SAMPLE_EVERY > number, "{number}: {stood_for}");
         }
+    }
+
+    #[test]
+    fn the_timeout_is_for_the_whole_chain() {
+        let watch = Watch::of(None, true);
+        let deadline = |chain, written| {
+            let arrival = Arrival { chain, written, ..Arrival::new(0, 0, 0) };
+            InFlight::new(arrival, 50).watched(watch.as_deref()).deadline(100)
+        };
+        assert_eq!((deadline(0, None), deadline(1, Some(7)), deadline(1, None)), (150, 107, 150));
+        // An attempt that was put back has begun a chain no earlier.
+        assert_eq!(deadline(0, Some(7)), 150);
     }
 }

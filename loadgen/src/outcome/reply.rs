@@ -1,12 +1,39 @@
 //! What is known of a reply: fed with its heads, its body and its trailers, in whichever protocol they came.
 
+use std::sync::Arc;
+
 use contract::{
     field::SERVER_TIMING,
     timing::{Timing, WorkerLoad},
 };
 use wire::Fields;
 
-use super::{exchange::Capture, expectation::Check};
+use super::{
+    exchange::Capture,
+    expectation::{Check, Expectations},
+    token::Told,
+};
+
+/// What is looked at in replies to a request beyond what is in all.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    expectations: Option<Arc<Expectations>>,
+    /// Whether redirects are followed.
+    follows: bool,
+}
+
+impl Watch {
+    /// None where there is nothing to look at.
+    pub(crate) fn of(expectations: Option<Arc<Expectations>>, follows: bool) -> Option<Box<Self>> {
+        (follows || expectations.is_some()).then(|| Box::new(Self { expectations, follows }))
+    }
+}
+
+/// The server's instants are looked at.
+const SAMPLED: u8 = 1;
+
+/// A redirect is followed.
+const FOLLOWED: u8 = 2;
 
 /// A reply, as far as it has come.
 #[derive(Debug, Default)]
@@ -19,8 +46,12 @@ pub(crate) struct Reply {
     pub(crate) length: u64,
     /// The status of the gRPC call, if it is the reply to one and has ended.
     pub(crate) code: Option<grpc::Code>,
-    /// Whether the server's instants are looked at.
-    is_sampled: bool,
+    /// What it has told of the request, in a verified run.
+    pub(crate) told: Told,
+    /// How long its body is, if that is the one of the request's number.
+    pub(super) announced: Option<u64>,
+    /// What is looked at in its head.
+    looks: u8,
     /// What few replies have. Behind one pointer: each request in flight is moved several times.
     rare: Option<Box<Rare>>,
 }
@@ -32,8 +63,14 @@ struct Rare {
     reported: Option<Reported>,
     /// Whether it is as expected, if anything is.
     check: Option<Check>,
+    /// Where a redirect leads.
+    location: Option<Box<[u8]>>,
     /// What the server said about the status of a gRPC call.
     message: String,
+    /// Which other request it is the reply to, as it says.
+    other: Box<[u8]>,
+    /// Where its body differs from the one of the request's number.
+    corrupted: Option<u64>,
     /// All of it, if it is to be shown.
     capture: Option<Capture>,
 }
@@ -68,12 +105,43 @@ impl Reply {
     #[inline]
     pub(super) fn new(captured: bool, is_sampled: bool) -> Self {
         let rare = || Box::new(Rare { capture: Some(Capture::default()), ..Rare::default() });
-        Self { rare: captured.then(rare), is_sampled, ..Self::default() }
+        let looks = if is_sampled { SAMPLED } else { 0 };
+        Self { rare: captured.then(rare), looks, ..Self::default() }
     }
 
-    /// It is to be as expected.
-    pub(super) fn expect(&mut self, check: Check) {
-        self.rare().check = Some(check);
+    /// This is looked at as well.
+    #[cold]
+    pub(super) fn watch(&mut self, watch: &Watch) {
+        if let Some(expectations) = &watch.expectations {
+            self.rare().check = Some(Check::new(Arc::clone(expectations)));
+        }
+        self.looks |= if watch.follows { FOLLOWED } else { 0 };
+    }
+
+    /// Where it says to ask instead, if it is a redirect that is followed.
+    pub(crate) fn location(&self) -> Option<&[u8]> {
+        self.rare.as_deref()?.location.as_deref()
+    }
+
+    /// Which other request it is the reply to, as it says.
+    pub(crate) fn other(&self) -> &[u8] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.other)
+    }
+
+    #[cold]
+    pub(super) fn note_other(&mut self, text: &[u8]) {
+        self.rare().other = text.into();
+    }
+
+    /// Where its body differs from the one of the request's number.
+    #[inline]
+    pub(super) fn corrupted(&self) -> Option<u64> {
+        self.rare.as_deref()?.corrupted
+    }
+
+    #[cold]
+    pub(super) fn note_corrupted(&mut self, offset: u64) {
+        self.rare().corrupted = Some(offset);
     }
 
     /// The gRPC call has ended so.
@@ -146,14 +214,27 @@ impl Reply {
     pub(crate) fn head(&mut self, head: &Head<'_>, number: impl FnOnce(&[u8]) -> u16) {
         self.status = head.status();
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
-        if self.is_sampled
-            && let Some(reported) = Reported::of(head.fields())
-        {
-            self.rare().reported = Some(reported);
+        if self.looks != 0 {
+            self.look_at(head);
         }
         if let Some(Rare { check, capture, .. }) = self.rare.as_deref_mut() {
             check.iter_mut().for_each(|check| check.head(head.fields()));
             capture.iter_mut().for_each(|capture| capture.head(head));
+        }
+    }
+
+    #[cold]
+    fn look_at(&mut self, head: &Head<'_>) {
+        if self.looks & SAMPLED != 0
+            && let Some(reported) = Reported::of(head.fields())
+        {
+            self.rare().reported = Some(reported);
+        }
+        if self.looks & FOLLOWED != 0
+            && matches!(self.status, 301 | 302 | 303 | 307 | 308)
+            && let Some(location) = head.fields().get("location")
+        {
+            self.rare().location = Some(location.into());
         }
     }
 

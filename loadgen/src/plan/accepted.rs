@@ -26,6 +26,15 @@ pub(crate) const SEED: Accepted =
 pub(crate) const WARMUP: Accepted = Accepted { flag: "warmup", values: TIME, example: "5s" };
 /// See `--max-lag`.
 pub(crate) const MAX_LAG: Accepted = Accepted { flag: "max-lag", values: TIME, example: "100ms" };
+/// A load's `start` in a plan.
+pub(crate) const START: Accepted = Accepted {
+    flag: "start",
+    values: "a time from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
+    example: "10s",
+};
+/// A load's `name` in a plan.
+pub(crate) const LOAD_NAME: Accepted =
+    Accepted { flag: "name", values: "a text of 1 to 128 bytes in one line", example: "spike" };
 /// See `--total`.
 pub(crate) const TOTAL: Accepted =
     Accepted { flag: "total", values: "a whole number from 1 to 1000000000000000", example: "5000" };
@@ -116,6 +125,9 @@ pub(crate) const IDLE_CONNECTIONS: Accepted =
 /// See `--pipeline`.
 pub(crate) const PIPELINE: Accepted =
     Accepted { flag: "pipeline", values: "a whole number from 1 to 1000", example: "4" };
+/// See `--follow`.
+pub(crate) const FOLLOW: Accepted =
+    Accepted { flag: "follow", values: "a whole number from 0 to 20", example: "5" };
 /// See `--recv-rate`.
 pub(crate) const RECV_RATE: Accepted = Accepted { flag: "recv-rate", values: BYTE_RATE, example: "64K" };
 /// See `--send-rate`.
@@ -172,6 +184,13 @@ pub(crate) const REQUEST_ID_HEADER: Accepted = Accepted {
     flag: "request-id-header",
     values: "the name of a header field that has no meaning to the connection, or '' for no id",
     example: "x-request-id",
+};
+
+/// See `--ledger`.
+pub(crate) const LEDGER: Accepted = Accepted {
+    flag: "ledger",
+    values: "host:port of a server's admin port, or dns:name:port of all that the name stands for, at most 256 times",
+    example: "localhost:9091",
 };
 
 /// See `--replay`.
@@ -272,7 +291,8 @@ const TIME: &str = "a time above 0 and up to 8760h, such as 500ms, 10s or 1m30s,
 
 const BYTE_RATE: &str = "bytes per second from 1 to 1T, such as 100, 64K or 1M";
 
-const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered, \
+/// What `--threshold`, and `thresholds` of a load in a plan, accept.
+pub(crate) const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered, \
                          count(503) or count(UNAVAILABLE)), then <, <=, > or >=, then a value";
 
 /// Of all options that have no list of values.
@@ -303,6 +323,7 @@ pub(crate) const ALL: &[Accepted] = &[
     H2_HEADER_TABLE_SIZE,
     IDLE_CONNECTIONS,
     PIPELINE,
+    FOLLOW,
     RECV_RATE,
     SEND_RATE,
     WORKERS,
@@ -316,6 +337,7 @@ pub(crate) const ALL: &[Accepted] = &[
     REPLAY,
     SPEED,
     REQUEST_ID_HEADER,
+    LEDGER,
     PROTO,
     DEADLINE,
     MESSAGES,

@@ -6,8 +6,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, Version, call::Encoding,
-    call_options::ProtoFiles, lifetime, load, message, places::Places, route, target::Braces, tls,
+    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, TlsOptions, Version,
+    call::Encoding, call_options::ProtoFiles, lifetime, load, message, places::Places, route, target::Braces,
+    tls, verify,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -17,6 +18,8 @@ pub struct Builder {
     pub(super) target: String,
     /// Others that requests go to by turns.
     pub(super) others: Vec<String>,
+    /// What some targets have of TLS that is their own, and where in a file that is said.
+    pub(super) own_tls: Vec<(String, TlsOptions, String)>,
     pub(super) version: Version,
     pub(super) tls: tls::Wanted,
     pub(super) workers: Option<usize>,
@@ -39,6 +42,9 @@ pub struct Builder {
     /// Types of all calls' messages.
     pub(super) protos: ProtoFiles,
     pub(super) message: message::Wanted,
+    pub(super) verify: verify::Wanted,
+    /// How many loads there are at the same time, with this one.
+    pub(super) loads: usize,
 }
 
 impl Builder {
@@ -46,6 +52,7 @@ impl Builder {
         Self {
             target,
             others: Vec::new(),
+            own_tls: Vec::new(),
             version: Version::Any,
             tls: tls::Wanted::default(),
             workers: None,
@@ -66,6 +73,8 @@ impl Builder {
             places: None,
             protos: ProtoFiles::default(),
             message: message::Wanted::default(),
+            verify: verify::Wanted::default(),
+            loads: 1,
         }
     }
 
@@ -73,6 +82,20 @@ impl Builder {
     #[must_use]
     pub fn another_target(mut self, target: impl Into<String>) -> Self {
         self.others.push(target.into());
+        self
+    }
+
+    /// What one of the targets has of TLS in place of what the run has.
+    #[must_use]
+    pub fn target_tls(self, target: impl Into<String>, options: TlsOptions) -> Self {
+        let target = target.into();
+        let place = format!("the options of {target}");
+        self.target_tls_at(target, options, place)
+    }
+
+    /// The same, which is said at a place of a file.
+    pub(super) fn target_tls_at(mut self, target: String, options: TlsOptions, place: String) -> Self {
+        self.own_tls.push((target, options, place));
         self
     }
 
@@ -317,6 +340,26 @@ impl Builder {
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.lifetime.retry = retry;
+        self
+    }
+
+    /// What the load is called beside others that go on [together](crate::Together) with it.
+    #[must_use]
+    pub fn load_name(mut self, name: impl Into<String>) -> Self {
+        self.load.name = Some(name.into());
+        self
+    }
+
+    /// How long after those that go on [together](crate::Together) with it the load begins.
+    #[must_use]
+    pub fn start(mut self, after: Duration) -> Self {
+        self.load.start = Some(after);
+        self
+    }
+
+    /// One of so many loads at the same time: they share the CPUs.
+    pub(super) fn among(mut self, loads: usize) -> Self {
+        self.loads = loads;
         self
     }
 

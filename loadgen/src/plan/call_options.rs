@@ -161,8 +161,8 @@ impl CallOptions {
     }
 }
 
-/// Refuses what a request may have and a call may not.
-pub(super) fn refuse_other_options(wanted: &RequestOptions) -> Result<(), PlanError> {
+/// Refuses what a request may have and a call may not; `follows`: redirects are followed in its run.
+pub(super) fn refuse_other_options(wanted: &RequestOptions, follows: bool) -> Result<(), PlanError> {
     let RequestOptions { chunked, trailers, expect_continue, expect, .. } = wanted;
     let refused = [
         (
@@ -175,6 +175,7 @@ pub(super) fn refuse_other_options(wanted: &RequestOptions) -> Result<(), PlanEr
             "--expect-continue with a gRPC call",
             "it with other targets: a call is sent immediately",
         ),
+        (follows, "--follow with a gRPC call", "it with other targets: a call has no redirects"),
         (
             expect.pattern || !expect.body_contains.is_empty() || !expect.json.is_empty(),
             "expectations of a gRPC call's body",

@@ -19,8 +19,11 @@ impl Builder {
     /// What goes with gRPC calls, beside what each of them has; `types` are those of files.
     fn check_calls(&self, targets: &[&Target]) -> Result<Option<DescriptorPool>, PlanError> {
         if !targets.iter().any(|target| target.grpc) {
-            self.protos.refuse(targets[0])?;
-            self.request.call.refuse(targets[0])?;
+            // Of several loads, others may have the calls that the plan speaks of.
+            if self.loads <= 1 {
+                self.protos.refuse(targets[0])?;
+                self.request.call.refuse(targets[0])?;
+            }
             return Ok(None);
         }
         let refused = [
@@ -62,6 +65,11 @@ impl Builder {
                     || self.request.expect_continue == Some(true),
                 "chunks, trailers or an expectation of 100 with a WebSocket",
                 "them with requests: messages have a form of their own",
+            ),
+            (
+                self.client.follow.unwrap_or(0) > 0,
+                "--follow with a WebSocket",
+                "it with requests: a redirected handshake has failed",
             ),
             (
                 self.client.recv_rate.or(self.client.send_rate).is_some() || self.client.pipeline.is_some(),
@@ -168,9 +176,17 @@ impl Builder {
 
     pub(super) fn checked(mut self) -> Result<Plan, PlanError> {
         let target = Target::parse_with(&self.target, self.version, self.braces)?;
-        let lifetime = Lifetime::new(&self.lifetime)?;
+        let verify = self.check_verify(target.websocket)?;
+        let lifetime = match &verify {
+            None => Lifetime::new(&self.lifetime)?,
+            // What is sent again, but what provably was not processed, would look like a repeat in between.
+            Some(_) => Lifetime::new(&self.lifetime)?.sending_nothing_unseen_again(),
+        };
         let mut targets = Targets::new(target.clone(), self.version, self.braces);
         let several = self.spread(&mut targets)?;
+        for (target, options, place) in &self.own_tls {
+            targets.secure(target, options, place)?;
+        }
         let labels = targets.labels();
         let sites = targets.sites(&self.tls, &self.route)?;
         let contents = Contents::default();
@@ -187,6 +203,7 @@ impl Builder {
                 contents: &contents,
                 label: (sites.len() > 1).then_some(label.as_str()),
                 types: types.as_ref(),
+                follows: self.client.follow.unwrap_or(0) > 0,
             })
             .collect();
         if !target.websocket {
@@ -267,7 +284,10 @@ impl Builder {
                 );
                 PlanError(Refusal::of_value("workers", workers, accepted, most.to_string()))
             })?,
-            None => runtime::cpus::available().min(most),
+            None => {
+                let own = runtime::cpus::available().get() / self.loads.max(1);
+                NonZeroUsize::new(own).unwrap_or(NonZeroUsize::MIN).min(most)
+            }
         };
         let workers = match (&message, load.arrivals()) {
             (Some(_), Some(_)) => evenly(workers, load.connections, self.workers.is_some())?,
@@ -292,6 +312,7 @@ impl Builder {
             expected_status,
             expected_of,
             captures: false,
+            verify,
         })
     }
 }

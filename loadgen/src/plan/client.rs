@@ -21,6 +21,9 @@ pub const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
 /// The most requests at once on a connection of HTTP/1.1 that are accepted.
 pub const MAX_PIPELINE: usize = 1000;
 
+/// The most redirects that are followed for a request.
+pub const MAX_FOLLOW: u8 = 20;
+
 /// The most bytes per second of a connection that are accepted.
 pub const MAX_BYTE_RATE: u64 = 1 << 40;
 
@@ -43,6 +46,8 @@ pub struct ClientOptions {
     pub send_rate: Option<u64>,
     /// Requests at once on a connection of HTTP/1.1: 1 to [`MAX_PIPELINE`].
     pub pipeline: Option<usize>,
+    /// Redirects that are followed for each request: 0 to [`MAX_FOLLOW`].
+    pub follow: Option<usize>,
 }
 
 impl ClientOptions {
@@ -57,6 +62,7 @@ impl ClientOptions {
             recv_rate: self.recv_rate.or(others.recv_rate),
             send_rate: self.send_rate.or(others.send_rate),
             pipeline: self.pipeline.or(others.pipeline),
+            follow: self.follow.or(others.follow),
         }
     }
 
@@ -71,6 +77,7 @@ impl ClientOptions {
             (self.recv_rate.is_some(), accepted::RECV_RATE),
             (self.send_rate.is_some(), accepted::SEND_RATE),
             (self.pipeline.is_some(), accepted::PIPELINE),
+            (self.follow.is_some(), accepted::FOLLOW),
         ]
         .into_iter()
         .filter_map(|(is_given, option)| is_given.then_some(option.flag))
@@ -107,6 +114,8 @@ pub struct Client {
     pub send_rate: Option<u64>,
     /// Requests at once on a connection of HTTP/1.1.
     pub pipeline: NonZeroUsize,
+    /// Redirects that are followed for each request.
+    pub follow: u8,
 }
 
 /// What HTTP/2 servers are allowed (RFC 9113 section 6.5.2).
@@ -151,6 +160,9 @@ impl Client {
         }
         if self.idle_connections > 0 {
             lines.push(format!("Idle           {} connections beside the load", self.idle_connections));
+        }
+        if self.follow > 0 {
+            lines.push(format!("Follow         at most {} redirects of a request", self.follow));
         }
         for (name, rate) in [("reads", self.recv_rate), ("writes", self.send_rate)] {
             if let Some(rate) = rate {
@@ -222,8 +234,14 @@ impl Client {
             let example = Target { protocol: Protocol::Http1, ..target.clone() }.to_string();
             return Err(PlanError(Refusal::new(shown, accepted, example)));
         }
+        let follow = wanted.follow.unwrap_or(0);
+        let follow = u8::try_from(follow)
+            .ok()
+            .filter(|most| *most <= MAX_FOLLOW)
+            .ok_or_else(|| refused(&accepted::FOLLOW, follow))?;
         Ok(Self {
             pipeline,
+            follow,
             http2,
             idle_connections,
             recv_rate: byte_rate(&accepted::RECV_RATE, wanted.recv_rate)?,
@@ -274,6 +292,7 @@ mod tests {
             ("pipeline", ["1", "1000"], ["0", "1001"], "(1 to 1000)"),
             ("recv-rate", ["1", "1T"], ["0", "1099511627777"], "(1 to 1T)"),
             ("send-rate", ["1", "1T"], ["0", "2T"], "(1 to 1T)"),
+            ("follow", ["0", "20"], ["21", "1.5"], "(0 to 20)"),
             ("idle-connections", ["0", "1000000"], ["1000001", "1M"], "(0 to 1000000)"),
         ] {
             let command = Args::command();

@@ -21,23 +21,77 @@ pub enum OtherEnd {
     Here,
 }
 
+/// Plans of loads at the same time with no more connections together than `limit` open files allow: each has what it opens in
+/// any case, and what is left is shared. With each, whether connections that would have been opened on demand had to be
+/// limited.
+///
+/// # Errors
+/// Those that are opened in any case are more than that.
+pub fn together_within_files(
+    plans: Vec<Plan>,
+    limit: u64,
+    other_end: OtherEnd,
+) -> Result<Vec<(Plan, bool)>, PlanError> {
+    let needs: Vec<u64> = plans.iter().map(|plan| plan.files(other_end)).collect();
+    let all = needs.iter().fold(reserved(other_end), |all, need| all.saturating_add(*need));
+    let spare = limit.saturating_sub(all) / plans.len().max(1) as u64;
+    let largest = needs.iter().max().copied();
+    let fitted = plans.into_iter().zip(needs).map(|(plan, need)| {
+        // Too much together is refused of the one that needs most.
+        let share = if all > limit && Some(need) == largest {
+            limit.saturating_sub(all - need - reserved(other_end))
+        } else {
+            reserved(other_end).saturating_add(need).saturating_add(spare)
+        };
+        let name = plan.load.name.clone().unwrap_or_default();
+        plan.fitted(share, limit, other_end)
+            .map_err(|PlanError(refusal)| PlanError(refusal.at(format!("load '{name}'"))))
+    });
+    fitted.collect()
+}
+
+/// Files that are open whatever is sent: the server of this process has some as well.
+fn reserved(other_end: OtherEnd) -> u64 {
+    let workers = match other_end {
+        OtherEnd::Elsewhere => 0,
+        OtherEnd::Here => runtime::cpus::available().get() as u64,
+    };
+    RESERVED.saturating_add(PER_WORKER.saturating_mul(workers))
+}
+
 impl Plan {
+    /// Files that its workers and the connections that are opened in any case need.
+    fn files(&self, other_end: OtherEnd) -> u64 {
+        let each = self.load.connections.get().saturating_add(self.client.idle_connections) as u64;
+        let workers = PER_WORKER.saturating_mul(self.workers.get() as u64);
+        each.saturating_mul(self.ends(other_end)).saturating_add(workers)
+    }
+
+    /// Files that one more connection to each target needs.
+    fn ends(&self, other_end: OtherEnd) -> u64 {
+        // Each target has as many as the others.
+        match other_end {
+            OtherEnd::Elsewhere => self.sites.len() as u64,
+            // The server has as many again.
+            OtherEnd::Here => 2 * self.sites.len() as u64,
+        }
+    }
+
     /// The same with no more connections than `limit` open files allow; whether connections that would have been
     /// opened on demand had to be limited.
     ///
     /// # Errors
     /// Those that are opened in any case are more than that.
-    pub fn within_files(mut self, limit: u64, other_end: OtherEnd) -> Result<(Self, bool), PlanError> {
-        let workers = self.workers.get() as u64;
-        let (ends, workers) = match other_end {
-            OtherEnd::Elsewhere => (1, workers),
-            // The server has as many again, and its listeners.
-            OtherEnd::Here => (2, workers.saturating_add(runtime::cpus::available().get() as u64)),
-        };
-        let other = RESERVED.saturating_add(PER_WORKER.saturating_mul(workers));
-        // Each target has as many as the others.
-        let ends = ends * self.sites.len() as u64;
-        let room = usize::try_from(limit.saturating_sub(other) / ends).unwrap_or(usize::MAX);
+    pub fn within_files(self, limit: u64, other_end: OtherEnd) -> Result<(Self, bool), PlanError> {
+        self.fitted(limit, limit, other_end)
+    }
+
+    /// The same within its share of the limit.
+    fn fitted(mut self, share: u64, limit: u64, other_end: OtherEnd) -> Result<(Self, bool), PlanError> {
+        let workers = PER_WORKER.saturating_mul(self.workers.get() as u64);
+        let other = reserved(other_end).saturating_add(workers);
+        let ends = self.ends(other_end);
+        let room = usize::try_from(share.saturating_sub(other) / ends).unwrap_or(usize::MAX);
         let connections = self.load.connections.get();
         let idle = self.client.idle_connections;
         if idle > room.saturating_sub(connections) && idle > 0 && connections <= room {
@@ -99,6 +153,25 @@ mod tests {
         let (fitted, is_limited) =
             plan("-r 100 --workers 1 http://a").within_files(1 << 20, OtherEnd::Elsewhere).unwrap();
         assert_eq!((fitted.load.max_connections.get(), is_limited), (10_000, false));
+    }
+
+    #[test]
+    fn loads_share_what_is_left_when_each_has_what_it_opens_in_any_case() {
+        let two = |limit| {
+            let lines = ["-c 500 --workers 1 http://a", "-r 100 -c 10 --workers 1 http://a"];
+            together_within_files(lines.map(plan).to_vec(), limit, OtherEnd::Elsewhere)
+        };
+        let most = |(plan, limited): &(Plan, bool)| (plan.load.max_connections.get(), *limited);
+        assert_eq!(
+            two(1 << 20).unwrap().iter().map(most).collect::<Vec<_>>(),
+            [(500, false), (10_000, false)]
+        );
+        // 32 for the process, 8 for each worker, 510 connections, and 400 that both may open beside.
+        assert_eq!(two(958).unwrap().iter().map(most).collect::<Vec<_>>(), [(500, false), (210, true)]);
+        assert_eq!(two(558).unwrap().iter().map(most).collect::<Vec<_>>(), [(500, false), (10, true)]);
+        let said = two(557).unwrap_err().to_string();
+        assert!(said.contains("'500' for connections: this process may open 557 files"), "{said}");
+        assert!(said.contains("at most 499 connections"), "{said}");
     }
 
     #[test]

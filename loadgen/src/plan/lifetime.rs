@@ -25,6 +25,8 @@ pub const MIN_CONNECTIONS_PER_SECOND: f64 = 0.001;
 pub enum Retry {
     /// Nothing.
     None,
+    /// What the server says it has not processed (RFC 9113 section 8.7), and nothing else.
+    Unprocessed,
     /// What the server says it has not processed (RFC 9113 section 8.7), and, over HTTP/1.1, a request with a safe method
     /// (RFC 9110 section 9.2.1) of which nothing came back on a connection that was in use before.
     #[default]
@@ -39,6 +41,7 @@ impl Retry {
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Unprocessed => "unprocessed",
             Self::Safe => "safe",
             Self::Idempotent => "idempotent",
         }
@@ -48,7 +51,7 @@ impl Retry {
     #[must_use]
     pub fn unseen(self, method: &http::Method) -> bool {
         match self {
-            Self::None => false,
+            Self::None | Self::Unprocessed => false,
             Self::Safe => method.is_safe(),
             Self::Idempotent => method.is_idempotent(),
         }
@@ -100,6 +103,15 @@ impl Lifetime {
         })
     }
 
+    /// The same, with nothing sent again that the server may have seen.
+    pub(super) fn sending_nothing_unseen_again(self) -> Self {
+        let retry = match self.retry {
+            Retry::None => Retry::None,
+            Retry::Safe | Retry::Idempotent | Retry::Unprocessed => Retry::Unprocessed,
+        };
+        Self { retry, ..self }
+    }
+
     /// The same over HTTP/1.0, where a connection has one request unless all ask the server to keep it.
     pub(super) fn of_http10(self, kept: bool) -> Self {
         Self { requests: if kept { self.requests } else { Some(NonZeroU64::MIN) }, ..self }
@@ -137,6 +149,7 @@ mod tests {
         use http::Method;
         for (retry, unprocessed, get, put, post) in [
             (Retry::None, false, false, false, false),
+            (Retry::Unprocessed, true, false, false, false),
             (Retry::Safe, true, true, false, false),
             (Retry::Idempotent, true, true, true, false),
         ] {

@@ -6,7 +6,7 @@ use command_line::{Accepted, Refusal};
 use contract::quantity::LONGEST_TIME;
 
 use super::{
-    Lifetime, PlanError, Protocol, Target,
+    Lifetime, MAX_NAME, PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
     stages::{self, Stages as Read},
 };
@@ -78,6 +78,10 @@ pub enum Shape {
 /// How much is sent, and within which limits.
 #[derive(Clone, Debug)]
 pub struct Load {
+    /// What it is called among several loads of a plan.
+    pub name: Option<String>,
+    /// How long after the others it begins.
+    pub start: Duration,
     /// How requests come to be due.
     pub shape: Shape,
     /// Requests per second on average, in an open loop.
@@ -207,6 +211,8 @@ impl Load {
         let connections = count(&accepted::CONNECTIONS, connections, MAX_IN_FLIGHT)?;
         let grows = mean_rate.is_some() && !wanted.fixed_connections;
         let mut load = Self {
+            name: wanted.name.as_deref().map(name).transpose()?,
+            start: wanted.start.map(start).transpose()?.unwrap_or_default(),
             shape,
             mean_rate,
             stages: stages.as_ref().map(Read::canonical),
@@ -272,6 +278,8 @@ impl Load {
 
     pub(super) fn for_one_exchange(self) -> Self {
         Self {
+            name: None,
+            start: Duration::ZERO,
             shape: Shape::Closed { stages: None },
             mean_rate: None,
             stages: None,
@@ -294,6 +302,8 @@ impl Load {
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
+    pub(super) name: Option<String>,
+    pub(super) start: Option<Duration>,
     pub(super) rate: Option<f64>,
     pub(super) stages: Option<String>,
     /// When requests of a log are due, and what people are told of it.
@@ -316,6 +326,8 @@ pub(super) struct Wanted {
 impl Default for Wanted {
     fn default() -> Self {
         Self {
+            name: None,
+            start: None,
             rate: None,
             stages: None,
             replay: None,
@@ -469,6 +481,22 @@ fn read_stages(text: &str, warmup: Option<Duration>) -> Result<Read, PlanError> 
         return Err(refused("with --warmup, which is at the level of the beginning, that can't be 0"));
     }
     Ok(stages)
+}
+
+fn name(text: &str) -> Result<String, PlanError> {
+    if text.trim().is_empty() || text.len() > MAX_NAME || text.contains(char::is_control) {
+        let shown: String = text.chars().take(60).collect();
+        let more = if shown.len() < text.len() { "..." } else { "" };
+        return Err(refused(&accepted::LOAD_NAME, format!("{shown}{more}")));
+    }
+    Ok(text.to_owned())
+}
+
+fn start(time: Duration) -> Result<Duration, PlanError> {
+    if time <= LONGEST_TIME {
+        return Ok(time);
+    }
+    Err(refused(&accepted::START, contract::quantity::canonical(time)))
 }
 
 fn rate(value: f64) -> Result<f64, PlanError> {

@@ -22,6 +22,7 @@ mod methods;
 pub(crate) mod mix;
 mod places;
 mod proto_files;
+pub(crate) mod redirect;
 pub mod replay;
 pub mod request;
 mod request_options;
@@ -34,6 +35,7 @@ pub mod target;
 pub(crate) mod template;
 mod tls;
 pub(crate) mod upload;
+pub mod verify;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -44,7 +46,7 @@ pub use call_options::{CallOptions, MAX_MESSAGES};
 pub use client::{Client, ClientOptions};
 use command_line::Refusal;
 pub use expect::{Expect, ExpectedText};
-pub use files::OtherEnd;
+pub use files::{OtherEnd, together_within_files};
 pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
 pub use message::Message;
@@ -62,8 +64,9 @@ pub use route::Route;
 pub use site::Site;
 pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
-pub use tls::Tls;
 pub(crate) use tls::{Offer, spoken};
+pub use tls::{Tls, TlsOptions};
+pub use verify::{Ledgers, Verify};
 
 use contract::id::{self, Ids};
 use mix::Mix;
@@ -77,6 +80,9 @@ use crate::{
 
 /// The most threads that are accepted.
 pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// The most loads that a plan may have at the same time.
+pub const MAX_LOADS: usize = 16;
 
 /// A run, decided.
 #[derive(Clone, Debug)]
@@ -97,6 +103,7 @@ pub struct Plan {
     /// Of each request, where that is not the same for all.
     expected_of: Arc<[ExpectedStatus]>,
     captures: bool,
+    verify: Option<Verify>,
 }
 
 /// A mistake in what is wanted: one line that says what is wrong with which input, what is accepted, and an example.
@@ -291,9 +298,29 @@ impl Plan {
         plan.sites[0].target.path = path.to_owned();
         plan.load.speak(plan.target().protocol);
         let call = Call::of_bytes(plan.target(), messages)?;
-        plan.requests = Requests::only(self.requests()[first].of_another(path, call))?;
+        let mut request = self.requests()[first].of_another(path, call);
+        if plan.verify.take().is_some() {
+            // What is proven of a run is not of this call: servers are not to note it.
+            request.id_field = None;
+        }
+        plan.requests = Requests::only(request)?;
         plan.expected_of = Arc::default();
         // Nobody waits for it as for a request of the run.
+        Ok(plan.for_one_exchange().within(self.load.connect_timeout))
+    }
+
+    /// One GET of another path of one of its servers, which nobody waits for as for a request of the run.
+    pub(crate) fn getting(&self, site: usize, path: &str) -> Result<Self, PlanError> {
+        let mut plan = self.clone();
+        plan.sites = vec![self.sites[site].clone()];
+        plan.sites[0].target.path = path.to_owned();
+        plan.sites[0].target.grpc = false;
+        let of_site = (0..self.requests().len())
+            .find(|request| std::ptr::eq(self.site_of(*request), &self.sites[site]));
+        plan.requests = Requests::only(self.requests()[of_site.unwrap_or(0)].of_getting(path))?;
+        (plan.message, plan.verify) = (None, None);
+        (plan.expected_status, plan.expected_of) = (ExpectedStatus::default(), Arc::default());
+        plan.load.speak(plan.target().protocol);
         Ok(plan.for_one_exchange().within(self.load.connect_timeout))
     }
 
@@ -347,6 +374,12 @@ impl Plan {
     /// Which replies to each request are successes; none where that is the same for all.
     pub(crate) fn expected_status_of_requests(&self) -> Arc<[ExpectedStatus]> {
         Arc::clone(&self.expected_of)
+    }
+
+    /// What is proven of the run, if that is wanted.
+    #[must_use]
+    pub fn verify(&self) -> Option<&Verify> {
+        self.verify.as_ref()
     }
 
     /// Whether what is exchanged is kept, to be shown.
@@ -410,6 +443,19 @@ mod tests {
         assert_eq!(plan("-c 3 --workers 3 localhost:80").unwrap().workers.get(), 3);
         assert!(plan("-c 3 --workers 4 localhost:80").unwrap_err().contains("1 to 3"));
         assert!(plan("--workers 0 localhost:80").unwrap_err().contains("1 to 10"));
+    }
+
+    #[test]
+    fn what_is_asked_of_servers_is_not_part_of_a_verified_run() {
+        let verified = plan("--verify grpc://localhost:80/a.B/C").unwrap();
+        assert!(verified.verify().is_some() && verified.request().id_field.is_some());
+        let asking = verified.asking(0, "/d.E/F", &[Vec::new()]).unwrap();
+        assert!(
+            asking.verify().is_none() && asking.request().id_field.is_none() && asking.calls().count() == 1
+        );
+        let getting = verified.getting(0, "/ledger").unwrap();
+        assert!(getting.verify().is_none() && getting.request().id_field.is_none());
+        assert_eq!((getting.calls().count(), getting.target().grpc), (0, false));
     }
 
     #[test]

@@ -14,6 +14,15 @@ pub(crate) struct Places {
     /// Of what is an option, by its name.
     of_run: HashMap<String, Place>,
     requests: Vec<OfRequest>,
+    /// Of the load, if it is one of several.
+    load: Option<OfLoad>,
+}
+
+/// Of a load, and which options it says.
+#[derive(Clone, Debug)]
+struct OfLoad {
+    place: Place,
+    says: Vec<String>,
 }
 
 /// Of a request, and of what it has, by option.
@@ -42,6 +51,22 @@ impl Places {
         self.requests.push(OfRequest { place, values });
     }
 
+    /// The same of one of several loads: where it and what it says stands, and which requests it sends.
+    #[must_use]
+    pub(super) fn of_load(mut self, load: Place, says: &Self, requests: Option<&[usize]>) -> Self {
+        self.load = Some(OfLoad { place: load, says: says.of_run.keys().cloned().collect() });
+        self.of_run.extend(says.of_run.iter().map(|(option, place)| (option.clone(), *place)));
+        if let Some(sent) = requests {
+            self.requests = sent.iter().filter_map(|index| self.requests.get(*index).cloned()).collect();
+        }
+        self
+    }
+
+    /// As messages have it.
+    pub(super) fn shown(&self, (line, column): Place) -> String {
+        format!("{}:{line}:{column}", self.name)
+    }
+
     /// It is said elsewhere.
     pub(crate) fn forget(&mut self, option: &str) {
         self.of_run.remove(option);
@@ -53,10 +78,15 @@ impl Places {
         let option = match refusal.flag() {
             Some(flag) => flag,
             None if subject.starts_with("invalid target") || subject.contains("in the path") => "url",
-            None => return refusal,
+            None => {
+                return match &self.load {
+                    Some(load) if load.is_meant(&subject) => refusal.at(self.shown(load.place)),
+                    _ => refusal,
+                };
+            }
         };
         match self.of_run.get(option) {
-            Some((line, column)) => refusal.at(format!("{}:{line}:{column}", self.name)),
+            Some(place) => refusal.at(self.shown(*place)),
             None => refusal,
         }
     }
@@ -70,7 +100,14 @@ impl Places {
             subject if subject.starts_with("invalid message") => "body",
             _ => "path",
         });
-        let (line, column) = request.values.get(option).unwrap_or(&request.place);
-        refusal.at(format!("{}:{line}:{column}", self.name))
+        let place = self.shown(*request.values.get(option).unwrap_or(&request.place));
+        refusal.at(place)
+    }
+}
+
+impl OfLoad {
+    /// Whether what does not go together does not in this load: it may as well be what was typed.
+    fn is_meant(&self, subject: &str) -> bool {
+        !subject.contains("--") || self.says.iter().any(|option| subject.contains(&format!("--{option}")))
     }
 }

@@ -10,7 +10,7 @@ use prost_reflect::DescriptorPool;
 use wire::Fields;
 
 use super::{
-    Call, Lifetime, PlanError, Protocol, Route, Target,
+    Call, Lifetime, PlanError, Protocol, Route, Site, Target,
     accepted::{self, refused_because},
     call_message::Given,
     call_options,
@@ -87,13 +87,15 @@ pub(super) struct Common<'c> {
     pub(super) label: Option<&'c str>,
     /// The types of calls' messages, if files define them.
     pub(super) types: Option<&'c DescriptorPool>,
+    /// Whether redirects are followed.
+    pub(super) follows: bool,
 }
 
 impl Request {
     pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
-        let Common { target, id_header, braces, lifetime, route, contents, label, types } = common;
+        let Common { target, id_header, braces, lifetime, route, contents, label, types, follows } = common;
         if target.grpc {
-            call_options::refuse_other_options(&wanted)?;
+            call_options::refuse_other_options(&wanted, follows)?;
         } else {
             wanted.call.refuse(target)?;
         }
@@ -271,6 +273,62 @@ impl Request {
         Ok(Some(varying).filter(Varying::is_of_request))
     }
 
+    /// The same to this path, as it is.
+    pub(super) fn with_path(&self, path: &str) -> Self {
+        let mut request = Self { path: path.to_owned(), ..self.clone() };
+        if let Some(varying) = &self.varying {
+            let mut fixed = Template::default();
+            fixed.push_text(path.as_bytes());
+            let Varying { fields, body, rows, .. } = &**varying;
+            let (fields, body, rows) = (fields.clone(), body.clone(), rows.clone());
+            request.varying = Some(Arc::new(Varying { path: fixed, fields, body, rows }));
+        }
+        request
+    }
+
+    /// It becomes a GET without a body, and without what was said of one.
+    pub(super) fn without_body(&mut self) {
+        (self.method, self.body, self.has_body) = (Method::GET, Bytes::new(), false);
+        self.upload = Upload::default();
+        self.retain_fields(|name| {
+            !name.starts_with("content-") && !["expect", "trailer", "te"].contains(&name)
+        });
+        if let Some(varying) = self.varying.as_mut().and_then(Arc::get_mut) {
+            varying.body = None;
+        }
+    }
+
+    /// It goes to another server, which is not shown what is secret to its own.
+    pub(super) fn aim_at(&mut self, site: &Site) {
+        let target = site.target();
+        let has_proxy = !self.before_path.is_empty();
+        self.retain_fields(|name| ![HOST, "authorization", "cookie"].contains(&name));
+        self.authority = target.authority();
+        self.scheme = if target.tls { "https" } else { "http" };
+        self.version = if target.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+        self.before_path = match site.route().absolute() {
+            Some(_) => format!("http://{}", target.authority()),
+            None => String::new(),
+        };
+        if has_proxy && self.before_path.is_empty() {
+            self.retain_fields(|name| name != "proxy-authorization");
+        }
+    }
+
+    /// Keeps the fields whose names, in lower case, are wanted. Its varying part has to be its own.
+    fn retain_fields(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        let wanted: Vec<bool> = (self.fields.iter())
+            .map(|(name, _)| is_wanted(&String::from_utf8_lossy(name).to_ascii_lowercase()))
+            .collect();
+        let fields = std::mem::take(&mut self.fields);
+        self.fields =
+            fields.iter().zip(&wanted).filter_map(|(field, wanted)| wanted.then_some(field)).collect();
+        if let Some(varying) = self.varying.as_mut().and_then(Arc::get_mut) {
+            let mut wanted = wanted.iter();
+            varying.fields.retain(|_| wanted.next().copied().unwrap_or(true));
+        }
+    }
+
     /// The same without body and rows.
     pub(crate) fn without_content(&self) -> Self {
         Self { body: Bytes::new(), varying: None, ..self.clone() }
@@ -305,6 +363,28 @@ impl Request {
         Self { fields, path: path.to_owned(), varying, call, expectations: None, ..self.clone() }
     }
 
+    /// A GET of another path of the same server, with what the server may need to let it in.
+    pub(super) fn of_getting(&self, path: &str) -> Self {
+        let mut fields = self.fields.clone();
+        let about_content =
+            ["content-type", "content-encoding", "expect", "te", "trailer", "range", "accept-encoding"];
+        about_content.iter().for_each(|name| fields.remove(name));
+        Self {
+            name: String::new(),
+            method: Method::GET,
+            fields,
+            body: Bytes::new(),
+            has_body: false,
+            id_field: None,
+            path: path.to_owned(),
+            varying: None,
+            upload: Upload::default(),
+            call: None,
+            expectations: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether values of its placeholders are drawn.
     pub(super) fn is_random(&self) -> bool {
         if self.call().is_some_and(Call::is_random) {
@@ -328,6 +408,14 @@ impl Request {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The path of one sending.
+    pub(crate) fn path_of(&self, values: &Values<'_>) -> String {
+        let Some(varying) = &self.varying else { return self.path.clone() };
+        let mut path = Vec::new();
+        varying.path.render(values, &mut path);
+        String::from_utf8_lossy(&path).into_owned()
     }
 
     /// The rows that its placeholders take values from.
@@ -425,6 +513,23 @@ impl Request {
         Some(Http1Rendering { head, body, upload: self.upload.clone() })
     }
 
+    /// Puts all of one sending over HTTP/1.1 into `out`; where its head ends there. For requests that are sent once: the others
+    /// are prepared.
+    pub(crate) fn write_http1(&self, values: &Values<'_>, out: &mut Vec<u8>) -> usize {
+        if let Some(rendering) = self.http1_rendering() {
+            let head = rendering.render(values, out);
+            out.extend_from_slice(rendering.tail());
+            return head;
+        }
+        let mut request = self.http1();
+        if let Some(id) = values.id {
+            request.set_id(id);
+        }
+        out.clear();
+        out.extend_from_slice(request.bytes());
+        request.head().len()
+    }
+
     /// The request's fields as HTTP/2 has them, without its id: names are in lower case (RFC 9113 section 8.2), and
     /// `Host` is `:authority`. Placeholders are as they are.
     #[must_use]
@@ -469,6 +574,19 @@ impl Request {
             fields.push((name.into(), template.cloned().unwrap_or(constant)));
         }
         Some(Http2Rendering { fields, body: self.rendered_body(varying) })
+    }
+
+    /// Fields, without the id, and body of one sending over HTTP/2. For requests that are sent once.
+    pub(crate) fn rendered_http2(&self, values: &Values<'_>, room: &mut BytesMut) -> (Fields, Bytes) {
+        let Some(rendering) = self.http2_rendering() else { return (self.http2(), self.body.clone()) };
+        let body = rendering.body(values, room);
+        let values = Values { length: body.len(), ..*values };
+        let fields = rendering.fields.iter().map(|(name, template)| {
+            let mut value = Vec::new();
+            template.render(&values, &mut value);
+            (name, value)
+        });
+        (fields.collect(), body)
     }
 
     fn rendered_body(&self, varying: &Varying) -> RenderedBody {

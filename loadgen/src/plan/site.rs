@@ -2,11 +2,13 @@
 //!
 //! A plan has one, or several: then each request is for one of them.
 
+use std::collections::HashMap;
+
 use command_line::Refusal;
 
 use super::{
-    PlanError, RequestOptions, Route, Share, Target, Tls, Version, load::MAX_TOTAL, places::Places, route,
-    target::Braces, tls,
+    PlanError, RequestOptions, Route, Share, Target, Tls, TlsOptions, Version, load::MAX_TOTAL,
+    places::Places, route, target::Braces, tls,
 };
 
 /// The most servers of a plan.
@@ -42,13 +44,15 @@ impl Site {
 #[derive(Clone, Debug)]
 pub(super) struct Targets {
     all: Vec<Target>,
+    /// What some have of TLS that is their own, and where that is said.
+    own_tls: HashMap<usize, (TlsOptions, String)>,
     version: Version,
     braces: Braces,
 }
 
 impl Targets {
     pub(super) fn new(first: Target, version: Version, braces: Braces) -> Self {
-        Self { all: vec![first], version, braces }
+        Self { all: vec![first], own_tls: HashMap::new(), version, braces }
     }
 
     /// The index of a server, and the path that was said with it, if one was.
@@ -80,6 +84,17 @@ impl Targets {
         Ok((self.all.len() - 1, path))
     }
 
+    /// A server has this of TLS of its own, which is said at a place of a file.
+    pub(super) fn secure(&mut self, text: &str, own: &TlsOptions, place: &str) -> Result<(), PlanError> {
+        let (index, _) = self.find(text)?;
+        let said = self.own_tls.entry(index).or_insert_with(|| (own.clone(), place.to_owned()));
+        if said.0 == *own {
+            return Ok(());
+        }
+        let wrong = format!("{} for the second time, with other options of TLS", self.all[index]);
+        Err(PlanError(Refusal::new(wrong, "each server once", "- url: https://localhost:8443").at(place)))
+    }
+
     /// What they are called: host and port, and where several have the same, the scheme.
     pub(super) fn labels(&self) -> Vec<String> {
         (0..self.all.len()).map(|index| self.label(index)).collect()
@@ -97,8 +112,14 @@ impl Targets {
     pub(super) fn sites(self, tls: &tls::Wanted, route: &route::Wanted) -> Result<Vec<Site>, PlanError> {
         let any_tls = self.all.iter().any(|target| target.tls);
         let none = tls::Wanted::default();
-        let sites = self.all.into_iter().map(|target| {
-            let tls = Tls::new(&target, if target.tls || !any_tls { tls } else { &none })?;
+        let own_tls = self.own_tls;
+        let sites = self.all.into_iter().enumerate().map(|(index, target)| {
+            let of_run = if target.tls || !any_tls { tls } else { &none };
+            let tls = match own_tls.get(&index) {
+                None => Tls::new(&target, of_run)?,
+                Some((own, place)) => Tls::new(&target, &own.over(of_run))
+                    .map_err(|PlanError(refusal)| PlanError(refusal.at(place)))?,
+            };
             let route = Route::new(&target, route)?;
             Ok(Site { target, tls, route })
         });

@@ -73,6 +73,12 @@ impl Endpoint {
         let Authority { host, zone, port, .. } = Authority::read(text, "", "").ok()?;
         Some(Self { host, zone, port: port? })
     }
+
+    /// Reads `host` or `host:port`; none if it is anything else.
+    pub(super) fn of_authority(text: &str, default: u16) -> Option<Self> {
+        let Authority { host, zone, port, .. } = Authority::read(text, "", "").ok()?;
+        Some(Self { host, zone, port: port.unwrap_or(default) })
+    }
 }
 
 const PORTS: RangeInclusive<u64> = 1..=u16::MAX as u64;

@@ -44,6 +44,46 @@ pub(super) struct Wanted {
     pub(super) resumption: bool,
 }
 
+/// What one target has of its own; what is left out is as for the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// See [`Builder::cacert`](super::Builder::cacert); in place of the run's, and of its trust in anyone.
+    pub cacert: Option<PathBuf>,
+    /// See [`Builder::insecure`](super::Builder::insecure); in place of the run's authorities.
+    pub insecure: Option<bool>,
+    /// See [`Builder::identity`](super::Builder::identity): both, in place of the run's.
+    pub cert: Option<PathBuf>,
+    /// The key of the certificate.
+    pub key: Option<PathBuf>,
+    /// See [`Builder::sni`](super::Builder::sni).
+    pub sni: Option<String>,
+    /// See [`Builder::tls_min_version`](super::Builder::tls_min_version).
+    pub min_version: Option<Version>,
+}
+
+impl TlsOptions {
+    /// With what the run has where this says nothing. Who is trusted and who the client is are one thing each.
+    pub(super) fn over(&self, run: &Wanted) -> Wanted {
+        let Self { cacert, insecure, cert, key, sni, min_version } = self.clone();
+        let (cacert, insecure) = match (cacert, insecure) {
+            (None, None) => (run.cacert.clone(), run.insecure),
+            (None, Some(false)) => (run.cacert.clone(), false),
+            (cacert, insecure) => (cacert, insecure.unwrap_or(false)),
+        };
+        let (cert, key) =
+            if cert.is_none() && key.is_none() { (run.cert.clone(), run.key.clone()) } else { (cert, key) };
+        Wanted {
+            cacert,
+            insecure,
+            cert,
+            key,
+            sni: sni.or_else(|| run.sni.clone()),
+            min_version: min_version.unwrap_or(run.min_version),
+            resumption: run.resumption,
+        }
+    }
+}
+
 impl Default for Wanted {
     fn default() -> Self {
         Self {
@@ -171,4 +211,34 @@ fn unusable(option: &str, error: &SettingsError) -> PlanError {
         _ => "--cacert=ca.pem",
     };
     PlanError(Refusal::new(error.to_string(), accepted, example))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_target_says_takes_the_place_of_what_the_run_says() {
+        let path = |name: &str| Some(PathBuf::from(name));
+        let trusting = Wanted { insecure: true, cert: path("c"), key: path("k"), ..Wanted::default() };
+        let strict = Wanted { cacert: path("ca"), sni: Some("run".to_owned()), ..Wanted::default() };
+        let trust = |options: TlsOptions, run: &Wanted| {
+            let Wanted { cacert, insecure, cert, key, sni, .. } = options.over(run);
+            (cacert, insecure, cert, key, sni)
+        };
+        let none = TlsOptions::default;
+        assert_eq!(trust(none(), &trusting), (None, true, path("c"), path("k"), None));
+        assert_eq!(trust(none(), &strict), (path("ca"), false, None, None, Some("run".to_owned())));
+        let own = TlsOptions { cacert: path("own"), ..none() };
+        assert_eq!(trust(own, &trusting), (path("own"), false, path("c"), path("k"), None));
+        let own = TlsOptions { insecure: Some(true), cert: path("d"), key: path("l"), ..none() };
+        assert_eq!(trust(own, &strict), (None, true, path("d"), path("l"), Some("run".to_owned())));
+        let own = TlsOptions { insecure: Some(false), sni: Some("own".to_owned()), ..none() };
+        assert!(!trust(own.clone(), &trusting).1);
+        assert_eq!(trust(own, &strict), (path("ca"), false, None, None, Some("own".to_owned())));
+        // A certificate needs its own key.
+        assert_eq!(trust(TlsOptions { cert: path("d"), ..none() }, &trusting).3, None);
+        let own = TlsOptions { min_version: Some(Version::Tls13), ..none() };
+        assert_eq!(own.over(&strict).min_version, Version::Tls13);
+    }
 }

@@ -36,6 +36,15 @@ pub struct Counts {
     pub not_sent: u64,
     /// Sent again; apart from all the others.
     pub resent: u64,
+    /// Redirects that were followed; apart from all the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redirects_followed: u64,
+    /// Redirects that ended their chain: they lead to no target of the run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redirects_elsewhere: u64,
+    /// Redirects that ended their chain: as many before them had been followed as may be.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redirects_beyond: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
@@ -131,13 +140,17 @@ impl Counts {
             dropped_late: _,
             not_sent,
             resent,
+            redirects_followed,
+            redirects_elsewhere,
+            redirects_beyond,
         } = *self;
         let completed = [succeeded, redirects, client_errors, server_errors, call_errors];
         let sent = completed.into_iter().chain([transport_failed, timed_out, unanswered]);
-        sent.chain([offered, dropped, not_sent, resent]).fold(0, u64::max)
+        let followed = [redirects_followed, redirects_elsewhere, redirects_beyond];
+        sent.chain([offered, dropped, not_sent, resent]).chain(followed).fold(0, u64::max)
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         let Self {
             offered,
             succeeded,
@@ -152,6 +165,9 @@ impl Counts {
             dropped_late,
             not_sent,
             resent,
+            redirects_followed,
+            redirects_elsewhere,
+            redirects_beyond,
         } = other;
         self.offered += offered;
         self.succeeded += succeeded;
@@ -166,5 +182,8 @@ impl Counts {
         self.dropped_late += dropped_late;
         self.not_sent += not_sent;
         self.resent += resent;
+        self.redirects_followed += redirects_followed;
+        self.redirects_elsewhere += redirects_elsewhere;
+        self.redirects_beyond += redirects_beyond;
     }
 }

@@ -25,6 +25,7 @@ mod sockets;
 mod times;
 mod trend;
 mod unmet;
+mod verified;
 
 use std::{ops::Range, sync::Arc};
 
@@ -53,6 +54,7 @@ pub use sockets::Sockets;
 pub use times::{Snapshot, Times};
 pub use trend::{Parts, Trend};
 pub use unmet::Unmet;
+pub(crate) use verified::{Hurt, Verified, fate, reason};
 
 use crate::{
     clock::Nanos,
@@ -142,6 +144,12 @@ pub struct Recorder {
     /// What was exchanged, if it is to be shown.
     #[serde(skip)]
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// What is known of each request of a verified run.
+    #[serde(skip)]
+    pub(crate) verified: Option<Box<Verified>>,
+    /// Redirects that were followed before that, each with head and body of what was sent next.
+    #[serde(skip)]
+    pub(crate) redirects: Vec<(Exchange, (String, Vec<u8>))>,
     #[serde(with = "run_and_load")]
     ids: Ids,
     /// Which replies are successes.
@@ -202,6 +210,8 @@ impl Recorder {
             held_up: (0, 0),
             in_flight: 0,
             exchange: None,
+            verified: None,
+            redirects: Vec::new(),
             ids,
             expected,
             expected_of: Arc::default(),
@@ -218,6 +228,7 @@ impl Recorder {
             expected_of: plan.expected_status_of_requests(),
             calls: plan.calls().next().map(|_| Box::default()),
             sockets: plan.message().map(|_| Box::default()),
+            verified: plan.verify().map(|_| Box::default()),
             ..Self::new(ids, plan.expected_status().clone())
         }
     }
@@ -282,6 +293,10 @@ impl Recorder {
         }
         if let Some(exchange) = &other.exchange {
             self.exchange = Some(exchange.clone());
+            self.redirects.clone_from(&other.redirects);
+        }
+        if let (Some(verified), Some(other)) = (&mut self.verified, &other.verified) {
+            verified.merge(other);
         }
         self.body_bytes += other.body_bytes;
         self.bytes_sent += other.bytes_sent;

@@ -7,7 +7,7 @@ use grpc::Code;
 use super::{Calls, Carried, Counts, LONGEST, Recorder, by_status::STATUSES, calls, counts::Answer};
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Ended, Failure, InFlight, Outcome, Reported, expectation::Fault},
+    outcome::{Arrival, Cause, Ended, Exchange, Failure, InFlight, Outcome, Reported, expectation::Fault},
 };
 
 /// When and how a request was answered completely.
@@ -107,6 +107,20 @@ impl Recorder {
     pub(crate) fn resent(&mut self, due: Nanos) {
         let counts = if self.is_warmup(due) { self.warmup() } else { &mut self.counts };
         counts.resent += 1;
+    }
+
+    /// A redirect of a request that was due then was followed; `shown`: it, and head and body of what is sent next, if that is to be
+    /// shown.
+    pub(crate) fn followed(&mut self, due: Nanos, shown: Option<(Exchange, (String, Vec<u8>))>) {
+        let counts = if self.is_warmup(due) { self.warmup() } else { &mut self.counts };
+        counts.redirects_followed += 1;
+        self.redirects.extend(shown);
+    }
+
+    /// A redirect was not followed.
+    pub(crate) fn not_followed(&mut self, due: Nanos, is_elsewhere: bool) {
+        let counts = if self.is_warmup(due) { self.warmup() } else { &mut self.counts };
+        *(if is_elsewhere { &mut counts.redirects_elsewhere } else { &mut counts.redirects_beyond }) += 1;
     }
 
     pub(crate) fn limited(&mut self, connections: usize, why: &str) {

@@ -43,6 +43,9 @@ impl Recording {
     /// A request has ended.
     #[inline]
     pub(crate) fn ended(&mut self, ended: Ended<'_>) {
+        if let Some(verified) = &mut self.records.verified {
+            verified.ended(&ended, self.records.ids);
+        }
         let Arrival { captured, due, .. } = ended.in_flight.arrival;
         let is_call_error = ended.in_flight.reply.call_error().is_some();
         let is_replied = matches!(ended.outcome, Outcome::Replied);

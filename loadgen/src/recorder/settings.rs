@@ -10,7 +10,7 @@ use super::plausible::is_printable;
 use crate::{
     numbers::decimal,
     outcome::ExpectedStatus,
-    plan::{Call, Plan, Shape, Target, site::protocols},
+    plan::{Call, MAX_NAME, Plan, Shape, Target, site::protocols},
 };
 
 /// As long as a URL can be, in bytes.
@@ -23,6 +23,12 @@ const MAX_ADDRESSES: usize = 8;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSettings {
+    /// What the load is called, if it is one of several at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_name: Option<String>,
+    /// How long after all of them began this one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Duration>,
     /// Where the requests went, as a URL.
     pub target: String,
     /// How many servers there were, each with connections and limits of its own.
@@ -134,6 +140,8 @@ impl RunSettings {
     pub fn of(plan: &Plan, addresses: &[Address]) -> Self {
         let load = plan.load();
         Self {
+            load_name: load.name.clone(),
+            start: Some(load.start).filter(|start| !start.is_zero()),
             target: target(plan),
             targets: plan.sites().len(),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
@@ -179,6 +187,7 @@ impl RunSettings {
                 .chain(&self.replay)
                 .chain(&self.throttle)
                 .all(|text| is_printable(text, LONGEST_TEXT))
+            && self.load_name.as_ref().is_none_or(|name| is_printable(name, MAX_NAME))
             && self.expected().is_some()
     }
 

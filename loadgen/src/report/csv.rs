@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::Report;
+use super::{Report, loads};
 
 /// The names of the columns.
 pub const HEADER: &str = "start_seconds,offered,unsuccessful,completed,errors,p50_us,p99_us,max_us";
@@ -13,7 +13,7 @@ pub const HEADER: &str = "start_seconds,offered,unsuccessful,completed,errors,p5
 /// `out` can't be written to.
 pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{HEADER}")?;
-    intervals(report, "", out)
+    intervals(report, "", 0.0, out)
 }
 
 /// The same of several rounds: each line begins with the number of its round.
@@ -22,10 +22,30 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// `out` can't be written to.
 pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "round,{HEADER}")?;
-    (1..).zip(reports).try_for_each(|(round, report)| intervals(*report, &format!("{round},"), out))
+    (1..).zip(reports).try_for_each(|(round, report)| intervals(*report, &format!("{round},"), 0.0, out))
 }
 
-fn intervals(report: Report<'_>, before: &str, out: &mut dyn Write) -> io::Result<()> {
+/// The same of several loads at the same time: each line begins with the name of its load, and its time is since the beginning
+/// of all.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "load,{HEADER}")?;
+    reports.iter().try_for_each(|report| {
+        let run = &report.summary.run;
+        let start = run.start.unwrap_or_default().saturating_add(run.warmup.unwrap_or_default());
+        let before = format!("{},", quoted(loads::name(report.summary)));
+        intervals(*report, &before, start.as_secs_f64(), out)
+    })
+}
+
+/// A text that is one value, whatever it has.
+fn quoted(text: &str) -> String {
+    if text.contains(['"', ',']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+fn intervals(report: Report<'_>, before: &str, start: f64, out: &mut dyn Write) -> io::Result<()> {
     let intervals = &report.summary.records.intervals;
     let width = intervals.width() as f64 / 1e9;
     for (index, interval) in intervals.iter().enumerate() {
@@ -39,7 +59,7 @@ fn intervals(report: Report<'_>, before: &str, out: &mut dyn Write) -> io::Resul
         writeln!(
             out,
             "{before}{},{},{},{},{},{times}",
-            index as f64 * width,
+            start + index as f64 * width,
             interval.offered,
             interval.unsuccessful,
             interval.completed,
@@ -69,5 +89,19 @@ mod tests {
         assert!(lines[1].starts_with("0,10,0,10,0,") && !lines[1].ends_with(','), "{text}");
         assert!(lines[2].starts_with("1,10,10,10,10,,"), "{text}");
         assert!(lines.iter().all(|line| line.split(',').count() == 8), "{text}");
+    }
+
+    #[test]
+    fn lines_of_loads_begin_with_a_name_and_are_of_one_time() {
+        let mut summary = run("-r 10 -d 2s a:1", |_, _| Planted::default());
+        summary.run.load_name = Some("a \"b\", c".to_owned());
+        summary.run.start = Some(std::time::Duration::from_millis(1500));
+        let mut out = Vec::new();
+        write_loads(&[(&summary).into()], &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], format!("load,{HEADER}"));
+        assert!(lines[1].starts_with("\"a \"\"b\"\", c\",1.5,10,"), "{text}");
+        assert!(lines[2].starts_with("\"a \"\"b\"\", c\",2.5,10,"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
-use super::{Detail, Report, headline, long, rounds};
+use super::{Detail, Report, headline, loads, long, rounds, verification};
 use crate::{
     numbers::{count, time},
     summary::Summary,
@@ -23,6 +23,12 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "**{}**\n", escaped(&headline(summary)))?;
     verdict(summary, out)?;
     thresholds(report.judged, out)?;
+    if let Some(found) = summary.verification.as_deref() {
+        for sentence in verification::sentences(found) {
+            writeln!(out, "- {}", escaped(&sentence))?;
+        }
+        writeln!(out)?;
+    }
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
     table(&["Status", "Responses"], statuses, out)?;
@@ -70,6 +76,21 @@ pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<(
         writeln!(out, "Round {number}: {}\n", escaped(&headline(report.summary)))?;
         verdict(report.summary, out)?;
         thresholds(report.judged, out)?;
+    }
+    Ok(())
+}
+
+/// Writes the figures of several loads at the same time, and the report of each.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let plural = if reports.len() == 1 { "" } else { "s" };
+    writeln!(out, "**{} load{plural} at the same time**\n", reports.len())?;
+    table(&loads::HEADER, loads::rows(reports), out)?;
+    for report in reports {
+        writeln!(out, "## {}\n", escaped(&loads::heading(report.summary)))?;
+        write(*report, out)?;
     }
     Ok(())
 }

@@ -1,16 +1,18 @@
-//! Writes what came of a run, for people or for programs. Each format has a `write` for one run, and one for
-//! several rounds.
+//! Writes what came of a run, for people or for programs. Each format has a `write` for one run, one for
+//! several rounds, and one for several loads at the same time.
 
 pub mod csv;
 pub mod diff;
 pub mod find_max;
 pub mod heyyall;
 pub mod json;
+pub mod loads;
 mod long;
 pub mod markdown;
 mod normalized;
 mod rounds;
 pub mod text;
+mod verification;
 
 use std::num::NonZeroU32;
 

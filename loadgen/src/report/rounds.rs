@@ -3,6 +3,7 @@
 use super::Report;
 use crate::{
     numbers::{decimal, time},
+    summary::Summary,
     verdict::{
         Time,
         change::{FIGURES, Figure},
@@ -35,11 +36,7 @@ pub(super) fn rows(reports: &[Report<'_>]) -> Vec<[String; 7]> {
 
 fn row(number: usize, report: Report<'_>) -> [String; 7] {
     let summary = report.summary;
-    let at = |quantile| match summary.percentile(quantile).map(|found| (found.is_n_too_small, found.time)) {
-        None | Some((true, _)) => "-".to_owned(),
-        Some((_, Time::Band { response, .. })) => time(response as f64),
-        Some((_, Time::AtLeast(at_least))) => format!(">={}", time(at_least as f64)),
-    };
+    let at = |quantile| percentile(summary, quantile);
     [
         number.to_string(),
         shown(Figure::Succeeded, summary.success_ratio()),
@@ -49,6 +46,15 @@ fn row(number: usize, report: Report<'_>) -> [String; 7] {
         at(0.99),
         at(0.999),
     ]
+}
+
+/// How long the request of this rank took, where that is known.
+pub(super) fn percentile(summary: &Summary, quantile: f64) -> String {
+    match summary.percentile(quantile).map(|found| (found.is_n_too_small, found.time)) {
+        None | Some((true, _)) => "-".to_owned(),
+        Some((_, Time::Band { response, .. })) => time(response as f64),
+        Some((_, Time::AtLeast(at_least))) => format!(">={}", time(at_least as f64)),
+    }
 }
 
 /// A value of a figure.

@@ -1,6 +1,8 @@
 //! The library's front door: a plan is run, watched, stopped and summed up.
 
+mod ledgers;
 mod reflection;
+mod together;
 
 use std::{
     io,
@@ -21,8 +23,11 @@ use crate::{
     resolve::Addresses,
     schedule::Part,
     summary::Summary,
+    verify,
     worker::{self, Order, WorkerResult},
 };
+
+pub use together::{RunningTogether, Together};
 
 /// A run that has not begun.
 ///
@@ -43,6 +48,9 @@ pub struct Run {
     every: Option<Duration>,
     clock: Clock,
     handle: Handle,
+    ids: Ids,
+    /// Workers before its own that may be pinned as well.
+    workers_before: usize,
 }
 
 impl Run {
@@ -51,7 +59,8 @@ impl Run {
     pub fn new(plan: Plan) -> Self {
         let clock = Clock::starting_now();
         let handle = Handle::new(plan.workers().get(), clock);
-        Self { plan, every: None, clock, handle }
+        let ids = Ids { run: rand::random(), load: 0 };
+        Self { plan, every: None, clock, handle, ids, workers_before: 0 }
     }
 
     /// Its figures are to be seen while it goes on: workers hand them over about that often, at most every 10 ms.
@@ -79,7 +88,13 @@ impl Run {
     /// # Errors
     /// The name can't be found, the types are not there, or the workers can't be started.
     pub fn start(self) -> anyhow::Result<Running> {
-        let Self { plan, every, clock, handle } = self;
+        let handle = self.handle();
+        // Those that have been started would begin without the others.
+        self.begin().inspect_err(|_| handle.abort())
+    }
+
+    fn begin(self) -> anyhow::Result<Running> {
+        let Self { plan, every, clock, handle, ids, workers_before } = self;
         // Refused, the limit stays as it is, and running into it is told as such.
         let _ = runtime::files::raise_limit();
         let began = Instant::now();
@@ -88,8 +103,7 @@ impl Run {
         let found = addresses.iter().flat_map(|of_site| of_site.get().to_vec()).collect();
         let plan = reflection::described(plan, &handle)?;
         let plan = negotiated(plan, &addresses, clock, &handle)?;
-        let ids = Ids { run: rand::random(), load: 0 };
-        let plan = Arc::new(plan.drawing(ids.run.into()));
+        let plan = Arc::new(plan.drawing(u64::from(ids.load) << 32 | u64::from(ids.run)));
         let refreshing = addresses.iter().zip(plan.sites()).map(|(addresses, site)| addresses.keep_up(site));
         let refreshing = refreshing.collect::<anyhow::Result<Vec<_>>>()?;
         let workers = plan.workers().get();
@@ -108,10 +122,9 @@ impl Run {
                 part: Part::new(index, workers),
                 participant,
             };
-            let cpu = cpus.get(index % cpus.len().max(1)).copied();
+            let cpu = cpus.get((workers_before + index) % cpus.len().max(1)).copied();
             let thread = runtime::worker::spawn_observed("loadgen-worker", cpu, move || worker::run(order));
-            // Those that have been started would begin without the others.
-            threads.push(thread.inspect_err(|_| handle.abort()).context("can't start a worker")?);
+            threads.push(thread.context("can't start a worker")?);
         }
         Ok(Running { plan, addresses: found, lookup, ids, handle, epoch, threads, refreshing })
     }
@@ -185,14 +198,22 @@ impl Running {
         let start = self.handle.start().context("no worker has begun")?;
         // Figures are of what comes behind the warm-up.
         let start = start.saturating_add(nanos(self.plan.load().warmup));
-        let interrupted = self.handle.phase() != Phase::Run;
         let run = RunSettings::of(&self.plan, &self.addresses);
         let origin = Origin::here((self.epoch + start) / 1_000_000);
         let mut records = Recorder::of(&self.plan, self.ids);
         if let Some(took) = self.lookup {
             records.connections.looked_up(nanos(took));
         }
-        Ok(merge(origin, run, records, start, results, interrupted))
+        let mut summary = merge(origin, run, records, start, results);
+        if let Some(mut known) = summary.records.verified.take() {
+            known.settle();
+            let epochs = known.epochs.keys().copied().collect();
+            let asked = ledgers::ask(&self.plan, self.ids, &epochs, &self.handle);
+            let methods: Vec<_> =
+                self.plan.requests().iter().map(|request| request.method.as_str()).collect();
+            summary.verification = Some(Box::new(verify::judge(&known, asked, start, &methods)));
+        }
+        Ok(summary)
     }
 }
 
@@ -206,9 +227,9 @@ fn merge(
     mut records: Recorder,
     start: u64,
     results: Vec<WorkerResult>,
-    interrupted: bool,
 ) -> Summary {
     let (mut end, mut arrivals_end, mut busiest_worker, mut run_delay) = (start, start, 0f64, None);
+    let interrupted = results.iter().any(|result| result.is_interrupted);
     for result in results {
         debug_assert!(result.recorder.counts.add_up(), "{:?}", result.recorder.counts);
         debug_assert!(result.recorder.warmup.is_none_or(|counts| counts.add_up()), "in the warm-up");
@@ -227,6 +248,7 @@ fn merge(
         busiest_worker,
         run_delay,
         interrupted,
+        verification: None,
     }
 }
 

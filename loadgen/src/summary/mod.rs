@@ -2,6 +2,7 @@
 //! shows.
 
 mod file;
+mod loads;
 mod merge;
 mod parts;
 mod rounds;
@@ -11,14 +12,16 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 pub use file::{InvalidRecords, VERSION};
+pub use loads::Loads;
 pub use merge::CannotMerge;
 pub use parts::{Little, MeanParts};
-pub use rounds::{MAX_ROUNDS, Rounds};
+pub use rounds::{KeptReport, MAX_ROUNDS, Rounds};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Nanos, nanos},
     recorder::{Origin, Recorder, RunSettings, Span},
+    verify::Verification,
 };
 
 /// Fewer bins of what came back are too coarse for a rate.
@@ -45,6 +48,9 @@ pub struct Summary {
     pub run_delay: Option<f64>,
     /// Whether the user cut it short.
     pub interrupted: bool,
+    /// What was proven, if that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Box<Verification>>,
 }
 
 impl Summary {

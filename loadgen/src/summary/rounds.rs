@@ -5,13 +5,53 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{InvalidRecords, Summary, file};
+use super::{InvalidRecords, Loads, Summary, file};
 
 /// The most rounds that are kept.
 pub const MAX_ROUNDS: usize = 100;
 
 /// The longest file that is read, in bytes: a hundred rounds of half an hour each need 50 MiB.
 const MAX_LENGTH: u64 = 256 << 20;
+
+/// What a JSON report is of.
+#[derive(Clone, Debug)]
+pub enum KeptReport {
+    /// One run, or its rounds.
+    Rounds(Rounds),
+    /// Several loads at the same time.
+    Loads(Loads),
+}
+
+impl KeptReport {
+    /// Reads a JSON report.
+    ///
+    /// # Errors
+    /// It is something else, longer than any report, of another version, has too many rounds or loads, or counts that do not
+    /// add up.
+    pub fn read(from: &mut dyn Read) -> Result<Self, InvalidRecords> {
+        #[derive(Deserialize)]
+        struct Parts<'t> {
+            #[serde(borrow)]
+            rounds: Option<Vec<&'t RawValue>>,
+            #[serde(borrow)]
+            loads: Option<Vec<&'t RawValue>>,
+        }
+        let text = file::text(from, MAX_LENGTH)?;
+        let parts: Parts<'_> = serde_json::from_slice(&text).map_err(InvalidRecords::from_json)?;
+        let rounds = match (parts.rounds, parts.loads) {
+            (None, None) => vec![file::parse(&text)?],
+            (_, Some(loads)) => return Ok(Self::Loads(Loads::parse(&loads)?)),
+            (Some(rounds), _) if rounds.len() > MAX_ROUNDS => {
+                return Err(InvalidRecords::of(format!("more than {MAX_ROUNDS} rounds")));
+            }
+            (Some(rounds), _) => {
+                rounds.iter().map(|round| file::parse(round.get().as_bytes())).collect::<Result<_, _>>()?
+            }
+        };
+        let rounds = Rounds::new(rounds).ok_or_else(|| InvalidRecords::of("no rounds".to_owned()))?;
+        Ok(Self::Rounds(rounds))
+    }
+}
 
 /// At least one round, in order.
 #[derive(Clone, Debug)]
@@ -29,23 +69,12 @@ impl Rounds {
     /// # Errors
     /// It is something else, longer than any report, of another version, has too many rounds, or counts that do not add up.
     pub fn read(from: &mut dyn Read) -> Result<Self, InvalidRecords> {
-        #[derive(Deserialize)]
-        struct Kept<'t> {
-            #[serde(borrow)]
-            rounds: Option<Vec<&'t RawValue>>,
+        match KeptReport::read(from)? {
+            KeptReport::Rounds(rounds) => Ok(rounds),
+            KeptReport::Loads(_) => {
+                Err(InvalidRecords::of("of several loads, not of one run or its rounds".to_owned()))
+            }
         }
-        let text = file::text(from, MAX_LENGTH)?;
-        let kept: Kept<'_> = serde_json::from_slice(&text).map_err(InvalidRecords::from_json)?;
-        let rounds = match kept.rounds {
-            None => vec![file::parse(&text)?],
-            Some(rounds) if rounds.len() > MAX_ROUNDS => {
-                return Err(InvalidRecords::of(format!("more than {MAX_ROUNDS} rounds")));
-            }
-            Some(rounds) => {
-                rounds.iter().map(|round| file::parse(round.get().as_bytes())).collect::<Result<_, _>>()?
-            }
-        };
-        Self::new(rounds).ok_or_else(|| InvalidRecords::of("no rounds".to_owned()))
     }
 
     /// The rounds in order.

@@ -3,12 +3,12 @@
 //! A kind of connection knows nothing of schedules, backlogs and other connections; the pool knows nothing of
 //! protocols. No call waits, and none has a future, a task or an allocation for each request.
 
-use std::task::Context;
+use std::{rc::Rc, task::Context};
 
 use contract::id::Ids;
 use transport::Stream;
 
-use super::opening::Secured;
+use super::{follow::Following, opening::Secured};
 use crate::{
     clock::{Clock, Nanos},
     outcome::{Arrival, Ended, Failure, InFlight},
@@ -50,6 +50,8 @@ pub(crate) struct Limits {
     pub(crate) piece: usize,
     /// Nanoseconds after which a request that waits for its connection is dropped, from when it was due.
     pub(crate) lag: Nanos,
+    /// Whether requests carry tokens that replies are to repeat.
+    pub(crate) is_verified: bool,
 }
 
 /// What all connections of a pool use; `requests` is what is the same in all requests, as the protocol wants it.
@@ -59,6 +61,8 @@ pub(super) struct Shared<R> {
     /// When the clock was last read.
     pub(super) now: Nanos,
     pub(super) ids: Ids,
+    /// The same, if requests carry tokens that replies are to repeat.
+    pub(super) verified: Option<Ids>,
     pub(super) limits: Limits,
     /// What is due before is in the warm-up.
     pub(super) counted_from: Nanos,
@@ -68,6 +72,8 @@ pub(super) struct Shared<R> {
     /// Whether a connection was left with more to read, since this was last asked.
     pub(super) is_cut_short: bool,
     pub(super) requests: R,
+    /// Where requests of chains of redirects are found, if such are followed.
+    pub(super) following: Option<Rc<Following>>,
 }
 
 impl<R> Shared<R> {
@@ -77,12 +83,14 @@ impl<R> Shared<R> {
             clock,
             now: 0,
             ids,
+            verified: limits.is_verified.then_some(ids),
             limits,
             counted_from: 0,
             buffer,
             carried: Carried::default(),
             is_cut_short: false,
             requests,
+            following: None,
         }
     }
 }

@@ -2,16 +2,17 @@
 //!
 //! It knows no connection and keeps no figures: those go to the recorder.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{collections::VecDeque, ops::Range, rc::Rc};
 
 use super::{
     backlog::Backlog,
     connection::{Closer, Opened, Sink},
+    follow::{Following, Then},
     own::{Only, Own},
 };
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Ended, Failure, InFlight, Outcome},
+    outcome::{Arrival, Ended, Exchange, Failure, InFlight, Outcome},
     plan::{OnOverload, mix::Mix},
     recorder::{Carried, Recording},
     schedule::{Arrivals, Due, Part},
@@ -93,6 +94,8 @@ pub(super) struct Dispatcher {
     let_go: Nanos,
     /// Whether something has happened since it was last asked.
     moved: bool,
+    /// Redirects that are followed, and the index of its target.
+    following: Option<(Rc<Following>, usize)>,
 }
 
 impl Dispatcher {
@@ -110,7 +113,35 @@ impl Dispatcher {
             ahead: u64::MAX,
             let_go: 0,
             moved: false,
+            following: None,
         }
+    }
+
+    /// With redirects that are followed, of the target with this index.
+    pub(super) fn following(self, following: Option<Rc<Following>>, site: usize) -> Self {
+        Self { following: following.map(|following| (following, site)), ..self }
+    }
+
+    /// Takes what other targets have for this one.
+    #[inline]
+    pub(super) fn take_over(&mut self) {
+        if self.following.is_some() {
+            self.take_over_followed();
+        }
+    }
+
+    #[cold]
+    fn take_over_followed(&mut self) {
+        let Some((following, site)) = &self.following else { return };
+        let arriving = following.arriving(*site);
+        let at_home = arriving.arrivals.iter().filter(|arrival| following.home(arrival) == *site).count();
+        // A chain that began here was in flight all along: from here it waits, or is over.
+        self.in_flight -= at_home + arriving.ended.len();
+        self.moved |= !arriving.ended.is_empty();
+        if let Source::Closed { free, .. } = &mut self.source {
+            arriving.ended.iter().for_each(|at| free.add(*at));
+        }
+        arriving.arrivals.into_iter().for_each(|arrival| self.backlog.push_front(arrival));
     }
 
     /// Requests become due by a schedule that begins at `start`, and are dropped if they could not be sent for longer than
@@ -271,7 +302,7 @@ impl Dispatcher {
     /// Whether a request that was never sent has waited for too long.
     #[inline]
     fn is_late(&self, arrival: &Arrival, now: Nanos) -> bool {
-        now.saturating_sub(arrival.due) > self.max_lag && arrival.resends == 0
+        now.saturating_sub(arrival.due) > self.max_lag && arrival.resends == 0 && arrival.chain == 0
     }
 
     /// Whether requests will still become due.
@@ -320,14 +351,52 @@ impl Dispatcher {
                 recording.ended(InFlight::new(arrival, now).ended(now, Outcome::Abandoned));
             }
         }
-        self.end_all_waiting(self.start, Outcome::Abandoned, recording);
+        // What follows a redirect has been sent before, and may end.
+        self.end_waiting(|arrival| arrival.chain == 0, self.start, Outcome::Abandoned, recording);
     }
 
-    fn end_all_waiting(&mut self, at: Nanos, outcome: Outcome<'_>, recording: &mut Recording) {
+    /// The same of what was sent before, too.
+    pub(super) fn abandon(&mut self, now: Nanos, recording: &mut Recording) {
+        self.stop(now, recording);
+        self.end_waiting(|_| true, now, Outcome::Abandoned, recording);
+    }
+
+    /// Ends those that wait and are to end.
+    fn end_waiting(
+        &mut self,
+        ends: impl Fn(&Arrival) -> bool,
+        at: Nanos,
+        outcome: Outcome<'_>,
+        recording: &mut Recording,
+    ) {
+        let mut kept = Vec::new();
         while let Some(arrival) = self.backlog.pop() {
-            let arrival = assigned(self.mix.as_ref(), arrival);
+            if !ends(&arrival) {
+                kept.push(arrival);
+                continue;
+            }
+            let mut arrival = assigned(self.mix.as_ref(), arrival);
             self.moved = true;
+            if arrival.chain > 0 {
+                self.leave(&mut arrival, at);
+            }
             recording.ended(InFlight::new(arrival, at).ended(at, outcome));
+        }
+        kept.into_iter().rev().for_each(|arrival| self.backlog.push_front(arrival));
+    }
+
+    /// A chain ends that is not in flight here. Its arrival is that of the last attempt.
+    fn leave(&mut self, arrival: &mut Arrival, at: Nanos) {
+        let Some((following, site)) = &self.following else { return };
+        let home = following.home(arrival);
+        arrival.resends = following.attempt(arrival);
+        following.close(arrival);
+        if home == *site {
+            if let Source::Closed { free, .. } = &mut self.source {
+                free.add(at);
+            }
+        } else {
+            following.hand_over(home, |arriving| arriving.ended.push(at));
         }
     }
 }
@@ -365,6 +434,43 @@ impl Results<'_> {
         self.dispatcher.moved = true;
     }
 
+    /// A request of a run that follows redirects has ended: another takes its place, or the arrival ends.
+    #[cold]
+    fn ended_or_followed(&mut self, mut ended: Ended<'_>) {
+        let Some((following, site)) = &self.dispatcher.following else { return };
+        let (following, site) = (Rc::clone(following), *site);
+        let arrival = ended.in_flight.arrival;
+        match following.then(&ended, site) {
+            Then::Next(next, other) => {
+                let shown = arrival.captured.then(|| {
+                    let exchange = Exchange::from(ended);
+                    (exchange, following.shown(&next, other))
+                });
+                self.recording.records().followed(arrival.due, shown);
+                if other == site {
+                    self.no_longer_in_flight();
+                    return self.dispatcher.backlog.push_front(next);
+                }
+                if following.home(&next) == site {
+                    self.dispatcher.moved = true;
+                } else {
+                    self.no_longer_in_flight();
+                }
+                return following.hand_over(other, |arriving| arriving.arrivals.push(next));
+            }
+            Then::Nothing => {}
+            Then::Elsewhere => self.recording.records().not_followed(arrival.due, true),
+            Then::Enough => self.recording.records().not_followed(arrival.due, false),
+        }
+        self.no_longer_in_flight();
+        if arrival.chain > 0 {
+            self.dispatcher.leave(&mut ended.in_flight.arrival, ended.at);
+        } else {
+            self.slot_freed(ended.at);
+        }
+        self.recording.ended(ended);
+    }
+
     /// Its slot is free from then on.
     #[inline]
     fn slot_freed(&mut self, at: Nanos) {
@@ -377,6 +483,9 @@ impl Results<'_> {
 impl Sink for Results<'_> {
     #[inline]
     fn ended(&mut self, ended: Ended<'_>) {
+        if self.dispatcher.following.is_some() {
+            return self.ended_or_followed(ended);
+        }
         self.no_longer_in_flight();
         self.slot_freed(ended.at);
         self.recording.ended(ended);
@@ -398,7 +507,7 @@ impl Sink for Results<'_> {
     }
 
     fn unreachable(&mut self, at: Nanos, failure: &Failure) {
-        self.dispatcher.end_all_waiting(at, Outcome::Failed(failure), self.recording);
+        self.dispatcher.end_waiting(|_| true, at, Outcome::Failed(failure), self.recording);
     }
 
     fn roomier(&mut self) {

@@ -16,7 +16,7 @@ use super::{
     connection::Shared,
     http1::{Http1Requests, Prepared, Rendering},
 };
-use crate::outcome::InFlight;
+use crate::{clock::nanos, outcome::InFlight};
 
 /// A request in flight.
 #[derive(Debug)]
@@ -58,8 +58,18 @@ impl Exchange {
         let arrival = &self.in_flight.arrival;
         let Prepared { request, rendering, patience, .. } = &mut all[arrival.request as usize];
         let begins = self.written == 0;
+        let mut patience = *patience;
         // What is the connection's own is still there when writing goes on; others have used the request since.
         let (first, tail, is_own): (&[u8], &[u8], bool) = match rendering {
+            _ if arrival.chain > 0 => {
+                if begins && let Some(following) = &shared.following {
+                    let (request, id) = following.request(arrival);
+                    let values = texts.values(arrival, request.rows(), Some(&id));
+                    self.head_length = request.write_http1(&values, rendered);
+                    patience = request.upload().patience.map(nanos);
+                }
+                (rendered, &[], true)
+            }
             None => {
                 if begins {
                     request.set_id(&arrival.id(shared.ids));
@@ -81,7 +91,7 @@ impl Exchange {
         let mut end = self.length;
         if let Some(conduct) = &mut conduct {
             if begins {
-                conduct.begin(*patience, shared.now);
+                conduct.begin(patience, shared.now);
             }
             end = if conduct.holds_back(shared.now) { head_length } else { end };
         }

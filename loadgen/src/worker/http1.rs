@@ -4,7 +4,6 @@
 
 use std::{
     fmt, io,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -20,9 +19,9 @@ use super::{
 };
 use crate::{
     clock::{Nanos, nanos},
-    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, expectation::Expectations},
+    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, Watch},
     plan::{
-        Plan, Protocol, Request, Retry, Site, Target, Texts,
+        Plan, Protocol, Request, Site, Target, Texts,
         request::{Http1Rendering, Http1Request},
     },
 };
@@ -55,7 +54,8 @@ pub(super) struct Prepared {
     kind: Kind,
     /// Whether it is sent again though the server may have seen it.
     pub(super) resends: bool,
-    expectations: Option<Arc<Expectations>>,
+    /// What is looked at in its replies.
+    watch: Option<Box<Watch>>,
     /// How long the body waits for the server to ask for it.
     pub(super) patience: Option<Nanos>,
     /// What differs.
@@ -70,13 +70,13 @@ pub(super) struct Rendering {
 }
 
 impl Prepared {
-    fn of(request: &Request, retry: Retry) -> Self {
+    fn of(request: &Request, plan: &Plan) -> Self {
         let rendering = request.http1_rendering();
         Self {
             request: request.http1(),
             kind: if request.method == http::Method::HEAD { Kind::Head } else { Kind::Usual },
-            resends: retry.unseen(&request.method),
-            expectations: request.expectations(),
+            resends: plan.lifetime().retry.unseen(&request.method),
+            watch: Watch::of(request.expectations(), plan.client().follow > 0),
             patience: request.upload().patience.map(nanos),
             rendering: rendering.map(|template| Rendering { template, of: request.clone() }),
         }
@@ -90,9 +90,9 @@ impl From<(&Plan, &Site, Texts)> for Http1Requests {
             as_http2: Target { protocol: Protocol::Http2, ..site.target().clone() }.to_string(),
             all: (plan.requests().iter().enumerate())
                 .map(|(index, request)| match std::ptr::eq(plan.site_of(index), site) {
-                    true => Prepared::of(request, plan.lifetime().retry),
-                    // Those of other servers are never sent here.
-                    false => Prepared::of(&request.without_content(), plan.lifetime().retry),
+                    true => Prepared::of(request, plan),
+                    // Those of other servers are not sent here, or as a chain of redirects has them.
+                    false => Prepared::of(&request.without_content(), plan),
                 })
                 .collect(),
             texts,
@@ -185,7 +185,7 @@ impl Connection for Http1 {
             return Err(arrival);
         }
         let prepared = shared.requests.of(&arrival);
-        let in_flight = InFlight::new(arrival, now).expecting(prepared.expectations.as_ref());
+        let in_flight = InFlight::new(arrival, now).watched(prepared.watch.as_deref());
         let exchange = Exchange::new(in_flight);
         match &mut self.behind {
             Some(behind) if self.exchange.is_some() => behind.push(exchange),
@@ -322,14 +322,14 @@ impl Http1 {
         };
         // Those behind it have nothing to do with what is said of it.
         let is_sent = exchange.is_sent();
-        let reply = &mut exchange.in_flight.reply;
+        let in_flight = &mut exchange.in_flight;
         let mut input = &shared.buffer[from..count];
         let head = &mut shared.requests.head;
         loop {
             let ended = match self.reader.read(&mut input, head) {
                 Ok(None) => break,
                 Ok(Some(http1::Event::Head { end })) => {
-                    reply.head(&Head::Http1(head), |name| sink.instance(name));
+                    in_flight.head(&Head::Http1(head), shared.verified, |name| sink.instance(name));
                     if let Some(conduct) = self.conduct.as_mut().filter(|_| !is_sent) {
                         conduct.refused();
                     }
@@ -337,7 +337,7 @@ impl Http1 {
                     end
                 }
                 Ok(Some(http1::Event::Data(part))) => {
-                    reply.body(part);
+                    in_flight.body(part);
                     shared.carried.bodies += part.len() as u64;
                     false
                 }
@@ -347,11 +347,11 @@ impl Http1 {
                     {
                         conduct.asked();
                     }
-                    reply.informational(&Head::Http1(head));
+                    in_flight.reply.informational(&Head::Http1(head));
                     false
                 }
                 Ok(Some(http1::Event::End)) => {
-                    reply.trailers(self.reader.trailers().iter());
+                    in_flight.reply.trailers(self.reader.trailers().iter());
                     true
                 }
                 Err(broken) => return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, broken.0))),

@@ -10,6 +10,7 @@ mod connection;
 mod dial;
 mod dispatcher;
 mod exchange;
+mod follow;
 mod http1;
 mod http2;
 mod idle;
@@ -35,6 +36,7 @@ use std::{
 };
 
 use contract::id::Ids;
+use follow::Following;
 use lateness::{Lateness, Question};
 pub(crate) use opening::negotiate;
 use per_target::PerTarget;
@@ -89,6 +91,8 @@ pub(crate) struct WorkerResult {
     pub(crate) end: Nanos,
     /// When its arrivals ended.
     pub(crate) arrivals_end: Nanos,
+    /// Whether it was stopped before it was done.
+    pub(crate) is_interrupted: bool,
 }
 
 /// Runs one worker to its end.
@@ -125,12 +129,16 @@ struct Worker {
     arrivals_end: Option<Nanos>,
     /// When the worker was done, and the time of its thread then: before it closed its connections.
     done: Option<(Nanos, Nanos)>,
+    /// Whether it was stopped before it was done.
+    is_interrupted: bool,
 }
 
 impl Worker {
     fn new(order: Order) -> io::Result<Self> {
+        let following = Following::of(&order.plan, order.ids, order.epoch, order.part.of());
+        let target = |site| PerTarget::new(&order, site, following.clone());
         Ok(Self {
-            targets: (0..order.plan.sites().len()).map(|site| PerTarget::new(&order, site)).collect(),
+            targets: (0..order.plan.sites().len()).map(target).collect(),
             recording: Recording::of(&order.plan, order.ids),
             pacer: Pacer::new(order.clock)?,
             clock: order.clock,
@@ -154,6 +162,7 @@ impl Worker {
             thread_before: None,
             arrivals_end: None,
             done: None,
+            is_interrupted: false,
         })
     }
 
@@ -166,11 +175,13 @@ impl Worker {
         for target in &mut self.targets {
             target.start(load, self.part, start);
         }
-        self.next_tick = start;
+        // Stopped before it begins, it does not wait for that.
+        let begun = start.min(self.clock.now());
+        self.next_tick = begun;
         // What lies before the run is not measured.
         let _ = runtime::polls::take();
-        (self.turn_ended, self.alarm) = (start, start);
-        self.begin_to_measure(start);
+        (self.turn_ended, self.alarm) = (begun, begun);
+        self.begin_to_measure(begun);
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
         let (end, cpu) = self.done.unwrap_or_else(|| (self.clock.now(), thread_cpu_time()));
         let time = end.saturating_sub(self.measured_from).max(1);
@@ -183,11 +194,13 @@ impl Worker {
         let waiting = self.waiting();
         self.participant.publish(self.recording.records(), waiting);
         let arrivals_end = self.arrivals_end.unwrap_or(end);
-        Ok(WorkerResult { recorder: self.recording.into_records(), busy, run_delay, end, arrivals_end })
+        let is_interrupted = self.is_interrupted;
+        let recorder = self.recording.into_records();
+        Ok(WorkerResult { recorder, busy, run_delay, end, arrivals_end, is_interrupted })
     }
 
     /// Opens the first connections, which are looked after until all workers are ready; ready when the run begins, which it
-    /// gives.
+    /// gives, or is stopped before that.
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Nanos> {
         loop {
             let now = self.clock.now();
@@ -199,8 +212,12 @@ impl Worker {
             self.next_tick = now + TICK;
             if self.is_prepared {
                 match self.participant.ready() {
-                    Some(start) if start <= now => return Poll::Ready(start),
-                    start => self.next_tick = start.unwrap_or(now + ASK_EVERY),
+                    Some(start) if start <= now || self.participant.phase() != Phase::Run => {
+                        return Poll::Ready(start);
+                    }
+                    // It may be stopped before that.
+                    Some(start) => self.next_tick = start.min(now + TICK),
+                    None => self.next_tick = now + ASK_EVERY,
                 }
             }
             if self.pacer.poll(cx, self.next_wake(now)).is_pending() {
@@ -323,6 +340,7 @@ impl Worker {
             return false;
         }
         self.done = Some((self.clock.now(), thread_cpu_time()));
+        self.is_interrupted = self.participant.phase() != Phase::Run;
         for target in &mut self.targets {
             target.abandon(now, &self.lateness, &mut self.recording);
         }

@@ -3,12 +3,13 @@
 //!
 //! This is where a dispatcher and a pool meet; neither knows the other.
 
-use std::{num::NonZeroU64, task::Context};
+use std::{num::NonZeroU64, rc::Rc, task::Context};
 
 use super::{
     Order,
     connection::Limits,
     dispatcher::{Dispatcher, Results},
+    follow::Following,
     http1::Http1,
     http2::Http2,
     idle::{self, Idle},
@@ -80,7 +81,7 @@ macro_rules! with {
 
 impl PerTarget {
     /// The worker's part of the order, for the server with this index; the first connections begin to open.
-    pub(super) fn new(order: &Order, site: usize) -> Self {
+    pub(super) fn new(order: &Order, site: usize, following: Option<Rc<Following>>) -> Self {
         let Order { plan, ids, clock, part, .. } = order;
         let (load, index) = (plan.load(), site);
         let site = &plan.sites()[index];
@@ -118,6 +119,7 @@ impl PerTarget {
                 Shape::Open { max_lag, .. } => max_lag.map_or(Nanos::MAX, nanos),
                 Shape::Closed { .. } => Nanos::MAX,
             },
+            is_verified: plan.verify().is_some(),
         };
         let offer = site.tls().map(|tls| tls.offer(Some(protocol)));
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
@@ -168,10 +170,14 @@ impl PerTarget {
                 }
             }
         };
-        with!(&mut pool, pool => pool.want(connections, clock.now()));
+        with!(&mut pool, pool => {
+            pool.follow(following.clone());
+            pool.want(connections, clock.now());
+        });
         let max_in_flight = (part.share(load.max_in_flight.get() as u64) as usize).max(1);
         let only = Only::of(plan, index, part.of());
-        let dispatcher = Dispatcher::new(max_in_flight, plan.captures(), plan.mix(part.of()), only);
+        let dispatcher = Dispatcher::new(max_in_flight, plan.captures(), plan.mix(part.of()), only)
+            .following(following, index);
         Self { pool, dispatcher, clock: *clock, staged, idle, is_cut_short: false }
     }
 
@@ -219,6 +225,7 @@ impl PerTarget {
         recording: &mut Recording,
     ) -> bool {
         let Self { pool, dispatcher, clock, is_cut_short, idle, staged: _ } = self;
+        dispatcher.take_over();
         with!(pool, pool => {
             let mut picked = now;
             // In batches, since what is sent first delays what is picked up after it.
@@ -275,6 +282,7 @@ impl PerTarget {
         {
             recording.records().unopened(why);
         }
+        self.dispatcher.take_over();
         self.dispatcher.drop_late(now, recording);
         let results = &mut Results { dispatcher: &mut self.dispatcher, recording };
         with!(&mut self.pool, pool => {
@@ -284,7 +292,7 @@ impl PerTarget {
         if let Some(mut idle) = self.idle.take() {
             idle.end(now, recording);
         }
-        self.dispatcher.stop(now, recording);
+        self.dispatcher.abandon(now, recording);
     }
 
     /// The number that is picked up next in a closed loop, if there is one.

@@ -18,6 +18,12 @@ pub(super) fn explained(failure: &TlsFailure, offer: &Offer) -> Failure {
         ),
         Problem::Expired => (Cause::Expired, format!("{failure}; --insecure trusts it all the same")),
         Problem::WrongName => (Cause::WrongName, format!("{failure}; --sni asks for another name")),
+        Problem::Authority => (
+            Cause::BadCertificate,
+            "the server shows the certificate of an authority (CA:TRUE), as openssl req -x509 makes it: have the authority sign one \
+             for the server (CA:FALSE), or trust it all the same with --insecure"
+                .to_owned(),
+        ),
         Problem::BadCertificate => (Cause::BadCertificate, failure.to_string()),
         Problem::Alpn => (Cause::Alpn, no_protocol(offer)),
         Problem::NotTls => {

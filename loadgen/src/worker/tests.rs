@@ -27,6 +27,7 @@ use crate::{
 };
 
 const LIMITS: Limits = Limits {
+    is_verified: false,
     messages: 1,
     connections: 1,
     kept: 0,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use http2::{Head, hpack::Decoder};
-use loadgen::{Plan, Run, Summary, embedded::Embedded, plan::file::PlanFile};
+use loadgen::{Plan, Run, Summary, Together, embedded::Embedded, plan::file::PlanFile};
 
 use crate::{
     frames::{DATA, END_STREAM, HEADERS, SETTINGS, Wire, frame, head, serve_http2},
@@ -299,6 +299,45 @@ load: {{total: 70, connections: 2}}
     assert_eq!(errors, [("DEADLINE_EXCEEDED", 10), ("NOT_FOUND", 10)]);
     assert_eq!((calls.messages_sent, calls.messages_received), (30 + 10 + 40 + 10 + 10, 30 + 40 + 10));
     assert_eq!(&*summary.run.method, "unary,bidi stream");
+}
+
+#[test]
+fn each_of_several_loads_has_its_own_calls_or_none() {
+    let (peer, seen) = server();
+    let server = Embedded::start().unwrap();
+    let text = format!(
+        r#"
+target: grpc://{}
+proto: a.proto
+defaults: {{deadline: 10m}}
+requests:
+- {{name: one, path: /a.S/One, body: '{{"text": "{{{{seq}}}}"}}'}}
+- {{name: two, path: /a.S/Two, body: '{{"text": "{{{{seq}}}}"}}'}}
+- {{name: page, target: 'http://{}/bin/1K'}}
+loads:
+- {{name: ones, rate: 500, total: 40, requests: [one]}}
+- {{name: both, total: 30, connections: 2, requests: [one, two]}}
+- {{name: pages, total: 20, requests: [page]}}
+"#,
+        peer.address,
+        server.address()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.proto"), PROTO).unwrap();
+    let file = PlanFile::parse(&text, "plan.yaml", folder.path()).unwrap();
+    let plans = file.several(None).unwrap().into_iter().map(|load| load.builder.build().unwrap()).collect();
+    let summaries = Together::new(plans).unwrap().start().unwrap().join().unwrap();
+    let succeeded: Vec<_> = summaries.iter().map(|summary| summary.records.counts.succeeded).collect();
+    assert_eq!(succeeded, [40, 30, 20], "{:?}", summaries.iter().map(failures).collect::<Vec<_>>());
+    assert!(summaries[2].records.calls.is_none());
+    let mut came: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for call in all(&seen) {
+        assert_eq!(call.fields["grpc-timeout"], "600000m");
+        *came.entry((call.fields[":path"].clone(), self::text(&call))).or_default() += 1;
+    }
+    let of = |path: &str| came.iter().filter(|((of, _), _)| of == path).map(|(_, count)| count).sum::<u64>();
+    assert_eq!((of("/a.S/One"), of("/a.S/Two")), (55, 15), "{came:?}");
+    server.stop();
 }
 
 #[test]

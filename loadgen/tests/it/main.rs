@@ -1,9 +1,12 @@
 //! Runs against servers that behave, and that don't.
 
 mod client;
+#[cfg(feature = "embedded")]
+mod compressed;
 mod connections;
 mod expect;
 mod find_max;
+mod follow;
 mod frames;
 mod generators;
 mod grpc;
@@ -15,6 +18,7 @@ mod idle;
 mod library;
 mod limits;
 mod load;
+mod loads;
 mod mix;
 mod once;
 mod peer;
@@ -28,6 +32,8 @@ mod rules;
 mod server;
 mod shapes;
 mod slow;
+#[cfg(feature = "embedded")]
+mod target_tls;
 mod targets;
 mod upload;
 mod websocket;

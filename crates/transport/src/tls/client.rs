@@ -167,6 +167,8 @@ pub enum Problem {
     Expired,
     /// It is of another name.
     WrongName,
+    /// It is that of an authority, which may be trusted, and shows no server.
+    Authority,
     /// It can't be used for another reason.
     BadCertificate,
     /// The server speaks none of the application protocols that were offered.
@@ -212,6 +214,11 @@ impl From<&Failure> for Problem {
                 | CertificateError::NotValidYetContext { .. } => Self::Expired,
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                     Self::WrongName
+                }
+                CertificateError::Other(rustls::OtherError(inner))
+                    if inner.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+                {
+                    Self::Authority
                 }
                 _ => Self::BadCertificate,
             },

@@ -63,6 +63,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
             let wire = ByteStream::new(Bytes::from(driver.input.into_rest()), Rc::clone(socket));
             websocket::serve(wire, options, &resources.context, &socket.lifecycle).await;
             flight.sent(socket.lifecycle.accounting.bytes_sent() - before);
+            flight.whole();
             socket::send_close_notify(socket).await;
         }
     }
@@ -146,6 +147,7 @@ impl Driver<'_> {
         self.resources.turn.begin();
         if self.socket.lifecycle.patience.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {
+                self.socket.lifecycle.break_off();
                 return Poll::Ready(End::Closed(Ending::Abandoned));
             }
             // The endpoint says what it has got so far, and the connection ends.

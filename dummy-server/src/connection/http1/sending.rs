@@ -50,6 +50,7 @@ impl Driver<'_> {
     pub(super) fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked, is_read_whole: bool) {
         if let Some(special) = &reply.special {
             if let Some(cut) = special.cut {
+                pending.cut(cut, false);
                 return self.cut_off(cut);
             }
             if special.close {
@@ -76,9 +77,13 @@ impl Driver<'_> {
         self.write_head(&finished, asked.version, chunked);
         let Finished { mut flight, .. } = finished;
         match content {
-            Content::None => self.replied(),
+            Content::None => {
+                flight.whole();
+                self.replied();
+            }
             Content::Bytes(bytes) => {
                 flight.sent(bytes.len() as u64);
+                flight.whole();
                 self.output.push(bytes);
                 if let Some(hold) = flight.take_hold() {
                     self.replies.push_back((
@@ -90,6 +95,7 @@ impl Driver<'_> {
             }
             Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {
                 flight.sent(range.left());
+                flight.whole();
                 push_range(&mut self.output, &mut range);
                 self.replied();
             }
@@ -107,6 +113,10 @@ impl Driver<'_> {
         if cut != Cut::Hang {
             self.socket.lifecycle.accounting.stats.cut(cut);
         }
+        if let Current::Sending(sending) = &mut self.current {
+            sending.flight.cut(cut, false);
+        }
+        self.socket.lifecycle.break_off();
         self.after = After::Break(Ending::Cut(cut));
         self.current = Current::Idle;
     }
@@ -209,8 +219,11 @@ impl Driver<'_> {
 
     /// Content has ended.
     fn last_part(&mut self, trailers: &wire::Fields) -> bool {
-        if let Current::Sending(Sending { chunking: Chunking { coded: true, .. }, .. }) = &self.current {
-            write::last_chunk(self.output.buffer(), trailers);
+        if let Current::Sending(Sending { chunking, flight, .. }) = &mut self.current {
+            flight.whole();
+            if chunking.coded {
+                write::last_chunk(self.output.buffer(), trailers);
+            }
         }
         self.replied();
         true

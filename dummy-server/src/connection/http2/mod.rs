@@ -250,6 +250,7 @@ impl Driver<'_> {
         if held_up.is_empty() || !self.conn.output.is_empty() {
             let error = Error { code: Code::ENHANCE_YOUR_CALM, reason: STALLED };
             self.error = Some(self.conn.fail(error).code);
+            self.socket.lifecycle.break_off();
             self.given_up = true;
             return;
         }

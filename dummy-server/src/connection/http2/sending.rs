@@ -64,11 +64,15 @@ impl Driver<'_> {
     /// Sends a reply, or its beginning.
     pub(super) fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
         if self.is_cut() {
+            // Above the last stream that GOAWAY names, if that was how it was cut.
             return;
         }
         if let Some(special) = &reply.special {
             if let Some(cut) = special.cut {
                 // Not even begun: the client may send it again (RFC 9113 section 8.7).
+                let refused =
+                    matches!(cut, Cut::GoAway(_)) || cut == Cut::ResetStream(Code::REFUSED_STREAM.0);
+                pending.cut(cut, refused);
                 return self.cut_off(key, cut, key.id.saturating_sub(2));
             }
             if special.close {
@@ -83,15 +87,17 @@ impl Driver<'_> {
             block.status(finished.status.as_u16());
             finished.write_fields(&mut Fields { block, prepared });
         });
+        let Finished { mut flight, .. } = finished;
         if nothing {
+            flight.whole();
             return self.replied(key);
         }
-        let Finished { mut flight, .. } = finished;
         // Most replies are short and fit in one piece.
         if let Content::Pattern { mut range, .. } = content {
             let (room, length) = (self.conn.data_room(key).min(SHARE), range.left());
             if length <= room as u64 && self.send_range(key, &mut range, room, true) {
                 flight.sent(length);
+                flight.whole();
                 return self.replied(key);
             }
             let content = Content::Pattern { range, sized: true };
@@ -112,10 +118,14 @@ impl Driver<'_> {
             Cut::ResetStream(code) => return self.reset(key, Code(code)),
             Cut::Hang => return self.reset(key, Code::CANCEL),
             Cut::GoAway(code) => {
+                self.socket.lifecycle.break_off();
                 http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
                 self.cut = Some(Ending::Complete);
             }
-            Cut::Close | Cut::Reset | Cut::Short => self.cut = Some(Ending::Cut(cut)),
+            Cut::Close | Cut::Reset | Cut::Short => {
+                self.socket.lifecycle.break_off();
+                self.cut = Some(Ending::Cut(cut));
+            }
         }
         self.socket.lifecycle.orders.wake();
     }
@@ -186,7 +196,10 @@ impl Driver<'_> {
                     self.wait_for_flush(key);
                     return;
                 }
-                Streamed::Cut(cut) => return self.cut_off(key, cut, key.id),
+                Streamed::Cut(cut) => {
+                    flight.cut(cut, false);
+                    return self.cut_off(key, cut, key.id);
+                }
                 Streamed::Awaited => {
                     self.waiting += 1;
                     self.slot(key).work = Work::Awaiting(sending);
@@ -195,6 +208,7 @@ impl Driver<'_> {
             },
         };
         if done {
+            sending.flight.whole();
             return self.replied(key);
         }
         self.slot(key).work = Work::Sending(sending);
@@ -247,6 +261,7 @@ impl Driver<'_> {
                 }
                 Poll::Ready(Some(Part::Cut(cut @ Cut::Short))) => {
                     self.socket.lifecycle.accounting.stats.cut(cut);
+                    flight.cut(cut, false);
                     self.conn.data_static(key, b"", true);
                     return Streamed::All;
                 }

@@ -39,6 +39,7 @@ pub const WORDS: &[&[u8]] = &[
     b"--h2-stream-window=",
     b"--idle-connections=",
     b"--pipeline=",
+    b"--follow=",
     b"--recv-rate=",
     b"--send-rate=",
     b"--h2-connection-window=",

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use loadgen::plan::{file::PlanFile, load};
+use contract::quantity::LONGEST_TIME;
+use loadgen::plan::{Builder, MAX_LOADS, Plan, PlanError, file::PlanFile, load};
 
 use super::text;
 use crate::feedback::met;
@@ -25,6 +26,12 @@ pub const WORDS: &[&[u8]] = &[
     b"\n- ",
     b"\n  ",
     b"load: {",
+    b"loads:\n- ",
+    b"loads: [{name: a}, {name: b}]\n",
+    b"name: c\n",
+    b"start: 1s\n",
+    b"requests: [a]\n",
+    b"thresholds: [rate>1]\n",
     b"}",
     b"[",
     b"]",
@@ -34,6 +41,9 @@ pub const WORDS: &[&[u8]] = &[
     b"h2_stream_window: 1M\n",
     b"idle_connections: 1\n",
     b"pipeline: 2\n",
+    b"follow: 2\n",
+    b"targets: [{url: 'https://a', insecure: true, sni: b}]\n",
+    b"tls_min_version: 1.3\n",
     b"recv_rate: 1K\n",
     b"send_rate: 1K\n",
     b"h2_connection_window: 1M\n",
@@ -71,21 +81,43 @@ pub fn run(input: &[u8]) {
     if ["file", "template", "rows", "env", "proto"].iter().any(|word| text.contains(word)) {
         return;
     }
-    let built = PlanFile::parse(&text, "p", Path::new("/nonexistent"))
-        .and_then(|file| file.builder(None))
-        .and_then(loadgen::plan::Builder::build);
-    match built {
+    let file = match PlanFile::parse(&text, "p", Path::new("/nonexistent")) {
+        Ok(file) => file,
+        Err(error) => return refused(&error),
+    };
+    if !file.has_loads() {
+        return built(file.builder(None).and_then(Builder::build));
+    }
+    assert!(file.builder(None).is_err(), "one of several would be run without the others");
+    let loads = match file.several(None) {
+        Ok(loads) => loads,
+        Err(error) => return refused(&error),
+    };
+    assert!((1..=MAX_LOADS).contains(&loads.len()));
+    for load in loads {
+        assert!(load.thresholds.iter().all(|bound| bound.place.starts_with("p:")));
+        let plan = load.builder.build();
+        assert!(plan.as_ref().map_or(true, |plan| plan.load().name.is_some()), "each has a name");
+        built(plan);
+    }
+}
+
+fn built(plan: Result<Plan, PlanError>) {
+    match plan {
         Ok(plan) => {
             let load = plan.load();
             assert!(!plan.requests().is_empty() && load.max_in_flight.get() <= load::MAX_IN_FLIGHT);
             assert!(plan.requests().iter().all(|request| request.path().starts_with('/')));
-            met((plan.requests().len(), load.total.is_some(), load.window().is_some()));
+            assert!(load.start <= LONGEST_TIME);
+            met((plan.requests().len(), load.total.is_some(), load.window().is_some(), load.start.is_zero()));
         }
-        Err(error) => {
-            let said = error.to_string();
-            assert!(said.lines().count() == 1 && said.contains("; accepted: "), "{said}");
-            let kind: String = said.chars().filter(|c| !c.is_ascii_digit()).take(30).collect();
-            met(kind);
-        }
+        Err(error) => refused(&error),
     }
+}
+
+fn refused(error: &PlanError) {
+    let said = error.to_string();
+    assert!(said.lines().count() == 1 && said.contains("; accepted: "), "{said}");
+    let kind: String = said.chars().filter(|c| !c.is_ascii_digit()).take(30).collect();
+    met(kind);
 }

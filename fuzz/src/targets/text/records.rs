@@ -1,10 +1,10 @@
-//! What loadgen has kept of a run or its rounds, read again: what is accepted is written as it was read, can be merged with
+//! What loadgen has kept of a run, its rounds, or several loads, read again: what is accepted is written as it was read, can be merged with
 //! itself, compared, and reported in each format.
 
 use loadgen::{
     Summary,
     report::{self, Report, diff::Diff, text::Style},
-    summary::Rounds,
+    summary::{KeptReport, Loads, Rounds},
 };
 
 use crate::feedback::met;
@@ -13,6 +13,9 @@ use crate::feedback::met;
 pub const WORDS: &[&[u8]] = &[
     b"{\"version\":2,\"records\":",
     b"{\"version\":2,\"rounds\":[",
+    b"{\"version\":2,\"loads\":[",
+    b"\"load_name\":\"a\",",
+    b"\"start\":{\"secs\":1,\"nanos\":0},",
     b"\"started_ms\":",
     b"\"records\":",
     b"\"counts\":",
@@ -36,8 +39,9 @@ pub const WORDS: &[&[u8]] = &[
 
 /// Reads an input.
 pub fn run(mut input: &[u8]) {
-    let rounds = match Rounds::read(&mut input) {
-        Ok(rounds) => rounds,
+    let rounds = match KeptReport::read(&mut input) {
+        Ok(KeptReport::Rounds(rounds)) => rounds,
+        Ok(KeptReport::Loads(loads)) => return of_loads(&loads),
         Err(error) => {
             // Without what it quotes.
             let kind = |c: &char| c.is_ascii_alphabetic() || " :".contains(*c);
@@ -56,6 +60,21 @@ pub fn run(mut input: &[u8]) {
     let diff = Diff::new(&rounds[..1], rounds, Some(0.05));
     assert!(diff.text(&mut out).and(diff.json(&mut out)).and(diff.markdown(&mut out)).is_ok());
     met(rounds.len());
+}
+
+fn of_loads(loads: &Loads) {
+    loads.as_slice().iter().for_each(of_one);
+    let reports: Vec<_> = loads.as_slice().iter().map(Report::from).collect();
+    let mut out = Vec::new();
+    assert!(report::json::write_loads(&reports, &mut out).is_ok());
+    assert!(
+        matches!(KeptReport::read(&mut out.as_slice()), Ok(KeptReport::Loads(_))),
+        "as they were written"
+    );
+    assert!(report::text::loads::write(&reports, Style::Plain, &mut out).is_ok());
+    assert!(report::markdown::write_loads(&reports, &mut out).is_ok());
+    assert!(report::csv::write_loads(&reports, &mut out).is_ok());
+    met(("loads", reports.len()));
 }
 
 fn of_one(summary: &Summary) {

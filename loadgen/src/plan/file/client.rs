@@ -13,6 +13,7 @@ pub(super) fn read(load: &Keys<'_>) -> Result<ClientOptions, PlanError> {
         h2_header_table_size: load.read_as(&accepted::H2_HEADER_TABLE_SIZE, quantity::size)?,
         pipeline: load.read_as(&accepted::PIPELINE, whole)?,
         idle_connections: load.read_as(&accepted::IDLE_CONNECTIONS, whole)?,
+        follow: load.read_as(&accepted::FOLLOW, whole)?,
         recv_rate: load.read_as(&accepted::RECV_RATE, quantity::size)?,
         send_rate: load.read_as(&accepted::SEND_RATE, quantity::size)?,
     })

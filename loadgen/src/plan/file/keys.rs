@@ -74,7 +74,14 @@ impl<'n> Keys<'n> {
         match self.get(key) {
             None => Ok(&[]),
             Some(Node { value: Value::List(items), .. }) => Ok(items),
-            Some(node) => Err(self.refused(node, Plain::of(node, self.name).kind(), "a list", "- /items")),
+            Some(node) => {
+                let example = match key {
+                    "loads" => "- {name: spike, rate: 100}",
+                    "thresholds" => "- p(99)<200ms",
+                    _ => "- /items",
+                };
+                Err(self.refused(node, Plain::of(node, self.name).kind(), "a list", example))
+            }
         }
     }
 
@@ -115,6 +122,7 @@ fn example(known: &[&str]) -> &'static str {
         ["target", ..] => "target: http://localhost:8080",
         ["rate", ..] => "rate: 100",
         ["status", ..] => "status: 200",
+        ["name", "start", ..] => "name: spike",
         ["equals", ..] => "contains: json",
         _ => "path: /items",
     }

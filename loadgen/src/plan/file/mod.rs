@@ -4,6 +4,9 @@ mod calls;
 mod client;
 mod expectations;
 mod keys;
+mod loads;
+mod said;
+mod targets;
 mod tree;
 
 use std::{
@@ -13,14 +16,17 @@ use std::{
 };
 
 use command_line::Refusal;
-use contract::quantity::{self, LONGEST_TIME};
+use contract::quantity;
 
+pub(crate) use self::loads::LOAD;
 use self::{
     keys::{Keys, Plain},
+    loads::OneLoad,
+    said::Said,
     tree::Node,
 };
 use super::{
-    Body, Builder, ClientOptions, OnOverload, PlanError, RequestOptions, Share, accepted,
+    Body, Builder, PlanError, RequestOptions, Share, TlsOptions, accepted,
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
@@ -33,35 +39,8 @@ pub const MAX_FILE: u64 = 4 << 20;
 /// The JSON Schema of plans.
 pub const SCHEMA: &str = include_str!("../../../plan.schema.json");
 
-const PLAN: &[&str] = &["target", "targets", "seed", "proto", "proto_path", "defaults", "requests", "load"];
-const LOAD: &[&str] = &[
-    "rate",
-    "stages",
-    "poisson",
-    "warmup",
-    "max_lag",
-    "total",
-    "duration",
-    "max_in_flight",
-    "on_overload",
-    "connections",
-    "fixed_connections",
-    "streams",
-    "timeout",
-    "connect_timeout",
-    "workers",
-    "h2_stream_window",
-    "h2_connection_window",
-    "h2_max_frame_size",
-    "h2_header_table_size",
-    "pipeline",
-    "idle_connections",
-    "recv_rate",
-    "send_rate",
-    "message_size",
-    "binary",
-    "ping_interval",
-];
+const PLAN: &[&str] =
+    &["target", "targets", "seed", "proto", "proto_path", "defaults", "requests", "load", "loads"];
 const DEFAULTS: &[&str] = &[
     "method",
     "path",
@@ -109,38 +88,31 @@ pub struct PlanFile {
     target: Option<String>,
     /// Beside that.
     others: Vec<String>,
+    /// What some of them have of TLS that is their own, and where.
+    own_tls: Vec<(String, TlsOptions, String)>,
     /// What the file says, on top of any target.
     says: Vec<Said>,
+    /// Several loads, if there are.
+    loads: Vec<OneLoad>,
     places: Places,
 }
 
-/// One thing that a file says.
+/// One of several loads of a plan.
 #[derive(Clone, Debug)]
-enum Said {
-    Seed(u64),
-    Proto(PathBuf),
-    ProtoPath(PathBuf),
-    Defaults(Box<RequestOptions>),
-    Request(Box<RequestOptions>),
-    Rate(f64),
-    Stages(String),
-    Poisson(bool),
-    Warmup(std::time::Duration),
-    MaxLag(std::time::Duration),
-    Total(u64),
-    Duration(std::time::Duration),
-    MaxInFlight(usize),
-    OnOverload(OnOverload),
-    Connections(usize),
-    FixedConnections(bool),
-    Streams(usize),
-    Timeout(std::time::Duration),
-    ConnectTimeout(std::time::Duration),
-    Workers(usize),
-    Client(ClientOptions),
-    MessageSize(u64),
-    Binary(bool),
-    PingInterval(std::time::Duration),
+pub struct OfLoad {
+    /// A plan in the making.
+    pub builder: Builder,
+    /// Bounds that it is held against, which nothing has read yet.
+    pub thresholds: Vec<Bound>,
+}
+
+/// A bound as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The bound.
+    pub text: String,
+    /// Where it stands: file, line and column.
+    pub place: String,
 }
 
 impl PlanFile {
@@ -161,22 +133,33 @@ impl PlanFile {
     /// It has something else than a plan.
     pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, PlanError> {
         let root = tree::parse(text, name)?;
-        let mut file = Self { target: None, others: Vec::new(), says: Vec::new(), places: Places::of(name) };
+        let mut file = Self {
+            target: None,
+            others: Vec::new(),
+            own_tls: Vec::new(),
+            says: Vec::new(),
+            loads: Vec::new(),
+            places: Places::of(name),
+        };
         let plan = Keys::of(&root, PLAN, name)?;
         plan.at_most_one(&["target", "targets"])?;
+        plan.at_most_one(&["load", "loads"])?;
         if let Some(node) = plan.get("target") {
             file.target = Some(plan.text("target")?.unwrap_or_default());
             file.places.put_of_run("url", node.place());
         }
         if let Some(node) = plan.get("targets") {
-            let targets = plan.list("targets")?;
-            if targets.is_empty() || targets.len() > MAX_TARGETS {
-                let wrong = format!("{} targets", targets.len());
+            let all = plan.list("targets")?;
+            if all.is_empty() || all.len() > MAX_TARGETS {
+                let wrong = format!("{} targets", all.len());
                 let accepted = format!("a list of 1 to {MAX_TARGETS} URLs");
                 return Err(plan.refused(node, &wrong, &accepted, "- http://localhost:8080"));
             }
-            for (index, target) in targets.iter().enumerate() {
-                let text = Plain::of(target, name).text("targets")?;
+            for (index, target) in all.iter().enumerate() {
+                let (text, own_tls) = targets::read(target, name, folder)?;
+                let (line, column) = target.place();
+                file.own_tls
+                    .extend(own_tls.map(|own| (text.clone(), own, format!("{name}:{line}:{column}"))));
                 if index == 0 {
                     file.target = Some(text);
                     file.places.put_of_run("url", target.place());
@@ -212,46 +195,12 @@ impl PlanFile {
             }
         }
         if let Some(node) = plan.get("load") {
-            file.load(&Keys::of(node, LOAD, name)?)?;
+            let load = Keys::of(node, LOAD, name)?;
+            loads::put_places(&load, &mut file.places);
+            file.says.extend(loads::said(&load)?);
         }
+        file.loads = loads::read(&plan, &file.names())?;
         Ok(file)
-    }
-
-    fn load(&mut self, load: &Keys<'_>) -> Result<(), PlanError> {
-        for (key, node) in load.iter() {
-            self.places.put_of_run(&key.replace('_', "-"), node.place());
-        }
-        let time = |text: &str| quantity::duration_or_seconds(text, LONGEST_TIME);
-        let whole = |text: &str| quantity::count(text).and_then(|count| usize::try_from(count).ok());
-        let all = [
-            load.read_as(&accepted::RATE, |text| quantity::decimal_within(text, &(0.0..=f64::MAX)))?
-                .map(Said::Rate),
-            load.text("stages")?.map(Said::Stages),
-            load.flag("poisson")?.map(Said::Poisson),
-            load.read_as(&accepted::WARMUP, time)?.map(Said::Warmup),
-            load.read_as(&accepted::MAX_LAG, time)?.map(Said::MaxLag),
-            load.read_as(&accepted::TOTAL, quantity::count)?.map(Said::Total),
-            load.read_as(&accepted::DURATION, time)?.map(Said::Duration),
-            load.read_as(&accepted::MAX_IN_FLIGHT, whole)?.map(Said::MaxInFlight),
-            load.read("on_overload", "queue or drop", "drop", |text| match text {
-                "queue" => Some(OnOverload::Queue),
-                "drop" => Some(OnOverload::Drop),
-                _ => None,
-            })?
-            .map(Said::OnOverload),
-            load.read_as(&accepted::CONNECTIONS, whole)?.map(Said::Connections),
-            load.flag("fixed_connections")?.map(Said::FixedConnections),
-            load.read_as(&accepted::STREAMS, whole)?.map(Said::Streams),
-            load.read_as(&accepted::TIMEOUT, time)?.map(Said::Timeout),
-            load.read_as(&accepted::CONNECT_TIMEOUT, time)?.map(Said::ConnectTimeout),
-            load.read_as(&accepted::WORKERS, whole)?.map(Said::Workers),
-            Some(Said::Client(client::read(load)?)),
-            load.read_as(&accepted::MESSAGE_SIZE, quantity::size)?.map(Said::MessageSize),
-            load.flag("binary")?.map(Said::Binary),
-            load.read_as(&accepted::PING_INTERVAL, time)?.map(Said::PingInterval),
-        ];
-        self.says.extend(all.into_iter().flatten());
-        Ok(())
     }
 
     /// Where its requests go, unless that is said elsewhere.
@@ -260,18 +209,81 @@ impl PlanFile {
         self.target.as_deref()
     }
 
+    /// The names of its requests, in order.
+    fn names(&self) -> Vec<Option<String>> {
+        let name = |said: &Said| match said {
+            Said::Request(request) => Some(request.name.clone()),
+            _ => None,
+        };
+        self.says.iter().filter_map(name).collect()
+    }
+
+    /// Whether it has [several loads](Self::several).
+    #[must_use]
+    pub fn has_loads(&self) -> bool {
+        !self.loads.is_empty()
+    }
+
     /// A plan in the making, to a target that is said elsewhere if it is.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or the file has several loads.
     pub fn builder(&self, target: Option<&str>) -> Result<Builder, PlanError> {
+        match self.loads.first() {
+            None => self.builder_of(target, None),
+            Some(load) => {
+                let accepted = "load in place of loads, or no load at all";
+                let refusal =
+                    Refusal::new("several loads where one can be run", accepted, "load: {rate: 100}");
+                Err(PlanError(refusal.at(self.places.shown(load.place))))
+            }
+        }
+    }
+
+    /// The same of several loads, of which there are none without `loads`.
+    ///
+    /// # Errors
+    /// There is no target.
+    pub fn several(&self, target: Option<&str>) -> Result<Vec<OfLoad>, PlanError> {
+        let of = |(index, load): (usize, &OneLoad)| {
+            let builder = self.builder_of(target, Some((index, load)))?.among(self.loads.len());
+            let bound = |(text, place): &(String, Place)| Bound {
+                text: text.clone(),
+                place: self.places.shown(*place),
+            };
+            Ok(OfLoad { builder, thresholds: load.thresholds.iter().map(bound).collect() })
+        };
+        self.loads.iter().enumerate().map(of).collect()
+    }
+
+    fn builder_of(
+        &self,
+        target: Option<&str>,
+        load: Option<(usize, &OneLoad)>,
+    ) -> Result<Builder, PlanError> {
         let mut places = self.places.clone();
         if target.is_some() {
             places.forget("url");
         }
+        if let Some((_, load)) = load {
+            places = load.placed(places);
+        }
         let is_own = target.is_none();
+        let mut index = 0..;
+        let says: Vec<_> = self
+            .says
+            .iter()
+            .filter(|said| match (said, load) {
+                // Each has an index.
+                (Said::Request(_), load) => {
+                    let index = index.next();
+                    load.zip(index).is_none_or(|((_, load), index)| load.sends(index))
+                }
+                _ => true,
+            })
+            .collect();
         // Where all requests say where they go, that is where the first one goes.
-        let of_first = self.says.iter().find_map(|said| match said {
+        let of_first = says.iter().find_map(|said| match said {
             Said::Request(request) => Some(request.target.as_deref()),
             _ => None,
         });
@@ -285,32 +297,16 @@ impl PlanFile {
         // A target that is given elsewhere is the only one.
         let others = self.others.iter().filter(|_| is_own);
         let builder = others.fold(builder, |builder, other| builder.another_target(other));
-        Ok(self.says.iter().fold(builder, |builder, said| match said.clone() {
-            Said::Seed(seed) => builder.seed(seed),
-            Said::Proto(file) => builder.proto(file),
-            Said::ProtoPath(folder) => builder.proto_path(folder),
-            Said::Defaults(defaults) => builder.defaults(*defaults),
-            Said::Request(request) => builder.request(*request),
-            Said::Rate(rate) => builder.rate(rate),
-            Said::Stages(stages) => builder.stages(stages),
-            Said::Poisson(poisson) => builder.poisson(poisson),
-            Said::Warmup(time) => builder.warmup(time),
-            Said::MaxLag(time) => builder.max_lag(time),
-            Said::Total(total) => builder.total(total),
-            Said::Duration(duration) => builder.duration(duration),
-            Said::MaxInFlight(count) => builder.max_in_flight(count),
-            Said::OnOverload(on_overload) => builder.on_overload(on_overload),
-            Said::Connections(count) => builder.connections(count),
-            Said::FixedConnections(fixed) => builder.fixed_connections(fixed),
-            Said::Streams(count) => builder.streams(count),
-            Said::Timeout(timeout) => builder.timeout(timeout),
-            Said::ConnectTimeout(timeout) => builder.connect_timeout(timeout),
-            Said::Workers(count) => builder.workers(count),
-            Said::Client(options) => builder.with_client(options),
-            Said::MessageSize(bytes) => builder.message_size(bytes),
-            Said::Binary(binary) => builder.binary(binary),
-            Said::PingInterval(interval) => builder.ping_interval(interval),
-        }))
+        let own_tls = self.own_tls.iter().filter(|_| is_own).cloned();
+        let builder = own_tls
+            .fold(builder, |builder, (target, options, place)| builder.target_tls_at(target, options, place));
+        let builder = says.into_iter().fold(builder, |builder, said| match (said, load) {
+            // Others than those of the loads before it.
+            (Said::Seed(seed), Some((index, _))) => builder.seed(seed.wrapping_add(index as u64)),
+            (said, _) => said.clone().to(builder),
+        });
+        let of_load = load.iter().flat_map(|(_, load)| load.says.iter().cloned());
+        Ok(of_load.fold(builder, |builder, said| said.to(builder)))
     }
 }
 

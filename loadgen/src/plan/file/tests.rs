@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::plan::Plan;
+use crate::plan::{ClientOptions, Plan};
 
 fn build(text: &str) -> Result<Plan, String> {
     let file = PlanFile::parse(text, "plan.yaml", Path::new("")).map_err(|error| error.to_string())?;
@@ -193,13 +193,37 @@ fn connections_behave_as_a_plan_says_and_as_is_given_beside_it() {
 }
 
 #[test]
+fn several_loads_share_the_cpus_unless_they_say_how_many_workers_they_have() {
+    let workers = |loads: &str| -> Vec<usize> {
+        let text = format!("target: a:1\nloads: [{loads}]");
+        let file = PlanFile::parse(&text, "plan.yaml", Path::new("")).unwrap();
+        let all = file.several(None).unwrap().into_iter();
+        all.map(|load| load.builder.build().unwrap().workers().get()).collect()
+    };
+    let cpus = runtime::cpus::available().get();
+    let share = |loads: usize| (cpus / loads).clamp(1, 10);
+    assert_eq!(workers("{name: a}, {name: b, workers: 3}"), [share(2), 3]);
+    let many: Vec<_> = (0..16).map(|load| format!("{{name: l{load}}}")).collect();
+    assert_eq!(workers(&many.join(", ")), [share(16); 16]);
+}
+
+#[test]
 fn the_schema_is_of_what_is_read() {
     let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let json = |text: &str| Plain::of(&tree::parse(text, "x").unwrap(), "x").json();
     let errors: Vec<_> = validator.iter_errors(&json(WHOLE)).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    for text in ["{target: a:1, x: 1}", "{requests: [{wieght: 1}]}", "{load: {rate: [1]}}"] {
+    let loads = json(include_str!("../../../examples/loads.yaml"));
+    let errors: Vec<_> = validator.iter_errors(&loads).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    for text in [
+        "{loads: [{rate: 1}]}",
+        "{loads: []}",
+        "{target: a:1, x: 1}",
+        "{requests: [{wieght: 1}]}",
+        "{load: {rate: [1]}}",
+    ] {
         assert!(!validator.is_valid(&json(text)), "{text}");
     }
     let keys = |pointer: &str| {
@@ -208,12 +232,15 @@ fn the_schema_is_of_what_is_read() {
         keys.sort_unstable();
         keys
     };
+    let of_several: Vec<&str> = loads::OF_SEVERAL.iter().chain(LOAD).copied().collect();
     for (pointer, known) in [
         ("", PLAN),
         ("/$defs/load", LOAD),
+        ("/$defs/one_of_several_loads", &of_several),
         ("/$defs/defaults", DEFAULTS),
         ("/$defs/request", REQUEST),
         ("/$defs/expect", expectations::EXPECT),
+        ("/$defs/target", targets::TARGET),
     ] {
         let mut known: Vec<_> = known.iter().map(|key| (*key).to_owned()).collect();
         known.sort_unstable();

@@ -13,10 +13,12 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use self::protocols::{Grpc, WebSocket};
+use super::loads;
 use crate::{
     recorder::{self, ReportedLoad, ReportedTimes, ServerReport},
     summary::{MeanParts, Summary},
     verdict::{Judged, Time, ValidUpTo},
+    verify::Verification,
 };
 
 pub use crate::summary::VERSION;
@@ -41,6 +43,25 @@ pub fn write_rounds(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::R
     let rounds = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
     serde_json::to_writer_pretty(&mut *out, &Rounds { version: VERSION, rounds })?;
     writeln!(out)
+}
+
+/// Writes the reports of several loads at the same time as one JSON object and a line end.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_loads(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let loads = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
+    let requests = Requests::of(&loads::total(reports));
+    serde_json::to_writer_pretty(&mut *out, &Loads { version: VERSION, requests, loads })?;
+    writeln!(out)
+}
+
+#[derive(Serialize)]
+struct Loads<'a> {
+    version: u32,
+    /// Of all.
+    requests: Requests,
+    loads: Vec<Report<'a>>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +100,7 @@ struct Report<'a> {
     longest_stall: Option<Span>,
     mean_time_us: Option<MeanTime>,
     dummy_server: Option<DummyServer>,
+    verify: Option<&'a Verification>,
     connections: Connections,
     grpc: Option<Grpc<'a>>,
     websocket: Option<WebSocket<'a>>,
@@ -102,6 +124,10 @@ struct Report<'a> {
 
 #[derive(Serialize)]
 struct RunReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_seconds: Option<f64>,
     target: String,
     protocol: String,
     method: String,
@@ -142,6 +168,9 @@ struct Requests {
     not_sent: u64,
     unanswered: u64,
     resent: u64,
+    redirects_followed: u64,
+    redirects_elsewhere: u64,
+    redirects_beyond: u64,
 }
 
 /// Percentiles over all offered requests.
@@ -413,6 +442,7 @@ impl<'a> Report<'a> {
             longest_stall: summary.longest_stall().map(Span::from),
             mean_time_us: summary.mean_parts().map(MeanTime::from),
             dummy_server: DummyServer::of(&records.server_report),
+            verify: summary.verification.as_deref(),
             connections: Connections {
                 opened: records.connections.opened,
                 reopened: records.connections.reopened,
@@ -453,6 +483,8 @@ impl RunReport {
     fn of(summary: &Summary) -> Self {
         let run = &summary.run;
         Self {
+            load_name: run.load_name.clone(),
+            start_seconds: run.load_name.as_ref().map(|_| run.start.unwrap_or_default().as_secs_f64()),
             target: run.target.clone(),
             protocol: run.protocol.clone(),
             method: run.method.clone(),
@@ -496,6 +528,9 @@ impl Requests {
             not_sent: counts.not_sent,
             unanswered: counts.unanswered,
             resent: counts.resent,
+            redirects_followed: counts.redirects_followed,
+            redirects_elsewhere: counts.redirects_elsewhere,
+            redirects_beyond: counts.redirects_beyond,
         }
     }
 }

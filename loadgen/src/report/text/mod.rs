@@ -3,9 +3,11 @@
 //! The first line says what one has to know; the rest is in the order in which questions come up.
 
 mod bins;
+pub mod loads;
 mod long;
 pub mod rounds;
 mod times;
+mod verification;
 
 use std::{
     io::{self, Write},
@@ -57,6 +59,7 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
     verdict(summary, style, out)?;
     thresholds(report.judged, out)?;
     what_ran(summary, out)?;
+    verification::write(summary, out)?;
     accounting(summary, out)?;
     rates(summary, out)?;
     times::write(summary, out)?;
@@ -148,6 +151,9 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (2, "too late (--max-lag)", counts.dropped_late, false),
         (1, "not sent", counts.not_sent, false),
         (0, "retried", counts.resent, false),
+        (0, "redirects followed", counts.redirects_followed, false),
+        (0, "not followed: elsewhere", counts.redirects_elsewhere, false),
+        (0, "not followed: --follow", counts.redirects_beyond, false),
         (0, "not as expected (unmet)", summary.records.unmet.replies(), false),
     ] {
         if always || value > 0 {

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     clock::{Nanos, nanos},
-    outcome::{Arrival, Cause, Failure, InFlight, Outcome, expectation::Expectations},
+    outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
     plan::{Call, Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering, template::Values},
 };
 
@@ -77,7 +77,8 @@ struct Constant {
     trailers: Option<Arc<Fields>>,
     /// How long the body waits for the server to ask for it.
     patience: Option<Nanos>,
-    expectations: Option<Arc<Expectations>>,
+    /// What is looked at in its replies.
+    watch: Option<Box<Watch>>,
     /// What differs.
     rendering: Option<Http2Rendering>,
     /// As it is in the plan.
@@ -85,14 +86,14 @@ struct Constant {
 }
 
 impl Constant {
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, plan: &Plan) -> Self {
         Self {
             fields: request.http2(),
             body: request.body.clone(),
             is_head: request.method == http::Method::HEAD,
             trailers: trailers(&request.upload().trailers),
             patience: request.upload().patience.map(nanos),
-            expectations: request.expectations(),
+            watch: Watch::of(request.expectations(), plan.client().follow > 0),
             rendering: request.http2_rendering(),
             request: request.clone(),
         }
@@ -104,7 +105,7 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
     fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
             as_http1: Target { protocol: Protocol::Http1, grpc: false, ..site.target().clone() }.to_string(),
-            all: plan.requests().iter().map(Constant::of).collect(),
+            all: plan.requests().iter().map(|request| Constant::of(request, plan)).collect(),
             texts,
             value: Vec::new(),
             bodies: BytesMut::new(),
@@ -211,10 +212,12 @@ impl Connection for Http2 {
         if self.room(&shared.limits) == 0 {
             return Err(arrival);
         }
+        if arrival.chain > 0 && shared.following.is_some() {
+            return self.submit_followed(arrival, now, shared);
+        }
         let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
-        let Constant { fields, body, is_head, trailers, patience, expectations, rendering, request } =
-            &all[index];
+        let Constant { fields, body, is_head, trailers, patience, watch, rendering, request } = &all[index];
         let begun = calls.as_mut().map(|calls| {
             calls.begin(arrival.request, arrival.due, || texts.values(&arrival, request.rows(), None))
         });
@@ -270,28 +273,9 @@ impl Connection for Http2 {
             })
         };
         let Some(key) = key else { return Err(arrival) };
-        let in_flight = InFlight::new(arrival, now).expecting(expectations.as_ref());
-        let bodiless = body.is_empty() && call.is_none();
-        let rest = match (trailers, patience) {
-            (None, None) => None,
-            (trailers, Some(patience)) if trailers.is_some() || !bodiless => {
-                self.later.push(Reverse((now.saturating_add(*patience), key.slot, key.id)));
-                Some(Box::new(Rest { trailers: trailers.clone(), held_back: true }))
-            }
-            (Some(trailers), _) if bodiless => {
-                write_trailers(&mut self.http2, key, trailers);
-                None
-            }
-            (None, _) => None,
-            (trailers, _) => Some(Box::new(Rest { trailers: trailers.clone(), held_back: false })),
-        };
-        let is_ready = !bodiless && rest.as_ref().is_none_or(|rest| !rest.held_back);
-        self.replies.await_one(OnStream { key, in_flight, body, call, rest });
-        self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
-        self.used = true;
-        if is_ready {
-            self.http2.want(key);
-        }
+        let in_flight = InFlight::new(arrival, now).watched(watch.as_deref());
+        let upload = (trailers.as_ref(), *patience);
+        self.begin(OnStream { key, in_flight, body, call, rest: None }, upload, now);
         Ok(())
     }
 
@@ -304,8 +288,8 @@ impl Connection for Http2 {
         if let Some(calls) = &mut shared.requests.calls {
             calls.count_from(shared.counted_from);
         }
-        for (in_flight, invalid) in self.invalid.drain(..) {
-            sink.ended(in_flight.ended(shared.now, Outcome::Failed(&invalid)));
+        if !self.invalid.is_empty() {
+            self.end_invalid(shared.now, sink);
         }
         if !self.later.is_empty() {
             self.add_due(shared);
@@ -363,6 +347,66 @@ impl Connection for Http2 {
 }
 
 impl Http2 {
+    /// Waits for the reply to a request whose head is written, and sends its body if that is not held back.
+    #[inline]
+    fn begin(&mut self, request: OnStream, upload: (Option<&Arc<Fields>>, Option<Nanos>), now: Nanos) {
+        let OnStream { key, in_flight, body, call, .. } = request;
+        let bodiless = body.is_empty() && call.is_none();
+        let rest = match upload {
+            (None, None) => None,
+            (trailers, Some(patience)) if trailers.is_some() || !bodiless => {
+                self.later.push(Reverse((now.saturating_add(patience), key.slot, key.id)));
+                Some(Box::new(Rest { trailers: trailers.cloned(), held_back: true }))
+            }
+            (Some(trailers), _) if bodiless => {
+                write_trailers(&mut self.http2, key, trailers);
+                None
+            }
+            (None, _) => None,
+            (trailers, _) => Some(Box::new(Rest { trailers: trailers.cloned(), held_back: false })),
+        };
+        let is_ready = !bodiless && rest.as_ref().is_none_or(|rest| !rest.held_back);
+        self.replies.await_one(OnStream { key, in_flight, body, call, rest });
+        self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
+        self.used = true;
+        if is_ready {
+            self.http2.want(key);
+        }
+    }
+
+    /// Takes what follows a redirect, which is prepared for this one sending.
+    #[cold]
+    fn submit_followed(
+        &mut self,
+        arrival: Arrival,
+        now: Nanos,
+        shared: &mut Shared<Http2Requests>,
+    ) -> Result<(), Arrival> {
+        let Some(following) = shared.following.clone() else { return Err(arrival) };
+        let Http2Requests { all, texts, bodies, .. } = &mut shared.requests;
+        let (request, id) = following.request(&arrival);
+        let values = texts.values(&arrival, request.rows(), Some(&id));
+        let (fields, body) = request.rendered_http2(&values, bodies);
+        let trailers = trailers(&request.upload().trailers);
+        let is_head = request.method == http::Method::HEAD;
+        let key = self.http2.open(body.is_empty() && trailers.is_none(), is_head, |block| {
+            // No other request most likely has the same path.
+            fields.iter().for_each(|(name, value)| match name {
+                b":path" => block.varying(name, value),
+                _ => block.constant(name, value),
+            });
+            if let Some(name) = &request.id_field {
+                block.varying(name.as_str().as_bytes(), &id);
+            }
+        });
+        let Some(key) = key else { return Err(arrival) };
+        let watch = all[arrival.request as usize].watch.as_deref();
+        let in_flight = InFlight::new(arrival, now).watched(watch);
+        let upload = (trailers.as_ref(), request.upload().patience.map(nanos));
+        self.begin(OnStream { key, in_flight, body, call: None, rest: None }, upload, now);
+        Ok(())
+    }
+
     /// Writes and reads what there is. An error: that was the end.
     fn exchange(
         &mut self,
@@ -423,6 +467,14 @@ impl Http2 {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends calls whose messages are not sent.
+    #[cold]
+    fn end_invalid(&mut self, now: Nanos, sink: &mut impl Sink) {
+        for (in_flight, invalid) in self.invalid.drain(..) {
+            sink.ended(in_flight.ended(now, Outcome::Failed(&invalid)));
+        }
     }
 
     /// Gives calls their messages that are due now, and lets go of bodies that have waited for long enough.
@@ -518,7 +570,7 @@ impl Http2 {
             return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
         }
         let Http2Requests { head, calls, resends, .. } = &mut shared.requests;
-        let resends = *resends;
+        let (resends, verified) = (*resends, shared.verified);
         loop {
             match self.http2.receive(&mut input, head) {
                 Ok(None) => break,
@@ -527,7 +579,7 @@ impl Http2 {
                         shared.carried.bodies += data.len() as u64;
                     }
                     let (carried, at) = (&mut shared.carried, shared.now);
-                    let incoming = Incoming { head, calls, resends, carried, at };
+                    let incoming = Incoming { head, calls, resends, verified, carried, at };
                     self.replies.take_in(&mut self.http2, event, incoming, sink);
                 }
                 Err(error) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use contract::id::Ids;
 use http2::{Code, Event, Key};
 use wire::Fields;
 
@@ -65,6 +66,8 @@ pub(super) struct Incoming<'a> {
     pub(super) calls: &'a mut Option<Calls>,
     /// Whether what the server has not processed is sent again.
     pub(super) resends: bool,
+    /// The ids of a run whose requests carry tokens.
+    pub(super) verified: Option<Ids>,
     /// What the sink has not been told of.
     pub(super) carried: &'a mut Carried,
     /// When it came.
@@ -90,7 +93,8 @@ impl Replies {
         if self.requests.len() <= slot {
             self.requests.resize_with(slot + 1, || None);
         }
-        self.oldest = self.oldest.or(Some(request.in_flight.submitted));
+        let submitted = request.in_flight.submitted;
+        self.oldest = Some(self.oldest.map_or(submitted, |oldest| oldest.min(submitted)));
         self.requests[slot] = Some(request);
     }
 
@@ -150,11 +154,11 @@ impl Replies {
         incoming: Incoming<'_>,
         sink: &mut impl Sink,
     ) {
-        let Incoming { head, calls, resends, carried, at } = incoming;
+        let Incoming { head, calls, resends, verified, carried, at } = incoming;
         match event {
             Event::Response { stream, end } => {
                 let Some(request) = self.awaited(stream) else { return };
-                request.in_flight.reply.head(&Head::Http2(head), |name| sink.instance(name));
+                request.in_flight.head(&Head::Http2(head), verified, |name| sink.instance(name));
                 if let Some(call) = &mut request.call {
                     call.head(head, end);
                 }
@@ -165,7 +169,7 @@ impl Replies {
             Event::Data { stream, data, end } => {
                 http2.release(stream, data.len());
                 let Some(request) = self.awaited(stream) else { return };
-                request.in_flight.reply.body(data);
+                request.in_flight.body(data);
                 if let Some(calls) = calls {
                     let is_counted = calls.counts(&request.in_flight.arrival);
                     match messages(request, data, calls, http2, at, sink) {

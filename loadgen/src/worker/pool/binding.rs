@@ -209,6 +209,7 @@ mod tests {
         let addresses = Arc::<[Address]>::from([Address::Tcp(([127, 0, 0, 1], 9).into())]).into();
         let connector = Connector::new(addresses, Beginning::default(), Part::WHOLE, None, clock);
         let limits = Limits {
+            is_verified: false,
             piece: 0,
             connections: 3,
             kept: 3,

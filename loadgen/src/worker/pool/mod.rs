@@ -9,6 +9,7 @@ mod places;
 
 use std::{
     collections::VecDeque,
+    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -20,6 +21,7 @@ use contract::id::Ids;
 
 use super::{
     connection::{Closed, Closer, Connection, Limits, Progress, Shared, Sink},
+    follow::Following,
     opening::{Connected, Connector},
 };
 use crate::{
@@ -100,6 +102,11 @@ impl<C: Connection> Pool<C> {
     /// With this decision which connection each request is for.
     pub(super) fn bound(self, bound: Option<Bound>) -> Self {
         Self { bound, ..self }
+    }
+
+    /// Requests of chains of redirects are found there.
+    pub(super) fn follow(&mut self, following: Option<Rc<Following>>) {
+        self.shared.following = following;
     }
 
     /// Opens connections until `wanted` more requests would find room, as far as the limits allow.

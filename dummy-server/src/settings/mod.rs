@@ -1,6 +1,8 @@
 //! The settings of a server, as all parts of it see them: checked, and never changed while it runs. How they are read
 //! from flags is the business of `config`.
 
+mod instances;
+
 use std::{
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
@@ -11,6 +13,7 @@ use serde::Serialize;
 use tracing::Level;
 use transport::Address;
 
+pub use self::instances::{InstancePorts, Instances};
 use crate::{secret::Secret, shown, tls::Tls};
 
 /// The whole configuration of a server. It serializes under the names of the flags: sizes in bytes, durations as
@@ -57,6 +60,9 @@ pub struct Config {
     pub pin_cpus: bool,
     /// What `x-dummy-instance` says: visible ASCII.
     pub instance: String,
+    /// The servers in this process: of several, each has a name, ports and workers of its own.
+    #[serde(flatten)]
+    pub instances: Instances,
     /// Whether other processes may listen on the same ports.
     pub share_port: bool,
     /// What is done to every request, as pairs of a query in their canonical form; empty is nothing.

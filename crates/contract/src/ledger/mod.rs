@@ -1,0 +1,51 @@
+//! The ledger of a verified run: which requests a server saw, how often, and what became of its replies.
+//!
+//! loadgen writes a token, the [`Id`](crate::id::Id) of a request, into the field [`TOKEN`](crate::field::TOKEN). The server
+//! notes it and repeats it in [`SEEN`](crate::field::SEEN), so that a reply that is another request's is found out. At the
+//! end of the run loadgen asks each server for its [`Statement`], and holds what both have seen against each other.
+//!
+//! ```
+//! use contract::ledger::{Pages, State};
+//!
+//! let mut pages = Pages::default();
+//! pages.set(70_000, State::WHOLE);
+//! assert_eq!((pages.get(70_000), pages.get(1)), (State::WHOLE, State::UNSEEN));
+//! assert_eq!(pages.count(), 1);
+//! ```
+
+mod pages;
+mod seen;
+mod statement;
+
+pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
+pub use seen::{Seen, SeenText};
+pub use statement::{
+    End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, Uploads, VERSION,
+};
+
+/// What a server knows of a request of some number, in two bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct State(u8);
+
+impl State {
+    /// It never came, or was refused so that it can safely be sent again.
+    pub const UNSEEN: Self = Self(0);
+    /// Its head was seen, and its reply is not complete.
+    pub const OPEN: Self = Self(1);
+    /// It ended badly: the reply told of a failure of the server (5xx), or was broken off.
+    pub const FAILED: Self = Self(2);
+    /// Its reply was handed over whole.
+    pub const WHOLE: Self = Self(3);
+
+    /// Of the two lowest bits.
+    #[must_use]
+    pub const fn of_bits(bits: u8) -> Self {
+        Self(bits & 3)
+    }
+
+    /// As two bits.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+}

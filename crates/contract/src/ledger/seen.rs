@@ -1,0 +1,111 @@
+//! What a reply of a verified run says of its request: the value of [`SEEN`](crate::field::SEEN).
+
+use std::ops::Deref;
+
+use crate::id::{self, Id};
+
+/// The token that the server saw, and where and how often.
+///
+/// ```
+/// use contract::{id::Id, ledger::Seen};
+///
+/// let id = Id { run: 0xabc, load: 0, number: 255, attempt: 0 };
+/// let seen = Seen { id, sighting: 2, epoch: 0xfeed, length: Some(1024) };
+/// assert_eq!(&*seen.text(), b"00000abc-00-00000000000000ff-00-02-0000feed-400");
+/// assert_eq!(Seen::read(&seen.text()), Some(seen));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// As it stood in the request.
+    pub id: Id,
+    /// How often the worker that replied has seen this number by now, 255 for all beyond.
+    pub sighting: u8,
+    /// Drawn when the server started: another one has other ledgers.
+    pub epoch: u32,
+    /// Of the reply's body, where that is [numbered](crate::pattern::Numbered).
+    pub length: Option<u64>,
+}
+
+/// Length without the length of a body: the id, two digits for the sighting and eight for the epoch, hexadecimal, with dashes
+/// between.
+const SHORT: usize = id::LENGTH + 1 + 2 + 1 + 8;
+
+/// Where the epoch begins.
+const EPOCH: usize = id::LENGTH + 4;
+
+impl Seen {
+    /// The longest text.
+    pub const LENGTH: usize = SHORT + 1 + 16;
+
+    /// As it is in a field.
+    #[inline]
+    #[must_use]
+    pub fn text(&self) -> SeenText {
+        let mut text = SeenText { bytes: [b'-'; Self::LENGTH], length: SHORT };
+        let bytes = &mut text.bytes;
+        bytes[..id::LENGTH].copy_from_slice(&self.id.text());
+        bytes[id::LENGTH + 1..id::LENGTH + 3].copy_from_slice(&id::digits(self.sighting.into())[6..]);
+        bytes[EPOCH..SHORT].copy_from_slice(&id::digits(self.epoch));
+        if let Some(length) = self.length {
+            let digits = [id::digits((length >> 32) as u32), id::digits(length as u32)];
+            let zeros = (length | 1).leading_zeros() as usize / 4;
+            let digits = &digits.as_flattened()[zeros..];
+            bytes[SHORT + 1..SHORT + 1 + digits.len()].copy_from_slice(digits);
+            text.length = SHORT + 1 + digits.len();
+        }
+        text
+    }
+
+    /// Reads one; none where something else stands in the field.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let (id, rest) = text.split_at_checked(id::LENGTH)?;
+        let mut parts = str::from_utf8(rest).ok()?.strip_prefix('-')?.split('-');
+        let sighting = u8::from_str_radix(parts.next()?, 16).ok()?;
+        let epoch = u32::from_str_radix(parts.next()?, 16).ok()?;
+        let length = parts.next().map(|length| u64::from_str_radix(length, 16)).transpose().ok()?;
+        let seen = Self { id: Id::read(id)?, sighting, epoch, length };
+        // Signs, capitals, other lengths, more parts.
+        (*seen.text() == *text).then_some(seen)
+    }
+}
+
+/// [`Seen`] as text.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenText {
+    bytes: [u8; Seen::LENGTH],
+    length: usize,
+}
+
+impl Deref for SeenText {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        for length in [None, Some(0), Some(0x10), Some(u64::MAX)] {
+            for (sighting, epoch) in [(0, 0), (1, 0x1234_5678), (u8::MAX, u32::MAX)] {
+                let id = Id { run: u32::MAX, load: 7, number: u64::MAX, attempt: 3 };
+                let seen = Seen { id, sighting, epoch, length };
+                assert_eq!(Seen::read(&seen.text()), Some(seen));
+            }
+        }
+        let id = "00000abc-00-00000000000000ff-00";
+        for rest in ["", "-", "-01", "-01-", "-1-0000feed", "-01-feed", "-01-0000FEED", "-+1-0000feed"] {
+            assert_eq!(Seen::read(format!("{id}{rest}").as_bytes()), None, "{rest}");
+        }
+        for length in [" ", "-", "-01", "-A", "-1-1", "-10000000000000000"] {
+            assert_eq!(Seen::read(format!("{id}-01-0000feed{length}").as_bytes()), None, "{length}");
+        }
+        assert_eq!(Seen::read(b"00000abc-00-00000000000000fg-00-01-0000feed"), None);
+    }
+}

@@ -1,0 +1,550 @@
+//! What a server says of a run, as JSON: counts, the states of all numbers, and entries of what was out of the ordinary.
+
+use std::{collections::BTreeMap, fmt};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+use super::{NUMBERS_PER_PAGE, Pages, State};
+
+/// The version of the format: another one is not read.
+pub const VERSION: u32 = 1;
+
+/// The largest count that is believed.
+const MAX_COUNT: u64 = 1 << 50;
+/// How many servers a process states something of, at most.
+const MAX_STATEMENTS: usize = 256;
+/// The longest name that is, in bytes.
+const MAX_TEXT: usize = 1024;
+/// How many further attempts a statement has at most.
+const MAX_RESENT: usize = 1 << 20;
+
+/// A statement that can't be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidStatement(String);
+
+impl fmt::Display for InvalidStatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no ledger: {}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidStatement {}
+
+/// How many entries a statement has at most.
+pub const MAX_ENTRIES: usize = 1024;
+
+/// What one server, or a part of it, has seen of one load of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// Which format it is in.
+    pub version: u32,
+    /// Whose requests.
+    pub run: u32,
+    /// The load within the run.
+    pub load: u8,
+    /// What the server calls itself.
+    pub instance: String,
+    /// Drawn when it started.
+    pub epoch: u32,
+    /// Heads with a token of the run, each time one came.
+    pub sightings: u64,
+    /// Of these: not ended yet.
+    pub open: u64,
+    /// Replies that were handed over whole.
+    pub whole: u64,
+    /// Replies that were broken off because a request asked for it, by kinds of cut.
+    pub cut_on_purpose: BTreeMap<String, u64>,
+    /// Replies that the server broke off by itself: it was drained, or the client took too long.
+    pub cut_by_server: u64,
+    /// Replies whose client went first.
+    pub cut_by_peer: u64,
+    /// Refused so that each can safely be sent again.
+    pub refused: u64,
+    /// Sightings of a number, and of the same attempt, that had been seen before.
+    pub repeats: Repeats,
+    /// The states of all numbers that were sent as a first attempt.
+    pub pages: Packed,
+    /// Further attempts of the client itself: number, attempt and state.
+    pub resent: Vec<(u64, u8, u8)>,
+    /// What was out of the ordinary, and what was asked for.
+    pub entries: Vec<Entry>,
+    /// Sightings that were not noted for want of room: identities do not hold then.
+    pub forgotten: u64,
+    /// Bodies of requests.
+    pub uploads: Uploads,
+}
+
+/// Sightings of what had been seen before, by what had become of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeats {
+    /// It had been refused safely.
+    pub after_refusal: u64,
+    /// It had failed: a reply of 5xx, or one that was broken off.
+    pub after_failure: u64,
+    /// It had been answered.
+    pub after_success: u64,
+    /// It had not ended.
+    pub concurrent: u64,
+}
+
+impl Repeats {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.after_refusal + self.after_failure + self.after_success + self.concurrent
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, others: &Self) {
+        self.after_refusal += others.after_refusal;
+        self.after_failure += others.after_failure;
+        self.after_success += others.after_success;
+        self.concurrent += others.concurrent;
+    }
+}
+
+/// Bodies of requests whose digest the client had announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uploads {
+    /// Came whole, and as they were sent.
+    pub same: u64,
+    /// Came whole, and otherwise than they were sent.
+    pub differing: u64,
+}
+
+/// One sighting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The number of the request.
+    pub number: u64,
+    /// How often its client had sent it before.
+    pub attempt: u8,
+    /// How often its worker had seen it, this sighting included.
+    pub sighting: u8,
+    /// The instance that saw it.
+    pub instance: String,
+    /// As it was in the request.
+    pub method: String,
+    /// Of the reply; 0 if there was none.
+    pub status: u16,
+    /// When the head was read, in nanoseconds since the Unix epoch.
+    pub received_ns: u64,
+    /// When the reply was begun; 0 if it was not.
+    pub replied_ns: u64,
+    /// When it ended; 0 if it has not.
+    pub ended_ns: u64,
+    /// Bytes of content that were handed over.
+    pub sent: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How a sighting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It has not.
+    Open,
+    /// The reply was handed over whole.
+    Whole,
+    /// Not processed, and safely sent again.
+    Refused,
+    /// Broken off because a request had asked for it.
+    CutOnPurpose,
+    /// Broken off by the server itself.
+    CutByServer,
+    /// The client went first.
+    CutByPeer,
+}
+
+impl End {
+    /// What it means for the number of a request whose reply had this status.
+    #[must_use]
+    pub fn state(self, status: u16) -> State {
+        match self {
+            Self::Open => State::OPEN,
+            Self::Refused => State::UNSEEN,
+            Self::Whole if status < 500 => State::WHOLE,
+            Self::Whole | Self::CutOnPurpose | Self::CutByServer | Self::CutByPeer => State::FAILED,
+        }
+    }
+}
+
+impl Entry {
+    /// What its end means for its number.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.end.state(self.status)
+    }
+}
+
+impl Statement {
+    /// Reads a list of them from JSON.
+    ///
+    /// # Errors
+    /// One is none of this version, or says what no server can have seen.
+    pub fn read_all(json: &[u8]) -> Result<Vec<Self>, InvalidStatement> {
+        let statements: Vec<Self> =
+            serde_json::from_slice(json).map_err(|error| InvalidStatement(error.to_string()))?;
+        if statements.len() > MAX_STATEMENTS {
+            return Err(InvalidStatement(format!("more than {MAX_STATEMENTS} servers")));
+        }
+        statements.into_iter().map(Self::checked).collect()
+    }
+
+    fn checked(self) -> Result<Self, InvalidStatement> {
+        let invalid = |why: String| InvalidStatement(why);
+        let statement = self;
+        if statement.version != VERSION {
+            return Err(invalid(format!("version {}, not {VERSION}", statement.version)));
+        }
+        let Self { sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten, .. } = statement;
+        let Repeats { after_refusal, after_failure, after_success, concurrent } = statement.repeats;
+        let counts = [sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten]
+            .into_iter()
+            .chain([after_refusal, after_failure, after_success, concurrent])
+            .chain([statement.uploads.same, statement.uploads.differing])
+            .chain(statement.cut_on_purpose.values().copied());
+        // Many of them add up without a care.
+        if counts.into_iter().any(|count| count > MAX_COUNT) {
+            return Err(invalid(format!("a count beyond {MAX_COUNT}")));
+        }
+        let Self { cut_on_purpose, entries, resent, instance, .. } = &statement;
+        let texts = entries.iter().flat_map(|entry| [&entry.instance, &entry.method]).chain([instance]);
+        let is_long = |text: &String| text.len() > MAX_TEXT;
+        if cut_on_purpose.len() > 64 || entries.len() > MAX_ENTRIES || resent.len() > MAX_RESENT {
+            return Err(invalid("more entries than there can be".to_owned()));
+        }
+        if texts.chain(cut_on_purpose.keys()).any(is_long) {
+            return Err(invalid(format!("a text of more than {MAX_TEXT} bytes")));
+        }
+        Ok(statement)
+    }
+
+    /// Takes over what another part of a server, or another server, has seen. `entries` of both are looked at for what had
+    /// become of a request before it was seen again elsewhere; the numbers of those that were seen by both are returned.
+    pub fn merge(&mut self, pages: &mut Pages, other: &Self, others: &Pages) -> Vec<u64> {
+        self.sightings += other.sightings;
+        self.open += other.open;
+        self.whole += other.whole;
+        for (cut, count) in &other.cut_on_purpose {
+            *self.cut_on_purpose.entry(cut.clone()).or_default() += count;
+        }
+        self.cut_by_server += other.cut_by_server;
+        self.cut_by_peer += other.cut_by_peer;
+        self.refused += other.refused;
+        self.repeats.add(&other.repeats);
+        self.forgotten += other.forgotten;
+        self.uploads.same += other.uploads.same;
+        self.uploads.differing += other.uploads.differing;
+        let mut by_both = Vec::new();
+        let mut seen_again = Repeats::default();
+        let entries = &self.entries;
+        pages.merge(others, |number, mine, theirs| {
+            let first = |entries: &[Entry]| {
+                entries.iter().find(|entry| (entry.number, entry.attempt) == (number, 0)).cloned()
+            };
+            let kind = match (first(entries), first(&other.entries)) {
+                (Some(mine), Some(theirs)) => Repeat::between(&mine, &theirs),
+                _ => Repeat::guessed(mine, theirs),
+            };
+            kind.count(&mut seen_again);
+            by_both.push(number);
+        });
+        self.repeats.add(&seen_again);
+        self.merge_resent(&other.resent);
+        let room = MAX_ENTRIES - self.entries.len().min(MAX_ENTRIES);
+        self.entries.extend(other.entries.iter().take(room).cloned());
+        by_both
+    }
+
+    fn merge_resent(&mut self, others: &[(u64, u8, u8)]) {
+        let mut known: BTreeMap<(u64, u8), State> = BTreeMap::new();
+        for (number, attempt, state) in self.resent.drain(..) {
+            known.insert((number, attempt), State::of_bits(state));
+        }
+        for (number, attempt, state) in others {
+            let state = State::of_bits(*state);
+            let mine = known.entry((*number, *attempt)).or_default();
+            if *mine != State::UNSEEN {
+                Repeat::guessed(*mine, state).count(&mut self.repeats);
+            }
+            *mine = state.max(*mine);
+        }
+        self.resent =
+            known.into_iter().map(|((number, attempt), state)| (number, attempt, state.bits())).collect();
+    }
+
+    /// Sightings of further attempts of numbers of which another attempt was seen, too.
+    #[must_use]
+    pub fn own_attempts(&self, pages: &Pages) -> u64 {
+        let mut attempts: BTreeMap<u64, u64> = BTreeMap::new();
+        for (number, ..) in &self.resent {
+            *attempts.entry(*number).or_default() += 1;
+        }
+        let again = |(number, count): (u64, u64)| count - u64::from(pages.get(number) == State::UNSEEN);
+        attempts.into_iter().map(again).sum()
+    }
+
+    /// How many numbers were seen at all.
+    #[must_use]
+    pub fn distinct(&self, pages: &Pages) -> u64 {
+        let mut resent: Vec<u64> = self.resent.iter().map(|(number, ..)| *number).collect();
+        resent.dedup();
+        let only_resent = resent.iter().filter(|number| pages.get(**number) == State::UNSEEN).count();
+        pages.count() + only_resent as u64
+    }
+
+    /// The state of a number, whichever attempt it is of.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<u64, State> {
+        let mut states: BTreeMap<u64, State> = BTreeMap::new();
+        for (number, _, state) in &self.resent {
+            let own = states.entry(*number).or_default();
+            *own = State::of_bits(*state).max(*own);
+        }
+        states
+    }
+
+    /// Whether all that began has ended, and each end is one of the known ones.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let on_purpose: u64 = self.cut_on_purpose.values().sum();
+        let ended = self.whole + on_purpose + self.cut_by_server + self.cut_by_peer + self.refused;
+        self.sightings == ended + self.open
+    }
+}
+
+/// What had become of a request when it was seen again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It had been refused safely.
+    AfterRefusal,
+    /// It had failed.
+    AfterFailure,
+    /// It had been answered.
+    AfterSuccess,
+    /// It had not ended.
+    Concurrent,
+}
+
+impl Repeat {
+    /// Of two sightings in different places, by their times.
+    #[must_use]
+    pub fn between(one: &Entry, other: &Entry) -> Self {
+        let (first, second) = if one.received_ns <= other.received_ns { (one, other) } else { (other, one) };
+        match first.end {
+            End::Open => Self::Concurrent,
+            _ if first.ended_ns > second.received_ns => Self::Concurrent,
+            End::Refused => Self::AfterRefusal,
+            _ if first.state() == State::WHOLE => Self::AfterSuccess,
+            _ => Self::AfterFailure,
+        }
+    }
+
+    /// Of two sightings whose times nobody knows any more.
+    #[must_use]
+    pub fn guessed(one: State, other: State) -> Self {
+        match one.min(other) {
+            State::WHOLE => Self::AfterSuccess,
+            State::FAILED => Self::AfterFailure,
+            _ => Self::Concurrent,
+        }
+    }
+
+    /// Counts one.
+    pub fn count(self, repeats: &mut Repeats) {
+        let count = match self {
+            Self::AfterRefusal => &mut repeats.after_refusal,
+            Self::AfterFailure => &mut repeats.after_failure,
+            Self::AfterSuccess => &mut repeats.after_success,
+            Self::Concurrent => &mut repeats.concurrent,
+        };
+        *count += 1;
+    }
+}
+
+/// Pages as text: those in which all is whole as ranges, the others as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packed {
+    /// Numbers of pages, from and to, in which each number is [`State::WHOLE`].
+    pub whole: Vec<(u64, u64)>,
+    /// The bytes of other pages in Base64, by the number of the page.
+    pub pages: BTreeMap<u64, String>,
+}
+
+impl Packed {
+    /// Of pages.
+    #[must_use]
+    pub fn of(pages: &Pages) -> Self {
+        let mut packed = Self::default();
+        for (page, bytes) in pages.raw() {
+            if bytes.iter().any(|byte| *byte != u8::MAX) {
+                if bytes.iter().any(|byte| *byte != 0) {
+                    packed.pages.insert(page, STANDARD.encode(bytes));
+                }
+                continue;
+            }
+            match packed.whole.last_mut() {
+                Some((_, last)) if *last + 1 == page => *last = page,
+                _ => packed.whole.push((page, page)),
+            }
+        }
+        packed
+    }
+
+    /// The pages; none if that is no text of pages, or one of too many.
+    #[must_use]
+    pub fn pages(&self) -> Option<Pages> {
+        let mut pages = Pages::default();
+        let whole = vec![u8::MAX; (NUMBERS_PER_PAGE / 4) as usize];
+        for (first, last) in &self.whole {
+            if first > last || last - first >= super::MAX_PAGES as u64 {
+                return None;
+            }
+            for page in *first..=*last {
+                pages.add_raw(page, &whole)?;
+            }
+        }
+        for (page, text) in &self.pages {
+            pages.add_raw(*page, &STANDARD.decode(text).ok()?)?;
+        }
+        Some(pages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u64, (received_ns, ended_ns): (u64, u64), status: u16, end: End) -> Entry {
+        Entry {
+            number,
+            attempt: 0,
+            sighting: 1,
+            instance: "one".to_owned(),
+            method: "POST".to_owned(),
+            status,
+            received_ns,
+            replied_ns: received_ns,
+            ended_ns,
+            sent: 0,
+            end,
+        }
+    }
+
+    #[test]
+    fn pages_come_back_from_their_text() {
+        let mut pages = Pages::default();
+        for number in 0..3 * NUMBERS_PER_PAGE {
+            pages.set(number, State::WHOLE);
+        }
+        pages.set(5 * NUMBERS_PER_PAGE + 1, State::OPEN);
+        pages.set(u64::MAX, State::FAILED);
+        let packed = Packed::of(&pages);
+        assert_eq!((&packed.whole, packed.pages.len()), (&vec![(0, 2)], 2));
+        let back = packed.pages().unwrap();
+        assert_eq!(back.iter().collect::<Vec<_>>(), pages.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_no_text_of_pages_is_refused() {
+        let packed = |whole: &[(u64, u64)], pages: &[(u64, &str)]| Packed {
+            whole: whole.to_vec(),
+            pages: pages.iter().map(|(page, text)| (*page, (*text).to_owned())).collect(),
+        };
+        let page = STANDARD.encode([1; 1024]);
+        assert!(packed(&[(0, 1)], &[(2, &page)]).pages().is_some());
+        for wrong in [
+            packed(&[(1, 0)], &[]),
+            packed(&[(0, u64::MAX)], &[]),
+            packed(&[(u64::MAX, u64::MAX)], &[]),
+            packed(&[(0, 1), (1, 2)], &[]),
+            packed(&[(0, 1)], &[(1, &page)]),
+            packed(&[], &[(1, "AAAA")]),
+            packed(&[], &[(1, "***")]),
+            packed(&[(0, super::super::MAX_PAGES as u64 - 1), (1 << 40, 1 << 40)], &[]),
+        ] {
+            assert!(wrong.pages().is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_two_have_seen_is_a_repeat_by_what_had_become_of_it() {
+        let between = |first: &Entry, second: (u64, u64)| {
+            let second = entry(1, second, 200, End::Whole);
+            assert_eq!(Repeat::between(first, &second), Repeat::between(&second, first));
+            Repeat::between(first, &second)
+        };
+        assert_eq!(between(&entry(1, (1, 2), 503, End::Whole), (3, 4)), Repeat::AfterFailure);
+        assert_eq!(between(&entry(1, (1, 2), 0, End::CutOnPurpose), (3, 4)), Repeat::AfterFailure);
+        assert_eq!(between(&entry(1, (1, 2), 200, End::Whole), (3, 4)), Repeat::AfterSuccess);
+        assert_eq!(between(&entry(1, (1, 2), 0, End::Refused), (3, 4)), Repeat::AfterRefusal);
+        assert_eq!(between(&entry(1, (1, 9), 200, End::Whole), (3, 4)), Repeat::Concurrent);
+        assert_eq!(between(&entry(1, (1, 0), 0, End::Open), (3, 4)), Repeat::Concurrent);
+    }
+
+    #[test]
+    fn what_no_server_can_have_seen_is_not_read() {
+        let good =
+            Statement { version: VERSION, sightings: MAX_COUNT, whole: MAX_COUNT, ..Statement::default() };
+        let read = |statement: &Statement| Statement::read_all(&serde_json::to_vec(&[statement]).unwrap());
+        assert_eq!(read(&good), Ok(vec![good.clone()]));
+        for wrong in [
+            Statement { version: 2, ..good.clone() },
+            Statement { sightings: MAX_COUNT + 1, ..good.clone() },
+            Statement { repeats: Repeats { concurrent: u64::MAX, ..Repeats::default() }, ..good.clone() },
+            Statement { cut_on_purpose: BTreeMap::from([("rst".to_owned(), u64::MAX)]), ..good.clone() },
+            Statement { entries: vec![entry(1, (1, 2), 200, End::Whole); MAX_ENTRIES + 1], ..good.clone() },
+            Statement { resent: vec![(1, 1, 1); MAX_RESENT + 1], ..good.clone() },
+            Statement { instance: "x".repeat(MAX_TEXT + 1), ..good.clone() },
+        ] {
+            assert!(read(&wrong).is_err());
+        }
+        for text in [&b""[..], b"{}", b"[{}]"] {
+            assert!(Statement::read_all(text).is_err());
+        }
+        assert_eq!(Statement::read_all(b"[]"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn merged_statements_add_up_and_count_what_was_seen_by_both() {
+        let part = |numbers: &[(u64, State)], resent: &[(u64, u8, u8)], entries: Vec<Entry>| {
+            let mut pages = Pages::default();
+            for (number, state) in numbers {
+                pages.set(*number, *state);
+            }
+            let seen = (numbers.len() + resent.len()) as u64;
+            let statement = Statement {
+                sightings: seen,
+                whole: seen,
+                resent: resent.to_vec(),
+                entries,
+                ..Statement::default()
+            };
+            (statement, pages)
+        };
+        let whole = State::WHOLE;
+        let (mut one, mut pages) = part(
+            &[(1, whole), (2, State::FAILED), (3, whole)],
+            &[(9, 1, 3), (2, 1, 3)],
+            vec![entry(3, (5, 6), 503, End::Whole)],
+        );
+        let (other, others) = part(
+            &[(2, whole), (3, whole), (4, whole)],
+            &[(9, 1, 3)],
+            vec![entry(3, (7, 8), 200, End::Whole)],
+        );
+        assert_eq!(one.merge(&mut pages, &other, &others), [2, 3]);
+        assert_eq!(one.repeats, Repeats { after_failure: 2, after_success: 1, ..Repeats::default() });
+        assert_eq!((one.distinct(&pages), one.own_attempts(&pages)), (5, 1));
+        assert_eq!(one.sightings, one.distinct(&pages) + one.own_attempts(&pages) + one.repeats.all());
+        assert!(one.adds_up());
+    }
+}

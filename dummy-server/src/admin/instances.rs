@@ -1,0 +1,183 @@
+//! `/instances`: the servers of the process, and what one of them is to do: drain, be killed, start again, be unhealthy.
+//!
+//! A server ends and starts while the process, this port and the other servers go on.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::Path,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{figures::Figures, readiness};
+use crate::process::{Condition, Instance, Process, StartError};
+
+/// How long a server that is killed is waited for. One that is stuck is shown as killed all the same.
+const END: Duration = Duration::from_secs(2);
+
+/// What a server can be asked for.
+const ACTIONS: [&str; 5] = ["drain", "kill", "start", "unhealthy", "healthy"];
+
+/// All of `/instances`.
+pub(super) fn routes(process: Arc<Process>) -> Router {
+    let (listed, one, probed, asked) =
+        (Arc::clone(&process), Arc::clone(&process), Arc::clone(&process), process);
+    let list = async move || super::json(&json!({ "instances": shown(&listed, |_| true) }));
+    let show = async move |Path(name): Path<String>| {
+        find(&one, &name).map(|instance| reply(&one, instance)).into_response()
+    };
+    let ready = async move |Path(name): Path<String>| {
+        let phase = probed.common.shutdown.phase();
+        find(&probed, &name).map(|instance| readiness(phase, instance.is_ready())).into_response()
+    };
+    let act = async move |Path((name, action)): Path<(String, String)>| {
+        let instance = match find(&asked, &name) {
+            Ok(instance) => instance,
+            Err(unknown) => return unknown.into_response(),
+        };
+        match act(&asked, instance, &action).await {
+            Ok(()) => reply(&asked, instance),
+            Err(refused) => refused.into_response(),
+        }
+    };
+    Router::new()
+        .route("/instances", get(list))
+        .route("/instances/{name}", get(show))
+        .route("/instances/{name}/readyz", get(ready))
+        .route("/instances/{name}/{action}", post(act))
+}
+
+/// A server as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    name: &'static str,
+    phase: Condition,
+    ready: bool,
+    addresses: Addresses,
+    /// The last time that it was.
+    started: String,
+    starts: u64,
+    connections: u64,
+    requests: u64,
+    in_flight: u64,
+    workers: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Addresses {
+    http: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<String>,
+}
+
+fn shown(process: &Process, wanted: impl Fn(&Instance) -> bool) -> Vec<Shown> {
+    let figures = Figures::of_all(process);
+    let all = process.instances.iter().zip(figures).filter(|(instance, _)| wanted(instance));
+    all.map(|(instance, figures)| {
+        let (addresses, sum) = (instance.addresses(), figures.sum());
+        Shown {
+            name: instance.name(),
+            phase: instance.condition(),
+            ready: instance.is_ready(),
+            addresses: Addresses {
+                http: addresses.http.to_string(),
+                grpc: addresses.grpc.map(|grpc| grpc.to_string()),
+                tls: addresses.tls.map(|tls| tls.to_string()),
+            },
+            started: format!("{:.6}", instance.life().started),
+            starts: instance.starts(),
+            connections: sum.connections_open,
+            requests: sum.requests,
+            in_flight: sum.in_flight,
+            workers: figures.workers.len(),
+        }
+    })
+    .collect()
+}
+
+fn reply(process: &Process, instance: &Instance) -> Response {
+    let mut shown = shown(process, |other| other.name() == instance.name());
+    super::json(&shown.pop())
+}
+
+fn find<'a>(process: &'a Process, name: &str) -> Result<&'a Instance, Refused> {
+    process.instance(name).ok_or_else(|| {
+        let names: Vec<_> = process.instances.iter().map(Instance::name).collect();
+        let example = format!("/instances/{}", names.first().unwrap_or(&""));
+        refused(StatusCode::NOT_FOUND, &format!("unknown instance '{name}'"), &names.join(", "), &example)
+    })
+}
+
+/// What is not done: what is wrong, what is accepted, and an example.
+struct Refused {
+    status: StatusCode,
+    said: serde_json::Value,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, axum::Json(self.said)).into_response()
+    }
+}
+
+fn refused(status: StatusCode, error: &str, accepted: &str, example: &str) -> Refused {
+    Refused { status, said: json!({ "error": error, "accepted": accepted, "example": example }) }
+}
+
+/// Has the server do it, as far as that is done soon.
+async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(), Refused> {
+    let name = instance.name();
+    let (life, condition) = (instance.life(), instance.condition());
+    let is_running = matches!(condition, Condition::Serving | Condition::Draining);
+    let over = || {
+        let error = format!("instance '{name}' does not run, so there is nothing to {action}");
+        let example = format!("POST /instances/{name}/start");
+        Err(refused(StatusCode::CONFLICT, &error, "start", &example))
+    };
+    match action {
+        // What has come to pass already is no mistake.
+        "drain" if condition == Condition::Draining => {}
+        "kill" if condition == Condition::Killed => {}
+        "drain" if is_running => {
+            tracing::info!(instance = name, "drain, asked for by the admin port");
+            tokio::spawn(instance.drain());
+        }
+        "kill" if is_running => {
+            tracing::info!(instance = name, "kill, asked for by the admin port");
+            life.shutdown.kill();
+            life.ended(END).await;
+        }
+        "healthy" | "unhealthy" if is_running => life.shutdown.set_healthy(action == "healthy"),
+        "drain" | "kill" | "healthy" | "unhealthy" => return over(),
+        "start" => match instance.start_again(&process.common) {
+            Ok(()) => tracing::info!(instance = name, "started, asked for by the admin port"),
+            Err(error) => return Err(not_started(name, &error)),
+        },
+        _ => {
+            let error = format!("invalid action '{action}'");
+            let example = format!("POST /instances/{name}/drain");
+            return Err(refused(StatusCode::NOT_FOUND, &error, &ACTIONS.join(", "), &example));
+        }
+    }
+    Ok(())
+}
+
+fn not_started(name: &str, error: &StartError) -> Refused {
+    let (accepted, example) = match error {
+        StartError::Running => {
+            ("an instance that has ended or was killed", format!("POST /instances/{name}/kill"))
+        }
+        StartError::Leaving => ("a process that was not told to end", "GET /instances".to_owned()),
+        StartError::Bind(_) => ("ports that no other process has taken", format!("GET /instances/{name}")),
+        StartError::System(_) => ("a machine that has threads and files left", "GET /instances".to_owned()),
+    };
+    let error = format!("can't start instance '{name}': {error}");
+    refused(StatusCode::CONFLICT, &error, accepted, &example)
+}

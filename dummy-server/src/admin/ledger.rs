@@ -1,0 +1,34 @@
+//! `/ledger`: what the servers of this process have seen of a verified run, as their own ports tell it, too.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    process::Process,
+    router::{self, Route},
+};
+
+/// What all workers of each server have seen of the run that `query` names: a list, with one statement for each server that has
+/// not ended.
+pub(super) async fn response(process: &Process, query: Option<&str>) -> Response {
+    let (run, load) = match router::ledger(query.unwrap_or_default()) {
+        Ok(Route::Ledger { run, load }) => (run, load),
+        Ok(_) => return StatusCode::NOT_FOUND.into_response(),
+        Err(bad) => {
+            let text = format!("{}; accepted: {}; for example: {}\n", bad.error, bad.accepted, bad.example);
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    let mut statements = Vec::new();
+    for life in process.instances.iter().map(|instance| instance.life()).filter(|life| !life.has_ended()) {
+        match life.desk.statement(run, load).await {
+            Ok(statement) => statements.push(statement),
+            Err(unanswered) => {
+                return (StatusCode::SERVICE_UNAVAILABLE, format!("{unanswered}\n")).into_response();
+            }
+        }
+    }
+    super::json(&statements)
+}

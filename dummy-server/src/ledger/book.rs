@@ -1,0 +1,185 @@
+//! What a worker has seen of one load of a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::{
+    id::Id,
+    ledger::{End, Entry, Pages, Repeat, State, Statement, VERSION},
+};
+
+use super::past::{Past, Ring};
+use crate::cut::Cut;
+
+/// How many loads of runs a worker remembers.
+pub(super) const MAX_BOOKS: usize = 4;
+/// Pages for each: 16 MiB, 67 million numbers.
+const MAX_PAGES: usize = 16 << 10;
+/// How many numbers are remembered by themselves, for each of the reasons for which they are.
+const MAX_NOTED: usize = 64 << 10;
+/// How many entries are kept of failures, and of repeats.
+const MAX_FAILURES: usize = 128;
+const MAX_REPEATS: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Book {
+    /// Its counts.
+    counts: Statement,
+    pages: Pages,
+    resent: BTreeMap<(u64, u8), State>,
+    /// Refused, and not seen since.
+    refused: BTreeSet<(u64, u8)>,
+    /// How often those were seen that were seen again.
+    again: BTreeMap<(u64, u8), u8>,
+    failures: Vec<Past>,
+    repeats: Vec<Past>,
+}
+
+impl Book {
+    pub(super) fn new(run: u32, load: u8) -> Self {
+        Self {
+            counts: Statement { version: VERSION, run, load, ..Statement::default() },
+            pages: Pages::of_at_most(MAX_PAGES),
+            resent: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            again: BTreeMap::new(),
+            failures: Vec::new(),
+            repeats: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_of(&self, run: u32, load: u8) -> bool {
+        self.counts.run == run && self.counts.load == load
+    }
+
+    /// A request has come; how often it has by now.
+    pub(super) fn saw(&mut self, past: &Past, ring: &Ring) -> u8 {
+        let Id { number, attempt, .. } = past.id;
+        self.counts.sightings += 1;
+        self.counts.open += 1;
+        let before = if attempt == 0 { self.saw_first(number) } else { self.saw_resent(number, attempt) };
+        if before == State::UNSEEN && self.refused.is_empty() {
+            return 1;
+        }
+        self.saw_again(past, before, ring)
+    }
+
+    #[inline]
+    fn saw_first(&mut self, number: u64) -> State {
+        let (before, noted) = self.pages.set(number, State::OPEN);
+        if before > State::OPEN {
+            self.pages.set(number, before);
+        }
+        self.counts.forgotten += u64::from(!noted);
+        before
+    }
+
+    fn saw_resent(&mut self, number: u64, attempt: u8) -> State {
+        let is_full = self.resent.len() >= MAX_NOTED;
+        match self.resent.get(&(number, attempt)) {
+            Some(before) => *before,
+            None if is_full => {
+                self.counts.forgotten += 1;
+                State::UNSEEN
+            }
+            None => {
+                self.resent.insert((number, attempt), State::OPEN);
+                State::UNSEEN
+            }
+        }
+    }
+
+    #[cold]
+    fn saw_again(&mut self, past: &Past, before: State, ring: &Ring) -> u8 {
+        let key = (past.id.number, past.id.attempt);
+        let was_refused = self.refused.remove(&key);
+        let kind = match before {
+            State::UNSEEN if was_refused => Repeat::AfterRefusal,
+            State::UNSEEN => return 1,
+            State::WHOLE => Repeat::AfterSuccess,
+            State::FAILED => Repeat::AfterFailure,
+            _ => Repeat::Concurrent,
+        };
+        kind.count(&mut self.counts.repeats);
+        let is_new = !self.again.contains_key(&key);
+        if is_new && self.again.len() >= MAX_NOTED {
+            return u8::MAX;
+        }
+        let count = self.again.entry(key).or_insert(1);
+        *count = count.saturating_add(1);
+        let count = *count;
+        if is_new && self.repeats.len() < MAX_REPEATS {
+            self.repeats.extend(ring.find(|id| *id == past.id).next());
+        }
+        count
+    }
+
+    /// A request has ended.
+    pub(super) fn ended(&mut self, past: &Past, cut: Option<Cut>) {
+        let Id { number, attempt, .. } = past.id;
+        self.counts.open -= 1;
+        match past.end {
+            End::Open => {}
+            End::Whole => self.counts.whole += 1,
+            End::Refused => self.counts.refused += 1,
+            End::CutByServer => self.counts.cut_by_server += 1,
+            End::CutByPeer => self.counts.cut_by_peer += 1,
+            End::CutOnPurpose => {
+                let name = cut.map_or("", |cut| Cut::NAMES[cut.index()]);
+                *self.counts.cut_on_purpose.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+        let state = past.state();
+        if attempt == 0 {
+            let (before, noted) = self.pages.set(number, state);
+            // One of several sightings that went well is enough, and a refusal is no sighting.
+            if before > State::OPEN && before > state {
+                self.pages.set(number, before);
+            }
+            debug_assert!(noted || self.counts.forgotten > 0);
+        } else if let Some(own) = self.resent.get_mut(&(number, attempt)) {
+            *own = if *own > State::OPEN { state.max(*own) } else { state };
+        }
+        if past.end == End::Refused && self.refused.len() < MAX_NOTED {
+            self.refused.insert((number, attempt));
+        }
+        if state != State::WHOLE && self.failures.len() < MAX_FAILURES {
+            self.failures.push(*past);
+        } else if !self.again.is_empty()
+            && self.again.contains_key(&(number, attempt))
+            && self.repeats.len() < MAX_REPEATS
+        {
+            self.repeats.push(*past);
+        }
+    }
+
+    /// What it says, with entries of these numbers as far as they are remembered.
+    pub(super) fn statement(
+        &self,
+        (instance, epoch): (&str, u32),
+        numbers: &[u64],
+        ring: &Ring,
+    ) -> (Statement, Pages) {
+        let resent = self.resent.iter().map(|(&(number, attempt), state)| (number, attempt, state.bits()));
+        let (run, load) = (self.counts.run, self.counts.load);
+        let is_asked_for =
+            |id: &Id| (id.run, id.load) == (run, load) && numbers.binary_search(&id.number).is_ok();
+        let mut entries: Vec<Entry> = Vec::new();
+        let asked_for = (!numbers.is_empty()).then(|| ring.find(is_asked_for).take(numbers.len()));
+        let known = self.repeats.iter().chain(&self.failures);
+        for past in asked_for.into_iter().flatten().chain(known) {
+            let entry = past.entry(instance);
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        let statement = Statement {
+            instance: instance.to_owned(),
+            epoch,
+            resent: resent.filter(|(.., state)| *state != State::UNSEEN.bits()).collect(),
+            entries,
+            ..self.counts.clone()
+        };
+        (statement, self.pages.clone())
+    }
+}

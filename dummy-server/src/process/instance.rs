@@ -1,0 +1,140 @@
+//! One server of the process: how it is, and what the admin port has it do.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{Common, life::Lasting, life::Life};
+use crate::{
+    behaviour,
+    drain::Phase,
+    listener::{Addresses, BindError, Listeners},
+    stats::Stats,
+};
+
+/// How a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Condition {
+    /// It serves.
+    Serving,
+    /// It ends what is in flight.
+    Draining,
+    /// Its drain is over.
+    Ended,
+    /// Its connections were reset.
+    Killed,
+}
+
+/// Why a server does not start again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// There is nothing to start.
+    #[error("it is running")]
+    Running,
+    /// The process is about to end.
+    #[error("the process is draining")]
+    Leaving,
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("can't start a thread: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A server of the process, which may end and start again.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    lasting: Lasting,
+    /// The present one, or the last.
+    life: Mutex<Life>,
+    starts: AtomicU64,
+}
+
+impl Instance {
+    pub(super) fn start(lasting: Lasting, listeners: Listeners, common: &Common) -> io::Result<Self> {
+        let life = Mutex::new(Life::start(&lasting, listeners, common)?);
+        Ok(Self { lasting, life, starts: AtomicU64::new(1) })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.lasting.name
+    }
+
+    /// Where it listens, or did.
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.life().addresses
+    }
+
+    /// The number in the process of its first worker.
+    pub(crate) fn first_worker(&self) -> usize {
+        self.lasting.first_worker
+    }
+
+    /// What it has counted since the process began, by worker.
+    pub(crate) fn stats(&self) -> &[Arc<Stats>] {
+        &self.lasting.stats
+    }
+
+    pub(crate) fn behaviour(&self) -> &Arc<behaviour::Shared> {
+        &self.lasting.behaviour
+    }
+
+    /// How often it was started.
+    pub(crate) fn starts(&self) -> u64 {
+        self.starts.load(Ordering::Relaxed)
+    }
+
+    /// The present one, or the last.
+    pub(crate) fn life(&self) -> Life {
+        self.locked().clone()
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        let life = self.life();
+        match life.shutdown.phase() {
+            _ if life.shutdown.was_killed() => Condition::Killed,
+            _ if life.has_ended() => Condition::Ended,
+            Phase::Serving => Condition::Serving,
+            _ => Condition::Draining,
+        }
+    }
+
+    /// Whether new requests are welcome.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.condition() == Condition::Serving && self.life().shutdown.is_ready()
+    }
+
+    /// Begins its drain; what is returned walks through the phases.
+    pub(crate) fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
+        let life = self.life();
+        life.shutdown.begin();
+        life.walk(self.lasting.config.drain_delay, self.lasting.config.drain_timeout)
+    }
+
+    /// Starts it again, on the same ports.
+    pub(crate) fn start_again(&self, common: &Common) -> Result<(), StartError> {
+        let mut life = self.locked();
+        if !life.has_ended() {
+            return Err(StartError::Running);
+        }
+        if common.shutdown.phase() > Phase::Serving {
+            return Err(StartError::Leaving);
+        }
+        let listeners = Listeners::bind(&self.lasting.config)?;
+        *life = Life::start(&self.lasting, listeners, common)?;
+        self.starts.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn close_log(&self) {
+        self.lasting.lines().clear();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

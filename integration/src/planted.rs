@@ -1,0 +1,266 @@
+//! A proxy that does to chosen requests what real ones should not: HTTP/1.1 with lengths, one connection to the server for
+//! each of a client's, a thread for each.
+//!
+//! It chooses by the number in the request's token, so that a test knows what has to be found.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use contract::id::Id;
+
+use crate::PATIENCE;
+
+/// What is done to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Passed on as it is, and so is its reply.
+    None,
+    /// One bit of the byte at this offset of the reply's body is another.
+    Flip(usize),
+    /// The reply's body ends here, and its length says so.
+    Shorten(usize),
+    /// The first two blocks of so many bytes of the reply's body change places.
+    Swap(usize),
+    /// The connection ends after so many bytes of the reply's body.
+    CutReply(usize),
+    /// The connection ends before the request is passed on.
+    Lose,
+    /// Answered with this status, and not passed on.
+    Answer(u16),
+    /// Passed on, and answered with this status.
+    Replace(u16),
+    /// Passed on again after its reply has come, which is thrown away.
+    Repeat,
+    /// Passed on once more at the same time, over another connection.
+    Double,
+    /// Answered with the reply to the last request that this connection has passed on, and not passed on itself.
+    Cache,
+    /// Passed on, and answered with the reply to the last request that this connection has passed on.
+    Cross,
+    /// Passed on without its token.
+    TakeToken,
+    /// Passed on, and its reply without its token.
+    TakeSeen,
+    /// Passed on with the number of another request, which nobody has sent.
+    Renumber(u64),
+    /// So many milliseconds pass before it is passed on, or before its reply is.
+    Slow(u64, u64),
+}
+
+/// The proxy; it ends when dropped.
+#[derive(Debug)]
+pub struct Planted {
+    /// Where it listens.
+    pub address: SocketAddr,
+    over: Arc<AtomicBool>,
+}
+
+impl Planted {
+    /// In front of a server; `fault` says what is done to the request of a number, once: what is asked for without a token is
+    /// passed on.
+    ///
+    /// # Panics
+    /// When it can't listen.
+    #[must_use]
+    pub fn start(server: SocketAddr, fault: impl Fn(u64) -> Fault + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let over = Arc::new(AtomicBool::new(false));
+        let fault: Arc<dyn Fn(u64) -> Fault + Send + Sync> = Arc::new(fault);
+        let is_over = Arc::clone(&over);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let fault = Arc::clone(&fault);
+                thread::spawn(move || serve(client, server, &*fault));
+            }
+        });
+        Self { address, over }
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+/// A request or a reply.
+#[derive(Clone, Debug)]
+struct Message {
+    first: String,
+    fields: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Message {
+    /// None at the end of the connection.
+    fn read(from: &mut TcpStream, rest: &mut Vec<u8>) -> io::Result<Option<Self>> {
+        let head = loop {
+            if let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
+                break rest.drain(..end + 4).collect::<Vec<u8>>();
+            }
+            let mut buffer = [0; 16 << 10];
+            match from.read(&mut buffer)? {
+                0 => return Ok(None),
+                count => rest.extend_from_slice(&buffer[..count]),
+            }
+        };
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let mut lines = head.trim_end().split("\r\n");
+        let first = lines.next().unwrap_or_default().to_owned();
+        let field = |line: &str| {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            (name.to_owned(), value.trim().to_owned())
+        };
+        let mut message = Self { first, fields: lines.map(field).collect(), body: Vec::new() };
+        let length: usize = message.field("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        while rest.len() < length {
+            let mut buffer = [0; 64 << 10];
+            match from.read(&mut buffer)? {
+                0 => return Ok(None),
+                count => rest.extend_from_slice(&buffer[..count]),
+            }
+        }
+        message.body = rest.drain(..length).collect();
+        Ok(Some(message))
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self
+    }
+
+    fn with(self, name: &str, value: String) -> Self {
+        let mut message = self.without(name);
+        message.fields.push((name.to_owned(), value));
+        message
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut text = format!("{}\r\n", self.first);
+        for (name, value) in &self.fields {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        [text.as_bytes(), &self.body].concat()
+    }
+
+    fn of_status(status: u16) -> Self {
+        let first = format!("HTTP/1.1 {status} Planted");
+        let fields = vec![("content-length".to_owned(), "0".to_owned())];
+        Self { first, fields, body: Vec::new() }
+    }
+}
+
+/// A connection to the server.
+struct Upstream {
+    stream: TcpStream,
+    rest: Vec<u8>,
+}
+
+impl Upstream {
+    fn connect(server: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, rest: Vec::new() })
+    }
+
+    fn exchange(&mut self, request: &Message) -> io::Result<Message> {
+        self.stream.write_all(&request.bytes())?;
+        Message::read(&mut self.stream, &mut self.rest)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Whatever breaks ends the client's connection.
+fn serve(mut client: TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Fault) {
+    let _ = client.set_nodelay(true);
+    let _ = relay(&mut client, server, fault);
+    let _ = client.shutdown(Shutdown::Both);
+}
+
+fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Fault) -> io::Result<()> {
+    let mut rest = Vec::new();
+    let mut upstream = Upstream::connect(server)?;
+    let mut last: Option<Message> = None;
+    while let Some(request) = Message::read(client, &mut rest)? {
+        let token = request.field("x-dummy-token").and_then(|token| Id::read(token.as_bytes()));
+        let fault = token.map_or(Fault::None, |id| fault(id.number));
+        let mut reply = match (fault, &last) {
+            (Fault::Lose, _) => return Ok(()),
+            (Fault::Answer(status), _) => Message::of_status(status),
+            (Fault::Cache, Some(last)) => last.clone(),
+            (Fault::Replace(status), _) => {
+                upstream.exchange(&request)?;
+                Message::of_status(status)
+            }
+            (Fault::Cross, Some(last)) => {
+                upstream.exchange(&request)?;
+                last.clone()
+            }
+            (Fault::Repeat, _) => {
+                upstream.exchange(&request)?;
+                upstream.exchange(&request)?
+            }
+            (Fault::Double, _) => {
+                let mut beside = Upstream::connect(server)?;
+                beside.stream.write_all(&request.bytes())?;
+                upstream.exchange(&request)?
+            }
+            (Fault::TakeToken, _) => upstream.exchange(&request.without("x-dummy-token"))?,
+            (Fault::TakeSeen, _) => upstream.exchange(&request)?.without("x-dummy-seen"),
+            (Fault::Renumber(number), _) => {
+                let text = token.map(|id| Id { number, ..id }.text());
+                let id = text.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+                upstream.exchange(&request.with("x-dummy-token", id))?
+            }
+            (Fault::Slow(there, back), _) => {
+                thread::sleep(std::time::Duration::from_millis(there));
+                let reply = upstream.exchange(&request)?;
+                thread::sleep(std::time::Duration::from_millis(back));
+                reply
+            }
+            _ => upstream.exchange(&request)?,
+        };
+        last = Some(reply.clone());
+        match fault {
+            Fault::Flip(offset) => reply.body[offset] ^= 1,
+            Fault::Swap(size) => reply.body[..2 * size].rotate_left(size),
+            Fault::Shorten(length) => {
+                reply.body.truncate(length);
+                reply = reply.with("content-length", length.to_string());
+            }
+            Fault::CutReply(length) => {
+                let bytes = reply.bytes();
+                let end = bytes.len() - reply.body.len() + length;
+                return client.write_all(&bytes[..end]);
+            }
+            _ => {}
+        }
+        client.write_all(&reply.bytes())?;
+    }
+    Ok(())
+}
+
+/// A fault for each of some numbers, the first time that each is seen; others have none.
+pub fn once(faults: BTreeMap<u64, Fault>) -> impl Fn(u64) -> Fault + Send + Sync + 'static {
+    let faults = Mutex::new(faults);
+    move |number| faults.lock().expect("nobody panics").remove(&number).unwrap_or(Fault::None)
+}

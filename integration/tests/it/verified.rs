@@ -1,0 +1,245 @@
+//! What loadgen proves of each request, with dummy-server behind a proxy that does what it should not.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    thread,
+};
+
+use integration::{
+    binaries::loadgen,
+    planted::{Fault, Planted},
+    process::Finished,
+    report::Report,
+    server::Server,
+};
+use serde_json::Value;
+
+tests!();
+
+/// How many requests are sent, and to which of them something happens.
+const SENT: u64 = 400;
+const EVERY: u64 = 50;
+const HURT: u64 = SENT / EVERY;
+
+fn is_chosen(number: u64) -> bool {
+    number % EVERY == 7
+}
+
+/// All counts of findings, by their names; what was found is nothing but `wanted`.
+fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
+    let verify = &report.json()["verify"];
+    let counts = [
+        "/never_arrived/answered_by_proxy/count",
+        "/never_arrived/unanswered/count",
+        "/never_arrived/not_written/count",
+        "/answered_in_place/count",
+        "/cut_on_the_way_back/count",
+        "/cut_by_the_server/count",
+        "/repeated/counts/after_refusal",
+        "/repeated/counts/after_failure",
+        "/repeated/counts/after_success",
+        "/repeated/counts/concurrent",
+        "/crossed/count",
+        "/cached/count",
+        "/foreign/count",
+        "/payload/truncated/count",
+        "/payload/corrupted/count",
+        "/uploads/differing",
+        "/unjudged",
+    ];
+    for (name, _) in wanted {
+        assert!(counts.contains(name), "{name}");
+    }
+    for count in counts {
+        let expected = wanted.iter().find(|(name, _)| *name == count).map_or(0, |(_, expected)| *expected);
+        assert_eq!(verify.pointer(count).and_then(Value::as_u64), Some(expected), "{count}: {verify:#}");
+    }
+    assert_eq!(verify["off"], Value::Array(Vec::new()), "{verify:#}");
+    assert_eq!(verify["epochs_lost"], Value::Array(Vec::new()), "{verify:#}");
+    // Each example is one of those that something happened to.
+    let parent = |count: &str| count.trim_end_matches("/count").to_owned();
+    for (name, _) in wanted.iter().filter(|(name, expected)| *expected > 0 && name.ends_with("/count")) {
+        let examples = verify.pointer(&parent(name)).and_then(|finding| finding["examples"].as_array());
+        let numbers = examples.expect("examples").iter().map(|example| example["number"].as_u64().unwrap());
+        let numbers: Vec<u64> = numbers.collect();
+        assert!(
+            !numbers.is_empty() && numbers.iter().all(|number| is_chosen(*number % 1_000_000)),
+            "{numbers:?}"
+        );
+    }
+}
+
+fn verified(address: SocketAddr, path: &str, more: &[&str]) -> Finished {
+    let (total, url) = (SENT.to_string(), format!("http://{address}{path}"));
+    let args = ["--no-progress", "-o", "json", "--verify", &url];
+    let usual = [("-c", "4"), ("-n", &total)];
+    let usual =
+        usual.iter().filter(|(flag, _)| !more.contains(flag)).flat_map(|(flag, value)| [*flag, *value]);
+    loadgen(&[&args, more, &usual.collect::<Vec<_>>()].concat())
+}
+
+/// Through the proxy, with a fault of each chosen request.
+fn through(fault: fn(u64) -> Fault, path: &str, more: &[&str], wanted: &[(&str, u64)]) -> Report {
+    let server = Server::with(&["--workers=2"]);
+    let planted = Planted::start(server.http, move |number| match is_chosen(number) {
+        true => fault(number),
+        false => Fault::None,
+    });
+    let finished = verified(planted.address, path, more);
+    let report = Report::parse(&finished.stdout);
+    assert_found(&report, wanted);
+    assert_eq!(report.number("/verify/sent"), SENT);
+    report
+}
+
+fn a_faithful_proxy_raises_no_alarm_in_any_protocol() {
+    let server = Server::with(&["--workers=2"]);
+    let planted = Planted::start(server.http, |_| Fault::None);
+    let targets = [
+        (format!("http://{}/bin/1K", planted.address), "through"),
+        (format!("http://{}/bin/64K", server.http), "direct"),
+        (format!("h2c://{}/bin/1K", server.http), "direct"),
+        (format!("h2c://{}/chunked/20", server.http), "direct"),
+        (format!("http://{}/bin/1K?chunked=true", server.http), "direct"),
+        (format!("grpc://{}", server.grpc), "direct"),
+    ];
+    for (url, _) in targets {
+        let ledger = server.admin.to_string();
+        let args = ["--no-progress", "-o", "json", "--zero-loss", "-n", "1000", "--ledger", &ledger, &url];
+        let finished = loadgen(&args);
+        assert_eq!(finished.code, Some(0), "{url}: {finished}");
+        let report = Report::parse(&finished.stdout);
+        assert_found(&report, &[]);
+        for count in ["sent", "arrived", "sightings"] {
+            assert_eq!(report.number(&format!("/verify/{count}")), 1000, "{url}: {count}");
+        }
+    }
+}
+
+fn several_calls_beside_requests_are_proven_as_well() {
+    let server = Server::with(&["--workers=2"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("plan.yaml");
+    let text = format!(
+        "target: grpc://{}\nrequests:\n\
+         - {{path: /dummy.v1.TestService/Unary, body: '{{\"plan\": {{\"size\": {{{{random 1 9}}}}}}}}'}}\n\
+         - {{path: /echo.EchoService/StreamEcho, messages: 3, body: '{{\"message\": \"{{{{seq}}}}\"}}'}}\n\
+         - {{target: 'http://{}/bin/1K', weight: 2}}\n\
+         load: {{total: 1000, connections: 2}}\n",
+        server.grpc, server.http
+    );
+    std::fs::write(&plan, text).expect("the plan is written");
+    let plan = plan.to_str().expect("a path in UTF-8");
+    let ledger = server.admin.to_string();
+    for more in [&[][..], &["--ledger", &ledger]] {
+        let args = [&["--no-progress", "-o", "json", "--zero-loss", "-f", plan], more].concat();
+        let finished = loadgen(&args);
+        assert_eq!(finished.code, Some(0), "{more:?}: {finished}");
+        let report = Report::parse(&finished.stdout);
+        assert_found(&report, &[]);
+        for count in ["sent", "arrived", "sightings"] {
+            assert_eq!(report.number(&format!("/verify/{count}")), 1000, "{more:?}: {count}");
+        }
+    }
+}
+
+fn a_request_that_never_arrives_is_told_from_one_whose_reply_is_cut() {
+    through(|_| Fault::Lose, "/bin/1K", &[], &[("/never_arrived/unanswered/count", HURT)]);
+    let cut = through(|_| Fault::CutReply(100), "/bin/1K", &[], &[("/cut_on_the_way_back/count", HURT)]);
+    let first = &cut.json()["verify"]["cut_on_the_way_back"]["examples"][0];
+    assert_eq!(
+        (&first["number"], &first["status"], &first["method"]),
+        (&7.into(), &200.into(), &"GET".into())
+    );
+    assert!(first["what"].as_str().unwrap().contains("after 100 bytes"), "{first}");
+}
+
+fn a_reply_of_the_proxy_itself_is_told_by_whether_the_request_arrived() {
+    let answered =
+        through(|_| Fault::Answer(502), "/bin/1K", &[], &[("/never_arrived/answered_by_proxy/count", HURT)]);
+    assert_eq!(answered.number("/verify/never_arrived/answered_by_proxy/statuses/502"), HURT);
+    assert_eq!(answered.number("/verify/arrived"), SENT - HURT);
+    through(|_| Fault::Replace(504), "/bin/1K", &[], &[("/answered_in_place/count", HURT)]);
+    through(|_| Fault::TakeSeen, "/bin/1K", &[], &[("/answered_in_place/count", HURT)]);
+    through(|_| Fault::TakeToken, "/bin/1K", &[], &[("/never_arrived/answered_by_proxy/count", HURT)]);
+}
+
+fn repeats_are_told_by_what_had_become_of_the_request() {
+    let again = "/repeated/counts/after_success";
+    let report = through(|_| Fault::Repeat, "/bin/1K", &["-X", "POST"], &[(again, HURT)]);
+    let first = &report.json()["verify"]["repeated"]["examples"][0];
+    assert_eq!((&first["number"], &first["method"]), (&7.into(), &"POST".into()), "{first}");
+    assert_eq!(report.number("/verify/sightings"), SENT + HURT);
+    let failed = "/repeated/counts/after_failure";
+    through(|_| Fault::Repeat, "/status/503", &[], &[(failed, HURT)]);
+    through(|_| Fault::Double, "/delay/200", &["-c", "40"], &[("/repeated/counts/concurrent", HURT)]);
+}
+
+fn replies_to_other_requests_are_crossed_or_from_a_cache() {
+    let damaged = |name| [(name, HURT)];
+    through(|_| Fault::Cross, "/status/204", &["-c", "1"], &damaged("/crossed/count"));
+    through(|_| Fault::Cache, "/bin/1K", &["-c", "1"], &damaged("/cached/count"));
+}
+
+fn a_request_that_nobody_sent_is_foreign() {
+    let wanted = [("/foreign/count", HURT), ("/cached/count", HURT)];
+    through(|number| Fault::Renumber(number + 1_000_000), "/bin/1K", &[], &wanted);
+}
+
+fn bodies_that_are_not_those_of_their_requests_are_told_with_the_offset() {
+    let wanted = |what| [(what, HURT)];
+    let first =
+        |report: &Report, pointer: &str| report.number(&format!("/verify{pointer}/examples/0/offset"));
+    let (corrupted, truncated) = ("/payload/corrupted/count", "/payload/truncated/count");
+    let report = through(|_| Fault::Flip(40_000), "/bin/64K", &[], &wanted(corrupted));
+    assert_eq!(first(&report, "/payload/corrupted"), 40_000);
+    let report = through(|_| Fault::Swap(16 << 10), "/bin/64K", &[], &wanted(corrupted));
+    assert_eq!(first(&report, "/payload/corrupted"), 0);
+    let report = through(|_| Fault::Shorten(1000), "/bin/64K", &[], &wanted(truncated));
+    assert_eq!(first(&report, "/payload/truncated"), 1000);
+}
+
+fn what_the_server_was_asked_to_break_off_is_its_own() {
+    let server = Server::start();
+    let path = "/bin/1K?dummy-abort=rst@body(100):100";
+    let report = Report::parse(&verified(server.http, path, &["-n", "40"]).stdout);
+    let failed = report.requests("transport_failed");
+    let broken_off = report.number("/verify/cut_by_the_server/count");
+    assert_eq!((failed, broken_off, report.number("/verify/arrived")), (40, 40, 40));
+    assert_eq!(report.json()["verify"]["off"], Value::Array(Vec::new()));
+}
+
+fn zero_loss_is_a_threshold_and_says_what_happened() {
+    let server = Server::start();
+    let planted = Planted::start(server.http, |number| if number == 7 { Fault::Lose } else { Fault::None });
+    let url = format!("http://{}/bin/1K", planted.address);
+    let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "100", "-c", "2", &url]);
+    assert_eq!(finished.code, Some(99), "{finished}");
+    for part in
+        ["Verification: 1 thing happened to 100 requests", "1 neither arrived nor were answered", "#7"]
+    {
+        assert!(finished.stdout.contains(part), "{part}: {finished}");
+    }
+    let finished = loadgen(&["--no-progress", "--verify", "--fail-on=hurt", "-n", "100", "-c", "2", &url]);
+    assert_eq!(finished.code, Some(3), "{finished}");
+}
+
+fn a_target_that_is_no_dummy_server_proves_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    // It answers whatever comes, and ends with the test's process.
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while client.read(&mut buffer).is_ok_and(|count| count > 0) {
+                    let _ = client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK");
+                }
+            });
+        }
+    });
+    let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "20", &url]);
+    assert_eq!(finished.code, Some(99), "{finished}");
+    assert!(finished.stdout.contains("nothing is proven"), "{finished}");
+}

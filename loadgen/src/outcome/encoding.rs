@@ -1,0 +1,172 @@
+//! Content that a server has compressed, as it was before: for checks of it, and to be shown.
+//!
+//! What comes out is bounded, whatever goes in. gzip and deflate are decoded, which servers and proxies have all; others are named.
+
+use std::io::{self, Read};
+
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use wire::Fields;
+
+/// The most codings of one body, each of which is decoded on its own.
+const MAX_CODINGS: usize = 4;
+
+/// Content without its codings.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    pub(crate) content: Vec<u8>,
+    /// Whether there is more than may be held, or more than what came was held of.
+    pub(crate) is_cut: bool,
+}
+
+/// The codings that a head says its content has (RFC 9110 section 8.4), in lower case; none without any.
+pub(crate) fn of(fields: &Fields) -> Option<String> {
+    let values =
+        fields.get_all("content-encoding").map(|value| String::from_utf8_lossy(value).to_ascii_lowercase());
+    let all = values.collect::<Vec<_>>().join(",");
+    let is_coded = named(&all).next().is_some();
+    is_coded.then_some(all)
+}
+
+/// The content of a body with these codings, of at most `most` bytes; `is_cut`: there was more of the body.
+///
+/// # Errors
+/// It can't be decoded, and why.
+pub(crate) fn decoded(codings: &str, body: &[u8], is_cut: bool, most: usize) -> Result<Decoded, String> {
+    let mut now = Decoded { content: body.to_vec(), is_cut };
+    let codings: Vec<&str> = named(codings).collect();
+    if codings.len() > MAX_CODINGS {
+        return Err(format!("it has {} codings, and at most {MAX_CODINGS} are decoded", codings.len()));
+    }
+    // The one that was applied last is the first to go. A body of nothing has none: that of HEAD, for one.
+    for coding in codings.into_iter().rev().filter(|_| !body.is_empty()) {
+        let Decoded { content, is_cut } = now;
+        now = match coding {
+            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&*content), is_cut, most),
+            // Some servers leave out the frame of zlib.
+            "deflate" if is_zlib(&content) => read(ZlibDecoder::new(&*content), is_cut, most),
+            "deflate" => read(DeflateDecoder::new(&*content), is_cut, most),
+            other => {
+                let other: String = other.chars().take(20).collect();
+                return Err(format!(
+                    "it is in '{}', and only gzip and deflate are decoded (-H 'accept-encoding: gzip')",
+                    other.escape_debug()
+                ));
+            }
+        }
+        .map_err(|error| format!("it is not {coding}: {error}"))?;
+    }
+    Ok(now)
+}
+
+fn named(codings: &str) -> impl Iterator<Item = &str> {
+    codings.split(',').map(str::trim).filter(|coding| !coding.is_empty() && *coding != "identity")
+}
+
+/// Whether it begins as zlib does (RFC 1950 section 2.2).
+fn is_zlib(content: &[u8]) -> bool {
+    matches!(content, [method, flags, ..] if method & 0xf == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0)
+}
+
+fn read(decoder: impl Read, is_cut: bool, most: usize) -> io::Result<Decoded> {
+    let mut content = Vec::new();
+    let mut decoder = decoder.take(most as u64 + 1);
+    match decoder.read_to_end(&mut content) {
+        // Its end was not held.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && is_cut => {}
+        read => drop(read?),
+    }
+    let is_cut = is_cut || content.len() > most;
+    content.truncate(most);
+    Ok(Decoded { content, is_cut })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+    };
+
+    use super::*;
+
+    fn coded(coding: &str, content: &[u8]) -> Vec<u8> {
+        let level = Compression::fast();
+        match coding {
+            "gzip" => {
+                let mut encoder = GzEncoder::new(Vec::new(), level);
+                encoder.write_all(content).unwrap();
+                encoder.finish().unwrap()
+            }
+            "zlib" => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), level);
+                encoder.write_all(content).unwrap();
+                encoder.finish().unwrap()
+            }
+            _ => {
+                let mut encoder = DeflateEncoder::new(Vec::new(), level);
+                encoder.write_all(content).unwrap();
+                encoder.finish().unwrap()
+            }
+        }
+    }
+
+    fn content(codings: &str, body: &[u8]) -> Result<(String, bool), String> {
+        let Decoded { content, is_cut } = decoded(codings, body, false, 1000)?;
+        Ok((String::from_utf8(content).unwrap(), is_cut))
+    }
+
+    #[test]
+    fn content_is_as_it_was_before() {
+        let hello = || Ok(("hello".to_owned(), false));
+        assert_eq!(content("gzip", &coded("gzip", b"hello")), hello());
+        assert_eq!(content("x-gzip", &coded("gzip", b"hello")), hello());
+        assert_eq!(content("deflate", &coded("zlib", b"hello")), hello());
+        assert_eq!(content("deflate", &coded("raw", b"hello")), hello());
+        assert_eq!(content("deflate, gzip", &coded("gzip", &coded("zlib", b"hello"))), hello());
+        assert_eq!(content("identity", b"hello"), hello());
+        let members = [coded("gzip", b"hel"), coded("gzip", b"lo")].concat();
+        assert_eq!(content("gzip", &members), hello());
+        assert_eq!(content("gzip", b""), Ok((String::new(), false)));
+        let mut fields = Fields::new();
+        assert_eq!(of(&fields), None);
+        fields.push("content-encoding", "identity");
+        assert_eq!(of(&fields), None);
+        fields.push("content-encoding", "GZIP");
+        assert_eq!(of(&fields).as_deref(), Some("identity,gzip"));
+    }
+
+    #[test]
+    fn what_is_not_what_it_says_is_told() {
+        let whole = coded("gzip", &b"hello".repeat(50));
+        for (codings, body, said) in [
+            ("gzip", &b"hello"[..], "it is not gzip: "),
+            ("gzip", &whole[..whole.len() - 9], "it is not gzip: "),
+            ("deflate", b"\xff\xff\xff", "it is not deflate: "),
+            ("br", b"x", "it is in 'br', and only gzip and deflate"),
+            ("gzip,gzip,gzip,gzip,gzip", b"x", "it has 5 codings, and at most 4"),
+        ] {
+            let error = content(codings, body).unwrap_err();
+            assert!(error.starts_with(said), "{codings}: {error}");
+        }
+        // The beginning of what was not held to its end.
+        let cut = decoded("gzip", &whole[..whole.len() - 9], true, 1000).unwrap();
+        assert!(cut.is_cut && b"hello".repeat(50).starts_with(&cut.content));
+    }
+
+    #[test]
+    fn no_more_comes_out_than_may_be_held() {
+        let bomb = coded("gzip", &coded("gzip", &vec![0; 8 << 20]));
+        assert!(bomb.len() < 1000, "{}", bomb.len());
+        for most in [0, 1, 5000] {
+            let Decoded { content, is_cut } =
+                decoded("gzip", &coded("gzip", &vec![0; 1 << 20]), false, most).unwrap();
+            assert_eq!((content.len(), is_cut), (most, true));
+            let within = decoded("gzip,gzip", &bomb, false, most);
+            assert!(within.is_ok_and(|within| within.content.len() <= most), "{most}");
+        }
+        let exact = decoded("gzip", &coded("gzip", b"hello"), false, 5).unwrap();
+        assert_eq!(exact, Decoded { content: b"hello".to_vec(), is_cut: false });
+    }
+}

@@ -1,0 +1,91 @@
+//! What a reply of a verified run says of its request: whether it is the reply to this one, and its body the one of this number.
+
+use contract::{
+    field::SEEN,
+    id::{self, Ids},
+    ledger::Seen,
+    pattern::Numbered,
+};
+use wire::Fields;
+
+use super::{Head, InFlight};
+
+/// What a reply has told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// There is no reply, or the run is not verified.
+    #[default]
+    Nothing,
+    /// Nothing of a token: whoever replied is no dummy-server, or something has taken it away.
+    NoToken,
+    /// That it is the reply to this request, which has been seen so often, by a server that was started with this epoch.
+    Own { sighting: u8, epoch: u32 },
+    /// That it is the reply to another request.
+    Other,
+}
+
+/// A body that is not the one of its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// The first byte that differs lies here.
+    Corrupted(u64),
+    /// It has ended after so many bytes, and should have so many.
+    Truncated(u64, u64),
+}
+
+impl InFlight {
+    /// The final head has come; with the ids of a verified run, what it tells of the request is looked at. `number` numbers the
+    /// instance that it names.
+    #[inline]
+    pub(crate) fn head(&mut self, head: &Head<'_>, verified: Option<Ids>, number: impl FnOnce(&[u8]) -> u16) {
+        self.reply.head(head, number);
+        if let Some(ids) = verified {
+            self.told(head.fields(), ids);
+        }
+    }
+
+    fn told(&mut self, fields: &Fields, ids: Ids) {
+        let Some(text) = fields.get(SEEN) else {
+            self.reply.told = Told::NoToken;
+            return;
+        };
+        let own = self.arrival.id(ids);
+        // What is written is as long as it is, or it is none.
+        let seen = Seen::read(text).filter(|_| text[..id::LENGTH] == own);
+        match seen {
+            Some(Seen { sighting, epoch, length, .. }) => {
+                self.reply.told = Told::Own { sighting, epoch };
+                self.reply.announced = length;
+            }
+            None => {
+                self.reply.told = Told::Other;
+                self.reply.note_other(text);
+            }
+        }
+    }
+
+    /// More of the body has come.
+    #[inline]
+    pub(crate) fn body(&mut self, part: &[u8]) {
+        if self.reply.announced.is_some() && self.reply.corrupted().is_none() {
+            let checked = Numbered::new(self.arrival.number).verify(self.reply.length, part);
+            if let Err(mismatch) = checked {
+                self.reply.note_corrupted(mismatch.offset);
+            }
+        }
+        self.reply.body(part);
+    }
+
+    /// How the body of its complete reply is not the one of its number.
+    pub(crate) fn damage(&self) -> Option<Damage> {
+        let announced = self.reply.announced?;
+        if let Some(offset) = self.reply.corrupted() {
+            return Some(Damage::Corrupted(offset));
+        }
+        match self.reply.length {
+            length if length < announced => Some(Damage::Truncated(length, announced)),
+            length if length > announced => Some(Damage::Corrupted(announced)),
+            _ => None,
+        }
+    }
+}

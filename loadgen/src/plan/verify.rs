@@ -1,0 +1,161 @@
+//! What is proven of a run, and which servers are asked for their ledgers.
+//!
+//! Nothing here asks anybody.
+
+use std::fmt;
+
+use command_line::Refusal;
+
+use super::{
+    Builder, PlanError,
+    accepted::{self, refused},
+};
+
+/// The most servers that are named.
+pub const MAX_LEDGERS: usize = 256;
+
+/// What a verified run does beyond others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verify {
+    /// Who is asked for ledgers. Nobody: whoever answers behind the target.
+    pub ledgers: Vec<Ledgers>,
+}
+
+/// Where ledgers are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ledgers {
+    /// At the admin port of one server, `host:port`.
+    At(String),
+    /// At the admin ports of all servers that a name stands for.
+    Named {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Ledgers {
+    /// Reads `host:port` or `dns:name:port`.
+    fn read(text: &str) -> Option<Self> {
+        let (names_all, rest) = match text.strip_prefix("dns:") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (host, port) = rest.rsplit_once(':')?;
+        let port = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok())??;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_host = match literal {
+            Some(literal) => literal.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.len() <= 253 && host.bytes().all(is_plain),
+        };
+        if !is_host || port == 0 {
+            return None;
+        }
+        Some(if names_all { Self::Named { host: host.to_owned(), port } } else { Self::At(rest.to_owned()) })
+    }
+}
+
+impl fmt::Display for Ledgers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => f.write_str(address),
+            Self::Named { host, port } => write!(f, "dns:{host}:{port}"),
+        }
+    }
+}
+
+/// What is wanted, before it is checked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) verify: bool,
+    pub(super) ledgers: Vec<String>,
+}
+
+impl Builder {
+    /// Whether what becomes of each request is proven: each carries a token that dummy-server notes and its reply repeats, bodies
+    /// are numbered, and servers are asked afterwards what they have seen.
+    #[must_use]
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify.verify = verify;
+        self
+    }
+
+    /// A server that is asked for its ledger after a verified run: `host:port` of its admin port, or `dns:name:port` of all
+    /// servers that the name stands for. May be repeated. Without one, whoever answers behind the target is asked.
+    #[must_use]
+    pub fn ledger(mut self, address: impl Into<String>) -> Self {
+        self.verify.ledgers.push(address.into());
+        self
+    }
+
+    /// What is proven, and the field that carries the id of a request then.
+    pub(super) fn check_verify(&mut self, websocket: bool) -> Result<Option<Verify>, PlanError> {
+        let Wanted { verify, ledgers } = &self.verify;
+        if !verify {
+            return match ledgers.first() {
+                None => Ok(None),
+                Some(_) => {
+                    let accepted = "--ledger together with --verify";
+                    let example = "loadgen --verify --ledger=localhost:9091 http://localhost:8080";
+                    Err(PlanError(Refusal::new("--ledger needs --verify", accepted, example)))
+                }
+            };
+        }
+        if websocket {
+            let accepted = "it with requests and calls: of messages, each echo is compared in any case";
+            let shown = "--verify with a WebSocket";
+            return Err(PlanError(Refusal::new(shown, accepted, "loadgen --verify http://localhost:8080")));
+        }
+        if self.id_header != contract::field::REQUEST_ID {
+            let accepted = "one of them: in a verified run the token takes the place of the id";
+            let shown = "--verify and --request-id-header exclude each other";
+            return Err(PlanError(Refusal::new(shown, accepted, "loadgen --verify http://localhost:8080")));
+        }
+        if ledgers.len() > MAX_LEDGERS {
+            return Err(refused(&accepted::LEDGER, format!("{} of them", ledgers.len())));
+        }
+        let read = |text: &String| Ledgers::read(text).ok_or_else(|| refused(&accepted::LEDGER, text));
+        let ledgers = ledgers.iter().map(read).collect::<Result<_, _>>()?;
+        contract::field::TOKEN.clone_into(&mut self.id_header);
+        Ok(Some(Verify { ledgers }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ledgers_are_addresses_or_names_of_several() {
+        for text in [
+            "a:1",
+            "127.0.0.1:9091",
+            "[::1]:65535",
+            "pod-0.svc_x.local:9091",
+            "dns:web.ns.svc:9091",
+            "dns:[::1]:1",
+        ] {
+            assert_eq!(Ledgers::read(text).unwrap().to_string(), text);
+        }
+        let long = "x".repeat(254);
+        for text in [
+            "",
+            "a",
+            "a:",
+            ":1",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a/b:1",
+            "http://a:1",
+            "dns:a",
+            "[::g]:1",
+            "a b:1",
+            &format!("{long}:1"),
+        ] {
+            assert_eq!(Ledgers::read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What became of each request of a verified run, as far as this end knows: two bits for each number, and entries of what was
+//! out of the ordinary.
+
+use std::collections::BTreeMap;
+
+use contract::{
+    id::Ids,
+    ledger::{Pages, Seen},
+};
+
+use crate::{
+    clock::Nanos,
+    outcome::{Cause, Damage, Ended, Failure, Outcome, Told},
+};
+
+/// How many entries a worker keeps.
+const MAX_HURT: usize = 16 << 10;
+
+/// What became of a request, in the two bits of its number.
+pub(crate) mod fate {
+    use contract::ledger::State;
+
+    /// There is no complete reply.
+    pub(crate) const UNANSWERED: State = State::of_bits(1);
+    /// The reply says that it is the one to this request.
+    pub(crate) const ANSWERED: State = State::of_bits(2);
+    /// There is a reply that does not say so.
+    pub(crate) const OTHERWISE: State = State::of_bits(3);
+}
+
+/// Why, of those that are not answered by their own reply.
+pub(crate) mod reason {
+    use contract::ledger::State;
+
+    /// Unanswered: its last byte has not left. Otherwise: the reply says nothing of a token.
+    pub(crate) const UNWRITTEN_OR_NO_TOKEN: State = State::of_bits(1);
+    /// Unanswered: nothing came back. Otherwise: the reply is another request's, of this run.
+    pub(crate) const NOTHING_OR_OTHER: State = State::of_bits(2);
+    /// Unanswered: a reply had begun. Otherwise: the reply is one of another run.
+    pub(crate) const BEGUN_OR_OTHER_RUN: State = State::of_bits(3);
+}
+
+/// What one request has met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hurt {
+    pub(crate) number: u64,
+    /// The index of the plan's request.
+    pub(crate) request: u32,
+    /// When it was due and when it ended, by the run's clock.
+    pub(crate) due: Nanos,
+    pub(crate) at: Nanos,
+    /// Of the reply; 0 without one.
+    pub(crate) status: u16,
+    /// Why there is no complete reply.
+    pub(crate) cause: Option<Cause>,
+    /// Bytes of the reply's body.
+    pub(crate) length: u64,
+    /// The number of the request whose reply it is.
+    pub(crate) other: Option<u64>,
+    pub(crate) damage: Option<Damage>,
+}
+
+/// What this end knows of all requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verified {
+    pub(crate) fates: Pages,
+    pub(crate) reasons: Pages,
+    /// Replies by the epoch of the server.
+    pub(crate) epochs: BTreeMap<u32, u64>,
+    /// The epoch of the last replies, and how many there were.
+    last: (u32, u64),
+    pub(crate) hurt: Vec<Hurt>,
+    /// Bodies that ended too early, and that are not those of their numbers.
+    pub(crate) truncated: u64,
+    pub(crate) corrupted: u64,
+}
+
+impl Verified {
+    /// A request has ended.
+    #[inline]
+    pub(crate) fn ended(&mut self, ended: &Ended<'_>, ids: Ids) {
+        let in_flight = &ended.in_flight;
+        if let (Outcome::Replied, Told::Own { epoch, .. }) = (ended.outcome, in_flight.reply.told) {
+            self.fates.set(in_flight.arrival.number, fate::ANSWERED);
+            if epoch != self.last.0 {
+                self.settle();
+                self.last.0 = epoch;
+            }
+            self.last.1 += 1;
+            if in_flight.damage().is_none() {
+                return;
+            }
+        }
+        self.hurt(ended, ids);
+    }
+
+    #[cold]
+    fn hurt(&mut self, ended: &Ended<'_>, ids: Ids) {
+        let (arrival, reply) = (&ended.in_flight.arrival, &ended.in_flight.reply);
+        let is_written = arrival.written.is_some();
+        let other = Seen::read(reply.other()).map(|seen| seen.id);
+        let is_replied = matches!(ended.outcome, Outcome::Replied);
+        let fate = match (is_replied, reply.told) {
+            (true, Told::Own { .. }) => None,
+            (true, Told::NoToken | Told::Nothing) => Some((fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN)),
+            (true, Told::Other) => {
+                let is_of_this = other.is_some_and(|id| (id.run, id.load) == (ids.run, ids.load));
+                let reason = if is_of_this { reason::NOTHING_OR_OTHER } else { reason::BEGUN_OR_OTHER_RUN };
+                Some((fate::OTHERWISE, reason))
+            }
+            // It was never sent, and nothing is claimed of it.
+            (false, _) if !is_written && matches!(ended.outcome, Outcome::Abandoned) => return,
+            (false, _) if reply.status != 0 => Some((fate::UNANSWERED, reason::BEGUN_OR_OTHER_RUN)),
+            (false, _) if is_written => Some((fate::UNANSWERED, reason::NOTHING_OR_OTHER)),
+            (false, _) => Some((fate::UNANSWERED, reason::UNWRITTEN_OR_NO_TOKEN)),
+        };
+        if let Some((fate, reason)) = fate {
+            self.fates.set(arrival.number, fate);
+            self.reasons.set(arrival.number, reason);
+        }
+        let damage = ended.in_flight.damage().filter(|_| is_replied);
+        match damage {
+            Some(Damage::Truncated(..)) => self.truncated += 1,
+            Some(Damage::Corrupted(_)) => self.corrupted += 1,
+            None => {}
+        }
+        if self.hurt.len() < MAX_HURT {
+            self.hurt.push(Hurt {
+                number: arrival.number,
+                request: arrival.request,
+                due: arrival.due,
+                at: ended.at,
+                status: reply.status,
+                cause: match ended.outcome {
+                    Outcome::Replied | Outcome::Abandoned => None,
+                    Outcome::Failed(Failure { cause, .. }) => Some(*cause),
+                    Outcome::TimedOut => Some(Cause::Timeout),
+                },
+                length: reply.length,
+                other: other.map(|id| id.number),
+                damage,
+            });
+        }
+    }
+
+    /// Counts the last replies among those of their server.
+    pub(crate) fn settle(&mut self) {
+        let (epoch, count) = std::mem::take(&mut self.last);
+        if count > 0 {
+            *self.epochs.entry(epoch).or_default() += count;
+        }
+    }
+
+    /// Adds what another worker knows.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.fates.merge(&other.fates, |_, _, _| {});
+        self.reasons.merge(&other.reasons, |_, _, _| {});
+        self.settle();
+        for (epoch, count) in other.epochs.iter().map(|(epoch, count)| (*epoch, *count)).chain([other.last]) {
+            if count > 0 {
+                *self.epochs.entry(epoch).or_default() += count;
+            }
+        }
+        self.hurt.extend(other.hurt.iter().cloned());
+        self.truncated += other.truncated;
+        self.corrupted += other.corrupted;
+    }
+
+    /// How many requests were sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.fates.count()
+    }
+}

@@ -1,0 +1,127 @@
+//! What was proven of a run, in sentences: the same for text and Markdown.
+
+use contract::ledger::Repeats;
+
+use crate::{
+    clock::nanos,
+    numbers::{count, seconds},
+    verify::{Example, Finding, Verification},
+};
+
+/// How many examples of each finding people are shown.
+const SHOWN: usize = 3;
+
+/// The sentences, the first of which says whether all is well.
+pub(super) fn sentences(found: &Verification) -> Vec<String> {
+    let mut sentences = vec![first(found), arrived(found)];
+    let findings: [(&Finding, &str); 11] = [
+        (&found.never_arrived.answered_by_proxy, "never arrived and were answered in between"),
+        (&found.never_arrived.unanswered, "neither arrived nor were answered"),
+        (&found.never_arrived.not_written, "did not leave whole and were not answered"),
+        (&found.answered_in_place, "arrived, and the reply that came back is not the server's"),
+        (&found.cut_on_the_way_back, "arrived and were answered, and the reply was cut on the way back"),
+        (&found.cut_by_the_server, "arrived, and the server did not answer them"),
+        (&found.crossed, "were given the reply to another request, which had arrived as they had: crossed"),
+        (
+            &found.cached,
+            "never arrived and were given the reply to another request: from a cache, or collapsed",
+        ),
+        (&found.foreign, "were seen by servers and never sent: a replay or a mirror"),
+        (&found.payload.truncated, "bodies end too early, and cleanly"),
+        (&found.payload.corrupted, "bodies are not those of their requests"),
+    ];
+    for (finding, what) in findings {
+        if finding.count > 0 {
+            let statuses = by_status(finding);
+            sentences.push(format!(
+                "{} {what}{statuses}{}",
+                count(finding.count),
+                examples(&finding.examples)
+            ));
+        }
+    }
+    if found.repeated.counts.all() > 0 {
+        sentences.push(repeated(&found.repeated.counts) + &examples(&found.repeated.examples));
+    }
+    if found.uploads.differing > 0 {
+        let differing = count(found.uploads.differing);
+        sentences.push(format!("{differing} bodies of requests arrived otherwise than they were sent"));
+    }
+    if found.unjudged > 0 {
+        sentences.push(format!("{} requests cannot be judged", count(found.unjudged)));
+    }
+    for (epoch, replies) in &found.epochs_lost {
+        let replies = count(*replies);
+        sentences
+            .push(format!("a server (epoch {epoch:08x}) gave {replies} replies and is gone with its ledger"));
+    }
+    sentences.extend(found.off.iter().cloned());
+    sentences
+}
+
+fn first(found: &Verification) -> String {
+    let all = count(found.sent);
+    if found.servers.is_empty() {
+        return format!("of {all} requests nothing is proven: no server has told what it has seen");
+    }
+    if found.is_clean() {
+        return format!("each of {all} requests arrived once, and was given its own reply, whole");
+    }
+    match found.hurt() {
+        0 => format!("nothing is known to have happened to {all} requests, and not all is proven"),
+        1 => format!("1 thing happened to {all} requests"),
+        hurt => format!("{} things happened to {all} requests", count(hurt)),
+    }
+}
+
+fn arrived(found: &Verification) -> String {
+    let names: Vec<_> = found.servers.iter().map(|server| server.instance.as_str()).take(8).collect();
+    let more = if found.servers.len() > names.len() { ", ..." } else { "" };
+    let servers = match found.servers.len() {
+        1 => "1 server".to_owned(),
+        several => format!("{several} servers"),
+    };
+    let asked = match found.epochs_lost.len() {
+        0 => "all that replied were asked",
+        _ => "not all that replied could be asked",
+    };
+    format!(
+        "{} sent; {} arrived, {} sightings at {servers} ({}{more}; {asked}, quiet after {})",
+        count(found.sent),
+        count(found.arrived),
+        count(found.sightings),
+        names.join(", "),
+        seconds(nanos(found.waited)),
+    )
+}
+
+fn by_status(finding: &Finding) -> String {
+    let statuses = finding.statuses.iter().map(|(status, times)| format!("{status} x {}", count(*times)));
+    let statuses: Vec<_> = statuses.collect();
+    if statuses.is_empty() { String::new() } else { format!(" ({})", statuses.join(", ")) }
+}
+
+fn repeated(repeats: &Repeats) -> String {
+    let kinds = [
+        (repeats.after_success, "after success"),
+        (repeats.after_failure, "after a failure"),
+        (repeats.after_refusal, "after a safe refusal"),
+        (repeats.concurrent, "at the same time"),
+    ];
+    let kinds = kinds.into_iter().filter(|(times, _)| *times > 0);
+    let kinds: Vec<_> = kinds.map(|(times, kind)| format!("{} {kind}", count(times))).collect();
+    format!("{} repeated in between: {}", count(repeats.all()), kinds.join(", "))
+}
+
+fn examples(examples: &[Example]) -> String {
+    let shown: Vec<_> = examples.iter().take(SHOWN).map(shown).collect();
+    let more = if examples.len() > SHOWN { "; ..." } else { "" };
+    if shown.is_empty() { String::new() } else { format!(": {}{more}", shown.join("; ")) }
+}
+
+fn shown(example: &Example) -> String {
+    let method = example.method.as_deref().map(|method| format!(" {method}")).unwrap_or_default();
+    let offset = example.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+    let due = example.due.map(|due| format!(", due at {due:.3} s")).unwrap_or_default();
+    format!("#{}{method}{offset} {}{due}", example.number, example.what)
+}

@@ -1,0 +1,194 @@
+//! What servers have seen of a verified run: they are asked until nothing changes any more.
+//!
+//! Each question is a run of one request. Who is asked is in the plan, or else whoever answers behind the target, as often as
+//! it takes to have asked each server that has replied. Nothing here opens a connection itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::ToSocketAddrs as _,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow};
+use contract::{
+    id::Ids,
+    ledger::{Entry, Statement},
+};
+
+use crate::{
+    control::{Handle, Phase},
+    plan::{Ledgers, Plan, Version},
+    run::Run,
+    verify::Asked,
+};
+
+/// Nothing is taken for over before it has been quiet for so long.
+const QUIET: Duration = Duration::from_secs(2);
+/// What is not quiet by then is told as it is.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often servers are asked.
+const EVERY: Duration = Duration::from_millis(250);
+/// How often whoever answers behind the target is asked for each server that has replied, and beyond that.
+const TRIES_FOR_EACH: usize = 8;
+const TRIES_BEYOND: usize = 8;
+
+/// The largest answer, in bytes: a longer one is not kept whole.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// Asks until nothing changes any more; `epochs` are those of the servers that have replied.
+pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -> Asked {
+    let began = Instant::now();
+    let sources = match sources(plan) {
+        Ok(sources) => sources,
+        Err(error) => {
+            let off = vec![format!("servers could not be asked: {error:#}")];
+            return Asked { off, ..Asked::default() };
+        }
+    };
+    let mut known: BTreeMap<u32, Statement> = BTreeMap::new();
+    let mut since = Instant::now();
+    loop {
+        let (mut off, mut behind) = (Vec::new(), Vec::new());
+        let mut answered = BTreeMap::new();
+        for source in &sources {
+            let asked = source.ask(plan, ids, epochs, &mut answered);
+            match source {
+                Source::Server { .. } => off.extend(asked.err()),
+                Source::Behind { .. } => behind.extend(asked.err()),
+            }
+        }
+        if answered.is_empty() {
+            // What one target does not answer, such as a port for calls alone, another one does.
+            off.append(&mut behind);
+        }
+        let is_over = run.phase() == Phase::Abort || began.elapsed() >= PATIENCE;
+        if answered != known {
+            // What does not answer any more is kept as it was last.
+            known.extend(answered);
+            since = Instant::now();
+        }
+        let is_open = known.values().any(|statement| statement.open > 0);
+        let quiet = QUIET.max(longest_pause(known.values()));
+        let is_quiet = !is_open && since.elapsed() >= quiet;
+        if known.is_empty() || is_quiet || is_over {
+            if is_over && !is_quiet && !known.is_empty() {
+                off.push(format!(
+                    "servers were still busy with the run after {} s",
+                    began.elapsed().as_secs()
+                ));
+            }
+            return Asked { statements: known.into_values().collect(), waited: began.elapsed(), off };
+        }
+        thread::sleep(EVERY);
+    }
+}
+
+/// The longest time between the end of a sighting and the next one of the same request, as far as is told.
+fn longest_pause<'s>(statements: impl Iterator<Item = &'s Statement>) -> Duration {
+    let mut entries: Vec<&Entry> = statements.flat_map(|statement| &statement.entries).collect();
+    entries.sort_by_key(|entry| (entry.number, entry.received_ns));
+    let pauses = entries.windows(2).filter(|pair| pair[0].number == pair[1].number).map(|pair| {
+        let end = pair[0].ended_ns.max(pair[0].received_ns);
+        Duration::from_nanos(pair[1].received_ns.saturating_sub(end))
+    });
+    pauses.max().unwrap_or_default().min(PATIENCE / 2)
+}
+
+/// Where statements come from.
+enum Source {
+    /// One server.
+    Server { name: String, plan: Box<Plan> },
+    /// Whoever answers at a target of the plan.
+    Behind { site: usize },
+}
+
+fn sources(plan: &Plan) -> anyhow::Result<Vec<Source>> {
+    let ledgers = plan.verify().map_or(&[][..], |verify| &verify.ledgers);
+    if ledgers.is_empty() {
+        return Ok((0..plan.sites().len()).map(|site| Source::Behind { site }).collect());
+    }
+    let mut sources = Vec::new();
+    for ledger in ledgers {
+        let addresses = match ledger {
+            Ledgers::At(address) => vec![address.clone()],
+            Ledgers::Named { host, port } => {
+                let found = (host.trim_matches(['[', ']']), *port).to_socket_addrs();
+                let found = found.with_context(|| format!("can't find {host}"))?;
+                found.map(|address| address.to_string()).collect()
+            }
+        };
+        for address in addresses {
+            let target = format!("http://{address}");
+            let asking = Plan::builder(target).version(Version::Http1).connections(1).total(1).build()?;
+            sources.push(Source::Server { name: address, plan: Box::new(asking) });
+        }
+    }
+    Ok(sources)
+}
+
+impl Source {
+    /// Asks, and adds what is answered.
+    ///
+    /// # Errors
+    /// Why that is not all.
+    fn ask(
+        &self,
+        plan: &Plan,
+        ids: Ids,
+        epochs: &BTreeSet<u32>,
+        answered: &mut BTreeMap<u32, Statement>,
+    ) -> Result<(), String> {
+        match self {
+            Self::Server { name, plan } => {
+                let statements = get(plan, 0, ids);
+                answered.extend(statements.map_err(|error| format!("{name} could not be asked: {error:#}"))?);
+            }
+            Self::Behind { site } => {
+                let wanted: BTreeSet<u32> = epochs.iter().copied().collect();
+                let most = TRIES_BEYOND + wanted.len() * TRIES_FOR_EACH;
+                let mut failed = None;
+                for _ in 0..most {
+                    if !answered.is_empty() && wanted.iter().all(|epoch| answered.contains_key(epoch)) {
+                        break;
+                    }
+                    match get(plan, *site, ids) {
+                        Ok(statements) => answered.extend(statements),
+                        Err(error) => failed = Some(error),
+                    }
+                    if wanted.is_empty() && failed.is_some() {
+                        break;
+                    }
+                }
+                if let Some(error) = failed {
+                    return Err(format!("no server could be asked through the target: {error:#}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the servers of one process state, by their epochs.
+fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<BTreeMap<u32, Statement>> {
+    // Each question is another one: what lies between must not answer it from a cache.
+    let unlike: u32 = rand::random();
+    let path = format!("/ledger?run={:08x}&load={}&unlike={unlike:08x}", ids.run, ids.load);
+    let summary = Run::new(plan.getting(site, &path)?).start()?.join()?;
+    let exchange = summary.records.exchange.context("the run was stopped")?;
+    let status = exchange.status.ok_or_else(|| match &exchange.failure {
+        Some(failure) => anyhow!("{failure:?}"),
+        None => anyhow!("there was no reply"),
+    })?;
+    if status != 200 {
+        return Err(anyhow!("the reply was {status}"));
+    }
+    if exchange.length > MAX_ANSWER {
+        return Err(anyhow!("the ledger has {} bytes, more than {MAX_ANSWER}", exchange.length));
+    }
+    let statements = Statement::read_all(&exchange.capture.body)?;
+    if statements.iter().any(|statement| (statement.run, statement.load) != (ids.run, ids.load)) {
+        return Err(anyhow!("the reply is of another run: it comes from a cache"));
+    }
+    Ok(statements.into_iter().map(|statement| (statement.epoch, statement)).collect())
+}

@@ -1,0 +1,284 @@
+//! What loadgen recorded, held against what servers state: pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use contract::ledger::{Entry, Pages, Repeat, State, Statement};
+
+use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, Verification};
+use crate::{
+    clock::Nanos,
+    outcome::Damage,
+    recorder::{Hurt, Verified, fate, reason},
+};
+
+/// What came of asking.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// One for each server.
+    pub(crate) statements: Vec<Statement>,
+    /// How long it took until nothing changed any more.
+    pub(crate) waited: Duration,
+    /// What could not be found out, and why.
+    pub(crate) off: Vec<String>,
+}
+
+/// What all servers together have seen.
+struct Servers {
+    all: Statement,
+    pages: Pages,
+    /// Of numbers that were sent again.
+    resent: BTreeMap<u64, State>,
+}
+
+impl Servers {
+    fn of(statements: &[Statement], off: &mut Vec<String>) -> Self {
+        let (mut all, mut pages) = (Statement::default(), Pages::default());
+        for statement in statements {
+            match statement.pages.pages() {
+                Some(others) => drop(all.merge(&mut pages, statement, &others)),
+                None => off.push(format!("what {} has seen can't be read", statement.instance)),
+            }
+        }
+        let resent = all.states();
+        Self { all, pages, resent }
+    }
+
+    fn state(&self, number: u64) -> State {
+        match self.resent.get(&number) {
+            None => self.pages.get(number),
+            Some(state) => self.pages.get(number).max(*state),
+        }
+    }
+
+    fn first_entry(&self, number: u64) -> Option<&Entry> {
+        let of_number = self.all.entries.iter().filter(|entry| entry.number == number);
+        of_number.min_by_key(|entry| entry.received_ns)
+    }
+}
+
+/// What follows; the run began at `start`, by its clock, and its requests have these methods, by index.
+pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&str]) -> Verification {
+    let Asked { statements, waited, mut off } = asked;
+    let servers = Servers::of(&statements, &mut off);
+    let of_epoch = |epoch: &u32| statements.iter().any(|statement| statement.epoch == *epoch);
+    let epochs_lost: Vec<_> = known
+        .epochs
+        .iter()
+        .filter(|(epoch, _)| !of_epoch(epoch))
+        .map(|(epoch, count)| (*epoch, *count))
+        .collect();
+    let all = &servers.all;
+    if all.forgotten > 0 {
+        off.push(format!("{} sightings were not noted for want of room", all.forgotten));
+    }
+    if known.fates.left_out() > 0 {
+        off.push(format!("{} requests have numbers beyond what is kept", known.fates.left_out()));
+    }
+    if all.open > 0 {
+        off.push(format!("{} requests had not ended at the servers", all.open));
+    }
+    let mut found = Verification {
+        sent: known.sent(),
+        arrived: all.distinct(&servers.pages),
+        sightings: all.sightings,
+        servers: statements
+            .iter()
+            .map(|statement| Server {
+                instance: statement.instance.clone(),
+                epoch: statement.epoch,
+                sightings: statement.sightings,
+                replies: known.epochs.get(&statement.epoch).copied().unwrap_or_default(),
+            })
+            .collect(),
+        repeated: repeated(&servers, start),
+        own_attempts: all.own_attempts(&servers.pages),
+        uploads: all.uploads,
+        waited,
+        // Without a ledger, nothing that did not come back is judged.
+        unjudged: 0,
+        ..Verification::default()
+    };
+    let hurt: BTreeMap<u64, &Hurt> = known.hurt.iter().map(|hurt| (hurt.number, hurt)).collect();
+    let is_asked = !statements.is_empty() && epochs_lost.is_empty();
+    let about = About { methods, hurt: &hurt, servers: &servers, start };
+    for (number, fate) in known.fates.iter() {
+        let (state, why) = (servers.state(number), known.reasons.get(number));
+        about.place(&mut found, number, (fate, why), state, is_asked);
+    }
+    for (number, _) in servers.pages.iter() {
+        if known.fates.get(number) == State::UNSEEN && known.fates.left_out() == 0 {
+            let entry = servers.first_entry(number);
+            found.foreign.add(None, || Some(about.seen(number, entry)));
+        }
+    }
+    damaged(&mut found.payload, known, start);
+    if !all.adds_up() {
+        off.push("what servers have begun and ended does not add up".to_owned());
+    }
+    let expected = found.arrived + found.own_attempts + found.repeated.counts.all() - after_refusal(all);
+    if statements.iter().all(|statement| statement.forgotten == 0) && all.sightings != expected + all.refused
+    {
+        off.push(
+            "sightings are not the requests that arrived, loadgen's own attempts and repeats".to_owned(),
+        );
+    }
+    found.epochs_lost = epochs_lost;
+    found.off = off;
+    found
+}
+
+/// Repeats of what was refused: the refusal was a sighting of its own.
+fn after_refusal(all: &Statement) -> u64 {
+    all.repeats.after_refusal
+}
+
+/// What examples are made of.
+struct About<'a> {
+    /// Of requests, by index.
+    methods: &'a [&'a str],
+    /// What requests have met, by their numbers.
+    hurt: &'a BTreeMap<u64, &'a Hurt>,
+    servers: &'a Servers,
+    start: Nanos,
+}
+
+impl About<'_> {
+    /// Puts a request where it belongs.
+    fn place(
+        &self,
+        found: &mut Verification,
+        number: u64,
+        (fate, why): (State, State),
+        state: State,
+        is_asked: bool,
+    ) {
+        let is_seen = state != State::UNSEEN;
+        if fate == fate::ANSWERED {
+            // Its own token came back: it arrived, whatever the ledgers say.
+            if !is_seen && is_asked {
+                found.unjudged += 1;
+            }
+            return;
+        }
+        if !is_seen && !is_asked {
+            found.unjudged += 1;
+            return;
+        }
+        let Verification {
+            never_arrived: NeverArrived { answered_by_proxy, unanswered, not_written }, ..
+        } = found;
+        let (finding, what) = match (fate == fate::OTHERWISE, is_seen) {
+            (true, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => {
+                (answered_by_proxy, "never arrived, and was answered in between")
+            }
+            (true, true) if why == reason::UNWRITTEN_OR_NO_TOKEN => {
+                (&mut found.answered_in_place, "arrived, and the reply is not the server's")
+            }
+            (true, false) => (&mut found.cached, "never arrived, and was given another request's reply"),
+            (true, true) => (&mut found.crossed, "arrived, and was given another request's reply"),
+            (false, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => (not_written, "did not leave whole"),
+            (false, false) => (unanswered, "neither arrived nor was answered"),
+            (false, true) if state == State::WHOLE => {
+                (&mut found.cut_on_the_way_back, "arrived and was answered, and the reply did not come whole")
+            }
+            (false, true) => (&mut found.cut_by_the_server, "arrived, and the server did not answer it"),
+        };
+        let status = self.known_of(number).map(|hurt| hurt.status).filter(|status| *status != 0);
+        finding.add(status, || Some(self.example(number, what)));
+    }
+
+    fn known_of(&self, number: u64) -> Option<&Hurt> {
+        self.hurt.get(&number).copied()
+    }
+
+    fn example(&self, number: u64, what: &str) -> Example {
+        let hurt = self.known_of(number);
+        let entry = self.servers.first_entry(number);
+        let mut example = told(hurt, number, self.start);
+        let method = hurt.and_then(|hurt| self.methods.get(hurt.request as usize));
+        example.method =
+            entry.map(|entry| entry.method.clone()).or_else(|| method.map(|method| (*method).to_owned()));
+        example.instance = entry.map(|entry| entry.instance.clone());
+        example.what = match hurt {
+            Some(Hurt { other: Some(other), .. }) => format!("{what} (#{other})"),
+            Some(Hurt { cause: Some(cause), length, .. }) if *length > 0 => {
+                format!("{what} ({cause} after {length} bytes)")
+            }
+            Some(Hurt { cause: Some(cause), .. }) => format!("{what} ({cause})"),
+            _ => what.to_owned(),
+        };
+        example
+    }
+
+    fn seen(&self, number: u64, entry: Option<&Entry>) -> Example {
+        Example {
+            method: entry.map(|entry| entry.method.clone()),
+            instance: entry.map(|entry| entry.instance.clone()),
+            what: "seen by a server, and never sent by this run".to_owned(),
+            ..told(None, number, self.start)
+        }
+    }
+}
+
+fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
+    Example {
+        number,
+        due: hurt.map(|hurt| hurt.due.saturating_sub(start) as f64 / 1e9),
+        status: hurt.map(|hurt| hurt.status).filter(|status| *status != 0),
+        ..Example::default()
+    }
+}
+
+fn damaged(payload: &mut Payload, known: &Verified, start: Nanos) {
+    (payload.truncated.count, payload.corrupted.count) = (known.truncated, known.corrupted);
+    for hurt in &known.hurt {
+        let Some(damage) = hurt.damage else { continue };
+        let (finding, offset, what): (&mut Finding, _, _) = match damage {
+            Damage::Truncated(length, announced) => {
+                let what = format!("ends cleanly after {length} of {announced} bytes");
+                (&mut payload.truncated, length, what)
+            }
+            Damage::Corrupted(offset) => {
+                (&mut payload.corrupted, offset, "is not the body of this request".to_owned())
+            }
+        };
+        if finding.examples.len() < super::MAX_EXAMPLES {
+            let offset = Some(offset);
+            finding.examples.push(Example { offset, what, ..told(Some(hurt), hurt.number, start) });
+        }
+    }
+}
+
+/// What was sent again in between, with what came before it.
+fn repeated(servers: &Servers, start: Nanos) -> Repeated {
+    let mut examples = Vec::new();
+    let mut by_number: BTreeMap<(u64, u8), Vec<&Entry>> = BTreeMap::new();
+    for entry in &servers.all.entries {
+        by_number.entry((entry.number, entry.attempt)).or_default().push(entry);
+    }
+    for ((number, _), mut entries) in by_number {
+        entries.sort_by_key(|entry| entry.received_ns);
+        entries.dedup();
+        let [first, second, ..] = entries[..] else { continue };
+        if examples.len() == super::MAX_EXAMPLES {
+            break;
+        }
+        let how = match Repeat::between(first, second) {
+            Repeat::AfterRefusal => "after a refusal".to_owned(),
+            Repeat::Concurrent => "while it was under way".to_owned(),
+            Repeat::AfterFailure | Repeat::AfterSuccess if first.status == 0 => {
+                "after a connection that broke without a reply".to_owned()
+            }
+            Repeat::AfterFailure | Repeat::AfterSuccess => format!("after {}", first.status),
+        };
+        let times = entries.len();
+        examples.push(Example {
+            status: Some(first.status).filter(|status| *status != 0),
+            method: Some(first.method.clone()),
+            instance: Some(first.instance.clone()),
+            what: format!("seen {times} times: again {how} from {}, by {}", first.instance, second.instance),
+            ..told(None, number, start)
+        });
+    }
+    Repeated { counts: servers.all.repeats, examples }
+}

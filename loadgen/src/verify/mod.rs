@@ -1,0 +1,184 @@
+//! What both ends together know of a run: which requests arrived, how often, and whether each reply is the one to its request.
+//!
+//! [`Verification`] is what came of it, as reports show it; [`judge`] holds what loadgen recorded against what servers state.
+//! Nothing here asks a server.
+
+mod judge;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use contract::ledger::{Repeats, Uploads};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use judge::{Asked, judge};
+
+/// How many examples there are of each finding.
+pub const MAX_EXAMPLES: usize = 10;
+
+/// What was proven of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verification {
+    /// Requests that were sent, those of the warm-up among them.
+    pub sent: u64,
+    /// Requests that servers have seen, each once.
+    pub arrived: u64,
+    /// How often servers have seen a request.
+    pub sightings: u64,
+    /// The servers that were asked.
+    pub servers: Vec<Server>,
+    /// Servers that have replied and were not asked, or not any more: how many replies each gave.
+    pub epochs_lost: Vec<(u32, u64)>,
+    /// Requests of which nobody can say whether they arrived.
+    pub unjudged: u64,
+    /// Requests that no server has seen.
+    pub never_arrived: NeverArrived,
+    /// Requests that arrived, and whose reply comes from something in between, or without its token.
+    pub answered_in_place: Finding,
+    /// Requests that arrived and were answered, and whose reply did not come whole.
+    pub cut_on_the_way_back: Finding,
+    /// Requests that arrived, and that the server itself did not answer.
+    pub cut_by_the_server: Finding,
+    /// Requests that something in between sent again.
+    pub repeated: Repeated,
+    /// Requests that loadgen sent again, which the server had said it did not process, and that arrived more than once.
+    pub own_attempts: u64,
+    /// Replies that belong to another request of the run, and whose own request arrived.
+    pub crossed: Finding,
+    /// Replies that belong to another request, and whose own request never arrived.
+    pub cached: Finding,
+    /// Requests of this run that servers have seen and loadgen did not send.
+    pub foreign: Finding,
+    /// Bodies of replies.
+    pub payload: Payload,
+    /// Bodies of requests.
+    pub uploads: Uploads,
+    /// How long it took until nothing changed any more.
+    pub waited: Duration,
+    /// What can't be said, and why.
+    pub off: Vec<String>,
+}
+
+/// A server that was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// What it calls itself.
+    pub instance: String,
+    /// Drawn when it started.
+    pub epoch: u32,
+    /// How often it has seen a request.
+    pub sightings: u64,
+    /// How many replies have come from it.
+    pub replies: u64,
+}
+
+/// Requests that no server has seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NeverArrived {
+    /// Something in between has answered.
+    pub answered_by_proxy: Finding,
+    /// Nothing has, and the request had left whole.
+    pub unanswered: Finding,
+    /// Nothing has, and the request had not left, or not whole.
+    pub not_written: Finding,
+}
+
+/// Requests that something in between sent again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeated {
+    /// How often, by what had become of the request.
+    pub counts: Repeats,
+    /// Some of them.
+    pub examples: Vec<Example>,
+}
+
+/// Bodies of replies that are not those of their requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payload {
+    /// They end too early, and cleanly.
+    pub truncated: Finding,
+    /// They differ.
+    pub corrupted: Finding,
+}
+
+/// So many requests, some of them by number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// How many.
+    pub count: u64,
+    /// The statuses of their replies, as far as they are known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub statuses: BTreeMap<u16, u64>,
+    /// The first ones that are known more closely.
+    pub examples: Vec<Example>,
+}
+
+/// One request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Its number.
+    pub number: u64,
+    /// When it was due, in seconds since the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<f64>,
+    /// The status of the reply, or of the reply that it was sent again after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Its method, as a server has seen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The server that has seen it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The byte of the body at which it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// What happened, in a few words.
+    pub what: String,
+}
+
+impl Finding {
+    fn add(&mut self, status: Option<u16>, example: impl FnOnce() -> Option<Example>) {
+        self.count += 1;
+        if let Some(status) = status {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+        if self.examples.len() < MAX_EXAMPLES {
+            self.examples.extend(example());
+        }
+    }
+}
+
+impl Verification {
+    /// Requests that something has happened to which a user would notice, or should know of.
+    #[must_use]
+    pub fn hurt(&self) -> u64 {
+        let findings = [
+            &self.never_arrived.answered_by_proxy,
+            &self.never_arrived.unanswered,
+            &self.never_arrived.not_written,
+            &self.answered_in_place,
+            &self.cut_on_the_way_back,
+            &self.cut_by_the_server,
+            &self.crossed,
+            &self.cached,
+            &self.foreign,
+            &self.payload.truncated,
+            &self.payload.corrupted,
+        ];
+        let counts: u64 = findings.iter().map(|finding| finding.count).sum();
+        counts + self.repeated.counts.all() + self.unjudged + self.uploads.differing
+    }
+
+    /// Whether all was proven, and nothing is wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.hurt() == 0 && self.off.is_empty() && self.epochs_lost.is_empty()
+    }
+}
