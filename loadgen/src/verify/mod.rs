@@ -1,6 +1,6 @@
 //! What both ends together know of a run: which requests arrived, how often, and whether each reply is the one to its request.
 //!
-//! [`Verification`] is what came of it, as reports show it; [`judge`] holds what loadgen recorded against what servers state.
+//! [`Verification`] is what came of it, as reports show it; `judge` holds what loadgen recorded against what servers state.
 //! Nothing here asks a server.
 
 mod judge;
