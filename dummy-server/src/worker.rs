@@ -209,6 +209,9 @@ impl Worker {
             for (_, socket) in &*self.connections.borrow() {
                 socket.reset_on_close();
             }
+        } else {
+            // One that is killed leaves nothing, as a process that is.
+            self.ledger.leave(self.index, &self.resources.context.desk);
         }
         self.connections.borrow().len()
     }

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -22,6 +22,9 @@ pub(crate) const ASK_EVERY: Nanos = 1_000_000;
 
 /// The run begins so much after the last worker was ready: by then all others have asked.
 const HEAD_START: Nanos = 2 * ASK_EVERY;
+
+/// How long it takes until all workers know of something: they look every 10 ms.
+const NOTICE: Duration = Duration::from_millis(25);
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,10 @@ struct Shared {
 struct Gate {
     clock: Clock,
     phase: AtomicU8,
+    /// Whether it was stopped because all was done.
+    is_done: AtomicBool,
+    /// When something began and ended that the run is for.
+    marks: [AtomicU64; 2],
     opening: Mutex<Opening>,
 }
 
@@ -106,6 +113,25 @@ impl Handle {
     /// No more requests become due; those in flight finish.
     pub fn stop(&self) {
         self.0.gate.phase.fetch_max(Phase::Stop as u8, Relaxed);
+    }
+
+    /// All is done that the run was for: no more requests become due; those in flight finish.
+    pub(crate) fn done(&self) {
+        if self.phase() == Phase::Run {
+            self.0.gate.is_done.store(true, Relaxed);
+        }
+        self.stop();
+    }
+
+    /// Something begins (0) or ends (1) that the run is for: in a moment, when all workers know of it; that moment.
+    pub(crate) fn mark(&self, which: usize) -> Duration {
+        self.0.gate.marks[which].store(self.0.gate.clock.now() + nanos(NOTICE), Relaxed);
+        NOTICE
+    }
+
+    /// When that was, by the run's clock.
+    pub(crate) fn marks(&self) -> [Nanos; 2] {
+        self.0.gate.marks.each_ref().map(|mark| mark.load(Relaxed))
     }
 
     /// No more requests become due, and those in flight are given up.
@@ -162,7 +188,8 @@ impl Handle {
 impl Gate {
     fn new(missing: usize, clock: Clock) -> Arc<Self> {
         let opening = Mutex::new(Opening { missing, at: None });
-        Arc::new(Self { clock, phase: AtomicU8::new(0), opening })
+        let marks = [Nanos::MAX; 2].map(AtomicU64::new);
+        Arc::new(Self { clock, phase: AtomicU8::new(0), is_done: AtomicBool::new(false), marks, opening })
     }
 
     fn lock(&self) -> MutexGuard<'_, Opening> {
@@ -199,6 +226,20 @@ impl Participant {
     /// The phase now.
     pub(crate) fn phase(&self) -> Phase {
         self.handle.phase()
+    }
+
+    /// Whether it was cut short by its user.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        match self.phase() {
+            Phase::Run => false,
+            Phase::Stop => !self.handle.0.gate.is_done.load(Relaxed),
+            Phase::Abort => true,
+        }
+    }
+
+    /// When something began and ended that the run is for.
+    pub(crate) fn marks(&self) -> [Nanos; 2] {
+        self.handle.marks()
     }
 
     /// The worker is ready. When the run begins; none as long as others are not ready. A worker goes on with its

@@ -101,6 +101,7 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
     }
     assert!(records.counts.add_up());
     Summary {
+        happened: None,
         verification: None,
         origin: Origin::default(),
         run: RunSettings::of(&plan, &["127.0.0.1:1".parse().unwrap(), "[::1]:1".parse().unwrap()]),

@@ -6,12 +6,12 @@ use axum::{
 };
 
 use crate::{
-    process::Process,
+    process::{Instance, Process},
     router::{self, Route},
 };
 
-/// What all workers of each server have seen of the run that `query` names: a list, with one statement for each server that has
-/// not ended.
+/// What all workers of each server have seen of the run that `query` names: a list, with one statement for each start of a
+/// server that was not killed.
 pub(super) async fn response(process: &Process, query: Option<&str>) -> Response {
     let (run, load) = match router::ledger(query.unwrap_or_default()) {
         Ok(Route::Ledger { run, load }) => (run, load),
@@ -22,8 +22,8 @@ pub(super) async fn response(process: &Process, query: Option<&str>) -> Response
         }
     };
     let mut statements = Vec::new();
-    for life in process.instances.iter().map(|instance| instance.life()).filter(|life| !life.has_ended()) {
-        match life.desk.statement(run, load).await {
+    for desk in process.instances.iter().flat_map(Instance::desks) {
+        match desk.statement(run, load).await {
             Ok(statement) => statements.push(statement),
             Err(unanswered) => {
                 return (StatusCode::SERVICE_UNAVAILABLE, format!("{unanswered}\n")).into_response();

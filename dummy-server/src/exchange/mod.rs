@@ -133,7 +133,7 @@ pub(crate) fn handle_request(
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
     let default = exchange.default_behaviour();
     if in_query || flags.behaviour || default.is_some() {
-        // Health probes are exempt from the default behaviour.
+        // Health probes and questions are exempt from the default behaviour.
         let default = default.filter(|_| !is_probe(endpoint, head));
         return misbehave(exchange, head, upload, way, pending, default.as_deref());
     }
@@ -193,9 +193,9 @@ fn misbehave(
     (pending, answer)
 }
 
-/// Whether a request is a health probe, or asks for the help.
+/// Whether a request is a health probe, or asks for the help or the ledger.
 fn is_probe(endpoint: Endpoint, head: &Head<'_>) -> bool {
-    matches!(endpoint, Endpoint::Health | Endpoint::Help)
+    matches!(endpoint, Endpoint::Health | Endpoint::Help | Endpoint::Ledger)
         || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.")
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ pub(crate) struct Question {
     /// Whose exchanges are asked for, in order.
     numbers: Vec<u64>,
     /// None if it has seen nothing.
-    answer: oneshot::Sender<Option<(Statement, Pages)>>,
+    answer: oneshot::Sender<Option<Seen>>,
 }
 
 /// A worker was too busy to answer.
@@ -37,10 +38,15 @@ pub(crate) struct Question {
 #[error("worker {0} was too busy to answer; ask again")]
 pub(crate) struct Unanswered(usize);
 
-/// The way to all workers of a server.
+/// What a worker has seen of a load of a run.
+pub(super) type Seen = (Statement, Pages);
+
+/// The way to all workers of a server, and what those have left that ended.
 #[derive(Debug)]
 pub(crate) struct Desk {
     workers: Vec<mpsc::Sender<Question>>,
+    /// By worker.
+    left: Mutex<Vec<(usize, Seen)>>,
     instance: String,
     epoch: u32,
 }
@@ -54,7 +60,12 @@ impl Desk {
         let (workers, questions): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(QUESTIONS)).unzip();
         // Drawn from what the process draws for its hash tables.
         let epoch = RandomState::new().hash_one(std::process::id()) as u32;
-        (Self { workers, instance: instance.to_owned(), epoch }, questions.into_iter())
+        let left = Mutex::default();
+        (Self { workers, left, instance: instance.to_owned(), epoch }, questions.into_iter())
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<(usize, Seen)>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was drawn when the server started.
@@ -84,7 +95,8 @@ impl Desk {
             let _ = worker.try_send(Question { run, load, numbers: numbers.to_vec(), answer });
             answered
         };
-        let answers: Vec<_> = self.workers.iter().map(ask).collect();
+        let asked = self.workers.iter().enumerate().filter(|(_, worker)| !worker.is_closed());
+        let answers: Vec<_> = asked.map(|(index, worker)| (index, ask(worker))).collect();
         let deadline = Instant::now() + PATIENCE;
         let mut all = Statement {
             version: VERSION,
@@ -95,10 +107,24 @@ impl Desk {
             ..Statement::default()
         };
         let (mut pages, mut by_several) = (Pages::default(), BTreeSet::new());
-        for (worker, answer) in answers.into_iter().enumerate() {
-            let answer = timeout_at(deadline, answer).await.ok().and_then(Result::ok);
-            if let Some((statement, others)) = answer.ok_or(Unanswered(worker))? {
+        let mut answered = BTreeSet::new();
+        for (worker, answer) in answers {
+            let answer = match timeout_at(deadline, answer).await {
+                Ok(Ok(answer)) => {
+                    answered.insert(worker);
+                    answer
+                }
+                // It has ended meanwhile, and left what it had seen.
+                Ok(Err(_)) if self.workers[worker].is_closed() => None,
+                _ => return Err(Unanswered(worker)),
+            };
+            if let Some((statement, others)) = answer {
                 by_several.extend(all.merge(&mut pages, &statement, &others));
+            }
+        }
+        for (worker, (statement, others)) in &*self.left() {
+            if (statement.run, statement.load) == (run, load) && !answered.contains(worker) {
+                by_several.extend(all.merge(&mut pages, statement, others));
             }
         }
         all.forgotten += pages.left_out();
@@ -108,6 +134,17 @@ impl Desk {
 }
 
 impl Ledger {
+    /// Leaves what its worker, which ends, has seen; what is open is cut off with it.
+    pub(crate) fn leave(&self, worker: usize, desk: &Desk) {
+        let (books, ring) = (self.books.borrow(), self.ring.borrow());
+        let seen = books.iter().map(|book| {
+            let (mut statement, pages) = book.statement((self.instance, self.epoch), &[], &ring);
+            statement.cut_by_server += std::mem::take(&mut statement.open);
+            (worker, (statement, pages))
+        });
+        desk.left().extend(seen);
+    }
+
     /// Answers until nobody can ask any more.
     pub(crate) async fn answer(&self, mut questions: mpsc::Receiver<Question>) {
         while let Some(Question { run, load, numbers, answer }) = questions.recv().await {
@@ -116,7 +153,7 @@ impl Ledger {
         }
     }
 
-    fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<(Statement, Pages)> {
+    fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<Seen> {
         let books = self.books.borrow();
         let book = books.iter().find(|book| book.is_of(run, load))?;
         Some(book.statement((self.instance, self.epoch), numbers, &self.ring.borrow()))

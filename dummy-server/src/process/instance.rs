@@ -1,6 +1,7 @@
 //! One server of the process: how it is, and what the admin port has it do.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,6 +13,7 @@ use super::{Common, life::Lasting, life::Life};
 use crate::{
     behaviour,
     drain::Phase,
+    ledger::Desk,
     listener::{Addresses, BindError, Listeners},
     stats::Stats,
 };
@@ -45,19 +47,24 @@ pub(crate) enum StartError {
     System(#[from] io::Error),
 }
 
+/// Of how many earlier starts of a server it is known what it has seen.
+const MAX_PAST: usize = 16;
+
 /// A server of the process, which may end and start again.
 #[derive(Debug)]
 pub(crate) struct Instance {
     lasting: Lasting,
     /// The present one, or the last.
     life: Mutex<Life>,
+    /// Where those before it that were drained have left what they had seen of verified runs, the last ones.
+    past: Mutex<VecDeque<Arc<Desk>>>,
     starts: AtomicU64,
 }
 
 impl Instance {
     pub(super) fn start(lasting: Lasting, listeners: Listeners, common: &Common) -> io::Result<Self> {
         let life = Mutex::new(Life::start(&lasting, listeners, common)?);
-        Ok(Self { lasting, life, starts: AtomicU64::new(1) })
+        Ok(Self { lasting, life, past: Mutex::default(), starts: AtomicU64::new(1) })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -125,9 +132,28 @@ impl Instance {
             return Err(StartError::Leaving);
         }
         let listeners = Listeners::bind(&self.lasting.config)?;
-        *life = Life::start(&self.lasting, listeners, common)?;
+        let before = std::mem::replace(&mut *life, Life::start(&self.lasting, listeners, common)?);
+        if !before.shutdown.was_killed() {
+            let mut past = self.past();
+            if past.len() == MAX_PAST {
+                past.pop_front();
+            }
+            past.push_back(before.desk);
+        }
         self.starts.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Where it is asked what it has seen of verified runs, in this life and those before it. One that was killed has taken
+    /// that along.
+    pub(crate) fn desks(&self) -> Vec<Arc<Desk>> {
+        let life = self.life();
+        let present = (!life.shutdown.was_killed()).then_some(life.desk);
+        self.past().iter().cloned().chain(present).collect()
+    }
+
+    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Desk>>> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn close_log(&self) {

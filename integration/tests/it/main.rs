@@ -56,6 +56,7 @@ mod proxied_tls; // through nginx and Envoy, which end TLS
 mod proxy_protocol; // PROXY headers
 mod readme; // the commands in README.md
 mod refused; // requests that are refused before they reach an endpoint
+mod repeated; // what real proxies send again
 mod reports; // formats of a report, and kept reports
 mod resources; // files, connections, memory, workers
 mod scraped; // the metrics, in both exposition formats

@@ -57,17 +57,6 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
     }
     assert_eq!(verify["off"], Value::Array(Vec::new()), "{verify:#}");
     assert_eq!(verify["epochs_lost"], Value::Array(Vec::new()), "{verify:#}");
-    // Each example is one of those that something happened to.
-    let parent = |count: &str| count.trim_end_matches("/count").to_owned();
-    for (name, _) in wanted.iter().filter(|(name, expected)| *expected > 0 && name.ends_with("/count")) {
-        let examples = verify.pointer(&parent(name)).and_then(|finding| finding["examples"].as_array());
-        let numbers = examples.expect("examples").iter().map(|example| example["number"].as_u64().unwrap());
-        let numbers: Vec<u64> = numbers.collect();
-        assert!(
-            !numbers.is_empty() && numbers.iter().all(|number| is_chosen(*number % 1_000_000)),
-            "{numbers:?}"
-        );
-    }
 }
 
 fn verified(address: SocketAddr, path: &str, more: &[&str]) -> Finished {
@@ -90,6 +79,14 @@ fn through(fault: fn(u64) -> Fault, path: &str, more: &[&str], wanted: &[(&str, 
     let report = Report::parse(&finished.stdout);
     assert_found(&report, wanted);
     assert_eq!(report.number("/verify/sent"), SENT);
+    // Each example is one of those that something was done to.
+    for (name, _) in wanted.iter().filter(|(name, _)| name.ends_with("/count")) {
+        let finding = format!("/verify{}", name.trim_end_matches("/count"));
+        let examples = report.json().pointer(&finding).and_then(|finding| finding["examples"].as_array());
+        for example in examples.expect("examples") {
+            assert!(is_chosen(example["number"].as_u64().unwrap() % 1_000_000), "{example}");
+        }
+    }
     report
 }
 
@@ -242,4 +239,38 @@ fn a_target_that_is_no_dummy_server_proves_nothing() {
     let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "20", &url]);
     assert_eq!(finished.code, Some(99), "{finished}");
     assert!(finished.stdout.contains("nothing is proven"), "{finished}");
+}
+
+fn a_command_is_run_meanwhile_and_what_it_did_is_told_by_part() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+    let down = folder.path().join("down");
+    let flag = down.clone();
+    let planted = Planted::start(server.http, move |_| if flag.exists() { Fault::Lose } else { Fault::None });
+    let url = format!("http://{}/bin/1K", planted.address);
+    let run = |command: &str, more: &[&str]| {
+        let args = ["--no-progress", "-o", "json", "-r", "200", "--around=500ms", "--during", command];
+        loadgen(&[&args, more, &[&url]].concat())
+    };
+    let shown = down.display();
+    let finished = run(&format!("touch {shown}; sleep 0.5; rm {shown}"), &["--zero-loss"]);
+    assert_eq!(finished.code, Some(99), "{finished}");
+    let report = Report::parse(&finished.stdout);
+    let during = &report.json()["during"];
+    let failed = |part: &str| report.number(&format!("/during/{part}/unsuccessful"));
+    assert!(failed("during") >= 50 && report.number("/during/before/succeeded") >= 50, "{during:#}");
+    assert!(report.number("/during/after/succeeded") >= 50 && during["recovered"] == true, "{during:#}");
+    let all = ["before", "during", "after"]
+        .map(|part| failed(part) + report.number(&format!("/during/{part}/succeeded")));
+    assert_eq!(all.iter().sum::<u64>(), report.requests("offered"), "each is in one part");
+    let lost: u64 = ["before", "during", "after"].map(failed).iter().sum();
+    // Some have met a connection that was already gone.
+    let found = |kind: &str| report.number(&format!("/verify/never_arrived/{kind}/count"));
+    assert_eq!(found("unanswered") + found("not_written"), lost);
+    assert!(report.json()["interrupted"] == false && report.json()["longest_outage"].is_object());
+
+    let finished = run("true", &["--zero-loss"]);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let finished = run("exit 7", &[]);
+    assert_eq!(finished.code, Some(1), "{finished}");
+    assert_eq!(Report::parse(&finished.stdout).number("/during/code"), 7);
 }

@@ -486,9 +486,26 @@ pub struct Args {
     #[arg(long = "ledger", value_name = "ADDRESS", env = "LOADGEN_LEDGER", value_delimiter = ',', help_heading = VERIFICATION)]
     pub ledgers: Vec<String>,
 
-    /// Exit with 99 if anything happened to a request of a verified run
+    /// Run a command meanwhile, and tell what it did to requests
     ///
-    /// That is, if one was not answered by its own reply, whole and the only time it was sent; implies --verify.
+    /// The shell runs it. Requests are sent for --around before the command, while it runs, and then until none has failed for --around (a minute
+    /// more at most, and no longer than --duration, without which it is 1h). The report tells requests before, while and after it
+    /// apart, the longest time without a success, and how long it took until all succeeded again. What the command prints goes
+    /// to standard error. Exit code 1 if it fails.
+    #[arg(long, value_name = "COMMAND", env = "LOADGEN_DURING", help_heading = VERIFICATION)]
+    pub during: Option<String>,
+
+    /// Time before --during, and behind it without a failure
+    ///
+    /// A time (above 0, up to 1h).
+    #[arg(long, value_name = "TIME", env = "LOADGEN_AROUND", default_value = "5s", value_parser = around,
+          help_heading = VERIFICATION)]
+    pub around: Duration,
+
+    /// Exit with 99 if anything happened to any request
+    ///
+    /// That is, if one did not succeed, or was not answered by its own reply, whole and the only time it was sent; implies
+    /// --verify.
     #[arg(long, env = "LOADGEN_ZERO_LOSS", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
     pub zero_loss: bool,
 
@@ -750,6 +767,15 @@ pub(super) fn rate(text: &str) -> Result<f64, &'static str> {
 
 pub(super) fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, &'static str> {
     quantity::count(text).and_then(|number| N::try_from(number).ok()).ok_or("a whole number")
+}
+
+/// `--around`: above 0, up to an hour.
+fn around(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let time = quantity::duration_or_seconds(text, LONGEST).filter(|time| !time.is_zero());
+    time.ok_or_else(|| {
+        format!("invalid value '{}'; accepted: a time above 0, up to 1h; example: 5s", text.escape_debug())
+    })
 }
 
 /// Reads `2x`, `0.5x` or `2`.

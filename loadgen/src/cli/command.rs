@@ -10,6 +10,7 @@ use super::{
     adapters::{Adapted, Page},
     args::Args,
     conclude::{Ended, View, conclude},
+    during,
     exit::{self, Exit},
     find_max,
     formats::{Format, ReportFiles, shown},
@@ -102,6 +103,11 @@ fn load_embedded(_: &Args, _: &mut dyn Write) -> anyhow::Result<Exit> {
 
 /// What makes no sense together of what is done with a run.
 fn check_together(output: &Output) -> Result<(), PlanError> {
+    if output.during.is_some() && (output.once || output.rounds > 1) {
+        let accepted = "--during with one run";
+        let example = "loadgen -r 100 --during='nginx -s reload' http://localhost:8080";
+        return Err(PlanError(Refusal::new("--during with --once or --repeat", accepted, example)));
+    }
     if output.once {
         if output.format != Format::Text || !output.reports.is_empty() {
             let wrong = "--once with --output or --report";
@@ -129,7 +135,18 @@ fn check_together(output: &Output) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// With `--during`, the command ends the run, unless that lasts longer than may be.
+fn for_command(typed: &Args) -> Args {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let says_how_long =
+        typed.plan.is_some() || typed.stages.is_some() || typed.total.is_some() || typed.replay.is_some();
+    let is_ended_by_command = typed.during.is_some() && !says_how_long;
+    let duration = typed.duration.or_else(|| is_ended_by_command.then_some(LONGEST));
+    Args { duration, ..typed.clone() }
+}
+
 fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let args = &for_command(args);
     let output = Output::from(args);
     match args.planned()? {
         Planned::One(plan) => run(Adapted { plan: *plan, output, page: Page::Usual }, other_end, out),
@@ -143,6 +160,9 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     check_together(&output)?;
     if output.once {
         plan = plan.for_one_exchange();
+    }
+    if output.during.is_some() {
+        plan = plan.with_phases();
     }
     let plan = within_files(plan, other_end)?;
     let skipped = plan.skipped();
@@ -201,7 +221,7 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
             summary,
             is_aborted: *is_aborted,
             thresholds: &[],
-            has_lost: output.zero_loss && !exit::is_clean(summary),
+            has_lost: output.zero_loss && exit::has_lost(summary),
         })
         .collect();
     let view = View { detail: output.detail, normalization: output.normalization };
@@ -209,6 +229,10 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
         files.write(reports)?;
         shown(page.write(reports, &output, out))
     })?;
+    let has_failed = |round: &Round| round.summary.happened.as_deref().is_some_and(|one| one.code != Some(0));
+    if rounds.iter().any(has_failed) {
+        cut_short = cut_short.min(Exit::Failed);
+    }
     Ok(exit.min(cut_short))
 }
 
@@ -223,9 +247,10 @@ pub(super) fn prepared(plan: &Plan, output: &Output) -> Run {
 
 /// How often the figures of a run are looked at, if they are.
 pub(super) fn observed_every(output: &Output) -> Option<Duration> {
+    let during_every = output.during.is_some().then_some(during::EVERY / 4);
     let progress_every = (output.progress && !output.once).then_some(progress::EVERY / 4);
     let abort_every = (!output.abort_on.is_empty()).then_some(abort::EVERY / 4);
-    progress_every.into_iter().chain(abort_every).min()
+    progress_every.into_iter().chain(abort_every).chain(during_every).min()
 }
 
 /// With the command line and what the user says of the run.
@@ -253,12 +278,17 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round
             Some(abort::watch(thresholds.to_vec(), vec![running.handle()]).context("can't start a thread")?)
         }
     };
+    let during = output.during.clone().map(|during| during.watch(running.handle()));
     let summary = running.join();
     if let Some(watching) = watching {
         watching.end();
     }
+    let during = during.transpose().context("can't start a thread")?;
     let aborted = aborting.and_then(abort::Watching::end);
-    let summary = with_words(summary?, output);
+    let mut summary = with_words(summary?, output);
+    if let Some(during) = during {
+        during.end(&mut summary);
+    }
     if let Some(crossed) = &aborted {
         note(&format!("stopped early: {} was crossed (--abort-on)", crossed.threshold));
     }

@@ -134,8 +134,14 @@ impl FailOn {
     }
 }
 
+/// Whether something has happened to any request, or can't be ruled out.
+pub(super) fn has_lost(summary: &Summary) -> bool {
+    let counts = &summary.records.counts;
+    counts.succeeded < counts.offered - counts.not_sent || !is_clean(summary)
+}
+
 /// Whether nothing has happened to any request, as far as that was to be proven.
-pub(super) fn is_clean(summary: &Summary) -> bool {
+fn is_clean(summary: &Summary) -> bool {
     summary.verification.as_deref().is_none_or(Verification::is_clean)
 }
 

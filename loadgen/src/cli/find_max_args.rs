@@ -61,7 +61,7 @@ Examples:
       loadgen find-max -o json localhost:8080";
 
 /// Options of a run that a search does not take, by name and flag, and what is there instead.
-const REFUSED: [(&str, &str, &str); 21] = [
+const REFUSED: [(&str, &str, &str); 23] = [
     ("rate", "rate", "--start-rate and --max-rate, between which it is searched"),
     ("stages", "stages", "--start-rate and --max-rate, between which the rate is searched"),
     ("replay", "replay", "it without find-max"),
@@ -83,6 +83,8 @@ const REFUSED: [(&str, &str, &str); 21] = [
     ("verify", "verify", "it without find-max"),
     ("ledgers", "ledger", "it without find-max"),
     ("zero_loss", "zero-loss", "it without find-max"),
+    ("during", "during", "it without find-max"),
+    ("around", "around", "it without find-max"),
 ];
 
 /// What is not measured at the beginning of a step, unless something else is said, at most.

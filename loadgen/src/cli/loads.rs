@@ -101,7 +101,7 @@ pub(super) fn run(
         .map(|(summary, thresholds)| Ended {
             summary,
             is_aborted,
-            has_lost: output.zero_loss && !exit::is_clean(summary),
+            has_lost: output.zero_loss && exit::has_lost(summary),
             thresholds,
         })
         .collect();

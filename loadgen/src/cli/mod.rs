@@ -7,6 +7,7 @@ mod args;
 mod client_args;
 mod command;
 mod conclude;
+mod during;
 mod exit;
 mod find_max;
 mod find_max_args;

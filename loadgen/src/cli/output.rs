@@ -5,6 +5,7 @@ use std::{io::IsTerminal as _, num::NonZeroU32, time::Duration};
 use super::{
     adapters::Keeping,
     args::Args,
+    during::During,
     exit::{self, FailOn},
     formats::{self, Format, ReportFile},
 };
@@ -38,6 +39,8 @@ pub(super) struct Output {
     pub(super) normalization: Option<NonZeroU32>,
     /// How text looks.
     pub(super) style: Style,
+    /// What is run meanwhile.
+    pub(super) during: Option<During>,
     /// Whether nothing may happen to any request.
     pub(super) zero_loss: bool,
     /// How many rounds are run.
@@ -63,6 +66,7 @@ impl From<&Args> for Output {
             detail: args.detail.into(),
             normalization: NonZeroU32::new(args.nf),
             style: style(),
+            during: args.during.clone().map(|command| During { command, around: args.around }),
             zero_loss: args.zero_loss,
             rounds: args.repeat,
             once: args.once,
@@ -86,6 +90,7 @@ impl Output {
             detail: Detail::Short,
             normalization,
             style: style(),
+            during: None,
             zero_loss: false,
             rounds: 1,
             once: false,

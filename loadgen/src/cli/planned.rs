@@ -64,6 +64,7 @@ impl Args {
             let accepted = |what: &str| format!("{what}, or a plan with load in place of loads");
             match () {
                 () if self.find_max.is_some() => Some(("find-max".to_owned(), accepted("it with one load"))),
+                () if self.during.is_some() => Some(("--during".to_owned(), accepted("it with one load"))),
                 () if self.once => Some(("--once".to_owned(), accepted("a run of all loads without it"))),
                 () if self.repeat > 1 => {
                     Some(("--repeat".to_owned(), accepted("one run, with a --report of its own")))

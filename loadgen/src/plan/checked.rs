@@ -313,6 +313,7 @@ impl Builder {
             expected_of,
             captures: false,
             verify,
+            has_phases: false,
         })
     }
 }

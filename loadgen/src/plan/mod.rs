@@ -104,6 +104,7 @@ pub struct Plan {
     expected_of: Arc<[ExpectedStatus]>,
     captures: bool,
     verify: Option<Verify>,
+    has_phases: bool,
 }
 
 /// A mistake in what is wanted: one line that says what is wrong with which input, what is accepted, and an example.
@@ -380,6 +381,17 @@ impl Plan {
     #[must_use]
     pub fn verify(&self) -> Option<&Verify> {
         self.verify.as_ref()
+    }
+
+    /// Whether requests before, while and after something happens are told apart.
+    pub(crate) fn has_phases(&self) -> bool {
+        self.has_phases
+    }
+
+    /// The same, with those told apart.
+    #[must_use]
+    pub(crate) fn with_phases(self) -> Self {
+        Self { has_phases: true, ..self }
     }
 
     /// Whether what is exchanged is kept, to be shown.

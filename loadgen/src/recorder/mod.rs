@@ -16,6 +16,7 @@ mod flow;
 mod idle;
 mod intervals;
 mod origin;
+mod phases;
 mod plausible;
 mod record;
 mod recording;
@@ -47,6 +48,7 @@ pub use idle::Idle;
 pub use intervals::{Interval, Intervals};
 pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
+pub use phases::{PhaseFigures, Phases};
 pub(crate) use recording::Recording;
 pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
@@ -119,6 +121,9 @@ pub struct Recorder {
     /// What came of WebSockets beyond their messages, if requests are messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sockets: Option<Box<Sockets>>,
+    /// What came of requests before, while and after something happened, if something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<Box<Phases>>,
     /// When the target was there.
     pub availability: Availability,
     /// The first time that no more connections were allowed: how many there were, and why.
@@ -200,6 +205,7 @@ impl Recorder {
             unmet: Unmet::default(),
             calls: None,
             sockets: None,
+            phases: None,
             availability: Availability::default(),
             limited: None,
             unopened: None,
@@ -229,6 +235,7 @@ impl Recorder {
             calls: plan.calls().next().map(|_| Box::default()),
             sockets: plan.message().map(|_| Box::default()),
             verified: plan.verify().map(|_| Box::default()),
+            phases: plan.has_phases().then(Box::default),
             ..Self::new(ids, plan.expected_status().clone())
         }
     }
@@ -276,6 +283,9 @@ impl Recorder {
         }
         if let Some(sockets) = &other.sockets {
             self.sockets.get_or_insert_default().merge(sockets);
+        }
+        if let Some(phases) = &other.phases {
+            self.phases.get_or_insert_default().merge(phases);
         }
         self.availability.merge(&other.availability);
         self.requests.merge(&other.requests);

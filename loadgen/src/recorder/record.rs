@@ -98,6 +98,13 @@ impl Recorder {
         }
     }
 
+    /// When it happened that the run is for, as far as it has.
+    pub(crate) fn mark(&mut self, marks: impl FnOnce() -> [Nanos; 2]) {
+        if let Some(phases) = &mut self.phases {
+            phases.mark(marks());
+        }
+    }
+
     /// loadgen itself was kept from running.
     pub(crate) fn held_up(&mut self, time: Nanos) {
         let (longest, all) = self.held_up;
@@ -284,6 +291,9 @@ impl Recorder {
     fn unsuccessful(&mut self, due: Nanos, at: Nanos, count: u64) {
         self.times.unsuccessful.saturating_record_n(at.saturating_sub(due).min(LONGEST), count);
         let since_start = self.since_start(due);
+        if let Some(phases) = &mut self.phases {
+            phases.failed(due, since_start, count);
+        }
         self.intervals.at(since_start).unsuccessful += count;
     }
 
@@ -341,6 +351,9 @@ impl Recorder {
             let since_start = self.since_start(due);
             self.availability.due(since_start, true);
             self.intervals.at(since_start).succeeded(response, count);
+            if let Some(phases) = &mut self.phases {
+                phases.succeeded(due, response, count);
+            }
         } else {
             self.unsuccessful(due, at, count);
             let since_start = self.since_start(due);

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
-use super::{Detail, Report, headline, loads, long, rounds, verification};
+use super::{Detail, Report, happened, headline, loads, long, rounds, verification};
 use crate::{
     numbers::{count, time},
     summary::Summary,
@@ -23,6 +23,13 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "**{}**\n", escaped(&headline(summary)))?;
     verdict(summary, out)?;
     thresholds(report.judged, out)?;
+    let happened = happened::lines(summary);
+    for line in &happened {
+        writeln!(out, "- {}", escaped(line))?;
+    }
+    if !happened.is_empty() {
+        writeln!(out)?;
+    }
     if let Some(found) = summary.verification.as_deref() {
         for sentence in verification::sentences(found) {
             writeln!(out, "- {}", escaped(&sentence))?;

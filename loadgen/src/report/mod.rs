@@ -4,6 +4,7 @@
 pub mod csv;
 pub mod diff;
 pub mod find_max;
+mod happened;
 pub mod heyyall;
 pub mod json;
 pub mod loads;

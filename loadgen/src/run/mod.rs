@@ -248,6 +248,7 @@ fn merge(
         busiest_worker,
         run_delay,
         interrupted,
+        happened: None,
         verification: None,
     }
 }

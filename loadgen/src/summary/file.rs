@@ -149,6 +149,7 @@ mod tests {
         records.in_flight = u128::MAX / 4096;
         let plan = Plan::builder("h2c://a:1").rate(2.0).total(40_000).build().unwrap();
         Summary {
+            happened: None,
             verification: None,
             origin: Origin::here(1),
             run: RunSettings::of(&plan, &[]),

@@ -48,9 +48,28 @@ pub struct Summary {
     pub run_delay: Option<f64>,
     /// Whether the user cut it short.
     pub interrupted: bool,
+    /// What happened meanwhile, if something was to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened: Option<Box<Happened>>,
     /// What was proven, if that was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Box<Verification>>,
+}
+
+/// A command that ran while requests were sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Happened {
+    /// As it was typed.
+    pub command: String,
+    /// What it exited with; none if it was ended by a signal, or could not be run.
+    pub code: Option<i32>,
+    /// When it began, since the run did.
+    pub from: Duration,
+    /// When it ended, since the run began.
+    pub to: Duration,
+    /// Whether requests succeeded again for as long as was asked for, before the run ended.
+    pub recovered: bool,
 }
 
 impl Summary {

@@ -28,19 +28,28 @@ struct Servers {
     pages: Pages,
     /// Of numbers that were sent again.
     resent: BTreeMap<u64, State>,
+    /// What each has seen, by its name.
+    each: Vec<(String, Pages)>,
+    /// The first numbers that several of them have seen.
+    by_several: Vec<u64>,
 }
 
 impl Servers {
     fn of(statements: &[Statement], off: &mut Vec<String>) -> Self {
         let (mut all, mut pages) = (Statement::default(), Pages::default());
+        let (mut each, mut by_several) = (Vec::new(), Vec::new());
         for statement in statements {
             match statement.pages.pages() {
-                Some(others) => drop(all.merge(&mut pages, statement, &others)),
+                Some(others) => {
+                    let by_both = all.merge(&mut pages, statement, &others);
+                    by_several.extend(by_both.into_iter().take(super::MAX_EXAMPLES));
+                    each.push((statement.instance.clone(), others));
+                }
                 None => off.push(format!("what {} has seen can't be read", statement.instance)),
             }
         }
         let resent = all.states();
-        Self { all, pages, resent }
+        Self { all, pages, resent, each, by_several }
     }
 
     fn state(&self, number: u64) -> State {
@@ -251,34 +260,55 @@ fn damaged(payload: &mut Payload, known: &Verified, start: Nanos) {
 
 /// What was sent again in between, with what came before it.
 fn repeated(servers: &Servers, start: Nanos) -> Repeated {
-    let mut examples = Vec::new();
-    let mut by_number: BTreeMap<(u64, u8), Vec<&Entry>> = BTreeMap::new();
-    for entry in &servers.all.entries {
-        by_number.entry((entry.number, entry.attempt)).or_default().push(entry);
+    let mut by_number: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
+    for number in &servers.by_several {
+        by_number.insert(*number, Vec::new());
     }
-    for ((number, _), mut entries) in by_number {
+    for entry in &servers.all.entries {
+        by_number.entry(entry.number).or_default().push(entry);
+    }
+    let mut examples = Vec::new();
+    for (number, mut entries) in by_number {
         entries.sort_by_key(|entry| entry.received_ns);
         entries.dedup();
-        let [first, second, ..] = entries[..] else { continue };
+        let seen_by = servers.each.iter().filter(|(_, pages)| pages.get(number) != State::UNSEEN);
+        let seen_by: Vec<&str> = seen_by.map(|(name, _)| name.as_str()).collect();
+        let is_own = entries.windows(2).any(|pair| pair[0].attempt != pair[1].attempt);
+        if entries.len().max(seen_by.len()) < 2 || is_own {
+            continue;
+        }
+        examples.push(again(&entries, &seen_by, told(None, number, start)));
         if examples.len() == super::MAX_EXAMPLES {
             break;
         }
-        let how = match Repeat::between(first, second) {
-            Repeat::AfterRefusal => "after a refusal".to_owned(),
-            Repeat::Concurrent => "while it was under way".to_owned(),
-            Repeat::AfterFailure | Repeat::AfterSuccess if first.status == 0 => {
-                "after a connection that broke without a reply".to_owned()
-            }
-            Repeat::AfterFailure | Repeat::AfterSuccess => format!("after {}", first.status),
-        };
-        let times = entries.len();
-        examples.push(Example {
-            status: Some(first.status).filter(|status| *status != 0),
-            method: Some(first.method.clone()),
-            instance: Some(first.instance.clone()),
-            what: format!("seen {times} times: again {how} from {}, by {}", first.instance, second.instance),
-            ..told(None, number, start)
-        });
     }
     Repeated { counts: servers.all.repeats, examples }
+}
+
+/// One that was sent again, of which these entries are known, and which these servers have seen.
+fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
+    let Some(first) = entries.first() else {
+        return Example { what: format!("seen by {}", seen_by.join(" and ")), ..example };
+    };
+    let second = entries.get(1);
+    let by = second.map(|entry| entry.instance.as_str());
+    let by = by.or_else(|| seen_by.iter().copied().find(|name| *name != first.instance));
+    let how = match second.map(|second| Repeat::between(first, second)) {
+        Some(Repeat::AfterRefusal) => "after a refusal".to_owned(),
+        Some(Repeat::Concurrent) => "while it was under way".to_owned(),
+        _ if first.status == 0 => "after a connection that broke without a reply".to_owned(),
+        _ => format!("after {}", first.status),
+    };
+    let times = entries.len().max(seen_by.len());
+    Example {
+        status: Some(first.status).filter(|status| *status != 0),
+        method: Some(first.method.clone()),
+        instance: Some(first.instance.clone()),
+        what: format!(
+            "seen {times} times: again {how} from {}, by {}",
+            first.instance,
+            by.unwrap_or("the same")
+        ),
+        ..example
+    }
 }

@@ -303,6 +303,8 @@ impl Worker {
         self.next_tick = now + TICK;
         self.begin_to_measure(now);
         let phase = self.participant.phase();
+        let participant = &self.participant;
+        self.recording.records().mark(|| participant.marks());
         for target in &mut self.targets {
             match phase {
                 Phase::Run => target.look_after(now, &mut self.recording),
@@ -340,7 +342,7 @@ impl Worker {
             return false;
         }
         self.done = Some((self.clock.now(), thread_cpu_time()));
-        self.is_interrupted = self.participant.phase() != Phase::Run;
+        self.is_interrupted = self.participant.is_interrupted();
         for target in &mut self.targets {
             target.abandon(now, &self.lateness, &mut self.recording);
         }

@@ -1,5 +1,6 @@
 //! The report for programs, described by `report.schema.json`.
 
+mod during;
 mod protocols;
 
 use std::{collections::BTreeMap, io, io::Write};
@@ -12,7 +13,10 @@ use hdrhistogram::{
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use self::protocols::{Grpc, WebSocket};
+use self::{
+    during::During,
+    protocols::{Grpc, WebSocket},
+};
 use super::loads;
 use crate::{
     recorder::{self, ReportedLoad, ReportedTimes, ServerReport},
@@ -100,6 +104,7 @@ struct Report<'a> {
     longest_stall: Option<Span>,
     mean_time_us: Option<MeanTime>,
     dummy_server: Option<DummyServer>,
+    during: Option<During<'a>>,
     verify: Option<&'a Verification>,
     connections: Connections,
     grpc: Option<Grpc<'a>>,
@@ -442,6 +447,7 @@ impl<'a> Report<'a> {
             longest_stall: summary.longest_stall().map(Span::from),
             mean_time_us: summary.mean_parts().map(MeanTime::from),
             dummy_server: DummyServer::of(&records.server_report),
+            during: During::of(summary),
             verify: summary.verification.as_deref(),
             connections: Connections {
                 opened: records.connections.opened,

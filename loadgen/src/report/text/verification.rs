@@ -1,12 +1,25 @@
-//! What was proven of a run, as text.
+//! What a command did to requests, and what was proven of a run, as text.
 
 use std::io::{self, Write};
 
 use super::wrapped;
-use crate::{report::verification::sentences, summary::Summary};
+use crate::{
+    report::{happened, verification::sentences},
+    summary::Summary,
+};
 
-/// Writes it, if it was wanted.
+/// Writes both, as far as they were wanted.
 pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let happened = happened::lines(summary);
+    if let [first, rest @ ..] = &happened[..] {
+        writeln!(out, "{}", wrapped(&printable(&format!("During: {first}"))))?;
+        for line in rest {
+            for line in wrapped(line).lines() {
+                writeln!(out, "  {line}")?;
+            }
+        }
+        writeln!(out)?;
+    }
     let Some(found) = summary.verification.as_deref() else { return Ok(()) };
     let sentences = sentences(found);
     let [first, rest @ ..] = &sentences[..] else { return Ok(()) };

@@ -1,0 +1,135 @@
+//! What real proxies send again: two servers behind nginx and HAProxy, one of which answers 503, and a verified run of POSTs that
+//! tells which of them arrived twice.
+
+use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
+
+use integration::{
+    binaries::loadgen,
+    launch::Launched,
+    metrics::{Metrics, REQUESTS},
+    proxies::{HAPROXY, NGINX},
+    proxy::Kind,
+    report::Report,
+    server::Server,
+    tools::require,
+};
+
+tests!();
+
+const SENT: u64 = 400;
+
+/// How nginx is told when to send a request to the next server.
+fn nginx(again: &str, front: SocketAddr, servers: [SocketAddr; 2], directory: &Path) -> String {
+    let [one, two] = servers;
+    let dir = directory.display();
+    format!(
+        "daemon off;
+master_process off;
+pid {dir}/pid;
+error_log stderr crit;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir}/body;
+  proxy_temp_path {dir}/proxy;
+  fastcgi_temp_path {dir}/fastcgi;
+  uwsgi_temp_path {dir}/uwsgi;
+  scgi_temp_path {dir}/scgi;
+  upstream both {{ server {one} max_fails=0; server {two} max_fails=0; keepalive 16; }}
+  server {{
+    listen {front};
+    location / {{ proxy_pass http://both; proxy_http_version 1.1; proxy_set_header Connection ''; {again} }}
+  }}
+}}
+"
+    )
+}
+
+/// How HAProxy is.
+fn haproxy(again: &str, front: SocketAddr, servers: [SocketAddr; 2], _: &Path) -> String {
+    let mut text = format!(
+        "defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+{again}
+frontend front
+  bind {front}
+  default_backend both
+backend both
+  balance roundrobin
+"
+    );
+    for (name, server) in ["a", "b"].into_iter().zip(servers) {
+        let _ = writeln!(text, "  server {name} {server}");
+    }
+    text
+}
+
+/// Runs POSTs through a proxy of this configuration; the run, and how many the server that answers 503 has answered so.
+async fn posts(
+    kind: Kind,
+    configuration: fn(&str, SocketAddr, [SocketAddr; 2], &Path) -> String,
+    again: &str,
+) -> Option<(Report, u64)> {
+    let program = require(kind.tool)?;
+    let (bad, good) =
+        (Server::with(&["--behaviour=status=503", "--instance=bad"]), Server::with(&["--instance=good"]));
+    let proxy = Launched::start(kind.tool, |[front]: [SocketAddr; 1], directory| {
+        // As the kind's command line has it.
+        let file = directory.join("proxy.conf");
+        let text = configuration(again, front, [bad.http, good.http], directory);
+        fs::write(&file, text).expect("a file is written");
+        (kind.command)(&program, directory, &file)
+    });
+    let url = format!("http://{}/bin/1K", proxy.addresses[0]);
+    let (total, ledgers) = (SENT.to_string(), format!("{},{}", bad.admin, good.admin));
+    let args = ["--no-progress", "-o", "json", "--verify", "--ledger", &ledgers];
+    let finished = loadgen(&[&args[..], &["-X", "POST", "-c", "4", "-n", &total, &url]].concat());
+    let report = Report::parse(&finished.stdout);
+    let refused = Metrics::read(bad.admin).await.sum(REQUESTS, &[("status", "503")]);
+    assert!(refused > SENT / 4, "both servers are asked: {refused}");
+    assert_eq!(report.number("/verify/sent"), SENT);
+    assert_eq!(report.number("/verify/arrived"), SENT);
+    Some((report, refused))
+}
+
+fn assert_repeated(report: &Report, refused: u64) {
+    assert_eq!(report.requests("succeeded"), SENT);
+    assert_eq!(report.number("/verify/repeated/counts/after_failure"), refused);
+    assert_eq!(report.number("/verify/sightings"), SENT + refused);
+    let first = &report.json()["verify"]["repeated"]["examples"][0];
+    assert_eq!(
+        (&first["method"], &first["instance"], &first["status"]),
+        (&"POST".into(), &"bad".into(), &503.into())
+    );
+    assert!(
+        first["what"].as_str().is_some_and(|what| what.contains("after 503 from bad, by good")),
+        "{first}"
+    );
+}
+
+fn assert_passed_on(report: &Report, refused: u64) {
+    assert_eq!(report.requests("server_errors"), refused);
+    for kind in ["after_failure", "after_success", "after_refusal", "concurrent"] {
+        assert_eq!(report.number(&format!("/verify/repeated/counts/{kind}")), 0, "{kind}");
+    }
+    assert_eq!(report.number("/verify/sightings"), SENT);
+}
+
+async fn nginx_repeats_posts_after_503_only_when_it_is_told_to() {
+    let again = "proxy_next_upstream error timeout http_503 non_idempotent;";
+    let Some((report, refused)) = posts(NGINX, nginx, again).await else { return };
+    assert_repeated(&report, refused);
+    let Some((report, refused)) = posts(NGINX, nginx, "").await else { return };
+    assert_passed_on(&report, refused);
+}
+
+async fn haproxy_repeats_posts_after_503_only_when_it_is_told_to() {
+    let again = "  retries 3\n  retry-on 503\n  option redispatch 1";
+    let Some((report, refused)) = posts(HAPROXY, haproxy, again).await else { return };
+    assert_repeated(&report, refused);
+    let Some((report, refused)) = posts(HAPROXY, haproxy, "").await else { return };
+    assert_passed_on(&report, refused);
+}

@@ -1,0 +1,107 @@
+//! `--during`: a command is run while requests are sent, and the run goes on until they succeed again.
+
+use std::{
+    io,
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::progress::note;
+use crate::{
+    control::{Handle, Phase},
+    summary::{Happened, Summary},
+};
+
+/// How often it is looked how the run is.
+pub(super) const EVERY: Duration = Duration::from_millis(100);
+
+/// How long requests may go on to fail after the command, before that is the end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is run, and when.
+#[derive(Clone, Debug)]
+pub(super) struct During {
+    /// For the shell.
+    pub(super) command: String,
+    /// How long requests are sent before it, and without a failure after it.
+    pub(super) around: Duration,
+}
+
+/// A command that is run on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Watching {
+    thread: thread::JoinHandle<io::Result<Happened>>,
+}
+
+impl During {
+    /// Waits, runs the command, waits again, and ends the run.
+    pub(super) fn watch(self, run: Handle) -> io::Result<Watching> {
+        let thread = thread::Builder::new().name("loadgen-during".to_owned());
+        Ok(Watching { thread: thread.spawn(move || self.carry_out(&run))? })
+    }
+
+    fn carry_out(&self, run: &Handle) -> io::Result<Happened> {
+        let is_going = || run.phase() == Phase::Run;
+        while is_going() && run.elapsed().is_none_or(|elapsed| elapsed < self.around) {
+            thread::sleep(EVERY);
+        }
+        thread::sleep(run.mark(0));
+        let from = run.elapsed().unwrap_or_default();
+        let result = if is_going() { self.run() } else { Err(io::ErrorKind::Interrupted.into()) };
+        thread::sleep(run.mark(1));
+        let to = run.elapsed().unwrap_or_default();
+        let is_run = result.is_ok();
+        let code = result.inspect_err(|error| note(&format!("can't run the command: {error}"))).ok();
+        let recovered = is_run && self.recovers(run);
+        run.done();
+        let code = code.and_then(|status| status.code());
+        Ok(Happened { command: self.command.clone(), code, from, to, recovered })
+    }
+
+    /// What it prints goes where progress goes: standard output is for the report.
+    fn run(&self) -> io::Result<ExitStatus> {
+        note(&format!("running: {}", self.command));
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(&self.command).stdin(Stdio::null()).stdout(io::stderr());
+        let status = command.status()?;
+        note(&format!("the command has ended: {status}"));
+        Ok(status)
+    }
+
+    /// Waits until no request has failed for as long as is asked for. False: that did not come.
+    fn recovers(&self, run: &Handle) -> bool {
+        let began = Instant::now();
+        let failed = || {
+            let counts = run.snapshot().counts;
+            counts.offered - counts.outstanding() - counts.succeeded
+        };
+        let (mut before, mut since) = (failed(), Instant::now());
+        while run.phase() == Phase::Run {
+            if since.elapsed() >= self.around {
+                return true;
+            }
+            if began.elapsed() >= PATIENCE + self.around {
+                return false;
+            }
+            thread::sleep(EVERY);
+            let now = failed();
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        false
+    }
+}
+
+impl Watching {
+    /// The run is over: what happened is noted in what came of it.
+    pub(super) fn end(self, summary: &mut Summary) {
+        if let Ok(Ok(happened)) = self.thread.join() {
+            // It was as long as that, and not as long as it might have been.
+            summary.run.window = summary.run.window.map(|_| summary.arrivals_lasted);
+            summary.run.duration = None;
+            summary.happened = Some(Box::new(happened));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What a command did to the requests that were due before, while and after it ran, in lines: the same for text and Markdown.
+
+use crate::{
+    clock::nanos,
+    numbers::{count, seconds, time},
+    recorder::PhaseFigures,
+    summary::Summary,
+};
+
+/// The names of the three parts.
+const PARTS: [&str; 3] = ["before", "during", "after"];
+
+/// The lines; none where no command ran.
+pub(super) fn lines(summary: &Summary) -> Vec<String> {
+    let (Some(happened), Some(phases)) = (summary.happened.as_deref(), summary.records.phases.as_deref())
+    else {
+        return Vec::new();
+    };
+    let ended = match happened.code {
+        Some(0) => String::new(),
+        Some(code) => format!(", which FAILED with {code}"),
+        None => ", which FAILED".to_owned(),
+    };
+    let (from, to) = (nanos(happened.from), nanos(happened.to));
+    let mut lines =
+        vec![format!("'{}'{ended}, ran from {} to {}", happened.command, seconds(from), seconds(to))];
+    lines.extend(PARTS.into_iter().zip(&phases.figures).map(|(name, figures)| part(name, figures)));
+    if let Some(outage) = summary.longest_outage() {
+        let (length, start) = (seconds(outage.length), seconds(outage.start));
+        lines.push(format!("no request due for {length} from {start} on succeeded"));
+    }
+    lines.push(match phases.unsuccessful {
+        None => "every request succeeded from the command on".to_owned(),
+        Some((first, last)) => {
+            let behind = match last.checked_sub(to) {
+                Some(behind) => format!("{} after the command ended", seconds(behind)),
+                None => "before the command ended".to_owned(),
+            };
+            let recovered =
+                if happened.recovered { "" } else { "; requests still failed when the run ended" };
+            format!("the first that failed was due at {}, the last one {behind}{recovered}", seconds(first))
+        }
+    });
+    lines
+}
+
+fn part(name: &str, figures: &PhaseFigures) -> String {
+    let all = count(figures.succeeded + figures.unsuccessful);
+    let times = match figures.response.is_empty() {
+        true => String::new(),
+        false => {
+            let at = |quantile| time(figures.response.value_at_quantile(quantile) as f64);
+            format!(", p50 {}, p99 {}, longest {}", at(0.5), at(0.99), at(1.0))
+        }
+    };
+    format!("{name}: {all} requests, {} did not succeed{times}", count(figures.unsuccessful))
+}

@@ -1,0 +1,71 @@
+//! What a command did to requests, as JSON.
+
+use serde::Serialize;
+
+use crate::{recorder::PhaseFigures, summary::Summary};
+
+/// What it did.
+#[derive(Serialize)]
+pub(super) struct During<'a> {
+    command: &'a str,
+    code: Option<i32>,
+    from_seconds: f64,
+    to_seconds: f64,
+    recovered: bool,
+    first_unsuccessful_seconds: Option<f64>,
+    last_unsuccessful_seconds: Option<f64>,
+    recovery_seconds: f64,
+    before: Part,
+    during: Part,
+    after: Part,
+}
+
+/// Requests that were due in a part of the run.
+#[derive(Serialize)]
+struct Part {
+    succeeded: u64,
+    unsuccessful: u64,
+    p50_us: Option<f64>,
+    p99_us: Option<f64>,
+    longest_us: Option<f64>,
+}
+
+impl<'a> During<'a> {
+    /// None where no command ran.
+    pub(super) fn of(summary: &'a Summary) -> Option<Self> {
+        let (happened, phases) = (summary.happened.as_deref()?, summary.records.phases.as_deref()?);
+        let [before, during, after] = phases.figures.each_ref().map(Part::of);
+        let seconds = |time: u64| time as f64 / 1e9;
+        let to = happened.to.as_secs_f64();
+        let last = phases.unsuccessful.map(|(_, last)| seconds(last));
+        Some(Self {
+            command: &happened.command,
+            code: happened.code,
+            from_seconds: happened.from.as_secs_f64(),
+            to_seconds: to,
+            recovered: happened.recovered,
+            first_unsuccessful_seconds: phases.unsuccessful.map(|(first, _)| seconds(first)),
+            last_unsuccessful_seconds: last,
+            recovery_seconds: last.map_or(0.0, |last| (last - to).max(0.0)),
+            before,
+            during,
+            after,
+        })
+    }
+}
+
+impl Part {
+    fn of(figures: &PhaseFigures) -> Self {
+        let at = |quantile| {
+            let response = &figures.response;
+            (!response.is_empty()).then(|| response.value_at_quantile(quantile) as f64 / 1e3)
+        };
+        Self {
+            succeeded: figures.succeeded,
+            unsuccessful: figures.unsuccessful,
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            longest_us: at(1.0),
+        }
+    }
+}
