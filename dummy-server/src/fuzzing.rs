@@ -95,7 +95,7 @@ pub fn delays(text: &str, seed: u64, sequence: u64) -> Vec<Duration> {
     Behaviour::parse(text).map(|behaviour| behaviour.draws(seed, sequence)).unwrap_or_default()
 }
 
-/// First and last byte of a `Range` of a content of so many bytes, at least one.
+/// First and last byte of a `Range` of a content of this length in bytes, at least one.
 #[must_use]
 pub fn range(value: &str, size: u64) -> Option<Option<(u64, u64)>> {
     endpoints::range(value, size)

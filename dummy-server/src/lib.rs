@@ -90,7 +90,7 @@ pub enum StartError {
 pub enum Ended {
     /// What was in flight has completed.
     Drained,
-    /// It was aborted, or the drain's time was up; so many connections were cut off.
+    /// It was aborted, or the drain's time was up; this number of connections was cut off.
     Cut {
         /// Connections that were still open.
         connections: usize,

@@ -72,7 +72,7 @@ struct Opening {
 }
 
 impl Handle {
-    /// Of a run with so many workers.
+    /// Of a run with this number of workers.
     pub(crate) fn new(workers: usize, clock: Clock) -> Self {
         Self::at_gate(&Gate::new(workers, clock), workers, Duration::ZERO, Vec::new())
     }

@@ -9,10 +9,10 @@ use crate::error::{
     SPACE_BEFORE_COLON,
 };
 
-/// So many fields or fewer are read without an allocation, in an array that is quickly cleared.
+/// This number of fields or fewer are read without an allocation, in an array that is quickly cleared.
 const FEW: usize = 16;
 
-/// So many or fewer, in a larger one.
+/// This number or fewer, in a larger one.
 const MANY: usize = 64;
 
 /// How what RFC 9112 leaves to the recipient is read.

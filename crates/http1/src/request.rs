@@ -53,7 +53,7 @@ pub enum Framing {
     /// The head says nothing: there is no body.
     #[default]
     None,
-    /// So many bytes; possibly 0.
+    /// This number of bytes; possibly 0.
     Length(u64),
     /// In chunks.
     Chunked,

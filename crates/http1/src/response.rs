@@ -41,7 +41,7 @@ pub enum Framing {
     /// There is no body, whatever the fields say.
     #[default]
     None,
-    /// So many bytes; possibly 0.
+    /// This number of bytes; possibly 0.
     Length(u64),
     /// In chunks.
     Chunked,

@@ -102,7 +102,7 @@ impl Output {
         self.large.is_empty().then(|| &self.small[self.written..])
     }
 
-    /// So many bytes were written.
+    /// This number of bytes was written.
     ///
     /// # Panics
     /// When there are fewer.

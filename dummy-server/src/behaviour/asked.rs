@@ -62,7 +62,7 @@ pub(crate) struct Breach {
 pub(crate) enum Point {
     BeforeHeaders,
     AfterHeaders,
-    /// After so many bytes of content, or all of it when that is less.
+    /// After this number of bytes of content, or all of it when that is less.
     Body(u64),
     /// Half-way through the content, as far as its length is known.
     Middle,

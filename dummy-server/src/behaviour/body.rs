@@ -45,7 +45,7 @@ pub(super) struct Shape {
     /// A trailer tells when the kernel had taken the last byte, of a request whose head was read at this time, in nanoseconds
     /// since the Unix epoch.
     pub(super) last_byte: Option<u64>,
-    /// After so many bytes, or at the end of the content, this happens.
+    /// After this number of bytes, or at the end of the content, this happens.
     pub(super) cut: Option<(u64, Cut)>,
     /// How long a [`Cut::Hang`] takes.
     pub(super) hang: Option<Hang>,

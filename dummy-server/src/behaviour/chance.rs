@@ -35,7 +35,7 @@ impl Chance {
         Fraction::of_bits(mixed)
     }
 
-    /// Whether a share of so many percent was drawn.
+    /// Whether a share in percent was drawn.
     pub(super) fn hits(self, what: For, percent: Percent) -> bool {
         percent.hits(self.unit(what))
     }

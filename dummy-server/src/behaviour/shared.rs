@@ -12,7 +12,7 @@ use std::{
 
 use super::knobs::Behaviour;
 
-/// Locks of keys are shared by so many.
+/// The number of locks that keys share.
 const SHARDS: usize = 16;
 /// Keys that are remembered in each shard; the oldest gives way.
 const MOST_KEYS: usize = 4096;

@@ -31,7 +31,7 @@ pub struct ConfigError(Refusal);
 
 /// What requests and replies may hold in all, in bytes.
 const DEFAULT_MEMORY: u64 = 256 << 20;
-/// The most of the cgroup's memory that they may hold: one in so many bytes.
+/// The most of the cgroup's memory that they may hold: one byte in this number.
 const PART_OF_CGROUP: u64 = 4;
 
 /// As much as was asked for, and no more than a quarter of what the cgroup grants.

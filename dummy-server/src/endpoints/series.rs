@@ -89,7 +89,7 @@ impl Stream for Items {
     }
 }
 
-/// So many bytes, evenly over a time, their length announced.
+/// A number of bytes, evenly over a time, their length announced.
 pub(super) fn drip(
     pattern: Pattern,
     mut upload: Upload,

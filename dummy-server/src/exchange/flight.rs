@@ -151,7 +151,7 @@ impl Flight {
         }
     }
 
-    /// So many bytes of content were handed over.
+    /// A number of bytes of content were handed over.
     pub(crate) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
         if bytes > 0 {

@@ -44,7 +44,7 @@ const ECHO: &str = "/echo.EchoService/Echo";
 const STREAM_ECHO: &str = "/echo.EchoService/StreamEcho";
 /// What numbers and keys of a response take, at most.
 const NUMBERS: usize = 64;
-/// Responses that are ready together share a piece of so many bytes: clients take many small ones for an attack.
+/// Responses that are ready together share a piece of at most this many bytes: clients take many small ones for an attack.
 const BATCH: usize = 16 << 10;
 
 /// The fields of a response, in `proto/echo.proto`.

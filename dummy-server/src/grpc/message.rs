@@ -100,7 +100,7 @@ impl Messages {
         let _ = self.hold.set(self.reader.len());
     }
 
-    /// Holds so many bytes from now on.
+    /// Holds this number of bytes from now on.
     fn keep(&mut self, bytes: usize) -> Result<(), Status> {
         if self.hold.set(bytes) {
             return Ok(());
@@ -188,7 +188,7 @@ fn refused(invalid: Invalid, most: usize) -> Status {
     Status::new(Code::from_i32(invalid.code() as i32), format!("{invalid}{limit}"))
 }
 
-/// Whether a message of so many bytes is accepted.
+/// Whether a message of this length in bytes is accepted.
 pub(super) fn check_length(length: usize, most: usize) -> Result<(), Status> {
     if length <= most { Ok(()) } else { Err(refused(Invalid::TooLarge { length }, most)) }
 }

@@ -19,7 +19,7 @@ pub(super) fn authority<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
     authority.or_else(|| head.fields.get("host"))
 }
 
-/// So many fields are compared with each other; of more, the names that came are remembered.
+/// The most fields that are compared with each other; of more, the names that came are remembered.
 const FEW: usize = 16;
 
 /// Names and values of fields, the first of each name.

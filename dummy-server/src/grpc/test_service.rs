@@ -47,9 +47,9 @@ pub(super) const NAME: &str = "dummy.v1.TestService";
 
 /// The field `payload` of a response.
 const PAYLOAD: u32 = 1;
-/// Payloads up to so many bytes go into one piece with their message.
+/// Payloads up to this many bytes go into one piece with their message.
 const SMALL: usize = 4 << 10;
-/// Responses that are ready together share a piece of so many bytes: clients take many small ones for an attack.
+/// Responses that are ready together share a piece of at most this many bytes: clients take many small ones for an attack.
 const BATCH: usize = 16 << 10;
 /// Bytes of a larger payload in one piece.
 const PIECE: u64 = 64 << 10;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The largest piece of content.
 pub(crate) const PIECE: u64 = 64 << 10;
-/// A rate is kept by so many pieces in a second, if they are not larger than [`PIECE`].
+/// A rate is kept by this number of pieces in a second, if they are not larger than [`PIECE`].
 const PIECES_PER_SECOND: u64 = 50;
 
 /// A rate in bytes per second.
@@ -34,7 +34,7 @@ impl Pace {
         (self.rate.get() / PIECES_PER_SECOND).clamp(1, PIECE)
     }
 
-    /// Ready when so many more bytes are due. The clock starts when this is asked first.
+    /// Ready when a number of further bytes is due. The clock starts when this is asked first.
     pub(crate) fn poll(&mut self, count: u64, cx: &mut Context<'_>) -> Poll<()> {
         let begun = *self.begun.get_or_insert_with(Instant::now);
         // A time that no clock reaches is never.
@@ -51,7 +51,7 @@ impl Pace {
         sleep.as_mut().poll(cx)
     }
 
-    /// So many bytes have gone.
+    /// A number of bytes have gone.
     pub(crate) fn spend(&mut self, count: u64) {
         self.spent = self.spent.saturating_add(count);
     }

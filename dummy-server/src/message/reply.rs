@@ -115,7 +115,7 @@ impl fmt::Debug for dyn Stream {
 pub(crate) enum Part {
     /// Content: of the chunk that was begun, or else a chunk of its own.
     Data(Bytes),
-    /// So many bytes of content, which follow as there is room, are one chunk. Where there are no chunks it means
+    /// A number of bytes of content, which follow as there is room, are one chunk. Where there are no chunks it means
     /// nothing.
     Chunk(u64),
     /// What comes next is made when the kernel has taken all that came before.
@@ -246,7 +246,7 @@ pub(crate) fn after(mut upload: Upload, reply: Reply) -> Answer {
     }))
 }
 
-/// A body that broke off after so many bytes.
+/// A body that broke off after this number of bytes.
 pub(crate) fn broken(received: u64, error: &UploadError) -> Reply {
     let value = serde_json::json!({
         "error": error.to_string(),

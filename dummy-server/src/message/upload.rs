@@ -295,7 +295,7 @@ impl Upload {
     /// Reads to the end and throws away; how many bytes there were.
     ///
     /// # Errors
-    /// The body broke off, after so many bytes.
+    /// The body broke off, after this number of bytes.
     pub(crate) async fn discard(&mut self) -> Result<u64, (u64, UploadError)> {
         if self.pace.is_some() {
             let mut read = 0;

@@ -111,6 +111,33 @@ async fn statuses_have_a_count_of_their_own_and_an_exit_code() {
     assert_eq!(once.code, Some(3), "{once}");
 }
 
+/// Each call has its own number, and the server is asked for the types of all in one call.
+async fn calls_of_a_plan_are_counted_by_method_and_described_by_one_question() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("plan.yaml");
+    let text = format!(
+        "target: grpc://{}\nrequests:\n\
+         - {{name: unary, weight: 2, path: /dummy.v1.TestService/Unary, body: '{{\"plan\": {{\"size\": {{{{seq}}}}}}}}'}}\n\
+         - {{name: stream, path: /dummy.v1.TestService/BidiStream, messages: 3}}\n\
+         - {{name: echo, path: /echo.EchoService/Echo, body: '{{\"message\": \"{{{{uuid}}}}\"}}', headers: {{x-number: '{{{{seq}}}}'}}}}\n\
+         load: {{total: 400, connections: 2}}\n",
+        server.http
+    );
+    std::fs::write(&plan, text).expect("the plan is written");
+    let report = loadgen_report(&["-f", plan.to_str().expect("a path in UTF-8")]);
+    report.assert_all_succeeded(400);
+    assert_eq!(report.number("/grpc/messages_sent"), 200 + 3 * 100 + 100);
+    let by_name = &report.json()["requests_by_name"];
+    let count = |index: usize| by_name[index]["succeeded"].as_u64();
+    assert_eq!([count(0), count(1), count(2)], [Some(200), Some(100), Some(100)]);
+    // Of each number of a unary call, as many bytes came back: of two in each four, the least that is.
+    let least: u64 = (0..100).map(|four| 4 * four + 4 * four + 1).sum();
+    assert!(report.number("/body_bytes") >= least, "{}", report.json());
+    let metrics = Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &[]) >= 401).await;
+    assert_eq!(metrics.sum(REQUESTS, &[]), 401, "{}", metrics.text());
+}
+
 async fn calls_are_made_over_tls() {
     let authority = Authority::root();
     let certificate = authority.issue("server", Key::Ecdsa);

@@ -58,7 +58,7 @@ async fn a_second_ctrl_c_exits_immediately() {
 
 /// As by a debugger, or a machine that sleeps.
 async fn a_reply_received_while_loadgen_was_stopped_is_not_a_timeout() {
-    /// So many are stopped that some of them are amid a turn.
+    /// Enough are stopped that some of them are amid a turn.
     const PROCESSES: u64 = 12;
     let server = Server::start();
     for scheme in ["http", "h2c"] {

@@ -114,6 +114,33 @@ fn a_faithful_proxy_raises_no_alarm_in_any_protocol() {
     }
 }
 
+fn several_calls_beside_requests_are_proven_as_well() {
+    let server = Server::with(&["--workers=2"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("plan.yaml");
+    let text = format!(
+        "target: grpc://{}\nrequests:\n\
+         - {{path: /dummy.v1.TestService/Unary, body: '{{\"plan\": {{\"size\": {{{{random 1 9}}}}}}}}'}}\n\
+         - {{path: /echo.EchoService/StreamEcho, messages: 3, body: '{{\"message\": \"{{{{seq}}}}\"}}'}}\n\
+         - {{target: 'http://{}/bin/1K', weight: 2}}\n\
+         load: {{total: 1000, connections: 2}}\n",
+        server.grpc, server.http
+    );
+    std::fs::write(&plan, text).expect("the plan is written");
+    let plan = plan.to_str().expect("a path in UTF-8");
+    let ledger = server.admin.to_string();
+    for more in [&[][..], &["--ledger", &ledger]] {
+        let args = [&["--no-progress", "-o", "json", "--zero-loss", "-f", plan], more].concat();
+        let finished = loadgen(&args);
+        assert_eq!(finished.code, Some(0), "{more:?}: {finished}");
+        let report = Report::parse(&finished.stdout);
+        assert_found(&report, &[]);
+        for count in ["sent", "arrived", "sightings"] {
+            assert_eq!(report.number(&format!("/verify/{count}")), 1000, "{more:?}: {count}");
+        }
+    }
+}
+
 fn a_request_that_never_arrives_is_told_from_one_whose_reply_is_cut() {
     through(|_| Fault::Lose, "/bin/1K", &[], &[("/never_arrived/unanswered/count", HURT)]);
     let cut = through(|_| Fault::CutReply(100), "/bin/1K", &[], &[("/cut_on_the_way_back/count", HURT)]);

@@ -412,7 +412,7 @@ pub struct Args {
 
     /// Request body; '' is an empty one, @FILE that of a file
     ///
-    /// May have placeholders, as path and header fields may, but for gRPC calls: see --no-templates.
+    /// May have placeholders, as path and header fields may: see --no-templates.
     #[arg(short, long, value_name = "TEXT", env = "LOADGEN_BODY", help_heading = REQUEST)]
     pub body: Option<String>,
 
@@ -465,7 +465,7 @@ pub struct Args {
     ///
     /// Instead of as a placeholder, whose value differs from request to request: {{seq}} (the number of the request), {{uuid}},
     /// {{random 1 100}}, {{pick a b c}}, {{now}} (when it was due; {{now ms}} since 1970), {{env NAME}}, {{'text'}} (as it is). In a path,
-    /// values are percent-encoded. gRPC calls have no placeholders.
+    /// values are percent-encoded; in a text of a gRPC call's JSON, they are escaped.
     #[arg(long, env = "LOADGEN_NO_TEMPLATES", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub no_templates: bool,
 
@@ -519,7 +519,7 @@ pub struct Args {
     /// Without it, the server is asked for the types of its messages, by server reflection. A set of descriptors that protoc
     /// has written (.protoset, .binpb, .pb or .bin) is accepted, too. The message is JSON, with --body or --body-file, and
     /// has all fields at their defaults unless it is given; for a method that takes a stream, it may be a list of messages,
-    /// which are sent in turn. Metadata are header fields; values of names in -bin are given in base64.
+    /// which are sent in turn. With placeholders ({{seq}} and others: see --no-templates), messages differ from call to call. Metadata are header fields; values of names in -bin are given in base64.
     #[arg(long = "proto", value_name = "FILE", env = "LOADGEN_PROTO", value_delimiter = '\n', help_heading = GRPC)]
     pub protos: Vec<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! load-tester's command line: so many requests over HTTP/1.1, so many at a time.
+//! load-tester's command line: a number of requests over HTTP/1.1, and how many of them at a time.
 
 use command_line::{Accepted, Refusal};
 

@@ -8,7 +8,7 @@ use crate::{
     clock::nanos,
     numbers::{count, seconds, time},
     outcome::{Arrival, CallEnd, Exchange, Incomplete, encoding::Decoded},
-    plan::{Plan, Protocol, Request, call::Prepared, template::Values},
+    plan::{Call, Plan, Protocol, Request, call::Prepared, template::Values},
     run::Run,
     summary::Summary,
 };
@@ -24,18 +24,19 @@ const PREVIEW: usize = 64;
 pub(super) fn once(run: Run, decodes: bool, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let running = run.start()?;
     let (texts, plan) = (running.texts(), running.plan().clone());
-    let call = plan.call().and_then(|call| call.prepared());
     let summary = running.join()?;
     let exchange = summary.records.exchange.as_ref();
     let redirects = &summary.records.redirects;
     let first = redirects.first().map(|(exchange, _)| exchange).or(exchange.map(|exchange| &**exchange));
     let arrival = first.map_or_else(|| Arrival::new(0, 0, 0), |exchange| exchange.arrival);
     let id = arrival.id(summary.records.ids());
-    if let Some(request) = plan.requests().get(arrival.request as usize) {
+    let request = plan.requests().get(arrival.request as usize);
+    let call = request.and_then(Request::call).and_then(Call::prepared);
+    if let Some(request) = request {
         let values = texts.values(&arrival, request.rows(), Some(&id));
         write!(out, "{}", head(&plan, arrival.request as usize, &values))?;
         if let Some(call) = call {
-            writeln!(out, "{}\n", call.shown.trim_end())?;
+            writeln!(out, "{}\n", call.shown(&values).trim_end())?;
         } else {
             let body = body(&plan, request, &id, &values);
             write_body(&body, body.len() as u64, out)?;

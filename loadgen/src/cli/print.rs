@@ -19,8 +19,12 @@ use crate::{
 pub(super) fn checked(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let requests = plan.requests().len();
     let plural = if requests == 1 { "" } else { "s" };
-    let unknown = plan.call().is_some_and(|call| call.prepared().is_none());
-    let unknown = if unknown { "; its message is checked when the server has told its type" } else { "" };
+    let unknown = plan.calls().any(|call| call.prepared().is_none());
+    let unknown = match (unknown, requests) {
+        (false, _) => "",
+        (true, 1) => "; its message is checked when the server has told its type",
+        (true, _) => "; messages are checked when the server has told their types",
+    };
     let to = match plan.sites() {
         [site] => site.target().to_string(),
         several => format!("{} targets", several.len()),
@@ -95,14 +99,14 @@ pub(super) fn plan(plan: &Plan, index: u8, out: &mut dyn Write) -> io::Result<()
         let id = arrival.id(ids);
         let values = texts.values(&arrival, request.rows(), Some(&id));
         write!(out, "\n{}", head(plan, index, &values))?;
-        match plan.call() {
+        match request.call() {
             None => {
                 let body = body(plan, request, &id, &values);
                 write_body(&body, body.len() as u64, out)?;
                 write_trailers(request, out)?;
             }
             Some(call) => match call.prepared() {
-                Some(prepared) => writeln!(out, "{}", prepared.shown.trim_end())?,
+                Some(prepared) => writeln!(out, "{}", prepared.shown(&values).trim_end())?,
                 None => writeln!(out, "[a message whose type the server is asked for before the run]")?,
             },
         }

@@ -260,12 +260,13 @@ impl Args {
             .pin_cpus(self.pin_cpus)
             .templates(!self.no_templates)
             .request_id_header(&self.request_id_header)
-            .verify(self.verify || self.zero_loss)
-            .raw_message(self.raw_message)
-            .grpc_encoding(match self.grpc_encoding {
-                Encoding::Identity => call::Encoding::Identity,
-                Encoding::Gzip => call::Encoding::Gzip,
-            });
+            .verify(self.verify || self.zero_loss);
+        if self.raw_message {
+            plan = plan.raw_message(true);
+        }
+        if let Encoding::Gzip = self.grpc_encoding {
+            plan = plan.grpc_encoding(call::Encoding::Gzip);
+        }
         plan = self.ledgers.iter().fold(plan, plan::Builder::ledger);
         plan = self.protos.iter().fold(plan, plan::Builder::proto);
         plan = self.proto_paths.iter().fold(plan, plan::Builder::proto_path);

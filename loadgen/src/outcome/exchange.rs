@@ -10,7 +10,7 @@ use crate::clock::Nanos;
 /// The longest body that is kept, in bytes.
 const MAX_BODY: usize = 16 << 20;
 
-/// Informational heads are kept until they have so many bytes; a server may send any number of them.
+/// Informational heads are kept until they have this many bytes; a server may send any number of them.
 const MAX_INFORMATIONAL: usize = 256 << 10;
 
 /// What has come of a reply.

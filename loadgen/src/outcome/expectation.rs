@@ -32,7 +32,7 @@ pub(crate) struct Expectations {
     pub(crate) body_contains: Vec<String>,
     /// Of values in a body of JSON.
     pub(crate) json: Vec<(JsonPath, Json)>,
-    /// So many bytes in the body.
+    /// The number of bytes in the body.
     pub(crate) size: Option<RangeInclusive<u64>>,
     /// A response time of at most so much.
     pub(crate) within: Option<Nanos>,

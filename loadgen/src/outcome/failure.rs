@@ -50,6 +50,8 @@ pub enum Cause {
     NoWebSocket,
     /// What came back on a WebSocket is not what was sent.
     WrongEcho,
+    /// The message of a gRPC call is not of its type with the values of its placeholders: it is not sent.
+    InvalidMessage,
     /// The request took longer than `--timeout`.
     Timeout,
     /// Anything else that the system reports.
@@ -82,6 +84,7 @@ impl fmt::Display for Cause {
             Self::Proxy => "refused by the proxy",
             Self::NoWebSocket => "no WebSocket",
             Self::WrongEcho => "wrong echo",
+            Self::InvalidMessage => "invalid message",
             Self::Timeout => "timeout",
             Self::Io => "i/o error",
             Self::Other => "other",

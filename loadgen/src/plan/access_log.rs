@@ -155,7 +155,7 @@ fn duration(line: &str) -> Option<i128> {
     nanoseconds(value, SECOND)
 }
 
-/// A number of so many nanoseconds each, at most a day.
+/// A number of units of `unit` nanoseconds each, at most a day.
 fn nanoseconds(text: &str, unit: i128) -> Option<i128> {
     let value = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0)?;
     Some((value * unit as f64) as i128).filter(|time| *time <= 86_400 * SECOND)

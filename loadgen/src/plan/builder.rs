@@ -6,8 +6,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, TlsOptions, Version, call,
-    lifetime, load, message, places::Places, route, target::Braces, tls, verify,
+    Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, TlsOptions, Version,
+    call::Encoding, call_options::ProtoFiles, lifetime, load, message, places::Places, route, target::Braces,
+    tls, verify,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -38,7 +39,8 @@ pub struct Builder {
     pub(super) braces: Braces,
     pub(super) seed: Option<u64>,
     pub(super) places: Option<Arc<Places>>,
-    pub(super) call: call::Wanted,
+    /// Types of all calls' messages.
+    pub(super) protos: ProtoFiles,
     pub(super) message: message::Wanted,
     pub(super) verify: verify::Wanted,
     /// How many loads there are at the same time, with this one.
@@ -69,7 +71,7 @@ impl Builder {
             braces: Braces::Placeholder,
             seed: None,
             places: None,
-            call: call::Wanted::default(),
+            protos: ProtoFiles::default(),
             message: message::Wanted::default(),
             verify: verify::Wanted::default(),
             loads: 1,
@@ -200,7 +202,7 @@ impl Builder {
         self
     }
 
-    /// Exactly so many requests.
+    /// The exact number of requests.
     #[must_use]
     pub fn total(mut self, total: u64) -> Self {
         self.load.total = Some(total);
@@ -214,7 +216,7 @@ impl Builder {
         self
     }
 
-    /// At most so many requests at once.
+    /// The maximum number of requests in flight.
     #[must_use]
     pub fn max_in_flight(mut self, count: usize) -> Self {
         self.load.max_in_flight = count;
@@ -529,7 +531,7 @@ impl Builder {
     /// descriptors. May be repeated.
     #[must_use]
     pub fn proto(mut self, file: impl Into<PathBuf>) -> Self {
-        self.call.protos.push(file.into());
+        self.protos.files.push(file.into());
         self
     }
 
@@ -537,42 +539,42 @@ impl Builder {
     /// repeated.
     #[must_use]
     pub fn proto_path(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.call.proto_paths.push(folder.into());
+        self.protos.paths.push(folder.into());
         self
     }
 
     /// Whether the body is the message of a gRPC call as it is, and no JSON.
     #[must_use]
     pub fn raw_message(mut self, raw: bool) -> Self {
-        self.call.raw = raw;
+        self.request.call.raw = Some(raw);
         self
     }
 
     /// How long a gRPC call may take, as the server is told (`grpc-timeout`).
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.call.deadline = Some(deadline);
+        self.request.call.deadline = Some(deadline);
         self
     }
 
     /// What the messages of a gRPC call are compressed with.
     #[must_use]
-    pub fn grpc_encoding(mut self, encoding: call::Encoding) -> Self {
-        self.call.encoding = encoding;
+    pub fn grpc_encoding(mut self, encoding: Encoding) -> Self {
+        self.request.call.encoding = Some(encoding);
         self
     }
 
     /// How many messages a gRPC call sends, of a method that takes a stream of them.
     #[must_use]
     pub fn messages(mut self, count: u64) -> Self {
-        self.call.messages = Some(count);
+        self.request.call.messages = Some(count);
         self
     }
 
     /// The time between two messages of a gRPC call; zero: as fast as the server takes them.
     #[must_use]
     pub fn message_interval(mut self, interval: Duration) -> Self {
-        self.call.message_interval = Some(interval);
+        self.request.call.message_interval = Some(interval);
         self
     }
 

@@ -3,67 +3,46 @@
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 
 use command_line::Refusal;
+use prost_reflect::DescriptorPool;
 
 use super::{
-    Body, Builder, Call, Client, Expect, Lifetime, Load, MAX_WORKERS, Message, Plan, PlanError, Protocol,
-    Request, RequestOptions, Requests, Site, Target, accepted,
+    Builder, Client, Expect, Lifetime, Load, MAX_WORKERS, Message, Plan, PlanError, Protocol, Request,
+    RequestOptions, Requests, Site, Target, accepted,
     contents::Contents,
     replay::{self, Replay, Skipped},
     request::Common,
     site::{self, OfSite, Targets},
-    target::Braces,
 };
 use crate::outcome::ExpectedStatus;
 
 impl Builder {
-    /// What goes with a gRPC call.
-    fn check_call(&self) -> Result<(), PlanError> {
-        let RequestOptions { path, rows, body, expect, chunked, trailers, expect_continue, .. } =
-            &self.request;
-        let several = !self.requests.is_empty() || self.url_file.is_some();
+    /// What goes with gRPC calls, beside what each of them has; `types` are those of files.
+    fn check_calls(&self, targets: &[&Target]) -> Result<Option<DescriptorPool>, PlanError> {
+        if !targets.iter().any(|target| target.grpc) {
+            // Of several loads, others may have the calls that the plan speaks of.
+            if self.loads <= 1 {
+                self.protos.refuse(targets[0])?;
+                self.request.call.refuse(targets[0])?;
+            }
+            return Ok(None);
+        }
         let refused = [
             (
-                self.expected_status.named().is_some(),
+                self.expected_status.named().is_some() && targets.iter().all(|target| target.grpc),
                 "--expect-status with a gRPC call",
                 "it with other targets: a call succeeds with the status OK",
             ),
             (
-                several,
-                "a gRPC target with several requests",
-                "one call, so far: of the method in the target's path",
-            ),
-            (path.is_some(), "a path beside a gRPC target", "the method in the target's path"),
-            (
-                rows.is_some() || matches!(body, Some(Body::Template(_))),
-                "placeholders in a gRPC call",
-                "a message of JSON in body or body_file",
-            ),
-            (
-                *chunked == Some(true) || !trailers.is_empty(),
-                "chunks or trailers of a gRPC call",
-                "neither: it has no length, and nothing behind its messages",
-            ),
-            (
-                *expect_continue == Some(true),
-                "--expect-continue with a gRPC call",
-                "it with other targets: a call is sent at once",
-            ),
-            (
-                self.client.follow.unwrap_or(0) > 0,
-                "--follow with a gRPC call",
-                "it with other targets: a call has no redirects",
-            ),
-            (
-                *expect != Expect::default(),
-                "expectations of a gRPC call",
-                "none, so far: a call succeeds with the status OK",
+                self.url_file.is_some(),
+                "--url-file with a gRPC target",
+                "a plan with several requests, each of which has a method in its path",
             ),
         ];
         match refused.into_iter().find(|(is_given, ..)| *is_given) {
             Some((_, shown, accepted)) => {
                 Err(PlanError(Refusal::new(shown, accepted, "loadgen grpc://localhost:8080")))
             }
-            None => Ok(()),
+            None => self.protos.types(&self.request.call),
         }
     }
 
@@ -211,24 +190,22 @@ impl Builder {
         let labels = targets.labels();
         let sites = targets.sites(&self.tls, &self.route)?;
         let contents = Contents::default();
-        // A message in JSON has braces of its own.
-        let braces = if target.grpc { Braces::Literal } else { self.braces };
+        let types = self.check_calls(&sites.iter().map(Site::target).collect::<Vec<_>>())?;
         let common: Vec<_> = sites
             .iter()
             .zip(&labels)
             .map(|(site, label)| Common {
                 target: site.target(),
                 id_header: &self.id_header,
-                braces,
+                braces: self.braces,
                 lifetime: &lifetime,
                 route: site.route(),
                 contents: &contents,
                 label: (sites.len() > 1).then_some(label.as_str()),
+                types: types.as_ref(),
+                follows: self.client.follow.unwrap_or(0) > 0,
             })
             .collect();
-        if !target.grpc {
-            self.call.refuse(&target)?;
-        }
         if !target.websocket {
             self.message.refuse(&target)?;
         }
@@ -248,15 +225,9 @@ impl Builder {
                 )));
             }
         }
-        let (mut requests, call) = match &self.url_file {
+        let mut requests = match &self.url_file {
             _ if let Some((log, _)) = replay => {
-                (Requests::replayed(common[0], &self.request, log.methods, &log.methods_of)?, None)
-            }
-            _ if target.grpc => {
-                self.check_call()?;
-                let mut request = Request::new(common[0], self.request)?;
-                let call = Call::new(&target, &self.call, &mut request)?;
-                (Requests::only(request)?, Some(call))
+                Requests::replayed(common[0], &self.request, log.methods, &log.methods_of)?
             }
             _ if target.websocket => {
                 self.check_messages()?;
@@ -273,11 +244,11 @@ impl Builder {
                     Some(places) => PlanError(places.told_of_request(0, refusal)),
                     None => PlanError(refusal),
                 })?;
-                (Requests::only_of(request, share)?, None)
+                Requests::only_of(request, share)?
             }
-            None if several.is_empty() => (Requests::only(Request::new(common[0], self.request)?)?, None),
-            None => (Requests::new(&common, &self.request, several, self.places.as_deref())?, None),
-            Some(file) => (Requests::of_urls(common[0], self.version, self.request, file)?, None),
+            None if several.is_empty() => Requests::only(Request::new(common[0], self.request)?)?,
+            None => Requests::new(&common, &self.request, several, self.places.as_ref())?,
+            Some(file) => Requests::of_urls(common[0], self.version, self.request, file)?,
         };
         drop(common);
         // To those that no request goes to, there are no connections.
@@ -331,7 +302,6 @@ impl Builder {
             sites,
             requests,
             seed: self.seed,
-            call,
             message,
             skipped,
             load,

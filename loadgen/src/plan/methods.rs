@@ -119,24 +119,29 @@ impl Method {
     pub(super) fn messages(&self, given: Option<&[u8]>) -> Result<(Vec<Vec<u8>>, String), PlanError> {
         let default = if self.0.parent_service().full_name() == ECHO { ECHO_MESSAGE } else { "{}" };
         let json = given.unwrap_or(default.as_bytes());
-        let list = serde_json::from_slice::<Vec<&RawValue>>(json).ok();
-        let parts: Vec<&[u8]> = match list {
-            Some(list) if self.shape().takes_many() && !list.is_empty() => {
-                list.into_iter().map(|part| part.get().as_bytes()).collect()
-            }
-            _ => vec![json],
+        let messages = self.read_all(json).map_err(|why| self.refused(&why))?;
+        let shown = messages.iter().map(|message| in_json(message) + "\n").collect();
+        Ok((messages.iter().map(DynamicMessage::encode_to_vec).collect(), shown))
+    }
+
+    /// The bytes of messages in JSON.
+    pub(super) fn encode(&self, json: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        Ok(self.read_all(json)?.iter().map(DynamicMessage::encode_to_vec).collect())
+    }
+
+    fn read_all(&self, json: &[u8]) -> Result<Vec<DynamicMessage>, String> {
+        let list = if self.shape().takes_many() {
+            serde_json::from_slice::<Vec<&RawValue>>(json).ok()
+        } else {
+            None
         };
-        let (mut messages, mut shown) = (Vec::new(), String::new());
-        for (number, part) in (1..).zip(&parts) {
-            let message = self.read(part).map_err(|why| {
-                let place = if parts.len() > 1 { format!("message {number}: ") } else { String::new() };
-                self.refused(&format!("{place}{why}"))
-            })?;
-            shown.push_str(&in_json(&message));
-            shown.push('\n');
-            messages.push(message.encode_to_vec());
-        }
-        Ok((messages, shown))
+        let Some(list) = list.filter(|list| !list.is_empty()) else { return Ok(vec![self.read(json)?]) };
+        let place =
+            |number: usize| if list.len() > 1 { format!("message {number}: ") } else { String::new() };
+        let read = |(number, part): (usize, &&RawValue)| {
+            self.read(part.get().as_bytes()).map_err(|why| format!("{}{why}", place(number)))
+        };
+        (1..).zip(&list).map(read).collect()
     }
 
     fn read(&self, json: &[u8]) -> Result<DynamicMessage, String> {
@@ -145,7 +150,7 @@ impl Method {
         message.and_then(|message| from.end().map(|()| message)).map_err(|error| error.to_string())
     }
 
-    fn refused(&self, why: &str) -> PlanError {
+    pub(super) fn refused(&self, why: &str) -> PlanError {
         let input = self.0.input();
         let fields = listed(input.fields().map(|field| format!("{} ({})", field.name(), type_of(&field))));
         let accepted = match input.fields().len() {

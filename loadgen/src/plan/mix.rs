@@ -71,7 +71,7 @@ impl Mix {
         Self { sequence, shares: shares.into(), total: None, parts: 1, is_in_order: true }
     }
 
-    /// For so many arrivals, which so many parts share.
+    /// For `total` arrivals, which `parts` parts share.
     pub(crate) fn over(mut self, total: Option<u64>, parts: u64) -> Self {
         (self.total, self.parts) = (total, parts.max(1));
         self
@@ -146,7 +146,7 @@ fn sequence(shares: &[u32], sum: u64) -> Vec<Slot> {
             waiting.pop();
             ready.push(Reverse((deadline(request, nth), request, nth)));
         }
-        // So many are released that one is always ready.
+        // Enough are released that one is always ready.
         let Some(Reverse((_, request, nth))) = ready.pop() else { break };
         sequence.push(Slot { request: request as u32, before: nth });
         if nth + 1 < shares[request] {

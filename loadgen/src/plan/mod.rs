@@ -7,6 +7,8 @@ pub mod accepted;
 mod access_log;
 mod builder;
 pub mod call;
+mod call_message;
+mod call_options;
 mod checked;
 pub mod client;
 mod contents;
@@ -39,6 +41,8 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 pub use builder::Builder;
 pub use call::Call;
+pub(crate) use call_message::VaryingMessages;
+pub use call_options::{CallOptions, MAX_MESSAGES};
 pub use client::{Client, ClientOptions};
 use command_line::Refusal;
 pub use expect::{Expect, ExpectedText};
@@ -87,7 +91,6 @@ pub struct Plan {
     sites: Vec<Site>,
     requests: Requests,
     seed: Option<u64>,
-    call: Option<Call>,
     message: Option<Message>,
     /// Lines of a log that is replayed that had nothing to send.
     skipped: Skipped,
@@ -236,7 +239,7 @@ impl Plan {
         self.requests.names()
     }
 
-    /// Which request each arrival sends, where so many parts share the arrivals.
+    /// Which request each arrival sends, where this number of parts share the arrivals.
     pub(crate) fn mix(&self, parts: u64) -> Mix {
         // A total does not tell how many there are with the warm-up.
         let total = self.load.total.filter(|_| self.load.warmup.is_zero());
@@ -250,10 +253,17 @@ impl Plan {
         Texts { seed: self.seed.unwrap_or_else(|| u64::from(ids.run)), epoch, mix: self.mix(parts) }
     }
 
-    /// The gRPC call that each request is, if it is one.
-    #[must_use]
-    pub fn call(&self) -> Option<&Call> {
-        self.call.as_ref()
+    /// All requests that are gRPC calls, as such.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.requests().iter().filter_map(Request::call)
+    }
+
+    /// Those that go to one server and whose messages have types that are not known yet.
+    pub(crate) fn unknown_calls(&self, site: usize) -> impl Iterator<Item = &Call> {
+        let sites = self.requests.sites();
+        let of_site =
+            self.requests().iter().enumerate().filter(move |(index, _)| usize::from(sites[*index]) == site);
+        of_site.filter_map(|(_, request)| request.call()).filter(|call| call.prepared().is_none())
     }
 
     /// Lines of a log that is replayed that had no request that can be sent.
@@ -268,20 +278,34 @@ impl Plan {
         self.message.as_ref()
     }
 
-    /// The same with the types of the call's messages, which are those of `source`.
-    pub(crate) fn knowing(mut self, types: &DescriptorPool, source: &str) -> Result<Self, PlanError> {
-        if let Some(call) = &mut self.call {
-            call.find(types, source)?;
-        }
+    /// The same with the types of the messages of calls to one server, which are those of `source`.
+    pub(crate) fn knowing(
+        mut self,
+        site: usize,
+        types: &DescriptorPool,
+        source: &str,
+    ) -> Result<Self, PlanError> {
+        self.requests = self.requests.knowing(site, types, source)?;
         Ok(self)
     }
 
-    /// One call of another method of the same target, with the same metadata, and the bytes of these messages.
-    pub(crate) fn asking(&self, path: &str, messages: &[Vec<u8>]) -> Result<Self, PlanError> {
+    /// One call of another method of one of the servers, with the metadata of the first call there, and the bytes of these
+    /// messages.
+    pub(crate) fn asking(&self, site: usize, path: &str, messages: &[Vec<u8>]) -> Result<Self, PlanError> {
+        let sites = self.requests.sites();
+        let first = sites.iter().position(|of| usize::from(*of) == site).unwrap_or(0);
         let mut plan = self.clone();
+        plan.sites = vec![self.sites[site].clone()];
         plan.sites[0].target.path = path.to_owned();
-        plan.requests = Requests::only(self.request().of_another(path))?;
-        plan.call = Some(Call::of_bytes(plan.target(), messages)?);
+        plan.load.speak(plan.target().protocol);
+        let call = Call::of_bytes(plan.target(), messages)?;
+        let mut request = self.requests()[first].of_another(path, call);
+        if plan.verify.take().is_some() {
+            // What is proven of a run is not of this call: servers are not to note it.
+            request.id_field = None;
+        }
+        plan.requests = Requests::only(request)?;
+        plan.expected_of = Arc::default();
         // Nobody waits for it as for a request of the run.
         Ok(plan.for_one_exchange().within(self.load.connect_timeout))
     }
@@ -295,7 +319,7 @@ impl Plan {
         let of_site = (0..self.requests().len())
             .find(|request| std::ptr::eq(self.site_of(*request), &self.sites[site]));
         plan.requests = Requests::only(self.requests()[of_site.unwrap_or(0)].of_getting(path))?;
-        (plan.call, plan.message, plan.verify) = (None, None, None);
+        (plan.message, plan.verify) = (None, None);
         (plan.expected_status, plan.expected_of) = (ExpectedStatus::default(), Arc::default());
         plan.load.speak(plan.target().protocol);
         Ok(plan.for_one_exchange().within(self.load.connect_timeout))
@@ -431,6 +455,19 @@ mod tests {
         assert_eq!(plan("-c 3 --workers 3 localhost:80").unwrap().workers.get(), 3);
         assert!(plan("-c 3 --workers 4 localhost:80").unwrap_err().contains("1 to 3"));
         assert!(plan("--workers 0 localhost:80").unwrap_err().contains("1 to 10"));
+    }
+
+    #[test]
+    fn what_is_asked_of_servers_is_not_part_of_a_verified_run() {
+        let verified = plan("--verify grpc://localhost:80/a.B/C").unwrap();
+        assert!(verified.verify().is_some() && verified.request().id_field.is_some());
+        let asking = verified.asking(0, "/d.E/F", &[Vec::new()]).unwrap();
+        assert!(
+            asking.verify().is_none() && asking.request().id_field.is_none() && asking.calls().count() == 1
+        );
+        let getting = verified.getting(0, "/ledger").unwrap();
+        assert!(getting.verify().is_none() && getting.request().id_field.is_none());
+        assert_eq!((getting.calls().count(), getting.target().grpc), (0, false));
     }
 
     #[test]

@@ -94,8 +94,12 @@ impl Places {
     /// The same of a request.
     pub(crate) fn told_of_request(&self, index: usize, refusal: Refusal) -> Refusal {
         let Some(request) = self.requests.get(index) else { return refusal };
-        let is_target = refusal.to_string().contains("target '");
-        let option = refusal.flag().unwrap_or(if is_target { "url" } else { "path" });
+        let subject = refusal.to_string();
+        let option = refusal.flag().unwrap_or(match &subject {
+            subject if subject.contains("target '") => "url",
+            subject if subject.starts_with("invalid message") => "body",
+            _ => "path",
+        });
         let place = self.shown(*request.values.get(option).unwrap_or(&request.place));
         refusal.at(place)
     }

@@ -6,12 +6,16 @@ use bytes::{Bytes, BytesMut};
 use command_line::Refusal;
 use contract::id;
 use http::{HeaderName, Method};
+use prost_reflect::DescriptorPool;
 use wire::Fields;
 
 use super::{
-    Lifetime, PlanError, Protocol, Route, Site, Target,
+    Call, Lifetime, PlanError, Protocol, Route, Site, Target,
     accepted::{self, refused_because},
+    call_message::Given,
+    call_options,
     contents::Contents,
+    places::Places,
     request_options::{self, HOST, RequestOptions},
     rows::Rows,
     target::{self, Braces},
@@ -49,8 +53,8 @@ pub struct Request {
     varying: Option<Arc<Varying>>,
     expectations: Option<Arc<Expectations>>,
     upload: Upload,
-    /// Whether it is a gRPC call.
-    is_call: bool,
+    /// The gRPC call that it is, if it is one.
+    call: Option<Arc<Call>>,
 }
 
 /// What differs from one sending of a request to the next.
@@ -61,6 +65,13 @@ struct Varying {
     fields: Vec<Option<Template>>,
     body: Option<Template>,
     rows: Option<Arc<Rows>>,
+}
+
+impl Varying {
+    /// Whether anything of the request itself differs.
+    fn is_of_request(&self) -> bool {
+        self.path.constant().is_none() || self.fields.iter().any(Option::is_some) || self.body.is_some()
+    }
 }
 
 /// What all requests of a run have in common.
@@ -74,11 +85,20 @@ pub(super) struct Common<'c> {
     pub(super) contents: &'c Contents,
     /// What the target is called, if it is one of several.
     pub(super) label: Option<&'c str>,
+    /// The types of calls' messages, if files define them.
+    pub(super) types: Option<&'c DescriptorPool>,
+    /// Whether redirects are followed.
+    pub(super) follows: bool,
 }
 
 impl Request {
     pub(super) fn new(common: Common<'_>, wanted: RequestOptions) -> Result<Self, PlanError> {
-        let Common { target, id_header, braces, lifetime, route, contents, label } = common;
+        let Common { target, id_header, braces, lifetime, route, contents, label, types, follows } = common;
+        if target.grpc {
+            call_options::refuse_other_options(&wanted, follows)?;
+        } else {
+            wanted.call.refuse(target)?;
+        }
         let has_body = wanted.body.is_some();
         let upload = Upload::new(target, &wanted)?;
         let body = wanted.body.map(|body| body.read(contents)).transpose()?.unwrap_or_default();
@@ -112,6 +132,7 @@ impl Request {
         let before_path = proxy.map_or_else(String::new, |_| format!("http://{}", target.authority()));
         let path = match wanted.path {
             None => target.path.clone(),
+            Some(path) if target.grpc => target::method(&path)?,
             Some(path) => target::path(&path, braces)?,
         };
         let name = wanted.name.unwrap_or_else(|| match label {
@@ -134,17 +155,72 @@ impl Request {
             scheme: if target.tls { "https" } else { "http" },
             varying: None,
             upload,
-            is_call: target.grpc,
+            call: None,
             expectations: wanted.expect.checked()?.map(Arc::new),
         };
         if braces == Braces::Placeholder {
             let rows = wanted.rows.as_deref().map(|path| contents.rows(path)).transpose()?;
-            request.varying = request.compiled(rows, body.is_as_it_is)?.map(Arc::new);
+            let place = if target.grpc { Place::Json } else { Place::Body };
+            let body = Some(place).filter(|_| !body.is_as_it_is && !wanted.call.is_raw());
+            request.varying = request.compiled(rows, body)?.map(Arc::new);
         } else if let Some(path) = wanted.rows {
             let why = "with --no-templates, nothing takes a value from them";
             return Err(refused_because(&accepted::ROWS, path.display(), why));
         }
+        if target.grpc {
+            request.call = Some(Arc::new(Call::new(&wanted.call, types, &mut request)?));
+        }
         Ok(request)
+    }
+
+    /// It is the request with this index of a file.
+    pub(super) fn standing_in(mut self, places: &Arc<Places>, index: usize) -> Self {
+        if let Some(call) = &mut self.call {
+            Arc::make_mut(call).stands_in(places, index);
+        }
+        self
+    }
+
+    /// The gRPC call that it is, if it is one.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        self.call.as_deref()
+    }
+
+    /// The same with the types of its call's messages, if they are not known yet.
+    pub(super) fn knowing(mut self, types: &DescriptorPool, source: &str) -> Result<Self, PlanError> {
+        if let Some(mut call) = self.call.take_if(|call| call.prepared().is_none()) {
+            let found = Arc::make_mut(&mut call).find(types, source, self.rows());
+            found.map_err(|refused| call.told(refused))?;
+            self.call = Some(call);
+        }
+        Ok(self)
+    }
+
+    /// What is sent as the message of a call, and not as the body of a request.
+    pub(super) fn take_message(&mut self) -> Option<Given> {
+        let varying = self.varying.as_mut().and_then(Arc::get_mut);
+        match varying.and_then(|varying| varying.body.take()) {
+            Some(template) => Some(Given::Varying(template)),
+            None => self.has_body.then(|| Given::Same(std::mem::take(&mut self.body))),
+        }
+    }
+
+    /// The fields as they are sent first, with the draws of seed 0.
+    pub(super) fn first_fields(&self) -> Fields {
+        let Some(varying) = &self.varying else { return self.fields.clone() };
+        let row = self.rows().map(|rows| (rows, 0));
+        let values = Values { seed: 0, number: 0, due: 0, row, length: 0, id: None };
+        let mut fields = Fields::new();
+        for ((name, value), template) in self.fields.iter().zip(&varying.fields) {
+            let mut rendered = Vec::new();
+            match template {
+                Some(template) => template.render(&values, &mut rendered),
+                None => rendered.extend_from_slice(value),
+            }
+            fields.push(name, &rendered);
+        }
+        fields
     }
 
     /// The same with paths that follow each other, as they are.
@@ -158,11 +234,12 @@ impl Request {
         self
     }
 
-    /// What has placeholders, if there is any; what has none after all, such as an escaped brace, becomes what it means.
+    /// What has placeholders, if there is any; what has none after all, such as an escaped brace, becomes what it means. Those of
+    /// the body stand in this place, if it may have any.
     fn compiled(
         &mut self,
         rows: Option<Arc<Rows>>,
-        body_is_as_it_is: bool,
+        body_at: Option<Place>,
     ) -> Result<Option<Varying>, PlanError> {
         let sources = Sources { rows: rows.as_deref(), env: &|name| std::env::var(name).ok() };
         let mut salt = 0_u64;
@@ -183,15 +260,17 @@ impl Request {
         }
         self.fields = fields;
         let mut body = None;
-        if !body_is_as_it_is && template::has_placeholder(&self.body) {
-            let template = compile(&self.body, Place::Body)?;
+        if let Some(place) = body_at
+            && template::has_placeholder(&self.body)
+        {
+            let template = compile(&self.body, place)?;
             match template.constant() {
                 Some(text) => self.body = Bytes::copy_from_slice(text),
                 None => body = Some(template),
             }
         }
-        let varies = path.constant().is_none() || varying.iter().any(Option::is_some) || body.is_some();
-        Ok(varies.then_some(Varying { path, fields: varying, body, rows }))
+        let varying = Varying { path, fields: varying, body, rows };
+        Ok(Some(varying).filter(Varying::is_of_request))
     }
 
     /// The same to this path, as it is.
@@ -263,11 +342,25 @@ impl Request {
         }
     }
 
-    /// That of another call, without what is said of this one's messages and time.
-    pub(super) fn of_another(&self, path: &str) -> Self {
-        let mut fields = self.fields.clone();
-        ["grpc-encoding", "grpc-accept-encoding", "grpc-timeout"].iter().for_each(|name| fields.remove(name));
-        Self { fields, path: path.to_owned(), ..self.clone() }
+    /// That of another call, without what is said of this one's messages, time and reply.
+    pub(super) fn of_another(&self, path: &str, call: Call) -> Self {
+        const OWN: [&[u8]; 3] = [b"grpc-encoding", b"grpc-accept-encoding", b"grpc-timeout"];
+        let templates = self.varying.as_ref().map(|varying| &varying.fields[..]).unwrap_or_default();
+        let mut templates = templates.iter().cloned().chain(std::iter::repeat(None));
+        let (mut fields, mut varying) = (Fields::new(), Vec::new());
+        for ((name, value), template) in self.fields.iter().zip(&mut templates) {
+            if !OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+                fields.push(name, value);
+                varying.push(template);
+            }
+        }
+        let varying = self.varying.as_ref().map(|own| {
+            let mut of_path = Template::default();
+            of_path.push_text(path.as_bytes());
+            Arc::new(Varying { path: of_path, fields: varying, body: None, rows: own.rows.clone() })
+        });
+        let call = Some(Arc::new(call));
+        Self { fields, path: path.to_owned(), varying, call, expectations: None, ..self.clone() }
     }
 
     /// A GET of another path of the same server, with what the server may need to let it in.
@@ -286,7 +379,7 @@ impl Request {
             path: path.to_owned(),
             varying: None,
             upload: Upload::default(),
-            is_call: false,
+            call: None,
             expectations: None,
             ..self.clone()
         }
@@ -294,6 +387,9 @@ impl Request {
 
     /// Whether values of its placeholders are drawn.
     pub(super) fn is_random(&self) -> bool {
+        if self.call().is_some_and(Call::is_random) {
+            return true;
+        }
         let Some(Varying { path, fields, body, .. }) = self.varying.as_deref() else { return false };
         fields.iter().flatten().chain(body).chain([path]).any(Template::is_random)
     }
@@ -335,7 +431,7 @@ impl Request {
     /// Whether it says how long its body is, unless it is a call or sent in chunks: one with a body, and one with a method that is about a body (RFC 9110
     /// section 8.6).
     fn has_length(&self) -> bool {
-        !self.is_call
+        self.call.is_none()
             && !self.upload.chunked
             && (self.has_body || matches!(self.method, Method::POST | Method::PUT | Method::PATCH))
     }
@@ -456,7 +552,8 @@ impl Request {
 
     /// How it is rendered for HTTP/2, if it has placeholders.
     pub(crate) fn http2_rendering(&self) -> Option<Http2Rendering> {
-        let varying = self.varying.as_ref()?;
+        // Of a call, it may be the message alone that varies.
+        let varying = self.varying.as_ref().filter(|varying| varying.is_of_request())?;
         let mut path = Some(&varying.path);
         let mut others = (self.fields.iter().zip(&varying.fields))
             .filter(|((name, _), _)| !name.eq_ignore_ascii_case(HOST.as_bytes()))
@@ -583,7 +680,9 @@ fn refused(place: Place, why: &str) -> PlanError {
         Place::Field => {
             Refusal::new("invalid placeholder", accepted, "x-trace: {{uuid}}").given_with("header")
         }
-        Place::Body => Refusal::new("invalid placeholder", accepted, "{\"id\":{{seq}}}").given_with("body"),
+        Place::Body | Place::Json | Place::JsonText => {
+            Refusal::new("invalid placeholder", accepted, "{\"id\":{{seq}}}").given_with("body")
+        }
     };
     PlanError(refusal.because(why))
 }

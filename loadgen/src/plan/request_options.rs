@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method, uri::Authority};
 use wire::Fields;
 
 use super::{
-    PlanError, Protocol, Target,
+    CallOptions, PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
     contents::Contents,
     expect::Expect,
@@ -58,6 +58,8 @@ pub struct RequestOptions {
     pub rows: Option<PathBuf>,
     /// What is expected of its replies.
     pub expect: Expect,
+    /// What is wanted of it as a gRPC call, which it is where the target is one of calls.
+    pub call: CallOptions,
 }
 
 impl RequestOptions {
@@ -86,6 +88,7 @@ impl RequestOptions {
             },
             rows: self.rows.or_else(|| defaults.rows.clone()),
             expect: self.expect.over(&defaults.expect),
+            call: self.call.over(&defaults.call),
         }
     }
 }
@@ -95,7 +98,7 @@ impl RequestOptions {
 pub enum Share {
     /// As a share of the sum of all weights.
     Weight(u64),
-    /// Exactly so many.
+    /// This number of requests exactly.
     Count(u64),
 }
 
@@ -140,7 +143,7 @@ impl Body {
     }
 }
 
-/// All of a file of at most so many bytes.
+/// All of a file of at most `most` bytes.
 pub(super) fn read_file(path: &Path, most: u64, option: &Accepted) -> Result<Bytes, PlanError> {
     let error = |why: String| refused_because(option, path.display(), why);
     let too_long = || error(format!("it has more than {}", contract::quantity::canonical_size(most)));

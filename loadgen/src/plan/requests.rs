@@ -7,6 +7,7 @@ use std::{
 };
 
 use command_line::Refusal;
+use prost_reflect::DescriptorPool;
 
 use super::{
     PlanError, Request, RequestOptions, Share, Target, Version, accepted,
@@ -60,7 +61,7 @@ impl Requests {
         self.all.iter().any(Request::is_random)
     }
 
-    /// Whether each is to be sent so many times.
+    /// Whether each has a count of its own.
     pub(super) fn has_counts(&self) -> bool {
         self.total.is_some()
     }
@@ -89,13 +90,29 @@ impl Requests {
         Arc::clone(&self.sites)
     }
 
+    /// The same with the types of calls' messages, of those that go to one server.
+    pub(super) fn knowing(
+        mut self,
+        site: usize,
+        types: &DescriptorPool,
+        source: &str,
+    ) -> Result<Self, PlanError> {
+        let all =
+            self.all.iter().zip(self.sites.iter()).map(|(request, of)| match usize::from(*of) == site {
+                true => request.clone().knowing(types, source),
+                false => Ok(request.clone()),
+            });
+        self.all = all.collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// Several, which are like `defaults` in what they do not say themselves; what is the same for those of a server is in
     /// `common`, by its index.
     pub(super) fn new(
         common: &[Common<'_>],
         defaults: &RequestOptions,
         several: Vec<OfSite>,
-        places: Option<&Places>,
+        places: Option<&Arc<Places>>,
     ) -> Result<Self, PlanError> {
         if several.len() > MAX_REQUESTS {
             let shown = format!("a plan of {} requests", several.len());
@@ -104,10 +121,20 @@ impl Requests {
         let shares: Vec<_> = several.iter().map(|of| of.options.share).collect();
         let sites = several.iter().map(|of| of.site as u16).collect();
         let all = several.into_iter().map(|OfSite { origin, site, options }| {
-            Request::new(common[site], options.over(defaults)).map_err(|PlanError(refusal)| match places {
-                Some(places) => PlanError(places.told_of_request(origin, refusal)),
-                None => PlanError(refusal),
-            })
+            let is_call = common[site].target.grpc;
+            let own = options.call.clone();
+            let mut options = options.over(defaults);
+            if !is_call {
+                // What is said of all calls is not of what is none.
+                options.call = own;
+            }
+            let request = Request::new(common[site], options);
+            match places {
+                Some(places) => request
+                    .map(|request| request.standing_in(places, origin))
+                    .map_err(|PlanError(refusal)| PlanError(places.told_of_request(origin, refusal))),
+                None => request,
+            }
         });
         Ok(Self { sites, ..Self::of(all.collect::<Result<_, _>>()?, &shares)? })
     }

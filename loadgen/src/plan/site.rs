@@ -58,15 +58,16 @@ impl Targets {
     /// The index of a server, and the path that was said with it, if one was.
     pub(super) fn find(&mut self, text: &str) -> Result<(usize, Option<String>), PlanError> {
         let target = Target::parse_with(text, self.version, self.braces)?;
-        let path = (target.path != "/").then(|| target.path.clone());
+        // Of a URL of calls without a path, it is that of the usual method.
+        let is_said = target.path != "/" && (!target.grpc || text.ends_with(&target.path));
+        let path = is_said.then(|| target.path.clone());
         let server = |target: &Target| Target { path: String::new(), ..target.clone() };
         if let Some(index) = self.all.iter().position(|known| server(known) == server(&target)) {
             return Ok((index, path));
         }
         for one in [&self.all[0], &target] {
-            if one.grpc || one.websocket {
-                let accepted =
-                    "one target where calls or messages are sent, or several http:// and https:// ones";
+            if one.websocket {
+                let accepted = "one target where messages are sent, or several others";
                 let shown = format!("the target {one} beside others");
                 return Err(PlanError(Refusal::new(shown, accepted, "target: http://localhost:8080")));
             }

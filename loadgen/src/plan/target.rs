@@ -284,6 +284,19 @@ fn is_method(path: &str) -> bool {
     path[1..].split_once('/').is_some_and(|(service, method)| is_name(service) && is_name(method))
 }
 
+/// The path of a call by itself; that of the root is the method that is called by default.
+pub(super) fn method(text: &str) -> Result<String, PlanError> {
+    match text {
+        "/" => Ok(DEFAULT_METHOD.to_owned()),
+        text if text.starts_with('/') && is_method(text) => Ok(text.to_owned()),
+        text => {
+            let accepted = "/package.Service/Method, without placeholders";
+            let refused = Refusal::of_value("path", text, accepted, DEFAULT_METHOD);
+            Err(PlanError(refused.because("it is not a service and a method")))
+        }
+    }
+}
+
 /// A path and a query by themselves.
 pub(super) fn path(text: &str, braces: Braces) -> Result<String, PlanError> {
     let refused = |why: String, example: String| {

@@ -66,7 +66,7 @@ impl Upload {
         Ok(Self { chunked, trailers, patience: expects.then_some(PATIENCE) })
     }
 
-    /// The same of a body of so many bytes: nothing is asked for where nothing would be sent.
+    /// The same of a body of this length in bytes: nothing is asked for where nothing would be sent.
     pub(super) fn of_length(mut self, length: usize) -> Self {
         self.patience = self.patience.filter(|_| length > 0 || self.chunked);
         self

@@ -78,7 +78,7 @@ impl Backends {
         self.last = 0;
     }
 
-    /// Counts so many replies.
+    /// Counts a number of replies.
     pub(super) fn replied(&mut self, number: u16, response: Nanos, count: u64) {
         let recorded = self.all[usize::from(number)].response.record_n(response.min(LONGEST), count);
         debug_assert!(recorded.is_ok(), "{recorded:?}: it grows as needed");

@@ -126,7 +126,7 @@ impl ByRequest {
         }
     }
 
-    /// Whether reports can show them, beside so many requests in all: what was read may hold anything.
+    /// Whether reports can show them, beside the requests in all: what was read may hold anything.
     pub(super) fn is_plausible(&self, offered: u64) -> bool {
         let sum = self.all.iter().try_fold(0_u64, |sum, own| sum.checked_add(own.offered));
         (self.all.is_empty() || sum == Some(offered))
@@ -163,7 +163,7 @@ impl OfRequest {
         self.offered.saturating_sub(self.succeeded)
     }
 
-    /// So many were answered at the same time.
+    /// A number of requests were answered at the same time.
     pub(super) fn replied(&mut self, status: u16, response: Nanos, is_success: bool, count: u64) {
         self.offered += count;
         self.completed += count;

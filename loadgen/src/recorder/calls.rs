@@ -54,7 +54,7 @@ impl Default for Calls {
 }
 
 impl Calls {
-    /// So many messages were sent and came, since this was called last.
+    /// These numbers of messages were sent and came, since this was called last.
     pub(super) fn messages(&mut self, sent: u64, received: u64, since_start: Nanos) {
         self.messages_sent += sent;
         self.messages_received += received;

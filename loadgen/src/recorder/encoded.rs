@@ -74,7 +74,7 @@ fn decode<T: Counter>(text: &str, digits: u8) -> Result<Histogram<T>, String> {
     Ok(read)
 }
 
-/// A list of at most so many, which is seen before the memory is taken for more.
+/// A list of at most `MOST`, which is seen before the memory is taken for more.
 #[derive(Debug)]
 pub(super) struct AtMost<T, const MOST: usize>(pub(super) Vec<T>);
 

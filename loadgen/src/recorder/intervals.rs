@@ -44,7 +44,7 @@ impl Default for Interval {
 }
 
 impl Interval {
-    /// So many that were due within it succeeded.
+    /// A number of requests that were due within it succeeded.
     #[inline]
     pub(super) fn succeeded(&mut self, response: Nanos, count: u64) {
         // A bin of 32 bits is too small only for more requests than there can be in flight.

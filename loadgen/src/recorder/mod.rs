@@ -232,7 +232,7 @@ impl Recorder {
         Self {
             requests: ByRequest::of(plan.names()),
             expected_of: plan.expected_status_of_requests(),
-            calls: plan.call().map(|_| Box::default()),
+            calls: plan.calls().next().map(|_| Box::default()),
             sockets: plan.message().map(|_| Box::default()),
             verified: plan.verify().map(|_| Box::default()),
             phases: plan.has_phases().then(Box::default),

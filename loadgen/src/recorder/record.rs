@@ -72,7 +72,7 @@ impl Recorder {
         at.saturating_sub(self.window.start)
     }
 
-    /// So many requests that were due at the same time were picked up.
+    /// A number of requests that were due at the same time were picked up.
     pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
         if self.is_warmup(due) {
             self.warmup().offered += count;
@@ -272,7 +272,7 @@ impl Recorder {
         }
     }
 
-    /// So many that were sent at the same time have ended.
+    /// A number of requests that were sent at the same time have ended.
     fn sent(&mut self, arrival: &Arrival, at: Nanos, count: u64) {
         let Arrival { due, picked, written: Some(written), .. } = *arrival else { return };
         let wait = written.saturating_sub(picked);
@@ -287,7 +287,7 @@ impl Recorder {
         self.trend.at(since_start).add(picked.saturating_sub(due), wait, service, count);
     }
 
-    /// So many that were due at the same time have ended without success.
+    /// A number of requests that were due at the same time have ended without success.
     fn unsuccessful(&mut self, due: Nanos, at: Nanos, count: u64) {
         self.times.unsuccessful.saturating_record_n(at.saturating_sub(due).min(LONGEST), count);
         let since_start = self.since_start(due);

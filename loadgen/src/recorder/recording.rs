@@ -66,7 +66,7 @@ impl Recording {
         self.count += 1;
     }
 
-    /// So many requests that were due at the same time were picked up.
+    /// A number of requests that were due at the same time were picked up.
     #[inline]
     pub(crate) fn picked_up(&mut self, due: Nanos, now: Nanos, count: u64) {
         self.records.picked_up(due, now, count);

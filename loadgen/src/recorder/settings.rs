@@ -10,7 +10,7 @@ use super::plausible::is_printable;
 use crate::{
     numbers::decimal,
     outcome::ExpectedStatus,
-    plan::{MAX_NAME, Plan, Shape, Target, site::protocols},
+    plan::{Call, MAX_NAME, Plan, Shape, Target, site::protocols},
 };
 
 /// As long as a URL can be, in bytes.
@@ -94,12 +94,16 @@ fn is_one(count: &usize) -> bool {
     *count == 1
 }
 
-/// The methods of all requests, each once.
+/// The methods of all requests, and the kinds of calls, each once.
 fn methods(plan: &Plan) -> String {
     let mut methods: Vec<&str> = Vec::new();
     for request in plan.requests() {
-        if !methods.contains(&request.method.as_str()) {
-            methods.push(request.method.as_str());
+        let method = match request.call().and_then(Call::prepared) {
+            Some(call) => call.shape.name(),
+            None => request.method.as_str(),
+        };
+        if !methods.contains(&method) {
+            methods.push(method);
         }
     }
     methods.join(",").chars().take(LONGEST_TEXT).collect()
@@ -142,10 +146,7 @@ impl RunSettings {
             targets: plan.sites().len(),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
             protocol: protocols(plan.sites()).join(" and "),
-            method: match plan.call().and_then(|call| call.prepared()) {
-                Some(call) => call.shape.name().to_owned(),
-                None => methods(plan),
-            },
+            method: methods(plan),
             rate_per_second: load.mean_rate,
             stages: load.stages.clone(),
             replay: load.replay.clone(),

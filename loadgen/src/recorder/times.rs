@@ -70,7 +70,7 @@ impl Times {
         &self.by_class[class.clamp(1, CLASSES) - 1].0
     }
 
-    /// So many replies of the same status and response time.
+    /// A number of replies of the same status and response time.
     #[inline]
     pub(super) fn of_status(&mut self, status: u16, response: Nanos, count: u64) {
         let class = usize::from(status / 100).clamp(1, CLASSES);

@@ -29,7 +29,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// So many with the same times.
+    /// A number of requests with the same times.
     #[inline]
     pub(super) fn add(&mut self, lag: Nanos, wait: Nanos, service: Nanos, count: u64) {
         self.sent += count;

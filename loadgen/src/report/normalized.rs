@@ -1,4 +1,4 @@
-//! A histogram that a long tail does not squash into one bin: it spans so many times the shortest time, in bins of the same
+//! A histogram that a long tail does not squash into one bin: it spans a fixed multiple of the shortest time, in bins of the same
 //! width, and one bin has all that is beyond.
 
 use std::num::NonZeroU32;

@@ -49,10 +49,18 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
     let mut known: BTreeMap<u32, Statement> = BTreeMap::new();
     let mut since = Instant::now();
     loop {
-        let mut off = Vec::new();
+        let (mut off, mut behind) = (Vec::new(), Vec::new());
         let mut answered = BTreeMap::new();
         for source in &sources {
-            source.ask(plan, ids, epochs, &mut answered, &mut off);
+            let asked = source.ask(plan, ids, epochs, &mut answered);
+            match source {
+                Source::Server { .. } => off.extend(asked.err()),
+                Source::Behind { .. } => behind.extend(asked.err()),
+            }
+        }
+        if answered.is_empty() {
+            // What one target does not answer, such as a port for calls alone, another one does.
+            off.append(&mut behind);
         }
         let is_over = run.phase() == Phase::Abort || began.elapsed() >= PATIENCE;
         if answered != known {
@@ -121,19 +129,21 @@ fn sources(plan: &Plan) -> anyhow::Result<Vec<Source>> {
 
 impl Source {
     /// Asks, and adds what is answered.
+    ///
+    /// # Errors
+    /// Why that is not all.
     fn ask(
         &self,
         plan: &Plan,
         ids: Ids,
         epochs: &BTreeSet<u32>,
         answered: &mut BTreeMap<u32, Statement>,
-        off: &mut Vec<String>,
-    ) {
+    ) -> Result<(), String> {
         match self {
-            Self::Server { name, plan } => match get(plan, 0, ids) {
-                Ok(statements) => answered.extend(statements),
-                Err(error) => off.push(format!("{name} could not be asked: {error:#}")),
-            },
+            Self::Server { name, plan } => {
+                let statements = get(plan, 0, ids);
+                answered.extend(statements.map_err(|error| format!("{name} could not be asked: {error:#}"))?);
+            }
             Self::Behind { site } => {
                 let wanted: BTreeSet<u32> = epochs.iter().copied().collect();
                 let most = TRIES_BEYOND + wanted.len() * TRIES_FOR_EACH;
@@ -150,11 +160,12 @@ impl Source {
                         break;
                     }
                 }
-                if let Some(error) = failed.filter(|_| answered.is_empty()) {
-                    off.push(format!("no server could be asked through the target: {error:#}"));
+                if let Some(error) = failed {
+                    return Err(format!("no server could be asked through the target: {error:#}"));
                 }
             }
         }
+        Ok(())
     }
 }
 

@@ -63,7 +63,7 @@ impl Constant {
         self.total.map_or(count, |total| count.min(total))
     }
 
-    /// How long so many intervals are. Cut off instead of rounded, an arrival that is due exactly at the end
+    /// How long a number of intervals is. Cut off instead of rounded, an arrival that is due exactly at the end
     /// of the window could fall into it.
     #[inline]
     fn after(&self, intervals: u64) -> Nanos {

@@ -1,6 +1,6 @@
 //! Who does which of what is numbered: every so-many-th.
 
-/// One of so many parts of a run that are as equal as can be: what is numbered `n` belongs to part `n % of`.
+/// One of the parts of a run that are as equal as can be: what is numbered `n` belongs to part `n % of`.
 ///
 /// That spreads what is evenly spaced evenly over the parts, and gives exactly the same in all whatever their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

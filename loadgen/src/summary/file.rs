@@ -74,7 +74,7 @@ impl Summary {
     }
 }
 
-/// All of a file of at most so many bytes.
+/// All of a file of at most `longest` bytes.
 pub(super) fn text(from: &mut dyn Read, longest: u64) -> Result<Vec<u8>, InvalidRecords> {
     let mut text = Vec::new();
     from.take(longest + 1).read_to_end(&mut text).map_err(|error| InvalidRecords(error.to_string()))?;

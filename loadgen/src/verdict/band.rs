@@ -22,7 +22,7 @@ const MIN_TAIL: u64 = 10;
 /// A band that is narrower than this share of the time is no reason to doubt it.
 const WIDEST: f64 = 0.05;
 
-/// Or one that is narrower than so many buckets of the histogram.
+/// Or one that is narrower than this number of buckets of the histogram.
 const BUCKETS: u64 = 2;
 
 /// A percentile of response time.
@@ -46,7 +46,7 @@ pub enum Time {
         /// The same without what loadgen itself may have delayed, at most.
         undelayed: Nanos,
     },
-    /// The request of this rank did not succeed: it took at least so many nanoseconds, if it had ever succeeded.
+    /// The request of this rank did not succeed: it took at least this many nanoseconds, if it had ever succeeded.
     AtLeast(Nanos),
 }
 
@@ -61,7 +61,7 @@ pub enum ValidUpTo {
     Nothing,
 }
 
-/// The time at a quantile of those in a histogram and so many `failed` ones that are slower than all of them: none if it is
+/// The time at a quantile of those in a histogram and of `failed` others that are slower than all of them: none if it is
 /// one of these; and whether too few are slower than that. None at all without any request.
 pub(super) fn at_rank(times: &Histogram<u64>, failed: u64, quantile: f64) -> Option<(Option<Nanos>, bool)> {
     let all = times.len() + failed;
@@ -78,7 +78,7 @@ pub(super) fn min_requests(quantile: f64) -> f64 {
     (MIN_TAIL as f64 / (1.0 - quantile) - 1e-6).ceil()
 }
 
-/// The rank of a quantile among so many, from 1 on.
+/// The rank of a quantile among `all`, from 1 on.
 fn rank(all: u64, quantile: f64) -> u64 {
     contract::quantity::rounded((quantile * all as f64 - 1e-9).ceil()).clamp(1, all)
 }
@@ -108,7 +108,7 @@ impl Summary {
         Some(Percentile { quantile, time, is_n_too_small })
     }
 
-    /// Whether so many requests were due while loadgen was kept from running, or in as long behind that, that they reach down
+    /// Whether enough requests were due while loadgen was kept from running, or in as long behind that, that they reach down
     /// to a quantile.
     pub(super) fn is_held_up_at(&self, quantile: f64) -> bool {
         let (_, held_up) = self.records.held_up;

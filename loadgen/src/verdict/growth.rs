@@ -21,10 +21,10 @@ pub enum Part {
 /// is offered.
 const MIN_GROWTH: f64 = 0.01;
 
-/// And by so many times the error of that slope.
+/// And that is at least this many times the error of that slope.
 const MIN_SIGNIFICANCE: f64 = 4.0;
 
-/// So many bins are needed for a slope with an error.
+/// The smallest number of bins that a slope with an error is told from.
 const MIN_BINS: usize = 6;
 
 /// The part that grew most, if any did.

@@ -32,7 +32,7 @@ pub(super) const LONGEST_TURN: Nanos = 2_000_000;
 pub(crate) struct Limits {
     /// The maximum number of connections.
     pub(crate) connections: usize,
-    /// So many of them are opened again when they are lost, even if the others have room.
+    /// The number of them that are opened again when they are lost, even if the others have room.
     pub(crate) kept: usize,
     /// The maximum number of concurrent requests on each.
     pub(crate) streams: usize,

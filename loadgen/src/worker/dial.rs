@@ -37,7 +37,7 @@ impl Sources {
         Self { v4: of(true), v6: of(false), receive_buffer: None }
     }
 
-    /// For connections that read so many bytes per second: the system takes in about a second ahead, and not megabytes, so
+    /// For connections that read at this rate, in bytes per second: the system takes in about a second ahead, and not megabytes, so
     /// that the other end notices.
     pub(super) fn read_at(self, per_second: Option<u64>) -> Self {
         let buffer = |rate: u64| rate.clamp(SMALLEST_BUFFER, LARGEST_BUFFER) as u32;

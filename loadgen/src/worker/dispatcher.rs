@@ -52,7 +52,7 @@ impl FreeSlots {
         }
     }
 
-    /// At most so many of those that became free first at the same time, and when.
+    /// At most `most` of those that became free first at the same time, and when.
     #[inline]
     fn take(&mut self, most: usize) -> Option<(Nanos, usize)> {
         let (at, count) = self.by_time.front_mut()?;
@@ -65,7 +65,7 @@ impl FreeSlots {
         Some((at, taken))
     }
 
-    /// No more than so many: slots may have gone with their connections.
+    /// No more than this: slots may have gone with their connections.
     fn keep(&mut self, most: usize) {
         while self.all > most {
             self.take(self.all - most);

@@ -46,7 +46,7 @@ impl<C: Connection> fmt::Debug for Kept<C> {
     }
 }
 
-/// So many connections, which begin to open; `load` are the limits of those that have requests.
+/// A number of connections, which begin to open; `load` are the limits of those that have requests.
 pub(super) fn open<C>(
     wanted: u64,
     requests: C::Requests,

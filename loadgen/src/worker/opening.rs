@@ -231,7 +231,7 @@ pub(crate) struct Pace {
 const MAX_CATCH_UP: Nanos = 50_000_000;
 
 impl Pace {
-    /// A part's share of so many connections per second, from `now` on: the parts take turns.
+    /// A part's share of a rate of connections per second, from `now` on: the parts take turns.
     pub(crate) fn new(per_second: f64, part: Part, now: Nanos) -> Self {
         let between = 1e9 / per_second;
         let interval = (between * part.of() as f64).max(1.0) as Nanos;

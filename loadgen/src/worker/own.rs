@@ -18,7 +18,7 @@ pub(super) struct Only {
 }
 
 impl Only {
-    /// Those for the server with this index; none if there is one alone. So many parts share the arrivals.
+    /// Those for the server with this index; none if there is one alone. The arrivals are shared by `parts` parts.
     pub(super) fn of(plan: &Plan, site: usize, parts: u64) -> Option<Self> {
         let sites = plan.sites_of_requests();
         (!sites.is_empty()).then(|| Self { mix: plan.mix(parts), sites, site: site as u16 })

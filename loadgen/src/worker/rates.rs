@@ -31,24 +31,24 @@ impl Rates {
         }
     }
 
-    /// How many bytes may be read now, of at most so many.
+    /// How many bytes may be read now, at most `most`.
     pub(super) fn receivable(&mut self, now: Nanos, most: usize) -> usize {
         self.receiving.as_mut().map_or(most, |rate| rate.allowed(now, most))
     }
 
-    /// So many were read.
+    /// This number of bytes was read.
     pub(super) fn received(&mut self, now: Nanos, count: usize) {
         if let Some(rate) = &mut self.receiving {
             rate.take(now, count);
         }
     }
 
-    /// How many bytes may be written now, of at most so many.
+    /// How many bytes may be written now, at most `most`.
     pub(super) fn sendable(&mut self, now: Nanos, most: usize) -> usize {
         self.sending.as_mut().map_or(most, |rate| rate.allowed(now, most))
     }
 
-    /// So many were written.
+    /// This number of bytes was written.
     pub(super) fn sent(&mut self, now: Nanos, count: usize) {
         if let Some(rate) = &mut self.sending {
             rate.take(now, count);
@@ -76,7 +76,7 @@ impl Rate {
         Self { per_second: per_second.max(1), until: 0, due: None }
     }
 
-    /// The time of so many bytes, rounded up.
+    /// The time that a number of bytes takes, rounded up.
     fn time_of(&self, bytes: usize) -> Nanos {
         let time = (bytes as u128 * SECOND).div_ceil(u128::from(self.per_second));
         Nanos::try_from(time).unwrap_or(Nanos::MAX)

@@ -302,7 +302,7 @@ fn braces_are_braces_where_that_is_said() {
 }
 
 /// The program, with what it printed on both streams.
-fn loadgen(args: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn loadgen(args: &[&str]) -> (Option<i32>, String, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"))
         .args(args)
         .env_remove("LOADGEN_URL")
@@ -526,12 +526,15 @@ fn what_a_plan_can_not_mean_is_refused() {
     let huge = "requests: [{count: 9223372036854775808}, {count: 9223372036854775808, path: /b}]";
     for (plan, flags, said) in [
         (format!("target: a:1\n{huge}\n"), &[][..], "counts that are more than 1000000000000000 together"),
-        ("target: grpc://a:1\ndefaults: {path: /x}\n".to_owned(), &[], "a path beside a gRPC target"),
-        ("target: grpc://a:1\ndefaults: {rows: r.csv}\n".to_owned(), &[], "placeholders in a gRPC call"),
         (
-            "target: grpc://a:1\ndefaults: {expect: {size: 1}}\n".to_owned(),
+            "target: grpc://a:1\ndefaults: {path: /x}\n".to_owned(),
             &[],
-            "expectations of a gRPC call",
+            "'/x' for --path: it is not a service and a method",
+        ),
+        (
+            "target: grpc://a:1\ndefaults: {expect: {payload: pattern}}\n".to_owned(),
+            &[],
+            "expectations of a gRPC call's body",
         ),
         (
             "target: a:1\ndefaults: {rows: r.csv}\n".to_owned(),

@@ -14,7 +14,7 @@ use crate::{
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Reads so many bytes, and asserts that by each moment no more have come than by the rate, with what a part of 10 ms has and
+/// Reads a number of bytes, and asserts that by each moment no more have come than by the rate, with what a part of 10 ms has and
 /// a tenth for the clocks of two threads.
 fn read_at(stream: &mut TcpStream, began: Instant, most: usize, per_second: f64) -> io::Result<usize> {
     let mut bytes = vec![0; 64 << 10];

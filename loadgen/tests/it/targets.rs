@@ -112,7 +112,7 @@ fn a_slow_target_holds_up_no_other() {
 #[test]
 fn targets_that_make_no_sense_together_are_refused() {
     for (text, said) in [
-        ("targets: [http://a:1, grpc://b:1]", "the target grpc://b:1/echo.EchoService/Echo beside others"),
+        ("targets: [grpc://a:1, ws://b:1]", "the target ws://b:1/ beside others"),
         ("targets: [ws://a:1, http://b:1]", "beside others"),
         ("targets: [http://a:1, nonsense]", "invalid target 'nonsense'"),
         ("target: http://a:1\nrequests: [{target: '::'}]", "plan.yaml:2:21"),

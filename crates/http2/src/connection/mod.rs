@@ -31,7 +31,7 @@ pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The largest identifier of a stream.
 const LARGEST_ID: u32 = (1 << 31) - 1;
 
-/// So many streams that have ended may be in the queue of those with room, besides as many as are open.
+/// The number of streams that have ended that may be in the queue of those with room, besides as many as are open.
 const MOST_ENDED_READY: usize = 32;
 
 /// Which end this is.

@@ -268,7 +268,7 @@ impl Chunking {
         self.left = size;
     }
 
-    /// So many bytes of the chunk were added.
+    /// A number of bytes of the chunk were added.
     fn added(&mut self, output: &mut Output, count: u64) {
         self.left -= count;
         if self.coded && self.left == 0 && count > 0 {

@@ -92,7 +92,7 @@ fn config(resources: &Resources) -> Config {
     }
 }
 
-/// What is an attack, where fields of so many bytes are none. Somewhat more than that is refused by itself.
+/// What is an attack, where fields of this many bytes are none. Somewhat more than that is refused by itself.
 fn http2_limits(max_header_bytes: usize) -> Limits {
     let most = max_header_bytes * 2;
     let default = Limits::default();

@@ -31,7 +31,7 @@ impl Swept {
         Self { patience, start, limits, busy: false, order: Order::Serve, presence: Presence::There }
     }
 
-    /// Sweeps so many seconds after the connection was accepted, and obeys.
+    /// Sweeps a number of seconds after the connection was accepted, and obeys.
     fn at(&mut self, seconds: f64) -> Due {
         let now = self.start + Duration::try_from_secs_f64(seconds).unwrap();
         let due = self.patience.sweep(now, &self.limits, self.busy, self.order, || self.presence);

@@ -13,6 +13,13 @@ use crate::feedback::met;
 pub const WORDS: &[&[u8]] = &[
     b"target: a:1\n",
     b"targets: [a:1]\n",
+    b"target: grpc://a:1\n",
+    b"path: /a.B/C\n",
+    b"deadline: 1s\n",
+    b"grpc_encoding: gzip\n",
+    b"messages: 2\n",
+    b"message_interval: 1s\n",
+    b"raw_message: true\n",
     b"seed: 1\n",
     b"defaults:\n  ",
     b"requests:\n- ",
@@ -71,7 +78,7 @@ pub const WORDS: &[&[u8]] = &[
 pub fn run(input: &[u8]) {
     let text = text(input);
     // Files and variables are not the text's.
-    if ["file", "template", "rows", "env"].iter().any(|word| text.contains(word)) {
+    if ["file", "template", "rows", "env", "proto"].iter().any(|word| text.contains(word)) {
         return;
     }
     let file = match PlanFile::parse(&text, "p", Path::new("/nonexistent")) {

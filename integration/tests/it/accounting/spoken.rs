@@ -164,7 +164,7 @@ impl Served {
         format!("{}://localhost:{}{path}", self.spoken.scheme(), self.port())
     }
 
-    /// What loadgen takes beside the target, for so many streams on a connection.
+    /// What loadgen takes beside the target, for this number of streams on a connection.
     pub(super) fn flags(&self, streams: &'static str) -> Vec<&str> {
         let trust = ["--cacert", &self.file];
         let trust = if self.spoken.tls { &trust[..] } else { &[] };

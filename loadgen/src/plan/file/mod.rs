@@ -1,5 +1,6 @@
 //! Plans from files in YAML, or in JSON, which is YAML as well: described by `plan.schema.json`.
 
+mod calls;
 mod client;
 mod expectations;
 mod keys;
@@ -38,7 +39,8 @@ pub const MAX_FILE: u64 = 4 << 20;
 /// The JSON Schema of plans.
 pub const SCHEMA: &str = include_str!("../../../plan.schema.json");
 
-const PLAN: &[&str] = &["target", "targets", "seed", "defaults", "requests", "load", "loads"];
+const PLAN: &[&str] =
+    &["target", "targets", "seed", "proto", "proto_path", "defaults", "requests", "load", "loads"];
 const DEFAULTS: &[&str] = &[
     "method",
     "path",
@@ -51,6 +53,11 @@ const DEFAULTS: &[&str] = &[
     "expect_continue",
     "rows",
     "expect",
+    "deadline",
+    "grpc_encoding",
+    "messages",
+    "message_interval",
+    "raw_message",
 ];
 const REQUEST: &[&str] = &[
     "name",
@@ -68,6 +75,11 @@ const REQUEST: &[&str] = &[
     "expect_continue",
     "rows",
     "expect",
+    "deadline",
+    "grpc_encoding",
+    "messages",
+    "message_interval",
+    "raw_message",
 ];
 
 /// A plan as a file has it, before what is said elsewhere.
@@ -158,6 +170,12 @@ impl PlanFile {
         }
         if let Some(seed) = plan.read("seed", accepted::SEED.values, "1", quantity::count)? {
             file.says.push(Said::Seed(seed));
+        }
+        for (key, said) in [("proto", Said::Proto as fn(PathBuf) -> Said), ("proto_path", Said::ProtoPath)] {
+            if let Some(node) = plan.get(key) {
+                file.places.put_of_run(&key.replace('_', "-"), node.place());
+            }
+            file.says.extend(calls::files(&plan, key, folder)?.into_iter().map(said));
         }
         if let Some(node) = plan.get("defaults") {
             let defaults = request(&Keys::of(node, DEFAULTS, name)?, folder)?;
@@ -318,6 +336,7 @@ fn request(keys: &Keys<'_>, folder: &Path) -> Result<RequestOptions, PlanError> 
         trailers: fields(keys, "trailers")?,
         rows: file("rows")?,
         expect: expectations::read(keys)?,
+        call: calls::read(keys)?,
     })
 }
 
@@ -339,6 +358,10 @@ fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
                 if let tree::Value::Map(entries) = &node.value {
                     places.extend(entries.iter().map(|entry| (entry.key.clone(), entry.value.place())));
                 }
+                &[]
+            }
+            key if calls::OF_CALLS.contains(&key) => {
+                places.insert(key.replace('_', "-"), node.place());
                 &[]
             }
             _ => &[],

@@ -1,6 +1,6 @@
 //! What a file says, one thing after the other, and how a plan in the making is told.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::plan::{Builder, ClientOptions, OnOverload, RequestOptions};
 
@@ -8,6 +8,8 @@ use crate::plan::{Builder, ClientOptions, OnOverload, RequestOptions};
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     Seed(u64),
+    Proto(PathBuf),
+    ProtoPath(PathBuf),
     Defaults(Box<RequestOptions>),
     Request(Box<RequestOptions>),
     Name(String),
@@ -38,6 +40,8 @@ impl Said {
     pub(super) fn to(self, builder: Builder) -> Builder {
         match self {
             Self::Seed(seed) => builder.seed(seed),
+            Self::Proto(file) => builder.proto(file),
+            Self::ProtoPath(folder) => builder.proto_path(folder),
             Self::Defaults(defaults) => builder.defaults(*defaults),
             Self::Request(request) => builder.request(*request),
             Self::Name(name) => builder.load_name(name),

@@ -26,6 +26,34 @@ pub(crate) enum Place {
     Field,
     /// In a body: values are as they are.
     Body,
+    /// In JSON, outside of texts: values are as they are.
+    Json,
+    /// In a text of JSON: values are written as a part of it (RFC 8259 section 7).
+    JsonText,
+}
+
+impl Place {
+    /// The longest that a text there may become, in bytes.
+    fn longest(self) -> usize {
+        match self {
+            Self::Path | Self::Field => MAX_RENDERED_FIELD,
+            Self::Body | Self::Json | Self::JsonText => MAX_RENDERED,
+        }
+    }
+
+    /// The place behind a text that stands here: quotes begin and end texts of JSON.
+    fn behind(self, text: &[u8]) -> Self {
+        let (mut place, mut is_escaped) = (self, false);
+        for byte in text {
+            place = match (place, byte) {
+                (Self::Json, b'"') => Self::JsonText,
+                (Self::JsonText, b'"') if !is_escaped => Self::Json,
+                _ => place,
+            };
+            is_escaped = !is_escaped && *byte == b'\\';
+        }
+        place
+    }
 }
 
 /// What placeholders take their values from.
@@ -85,7 +113,8 @@ impl Template {
     ) -> Result<Self, TemplateError> {
         let mut template = Self::default();
         let position = |at: usize| String::from_utf8_lossy(&text[..at]).chars().count() + 1;
-        let (mut at, mut longest) = (0, 0_usize);
+        let (mut at, mut longest, most) = (0, 0_usize, place.longest());
+        let mut place = place;
         while let Some(begin) = memchr::memmem::find(&text[at..], b"{{").map(|begin| at + begin) {
             let error = |what: String| TemplateError { what, position: position(begin) };
             if text.len() > MAX_TEMPLATE {
@@ -95,6 +124,7 @@ impl Template {
                 )));
             }
             template.push_text(&text[at..begin]);
+            place = place.behind(&text[at..begin]);
             let length =
                 placeholder_end(&text[begin..]).ok_or_else(|| error("'{{' without '}}'".to_owned()))?;
             let inner = std::str::from_utf8(&text[begin + 2..begin + length - 2])
@@ -106,7 +136,6 @@ impl Template {
                 segment => template.segments.push(segment),
             }
             at = begin + length;
-            let most = if place == Place::Body { MAX_RENDERED } else { MAX_RENDERED_FIELD };
             if longest.saturating_add(text.len()) > most {
                 return Err(error(format!("it becomes longer than {most} bytes with the placeholder")));
             }
@@ -192,8 +221,15 @@ fn encoded(value: &str, place: Place, of: &str) -> Result<Box<[u8]>, String> {
         Place::Field if !is_of_a_field(value) => {
             Err(format!("'{of}' has a value with a control character, in a header field"))
         }
-        Place::Field | Place::Body => Ok(value.as_bytes().into()),
+        Place::JsonText => Ok(part_of_json(value).into_bytes().into()),
+        Place::Field | Place::Body | Place::Json => Ok(value.as_bytes().into()),
     }
+}
+
+/// A value as a part of a text in JSON.
+pub(super) fn part_of_json(value: &str) -> String {
+    let quoted = serde_json::Value::from(value).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn shown(text: &str) -> String {
@@ -215,8 +251,13 @@ impl Segment {
             Self::Pick { choices, .. } => choices.iter().map(|choice| choice.len()).max().unwrap_or(0),
             Self::Row { column, place } => {
                 let longest = rows.map_or(0, |rows| rows.longest(*column));
-                // Each byte may be encoded as three.
-                if *place == Place::Path { longest.saturating_mul(3) } else { longest }
+                match place {
+                    // Each byte may be encoded as three.
+                    Place::Path => longest.saturating_mul(3),
+                    // A control character becomes six.
+                    Place::JsonText => longest.saturating_mul(6),
+                    Place::Field | Place::Body | Place::Json => longest,
+                }
             }
             Self::Seq | Self::Random { .. } | Self::Now(_) | Self::Length | Self::Id => 40,
         }
@@ -263,6 +304,30 @@ mod tests {
         assert_eq!(compile("a{{'{{'}}b", Place::Body).unwrap().constant(), Some(&b"a{{b"[..]));
         assert_eq!(compile("{{env HOME}}", Place::Path).unwrap().constant(), Some(&b"%2Fhome%2Fme"[..]));
         assert_eq!(compile("{{ env 'HOME' }}", Place::Body).unwrap().constant(), Some(&b"/home/me"[..]));
+    }
+
+    #[test]
+    fn values_in_a_text_of_json_are_a_part_of_it() {
+        let rows = Rows::csv("v\n\"a\"\"\\ü\t\"\n".as_bytes()).unwrap();
+        let sources = Sources { rows: Some(&rows), env: &|_| Some("\"".to_owned()) };
+        for (text, expected) in [
+            (r#"{"a":"{{row.v}}"}"#, "{\"a\":\"a\\\"\\\\ü\\t\"}"),
+            (r#"{"\"":"\\","a":"{{pick '"'}}"}"#, r#"{"\"":"\\","a":"\""}"#),
+            (r#"{"a":"{{env X}}","b":{{'"x"'}}}"#, r#"{"a":"\"","b":"x"}"#),
+        ] {
+            let template = Template::compile(text.as_bytes(), Place::Json, 0, &sources).unwrap();
+            let values = super::super::Values {
+                seed: 0,
+                number: 0,
+                due: 0,
+                row: Some((&rows, 0)),
+                length: 0,
+                id: None,
+            };
+            let mut out = Vec::new();
+            template.render(&values, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ enum Segment {
 enum Instant {
     /// RFC 3339 in UTC, with milliseconds.
     Rfc3339,
-    /// In so many nanoseconds since the Unix epoch.
+    /// In units of this many nanoseconds since the Unix epoch.
     Since(u64),
 }
 
@@ -83,6 +83,36 @@ impl Template {
             matches!(segment, Segment::Uuid { .. } | Segment::Random { .. } | Segment::Pick { .. })
         };
         self.segments.iter().any(is_drawn)
+    }
+
+    /// How many [variants](Self::variant) there are: as many as the longest list of choices has, and two of whole numbers.
+    pub(crate) fn variants(&self) -> u64 {
+        let choices = |segment: &Segment| match segment {
+            Segment::Pick { choices, .. } => choices.len() as u64,
+            Segment::Random { .. } => 2,
+            _ => 1,
+        };
+        self.segments.iter().map(choices).max().unwrap_or(1)
+    }
+
+    /// The same with one value in place of each draw: the smallest or the largest whole number, and a choice in turn.
+    pub(crate) fn variant(&self, number: u64) -> Self {
+        let mut variant = Self::default();
+        for segment in &self.segments {
+            match segment {
+                Segment::Text(text) => variant.push_text(text),
+                Segment::Random { low, span, .. } => {
+                    let value =
+                        if number.is_multiple_of(2) { *low } else { low.wrapping_add_unsigned(*span) };
+                    variant.push_text(value.to_string().as_bytes());
+                }
+                Segment::Pick { choices, .. } => {
+                    variant.push_text(&choices[(number % choices.len() as u64) as usize]);
+                }
+                segment => variant.segments.push(segment.clone()),
+            }
+        }
+        variant
     }
 
     /// Adds a text.

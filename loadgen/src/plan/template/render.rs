@@ -6,7 +6,10 @@ use bytes::BufMut;
 use contract::id;
 use percent_encoding::utf8_percent_encode;
 
-use super::{Instant, Place, Segment, Template, compile::IN_PATH};
+use super::{
+    Instant, Place, Segment, Template,
+    compile::{IN_PATH, part_of_json},
+};
 use crate::{clock::Nanos, plan::rows::Rows};
 
 /// What a request's text depends on.
@@ -58,7 +61,8 @@ impl Segment {
                     Place::Path => {
                         utf8_percent_encode(value, IN_PATH).for_each(|part| out.put_slice(part.as_bytes()));
                     }
-                    Place::Field | Place::Body => out.put_slice(value.as_bytes()),
+                    Place::JsonText => out.put_slice(part_of_json(value).as_bytes()),
+                    Place::Field | Place::Body | Place::Json => out.put_slice(value.as_bytes()),
                 }
             }
             Self::Length => whole(values.length as u64, out),

@@ -15,7 +15,7 @@ const BAR: usize = 40;
 /// Bins that grow by powers of ten are for times that are spread wider than this.
 const WIDE: u64 = 20;
 
-/// About so many bins of the same width otherwise.
+/// About this number of bins of the same width otherwise.
 const BINS: u64 = 10;
 
 pub(super) fn write(

@@ -370,7 +370,7 @@ fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// At most so many characters of a name, of both of its ends: what tells it from others may be at either.
+/// At most `most` characters of a name, of both of its ends: what tells it from others may be at either.
 fn shortened(name: &str, most: usize) -> String {
     let count = name.chars().count();
     if count <= most {

@@ -1,6 +1,8 @@
 //! gRPC calls on their streams: which message is sent next and when, and what becomes of a reply (gRPC over HTTP/2).
 //!
-//! Messages are made before the run; what comes is counted and not kept. Nothing here knows a frame or a socket.
+//! Messages are made before the run, or where they have placeholders when their call is due; what comes is counted and not kept. Nothing here knows a frame or a socket.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use grpc::{Code, Counter, status};
@@ -10,39 +12,89 @@ use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, CallEnd, Cause, Failure},
     plan::{
-        MethodShape,
-        call::{Pace, Prepared},
+        MethodShape, VaryingMessages,
+        call::{Messages, Pace, Prepared},
+        template::Values,
     },
 };
 
 /// The most that are kept to be used again.
 const MAX_SPARE: usize = 1024;
 
-/// What is the same in all calls, and the memory of those that have ended.
+/// What is the same in all calls of each kind, and the memory of those that have ended.
 #[derive(Debug)]
 pub(super) struct Calls {
-    shape: MethodShape,
-    messages: Vec<Bytes>,
-    count: u64,
-    pace: Pace,
-    /// How long a call may take, as the server is told.
-    deadline: Option<Nanos>,
+    /// By the index of their request.
+    kinds: Vec<Kind>,
     /// What is due before is in the warm-up.
     counted_from: Nanos,
     #[expect(clippy::vec_box, reason = "they are taken out as they are")]
     spare: Vec<Box<OnCall>>,
 }
 
-impl From<&Prepared> for Calls {
-    fn from(prepared: &Prepared) -> Self {
+/// What is the same in all calls of a request.
+#[derive(Debug)]
+struct Kind {
+    shape: MethodShape,
+    /// None where they differ from call to call.
+    messages: Vec<Bytes>,
+    varying: Option<Arc<VaryingMessages>>,
+    /// How many a call sends; none: each that it has.
+    count: Option<u64>,
+    pace: Pace,
+    /// How long a call may take, as the server is told.
+    deadline: Option<Nanos>,
+}
+
+impl From<Option<&Prepared>> for Kind {
+    fn from(prepared: Option<&Prepared>) -> Self {
+        let (messages, varying) = match prepared.map(|prepared| &prepared.messages) {
+            None => (Vec::new(), None),
+            Some(Messages::Same { framed, .. }) => (framed.clone(), None),
+            Some(Messages::Varying(varying)) => (Vec::new(), Some(Arc::clone(varying))),
+        };
+        let count = prepared.and_then(|prepared| prepared.count);
         Self {
-            shape: prepared.shape,
-            messages: prepared.messages.clone(),
-            count: prepared.count,
-            pace: prepared.pace,
-            deadline: prepared.deadline.map(nanos),
-            counted_from: 0,
-            spare: Vec::new(),
+            shape: prepared.map_or(MethodShape::Unknown, |prepared| prepared.shape),
+            count: count.or_else(|| varying.is_none().then_some(messages.len() as u64)),
+            messages,
+            varying,
+            pace: prepared.map_or(Pace::AtOnce, |prepared| prepared.pace),
+            deadline: prepared.and_then(|prepared| prepared.deadline).map(nanos),
+        }
+    }
+}
+
+impl Kind {
+    #[inline]
+    fn message(&self, call: &OnCall, number: u64) -> Bytes {
+        match self.messages.as_slice() {
+            [one] => one.clone(),
+            [] => call.own_message(number),
+            many => many[(number % many.len() as u64) as usize].clone(),
+        }
+    }
+
+    /// Those of one call are made. It has at least one.
+    #[cold]
+    fn make(
+        &self,
+        call: &mut OnCall,
+        varying: &VaryingMessages,
+        values: &Values<'_>,
+    ) -> Result<(), Box<Failure>> {
+        let own = varying.render(values).map_err(|why| Box::new(Failure::new(Cause::InvalidMessage, why)))?;
+        call.count = self.count.unwrap_or(own.len() as u64);
+        call.own = Some(own);
+        Ok(())
+    }
+
+    /// When message `number` was due, counted from 0.
+    fn due(&self, call: &OnCall, number: u64) -> Nanos {
+        match self.pace {
+            Pace::Every(interval) => call.due.saturating_add(nanos(interval).saturating_mul(number)),
+            Pace::AtOnce => call.due,
+            Pace::Replies => call.last_due,
         }
     }
 }
@@ -50,8 +102,14 @@ impl From<&Prepared> for Calls {
 /// One call.
 #[derive(Debug, Default)]
 pub(super) struct OnCall {
+    /// The index of its request.
+    request: u32,
     /// When it was due.
     due: Nanos,
+    /// How many messages it sends.
+    count: u64,
+    /// Those that are its own.
+    own: Option<Box<[Bytes]>>,
     /// Messages that were sent.
     sent: u64,
     /// When the last one of them was due, where each follows a response.
@@ -83,11 +141,22 @@ pub(super) enum Next {
 }
 
 impl Calls {
+    /// Those of requests, by their index.
+    pub(super) fn of<'p>(all: impl Iterator<Item = Option<&'p Prepared>>) -> Self {
+        Self { kinds: all.map(Kind::from).collect(), counted_from: 0, spare: Vec::new() }
+    }
+
+    #[inline]
+    fn kind(&self, call: &OnCall) -> &Kind {
+        &self.kinds[call.request as usize]
+    }
+
     /// How a call ended whose stream the server reset with CANCEL, if its deadline had passed by then: servers do that where a
     /// method does not keep it.
     #[cold]
-    pub(super) fn cancelled(&self, submitted: Nanos, at: Nanos) -> Option<CallEnd> {
-        let has_passed = self.deadline.is_some_and(|deadline| submitted.saturating_add(deadline) <= at);
+    pub(super) fn cancelled(&self, call: &OnCall, submitted: Nanos, at: Nanos) -> Option<CallEnd> {
+        let deadline = self.kind(call).deadline;
+        let has_passed = deadline.is_some_and(|deadline| submitted.saturating_add(deadline) <= at);
         let message = "the server reset the stream (CANCEL) after the deadline".to_owned();
         has_passed.then(|| CallEnd::Error(Box::new((Code::DeadlineExceeded, message))))
     }
@@ -102,38 +171,45 @@ impl Calls {
         arrival.due >= self.counted_from
     }
 
-    /// A call that was due then, and its first message.
+    /// A call of this request that was due then, and its first message. Its placeholders have these values.
+    ///
+    /// # Errors
+    /// With them, the message is invalid.
     #[inline]
-    pub(super) fn begin(&mut self, due: Nanos) -> (Box<OnCall>, Bytes) {
+    pub(super) fn begin<'v>(
+        &mut self,
+        request: u32,
+        due: Nanos,
+        values: impl FnOnce() -> Values<'v>,
+    ) -> Result<(Box<OnCall>, Bytes), Box<Failure>> {
+        let kind = &self.kinds[request as usize];
         let mut call = self.spare.pop().unwrap_or_default();
-        *call = OnCall { due, last_due: due, ..OnCall::default() };
-        (call, self.message(0))
-    }
-
-    #[inline]
-    fn message(&self, number: u64) -> Bytes {
-        match self.messages.as_slice() {
-            [one] => one.clone(),
-            many => many[(number % many.len() as u64) as usize].clone(),
+        let count = kind.count.unwrap_or_default();
+        *call = OnCall { request, due, count, last_due: due, ..OnCall::default() };
+        if let Some(varying) = &kind.varying {
+            kind.make(&mut call, varying, &values())?;
         }
+        let first = kind.message(&call, 0);
+        Ok((call, first))
     }
 
     /// A message has been given away.
     #[inline]
     pub(super) fn sent(&self, call: &mut OnCall, now: Nanos) -> Next {
         call.sent += 1;
-        if call.sent >= self.count {
+        if call.sent >= call.count {
             return Next::End;
         }
-        match self.pace {
-            Pace::AtOnce => Next::Message(self.message(call.sent)),
-            Pace::Every(_) => match self.due(call, call.sent) {
-                due if due <= now => Next::Message(self.message(call.sent)),
+        let kind = self.kind(call);
+        match kind.pace {
+            Pace::AtOnce => Next::Message(kind.message(call, call.sent)),
+            Pace::Every(_) => match kind.due(call, call.sent) {
+                due if due <= now => Next::Message(kind.message(call, call.sent)),
                 due => Next::At(due),
             },
             Pace::Replies if call.received >= call.sent => {
                 call.last_due = now;
-                Next::Message(self.message(call.sent))
+                Next::Message(kind.message(call, call.sent))
             }
             Pace::Replies => Next::Wait,
         }
@@ -141,21 +217,7 @@ impl Calls {
 
     /// The next message of a call, which is due now.
     pub(super) fn next(&self, call: &OnCall) -> Bytes {
-        self.message(call.sent)
-    }
-
-    /// Whether it has sent all of its messages.
-    pub(super) fn is_sent(&self, call: &OnCall) -> bool {
-        call.sent >= self.count
-    }
-
-    /// When message `number` was due, counted from 0.
-    fn due(&self, call: &OnCall, number: u64) -> Nanos {
-        match self.pace {
-            Pace::Every(interval) => call.due.saturating_add(nanos(interval).saturating_mul(number)),
-            Pace::AtOnce => call.due,
-            Pace::Replies => call.last_due,
-        }
+        self.kind(call).message(call, call.sent)
     }
 
     /// A part of a reply's body has come: how many messages it completes, and the next message to be sent, if one has waited
@@ -179,7 +241,8 @@ impl Calls {
             .counter
             .take_in(part, call.is_encoded)
             .map_err(|invalid| Failure::new(Cause::Protocol, format!("invalid gRPC message: {invalid}")))?;
-        if self.shape.gives_one() {
+        let kind = self.kind(call);
+        if kind.shape.gives_one() {
             call.received += messages;
             return Ok((messages, None));
         }
@@ -189,17 +252,17 @@ impl Calls {
                 time(Time::First(at.saturating_sub(call.due)));
             }
             // Those beyond answer none of them, and what has not been sent is not answered.
-            if self.shape == MethodShape::BidiStream && number < call.sent {
-                time(Time::Message(at.saturating_sub(self.due(call, number))));
+            if kind.shape == MethodShape::BidiStream && number < call.sent {
+                time(Time::Message(at.saturating_sub(kind.due(call, number))));
             }
             call.received += 1;
         }
-        let has_waited = self.pace == Pace::Replies && call.received >= call.sent && !self.is_sent(call);
+        let has_waited = kind.pace == Pace::Replies && call.received >= call.sent && !call.is_sent();
         if messages == 0 || !has_waited || is_sending || call.sent == 0 {
             return Ok((messages, None));
         }
         call.last_due = at;
-        Ok((messages, Some(self.message(call.sent))))
+        Ok((messages, Some(kind.message(call, call.sent))))
     }
 
     /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status tells that.
@@ -209,6 +272,7 @@ impl Calls {
     #[inline]
     pub(super) fn end(&mut self, mut call: Box<OnCall>, http: u16) -> Result<Option<CallEnd>, Failure> {
         let end = self.judge(&mut call, http);
+        call.own = None;
         if self.spare.len() < MAX_SPARE {
             self.spare.push(call);
         }
@@ -232,7 +296,7 @@ impl Calls {
             Some(Code::Ok) if !call.counter.is_between_messages() => {
                 Err("the response ended within a message, with grpc-status 0".to_owned())
             }
-            Some(Code::Ok) if self.shape.gives_one() && call.received != 1 => {
+            Some(Code::Ok) if self.kind(call).shape.gives_one() && call.received != 1 => {
                 Err(format!("{} messages with grpc-status 0, where there is to be one", call.received))
             }
             Some(Code::Ok) => Ok(Some(CallEnd::Ok)),
@@ -251,6 +315,17 @@ pub(super) enum Time {
 }
 
 impl OnCall {
+    /// Whether it has sent all of its messages.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent >= self.count
+    }
+
+    #[cold]
+    fn own_message(&self, number: u64) -> Bytes {
+        let own = self.own.as_deref().unwrap_or_default();
+        own.get((number % own.len().max(1) as u64) as usize).cloned().unwrap_or_default()
+    }
+
     /// The head of the reply has come; `end`: it is all there is, and has the status.
     #[inline]
     pub(super) fn head(&mut self, head: &http2::Head, end: bool) {
@@ -309,7 +384,12 @@ mod tests {
 
     fn calls(shape: MethodShape, count: u64, pace: Pace) -> Calls {
         let messages = [b"a", b"b"].map(|text| Bytes::from_static(text)).to_vec();
-        Calls { shape, messages, count, pace, deadline: None, counted_from: 0, spare: Vec::new() }
+        let kind = Kind { shape, messages, varying: None, count: Some(count), pace, deadline: None };
+        Calls { kinds: vec![kind], counted_from: 0, spare: Vec::new() }
+    }
+
+    fn begin(calls: &mut Calls, due: Nanos) -> (Box<OnCall>, Bytes) {
+        calls.begin(0, due, || unreachable!("it has no placeholders")).unwrap()
     }
 
     const MESSAGE: &[u8] = b"\0\0\0\0\x01x";
@@ -319,7 +399,7 @@ mod tests {
         body: &[u8],
         fields: &[(&[u8], &[u8])],
     ) -> Result<Option<CallEnd>, String> {
-        let (mut call, _) = calls.begin(0);
+        let (mut call, _) = begin(calls, 0);
         call.is_grpc = true;
         calls.body(&mut call, false, body, 0, |_| {}).map_err(|failure| failure.message)?;
         call.status(fields.iter().copied());
@@ -360,7 +440,7 @@ mod tests {
     fn http_statuses_other_than_200_tell_how_a_call_ended() {
         let mut calls = calls(MethodShape::Unary, 1, Pace::AtOnce);
         for (status, expected) in [(503, Ok(None)), (302, Ok(None)), (204, Err(()))] {
-            let (call, _) = calls.begin(0);
+            let (call, _) = begin(&mut calls, 0);
             assert_eq!(calls.end(call, status).map_err(drop), expected, "{status}");
         }
     }
@@ -368,7 +448,7 @@ mod tests {
     #[test]
     fn messages_are_due_by_their_interval_and_timed_from_then() {
         let calls = &mut calls(MethodShape::BidiStream, 3, Pace::Every(Duration::from_nanos(100)));
-        let (mut call, first) = calls.begin(1000);
+        let (mut call, first) = begin(calls, 1000);
         call.is_grpc = true;
         assert_eq!(first, "a");
         assert!(matches!(calls.sent(&mut call, 1005), Next::At(1100)));
@@ -380,13 +460,13 @@ mod tests {
         let (messages, next) = calls.body(&mut call, false, &body, 1260, |time| times.push(time)).unwrap();
         assert_eq!((messages, next), (2, None));
         assert_eq!(times, [Time::First(260), Time::Message(260), Time::Message(160)]);
-        assert!(matches!(calls.sent(&mut call, 1270), Next::End) && calls.is_sent(&call));
+        assert!(matches!(calls.sent(&mut call, 1270), Next::End) && call.is_sent());
     }
 
     #[test]
     fn without_an_interval_each_message_follows_the_response_to_the_one_before() {
         let calls = &mut calls(MethodShape::BidiStream, 3, Pace::Replies);
-        let (mut call, _) = calls.begin(0);
+        let (mut call, _) = begin(calls, 0);
         call.is_grpc = true;
         assert!(matches!(calls.sent(&mut call, 5), Next::Wait));
         let mut times = Vec::new();

@@ -35,8 +35,8 @@ use super::{
 };
 use crate::{
     clock::{Nanos, nanos},
-    outcome::{Arrival, Cause, Failure, InFlight, Watch},
-    plan::{Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering, template::Values},
+    outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
+    plan::{Call, Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering, template::Values},
 };
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
@@ -112,7 +112,9 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
             resends: plan.lifetime().retry.unprocessed(),
             config: Box::new(config(&plan.client().http2)),
             rates: Rates::of(plan.client()).map(Box::new),
-            calls: plan.call().and_then(|call| call.prepared()).map(Calls::from),
+            calls: site.target().grpc.then(|| {
+                Calls::of(plan.requests().iter().map(|request| request.call().and_then(Call::prepared)))
+            }),
             head: http2::Head::new(),
         }
     }
@@ -138,6 +140,8 @@ pub(super) struct Http2 {
     used: bool,
     /// Since when the peer has allowed no stream at all, with none in flight.
     shut_since: Option<Nanos>,
+    /// Calls that end when it is driven next, as their messages are invalid.
+    invalid: Vec<(InFlight, Box<Failure>)>,
     /// It is to be closed when it is driven next.
     ending: Option<Closed>,
     /// How fast it reads and writes, if it is slow.
@@ -172,6 +176,7 @@ impl Connection for Http2 {
             opened: false,
             used: false,
             shut_since: None,
+            invalid: Vec::new(),
             ending: None,
             rates: requests.rates.clone(),
         }
@@ -191,7 +196,7 @@ impl Connection for Http2 {
     }
 
     fn in_flight(&self) -> usize {
-        self.replies.in_flight()
+        self.replies.in_flight() + self.invalid.len()
     }
 
     fn is_used(&self) -> bool {
@@ -213,13 +218,26 @@ impl Connection for Http2 {
         let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
         let Constant { fields, body, is_head, trailers, patience, watch, rendering, request } = &all[index];
-        let mut body = body.clone();
+        let begun = calls.as_mut().map(|calls| {
+            calls.begin(arrival.request, arrival.due, || texts.values(&arrival, request.rows(), None))
+        });
+        let (call, mut body) = match begun {
+            None => (None, body.clone()),
+            Some(Ok((call, message))) => (Some(call), message),
+            Some(Err(invalid)) => {
+                self.invalid.push((InFlight::new(arrival, now), invalid));
+                return Ok(());
+            }
+        };
         let id_field = &request.id_field;
         let key = if let Some(rendering) = rendering {
             let values = texts.values(&arrival, request.rows(), None);
-            body = rendering.body(&values, bodies);
+            if call.is_none() {
+                body = rendering.body(&values, bodies);
+            }
             let values = Values { length: body.len(), ..values };
-            self.http2.open(body.is_empty() && trailers.is_none(), *is_head, |block| {
+            let is_all = body.is_empty() && call.is_none() && trailers.is_none();
+            self.http2.open(is_all, *is_head, |block| {
                 for (name, template) in &rendering.fields {
                     match template.constant() {
                         Some(constant) => block.constant(name, constant),
@@ -240,7 +258,7 @@ impl Connection for Http2 {
             }
             let Self { http2, prepared, .. } = self;
             // A call has a message in any case, which is none of the request.
-            http2.open(body.is_empty() && calls.is_none() && trailers.is_none(), *is_head, |block| {
+            http2.open(body.is_empty() && call.is_none() && trailers.is_none(), *is_head, |block| {
                 block.prepared(&mut prepared[index], |block| {
                     for (name, value) in fields.iter() {
                         block.constant(name, value);
@@ -256,11 +274,6 @@ impl Connection for Http2 {
         };
         let Some(key) = key else { return Err(arrival) };
         let in_flight = InFlight::new(arrival, now).watched(watch.as_deref());
-        let call = calls.as_mut().map(|calls| {
-            let (call, message) = calls.begin(arrival.due);
-            body = message;
-            call
-        });
         let upload = (trailers.as_ref(), *patience);
         self.begin(OnStream { key, in_flight, body, call, rest: None }, upload, now);
         Ok(())
@@ -274,6 +287,9 @@ impl Connection for Http2 {
     ) -> Progress {
         if let Some(calls) = &mut shared.requests.calls {
             calls.count_from(shared.counted_from);
+        }
+        if !self.invalid.is_empty() {
+            self.end_invalid(shared.now, sink);
         }
         if !self.later.is_empty() {
             self.add_due(shared);
@@ -325,7 +341,8 @@ impl Connection for Http2 {
     }
 
     fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
-        self.replies.into_in_flight()
+        let invalid = self.invalid.into_iter().map(|(in_flight, _)| in_flight);
+        self.replies.into_in_flight().chain(invalid)
     }
 }
 
@@ -450,6 +467,14 @@ impl Http2 {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends calls whose messages are not sent.
+    #[cold]
+    fn end_invalid(&mut self, now: Nanos, sink: &mut impl Sink) {
+        for (in_flight, invalid) in self.invalid.drain(..) {
+            sink.ended(in_flight.ended(now, Outcome::Failed(&invalid)));
+        }
     }
 
     /// Gives calls their messages that are due now, and lets go of bodies that have waited for long enough.

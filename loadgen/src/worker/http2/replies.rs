@@ -200,8 +200,8 @@ impl Replies {
                 if let Some(mut request) = self.take(stream) {
                     if by_peer
                         && code == Code::CANCEL
-                        && let Some(calls) = calls
-                        && let Some(end) = calls.cancelled(request.in_flight.submitted, at)
+                        && let (Some(calls), Some(call)) = (calls, &request.call)
+                        && let Some(end) = calls.cancelled(call, request.in_flight.submitted, at)
                     {
                         request.in_flight.reply.call_ended(end);
                         return sink.ended(request.in_flight.ended(at, Outcome::Replied));
@@ -239,7 +239,7 @@ impl Replies {
         let mut is_unsent = !request.body.is_empty() || request.rest.is_some();
         let mut failure = None;
         if let (Some(call), Some(calls)) = (request.call.take(), calls) {
-            is_unsent |= !calls.is_sent(&call);
+            is_unsent |= !call.is_sent();
             match calls.end(call, request.in_flight.reply.status) {
                 Ok(Some(end)) => request.in_flight.reply.call_ended(end),
                 Ok(None) => {}

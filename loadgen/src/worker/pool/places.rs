@@ -174,7 +174,7 @@ impl<C> Places<C> {
         Opened { again, tcp, secured, setup: setup.saturating_sub(handshake) }
     }
 
-    /// A connection takes so many requests; whether that is new.
+    /// A connection takes this number of requests; whether that is new.
     #[inline]
     pub(super) fn allow(&mut self, index: u32, allowed: usize) -> bool {
         let Some(place) = self.all.get_mut(index as usize) else { return false };

@@ -12,7 +12,7 @@ use crate::{
     worker::{connection::Sink, http2::config},
 };
 
-/// Messages of templates are rendered to be compared: so many for each that came, at most.
+/// Messages of templates are rendered to be compared: at most this number for each that came.
 pub(super) const MOST_RENDERED: usize = 64;
 
 /// What is read at a time, in bytes: thousands of small messages are in so much, and the time is not looked at between them.

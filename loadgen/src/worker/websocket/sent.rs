@@ -12,11 +12,11 @@ use contract::id::Ids;
 use super::messages::{MOST_RENDERED, Messages};
 use crate::{clock::Nanos, outcome::InFlight, plan::message::Sameness};
 
-/// Messages whose echoes nobody waits for any longer: so many are remembered each by itself, so that its late echo is told from
+/// Messages whose echoes nobody waits for any longer: this number of them are remembered each by itself, so that its late echo is told from
 /// a second one.
 const MAX_GIVEN_UP: usize = 10_000;
 
-/// So many that have ended may stand among those that wait before they are taken out, none of them among the first that one
+/// The number of those that have ended that may stand among those that wait before they are taken out, none of them among the first that one
 /// without a number is compared with.
 const SLACK: usize = MOST_RENDERED;
 

@@ -30,7 +30,7 @@ const MAX_PONGS: usize = 1 << 20;
 /// While so much output waits, no more messages are taken.
 const MAX_OUTPUT: usize = 256 << 10;
 
-/// So many pings may be without an answer at a time; beyond, the first is forgotten.
+/// The most pings that may be without an answer at a time; beyond, the first is forgotten.
 const MAX_PINGS: usize = 1000;
 
 /// The most of a message that is shown.

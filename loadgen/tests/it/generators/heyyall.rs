@@ -23,7 +23,7 @@ impl Config {
         Self { _folder: folder, file }
     }
 
-    /// Of endpoints, and so many requests at a concurrency of 4.
+    /// Of endpoints, and a number of requests at a concurrency of 4.
     pub(super) fn of(total: u64, endpoints: &Value) -> Self {
         Self::with(&json!({"NumRequests": total}), endpoints)
     }
