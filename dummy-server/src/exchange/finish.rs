@@ -179,13 +179,14 @@ impl Finished {
         if let Some(length) = self.length {
             out.varying_known(&CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
         }
-        if let Some(sighting) = self.flight.sighting() {
-            out.varying_known(&SEEN, &sighting.text());
-        }
         let mut clock = self.exchange.clock.borrow_mut();
         let (received_ns, replied_ns) = (self.flight.received_ns(), self.flight.replied_ns());
         out.varying_known(&DATE, clock.date(replied_ns));
         let timing = Timing { received_ns, replied_ns };
         out.varying_known(&SERVER_TIMING, self.exchange.timing.borrow_mut().value(timing));
+        // Behind all that is the same as in the last reply: who reads both looks at the rest alone.
+        if let Some(sighting) = self.flight.sighting() {
+            out.varying_known(&SEEN, &sighting.text());
+        }
     }
 }
