@@ -144,6 +144,9 @@ pub struct Recorder {
     /// What was exchanged, if it is to be shown.
     #[serde(skip)]
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// What was exchanged before that, if several exchanges are to be looked at: the last ones of them.
+    #[serde(skip)]
+    pub(crate) earlier: Vec<Exchange>,
     /// What is known of each request of a verified run.
     #[serde(skip)]
     pub(crate) verified: Option<Box<Verified>>,
@@ -207,6 +210,7 @@ impl Recorder {
             held_up: (0, 0),
             in_flight: 0,
             exchange: None,
+            earlier: Vec::new(),
             verified: None,
             ids,
             expected,
@@ -290,6 +294,7 @@ impl Recorder {
         if let Some(exchange) = &other.exchange {
             self.exchange = Some(exchange.clone());
         }
+        self.earlier.extend(other.earlier.iter().cloned());
         if let (Some(verified), Some(other)) = (&mut self.verified, &other.verified) {
             verified.merge(other);
         }

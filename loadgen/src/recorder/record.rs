@@ -7,7 +7,7 @@ use grpc::Code;
 use super::{Calls, Carried, Counts, LONGEST, Recorder, by_status::STATUSES, calls, counts::Answer};
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Ended, Failure, InFlight, Outcome, Reported, expectation::Fault},
+    outcome::{Arrival, Cause, Ended, Exchange, Failure, InFlight, Outcome, Reported, expectation::Fault},
 };
 
 /// When and how a request was answered completely.
@@ -234,8 +234,14 @@ impl Recorder {
             }
         }
         if arrival.captured {
-            self.exchange = Some(Box::new(ended.into()));
+            self.captured(ended.into());
         }
+    }
+
+    /// An exchange is kept, with those before it: their number is that of a plan for a few.
+    #[cold]
+    fn captured(&mut self, exchange: Exchange) {
+        self.earlier.extend(self.exchange.replace(Box::new(exchange)).map(|before| *before));
     }
 
     /// A reply is not as expected.
