@@ -17,6 +17,8 @@ pub struct Facts {
     pub encodings: BTreeSet<String>,
     /// Whether replies came from a cache; none where that can't be told.
     pub cached: Option<bool>,
+    /// Whether loadgen itself closes connections, as it was asked to: then nothing follows from how many there are.
+    pub closes: bool,
     /// Requests for each connection that loadgen had to open.
     pub per_connection: f64,
     /// Requests for each connection on which they arrived at the server; none where that can't be told.
@@ -48,6 +50,9 @@ pub fn faults(all: &[Facts]) -> Vec<String> {
         if facts.cached == Some(true) {
             faults.push(format!("{name} replies from a cache: not each request reaches a server"));
         }
+        if facts.closes {
+            continue;
+        }
         if facts.per_connection < MIN_PER_CONNECTION {
             faults.push(format!(
                 "{name}: {:.1} requests per connection: keep-alive is off between loadgen and it",
@@ -72,7 +77,7 @@ pub fn unknown(all: &[Facts]) -> Vec<String> {
     let cached = names(|facts| facts.cached.is_none()).map(|names| {
         format!("whether replies come from a cache can't be told of {names}: no server says when it replied (Server-Timing of dummy-server)")
     });
-    let upstream = names(|facts| facts.per_upstream.is_none()).map(|names| {
+    let upstream = names(|facts| facts.per_upstream.is_none() && !facts.closes).map(|names| {
         format!("whether connections to the server are kept alive can't be told of {names}: /ip of dummy-server was not reached")
     });
     cached.into_iter().chain(upstream).collect()

@@ -228,6 +228,7 @@ fn what_differs_between_contenders_is_named() {
         lengths: [1024].into(),
         encodings: [].into(),
         cached: Some(false),
+        closes: false,
         per_connection: 8.0,
         per_upstream: Some(8.0),
     };
@@ -266,6 +267,8 @@ fn what_differs_between_contenders_is_named() {
     ] {
         assert_eq!(said(other), [expected]);
     }
+    let closing = Facts { closes: true, per_connection: 1.0, per_upstream: None, ..nginx.clone() };
+    assert!(said(closing.clone()).is_empty() && unknown(&[closing]).is_empty(), "that was asked for");
     let blind = Facts { cached: None, per_upstream: None, ..nginx };
     let said = unknown(&[direct.clone(), blind]);
     assert!(said.len() == 2 && said.iter().all(|said| said.contains("can't be told of nginx")), "{said:?}");

@@ -127,10 +127,12 @@ fn over_each_protocol_all_is_found_out_of_a_server_that_is_compared_with_itself(
     for target in [
         format!("http://{address}/bin/1K"),
         format!("{address}/bin/1K"),
+        format!("http://{address}/bin/1K --no-keepalive"),
         format!("grpc://{address}/echo.EchoService/Echo"),
         format!("ws://{address}/ws"),
     ] {
-        let (found, _) = json(&format!("{SHORT} one={target} other={target}"));
+        let (url, options) = target.split_once(' ').unwrap_or((&target, ""));
+        let (found, _) = json(&format!("{SHORT} {options} one={url} other={url}"));
         let nothing = serde_json::json!([]);
         assert_eq!((&found["not_alike"], &found["unknown"]), (&nothing, &nothing), "{found}");
         assert_eq!(found["contenders"][1]["failed"], 0, "{found}");
