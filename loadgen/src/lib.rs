@@ -6,6 +6,7 @@
 
 pub mod cli;
 mod clock;
+pub mod compare;
 mod control;
 #[cfg(feature = "embedded")]
 pub mod embedded;

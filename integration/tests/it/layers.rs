@@ -61,7 +61,7 @@ const LOADGEN: &[&[&str]] = &[
     &["verify"],
     &["recorder"],
     &["plan"],
-    &["schedule", "pacer", "search"],
+    &["schedule", "pacer", "search", "compare"],
     &["outcome"],
     &["numbers"],
     &["clock"],

@@ -12,6 +12,7 @@ use transport::proxy_protocol::Version;
 
 use super::{
     client_args::ClientArgs,
+    compare_args::Compare,
     exit::FailOn,
     find_max_args::FindMax,
     formats::{DetailWord, Format, ReportFile},
@@ -81,6 +82,8 @@ Examples:
       loadgen merge one.json other.json
   The highest rate that the target holds within bounds:
       loadgen find-max --slo 'p(99)<20ms && error_rate<0.1%' localhost:8080
+  What a proxy adds to a request:
+      loadgen compare direct=localhost:8080/bin/1K nginx=localhost:8081/bin/1K
   Five rounds before a change and five after it, compared:
       loadgen --repeat=5 --report=old.json localhost:8080
       loadgen diff old.json new.json --fail-on-regression=5%";
@@ -690,6 +693,10 @@ pub struct Args {
     /// The search that is done instead of a run: `find-max`.
     #[arg(skip)]
     pub(super) find_max: Option<FindMax>,
+
+    /// The comparison that is done instead of a run: `compare`.
+    #[arg(skip)]
+    pub(super) compare: Option<Compare>,
 }
 
 /// `--tls-min-version`.

@@ -9,6 +9,7 @@ use super::{
     abort,
     adapters::{Adapted, Page},
     args::Args,
+    compare,
     conclude::{Ended, View, conclude},
     during,
     exit::{self, Exit},
@@ -37,6 +38,9 @@ use crate::{
 pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if let Some(wanted) = &args.find_max {
         return find_max::carry_out(args, wanted, out);
+    }
+    if let Some(wanted) = &args.compare {
+        return compare::carry_out(args, wanted, out);
     }
     match &args.instead {
         Some(Instead::Kept(kept)) => return kept.carry_out(out),

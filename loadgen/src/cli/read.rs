@@ -13,6 +13,7 @@ use command_line::{Failure, Parsed, Refusal};
 
 use super::{
     args::{Args, Encoding, TlsVersion},
+    compare_args::{self, Compare},
     find_max_args::{self, FindMax},
     heyyall,
     shorthand::{self, Body, COMPRESSED},
@@ -50,11 +51,16 @@ impl Args {
     pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Failure> {
         let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
         let mut words = heyyall::with_two_dashes(words.into_iter().map(Into::into).collect());
-        let is_search = words.get(1).is_some_and(|word| word == find_max_args::NAME);
-        if is_search {
+        let is_first = |name: &str| words.get(1).is_some_and(|word| word == name);
+        let (is_search, is_comparison) = (is_first(find_max_args::NAME), is_first(compare_args::NAME));
+        if is_search || is_comparison {
             words.remove(1);
         }
-        let command = if is_search { Self::described_search() } else { Self::described() };
+        let command = match () {
+            () if is_search => Self::described_search(),
+            () if is_comparison => Self::described_comparison(),
+            () => Self::described(),
+        };
         let command = command.mut_args(|arg| match arg.get_env() {
             Some(name) if arg.get_id() != "url" && is_empty(name) => arg.env(Resettable::Reset),
             _ => arg,
@@ -74,13 +80,20 @@ impl Args {
     pub fn described() -> Command {
         // The help explains variables in one place.
         let search = Command::new(find_max_args::NAME).about(find_max_args::ABOUT);
-        Self::command().mut_args(|arg| arg.hide_env(true)).subcommand(search)
+        let comparison = Command::new(compare_args::NAME).about(compare_args::ABOUT);
+        Self::command().mut_args(|arg| arg.hide_env(true)).subcommands([search, comparison])
     }
 
     /// The command `find-max` as its help shows it.
     #[must_use]
     pub fn described_search() -> Command {
         find_max_args::command().mut_args(|arg| arg.hide_env(true))
+    }
+
+    /// The command `compare` as its help shows it.
+    #[must_use]
+    pub fn described_comparison() -> Command {
+        compare_args::command().mut_args(|arg| arg.hide_env(true))
     }
 
     fn read_with(
@@ -95,6 +108,13 @@ impl Args {
         let is_given = |id: &&Id| matches.value_source(id.as_str()) != Some(ValueSource::DefaultValue);
         args.given = matches.ids().filter(is_given).map(ToString::to_string).collect();
         let is_search = command.get_name() == find_max_args::COMMAND;
+        let is_comparison = command.get_name() == compare_args::COMMAND;
+        if is_comparison {
+            let wanted = Compare::from_arg_matches(&matches);
+            args.compare = Some(wanted.map_err(|error| Failure::Refused(error.to_string()))?);
+            compare_args::check_given(&args.given)
+                .map_err(|refusal| Failure::Refused(refusal.to_string()))?;
+        }
         if is_search {
             let search = FindMax::from_arg_matches(&matches);
             args.find_max = Some(search.map_err(|error| Failure::Refused(error.to_string()))?);
@@ -102,7 +122,8 @@ impl Args {
                 .map_err(|refusal| Failure::Refused(refusal.to_string()))?;
         }
         args.settle(&matches).map_err(|refusal| Failure::Refused(refusal.to_string()))?;
-        args.embedded |= !is_search && words.len() <= 1 && args.url.is_none() && args.plan.is_none();
+        args.embedded |=
+            !is_search && !is_comparison && words.len() <= 1 && args.url.is_none() && args.plan.is_none();
         Ok(args)
     }
 

@@ -253,6 +253,13 @@ pub(crate) const STEP_DURATION: Accepted = Accepted {
     example: "30s",
 };
 
+/// See `--max-knee` of `compare`.
+pub(crate) const MAX_KNEE: Accepted = Accepted {
+    flag: "max-knee",
+    values: "requests per second, a number from 500 to 100000000",
+    example: "20000",
+};
+
 /// See `load-tester --requests`.
 pub(crate) const REQUESTS: Accepted = Accepted { flag: "requests", ..TOTAL };
 /// See `load-tester --concurrency`.
@@ -391,6 +398,18 @@ pub(crate) const ALL: &[Accepted] = &[
     START_RATE,
     MAX_RATE,
     STEP_DURATION,
+    MAX_KNEE,
+    Accepted { flag: "blocks", values: "a whole number from 6 to 100", example: "20" },
+    Accepted {
+        flag: "pid",
+        values: "the name of a contender, '=', and at most 64 ids of processes with commas between",
+        example: "nginx=4711,4712",
+    },
+    Accepted {
+        flag: "cgroup",
+        values: "the name of a contender, '=', and the folder of a cgroup",
+        example: "nginx=/sys/fs/cgroup/nginx",
+    },
     Accepted { flag: "cool-down", values: "a time from 0 to 8760h, or a number of seconds", example: "5s" },
     Accepted {
         flag: "precision",

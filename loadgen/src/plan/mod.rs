@@ -419,12 +419,28 @@ impl Plan {
         self
     }
 
+    /// The same, for so many requests on one connection, one after the other, all of which are kept.
+    #[must_use]
+    pub(crate) fn for_exchanges(mut self, count: u64) -> Self {
+        self = self.for_one_exchange();
+        self.load.total = Some(count);
+        self
+    }
+
     /// The same at another rate, which is one that a plan accepts. A closed loop stays as it is.
     #[must_use]
     pub(crate) fn at_rate(&self, rate: f64) -> Self {
         let mut plan = self.clone();
         plan.load.set_rate(rate);
         plan
+    }
+
+    /// The same, with draws that follow from another seed.
+    #[must_use]
+    pub(crate) fn seeded(mut self, seed: u64) -> Self {
+        self.load.seed = Some(seed);
+        self.load.draw(seed);
+        self
     }
 
     /// The same, with no more than `left` for each of its timeouts.

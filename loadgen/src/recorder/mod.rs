@@ -149,6 +149,9 @@ pub struct Recorder {
     /// What was exchanged, if it is to be shown.
     #[serde(skip)]
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// What was exchanged before that, if several exchanges are to be looked at: the last ones of them.
+    #[serde(skip)]
+    pub(crate) earlier: Vec<Exchange>,
     /// What is known of each request of a verified run.
     #[serde(skip)]
     pub(crate) verified: Option<Box<Verified>>,
@@ -216,6 +219,7 @@ impl Recorder {
             held_up: (0, 0),
             in_flight: 0,
             exchange: None,
+            earlier: Vec::new(),
             verified: None,
             redirects: Vec::new(),
             ids,
@@ -305,6 +309,7 @@ impl Recorder {
             self.exchange = Some(exchange.clone());
             self.redirects.clone_from(&other.redirects);
         }
+        self.earlier.extend(other.earlier.iter().cloned());
         if let (Some(verified), Some(other)) = (&mut self.verified, &other.verified) {
             verified.merge(other);
         }

@@ -255,8 +255,14 @@ impl Recorder {
             }
         }
         if arrival.captured {
-            self.exchange = Some(Box::new(ended.into()));
+            self.captured(ended.into());
         }
+    }
+
+    /// An exchange is kept, with those before it: their number is that of a plan for a few.
+    #[cold]
+    fn captured(&mut self, exchange: Exchange) {
+        self.earlier.extend(self.exchange.replace(Box::new(exchange)).map(|before| *before));
     }
 
     /// A reply is not as expected.

@@ -1,6 +1,7 @@
 //! Writes what came of a run, for people or for programs. Each format has a `write` for one run, one for
 //! several rounds, and one for several loads at the same time.
 
+pub mod compare;
 pub mod csv;
 pub mod diff;
 pub mod find_max;

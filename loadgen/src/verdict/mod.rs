@@ -6,6 +6,7 @@
 mod band;
 pub mod change;
 mod growth;
+mod measured;
 mod slo;
 mod success;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Runs against servers that behave, and that don't.
 
 mod client;
+mod compare;
 #[cfg(feature = "embedded")]
 mod compressed;
 mod connections;

@@ -1,0 +1,168 @@
+//! `compare`: a look at each contender, their knees where they are wanted, blocks of rounds, and what they tell.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use command_line::Refusal;
+
+use super::{
+    args::Args,
+    command::within_files,
+    compare_args::{Compare, Contender},
+    compare_knee as knee,
+    compare_look::{self as look, Look},
+    compare_rounds::{Ended, Rounds},
+    exit::Exit,
+    formats::{Format, shown},
+    interrupt,
+    output::Output,
+    progress::note,
+    wait::{self, Waited},
+};
+use crate::{
+    compare::{Blocks, CURVE, Knee, alike, rate_for_all},
+    plan::{OtherEnd, Plan, PlanError},
+    report::compare::{Comparison, Point, Side},
+    run::Run,
+};
+
+/// Compares, and writes what was found.
+pub(super) fn carry_out(args: &Args, wanted: &Compare, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let mut contenders = wanted.contenders(args, seed, knee::LOW)?;
+    let blocks = wanted.blocks(contenders.len())?;
+    wanted.check_max_knee(knee::LOW)?;
+    let output = Output::from(args);
+    if output.format == Format::Csv {
+        let example = "loadgen compare --output=json direct=localhost:8080 nginx=localhost:8081";
+        let wrong = "--output=csv with compare";
+        return Err(PlanError(Refusal::new(wrong, "text, json or markdown", example)).into());
+    }
+    for contender in &mut contenders {
+        contender.plan = within_files(contender.plan.clone(), OtherEnd::Elsewhere)?;
+    }
+    let steps = wanted.contenders(
+        &Args { duration: Some(knee::STEP), rate: None, ..args.clone() },
+        seed,
+        knee::LOW,
+    )?;
+    let first = Run::new(contenders[0].plan.clone());
+    let interrupts = interrupt::watch(first.handle()).context("can't watch for Ctrl+C")?;
+    if let Some(patience) = output.wait_for_target {
+        let plans: Vec<Plan> = contenders.iter().map(|contender| contender.plan.clone()).collect();
+        if wait::for_targets(&plans, patience, &first.handle(), output.progress)? == Waited::Interrupted {
+            return Ok(Exit::Interrupted);
+        }
+    }
+    let mut found = Comparison::new(seed, blocks, contenders.iter().map(Contender::side).collect());
+    let rounds = Rounds { output: &output, interrupts: &interrupts };
+    let comparing = Comparing { wanted, rate: args.rate, rounds, contenders: &contenders, steps: &steps };
+    let exit = match comparing.carry_out(&mut found) {
+        Ok(Ended::Whole) if found.is_judged() => Exit::Done,
+        Ok(Ended::Whole) => Exit::NotJudged,
+        Ok(Ended::Interrupted) => Exit::Interrupted,
+        Err(error) if found.blocks.is_empty() => return Err(error),
+        // What was measured before is not lost.
+        Err(error) => {
+            note(&format!("cut short: {error:#}"));
+            Exit::Failed
+        }
+    };
+    found.is_cut_short = matches!(exit, Exit::Interrupted | Exit::Failed);
+    if exit == Exit::Interrupted && found.blocks.is_empty() {
+        return Ok(exit);
+    }
+    shown(match output.format {
+        Format::Json => found.json(out),
+        Format::Markdown => found.markdown(out),
+        _ => found.text(out),
+    })?;
+    Ok(exit)
+}
+
+/// A comparison that goes on.
+struct Comparing<'a> {
+    wanted: &'a Compare,
+    /// The rate that was asked for.
+    rate: Option<f64>,
+    rounds: Rounds<'a>,
+    /// Who is compared.
+    contenders: &'a [Contender],
+    /// The same, with plans for steps of a search.
+    steps: &'a [Contender],
+}
+
+impl Comparing<'_> {
+    /// Carries it out, and puts into `found` what was measured.
+    fn carry_out(&self, found: &mut Comparison) -> anyhow::Result<Ended> {
+        if self.look(found)? == Ended::Interrupted {
+            return Ok(Ended::Interrupted);
+        }
+        if (self.rate.is_none() || self.wanted.curve) && self.search(found)? == Ended::Interrupted {
+            return Ok(Ended::Interrupted);
+        }
+        let knees: Vec<Knee> = found.sides.iter().filter_map(|side| side.knee).collect();
+        let load = self.contenders[0].plan.load();
+        found.rate = self.rate.or_else(|| rate_for_all(&knees)).or(load.mean_rate).unwrap_or(knee::LOW);
+        (found.duration, found.warmup) = (load.duration.unwrap_or_default(), load.warmup);
+        let rates = vec![found.rate; self.contenders.len()];
+        let mut blocks = Blocks::new(self.contenders.len(), found.blocks_wanted, found.seed);
+        if self.rounds.blocks(self.contenders, &rates, &mut blocks, &mut found.blocks, "")?
+            == Ended::Interrupted
+        {
+            return Ok(Ended::Interrupted);
+        }
+        if self.wanted.curve { self.curve(found, &knees) } else { Ok(Ended::Whole) }
+    }
+
+    /// Looks at each, and refuses those that do not do the same.
+    fn look(&self, found: &mut Comparison) -> anyhow::Result<Ended> {
+        let mut facts = Vec::new();
+        for contender in self.contenders {
+            match look::at(contender, self.rounds.interrupts)? {
+                Look::Facts(of_one) => facts.push(of_one),
+                Look::Interrupted => return Ok(Ended::Interrupted),
+            }
+        }
+        (found.faults, found.unknown) = (alike::faults(&facts), alike::unknown(&facts));
+        if !found.faults.is_empty() && !self.wanted.force {
+            let faults = found.faults.join("; ");
+            anyhow::bail!("the contenders do not do the same: {faults} (--force compares them all the same)");
+        }
+        Ok(Ended::Whole)
+    }
+
+    /// Searches the knee of each.
+    fn search(&self, found: &mut Comparison) -> anyhow::Result<Ended> {
+        for (index, step) in self.steps.iter().enumerate() {
+            match knee::of(&self.rounds, step, self.wanted.max_knee)? {
+                Some(knee) => found.sides[index].knee = Some(knee),
+                None => return Ok(Ended::Interrupted),
+            }
+        }
+        Ok(Ended::Whole)
+    }
+
+    /// Measures each at parts of its own knee.
+    fn curve(&self, found: &mut Comparison, knees: &[Knee]) -> anyhow::Result<Ended> {
+        for (part, nth) in CURVE.into_iter().zip(1..) {
+            let rates: Vec<f64> = knees.iter().map(|knee| knee.rate * part).collect();
+            let seed = found.seed.wrapping_add(nth);
+            let mut blocks = Blocks::new(self.contenders.len(), found.blocks_wanted, seed);
+            let about = format!("at {:.0}% of each knee: ", part * 100.0);
+            let mut measured = Vec::new();
+            let ended = self.rounds.blocks(self.contenders, &rates, &mut blocks, &mut measured, &about);
+            found.curve.push(Point { part, rates, blocks: measured });
+            if ended? == Ended::Interrupted {
+                return Ok(Ended::Interrupted);
+            }
+        }
+        Ok(Ended::Whole)
+    }
+}
+
+impl Contender {
+    fn side(&self) -> Side {
+        Side::new(&self.name, &self.plan.target().to_string())
+    }
+}

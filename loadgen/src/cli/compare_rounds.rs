@@ -1,0 +1,141 @@
+//! Rounds of contenders, block after block.
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use anyhow::Context as _;
+
+use super::{
+    command::{carry_out_round, prepared},
+    compare_args::Contender,
+    compare_cpu::Stolen,
+    interrupt::Interrupts,
+    output::Output,
+    progress::note,
+    wait,
+};
+use crate::{
+    compare::{Blocks, rules::Conditions},
+    report::compare::Block,
+    summary::Summary,
+    verdict::Outcome,
+};
+
+/// The pause between two rounds, for what the last one has left behind.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is run, and how.
+pub(super) struct Rounds<'a> {
+    pub(super) output: &'a Output,
+    pub(super) interrupts: &'a Interrupts,
+}
+
+/// What came of a round: what decides whether it counts, and microseconds of a CPU for each request.
+pub(super) type Measured = (Summary, Conditions, Option<f64>);
+
+/// How a run of blocks has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// There are enough blocks, or too many were discarded.
+    Whole,
+    /// The user does not want to go on.
+    Interrupted,
+}
+
+impl Rounds<'_> {
+    /// Measures blocks of contenders at these rates until there are enough; `about` is said of each in progress.
+    ///
+    /// # Errors
+    /// A round could not run, or fewer than half of its requests succeeded.
+    pub(super) fn blocks(
+        &self,
+        contenders: &[Contender],
+        rates: &[f64],
+        blocks: &mut Blocks,
+        measured: &mut Vec<Block>,
+        about: &str,
+    ) -> anyhow::Result<Ended> {
+        while let Some(order) = blocks.next_order() {
+            let number = blocks.kept() + 1;
+            let mut block = Block::new(order);
+            for &index in &block.order.clone() {
+                // The same times for all of a block, and other ones in the next.
+                let seed = contenders[index].plan.seed().unwrap_or(0).wrapping_add(measured.len() as u64);
+                let plan = contenders[index].plan.clone().seeded(seed);
+                let contender = Contender { plan, ..contenders[index].clone() };
+                let Some((summary, conditions, cpu)) = self.round(&contender, rates[index])? else {
+                    return Ok(Ended::Interrupted);
+                };
+                block.add(index, &summary, cpu);
+                block.discarded = block.discarded.or(conditions.fault());
+                block.busiest = block.busiest.max(conditions.busy);
+            }
+            blocks.record(block.discarded.is_none());
+            if self.output.progress {
+                let what = match block.discarded {
+                    None => format!("block {number} of {}", blocks.wanted()),
+                    Some(reason) => format!("a block was discarded: {reason}"),
+                };
+                note(&format!("{about}{what}"));
+            }
+            measured.push(block);
+        }
+        Ok(Ended::Whole)
+    }
+
+    /// Runs one contender at a rate; none if it was interrupted.
+    ///
+    /// # Errors
+    /// It could not run, or fewer than half of its requests succeeded.
+    pub(super) fn round(&self, contender: &Contender, rate: f64) -> anyhow::Result<Option<Measured>> {
+        let measured = self.round_that_may_fail(contender, rate)?;
+        if let Some((summary, ..)) =
+            measured.as_ref().filter(|(summary, ..)| summary.outcome() == Outcome::Failed)
+        {
+            let [why, _] = summary.verdict();
+            let target = contender.plan.target();
+            anyhow::bail!("{} ({target}) can't be compared at {rate} requests/s: {why}", contender.name);
+        }
+        Ok(measured)
+    }
+
+    /// The same, whatever comes of its requests.
+    ///
+    /// # Errors
+    /// It could not run.
+    pub(super) fn round_that_may_fail(
+        &self,
+        contender: &Contender,
+        rate: f64,
+    ) -> anyhow::Result<Option<Measured>> {
+        let Contender { name, plan, cpu } = contender;
+        // What is written for each run is for lines that do not stay.
+        let of_runs = Output {
+            progress: self.output.progress && std::io::stderr().is_terminal(),
+            ..self.output.clone()
+        };
+        let run = prepared(&plan.at_rate(rate), &of_runs);
+        if !self.interrupts.follow(run.handle()) || wait::is_interrupted_within(PAUSE, &run.handle()) {
+            return Ok(None);
+        }
+        let used = || {
+            let used = cpu.as_ref().map(|cpu| cpu.used()).transpose();
+            used.with_context(|| format!("can't read the CPU time of {name}"))
+        };
+        let (before, stolen) = (used()?, Stolen::now());
+        let summary = match carry_out_round(run, &of_runs) {
+            Err(_) if self.interrupts.is_interrupted() => return Ok(None),
+            round => round?.summary,
+        };
+        let after = used()?;
+        if summary.interrupted {
+            return Ok(None);
+        }
+        // Those of the warm-up cost as well.
+        let warmup = summary.records.warmup.unwrap_or_default();
+        let replies = (summary.records.counts.completed() + warmup.completed()) as f64;
+        let cpu = before.zip(after).map(|(before, after)| (after - before).max(0.0) / replies.max(1.0));
+        let steal = stolen.zip(Stolen::now()).map(|(before, after)| after.since(before));
+        let conditions = summary.conditions(steal);
+        Ok(Some((summary, conditions, cpu)))
+    }
+}

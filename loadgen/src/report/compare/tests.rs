@@ -1,0 +1,175 @@
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    compare::Times,
+    planted::{End, MILLI, Planted, run},
+};
+
+/// Eleven blocks of a server that is reached directly and by a proxy, which takes so many milliseconds more.
+fn comparison(more: u64) -> Comparison {
+    comparison_with_cpu(more, Some(12.5))
+}
+
+fn comparison_with_cpu(more: u64, cpu: Option<f64>) -> Comparison {
+    let round = |service: u64| run("-r 500 -d 3s a:1", move |_, _| Planted { service, ..Planted::default() });
+    let sides = vec![Side::new("direct", "http://127.0.0.1:1/"), Side::new("nginx", "http://127.0.0.1:2/")];
+    let mut found = Comparison::new(42, 11, sides);
+    (found.rate, found.duration, found.cpus) = (500.0, Duration::from_secs(3), 2);
+    let (direct, nginx) = (round(2 * MILLI), round((2 + more) * MILLI));
+    for number in 0..11 {
+        let order = if number % 2 == 0 { vec![0, 1] } else { vec![1, 0] };
+        let mut block = Block::new(order);
+        block.add(0, &direct, None);
+        block.add(1, &nginx, cpu);
+        found.blocks.push(block);
+    }
+    found
+}
+
+fn written(write: impl Fn(&mut dyn std::io::Write) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn text_has_a_sentence_for_each_contender_and_tables_of_what_was_measured() {
+    let text = written(|out| comparison(3).text(out));
+    let expected = "\
+nginx at 500 requests/s: 12.5 us of CPU time for each request; slower than direct by 3.00 ms (3.00 ms to 3.00 ms, 98.8%) at the p50 and 3.00 ms (3.00 ms to 3.00 ms, 98.8%) at \
+the p99 and 3.00 ms (3.00 ms to 3.00 ms, 98.8%) at the mean
+Measured: 11 of 11 blocks with a round of 3.00 s for each, in random order, with Poisson arrivals (seed 42); 0 blocks discarded
+
+contender      p50      p99     mean  CPU/request  requests  failed  target
+direct     2.00 ms  2.00 ms  2.00 ms            -    16,500       0  http://127.0.0.1:1/
+nginx      5.00 ms  5.00 ms  5.00 ms      12.5 us    16,500       0  http://127.0.0.1:2/
+
+more than direct        difference                      interval  times  found
+nginx              p50    +3.00 ms  +3.00 ms to +3.00 ms (98.8%)  2.50x  slower
+nginx              p99    +3.00 ms  +3.00 ms to +3.00 ms (98.8%)  2.50x  slower
+nginx             mean    +3.00 ms  +3.00 ms to +3.00 ms (98.8%)  2.50x  slower
+
+Warning: whether the rate is at most half of the slowest one's knee was not looked for, as --rate was given
+Warning: contenders were reached over loopback: they share 2 CPUs with loadgen, and the receiver's TCP ran on the sender's CPU
+Warning: 2 CPUs are few: CPU time for each request (--pid, --cgroup) and times at a low rate are what can be compared here
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_thing_with_itself_is_no_difference_and_what_can_not_be_judged_is_named() {
+    let mut found = comparison_with_cpu(0, None);
+    assert_eq!(found.sentence(1), "nginx at 500 requests/s: no difference from direct was found");
+    assert!(found.is_judged());
+    for block in &mut found.blocks {
+        block.rounds[1].p99 = None;
+    }
+    assert_eq!(
+        found.sentence(1),
+        "nginx at 500 requests/s: no difference from direct was found; the p99 can't be judged"
+    );
+    found.blocks.truncate(5);
+    assert!(!found.is_judged());
+    assert_eq!(found.sentence(1), "nginx at 500 requests/s: the p50 and p99 and mean can't be judged");
+    let faster = |round: &mut Round| {
+        round.p50 = Some(Times { response: 1e6, undelayed: 1e6 });
+    };
+    let mut found = comparison(0);
+    found.cpus = 64;
+    found.blocks.iter_mut().for_each(|block| faster(&mut block.rounds[1]));
+    let said = "nginx at 500 requests/s: faster than direct by 1.00 ms (1.00 ms to 1.00 ms, 98.8%) at the p50; \
+                no difference was found at the p99 and mean; 12.5 us of CPU time for each request";
+    assert_eq!(found.sentence(1), said);
+}
+
+#[test]
+fn blocks_that_were_discarded_do_not_count_and_are_counted() {
+    let mut found = comparison(3);
+    for (block, reason) in [(2, Reason::Steal), (5, Reason::HeldUp), (7, Reason::HeldUp)] {
+        found.blocks[block].discarded = Some(reason);
+        found.blocks[block].rounds[1].p50 = None;
+    }
+    let text = written(|out| found.text(out));
+    let said = "8 of 11 blocks with a round of 3.00 s for each, in random order, with Poisson arrivals (seed 42); 3 blocks discarded \
+                (1 as other machines had more than 2% of the CPUs (steal), 2 as loadgen was kept from running for more than 100 ms)";
+    assert!(text.contains(said), "{text}");
+    assert!(text.contains("nginx      5.00 ms  5.00 ms  5.00 ms      12.5 us    12,000 "), "{text}");
+}
+
+#[test]
+fn what_is_to_be_known_beside_the_figures_is_told() {
+    let mut found = comparison(1);
+    let fails = run("-r 500 -d 3s a:1", |n, _| match n % 100 {
+        7 => Planted { end: End::Status(503), ..Planted::default() },
+        _ => Planted::default(),
+    });
+    found.blocks[0].add(1, &fails, None);
+    found.blocks[1].requests[0].reopened = 1500;
+    found.blocks[3].busiest = 0.9;
+    found.faults = vec!["nginx compresses: content-encoding gzip".to_owned()];
+    found.unknown = vec!["whether ...".to_owned()];
+    (found.is_cut_short, found.sides[1].knee) = (true, Some(Knee { rate: 900.0, is_lower_bound: true }));
+    let text = written(|out| found.text(out));
+    for said in [
+        "Not alike: nginx compresses: content-encoding gzip\nUnknown: whether ...\nWarning: cut short: ",
+        "Warning: 500 requests/s are more than half of the slowest one's knee, 900: queues",
+        "Warning: nginx: 15 of 16,500 requests did not succeed",
+        "Warning: direct: 1,500 connections were closed and opened again",
+        "busy 90% of a round",
+        " >= 900  http://127.0.0.1:2/",
+    ] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    assert!(!text.contains("as --rate was given"), "{text}");
+}
+
+#[test]
+fn json_is_as_its_schema_says_and_has_each_round() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut whole = comparison(3);
+    whole.sides[0].knee = Some(Knee { rate: 4000.0, is_lower_bound: false });
+    whole.blocks[4].discarded = Some(Reason::OwnDelay);
+    whole.curve.push(Point { part: 0.25, rates: vec![1000.0, 500.0], blocks: comparison(1).blocks });
+    let mut lacking = comparison(0);
+    lacking.blocks.truncate(2);
+    lacking.blocks[0].rounds[0] = Round::default();
+    for found in [&whole, &lacking] {
+        let json: Value = serde_json::from_str(&written(|out| found.json(out))).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+    assert!(!validator.is_valid(&serde_json::json!({ "version": 1 })), "the schema demands something");
+    let json: Value = serde_json::from_str(&written(|out| whole.json(out))).unwrap();
+    assert_eq!(json["blocks"].as_array().map(Vec::len), Some(11));
+    assert_eq!(
+        (&json["blocks"][1]["order"], &json["blocks"][4]["discarded"]),
+        (&serde_json::json!([1, 0]), &"own_delay".into())
+    );
+    let nginx = &json["contenders"][1];
+    assert_eq!((&nginx["taxes"][0]["found"], &nginx["offered"]), (&"slower".into(), &15_000.into()));
+    assert_eq!(nginx["figures"]["cpu_us_per_request"]["median"], 12.5);
+    let more = nginx["taxes"][0]["difference_us"].as_f64().unwrap();
+    assert!((more / 3000.0 - 1.0).abs() < 0.002, "{more}");
+    let at_quarter = json["curve"][0]["figures"][1]["p50_us"]["median"].as_f64().unwrap();
+    assert!((at_quarter / 3000.0 - 1.0).abs() < 0.002, "{at_quarter}");
+}
+
+#[test]
+fn markdown_has_the_same_tables() {
+    let mut found = comparison(3);
+    found.curve.push(Point { part: 0.9, rates: vec![1000.0, 500.0], blocks: comparison(1).blocks });
+    found.sides[1].url = "http://a|b:1/".to_owned();
+    let markdown = written(|out| found.markdown(out));
+    for said in [
+        "**nginx at 500 requests/s: 12.5 us of CPU time for each request; slower than direct by 3.00 ms",
+        "| contender | p50 | p99 | mean | CPU/request | requests | failed | target |\n|---|---|---|---|---|---|---|---|\n",
+        "| nginx | 5.00 ms | 5.00 ms | 5.00 ms | 12.5 us | 16,500 | 0 | http://a\\|b:1/ |",
+        "| nginx | p50 | +3.00 ms | +3.00 ms to +3.00 ms (98.8%) | 2.50x | slower |",
+        "| nginx | 90% | 500 | 3.00 ms | 3.00 ms | 3.00 ms | 11 |",
+        "- Warning: ",
+    ] {
+        assert!(markdown.contains(said), "{said} in {markdown}");
+    }
+}
