@@ -210,6 +210,22 @@ fn what_the_server_was_asked_to_break_off_is_its_own() {
     assert_eq!(report.json()["verify"]["off"], Value::Array(Vec::new()));
 }
 
+fn what_a_server_refused_is_neither_a_loss_nor_a_repeat() {
+    let server = Server::with(&["--workers=2"]);
+    let ledger = server.admin.to_string();
+    for abort in ["goaway:5", "stream-reset(7):5"] {
+        let url = format!("h2c://{}/bin/1K?dummy-abort={abort}", server.http);
+        let args = ["--no-progress", "-o", "json", "--zero-loss", "-n", "1000", "--ledger", &ledger, &url];
+        let finished = loadgen(&args);
+        assert_eq!(finished.code, Some(0), "{abort}: {finished}");
+        let report = Report::parse(&finished.stdout);
+        assert_found(&report, &[]);
+        let refused = report.number("/verify/refused");
+        assert!(refused > 0 && report.number("/verify/arrived") == 1000, "{abort}");
+        assert_eq!(report.number("/verify/sightings"), 1000 + refused, "{abort}");
+    }
+}
+
 fn zero_loss_is_a_threshold_and_says_what_happened() {
     let server = Server::start();
     let planted = Planted::start(server.http, |number| if number == 7 { Fault::Lose } else { Fault::None });

@@ -43,6 +43,14 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     if found.repeated.counts.all() > 0 {
         sentences.push(repeated(&found.repeated.counts) + &examples(&found.repeated.examples));
     }
+    for (times, what) in [
+        (found.refused, "were refused by a server before it had processed them"),
+        (found.own_attempts, "were further attempts of loadgen itself, and arrived as well"),
+    ] {
+        if times > 0 {
+            sentences.push(format!("{} {what}", count(times)));
+        }
+    }
     if found.uploads.differing > 0 {
         let differing = count(found.uploads.differing);
         sentences.push(format!("{differing} bodies of requests arrived otherwise than they were sent"));

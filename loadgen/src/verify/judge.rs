@@ -100,6 +100,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
             })
             .collect(),
         repeated: repeated(&servers, start),
+        refused: all.refused,
         own_attempts: all.own_attempts(&servers.pages),
         uploads: all.uploads,
         waited,

@@ -41,6 +41,9 @@ pub struct Verification {
     pub cut_by_the_server: Finding,
     /// Requests that something in between sent again.
     pub repeated: Repeated,
+    /// How often a server said that it did not process a request, which was sent again.
+    #[serde(default)]
+    pub refused: u64,
     /// Requests that loadgen sent again, which the server had said it did not process, and that arrived more than once.
     pub own_attempts: u64,
     /// Replies that belong to another request of the run, and whose own request arrived.
