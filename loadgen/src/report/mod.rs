@@ -10,6 +10,7 @@ pub mod loads;
 mod long;
 pub mod markdown;
 mod normalized;
+pub mod probe;
 mod rounds;
 pub mod text;
 mod verification;
