@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Instant,
@@ -51,7 +51,12 @@ impl Shared {
     }
 }
 
-pub(super) fn serve(stream: TcpStream, server: SocketAddr, habit: Habit) -> io::Result<()> {
+pub(super) fn serve(
+    stream: TcpStream,
+    server: SocketAddr,
+    habit: Habit,
+    interims: &AtomicUsize,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(LOOK_EVERY))?;
     let mut to_client = stream.try_clone()?;
@@ -79,14 +84,14 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, habit: Habit) -> io::
             let (shared, upstream) = (Arc::clone(&shared), upstream.try_clone()?);
             thread::spawn(move || client.send_and_watch(reader, &upstream, has_more, habit, &shared))
         };
-        let mut end = reply(&upstream, &mut to_client, &head, habit, &mut last, true);
+        let mut end = reply(&upstream, &mut to_client, &head, (habit, interims), &mut last, true);
         if let Ok(End::Unanswered) = end
             && habit == Habit::Repeat
         {
             wait_for(&shared.is_sent);
             let again = connect(server)?;
             let _ = (&again).write_all(&shared.sent());
-            end = reply(&again, &mut to_client, &head, habit, &mut last, false);
+            end = reply(&again, &mut to_client, &head, (habit, interims), &mut last, false);
         }
         if let Ok(End::Unanswered) = end {
             end = to_client.write_all(BAD_GATEWAY).map(|()| End::Whole);
@@ -250,7 +255,7 @@ fn reply(
     mut upstream: &TcpStream,
     client: &mut TcpStream,
     request: &request::Head,
-    habit: Habit,
+    (habit, interims): (Habit, &AtomicUsize),
     last: &mut Vec<u8>,
     may_repeat: bool,
 ) -> io::Result<End> {
@@ -273,6 +278,12 @@ fn reply(
             let is_end = matches!(event, Some(Event::End | Event::Head { end: true })) && !is_switched;
             match event {
                 Some(Event::Informational) if habit == Habit::DropInterims => continue,
+                Some(Event::Informational)
+                    if habit == Habit::DropInterimsInTurn
+                        && interims.fetch_add(1, Ordering::Relaxed) % 2 == 1 =>
+                {
+                    continue;
+                }
                 Some(Event::Head { .. }) => {
                     has_head = true;
                     if head.status == 503 && habit == Habit::Repeat && may_repeat {

@@ -41,7 +41,7 @@ pub enum Habit {
     MergeTrailers,
     /// Interim replies are dropped.
     DropInterims,
-    /// The same on every other connection, beginning with the second one.
+    /// Every other one of them is, beginning with the second one.
     DropInterimsInTurn,
     /// Targets below `/x` are changed.
     ChangeTargets,
@@ -70,15 +70,8 @@ impl Relay {
     /// When it can't listen.
     #[must_use]
     pub fn of_exchanges(server: SocketAddr, habit: Habit) -> Self {
-        let turns = Arc::new(AtomicUsize::new(0));
-        Self::start(move |client| {
-            let turn = turns.fetch_add(1, Ordering::Relaxed);
-            let habit = match habit {
-                Habit::DropInterimsInTurn if turn % 2 == 1 => Habit::DropInterims,
-                habit => habit,
-            };
-            exchanges::serve(client, server, habit)
-        })
+        let interims = Arc::new(AtomicUsize::new(0));
+        Self::start(move |client| exchanges::serve(client, server, habit, &interims))
     }
 
     /// Of connections, whose frames it reads if they are of HTTP/2.

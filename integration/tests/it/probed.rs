@@ -240,7 +240,6 @@ fn an_upgrade_that_does_not_arrive_is_told() {
     assert_found_over_http1(Habit::DropUpgrades, "websocket", "gateway", &expected);
 }
 
-/// The first connection is that of the question whether there is a dummy-server.
 fn rounds_that_differ_are_unstable() {
     let server = Server::start();
     let relay = Relay::of_exchanges(server.http, Habit::DropInterimsInTurn);

@@ -28,6 +28,8 @@ pub(super) struct Gate {
     pub(super) timeout: Duration,
     pub(super) ids: Ids,
     next: Cell<u64>,
+    /// Whether servers could not be asked when this was tried last, for as long as that is tried.
+    pub(super) is_cut_off: Cell<bool>,
     /// Of the servers that have replied.
     pub(super) epochs: RefCell<BTreeSet<u32>>,
     /// What was spoken with them, as they say, by whether HTTP/2 is spoken here.
@@ -78,6 +80,7 @@ impl Gate {
             timeout,
             ids: Ids { run: rand::random(), load: 0 },
             next: Cell::new(0),
+            is_cut_off: Cell::new(false),
             epochs: RefCell::default(),
             upstream: RefCell::default(),
         })

@@ -100,6 +100,12 @@ async fn spoken(gate: &Gate) -> anyhow::Result<Vec<Protocol>> {
         let reply = trial.exchange(&ask, &[]).await;
         match reply.and_then(|reply| reply.of_server().map(|_| reply)) {
             Ok(reply) if trial.crossed.is_none() => {
+                // One try will do: nothing has failed yet.
+                gate.is_cut_off.set(true);
+                if let Err(finding) = trial.settle().await {
+                    problem = finding.what;
+                    continue;
+                }
                 let behind = reply.echoed("protocol").unwrap_or_default();
                 gate.upstream.borrow_mut().insert(*protocol == Protocol::Http2, behind);
                 spoken.push(*protocol);
@@ -110,7 +116,7 @@ async fn spoken(gate: &Gate) -> anyhow::Result<Vec<Protocol>> {
     }
     if spoken.is_empty() {
         return Err(anyhow!(
-            "no dummy-server answers at {} ({}), or its x-dummy-token and x-dummy-seen fields are dropped: {problem}",
+            "no dummy-server answers at {} ({}), or its x-dummy-token and x-dummy-seen fields or its /ledger do not pass: {problem}",
             gate.name,
             gate.url
         ));
@@ -158,8 +164,12 @@ async fn cell(
 ) -> Cell {
     let (mut rounds, mut curl) = (Vec::new(), None);
     for _ in 0..options.rounds {
+        let settled = Trial::new(gate, protocol).settle().await;
         let mut trial = Trial::new(gate, protocol);
-        let mut finding = cases::attempt(case, variant, &mut trial).await;
+        let mut finding = match settled {
+            Ok(()) => cases::attempt(case, variant, &mut trial).await,
+            Err(finding) => finding,
+        };
         if let Some(crossed) = trial.crossed.take() {
             finding = Finding::against(&cases::CROSSED, crossed);
         }

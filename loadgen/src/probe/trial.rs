@@ -367,8 +367,31 @@ impl<'a> Trial<'a> {
         sightings.ends.extend(entries.iter().map(|entry| entry.end));
     }
 
-    /// Through the proxy, over a connection of its own, and without a transcript.
+    /// Waits until the proxy passes requests on: after failures, some proxies don't for a while.
+    pub(super) async fn settle(&mut self) -> Result<(), Finding> {
+        self.statement().await.map(drop)
+    }
+
+    /// Again and again while there is none, unless that was in vain before.
     async fn statement(&mut self) -> Result<Statement, Finding> {
+        let until = Instant::now() + self.gate.timeout * RECOVERY;
+        loop {
+            match self.statement_now().await {
+                Ok(statement) => {
+                    self.gate.is_cut_off.set(false);
+                    return Ok(statement);
+                }
+                Err(finding) if self.gate.is_cut_off.get() || Instant::now() >= until => {
+                    self.gate.is_cut_off.set(true);
+                    return Err(finding);
+                }
+                Err(_) => sleep(EVERY * 5).await,
+            }
+        }
+    }
+
+    /// Through the proxy, over a connection of its own, and without a transcript.
+    async fn statement_now(&mut self) -> Result<Statement, Finding> {
         let unasked = |why: String| Finding::not_applicable(format!("/ledger through the proxy: {why}"));
         let unlike: u32 = rand::random();
         let target = format!("/ledger?run={:08x}&load=0&unlike={unlike:08x}", self.gate.ids.run);
@@ -412,6 +435,9 @@ impl<'a> Trial<'a> {
         }
     }
 }
+
+/// For how many times the limit of a wait a proxy may keep from passing requests on after a failure.
+const RECOVERY: u32 = 3;
 
 /// The longest answer to the question what was seen.
 const MAX_ANSWER: usize = 4 << 20;

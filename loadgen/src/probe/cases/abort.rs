@@ -49,7 +49,10 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
         _ if ended.is_open => {
             Finding::changed("the server went on: its connection was not reset, for as long as was waited")
         }
-        Some(End::CutByPeer) => Finding::kept("the server noticed"),
+        // Nothing else has it break off by itself than a connection that is closed for --half-close-timeout.
+        Some(End::CutByPeer | End::CutByServer) => Finding::kept("the server noticed"),
+        // It was told that no more would come, and has said so.
+        None if variant == "sending" => Finding::kept("the server noticed that the rest would not come"),
         Some(end) => Finding::changed(format!("the server's reply ended otherwise: {end:?}")),
         None => Finding::changed("the server's reply was taken whole"),
     })
