@@ -8,6 +8,7 @@ mod cases;
 mod client;
 pub mod found;
 mod gate;
+mod sightings;
 pub mod transcript;
 mod trial;
 
