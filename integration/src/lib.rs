@@ -8,6 +8,7 @@
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
 //! - [`planted`]: a proxy that does to requests what real ones should not
+//! - [`relay`]: one that passes everything on while it comes, with a bad habit or without
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
 //! - [`foreign`]: third-party peers: programs in other languages, servers for loadgen
 //! - [`launch`]: programs whose ports to listen on are given to them
@@ -27,6 +28,7 @@ pub mod planted;
 pub mod process;
 pub mod proxies;
 pub mod proxy;
+pub mod relay;
 pub mod report;
 pub mod server;
 pub mod tools;

@@ -16,6 +16,7 @@ mod pacer;
 pub mod plan;
 #[cfg(test)]
 mod planted;
+pub mod probe;
 pub mod recorder;
 pub mod report;
 mod resolve;

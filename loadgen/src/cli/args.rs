@@ -46,7 +46,7 @@ Exit codes, the first that applies:
   130  interrupted
   2    invalid arguments
   1    the run failed: fewer than half of the requests succeeded; or it could not begin
-  99   a threshold was crossed
+  99   a threshold was crossed, or probe found a broken MUST
   3    what --fail-on names happened
   4    a threshold on a time could not be judged
   0    done
@@ -84,6 +84,8 @@ Examples:
       loadgen find-max --slo 'p(99)<20ms && error_rate<0.1%' localhost:8080
   What a proxy adds to a request:
       loadgen compare direct=localhost:8080/bin/1K nginx=localhost:8081/bin/1K
+  What a proxy does in the cases that matter, with dummy-server behind it:
+      loadgen probe --direct=http://localhost:8080 nginx=http://localhost:8081 --report=probe.html
   Five rounds before a change and five after it, compared:
       loadgen --repeat=5 --report=old.json localhost:8080
       loadgen diff old.json new.json --fail-on-regression=5%";

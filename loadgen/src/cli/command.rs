@@ -44,6 +44,7 @@ pub fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     match &args.instead {
         Some(Instead::Kept(kept)) => return kept.carry_out(out),
+        Some(Instead::Probe(probe)) => return probe.carry_out(out),
         Some(Instead::Adapted(adapter)) => return run(adapter.adapted()?, OtherEnd::Elsewhere, out),
         None => {}
     }

@@ -18,7 +18,7 @@ pub enum Exit {
     BadArguments,
     /// The run failed or could not begin: fewer than half of the requests succeeded.
     Failed,
-    /// A threshold was crossed.
+    /// A threshold was crossed, or a probe found a broken MUST.
     Crossed,
     /// What `--fail-on` names happened.
     FailedOn,

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{adapters::Adapter, kept::Kept};
+use super::{adapters::Adapter, kept::Kept, probe::Probe};
 
 /// What is done instead of the run that options describe.
 #[derive(Clone, Debug, Subcommand)]
@@ -10,6 +10,13 @@ pub enum Instead {
     /// Something with reports that were kept.
     #[command(flatten)]
     Kept(Kept),
+    /// Report what a proxy does in the cases that matter, with dummy-server behind it
+    ///
+    /// Failures, streams, interim responses, targets, trailers and more: dummy-server is told what to do, and asked what it has seen.
+    /// Each case is kept, changed, answered by the proxy itself, refused, unstable, not applicable, or broken, which is against a MUST.
+    /// There is no score. The exit code is 99 if a MUST is broken, and 1 if the probe could not judge. No environment variables are
+    /// read.
+    Probe(Probe),
     /// A run that another load generator's options describe.
     #[command(flatten)]
     Adapted(Adapter),

@@ -12,6 +12,7 @@ pub mod loads;
 mod long;
 pub mod markdown;
 mod normalized;
+pub mod probe;
 mod rounds;
 pub mod text;
 mod verification;

@@ -24,6 +24,8 @@ mod mix;
 mod once;
 mod peer;
 mod pipeline;
+#[cfg(feature = "embedded")]
+mod probe;
 mod replay;
 mod replies;
 mod reports;

@@ -1,0 +1,322 @@
+//! `probe`: what was typed, which report goes where, and how it ends.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{IsTerminal as _, Write},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, ValueEnum};
+use command_line::Refusal;
+use contract::quantity;
+
+use super::{exit::Exit, formats::shown, progress::note};
+use crate::{
+    plan::PlanError,
+    probe::{self, CASES, Case, Matrix, Options, Role, Wanted},
+    report::probe as report,
+};
+
+/// The most proxies of one matrix.
+const MAX_PROXIES: usize = 16;
+/// The most rounds.
+const MAX_ROUNDS: u32 = 100;
+/// The longest wait.
+const MAX_TIMEOUT: Duration = Duration::from_secs(600);
+const EXAMPLE: &str = "loadgen probe --direct=http://localhost:8080 nginx=http://localhost:8081";
+
+/// `probe`.
+#[derive(Clone, Debug, Args)]
+pub struct Probe {
+    /// URLs of proxies with dummy-server behind, each with a name or not: nginx=http://localhost:8081
+    ///
+    /// http:// is HTTP/1.1; h2c://, host:port and https:// are asked over HTTP/1.1 and over HTTP/2. A path stands before those that
+    /// are asked for. Up to 16 make a matrix.
+    #[arg(value_name = "[NAME=]URL")]
+    targets: Vec<String>,
+
+    /// URL of the dummy-server itself, which is asked first
+    ///
+    /// There, each case has to be kept: otherwise the probe has not been able to judge, and ends with 1.
+    #[arg(long, value_name = "URL")]
+    direct: Option<String>,
+
+    /// Only these cases, by name or number, with commas between
+    #[arg(long, value_name = "CASES", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// List the cases
+    #[arg(long)]
+    list: bool,
+
+    /// Explain a case: what it asks, and the rule about it
+    #[arg(long, value_name = "CASE")]
+    explain: Option<String>,
+
+    /// Which MUSTs bind what is probed: gateway or proxy
+    ///
+    /// A gateway stands for the server, like a reverse proxy or a load balancer; a proxy was chosen by its client (RFC 9110 section
+    /// 3.7). What is against a MUST for proxies alone is broken by a proxy, and a change of a gateway's.
+    #[arg(long, value_enum, value_name = "ROLE", default_value_t = RoleWord::Gateway, hide_possible_values = true)]
+    role: RoleWord,
+
+    /// How often each case is tried; if rounds differ, it is unstable
+    #[arg(long, value_name = "N", default_value = "1", value_parser = rounds)]
+    rounds: u32,
+
+    /// Limit of each wait
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = timeout)]
+    timeout: Duration,
+
+    /// Trust any certificate
+    #[arg(long)]
+    insecure: bool,
+
+    /// Format: text, json, markdown or html
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = ProbeFormat::Text, hide_possible_values = true)]
+    output: ProbeFormat,
+
+    /// Also write the report to a file: .txt, .json, .md or .html
+    #[arg(long = "report", value_name = "FILE")]
+    reports: Vec<ProbeFile>,
+}
+
+/// `--role`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RoleWord {
+    /// It stands for the server.
+    Gateway,
+    /// Its client has chosen it.
+    Proxy,
+}
+
+/// `--output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProbeFormat {
+    /// For people.
+    Text,
+    /// For programs; see `probe.schema.json`.
+    Json,
+    /// For the summary of a CI job.
+    Markdown,
+    /// One page, with all transcripts.
+    Html,
+}
+
+/// `--report`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ProbeFile(PathBuf, ProbeFormat);
+
+impl FromStr for ProbeFile {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let path = Path::new(text);
+        let format = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("txt") => ProbeFormat::Text,
+            Some("json") => ProbeFormat::Json,
+            Some("md") => ProbeFormat::Markdown,
+            Some("html") => ProbeFormat::Html,
+            _ => return Err("a file name that ends in .txt, .json, .md or .html"),
+        };
+        Ok(Self(path.to_owned(), format))
+    }
+}
+
+fn rounds(text: &str) -> Result<u32, &'static str> {
+    let count = quantity::count_within(text, &(1..=u64::from(MAX_ROUNDS)));
+    count.and_then(|count| u32::try_from(count).ok()).ok_or("a whole number from 1 to 100")
+}
+
+fn timeout(text: &str) -> Result<Duration, &'static str> {
+    let time = quantity::duration_or_seconds(text, MAX_TIMEOUT);
+    time.filter(|time| *time >= Duration::from_millis(10)).ok_or("a time from 10ms to 10m")
+}
+
+fn refused(wrong: impl Into<String>, accepted: impl Into<String>, example: &'static str) -> PlanError {
+    PlanError(Refusal::new(wrong.into(), accepted.into(), example))
+}
+
+impl Probe {
+    /// Does it, and writes to `out`.
+    pub(super) fn carry_out(&self, out: &mut dyn Write) -> anyhow::Result<Exit> {
+        if self.list {
+            shown(report::list(out))?;
+            return Ok(Exit::Done);
+        }
+        if let Some(case) = &self.explain {
+            shown(report::explain(found(case)?, out))?;
+            return Ok(Exit::Done);
+        }
+        let columns = self.columns()?;
+        let options = Options {
+            role: match self.role {
+                RoleWord::Gateway => Role::Gateway,
+                RoleWord::Proxy => Role::Proxy,
+            },
+            rounds: self.rounds,
+            timeout: self.timeout,
+            cases: self.cases()?,
+        };
+        // What can't be kept is better not asked.
+        for ProbeFile(path, _) in &self.reports {
+            let opened = fs::File::options().write(true).create(true).truncate(false).open(path);
+            opened.with_context(|| cannot_write(path))?;
+        }
+        let is_watched = std::io::stderr().is_terminal();
+        let matrix = probe::run(&columns, &options, &mut |what| {
+            if is_watched {
+                note(what);
+            }
+        })?;
+        for ProbeFile(path, format) in &self.reports {
+            let mut page = Vec::new();
+            write(&matrix, *format, &mut page)?;
+            fs::write(path, page).with_context(|| cannot_write(path))?;
+        }
+        shown(write(&matrix, self.output, out))?;
+        let unclean: Vec<String> = matrix
+            .unclean()
+            .map(|(row, cell)| format!("{} {} over {}: {}", row.name, row.variant, row.protocol, cell.what))
+            .collect();
+        if !unclean.is_empty() {
+            return Err(anyhow!(
+                "the probe could not judge: asked directly, the server differs: {}",
+                unclean.join("; ")
+            ));
+        }
+        Ok(if matrix.breaks_a_must() { Exit::Crossed } else { Exit::Done })
+    }
+
+    fn columns(&self) -> Result<Vec<Wanted>, PlanError> {
+        let accepted = "1 to 16 URLs, each with a name of its own before it if there are several";
+        if self.targets.is_empty() && self.direct.is_none() {
+            return Err(refused("no URL", accepted, EXAMPLE));
+        }
+        if self.targets.len() > MAX_PROXIES {
+            return Err(refused(format!("{} URLs", self.targets.len()), accepted, EXAMPLE));
+        }
+        let direct = self.direct.iter().map(|url| Wanted::new("direct", url, true, self.insecure));
+        let proxies = self.targets.iter().map(|text| {
+            let (name, url) = named(text);
+            Wanted::new(name.unwrap_or(url), url, false, self.insecure)
+        });
+        let columns = direct.chain(proxies).collect::<Result<Vec<_>, _>>()?;
+        let names: BTreeSet<&str> = columns.iter().map(Wanted::name).collect();
+        if names.len() < columns.len() {
+            return Err(refused("two proxies of the same name", accepted, EXAMPLE));
+        }
+        Ok(columns)
+    }
+
+    fn cases(&self) -> Result<Vec<&'static Case>, PlanError> {
+        if self.only.is_empty() {
+            return Ok(CASES.to_vec());
+        }
+        let wanted = self.only.iter().map(|name| found(name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(CASES.iter().copied().filter(|case| wanted.iter().any(|one| one.number == case.number)).collect())
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("can't write the --report file {}", path.display())
+}
+
+fn write(matrix: &Matrix, format: ProbeFormat, out: &mut dyn Write) -> std::io::Result<()> {
+    match format {
+        ProbeFormat::Text => report::text(matrix, out),
+        ProbeFormat::Json => report::json(matrix, out),
+        ProbeFormat::Markdown => report::markdown(matrix, out),
+        ProbeFormat::Html => report::html(matrix, out),
+    }
+}
+
+/// `NAME=URL`: a URL may have a `=` too, but not before anything that no name has.
+fn named(text: &str) -> (Option<&str>, &str) {
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['/', ':', '?', '[']);
+    match text.split_once('=') {
+        Some((name, url)) if is_name(name) => (Some(name), url),
+        _ => (None, text),
+    }
+}
+
+fn found(name: &str) -> Result<&'static Case, PlanError> {
+    let is_it = |case: &&&Case| case.name == name.trim() || case.number.to_string() == name.trim();
+    CASES.iter().find(is_it).copied().ok_or_else(|| {
+        let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+        refused(
+            format!("'{name}' is not a case of probe"),
+            names.join(", "),
+            "loadgen probe --only=repeated-post,target http://localhost:8081",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::{
+        super::{Args, command},
+        *,
+    };
+
+    fn ends(words: &[&str]) -> (anyhow::Result<Exit>, String) {
+        let words = ["loadgen", "probe"].iter().chain(words);
+        let mut out = Vec::new();
+        let ended = command(&Args::try_parse_from(words).unwrap(), &mut out);
+        (ended, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn names_stand_before_urls_which_may_have_equal_signs_too() {
+        assert_eq!(named("a=http://b:1/?c=d"), (Some("a"), "http://b:1/?c=d"));
+        assert_eq!(named("http://b:1/?c=d"), (None, "http://b:1/?c=d"));
+        assert_eq!(named("b:1/x=y"), (None, "b:1/x=y"));
+        assert_eq!(named("=b:1"), (None, "=b:1"));
+    }
+
+    #[test]
+    fn cases_are_listed_and_explained_without_a_url() {
+        let (ended, list) = ends(&["--list"]);
+        assert_eq!(ended.unwrap(), Exit::Done);
+        assert!(CASES.iter().all(|case| list.contains(case.name)), "{list}");
+        for name in ["repeated-post", "1"] {
+            let (ended, page) = ends(&["--explain", name]);
+            assert_eq!(ended.unwrap(), Exit::Done);
+            assert!(page.contains("RFC 9110 section 9.2.2") && page.contains("status-503"), "{page}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_refused_with_an_example() {
+        let many: Vec<String> = (0..17).map(|number| format!("n{number}=http://localhost:1")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for words in [
+            &[][..],
+            &["--only=nothing", "http://localhost:1"],
+            &["--explain=16"],
+            &["a=http://localhost:1", "a=http://localhost:2"],
+            &["ftp://localhost"],
+            &many,
+        ] {
+            let error = ends(words).0.unwrap_err();
+            assert!(
+                error.is::<PlanError>() && error.to_string().contains("accepted: "),
+                "{words:?}: {error}"
+            );
+        }
+        for words in
+            [["--rounds=0"], ["--rounds=101"], ["--timeout=601s"], ["--timeout=9ms"], ["--report=x.csv"]]
+        {
+            assert!(Args::try_parse_from(["loadgen", "probe"].iter().chain(&words)).is_err(), "{words:?}");
+        }
+        for words in [["--rounds=100"], ["--timeout=10m"], ["--timeout=10ms"], ["--report=x.html"]] {
+            assert!(Args::try_parse_from(["loadgen", "probe"].iter().chain(&words)).is_ok(), "{words:?}");
+        }
+    }
+}

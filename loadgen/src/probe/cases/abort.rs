@@ -1,0 +1,59 @@
+//! A client that gives up is noticed by the server.
+
+use contract::ledger::End;
+
+use super::{
+    super::{
+        client::{Content, Heard},
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 6,
+    name: "client-abort",
+    title: "A client's abort reaches the server",
+    asks: "The client resets its connection (HTTP/2: its stream) while it waits, receives or sends. Does the server notice? \
+           (A connection that the proxy closes and does not reset looks half-closed to dummy-server, for 10 s; \
+           --half-close-timeout=500ms has it notice that in time.)",
+    rule: None,
+    variants: &["waiting", "receiving", "sending"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    let ask = match variant {
+        "waiting" => trial.ask("GET", "/delay/8000"),
+        "receiving" => trial.ask("GET", "/sse?count=160&delay=50"),
+        _ => trial.ask("POST", "/upload").content(Content::Length(1 << 20)),
+    };
+    let mut session = trial.connect().await?;
+    trial.open(&mut session, &ask).await?;
+    if variant == "sending" {
+        let _ = trial.send(&mut session, &[b'x'; 1000], false).await;
+    }
+    let seen = trial.sightings(&ask, trial.soon(), |sightings| sightings.count > 0).await?;
+    if seen.count == 0 {
+        session.give_up(trial.until()).await;
+        return Ok(Finding::not_applicable("needs streamed-upload: the server has not seen the request"));
+    }
+    if variant == "receiving" {
+        while let heard = trial.hear(&mut session, trial.soon()).await
+            && matches!(heard, Heard::Interim(..) | Heard::Head(..))
+        {}
+    }
+    trial.transcript.note(super::super::transcript::Side::Sent, "the abort");
+    session.give_up(trial.until()).await;
+    let ended = trial.sightings(&ask, trial.soon(), |sightings| !sightings.is_open).await?;
+    Ok(match ended.ends.last() {
+        _ if ended.is_open => {
+            Finding::changed("the server went on: its connection was not reset, for as long as was waited")
+        }
+        // Nothing else has it break off by itself than a connection that is closed for --half-close-timeout.
+        Some(End::CutByPeer | End::CutByServer) => Finding::kept("the server noticed"),
+        // It was told that no more would come, and has said so.
+        None if variant == "sending" => Finding::kept("the server noticed that the rest would not come"),
+        Some(end) => Finding::changed(format!("the server's reply ended otherwise: {end:?}")),
+        None => Finding::changed("the server's reply was taken whole"),
+    })
+}

@@ -1,0 +1,126 @@
+//! The cases: what each asks, and of which RFC a MUST is about it. Each file has one of them, or a few that are alike.
+
+mod abort;
+mod continues;
+mod cuts;
+mod early;
+mod early_hints;
+mod idle;
+mod refusals;
+mod repeats;
+mod resets;
+mod streams;
+mod targets;
+mod trailers;
+mod websockets;
+
+use super::{
+    found::Rule,
+    trial::{Finding, Outcome, Trial},
+};
+
+/// Something that a proxy may do otherwise than the server would.
+#[derive(Debug)]
+pub struct Case {
+    /// By which documents refer to it.
+    pub number: u8,
+    /// What it is called in `--only`.
+    pub name: &'static str,
+    /// In a few words.
+    pub title: &'static str,
+    /// What is done, and what is looked at.
+    pub asks: &'static str,
+    /// The rule that makes it red, if there is one.
+    pub rule: Option<&'static Rule>,
+    /// In which ways it is asked.
+    pub variants: &'static [&'static str],
+}
+
+/// All of them, in order.
+pub const CASES: &[&Case] = &[
+    &repeats::CASE,
+    &cuts::CASE,
+    &idle::CASE,
+    &early::EARLY,
+    &early::AFTERWARDS,
+    &abort::CASE,
+    &streams::REPLIES,
+    &streams::UPLOADS,
+    &resets::CASE,
+    &trailers::CASE,
+    &refusals::CASE,
+    &continues::CASE,
+    &early_hints::CASE,
+    &targets::CASE,
+    &websockets::CASE,
+];
+
+/// Each reply belongs to its request.
+pub(super) static CROSSED: Rule = Rule {
+    section: "RFC 9112 section 9.2",
+    quote: "A client that has more than one outstanding request on a connection MUST maintain a list of outstanding \
+            requests in the order sent and MUST associate each received response message on that connection to the \
+            first outstanding request that has not yet received a final (non-1xx) response.",
+    for_proxies_only: false,
+};
+
+/// A reply that is not whole is not passed on as one that is.
+static INCOMPLETE: Rule = Rule {
+    section: "RFC 9112 section 8",
+    quote: "A client that receives an incomplete response message, which can occur when a connection is closed \
+            prematurely or when decoding a supposedly chunked transfer coding fails, MUST record the message as \
+            incomplete.",
+    for_proxies_only: false,
+};
+
+/// Interim replies are passed on.
+static INTERIM: Rule = Rule {
+    section: "RFC 9110 section 15.2",
+    quote: "A proxy MUST forward 1xx responses unless the proxy itself requested the generation of the 1xx response.",
+    for_proxies_only: true,
+};
+
+/// Tries a variant of a case once.
+pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {
+    let outcome: Outcome = match case.number {
+        1 => repeats::attempt(variant, trial).await,
+        2 => cuts::attempt(variant, trial).await,
+        3 => idle::attempt(variant, trial).await,
+        4 => early::attempt(variant, trial).await,
+        5 => early::afterwards(variant, trial).await,
+        6 => abort::attempt(variant, trial).await,
+        7 => streams::replies(variant, trial).await,
+        8 => streams::uploads(variant, trial).await,
+        9 => resets::attempt(variant, trial).await,
+        10 => trailers::attempt(variant, trial).await,
+        11 => refusals::attempt(variant, trial).await,
+        12 => continues::attempt(variant, trial).await,
+        13 => early_hints::attempt(variant, trial).await,
+        14 => targets::attempt(variant, trial).await,
+        _ => websockets::attempt(variant, trial).await,
+    };
+    outcome.unwrap_or_else(|finding| finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn cases_are_numbered_in_order_and_have_names_of_their_own() {
+        let names: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
+        for (case, number) in CASES.iter().zip(1..) {
+            assert_eq!(case.number, number, "{}", case.name);
+            let all = case.variants.iter().chain([&case.name]);
+            for name in all {
+                let is_kebab = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+                assert!(!name.is_empty() && name.bytes().all(is_kebab), "{name}");
+            }
+            let variants: BTreeSet<_> = case.variants.iter().collect();
+            assert!(!variants.is_empty() && variants.len() == case.variants.len(), "{}", case.name);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A request that was not processed, and may safely be sent again.
+
+use super::{
+    super::{
+        client::{Content, Cut},
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 11,
+    name: "refused-stream",
+    title: "A client learns that its request was not processed",
+    asks: "The server refuses a POST with REFUSED_STREAM, or says with GOAWAY that it has not processed it. Does the client learn \
+           that, or does the proxy repeat the request, as it may?",
+    rule: None,
+    variants: &["refused-stream", "goaway"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    if !trial.is_http2_behind() {
+        return Ok(Finding::not_applicable("needs HTTP/2 between proxy and server"));
+    }
+    let cut = if variant == "goaway" { "goaway(NO_ERROR)" } else { "stream-reset(REFUSED_STREAM)" };
+    let ask = trial.ask("POST", &format!("/?dummy-abort={cut}@before-headers")).content(Content::Length(5));
+    let reply = trial.exchange(&ask, b"probe").await?;
+    let sightings =
+        trial.sightings(&ask, trial.until(), |sightings| sightings.count > 0 && !sightings.is_open).await?;
+    if sightings.count > 1 {
+        return Ok(Finding::changed(format!("repeated, as it may be: it arrived {} times", sightings.count)));
+    }
+    Ok(match (reply.status, &reply.cut) {
+        (Some(status), _) => Finding::own_reply(status),
+        (None, Some(cut @ (Cut::Unprocessed | Cut::StreamReset(::http2::Code::REFUSED_STREAM)))) => {
+            Finding::kept(cut.to_string())
+        }
+        (None, Some(cut @ Cut::GoneAway(_))) if variant == "goaway" => Finding::kept(cut.to_string()),
+        (None, Some(cut)) => Finding::changed(cut.to_string()),
+        (None, None) => Finding::changed("no reply"),
+    })
+}

@@ -1,0 +1,95 @@
+//! Trailers arrive as trailers.
+
+use super::{
+    super::{
+        client::{Content, get},
+        found::Rule,
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+};
+
+static RULE: Rule = Rule {
+    section: "RFC 9112 section 7.1.2",
+    quote: "A recipient MUST NOT merge a received trailer field into the header section unless its corresponding header field \
+            definition explicitly permits and instructs how the trailer field value can be safely merged.",
+    for_proxies_only: false,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 10,
+    name: "trailers",
+    title: "Trailers arrive as trailers",
+    asks: "The server ends a reply with a trailer, the client a request; and a gRPC call fails without content. What comes of \
+           trailers and status? They may be dropped, but not moved to the header section.",
+    rule: Some(&RULE),
+    variants: &["reply", "request", "grpc-trailers-only"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    match variant {
+        "reply" => of_reply(trial).await,
+        "request" => of_request(trial).await,
+        _ => of_call(trial).await,
+    }
+}
+
+async fn of_reply(trial: &mut Trial<'_>) -> Outcome {
+    let ask = trial.ask("GET", "/?dummy-trailer=x-probe:kept&dummy-no-length").with("TE", "trailers");
+    let ask = if trial.is_http2() { ask } else { ask.with("Connection", "TE") };
+    let reply = trial.exchange(&ask, &[]).await?;
+    reply.of_server()?;
+    Ok(if get(&reply.trailers, "x-probe") == Some("kept") {
+        Finding::kept("it came as a trailer")
+    } else if get(&reply.fields, "x-probe").is_some() {
+        Finding::against(&RULE, "it came in the header section")
+    } else {
+        Finding::changed("dropped")
+    })
+}
+
+async fn of_request(trial: &mut Trial<'_>) -> Outcome {
+    let ask = trial.ask("POST", "/").with("Trailer", "x-probe").content(Content::Chunked);
+    let mut session = trial.connect().await?;
+    trial.open(&mut session, &ask).await?;
+    let _ = trial.send(&mut session, b"probe", false).await;
+    trial.transcript.note(super::super::transcript::Side::Sent, "the trailer x-probe: kept");
+    let _ = session.end_with("x-probe", "kept", trial.until()).await;
+    let reply = trial.reply(&mut session, &ask).await;
+    reply.of_server()?;
+    let echo: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let has = |list: &str| {
+        let pairs = echo.get(list).and_then(|list| list.as_array()).into_iter().flatten();
+        pairs
+            .into_iter()
+            .any(|pair| pair[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-probe")))
+    };
+    Ok(if has("trailers") {
+        Finding::kept("it arrived as a trailer")
+    } else if has("headers_list") {
+        Finding::against(&RULE, "it arrived in the header section")
+    } else {
+        Finding::changed("dropped")
+    })
+}
+
+/// UNIMPLEMENTED, in a reply that is a head and nothing else.
+async fn of_call(trial: &mut Trial<'_>) -> Outcome {
+    if !trial.is_http2() {
+        return Ok(Finding::not_applicable("needs HTTP/2 towards the proxy"));
+    }
+    if !trial.is_http2_behind() {
+        return Ok(Finding::not_applicable("needs HTTP/2 between proxy and server, as gRPC does"));
+    }
+    let ask = trial.ask("POST", "/probe.Nothing/Nothing").content(Content::Chunked);
+    let ask = ask.with("Content-Type", "application/grpc").with("TE", "trailers");
+    let reply = trial.exchange(&ask, &[0; 5]).await?;
+    let status = get(&reply.fields, "grpc-status").or_else(|| get(&reply.trailers, "grpc-status"));
+    Ok(match (status, reply.status, &reply.cut) {
+        (Some("12"), ..) => Finding::kept("grpc-status 12"),
+        (Some(other), ..) => Finding::changed(format!("grpc-status {other} in place of 12")),
+        (None, Some(status), _) if reply.seen().is_none() => Finding::own_reply(status),
+        (None, _, Some(cut)) => Finding::cut(cut),
+        (None, ..) => Finding::changed("the status of the call was dropped"),
+    })
+}

@@ -1,0 +1,121 @@
+//! WebSockets, over either protocol.
+
+use tokio::time::Instant;
+use websocket::{Event, Limits, Reader, Role, opcode, write};
+
+use super::{
+    super::{
+        client::{Ask, Content, Cut, Heard, Session},
+        transcript::Side,
+        trial::{Finding, Outcome, Reply, Trial},
+    },
+    Case,
+};
+
+/// A code for private use (RFC 6455 section 7.4.2).
+const CODE: u16 = 4001;
+
+pub(super) static CASE: Case = Case {
+    number: 15,
+    name: "websocket",
+    title: "WebSockets open, echo, ping and close as they were asked to",
+    asks: "A WebSocket by Upgrade, or over HTTP/2 by extended CONNECT (RFC 8441): is a message echoed, does a ping of the server come, \
+           and is the code of a close the one that was sent?",
+    rule: None,
+    variants: &["echo", "ping", "close-code"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    let ask = trial
+        .ask("GET", if variant == "ping" { "/ws?ping=100ms" } else { "/ws" })
+        .content(Content::WebSocket);
+    let mut session = trial.connect().await?;
+    if !session.takes_websockets() {
+        return Ok(Finding::not_applicable("needs a proxy that allows extended CONNECT (RFC 8441)"));
+    }
+    handshake(trial, &mut session, &ask).await?;
+    let mut out = Vec::new();
+    let mask = Some(rand::random());
+    match variant {
+        "echo" => write::frame(&mut out, opcode::TEXT, true, b"probe", mask),
+        "close-code" => write::close(&mut out, CODE, "probe", mask),
+        _ => {}
+    }
+    if !out.is_empty() {
+        trial.transcript.note(Side::Sent, format!("a frame: {variant}"));
+        session.send(&out, false, trial.until()).await.map_err(|cut| Finding::cut(&cut))?;
+    }
+    let reader = Reader::new(Role::Client, Limits::default());
+    let (mut incoming, until) = (Incoming { reader, input: Vec::new() }, trial.soon());
+    loop {
+        let event = match incoming.next(trial, &mut session, until).await {
+            Ok(event) => event,
+            Err(cut) => return Ok(Finding::changed(format!("no answer: {cut}"))),
+        };
+        match (variant, event) {
+            ("echo", Event::Message { content, .. }) if content == b"probe" => {
+                return Ok(Finding::kept("the message was echoed"));
+            }
+            ("echo", Event::Message { .. }) => return Ok(Finding::changed("another message came")),
+            ("ping", Event::Ping(_)) => return Ok(Finding::kept("a ping came")),
+            ("close-code", Event::Close(close)) if close.code() == Some(CODE) => {
+                return Ok(Finding::kept(format!("closed with {CODE}")));
+            }
+            (_, Event::Close(close)) => {
+                return Ok(Finding::changed(format!("closed with {:?}", close.code())));
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn handshake(trial: &mut Trial<'_>, session: &mut Session, ask: &Ask) -> Result<(), Finding> {
+    trial.open(session, ask).await?;
+    let (mut reply, until) = (Reply::default(), trial.until());
+    while reply.status.is_none() {
+        let heard = trial.hear(session, until).await;
+        if trial.take(heard, ask, &mut reply) {
+            break;
+        }
+    }
+    match (reply.status, &reply.cut) {
+        (Some(101 | 200), _) => Ok(()),
+        (Some(status), _) if reply.seen().is_some() => {
+            Err(Finding::changed(format!("{status} from the server: the upgrade has not reached it")))
+        }
+        (Some(status), _) => Err(Finding::own_reply(status)),
+        (None, cut) => Err(Finding::cut(cut.as_ref().unwrap_or(&Cut::Closed))),
+    }
+}
+
+/// What comes, and what of it has not been read.
+struct Incoming {
+    reader: Reader,
+    input: Vec<u8>,
+}
+
+impl Incoming {
+    async fn next(
+        &mut self,
+        trial: &mut Trial<'_>,
+        session: &mut Session,
+        until: Instant,
+    ) -> Result<Event, Cut> {
+        loop {
+            let mut rest = &self.input[..];
+            let read =
+                self.reader.read(&mut rest).map_err(|violation| Cut::Malformed(violation.to_string()))?;
+            let used = self.input.len() - rest.len();
+            self.input.drain(..used);
+            if let Some(event) = read {
+                return Ok(event);
+            }
+            match trial.hear(session, until).await {
+                Heard::Data(data) => self.input.extend_from_slice(&data),
+                Heard::Cut(cut) => return Err(cut),
+                Heard::End => return Err(Cut::Closed),
+                Heard::Interim(..) | Heard::Head(..) | Heard::Trailers(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Where a column of the matrix is: its address, and the tokens of the requests that are sent there.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use contract::id::{Id, Ids};
+use transport::Address;
+
+use crate::{
+    plan::{Plan, PlanError, Protocol, Site, Version},
+    resolve::Addresses,
+};
+
+/// A proxy, or the server itself.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) is_direct: bool,
+    pub(super) site: Site,
+    pub(super) addresses: Arc<[Address]>,
+    /// What stands before each path.
+    pub(super) prefix: String,
+    pub(super) timeout: Duration,
+    pub(super) ids: Ids,
+    next: Cell<u64>,
+    /// Whether servers could not be asked when this was tried last, for as long as that is tried.
+    pub(super) is_cut_off: Cell<bool>,
+    /// Of the servers that have replied.
+    pub(super) epochs: RefCell<BTreeSet<u32>>,
+    /// What was spoken with them, as they say, by whether HTTP/2 is spoken here.
+    pub(super) upstream: RefCell<BTreeMap<bool, String>>,
+}
+
+/// What was typed of a column, and checked.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    name: String,
+    url: String,
+    is_direct: bool,
+    plan: Box<Plan>,
+}
+
+impl Wanted {
+    /// A column of this name; `insecure`: any certificate is trusted.
+    ///
+    /// # Errors
+    /// The URL is invalid, or not one of HTTP.
+    pub fn new(name: &str, url: &str, is_direct: bool, insecure: bool) -> Result<Self, PlanError> {
+        let insecure = insecure && url.starts_with("https://");
+        let plan =
+            Plan::builder(url).version(Version::Any).insecure(insecure).connections(1).total(1).build()?;
+        Ok(Self { name: name.to_owned(), url: url.to_owned(), is_direct, plan: Box::new(plan) })
+    }
+
+    /// As it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Gate {
+    /// Looks its name up.
+    pub(super) fn open(wanted: &Wanted, timeout: Duration) -> anyhow::Result<Self> {
+        let site = wanted.plan.sites()[0].clone();
+        let path = site.target().path.clone();
+        let path = path.split('?').next().unwrap_or_default().trim_end_matches('/').to_owned();
+        Ok(Self {
+            name: wanted.name.clone(),
+            url: wanted.url.clone(),
+            is_direct: wanted.is_direct,
+            addresses: Addresses::of(&site)?.get(),
+            prefix: path,
+            site,
+            timeout,
+            ids: Ids { run: rand::random(), load: 0 },
+            next: Cell::new(0),
+            is_cut_off: Cell::new(false),
+            epochs: RefCell::default(),
+            upstream: RefCell::default(),
+        })
+    }
+
+    /// What the URL says may be spoken: HTTP/1.1 always.
+    pub(super) fn protocols(&self) -> &'static [Protocol] {
+        let target = self.site.target();
+        let has_http2 = target.tls || target.protocol == Protocol::Http2;
+        if has_http2 { &[Protocol::Http1, Protocol::Http2] } else { &[Protocol::Http1] }
+    }
+
+    pub(super) fn next_id(&self) -> Id {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        self.ids.of(number, 0)
+    }
+}

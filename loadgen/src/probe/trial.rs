@@ -1,0 +1,310 @@
+//! One round of one variant: what its case does with it, and the transcript of that.
+
+use std::time::Duration;
+
+use contract::{
+    field::{SEEN, SERVER_TIMING},
+    id::Id,
+    ledger::Seen,
+    timing::Timing,
+};
+use tokio::time::Instant;
+
+use super::{
+    client::{Ask, Content, Cut, Fields, Heard, Session, get},
+    found::{Rule, State},
+    gate::Gate,
+    transcript::{Side, Transcript},
+};
+use crate::plan::Protocol;
+
+/// The most of a body that is kept.
+const MAX_BODY: usize = 256 << 10;
+/// How much is heard of one reply.
+const MAX_HEARD: usize = 100_000;
+
+/// What a round has found.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) state: State,
+    pub(super) what: String,
+    /// What a rule says about it; whether that makes it broken depends on the role.
+    pub(super) rule: Option<&'static Rule>,
+}
+
+impl Finding {
+    fn new(state: State, what: impl Into<String>) -> Self {
+        Self { state, what: what.into(), rule: None }
+    }
+
+    pub(super) fn kept(what: impl Into<String>) -> Self {
+        Self::new(State::Kept, what)
+    }
+
+    pub(super) fn changed(what: impl Into<String>) -> Self {
+        Self::new(State::Changed, what)
+    }
+
+    pub(super) fn not_applicable(needs: impl Into<String>) -> Self {
+        Self::new(State::NotApplicable, needs)
+    }
+
+    /// Against a rule.
+    pub(super) fn against(rule: &'static Rule, what: impl Into<String>) -> Self {
+        Self { rule: Some(rule), ..Self::new(State::Changed, what) }
+    }
+
+    /// A reply that no server behind has given.
+    pub(super) fn own_reply(status: u16) -> Self {
+        let state = if (400..500).contains(&status) { State::Refused } else { State::AnsweredItself };
+        Self::new(state, format!("{status} from the proxy itself"))
+    }
+
+    /// No reply at all.
+    pub(super) fn cut(cut: &Cut) -> Self {
+        match cut {
+            Cut::TimedOut => Self::changed("no reply, for as long as was waited"),
+            cut => Self::new(State::Refused, format!("no reply: {cut}")),
+        }
+    }
+}
+
+/// A finding, or one that stands in the way of it.
+pub(super) type Outcome = Result<Finding, Finding>;
+
+/// A reply, as far as it came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reply {
+    pub(super) interims: Vec<(u16, Fields)>,
+    pub(super) status: Option<u16>,
+    pub(super) fields: Fields,
+    pub(super) body: Vec<u8>,
+    pub(super) length: u64,
+    pub(super) trailers: Fields,
+    /// None: it has come whole.
+    pub(super) cut: Option<Cut>,
+}
+
+impl Reply {
+    /// Whether a server behind has given it.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        get(&self.fields, SEEN).and_then(|seen| Seen::read(seen.as_bytes()))
+    }
+
+    /// The status of a reply that a server has given; else what the proxy has done in its place.
+    pub(super) fn of_server(&self) -> Result<u16, Finding> {
+        match (self.status, &self.cut) {
+            (Some(status), _) if self.seen().is_some() => Ok(status),
+            (Some(status), _) => Err(Finding::own_reply(status)),
+            (None, Some(cut)) => Err(Finding::cut(cut)),
+            (None, None) => Err(Finding::changed("no reply")),
+        }
+    }
+
+    /// Path and query as the server saw them, of an echo.
+    pub(super) fn target_seen(&self) -> Option<String> {
+        let uri = self.echoed("uri")?;
+        let path = match uri.split_once("://") {
+            Some((_, rest)) => rest.find('/').map(|at| rest[at..].to_owned()),
+            None => None,
+        };
+        Some(path.unwrap_or(uri))
+    }
+
+    /// A member of the echo.
+    pub(super) fn echoed(&self, name: &str) -> Option<String> {
+        let json: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        Some(json.get(name)?.as_str()?.to_owned())
+    }
+}
+
+/// One round.
+#[derive(Debug)]
+pub(super) struct Trial<'a> {
+    pub(super) gate: &'a Gate,
+    pub(super) protocol: Protocol,
+    pub(super) transcript: Transcript,
+    pub(super) curl: Option<String>,
+    /// A reply that was another request's.
+    pub(super) crossed: Option<String>,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(gate: &'a Gate, protocol: Protocol) -> Self {
+        Self { gate, protocol, transcript: Transcript::beginning_now(), curl: None, crossed: None }
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.protocol == Protocol::Http2
+    }
+
+    /// The end of a wait that begins now.
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.gate.timeout
+    }
+
+    /// The end of a wait for what comes soon or never.
+    pub(super) fn soon(&self) -> Instant {
+        Instant::now() + self.gate.timeout / 4
+    }
+
+    /// The end of a wait for what most likely never comes.
+    pub(super) fn a_moment(&self) -> Instant {
+        Instant::now() + (self.gate.timeout / 8).min(Duration::from_millis(300))
+    }
+
+    /// A request of its own number.
+    pub(super) fn ask(&self, method: &'static str, target: &str) -> Ask {
+        self.to(method, target, self.gate.next_id())
+    }
+
+    /// Whether the proxy speaks HTTP/2 with the server, as the server has said.
+    pub(super) fn is_http2_behind(&self) -> bool {
+        self.is_behind("HTTP/2")
+    }
+
+    /// Whether it speaks this protocol with the server.
+    pub(super) fn is_behind(&self, protocol: &str) -> bool {
+        self.gate.upstream.borrow().get(&self.is_http2()).is_some_and(|spoken| spoken.starts_with(protocol))
+    }
+
+    pub(super) async fn connect(&mut self) -> Result<Session, Finding> {
+        Session::connect(self.gate, self.protocol, self.until()).await.map_err(|cut| Finding::cut(&cut))
+    }
+
+    /// Sends a head.
+    pub(super) async fn open(&mut self, session: &mut Session, ask: &Ask) -> Result<(), Finding> {
+        if self.curl.is_none() {
+            self.curl = Some(ask.curl(self.is_http2()));
+        }
+        let fields: String = ask.fields.iter().map(|(name, value)| format!(", {name}: {value}")).collect();
+        self.transcript
+            .note(Side::Sent, format!("{} {} (number {}{fields})", ask.method, ask.target, ask.id.number));
+        session.open(ask, self.until()).await.map_err(|cut| Finding::cut(&cut))
+    }
+
+    /// Sends a part of the content. What stands in the way of that may have a reply, which is to be read.
+    pub(super) async fn send(&mut self, session: &mut Session, part: &[u8], end: bool) -> Result<(), Cut> {
+        let sent = session.send(part, end, self.until()).await;
+        let last = if end { ", the last ones" } else { "" };
+        match &sent {
+            Ok(()) => self.transcript.note(Side::Sent, format!("{} bytes of content{last}", part.len())),
+            Err(cut) => self.transcript.note(Side::Received, format!("while content was sent: {cut}")),
+        }
+        sent
+    }
+
+    pub(super) async fn hear(&mut self, session: &mut Session, until: Instant) -> Heard {
+        let heard = session.hear(until).await;
+        let text = match &heard {
+            Heard::Interim(status, fields) | Heard::Head(status, fields) => {
+                let shown = fields.iter().map(|(name, value)| format!(", {name}: {value}"));
+                format!("{status}{}", shown.collect::<String>())
+            }
+            Heard::Data(data) => format!("{} bytes of content", data.len()),
+            Heard::Trailers(fields) => {
+                let shown: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+                format!("trailers {}", shown.join(", "))
+            }
+            Heard::End => "the end".to_owned(),
+            Heard::Cut(cut) => cut.to_string(),
+        };
+        self.transcript.note(Side::Received, text);
+        heard
+    }
+
+    /// Reads a reply to its end.
+    pub(super) async fn reply(&mut self, session: &mut Session, ask: &Ask) -> Reply {
+        let mut reply = Reply::default();
+        self.reply_into(session, ask, &mut reply).await;
+        reply
+    }
+
+    /// The same, of one that has begun.
+    pub(super) async fn reply_into(&mut self, session: &mut Session, ask: &Ask, reply: &mut Reply) {
+        let until = self.until();
+        for _ in 0..MAX_HEARD {
+            let heard = self.hear(session, until).await;
+            if self.take(heard, ask, reply) {
+                return;
+            }
+        }
+        reply.cut = Some(Cut::TooMuch);
+    }
+
+    /// Takes in a part of a reply. True: it has ended.
+    pub(super) fn take(&mut self, heard: Heard, ask: &Ask, reply: &mut Reply) -> bool {
+        match heard {
+            Heard::Interim(status, fields) => reply.interims.push((status, fields)),
+            Heard::Head(status, fields) => {
+                (reply.status, reply.fields) = (Some(status), fields);
+                self.check(ask, reply);
+            }
+            Heard::Data(data) => {
+                reply.length += data.len() as u64;
+                let room = MAX_BODY - reply.body.len();
+                reply.body.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            Heard::Trailers(fields) => reply.trailers = fields,
+            Heard::End => return true,
+            Heard::Cut(cut) => {
+                reply.cut = Some(cut);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Holds the token that the server saw against that of the request.
+    fn check(&mut self, ask: &Ask, reply: &Reply) {
+        let Some(seen) = reply.seen() else { return };
+        self.gate.epochs.borrow_mut().insert(seen.epoch);
+        if seen.id != ask.id {
+            let (asked, came) = (ask.id.number, seen.id.number);
+            self.crossed = Some(format!("the reply to request {asked} was that to request {came}"));
+        }
+        if let Some(timing) = get(&reply.fields, SERVER_TIMING).and_then(Timing::parse) {
+            self.transcript.note_at(timing.received_ns, Side::Seen, format!("request {}", seen.id.number));
+            let status = reply.status.unwrap_or_default();
+            self.transcript.note_at(
+                timing.replied_ns,
+                Side::Replied,
+                format!("{status} to request {}", seen.id.number),
+            );
+        }
+    }
+
+    /// One exchange on a connection.
+    pub(super) async fn on(
+        &mut self,
+        session: &mut Session,
+        ask: &Ask,
+        content: &[u8],
+    ) -> Result<Reply, Finding> {
+        self.open(session, ask).await?;
+        if ask.content != Content::None {
+            // A reply may have come all the same.
+            let _ = self.send(session, content, true).await;
+        }
+        Ok(self.reply(session, ask).await)
+    }
+
+    /// One exchange on a connection of its own.
+    pub(super) async fn exchange(&mut self, ask: &Ask, content: &[u8]) -> Result<Reply, Finding> {
+        let mut session = self.connect().await?;
+        self.on(&mut session, ask, content).await
+    }
+
+    pub(super) fn to(&self, method: &'static str, target: &str, id: Id) -> Ask {
+        Ask {
+            method,
+            target: format!("{}{target}", self.gate.prefix),
+            authority: self.gate.site.target().authority(),
+            is_secure: self.gate.site.target().tls,
+            fields: Vec::new(),
+            content: Content::None,
+            id,
+            is_noted: true,
+        }
+    }
+}

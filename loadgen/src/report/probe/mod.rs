@@ -1,0 +1,125 @@
+//! What a probe has found, for people and for programs: a table of states, and behind each what happened.
+
+mod html;
+mod markdown;
+
+use std::io::{self, Write};
+
+pub use self::{html::html, markdown::markdown};
+use crate::probe::{
+    CASES, Case, Matrix,
+    found::{Cell, Row, State},
+};
+
+/// The JSON Schema of what programs get.
+pub const SCHEMA: &str = include_str!("../../../probe.schema.json");
+
+/// The cases, a line for each.
+///
+/// # Errors
+/// Those of the writer.
+pub fn list(out: &mut dyn Write) -> io::Result<()> {
+    for case in CASES {
+        writeln!(out, "{:>2}  {:<16} {}", case.number, case.name, case.title)?;
+    }
+    Ok(())
+}
+
+/// What a case asks.
+///
+/// # Errors
+/// Those of the writer.
+pub fn explain(case: &Case, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}  {}: {}\n", case.number, case.name, case.title)?;
+    writeln!(out, "{}\n", case.asks)?;
+    writeln!(out, "Variants: {}", case.variants.join(", "))?;
+    match case.rule {
+        None => writeln!(out, "No MUST is about it: whatever comes of it is described, and never broken."),
+        Some(rule) => {
+            let role = if rule.for_proxies_only {
+                " It binds proxies (--role=proxy), and not gateways."
+            } else {
+                ""
+            };
+            writeln!(out, "Broken if it is against {}: \"{}\"{role}", rule.section, rule.quote)
+        }
+    }
+}
+
+/// For programs, as `probe.schema.json` describes it.
+///
+/// # Errors
+/// Those of the writer.
+pub fn json(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, matrix)?;
+    writeln!(out)
+}
+
+/// For people: a table, and what is not kept.
+///
+/// # Errors
+/// Those of the writer.
+pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
+    let labels: Vec<String> = matrix.rows.iter().map(label).collect();
+    let first = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = matrix
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let cells = matrix.rows.iter().map(|row| row.cells[at].state.name().len());
+            cells.chain([column.name.chars().count()]).max().unwrap_or(0)
+        })
+        .collect();
+    write!(out, "{:first$}", "")?;
+    for (column, width) in matrix.columns.iter().zip(&widths) {
+        write!(out, "  {:width$}", column.name)?;
+    }
+    writeln!(out)?;
+    for (row, label) in matrix.rows.iter().zip(&labels) {
+        let mut line = format!("{label:first$}");
+        for (cell, width) in row.cells.iter().zip(&widths) {
+            line.push_str(&format!("  {:width$}", cell.state.name()));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    for (at, column) in matrix.columns.iter().enumerate() {
+        let behind = if column.upstream.is_empty() {
+            String::new()
+        } else {
+            format!("; behind it {}", column.upstream.join(", "))
+        };
+        writeln!(out, "\n{} ({}): {}{behind}", column.name, column.url, column.protocols.join(" and "))?;
+        let mut all_kept = true;
+        for (row, label) in matrix.rows.iter().zip(&labels) {
+            let cell = &row.cells[at];
+            if matches!(cell.state, State::Kept | State::NotApplicable) {
+                continue;
+            }
+            all_kept = false;
+            writeln!(out, "  {}: {}", label, sentence(cell))?;
+            if let Some(curl) = &cell.curl {
+                writeln!(out, "      {curl}")?;
+            }
+        }
+        if all_kept {
+            writeln!(out, "  All that applies is kept.")?;
+        }
+    }
+    writeln!(out, "\nTranscripts are in --report=FILE.html and FILE.json; --explain CASE says what is asked.")
+}
+
+/// The name of a row.
+fn label(row: &Row) -> String {
+    format!("{:>2} {} {} {}", row.case, row.name, row.variant, row.protocol)
+}
+
+/// What a cell says, with the rule that it is about.
+fn sentence(cell: &Cell) -> String {
+    let rule = match &cell.rule {
+        None => String::new(),
+        Some(rule) if cell.breaks_a_must => format!(" ({}: \"{}\")", rule.section, rule.quote),
+        Some(rule) => format!(" (a MUST for proxies, which a gateway is not: {})", rule.section),
+    };
+    format!("{}: {}{rule}", cell.state.name(), cell.what)
+}
