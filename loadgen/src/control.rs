@@ -149,6 +149,15 @@ impl Handle {
         }
     }
 
+    /// Whether it was cut short by its user.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        match self.phase() {
+            Phase::Run => false,
+            Phase::Stop => !self.0.gate.is_done.load(Relaxed),
+            Phase::Abort => true,
+        }
+    }
+
     /// How long ago the run began; none before that.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
@@ -230,11 +239,7 @@ impl Participant {
 
     /// Whether it was cut short by its user.
     pub(crate) fn is_interrupted(&self) -> bool {
-        match self.phase() {
-            Phase::Run => false,
-            Phase::Stop => !self.handle.0.gate.is_done.load(Relaxed),
-            Phase::Abort => true,
-        }
+        self.handle.is_interrupted()
     }
 
     /// When something began and ended that the run is for.

@@ -10,10 +10,6 @@ use contract::{
 use super::past::{Past, Ring};
 use crate::cut::Cut;
 
-/// How many loads of runs a worker remembers.
-pub(super) const MAX_BOOKS: usize = 4;
-/// Pages for each: 16 MiB, 67 million numbers.
-const MAX_PAGES: usize = 16 << 10;
 /// How many numbers are remembered by themselves, for each of the reasons for which they are.
 const MAX_NOTED: usize = 64 << 10;
 /// How many entries are kept of failures, and of repeats.
@@ -22,6 +18,8 @@ const MAX_REPEATS: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Book {
+    /// Of its own among all that its worker has begun.
+    pub(super) serial: u64,
     /// Its counts.
     counts: Statement,
     pages: Pages,
@@ -35,16 +33,30 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(run: u32, load: u8) -> Self {
+    pub(super) fn new((run, load): (u32, u8), serial: u64, max_pages: usize, forgotten: u64) -> Self {
         Self {
-            counts: Statement { version: VERSION, run, load, ..Statement::default() },
-            pages: Pages::of_at_most(MAX_PAGES),
+            serial,
+            counts: Statement { version: VERSION, run, load, forgotten, ..Statement::default() },
+            pages: Pages::of_at_most(max_pages),
             resent: BTreeMap::new(),
             refused: BTreeSet::new(),
             again: BTreeMap::new(),
             failures: Vec::new(),
             repeats: Vec::new(),
         }
+    }
+
+    pub(super) fn key(&self) -> (u32, u8) {
+        (self.counts.run, self.counts.load)
+    }
+
+    pub(super) fn sightings(&self) -> u64 {
+        self.counts.sightings + self.counts.forgotten
+    }
+
+    /// How many pages it has.
+    pub(super) fn pages(&self) -> usize {
+        self.pages.bytes() >> 10
     }
 
     #[inline]

@@ -155,7 +155,12 @@ impl Ledger {
 
     fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<Seen> {
         let books = self.books.borrow();
-        let book = books.iter().find(|book| book.is_of(run, load))?;
+        let Some(book) = books.iter().find(|book| book.is_of(run, load)) else {
+            let evicted = self.evicted.borrow();
+            let forgotten = evicted.iter().filter(|(key, _)| *key == (run, load)).map(|(_, seen)| seen).sum();
+            let counts = Statement { forgotten, ..Statement::default() };
+            return (forgotten > 0).then(|| (counts, Pages::default()));
+        };
         Some(book.statement((self.instance, self.epoch), numbers, &self.ring.borrow()))
     }
 }

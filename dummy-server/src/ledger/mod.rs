@@ -7,7 +7,10 @@ mod book;
 mod desk;
 mod past;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use contract::{
     id::Id,
@@ -17,10 +20,19 @@ use contract::{
 
 pub(crate) use self::desk::{Desk, Question};
 use self::{
-    book::{Book, MAX_BOOKS},
+    book::Book,
     past::{Past, Ring},
 };
 use crate::cut::Cut;
+
+/// How many loads of runs a worker remembers: a plan may have 16.
+const MAX_BOOKS: usize = 64;
+/// Pages for all of them: 32 MiB, 134 million numbers.
+const MAX_PAGES: usize = 32 << 10;
+/// One that begins has room for so many at least: those of 16 million numbers.
+const FEWEST_PAGES: usize = 4 << 10;
+/// Of how many that are gone it is known.
+const MAX_EVICTED: usize = 1024;
 
 /// What one worker has seen.
 #[derive(Debug)]
@@ -30,6 +42,10 @@ pub(crate) struct Ledger {
     /// One for each load of a run; the one that was begun last comes last.
     books: RefCell<Vec<Book>>,
     ring: RefCell<Ring>,
+    /// Books that are gone: of which load of a run, and how many sightings they had.
+    evicted: RefCell<Vec<((u32, u8), u64)>>,
+    /// How many books were begun.
+    begun: Cell<u64>,
 }
 
 /// A request with a token, from its head to the end of its reply. Dropping it notes how it ended.
@@ -45,7 +61,8 @@ pub(crate) struct Sighting {
 impl Ledger {
     /// Of the server with this name, which drew `epoch` when it started.
     pub(crate) fn new(instance: &'static str, epoch: u32) -> Rc<Self> {
-        Rc::new(Self { epoch, instance, books: RefCell::default(), ring: RefCell::default() })
+        let (books, ring, evicted) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Rc::new(Self { epoch, instance, books, ring, evicted, begun: Cell::new(0) })
     }
 
     /// A head with this token was read.
@@ -55,21 +72,40 @@ impl Ledger {
         let at = match books.last() {
             Some(last) if last.is_of(id.run, id.load) => books.len() - 1,
             _ => books.iter().position(|book| book.is_of(id.run, id.load)).unwrap_or_else(|| {
-                // The oldest run is forgotten: nobody has asked for long.
-                if books.len() == MAX_BOOKS {
-                    books.remove(0);
-                }
-                books.push(Book::new(id.run, id.load));
+                self.begin(&mut books, id);
                 books.len() - 1
             }),
         };
+        past.book = books[at].serial;
         past.sighting = books[at].saw(&past, &self.ring.borrow());
         Box::new(Sighting { ledger: Rc::clone(self), past, length: None, cut: None })
     }
 
+    /// Begins a book for a load of a run. Where there are too many, or too many pages in them, the oldest goes, and how much it
+    /// had seen is remembered.
+    #[cold]
+    fn begin(&self, books: &mut Vec<Book>, id: Id) {
+        let mut evicted = self.evicted.borrow_mut();
+        let pages = |books: &[Book]| books.iter().map(Book::pages).sum::<usize>();
+        while !books.is_empty() && (books.len() >= MAX_BOOKS || pages(books) > MAX_PAGES - FEWEST_PAGES) {
+            let book = books.remove(0);
+            if evicted.len() == MAX_EVICTED {
+                evicted.remove(0);
+            }
+            evicted.push((book.key(), book.sightings()));
+        }
+        let forgotten =
+            evicted.iter().filter(|(key, _)| *key == (id.run, id.load)).map(|(_, seen)| seen).sum();
+        let serial = self.begun.get() + 1;
+        self.begun.set(serial);
+        let room = MAX_PAGES - pages(books);
+        books.push(Book::new((id.run, id.load), serial, room, forgotten));
+    }
+
     fn ended(&self, past: &Past, cut: Option<Cut>) {
         let mut books = self.books.borrow_mut();
-        if let Some(book) = books.iter_mut().rev().find(|book| book.is_of(past.id.run, past.id.load)) {
+        // What it was noted in may be gone.
+        if let Some(book) = books.iter_mut().rev().find(|book| book.serial == past.book) {
             book.ended(past, cut);
         }
         self.ring.borrow_mut().push(*past);

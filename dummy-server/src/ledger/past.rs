@@ -13,6 +13,8 @@ const REMEMBERED: usize = 64 << 10;
 pub(super) struct Past {
     pub(super) id: Id,
     pub(super) sighting: u8,
+    /// What it is noted in.
+    pub(super) book: u64,
     method: &'static str,
     pub(super) status: u16,
     received_ns: u64,
@@ -28,7 +30,18 @@ impl Past {
     pub(super) fn new(id: Id, method: &[u8], received_ns: u64) -> Self {
         let method = METHODS.into_iter().find(|known| known.as_bytes() == method).unwrap_or("other");
         let end = End::Open;
-        Self { id, sighting: 1, method, status: 0, received_ns, replied_ns: 0, ended_ns: 0, sent: 0, end }
+        Self {
+            id,
+            sighting: 1,
+            book: 0,
+            method,
+            status: 0,
+            received_ns,
+            replied_ns: 0,
+            ended_ns: 0,
+            sent: 0,
+            end,
+        }
     }
 
     /// What its end means for its number.

@@ -39,6 +39,7 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
         "/answered_in_place/count",
         "/cut_on_the_way_back/count",
         "/cut_by_the_server/count",
+        "/given_up/count",
         "/repeated/counts/after_refusal",
         "/repeated/counts/after_failure",
         "/repeated/counts/after_success",
@@ -223,6 +224,94 @@ fn what_a_server_refused_is_neither_a_loss_nor_a_repeat() {
         let refused = report.number("/verify/refused");
         assert!(refused > 0 && report.number("/verify/arrived") == 1000, "{abort}");
         assert_eq!(report.number("/verify/sightings"), 1000 + refused, "{abort}");
+    }
+}
+
+fn bodies_in_codings_and_redirects_that_are_followed_raise_no_alarm() {
+    let server = Server::with(&["--workers=2"]);
+    for (path, more) in [
+        ("/bin/10K?dummy-gzip=forced", &["--compressed"][..]),
+        ("/bin/1K?dummy-status=302&dummy-header=Location:/bin/2K", &["--follow=3"]),
+    ] {
+        for scheme in ["http", "h2c"] {
+            let url = format!("{scheme}://{}{path}", server.http);
+            let finished = loadgen(
+                &[&["--no-progress", "-o", "json", "--zero-loss", "-n", "100"], more, &[&url]].concat(),
+            );
+            assert_eq!(finished.code, Some(0), "{url}: {finished}");
+            assert_found(&Report::parse(&finished.stdout), &[]);
+        }
+    }
+}
+
+/// More than a server remembers at once: what has gone is said to be, and what is open meanwhile harms nobody.
+fn many_runs_at_the_same_time_are_kept_apart() {
+    let server = Server::with(&["--workers=2"]);
+    let url = format!("http://{}/bin/1K?dummy-delay=20ms", server.http);
+    let run = || loadgen(&["--no-progress", "--zero-loss", "-n", "20", "-c", "2", &url]).code;
+    let codes: Vec<_> = thread::scope(|scope| {
+        let runs: Vec<_> = (0..12).map(|_| scope.spawn(run)).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert_eq!(codes, [Some(0); 12]);
+}
+
+fn a_command_under_which_nothing_is_sent_proves_nothing() {
+    let server = Server::start();
+    let url = format!("http://{}/bin/1K", server.http);
+    let args =
+        ["--no-progress", "--zero-loss", "-n", "5", "-r", "100", "--around=200ms", "--during=true", &url];
+    let finished = loadgen(&args);
+    assert_eq!(finished.code, Some(99), "{finished}");
+    assert!(finished.stdout.contains("nothing is known"), "{finished}");
+}
+
+/// Those that hang, say nothing of use, or say too much end no run, and their numbers are no alarm of an overflow.
+fn hostile_ledgers_are_told_and_end_nothing() {
+    let server = Server::start();
+    let most = 1_u64 << 40;
+    let cuts: Vec<_> = (0..64).map(|cut| format!("\"c{cut}\":{most}")).collect();
+    let repeats = format!(
+        "\"after_refusal\":{most},\"after_failure\":{most},\"after_success\":{most},\"concurrent\":{most}"
+    );
+    let statement = move |run: &str, epoch: u32| {
+        let run = u32::from_str_radix(run, 16).unwrap_or_default();
+        format!(
+            "{{\"version\":1,\"run\":{run},\"load\":0,\"instance\":\"x\",\"epoch\":{epoch},\"sightings\":{most},\"open\":0,\
+             \"whole\":{most},\"cut_on_purpose\":{{{}}},\"cut_by_server\":{most},\"cut_by_peer\":{most},\"refused\":{most},\
+             \"repeats\":{{{repeats}}},\"pages\":{{\"whole\":[],\"pages\":{{}}}},\"resent\":[],\"entries\":[],\
+             \"forgotten\":{most},\"uploads\":{{\"same\":{most},\"differing\":{most}}}}}",
+            cuts.join(",")
+        )
+    };
+    type Answer = Box<dyn Fn(&str) -> String + Send>;
+    let answers: [Answer; 3] = [
+        Box::new(move |run| {
+            let all: Vec<_> = (0..256).map(|epoch| statement(run, epoch)).collect();
+            format!("[{}]", all.join(","))
+        }),
+        Box::new(|_| "[".repeat(100_000)),
+        Box::new(|_| "[]".to_owned()),
+    ];
+    for answer in answers {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ledger = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let mut buffer = [0; 4096];
+                let count = client.read(&mut buffer).unwrap_or_default();
+                let asked = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                let run = asked.split_once("run=").map_or("", |(_, rest)| &rest[..8]);
+                let body = answer(run);
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = client.write_all(&[head.as_bytes(), body.as_bytes()].concat());
+            }
+        });
+        let url = format!("http://{}/bin/1K", server.http);
+        let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "20", "--ledger", &ledger, &url]);
+        assert_eq!(finished.code, Some(99), "{finished}");
+        assert!(finished.stdout.contains("Verification: "), "{finished}");
     }
 }
 

@@ -48,7 +48,7 @@ impl During {
         }
         thread::sleep(run.mark(0));
         let from = run.elapsed().unwrap_or_default();
-        let result = if is_going() { self.run() } else { Err(io::ErrorKind::Interrupted.into()) };
+        let result = if is_going() { self.run(run) } else { Err(io::ErrorKind::Interrupted.into()) };
         thread::sleep(run.mark(1));
         let to = run.elapsed().unwrap_or_default();
         let is_run = result.is_ok();
@@ -60,11 +60,22 @@ impl During {
     }
 
     /// What it prints goes where progress goes: standard output is for the report.
-    fn run(&self) -> io::Result<ExitStatus> {
+    fn run(&self, run: &Handle) -> io::Result<ExitStatus> {
         note(&format!("running: {}", self.command));
         let mut command = Command::new("sh");
         command.arg("-c").arg(&self.command).stdin(Stdio::null()).stdout(io::stderr());
-        let status = command.status()?;
+        let mut child = command.spawn()?;
+        let status = loop {
+            match child.try_wait()? {
+                Some(status) => break status,
+                // Whoever presses Ctrl+C twice waits for nothing.
+                None if run.phase() == Phase::Abort => {
+                    child.kill()?;
+                    break child.wait()?;
+                }
+                None => thread::sleep(EVERY),
+            }
+        };
         note(&format!("the command has ended: {status}"));
         Ok(status)
     }

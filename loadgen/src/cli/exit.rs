@@ -3,7 +3,7 @@
 use std::{process::ExitCode, str::FromStr};
 
 use crate::{
-    recorder::Sockets,
+    recorder::{Phases, Sockets},
     summary::Summary,
     verdict::{Judged, Judgement, Outcome},
     verify::Verification,
@@ -137,7 +137,9 @@ impl FailOn {
 /// Whether something has happened to any request, or can't be ruled out.
 pub(super) fn has_lost(summary: &Summary) -> bool {
     let counts = &summary.records.counts;
-    counts.succeeded < counts.offered - counts.not_sent || !is_clean(summary)
+    // Of a command while which nothing was due, nothing is known.
+    let is_silent = summary.records.phases.as_deref().is_some_and(Phases::is_silent);
+    counts.succeeded < counts.offered - counts.not_sent || is_silent || !is_clean(summary)
 }
 
 /// Whether nothing has happened to any request, as far as that was to be proven.

@@ -1,11 +1,6 @@
 //! What a reply of a verified run says of its request: whether it is the reply to this one, and its body the one of this number.
 
-use contract::{
-    field::SEEN,
-    id::{self, Ids},
-    ledger::Seen,
-    pattern::Numbered,
-};
+use contract::{field::SEEN, id::Ids, ledger::Seen, pattern::Numbered};
 use wire::Fields;
 
 use super::{Head, InFlight};
@@ -49,13 +44,16 @@ impl InFlight {
             self.reply.told = Told::NoToken;
             return;
         };
-        let id = ids.of(self.arrival.number, self.arrival.resends);
-        let is_own = text.get(..id::LENGTH) == Some(&id.text()[..]);
-        let seen = if is_own { Seen::read_of(id, text) } else { None };
+        // Whichever attempt it is of: redirects that are followed are attempts as well.
+        let is_own = |seen: &Seen| {
+            (seen.id.run, seen.id.load, seen.id.number) == (ids.run, ids.load, self.arrival.number)
+        };
+        let seen = Seen::read(text).filter(is_own);
         match seen {
             Some(Seen { sighting, epoch, length, .. }) => {
                 self.reply.told = Told::Own { sighting, epoch };
-                self.reply.announced = length;
+                // What is compressed has other bytes.
+                self.reply.announced = length.filter(|_| !fields.contains("content-encoding"));
             }
             None => {
                 self.reply.told = Told::Other;

@@ -49,6 +49,12 @@ impl Default for Phases {
 }
 
 impl Phases {
+    /// Whether no request was due while it happened, or after it.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.figures[1..].iter().any(|part| part.succeeded + part.unsuccessful == 0)
+    }
+
     /// When it began and ended, as far as it has, by the run's clock.
     pub(crate) fn mark(&mut self, marks: [Nanos; 2]) {
         self.marks = marks;

@@ -100,6 +100,10 @@ impl Verified {
         let is_written = arrival.written.is_some();
         let other = Seen::read(reply.other()).map(|seen| seen.id);
         let is_replied = matches!(ended.outcome, Outcome::Replied);
+        if let (false, Told::Own { epoch, .. }) = (is_replied, reply.told) {
+            // It has begun to reply, so it has seen the request.
+            *self.epochs.entry(epoch).or_default() += 1;
+        }
         let fate = match (is_replied, reply.told) {
             (true, Told::Own { .. }) => None,
             (true, Told::NoToken | Told::Nothing) => Some((fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN)),

@@ -13,14 +13,18 @@ const SHOWN: usize = 3;
 
 /// The sentences, the first of which says whether all is well.
 pub(super) fn sentences(found: &Verification) -> Vec<String> {
-    let mut sentences = vec![first(found), arrived(found)];
-    let findings: [(&Finding, &str); 11] = [
+    let mut sentences = vec![first(found)];
+    if !found.servers.is_empty() {
+        sentences.push(arrived(found));
+    }
+    let findings: [(&Finding, &str); 12] = [
         (&found.never_arrived.answered_by_proxy, "never arrived and were answered in between"),
         (&found.never_arrived.unanswered, "neither arrived nor were answered"),
         (&found.never_arrived.not_written, "did not leave whole and were not answered"),
         (&found.answered_in_place, "arrived, and the reply that came back is not the server's"),
         (&found.cut_on_the_way_back, "arrived and were answered, and the reply was cut on the way back"),
         (&found.cut_by_the_server, "arrived, and the server did not answer them"),
+        (&found.given_up, "arrived, and loadgen gave them up after --timeout"),
         (&found.crossed, "were given the reply to another request, which had arrived as they had: crossed"),
         (
             &found.cached,
@@ -60,8 +64,9 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     }
     for (epoch, replies) in &found.epochs_lost {
         let replies = count(*replies);
-        sentences
-            .push(format!("a server (epoch {epoch:08x}) gave {replies} replies and is gone with its ledger"));
+        sentences.push(format!(
+            "a server (epoch {epoch:08x}) gave {replies} replies and has not told what it has seen"
+        ));
     }
     sentences.extend(found.off.iter().cloned());
     sentences
@@ -71,6 +76,9 @@ fn first(found: &Verification) -> String {
     let all = count(found.sent);
     if found.servers.is_empty() {
         return format!("of {all} requests nothing is proven: no server has told what it has seen");
+    }
+    if found.is_clean() && found.sent == 1 {
+        return "the request arrived once, and was given its own reply, whole".to_owned();
     }
     if found.is_clean() {
         return format!("each of {all} requests arrived once, and was given its own reply, whole");
@@ -94,7 +102,7 @@ fn arrived(found: &Verification) -> String {
         _ => "not all that replied could be asked",
     };
     format!(
-        "{} sent; {} arrived, {} sightings at {servers} ({}{more}; {asked}, quiet after {})",
+        "{} sent; {} arrived, seen {} times at {servers} ({}{more}; {asked}, quiet after {})",
         count(found.sent),
         count(found.arrived),
         count(found.sightings),

@@ -33,12 +33,19 @@ const EVERY: Duration = Duration::from_millis(250);
 const TRIES_FOR_EACH: usize = 8;
 const TRIES_BEYOND: usize = 8;
 
+/// The most servers that are listened to.
+const MAX_SERVERS: usize = 4096;
+
 /// The largest answer, in bytes: a longer one is not kept whole.
 const MAX_ANSWER: u64 = 16 << 20;
 
 /// Asks until nothing changes any more; `epochs` are those of the servers that have replied.
 pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -> Asked {
     let began = Instant::now();
+    // What stopped the run itself is no reason not to ask.
+    let was_stopped = run.phase() != Phase::Run;
+    let is_interrupted = || run.phase() == Phase::Abort || !was_stopped && run.is_interrupted();
+    let is_over = || is_interrupted() || began.elapsed() >= PATIENCE;
     let sources = match sources(plan) {
         Ok(sources) => sources,
         Err(error) => {
@@ -52,7 +59,10 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
         let (mut off, mut behind) = (Vec::new(), Vec::new());
         let mut answered = BTreeMap::new();
         for source in &sources {
-            let asked = source.ask(plan, ids, epochs, &mut answered);
+            if is_over() {
+                break;
+            }
+            let asked = source.ask(plan, ids, epochs, &mut answered, is_over);
             match source {
                 Source::Server { .. } => off.extend(asked.err()),
                 Source::Behind { .. } => behind.extend(asked.err()),
@@ -62,23 +72,32 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
             // What one target does not answer, such as a port for calls alone, another one does.
             off.append(&mut behind);
         }
-        let is_over = run.phase() == Phase::Abort || began.elapsed() >= PATIENCE;
-        if answered != known {
-            // What does not answer any more is kept as it was last.
-            known.extend(answered);
+        let is_new = |(epoch, statement): (&u32, &Statement)| known.get(epoch) != Some(statement);
+        if answered.iter().any(is_new) {
             since = Instant::now();
         }
+        // What does not answer any more is kept as it was last.
+        known.extend(answered);
+        if known.len() > MAX_SERVERS {
+            let off = vec![format!("more than {MAX_SERVERS} servers have answered")];
+            return Asked { off, ..Asked::default() };
+        }
+        let is_over = is_over();
         let is_open = known.values().any(|statement| statement.open > 0);
         let quiet = QUIET.max(longest_pause(known.values()));
         let is_quiet = !is_open && since.elapsed() >= quiet;
         if known.is_empty() || is_quiet || is_over {
-            if is_over && !is_quiet && !known.is_empty() {
+            let is_interrupted = is_interrupted();
+            if is_interrupted {
+                off.push("it was not waited until servers were quiet: interrupted".to_owned());
+            } else if is_over && !is_quiet && !known.is_empty() {
                 off.push(format!(
                     "servers were still busy with the run after {} s",
                     began.elapsed().as_secs()
                 ));
             }
-            return Asked { statements: known.into_values().collect(), waited: began.elapsed(), off };
+            let (statements, waited) = (known.into_values().collect(), began.elapsed());
+            return Asked { statements, waited, off, is_interrupted };
         }
         thread::sleep(EVERY);
     }
@@ -138,6 +157,7 @@ impl Source {
         ids: Ids,
         epochs: &BTreeSet<u32>,
         answered: &mut BTreeMap<u32, Statement>,
+        is_over: impl Fn() -> bool,
     ) -> Result<(), String> {
         match self {
             Self::Server { name, plan } => {
@@ -149,7 +169,9 @@ impl Source {
                 let most = TRIES_BEYOND + wanted.len() * TRIES_FOR_EACH;
                 let mut failed = None;
                 for _ in 0..most {
-                    if !answered.is_empty() && wanted.iter().all(|epoch| answered.contains_key(epoch)) {
+                    if is_over()
+                        || !answered.is_empty() && wanted.iter().all(|epoch| answered.contains_key(epoch))
+                    {
                         break;
                     }
                     match get(plan, *site, ids) {
@@ -176,6 +198,9 @@ fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<BTreeMap<u32, State
     let path = format!("/ledger?run={:08x}&load={}&unlike={unlike:08x}", ids.run, ids.load);
     let summary = Run::new(plan.getting(site, &path)?).start()?.join()?;
     let exchange = summary.records.exchange.context("the run was stopped")?;
+    if let (Some(_), Some(failure)) = (exchange.status, &exchange.failure) {
+        return Err(anyhow!("the reply broke off: {failure:?}"));
+    }
     let status = exchange.status.ok_or_else(|| match &exchange.failure {
         Some(failure) => anyhow!("{failure:?}"),
         None => anyhow!("there was no reply"),

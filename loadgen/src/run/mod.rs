@@ -209,6 +209,7 @@ impl Running {
             known.settle();
             let epochs = known.epochs.keys().copied().collect();
             let asked = ledgers::ask(&self.plan, self.ids, &epochs, &self.handle);
+            summary.interrupted |= asked.is_interrupted;
             let methods: Vec<_> =
                 self.plan.requests().iter().map(|request| request.method.as_str()).collect();
             summary.verification = Some(Box::new(verify::judge(&known, asked, start, &methods)));

@@ -7,7 +7,7 @@ use contract::ledger::{Entry, Pages, Repeat, State, Statement};
 use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, Verification};
 use crate::{
     clock::Nanos,
-    outcome::Damage,
+    outcome::{Cause, Damage},
     recorder::{Hurt, Verified, fate, reason},
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Asked {
     pub(crate) waited: Duration,
     /// What could not be found out, and why.
     pub(crate) off: Vec<String>,
+    /// Whether asking was cut short by the user.
+    pub(crate) is_interrupted: bool,
 }
 
 /// What all servers together have seen.
@@ -67,7 +69,7 @@ impl Servers {
 
 /// What follows; the run began at `start`, by its clock, and its requests have these methods, by index.
 pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&str]) -> Verification {
-    let Asked { statements, waited, mut off } = asked;
+    let Asked { statements, waited, mut off, .. } = asked;
     let servers = Servers::of(&statements, &mut off);
     let of_epoch = |epoch: &u32| statements.iter().any(|statement| statement.epoch == *epoch);
     let epochs_lost: Vec<_> = known
@@ -92,6 +94,8 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
         sightings: all.sightings,
         servers: statements
             .iter()
+            // Earlier starts of a server may have seen nothing.
+            .filter(|statement| statement.sightings > 0 || known.epochs.contains_key(&statement.epoch))
             .map(|statement| Server {
                 instance: statement.instance.clone(),
                 epoch: statement.epoch,
@@ -125,9 +129,10 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
     if !all.adds_up() {
         off.push("what servers have begun and ended does not add up".to_owned());
     }
-    let expected = found.arrived + found.own_attempts + found.repeated.counts.all() - after_refusal(all);
-    if statements.iter().all(|statement| statement.forgotten == 0) && all.sightings != expected + all.refused
-    {
+    let repeats = found.repeated.counts.all().saturating_sub(after_refusal(all));
+    let expected = [found.arrived, found.own_attempts, repeats, all.refused];
+    let expected = expected.into_iter().fold(0, u64::saturating_add);
+    if statements.iter().all(|statement| statement.forgotten == 0) && all.sightings != expected {
         off.push(
             "sightings are not the requests that arrived, loadgen's own attempts and repeats".to_owned(),
         );
@@ -187,7 +192,13 @@ impl About<'_> {
             (true, false) => (&mut found.cached, "never arrived, and was given another request's reply"),
             (true, true) => (&mut found.crossed, "arrived, and was given another request's reply"),
             (false, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => (not_written, "did not leave whole"),
+            (false, false) if why == reason::BEGUN_OR_OTHER_RUN => {
+                (answered_by_proxy, "never arrived, and the reply of something in between broke off")
+            }
             (false, false) => (unanswered, "neither arrived nor was answered"),
+            (false, true) if self.known_of(number).is_some_and(|hurt| hurt.cause == Some(Cause::Timeout)) => {
+                (&mut found.given_up, "arrived, and loadgen gave it up")
+            }
             (false, true) if state == State::WHOLE => {
                 (&mut found.cut_on_the_way_back, "arrived and was answered, and the reply did not come whole")
             }

@@ -39,6 +39,9 @@ pub struct Verification {
     pub cut_on_the_way_back: Finding,
     /// Requests that arrived, and that the server itself did not answer.
     pub cut_by_the_server: Finding,
+    /// Requests that arrived, and that loadgen itself gave up after `--timeout`.
+    #[serde(default)]
+    pub given_up: Finding,
     /// Requests that something in between sent again.
     pub repeated: Repeated,
     /// How often a server said that it did not process a request, which was sent again.
@@ -169,14 +172,16 @@ impl Verification {
             &self.answered_in_place,
             &self.cut_on_the_way_back,
             &self.cut_by_the_server,
+            &self.given_up,
             &self.crossed,
             &self.cached,
             &self.foreign,
             &self.payload.truncated,
             &self.payload.corrupted,
         ];
-        let counts: u64 = findings.iter().map(|finding| finding.count).sum();
-        counts + self.repeated.counts.all() + self.unjudged + self.uploads.differing
+        let counts = findings.iter().map(|finding| finding.count).fold(0, u64::saturating_add);
+        let others = [self.repeated.counts.all(), self.unjudged, self.uploads.differing];
+        others.into_iter().fold(counts, u64::saturating_add)
     }
 
     /// Whether all was proven, and nothing is wrong.

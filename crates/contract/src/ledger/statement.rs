@@ -11,7 +11,7 @@ use super::{NUMBERS_PER_PAGE, Pages, State};
 pub const VERSION: u32 = 1;
 
 /// The largest count that is believed.
-const MAX_COUNT: u64 = 1 << 50;
+const MAX_COUNT: u64 = 1 << 40;
 /// How many servers a process states something of, at most.
 const MAX_STATEMENTS: usize = 256;
 /// The longest name that is, in bytes.
@@ -94,15 +94,16 @@ impl Repeats {
     /// All of them.
     #[must_use]
     pub fn all(&self) -> u64 {
-        self.after_refusal + self.after_failure + self.after_success + self.concurrent
+        let kinds = [self.after_refusal, self.after_failure, self.after_success, self.concurrent];
+        kinds.into_iter().fold(0, u64::saturating_add)
     }
 
     /// Adds others.
     pub fn add(&mut self, others: &Self) {
-        self.after_refusal += others.after_refusal;
-        self.after_failure += others.after_failure;
-        self.after_success += others.after_success;
-        self.concurrent += others.concurrent;
+        self.after_refusal = self.after_refusal.saturating_add(others.after_refusal);
+        self.after_failure = self.after_failure.saturating_add(others.after_failure);
+        self.after_success = self.after_success.saturating_add(others.after_success);
+        self.concurrent = self.concurrent.saturating_add(others.concurrent);
     }
 }
 
@@ -229,19 +230,20 @@ impl Statement {
     /// Takes over what another part of a server, or another server, has seen. `entries` of both are looked at for what had
     /// become of a request before it was seen again elsewhere; the numbers of those that were seen by both are returned.
     pub fn merge(&mut self, pages: &mut Pages, other: &Self, others: &Pages) -> Vec<u64> {
-        self.sightings += other.sightings;
-        self.open += other.open;
-        self.whole += other.whole;
+        self.sightings = self.sightings.saturating_add(other.sightings);
+        self.open = self.open.saturating_add(other.open);
+        self.whole = self.whole.saturating_add(other.whole);
         for (cut, count) in &other.cut_on_purpose {
-            *self.cut_on_purpose.entry(cut.clone()).or_default() += count;
+            let own = self.cut_on_purpose.entry(cut.clone()).or_default();
+            *own = own.saturating_add(*count);
         }
-        self.cut_by_server += other.cut_by_server;
-        self.cut_by_peer += other.cut_by_peer;
-        self.refused += other.refused;
+        self.cut_by_server = self.cut_by_server.saturating_add(other.cut_by_server);
+        self.cut_by_peer = self.cut_by_peer.saturating_add(other.cut_by_peer);
+        self.refused = self.refused.saturating_add(other.refused);
         self.repeats.add(&other.repeats);
-        self.forgotten += other.forgotten;
-        self.uploads.same += other.uploads.same;
-        self.uploads.differing += other.uploads.differing;
+        self.forgotten = self.forgotten.saturating_add(other.forgotten);
+        self.uploads.same = self.uploads.same.saturating_add(other.uploads.same);
+        self.uploads.differing = self.uploads.differing.saturating_add(other.uploads.differing);
         let mut by_both = Vec::new();
         let mut seen_again = Repeats::default();
         let entries = &self.entries;
@@ -314,9 +316,9 @@ impl Statement {
     /// Whether all that began has ended, and each end is one of the known ones.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let on_purpose: u64 = self.cut_on_purpose.values().sum();
-        let ended = self.whole + on_purpose + self.cut_by_server + self.cut_by_peer + self.refused;
-        self.sightings == ended + self.open
+        let ended = [self.whole, self.cut_by_server, self.cut_by_peer, self.refused, self.open].into_iter();
+        let all = ended.chain(self.cut_on_purpose.values().copied());
+        self.sightings == all.fold(0, u64::saturating_add)
     }
 }
 
