@@ -98,6 +98,8 @@ impl Summary {
         self.busiest_worker = self.busiest_worker.max(other.busiest_worker);
         self.run_delay = self.run_delay.into_iter().chain(other.run_delay).reduce(f64::max);
         self.interrupted |= other.interrupted;
+        // What was proven, or what a command did, is of the requests of one run, and is not said of those of both.
+        (self.verification, self.happened, self.records.phases) = (None, None, None);
         Ok(())
     }
 
@@ -123,8 +125,9 @@ mod tests {
     fn shards_that_ran_at_the_same_time_are_one_run_with_the_sum_of_their_rates() {
         let one = run("-r 100 -d 2s a:1", |_, _| Planted::default());
         let other = run("-r 50 -d 4s a:1", |_, _| Planted::default());
-        let mut merged = one.clone();
+        let mut merged = Summary { verification: Some(Box::default()), ..one.clone() };
         merged.merge(&other).unwrap();
+        assert_eq!(merged.verification, None, "nothing was proven of both");
         assert_eq!(merged.records.counts.succeeded, 400);
         assert_eq!(merged.run.rate_per_second, Some(150.0));
         assert_eq!(merged.elapsed, other.elapsed);
