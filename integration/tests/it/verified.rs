@@ -369,7 +369,7 @@ fn a_command_is_run_meanwhile_and_what_it_did_is_told_by_part() {
     assert!(report.number("/during/after/succeeded") >= 50 && during["recovered"] == true, "{during:#}");
     let all = ["before", "during", "after"]
         .map(|part| failed(part) + report.number(&format!("/during/{part}/succeeded")));
-    assert_eq!(all.iter().sum::<u64>(), report.requests("offered"), "each is in one part");
+    assert_eq!(all.iter().sum::<u64>(), report.requests("sent"), "each is in one part");
     let lost: u64 = ["before", "during", "after"].map(failed).iter().sum();
     // Some have met a connection that was already gone.
     let found = |kind: &str| report.number(&format!("/verify/never_arrived/{kind}/count"));

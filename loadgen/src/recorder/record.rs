@@ -95,6 +95,7 @@ impl Recorder {
                 own.offered += 1;
             }
             self.unsuccessful(due, now, 1);
+            self.failed_in_phase(due, 1);
         }
     }
 
@@ -240,6 +241,7 @@ impl Recorder {
                 }
             }
             if arrival.written.is_some() || !matches!(ended.outcome, Outcome::Abandoned) {
+                self.failed_in_phase(arrival.due, 1);
                 let since_start = self.since_start(arrival.due);
                 self.availability.due(since_start, false);
             }
@@ -297,10 +299,15 @@ impl Recorder {
     fn unsuccessful(&mut self, due: Nanos, at: Nanos, count: u64) {
         self.times.unsuccessful.saturating_record_n(at.saturating_sub(due).min(LONGEST), count);
         let since_start = self.since_start(due);
+        self.intervals.at(since_start).unsuccessful += count;
+    }
+
+    /// So many that were due then did not succeed; what was not sent has no part in that.
+    fn failed_in_phase(&mut self, due: Nanos, count: u64) {
+        let since_start = self.since_start(due);
         if let Some(phases) = &mut self.phases {
             phases.failed(due, since_start, count);
         }
-        self.intervals.at(since_start).unsuccessful += count;
     }
 
     /// What a reply reports of the server's part, if that is looked at.
@@ -362,6 +369,7 @@ impl Recorder {
             }
         } else {
             self.unsuccessful(due, at, count);
+            self.failed_in_phase(due, count);
             let since_start = self.since_start(due);
             self.availability.due(since_start, false);
         }
