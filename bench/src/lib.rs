@@ -54,7 +54,7 @@ use tools::{Tool, Tools};
 const SMOKE_SECONDS: f64 = 0.5;
 
 /// Runs the comparisons, prints their tables to standard output and keeps the record; false if a contender
-/// failed. A missed target and a peer that is not installed are no failures.
+/// failed. A missed target and a peer that is not installed do not count as failures.
 ///
 /// # Errors
 /// The arguments name no row, our programs cannot be built, the record cannot be written, or the user

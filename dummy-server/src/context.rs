@@ -10,7 +10,7 @@ use std::{
 use contract::{pattern::Pattern, timing::WorkerLoad};
 use wire::Output;
 
-use crate::{budget::Budget, drain::Shutdown, ledger::Desk, settings::Config, turn::Turn};
+use crate::{budget::Budget, drain::Shutdown, ledger::Aggregator, settings::Config, turn::Turn};
 
 /// Bytes that a WebSocket reads in one call.
 const SCRATCH: usize = 64 << 10;
@@ -30,7 +30,7 @@ pub(crate) struct ServerContext {
     /// What requests and replies may hold.
     pub(crate) budget: Rc<Budget>,
     /// Where it is asked what all workers have seen of verified runs.
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) aggregator: Arc<Aggregator>,
     /// Of the connection that is polled.
     pub(crate) turn: Rc<Turn>,
     /// How busy the worker is, as it last looked.
@@ -47,7 +47,7 @@ impl ServerContext {
         shutdown: Shutdown,
         instance: &'static str,
         budget: Rc<Budget>,
-        desk: Arc<Desk>,
+        aggregator: Arc<Aggregator>,
     ) -> Rc<Self> {
         Rc::new(Self {
             pattern: Pattern::new(config.buffer_size),
@@ -55,7 +55,7 @@ impl ServerContext {
             shutdown,
             instance,
             budget,
-            desk,
+            aggregator,
             turn: Rc::default(),
             load: Cell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),

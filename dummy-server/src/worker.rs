@@ -25,7 +25,7 @@ use crate::{
     drain::{Phase, Shutdown},
     exchange::Exchange,
     fleet::{Arrived, Fleet},
-    ledger::{self, Desk, Ledger},
+    ledger::{self, Aggregator, Ledger},
     lifecycle::{Lifecycle, Seen, orders::Order},
     settings::{Config, Limits},
     stats::Stats,
@@ -53,7 +53,7 @@ pub(crate) struct Server {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) instance: &'static str,
     pub(crate) behaviour: Arc<behaviour::Shared>,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) memory: Arc<Pool>,
 }
@@ -115,11 +115,16 @@ impl Worker {
         access_log: Option<Queue>,
     ) -> Rc<Self> {
         let Server { first_worker, all_workers, config, shutdown, .. } = server;
-        let Server { fleet, instance, behaviour, desk, certificates, memory, .. } = server;
+        let Server { fleet, instance, behaviour, aggregator, certificates, memory, .. } = server;
         let budget = Budget::new(memory, Arc::clone(&stats));
-        let ledger = Ledger::new(instance, desk.epoch());
-        let context =
-            ServerContext::new(Arc::clone(&config), shutdown.clone(), instance, Rc::clone(&budget), desk);
+        let ledger = Ledger::new(instance, aggregator.epoch(), config.buffer_size);
+        let context = ServerContext::new(
+            Arc::clone(&config),
+            shutdown.clone(),
+            instance,
+            Rc::clone(&budget),
+            aggregator,
+        );
         let exchange = Exchange::new(context, index, access_log.map(Log::new), Rc::clone(&ledger), behaviour);
         let resources = Resources::new(exchange, certificates);
         let connections = RefCell::new(Slab::new());
@@ -211,7 +216,7 @@ impl Worker {
             }
         } else {
             // One that is killed leaves nothing, as a process that is.
-            self.ledger.leave(self.index, &self.resources.context.desk);
+            self.ledger.leave(self.index, &self.resources.context.aggregator);
         }
         self.connections.borrow().len()
     }

@@ -16,6 +16,7 @@ use crate::{
     client::Protocol,
     launch::Launched,
     process::Process,
+    proxies::nginx_configuration,
     tools::{find, lack, require},
 };
 
@@ -233,29 +234,16 @@ fn nginx(setting: &Setting<'_>) -> String {
         let (chain, key) = (certificate.chain.display(), certificate.key.display());
         parameter += &format!(" ssl; ssl_certificate {chain}; ssl_certificate_key {key}");
     }
-    // One process, because killing a master leaves its workers behind.
-    format!(
-        "daemon off;
-master_process off;
-pid {dir}/pid;
-error_log stderr warn;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  client_body_temp_path {dir}/body;
-  proxy_temp_path {dir}/proxy;
-  fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi;
-  scgi_temp_path {dir}/scgi;
-  server {{
+    let http = format!(
+        "  server {{
     listen {address}{parameter};
     root {dir}/www;
   }}
-}}
 ",
         dir = setting.directory.display(),
         address = setting.address,
-    )
+    );
+    nginx_configuration(&http, setting.directory)
 }
 
 fn h2o(setting: &Setting<'_>) -> String {

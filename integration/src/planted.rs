@@ -4,11 +4,10 @@
 //! It chooses by the number in the request's token, so that a test knows what has to be found.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -51,8 +50,6 @@ pub enum Fault {
     TakeSeen,
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
-    /// So many milliseconds pass before it is passed on, or before its reply is.
-    Slow(u64, u64),
 }
 
 /// The proxy; it ends when dropped.
@@ -64,8 +61,7 @@ pub struct Planted {
 }
 
 impl Planted {
-    /// In front of a server; `fault` says what is done to the request of a number, once: what is asked for without a token is
-    /// passed on.
+    /// In front of a server; `fault` says what is done to the request of a number. Requests without a token are passed on.
     ///
     /// # Panics
     /// When it can't listen.
@@ -231,12 +227,6 @@ fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Faul
                 let id = text.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
                 upstream.exchange(&request.with("x-dummy-token", id))?
             }
-            (Fault::Slow(there, back), _) => {
-                thread::sleep(std::time::Duration::from_millis(there));
-                let reply = upstream.exchange(&request)?;
-                thread::sleep(std::time::Duration::from_millis(back));
-                reply
-            }
             _ => upstream.exchange(&request)?,
         };
         last = Some(reply.clone());
@@ -257,10 +247,4 @@ fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Faul
         client.write_all(&reply.bytes())?;
     }
     Ok(())
-}
-
-/// A fault for each of some numbers, the first time that each is seen; others have none.
-pub fn once(faults: BTreeMap<u64, Fault>) -> impl Fn(u64) -> Fault + Send + Sync + 'static {
-    let faults = Mutex::new(faults);
-    move |number| faults.lock().expect("nobody panics").remove(&number).unwrap_or(Fault::None)
 }

@@ -52,8 +52,11 @@ impl Pattern {
         Self::of(piece, ALPHABET)
     }
 
-    /// What bodies of verified runs are cut from, in pieces of at most `piece` bytes (at least one).
-    fn numbered(piece: usize) -> Self {
+    /// What [numbered](Numbered) bodies are cut from, in pieces of at most `piece` bytes (at least one).
+    ///
+    /// Like [`Self::new`], it takes a lock: a thread makes it once.
+    #[must_use]
+    pub fn numbered(piece: usize) -> Self {
         static PERIOD: OnceLock<Vec<u8>> = OnceLock::new();
         Self::of(piece, PERIOD.get_or_init(unlike_itself))
     }
@@ -102,7 +105,7 @@ fn unlike_itself() -> Vec<u8> {
 /// ```
 /// use contract::pattern::{Numbered, Pattern};
 ///
-/// let body = Pattern::new(64 << 10).range(0, 100).numbered(7).piece(100);
+/// let body = Pattern::new(64 << 10).range(0, 100).numbered(Pattern::numbered(64 << 10), 7).piece(100);
 /// assert_eq!(Numbered::new(7).verify(0, body), Ok(()));
 /// assert_eq!(Numbered::new(8).verify(0, body).unwrap_err().offset, 0);
 /// ```
@@ -143,12 +146,12 @@ pub struct Range {
 }
 
 impl Range {
-    /// The same bytes of the [numbered](Numbered) body.
+    /// The same bytes of the [numbered](Numbered) body, which is cut from `numbered`.
+    #[inline]
     #[must_use]
-    pub fn numbered(self, number: u64) -> Self {
+    pub fn numbered(self, numbered: Pattern, number: u64) -> Self {
         let start = u64::from(Numbered::new(number).start);
-        let pattern = Pattern::numbered(self.pattern.piece);
-        Self { pattern, offset: self.offset.wrapping_add(start), left: self.left }
+        Self { pattern: numbered, offset: self.offset.wrapping_add(start), left: self.left }
     }
 
     /// Whether it is the body from its beginning.
@@ -309,7 +312,7 @@ mod tests {
     #[test]
     fn numbered_bodies_differ_from_each_other_and_from_themselves_elsewhere() {
         let body = |number: u64, length: u64| {
-            let mut range = Pattern::new(1000).range(0, length).numbered(number);
+            let mut range = Pattern::new(1000).range(0, length).numbered(Pattern::numbered(1000), number);
             range.copy_to_bytes(length as usize)
         };
         for number in [0, 1, 1 << 20, u64::MAX] {
@@ -335,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_body_that_is_longer_than_what_it_repeats_is_checked_to_its_end() {
-        let mut range = Pattern::new(1 << 20).range(0, 5 << 20).numbered(3);
+        let mut range = Pattern::new(1 << 20).range(0, 5 << 20).numbered(Pattern::numbered(1 << 20), 3);
         let mut offset = 0;
         while range.left() > 0 {
             let piece = range.piece(u64::MAX);

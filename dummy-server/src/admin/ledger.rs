@@ -6,7 +6,7 @@ use axum::{
 };
 
 use crate::{
-    process::{Instance, Process},
+    process::Process,
     router::{self, Route},
 };
 
@@ -22,9 +22,18 @@ pub(super) async fn response(process: &Process, query: Option<&str>) -> Response
         }
     };
     let mut statements = Vec::new();
-    for desk in process.instances.iter().flat_map(Instance::desks) {
-        match desk.statement(run, load).await {
-            Ok(statement) => statements.push(statement),
+    let all = process.instances.iter().flat_map(|instance| {
+        let aggregators = instance.aggregators();
+        let last = aggregators.len().saturating_sub(1);
+        aggregators.into_iter().enumerate().map(move |(index, aggregator)| (aggregator, index == last))
+    });
+    for (aggregator, is_last) in all {
+        match aggregator.statement(run, load).await {
+            // Earlier starts are of interest where they have seen something.
+            Ok(statement) if statement.sightings + statement.forgotten > 0 || is_last => {
+                statements.push(statement);
+            }
+            Ok(_) => {}
             Err(unanswered) => {
                 return (StatusCode::SERVICE_UNAVAILABLE, format!("{unanswered}\n")).into_response();
             }

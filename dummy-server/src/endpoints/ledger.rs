@@ -17,7 +17,7 @@ pub(super) fn handle(context: &Rc<ServerContext>, upload: Upload, run: u32, load
     let context = Rc::clone(context);
     Answer::Waiting(Box::pin(async move {
         drop(upload);
-        let mut reply = match context.desk.statement(run, load).await {
+        let mut reply = match context.aggregator.statement(run, load).await {
             // A list, as at the admin port.
             Ok(statement) => Reply::json(StatusCode::OK, &[statement]),
             Err(unanswered) => Reply::refusal(

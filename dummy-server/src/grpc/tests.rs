@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     budget::Budget,
-    ledger::Desk,
+    ledger::Aggregator,
     message::{
         reply::{Body, Part},
         timetable::parts_when_late,
@@ -45,8 +45,8 @@ fn framed(request: &TestRequest) -> Vec<u8> {
 /// The responses of a call whose request is pushed into the inbox.
 async fn call(method: &str, inbox: &Rc<Inbox>) -> impl FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> {
     let config = Arc::new(Config::from_args(&["--workers=1"]).unwrap());
-    let desk = Arc::new(Desk::new("test", 1).0);
-    let context = ServerContext::new(config, Shutdown::new(), "test", Budget::of(1 << 30), desk);
+    let aggregator = Arc::new(Aggregator::new("test", 1).0);
+    let context = ServerContext::new(config, Shutdown::new(), "test", Budget::of(1 << 30), aggregator);
     let fields = CallFields::default();
     let answer = test_service::call_method(
         &context,

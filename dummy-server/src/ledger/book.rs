@@ -15,6 +15,8 @@ const MAX_NOTED: usize = 64 << 10;
 /// How many entries are kept of failures, and of repeats.
 const MAX_FAILURES: usize = 128;
 const MAX_REPEATS: usize = 256;
+/// How many entries of the sets beside the pages take a KiB at most.
+const NOTED_PER_KIB: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Book {
@@ -30,19 +32,22 @@ pub(super) struct Book {
     again: BTreeMap<(u64, u8), u8>,
     failures: Vec<Past>,
     repeats: Vec<Past>,
+    /// How often the ring was searched for the first sighting of a repeat.
+    searches: usize,
 }
 
 impl Book {
-    pub(super) fn new((run, load): (u32, u8), serial: u64, max_pages: usize, forgotten: u64) -> Self {
+    pub(super) fn new((run, load): (u32, u8), serial: u64, forgotten: u64) -> Self {
         Self {
             serial,
             counts: Statement { version: VERSION, run, load, forgotten, ..Statement::default() },
-            pages: Pages::of_at_most(max_pages),
+            pages: Pages::of_at_most(0),
             resent: BTreeMap::new(),
             refused: BTreeSet::new(),
             again: BTreeMap::new(),
             failures: Vec::new(),
             repeats: Vec::new(),
+            searches: 0,
         }
     }
 
@@ -51,12 +56,16 @@ impl Book {
     }
 
     pub(super) fn sightings(&self) -> u64 {
-        self.counts.sightings + self.counts.forgotten
+        self.counts.sightings.saturating_add(self.counts.forgotten)
     }
 
-    /// How many pages it has.
-    pub(super) fn pages(&self) -> usize {
-        self.pages.bytes() >> 10
+    /// What it holds, in KiB: its pages, and what is noted beside them.
+    pub(super) fn size(&self) -> usize {
+        (self.pages.bytes() >> 10) + (self.noted() + NOTED_PER_KIB - 1) / NOTED_PER_KIB
+    }
+
+    fn noted(&self) -> usize {
+        self.resent.len() + self.refused.len() + self.again.len()
     }
 
     #[inline]
@@ -65,15 +74,20 @@ impl Book {
     }
 
     /// A request has come; how often it has by now.
-    pub(super) fn saw(&mut self, past: &Past, ring: &Ring) -> u8 {
+    ///
+    /// It grows by no more than `room` KiB; what does not fit is counted as forgotten.
+    pub(super) fn saw(&mut self, past: &Past, ring: &Ring, room: usize) -> u8 {
+        self.pages.limit((self.pages.bytes() >> 10) + room);
+        let has_room = room > 0;
         let Id { number, attempt, .. } = past.id;
         self.counts.sightings += 1;
         self.counts.open += 1;
-        let before = if attempt == 0 { self.saw_first(number) } else { self.saw_resent(number, attempt) };
+        let before =
+            if attempt == 0 { self.saw_first(number) } else { self.saw_resent(number, attempt, has_room) };
         if before == State::UNSEEN && self.refused.is_empty() {
             return 1;
         }
-        self.saw_again(past, before, ring)
+        self.saw_again(past, before, ring, has_room)
     }
 
     #[inline]
@@ -86,8 +100,8 @@ impl Book {
         before
     }
 
-    fn saw_resent(&mut self, number: u64, attempt: u8) -> State {
-        let is_full = self.resent.len() >= MAX_NOTED;
+    fn saw_resent(&mut self, number: u64, attempt: u8, has_room: bool) -> State {
+        let is_full = self.resent.len() >= MAX_NOTED || !has_room;
         match self.resent.get(&(number, attempt)) {
             Some(before) => *before,
             None if is_full => {
@@ -102,7 +116,7 @@ impl Book {
     }
 
     #[cold]
-    fn saw_again(&mut self, past: &Past, before: State, ring: &Ring) -> u8 {
+    fn saw_again(&mut self, past: &Past, before: State, ring: &Ring, has_room: bool) -> u8 {
         let key = (past.id.number, past.id.attempt);
         let was_refused = self.refused.remove(&key);
         let kind = match before {
@@ -114,20 +128,22 @@ impl Book {
         };
         kind.count(&mut self.counts.repeats);
         let is_new = !self.again.contains_key(&key);
-        if is_new && self.again.len() >= MAX_NOTED {
+        if is_new && (self.again.len() >= MAX_NOTED || !has_room) {
             return u8::MAX;
         }
         let count = self.again.entry(key).or_insert(1);
         *count = count.saturating_add(1);
         let count = *count;
-        if is_new && self.repeats.len() < MAX_REPEATS {
+        // Those whose first sighting is still open, or has left the ring, are searched for in vain.
+        if is_new && self.searches < MAX_REPEATS {
+            self.searches += 1;
             self.repeats.extend(ring.find(|id| *id == past.id).next());
         }
         count
     }
 
-    /// A request has ended.
-    pub(super) fn ended(&mut self, past: &Past, cut: Option<Cut>) {
+    /// A request has ended; the book grows by no more than `room` KiB.
+    pub(super) fn ended(&mut self, past: &Past, cut: Option<Cut>, room: usize) {
         let Id { number, attempt, .. } = past.id;
         self.counts.open -= 1;
         match past.end {
@@ -152,7 +168,7 @@ impl Book {
         } else if let Some(own) = self.resent.get_mut(&(number, attempt)) {
             *own = if *own > State::OPEN { state.max(*own) } else { state };
         }
-        if past.end == End::Refused && self.refused.len() < MAX_NOTED {
+        if past.end == End::Refused && self.refused.len() < MAX_NOTED && room > 0 {
             self.refused.insert((number, attempt));
         }
         if state != State::WHOLE && self.failures.len() < MAX_FAILURES {

@@ -1,24 +1,24 @@
 //! Which requests of verified runs this server has seen, and what became of their replies: see [`contract::ledger`].
 //!
 //! Each worker owns a [`Ledger`], which shares nothing. A request without a token costs nothing here. Who wants to know asks
-//! the [`Desk`], which asks all workers. Nothing here reads a field or knows a protocol.
+//! the [`Aggregator`], which asks all workers. Nothing here reads a field or knows a protocol.
 
+mod aggregator;
 mod book;
-mod desk;
 mod past;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
 use contract::{
     id::Id,
     ledger::{End, Seen, SeenText},
-    pattern::Range,
+    pattern::{Pattern, Range},
 };
 
-pub(crate) use self::desk::{Desk, Question};
+pub(crate) use self::aggregator::{Aggregator, Question};
 use self::{
     book::Book,
     past::{Past, Ring},
@@ -27,10 +27,10 @@ use crate::cut::Cut;
 
 /// How many loads of runs a worker remembers: a plan may have 16.
 const MAX_BOOKS: usize = 64;
-/// Pages for all of them: 32 MiB, 134 million numbers.
-const MAX_PAGES: usize = 32 << 10;
-/// One that begins has room for so many at least: those of 16 million numbers.
-const FEWEST_PAGES: usize = 4 << 10;
+/// What all of them may hold together, in KiB: pages for 134 million numbers.
+const MAX_SIZE: usize = 32 << 10;
+/// What one that begins has room for at least: pages for 16 million numbers.
+const MIN_ROOM: usize = 4 << 10;
 /// Of how many that are gone it is known.
 const MAX_EVICTED: usize = 1024;
 
@@ -46,6 +46,11 @@ pub(crate) struct Ledger {
     evicted: RefCell<Vec<((u32, u8), u64)>>,
     /// How many books were begun.
     begun: Cell<u64>,
+    /// What books hold, in KiB.
+    size: Cell<usize>,
+    /// The largest piece of a body, in bytes.
+    piece: usize,
+    numbered: OnceCell<Pattern>,
 }
 
 /// A request with a token, from its head to the end of its reply. Dropping it notes how it ended.
@@ -59,10 +64,27 @@ pub(crate) struct Sighting {
 }
 
 impl Ledger {
+    /// What numbered bodies are cut from: made when the first one is asked for.
+    #[inline]
+    fn numbered(&self) -> Pattern {
+        *self.numbered.get_or_init(|| Pattern::numbered(self.piece))
+    }
+
     /// Of the server with this name, which drew `epoch` when it started.
-    pub(crate) fn new(instance: &'static str, epoch: u32) -> Rc<Self> {
+    /// Bodies are cut in pieces of `piece` bytes.
+    pub(crate) fn new(instance: &'static str, epoch: u32, piece: usize) -> Rc<Self> {
         let (books, ring, evicted) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Rc::new(Self { epoch, instance, books, ring, evicted, begun: Cell::new(0) })
+        Rc::new(Self {
+            epoch,
+            instance,
+            books,
+            ring,
+            evicted,
+            begun: Cell::new(0),
+            size: Cell::new(0),
+            piece,
+            numbered: OnceCell::new(),
+        })
     }
 
     /// A head with this token was read.
@@ -76,8 +98,11 @@ impl Ledger {
                 books.len() - 1
             }),
         };
-        past.book = books[at].serial;
-        past.sighting = books[at].saw(&past, &self.ring.borrow());
+        let book = &mut books[at];
+        past.book = book.serial;
+        let before = book.size();
+        past.sighting = book.saw(&past, &self.ring.borrow(), self.room());
+        self.size.set(self.size.get() + book.size() - before);
         Box::new(Sighting { ledger: Rc::clone(self), past, length: None, cut: None })
     }
 
@@ -86,27 +111,33 @@ impl Ledger {
     #[cold]
     fn begin(&self, books: &mut Vec<Book>, id: Id) {
         let mut evicted = self.evicted.borrow_mut();
-        let pages = |books: &[Book]| books.iter().map(Book::pages).sum::<usize>();
-        while !books.is_empty() && (books.len() >= MAX_BOOKS || pages(books) > MAX_PAGES - FEWEST_PAGES) {
+        while !books.is_empty() && (books.len() >= MAX_BOOKS || self.size.get() > MAX_SIZE - MIN_ROOM) {
             let book = books.remove(0);
+            self.size.set(self.size.get() - book.size());
             if evicted.len() == MAX_EVICTED {
                 evicted.remove(0);
             }
             evicted.push((book.key(), book.sightings()));
         }
-        let forgotten =
-            evicted.iter().filter(|(key, _)| *key == (id.run, id.load)).map(|(_, seen)| seen).sum();
+        let of_this = evicted.extract_if(.., |(key, _)| *key == (id.run, id.load));
+        let forgotten = of_this.fold(0, |all: u64, (_, seen)| all.saturating_add(seen));
         let serial = self.begun.get() + 1;
         self.begun.set(serial);
-        let room = MAX_PAGES - pages(books);
-        books.push(Book::new((id.run, id.load), serial, room, forgotten));
+        books.push(Book::new((id.run, id.load), serial, forgotten));
+    }
+
+    /// How much books may still grow, in KiB.
+    fn room(&self) -> usize {
+        MAX_SIZE.saturating_sub(self.size.get())
     }
 
     fn ended(&self, past: &Past, cut: Option<Cut>) {
         let mut books = self.books.borrow_mut();
         // What it was noted in may be gone.
         if let Some(book) = books.iter_mut().rev().find(|book| book.serial == past.book) {
-            book.ended(past, cut);
+            let before = book.size();
+            book.ended(past, cut, self.room());
+            self.size.set(self.size.get() + book.size() - before);
         }
         self.ring.borrow_mut().push(*past);
     }
@@ -127,7 +158,7 @@ impl Sighting {
             return range;
         }
         self.length = Some(range.left());
-        range.numbered(self.past.id.number)
+        range.numbered(self.ledger.numbered(), self.past.id.number)
     }
 
     /// The reply has begun.
@@ -146,7 +177,7 @@ impl Sighting {
         }
     }
 
-    /// It ends in this way, as was asked for; `refused` says whether it is safely sent again.
+    /// It ends with this cut, as requested; `refused` says whether the client can safely retry.
     pub(crate) fn cut(&mut self, cut: Cut, refused: bool) {
         self.cut = Some(cut);
         self.past.end = if refused { End::Refused } else { End::CutOnPurpose };
@@ -175,5 +206,82 @@ impl Drop for Sighting {
             past.end = End::CutByPeer;
         }
         self.ledger.ended(&self.past, self.cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::ledger::NUMBERS_PER_PAGE;
+
+    use super::*;
+
+    const GET: &[u8] = b"GET";
+
+    fn see(ledger: &Rc<Ledger>, run: u32, number: u64, attempt: u8) -> Box<Sighting> {
+        ledger.saw(Id { run, load: 0, number, attempt }, GET, 1)
+    }
+
+    #[test]
+    fn books_hold_no_more_than_their_limit_whatever_numbers_and_runs_are_sent() {
+        let ledger = Ledger::new("one", 7, 1024);
+        // All runs begin while there is room, and then grow in turn, each number in a page of its own.
+        for number in 0..1500 {
+            for run in 0..MAX_BOOKS as u32 {
+                drop(see(&ledger, run, number * NUMBERS_PER_PAGE, 0));
+                drop(see(&ledger, run, number, 1));
+            }
+        }
+        let held: usize = ledger.books.borrow().iter().map(Book::size).sum();
+        assert_eq!(ledger.size.get(), held);
+        assert!((MAX_SIZE..=MAX_SIZE + 2 * MAX_BOOKS).contains(&held), "{held}");
+        let forgotten =
+            ledger.books.borrow().last().unwrap().statement(("one", 7), &[], &Ring::default()).0.forgotten;
+        assert!(forgotten > 0, "what did not fit is counted");
+    }
+
+    #[test]
+    fn a_book_that_is_evicted_is_remembered_as_forgotten_and_its_open_sightings_end_without_harm() {
+        let ledger = Ledger::new("one", 7, 1024);
+        let open = see(&ledger, 0, 1, 0);
+        drop(see(&ledger, 0, 2, 0));
+        for run in 1..=MAX_BOOKS as u32 {
+            drop(see(&ledger, run, 1, 0));
+        }
+        drop(see(&ledger, 0, 3, 0));
+        drop(open);
+        // As often as it comes back, what had gone is counted once.
+        assert!(ledger.evicted.borrow().iter().all(|(key, _)| *key != (0, 0)));
+        let books = ledger.books.borrow();
+        let again = books.iter().find(|book| book.is_of(0, 0)).unwrap();
+        let (statement, pages) = again.statement(("one", 7), &[], &Ring::default());
+        assert_eq!((statement.sightings, statement.forgotten, statement.open), (1, 2, 0));
+        assert_eq!((pages.count(), statement.adds_up()), (1, true));
+        assert_eq!(ledger.statement(1, 0, &[]).map(|(statement, _)| statement.forgotten), Some(1));
+    }
+
+    #[test]
+    fn a_repeat_is_counted_by_what_became_of_the_sighting_before_it() {
+        let ledger = Ledger::new("one", 7, 1024);
+        let end = |status: u16, refused: bool| {
+            let mut sighting = see(&ledger, 9, u64::from(status), 0);
+            if refused {
+                sighting.cut(Cut::GoAway(0), true);
+            } else {
+                sighting.replied(status, 2);
+                sighting.whole();
+            }
+        };
+        for (status, refused) in
+            [(200, false), (200, false), (503, false), (503, false), (100, true), (100, false)]
+        {
+            end(status, refused);
+        }
+        let first = see(&ledger, 9, 1, 0);
+        drop((see(&ledger, 9, 1, 0), first));
+        let (statement, pages) = ledger.statement(9, 0, &[]).unwrap();
+        let repeats = statement.repeats;
+        let kinds = [repeats.after_success, repeats.after_failure, repeats.after_refusal, repeats.concurrent];
+        assert_eq!((kinds, statement.refused, pages.count()), ([1; 4], 1, 4));
+        assert!(statement.adds_up() && statement.sightings == 8);
     }
 }

@@ -13,7 +13,7 @@ use super::{Common, life::Lasting, life::Life};
 use crate::{
     behaviour,
     drain::Phase,
-    ledger::Desk,
+    ledger::Aggregator,
     listener::{Addresses, BindError, Listeners},
     stats::Stats,
 };
@@ -57,7 +57,7 @@ pub(crate) struct Instance {
     /// The present one, or the last.
     life: Mutex<Life>,
     /// Where those before it that were drained have left what they had seen of verified runs, the last ones.
-    past: Mutex<VecDeque<Arc<Desk>>>,
+    past: Mutex<VecDeque<Arc<Aggregator>>>,
     starts: AtomicU64,
 }
 
@@ -138,7 +138,7 @@ impl Instance {
             if past.len() == MAX_PAST {
                 past.pop_front();
             }
-            past.push_back(before.desk);
+            past.push_back(before.aggregator);
         }
         self.starts.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -146,13 +146,13 @@ impl Instance {
 
     /// Where it is asked what it has seen of verified runs, in this life and those before it. One that was killed has taken
     /// that along.
-    pub(crate) fn desks(&self) -> Vec<Arc<Desk>> {
+    pub(crate) fn aggregators(&self) -> Vec<Arc<Aggregator>> {
         let life = self.life();
-        let present = (!life.shutdown.was_killed()).then_some(life.desk);
+        let present = (!life.shutdown.was_killed()).then_some(life.aggregator);
         self.past().iter().cloned().chain(present).collect()
     }
 
-    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Desk>>> {
+    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Aggregator>>> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

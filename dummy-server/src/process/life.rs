@@ -17,7 +17,7 @@ use crate::{
     drain::Shutdown,
     ended::WorkerEnd,
     fleet::{Arrived, Fleet},
-    ledger::{self, Desk},
+    ledger::{self, Aggregator},
     listener::{Addresses, Listeners},
     settings::{Config, Port},
     stats::Stats,
@@ -76,7 +76,7 @@ pub(crate) struct Life {
     /// Where workers are asked for their connections.
     pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
     /// And for what they have seen of verified runs.
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) addresses: Addresses,
     pub(crate) started: Timestamp,
     alive: Alive,
@@ -101,8 +101,8 @@ impl Life {
         let mut fleet = Fleet::new(ports.open(), common.accept_loops);
         let (mut seats, mut workers_to_ask) = (Vec::new(), Vec::new());
         let lines = lasting.lines().clone();
-        let (desk, ledger_questions) = Desk::new(lasting.name, lasting.stats.len());
-        let desk = Arc::new(desk);
+        let (aggregator, ledger_questions) = Aggregator::new(lasting.name, lasting.stats.len());
+        let aggregator = Arc::new(aggregator);
         for ((index, stats), ledger_questions) in lasting.stats.iter().enumerate().zip(ledger_questions) {
             let (sender, questions) = mpsc::channel(QUESTIONS);
             workers_to_ask.push(sender);
@@ -124,7 +124,7 @@ impl Life {
             fleet: Arc::clone(&fleet),
             instance: lasting.name,
             behaviour: Arc::clone(&lasting.behaviour),
-            desk: Arc::clone(&desk),
+            aggregator: Arc::clone(&aggregator),
             certificates: common.certificates.clone(),
             memory: Arc::clone(&common.memory),
         };
@@ -133,7 +133,7 @@ impl Life {
             shutdown: server.shutdown.clone(),
             fleet,
             workers_to_ask,
-            desk,
+            aggregator,
             addresses,
             started: Timestamp::now(),
             alive: Arc::clone(&alive),

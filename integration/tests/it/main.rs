@@ -57,7 +57,7 @@ mod proxied_tls; // through nginx and Envoy, which end TLS
 mod proxy_protocol; // PROXY headers
 mod readme; // the commands in README.md
 mod refused; // requests that are refused before they reach an endpoint
-mod repeated; // what real proxies send again
+mod repeated; // requests that real proxies retry
 mod reports; // formats of a report, and kept reports
 mod resources; // files, connections, memory, workers
 mod scraped; // the metrics, in both exposition formats
@@ -67,7 +67,7 @@ mod targets; // request targets, in every form
 mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
-mod verified;
+mod verified; // what loadgen proves of each request
 mod volume; // a gigabyte each way
 mod websocket_load; // WebSockets of loadgen
 mod websockets; // WebSocket

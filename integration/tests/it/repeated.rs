@@ -1,5 +1,5 @@
-//! What real proxies send again: two servers behind nginx and HAProxy, one of which answers 503, and a verified run of POSTs that
-//! tells which of them arrived twice.
+//! Requests that real proxies retry: two servers behind nginx and HAProxy, one of which answers 503, and a verified run of POSTs
+//! that counts those that arrived twice.
 
 use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 
@@ -7,7 +7,7 @@ use integration::{
     binaries::loadgen,
     launch::Launched,
     metrics::{Metrics, REQUESTS},
-    proxies::{HAPROXY, NGINX},
+    proxies::{HAPROXY, NGINX, nginx_balancing},
     proxy::Kind,
     report::Report,
     server::Server,
@@ -18,34 +18,7 @@ tests!();
 
 const SENT: u64 = 400;
 
-/// How nginx is told when to send a request to the next server.
-fn nginx(again: &str, front: SocketAddr, servers: [SocketAddr; 2], directory: &Path) -> String {
-    let [one, two] = servers;
-    let dir = directory.display();
-    format!(
-        "daemon off;
-master_process off;
-pid {dir}/pid;
-error_log stderr crit;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {dir}/body;
-  proxy_temp_path {dir}/proxy;
-  fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi;
-  scgi_temp_path {dir}/scgi;
-  upstream both {{ server {one} max_fails=0; server {two} max_fails=0; keepalive 16; }}
-  server {{
-    listen {front};
-    location / {{ proxy_pass http://both; proxy_http_version 1.1; proxy_set_header Connection ''; {again} }}
-  }}
-}}
-"
-    )
-}
-
-/// How HAProxy is.
+/// The configuration of an HAProxy that balances requests over two servers, with what its `defaults` contain beyond that.
 fn haproxy(again: &str, front: SocketAddr, servers: [SocketAddr; 2], _: &Path) -> String {
     let mut text = format!(
         "defaults
@@ -120,9 +93,9 @@ fn assert_passed_on(report: &Report, refused: u64) {
 
 async fn nginx_repeats_posts_after_503_only_when_it_is_told_to() {
     let again = "proxy_next_upstream error timeout http_503 non_idempotent;";
-    let Some((report, refused)) = posts(NGINX, nginx, again).await else { return };
+    let Some((report, refused)) = posts(NGINX, nginx_balancing, again).await else { return };
     assert_repeated(&report, refused);
-    let Some((report, refused)) = posts(NGINX, nginx, "").await else { return };
+    let Some((report, refused)) = posts(NGINX, nginx_balancing, "").await else { return };
     assert_passed_on(&report, refused);
 }
 

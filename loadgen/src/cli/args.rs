@@ -479,21 +479,21 @@ pub struct Args {
     /// Each request carries a token in x-dummy-token, in place of its id, and its reply repeats it; bodies of /bin and /chunked are
     /// numbered, so that one that is another request's is found out. Afterwards the servers are asked what they have seen, until
     /// nothing changes for 2s: through the target, or at the admin ports that --ledger names. The report says which requests never
-    /// arrived, were answered in between, cut, repeated, crossed or cached. Nothing is sent again but what provably was not
-    /// processed.
+    /// arrived, were answered in between, cut, repeated, crossed or cached. Only requests that were provably not processed are
+    /// retried.
     #[arg(long, env = "LOADGEN_VERIFY", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
     pub verify: bool,
 
-    /// Server to ask for what it has seen, HOST:PORT; may be repeated
+    /// Admin port of a server to ask, HOST:PORT; may be repeated
     ///
-    /// The address of its admin port, or dns:NAME:PORT of all servers that the name stands for. Needs --verify; without it,
-    /// whoever answers behind the target is asked.
+    /// The address of its admin port, or dns:NAME:PORT for all addresses of a name. Needs --verify; by default, servers are asked
+    /// through the target.
     #[arg(long = "ledger", value_name = "ADDRESS", env = "LOADGEN_LEDGER", value_delimiter = ',', help_heading = VERIFICATION)]
     pub ledgers: Vec<String>,
 
-    /// Run a command meanwhile, and tell what it did to requests
+    /// Run a shell command during the load, and report its effect
     ///
-    /// The shell runs it. Requests are sent for --around before the command, while it runs, and then until none has failed for --around (a minute
+    /// Requests are sent for --around before the command, while it runs, and then until none has failed for --around (a minute
     /// more at most, and no longer than --duration, without which it is 1h). The report tells requests before, while and after it
     /// apart, the longest time without a success, and how long it took until all succeeded again. What the command prints goes
     /// to standard error. Exit code 1 if it fails.

@@ -8,12 +8,7 @@ use contract::timing::Timing;
 
 use super::{compare_args::Contender, interrupt::Interrupts};
 use crate::{
-    compare::alike::Facts,
-    control::Phase,
-    outcome::{Exchange, Incomplete},
-    plan::Plan,
-    run::Run,
-    summary::Summary,
+    compare::alike::Facts, control::Phase, outcome::Exchange, plan::Plan, run::Run, summary::Summary,
 };
 
 /// How many requests each look takes.
@@ -41,7 +36,11 @@ pub(super) fn at(contender: &Contender, interrupts: &Interrupts) -> anyhow::Resu
     };
     let exchanges: Vec<&Exchange> = of(&seen).collect();
     if let Some(failed) = exchanges.iter().find(|exchange| exchange.failure.is_some()) {
-        return Err(anyhow!("{name} ({}) can't be compared: {}", contender.plan.target(), why(failed)));
+        return Err(anyhow!(
+            "{name} ({}) can't be compared: {}",
+            contender.plan.target(),
+            failed.why_incomplete()
+        ));
     }
     if exchanges.is_empty() {
         return Err(anyhow!("{name} ({}) can't be compared: nothing could be sent", contender.plan.target()));
@@ -78,14 +77,6 @@ fn exchanged(plan: Plan, interrupts: &Interrupts) -> anyhow::Result<Option<Summa
 /// All that was exchanged.
 fn of(summary: &Summary) -> impl Iterator<Item = &Exchange> {
     summary.records.earlier.iter().chain(summary.records.exchange.as_deref())
-}
-
-fn why(exchange: &Exchange) -> String {
-    match &exchange.failure {
-        Some(Incomplete::Failed(why)) => why.clone(),
-        Some(Incomplete::TimedOut) => "no complete reply within --timeout".to_owned(),
-        Some(Incomplete::GivenUp) | None => "no complete reply".to_owned(),
-    }
 }
 
 /// With what TLS has agreed on.

@@ -9,6 +9,7 @@ use std::{
 
 use super::progress::note;
 use crate::{
+    clock::nanos,
     control::{Handle, Phase},
     summary::{Happened, Summary},
 };
@@ -31,6 +32,7 @@ pub(super) struct During {
 /// A command that is run on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Watching {
+    around: Duration,
     thread: thread::JoinHandle<io::Result<Happened>>,
 }
 
@@ -38,7 +40,8 @@ impl During {
     /// Waits, runs the command, waits again, and ends the run.
     pub(super) fn watch(self, run: Handle) -> io::Result<Watching> {
         let thread = thread::Builder::new().name("loadgen-during".to_owned());
-        Ok(Watching { thread: thread.spawn(move || self.carry_out(&run))? })
+        let around = self.around;
+        Ok(Watching { around, thread: thread.spawn(move || self.carry_out(&run))? })
     }
 
     fn carry_out(&self, run: &Handle) -> io::Result<Happened> {
@@ -112,6 +115,11 @@ impl Watching {
             // It was as long as that, and not as long as it might have been.
             summary.run.window = summary.run.window.map(|_| summary.arrivals_lasted);
             summary.run.duration = None;
+            // What hangs is no failure before its timeout: it counts by when it was due.
+            let last = summary.records.phases.as_deref().and_then(|phases| phases.unsuccessful);
+            let until = nanos(summary.arrivals_lasted.saturating_sub(self.around));
+            let mut happened = happened;
+            happened.recovered &= last.is_none_or(|(_, last)| last <= until.max(nanos(happened.to)));
             summary.happened = Some(Box::new(happened));
         }
     }

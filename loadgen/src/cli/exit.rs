@@ -137,7 +137,7 @@ impl FailOn {
 /// Whether something has happened to any request, or can't be ruled out.
 pub(super) fn has_lost(summary: &Summary) -> bool {
     let counts = &summary.records.counts;
-    // Of a command while which nothing was due, nothing is known.
+    // Nothing is known of a command after which no request was due.
     let is_silent = summary.records.phases.as_deref().is_some_and(Phases::is_silent);
     counts.succeeded < counts.offered - counts.not_sent || is_silent || !is_clean(summary)
 }

@@ -86,6 +86,17 @@ pub(crate) struct Exchange {
     pub(crate) is_answered: bool,
 }
 
+impl Exchange {
+    /// Why its reply is not complete, for people.
+    pub(crate) fn why_incomplete(&self) -> String {
+        match &self.failure {
+            Some(Incomplete::Failed(why)) => why.clone(),
+            Some(Incomplete::TimedOut) => "no complete reply within --timeout".to_owned(),
+            Some(Incomplete::GivenUp) | None => "no complete reply".to_owned(),
+        }
+    }
+}
+
 /// Why a reply is not complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Incomplete {

@@ -11,7 +11,7 @@ use wire::Fields;
 use super::{
     exchange::Capture,
     expectation::{Check, Expectations},
-    token::Told,
+    token::TokenEcho,
 };
 
 /// What is looked at in replies to a request beyond what is in all.
@@ -46,8 +46,8 @@ pub(crate) struct Reply {
     pub(crate) length: u64,
     /// The status of the gRPC call, if it is the reply to one and has ended.
     pub(crate) code: Option<grpc::Code>,
-    /// What it has told of the request, in a verified run.
-    pub(crate) told: Told,
+    /// The request's token as it came back, in a verified run.
+    pub(crate) token: TokenEcho,
     /// How long its body is, if that is the one of the request's number.
     pub(super) announced: Option<u64>,
     /// What is looked at in its head.

@@ -5,17 +5,17 @@ use wire::Fields;
 
 use super::{Head, InFlight};
 
-/// What a reply has told.
+/// What a reply says of its request's token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// There is no reply, or the run is not verified.
+pub(crate) enum TokenEcho {
+    /// There is no reply yet, or the run is not verified.
     #[default]
-    Nothing,
-    /// Nothing of a token: whoever replied is no dummy-server, or something has taken it away.
-    NoToken,
-    /// That it is the reply to this request, which has been seen so often, by a server that was started with this epoch.
-    Own { sighting: u8, epoch: u32 },
-    /// That it is the reply to another request.
+    None,
+    /// There is a reply without one: it does not come from dummy-server, or the field was removed on the way.
+    Missing,
+    /// It is the token of this request, from the server with this epoch.
+    Own { epoch: u32 },
+    /// It is the token of another request.
     Other,
 }
 
@@ -24,24 +24,24 @@ pub(crate) enum Told {
 pub(crate) enum Damage {
     /// The first byte that differs lies here.
     Corrupted(u64),
-    /// It has ended after so many bytes, and should have so many.
+    /// It has ended after the first number of bytes, and should have the second.
     Truncated(u64, u64),
 }
 
 impl InFlight {
-    /// The final head has come; with the ids of a verified run, what it tells of the request is looked at. `number` numbers the
-    /// instance that it names.
+    /// The final head has come; with the ids of a verified run, its token is checked. `number` numbers the instance that it
+    /// names.
     #[inline]
     pub(crate) fn head(&mut self, head: &Head<'_>, verified: Option<Ids>, number: impl FnOnce(&[u8]) -> u16) {
         self.reply.head(head, number);
         if let Some(ids) = verified {
-            self.told(head.fields(), ids);
+            self.check_token(head.fields(), ids);
         }
     }
 
-    fn told(&mut self, fields: &Fields, ids: Ids) {
+    fn check_token(&mut self, fields: &Fields, ids: Ids) {
         let Some(text) = fields.get(SEEN) else {
-            self.reply.told = Told::NoToken;
+            self.reply.token = TokenEcho::Missing;
             return;
         };
         // Whichever attempt it is of: redirects that are followed are attempts as well.
@@ -50,13 +50,13 @@ impl InFlight {
         };
         let seen = Seen::read(text).filter(is_own);
         match seen {
-            Some(Seen { sighting, epoch, length, .. }) => {
-                self.reply.told = Told::Own { sighting, epoch };
+            Some(Seen { epoch, length, .. }) => {
+                self.reply.token = TokenEcho::Own { epoch };
                 // What is compressed has other bytes.
                 self.reply.announced = length.filter(|_| !fields.contains("content-encoding"));
             }
             None => {
-                self.reply.told = Told::Other;
+                self.reply.token = TokenEcho::Other;
                 self.reply.note_other(text);
             }
         }

@@ -1,7 +1,7 @@
 //! What a proxy does in the cases that matter, seen from both of its sides: dummy-server behind it is told what to do, and asked
 //! what it has seen.
 //!
-//! It is no load: one request after the other, each on a connection of its own or on one that a case is about. A [`Matrix`] is
+//! It generates no load: it sends one request after the other, each on a connection of its own or on one that a case is about. A [`Matrix`] is
 //! what comes of it; nothing here prints.
 
 mod cases;

@@ -49,10 +49,11 @@ impl Default for Phases {
 }
 
 impl Phases {
-    /// Whether no request was due while it happened, or after it.
+    /// Whether no request was due after it: nothing is known of what it did.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.figures[1..].iter().any(|part| part.succeeded + part.unsuccessful == 0)
+        let [.., after] = &self.figures;
+        after.succeeded + after.unsuccessful == 0
     }
 
     /// When it began and ended, as far as it has, by the run's clock.

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 
 use contract::{
     id::Ids,
-    ledger::{Pages, Seen},
+    ledger::{Pages, Seen, State},
 };
 
 use crate::{
     clock::Nanos,
-    outcome::{Cause, Damage, Ended, Failure, Outcome, Told},
+    outcome::{Cause, Damage, Ended, Failure, Outcome, TokenEcho},
 };
+
+/// The maximum number of starts of servers that are told apart.
+pub(crate) const MAX_EPOCHS: usize = 1024;
 
 /// How many entries a worker keeps.
 const MAX_HURT: usize = 16 << 10;
@@ -32,7 +35,7 @@ pub(crate) mod fate {
 pub(crate) mod reason {
     use contract::ledger::State;
 
-    /// Unanswered: its last byte has not left. Otherwise: the reply says nothing of a token.
+    /// Unanswered: its head has not left. Otherwise: the reply says nothing of a token.
     pub(crate) const UNWRITTEN_OR_NO_TOKEN: State = State::of_bits(1);
     /// Unanswered: nothing came back. Otherwise: the reply is another request's, of this run.
     pub(crate) const NOTHING_OR_OTHER: State = State::of_bits(2);
@@ -46,9 +49,8 @@ pub(crate) struct Hurt {
     pub(crate) number: u64,
     /// The index of the plan's request.
     pub(crate) request: u32,
-    /// When it was due and when it ended, by the run's clock.
+    /// When it was due, by the run's clock.
     pub(crate) due: Nanos,
-    pub(crate) at: Nanos,
     /// Of the reply; 0 without one.
     pub(crate) status: u16,
     /// Why there is no complete reply.
@@ -65,8 +67,12 @@ pub(crate) struct Hurt {
 pub(crate) struct Verified {
     pub(crate) fates: Pages,
     pub(crate) reasons: Pages,
-    /// Replies by the epoch of the server.
+    /// Those that loadgen gave up after `--timeout`.
+    pub(crate) given_up: Pages,
+    /// Replies by the epoch of the server, of the first [`MAX_EPOCHS`].
     pub(crate) epochs: BTreeMap<u32, u64>,
+    /// Replies with other epochs.
+    pub(crate) other_epochs: u64,
     /// The epoch of the last replies, and how many there were.
     last: (u32, u64),
     pub(crate) hurt: Vec<Hurt>,
@@ -80,7 +86,7 @@ impl Verified {
     #[inline]
     pub(crate) fn ended(&mut self, ended: &Ended<'_>, ids: Ids) {
         let in_flight = &ended.in_flight;
-        if let (Outcome::Replied, Told::Own { epoch, .. }) = (ended.outcome, in_flight.reply.told) {
+        if let (Outcome::Replied, TokenEcho::Own { epoch }) = (ended.outcome, in_flight.reply.token) {
             self.fates.set(in_flight.arrival.number, fate::ANSWERED);
             if epoch != self.last.0 {
                 self.settle();
@@ -100,14 +106,16 @@ impl Verified {
         let is_written = arrival.written.is_some();
         let other = Seen::read(reply.other()).map(|seen| seen.id);
         let is_replied = matches!(ended.outcome, Outcome::Replied);
-        if let (false, Told::Own { epoch, .. }) = (is_replied, reply.told) {
+        if let (false, TokenEcho::Own { epoch }) = (is_replied, reply.token) {
             // It has begun to reply, so it has seen the request.
-            *self.epochs.entry(epoch).or_default() += 1;
+            self.replied(epoch, 1);
         }
-        let fate = match (is_replied, reply.told) {
-            (true, Told::Own { .. }) => None,
-            (true, Told::NoToken | Told::Nothing) => Some((fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN)),
-            (true, Told::Other) => {
+        let fate = match (is_replied, reply.token) {
+            (true, TokenEcho::Own { .. }) => None,
+            (true, TokenEcho::Missing | TokenEcho::None) => {
+                Some((fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN))
+            }
+            (true, TokenEcho::Other) => {
                 let is_of_this = other.is_some_and(|id| (id.run, id.load) == (ids.run, ids.load));
                 let reason = if is_of_this { reason::NOTHING_OR_OTHER } else { reason::BEGUN_OR_OTHER_RUN };
                 Some((fate::OTHERWISE, reason))
@@ -120,6 +128,9 @@ impl Verified {
         };
         if let Some((fate, reason)) = fate {
             self.fates.set(arrival.number, fate);
+            if matches!(ended.outcome, Outcome::TimedOut) {
+                self.given_up.set(arrival.number, State::OPEN);
+            }
             self.reasons.set(arrival.number, reason);
         }
         let damage = ended.in_flight.damage().filter(|_| is_replied);
@@ -133,7 +144,6 @@ impl Verified {
                 number: arrival.number,
                 request: arrival.request,
                 due: arrival.due,
-                at: ended.at,
                 status: reply.status,
                 cause: match ended.outcome {
                     Outcome::Replied | Outcome::Abandoned => None,
@@ -150,7 +160,16 @@ impl Verified {
     /// Counts the last replies among those of their server.
     pub(crate) fn settle(&mut self) {
         let (epoch, count) = std::mem::take(&mut self.last);
-        if count > 0 {
+        self.replied(epoch, count);
+    }
+
+    fn replied(&mut self, epoch: u32, count: u64) {
+        if count == 0 {
+            return;
+        }
+        if self.epochs.len() >= MAX_EPOCHS && !self.epochs.contains_key(&epoch) {
+            self.other_epochs += count;
+        } else {
             *self.epochs.entry(epoch).or_default() += count;
         }
     }
@@ -159,12 +178,12 @@ impl Verified {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.fates.merge(&other.fates, |_, _, _| {});
         self.reasons.merge(&other.reasons, |_, _, _| {});
+        self.given_up.merge(&other.given_up, |_, _, _| {});
         self.settle();
         for (epoch, count) in other.epochs.iter().map(|(epoch, count)| (*epoch, *count)).chain([other.last]) {
-            if count > 0 {
-                *self.epochs.entry(epoch).or_default() += count;
-            }
+            self.replied(epoch, count);
         }
+        self.other_epochs += other.other_epochs;
         self.hurt.extend(other.hurt.iter().cloned());
         self.truncated += other.truncated;
         self.corrupted += other.corrupted;

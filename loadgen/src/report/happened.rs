@@ -31,7 +31,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
     }
     lines.push(match phases.unsuccessful {
         None if phases.is_silent() => {
-            "no request was due while it ran, or after it: nothing is known of what it did".to_owned()
+            "no request was due after it: nothing is known of what it did".to_owned()
         }
         None => "every request succeeded from the command on".to_owned(),
         Some((first, last)) => {

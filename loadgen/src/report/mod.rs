@@ -25,6 +25,11 @@ use crate::{
     verdict::{Judged, Time},
 };
 
+/// Without what a server that chose a text could do to a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 /// What is reported of.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {

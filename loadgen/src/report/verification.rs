@@ -20,7 +20,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     let findings: [(&Finding, &str); 12] = [
         (&found.never_arrived.answered_by_proxy, "never arrived and were answered in between"),
         (&found.never_arrived.unanswered, "neither arrived nor were answered"),
-        (&found.never_arrived.not_written, "did not leave whole and were not answered"),
+        (&found.never_arrived.not_written, "did not leave and were not answered"),
         (&found.answered_in_place, "arrived, and the reply that came back is not the server's"),
         (&found.cut_on_the_way_back, "arrived and were answered, and the reply was cut on the way back"),
         (&found.cut_by_the_server, "arrived, and the server did not answer them"),
@@ -54,10 +54,6 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         if times > 0 {
             sentences.push(format!("{} {what}", count(times)));
         }
-    }
-    if found.uploads.differing > 0 {
-        let differing = count(found.uploads.differing);
-        sentences.push(format!("{differing} bodies of requests arrived otherwise than they were sent"));
     }
     if found.unjudged > 0 {
         sentences.push(format!("{} requests cannot be judged", count(found.unjudged)));

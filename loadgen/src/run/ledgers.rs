@@ -33,8 +33,9 @@ const EVERY: Duration = Duration::from_millis(250);
 const TRIES_FOR_EACH: usize = 8;
 const TRIES_BEYOND: usize = 8;
 
-/// The most servers that are listened to.
+/// The maximum number of servers whose answers are kept, and of bytes of all answers.
 const MAX_SERVERS: usize = 4096;
+const MAX_ANSWERS: u64 = 256 << 20;
 
 /// The largest answer, in bytes: a longer one is not kept whole.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -78,8 +79,8 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
         }
         // What does not answer any more is kept as it was last.
         known.extend(answered);
-        if known.len() > MAX_SERVERS {
-            let off = vec![format!("more than {MAX_SERVERS} servers have answered")];
+        if known.len() > MAX_SERVERS || size(&known) > MAX_ANSWERS {
+            let off = vec!["servers have answered more than can be held in memory".to_owned()];
             return Asked { off, ..Asked::default() };
         }
         let is_over = is_over();
@@ -101,6 +102,11 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
         }
         thread::sleep(EVERY);
     }
+}
+
+/// About how many bytes statements take.
+fn size(statements: &BTreeMap<u32, Statement>) -> u64 {
+    statements.values().map(Statement::size).sum()
 }
 
 /// The longest time between the end of a sighting and the next one of the same request, as far as is told.
@@ -170,6 +176,7 @@ impl Source {
                 let mut failed = None;
                 for _ in 0..most {
                     if is_over()
+                        || size(answered) > MAX_ANSWERS
                         || !answered.is_empty() && wanted.iter().all(|epoch| answered.contains_key(epoch))
                     {
                         break;
@@ -198,13 +205,10 @@ fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<BTreeMap<u32, State
     let path = format!("/ledger?run={:08x}&load={}&unlike={unlike:08x}", ids.run, ids.load);
     let summary = Run::new(plan.getting(site, &path)?).start()?.join()?;
     let exchange = summary.records.exchange.context("the run was stopped")?;
-    if let (Some(_), Some(failure)) = (exchange.status, &exchange.failure) {
-        return Err(anyhow!("the reply broke off: {failure:?}"));
+    if exchange.failure.is_some() {
+        return Err(anyhow!("{}", exchange.why_incomplete()));
     }
-    let status = exchange.status.ok_or_else(|| match &exchange.failure {
-        Some(failure) => anyhow!("{failure:?}"),
-        None => anyhow!("there was no reply"),
-    })?;
+    let status = exchange.status.context("there was no reply")?;
     if status != 200 {
         return Err(anyhow!("the reply was {status}"));
     }

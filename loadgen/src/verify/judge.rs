@@ -7,9 +7,14 @@ use contract::ledger::{Entry, Pages, Repeat, State, Statement};
 use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, Verification};
 use crate::{
     clock::Nanos,
-    outcome::{Cause, Damage},
-    recorder::{Hurt, Verified, fate, reason},
+    outcome::Damage,
+    recorder::{Hurt, MAX_EPOCHS, Verified, fate, reason},
 };
+
+/// The maximum number of pages of all servers together that are unpacked: 256 MiB.
+const MAX_UNPACKED: u64 = 256 << 10;
+/// How many more pages one server may report than there are of the run: those of 16 million numbers that were never sent.
+const MAX_FOREIGN: u64 = 4096;
 
 /// What came of asking.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +31,8 @@ pub(crate) struct Asked {
 
 /// What all servers together have seen.
 struct Servers {
+    /// Whether that is all that they have reported.
+    is_complete: bool,
     all: Statement,
     pages: Pages,
     /// Of numbers that were sent again.
@@ -37,21 +44,34 @@ struct Servers {
 }
 
 impl Servers {
-    fn of(statements: &[Statement], off: &mut Vec<String>) -> Self {
+    /// Of a run with this number of pages.
+    fn of(statements: &[Statement], run_pages: u64, off: &mut Vec<String>) -> Self {
         let (mut all, mut pages) = (Statement::default(), Pages::default());
         let (mut each, mut by_several) = (Vec::new(), Vec::new());
+        let (mut room, mut is_complete) = (MAX_UNPACKED, true);
         for statement in statements {
+            let count = statement.pages.count();
+            if count > room.min(run_pages + MAX_FOREIGN) {
+                let instance = &statement.instance;
+                off.push(format!("{instance} reports far more numbers than were sent"));
+                is_complete = false;
+                continue;
+            }
+            room -= count;
             match statement.pages.pages() {
                 Some(others) => {
                     let by_both = all.merge(&mut pages, statement, &others);
                     by_several.extend(by_both.into_iter().take(super::MAX_EXAMPLES));
                     each.push((statement.instance.clone(), others));
                 }
-                None => off.push(format!("what {} has seen can't be read", statement.instance)),
+                None => {
+                    off.push(format!("what {} has seen can't be read", statement.instance));
+                    is_complete = false;
+                }
             }
         }
-        let resent = all.states();
-        Self { all, pages, resent, each, by_several }
+        let resent = all.resent_states();
+        Self { is_complete, all, pages, resent, each, by_several }
     }
 
     fn state(&self, number: u64) -> State {
@@ -70,7 +90,8 @@ impl Servers {
 /// What follows; the run began at `start`, by its clock, and its requests have these methods, by index.
 pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&str]) -> Verification {
     let Asked { statements, waited, mut off, .. } = asked;
-    let servers = Servers::of(&statements, &mut off);
+    let run_pages = (known.fates.bytes() >> 10) as u64;
+    let servers = Servers::of(&statements, run_pages, &mut off);
     let of_epoch = |epoch: &u32| statements.iter().any(|statement| statement.epoch == *epoch);
     let epochs_lost: Vec<_> = known
         .epochs
@@ -84,6 +105,10 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
     }
     if known.fates.left_out() > 0 {
         off.push(format!("{} requests have numbers beyond what is kept", known.fates.left_out()));
+    }
+    if known.other_epochs > 0 {
+        let replies = known.other_epochs;
+        off.push(format!("{replies} replies came from more than {MAX_EPOCHS} starts of servers"));
     }
     if all.open > 0 {
         off.push(format!("{} requests had not ended at the servers", all.open));
@@ -106,30 +131,32 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
         repeated: repeated(&servers, start),
         refused: all.refused,
         own_attempts: all.own_attempts(&servers.pages),
-        uploads: all.uploads,
         waited,
-        // Without a ledger, nothing that did not come back is judged.
-        unjudged: 0,
         ..Verification::default()
     };
     let hurt: BTreeMap<u64, &Hurt> = known.hurt.iter().map(|hurt| (hurt.number, hurt)).collect();
-    let is_asked = !statements.is_empty() && epochs_lost.is_empty();
-    let about = About { methods, hurt: &hurt, servers: &servers, start };
+    let is_asked =
+        !statements.is_empty() && epochs_lost.is_empty() && known.other_epochs == 0 && servers.is_complete;
+    let about = About { methods, given_up: &known.given_up, hurt: &hurt, servers: &servers, start };
+    let mut own = 0;
     for (number, fate) in known.fates.iter() {
+        own += u64::from(servers.pages.get(number) != State::UNSEEN);
         let (state, why) = (servers.state(number), known.reasons.get(number));
         about.place(&mut found, number, (fate, why), state, is_asked);
     }
-    for (number, _) in servers.pages.iter() {
-        if known.fates.get(number) == State::UNSEEN && known.fates.left_out() == 0 {
-            let entry = servers.first_entry(number);
-            found.foreign.add(None, || Some(about.seen(number, entry)));
-        }
+    if known.fates.left_out() == 0 {
+        found.foreign.count = servers.pages.count() - own;
+        let numbers = servers.pages.iter().map(|(number, _)| number);
+        let foreign = numbers.filter(|number| known.fates.get(*number) == State::UNSEEN);
+        let most = super::MAX_EXAMPLES.min(usize::try_from(found.foreign.count).unwrap_or(usize::MAX));
+        found.foreign.examples = foreign.take(most).map(|number| about.foreign(number)).collect();
     }
     damaged(&mut found.payload, known, start);
     if !all.adds_up() {
         off.push("what servers have begun and ended does not add up".to_owned());
     }
-    let repeats = found.repeated.counts.all().saturating_sub(after_refusal(all));
+    // A refusal was a sighting of its own.
+    let repeats = found.repeated.counts.all().saturating_sub(all.repeats.after_refusal);
     let expected = [found.arrived, found.own_attempts, repeats, all.refused];
     let expected = expected.into_iter().fold(0, u64::saturating_add);
     if statements.iter().all(|statement| statement.forgotten == 0) && all.sightings != expected {
@@ -142,15 +169,12 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
     found
 }
 
-/// Repeats of what was refused: the refusal was a sighting of its own.
-fn after_refusal(all: &Statement) -> u64 {
-    all.repeats.after_refusal
-}
-
 /// What examples are made of.
 struct About<'a> {
     /// Of requests, by index.
     methods: &'a [&'a str],
+    /// Those that loadgen gave up.
+    given_up: &'a Pages,
     /// What requests have met, by their numbers.
     hurt: &'a BTreeMap<u64, &'a Hurt>,
     servers: &'a Servers,
@@ -191,12 +215,12 @@ impl About<'_> {
             }
             (true, false) => (&mut found.cached, "never arrived, and was given another request's reply"),
             (true, true) => (&mut found.crossed, "arrived, and was given another request's reply"),
-            (false, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => (not_written, "did not leave whole"),
+            (false, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => (not_written, "its head did not leave"),
             (false, false) if why == reason::BEGUN_OR_OTHER_RUN => {
                 (answered_by_proxy, "never arrived, and the reply of something in between broke off")
             }
             (false, false) => (unanswered, "neither arrived nor was answered"),
-            (false, true) if self.known_of(number).is_some_and(|hurt| hurt.cause == Some(Cause::Timeout)) => {
+            (false, true) if self.given_up.get(number) != State::UNSEEN => {
                 (&mut found.given_up, "arrived, and loadgen gave it up")
             }
             (false, true) if state == State::WHOLE => {
@@ -231,7 +255,8 @@ impl About<'_> {
         example
     }
 
-    fn seen(&self, number: u64, entry: Option<&Entry>) -> Example {
+    fn foreign(&self, number: u64) -> Example {
+        let entry = self.servers.first_entry(number);
         Example {
             method: entry.map(|entry| entry.method.clone()),
             instance: entry.map(|entry| entry.instance.clone()),
@@ -322,5 +347,91 @@ fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
             by.unwrap_or("the same")
         ),
         ..example
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::ledger::{Packed, VERSION};
+
+    use super::*;
+
+    fn known(answered: u64, unanswered: u64) -> Verified {
+        let mut known = Verified::default();
+        for number in 0..answered + unanswered {
+            let is_answered = number < answered;
+            known.fates.set(number, if is_answered { fate::ANSWERED } else { fate::UNANSWERED });
+            if !is_answered {
+                known.reasons.set(number, reason::NOTHING_OR_OTHER);
+            }
+        }
+        known.epochs.insert(1, answered);
+        known
+    }
+
+    fn statement(numbers: u64) -> Statement {
+        let mut pages = Pages::default();
+        for number in 0..numbers {
+            pages.set(number, State::WHOLE);
+        }
+        let pages = Packed::of(&pages);
+        Statement {
+            version: VERSION,
+            epoch: 1,
+            sightings: numbers,
+            whole: numbers,
+            pages,
+            ..Statement::default()
+        }
+    }
+
+    fn judged(known: &Verified, statements: Vec<Statement>) -> Verification {
+        judge(known, Asked { statements, ..Asked::default() }, 0, &["GET"])
+    }
+
+    #[test]
+    fn what_both_ends_agree_on_is_clean_and_the_rest_is_told_by_whether_it_arrived() {
+        assert!(judged(&known(5000, 0), vec![statement(5000)]).is_clean());
+        let cut = judged(&known(90, 10), vec![statement(100)]);
+        assert_eq!((cut.cut_on_the_way_back.count, cut.hurt(), cut.arrived), (10, 10, 100));
+        let lost = judged(&known(90, 10), vec![statement(90)]);
+        assert_eq!((lost.never_arrived.unanswered.count, lost.hurt()), (10, 10));
+        let foreign = judged(&known(90, 0), vec![statement(100)]);
+        assert_eq!((foreign.foreign.count, foreign.hurt()), (10, 10));
+    }
+
+    #[test]
+    fn without_the_ledger_of_a_server_that_replied_nothing_is_guessed() {
+        let lost = Statement { epoch: 2, ..statement(0) };
+        let found = judged(&known(90, 10), vec![lost]);
+        assert_eq!((found.unjudged, found.hurt(), &found.epochs_lost[..]), (10, 10, &[(1, 90)][..]));
+        let found = judged(&known(90, 10), Vec::new());
+        assert_eq!((found.unjudged, found.is_clean()), (10, false));
+    }
+
+    #[test]
+    fn far_more_numbers_than_were_sent_are_not_unpacked() {
+        let all = |epoch: u32| {
+            let pages = Packed { whole: vec![(0, (64 << 10) - 1)], ..Packed::default() };
+            Statement { epoch, pages, ..statement(0) }
+        };
+        let found = judged(&known(90, 10), (1..=6).map(all).collect());
+        let left_out = found.off.iter().filter(|off| off.contains("than were sent")).count();
+        assert_eq!((left_out, found.unjudged, found.foreign.count), (6, 10, 0));
+    }
+
+    #[test]
+    fn epochs_beyond_those_that_are_told_apart_are_counted_and_nothing_is_guessed() {
+        let mut many = known(0, 10);
+        for epoch in 0..MAX_EPOCHS as u32 {
+            many.epochs.insert(epoch, 1);
+        }
+        let mut other = Verified::default();
+        other.epochs.insert(u32::MAX, 3);
+        other.epochs.insert(1, 4);
+        many.merge(&other);
+        assert_eq!((many.epochs.len(), many.other_epochs), (MAX_EPOCHS, 3));
+        let found = judged(&many, vec![statement(0)]);
+        assert!(found.unjudged == 10 && !found.is_clean(), "{found:?}");
     }
 }

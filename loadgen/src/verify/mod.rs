@@ -7,7 +7,7 @@ mod judge;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use contract::ledger::{Repeats, Uploads};
+use contract::ledger::Repeats;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use judge::{Asked, judge};
@@ -57,8 +57,6 @@ pub struct Verification {
     pub foreign: Finding,
     /// Bodies of replies.
     pub payload: Payload,
-    /// Bodies of requests.
-    pub uploads: Uploads,
     /// How long it took until nothing changed any more.
     pub waited: Duration,
     /// What can't be said, and why.
@@ -85,9 +83,9 @@ pub struct Server {
 pub struct NeverArrived {
     /// Something in between has answered.
     pub answered_by_proxy: Finding,
-    /// Nothing has, and the request had left whole.
+    /// Nothing has, and the head of the request had left.
     pub unanswered: Finding,
-    /// Nothing has, and the request had not left, or not whole.
+    /// Nothing has, and the head of the request had not left.
     pub not_written: Finding,
 }
 
@@ -180,7 +178,7 @@ impl Verification {
             &self.payload.corrupted,
         ];
         let counts = findings.iter().map(|finding| finding.count).fold(0, u64::saturating_add);
-        let others = [self.repeated.counts.all(), self.unjudged, self.uploads.differing];
+        let others = [self.repeated.counts.all(), self.unjudged];
         others.into_iter().fold(counts, u64::saturating_add)
     }
 

@@ -19,16 +19,14 @@ mod statement;
 
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 pub use seen::{Seen, SeenText};
-pub use statement::{
-    End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, Uploads, VERSION,
-};
+pub use statement::{End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, VERSION};
 
 /// What a server knows of a request of some number, in two bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State(u8);
 
 impl State {
-    /// It never came, or was refused so that it can safely be sent again.
+    /// It never arrived, or was refused before processing, so that the client can safely retry.
     pub const UNSEEN: Self = Self(0);
     /// Its head was seen, and its reply is not complete.
     pub const OPEN: Self = Self(1);

@@ -36,10 +36,16 @@ impl Default for Pages {
 }
 
 impl Pages {
-    /// Without any page, of which there will be no more than so many.
+    /// Empty, with at most `max_pages` pages.
     #[must_use]
     pub fn of_at_most(max_pages: usize) -> Self {
         Self { max_pages, places: BTreeMap::new(), pages: Vec::new(), last: None, left_out: 0 }
+    }
+
+    /// From now on, there will be no more than this number of pages; those that exist stay.
+    #[inline]
+    pub fn limit(&mut self, max_pages: usize) {
+        self.max_pages = max_pages;
     }
 
     /// The state of a number.
@@ -53,7 +59,8 @@ impl Pages {
         State::of_bits(at.map_or(0, |at| (self.pages[at][word] >> shift) as u8))
     }
 
-    /// Sets the state of a number, and returns what it was. False: there is no page left for it, and nothing was noted.
+    /// Sets the state of a number, and returns the previous one, and whether the new one was stored: beyond the maximum number
+    /// of pages it is not.
     #[inline]
     pub fn set(&mut self, number: u64, state: State) -> (State, bool) {
         let (page, word, shift) = place(number);
@@ -91,8 +98,7 @@ impl Pages {
     /// How many numbers are not zero.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let in_word = |word: &u64| u64::from((word & LOW | word >> 1 & LOW).count_ones());
-        self.pages.iter().flat_map(|page| page.iter()).map(in_word).sum()
+        self.pages.iter().map(|page| count(page)).sum()
     }
 
     /// How many numbers have found no page.
@@ -127,12 +133,10 @@ impl Pages {
         for (page, theirs) in &others.places {
             let theirs = &others.pages[*theirs];
             let Some(at) = self.find(*page) else {
-                let count = theirs.iter().map(|word| u64::from((word & LOW | word >> 1 & LOW).count_ones()));
-                self.left_out += count.sum::<u64>();
+                self.left_out += count(theirs);
                 continue;
             };
             for (index, (own, theirs)) in self.pages[at].iter_mut().zip(theirs.iter()).enumerate() {
-                let known = |word: u64| word & LOW | word >> 1 & LOW;
                 let mut common = known(*own) & known(*theirs);
                 // What only one knows is what both have together.
                 let only = *own | *theirs;
@@ -177,6 +181,16 @@ impl Pages {
 
 /// The lower of the two bits of each number.
 const LOW: u64 = 0x5555_5555_5555_5555;
+
+/// The lower bit of each number of a word that is not zero.
+fn known(word: u64) -> u64 {
+    word & LOW | word >> 1 & LOW
+}
+
+/// How many numbers of a page are not zero.
+fn count(page: &Page) -> u64 {
+    page.iter().map(|word| u64::from(known(*word).count_ones())).sum()
+}
 
 /// The page of a number, the word in it, and by how much its bits are shifted.
 #[inline]

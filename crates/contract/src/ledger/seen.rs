@@ -57,16 +57,9 @@ impl Seen {
     }
 
     /// Reads one; none where something else stands in the field.
-    #[must_use]
-    pub fn read(text: &[u8]) -> Option<Self> {
-        let (id, _) = text.split_at_checked(id::LENGTH)?;
-        Self::read_of(Id::read(id)?, text)
-    }
-
-    /// Reads one that begins with this id, as far as that is known.
     #[inline]
     #[must_use]
-    pub fn read_of(id: Id, text: &[u8]) -> Option<Self> {
+    pub fn read(text: &[u8]) -> Option<Self> {
         let (short, length) = text.split_at_checked(SHORT)?;
         if short[id::LENGTH] != b'-' || short[EPOCH - 1] != b'-' {
             return None;
@@ -78,6 +71,7 @@ impl Seen {
             [b'-', digits @ ..] if digits.len() <= 16 => Some(id::number(digits)?),
             _ => return None,
         };
+        let id = Id::read(&short[..id::LENGTH])?;
         let sighting = id::number(&short[id::LENGTH + 1..EPOCH - 1])? as u8;
         Some(Self { id, sighting, epoch: id::number(&short[EPOCH..])? as u32, length })
     }

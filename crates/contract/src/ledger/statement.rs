@@ -60,7 +60,7 @@ pub struct Statement {
     pub cut_by_server: u64,
     /// Replies whose client went first.
     pub cut_by_peer: u64,
-    /// Refused so that each can safely be sent again.
+    /// Refused before processing, so that the client can safely retry.
     pub refused: u64,
     /// Sightings of a number, and of the same attempt, that had been seen before.
     pub repeats: Repeats,
@@ -72,15 +72,13 @@ pub struct Statement {
     pub entries: Vec<Entry>,
     /// Sightings that were not noted for want of room: identities do not hold then.
     pub forgotten: u64,
-    /// Bodies of requests.
-    pub uploads: Uploads,
 }
 
 /// Sightings of what had been seen before, by what had become of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeats {
-    /// It had been refused safely.
+    /// It had been refused before processing.
     pub after_refusal: u64,
     /// It had failed: a reply of 5xx, or one that was broken off.
     pub after_failure: u64,
@@ -105,16 +103,6 @@ impl Repeats {
         self.after_success = self.after_success.saturating_add(others.after_success);
         self.concurrent = self.concurrent.saturating_add(others.concurrent);
     }
-}
-
-/// Bodies of requests whose digest the client had announced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Uploads {
-    /// Came whole, and as they were sent.
-    pub same: u64,
-    /// Came whole, and otherwise than they were sent.
-    pub differing: u64,
 }
 
 /// One sighting.
@@ -153,7 +141,7 @@ pub enum End {
     Open,
     /// The reply was handed over whole.
     Whole,
-    /// Not processed, and safely sent again.
+    /// Refused before processing, so that the client can safely retry.
     Refused,
     /// Broken off because a request had asked for it.
     CutOnPurpose,
@@ -188,7 +176,7 @@ impl Statement {
     /// Reads a list of them from JSON.
     ///
     /// # Errors
-    /// One is none of this version, or says what no server can have seen.
+    /// A statement has another version, or counts that no server can have.
     pub fn read_all(json: &[u8]) -> Result<Vec<Self>, InvalidStatement> {
         let statements: Vec<Self> =
             serde_json::from_slice(json).map_err(|error| InvalidStatement(error.to_string()))?;
@@ -209,7 +197,6 @@ impl Statement {
         let counts = [sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten]
             .into_iter()
             .chain([after_refusal, after_failure, after_success, concurrent])
-            .chain([statement.uploads.same, statement.uploads.differing])
             .chain(statement.cut_on_purpose.values().copied());
         // Many of them add up without a care.
         if counts.into_iter().any(|count| count > MAX_COUNT) {
@@ -228,7 +215,7 @@ impl Statement {
     }
 
     /// Takes over what another part of a server, or another server, has seen. `entries` of both are looked at for what had
-    /// become of a request before it was seen again elsewhere; the numbers of those that were seen by both are returned.
+    /// become of a request before it was seen again elsewhere; the numbers of the first ones that were seen by both are returned.
     pub fn merge(&mut self, pages: &mut Pages, other: &Self, others: &Pages) -> Vec<u64> {
         self.sightings = self.sightings.saturating_add(other.sightings);
         self.open = self.open.saturating_add(other.open);
@@ -242,21 +229,23 @@ impl Statement {
         self.refused = self.refused.saturating_add(other.refused);
         self.repeats.add(&other.repeats);
         self.forgotten = self.forgotten.saturating_add(other.forgotten);
-        self.uploads.same = self.uploads.same.saturating_add(other.uploads.same);
-        self.uploads.differing = self.uploads.differing.saturating_add(other.uploads.differing);
         let mut by_both = Vec::new();
         let mut seen_again = Repeats::default();
-        let entries = &self.entries;
+        // The first attempt of each number, as there may be very many numbers.
+        let first_attempts = |entries: &[Entry]| -> BTreeMap<u64, Entry> {
+            let first = entries.iter().rev().filter(|entry| entry.attempt == 0);
+            first.map(|entry| (entry.number, entry.clone())).collect()
+        };
+        let (own_entries, other_entries) = (first_attempts(&self.entries), first_attempts(&other.entries));
         pages.merge(others, |number, mine, theirs| {
-            let first = |entries: &[Entry]| {
-                entries.iter().find(|entry| (entry.number, entry.attempt) == (number, 0)).cloned()
-            };
-            let kind = match (first(entries), first(&other.entries)) {
-                (Some(mine), Some(theirs)) => Repeat::between(&mine, &theirs),
+            let kind = match (own_entries.get(&number), other_entries.get(&number)) {
+                (Some(mine), Some(theirs)) => Repeat::between(mine, theirs),
                 _ => Repeat::guessed(mine, theirs),
             };
             kind.count(&mut seen_again);
-            by_both.push(number);
+            if by_both.len() < MAX_ENTRIES {
+                by_both.push(number);
+            }
         });
         self.repeats.add(&seen_again);
         self.merge_resent(&other.resent);
@@ -302,15 +291,24 @@ impl Statement {
         pages.count() + only_resent as u64
     }
 
-    /// The state of a number, whichever attempt it is of.
+    /// The state of each number of which a further attempt was seen, whichever attempt it is of.
     #[must_use]
-    pub fn states(&self) -> BTreeMap<u64, State> {
+    pub fn resent_states(&self) -> BTreeMap<u64, State> {
         let mut states: BTreeMap<u64, State> = BTreeMap::new();
         for (number, _, state) in &self.resent {
             let own = states.entry(*number).or_default();
             *own = State::of_bits(*state).max(*own);
         }
         states
+    }
+
+    /// About how many bytes it takes in memory, at most.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        const PAGE: usize = NUMBERS_PER_PAGE as usize / 3 + 64;
+        let pages = self.pages.pages.len() * PAGE + self.pages.whole.len() * 16;
+        let entries = self.entries.len() * (2 * MAX_TEXT + 128) + self.resent.len() * 24;
+        (pages + entries + (self.cut_on_purpose.len() + 2) * MAX_TEXT) as u64
     }
 
     /// Whether all that began has ended, and each end is one of the known ones.
@@ -325,7 +323,7 @@ impl Statement {
 /// What had become of a request when it was seen again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// It had been refused safely.
+    /// It had been refused before processing.
     AfterRefusal,
     /// It had failed.
     AfterFailure,
@@ -401,7 +399,14 @@ impl Packed {
         packed
     }
 
-    /// The pages; none if that is no text of pages, or one of too many.
+    /// How many pages there are, before they are unpacked: it may be any number.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let whole = self.whole.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
+        whole.fold(self.pages.len() as u64, u64::saturating_add)
+    }
+
+    /// The pages; none if the text is invalid, or has more of them than [`MAX_PAGES`](super::MAX_PAGES).
     #[must_use]
     pub fn pages(&self) -> Option<Pages> {
         let mut pages = Pages::default();

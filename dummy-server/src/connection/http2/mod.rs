@@ -66,6 +66,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         told: None,
         error: None,
         cut: None,
+        last_processed: u32::MAX,
         given_up: false,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
@@ -133,6 +134,8 @@ struct Driver<'a> {
     error: Option<Code>,
     /// The connection ends like this, as soon as the output is written.
     cut: Option<Ending>,
+    /// The last stream that is processed, once GOAWAY has named it.
+    last_processed: u32,
     /// The client does nothing any more: the connection ends, whether or not the output can be written.
     given_up: bool,
 }

@@ -64,7 +64,9 @@ impl Driver<'_> {
     /// Sends a reply, or its beginning.
     pub(super) fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
         if self.is_cut() {
-            // Above the last stream that GOAWAY names, if that was how it was cut.
+            if key.id > self.last_processed {
+                pending.cut(Cut::GoAway(0), true);
+            }
             return;
         }
         if let Some(special) = &reply.special {
@@ -120,6 +122,7 @@ impl Driver<'_> {
             Cut::GoAway(code) => {
                 self.socket.lifecycle.break_off();
                 http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
+                self.refuse_above(last, cut);
                 self.cut = Some(Ending::Complete);
             }
             Cut::Close | Cut::Reset | Cut::Short => {
@@ -128,6 +131,20 @@ impl Driver<'_> {
             }
         }
         self.socket.lifecycle.orders.wake();
+    }
+
+    /// GOAWAY has told the client that streams above `last` are not processed, so that it can retry them (RFC 9113 section 6.8).
+    fn refuse_above(&mut self, last: u32, cut: Cut) {
+        self.last_processed = last;
+        for slot in self.slots.iter_mut().filter(|slot| slot.id > last) {
+            match std::mem::take(&mut slot.work) {
+                Work::None => {}
+                Work::Waiting(pending, _) => pending.cut(cut, true),
+                Work::Sending(mut sending) | Work::Pausing(mut sending) | Work::Awaiting(mut sending) => {
+                    sending.flight.cut(cut, true);
+                }
+            }
+        }
     }
 
     fn reset(&mut self, key: Key, code: Code) {

@@ -1,11 +1,11 @@
 //! Servers behind something that spreads requests over them: a port that they share, and a proxy.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path};
+use std::{collections::BTreeSet, fs, net::SocketAddr};
 
 use integration::{
     client::{Client, Protocol},
     launch::Launched,
-    proxies::NGINX,
+    proxies::{NGINX, nginx_balancing},
     tools::require,
 };
 
@@ -31,39 +31,13 @@ async fn one_port_is_shared_and_the_others_serve_it_when_one_is_killed() {
     assert_eq!(seen().await, ["a", "b"]);
 }
 
-fn balancing(front: SocketAddr, servers: [SocketAddr; 2], directory: &Path) -> String {
-    let [one, two] = servers;
-    let dir = directory.display();
-    format!(
-        "daemon off;
-master_process off;
-pid {dir}/pid;
-error_log stderr crit;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {dir}/body;
-  proxy_temp_path {dir}/proxy;
-  fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi;
-  scgi_temp_path {dir}/scgi;
-  upstream both {{ server {one} max_fails=0; server {two} max_fails=0; keepalive 16; }}
-  server {{
-    listen {front};
-    location / {{ proxy_pass http://both; proxy_http_version 1.1; proxy_set_header Connection ''; }}
-  }}
-}}
-"
-    )
-}
-
 async fn behind_nginx_the_other_answers_everything_when_one_is_killed() {
     let Some(program) = require(NGINX.tool) else { return };
     let several = Several::start(&["--instances=2", "--instance-names=a,b"]);
     let servers = [several.http("a").await, several.http("b").await];
     let proxy = Launched::start(NGINX.tool, |[front]: [SocketAddr; 1], directory| {
         let file = directory.join("nginx.conf");
-        fs::write(&file, balancing(front, servers, directory)).expect("a file is written");
+        fs::write(&file, nginx_balancing("", front, servers, directory)).expect("a file is written");
         (NGINX.command)(&program, directory, &file)
     });
     let mut client = Client::connect(Protocol::Http1, proxy.addresses[0]).await;

@@ -1,4 +1,4 @@
-//! A request that was not processed, and may safely be sent again.
+//! A request that was not processed, so that it may safely be retried.
 
 use super::{
     super::{

@@ -1,3 +1,5 @@
+//! Reports of a comparison: text and Markdown against expected lines, JSON against its schema.
+
 use serde_json::Value;
 
 use super::*;

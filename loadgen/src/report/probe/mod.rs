@@ -6,6 +6,7 @@ mod markdown;
 use std::io::{self, Write};
 
 pub use self::{html::html, markdown::markdown};
+use super::printable;
 use crate::probe::{
     CASES, Case, Matrix,
     found::{Cell, Row, State},
@@ -87,7 +88,7 @@ pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         let behind = if column.upstream.is_empty() {
             String::new()
         } else {
-            format!("; behind it {}", column.upstream.join(", "))
+            format!("; behind it {}", printable(&column.upstream.join(", ")))
         };
         writeln!(out, "\n{} ({}): {}{behind}", column.name, column.url, column.protocols.join(" and "))?;
         let mut all_kept = true;
@@ -114,6 +115,9 @@ fn label(row: &Row) -> String {
     format!("{:>2} {} {} {}", row.case, row.name, row.variant, row.protocol)
 }
 
+/// What a cell says may quote a server: this many characters of it are shown.
+const MAX_SHOWN: usize = 1000;
+
 /// What a cell says, with the rule that it is about.
 fn sentence(cell: &Cell) -> String {
     let rule = match &cell.rule {
@@ -121,5 +125,6 @@ fn sentence(cell: &Cell) -> String {
         Some(rule) if cell.breaks_a_must => format!(" ({}: \"{}\")", rule.section, rule.quote),
         Some(rule) => format!(" (a MUST for proxies, which a gateway is not: {})", rule.section),
     };
-    format!("{}: {}{rule}", cell.state.name(), cell.what)
+    let what: String = cell.what.chars().take(MAX_SHOWN).collect();
+    format!("{}: {}{rule}", cell.state.name(), printable(&what))
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::wrapped;
 use crate::{
-    report::{happened, verification::sentences},
+    report::{happened, printable, verification::sentences},
     summary::Summary,
 };
 
@@ -30,9 +30,4 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out)
-}
-
-/// Without what a server that chose a name could do to a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use contract::ledger::{Packed, Pages, Statement, VERSION};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 
@@ -43,15 +43,17 @@ pub(super) type Seen = (Statement, Pages);
 
 /// The way to all workers of a server, and what those have left that ended.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct Aggregator {
     workers: Vec<mpsc::Sender<Question>>,
+    /// One answer is put together at a time: each copies what all workers have seen.
+    permit: Semaphore,
     /// By worker.
     left: Mutex<Vec<(usize, Seen)>>,
     instance: String,
     epoch: u32,
 }
 
-impl Desk {
+impl Aggregator {
     /// Of the server with this name and so many workers, with what each of them takes its questions from.
     pub(crate) fn new(
         instance: &str,
@@ -61,7 +63,10 @@ impl Desk {
         // Drawn from what the process draws for its hash tables.
         let epoch = RandomState::new().hash_one(std::process::id()) as u32;
         let left = Mutex::default();
-        (Self { workers, left, instance: instance.to_owned(), epoch }, questions.into_iter())
+        (
+            Self { workers, permit: Semaphore::new(1), left, instance: instance.to_owned(), epoch },
+            questions.into_iter(),
+        )
     }
 
     fn left(&self) -> MutexGuard<'_, Vec<(usize, Seen)>> {
@@ -75,6 +80,8 @@ impl Desk {
 
     /// What all workers together have seen of a load of a run.
     pub(crate) async fn statement(&self, run: u32, load: u8) -> Result<Statement, Unanswered> {
+        // Nobody closes it.
+        let _permit = self.permit.acquire().await;
         let (statement, by_several) = self.together(run, load, &[]).await?;
         if by_several.is_empty() {
             return Ok(statement);
@@ -135,14 +142,14 @@ impl Desk {
 
 impl Ledger {
     /// Leaves what its worker, which ends, has seen; what is open is cut off with it.
-    pub(crate) fn leave(&self, worker: usize, desk: &Desk) {
+    pub(crate) fn leave(&self, worker: usize, aggregator: &Aggregator) {
         let (books, ring) = (self.books.borrow(), self.ring.borrow());
         let seen = books.iter().map(|book| {
             let (mut statement, pages) = book.statement((self.instance, self.epoch), &[], &ring);
             statement.cut_by_server += std::mem::take(&mut statement.open);
             (worker, (statement, pages))
         });
-        desk.left().extend(seen);
+        aggregator.left().extend(seen);
     }
 
     /// Answers until nobody can ask any more.
@@ -153,7 +160,7 @@ impl Ledger {
         }
     }
 
-    fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<Seen> {
+    pub(super) fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<Seen> {
         let books = self.books.borrow();
         let Some(book) = books.iter().find(|book| book.is_of(run, load)) else {
             let evicted = self.evicted.borrow();
