@@ -61,7 +61,7 @@ impl Book {
 
     /// What it holds, in KiB: its pages, and what is noted beside them.
     pub(super) fn size(&self) -> usize {
-        (self.pages.bytes() >> 10) + (self.noted() + NOTED_PER_KIB - 1) / NOTED_PER_KIB
+        (self.pages.bytes() >> 10) + self.noted().div_ceil(NOTED_PER_KIB)
     }
 
     fn noted(&self) -> usize {

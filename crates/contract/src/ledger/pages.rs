@@ -98,7 +98,7 @@ impl Pages {
     /// How many numbers are not zero.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.pages.iter().map(|page| count(page)).sum()
+        self.pages.iter().map(count).sum()
     }
 
     /// How many numbers have found no page.
