@@ -36,7 +36,7 @@ struct Shape {
 enum Count {
     None,
     Exactly(u64),
-    /// As many as there was time for.
+    /// As many as there was time for: the shape takes longer than a busy machine keeps a program from running.
     Some,
 }
 
@@ -57,14 +57,14 @@ const fn shape(name: &'static str, args: &'static str, warmup: Count, offered: C
 
 const SHAPES: [Shape; 8] = [
     shape("closed_loop_by_total", "-c 3 -n 41", Count::None, Count::Exactly(41)),
-    shape("closed_loop_by_duration", "-c 2 -d 60ms", Count::None, Count::Some),
+    shape("closed_loop_by_duration", "-c 2 -d 400ms", Count::None, Count::Some),
     shape("rate", "-c 2 -r 400 -n 40", Count::None, Count::Exactly(40)),
     shape("poisson", "-c 2 -r 400 -d 100ms --poisson --seed 7", Count::None, Count::Some),
     // A ramp of 20 and a step of 15.
     shape("stages_of_a_rate", "-c 2 --stages 50ms@100..700,50ms@300", Count::None, Count::Exactly(35)),
-    shape("stages_of_connections", "--stages 40ms@2c,40ms@2c..4c", Count::None, Count::Some),
+    shape("stages_of_connections", "--stages 200ms@2c,200ms@2c..4c", Count::None, Count::Some),
     shape("warm_up_at_a_rate", "-c 2 -r 400 -n 30 --warmup 50ms", Count::Exactly(20), Count::Exactly(30)),
-    shape("warm_up_of_a_closed_loop", "-c 2 -n 30 --warmup 40ms", Count::Some, Count::Exactly(30)),
+    shape("warm_up_of_a_closed_loop", "-c 2 -n 30 --warmup 400ms", Count::Some, Count::Exactly(30)),
 ];
 
 fn every_protocol_and_shape() -> Cases {
