@@ -13,7 +13,7 @@ use std::{
 
 use http1::{Event, Limits, request, response};
 
-use super::{Habit, LOOK_EVERY, is_timeout, read_more, reset};
+use super::{Habit, LOOK_EVERY, Manner, is_timeout, read_more, reset};
 use crate::PATIENCE;
 
 const BAD_GATEWAY: &[u8] = b"HTTP/1.1 502 Relay\r\nContent-Length: 0\r\n\r\n";
@@ -51,12 +51,9 @@ impl Shared {
     }
 }
 
-pub(super) fn serve(
-    stream: TcpStream,
-    server: SocketAddr,
-    habit: Habit,
-    interims: &AtomicUsize,
-) -> io::Result<()> {
+pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> io::Result<()> {
+    let Manner { habit, counted, told } = manner;
+    let habit = *habit;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(LOOK_EVERY))?;
     let mut to_client = stream.try_clone()?;
@@ -66,6 +63,18 @@ pub(super) fn serve(
         let mut reader = request::Reader::new(Limits::default());
         let mut head = request::Head::default();
         let Some((raw, has_body)) = client.head(&mut reader, &mut head)? else { return Ok(()) };
+        let target = String::from_utf8_lossy(&head.target).into_owned();
+        let is_last = target.contains("dummy-status=503");
+        if let Some(told) = told {
+            let _ = told.send(target);
+        }
+        if is_last && habit == Habit::Die {
+            return Err(io::ErrorKind::HostUnreachable.into());
+        }
+        if habit == Habit::Garble && (is_last || counted.load(Ordering::Relaxed) > 0) {
+            counted.store(1, Ordering::Relaxed);
+            return to_client.write_all(b"what is this?\r\n\r\n");
+        }
         let shared = Arc::new(Shared::default());
         shared.sent().extend_from_slice(&changed(&raw, &head, habit));
         let mut has_more = has_body;
@@ -84,14 +93,14 @@ pub(super) fn serve(
             let (shared, upstream) = (Arc::clone(&shared), upstream.try_clone()?);
             thread::spawn(move || client.send_and_watch(reader, &upstream, has_more, habit, &shared))
         };
-        let mut end = reply(&upstream, &mut to_client, &head, (habit, interims), &mut last, true);
+        let mut end = reply(&upstream, &mut to_client, &head, (habit, counted), &mut last, true);
         if let Ok(End::Unanswered) = end
             && habit == Habit::Repeat
         {
             wait_for(&shared.is_sent);
             let again = connect(server)?;
             let _ = (&again).write_all(&shared.sent());
-            end = reply(&again, &mut to_client, &head, (habit, interims), &mut last, false);
+            end = reply(&again, &mut to_client, &head, (habit, counted), &mut last, false);
         }
         if let Ok(End::Unanswered) = end {
             end = to_client.write_all(BAD_GATEWAY).map(|()| End::Whole);

@@ -4,9 +4,10 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
     thread,
+    time::Duration,
 };
 
-use super::{Habit, read_more, reset};
+use super::{Habit, SLOWNESS, read_more, reset};
 use crate::PATIENCE;
 
 const HEAD: usize = 9;
@@ -26,11 +27,13 @@ pub(super) fn serve(mut client: TcpStream, server: SocketAddr, habit: Habit) -> 
     while first.len() < 4 && read_more(&mut client, &mut first)? {}
     upstream.write_all(&first)?;
     let is_http2 = first.starts_with(b"PRI ");
+    let pause = if habit == Habit::Slow { SLOWNESS } else { Duration::ZERO };
     let (from, to) = (client.try_clone()?, upstream.try_clone()?);
-    let uploading = thread::spawn(move || copy(from, to, |_, bytes| bytes.append(&mut Vec::new())));
+    let uploading = thread::spawn(move || copy(from, to, |_, _| thread::sleep(pause)));
     let habit = if is_http2 { habit } else { Habit::None };
     let mut rest = Vec::new();
     copy(upstream, client, |read, out| {
+        thread::sleep(pause);
         rest.extend_from_slice(read);
         if !is_http2 || habit == Habit::None {
             out.clear();

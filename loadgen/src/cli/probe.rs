@@ -14,10 +14,10 @@ use clap::{Args, ValueEnum};
 use command_line::Refusal;
 use contract::quantity;
 
-use super::{exit::Exit, formats::shown, progress::note};
+use super::{exit::Exit, formats::shown, interrupt, progress::note};
 use crate::{
     plan::PlanError,
-    probe::{self, CASES, Case, Matrix, Options, Role, Wanted},
+    probe::{self, CASES, Case, Matrix, Options, Role, Stop, Wanted},
     report::probe as report,
 };
 
@@ -127,6 +127,15 @@ impl FromStr for ProbeFile {
     }
 }
 
+impl ProbeFile {
+    fn keep(&self, matrix: &Matrix) -> anyhow::Result<()> {
+        let Self(path, format) = self;
+        let mut page = Vec::new();
+        write(matrix, *format, &mut page)?;
+        fs::write(path, page).with_context(|| cannot_write(path))
+    }
+}
+
 fn rounds(text: &str) -> Result<u32, &'static str> {
     let count = quantity::count_within(text, &(1..=u64::from(MAX_ROUNDS)));
     count.and_then(|count| u32::try_from(count).ok()).ok_or("a whole number from 1 to 100")
@@ -167,18 +176,26 @@ impl Probe {
             let opened = fs::File::options().write(true).create(true).truncate(false).open(path);
             opened.with_context(|| cannot_write(path))?;
         }
+        let stop = Stop::default();
+        let told = stop.clone();
+        interrupt::on_each(move || told.stop()).context("can't watch for Ctrl+C")?;
         let is_watched = std::io::stderr().is_terminal();
-        let matrix = probe::run(&columns, &options, &mut |what| {
+        let progress = &mut |what: &str| {
             if is_watched {
                 note(what);
             }
-        })?;
-        for ProbeFile(path, format) in &self.reports {
-            let mut page = Vec::new();
-            write(&matrix, *format, &mut page)?;
-            fs::write(path, page).with_context(|| cannot_write(path))?;
+        };
+        let matrix = match probe::run(&columns, &options, &stop, progress) {
+            Err(_) if stop.is_stopped() => return Ok(Exit::Interrupted),
+            matrix => matrix?,
+        };
+        // First where nothing stands in the way of it.
+        let shown = shown(write(&matrix, self.output, out).and_then(|()| out.flush()));
+        let kept = self.reports.iter().map(|file| file.keep(&matrix)).fold(Ok(()), Result::and);
+        shown.and(kept)?;
+        if matrix.interrupted {
+            return Ok(Exit::Interrupted);
         }
-        shown(write(&matrix, self.output, out))?;
         let unclean: Vec<String> = matrix
             .unclean()
             .map(|(row, cell)| format!("{} {} over {}: {}", row.name, row.variant, row.protocol, cell.what))
@@ -187,6 +204,19 @@ impl Probe {
             return Err(anyhow!(
                 "the probe could not judge: asked directly, the server differs: {}",
                 unclean.join("; ")
+            ));
+        }
+        let unasked: Vec<_> = matrix.unasked().collect();
+        if let Some((column, row, cell)) = unasked.first() {
+            return Err(anyhow!(
+                "{} of {} could not be asked; the first is {} {} over {} of {}: {}",
+                unasked.len(),
+                matrix.rows.len() * matrix.columns.len(),
+                row.name,
+                row.variant,
+                row.protocol,
+                column.name,
+                cell.what
             ));
         }
         Ok(if matrix.breaks_a_must() { Exit::Crossed } else { Exit::Done })

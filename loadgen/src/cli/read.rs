@@ -61,7 +61,10 @@ impl Args {
             () if is_comparison => Self::described_comparison(),
             () => Self::described(),
         };
+        // What variables say is of a run.
+        let is_other = words.get(1).is_some_and(|word| command.find_subcommand(word).is_some());
         let command = command.mut_args(|arg| match arg.get_env() {
+            Some(_) if is_other => arg.env(Resettable::Reset),
             Some(name) if arg.get_id() != "url" && is_empty(name) => arg.env(Resettable::Reset),
             _ => arg,
         });

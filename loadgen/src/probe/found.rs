@@ -25,9 +25,19 @@ pub enum State {
     Unstable,
     /// It can't be asked here.
     NotApplicable,
+    /// The proxy has gone, or what came from it was not HTTP: nothing is known of the case.
+    Unasked,
+    /// The probe was interrupted before.
+    NotAsked,
 }
 
 impl State {
+    /// Whether there is nothing to say of it: it is as it should be, or is not asked.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        matches!(self, Self::Kept | Self::NotApplicable | Self::NotAsked)
+    }
+
     /// As reports write it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -39,6 +49,8 @@ impl State {
             Self::Broken => "broken",
             Self::Unstable => "unstable",
             Self::NotApplicable => "not applicable",
+            Self::Unasked => "could not be asked",
+            Self::NotAsked => "not asked",
         }
     }
 }
@@ -146,6 +158,8 @@ pub struct Matrix {
     pub rounds: u32,
     /// The limit of each wait, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether it was interrupted: what had not been asked yet is not known.
+    pub interrupted: bool,
     /// Proxies, the server itself first if it was asked directly.
     pub columns: Vec<Column>,
     /// Variants.
@@ -157,7 +171,15 @@ impl Matrix {
     pub fn unclean(&self) -> impl Iterator<Item = (&Row, &Cell)> {
         let direct = self.columns.iter().position(|column| column.is_direct);
         let cells = self.rows.iter().filter_map(move |row| Some((row, row.cells.get(direct?)?)));
-        cells.filter(|(_, cell)| !matches!(cell.state, State::Kept | State::NotApplicable))
+        cells.filter(|(_, cell)| !cell.state.is_silent() && cell.state != State::Unasked)
+    }
+
+    /// What could not be asked, and through which proxy.
+    pub fn unasked(&self) -> impl Iterator<Item = (&Column, &Row, &Cell)> {
+        let cells = self.rows.iter().flat_map(|row| {
+            self.columns.iter().zip(&row.cells).map(move |(column, cell)| (column, row, cell))
+        });
+        cells.filter(|(_, _, cell)| cell.state == State::Unasked)
     }
 
     /// Whether any proxy has broken a rule that binds it.

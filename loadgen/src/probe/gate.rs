@@ -15,6 +15,11 @@ use crate::{
     resolve::Addresses,
 };
 
+/// How many round trips are waited for what comes soon or never.
+const ROUND_TRIPS: u32 = 10;
+/// After how many of them silence says something.
+const ENOUGH: u32 = 3;
+
 /// A proxy, or the server itself.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -28,6 +33,9 @@ pub(super) struct Gate {
     pub(super) timeout: Duration,
     pub(super) ids: Ids,
     next: Cell<u64>,
+    /// How long a question to the servers takes that is answered immediately, through the proxy and with a connection of its own:
+    /// the longest time, of which half is forgotten with each question.
+    rtt: Cell<Duration>,
     /// Whether servers could not be asked when this was tried last, for as long as that is tried.
     pub(super) is_cut_off: Cell<bool>,
     /// Of the servers that have replied.
@@ -80,6 +88,7 @@ impl Gate {
             timeout,
             ids: Ids { run: rand::random(), load: 0 },
             next: Cell::new(0),
+            rtt: Cell::new(Duration::ZERO),
             is_cut_off: Cell::new(false),
             epochs: RefCell::default(),
             upstream: RefCell::default(),
@@ -91,6 +100,22 @@ impl Gate {
         let target = self.site.target();
         let has_http2 = target.tls || target.protocol == Protocol::Http2;
         if has_http2 { &[Protocol::Http1, Protocol::Http2] } else { &[Protocol::Http1] }
+    }
+
+    /// Takes in how long a question took.
+    pub(super) fn measured(&self, time: Duration) {
+        self.rtt.set(time.max(self.rtt.get() / 2));
+    }
+
+    /// For how long something that comes soon or never is waited for: a quarter of the limit of waits, or as long as many questions
+    /// take that are answered immediately, but no longer than that limit.
+    pub(super) fn patience(&self) -> Duration {
+        (self.timeout / 4).max((self.rtt.get() * ROUND_TRIPS).min(self.timeout))
+    }
+
+    /// Whether the way through the proxy is so slow that what has not come within this time may still come.
+    pub(super) fn is_slow_for(&self, waited: Duration) -> bool {
+        self.rtt.get() * ENOUGH > waited
     }
 
     pub(super) fn next_id(&self) -> Id {

@@ -45,6 +45,16 @@ impl Finding {
         Self::new(State::Changed, what)
     }
 
+    /// Nothing is known of the case.
+    pub(super) fn unasked(why: impl Into<String>) -> Self {
+        Self::new(State::Unasked, why)
+    }
+
+    /// There was no time for it.
+    pub(super) fn not_asked() -> Self {
+        Self::new(State::NotAsked, "the probe was interrupted before")
+    }
+
     pub(super) fn not_applicable(needs: impl Into<String>) -> Self {
         Self::new(State::NotApplicable, needs)
     }
@@ -127,11 +137,20 @@ pub(super) struct Trial<'a> {
     pub(super) curl: Option<String>,
     /// A reply that was another request's.
     pub(super) crossed: Option<String>,
+    /// What is wrong with what came in place of a reply, if it was not HTTP.
+    pub(super) garbled: Option<String>,
 }
 
 impl<'a> Trial<'a> {
     pub(super) fn new(gate: &'a Gate, protocol: Protocol) -> Self {
-        Self { gate, protocol, transcript: Transcript::beginning_now(), curl: None, crossed: None }
+        Self {
+            gate,
+            protocol,
+            transcript: Transcript::beginning_now(),
+            curl: None,
+            crossed: None,
+            garbled: None,
+        }
     }
 
     pub(super) fn is_http2(&self) -> bool {
@@ -145,7 +164,7 @@ impl<'a> Trial<'a> {
 
     /// The end of a wait for what comes soon or never.
     pub(super) fn soon(&self) -> Instant {
-        Instant::now() + self.gate.timeout / 4
+        Instant::now() + self.gate.patience()
     }
 
     /// The end of a wait for what most likely never comes.
@@ -169,7 +188,8 @@ impl<'a> Trial<'a> {
     }
 
     pub(super) async fn connect(&mut self) -> Result<Session, Finding> {
-        Session::connect(self.gate, self.protocol, self.until()).await.map_err(|cut| Finding::cut(&cut))
+        let session = Session::connect(self.gate, self.protocol, self.until()).await;
+        session.map_err(|cut| Finding::unasked(format!("no connection to the proxy: {cut}")))
     }
 
     /// Sends a head.
@@ -248,6 +268,9 @@ impl<'a> Trial<'a> {
             Heard::Trailers(fields) => reply.trailers = fields,
             Heard::End => return true,
             Heard::Cut(cut) => {
+                if let (Cut::Malformed(why), None) = (&cut, reply.status) {
+                    self.garbled = Some(why.clone());
+                }
                 reply.cut = Some(cut);
                 return true;
             }

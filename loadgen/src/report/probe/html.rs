@@ -19,7 +19,7 @@ body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #222; backgrou
 table { border-collapse: collapse } th, td { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top }
 td details { max-width: 60rem } pre { overflow-x: auto; font-size: 12px } summary { cursor: pointer }
 .kept { background: #e6f4e6 } .changed, .answered_itself, .refused { background: #fdf3d8 } .unstable { background: #fde4c8 }
-.broken { background: #f8d0d0 } .not_applicable { color: #777 }
+.broken { background: #f8d0d0 } .unasked { background: #e0e0ee } .not_applicable { color: #777 }
 </style>
 </head>
 <body>
@@ -68,7 +68,8 @@ fn write_cell(cell: &Cell, out: &mut dyn Write) -> io::Result<()> {
         State::Refused => "refused",
         State::Broken => "broken",
         State::Unstable => "unstable",
-        State::NotApplicable => "not_applicable",
+        State::NotApplicable | State::NotAsked => "not_applicable",
+        State::Unasked => "unasked",
     };
     write!(
         out,

@@ -20,16 +20,14 @@ pub fn markdown(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         for cell in &row.cells {
             match cell.state {
                 State::Broken => write!(out, " **broken** |")?,
+                State::Unasked => write!(out, " **could not be asked** |")?,
                 state => write!(out, " {} |", state.name())?,
             }
         }
         writeln!(out)?;
     }
     for (at, column) in matrix.columns.iter().enumerate() {
-        let differing = matrix
-            .rows
-            .iter()
-            .filter(|row| !matches!(row.cells[at].state, State::Kept | State::NotApplicable));
+        let differing = matrix.rows.iter().filter(|row| !row.cells[at].state.is_silent());
         let lines: Vec<String> = differing
             .map(|row| {
                 format!("- {}: {}", escaped(label(row).trim_start()), escaped(&sentence(&row.cells[at])))

@@ -91,10 +91,11 @@ pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
             format!("; behind it {}", printable(&column.upstream.join(", ")))
         };
         writeln!(out, "\n{} ({}): {}{behind}", column.name, column.url, column.protocols.join(" and "))?;
-        let mut all_kept = true;
+        let is_any = |state| matrix.rows.iter().any(|row| row.cells[at].state == state);
+        let mut all_kept = is_any(State::Kept) && !is_any(State::NotAsked);
         for (row, label) in matrix.rows.iter().zip(&labels) {
             let cell = &row.cells[at];
-            if matches!(cell.state, State::Kept | State::NotApplicable) {
+            if cell.state.is_silent() {
                 continue;
             }
             all_kept = false;
@@ -106,6 +107,9 @@ pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         if all_kept {
             writeln!(out, "  All that applies is kept.")?;
         }
+    }
+    if matrix.interrupted {
+        writeln!(out, "\nInterrupted: the rest was not asked.")?;
     }
     writeln!(out, "\nTranscripts are in --report=FILE.html and FILE.json; --explain CASE says what is asked.")
 }
