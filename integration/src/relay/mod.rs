@@ -6,6 +6,7 @@
 
 mod exchanges;
 mod frames;
+mod heads;
 
 use std::{
     io,
@@ -48,6 +49,22 @@ pub enum Habit {
     ChangeTargets,
     /// Upgrades are not passed on.
     DropUpgrades,
+    /// Replies to HEAD get content, and 204 a transfer coding.
+    AddContent,
+    /// Fields of requests that begin with `x-probe-5` are dropped.
+    DropFields,
+    /// What `Connection` names is passed on, and `Host` as well.
+    KeepHops,
+    /// A field that may be there once is taken where it stands first, and a length beside a coding is dropped.
+    Mend,
+    /// Fields of requests are sorted, in lower case, and there is one more.
+    SortFields,
+    /// Chunk extensions are refused.
+    RefuseExtensions,
+    /// HTTP/1.0 becomes HTTP/1.1 on the way to the server.
+    RaiseVersion,
+    /// A client that has ended its direction is taken for one that has gone.
+    EndHalfClosed,
     /// It ends when it is asked for what 503 is the reply to.
     Die,
     /// From then on, it replies with what is not HTTP.
@@ -58,6 +75,8 @@ pub enum Habit {
     RenameResets,
     /// HTTP/2: a reset becomes an end.
     EndResets,
+    /// HTTP/2: replies on streams above 21 end with REFUSED_STREAM.
+    RefuseStreams,
     /// HTTP/2: GOAWAY is dropped.
     DropGoaways,
 }

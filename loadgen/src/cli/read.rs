@@ -16,6 +16,7 @@ use super::{
     compare_args::{self, Compare},
     find_max_args::{self, FindMax},
     heyyall,
+    probe::ACCEPTED as PROBE,
     shorthand::{self, Body, COMPRESSED},
 };
 use crate::{
@@ -104,7 +105,9 @@ impl Args {
         words: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Result<Self, Failure> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-        let Parsed { matches, variables } = command_line::parse(command, &words, accepted::ALL)?;
+        let is_probe = words.get(1).is_some_and(|word| word == "probe");
+        let Parsed { matches, variables } =
+            command_line::parse(command, &words, if is_probe { PROBE } else { accepted::ALL })?;
         let mut args =
             Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
         args.variables = variables;

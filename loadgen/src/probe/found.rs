@@ -23,6 +23,8 @@ pub enum State {
     Broken,
     /// Not the same in all rounds.
     Unstable,
+    /// It is not judged.
+    Described,
     /// It can't be asked here.
     NotApplicable,
     /// The proxy has gone, or what came from it was not HTTP: nothing is known of the case.
@@ -48,6 +50,7 @@ impl State {
             Self::Refused => "refused",
             Self::Broken => "broken",
             Self::Unstable => "unstable",
+            Self::Described => "described",
             Self::NotApplicable => "not applicable",
             Self::Unasked => "could not be asked",
             Self::NotAsked => "not asked",
@@ -111,6 +114,9 @@ pub struct Cell {
     /// A command that repeats it, as far as one can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curl: Option<String>,
+    /// Where the user says that this is disputed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<String>,
     /// Each round.
     pub rounds: Vec<Round>,
 }
@@ -122,6 +128,8 @@ pub struct Row {
     pub case: u8,
     /// Its name.
     pub name: &'static str,
+    /// Whether it is described, and never judged.
+    pub is_described: bool,
     /// The variant.
     pub variant: &'static str,
     /// What is spoken with the proxy.
@@ -141,6 +149,9 @@ pub struct Column {
     pub is_direct: bool,
     /// What is spoken with it.
     pub protocols: Vec<&'static str>,
+    /// What the user says of it: version, configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What it speaks with the server, where the server has said so.
     pub upstream: Vec<String>,
 }
@@ -171,7 +182,9 @@ impl Matrix {
     pub fn unclean(&self) -> impl Iterator<Item = (&Row, &Cell)> {
         let direct = self.columns.iter().position(|column| column.is_direct);
         let cells = self.rows.iter().filter_map(move |row| Some((row, row.cells.get(direct?)?)));
-        cells.filter(|(_, cell)| !cell.state.is_silent() && cell.state != State::Unasked)
+        cells.filter(|(row, cell)| {
+            !row.is_described && !cell.state.is_silent() && cell.state != State::Unasked
+        })
     }
 
     /// What could not be asked, and through which proxy.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use command_line::Refusal;
 use contract::id::{Id, Ids};
 use transport::Address;
 
@@ -26,6 +27,7 @@ pub(super) struct Gate {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) is_direct: bool,
+    pub(super) is_insecure: bool,
     pub(super) site: Site,
     pub(super) addresses: Arc<[Address]>,
     /// What stands before each path.
@@ -50,6 +52,7 @@ pub struct Wanted {
     name: String,
     url: String,
     is_direct: bool,
+    is_insecure: bool,
     plan: Box<Plan>,
 }
 
@@ -59,10 +62,17 @@ impl Wanted {
     /// # Errors
     /// The URL is invalid, or not one of HTTP.
     pub fn new(name: &str, url: &str, is_direct: bool, insecure: bool) -> Result<Self, PlanError> {
+        check(url)?;
         let insecure = insecure && url.starts_with("https://");
         let plan =
             Plan::builder(url).version(Version::Any).insecure(insecure).connections(1).total(1).build()?;
-        Ok(Self { name: name.to_owned(), url: url.to_owned(), is_direct, plan: Box::new(plan) })
+        Ok(Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            is_direct,
+            is_insecure: insecure,
+            plan: Box::new(plan),
+        })
     }
 
     /// As it is called.
@@ -70,6 +80,20 @@ impl Wanted {
     pub fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// What a target of loads may be, and one of a probe may not.
+fn check(url: &str) -> Result<(), PlanError> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    let wrong = match scheme {
+        Some(scheme) if !["http", "https", "h2c"].contains(&scheme) => {
+            format!("invalid URL '{url}': a probe does not begin with {scheme}://")
+        }
+        _ if url.contains(['?', '#']) => format!("invalid URL '{url}': it has a query or a fragment"),
+        _ => return Ok(()),
+    };
+    let accepted = "http://, h2c:// or https:// with a host, a port and a path, or host:port";
+    Err(PlanError(Refusal::new(wrong, accepted, "loadgen probe nginx=http://localhost:8081")))
 }
 
 impl Gate {
@@ -82,6 +106,7 @@ impl Gate {
             name: wanted.name.clone(),
             url: wanted.url.clone(),
             is_direct: wanted.is_direct,
+            is_insecure: wanted.is_insecure,
             addresses: Addresses::of(&site)?.get(),
             prefix: path,
             site,

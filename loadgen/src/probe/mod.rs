@@ -75,6 +75,7 @@ async fn ask_all(
             name: gate.name.clone(),
             url: gate.url.clone(),
             is_direct: gate.is_direct,
+            note: None,
             protocols: protocols.iter().map(|protocol| name(*protocol)).collect(),
             upstream: gate.upstream.borrow().values().cloned().collect(),
         });
@@ -154,6 +155,7 @@ fn rows(options: &Options, gates: &[(Gate, Vec<Protocol>)]) -> Vec<Asked> {
                     let row = Row {
                         case: number,
                         name,
+                        is_described: case.is_described,
                         variant,
                         protocol: self::name(protocol),
                         cells: Vec::new(),
@@ -243,7 +245,7 @@ fn combined(found: Vec<(Finding, Vec<transcript::Line>)>, curl: Option<String>, 
             )
         }
     };
-    Cell { state, what, rule, breaks_a_must, curl, rounds }
+    Cell { state, what, rule, breaks_a_must, curl, disputed: None, rounds }
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ pub(super) static CASE: Case = Case {
     title: "A client that expects 100 is told what to do",
     asks: "The client sends a head with Expect: 100-continue and waits; the server sends 100, or refuses with 417. Which one comes, \
            and from whom?",
-    rule: Some(&RULE),
+    rules: &[&RULE],
+    is_described: false,
     variants: &["sent", "refused"],
 };
 
