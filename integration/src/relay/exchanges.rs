@@ -1,6 +1,7 @@
 //! Requests and replies of HTTP/1.1: raw bytes that are passed on, and state machines that know where in them one is.
 
 use std::{
+    borrow::Cow,
     io::{self, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{
@@ -13,10 +14,12 @@ use std::{
 
 use http1::{Event, Limits, request, response};
 
-use super::{Habit, LOOK_EVERY, is_timeout, read_more, reset};
+use super::{Habit, LOOK_EVERY, Manner, heads, is_timeout, read_more, reset};
 use crate::PATIENCE;
 
 const BAD_GATEWAY: &[u8] = b"HTTP/1.1 502 Relay\r\nContent-Length: 0\r\n\r\n";
+
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Relay\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// The client's end, with what was read and is not used.
 struct Client {
@@ -51,12 +54,9 @@ impl Shared {
     }
 }
 
-pub(super) fn serve(
-    stream: TcpStream,
-    server: SocketAddr,
-    habit: Habit,
-    interims: &AtomicUsize,
-) -> io::Result<()> {
+pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> io::Result<()> {
+    let Manner { habit, counted, told } = manner;
+    let habit = *habit;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(LOOK_EVERY))?;
     let mut to_client = stream.try_clone()?;
@@ -65,9 +65,28 @@ pub(super) fn serve(
     loop {
         let mut reader = request::Reader::new(Limits::default());
         let mut head = request::Head::default();
-        let Some((raw, has_body)) = client.head(&mut reader, &mut head)? else { return Ok(()) };
+        let (raw, has_body) = match client.head(&mut reader, &mut head, habit) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(_) => return refuse(&mut to_client),
+        };
+        if habit == Habit::RefuseExtensions && client.input.windows(6).any(|bytes| bytes == b";probe") {
+            return refuse(&mut to_client);
+        }
+        let target = String::from_utf8_lossy(&head.target).into_owned();
+        let is_last = target.contains("dummy-status=503");
+        if let Some(told) = told {
+            let _ = told.send(target);
+        }
+        if is_last && habit == Habit::Die {
+            return Err(io::ErrorKind::HostUnreachable.into());
+        }
+        if habit == Habit::Garble && (is_last || counted.load(Ordering::Relaxed) > 0) {
+            counted.store(1, Ordering::Relaxed);
+            return to_client.write_all(b"what is this?\r\n\r\n");
+        }
         let shared = Arc::new(Shared::default());
-        shared.sent().extend_from_slice(&changed(&raw, &head, habit));
+        shared.sent().extend_from_slice(&heads::of_request(&raw, &head, habit));
         let mut has_more = has_body;
         if habit == Habit::HoldUploads && has_body {
             let body = client.body(&mut reader)?;
@@ -84,14 +103,14 @@ pub(super) fn serve(
             let (shared, upstream) = (Arc::clone(&shared), upstream.try_clone()?);
             thread::spawn(move || client.send_and_watch(reader, &upstream, has_more, habit, &shared))
         };
-        let mut end = reply(&upstream, &mut to_client, &head, (habit, interims), &mut last, true);
+        let mut end = reply(&upstream, &mut to_client, &head, (habit, counted), &mut last, true);
         if let Ok(End::Unanswered) = end
             && habit == Habit::Repeat
         {
             wait_for(&shared.is_sent);
             let again = connect(server)?;
             let _ = (&again).write_all(&shared.sent());
-            end = reply(&again, &mut to_client, &head, (habit, interims), &mut last, false);
+            end = reply(&again, &mut to_client, &head, (habit, counted), &mut last, false);
         }
         if let Ok(End::Unanswered) = end {
             end = to_client.write_all(BAD_GATEWAY).map(|()| End::Whole);
@@ -108,6 +127,11 @@ pub(super) fn serve(
             End::Switched(rest) => return tunnel(client, upstream, to_client, &rest),
         }
     }
+}
+
+fn refuse(to_client: &mut TcpStream) -> io::Result<()> {
+    to_client.write_all(BAD_REQUEST)?;
+    to_client.shutdown(Shutdown::Write)
 }
 
 fn connect(server: SocketAddr) -> io::Result<TcpStream> {
@@ -143,11 +167,21 @@ impl Client {
         &mut self,
         reader: &mut request::Reader,
         head: &mut request::Head,
+        habit: Habit,
     ) -> io::Result<Option<(Vec<u8>, bool)>> {
+        let mut may_mend = habit == Habit::Mend;
         loop {
             let mut rest = &self.input[..];
-            let event =
-                reader.read(&mut rest, head).map_err(|error| io::Error::other(format!("{error:?}")))?;
+            let event = match reader.read(&mut rest, head) {
+                Ok(event) => event,
+                Err(_) if may_mend => {
+                    may_mend = false;
+                    self.input = heads::mended(&self.input);
+                    *reader = request::Reader::new(Limits::default());
+                    continue;
+                }
+                Err(error) => return Err(io::Error::other(format!("{error:?}"))),
+            };
             let used = self.input.len() - rest.len();
             if let Some(Event::Head { end }) = event {
                 return Ok(Some((self.input.drain(..used).collect(), !end)));
@@ -212,7 +246,8 @@ impl Client {
         shared.is_sent.store(true, Ordering::Relaxed);
         while !shared.is_replied.load(Ordering::Relaxed) {
             let has_gone = match self.stream.peek(&mut [0]) {
-                Ok(0) => true,
+                Ok(0) if habit == Habit::EndHalfClosed => true,
+                // More requests, or no more of them: the reply to this one is waited for.
                 Ok(_) => {
                     thread::park_timeout(LOOK_EVERY);
                     false
@@ -231,25 +266,6 @@ impl Client {
     }
 }
 
-/// The head as it is passed on.
-fn changed(raw: &[u8], head: &request::Head, habit: Habit) -> Vec<u8> {
-    let text = String::from_utf8_lossy(raw).into_owned();
-    let target = String::from_utf8_lossy(&head.target).into_owned();
-    match habit {
-        Habit::ChangeTargets if target.starts_with("/x") || target.starts_with("/%78") => {
-            text.replacen(&target, "/changed", 1).into_bytes()
-        }
-        Habit::DropUpgrades => {
-            let is_kept = |line: &&str| {
-                let name = line.split(':').next().unwrap_or_default();
-                !["connection", "upgrade"].contains(&name.to_ascii_lowercase().as_str())
-            };
-            text.split_inclusive("\r\n").filter(is_kept).collect::<String>().into_bytes()
-        }
-        _ => raw.to_vec(),
-    }
-}
-
 /// Passes a reply on while it comes.
 fn reply(
     mut upstream: &TcpStream,
@@ -262,6 +278,9 @@ fn reply(
     let mut reader = response::Reader::new(Limits::default());
     if request.upgrade {
         reader.expect(response::Kind::Upgrade);
+    }
+    if request.method == b"HEAD" {
+        reader.expect(response::Kind::Head);
     }
     let (mut head, mut input, mut all) = (response::Head::default(), Vec::new(), Vec::new());
     let crossed = (habit == Habit::Cross && request.target == b"/after/1").then(|| last.clone());
@@ -276,6 +295,12 @@ fn reply(
             let raw = &before[..before.len() - rest.len()];
             let is_switched = matches!(event, Some(Event::Head { .. })) && head.status == 101;
             let is_end = matches!(event, Some(Event::End | Event::Head { end: true })) && !is_switched;
+            let raw = match event {
+                Some(Event::Head { .. }) if !is_switched => {
+                    Cow::Owned(heads::of_reply(raw, &request.method, head.status, habit))
+                }
+                _ => Cow::Borrowed(raw),
+            };
             match event {
                 Some(Event::Informational) if habit == Habit::DropInterims => continue,
                 Some(Event::Informational)
@@ -293,8 +318,8 @@ fn reply(
                 Some(Event::Data(data)) if habit == Habit::MergeTrailers => body.extend_from_slice(data),
                 _ => {}
             }
-            all.extend_from_slice(raw);
-            if !is_held && client.write_all(raw).is_err() && habit != Habit::IgnoreAborts {
+            all.extend_from_slice(&raw);
+            if !is_held && client.write_all(&raw).is_err() && habit != Habit::IgnoreAborts {
                 reset(upstream);
                 return Ok(End::Cut);
             }

@@ -4,9 +4,10 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
     thread,
+    time::Duration,
 };
 
-use super::{Habit, read_more, reset};
+use super::{Habit, SLOWNESS, read_more, reset};
 use crate::PATIENCE;
 
 const HEAD: usize = 9;
@@ -15,6 +16,7 @@ const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const INTERNAL_ERROR: u32 = 2;
+const REFUSED_STREAM: u32 = 7;
 const CONNECT_ERROR: u32 = 10;
 
 pub(super) fn serve(mut client: TcpStream, server: SocketAddr, habit: Habit) -> io::Result<()> {
@@ -26,11 +28,13 @@ pub(super) fn serve(mut client: TcpStream, server: SocketAddr, habit: Habit) -> 
     while first.len() < 4 && read_more(&mut client, &mut first)? {}
     upstream.write_all(&first)?;
     let is_http2 = first.starts_with(b"PRI ");
+    let pause = if habit == Habit::Slow { SLOWNESS } else { Duration::ZERO };
     let (from, to) = (client.try_clone()?, upstream.try_clone()?);
-    let uploading = thread::spawn(move || copy(from, to, |_, bytes| bytes.append(&mut Vec::new())));
+    let uploading = thread::spawn(move || copy(from, to, |_, _| thread::sleep(pause)));
     let habit = if is_http2 { habit } else { Habit::None };
     let mut rest = Vec::new();
     copy(upstream, client, |read, out| {
+        thread::sleep(pause);
         rest.extend_from_slice(read);
         if !is_http2 || habit == Habit::None {
             out.clear();
@@ -73,6 +77,10 @@ fn next_frame(rest: &mut Vec<u8>) -> Option<Vec<u8>> {
     (rest.len() >= HEAD + length).then(|| rest.drain(..HEAD + length).collect())
 }
 
+fn stream_of(frame: &[u8]) -> u32 {
+    u32::from_be_bytes([frame[5], frame[6], frame[7], frame[8]])
+}
+
 fn changed(mut frame: Vec<u8>, habit: Habit, out: &mut Vec<u8>) {
     match (frame[3], habit) {
         (RST_STREAM, Habit::RenameResets) => {
@@ -83,6 +91,11 @@ fn changed(mut frame: Vec<u8>, habit: Habit, out: &mut Vec<u8>) {
         (RST_STREAM, Habit::EndResets) => {
             frame.truncate(HEAD);
             frame[..5].copy_from_slice(&[0, 0, 0, DATA, END_STREAM]);
+        }
+        (DATA, Habit::RefuseStreams) if frame[4] & END_STREAM != 0 && stream_of(&frame) > 21 => {
+            frame.truncate(HEAD);
+            frame[..5].copy_from_slice(&[0, 0, 4, RST_STREAM, 0]);
+            frame.extend_from_slice(&REFUSED_STREAM.to_be_bytes());
         }
         (GOAWAY, Habit::DropGoaways) => return,
         _ => {}

@@ -6,6 +6,7 @@
 
 mod exchanges;
 mod frames;
+mod heads;
 
 use std::{
     io,
@@ -13,6 +14,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, Sender},
     },
     thread,
     time::Duration,
@@ -47,12 +49,46 @@ pub enum Habit {
     ChangeTargets,
     /// Upgrades are not passed on.
     DropUpgrades,
+    /// Replies to HEAD get content, and 204 a transfer coding.
+    AddContent,
+    /// Fields of requests that begin with `x-probe-5` are dropped.
+    DropFields,
+    /// What `Connection` names is passed on, and `Host` as well.
+    KeepHops,
+    /// A field that may be there once is taken where it stands first, and a length beside a coding is dropped.
+    Mend,
+    /// Fields of requests are sorted, in lower case, and there is one more.
+    SortFields,
+    /// Chunk extensions are refused.
+    RefuseExtensions,
+    /// HTTP/1.0 becomes HTTP/1.1 on the way to the server.
+    RaiseVersion,
+    /// A client that has ended its direction is taken for one that has gone.
+    EndHalfClosed,
+    /// It ends when it is asked for what 503 is the reply to.
+    Die,
+    /// From then on, it replies with what is not HTTP.
+    Garble,
+    /// Each piece takes long, in both directions (`of_frames` alone).
+    Slow,
     /// HTTP/2: resets get another code.
     RenameResets,
     /// HTTP/2: a reset becomes an end.
     EndResets,
+    /// HTTP/2: replies on streams above 21 end with REFUSED_STREAM.
+    RefuseStreams,
     /// HTTP/2: GOAWAY is dropped.
     DropGoaways,
+}
+
+/// What a proxy does, and what it remembers.
+#[derive(Clone, Debug)]
+struct Manner {
+    habit: Habit,
+    /// Of interim replies, and whether it has come to what ends it.
+    counted: Arc<AtomicUsize>,
+    /// Who is told the target of each request.
+    told: Option<Sender<String>>,
 }
 
 /// A proxy; it ends when dropped.
@@ -70,8 +106,22 @@ impl Relay {
     /// When it can't listen.
     #[must_use]
     pub fn of_exchanges(server: SocketAddr, habit: Habit) -> Self {
-        let interims = Arc::new(AtomicUsize::new(0));
-        Self::start(move |client| exchanges::serve(client, server, habit, &interims))
+        Self::of_manner(server, habit, None)
+    }
+
+    /// The same; each request's target is told before it is passed on.
+    ///
+    /// # Panics
+    /// When it can't listen.
+    #[must_use]
+    pub fn telling(server: SocketAddr, habit: Habit) -> (Self, Receiver<String>) {
+        let (told, targets) = mpsc::channel();
+        (Self::of_manner(server, habit, Some(told)), targets)
+    }
+
+    fn of_manner(server: SocketAddr, habit: Habit, told: Option<Sender<String>>) -> Self {
+        let manner = Manner { habit, counted: Arc::default(), told };
+        Self::start(move |client| exchanges::serve(client, server, &manner))
     }
 
     /// Of connections, whose frames it reads if they are of HTTP/2.
@@ -93,9 +143,14 @@ impl Relay {
                 if is_over.load(Ordering::Relaxed) {
                     break;
                 }
-                let serve = serve.clone();
-                // Whatever breaks ends the client's connection.
-                thread::spawn(move || drop(serve(client)));
+                let (serve, is_over) = (serve.clone(), Arc::clone(&is_over));
+                // Whatever breaks ends the client's connection, and one error the proxy.
+                thread::spawn(move || {
+                    if serve(client).is_err_and(|error| error.kind() == io::ErrorKind::HostUnreachable) {
+                        is_over.store(true, Ordering::Relaxed);
+                        drop(TcpStream::connect(address));
+                    }
+                });
             }
         });
         Self { address, over }
@@ -108,6 +163,9 @@ impl Drop for Relay {
         drop(TcpStream::connect(self.address));
     }
 }
+
+/// What each piece takes with [`Habit::Slow`].
+const SLOWNESS: Duration = Duration::from_millis(600);
 
 /// How long a read blocks before it is seen whether it is still of use.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -24,18 +24,30 @@ struct Followed {
 /// # Errors
 /// The thread or its runtime can't be made.
 pub(super) fn watch(run: Handle) -> io::Result<Interrupts> {
+    let interrupts = Interrupts(Arc::new(Mutex::new(Followed { run, is_interrupted: false })));
+    let watched = interrupts.clone();
+    on_each(move || watched.obey())?;
+    Ok(interrupts)
+}
+
+/// The same, for what is not a run: `obey` is called for each signal.
+///
+/// # Errors
+/// The thread or its runtime can't be made.
+pub(super) fn on_each(mut obey: impl FnMut() + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     // Before anything is done that a signal would be the end of.
-    let signals = {
+    let mut signals = {
         let _guard = runtime.enter();
         Signals::new()?
     };
-    let interrupts = Interrupts(Arc::new(Mutex::new(Followed { run, is_interrupted: false })));
-    let watched = interrupts.clone();
-    thread::Builder::new()
-        .name("loadgen-signals".to_owned())
-        .spawn(move || runtime.block_on(obey(signals, &watched)))?;
-    Ok(interrupts)
+    let obeying = async move {
+        while signals.next().await.is_some() {
+            obey();
+        }
+    };
+    let watching = thread::Builder::new().name("loadgen-signals".to_owned());
+    watching.spawn(move || runtime.block_on(obeying)).map(drop)
 }
 
 impl Interrupts {
@@ -54,16 +66,14 @@ impl Interrupts {
     fn lock(&self) -> MutexGuard<'_, Followed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-async fn obey(mut signals: Signals, interrupts: &Interrupts) {
-    while signals.next().await.is_some() {
-        let mut followed = interrupts.lock();
+    fn obey(&self) {
+        let mut followed = self.lock();
         followed.is_interrupted = true;
         let run = &followed.run;
         if run.phase() != Phase::Run {
             run.abort();
-            continue;
+            return;
         }
         run.stop();
         if run.elapsed().is_some() {

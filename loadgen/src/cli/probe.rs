@@ -11,13 +11,13 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
-use command_line::Refusal;
+use command_line::{Accepted, Refusal};
 use contract::quantity;
 
-use super::{exit::Exit, formats::shown, progress::note};
+use super::{exit::Exit, formats::shown, interrupt, progress::note};
 use crate::{
     plan::PlanError,
-    probe::{self, CASES, Case, Matrix, Options, Role, Wanted},
+    probe::{self, CASES, Case, Matrix, Options, Role, Stop, Wanted},
     report::probe as report,
 };
 
@@ -28,6 +28,40 @@ const MAX_ROUNDS: u32 = 100;
 /// The longest wait.
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 const EXAMPLE: &str = "loadgen probe --direct=http://localhost:8080 nginx=http://localhost:8081";
+
+/// What its flags accept.
+pub(super) const ACCEPTED: &[Accepted] = &[
+    Accepted {
+        flag: "direct",
+        values: "the URL of dummy-server, as those of proxies",
+        example: "http://localhost:8080",
+    },
+    Accepted {
+        flag: "only",
+        values: "names or numbers of cases, as --list has them, with commas",
+        example: "target,2",
+    },
+    Accepted { flag: "explain", values: "the name or number of a case, as --list has it", example: "target" },
+    Accepted { flag: "role", values: "gateway or proxy", example: "proxy" },
+    Accepted { flag: "rounds", values: "a whole number from 1 to 100", example: "3" },
+    Accepted { flag: "timeout", values: "a time from 10ms to 10m, or a number of seconds", example: "10s" },
+    Accepted {
+        flag: "note",
+        values: "the name of a column, '=', and a text of 1 to 500 characters",
+        example: "nginx=1.26, minimal",
+    },
+    Accepted {
+        flag: "disputed",
+        values: "the name of a column, '/', a case, '=', and a link of 1 to 500 characters",
+        example: "nginx/repeated-post=https://example.com/issues/1",
+    },
+    Accepted { flag: "output", values: "text, json, markdown or html", example: "json" },
+    Accepted {
+        flag: "report",
+        values: "a file name that ends in .txt, .json, .md or .html",
+        example: "probe.html",
+    },
+];
 
 /// `probe`.
 #[derive(Clone, Debug, Args)]
@@ -49,6 +83,13 @@ pub struct Probe {
     #[arg(long, value_name = "CASES", value_delimiter = ',')]
     only: Vec<String>,
 
+    /// Also ask the cases that are described and never judged, which take longer
+    ///
+    /// They are about what is a matter of configuration: order of fields, Forwarded, compression, timeouts, the PROXY protocol,
+    /// pipelining, idle WebSockets. With --only, those that it names are asked.
+    #[arg(long)]
+    all: bool,
+
     /// List the cases
     #[arg(long)]
     list: bool,
@@ -64,13 +105,25 @@ pub struct Probe {
     #[arg(long, value_enum, value_name = "ROLE", default_value_t = RoleWord::Gateway, hide_possible_values = true)]
     role: RoleWord,
 
-    /// How often each case is tried; if rounds differ, it is unstable
+    /// How often each case is tried, 1 to 100 times; if rounds differ, it is unstable
     #[arg(long, value_name = "N", default_value = "1", value_parser = rounds)]
     rounds: u32,
 
-    /// Limit of each wait
+    /// Limit of each wait, from 10ms to 10m
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = timeout)]
     timeout: Duration,
+
+    /// Say what a column is, such as version and configuration: nginx='1.26, minimal'
+    ///
+    /// One for each column; reports show it beside the name. The server itself is called direct.
+    #[arg(long = "note", value_name = "NAME=TEXT", value_parser = note_of)]
+    notes: Vec<(String, String)>,
+
+    /// Say where a finding is disputed: nginx/repeated-post=https://example.com/issues/1
+    ///
+    /// Reports show the link with the cells of that case in that column. What was found does not change.
+    #[arg(long, value_name = "NAME/CASE=LINK", value_parser = disputed)]
+    disputed: Vec<Disputed>,
 
     /// Trust any certificate
     #[arg(long)]
@@ -127,6 +180,40 @@ impl FromStr for ProbeFile {
     }
 }
 
+impl ProbeFile {
+    fn keep(&self, matrix: &Matrix) -> anyhow::Result<()> {
+        let Self(path, format) = self;
+        let mut page = Vec::new();
+        write(matrix, *format, &mut page)?;
+        fs::write(path, page).with_context(|| cannot_write(path))
+    }
+}
+
+/// `--disputed`: a column, a case and a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Disputed {
+    column: String,
+    case: String,
+    link: String,
+}
+
+/// The longest note, and the longest link.
+const MAX_NOTE: usize = 500;
+
+fn note_of(text: &str) -> Result<(String, String), &'static str> {
+    let (name, note) = text.split_once('=').ok_or("NAME=TEXT")?;
+    if name.is_empty() || !(1..=MAX_NOTE).contains(&note.chars().count()) {
+        return Err("NAME=TEXT");
+    }
+    Ok((name.to_owned(), note.to_owned()))
+}
+
+fn disputed(text: &str) -> Result<Disputed, &'static str> {
+    let (what, link) = note_of(text)?;
+    let (column, case) = what.rsplit_once('/').ok_or("NAME/CASE=LINK")?;
+    Ok(Disputed { column: column.to_owned(), case: case.to_owned(), link })
+}
+
 fn rounds(text: &str) -> Result<u32, &'static str> {
     let count = quantity::count_within(text, &(1..=u64::from(MAX_ROUNDS)));
     count.and_then(|count| u32::try_from(count).ok()).ok_or("a whole number from 1 to 100")
@@ -153,6 +240,7 @@ impl Probe {
             return Ok(Exit::Done);
         }
         let columns = self.columns()?;
+        self.check_names(&columns)?;
         let options = Options {
             role: match self.role {
                 RoleWord::Gateway => Role::Gateway,
@@ -167,18 +255,27 @@ impl Probe {
             let opened = fs::File::options().write(true).create(true).truncate(false).open(path);
             opened.with_context(|| cannot_write(path))?;
         }
+        let stop = Stop::default();
+        let told = stop.clone();
+        interrupt::on_each(move || told.stop()).context("can't watch for Ctrl+C")?;
         let is_watched = std::io::stderr().is_terminal();
-        let matrix = probe::run(&columns, &options, &mut |what| {
+        let progress = &mut |what: &str| {
             if is_watched {
                 note(what);
             }
-        })?;
-        for ProbeFile(path, format) in &self.reports {
-            let mut page = Vec::new();
-            write(&matrix, *format, &mut page)?;
-            fs::write(path, page).with_context(|| cannot_write(path))?;
+        };
+        let mut matrix = match probe::run(&columns, &options, &stop, progress) {
+            Err(_) if stop.is_stopped() => return Ok(Exit::Interrupted),
+            matrix => matrix?,
+        };
+        self.annotate(&mut matrix)?;
+        // First where nothing stands in the way of it.
+        let shown = shown(write(&matrix, self.output, out).and_then(|()| out.flush()));
+        let kept = self.reports.iter().map(|file| file.keep(&matrix)).fold(Ok(()), Result::and);
+        shown.and(kept)?;
+        if matrix.interrupted {
+            return Ok(Exit::Interrupted);
         }
-        shown(write(&matrix, self.output, out))?;
         let unclean: Vec<String> = matrix
             .unclean()
             .map(|(row, cell)| format!("{} {} over {}: {}", row.name, row.variant, row.protocol, cell.what))
@@ -187,6 +284,19 @@ impl Probe {
             return Err(anyhow!(
                 "the probe could not judge: asked directly, the server differs: {}",
                 unclean.join("; ")
+            ));
+        }
+        let unasked: Vec<_> = matrix.unasked().collect();
+        if let Some((column, row, cell)) = unasked.first() {
+            return Err(anyhow!(
+                "{} of {} could not be asked; the first is {} {} over {} of {}: {}",
+                unasked.len(),
+                matrix.rows.len() * matrix.columns.len(),
+                row.name,
+                row.variant,
+                row.protocol,
+                column.name,
+                cell.what
             ));
         }
         Ok(if matrix.breaks_a_must() { Exit::Crossed } else { Exit::Done })
@@ -213,9 +323,43 @@ impl Probe {
         Ok(columns)
     }
 
+    /// What is said of columns is said of such as there are.
+    fn check_names(&self, columns: &[Wanted]) -> Result<(), PlanError> {
+        let names: Vec<&str> = columns.iter().map(Wanted::name).collect();
+        let said = self.notes.iter().map(|(name, _)| ("note", name));
+        let said = said.chain(self.disputed.iter().map(|disputed| ("disputed", &disputed.column)));
+        for (flag, name) in said {
+            if !names.contains(&name.as_str()) {
+                let accepted = format!("a column: {}", names.join(", "));
+                return Err(refused(
+                    format!("--{flag} names '{name}', which is not a column"),
+                    accepted,
+                    EXAMPLE,
+                ));
+            }
+        }
+        self.disputed.iter().try_for_each(|disputed| found(&disputed.case).map(drop))
+    }
+
+    fn annotate(&self, matrix: &mut Matrix) -> Result<(), PlanError> {
+        for column in &mut matrix.columns {
+            let note = self.notes.iter().find(|(name, _)| *name == column.name);
+            column.note = note.map(|(_, note)| note.clone());
+        }
+        for disputed in &self.disputed {
+            let case = found(&disputed.case)?.number;
+            let at = matrix.columns.iter().position(|column| column.name == disputed.column);
+            let rows = matrix.rows.iter_mut().filter(|row| row.case == case);
+            for cell in rows.filter_map(|row| row.cells.get_mut(at?)) {
+                cell.disputed = Some(disputed.link.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn cases(&self) -> Result<Vec<&'static Case>, PlanError> {
         if self.only.is_empty() {
-            return Ok(CASES.to_vec());
+            return Ok(CASES.iter().copied().filter(|case| self.all || !case.is_described).collect());
         }
         let wanted = self.only.iter().map(|name| found(name)).collect::<Result<Vec<_>, _>>()?;
         Ok(CASES.iter().copied().filter(|case| wanted.iter().any(|one| one.number == case.number)).collect())
@@ -299,7 +443,14 @@ mod tests {
         for words in [
             &[][..],
             &["--only=nothing", "http://localhost:1"],
-            &["--explain=16"],
+            &["--explain=99"],
+            &["ws://localhost:1"],
+            &["grpc://localhost:1"],
+            &["http://localhost:1/?a=b"],
+            &["http://localhost:1/#a"],
+            &["--note=b=1.26", "a=http://localhost:1"],
+            &["--disputed=b/target=x", "a=http://localhost:1"],
+            &["--disputed=a/nothing=x", "a=http://localhost:1"],
             &["a=http://localhost:1", "a=http://localhost:2"],
             &["ftp://localhost"],
             &many,
@@ -310,10 +461,26 @@ mod tests {
                 "{words:?}: {error}"
             );
         }
-        for words in
-            [["--rounds=0"], ["--rounds=101"], ["--timeout=601s"], ["--timeout=9ms"], ["--report=x.csv"]]
-        {
-            assert!(Args::try_parse_from(["loadgen", "probe"].iter().chain(&words)).is_err(), "{words:?}");
+        for (flag, value) in [
+            ("rounds", "0"),
+            ("rounds", "101"),
+            ("timeout", "601s"),
+            ("timeout", "9ms"),
+            ("report", "x.csv"),
+            ("role", "server"),
+            ("output", "xml"),
+            ("note", "nginx"),
+            ("disputed", "nginx=x"),
+        ] {
+            let word = format!("--{flag}={value}");
+            let refused = Args::read(["loadgen", "probe", &word]).unwrap_err().to_string();
+            let known = ACCEPTED.iter().find(|accepted| accepted.flag == flag).unwrap();
+            let expected = Refusal::of_value(flag, value, known.values, known.example).to_string();
+            assert_eq!(refused, expected);
+        }
+        for accepted in ACCEPTED.iter().filter(|accepted| accepted.flag != "direct") {
+            let word = format!("--{}={}", accepted.flag, accepted.example);
+            assert!(Args::read(["loadgen", "probe", &word]).is_ok(), "{word}");
         }
         for words in [["--rounds=100"], ["--timeout=10m"], ["--timeout=10ms"], ["--report=x.html"]] {
             assert!(Args::try_parse_from(["loadgen", "probe"].iter().chain(&words)).is_ok(), "{words:?}");

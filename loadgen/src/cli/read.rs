@@ -16,6 +16,7 @@ use super::{
     compare_args::{self, Compare},
     find_max_args::{self, FindMax},
     heyyall,
+    probe::ACCEPTED as PROBE,
     shorthand::{self, Body, COMPRESSED},
 };
 use crate::{
@@ -61,7 +62,10 @@ impl Args {
             () if is_comparison => Self::described_comparison(),
             () => Self::described(),
         };
+        // What variables say is of a run.
+        let is_other = words.get(1).is_some_and(|word| command.find_subcommand(word).is_some());
         let command = command.mut_args(|arg| match arg.get_env() {
+            Some(_) if is_other => arg.env(Resettable::Reset),
             Some(name) if arg.get_id() != "url" && is_empty(name) => arg.env(Resettable::Reset),
             _ => arg,
         });
@@ -101,7 +105,9 @@ impl Args {
         words: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Result<Self, Failure> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-        let Parsed { matches, variables } = command_line::parse(command, &words, accepted::ALL)?;
+        let is_probe = words.get(1).is_some_and(|word| word == "probe");
+        let Parsed { matches, variables } =
+            command_line::parse(command, &words, if is_probe { PROBE } else { accepted::ALL })?;
         let mut args =
             Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
         args.variables = variables;

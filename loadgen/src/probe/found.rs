@@ -23,11 +23,23 @@ pub enum State {
     Broken,
     /// Not the same in all rounds.
     Unstable,
+    /// It is not judged.
+    Described,
     /// It can't be asked here.
     NotApplicable,
+    /// The proxy has gone, or what came from it was not HTTP: nothing is known of the case.
+    Unasked,
+    /// The probe was interrupted before.
+    NotAsked,
 }
 
 impl State {
+    /// Whether there is nothing to say of it: it is as it should be, or is not asked.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        matches!(self, Self::Kept | Self::NotApplicable | Self::NotAsked)
+    }
+
     /// As reports write it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -38,7 +50,10 @@ impl State {
             Self::Refused => "refused",
             Self::Broken => "broken",
             Self::Unstable => "unstable",
+            Self::Described => "described",
             Self::NotApplicable => "not applicable",
+            Self::Unasked => "could not be asked",
+            Self::NotAsked => "not asked",
         }
     }
 }
@@ -99,6 +114,9 @@ pub struct Cell {
     /// A command that repeats it, as far as one can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curl: Option<String>,
+    /// Where the user says that this is disputed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<String>,
     /// Each round.
     pub rounds: Vec<Round>,
 }
@@ -110,6 +128,8 @@ pub struct Row {
     pub case: u8,
     /// Its name.
     pub name: &'static str,
+    /// Whether it is described, and never judged.
+    pub is_described: bool,
     /// The variant.
     pub variant: &'static str,
     /// What is spoken with the proxy.
@@ -129,6 +149,9 @@ pub struct Column {
     pub is_direct: bool,
     /// What is spoken with it.
     pub protocols: Vec<&'static str>,
+    /// What the user says of it: version, configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What it speaks with the server, where the server has said so.
     pub upstream: Vec<String>,
 }
@@ -146,6 +169,8 @@ pub struct Matrix {
     pub rounds: u32,
     /// The limit of each wait, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether it was interrupted: what had not been asked yet is not known.
+    pub interrupted: bool,
     /// Proxies, the server itself first if it was asked directly.
     pub columns: Vec<Column>,
     /// Variants.
@@ -157,7 +182,17 @@ impl Matrix {
     pub fn unclean(&self) -> impl Iterator<Item = (&Row, &Cell)> {
         let direct = self.columns.iter().position(|column| column.is_direct);
         let cells = self.rows.iter().filter_map(move |row| Some((row, row.cells.get(direct?)?)));
-        cells.filter(|(_, cell)| !matches!(cell.state, State::Kept | State::NotApplicable))
+        cells.filter(|(row, cell)| {
+            !row.is_described && !cell.state.is_silent() && cell.state != State::Unasked
+        })
+    }
+
+    /// What could not be asked, and through which proxy.
+    pub fn unasked(&self) -> impl Iterator<Item = (&Column, &Row, &Cell)> {
+        let cells = self.rows.iter().flat_map(|row| {
+            self.columns.iter().zip(&row.cells).map(move |(column, cell)| (column, row, cell))
+        });
+        cells.filter(|(_, _, cell)| cell.state == State::Unasked)
     }
 
     /// Whether any proxy has broken a rule that binds it.

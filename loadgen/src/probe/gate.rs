@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use command_line::Refusal;
 use contract::id::{Id, Ids};
 use transport::Address;
 
@@ -15,12 +16,18 @@ use crate::{
     resolve::Addresses,
 };
 
+/// How many round trips are waited for what comes soon or never.
+const ROUND_TRIPS: u32 = 10;
+/// After how many of them silence says something.
+const ENOUGH: u32 = 3;
+
 /// A proxy, or the server itself.
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) is_direct: bool,
+    pub(super) is_insecure: bool,
     pub(super) site: Site,
     pub(super) addresses: Arc<[Address]>,
     /// What stands before each path.
@@ -28,6 +35,9 @@ pub(super) struct Gate {
     pub(super) timeout: Duration,
     pub(super) ids: Ids,
     next: Cell<u64>,
+    /// How long a question to the servers takes that is answered immediately, through the proxy and with a connection of its own:
+    /// the longest time, of which half is forgotten with each question.
+    rtt: Cell<Duration>,
     /// Whether servers could not be asked when this was tried last, for as long as that is tried.
     pub(super) is_cut_off: Cell<bool>,
     /// Of the servers that have replied.
@@ -42,6 +52,7 @@ pub struct Wanted {
     name: String,
     url: String,
     is_direct: bool,
+    is_insecure: bool,
     plan: Box<Plan>,
 }
 
@@ -51,10 +62,17 @@ impl Wanted {
     /// # Errors
     /// The URL is invalid, or not one of HTTP.
     pub fn new(name: &str, url: &str, is_direct: bool, insecure: bool) -> Result<Self, PlanError> {
+        check(url)?;
         let insecure = insecure && url.starts_with("https://");
         let plan =
             Plan::builder(url).version(Version::Any).insecure(insecure).connections(1).total(1).build()?;
-        Ok(Self { name: name.to_owned(), url: url.to_owned(), is_direct, plan: Box::new(plan) })
+        Ok(Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            is_direct,
+            is_insecure: insecure,
+            plan: Box::new(plan),
+        })
     }
 
     /// As it is called.
@@ -62,6 +80,20 @@ impl Wanted {
     pub fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// What a target of loads may be, and one of a probe may not.
+fn check(url: &str) -> Result<(), PlanError> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    let wrong = match scheme {
+        Some(scheme) if !["http", "https", "h2c"].contains(&scheme) => {
+            format!("invalid URL '{url}': a probe does not begin with {scheme}://")
+        }
+        _ if url.contains(['?', '#']) => format!("invalid URL '{url}': it has a query or a fragment"),
+        _ => return Ok(()),
+    };
+    let accepted = "http://, h2c:// or https:// with a host, a port and a path, or host:port";
+    Err(PlanError(Refusal::new(wrong, accepted, "loadgen probe nginx=http://localhost:8081")))
 }
 
 impl Gate {
@@ -74,12 +106,14 @@ impl Gate {
             name: wanted.name.clone(),
             url: wanted.url.clone(),
             is_direct: wanted.is_direct,
+            is_insecure: wanted.is_insecure,
             addresses: Addresses::of(&site)?.get(),
             prefix: path,
             site,
             timeout,
             ids: Ids { run: rand::random(), load: 0 },
             next: Cell::new(0),
+            rtt: Cell::new(Duration::ZERO),
             is_cut_off: Cell::new(false),
             epochs: RefCell::default(),
             upstream: RefCell::default(),
@@ -91,6 +125,22 @@ impl Gate {
         let target = self.site.target();
         let has_http2 = target.tls || target.protocol == Protocol::Http2;
         if has_http2 { &[Protocol::Http1, Protocol::Http2] } else { &[Protocol::Http1] }
+    }
+
+    /// Takes in how long a question took.
+    pub(super) fn measured(&self, time: Duration) {
+        self.rtt.set(time.max(self.rtt.get() / 2));
+    }
+
+    /// For how long something that comes soon or never is waited for: a quarter of the limit of waits, or as long as many questions
+    /// take that are answered immediately, but no longer than that limit.
+    pub(super) fn patience(&self) -> Duration {
+        (self.timeout / 4).max((self.rtt.get() * ROUND_TRIPS).min(self.timeout))
+    }
+
+    /// Whether the way through the proxy is so slow that what has not come within this time may still come.
+    pub(super) fn is_slow_for(&self, waited: Duration) -> bool {
+        self.rtt.get() * ENOUGH > waited
     }
 
     pub(super) fn next_id(&self) -> Id {

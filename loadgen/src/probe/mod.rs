@@ -9,6 +9,7 @@ mod client;
 pub mod found;
 mod gate;
 mod sightings;
+mod stop;
 pub mod transcript;
 mod trial;
 
@@ -20,6 +21,7 @@ pub use self::{
     cases::{CASES, Case},
     found::{Matrix, Role},
     gate::Wanted,
+    stop::Stop,
 };
 use self::{
     found::{Cell, Column, Round, Row, State},
@@ -41,29 +43,39 @@ pub struct Options {
     pub cases: Vec<&'static Case>,
 }
 
-/// Asks through each proxy, one after the other; `progress` is told which.
+/// Asks through each proxy, one after the other, until it is stopped; `progress` is told which.
 ///
 /// # Errors
-/// There is no dummy-server behind one of them, or it can't be reached.
-pub fn run(wanted: &[Wanted], options: &Options, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Matrix> {
+/// There is no dummy-server behind one of them, it can't be reached, or it was stopped before that was known.
+pub fn run(
+    wanted: &[Wanted],
+    options: &Options,
+    stop: &Stop,
+    progress: &mut dyn FnMut(&str),
+) -> anyhow::Result<Matrix> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("can't start a runtime")?.block_on(ask_all(wanted, options, progress))
+    runtime.context("can't start a runtime")?.block_on(ask_all(wanted, options, stop, progress))
 }
 
 async fn ask_all(
     wanted: &[Wanted],
     options: &Options,
+    stop: &Stop,
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Matrix> {
     let (mut columns, mut gates) = (Vec::new(), Vec::new());
     for wanted in wanted {
         let gate =
             Gate::open(wanted, options.timeout).with_context(|| format!("can't find {}", wanted.name()))?;
-        let protocols = spoken(&gate).await?;
+        let protocols = tokio::select! {
+            protocols = spoken(&gate) => protocols?,
+            () = stop.stopped() => return Err(anyhow!("stopped before anything was asked")),
+        };
         columns.push(Column {
             name: gate.name.clone(),
             url: gate.url.clone(),
             is_direct: gate.is_direct,
+            note: None,
             protocols: protocols.iter().map(|protocol| name(*protocol)).collect(),
             upstream: gate.upstream.borrow().values().cloned().collect(),
         });
@@ -72,12 +84,17 @@ async fn ask_all(
     let mut rows = rows(options, &gates);
     for (gate, protocols) in &gates {
         for (row, (case, protocol)) in &mut rows {
-            progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
-            row.cells.push(if protocols.contains(protocol) {
-                cell(gate, case, row.variant, *protocol, options).await
+            let without = |finding| combined(vec![(finding, Vec::new())], None, options.role);
+            row.cells.push(if stop.is_stopped() {
+                without(Finding::not_asked())
+            } else if protocols.contains(protocol) {
+                progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
+                tokio::select! {
+                    cell = cell(gate, case, row.variant, *protocol, options) => cell,
+                    () = stop.stopped() => without(Finding::not_asked()),
+                }
             } else {
-                let what = format!("{} is not spoken with it", row.protocol);
-                combined(vec![(Finding::not_applicable(what), Vec::new())], None, options.role)
+                without(Finding::not_applicable(format!("{} is not spoken with it", row.protocol)))
             });
         }
     }
@@ -87,6 +104,7 @@ async fn ask_all(
         role: options.role,
         rounds: options.rounds,
         timeout_ms: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
+        interrupted: stop.is_stopped(),
         columns,
         rows: rows.into_iter().map(|(row, _)| row).collect(),
     })
@@ -137,6 +155,7 @@ fn rows(options: &Options, gates: &[(Gate, Vec<Protocol>)]) -> Vec<Asked> {
                     let row = Row {
                         case: number,
                         name,
+                        is_described: case.is_described,
                         variant,
                         protocol: self::name(protocol),
                         cells: Vec::new(),
@@ -165,16 +184,32 @@ async fn cell(
 ) -> Cell {
     let (mut rounds, mut curl) = (Vec::new(), None);
     for _ in 0..options.rounds {
-        let settled = Trial::new(gate, protocol).settle().await;
         let mut trial = Trial::new(gate, protocol);
+        // One that was gone before may be back.
+        let settled = if gate.is_cut_off.get() { Trial::new(gate, protocol).settle().await } else { Ok(()) };
         let mut finding = match settled {
             Ok(()) => cases::attempt(case, variant, &mut trial).await,
             Err(finding) => finding,
         };
         if let Some(crossed) = trial.crossed.take() {
             finding = Finding::against(&cases::CROSSED, crossed);
+        } else if let (Some(why), None) = (trial.garbled.take(), finding.rule) {
+            finding = Finding::unasked(format!("what came was not HTTP: {why}"));
         }
-        let is_over = finding.state == State::NotApplicable;
+        let is_asked = !matches!(finding.state, State::NotApplicable | State::Unasked);
+        // Of a proxy that has gone in between, nothing is known. A rule that it has broken, it has broken.
+        if is_asked
+            && let Err(gone) = Trial::new(gate, protocol).settle().await
+            && finding.rule.is_none()
+        {
+            finding = Finding::unasked(format!(
+                "{}: {}; and then {}",
+                finding.state.name(),
+                finding.what,
+                gone.what
+            ));
+        }
+        let is_over = !is_asked || finding.state == State::Unasked;
         curl = curl.or(trial.curl);
         rounds.push((finding, trial.transcript.lines()));
         if is_over {
@@ -198,9 +233,11 @@ fn combined(found: Vec<(Finding, Vec<transcript::Line>)>, curl: Option<String>, 
     let breaks_a_must = rounds.iter().any(|round| round.state == State::Broken);
     let kept = rounds.iter().filter(|round| round.state == State::Kept).count();
     let first = &rounds[0];
-    let (state, what) = match rounds.iter().find(|round| round.state != first.state) {
-        None => (first.state, first.what.clone()),
-        Some(other) => {
+    let unasked = rounds.iter().find(|round| round.state == State::Unasked);
+    let (state, what) = match (unasked, rounds.iter().find(|round| round.state != first.state)) {
+        (Some(unasked), _) => (State::Unasked, unasked.what.clone()),
+        (None, None) => (first.state, first.what.clone()),
+        (None, Some(other)) => {
             let odd = if first.state == State::Kept { other } else { first };
             (
                 State::Unstable,
@@ -208,7 +245,7 @@ fn combined(found: Vec<(Finding, Vec<transcript::Line>)>, curl: Option<String>, 
             )
         }
     };
-    Cell { state, what, rule, breaks_a_must, curl, rounds }
+    Cell { state, what, rule, breaks_a_must, curl, disputed: None, rounds }
 }
 
 #[cfg(test)]
@@ -237,5 +274,12 @@ mod tests {
         assert_eq!((state, what.as_str()), (State::Unstable, "kept in 2 of 3, else changed: b"));
         let same = vec![Finding::kept("a"), Finding::kept("c")];
         assert_eq!(of(same, Role::Gateway), (State::Kept, false, "a".to_owned()));
+    }
+
+    #[test]
+    fn what_could_not_be_asked_in_one_round_is_not_known_but_a_broken_rule_stays_broken() {
+        static RULE: found::Rule = found::Rule { section: "1", quote: "MUST", for_proxies_only: false };
+        let rounds = vec![Finding::against(&RULE, "so"), Finding::kept("a"), Finding::unasked("gone")];
+        assert_eq!(of(rounds, Role::Gateway), (State::Unasked, true, "gone".to_owned()));
     }
 }

@@ -11,7 +11,7 @@ use contract::{
 use tokio::time::Instant;
 
 use super::{
-    client::{Ask, Content, Cut, Fields, Heard, Session, get},
+    client::{Ask, Body, Content, Crowd, Cut, Fields, Heard, Session, get},
     found::{Rule, State},
     gate::Gate,
     transcript::{Side, Transcript},
@@ -43,6 +43,21 @@ impl Finding {
 
     pub(super) fn changed(what: impl Into<String>) -> Self {
         Self::new(State::Changed, what)
+    }
+
+    /// Nothing is known of the case.
+    pub(super) fn unasked(why: impl Into<String>) -> Self {
+        Self::new(State::Unasked, why)
+    }
+
+    /// What is not judged.
+    pub(super) fn described(what: impl Into<String>) -> Self {
+        Self::new(State::Described, what)
+    }
+
+    /// There was no time for it.
+    pub(super) fn not_asked() -> Self {
+        Self::new(State::NotAsked, "the probe was interrupted before")
     }
 
     pub(super) fn not_applicable(needs: impl Into<String>) -> Self {
@@ -111,6 +126,13 @@ impl Reply {
         Some(path.unwrap_or(uri))
     }
 
+    /// Names and values of the echo, as a list of it has them.
+    pub(super) fn echoed_pairs(&self, list: &str) -> Fields {
+        let json: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let pairs = json.get(list).and_then(|list| list.as_array()).into_iter().flatten();
+        pairs.filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned()))).collect()
+    }
+
     /// A member of the echo.
     pub(super) fn echoed(&self, name: &str) -> Option<String> {
         let json: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
@@ -127,11 +149,20 @@ pub(super) struct Trial<'a> {
     pub(super) curl: Option<String>,
     /// A reply that was another request's.
     pub(super) crossed: Option<String>,
+    /// What is wrong with what came in place of a reply, if it was not HTTP.
+    pub(super) garbled: Option<String>,
 }
 
 impl<'a> Trial<'a> {
     pub(super) fn new(gate: &'a Gate, protocol: Protocol) -> Self {
-        Self { gate, protocol, transcript: Transcript::beginning_now(), curl: None, crossed: None }
+        Self {
+            gate,
+            protocol,
+            transcript: Transcript::beginning_now(),
+            curl: None,
+            crossed: None,
+            garbled: None,
+        }
     }
 
     pub(super) fn is_http2(&self) -> bool {
@@ -145,7 +176,7 @@ impl<'a> Trial<'a> {
 
     /// The end of a wait for what comes soon or never.
     pub(super) fn soon(&self) -> Instant {
-        Instant::now() + self.gate.timeout / 4
+        Instant::now() + self.gate.patience()
     }
 
     /// The end of a wait for what most likely never comes.
@@ -169,18 +200,49 @@ impl<'a> Trial<'a> {
     }
 
     pub(super) async fn connect(&mut self) -> Result<Session, Finding> {
-        Session::connect(self.gate, self.protocol, self.until()).await.map_err(|cut| Finding::cut(&cut))
+        let session = Session::connect(self.gate, self.protocol, self.until()).await;
+        session.map_err(|cut| Finding::unasked(format!("no connection to the proxy: {cut}")))
     }
 
     /// Sends a head.
     pub(super) async fn open(&mut self, session: &mut Session, ask: &Ask) -> Result<(), Finding> {
         if self.curl.is_none() {
-            self.curl = Some(ask.curl(self.is_http2()));
+            self.curl = ask.curl(self.is_http2());
         }
         let fields: String = ask.fields.iter().map(|(name, value)| format!(", {name}: {value}")).collect();
         self.transcript
             .note(Side::Sent, format!("{} {} (number {}{fields})", ask.method, ask.target, ask.id.number));
         session.open(ask, self.until()).await.map_err(|cut| Finding::cut(&cut))
+    }
+
+    /// Sends the same request on as many streams as there may be, `most` at most, and waits for all of them.
+    pub(super) async fn crowd(
+        &mut self,
+        session: &mut Session,
+        ask: &Ask,
+        most: usize,
+    ) -> Result<Crowd, Finding> {
+        self.curl = ask.curl(true).map(|curl| format!("for i in $(seq 100); do {curl} & done; wait"));
+        let crowd = session.crowd(ask, most, self.until()).await.map_err(|cut| Finding::cut(&cut))?;
+        self.transcript
+            .note(Side::Sent, format!("{} {} on {} streams", ask.method, ask.target, crowd.opened));
+        self.transcript.note(Side::Received, crowd.to_string());
+        Ok(crowd)
+    }
+
+    /// Sends a request as it is written here: its first line, its fields with the token, and what follows.
+    pub(super) async fn raw(
+        &mut self,
+        session: &mut Session,
+        ask: &Ask,
+        (line, fields, rest): (&str, &[&str], &str),
+    ) -> Result<(), Finding> {
+        let text = ask.written(line, fields, rest);
+        if self.curl.is_none() {
+            self.curl = Some(ask.curl_of(&text));
+        }
+        self.transcript.note(Side::Sent, format!("{} (number {})", text.escape_debug(), ask.id.number));
+        session.raw(text.as_bytes(), self.until()).await.map_err(|cut| Finding::cut(&cut))
     }
 
     /// Sends a part of the content. What stands in the way of that may have a reply, which is to be read.
@@ -248,6 +310,9 @@ impl<'a> Trial<'a> {
             Heard::Trailers(fields) => reply.trailers = fields,
             Heard::End => return true,
             Heard::Cut(cut) => {
+                if let (Cut::Malformed(why), None) = (&cut, reply.status) {
+                    self.garbled = Some(why.clone());
+                }
                 reply.cut = Some(cut);
                 return true;
             }
@@ -301,8 +366,11 @@ impl<'a> Trial<'a> {
             target: format!("{}{target}", self.gate.prefix),
             authority: self.gate.site.target().authority(),
             is_secure: self.gate.site.target().tls,
+            is_insecure: self.gate.is_insecure,
             fields: Vec::new(),
             content: Content::None,
+            body: Body::Word,
+            habits: "",
             id,
             is_noted: true,
         }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
+pub(super) use super::escape::markdown as escaped;
 use super::{Detail, Report, happened, headline, loads, long, rounds, verification};
 use crate::{
     numbers::{count, time},
@@ -204,22 +205,6 @@ pub(super) fn table<const N: usize>(
         writeln!(out, "| {} |", row.map(|cell| escaped(&cell)).join(" | "))?;
     }
     writeln!(out)
-}
-
-/// Text that Markdown shows as it is, in one line: servers choose names and messages.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            escaped.push(' ');
-            continue;
-        }
-        if "\\`*_{}[]<>#|~&@:!$".contains(c) {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }
 
 #[cfg(test)]

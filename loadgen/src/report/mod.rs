@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod csv;
 pub mod diff;
+mod escape;
 pub mod find_max;
 mod happened;
 pub mod heyyall;

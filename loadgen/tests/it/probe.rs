@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loadgen::{
     embedded::Embedded,
-    probe::{self, CASES, Options, Role, Wanted},
+    probe::{self, CASES, Options, Role, Stop, Wanted},
     report::probe as report,
 };
 
@@ -15,7 +15,7 @@ fn reports_are_as_their_schema_says_and_all_cases_are_asked_over_both_protocols(
     let options =
         Options { role: Role::Gateway, rounds: 1, timeout: Duration::from_secs(40), cases: CASES.to_vec() };
     let mut asked = 0;
-    let matrix = probe::run(&[wanted], &options, &mut |_| asked += 1).unwrap();
+    let matrix = probe::run(&[wanted], &options, &Stop::default(), &mut |_| asked += 1).unwrap();
     embedded.stop();
     let unclean: Vec<_> = matrix.unclean().collect();
     assert!(unclean.is_empty(), "{unclean:#?}");

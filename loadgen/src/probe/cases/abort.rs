@@ -17,7 +17,8 @@ pub(super) static CASE: Case = Case {
     asks: "The client resets its connection (HTTP/2: its stream) while it waits, receives or sends. Does the server notice? \
            (A connection that the proxy closes and does not reset looks half-closed to dummy-server, for 10 s; \
            --half-close-timeout=500ms has it notice that in time.)",
-    rule: None,
+    rules: &[],
+    is_described: false,
     variants: &["waiting", "receiving", "sending"],
 };
 
@@ -27,6 +28,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
         "receiving" => trial.ask("GET", "/sse?count=160&delay=50"),
         _ => trial.ask("POST", "/upload").content(Content::Length(1 << 20)),
     };
+    let ask = ask.curl_with("-m 1");
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     if variant == "sending" {

@@ -14,7 +14,8 @@ pub(super) static CASE: Case = Case {
     title: "A cut reply can be told from a whole one",
     asks: "The server breaks a reply off in the middle. Can the client tell? A reply that ends without a sign of that is broken; \
            one that is cut as well, or a 5xx in its place, is not.",
-    rule: Some(&INCOMPLETE),
+    rules: &[&INCOMPLETE],
+    is_described: false,
     variants: &["length-close", "length-reset", "chunked-close", "chunked-reset"],
 };
 

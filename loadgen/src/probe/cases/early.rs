@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        client::{Content, Cut, Heard},
+        client::{Body, Content, Cut, Heard},
         trial::{Finding, Outcome, Reply, Trial},
     },
     Case,
@@ -19,7 +19,8 @@ pub(super) static EARLY: Case = Case {
     title: "A reply during an upload reaches the client",
     asks: "The server replies with 413 to the head of an upload, of which the client has sent a part. Does the reply come before the \
            client has sent the rest?",
-    rule: None,
+    rules: &[],
+    is_described: false,
     variants: &["length", "chunked"],
 };
 
@@ -29,13 +30,14 @@ pub(super) static AFTERWARDS: Case = Case {
     title: "The exchange after a disturbed one is intact",
     asks: "After an early reply, a cut one and one that never began, requests on the same connection, if it is kept, or on the next \
            one: do they get their own replies?",
-    rule: Some(&super::CROSSED),
+    rules: &[&super::CROSSED],
+    is_described: false,
     variants: &["early-reply", "cut-reply", "no-reply"],
 };
 
 pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let content = if variant == "length" { Content::Length(UPLOAD as u64) } else { Content::Chunked };
-    let ask = trial.ask("POST", "/upload?dummy-early=413").content(content);
+    let ask = trial.ask("POST", "/upload?dummy-early=413").content(content).body(Body::Filler(UPLOAD as u64));
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     let upload = vec![b'x'; UPLOAD];
@@ -79,7 +81,7 @@ async fn late(
 
 pub(super) async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let mut session = trial.connect().await?;
-    let upload = vec![b'y'; UPLOAD / 4];
+    let upload = vec![b'x'; UPLOAD / 4];
     let (disturbing, content) = match variant {
         "early-reply" => {
             let content = Content::Length(upload.len() as u64);

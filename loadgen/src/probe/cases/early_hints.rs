@@ -13,7 +13,8 @@ pub(super) static CASE: Case = Case {
     name: "early-hints",
     title: "103 (Early Hints) reaches the client",
     asks: "The server sends 103 with a Link, and its reply a moment later. Do both come?",
-    rule: Some(&INTERIM),
+    rules: &[&INTERIM],
+    is_described: false,
     variants: &["one"],
 };
 

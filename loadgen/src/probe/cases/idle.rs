@@ -18,7 +18,8 @@ pub(super) static CASE: Case = Case {
     title: "A server's connection that ends while it is idle costs no request",
     asks: "The server closes its connection right behind a whole reply, without having said so, and the next request comes at that \
            moment. Is it answered by the server, and does a POST arrive once?",
-    rule: Some(&RULE),
+    rules: &[&RULE],
+    is_described: false,
     variants: &["get", "post"],
 };
 

@@ -1,17 +1,34 @@
 //! The cases: what each asks, and of which RFC a MUST is about it. Each file has one of them, or a few that are alike.
 
 mod abort;
+mod authority;
+mod bodiless;
+mod chunks;
+mod compression;
 mod continues;
 mod cuts;
+mod drain;
 mod early;
 mod early_hints;
+mod field_order;
+mod fields;
+mod forwarded;
+mod framing;
+mod half_close;
+mod hops;
 mod idle;
+mod old;
+mod pipelining;
+mod proxy_protocol;
 mod refusals;
 mod repeats;
 mod resets;
+mod stream_limit;
 mod streams;
 mod targets;
+mod timeouts;
 mod trailers;
+mod websocket_idle;
 mod websockets;
 
 use super::{
@@ -30,8 +47,10 @@ pub struct Case {
     pub title: &'static str,
     /// What is done, and what is looked at.
     pub asks: &'static str,
-    /// The rule that makes it red, if there is one.
-    pub rule: Option<&'static Rule>,
+    /// The rules that make it red, if there are any.
+    pub rules: &'static [&'static Rule],
+    /// Whether it is about what is a matter of configuration: what is found is described, and neither judged nor kept.
+    pub is_described: bool,
     /// In which ways it is asked.
     pub variants: &'static [&'static str],
 }
@@ -53,6 +72,23 @@ pub const CASES: &[&Case] = &[
     &early_hints::CASE,
     &targets::CASE,
     &websockets::CASE,
+    &bodiless::CASE,
+    &fields::CASE,
+    &hops::CASE,
+    &authority::CASE,
+    &chunks::CASE,
+    &old::CASE,
+    &half_close::CASE,
+    &drain::CASE,
+    &framing::CASE,
+    &stream_limit::CASE,
+    &field_order::CASE,
+    &forwarded::CASE,
+    &compression::CASE,
+    &timeouts::CASE,
+    &proxy_protocol::CASE,
+    &pipelining::CASE,
+    &websocket_idle::CASE,
 ];
 
 /// Each reply belongs to its request.
@@ -97,7 +133,24 @@ pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Tria
         12 => continues::attempt(variant, trial).await,
         13 => early_hints::attempt(variant, trial).await,
         14 => targets::attempt(variant, trial).await,
-        _ => websockets::attempt(variant, trial).await,
+        15 => websockets::attempt(variant, trial).await,
+        16 => bodiless::attempt(variant, trial).await,
+        17 => fields::attempt(variant, trial).await,
+        18 => hops::attempt(variant, trial).await,
+        19 => authority::attempt(variant, trial).await,
+        20 => chunks::attempt(variant, trial).await,
+        21 => old::attempt(variant, trial).await,
+        22 => half_close::attempt(variant, trial).await,
+        23 => drain::attempt(variant, trial).await,
+        24 => framing::attempt(variant, trial).await,
+        25 => stream_limit::attempt(variant, trial).await,
+        26 => field_order::attempt(variant, trial).await,
+        27 => forwarded::attempt(variant, trial).await,
+        28 => compression::attempt(variant, trial).await,
+        29 => timeouts::attempt(variant, trial).await,
+        30 => proxy_protocol::attempt(variant, trial).await,
+        31 => pipelining::attempt(variant, trial).await,
+        _ => websocket_idle::attempt(variant, trial).await,
     };
     outcome.unwrap_or_else(|finding| finding)
 }

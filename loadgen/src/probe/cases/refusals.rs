@@ -14,7 +14,8 @@ pub(super) static CASE: Case = Case {
     title: "A client learns that its request was not processed",
     asks: "The server refuses a POST with REFUSED_STREAM, or says with GOAWAY that it has not processed it. Does the client learn \
            that, or does the proxy repeat the request, as it may?",
-    rule: None,
+    rules: &[],
+    is_described: false,
     variants: &["refused-stream", "goaway"],
 };
 

@@ -21,7 +21,8 @@ pub(super) static CASE: Case = Case {
     title: "A failed POST is not repeated",
     asks: "The server resets or closes the connection before its reply, replies with 503, or does not reply at all, to a POST. \
            How often has it seen the request?",
-    rule: Some(&RULE),
+    rules: &[&RULE],
+    is_described: false,
     variants: &["reset", "close", "status-503", "silence"],
 };
 

@@ -14,7 +14,8 @@ pub(super) static CASE: Case = Case {
     title: "A reset of the server reaches the client as one",
     asks: "The server resets a stream with a code in the middle of its reply (with HTTP/1.1 behind the proxy: its connection). \
            Which code does the client get?",
-    rule: Some(&INCOMPLETE),
+    rules: &[&INCOMPLETE],
+    is_described: false,
     variants: &["cancel", "internal-error", "enhance-your-calm", "connection"],
 };
 

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        client::{Content, Heard},
+        client::{Body, Content, Heard},
         trial::{Finding, Outcome, Reply, Trial},
     },
     Case,
@@ -13,7 +13,8 @@ pub(super) static REPLIES: Case = Case {
     name: "streamed-reply",
     title: "Replies are streamed",
     asks: "The server sends an event, or a few bytes, every now and then and does not end its reply. Does the first of them come?",
-    rule: None,
+    rules: &[],
+    is_described: false,
     variants: &["events", "chunks", "length"],
 };
 
@@ -22,7 +23,8 @@ pub(super) static UPLOADS: Case = Case {
     name: "streamed-upload",
     title: "Uploads are streamed",
     asks: "The client sends a head and a part of the content, and waits. Has the server seen the request?",
-    rule: None,
+    rules: &[],
+    is_described: false,
     variants: &["length", "chunked"],
 };
 
@@ -32,7 +34,7 @@ pub(super) async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> Out
         "chunks" => "/chunked/1000?size=16&delay=100",
         _ => "/drip?size=200&duration=20000",
     };
-    let ask = trial.ask("GET", target);
+    let ask = trial.ask("GET", target).curl_with("-m 2");
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     let (mut reply, until) = (Reply::default(), trial.soon());
@@ -57,7 +59,7 @@ pub(super) async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> Out
 pub(super) async fn uploads(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let part = [b'x'; 1000];
     let content = if variant == "length" { Content::Length(2000) } else { Content::Chunked };
-    let ask = trial.ask("POST", "/upload").content(content);
+    let ask = trial.ask("POST", "/upload").content(content).body(Body::Filler(2000));
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     let _ = trial.send(&mut session, &part, false).await;

@@ -20,7 +20,8 @@ pub(super) static CASE: Case = Case {
     name: "target",
     title: "The target arrives as it was sent",
     asks: "Targets with what is often normalized: which one has the server seen?",
-    rule: Some(&RULE),
+    rules: &[&RULE],
+    is_described: false,
     variants: &[
         "double-slash",
         "encoded-slash",

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        client::{Content, get},
+        client::{Body, Content, get},
         found::Rule,
         trial::{Finding, Outcome, Trial},
     },
@@ -22,7 +22,8 @@ pub(super) static CASE: Case = Case {
     title: "Trailers arrive as trailers",
     asks: "The server ends a reply with a trailer, the client a request; and a gRPC call fails without content. What comes of \
            trailers and status? They may be dropped, but not moved to the header section.",
-    rule: Some(&RULE),
+    rules: &[&RULE],
+    is_described: false,
     variants: &["reply", "request", "grpc-trailers-only"],
 };
 
@@ -57,13 +58,7 @@ async fn of_request(trial: &mut Trial<'_>) -> Outcome {
     let _ = session.end_with("x-probe", "kept", trial.until()).await;
     let reply = trial.reply(&mut session, &ask).await;
     reply.of_server()?;
-    let echo: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let has = |list: &str| {
-        let pairs = echo.get(list).and_then(|list| list.as_array()).into_iter().flatten();
-        pairs
-            .into_iter()
-            .any(|pair| pair[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-probe")))
-    };
+    let has = |list: &str| get(&reply.echoed_pairs(list), "x-probe").is_some();
     Ok(if has("trailers") {
         Finding::kept("it arrived as a trailer")
     } else if has("headers_list") {
@@ -82,7 +77,7 @@ async fn of_call(trial: &mut Trial<'_>) -> Outcome {
         return Ok(Finding::not_applicable("needs HTTP/2 between proxy and server, as gRPC does"));
     }
     let ask = trial.ask("POST", "/probe.Nothing/Nothing").content(Content::Chunked);
-    let ask = ask.with("Content-Type", "application/grpc").with("TE", "trailers");
+    let ask = ask.with("Content-Type", "application/grpc").with("TE", "trailers").body(Body::Message);
     let reply = trial.exchange(&ask, &[0; 5]).await?;
     let status = get(&reply.fields, "grpc-status").or_else(|| get(&reply.trailers, "grpc-status"));
     Ok(match (status, reply.status, &reply.cut) {

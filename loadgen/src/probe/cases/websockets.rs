@@ -21,7 +21,8 @@ pub(super) static CASE: Case = Case {
     title: "WebSockets open, echo, ping and close as they were asked to",
     asks: "A WebSocket by Upgrade, or over HTTP/2 by extended CONNECT (RFC 8441): is a message echoed, does a ping of the server come, \
            and is the code of a close the one that was sent?",
-    rule: None,
+    rules: &[],
+    is_described: false,
     variants: &["echo", "ping", "close-code"],
 };
 
@@ -45,8 +46,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
         trial.transcript.note(Side::Sent, format!("a frame: {variant}"));
         session.send(&out, false, trial.until()).await.map_err(|cut| Finding::cut(&cut))?;
     }
-    let reader = Reader::new(Role::Client, Limits::default());
-    let (mut incoming, until) = (Incoming { reader, input: Vec::new() }, trial.soon());
+    let (mut incoming, until) = (Incoming::new(), trial.soon());
     loop {
         let event = match incoming.next(trial, &mut session, until).await {
             Ok(event) => event,
@@ -69,7 +69,11 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     }
 }
 
-async fn handshake(trial: &mut Trial<'_>, session: &mut Session, ask: &Ask) -> Result<(), Finding> {
+pub(super) async fn handshake(
+    trial: &mut Trial<'_>,
+    session: &mut Session,
+    ask: &Ask,
+) -> Result<(), Finding> {
     trial.open(session, ask).await?;
     let (mut reply, until) = (Reply::default(), trial.until());
     while reply.status.is_none() {
@@ -89,13 +93,17 @@ async fn handshake(trial: &mut Trial<'_>, session: &mut Session, ask: &Ask) -> R
 }
 
 /// What comes, and what of it has not been read.
-struct Incoming {
+pub(super) struct Incoming {
     reader: Reader,
     input: Vec<u8>,
 }
 
 impl Incoming {
-    async fn next(
+    pub(super) fn new() -> Self {
+        Self { reader: Reader::new(Role::Client, Limits::default()), input: Vec::new() }
+    }
+
+    pub(super) async fn next(
         &mut self,
         trial: &mut Trial<'_>,
         session: &mut Session,

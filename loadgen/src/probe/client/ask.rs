@@ -21,6 +21,16 @@ pub(crate) enum Content {
     WebSocket,
 }
 
+/// What the content is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    Word,
+    /// This number of `x`.
+    Filler(u64),
+    /// An empty gRPC message.
+    Message,
+}
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
@@ -29,8 +39,13 @@ pub(crate) struct Ask {
     pub(crate) target: String,
     pub(crate) authority: String,
     pub(crate) is_secure: bool,
+    /// Whether any certificate is trusted.
+    pub(crate) is_insecure: bool,
     pub(crate) fields: Fields,
     pub(crate) content: Content,
+    pub(crate) body: Body,
+    /// What `curl` is told to repeat what else the client does.
+    pub(crate) habits: &'static str,
     pub(crate) id: Id,
     /// Whether servers note it.
     pub(crate) is_noted: bool,
@@ -43,7 +58,20 @@ impl Ask {
     }
 
     pub(crate) fn content(self, content: Content) -> Self {
-        Self { content, ..self }
+        let body = match content {
+            Content::Length(length) if length != 5 => Body::Filler(length),
+            _ => self.body,
+        };
+        Self { content, body, ..self }
+    }
+
+    pub(crate) fn body(self, body: Body) -> Self {
+        Self { body, ..self }
+    }
+
+    /// An option that has curl do what the client does beside the request.
+    pub(crate) fn curl_with(self, habits: &'static str) -> Self {
+        Self { habits, ..self }
     }
 
     /// The fields that are sent beside those that the protocol needs.
@@ -53,23 +81,60 @@ impl Ask {
         own.chain(self.is_noted.then(token))
     }
 
-    /// A command that sends the same, though not with the same timing.
-    pub(crate) fn curl(&self, is_http2: bool) -> String {
+    /// As text, with the token behind its fields.
+    pub(crate) fn written(&self, line: &str, fields: &[&str], rest: &str) -> String {
+        let token = self.all_fields().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        format!("{line}\r\n{fields}{token}\r\n{rest}")
+    }
+
+    /// A command that sends a text.
+    pub(crate) fn curl_of(&self, text: &str) -> String {
+        let text = text.replace('\\', r"\\").replace('%', "%%").replace('\r', r"\r").replace('\n', r"\n");
+        let client = if self.is_secure {
+            format!("openssl s_client -quiet -connect {}", self.authority)
+        } else {
+            format!("curl -sS -m 2 telnet://{}", self.authority)
+        };
+        format!("printf {} | {client}", quoted(&text))
+    }
+
+    /// A command that sends the same, though not with the same timing: none if curl can't.
+    pub(crate) fn curl(&self, is_http2: bool) -> Option<String> {
+        if is_http2 && self.content == Content::WebSocket {
+            return None;
+        }
         let version = match (is_http2, self.is_secure) {
             (false, _) => "--http1.1",
             (true, true) => "--http2",
             (true, false) => "--http2-prior-knowledge",
         };
-        let mut words = vec!["curl -sSi --path-as-is".to_owned(), version.to_owned()];
-        if self.method != "GET" && self.method != "CONNECT" {
-            words.push(format!("-X {}", self.method));
+        let feeds = match self.body {
+            _ if matches!(self.content, Content::None | Content::WebSocket) => String::new(),
+            Body::Word => "printf probe | ".to_owned(),
+            Body::Filler(length) => format!("head -c {length} /dev/zero | tr '\\0' x | "),
+            Body::Message => r"printf '\0\0\0\0\0' | ".to_owned(),
+        };
+        let mut words = vec![format!("{feeds}curl -sSiN --path-as-is"), version.to_owned()];
+        words.extend(self.is_insecure.then(|| "-k".to_owned()));
+        words.extend((!self.habits.is_empty()).then(|| self.habits.to_owned()));
+        match self.method {
+            "GET" | "CONNECT" => {}
+            "HEAD" => words.push("-I".to_owned()),
+            method => words.push(format!("-X {method}")),
         }
         let fields = self.fields.iter().map(|(name, value)| format!("{name}: {value}"));
         words.extend(fields.map(|field| format!("-H {}", quoted(&field))));
+        let has = |name| get(&self.fields, name).is_some();
         match self.content {
             Content::None => {}
-            Content::Length(_) => words.push("--data-binary probe".to_owned()),
-            Content::Chunked => words.push("-H 'Transfer-Encoding: chunked' --data-binary probe".to_owned()),
+            Content::Length(_) | Content::Chunked => {
+                // Of what curl adds by itself, what makes a difference.
+                words.extend((!has("expect")).then(|| "-H 'Expect:'".to_owned()));
+                words.extend((!has("content-type")).then(|| "-H 'Content-Type:'".to_owned()));
+                let from_input = if self.content == Content::Chunked { "-T -" } else { "--data-binary @-" };
+                words.push(from_input.to_owned());
+            }
             Content::WebSocket => words.push(
                 "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
                  -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='"
@@ -78,7 +143,7 @@ impl Ask {
         }
         let scheme = if self.is_secure { "https" } else { "http" };
         words.push(quoted(&format!("{scheme}://{}{}", self.authority, self.target)));
-        words.join(" ")
+        Some(words.join(" "))
     }
 }
 
@@ -99,14 +164,20 @@ mod tests {
             target: "/a?b='c'&d".to_owned(),
             authority: "host:80".to_owned(),
             is_secure: false,
+            is_insecure: false,
             fields: Vec::new(),
             content: Content::Length(5),
+            body: Body::Word,
+            habits: "",
             id,
             is_noted: true,
         };
         assert_eq!(
-            ask.with("X-A", "it's").curl(true),
-            r"curl -sSi --path-as-is --http2-prior-knowledge -X POST -H 'X-A: it'\''s' --data-binary probe 'http://host:80/a?b='\''c'\''&d'"
+            ask.clone().with("X-A", "it's").curl(true).unwrap(),
+            r"printf probe | curl -sSiN --path-as-is --http2-prior-knowledge -X POST -H 'X-A: it'\''s' -H 'Expect:' -H 'Content-Type:' --data-binary @- 'http://host:80/a?b='\''c'\''&d'"
         );
+        let filled = ask.clone().content(Content::Length(1000)).curl(false).unwrap();
+        assert!(filled.starts_with(r"head -c 1000 /dev/zero | tr '\0' x | curl "), "{filled}");
+        assert_eq!(ask.content(Content::WebSocket).curl(true), None);
     }
 }

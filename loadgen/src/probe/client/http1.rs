@@ -51,9 +51,33 @@ impl Http1 {
             }
         }
         write::end_head(&mut out);
+        if ask.method == "HEAD" {
+            self.reader.expect(response::Kind::Head);
+        }
         (self.content, self.keeps) = (ask.content, false);
         self.waiting.clear();
         self.wire.write(&out, until).await
+    }
+
+    /// Sends bytes as they are, in place of a request that [`Self::open`] would write.
+    pub(super) async fn raw(&mut self, bytes: &[u8], until: Instant) -> Result<(), Cut> {
+        (self.content, self.keeps) = (Content::None, false);
+        self.waiting.clear();
+        self.wire.write(bytes, until).await
+    }
+
+    /// Ends its own direction.
+    pub(super) async fn end_sending(&mut self, until: Instant) -> Result<(), Cut> {
+        self.wire.end_sending(until).await
+    }
+
+    /// How many bytes have come that belong to no reply.
+    pub(super) async fn extra(&mut self, until: Instant) -> usize {
+        if self.wire.input.is_empty() && !self.wire.has_ended {
+            // None, most likely.
+            let _ = self.wire.read(until).await;
+        }
+        self.wire.input.len()
     }
 
     pub(super) async fn send(&mut self, part: &[u8], end: bool, until: Instant) -> Result<(), Cut> {

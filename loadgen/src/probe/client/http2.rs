@@ -6,7 +6,7 @@ use ::http2::{Code, Config, Connection, Event, Head, Key, Role};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Ask, Content, Cut, Heard, wire::Wire};
+use super::{Ask, Content, Crowd, Cut, Heard, wire::Wire};
 
 #[derive(Debug)]
 pub(crate) struct Http2 {
@@ -16,6 +16,8 @@ pub(crate) struct Http2 {
     stream: Option<Key>,
     waiting: VecDeque<Heard>,
     goaway: Option<Code>,
+    /// Of all streams, if there are many.
+    crowd: Crowd,
 }
 
 impl Http2 {
@@ -23,7 +25,8 @@ impl Http2 {
     pub(super) async fn begin(wire: Wire, until: Instant) -> Result<Self, Cut> {
         let connection = Connection::new(&Config::new(Role::Client));
         let (head, waiting) = (Head::new(), VecDeque::new());
-        let mut http2 = Self { wire, connection, head, stream: None, waiting, goaway: None };
+        let mut http2 =
+            Self { wire, connection, head, stream: None, waiting, goaway: None, crowd: Crowd::default() };
         while !http2.connection.is_settled() {
             http2.flush(until).await?;
             http2.more(until).await?;
@@ -58,6 +61,22 @@ impl Http2 {
             return Err(Cut::Closed);
         }
         self.flush(until).await
+    }
+
+    /// The same on many streams; waits until they have ended, or for as long as may be.
+    pub(super) async fn crowd(&mut self, ask: &Ask, most: usize, until: Instant) -> Result<Crowd, Cut> {
+        while self.crowd.opened < most && self.connection.room() > 0 {
+            self.open(ask, until).await?;
+            self.crowd.opened += 1;
+        }
+        while !self.crowd.is_over() {
+            match self.more(until).await {
+                Err(Cut::TimedOut) => break,
+                more => more?,
+            }
+            self.flush(until).await?;
+        }
+        Ok(self.crowd.clone())
     }
 
     /// What comes meanwhile is kept.
@@ -123,12 +142,13 @@ impl Http2 {
             return Err(self.goaway.map_or(Cut::Closed, Cut::GoneAway));
         }
         self.wire.read(until).await?;
-        let Self { wire, connection, head, stream, waiting, goaway } = self;
+        let Self { wire, connection, head, stream, waiting, goaway, crowd } = self;
         let mut rest = &wire.input[..];
         loop {
             let event = connection.receive(&mut rest, head);
             let event = event.map_err(|error| Cut::Malformed(error.to_string()))?;
             let Some(event) = event else { break };
+            crowd.take(&event, head);
             let is_own = |key: Key| Some(key) == *stream;
             match event {
                 Event::Informational { stream } if is_own(stream) => {

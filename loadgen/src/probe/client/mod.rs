@@ -3,6 +3,7 @@
 //! It measures nothing and retries nothing.
 
 mod ask;
+mod crowd;
 mod http1;
 mod http2;
 mod wire;
@@ -11,7 +12,8 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-pub(super) use self::ask::{Ask, Content, Fields, get};
+pub(super) use self::ask::{Ask, Body, Content, Fields, get};
+pub(super) use self::crowd::Crowd;
 use self::{http1::Http1, http2::Http2, wire::Wire};
 use super::gate::Gate;
 use crate::plan::Protocol;
@@ -100,6 +102,38 @@ impl Session {
         match self {
             Self::Http1(http1) => http1.end_with(name, value, until).await,
             Self::Http2(http2) => http2.end_with(name, value, until).await,
+        }
+    }
+
+    /// Sends bytes as they are, over HTTP/1 alone.
+    pub(super) async fn raw(&mut self, bytes: &[u8], until: Instant) -> Result<(), Cut> {
+        match self {
+            Self::Http1(http1) => http1.raw(bytes, until).await,
+            Self::Http2(_) => Err(Cut::Failed("HTTP/2 has no text".to_owned())),
+        }
+    }
+
+    /// Ends the client's direction, over HTTP/1 alone.
+    pub(super) async fn end_sending(&mut self, until: Instant) -> Result<(), Cut> {
+        match self {
+            Self::Http1(http1) => http1.end_sending(until).await,
+            Self::Http2(_) => Ok(()),
+        }
+    }
+
+    /// Sends a request on many streams, over HTTP/2 alone.
+    pub(super) async fn crowd(&mut self, ask: &Ask, most: usize, until: Instant) -> Result<Crowd, Cut> {
+        match self {
+            Self::Http1(_) => Err(Cut::Failed("HTTP/1 has no streams".to_owned())),
+            Self::Http2(http2) => http2.crowd(ask, most, until).await,
+        }
+    }
+
+    /// How many bytes have come that belong to no reply: HTTP/2 has them belong to a stream.
+    pub(super) async fn extra(&mut self, until: Instant) -> usize {
+        match self {
+            Self::Http1(http1) => http1.extra(until).await,
+            Self::Http2(_) => 0,
         }
     }
 

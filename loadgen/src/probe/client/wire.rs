@@ -66,6 +66,12 @@ impl Wire {
         timeout_at(until, writing).await.map_err(|_| Cut::TimedOut)?.map_err(|error| cut(&error))
     }
 
+    /// Sends FIN, over TLS behind `close_notify`.
+    pub(super) async fn end_sending(&mut self, until: Instant) -> Result<(), Cut> {
+        let ending = timeout_at(until, self.stream.shutdown()).await;
+        ending.map_err(|_| Cut::TimedOut)?.map_err(|error| cut(&error))
+    }
+
     /// Reads more into `input`; after its end, nothing comes.
     pub(super) async fn read(&mut self, until: Instant) -> Result<(), Cut> {
         if self.input.len() >= MAX_INPUT || self.read >= MAX_READ {

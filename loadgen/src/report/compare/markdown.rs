@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::Comparison;
+use crate::report::escape::markdown as escaped;
 
 impl Comparison {
     /// Writes it as Markdown.
@@ -42,16 +43,4 @@ fn table(header: &[Cow<'static, str>], rows: &[Vec<String>], out: &mut dyn Write
         writeln!(out, "| {} |", row.iter().map(|cell| escaped(cell)).collect::<Vec<_>>().join(" | "))?;
     }
     writeln!(out)
-}
-
-/// Without what Markdown or a table takes for its own.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '|' | '*' | '_' | '`' | '<' | '[' | ']' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{label, sentence};
+use super::{super::escape::html as escaped, label, sentence};
 use crate::probe::{
     CASES, Matrix,
     found::{Cell, Role, State},
@@ -19,7 +19,7 @@ body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #222; backgrou
 table { border-collapse: collapse } th, td { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top }
 td details { max-width: 60rem } pre { overflow-x: auto; font-size: 12px } summary { cursor: pointer }
 .kept { background: #e6f4e6 } .changed, .answered_itself, .refused { background: #fdf3d8 } .unstable { background: #fde4c8 }
-.broken { background: #f8d0d0 } .not_applicable { color: #777 }
+.broken { background: #f8d0d0 } .unasked { background: #e0e0ee } .not_applicable { color: #777 }
 </style>
 </head>
 <body>
@@ -44,7 +44,16 @@ pub fn html(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     )?;
     write!(out, "<table>\n<tr><th>Case</th>")?;
     for column in &matrix.columns {
-        write!(out, "<th title=\"{}\">{}</th>", escaped(&column.url), escaped(&column.name))?;
+        let behind = column.upstream.join(", ");
+        write!(
+            out,
+            "<th>{}<details><summary>what it is</summary><p>{}</p><p>{}</p><p>{}; behind it {}</p></details></th>",
+            escaped(&column.name),
+            escaped(column.note.as_deref().unwrap_or("without a note on version and configuration (--note)")),
+            escaped(&column.url),
+            escaped(&column.protocols.join(" and ")),
+            escaped(if behind.is_empty() { "what the server did not say" } else { &behind })
+        )?;
     }
     writeln!(out, "</tr>")?;
     for row in &matrix.rows {
@@ -68,12 +77,15 @@ fn write_cell(cell: &Cell, out: &mut dyn Write) -> io::Result<()> {
         State::Refused => "refused",
         State::Broken => "broken",
         State::Unstable => "unstable",
-        State::NotApplicable => "not_applicable",
+        State::Described => "described",
+        State::NotApplicable | State::NotAsked => "not_applicable",
+        State::Unasked => "unasked",
     };
     write!(
         out,
-        "<td class=\"{class}\"><details><summary>{}</summary><p>{}</p>",
+        "<td class=\"{class}\"><details><summary>{}{}</summary><p>{}</p>",
         state.name(),
+        if cell.disputed.is_some() { " (disputed)" } else { "" },
         escaped(&sentence(cell))
     )?;
     if let Some(curl) = &cell.curl {
@@ -90,31 +102,4 @@ fn write_cell(cell: &Cell, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "</pre>")?;
     }
     write!(out, "</details></td>")
-}
-
-/// So that nothing of it is read as HTML.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_read_as_html() {
-        assert_eq!(escaped("<a b=\"c\">&'\n"), "&lt;a b=&quot;c&quot;&gt;&amp;&#39; ");
-    }
 }

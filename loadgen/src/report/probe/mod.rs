@@ -34,17 +34,20 @@ pub fn explain(case: &Case, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}  {}: {}\n", case.number, case.name, case.title)?;
     writeln!(out, "{}\n", case.asks)?;
     writeln!(out, "Variants: {}", case.variants.join(", "))?;
-    match case.rule {
-        None => writeln!(out, "No MUST is about it: whatever comes of it is described, and never broken."),
-        Some(rule) => {
-            let role = if rule.for_proxies_only {
-                " It binds proxies (--role=proxy), and not gateways."
-            } else {
-                ""
-            };
-            writeln!(out, "Broken if it is against {}: \"{}\"{role}", rule.section, rule.quote)
-        }
+    if case.is_described {
+        writeln!(
+            out,
+            "It is a matter of configuration: what is found is described and not judged. Asked with --all, or --only."
+        )?;
+    } else if case.rules.is_empty() {
+        writeln!(out, "No MUST is about it: whatever comes of it is described, and never broken.")?;
     }
+    for rule in case.rules {
+        let role =
+            if rule.for_proxies_only { " It binds proxies (--role=proxy), and not gateways." } else { "" };
+        writeln!(out, "Broken if it is against {}: \"{}\"{role}", rule.section, rule.quote)?;
+    }
+    Ok(())
 }
 
 /// For programs, as `probe.schema.json` describes it.
@@ -90,14 +93,17 @@ pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         } else {
             format!("; behind it {}", printable(&column.upstream.join(", ")))
         };
-        writeln!(out, "\n{} ({}): {}{behind}", column.name, column.url, column.protocols.join(" and "))?;
-        let mut all_kept = true;
+        let note = column.note.as_ref().map(|note| format!("; {}", printable(note))).unwrap_or_default();
+        let spoken = column.protocols.join(" and ");
+        writeln!(out, "\n{} ({}): {spoken}{behind}{note}", column.name, column.url)?;
+        let is_any = |state| matrix.rows.iter().any(|row| row.cells[at].state == state);
+        let mut all_kept = is_any(State::Kept) && !is_any(State::NotAsked);
         for (row, label) in matrix.rows.iter().zip(&labels) {
             let cell = &row.cells[at];
-            if matches!(cell.state, State::Kept | State::NotApplicable) {
+            if cell.state.is_silent() {
                 continue;
             }
-            all_kept = false;
+            all_kept &= row.is_described;
             writeln!(out, "  {}: {}", label, sentence(cell))?;
             if let Some(curl) = &cell.curl {
                 writeln!(out, "      {curl}")?;
@@ -106,6 +112,9 @@ pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         if all_kept {
             writeln!(out, "  All that applies is kept.")?;
         }
+    }
+    if matrix.interrupted {
+        writeln!(out, "\nInterrupted: the rest was not asked.")?;
     }
     writeln!(out, "\nTranscripts are in --report=FILE.html and FILE.json; --explain CASE says what is asked.")
 }
@@ -126,5 +135,6 @@ fn sentence(cell: &Cell) -> String {
         Some(rule) => format!(" (a MUST for proxies, which a gateway is not: {})", rule.section),
     };
     let what: String = cell.what.chars().take(MAX_SHOWN).collect();
-    format!("{}: {}{rule}", cell.state.name(), printable(&what))
+    let disputed = cell.disputed.as_ref().map(|link| format!("; disputed: {link}")).unwrap_or_default();
+    format!("{}: {}{rule}{}", cell.state.name(), printable(&what), printable(&disputed))
 }

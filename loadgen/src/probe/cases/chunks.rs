@@ -1,0 +1,92 @@
+//! Content in chunks, in both directions.
+
+use super::{
+    super::{
+        client::{Content, get},
+        found::Rule,
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+};
+
+static DECODING: Rule = Rule {
+    section: "RFC 9112 section 7.1",
+    quote: "A recipient MUST be able to parse and decode the chunked transfer coding.",
+    for_proxies_only: false,
+};
+
+static EXTENSIONS: Rule = Rule {
+    section: "RFC 9112 section 7.1.1",
+    quote: "A recipient MUST ignore unrecognized chunk extensions.",
+    for_proxies_only: false,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 20,
+    name: "chunked",
+    title: "Content in chunks arrives whole",
+    asks: "A request and a reply in several chunks (HTTP/2: without a length), and a request whose chunk has an extension. Is the \
+           content the same?",
+    rules: &[&DECODING, &EXTENSIONS],
+    is_described: false,
+    variants: &["request", "reply", "extension"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    match variant {
+        "request" => of_request(trial).await,
+        "reply" => of_reply(trial).await,
+        _ if trial.is_http2() => Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy")),
+        _ => extended(trial).await,
+    }
+}
+
+async fn of_request(trial: &mut Trial<'_>) -> Outcome {
+    let ask = trial.ask("POST", "/").content(Content::Chunked);
+    let mut session = trial.connect().await?;
+    trial.open(&mut session, &ask).await?;
+    for (part, end) in [(&b"pr"[..], false), (b"o", false), (b"be", true)] {
+        let _ = trial.send(&mut session, part, end).await;
+    }
+    let reply = trial.reply(&mut session, &ask).await;
+    reply.of_server()?;
+    let body = reply.echoed("body").unwrap_or_default();
+    if body != "probe" {
+        return Ok(Finding::against(&DECODING, format!("\"probe\" arrived as {body:?}")));
+    }
+    let length = get(&reply.echoed_pairs("headers_list"), "content-length").map(str::to_owned);
+    Ok(Finding::kept(length.map_or_else(
+        || "it arrived whole".to_owned(),
+        |length| format!("it arrived whole, with Content-Length {length}"),
+    )))
+}
+
+async fn of_reply(trial: &mut Trial<'_>) -> Outcome {
+    let ask = trial.ask("GET", "/chunked/5?size=100");
+    let reply = trial.exchange(&ask, &[]).await?;
+    reply.of_server()?;
+    Ok(match (reply.length, &reply.cut) {
+        (500, None) => Finding::kept("it came whole"),
+        (length, None) => Finding::against(&DECODING, format!("{length} of 500 bytes, and the end")),
+        (length, Some(cut)) => Finding::changed(format!("{length} of 500 bytes: {cut}")),
+    })
+}
+
+async fn extended(trial: &mut Trial<'_>) -> Outcome {
+    let ask = trial.ask("POST", "/");
+    let (line, host) = (format!("POST {} HTTP/1.1", ask.target), format!("Host: {}", ask.authority));
+    let fields = [host.as_str(), "Transfer-Encoding: chunked"];
+    let mut session = trial.connect().await?;
+    trial.raw(&mut session, &ask, (&line, &fields, "5;probe=a\r\nprobe\r\n0\r\n\r\n")).await?;
+    let reply = trial.reply(&mut session, &ask).await;
+    if reply.status == Some(400) {
+        return Ok(Finding::against(&EXTENSIONS, "400 for an extension that is not known"));
+    }
+    reply.of_server()?;
+    let body = reply.echoed("body").unwrap_or_default();
+    Ok(if body == "probe" {
+        Finding::kept("the content arrived without it")
+    } else {
+        Finding::against(&EXTENSIONS, format!("\"probe\" arrived as {body:?}"))
+    })
+}

@@ -1,0 +1,83 @@
+//! Where a request ends: proxy and server have to agree.
+
+use super::{
+    super::{
+        found::Rule,
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+};
+
+static BOTH: Rule = Rule {
+    section: "RFC 9112 section 6.1",
+    quote: "Regardless, the server MUST close the connection after responding to such a request to avoid the potential \
+            attacks.",
+    for_proxies_only: false,
+};
+
+static LENGTHS: Rule = Rule {
+    section: "RFC 9112 section 6.3",
+    quote: "If the unrecoverable error is in a request message, the server MUST respond with a 400 (Bad Request) status \
+            code and then close the connection.",
+    for_proxies_only: false,
+};
+
+static CODINGS: Rule = Rule {
+    section: "RFC 9112 section 6.3",
+    quote: "If a Transfer-Encoding header field is present in a request and the chunked transfer coding is not the final \
+            encoding, the message body length cannot be determined reliably; the server MUST respond with the 400 (Bad \
+            Request) status code and then close the connection.",
+    for_proxies_only: false,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 24,
+    name: "framing",
+    title: "Where a request ends is not a matter of opinion",
+    asks: "A POST with Content-Length and Transfer-Encoding, one with two lengths, and one whose last coding is not chunked; a second \
+           request is hidden in the content. Is it refused, and has the server seen the hidden one? (That is request smuggling.)",
+    rules: &[&BOTH, &LENGTHS, &CODINGS],
+    is_described: false,
+    variants: &["both", "two-lengths", "chunked-not-last"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    if trial.is_http2() {
+        return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
+    }
+    let (ask, hidden) = (trial.ask("POST", "/upload"), trial.ask("GET", "/hidden"));
+    let host = format!("Host: {}", ask.authority);
+    let hidden_text = hidden.written(&format!("GET {} HTTP/1.1", hidden.target), &[&host], "");
+    let (first, rule) = match variant {
+        "both" => ("0\r\n\r\n", &BOTH),
+        "two-lengths" => ("probe", &LENGTHS),
+        _ => ("0\r\n\r\n", &CODINGS),
+    };
+    let rest = format!("{first}{hidden_text}");
+    let (one, all) = (format!("Content-Length: {}", first.len()), format!("Content-Length: {}", rest.len()));
+    let fields: &[&str] = match variant {
+        "both" => &[&host, &all, "Transfer-Encoding: chunked"],
+        "two-lengths" => &[&host, &one, &all],
+        _ => &[&host, "Transfer-Encoding: chunked, identity"],
+    };
+    let mut session = trial.connect().await?;
+    trial.raw(&mut session, &ask, (&format!("POST {} HTTP/1.1", ask.target), fields, &rest)).await?;
+    let reply = trial.reply(&mut session, &ask).await;
+    // One that is hidden would be right behind it.
+    let until = trial.a_moment();
+    session.extra(until).await;
+    let seen = trial.look(hidden.id.number).await?.count;
+    Ok(match (reply.status, &reply.cut) {
+        (_, _) if seen > 0 => {
+            Finding::against(rule, "the server has seen the request that was hidden in the content")
+        }
+        (Some(400), _) => Finding::kept("400"),
+        (Some(status), _) if status >= 400 => Finding::changed(format!("{status} in place of 400")),
+        (Some(status), _) if variant == "both" => {
+            Finding::changed(format!("{status}: taken by one of them, and nothing after it"))
+        }
+        (Some(status), _) => Finding::against(rule, format!("{status} in place of 400")),
+        (None, Some(cut)) => Finding::cut(cut),
+        (None, None) => Finding::changed("no reply"),
+    })
+}

@@ -1,0 +1,44 @@
+//! A client that has no more to say still waits for its reply.
+
+use super::{
+    super::{
+        client::Cut,
+        transcript::Side,
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 22,
+    name: "half-close",
+    title: "A client that ends its direction gets its reply",
+    asks: "The client sends a request and FIN, and waits. Does the reply come, or is that taken for an abort?",
+    rules: &[],
+    is_described: false,
+    variants: &["request"],
+};
+
+pub(super) async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    if trial.is_http2() {
+        return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
+    }
+    let ask = trial.ask("GET", "/delay/100");
+    let mut session = trial.connect().await?;
+    trial.open(&mut session, &ask).await?;
+    trial.transcript.note(Side::Sent, "FIN");
+    session.end_sending(trial.until()).await.map_err(|cut| Finding::cut(&cut))?;
+    let reply = trial.reply(&mut session, &ask).await;
+    Ok(match (reply.status, &reply.cut) {
+        (None, Some(cut @ (Cut::Closed | Cut::Reset))) => {
+            Finding::changed(format!("taken for an abort: {cut}, without a reply"))
+        }
+        _ => {
+            reply.of_server()?;
+            match &reply.cut {
+                None => Finding::kept("the reply came"),
+                Some(cut) => Finding::changed(format!("the reply was cut: {cut}")),
+            }
+        }
+    })
+}

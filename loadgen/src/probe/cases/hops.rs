@@ -1,0 +1,55 @@
+//! Fields of one connection, and those that `Connection` names, go no further than that.
+
+use super::{
+    super::{
+        client::get,
+        found::Rule,
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+};
+
+static RULE: Rule = Rule {
+    section: "RFC 9110 section 7.6.1",
+    quote: "Intermediaries MUST parse a received Connection header field before a message is forwarded and, for each \
+            connection-option in this field, remove any header or trailer field(s) from the message with the same name as \
+            the connection-option, and then remove the Connection header field itself (or replace it with the \
+            intermediary's own control options for the forwarded message).",
+    for_proxies_only: false,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 18,
+    name: "hop-by-hop",
+    title: "Fields that Connection names go no further",
+    asks: "A request, or a reply, has a field x-probe-hop, and Connection names it. Is it taken out before the message is passed on? \
+           (Asked directly, there is no further way.)",
+    rules: &[&RULE],
+    is_described: false,
+    variants: &["request", "reply"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    let is_request = variant == "request";
+    if if is_request { trial.is_http2() } else { trial.is_http2_behind() } {
+        let where_needed = if is_request { "towards the proxy" } else { "between proxy and server" };
+        return Ok(Finding::not_applicable(format!(
+            "needs HTTP/1.1 {where_needed}: HTTP/2 has no Connection"
+        )));
+    }
+    let ask = if is_request {
+        trial.ask("GET", "/").with("Connection", "x-probe-hop").with("x-probe-hop", "1")
+    } else {
+        trial.ask("GET", "/?dummy-header=connection:x-probe-hop&dummy-header=x-probe-hop:1")
+    };
+    let reply = trial.exchange(&ask, &[]).await?;
+    reply.of_server()?;
+    let fields = if is_request { reply.echoed_pairs("headers_list") } else { reply.fields.clone() };
+    let has_passed = get(&fields, "x-probe-hop").is_some();
+    Ok(match (has_passed, trial.gate.is_direct) {
+        (true, true) => Finding::kept("it has reached the other end of the connection"),
+        (false, true) => Finding::changed("it is not there"),
+        (false, false) => Finding::kept("it was taken out"),
+        (true, false) => Finding::against(&RULE, "it was passed on"),
+    })
+}

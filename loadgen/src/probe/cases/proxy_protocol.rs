@@ -1,0 +1,27 @@
+//! The PROXY protocol between proxy and server.
+
+use super::{
+    super::trial::{Finding, Outcome, Trial},
+    Case,
+};
+
+pub(super) static CASE: Case = Case {
+    number: 30,
+    name: "proxy-protocol",
+    title: "PROXY protocol towards the server",
+    asks: "Has the proxy said in a PROXY header from where the client comes? dummy-server has to take it (--proxy-protocol).",
+    rules: &[],
+    is_described: true,
+    variants: &["header"],
+};
+
+pub(super) async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    let ask = trial.ask("GET", "/");
+    let reply = trial.exchange(&ask, &[]).await?;
+    reply.of_server()?;
+    let echo: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    Ok(Finding::described(match echo.get("proxy_protocol") {
+        Some(header) => header.to_string(),
+        None => "none was sent, or taken by the server".to_owned(),
+    }))
+}

@@ -1,0 +1,31 @@
+//! As many streams as the proxy allows.
+
+use super::{
+    super::trial::{Finding, Outcome, Trial},
+    Case,
+};
+
+/// The most that are opened.
+const MOST: usize = 100;
+
+pub(super) static CASE: Case = Case {
+    number: 25,
+    name: "stream-limit",
+    title: "As many streams as the proxy allows are answered",
+    asks: "The client opens as many HTTP/2 streams as the proxy's SETTINGS allow, 100 at most, each with a request that takes 100 ms. \
+           Is each answered, whatever the server's own limit is?",
+    rules: &[],
+    is_described: false,
+    variants: &["all"],
+};
+
+pub(super) async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    if !trial.is_http2() {
+        return Ok(Finding::not_applicable("needs HTTP/2 towards the proxy"));
+    }
+    let ask = trial.ask("GET", "/delay/100");
+    let mut session = trial.connect().await?;
+    let crowd = trial.crowd(&mut session, &ask, MOST).await?;
+    let what = crowd.to_string();
+    Ok(if crowd.answered == crowd.opened { Finding::kept(what) } else { Finding::changed(what) })
+}

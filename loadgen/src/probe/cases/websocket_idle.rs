@@ -1,0 +1,53 @@
+//! WebSockets on which nothing is said, and pings against that.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use websocket::Event;
+
+use super::{
+    super::{
+        client::{Content, Cut},
+        trial::{Finding, Outcome, Trial},
+    },
+    Case,
+    websockets::{Incoming, handshake},
+};
+
+pub(super) static CASE: Case = Case {
+    number: 32,
+    name: "websocket-idle",
+    title: "A WebSocket on which nothing is said, without and with pings",
+    asks: "For how long does a WebSocket stay open on which nothing is said, and does it stay open if the server pings? It is waited \
+           for no longer than --timeout, which is to be longer than the proxy's timeouts. (ingress-nginx#2917)",
+    rules: &[],
+    is_described: true,
+    variants: &["silent", "pings"],
+};
+
+pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+    let every = (trial.gate.timeout / 8).clamp(Duration::from_millis(100), Duration::from_secs(20));
+    let target =
+        if variant == "pings" { format!("/ws?ping={}ms", every.as_millis()) } else { "/ws".to_owned() };
+    let ask = trial.ask("GET", &target).content(Content::WebSocket);
+    let mut session = trial.connect().await?;
+    if !session.takes_websockets() {
+        return Ok(Finding::not_applicable("needs a proxy that allows extended CONNECT (RFC 8441)"));
+    }
+    handshake(trial, &mut session, &ask).await?;
+    let (began, until) = (Instant::now(), trial.until());
+    let (mut incoming, mut pings) = (Incoming::new(), 0);
+    let end = loop {
+        match incoming.next(trial, &mut session, until).await {
+            Ok(Event::Ping(_)) => pings += 1,
+            Ok(Event::Close(close)) => break format!("closed with {:?}", close.code()),
+            Ok(_) => {}
+            Err(Cut::TimedOut) => break "open".to_owned(),
+            Err(cut) => break cut.to_string(),
+        }
+    };
+    let waited = began.elapsed();
+    let heard = if variant == "pings" { format!(", after {pings} pings") } else { String::new() };
+    session.give_up(trial.until()).await;
+    Ok(Finding::described(format!("{end} after {waited:.1?}{heard}")))
+}
