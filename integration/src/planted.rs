@@ -7,10 +7,11 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use contract::id::Id;
@@ -50,6 +51,10 @@ pub enum Fault {
     TakeSeen,
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
+    /// Passed on so much later.
+    HoldRequest(Duration),
+    /// Its reply is passed back so much later.
+    HoldReply(Duration),
 }
 
 /// The proxy; it ends when dropped.
@@ -58,7 +63,11 @@ pub struct Planted {
     /// Where it listens.
     pub address: SocketAddr,
     over: Arc<AtomicBool>,
+    held: Held,
 }
+
+/// For how long messages were held, as measured.
+type Held = Arc<Mutex<Vec<Duration>>>;
 
 impl Planted {
     /// In front of a server; `fault` says what is done to the request of a number. Requests without a token are passed on.
@@ -71,17 +80,25 @@ impl Planted {
         let address = listener.local_addr().expect("an address");
         let over = Arc::new(AtomicBool::new(false));
         let fault: Arc<dyn Fn(u64) -> Fault + Send + Sync> = Arc::new(fault);
-        let is_over = Arc::clone(&over);
+        let held = Held::default();
+        let (is_over, holding) = (Arc::clone(&over), Arc::clone(&held));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if is_over.load(Ordering::Relaxed) {
                     break;
                 }
-                let fault = Arc::clone(&fault);
-                thread::spawn(move || serve(client, server, &*fault));
+                let (fault, held) = (Arc::clone(&fault), Arc::clone(&holding));
+                thread::spawn(move || serve(client, server, &*fault, &held));
             }
         });
-        Self { address, over }
+        Self { address, over, held }
+    }
+
+    /// For how long messages were held, each as measured: from when the whole of it had been read until just before the first byte
+    /// of it was written.
+    #[must_use]
+    pub fn held(&self) -> Vec<Duration> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -186,19 +203,34 @@ impl Upstream {
 }
 
 /// Whatever breaks ends the client's connection.
-fn serve(mut client: TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Fault) {
+fn serve(mut client: TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Fault, held: &Held) {
     let _ = client.set_nodelay(true);
-    let _ = relay(&mut client, server, fault);
+    let _ = relay(&mut client, server, fault, held);
     let _ = client.shutdown(Shutdown::Both);
 }
 
-fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Fault) -> io::Result<()> {
+/// Holds a message.
+fn hold(time: Duration, held: &Held) {
+    let began = Instant::now();
+    thread::sleep(time);
+    held.lock().unwrap_or_else(PoisonError::into_inner).push(began.elapsed());
+}
+
+fn relay(
+    client: &mut TcpStream,
+    server: SocketAddr,
+    fault: &dyn Fn(u64) -> Fault,
+    held: &Held,
+) -> io::Result<()> {
     let mut rest = Vec::new();
     let mut upstream = Upstream::connect(server)?;
     let mut last: Option<Message> = None;
     while let Some(request) = Message::read(client, &mut rest)? {
         let token = request.field("x-dummy-token").and_then(|token| Id::read(token.as_bytes()));
         let fault = token.map_or(Fault::None, |id| fault(id.number));
+        if let Fault::HoldRequest(time) = fault {
+            hold(time, held);
+        }
         let mut reply = match (fault, &last) {
             (Fault::Lose, _) => return Ok(()),
             (Fault::Answer(status), _) => Message::of_status(status),
@@ -231,6 +263,7 @@ fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Faul
         };
         last = Some(reply.clone());
         match fault {
+            Fault::HoldReply(time) => hold(time, held),
             Fault::Flip(offset) => reply.body[offset] ^= 1,
             Fault::Swap(size) => reply.body[..2 * size].rotate_left(size),
             Fault::Shorten(length) => {

@@ -2,7 +2,12 @@
 //!
 //! A `u64` of nanoseconds is half the size of an `Instant`, and lasts for five centuries.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime},
+};
+
+use contract::ledger::Host;
 
 /// Nanoseconds since the clock's own beginning.
 pub type Nanos = u64;
@@ -33,11 +38,27 @@ impl Clock {
         nanos(wall).saturating_sub(self.now())
     }
 
+    /// What the clock that all processes of this host share showed when this one showed zero.
+    #[must_use]
+    pub(crate) fn shared_epoch(&self) -> Nanos {
+        // Kept from running in between, it shows too little.
+        let looks = (0..5).map(|_| runtime::monotonic::now_ns().saturating_sub(self.now()));
+        looks.max().unwrap_or_default()
+    }
+
     /// The time now.
     #[must_use]
     pub(crate) fn now(&self) -> Nanos {
         nanos(self.origin.elapsed())
     }
+}
+
+/// Whose clock that is; none where that is not told.
+#[inline]
+pub(crate) fn shared_by() -> Option<Host> {
+    static HOST: OnceLock<Option<Host>> = OnceLock::new();
+    let told = || runtime::monotonic::shared_by().map(|(boot, namespace)| Host::of(&boot, &namespace));
+    *HOST.get_or_init(told)
 }
 
 /// A duration in nanoseconds, saturating.

@@ -1,7 +1,7 @@
 //! Threads for both ends: how many, where, and how many files they may open.
 //!
 //! [`cpus`] and [`memory`] report what the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
-//! open-file limit, [`worker`] starts one current-thread runtime per core, [`polls`] reports how late such a thread may
+//! open-file limit, [`monotonic`] reads the clock that all processes of a host share, [`worker`] starts one current-thread runtime per core, [`polls`] reports how late such a thread may
 //! see what is ready, [`ready`] polls many with one task. Nothing here knows a protocol.
 //!
 //! A worker for each CPU, which runs tasks that never leave its thread:
@@ -29,6 +29,7 @@ mod cgroup;
 pub mod cpus;
 pub mod files;
 pub mod memory;
+pub mod monotonic;
 pub mod polls;
 pub mod ready;
 pub mod worker;

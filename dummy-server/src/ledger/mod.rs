@@ -5,6 +5,7 @@
 
 mod aggregator;
 mod book;
+mod instants;
 mod past;
 
 use std::{
@@ -21,6 +22,7 @@ use contract::{
 pub(crate) use self::aggregator::{Aggregator, Question};
 use self::{
     book::Book,
+    instants::SharedClock,
     past::{Past, Ring},
 };
 use crate::cut::Cut;
@@ -51,6 +53,7 @@ pub(crate) struct Ledger {
     /// The largest piece of a body, in bytes.
     piece: usize,
     numbered: OnceCell<Pattern>,
+    clock: SharedClock,
 }
 
 /// A request with a token, from its head to the end of its reply. Dropping it notes how it ended.
@@ -84,6 +87,7 @@ impl Ledger {
             size: Cell::new(0),
             piece,
             numbered: OnceCell::new(),
+            clock: SharedClock::new(),
         })
     }
 
@@ -147,8 +151,10 @@ impl Sighting {
     /// What its reply says of it.
     #[inline]
     pub(crate) fn text(&self) -> SeenText {
-        let Past { id, sighting, .. } = self.past;
-        Seen { id, sighting, epoch: self.ledger.epoch, length: self.length }.text()
+        let Past { id, sighting, received_ns, replied_ns, .. } = self.past;
+        let Ledger { epoch, clock, .. } = &*self.ledger;
+        let instants = clock.instants(received_ns, replied_ns);
+        Seen { id, sighting, epoch: *epoch, length: self.length, instants }.text()
     }
 
     /// The content of its reply, as far as that is a body from its beginning: the one of its number.

@@ -17,7 +17,7 @@ pub(super) struct Past {
     pub(super) book: u64,
     method: &'static str,
     pub(super) status: u16,
-    received_ns: u64,
+    pub(super) received_ns: u64,
     pub(super) replied_ns: u64,
     pub(super) ended_ns: u64,
     pub(super) sent: u64,

@@ -64,6 +64,7 @@ mod reports; // formats of a report, and kept reports
 mod resources; // files, connections, memory, workers
 mod scraped; // the metrics, in both exposition formats
 mod settings; // what HTTP/2 clients are allowed
+mod split;
 mod streams; // streamed content, and digests
 mod targets; // request targets, in every form
 mod tls; // TLS, client certificates, reloads

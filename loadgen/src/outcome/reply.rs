@@ -11,7 +11,7 @@ use wire::Fields;
 use super::{
     exchange::Capture,
     expectation::{Check, Expectations},
-    token::TokenEcho,
+    token::{ServerTimes, TokenEcho},
 };
 
 /// What is looked at in replies to a request beyond what is in all.
@@ -48,6 +48,8 @@ pub(crate) struct Reply {
     pub(crate) code: Option<grpc::Code>,
     /// The request's token as it came back, in a verified run.
     pub(crate) token: TokenEcho,
+    /// What came back with it.
+    pub(crate) server_times: ServerTimes,
     /// How long its body is, if that is the one of the request's number.
     pub(super) announced: Option<u64>,
     /// What is looked at in its head.

@@ -1,9 +1,15 @@
 //! What a reply of a verified run says of its request: whether it is the reply to this one, and its body the one of this number.
 
-use contract::{field::SEEN, id::Ids, ledger::Seen, pattern::Numbered};
+use contract::{
+    field::SEEN,
+    id::Ids,
+    ledger::{Instants, Seen},
+    pattern::Numbered,
+};
 use wire::Fields;
 
 use super::{Head, InFlight};
+use crate::{clock, clock::Nanos};
 
 /// What a reply says of its request's token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +23,44 @@ pub(crate) enum TokenEcho {
     Own { epoch: u32 },
     /// It is the token of another request.
     Other,
+}
+
+/// When the server saw a request and replied, as its reply tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerTimes {
+    /// Modulo [`Instants::INSTANT`] + 1; beyond that where the clock is another host's.
+    seen: Nanos,
+    /// From there to the reply; [`Nanos::MAX`] where nothing is told.
+    server: Nanos,
+}
+
+impl Default for ServerTimes {
+    fn default() -> Self {
+        Self { seen: Nanos::MAX, server: Nanos::MAX }
+    }
+}
+
+impl ServerTimes {
+    #[inline]
+    fn of(instants: Instants) -> Self {
+        let is_shared = instants.host.is_some() && instants.host == clock::shared_by();
+        let seen = if is_shared { instants.seen } else { Nanos::MAX };
+        Self { seen, server: instants.server }
+    }
+
+    /// From when it was seen to the reply, if that is told.
+    #[inline]
+    pub(crate) fn server(self) -> Option<Nanos> {
+        (self.server != Nanos::MAX).then_some(self.server)
+    }
+
+    /// How long after `written` it was seen, with the clock that both ends share at `epoch` when the run's shows zero. Modulo 2^48:
+    /// what was seen before it was written has come very late. None where they share no clock.
+    #[inline]
+    pub(crate) fn way(self, written: Nanos, epoch: Nanos) -> Option<Nanos> {
+        let way = self.seen.wrapping_sub(written.wrapping_add(epoch)) & Instants::INSTANT;
+        (self.seen <= Instants::INSTANT).then_some(way)
+    }
 }
 
 /// A body that is not the one of its number.
@@ -50,8 +94,9 @@ impl InFlight {
         };
         let seen = Seen::read(text).filter(is_own);
         match seen {
-            Some(Seen { epoch, length, .. }) => {
+            Some(Seen { epoch, length, instants, .. }) => {
                 self.reply.token = TokenEcho::Own { epoch };
+                self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();
                 // What is compressed has other bytes.
                 self.reply.announced = length.filter(|_| !fields.contains("content-encoding"));
             }

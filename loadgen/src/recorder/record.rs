@@ -56,6 +56,13 @@ impl Recorder {
         self.epoch = epoch;
     }
 
+    /// What the clock that all processes of this host share shows when the run's clock shows zero.
+    pub(crate) fn share_clock(&mut self, epoch: impl FnOnce() -> Nanos) {
+        if let Some(verified) = &mut self.verified {
+            verified.split.shares(epoch());
+        }
+    }
+
     /// Whether what is due, or happens, then belongs to the warm-up.
     #[inline]
     pub(crate) fn is_warmup(&self, at: Nanos) -> bool {

@@ -43,13 +43,17 @@ impl Recording {
     /// A request has ended.
     #[inline]
     pub(crate) fn ended(&mut self, ended: Ended<'_>) {
+        let Arrival { captured, due, .. } = ended.in_flight.arrival;
+        let is_warmup = self.records.is_warmup(due);
         if let Some(verified) = &mut self.records.verified {
+            if !is_warmup {
+                verified.split.ended(&ended);
+            }
             verified.ended(&ended, self.records.ids);
         }
-        let Arrival { captured, due, .. } = ended.in_flight.arrival;
         let is_call_error = ended.in_flight.reply.call_error().is_some();
         let is_replied = matches!(ended.outcome, Outcome::Replied);
-        let is_usual = is_replied && !captured && !is_call_error && !self.records.is_warmup(due);
+        let is_usual = is_replied && !captured && !is_call_error && !is_warmup;
         if !is_usual {
             let ready_since = self.ready_since;
             return self.records().ended(ended, ready_since);

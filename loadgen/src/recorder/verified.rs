@@ -8,6 +8,7 @@ use contract::{
     ledger::{Pages, Seen, State},
 };
 
+use super::split::Split;
 use crate::{
     clock::Nanos,
     outcome::{Cause, Damage, Ended, Failure, Outcome, TokenEcho},
@@ -76,6 +77,8 @@ pub(crate) struct Verified {
     /// The epoch of the last replies, and how many there were.
     last: (u32, u64),
     pub(crate) hurt: Vec<Hurt>,
+    /// Where the time went.
+    pub(crate) split: Split,
     /// Bodies that ended too early, and that are not those of their numbers.
     pub(crate) truncated: u64,
     pub(crate) corrupted: u64,
@@ -185,6 +188,7 @@ impl Verified {
         }
         self.other_epochs += other.other_epochs;
         self.hurt.extend(other.hurt.iter().cloned());
+        self.split.merge(&other.split);
         self.truncated += other.truncated;
         self.corrupted += other.corrupted;
     }

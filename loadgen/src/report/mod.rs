@@ -15,6 +15,7 @@ pub mod markdown;
 mod normalized;
 pub mod probe;
 mod rounds;
+mod split;
 pub mod text;
 mod verification;
 

@@ -2,6 +2,7 @@
 
 use contract::ledger::Repeats;
 
+use super::split;
 use crate::{
     clock::nanos,
     numbers::{count, seconds},
@@ -65,6 +66,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         ));
     }
     sentences.extend(found.off.iter().cloned());
+    sentences.extend(found.time.iter().flat_map(split::sentences));
     sentences
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use contract::ledger::{Entry, Pages, Repeat, State, Statement};
 
-use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, Verification};
+use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Verification};
 use crate::{
     clock::Nanos,
     outcome::Damage,
@@ -131,6 +131,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
         repeated: repeated(&servers, start),
         refused: all.refused,
         own_attempts: all.own_attempts(&servers.pages),
+        time: TimeSplit::of(&known.split),
         waited,
         ..Verification::default()
     };

@@ -4,6 +4,7 @@
 //! Nothing here asks a server.
 
 mod judge;
+mod time;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,6 +12,7 @@ use contract::ledger::Repeats;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use judge::{Asked, judge};
+pub use time::{Part, TimeSplit, Ways};
 
 /// How many examples there are of each finding.
 pub const MAX_EXAMPLES: usize = 10;
@@ -57,6 +59,9 @@ pub struct Verification {
     pub foreign: Finding,
     /// Bodies of replies.
     pub payload: Payload,
+    /// Where the time of replies that are whole went; none where nothing tells.
+    #[serde(default)]
+    pub time: Option<TimeSplit>,
     /// How long it took until nothing changed any more.
     pub waited: Duration,
     /// What can't be said, and why.

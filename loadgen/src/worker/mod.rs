@@ -172,6 +172,7 @@ impl Worker {
         let window = load.planned();
         self.measured_from = start.saturating_add(nanos(load.warmup));
         self.recording.records().start(self.measured_from, window.map(nanos), self.epoch);
+        self.recording.records().share_clock(|| self.clock.shared_epoch());
         for target in &mut self.targets {
             target.start(load, self.part, start);
         }

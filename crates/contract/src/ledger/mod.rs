@@ -13,10 +13,12 @@
 //! assert_eq!(pages.count(), 1);
 //! ```
 
+mod instants;
 mod pages;
 mod seen;
 mod statement;
 
+pub use instants::{Host, Instants};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 pub use seen::{Seen, SeenText};
 pub use statement::{End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, VERSION};

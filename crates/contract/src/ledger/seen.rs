@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use super::Instants;
 use crate::id::{self, Id};
 
 /// The token that the server saw, and where and how often.
@@ -10,7 +11,7 @@ use crate::id::{self, Id};
 /// use contract::{id::Id, ledger::Seen};
 ///
 /// let id = Id { run: 0xabc, load: 0, number: 255, attempt: 0 };
-/// let seen = Seen { id, sighting: 2, epoch: 0xfeed, length: Some(1024) };
+/// let seen = Seen { id, sighting: 2, epoch: 0xfeed, length: Some(1024), instants: None };
 /// assert_eq!(&*seen.text(), b"00000abc-00-00000000000000ff-00-02-0000feed-400");
 /// assert_eq!(Seen::read(&seen.text()), Some(seen));
 /// ```
@@ -24,9 +25,11 @@ pub struct Seen {
     pub epoch: u32,
     /// Of the reply's body, where that is [numbered](crate::pattern::Numbered).
     pub length: Option<u64>,
+    /// When it was seen, and its reply handed over.
+    pub instants: Option<Instants>,
 }
 
-/// Length without the length of a body: the id, two digits for the sighting and eight for the epoch, hexadecimal, with dashes
+/// Length without the length of a body and without instants: the id, two digits for the sighting and eight for the epoch, hexadecimal, with dashes
 /// between.
 const SHORT: usize = id::LENGTH + 1 + 2 + 1 + 8;
 
@@ -35,7 +38,7 @@ const EPOCH: usize = id::LENGTH + 4;
 
 impl Seen {
     /// The longest text.
-    pub const LENGTH: usize = SHORT + 1 + 16;
+    pub const LENGTH: usize = SHORT + 1 + 16 + 1 + Instants::LENGTH;
 
     /// As it is in a field.
     #[inline]
@@ -53,6 +56,10 @@ impl Seen {
             bytes[SHORT + 1..SHORT + 1 + digits.len()].copy_from_slice(digits);
             text.length = SHORT + 1 + digits.len();
         }
+        if let Some(instants) = &self.instants {
+            text.bytes[text.length] = b'.';
+            text.length += 1 + instants.write(&mut text.bytes[text.length + 1..]);
+        }
         text
     }
 
@@ -60,10 +67,15 @@ impl Seen {
     #[inline]
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
-        let (short, length) = text.split_at_checked(SHORT)?;
+        let (short, rest) = text.split_at_checked(SHORT)?;
         if short[id::LENGTH] != b'-' || short[EPOCH - 1] != b'-' {
             return None;
         }
+        // No digit of instants is a dot.
+        let (length, instants) = match rest.iter().position(|byte| *byte == b'.') {
+            None => (rest, None),
+            Some(dot) => (&rest[..dot], Some(Instants::read(&rest[dot + 1..])?)),
+        };
         let length = match length {
             [] => None,
             [b'-', b'0'] => Some(0),
@@ -73,7 +85,7 @@ impl Seen {
         };
         let id = Id::read(&short[..id::LENGTH])?;
         let sighting = id::number(&short[id::LENGTH + 1..EPOCH - 1])? as u8;
-        Some(Self { id, sighting, epoch: id::number(&short[EPOCH..])? as u32, length })
+        Some(Self { id, sighting, epoch: id::number(&short[EPOCH..])? as u32, length, instants })
     }
 }
 
@@ -99,10 +111,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
+        let longest = Instants { host: None, seen: Instants::INSTANT, server: Instants::LONGEST - 1 };
         for length in [None, Some(0), Some(0x10), Some(u64::MAX)] {
             for (sighting, epoch) in [(0, 0), (1, 0x1234_5678), (u8::MAX, u32::MAX)] {
                 let id = Id { run: u32::MAX, load: 7, number: u64::MAX, attempt: 3 };
-                let seen = Seen { id, sighting, epoch, length };
+                let instants = (sighting > 0).then_some(longest);
+                let seen = Seen { id, sighting, epoch, length, instants };
                 assert_eq!(Seen::read(&seen.text()), Some(seen));
             }
         }
@@ -110,7 +124,9 @@ mod tests {
         for rest in ["", "-", "-01", "-01-", "-1-0000feed", "-01-feed", "-01-0000FEED", "-+1-0000feed"] {
             assert_eq!(Seen::read(format!("{id}{rest}").as_bytes()), None, "{rest}");
         }
-        for length in [" ", "-", "-01", "-A", "-1-1", "-10000000000000000"] {
+        for length in
+            [" ", "-", "-01", "-A", "-1-1", "-10000000000000000", ".", "-1.", ".-", ".0000000000000-1"]
+        {
             assert_eq!(Seen::read(format!("{id}-01-0000feed{length}").as_bytes()), None, "{length}");
         }
         assert_eq!(Seen::read(b"00000abc-00-00000000000000fg-00-01-0000feed"), None);

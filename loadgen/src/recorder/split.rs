@@ -1,0 +1,139 @@
+//! Where the time of verified requests went: the way there, the server, the way back.
+//!
+//! *The way there* is from the last byte of a request's own head given to the kernel until the server has seen that head; *the
+//! server* from there until it hands over the head of its reply; *the way back* from there until the last byte of the reply was
+//! read, its body included. They are parts of the same service time: a reply whose instants do not lie in it, in order, is
+//! counted and is in no part. Where both ends share no clock, only the server's own time is known, and the rest.
+
+use hdrhistogram::Histogram;
+
+use super::{LONGEST, times};
+use crate::{
+    clock::Nanos,
+    outcome::{Ended, Outcome, TokenEcho},
+};
+
+/// Parts of the service times of complete replies with their own token.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Split {
+    /// The clock that both ends may share, when the run's shows zero.
+    epoch: Nanos,
+    /// Of those whose server shares it.
+    pub(crate) there: Times,
+    pub(crate) back: Times,
+    /// Of all.
+    pub(crate) server: Times,
+    pub(crate) outside: Times,
+    /// Replies without instants: they came from a request that was redirected, or from a server that tells of none.
+    pub(crate) untold: u64,
+    /// Replies with instants that can't be.
+    pub(crate) impossible: u64,
+}
+
+/// The times of one part. It takes no memory before the first one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) histogram: Option<Histogram<u64>>,
+    /// All of them together.
+    pub(crate) sum: u128,
+}
+
+impl Times {
+    #[inline]
+    fn record(&mut self, time: Nanos) {
+        self.sum += u128::from(time);
+        let recorded = self.histogram.get_or_insert_with(times::histogram).record(time);
+        debug_assert!(recorded.is_ok(), "{time}: no longer than the service time");
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.histogram.as_ref().map_or(0, Histogram::len)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sum += other.sum;
+        if let Some(histogram) = &other.histogram {
+            times::add(self.histogram.get_or_insert_with(times::histogram), histogram);
+        }
+    }
+}
+
+impl Split {
+    /// The clock that all processes of this host share shows this when the run's shows zero.
+    pub(super) fn shares(&mut self, epoch: Nanos) {
+        self.epoch = epoch;
+    }
+
+    /// A request has ended that is not of the warm-up.
+    #[inline]
+    pub(super) fn ended(&mut self, ended: &Ended<'_>) {
+        let (arrival, reply) = (&ended.in_flight.arrival, &ended.in_flight.reply);
+        let (Outcome::Replied, TokenEcho::Own { .. }) = (ended.outcome, reply.token) else { return };
+        let (Some(written), Some(server), 0) = (arrival.written, reply.server_times.server(), arrival.chain)
+        else {
+            self.untold += 1;
+            return;
+        };
+        self.took(ended.at.checked_sub(written), server, reply.server_times.way(written, self.epoch));
+    }
+
+    /// The server took so much of the service time, after the way there if that is known.
+    #[inline]
+    fn took(&mut self, service: Option<Nanos>, server: Nanos, there: Option<Nanos>) {
+        let outside = service.filter(|service| *service <= LONGEST).and_then(|all| all.checked_sub(server));
+        let Some(outside) = outside else {
+            self.impossible += 1;
+            return;
+        };
+        if let Some(there) = there {
+            // Written, seen, replied and read to the end, in this order.
+            let Some(back) = outside.checked_sub(there) else {
+                self.impossible += 1;
+                return;
+            };
+            self.there.record(there);
+            self.back.record(back);
+        }
+        self.server.record(server);
+        self.outside.record(outside);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.there, &other.there),
+            (&mut self.back, &other.back),
+            (&mut self.server, &other.server),
+            (&mut self.outside, &other.outside),
+        ] {
+            mine.merge(theirs);
+        }
+        self.untold += other.untold;
+        self.impossible += other.impossible;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_each_request_add_up_to_all_of_it_and_what_cannot_be_is_counted() {
+        let mut split = Split::default();
+        split.took(Some(1000), 300, Some(200));
+        split.took(Some(1000), 1000, Some(0));
+        split.took(Some(500), 500, None);
+        // A server that takes longer than its client waits, one that has seen what was not written, and an end before the begin.
+        split.took(Some(1000), 1001, None);
+        split.took(Some(1000), 300, Some(701));
+        split.took(None, 0, Some(0));
+        split.took(Some(LONGEST + 1), 0, Some(0));
+        assert_eq!((split.impossible, split.there.count(), split.server.count()), (4, 2, 3));
+        let mut twice = split.clone();
+        twice.merge(&split);
+        assert_eq!(
+            (twice.there.sum, twice.back.sum, twice.server.sum, twice.outside.sum),
+            (400, 1000, 3600, 1400)
+        );
+        assert_eq!((twice.impossible, twice.back.count()), (8, 4));
+    }
+}

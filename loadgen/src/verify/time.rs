@@ -1,0 +1,81 @@
+//! Where the time of verified requests went, in figures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::recorder::{PartTimes, Split};
+
+/// Service times of complete replies, in parts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeSplit {
+    /// Those whose server shares its clock with loadgen; none if no server does.
+    pub ways: Option<Ways>,
+    /// Head seen by the server to head of the reply handed over, of all.
+    pub server_us: Part,
+    /// The rest of the service time of the same requests: both ways together.
+    pub outside_us: Part,
+    /// Replies without a server's instants.
+    pub untold: u64,
+    /// Replies whose instants do not lie within the service time in their order: they are in no part.
+    pub impossible: u64,
+}
+
+/// Both ways by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ways {
+    /// Head written to head seen by the server.
+    pub there_us: Part,
+    /// Head of the reply handed over to last byte read.
+    pub back_us: Part,
+}
+
+/// One part, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Of how many requests.
+    pub count: u64,
+    /// The means of all parts of the same requests add up to that of the whole.
+    pub mean: f64,
+    /// Half of them took no longer.
+    pub p50: f64,
+    /// 90% of them took no longer.
+    pub p90: f64,
+    /// 99% of them took no longer.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl TimeSplit {
+    /// None where no reply has said anything.
+    pub(super) fn of(split: &Split) -> Option<Self> {
+        let Split { there, back, server, outside, untold, impossible, .. } = split;
+        let ways = || Ways { there_us: Part::of(there), back_us: Part::of(back) };
+        (server.count() > 0 || *impossible > 0).then(|| Self {
+            ways: (there.count() > 0).then(ways),
+            server_us: Part::of(server),
+            outside_us: Part::of(outside),
+            untold: *untold,
+            impossible: *impossible,
+        })
+    }
+}
+
+impl Part {
+    fn of(times: &PartTimes) -> Self {
+        let Some(histogram) = &times.histogram else { return Self::default() };
+        let us = |ns: u64| ns as f64 / 1e3;
+        let quantile = |quantile: f64| us(histogram.value_at_quantile(quantile));
+        let count = histogram.len();
+        Self {
+            count,
+            mean: times.sum as f64 / count.max(1) as f64 / 1e3,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            max: us(histogram.max()),
+        }
+    }
+}
