@@ -32,6 +32,7 @@ mod expect; // 100 (Continue)
 mod extremes; // flags at the limits of what they accept
 mod faulty_servers; // loadgen against servers that violate the protocol
 mod fields; // header fields as they were on the wire
+mod gateways; // through reverse proxies of nine makes
 mod grpc_calls; // gRPC
 mod grpc_load; // gRPC calls of loadgen
 mod grpc_messages; // gRPC messages and deadlines
