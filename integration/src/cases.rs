@@ -37,7 +37,7 @@ const TESTS_PER_CPU: usize = 2;
 /// The first argument that runs the quick tests alone, in less than two minutes; others may follow.
 const QUICK: &str = "quick";
 /// Modules without quick tests: they attack or load the programs, run alone, or need third-party programs.
-const NOT_QUICK: [&str; 16] = [
+const NOT_QUICK: [&str; 17] = [
     "accounting",
     "attacks",
     "chart",
@@ -52,6 +52,7 @@ const NOT_QUICK: [&str; 16] = [
     "proxied",
     "proxied_tls",
     "readme",
+    "recipes",
     "tls_clients",
     "volume",
 ];

@@ -57,6 +57,7 @@ mod proxied; // through nginx, HAProxy and Envoy
 mod proxied_tls; // through nginx and Envoy, which end TLS
 mod proxy_protocol; // PROXY headers
 mod readme; // the commands in README.md
+mod recipes; // the commands in docs/recipes.md, through nginx
 mod refused; // requests that are refused before they reach an endpoint
 mod repeated; // requests that real proxies retry
 mod reports; // formats of a report, and kept reports
