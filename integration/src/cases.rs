@@ -37,7 +37,7 @@ const TESTS_PER_CPU: usize = 2;
 /// The first argument that runs the quick tests alone, in less than two minutes; others may follow.
 const QUICK: &str = "quick";
 /// Modules without quick tests: they attack or load the programs, run alone, or need third-party programs.
-const NOT_QUICK: [&str; 15] = [
+const NOT_QUICK: [&str; 17] = [
     "accounting",
     "attacks",
     "chart",
@@ -45,12 +45,14 @@ const NOT_QUICK: [&str; 15] = [
     "compose",
     "conformance",
     "faulty_servers",
+    "gateways",
     "haproxy_tls",
     "origins",
     "pacing",
     "proxied",
     "proxied_tls",
     "readme",
+    "recipes",
     "tls_clients",
     "volume",
 ];

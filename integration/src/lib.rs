@@ -10,6 +10,7 @@
 //! - [`planted`]: a proxy that does to requests what real ones should not
 //! - [`relay`]: one that passes everything on while it comes, with a bad habit or without
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
+//! - [`gateways`]: reverse proxies of nine makes, of which tests ask all the same; [`ledgers`]: what servers have seen of a run
 //! - [`foreign`]: third-party peers: programs in other languages, servers for loadgen
 //! - [`launch`]: programs whose ports to listen on are given to them
 //!
@@ -21,7 +22,9 @@ pub mod binaries;
 pub mod cases;
 pub mod client;
 pub mod foreign;
+pub mod gateways;
 pub mod launch;
+pub mod ledgers;
 pub mod metrics;
 pub mod peers;
 pub mod planted;

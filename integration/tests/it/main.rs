@@ -32,6 +32,7 @@ mod expect; // 100 (Continue)
 mod extremes; // flags at the limits of what they accept
 mod faulty_servers; // loadgen against servers that violate the protocol
 mod fields; // header fields as they were on the wire
+mod gateways; // through reverse proxies of nine makes
 mod grpc_calls; // gRPC
 mod grpc_load; // gRPC calls of loadgen
 mod grpc_messages; // gRPC messages and deadlines
@@ -58,6 +59,7 @@ mod proxied; // through nginx, HAProxy and Envoy
 mod proxied_tls; // through nginx and Envoy, which end TLS
 mod proxy_protocol; // PROXY headers
 mod readme; // the commands in README.md
+mod recipes; // the commands in docs/recipes.md, through nginx
 mod refused; // requests that are refused before they reach an endpoint
 mod repeated; // requests that real proxies retry
 mod reports; // formats of a report, and kept reports

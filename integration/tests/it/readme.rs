@@ -25,7 +25,7 @@ use tempfile::TempDir;
 tests!();
 
 /// How long a block may run that does not come to listen.
-const LONGEST: Duration = Duration::from_secs(40);
+pub(crate) const LONGEST: Duration = Duration::from_secs(40);
 
 /// Commands that fail on purpose, by a part of them, and how.
 const FAILING: [(&str, &[&str]); 2] =
@@ -120,8 +120,8 @@ impl Drop for Server {
 }
 
 /// A folder and a network of a test's own.
-struct Sandbox {
-    directory: TempDir,
+pub(crate) struct Sandbox {
+    pub(crate) directory: TempDir,
     /// Lives in the namespace, which lasts as long as it does.
     holder: Process,
     /// How to enter the namespace.
@@ -130,7 +130,7 @@ struct Sandbox {
 
 impl Sandbox {
     /// `None` when the system does not permit namespaces.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let (unshare, ip) = (tools::require("unshare")?, tools::require("ip")?);
         tools::require("nsenter")?;
         let permitted = |flags: &[&str]| {
@@ -158,7 +158,7 @@ impl Sandbox {
         Some(Self { directory, holder, enter })
     }
 
-    fn start(&self, block: &str, pidfile: &Path) -> Process {
+    pub(crate) fn start(&self, block: &str, pidfile: &Path) -> Process {
         // A file of its own: bash reads its script bit by bit, and a server's is still being read.
         let script = tempfile::Builder::new().suffix(".sh").tempfile_in(self.directory.path());
         let (_, script) = script.and_then(|file| Ok(file.keep()?)).expect("a file is made");
@@ -271,6 +271,6 @@ fn the_security_policy_names_flags_with_their_defaults() {
     assert!(readme.contains("(SECURITY.md)"));
 }
 
-fn top() -> PathBuf {
+pub(crate) fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the package lies in a workspace")
 }

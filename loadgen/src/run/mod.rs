@@ -212,7 +212,9 @@ impl Running {
             summary.interrupted |= asked.is_interrupted;
             let methods: Vec<_> =
                 self.plan.requests().iter().map(|request| request.method.as_str()).collect();
-            summary.verification = Some(Box::new(verify::judge(&known, asked, start, &methods)));
+            let found = verify::judge(&known, asked, start, &methods);
+            let run = format!("{:08x}", self.ids.run);
+            summary.verification = Some(Box::new(verify::Verification { run, ..found }));
         }
         Ok(summary)
     }

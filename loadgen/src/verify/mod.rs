@@ -21,6 +21,9 @@ pub const MAX_EXAMPLES: usize = 10;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verification {
+    /// Which run it was, as servers are asked for it: `/ledger?run=` and these eight digits.
+    #[serde(default)]
+    pub run: String,
     /// Requests that were sent, those of the warm-up among them.
     pub sent: u64,
     /// Requests that servers have seen, each once.

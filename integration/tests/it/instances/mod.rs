@@ -25,14 +25,14 @@ use crate::operation::SOON;
 tests!();
 
 /// A process with several servers.
-struct Several {
+pub(crate) struct Several {
     process: Process,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl Several {
     /// Starts it on free ports, unless the flags say otherwise, and waits until it listens.
-    fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let own = ["--addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"];
         let given =
             |flag: &&&str| flags.iter().any(|other| other.split('=').next() == flag.split('=').next());
@@ -50,13 +50,13 @@ impl Several {
     }
 
     /// Asks a server for something, which it does.
-    async fn order(&self, path: &str) -> Value {
+    pub(crate) async fn order(&self, path: &str) -> Value {
         let reply = self.ask("POST", &format!("/instances/{path}")).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         reply.json()
     }
 
-    async fn shown(&self, name: &str) -> Value {
+    pub(crate) async fn shown(&self, name: &str) -> Value {
         let reply = self.ask("GET", &format!("/instances/{name}")).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.json()
@@ -83,7 +83,7 @@ impl Several {
             .unwrap_or_else(|| panic!("{shown}"))
     }
 
-    async fn http(&self, name: &str) -> SocketAddr {
+    pub(crate) async fn http(&self, name: &str) -> SocketAddr {
         self.address(name, "http").await
     }
 
