@@ -15,7 +15,7 @@ use std::{
 
 use contract::id::Id;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, rewrite::Rewrite};
 
 /// What is done to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,10 @@ pub enum Fault {
     TakeToken,
     /// Passed on, and its reply without its token.
     TakeSeen,
+    /// Passed on with another head.
+    Request(Rewrite),
+    /// Passed on, and its reply with another head.
+    Reply(Rewrite),
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
 }
@@ -221,6 +225,11 @@ fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Faul
                 upstream.exchange(&request)?
             }
             (Fault::TakeToken, _) => upstream.exchange(&request.without("x-dummy-token"))?,
+            (Fault::Request(rewrite), _) => {
+                let mut request = request;
+                rewrite.apply(&mut request.first, &mut request.fields);
+                upstream.exchange(&request)?
+            }
             (Fault::TakeSeen, _) => upstream.exchange(&request)?.without("x-dummy-seen"),
             (Fault::Renumber(number), _) => {
                 let text = token.map(|id| Id { number, ..id }.text());
@@ -232,6 +241,7 @@ fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Faul
         last = Some(reply.clone());
         match fault {
             Fault::Flip(offset) => reply.body[offset] ^= 1,
+            Fault::Reply(rewrite) => rewrite.apply(&mut reply.first, &mut reply.fields),
             Fault::Swap(size) => reply.body[..2 * size].rotate_left(size),
             Fault::Shorten(length) => {
                 reply.body.truncate(length);

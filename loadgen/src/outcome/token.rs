@@ -1,7 +1,11 @@
 //! What a reply of a verified run says of its request: whether it is the reply to this one, and its body the one of this number.
 
-use contract::{field::SEEN, id::Ids, ledger::Seen, pattern::Numbered};
-use wire::Fields;
+use contract::{
+    field::SEEN,
+    id::Ids,
+    ledger::{Seen, is_sampled},
+    pattern::Numbered,
+};
 
 use super::{Head, InFlight};
 
@@ -35,11 +39,12 @@ impl InFlight {
     pub(crate) fn head(&mut self, head: &Head<'_>, verified: Option<Ids>, number: impl FnOnce(&[u8]) -> u16) {
         self.reply.head(head, number);
         if let Some(ids) = verified {
-            self.check_token(head.fields(), ids);
+            self.check_token(head, ids);
         }
     }
 
-    fn check_token(&mut self, fields: &Fields, ids: Ids) {
+    fn check_token(&mut self, head: &Head<'_>, ids: Ids) {
+        let fields = head.fields();
         let Some(text) = fields.get(SEEN) else {
             self.reply.token = TokenEcho::Missing;
             return;
@@ -54,6 +59,10 @@ impl InFlight {
                 self.reply.token = TokenEcho::Own { epoch };
                 // What is compressed has other bytes.
                 self.reply.announced = length.filter(|_| !fields.contains("content-encoding"));
+                // What is sent again or follows a redirect is another request in the same number.
+                if is_sampled(ids.run, self.arrival.number) && self.arrival.is_first() {
+                    self.reply.keep_head(head, ids.run);
+                }
             }
             None => {
                 self.reply.token = TokenEcho::Other;

@@ -6,6 +6,7 @@ pub mod csv;
 pub mod diff;
 pub mod find_max;
 mod happened;
+mod heads;
 pub mod heyyall;
 pub mod json;
 pub mod loads;
