@@ -8,6 +8,7 @@
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
 //! - [`planted`]: a proxy that does to requests what real ones should not
+//! - [`rewrite`]: what it does to heads of requests and replies
 //! - [`relay`]: one that passes everything on while it comes, with a bad habit or without
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
 //! - [`gateways`]: reverse proxies of nine makes, of which tests ask all the same; [`ledgers`]: what servers have seen of a run
@@ -33,6 +34,7 @@ pub mod proxies;
 pub mod proxy;
 pub mod relay;
 pub mod report;
+pub mod rewrite;
 pub mod server;
 pub mod tools;
 

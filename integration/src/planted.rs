@@ -16,7 +16,7 @@ use std::{
 
 use contract::id::Id;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, rewrite::Rewrite};
 
 /// What is done to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,10 @@ pub enum Fault {
     TakeToken,
     /// Passed on, and its reply without its token.
     TakeSeen,
+    /// Passed on with another head.
+    Request(Rewrite),
+    /// Passed on, and its reply with another head.
+    Reply(Rewrite),
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
     /// Passed on so much later.
@@ -253,6 +257,11 @@ fn relay(
                 upstream.exchange(&request)?
             }
             (Fault::TakeToken, _) => upstream.exchange(&request.without("x-dummy-token"))?,
+            (Fault::Request(rewrite), _) => {
+                let mut request = request;
+                rewrite.apply(&mut request.first, &mut request.fields);
+                upstream.exchange(&request)?
+            }
             (Fault::TakeSeen, _) => upstream.exchange(&request)?.without("x-dummy-seen"),
             (Fault::Renumber(number), _) => {
                 let text = token.map(|id| Id { number, ..id }.text());
@@ -265,6 +274,7 @@ fn relay(
         match fault {
             Fault::HoldReply(time) => hold(time, held),
             Fault::Flip(offset) => reply.body[offset] ^= 1,
+            Fault::Reply(rewrite) => rewrite.apply(&mut reply.first, &mut reply.fields),
             Fault::Swap(size) => reply.body[..2 * size].rotate_left(size),
             Fault::Shorten(length) => {
                 reply.body.truncate(length);

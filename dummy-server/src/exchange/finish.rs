@@ -8,7 +8,7 @@ use contract::{field, pattern, timing::Timing};
 use http::StatusCode;
 use wire::{Fields, Name};
 
-use super::{Exchange, flight::Flight};
+use super::{Exchange, flight::Flight, sampled::Kept};
 use crate::{
     behaviour::{Directives, Framing},
     clock::now_ns,
@@ -171,6 +171,28 @@ impl Content {
 impl Finished {
     /// Writes the fields: those of the reply, and what every reply carries.
     pub(crate) fn write_fields(&self, out: &mut impl FieldWriter) {
+        self.write_to(out);
+        // Behind all that is the same as in the last reply: who reads both looks at the rest alone.
+        if let Some(sighting) = self.flight.sighting() {
+            out.varying_known(&SEEN, &sighting.text());
+            if sighting.is_sampled() {
+                self.keep(sighting);
+            }
+        }
+    }
+
+    /// Keeps the fields as they are written.
+    #[cold]
+    fn keep(&self, sighting: &Sighting) {
+        sighting.keep_reply(|run| {
+            let mut kept = Kept::of(run);
+            self.write_to(&mut kept);
+            kept.varying_known(&SEEN, &sighting.text());
+            kept.into_head(self.status)
+        });
+    }
+
+    fn write_to(&self, out: &mut impl FieldWriter) {
         out.constants(self.fixed, self.exchange.context.instance);
         for (name, value) in self.fields.iter() {
             // Endpoints write names as texts.
@@ -184,9 +206,5 @@ impl Finished {
         out.varying_known(&DATE, clock.date(replied_ns));
         let timing = Timing { received_ns, replied_ns };
         out.varying_known(&SERVER_TIMING, self.exchange.timing.borrow_mut().value(timing));
-        // Behind all that is the same as in the last reply: who reads both looks at the rest alone.
-        if let Some(sighting) = self.flight.sighting() {
-            out.varying_known(&SEEN, &sighting.text());
-        }
     }
 }

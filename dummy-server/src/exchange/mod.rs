@@ -4,6 +4,7 @@
 mod finish;
 mod flight;
 mod header_flags;
+mod sampled;
 
 use std::{
     borrow::Cow,
@@ -27,7 +28,7 @@ use crate::{
     context::ServerContext,
     cors, endpoints,
     grpc::Services,
-    ledger::Ledger,
+    ledger::{CameOn, Ledger},
     message::{
         self, Head,
         reply::{Answer, Reply},
@@ -290,7 +291,12 @@ fn pending(
     let line = log.and_then(|log| log.begin(head, flags.trace(), received_ns));
     let mut flight = Flight::begin(head.lifecycle, endpoint, head.protocol, received_ns, line);
     if let Some(id) = flags.token {
-        flight.is_noted(exchange.ledger.saw(id, head.method, received_ns));
+        let came_on = CameOn { id: head.lifecycle.id.get(), counted_by: &head.lifecycle.counted_by };
+        let mut sighting = exchange.ledger.saw(id, head.method, received_ns, came_on);
+        if sighting.is_sampled() {
+            sighting.keep(sampled::request(id.run, head));
+        }
+        flight.is_noted(sighting);
     }
     if let Some(traceparent) = flags.traceparent {
         flight.extras_mut().traceparent = Some(traceparent.into());

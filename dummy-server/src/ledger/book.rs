@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{
     id::Id,
-    ledger::{End, Entry, Pages, Repeat, State, Statement, VERSION},
+    ledger::{End, Entry, MAX_HEADS, Pages, Repeat, Sample, State, Statement, VERSION},
 };
 
 use super::past::{Past, Ring};
@@ -30,6 +30,11 @@ pub(super) struct Book {
     refused: BTreeSet<(u64, u8)>,
     /// How often those were seen that were seen again.
     again: BTreeMap<(u64, u8), u8>,
+    /// Connections that are counted already.
+    connections: BTreeSet<u64>,
+    samples: Vec<Sample>,
+    /// What those take, in bytes.
+    sampled: usize,
     failures: Vec<Past>,
     repeats: Vec<Past>,
     /// How often the ring was searched for the first sighting of a repeat.
@@ -45,6 +50,9 @@ impl Book {
             resent: BTreeMap::new(),
             refused: BTreeSet::new(),
             again: BTreeMap::new(),
+            connections: BTreeSet::new(),
+            samples: Vec::new(),
+            sampled: 0,
             failures: Vec::new(),
             repeats: Vec::new(),
             searches: 0,
@@ -61,11 +69,39 @@ impl Book {
 
     /// What it holds, in KiB: its pages, and what is noted beside them.
     pub(super) fn size(&self) -> usize {
-        (self.pages.bytes() >> 10) + self.noted().div_ceil(NOTED_PER_KIB)
+        (self.pages.bytes() >> 10) + self.noted().div_ceil(NOTED_PER_KIB) + self.sampled.div_ceil(1 << 10)
     }
 
     fn noted(&self) -> usize {
-        self.resent.len() + self.refused.len() + self.again.len()
+        self.resent.len() + self.refused.len() + self.again.len() + self.connections.len()
+    }
+
+    /// How many heads are kept.
+    pub(super) fn samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Keeps a head, if there are `room` KiB left.
+    #[cold]
+    pub(super) fn keep(&mut self, sample: Sample, room: usize) {
+        let size = sample.size();
+        if self.samples.len() < MAX_HEADS && size >> 10 < room {
+            self.sampled += size;
+            self.samples.push(sample);
+        }
+    }
+
+    /// A request came on a connection that was not counted last for this book.
+    #[cold]
+    pub(super) fn came_on(&mut self, connection: u64, room: usize) {
+        // Without room it is counted each time it changes hands between runs, which is rare.
+        let is_new = !self.connections.contains(&connection);
+        if is_new {
+            self.counts.connections += 1;
+            if self.connections.len() < MAX_NOTED && room > 0 {
+                self.connections.insert(connection);
+            }
+        }
     }
 
     #[inline]
@@ -206,6 +242,7 @@ impl Book {
             epoch,
             resent: resent.filter(|(.., state)| *state != State::UNSEEN.bits()).collect(),
             entries,
+            samples: self.samples.clone(),
             ..self.counts.clone()
         };
         (statement, self.pages.clone())

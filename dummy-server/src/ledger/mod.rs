@@ -7,6 +7,7 @@ mod aggregator;
 mod book;
 mod instants;
 mod past;
+mod sampled;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -15,7 +16,7 @@ use std::{
 
 use contract::{
     id::Id,
-    ledger::{End, Seen, SeenText},
+    ledger::{End, MAX_HEADS, ReplyHead, Sample, Seen, SeenText, is_sampled},
     pattern::{Pattern, Range},
 };
 
@@ -24,6 +25,7 @@ use self::{
     book::Book,
     instants::SharedClock,
     past::{Past, Ring},
+    sampled::Sampled,
 };
 use crate::cut::Cut;
 
@@ -56,6 +58,14 @@ pub(crate) struct Ledger {
     clock: SharedClock,
 }
 
+/// The connection that a request came on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CameOn<'a> {
+    pub(crate) id: u64,
+    /// What has counted it last: it is changed here.
+    pub(crate) counted_by: &'a Cell<u64>,
+}
+
 /// A request with a token, from its head to the end of its reply. Dropping it notes how it ended.
 #[derive(Debug)]
 pub(crate) struct Sighting {
@@ -64,6 +74,9 @@ pub(crate) struct Sighting {
     /// Of a numbered body.
     length: Option<u64>,
     cut: Option<Cut>,
+    /// Whether its head is wanted.
+    is_sampled: bool,
+    sampled: Option<Box<Sampled>>,
 }
 
 impl Ledger {
@@ -92,7 +105,13 @@ impl Ledger {
     }
 
     /// A head with this token was read.
-    pub(crate) fn saw(self: &Rc<Self>, id: Id, method: &[u8], received_ns: u64) -> Box<Sighting> {
+    pub(crate) fn saw(
+        self: &Rc<Self>,
+        id: Id,
+        method: &[u8],
+        received_ns: u64,
+        came_on: CameOn<'_>,
+    ) -> Box<Sighting> {
         let mut past = Past::new(id, method, received_ns);
         let mut books = self.books.borrow_mut();
         let at = match books.last() {
@@ -105,9 +124,22 @@ impl Ledger {
         let book = &mut books[at];
         past.book = book.serial;
         let before = book.size();
-        past.sighting = book.saw(&past, &self.ring.borrow(), self.room());
+        let room = self.room();
+        past.sighting = book.saw(&past, &self.ring.borrow(), room);
+        if came_on.counted_by.replace(book.serial) != book.serial {
+            book.came_on(came_on.id, room);
+        }
         self.size.set(self.size.get() + book.size() - before);
-        Box::new(Sighting { ledger: Rc::clone(self), past, length: None, cut: None })
+        let is_sampled =
+            is_sampled(id.run, id.number) && id.attempt == 0 && room > 0 && book.samples() < MAX_HEADS;
+        Box::new(Sighting {
+            ledger: Rc::clone(self),
+            past,
+            length: None,
+            cut: None,
+            is_sampled,
+            sampled: None,
+        })
     }
 
     /// Begins a book for a load of a run. Where there are too many, or too many pages in them, the oldest goes, and how much it
@@ -135,12 +167,15 @@ impl Ledger {
         MAX_SIZE.saturating_sub(self.size.get())
     }
 
-    fn ended(&self, past: &Past, cut: Option<Cut>) {
+    fn ended(&self, past: &Past, cut: Option<Cut>, sampled: Option<Box<Sampled>>) {
         let mut books = self.books.borrow_mut();
         // What it was noted in may be gone.
         if let Some(book) = books.iter_mut().rev().find(|book| book.serial == past.book) {
             let before = book.size();
             book.ended(past, cut, self.room());
+            if let Some(sampled) = sampled {
+                book.keep(sampled.into_sample(), self.room());
+            }
             self.size.set(self.size.get() + book.size() - before);
         }
         self.ring.borrow_mut().push(*past);
@@ -148,6 +183,25 @@ impl Ledger {
 }
 
 impl Sighting {
+    /// Whether its head is to be [kept](Self::keep), and that of its reply.
+    #[inline]
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.is_sampled
+    }
+
+    /// Its head, as it came.
+    pub(crate) fn keep(&mut self, sample: Sample) {
+        let Id { number, .. } = self.past.id;
+        self.sampled = Some(Box::new(Sampled::new(Sample { number, ..sample })));
+    }
+
+    /// The head of its reply, as it is sent.
+    pub(crate) fn keep_reply(&self, fields: impl FnOnce(u32) -> ReplyHead) {
+        if let Some(sampled) = &self.sampled {
+            sampled.replied(|| fields(self.past.id.run));
+        }
+    }
+
     /// What its reply says of it.
     #[inline]
     pub(crate) fn text(&self) -> SeenText {
@@ -211,7 +265,7 @@ impl Drop for Sighting {
         if past.end == End::Open {
             past.end = End::CutByPeer;
         }
-        self.ledger.ended(&self.past, self.cut);
+        self.ledger.ended(&self.past, self.cut, self.sampled.take());
     }
 }
 
@@ -224,7 +278,56 @@ mod tests {
     const GET: &[u8] = b"GET";
 
     fn see(ledger: &Rc<Ledger>, run: u32, number: u64, attempt: u8) -> Box<Sighting> {
-        ledger.saw(Id { run, load: 0, number, attempt }, GET, 1)
+        let came_on = CameOn { id: 1, counted_by: &Cell::new(0) };
+        ledger.saw(Id { run, load: 0, number, attempt }, GET, 1, came_on)
+    }
+
+    #[test]
+    fn connections_are_counted_once_for_each_run_however_runs_take_turns_on_them() {
+        let ledger = Ledger::new("one", 7, 1024);
+        let connections = [Cell::new(0), Cell::new(0), Cell::new(0)];
+        for number in 0..100 {
+            for (run, first) in [(1, 0), (2, 1)] {
+                for (id, counted_by) in (0..).zip(&connections).skip(first) {
+                    let came_on = CameOn { id, counted_by };
+                    drop(ledger.saw(Id { run, load: 0, number, attempt: 0 }, GET, 1, came_on));
+                }
+            }
+        }
+        let counted = |run| ledger.statement(run, 0, &[]).map(|(statement, _)| statement.connections);
+        assert_eq!((counted(1), counted(2), counted(3)), (Some(3), Some(2), None));
+    }
+
+    #[test]
+    fn heads_of_sampled_requests_are_kept_within_the_same_limit_as_all_else() {
+        let ledger = Ledger::new("one", 7, 1024);
+        let mut fields = contract::ledger::KeptFields::default();
+        (0..16).for_each(|_| fields.push(1, b"x-long", &[b'a'; 256]));
+        let keep = |run: u32, number: u64, attempt: u8| {
+            let mut sighting = see(&ledger, run, number, attempt);
+            let request = contract::ledger::RequestHead { fields: fields.clone(), ..Default::default() };
+            let is_sampled = sighting.is_sampled();
+            if is_sampled {
+                sighting.keep(Sample { request, ..Sample::default() });
+                sighting.keep_reply(|_| ReplyHead { status: 200, ..ReplyHead::default() });
+            }
+            is_sampled
+        };
+        assert!(keep(1, 5, 0) && !keep(1, 5, 1) && !keep(1, 1 << 40, 0));
+        let (statement, _) = ledger.statement(1, 0, &[]).unwrap();
+        assert_eq!((statement.samples.len(), statement.samples[0].number), (1, 5));
+        assert_eq!(statement.samples[0].reply.as_ref().map(|reply| reply.status), Some(200));
+        // As often as it is repeated.
+        let kept = (0..2 * MAX_HEADS).filter(|_| keep(1, 6, 0)).count();
+        assert_eq!(kept, MAX_HEADS - 1);
+        for run in 2..MAX_BOOKS as u32 {
+            (0..MAX_HEADS).for_each(|_| {
+                keep(run, 1, 0);
+            });
+        }
+        let held: usize = ledger.books.borrow().iter().map(Book::size).sum();
+        assert_eq!(ledger.size.get(), held);
+        assert!(held <= MAX_SIZE + 2 * MAX_BOOKS, "{held}");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(crate) struct Lifecycle {
     pub(crate) patience: Patience,
     /// What it is called in the list of connections.
     pub(crate) id: Cell<u64>,
+    /// What has counted it last among the connections of a verified run; 0 is nothing.
+    pub(crate) counted_by: Cell<u64>,
     /// What it speaks, as far as that is known.
     pub(crate) protocol: Cell<Option<Protocol>>,
     /// It was broken off by this end, whatever was in flight.
@@ -69,6 +71,7 @@ impl Lifecycle {
             orders: Orders::default(),
             patience: Patience::new(Instant::now()),
             id: Cell::new(0),
+            counted_by: Cell::new(0),
             protocol: Cell::new(None),
             broken_off: Cell::new(false),
             cut_short: Cell::new(false),

@@ -38,6 +38,7 @@ mod grpc_load; // gRPC calls of loadgen
 mod grpc_messages; // gRPC messages and deadlines
 mod grpc_web; // gRPC-Web
 mod haproxy_tls; // TLS details of clients, as HAProxy passes them on
+mod heads; // what a proxy changes in heads
 mod helps; // the help texts, word for word
 mod http_bytes; // HTTP/1 and HTTP/2 byte by byte
 mod instances; // several servers in one process

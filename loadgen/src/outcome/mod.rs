@@ -60,6 +60,12 @@ impl Arrival {
         ids.of(self.number, self.resends).text()
     }
 
+    /// Whether it is what was sent first: not resent, and no redirect that is followed.
+    #[inline]
+    pub(crate) fn is_first(&self) -> bool {
+        self.resends == 0 && self.chain == 0
+    }
+
     /// Whether what its reply tells of the server's instants is looked at: of the first ones, and of some of the others, which
     /// is enough to see what grows.
     #[inline]

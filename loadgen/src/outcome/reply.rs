@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use contract::{
     field::SERVER_TIMING,
+    ledger::{KeptFields, ReplyHead},
     timing::{Timing, WorkerLoad},
 };
 use wire::Fields;
@@ -73,6 +74,8 @@ struct Rare {
     other: Box<[u8]>,
     /// Where its body differs from the one of the request's number.
     corrupted: Option<u64>,
+    /// Its head, if the request is sampled.
+    sampled: Option<Box<ReplyHead>>,
     /// All of it, if it is to be shown.
     capture: Option<Capture>,
 }
@@ -133,6 +136,18 @@ impl Reply {
     #[cold]
     pub(super) fn note_other(&mut self, text: &[u8]) {
         self.rare().other = text.into();
+    }
+
+    /// Its head, if the request is sampled and it has come.
+    pub(crate) fn sampled_head(&self) -> Option<&ReplyHead> {
+        self.rare.as_deref()?.sampled.as_deref()
+    }
+
+    #[cold]
+    pub(super) fn keep_head(&mut self, head: &Head<'_>, run: u32) {
+        let mut fields = KeptFields::default();
+        head.regular(|name, value| fields.push(run, name, value));
+        self.rare().sampled = Some(Box::new(ReplyHead { status: head.status(), fields }));
     }
 
     /// Where its body differs from the one of the request's number.
@@ -291,6 +306,14 @@ impl Head<'_> {
         match self {
             Self::Http1(head) => &head.fields,
             Self::Http2(head) => head.fields(),
+        }
+    }
+
+    /// Each field but pseudo-fields, in order.
+    fn regular(&self, mut each: impl FnMut(&[u8], &[u8])) {
+        match self {
+            Self::Http1(head) => head.fields.iter().for_each(|(name, value)| each(name, value)),
+            Self::Http2(head) => head.regular().for_each(|(name, value)| each(name, value)),
         }
     }
 

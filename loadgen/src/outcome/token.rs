@@ -3,10 +3,9 @@
 use contract::{
     field::SEEN,
     id::Ids,
-    ledger::{Instants, Seen},
+    ledger::{Instants, Seen, is_sampled},
     pattern::Numbered,
 };
-use wire::Fields;
 
 use super::{Head, InFlight};
 use crate::{clock, clock::Nanos};
@@ -79,11 +78,12 @@ impl InFlight {
     pub(crate) fn head(&mut self, head: &Head<'_>, verified: Option<Ids>, number: impl FnOnce(&[u8]) -> u16) {
         self.reply.head(head, number);
         if let Some(ids) = verified {
-            self.check_token(head.fields(), ids);
+            self.check_token(head, ids);
         }
     }
 
-    fn check_token(&mut self, fields: &Fields, ids: Ids) {
+    fn check_token(&mut self, head: &Head<'_>, ids: Ids) {
+        let fields = head.fields();
         let Some(text) = fields.get(SEEN) else {
             self.reply.token = TokenEcho::Missing;
             return;
@@ -99,6 +99,10 @@ impl InFlight {
                 self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();
                 // What is compressed has other bytes.
                 self.reply.announced = length.filter(|_| !fields.contains("content-encoding"));
+                // What is sent again or follows a redirect is another request in the same number.
+                if is_sampled(ids.run, self.arrival.number) && self.arrival.is_first() {
+                    self.reply.keep_head(head, ids.run);
+                }
             }
             None => {
                 self.reply.token = TokenEcho::Other;

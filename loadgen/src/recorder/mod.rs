@@ -58,7 +58,7 @@ pub(crate) use split::{Split, Times as PartTimes};
 pub use times::{Snapshot, Times};
 pub use trend::{Parts, Trend};
 pub use unmet::Unmet;
-pub(crate) use verified::{Hurt, MAX_EPOCHS, Verified, fate, reason};
+pub(crate) use verified::{Hurt, MAX_EPOCHS, Sampled, Verified, fate, reason};
 
 use crate::{
     clock::Nanos,

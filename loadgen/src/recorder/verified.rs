@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use contract::{
     id::Ids,
-    ledger::{Pages, Seen, State},
+    ledger::{Pages, ReplyHead, Seen, State, is_sampled},
 };
 
 use super::split::Split;
 use crate::{
     clock::Nanos,
-    outcome::{Cause, Damage, Ended, Failure, Outcome, TokenEcho},
+    outcome::{Arrival, Cause, Damage, Ended, Failure, Outcome, TokenEcho},
 };
 
 /// The maximum number of starts of servers that are told apart.
@@ -63,6 +63,15 @@ pub(crate) struct Hurt {
     pub(crate) damage: Option<Damage>,
 }
 
+/// A request whose head is compared with what servers have seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Sampled {
+    /// As it was sent first.
+    pub(crate) arrival: Arrival,
+    /// The server whose reply came to what was sent first, and the head of that.
+    pub(crate) reply: Option<(u32, ReplyHead)>,
+}
+
 /// What this end knows of all requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verified {
@@ -82,6 +91,8 @@ pub(crate) struct Verified {
     /// Bodies that ended too early, and that are not those of their numbers.
     pub(crate) truncated: u64,
     pub(crate) corrupted: u64,
+    /// One for each number that is sampled and was sent.
+    pub(crate) samples: Vec<Sampled>,
 }
 
 impl Verified {
@@ -89,6 +100,9 @@ impl Verified {
     #[inline]
     pub(crate) fn ended(&mut self, ended: &Ended<'_>, ids: Ids) {
         let in_flight = &ended.in_flight;
+        if is_sampled(ids.run, in_flight.arrival.number) {
+            self.sample(ended);
+        }
         if let (Outcome::Replied, TokenEcho::Own { epoch }) = (ended.outcome, in_flight.reply.token) {
             self.fates.set(in_flight.arrival.number, fate::ANSWERED);
             if epoch != self.last.0 {
@@ -101,6 +115,19 @@ impl Verified {
             }
         }
         self.hurt(ended, ids);
+    }
+
+    #[cold]
+    fn sample(&mut self, ended: &Ended<'_>) {
+        let (arrival, reply) = (ended.in_flight.arrival, &ended.in_flight.reply);
+        if arrival.written.is_none() {
+            return;
+        }
+        let reply = match (reply.token, reply.sampled_head()) {
+            (TokenEcho::Own { epoch }, Some(head)) => Some((epoch, head.clone())),
+            _ => None,
+        };
+        self.samples.push(Sampled { arrival: Arrival { resends: 0, chain: 0, ..arrival }, reply });
     }
 
     #[cold]
@@ -191,6 +218,7 @@ impl Verified {
         self.split.merge(&other.split);
         self.truncated += other.truncated;
         self.corrupted += other.corrupted;
+        self.samples.extend(other.samples.iter().cloned());
     }
 
     /// How many requests were sent.

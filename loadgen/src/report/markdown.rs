@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use hdrhistogram::Histogram;
 
 pub(super) use super::escape::markdown as escaped;
-use super::{Detail, Report, happened, headline, loads, long, rounds, verification};
+use super::{Detail, Report, happened, headline, heads, loads, long, rounds, verification};
 use crate::{
     numbers::{count, time},
     summary::Summary,
@@ -36,6 +36,15 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "- {}", escaped(&sentence))?;
         }
         writeln!(out)?;
+        for heads::Block { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
+            writeln!(out, "{}\n", escaped(&title))?;
+            for line in &lines {
+                writeln!(out, "- {}", escaped(line))?;
+            }
+            if !lines.is_empty() {
+                writeln!(out)?;
+            }
+        }
     }
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);

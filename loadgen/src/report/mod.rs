@@ -7,6 +7,7 @@ pub mod diff;
 mod escape;
 pub mod find_max;
 mod happened;
+mod heads;
 pub mod heyyall;
 pub mod json;
 pub mod loads;

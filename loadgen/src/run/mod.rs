@@ -2,6 +2,7 @@
 
 mod ledgers;
 mod reflection;
+mod sampled;
 mod together;
 
 use std::{
@@ -192,6 +193,7 @@ impl Running {
     /// # Errors
     /// A worker could not start, or has panicked. Whatever becomes of requests is no error.
     pub fn join(self) -> anyhow::Result<Summary> {
+        let texts = self.texts();
         let results: Vec<_> = self.threads.into_iter().map(join).collect();
         drop(self.refreshing);
         let results = results.into_iter().collect::<anyhow::Result<_>>()?;
@@ -212,9 +214,12 @@ impl Running {
             summary.interrupted |= asked.is_interrupted;
             let methods: Vec<_> =
                 self.plan.requests().iter().map(|request| request.method.as_str()).collect();
-            let found = verify::judge(&known, asked, start, &methods);
+            let sent = sampled::sent(&self.plan, &texts, self.ids, &known.samples);
+            let heads = verify::compare(&sent, &asked.statements, summary.records.connections.opened);
+            let heads = heads.map(Box::new);
             let run = format!("{:08x}", self.ids.run);
-            summary.verification = Some(Box::new(verify::Verification { run, ..found }));
+            let found = verify::Verification { run, heads, ..verify::judge(&known, asked, start, &methods) };
+            summary.verification = Some(Box::new(found));
         }
         Ok(summary)
     }

@@ -3,6 +3,8 @@
 //! [`Verification`] is what came of it, as reports show it; `judge` holds what loadgen recorded against what servers state.
 //! Nothing here asks a server.
 
+mod differences;
+mod heads;
 mod judge;
 mod time;
 
@@ -11,6 +13,8 @@ use std::{collections::BTreeMap, time::Duration};
 use contract::ledger::Repeats;
 use serde::{Deserialize, Serialize};
 
+pub use heads::{Change, ConnectionsSeen, Heads, Kind};
+pub(crate) use heads::{Sent, compare};
 pub(crate) use judge::{Asked, judge};
 pub use time::{Part, TimeSplit, Ways};
 
@@ -69,6 +73,9 @@ pub struct Verification {
     pub waited: Duration,
     /// What can't be said, and why.
     pub off: Vec<String>,
+    /// What was changed on the way in the heads of sampled requests and replies, if any could be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<Box<Heads>>,
 }
 
 /// A server that was asked.

@@ -13,15 +13,19 @@
 //! assert_eq!(pages.count(), 1);
 //! ```
 
+mod heads;
 mod instants;
 mod pages;
 mod seen;
 mod statement;
 
+pub use heads::{KeptFields, MAX_SAMPLES, ReplyHead, RequestHead, Sample, is_sampled};
 pub use instants::{Host, Instants};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 pub use seen::{Seen, SeenText};
-pub use statement::{End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, VERSION};
+pub use statement::{
+    End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, Packed, Repeat, Repeats, Statement, VERSION,
+};
 
 /// What a server knows of a request of some number, in two bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{NUMBERS_PER_PAGE, Pages, State};
+use super::{MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, State};
 
 /// The version of the format: another one is not read.
 pub const VERSION: u32 = 1;
@@ -30,6 +30,9 @@ impl fmt::Display for InvalidStatement {
 }
 
 impl std::error::Error for InvalidStatement {}
+
+/// How many sampled heads a statement has at most: there are more than sampled requests where those were repeated.
+pub const MAX_HEADS: usize = 2 * MAX_SAMPLES;
 
 /// How many entries a statement has at most.
 pub const MAX_ENTRIES: usize = 1024;
@@ -72,6 +75,12 @@ pub struct Statement {
     pub entries: Vec<Entry>,
     /// Sightings that were not noted for want of room: identities do not hold then.
     pub forgotten: u64,
+    /// Connections on which requests with a token of the run came.
+    #[serde(default)]
+    pub connections: u64,
+    /// Heads of [sampled](super::is_sampled) requests that have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
 }
 
 /// Sightings of what had been seen before, by what had become of it.
@@ -192,9 +201,11 @@ impl Statement {
         if statement.version != VERSION {
             return Err(invalid(format!("version {}, not {VERSION}", statement.version)));
         }
-        let Self { sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten, .. } = statement;
+        let Self {
+            sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten, connections, ..
+        } = statement;
         let Repeats { after_refusal, after_failure, after_success, concurrent } = statement.repeats;
-        let counts = [sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten]
+        let counts = [sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten, connections]
             .into_iter()
             .chain([after_refusal, after_failure, after_success, concurrent])
             .chain(statement.cut_on_purpose.values().copied());
@@ -210,6 +221,10 @@ impl Statement {
         }
         if texts.chain(cut_on_purpose.keys()).any(is_long) {
             return Err(invalid(format!("a text of more than {MAX_TEXT} bytes")));
+        }
+        let samples = &statement.samples;
+        if samples.len() > MAX_HEADS || !samples.iter().all(Sample::is_plausible) {
+            return Err(invalid("heads that no server keeps".to_owned()));
         }
         Ok(statement)
     }
@@ -229,6 +244,9 @@ impl Statement {
         self.refused = self.refused.saturating_add(other.refused);
         self.repeats.add(&other.repeats);
         self.forgotten = self.forgotten.saturating_add(other.forgotten);
+        self.connections = self.connections.saturating_add(other.connections);
+        let room = MAX_HEADS - self.samples.len().min(MAX_HEADS);
+        self.samples.extend(other.samples.iter().take(room).cloned());
         let mut by_both = Vec::new();
         let mut seen_again = Repeats::default();
         // The first attempt of each number, as there may be very many numbers.
@@ -308,7 +326,8 @@ impl Statement {
         const PAGE: usize = NUMBERS_PER_PAGE as usize / 3 + 64;
         let pages = self.pages.pages.len() * PAGE + self.pages.whole.len() * 16;
         let entries = self.entries.len() * (2 * MAX_TEXT + 128) + self.resent.len() * 24;
-        (pages + entries + (self.cut_on_purpose.len() + 2) * MAX_TEXT) as u64
+        let samples: usize = self.samples.iter().map(Sample::size).sum();
+        (pages + entries + samples + (self.cut_on_purpose.len() + 2) * MAX_TEXT) as u64
     }
 
     /// Whether all that began has ended, and each end is one of the known ones.
@@ -511,6 +530,12 @@ mod tests {
             Statement { entries: vec![entry(1, (1, 2), 200, End::Whole); MAX_ENTRIES + 1], ..good.clone() },
             Statement { resent: vec![(1, 1, 1); MAX_RESENT + 1], ..good.clone() },
             Statement { instance: "x".repeat(MAX_TEXT + 1), ..good.clone() },
+            Statement { connections: MAX_COUNT + 1, ..good.clone() },
+            Statement { samples: vec![Sample::default(); MAX_HEADS + 1], ..good.clone() },
+            Statement {
+                samples: vec![Sample { version: "x".repeat(4096), ..Sample::default() }],
+                ..good.clone()
+            },
         ] {
             assert!(read(&wrong).is_err());
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::wrapped;
 use crate::{
-    report::{happened, printable, verification::sentences},
+    report::{happened, heads, printable, verification::sentences},
     summary::Summary,
 };
 
@@ -27,6 +27,15 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     for sentence in rest {
         for line in wrapped(&printable(sentence)).lines() {
             writeln!(out, "  {line}")?;
+        }
+    }
+    for heads::Block { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
+        let end = if lines.is_empty() { "" } else { ":" };
+        writeln!(out, "\n{}", wrapped(&printable(&format!("{title}{end}"))))?;
+        for line in lines {
+            for line in wrapped(&printable(&line)).lines() {
+                writeln!(out, "  {line}")?;
+            }
         }
     }
     writeln!(out)

@@ -1,0 +1,65 @@
+//! Heads of sampled requests of verified runs and of their replies, as they were on the wire. All other requests pay for a look
+//! at one flag.
+
+use contract::{
+    field,
+    ledger::{KeptFields, ReplyHead, RequestHead, Sample},
+};
+use http::StatusCode;
+use wire::Name;
+
+use super::FieldWriter;
+use crate::message::{Head, reply::Fixed};
+
+/// The head of a request, of which only the number is missing.
+#[cold]
+pub(super) fn request(run: u32, head: &Head<'_>) -> Sample {
+    let mut request = RequestHead::new(run, head.method, head.target);
+    if let Some((_, authority)) = head.origin.filter(|(_, authority)| !authority.is_empty()) {
+        request.fields.push(run, b":authority", authority);
+    }
+    for (name, value) in head.fields() {
+        request.fields.push(run, name, value);
+    }
+    Sample {
+        connection: head.lifecycle.id.get(),
+        version: head.protocol.name().to_owned(),
+        tls: head.lifecycle.peer.is_tls(),
+        request,
+        ..Sample::default()
+    }
+}
+
+/// Fields of a reply, kept as they are written; those that concern its connection alone are not among them.
+#[derive(Debug)]
+pub(super) struct Kept {
+    run: u32,
+    fields: KeptFields,
+}
+
+impl Kept {
+    pub(super) fn of(run: u32) -> Self {
+        Self { run, fields: KeptFields::default() }
+    }
+
+    pub(super) fn into_head(self, status: StatusCode) -> ReplyHead {
+        ReplyHead { status: status.as_u16(), fields: self.fields }
+    }
+}
+
+impl FieldWriter for Kept {
+    fn constants(&mut self, fixed: Fixed, instance: &str) {
+        for (name, value) in fixed {
+            self.varying(name, value.as_bytes());
+        }
+        self.varying(field::INSTANCE, instance.as_bytes());
+    }
+
+    fn varying(&mut self, name: &str, value: &[u8]) {
+        self.fields.push(self.run, name.as_bytes(), value);
+    }
+
+    fn varying_known(&mut self, name: &Name, value: &[u8]) {
+        self.varying(name.as_str(), value);
+    }
+}

@@ -1,0 +1,142 @@
+//! What was changed on the way in heads of sampled requests and replies, in lines: the same for text and Markdown.
+
+use crate::{
+    numbers::count,
+    verify::{Change, ConnectionsSeen, Heads, Kind},
+};
+
+/// How many changes people are shown of each direction.
+const SHOWN: usize = 24;
+/// How much of what was sent, or arrived, they are shown.
+const LONGEST: usize = 80;
+
+/// A title and what is said under it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) title: String,
+    pub(super) lines: Vec<String>,
+}
+
+/// One block for each direction in which something was changed, or one without lines.
+pub(super) fn blocks(heads: &Heads) -> Vec<Block> {
+    let Heads { requests, replies, in_requests, in_replies, .. } = heads;
+    let of = connections(&heads.connections);
+    if in_requests.is_empty() && in_replies.is_empty() {
+        let (requests, replies) = (number(*requests, "request"), count(*replies));
+        let title =
+            format!("Heads of {requests} and {replies} of their replies arrived as they were sent ({of})");
+        return vec![Block { title: title + &left_out(heads), lines: Vec::new() }];
+    }
+    let mut blocks = Vec::new();
+    for (changes, all, what, more) in [
+        (in_requests, *requests, "requests", format!("; {of}")),
+        (in_replies, *replies, "replies", String::new()),
+    ] {
+        if changes.is_empty() {
+            continue;
+        }
+        let title = format!("What the proxy changed in {what} ({} sampled{more})", count(all));
+        let mut lines: Vec<_> = changes.iter().take(SHOWN).map(|change| line(change, all)).collect();
+        if changes.len() > SHOWN {
+            lines.push(format!("and {} more changes, as the report in JSON has them", changes.len() - SHOWN));
+        }
+        blocks.push(Block { title: title + &left_out(heads), lines });
+    }
+    blocks
+}
+
+fn left_out(heads: &Heads) -> String {
+    match heads.too_large {
+        0 => String::new(),
+        large => format!("; {} with too many fields not compared", count(large)),
+    }
+}
+
+fn connections(ConnectionsSeen { opened, seen }: &ConnectionsSeen) -> String {
+    format!("{} opened by loadgen, {} seen by servers", number(*opened, "connection"), count(*seen))
+}
+
+fn number(number: u64, of: &str) -> String {
+    format!("{} {of}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// What was done, in how many, and what the first one was.
+fn line(change: &Change, all: u64) -> String {
+    let Change { kind, name, number, sent, arrived, .. } = change;
+    let (sent, arrived) = (short(sent), short(arrived));
+    let what = match kind {
+        Kind::Added => format!("added {name}: '{arrived}'"),
+        Kind::Dropped => format!("dropped {name}: '{sent}'"),
+        Kind::Renamed => format!("renamed {sent} to {arrived}"),
+        Kind::Recased => format!("changed the case of {sent} to {arrived}"),
+        Kind::Reordered if name.is_empty() => format!("reordered fields: {sent} became {arrived}"),
+        Kind::Reordered => format!("reordered values of {name}: '{sent}' became '{arrived}'"),
+        Kind::Merged => format!("merged fields {name}: '{sent}' became '{arrived}'"),
+        Kind::Split => format!("split field {name}: '{sent}' became '{arrived}'"),
+        Kind::Value => format!("changed the value of {name}: '{sent}' became '{arrived}'"),
+        Kind::Method => format!("changed the method: {sent} became {arrived}"),
+        Kind::Target => format!("changed the target: '{sent}' became '{arrived}'"),
+        Kind::Status => format!("changed the status: {sent} became {arrived}"),
+        Kind::Protocol => format!("changed the protocol: {sent} became {arrived}"),
+    };
+    let often = if change.count == all { "all".to_owned() } else { count(change.count) };
+    format!("{what} (in {often}, first in #{number})")
+}
+
+fn short(text: &str) -> String {
+    let shown: String = text.chars().take(LONGEST).collect();
+    if shown.len() < text.len() { shown + "..." } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(kind: Kind, name: &str, count: u64, sent: &str, arrived: &str) -> Change {
+        let [name, sent, arrived] = [name, sent, arrived].map(str::to_owned);
+        Change { kind, name, count, number: 3, sent, arrived }
+    }
+
+    fn heads(in_requests: Vec<Change>, in_replies: Vec<Change>) -> Heads {
+        let connections = ConnectionsSeen { opened: 1, seen: 12 };
+        Heads { requests: 9, replies: 8, connections, in_requests, in_replies, ..Heads::default() }
+    }
+
+    #[test]
+    fn what_was_changed_is_said_with_how_often_and_an_example() {
+        let changes = vec![
+            change(Kind::Added, "via", 9, "", "1.1 p"),
+            change(Kind::Merged, "X-List", 2, "a | b", "a, b"),
+            change(Kind::Target, "", 1, &"/".repeat(100), "/y"),
+        ];
+        let blocks = blocks(&heads(changes, vec![change(Kind::Dropped, "date", 8, "x", "")]));
+        let titles: Vec<_> = blocks.iter().map(|block| block.title.as_str()).collect();
+        assert_eq!(
+            titles,
+            [
+                "What the proxy changed in requests (9 sampled; 1 connection opened by loadgen, 12 seen by servers)",
+                "What the proxy changed in replies (8 sampled)"
+            ]
+        );
+        assert_eq!(blocks[0].lines[0], "added via: '1.1 p' (in all, first in #3)");
+        assert_eq!(blocks[0].lines[1], "merged fields X-List: 'a | b' became 'a, b' (in 2, first in #3)");
+        assert!(blocks[0].lines[2].contains("//...' became '/y'"), "{}", blocks[0].lines[2]);
+        assert_eq!(blocks[1].lines, ["dropped date: 'x' (in all, first in #3)"]);
+    }
+
+    #[test]
+    fn that_nothing_was_changed_is_one_line_and_long_lists_are_cut() {
+        let none = blocks(&heads(Vec::new(), Vec::new()));
+        assert_eq!(
+            none[0].title,
+            "Heads of 9 requests and 8 of their replies arrived as they were sent (1 connection opened by loadgen, 12 seen \
+             by servers)"
+        );
+        assert!(none.len() == 1 && none[0].lines.is_empty());
+        let many = (0..30).map(|index| change(Kind::Added, &format!("x-{index}"), 1, "", "")).collect();
+        let many = blocks(&heads(many, Vec::new()));
+        assert_eq!((many[0].lines.len(), many.len()), (SHOWN + 1, 1));
+        let large = Heads { too_large: 2, ..heads(Vec::new(), Vec::new()) };
+        assert!(blocks(&large)[0].title.ends_with("; 2 with too many fields not compared"));
+    }
+}
