@@ -3,7 +3,7 @@
 use contract::{field::SEEN, id::Ids, ledger::Seen, pattern::Numbered};
 use wire::Fields;
 
-use super::{Head, InFlight};
+use super::{Head, InFlight, reply::LongRedirect};
 
 /// What a reply says of its request's token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,15 +63,18 @@ impl InFlight {
     }
 
     /// More of the body has come.
+    ///
+    /// # Errors
+    /// It is that of a redirect that is followed, and too long.
     #[inline]
-    pub(crate) fn body(&mut self, part: &[u8]) {
+    pub(crate) fn body(&mut self, part: &[u8]) -> Result<(), LongRedirect> {
         if self.reply.announced.is_some() && self.reply.corrupted().is_none() {
             let checked = Numbered::new(self.arrival.number).verify(self.reply.length, part);
             if let Err(mismatch) = checked {
                 self.reply.note_corrupted(mismatch.offset);
             }
         }
-        self.reply.body(part);
+        self.reply.body(part)
     }
 
     /// How the body of its complete reply is not the one of its number.
