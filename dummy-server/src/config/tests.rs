@@ -102,6 +102,8 @@ fn a_token_is_typed_or_in_a_file_but_not_both() {
     assert!(error.contains("either this or --admin-token") && !error.contains("open-sesame"), "{error}");
     std::fs::write(&path, "\n").unwrap();
     assert!(token(&[&flag]).is_err());
+    let error = token(&["--admin-token-file=/dev/zero"]).unwrap_err().to_string();
+    assert!(error.contains("it has more than 64K"), "{error}");
     assert!(token(&["--admin-token="]).is_err());
 }
 

@@ -117,6 +117,9 @@ pub(super) fn log_format(text: &str) -> Result<Format, ConfigError> {
     }
 }
 
+/// The largest file of a token, in bytes.
+const MAX_TOKEN_FILE: u64 = 64 << 10;
+
 /// A token comes from one place, and it is not repeated in a complaint.
 pub(super) fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Secret>, ConfigError> {
     let (flag, shown, token) = match (typed, file) {
@@ -130,7 +133,8 @@ pub(super) fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Se
                 let ConfigError(refusal) = refused("admin-token-file", path, "the path of a readable file");
                 ConfigError(refusal.because(error.to_string()))
             };
-            let text = std::fs::read_to_string(path).map_err(unread)?;
+            let text = runtime::files::read(path.as_ref(), MAX_TOKEN_FILE).map_err(unread)?;
+            let text = String::from_utf8(text).map_err(|_| unread(io::ErrorKind::InvalidData.into()))?;
             ("admin-token-file", path, Secret::from(text.trim_end().to_owned()))
         }
     };

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, Read as _, Write},
     num::NonZeroU32,
     path::Path,
@@ -206,7 +205,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path, accepted: &Accepted) -
         PlanError(Refusal::of_value(flag, path.display(), values, example).because(why))
     };
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| refused(error.to_string()))?;
+    let file = runtime::files::open(path).map_err(|error| refused(error.to_string()))?;
     file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| refused(error.to_string()))?;
     if text.len() as u64 > MAX_FILE {
         return Err(refused("it has more than 4M".to_owned()));

@@ -231,8 +231,7 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
         .collect();
     let view = View { detail: output.detail, normalization: output.normalization };
     let exit = conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {
-        files.write(reports)?;
-        shown(page.write(reports, &output, out))
+        files.write(reports, || page.write(reports, &output, out))
     })?;
     let has_failed = |round: &Round| round.summary.happened.as_deref().is_some_and(|one| one.code != Some(0));
     if rounds.iter().any(has_failed) {
@@ -355,6 +354,34 @@ mod tests {
         assert_eq!(exit.unwrap(), Exit::Failed);
         let report: serde_json::Value = serde_json::from_slice(&report.unwrap()).unwrap();
         assert_eq!(report["requests"]["transport_failed"], 3);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_report_that_can_not_be_written_costs_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (full, kept) = (folder.path().join("full.json"), folder.path().join("kept.json"));
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        let (full, file) = (full.display(), kept.display());
+        let plan = folder.path().join("plan.yaml");
+        let address = closed_port();
+        let loads =
+            format!("target: http://{address}\nloads:\n- {{name: a, total: 2}}\n- {{name: b, total: 2}}\n");
+        std::fs::write(&plan, loads).unwrap();
+        for what in [format!("-n 3 {address}"), format!("--plan {}", plan.display())] {
+            let mut out = Vec::new();
+            let error = ends(&format!("--no-progress --report {full} --report {file} {what}"), &mut out);
+            let error = format!("{:#}", error.unwrap_err());
+            assert!(error.starts_with(&format!("can't write the --report file {full}: ")), "{error}");
+            assert!(String::from_utf8(out).unwrap().contains("refused"), "{what}");
+            let report = std::fs::read(&kept).unwrap();
+            assert!(serde_json::from_slice::<serde_json::Value>(&report).is_ok(), "{what}");
+        }
+        // What it kept is shown in the same way.
+        let mut out = Vec::new();
+        let words = ["loadgen", "report", kept.to_str().unwrap(), "--report", &full.to_string()];
+        let error = command(&Args::try_parse_from(words).unwrap(), &mut out).unwrap_err();
+        assert!(format!("{error:#}").contains("full.json") && !out.is_empty(), "{error:#}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The formats of a report, and where each is written.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     str::FromStr,
@@ -76,9 +76,20 @@ pub(super) fn printed(format: Format, reports: &[ReportFile]) -> Format {
     if reports.contains(&ReportFile::Stdout) { Format::Json } else { format }
 }
 
-/// Files that reports are written to, open already. What they held stays until there is a report.
+/// Files that reports are written to, open already. What they held stays until there is a report, and one that was not there before
+/// is gone again if there is none.
 #[derive(Debug)]
-pub(super) struct ReportFiles(Vec<(PathBuf, Format, File)>);
+pub(super) struct ReportFiles(Vec<Opened>);
+
+/// A file that was opened for a report.
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    format: Format,
+    file: File,
+    /// It was not there before, and holds no report yet.
+    is_empty: bool,
+}
 
 impl ReportFiles {
     /// Made before the run: a run whose report can't be kept is better not begun.
@@ -87,19 +98,53 @@ impl ReportFiles {
             ReportFile::Stdout => None,
             ReportFile::File(path, format) => Some((path, *format)),
         });
-        let create = |(path, format): (&PathBuf, Format)| {
-            let opened = File::options().write(true).create(true).truncate(false).open(path);
-            Ok((path.clone(), format, opened.with_context(|| cannot_write(path))?))
-        };
-        Ok(Self(files.map(create).collect::<anyhow::Result<_>>()?))
+        let mut all = Vec::new();
+        for (path, format) in files {
+            let opened = File::options().write(true).create_new(true).open(path);
+            let is_empty = opened.is_ok();
+            let opened = match opened {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    File::options().write(true).create(true).truncate(false).open(path)
+                }
+                opened => opened,
+            };
+            let file = opened.with_context(|| cannot_write(path))?;
+            all.push(Opened { path: path.clone(), format, file, is_empty });
+        }
+        Ok(Self(all))
     }
 
-    /// Writes each of them.
-    pub(super) fn write(&mut self, reports: &[Report<'_>]) -> anyhow::Result<()> {
-        for (path, format, file) in &mut self.0 {
-            replace(reports, *format, file).with_context(|| cannot_write(path))?;
+    /// Prints the reports and writes each of the files: what can't be written keeps none of the others from being so.
+    ///
+    /// # Errors
+    /// Something can't be written: all that can't is named.
+    pub(super) fn write(
+        &mut self,
+        reports: &[Report<'_>],
+        print: impl FnOnce() -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut failed = shown(print()).err();
+        for Opened { path, format, file, is_empty } in &mut self.0 {
+            match replace(reports, *format, file).with_context(|| cannot_write(path)) {
+                Ok(()) => *is_empty = false,
+                Err(error) => {
+                    failed = Some(match failed {
+                        None => error,
+                        Some(before) => anyhow::anyhow!("{before:#}; {error:#}"),
+                    });
+                }
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.is_empty {
+            // Whether it can be removed or not, there is no report.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -170,5 +215,21 @@ mod tests {
         let stdout: ReportFile = "-".parse().unwrap();
         assert_eq!(printed(Format::Csv, &[stdout]), Format::Json);
         assert_eq!(printed(Format::Csv, &["a.json".parse().unwrap()]), Format::Csv);
+    }
+    #[test]
+    fn a_file_that_was_made_for_a_report_is_gone_if_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join("new.json"), folder.path().join("old.csv"));
+        fs::write(&old, "old").unwrap();
+        let missing = folder.path().join("no/such.md");
+        let file = |path: &Path| path.to_str().unwrap().parse::<ReportFile>().unwrap();
+        let refused = ReportFiles::create(&[file(&new), file(&old), file(&missing)]).unwrap_err();
+        assert!(format!("{refused:#}").contains("can't write the --report file"), "{refused:#}");
+        assert!(!new.exists());
+        drop(ReportFiles::create(&[file(&new), file(&old)]).unwrap());
+        assert!(!new.exists() && fs::read_to_string(&old).unwrap() == "old");
+        // Given twice, it is made once.
+        drop(ReportFiles::create(&[file(&new), file(&new)]).unwrap());
+        assert!(!new.exists());
     }
 }

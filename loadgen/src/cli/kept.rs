@@ -1,7 +1,6 @@
 //! `report`, `merge` and `diff`: what is done with JSON reports that were kept.
 
 use std::{
-    fs::File,
     io::Write,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -138,9 +137,9 @@ impl Shown {
         let ended: Vec<_> = summaries.iter().map(ended).collect();
         let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
         conclude(&ended, &self.thresholds, &[], view, |reports| {
-            ReportFiles::create(&self.reports)?.write(reports)?;
             let format = formats::printed(self.output, &self.reports);
-            shown(formats::write(reports, format, output::style(), out))
+            let print = || formats::write(reports, format, output::style(), out);
+            ReportFiles::create(&self.reports)?.write(reports, print)
         })
     }
 }
@@ -240,6 +239,6 @@ fn read_rounds(path: &Path, example: &str) -> anyhow::Result<Rounds> {
 
 fn read(path: &Path) -> anyhow::Result<KeptReport> {
     let cannot = || format!("can't read the report {}", path.display());
-    let mut file = File::open(path).with_context(cannot)?;
+    let mut file = runtime::files::open(path).with_context(cannot)?;
     KeptReport::read(&mut file).with_context(cannot)
 }

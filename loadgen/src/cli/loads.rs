@@ -10,7 +10,7 @@ use super::{
     command::{observed_every, with_words},
     conclude::{Ended, View, conclude},
     exit::{self, Exit},
-    formats::{ReportFiles, shown},
+    formats::ReportFiles,
     interrupt,
     output::Output,
     print,
@@ -107,8 +107,7 @@ pub(super) fn run(
         .collect();
     let view = View { detail: output.detail, normalization: output.normalization };
     conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {
-        files.write(reports)?;
-        shown(Page::Usual.write(reports, output, out))
+        files.write(reports, || Page::Usual.write(reports, output, out))
     })
 }
 

@@ -1,7 +1,7 @@
 //! What people write who come from curl: credentials and `@file` as ways to say header fields and bodies, and a word about
 //! letters that mean another thing here.
 
-use std::{ffi::OsString, fs::File, io::Read as _, path::Path};
+use std::{ffi::OsString, io::Read as _, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use command_line::Refusal;
@@ -35,7 +35,7 @@ pub(super) fn bearer(path: &Path) -> Result<String, PlanError> {
         PlanError(Refusal::of_value("bearer-file", path.display(), accepted, "token.txt").because(why))
     };
     let mut token = String::new();
-    let file = File::open(path).map_err(|error| refused(error.to_string()))?;
+    let file = runtime::files::open(path).map_err(|error| refused(error.to_string()))?;
     file.take(MAX_TOKEN + 1).read_to_string(&mut token).map_err(|error| refused(error.to_string()))?;
     let token = token.trim();
     if token.len() as u64 > MAX_TOKEN {

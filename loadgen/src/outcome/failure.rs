@@ -52,6 +52,8 @@ pub enum Cause {
     WrongEcho,
     /// The message of a gRPC call is not of its type with the values of its placeholders: it is not sent.
     InvalidMessage,
+    /// The body of a redirect that is followed is longer than anybody reads to get there.
+    LongRedirect,
     /// The request took longer than `--timeout`.
     Timeout,
     /// Anything else that the system reports.
@@ -85,6 +87,7 @@ impl fmt::Display for Cause {
             Self::NoWebSocket => "no WebSocket",
             Self::WrongEcho => "wrong echo",
             Self::InvalidMessage => "invalid message",
+            Self::LongRedirect => "redirect too long",
             Self::Timeout => "timeout",
             Self::Io => "i/o error",
             Self::Other => "other",

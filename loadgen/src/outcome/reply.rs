@@ -10,10 +10,26 @@ use contract::{
 use wire::Fields;
 
 use super::{
+    Cause, Failure,
     exchange::Capture,
     expectation::{Check, Expectations},
     token::{ServerTimes, TokenEcho},
 };
+
+/// The longest body of a redirect that is followed, in bytes: nobody wants it, and a server may never end it.
+const MAX_REDIRECT_BODY: u64 = 1 << 20;
+
+/// The body of a redirect that is followed is longer than [`MAX_REDIRECT_BODY`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LongRedirect;
+
+impl From<LongRedirect> for Failure {
+    fn from(_: LongRedirect) -> Self {
+        let most = MAX_REDIRECT_BODY >> 20;
+        let message = format!("the body of a redirect that --follow follows is longer than {most} MiB");
+        Self::new(Cause::LongRedirect, message)
+    }
+}
 
 /// What is looked at in replies to a request beyond what is in all.
 #[derive(Clone, Debug)]
@@ -256,13 +272,20 @@ impl Reply {
     }
 
     /// More of the body has come.
+    ///
+    /// # Errors
+    /// It is that of a redirect that is followed, and too long: nobody waits for its end.
     #[inline]
-    pub(crate) fn body(&mut self, part: &[u8]) {
+    pub(crate) fn body(&mut self, part: &[u8]) -> Result<(), LongRedirect> {
         self.length += part.len() as u64;
-        if let Some(Rare { check, capture, .. }) = self.rare.as_deref_mut() {
+        if let Some(Rare { check, capture, location, .. }) = self.rare.as_deref_mut() {
             check.iter_mut().for_each(|check| check.body(part));
             capture.iter_mut().for_each(|capture| capture.body(part));
+            if location.is_some() && self.length > MAX_REDIRECT_BODY {
+                return Err(LongRedirect);
+            }
         }
+        Ok(())
     }
 
     /// The trailers have come.

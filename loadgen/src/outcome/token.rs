@@ -7,7 +7,7 @@ use contract::{
     pattern::Numbered,
 };
 
-use super::{Head, InFlight};
+use super::{Head, InFlight, reply::LongRedirect};
 use crate::{clock, clock::Nanos};
 
 /// What a reply says of its request's token.
@@ -112,15 +112,18 @@ impl InFlight {
     }
 
     /// More of the body has come.
+    ///
+    /// # Errors
+    /// It is that of a redirect that is followed, and too long.
     #[inline]
-    pub(crate) fn body(&mut self, part: &[u8]) {
+    pub(crate) fn body(&mut self, part: &[u8]) -> Result<(), LongRedirect> {
         if self.reply.announced.is_some() && self.reply.corrupted().is_none() {
             let checked = Numbered::new(self.arrival.number).verify(self.reply.length, part);
             if let Err(mismatch) = checked {
                 self.reply.note_corrupted(mismatch.offset);
             }
         }
-        self.reply.body(part);
+        self.reply.body(part)
     }
 
     /// How the body of its complete reply is not the one of its number.

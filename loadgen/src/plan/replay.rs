@@ -4,7 +4,6 @@
 //! second is spread over it.
 
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader},
     path::Path,
     sync::Arc,
@@ -77,7 +76,7 @@ impl Replay {
     /// before `length` has passed.
     pub(super) fn read(path: &Path, speed: f64) -> Result<Self, PlanError> {
         let refused = |why: String| refused_because(&accepted::REPLAY, path.display(), why);
-        let file = File::open(path).map_err(|error| refused(error.to_string()))?;
+        let file = runtime::files::open(path).map_err(|error| refused(error.to_string()))?;
         let mut reader = BufReader::with_capacity(1 << 20, io::Read::take(file, MAX_LOG));
         let (mut all, mut skipped, mut bytes) = (Vec::new(), Skipped::default(), 0);
         let mut line = Vec::new();

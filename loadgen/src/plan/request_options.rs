@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -146,22 +145,13 @@ impl Body {
 /// All of a file of at most `most` bytes.
 pub(super) fn read_file(path: &Path, most: u64, option: &Accepted) -> Result<Bytes, PlanError> {
     let error = |why: String| refused_because(option, path.display(), why);
-    let too_long = || error(format!("it has more than {}", contract::quantity::canonical_size(most)));
-    let file = File::open(path).map_err(|e| error(e.to_string()))?;
-    // What says its length need not be read to know that it is too long.
-    let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
-    if length > most {
-        return Err(too_long());
-    }
-    let bytes = read_at_most(most, file).map_err(|e| error(e.to_string()))?;
-    bytes.ok_or_else(too_long)
-}
-
-/// `None` if there is more. What a device or a pipe holds is known only when it has been read.
-fn read_at_most(most: u64, from: impl Read) -> io::Result<Option<Bytes>> {
-    let mut body = Vec::new();
-    from.take(most + 1).read_to_end(&mut body)?;
-    Ok((body.len() as u64 <= most).then(|| body.into()))
+    let content = runtime::files::read(path, most).map_err(|e| match e.kind() {
+        io::ErrorKind::FileTooLarge => {
+            error(format!("it has more than {}", contract::quantity::canonical_size(most)))
+        }
+        _ => error(e.to_string()),
+    })?;
+    Ok(content.into())
 }
 
 pub(super) fn method(name: &str) -> Result<Method, PlanError> {
@@ -309,10 +299,9 @@ mod tests {
 
     #[test]
     fn an_endless_body_is_read_no_further_than_the_limit() {
-        assert_eq!(read_at_most(10, io::repeat(b'a')).unwrap(), None);
-        assert_eq!(
-            read_at_most(10, io::repeat(b'a').take(10)).unwrap(),
-            Some(Bytes::from_static(b"aaaaaaaaaa"))
-        );
+        let read = |path: &str, most| read_file(Path::new(path), most, &accepted::BODY_FILE);
+        let said = read("/dev/zero", 1 << 20).unwrap_err().to_string();
+        assert!(said.contains("'/dev/zero' for --body-file: it has more than 1M; accepted: "), "{said}");
+        assert_eq!(read("/dev/null", 1).unwrap(), Bytes::new());
     }
 }

@@ -337,8 +337,8 @@ impl Http1 {
                     end
                 }
                 Ok(Some(http1::Event::Data(part))) => {
-                    in_flight.body(part);
                     shared.carried.bodies += part.len() as u64;
+                    in_flight.body(part).map_err(|long| Closed::by_loadgen(long.into()))?;
                     false
                 }
                 Ok(Some(http1::Event::Informational)) => {

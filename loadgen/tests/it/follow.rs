@@ -1,6 +1,10 @@
 //! `--follow`: redirects that are followed, what is sent there, and what counts.
 
-use std::{path::Path, sync::PoisonError};
+use std::{
+    io::{Read as _, Write as _},
+    path::Path,
+    sync::PoisonError,
+};
 
 use clap::Parser as _;
 use loadgen::{
@@ -11,7 +15,7 @@ use loadgen::{
 
 use crate::{
     mix::{Seen, ok, path, server},
-    peer::{Peer, closed_port, failures, finish, plan, run},
+    peer::{Peer, closed_port, failures, finish, plan, run, serve},
 };
 
 fn all(seen: &Seen) -> Vec<String> {
@@ -222,6 +226,44 @@ fn a_loop_of_redirects_ends() {
     let summary = run(&format!("-n 2 -c 1 --follow 20 http://{}", peer.address));
     assert_eq!((counted(&summary), all(&seen).len()), ((40, 0, 2), 42));
     assert_eq!(summary.records.counts.redirects, 2);
+}
+
+#[test]
+fn a_redirect_with_an_endless_body_fails_instead_of_being_read_for_ever() {
+    let peer = serve(|_, mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let head = b"HTTP/1.1 302 Found\r\nlocation: /next\r\n\r\n";
+        let mut sent = stream.write_all(head);
+        while sent.is_ok() {
+            sent = stream.write_all(&[b'x'; 65_536]);
+        }
+    });
+    let summary = run(&format!("-n 3 -c 1 --timeout 1h --follow 5 http://{}", peer.address));
+    let counts = &summary.records.counts;
+    assert_eq!((counts.transport_failed, counted(&summary)), (3, (0, 0, 0)), "{counts:?}");
+    assert_eq!(failures(&summary), [("redirect too long".to_owned(), 3)]);
+    let (_, seen) = summary.records.failures.iter().next().unwrap();
+    assert_eq!(seen.example, "the body of a redirect that --follow follows is longer than 1 MiB");
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_redirect_is_followed_up_to_the_limit_of_its_body_in_every_protocol() {
+    let server = crate::server::Server::with(&[]);
+    for base in [format!("http://{}", server.http()), server.http()] {
+        for (length, ends) in [(1 << 20, (4, 0)), ((1 << 20) + 1, (0, 4))] {
+            let target = format!("{base}/bin/{length}?dummy-status=302&dummy-header=location:/bin/1");
+            let summary = run(&format!("-n 4 -c 2 -m 2 --follow 1 {target}"));
+            let counts = &summary.records.counts;
+            assert_eq!(
+                (counts.succeeded, counts.transport_failed),
+                ends,
+                "{target}: {:?} {:?}",
+                failures(&summary),
+                summary.records.statuses().collect::<Vec<_>>()
+            );
+        }
+    }
 }
 
 #[test]

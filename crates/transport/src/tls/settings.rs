@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,6 +23,9 @@ use rustls::{
 };
 
 use super::{ServerConfig, Version};
+
+/// The largest file of certificates or of a key, in bytes. A system's authorities together have a quarter of a megabyte.
+const MAX_FILE: u64 = 4 << 20;
 
 /// Who a server is.
 #[derive(Debug)]
@@ -159,7 +162,8 @@ pub(super) fn unusable(what: &'static str) -> impl Fn(rustls::Error) -> Settings
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
-    fs::read(path).map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })
+    runtime::files::read(path, MAX_FILE)
+        .map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })
 }
 
 /// All certificates of a file; one at least.
@@ -198,6 +202,8 @@ pub(super) fn take_requested_name() -> Option<Box<str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::tls::Authority;
 
@@ -221,6 +227,17 @@ mod tests {
         let settings = Settings { client_ca: Some((empty, ClientAuth::Required)), ..settings() };
         let said = said(settings.build(identity()).unwrap_err());
         assert!(said.contains("empty holds no certificate in PEM"), "{said}");
+    }
+
+    #[test]
+    fn endless_files_and_directories_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |path: &Path| Identity::read(path, path).unwrap_err().to_string();
+        assert_eq!(said(Path::new("/dev/zero")), "can't read /dev/zero: it has more than 4096K");
+        assert!(said(folder.path()).contains("directory"), "{}", said(folder.path()));
+        let full = folder.path().join("full");
+        fs::write(&full, vec![b'x'; usize::try_from(MAX_FILE).unwrap()]).unwrap();
+        assert!(said(&full).ends_with("holds no private key in PEM"), "{}", said(&full));
     }
 
     #[test]

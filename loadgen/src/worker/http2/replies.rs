@@ -169,7 +169,9 @@ impl Replies {
             Event::Data { stream, data, end } => {
                 http2.release(stream, data.len());
                 let Some(request) = self.awaited(stream) else { return };
-                request.in_flight.body(data);
+                if let Err(long) = request.in_flight.body(data) {
+                    return self.fail(stream, &long.into(), http2, at, sink);
+                }
                 if let Some(calls) = calls {
                     let is_counted = calls.counts(&request.in_flight.arrival);
                     match messages(request, data, calls, http2, at, sink) {
@@ -254,7 +256,7 @@ impl Replies {
         sink.ended(request.in_flight.ended(at, outcome));
     }
 
-    /// Ends a call whose reply can't be read any further.
+    /// Ends a request whose reply is read no further.
     #[cold]
     fn fail(
         &mut self,

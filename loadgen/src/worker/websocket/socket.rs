@@ -292,7 +292,8 @@ impl Socket {
         };
         self.is_used = true;
         let Some(mut in_flight) = self.sent.end(number) else { return };
-        in_flight.reply.body(content);
+        // Nothing leads elsewhere: it is no redirect.
+        let _ = in_flight.reply.body(content);
         self.handshake.answered(&mut in_flight.reply);
         sink.ended(in_flight.ended(at, failure.as_ref().map_or(Outcome::Replied, Outcome::Failed)));
     }
