@@ -66,6 +66,9 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
     if row.metric == Metric::ArrivalErrorP99 {
         arrivals(&mut notes, row, standings);
     }
+    if row.metric == Metric::BothPerRequest {
+        more(&mut notes, row, standings);
+    }
     text + &notes
 }
 
@@ -90,6 +93,20 @@ fn arrivals(text: &mut String, row: &Row, standings: &[Standing]) {
             text,
             &[one.name, &fewest, &of(&|one| one.rate, 1), &p50, &p99, &of(&|one| one.max_us, 0), &cpu],
         );
+    }
+}
+
+/// By how much ours takes more than each other one, in the same rounds.
+fn more(text: &mut String, row: &Row, standings: &[Standing]) {
+    let values = |standing: &Standing| standing.values(row.metric);
+    let Some(ours) = standings.first().map(values) else { return };
+    for (one, standing) in row.contenders.iter().zip(standings).skip(1) {
+        let differences: Vec<f64> =
+            ours.iter().zip(values(standing)).map(|(ours, theirs)| ours - theirs).collect();
+        if let Some(difference) = Spread::of(&differences) {
+            let (name, difference) = (row.contenders[0].name, spread(difference, 3, " us"));
+            let _ = writeln!(text, "\n{name} takes {difference} a request more than {}.", one.name);
+        }
     }
 }
 
@@ -137,6 +154,7 @@ fn heading(metric: Metric) -> &'static str {
         Metric::ServerPerRequest => "server CPU us/request",
         Metric::ServerPerGb => "server CPU s/GB",
         Metric::ClientPerRequest => "client CPU us/request",
+        Metric::BothPerRequest => "CPU of both us/request",
         Metric::LagP99 => "lag p99 us",
         Metric::ArrivalErrorP99 => "arrival error p99 us",
         Metric::Rate => "min..max",
@@ -266,6 +284,17 @@ mod tests {
         let whole = "| loadgen | 5,000 | 9999.5 (9999.5..9999.5) | 3.0 (3.0..3.0) | 50.0 (50.0..50.0) | \
             800 (800..800) | 10.00 (10.00..10.00) |";
         assert!(text.contains(whole), "{text}");
+    }
+
+    #[test]
+    fn a_row_of_both_ends_shows_by_how_much_ours_takes_more() {
+        let both = |client| Standing::Measured(vec![sample(1_000_000, 0.5, client); 2]);
+        let text = table(Mode::Pair, "verify-h2c-1k", &[both(0.8), both(0.7)]);
+        assert!(text.contains("| CPU of both us/request |"), "{text}");
+        assert!(text.contains("| 1.08x (1.08..1.08) | <= 1.12x | yes |"), "{text}");
+        let more =
+            "loadgen --verify takes 0.100 (0.100..0.100) us a request more than loadgen, with request ids.";
+        assert!(text.contains(more), "{text}");
     }
 
     #[test]

@@ -28,6 +28,8 @@ enum Work {
     Plain,
     /// The same without an id.
     WithoutId,
+    /// The same with what becomes of each request proven: with a token, a body of its own, and the server's ledger.
+    Verified,
     /// The same with the number of the request in the query.
     Sequence,
     /// Three requests of a plan for the same body.
@@ -68,6 +70,8 @@ const fn ours(work: Work) -> Loadgen {
 pub static LOADGEN: Loadgen = ours(Work::Plain);
 /// Sending no id with its requests.
 pub static LOADGEN_WITHOUT_ID: Loadgen = ours(Work::WithoutId);
+/// Proving what becomes of each request.
+pub static LOADGEN_VERIFIED: Loadgen = ours(Work::Verified);
 /// With its request's number in each path.
 pub static LOADGEN_SEQUENCE: Loadgen = ours(Work::Sequence);
 /// With a plan of three requests.
@@ -176,6 +180,7 @@ impl Client for Loadgen {
         });
         match self.work {
             Work::WithoutId => list.extend(words(["--request-id-header="])),
+            Work::Verified => list.push("--verify".to_owned()),
             Work::Mix => list.extend(words(["-f", &format!("{{dir}}/{MIX_FILE}")])),
             // Whom the servers are is checked before.
             Work::Handshakes(Handshake::Full) => {
@@ -374,6 +379,16 @@ mod tests {
         let ids = [&LOADGEN, &LOADGEN_WITHOUT_ID]
             .map(|client| client.arguments(&load, 7).contains(&"--request-id-header=".to_owned()));
         assert_eq!(ids, [false, true]);
+    }
+
+    #[test]
+    fn the_first_contender_of_a_verify_row_verifies_and_the_other_sends_ids() {
+        for row in ["verify-h1-1k", "verify-h1-1m", "verify-h2c-1k"] {
+            let of = |client: &Loadgen| arguments(client, Mode::Pair, row);
+            let (verified, plain) = (of(&LOADGEN_VERIFIED), of(&LOADGEN));
+            assert!(verified.contains(" --verify ") && !plain.contains("--verify"), "{verified}");
+            assert_eq!(verified.replace(" --verify", ""), plain);
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl Sample {
             Metric::ServerPerRequest => self.server_cpu_seconds * 1e6 / requests,
             Metric::ServerPerGb => self.server_cpu_seconds * 1e9 / (requests * self.body_bytes as f64),
             Metric::ClientPerRequest => self.client_cpu_seconds * 1e6 / requests,
+            Metric::BothPerRequest => (self.server_cpu_seconds + self.client_cpu_seconds) * 1e6 / requests,
             Metric::LagP99 => self.release_lag_p99_us.unwrap_or(f64::NAN),
             Metric::ArrivalErrorP99 => self.arrival_error.map_or(f64::NAN, |error| error.p99_us),
             Metric::Rate => requests / self.seconds,
@@ -103,6 +104,7 @@ pub(crate) mod tests {
         let close = |metric, expected: f64| (sample.value(metric) - expected).abs() < 1e-9;
         assert!(close(Metric::ServerPerRequest, 1.5));
         assert!(close(Metric::ClientPerRequest, 3.0));
+        assert!(close(Metric::BothPerRequest, 4.5));
         assert!(close(Metric::ServerPerGb, 1.5 / 1.024));
         assert!(close(Metric::Rate, 500_000.0));
         assert!(sample.value(Metric::LagP99).is_nan());

@@ -115,6 +115,8 @@ pub enum Metric {
     ServerPerGb,
     /// Microseconds of the client's CPU time per request.
     ClientPerRequest,
+    /// Microseconds of the CPU time of both ends per request.
+    BothPerRequest,
     /// 99th percentile of due to picked up, in microseconds.
     LagP99,
     /// 99th percentile of the arrivals' distance from a perfect schedule at the server, in microseconds.
@@ -340,6 +342,9 @@ mod tests {
     #[test]
     fn an_unknown_row_is_refused_with_those_that_exist() {
         let error = of(Mode::Pair, 3.0, false, &["h3".to_owned()]).unwrap_err().to_string();
-        assert_eq!(error, "pair has no row h3: h1, h2c are accepted");
+        assert_eq!(
+            error,
+            "pair has no row h3: h1, h2c, verify-h1-1k, verify-h1-1m, verify-h2c-1k are accepted"
+        );
     }
 }

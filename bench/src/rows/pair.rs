@@ -1,9 +1,19 @@
-//! A client and a server together, a core each: how many requests per second.
+//! A client and a server together, a core each: how many requests per second, and what it costs both to prove what becomes of
+//! each request.
 
-use super::{Body, Metric, Row, Server, contender, h2c, http1, row};
-use crate::client::{h2load::H2LOAD, loadgen::LOADGEN, wrk::Wrk};
+use super::{Body, Load, Metric, Row, Server, contender, h2c, http1, row};
+use crate::client::{
+    h2load::H2LOAD,
+    loadgen::{LOADGEN, LOADGEN_VERIFIED},
+    wrk::Wrk,
+};
 
 pub(super) fn rows(seconds: f64) -> Vec<Row> {
+    let verify = |id, title, load: Load, most| {
+        let verified = contender("loadgen --verify", Server::DummyServer, &LOADGEN_VERIFIED);
+        let plain = contender("loadgen, with request ids", Server::DummyServer, &LOADGEN).at_most(most);
+        row(id, title, Metric::BothPerRequest, load, vec![verified, plain])
+    };
     vec![
         row(
             "h1",
@@ -25,6 +35,25 @@ pub(super) fn rows(seconds: f64) -> Vec<Row> {
                 contender("loadgen on dummy-server", Server::DummyServer, &LOADGEN),
                 contender("h2load on h2o, file", Server::H2o, &H2LOAD).at_least(2.5),
             ],
+        ),
+        verify(
+            "verify-h1-1k",
+            "HTTP/1.1, /bin/1K, 8 connections, verified and not: CPU of both ends per request",
+            http1(Body::K1, 8, seconds),
+            1.10,
+        ),
+        verify(
+            "verify-h1-1m",
+            "HTTP/1.1, /bin/1M, 4 connections, verified and not: CPU of both ends per request",
+            http1(Body::M1, 4, seconds),
+            1.25,
+        ),
+        // 0.15 us of the 1.23 us that both ends took without it when the target was set.
+        verify(
+            "verify-h2c-1k",
+            "h2c, /bin/1K, 2 connections of 50 streams, verified and not: CPU of both ends per request",
+            h2c(Body::K1, 2, 50, seconds),
+            1.12,
         ),
     ]
 }

@@ -20,7 +20,7 @@ pub type Text = [u8; LENGTH];
 /// Where the parts begin.
 const LOAD: usize = 9;
 const NUMBER: usize = 12;
-const ATTEMPT: usize = 29;
+pub(crate) const ATTEMPT: usize = 29;
 
 /// Which request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,9 +60,10 @@ impl Id {
             return None;
         }
         Some(Self {
-            run: number(&text[..LOAD - 1])? as u32,
+            run: eight(&text[..LOAD - 1])?,
             load: number(&text[LOAD..NUMBER - 1])? as u8,
-            number: number(&text[NUMBER..ATTEMPT - 1])?,
+            number: u64::from(eight(&text[NUMBER..NUMBER + 8])?) << 32
+                | u64::from(eight(&text[NUMBER + 8..ATTEMPT - 1])?),
             attempt: number(&text[ATTEMPT..])? as u8,
         })
     }
@@ -99,10 +100,26 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
+/// A one in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The number that eight hexadecimal digits are, all read together; none with anything else.
+#[inline]
+pub(crate) fn eight(text: &[u8]) -> Option<u32> {
+    let text: [u8; 8] = text.try_into().ok()?;
+    let bytes = u64::from_be_bytes(text);
+    // Of a digit, the lower half is its value; of a letter, which alone has bit 6, nine less.
+    let values = (bytes & (0x0f * ONES)) + (bytes >> 6 & ONES) * 9;
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let halves = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    let value = (halves | halves >> 16) as u32;
+    // Whatever else it was made of is written otherwise.
+    (digits(value) == text).then_some(value)
+}
+
 /// Eight hexadecimal digits, all computed together: each is a byte of one number.
 #[inline]
 pub(crate) fn digits(value: u32) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let halves = u64::from(value);
     let halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
     let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
@@ -147,5 +164,17 @@ mod tests {
         ] {
             assert_eq!(Id::read(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn eight_digits_are_read_where_each_is_one_and_nowhere_else() {
+        for (place, byte) in (0..8).flat_map(|place| (0..=u8::MAX).map(move |byte| (place, byte))) {
+            for other in [b'0', b'9', b'a', b'f'] {
+                let mut text = [other; 8];
+                text[place] = byte;
+                assert_eq!(eight(&text), number(&text).map(|value| value as u32), "{}", text.escape_ascii());
+            }
+        }
+        assert_eq!([eight(b"1234567"), eight(b"123456789")], [None; 2]);
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Version, head::is_token_byte};
 
 /// Gathered field by field.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) length: Length,
     pub(crate) codings: Codings,
@@ -76,6 +76,14 @@ impl Facts {
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.codings.add(value),
             _ => {}
         }
+    }
+
+    /// Whether a field of this name may say anything here.
+    pub(crate) fn looks_at(name: &[u8]) -> bool {
+        matches!(name.len(), 4 | 6 | 7 | 10 | 14 | 17)
+            && [&b"host"[..], b"expect", b"upgrade", b"connection", b"content-length", b"transfer-encoding"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
     }
 
     fn add_options(&mut self, value: &[u8]) {

@@ -66,6 +66,7 @@ mod extension;
 mod facts;
 mod head;
 mod limits;
+mod memory;
 pub mod request;
 pub mod response;
 mod target;

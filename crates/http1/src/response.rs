@@ -9,6 +9,7 @@ use crate::{
     error::{CHUNKED_TWICE, CODING_AND_LENGTH, LARGE_HEAD, LENGTH, LENGTHS},
     facts::{Facts, Length},
     head::{Scan, Strictness},
+    memory::{Memory, Recalled},
 };
 
 pub use crate::error::Broken;
@@ -33,6 +34,26 @@ pub struct Head {
     pub framing: Framing,
     /// Whether the connection can take another request after this response (RFC 9112 section 9.3).
     pub keep_alive: bool,
+    memory: Memory,
+}
+
+impl Head {
+    /// Takes over the head that was read last, if `window` begins with the same, but for values that say nothing of framing or
+    /// connection: where it ends, and what else it says.
+    #[inline]
+    fn recall(&mut self, window: &[u8], most: usize) -> Option<(usize, Facts)> {
+        let (end, recalled) = self.memory.recall(window, most, &mut self.fields)?;
+        let Recalled { version, status, reason, facts } = *recalled;
+        (self.version, self.status) = (version, status);
+        self.reason.clear();
+        self.reason.extend_from_slice(window.get(REASON..reason).unwrap_or_default());
+        Some((end, facts))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn remembers(&self, bytes: &[u8]) -> bool {
+        self.memory.remembers(bytes)
+    }
 }
 
 /// How long a response's body is (RFC 9112 section 6.3).
@@ -167,8 +188,13 @@ impl Reader {
     }
 
     fn head<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Result<Option<Event<'i>>, Broken> {
-        self.begun |= !input.is_empty();
         let window = &input[..input.len().min(self.limits.head)];
+        let is_first = !self.begun;
+        if is_first && let Some((end, facts)) = head.recall(window, self.limits.fields) {
+            *input = &input[end..];
+            return self.ends(head, &facts).map(Some);
+        }
+        self.begun |= !input.is_empty();
         let is_full = window.len() == self.limits.head;
         let line = match self.line {
             Some(line) => line,
@@ -189,17 +215,28 @@ impl Reader {
         };
         let (bytes, rest) = input.split_at(end);
         let facts = fill(head, bytes, line, &self.scan)?;
-        self.state = self.conclude(head, &facts)?;
+        if is_first {
+            let Line { version, status, reason, end } = line;
+            head.memory.missed(bytes, end, &head.fields, Recalled { version, status, reason, facts });
+        }
         *input = rest;
         (self.scan, self.line) = (Scan::default(), None);
+        self.ends(head, &facts).map(Some)
+    }
+
+    /// A head is complete.
+    #[inline]
+    fn ends<'i>(&mut self, head: &mut Head, facts: &Facts) -> Result<Event<'i>, Broken> {
+        self.state = self.conclude(head, facts)?;
+        self.begun = true;
         self.chunked.begin();
         if matches!(head.status, 100 | 102..200) {
-            return Ok(Some(Event::Informational));
+            return Ok(Event::Informational);
         }
         self.kind = Kind::Usual;
         let end = matches!(self.state, State::Head | State::Switched);
         self.begun = !end;
-        Ok(Some(Event::Head { end }))
+        Ok(Event::Head { end })
     }
 
     /// Decides on the body (section 6.3) and on the connection; the state that follows.

@@ -184,10 +184,12 @@ impl Head {
     }
 
     /// Adds some fields of `other`, and takes over the meaning of all of them: the others must be plain, or paths.
+    #[inline]
     pub(crate) fn take_fields(&mut self, other: &Self, range: Range<usize>) {
-        self.fields.extend_from(&other.fields, range);
+        let overhead = OVERHEAD * range.len();
+        let bytes = self.fields.extend_from(&other.fields, range);
         self.meaning = Meaning {
-            size: self.fields.size() + OVERHEAD * self.fields.len(),
+            size: self.meaning.size + bytes + overhead,
             too_large: self.meaning.too_large,
             ..other.meaning
         };
@@ -352,6 +354,16 @@ pub(crate) fn check(name: &[u8], value: &[u8]) -> Checked {
         b"te" | b"upgrade" | b"connection" | b"keep-alive" | b"content-length" | b"proxy-connection"
         | b"transfer-encoding" => Checked::Special,
         _ => Checked::Plain,
+    }
+}
+
+/// Whether a field is of this kind, plain or a path, that was so with another value.
+#[inline]
+pub(crate) fn check_again(kind: Checked, value: &[u8]) -> bool {
+    match kind {
+        Checked::Plain => is_value(value),
+        Checked::Path => value.first() == Some(&b'/') && is_target(value),
+        Checked::Special | Checked::Bad(_) => false,
     }
 }
 

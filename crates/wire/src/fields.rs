@@ -8,6 +8,8 @@ use std::fmt;
 pub struct Fields {
     bytes: Vec<u8>,
     spans: Vec<Span>,
+    /// Some were removed or replaced, so that they do not lie one behind the other.
+    is_scattered: bool,
 }
 
 /// Where a field is: its name begins at `start`, its value follows directly.
@@ -33,7 +35,7 @@ impl Fields {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), spans: Vec::new() }
+        Self { bytes: Vec::new(), spans: Vec::new(), is_scattered: false }
     }
 
     /// Removes all of them and keeps the memory.
@@ -41,6 +43,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+        self.is_scattered = false;
     }
 
     /// How many there are.
@@ -71,24 +74,25 @@ impl Fields {
         self.spans.push(Span { start, name: name.len() as u32, value: value.len() as u32 });
     }
 
-    /// Adds those of `other` at `range` at the end. Costs two copies when `other` was only ever pushed to.
+    /// Adds those of `other` at `range` at the end, and returns how many bytes their names and values have. Costs two copies
+    /// when `other` was only ever pushed to.
     ///
     /// # Panics
     /// When there are no such fields.
-    pub fn extend_from(&mut self, other: &Self, range: std::ops::Range<usize>) {
+    pub fn extend_from(&mut self, other: &Self, range: std::ops::Range<usize>) -> usize {
         let spans = &other.spans[range];
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return };
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return 0 };
         let (from, to) = (first.start, last.value().end as u32);
-        let in_a_row = spans.windows(2).all(|pair| pair[0].value().end == pair[1].start as usize);
-        if !in_a_row {
+        let start = self.bytes.len() as u32;
+        if other.is_scattered {
             for span in spans {
                 self.push(&other.bytes[span.name()], &other.bytes[span.value()]);
             }
-            return;
+            return self.bytes.len() - start as usize;
         }
-        let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(&other.bytes[from as usize..to as usize]);
         self.spans.extend(spans.iter().map(|span| Span { start: span.start - from + start, ..*span }));
+        (to - from) as usize
     }
 
     /// Name and value of the one at `index`.
@@ -117,11 +121,13 @@ impl Fields {
     #[inline]
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let found = self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
-        found.map(|(_, value)| value)
+        let mut spans = self.spans.iter().filter(|span| span.name as usize == name.len());
+        let found = spans.find(|span| self.bytes[span.name()].eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|span| &self.bytes[span.value()])
     }
 
     /// All values of that name, in whatever case it is.
+    #[inline]
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.spans
             .iter()
@@ -145,8 +151,9 @@ impl Fields {
 
     /// Removes all of that name.
     pub fn remove(&mut self, name: &str) {
-        let bytes = &self.bytes;
+        let (bytes, before) = (&self.bytes, self.spans.len());
         self.spans.retain(|span| !bytes[span.name()].eq_ignore_ascii_case(name.as_bytes()));
+        self.is_scattered |= self.spans.len() < before;
     }
 
     /// Makes it the only one of that name, at the place of the first or else at the end.
@@ -156,6 +163,7 @@ impl Fields {
         self.push(name, value);
         if let Some(place) = found {
             self.spans[place..].rotate_right(1);
+            self.is_scattered = true;
         }
     }
 }

@@ -89,11 +89,7 @@ impl InFlight {
             return;
         };
         // Whichever attempt it is of: redirects that are followed are attempts as well.
-        let is_own = |seen: &Seen| {
-            (seen.id.run, seen.id.load, seen.id.number) == (ids.run, ids.load, self.arrival.number)
-        };
-        let seen = Seen::read(text).filter(is_own);
-        match seen {
+        match Seen::read_own(text, ids.of(self.arrival.number, 0)) {
             Some(Seen { epoch, length, instants, .. }) => {
                 self.reply.token = TokenEcho::Own { epoch };
                 self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();

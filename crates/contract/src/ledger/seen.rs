@@ -67,10 +67,28 @@ impl Seen {
     #[inline]
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
-        let (short, rest) = text.split_at_checked(SHORT)?;
-        if short[id::LENGTH] != b'-' || short[EPOCH - 1] != b'-' {
+        let (id, rest) = text.split_at_checked(id::LENGTH)?;
+        Self::of(Id::read(id)?, rest)
+    }
+
+    /// Reads one of this request, whichever attempt to send it was seen; none where another's or something else stands in the
+    /// field.
+    #[inline]
+    #[must_use]
+    pub fn read_own(text: &[u8], request: Id) -> Option<Self> {
+        let (id, rest) = text.split_at_checked(id::LENGTH)?;
+        // Written once and compared: most replies are those of their requests.
+        if id[..id::ATTEMPT] != request.text()[..id::ATTEMPT] {
             return None;
         }
+        Self::of(Id { attempt: id::number(&id[id::ATTEMPT..])? as u8, ..request }, rest)
+    }
+
+    /// With what stands behind its id.
+    #[inline]
+    fn of(id: Id, rest: &[u8]) -> Option<Self> {
+        let (short, rest) = rest.split_at_checked(SHORT - id::LENGTH)?;
+        let [b'-', sighting @ .., b'-'] = &short[..EPOCH - id::LENGTH] else { return None };
         // No digit of instants is a dot.
         let (length, instants) = match rest.iter().position(|byte| *byte == b'.') {
             None => (rest, None),
@@ -83,9 +101,8 @@ impl Seen {
             [b'-', digits @ ..] if digits.len() <= 16 => Some(id::number(digits)?),
             _ => return None,
         };
-        let id = Id::read(&short[..id::LENGTH])?;
-        let sighting = id::number(&short[id::LENGTH + 1..EPOCH - 1])? as u8;
-        Some(Self { id, sighting, epoch: id::number(&short[EPOCH..])? as u32, length, instants })
+        let sighting = id::number(sighting)? as u8;
+        Some(Self { id, sighting, epoch: id::eight(&short[EPOCH - id::LENGTH..])?, length, instants })
     }
 }
 
@@ -130,5 +147,24 @@ mod tests {
             assert_eq!(Seen::read(format!("{id}-01-0000feed{length}").as_bytes()), None, "{length}");
         }
         assert_eq!(Seen::read(b"00000abc-00-00000000000000fg-00-01-0000feed"), None);
+    }
+
+    #[test]
+    fn what_is_of_a_request_is_read_as_its_own_whichever_attempt_it_is_of() {
+        let request = Id { run: 0xabc, load: 1, number: 0xff, attempt: 0 };
+        for (attempt, length) in [(0, None), (1, Some(0x400)), (u8::MAX, Some(0))] {
+            let seen = Seen { id: Id { attempt, ..request }, sighting: 1, epoch: 7, length, instants: None };
+            assert_eq!(Seen::read_own(&seen.text(), request), Some(seen));
+            let text = seen.text();
+            for at in 0..text.len() {
+                for byte in [b'0', b'1', b'f', b'g', b'-', b' '] {
+                    let mut other = text.to_vec();
+                    other[at] = byte;
+                    let is_own = |seen: &Seen| Id { attempt: 0, ..seen.id } == request;
+                    assert_eq!(Seen::read_own(&other, request), Seen::read(&other).filter(is_own), "{at}");
+                }
+                assert_eq!(Seen::read_own(&text[..at], request), Seen::read(&text[..at]), "{at}");
+            }
+        }
     }
 }

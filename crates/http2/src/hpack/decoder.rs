@@ -1,10 +1,10 @@
 //! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, but for its path
 //! or an id, and what is the same as before is copied instead of decoded and checked again.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU16};
 
 use super::{huffman, integer, statics, table::Table};
-use crate::head::{Checked, Head, OVERHEAD, check};
+use crate::head::{Checked, Head, OVERHEAD, check, check_again};
 
 /// A block longer than this is not remembered, nor is one whose list is longer than sixteen times that.
 const LONGEST_MEMORY: usize = 1024;
@@ -59,6 +59,8 @@ struct Memory {
 struct Part {
     /// Where it begins.
     start: u16,
+    /// Where its value begins, if that stands in the block and goes into no table.
+    value: Option<NonZeroU16>,
     /// What it is, if it could be another of that kind without consequences for the rest.
     varies: Option<Checked>,
 }
@@ -117,44 +119,58 @@ impl Decoder {
         self.memory.generation == Some(self.reader.table.generation) && self.memory.block == block
     }
 
-    /// Takes over what `block` has in common with the one in memory: all of it, or all but one field, or the
+    /// Takes over what `block` has in common with the one in memory: all of it, or all but a few fields, or the
     /// fields at its beginning.
     fn recall(&mut self, block: &[u8], limit: usize, head: &mut Head) -> Result<Recall, Malformed> {
         let Self { reader, memory } = self;
-        let same = common_prefix(&memory.block, block);
-        if same == block.len() && same == memory.block.len() {
-            if memory.head.list_size() > limit {
-                return Ok(Recall::From(0));
-            }
-            head.copy_from(&memory.head);
-            return Ok(Recall::Whole);
-        }
-        // The field in which they begin to differ.
-        let other = memory.parts.partition_point(|part| usize::from(part.start) <= same);
-        let Some(other) = other.checked_sub(1) else { return Ok(Recall::From(0)) };
-        let part = memory.parts[other];
-        let start = usize::from(part.start);
-        if part.varies.is_none() || block.get(start).is_none_or(|first| is_size(*first)) {
-            return Ok(Recall::From(0));
-        }
-        let mut rest = &block[start..];
         let generation = reader.table.generation;
-        let suffix = match memory.parts.get(other + 1) {
-            Some(next) => &memory.block[usize::from(next.start)..],
-            None => &[],
-        };
-        head.take_fields(&memory.head, 0..other);
-        let checked = reader.field(&mut rest, limit, head)?;
-        if reader.table.generation != generation {
-            // It went into the table, so that it can't be read again.
-            head.reread();
-            return Ok(Recall::From(block.len() - rest.len()));
+        // The next field of the memory, and what is left of the block from there on.
+        let (mut next, mut rest) = (0, block);
+        loop {
+            let from = memory.parts.get(next).map_or(memory.block.len(), |part| usize::from(part.start));
+            let remembered = &memory.block[from..];
+            let same = common_prefix(remembered, rest);
+            if same == rest.len() && same == remembered.len() {
+                break;
+            }
+            // The field in which they begin to differ.
+            let parts = &memory.parts[next..];
+            let other = parts.partition_point(|part| usize::from(part.start) - from <= same);
+            let Some(part) = other.checked_sub(1).map(|other| parts[other]) else { return Ok(anew(head)) };
+            let start = usize::from(part.start) - from;
+            let Some(kind) = part.varies else { return Ok(anew(head)) };
+            let other = next + other - 1;
+            head.take_fields(&memory.head, next..other);
+            let value =
+                part.value.map(|value| usize::from(value.get()) - from).filter(|value| *value <= same);
+            let checked = match value.zip(memory.head.fields().at(other)) {
+                // Kind and name are the same, and not looked at again.
+                Some((value, (name, _))) => {
+                    rest = &rest[value..];
+                    reader.value.clear();
+                    let value = text(&mut rest, &mut reader.value)?;
+                    check_again(kind, value).then(|| keep(head, limit, name, value, kind)).flatten()
+                }
+                None => {
+                    rest = &rest[start..];
+                    if rest.first().is_none_or(|first| is_size(*first)) {
+                        return Ok(anew(head));
+                    }
+                    let field = reader.field(&mut rest, limit, head)?;
+                    if reader.table.generation != generation {
+                        // It went into the table, so that it can't be read again.
+                        head.reread();
+                        return Ok(Recall::From(block.len() - rest.len()));
+                    }
+                    field.checked
+                }
+            };
+            if checked != Some(kind) {
+                return Ok(anew(head));
+            }
+            next = other + 1;
         }
-        if checked != part.varies || rest != suffix {
-            head.clear();
-            return Ok(Recall::From(0));
-        }
-        head.take_fields(&memory.head, other + 1..memory.head.len());
+        head.take_fields(&memory.head, next..memory.head.len());
         if head.list_size() > limit {
             head.give_up();
         }
@@ -209,10 +225,11 @@ impl Reader {
             }
             fields_seen = true;
             let start = block.len() - rest.len();
-            let checked = self.field(&mut rest, limit, head)?;
+            let Field { checked, left } = self.field(&mut rest, limit, head)?;
             if let Some(parts) = parts {
                 let varies = checked.filter(|kind| matches!(kind, Checked::Plain | Checked::Path));
-                parts.push(Part { start: start as u16, varies });
+                let value = left.and_then(|left| NonZeroU16::new((block.len() - left) as u16));
+                parts.push(Part { start: start as u16, value, varies });
             }
         }
         Ok(())
@@ -220,22 +237,18 @@ impl Reader {
 
     /// Decodes one field off the front of `rest` and adds it to `head`, if the list is not too long with it.
     #[inline]
-    fn field(
-        &mut self,
-        rest: &mut &[u8],
-        limit: usize,
-        head: &mut Head,
-    ) -> Result<Option<Checked>, Malformed> {
+    fn field(&mut self, rest: &mut &[u8], limit: usize, head: &mut Head) -> Result<Field, Malformed> {
         const NO_SUCH: Malformed = Malformed("an index points at nothing");
         let first = *rest.first().ok_or(Malformed("a field breaks off"))?;
         if first & 0x80 != 0 {
             let index = integer::read(rest, 7)?;
             if let Some(entry) = self.table.get(index) {
-                return Ok(keep(head, limit, entry.name(), entry.value(), entry.checked));
+                let checked = keep(head, limit, entry.name(), entry.value(), entry.checked);
+                return Ok(Field { checked, left: None });
             }
             let (name, value) = statics::ENTRIES.get(index.wrapping_sub(1)).ok_or(NO_SUCH)?;
             let (name, value) = (name.as_bytes(), value.as_bytes());
-            return Ok(keep(head, limit, name, value, check(name, value)));
+            return Ok(Field { checked: keep(head, limit, name, value, check(name, value)), left: None });
         }
         let indexing = first & 0x40 != 0;
         let index = integer::read(rest, if indexing { 6 } else { 4 })?;
@@ -253,12 +266,27 @@ impl Reader {
                 None => statics::ENTRIES.get(index - 1).ok_or(NO_SUCH)?.0.as_bytes(),
             },
         };
+        let left = (!indexing).then_some(rest.len());
         let value = text(rest, value)?;
         if indexing {
             table.insert(name, value);
         }
-        Ok(keep(head, limit, name, value, check(name, value)))
+        Ok(Field { checked: keep(head, limit, name, value, check(name, value)), left })
     }
+}
+
+/// A field that was read.
+struct Field {
+    /// What it is, if it was kept.
+    checked: Option<Checked>,
+    /// How many bytes were left of its block where its value began, if that stands there and went into no table.
+    left: Option<usize>,
+}
+
+/// The block is to be decoded from its beginning.
+fn anew(head: &mut Head) -> Recall {
+    head.clear();
+    Recall::From(0)
 }
 
 /// Whether a byte begins a new size of the table (RFC 7541 section 6.3).
@@ -300,14 +328,15 @@ fn text<'a, 'i: 'a>(rest: &mut &'i [u8], buffer: &'a mut Vec<u8>) -> Result<&'a 
     Ok(&buffer[..])
 }
 
+/// How many bytes are the same at the beginning of both.
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    const STEP: usize = 16;
     let mut at = 0;
-    while let (Some(x), Some(y)) = (a.get(at..at + STEP), b.get(at..at + STEP)) {
-        if x != y {
-            break;
+    while let (Some(x), Some(y)) = (a[at..].first_chunk::<8>(), b[at..].first_chunk()) {
+        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if differ != 0 {
+            return at + differ.trailing_zeros() as usize / 8;
         }
-        at += STEP;
+        at += 8;
     }
     at + a[at..].iter().zip(&b[at..]).take_while(|(x, y)| x == y).count()
 }

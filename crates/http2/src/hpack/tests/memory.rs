@@ -169,6 +169,32 @@ fn a_varying_field_keeps_the_rest_cached() {
 }
 
 #[test]
+fn several_varying_fields_keep_the_rest_cached() {
+    let block = |id: &[u8], time: &[u8]| {
+        let field = |name: u8, value: &[u8]| [&[0x00, 1, name, value.len() as u8][..], value].concat();
+        [&[0x82, 0x86, 0x84][..], &field(b'i', id), &field(b'z', b"y"), &field(b't', time)].concat()
+    };
+    let mut pair = Pair::new();
+    for (id, time) in [("0", "0"), ("1", "1"), ("", "2"), ("longer", ""), ("0", "3"), ("0", "0")] {
+        assert!(pair.decode(&block(id.as_bytes(), time.as_bytes()), usize::MAX, "varying"));
+        assert_eq!(pair.head.fields().get("i"), Some(id.as_bytes()));
+        assert_eq!(pair.head.fields().get("t"), Some(time.as_bytes()));
+        assert!(pair.with.remembers(&block(b"0", b"0")), "the first block is still the one in memory");
+    }
+    for (id, time) in [("a\0", "b"), ("a", " b"), ("a\n", "\n")] {
+        assert!(pair.decode(&block(id.as_bytes(), time.as_bytes()), usize::MAX, "no value"));
+        assert!(pair.head.check_request().is_err());
+    }
+    // As long as it lasts, and no longer.
+    let whole = block(b"4", b"5");
+    assert!(pair.decode(&block(b"0", b"0"), usize::MAX, "again"));
+    for limit in [0, 100, 200, 230, usize::MAX] {
+        assert!(pair.decode(&whole, limit, "limited"));
+        assert!(pair.decode(&block(b"0", b"0"), usize::MAX, "again"));
+    }
+}
+
+#[test]
 fn a_varying_path_keeps_the_rest_cached() {
     let block = |path: &[u8]| {
         [&[0x82, 0x86, 0x04, path.len() as u8][..], path, &[0x41, 1, b'h', 0x00, 1, b'z', 1, b'y']].concat()
