@@ -14,7 +14,7 @@ use std::{
 
 use contract::{
     id::Id,
-    ledger::{End, Seen, SeenText},
+    ledger::{End, FIRST_CANARY, Seen, SeenText},
     pattern::{Pattern, Range},
 };
 
@@ -101,7 +101,7 @@ impl Ledger {
         let book = &mut books[at];
         past.book = book.serial;
         let before = book.size();
-        past.sighting = book.saw(&past, &self.ring.borrow(), self.room());
+        (past.sighting, past.repeat) = book.saw(&past, &self.ring.borrow(), self.room());
         self.size.set(self.size.get() + book.size() - before);
         Box::new(Sighting { ledger: Rc::clone(self), past, length: None, cut: None })
     }
@@ -112,7 +112,9 @@ impl Ledger {
     fn begin(&self, books: &mut Vec<Book>, id: Id) {
         let mut evicted = self.evicted.borrow_mut();
         while !books.is_empty() && (books.len() >= MAX_BOOKS || self.size.get() > MAX_SIZE - MIN_ROOM) {
-            let book = books.remove(0);
+            // Nobody asks for those of canaries once their runs have begun.
+            let is_canary = |book: &Book| book.key().1 >= FIRST_CANARY;
+            let book = books.remove(books.iter().position(is_canary).unwrap_or(0));
             self.size.set(self.size.get() - book.size());
             if evicted.len() == MAX_EVICTED {
                 evicted.remove(0);
@@ -211,7 +213,7 @@ impl Drop for Sighting {
 
 #[cfg(test)]
 mod tests {
-    use contract::ledger::NUMBERS_PER_PAGE;
+    use contract::ledger::{NUMBERS_PER_PAGE, State};
 
     use super::*;
 
@@ -283,5 +285,41 @@ mod tests {
         let kinds = [repeats.after_success, repeats.after_failure, repeats.after_refusal, repeats.concurrent];
         assert_eq!((kinds, statement.refused, pages.count()), ([1; 4], 1, 4));
         assert!(statement.adds_up() && statement.sightings == 8);
+    }
+
+    #[test]
+    fn a_refused_sighting_is_no_repeat_whichever_of_several_at_the_same_time_it_was() {
+        let refuse = |mut sighting: Box<Sighting>| sighting.cut(Cut::GoAway(0), true);
+        let serve = |mut sighting: Box<Sighting>| {
+            sighting.replied(200, 2);
+            sighting.whole();
+        };
+        for attempt in [0, 1] {
+            let ledger = Ledger::new("one", 7, 1024);
+            let both = |number| (see(&ledger, 9, number, attempt), see(&ledger, 9, number, attempt));
+            let (first, second) = both(0);
+            refuse(second);
+            serve(first);
+            let (first, second) = both(1);
+            refuse(first);
+            serve(second);
+            let (first, second) = both(2);
+            serve(first);
+            refuse(second);
+            let (first, second) = both(3);
+            refuse(second);
+            refuse(first);
+            // After both were refused, it is sent again and refused once more, and then served.
+            refuse(see(&ledger, 9, 3, attempt));
+            serve(see(&ledger, 9, 3, attempt));
+            let (statement, pages) = ledger.statement(9, 0, &[]).unwrap();
+            let repeats = statement.repeats;
+            assert_eq!((statement.sightings, statement.refused, statement.whole), (10, 6, 4));
+            assert_eq!(repeats.all() - repeats.after_refusal, 0, "{repeats:?}");
+            assert_eq!(statement.distinct(&pages) + statement.refused, statement.sightings);
+            let states = statement.resent_states();
+            let state = |number| states.get(&number).copied().unwrap_or_else(|| pages.get(number));
+            assert!((0..4).all(|number| state(number) == State::WHOLE) && statement.adds_up());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use contract::{
     id::Id,
-    ledger::{End, Entry, State},
+    ledger::{End, Entry, Repeat, State},
 };
 
 /// How many exchanges a worker remembers.
@@ -13,6 +13,8 @@ const REMEMBERED: usize = 64 << 10;
 pub(super) struct Past {
     pub(super) id: Id,
     pub(super) sighting: u8,
+    /// What kind of repeat it is, if it is one.
+    pub(super) repeat: Option<Repeat>,
     /// What it is noted in.
     pub(super) book: u64,
     method: &'static str,
@@ -33,6 +35,7 @@ impl Past {
         Self {
             id,
             sighting: 1,
+            repeat: None,
             book: 0,
             method,
             status: 0,

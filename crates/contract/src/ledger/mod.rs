@@ -21,6 +21,9 @@ pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 pub use seen::{Seen, SeenText};
 pub use statement::{End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, VERSION};
 
+/// The first of the loads that canaries have as theirs, beyond those of plans: what they try is of no run's ledger.
+pub const FIRST_CANARY: u8 = 128;
+
 /// What a server knows of a request of some number, in two bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State(u8);
