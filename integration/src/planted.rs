@@ -46,8 +46,12 @@ pub enum Fault {
     Cross,
     /// Passed on without its token.
     TakeToken,
+    /// Passed on without its token, be it in the query.
+    TakeTokens,
     /// Passed on, and its reply without its token.
     TakeSeen,
+    /// Passed on without its token, and its reply without it as well.
+    TakeBoth,
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
 }
@@ -138,6 +142,19 @@ impl Message {
         found.map(|(_, value)| value.as_str())
     }
 
+    fn token_in_query(&self) -> Option<&str> {
+        let (_, rest) = self.first.split_once("dummy-token=")?;
+        rest.split([' ', '&']).next()
+    }
+
+    fn without_query(mut self) -> Self {
+        if let Some((before, rest)) = self.first.split_once('?') {
+            let after = rest.split_once(' ').map_or("", |(_, after)| after);
+            self.first = format!("{before} {after}");
+        }
+        self
+    }
+
     fn without(mut self, name: &str) -> Self {
         self.fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
@@ -197,7 +214,8 @@ fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Faul
     let mut upstream = Upstream::connect(server)?;
     let mut last: Option<Message> = None;
     while let Some(request) = Message::read(client, &mut rest)? {
-        let token = request.field("x-dummy-token").and_then(|token| Id::read(token.as_bytes()));
+        let token = request.field("x-dummy-token").or(request.token_in_query());
+        let token = token.and_then(|token| Id::read(token.as_bytes()));
         let fault = token.map_or(Fault::None, |id| fault(id.number));
         let mut reply = match (fault, &last) {
             (Fault::Lose, _) => return Ok(()),
@@ -221,6 +239,10 @@ fn relay(client: &mut TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Faul
                 upstream.exchange(&request)?
             }
             (Fault::TakeToken, _) => upstream.exchange(&request.without("x-dummy-token"))?,
+            (Fault::TakeTokens, _) => upstream.exchange(&request.without("x-dummy-token").without_query())?,
+            (Fault::TakeBoth, _) => {
+                upstream.exchange(&request.without("x-dummy-token"))?.without("x-dummy-seen")
+            }
             (Fault::TakeSeen, _) => upstream.exchange(&request)?.without("x-dummy-seen"),
             (Fault::Renumber(number), _) => {
                 let text = token.map(|id| Id { number, ..id }.text());

@@ -129,7 +129,10 @@ pub(crate) fn handle_request(
             None => (endpoint, Way::Endpoint(route), in_query),
         }
     };
-    let flags = HeaderFlags::of(head);
+    let mut flags = HeaderFlags::of(head);
+    if in_query && flags.token.is_none() {
+        flags.token = behaviour::token_in_query(head);
+    }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
     let default = exchange.default_behaviour();
     if in_query || flags.behaviour || default.is_some() {

@@ -17,6 +17,7 @@ mod admin; // the admin port: what it shows, and to whom
 mod attacks; // abusive clients
 mod behaviour; // faults and shaping on request
 mod call_timing; // delays, deadlines and drains of gRPC calls
+mod canaries; // what loadgen finds out before a verified run
 mod chart; // the Helm chart
 mod chunks; // chunks of one byte
 mod clients; // third-party clients

@@ -17,6 +17,8 @@ pub(crate) enum TokenEcho {
     Own { epoch: u32 },
     /// It is the token of another request.
     Other,
+    /// There will be no reply: the server has said, of the last attempt as of those before, that it did not process it.
+    Refused,
 }
 
 /// A body that is not the one of its number.

@@ -9,6 +9,7 @@ mod builder;
 pub mod call;
 mod call_message;
 mod call_options;
+mod canary;
 mod checked;
 pub mod client;
 mod contents;

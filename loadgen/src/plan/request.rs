@@ -43,14 +43,14 @@ pub struct Request {
     pub authority: String,
     /// What stands before the path in the absolute form that proxies are sent (RFC 9112 section 3.2.2).
     before_path: String,
-    path: String,
+    pub(super) path: String,
     /// Whether it is the only one of its connection, and says so.
     closes: bool,
     /// As its first line ends over HTTP/1.
     version: &'static str,
     /// Of the target.
     scheme: &'static str,
-    varying: Option<Arc<Varying>>,
+    pub(super) varying: Option<Arc<Varying>>,
     expectations: Option<Arc<Expectations>>,
     upload: Upload,
     /// The gRPC call that it is, if it is one.
@@ -58,13 +58,13 @@ pub struct Request {
 }
 
 /// What differs from one sending of a request to the next.
-#[derive(Debug)]
-struct Varying {
-    path: Template,
+#[derive(Clone, Debug)]
+pub(super) struct Varying {
+    pub(super) path: Template,
     /// Of each field that has placeholders.
-    fields: Vec<Option<Template>>,
-    body: Option<Template>,
-    rows: Option<Arc<Rows>>,
+    pub(super) fields: Vec<Option<Template>>,
+    pub(super) body: Option<Template>,
+    pub(super) rows: Option<Arc<Rows>>,
 }
 
 impl Varying {
@@ -316,7 +316,7 @@ impl Request {
     }
 
     /// Keeps the fields whose names, in lower case, are wanted. Its varying part has to be its own.
-    fn retain_fields(&mut self, is_wanted: impl Fn(&str) -> bool) {
+    pub(super) fn retain_fields(&mut self, is_wanted: impl Fn(&str) -> bool) {
         let wanted: Vec<bool> = (self.fields.iter())
             .map(|(name, _)| is_wanted(&String::from_utf8_lossy(name).to_ascii_lowercase()))
             .collect();

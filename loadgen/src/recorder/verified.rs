@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use contract::{
-    id::Ids,
+    id::{Id, Ids},
     ledger::{Pages, Seen, State},
 };
 
@@ -57,7 +57,7 @@ pub(crate) struct Hurt {
     pub(crate) cause: Option<Cause>,
     /// Bytes of the reply's body.
     pub(crate) length: u64,
-    /// The number of the request whose reply it is.
+    /// The number of the request of this run whose reply it is.
     pub(crate) other: Option<u64>,
     pub(crate) damage: Option<Damage>,
 }
@@ -69,6 +69,8 @@ pub(crate) struct Verified {
     pub(crate) reasons: Pages,
     /// Those that loadgen gave up after `--timeout`.
     pub(crate) given_up: Pages,
+    /// Those that a server has refused to process, in each attempt.
+    pub(crate) refused: Pages,
     /// Replies by the epoch of the server, of the first [`MAX_EPOCHS`].
     pub(crate) epochs: BTreeMap<u32, u64>,
     /// Replies with other epochs.
@@ -104,7 +106,8 @@ impl Verified {
     fn hurt(&mut self, ended: &Ended<'_>, ids: Ids) {
         let (arrival, reply) = (&ended.in_flight.arrival, &ended.in_flight.reply);
         let is_written = arrival.written.is_some();
-        let other = Seen::read(reply.other()).map(|seen| seen.id);
+        let is_of_this = |id: &Id| (id.run, id.load) == (ids.run, ids.load);
+        let other = Seen::read(reply.other()).map(|seen| seen.id).filter(is_of_this);
         let is_replied = matches!(ended.outcome, Outcome::Replied);
         if let (false, TokenEcho::Own { epoch }) = (is_replied, reply.token) {
             // It has begun to reply, so it has seen the request.
@@ -112,12 +115,12 @@ impl Verified {
         }
         let fate = match (is_replied, reply.token) {
             (true, TokenEcho::Own { .. }) => None,
-            (true, TokenEcho::Missing | TokenEcho::None) => {
+            (true, TokenEcho::Missing | TokenEcho::None | TokenEcho::Refused) => {
                 Some((fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN))
             }
             (true, TokenEcho::Other) => {
-                let is_of_this = other.is_some_and(|id| (id.run, id.load) == (ids.run, ids.load));
-                let reason = if is_of_this { reason::NOTHING_OR_OTHER } else { reason::BEGUN_OR_OTHER_RUN };
+                let reason =
+                    if other.is_some() { reason::NOTHING_OR_OTHER } else { reason::BEGUN_OR_OTHER_RUN };
                 Some((fate::OTHERWISE, reason))
             }
             // It was never sent, and nothing is claimed of it.
@@ -130,6 +133,9 @@ impl Verified {
             self.fates.set(arrival.number, fate);
             if matches!(ended.outcome, Outcome::TimedOut) {
                 self.given_up.set(arrival.number, State::OPEN);
+            }
+            if reply.token == TokenEcho::Refused {
+                self.refused.set(arrival.number, State::OPEN);
             }
             self.reasons.set(arrival.number, reason);
         }
@@ -179,6 +185,7 @@ impl Verified {
         self.fates.merge(&other.fates, |_, _, _| {});
         self.reasons.merge(&other.reasons, |_, _, _| {});
         self.given_up.merge(&other.given_up, |_, _, _| {});
+        self.refused.merge(&other.refused, |_, _, _| {});
         self.settle();
         for (epoch, count) in other.epochs.iter().map(|(epoch, count)| (*epoch, *count)).chain([other.last]) {
             self.replied(epoch, count);

@@ -5,7 +5,7 @@ use contract::ledger::Repeats;
 use crate::{
     clock::nanos,
     numbers::{count, seconds},
-    verify::{Example, Finding, Verification},
+    verify::{Example, Finding, Survival, Verification},
 };
 
 /// How many examples of each finding people are shown.
@@ -17,10 +17,14 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     if !found.servers.is_empty() {
         sentences.push(arrived(found));
     }
-    let findings: [(&Finding, &str); 12] = [
+    let findings: [(&Finding, &str); 13] = [
         (&found.never_arrived.answered_by_proxy, "never arrived and were answered in between"),
         (&found.never_arrived.unanswered, "neither arrived nor were answered"),
         (&found.never_arrived.not_written, "did not leave and were not answered"),
+        (
+            &found.never_arrived.refused,
+            "were refused by a server in each attempt: it never processed them, and they are safe to send again",
+        ),
         (&found.answered_in_place, "arrived, and the reply that came back is not the server's"),
         (&found.cut_on_the_way_back, "arrived and were answered, and the reply was cut on the way back"),
         (&found.cut_by_the_server, "arrived, and the server did not answer them"),
@@ -64,6 +68,8 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
             "a server (epoch {epoch:08x}) gave {replies} replies and has not told what it has seen"
         ));
     }
+    let proven = found.tokens.iter().filter(|survival| !survival.is_off());
+    sentences.extend(proven.filter_map(Survival::note));
     sentences.extend(found.off.iter().cloned());
     sentences
 }
@@ -134,6 +140,10 @@ fn examples(examples: &[Example]) -> String {
 fn shown(example: &Example) -> String {
     let method = example.method.as_deref().map(|method| format!(" {method}")).unwrap_or_default();
     let offset = example.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
-    let due = example.due.map(|due| format!(", due at {due:.3} s")).unwrap_or_default();
+    let due = match example.due {
+        None => String::new(),
+        Some(due) if due < 0.0 => format!(", due in the warm-up, {:.3} s before its end", -due),
+        Some(due) => format!(", due at {due:.3} s"),
+    };
     format!("#{}{method}{offset} {}{due}", example.number, example.what)
 }

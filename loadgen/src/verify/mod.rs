@@ -4,13 +4,16 @@
 //! Nothing here asks a server.
 
 mod judge;
+mod survival;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use contract::ledger::Repeats;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use judge::{Asked, judge};
+pub(crate) use judge::{Asked, Sent, judge};
+pub(crate) use survival::Trust;
+pub use survival::{Survival, Way};
 
 /// How many examples there are of each finding.
 pub const MAX_EXAMPLES: usize = 10;
@@ -59,6 +62,9 @@ pub struct Verification {
     pub payload: Payload,
     /// How long it took until nothing changed any more.
     pub waited: Duration,
+    /// What becomes of tokens, as canaries have shown before the run.
+    #[serde(default)]
+    pub tokens: Vec<Survival>,
     /// What can't be said, and why.
     pub off: Vec<String>,
 }
@@ -87,6 +93,9 @@ pub struct NeverArrived {
     pub unanswered: Finding,
     /// Nothing has, and the head of the request had not left.
     pub not_written: Finding,
+    /// A server has said of each attempt that it did not process it.
+    #[serde(default)]
+    pub refused: Finding,
 }
 
 /// Requests that something in between sent again.
@@ -128,7 +137,7 @@ pub struct Finding {
 pub struct Example {
     /// Its number.
     pub number: u64,
-    /// When it was due, in seconds since the run began.
+    /// When it was due, in seconds since the run began; in the warm-up, that is before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<f64>,
     /// The status of the reply, or of the reply that it was sent again after.
@@ -167,6 +176,7 @@ impl Verification {
             &self.never_arrived.answered_by_proxy,
             &self.never_arrived.unanswered,
             &self.never_arrived.not_written,
+            &self.never_arrived.refused,
             &self.answered_in_place,
             &self.cut_on_the_way_back,
             &self.cut_by_the_server,
