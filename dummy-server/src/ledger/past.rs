@@ -26,7 +26,8 @@ pub(super) struct Past {
     pub(super) end: End,
 }
 
-const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
+const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "MESSAGE"];
 
 impl Past {
     pub(super) fn new(id: Id, method: &[u8], received_ns: u64) -> Self {

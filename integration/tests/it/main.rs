@@ -69,6 +69,7 @@ mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
 mod verified; // what loadgen proves of each request
+mod verified_messages; // what loadgen proves of each message on a WebSocket
 mod volume; // a gigabyte each way
 mod websocket_load; // WebSockets of loadgen
 mod websockets; // WebSocket

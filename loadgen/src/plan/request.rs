@@ -342,6 +342,29 @@ impl Request {
         }
     }
 
+    /// Adds a field with the id of each sending.
+    pub(super) fn push_id(&mut self, name: &str) {
+        let mut id = Template::default();
+        id.push_id();
+        let of = |text: &str| {
+            let mut template = Template::default();
+            template.push_text(text.as_bytes());
+            template
+        };
+        let mut varying = match &self.varying {
+            Some(varying) => Varying::clone(varying),
+            None => Varying {
+                path: of(&self.path),
+                fields: vec![None; self.fields.len()],
+                body: None,
+                rows: None,
+            },
+        };
+        self.fields.push(name, [b'0'; id::LENGTH]);
+        varying.fields.push(Some(id));
+        self.varying = Some(Arc::new(varying));
+    }
+
     /// That of another call, without what is said of this one's messages, time and reply.
     pub(super) fn of_another(&self, path: &str, call: Call) -> Self {
         const OWN: [&[u8]; 3] = [b"grpc-encoding", b"grpc-accept-encoding", b"grpc-timeout"];
@@ -368,7 +391,17 @@ impl Request {
         let mut fields = self.fields.clone();
         let about_content =
             ["content-type", "content-encoding", "expect", "te", "trailer", "range", "accept-encoding"];
+        // What opens a WebSocket, which this does not.
+        let about_messages = [
+            "upgrade",
+            "connection",
+            "sec-websocket-version",
+            "sec-websocket-protocol",
+            contract::field::TOKEN,
+        ];
+        let is_handshake = fields.contains("sec-websocket-version");
         about_content.iter().for_each(|name| fields.remove(name));
+        about_messages.iter().filter(|_| is_handshake).for_each(|name| fields.remove(name));
         Self {
             name: String::new(),
             method: Method::GET,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use contract::ledger::{Entry, Pages, Repeat, State, Statement};
+use contract::ledger::{End, Entry, Pages, Repeat, State, Statement};
 
 use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, Trust, Verification};
 use crate::{
@@ -152,14 +152,21 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
         ..Verification::default()
     };
     let hurt: BTreeMap<u64, &Hurt> = known.hurt.iter().map(|hurt| (hurt.number, hurt)).collect();
-    let is_asked =
-        !statements.is_empty() && epochs_lost.is_empty() && known.other_epochs == 0 && servers.is_complete;
+    let is_asked = !statements.is_empty()
+        && (known.unplaced == 0 || are_named)
+        && epochs_lost.is_empty()
+        && known.other_epochs == 0
+        && servers.is_complete;
     let about = About { sent, known, are_named, hurt: &hurt, servers: &servers };
     let mut own = 0;
+    let mut echoed_again = Vec::new();
     for (number, fate) in known.fates.iter() {
         own += u64::from(servers.pages.get(number) != State::UNSEEN);
         let (state, why) = (servers.state(number), known.reasons.get(number));
         about.place(&mut found, number, (fate, why), state, is_asked);
+        if fate == fate::ANSWERED && known.strays.get(number) != State::UNSEEN {
+            echoed_again.push(number);
+        }
     }
     if known.fates.left_out() == 0 {
         found.foreign.count = servers.pages.count() - own;
@@ -167,6 +174,11 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
         let foreign = numbers.filter(|number| known.fates.get(*number) == State::UNSEEN);
         let most = super::MAX_EXAMPLES.min(usize::try_from(found.foreign.count).unwrap_or(usize::MAX));
         found.foreign.examples = foreign.take(most).map(|number| about.foreign(number)).collect();
+    }
+    // What a server has seen again it has echoed again.
+    for number in echoed_again.iter().skip(usize::try_from(all.repeats.all()).unwrap_or(usize::MAX)) {
+        let what = "was echoed once, and its echo came again";
+        found.echoed_again.add(None, || Some(about.example(*number, what)));
     }
     damaged(&mut found.payload, known, start);
     if !all.adds_up() {
@@ -231,6 +243,9 @@ impl About<'_> {
             ..
         } = found;
         let (finding, what) = match (fate == fate::OTHERWISE, is_seen) {
+            (false, true) if self.known.strays.get(number) != State::UNSEEN => {
+                (&mut found.crossed, "arrived, and its echo came on another connection")
+            }
             (true, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => {
                 (answered_by_proxy, "never arrived, and was answered in between")
             }
@@ -365,6 +380,7 @@ fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
     let how = match second.map(|second| Repeat::between(first, second)) {
         Some(Repeat::AfterRefusal) => "after a refusal".to_owned(),
         Some(Repeat::Concurrent) => "while it was under way".to_owned(),
+        _ if first.status == 0 && first.end == End::Whole => "after its echo".to_owned(),
         _ if first.status == 0 => "after a connection that broke without a reply".to_owned(),
         _ => format!("after {}", first.status),
     };

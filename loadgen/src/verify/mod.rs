@@ -56,6 +56,9 @@ pub struct Verification {
     pub crossed: Finding,
     /// Replies that belong to another request, and whose own request never arrived.
     pub cached: Finding,
+    /// Messages on WebSockets that were echoed once, and whose echoes came again.
+    #[serde(default)]
+    pub echoed_again: Finding,
     /// Requests of this run that servers have seen and loadgen did not send.
     pub foreign: Finding,
     /// Bodies of replies.
@@ -183,6 +186,7 @@ impl Verification {
             &self.given_up,
             &self.crossed,
             &self.cached,
+            &self.echoed_again,
             &self.foreign,
             &self.payload.truncated,
             &self.payload.corrupted,

@@ -17,9 +17,24 @@ mod pages;
 mod seen;
 mod statement;
 
+use crate::id::{self, Id};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 pub use seen::{Seen, SeenText};
 pub use statement::{End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, VERSION};
+
+/// What a message of a verified run begins with, on a WebSocket: the id of the message follows.
+pub const MESSAGE_TOKEN: &[u8] = b"dummy-token=";
+
+/// The load that opening handshakes of WebSockets have as theirs in a verified run, whose ledger nobody asks for: it is their
+/// replies that say which server it is.
+pub const HANDSHAKES: u8 = u8::MAX;
+
+/// The id of a message of a verified run; none of any other message.
+#[inline]
+#[must_use]
+pub fn message_id(content: &[u8]) -> Option<Id> {
+    Id::read(content.strip_prefix(MESSAGE_TOKEN)?.get(..id::LENGTH)?)
+}
 
 /// The first of the loads that canaries have as theirs, beyond those of plans: what they try is of no run's ledger.
 pub const FIRST_CANARY: u8 = 128;
