@@ -10,7 +10,13 @@ use std::{
 use contract::{pattern::Pattern, timing::WorkerLoad};
 use wire::Output;
 
-use crate::{budget::Budget, drain::Shutdown, ledger::Aggregator, settings::Config, turn::Turn};
+use crate::{
+    budget::Budget,
+    drain::Shutdown,
+    ledger::{Aggregator, Ledger},
+    settings::Config,
+    turn::Turn,
+};
 
 /// Bytes that a WebSocket reads in one call.
 const SCRATCH: usize = 64 << 10;
@@ -31,6 +37,8 @@ pub(crate) struct ServerContext {
     pub(crate) budget: Rc<Budget>,
     /// Where it is asked what all workers have seen of verified runs.
     pub(crate) aggregator: Arc<Aggregator>,
+    /// What the worker has seen of verified runs.
+    pub(crate) ledger: Rc<Ledger>,
     /// Of the connection that is polled.
     pub(crate) turn: Rc<Turn>,
     /// How busy the worker is, as it last looked.
@@ -47,7 +55,7 @@ impl ServerContext {
         shutdown: Shutdown,
         instance: &'static str,
         budget: Rc<Budget>,
-        aggregator: Arc<Aggregator>,
+        (aggregator, ledger): (Arc<Aggregator>, Rc<Ledger>),
     ) -> Rc<Self> {
         Rc::new(Self {
             pattern: Pattern::new(config.buffer_size),
@@ -56,6 +64,7 @@ impl ServerContext {
             instance,
             budget,
             aggregator,
+            ledger,
             turn: Rc::default(),
             load: Cell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),

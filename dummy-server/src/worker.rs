@@ -123,7 +123,7 @@ impl Worker {
             shutdown.clone(),
             instance,
             Rc::clone(&budget),
-            aggregator,
+            (aggregator, Rc::clone(&ledger)),
         );
         let exchange = Exchange::new(context, index, access_log.map(Log::new), Rc::clone(&ledger), behaviour);
         let resources = Resources::new(exchange, certificates);

@@ -47,12 +47,16 @@ pub enum Fault {
     Cross,
     /// Passed on without its token.
     TakeToken,
+    /// Passed on without its token, be it in the query.
+    TakeTokens,
     /// Passed on, and its reply without its token.
     TakeSeen,
     /// Passed on with another head.
     Request(Rewrite),
     /// Passed on, and its reply with another head.
     Reply(Rewrite),
+    /// Passed on without its token, and its reply without it as well.
+    TakeBoth,
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
     /// Passed on so much later.
@@ -159,6 +163,19 @@ impl Message {
         found.map(|(_, value)| value.as_str())
     }
 
+    fn token_in_query(&self) -> Option<&str> {
+        let (_, rest) = self.first.split_once("dummy-token=")?;
+        rest.split([' ', '&']).next()
+    }
+
+    fn without_query(mut self) -> Self {
+        if let Some((before, rest)) = self.first.split_once('?') {
+            let after = rest.split_once(' ').map_or("", |(_, after)| after);
+            self.first = format!("{before} {after}");
+        }
+        self
+    }
+
     fn without(mut self, name: &str) -> Self {
         self.fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
@@ -230,7 +247,8 @@ fn relay(
     let mut upstream = Upstream::connect(server)?;
     let mut last: Option<Message> = None;
     while let Some(request) = Message::read(client, &mut rest)? {
-        let token = request.field("x-dummy-token").and_then(|token| Id::read(token.as_bytes()));
+        let token = request.field("x-dummy-token").or(request.token_in_query());
+        let token = token.and_then(|token| Id::read(token.as_bytes()));
         let fault = token.map_or(Fault::None, |id| fault(id.number));
         if let Fault::HoldRequest(time) = fault {
             hold(time, held);
@@ -261,6 +279,10 @@ fn relay(
                 let mut request = request;
                 rewrite.apply(&mut request.first, &mut request.fields);
                 upstream.exchange(&request)?
+            }
+            (Fault::TakeTokens, _) => upstream.exchange(&request.without("x-dummy-token").without_query())?,
+            (Fault::TakeBoth, _) => {
+                upstream.exchange(&request.without("x-dummy-token"))?.without("x-dummy-seen")
             }
             (Fault::TakeSeen, _) => upstream.exchange(&request)?.without("x-dummy-seen"),
             (Fault::Renumber(number), _) => {

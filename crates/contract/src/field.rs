@@ -9,6 +9,12 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// Carries the id of a request in a verified run, in place of [`REQUEST_ID`]; see [`crate::ledger`].
 pub const TOKEN: &str = "x-dummy-token";
 
+/// The query key that carries it where the field is removed on the way.
+pub const TOKEN_KEY: &str = "dummy-token";
+
+/// The query key that makes the target of a canary unlike any other, so that no cache knows it.
+pub const CANARY_KEY: &str = "dummy-canary";
+
 /// Repeats, in a verified run, the token that the server saw, and which sighting it was; see [`crate::ledger::Seen`].
 pub const SEEN: &str = "x-dummy-seen";
 

@@ -21,6 +21,10 @@ mod source;
 
 use std::time::Duration;
 
+use contract::{
+    field::{CANARY_KEY, TOKEN_KEY},
+    id::Id,
+};
 use wire::Fields;
 
 use self::asked::{Breach, Point};
@@ -50,6 +54,13 @@ pub(crate) fn in_query(query: &str) -> bool {
     router::pairs(query).any(|pair| pair.starts_with(KEY))
 }
 
+/// The token of a verified run, where it comes in the query.
+pub(crate) fn token_in_query(head: &Head<'_>) -> Option<Id> {
+    let query = head.target.splitn(2, |byte| *byte == b'?').nth(1)?;
+    let mut pairs = query.split(|byte| *byte == b'&');
+    pairs.find_map(|pair| Id::read(pair.strip_prefix(TOKEN_KEY.as_bytes())?.strip_prefix(b"=")?))
+}
+
 impl Behaviour {
     /// Reads what the server is to do by default: `name=value` pairs as in a query, `dummy-` before a name or not.
     pub(crate) fn parse(text: &str) -> Result<Self, BadBehaviour> {
@@ -74,7 +85,10 @@ impl Behaviour {
         }
         let query = head.target.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
         for (key, value) in form_urlencoded::parse(query) {
-            if let Some(name) = key.strip_prefix(KEY) {
+            if let Some(name) = key.strip_prefix(KEY)
+                && key != TOKEN_KEY
+                && key != CANARY_KEY
+            {
                 knobs::read(&mut asked, name, &value)?;
             }
         }

@@ -130,7 +130,10 @@ pub(crate) fn handle_request(
             None => (endpoint, Way::Endpoint(route), in_query),
         }
     };
-    let flags = HeaderFlags::of(head);
+    let mut flags = HeaderFlags::of(head);
+    if in_query && flags.token.is_none() {
+        flags.token = behaviour::token_in_query(head);
+    }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
     let default = exchange.default_behaviour();
     if in_query || flags.behaviour || default.is_some() {
@@ -291,7 +294,7 @@ fn pending(
     let line = log.and_then(|log| log.begin(head, flags.trace(), received_ns));
     let mut flight = Flight::begin(head.lifecycle, endpoint, head.protocol, received_ns, line);
     if let Some(id) = flags.token {
-        let came_on = CameOn { id: head.lifecycle.id.get(), counted_by: &head.lifecycle.counted_by };
+        let came_on = Some(CameOn { id: head.lifecycle.id.get(), counted_by: &head.lifecycle.counted_by });
         let mut sighting = exchange.ledger.saw(id, head.method, received_ns, came_on);
         if sighting.is_sampled() {
             sighting.keep(sampled::request(id.run, head));

@@ -18,6 +18,15 @@ const MAX_REPEATS: usize = 256;
 /// How many entries of the sets beside the pages take a KiB at most.
 const NOTED_PER_KIB: usize = 16;
 
+/// What was seen more than once.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    /// How often.
+    seen: u8,
+    /// How many of these sightings were not refused.
+    counted: u8,
+}
+
 #[derive(Debug)]
 pub(super) struct Book {
     /// Of its own among all that its worker has begun.
@@ -28,8 +37,8 @@ pub(super) struct Book {
     resent: BTreeMap<(u64, u8), State>,
     /// Refused, and not seen since.
     refused: BTreeSet<(u64, u8)>,
-    /// How often those were seen that were seen again.
-    again: BTreeMap<(u64, u8), u8>,
+    /// Those that were seen again.
+    again: BTreeMap<(u64, u8), Again>,
     /// Connections that are counted already.
     connections: BTreeSet<u64>,
     samples: Vec<Sample>,
@@ -109,10 +118,10 @@ impl Book {
         self.counts.run == run && self.counts.load == load
     }
 
-    /// A request has come; how often it has by now.
+    /// A request has come; how often it has by now, and what kind of repeat that is.
     ///
     /// It grows by no more than `room` KiB; what does not fit is counted as forgotten.
-    pub(super) fn saw(&mut self, past: &Past, ring: &Ring, room: usize) -> u8 {
+    pub(super) fn saw(&mut self, past: &Past, ring: &Ring, room: usize) -> (u8, Option<Repeat>) {
         self.pages.limit((self.pages.bytes() >> 10) + room);
         let has_room = room > 0;
         let Id { number, attempt, .. } = past.id;
@@ -121,7 +130,7 @@ impl Book {
         let before =
             if attempt == 0 { self.saw_first(number) } else { self.saw_resent(number, attempt, has_room) };
         if before == State::UNSEEN && self.refused.is_empty() {
-            return 1;
+            return (1, None);
         }
         self.saw_again(past, before, ring, has_room)
     }
@@ -152,12 +161,12 @@ impl Book {
     }
 
     #[cold]
-    fn saw_again(&mut self, past: &Past, before: State, ring: &Ring, has_room: bool) -> u8 {
+    fn saw_again(&mut self, past: &Past, before: State, ring: &Ring, has_room: bool) -> (u8, Option<Repeat>) {
         let key = (past.id.number, past.id.attempt);
         let was_refused = self.refused.remove(&key);
         let kind = match before {
             State::UNSEEN if was_refused => Repeat::AfterRefusal,
-            State::UNSEEN => return 1,
+            State::UNSEEN => return (1, None),
             State::WHOLE => Repeat::AfterSuccess,
             State::FAILED => Repeat::AfterFailure,
             _ => Repeat::Concurrent,
@@ -165,17 +174,34 @@ impl Book {
         kind.count(&mut self.counts.repeats);
         let is_new = !self.again.contains_key(&key);
         if is_new && (self.again.len() >= MAX_NOTED || !has_room) {
-            return u8::MAX;
+            return (u8::MAX, None);
         }
-        let count = self.again.entry(key).or_insert(1);
-        *count = count.saturating_add(1);
-        let count = *count;
+        // Whatever came before it and is not known as seen was refused.
+        let first = Again { seen: 1, counted: u8::from(before != State::UNSEEN) };
+        let again = self.again.entry(key).or_insert(first);
+        again.seen = again.seen.saturating_add(1);
+        again.counted = again.counted.saturating_add(1);
+        let count = again.seen;
         // Those whose first sighting is still open, or has left the ring, are searched for in vain.
         if is_new && self.searches < MAX_REPEATS {
             self.searches += 1;
             self.repeats.extend(ring.find(|id| *id == past.id).next());
         }
-        count
+        (count, Some(kind))
+    }
+
+    /// A sighting was refused: where there are others of the same request, one repeat fewer remains of them. Whether there are.
+    #[cold]
+    fn refused_beside_others(&mut self, key: (u64, u8), kind: Option<Repeat>) -> bool {
+        let Some(again) = self.again.get_mut(&key).filter(|again| again.counted > 0) else { return false };
+        again.counted -= 1;
+        if again.counted == 0 {
+            return false;
+        }
+        // Where it came first, the one behind it came while it was open.
+        let kind = kind.filter(|kind| *kind != Repeat::AfterRefusal).unwrap_or(Repeat::Concurrent);
+        kind.uncount(&mut self.counts.repeats);
+        true
     }
 
     /// A request has ended; the book grows by no more than `room` KiB.
@@ -193,7 +219,10 @@ impl Book {
                 *self.counts.cut_on_purpose.entry(name.to_owned()).or_default() += 1;
             }
         }
-        let state = past.state();
+        let mut state = past.state();
+        if past.end == End::Refused && self.refused_beside_others((number, attempt), past.repeat) {
+            state = State::OPEN;
+        }
         if attempt == 0 {
             let (before, noted) = self.pages.set(number, state);
             // One of several sightings that went well is enough, and a refusal is no sighting.

@@ -16,7 +16,7 @@ use std::{
 
 use contract::{
     id::Id,
-    ledger::{End, MAX_HEADS, ReplyHead, Sample, Seen, SeenText, is_sampled},
+    ledger::{End, FIRST_CANARY, MAX_HEADS, ReplyHead, Sample, Seen, SeenText, is_sampled},
     pattern::{Pattern, Range},
 };
 
@@ -104,13 +104,13 @@ impl Ledger {
         })
     }
 
-    /// A head with this token was read.
+    /// A head with this token was read, or a message, which has no head to be sampled: it came on no connection of its own.
     pub(crate) fn saw(
         self: &Rc<Self>,
         id: Id,
         method: &[u8],
         received_ns: u64,
-        came_on: CameOn<'_>,
+        came_on: Option<CameOn<'_>>,
     ) -> Box<Sighting> {
         let mut past = Past::new(id, method, received_ns);
         let mut books = self.books.borrow_mut();
@@ -125,13 +125,18 @@ impl Ledger {
         past.book = book.serial;
         let before = book.size();
         let room = self.room();
-        past.sighting = book.saw(&past, &self.ring.borrow(), room);
-        if came_on.counted_by.replace(book.serial) != book.serial {
+        (past.sighting, past.repeat) = book.saw(&past, &self.ring.borrow(), room);
+        if let Some(came_on) = &came_on
+            && came_on.counted_by.replace(book.serial) != book.serial
+        {
             book.came_on(came_on.id, room);
         }
         self.size.set(self.size.get() + book.size() - before);
-        let is_sampled =
-            is_sampled(id.run, id.number) && id.attempt == 0 && room > 0 && book.samples() < MAX_HEADS;
+        let is_sampled = came_on.is_some()
+            && is_sampled(id.run, id.number)
+            && id.attempt == 0
+            && room > 0
+            && book.samples() < MAX_HEADS;
         Box::new(Sighting {
             ledger: Rc::clone(self),
             past,
@@ -148,7 +153,9 @@ impl Ledger {
     fn begin(&self, books: &mut Vec<Book>, id: Id) {
         let mut evicted = self.evicted.borrow_mut();
         while !books.is_empty() && (books.len() >= MAX_BOOKS || self.size.get() > MAX_SIZE - MIN_ROOM) {
-            let book = books.remove(0);
+            // Nobody asks for those of canaries once their runs have begun.
+            let is_canary = |book: &Book| book.key().1 >= FIRST_CANARY;
+            let book = books.remove(books.iter().position(is_canary).unwrap_or(0));
             self.size.set(self.size.get() - book.size());
             if evicted.len() == MAX_EVICTED {
                 evicted.remove(0);
@@ -271,7 +278,7 @@ impl Drop for Sighting {
 
 #[cfg(test)]
 mod tests {
-    use contract::ledger::NUMBERS_PER_PAGE;
+    use contract::ledger::{NUMBERS_PER_PAGE, State};
 
     use super::*;
 
@@ -279,7 +286,7 @@ mod tests {
 
     fn see(ledger: &Rc<Ledger>, run: u32, number: u64, attempt: u8) -> Box<Sighting> {
         let came_on = CameOn { id: 1, counted_by: &Cell::new(0) };
-        ledger.saw(Id { run, load: 0, number, attempt }, GET, 1, came_on)
+        ledger.saw(Id { run, load: 0, number, attempt }, GET, 1, Some(came_on))
     }
 
     #[test]
@@ -290,7 +297,7 @@ mod tests {
             for (run, first) in [(1, 0), (2, 1)] {
                 for (id, counted_by) in (0..).zip(&connections).skip(first) {
                     let came_on = CameOn { id, counted_by };
-                    drop(ledger.saw(Id { run, load: 0, number, attempt: 0 }, GET, 1, came_on));
+                    drop(ledger.saw(Id { run, load: 0, number, attempt: 0 }, GET, 1, Some(came_on)));
                 }
             }
         }
@@ -392,5 +399,41 @@ mod tests {
         let kinds = [repeats.after_success, repeats.after_failure, repeats.after_refusal, repeats.concurrent];
         assert_eq!((kinds, statement.refused, pages.count()), ([1; 4], 1, 4));
         assert!(statement.adds_up() && statement.sightings == 8);
+    }
+
+    #[test]
+    fn a_refused_sighting_is_no_repeat_whichever_of_several_at_the_same_time_it_was() {
+        let refuse = |mut sighting: Box<Sighting>| sighting.cut(Cut::GoAway(0), true);
+        let serve = |mut sighting: Box<Sighting>| {
+            sighting.replied(200, 2);
+            sighting.whole();
+        };
+        for attempt in [0, 1] {
+            let ledger = Ledger::new("one", 7, 1024);
+            let both = |number| (see(&ledger, 9, number, attempt), see(&ledger, 9, number, attempt));
+            let (first, second) = both(0);
+            refuse(second);
+            serve(first);
+            let (first, second) = both(1);
+            refuse(first);
+            serve(second);
+            let (first, second) = both(2);
+            serve(first);
+            refuse(second);
+            let (first, second) = both(3);
+            refuse(second);
+            refuse(first);
+            // After both were refused, it is sent again and refused once more, and then served.
+            refuse(see(&ledger, 9, 3, attempt));
+            serve(see(&ledger, 9, 3, attempt));
+            let (statement, pages) = ledger.statement(9, 0, &[]).unwrap();
+            let repeats = statement.repeats;
+            assert_eq!((statement.sightings, statement.refused, statement.whole), (10, 6, 4));
+            assert_eq!(repeats.all() - repeats.after_refusal, 0, "{repeats:?}");
+            assert_eq!(statement.distinct(&pages) + statement.refused, statement.sightings);
+            let states = statement.resent_states();
+            let state = |number| states.get(&number).copied().unwrap_or_else(|| pages.get(number));
+            assert!((0..4).all(|number| state(number) == State::WHOLE) && statement.adds_up());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use contract::{
     id::Id,
-    ledger::{End, Entry, State},
+    ledger::{End, Entry, Repeat, State},
 };
 
 /// How many exchanges a worker remembers.
@@ -13,6 +13,8 @@ const REMEMBERED: usize = 64 << 10;
 pub(super) struct Past {
     pub(super) id: Id,
     pub(super) sighting: u8,
+    /// What kind of repeat it is, if it is one.
+    pub(super) repeat: Option<Repeat>,
     /// What it is noted in.
     pub(super) book: u64,
     method: &'static str,
@@ -24,7 +26,8 @@ pub(super) struct Past {
     pub(super) end: End,
 }
 
-const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
+const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "MESSAGE"];
 
 impl Past {
     pub(super) fn new(id: Id, method: &[u8], received_ns: u64) -> Self {
@@ -33,6 +36,7 @@ impl Past {
         Self {
             id,
             sighting: 1,
+            repeat: None,
             book: 0,
             method,
             status: 0,

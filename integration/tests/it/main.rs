@@ -17,6 +17,7 @@ mod admin; // the admin port: what it shows, and to whom
 mod attacks; // abusive clients
 mod behaviour; // faults and shaping on request
 mod call_timing; // delays, deadlines and drains of gRPC calls
+mod canaries; // what loadgen finds out before a verified run
 mod chart; // the Helm chart
 mod chunks; // chunks of one byte
 mod clients; // third-party clients
@@ -74,6 +75,7 @@ mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
 mod verified; // what loadgen proves of each request
+mod verified_messages; // what loadgen proves of each message on a WebSocket
 mod volume; // a gigabyte each way
 mod websocket_load; // WebSockets of loadgen
 mod websockets; // WebSocket

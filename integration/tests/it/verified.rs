@@ -36,6 +36,7 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
         "/never_arrived/answered_by_proxy/count",
         "/never_arrived/unanswered/count",
         "/never_arrived/not_written/count",
+        "/never_arrived/refused/count",
         "/answered_in_place/count",
         "/cut_on_the_way_back/count",
         "/cut_by_the_server/count",
@@ -224,6 +225,84 @@ fn what_a_server_refused_is_neither_a_loss_nor_a_repeat() {
         let refused = report.number("/verify/refused");
         assert!(refused > 0 && report.number("/verify/arrived") == 1000, "{abort}");
         assert_eq!(report.number("/verify/sightings"), 1000 + refused, "{abort}");
+    }
+}
+
+fn what_was_refused_in_each_attempt_was_never_processed() {
+    let server = Server::start();
+    let url = format!("h2c://{}/bin/1K?dummy-abort=stream-reset(7)", server.http);
+    let report = Report::parse(
+        &loadgen(&["--no-progress", "-o", "json", "--verify", "-n", "20", "-c", "1", &url]).stdout,
+    );
+    assert_found(&report, &[("/never_arrived/refused/count", 20)]);
+    assert_eq!(report.number("/verify/arrived"), 0);
+    let finished = loadgen(&["--no-progress", "--verify", "-n", "1", "-c", "1", &url]);
+    assert!(finished.stdout.contains("it never processed them"), "{finished}");
+}
+
+fn each_round_says_what_was_proven_of_it() {
+    let server = Server::start();
+    let url = format!("http://{}/bin/1K", server.http);
+    let args = ["--no-progress", "--zero-loss", "--repeat=2", "-n", "20", "-c", "2"];
+    for (format, line) in [("text", "Verification: each of 20"), ("markdown", "- each of 20")] {
+        let finished = loadgen(&[&args[..], &["-o", format, &url]].concat());
+        assert_eq!(finished.code, Some(0), "{finished}");
+        assert_eq!(finished.stdout.matches(line).count(), 2, "{finished}");
+    }
+}
+
+fn an_earlier_run_s_reply_is_not_named_as_one_of_this_run() {
+    let server = Server::start();
+    // Each connection is given the reply that the first run was given, whose token is of that run.
+    let kept = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, http) = (listener.local_addr().unwrap(), server.http);
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let kept = std::sync::Arc::clone(&kept);
+            thread::spawn(move || cache_bin(client, http, &kept));
+        }
+    });
+    let ledger = server.admin.to_string();
+    let run = || {
+        let url = format!("http://{address}/bin/1K");
+        loadgen(&["--no-progress", "--verify", "--ledger", &ledger, "-n", "4", "-c", "1", &url])
+    };
+    run();
+    let again = run();
+    assert!(again.stdout.contains("reply to a request of another run"), "{again}");
+    assert!(!again.stdout.contains("(#"), "{again}");
+}
+
+/// A cache of one entry, which nothing removes, for the one target that runs ask for.
+fn cache_bin(mut client: std::net::TcpStream, server: SocketAddr, kept: &std::sync::Mutex<Vec<u8>>) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = client.read(&mut buffer) {
+        let request = &buffer[..count];
+        let is_for_it = request.starts_with(b"GET /bin/1K ");
+        let mut kept = kept.lock().unwrap();
+        let mut reply = if is_for_it { kept.clone() } else { Vec::new() };
+        if reply.is_empty() {
+            let mut upstream = std::net::TcpStream::connect(server).unwrap();
+            upstream.write_all(request).unwrap();
+            // To the end of a body of 1 KiB behind the head, or of the one of a canary.
+            let mut part = vec![0; 64 << 10];
+            loop {
+                let count = upstream.read(&mut part).unwrap_or_default();
+                reply.extend_from_slice(&part[..count]);
+                let head = reply.windows(4).position(|four| four == b"\r\n\r\n");
+                if count == 0 || head.is_some_and(|head| reply.len() >= head + 4 + 1024) {
+                    break;
+                }
+            }
+            if is_for_it {
+                kept.clone_from(&reply);
+            }
+        }
+        drop(kept);
+        if client.write_all(&reply).is_err() {
+            break;
+        }
     }
 }
 

@@ -275,6 +275,7 @@ pub(super) struct Round {
 pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round> {
     let progress = output.progress.then(|| Progress::of(run.plan().load()));
     let running = run.start()?;
+    running.notes().for_each(|line| note(&line));
     let watching = progress.map(|progress| progress.watch(running.handle()));
     let aborting = match output.abort_on.as_slice() {
         [] => None,

@@ -79,6 +79,10 @@ pub(super) fn run(
         Err(_) if interrupts.is_interrupted() => return Ok(Exit::Interrupted),
         started => started?,
     };
+    for (index, line) in running.notes() {
+        let name = plans.get(index).and_then(|plan| plan.load().name.as_deref()).unwrap_or_default();
+        note(&format!("the load '{name}': {line}"));
+    }
     let watching = progress.map(|progress| progress.watch(running.handle()));
     let aborting = match output.abort_on.as_slice() {
         [] => None,

@@ -18,10 +18,12 @@ pub(crate) enum TokenEcho {
     None,
     /// There is a reply without one: it does not come from dummy-server, or the field was removed on the way.
     Missing,
-    /// It is the token of this request, from the server with this epoch.
+    /// It is the token of this request, from the server with this epoch: 0 where that is not known.
     Own { epoch: u32 },
     /// It is the token of another request.
     Other,
+    /// There will be no reply: the server has said, of the last attempt as of those before, that it did not process it.
+    Refused,
 }
 
 /// When the server saw a request and replied, as its reply tells.
@@ -103,6 +105,18 @@ impl InFlight {
             None => {
                 self.reply.token = TokenEcho::Other;
                 self.reply.note_other(text);
+            }
+        }
+    }
+
+    /// The echo of a message has come, from a server with this epoch. It is `wrong` where the message, which was so long, differs
+    /// from it, if it does not only end before it.
+    pub(crate) fn echoed(&mut self, epoch: Option<u32>, wrong: Option<(usize, Option<usize>)>) {
+        self.reply.token = TokenEcho::Own { epoch: epoch.unwrap_or_default() };
+        if let Some((length, first)) = wrong {
+            self.reply.announced = Some(length as u64);
+            if let Some(first) = first {
+                self.reply.note_corrupted(first as u64);
             }
         }
     }

@@ -237,7 +237,7 @@ impl Builder {
                 };
                 let share = options.share;
                 let request = Request::new(common[0], options).and_then(|mut request| {
-                    message = Some(Message::new(&target, &self.message, &mut request)?);
+                    message = Some(Message::new(&target, &self.message, &mut request, verify.is_some())?);
                     Ok(request)
                 });
                 let request = request.map_err(|PlanError(refusal)| match self.places.as_deref() {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use command_line::Refusal;
 use contract::{
     id,
+    ledger::MESSAGE_TOKEN,
     pattern::byte_at,
     quantity::{self, LONGEST_TIME},
 };
@@ -25,6 +26,9 @@ pub const DEFAULT_SIZE: u64 = 64;
 
 /// Sizes that are accepted, in bytes: what numbers a message has room in it.
 pub const SIZES: RangeInclusive<u64> = 32..=16 << 20;
+
+/// What numbers a message of a verified run, and says so, takes so many bytes.
+const VERIFIED_NUMBER: usize = MESSAGE_TOKEN.len() + id::LENGTH;
 
 /// The shortest time between two pings.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -74,13 +78,21 @@ pub struct Message {
     pub text: bool,
     /// How long each connection waits before it sends a ping, and then another one.
     pub ping_interval: Option<Duration>,
+    /// What stands before the id, where messages are numbered.
+    prefix: &'static [u8],
     /// What follows the id, where messages are numbered; none: they are the request's body.
     tail: Option<Bytes>,
 }
 
 impl Message {
     /// For a target with WebSockets; what `request` has as its body is the message, and the rest of it the opening handshake.
-    pub(super) fn new(target: &Target, wanted: &Wanted, request: &mut Request) -> Result<Self, PlanError> {
+    /// In a `verified` run, it begins with a token.
+    pub(super) fn new(
+        target: &Target,
+        wanted: &Wanted,
+        request: &mut Request,
+        verified: bool,
+    ) -> Result<Self, PlanError> {
         if request.method != Method::GET && !(request.has_body && request.method == Method::POST) {
             let why = "a WebSocket is opened with GET, or CONNECT over HTTP/2";
             return Err(refused_because(&accepted::METHOD, &request.method, why));
@@ -95,7 +107,11 @@ impl Message {
             return Err(refused_because(&accepted::HEADER, name, why));
         }
         // It would be that of a message, of which there are many on a connection.
-        request.id_field = None;
+        let id_field = request.id_field.take();
+        if let Some(name) = id_field.filter(|_| verified) {
+            // That of a handshake: its answer says which server it is.
+            request.push_id(name.as_str());
+        }
         if target.protocol == Protocol::Http1 {
             request.push_field("connection", "Upgrade");
             request.push_field("upgrade", "websocket");
@@ -120,14 +136,22 @@ impl Message {
             return Err(refused_because(&accepted::BODY_FILE, size, "a message has at most 16M"));
         }
         let is_text = std::str::from_utf8(&request.body).is_ok();
-        let tail = (!given).then(|| (id::LENGTH as u64..size).map(byte_at).collect());
-        Ok(Self { text: is_text && !wanted.binary, ping_interval: wanted.ping_interval, tail })
+        let prefix: &[u8] = if verified { MESSAGE_TOKEN } else { &[] };
+        if verified && size < VERIFIED_NUMBER as u64 {
+            let accepted = format!("{VERIFIED_NUMBER} to 16M with --verify: a message begins with its token");
+            let example = "--message-size=64";
+            let size = quantity::canonical_size(size);
+            return Err(PlanError(Refusal::of_value("message-size", size, accepted, example)));
+        }
+        let tail = (!given).then(|| ((prefix.len() + id::LENGTH) as u64..size).map(byte_at).collect());
+        Ok(Self { text: is_text && !wanted.binary, ping_interval: wanted.ping_interval, prefix, tail })
     }
 
     /// Appends the message that `values` are of, with its id where messages are numbered.
     pub(crate) fn write(&self, request: &Request, id: &id::Text, values: &Values<'_>, out: &mut Vec<u8>) {
         match &self.tail {
             Some(tail) => {
+                out.extend_from_slice(self.prefix);
                 out.extend_from_slice(id);
                 out.extend_from_slice(tail);
             }
@@ -146,7 +170,8 @@ impl Message {
     ) -> Sameness {
         let is_same = match &self.tail {
             Some(tail) => {
-                let Some(rest) = content.strip_prefix(&id()[..]) else { return Sameness::Other };
+                let Some(rest) = content.strip_prefix(self.prefix) else { return Sameness::Other };
+                let Some(rest) = rest.strip_prefix(&id()[..]) else { return Sameness::Other };
                 if rest != tail {
                     return Sameness::SameId;
                 }
@@ -164,10 +189,20 @@ impl Message {
     /// How long a message may be, in bytes.
     pub(crate) fn longest(&self, request: &Request) -> usize {
         match &self.tail {
-            Some(tail) => id::LENGTH + tail.len(),
+            Some(tail) => self.prefix.len() + id::LENGTH + tail.len(),
             None if request.has_varying_body() => *SIZES.end() as usize,
             None => request.body.len(),
         }
+    }
+
+    /// Whether it begins with the token of a verified run.
+    pub(crate) fn is_verified(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
+    /// The id of one that itself says which it is.
+    pub(crate) fn id_of(&self, content: &[u8]) -> Option<id::Id> {
+        id::Id::read(content.strip_prefix(self.prefix)?.get(..id::LENGTH)?)
     }
 
     /// Whether the message itself says which it is.

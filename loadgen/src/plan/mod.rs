@@ -9,6 +9,7 @@ mod builder;
 pub mod call;
 mod call_message;
 mod call_options;
+mod canary;
 mod checked;
 pub mod client;
 mod contents;
@@ -315,7 +316,7 @@ impl Plan {
         let mut plan = self.clone();
         plan.sites = vec![self.sites[site].clone()];
         plan.sites[0].target.path = path.to_owned();
-        plan.sites[0].target.grpc = false;
+        (plan.sites[0].target.grpc, plan.sites[0].target.websocket) = (false, false);
         let of_site = (0..self.requests().len())
             .find(|request| std::ptr::eq(self.site_of(*request), &self.sites[site]));
         plan.requests = Requests::only(self.requests()[of_site.unwrap_or(0)].of_getting(path))?;

@@ -43,14 +43,14 @@ pub struct Request {
     pub authority: String,
     /// What stands before the path in the absolute form that proxies are sent (RFC 9112 section 3.2.2).
     before_path: String,
-    path: String,
+    pub(super) path: String,
     /// Whether it is the only one of its connection, and says so.
     closes: bool,
     /// As its first line ends over HTTP/1.
     version: &'static str,
     /// Of the target.
     scheme: &'static str,
-    varying: Option<Arc<Varying>>,
+    pub(super) varying: Option<Arc<Varying>>,
     expectations: Option<Arc<Expectations>>,
     upload: Upload,
     /// The gRPC call that it is, if it is one.
@@ -58,13 +58,13 @@ pub struct Request {
 }
 
 /// What differs from one sending of a request to the next.
-#[derive(Debug)]
-struct Varying {
-    path: Template,
+#[derive(Clone, Debug)]
+pub(super) struct Varying {
+    pub(super) path: Template,
     /// Of each field that has placeholders.
-    fields: Vec<Option<Template>>,
-    body: Option<Template>,
-    rows: Option<Arc<Rows>>,
+    pub(super) fields: Vec<Option<Template>>,
+    pub(super) body: Option<Template>,
+    pub(super) rows: Option<Arc<Rows>>,
 }
 
 impl Varying {
@@ -316,7 +316,7 @@ impl Request {
     }
 
     /// Keeps the fields whose names, in lower case, are wanted. Its varying part has to be its own.
-    fn retain_fields(&mut self, is_wanted: impl Fn(&str) -> bool) {
+    pub(super) fn retain_fields(&mut self, is_wanted: impl Fn(&str) -> bool) {
         let wanted: Vec<bool> = (self.fields.iter())
             .map(|(name, _)| is_wanted(&String::from_utf8_lossy(name).to_ascii_lowercase()))
             .collect();
@@ -340,6 +340,29 @@ impl Request {
         if let Some(varying) = self.varying.as_mut().and_then(Arc::get_mut) {
             varying.fields.push(None);
         }
+    }
+
+    /// Adds a field with the id of each sending.
+    pub(super) fn push_id(&mut self, name: &str) {
+        let mut id = Template::default();
+        id.push_id();
+        let of = |text: &str| {
+            let mut template = Template::default();
+            template.push_text(text.as_bytes());
+            template
+        };
+        let mut varying = match &self.varying {
+            Some(varying) => Varying::clone(varying),
+            None => Varying {
+                path: of(&self.path),
+                fields: vec![None; self.fields.len()],
+                body: None,
+                rows: None,
+            },
+        };
+        self.fields.push(name, [b'0'; id::LENGTH]);
+        varying.fields.push(Some(id));
+        self.varying = Some(Arc::new(varying));
     }
 
     /// That of another call, without what is said of this one's messages, time and reply.
@@ -368,7 +391,17 @@ impl Request {
         let mut fields = self.fields.clone();
         let about_content =
             ["content-type", "content-encoding", "expect", "te", "trailer", "range", "accept-encoding"];
+        // What opens a WebSocket, which this does not.
+        let about_messages = [
+            "upgrade",
+            "connection",
+            "sec-websocket-version",
+            "sec-websocket-protocol",
+            contract::field::TOKEN,
+        ];
+        let is_handshake = fields.contains("sec-websocket-version");
         about_content.iter().for_each(|name| fields.remove(name));
+        about_messages.iter().filter(|_| is_handshake).for_each(|name| fields.remove(name));
         Self {
             name: String::new(),
             method: Method::GET,

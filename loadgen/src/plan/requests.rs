@@ -106,6 +106,14 @@ impl Requests {
         Ok(self)
     }
 
+    /// The same with what is made of each, by its index, where anything is.
+    pub(super) fn changed(mut self, change: impl Fn(usize, &Request) -> Option<Request>) -> Self {
+        let all = self.all.iter().enumerate();
+        self.all =
+            all.map(|(index, request)| change(index, request).unwrap_or_else(|| request.clone())).collect();
+        self
+    }
+
     /// Several, which are like `defaults` in what they do not say themselves; what is the same for those of a server is in
     /// `common`, by its index.
     pub(super) fn new(

@@ -103,10 +103,13 @@ impl Builder {
                 }
             };
         }
-        if websocket {
-            let accepted = "it with requests and calls: of messages, each echo is compared in any case";
-            let shown = "--verify with a WebSocket";
-            return Err(PlanError(Refusal::new(shown, accepted, "loadgen --verify http://localhost:8080")));
+        if websocket
+            && (self.request.body.is_some() || self.requests.iter().any(|request| request.body.is_some()))
+        {
+            let accepted = "messages that loadgen makes, with --message-size: they begin with their tokens";
+            let shown = "--verify with messages of a given --body, which carry no token";
+            let example = "loadgen --verify --message-size=1K ws://localhost:8080/ws";
+            return Err(PlanError(Refusal::new(shown, accepted, example)));
         }
         if self.id_header != contract::field::REQUEST_ID {
             let accepted = "one of them: in a verified run the token takes the place of the id";

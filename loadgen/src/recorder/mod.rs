@@ -240,7 +240,7 @@ impl Recorder {
             expected_of: plan.expected_status_of_requests(),
             calls: plan.calls().next().map(|_| Box::default()),
             sockets: plan.message().map(|_| Box::default()),
-            verified: plan.verify().map(|_| Box::default()),
+            verified: plan.verify().map(|_| Box::new(Verified::of(plan.message().is_some()))),
             phases: plan.has_phases().then(Box::default),
             ..Self::new(ids, plan.expected_status().clone())
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use contract::{
-    id::Ids,
+    id::{Id, Ids},
     ledger::{Pages, ReplyHead, Seen, State, is_sampled},
 };
 
@@ -58,7 +58,7 @@ pub(crate) struct Hurt {
     pub(crate) cause: Option<Cause>,
     /// Bytes of the reply's body.
     pub(crate) length: u64,
-    /// The number of the request whose reply it is.
+    /// The number of the request of this run whose reply it is.
     pub(crate) other: Option<u64>,
     pub(crate) damage: Option<Damage>,
 }
@@ -79,6 +79,14 @@ pub(crate) struct Verified {
     pub(crate) reasons: Pages,
     /// Those that loadgen gave up after `--timeout`.
     pub(crate) given_up: Pages,
+    /// Those that a server has refused to process, in each attempt.
+    pub(crate) refused: Pages,
+    /// Messages whose echoes have come where nobody waited for them, and those for which nobody waited any longer.
+    pub(crate) strays: Pages,
+    /// Whether messages are sent on WebSockets: one that has timed out is not taken back, and its echo may come late.
+    pub(crate) are_messages: bool,
+    /// Replies of servers that have not said which they are.
+    pub(crate) unplaced: u64,
     /// Replies by the epoch of the server, of the first [`MAX_EPOCHS`].
     pub(crate) epochs: BTreeMap<u32, u64>,
     /// Replies with other epochs.
@@ -96,6 +104,11 @@ pub(crate) struct Verified {
 }
 
 impl Verified {
+    /// Of requests, or of messages.
+    pub(crate) fn of(are_messages: bool) -> Self {
+        Self { are_messages, ..Self::default() }
+    }
+
     /// A request has ended.
     #[inline]
     pub(crate) fn ended(&mut self, ended: &Ended<'_>, ids: Ids) {
@@ -134,20 +147,32 @@ impl Verified {
     fn hurt(&mut self, ended: &Ended<'_>, ids: Ids) {
         let (arrival, reply) = (&ended.in_flight.arrival, &ended.in_flight.reply);
         let is_written = arrival.written.is_some();
-        let other = Seen::read(reply.other()).map(|seen| seen.id);
-        let is_replied = matches!(ended.outcome, Outcome::Replied);
+        let is_of_this = |id: &Id| (id.run, id.load) == (ids.run, ids.load);
+        let other = Seen::read(reply.other()).map(|seen| seen.id).filter(is_of_this);
+        let is_wrong = |failure: &Failure| failure.cause == Cause::WrongEcho;
+        let is_replied = match ended.outcome {
+            Outcome::Replied => true,
+            Outcome::Failed(failure) => is_wrong(failure) && reply.token != TokenEcho::None,
+            Outcome::TimedOut | Outcome::Abandoned => false,
+        };
         if let (false, TokenEcho::Own { epoch }) = (is_replied, reply.token) {
             // It has begun to reply, so it has seen the request.
             self.replied(epoch, 1);
         }
         let fate = match (is_replied, reply.token) {
-            (true, TokenEcho::Own { .. }) => None,
-            (true, TokenEcho::Missing | TokenEcho::None) => {
+            (true, TokenEcho::Own { epoch }) => {
+                if !matches!(ended.outcome, Outcome::Replied) {
+                    self.fates.set(arrival.number, fate::ANSWERED);
+                    self.replied(epoch, 1);
+                }
+                None
+            }
+            (true, TokenEcho::Missing | TokenEcho::None | TokenEcho::Refused) => {
                 Some((fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN))
             }
             (true, TokenEcho::Other) => {
-                let is_of_this = other.is_some_and(|id| (id.run, id.load) == (ids.run, ids.load));
-                let reason = if is_of_this { reason::NOTHING_OR_OTHER } else { reason::BEGUN_OR_OTHER_RUN };
+                let reason =
+                    if other.is_some() { reason::NOTHING_OR_OTHER } else { reason::BEGUN_OR_OTHER_RUN };
                 Some((fate::OTHERWISE, reason))
             }
             // It was never sent, and nothing is claimed of it.
@@ -158,8 +183,11 @@ impl Verified {
         };
         if let Some((fate, reason)) = fate {
             self.fates.set(arrival.number, fate);
-            if matches!(ended.outcome, Outcome::TimedOut) {
+            if matches!(ended.outcome, Outcome::TimedOut) && !self.are_messages {
                 self.given_up.set(arrival.number, State::OPEN);
+            }
+            if reply.token == TokenEcho::Refused {
+                self.refused.set(arrival.number, State::OPEN);
             }
             self.reasons.set(arrival.number, reason);
         }
@@ -187,6 +215,18 @@ impl Verified {
         }
     }
 
+    /// The echo of the message of this number has come where nobody waited for it.
+    #[cold]
+    pub(crate) fn strayed(&mut self, number: u64) {
+        self.strays.set(number, State::WHOLE);
+    }
+
+    /// The echo of the message of this number has come after it was given up.
+    #[cold]
+    pub(crate) fn came_late(&mut self, number: u64) {
+        self.given_up.set(number, State::OPEN);
+    }
+
     /// Counts the last replies among those of their server.
     pub(crate) fn settle(&mut self) {
         let (epoch, count) = std::mem::take(&mut self.last);
@@ -195,6 +235,10 @@ impl Verified {
 
     fn replied(&mut self, epoch: u32, count: u64) {
         if count == 0 {
+            return;
+        }
+        if epoch == 0 {
+            self.unplaced += count;
             return;
         }
         if self.epochs.len() >= MAX_EPOCHS && !self.epochs.contains_key(&epoch) {
@@ -209,6 +253,9 @@ impl Verified {
         self.fates.merge(&other.fates, |_, _, _| {});
         self.reasons.merge(&other.reasons, |_, _, _| {});
         self.given_up.merge(&other.given_up, |_, _, _| {});
+        self.refused.merge(&other.refused, |_, _, _| {});
+        self.strays.merge(&other.strays, |_, _, _| {});
+        self.unplaced += other.unplaced;
         self.settle();
         for (epoch, count) in other.epochs.iter().map(|(epoch, count)| (*epoch, *count)).chain([other.last]) {
             self.replied(epoch, count);

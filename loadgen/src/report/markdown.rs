@@ -31,21 +31,7 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     if !happened.is_empty() {
         writeln!(out)?;
     }
-    if let Some(found) = summary.verification.as_deref() {
-        for sentence in verification::sentences(found) {
-            writeln!(out, "- {}", escaped(&sentence))?;
-        }
-        writeln!(out)?;
-        for heads::Block { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
-            writeln!(out, "{}\n", escaped(&title))?;
-            for line in &lines {
-                writeln!(out, "- {}", escaped(line))?;
-            }
-            if !lines.is_empty() {
-                writeln!(out)?;
-            }
-        }
-    }
+    findings(summary, out)?;
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
     table(&["Status", "Responses"], statuses, out)?;
@@ -92,7 +78,27 @@ pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<(
     for (number, report) in (1..).zip(reports) {
         writeln!(out, "Round {number}: {}\n", escaped(&headline(report.summary)))?;
         verdict(report.summary, out)?;
+        findings(report.summary, out)?;
         thresholds(report.judged, out)?;
+    }
+    Ok(())
+}
+
+/// What was proven of a run, if that was wanted.
+fn findings(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let Some(found) = summary.verification.as_deref() else { return Ok(()) };
+    for sentence in verification::sentences(found) {
+        writeln!(out, "- {}", escaped(&sentence))?;
+    }
+    writeln!(out)?;
+    for heads::Block { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
+        writeln!(out, "{}\n", escaped(&title))?;
+        for line in &lines {
+            writeln!(out, "- {}", escaped(line))?;
+        }
+        if !lines.is_empty() {
+            writeln!(out)?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::split;
 use crate::{
     clock::nanos,
     numbers::{count, seconds},
-    verify::{Example, Finding, Verification},
+    verify::{Example, Finding, Survival, Verification},
 };
 
 /// How many examples of each finding people are shown.
@@ -18,10 +18,14 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     if !found.servers.is_empty() {
         sentences.push(arrived(found));
     }
-    let findings: [(&Finding, &str); 12] = [
+    let findings: [(&Finding, &str); 14] = [
         (&found.never_arrived.answered_by_proxy, "never arrived and were answered in between"),
         (&found.never_arrived.unanswered, "neither arrived nor were answered"),
         (&found.never_arrived.not_written, "did not leave and were not answered"),
+        (
+            &found.never_arrived.refused,
+            "were refused by a server in each attempt: it never processed them, and they are safe to send again",
+        ),
         (&found.answered_in_place, "arrived, and the reply that came back is not the server's"),
         (&found.cut_on_the_way_back, "arrived and were answered, and the reply was cut on the way back"),
         (&found.cut_by_the_server, "arrived, and the server did not answer them"),
@@ -31,6 +35,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
             &found.cached,
             "never arrived and were given the reply to another request: from a cache, or collapsed",
         ),
+        (&found.echoed_again, "messages were echoed once, and their echoes came again"),
         (&found.foreign, "were seen by servers and never sent: a replay or a mirror"),
         (&found.payload.truncated, "bodies end too early, and cleanly"),
         (&found.payload.corrupted, "bodies are not those of their requests"),
@@ -65,6 +70,8 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
             "a server (epoch {epoch:08x}) gave {replies} replies and has not told what it has seen"
         ));
     }
+    let proven = found.tokens.iter().filter(|survival| !survival.is_off());
+    sentences.extend(proven.filter_map(Survival::note));
     sentences.extend(found.off.iter().cloned());
     sentences.extend(found.time.iter().flat_map(split::sentences));
     sentences
@@ -136,6 +143,10 @@ fn examples(examples: &[Example]) -> String {
 fn shown(example: &Example) -> String {
     let method = example.method.as_deref().map(|method| format!(" {method}")).unwrap_or_default();
     let offset = example.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
-    let due = example.due.map(|due| format!(", due at {due:.3} s")).unwrap_or_default();
+    let due = match example.due {
+        None => String::new(),
+        Some(due) if due < 0.0 => format!(", due in the warm-up, {:.3} s before its end", -due),
+        Some(due) => format!(", due at {due:.3} s"),
+    };
     format!("#{}{method}{offset} {}{due}", example.number, example.what)
 }

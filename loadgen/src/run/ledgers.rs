@@ -98,10 +98,34 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
                 ));
             }
             let (statements, waited) = (known.into_values().collect(), began.elapsed());
-            return Asked { statements, waited, off, is_interrupted };
+            let are_named = sources.iter().all(|source| matches!(source, Source::Server { .. }));
+            return Asked { statements, waited, off, is_interrupted, are_named };
         }
         thread::sleep(EVERY);
     }
+}
+
+/// Whether any server has seen a request of this load of this run; none where no server could be asked.
+pub(super) fn have_seen(plan: &Plan, ids: Ids, is_over: impl Fn() -> bool) -> Option<bool> {
+    let has_seen =
+        |statements: &BTreeMap<u32, Statement>| statements.values().any(|statement| statement.sightings > 0);
+    let mut is_asked = false;
+    for source in sources(plan).ok()? {
+        let tries = if matches!(source, Source::Behind { .. }) { TRIES_BEYOND } else { 1 };
+        for _ in 0..tries {
+            let statements = match &source {
+                _ if is_over() => break,
+                Source::Server { plan, .. } => get(plan, 0, ids),
+                Source::Behind { site } => get(plan, *site, ids),
+            };
+            match statements {
+                Ok(statements) if has_seen(&statements) => return Some(true),
+                Ok(_) => is_asked = true,
+                Err(_) => break,
+            }
+        }
+    }
+    is_asked.then_some(false)
 }
 
 /// About how many bytes statements take.

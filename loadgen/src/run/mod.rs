@@ -1,5 +1,6 @@
 //! The library's front door: a plan is run, watched, stopped and summed up.
 
+mod canary;
 mod ledgers;
 mod reflection;
 mod sampled;
@@ -24,10 +25,11 @@ use crate::{
     resolve::Addresses,
     schedule::Part,
     summary::Summary,
-    verify,
+    verify::{self, Sent, Survival, Trust},
     worker::{self, Order, WorkerResult},
 };
 
+use canary::Survivals;
 pub use together::{RunningTogether, Together};
 
 /// A run that has not begun.
@@ -104,6 +106,7 @@ impl Run {
         let found = addresses.iter().flat_map(|of_site| of_site.get().to_vec()).collect();
         let plan = reflection::described(plan, &handle)?;
         let plan = negotiated(plan, &addresses, clock, &handle)?;
+        let (plan, survivals) = canary::sent_ahead(plan, ids, &handle)?;
         let plan = Arc::new(plan.drawing(u64::from(ids.load) << 32 | u64::from(ids.run)));
         let refreshing = addresses.iter().zip(plan.sites()).map(|(addresses, site)| addresses.keep_up(site));
         let refreshing = refreshing.collect::<anyhow::Result<Vec<_>>>()?;
@@ -127,7 +130,7 @@ impl Run {
             let thread = runtime::worker::spawn_observed("loadgen-worker", cpu, move || worker::run(order));
             threads.push(thread.context("can't start a worker")?);
         }
-        Ok(Running { plan, addresses: found, lookup, ids, handle, epoch, threads, refreshing })
+        Ok(Running { plan, addresses: found, lookup, ids, handle, epoch, threads, refreshing, survivals })
     }
 }
 
@@ -147,12 +150,19 @@ pub struct Running {
     threads: Vec<thread::JoinHandle<io::Result<WorkerResult>>>,
     /// Names are looked up again as long as these are there.
     refreshing: Vec<Option<mpsc::SyncSender<()>>>,
+    /// What becomes of tokens, in a verified run.
+    survivals: Survivals,
 }
 
 impl Running {
     /// What is run, with all that was found out before it began.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What users have to know before a verified run begins: what can't be proven of it, as tokens do not get to a server or back.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        self.survivals.kinds.iter().filter_map(Survival::note)
     }
 
     /// No more requests become due; those in flight finish.
@@ -214,11 +224,21 @@ impl Running {
             summary.interrupted |= asked.is_interrupted;
             let methods: Vec<_> =
                 self.plan.requests().iter().map(|request| request.method.as_str()).collect();
-            let sent = sampled::sent(&self.plan, &texts, self.ids, &known.samples);
-            let heads = verify::compare(&sent, &asked.statements, summary.records.connections.opened);
-            let heads = heads.map(Box::new);
-            let run = format!("{:08x}", self.ids.run);
-            let found = verify::Verification { run, heads, ..verify::judge(&known, asked, start, &methods) };
+            let heads_sent = sampled::sent(&self.plan, &texts, self.ids, &known.samples);
+            let heads = verify::compare(&heads_sent, &asked.statements, summary.records.connections.opened);
+            let mix = self.plan.mix(self.plan.workers().get() as u64);
+            let trust = |number| self.survivals.trust(mix.choice(number).request as usize);
+            let sent = Sent {
+                start,
+                methods: &methods,
+                trust: self.survivals.are_off().then_some(&trust as &dyn Fn(u64) -> Trust),
+            };
+            let mut found = verify::judge(&known, asked, sent);
+            found.run = format!("{:08x}", self.ids.run);
+            found.heads = heads.map(Box::new);
+            let notes = self.survivals.kinds.iter().filter(|kind| kind.is_off()).filter_map(Survival::note);
+            found.off.extend(notes);
+            found.tokens = self.survivals.kinds;
             summary.verification = Some(Box::new(found));
         }
         Ok(summary)

@@ -8,21 +8,21 @@ use contract::{
 use crate::{
     plan::{Plan, Texts},
     recorder::Sampled,
-    verify::Sent,
+    verify::HeadsSent,
 };
 
 /// What was sent of each sample.
-pub(super) fn sent(plan: &Plan, texts: &Texts, ids: Ids, samples: &[Sampled]) -> Vec<Sent> {
+pub(super) fn sent(plan: &Plan, texts: &Texts, ids: Ids, samples: &[Sampled]) -> Vec<HeadsSent> {
     samples.iter().filter_map(|sample| one(plan, texts, ids, sample)).collect()
 }
 
-fn one(plan: &Plan, texts: &Texts, ids: Ids, Sampled { arrival, reply }: &Sampled) -> Option<Sent> {
+fn one(plan: &Plan, texts: &Texts, ids: Ids, Sampled { arrival, reply }: &Sampled) -> Option<HeadsSent> {
     let index = arrival.request as usize;
     let (request, site) = (plan.requests().get(index)?, plan.site_of(index));
     let id = arrival.id(ids);
     let text = request.head_text(site.target().protocol, &texts.values(arrival, request.rows(), Some(&id)));
     let (head, version) = read(ids.run, &text)?;
-    Some(Sent {
+    Some(HeadsSent {
         number: arrival.number,
         version,
         tls: site.tls().is_some(),

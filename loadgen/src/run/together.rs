@@ -99,6 +99,12 @@ impl RunningTogether {
         self.handle.clone()
     }
 
+    /// As [`Running::notes`], of each by its index.
+    pub fn notes(&self) -> impl Iterator<Item = (usize, String)> {
+        let each = self.all.iter().enumerate();
+        each.flat_map(|(index, running)| running.notes().map(move |note| (index, note)))
+    }
+
     /// Blocks until all are over.
     ///
     /// # Errors

@@ -91,7 +91,7 @@ pub enum Kind {
 
 /// A request as it was sent, and what came of its reply.
 #[derive(Clone, Debug)]
-pub(crate) struct Sent {
+pub(crate) struct HeadsSent {
     pub(crate) number: u64,
     pub(crate) version: String,
     pub(crate) tls: bool,
@@ -103,7 +103,7 @@ pub(crate) struct Sent {
 const HTTP2: &str = "HTTP/2";
 
 /// Compares what was sent with what servers have seen, and replies the other way round. None where there is nothing to compare.
-pub(crate) fn compare(sent: &[Sent], statements: &[Statement], opened: u64) -> Option<Heads> {
+pub(crate) fn compare(sent: &[HeadsSent], statements: &[Statement], opened: u64) -> Option<Heads> {
     let mut seen: BTreeMap<u64, Vec<(u32, &Sample)>> = BTreeMap::new();
     for statement in statements {
         for sample in &statement.samples {
@@ -146,13 +146,13 @@ pub(crate) fn compare(sent: &[Sent], statements: &[Statement], opened: u64) -> O
     (heads.requests + heads.replies + heads.too_large > 0).then_some(heads)
 }
 
-fn way(sent: &Sent, sample: &Sample, is_reply: bool) -> Way {
+fn way(sent: &HeadsSent, sample: &Sample, is_reply: bool) -> Way {
     let (near, far) = (sent.version == HTTP2, sample.version == HTTP2);
     let (sent_over_http2, arrived_over_http2) = if is_reply { (far, near) } else { (near, far) };
     Way { sent_over_http2, arrived_over_http2, is_reply }
 }
 
-fn of_request(sent: &Sent, sample: &Sample) -> Vec<Difference> {
+fn of_request(sent: &HeadsSent, sample: &Sample) -> Vec<Difference> {
     let over =
         |version: &str, tls: bool| format!("{version} {}", if tls { "with TLS" } else { "without TLS" });
     let (own, theirs) = (&sent.request, &sample.request);
@@ -169,7 +169,7 @@ fn of_request(sent: &Sent, sample: &Sample) -> Vec<Difference> {
 }
 
 /// What differs between the reply that a server gave and the one that came; none without the former.
-fn of_reply(sent: &Sent, sample: &Sample, came: &ReplyHead) -> Option<Vec<Difference>> {
+fn of_reply(sent: &HeadsSent, sample: &Sample, came: &ReplyHead) -> Option<Vec<Difference>> {
     let given = sample.reply.as_ref()?;
     if given.fields.left_out + came.fields.left_out > 0 {
         return None;
@@ -226,9 +226,15 @@ mod tests {
         RequestHead { fields: fields(list), ..RequestHead::new(1, b"GET", b"/x") }
     }
 
-    fn sent(number: u64, epoch: u32, reply: &[(&str, &str)]) -> Sent {
+    fn sent(number: u64, epoch: u32, reply: &[(&str, &str)]) -> HeadsSent {
         let reply = Some((epoch, ReplyHead { status: 200, fields: fields(reply) }));
-        Sent { number, version: "HTTP/1.1".to_owned(), tls: false, request: request(&[("Host", "a")]), reply }
+        HeadsSent {
+            number,
+            version: "HTTP/1.1".to_owned(),
+            tls: false,
+            request: request(&[("Host", "a")]),
+            reply,
+        }
     }
 
     fn sample(number: u64, head: &[(&str, &str)], reply: &[(&str, &str)]) -> Sample {

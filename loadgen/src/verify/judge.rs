@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use contract::ledger::{Entry, Pages, Repeat, State, Statement};
+use contract::ledger::{End, Entry, Pages, Repeat, State, Statement};
 
-use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Verification};
+use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Trust, Verification};
 use crate::{
     clock::Nanos,
     outcome::Damage,
@@ -15,6 +15,9 @@ use crate::{
 const MAX_UNPACKED: u64 = 256 << 10;
 /// How many more pages one server may report than there are of the run: those of 16 million numbers that were never sent.
 const MAX_FOREIGN: u64 = 4096;
+
+/// What became of a request that has a reply without any token, and why.
+const NO_TOKEN: (State, State) = (fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN);
 
 /// What came of asking.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,19 @@ pub(crate) struct Asked {
     pub(crate) off: Vec<String>,
     /// Whether asking was cut short by the user.
     pub(crate) is_interrupted: bool,
+    /// Whether all servers were named, and not only those asked that happened to answer.
+    pub(crate) are_named: bool,
+}
+
+/// What is known of the run beside what was recorded.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent<'r> {
+    /// When it began, by its clock.
+    pub(crate) start: Nanos,
+    /// Of its requests, by index.
+    pub(crate) methods: &'r [&'r str],
+    /// What can be said of a number, if that is not all of each.
+    pub(crate) trust: Option<&'r dyn Fn(u64) -> Trust>,
 }
 
 /// What all servers together have seen.
@@ -87,9 +103,10 @@ impl Servers {
     }
 }
 
-/// What follows; the run began at `start`, by its clock, and its requests have these methods, by index.
-pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&str]) -> Verification {
-    let Asked { statements, waited, mut off, .. } = asked;
+/// What follows.
+pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verification {
+    let Asked { statements, waited, mut off, are_named, .. } = asked;
+    let start = sent.start;
     let run_pages = (known.fates.bytes() >> 10) as u64;
     let servers = Servers::of(&statements, run_pages, &mut off);
     let of_epoch = |epoch: &u32| statements.iter().any(|statement| statement.epoch == *epoch);
@@ -136,14 +153,21 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
         ..Verification::default()
     };
     let hurt: BTreeMap<u64, &Hurt> = known.hurt.iter().map(|hurt| (hurt.number, hurt)).collect();
-    let is_asked =
-        !statements.is_empty() && epochs_lost.is_empty() && known.other_epochs == 0 && servers.is_complete;
-    let about = About { methods, given_up: &known.given_up, hurt: &hurt, servers: &servers, start };
+    let is_asked = !statements.is_empty()
+        && (known.unplaced == 0 || are_named)
+        && epochs_lost.is_empty()
+        && known.other_epochs == 0
+        && servers.is_complete;
+    let about = About { sent, known, are_named, hurt: &hurt, servers: &servers };
     let mut own = 0;
+    let mut echoed_again = Vec::new();
     for (number, fate) in known.fates.iter() {
         own += u64::from(servers.pages.get(number) != State::UNSEEN);
         let (state, why) = (servers.state(number), known.reasons.get(number));
         about.place(&mut found, number, (fate, why), state, is_asked);
+        if fate == fate::ANSWERED && known.strays.get(number) != State::UNSEEN {
+            echoed_again.push(number);
+        }
     }
     if known.fates.left_out() == 0 {
         found.foreign.count = servers.pages.count() - own;
@@ -151,6 +175,11 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
         let foreign = numbers.filter(|number| known.fates.get(*number) == State::UNSEEN);
         let most = super::MAX_EXAMPLES.min(usize::try_from(found.foreign.count).unwrap_or(usize::MAX));
         found.foreign.examples = foreign.take(most).map(|number| about.foreign(number)).collect();
+    }
+    // What a server has seen again it has echoed again.
+    for number in echoed_again.iter().skip(usize::try_from(all.repeats.all()).unwrap_or(usize::MAX)) {
+        let what = "was echoed once, and its echo came again";
+        found.echoed_again.add(None, || Some(about.example(*number, what)));
     }
     damaged(&mut found.payload, known, start);
     if !all.adds_up() {
@@ -172,14 +201,13 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
 
 /// What examples are made of.
 struct About<'a> {
-    /// Of requests, by index.
-    methods: &'a [&'a str],
-    /// Those that loadgen gave up.
-    given_up: &'a Pages,
+    sent: Sent<'a>,
+    known: &'a Verified,
+    /// Whether all servers were named.
+    are_named: bool,
     /// What requests have met, by their numbers.
     hurt: &'a BTreeMap<u64, &'a Hurt>,
     servers: &'a Servers,
-    start: Nanos,
 }
 
 impl About<'_> {
@@ -200,28 +228,46 @@ impl About<'_> {
             }
             return;
         }
-        if !is_seen && !is_asked {
+        let trust = self.sent.trust.map_or(Trust::Whole, |trust| trust(number));
+        // Without tokens in replies it is not known which servers have replied.
+        let is_asked = is_asked && (trust == Trust::Whole || self.are_named);
+        let is_refused = fate == fate::UNANSWERED && self.known.refused.get(number) != State::UNSEEN;
+        if trust == Trust::Nothing || !is_seen && !is_asked && !is_refused {
             found.unjudged += 1;
             return;
         }
+        if trust == Trust::Arrival && is_seen && (fate, why) == NO_TOKEN {
+            return;
+        }
         let Verification {
-            never_arrived: NeverArrived { answered_by_proxy, unanswered, not_written }, ..
+            never_arrived: NeverArrived { answered_by_proxy, unanswered, not_written, refused },
+            ..
         } = found;
         let (finding, what) = match (fate == fate::OTHERWISE, is_seen) {
+            (false, true) if self.known.strays.get(number) != State::UNSEEN => {
+                (&mut found.crossed, "arrived, and its echo came on another connection")
+            }
             (true, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => {
                 (answered_by_proxy, "never arrived, and was answered in between")
             }
             (true, true) if why == reason::UNWRITTEN_OR_NO_TOKEN => {
                 (&mut found.answered_in_place, "arrived, and the reply is not the server's")
             }
+            (true, false) if why == reason::BEGUN_OR_OTHER_RUN => {
+                (&mut found.cached, "never arrived, and was given the reply to a request of another run")
+            }
+            (true, true) if why == reason::BEGUN_OR_OTHER_RUN => {
+                (&mut found.crossed, "arrived, and was given the reply to a request of another run")
+            }
             (true, false) => (&mut found.cached, "never arrived, and was given another request's reply"),
             (true, true) => (&mut found.crossed, "arrived, and was given another request's reply"),
+            (false, false) if is_refused => (refused, "was refused in each attempt, and never processed"),
             (false, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => (not_written, "its head did not leave"),
             (false, false) if why == reason::BEGUN_OR_OTHER_RUN => {
                 (answered_by_proxy, "never arrived, and the reply of something in between broke off")
             }
             (false, false) => (unanswered, "neither arrived nor was answered"),
-            (false, true) if self.given_up.get(number) != State::UNSEEN => {
+            (false, true) if self.known.given_up.get(number) != State::UNSEEN => {
                 (&mut found.given_up, "arrived, and loadgen gave it up")
             }
             (false, true) if state == State::WHOLE => {
@@ -240,8 +286,8 @@ impl About<'_> {
     fn example(&self, number: u64, what: &str) -> Example {
         let hurt = self.known_of(number);
         let entry = self.servers.first_entry(number);
-        let mut example = told(hurt, number, self.start);
-        let method = hurt.and_then(|hurt| self.methods.get(hurt.request as usize));
+        let mut example = told(hurt, number, self.sent.start);
+        let method = hurt.and_then(|hurt| self.sent.methods.get(hurt.request as usize));
         example.method =
             entry.map(|entry| entry.method.clone()).or_else(|| method.map(|method| (*method).to_owned()));
         example.instance = entry.map(|entry| entry.instance.clone());
@@ -262,7 +308,7 @@ impl About<'_> {
             method: entry.map(|entry| entry.method.clone()),
             instance: entry.map(|entry| entry.instance.clone()),
             what: "seen by a server, and never sent by this run".to_owned(),
-            ..told(None, number, self.start)
+            ..told(None, number, self.sent.start)
         }
     }
 }
@@ -270,7 +316,8 @@ impl About<'_> {
 fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
     Example {
         number,
-        due: hurt.map(|hurt| hurt.due.saturating_sub(start) as f64 / 1e9),
+        // What was due in the warm-up was due before.
+        due: hurt.map(|hurt| (i128::from(hurt.due) - i128::from(start)) as f64 / 1e9),
         status: hurt.map(|hurt| hurt.status).filter(|status| *status != 0),
         ..Example::default()
     }
@@ -334,6 +381,7 @@ fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
     let how = match second.map(|second| Repeat::between(first, second)) {
         Some(Repeat::AfterRefusal) => "after a refusal".to_owned(),
         Some(Repeat::Concurrent) => "while it was under way".to_owned(),
+        _ if first.status == 0 && first.end == End::Whole => "after its echo".to_owned(),
         _ if first.status == 0 => "after a connection that broke without a reply".to_owned(),
         _ => format!("after {}", first.status),
     };
@@ -387,7 +435,58 @@ mod tests {
     }
 
     fn judged(known: &Verified, statements: Vec<Statement>) -> Verification {
-        judge(known, Asked { statements, ..Asked::default() }, 0, &["GET"])
+        judge(known, Asked { statements, ..Asked::default() }, SENT)
+    }
+
+    const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], trust: None };
+
+    #[test]
+    fn without_tokens_in_replies_it_is_told_what_arrived_and_without_any_nothing() {
+        let mut known = Verified::default();
+        for number in 0..100 {
+            known.fates.set(number, fate::OTHERWISE);
+            known.reasons.set(number, reason::UNWRITTEN_OR_NO_TOKEN);
+        }
+        let judged = |are_named, trust| {
+            let asked = Asked { statements: vec![statement(90)], are_named, ..Asked::default() };
+            judge(&known, asked, Sent { trust: Some(&|_| trust), ..SENT })
+        };
+        let found = judged(true, Trust::Arrival);
+        assert_eq!((found.never_arrived.answered_by_proxy.count, found.hurt()), (10, 10));
+        let found = judged(false, Trust::Arrival);
+        assert_eq!((found.unjudged, found.hurt()), (10, 10));
+        let found = judged(true, Trust::Nothing);
+        assert_eq!((found.unjudged, found.hurt()), (100, 100));
+        let found = judged(true, Trust::Whole);
+        assert_eq!((found.answered_in_place.count, found.hurt()), (90, 100));
+    }
+
+    #[test]
+    fn what_was_refused_in_each_attempt_was_never_processed_whoever_was_asked() {
+        let mut known = known(90, 10);
+        for number in 90..100 {
+            known.refused.set(number, State::OPEN);
+        }
+        for statements in [vec![statement(90)], Vec::new()] {
+            let found = judged(&known, statements);
+            assert_eq!((found.never_arrived.refused.count, found.hurt()), (10, 10));
+        }
+    }
+
+    #[test]
+    fn what_was_due_in_the_warm_up_was_due_before_the_run() {
+        let hurt = Hurt {
+            number: 1,
+            request: 0,
+            due: 1_000_000_000,
+            status: 0,
+            cause: None,
+            length: 0,
+            other: None,
+            damage: None,
+        };
+        let due = |start| told(Some(&hurt), 1, start).due;
+        assert_eq!((due(0), due(3_000_000_000)), (Some(1.0), Some(-2.0)));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod differences;
 mod heads;
 mod judge;
+mod survival;
 mod time;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -14,8 +15,10 @@ use contract::ledger::Repeats;
 use serde::{Deserialize, Serialize};
 
 pub use heads::{Change, ConnectionsSeen, Heads, Kind};
-pub(crate) use heads::{Sent, compare};
-pub(crate) use judge::{Asked, judge};
+pub(crate) use heads::{HeadsSent, compare};
+pub(crate) use judge::{Asked, Sent, judge};
+pub(crate) use survival::Trust;
+pub use survival::{Survival, Way};
 pub use time::{Part, TimeSplit, Ways};
 
 /// How many examples there are of each finding.
@@ -62,6 +65,9 @@ pub struct Verification {
     pub crossed: Finding,
     /// Replies that belong to another request, and whose own request never arrived.
     pub cached: Finding,
+    /// Messages on WebSockets that were echoed once, and whose echoes came again.
+    #[serde(default)]
+    pub echoed_again: Finding,
     /// Requests of this run that servers have seen and loadgen did not send.
     pub foreign: Finding,
     /// Bodies of replies.
@@ -71,6 +77,9 @@ pub struct Verification {
     pub time: Option<TimeSplit>,
     /// How long it took until nothing changed any more.
     pub waited: Duration,
+    /// What becomes of tokens, as canaries have shown before the run.
+    #[serde(default)]
+    pub tokens: Vec<Survival>,
     /// What can't be said, and why.
     pub off: Vec<String>,
     /// What was changed on the way in the heads of sampled requests and replies, if any could be compared.
@@ -102,6 +111,9 @@ pub struct NeverArrived {
     pub unanswered: Finding,
     /// Nothing has, and the head of the request had not left.
     pub not_written: Finding,
+    /// A server has said of each attempt that it did not process it.
+    #[serde(default)]
+    pub refused: Finding,
 }
 
 /// Requests that something in between sent again.
@@ -143,7 +155,7 @@ pub struct Finding {
 pub struct Example {
     /// Its number.
     pub number: u64,
-    /// When it was due, in seconds since the run began.
+    /// When it was due, in seconds since the run began; in the warm-up, that is before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<f64>,
     /// The status of the reply, or of the reply that it was sent again after.
@@ -182,12 +194,14 @@ impl Verification {
             &self.never_arrived.answered_by_proxy,
             &self.never_arrived.unanswered,
             &self.never_arrived.not_written,
+            &self.never_arrived.refused,
             &self.answered_in_place,
             &self.cut_on_the_way_back,
             &self.cut_by_the_server,
             &self.given_up,
             &self.crossed,
             &self.cached,
+            &self.echoed_again,
             &self.foreign,
             &self.payload.truncated,
             &self.payload.corrupted,

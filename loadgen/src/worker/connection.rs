@@ -179,6 +179,10 @@ pub(crate) trait Sink {
     fn message(&mut self, due: Nanos, time: Nanos);
     /// A message has come on a WebSocket that is no echo of anything that was sent.
     fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String);
+    /// It is the message of this number of the run, which was echoed before, or was sent on another connection.
+    fn strayed(&mut self, _number: u64) {}
+    /// The echo of the message of this number has come after it was given up.
+    fn came_late(&mut self, _number: u64) {}
     /// A ping was sent on a WebSocket.
     fn pinged(&mut self, at: Nanos);
     /// A ping on a WebSocket that was sent then was answered, after this time.

@@ -554,6 +554,18 @@ impl Sink for Results<'_> {
         self.recording.records().unsolicited(at, what);
     }
 
+    fn strayed(&mut self, number: u64) {
+        if let Some(verified) = &mut self.recording.records().verified {
+            verified.strayed(number);
+        }
+    }
+
+    fn came_late(&mut self, number: u64) {
+        if let Some(verified) = &mut self.recording.records().verified {
+            verified.came_late(number);
+        }
+    }
+
     fn pinged(&mut self, at: Nanos) {
         self.recording.records().pinged(at);
     }

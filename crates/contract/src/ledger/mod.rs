@@ -19,6 +19,7 @@ mod pages;
 mod seen;
 mod statement;
 
+use crate::id::{self, Id};
 pub use heads::{KeptFields, MAX_SAMPLES, ReplyHead, RequestHead, Sample, is_sampled};
 pub use instants::{Host, Instants};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
@@ -26,6 +27,23 @@ pub use seen::{Seen, SeenText};
 pub use statement::{
     End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, Packed, Repeat, Repeats, Statement, VERSION,
 };
+
+/// What a message of a verified run begins with, on a WebSocket: the id of the message follows.
+pub const MESSAGE_TOKEN: &[u8] = b"dummy-token=";
+
+/// The load that opening handshakes of WebSockets have as theirs in a verified run, whose ledger nobody asks for: it is their
+/// replies that say which server it is.
+pub const HANDSHAKES: u8 = u8::MAX;
+
+/// The id of a message of a verified run; none of any other message.
+#[inline]
+#[must_use]
+pub fn message_id(content: &[u8]) -> Option<Id> {
+    Id::read(content.strip_prefix(MESSAGE_TOKEN)?.get(..id::LENGTH)?)
+}
+
+/// The first of the loads that canaries have as theirs, beyond those of plans: what they try is of no run's ledger.
+pub const FIRST_CANARY: u8 = 128;
 
 /// What a server knows of a request of some number, in two bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

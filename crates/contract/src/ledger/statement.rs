@@ -378,13 +378,22 @@ impl Repeat {
 
     /// Counts one.
     pub fn count(self, repeats: &mut Repeats) {
-        let count = match self {
+        *self.among(repeats) += 1;
+    }
+
+    /// Takes one back that was counted, and turns out to be none.
+    pub fn uncount(self, repeats: &mut Repeats) {
+        let count = self.among(repeats);
+        *count = count.saturating_sub(1);
+    }
+
+    fn among(self, repeats: &mut Repeats) -> &mut u64 {
+        match self {
             Self::AfterRefusal => &mut repeats.after_refusal,
             Self::AfterFailure => &mut repeats.after_failure,
             Self::AfterSuccess => &mut repeats.after_success,
             Self::Concurrent => &mut repeats.concurrent,
-        };
-        *count += 1;
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use transport::segments;
 use websocket::{Event, Limits, Reader, Role, Violation, code, opcode, write};
 use wire::Output;
 
+use super::noted::Noted;
 use crate::{
     budget::Hold,
     context::ServerContext,
@@ -63,6 +64,7 @@ pub(crate) async fn serve<S>(
         ticks: None,
         begun: None,
         deadline: None,
+        noted: Noted::default(),
         closing: false,
     };
     if poll_fn(|cx| talk.poll(cx)).await {
@@ -93,6 +95,8 @@ struct Talk<'a, S> {
     begun: Option<Instant>,
     /// Looks at `begun`; it may outlive the message that it was set for.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Messages of verified runs.
+    noted: Noted,
     /// All is said when the output is written.
     closing: bool,
 }
@@ -113,7 +117,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             match self.lifecycle.order() {
                 Order::Serve => {}
                 Order::Drain => self.close(code::GOING_AWAY, "server is draining"),
-                Order::Close => return Poll::Ready(false),
+                Order::Close => {
+                    self.noted.broken_off(false);
+                    return Poll::Ready(false);
+                }
             }
             self.look_at_clock(cx);
             self.fill();
@@ -248,6 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 // What follows has a time of its own.
                 self.begun = None;
                 self.echoed = content.len();
+                self.noted.saw(&content, self.context);
                 let opcode = if text { opcode::TEXT } else { opcode::BINARY };
                 match self.options.mode {
                     Mode::Echo => self.echo = Some((opcode, content.into())),
@@ -297,7 +305,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             return;
         }
         self.closing = true;
-        self.echo = None;
+        if self.echo.take().is_some() {
+            self.noted.broken_off(true);
+        }
         write::close(self.output.buffer(), code, reason, None);
     }
 
@@ -311,6 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             }
         }
         if self.echoed > 0 && self.echo.is_none() {
+            self.noted.handed_over();
             self.count();
         }
         Pin::new(&mut self.stream).poll_flush(cx).map(|flushed| flushed.is_ok())

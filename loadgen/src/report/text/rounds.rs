@@ -34,6 +34,9 @@ pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::R
         writeln!(out, "{}", style.outcome(report.summary.outcome(), &line))?;
         let [_, limit] = report.summary.verdict();
         writeln!(out, "{}", wrapped(&format!("Limit: {limit}")))?;
+        if let Some(found) = report.summary.verification.as_deref() {
+            super::verification::write_findings(found, out)?;
+        }
         for warning in report.summary.warnings() {
             writeln!(out, "{}", wrapped(&format!("Warning: {warning}")))?;
         }

@@ -6,6 +6,7 @@ use super::wrapped;
 use crate::{
     report::{happened, heads, printable, verification::sentences},
     summary::Summary,
+    verify::Verification,
 };
 
 /// Writes both, as far as they were wanted.
@@ -21,6 +22,12 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
     }
     let Some(found) = summary.verification.as_deref() else { return Ok(()) };
+    write_findings(found, out)?;
+    writeln!(out)
+}
+
+/// Writes what was proven.
+pub(super) fn write_findings(found: &Verification, out: &mut dyn Write) -> io::Result<()> {
     let sentences = sentences(found);
     let [first, rest @ ..] = &sentences[..] else { return Ok(()) };
     writeln!(out, "{}", wrapped(&format!("Verification: {first}")))?;
@@ -38,5 +45,5 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             }
         }
     }
-    writeln!(out)
+    Ok(())
 }

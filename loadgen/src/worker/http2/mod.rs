@@ -231,7 +231,8 @@ impl Connection for Http2 {
         };
         let id_field = &request.id_field;
         let key = if let Some(rendering) = rendering {
-            let values = texts.values(&arrival, request.rows(), None);
+            let id = arrival.id(*ids);
+            let values = texts.values(&arrival, request.rows(), Some(&id));
             if call.is_none() {
                 body = rendering.body(&values, bodies);
             }
@@ -249,7 +250,7 @@ impl Connection for Http2 {
                     }
                 }
                 if let Some(name) = id_field {
-                    block.varying(name.as_str().as_bytes(), &arrival.id(*ids));
+                    block.varying(name.as_str().as_bytes(), &id);
                 }
             })
         } else {

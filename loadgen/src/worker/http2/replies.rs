@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome},
+    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, TokenEcho},
     recorder::Carried,
 };
 
@@ -303,6 +303,7 @@ fn reset(mut in_flight: InFlight, most: u8, code: Code, rule: Option<&str>, at: 
             Ok(arrival) => return sink.resend(arrival),
             Err(in_flight) => in_flight,
         };
+        in_flight.reply.token = TokenEcho::Refused;
     }
     let failure = match rule {
         None => Failure::new(Cause::RstStream(code.0), format!("the server reset the stream: {code}")),
@@ -320,6 +321,7 @@ fn unprocessed(mut in_flight: InFlight, most: u8, code: Code, at: Nanos, sink: &
             Ok(arrival) => return sink.resend(arrival),
             Err(in_flight) => in_flight,
         };
+        in_flight.reply.token = TokenEcho::Refused;
     }
     let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
     sink.ended(in_flight.ended(at, Outcome::Failed(&failure)));

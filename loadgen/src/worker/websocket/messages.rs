@@ -1,7 +1,11 @@
 //! The messages of all WebSockets of a pool, and their handshakes: what is sent, what an echo is compared with, and which
 //! answers make a WebSocket.
 
-use contract::id::{self, Id, Ids};
+use contract::{
+    field::SEEN,
+    id::{self, Ids},
+    ledger::{HANDSHAKES, Seen},
+};
 use wire::Fields;
 
 use crate::{
@@ -66,11 +70,12 @@ impl Messages {
         }
     }
 
-    /// The next handshake is of this number.
-    pub(super) fn next_handshake(&mut self) -> Arrival {
+    /// The next handshake is of this number, and has this id in a verified run.
+    pub(super) fn next_handshake(&mut self, ids: Ids) -> (Arrival, id::Text) {
         let number = self.next;
         self.next = self.next.wrapping_add(self.step);
-        Arrival::new(number, 0, 0)
+        let arrival = Arrival::new(number, 0, 0);
+        (arrival, arrival.id(Ids { load: HANDSHAKES, ..ids }))
     }
 
     pub(super) fn write(&self, arrival: &Arrival, ids: Ids, out: &mut Vec<u8>) {
@@ -91,7 +96,7 @@ impl Messages {
 
     /// The number of the message that says itself that it is of this run.
     pub(super) fn number_of(&self, content: &[u8], ids: Ids) -> Option<u64> {
-        let id = Id::read(content.get(..id::LENGTH)?)?;
+        let id = self.message.id_of(content)?;
         (Ids { run: id.run, load: id.load } == ids).then_some(id.number)
     }
 
@@ -103,14 +108,27 @@ impl Messages {
         message.compare(request, || arrival.id(ids), values, content, scratch)
     }
 
-    /// In what an echo differs from its message, for people.
-    pub(super) fn difference(&mut self, arrival: &Arrival, ids: Ids, text: bool, content: &[u8]) -> String {
+    /// How long a message is that was sent, and where what came differs from it first.
+    pub(super) fn first_difference(
+        &mut self,
+        arrival: &Arrival,
+        ids: Ids,
+        content: &[u8],
+    ) -> (usize, Option<usize>) {
         let mut sent = std::mem::take(&mut self.scratch);
         sent.clear();
         self.write(arrival, ids, &mut sent);
         let first = sent.iter().zip(content).position(|(one, other)| one != other);
-        let is_prefix = first.is_none() && sent.len() != content.len();
-        let first = first.or(is_prefix.then_some(sent.len().min(content.len())));
+        let length = sent.len();
+        self.scratch = sent;
+        (length, first)
+    }
+
+    /// In what an echo differs from its message, for people.
+    pub(super) fn difference(&mut self, arrival: &Arrival, ids: Ids, text: bool, content: &[u8]) -> String {
+        let (length, first) = self.first_difference(arrival, ids, content);
+        let is_prefix = first.is_none() && length != content.len();
+        let first = first.or(is_prefix.then_some(length.min(content.len())));
         let from = first.map_or_else(String::new, |first| format!(", which differ from byte {first} on"));
         let kind = if text == self.message.text {
             ""
@@ -119,9 +137,7 @@ impl Messages {
         } else {
             " of text"
         };
-        let said = format!("; sent were {} bytes{kind}{from}", sent.len());
-        self.scratch = sent;
-        said
+        format!("; sent were {length} bytes{kind}{from}")
     }
 }
 
@@ -132,6 +148,8 @@ pub(crate) struct Handshaken {
     instance: Option<u16>,
     /// The head of the answer, if it is to be shown.
     head: Option<Box<KeptHead>>,
+    /// Which start of a server it is, in a verified run.
+    epoch: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -147,7 +165,14 @@ impl Handshaken {
             Head::Http1(head) => KeptHead::Http1((*head).clone()),
             Head::Http2(head) => KeptHead::Http2((*head).clone()),
         };
-        Self { instance, head: captures.then(|| Box::new(kept())) }
+        let seen = head.fields().get(SEEN).and_then(Seen::read);
+        let epoch = seen.map(|seen| seen.epoch);
+        Self { instance, head: captures.then(|| Box::new(kept())), epoch }
+    }
+
+    /// Which start of a server it is, if it has said so.
+    pub(super) fn epoch(&self) -> Option<u32> {
+        self.epoch
     }
 
     /// A message has been answered on it, which has no head of its own.

@@ -253,13 +253,13 @@ impl OverHttp1 {
 
 impl Handshake {
     fn new(shared: &mut Shared<Messages>) -> Self {
-        let Shared { requests, .. } = shared;
-        let arrival = requests.next_handshake();
+        let Shared { requests, ids, .. } = shared;
+        let (arrival, id) = requests.next_handshake(*ids);
         let mut out = Vec::new();
         match requests.request.http1_rendering() {
             None => out.extend_from_slice(requests.request.http1().head()),
             Some(rendering) => {
-                let values = requests.texts.values(&arrival, requests.request.rows(), None);
+                let values = requests.texts.values(&arrival, requests.request.rows(), Some(&id));
                 let length = rendering.render(&values, &mut out);
                 out.truncate(length);
             }

@@ -29,6 +29,8 @@ pub(super) enum Echo {
     WrongOf(u64),
     /// The message of this number, for which nobody waits any longer.
     Late(u64),
+    /// The message of this number, which does not wait here: it has been echoed already, or was sent on another connection.
+    Stray(u64),
     /// None.
     OfNothing,
 }
@@ -125,7 +127,7 @@ impl Sent {
                 if is_same { Echo::Of(number) } else { Echo::WrongOf(number) }
             }
             None if self.given_up.contains(&number) || self.forgotten >= Some(number) => Echo::Late(number),
-            None => Echo::OfNothing,
+            None => Echo::Stray(number),
         }
     }
 
@@ -250,10 +252,10 @@ mod tests {
         assert_eq!(find(&sent, 0), Echo::Late(0), "it may be");
         assert_eq!(find(&sent, 1), Echo::Late(1));
         sent.end_late(1);
-        assert_eq!(find(&sent, 1), Echo::OfNothing, "a second one");
+        assert_eq!(find(&sent, 1), Echo::Stray(1), "a second one");
         assert_eq!(find(&sent, most), Echo::Late(most));
         sent.end_late(most);
-        assert_eq!(find(&sent, most), Echo::OfNothing);
+        assert_eq!(find(&sent, most), Echo::Stray(most));
         sent.push(sent_at(most + 1));
         assert!(sent.give_up(most, true).is_none(), "it was sent later");
         assert_eq!(find(&sent, most + 1), Echo::Of(most + 1));

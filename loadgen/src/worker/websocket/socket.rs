@@ -286,12 +286,22 @@ impl Socket {
             }
             Echo::Late(number) => {
                 self.is_used = true;
+                sink.came_late(number);
                 return self.sent.end_late(number);
+            }
+            Echo::Stray(number) => {
+                sink.strayed(number);
+                return sink.unsolicited(at, || shown(text, content));
             }
             Echo::OfNothing => return sink.unsolicited(at, || shown(text, content)),
         };
         self.is_used = true;
         let Some(mut in_flight) = self.sent.end(number) else { return };
+        if messages.message.is_verified() {
+            let arrival = in_flight.arrival;
+            let wrong = failure.as_ref().map(|_| messages.first_difference(&arrival, ids, content));
+            in_flight.echoed(self.handshake.epoch(), wrong);
+        }
         // Nothing leads elsewhere: it is no redirect.
         let _ = in_flight.reply.body(content);
         self.handshake.answered(&mut in_flight.reply);

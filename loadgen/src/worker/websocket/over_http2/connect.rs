@@ -1,5 +1,6 @@
 //! How WebSockets are opened on an HTTP/2 connection (RFC 8441), and again.
 
+use contract::id::Ids;
 use http2::Key;
 
 use super::super::messages::Messages;
@@ -45,10 +46,10 @@ impl Pause {
 }
 
 /// Asks for a WebSocket; where.
-pub(super) fn connect(http2: &mut http2::Connection, messages: &mut Messages) -> Option<Key> {
-    let arrival = messages.next_handshake();
+pub(super) fn connect(http2: &mut http2::Connection, messages: &mut Messages, ids: Ids) -> Option<Key> {
+    let (arrival, id) = messages.next_handshake(ids);
     let Messages { request, texts, .. } = messages;
-    let values = texts.values(&arrival, request.rows(), None);
+    let values = texts.values(&arrival, request.rows(), Some(&id));
     let fields = match request.http2_rendering() {
         None => request.http2(),
         Some(rendering) => {

@@ -201,7 +201,9 @@ impl OverHttp2 {
             return Err(Closed::by_loadgen(Failure::new(Cause::NoWebSocket, NO_CONNECT)));
         }
         while self.may_open(&shared.limits) {
-            let Some(key) = connect::connect(&mut self.http2, &mut shared.requests) else { return Ok(()) };
+            let Some(key) = connect::connect(&mut self.http2, &mut shared.requests, shared.ids) else {
+                return Ok(());
+            };
             self.streams.connect(key, shared.now);
         }
         Ok(())

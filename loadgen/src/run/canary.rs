@@ -1,0 +1,223 @@
+//! Canaries of a verified run: one request per method, protocol and target before it begins, which shows whether tokens get to a
+//! server and back. What does not in the field is tried in the query, and what does not come back is asked for.
+//!
+//! Each is a run of one request, of a load that no plan has, so that no ledger of the run counts it. Nothing here opens a
+//! connection itself.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use contract::{
+    field,
+    id::Ids,
+    ledger::{FIRST_CANARY, Seen},
+};
+
+use super::{Run, ledgers};
+use crate::{
+    control::{Handle, Phase},
+    plan::Plan,
+    verify::{Survival, Trust, Way},
+};
+
+/// Of how many kinds of requests one is sent ahead: each takes two loads at most, and loads are numbered with a byte.
+const MAX_KINDS: usize = 32;
+
+/// How often it is looked whether the run was stopped.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What canaries have shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Survivals {
+    pub(super) kinds: Vec<Survival>,
+    /// Which of them each request is of, by its index.
+    kind_of: Vec<Option<usize>>,
+}
+
+impl Survivals {
+    /// What can be said of the request with this index.
+    pub(super) fn trust(&self, request: usize) -> Trust {
+        let kind = self.kind_of.get(request).copied().flatten();
+        kind.and_then(|kind| self.kinds.get(kind)).map_or(Trust::Whole, Survival::trust)
+    }
+
+    /// Whether anything of any request can't be proven.
+    pub(super) fn are_off(&self) -> bool {
+        self.kinds.iter().any(Survival::is_off)
+    }
+}
+
+/// What came back of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Back {
+    /// Its token, or that of another request: what comes back is not removed.
+    Token,
+    /// A reply without one. It `fails` where it tells of a failure of a server, or of something before one.
+    None { fails: bool },
+    /// No reply.
+    Nothing,
+}
+
+/// The plan of a verified run with tokens where they get through, and what was found out. All canaries together take no longer
+/// than `--connect-timeout`.
+///
+/// # Errors
+/// A canary could not be sent at all.
+pub(super) fn sent_ahead(plan: Plan, ids: Ids, run: &Handle) -> anyhow::Result<(Plan, Survivals)> {
+    if plan.verify().is_none() || plan.message().is_some() || plan.captures() {
+        return Ok((plan, Survivals::default()));
+    }
+    let until = Instant::now() + plan.load().connect_timeout;
+    let mut firsts: Vec<usize> = Vec::new();
+    let kind_of = (0..plan.requests().len()).map(|index| {
+        let known = firsts.iter().position(|first| are_alike(&plan, *first, index));
+        known.or_else(|| {
+            let has_room = firsts.len() < MAX_KINDS;
+            has_room.then(|| {
+                firsts.push(index);
+                firsts.len() - 1
+            })
+        })
+    });
+    let kind_of: Vec<_> = kind_of.collect();
+    let mut kinds = Vec::with_capacity(firsts.len());
+    for (load, first) in (FIRST_CANARY..).step_by(2).zip(&firsts) {
+        let canaries = Canaries { plan: &plan, request: *first, ids: Ids { load, ..ids }, run, until };
+        kinds.push(canaries.survival()?);
+    }
+    let in_query: Vec<bool> =
+        kind_of.iter().map(|kind| kind.is_some_and(|kind| kinds[kind].requests == Way::Query)).collect();
+    let plan = match in_query.contains(&true) {
+        true => plan.with_tokens_in_query(|index| in_query[index]),
+        false => plan,
+    };
+    Ok((plan, Survivals { kinds, kind_of }))
+}
+
+/// Whether what becomes of the token of one request becomes of that of the other, most likely.
+fn are_alike(plan: &Plan, one: usize, other: usize) -> bool {
+    let (first, second) = (&plan.requests()[one], &plan.requests()[other]);
+    std::ptr::eq(plan.site_of(one), plan.site_of(other))
+        && first.method == second.method
+        && first.call().is_some() == second.call().is_some()
+        && (plan.takes_token_in_query(one) == plan.takes_token_in_query(other))
+}
+
+/// Those of one kind.
+struct Canaries<'r> {
+    plan: &'r Plan,
+    /// The first request of the kind.
+    request: usize,
+    /// Of the first of them.
+    ids: Ids,
+    run: &'r Handle,
+    until: Instant,
+}
+
+impl Canaries<'_> {
+    fn survival(&self) -> anyhow::Result<Survival> {
+        let (request, site) = (&self.plan.requests()[self.request], self.plan.site_of(self.request));
+        let (requests, replies) = self.ways()?;
+        Ok(Survival {
+            method: if request.call().is_some() { "call".to_owned() } else { request.method.to_string() },
+            protocol: site.target().protocol_name().to_owned(),
+            target: site.target().authority(),
+            requests,
+            replies,
+        })
+    }
+
+    fn ways(&self) -> anyhow::Result<(Way, Way)> {
+        let unknown = Ok((Way::Unknown, Way::Unknown));
+        let fails = match self.send(self.ids, false)? {
+            Back::Token => return Ok((Way::Field, Way::Field)),
+            Back::Nothing => return unknown,
+            Back::None { fails } => fails,
+        };
+        let has_arrived = self.has_arrived(self.ids);
+        if has_arrived == Some(true) {
+            return Ok((Way::Field, Way::Stripped));
+        }
+        if fails || self.is_over() {
+            return unknown;
+        }
+        let none = Ok((Way::Stripped, Way::Unknown));
+        if !self.plan.takes_token_in_query(self.request) {
+            return none;
+        }
+        let in_query = Ids { load: self.ids.load + 1, ..self.ids };
+        match self.send(in_query, true)? {
+            Back::Token => Ok((Way::Query, Way::Field)),
+            _ if self.has_arrived(in_query) == Some(true) => Ok((Way::Query, Way::Stripped)),
+            _ if self.is_over() => unknown,
+            _ => none,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.run.phase() != Phase::Run || Instant::now() >= self.until
+    }
+
+    fn has_arrived(&self, ids: Ids) -> Option<bool> {
+        ledgers::have_seen(self.plan, ids, || self.is_over())
+    }
+
+    fn send(&self, ids: Ids, in_query: bool) -> anyhow::Result<Back> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if self.is_over() {
+            return Ok(Back::Nothing);
+        }
+        let id = ids.of(0, 0);
+        let mut run = Run::new(self.plan.canary(self.request, id, in_query)?.within(left));
+        run.ids = ids;
+        let running = run.start()?;
+        while !running.is_finished() {
+            if self.run.phase() != Phase::Run {
+                running.abort();
+            }
+            thread::park_timeout(LOOK_EVERY);
+        }
+        let summary = running.join()?;
+        let head = summary.records.exchange.as_deref().map_or("", |exchange| &exchange.capture.head);
+        Ok(Back::of(head))
+    }
+}
+
+impl Back {
+    fn of(head: &str) -> Self {
+        let field = |wanted: &str| {
+            let fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+            fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+        };
+        if head.is_empty() {
+            return Self::Nothing;
+        }
+        if field(field::SEEN).and_then(|text| Seen::read(text.as_bytes())).is_some() {
+            return Self::Token;
+        }
+        let status = head.split(' ').nth(1).unwrap_or_default();
+        Self::None { fails: status.starts_with('5') && field(field::INSTANCE).is_none() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_back_is_read_from_the_head() {
+        let seen = "00000abc-80-0000000000000000-00-01-0000feed";
+        for (head, back) in [
+            (format!("HTTP/1.1 200 OK\nX-Dummy-Seen: {seen}\n\n"), Back::Token),
+            (format!("HTTP/2 503 Service Unavailable\nx-dummy-seen: {seen}\n\n"), Back::Token),
+            ("HTTP/1.1 200 OK\nx-dummy-seen: what\n\n".to_owned(), Back::None { fails: false }),
+            ("HTTP/1.1 502 Bad Gateway\n\n".to_owned(), Back::None { fails: true }),
+            ("HTTP/1.1 503 Wait\nx-dummy-instance: a\n\n".to_owned(), Back::None { fails: false }),
+            (String::new(), Back::Nothing),
+        ] {
+            assert_eq!(Back::of(&head), back, "{head}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Whether tokens get to servers and back, as canaries have shown before the run, and what can't be told where they do not.
+
+use serde::{Deserialize, Serialize};
+
+/// What became of tokens of requests with one method, over one protocol, to one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Survival {
+    /// The method, or `call`.
+    pub method: String,
+    /// The protocol.
+    pub protocol: String,
+    /// The target's host and port.
+    pub target: String,
+    /// How they get to a server.
+    pub requests: Way,
+    /// How they come back.
+    pub replies: Way,
+}
+
+/// How tokens travel one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// In their field.
+    Field,
+    /// In the query, as the field is removed.
+    Query,
+    /// Not at all.
+    Stripped,
+    /// The canary could not tell: the run itself will.
+    Unknown,
+}
+
+/// What can be said of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// All.
+    Whole,
+    /// Whether it arrived, and not whose reply it was given.
+    Arrival,
+    /// Nothing.
+    Nothing,
+}
+
+impl Survival {
+    /// What can be said of its requests.
+    pub(crate) fn trust(&self) -> Trust {
+        match (self.requests, self.replies) {
+            (Way::Stripped, _) => Trust::Nothing,
+            (_, Way::Stripped) => Trust::Arrival,
+            _ => Trust::Whole,
+        }
+    }
+
+    /// What users have to know of it, if that is anything.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let Self { method, protocol, target, .. } = self;
+        let of = format!("{method} over {protocol} to {target}");
+        match (self.trust(), self.requests) {
+            (Trust::Nothing, _) => Some(format!(
+                "{of}: no token gets to a server and back, so nothing is proven of these requests: not whether they arrived, were \
+                 repeated, crossed or answered from a cache"
+            )),
+            (Trust::Arrival, way) => Some(format!(
+                "{of}: tokens are stripped from replies{}: crossed, cached and answered in between cannot be told, nor whether \
+                 bodies are whole",
+                if way == Way::Query {
+                    ", and their field from requests, so that they go in the query"
+                } else {
+                    ""
+                }
+            )),
+            (Trust::Whole, Way::Query) => Some(format!(
+                "{of}: the field {} is stripped from requests: tokens go in the query ({}=...), so that no cache sees a URL twice",
+                contract::field::TOKEN,
+                contract::field::TOKEN_KEY
+            )),
+            (Trust::Whole, _) => None,
+        }
+    }
+
+    /// Whether anything of its requests can't be proven.
+    pub(crate) fn is_off(&self) -> bool {
+        self.trust() != Trust::Whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_survive_is_named_and_what_is_not_known_is_no_alarm() {
+        let of = |requests, replies| Survival {
+            method: "GET".to_owned(),
+            protocol: "h2c".to_owned(),
+            target: "a:1".to_owned(),
+            requests,
+            replies,
+        };
+        for (requests, replies, trust, note) in [
+            (Way::Field, Way::Field, Trust::Whole, None),
+            (Way::Unknown, Way::Unknown, Trust::Whole, None),
+            (
+                Way::Query,
+                Way::Field,
+                Trust::Whole,
+                Some("GET over h2c to a:1: the field x-dummy-token is stripped"),
+            ),
+            (Way::Field, Way::Stripped, Trust::Arrival, Some("crossed, cached")),
+            (Way::Query, Way::Stripped, Trust::Arrival, Some("go in the query: crossed")),
+            (Way::Stripped, Way::Unknown, Trust::Nothing, Some("nothing is proven")),
+        ] {
+            let survival = of(requests, replies);
+            assert_eq!(survival.trust(), trust);
+            let said = survival.note();
+            assert!(said.is_some() == note.is_some(), "{said:?}");
+            assert!(note.is_none_or(|note| said.as_ref().unwrap().contains(note)), "{said:?}");
+        }
+    }
+}
