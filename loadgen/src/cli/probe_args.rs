@@ -105,7 +105,7 @@ pub struct Probe {
     #[arg(long = "note", value_name = "NAME=TEXT", value_parser = note_of)]
     pub(super) notes: Vec<(String, String)>,
 
-    /// Say where a finding is disputed: nginx/repeated-post=https://example.com/issues/1
+    /// Say where a finding is disputed: nginx/repeated-post=LINK
     ///
     /// Reports show the link with the cells of that case in that column. What was found does not change.
     #[arg(long, value_name = "NAME/CASE=LINK", value_parser = disputed)]
