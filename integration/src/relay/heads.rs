@@ -71,7 +71,7 @@ pub(super) fn mended(input: &[u8]) -> Vec<u8> {
     let head = kept(&format!("{head}\r\n\r\n"), |name, _| {
         let is_again = ["host", "content-length"].contains(&name) && seen.contains(&name.to_owned());
         seen.push(name.to_owned());
-        !is_again && !(has_coding && name == "content-length")
+        !(is_again || has_coding && name == "content-length")
     });
     format!("{head}{rest}").into_bytes()
 }

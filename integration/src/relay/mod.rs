@@ -14,7 +14,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, SyncSender},
     },
     thread,
     time::Duration,
@@ -88,7 +88,7 @@ struct Manner {
     /// Of interim replies, and whether it has come to what ends it.
     counted: Arc<AtomicUsize>,
     /// Who is told the target of each request.
-    told: Option<Sender<String>>,
+    told: Option<SyncSender<String>>,
 }
 
 /// A proxy; it ends when dropped.
@@ -115,11 +115,11 @@ impl Relay {
     /// When it can't listen.
     #[must_use]
     pub fn telling(server: SocketAddr, habit: Habit) -> (Self, Receiver<String>) {
-        let (told, targets) = mpsc::channel();
+        let (told, targets) = mpsc::sync_channel(MAX_TARGETS);
         (Self::of_manner(server, habit, Some(told)), targets)
     }
 
-    fn of_manner(server: SocketAddr, habit: Habit, told: Option<Sender<String>>) -> Self {
+    fn of_manner(server: SocketAddr, habit: Habit, told: Option<SyncSender<String>>) -> Self {
         let manner = Manner { habit, counted: Arc::default(), told };
         Self::start(move |client| exchanges::serve(client, server, &manner))
     }
@@ -163,6 +163,9 @@ impl Drop for Relay {
         drop(TcpStream::connect(self.address));
     }
 }
+
+/// How many targets are told that nobody has read.
+const MAX_TARGETS: usize = 1000;
 
 /// What each piece takes with [`Habit::Slow`].
 const SLOWNESS: Duration = Duration::from_millis(600);

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{adapters::Adapter, kept::Kept, probe::Probe};
+use super::{adapters::Adapter, kept::Kept, probe_args::Probe};
 
 /// What is done instead of the run that options describe.
 #[derive(Clone, Debug, Subcommand)]

@@ -16,7 +16,7 @@ use super::{
     compare_args::{self, Compare},
     find_max_args::{self, FindMax},
     heyyall,
-    probe::ACCEPTED as PROBE,
+    probe_args::ACCEPTED as PROBE,
     shorthand::{self, Body, COMPRESSED},
 };
 use crate::{

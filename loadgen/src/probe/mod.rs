@@ -6,6 +6,7 @@
 
 mod cases;
 mod client;
+mod finding;
 pub mod found;
 mod gate;
 mod sightings;

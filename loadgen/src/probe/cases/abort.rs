@@ -14,6 +14,8 @@ pub(super) static CASE: Case = Case {
     number: 6,
     name: "client-abort",
     title: "A client's abort reaches the server",
+    why: "Work goes on for clients that have left.",
+    issues: &["linkerd2#986", "caddy#1589", "yarp#461"],
     asks: "The client resets its connection (HTTP/2: its stream) while it waits, receives or sends. Does the server notice? \
            (A connection that the proxy closes and does not reset looks half-closed to dummy-server, for 10 s; \
            --half-close-timeout=500ms has it notice that in time.)",

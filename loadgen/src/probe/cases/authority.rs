@@ -39,6 +39,8 @@ pub(super) static CASE: Case = Case {
     number: 19,
     name: "authority",
     title: "Whom a request is for is clear",
+    why: "Where proxy and server read different hosts, rules for a host can be got around.",
+    issues: &[],
     asks: "A request with two Host fields or none, one whose target names another host than Host, and one whose :authority is not its \
            Host. Which one does the server see, or is it refused? What proxy and server take otherwise is a way past rules for hosts.",
     rules: &[&HOST, &ABSOLUTE, &AUTHORITY],

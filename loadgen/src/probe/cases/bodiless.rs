@@ -36,6 +36,8 @@ pub(super) static CASE: Case = Case {
     number: 16,
     name: "bodiless",
     title: "HEAD, 204 and 304 have no content",
+    why: "Content where none may be is read as the next reply.",
+    issues: &[],
     asks: "A HEAD of something long, a 204 and a 304, and a request behind each on the same connection. Does content follow, and is \
            the next reply intact? What is too much there is taken for the beginning of the next reply.",
     rules: &[&HEAD, &LENGTH_OF_HEAD, &CODING],

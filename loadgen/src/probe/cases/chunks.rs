@@ -25,6 +25,8 @@ pub(super) static CASE: Case = Case {
     number: 20,
     name: "chunked",
     title: "Content in chunks arrives whole",
+    why: "Clients that do not know the length send in chunks.",
+    issues: &[],
     asks: "A request and a reply in several chunks (HTTP/2: without a length), and a request whose chunk has an extension. Is the \
            content the same?",
     rules: &[&DECODING, &EXTENSIONS],

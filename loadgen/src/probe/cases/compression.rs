@@ -12,6 +12,8 @@ pub(super) static CASE: Case = Case {
     number: 28,
     name: "compression",
     title: "Compression on the way",
+    why: "It decides on CPU time, lengths and caches.",
+    issues: &[],
     asks: "A plain text for a client that accepts gzip, and one in gzip for a client that does not say so: which coding does it come in?",
     rules: &[],
     is_described: true,

@@ -16,6 +16,8 @@ pub(super) static CASE: Case = Case {
     number: 23,
     name: "drain",
     title: "A server that announces the end of its connections loses no request",
+    why: "Each deployment ends connections.",
+    issues: &[],
     asks: "Each reply of the server is the last one on its connection, as it says with Connection: close or GOAWAY. Are the requests \
            that follow it immediately answered, and does a POST arrive once?",
     rules: &[&RULE],

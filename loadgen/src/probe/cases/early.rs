@@ -17,6 +17,8 @@ pub(super) static EARLY: Case = Case {
     number: 4,
     name: "early-reply",
     title: "A reply during an upload reaches the client",
+    why: "A client that is told early stops sending; one that is not, or whose connection is reset, sees no reason at all.",
+    issues: &["envoy#2929", "envoy#44749", "haproxy#3495"],
     asks: "The server replies with 413 to the head of an upload, of which the client has sent a part. Does the reply come before the \
            client has sent the rest?",
     rules: &[],
@@ -28,6 +30,8 @@ pub(super) static AFTERWARDS: Case = Case {
     number: 5,
     name: "afterwards",
     title: "The exchange after a disturbed one is intact",
+    why: "What is left over of a disturbed exchange becomes the reply to another user's request.",
+    issues: &["envoy#39139", "node-http-proxy#1721"],
     asks: "After an early reply, a cut one and one that never began, requests on the same connection, if it is kept, or on the next \
            one: do they get their own replies?",
     rules: &[&super::CROSSED],

@@ -12,6 +12,8 @@ pub(super) static CASE: Case = Case {
     number: 13,
     name: "early-hints",
     title: "103 (Early Hints) reaches the client",
+    why: "Preloading gains nothing if the hint does not arrive.",
+    issues: &["envoy#35263"],
     asks: "The server sends 103 with a Link, and its reply a moment later. Do both come?",
     rules: &[&INTERIM],
     is_described: false,

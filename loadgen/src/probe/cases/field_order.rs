@@ -11,6 +11,8 @@ pub(super) static CASE: Case = Case {
     number: 26,
     name: "field-order",
     title: "Order and case of fields",
+    why: "Signatures and old servers depend on it.",
+    issues: &[],
     asks: "Three fields whose names are in no order and in different cases, of a request and of a reply: how do they arrive? \
            (HTTP/2 has lower case alone.)",
     rules: &[],

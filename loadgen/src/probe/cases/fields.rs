@@ -18,6 +18,8 @@ pub(super) static CASE: Case = Case {
     number: 17,
     name: "fields",
     title: "Many and large fields arrive",
+    why: "Cookies and tokens grow until a limit on the way refuses them.",
+    issues: &[],
     asks: "A request with 100 fields more or one of 6000 bytes, and a reply with 40 more or one of 6000 bytes: do they arrive \
            unchanged, or what is said instead?",
     rules: &[],

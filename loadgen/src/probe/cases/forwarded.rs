@@ -12,6 +12,8 @@ pub(super) static CASE: Case = Case {
     number: 27,
     name: "forwarded",
     title: "What the proxy adds to a request",
+    why: "Servers log, limit and trust by these fields.",
+    issues: &[],
     asks: "Which fields does the server see that the client has not sent, and what becomes of Forwarded (RFC 7239) and X-Forwarded-For \
            that it has sent?",
     rules: &[],

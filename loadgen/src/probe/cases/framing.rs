@@ -34,6 +34,8 @@ pub(super) static CASE: Case = Case {
     number: 24,
     name: "framing",
     title: "Where a request ends is not a matter of opinion",
+    why: "Where proxy and server differ on where a request ends, one user's request begins with another's.",
+    issues: &[],
     asks: "A POST with Content-Length and Transfer-Encoding, one with two lengths, and one whose last coding is not chunked; a second \
            request is hidden in the content. Is it refused, and has the server seen the hidden one? (That is request smuggling.)",
     rules: &[&BOTH, &LENGTHS, &CODINGS],

@@ -13,6 +13,8 @@ pub(super) static CASE: Case = Case {
     number: 22,
     name: "half-close",
     title: "A client that ends its direction gets its reply",
+    why: "Simple clients and tunnels say with FIN that they are done, and wait.",
+    issues: &[],
     asks: "The client sends a request and FIN, and waits. Does the reply come, or is that taken for an abort?",
     rules: &[],
     is_described: false,

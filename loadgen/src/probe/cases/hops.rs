@@ -22,6 +22,8 @@ pub(super) static CASE: Case = Case {
     number: 18,
     name: "hop-by-hop",
     title: "Fields that Connection names go no further",
+    why: "A field for one connection that goes further can switch off checks behind the proxy.",
+    issues: &[],
     asks: "A request, or a reply, has a field x-probe-hop, and Connection names it. Is it taken out before the message is passed on? \
            (Asked directly, there is no further way.)",
     rules: &[&RULE],

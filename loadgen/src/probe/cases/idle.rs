@@ -16,6 +16,8 @@ pub(super) static CASE: Case = Case {
     number: 3,
     name: "idle-race",
     title: "A server's connection that ends while it is idle costs no request",
+    why: "Now and then a 502 without a reason: the proxy's timeout is longer than the server's.",
+    issues: &["envoy#1979", "caddy#6452", "haproxy#1423"],
     asks: "The server closes its connection right behind a whole reply, without having said so, and the next request comes at that \
            moment. Is it answered by the server, and does a POST arrive once?",
     rules: &[&RULE],

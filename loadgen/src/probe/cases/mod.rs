@@ -45,6 +45,10 @@ pub struct Case {
     pub name: &'static str,
     /// In a few words.
     pub title: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// Public issues in which users met it, as repository and number.
+    pub issues: &'static [&'static str],
     /// What is done, and what is looked at.
     pub asks: &'static str,
     /// The rules that make it red, if there are any.

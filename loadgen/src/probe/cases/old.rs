@@ -20,6 +20,8 @@ pub(super) static CASE: Case = Case {
     number: 21,
     name: "http10",
     title: "HTTP/1.0 ends a reply by its connection",
+    why: "Health checks and old clients still speak it, and some proxies do with servers.",
+    issues: &[],
     asks: "A client of HTTP/1.0 asks for a reply without a length, which ends with the connection; and where the proxy speaks \
            HTTP/1.0 with the server, such a reply comes from there. Is it whole, and in no chunks for that client?",
     rules: &[&RULE, &INCOMPLETE],

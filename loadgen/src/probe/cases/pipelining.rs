@@ -14,6 +14,8 @@ pub(super) static CASE: Case = Case {
     number: 31,
     name: "pipelining",
     title: "Pipelined requests",
+    why: "It decides whether a slow request holds back others.",
+    issues: &[],
     asks: "Two requests in one piece, of which the first takes 200 ms: are both answered, and does the second one reach the server \
            before the first is replied to?",
     rules: &[],

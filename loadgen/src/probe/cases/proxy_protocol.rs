@@ -9,6 +9,8 @@ pub(super) static CASE: Case = Case {
     number: 30,
     name: "proxy-protocol",
     title: "PROXY protocol towards the server",
+    why: "It is how the server learns the client's address below HTTP.",
+    issues: &[],
     asks: "Has the proxy said in a PROXY header from where the client comes? dummy-server has to take it (--proxy-protocol).",
     rules: &[],
     is_described: true,

@@ -19,6 +19,8 @@ pub(super) static CASE: Case = Case {
     number: 1,
     name: "repeated-post",
     title: "A failed POST is not repeated",
+    why: "A payment that is made twice: many proxies repeat what failed, and their users find out in production.",
+    issues: &["traefik#8990", "istio#13851", "envoy#10007", "pingora#979"],
     asks: "The server resets or closes the connection before its reply, replies with 503, or does not reply at all, to a POST. \
            How often has it seen the request?",
     rules: &[&RULE],

@@ -12,6 +12,8 @@ pub(super) static CASE: Case = Case {
     number: 9,
     name: "reset-code",
     title: "A reset of the server reaches the client as one",
+    why: "Clients decide by the code whether to try again.",
+    issues: &["envoy#36200", "envoy#13349"],
     asks: "The server resets a stream with a code in the middle of its reply (with HTTP/1.1 behind the proxy: its connection). \
            Which code does the client get?",
     rules: &[&INCOMPLETE],

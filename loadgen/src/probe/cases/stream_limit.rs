@@ -12,6 +12,8 @@ pub(super) static CASE: Case = Case {
     number: 25,
     name: "stream-limit",
     title: "As many streams as the proxy allows are answered",
+    why: "A burst of a browser or of gRPC calls meets the limit.",
+    issues: &[],
     asks: "The client opens as many HTTP/2 streams as the proxy's SETTINGS allow, 100 at most, each with a request that takes 100 ms. \
            Is each answered, whatever the server's own limit is?",
     rules: &[],

@@ -19,6 +19,8 @@ pub(super) static CASE: Case = Case {
     number: 14,
     name: "target",
     title: "The target arrives as it was sent",
+    why: "Signatures, caches and access rules depend on the exact target.",
+    issues: &["node-http-proxy#959", "h2o#981"],
     asks: "Targets with what is often normalized: which one has the server seen?",
     rules: &[&RULE],
     is_described: false,

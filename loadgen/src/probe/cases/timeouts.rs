@@ -14,6 +14,8 @@ pub(super) static CASE: Case = Case {
     number: 29,
     name: "timeouts",
     title: "For how long the proxy waits",
+    why: "Timeouts on the way have to fit together.",
+    issues: &[],
     asks: "The server does not reply, and the client does not send a request on a connection that it has used: after how long does \
            the proxy end that? It is waited for no longer than --timeout, which is to be longer than the proxy's timeouts.",
     rules: &[],

@@ -20,6 +20,8 @@ pub(super) static CASE: Case = Case {
     number: 10,
     name: "trailers",
     title: "Trailers arrive as trailers",
+    why: "gRPC has its status there: without it a call that failed looks broken, or well.",
+    issues: &["traefik#4181", "sozu#899", "squid#2079"],
     asks: "The server ends a reply with a trailer, the client a request; and a gRPC call fails without content. What comes of \
            trailers and status? They may be dropped, but not moved to the header section.",
     rules: &[&RULE],

@@ -18,8 +18,10 @@ pub(super) static CASE: Case = Case {
     number: 32,
     name: "websocket-idle",
     title: "A WebSocket on which nothing is said, without and with pings",
+    why: "Idle WebSockets are closed by what is in between, unless somebody pings.",
+    issues: &["ingress-nginx#2917"],
     asks: "For how long does a WebSocket stay open on which nothing is said, and does it stay open if the server pings? It is waited \
-           for no longer than --timeout, which is to be longer than the proxy's timeouts. (ingress-nginx#2917)",
+           for no longer than --timeout, which is to be longer than the proxy's timeouts.",
     rules: &[],
     is_described: true,
     variants: &["silent", "pings"],
@@ -34,7 +36,9 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     if !session.takes_websockets() {
         return Ok(Finding::not_applicable("needs a proxy that allows extended CONNECT (RFC 8441)"));
     }
-    handshake(trial, &mut session, &ask).await?;
+    if let Err(finding) = handshake(trial, &mut session, &ask).await {
+        return Ok(Finding::not_applicable(format!("needs websocket: {}", finding.what)));
+    }
     let (began, until) = (Instant::now(), trial.until());
     let (mut incoming, mut pings) = (Incoming::new(), 0);
     let end = loop {

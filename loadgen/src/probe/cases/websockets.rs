@@ -19,6 +19,8 @@ pub(super) static CASE: Case = Case {
     number: 15,
     name: "websocket",
     title: "WebSockets open, echo, ping and close as they were asked to",
+    why: "Upgrades fail where a proxy takes one kind of them alone, and reasons of a close get lost.",
+    issues: &["ingress-nginx#2917"],
     asks: "A WebSocket by Upgrade, or over HTTP/2 by extended CONNECT (RFC 8441): is a message echoed, does a ping of the server come, \
            and is the code of a close the one that was sent?",
     rules: &[],

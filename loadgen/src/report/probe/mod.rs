@@ -32,7 +32,10 @@ pub fn list(out: &mut dyn Write) -> io::Result<()> {
 /// Those of the writer.
 pub fn explain(case: &Case, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}  {}: {}\n", case.number, case.name, case.title)?;
-    writeln!(out, "{}\n", case.asks)?;
+    writeln!(out, "{}\n\n{}\n", case.asks, case.why)?;
+    if !case.issues.is_empty() {
+        writeln!(out, "Public issues: {}\n", case.issues.join(", "))?;
+    }
     writeln!(out, "Variants: {}", case.variants.join(", "))?;
     if case.is_described {
         writeln!(
