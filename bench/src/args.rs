@@ -95,6 +95,8 @@ pub enum Mode {
     Growth,
     /// as many connections at once as the machine allows, from several addresses
     Crowd,
+    /// what reverse proxies do in the cases of `loadgen probe`, and what they add to a request
+    Proxies,
 }
 
 impl Mode {
@@ -108,6 +110,7 @@ impl Mode {
             Self::Memory => "memory",
             Self::Growth => "growth",
             Self::Crowd => "crowd",
+            Self::Proxies => "proxies",
         }
     }
 }

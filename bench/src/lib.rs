@@ -4,7 +4,8 @@
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
 //! runs each [`client`], one after the other, and reads [`cpu`] and the [`round_trip`] between both CPUs before and
 //! after, its [`memory`] where connections lie idle, or the [`arrivals`] that a server noted. [`crowd`] is by itself: it
-//! opens as many connections as go. So is [`growth`]: it compares loadgen's memory in a short and a long run.
+//! opens as many connections as go. So is [`growth`]: it compares loadgen's memory in a short and a long run. [`proxies`] keeps
+//! what reverse proxies do, as `loadgen probe` and `loadgen compare` say it.
 //! [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`]
 //! and dies with its value.
 //!
@@ -24,6 +25,7 @@ pub mod measure;
 pub mod memory;
 pub mod probe;
 pub mod process;
+pub mod proxies;
 pub mod ratio;
 pub mod record;
 pub mod report;
@@ -63,6 +65,7 @@ pub fn run(args: &Args) -> Result<bool> {
     match args.mode {
         Mode::Crowd => return crowd(args),
         Mode::Growth => return growth(args),
+        Mode::Proxies => return proxies(args),
         _ => {}
     }
     let seconds = if args.smoke { SMOKE_SECONDS } else { args.seconds };
@@ -171,6 +174,25 @@ fn growth(args: &Args) -> Result<bool> {
         fs::write(folder.join("growth.md"), table)?;
     }
     Ok(met)
+}
+
+/// Asks all proxies that are installed what they do and what they cost, prints what is kept of it, and keeps it.
+fn proxies(args: &Args) -> Result<bool> {
+    let wanted = proxies::wanted(&args.only)?;
+    let machine = Machine::here(args)?;
+    let tools = Tools::find(args, &BTreeSet::new())?;
+    interrupt::listen()?;
+    let date = today();
+    let head = about(args, &date, &machine) + &versions(&[]);
+    let kept = tempfile::tempdir()?;
+    let folder = folder(args, &date, &machine).map(|folder| folder.join("proxies"));
+    let folder = folder.unwrap_or_else(|| kept.path().to_path_buf());
+    fs::create_dir_all(&folder)?;
+    let record =
+        proxies::Proxies { tools: &tools, folder: &folder, seconds: args.seconds, smoke: args.smoke };
+    let table = record.keep(&wanted, &head)?;
+    print(&table)?;
+    Ok(true)
 }
 
 fn today() -> String {

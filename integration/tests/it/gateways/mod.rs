@@ -46,7 +46,7 @@ impl Lab {
 }
 
 /// Adds a test of a proxy.
-fn each(cases: Cases, name: String, body: impl AsyncFnOnce() + Send + 'static) -> Cases {
+fn each(cases: Cases, name: &str, body: impl AsyncFnOnce() + Send + 'static) -> Cases {
     cases.named(format!("gateways::{name}"), move || block_on(body()))
 }
 

@@ -1,5 +1,7 @@
 //! `loadgen probe` through each proxy: whatever it does, the probe comes to an end and can judge.
 
+use std::time::Duration;
+
 use integration::{
     binaries::command,
     cases::Cases,
@@ -9,7 +11,6 @@ use integration::{
 use serde_json::Value;
 
 use super::{Lab, each};
-use std::time::Duration;
 
 tests!();
 
@@ -19,7 +20,7 @@ fn rows() -> Cases {
     let mut cases = Cases::new();
     for gateway in ALL {
         let name = format!("probed::{}", gateway.name);
-        cases = each(cases, name, async move || all_cases_are_judged(gateway));
+        cases = each(cases, &name, async move || all_cases_are_judged(gateway));
     }
     cases
 }

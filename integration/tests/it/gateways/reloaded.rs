@@ -21,7 +21,7 @@ fn rows() -> Cases {
     let mut cases = Cases::new();
     for gateway in ALL {
         let name = format!("reloaded::{}", gateway.name);
-        cases = each(cases, name, async move || both_ends_tell_what_was_hurt(gateway).await);
+        cases = each(cases, &name, async move || both_ends_tell_what_was_hurt(gateway).await);
     }
     cases
 }

@@ -18,11 +18,11 @@ fn rows() -> Cases {
     let mut cases = Cases::new();
     for gateway in ALL.iter().filter(|gateway| gateway.balances.is_ok()) {
         let (name, gateway) = (format!("restarted::{}::one_of_two_is_killed", gateway.name), *gateway);
-        cases = each(cases, name, async move || one_of_two_is_killed(gateway).await);
+        cases = each(cases, &name, async move || one_of_two_is_killed(gateway).await);
     }
     for gateway in [NGINX, HAPROXY] {
         let name = format!("restarted::{}::both_are_restarted_in_turn", gateway.name);
-        cases = each(cases, name, async move || both_are_restarted_in_turn(gateway).await);
+        cases = each(cases, &name, async move || both_are_restarted_in_turn(gateway).await);
     }
     cases
 }

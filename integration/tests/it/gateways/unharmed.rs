@@ -20,7 +20,7 @@ fn rows() -> Cases {
     for gateway in ALL {
         for pair in gateway.pairs {
             let name = format!("unharmed::{}::{pair}", gateway.name);
-            cases = each(cases, name, async move || nothing_is_found(gateway, *pair).await);
+            cases = each(cases, &name, async move || nothing_is_found(gateway, *pair).await);
         }
     }
     cases
