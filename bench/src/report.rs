@@ -293,7 +293,7 @@ mod tests {
         assert!(text.contains("| CPU of both us/request |"), "{text}");
         assert!(text.contains("| 1.08x (1.08..1.08) | <= 1.12x | yes |"), "{text}");
         let more =
-            "loadgen --verify takes 0.100 (0.100..0.100) us a request more than loadgen, with request ids.";
+            "loadgen --verify takes 0.100 us (0.100..0.100) a request more than loadgen, with request ids.";
         assert!(text.contains(more), "{text}");
     }
 
