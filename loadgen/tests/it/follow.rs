@@ -313,7 +313,7 @@ fn calls_and_messages_have_no_redirects() {
     let text = "target: http://a\nrequests:\n- path: /b\n- target: grpc://a/b.C/D\nload: {follow: 1}\n";
     let file = PlanFile::parse(text, "plan.yaml", Path::new("")).unwrap();
     let refused = file.builder(None).unwrap().build().unwrap_err().to_string();
-    assert!(refused.starts_with("plan.yaml:4:3: --follow with a gRPC call; accepted: it with"), "{refused}");
+    assert!(refused.starts_with("plan.yaml:4:3: follow with a gRPC call; accepted: it with"), "{refused}");
 }
 
 #[cfg(feature = "embedded")]
