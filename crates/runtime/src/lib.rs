@@ -2,7 +2,8 @@
 //!
 //! [`cpus`] and [`memory`] report what the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
 //! open-file limit, [`worker`] starts one current-thread runtime per core, [`polls`] reports how late such a thread may
-//! see what is ready, [`ready`] polls many with one task. Nothing here knows a protocol.
+//! see what is ready, [`ready`] polls many with one task, [`round_trip`] is how far two CPUs are from each other.
+//! Nothing here knows a protocol.
 //!
 //! A worker for each CPU, which runs tasks that never leave its thread:
 //!
@@ -31,4 +32,5 @@ pub mod files;
 pub mod memory;
 pub mod polls;
 pub mod ready;
+pub mod round_trip;
 pub mod worker;
