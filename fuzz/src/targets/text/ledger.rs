@@ -50,7 +50,11 @@ pub fn run(input: &[u8]) {
             all.iter().for_each(check);
             met(("statements", all.len()));
         }
-        Err(error) => met(error.to_string().chars().take_while(|c| !c.is_ascii_digit()).collect::<String>()),
+        Err(error) => {
+            // Without what it quotes.
+            let kind = |c: &char| c.is_ascii_alphabetic() || " :".contains(*c);
+            met(error.to_string().chars().take_while(kind).collect::<String>());
+        }
     }
 }
 
