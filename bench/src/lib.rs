@@ -2,7 +2,7 @@
 //!
 //! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
-//! runs each [`client`], one after the other, and reads [`cpu`] and the [`round_trip`] between both CPUs before and
+//! runs each [`client`], one after the other, and reads [`cpu`] and the [`runtime::round_trip`] between both CPUs before and
 //! after, its [`memory`] where connections lie idle, or the [`arrivals`] that a server noted. [`crowd`] is by itself: it
 //! opens as many connections as go. So is [`growth`]: it compares loadgen's memory in a short and a long run. [`proxies`] keeps
 //! what reverse proxies do, as `loadgen probe` and `loadgen compare` say it.
@@ -30,7 +30,6 @@ pub mod ratio;
 pub mod record;
 pub mod report;
 pub mod responder;
-pub mod round_trip;
 pub mod rows;
 pub mod server;
 pub mod tools;

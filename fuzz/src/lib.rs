@@ -1,5 +1,5 @@
 //! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1, PROXY headers,
-//! frames of WebSocket; request targets, behaviours, numbers, gRPC plans, ranges, loadgen's arguments and what it has kept of runs; and whole
+//! frames of WebSocket; request targets, behaviours, numbers, gRPC plans, ranges, loadgen's arguments and what it has kept of runs, ledgers; and whole
 //! requests to a server in this process. They need no more than stable Rust: inputs are mutated with a seed, and kept when a target says
 //! that it met something new ([`feedback`]), instead of by instrumented code.
 //!
@@ -129,6 +129,12 @@ pub const TARGETS: &[Target] = &[
         name: "records",
         run: targets::text::records::run,
         words: targets::text::records::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "ledger",
+        run: targets::text::ledger::run,
+        words: targets::text::ledger::WORDS,
         frames_after: None,
     },
     Target {

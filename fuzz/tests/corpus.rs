@@ -110,6 +110,11 @@ fn what_a_line_of_a_log_has_can_be_sent() {
 }
 
 #[test]
+fn ledgers_are_read_as_they_were_written_and_merge_with_themselves() {
+    assert!(replay("ledger", 1000) > 8);
+}
+
+#[test]
 fn records_of_a_run_round_trip() {
     assert!(replay("records", 1000) > 8);
 }

@@ -20,7 +20,6 @@ use crate::{
     interrupt,
     machine::Machine,
     record::Record,
-    round_trip,
     rows::{Contender, Load, Row},
     server::{Running, Server},
     tools::{Tool, Tools},
@@ -209,7 +208,7 @@ impl Bench<'_> {
     /// Nanoseconds that a cache line takes between both sides and back; `None` where they share a CPU.
     fn round_trip(&self) -> Result<Option<f64>> {
         let (server, client) = (self.machine.server_cpu, self.machine.client_cpu);
-        let nanos = round_trip::between(server, client);
+        let nanos = runtime::round_trip::between(server, client, runtime::round_trip::BATCHES);
         nanos.with_context(|| format!("CPU {server} or {client} cannot be used"))
     }
 }

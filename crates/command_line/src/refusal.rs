@@ -96,6 +96,22 @@ impl Refusal {
         self
     }
 
+    /// The same in the words of a file: each flag that is named in it is the key that `key_of` has for it, if it has one.
+    #[must_use]
+    pub fn in_keys(mut self, key_of: impl Fn(&str) -> Option<String>) -> Self {
+        let Parts { subject, detail, accepted, example, .. } = &mut *self.0;
+        for text in [subject, detail, accepted] {
+            *text = with_keys(text, &key_of);
+        }
+        *example = match example.strip_prefix("--").and_then(|rest| rest.split_once('=')) {
+            Some((flag, value)) if key_of(flag).is_some() => {
+                format!("{}: {value}", key_of(flag).unwrap_or_default())
+            }
+            _ => of_command(example, &key_of).unwrap_or_else(|| with_keys(example, &key_of)),
+        };
+        self
+    }
+
     /// The same, with the variable instead of the flag if the value comes from there.
     #[must_use]
     pub fn naming(mut self, variables: &Variables) -> Self {
@@ -137,6 +153,36 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// The keys and values for the flags of a command line, if it has some.
+fn of_command(example: &str, key_of: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let entry = |word: &str| {
+        let (flag, value) =
+            word.strip_prefix("--")?.split_once('=').unwrap_or((word.strip_prefix("--")?, "true"));
+        Some(format!("{}: {value}", key_of(flag)?))
+    };
+    let mut words = example.split(' ');
+    let has_program = words.next().is_some_and(|word| !word.starts_with('-'));
+    let entries: Vec<_> = words.filter_map(entry).collect();
+    (has_program && !entries.is_empty()).then(|| entries.join(", "))
+}
+
+/// A text with the keys that `key_of` has for the flags in it.
+fn with_keys(text: &str, key_of: impl Fn(&str) -> Option<String>) -> String {
+    let mut parts = text.split("--");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+        let (flag, rest) = part.split_at(part.find(|c| !is_of_name(c)).unwrap_or(part.len()));
+        // What stands in the middle of a word is none.
+        let is_flag = !told.ends_with(|c: char| c.is_alphanumeric() || c == '-' || c == '/');
+        match key_of(flag).filter(|_| is_flag) {
+            Some(key) => told.extend([key.as_str(), rest]),
+            None => told.extend(["--", part]),
+        }
+    }
+    told
+}
+
 /// The maximum number of characters shown of an input.
 const LONGEST: usize = 500;
 
@@ -161,6 +207,19 @@ fn quoted(example: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_about_a_file_names_its_keys_and_no_flags() {
+        let keys = |flag: &str| ["rate", "max-lag"].contains(&flag).then(|| flag.replace('-', "_"));
+        let told =
+            Refusal::new("--max-lag without --rate, a--rate, --rates", "--rate or --check", "--rate='1 2'");
+        let expected =
+            "max_lag without rate, a--rate, --rates; accepted: rate or --check; example: rate: '1 2'";
+        assert_eq!(told.in_keys(keys).to_string(), expected);
+        let told =
+            Refusal::new("--rate", "--rate", "loadgen --rate=5 --max a:1").because("--max-lag").in_keys(keys);
+        assert_eq!(told.to_string(), "rate: max_lag; accepted: rate; example: rate: 5");
+    }
 
     #[test]
     fn a_message_says_what_is_wrong_what_is_accepted_and_an_example_of_that_input() {

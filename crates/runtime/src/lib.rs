@@ -1,8 +1,9 @@
 //! Threads for both ends: how many, where, and how many files they may open.
 //!
 //! [`cpus`] and [`memory`] report what the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
-//! open-file limit, [`monotonic`] reads the clock that all processes of a host share, [`worker`] starts one current-thread runtime per core, [`polls`] reports how late such a thread may
-//! see what is ready, [`ready`] polls many with one task. Nothing here knows a protocol.
+//! open-file limit, [`monotonic`] reads the clock that all processes of a host share, [`worker`] starts one current-thread
+//! runtime per core, [`polls`] reports how late such a thread may see what is ready, [`ready`] polls many with one task,
+//! [`round_trip`] is how far two CPUs are from each other. Nothing here knows a protocol.
 //!
 //! A worker for each CPU, which runs tasks that never leave its thread:
 //!
@@ -32,4 +33,5 @@ pub mod memory;
 pub mod monotonic;
 pub mod polls;
 pub mod ready;
+pub mod round_trip;
 pub mod worker;

@@ -137,7 +137,12 @@ async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(),
     let (life, condition) = (instance.life(), instance.condition());
     let is_running = matches!(condition, Condition::Serving | Condition::Draining);
     let over = || {
-        let error = format!("instance '{name}' does not run, so there is nothing to {action}");
+        let what = match action {
+            "drain" => "can't be drained",
+            "kill" => "can't be killed",
+            _ => "has no health to change",
+        };
+        let error = format!("instance '{name}' does not run, so it {what}");
         let example = format!("POST /instances/{name}/start");
         Err(refused(StatusCode::CONFLICT, &error, "start", &example))
     };

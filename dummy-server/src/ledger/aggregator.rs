@@ -73,6 +73,21 @@ impl Aggregator {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many bytes of pages those have left that ended.
+    pub(crate) fn left_size(&self) -> usize {
+        self.left().iter().map(|(_, (_, pages))| pages.bytes()).sum()
+    }
+
+    /// Keeps of what was left how much it was, and nothing else: it is told as forgotten.
+    pub(crate) fn forget(&self) {
+        for (_, (statement, pages)) in &mut *self.left() {
+            let forgotten = statement.forgotten.saturating_add(statement.sightings);
+            let Statement { run, load, version, .. } = *statement;
+            *statement = Statement { version, run, load, forgotten, ..Statement::default() };
+            *pages = Pages::default();
+        }
+    }
+
     /// What was drawn when the server started.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch

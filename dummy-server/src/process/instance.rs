@@ -50,6 +50,9 @@ pub(crate) enum StartError {
 /// Of how many earlier starts of a server it is known what it has seen.
 const MAX_PAST: usize = 16;
 
+/// How many bytes they may hold together; beyond, the oldest keep how much they had seen alone.
+const MAX_PAST_SIZE: usize = 16 << 20;
+
 /// A server of the process, which may end and start again.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -139,6 +142,7 @@ impl Instance {
                 past.pop_front();
             }
             past.push_back(before.aggregator);
+            bound(&past, MAX_PAST_SIZE);
         }
         self.starts.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -162,5 +166,49 @@ impl Instance {
 
     fn locked(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has the oldest forget what they have seen, until all together hold no more than `most` bytes.
+fn bound(past: &VecDeque<Arc<Aggregator>>, most: usize) {
+    let mut size: usize = past.iter().map(|aggregator| aggregator.left_size()).sum();
+    for oldest in past {
+        if size <= most {
+            break;
+        }
+        size -= oldest.left_size();
+        oldest.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::id::Id;
+
+    use super::*;
+    use crate::ledger::Ledger;
+
+    #[test]
+    fn what_earlier_starts_have_seen_is_bounded_together_and_told_as_forgotten() {
+        let life = |pages: u64| {
+            let (aggregator, _) = Aggregator::new("one", 1);
+            let ledger = Ledger::new("one", 7, 1024);
+            for page in 0..pages {
+                drop(ledger.saw(Id { run: 1, load: 0, number: page << 12, attempt: 0 }, b"GET", 1, None));
+            }
+            ledger.leave(0, &aggregator);
+            Arc::new(aggregator)
+        };
+        let past: VecDeque<_> = [life(3), life(5), life(4)].into();
+        let size: usize = past.iter().map(|one| one.left_size()).sum();
+        bound(&past, size);
+        assert_eq!(past[0].left_size(), size / 4, "there is room for all");
+        bound(&past, size - 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let told = |index: usize| {
+            let statement = runtime.block_on(past[index].statement(1, 0)).unwrap();
+            (statement.sightings, statement.forgotten, statement.adds_up())
+        };
+        assert_eq!([told(0), told(1), told(2)], [(0, 3, true), (5, 0, true), (4, 0, true)]);
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     plan::{OtherEnd, Plan, PlanError},
     report::compare::{Comparison, Point, Side},
     run::Run,
+    verdict::Judgement,
 };
 
 /// Compares, and writes what was found.
@@ -55,11 +56,11 @@ pub(super) fn carry_out(args: &Args, wanted: &Compare, out: &mut dyn Write) -> a
         }
     }
     let mut found = Comparison::new(seed, blocks, contenders.iter().map(Contender::side).collect());
+    found.bounds.clone_from(&wanted.bounds);
     let rounds = Rounds { output: &output, interrupts: &interrupts };
     let comparing = Comparing { wanted, rate: args.rate, rounds, contenders: &contenders, steps: &steps };
     let exit = match comparing.carry_out(&mut found) {
-        Ok(Ended::Whole) if found.is_judged() => Exit::Done,
-        Ok(Ended::Whole) => Exit::NotJudged,
+        Ok(Ended::Whole) => whole(&found),
         Ok(Ended::Interrupted) => Exit::Interrupted,
         Err(error) if found.blocks.is_empty() => return Err(error),
         // What was measured before is not lost.
@@ -78,6 +79,19 @@ pub(super) fn carry_out(args: &Args, wanted: &Compare, out: &mut dyn Write) -> a
         _ => found.text(out),
     })?;
     Ok(exit)
+}
+
+/// How one that has come to its end ends the program.
+fn whole(found: &Comparison) -> Exit {
+    let judged = found.judged();
+    let is_any = |judgement| judged.iter().any(|bound| bound.judgement == judgement);
+    if is_any(Judgement::Failed) {
+        Exit::Crossed
+    } else if is_any(Judgement::NotJudged) || !found.is_judged() {
+        Exit::NotJudged
+    } else {
+        Exit::Done
+    }
 }
 
 /// A comparison that goes on.
@@ -119,6 +133,9 @@ impl Comparing<'_> {
     fn look(&self, found: &mut Comparison) -> anyhow::Result<Ended> {
         let mut facts = Vec::new();
         for contender in self.contenders {
+            if self.rounds.output.progress {
+                note(&format!("looking at {} ({})", contender.name, contender.plan.target()));
+            }
             match look::at(contender, self.rounds.interrupts)? {
                 Look::Facts(of_one) => facts.push(of_one),
                 Look::Interrupted => return Ok(Ended::Interrupted),

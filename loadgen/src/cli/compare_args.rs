@@ -13,7 +13,7 @@ use super::{
     compare_cpu::{CpuOf, MAX_PIDS},
 };
 use crate::{
-    compare::{MAX_BLOCKS, MAX_CONTENDERS, blocks_needed, blocks_wanted},
+    compare::{Bound, Bounded, MAX_BLOCKS, MAX_CONTENDERS, blocks_needed, blocks_wanted, bound},
     plan::{Plan, PlanError, accepted, load},
 };
 
@@ -30,9 +30,6 @@ const COMPARISON: &str = "Comparison";
 
 const EXAMPLE: &str =
     "loadgen compare direct=http://localhost:8080/bin/1K nginx=http://localhost:8081/bin/1K";
-
-/// The longest name of a contender, in bytes.
-const MAX_NAME: usize = 32;
 
 /// A median needs so many requests in a round.
 const MIN_REQUESTS: f64 = 20.0;
@@ -61,16 +58,18 @@ medians of the differences within blocks, with intervals by order statistics; pe
 if intervals exclude zero with and without loadgen's own delay; a comparison of a thing with itself finds one in at most one of 20.
 
 A block is discarded, and replaced, if in any of its rounds other machines had more than 2% of the CPUs (steal), loadgen was kept from \
-running for more than 100 ms, or its own delay was more than half of the median and than 1 ms.
+running for more than 100 ms, its own delay was more than half of the median and than 1 ms, or dummy-server's timers were more than 10 ms \
+late; or if a cache line took more than twice as long from CPU to CPU and back in one round as in another, and more than 100 ns.
 
-Environment: each option is also a variable, LOADGEN_ and its name, as without compare. Variables of options that compare does not \
+Environment: each option is also a variable, LOADGEN_ and its name, as without compare (--threshold is LOADGEN_COMPARE_THRESHOLD). Variables of options that compare does not \
 take are ignored.
 
 Exit codes, the first that applies:
   130  interrupted; what was measured before is reported
   2    invalid arguments
   1    contenders differ, and --force was not given; or one could not be reached, or fewer than half of its requests succeeded
-  4    too few blocks are left to tell anything
+  99   a threshold was crossed
+  4    too few blocks are left to tell anything, or a threshold could not be judged
   0    done, whether or not there is a difference
 
 Examples:
@@ -85,7 +84,7 @@ Examples:
       loadgen compare -o markdown direct=localhost:8080/bin/1K nginx=localhost:8081/bin/1K";
 
 /// Options of a run that a comparison does not take, by name and flag, and what is there instead.
-const REFUSED: [(&str, &str, &str); 25] = [
+const REFUSED: [(&str, &str, &str); 24] = [
     ("target", "target", "contenders, each NAME=URL"),
     ("url", "url", "contenders, each NAME=URL"),
     ("stages", "stages", "--rate, the same for all, or --curve"),
@@ -101,7 +100,6 @@ const REFUSED: [(&str, &str, &str); 25] = [
     ("reports", "report", "--output=json, and its standard output in a file"),
     ("detail", "detail", "--output=json"),
     ("labels", "label", "it without compare"),
-    ("thresholds", "threshold", "it without compare"),
     ("abort_on", "abort-on", "it without compare"),
     ("fail_on", "fail-on", "it without compare"),
     ("fail_on_error", "fail-on-error", "it without compare"),
@@ -112,6 +110,9 @@ const REFUSED: [(&str, &str, &str); 25] = [
     ("during", "during", "it without compare"),
     ("around", "around", "it without compare"),
 ];
+
+/// What `--threshold` of a run is known as where that of a comparison is meant: nothing that is typed.
+const OF_RUNS: &str = "threshold-of-a-run";
 
 /// Options of `compare` that a run does not have.
 #[derive(Clone, Debug, clap::Args)]
@@ -150,6 +151,16 @@ pub struct Compare {
     #[arg(long, env = "LOADGEN_CURVE", value_parser = BoolishValueParser::new(), help_heading = COMPARISON)]
     pub curve: bool,
 
+    /// Exit with 99 unless this holds, like 'nginx.p(99)<2ms'
+    ///
+    /// The name of a contender and a dot, or neither for each but the first; then what it takes more than the first one at p(50) or
+    /// p(99), or in the mean, or its cpu, which is CPU time for each request (--pid, --cgroup); then <, <=, > or >= and a time. It holds
+    /// where it does in all of the interval, and is crossed where it does in none of it, with and without loadgen's own
+    /// delay; else exit code 4. May be repeated.
+    #[arg(long = "threshold", value_name = "BOUND", env = "LOADGEN_COMPARE_THRESHOLD", value_delimiter = '\n',
+          help_heading = COMPARISON)]
+    pub bounds: Vec<Bound>,
+
     /// Compare contenders that do not do the same
     ///
     /// What differs is reported.
@@ -166,11 +177,7 @@ pub struct Compare {
 
 /// What was named of a contender: its name, and the rest behind `=`.
 fn named(text: &str) -> Option<(&str, &str)> {
-    let is_plain = |name: &str| {
-        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_letter)
-    };
-    text.split_once('=').filter(|(name, rest)| is_plain(name) && !rest.is_empty())
+    text.split_once('=').filter(|(name, rest)| bound::is_name(name) && !rest.is_empty())
 }
 
 /// `--pid`.
@@ -195,6 +202,8 @@ pub(super) fn command() -> Command {
     let of_runs = Args::command();
     let of_runs = of_runs.get_arguments().map(|arg| match is_refused(arg) {
         true if arg.get_id() == "target" => arg.clone().long("target").hide(true),
+        // Bounds of a comparison are other ones.
+        false if arg.get_id() == "thresholds" => arg.clone().long(OF_RUNS).hide(true).env(Resettable::Reset),
         true => arg.clone().hide(true).env(Resettable::Reset),
         false => arg.clone(),
     });
@@ -245,6 +254,10 @@ pub(super) fn command() -> Command {
 
 /// Refuses what a comparison does not take.
 pub(super) fn check_given(given: &BTreeSet<String>) -> Result<(), Refusal> {
+    if given.contains("thresholds") {
+        let wrong = format!("--{OF_RUNS} with compare");
+        return Err(Refusal::new(wrong, "--threshold", "--threshold='nginx.p(99)<2ms'"));
+    }
     match REFUSED.iter().find(|(name, ..)| given.contains(*name)) {
         Some((_, flag, accepted)) => Err(Refusal::new(format!("--{flag} with compare"), *accepted, EXAMPLE)),
         None => Ok(()),
@@ -266,7 +279,10 @@ impl Compare {
     pub(super) fn contenders(&self, args: &Args, seed: u64, low: f64) -> Result<Vec<Contender>, PlanError> {
         let refused = |wrong: String, accepted: &str| Err(PlanError(Refusal::new(wrong, accepted, EXAMPLE)));
         if !(2..=MAX_CONTENDERS).contains(&self.contenders.len()) {
-            let wrong = format!("{} contenders", self.contenders.len());
+            let wrong = match self.contenders.len() {
+                1 => "1 contender".to_owned(),
+                several => format!("{several} contenders"),
+            };
             return refused(wrong, "2 to 16 contenders, each NAME=URL");
         }
         let mut all: Vec<Contender> = Vec::new();
@@ -291,6 +307,7 @@ impl Compare {
         if let Some(name) = unknown {
             return refused(format!("--pid or --cgroup of '{name}'"), "the name of a contender");
         }
+        self.bounds.iter().try_for_each(|bound| check_bound(bound, &all))?;
         Ok(all)
     }
 
@@ -327,6 +344,34 @@ impl Compare {
             return Ok(());
         }
         Err(accepted::refused(&accepted::MAX_KNEE, self.max_knee))
+    }
+}
+
+/// Whether there can be what it bounds.
+fn check_bound(bound: &Bound, all: &[Contender]) -> Result<(), PlanError> {
+    let refused = |wrong: String, accepted: &str| {
+        let first_other = all.get(1).map_or("nginx", |contender| &contender.name);
+        Err(PlanError(Refusal::new(wrong, accepted, format!("--threshold='{first_other}.p(99)<2ms'"))))
+    };
+    let is_of = |index: usize| bound.contender().map_or(index > 0, |name| all[index].name == name);
+    let mut of = (0..all.len()).filter(|index| is_of(*index));
+    match bound.figure() {
+        _ if of.clone().next().is_none() => refused(
+            format!("--threshold of '{}'", bound.contender().unwrap_or_default()),
+            "the name of a contender",
+        ),
+        Bounded::More(_) if of.any(|index| index == 0) => {
+            let accepted = "the name of another contender, as the others are compared with the first one";
+            refused(
+                format!("--threshold of '{}', which is the first", bound.contender().unwrap_or_default()),
+                accepted,
+            )
+        }
+        Bounded::Cpu if of.any(|index| all[index].cpu.is_none()) => refused(
+            format!("--threshold={bound} without the CPU time"),
+            "it with --pid or --cgroup of each contender that it is of",
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -447,13 +492,13 @@ mod tests {
 
     #[test]
     fn what_makes_no_comparison_is_refused() {
-        let long = "x".repeat(MAX_NAME + 1);
+        let long = "x".repeat(33);
         for (line, said) in [
             (
                 "",
                 "0 contenders; accepted: 2 to 16 contenders, each NAME=URL; example: loadgen compare direct=",
             ),
-            ("a=a:1", "1 contenders; accepted: 2 to 16"),
+            ("a=a:1", "1 contender; accepted: 2 to 16"),
             ("a:1 b=a:1", "invalid contender 'a:1'; accepted: a name of letters"),
             (&format!("{long}=a:1 b=a:1"), "invalid contender 'xxx"),
             ("a=a:1 a=b:1", "two contenders named 'a'"),
@@ -461,6 +506,20 @@ mod tests {
             ("a=a:1 b=:", "invalid target ':'"),
             ("a=a:1 b=a:1 --pid c=1", "--pid or --cgroup of 'c'; accepted: the name of a contender"),
             ("a=a:1 b=a:1 --pid b=1 --cgroup b=/x", "--pid or --cgroup of 'b' twice"),
+            ("a=a:1 b=a:1 --threshold c.p(99)<1ms", "--threshold of 'c'; accepted: the name of a contender"),
+            (
+                "a=a:1 b=a:1 --threshold a.p(50)<1ms",
+                "--threshold of 'a', which is the first; accepted: the name of another",
+            ),
+            (
+                "a=a:1 b=a:1 --threshold b.cpu<1ms",
+                "--threshold=b.cpu<1ms without the CPU time; accepted: it with --pid",
+            ),
+            ("a=a:1 b=a:1 c=a:1 --pid b=1 --threshold cpu<1ms", "--threshold=cpu<1ms without the CPU time"),
+            (
+                "a=a:1 b=a:1 --threshold error_rate<1%",
+                "invalid value 'error_rate<1%' for --threshold; accepted: the name of a contender and a dot",
+            ),
             ("a=a:1 b=a:1 --pid b=0", "invalid value 'b=0' for --pid; accepted: the name of a contender"),
             ("a=a:1 b=a:1 --cgroup b", "invalid value 'b' for --cgroup; accepted: the name of a contender"),
             ("a=a:1 b=a:1 --blocks 5", "invalid value '5' for --blocks; accepted: a whole number from 6"),

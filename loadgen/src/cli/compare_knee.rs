@@ -48,9 +48,13 @@ pub(super) fn of(rounds: &Rounds<'_>, contender: &Contender, max: f64) -> anyhow
             Next::Step(rate) => rate,
             Next::End(end) => return end_of(name, end).map(Some),
         };
-        let Some((summary, _, _)) = rounds.round_that_may_fail(contender, rate)? else { return Ok(None) };
+        let Some((summary, conditions, _)) = rounds.round_that_may_fail(contender, rate)? else {
+            return Ok(None);
+        };
         let step = slo.judge(rate, &summary);
-        let is_busy = summary.busiest_worker > MAX_BUSY && step.evidence == Evidence::Held;
+        // Either end of ours may be the next limit, and not the contender.
+        let busiest = conditions.server.map_or(0.0, |server| server.busy).max(conditions.busy);
+        let is_busy = busiest > MAX_BUSY && step.evidence == Evidence::Held;
         search.record(if is_busy { Evidence::Limited { held: true } } else { step.evidence });
         if rounds.output.progress {
             note(&format!("knee of {name}: {}", find_max::line(&step)));

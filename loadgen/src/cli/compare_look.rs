@@ -1,18 +1,27 @@
 //! A look at each contender before anything is measured: a few requests on one connection, and a few that show on which connections
 //! they arrive at the server.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use contract::timing::Timing;
 
 use super::{compare_args::Contender, interrupt::Interrupts};
 use crate::{
-    compare::alike::Facts, control::Phase, outcome::Exchange, plan::Plan, run::Run, summary::Summary,
+    compare::alike::Facts, control::Handle, outcome::Exchange, plan::Plan, recorder::Snapshot, run::Run,
+    summary::Summary,
 };
 
 /// How many requests each look takes.
 const LOOKS: u64 = 8;
+
+/// How often it is looked whether one has failed: the others would as well, each after its timeout.
+const EVERY: Duration = Duration::from_millis(50);
 
 /// Of the server's part of a connection: where dummy-server says from where a request came.
 const ORIGIN: &str = "/ip";
@@ -65,13 +74,30 @@ pub(super) fn at(contender: &Contender, interrupts: &Interrupts) -> anyhow::Resu
 
 /// Runs a plan of a few exchanges; none if the user does not want to go on.
 fn exchanged(plan: Plan, interrupts: &Interrupts) -> anyhow::Result<Option<Summary>> {
-    let run = Run::new(plan);
-    let handle = run.handle();
+    let run = Run::new(plan).observe(EVERY);
     if !interrupts.follow(run.handle()) {
         return Ok(None);
     }
-    let summary = run.start()?.join()?;
-    Ok((handle.phase() == Phase::Run && !summary.interrupted).then_some(summary))
+    let running = run.start()?;
+    let (end, ended) = mpsc::sync_channel::<()>(1);
+    let handle = running.handle();
+    let summary = thread::scope(|scope| {
+        scope.spawn(move || give_up_after_a_failure(&handle, &ended));
+        let summary = running.join();
+        drop(end);
+        summary
+    })?;
+    Ok((!interrupts.is_interrupted()).then_some(summary))
+}
+
+/// Until the run has ended.
+fn give_up_after_a_failure(run: &Handle, ended: &mpsc::Receiver<()>) {
+    while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+        let Snapshot { counts, .. } = run.snapshot();
+        if counts.timed_out + counts.transport_failed > 0 {
+            return run.abort();
+        }
+    }
 }
 
 /// All that was exchanged.

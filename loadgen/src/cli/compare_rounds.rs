@@ -14,10 +14,14 @@ use super::{
     wait,
 };
 use crate::{
-    compare::{Blocks, rules::Conditions},
+    compare::{
+        Blocks,
+        rules::{Conditions, RoundTrips},
+    },
+    numbers::decimal,
     report::compare::Block,
     summary::Summary,
-    verdict::Outcome,
+    verdict::{Limit, Outcome},
 };
 
 /// The pause between two rounds, for what the last one has left behind.
@@ -62,12 +66,13 @@ impl Rounds<'_> {
                 let seed = contenders[index].plan.seed().unwrap_or(0).wrapping_add(measured.len() as u64);
                 let plan = contenders[index].plan.clone().seeded(seed);
                 let contender = Contender { plan, ..contenders[index].clone() };
+                let before = round_trip();
                 let Some((summary, conditions, cpu)) = self.round(&contender, rates[index])? else {
                     return Ok(Ended::Interrupted);
                 };
                 block.add(index, &summary, cpu);
-                block.discarded = block.discarded.or(conditions.fault());
-                block.busiest = block.busiest.max(conditions.busy);
+                let trips = before.into_iter().chain(round_trip()).reduce(RoundTrips::and);
+                block.note(&conditions, trips);
             }
             blocks.record(block.discarded.is_none());
             if self.output.progress {
@@ -91,9 +96,18 @@ impl Rounds<'_> {
         if let Some((summary, ..)) =
             measured.as_ref().filter(|(summary, ..)| summary.outcome() == Outcome::Failed)
         {
-            let [why, _] = summary.verdict();
-            let target = contender.plan.target();
-            anyhow::bail!("{} ({target}) can't be compared at {rate} requests/s: {why}", contender.name);
+            let [why, limit] = summary.verdict();
+            let (name, target) = (&contender.name, contender.plan.target());
+            let counts = &summary.records.counts;
+            // What was never sent says nothing of the contender.
+            let is_own = 2 * (counts.not_sent + counts.dropped) > summary.failed();
+            if is_own || summary.limit() == Limit::Loadgen {
+                anyhow::bail!(
+                    "{} requests/s to {name} ({target}) are more than loadgen sends here: {why}; {limit}; give a lower --rate",
+                    decimal(rate)
+                );
+            }
+            anyhow::bail!("{name} ({target}) can't be compared at {} requests/s: {why}", decimal(rate));
         }
         Ok(measured)
     }
@@ -138,4 +152,13 @@ impl Rounds<'_> {
         let conditions = summary.conditions(steal);
         Ok(Some((summary, conditions, cpu)))
     }
+}
+
+/// How long a cache line takes now from one CPU to another and back; none where there is one CPU, or it can't be told.
+fn round_trip() -> Option<RoundTrips> {
+    /// So many take a millisecond or a few.
+    const BATCHES: u64 = 10;
+    let [one, other, ..] = runtime::affinity::allowed()[..] else { return None };
+    let nanos = runtime::round_trip::between(one, other, BATCHES).ok()??;
+    Some(RoundTrips { nearest: nanos, farthest: nanos })
 }

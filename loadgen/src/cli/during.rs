@@ -90,21 +90,37 @@ impl During {
             let counts = run.snapshot().counts;
             counts.offered - counts.outstanding() - counts.succeeded
         };
-        let (mut before, mut since) = (failed(), Instant::now());
+        let mut recovery = Recovery { around: self.around, failed: failed(), since: Duration::ZERO };
         while run.phase() == Phase::Run {
-            if since.elapsed() >= self.around {
-                return true;
-            }
-            if began.elapsed() >= PATIENCE + self.around {
-                return false;
+            if let Some(recovered) = recovery.at(began.elapsed(), failed()) {
+                return recovered;
             }
             thread::sleep(EVERY);
-            let now = failed();
-            if now != before {
-                (before, since) = (now, Instant::now());
-            }
         }
         false
+    }
+}
+
+/// Whether requests succeed again, by how many have failed until then.
+#[derive(Debug)]
+struct Recovery {
+    /// Without a failure for so long, they do.
+    around: Duration,
+    /// How many had failed when it was looked last, and since when it is that many.
+    failed: u64,
+    since: Duration,
+}
+
+impl Recovery {
+    /// So long after the command `failed` have failed: whether requests succeed again, or will not; none if that is open.
+    fn at(&mut self, elapsed: Duration, failed: u64) -> Option<bool> {
+        if failed != self.failed {
+            (self.failed, self.since) = (failed, elapsed);
+        }
+        if elapsed.saturating_sub(self.since) >= self.around {
+            return Some(true);
+        }
+        (elapsed >= PATIENCE + self.around).then_some(false)
     }
 }
 
@@ -122,5 +138,33 @@ impl Watching {
             happened.recovered &= last.is_none_or(|(_, last)| last <= until.max(nanos(happened.to)));
             summary.happened = Some(Box::new(happened));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found when, of requests that fail as the function says, looked at ten times a second.
+    fn found(around: u64, failed: impl Fn(Duration) -> u64) -> (bool, Duration) {
+        let mut recovery = Recovery { around: Duration::from_secs(around), failed: 0, since: Duration::ZERO };
+        let mut looks = (0..).map(|look| EVERY * look);
+        let end = looks.find_map(|at| Some((recovery.at(at, failed(at))?, at)));
+        end.expect("it ends in any case")
+    }
+
+    #[test]
+    fn requests_succeed_again_when_none_has_failed_for_long_enough() {
+        let seconds = Duration::from_secs;
+        assert_eq!(found(5, |_| 0), (true, seconds(5)));
+        assert_eq!(found(5, |at| at.min(seconds(3)).as_millis() as u64), (true, seconds(8)));
+        // A failure just before the end begins the wait anew, and those of a minute are waited for.
+        assert_eq!(
+            found(5, |at| u64::from(at >= Duration::from_millis(4900))),
+            (true, Duration::from_millis(9900))
+        );
+        assert_eq!(found(5, |at| at.min(seconds(60)).as_millis() as u64), (true, seconds(65)));
+        assert_eq!(found(5, |at| at.as_millis() as u64), (false, seconds(65)));
+        assert_eq!(found(0, |at| at.as_millis() as u64), (true, Duration::ZERO));
     }
 }

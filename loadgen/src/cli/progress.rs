@@ -83,7 +83,11 @@ impl Progress {
                 if is_stopped && !std::mem::replace(&mut is_draining, true) {
                     note(&draining(&snapshot));
                 }
-                let line = self.line(&snapshot, elapsed, per_second);
+                let line = match phase {
+                    Phase::Run => self.line(&snapshot, elapsed, per_second),
+                    // However much time was planned for it.
+                    Phase::Stop | Phase::Abort => self.last_line(&snapshot),
+                };
                 if self.terminal {
                     put(&format!("{CLEAR}{}", cut(&line, terminal_width())));
                 } else if elapsed >= next {
@@ -107,7 +111,7 @@ impl Progress {
         };
         let counts = &snapshot.counts;
         let done = counts.offered.saturating_sub(counts.outstanding());
-        let total = self.total.map(|total| format!("/{}", count(total))).unwrap_or_default();
+        let total = self.of_all_requests();
         let mut line = format!(
             "{}{total} done, {}/s, {}, {} failed",
             count(done),
@@ -122,6 +126,18 @@ impl Progress {
             line += &format!(", {left:.0}s left");
         }
         line
+    }
+
+    /// What is shown once no more requests become due.
+    fn last_line(&self, snapshot: &Snapshot) -> String {
+        let counts = &snapshot.counts;
+        let done = counts.offered.saturating_sub(counts.outstanding());
+        let failed = count(done.saturating_sub(counts.succeeded));
+        format!("{}, {}{} done, {failed} failed", draining(snapshot), count(done), self.of_all_requests())
+    }
+
+    fn of_all_requests(&self) -> String {
+        self.total.map(|total| format!("/{}", count(total))).unwrap_or_default()
     }
 
     fn time_left(&self, elapsed: Duration, done: u64) -> Option<f64> {
@@ -237,6 +253,7 @@ mod tests {
         let line = progress.line(&snapshot, Duration::from_secs(2), 1000.4);
         assert_eq!(line, "2,005/5,000 done, 1,000/s, 12 in flight, 5 failed, p99 1.50 ms, 3s left");
         assert_eq!(draining(&snapshot), "draining, 12 in flight");
+        assert_eq!(progress.last_line(&snapshot), "draining, 12 in flight, 2,005/5,000 done, 5 failed");
         snapshot.waiting = 10;
         assert_eq!(draining(&snapshot), "draining, 2 in flight, 10 waiting");
         for elapsed in [4600, 6000] {

@@ -105,16 +105,19 @@ impl Args {
         words: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Result<Self, Failure> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-        let is_probe = words.get(1).is_some_and(|word| word == "probe");
-        let Parsed { matches, variables } =
-            command_line::parse(command, &words, if is_probe { PROBE } else { accepted::ALL })?;
+        let of_comparisons = [&[accepted::COMPARE_THRESHOLD], accepted::ALL].concat();
+        let known = match words.get(1).and_then(|word| word.to_str()) {
+            _ if command.get_name() == compare_args::COMMAND => of_comparisons.as_slice(),
+            Some("probe") => PROBE,
+            _ => accepted::ALL,
+        };
+        let Parsed { matches, variables } = command_line::parse(command, &words, known)?;
         let mut args =
             Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
         args.variables = variables;
         let is_given = |id: &&Id| matches.value_source(id.as_str()) != Some(ValueSource::DefaultValue);
         args.given = matches.ids().filter(is_given).map(ToString::to_string).collect();
         let is_search = command.get_name() == find_max_args::COMMAND;
-        let is_comparison = command.get_name() == compare_args::COMMAND;
         if is_comparison {
             let wanted = Compare::from_arg_matches(&matches);
             args.compare = Some(wanted.map_err(|error| Failure::Refused(error.to_string()))?);

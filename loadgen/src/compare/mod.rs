@@ -24,6 +24,7 @@
 
 pub mod alike;
 mod blocks;
+pub mod bound;
 mod interval;
 pub mod rules;
 pub mod tax;
@@ -31,6 +32,7 @@ pub mod tax;
 mod tests;
 
 pub use blocks::{Blocks, MAX_BLOCKS, MIN_BLOCKS, blocks_needed, blocks_wanted};
+pub use bound::{Bound, Bounded};
 pub use interval::{Interval, median, of_median};
 pub use tax::{FIGURES, Figure, Found, Tax, judged_taxes};
 

@@ -19,6 +19,16 @@ pub const SHORT: f64 = 1e6;
 /// The share of its time beyond which a worker has too little room for times to be the contender's alone.
 pub const MAX_BUSY: f64 = 0.7;
 
+/// How late timers of dummy-server's workers may be on average, in nanoseconds: they have a resolution of a millisecond, so more shows
+/// that its workers got no CPU in time.
+pub const MAX_SERVER_LAG: f64 = 10e6;
+
+/// How many times as long a cache line may take from CPU to CPU and back in one round as in another of its block.
+pub const MAX_FARTHER: f64 = 2.0;
+
+/// A round trip of a cache line that is no longer than this, in nanoseconds, is that of CPUs that are near.
+pub const NEAR: f64 = 100.0;
+
 /// With so many CPUs or fewer, what is compared takes them from each other.
 pub const FEW_CPUS: usize = 4;
 
@@ -33,6 +43,41 @@ pub struct Conditions {
     pub p50: Option<Times>,
     /// The share of its time that the busiest worker was on a CPU.
     pub busy: f64,
+    /// What dummy-server tells of its workers; none where it does not.
+    pub server: Option<Server>,
+}
+
+/// What dummy-server tells of its workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Server {
+    /// The share of its time that a worker was on a CPU, on average.
+    pub busy: f64,
+    /// How late its timers were on average, in nanoseconds.
+    pub lag: f64,
+}
+
+/// How long a cache line took from CPU to CPU and back in the rounds of a block, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RoundTrips {
+    /// The shortest.
+    pub nearest: f64,
+    /// The longest.
+    pub farthest: f64,
+}
+
+impl RoundTrips {
+    /// With another one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { nearest: self.nearest.min(other.nearest), farthest: self.farthest.max(other.farthest) }
+    }
+
+    /// Why their block does not count; none if it does.
+    #[must_use]
+    pub fn fault(self) -> Option<Reason> {
+        let is_far = self.farthest > NEAR && self.farthest > self.nearest * MAX_FARTHER;
+        is_far.then_some(Reason::CacheLine)
+    }
 }
 
 /// Why a block does not count.
@@ -44,11 +89,15 @@ pub enum Reason {
     HeldUp,
     /// loadgen's own delay was too much of the median.
     OwnDelay,
+    /// dummy-server got no CPU in time.
+    ServerLate,
+    /// CPUs were farther from each other in one round than in another.
+    CacheLine,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Steal, Self::HeldUp, Self::OwnDelay];
+    pub const ALL: [Self; 5] = [Self::Steal, Self::HeldUp, Self::OwnDelay, Self::ServerLate, Self::CacheLine];
 
     /// As reports have it.
     #[must_use]
@@ -57,6 +106,8 @@ impl Reason {
             Self::Steal => "steal",
             Self::HeldUp => "held_up",
             Self::OwnDelay => "own_delay",
+            Self::ServerLate => "server_late",
+            Self::CacheLine => "cache_line",
         }
     }
 }
@@ -73,6 +124,14 @@ impl fmt::Display for Reason {
             Self::OwnDelay => {
                 write!(f, "loadgen's own delay was more than {}% of the median", MAX_OWN_DELAY * 100.0)
             }
+            Self::ServerLate => {
+                let most = MAX_SERVER_LAG / 1e6;
+                write!(f, "dummy-server got no CPU in time: its timers were more than {most} ms late")
+            }
+            Self::CacheLine => write!(
+                f,
+                "a cache line took more than {MAX_FARTHER} times as long from CPU to CPU in one round as in another"
+            ),
         }
     }
 }
@@ -87,6 +146,8 @@ impl Conditions {
             Some(Reason::HeldUp)
         } else if self.p50.is_some_and(is_late) {
             Some(Reason::OwnDelay)
+        } else if self.server.is_some_and(|server| server.lag > MAX_SERVER_LAG) {
+            Some(Reason::ServerLate)
         } else {
             None
         }
@@ -104,6 +165,8 @@ pub struct Machine {
     pub cpus: usize,
     /// The busiest worker of all rounds.
     pub busiest: f64,
+    /// The busiest dummy-server of all rounds, by the mean of its workers that replied; zero where none says so.
+    pub busiest_server: f64,
     /// Whether a contender was reached over loopback, and so shares the CPUs.
     pub is_shared: bool,
 }
@@ -112,12 +175,19 @@ impl Machine {
     /// What is to be known of figures from such a machine.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let Self { cpus, busiest, is_shared } = *self;
+        let Self { cpus, busiest, busiest_server, is_shared } = *self;
         let mut warnings = Vec::new();
         if busiest > MAX_BUSY {
             warnings.push(format!(
                 "a worker of loadgen was busy {:.0}% of a round, above {:.0}%: times are partly its own; lower the rate or give it more CPUs",
                 busiest * 100.0,
+                MAX_BUSY * 100.0
+            ));
+        }
+        if busiest_server > MAX_BUSY {
+            warnings.push(format!(
+                "dummy-server's workers were busy {:.0}% of a round, above {:.0}%: times are partly the server's; lower the rate or give it more CPUs",
+                busiest_server * 100.0,
                 MAX_BUSY * 100.0
             ));
         }

@@ -83,6 +83,8 @@ pub struct Tax {
     pub estimate: Option<f64>,
     /// Where it lies by 95%; none with fewer than six blocks.
     pub interval: Option<Interval>,
+    /// The same without loadgen's own delay.
+    pub undelayed: Option<Interval>,
     /// How many times as long it takes, by the median of the logarithms of ratios within blocks.
     pub ratio: Option<f64>,
     /// Where that lies by 95%.
@@ -122,6 +124,7 @@ fn of_figure(figure: Figure, pairs: Option<&[(Times, Times)]>, miss: Option<f64>
         figure,
         estimate: None,
         interval: None,
+        undelayed: None,
         ratio: None,
         ratio_interval: None,
         found: Found::NotJudged,
@@ -139,6 +142,7 @@ fn of_figure(figure: Figure, pairs: Option<&[(Times, Times)]>, miss: Option<f64>
     Tax {
         estimate: median(&differences),
         interval: of_median(&differences, MISS),
+        undelayed: of_median(&undelayed, MISS),
         ratio: median(&ratios).map(f64::exp),
         ratio_interval: interval_of_ratio,
         found: miss.map_or(Found::NotJudged, |miss| found(&differences, &undelayed, miss)),

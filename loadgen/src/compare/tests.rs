@@ -5,7 +5,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use super::{
     alike::{Facts, faults, unknown},
     interval::outside,
-    rules::{Conditions, MAX_HELD_UP, Machine, Reason},
+    rules::{Conditions, MAX_HELD_UP, MAX_SERVER_LAG, Machine, Reason, RoundTrips, Server},
     *,
 };
 
@@ -194,7 +194,14 @@ fn the_rate_for_all_is_half_of_the_slowest_knee() {
 #[test]
 fn blocks_are_discarded_by_rules_that_do_not_look_at_the_contender() {
     let p50 = |response: f64, undelayed: f64| Some(Times { response, undelayed });
-    let fine = Conditions { steal: Some(0.02), held_up: MAX_HELD_UP, p50: p50(10e6, 5e6), busy: 1.0 };
+    let server = |lag| Some(Server { busy: 1.0, lag });
+    let fine = Conditions {
+        steal: Some(0.02),
+        held_up: MAX_HELD_UP,
+        p50: p50(10e6, 5e6),
+        busy: 1.0,
+        server: server(MAX_SERVER_LAG),
+    };
     assert_eq!(fine.fault(), None);
     assert_eq!(Conditions::default().fault(), None);
     assert_eq!(Conditions { p50: p50(1e6, 0.0), ..fine }.fault(), None, "that short");
@@ -202,8 +209,20 @@ fn blocks_are_discarded_by_rules_that_do_not_look_at_the_contender() {
         (Conditions { steal: Some(0.021), ..fine }, Reason::Steal),
         (Conditions { held_up: MAX_HELD_UP + 1, ..fine }, Reason::HeldUp),
         (Conditions { p50: p50(10e6, 4.9e6), ..fine }, Reason::OwnDelay),
+        (Conditions { server: server(MAX_SERVER_LAG * 1.01), ..fine }, Reason::ServerLate),
     ] {
         assert_eq!(conditions.fault(), Some(reason), "{conditions:?}");
+    }
+    // CPUs that are near are so in each round, or the block is not of one machine.
+    for (nearest, farthest, fault) in [
+        (50.0, 99.0, None),
+        (50.0, 300.0, Some(Reason::CacheLine)),
+        (300.0, 600.0, None),
+        (300.0, 601.0, Some(Reason::CacheLine)),
+    ] {
+        let one = |nanos| RoundTrips { nearest: nanos, farthest: nanos };
+        assert_eq!(one(farthest).and(one(nearest)).fault(), fault, "{nearest} {farthest}");
+        assert_eq!(one(farthest).fault(), None);
     }
     let shown: Vec<String> = Reason::ALL.iter().map(ToString::to_string).collect();
     assert_eq!(shown[0], "other machines had more than 2% of the CPUs (steal)");
@@ -211,9 +230,14 @@ fn blocks_are_discarded_by_rules_that_do_not_look_at_the_contender() {
 
 #[test]
 fn a_machine_that_is_too_small_is_told_with_figures() {
-    let large = Machine { cpus: 64, busiest: 0.3, is_shared: false };
+    let large = Machine { cpus: 64, busiest: 0.3, busiest_server: 0.7, is_shared: false };
     assert!(large.warnings().is_empty());
-    let warnings = Machine { cpus: 2, busiest: 0.815, is_shared: true }.warnings();
+    let server = Machine { busiest_server: 0.9, ..large }.warnings();
+    assert!(
+        server[0].starts_with("dummy-server's workers were busy 90% of a round, above 70%"),
+        "{server:?}"
+    );
+    let warnings = Machine { cpus: 2, busiest: 0.815, busiest_server: 0.0, is_shared: true }.warnings();
     assert!(warnings[0].contains("busy 82% of a round, above 70%"), "{warnings:?}");
     assert!(warnings[1].contains("share 2 CPUs with loadgen"), "{warnings:?}");
     assert!(warnings[2].starts_with("2 CPUs are few: CPU time for each request"), "{warnings:?}");

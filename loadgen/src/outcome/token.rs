@@ -149,3 +149,79 @@ impl InFlight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf as _;
+    use contract::{id::Id, pattern::Pattern};
+
+    use super::*;
+    use crate::outcome::Arrival;
+
+    const IDS: Ids = Ids { run: 7, load: 1 };
+    const NUMBER: u64 = 5;
+
+    fn seen(number: u64, attempt: u8, length: Option<u64>) -> String {
+        let id = Id { run: IDS.run, load: IDS.load, number, attempt };
+        String::from_utf8(Seen { id, sighting: 1, epoch: 9, length }.text().to_vec()).unwrap()
+    }
+
+    /// A request whose reply has these fields.
+    fn replied(fields: &[(&str, &str)]) -> InFlight {
+        let head = http1::response::Head {
+            status: 200,
+            fields: fields.iter().copied().collect(),
+            ..http1::response::Head::default()
+        };
+        let mut in_flight = InFlight::new(Arrival::new(NUMBER, 0, 0), 0);
+        assert_eq!(in_flight.reply.token, TokenEcho::None);
+        in_flight.head(&Head::Http1(&head), Some(IDS), |_| 0);
+        in_flight
+    }
+
+    #[test]
+    fn a_reply_is_known_by_its_token_whichever_attempt_it_is_of() {
+        let token = |value: &str| replied(&[(SEEN, value)]).reply.token;
+        assert_eq!(token(&seen(NUMBER, 0, None)), TokenEcho::Own { epoch: 9 });
+        assert_eq!(token(&seen(NUMBER, 3, None)), TokenEcho::Own { epoch: 9 });
+        assert_eq!(replied(&[]).reply.token, TokenEcho::Missing);
+        let other_run = seen(NUMBER, 0, None).replacen("00000007", "00000008", 1);
+        for other in [&*seen(NUMBER + 1, 0, None), &*other_run, "", "garbage"] {
+            let reply = replied(&[(SEEN, other)]).reply;
+            assert_eq!((reply.token, reply.other()), (TokenEcho::Other, other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_held_against_the_one_of_its_number_however_it_is_cut() {
+        const LENGTH: usize = 3000;
+        let range = Pattern::new(LENGTH).range(0, LENGTH as u64);
+        let whole = range.numbered(Pattern::numbered(LENGTH), NUMBER).copy_to_bytes(LENGTH);
+        let damage = |body: &[u8], fields: &[(&str, &str)]| {
+            let mut in_flight = replied(fields);
+            for part in body.chunks(700) {
+                in_flight.body(part).unwrap();
+            }
+            in_flight.damage()
+        };
+        let token = seen(NUMBER, 0, Some(LENGTH as u64));
+        let own = &[(SEEN, token.as_str())][..];
+        assert_eq!(damage(&whole, own), None);
+        assert_eq!(damage(&whole[..2999], own), Some(Damage::Truncated(2999, 3000)));
+        assert_eq!(damage(&[], own), Some(Damage::Truncated(0, 3000)));
+        assert_eq!(damage(&[&whole[..], b"x"].concat(), own), Some(Damage::Corrupted(3000)));
+        let mut changed = whole.to_vec();
+        changed[1234] ^= 1;
+        assert_eq!(damage(&changed, own), Some(Damage::Corrupted(1234)));
+        // Of what is compressed, of another request, or without a length, nothing is known.
+        let other = seen(NUMBER + 1, 0, Some(LENGTH as u64));
+        let without = seen(NUMBER, 0, None);
+        for fields in [
+            &[(SEEN, token.as_str()), ("content-encoding", "gzip")][..],
+            &[(SEEN, &*other)],
+            &[(SEEN, &*without)],
+        ] {
+            assert_eq!(damage(&changed, fields), None, "{fields:?}");
+        }
+    }
+}

@@ -12,6 +12,9 @@ pub(crate) const RATE: Accepted = Accepted {
     values: "requests per second, a number from 0.001 to 100000000",
     example: "1000",
 };
+/// See `--threshold` of `compare`, which is another one than that of a run.
+pub(crate) const COMPARE_THRESHOLD: Accepted =
+    Accepted { flag: "threshold", values: crate::compare::bound::ACCEPTED, example: "nginx.p(99)<2ms" };
 /// See `--stages`.
 pub(crate) const STAGES: Accepted = Accepted {
     flag: "stages",

@@ -6,8 +6,8 @@ use command_line::Refusal;
 use prost_reflect::DescriptorPool;
 
 use super::{
-    Builder, Client, Expect, Lifetime, Load, MAX_WORKERS, Message, Plan, PlanError, Protocol, Request,
-    RequestOptions, Requests, Site, Target, accepted,
+    Builder, Client, Expect, Lifetime, Load, MAX_CHAINS, MAX_WORKERS, Message, Plan, PlanError, Protocol,
+    Request, RequestOptions, Requests, Site, Target, accepted,
     contents::Contents,
     replay::{self, Replay, Skipped},
     request::Common,
@@ -293,6 +293,7 @@ impl Builder {
             (Some(_), Some(_)) => evenly(workers, load.connections, self.workers.is_some())?,
             _ => workers,
         };
+        check_chains(&client, &load, workers, sites.len())?;
         let expected_status = match &message {
             Some(_) => ExpectedStatus::of_messages(),
             None => self.expected_status,
@@ -316,6 +317,25 @@ impl Builder {
             has_phases: false,
         })
     }
+}
+
+/// Whether a worker can follow the redirects of all requests that it may have in flight.
+fn check_chains(
+    client: &Client,
+    load: &Load,
+    workers: NonZeroUsize,
+    targets: usize,
+) -> Result<(), PlanError> {
+    let room = load.max_connections.get().saturating_mul(load.streams.get());
+    let of_each = load.max_in_flight.get().min(room).div_ceil(workers.get()).saturating_mul(targets);
+    if client.follow == 0 || of_each <= MAX_CHAINS {
+        return Ok(());
+    }
+    let most = (MAX_CHAINS / targets).saturating_mul(workers.get());
+    let accepted =
+        format!("at most {most} with --follow, or more workers: a worker follows {MAX_CHAINS} at a time");
+    let refusal = Refusal::of_value("max-in-flight", load.max_in_flight, accepted, most.to_string());
+    Err(PlanError(refusal.because("redirects of all that is in flight are followed")))
 }
 
 /// As many workers that each has as many connections as the others: what is due goes around the connections.

@@ -34,20 +34,43 @@ pub fn together_within_files(
 ) -> Result<Vec<(Plan, bool)>, PlanError> {
     let needs: Vec<u64> = plans.iter().map(|plan| plan.files(other_end)).collect();
     let all = needs.iter().fold(reserved(other_end), |all, need| all.saturating_add(*need));
-    let spare = limit.saturating_sub(all) / plans.len().max(1) as u64;
-    let largest = needs.iter().max().copied();
-    let fitted = plans.into_iter().zip(needs).map(|(plan, need)| {
-        // Too much together is refused of the one that needs most.
-        let share = if all > limit && Some(need) == largest {
-            limit.saturating_sub(all - need - reserved(other_end))
-        } else {
-            reserved(other_end).saturating_add(need).saturating_add(spare)
-        };
-        let name = plan.load.name.clone().unwrap_or_default();
-        plan.fitted(share, limit, other_end)
-            .map_err(|PlanError(refusal)| PlanError(refusal.at(format!("load '{name}'"))))
-    });
-    fitted.collect()
+    if all > limit {
+        return Err(too_many_together(&plans, &needs, all, limit));
+    }
+    let spare = (limit - all) / plans.len().max(1) as u64;
+    let share = |need: u64| reserved(other_end).saturating_add(need).saturating_add(spare);
+    plans.into_iter().zip(needs).map(|(plan, need)| plan.fitted(share(need), limit, other_end)).collect()
+}
+
+/// What is wrong is their sum, and not any one of them.
+fn too_many_together(plans: &[Plan], needs: &[u64], all: u64, limit: u64) -> PlanError {
+    /// So many are named, those that need most.
+    const NAMED: usize = 5;
+    let mut each: Vec<(u64, &Plan)> = needs.iter().copied().zip(plans).collect();
+    each.sort_by_key(|(need, _)| std::cmp::Reverse(*need));
+    let named = |(need, plan): &(u64, &Plan)| {
+        let (load, targets) = (&plan.load, plan.sites.len());
+        let name = load.name.as_deref().unwrap_or_default();
+        let to = if targets > 1 { format!(" to each of {targets} targets") } else { String::new() };
+        format!(
+            "'{name}' {need} for {} connections{to}",
+            load.connections.get() + plan.client.idle_connections
+        )
+    };
+    let mut shown = each.iter().take(NAMED).map(named).collect::<Vec<_>>().join(", ");
+    if each.len() > NAMED {
+        shown.push_str(&format!(" and {} more loads", each.len() - NAMED));
+    }
+    let accepted = format!(
+        "fewer connections or workers, so that all {} loads need at most {limit} together, or a higher limit of open files",
+        plans.len()
+    );
+    let refusal = Refusal::new(
+        format!("the loads need {all} open files together"),
+        accepted,
+        format!("ulimit -n {all}"),
+    );
+    PlanError(refusal.because(format!("this process may open {limit} (ulimit -n): {shown}")))
 }
 
 /// Files that are open whatever is sent: the server of this process has some as well.
@@ -170,8 +193,18 @@ mod tests {
         assert_eq!(two(958).unwrap().iter().map(most).collect::<Vec<_>>(), [(500, false), (210, true)]);
         assert_eq!(two(558).unwrap().iter().map(most).collect::<Vec<_>>(), [(500, false), (10, true)]);
         let said = two(557).unwrap_err().to_string();
-        assert!(said.contains("'500' for connections: this process may open 557 files"), "{said}");
-        assert!(said.contains("at most 499 connections"), "{said}");
+        let expected = "the loads need 558 open files together: this process may open 557 (ulimit -n): '' 508 for 500 connections, \
+                        '' 18 for 10 connections; accepted: fewer connections or workers, so that all 2 loads need at most 557 \
+                        together, or a higher limit of open files; example: ulimit -n 558";
+        assert_eq!(said, expected);
+        // Many that are small are too many as well.
+        let many = vec![plan("-c 100 --workers 1 http://a"); 64];
+        let said = together_within_files(many.clone(), 6000, OtherEnd::Elsewhere).unwrap_err().to_string();
+        assert!(
+            said.starts_with("the loads need 6944 open files") && said.contains(" and 59 more loads"),
+            "{said}"
+        );
+        assert!(together_within_files(many, 6944, OtherEnd::Elsewhere).is_ok());
     }
 
     #[test]

@@ -94,6 +94,8 @@ impl Method {
                 service,
                 source,
                 pool.services().map(|service| service.full_name().to_owned()),
+                pool.services()
+                    .find_map(|service| service.methods().next().map(|method| method.name().to_owned())),
             ));
         };
         let named = found.methods().find(|candidate| candidate.name() == method);
@@ -164,11 +166,17 @@ impl Method {
     }
 }
 
-/// There is no such service in `source`, which has others.
-pub(crate) fn no_service(service: &str, source: &str, others: impl Iterator<Item = String>) -> PlanError {
+/// There is no such service in `source`, which has others, and in the first of them this method if that is known.
+pub(crate) fn no_service(
+    service: &str,
+    source: &str,
+    others: impl Iterator<Item = String>,
+    method: Option<String>,
+) -> PlanError {
     let others: Vec<_> = others.collect();
     let example = others.first().map_or("pkg.Service", String::as_str);
-    let example = format!("grpc://localhost:8080/{example}/Method");
+    let method = method.as_deref().unwrap_or("<method>");
+    let example = format!("grpc://localhost:8080/{example}/{method}");
     let accepted = if others.is_empty() {
         "nothing: there are no services".to_owned()
     } else {

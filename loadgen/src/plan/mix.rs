@@ -106,6 +106,29 @@ impl Mix {
         Choice { request, rank }
     }
 
+    /// Where in the sequence requests are that `is_wanted`, if they are so rare that it is of use to know.
+    pub(crate) fn rare(&self, is_wanted: impl Fn(u32) -> bool) -> Option<Arc<[u32]>> {
+        /// Those that are a smaller part are rare.
+        const PART: u64 = 8;
+        let shares = (0..).zip(&*self.shares).filter(|(request, _)| is_wanted(*request));
+        let all: u64 = shares.map(|(_, share)| u64::from(*share)).sum();
+        let places = || (0..).zip(&*self.sequence).filter(|(_, slot)| is_wanted(slot.request));
+        (all > 0 && all * PART <= self.length()).then(|| places().map(|(place, _)| place).collect())
+    }
+
+    /// How many arrivals further a part of that of this number can first come to one of these places; none if there are none.
+    pub(crate) fn next_of(&self, places: &[u32], number: u64) -> Option<u64> {
+        let (round, length) = (number / self.parts, self.length());
+        let from = round.saturating_add(1).saturating_mul(self.parts);
+        let (cycle, within) = (from / length, from % length);
+        let found = places.partition_point(|place| u64::from(*place) < within);
+        let place = match places.get(found) {
+            Some(place) => (cycle * length).saturating_add(u64::from(*place)),
+            None => (cycle + 1).saturating_mul(length).saturating_add(u64::from(*places.first()?)),
+        };
+        Some((place / self.parts).saturating_sub(round).max(1))
+    }
+
     /// The place in the sequence. The parts take turns, each time in another order: with each arrival in its own place, a
     /// part that has every second one would get but one of two requests.
     fn place(&self, number: u64) -> u64 {
@@ -228,6 +251,49 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_next_one_that_is_rare_is_found_without_a_walk() {
+        for (weights, total) in
+            [(&[200, 1][..], None), (&[97, 1, 1], Some(5000)), (&[40, 1, 7], Some(4999)), (&[9, 1], None)]
+        {
+            for parts in [1, 2, 3, 8] {
+                let mix = Mix::new(weights).unwrap().over(total, parts);
+                let Some(places) = mix.rare(|request| request == 1) else { panic!("{weights:?}") };
+                for part in 0..parts {
+                    let walked: Vec<u64> = (part..5000)
+                        .step_by(parts as usize)
+                        .filter(|number| mix.choice(*number).request == 1)
+                        .collect();
+                    let (mut jumped, mut number, mut looks) = (Vec::new(), part, 0);
+                    while number < 5000 {
+                        looks += 1;
+                        if mix.choice(number).request == 1 {
+                            jumped.push(number);
+                        }
+                        number += parts * mix.next_of(&places, number).unwrap();
+                    }
+                    assert_eq!(jumped, walked, "{weights:?} {part} of {parts}");
+                    assert!(
+                        looks <= 2 + 5000 / (weights[0] - parts.min(weights[0] - 1)),
+                        "{weights:?}: {looks}"
+                    );
+                }
+            }
+        }
+        let mix = Mix::new(&[MAX_SEQUENCE - 1, 1]).unwrap();
+        let places = mix.rare(|request| request == 1).unwrap();
+        assert_eq!(places.len(), 1);
+        let first = mix.next_of(&places, 0).unwrap();
+        assert_eq!((mix.choice(first).request, mix.next_of(&places, first)), (1, Some(MAX_SEQUENCE)));
+        assert!(mix.next_of(&places, u64::MAX).is_some());
+        assert_eq!(
+            (mix.rare(|request| request == 0), mix.rare(|_| false)),
+            (None, None),
+            "they are no rare ones"
+        );
+        assert!(Mix::listed(&[0, 0, 0, 0, 0, 0, 0, 0, 1]).rare(|request| request == 1).is_some());
     }
 
     #[test]

@@ -79,6 +79,9 @@ use crate::{
     schedule::Arrivals,
 };
 
+/// How many chains of redirects a worker follows at a time.
+pub(crate) const MAX_CHAINS: usize = u16::MAX as usize;
+
 /// The most threads that are accepted.
 pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 

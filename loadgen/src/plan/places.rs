@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use command_line::Refusal;
 
+use super::file;
+
 /// Line and column.
 pub(crate) type Place = (usize, usize);
 
@@ -80,13 +82,15 @@ impl Places {
             None if subject.starts_with("invalid target") || subject.contains("in the path") => "url",
             None => {
                 return match &self.load {
-                    Some(load) if load.is_meant(&subject) => refusal.at(self.shown(load.place)),
+                    Some(load) if load.is_meant(&subject) => {
+                        refusal.at(self.shown(load.place)).in_keys(key_of)
+                    }
                     _ => refusal,
                 };
             }
         };
         match self.of_run.get(option) {
-            Some(place) => refusal.at(self.shown(*place)),
+            Some(place) => refusal.at(self.shown(*place)).in_keys(key_of),
             None => refusal,
         }
     }
@@ -101,8 +105,18 @@ impl Places {
             _ => "path",
         });
         let place = self.shown(*request.values.get(option).unwrap_or(&request.place));
-        refusal.at(place)
+        refusal.at(place).in_keys(key_of)
     }
+}
+
+/// What a flag is called in a plan, if it can be said there.
+pub(super) fn key_of(flag: &str) -> Option<String> {
+    let key = match flag {
+        "header" => "headers".to_owned(),
+        "trailer" => "trailers".to_owned(),
+        flag => flag.replace('-', "_"),
+    };
+    file::is_key(&key).then_some(key)
 }
 
 impl OfLoad {

@@ -7,8 +7,12 @@ use std::collections::HashMap;
 use command_line::Refusal;
 
 use super::{
-    PlanError, RequestOptions, Route, Share, Target, Tls, TlsOptions, Version, load::MAX_TOTAL,
-    places::Places, route, target::Braces, tls,
+    PlanError, RequestOptions, Route, Share, Target, Tls, TlsOptions, Version,
+    load::MAX_TOTAL,
+    places::{Places, key_of},
+    route,
+    target::Braces,
+    tls,
 };
 
 /// The most servers of a plan.
@@ -118,7 +122,7 @@ impl Targets {
             let tls = match own_tls.get(&index) {
                 None => Tls::new(&target, of_run)?,
                 Some((own, place)) => Tls::new(&target, &own.over(of_run))
-                    .map_err(|PlanError(refusal)| PlanError(refusal.at(place)))?,
+                    .map_err(|PlanError(refusal)| PlanError(refusal.at(place).in_keys(key_of)))?,
             };
             let route = Route::new(&target, route)?;
             Ok(Site { target, tls, route })

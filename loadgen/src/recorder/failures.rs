@@ -59,12 +59,15 @@ impl TryFrom<AtMost<(Cause, Seen), MAX_KEPT>> for Failures {
 }
 
 impl Failures {
-    /// Counts one.
-    pub(super) fn count(&mut self, cause: Cause, message: &str, id: &id::Text) {
+    /// Counts one; `target`: of which of several targets.
+    pub(super) fn count(&mut self, cause: Cause, message: &str, target: Option<&str>, id: &id::Text) {
         match self.0.get_mut(&cause) {
             Some(seen) => seen.count += 1,
             None => {
-                let example = example(message);
+                let example = match target {
+                    None => example(message),
+                    Some(target) => example(&format!("{message} ({target})")),
+                };
                 let request_id = String::from_utf8_lossy(id).into_owned();
                 self.add(cause, &Seen { count: 1, example, request_id });
             }
@@ -107,6 +110,7 @@ mod tests {
             failures.count(
                 Cause::RstStream(number % 200),
                 &format!("message {number}"),
+                (number == 1).then_some("http://a:1/"),
                 &Ids { run: 7, load: 0 }.of(number.into(), 0).text(),
             );
         }
@@ -115,6 +119,7 @@ mod tests {
         assert_eq!(all.iter().map(|(_, seen)| seen.count).sum::<u64>(), 1000);
         let (_, first) = all[0];
         assert_eq!((first.count, first.example.as_str()), (5, "message 0"));
+        assert_eq!(all[1].1.example, "message 1 (http://a:1/)");
         assert_eq!(first.request_id, "00000007-00-0000000000000000-00");
     }
 }

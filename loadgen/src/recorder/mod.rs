@@ -62,7 +62,7 @@ pub(crate) use verified::{Hurt, MAX_EPOCHS, Sampled, Verified, fate, reason};
 
 use crate::{
     clock::Nanos,
-    outcome::{Exchange, ExpectedStatus},
+    outcome::{Arrival, Exchange, ExpectedStatus},
     plan::Plan,
 };
 
@@ -168,12 +168,37 @@ pub struct Recorder {
     /// Which replies to each request are successes, where that is not the same for all.
     #[serde(skip)]
     expected_of: Arc<[ExpectedStatus]>,
+    /// Which of several targets each request goes to.
+    #[serde(skip)]
+    targets: Option<Box<Targets>>,
     /// When requests were to become due.
     #[serde(skip)]
     window: Range<Nanos>,
     /// What the server's clock shows when this one shows zero.
     #[serde(skip)]
     epoch: Nanos,
+}
+
+/// Several targets, and which of them each request goes to.
+#[derive(Clone, Debug)]
+struct Targets {
+    names: Vec<String>,
+    of_requests: Arc<[u16]>,
+}
+
+impl Targets {
+    /// Those of a plan; none if there is one alone.
+    fn of(plan: &Plan) -> Option<Box<Self>> {
+        let of_requests = plan.sites_of_requests();
+        let names = || plan.sites().iter().map(|site| site.target().to_string()).collect();
+        (!of_requests.is_empty()).then(|| Box::new(Self { names: names(), of_requests }))
+    }
+
+    /// Where an arrival went; none where redirects may have led it elsewhere.
+    fn of_arrival(&self, arrival: &Arrival) -> Option<&str> {
+        let site = self.of_requests.get(arrival.request as usize).filter(|_| arrival.chain == 0)?;
+        self.names.get(usize::from(*site)).map(String::as_str)
+    }
 }
 
 /// Ids as the numbers of run and load.
@@ -227,6 +252,7 @@ impl Recorder {
             ids,
             expected,
             expected_of: Arc::default(),
+            targets: None,
             window: 0..Nanos::MAX,
             epoch: 0,
         }
@@ -242,6 +268,7 @@ impl Recorder {
             sockets: plan.message().map(|_| Box::default()),
             verified: plan.verify().map(|_| Box::new(Verified::of(plan.message().is_some()))),
             phases: plan.has_phases().then(Box::default),
+            targets: Targets::of(plan),
             ..Self::new(ids, plan.expected_status().clone())
         }
     }

@@ -394,6 +394,7 @@ impl Recorder {
     fn failed(&mut self, arrival: &Arrival, at: Nanos, cause: Cause, message: &str) {
         let since_start = self.since_start(at);
         self.intervals.at(since_start).errors += 1;
-        self.failures.count(cause, message, &arrival.id(self.ids));
+        let target = self.targets.as_ref().and_then(|targets| targets.of_arrival(arrival));
+        self.failures.count(cause, message, target, &arrival.id(self.ids));
     }
 }

@@ -265,7 +265,7 @@ impl Asking<'_> {
         let service = self.services.iter().skip(index).find(|service| !names.contains(service));
         let service = service.unwrap_or(&self.services[index]);
         let others = names.iter().filter(|name| !name.starts_with("grpc.reflection.")).cloned();
-        Failed::Otherwise(self.told(service, no_service(service, &self.source(), others)))
+        Failed::Otherwise(self.told(service, no_service(service, &self.source(), others, None)))
     }
 
     /// Asks all of it in one call.

@@ -2,7 +2,10 @@
 
 use super::{Percentile, Time};
 use crate::{
-    compare::{Round, Times, rules::Conditions},
+    compare::{
+        Round, Times,
+        rules::{Conditions, Server},
+    },
     summary::Summary,
 };
 
@@ -17,7 +20,9 @@ impl Summary {
     #[must_use]
     pub fn conditions(&self, steal: Option<f64>) -> Conditions {
         let (held_up, _) = self.records.held_up;
-        Conditions { steal, held_up, p50: self.times_at(0.5), busy: self.busiest_worker }
+        let server = self.records.server_report.mean_load();
+        let server = server.map(|load| Server { busy: load.cpu, lag: load.turn_lag });
+        Conditions { steal, held_up, p50: self.times_at(0.5), busy: self.busiest_worker, server }
     }
 
     fn times_at(&self, quantile: f64) -> Option<Times> {

@@ -406,8 +406,9 @@ impl Dispatcher {
 fn pass_over(only: Option<&Only>, number: &mut u64, step: u64, left: &mut u64) {
     let Some(only) = only else { return };
     while *left > 0 && !only.has(*number) {
-        *number += step;
-        *left -= 1;
+        let further = only.next(*number).min(*left);
+        *number = number.saturating_add(step.saturating_mul(further));
+        *left -= further;
     }
 }
 

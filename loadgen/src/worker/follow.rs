@@ -162,7 +162,8 @@ impl Chains {
         self.all.get(usize::from(arrival.chain).checked_sub(1)?)?.as_ref()
     }
 
-    /// The number of the arrival's chain, with what it sends now; none if there are too many.
+    /// The number of the arrival's chain, with what it sends now; none if there are too many, which a plan does not let be
+    /// ([`crate::plan::MAX_CHAINS`]).
     fn put(&mut self, arrival: &Arrival, chain: Chain) -> Option<u16> {
         let number = match (arrival.chain, self.free.pop()) {
             (0, Some(free)) => free,

@@ -214,6 +214,8 @@ pub(crate) struct Connector {
     next: usize,
     step: usize,
     failures: u32,
+    /// How many there were before connections that were made, of which none has been of use yet.
+    before: u32,
     not_before: Nanos,
     pace: Option<Rc<Cell<Pace>>>,
 }
@@ -255,13 +257,13 @@ impl Connector {
     ) -> Self {
         let (next, step) = (part.index() as usize, part.of() as usize);
         let pace = pace.map(|pace| Rc::new(Cell::new(pace)));
-        Self { addresses, beginning, clock, next, step, failures: 0, not_before: 0, pace }
+        Self { addresses, beginning, clock, next, step, failures: 0, before: 0, not_before: 0, pace }
     }
 
     /// Another one to the same target, which opens connections at the same pace by turns.
     pub(super) fn beside(&self) -> Self {
         let (addresses, beginning) = (self.addresses.clone(), self.beginning.clone());
-        Self { addresses, beginning, failures: 0, not_before: 0, pace: self.pace.clone(), ..*self }
+        Self { addresses, beginning, failures: 0, before: 0, not_before: 0, pace: self.pace.clone(), ..*self }
     }
 
     /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
@@ -285,8 +287,19 @@ impl Connector {
 
     /// A connection was made.
     pub(super) fn succeeded(&mut self) {
+        self.before = self.before.max(self.failures);
         self.failures = 0;
         self.not_before = 0;
+    }
+
+    /// A connection that was made is over, and was of use.
+    pub(super) fn was_of_use(&mut self) {
+        self.before = 0;
+    }
+
+    /// It was of none: that it was made ends no row of failures, so that the pauses go on growing.
+    pub(super) fn was_of_no_use(&mut self) {
+        self.failures = self.failures.max(self.before);
     }
 
     /// A connection could not be made, or broke before it was of use.
@@ -347,5 +360,24 @@ mod tests {
         assert!(connector.open(16_000_000).is_some());
         connector.succeeded();
         assert!(connector.next_attempt().is_none() && connector.open(0).is_some());
+    }
+
+    #[test]
+    fn connections_that_are_made_and_are_of_no_use_are_met_again_after_growing_pauses() {
+        let address = Address::Tcp(([127, 0, 0, 1], 9).into());
+        let addresses = Arc::<[Address]>::from([address]).into();
+        let mut connector =
+            Connector::new(addresses, Beginning::default(), Part::WHOLE, None, Clock::starting_now());
+        let pause = |connector: &mut Connector| {
+            connector.succeeded();
+            assert!(connector.next_attempt().is_none(), "one that is made lets the next begin");
+            connector.was_of_no_use();
+            connector.failed(0);
+            connector.next_attempt().unwrap() / 1_000_000
+        };
+        assert_eq!([(); 6].map(|()| pause(&mut connector)), [1, 2, 4, 8, 16, 16]);
+        connector.succeeded();
+        connector.was_of_use();
+        assert_eq!(pause(&mut connector), 1);
     }
 }

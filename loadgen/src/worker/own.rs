@@ -15,13 +15,25 @@ pub(super) struct Only {
     /// The index of the target of each request.
     sites: Arc<[u16]>,
     site: u16,
+    /// Where in the mix they are, if they are rare.
+    places: Option<Arc<[u32]>>,
 }
 
 impl Only {
     /// Those for the server with this index; none if there is one alone. The arrivals are shared by `parts` parts.
     pub(super) fn of(plan: &Plan, site: usize, parts: u64) -> Option<Self> {
         let sites = plan.sites_of_requests();
-        (!sites.is_empty()).then(|| Self { mix: plan.mix(parts), sites, site: site as u16 })
+        (!sites.is_empty()).then(|| {
+            let (mix, site) = (plan.mix(parts), site as u16);
+            let places = mix.rare(|request| sites[request as usize] == site);
+            Self { mix, sites, site, places }
+        })
+    }
+
+    /// How many arrivals of the same part further than that of this number the next of them can be.
+    #[inline]
+    pub(super) fn next(&self, number: u64) -> u64 {
+        self.places.as_ref().and_then(|places| self.mix.next_of(places, number)).unwrap_or(1)
     }
 
     /// Whether the arrival with this number is among them.
@@ -51,7 +63,14 @@ impl Iterator for Own {
     fn next(&mut self) -> Option<Due> {
         match &self.only {
             None => self.arrivals.next(),
-            Some(only) => self.arrivals.find(|due| only.has(due.number)),
+            Some(only) => {
+                let mut due = self.arrivals.next()?;
+                while !only.has(due.number) {
+                    let next = usize::try_from(only.next(due.number)).unwrap_or(usize::MAX);
+                    due = self.arrivals.nth(next - 1)?;
+                }
+                Some(due)
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use insta::assert_snapshot;
 use loadgen::{cli::Args, compare::Blocks, report::compare::SCHEMA};
 use serde_json::Value;
 
-use crate::peer::{Peer, closed_port, serve_http1};
+use crate::peer::{Peer, closed_port, serve, serve_http1};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -148,6 +148,82 @@ fn a_contender_that_does_not_answer_ends_the_comparison() {
     assert!(err.starts_with("loadgen: error: other (http://127.0.0.1:") && err.contains("refused"), "{err}");
 }
 
+#[test]
+fn a_threshold_decides_on_the_exit_code() {
+    let peer = serve_http1(|_| OK.to_vec());
+    let own = std::process::id();
+    for (bound, code, judgement) in [
+        ("p(50)<1h", 0, "passed"),
+        ("other.p(50)>1h", 99, "failed"),
+        // A round has fewer than a thousand requests.
+        ("mean<1h --threshold other.p(99)<1h", 4, "not_judged"),
+    ] {
+        let (found, ended) = json(&format!(
+            "--no-progress -r 200 -d 300ms --blocks 9 --pid other={own} --threshold {bound} {}",
+            both(&peer, &peer)
+        ));
+        let judged = found["thresholds"].as_array().unwrap().last().unwrap();
+        let kept =
+            found["blocks"].as_array().unwrap().iter().filter(|block| block["discarded"].is_null()).count();
+        if kept < 6 {
+            // A machine that does many other things may have most of them discarded.
+            assert_eq!((ended, &judged["judgement"]), (Some(4), &"not_judged".into()), "{found}");
+            continue;
+        }
+        assert_eq!((ended, &judged["judgement"]), (Some(code), &judgement.into()), "{found}");
+        assert_eq!(judged["contender"], 1, "{found}");
+    }
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_server_that_is_compared_with_itself_is_found_to_be_no_other() {
+    // One of twenty comparisons finds a difference by chance, and not three of three.
+    let server = crate::server::Server::with(&[]);
+    let url = format!("http://{}/bin/1K", server.http());
+    let is_found = || {
+        let (found, _) = json(&format!("{SHORT} one={url} other={url}"));
+        let taxes = found["contenders"][1]["taxes"].as_array().unwrap().clone();
+        taxes.iter().any(|tax| tax["found"] == "slower" || tax["found"] == "faster")
+    };
+    assert!(!(0..3).all(|_| is_found()));
+}
+
+#[test]
+fn a_contender_that_is_silent_is_named_after_the_first_request() {
+    let peer = serve_http1(|_| OK.to_vec());
+    let silent = serve(|_, stream| {
+        // It reads until the other end is closed, and says nothing.
+        let _ = std::io::copy(&mut &stream, &mut std::io::sink());
+    });
+    let line = format!("-r 200 -d 300ms --blocks 6 --timeout 300ms {}", both(&peer, &silent));
+    let output = run(&line);
+    let (err, url) = (text(&output.stderr), format!("http://{}/x", silent.address));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{err}");
+    let told = format!(
+        "looking at one (http://{}/x)\nlooking at other ({url})\nloadgen: error: other ({url}) can't be compared: ",
+        peer.address
+    );
+    assert!(err.starts_with(&told) && err.lines().count() == 3, "{err}");
+    assert!(silent.connections() <= 2, "each request that is not answered costs a connection");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rate_that_loadgen_can_not_send_is_not_blamed_on_a_contender() {
+    let peer = serve_http1(|_| OK.to_vec());
+    let output =
+        run(&format!("--no-progress -r 50000000 -d 100ms --blocks 6 --timeout 1s {}", both(&peer, &peer)));
+    let err = text(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{err}");
+    assert!(
+        err.starts_with("loadgen: error: 50,000,000 requests/s to ")
+            && err.ends_with("; give a lower --rate\n"),
+        "{err}"
+    );
+    assert!(!err.contains("can't be compared"), "{err}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_cpu_time_of_a_process_is_shared_out_among_its_requests() {
@@ -230,7 +306,7 @@ fn wrong_input_is_refused_before_anything_is_sent() {
     let peer = serve_http1(|_| OK.to_vec());
     let address = peer.address;
     for (line, said) in [
-        (format!("one=http://{address}"), "1 contenders; accepted: 2 to 16 contenders, each NAME=URL"),
+        (format!("one=http://{address}"), "1 contender; accepted: 2 to 16 contenders, each NAME=URL"),
         (format!("one=http://{address} http://{address}"), "invalid contender 'http://"),
         (
             format!("one=http://{address} other=http://{address} -o csv"),
@@ -264,7 +340,7 @@ fn the_help_has_the_options_of_the_comparison_first_and_none_that_contradict_it(
     for (option, is_there) in [
         ("--stages", false),
         ("--poisson", false),
-        ("--threshold", false),
+        ("--threshold-of-a-run", false),
         ("--timeout", true),
         ("--seed", true),
     ] {

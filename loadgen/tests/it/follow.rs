@@ -300,6 +300,25 @@ fn expectations_are_of_the_last_reply() {
 }
 
 #[test]
+fn no_more_is_in_flight_than_can_be_followed() {
+    let words = |line: &str| {
+        ["loadgen", "--follow=1"].into_iter().chain(line.split(' ')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let built = |line: &str| {
+        Plan::try_from(&Args::try_parse_from(words(line)).unwrap()).map_err(|error| error.to_string())
+    };
+    assert!(built("--workers=1 -r 1 --max-in-flight=65535 http://a").is_ok());
+    assert!(built("--workers=2 -c 2 -r 1 --max-in-flight=131070 http://a").is_ok());
+    assert!(
+        built("--workers=1 -c 5 --max-in-flight=1000000 http://a").is_ok(),
+        "no more than there are connections"
+    );
+    let refused = built("--workers=1 -r 1 --max-in-flight=65536 http://a").unwrap_err();
+    assert!(refused.starts_with("invalid value '65536' for --max-in-flight: redirects of all"), "{refused}");
+    assert!(refused.ends_with("example: --max-in-flight=65535"), "{refused}");
+}
+
+#[test]
 fn calls_and_messages_have_no_redirects() {
     for (target, said) in [
         ("grpc://a", "--follow with a gRPC call; accepted: it with other targets"),
@@ -313,7 +332,7 @@ fn calls_and_messages_have_no_redirects() {
     let text = "target: http://a\nrequests:\n- path: /b\n- target: grpc://a/b.C/D\nload: {follow: 1}\n";
     let file = PlanFile::parse(text, "plan.yaml", Path::new("")).unwrap();
     let refused = file.builder(None).unwrap().build().unwrap_err().to_string();
-    assert!(refused.starts_with("plan.yaml:4:3: --follow with a gRPC call; accepted: it with"), "{refused}");
+    assert!(refused.starts_with("plan.yaml:4:3: follow with a gRPC call; accepted: it with"), "{refused}");
 }
 
 #[cfg(feature = "embedded")]

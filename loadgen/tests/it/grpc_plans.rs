@@ -418,8 +418,8 @@ fn a_mistake_in_a_call_is_told_with_its_place_before_anything_is_sent() {
         ("- {path: /a.S/One, body: '{\"number\": {{row.n}}}', rows: r.csv}", "of {\"number\": x}"),
         ("- {path: /a.S/One, body: '{\"number\": {{pick 1 2 z}}}'}", "of {\"number\": z}"),
         ("- {path: /a.S/One, body: '{\"number\": {{random 0 2147483648}}}'}", "of {\"number\": 2147483648}"),
-        ("- {path: /a.S/Three}", "plan.yaml:4:10: no method 'Three' of a.S in the files of --proto"),
-        ("- {path: /a.S/One, messages: 2}", "plan.yaml:4:10: --messages with /a.S/One"),
+        ("- {path: /a.S/Three}", "plan.yaml:4:10: no method 'Three' of a.S in the files of proto"),
+        ("- {path: /a.S/One, messages: 2}", "plan.yaml:4:10: messages with /a.S/One"),
         ("- {path: /a.S/One, messages: 0}", "plan.yaml:4:30: invalid value '0' for messages"),
         ("- {path: /a.S/One, deadline: 0}", "plan.yaml:4:30: invalid value '0s' for deadline"),
         ("- {path: /a.S/One, grpc_encoding: br}", "plan.yaml:4:35: invalid value 'br' for grpc_encoding"),
@@ -428,7 +428,7 @@ fn a_mistake_in_a_call_is_told_with_its_place_before_anything_is_sent() {
         ("- {path: /a.S/One, headers: {x-bin: '{{uuid}}'}}", "metadata in -bin is given in base64"),
         ("- {path: /a.S/One, chunked: true}", "chunks or trailers of a gRPC call"),
         ("- {path: /a.S/One, expect: {json: {$.a: 1}}}", "expectations of a gRPC call's body"),
-        ("- {target: 'h2c://a:1', deadline: 1s}", "--deadline with the target h2c://a:1/"),
+        ("- {target: 'h2c://a:1', deadline: 1s}", "plan.yaml:4:3: deadline with the target h2c://a:1/"),
     ] {
         let error = refused(&format!("{head}{request}\n"), &others);
         assert!(error.contains(said) && error.lines().count() == 1, "{request}:\n{error}");

@@ -117,8 +117,8 @@ fn a_target_without_its_own_has_what_the_run_has() {
 fn options_that_no_target_can_have_are_refused_in_their_place() {
     let authority = Authority::new("a");
     for (targets, said) in [
-        ("[{url: 'http://a', cacert: ca.pem}]", "plan.yaml:1:11: --cacert with the target http://a:80/"),
-        ("[{url: 'https://a', cert: client.pem}]", "plan.yaml:1:11: --cert needs --key"),
+        ("[{url: 'http://a', cacert: ca.pem}]", "plan.yaml:1:11: cacert with the target http://a:80/"),
+        ("[{url: 'https://a', cert: client.pem}]", "plan.yaml:1:11: cert needs key"),
         ("[{url: 'https://a', cacert: none.pem}]", "plan.yaml:1:11: "),
         ("[{cacert: ca.pem}]", "plan.yaml:1:11: a target without a url"),
         ("[{url: 'https://a', sni: ''}]", "plan.yaml:1:11: "),

@@ -184,10 +184,12 @@ fn shares_of_targets_are_kept_in_a_closed_loop_of_any_length() {
 #[test]
 fn failures_of_one_target_are_not_told_of_the_others() {
     let (peer, _) = server(false, |_| ok("ok"));
-    let text = format!("targets: [http://{}, http://{}]\nload: {{total: 10}}\n", peer.address, closed_port());
+    let dead = closed_port();
+    let text = format!("targets: [http://{}, http://{dead}]\nload: {{total: 10}}\n", peer.address);
     let summary = finish(Run::new(from_file(&text).unwrap()));
     assert_eq!(summary.records.counts.transport_failed, 5);
     let said = summary.verdict().join(" ");
+    assert!(said.contains(&format!("(http://{dead}/)")), "{said}");
     assert!(said.contains("refused") && !said.contains(&peer.address.to_string()), "{said}");
 }
 

@@ -1,6 +1,6 @@
 //! Two bits for each number of a run, in pages that come into being when they are needed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::State;
 
@@ -12,7 +12,10 @@ pub const MAX_PAGES: usize = 64 << 10;
 
 const PER_WORD: u64 = 32;
 
-type Page = Box<[u64; (NUMBERS_PER_PAGE / PER_WORD) as usize]>;
+type Words = [u64; (NUMBERS_PER_PAGE / PER_WORD) as usize];
+
+/// Clones share a page until one of them changes it: who asks for all that was seen holds nobody up.
+type Page = Arc<Words>;
 
 /// The states of all numbers; those that were never set are zero.
 ///
@@ -74,7 +77,7 @@ impl Pages {
                 }
             },
         };
-        let word = &mut self.pages[at][word];
+        let word = &mut Arc::make_mut(&mut self.pages[at])[word];
         let before = State::of_bits((*word >> shift) as u8);
         *word = *word & !(3 << shift) | u64::from(state.bits()) << shift;
         (before, true)
@@ -86,7 +89,7 @@ impl Pages {
             Some(at) => *at,
             None if self.pages.len() >= self.max_pages => return None,
             None => {
-                self.pages.push(Box::new([0; _]));
+                self.pages.push(Arc::new([0; _]));
                 self.places.insert(page, self.pages.len() - 1);
                 self.pages.len() - 1
             }
@@ -110,7 +113,7 @@ impl Pages {
     /// The bytes of all pages.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.pages.len() * size_of_val(&[0u64; (NUMBERS_PER_PAGE / PER_WORD) as usize])
+        self.pages.len() * size_of::<Words>()
     }
 
     /// All numbers that are not zero, in order, with their states.
@@ -136,7 +139,9 @@ impl Pages {
                 self.left_out += count(theirs);
                 continue;
             };
-            for (index, (own, theirs)) in self.pages[at].iter_mut().zip(theirs.iter()).enumerate() {
+            for (index, (own, theirs)) in
+                Arc::make_mut(&mut self.pages[at]).iter_mut().zip(theirs.iter()).enumerate()
+            {
                 let mut common = known(*own) & known(*theirs);
                 // What only one knows is what both have together.
                 let only = *own | *theirs;
@@ -172,7 +177,7 @@ impl Pages {
             return None;
         }
         let at = self.find(page)?;
-        for (own, word) in self.pages[at].iter_mut().zip(words) {
+        for (own, word) in Arc::make_mut(&mut self.pages[at]).iter_mut().zip(words) {
             *own = u64::from_le_bytes(*word);
         }
         Some(())
@@ -237,6 +242,19 @@ mod tests {
         other.set(u64::MAX, State::OPEN);
         merged.merge(&other, |_, _, _| {});
         assert_eq!(merged.left_out(), 2);
+    }
+
+    #[test]
+    fn a_clone_shares_what_does_not_change_and_knows_nothing_of_what_does() {
+        let mut pages = Pages::default();
+        for page in 0..3 {
+            pages.set(page * NUMBERS_PER_PAGE, State::OPEN);
+        }
+        let before = pages.clone();
+        pages.set(NUMBERS_PER_PAGE, State::WHOLE);
+        let shared = |at: usize| Arc::ptr_eq(&pages.pages[at], &before.pages[at]);
+        assert_eq!([shared(0), shared(1), shared(2)], [true, false, true]);
+        assert_eq!((before.get(NUMBERS_PER_PAGE), pages.get(NUMBERS_PER_PAGE)), (State::OPEN, State::WHOLE));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use clap::Parser as _;
 use loadgen::{
     Plan,
     cli::Args,
+    compare::Bound,
     plan::{Load, OtherEnd, Target, Version, load},
 };
 
@@ -83,6 +84,17 @@ pub const WORDS: &[&[u8]] = &[
     b"--seed=",
     b"{{seq}}",
     b"{{random 1 2}}",
+    b"--blocks=",
+    b"--pid=b=1,2",
+    b"--cgroup=b=/x",
+    b"--threshold=b.p(99)<2ms",
+    b"--threshold=cpu<=-1us",
+    b"--curve",
+    b"--force",
+    b"--max-knee=",
+    b"a=a:1\nb=a:1",
+    b"--slo=p(99)<20ms",
+    b"--start-rate=",
 ];
 
 /// Arrivals are in order and within the run, and as many as are expected.
@@ -107,6 +119,19 @@ pub fn run(input: &[u8]) {
             let shown = target.to_string();
             assert_eq!(Target::parse(&shown, version).ok().as_ref(), Some(&target), "{text}: {shown}");
             met((target.port.leading_zeros(), target.host.len().min(9), shown.len().min(30)));
+        }
+    }
+    for line in text.lines() {
+        if let Ok(bound) = line.parse::<Bound>() {
+            assert_eq!(bound.to_string().parse().as_ref(), Ok(&bound), "{line}");
+            met(("bound", bound.contender().is_some(), format!("{:?}", bound.figure())));
+        }
+    }
+    for command in [Args::described_comparison(), Args::described_search()] {
+        let name = command.get_name().to_owned();
+        match command.try_get_matches_from(std::iter::once("loadgen").chain(text.lines())) {
+            Ok(matches) => met((name, matches.ids().count())),
+            Err(error) => met((name, format!("{:?}", error.kind()))),
         }
     }
     let args = match Args::try_parse_from(std::iter::once("loadgen").chain(text.lines())) {

@@ -4,6 +4,7 @@
 pub mod access_log;
 pub mod arguments;
 pub mod behaviour;
+pub mod ledger;
 pub mod plan;
 pub mod plan_file;
 pub mod quantity;

@@ -82,6 +82,11 @@ const REQUEST: &[&str] = &[
     "raw_message",
 ];
 
+/// Whether a plan may say something under this key.
+pub(super) fn is_key(key: &str) -> bool {
+    [PLAN, DEFAULTS, REQUEST, LOAD, targets::TARGET].iter().any(|keys| keys.contains(&key))
+}
+
 /// A plan as a file has it, before what is said elsewhere.
 #[derive(Clone, Debug)]
 pub struct PlanFile {

@@ -100,7 +100,7 @@ fn a_mistake_is_told_with_its_place_and_what_is_accepted() {
         ("target: a:1\nload: {recv_rate: 2T}", "plan.yaml:2:19: invalid value '2199023255552' for recv_rate"),
         ("target: a:1\nload: {pipeline: 2}", "--pipeline with HTTP/2; accepted: it with HTTP/1.1"),
         ("target: a:1\nrequests: [{chunked: 1, body: a}]", "plan.yaml:2:22: invalid value '1' for chunked"),
-        ("target: a:1\nrequests: [{chunked: true}]", "plan.yaml:2:12: --chunked without a body"),
+        ("target: a:1\nrequests: [{chunked: true}]", "plan.yaml:2:12: chunked without a body"),
         (
             "target: a:1\nrequests: [{body: a, trailers: ['te: x']}]",
             "plan.yaml:2:32: invalid value 'te: x' for trailer: it means nothing behind a body",

@@ -4,8 +4,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Block, CPU, Comparison, MEAN, OfRound, P50, P99, Typical, kept, typical};
-use crate::compare::{Interval, Round, Tax, Times};
+use super::{Block, CPU, Comparison, JudgedBound, MEAN, OfRound, P50, P99, Typical, kept, typical};
+use crate::{
+    compare::{Interval, Round, Tax, Times},
+    verdict::Judgement,
+};
 
 /// The JSON Schema of what programs get.
 pub const SCHEMA: &str = include_str!("../../../compare.schema.json");
@@ -54,6 +57,7 @@ impl Comparison {
                     blocks: point.blocks.iter().map(OfBlock::of).collect(),
                 })
                 .collect(),
+            thresholds: self.judged().into_iter().map(OfBound::of).collect(),
             not_alike: &self.faults,
             unknown: &self.unknown,
             warnings: self.warnings(),
@@ -75,9 +79,35 @@ struct All<'a> {
     contenders: Vec<OfSide<'a>>,
     blocks: Vec<OfBlock<'a>>,
     curve: Vec<OfPoint<'a>>,
+    thresholds: Vec<OfBound>,
     not_alike: &'a [String],
     unknown: &'a [String],
     warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct OfBound {
+    threshold: String,
+    contender: usize,
+    found_us: Option<f64>,
+    interval_us: Option<OfInterval>,
+    judgement: &'static str,
+}
+
+impl OfBound {
+    fn of(judged: JudgedBound) -> Self {
+        Self {
+            threshold: judged.threshold,
+            contender: judged.contender,
+            found_us: judged.found.map(|found| found / 1e3),
+            interval_us: judged.interval.map(|interval| OfInterval::of(interval, 1e3)),
+            judgement: match judged.judgement {
+                Judgement::Passed => "passed",
+                Judgement::Failed => "failed",
+                Judgement::NotJudged => "not_judged",
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -180,6 +210,8 @@ struct OfBlock<'a> {
     order: &'a [usize],
     discarded: Option<&'static str>,
     busiest_worker: f64,
+    busiest_server: Option<f64>,
+    round_trip_ns: Option<[f64; 2]>,
     rounds: Vec<OfRounds>,
 }
 
@@ -217,6 +249,8 @@ impl<'a> OfBlock<'a> {
             order: &block.order,
             discarded: block.discarded.map(|reason| reason.as_str()),
             busiest_worker: block.busiest,
+            busiest_server: block.busiest_server,
+            round_trip_ns: block.round_trips.map(|trips| [trips.nearest, trips.farthest]),
             rounds: block.rounds.iter().zip(&block.requests).map(round).collect(),
         }
     }

@@ -25,9 +25,12 @@ impl Comparison {
             let (header, rows) = self.curve_table();
             table(&header, &rows, out)?;
         }
-        for (what, notes) in
-            [("Not alike", &self.faults), ("Unknown", &self.unknown), ("Warning", &self.warnings())]
-        {
+        for (what, notes) in [
+            ("Threshold", &self.judgements()),
+            ("Not alike", &self.faults),
+            ("Unknown", &self.unknown),
+            ("Warning", &self.warnings()),
+        ] {
             for note in notes {
                 writeln!(out, "- {what}: {}", escaped(note))?;
             }

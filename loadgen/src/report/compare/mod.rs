@@ -9,14 +9,17 @@ use std::time::Duration;
 
 pub use json::{SCHEMA, VERSION};
 
+use tables::{interval, signed};
+
 use crate::{
     compare::{
-        Found, Interval, Knee, MAX_OF_KNEE, Round, Tax, judged_taxes, median, of_median,
-        rules::{FEW_CPUS, Machine, Reason},
+        Bound, Bounded, Found, Interval, Knee, MAX_OF_KNEE, Round, Tax, judged_taxes, median, of_median,
+        rules::{Conditions, FEW_CPUS, Machine, Reason, RoundTrips},
         tax::MISS,
     },
     numbers::{count, decimal, time},
     summary::Summary,
+    verdict::Judgement,
 };
 
 /// One of those that were compared.
@@ -62,6 +65,10 @@ pub struct Block {
     pub discarded: Option<Reason>,
     /// The busiest worker of all rounds, as a share of its time.
     pub busiest: f64,
+    /// The busiest dummy-server of all rounds; none where none says so.
+    pub busiest_server: Option<f64>,
+    /// How long a cache line took from CPU to CPU and back; none where that is not known.
+    pub round_trips: Option<RoundTrips>,
     /// Whether a contender was on this machine.
     pub is_shared: bool,
 }
@@ -77,8 +84,20 @@ impl Block {
             requests: vec![Requests::default(); contenders],
             discarded: None,
             busiest: 0.0,
+            busiest_server: None,
+            round_trips: None,
             is_shared: false,
         }
+    }
+
+    /// What a round was measured under, and how long a cache line took around it.
+    pub fn note(&mut self, conditions: &Conditions, round_trips: Option<RoundTrips>) {
+        self.busiest = self.busiest.max(conditions.busy);
+        let server = conditions.server.map(|server| server.busy);
+        self.busiest_server = self.busiest_server.into_iter().chain(server).reduce(f64::max);
+        self.round_trips = self.round_trips.into_iter().chain(round_trips).reduce(RoundTrips::and);
+        let of_lines = || self.round_trips.and_then(RoundTrips::fault);
+        self.discarded = self.discarded.or_else(|| conditions.fault()).or_else(of_lines);
     }
 
     /// A contender was measured, with microseconds of a CPU for each request.
@@ -132,6 +151,23 @@ pub struct Comparison {
     pub is_cut_short: bool,
     /// CPUs that loadgen could use.
     pub cpus: usize,
+    /// What it is held against.
+    pub bounds: Vec<Bound>,
+}
+
+/// A bound, what was found of a contender, and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgedBound {
+    /// The bound as it was given.
+    pub threshold: String,
+    /// The contender, by index.
+    pub contender: usize,
+    /// The median over blocks, in nanoseconds; none if a round lacks the figure.
+    pub found: Option<f64>,
+    /// Where it lies.
+    pub interval: Option<Interval>,
+    /// What came of it.
+    pub judgement: Judgement,
 }
 
 /// The median of a figure over blocks, and where it lies.
@@ -167,7 +203,58 @@ impl Comparison {
             unknown: Vec::new(),
             is_cut_short: false,
             cpus: runtime::cpus::available().get(),
+            bounds: Vec::new(),
         }
+    }
+
+    /// What came of the bounds, of each contender that they are of.
+    #[must_use]
+    pub fn judged(&self) -> Vec<JudgedBound> {
+        let judged = |bound: &Bound, contender: usize| {
+            let (found, interval, undelayed) = match bound.figure() {
+                Bounded::More(figure) => {
+                    let taxes = self.taxes(contender);
+                    let tax = taxes.iter().find(|tax| tax.figure == figure);
+                    (
+                        tax.and_then(|tax| tax.estimate),
+                        tax.and_then(|tax| tax.interval),
+                        tax.and_then(|tax| tax.undelayed),
+                    )
+                }
+                Bounded::Cpu => {
+                    let cpu = typical(&kept(&self.blocks), contender, CPU).map(in_nanos);
+                    let interval = cpu.and_then(|cpu| cpu.interval);
+                    (cpu.map(|cpu| cpu.median), interval, interval)
+                }
+            };
+            let judgement = match bound.holds(interval, undelayed) {
+                Some(true) => Judgement::Passed,
+                Some(false) => Judgement::Failed,
+                None => Judgement::NotJudged,
+            };
+            JudgedBound { threshold: bound.to_string(), contender, found, interval, judgement }
+        };
+        let is_of = |bound: &Bound, index: usize| match bound.contender() {
+            Some(name) => self.sides[index].name == name,
+            None => index > 0,
+        };
+        let each = self.bounds.iter().flat_map(|bound| {
+            (0..self.sides.len())
+                .filter(move |index| is_of(bound, *index))
+                .map(move |index| judged(bound, index))
+        });
+        each.collect()
+    }
+
+    /// What came of the bounds, in sentences.
+    fn judgements(&self) -> Vec<String> {
+        let sentence = |judged: JudgedBound| {
+            let found = judged.found.map_or("no figure".to_owned(), signed);
+            let interval = judged.interval.map(|known| format!(", {}", interval(known))).unwrap_or_default();
+            let name = &self.sides[judged.contender].name;
+            format!("{} of {name}: {} ({found}{interval})", judged.threshold, judged.judgement.as_str())
+        };
+        self.judged().into_iter().map(sentence).collect()
     }
 
     /// What the contender of this index takes more than the first one.
@@ -310,6 +397,7 @@ impl Comparison {
         let machine = Machine {
             cpus: self.cpus,
             busiest: blocks().map(|block| block.busiest).fold(0.0, f64::max),
+            busiest_server: blocks().filter_map(|block| block.busiest_server).fold(0.0, f64::max),
             is_shared: blocks().any(|block| block.is_shared),
         };
         warnings.extend(machine.warnings());
@@ -331,7 +419,9 @@ fn typical(kept: &[Vec<Round>], contender: usize, of: OfRound) -> Option<Typical
 
 /// Of microseconds.
 fn in_nanos(typical: Typical) -> Typical {
-    Typical { median: typical.median * 1e3, interval: None }
+    let scaled =
+        |Interval { low, high, confidence }| Interval { low: low * 1e3, high: high * 1e3, confidence };
+    Typical { median: typical.median * 1e3, interval: typical.interval.map(scaled) }
 }
 
 /// From where to where, in a sentence that says in which direction, and how sure that is.

@@ -92,13 +92,13 @@ fn knee(knee: Knee) -> String {
 }
 
 /// A time with its sign.
-fn signed(ns: f64) -> String {
+pub(super) fn signed(ns: f64) -> String {
     let sign = if ns < 0.0 { "-" } else { "+" };
     format!("{sign}{}", time(ns.abs()))
 }
 
 /// From where to where, and how sure that is.
-fn interval(interval: Interval) -> String {
+pub(super) fn interval(interval: Interval) -> String {
     let Interval { low, high, confidence } = interval;
     format!("{} to {} ({:.1}%)", signed(low), signed(high), confidence * 100.0)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    compare::Times,
+    compare::{Times, rules::Server},
     planted::{End, MILLI, Planted, run},
 };
 
@@ -109,6 +109,12 @@ fn what_is_to_be_known_beside_the_figures_is_told() {
     found.blocks[0].add(1, &fails, None);
     found.blocks[1].requests[0].reopened = 1500;
     found.blocks[3].busiest = 0.9;
+    found.blocks[4].note(
+        &Conditions { server: Some(Server { busy: 0.8, lag: 11e6 }), ..Conditions::default() },
+        Some(RoundTrips { nearest: 50.0, farthest: 300.0 }),
+    );
+    assert_eq!(found.blocks[4].discarded, Some(Reason::ServerLate), "the first reason counts");
+    found.blocks[5].note(&Conditions::default(), Some(RoundTrips { nearest: 50.0, farthest: 300.0 }));
     found.faults = vec!["nginx compresses: content-encoding gzip".to_owned()];
     found.unknown = vec!["whether ...".to_owned()];
     (found.is_cut_short, found.sides[1].knee) = (true, Some(Knee { rate: 900.0, is_lower_bound: true }));
@@ -116,9 +122,12 @@ fn what_is_to_be_known_beside_the_figures_is_told() {
     for said in [
         "Not alike: nginx compresses: content-encoding gzip\nUnknown: whether ...\nWarning: cut short: ",
         "Warning: 500 requests/s are more than half of the slowest one's knee, 900: queues",
-        "Warning: nginx: 15 of 16,500 requests did not succeed",
+        "Warning: nginx: 15 of 13,500 requests did not succeed",
         "Warning: direct: 1,500 connections were closed and opened again",
         "busy 90% of a round",
+        "dummy-server's workers were busy 80% of a round",
+        "2 blocks discarded (1 as dummy-server got no CPU in time: its timers were more than 10 ms late, 1 as a cache line took more than 2 \
+         times as long from CPU to CPU in one round as in another)",
         " >= 900  http://127.0.0.1:2/",
     ] {
         assert!(text.contains(said), "{said} in {text}");
@@ -133,6 +142,12 @@ fn json_is_as_its_schema_says_and_has_each_round() {
     let mut whole = comparison(3);
     whole.sides[0].knee = Some(Knee { rate: 4000.0, is_lower_bound: false });
     whole.blocks[4].discarded = Some(Reason::OwnDelay);
+    whole.bounds =
+        ["p(99)<2ms", "nginx.p(50)<1h", "direct.cpu<1s", "cpu>1s"].map(|text| text.parse().unwrap()).to_vec();
+    whole.blocks[3].note(
+        &Conditions { server: Some(Server { busy: 0.5, lag: 0.0 }), ..Conditions::default() },
+        Some(RoundTrips { nearest: 50.0, farthest: 99.0 }),
+    );
     whole.curve.push(Point { part: 0.25, rates: vec![1000.0, 500.0], blocks: comparison(1).blocks });
     let mut lacking = comparison(0);
     lacking.blocks.truncate(2);
@@ -149,6 +164,13 @@ fn json_is_as_its_schema_says_and_has_each_round() {
         (&json["blocks"][1]["order"], &json["blocks"][4]["discarded"]),
         (&serde_json::json!([1, 0]), &"own_delay".into())
     );
+    let judged: Vec<_> = json["thresholds"].as_array().unwrap().iter().map(|one| &one["judgement"]).collect();
+    assert_eq!(judged, ["failed", "passed", "not_judged", "failed"]);
+    assert_eq!(json["thresholds"][3]["found_us"], 12.5);
+    assert_eq!(
+        (&json["blocks"][3]["busiest_server"], &json["blocks"][3]["round_trip_ns"][1]),
+        (&0.5.into(), &99.0.into())
+    );
     let nginx = &json["contenders"][1];
     assert_eq!((&nginx["taxes"][0]["found"], &nginx["offered"]), (&"slower".into(), &15_000.into()));
     assert_eq!(nginx["figures"]["cpu_us_per_request"]["median"], 12.5);
@@ -163,6 +185,10 @@ fn markdown_has_the_same_tables() {
     let mut found = comparison(3);
     found.curve.push(Point { part: 0.9, rates: vec![1000.0, 500.0], blocks: comparison(1).blocks });
     found.sides[1].url = "http://a|b:1/".to_owned();
+    found.bounds = vec!["nginx.p(99)<2ms".parse().unwrap()];
+    let text = written(|out| found.text(out));
+    let judged = "\nThreshold nginx.p(99)<2ms of nginx: failed (+3.00 ms, +3.00 ms to +3.00 ms (98.8%))\n";
+    assert!(text.contains(judged), "{text}");
     let markdown = written(|out| found.markdown(out));
     for said in [
         "**nginx at 500 requests/s\\: 12.5 us of CPU time for each request; slower than direct by 3.00 ms",
@@ -171,6 +197,7 @@ fn markdown_has_the_same_tables() {
         "| nginx | p50 | +3.00 ms | +3.00 ms to +3.00 ms (98.8%) | 2.50x | slower |",
         "| nginx | 90% | 500 | 3.00 ms | 3.00 ms | 3.00 ms | 11 |",
         "- Warning: ",
+        "- Threshold: nginx.p(99)\\<2ms of nginx: failed (+3.00 ms, +3.00 ms to +3.00 ms (98.8%))",
     ] {
         assert!(markdown.contains(said), "{said} in {markdown}");
     }

@@ -27,6 +27,11 @@ impl Comparison {
             let (header, rows) = self.curve_table();
             table(&header, &rows, out)?;
         }
+        let judgements = self.judgements();
+        if !judgements.is_empty() {
+            writeln!(out)?;
+            judgements.iter().try_for_each(|judged| writeln!(out, "Threshold {judged}"))?;
+        }
         let notes = self.faults.iter().map(|fault| format!("Not alike: {fault}"));
         let notes = notes.chain(self.unknown.iter().map(|unknown| format!("Unknown: {unknown}")));
         let notes: Vec<_> =

@@ -478,7 +478,10 @@ impl<C: Connection> Pool<C> {
         sink.roomier();
         // One that was of no use is no better than one that could not be made: without the pause, a server that
         // turns everybody away would be met again without end.
-        if !is_used {
+        if is_used {
+            self.connector.was_of_use();
+        } else {
+            self.connector.was_of_no_use();
             self.failed(at, &why, turn, sink);
         }
     }

@@ -13,10 +13,10 @@ use std::{
     time::Instant,
 };
 
-/// How often a batch is measured. The best counts: what interrupts a batch makes it longer.
-const BATCHES: u64 = 100;
+/// How many batches take 5 ms where the CPUs are near, and 30 ms where they are far.
+pub const BATCHES: u64 = 100;
 
-/// Round trips of a batch. All together take 5 ms where the CPUs are near, 30 ms where they are far.
+/// Round trips of a batch.
 const BATCH: u64 = 1000;
 
 /// After this many polls the other thread may be waiting for this CPU.
@@ -44,18 +44,19 @@ impl Line {
     }
 }
 
-/// The nanoseconds of a round trip between two CPUs; `None` where they are one.
+/// The nanoseconds of a round trip between two CPUs, by the best of so many batches: what interrupts one makes it longer. `None`
+/// where they are one.
 ///
 /// # Errors
 /// This process may not use one of them.
-pub fn between(one: usize, other: usize) -> io::Result<Option<f64>> {
+pub fn between(one: usize, other: usize, batches: u64) -> io::Result<Option<f64>> {
     if one == other {
         return Ok(None);
     }
     let (line, refused, both) = (Line::default(), AtomicBool::new(false), Barrier::new(2));
     // Whether both threads are where they belong; neither waits for one that is not.
     let pin = |cpu| {
-        let pinned = runtime::affinity::pin(cpu);
+        let pinned = crate::affinity::pin(cpu);
         refused.fetch_or(pinned.is_err(), Ordering::AcqRel);
         both.wait();
         pinned.map(|()| !refused.load(Ordering::Acquire))
@@ -63,7 +64,7 @@ pub fn between(one: usize, other: usize) -> io::Result<Option<f64>> {
     thread::scope(|scope| {
         let there = scope.spawn(|| -> io::Result<()> {
             if pin(other)? {
-                for trip in 0..BATCHES * BATCH {
+                for trip in 0..batches * BATCH {
                     line.await_value(2 * trip + 1);
                     line.set(2 * trip + 2);
                 }
@@ -73,7 +74,7 @@ pub fn between(one: usize, other: usize) -> io::Result<Option<f64>> {
         let here = scope.spawn(|| -> io::Result<f64> {
             let mut best = f64::INFINITY;
             if pin(one)? {
-                for batch in 0..BATCHES {
+                for batch in 0..batches {
                     let start = Instant::now();
                     for trip in batch * BATCH..(batch + 1) * BATCH {
                         line.set(2 * trip + 1);
@@ -97,19 +98,19 @@ mod tests {
 
     #[test]
     fn a_round_trip_takes_time_between_two_cpus_and_is_not_measured_on_one() {
-        let allowed = runtime::affinity::allowed();
-        assert_eq!(between(allowed[0], allowed[0]).unwrap(), None);
+        let allowed = crate::affinity::allowed();
+        assert_eq!(between(allowed[0], allowed[0], 1).unwrap(), None);
         if let [one, other, ..] = allowed[..] {
-            let nanos = between(one, other).unwrap().expect("two CPUs");
+            let nanos = between(one, other, 10).unwrap().expect("two CPUs");
             assert!(nanos.is_finite() && nanos > 0.0, "{nanos}");
         }
     }
 
     #[test]
     fn a_cpu_that_may_not_be_used_is_an_error_and_leaves_no_thread_waiting() {
-        let own = runtime::affinity::allowed()[0];
+        let own = crate::affinity::allowed()[0];
         for (one, other) in [(own, 100_000), (100_000, own), (100_000, 100_001)] {
-            between(one, other).unwrap_err();
+            between(one, other, 1).unwrap_err();
         }
     }
 }
