@@ -9,6 +9,9 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// Carries the id of a request in a verified run, in place of [`REQUEST_ID`]; see [`crate::ledger`].
 pub const TOKEN: &str = "x-dummy-token";
 
+/// Announces length and checksum of a request's body in a verified run; see [`Announced`](crate::ledger::Announced).
+pub const UPLOAD: &str = "x-dummy-upload";
+
 /// Repeats, in a verified run, the token that the server saw, and which sighting it was; see [`crate::ledger::Seen`].
 pub const SEEN: &str = "x-dummy-seen";
 

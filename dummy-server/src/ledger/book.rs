@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{
     id::Id,
-    ledger::{End, Entry, Pages, Repeat, State, Statement, VERSION},
+    ledger::{End, Entry, MAX_BROKEN, MAX_DIFFERING, Pages, Repeat, State, Statement, Uploads, VERSION},
 };
 
-use super::past::{Past, Ring};
+use super::{
+    past::{Past, Ring},
+    uploads::Came,
+};
 use crate::cut::Cut;
 
 /// How many numbers are remembered by themselves, for each of the reasons for which they are.
@@ -28,6 +31,8 @@ pub(super) struct Book {
     resent: BTreeMap<(u64, u8), State>,
     /// Refused, and not seen since.
     refused: BTreeSet<(u64, u8)>,
+    /// Those whose body broke off, and has not come whole since.
+    broken: BTreeSet<u64>,
     /// How often those were seen that were seen again.
     again: BTreeMap<(u64, u8), u8>,
     failures: Vec<Past>,
@@ -44,6 +49,7 @@ impl Book {
             pages: Pages::of_at_most(0),
             resent: BTreeMap::new(),
             refused: BTreeSet::new(),
+            broken: BTreeSet::new(),
             again: BTreeMap::new(),
             failures: Vec::new(),
             repeats: Vec::new(),
@@ -65,7 +71,7 @@ impl Book {
     }
 
     fn noted(&self) -> usize {
-        self.resent.len() + self.refused.len() + self.again.len()
+        self.resent.len() + self.refused.len() + self.broken.len() + self.again.len()
     }
 
     #[inline]
@@ -157,7 +163,9 @@ impl Book {
                 *self.counts.cut_on_purpose.entry(name.to_owned()).or_default() += 1;
             }
         }
-        let state = past.state();
+        // A reply that only says that the body broke off is no success.
+        let is_broken = !self.broken.is_empty() && self.broken.contains(&number);
+        let state = past.state().min(if is_broken { State::FAILED } else { State::WHOLE });
         if attempt == 0 {
             let (before, noted) = self.pages.set(number, state);
             // One of several sightings that went well is enough, and a refusal is no sighting.
@@ -178,6 +186,27 @@ impl Book {
             && self.repeats.len() < MAX_REPEATS
         {
             self.repeats.push(*past);
+        }
+    }
+
+    /// The body of a request has ended; the book grows by no more than `room` KiB.
+    pub(super) fn upload_ended(&mut self, id: Id, came: Came, room: usize) {
+        let uploads = &mut self.counts.uploads;
+        uploads.checked += u64::from(matches!(came, Came::AsAnnounced | Came::Otherwise(_)));
+        if let Came::Broken = came {
+            if self.broken.len() < MAX_BROKEN && room > 0 {
+                self.broken.insert(id.number);
+            }
+            return;
+        }
+        if !self.broken.is_empty() {
+            self.broken.remove(&id.number);
+        }
+        if let Came::Otherwise(differing) = came {
+            uploads.differing += 1;
+            if uploads.examples.len() < MAX_DIFFERING {
+                uploads.examples.push(*differing);
+            }
         }
     }
 
@@ -206,6 +235,7 @@ impl Book {
             epoch,
             resent: resent.filter(|(.., state)| *state != State::UNSEEN.bits()).collect(),
             entries,
+            uploads: Uploads { broken: self.broken.iter().copied().collect(), ..self.counts.uploads.clone() },
             ..self.counts.clone()
         };
         (statement, self.pages.clone())

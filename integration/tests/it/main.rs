@@ -68,6 +68,7 @@ mod targets; // request targets, in every form
 mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
+mod uploaded;
 mod verified; // what loadgen proves of each request
 mod volume; // a gigabyte each way
 mod websocket_load; // WebSockets of loadgen

@@ -18,7 +18,7 @@ use transport::Address;
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
-    plan::{Plan, Texts},
+    plan::{Plan, Request, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
@@ -212,7 +212,9 @@ impl Running {
             summary.interrupted |= asked.is_interrupted;
             let methods: Vec<_> =
                 self.plan.requests().iter().map(|request| request.method.as_str()).collect();
-            summary.verification = Some(Box::new(verify::judge(&known, asked, start, &methods)));
+            let bodies: Vec<_> = self.plan.requests().iter().filter_map(Request::same_body).collect();
+            let found = verify::judge(&known, asked, start, &methods, &bodies);
+            summary.verification = Some(Box::new(found));
         }
         Ok(summary)
     }

@@ -1,10 +1,16 @@
 //! What loadgen recorded, held against what servers state: pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use contract::ledger::{Entry, Pages, Repeat, State, Statement};
 
-use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Verification};
+use super::{
+    Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Verification,
+    uploads::{self, Body},
+};
 use crate::{
     clock::Nanos,
     outcome::Damage,
@@ -37,6 +43,8 @@ struct Servers {
     pages: Pages,
     /// Of numbers that were sent again.
     resent: BTreeMap<u64, State>,
+    /// Those whose body broke off.
+    broken: BTreeSet<u64>,
     /// What each has seen, by its name.
     each: Vec<(String, Pages)>,
     /// The first numbers that several of them have seen.
@@ -71,7 +79,8 @@ impl Servers {
             }
         }
         let resent = all.resent_states();
-        Self { is_complete, all, pages, resent, each, by_several }
+        let broken = all.uploads.broken.iter().copied().collect();
+        Self { is_complete, all, pages, resent, broken, each, by_several }
     }
 
     fn state(&self, number: u64) -> State {
@@ -87,8 +96,15 @@ impl Servers {
     }
 }
 
-/// What follows; the run began at `start`, by its clock, and its requests have these methods, by index.
-pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&str]) -> Verification {
+/// What follows; the run began at `start`, by its clock, and its requests have these methods, by index. `bodies` are those that
+/// are the same each time.
+pub(crate) fn judge(
+    known: &Verified,
+    asked: Asked,
+    start: Nanos,
+    methods: &[&str],
+    bodies: &[Body<'_>],
+) -> Verification {
     let Asked { statements, waited, mut off, .. } = asked;
     let run_pages = (known.fates.bytes() >> 10) as u64;
     let servers = Servers::of(&statements, run_pages, &mut off);
@@ -132,6 +148,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, start: Nanos, methods: &[&st
         refused: all.refused,
         own_attempts: all.own_attempts(&servers.pages),
         time: TimeSplit::of(&known.split),
+        uploads: uploads::of(&all.uploads, bodies),
         waited,
         ..Verification::default()
     };
@@ -223,6 +240,9 @@ impl About<'_> {
             (false, false) => (unanswered, "neither arrived nor was answered"),
             (false, true) if self.given_up.get(number) != State::UNSEEN => {
                 (&mut found.given_up, "arrived, and loadgen gave it up")
+            }
+            (false, true) if state != State::WHOLE && self.servers.broken.contains(&number) => {
+                (&mut found.cut_on_the_way_there, "its body broke off on the way there")
             }
             (false, true) if state == State::WHOLE => {
                 (&mut found.cut_on_the_way_back, "arrived and was answered, and the reply did not come whole")
@@ -387,7 +407,7 @@ mod tests {
     }
 
     fn judged(known: &Verified, statements: Vec<Statement>) -> Verification {
-        judge(known, Asked { statements, ..Asked::default() }, 0, &["GET"])
+        judge(known, Asked { statements, ..Asked::default() }, 0, &["GET"], &[])
     }
 
     #[test]
@@ -397,6 +417,13 @@ mod tests {
         assert_eq!((cut.cut_on_the_way_back.count, cut.hurt(), cut.arrived), (10, 10, 100));
         let lost = judged(&known(90, 10), vec![statement(90)]);
         assert_eq!((lost.never_arrived.unanswered.count, lost.hurt()), (10, 10));
+        let mut broken = statement(95);
+        let mut pages = Pages::default();
+        (90..95).for_each(|number| _ = pages.set(number, State::FAILED));
+        (0..90).for_each(|number| _ = pages.set(number, State::WHOLE));
+        (broken.pages, broken.uploads.broken) = (Packed::of(&pages), (90..95).collect());
+        let broken = judged(&known(90, 5), vec![broken]);
+        assert_eq!((broken.cut_on_the_way_there.count, broken.hurt(), broken.arrived), (5, 5, 95));
         let foreign = judged(&known(90, 0), vec![statement(100)]);
         assert_eq!((foreign.foreign.count, foreign.hurt()), (10, 10));
     }

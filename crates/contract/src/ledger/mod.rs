@@ -17,11 +17,13 @@ mod instants;
 mod pages;
 mod seen;
 mod statement;
+mod upload;
 
 pub use instants::{Host, Instants};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 pub use seen::{Seen, SeenText};
 pub use statement::{End, Entry, InvalidStatement, MAX_ENTRIES, Packed, Repeat, Repeats, Statement, VERSION};
+pub use upload::{Announced, Differing, Digest, MAX_BLOCKS, MAX_BROKEN, MAX_DIFFERING, Uploads};
 
 /// What a server knows of a request of some number, in two bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
