@@ -194,8 +194,8 @@ impl Request {
 
     /// Whether what is announced of its body differs from one sending to the next.
     fn announces_each(&self) -> bool {
-        let fields = self.varying.iter().flat_map(|varying| varying.fields.iter().flatten());
-        fields.fold(false, |announces, template| announces || template.announces())
+        let mut fields = self.varying.iter().flat_map(|varying| varying.fields.iter().flatten());
+        fields.any(Template::announces)
     }
 
     /// It is the request with this index of a file.

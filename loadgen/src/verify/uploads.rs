@@ -69,7 +69,7 @@ mod tests {
         let bodies: [Body<'_>; 2] = [b"another", &sent];
         assert_eq!(
             told(&sent, &other, &bodies),
-            (Some(68_773), "differs first within 1,563 bytes from there".to_owned())
+            (Some(68_772), "differs first within 1,563 bytes from there".to_owned())
         );
         let cut = (Some(1000), "ends cleanly after 1,000 of 100,000 bytes".to_owned());
         assert_eq!(told(&sent, &sent[..1000], &bodies), cut);
