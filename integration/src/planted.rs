@@ -59,6 +59,14 @@ pub enum Fault {
     TakeBoth,
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
+    /// One bit of the byte at this offset of the request's body is another.
+    FlipUpload(usize),
+    /// The first two blocks of so many bytes of the request's body change places.
+    SwapUpload(usize),
+    /// The request's body ends here, and cleanly.
+    ShortenUpload(usize),
+    /// The connections end after so many bytes of the request's body.
+    CutUpload(usize),
     /// Passed on so much later.
     HoldRequest(Duration),
     /// Its reply is passed back so much later.
@@ -123,6 +131,8 @@ struct Message {
     first: String,
     fields: Vec<(String, String)>,
     body: Vec<u8>,
+    /// Its body is passed on as one chunk.
+    is_chunked: bool,
 }
 
 impl Message {
@@ -145,7 +155,12 @@ impl Message {
             let (name, value) = line.split_once(':').unwrap_or((line, ""));
             (name.to_owned(), value.trim().to_owned())
         };
-        let mut message = Self { first, fields: lines.map(field).collect(), body: Vec::new() };
+        let fields = lines.map(field).collect();
+        let mut message = Self { first, fields, body: Vec::new(), is_chunked: false };
+        message.is_chunked = message.field("transfer-encoding") == Some("chunked");
+        if message.is_chunked {
+            return Ok(message.read_chunks(from, rest)?.then_some(message));
+        }
         let length: usize = message.field("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         while rest.len() < length {
             let mut buffer = [0; 64 << 10];
@@ -156,6 +171,37 @@ impl Message {
         }
         message.body = rest.drain(..length).collect();
         Ok(Some(message))
+    }
+
+    /// Whether all of them came.
+    fn read_chunks(&mut self, from: &mut TcpStream, rest: &mut Vec<u8>) -> io::Result<bool> {
+        loop {
+            let line = rest.windows(2).position(|window| window == b"\r\n");
+            let size =
+                line.and_then(|end| usize::from_str_radix(str::from_utf8(&rest[..end]).ok()?, 16).ok());
+            if let (Some(end), Some(size)) = (line, size)
+                && rest.len() >= end + 2 + size + 2
+            {
+                self.body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+                rest.drain(..end + 2 + size + 2);
+                if size == 0 {
+                    return Ok(true);
+                }
+                continue;
+            }
+            let mut buffer = [0; 64 << 10];
+            match from.read(&mut buffer)? {
+                0 => return Ok(false),
+                count => rest.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
+    /// With another body, of which its length tells.
+    fn with_body(self, body: Vec<u8>) -> Self {
+        let length = body.len().to_string();
+        let message = Self { body, ..self };
+        if message.is_chunked { message } else { message.with("content-length", length) }
     }
 
     fn field(&self, name: &str) -> Option<&str> {
@@ -193,13 +239,17 @@ impl Message {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
-        [text.as_bytes(), &self.body].concat()
+        if !self.is_chunked {
+            return [text.as_bytes(), &self.body].concat();
+        }
+        let size = format!("{:x}\r\n", self.body.len());
+        [text.as_bytes(), size.as_bytes(), &self.body, b"\r\n0\r\n\r\n"].concat()
     }
 
     fn of_status(status: u16) -> Self {
         let first = format!("HTTP/1.1 {status} Planted");
         let fields = vec![("content-length".to_owned(), "0".to_owned())];
-        Self { first, fields, body: Vec::new() }
+        Self { first, fields, body: Vec::new(), is_chunked: false }
     }
 }
 
@@ -273,6 +323,29 @@ fn relay(
                 let mut beside = Upstream::connect(server)?;
                 beside.stream.write_all(&request.bytes())?;
                 upstream.exchange(&request)?
+            }
+            (Fault::FlipUpload(offset), _) => {
+                let mut body = request.body.clone();
+                body[offset] ^= 1;
+                upstream.exchange(&request.with_body(body))?
+            }
+            (Fault::SwapUpload(size), _) => {
+                let mut body = request.body.clone();
+                body[..2 * size].rotate_left(size);
+                upstream.exchange(&request.with_body(body))?
+            }
+            (Fault::ShortenUpload(length), _) => {
+                let body = request.body[..length].to_vec();
+                upstream.exchange(&request.with_body(body))?
+            }
+            (Fault::CutUpload(length), _) => {
+                let bytes = request.bytes();
+                let end = bytes.len() - request.body.len() + length;
+                upstream.stream.write_all(&bytes[..end])?;
+                upstream.stream.shutdown(Shutdown::Write)?;
+                // The server says so, and that goes nowhere.
+                while upstream.stream.read(&mut [0; 4096])? > 0 {}
+                return Ok(());
             }
             (Fault::TakeToken, _) => upstream.exchange(&request.without("x-dummy-token"))?,
             (Fault::Request(rewrite), _) => {

@@ -79,6 +79,7 @@ impl Behaviour {
             if let Some(name) = name.strip_prefix(FIELD)
                 && name != "instance"
                 && name != "token"
+                && name != "upload"
             {
                 knobs::read(&mut asked, name, String::from_utf8_lossy(value).trim())?;
             }

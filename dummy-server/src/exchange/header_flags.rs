@@ -1,6 +1,10 @@
 //! Fields that matter to every endpoint, found in one pass over a request's head.
 
-use contract::{field::TOKEN, id::Id};
+use contract::{
+    field::{TOKEN, UPLOAD},
+    id::Id,
+    ledger::Announced,
+};
 
 use crate::{behaviour, message::Head};
 
@@ -15,6 +19,8 @@ pub(super) struct HeaderFlags<'a> {
     pub(super) behaviour: bool,
     /// The token of a verified run, if there is one.
     pub(super) token: Option<Id>,
+    /// What is announced of its body, if anything is.
+    pub(super) upload: Option<Announced>,
 }
 
 impl<'a> HeaderFlags<'a> {
@@ -25,6 +31,7 @@ impl<'a> HeaderFlags<'a> {
 
     fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let (mut parents, mut traceparent, mut behaviour, mut token) = (0, None, false, None);
+        let mut upload = None;
         for (name, value) in fields {
             match name.first() {
                 Some(b't' | b'T') if name.eq_ignore_ascii_case(TRACEPARENT) => {
@@ -32,12 +39,15 @@ impl<'a> HeaderFlags<'a> {
                     traceparent = Some(value);
                 }
                 Some(b'x' | b'X') if name.eq_ignore_ascii_case(TOKEN.as_bytes()) => token = Id::read(value),
+                Some(b'x' | b'X') if name.eq_ignore_ascii_case(UPLOAD.as_bytes()) => {
+                    upload = Announced::read(value);
+                }
                 Some(b'x' | b'X') => behaviour |= behaviour::is_asked_by(name),
                 _ => {}
             }
         }
         let traceparent = traceparent.filter(|value| parents == 1 && is_traceparent(value));
-        Self { traceparent, behaviour, token }
+        Self { traceparent, behaviour, token, upload }
     }
 
     /// The trace-id.

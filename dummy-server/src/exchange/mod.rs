@@ -135,6 +135,9 @@ pub(crate) fn handle_request(
         flags.token = behaviour::token_in_query(head);
     }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
+    if let Some(sighting) = pending.flight.sighting() {
+        upload.watch(|| sighting.watch_upload(flags.upload));
+    }
     let default = exchange.default_behaviour();
     if in_query || flags.behaviour || default.is_some() {
         // Health probes and questions are exempt from the default behaviour.

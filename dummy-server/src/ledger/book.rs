@@ -4,10 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{
     id::Id,
-    ledger::{End, Entry, MAX_HEADS, Pages, Repeat, Sample, State, Statement, VERSION},
+    ledger::{
+        End, Entry, MAX_BROKEN, MAX_DIFFERING, MAX_HEADS, Pages, Repeat, Sample, State, Statement, Uploads,
+        VERSION,
+    },
 };
 
-use super::past::{Past, Ring};
+use super::{
+    past::{Past, Ring},
+    uploads::Came,
+};
 use crate::cut::Cut;
 
 /// How many numbers are remembered by themselves, for each of the reasons for which they are.
@@ -37,6 +43,8 @@ pub(super) struct Book {
     resent: BTreeMap<(u64, u8), State>,
     /// Refused, and not seen since.
     refused: BTreeSet<(u64, u8)>,
+    /// Those whose body broke off, and has not come whole since.
+    broken: BTreeSet<u64>,
     /// Those that were seen again.
     again: BTreeMap<(u64, u8), Again>,
     /// Connections that are counted already.
@@ -58,6 +66,7 @@ impl Book {
             pages: Pages::of_at_most(0),
             resent: BTreeMap::new(),
             refused: BTreeSet::new(),
+            broken: BTreeSet::new(),
             again: BTreeMap::new(),
             connections: BTreeSet::new(),
             samples: Vec::new(),
@@ -82,7 +91,7 @@ impl Book {
     }
 
     fn noted(&self) -> usize {
-        self.resent.len() + self.refused.len() + self.again.len() + self.connections.len()
+        self.resent.len() + self.refused.len() + self.broken.len() + self.again.len() + self.connections.len()
     }
 
     /// How many heads are kept.
@@ -219,7 +228,9 @@ impl Book {
                 *self.counts.cut_on_purpose.entry(name.to_owned()).or_default() += 1;
             }
         }
-        let mut state = past.state();
+        // A reply that only says that the body broke off is no success.
+        let is_broken = !self.broken.is_empty() && self.broken.contains(&number);
+        let mut state = past.state().min(if is_broken { State::FAILED } else { State::WHOLE });
         if past.end == End::Refused && self.refused_beside_others((number, attempt), past.repeat) {
             state = State::OPEN;
         }
@@ -243,6 +254,27 @@ impl Book {
             && self.repeats.len() < MAX_REPEATS
         {
             self.repeats.push(*past);
+        }
+    }
+
+    /// The body of a request has ended; the book grows by no more than `room` KiB.
+    pub(super) fn upload_ended(&mut self, id: Id, came: Came, room: usize) {
+        let uploads = &mut self.counts.uploads;
+        uploads.checked += u64::from(matches!(came, Came::AsAnnounced | Came::Otherwise(_)));
+        if let Came::Broken = came {
+            if self.broken.len() < MAX_BROKEN && room > 0 {
+                self.broken.insert(id.number);
+            }
+            return;
+        }
+        if !self.broken.is_empty() {
+            self.broken.remove(&id.number);
+        }
+        if let Came::Otherwise(differing) = came {
+            uploads.differing += 1;
+            if uploads.examples.len() < MAX_DIFFERING {
+                uploads.examples.push(*differing);
+            }
         }
     }
 
@@ -272,6 +304,7 @@ impl Book {
             resent: resent.filter(|(.., state)| *state != State::UNSEEN.bits()).collect(),
             entries,
             samples: self.samples.clone(),
+            uploads: Uploads { broken: self.broken.iter().copied().collect(), ..self.counts.uploads.clone() },
             ..self.counts.clone()
         };
         (statement, self.pages.clone())

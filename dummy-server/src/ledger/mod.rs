@@ -8,6 +8,7 @@ mod book;
 mod instants;
 mod past;
 mod sampled;
+mod uploads;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -20,12 +21,16 @@ use contract::{
     pattern::{Pattern, Range},
 };
 
-pub(crate) use self::aggregator::{Aggregator, Question};
+pub(crate) use self::{
+    aggregator::{Aggregator, Question},
+    uploads::UploadWatch,
+};
 use self::{
     book::Book,
     instants::SharedClock,
     past::{Past, Ring},
     sampled::Sampled,
+    uploads::Came,
 };
 use crate::cut::Cut;
 
@@ -175,17 +180,28 @@ impl Ledger {
     }
 
     fn ended(&self, past: &Past, cut: Option<Cut>, sampled: Option<Box<Sampled>>) {
-        let mut books = self.books.borrow_mut();
-        // What it was noted in may be gone.
-        if let Some(book) = books.iter_mut().rev().find(|book| book.serial == past.book) {
-            let before = book.size();
-            book.ended(past, cut, self.room());
+        self.note(past.book, |book, room| {
+            book.ended(past, cut, room);
             if let Some(sampled) = sampled {
-                book.keep(sampled.into_sample(), self.room());
+                book.keep(sampled.into_sample(), room);
             }
+        });
+        self.ring.borrow_mut().push(*past);
+    }
+
+    fn upload_ended(&self, book: u64, id: Id, came: Came) {
+        self.note(book, |book, room| book.upload_ended(id, came, room));
+    }
+
+    /// Changes a book, which may grow by so many KiB, unless it is gone.
+    #[inline]
+    fn note(&self, serial: u64, change: impl FnOnce(&mut Book, usize)) {
+        let mut books = self.books.borrow_mut();
+        if let Some(book) = books.iter_mut().rev().find(|book| book.serial == serial) {
+            let before = book.size();
+            change(book, self.room());
             self.size.set(self.size.get() + book.size() - before);
         }
-        self.ring.borrow_mut().push(*past);
     }
 }
 

@@ -15,6 +15,7 @@ use wire::Fields;
 
 use crate::{
     budget::{Budget, Hold},
+    ledger::UploadWatch,
     message::pace::Pace,
 };
 
@@ -89,6 +90,8 @@ struct Parts {
     reader: Option<Waker>,
     /// The client may take as long as it likes.
     unhurried: bool,
+    /// What the ledger is told of it, if its request has a token.
+    watch: Option<Box<UploadWatch>>,
 }
 
 impl Inbox {
@@ -104,6 +107,7 @@ impl Inbox {
             trailers: Fields::new(),
             reader: None,
             unhurried: false,
+            watch: None,
         };
         Rc::new(Self { parts: RefCell::new(parts) })
     }
@@ -117,6 +121,9 @@ impl Inbox {
     /// Takes in bytes.
     pub(crate) fn push(&self, data: &[u8]) {
         let mut parts = self.parts.borrow_mut();
+        if let Some(watch) = &mut parts.watch {
+            watch.came(data);
+        }
         if let Some(counted) = &mut parts.counted {
             *counted += data.len() as u64;
             parts.pulled += data.len();
@@ -137,7 +144,13 @@ impl Inbox {
     /// Nothing more comes.
     pub(crate) fn end(&self, how: Result<(), UploadError>) {
         let mut parts = self.parts.borrow_mut();
-        parts.end.get_or_insert(how);
+        let end = *parts.end.get_or_insert(how);
+        if let Some(watch) = parts.watch.take()
+            // What there was no memory for has not broken off on the way.
+            && how.is_ok() == end.is_ok()
+        {
+            watch.ended(how.is_ok());
+        }
         parts.wake();
     }
 
@@ -234,6 +247,13 @@ impl Upload {
             let parts = inbox.parts.borrow();
             parts.bytes == 0 && matches!(parts.end, Some(Ok(())))
         })
+    }
+
+    /// The ledger is told of it.
+    pub(crate) fn watch(&self, watch: impl FnOnce() -> Box<UploadWatch>) {
+        if let Some(inbox) = &self.inbox {
+            inbox.parts.borrow_mut().watch = Some(watch());
+        }
     }
 
     /// The client may take its time: what it sends is a conversation.

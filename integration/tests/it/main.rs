@@ -74,6 +74,7 @@ mod targets; // request targets, in every form
 mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
+mod uploaded;
 mod verified; // what loadgen proves of each request
 mod verified_messages; // what loadgen proves of each message on a WebSocket
 mod volume; // a gigabyte each way

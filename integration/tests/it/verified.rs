@@ -39,6 +39,7 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
         "/never_arrived/refused/count",
         "/answered_in_place/count",
         "/cut_on_the_way_back/count",
+        "/cut_on_the_way_there/count",
         "/cut_by_the_server/count",
         "/given_up/count",
         "/repeated/counts/after_refusal",
@@ -50,6 +51,7 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
         "/foreign/count",
         "/payload/truncated/count",
         "/payload/corrupted/count",
+        "/uploads/differing/count",
         "/unjudged",
     ];
     for (name, _) in wanted {

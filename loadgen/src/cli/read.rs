@@ -105,9 +105,10 @@ impl Args {
         words: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Result<Self, Failure> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let is_comparison = command.get_name() == compare_args::COMMAND;
         let of_comparisons = [&[accepted::COMPARE_THRESHOLD], accepted::ALL].concat();
         let known = match words.get(1).and_then(|word| word.to_str()) {
-            _ if command.get_name() == compare_args::COMMAND => of_comparisons.as_slice(),
+            _ if is_comparison => of_comparisons.as_slice(),
             Some("probe") => PROBE,
             _ => accepted::ALL,
         };

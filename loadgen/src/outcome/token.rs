@@ -163,16 +163,13 @@ mod tests {
 
     fn seen(number: u64, attempt: u8, length: Option<u64>) -> String {
         let id = Id { run: IDS.run, load: IDS.load, number, attempt };
-        String::from_utf8(Seen { id, sighting: 1, epoch: 9, length }.text().to_vec()).unwrap()
+        String::from_utf8(Seen { id, sighting: 1, epoch: 9, length, instants: None }.text().to_vec()).unwrap()
     }
 
     /// A request whose reply has these fields.
     fn replied(fields: &[(&str, &str)]) -> InFlight {
-        let head = http1::response::Head {
-            status: 200,
-            fields: fields.iter().copied().collect(),
-            ..http1::response::Head::default()
-        };
+        let mut head = http1::response::Head::default();
+        (head.status, head.fields) = (200, fields.iter().copied().collect());
         let mut in_flight = InFlight::new(Arrival::new(NUMBER, 0, 0), 0);
         assert_eq!(in_flight.reply.token, TokenEcho::None);
         in_flight.head(&Head::Http1(&head), Some(IDS), |_| 0);

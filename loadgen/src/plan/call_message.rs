@@ -60,7 +60,7 @@ impl VaryingMessages {
         let mut left = MAX_CHECKED_TOGETHER;
         for number in 0..count {
             let row = rows.map(|rows| (rows, number));
-            let values = Values { seed: 0, number, due: CHECKED_DUE, row, length: 0, id: None };
+            let values = Values { seed: 0, number, due: CHECKED_DUE, row, length: 0, crc32c: 0, id: None };
             let json = rendered(&self.template.variant(number), &values);
             self.encode(&json).map_err(|why| self.method.refused(&why))?;
             left = left.saturating_sub(json.len());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn values(number: u64) -> Values<'static> {
-        Values { seed: 1, number, due: 0, row: None, length: 0, id: None }
+        Values { seed: 1, number, due: 0, row: None, length: 0, crc32c: 0, id: None }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use contract::{
-    field::{CANARY_KEY, TOKEN_KEY},
+    field::{CANARY_KEY, TOKEN_KEY, UPLOAD},
     id::{self, Id},
 };
 
@@ -65,13 +65,15 @@ impl Plan {
 impl Request {
     fn of_canary(&self, id: &id::Text, in_query: bool) -> Self {
         let row = self.rows().map(|rows| (rows, 0));
-        let path = self.path_of(&Values { seed: 0, number: 0, due: 0, row, length: 0, id: Some(id) });
+        let path =
+            self.path_of(&Values { seed: 0, number: 0, due: 0, row, length: 0, crc32c: 0, id: Some(id) });
         let key = if in_query { TOKEN_KEY } else { CANARY_KEY };
         let path = unlike(&path, key, &String::from_utf8_lossy(id));
         let mut canary = self.of_getting(&path);
         (canary.fields, canary.method) = (self.first_fields(), self.method.clone());
         canary.retain_fields(|name| {
-            let is_of_content = name.starts_with("content-") || ["expect", "te", "trailer"].contains(&name);
+            let is_of_content =
+                name.starts_with("content-") || ["expect", "te", "trailer", UPLOAD].contains(&name);
             !is_of_content && !name.starts_with(BEHAVIOUR_FIELD)
         });
         canary.id_field = self.id_field.clone().filter(|_| !in_query);
@@ -141,7 +143,8 @@ mod tests {
             let ids = Ids { run: 1, load: 0 };
             let id = Arrival::new(7, 0, 0).id(ids);
             let text = String::from_utf8(id.to_vec()).unwrap();
-            let values = Values { seed: 0, number: 7, due: 0, row: None, length: 0, id: Some(&id) };
+            let values =
+                Values { seed: 0, number: 7, due: 0, row: None, length: 0, crc32c: 0, id: Some(&id) };
             let request = plan.request();
             assert_eq!(request.path_of(&values), format!("{before}dummy-token={text}"));
             assert_eq!(request.id_field, None);

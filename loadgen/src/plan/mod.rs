@@ -147,6 +147,7 @@ impl Texts {
             due: self.epoch.saturating_add(arrival.due),
             row: rows.map(|rows| (rows, self.mix.choice(arrival.number).rank)),
             length: 0,
+            crc32c: 0,
             id,
         }
     }

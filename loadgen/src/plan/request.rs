@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use command_line::Refusal;
-use contract::id;
+use contract::{field, id, ledger::Announced};
 use http::{HeaderName, Method};
 use prost_reflect::DescriptorPool;
 use wire::Fields;
@@ -167,10 +167,35 @@ impl Request {
             let why = "with --no-templates, nothing takes a value from them";
             return Err(refused_because(&accepted::ROWS, path.display(), why));
         }
+        if request.has_body && !target.grpc && request.is_verified() {
+            request.announce_body();
+        }
         if target.grpc {
             request.call = Some(Arc::new(Call::new(&wanted.call, types, &mut request)?));
         }
         Ok(request)
+    }
+
+    /// Whether what becomes of it is proven: its id is a token.
+    fn is_verified(&self) -> bool {
+        self.id_field.as_ref().is_some_and(|name| name == field::TOKEN)
+    }
+
+    /// A field says what the server is to receive as the body.
+    fn announce_body(&mut self) {
+        if !self.has_varying_body() {
+            return self.push_field(field::UPLOAD, &Announced::of(&self.body).text());
+        }
+        self.fields.push(field::UPLOAD, "");
+        if let Some(varying) = self.varying.as_mut().and_then(Arc::get_mut) {
+            varying.fields.push(Some(Template::of_announced()));
+        }
+    }
+
+    /// Whether what is announced of its body differs from one sending to the next.
+    fn announces_each(&self) -> bool {
+        let mut fields = self.varying.iter().flat_map(|varying| varying.fields.iter().flatten());
+        fields.any(Template::announces)
     }
 
     /// It is the request with this index of a file.
@@ -210,7 +235,7 @@ impl Request {
     pub(super) fn first_fields(&self) -> Fields {
         let Some(varying) = &self.varying else { return self.fields.clone() };
         let row = self.rows().map(|rows| (rows, 0));
-        let values = Values { seed: 0, number: 0, due: 0, row, length: 0, id: None };
+        let values = Values { seed: 0, number: 0, due: 0, row, length: 0, crc32c: 0, id: None };
         let mut fields = Fields::new();
         for ((name, value), template) in self.fields.iter().zip(&varying.fields) {
             let mut rendered = Vec::new();
@@ -291,7 +316,7 @@ impl Request {
         (self.method, self.body, self.has_body) = (Method::GET, Bytes::new(), false);
         self.upload = Upload::default();
         self.retain_fields(|name| {
-            !name.starts_with("content-") && !["expect", "trailer", "te"].contains(&name)
+            !name.starts_with("content-") && !["expect", "trailer", "te", field::UPLOAD].contains(&name)
         });
         if let Some(varying) = self.varying.as_mut().and_then(Arc::get_mut) {
             varying.body = None;
@@ -389,16 +414,19 @@ impl Request {
     /// A GET of another path of the same server, with what the server may need to let it in.
     pub(super) fn of_getting(&self, path: &str) -> Self {
         let mut fields = self.fields.clone();
-        let about_content =
-            ["content-type", "content-encoding", "expect", "te", "trailer", "range", "accept-encoding"];
-        // What opens a WebSocket, which this does not.
-        let about_messages = [
-            "upgrade",
-            "connection",
-            "sec-websocket-version",
-            "sec-websocket-protocol",
-            contract::field::TOKEN,
+        let about_content = [
+            "content-type",
+            "content-encoding",
+            "expect",
+            "te",
+            "trailer",
+            "range",
+            "accept-encoding",
+            field::UPLOAD,
         ];
+        // What opens a WebSocket, which this does not.
+        let about_messages =
+            ["upgrade", "connection", "sec-websocket-version", "sec-websocket-protocol", field::TOKEN];
         let is_handshake = fields.contains("sec-websocket-version");
         about_content.iter().for_each(|name| fields.remove(name));
         about_messages.iter().filter(|_| is_handshake).for_each(|name| fields.remove(name));
@@ -543,7 +571,7 @@ impl Request {
             }
             body => body,
         };
-        Some(Http1Rendering { head, body, upload: self.upload.clone() })
+        Some(Http1Rendering { head, body, upload: self.upload.clone(), announces: self.announces_each() })
     }
 
     /// Puts all of one sending over HTTP/1.1 into `out`; where its head ends there. For requests that are sent once: the others
@@ -606,14 +634,14 @@ impl Request {
             constant.push_text(value);
             fields.push((name.into(), template.cloned().unwrap_or(constant)));
         }
-        Some(Http2Rendering { fields, body: self.rendered_body(varying) })
+        Some(Http2Rendering { fields, body: self.rendered_body(varying), announces: self.announces_each() })
     }
 
     /// Fields, without the id, and body of one sending over HTTP/2. For requests that are sent once.
     pub(crate) fn rendered_http2(&self, values: &Values<'_>, room: &mut BytesMut) -> (Fields, Bytes) {
         let Some(rendering) = self.http2_rendering() else { return (self.http2(), self.body.clone()) };
         let body = rendering.body(values, room);
-        let values = Values { length: body.len(), ..*values };
+        let values = rendering.values(values, &body);
         let fields = rendering.fields.iter().map(|(name, template)| {
             let mut value = Vec::new();
             template.render(&values, &mut value);
@@ -639,6 +667,11 @@ impl Request {
         let Some(varying) = &self.varying else { return false };
         let mut fields = self.fields.iter().zip(&varying.fields);
         fields.any(|((other, _), template)| template.is_some() && other.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    /// Its body, where that is the same each time.
+    pub(crate) fn same_body(&self) -> Option<&[u8]> {
+        (self.has_body && !self.has_varying_body()).then_some(&self.body[..])
     }
 
     /// Whether its body has placeholders.
@@ -677,7 +710,7 @@ impl Request {
         let mut text = String::new();
         let mut fields = self.http2();
         if let Some(rendering) = self.http2_rendering() {
-            let values = Values { length: self.body_of(values).len(), ..*values };
+            let values = rendering.values(values, &self.body_of(values));
             fields = Fields::new();
             for (name, template) in &rendering.fields {
                 let mut value = Vec::new();
@@ -727,6 +760,8 @@ pub(crate) struct Http1Rendering {
     /// As it is sent, if it is the same each time.
     body: RenderedBody,
     upload: Upload,
+    /// Whether the head says what the body is.
+    announces: bool,
 }
 
 /// A body of requests with placeholders.
@@ -757,7 +792,8 @@ impl Http1Rendering {
                 // The head says how long the body is.
                 body.render(values, out);
                 let length = out.len();
-                self.head.render(&Values { length, ..*values }, out);
+                let values = values.of_body(out, self.announces);
+                self.head.render(&values, out);
                 let head = out.len() - length;
                 self.upload.move_behind(length, out);
                 head
@@ -780,9 +816,16 @@ pub(crate) struct Http2Rendering {
     /// In order, without the id.
     pub(crate) fields: Vec<(Box<[u8]>, Template)>,
     body: RenderedBody,
+    /// Whether a field says what the body is.
+    announces: bool,
 }
 
 impl Http2Rendering {
+    /// What its fields depend on with this body.
+    pub(crate) fn values<'v>(&self, values: &Values<'v>, body: &[u8]) -> Values<'v> {
+        values.of_body(body, self.announces)
+    }
+
     /// The body of one sending; `room` is where it is written.
     pub(crate) fn body(&self, values: &Values<'_>, room: &mut BytesMut) -> Bytes {
         self.body.bytes(values, room)

@@ -124,7 +124,15 @@ mod tests {
     }
 
     fn values() -> crate::plan::template::Values<'static> {
-        crate::plan::template::Values { seed: 1, number: 7, due: 0, row: None, length: 0, id: None }
+        crate::plan::template::Values {
+            seed: 1,
+            number: 7,
+            due: 0,
+            row: None,
+            length: 0,
+            crc32c: 0,
+            id: None,
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     if !found.servers.is_empty() {
         sentences.push(arrived(found));
     }
-    let findings: [(&Finding, &str); 14] = [
+    let findings: [(&Finding, &str); 16] = [
         (&found.never_arrived.answered_by_proxy, "never arrived and were answered in between"),
         (&found.never_arrived.unanswered, "neither arrived nor were answered"),
         (&found.never_arrived.not_written, "did not leave and were not answered"),
@@ -28,6 +28,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         ),
         (&found.answered_in_place, "arrived, and the reply that came back is not the server's"),
         (&found.cut_on_the_way_back, "arrived and were answered, and the reply was cut on the way back"),
+        (&found.cut_on_the_way_there, "arrived in part, and their bodies were cut on the way there"),
         (&found.cut_by_the_server, "arrived, and the server did not answer them"),
         (&found.given_up, "arrived, and loadgen gave them up after --timeout"),
         (&found.crossed, "were given the reply to another request, which had arrived as they had: crossed"),
@@ -39,6 +40,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         (&found.foreign, "were seen by servers and never sent: a replay or a mirror"),
         (&found.payload.truncated, "bodies end too early, and cleanly"),
         (&found.payload.corrupted, "bodies are not those of their requests"),
+        (&found.uploads.differing, "uploads arrived otherwise than they were sent"),
     ];
     for (finding, what) in findings {
         if finding.count > 0 {
@@ -54,6 +56,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         sentences.push(repeated(&found.repeated.counts) + &examples(&found.repeated.examples));
     }
     for (times, what) in [
+        (found.uploads.checked, "uploads were compared with what was sent, by the servers"),
         (found.refused, "were refused by a server before it had processed them"),
         (found.own_attempts, "were further attempts of loadgen itself, and arrived as well"),
     ] {

@@ -20,7 +20,7 @@ use transport::Address;
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
-    plan::{Plan, Texts},
+    plan::{Plan, Request, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
@@ -228,9 +228,11 @@ impl Running {
             let heads = verify::compare(&heads_sent, &asked.statements, summary.records.connections.opened);
             let mix = self.plan.mix(self.plan.workers().get() as u64);
             let trust = |number| self.survivals.trust(mix.choice(number).request as usize);
+            let bodies: Vec<_> = self.plan.requests().iter().filter_map(Request::same_body).collect();
             let sent = Sent {
                 start,
                 methods: &methods,
+                bodies: &bodies,
                 trust: self.survivals.are_off().then_some(&trust as &dyn Fn(u64) -> Trust),
             };
             let mut found = verify::judge(&known, asked, sent);

@@ -1,10 +1,16 @@
 //! What loadgen recorded, held against what servers state: pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use contract::ledger::{End, Entry, Pages, Repeat, State, Statement};
 
-use super::{Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Trust, Verification};
+use super::{
+    Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Trust, Verification,
+    uploads::{self, Body},
+};
 use crate::{
     clock::Nanos,
     outcome::Damage,
@@ -41,6 +47,8 @@ pub(crate) struct Sent<'r> {
     pub(crate) start: Nanos,
     /// Of its requests, by index.
     pub(crate) methods: &'r [&'r str],
+    /// Bodies that are the same each time.
+    pub(crate) bodies: &'r [Body<'r>],
     /// What can be said of a number, if that is not all of each.
     pub(crate) trust: Option<&'r dyn Fn(u64) -> Trust>,
 }
@@ -53,6 +61,8 @@ struct Servers {
     pages: Pages,
     /// Of numbers that were sent again.
     resent: BTreeMap<u64, State>,
+    /// Those whose body broke off.
+    broken: BTreeSet<u64>,
     /// What each has seen, by its name.
     each: Vec<(String, Pages)>,
     /// The first numbers that several of them have seen.
@@ -87,7 +97,8 @@ impl Servers {
             }
         }
         let resent = all.resent_states();
-        Self { is_complete, all, pages, resent, each, by_several }
+        let broken = all.uploads.broken.iter().copied().collect();
+        Self { is_complete, all, pages, resent, broken, each, by_several }
     }
 
     fn state(&self, number: u64) -> State {
@@ -149,6 +160,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
         refused: all.refused,
         own_attempts: all.own_attempts(&servers.pages),
         time: TimeSplit::of(&known.split),
+        uploads: uploads::of(&all.uploads, sent.bodies),
         waited,
         ..Verification::default()
     };
@@ -269,6 +281,9 @@ impl About<'_> {
             (false, false) => (unanswered, "neither arrived nor was answered"),
             (false, true) if self.known.given_up.get(number) != State::UNSEEN => {
                 (&mut found.given_up, "arrived, and loadgen gave it up")
+            }
+            (false, true) if state != State::WHOLE && self.servers.broken.contains(&number) => {
+                (&mut found.cut_on_the_way_there, "its body broke off on the way there")
             }
             (false, true) if state == State::WHOLE => {
                 (&mut found.cut_on_the_way_back, "arrived and was answered, and the reply did not come whole")
@@ -438,7 +453,7 @@ mod tests {
         judge(known, Asked { statements, ..Asked::default() }, SENT)
     }
 
-    const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], trust: None };
+    const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], bodies: &[], trust: None };
 
     #[test]
     fn without_tokens_in_replies_it_is_told_what_arrived_and_without_any_nothing() {
@@ -496,6 +511,13 @@ mod tests {
         assert_eq!((cut.cut_on_the_way_back.count, cut.hurt(), cut.arrived), (10, 10, 100));
         let lost = judged(&known(90, 10), vec![statement(90)]);
         assert_eq!((lost.never_arrived.unanswered.count, lost.hurt()), (10, 10));
+        let mut broken = statement(95);
+        let mut pages = Pages::default();
+        (90..95).for_each(|number| _ = pages.set(number, State::FAILED));
+        (0..90).for_each(|number| _ = pages.set(number, State::WHOLE));
+        (broken.pages, broken.uploads.broken) = (Packed::of(&pages), (90..95).collect());
+        let broken = judged(&known(90, 5), vec![broken]);
+        assert_eq!((broken.cut_on_the_way_there.count, broken.hurt(), broken.arrived), (5, 5, 95));
         let foreign = judged(&known(90, 0), vec![statement(100)]);
         assert_eq!((foreign.foreign.count, foreign.hurt()), (10, 10));
     }

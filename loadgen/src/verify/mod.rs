@@ -8,6 +8,7 @@ mod heads;
 mod judge;
 mod survival;
 mod time;
+mod uploads;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -49,6 +50,9 @@ pub struct Verification {
     pub answered_in_place: Finding,
     /// Requests that arrived and were answered, and whose reply did not come whole.
     pub cut_on_the_way_back: Finding,
+    /// Requests whose body broke off on its way to the server, and that were not answered.
+    #[serde(default)]
+    pub cut_on_the_way_there: Finding,
     /// Requests that arrived, and that the server itself did not answer.
     pub cut_by_the_server: Finding,
     /// Requests that arrived, and that loadgen itself gave up after `--timeout`.
@@ -72,6 +76,9 @@ pub struct Verification {
     pub foreign: Finding,
     /// Bodies of replies.
     pub payload: Payload,
+    /// Bodies of requests.
+    #[serde(default)]
+    pub uploads: Uploads,
     /// Where the time of replies that are whole went; none where nothing tells.
     #[serde(default)]
     pub time: Option<TimeSplit>,
@@ -136,6 +143,16 @@ pub struct Payload {
     pub corrupted: Finding,
 }
 
+/// Bodies of requests, as servers have received them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uploads {
+    /// Those that came whole and were compared with what had been announced of them.
+    pub checked: u64,
+    /// Those of them that differ.
+    pub differing: Finding,
+}
+
 /// So many requests, some of them by number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -197,6 +214,7 @@ impl Verification {
             &self.never_arrived.refused,
             &self.answered_in_place,
             &self.cut_on_the_way_back,
+            &self.cut_on_the_way_there,
             &self.cut_by_the_server,
             &self.given_up,
             &self.crossed,
@@ -205,6 +223,7 @@ impl Verification {
             &self.foreign,
             &self.payload.truncated,
             &self.payload.corrupted,
+            &self.uploads.differing,
         ];
         let counts = findings.iter().map(|finding| finding.count).fold(0, u64::saturating_add);
         let others = [self.repeated.counts.all(), self.unjudged];

@@ -18,6 +18,7 @@ mod instants;
 mod pages;
 mod seen;
 mod statement;
+mod upload;
 
 use crate::id::{self, Id};
 pub use heads::{KeptFields, MAX_SAMPLES, ReplyHead, RequestHead, Sample, is_sampled};
@@ -27,6 +28,7 @@ pub use seen::{Seen, SeenText};
 pub use statement::{
     End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, Packed, Repeat, Repeats, Statement, VERSION,
 };
+pub use upload::{Announced, Differing, Digest, MAX_BLOCKS, MAX_BROKEN, MAX_DIFFERING, Uploads};
 
 /// What a message of a verified run begins with, on a WebSocket: the id of the message follows.
 pub const MESSAGE_TOKEN: &[u8] = b"dummy-token=";

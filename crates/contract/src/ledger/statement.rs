@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, State};
+use super::{MAX_BLOCKS, MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, State, Uploads};
 
 /// The version of the format: another one is not read.
 pub const VERSION: u32 = 1;
@@ -73,6 +73,9 @@ pub struct Statement {
     pub resent: Vec<(u64, u8, u8)>,
     /// What was out of the ordinary, and what was asked for.
     pub entries: Vec<Entry>,
+    /// Bodies of requests.
+    #[serde(default)]
+    pub uploads: Uploads,
     /// Sightings that were not noted for want of room: identities do not hold then.
     pub forgotten: u64,
     /// Connections on which requests with a token of the run came.
@@ -208,6 +211,7 @@ impl Statement {
         let counts = [sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten, connections]
             .into_iter()
             .chain([after_refusal, after_failure, after_success, concurrent])
+            .chain([statement.uploads.checked, statement.uploads.differing])
             .chain(statement.cut_on_purpose.values().copied());
         // Many of them add up without a care.
         if counts.into_iter().any(|count| count > MAX_COUNT) {
@@ -218,6 +222,9 @@ impl Statement {
         let is_long = |text: &String| text.len() > MAX_TEXT;
         if cut_on_purpose.len() > 64 || entries.len() > MAX_ENTRIES || resent.len() > MAX_RESENT {
             return Err(invalid("more entries than there can be".to_owned()));
+        }
+        if !statement.uploads.is_bounded(MAX_TEXT) {
+            return Err(invalid("more uploads than there can be".to_owned()));
         }
         if texts.chain(cut_on_purpose.keys()).any(is_long) {
             return Err(invalid(format!("a text of more than {MAX_TEXT} bytes")));
@@ -243,6 +250,7 @@ impl Statement {
         self.cut_by_peer = self.cut_by_peer.saturating_add(other.cut_by_peer);
         self.refused = self.refused.saturating_add(other.refused);
         self.repeats.add(&other.repeats);
+        self.uploads.merge(&other.uploads);
         self.forgotten = self.forgotten.saturating_add(other.forgotten);
         self.connections = self.connections.saturating_add(other.connections);
         let room = MAX_HEADS - self.samples.len().min(MAX_HEADS);
@@ -327,7 +335,9 @@ impl Statement {
         let pages = self.pages.pages.len() * PAGE + self.pages.whole.len() * 16;
         let entries = self.entries.len() * (2 * MAX_TEXT + 128) + self.resent.len() * 24;
         let samples: usize = self.samples.iter().map(Sample::size).sum();
-        (pages + entries + samples + (self.cut_on_purpose.len() + 2) * MAX_TEXT) as u64
+        let uploads =
+            self.uploads.examples.len() * (MAX_TEXT + 4 * MAX_BLOCKS + 128) + self.uploads.broken.len() * 8;
+        (pages + entries + samples + uploads + (self.cut_on_purpose.len() + 2) * MAX_TEXT) as u64
     }
 
     /// Whether all that began has ended, and each end is one of the known ones.

@@ -259,7 +259,7 @@ impl Segment {
                     Place::Field | Place::Body | Place::Json => longest,
                 }
             }
-            Self::Seq | Self::Random { .. } | Self::Now(_) | Self::Length | Self::Id => 40,
+            Self::Seq | Self::Random { .. } | Self::Now(_) | Self::Length | Self::Announced | Self::Id => 40,
         }
     }
 }
@@ -322,6 +322,7 @@ mod tests {
                 due: 0,
                 row: Some((&rows, 0)),
                 length: 0,
+                crc32c: 0,
                 id: None,
             };
             let mut out = Vec::new();

@@ -54,6 +54,8 @@ enum Segment {
     },
     /// How long the request's body is.
     Length,
+    /// Length and checksum of the request's body.
+    Announced,
     /// The request's id.
     Id,
 }
@@ -137,6 +139,16 @@ impl Template {
     /// Adds the length of the request's body.
     pub(crate) fn push_length(&mut self) {
         self.segments.push(Segment::Length);
+    }
+
+    /// What is announced of the request's body.
+    pub(crate) fn of_announced() -> Self {
+        Self { segments: vec![Segment::Announced] }
+    }
+
+    /// Whether it is what is announced of the request's body.
+    pub(crate) fn announces(&self) -> bool {
+        self.segments.contains(&Segment::Announced)
     }
 
     /// Adds the request's id.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::BufMut;
-use contract::id;
+use contract::{id, ledger::Announced};
 use percent_encoding::utf8_percent_encode;
 
 use super::{
@@ -25,8 +25,19 @@ pub(crate) struct Values<'v> {
     pub(crate) row: Option<(&'v Rows, u64)>,
     /// The length of the body.
     pub(crate) length: usize,
+    /// Its CRC-32C, where that is announced.
+    pub(crate) crc32c: u32,
     /// The request's id, if it carries one.
     pub(crate) id: Option<&'v id::Text>,
+}
+
+impl Values<'_> {
+    /// The same with this body, whose checksum `is_announced`.
+    #[inline]
+    pub(crate) fn of_body(&self, body: &[u8], is_announced: bool) -> Self {
+        let crc32c = if is_announced { Announced::of(body).crc32c } else { 0 };
+        Self { length: body.len(), crc32c, ..*self }
+    }
 }
 
 impl Template {
@@ -66,6 +77,10 @@ impl Segment {
                 }
             }
             Self::Length => whole(values.length as u64, out),
+            Self::Announced => {
+                let announced = Announced { length: values.length as u64, crc32c: values.crc32c };
+                out.put_slice(announced.text().as_bytes());
+            }
             Self::Id => out.put_slice(values.id.map_or(&[][..], |id| &id[..])),
         }
     }
@@ -139,6 +154,7 @@ mod tests {
             due: 1_790_000_000_123_456_789,
             row: Some((&rows, number)),
             length: 5,
+            crc32c: 0,
             id: None,
         };
         let mut out = Vec::new();

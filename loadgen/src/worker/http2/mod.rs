@@ -36,7 +36,7 @@ use super::{
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
-    plan::{Call, Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering, template::Values},
+    plan::{Call, Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering},
 };
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
@@ -236,7 +236,7 @@ impl Connection for Http2 {
             if call.is_none() {
                 body = rendering.body(&values, bodies);
             }
-            let values = Values { length: body.len(), ..values };
+            let values = rendering.values(&values, &body);
             let is_all = body.is_empty() && call.is_none() && trailers.is_none();
             self.http2.open(is_all, *is_head, |block| {
                 for (name, template) in &rendering.fields {

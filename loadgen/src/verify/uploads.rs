@@ -1,0 +1,84 @@
+//! Bodies of requests that arrived otherwise than they were sent: what servers state, and where it differs from what was sent.
+
+use contract::ledger::{self, Announced, Differing};
+
+use super::{Example, Finding, MAX_EXAMPLES, Uploads};
+use crate::numbers::count;
+
+/// A body that is the same each time.
+pub(crate) type Body<'a> = &'a [u8];
+
+pub(super) fn of(stated: &ledger::Uploads, bodies: &[Body<'_>]) -> Uploads {
+    let examples = stated.examples.iter().take(MAX_EXAMPLES).map(|differing| example(differing, bodies));
+    let differing = Finding { count: stated.differing, examples: examples.collect(), ..Finding::default() };
+    Uploads { checked: stated.checked, differing }
+}
+
+fn example(differing: &Differing, bodies: &[Body<'_>]) -> Example {
+    let Differing { announced, came, block, .. } = differing;
+    // Texts with placeholders are gone.
+    let sent = bodies.iter().find(|body| Announced::of(body) == *announced);
+    let offset = match sent {
+        Some(sent) => differing.offset(sent),
+        None if came.length < announced.length => Some(came.length),
+        None => None,
+    };
+    let (length, all) = (count(came.length), count(announced.length));
+    let what = match offset {
+        // All that came may be as it was sent.
+        Some(offset) if offset == came.length && came.length < announced.length => {
+            format!("ends cleanly after {length} of {all} bytes")
+        }
+        _ if came.length != announced.length => format!("came with {length} bytes instead of {all}"),
+        Some(_) => format!("differs first within {} bytes from there", count(*block)),
+        None => format!("has another checksum, over {all} bytes"),
+    };
+    let instance = Some(differing.instance.clone());
+    Example { number: differing.number, instance, offset, what, ..Example::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::ledger::Digest;
+
+    use super::*;
+
+    fn told(sent: &[u8], came: &[u8], bodies: &[Body<'_>]) -> (Option<u64>, String) {
+        let announced = Announced::of(sent);
+        let mut digest = Digest::of_length(announced.length);
+        digest.update(came);
+        let came = digest.came();
+        let (block, ends) = digest.into_blocks();
+        let differing = Differing { number: 7, announced, came, block, ends, ..Differing::default() };
+        let stated = ledger::Uploads {
+            checked: 1,
+            differing: 1,
+            examples: vec![differing],
+            ..ledger::Uploads::default()
+        };
+        let found = of(&stated, bodies);
+        assert_eq!((found.checked, found.differing.count, found.differing.examples[0].number), (1, 1, 7));
+        (found.differing.examples[0].offset, found.differing.examples[0].what.clone())
+    }
+
+    #[test]
+    fn where_an_upload_differs_is_told_as_far_as_it_is_known() {
+        let sent: Vec<u8> = (0..100_000_u32).map(|byte| (byte * 7 % 251) as u8).collect();
+        let mut other = sent.clone();
+        other[70_000] ^= 1;
+        let bodies: [Body<'_>; 2] = [b"another", &sent];
+        assert_eq!(
+            told(&sent, &other, &bodies),
+            (Some(68_772), "differs first within 1,563 bytes from there".to_owned())
+        );
+        let cut = (Some(1000), "ends cleanly after 1,000 of 100,000 bytes".to_owned());
+        assert_eq!(told(&sent, &sent[..1000], &bodies), cut);
+        assert_eq!(told(&sent, &sent[..1000], &[]), cut);
+        assert_eq!(told(&sent, &other, &[]), (None, "has another checksum, over 100,000 bytes".to_owned()));
+        let longer = [&sent[..], b"x"].concat();
+        assert_eq!(
+            told(&sent, &longer, &bodies),
+            (Some(100_000), "came with 100,001 bytes instead of 100,000".to_owned())
+        );
+    }
+}
