@@ -44,7 +44,7 @@ mod tls;
 mod turn;
 mod worker;
 
-use std::{io, path::PathBuf, sync::Arc, thread};
+use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -53,7 +53,9 @@ pub use config::ConfigError;
 pub use drain::Shutdown;
 pub use listener::{Addresses, BindError};
 pub use secret::Secret;
-pub use settings::{AccessLog, Config, Format, Http2, InstancePorts, Instances, Limits, ProxyProtocol};
+pub use settings::{
+    AccessLog, Config, Format, Http2, InstancePorts, Instances, Limits, ProxyProtocol, PushUrl,
+};
 pub use tls::{Certificates, Source, Tls};
 pub use transport::{
     Address,
@@ -104,6 +106,8 @@ pub enum Ended {
 pub struct Running {
     process: Arc<Process>,
     pidfile: Option<PathBuf>,
+    /// Where ledgers are posted at the end, and how long that may take.
+    push: Option<(PushUrl, Duration)>,
     admin: thread::JoinHandle<()>,
     access_log: Option<access_log::Writer>,
     done: oneshot::Sender<()>,
@@ -151,6 +155,10 @@ impl Running {
             Ending::Stuck => Ended::Cut { connections: self.process.open_connections() as usize },
             Ending::Panicked => Ended::Panicked,
         };
+        // What a worker that is stuck has seen is missing: a part of it would be taken for all.
+        if let (Some((url, patience)), Ending::All(_)) = (&self.push, ending) {
+            process::push(&self.process, url, *patience);
+        }
         if let Some(access_log) = self.access_log
             && matches!(ending, Ending::All(_))
         {
@@ -200,6 +208,7 @@ fn start(
     let (process, access_log) = Process::start(&config, shutdown, certificates, servers, addresses)?;
     let process = Arc::new(process);
     let pidfile = config.pidfile.clone();
+    let push = config.ledger_push.clone().map(|url| (url, config.drain_timeout));
     let (done, ended) = oneshot::channel();
     let admin = {
         let process = Arc::clone(&process);
@@ -209,7 +218,7 @@ fn start(
             ends.thread(admin::run(config, process, admin, pprof, ended))
         })?
     };
-    Ok(Running { process, pidfile, admin, access_log, done })
+    Ok(Running { process, pidfile, push, admin, access_log, done })
 }
 
 #[cfg(test)]

@@ -375,6 +375,14 @@ pub struct Args {
           help_heading = ADMIN)]
     pub admin_token_file: String,
 
+    /// URL of loadgen --ledger-listen to post ledgers to at the end
+    ///
+    /// http://HOST:PORT. When the server has drained, it posts what it has seen of verified runs (/ledger), for up to 3s or
+    /// --drain-timeout, whichever is shorter, so that a rollout loses none of it.
+    #[arg(long, env = "DUMMY_SERVER_LEDGER_PUSH", default_value = "", value_name = "URL",
+          help_heading = ADMIN)]
+    pub ledger_push: String,
+
     /// File to write the process id to
     #[arg(long, env = "DUMMY_SERVER_PIDFILE", default_value = "", value_name = "PATH",
           help_heading = ADMIN)]

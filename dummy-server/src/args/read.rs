@@ -53,6 +53,7 @@ const EXAMPLES: &[Accepted] = &[
     of("h2-header-table-size", "4K"),
     of("admin-token", "open-sesame"),
     of("admin-token-file", "token.txt"),
+    of("ledger-push", "http://localhost:9092"),
     of("pidfile", "/run/dummy-server.pid"),
     of("access-log", "json"),
     of("access-log-sample", "100"),

@@ -15,8 +15,8 @@ use transport::Address;
 use self::{
     addresses::Addresses,
     typed::{
-        access_log, admin_token, behaviour, duration, log_format, log_level, number, refused, size, switch,
-        unless_zero, workers,
+        access_log, admin_token, behaviour, duration, ledger_push, log_format, log_level, number, refused,
+        size, switch, unless_zero, workers,
     },
 };
 use crate::{
@@ -94,6 +94,7 @@ impl Config {
             },
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(60),
+            ledger_push: None,
             admin_token: None,
             access_log: None,
             http2: Http2::default(),
@@ -167,6 +168,7 @@ impl Config {
             },
             drain_delay: duration("drain-delay", &args.drain_delay)?,
             drain_timeout: duration("drain-timeout", &args.drain_timeout)?,
+            ledger_push: ledger_push(&args.ledger_push)?,
             admin_token,
             access_log,
             http2: Http2 {

@@ -18,7 +18,7 @@ use crate::{
     behaviour::Behaviour,
     boolean,
     secret::Secret,
-    settings::{AccessLog, Format},
+    settings::{AccessLog, Format, PushUrl},
 };
 
 const DURATION: &str = "a duration from 0 to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds";
@@ -35,6 +35,12 @@ pub(super) fn address(flag: &'static str, text: &str) -> Result<Address, ConfigE
 
 pub(super) fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {
     if text.is_empty() { Ok(None) } else { address(flag, text).map(Some) }
+}
+
+pub(super) fn ledger_push(text: &str) -> Result<Option<PushUrl>, ConfigError> {
+    let accepted = "http://host:port, with a path if there is one; empty posts nothing";
+    let read = || PushUrl::read(text).ok_or_else(|| refused("ledger-push", text, accepted));
+    (!text.is_empty()).then(read).transpose()
 }
 
 pub(super) fn number<T: TryFrom<u64>>(

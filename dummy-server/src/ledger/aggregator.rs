@@ -106,6 +106,42 @@ impl Aggregator {
         Ok(self.together(run, load, &numbers).await?.0)
     }
 
+    /// Of which loads of runs workers that have ended have left something, the last one first.
+    pub(crate) fn left_of(&self) -> Vec<(u32, u8)> {
+        let mut loads = Vec::new();
+        for (_, (statement, _)) in self.left().iter().rev() {
+            let load = (statement.run, statement.load);
+            if !loads.contains(&load) {
+                loads.push(load);
+            }
+        }
+        loads
+    }
+
+    /// What all workers together have left of a load of a run: all that was seen, once all have ended.
+    pub(crate) fn left_statement(&self, run: u32, load: u8) -> Statement {
+        let (mut all, mut pages) = (self.nothing(run, load), Pages::default());
+        for (_, (statement, others)) in &*self.left() {
+            if (statement.run, statement.load) == (run, load) {
+                all.merge(&mut pages, statement, others);
+            }
+        }
+        all.forgotten += pages.left_out();
+        all.pages = Packed::of(&pages);
+        all
+    }
+
+    fn nothing(&self, run: u32, load: u8) -> Statement {
+        Statement {
+            version: VERSION,
+            run,
+            load,
+            instance: self.instance.clone(),
+            epoch: self.epoch,
+            ..Statement::default()
+        }
+    }
+
     async fn together(
         &self,
         run: u32,
@@ -120,14 +156,7 @@ impl Aggregator {
         let asked = self.workers.iter().enumerate().filter(|(_, worker)| !worker.is_closed());
         let answers: Vec<_> = asked.map(|(index, worker)| (index, ask(worker))).collect();
         let deadline = Instant::now() + PATIENCE;
-        let mut all = Statement {
-            version: VERSION,
-            run,
-            load,
-            instance: self.instance.clone(),
-            epoch: self.epoch,
-            ..Statement::default()
-        };
+        let mut all = self.nothing(run, load);
         let (mut pages, mut by_several) = (Pages::default(), BTreeSet::new());
         let mut answered = BTreeSet::new();
         for (worker, answer) in answers {

@@ -5,12 +5,16 @@
 
 mod instance;
 mod life;
+mod push;
 
 use std::{io, sync::Arc};
 
 use tokio::sync::watch;
 
-pub(crate) use self::instance::{Condition, Instance, StartError};
+pub(crate) use self::{
+    instance::{Condition, Instance, StartError},
+    push::push,
+};
 use crate::{
     access_log,
     behaviour::Behaviour,

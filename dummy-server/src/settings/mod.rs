@@ -2,6 +2,7 @@
 //! from flags is the business of `config`.
 
 mod instances;
+mod push;
 
 use std::{
     num::{NonZeroU64, NonZeroUsize},
@@ -13,7 +14,10 @@ use serde::Serialize;
 use tracing::Level;
 use transport::Address;
 
-pub use self::instances::{InstancePorts, Instances};
+pub use self::{
+    instances::{InstancePorts, Instances},
+    push::PushUrl,
+};
 use crate::{secret::Secret, shown, tls::Tls};
 
 /// The whole configuration of a server. It serializes under the names of the flags: sizes in bytes, durations as
@@ -80,6 +84,9 @@ pub struct Config {
     /// How long requests in flight may take after that.
     #[serde(serialize_with = "shown::duration")]
     pub drain_timeout: Duration,
+    /// Where what was seen of verified runs is posted at the end.
+    #[serde(serialize_with = "shown::optional_text")]
+    pub ledger_push: Option<PushUrl>,
     /// Clients that send it may use the whole admin port.
     #[serde(skip)]
     pub admin_token: Option<Secret>,

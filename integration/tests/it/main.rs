@@ -60,6 +60,7 @@ mod probes; // the admin and profile ports under adverse conditions
 mod proxied; // through nginx, HAProxy and Envoy
 mod proxied_tls; // through nginx and Envoy, which end TLS
 mod proxy_protocol; // PROXY headers
+mod pushed; // ledgers of servers that have gone
 mod readme; // the commands in README.md
 mod recipes; // the commands in docs/recipes.md, through nginx
 mod refused; // requests that are refused before they reach an endpoint

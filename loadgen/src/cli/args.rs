@@ -492,6 +492,14 @@ pub struct Args {
     #[arg(long = "ledger", value_name = "ADDRESS", env = "LOADGEN_LEDGER", value_delimiter = ',', help_heading = VERIFICATION)]
     pub ledgers: Vec<String>,
 
+    /// Take ledgers that servers post when they end, at PORT or IP:PORT
+    ///
+    /// What dummy-server --ledger-push has seen is posted here before its process ends, so that a rollout loses none of it. A port
+    /// alone is one of loopback; whoever can connect can post. Port 0 is one that the system chooses; the address is said on
+    /// standard error. Needs --verify.
+    #[arg(long, value_name = "ADDR", env = "LOADGEN_LEDGER_LISTEN", help_heading = VERIFICATION)]
+    pub ledger_listen: Option<String>,
+
     /// Run a shell command during the load, and report its effect
     ///
     /// Requests are sent for --around before the command, while it runs, and then until none has failed for --around (a minute

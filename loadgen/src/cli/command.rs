@@ -1,6 +1,6 @@
 //! The whole program, from arguments to exit code, without the process around it.
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use command_line::Refusal;
@@ -276,6 +276,7 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round
     let progress = output.progress.then(|| Progress::of(run.plan().load()));
     let running = run.start()?;
     running.notes().for_each(|line| note(&line));
+    note_ledgers(running.ledgers_at());
     let watching = progress.map(|progress| progress.watch(running.handle()));
     let aborting = match output.abort_on.as_slice() {
         [] => None,
@@ -298,6 +299,13 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round
         note(&format!("stopped early: {} was crossed (--abort-on)", crossed.threshold));
     }
     Ok(Round { summary, is_aborted: aborted.is_some() })
+}
+
+/// Says where servers can post their ledgers.
+pub(super) fn note_ledgers(address: Option<SocketAddr>) {
+    if let Some(address) = address {
+        note(&format!("ledgers are taken at http://{address}/ (dummy-server --ledger-push)"));
+    }
 }
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
@@ -340,7 +348,7 @@ mod tests {
         command(&Args::try_parse_from(words).unwrap(), out)
     }
 
-    fn closed_port() -> std::net::SocketAddr {
+    fn closed_port() -> SocketAddr {
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
     }
 

@@ -84,7 +84,7 @@ Examples:
       loadgen compare -o markdown direct=localhost:8080/bin/1K nginx=localhost:8081/bin/1K";
 
 /// Options of a run that a comparison does not take, by name and flag, and what is there instead.
-const REFUSED: [(&str, &str, &str); 24] = [
+const REFUSED: [(&str, &str, &str); 25] = [
     ("target", "target", "contenders, each NAME=URL"),
     ("url", "url", "contenders, each NAME=URL"),
     ("stages", "stages", "--rate, the same for all, or --curve"),
@@ -105,6 +105,7 @@ const REFUSED: [(&str, &str, &str); 24] = [
     ("fail_on_error", "fail-on-error", "it without compare"),
     ("verify", "verify", "it without compare"),
     ("ledgers", "ledger", "it without compare"),
+    ("ledger_listen", "ledger-listen", "it without compare"),
     ("zero_loss", "zero-loss", "it without compare"),
     ("nf", "nf", "it without compare"),
     ("during", "during", "it without compare"),

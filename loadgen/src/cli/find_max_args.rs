@@ -61,7 +61,7 @@ Examples:
       loadgen find-max -o json localhost:8080";
 
 /// Options of a run that a search does not take, by name and flag, and what is there instead.
-const REFUSED: [(&str, &str, &str); 23] = [
+const REFUSED: [(&str, &str, &str); 24] = [
     ("rate", "rate", "--start-rate and --max-rate, between which it is searched"),
     ("stages", "stages", "--start-rate and --max-rate, between which the rate is searched"),
     ("replay", "replay", "it without find-max"),
@@ -82,6 +82,7 @@ const REFUSED: [(&str, &str, &str); 23] = [
     ("fail_on_error", "fail-on-error", "--slo"),
     ("verify", "verify", "it without find-max"),
     ("ledgers", "ledger", "it without find-max"),
+    ("ledger_listen", "ledger-listen", "it without find-max"),
     ("zero_loss", "zero-loss", "it without find-max"),
     ("during", "during", "it without find-max"),
     ("around", "around", "it without find-max"),

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{
     abort,
     adapters::Page,
-    command::{observed_every, with_words},
+    command::{note_ledgers, observed_every, with_words},
     conclude::{Ended, View, conclude},
     exit::{self, Exit},
     formats::ReportFiles,
@@ -83,6 +83,7 @@ pub(super) fn run(
         let name = plans.get(index).and_then(|plan| plan.load().name.as_deref()).unwrap_or_default();
         note(&format!("the load '{name}': {line}"));
     }
+    note_ledgers(running.ledgers_at());
     let watching = progress.map(|progress| progress.watch(running.handle()));
     let aborting = match output.abort_on.as_slice() {
         [] => None,

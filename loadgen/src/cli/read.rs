@@ -299,6 +299,9 @@ impl Args {
             plan = plan.grpc_encoding(call::Encoding::Gzip);
         }
         plan = self.ledgers.iter().fold(plan, plan::Builder::ledger);
+        if let Some(address) = &self.ledger_listen {
+            plan = plan.ledger_listen(address);
+        }
         plan = self.protos.iter().fold(plan, plan::Builder::proto);
         plan = self.proto_paths.iter().fold(plan, plan::Builder::proto_path);
         if let Some(deadline) = self.deadline {

@@ -196,6 +196,13 @@ pub(crate) const LEDGER: Accepted = Accepted {
     example: "localhost:9091",
 };
 
+/// See `--ledger-listen`.
+pub(crate) const LEDGER_LISTEN: Accepted = Accepted {
+    flag: "ledger-listen",
+    values: "a port of loopback, or ip:port of this machine; port 0 is one that the system chooses",
+    example: "9092",
+};
+
 /// See `--replay`.
 pub(crate) const REPLAY: Accepted = Accepted {
     flag: "replay",
@@ -348,6 +355,7 @@ pub(crate) const ALL: &[Accepted] = &[
     SPEED,
     REQUEST_ID_HEADER,
     LEDGER,
+    LEDGER_LISTEN,
     PROTO,
     DEADLINE,
     MESSAGES,

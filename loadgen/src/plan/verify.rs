@@ -2,7 +2,10 @@
 //!
 //! Nothing here asks anybody.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 use command_line::Refusal;
 
@@ -19,6 +22,8 @@ pub const MAX_LEDGERS: usize = 256;
 pub struct Verify {
     /// Who is asked for ledgers. Nobody: whoever answers behind the target.
     pub ledgers: Vec<Ledgers>,
+    /// Where servers post theirs when they leave.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Where ledgers are.
@@ -71,6 +76,16 @@ impl fmt::Display for Ledgers {
 pub(super) struct Wanted {
     pub(super) verify: bool,
     pub(super) ledgers: Vec<String>,
+    pub(super) listen: Option<String>,
+}
+
+/// Reads `port`, of loopback, or `ip:port`.
+fn read_listen(text: &str) -> Option<SocketAddr> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let port: u16 = text.parse().ok()?;
+        return Some((IpAddr::from(Ipv4Addr::LOCALHOST), port).into());
+    }
+    text.parse().ok()
 }
 
 impl Builder {
@@ -90,18 +105,25 @@ impl Builder {
         self
     }
 
+    /// Where ledgers are taken that servers post when they leave: `ip:port`, or the `port` alone for loopback; port 0 is one that
+    /// the system chooses.
+    #[must_use]
+    pub fn ledger_listen(mut self, address: impl Into<String>) -> Self {
+        self.verify.listen = Some(address.into());
+        self
+    }
+
     /// What is proven, and the field that carries the id of a request then.
     pub(super) fn check_verify(&mut self, websocket: bool) -> Result<Option<Verify>, PlanError> {
-        let Wanted { verify, ledgers } = &self.verify;
+        let Wanted { verify, ledgers, listen } = &self.verify;
         if !verify {
-            return match ledgers.first() {
-                None => Ok(None),
-                Some(_) => {
-                    let accepted = "--ledger together with --verify";
-                    let example = "loadgen --verify --ledger=localhost:9091 http://localhost:8080";
-                    Err(PlanError(Refusal::new("--ledger needs --verify", accepted, example)))
-                }
-            };
+            let alone =
+                [(!ledgers.is_empty(), &accepted::LEDGER), (listen.is_some(), &accepted::LEDGER_LISTEN)];
+            let Some((_, known)) = alone.into_iter().find(|(is_given, _)| *is_given) else { return Ok(None) };
+            let (flag, example) = (known.flag, known.example);
+            let accepted = format!("--{flag} together with --verify");
+            let example = format!("loadgen --verify --{flag}={example} http://localhost:8080");
+            return Err(PlanError(Refusal::new(format!("--{flag} needs --verify"), accepted, example)));
         }
         if websocket
             && (self.request.body.is_some() || self.requests.iter().any(|request| request.body.is_some()))
@@ -121,14 +143,33 @@ impl Builder {
         }
         let read = |text: &String| Ledgers::read(text).ok_or_else(|| refused(&accepted::LEDGER, text));
         let ledgers = ledgers.iter().map(read).collect::<Result<_, _>>()?;
+        let listen = listen
+            .as_ref()
+            .map(|text| read_listen(text).ok_or_else(|| refused(&accepted::LEDGER_LISTEN, text)));
+        let listen = listen.transpose()?;
         contract::field::TOKEN.clone_into(&mut self.id_header);
-        Ok(Some(Verify { ledgers }))
+        Ok(Some(Verify { ledgers, listen }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_alone_is_one_of_loopback() {
+        for (text, address) in [
+            ("0", "127.0.0.1:0"),
+            ("65535", "127.0.0.1:65535"),
+            ("0.0.0.0:9092", "0.0.0.0:9092"),
+            ("[::1]:1", "[::1]:1"),
+        ] {
+            assert_eq!(read_listen(text).map(|address| address.to_string()).as_deref(), Some(address));
+        }
+        for text in ["", "65536", "+1", "-1", ":1", "localhost:1", "127.0.0.1", "127.0.0.1:", "::1:1", "1 "] {
+            assert_eq!(read_listen(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn ledgers_are_addresses_or_names_of_several() {

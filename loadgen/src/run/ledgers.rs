@@ -19,12 +19,14 @@ use contract::{
 use crate::{
     control::{Handle, Phase},
     plan::{Ledgers, Plan, Version},
-    run::Run,
+    run::{Run, pushed::Pushes},
     verify::Asked,
 };
 
 /// Nothing is taken for over before it has been quiet for so long.
 const QUIET: Duration = Duration::from_secs(2);
+/// How long it is waited for the ledger of a server that has replied and can't be asked, where servers post theirs.
+const PUSHED_AFTER: Duration = Duration::from_secs(5);
 /// What is not quiet by then is told as it is.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often servers are asked.
@@ -34,14 +36,21 @@ const TRIES_FOR_EACH: usize = 8;
 const TRIES_BEYOND: usize = 8;
 
 /// The maximum number of servers whose answers are kept, and of bytes of all answers.
-const MAX_SERVERS: usize = 4096;
-const MAX_ANSWERS: u64 = 256 << 20;
+pub(super) const MAX_SERVERS: usize = 4096;
+pub(super) const MAX_ANSWERS: u64 = 256 << 20;
 
 /// The largest answer, in bytes: a longer one is not kept whole.
-const MAX_ANSWER: u64 = 16 << 20;
+pub(super) const MAX_ANSWER: u64 = 16 << 20;
 
 /// Asks until nothing changes any more; `epochs` are those of the servers that have replied.
-pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -> Asked {
+/// What servers have posted by themselves counts as if they had been asked.
+pub(super) fn ask(
+    plan: &Plan,
+    ids: Ids,
+    epochs: &BTreeSet<u32>,
+    run: &Handle,
+    pushes: Option<&Pushes>,
+) -> Asked {
     let began = Instant::now();
     // What stopped the run itself is no reason not to ask.
     let was_stopped = run.phase() != Phase::Run;
@@ -59,16 +68,21 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
     loop {
         let (mut off, mut behind) = (Vec::new(), Vec::new());
         let mut answered = BTreeMap::new();
+        let pushed = pushes.map(|pushes| pushes.of(ids)).unwrap_or_default();
+        // Nobody who has posted has to be found behind the target.
+        let wanted: BTreeSet<u32> =
+            epochs.iter().copied().filter(|epoch| !pushed.contains_key(epoch)).collect();
         for source in &sources {
             if is_over() {
                 break;
             }
-            let asked = source.ask(plan, ids, epochs, &mut answered, is_over);
+            let asked = source.ask(plan, ids, &wanted, &mut answered, is_over);
             match source {
                 Source::Server { .. } => off.extend(asked.err()),
                 Source::Behind { .. } => behind.extend(asked.err()),
             }
         }
+        add_pushed(&mut answered, pushed);
         if answered.is_empty() {
             // What one target does not answer, such as a port for calls alone, another one does.
             off.append(&mut behind);
@@ -85,9 +99,11 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
         }
         let is_over = is_over();
         let is_open = known.values().any(|statement| statement.open > 0);
-        let quiet = QUIET.max(longest_pause(known.values()));
+        let awaits_push = pushes.is_some() && epochs.iter().any(|epoch| !known.contains_key(epoch));
+        let least = if awaits_push { PUSHED_AFTER } else { QUIET };
+        let quiet = least.max(longest_pause(known.values()));
         let is_quiet = !is_open && since.elapsed() >= quiet;
-        if known.is_empty() || is_quiet || is_over {
+        if known.is_empty() && !awaits_push || is_quiet || is_over {
             let is_interrupted = is_interrupted();
             if is_interrupted {
                 off.push("it was not waited until servers were quiet: interrupted".to_owned());
@@ -96,6 +112,9 @@ pub(super) fn ask(plan: &Plan, ids: Ids, epochs: &BTreeSet<u32>, run: &Handle) -
                     "servers were still busy with the run after {} s",
                     began.elapsed().as_secs()
                 ));
+            }
+            if let Some(left_out) = pushes.map(Pushes::left_out).filter(|left_out| *left_out > 0) {
+                off.push(format!("{left_out} ledgers were posted that could not be held in memory"));
             }
             let (statements, waited) = (known.into_values().collect(), began.elapsed());
             let are_named = sources.iter().all(|source| matches!(source, Source::Server { .. }));
@@ -126,6 +145,16 @@ pub(super) fn have_seen(plan: &Plan, ids: Ids, is_over: impl Fn() -> bool) -> Op
         }
     }
     is_asked.then_some(false)
+}
+
+/// Adds what servers have posted by themselves: of the same start of a server, what has seen more counts, and once.
+fn add_pushed(answered: &mut BTreeMap<u32, Statement>, pushed: BTreeMap<u32, Statement>) {
+    for (epoch, statement) in pushed {
+        let own = answered.get(&epoch);
+        if own.is_none_or(|own| own.sightings <= statement.sightings) {
+            answered.insert(epoch, statement);
+        }
+    }
 }
 
 /// About how many bytes statements take.
@@ -185,7 +214,7 @@ impl Source {
         &self,
         plan: &Plan,
         ids: Ids,
-        epochs: &BTreeSet<u32>,
+        wanted: &BTreeSet<u32>,
         answered: &mut BTreeMap<u32, Statement>,
         is_over: impl Fn() -> bool,
     ) -> Result<(), String> {
@@ -195,7 +224,6 @@ impl Source {
                 answered.extend(statements.map_err(|error| format!("{name} could not be asked: {error:#}"))?);
             }
             Self::Behind { site } => {
-                let wanted: BTreeSet<u32> = epochs.iter().copied().collect();
                 let most = TRIES_BEYOND + wanted.len() * TRIES_FOR_EACH;
                 let mut failed = None;
                 for _ in 0..most {

@@ -2,12 +2,14 @@
 
 mod canary;
 mod ledgers;
+mod pushed;
 mod reflection;
 mod sampled;
 mod together;
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -30,6 +32,7 @@ use crate::{
 };
 
 use canary::Survivals;
+use pushed::Pushes;
 pub use together::{RunningTogether, Together};
 
 /// A run that has not begun.
@@ -54,6 +57,8 @@ pub struct Run {
     ids: Ids,
     /// Workers before its own that may be pinned as well.
     workers_before: usize,
+    /// What takes the ledgers of several loads.
+    pushes: Option<Arc<Pushes>>,
 }
 
 impl Run {
@@ -63,7 +68,7 @@ impl Run {
         let clock = Clock::starting_now();
         let handle = Handle::new(plan.workers().get(), clock);
         let ids = Ids { run: rand::random(), load: 0 };
-        Self { plan, every: None, clock, handle, ids, workers_before: 0 }
+        Self { plan, every: None, clock, handle, ids, workers_before: 0, pushes: None }
     }
 
     /// Its figures are to be seen while it goes on: workers hand them over about that often, at most every 10 ms.
@@ -97,7 +102,8 @@ impl Run {
     }
 
     fn begin(self) -> anyhow::Result<Running> {
-        let Self { plan, every, clock, handle, ids, workers_before } = self;
+        let Self { plan, every, clock, handle, ids, workers_before, pushes } = self;
+        let pushes = pushes.map_or_else(|| listening(&plan, ids.run), |pushes| Ok(Some(pushes)))?;
         // Refused, the limit stays as it is, and running into it is told as such.
         let _ = runtime::files::raise_limit();
         let began = Instant::now();
@@ -130,7 +136,18 @@ impl Run {
             let thread = runtime::worker::spawn_observed("loadgen-worker", cpu, move || worker::run(order));
             threads.push(thread.context("can't start a worker")?);
         }
-        Ok(Running { plan, addresses: found, lookup, ids, handle, epoch, threads, refreshing, survivals })
+        Ok(Running {
+            plan,
+            addresses: found,
+            lookup,
+            ids,
+            handle,
+            epoch,
+            threads,
+            refreshing,
+            survivals,
+            pushes,
+        })
     }
 }
 
@@ -152,6 +169,7 @@ pub struct Running {
     refreshing: Vec<Option<mpsc::SyncSender<()>>>,
     /// What becomes of tokens, in a verified run.
     survivals: Survivals,
+    pushes: Option<Arc<Pushes>>,
 }
 
 impl Running {
@@ -198,6 +216,12 @@ impl Running {
         self.handle.clone()
     }
 
+    /// Where servers can post their ledgers, if they can.
+    #[must_use]
+    pub fn ledgers_at(&self) -> Option<SocketAddr> {
+        self.pushes.as_ref().map(|pushes| pushes.address())
+    }
+
     /// Blocks until it is over.
     ///
     /// # Errors
@@ -220,7 +244,7 @@ impl Running {
         if let Some(mut known) = summary.records.verified.take() {
             known.settle();
             let epochs = known.epochs.keys().copied().collect();
-            let asked = ledgers::ask(&self.plan, self.ids, &epochs, &self.handle);
+            let asked = ledgers::ask(&self.plan, self.ids, &epochs, &self.handle, self.pushes.as_deref());
             summary.interrupted |= asked.is_interrupted;
             let methods: Vec<_> =
                 self.plan.requests().iter().map(|request| request.method.as_str()).collect();
@@ -245,6 +269,13 @@ impl Running {
         }
         Ok(summary)
     }
+}
+
+/// What takes ledgers that servers post, if that is wanted.
+fn listening(plan: &Plan, run: u32) -> anyhow::Result<Option<Arc<Pushes>>> {
+    let Some(address) = plan.verify().and_then(|verify| verify.listen) else { return Ok(None) };
+    let listening = Pushes::listen(address, run);
+    listening.map(Some).with_context(|| format!("can't listen on {address} for ledgers (--ledger-listen)"))
 }
 
 fn join(thread: thread::JoinHandle<io::Result<WorkerResult>>) -> anyhow::Result<WorkerResult> {

@@ -1,11 +1,11 @@
 //! Several loads at the same time: each is a run of its own, with its own workers, connections and records. They begin together,
 //! or each as long after that as it says, and what stops one stops all.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use contract::id::Ids;
 
-use super::{Run, Running};
+use super::{Run, Running, listening};
 use crate::{
     clock::Clock,
     control::Handle,
@@ -50,7 +50,7 @@ impl Together {
             let before = workers_before;
             workers_before += plan.workers().get();
             let (handle, ids) = (handle.clone(), Ids { run, load });
-            Run { plan, every: None, clock, handle, ids, workers_before: before }
+            Run { plan, every: None, clock, handle, ids, workers_before: before, pushes: None }
         };
         let runs = (0..).zip(plans).zip(&handles).map(of).collect();
         Some(Self { runs, handle: Handle::of_all(handles)? })
@@ -79,7 +79,15 @@ impl Together {
     /// # Errors
     /// As [`Run::start`], of any: then none begins.
     pub fn start(self) -> anyhow::Result<RunningTogether> {
-        let all = self.runs.into_iter().map(Run::start).collect::<anyhow::Result<_>>()?;
+        // One place for the ledgers of all.
+        let wanted =
+            self.runs.iter().find(|run| run.plan.verify().is_some_and(|verify| verify.listen.is_some()));
+        let pushes = match wanted {
+            Some(run) => listening(&run.plan, run.ids.run).inspect_err(|_| self.handle.abort())?,
+            None => None,
+        };
+        let with_pushes = |run: Run| Run { pushes: pushes.clone(), ..run };
+        let all = self.runs.into_iter().map(with_pushes).map(Run::start).collect::<anyhow::Result<_>>()?;
         Ok(RunningTogether { all, handle: self.handle })
     }
 }
@@ -103,6 +111,12 @@ impl RunningTogether {
     pub fn notes(&self) -> impl Iterator<Item = (usize, String)> {
         let each = self.all.iter().enumerate();
         each.flat_map(|(index, running)| running.notes().map(move |note| (index, note)))
+    }
+
+    /// As [`Running::ledgers_at`].
+    #[must_use]
+    pub fn ledgers_at(&self) -> Option<SocketAddr> {
+        self.all.iter().find_map(Running::ledgers_at)
     }
 
     /// Blocks until all are over.
