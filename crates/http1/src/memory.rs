@@ -143,8 +143,8 @@ fn find(bytes: &[u8], line: usize, fields: &Fields, values: &mut Vec<Value>) -> 
         start = end + 2;
     }
     // Lines end with CR LF, and so does the head.
-    let ends = values.iter().map(|value| value.end).chain([start]);
-    (bytes.len() == start + 2 && ends.into_iter().all(|end| bytes[end..].starts_with(b"\r\n"))).then_some(())
+    let mut ends = values.iter().map(|value| value.end).chain([start]);
+    (bytes.len() == start + 2 && ends.all(|end| bytes[end..].starts_with(b"\r\n"))).then_some(())
 }
 
 /// Whether it is a value, in whichever way it is read: visible characters, with spaces between them.
