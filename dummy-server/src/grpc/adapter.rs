@@ -5,9 +5,10 @@
 //! a request that is cancelled for one that has ended, and would say OK.
 
 use std::{
+    cell::RefCell,
     convert::Infallible,
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -38,6 +39,8 @@ use crate::{
 
 /// The field with the coding of a request's messages.
 const CODING: &[u8] = b"grpc-encoding";
+/// An empty message with its prefix.
+const EMPTY: &[u8] = &[0; grpc::message::PREFIX];
 /// A message of at most this many bytes is copied behind its prefix.
 const SMALL: usize = 1 << 10;
 
@@ -47,7 +50,9 @@ type Called = Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, In
 /// A service that tonic generated.
 pub(super) struct Served {
     name: &'static str,
-    call: Rc<dyn Fn(Request<RequestBody>) -> Called>,
+    call: Box<dyn Fn(Request<RequestBody>) -> Called>,
+    /// The target of the last call: most name the same method.
+    last: RefCell<Uri>,
 }
 
 impl Served {
@@ -63,7 +68,8 @@ impl Served {
             + 'static,
     {
         // A clone is a handle of the same service.
-        Self { name, call: Rc::new(move |request| service.clone().call(request)) }
+        let call = Box::new(move |request| service.clone().call(request));
+        Self { name, call, last: RefCell::default() }
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -83,11 +89,43 @@ impl Served {
             Ok(coding) => coding,
             Err(other) => return Answer::Ready(unknown_coding(other)),
         };
-        let (service, parts) = (Rc::clone(&self.call), parts(head));
         let (body, around) = split(context, upload, coding, deadline);
-        Answer::Waiting(Box::pin(
-            async move { call(&*service, Request::from_parts(parts, body), around).await },
-        ))
+        let mut request = Request::new(body);
+        self.fill(&mut request, head);
+        let response = (self.call)(request);
+        Answer::Waiting(Box::pin(Call { response, around: Some(around) }))
+    }
+
+    /// Gives a request its head as tonic takes it. All values share one allocation.
+    fn fill(&self, request: &mut Request<RequestBody>, head: &Head<'_>) {
+        *request.method_mut() = Method::from_bytes(head.method).unwrap_or(Method::POST);
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.uri_mut() = self.uri(head.target);
+        let mut bytes = BytesMut::with_capacity(head.fields().map(|(_, value)| value.len()).sum());
+        head.fields().for_each(|(_, value)| bytes.extend_from_slice(value));
+        let mut bytes = bytes.freeze();
+        let mut headers = HeaderMap::with_capacity(head.fields().count());
+        for (name, value) in head.fields() {
+            let value = bytes.split_to(value.len());
+            if name.eq_ignore_ascii_case(CODING) {
+                // Messages are expanded when they cross.
+                continue;
+            }
+            if let (Some(name), Ok(value)) = (header_name(name), HeaderValue::from_maybe_shared(value)) {
+                headers.append(name, value);
+            }
+        }
+        *request.headers_mut() = headers;
+    }
+
+    fn uri(&self, target: &[u8]) -> Uri {
+        let mut last = self.last.borrow_mut();
+        let is_path = last.authority().is_none() && last.query().is_none();
+        if !is_path || last.path().as_bytes() != target {
+            // What is no URI names no method either, and is answered as such.
+            *last = Uri::try_from(target).unwrap_or_default();
+        }
+        last.clone()
     }
 }
 
@@ -97,41 +135,45 @@ impl fmt::Debug for Served {
     }
 }
 
-/// The head of a request as tonic takes it. All values share one allocation.
-fn parts(head: &Head<'_>) -> http::request::Parts {
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = Method::from_bytes(head.method).unwrap_or(Method::POST);
-    parts.version = http::Version::HTTP_2;
-    let mut bytes = BytesMut::with_capacity(head.target.len() + head.fields.size());
-    bytes.extend_from_slice(head.target);
-    for (_, value) in head.fields() {
-        bytes.extend_from_slice(value);
-    }
-    let mut bytes = bytes.freeze();
-    // What is no URI names no method either, and is answered as such.
-    parts.uri = Uri::from_maybe_shared(bytes.split_to(head.target.len())).unwrap_or_default();
-    parts.headers = HeaderMap::with_capacity(head.fields.len());
-    for (name, value) in head.fields() {
-        let value = bytes.split_to(value.len());
-        if name.eq_ignore_ascii_case(CODING) {
-            // Messages are expanded when they cross.
-            continue;
-        }
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(value)) {
-            parts.headers.append(name, value);
-        }
-    }
-    parts
+/// The name of a field; those that most calls have are not parsed.
+fn header_name(name: &[u8]) -> Option<HeaderName> {
+    static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+    static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+    static REQUEST_ID: HeaderName = HeaderName::from_static(contract::field::REQUEST_ID);
+    Some(match name {
+        b"content-type" => http::header::CONTENT_TYPE,
+        b"user-agent" => http::header::USER_AGENT,
+        b"te" => http::header::TE,
+        b"grpc-accept-encoding" => ACCEPT_ENCODING.clone(),
+        b"grpc-timeout" => TIMEOUT.clone(),
+        b"x-request-id" => REQUEST_ID.clone(),
+        name => HeaderName::from_bytes(name).ok()?,
+    })
 }
 
-async fn call(
-    service: &dyn Fn(Request<RequestBody>) -> Called,
-    request: Request<RequestBody>,
-    mut around: Around,
-) -> Reply {
-    let mut response = service(request);
-    let response = poll_fn(|cx| around.poll_with(cx, |cx| response.as_mut().poll(cx))).await;
-    let Some(Ok(response)) = response else { return trailers_only(&overdue()) };
+/// A call until its response begins.
+struct Call {
+    response: Called,
+    /// None once it has begun.
+    around: Option<Around>,
+}
+
+impl Future for Call {
+    type Output = Reply;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reply> {
+        let Self { response, around } = self.get_mut();
+        let Some(going_on) = around else { return Poll::Pending };
+        let response = ready!(going_on.poll_with(cx, |cx| response.as_mut().poll(cx)));
+        Poll::Ready(match (response, around.take()) {
+            (Some(Ok(response)), Some(around)) => reply(response, around),
+            _ => trailers_only(&overdue()),
+        })
+    }
+}
+
+/// The reply that a response is.
+fn reply(response: Response<tonic::body::Body>, around: Around) -> Reply {
     // A service takes a request that breaks off behind a message for a whole one, and has answered it.
     if let Some(status) = &around.broken {
         return trailers_only(status);
@@ -269,7 +311,9 @@ impl http_body::Body for RequestBody {
         };
         // Messages are below the largest --grpc-max-message, which is 2 GiB.
         let prefix = Prefix { compressed: false, length: message.len() as u32 }.bytes();
-        let first = if message.len() <= SMALL {
+        let first = if message.is_empty() {
+            Bytes::from_static(EMPTY)
+        } else if message.len() <= SMALL {
             let mut whole = BytesMut::with_capacity(prefix.len() + message.len());
             whole.extend_from_slice(&prefix);
             whole.extend_from_slice(&message);
