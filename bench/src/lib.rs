@@ -245,6 +245,10 @@ fn about(args: &Args, date: &str, machine: &Machine) -> String {
     }
     let Machine { cpu_model, cpus, kernel, server_cpu, client_cpu, .. } = machine;
     let _ = writeln!(text, "- Machine: {cpu_model}, {cpus} CPUs, Linux {kernel}");
+    if args.mode == Mode::Proxies {
+        text.push_str("- Everything on all CPUs\n");
+        return text;
+    }
     let _ = writeln!(text, "- Servers on CPU {server_cpu}, clients on CPU {client_cpu}");
     if server_cpu == client_cpu {
         text.push_str("- Both sides share one CPU: rates are halved, and there is no round trip between CPUs to measure\n");
