@@ -76,7 +76,8 @@ pub(super) async fn assert_agree(report: &Report, admin: SocketAddr) {
     }
 }
 
-/// Asserts that the parts before, while and after the command of a run are the whole of it, and say what went wrong.
+/// Asserts that the parts before, while and after the command of a run are the whole of it, and say what went wrong. One that
+/// was due before the command may have been under way when it ran, and been hurt by it.
 pub(super) fn assert_in_parts(report: &Report) {
     let parts = ["before", "during", "after"];
     let sum =
@@ -85,5 +86,4 @@ pub(super) fn assert_in_parts(report: &Report) {
     assert_eq!(sum("succeeded"), report.requests("succeeded"), "{during:#}");
     assert_eq!(sum("unsuccessful"), hurt(report), "what was hurt is named: {during:#}");
     assert_eq!(during["code"], 0, "the command has done its work: {during:#}");
-    assert_eq!(report.number("/during/before/unsuccessful"), 0, "{during:#}");
 }
