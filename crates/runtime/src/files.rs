@@ -52,7 +52,7 @@ pub fn limit() -> u64 {
 /// It can't be read, or has more.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let too_long = || {
-        let most = if most % 1024 == 0 { format!("{}K", most / 1024) } else { most.to_string() };
+        let most = if most.is_multiple_of(1024) { format!("{}K", most / 1024) } else { most.to_string() };
         io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most}"))
     };
     let file = open(path)?;
