@@ -70,7 +70,7 @@ impl PlantedMessages {
                 }
                 let (fault, clients) = (Arc::clone(&fault), Arc::clone(&clients));
                 // Whatever breaks ends both connections.
-                thread::spawn(move || drop(serve(client, server, fault, &clients)));
+                thread::spawn(move || drop(serve(client, server, &fault, &clients)));
             }
         });
         Self { address, over }
@@ -87,7 +87,7 @@ impl Drop for PlantedMessages {
 fn serve(
     mut client: TcpStream,
     server: SocketAddr,
-    fault: Arc<Choose>,
+    fault: &Arc<Choose>,
     clients: &Arc<Clients>,
 ) -> io::Result<()> {
     let mut upstream = TcpStream::connect(server)?;
@@ -110,12 +110,12 @@ fn serve(
     client.write_all(&head)?;
     let own = Arc::new(Mutex::new(client.try_clone()?));
     clients.lock().expect("no panic").push(Arc::clone(&own));
-    let (mut from, clients, choose) = (upstream.try_clone()?, Arc::clone(clients), Arc::clone(&fault));
+    let (mut from, clients, choose) = (upstream.try_clone()?, Arc::clone(clients), Arc::clone(fault));
     thread::spawn(move || {
         let _ = echoes(&mut from, &mut to_client, &own, &clients, &*choose);
         let _ = own.lock().expect("no panic").shutdown(Shutdown::Both);
     });
-    let _ = messages(&mut client, &mut to_server, &mut upstream, &*fault);
+    let _ = messages(&mut client, &mut to_server, &mut upstream, &**fault);
     upstream.shutdown(Shutdown::Both)
 }
 

@@ -68,6 +68,9 @@ pub struct Verification {
     /// What becomes of tokens, as canaries have shown before the run.
     #[serde(default)]
     pub tokens: Vec<Survival>,
+    /// Whether there were calls with streams of messages, of which none has a token.
+    #[serde(default)]
+    pub has_streams: bool,
     /// What can't be said, and why.
     pub off: Vec<String>,
 }
