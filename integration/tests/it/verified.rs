@@ -140,6 +140,7 @@ fn several_calls_beside_requests_are_proven_as_well() {
         let finished = loadgen(&args);
         assert_eq!(finished.code, Some(0), "{more:?}: {finished}");
         let report = Report::parse(&finished.stdout);
+        assert_eq!(report.json()["verify"]["has_streams"], true);
         assert_found(&report, &[]);
         for count in ["sent", "arrived", "sightings"] {
             assert_eq!(report.number(&format!("/verify/{count}")), 1000, "{more:?}: {count}");

@@ -90,13 +90,9 @@ impl Method {
         source: &str,
     ) -> Result<Self, PlanError> {
         let Some(found) = pool.get_service_by_name(service) else {
-            return Err(no_service(
-                service,
-                source,
-                pool.services().map(|service| service.full_name().to_owned()),
-                pool.services()
-                    .find_map(|service| service.methods().next().map(|method| method.name().to_owned())),
-            ));
+            let others = pool.services().map(|service| service.full_name().to_owned());
+            let first = pool.services().find_map(|service| service.methods().next());
+            return Err(no_service(service, source, others, first.as_ref().map(|method| method.name())));
         };
         let named = found.methods().find(|candidate| candidate.name() == method);
         named.map(Self).ok_or_else(|| {
@@ -171,11 +167,11 @@ pub(crate) fn no_service(
     service: &str,
     source: &str,
     others: impl Iterator<Item = String>,
-    method: Option<String>,
+    method: Option<&str>,
 ) -> PlanError {
     let others: Vec<_> = others.collect();
     let example = others.first().map_or("pkg.Service", String::as_str);
-    let method = method.as_deref().unwrap_or("<method>");
+    let method = method.unwrap_or("<method>");
     let example = format!("grpc://localhost:8080/{example}/{method}");
     let accepted = if others.is_empty() {
         "nothing: there are no services".to_owned()

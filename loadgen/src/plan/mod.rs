@@ -67,6 +67,7 @@ pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
 pub(crate) use tls::{Offer, spoken};
 pub use tls::{Tls, TlsOptions};
+pub(crate) use verify::ECHO_STREAM;
 pub use verify::{Ledgers, Verify};
 
 use contract::id::{self, Ids};

@@ -14,6 +14,9 @@ use super::{
     accepted::{self, refused},
 };
 
+/// The method of gRPC that sends each message of a stream back.
+pub(crate) const ECHO_STREAM: &str = "/echo.EchoService/StreamEcho";
+
 /// The most servers that are named.
 pub const MAX_LEDGERS: usize = 256;
 

@@ -75,6 +75,11 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     }
     let proven = found.tokens.iter().filter(|survival| !survival.is_off());
     sentences.extend(proven.filter_map(Survival::note));
+    if found.has_streams {
+        let text = "of calls with streams of messages the call is proven; its messages have no tokens, and are counted where \
+                    echo.EchoService sends each of them back";
+        sentences.push(text.to_owned());
+    }
     sentences.extend(found.off.iter().cloned());
     sentences.extend(found.time.iter().flat_map(split::sentences));
     sentences

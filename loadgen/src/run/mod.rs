@@ -22,7 +22,7 @@ use transport::Address;
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
-    plan::{Plan, Request, Texts},
+    plan::{Call, MethodShape, Plan, Request, Texts},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
@@ -265,6 +265,10 @@ impl Running {
             let notes = self.survivals.kinds.iter().filter(|kind| kind.is_off()).filter_map(Survival::note);
             found.off.extend(notes);
             found.tokens = self.survivals.kinds;
+            let calls = self.plan.calls().filter_map(Call::prepared);
+            found.has_streams = calls
+                .into_iter()
+                .any(|call| !matches!(call.shape, MethodShape::Unary | MethodShape::Unknown));
             summary.verification = Some(Box::new(found));
         }
         Ok(summary)

@@ -87,6 +87,9 @@ pub struct Verification {
     /// What becomes of tokens, as canaries have shown before the run.
     #[serde(default)]
     pub tokens: Vec<Survival>,
+    /// Whether there were calls with streams of messages, of which none has a token.
+    #[serde(default)]
+    pub has_streams: bool,
     /// What can't be said, and why.
     pub off: Vec<String>,
     /// What was changed on the way in the heads of sampled requests and replies, if any could be compared.

@@ -1,6 +1,6 @@
 //! The ledger of a verified run: which requests a server saw, how often, and what became of its replies.
 //!
-//! loadgen writes a token, the [`Id`](crate::id::Id) of a request, into the field [`TOKEN`](crate::field::TOKEN). The server
+//! loadgen writes a token, the [`Id`] of a request, into the field [`TOKEN`](crate::field::TOKEN). The server
 //! notes it and repeats it in [`SEEN`](crate::field::SEEN), so that a reply that is another request's is found out. At the
 //! end of the run loadgen asks each server for its [`Statement`], and holds what both have seen against each other.
 //!

@@ -44,6 +44,8 @@ struct Kind {
     pace: Pace,
     /// How long a call may take, as the server is told.
     deadline: Option<Nanos>,
+    /// Whether each message has to come back.
+    echoes: bool,
 }
 
 impl From<Option<&Prepared>> for Kind {
@@ -61,6 +63,7 @@ impl From<Option<&Prepared>> for Kind {
             varying,
             pace: prepared.map_or(Pace::AtOnce, |prepared| prepared.pace),
             deadline: prepared.and_then(|prepared| prepared.deadline).map(nanos),
+            echoes: false,
         }
     }
 }
@@ -144,6 +147,14 @@ impl Calls {
     /// Those of requests, by their index.
     pub(super) fn of<'p>(all: impl Iterator<Item = Option<&'p Prepared>>) -> Self {
         Self { kinds: all.map(Kind::from).collect(), counted_from: 0, spare: Vec::new() }
+    }
+
+    /// The same, of which these, by the index of their request, get each message back.
+    pub(super) fn echoing(mut self, all: impl Iterator<Item = bool>) -> Self {
+        for (kind, echoes) in self.kinds.iter_mut().zip(all) {
+            kind.echoes = echoes;
+        }
+        self
     }
 
     #[inline]
@@ -299,6 +310,10 @@ impl Calls {
             Some(Code::Ok) if self.kind(call).shape.gives_one() && call.received != 1 => {
                 Err(format!("{} messages with grpc-status 0, where there is to be one", call.received))
             }
+            Some(Code::Ok) if self.kind(call).echoes && call.received != call.count => {
+                let OnCall { received, count, .. } = call;
+                Err(format!("{received} messages came back of {count}, with grpc-status 0"))
+            }
             Some(Code::Ok) => Ok(Some(CallEnd::Ok)),
             Some(code) => Ok(Some(CallEnd::Error(Box::new((code, std::mem::take(&mut call.message)))))),
         }
@@ -384,7 +399,8 @@ mod tests {
 
     fn calls(shape: MethodShape, count: u64, pace: Pace) -> Calls {
         let messages = [b"a", b"b"].map(|text| Bytes::from_static(text)).to_vec();
-        let kind = Kind { shape, messages, varying: None, count: Some(count), pace, deadline: None };
+        let kind =
+            Kind { shape, messages, varying: None, count: Some(count), pace, deadline: None, echoes: false };
         Calls { kinds: vec![kind], counted_from: 0, spare: Vec::new() }
     }
 
@@ -434,6 +450,19 @@ mod tests {
             (Code::Unknown, "grpc-status 99".to_owned())
         );
         assert_eq!(calls.spare.len(), 1, "memory is used again");
+    }
+
+    #[test]
+    fn a_stream_whose_messages_have_to_come_back_is_incomplete_without_one() {
+        let ok = &[(&b"grpc-status"[..], &b"0"[..])];
+        for (count, echoes, is_complete) in
+            [(2, true, true), (1, true, false), (3, true, false), (1, false, true)]
+        {
+            let mut calls = calls(MethodShape::BidiStream, 2, Pace::AtOnce).echoing([echoes].into_iter());
+            let said = answered(&mut calls, &MESSAGE.repeat(count), ok);
+            assert_eq!(said == Ok(Some(CallEnd::Ok)), is_complete, "{said:?}");
+            assert!(is_complete || said.unwrap_err().contains(&format!("{count} messages came back of 2")));
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ use super::{
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
-    plan::{Call, Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering},
+    plan::{Call, ECHO_STREAM, Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering},
 };
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
@@ -113,7 +113,12 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
             config: Box::new(config(&plan.client().http2)),
             rates: Rates::of(plan.client()).map(Box::new),
             calls: site.target().grpc.then(|| {
-                Calls::of(plan.requests().iter().map(|request| request.call().and_then(Call::prepared)))
+                let calls = plan.requests().iter().map(|request| request.call().and_then(Call::prepared));
+                Calls::of(calls).echoing(
+                    plan.requests()
+                        .iter()
+                        .map(|request| plan.verify().is_some() && request.path() == ECHO_STREAM),
+                )
             }),
             head: http2::Head::new(),
         }
