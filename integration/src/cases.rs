@@ -29,7 +29,7 @@ use crate::{
 /// How long one test may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// The same where everything has its full size.
-const FULL_TIME_LIMIT: Duration = Duration::from_secs(300);
+const FULL_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// Tests mostly wait (for delays, drains, rates), so more of them run concurrently than there are CPUs.
 const TESTS_PER_CPU: usize = 2;

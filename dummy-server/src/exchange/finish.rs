@@ -174,20 +174,21 @@ impl Finished {
         self.write_to(out);
         // Behind all that is the same as in the last reply: who reads both looks at the rest alone.
         if let Some(sighting) = self.flight.sighting() {
-            out.varying_known(&SEEN, &sighting.text());
+            let text = sighting.text();
+            out.varying_known(&SEEN, &text);
             if sighting.is_sampled() {
-                self.keep(sighting);
+                self.keep(sighting, &text);
             }
         }
     }
 
     /// Keeps the fields as they are written.
     #[cold]
-    fn keep(&self, sighting: &Sighting) {
+    fn keep(&self, sighting: &Sighting, seen: &[u8]) {
         sighting.keep_reply(|run| {
             let mut kept = Kept::of(run);
             self.write_to(&mut kept);
-            kept.varying_known(&SEEN, &sighting.text());
+            kept.varying_known(&SEEN, seen);
             kept.into_head(self.status)
         });
     }

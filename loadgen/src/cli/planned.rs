@@ -6,7 +6,8 @@ use super::{args::Args, loads::LoadPlan};
 use crate::{
     plan::{
         Plan, PlanError, accepted,
-        file::{Bound, LOAD, OfLoad, PlanFile},
+        file::{Bound, OfLoad, PlanFile},
+        known_keys::LOAD,
     },
     verdict::Threshold,
 };

@@ -16,6 +16,7 @@ mod contents;
 mod expect;
 pub mod file;
 pub mod files;
+pub(crate) mod known_keys;
 pub mod lifetime;
 pub mod load;
 pub mod message;

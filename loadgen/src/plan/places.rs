@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use command_line::Refusal;
 
-use super::file;
+use super::known_keys::key_of;
 
 /// Line and column.
 pub(crate) type Place = (usize, usize);
@@ -107,16 +107,6 @@ impl Places {
         let place = self.shown(*request.values.get(option).unwrap_or(&request.place));
         refusal.at(place).in_keys(key_of)
     }
-}
-
-/// What a flag is called in a plan, if it can be said there.
-pub(super) fn key_of(flag: &str) -> Option<String> {
-    let key = match flag {
-        "header" => "headers".to_owned(),
-        "trailer" => "trailers".to_owned(),
-        flag => flag.replace('-', "_"),
-    };
-    file::is_key(&key).then_some(key)
 }
 
 impl OfLoad {

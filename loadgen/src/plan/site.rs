@@ -7,12 +7,8 @@ use std::collections::HashMap;
 use command_line::Refusal;
 
 use super::{
-    PlanError, RequestOptions, Route, Share, Target, Tls, TlsOptions, Version,
-    load::MAX_TOTAL,
-    places::{Places, key_of},
-    route,
-    target::Braces,
-    tls,
+    PlanError, RequestOptions, Route, Share, Target, Tls, TlsOptions, Version, known_keys::key_of,
+    load::MAX_TOTAL, places::Places, route, target::Braces, tls,
 };
 
 /// The most servers of a plan.

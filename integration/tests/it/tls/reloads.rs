@@ -1,6 +1,6 @@
 //! SIGHUP, and what the other signals do while the certificate can't be read.
 
-use std::{fs, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::{fs, path::Path};
 
 use integration::{
     PATIENCE,
@@ -9,7 +9,7 @@ use integration::{
     client::{Link, Protocol, Request, fetch, patiently},
 };
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, mknodat},
+    fs::{CWD, FileType, Mode, mknodat},
     process::Signal,
 };
 use tokio::net::TcpStream;
@@ -61,24 +61,12 @@ async fn sighup_reloads_the_certificate() {
     assert_eq!(server.finish(PATIENCE).await.code, Some(0));
 }
 
-/// A file that is read until somebody has written to it and closed it.
-fn replace_by_fifo(path: &Path) {
+/// A file that is read until the other end, which this is, has been closed.
+fn replace_by_fifo(path: &Path) -> fs::File {
     fs::remove_file(path).expect("the file was there");
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO is made");
-}
-
-/// The other end of a FIFO, which can be opened when somebody reads it.
-async fn writer(path: &Path) -> fs::File {
-    let attempt = async {
-        loop {
-            let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-            match fs::OpenOptions::new().write(true).custom_flags(nonblocking).open(path) {
-                Ok(file) => break file,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    };
-    patiently("a reader of the FIFO", attempt).await
+    // Opened for both, which waits for nobody: a FIFO that nothing writes to is refused.
+    fs::OpenOptions::new().read(true).write(true).open(path).expect("the FIFO is opened")
 }
 
 async fn a_reload_that_hangs_delays_later_reloads_and_loses_none() {
@@ -86,9 +74,8 @@ async fn a_reload_that_hangs_delays_later_reloads_and_loses_none() {
     let first = authority.issue("server", Key::Ecdsa);
     let second = authority.issue("second", Key::Ecdsa);
     let server = serve(&first);
-    replace_by_fifo(&first.chain);
+    let writer = replace_by_fifo(&first.chain);
     hang_up(&server, "SIGHUP: reloading the certificate", 1);
-    let writer = writer(&first.chain).await;
     hang_up(&server, "SIGHUP: reloading the certificate", 2);
     hang_up(&server, "SIGHUP: a reload is pending already", 1);
     assert_eq!(shown(&server, &authority).await, first.certificate, "requests are served meanwhile");
@@ -105,9 +92,8 @@ async fn signals_end_the_server_while_a_reload_hangs() {
         let authority = Authority::root();
         let certificate = authority.issue("server", Key::Ecdsa);
         let server = serve(&certificate);
-        replace_by_fifo(&certificate.chain);
+        let _writer = replace_by_fifo(&certificate.chain);
         hang_up(&server, "SIGHUP: reloading the certificate", 1);
-        let _writer = writer(&certificate.chain).await;
         server.signal(signal);
         let finished = server.finish(PATIENCE).await;
         assert_eq!(finished.code, Some(0), "{finished}");

@@ -10,39 +10,9 @@ use super::{
 };
 use crate::plan::{
     MAX_LOADS, OnOverload, PlanError, accepted,
+    known_keys::LOAD,
     places::{Place, Places},
 };
-
-/// What `load` may say.
-pub(crate) const LOAD: &[&str] = &[
-    "rate",
-    "stages",
-    "poisson",
-    "warmup",
-    "max_lag",
-    "total",
-    "duration",
-    "max_in_flight",
-    "on_overload",
-    "connections",
-    "fixed_connections",
-    "streams",
-    "timeout",
-    "connect_timeout",
-    "workers",
-    "h2_stream_window",
-    "h2_connection_window",
-    "h2_max_frame_size",
-    "h2_header_table_size",
-    "pipeline",
-    "follow",
-    "idle_connections",
-    "recv_rate",
-    "send_rate",
-    "message_size",
-    "binary",
-    "ping_interval",
-];
 
 /// What each of several loads may say beside.
 pub(super) const OF_SEVERAL: &[&str] = &["name", "start", "requests", "thresholds"];

@@ -18,7 +18,6 @@ use std::{
 use command_line::Refusal;
 use contract::quantity;
 
-pub(crate) use self::loads::LOAD;
 use self::{
     keys::{Keys, Plain},
     loads::OneLoad,
@@ -27,6 +26,7 @@ use self::{
 };
 use super::{
     Body, Builder, PlanError, RequestOptions, Share, TlsOptions, accepted,
+    known_keys::{DEFAULTS, LOAD, PLAN, REQUEST},
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
@@ -38,54 +38,6 @@ pub const MAX_FILE: u64 = 4 << 20;
 
 /// The JSON Schema of plans.
 pub const SCHEMA: &str = include_str!("../../../plan.schema.json");
-
-const PLAN: &[&str] =
-    &["target", "targets", "seed", "proto", "proto_path", "defaults", "requests", "load", "loads"];
-const DEFAULTS: &[&str] = &[
-    "method",
-    "path",
-    "headers",
-    "body",
-    "body_file",
-    "body_template",
-    "chunked",
-    "trailers",
-    "expect_continue",
-    "rows",
-    "expect",
-    "deadline",
-    "grpc_encoding",
-    "messages",
-    "message_interval",
-    "raw_message",
-];
-const REQUEST: &[&str] = &[
-    "name",
-    "target",
-    "weight",
-    "count",
-    "method",
-    "path",
-    "headers",
-    "body",
-    "body_file",
-    "body_template",
-    "chunked",
-    "trailers",
-    "expect_continue",
-    "rows",
-    "expect",
-    "deadline",
-    "grpc_encoding",
-    "messages",
-    "message_interval",
-    "raw_message",
-];
-
-/// Whether a plan may say something under this key.
-pub(super) fn is_key(key: &str) -> bool {
-    [PLAN, DEFAULTS, REQUEST, LOAD, targets::TARGET].iter().any(|keys| keys.contains(&key))
-}
 
 /// A plan as a file has it, before what is said elsewhere.
 #[derive(Clone, Debug)]

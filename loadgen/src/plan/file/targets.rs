@@ -8,10 +8,7 @@ use super::{
     keys::{Keys, Plain},
     tree::{Node, Value},
 };
-use crate::plan::{PlanError, TlsOptions};
-
-/// What a target has that is no text alone.
-pub(super) const TARGET: &[&str] = &["url", "cacert", "insecure", "cert", "key", "sni", "tls_min_version"];
+use crate::plan::{PlanError, TlsOptions, known_keys::TARGET};
 
 /// Its URL, and what of TLS is its own. Files are in `folder`.
 pub(super) fn read(

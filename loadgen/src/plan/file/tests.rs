@@ -240,7 +240,7 @@ fn the_schema_is_of_what_is_read() {
         ("/$defs/defaults", DEFAULTS),
         ("/$defs/request", REQUEST),
         ("/$defs/expect", expectations::EXPECT),
-        ("/$defs/target", targets::TARGET),
+        ("/$defs/target", crate::plan::known_keys::TARGET),
     ] {
         let mut known: Vec<_> = known.iter().map(|key| (*key).to_owned()).collect();
         known.sort_unstable();

@@ -1,0 +1,87 @@
+//! The keys that plans have, by where they stand.
+
+pub(super) const PLAN: &[&str] =
+    &["target", "targets", "seed", "proto", "proto_path", "defaults", "requests", "load", "loads"];
+pub(super) const DEFAULTS: &[&str] = &[
+    "method",
+    "path",
+    "headers",
+    "body",
+    "body_file",
+    "body_template",
+    "chunked",
+    "trailers",
+    "expect_continue",
+    "rows",
+    "expect",
+    "deadline",
+    "grpc_encoding",
+    "messages",
+    "message_interval",
+    "raw_message",
+];
+pub(super) const REQUEST: &[&str] = &[
+    "name",
+    "target",
+    "weight",
+    "count",
+    "method",
+    "path",
+    "headers",
+    "body",
+    "body_file",
+    "body_template",
+    "chunked",
+    "trailers",
+    "expect_continue",
+    "rows",
+    "expect",
+    "deadline",
+    "grpc_encoding",
+    "messages",
+    "message_interval",
+    "raw_message",
+];
+
+/// What `load` may say.
+pub(crate) const LOAD: &[&str] = &[
+    "rate",
+    "stages",
+    "poisson",
+    "warmup",
+    "max_lag",
+    "total",
+    "duration",
+    "max_in_flight",
+    "on_overload",
+    "connections",
+    "fixed_connections",
+    "streams",
+    "timeout",
+    "connect_timeout",
+    "workers",
+    "h2_stream_window",
+    "h2_connection_window",
+    "h2_max_frame_size",
+    "h2_header_table_size",
+    "pipeline",
+    "follow",
+    "idle_connections",
+    "recv_rate",
+    "send_rate",
+    "message_size",
+    "binary",
+    "ping_interval",
+];
+/// What a target has that is no text alone.
+pub(super) const TARGET: &[&str] = &["url", "cacert", "insecure", "cert", "key", "sni", "tls_min_version"];
+
+/// What a flag is called in a plan, if it can be said there.
+pub(super) fn key_of(flag: &str) -> Option<String> {
+    let key = match flag {
+        "header" => "headers".to_owned(),
+        "trailer" => "trailers".to_owned(),
+        flag => flag.replace('-', "_"),
+    };
+    [PLAN, DEFAULTS, REQUEST, LOAD, TARGET].iter().any(|keys| keys.contains(&&*key)).then_some(key)
+}
