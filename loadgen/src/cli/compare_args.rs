@@ -155,9 +155,9 @@ pub struct Compare {
     /// Exit with 99 unless this holds, like 'nginx.p(99)<2ms'
     ///
     /// The name of a contender and a dot, or neither for each but the first; then what it takes more than the first one at p(50) or
-    /// p(99), or in the mean, or its cpu, which is CPU time for each request (--pid, --cgroup); then <, <=, > or >= and a time. It holds
-    /// where it does in all of the interval, and is crossed where it does in none of it, with and without loadgen's own
-    /// delay; else exit code 4. May be repeated.
+    /// p(99), or in the mean, or its cpu, which is CPU time for each request (--pid, --cgroup); then <, <=, > or >= and a time. It
+    /// passes if the whole interval meets it, and fails if no part does, even without loadgen's own delay; else it can't be
+    /// judged (exit code 4). May be repeated.
     #[arg(long = "threshold", value_name = "BOUND", env = "LOADGEN_COMPARE_THRESHOLD", value_delimiter = '\n',
           help_heading = COMPARISON)]
     pub bounds: Vec<Bound>,

@@ -72,7 +72,7 @@ impl Rounds<'_> {
                 };
                 block.add(index, &summary, cpu);
                 let trips = before.into_iter().chain(round_trip()).reduce(RoundTrips::and);
-                block.note(&conditions, trips);
+                block.note(index, &conditions, trips);
             }
             blocks.record(block.discarded.is_none());
             if self.output.progress {
@@ -99,15 +99,19 @@ impl Rounds<'_> {
             let [why, limit] = summary.verdict();
             let (name, target) = (&contender.name, contender.plan.target());
             let counts = &summary.records.counts;
-            // What was never sent says nothing of the contender.
-            let is_own = 2 * (counts.not_sent + counts.dropped) > summary.failed();
-            if is_own || summary.limit() == Limit::Loadgen {
-                anyhow::bail!(
-                    "{} requests/s to {name} ({target}) are more than loadgen sends here: {why}; {limit}; give a lower --rate",
-                    decimal(rate)
-                );
+            let rate = decimal(rate);
+            // What was never sent says nothing of the contender, unless it is what held it up.
+            let is_unsent = 2 * (counts.not_sent + counts.dropped) > summary.failed();
+            match summary.limit() {
+                Limit::Loadgen => anyhow::bail!(
+                    "{rate} requests/s to {name} ({target}) are more than loadgen sends here: {why}; {limit}; give a lower --rate"
+                ),
+                _ if is_unsent => anyhow::bail!(
+                    "{rate} requests/s to {name} ({target}) were more than loadgen or the contender can keep up with: {why}; {limit}; give a lower --rate"
+                ),
+                _ => {}
             }
-            anyhow::bail!("{name} ({target}) can't be compared at {} requests/s: {why}", decimal(rate));
+            anyhow::bail!("{name} ({target}) can't be compared at {rate} requests/s: {why}");
         }
         Ok(measured)
     }

@@ -127,14 +127,18 @@ impl Bound {
         self.figure
     }
 
-    /// Whether it holds, by where the figure lies, with and without loadgen's own delay: in all of the first interval, or in none of
-    /// either. None: that is not known well enough.
+    /// Whether it holds, by where the figure lies with and without loadgen's own delay, which makes figures larger: an upper bound if
+    /// it does in all of the first interval, a lower one in all of both; and none if it does in none of either. None: that is not
+    /// known well enough.
     #[must_use]
     pub fn holds(&self, found: Option<Interval>, undelayed: Option<Interval>) -> Option<bool> {
         let (found, undelayed) = (found?, undelayed?);
         let holds = |value| self.comparison.holds(value, self.value);
         match [found.low, found.high, undelayed.low, undelayed.high].map(holds) {
-            [true, true, ..] => Some(true),
+            [true, true, true, true] => Some(true),
+            [true, true, ..] if matches!(self.comparison, Comparison::Below | Comparison::AtMost) => {
+                Some(true)
+            }
             [false, false, false, false] => Some(false),
             _ => None,
         }
@@ -200,6 +204,16 @@ mod tests {
             (from(2.0, 3.0), from(1.9, 2.9), None),
             (None, from(1.0, 1.0), None),
             (from(1.0, 1.0), None, None),
+        ] {
+            assert_eq!(bound.holds(found, undelayed), holds, "{found:?} {undelayed:?}");
+        }
+        // What is no less than that only with loadgen's own delay is not known to be.
+        let bound: Bound = "p(99)>2ms".parse().unwrap();
+        for (found, undelayed, holds) in [
+            (from(2.1, 3.0), from(2.1, 2.9), Some(true)),
+            (from(2.1, 3.0), from(1.9, 2.9), None),
+            (from(1.0, 2.0), from(0.9, 1.9), Some(false)),
+            (from(1.0, 2.1), from(0.9, 1.9), None),
         ] {
             assert_eq!(bound.holds(found, undelayed), holds, "{found:?} {undelayed:?}");
         }

@@ -90,14 +90,18 @@ impl Block {
         }
     }
 
-    /// What a round was measured under, and how long a cache line took around it.
-    pub fn note(&mut self, conditions: &Conditions, round_trips: Option<RoundTrips>) {
+    /// What a contender's round was measured under, and how long a cache line took around it.
+    ///
+    /// Whether dummy-server was late is asked of the first contender alone: another one on the same CPUs may be what kept it from
+    /// them, and its slowest blocks would not count.
+    pub fn note(&mut self, contender: usize, conditions: &Conditions, round_trips: Option<RoundTrips>) {
         self.busiest = self.busiest.max(conditions.busy);
         let server = conditions.server.map(|server| server.busy);
         self.busiest_server = self.busiest_server.into_iter().chain(server).reduce(f64::max);
         self.round_trips = self.round_trips.into_iter().chain(round_trips).reduce(RoundTrips::and);
+        let fault = || conditions.fault().filter(|fault| contender == 0 || *fault != Reason::ServerLate);
         let of_lines = || self.round_trips.and_then(RoundTrips::fault);
-        self.discarded = self.discarded.or_else(|| conditions.fault()).or_else(of_lines);
+        self.discarded = self.discarded.or_else(fault).or_else(of_lines);
     }
 
     /// A contender was measured, with microseconds of a CPU for each request.

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    compare::{Times, rules::Server},
+    compare::{
+        Times,
+        rules::{MAX_SERVER_LAG, Server},
+    },
     planted::{End, MILLI, Planted, run},
 };
 
@@ -33,6 +36,16 @@ fn written(write: impl Fn(&mut dyn std::io::Write) -> std::io::Result<()>) -> St
     let mut out = Vec::new();
     write(&mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_block_with_a_late_server_counts_unless_it_was_late_behind_the_first_contender() {
+    let late = Server { busy: 1.0, lag: MAX_SERVER_LAG * 1.01 };
+    for (contender, reason) in [(0, Some(Reason::ServerLate)), (1, None)] {
+        let mut block = Block::new(vec![0, 1]);
+        block.note(contender, &Conditions { server: Some(late), ..Conditions::default() }, None);
+        assert_eq!(block.discarded, reason);
+    }
 }
 
 #[test]
@@ -110,11 +123,12 @@ fn what_is_to_be_known_beside_the_figures_is_told() {
     found.blocks[1].requests[0].reopened = 1500;
     found.blocks[3].busiest = 0.9;
     found.blocks[4].note(
+        0,
         &Conditions { server: Some(Server { busy: 0.8, lag: 11e6 }), ..Conditions::default() },
         Some(RoundTrips { nearest: 50.0, farthest: 300.0 }),
     );
     assert_eq!(found.blocks[4].discarded, Some(Reason::ServerLate), "the first reason counts");
-    found.blocks[5].note(&Conditions::default(), Some(RoundTrips { nearest: 50.0, farthest: 300.0 }));
+    found.blocks[5].note(0, &Conditions::default(), Some(RoundTrips { nearest: 50.0, farthest: 300.0 }));
     found.faults = vec!["nginx compresses: content-encoding gzip".to_owned()];
     found.unknown = vec!["whether ...".to_owned()];
     (found.is_cut_short, found.sides[1].knee) = (true, Some(Knee { rate: 900.0, is_lower_bound: true }));
@@ -145,6 +159,7 @@ fn json_is_as_its_schema_says_and_has_each_round() {
     whole.bounds =
         ["p(99)<2ms", "nginx.p(50)<1h", "direct.cpu<1s", "cpu>1s"].map(|text| text.parse().unwrap()).to_vec();
     whole.blocks[3].note(
+        0,
         &Conditions { server: Some(Server { busy: 0.5, lag: 0.0 }), ..Conditions::default() },
         Some(RoundTrips { nearest: 50.0, farthest: 99.0 }),
     );
