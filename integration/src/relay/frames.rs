@@ -12,6 +12,7 @@ use crate::PATIENCE;
 
 const HEAD: usize = 9;
 const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
@@ -96,6 +97,11 @@ fn changed(mut frame: Vec<u8>, habit: Habit, out: &mut Vec<u8>) {
             frame.truncate(HEAD);
             frame[..5].copy_from_slice(&[0, 0, 4, RST_STREAM, 0]);
             frame.extend_from_slice(&REFUSED_STREAM.to_be_bytes());
+        }
+        (HEADERS, Habit::ResetReplies) => {
+            frame.truncate(HEAD);
+            frame[..5].copy_from_slice(&[0, 0, 4, RST_STREAM, 0]);
+            frame.extend_from_slice(&INTERNAL_ERROR.to_be_bytes());
         }
         (GOAWAY, Habit::DropGoaways) => return,
         _ => {}

@@ -4,12 +4,16 @@
 //! It generates no load: it sends one request after the other, each on a connection of its own or on one that a case is about. A [`Matrix`] is
 //! what comes of it; nothing here prints.
 
+mod caches;
 mod cases;
 mod client;
 mod finding;
 pub mod found;
 mod gate;
+mod hits;
+mod late;
 mod sightings;
+mod spoken;
 mod stop;
 pub mod transcript;
 mod trial;
@@ -27,6 +31,8 @@ pub use self::{
 use self::{
     found::{Cell, Column, Round, Row, State},
     gate::Gate,
+    late::Tried,
+    spoken::Opened,
     trial::{Finding, Trial},
 };
 use crate::plan::Protocol;
@@ -47,7 +53,7 @@ pub struct Options {
 /// Asks through each proxy, one after the other, until it is stopped; `progress` is told which.
 ///
 /// # Errors
-/// There is no dummy-server behind one of them, it can't be reached, or it was stopped before that was known.
+/// There is no dummy-server behind any of them that can be reached, or it was stopped before that was known.
 pub fn run(
     wanted: &[Wanted],
     options: &Options,
@@ -64,39 +70,51 @@ async fn ask_all(
     stop: &Stop,
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Matrix> {
-    let (mut columns, mut gates) = (Vec::new(), Vec::new());
+    let mut opened = Vec::new();
     for wanted in wanted {
-        let gate =
-            Gate::open(wanted, options.timeout).with_context(|| format!("can't find {}", wanted.name()))?;
-        let protocols = tokio::select! {
-            protocols = spoken(&gate) => protocols?,
-            () = stop.stopped() => return Err(anyhow!("stopped before anything was asked")),
+        let found = async {
+            match Gate::open(wanted, options.timeout) {
+                Ok(gate) => spoken::open(gate, wanted.protocols()).await,
+                Err(error) => Opened::not_found(wanted, &format!("can't find {}: {error:#}", wanted.name())),
+            }
         };
-        columns.push(Column {
-            name: gate.name.clone(),
-            url: gate.url.clone(),
-            is_direct: gate.is_direct,
-            note: None,
-            protocols: protocols.iter().map(|protocol| name(*protocol)).collect(),
-            upstream: gate.upstream.borrow().values().cloned().collect(),
+        opened.push(tokio::select! {
+            found = found => found,
+            () = stop.stopped() => return Err(anyhow!("stopped before anything was asked")),
         });
-        gates.push((gate, protocols));
     }
-    let mut rows = rows(options, &gates);
-    for (gate, protocols) in &gates {
-        for (row, (case, protocol)) in &mut rows {
-            let without = |finding| combined(vec![(finding, Vec::new())], None, options.role);
-            row.cells.push(if stop.is_stopped() {
-                without(Finding::not_asked())
-            } else if protocols.contains(protocol) {
+    if opened.iter().all(|one| one.spoken().next().is_none())
+        && let Some(problem) = opened.iter().find_map(Opened::problem)
+    {
+        return Err(anyhow!("{problem}"));
+    }
+    let columns = wanted.iter().zip(&opened).map(|(wanted, opened)| column(wanted, opened)).collect();
+    let mut rows = rows(options, &opened);
+    for (wanted, opened) in wanted.iter().zip(&opened) {
+        let mut tried = Vec::new();
+        for (row, (case, protocol)) in &rows {
+            tried.push(if stop.is_stopped() {
+                Tried::without(Finding::not_asked())
+            } else if let Some(instead) = opened.instead(*protocol, row.protocol) {
+                Tried::without(instead)
+            } else if let Some(gate) = &opened.gate {
                 progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
                 tokio::select! {
-                    cell = cell(gate, case, row.variant, *protocol, options) => cell,
-                    () = stop.stopped() => without(Finding::not_asked()),
+                    tried = attempt(gate, case, row.variant, *protocol, options) => tried,
+                    () = stop.stopped() => Tried::without(Finding::not_asked()),
                 }
             } else {
-                without(Finding::not_applicable(format!("{} is not spoken with it", row.protocol)))
+                Tried::without(Finding::unasked(format!("can't find {}", wanted.name())))
             });
+        }
+        if let (Some(gate), Some(protocol)) = (&opened.gate, opened.spoken().next()) {
+            tokio::select! {
+                () = late::look_again(gate, protocol, &mut tried) => {}
+                () = stop.stopped() => {}
+            }
+        }
+        for ((row, _), tried) in rows.iter_mut().zip(tried) {
+            row.cells.push(tried.cell(options.role));
         }
     }
     Ok(Matrix {
@@ -111,47 +129,26 @@ async fn ask_all(
     })
 }
 
-/// What works: a request arrives with its token, and its reply comes back with what the server saw.
-async fn spoken(gate: &Gate) -> anyhow::Result<Vec<Protocol>> {
-    let (mut spoken, mut problem) = (Vec::new(), String::new());
-    for protocol in gate.protocols() {
-        let mut trial = Trial::new(gate, *protocol);
-        let ask = trial.ask("GET", "/");
-        let reply = trial.exchange(&ask, &[]).await;
-        match reply.and_then(|reply| reply.of_server().map(|_| reply)) {
-            Ok(reply) if trial.crossed.is_none() => {
-                // One try will do: nothing has failed yet.
-                gate.is_cut_off.set(true);
-                if let Err(finding) = trial.settle().await {
-                    problem = finding.what;
-                    continue;
-                }
-                let behind = reply.echoed("protocol").unwrap_or_default();
-                gate.upstream.borrow_mut().insert(*protocol == Protocol::Http2, behind);
-                spoken.push(*protocol);
-            }
-            Ok(_) => problem = trial.crossed.unwrap_or_default(),
-            Err(finding) => problem = finding.what,
-        }
+fn column(wanted: &Wanted, opened: &Opened) -> Column {
+    let upstream = opened.gate.iter().flat_map(|gate| gate.upstream.borrow().clone().into_values());
+    Column {
+        name: wanted.name().to_owned(),
+        url: wanted.url.clone(),
+        is_direct: wanted.is_direct,
+        note: None,
+        protocols: opened.spoken().map(name).collect(),
+        upstream: upstream.collect(),
     }
-    if spoken.is_empty() {
-        return Err(anyhow!(
-            "no dummy-server answers at {} ({}), or its x-dummy-token and x-dummy-seen fields or its /ledger do not pass: {problem}",
-            gate.name,
-            gate.url
-        ));
-    }
-    Ok(spoken)
 }
 
 type Asked = (Row, (&'static Case, Protocol));
 
-fn rows(options: &Options, gates: &[(Gate, Vec<Protocol>)]) -> Vec<Asked> {
+fn rows(options: &Options, opened: &[Opened]) -> Vec<Asked> {
     let mut rows = Vec::new();
     for case in &options.cases {
         for variant in case.variants {
             for protocol in [Protocol::Http1, Protocol::Http2] {
-                if gates.iter().any(|(_, protocols)| protocols.contains(&protocol)) {
+                if opened.iter().any(|one| one.has(protocol)) {
                     let (number, name) = (case.number, case.name);
                     let row = Row {
                         case: number,
@@ -176,14 +173,14 @@ fn name(protocol: Protocol) -> &'static str {
     }
 }
 
-async fn cell(
+async fn attempt(
     gate: &Gate,
     case: &Case,
     variant: &'static str,
     protocol: Protocol,
     options: &Options,
-) -> Cell {
-    let (mut rounds, mut curl) = (Vec::new(), None);
+) -> Tried {
+    let (mut rounds, mut curl, mut posts) = (Vec::new(), None, Vec::new());
     for _ in 0..options.rounds {
         let mut trial = Trial::new(gate, protocol);
         // One that was gone before may be back.
@@ -192,6 +189,9 @@ async fn cell(
             Ok(()) => cases::attempt(case, variant, &mut trial).await,
             Err(finding) => finding,
         };
+        if let Some(hit) = trial.settle_hit().await {
+            finding = hit;
+        }
         if let Some(crossed) = trial.crossed.take() {
             finding = Finding::against(&cases::CROSSED, crossed);
         } else if let (Some(why), None) = (trial.garbled.take(), finding.rule) {
@@ -212,12 +212,13 @@ async fn cell(
         }
         let is_over = !is_asked || finding.state == State::Unasked;
         curl = curl.or(trial.curl);
+        posts.extend(trial.posted.map(|number| (rounds.len(), number)));
         rounds.push((finding, trial.transcript.lines()));
         if is_over {
             break;
         }
     }
-    combined(rounds, curl, options.role)
+    Tried { rounds, curl, posts }
 }
 
 /// One cell of all its rounds.

@@ -31,6 +31,7 @@ mod trailers;
 mod websocket_idle;
 mod websockets;
 
+pub(super) use self::repeats::repeated_later;
 use super::{
     found::Rule,
     trial::{Finding, Outcome, Trial},
