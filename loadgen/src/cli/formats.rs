@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use runtime::files;
 
 use crate::report::{self, Detail, Report, text::Style};
 
@@ -94,21 +95,13 @@ struct Opened {
 impl ReportFiles {
     /// Made before the run: a run whose report can't be kept is better not begun.
     pub(super) fn create(reports: &[ReportFile]) -> anyhow::Result<Self> {
-        let files = reports.iter().filter_map(|report| match report {
+        let wanted = reports.iter().filter_map(|report| match report {
             ReportFile::Stdout => None,
             ReportFile::File(path, format) => Some((path, *format)),
         });
         let mut all = Vec::new();
-        for (path, format) in files {
-            let opened = File::options().write(true).create_new(true).open(path);
-            let is_empty = opened.is_ok();
-            let opened = match opened {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    File::options().write(true).create(true).truncate(false).open(path)
-                }
-                opened => opened,
-            };
-            let file = opened.with_context(|| cannot_write(path))?;
+        for (path, format) in wanted {
+            let (file, is_empty) = files::to_write(path).with_context(|| cannot_write(path))?;
             all.push(Opened { path: path.clone(), format, file, is_empty });
         }
         Ok(Self(all))
