@@ -242,7 +242,9 @@ impl Source {
                     }
                 }
                 if let Some(error) = failed {
-                    return Err(format!("no server could be asked through the target: {error:#}"));
+                    return Err(format!(
+                        "no server could be asked through the target: {error:#} (--ledger names admin ports)"
+                    ));
                 }
             }
         }
