@@ -324,7 +324,7 @@ mod tests {
     fn what_is_posted_again_takes_the_place_of_what_was_posted_before() {
         let pushes = listening();
         let first = statement(7, 0, 1, 5);
-        assert!(posted(&pushes, &[first.clone()]).starts_with("HTTP/1.1 200 "));
+        assert!(posted(&pushes, std::slice::from_ref(&first)).starts_with("HTTP/1.1 200 "));
         assert_eq!(pushes.shared.taken().held, first.size());
         // As if others had taken all room but that of this one.
         pushes.shared.taken().held = MAX_ANSWERS;
