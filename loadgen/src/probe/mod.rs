@@ -193,15 +193,15 @@ async fn cell(
             Err(finding) => finding,
         };
         if let Some(crossed) = trial.crossed.take() {
-            finding = Finding::against(&cases::CROSSED, crossed);
-        } else if let (Some(why), None) = (trial.garbled.take(), finding.rule) {
+            finding = cases::crossed(&trial, crossed);
+        } else if let (Some(why), true) = (trial.garbled.take(), finding.rules.is_empty()) {
             finding = Finding::unasked(format!("what came was not HTTP: {why}"));
         }
         let is_asked = !matches!(finding.state, State::NotApplicable | State::Unasked);
         // Of a proxy that has gone in between, nothing is known. A rule that it has broken, it has broken.
         if is_asked
             && let Err(gone) = Trial::new(gate, protocol).settle().await
-            && finding.rule.is_none()
+            && finding.rules.is_empty()
         {
             finding = Finding::unasked(format!(
                 "{}: {}; and then {}",
@@ -222,11 +222,13 @@ async fn cell(
 
 /// One cell of all its rounds.
 fn combined(found: Vec<(Finding, Vec<transcript::Line>)>, curl: Option<String>, role: Role) -> Cell {
-    let judged = |finding: &Finding| match finding.rule {
-        Some(rule) if rule.binds(role) => State::Broken,
-        _ => finding.state,
+    let judged = |finding: &Finding| match finding.rules.iter().any(|rule| rule.binds(role)) {
+        true => State::Broken,
+        false => finding.state,
     };
-    let rule = found.iter().find_map(|(finding, _)| finding.rule).copied();
+    // One that makes it broken, if there is one in any round.
+    let mut rules = found.iter().flat_map(|(finding, _)| &finding.rules);
+    let rule = rules.clone().find(|rule| rule.binds(role)).or_else(|| rules.next()).map(|rule| **rule);
     let rounds: Vec<Round> = found
         .into_iter()
         .map(|(finding, transcript)| Round { state: judged(&finding), what: finding.what, transcript })
@@ -251,7 +253,13 @@ fn combined(found: Vec<(Finding, Vec<transcript::Line>)>, curl: Option<String>, 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        found::{Roles, Rule},
+        *,
+    };
+
+    static FOR_PROXIES: Rule = Rule { section: "1", quote: "MUST", roles: Roles::Proxies };
+    static FOR_GATEWAYS: Rule = Rule { section: "2", quote: "MUST", roles: Roles::Gateways };
 
     fn of(findings: Vec<Finding>, role: Role) -> (State, bool, String) {
         let cell = combined(findings.into_iter().map(|finding| (finding, Vec::new())).collect(), None, role);
@@ -260,12 +268,28 @@ mod tests {
 
     #[test]
     fn a_rule_for_proxies_is_not_broken_by_a_gateway() {
-        static FOR_PROXIES: found::Rule = found::Rule { section: "1", quote: "MUST", for_proxies_only: true };
-        static FOR_ALL: found::Rule = found::Rule { for_proxies_only: false, ..FOR_PROXIES };
+        static FOR_ALL: Rule = Rule { roles: Roles::Both, ..FOR_PROXIES };
         let against = |rule| vec![Finding::against(rule, "so")];
         assert_eq!(of(against(&FOR_PROXIES), Role::Gateway), (State::Changed, false, "so".to_owned()));
         assert_eq!(of(against(&FOR_PROXIES), Role::Proxy), (State::Broken, true, "so".to_owned()));
         assert_eq!(of(against(&FOR_ALL), Role::Gateway), (State::Broken, true, "so".to_owned()));
+    }
+
+    #[test]
+    fn the_rule_that_is_quoted_is_one_that_binds_the_role() {
+        for role in [Role::Gateway, Role::Proxy] {
+            let both = Finding::against_all(&[&FOR_PROXIES, &FOR_GATEWAYS], "so");
+            let rounds =
+                [&[both][..], &[&FOR_PROXIES, &FOR_GATEWAYS].map(|rule| Finding::against(rule, "so"))];
+            for findings in rounds {
+                let found = findings.iter().map(|finding| (finding.clone(), Vec::new())).collect();
+                let cell = combined(found, None, role);
+                assert!(cell.breaks_a_must && cell.rule.unwrap().binds(role), "{cell:?}");
+            }
+        }
+        let against = Finding::against(&FOR_GATEWAYS, "so");
+        let cell = combined(vec![(against, Vec::new())], None, Role::Proxy);
+        assert_eq!((cell.state, cell.rule), (State::Changed, Some(FOR_GATEWAYS)));
     }
 
     #[test]
@@ -279,8 +303,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_asked_in_one_round_is_not_known_but_a_broken_rule_stays_broken() {
-        static RULE: found::Rule = found::Rule { section: "1", quote: "MUST", for_proxies_only: false };
-        let rounds = vec![Finding::against(&RULE, "so"), Finding::kept("a"), Finding::unasked("gone")];
+        let rounds =
+            vec![Finding::against(&FOR_GATEWAYS, "so"), Finding::kept("a"), Finding::unasked("gone")];
         assert_eq!(of(rounds, Role::Gateway), (State::Unasked, true, "gone".to_owned()));
     }
 }

@@ -1,7 +1,5 @@
 //! One round of one variant: what its case does with it, and the transcript of that.
 
-use std::time::Duration;
-
 use contract::{field::SERVER_TIMING, id::Id, timing::Timing};
 use tokio::time::Instant;
 
@@ -59,7 +57,7 @@ impl<'a> Trial<'a> {
 
     /// The end of a wait for what most likely never comes.
     pub(super) fn a_moment(&self) -> Instant {
-        Instant::now() + (self.gate.timeout / 8).min(Duration::from_millis(300))
+        Instant::now() + self.gate.moment()
     }
 
     /// A request of its own number.

@@ -5,7 +5,7 @@ use super::{
         client::Cut,
         trial::{Finding, Outcome, Trial},
     },
-    Case, INCOMPLETE,
+    Case, INCOMPLETE, taken_for_whole,
 };
 
 pub(super) static CASE: Case = Case {
@@ -40,7 +40,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
         (Some(status), None) => {
             let what =
                 format!("{status} with {} of 65536 bytes, which ends as if it was whole", reply.length);
-            Ok(Finding::against(&INCOMPLETE, what))
+            Ok(taken_for_whole(trial, what))
         }
         (None, Some(cut)) => Ok(Finding::kept(format!("no reply at all: {cut}"))),
         (None, None) => Ok(Finding::changed("no reply")),

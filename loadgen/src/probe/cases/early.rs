@@ -34,7 +34,7 @@ pub(super) static AFTERWARDS: Case = Case {
     issues: &["envoy#39139", "node-http-proxy#1721"],
     asks: "After an early reply, a cut one and one that never began, requests on the same connection, if it is kept, or on the next \
            one: do they get their own replies?",
-    rules: &[&super::CROSSED],
+    rules: &[&super::CROSSED, &super::CROSSED_IN_FRONT],
     is_described: false,
     variants: &["early-reply", "cut-reply", "no-reply"],
 };
@@ -128,7 +128,7 @@ pub(super) async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> 
         }
         let uri = reply.target_seen().unwrap_or_default();
         if !uri.ends_with(&format!("/after/{round}")) {
-            return Ok(Finding::against(&super::CROSSED, format!("{} was answered as {uri}", ask.target)));
+            return Ok(super::crossed(trial, format!("{} was answered as {uri}", ask.target)));
         }
     }
     if let Some(cut) = lost {

@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::get,
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -15,7 +15,7 @@ static RULE: Rule = Rule {
             connection-option in this field, remove any header or trailer field(s) from the message with the same name as \
             the connection-option, and then remove the Connection header field itself (or replace it with the \
             intermediary's own control options for the forwarded message).",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {

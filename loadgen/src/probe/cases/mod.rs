@@ -32,7 +32,7 @@ mod websocket_idle;
 mod websockets;
 
 use super::{
-    found::Rule,
+    found::{Roles, Rule},
     trial::{Finding, Outcome, Trial},
 };
 
@@ -95,13 +95,21 @@ pub const CASES: &[&Case] = &[
     &websocket_idle::CASE,
 ];
 
-/// Each reply belongs to its request.
-pub(super) static CROSSED: Rule = Rule {
+/// Each reply belongs to its request, where a proxy is the client.
+static CROSSED: Rule = Rule {
     section: "RFC 9112 section 9.2",
     quote: "A client that has more than one outstanding request on a connection MUST maintain a list of outstanding \
             requests in the order sent and MUST associate each received response message on that connection to the \
             first outstanding request that has not yet received a final (non-1xx) response.",
-    for_proxies_only: false,
+    roles: Roles::Both,
+};
+
+/// The same where it is the server.
+static CROSSED_IN_FRONT: Rule = Rule {
+    section: "RFC 9112 section 9.3.2",
+    quote: "A server MAY process a sequence of pipelined requests in parallel if they all have safe methods (Section 9.2.1 \
+            of [HTTP]), but it MUST send the corresponding responses in the same order that the requests were received.",
+    roles: Roles::Both,
 };
 
 /// A reply that is not whole is not passed on as one that is.
@@ -110,15 +118,32 @@ static INCOMPLETE: Rule = Rule {
     quote: "A client that receives an incomplete response message, which can occur when a connection is closed \
             prematurely or when decoding a supposedly chunked transfer coding fails, MUST record the message as \
             incomplete.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 /// Interim replies are passed on.
 static INTERIM: Rule = Rule {
     section: "RFC 9110 section 15.2",
     quote: "A proxy MUST forward 1xx responses unless the proxy itself requested the generation of the 1xx response.",
-    for_proxies_only: true,
+    roles: Roles::Proxies,
 };
+
+/// A reply to another request, which is against a rule of HTTP/1.1 where that is spoken: HTTP/2 has a stream for each request, and no
+/// MUST about it.
+pub(super) fn crossed(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
+    if !trial.is_http2_behind() {
+        Finding::against(&CROSSED, what)
+    } else if !trial.is_http2() {
+        Finding::against(&CROSSED_IN_FRONT, what)
+    } else {
+        Finding::changed(what)
+    }
+}
+
+/// A reply that was cut and ends as if it was whole: the client that can't tell is the proxy, and the rule one of HTTP/1.
+fn taken_for_whole(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
+    if trial.is_http2_behind() { Finding::changed(what) } else { Finding::against(&INCOMPLETE, what) }
+}
 
 /// Tries a variant of a case once.
 pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {

@@ -3,17 +3,17 @@
 use super::{
     super::{
         client::get,
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
-    Case, INCOMPLETE,
+    Case, INCOMPLETE, taken_for_whole,
 };
 
 static RULE: Rule = Rule {
     section: "RFC 9112 section 6.1",
     quote: "A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates \
             HTTP/1.1 (or later minor revisions).",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {
@@ -52,7 +52,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     Ok(match (reply.length, &reply.cut) {
         (300, None) => Finding::kept("it came whole"),
         (length, None) => {
-            Finding::against(&INCOMPLETE, format!("{length} of 300 bytes, and an end as of a whole one"))
+            taken_for_whole(trial, format!("{length} of 300 bytes, and an end as of a whole one"))
         }
         (length, Some(cut)) => Finding::changed(format!("{length} of 300 bytes: {cut}")),
     })

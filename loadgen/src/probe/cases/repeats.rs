@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::{Content, Heard},
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -12,7 +12,7 @@ use super::{
 pub(super) static RULE: Rule = Rule {
     section: "RFC 9110 section 9.2.2",
     quote: "A proxy MUST NOT automatically retry non-idempotent requests.",
-    for_proxies_only: true,
+    roles: Roles::Proxies,
 };
 
 pub(super) static CASE: Case = Case {

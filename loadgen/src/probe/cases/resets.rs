@@ -5,7 +5,7 @@ use super::{
         client::Cut,
         trial::{Finding, Outcome, Trial},
     },
-    Case, INCOMPLETE,
+    Case, INCOMPLETE, taken_for_whole,
 };
 
 pub(super) static CASE: Case = Case {
@@ -41,7 +41,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     Ok(match &reply.cut {
         None => {
             let what = format!("{} of 65536 bytes, which end as if they were all", reply.length);
-            Finding::against(&INCOMPLETE, what)
+            taken_for_whole(trial, what)
         }
         Some(Cut::StreamReset(code)) if Some(*code) == wanted => {
             Finding::kept(format!("RST_STREAM with {code}"))
