@@ -83,6 +83,7 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> i
         let is_refused = match habit {
             Habit::RefuseExtensions => has(b";probe", &client.input),
             Habit::RefuseChunks => has(b"Transfer-Encoding: chunked", &raw),
+            Habit::RefusePipelines => !has_body && !client.input.is_empty(),
             _ => false,
         };
         if is_refused {

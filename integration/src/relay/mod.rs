@@ -61,6 +61,8 @@ pub enum Habit {
     KeepRefused,
     /// Content in chunks is refused.
     RefuseChunks,
+    /// A request with another one right behind it is refused.
+    RefusePipelines,
     /// Fields of requests that begin with `x-probe-5` are dropped.
     DropFields,
     /// What `Connection` names is passed on, and `Host` as well.

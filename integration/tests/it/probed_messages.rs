@@ -95,6 +95,7 @@ fn streams_with_another_status_and_content_are_counted_once() {
     let text = loadgen(&["probe", "--only=stream-limit", &url]).stdout;
     let counted = "11 of 100 streams were answered with 200, 89 with another status\n";
     assert!(text.contains(counted), "{text}");
+    assert!(text.contains("curl -sSiN -Z --parallel-max 100 "), "one process: {text}");
 }
 
 /// What each case that is not judged says, through a proxy that changes nothing: name, variant and what.
@@ -125,8 +126,23 @@ fn what_is_not_judged_is_described() {
     assert_eq!(of("pipelining", "two"), "both are answered, one after the other");
     assert!(of("websocket-idle", "silent").starts_with("open after "));
     assert!(of("websocket-idle", "pings").starts_with("open after "));
+    let pings = rows.iter().find(|row| row["variant"] == "pings").expect("a row");
+    let transcript = pings["cells"][0]["rounds"][0]["transcript"].as_array().expect("a transcript");
+    assert!(transcript.iter().any(|line| line["text"] == "a pong"), "{transcript:#?}");
     let usual = loadgen(&["probe", "--timeout=1s", "--only=early-hints", "-o", "json", &url]);
     assert!(!usual.stdout.contains("field-order"), "{usual}");
+}
+
+/// A refusal is a finding about a matter of configuration like any other.
+fn what_a_proxy_does_in_place_of_the_server_is_described_as_well() {
+    let server = Server::start();
+    let relay = Relay::of_exchanges(server.http, Habit::RefusePipelines);
+    let url = format!("http://{}", relay.address);
+    let finished = loadgen(&["probe", "--only=pipelining", "-o", "json", &url]);
+    let matrix: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let cell = &matrix["rows"][0]["cells"][0];
+    assert_eq!(cell["state"], "described", "{cell:#}");
+    assert_eq!(cell["what"], "refused: 400 from the proxy itself", "{cell:#}");
 }
 
 fn changed_fields_are_described() {

@@ -48,6 +48,17 @@ impl Finding {
         Self::new(State::NotApplicable, needs)
     }
 
+    /// The same, of a case that is not judged: what a proxy did in place of the server is described as well.
+    pub(super) fn as_described(self) -> Self {
+        match self.state {
+            State::Kept | State::Changed => Self::described(self.what),
+            State::AnsweredItself | State::Refused => {
+                Self::described(format!("{}: {}", self.state.name(), self.what))
+            }
+            _ => self,
+        }
+    }
+
     /// Against a rule.
     pub(super) fn against(rule: &'static Rule, what: impl Into<String>) -> Self {
         Self::against_all(&[rule], what)

@@ -98,7 +98,7 @@ impl<'a> Trial<'a> {
         ask: &Ask,
         most: usize,
     ) -> Result<Crowd, Finding> {
-        self.curl = ask.curl(true).map(|curl| format!("for i in $(seq 100); do {curl} & done; wait"));
+        self.curl = ask.curl_of_many(most);
         let crowd = session.crowd(ask, most, self.until()).await.map_err(|cut| Finding::cut(&cut))?;
         self.transcript
             .note(Side::Sent, format!("{} {} on {} streams", ask.method, ask.target, crowd.opened));
@@ -241,6 +241,7 @@ impl<'a> Trial<'a> {
             method,
             target: format!("{}{target}", self.gate.prefix),
             authority: self.gate.site.target().authority(),
+            place: self.gate.site.target().place(),
             is_secure: self.gate.site.target().tls,
             is_insecure: self.gate.is_insecure,
             fields: Vec::new(),

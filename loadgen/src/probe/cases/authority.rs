@@ -54,9 +54,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&HOST, &ABSOLUTE, &ABSOLUTE_OF_GATEWAYS, &AUTHORITY],
     is_described: false,
     variants: &["two-hosts", "no-host", "absolute-form", "host-differs"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     match variant {
         "host-differs" => differing(trial).await,
         _ if trial.is_http2() => Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy")),

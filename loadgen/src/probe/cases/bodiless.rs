@@ -50,9 +50,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&HEAD, &LENGTH_OF_HEAD, &CODING, &LENGTH_OF_NO_CONTENT],
     is_described: false,
     variants: &["head", "status-204", "status-304"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let (method, target, expected) = match variant {
         "head" => ("HEAD", "/bin/1000", 200),
         "status-204" => ("GET", "/status/204", 204),

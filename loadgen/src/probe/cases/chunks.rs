@@ -32,9 +32,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&DECODING, &EXTENSIONS],
     is_described: false,
     variants: &["request", "reply", "extension"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     match variant {
         "request" => of_request(trial).await,
         "reply" => of_reply(trial).await,

@@ -39,9 +39,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&OF_GATEWAYS, &OF_PROXIES, &INTERIM],
     is_described: false,
     variants: &["sent", "refused"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let target = if variant == "sent" { "/?dummy-continue=send" } else { "/?dummy-continue=refuse" };
     let ask = trial.ask("POST", target).with("Expect", "100-continue").content(Content::Length(5));
     let mut session = trial.connect().await?;

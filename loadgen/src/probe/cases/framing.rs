@@ -43,9 +43,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&BOTH, &LENGTHS, &CODINGS],
     is_described: false,
     variants: &["both", "two-lengths", "chunked-not-last"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if trial.is_http2() {
         return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
     }

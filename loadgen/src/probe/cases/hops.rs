@@ -29,9 +29,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE],
     is_described: false,
     variants: &["request", "reply"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let is_request = variant == "request";
     if if is_request { trial.is_http2() } else { trial.is_http2_behind() } {
         let where_needed = if is_request { "towards the proxy" } else { "between proxy and server" };

@@ -31,6 +31,8 @@ mod trailers;
 mod websocket_idle;
 mod websockets;
 
+use std::pin::Pin;
+
 use super::{
     found::{Roles, Rule},
     trial::{Finding, Outcome, Trial},
@@ -57,7 +59,11 @@ pub struct Case {
     pub is_described: bool,
     /// In which ways it is asked.
     pub variants: &'static [&'static str],
+    /// Asks it in one of them.
+    attempt: Attempt,
 }
+
+type Attempt = for<'t> fn(&'static str, &'t mut Trial<'_>) -> Pin<Box<dyn Future<Output = Outcome> + 't>>;
 
 /// All of them, in order.
 pub const CASES: &[&Case] = &[
@@ -147,41 +153,8 @@ fn taken_for_whole(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
 
 /// Tries a variant of a case once.
 pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {
-    let outcome: Outcome = match case.number {
-        1 => repeats::attempt(variant, trial).await,
-        2 => cuts::attempt(variant, trial).await,
-        3 => idle::attempt(variant, trial).await,
-        4 => early::attempt(variant, trial).await,
-        5 => early::afterwards(variant, trial).await,
-        6 => abort::attempt(variant, trial).await,
-        7 => streams::replies(variant, trial).await,
-        8 => streams::uploads(variant, trial).await,
-        9 => resets::attempt(variant, trial).await,
-        10 => trailers::attempt(variant, trial).await,
-        11 => refusals::attempt(variant, trial).await,
-        12 => continues::attempt(variant, trial).await,
-        13 => early_hints::attempt(variant, trial).await,
-        14 => targets::attempt(variant, trial).await,
-        15 => websockets::attempt(variant, trial).await,
-        16 => bodiless::attempt(variant, trial).await,
-        17 => fields::attempt(variant, trial).await,
-        18 => hops::attempt(variant, trial).await,
-        19 => authority::attempt(variant, trial).await,
-        20 => chunks::attempt(variant, trial).await,
-        21 => old::attempt(variant, trial).await,
-        22 => half_close::attempt(variant, trial).await,
-        23 => drain::attempt(variant, trial).await,
-        24 => framing::attempt(variant, trial).await,
-        25 => stream_limit::attempt(variant, trial).await,
-        26 => field_order::attempt(variant, trial).await,
-        27 => forwarded::attempt(variant, trial).await,
-        28 => compression::attempt(variant, trial).await,
-        29 => timeouts::attempt(variant, trial).await,
-        30 => proxy_protocol::attempt(variant, trial).await,
-        31 => pipelining::attempt(variant, trial).await,
-        _ => websocket_idle::attempt(variant, trial).await,
-    };
-    outcome.unwrap_or_else(|finding| finding)
+    let finding = (case.attempt)(variant, trial).await.unwrap_or_else(|finding| finding);
+    if case.is_described { finding.as_described() } else { finding }
 }
 
 #[cfg(test)]

@@ -27,9 +27,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE, &INCOMPLETE],
     is_described: false,
     variants: &["client", "server"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", "/chunked/3?size=100");
     let reply = if variant == "client" {
         if trial.is_http2() {

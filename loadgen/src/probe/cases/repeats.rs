@@ -26,9 +26,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE],
     is_described: false,
     variants: &["reset", "close", "status-503", "silence"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let asked = match variant {
         "reset" => "/?dummy-abort=rst@before-headers",
         "close" => "/?dummy-abort=fin@before-headers",

@@ -19,9 +19,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&INCOMPLETE],
     is_described: false,
     variants: &["cancel", "internal-error", "enhance-your-calm", "connection"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let cut = match variant {
         "connection" if trial.is_http2_behind() => {
             return Ok(Finding::not_applicable("needs HTTP/1.1 between proxy and server"));

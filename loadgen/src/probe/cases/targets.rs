@@ -36,9 +36,10 @@ pub(super) static CASE: Case = Case {
         "lower-case-hex",
         "semicolon",
     ],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let target = match variant {
         "double-slash" => "/x//y",
         "encoded-slash" => "/x%2Fy",

@@ -28,9 +28,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE],
     is_described: false,
     variants: &["reply", "request", "grpc-trailers-only"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     match variant {
         "reply" => of_reply(trial).await,
         "request" => of_request(trial).await,
