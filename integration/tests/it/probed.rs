@@ -125,7 +125,9 @@ pub(super) fn assert_found(relay: &Relay, protocol: &str, case: &str, role: &str
         let cell = &rows.iter().find(is_it).expect("a row").3;
         assert_eq!(cell["state"], *state, "{case} {variant} over {protocol}: {cell:#}");
         assert_eq!(cell["breaks_a_must"], *state == "broken", "{cell:#}");
-        assert!(cell["curl"].as_str().is_some_and(|curl| curl.contains("curl ")), "{cell:#}");
+        // Without TLS, curl has no command for many streams.
+        let has_curl = cell["curl"].as_str().is_some_and(|curl| curl.contains("curl "));
+        assert_eq!(has_curl, case != "stream-limit", "{cell:#}");
         let transcript = cell["rounds"][0]["transcript"].as_array().expect("a transcript");
         assert!(transcript.iter().any(|line| line["side"] == "sent"), "{cell:#}");
     }

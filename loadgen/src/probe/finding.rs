@@ -49,7 +49,7 @@ impl Finding {
     }
 
     /// The same, of a case that is not judged: what a proxy did in place of the server is described as well.
-    pub(super) fn as_described(self) -> Self {
+    pub(super) fn into_described(self) -> Self {
         match self.state {
             State::Kept | State::Changed => Self::described(self.what),
             State::AnsweredItself | State::Refused => {

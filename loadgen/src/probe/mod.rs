@@ -265,9 +265,9 @@ mod tests {
     #[test]
     fn a_probe_that_is_stopped_does_not_wait_for_what_blocks() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (release, held) = mpsc::channel::<()>();
+        let (release, held) = mpsc::sync_channel::<()>(1);
         let (stop, told) = (Stop::default(), Stop::default());
-        let (begun, has_begun) = mpsc::channel();
+        let (begun, has_begun) = mpsc::sync_channel(1);
         let stopping = {
             let stop = stop.clone();
             thread::spawn(move || {

@@ -154,7 +154,7 @@ fn taken_for_whole(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
 /// Tries a variant of a case once.
 pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {
     let finding = (case.attempt)(variant, trial).await.unwrap_or_else(|finding| finding);
-    if case.is_described { finding.as_described() } else { finding }
+    if case.is_described { finding.into_described() } else { finding }
 }
 
 #[cfg(test)]
