@@ -7,10 +7,10 @@
 
 use std::{
     fmt::Write as _,
-    fs,
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -88,9 +88,9 @@ impl Proxies<'_> {
         let direct = format!("http://{}", server.http);
         let (recommended, minimal): (Vec<_>, Vec<_>) =
             started.iter().partition(|one| one.tuning == Tuning::Recommended);
-        self.probe(&direct, &recommended, "probe")?;
-        self.probe(&direct, &minimal, "probe-minimal")?;
-        self.probe_over_tls(wanted, &server)?;
+        let mut doubts = self.probe(&direct, &recommended, "probe")?;
+        doubts += &self.probe(&direct, &minimal, "probe-minimal")?;
+        doubts += &self.probe_over_tls(wanted, &server)?;
         let compared = self.compare(server.http, &recommended)?;
         let summary = format!(
             "{head}
@@ -106,7 +106,7 @@ As recommended: [probe.md](probe.md), with a transcript behind each cell [probe.
 In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-minimal.html](probe-minimal.html),
 [probe-minimal.json](probe-minimal.json). As recommended and over TLS, with HTTP/1.1 and HTTP/2 in front: [probe-tls.md](probe-tls.md),
 [probe-tls.html](probe-tls.html), [probe-tls.json](probe-tls.json).
-
+{doubts}
 ## What they add to a request
 
 [compare.json](compare.json) for programs. {RATE} requests/s, in the recommended configurations:
@@ -125,7 +125,7 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
     }
 
     /// Asks those that end TLS over HTTP/1.1 and HTTP/2, and the server itself over both without it.
-    fn probe_over_tls(&self, wanted: &[Gateway], server: &Server) -> Result<()> {
+    fn probe_over_tls(&self, wanted: &[Gateway], server: &Server) -> Result<String> {
         let authority = Authority::root();
         let certificate = authority.issue("front", Key::Ecdsa);
         let with_tls = wanted.iter().filter(|one| one.pairs.contains(&Pair::TlsToHttp1));
@@ -146,9 +146,10 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
         self.probe(&format!("h2c://{}", server.http), &started, "probe-tls")
     }
 
-    fn probe(&self, direct: &str, started: &[&Started], name: &str) -> Result<()> {
+    /// What has to be known of it beside its reports, if there is anything.
+    fn probe(&self, direct: &str, started: &[&Started], name: &str) -> Result<String> {
         if started.is_empty() {
-            return Ok(());
+            return Ok(String::new());
         }
         let mut command = self.loadgen("probe")?;
         command.arg(format!("--direct={direct}"));
@@ -161,8 +162,19 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
         if self.smoke {
             command.args(["--timeout=1s", "--only=repeated-post,target,trailers"]);
         }
-        // 99 is that one of them broke a rule, which is theirs to say something about.
-        self.output(command, "probe", &[0, 99]).map(drop)
+        // 99 is that one of them broke a rule, which is theirs to say something about; 1 that not all could be judged, or, where
+        // there is no report, asked.
+        for format in FORMATS {
+            match fs::remove_file(file(format)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let output = self.output(command, "probe", &[0, 1, 99])?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let is_doubted = output.status.code() == Some(1);
+        ensure!(!is_doubted || file("json").exists(), "loadgen probe has ended with 1:\n{said}");
+        Ok(if is_doubted { doubt(name, &said) } else { String::new() })
     }
 
     /// Compares them; what it says in Markdown.
@@ -180,7 +192,7 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
             command.arg(format!("--pid={}={}", one.name, one.running.id()));
         }
         // 4 is that the machine was disturbed too often, which the report says.
-        let json = self.output(command, "compare", &[0, 4])?;
+        let json = String::from_utf8(self.output(command, "compare", &[0, 4])?.stdout)?;
         fs::write(self.folder.join("compare.json"), &json)?;
         told(&json)
     }
@@ -191,8 +203,8 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
         Ok(command)
     }
 
-    /// Runs a command to its end, and gives what it printed.
-    fn output(&self, mut command: Command, what: &str, codes: &[i32]) -> Result<String> {
+    /// Runs a command to its end, which has to be one of these.
+    fn output(&self, mut command: Command, what: &str, codes: &[i32]) -> Result<Output> {
         let output = command.output().with_context(|| format!("loadgen {what} can't be started"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(
@@ -200,7 +212,7 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
             "loadgen {what} has ended with {}:\n{said}",
             output.status
         );
-        Ok(String::from_utf8(output.stdout)?)
+        Ok(output)
     }
 }
 
@@ -219,6 +231,12 @@ fn started_of(gateway: &Gateway, program: &Path, server: SocketAddr) -> Vec<Star
         running: gateway.start(program, Pair::Http1, *tuning, &[server], None),
     };
     tunings.iter().map(start).collect()
+}
+
+/// What a probe said that could not judge all of it.
+fn doubt(name: &str, said: &str) -> String {
+    let said = said.trim().trim_start_matches("loadgen: error: ").replace('\n', " ");
+    format!("\nNot all of [{name}.md]({name}.md) is judged: {said}\n")
 }
 
 /// What a comparison found, in a sentence for each contender, and what has to be known of it.
@@ -244,6 +262,14 @@ mod tests {
         assert!(error.contains("invalid proxy 'squid'") && error.contains("haproxy"), "{error}");
         assert_eq!(wanted(&["envoy".to_owned()]).unwrap().len(), 1);
         assert_eq!(wanted(&[]).unwrap().len(), ALL.len());
+    }
+
+    #[test]
+    fn what_a_probe_could_not_judge_is_a_paragraph_of_the_record() {
+        let said = "loadgen: error: the probe could not judge: a\nb\n";
+        let expected =
+            "\nNot all of [probe-tls.md](probe-tls.md) is judged: the probe could not judge: a b\n";
+        assert_eq!(doubt("probe-tls", said), expected);
     }
 
     #[test]

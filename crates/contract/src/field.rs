@@ -14,6 +14,7 @@ pub const TOKEN_KEY: &str = "dummy-token";
 
 /// The query key that makes the target of a canary unlike any other, so that no cache knows it.
 pub const CANARY_KEY: &str = "dummy-canary";
+
 /// Announces length and checksum of a request's body in a verified run; see [`Announced`](crate::ledger::Announced).
 pub const UPLOAD: &str = "x-dummy-upload";
 

@@ -103,6 +103,42 @@ pub fn open(path: &Path) -> io::Result<io::Chain<Cursor<Vec<u8>>, File>> {
     Ok(Cursor::new(Vec::new()).chain(File::open(path)?))
 }
 
+/// A file to write into, from its beginning, and whether it was made for that. A named pipe that nothing reads is not waited for.
+///
+/// # Errors
+/// It can't be opened, or is such a pipe.
+pub fn to_write(path: &Path) -> io::Result<(File, bool)> {
+    match File::options().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((that_is_there(path)?, false)),
+        made => Ok((made?, true)),
+    }
+}
+
+#[cfg(unix)]
+fn that_is_there(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::{
+        fs::{OFlags, fcntl_getfl, fcntl_setfl},
+        io::Errno,
+    };
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().write(true).create(true).truncate(false).custom_flags(no_wait).open(path);
+    let file = file.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::NXIO.raw_os_error() => {
+            io::Error::new(io::ErrorKind::BrokenPipe, "it is a pipe that nothing reads")
+        }
+        _ => error,
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn that_is_there(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(false).open(path)
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::{io::Write as _, thread};
@@ -123,6 +159,22 @@ mod tests {
         assert_eq!(said(Path::new("/dev/zero"), 1 << 20), "it has more than 1024K");
         assert_eq!(read(Path::new("/dev/null"), 1).unwrap(), []);
         assert!(said(folder.path(), 1).contains("directory"), "{}", said(folder.path(), 1));
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_if_something_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(to_write(&pipe).unwrap_err().to_string(), "it is a pipe that nothing reads");
+        let mut reader = File::options().read(true).write(true).open(&pipe).unwrap();
+        let (mut file, is_new) = to_write(&pipe).unwrap();
+        file.write_all(b"report").unwrap();
+        let mut read = [0; 6];
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!((&read, is_new), (b"report", false));
+        assert!(to_write(&folder.path().join("new")).unwrap().1);
+        assert!(to_write(folder.path()).is_err());
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(crate) fn handle_request(
     }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
     if let Some(sighting) = pending.flight.sighting() {
-        upload.watch(|| sighting.watch_upload(flags.upload));
+        upload.watch(|| sighting.watch_upload(flags.upload, matches!(way, Way::Call)));
     }
     let default = exchange.default_behaviour();
     if in_query || flags.behaviour || default.is_some() {

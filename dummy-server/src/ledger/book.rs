@@ -44,7 +44,7 @@ pub(super) struct Book {
     /// Refused, and not seen since.
     refused: BTreeSet<(u64, u8)>,
     /// Those whose body broke off, and has not come whole since.
-    broken: BTreeSet<u64>,
+    broken: BTreeSet<(u64, u8)>,
     /// Those that were seen again.
     again: BTreeMap<(u64, u8), Again>,
     /// Connections that are counted already.
@@ -229,7 +229,7 @@ impl Book {
             }
         }
         // A reply that only says that the body broke off is no success.
-        let is_broken = !self.broken.is_empty() && self.broken.contains(&number);
+        let is_broken = !self.broken.is_empty() && self.broken.contains(&(number, attempt));
         let mut state = past.state().min(if is_broken { State::FAILED } else { State::WHOLE });
         if past.end == End::Refused && self.refused_beside_others((number, attempt), past.repeat) {
             state = State::OPEN;
@@ -260,15 +260,16 @@ impl Book {
     /// The body of a request has ended; the book grows by no more than `room` KiB.
     pub(super) fn upload_ended(&mut self, id: Id, came: Came, room: usize) {
         let uploads = &mut self.counts.uploads;
+        uploads.unannounced += u64::from(matches!(came, Came::Unannounced));
         uploads.checked += u64::from(matches!(came, Came::AsAnnounced | Came::Otherwise(_)));
         if let Came::Broken = came {
             if self.broken.len() < MAX_BROKEN && room > 0 {
-                self.broken.insert(id.number);
+                self.broken.insert((id.number, id.attempt));
             }
             return;
         }
         if !self.broken.is_empty() {
-            self.broken.remove(&id.number);
+            self.broken.remove(&(id.number, id.attempt));
         }
         if let Came::Otherwise(differing) = came {
             uploads.differing += 1;
@@ -298,13 +299,15 @@ impl Book {
                 entries.push(entry);
             }
         }
+        let mut broken: Vec<u64> = self.broken.iter().map(|(number, _)| *number).collect();
+        broken.dedup();
         let statement = Statement {
             instance: instance.to_owned(),
             epoch,
             resent: resent.filter(|(.., state)| *state != State::UNSEEN.bits()).collect(),
             entries,
             samples: self.samples.clone(),
-            uploads: Uploads { broken: self.broken.iter().copied().collect(), ..self.counts.uploads.clone() },
+            uploads: Uploads { broken, ..self.counts.uploads.clone() },
             ..self.counts.clone()
         };
         (statement, self.pages.clone())

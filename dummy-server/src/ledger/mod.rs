@@ -140,6 +140,8 @@ impl Ledger {
         let is_sampled = came_on.is_some()
             && is_sampled(id.run, id.number)
             && id.attempt == 0
+            // Nobody asks for those of canaries and handshakes.
+            && id.load < FIRST_CANARY
             && room > 0
             && book.samples() < MAX_HEADS;
         Box::new(Sighting {
@@ -340,6 +342,11 @@ mod tests {
         let (statement, _) = ledger.statement(1, 0, &[]).unwrap();
         assert_eq!((statement.samples.len(), statement.samples[0].number), (1, 5));
         assert_eq!(statement.samples[0].reply.as_ref().map(|reply| reply.status), Some(200));
+        for load in [FIRST_CANARY, u8::MAX] {
+            let came_on = CameOn { id: 1, counted_by: &Cell::new(0) };
+            let id = Id { run: 1, load, number: 5, attempt: 0 };
+            assert!(!ledger.saw(id, GET, 1, Some(came_on)).is_sampled(), "{load}");
+        }
         // As often as it is repeated.
         let kept = (0..2 * MAX_HEADS).filter(|_| keep(1, 6, 0)).count();
         assert_eq!(kept, MAX_HEADS - 1);

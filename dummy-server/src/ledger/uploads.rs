@@ -19,6 +19,9 @@ pub(crate) struct UploadWatch {
     book: u64,
     id: Id,
     digest: Option<(Announced, Digest)>,
+    /// Whether nothing is announced of it where nothing was removed on the way: it is a call.
+    is_call: bool,
+    has_content: bool,
 }
 
 /// How a body ended.
@@ -26,8 +29,10 @@ pub(crate) struct UploadWatch {
 pub(super) enum Came {
     /// Before its end.
     Broken,
-    /// Whole, and nothing was announced of it.
+    /// Whole, and there was nothing to announce.
     Whole,
+    /// Whole, and what was announced of it did not arrive.
+    Unannounced,
     /// Whole and as announced.
     AsAnnounced,
     /// Whole, and otherwise.
@@ -35,11 +40,11 @@ pub(super) enum Came {
 }
 
 impl Sighting {
-    /// What its body is watched by; what the request announces of it, if that is anything.
-    pub(crate) fn watch_upload(&self, announced: Option<Announced>) -> Box<UploadWatch> {
+    /// What its body is watched by; what the request announces of it, if that is anything: calls announce nothing.
+    pub(crate) fn watch_upload(&self, announced: Option<Announced>, is_call: bool) -> Box<UploadWatch> {
         let (ledger, past) = (Rc::clone(&self.ledger), &self.past);
         let digest = announced.map(|announced| (announced, Digest::of_length(announced.length)));
-        Box::new(UploadWatch { ledger, book: past.book, id: past.id, digest })
+        Box::new(UploadWatch { ledger, book: past.book, id: past.id, digest, is_call, has_content: false })
     }
 }
 
@@ -47,6 +52,7 @@ impl UploadWatch {
     /// More of it has come.
     #[inline]
     pub(crate) fn came(&mut self, data: &[u8]) {
+        self.has_content |= !data.is_empty();
         if let Some((_, digest)) = &mut self.digest {
             digest.update(data);
         }
@@ -54,10 +60,11 @@ impl UploadWatch {
 
     /// Nothing more comes.
     pub(crate) fn ended(self, is_whole: bool) {
-        let Self { ledger, book, id, digest } = self;
+        let Self { ledger, book, id, digest, is_call, has_content } = self;
         let came = match digest {
             _ if !is_whole => Came::Broken,
-            None => Came::Whole,
+            None if is_call || !has_content => Came::Whole,
+            None => Came::Unannounced,
             Some((announced, digest)) if digest.came() == announced => Came::AsAnnounced,
             Some((announced, digest)) => {
                 let came = digest.came();
@@ -84,7 +91,7 @@ mod tests {
 
     fn upload(ledger: &Rc<Ledger>, number: u64, came: &[&[u8]], is_whole: bool) {
         let mut sighting = ledger.saw(Id { run: 1, load: 0, number, attempt: 0 }, b"POST", 1, None);
-        let mut watch = sighting.watch_upload(Some(Announced::of(b"hello")));
+        let mut watch = sighting.watch_upload(Some(Announced::of(b"hello")), false);
         came.iter().for_each(|part| watch.came(part));
         watch.ended(is_whole);
         sighting.replied(if is_whole { 200 } else { 400 }, 2);
@@ -111,5 +118,38 @@ mod tests {
             [State::WHOLE, State::WHOLE, State::FAILED, State::WHOLE]
         );
         assert_eq!((statement.repeats.after_failure, statement.adds_up()), (1, true));
+    }
+    #[test]
+    fn bodies_of_which_nothing_was_announced_are_counted_but_for_calls_and_empty_ones() {
+        let ledger = Ledger::new("one", 7, 1024);
+        for (number, is_call, came) in [(0, false, "a"), (1, true, "a"), (2, false, ""), (3, false, "b")] {
+            let sighting = ledger.saw(Id { run: 1, load: 0, number, attempt: 0 }, b"POST", 1, None);
+            let mut watch = sighting.watch_upload(None, is_call);
+            watch.came(came.as_bytes());
+            watch.ended(true);
+        }
+        let (statement, _) = ledger.statement(1, 0, &[]).unwrap();
+        assert_eq!((statement.uploads.unannounced, statement.uploads.checked), (2, 0));
+    }
+
+    #[test]
+    fn a_further_attempt_is_not_taken_for_the_one_whose_body_broke_off() {
+        use contract::ledger::State;
+        let ledger = Ledger::new("one", 7, 1024);
+        let id = |attempt| Id { run: 1, load: 0, number: 5, attempt };
+        let (mut first, mut second) =
+            (ledger.saw(id(0), b"POST", 1, None), ledger.saw(id(1), b"POST", 2, None));
+        first.watch_upload(None, false).ended(false);
+        for (sighting, status) in [(&mut second, 200), (&mut first, 400)] {
+            sighting.replied(status, 3);
+            sighting.whole();
+        }
+        drop((second, first));
+        let (statement, pages) = ledger.statement(1, 0, &[]).unwrap();
+        assert_eq!(
+            (pages.get(5), &statement.resent[..]),
+            (State::FAILED, &[(5, 1, State::WHOLE.bits())][..])
+        );
+        assert_eq!(statement.uploads.broken, [5]);
     }
 }

@@ -19,8 +19,11 @@ use crate::{ledger::Aggregator, settings::PushUrl};
 /// How long it may take in all.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Posts all of it, one ledger after the other, those of the last runs first. It takes no longer than `patience`, and not
-/// long in any case.
+/// How long it waits before it posts again what could not be posted.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Posts all of it, one ledger after the other, those of the last runs first, and again what can't be posted. It takes no longer
+/// than `patience`, and not long in any case.
 pub(crate) fn push(process: &Process, url: &PushUrl, patience: Duration) {
     let aggregators: Vec<_> = process.instances.iter().flat_map(Instance::aggregators).collect();
     if aggregators.iter().all(|aggregator| aggregator.left_of().is_empty()) {
@@ -28,27 +31,79 @@ pub(crate) fn push(process: &Process, url: &PushUrl, patience: Duration) {
     }
     let (url, patience) = (url.clone(), patience.min(PATIENCE));
     let (done, over) = mpsc::sync_channel(1);
+    // What is told when it is over has to come in time.
+    let until = Instant::now() + (patience - patience / 10);
     // A thread of its own: looking up a name can't be given up.
     let posting = thread::Builder::new().name("ledger-push".to_owned()).spawn(move || {
-        let _ = done.send(post_all(&aggregators, &url, Instant::now() + patience).map(|()| url));
+        let _ = done.send((post_all(&aggregators, &url, until), url));
     });
     match posting.map_err(anyhow::Error::from).and_then(|_| Ok(over.recv_timeout(patience)?)) {
-        Ok(Ok(url)) => tracing::info!(%url, "ledgers were posted"),
-        Ok(Err(error)) => tracing::warn!(%error, "ledgers can't be posted"),
+        Ok((Posted { accepted, refused, failed: None }, url)) if accepted > 0 => {
+            tracing::info!(%url, accepted, refused, "ledgers were posted");
+        }
+        Ok((Posted { accepted, refused, failed: None }, url)) => {
+            tracing::warn!(%url, accepted, refused, "ledgers were posted, and none was accepted");
+        }
+        Ok((Posted { accepted, refused, failed: Some(error) }, url)) => {
+            tracing::warn!(%url, accepted, refused, %error, "not all ledgers can be posted");
+        }
         Err(_) => tracing::warn!("ledgers could not be posted within {} ms", patience.as_millis()),
     }
 }
 
-fn post_all(aggregators: &[Arc<Aggregator>], url: &PushUrl, until: Instant) -> io::Result<()> {
-    for aggregator in aggregators {
-        for (run, load) in aggregator.left_of() {
-            let statement = aggregator.left_statement(run, load);
-            let status = post(&[statement], url, until)?;
-            // Most are those of other runs, which loadgen does not want.
-            tracing::debug!(run = format!("{run:08x}"), load, status, "a ledger was posted");
+/// What has become of ledgers.
+#[derive(Debug, Default)]
+struct Posted {
+    accepted: u64,
+    /// Most are those of other runs, which loadgen does not want.
+    refused: u64,
+    /// Why the last one of those could not be posted that are in neither.
+    failed: Option<io::Error>,
+}
+
+fn post_all(aggregators: &[Arc<Aggregator>], url: &PushUrl, until: Instant) -> Posted {
+    let left = aggregators.iter().flat_map(|of| of.left_of().into_iter().map(move |load| (of, load)));
+    each_until(left.collect(), (until, PAUSE), |(aggregator, (run, load))| {
+        let status = post(&[aggregator.left_statement(*run, *load)], url, until)?;
+        tracing::debug!(run = format!("{run:08x}"), load, status, "a ledger was posted");
+        Ok(status)
+    })
+}
+
+/// Posts each, and those again that fail, in rounds: one that can't be posted holds up no other.
+fn each_until<T>(
+    mut left: Vec<T>,
+    (until, pause): (Instant, Duration),
+    mut post: impl FnMut(&T) -> io::Result<u16>,
+) -> Posted {
+    let mut posted = Posted::default();
+    loop {
+        posted.failed = None;
+        left.retain(|one| match post(one) {
+            Ok(200..300) => {
+                posted.accepted += 1;
+                false
+            }
+            // Such as what is between the two, while loadgen can't be reached.
+            Ok(status @ 500..) => {
+                posted.failed = Some(io::Error::other(format!("the reply was {status}")));
+                true
+            }
+            Ok(_) => {
+                posted.refused += 1;
+                false
+            }
+            Err(error) => {
+                posted.failed = Some(error);
+                true
+            }
+        });
+        let pause = pause.min(until.saturating_duration_since(Instant::now()));
+        if left.is_empty() || pause.is_zero() {
+            return posted;
         }
+        thread::sleep(pause);
     }
-    Ok(())
 }
 
 /// The status of the reply.
@@ -89,4 +144,35 @@ fn connect(url: &PushUrl, until: Instant) -> io::Result<TcpStream> {
         }
     }
     Err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ledger_is_posted_until_it_is_taken_or_refused_whatever_becomes_of_others() {
+        let mut tries = [0; 4];
+        let until = (Instant::now() + Duration::from_secs(3600), Duration::from_nanos(1));
+        let posted = each_until((0..4).collect(), until, |one: &usize| {
+            tries[*one] += 1;
+            match (one, tries[*one]) {
+                (0, 1..3) => Err(io::ErrorKind::ConnectionRefused.into()),
+                (1, 1) => Ok(503),
+                (2, _) => Ok(404),
+                _ => Ok(200),
+            }
+        });
+        assert_eq!((posted.accepted, posted.refused, posted.failed.is_none()), (3, 1, true));
+        assert_eq!(tries, [3, 2, 1, 1]);
+    }
+
+    #[test]
+    fn each_is_posted_once_when_there_is_no_time_and_what_failed_is_said() {
+        let posted = each_until(vec![1, 2], (Instant::now(), PAUSE), |one| match one {
+            1 => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(200),
+        });
+        assert_eq!((posted.accepted, posted.refused, posted.failed.is_some()), (1, 0, true));
+    }
 }

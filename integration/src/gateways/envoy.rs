@@ -18,15 +18,15 @@ pub const ENVOY: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
-    reload: Reload::Signal("HUP"),
+    reload: Reload::Signal("USR1"),
 };
 
-/// As `hot-restarter.py` of its authors: on SIGHUP another Envoy begins, takes over the sockets, and ends the one before. The
-/// words are the program and its arguments.
+/// As `hot-restarter.py` of its authors: on a signal another Envoy begins, takes over the sockets, and ends the one before. It is
+/// not SIGHUP, which a shell that nohup began can't trap. The words are the program and its arguments.
 const RESTARTER: &str = "#!/usr/bin/env bash
 epoch=0
 run() { \"$@\" --restart-epoch $epoch & }
-trap 'epoch=$((epoch + 1)); run \"$@\"' HUP
+trap 'epoch=$((epoch + 1)); run \"$@\"' USR1
 run \"$@\"
 while [[ -n $(jobs -pr) ]]; do wait -n; done
 ";

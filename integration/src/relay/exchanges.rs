@@ -19,6 +19,10 @@ use crate::PATIENCE;
 
 const BAD_GATEWAY: &[u8] = b"HTTP/1.1 502 Relay\r\nContent-Length: 0\r\n\r\n";
 
+const BAD_REQUEST_AND_ON: &[u8] = b"HTTP/1.1 400 Relay\r\nContent-Length: 0\r\n\r\n";
+
+const PROCESSING: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+
 const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Relay\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// The client's end, with what was read and is not used.
@@ -68,9 +72,21 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> i
         let (raw, has_body) = match client.head(&mut reader, &mut head, habit) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(()),
+            Err(_) if habit == Habit::KeepRefused => {
+                client.input.clear();
+                to_client.write_all(BAD_REQUEST_AND_ON)?;
+                continue;
+            }
             Err(_) => return refuse(&mut to_client),
         };
-        if habit == Habit::RefuseExtensions && client.input.windows(6).any(|bytes| bytes == b";probe") {
+        let has = |wanted: &[u8], bytes: &[u8]| bytes.windows(wanted.len()).any(|bytes| bytes == wanted);
+        let is_refused = match habit {
+            Habit::RefuseExtensions => has(b";probe", &client.input),
+            Habit::RefuseChunks => has(b"Transfer-Encoding: chunked", &raw),
+            Habit::RefusePipelines => !has_body && !client.input.is_empty(),
+            _ => false,
+        };
+        if is_refused {
             return refuse(&mut to_client);
         }
         let target = String::from_utf8_lossy(&head.target).into_owned();
@@ -92,7 +108,10 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> i
         let shared = Arc::new(Shared::default());
         shared.sent().extend_from_slice(&heads::of_request(&raw, &head, habit));
         let mut has_more = has_body;
-        if habit == Habit::HoldUploads && has_body {
+        if habit == Habit::SayProcessing && has_body {
+            to_client.write_all(PROCESSING)?;
+        }
+        if matches!(habit, Habit::HoldUploads | Habit::SayProcessing) && has_body {
             let body = client.body(&mut reader)?;
             shared.sent().extend_from_slice(&body);
             has_more = false;

@@ -16,6 +16,9 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
+/// `:status: 200` and `:status: 500` of the static table (RFC 7541 appendix A).
+const OK: u8 = 0x88;
+const FAILED: u8 = 0x8e;
 const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 const CONNECT_ERROR: u32 = 10;
@@ -103,6 +106,7 @@ fn changed(mut frame: Vec<u8>, habit: Habit, out: &mut Vec<u8>) {
             frame[..5].copy_from_slice(&[0, 0, 4, RST_STREAM, 0]);
             frame.extend_from_slice(&INTERNAL_ERROR.to_be_bytes());
         }
+        (HEADERS, Habit::FailStreams) if stream_of(&frame) > 21 && frame[HEAD] == OK => frame[HEAD] = FAILED,
         (GOAWAY, Habit::DropGoaways) => return,
         _ => {}
     }

@@ -29,6 +29,10 @@ pub(super) fn of_request(raw: &[u8], head: &request::Head, habit: Habit) -> Vec<
             format!("{first}\r\n{}\r\n", lines.concat()).into_bytes()
         }
         Habit::KeepHops => raw.to_vec(),
+        Habit::KeepHost if let Some(rest) = target.strip_prefix("http://") => {
+            let path = rest.find('/').map_or("/", |at| &rest[at..]);
+            text.replacen(&target, path, 1).into_bytes()
+        }
         _ => {
             let authority = target.strip_prefix("http://").and_then(|rest| rest.split('/').next());
             let without = without_hops(&text);
@@ -51,6 +55,10 @@ pub(super) fn of_reply(raw: &[u8], method: &[u8], status: u16, habit: Habit) -> 
         Habit::AddContent if status == 204 => {
             let end = raw.len() - 2;
             [&raw[..end], b"Transfer-Encoding: chunked\r\n\r\n"].concat()
+        }
+        Habit::AddLengths if status == 204 => {
+            let end = raw.len() - 2;
+            [&raw[..end], b"Content-Length: 0\r\n\r\n"].concat()
         }
         Habit::KeepHops => raw.to_vec(),
         Habit::ReuseEnded => kept(&String::from_utf8_lossy(raw), |name, _| name != "connection").into_bytes(),

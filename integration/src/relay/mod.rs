@@ -53,6 +53,18 @@ pub enum Habit {
     DropUpgrades,
     /// Replies to HEAD get content, and 204 a transfer coding.
     AddContent,
+    /// 204 gets a `Content-Length`.
+    AddLengths,
+    /// A target in absolute form loses its host, and `Host` stays as it was.
+    KeepHost,
+    /// A request with content is passed on when all of it has come, after 102 (Processing).
+    SayProcessing,
+    /// What can't be read is refused, and the connection is kept.
+    KeepRefused,
+    /// Content in chunks is refused.
+    RefuseChunks,
+    /// A request with another one right behind it is refused.
+    RefusePipelines,
     /// Fields of requests that begin with `x-probe-5` are dropped.
     DropFields,
     /// What `Connection` names is passed on, and `Host` as well.
@@ -81,6 +93,8 @@ pub enum Habit {
     RefuseStreams,
     /// HTTP/2: it is begun, and each reply is a reset.
     ResetReplies,
+    /// HTTP/2: 200 on streams above 21 becomes 500.
+    FailStreams,
     /// HTTP/2: GOAWAY is dropped.
     DropGoaways,
 }

@@ -1,5 +1,7 @@
 //! What loadgen finds out before a verified run, with dummy-server behind a proxy that removes tokens.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use integration::{
     binaries::loadgen,
     planted::{Fault, Planted},
@@ -111,4 +113,41 @@ fn where_no_token_arrives_nothing_is_claimed_and_nothing_is_proven() {
     let verify = &report.json()["verify"];
     assert_eq!(verify["unjudged"].as_u64(), Some(SENT), "{verify:#}");
     assert_eq!(verify["never_arrived"]["answered_by_proxy"]["count"], 0, "{verify:#}");
+}
+
+fn the_canary_of_one_load_is_not_taken_for_that_of_another() {
+    let server = Server::start();
+    // The first one, of the first load, arrives; nothing else does.
+    let before = AtomicU64::new(0);
+    let planted = Planted::start(server.http, move |_| match before.fetch_add(1, Ordering::Relaxed) {
+        0 => Fault::None,
+        _ => Fault::TakeTokens,
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("plan.yaml");
+    let text = format!(
+        "target: http://{}/bin/1K\nloads:\n- {{name: one, total: 5, connections: 1}}\n\
+         - {{name: two, total: 5, connections: 1}}\n",
+        planted.address
+    );
+    std::fs::write(&plan, text).expect("the plan is written");
+    let plan = plan.to_str().expect("a path in UTF-8");
+    let finished = loadgen(&["--no-progress", "-o", "json", "--verify", "-f", plan]);
+    assert!(finished.stderr.contains("no token gets to a server and back"), "{finished}");
+    let report = Report::parse(&finished.stdout);
+    let of = |load: usize| report.json()["loads"][load]["verify"]["tokens"][0].clone();
+    assert_eq!((&of(0)["requests"], &of(0)["replies"]), (&"field".into(), &"field".into()));
+    assert_eq!((&of(1)["requests"], &of(1)["replies"]), (&"stripped".into(), &"unknown".into()));
+}
+
+fn the_reply_of_something_in_between_says_nothing_of_tokens() {
+    let server = Server::start();
+    let ledger = server.admin.to_string();
+    for status in [301, 401, 404, 429] {
+        let finished = through(&server, Fault::Answer(status), &["-o", "json", "--ledger", &ledger]);
+        let report = Report::parse(&finished.stdout);
+        assert_eq!(tokens(&report), [["GET", "unknown", "unknown"].map(str::to_owned)], "{status}");
+        let verify = &report.json()["verify"];
+        assert_eq!(verify["never_arrived"]["answered_by_proxy"]["count"], SENT, "{verify:#}");
+    }
 }

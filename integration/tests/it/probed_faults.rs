@@ -102,6 +102,54 @@ fn an_interrupted_probe_reports_what_it_has_found() {
     }
 }
 
+fn an_interrupted_cell_keeps_the_rounds_that_have_ended() {
+    let server = Server::start();
+    let (relay, targets) = Relay::telling(server.http, Habit::None);
+    let url = format!("http://{}", relay.address);
+    let words = ["probe", "--only=early-hints", "--rounds=100", "-o", "json", &url];
+    let process = Process::start(command("loadgen").args(words));
+    // The second one is asked when the first one has ended.
+    for _ in 0..2 {
+        while !targets.recv_timeout(PATIENCE).expect("a request").contains("dummy-hints") {}
+    }
+    process.signal(Signal::INT);
+    let finished = process.finish(PATIENCE);
+    assert_eq!(finished.code, Some(130), "{finished}");
+    let matrix: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let cell = &matrix["rows"][0]["cells"][0];
+    let rounds = cell["rounds"].as_array().expect("rounds").len();
+    assert_eq!(cell["state"], "kept", "{cell:#}");
+    let expected = format!("103 came with its Link; interrupted after {rounds} of 100");
+    assert_eq!(cell["what"], expected.as_str(), "{cell:#}");
+}
+
+fn a_report_of_a_probe_that_does_not_begin_leaves_no_file() {
+    let nobody =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (new, old) = (folder.path().join("new.json"), folder.path().join("old.json"));
+    std::fs::write(&old, "old").expect("a file");
+    let reports = [&new, &old].map(|file| format!("--report={}", file.display()));
+    let finished = loadgen(&["probe", "--timeout=1s", &reports[0], &reports[1], &format!("http://{nobody}")]);
+    assert_eq!(finished.code, Some(1), "{finished}");
+    assert!(!new.exists(), "{finished}");
+    assert_eq!(std::fs::read_to_string(&old).expect("a file"), "old");
+}
+
+fn all_reports_that_cannot_be_kept_are_named() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let full = ["one.json", "two.html"].map(|name| folder.path().join(name));
+    for file in &full {
+        symlink("/dev/full", file).expect("a link");
+    }
+    let reports = full.map(|file| format!("--report={}", file.display()));
+    let url = format!("http://{}", server.http);
+    let finished = loadgen(&["probe", "--only=early-hints", &reports[0], &reports[1], "--direct", &url]);
+    assert_eq!(finished.code, Some(1), "{finished}");
+    assert!(finished.stderr.contains("one.json") && finished.stderr.contains("two.html"), "{finished}");
+}
+
 fn a_report_that_cannot_be_kept_is_printed_all_the_same() {
     let server = Server::start();
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,21 +1,27 @@
 //! What loadgen proves of each request, with dummy-server behind a proxy that does what it should not.
 
 use std::{
+    fs::File,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     thread,
 };
 
 use integration::{
-    binaries::loadgen,
+    PATIENCE,
+    binaries::{command, loadgen},
     cases::is_full,
     planted::{Fault, Planted},
-    process::Finished,
+    process::{Finished, Process},
     proxies::HAPROXY,
     proxy::{Behind, Proxy},
     report::Report,
     server::Server,
     tools::require,
+};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::Signal,
 };
 use serde_json::Value;
 
@@ -480,6 +486,30 @@ fn a_command_is_run_meanwhile_and_what_it_did_is_told_by_part() {
     let finished = run("exit 7", &[]);
     assert_eq!(finished.code, Some(1), "{finished}");
     assert_eq!(Report::parse(&finished.stdout).number("/during/code"), 7);
+}
+
+/// SIGINT ends the command with all that it has started, and no run that was cut short is said to have succeeded.
+fn a_command_that_goes_on_ends_with_its_children_when_the_run_is_interrupted() {
+    let server = Server::start();
+    let (url, folder) = (format!("http://{}/bin/1K", server.http), tempfile::tempdir().expect("a folder"));
+    let alive = folder.path().join("alive");
+    // The reader of the FIFO sees its end when the last of the command's processes has ended.
+    mknodat(CWD, &alive, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO is made");
+    let during = format!("exec 9<>{}; echo started >&2; sleep 1000 & sleep 1000", alive.display());
+    for signals in [1, 2] {
+        let mut run = command("loadgen");
+        run.args(["--verify", "-r", "50", "-c", "2", "--around", "100ms", "--during", &during, &url]);
+        let run = Process::start(&mut run);
+        run.await_stderr("the command", |text| text.contains("\nstarted").then_some(()));
+        let mut held = File::options().read(true).open(&alive).expect("the FIFO is opened");
+        for _ in 0..signals {
+            run.signal(Signal::INT);
+        }
+        let finished = run.finish(PATIENCE);
+        assert_eq!(finished.code, Some(130), "{finished}");
+        assert!(finished.stdout.contains("Verdict: interrupted after"), "{finished}");
+        assert!(held.read_to_end(&mut Vec::new()).is_ok(), "all have ended");
+    }
 }
 
 /// Not one false alarm, whatever the proxy does with connections and streams.

@@ -126,6 +126,10 @@ impl Comparing<'_> {
         {
             return Ok(Ended::Interrupted);
         }
+        if let Some(fault) = found.unlike_while_measured() {
+            found.faults.push(fault.clone());
+            anyhow::ensure!(self.wanted.force, "the contenders did not do the same: {fault}");
+        }
         if self.wanted.curve { self.curve(found, &knees) } else { Ok(Ended::Whole) }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    process::{Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -67,17 +67,25 @@ impl During {
         note(&format!("running: {}", self.command));
         let mut command = Command::new("sh");
         command.arg("-c").arg(&self.command).stdin(Stdio::null()).stdout(io::stderr());
-        let mut child = command.spawn()?;
+        let mut child = Group::spawn(command)?;
+        let mut is_asked = false;
         let status = loop {
-            match child.try_wait()? {
-                Some(status) => break status,
-                // Whoever presses Ctrl+C twice waits for nothing.
-                None if run.phase() == Phase::Abort => {
-                    child.kill()?;
+            match (child.try_wait()?, run.phase()) {
+                (Some(status), _) => break status,
+                (None, Phase::Run) => {}
+                (None, Phase::Stop) if is_asked => {}
+                (None, Phase::Stop) => {
+                    note("the command is asked to end (SIGTERM)");
+                    child.end(false)?;
+                    is_asked = true;
+                }
+                // Who presses Ctrl+C twice waits for nothing.
+                (None, Phase::Abort) => {
+                    child.end(true)?;
                     break child.wait()?;
                 }
-                None => thread::sleep(EVERY),
             }
+            thread::sleep(EVERY);
         };
         note(&format!("the command has ended: {status}"));
         Ok(status)
@@ -98,6 +106,41 @@ impl During {
             thread::sleep(EVERY);
         }
         false
+    }
+}
+
+/// The command with all that it has started.
+#[derive(Debug)]
+struct Group(Child);
+
+impl Group {
+    fn spawn(mut command: Command) -> io::Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn().map(Self)
+    }
+
+    fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.0.try_wait()
+    }
+
+    fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.0.wait()
+    }
+
+    /// Asks all of it to end, or kills it.
+    #[cfg(unix)]
+    fn end(&mut self, kill: bool) -> io::Result<()> {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        let signal = if kill { Signal::KILL } else { Signal::TERM };
+        let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        // It may have ended by itself.
+        group.map_or(Ok(()), |group| Ok(kill_process_group(group, signal)?))
+    }
+
+    #[cfg(not(unix))]
+    fn end(&mut self, _kill: bool) -> io::Result<()> {
+        self.0.kill()
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use runtime::files;
 
 use crate::report::{self, Detail, Report, text::Style};
 
@@ -79,13 +80,13 @@ pub(super) fn printed(format: Format, reports: &[ReportFile]) -> Format {
 /// Files that reports are written to, open already. What they held stays until there is a report, and one that was not there before
 /// is gone again if there is none.
 #[derive(Debug)]
-pub(super) struct ReportFiles(Vec<Opened>);
+pub(super) struct ReportFiles<F = Format>(Vec<Opened<F>>);
 
-/// A file that was opened for a report.
+/// A file that was opened for a report, whose format is one of those that such a report has.
 #[derive(Debug)]
-struct Opened {
+struct Opened<F> {
     path: PathBuf,
-    format: Format,
+    format: F,
     file: File,
     /// It was not there before, and holds no report yet.
     is_empty: bool,
@@ -94,24 +95,11 @@ struct Opened {
 impl ReportFiles {
     /// Made before the run: a run whose report can't be kept is better not begun.
     pub(super) fn create(reports: &[ReportFile]) -> anyhow::Result<Self> {
-        let files = reports.iter().filter_map(|report| match report {
+        let wanted = reports.iter().filter_map(|report| match report {
             ReportFile::Stdout => None,
-            ReportFile::File(path, format) => Some((path, *format)),
+            ReportFile::File(path, format) => Some((path.as_path(), *format)),
         });
-        let mut all = Vec::new();
-        for (path, format) in files {
-            let opened = File::options().write(true).create_new(true).open(path);
-            let is_empty = opened.is_ok();
-            let opened = match opened {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    File::options().write(true).create(true).truncate(false).open(path)
-                }
-                opened => opened,
-            };
-            let file = opened.with_context(|| cannot_write(path))?;
-            all.push(Opened { path: path.clone(), format, file, is_empty });
-        }
-        Ok(Self(all))
+        Self::create_each(wanted)
     }
 
     /// Prints the reports and writes each of the files: what can't be written keeps none of the others from being so.
@@ -123,9 +111,30 @@ impl ReportFiles {
         reports: &[Report<'_>],
         print: impl FnOnce() -> io::Result<()>,
     ) -> anyhow::Result<()> {
+        self.write_each(print, |format, out| write(reports, format, Style::Plain, out))
+    }
+}
+
+impl<F: Copy> ReportFiles<F> {
+    /// The same as [`ReportFiles::create`], of files in whatever formats.
+    pub(super) fn create_each<'p>(wanted: impl Iterator<Item = (&'p Path, F)>) -> anyhow::Result<Self> {
+        let mut all = Vec::new();
+        for (path, format) in wanted {
+            let (file, is_empty) = files::to_write(path).with_context(|| cannot_write(path))?;
+            all.push(Opened { path: path.to_owned(), format, file, is_empty });
+        }
+        Ok(Self(all))
+    }
+
+    /// The same as [`ReportFiles::write`]; `write` is given the format of each.
+    pub(super) fn write_each(
+        &mut self,
+        print: impl FnOnce() -> io::Result<()>,
+        write: impl Fn(F, &mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut failed = shown(print()).err();
         for Opened { path, format, file, is_empty } in &mut self.0 {
-            match replace(reports, *format, file).with_context(|| cannot_write(path)) {
+            match replace(file, |file| write(*format, file)).with_context(|| cannot_write(path)) {
                 Ok(()) => *is_empty = false,
                 Err(error) => {
                     failed = Some(match failed {
@@ -139,7 +148,7 @@ impl ReportFiles {
     }
 }
 
-impl Drop for Opened {
+impl<F> Drop for Opened<F> {
     fn drop(&mut self) {
         if self.is_empty {
             // Whether it can be removed or not, there is no report.
@@ -149,11 +158,11 @@ impl Drop for Opened {
 }
 
 /// Replaces what the file held; a pipe or a device holds nothing.
-fn replace(reports: &[Report<'_>], format: Format, file: &mut File) -> io::Result<()> {
+fn replace(file: &mut File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if file.metadata()?.is_file() {
         file.set_len(0)?;
     }
-    write(reports, format, Style::Plain, file)
+    write(file)
 }
 
 fn cannot_write(path: &Path) -> String {

@@ -2,9 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     io::{IsTerminal as _, Write},
-    path::Path,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -12,7 +10,7 @@ use command_line::Refusal;
 
 use super::{
     exit::Exit,
-    formats::shown,
+    formats::{ReportFiles, shown},
     interrupt,
     probe_args::{Probe, ProbeFile, ProbeFormat, RoleWord},
     progress::note,
@@ -26,15 +24,6 @@ use crate::{
 /// The most proxies of one matrix.
 const MAX_PROXIES: usize = 16;
 const EXAMPLE: &str = "loadgen probe --direct=http://localhost:8080 nginx=http://localhost:8081";
-
-impl ProbeFile {
-    fn keep(&self, matrix: &Matrix) -> anyhow::Result<()> {
-        let Self(path, format) = self;
-        let mut page = Vec::new();
-        write(matrix, *format, &mut page)?;
-        fs::write(path, page).with_context(|| cannot_write(path))
-    }
-}
 
 fn refused(wrong: impl Into<String>, accepted: impl Into<String>, example: &'static str) -> PlanError {
     PlanError(Refusal::new(wrong.into(), accepted.into(), example))
@@ -63,10 +52,8 @@ impl Probe {
             cases: self.cases()?,
         };
         // What can't be kept is better not asked.
-        for ProbeFile(path, _) in &self.reports {
-            let opened = fs::File::options().write(true).create(true).truncate(false).open(path);
-            opened.with_context(|| cannot_write(path))?;
-        }
+        let files = self.reports.iter().map(|ProbeFile(path, format)| (path.as_path(), *format));
+        let mut files = ReportFiles::create_each(files)?;
         let stop = Stop::default();
         let told = stop.clone();
         interrupt::on_each(move || told.stop()).context("can't watch for Ctrl+C")?;
@@ -82,9 +69,12 @@ impl Probe {
         };
         self.annotate(&mut matrix)?;
         // First where nothing stands in the way of it.
-        let shown = shown(write(&matrix, self.output, out).and_then(|()| out.flush()));
-        let kept = self.reports.iter().map(|file| file.keep(&matrix)).fold(Ok(()), Result::and);
-        shown.and(kept)?;
+        let print = || write(&matrix, self.output, out).and_then(|()| out.flush());
+        files.write_each(print, |format, file| {
+            let mut page = Vec::new();
+            write(&matrix, format, &mut page)?;
+            file.write_all(&page)
+        })?;
         if matrix.interrupted {
             return Ok(Exit::Interrupted);
         }
@@ -176,10 +166,6 @@ impl Probe {
         let wanted = self.only.iter().map(|name| found(name)).collect::<Result<Vec<_>, _>>()?;
         Ok(CASES.iter().copied().filter(|case| wanted.iter().any(|one| one.number == case.number)).collect())
     }
-}
-
-fn cannot_write(path: &Path) -> String {
-    format!("can't write the --report file {}", path.display())
 }
 
 fn write(matrix: &Matrix, format: ProbeFormat, out: &mut dyn Write) -> std::io::Result<()> {

@@ -12,13 +12,13 @@ use super::{
 pub(super) struct Finding {
     pub(super) state: State,
     pub(super) what: String,
-    /// What a rule says about it; whether that makes it broken depends on the role.
-    pub(super) rule: Option<&'static Rule>,
+    /// The rules that it is against; whether that makes it broken depends on the role.
+    pub(super) rules: Vec<&'static Rule>,
 }
 
 impl Finding {
     fn new(state: State, what: impl Into<String>) -> Self {
-        Self { state, what: what.into(), rule: None }
+        Self { state, what: what.into(), rules: Vec::new() }
     }
 
     pub(super) fn kept(what: impl Into<String>) -> Self {
@@ -48,9 +48,25 @@ impl Finding {
         Self::new(State::NotApplicable, needs)
     }
 
+    /// The same, of a case that is not judged: what a proxy did in place of the server is described as well.
+    pub(super) fn into_described(self) -> Self {
+        match self.state {
+            State::Kept | State::Changed => Self::described(self.what),
+            State::AnsweredItself | State::Refused => {
+                Self::described(format!("{}: {}", self.state.name(), self.what))
+            }
+            _ => self,
+        }
+    }
+
     /// Against a rule.
     pub(super) fn against(rule: &'static Rule, what: impl Into<String>) -> Self {
-        Self { rule: Some(rule), ..Self::new(State::Changed, what) }
+        Self::against_all(&[rule], what)
+    }
+
+    /// Against rules, of which each binds other roles.
+    pub(super) fn against_all(rules: &[&'static Rule], what: impl Into<String>) -> Self {
+        Self { rules: rules.to_vec(), ..Self::new(State::Changed, what) }
     }
 
     /// A reply that no server behind has given.

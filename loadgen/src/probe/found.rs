@@ -77,15 +77,31 @@ pub struct Rule {
     pub section: &'static str,
     /// What it says.
     pub quote: &'static str,
-    /// Whether it is a rule for proxies alone: broken by a gateway, it is a change.
-    pub for_proxies_only: bool,
+    /// Whom it binds: broken by anyone else, it is a change.
+    pub roles: Roles,
+}
+
+/// Which roles a rule binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Roles {
+    /// Each of them.
+    Both,
+    /// Gateways alone, which are bound like the server that they stand for.
+    Gateways,
+    /// Proxies alone.
+    Proxies,
 }
 
 impl Rule {
     /// Whether it is one for this role.
     #[must_use]
     pub fn binds(&self, role: Role) -> bool {
-        !self.for_proxies_only || role == Role::Proxy
+        match self.roles {
+            Roles::Both => true,
+            Roles::Gateways => role == Role::Gateway,
+            Roles::Proxies => role == Role::Proxy,
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{
 const ROUND_TRIPS: u32 = 10;
 /// After how many of them silence says something.
 const ENOUGH: u32 = 3;
+/// How long what most likely never comes is waited for on a fast way.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// A proxy, or the server itself.
 #[derive(Debug)]
@@ -142,6 +144,11 @@ impl Gate {
         (self.timeout / 4).max((self.rtt.get() * ROUND_TRIPS).min(self.timeout))
     }
 
+    /// For how long what most likely never comes is waited for: not for long, but longer than silence takes to say something.
+    pub(super) fn moment(&self) -> Duration {
+        (self.timeout / 8).min(MOMENT).max((self.rtt.get() * ENOUGH).min(self.timeout))
+    }
+
     /// Whether the way through the proxy is so slow that what has not come within this time may still come.
     pub(super) fn is_slow_for(&self, waited: Duration) -> bool {
         self.rtt.get() * ENOUGH > waited
@@ -151,5 +158,23 @@ impl Gate {
         let number = self.next.get();
         self.next.set(number + 1);
         self.ids.of(number, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_way_is_waited_for_longer_and_never_beyond_the_limit() {
+        let wanted = Wanted::new("a", "http://127.0.0.1:1", false, false).unwrap();
+        let gate = Gate::open(&wanted, Duration::from_secs(8)).unwrap();
+        let waits = |rtt: u64| {
+            gate.rtt.set(Duration::from_millis(rtt));
+            (gate.moment().as_millis(), gate.patience().as_millis())
+        };
+        assert_eq!(waits(10), (300, 2000));
+        assert_eq!(waits(500), (1500, 5000));
+        assert_eq!(waits(5000), (8000, 8000));
     }
 }

@@ -3,7 +3,8 @@
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    cases, combined,
+    cases,
+    combined::combined,
     finding::Finding,
     found::{Cell, Role},
     gate::Gate,
@@ -14,22 +15,32 @@ use super::{
 use crate::plan::Protocol;
 
 /// The rounds of a variant.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tried {
     pub(super) rounds: Vec<(Finding, Vec<Line>)>,
     pub(super) curl: Option<String>,
     /// Of rounds, the numbers of their POSTs that are to arrive once.
     pub(super) posts: Vec<(usize, u64)>,
+    /// How many rounds were to be tried, if the probe was interrupted.
+    pub(super) interrupted_of: Option<u32>,
 }
 
 impl Tried {
     /// One of which there is nothing to show but this.
     pub(super) fn without(finding: Finding) -> Self {
-        Self { rounds: vec![(finding, Vec::new())], curl: None, posts: Vec::new() }
+        Self { rounds: vec![(finding, Vec::new())], ..Self::default() }
     }
 
-    pub(super) fn cell(self, role: Role) -> Cell {
-        combined(self.rounds, self.curl, role)
+    pub(super) fn cell(mut self, role: Role) -> Cell {
+        let tried = self.rounds.len();
+        if tried == 0 {
+            self.rounds.push((Finding::not_asked(), Vec::new()));
+        }
+        let mut cell = combined(self.rounds, self.curl, role);
+        if let (1.., Some(wanted)) = (tried, self.interrupted_of) {
+            cell.what = format!("{}; interrupted after {tried} of {wanted}", cell.what);
+        }
+        cell
     }
 }
 
@@ -45,7 +56,7 @@ pub(super) async fn look_again(gate: &Gate, protocol: Protocol, tried: &mut [Tri
     for tried in tried {
         for (round, number) in &tried.posts {
             let (finding, _) = &mut tried.rounds[*round];
-            if finding.rule.is_none()
+            if finding.rules.is_empty()
                 && let Some(late) = cases::repeated_later(Sightings::of(&statements, *number).count)
             {
                 *finding = late;

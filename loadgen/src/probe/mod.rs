@@ -7,6 +7,7 @@
 mod caches;
 mod cases;
 mod client;
+mod combined;
 mod finding;
 pub mod found;
 mod gate;
@@ -29,7 +30,7 @@ pub use self::{
     stop::Stop,
 };
 use self::{
-    found::{Cell, Column, Round, Row, State},
+    found::{Column, Row, State},
     gate::Gate,
     late::Tried,
     spoken::Opened,
@@ -61,7 +62,11 @@ pub fn run(
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Matrix> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("can't start a runtime")?.block_on(ask_all(wanted, options, stop, progress))
+    let runtime = runtime.context("can't start a runtime")?;
+    let matrix = runtime.block_on(ask_all(wanted, options, stop, progress));
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    matrix
 }
 
 async fn ask_all(
@@ -72,15 +77,17 @@ async fn ask_all(
 ) -> anyhow::Result<Matrix> {
     let mut opened = Vec::new();
     for wanted in wanted {
+        let (asked, timeout) = (wanted.clone(), options.timeout);
+        let gate = aside(stop, move || Gate::open(&asked, timeout)).await?;
         let found = async {
-            match Gate::open(wanted, options.timeout) {
+            match gate {
                 Ok(gate) => spoken::open(gate, wanted.protocols()).await,
                 Err(error) => Opened::not_found(wanted, &format!("can't find {}: {error:#}", wanted.name())),
             }
         };
         opened.push(tokio::select! {
             found = found => found,
-            () = stop.stopped() => return Err(anyhow!("stopped before anything was asked")),
+            () = stop.stopped() => return Err(too_early()),
         });
     }
     if opened.iter().all(|one| one.spoken().next().is_none())
@@ -99,10 +106,7 @@ async fn ask_all(
                 Tried::without(instead)
             } else if let Some(gate) = &opened.gate {
                 progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
-                tokio::select! {
-                    tried = attempt(gate, case, row.variant, *protocol, options) => tried,
-                    () = stop.stopped() => Tried::without(Finding::not_asked()),
-                }
+                attempt(gate, case, row.variant, *protocol, (options, stop)).await
             } else {
                 Tried::without(Finding::unasked(format!("can't find {}", wanted.name())))
             });
@@ -127,6 +131,21 @@ async fn ask_all(
         columns,
         rows: rows.into_iter().map(|(row, _)| row).collect(),
     })
+}
+
+/// Does what blocks while a stop is waited for as well.
+async fn aside<T: Send + 'static>(
+    stop: &Stop,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        done = tokio::task::spawn_blocking(work) => done.context("a thread has panicked"),
+        () = stop.stopped() => Err(too_early()),
+    }
+}
+
+fn too_early() -> anyhow::Error {
+    anyhow!("stopped before anything was asked")
 }
 
 fn column(wanted: &Wanted, opened: &Opened) -> Column {
@@ -178,110 +197,88 @@ async fn attempt(
     case: &Case,
     variant: &'static str,
     protocol: Protocol,
-    options: &Options,
+    (options, stop): (&Options, &Stop),
 ) -> Tried {
-    let (mut rounds, mut curl, mut posts) = (Vec::new(), None, Vec::new());
+    let mut tried = Tried::default();
     for _ in 0..options.rounds {
         let mut trial = Trial::new(gate, protocol);
-        // One that was gone before may be back.
-        let settled = if gate.is_cut_off.get() { Trial::new(gate, protocol).settle().await } else { Ok(()) };
-        let mut finding = match settled {
-            Ok(()) => cases::attempt(case, variant, &mut trial).await,
-            Err(finding) => finding,
+        let finding = tokio::select! {
+            finding = round(case, variant, &mut trial) => finding,
+            () = stop.stopped() => {
+                tried.interrupted_of = Some(options.rounds);
+                break;
+            }
         };
-        if let Some(hit) = trial.settle_hit().await {
-            finding = hit;
-        }
-        if let Some(crossed) = trial.crossed.take() {
-            finding = Finding::against(&cases::CROSSED, crossed);
-        } else if let (Some(why), None) = (trial.garbled.take(), finding.rule) {
-            finding = Finding::unasked(format!("what came was not HTTP: {why}"));
-        }
-        let is_asked = !matches!(finding.state, State::NotApplicable | State::Unasked);
-        // Of a proxy that has gone in between, nothing is known. A rule that it has broken, it has broken.
-        if is_asked
-            && let Err(gone) = Trial::new(gate, protocol).settle().await
-            && finding.rule.is_none()
-        {
-            finding = Finding::unasked(format!(
-                "{}: {}; and then {}",
-                finding.state.name(),
-                finding.what,
-                gone.what
-            ));
-        }
-        let is_over = !is_asked || finding.state == State::Unasked;
-        curl = curl.or(trial.curl);
-        posts.extend(trial.posted.map(|number| (rounds.len(), number)));
-        rounds.push((finding, trial.transcript.lines()));
+        let is_over = matches!(finding.state, State::NotApplicable | State::Unasked);
+        tried.curl = tried.curl.or(trial.curl);
+        tried.posts.extend(trial.posted.map(|number| (tried.rounds.len(), number)));
+        tried.rounds.push((finding, trial.transcript.lines()));
         if is_over {
             break;
         }
     }
-    Tried { rounds, curl, posts }
+    tried
 }
 
-/// One cell of all its rounds.
-fn combined(found: Vec<(Finding, Vec<transcript::Line>)>, curl: Option<String>, role: Role) -> Cell {
-    let judged = |finding: &Finding| match finding.rule {
-        Some(rule) if rule.binds(role) => State::Broken,
-        _ => finding.state,
+/// A round, with a look at whether the proxy is still there.
+async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {
+    let (gate, protocol) = (trial.gate, trial.protocol);
+    // One that was gone before may be back.
+    let settled = if gate.is_cut_off.get() { Trial::new(gate, protocol).settle().await } else { Ok(()) };
+    let mut finding = match settled {
+        Ok(()) => cases::attempt(case, variant, trial).await,
+        Err(finding) => finding,
     };
-    let rule = found.iter().find_map(|(finding, _)| finding.rule).copied();
-    let rounds: Vec<Round> = found
-        .into_iter()
-        .map(|(finding, transcript)| Round { state: judged(&finding), what: finding.what, transcript })
-        .collect();
-    let breaks_a_must = rounds.iter().any(|round| round.state == State::Broken);
-    let kept = rounds.iter().filter(|round| round.state == State::Kept).count();
-    let first = &rounds[0];
-    let unasked = rounds.iter().find(|round| round.state == State::Unasked);
-    let (state, what) = match (unasked, rounds.iter().find(|round| round.state != first.state)) {
-        (Some(unasked), _) => (State::Unasked, unasked.what.clone()),
-        (None, None) => (first.state, first.what.clone()),
-        (None, Some(other)) => {
-            let odd = if first.state == State::Kept { other } else { first };
-            (
-                State::Unstable,
-                format!("kept in {kept} of {}, else {}: {}", rounds.len(), odd.state.name(), odd.what),
-            )
-        }
-    };
-    Cell { state, what, rule, breaks_a_must, curl, disputed: None, rounds }
+    if let Some(hit) = trial.settle_hit().await {
+        finding = hit;
+    }
+    if let Some(crossed) = trial.crossed.take() {
+        finding = cases::crossed(trial, crossed);
+    } else if let (Some(why), true) = (trial.garbled.take(), finding.rules.is_empty()) {
+        finding = Finding::unasked(format!("what came was not HTTP: {why}"));
+    }
+    let is_asked = !matches!(finding.state, State::NotApplicable | State::Unasked);
+    // Of a proxy that has gone in between, nothing is known. A rule that it has broken, it has broken.
+    if is_asked
+        && let Err(gone) = Trial::new(gate, protocol).settle().await
+        && finding.rules.is_empty()
+    {
+        finding =
+            Finding::unasked(format!("{}: {}; and then {}", finding.state.name(), finding.what, gone.what));
+    }
+    finding
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, thread};
+
     use super::*;
 
-    fn of(findings: Vec<Finding>, role: Role) -> (State, bool, String) {
-        let cell = combined(findings.into_iter().map(|finding| (finding, Vec::new())).collect(), None, role);
-        (cell.state, cell.breaks_a_must, cell.what)
-    }
-
     #[test]
-    fn a_rule_for_proxies_is_not_broken_by_a_gateway() {
-        static FOR_PROXIES: found::Rule = found::Rule { section: "1", quote: "MUST", for_proxies_only: true };
-        static FOR_ALL: found::Rule = found::Rule { for_proxies_only: false, ..FOR_PROXIES };
-        let against = |rule| vec![Finding::against(rule, "so")];
-        assert_eq!(of(against(&FOR_PROXIES), Role::Gateway), (State::Changed, false, "so".to_owned()));
-        assert_eq!(of(against(&FOR_PROXIES), Role::Proxy), (State::Broken, true, "so".to_owned()));
-        assert_eq!(of(against(&FOR_ALL), Role::Gateway), (State::Broken, true, "so".to_owned()));
-    }
-
-    #[test]
-    fn rounds_that_differ_are_unstable_and_say_in_how_many_it_was_kept() {
-        let rounds = vec![Finding::kept("a"), Finding::changed("b"), Finding::kept("c")];
-        let (state, _, what) = of(rounds, Role::Gateway);
-        assert_eq!((state, what.as_str()), (State::Unstable, "kept in 2 of 3, else changed: b"));
-        let same = vec![Finding::kept("a"), Finding::kept("c")];
-        assert_eq!(of(same, Role::Gateway), (State::Kept, false, "a".to_owned()));
-    }
-
-    #[test]
-    fn what_could_not_be_asked_in_one_round_is_not_known_but_a_broken_rule_stays_broken() {
-        static RULE: found::Rule = found::Rule { section: "1", quote: "MUST", for_proxies_only: false };
-        let rounds = vec![Finding::against(&RULE, "so"), Finding::kept("a"), Finding::unasked("gone")];
-        assert_eq!(of(rounds, Role::Gateway), (State::Unasked, true, "gone".to_owned()));
+    fn a_probe_that_is_stopped_does_not_wait_for_what_blocks() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (release, held) = mpsc::sync_channel::<()>(1);
+        let (stop, told) = (Stop::default(), Stop::default());
+        let (begun, has_begun) = mpsc::sync_channel(1);
+        let stopping = {
+            let stop = stop.clone();
+            thread::spawn(move || {
+                has_begun.recv().unwrap();
+                stop.stop();
+            })
+        };
+        let work = move || {
+            begun.send(()).unwrap();
+            // Until the test lets go of it.
+            held.recv().is_err()
+        };
+        let ended = runtime.block_on(aside(&stop, work));
+        assert_eq!(ended.unwrap_err().to_string(), too_early().to_string());
+        runtime.shutdown_background();
+        drop(release);
+        stopping.join().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(aside(&told, || 7)).unwrap(), 7);
     }
 }

@@ -1,7 +1,5 @@
 //! One round of one variant: what its case does with it, and the transcript of that.
 
-use std::time::Duration;
-
 use contract::{field::SERVER_TIMING, id::Id, timing::Timing};
 use tokio::time::Instant;
 
@@ -66,7 +64,7 @@ impl<'a> Trial<'a> {
 
     /// The end of a wait for what most likely never comes.
     pub(super) fn a_moment(&self) -> Instant {
-        Instant::now() + (self.gate.timeout / 8).min(Duration::from_millis(300))
+        Instant::now() + self.gate.moment()
     }
 
     /// A request of its own number.
@@ -108,7 +106,7 @@ impl<'a> Trial<'a> {
         ask: &Ask,
         most: usize,
     ) -> Result<Crowd, Finding> {
-        self.curl = ask.curl(true).map(|curl| format!("for i in $(seq 100); do {curl} & done; wait"));
+        self.curl = ask.curl_of_many(most);
         let crowd = session.crowd(ask, most, self.until()).await.map_err(|cut| Finding::cut(&cut))?;
         self.transcript
             .note(Side::Sent, format!("{} {} on {} streams", ask.method, ask.target, crowd.opened));
@@ -258,6 +256,7 @@ impl<'a> Trial<'a> {
             method,
             target: format!("{}{target}", self.gate.prefix),
             authority: self.gate.site.target().authority(),
+            place: self.gate.site.target().place(),
             is_secure: self.gate.site.target().tls,
             is_insecure: self.gate.is_insecure,
             fields: Vec::new(),

@@ -29,12 +29,12 @@ pub(super) fn sentences(split: &TimeSplit) -> Vec<String> {
         let why = "the clock of the servers is another";
         sentences.push(format!("{} ({of} requests; the ways are not told apart: {why})", told(&parts)));
     }
-    for (times, what) in [
-        (*untold, "replies do not tell when their request was seen"),
-        (*impossible, "replies tell of instants that cannot be: they are in no part"),
+    for (times, replies, what) in [
+        (*untold, ["reply does", "replies do"], "not tell when the request was seen"),
+        (*impossible, ["reply has", "replies have"], "impossible timestamps, and no part contains them"),
     ] {
         if times > 0 {
-            sentences.push(format!("{} {what}", count(times)));
+            sentences.push(format!("{} {} {what}", count(times), replies[usize::from(times > 1)]));
         }
     }
     sentences
@@ -85,8 +85,8 @@ mod tests {
             [
                 "the server took 12.0 us at p50 and 24.0 us at p99, both ways together 3.13 ms at p50 and 6.26 ms at p99 \
                  (n too small for p99) (20 requests; the ways are not told apart: the clock of the servers is another)",
-                "3 replies do not tell when their request was seen",
-                "1 replies tell of instants that cannot be: they are in no part",
+                "3 replies do not tell when the request was seen",
+                "1 reply has impossible timestamps, and no part contains them",
             ]
         );
     }

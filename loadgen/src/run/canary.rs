@@ -1,8 +1,8 @@
 //! Canaries of a verified run: one request per method, protocol and target before it begins, which shows whether tokens get to a
 //! server and back. What does not in the field is tried in the query, and what does not come back is asked for.
 //!
-//! Each is a run of one request, of a load that no plan has, so that no ledger of the run counts it. Nothing here opens a
-//! connection itself.
+//! Each is a run of one request, with a run id of its own and a load that no plan has, so that no ledger of the run counts it and
+//! none of another load is taken for it. Nothing here opens a connection itself.
 
 use std::{
     thread,
@@ -50,22 +50,23 @@ impl Survivals {
 }
 
 /// What came back of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Back {
     /// Its token, or that of another request: what comes back is not removed.
     Token,
-    /// A reply without one. It `fails` where it tells of a failure of a server, or of something before one.
-    None { fails: bool },
+    /// A reply without one, from the server with this name, if it says so. Others than those of success may be the replies of
+    /// something before a server, such as one that wants to know who asks: they say nothing of tokens.
+    None { is_success: bool, instance: Option<String> },
     /// No reply.
     Nothing,
 }
 
-/// The plan of a verified run with tokens where they get through, and what was found out. All canaries together take no longer
-/// than `--connect-timeout`.
+/// The plan of a verified run with tokens where they get through, and what was found out. All canaries together, and what is asked
+/// about them, take no longer than `--connect-timeout`, beside looking up the names of ledgers.
 ///
 /// # Errors
 /// A canary could not be sent at all.
-pub(super) fn sent_ahead(plan: Plan, ids: Ids, run: &Handle) -> anyhow::Result<(Plan, Survivals)> {
+pub(super) fn sent_ahead(plan: Plan, run: &Handle) -> anyhow::Result<(Plan, Survivals)> {
     if plan.verify().is_none() || plan.message().is_some() || plan.captures() {
         return Ok((plan, Survivals::default()));
     }
@@ -83,8 +84,9 @@ pub(super) fn sent_ahead(plan: Plan, ids: Ids, run: &Handle) -> anyhow::Result<(
     });
     let kind_of: Vec<_> = kind_of.collect();
     let mut kinds = Vec::with_capacity(firsts.len());
-    for (load, first) in (FIRST_CANARY..).step_by(2).zip(&firsts) {
-        let canaries = Canaries { plan: &plan, request: *first, ids: Ids { load, ..ids }, run, until };
+    let ids = own_ids(rand::random());
+    for (ids, first) in ids.zip(&firsts) {
+        let canaries = Canaries { plan: &plan, request: *first, ids, run, until };
         kinds.push(canaries.survival()?);
     }
     let in_query: Vec<bool> =
@@ -94,6 +96,12 @@ pub(super) fn sent_ahead(plan: Plan, ids: Ids, run: &Handle) -> anyhow::Result<(
         false => plan,
     };
     Ok((plan, Survivals { kinds, kind_of }))
+}
+
+/// The ids of canaries, two loads for each kind. The loads of a plan share their run, and each of them has canaries: those have
+/// another run, drawn for each load.
+fn own_ids(run: u32) -> impl Iterator<Item = Ids> {
+    (FIRST_CANARY..).step_by(2).map(move |load| Ids { run, load })
 }
 
 /// Whether what becomes of the token of one request becomes of that of the other, most likely.
@@ -131,28 +139,28 @@ impl Canaries<'_> {
 
     fn ways(&self) -> anyhow::Result<(Way, Way)> {
         let unknown = Ok((Way::Unknown, Way::Unknown));
-        let fails = match self.send(self.ids, false)? {
-            Back::Token => return Ok((Way::Field, Way::Field)),
-            Back::Nothing => return unknown,
-            Back::None { fails } => fails,
-        };
-        let has_arrived = self.has_arrived(self.ids);
-        if has_arrived == Some(true) {
-            return Ok((Way::Field, Way::Stripped));
+        let back = self.send(self.ids, false)?;
+        if back == Back::Token {
+            return Ok((Way::Field, Way::Field));
         }
-        if fails || self.is_over() {
-            return unknown;
+        match self.has_arrived(self.ids, &back) {
+            Some(true) => return Ok((Way::Field, Way::Stripped)),
+            Some(false) => {}
+            None => return unknown,
         }
         let none = Ok((Way::Stripped, Way::Unknown));
         if !self.plan.takes_token_in_query(self.request) {
             return none;
         }
         let in_query = Ids { load: self.ids.load + 1, ..self.ids };
-        match self.send(in_query, true)? {
-            Back::Token => Ok((Way::Query, Way::Field)),
-            _ if self.has_arrived(in_query) == Some(true) => Ok((Way::Query, Way::Stripped)),
-            _ if self.is_over() => unknown,
-            _ => none,
+        let back = self.send(in_query, true)?;
+        if back == Back::Token {
+            return Ok((Way::Query, Way::Field));
+        }
+        match self.has_arrived(in_query, &back) {
+            Some(true) => Ok((Way::Query, Way::Stripped)),
+            Some(false) => none,
+            None => unknown,
         }
     }
 
@@ -160,8 +168,11 @@ impl Canaries<'_> {
         self.run.phase() != Phase::Run || Instant::now() >= self.until
     }
 
-    fn has_arrived(&self, ids: Ids) -> Option<bool> {
-        ledgers::have_seen(self.plan, ids, || self.is_over())
+    /// Whether one that came back so has arrived with its token; none where that can't be told.
+    fn has_arrived(&self, ids: Ids, back: &Back) -> Option<bool> {
+        let Back::None { is_success: true, instance } = back else { return None };
+        let left = || (!self.is_over()).then(|| self.until.saturating_duration_since(Instant::now()));
+        ledgers::have_seen(self.plan, ids, instance.as_deref(), left)
     }
 
     fn send(&self, ids: Ids, in_query: bool) -> anyhow::Result<Back> {
@@ -198,7 +209,8 @@ impl Back {
             return Self::Token;
         }
         let status = head.split(' ').nth(1).unwrap_or_default();
-        Self::None { fails: status.starts_with('5') && field(field::INSTANCE).is_none() }
+        let instance = field(field::INSTANCE).map(str::to_owned);
+        Self::None { is_success: status.starts_with('2') || instance.is_some(), instance }
     }
 }
 
@@ -209,12 +221,19 @@ mod tests {
     #[test]
     fn what_came_back_is_read_from_the_head() {
         let seen = "00000abc-80-0000000000000000-00-01-0000feed";
+        let none = |is_success, instance: Option<&str>| Back::None {
+            is_success,
+            instance: instance.map(str::to_owned),
+        };
         for (head, back) in [
             (format!("HTTP/1.1 200 OK\nX-Dummy-Seen: {seen}\n\n"), Back::Token),
             (format!("HTTP/2 503 Service Unavailable\nx-dummy-seen: {seen}\n\n"), Back::Token),
-            ("HTTP/1.1 200 OK\nx-dummy-seen: what\n\n".to_owned(), Back::None { fails: false }),
-            ("HTTP/1.1 502 Bad Gateway\n\n".to_owned(), Back::None { fails: true }),
-            ("HTTP/1.1 503 Wait\nx-dummy-instance: a\n\n".to_owned(), Back::None { fails: false }),
+            ("HTTP/1.1 200 OK\nx-dummy-seen: what\n\n".to_owned(), none(true, None)),
+            ("HTTP/1.1 301 Moved\n\n".to_owned(), none(false, None)),
+            ("HTTP/1.1 401 Unauthorized\n\n".to_owned(), none(false, None)),
+            ("HTTP/2 429 Too Many Requests\n\n".to_owned(), none(false, None)),
+            ("HTTP/1.1 502 Bad Gateway\n\n".to_owned(), none(false, None)),
+            ("HTTP/1.1 503 Wait\nx-dummy-instance: a\n\n".to_owned(), none(true, Some("a"))),
             (String::new(), Back::Nothing),
         ] {
             assert_eq!(Back::of(&head), back, "{head}");

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::ToSocketAddrs as _,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -56,17 +57,12 @@ pub(super) fn ask(
     let was_stopped = run.phase() != Phase::Run;
     let is_interrupted = || run.phase() == Phase::Abort || !was_stopped && run.is_interrupted();
     let is_over = || is_interrupted() || began.elapsed() >= PATIENCE;
-    let sources = match sources(plan) {
-        Ok(sources) => sources,
-        Err(error) => {
-            let off = vec![format!("servers could not be asked: {error:#}")];
-            return Asked { off, ..Asked::default() };
-        }
-    };
-    let mut known: BTreeMap<u32, Statement> = BTreeMap::new();
+    let (sources, not_found) = sources(plan);
+    let mut known: BTreeMap<u32, Arc<Statement>> = BTreeMap::new();
     let mut since = Instant::now();
     loop {
-        let (mut off, mut behind) = (Vec::new(), Vec::new());
+        // What servers have posted counts whoever else can't be asked.
+        let (mut off, mut behind) = (not_found.clone(), Vec::new());
         let mut answered = BTreeMap::new();
         let pushed = pushes.map(|pushes| pushes.of(ids)).unwrap_or_default();
         // Nobody who has posted has to be found behind the target.
@@ -87,7 +83,7 @@ pub(super) fn ask(
             // What one target does not answer, such as a port for calls alone, another one does.
             off.append(&mut behind);
         }
-        let is_new = |(epoch, statement): (&u32, &Statement)| known.get(epoch) != Some(statement);
+        let is_new = |(epoch, statement): (&u32, &Arc<Statement>)| known.get(epoch) != Some(statement);
         if answered.iter().any(is_new) {
             since = Instant::now();
         }
@@ -101,7 +97,7 @@ pub(super) fn ask(
         let is_open = known.values().any(|statement| statement.open > 0);
         let awaits_push = pushes.is_some() && epochs.iter().any(|epoch| !known.contains_key(epoch));
         let least = if awaits_push { PUSHED_AFTER } else { QUIET };
-        let quiet = least.max(longest_pause(known.values()));
+        let quiet = least.max(longest_pause(known.values().map(Arc::as_ref)));
         let is_quiet = !is_open && since.elapsed() >= quiet;
         if known.is_empty() && !awaits_push || is_quiet || is_over {
             let is_interrupted = is_interrupted();
@@ -116,39 +112,49 @@ pub(super) fn ask(
             if let Some(left_out) = pushes.map(Pushes::left_out).filter(|left_out| *left_out > 0) {
                 off.push(format!("{left_out} ledgers were posted that could not be held in memory"));
             }
-            let (statements, waited) = (known.into_values().collect(), began.elapsed());
-            let are_named = sources.iter().all(|source| matches!(source, Source::Server { .. }));
+            let statements = known.into_values().map(Arc::unwrap_or_clone).collect();
+            let waited = began.elapsed();
+            let are_named =
+                not_found.is_empty() && sources.iter().all(|source| matches!(source, Source::Server { .. }));
             return Asked { statements, waited, off, is_interrupted, are_named };
         }
         thread::sleep(EVERY);
     }
 }
 
-/// Whether any server has seen a request of this load of this run; none where no server could be asked.
-pub(super) fn have_seen(plan: &Plan, ids: Ids, is_over: impl Fn() -> bool) -> Option<bool> {
-    let has_seen =
-        |statements: &BTreeMap<u32, Statement>| statements.values().any(|statement| statement.sightings > 0);
-    let mut is_asked = false;
-    for source in sources(plan).ok()? {
-        let tries = if matches!(source, Source::Behind { .. }) { TRIES_BEYOND } else { 1 };
+/// Whether any server has seen the request of this load of this run that the server with this name has `replied` to, if it has
+/// named itself. None where that can't be told: no server was asked in the time `left`, or not the one that has replied, as there
+/// may be any number of servers behind a target.
+pub(super) fn have_seen(
+    plan: &Plan,
+    ids: Ids,
+    replied: Option<&str>,
+    left: impl Fn() -> Option<Duration>,
+) -> Option<bool> {
+    let (sources, not_found) = sources(plan);
+    let (mut are_all_asked, mut has_denied) = (not_found.is_empty(), false);
+    for source in sources {
+        let (plan, site, tries) = match &source {
+            Source::Server { plan, .. } => (&**plan, 0, 1),
+            Source::Behind { site } => (plan, *site, TRIES_BEYOND),
+        };
+        let mut is_asked = false;
         for _ in 0..tries {
-            let statements = match &source {
-                _ if is_over() => break,
-                Source::Server { plan, .. } => get(plan, 0, ids),
-                Source::Behind { site } => get(plan, *site, ids),
-            };
-            match statements {
-                Ok(statements) if has_seen(&statements) => return Some(true),
-                Ok(_) => is_asked = true,
-                Err(_) => break,
+            let Ok(statements) = get(plan, site, ids, left()?) else { break };
+            if statements.values().any(|statement| statement.sightings > 0) {
+                return Some(true);
             }
+            let mut names = statements.values().map(|statement| statement.instance.as_str());
+            has_denied |= names.any(|name| Some(name) == replied);
+            is_asked = matches!(source, Source::Server { .. });
         }
+        are_all_asked &= is_asked;
     }
-    is_asked.then_some(false)
+    (has_denied || are_all_asked).then_some(false)
 }
 
 /// Adds what servers have posted by themselves: of the same start of a server, what has seen more counts, and once.
-fn add_pushed(answered: &mut BTreeMap<u32, Statement>, pushed: BTreeMap<u32, Statement>) {
+fn add_pushed(answered: &mut BTreeMap<u32, Arc<Statement>>, pushed: BTreeMap<u32, Arc<Statement>>) {
     for (epoch, statement) in pushed {
         let own = answered.get(&epoch);
         if own.is_none_or(|own| own.sightings <= statement.sightings) {
@@ -158,8 +164,8 @@ fn add_pushed(answered: &mut BTreeMap<u32, Statement>, pushed: BTreeMap<u32, Sta
 }
 
 /// About how many bytes statements take.
-fn size(statements: &BTreeMap<u32, Statement>) -> u64 {
-    statements.values().map(Statement::size).sum()
+fn size(statements: &BTreeMap<u32, Arc<Statement>>) -> u64 {
+    statements.values().map(|statement| statement.size()).sum()
 }
 
 /// The longest time between the end of a sighting and the next one of the same request, as far as is told.
@@ -181,28 +187,38 @@ enum Source {
     Behind { site: usize },
 }
 
-fn sources(plan: &Plan) -> anyhow::Result<Vec<Source>> {
+/// All of them, and why there are not more: what can't be found is no reason to ask nobody.
+fn sources(plan: &Plan) -> (Vec<Source>, Vec<String>) {
     let ledgers = plan.verify().map_or(&[][..], |verify| &verify.ledgers);
     if ledgers.is_empty() {
-        return Ok((0..plan.sites().len()).map(|site| Source::Behind { site }).collect());
+        return ((0..plan.sites().len()).map(|site| Source::Behind { site }).collect(), Vec::new());
     }
-    let mut sources = Vec::new();
+    let (mut sources, mut not_found) = (Vec::new(), Vec::new());
     for ledger in ledgers {
-        let addresses = match ledger {
-            Ledgers::At(address) => vec![address.clone()],
-            Ledgers::Named { host, port } => {
-                let found = (host.trim_matches(['[', ']']), *port).to_socket_addrs();
-                let found = found.with_context(|| format!("can't find {host}"))?;
-                found.map(|address| address.to_string()).collect()
-            }
-        };
-        for address in addresses {
-            let target = format!("http://{address}");
-            let asking = Plan::builder(target).version(Version::Http1).connections(1).total(1).build()?;
-            sources.push(Source::Server { name: address, plan: Box::new(asking) });
+        match named(ledger) {
+            Ok(servers) => sources.extend(servers),
+            Err(error) => not_found.push(format!("servers could not be asked: {error:#}")),
         }
     }
-    Ok(sources)
+    (sources, not_found)
+}
+
+/// The servers of one `--ledger`.
+fn named(ledger: &Ledgers) -> anyhow::Result<Vec<Source>> {
+    let addresses = match ledger {
+        Ledgers::At(address) => vec![address.clone()],
+        Ledgers::Named { host, port } => {
+            let found = (host.trim_matches(['[', ']']), *port).to_socket_addrs();
+            let found = found.with_context(|| format!("can't find {host}"))?;
+            found.map(|address| address.to_string()).collect()
+        }
+    };
+    let servers = addresses.into_iter().map(|address| {
+        let target = format!("http://{address}");
+        let asking = Plan::builder(target).version(Version::Http1).connections(1).total(1).build()?;
+        Ok(Source::Server { name: address, plan: Box::new(asking) })
+    });
+    servers.collect()
 }
 
 impl Source {
@@ -215,12 +231,12 @@ impl Source {
         plan: &Plan,
         ids: Ids,
         wanted: &BTreeSet<u32>,
-        answered: &mut BTreeMap<u32, Statement>,
+        answered: &mut BTreeMap<u32, Arc<Statement>>,
         is_over: impl Fn() -> bool,
     ) -> Result<(), String> {
         match self {
             Self::Server { name, plan } => {
-                let statements = get(plan, 0, ids);
+                let statements = get(plan, 0, ids, Duration::MAX);
                 answered.extend(statements.map_err(|error| format!("{name} could not be asked: {error:#}"))?);
             }
             Self::Behind { site } => {
@@ -233,7 +249,7 @@ impl Source {
                     {
                         break;
                     }
-                    match get(plan, *site, ids) {
+                    match get(plan, *site, ids, Duration::MAX) {
                         Ok(statements) => answered.extend(statements),
                         Err(error) => failed = Some(error),
                     }
@@ -242,7 +258,9 @@ impl Source {
                     }
                 }
                 if let Some(error) = failed {
-                    return Err(format!("no server could be asked through the target: {error:#}"));
+                    return Err(format!(
+                        "no server could be asked through the target: {error:#} (--ledger names admin ports)"
+                    ));
                 }
             }
         }
@@ -250,12 +268,12 @@ impl Source {
     }
 }
 
-/// What the servers of one process state, by their epochs.
-fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<BTreeMap<u32, Statement>> {
+/// What the servers of one process state, by their epochs, if they do so within the time `left`.
+fn get(plan: &Plan, site: usize, ids: Ids, left: Duration) -> anyhow::Result<BTreeMap<u32, Arc<Statement>>> {
     // Each question is another one: what lies between must not answer it from a cache.
     let unlike: u32 = rand::random();
     let path = format!("/ledger?run={:08x}&load={}&unlike={unlike:08x}", ids.run, ids.load);
-    let summary = Run::new(plan.getting(site, &path)?).start()?.join()?;
+    let summary = Run::new(plan.getting(site, &path)?.within(left)).start()?.join()?;
     let exchange = summary.records.exchange.context("the run was stopped")?;
     if exchange.failure.is_some() {
         return Err(anyhow!("{}", exchange.why_incomplete()));
@@ -271,5 +289,28 @@ fn get(plan: &Plan, site: usize, ids: Ids) -> anyhow::Result<BTreeMap<u32, State
     if statements.iter().any(|statement| (statement.run, statement.load) != (ids.run, ids.load)) {
         return Err(anyhow!("the reply is of another run: it comes from a cache"));
     }
-    Ok(statements.into_iter().map(|statement| (statement.epoch, statement)).collect())
+    Ok(statements.into_iter().map(|statement| (statement.epoch, Arc::new(statement))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn what_servers_have_posted_is_known_although_the_name_of_ledgers_is_not_found() {
+        // An empty label: no resolver takes it for a name.
+        let plan = Plan::builder("http://127.0.0.1:1").total(1).verify(true).ledger("dns:a..b:1");
+        let plan = plan.build().unwrap();
+        let ids = Ids { run: 7, load: 0 };
+        let pushes = Pushes::listen((Ipv4Addr::LOCALHOST, 0).into(), ids.run).unwrap();
+        pushes.posted(Statement { run: 7, epoch: 3, sightings: 5, ..Statement::default() });
+        // So that it is not waited until they are quiet.
+        let handle = Run::new(plan.clone()).handle();
+        handle.abort();
+        let asked = ask(&plan, ids, &BTreeSet::from([3]), &handle, Some(&pushes));
+        assert_eq!(asked.statements.iter().map(|statement| statement.sightings).collect::<Vec<_>>(), [5]);
+        assert!(asked.off[0].contains("can't find a..b") && !asked.are_named, "{asked:?}");
+    }
 }

@@ -112,7 +112,7 @@ impl Run {
         let found = addresses.iter().flat_map(|of_site| of_site.get().to_vec()).collect();
         let plan = reflection::described(plan, &handle)?;
         let plan = negotiated(plan, &addresses, clock, &handle)?;
-        let (plan, survivals) = canary::sent_ahead(plan, ids, &handle)?;
+        let (plan, survivals) = canary::sent_ahead(plan, &handle)?;
         let plan = Arc::new(plan.drawing(u64::from(ids.load) << 32 | u64::from(ids.run)));
         let refreshing = addresses.iter().zip(plan.sites()).map(|(addresses, site)| addresses.keep_up(site));
         let refreshing = refreshing.collect::<anyhow::Result<Vec<_>>>()?;

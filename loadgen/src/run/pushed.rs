@@ -15,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contract::{id::Ids, ledger::Statement};
+use contract::{
+    id::Ids,
+    ledger::{FIRST_CANARY, Statement},
+};
 use http1::{Event, Limits, Version, request, write};
 
 use super::ledgers::{MAX_ANSWER, MAX_ANSWERS, MAX_SERVERS};
@@ -44,7 +47,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Taken {
     /// By load and epoch.
-    statements: BTreeMap<(u8, u32), Statement>,
+    statements: BTreeMap<(u8, u32), Arc<Statement>>,
+    /// About how many bytes those take.
+    held: u64,
     /// How many there was no room for.
     left_out: u64,
 }
@@ -69,10 +74,16 @@ impl Pushes {
     }
 
     /// What has come of a load until now, by the epochs of the servers.
-    pub(super) fn of(&self, ids: Ids) -> BTreeMap<u32, Statement> {
+    pub(super) fn of(&self, ids: Ids) -> BTreeMap<u32, Arc<Statement>> {
         let taken = self.shared.taken();
         let own = taken.statements.range((ids.load, 0)..=(ids.load, u32::MAX));
-        own.map(|((_, epoch), statement)| (*epoch, statement.clone())).collect()
+        own.map(|((_, epoch), statement)| (*epoch, Arc::clone(statement))).collect()
+    }
+
+    /// As if a server had posted it.
+    #[cfg(test)]
+    pub(super) fn posted(&self, statement: Statement) {
+        assert_eq!(self.shared.keep(statement), 200);
     }
 
     /// How many ledgers there was no room for.
@@ -103,27 +114,38 @@ impl Shared {
     /// What is answered to a request with this body.
     fn take(&self, body: &[u8]) -> u16 {
         let Ok(statements) = Statement::read_all(body) else { return 400 };
-        let of_this = statements.into_iter().filter(|statement| statement.run == self.run);
+        // Nobody asks for those of canaries and handshakes.
+        let is_of_this = |statement: &Statement| statement.run == self.run && statement.load < FIRST_CANARY;
         let mut status = 404;
-        let mut taken = self.taken();
-        for statement in of_this {
-            let key = (statement.load, statement.epoch);
-            let before = taken.statements.get(&key);
-            status = status.min(200);
-            // What is posted again is the same, or has gone on.
-            if before.is_some_and(|before| before.sightings > statement.sightings) {
-                continue;
-            }
-            let held: u64 = taken.statements.values().map(Statement::size).sum();
-            let is_full = before.is_none() && taken.statements.len() >= MAX_SERVERS;
-            if is_full || held.saturating_add(statement.size()) > MAX_ANSWERS {
-                taken.left_out += 1;
-                status = 413;
+        for statement in statements.into_iter().filter(is_of_this) {
+            status = self.keep(statement);
+            if status != 200 {
                 break;
             }
-            taken.statements.insert(key, statement);
         }
         status
+    }
+
+    /// What is answered to a ledger of this run.
+    fn keep(&self, statement: Statement) -> u16 {
+        let mut taken = self.taken();
+        let key = (statement.load, statement.epoch);
+        let before = taken.statements.get(&key).map(|before| (before.sightings, before.size()));
+        // What is posted again is the same, or has gone on.
+        if before.is_some_and(|(sightings, _)| sightings > statement.sightings) {
+            return 200;
+        }
+        let is_full = before.is_none() && taken.statements.len() >= MAX_SERVERS;
+        // It takes the place of what was posted before.
+        let others = taken.held - before.map_or(0, |(_, size)| size);
+        let held = others.saturating_add(statement.size());
+        if is_full || held > MAX_ANSWERS {
+            taken.left_out += 1;
+            return 413;
+        }
+        taken.held = held;
+        taken.statements.insert(key, Arc::new(statement));
+        200
     }
 }
 
@@ -290,11 +312,34 @@ mod tests {
         let pushes = listening();
         let mut taken = pushes.shared.taken();
         for epoch in 0..MAX_SERVERS as u32 {
-            taken.statements.insert((0, epoch), statement(7, 0, epoch, 1));
+            taken.statements.insert((0, epoch), Arc::new(statement(7, 0, epoch, 1)));
+            taken.held += statement(7, 0, epoch, 1).size();
         }
         drop(taken);
         assert!(posted(&pushes, &[statement(7, 0, 0, 2)]).starts_with("HTTP/1.1 200 "), "it is kept already");
         assert!(posted(&pushes, &[statement(7, 0, u32::MAX, 1)]).starts_with("HTTP/1.1 413 "));
         assert_eq!((pushes.of(Ids { run: 7, load: 0 }).len(), pushes.left_out()), (MAX_SERVERS, 1));
+    }
+    #[test]
+    fn what_is_posted_again_takes_the_place_of_what_was_posted_before() {
+        let pushes = listening();
+        let first = statement(7, 0, 1, 5);
+        assert!(posted(&pushes, std::slice::from_ref(&first)).starts_with("HTTP/1.1 200 "));
+        assert_eq!(pushes.shared.taken().held, first.size());
+        // As if others had taken all room but that of this one.
+        pushes.shared.taken().held = MAX_ANSWERS;
+        assert!(posted(&pushes, &[statement(7, 0, 1, 6)]).starts_with("HTTP/1.1 200 "));
+        assert!(posted(&pushes, &[statement(7, 0, 2, 1)]).starts_with("HTTP/1.1 413 "));
+        let held = pushes.shared.taken().held;
+        assert_eq!((held, pushes.left_out()), (MAX_ANSWERS, 1));
+    }
+
+    #[test]
+    fn ledgers_of_canaries_and_handshakes_are_not_taken() {
+        let pushes = listening();
+        for load in [FIRST_CANARY, u8::MAX] {
+            assert!(posted(&pushes, &[statement(7, load, 1, 5)]).starts_with("HTTP/1.1 404 "), "{load}");
+        }
+        assert!(pushes.shared.taken().statements.is_empty());
     }
 }

@@ -13,7 +13,9 @@ impl Summary {
     /// What a comparison takes of it, with microseconds of a CPU for each request.
     #[must_use]
     pub fn round(&self, cpu: Option<f64>) -> Round {
-        Round { p50: self.times_at(0.5), p99: self.times_at(0.99), mean: self.mean_times(), cpu }
+        // Failures in a hurry would make the mean look good.
+        let mean = self.mean_times().filter(|_| self.failed() * 100 <= self.records.counts.offered);
+        Round { p50: self.times_at(0.5), p99: self.times_at(0.99), mean, cpu }
     }
 
     /// What decides whether it counts, beside the share of the CPUs that went to other machines.

@@ -17,6 +17,9 @@ pub(super) fn sentence(summary: &Summary) -> String {
     if offered == 0 {
         return "failed: no request was due".to_owned();
     }
+    if summary.interrupted {
+        return interrupted(summary);
+    }
     if succeeded == offered {
         let unsolicited = summary.records.sockets.as_deref().map_or(0, |sockets| sockets.unsolicited);
         let unexpected = match summary.records.unmet.replies() {
@@ -30,9 +33,6 @@ pub(super) fn sentence(summary: &Summary) -> String {
             1 => format!("succeeded: the one request was answered{unexpected}"),
             _ => format!("succeeded: all {} requests{unexpected}", count(offered)),
         };
-    }
-    if summary.interrupted {
-        return interrupted(summary);
     }
     let dropped = counts.dropped - counts.dropped_late;
     let not_replied = [dropped, counts.dropped_late, counts.not_sent, counts.unanswered];

@@ -67,6 +67,8 @@ struct Servers {
     each: Vec<(String, Pages)>,
     /// The first numbers that several of them have seen.
     by_several: Vec<u64>,
+    /// How often numbers were seen again, as far as servers name them.
+    again: BTreeMap<u64, u64>,
 }
 
 impl Servers {
@@ -74,6 +76,7 @@ impl Servers {
     fn of(statements: &[Statement], run_pages: u64, off: &mut Vec<String>) -> Self {
         let (mut all, mut pages) = (Statement::default(), Pages::default());
         let (mut each, mut by_several) = (Vec::new(), Vec::new());
+        let mut again: BTreeMap<u64, u64> = BTreeMap::new();
         let (mut room, mut is_complete) = (MAX_UNPACKED, true);
         for statement in statements {
             let count = statement.pages.count();
@@ -87,6 +90,7 @@ impl Servers {
             match statement.pages.pages() {
                 Some(others) => {
                     let by_both = all.merge(&mut pages, statement, &others);
+                    by_both.iter().for_each(|number| *again.entry(*number).or_default() += 1);
                     by_several.extend(by_both.into_iter().take(super::MAX_EXAMPLES));
                     each.push((statement.instance.clone(), others));
                 }
@@ -98,7 +102,15 @@ impl Servers {
         }
         let resent = all.resent_states();
         let broken = all.uploads.broken.iter().copied().collect();
-        Self { is_complete, all, pages, resent, broken, each, by_several }
+        let mut within: BTreeMap<u64, u64> = BTreeMap::new();
+        for entry in &all.entries {
+            let own = within.entry(entry.number).or_default();
+            *own = u64::from(entry.sighting.saturating_sub(1)).max(*own);
+        }
+        for (number, times) in within.into_iter().filter(|(_, times)| *times > 0) {
+            *again.entry(number).or_default() += times;
+        }
+        Self { is_complete, all, pages, resent, broken, each, by_several, again }
     }
 
     fn state(&self, number: u64) -> State {
@@ -137,6 +149,10 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
     if known.other_epochs > 0 {
         let replies = known.other_epochs;
         off.push(format!("{replies} replies came from more than {MAX_EPOCHS} starts of servers"));
+    }
+    if all.uploads.unannounced > 0 {
+        let uploads = counted(all.uploads.unannounced, "upload was", "uploads were");
+        off.push(format!("{uploads} not compared, as the field {} did not arrive", contract::field::UPLOAD));
     }
     if all.open > 0 {
         off.push(format!("{} requests had not ended at the servers", all.open));
@@ -188,8 +204,11 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
         let most = super::MAX_EXAMPLES.min(usize::try_from(found.foreign.count).unwrap_or(usize::MAX));
         found.foreign.examples = foreign.take(most).map(|number| about.foreign(number)).collect();
     }
-    // What a server has seen again it has echoed again.
-    for number in echoed_again.iter().skip(usize::try_from(all.repeats.all()).unwrap_or(usize::MAX)) {
+    // What a server has seen again it has echoed again. Of repeats that are not named, any may be.
+    let is_once = |number: &&u64| !servers.again.contains_key(*number);
+    let named: u64 = servers.again.values().sum();
+    let unnamed = usize::try_from(all.repeats.all().saturating_sub(named)).unwrap_or(usize::MAX);
+    for number in echoed_again.iter().filter(is_once).skip(unnamed) {
         let what = "was echoed once, and its echo came again";
         found.echoed_again.add(None, || Some(about.example(*number, what)));
     }
@@ -233,6 +252,14 @@ impl About<'_> {
         is_asked: bool,
     ) {
         let is_seen = state != State::UNSEEN;
+        if fate == fate::ANSWERED && state != State::WHOLE && self.servers.broken.contains(&number) {
+            let status = self.servers.first_entry(number).map(|entry| entry.status);
+            let what = "its body broke off on the way there, and the reply says so";
+            found
+                .cut_on_the_way_there
+                .add(status.filter(|status| *status != 0), || Some(self.example(number, what)));
+            return;
+        }
         if fate == fate::ANSWERED {
             // Its own token came back: it arrived, whatever the ledgers say.
             if !is_seen && is_asked {
@@ -240,7 +267,11 @@ impl About<'_> {
             }
             return;
         }
-        let trust = self.sent.trust.map_or(Trust::Whole, |trust| trust(number));
+        let trust = match self.sent.trust.map_or(Trust::Whole, |trust| trust(number)) {
+            // Its token got there, whatever became of that of the canary.
+            Trust::Nothing if is_seen => Trust::Arrival,
+            trust => trust,
+        };
         // Without tokens in replies it is not known which servers have replied.
         let is_asked = is_asked && (trust == Trust::Whole || self.are_named);
         let is_refused = fate == fate::UNANSWERED && self.known.refused.get(number) != State::UNSEEN;
@@ -326,6 +357,10 @@ impl About<'_> {
             ..told(None, number, self.sent.start)
         }
     }
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", crate::numbers::count(count), if count == 1 { one } else { many })
 }
 
 fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
@@ -470,8 +505,9 @@ mod tests {
         assert_eq!((found.never_arrived.answered_by_proxy.count, found.hurt()), (10, 10));
         let found = judged(false, Trust::Arrival);
         assert_eq!((found.unjudged, found.hurt()), (10, 10));
+        // What was seen has arrived, whatever the canary has met.
         let found = judged(true, Trust::Nothing);
-        assert_eq!((found.unjudged, found.hurt()), (100, 100));
+        assert_eq!((found.unjudged, found.hurt()), (10, 10));
         let found = judged(true, Trust::Whole);
         assert_eq!((found.answered_in_place.count, found.hurt()), (90, 100));
     }
@@ -555,5 +591,60 @@ mod tests {
         assert_eq!((many.epochs.len(), many.other_epochs), (MAX_EPOCHS, 3));
         let found = judged(&many, vec![statement(0)]);
         assert!(found.unjudged == 10 && !found.is_clean(), "{found:?}");
+    }
+    #[test]
+    fn a_body_that_broke_off_on_the_way_there_is_told_although_the_reply_that_says_so_came_back() {
+        let mut pages = Pages::default();
+        (0..90).for_each(|number| _ = pages.set(number, State::WHOLE));
+        (90..95).for_each(|number| _ = pages.set(number, State::FAILED));
+        let mut broken = statement(95);
+        // One of them came whole in another attempt.
+        (broken.pages, broken.uploads.broken) = (Packed::of(&pages), (89..95).collect());
+        let found = judged(&known(95, 0), vec![broken]);
+        assert_eq!((found.cut_on_the_way_there.count, found.hurt(), found.arrived), (5, 5, 95));
+    }
+
+    #[test]
+    fn uploads_that_were_announced_to_no_server_are_not_proven() {
+        let mut other = statement(90);
+        other.uploads.unannounced = 1;
+        let found = judged(&known(90, 0), vec![other]);
+        assert_eq!(found.off, ["1 upload was not compared, as the field x-dummy-upload did not arrive"]);
+        assert!(!found.is_clean());
+    }
+
+    #[test]
+    fn an_echo_that_came_again_is_told_unless_a_server_has_seen_that_message_again() {
+        let entry = |number: u64, sighting: u8| Entry {
+            number,
+            attempt: 0,
+            sighting,
+            instance: "one".to_owned(),
+            method: "MESSAGE".to_owned(),
+            status: 0,
+            received_ns: u64::from(sighting),
+            replied_ns: 0,
+            ended_ns: 10,
+            sent: 1,
+            end: End::Whole,
+        };
+        let mut known = known(90, 0);
+        [1, 5].iter().for_each(|number| _ = known.strays.set(*number, State::WHOLE));
+        let told = |repeated: &[u64], unnamed: u64| {
+            let mut seen = statement(90);
+            seen.repeats.after_success = repeated.len() as u64 + unnamed;
+            seen.sightings += seen.repeats.all();
+            seen.whole = seen.sightings;
+            seen.entries =
+                repeated.iter().flat_map(|number| [entry(*number, 1), entry(*number, 2)]).collect();
+            let found = judged(&known, vec![seen]).echoed_again;
+            (found.count, found.examples.first().map(|example| example.number))
+        };
+        assert_eq!(told(&[], 0), (2, Some(1)));
+        assert_eq!(told(&[5], 0), (1, Some(1)));
+        assert_eq!(told(&[1], 0), (1, Some(5)));
+        // Repeats of others take nothing away.
+        assert_eq!(told(&[2, 3], 0), (2, Some(1)));
+        assert_eq!(told(&[2], 1).0, 1);
     }
 }

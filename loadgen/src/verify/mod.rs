@@ -50,7 +50,7 @@ pub struct Verification {
     pub answered_in_place: Finding,
     /// Requests that arrived and were answered, and whose reply did not come whole.
     pub cut_on_the_way_back: Finding,
-    /// Requests whose body broke off on its way to the server, and that were not answered.
+    /// Requests whose body broke off on its way to the server, and that were not answered, or with a reply that says so.
     #[serde(default)]
     pub cut_on_the_way_there: Finding,
     /// Requests that arrived, and that the server itself did not answer.
@@ -150,7 +150,7 @@ pub struct Payload {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uploads {
-    /// Those that came whole and were compared with what had been announced of them.
+    /// Those that came whole and were compared with what had been announced of them, each time they came.
     pub checked: u64,
     /// Those of them that differ.
     pub differing: Finding,

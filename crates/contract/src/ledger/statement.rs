@@ -211,7 +211,7 @@ impl Statement {
         let counts = [sightings, open, whole, cut_by_server, cut_by_peer, refused, forgotten, connections]
             .into_iter()
             .chain([after_refusal, after_failure, after_success, concurrent])
-            .chain([statement.uploads.checked, statement.uploads.differing])
+            .chain([statement.uploads.checked, statement.uploads.differing, statement.uploads.unannounced])
             .chain(statement.cut_on_purpose.values().copied());
         // Many of them add up without a care.
         if counts.into_iter().any(|count| count > MAX_COUNT) {
@@ -550,6 +550,10 @@ mod tests {
             Statement { resent: vec![(1, 1, 1); MAX_RESENT + 1], ..good.clone() },
             Statement { instance: "x".repeat(MAX_TEXT + 1), ..good.clone() },
             Statement { connections: MAX_COUNT + 1, ..good.clone() },
+            Statement {
+                uploads: Uploads { unannounced: MAX_COUNT + 1, ..Uploads::default() },
+                ..good.clone()
+            },
             Statement { samples: vec![Sample::default(); MAX_HEADS + 1], ..good.clone() },
             Statement {
                 samples: vec![Sample { version: "x".repeat(4096), ..Sample::default() }],

@@ -148,11 +148,14 @@ impl Differing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uploads {
-    /// Those that came whole and were announced.
+    /// Those that came whole and were announced, each time they came.
     pub checked: u64,
     /// Those of them that are not what was announced.
     pub differing: u64,
-    /// The first ones of these.
+    /// Those that came whole, and of which nothing was announced: the field was removed on the way. Calls announce nothing.
+    #[serde(default)]
+    pub unannounced: u64,
+    /// The first ones of these that differ.
     pub examples: Vec<Differing>,
     /// The numbers of requests whose body broke off, and has not come whole since.
     pub broken: Vec<u64>,
@@ -169,6 +172,7 @@ impl Uploads {
     pub(super) fn merge(&mut self, other: &Self) {
         self.checked = self.checked.saturating_add(other.checked);
         self.differing = self.differing.saturating_add(other.differing);
+        self.unannounced = self.unannounced.saturating_add(other.unannounced);
         let room = MAX_DIFFERING.saturating_sub(self.examples.len());
         self.examples.extend(other.examples.iter().take(room).cloned());
         let room = MAX_BROKEN.saturating_sub(self.broken.len());

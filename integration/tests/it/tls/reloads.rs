@@ -1,6 +1,6 @@
 //! SIGHUP, and what the other signals do while the certificate can't be read.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write as _, path::Path};
 
 use integration::{
     PATIENCE,
@@ -10,6 +10,7 @@ use integration::{
 };
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
+    io::ioctl_fionread,
     process::Signal,
 };
 use tokio::net::TcpStream;
@@ -66,7 +67,19 @@ fn replace_by_fifo(path: &Path) -> fs::File {
     fs::remove_file(path).expect("the file was there");
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO is made");
     // Opened for both, which waits for nobody: a FIFO that nothing writes to is refused.
-    fs::OpenOptions::new().read(true).write(true).open(path).expect("the FIFO is opened")
+    let mut both = fs::OpenOptions::new().read(true).write(true).open(path).expect("the FIFO is opened");
+    both.write_all(b"no certificate").expect("there is room in a FIFO");
+    both
+}
+
+/// Waits until what is in the FIFO has been read.
+async fn is_read(fifo: &fs::File) {
+    let read = async {
+        while ioctl_fionread(fifo).expect("a FIFO has a length") > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently("a reader of the FIFO", read).await;
 }
 
 async fn a_reload_that_hangs_delays_later_reloads_and_loses_none() {
@@ -76,6 +89,7 @@ async fn a_reload_that_hangs_delays_later_reloads_and_loses_none() {
     let server = serve(&first);
     let writer = replace_by_fifo(&first.chain);
     hang_up(&server, "SIGHUP: reloading the certificate", 1);
+    is_read(&writer).await;
     hang_up(&server, "SIGHUP: reloading the certificate", 2);
     hang_up(&server, "SIGHUP: a reload is pending already", 1);
     assert_eq!(shown(&server, &authority).await, first.certificate, "requests are served meanwhile");
@@ -92,8 +106,9 @@ async fn signals_end_the_server_while_a_reload_hangs() {
         let authority = Authority::root();
         let certificate = authority.issue("server", Key::Ecdsa);
         let server = serve(&certificate);
-        let _writer = replace_by_fifo(&certificate.chain);
+        let writer = replace_by_fifo(&certificate.chain);
         hang_up(&server, "SIGHUP: reloading the certificate", 1);
+        is_read(&writer).await;
         server.signal(signal);
         let finished = server.finish(PATIENCE).await;
         assert_eq!(finished.code, Some(0), "{finished}");

@@ -22,9 +22,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["waiting", "receiving", "sending"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = match variant {
         "waiting" => trial.ask("GET", "/delay/8000"),
         "receiving" => trial.ask("GET", "/sse?count=160&delay=50"),

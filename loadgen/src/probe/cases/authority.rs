@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::get,
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -17,14 +17,22 @@ static HOST: Rule = Rule {
     quote: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host \
             header field and to any request message that contains more than one Host header field line or a Host header \
             field with an invalid field value.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 static ABSOLUTE: Rule = Rule {
     section: "RFC 9112 section 3.2.2",
     quote: "When a proxy receives a request with an absolute-form of request-target, the proxy MUST ignore the received \
             Host header field (if any) and instead replace it with the host information of the request-target.",
-    for_proxies_only: true,
+    roles: Roles::Proxies,
+};
+
+/// What binds origin servers binds gateways towards their clients (RFC 9110 section 3.7).
+static ABSOLUTE_OF_GATEWAYS: Rule = Rule {
+    section: "RFC 9112 section 3.2.2",
+    quote: "When an origin server receives a request with an absolute-form of request-target, the origin server MUST \
+            ignore the received Host header field (if any) and instead use the host information of the request-target.",
+    roles: Roles::Gateways,
 };
 
 static AUTHORITY: Rule = Rule {
@@ -32,7 +40,7 @@ static AUTHORITY: Rule = Rule {
     quote: "An intermediary that needs to generate a Host header field (which might be necessary to construct an HTTP/1.1 \
             request) MUST use the value from the \":authority\" pseudo-header field as the value of the Host field, unless \
             the intermediary also changes the request target.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {
@@ -43,12 +51,13 @@ pub(super) static CASE: Case = Case {
     issues: &[],
     asks: "A request with two Host fields or none, one whose target names another host than Host, and one whose :authority is not its \
            Host. Which one does the server see, or is it refused? What proxy and server take otherwise is a way past rules for hosts.",
-    rules: &[&HOST, &ABSOLUTE, &AUTHORITY],
+    rules: &[&HOST, &ABSOLUTE, &ABSOLUTE_OF_GATEWAYS, &AUTHORITY],
     is_described: false,
     variants: &["two-hosts", "no-host", "absolute-form", "host-differs"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     match variant {
         "host-differs" => differing(trial).await,
         _ if trial.is_http2() => Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy")),
@@ -81,16 +90,25 @@ async fn absolute(trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", "/");
     let own = format!("Host: {}", ask.authority);
     let mut session = trial.connect().await?;
-    let line = format!("GET http://{OTHER}{} HTTP/1.1", ask.target);
+    let scheme = if ask.is_secure { "https" } else { "http" };
+    let line = format!("GET {scheme}://{OTHER}{} HTTP/1.1", ask.target);
     trial.raw(&mut session, &ask, (&line, &[&own], "")).await?;
     let reply = trial.reply(&mut session, &ask).await;
     reply.of_server()?;
     let pairs = reply.echoed_pairs("headers_list");
     let host = get(&pairs, "host").unwrap_or_default();
+    let uri = reply.echoed("uri").unwrap_or_default();
     Ok(match host {
         OTHER => Finding::kept("the host of the target arrived"),
         _ if trial.gate.is_direct => Finding::kept("target and Host arrived"),
-        host if host == ask.authority => Finding::against(&ABSOLUTE, format!("Host arrived as {host}")),
+        // Whoever is behind a gateway has the target as it was sent, and is bound as it is.
+        host if host == ask.authority && host_of(&uri) == OTHER => {
+            Finding::against(&ABSOLUTE, format!("target and Host arrived, which is {host}"))
+        }
+        host if host == ask.authority => {
+            let what = format!("Host arrived as {host}, and the host of the target did not");
+            Finding::against_all(&[&ABSOLUTE, &ABSOLUTE_OF_GATEWAYS], what)
+        }
         host => Finding::changed(format!("Host arrived as {host}")),
     })
 }
@@ -103,8 +121,7 @@ async fn differing(trial: &mut Trial<'_>) -> Outcome {
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
     let uri = reply.echoed("uri").unwrap_or_default();
-    let host = uri.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
-    Ok(match host {
+    Ok(match host_of(&uri) {
         OTHER if trial.is_http2_behind() => Finding::changed(format!("it arrived for {OTHER}")),
         OTHER => {
             Finding::against(&AUTHORITY, "the request arrived with Host as it was, and not with :authority")
@@ -112,4 +129,9 @@ async fn differing(trial: &mut Trial<'_>) -> Outcome {
         host if host == ask.authority => Finding::kept(":authority arrived"),
         host => Finding::changed(format!("it arrived for {host}")),
     })
+}
+
+/// The host and the port of an absolute URI.
+fn host_of(uri: &str) -> &str {
+    uri.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()).unwrap_or_default()
 }

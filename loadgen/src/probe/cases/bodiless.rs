@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::get,
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -15,21 +15,28 @@ const LENGTH: &str = "1000";
 static HEAD: Rule = Rule {
     section: "RFC 9110 section 9.3.2",
     quote: "The HEAD method is identical to GET except that the server MUST NOT send content in the response.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 static LENGTH_OF_HEAD: Rule = Rule {
     section: "RFC 9110 section 8.6",
     quote: "A server MUST NOT send Content-Length in such a response unless its field value equals the decimal number of \
             octets that would have been sent in the content of a response if the same request had used the GET method.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 static CODING: Rule = Rule {
     section: "RFC 9112 section 6.1",
     quote: "A server MUST NOT send a Transfer-Encoding header field in any response with a status code of 1xx \
             (Informational) or 204 (No Content).",
-    for_proxies_only: false,
+    roles: Roles::Both,
+};
+
+static LENGTH_OF_NO_CONTENT: Rule = Rule {
+    section: "RFC 9110 section 8.6",
+    quote: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (Informational) \
+            or 204 (No Content).",
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {
@@ -40,12 +47,13 @@ pub(super) static CASE: Case = Case {
     issues: &[],
     asks: "A HEAD of something long, a 204 and a 304, and a request behind each on the same connection. Does content follow, and is \
            the next reply intact? What is too much there is taken for the beginning of the next reply.",
-    rules: &[&HEAD, &LENGTH_OF_HEAD, &CODING],
+    rules: &[&HEAD, &LENGTH_OF_HEAD, &CODING, &LENGTH_OF_NO_CONTENT],
     is_described: false,
     variants: &["head", "status-204", "status-304"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let (method, target, expected) = match variant {
         "head" => ("HEAD", "/bin/1000", 200),
         "status-204" => ("GET", "/status/204", 204),
@@ -72,6 +80,10 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
         }
         "status-204" if coding.is_some() => {
             return Ok(Finding::against(&CODING, "it came with Transfer-Encoding"));
+        }
+        "status-204" if let Some(length) = length => {
+            let what = format!("it came with Content-Length {length}");
+            return Ok(Finding::against(&LENGTH_OF_NO_CONTENT, what));
         }
         _ if extra > 0 => return Ok(Finding::changed(format!("{extra} bytes of content came"))),
         _ => {}

@@ -18,9 +18,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: true,
     variants: &["plain", "gzip"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = if variant == "plain" {
         trial.ask("GET", "/chunked/20?size=1024").with("Accept-Encoding", "gzip")
     } else {

@@ -5,7 +5,7 @@ use super::{
         client::Cut,
         trial::{Finding, Outcome, Trial},
     },
-    Case, INCOMPLETE,
+    Case, INCOMPLETE, taken_for_whole,
 };
 
 pub(super) static CASE: Case = Case {
@@ -19,9 +19,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&INCOMPLETE],
     is_described: false,
     variants: &["length-close", "length-reset", "chunked-close", "chunked-reset"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if variant == "chunked-close" && trial.is_behind("HTTP/1.0") {
         // There, a reply without a length ends with its connection: the proxy can't tell either.
         return Ok(Finding::not_applicable("needs HTTP/1.1 or HTTP/2 between proxy and server"));
@@ -40,7 +41,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
         (Some(status), None) => {
             let what =
                 format!("{status} with {} of 65536 bytes, which ends as if it was whole", reply.length);
-            Ok(Finding::against(&INCOMPLETE, what))
+            Ok(taken_for_whole(trial, what))
         }
         (None, Some(cut)) => Ok(Finding::kept(format!("no reply at all: {cut}"))),
         (None, None) => Ok(Finding::changed("no reply")),

@@ -24,6 +24,7 @@ pub(super) static EARLY: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["length", "chunked"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
 pub(super) static AFTERWARDS: Case = Case {
@@ -34,12 +35,13 @@ pub(super) static AFTERWARDS: Case = Case {
     issues: &["envoy#39139", "node-http-proxy#1721"],
     asks: "After an early reply, a cut one and one that never began, requests on the same connection, if it is kept, or on the next \
            one: do they get their own replies?",
-    rules: &[&super::CROSSED],
+    rules: &[&super::CROSSED, &super::CROSSED_IN_FRONT],
     is_described: false,
     variants: &["early-reply", "cut-reply", "no-reply"],
+    attempt: |variant, trial| Box::pin(afterwards(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let content = if variant == "length" { Content::Length(UPLOAD as u64) } else { Content::Chunked };
     let ask = trial.ask("POST", "/upload?dummy-early=413").content(content).body(Body::Filler(UPLOAD as u64));
     let mut session = trial.connect().await?;
@@ -83,7 +85,7 @@ async fn late(
     }
 }
 
-pub(super) async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let mut session = trial.connect().await?;
     let upload = vec![b'x'; UPLOAD / 4];
     let (disturbing, content) = match variant {
@@ -128,7 +130,7 @@ pub(super) async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> 
         }
         let uri = reply.target_seen().unwrap_or_default();
         if !uri.ends_with(&format!("/after/{round}")) {
-            return Ok(Finding::against(&super::CROSSED, format!("{} was answered as {uri}", ask.target)));
+            return Ok(super::crossed(trial, format!("{} was answered as {uri}", ask.target)));
         }
     }
     if let Some(cut) = lost {

@@ -18,9 +18,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&INTERIM],
     is_described: false,
     variants: &["one"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", "/?dummy-delay=50ms&dummy-hints=%3C/probe.css%3E;rel=preload");
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;

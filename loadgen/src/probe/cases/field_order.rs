@@ -18,9 +18,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: true,
     variants: &["request", "reply"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = if variant == "request" {
         NAMES.iter().fold(trial.ask("GET", "/"), |ask, name| ask.with(name, "1"))
     } else {

@@ -25,9 +25,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["many", "large", "many-of-reply", "large-of-reply"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if let "many-of-reply" | "large-of-reply" = variant {
         return of_reply(variant, trial).await;
     }

@@ -19,9 +19,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: true,
     variants: &["none-sent", "sent"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let mut ask = trial.ask("GET", "/");
     if variant == "sent" {
         ask = ask.with("forwarded", &format!("for={BEFORE}")).with("x-forwarded-for", BEFORE);

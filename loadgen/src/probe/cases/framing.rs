@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        found::Rule,
+        client::Session,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -12,14 +13,14 @@ static BOTH: Rule = Rule {
     section: "RFC 9112 section 6.1",
     quote: "Regardless, the server MUST close the connection after responding to such a request to avoid the potential \
             attacks.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 static LENGTHS: Rule = Rule {
     section: "RFC 9112 section 6.3",
     quote: "If the unrecoverable error is in a request message, the server MUST respond with a 400 (Bad Request) status \
             code and then close the connection.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 static CODINGS: Rule = Rule {
@@ -27,7 +28,7 @@ static CODINGS: Rule = Rule {
     quote: "If a Transfer-Encoding header field is present in a request and the chunked transfer coding is not the final \
             encoding, the message body length cannot be determined reliably; the server MUST respond with the 400 (Bad \
             Request) status code and then close the connection.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {
@@ -37,13 +38,15 @@ pub(super) static CASE: Case = Case {
     why: "Where proxy and server differ on where a request ends, one user's request begins with another's.",
     issues: &[],
     asks: "A POST with Content-Length and Transfer-Encoding, one with two lengths, and one whose last coding is not chunked; a second \
-           request is hidden in the content. Is it refused, and has the server seen the hidden one? (That is request smuggling.)",
+           request is hidden in the content. Is it refused, is the connection closed, and has the server seen the hidden one? (That is \
+           request smuggling.)",
     rules: &[&BOTH, &LENGTHS, &CODINGS],
     is_described: false,
     variants: &["both", "two-lengths", "chunked-not-last"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if trial.is_http2() {
         return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
     }
@@ -66,13 +69,18 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     trial.raw(&mut session, &ask, (&format!("POST {} HTTP/1.1", ask.target), fields, &rest)).await?;
     let reply = trial.reply(&mut session, &ask).await;
     // One that is hidden would be right behind it.
-    let until = trial.a_moment();
-    session.extra(until).await;
+    let is_closed = session.ends(trial.a_moment()).await;
     let seen = trial.look(hidden.id.number).await?.count;
+    if seen > 0 {
+        let what = "the server has seen the request that was hidden in the content";
+        return Ok(Finding::against(rule, what));
+    }
+    let next = if reply.status.is_some() && !is_closed { answer(trial, &mut session).await } else { None };
     Ok(match (reply.status, &reply.cut) {
-        (_, _) if seen > 0 => {
-            Finding::against(rule, "the server has seen the request that was hidden in the content")
-        }
+        (Some(status), _) if let Some(next) = next => Finding::against(
+            rule,
+            format!("{status}, and then {next} to a request that follows on the same connection"),
+        ),
         (Some(400), _) => Finding::kept("400"),
         (Some(status), _) if status >= 400 => Finding::changed(format!("{status} in place of 400")),
         (Some(status), _) if variant == "both" => {
@@ -82,4 +90,13 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
         (None, Some(cut)) => Finding::cut(cut),
         (None, None) => Finding::changed("no reply"),
     })
+}
+
+/// The status of the reply to another request on the connection, which should have been closed.
+async fn answer(trial: &mut Trial<'_>, session: &mut Session) -> Option<u16> {
+    let next = trial.ask("GET", "/");
+    match trial.open(session, &next).await {
+        Ok(()) => trial.reply(session, &next).await.status,
+        Err(_) => None,
+    }
 }

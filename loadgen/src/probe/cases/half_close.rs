@@ -19,9 +19,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["request"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if trial.is_http2() {
         return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
     }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::get,
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -16,7 +16,7 @@ static RULE: Rule = Rule {
             connection-option in this field, remove any header or trailer field(s) from the message with the same name as \
             the connection-option, and then remove the Connection header field itself (or replace it with the \
             intermediary's own control options for the forwarded message).",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {
@@ -30,9 +30,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE],
     is_described: false,
     variants: &["request", "reply"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let is_request = variant == "request";
     if if is_request { trial.is_http2() } else { trial.is_http2_behind() } {
         let where_needed = if is_request { "towards the proxy" } else { "between proxy and server" };

@@ -23,9 +23,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE],
     is_described: false,
     variants: &["get", "post"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let mut lost = Vec::new();
     for _ in 0..TRIES {
         let first = trial.ask("GET", "/bin/16?dummy-abort=fin@body(16)");

@@ -31,9 +31,11 @@ mod trailers;
 mod websocket_idle;
 mod websockets;
 
+use std::pin::Pin;
+
 pub(super) use self::repeats::repeated_later;
 use super::{
-    found::Rule,
+    found::{Roles, Rule},
     trial::{Finding, Outcome, Trial},
 };
 
@@ -58,7 +60,11 @@ pub struct Case {
     pub is_described: bool,
     /// In which ways it is asked.
     pub variants: &'static [&'static str],
+    /// Asks it in one of them.
+    attempt: Attempt,
 }
+
+type Attempt = for<'t> fn(&'static str, &'t mut Trial<'_>) -> Pin<Box<dyn Future<Output = Outcome> + 't>>;
 
 /// All of them, in order.
 pub const CASES: &[&Case] = &[
@@ -96,13 +102,21 @@ pub const CASES: &[&Case] = &[
     &websocket_idle::CASE,
 ];
 
-/// Each reply belongs to its request.
-pub(super) static CROSSED: Rule = Rule {
+/// Each reply belongs to its request, where a proxy is the client.
+static CROSSED: Rule = Rule {
     section: "RFC 9112 section 9.2",
     quote: "A client that has more than one outstanding request on a connection MUST maintain a list of outstanding \
             requests in the order sent and MUST associate each received response message on that connection to the \
             first outstanding request that has not yet received a final (non-1xx) response.",
-    for_proxies_only: false,
+    roles: Roles::Both,
+};
+
+/// The same where it is the server.
+static CROSSED_IN_FRONT: Rule = Rule {
+    section: "RFC 9112 section 9.3.2",
+    quote: "A server MAY process a sequence of pipelined requests in parallel if they all have safe methods (Section 9.2.1 \
+            of [HTTP]), but it MUST send the corresponding responses in the same order that the requests were received.",
+    roles: Roles::Both,
 };
 
 /// A reply that is not whole is not passed on as one that is.
@@ -111,53 +125,37 @@ static INCOMPLETE: Rule = Rule {
     quote: "A client that receives an incomplete response message, which can occur when a connection is closed \
             prematurely or when decoding a supposedly chunked transfer coding fails, MUST record the message as \
             incomplete.",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 /// Interim replies are passed on.
 static INTERIM: Rule = Rule {
     section: "RFC 9110 section 15.2",
     quote: "A proxy MUST forward 1xx responses unless the proxy itself requested the generation of the 1xx response.",
-    for_proxies_only: true,
+    roles: Roles::Proxies,
 };
+
+/// A reply to another request, which is against a rule of HTTP/1.1 where that is spoken: HTTP/2 has a stream for each request, and no
+/// MUST about it.
+pub(super) fn crossed(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
+    if !trial.is_http2_behind() {
+        Finding::against(&CROSSED, what)
+    } else if !trial.is_http2() {
+        Finding::against(&CROSSED_IN_FRONT, what)
+    } else {
+        Finding::changed(what)
+    }
+}
+
+/// A reply that was cut and ends as if it was whole: the client that can't tell is the proxy, and the rule one of HTTP/1.
+fn taken_for_whole(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
+    if trial.is_http2_behind() { Finding::changed(what) } else { Finding::against(&INCOMPLETE, what) }
+}
 
 /// Tries a variant of a case once.
 pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {
-    let outcome: Outcome = match case.number {
-        1 => repeats::attempt(variant, trial).await,
-        2 => cuts::attempt(variant, trial).await,
-        3 => idle::attempt(variant, trial).await,
-        4 => early::attempt(variant, trial).await,
-        5 => early::afterwards(variant, trial).await,
-        6 => abort::attempt(variant, trial).await,
-        7 => streams::replies(variant, trial).await,
-        8 => streams::uploads(variant, trial).await,
-        9 => resets::attempt(variant, trial).await,
-        10 => trailers::attempt(variant, trial).await,
-        11 => refusals::attempt(variant, trial).await,
-        12 => continues::attempt(variant, trial).await,
-        13 => early_hints::attempt(variant, trial).await,
-        14 => targets::attempt(variant, trial).await,
-        15 => websockets::attempt(variant, trial).await,
-        16 => bodiless::attempt(variant, trial).await,
-        17 => fields::attempt(variant, trial).await,
-        18 => hops::attempt(variant, trial).await,
-        19 => authority::attempt(variant, trial).await,
-        20 => chunks::attempt(variant, trial).await,
-        21 => old::attempt(variant, trial).await,
-        22 => half_close::attempt(variant, trial).await,
-        23 => drain::attempt(variant, trial).await,
-        24 => framing::attempt(variant, trial).await,
-        25 => stream_limit::attempt(variant, trial).await,
-        26 => field_order::attempt(variant, trial).await,
-        27 => forwarded::attempt(variant, trial).await,
-        28 => compression::attempt(variant, trial).await,
-        29 => timeouts::attempt(variant, trial).await,
-        30 => proxy_protocol::attempt(variant, trial).await,
-        31 => pipelining::attempt(variant, trial).await,
-        _ => websocket_idle::attempt(variant, trial).await,
-    };
-    outcome.unwrap_or_else(|finding| finding)
+    let finding = (case.attempt)(variant, trial).await.unwrap_or_else(|finding| finding);
+    if case.is_described { finding.into_described() } else { finding }
 }
 
 #[cfg(test)]

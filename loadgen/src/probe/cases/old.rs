@@ -3,17 +3,17 @@
 use super::{
     super::{
         client::get,
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
-    Case, INCOMPLETE,
+    Case, INCOMPLETE, taken_for_whole,
 };
 
 static RULE: Rule = Rule {
     section: "RFC 9112 section 6.1",
     quote: "A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates \
             HTTP/1.1 (or later minor revisions).",
-    for_proxies_only: false,
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {
@@ -27,9 +27,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE, &INCOMPLETE],
     is_described: false,
     variants: &["client", "server"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", "/chunked/3?size=100");
     let reply = if variant == "client" {
         if trial.is_http2() {
@@ -52,7 +53,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     Ok(match (reply.length, &reply.cut) {
         (300, None) => Finding::kept("it came whole"),
         (length, None) => {
-            Finding::against(&INCOMPLETE, format!("{length} of 300 bytes, and an end as of a whole one"))
+            taken_for_whole(trial, format!("{length} of 300 bytes, and an end as of a whole one"))
         }
         (length, Some(cut)) => Finding::changed(format!("{length} of 300 bytes: {cut}")),
     })

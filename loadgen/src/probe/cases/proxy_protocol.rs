@@ -15,9 +15,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: true,
     variants: &["header"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", "/");
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;

@@ -19,9 +19,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["refused-stream", "goaway"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if !trial.is_http2_behind() {
         return Ok(Finding::not_applicable("needs HTTP/2 between proxy and server"));
     }

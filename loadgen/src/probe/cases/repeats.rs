@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         client::{Ask, Content, Cut, Session},
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Reply, Trial},
     },
     Case,
@@ -14,7 +14,7 @@ use super::{
 pub(super) static RULE: Rule = Rule {
     section: "RFC 9110 section 9.2.2",
     quote: "A proxy MUST NOT automatically retry non-idempotent requests.",
-    for_proxies_only: true,
+    roles: Roles::Proxies,
 };
 
 pub(super) static CASE: Case = Case {
@@ -29,9 +29,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE],
     is_described: false,
     variants: &["reset", "close", "status-503", "silence"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let asked = match variant {
         "reset" => "/?dummy-abort=rst@before-headers",
         "close" => "/?dummy-abort=fin@before-headers",

@@ -5,7 +5,7 @@ use super::{
         client::Cut,
         trial::{Finding, Outcome, Trial},
     },
-    Case, INCOMPLETE,
+    Case, INCOMPLETE, taken_for_whole,
 };
 
 pub(super) static CASE: Case = Case {
@@ -19,9 +19,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&INCOMPLETE],
     is_described: false,
     variants: &["cancel", "internal-error", "enhance-your-calm", "connection"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let cut = match variant {
         "connection" if trial.is_http2_behind() => {
             return Ok(Finding::not_applicable("needs HTTP/1.1 between proxy and server"));
@@ -41,7 +42,7 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     Ok(match &reply.cut {
         None => {
             let what = format!("{} of 65536 bytes, which end as if they were all", reply.length);
-            Finding::against(&INCOMPLETE, what)
+            taken_for_whole(trial, what)
         }
         Some(Cut::StreamReset(code)) if Some(*code) == wanted => {
             Finding::kept(format!("RST_STREAM with {code}"))

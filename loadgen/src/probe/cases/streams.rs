@@ -18,6 +18,7 @@ pub(super) static REPLIES: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["events", "chunks", "length"],
+    attempt: |variant, trial| Box::pin(replies(variant, trial)),
 };
 
 pub(super) static UPLOADS: Case = Case {
@@ -30,9 +31,10 @@ pub(super) static UPLOADS: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["length", "chunked"],
+    attempt: |variant, trial| Box::pin(uploads(variant, trial)),
 };
 
-pub(super) async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let target = match variant {
         "events" => "/sse?count=0&delay=100",
         "chunks" => "/chunked/1000?size=16&delay=100",
@@ -60,7 +62,7 @@ pub(super) async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> Out
     Ok(Finding::kept("content came while the reply went on"))
 }
 
-pub(super) async fn uploads(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn uploads(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let part = [b'x'; 1000];
     let content = if variant == "length" { Content::Length(2000) } else { Content::Chunked };
     let ask = trial.ask("POST", "/upload").content(content).body(Body::Filler(2000));

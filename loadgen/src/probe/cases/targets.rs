@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -12,7 +12,7 @@ static RULE: Rule = Rule {
     section: "RFC 9110 section 7.7",
     quote: "A proxy MUST NOT modify the \"absolute-path\" and \"query\" parts of the received target URI when forwarding it \
             to the next inbound server except as required by that forwarding protocol.",
-    for_proxies_only: true,
+    roles: Roles::Proxies,
 };
 
 pub(super) static CASE: Case = Case {
@@ -36,9 +36,10 @@ pub(super) static CASE: Case = Case {
         "lower-case-hex",
         "semicolon",
     ],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let target = match variant {
         "double-slash" => "/x//y",
         "encoded-slash" => "/x%2Fy",

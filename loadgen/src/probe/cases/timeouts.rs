@@ -21,9 +21,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: true,
     variants: &["reply", "idle"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let target = if variant == "reply" { "/?dummy-abort=hang@before-headers" } else { "/" };
     let ask = trial.ask("GET", target);
     let mut session = trial.connect().await?;

@@ -3,17 +3,18 @@
 use super::{
     super::{
         client::{Body, Content, get},
-        found::Rule,
+        found::{Roles, Rule},
         trial::{Finding, Outcome, Trial},
     },
     Case,
 };
 
 static RULE: Rule = Rule {
-    section: "RFC 9112 section 7.1.2",
-    quote: "A recipient MUST NOT merge a received trailer field into the header section unless its corresponding header field \
-            definition explicitly permits and instructs how the trailer field value can be safely merged.",
-    for_proxies_only: false,
+    section: "RFC 9110 section 6.5.1",
+    quote: "A recipient MUST NOT merge a trailer field into a header section unless the recipient understands the \
+            corresponding header field definition and that definition explicitly permits and defines how trailer field \
+            values can be safely merged.",
+    roles: Roles::Both,
 };
 
 pub(super) static CASE: Case = Case {
@@ -27,9 +28,10 @@ pub(super) static CASE: Case = Case {
     rules: &[&RULE],
     is_described: false,
     variants: &["reply", "request", "grpc-trailers-only"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     match variant {
         "reply" => of_reply(trial).await,
         "request" => of_request(trial).await,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use websocket::Event;
+use websocket::{Event, opcode, write};
 
 use super::{
     super::{
         client::{Content, Cut},
+        transcript::Side,
         trial::{Finding, Outcome, Trial},
     },
     Case,
@@ -25,9 +26,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: true,
     variants: &["silent", "pings"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let every = (trial.gate.timeout / 8).clamp(Duration::from_millis(100), Duration::from_secs(20));
     let target =
         if variant == "pings" { format!("/ws?ping={}ms", every.as_millis()) } else { "/ws".to_owned() };
@@ -43,7 +45,15 @@ pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Out
     let (mut incoming, mut pings) = (Incoming::new(), 0);
     let end = loop {
         match incoming.next(trial, &mut session, until).await {
-            Ok(Event::Ping(_)) => pings += 1,
+            Ok(Event::Ping(content)) => {
+                pings += 1;
+                let mut pong = Vec::new();
+                write::frame(&mut pong, opcode::PONG, true, &content, Some(rand::random()));
+                trial.transcript.note(Side::Sent, "a pong");
+                if let Err(cut) = session.send(&pong, false, until).await {
+                    break cut.to_string();
+                }
+            }
             Ok(Event::Close(close)) => break format!("closed with {:?}", close.code()),
             Ok(_) => {}
             Err(Cut::TimedOut) => break "open".to_owned(),

@@ -26,9 +26,10 @@ pub(super) static CASE: Case = Case {
     rules: &[],
     is_described: false,
     variants: &["echo", "ping", "close-code"],
+    attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-pub(super) async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial
         .ask("GET", if variant == "ping" { "/ws?ping=100ms" } else { "/ws" })
         .content(Content::WebSocket);

@@ -38,6 +38,8 @@ pub(crate) struct Ask {
     /// Path and query.
     pub(crate) target: String,
     pub(crate) authority: String,
+    /// Host and port, with the port in any case.
+    pub(crate) place: String,
     pub(crate) is_secure: bool,
     /// Whether any certificate is trusted.
     pub(crate) is_insecure: bool,
@@ -92,11 +94,23 @@ impl Ask {
     pub(crate) fn curl_of(&self, text: &str) -> String {
         let text = text.replace('\\', r"\\").replace('%', "%%").replace('\r', r"\r").replace('\n', r"\n");
         let client = if self.is_secure {
-            format!("openssl s_client -quiet -connect {}", self.authority)
+            format!("openssl s_client -quiet -connect {}", self.place)
         } else {
-            format!("curl -sS -m 2 telnet://{}", self.authority)
+            format!("curl -sS -m 2 telnet://{}", self.place)
         };
         format!("printf {} | {client}", quoted(&text))
+    }
+
+    /// A command that sends the same on many streams of one connection, as far as the server allows them: none without TLS, where
+    /// curl 7.88 fails with more than one.
+    pub(crate) fn curl_of_many(&self, count: usize) -> Option<String> {
+        if !self.is_secure {
+            return None;
+        }
+        // What is behind # is not sent, and has curl repeat it.
+        let repeated = Self { target: format!("{}#[1-{count}]", self.target), ..self.clone() };
+        let curl = repeated.curl(true)?;
+        Some(curl.replacen(" --path-as-is", &format!(" -Z --parallel-max {count} --path-as-is"), 1))
     }
 
     /// A command that sends the same, though not with the same timing: none if curl can't.
@@ -162,7 +176,8 @@ mod tests {
         let ask = Ask {
             method: "POST",
             target: "/a?b='c'&d".to_owned(),
-            authority: "host:80".to_owned(),
+            authority: "host".to_owned(),
+            place: "host:80".to_owned(),
             is_secure: false,
             is_insecure: false,
             fields: Vec::new(),
@@ -174,10 +189,23 @@ mod tests {
         };
         assert_eq!(
             ask.clone().with("X-A", "it's").curl(true).unwrap(),
-            r"printf probe | curl -sSiN --path-as-is --http2-prior-knowledge -X POST -H 'X-A: it'\''s' -H 'Expect:' -H 'Content-Type:' --data-binary @- 'http://host:80/a?b='\''c'\''&d'"
+            r"printf probe | curl -sSiN --path-as-is --http2-prior-knowledge -X POST -H 'X-A: it'\''s' -H 'Expect:' -H 'Content-Type:' --data-binary @- 'http://host/a?b='\''c'\''&d'"
         );
         let filled = ask.clone().content(Content::Length(1000)).curl(false).unwrap();
         assert!(filled.starts_with(r"head -c 1000 /dev/zero | tr '\0' x | curl "), "{filled}");
+        assert_eq!(ask.curl_of("a\r\n"), r"printf 'a\r\n' | curl -sS -m 2 telnet://host:80");
+        let secure = Ask { is_secure: true, place: "[::1]:443".to_owned(), ..ask.clone() };
+        assert!(
+            secure.curl_of("a").ends_with("s_client -quiet -connect [::1]:443"),
+            "{}",
+            secure.curl_of("a")
+        );
+        let many = Ask { method: "GET", target: "/delay/100".to_owned(), content: Content::None, ..secure };
+        assert_eq!(
+            many.curl_of_many(100).unwrap(),
+            "curl -sSiN -Z --parallel-max 100 --path-as-is --http2 'https://host/delay/100#[1-100]'"
+        );
+        assert_eq!(ask.curl_of_many(100), None);
         assert_eq!(ask.content(Content::WebSocket).curl(true), None);
     }
 }

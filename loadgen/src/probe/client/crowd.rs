@@ -1,8 +1,8 @@
 //! What became of many streams that were open at the same time.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
-use ::http2::{Event, Head};
+use ::http2::{Event, Head, Key};
 
 /// Counts of streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,17 +14,35 @@ pub(crate) struct Crowd {
     pub(crate) otherwise: usize,
     /// By RST_STREAM, or below a GOAWAY.
     pub(crate) refused: usize,
+    /// Those whose head had another status than 200, and that have not ended.
+    others: HashSet<Key>,
 }
 
 impl Crowd {
-    /// Takes in what has come.
+    /// Takes in what has come; each stream is counted at its end.
     pub(super) fn take(&mut self, event: &Event<'_>, head: &Head) {
         match event {
-            Event::Response { .. } if head.status() != 200 => self.otherwise += 1,
-            Event::Response { end, .. } | Event::Data { end, .. } => self.answered += usize::from(*end),
-            Event::Trailers { .. } => self.answered += 1,
-            Event::Reset { .. } | Event::Unprocessed { .. } => self.refused += 1,
+            Event::Response { stream, end } => {
+                if head.status() != 200 {
+                    self.others.insert(*stream);
+                }
+                self.ended_if(*end, stream);
+            }
+            Event::Data { stream, end, .. } => self.ended_if(*end, stream),
+            Event::Trailers { stream } => self.ended_if(true, stream),
+            Event::Reset { stream, .. } | Event::Unprocessed { stream } => {
+                self.others.remove(stream);
+                self.refused += 1;
+            }
             _ => {}
+        }
+    }
+
+    fn ended_if(&mut self, end: bool, stream: &Key) {
+        if end && self.others.remove(stream) {
+            self.otherwise += 1;
+        } else {
+            self.answered += usize::from(end);
         }
     }
 

@@ -80,6 +80,14 @@ impl Http1 {
         self.wire.input.len()
     }
 
+    /// Whether the connection ends; what comes until then is dropped.
+    pub(super) async fn ends(&mut self, until: Instant) -> bool {
+        while !self.wire.has_ended && self.wire.read(until).await.is_ok() {
+            self.wire.input.clear();
+        }
+        self.wire.has_ended
+    }
+
     pub(super) async fn send(&mut self, part: &[u8], end: bool, until: Instant) -> Result<(), Cut> {
         if self.content != Content::Chunked {
             return self.wire.write(part, until).await;

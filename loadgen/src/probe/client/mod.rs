@@ -149,6 +149,14 @@ impl Session {
         }
     }
 
+    /// Whether the connection ends, over HTTP/1 alone.
+    pub(super) async fn ends(&mut self, until: Instant) -> bool {
+        match self {
+            Self::Http1(http1) => http1.ends(until).await,
+            Self::Http2(_) => false,
+        }
+    }
+
     /// The next thing that comes.
     pub(super) async fn hear(&mut self, until: Instant) -> Heard {
         match self {

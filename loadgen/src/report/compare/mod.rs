@@ -50,6 +50,16 @@ pub struct Requests {
     pub failed: u64,
     /// Connections that took the place of others.
     pub reopened: u64,
+    /// Bytes of bodies that came.
+    pub body_bytes: u64,
+}
+
+impl Requests {
+    /// Bytes of a body, on average; none where nothing succeeded.
+    fn body(&self) -> Option<f64> {
+        let succeeded = self.offered.saturating_sub(self.failed);
+        (succeeded > 0).then(|| self.body_bytes as f64 / succeeded as f64)
+    }
 }
 
 /// A block: each contender was measured once.
@@ -111,6 +121,7 @@ impl Block {
             offered: summary.records.counts.offered,
             failed: summary.failed(),
             reopened: summary.records.connections.reopened,
+            body_bytes: summary.records.body_bytes,
         };
         let is_loopback = |address: &String| address.starts_with("127.") || address.starts_with("[::1]");
         self.is_shared |= summary.run.addresses.iter().any(is_loopback);
@@ -314,6 +325,10 @@ impl Comparison {
             let place = if self.cpus <= FEW_CPUS { 0 } else { parts.len() };
             parts.insert(place, said);
         }
+        let Requests { offered, failed, .. } = self.requests(contender);
+        if failed * 100 > offered {
+            parts.insert(0, format!("{} of {} requests failed", count(failed), count(offered)));
+        }
         format!("{name} at {rate} requests/s: {}", parts.join("; "))
     }
 
@@ -349,12 +364,33 @@ impl Comparison {
     fn requests(&self, contender: usize) -> Requests {
         let kept = self.blocks.iter().filter(|block| block.discarded.is_none());
         kept.fold(Requests::default(), |sum, block| {
-            let Requests { offered, failed, reopened } = block.requests[contender];
+            let Requests { offered, failed, reopened, body_bytes } = block.requests[contender];
             Requests {
                 offered: sum.offered + offered,
                 failed: sum.failed + failed,
                 reopened: sum.reopened + reopened,
+                body_bytes: sum.body_bytes + body_bytes,
             }
+        })
+    }
+
+    /// How contenders that were alike at first were not while they were measured: bodies of another size than the first one's.
+    #[must_use]
+    pub fn unlike_while_measured(&self) -> Option<String> {
+        /// How much sizes may differ, as the mix of what succeeded may.
+        const MAX_DIFFERENCE: f64 = 0.1;
+        let first = self.requests(0).body()?;
+        (1..self.sides.len()).find_map(|contender| {
+            let body = self.requests(contender).body()?;
+            let differs = (body - first).abs() > first.max(body) * MAX_DIFFERENCE;
+            differs.then(|| {
+                let (name, direct) = (&self.sides[contender].name, &self.sides[0].name);
+                format!(
+                    "{name} sent {} bytes a response while it was measured, {direct} {}",
+                    count(body.round() as u64),
+                    count(first.round() as u64)
+                )
+            })
         })
     }
 
@@ -379,7 +415,7 @@ impl Comparison {
             ),
         }
         for (index, side) in self.sides.iter().enumerate() {
-            let Requests { failed, reopened, offered } = self.requests(index);
+            let Requests { failed, reopened, offered, .. } = self.requests(index);
             if failed > 0 {
                 warnings.push(format!(
                     "{}: {} of {} requests did not succeed; each counts with the time until it failed, and as slower than all that succeeded",

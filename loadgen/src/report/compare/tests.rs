@@ -39,6 +39,28 @@ fn written(write: impl Fn(&mut dyn std::io::Write) -> std::io::Result<()>) -> St
 }
 
 #[test]
+fn failures_and_other_bodies_come_first_and_make_no_mean_look_good() {
+    let mut found = comparison(3);
+    assert_eq!(found.unlike_while_measured(), None);
+    let fails = run("-r 500 -d 3s a:1", |n, _| match n % 50 {
+        7 => Planted { end: End::Status(503), ..Planted::default() },
+        _ => Planted::default(),
+    });
+    found.blocks.iter_mut().for_each(|block| block.add(1, &fails, None));
+    let sentence = found.sentence(1);
+    assert!(sentence.starts_with("nginx at 500 requests/s: 330 of 16,500 requests failed; "), "{sentence}");
+    assert!(sentence.contains("mean can't be judged"), "{sentence}");
+    let each = found.blocks[0].requests[0].offered;
+    for block in &mut found.blocks {
+        (block.requests[0].body_bytes, block.requests[1].body_bytes) = (each * 1024, each * 1001);
+    }
+    assert_eq!(found.unlike_while_measured(), None, "that little");
+    found.blocks.iter_mut().for_each(|block| block.requests[1].body_bytes = 2 * each);
+    let unlike = found.unlike_while_measured().unwrap();
+    assert_eq!(unlike, "nginx sent 2 bytes a response while it was measured, direct 1,024");
+}
+
+#[test]
 fn a_block_with_a_late_server_counts_unless_it_was_late_behind_the_first_contender() {
     let late = Server { busy: 1.0, lag: MAX_SERVER_LAG * 1.01 };
     for (contender, reason) in [(0, Some(Reason::ServerLate)), (1, None)] {
@@ -212,7 +234,7 @@ fn markdown_has_the_same_tables() {
         "| nginx | p50 | +3.00 ms | +3.00 ms to +3.00 ms (98.8%) | 2.50x | slower |",
         "| nginx | 90% | 500 | 3.00 ms | 3.00 ms | 3.00 ms | 11 |",
         "- Warning: ",
-        "- Threshold: nginx.p(99)\\<2ms of nginx: failed (+3.00 ms, +3.00 ms to +3.00 ms (98.8%))",
+        "- Threshold: nginx.p(99)\\<2ms of nginx\\: failed (+3.00 ms, +3.00 ms to +3.00 ms (98.8%))",
     ] {
         assert!(markdown.contains(said), "{said} in {markdown}");
     }

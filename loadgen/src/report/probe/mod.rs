@@ -9,7 +9,7 @@ pub use self::{html::html, markdown::markdown};
 use super::printable;
 use crate::probe::{
     CASES, Case, Matrix,
-    found::{Cell, Row, State},
+    found::{Cell, Roles, Row, State},
 };
 
 /// The JSON Schema of what programs get.
@@ -46,8 +46,11 @@ pub fn explain(case: &Case, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "No MUST is about it: whatever comes of it is described, and never broken.")?;
     }
     for rule in case.rules {
-        let role =
-            if rule.for_proxies_only { " It binds proxies (--role=proxy), and not gateways." } else { "" };
+        let role = match rule.roles {
+            Roles::Both => "",
+            Roles::Gateways => " It binds gateways, and not proxies (--role=proxy).",
+            Roles::Proxies => " It binds proxies (--role=proxy), and not gateways.",
+        };
         writeln!(out, "Broken if it is against {}: \"{}\"{role}", rule.section, rule.quote)?;
     }
     Ok(())
@@ -138,6 +141,9 @@ fn sentence(cell: &Cell) -> String {
     let rule = match &cell.rule {
         None => String::new(),
         Some(rule) if cell.breaks_a_must => format!(" ({}: \"{}\")", rule.section, rule.quote),
+        Some(rule) if rule.roles == Roles::Gateways => {
+            format!(" (a MUST for gateways, which a proxy is not: {})", rule.section)
+        }
         Some(rule) => format!(" (a MUST for proxies, which a gateway is not: {})", rule.section),
     };
     let what: String = cell.what.chars().take(MAX_SHOWN).collect();

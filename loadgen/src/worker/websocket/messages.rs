@@ -124,6 +124,13 @@ impl Messages {
         (length, first)
     }
 
+    /// How long the message of a wrong echo is, and where that differs first, if it does not only end before. What has the same
+    /// bytes is of the other kind, text or binary: nothing of it is as it was sent.
+    pub(super) fn damage(&mut self, arrival: &Arrival, ids: Ids, content: &[u8]) -> (usize, Option<usize>) {
+        let (length, first) = self.first_difference(arrival, ids, content);
+        (length, first.or((length == content.len()).then_some(0)))
+    }
+
     /// In what an echo differs from its message, for people.
     pub(super) fn difference(&mut self, arrival: &Arrival, ids: Ids, text: bool, content: &[u8]) -> String {
         let (length, first) = self.first_difference(arrival, ids, content);

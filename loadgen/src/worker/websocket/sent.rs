@@ -260,4 +260,14 @@ mod tests {
         assert!(sent.give_up(most, true).is_none(), "it was sent later");
         assert_eq!(find(&sent, most + 1), Echo::Of(most + 1));
     }
+    #[test]
+    fn an_echo_that_is_of_the_other_kind_alone_is_damaged_from_its_first_byte_on() {
+        let mut messages = messages("-n 1 -b hello");
+        let (own, arrival) = (echo(1, &messages), Arrival::new(1, 0, 0));
+        assert_eq!(messages.damage(&arrival, IDS, &own), (own.len(), Some(0)));
+        let longer = [&own[..], b"!"].concat();
+        for (other, first) in [(&own[..3], None), (&longer, None), (b"hullo", Some(1))] {
+            assert_eq!(messages.damage(&arrival, IDS, other), (own.len(), first));
+        }
+    }
 }

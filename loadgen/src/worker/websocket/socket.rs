@@ -299,7 +299,7 @@ impl Socket {
         let Some(mut in_flight) = self.sent.end(number) else { return };
         if messages.message.is_verified() {
             let arrival = in_flight.arrival;
-            let wrong = failure.as_ref().map(|_| messages.first_difference(&arrival, ids, content));
+            let wrong = failure.as_ref().map(|_| messages.damage(&arrival, ids, content));
             in_flight.echoed(self.handshake.epoch(), wrong);
         }
         // Nothing leads elsewhere: it is no redirect.
