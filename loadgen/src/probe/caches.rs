@@ -50,7 +50,7 @@ impl Requests {
             .get(&came.number)
             .is_some_and(|request| request.is_safe && request.has_ended && request.target == target);
         let may_be = is_safe(method) && (came.run != asked.run || is_known);
-        may_be.then(|| Hit { asked, came, has_age })
+        may_be.then_some(Hit { asked, came, has_age })
     }
 }
 
