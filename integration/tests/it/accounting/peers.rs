@@ -62,7 +62,11 @@ async fn serve(mut stream: TcpStream, silence: Silence) -> std::io::Result<()> {
     while stream.read(&mut frame).await? > 0 {
         if let Silence::HalfAFrame = silence {
             // A text of 64 bytes, without the last ones.
-            return stream.write_all(b"\x81\x40half of it").await;
+            stream.write_all(b"\x81\x40half of it").await?;
+            stream.shutdown().await?;
+            // One that is closed with something unread is reset.
+            while stream.read(&mut frame).await? > 0 {}
+            return Ok(());
         }
     }
     Ok(())
