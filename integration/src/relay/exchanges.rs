@@ -54,12 +54,12 @@ struct Shared {
 
 impl Shared {
     fn sent(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sent)
     }
 }
 
 pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> io::Result<()> {
-    let Manner { habit, counted, told } = manner;
+    let Manner { habit, counted, failed, told } = manner;
     let habit = *habit;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(LOOK_EVERY))?;
@@ -91,6 +91,9 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> i
         }
         let target = String::from_utf8_lossy(&head.target).into_owned();
         let is_last = target.contains("dummy-status=503");
+        if target.contains("dummy-abort=hang") {
+            send_once_more(server, &std::mem::take(&mut *lock(failed)))?;
+        }
         if let Some(told) = told {
             // Nobody needs those after a thousand.
             let _ = told.try_send(target);
@@ -133,6 +136,10 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> i
             end = reply(&again, &mut to_client, &head, (habit, counted), &mut last, false);
         }
         if let Ok(End::Unanswered) = end {
+            if habit == Habit::RepeatLate && head.method == b"POST" && lock(failed).is_empty() {
+                wait_for(&shared.is_sent);
+                lock(failed).clone_from(&shared.sent());
+            }
             end = to_client.write_all(BAD_GATEWAY).map(|()| End::Whole);
         }
         shared.is_replied.store(true, Ordering::Relaxed);
@@ -147,6 +154,20 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> i
             End::Switched(rest) => return tunnel(client, upstream, to_client, &rest),
         }
     }
+}
+
+fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for what the server makes of it.
+fn send_once_more(server: SocketAddr, request: &[u8]) -> io::Result<()> {
+    if !request.is_empty() {
+        let mut again = connect(server)?;
+        again.write_all(request)?;
+        let _ = read_more(&mut again, &mut Vec::new());
+    }
+    Ok(())
 }
 
 fn refuse(to_client: &mut TcpStream) -> io::Result<()> {

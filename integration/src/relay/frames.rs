@@ -101,6 +101,11 @@ fn changed(mut frame: Vec<u8>, habit: Habit, out: &mut Vec<u8>) {
             frame[..5].copy_from_slice(&[0, 0, 4, RST_STREAM, 0]);
             frame.extend_from_slice(&REFUSED_STREAM.to_be_bytes());
         }
+        (HEADERS, Habit::ResetReplies) => {
+            frame.truncate(HEAD);
+            frame[..5].copy_from_slice(&[0, 0, 4, RST_STREAM, 0]);
+            frame.extend_from_slice(&INTERNAL_ERROR.to_be_bytes());
+        }
         (HEADERS, Habit::FailStreams) if stream_of(&frame) > 21 && frame[HEAD] == OK => frame[HEAD] = FAILED,
         (GOAWAY, Habit::DropGoaways) => return,
         _ => {}

@@ -12,7 +12,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
@@ -27,6 +27,8 @@ pub enum Habit {
     None,
     /// A request that was not answered, or with 503, is sent once more.
     Repeat,
+    /// The first POST that was not answered is answered with 502, and sent once more when another one comes that is to hang.
+    RepeatLate,
     /// A cut reply in chunks is given its last chunk.
     EndCutReplies,
     /// A connection to the server is kept, whether that has closed it or not.
@@ -89,6 +91,8 @@ pub enum Habit {
     EndResets,
     /// HTTP/2: replies on streams above 21 end with REFUSED_STREAM.
     RefuseStreams,
+    /// HTTP/2: it is begun, and each reply is a reset.
+    ResetReplies,
     /// HTTP/2: 200 on streams above 21 becomes 500.
     FailStreams,
     /// HTTP/2: GOAWAY is dropped.
@@ -101,6 +105,8 @@ struct Manner {
     habit: Habit,
     /// Of interim replies, and whether it has come to what ends it.
     counted: Arc<AtomicUsize>,
+    /// The request that is sent once more.
+    failed: Arc<Mutex<Vec<u8>>>,
     /// Who is told the target of each request.
     told: Option<SyncSender<String>>,
 }
@@ -134,7 +140,7 @@ impl Relay {
     }
 
     fn of_manner(server: SocketAddr, habit: Habit, told: Option<SyncSender<String>>) -> Self {
-        let manner = Manner { habit, counted: Arc::default(), told };
+        let manner = Manner { habit, counted: Arc::default(), failed: Arc::default(), told };
         Self::start(move |client| exchanges::serve(client, server, &manner))
     }
 

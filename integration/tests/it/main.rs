@@ -54,8 +54,10 @@ mod pacing; // when requests arrive
 mod payload; // bodies, byte for byte
 mod planned_calls; // gRPC calls with a response plan
 mod probed; // loadgen probe through proxies with known habits
+mod probed_columns; // columns of loadgen probe that can't be asked
 mod probed_faults; // loadgen probe when something goes wrong with it or its proxy
 mod probed_messages; // the cases of loadgen probe about messages
+mod probed_repeats; // POSTs that are repeated wherever and whenever, and caches
 mod probes; // the admin and profile ports under adverse conditions
 mod proxied; // through nginx, HAProxy and Envoy
 mod proxied_tls; // through nginx and Envoy, which end TLS

@@ -78,21 +78,22 @@ fn variables_are_not_read() {
 }
 
 fn an_interrupted_probe_reports_what_it_has_found() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let server = Server::start();
         let (relay, targets) = Relay::telling(server.http, Habit::HoldUploads);
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("probe.json");
         let url = format!("http://{}", relay.address);
         let report = format!("--report={}", file.display());
-        let words = ["probe", "--timeout=10m", "--only=repeated-post,continue", "-o", "json", &report, &url];
+        let words = ["probe", "--timeout=10m", "--only=cut-reply,continue", "-o", "json", &report, &url];
         let process = Process::start(command("loadgen").args(words));
         // There, the head of an upload is held, and it waits for 100 for minutes.
         while !targets.recv_timeout(PATIENCE).expect("a request").contains("dummy-continue=send") {}
         process.signal(signal);
         let finished = process.finish(PATIENCE);
         assert_eq!(finished.code, Some(130), "{finished}");
-        let expected = [("reset", "kept"), ("close", "kept"), ("status-503", "kept"), ("silence", "kept")];
+        let expected = ["length-close", "length-reset", "chunked-close", "chunked-reset"]
+            .map(|variant| (variant, "kept"));
         let all = [&expected[..], &[("sent", "not_asked"), ("refused", "not_asked")]].concat();
         assert_states(&finished, &all);
         let matrix: Value = serde_json::from_str(&finished.stdout).expect("JSON");

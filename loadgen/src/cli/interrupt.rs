@@ -1,4 +1,4 @@
-//! Ctrl+C: the first stops arrivals, the second aborts.
+//! Ctrl+C: the first stops arrivals, the second aborts. SIGTERM, and SIGHUP of a terminal that has gone, are the same.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ struct Followed {
     is_interrupted: bool,
 }
 
-/// Watches for Ctrl+C and SIGTERM from now on, on a thread of its own.
+/// Watches for Ctrl+C, SIGTERM and SIGHUP from now on, on a thread of its own.
 ///
 /// # Errors
 /// The thread or its runtime can't be made.
@@ -86,21 +86,41 @@ impl Interrupts {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// None where it is ignored, as `nohup` has it.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hangup = ends_by_hangup().then(|| signal(SignalKind::hangup())).transpose()?;
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup })
     }
 
     async fn next(&mut self) -> Option<()> {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             interrupt = self.interrupt.recv() => interrupt,
             terminate = self.terminate.recv() => terminate,
+            hangup = hangup => hangup,
         }
     }
+}
+
+/// Whether SIGHUP would end this process: a handler would take from `nohup` what it is for.
+#[cfg(unix)]
+fn ends_by_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit. Where there is no such file, nothing is changed.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 0)
 }
 
 #[cfg(not(unix))]

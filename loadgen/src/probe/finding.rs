@@ -75,6 +75,11 @@ impl Finding {
         Self::new(state, format!("{status} from the proxy itself"))
     }
 
+    /// A reply that a cache has kept.
+    pub(super) fn from_cache(what: impl Into<String>) -> Self {
+        Self::new(State::AnsweredItself, what)
+    }
+
     /// No reply at all.
     pub(super) fn cut(cut: &Cut) -> Self {
         match cut {

@@ -27,7 +27,8 @@ pub enum State {
     Described,
     /// It can't be asked here.
     NotApplicable,
-    /// The proxy has gone, or what came from it was not HTTP: nothing is known of the case.
+    /// The proxy could not be reached, has gone or fails over this protocol, or what came from it was not HTTP: nothing is known of the
+    /// case.
     Unasked,
     /// The probe was interrupted before.
     NotAsked,

@@ -11,6 +11,7 @@ use command_line::Refusal;
 use contract::id::{Id, Ids};
 use transport::Address;
 
+use super::caches::Requests;
 use crate::{
     plan::{Plan, PlanError, Protocol, Site, Version},
     resolve::Addresses,
@@ -44,6 +45,8 @@ pub(super) struct Gate {
     pub(super) is_cut_off: Cell<bool>,
     /// Of the servers that have replied.
     pub(super) epochs: RefCell<BTreeSet<u32>>,
+    /// What was asked for here.
+    pub(super) requests: RefCell<Requests>,
     /// What was spoken with them, as they say, by whether HTTP/2 is spoken here.
     pub(super) upstream: RefCell<BTreeMap<bool, String>>,
 }
@@ -52,8 +55,8 @@ pub(super) struct Gate {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     name: String,
-    url: String,
-    is_direct: bool,
+    pub(super) url: String,
+    pub(super) is_direct: bool,
     is_insecure: bool,
     plan: Box<Plan>,
 }
@@ -81,6 +84,13 @@ impl Wanted {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the URL says may be spoken: HTTP/1.1 always.
+    pub(super) fn protocols(&self) -> &'static [Protocol] {
+        let target = self.plan.sites()[0].target();
+        let has_http2 = target.tls || target.protocol == Protocol::Http2;
+        if has_http2 { &[Protocol::Http1, Protocol::Http2] } else { &[Protocol::Http1] }
     }
 }
 
@@ -118,15 +128,9 @@ impl Gate {
             rtt: Cell::new(Duration::ZERO),
             is_cut_off: Cell::new(false),
             epochs: RefCell::default(),
+            requests: RefCell::default(),
             upstream: RefCell::default(),
         })
-    }
-
-    /// What the URL says may be spoken: HTTP/1.1 always.
-    pub(super) fn protocols(&self) -> &'static [Protocol] {
-        let target = self.site.target();
-        let has_http2 = target.tls || target.protocol == Protocol::Http2;
-        if has_http2 { &[Protocol::Http1, Protocol::Http2] } else { &[Protocol::Http1] }
     }
 
     /// Takes in how long a question took.

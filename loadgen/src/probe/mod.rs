@@ -4,13 +4,17 @@
 //! It generates no load: it sends one request after the other, each on a connection of its own or on one that a case is about. A [`Matrix`] is
 //! what comes of it; nothing here prints.
 
+mod caches;
 mod cases;
 mod client;
 mod combined;
 mod finding;
 pub mod found;
 mod gate;
+mod hits;
+mod late;
 mod sightings;
+mod spoken;
 mod stop;
 pub mod transcript;
 mod trial;
@@ -26,9 +30,10 @@ pub use self::{
     stop::Stop,
 };
 use self::{
-    combined::combined,
-    found::{Cell, Column, Row, State},
+    found::{Column, Row, State},
     gate::Gate,
+    late::Tried,
+    spoken::Opened,
     trial::{Finding, Trial},
 };
 use crate::plan::Protocol;
@@ -49,7 +54,7 @@ pub struct Options {
 /// Asks through each proxy, one after the other, until it is stopped; `progress` is told which.
 ///
 /// # Errors
-/// There is no dummy-server behind one of them, it can't be reached, or it was stopped before that was known.
+/// There is no dummy-server behind any of them that can be reached, or it was stopped before that was known.
 pub fn run(
     wanted: &[Wanted],
     options: &Options,
@@ -70,37 +75,50 @@ async fn ask_all(
     stop: &Stop,
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Matrix> {
-    let (mut columns, mut gates) = (Vec::new(), Vec::new());
+    let mut opened = Vec::new();
     for wanted in wanted {
         let (asked, timeout) = (wanted.clone(), options.timeout);
         let gate = aside(stop, move || Gate::open(&asked, timeout)).await?;
-        let gate = gate.with_context(|| format!("can't find {}", wanted.name()))?;
-        let protocols = tokio::select! {
-            protocols = spoken(&gate) => protocols?,
-            () = stop.stopped() => return Err(too_early()),
+        let found = async {
+            match gate {
+                Ok(gate) => spoken::open(gate, wanted.protocols()).await,
+                Err(error) => Opened::not_found(wanted, &format!("can't find {}: {error:#}", wanted.name())),
+            }
         };
-        columns.push(Column {
-            name: gate.name.clone(),
-            url: gate.url.clone(),
-            is_direct: gate.is_direct,
-            note: None,
-            protocols: protocols.iter().map(|protocol| name(*protocol)).collect(),
-            upstream: gate.upstream.borrow().values().cloned().collect(),
+        opened.push(tokio::select! {
+            found = found => found,
+            () = stop.stopped() => return Err(too_early()),
         });
-        gates.push((gate, protocols));
     }
-    let mut rows = rows(options, &gates);
-    for (gate, protocols) in &gates {
-        for (row, (case, protocol)) in &mut rows {
-            let without = |finding| combined(vec![(finding, Vec::new())], None, options.role);
-            row.cells.push(if stop.is_stopped() {
-                without(Finding::not_asked())
-            } else if protocols.contains(protocol) {
+    if opened.iter().all(|one| one.spoken().next().is_none())
+        && let Some(problem) = opened.iter().find_map(Opened::problem)
+    {
+        return Err(anyhow!("{problem}"));
+    }
+    let columns = wanted.iter().zip(&opened).map(|(wanted, opened)| column(wanted, opened)).collect();
+    let mut rows = rows(options, &opened);
+    for (wanted, opened) in wanted.iter().zip(&opened) {
+        let mut tried = Vec::new();
+        for (row, (case, protocol)) in &rows {
+            tried.push(if stop.is_stopped() {
+                Tried::without(Finding::not_asked())
+            } else if let Some(instead) = opened.instead(*protocol, row.protocol) {
+                Tried::without(instead)
+            } else if let Some(gate) = &opened.gate {
                 progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
-                cell(gate, case, row.variant, *protocol, (options, stop)).await
+                attempt(gate, case, row.variant, *protocol, (options, stop)).await
             } else {
-                without(Finding::not_applicable(format!("{} is not spoken with it", row.protocol)))
+                Tried::without(Finding::unasked(format!("can't find {}", wanted.name())))
             });
+        }
+        if let (Some(gate), Some(protocol)) = (&opened.gate, opened.spoken().next()) {
+            tokio::select! {
+                () = late::look_again(gate, protocol, &mut tried) => {}
+                () = stop.stopped() => {}
+            }
+        }
+        for ((row, _), tried) in rows.iter_mut().zip(tried) {
+            row.cells.push(tried.cell(options.role));
         }
     }
     Ok(Matrix {
@@ -130,47 +148,26 @@ fn too_early() -> anyhow::Error {
     anyhow!("stopped before anything was asked")
 }
 
-/// What works: a request arrives with its token, and its reply comes back with what the server saw.
-async fn spoken(gate: &Gate) -> anyhow::Result<Vec<Protocol>> {
-    let (mut spoken, mut problem) = (Vec::new(), String::new());
-    for protocol in gate.protocols() {
-        let mut trial = Trial::new(gate, *protocol);
-        let ask = trial.ask("GET", "/");
-        let reply = trial.exchange(&ask, &[]).await;
-        match reply.and_then(|reply| reply.of_server().map(|_| reply)) {
-            Ok(reply) if trial.crossed.is_none() => {
-                // One try will do: nothing has failed yet.
-                gate.is_cut_off.set(true);
-                if let Err(finding) = trial.settle().await {
-                    problem = finding.what;
-                    continue;
-                }
-                let behind = reply.echoed("protocol").unwrap_or_default();
-                gate.upstream.borrow_mut().insert(*protocol == Protocol::Http2, behind);
-                spoken.push(*protocol);
-            }
-            Ok(_) => problem = trial.crossed.unwrap_or_default(),
-            Err(finding) => problem = finding.what,
-        }
+fn column(wanted: &Wanted, opened: &Opened) -> Column {
+    let upstream = opened.gate.iter().flat_map(|gate| gate.upstream.borrow().clone().into_values());
+    Column {
+        name: wanted.name().to_owned(),
+        url: wanted.url.clone(),
+        is_direct: wanted.is_direct,
+        note: None,
+        protocols: opened.spoken().map(name).collect(),
+        upstream: upstream.collect(),
     }
-    if spoken.is_empty() {
-        return Err(anyhow!(
-            "no dummy-server answers at {} ({}), or its x-dummy-token and x-dummy-seen fields or its /ledger do not pass: {problem}",
-            gate.name,
-            gate.url
-        ));
-    }
-    Ok(spoken)
 }
 
 type Asked = (Row, (&'static Case, Protocol));
 
-fn rows(options: &Options, gates: &[(Gate, Vec<Protocol>)]) -> Vec<Asked> {
+fn rows(options: &Options, opened: &[Opened]) -> Vec<Asked> {
     let mut rows = Vec::new();
     for case in &options.cases {
         for variant in case.variants {
             for protocol in [Protocol::Http1, Protocol::Http2] {
-                if gates.iter().any(|(_, protocols)| protocols.contains(&protocol)) {
+                if opened.iter().any(|one| one.has(protocol)) {
                     let (number, name) = (case.number, case.name);
                     let row = Row {
                         case: number,
@@ -195,39 +192,32 @@ fn name(protocol: Protocol) -> &'static str {
     }
 }
 
-async fn cell(
+async fn attempt(
     gate: &Gate,
     case: &Case,
     variant: &'static str,
     protocol: Protocol,
     (options, stop): (&Options, &Stop),
-) -> Cell {
-    let (mut rounds, mut curl, mut is_interrupted) = (Vec::new(), None, false);
+) -> Tried {
+    let mut tried = Tried::default();
     for _ in 0..options.rounds {
         let mut trial = Trial::new(gate, protocol);
         let finding = tokio::select! {
             finding = round(case, variant, &mut trial) => finding,
             () = stop.stopped() => {
-                is_interrupted = true;
+                tried.interrupted_of = Some(options.rounds);
                 break;
             }
         };
         let is_over = matches!(finding.state, State::NotApplicable | State::Unasked);
-        curl = curl.or(trial.curl);
-        rounds.push((finding, trial.transcript.lines()));
+        tried.curl = tried.curl.or(trial.curl);
+        tried.posts.extend(trial.posted.map(|number| (tried.rounds.len(), number)));
+        tried.rounds.push((finding, trial.transcript.lines()));
         if is_over {
             break;
         }
     }
-    let tried = rounds.len();
-    if rounds.is_empty() {
-        rounds.push((Finding::not_asked(), Vec::new()));
-    }
-    let mut cell = combined(rounds, curl, options.role);
-    if is_interrupted && tried > 0 {
-        cell.what = format!("{}; interrupted after {tried} of {}", cell.what, options.rounds);
-    }
-    cell
+    tried
 }
 
 /// A round, with a look at whether the proxy is still there.
@@ -239,6 +229,9 @@ async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Fin
         Ok(()) => cases::attempt(case, variant, trial).await,
         Err(finding) => finding,
     };
+    if let Some(hit) = trial.settle_hit().await {
+        finding = hit;
+    }
     if let Some(crossed) = trial.crossed.take() {
         finding = cases::crossed(trial, crossed);
     } else if let (Some(why), true) = (trial.garbled.take(), finding.rules.is_empty()) {

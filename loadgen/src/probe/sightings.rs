@@ -15,8 +15,10 @@ use super::{
 const MAX_ANSWER: usize = 4 << 20;
 /// How often servers are asked for what they have seen.
 const EVERY: Duration = Duration::from_millis(40);
-/// How often a proxy with several servers behind it is asked, to reach each of them.
+/// How often a proxy with several servers behind it is asked, for each of them, to reach all.
 const TRIES: usize = 8;
+/// How often one is asked behind which a single server is known: there may be another.
+const AGAIN: usize = 3;
 /// For how many times the limit of a wait a proxy may keep from passing requests on after a failure.
 const RECOVERY: u32 = 3;
 
@@ -26,6 +28,25 @@ pub(super) struct Sightings {
     pub(super) count: usize,
     pub(super) is_open: bool,
     pub(super) ends: Vec<End>,
+    /// The servers that were asked.
+    reached: Vec<u32>,
+}
+
+impl Sightings {
+    /// What these servers say of a request.
+    pub(super) fn of(statements: &[Statement], number: u64) -> Self {
+        let mut sightings = Self::default();
+        for statement in statements {
+            let state = statement.pages.pages().map_or(State::UNSEEN, |pages| pages.get(number));
+            let entries: Vec<_> = statement.entries.iter().filter(|entry| entry.number == number).collect();
+            let most = entries.iter().map(|entry| usize::from(entry.sighting)).max().unwrap_or(0);
+            sightings.count += most.max(entries.len()).max(usize::from(state != State::UNSEEN));
+            sightings.is_open |= state == State::OPEN;
+            sightings.ends.extend(entries.iter().map(|entry| entry.end));
+            sightings.reached.push(statement.epoch);
+        }
+        sightings
+    }
 }
 
 impl Trial<'_> {
@@ -45,30 +66,62 @@ impl Trial<'_> {
         }
     }
 
+    /// The same with the word of every server that is known: one that the proxy has taken out after a failure is waited for.
+    pub(super) async fn sightings_of_all(
+        &mut self,
+        ask: &Ask,
+        is_enough: impl Fn(&Sightings) -> bool,
+    ) -> Result<Sightings, Finding> {
+        let (until, at_last) = (self.until(), Instant::now() + self.gate.timeout * RECOVERY);
+        loop {
+            let sightings = self.look(ask.id.number).await?;
+            let missing = self.gate.epochs.borrow().len() - sightings.reached.len();
+            // What was seen twice is known, whatever the others say.
+            if sightings.count > 1 || missing == 0 && (is_enough(&sightings) || Instant::now() >= until) {
+                return Ok(sightings);
+            }
+            if Instant::now() >= at_last {
+                // It has gone for good, most likely: the next case is not held up by it.
+                self.gate.epochs.borrow_mut().retain(|epoch| sightings.reached.contains(epoch));
+                return Err(Finding::unasked(format!(
+                    "{missing} of the servers behind it could not be asked what they have seen"
+                )));
+            }
+            sleep(EVERY).await;
+        }
+    }
+
     /// Asks them once.
     pub(super) async fn look(&mut self, number: u64) -> Result<Sightings, Finding> {
-        let wanted = self.gate.epochs.borrow().len().max(1);
-        let tries = if wanted == 1 { 1 } else { wanted * TRIES };
-        let mut asked = Vec::new();
-        let mut sightings = Sightings::default();
-        for _ in 0..tries {
+        let statements = self.statements().await?;
+        for statement in &statements {
+            self.note_seen(statement, number);
+        }
+        Ok(Sightings::of(&statements, number))
+    }
+
+    /// The last word of each server that is reached.
+    pub(super) async fn statements(&mut self) -> Result<Vec<Statement>, Finding> {
+        let mut statements: Vec<Statement> = Vec::new();
+        for asked in 1.. {
             let statement = self.statement().await?;
-            if asked.contains(&statement.epoch) {
-                continue;
-            }
-            asked.push(statement.epoch);
-            self.add(&statement, number, &mut sightings);
-            if asked.len() >= wanted {
+            statements.retain(|known| known.epoch != statement.epoch);
+            statements.push(statement);
+            let known = self.gate.epochs.borrow().len();
+            let most = match known {
+                1 if self.gate.is_direct => 1,
+                1 => AGAIN,
+                several => several * TRIES,
+            };
+            if asked >= most || known > 1 && statements.len() == known {
                 break;
             }
         }
-        Ok(sightings)
+        Ok(statements)
     }
 
-    fn add(&mut self, statement: &Statement, number: u64, sightings: &mut Sightings) {
-        let state = statement.pages.pages().map_or(State::UNSEEN, |pages| pages.get(number));
-        let entries: Vec<_> = statement.entries.iter().filter(|entry| entry.number == number).collect();
-        for entry in &entries {
+    fn note_seen(&mut self, statement: &Statement, number: u64) {
+        for entry in statement.entries.iter().filter(|entry| entry.number == number) {
             self.transcript.note_at(
                 entry.received_ns,
                 Side::Seen,
@@ -83,15 +136,19 @@ impl Trial<'_> {
                 self.transcript.note_at(entry.ended_ns, Side::Replied, text);
             }
         }
-        let most = entries.iter().map(|entry| usize::from(entry.sighting)).max().unwrap_or(0);
-        sightings.count += most.max(entries.len()).max(usize::from(state != State::UNSEEN));
-        sightings.is_open |= state == State::OPEN;
-        sightings.ends.extend(entries.iter().map(|entry| entry.end));
     }
 
     /// Waits until the proxy passes requests on: after failures, some proxies don't for a while.
     pub(super) async fn settle(&mut self) -> Result<(), Finding> {
         self.statement().await.map(drop)
+    }
+
+    /// Finds servers that have replied to nothing yet, as far as the proxy spreads questions over them.
+    pub(super) async fn discover(&mut self) -> Result<(), Finding> {
+        for _ in 1..if self.gate.is_direct { 1 } else { TRIES } {
+            self.statement().await?;
+        }
+        Ok(())
     }
 
     /// Again and again while there is none, unless that was in vain before.
@@ -145,6 +202,7 @@ impl Trial<'_> {
         if statement.run != self.gate.ids.run {
             return Err(unasked("an answer about another run, from a cache".to_owned()));
         }
+        self.gate.epochs.borrow_mut().insert(statement.epoch);
         self.gate.measured(began.elapsed());
         Ok(statement)
     }

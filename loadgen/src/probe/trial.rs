@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 pub(super) use super::finding::{Finding, Outcome, Reply};
 use super::{
+    caches::{self, Hit},
     client::{Ask, Body, Content, Crowd, Cut, Heard, Session, get},
     gate::Gate,
     transcript::{Side, Transcript},
@@ -25,6 +26,10 @@ pub(super) struct Trial<'a> {
     pub(super) curl: Option<String>,
     /// A reply that was another request's.
     pub(super) crossed: Option<String>,
+    /// A reply to an earlier request, which may be a cache's.
+    pub(super) hit: Option<Hit>,
+    /// The number of a POST that is to arrive once.
+    pub(super) posted: Option<u64>,
     /// What is wrong with what came in place of a reply, if it was not HTTP.
     pub(super) garbled: Option<String>,
 }
@@ -37,6 +42,8 @@ impl<'a> Trial<'a> {
             transcript: Transcript::beginning_now(),
             curl: None,
             crossed: None,
+            hit: None,
+            posted: None,
             garbled: None,
         }
     }
@@ -88,6 +95,7 @@ impl<'a> Trial<'a> {
         let fields: String = ask.fields.iter().map(|(name, value)| format!(", {name}: {value}")).collect();
         self.transcript
             .note(Side::Sent, format!("{} {} (number {}{fields})", ask.method, ask.target, ask.id.number));
+        self.gate.requests.borrow_mut().sent(ask.id.number, ask.method, &ask.target);
         session.open(ask, self.until()).await.map_err(|cut| Finding::cut(&cut))
     }
 
@@ -184,7 +192,10 @@ impl<'a> Trial<'a> {
                 reply.body.extend_from_slice(&data[..data.len().min(room)]);
             }
             Heard::Trailers(fields) => reply.trailers = fields,
-            Heard::End => return true,
+            Heard::End => {
+                self.gate.requests.borrow_mut().ended(ask.id.number);
+                return true;
+            }
             Heard::Cut(cut) => {
                 if let (Cut::Malformed(why), None) = (&cut, reply.status) {
                     self.garbled = Some(why.clone());
@@ -201,8 +212,12 @@ impl<'a> Trial<'a> {
         let Some(seen) = reply.seen() else { return };
         self.gate.epochs.borrow_mut().insert(seen.epoch);
         if seen.id != ask.id {
-            let (asked, came) = (ask.id.number, seen.id.number);
-            self.crossed = Some(format!("the reply to request {asked} was that to request {came}"));
+            let has_age = get(&reply.fields, "age").is_some();
+            let requests = self.gate.requests.borrow();
+            match requests.hit(ask.method, &ask.target, ask.id, seen.id, has_age) {
+                Some(hit) => self.hit = Some(hit),
+                None => self.crossed = Some(caches::crossed(ask.id, seen.id)),
+            }
         }
         if let Some(timing) = get(&reply.fields, SERVER_TIMING).and_then(Timing::parse) {
             self.transcript.note_at(timing.received_ns, Side::Seen, format!("request {}", seen.id.number));

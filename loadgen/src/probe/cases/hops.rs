@@ -8,6 +8,7 @@ use super::{
     },
     Case,
 };
+use crate::plan::Protocol;
 
 static RULE: Rule = Rule {
     section: "RFC 9110 section 7.6.1",
@@ -53,6 +54,25 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         (true, true) => Finding::kept("it has reached the other end of the connection"),
         (false, true) => Finding::changed("it is not there"),
         (false, false) => Finding::kept("it was taken out"),
+        (true, false) if relays_bytes(trial).await => Finding::not_applicable(
+            "it relays bytes and reads no HTTP: the request arrived as it was sent, over HTTP/1.1 and over HTTP/2",
+        ),
         (true, false) => Finding::against(&RULE, "it was passed on"),
     })
+}
+
+/// Whether nothing between reads HTTP: fields arrive as they were sent, with nothing added, and HTTP/2 on the same port as HTTP/2.
+async fn relays_bytes(trial: &Trial<'_>) -> bool {
+    let mut over_http1 = Trial::new(trial.gate, Protocol::Http1);
+    let ask = over_http1.ask("GET", "/").with("x-pRobe-Case", "1").with("Connection", "x-probe-case");
+    let Ok(reply) = over_http1.exchange(&ask, &[]).await else { return false };
+    let sent = ask.all_fields().map(|(name, value)| (name.to_owned(), value));
+    let sent: Vec<_> = [("Host".to_owned(), ask.authority.clone())].into_iter().chain(sent).collect();
+    if reply.echoed_pairs("headers_list") != sent {
+        return false;
+    }
+    let mut over_http2 = Trial::new(trial.gate, Protocol::Http2);
+    let ask = over_http2.ask("GET", "/");
+    let Ok(reply) = over_http2.exchange(&ask, &[]).await else { return false };
+    reply.echoed("protocol").is_some_and(|spoken| spoken.starts_with("HTTP/2"))
 }

@@ -33,6 +33,7 @@ mod websockets;
 
 use std::pin::Pin;
 
+pub(super) use self::repeats::repeated_later;
 use super::{
     found::{Roles, Rule},
     trial::{Finding, Outcome, Trial},

@@ -1,10 +1,12 @@
-//! A POST that fails is not sent again.
+//! A POST that fails is not sent again, on whichever server, and neither later.
+
+use tokio::time::Instant;
 
 use super::{
     super::{
-        client::{Content, Heard},
+        client::{Ask, Content, Cut, Session},
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{Finding, Outcome, Reply, Trial},
     },
     Case,
 };
@@ -22,7 +24,8 @@ pub(super) static CASE: Case = Case {
     why: "A payment that is made twice: many proxies repeat what failed, and their users find out in production.",
     issues: &["traefik#8990", "istio#13851", "envoy#10007", "pingora#979"],
     asks: "The server resets or closes the connection before its reply, replies with 503, or does not reply at all, to a POST. \
-           How often has it seen the request?",
+           How often have the servers seen the request? Silence is waited for as long as --timeout: a longer one than the proxy's \
+           shows what it does in the end.",
     rules: &[&RULE],
     is_described: false,
     variants: &["reset", "close", "status-503", "silence"],
@@ -38,29 +41,56 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     };
     let ask = trial.ask("POST", asked).content(Content::Length(5));
     let mut session = trial.connect().await?;
+    trial.posted = Some(ask.id.number);
     trial.open(&mut session, &ask).await?;
     let _ = trial.send(&mut session, b"probe", true).await;
-    let status = if variant == "silence" {
-        trial.sightings(&ask, trial.soon(), |sightings| sightings.count > 0).await?;
-        let heard = trial.hear(&mut session, trial.a_moment()).await;
-        let sightings = trial.look(ask.id.number).await?;
-        session.give_up(trial.until()).await;
-        let status = if let Heard::Head(status, _) = heard { Some(status) } else { None };
-        return Ok(counted(sightings.count, status));
-    } else {
-        trial.reply(&mut session, &ask).await.status
-    };
+    if variant == "silence" {
+        return silence(trial, session, &ask).await;
+    }
+    let status = trial.reply(&mut session, &ask).await.status;
     let sightings =
-        trial.sightings(&ask, trial.until(), |sightings| sightings.count > 0 && !sightings.is_open).await?;
+        trial.sightings_of_all(&ask, |sightings| sightings.count > 0 && !sightings.is_open).await?;
     Ok(counted(sightings.count, status))
 }
 
+/// The proxy may repeat it when it has waited for long enough.
+async fn silence(trial: &mut Trial<'_>, mut session: Session, ask: &Ask) -> Outcome {
+    trial.sightings(ask, trial.soon(), |sightings| sightings.count > 0).await?;
+    let began = Instant::now();
+    let mut reply = Reply::default();
+    if trial.gate.is_direct {
+        // Nothing is there that could repeat it.
+        let heard = trial.hear(&mut session, trial.a_moment()).await;
+        trial.take(heard, ask, &mut reply);
+    } else {
+        trial.reply_into(&mut session, ask, &mut reply).await;
+    }
+    let waited = began.elapsed();
+    let sightings = trial.sightings_of_all(ask, |sightings| sightings.count > 0).await?;
+    session.give_up(trial.until()).await;
+    if sightings.count == 1 && reply.cut == Some(Cut::TimedOut) && !trial.gate.is_direct {
+        return Ok(Finding::described(format!(
+            "not repeated within {waited:.1?}, in which there was no reply: beyond that, nothing is known"
+        )));
+    }
+    Ok(counted(sightings.count, reply.status))
+}
+
 fn counted(count: usize, status: Option<u16>) -> Finding {
-    let reply = status.map_or_else(|| "no reply".to_owned(), |status| status.to_string());
     match (count, status) {
         (0, Some(status)) => Finding::own_reply(status),
         (0, None) => Finding::changed("it has not arrived, and there was no reply"),
         (1, _) => Finding::kept("it arrived once"),
-        (count, _) => Finding::against(&RULE, format!("it arrived {count} times; the client got {reply}")),
+        (count, _) => {
+            let reply = status.map_or_else(|| "no reply".to_owned(), |status| status.to_string());
+            Finding::against(&RULE, format!("it arrived {count} times; the client got {reply}"))
+        }
     }
+}
+
+/// One that has arrived more often than was known when its round ended.
+pub(crate) fn repeated_later(count: usize) -> Option<Finding> {
+    (count > 1).then(|| {
+        Finding::against(&RULE, format!("it arrived {count} times, of which some after the case had ended"))
+    })
 }

@@ -77,7 +77,7 @@ impl Ask {
     }
 
     /// The fields that are sent beside those that the protocol needs.
-    pub(super) fn all_fields(&self) -> impl Iterator<Item = (&str, String)> {
+    pub(crate) fn all_fields(&self) -> impl Iterator<Item = (&str, String)> {
         let token = || (TOKEN, String::from_utf8_lossy(&self.id.text()).into_owned());
         let own = self.fields.iter().map(|(name, value)| (name.as_str(), value.clone()));
         own.chain(self.is_noted.then(token))

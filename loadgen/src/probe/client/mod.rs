@@ -42,6 +42,8 @@ pub(super) enum Cut {
     /// GOAWAY with this code, and the end of the connection.
     GoneAway(::http2::Code),
     Malformed(String),
+    /// Another protocol was agreed on, or the preface of this one was refused.
+    NotSpoken(&'static str),
     /// The connection could not be made or used.
     Failed(String),
     TimedOut,
@@ -58,6 +60,7 @@ impl fmt::Display for Cut {
             Self::Unprocessed => f.write_str("GOAWAY, below this stream"),
             Self::GoneAway(code) => write!(f, "GOAWAY with {code}, and the end of the connection"),
             Self::Malformed(why) => write!(f, "malformed: {why}"),
+            Self::NotSpoken(why) => f.write_str(why),
             Self::Failed(why) => f.write_str(why),
             Self::TimedOut => f.write_str("nothing more, for as long as was waited"),
             Self::TooMuch => f.write_str("more than a probe reads"),
@@ -77,7 +80,16 @@ impl Session {
         let wire = Wire::connect(gate, protocol, until).await?;
         Ok(match protocol {
             Protocol::Http1 => Self::Http1(Box::new(Http1::new(wire))),
-            Protocol::Http2 => Self::Http2(Box::new(Http2::begin(wire, until).await?)),
+            Protocol::Http2 => {
+                let begun = Http2::begin(wire, until).await.map_err(|cut| match cut {
+                    // What was agreed on by ALPN should be spoken.
+                    Cut::Malformed(_) | Cut::Closed | Cut::Reset if !gate.site.target().tls => {
+                        Cut::NotSpoken("its preface was refused")
+                    }
+                    cut => cut,
+                });
+                Self::Http2(Box::new(begun?))
+            }
         })
     }
 

@@ -7,11 +7,13 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
-use transport::{Address, Socket, Stream};
+use transport::{Address, Socket, Stream, tls::Problem};
 
 use super::{super::gate::Gate, Cut};
 use crate::plan::{Protocol, spoken};
 
+/// What a server says that does not speak a protocol.
+const OTHER: Cut = Cut::NotSpoken("another protocol was agreed on by ALPN, or none");
 /// The most that waits here unread.
 const MAX_INPUT: usize = 1 << 20;
 /// The most that is read from one connection.
@@ -49,10 +51,14 @@ impl Wire {
                 .begin_tls_as_client(offer.config, offer.name)
                 .map_err(|failure| failed(failure.to_string()))?;
             let shaking = timeout_at(until, poll_fn(|cx| stream.poll_handshake(cx))).await;
-            let facts = shaking.map_err(|_| Cut::TimedOut)?.map_err(|failure| failed(failure.to_string()))?;
+            let facts =
+                shaking.map_err(|_| Cut::TimedOut)?.map_err(|failure| match Problem::from(&failure) {
+                    Problem::Alpn => OTHER,
+                    _ => failed(failure.to_string()),
+                })?;
             let agreed = spoken(facts.and_then(|facts| facts.alpn).as_deref());
             if agreed != Some(protocol) {
-                return Err(failed("another protocol was agreed on by ALPN".to_owned()));
+                return Err(OTHER);
             }
         }
         Ok(Self { stream, input: Vec::new(), has_ended: false, read: 0 })

@@ -100,7 +100,10 @@ pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
             format!("; behind it {}", printable(&column.upstream.join(", ")))
         };
         let note = column.note.as_ref().map(|note| format!("; {}", printable(note))).unwrap_or_default();
-        let spoken = column.protocols.join(" and ");
+        let spoken = match &column.protocols[..] {
+            [] => "nothing could be asked".to_owned(),
+            protocols => protocols.join(" and "),
+        };
         writeln!(out, "\n{} ({}): {spoken}{behind}{note}", column.name, column.url)?;
         let is_any = |state| matrix.rows.iter().any(|row| row.cells[at].state == state);
         let mut all_kept = is_any(State::Kept) && !is_any(State::NotAsked);

@@ -1,0 +1,29 @@
+//! Whether a reply to an earlier request is a cache's, as the servers know.
+
+use super::{
+    caches::crossed,
+    trial::{Finding, Trial},
+};
+
+impl Trial<'_> {
+    /// Looks whether a reply that may be a cache's is one: a request that a cache has answered, no server has seen. Else it has
+    /// crossed.
+    pub(super) async fn settle_hit(&mut self) -> Option<Finding> {
+        let hit = self.hit.take()?;
+        if !hit.has_age {
+            match self.look(hit.asked.number).await {
+                Ok(sightings) if sightings.count == 0 => {}
+                Ok(_) => {
+                    self.crossed.get_or_insert_with(|| crossed(hit.asked, hit.came));
+                    return None;
+                }
+                Err(finding) => return Some(finding),
+            }
+        }
+        let (asked, came) = (hit.asked.number, hit.came.number);
+        let of = if hit.came.run == hit.asked.run { "" } else { " of an earlier run" };
+        Some(Finding::from_cache(format!(
+            "from a cache: request {asked} got the reply to request {came}{of}, which is of the same target"
+        )))
+    }
+}
