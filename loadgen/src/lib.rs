@@ -7,6 +7,7 @@
 pub mod cli;
 mod clock;
 pub mod compare;
+mod comparison;
 mod control;
 #[cfg(feature = "embedded")]
 pub mod embedded;

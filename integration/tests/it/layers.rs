@@ -65,7 +65,7 @@ const LOADGEN: &[&[&str]] = &[
     &["plan"],
     &["schedule", "pacer", "search", "compare"],
     &["outcome"],
-    &["numbers"],
+    &["numbers", "comparison"],
     &["clock"],
 ];
 

@@ -14,6 +14,7 @@ use std::{fmt, str::FromStr};
 use contract::quantity::{self, LONGEST_TIME};
 
 use super::{Figure, Interval};
+use crate::comparison::Comparison;
 
 /// What is accepted, for messages.
 pub const ACCEPTED: &str = "the name of a contender and a dot, or neither; p(50), p(99), mean or cpu; <, <=, > or >=; and a time, like \
@@ -39,25 +40,6 @@ pub enum Bounded {
     Cpu,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
-    Below,
-    AtMost,
-    Above,
-    AtLeast,
-}
-
-impl Comparison {
-    fn holds(self, found: f64, value: f64) -> bool {
-        match self {
-            Self::Below => found < value,
-            Self::AtMost => found <= value,
-            Self::Above => found > value,
-            Self::AtLeast => found >= value,
-        }
-    }
-}
-
 impl FromStr for Bound {
     type Err = &'static str;
 
@@ -73,16 +55,7 @@ impl fmt::Display for Bound {
 }
 
 fn parse(text: &str) -> Option<Bound> {
-    let (subject, rest) = text.split_at(text.find(['<', '>'])?);
-    let (comparison, value) = [
-        ("<=", Comparison::AtMost),
-        (">=", Comparison::AtLeast),
-        ("<", Comparison::Below),
-        (">", Comparison::Above),
-    ]
-    .into_iter()
-    .find_map(|(sign, comparison)| Some((comparison, rest.strip_prefix(sign)?.trim())))?;
-    let subject = subject.trim();
+    let (subject, comparison, value) = Comparison::split(text)?;
     let (contender, figure) = [
         ("p(50)", Bounded::More(Figure::P50)),
         ("p(99)", Bounded::More(Figure::P99)),
@@ -136,9 +109,7 @@ impl Bound {
         let holds = |value| self.comparison.holds(value, self.value);
         match [found.low, found.high, undelayed.low, undelayed.high].map(holds) {
             [true, true, true, true] => Some(true),
-            [true, true, ..] if matches!(self.comparison, Comparison::Below | Comparison::AtMost) => {
-                Some(true)
-            }
+            [true, true, ..] if self.comparison.is_upper() => Some(true),
             [false, false, false, false] => Some(false),
             _ => None,
         }

@@ -1,7 +1,9 @@
 //! The keys that plans have, by where they stand.
 
+/// What a plan may say.
 pub(super) const PLAN: &[&str] =
     &["target", "targets", "seed", "proto", "proto_path", "defaults", "requests", "load", "loads"];
+/// What `defaults` may say.
 pub(super) const DEFAULTS: &[&str] = &[
     "method",
     "path",
@@ -20,28 +22,8 @@ pub(super) const DEFAULTS: &[&str] = &[
     "message_interval",
     "raw_message",
 ];
-pub(super) const REQUEST: &[&str] = &[
-    "name",
-    "target",
-    "weight",
-    "count",
-    "method",
-    "path",
-    "headers",
-    "body",
-    "body_file",
-    "body_template",
-    "chunked",
-    "trailers",
-    "expect_continue",
-    "rows",
-    "expect",
-    "deadline",
-    "grpc_encoding",
-    "messages",
-    "message_interval",
-    "raw_message",
-];
+/// What a request may say beside what `defaults` may.
+pub(super) const OF_REQUEST: &[&str] = &["name", "target", "weight", "count"];
 
 /// What `load` may say.
 pub(crate) const LOAD: &[&str] = &[
@@ -83,5 +65,5 @@ pub(super) fn key_of(flag: &str) -> Option<String> {
         "trailer" => "trailers".to_owned(),
         flag => flag.replace('-', "_"),
     };
-    [PLAN, DEFAULTS, REQUEST, LOAD, TARGET].iter().any(|keys| keys.contains(&&*key)).then_some(key)
+    [PLAN, DEFAULTS, OF_REQUEST, LOAD, TARGET].iter().any(|keys| keys.contains(&&*key)).then_some(key)
 }

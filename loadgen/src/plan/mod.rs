@@ -25,6 +25,7 @@ pub(crate) mod mix;
 mod places;
 mod proto_files;
 pub(crate) mod redirect;
+pub mod rendering;
 pub mod replay;
 pub mod request;
 mod request_options;

@@ -22,6 +22,7 @@ use grpc::Code;
 use super::{Time, band};
 use crate::{
     clock::{Nanos, nanos},
+    comparison::Comparison,
     numbers::{count, decimal, time},
     outcome::ExpectedStatus,
     recorder::{Snapshot, code_of},
@@ -57,14 +58,6 @@ enum Figure {
     Unanswered,
     Count(ExpectedStatus),
     Calls(Code),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
-    Below,
-    AtMost,
-    Above,
-    AtLeast,
 }
 
 /// What came of a threshold.
@@ -119,17 +112,8 @@ impl fmt::Display for Threshold {
 }
 
 fn parse(text: &str) -> Option<Threshold> {
-    let at = text.find(['<', '>'])?;
-    let (figure, rest) = text.split_at(at);
-    let (comparison, value) = [
-        ("<=", Comparison::AtMost),
-        (">=", Comparison::AtLeast),
-        ("<", Comparison::Below),
-        (">", Comparison::Above),
-    ]
-    .into_iter()
-    .find_map(|(sign, comparison)| Some((comparison, rest.strip_prefix(sign)?.trim())))?;
-    let figure = parse_figure(figure.trim())?;
+    let (figure, comparison, value) = Comparison::split(text)?;
+    let figure = parse_figure(figure)?;
     let value = match &figure {
         Figure::Response(_) | Figure::Service(_) | Figure::Wait(_) | Figure::Lag(_) => {
             nanos(quantity::duration_or_seconds(value, LONGEST_TIME)?) as f64
@@ -181,17 +165,6 @@ fn parse_figure(text: &str) -> Option<Figure> {
     }
 }
 
-impl Comparison {
-    fn holds(self, found: f64, value: f64) -> bool {
-        match self {
-            Self::Below => found < value,
-            Self::AtMost => found <= value,
-            Self::Above => found > value,
-            Self::AtLeast => found >= value,
-        }
-    }
-}
-
 impl Threshold {
     /// Holds a run against it.
     #[must_use]
@@ -235,7 +208,7 @@ impl Threshold {
     /// Whether it can be told while a run goes on that it is crossed.
     #[must_use]
     pub fn can_abort(&self) -> bool {
-        let is_upper = matches!(self.comparison, Comparison::Below | Comparison::AtMost);
+        let is_upper = self.comparison.is_upper();
         is_upper && matches!(self.figure, Figure::Response(_) | Figure::ErrorRate | Figure::Unanswered)
     }
 

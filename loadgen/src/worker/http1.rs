@@ -22,7 +22,7 @@ use crate::{
     outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, Watch},
     plan::{
         Plan, Protocol, Request, Site, Target, Texts,
-        request::{Http1Rendering, Http1Request},
+        rendering::{Http1Rendering, Http1Request},
     },
 };
 

@@ -26,7 +26,7 @@ use self::{
 };
 use super::{
     Body, Builder, PlanError, RequestOptions, Share, TlsOptions, accepted,
-    known_keys::{DEFAULTS, LOAD, PLAN, REQUEST},
+    known_keys::{DEFAULTS, LOAD, OF_REQUEST, PLAN},
     mix::MAX_REQUESTS,
     places::{Place, Places},
     request_options::read_file,
@@ -146,7 +146,8 @@ impl PlanFile {
                 return Err(plan.refused(node, &wrong, &accepted, "- path: /items"));
             }
             for node in requests {
-                let keys = Keys::of(node, REQUEST, name)?;
+                let known: Vec<&str> = OF_REQUEST.iter().chain(DEFAULTS).copied().collect();
+                let keys = Keys::of(node, &known, name)?;
                 file.places.put_request(node.place(), options(&keys));
                 file.says.push(Said::Request(Box::new(request(&keys, folder)?)));
             }

@@ -233,12 +233,13 @@ fn the_schema_is_of_what_is_read() {
         keys
     };
     let of_several: Vec<&str> = loads::OF_SEVERAL.iter().chain(LOAD).copied().collect();
+    let of_request: Vec<&str> = OF_REQUEST.iter().chain(DEFAULTS).copied().collect();
     for (pointer, known) in [
         ("", PLAN),
         ("/$defs/load", LOAD),
         ("/$defs/one_of_several_loads", &of_several),
         ("/$defs/defaults", DEFAULTS),
-        ("/$defs/request", REQUEST),
+        ("/$defs/request", &of_request),
         ("/$defs/expect", expectations::EXPECT),
         ("/$defs/target", crate::plan::known_keys::TARGET),
     ] {

@@ -36,7 +36,7 @@ use super::{
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
-    plan::{Call, ECHO_STREAM, Plan, Protocol, Request, Site, Target, Texts, request::Http2Rendering},
+    plan::{Call, ECHO_STREAM, Plan, Protocol, Request, Site, Target, Texts, rendering::Http2Rendering},
 };
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
