@@ -42,8 +42,8 @@ impl Requests {
         }
     }
 
-    /// Whether a reply to another request may be from a cache: it is that to a safe one of the same target, which came before it or in
-    /// an earlier run.
+    /// Whether a reply to another request may be from a cache: it is that to a safe one of the same target, which came before it, or
+    /// of another run.
     pub(super) fn hit(&self, method: &str, target: &str, asked: Id, came: Id, has_age: bool) -> Option<Hit> {
         let is_known = self
             .0
@@ -59,6 +59,7 @@ fn is_safe(method: &str) -> bool {
 }
 
 /// How it is said that a reply is another request's.
-pub(super) fn crossed(asked: Id, came: Id) -> String {
-    format!("the reply to request {} was that to request {}", asked.number, came.number)
+pub(super) fn describe_crossed(asked: Id, came: Id) -> String {
+    let of = if came.run == asked.run { "" } else { " of another run" };
+    format!("the reply to request {} was that to request {}{of}", asked.number, came.number)
 }

@@ -108,7 +108,18 @@ fn check(url: &str) -> Result<(), PlanError> {
     Err(PlanError(Refusal::new(wrong, accepted, "loadgen probe nginx=http://localhost:8081")))
 }
 
+/// How many servers are known apart: one that invents epochs makes no more.
+const MAX_SERVERS: usize = 256;
+
 impl Gate {
+    /// A server has said that it began with this epoch.
+    pub(super) fn knows(&self, epoch: u32) {
+        let mut epochs = self.epochs.borrow_mut();
+        if epochs.len() < MAX_SERVERS {
+            epochs.insert(epoch);
+        }
+    }
+
     /// Looks its name up.
     pub(super) fn open(wanted: &Wanted, timeout: Duration) -> anyhow::Result<Self> {
         let site = wanted.plan.sites()[0].clone();

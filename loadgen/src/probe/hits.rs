@@ -1,7 +1,7 @@
 //! Whether a reply to an earlier request is a cache's, as the servers know.
 
 use super::{
-    caches::crossed,
+    caches::describe_crossed,
     trial::{Finding, Trial},
 };
 
@@ -10,20 +10,20 @@ impl Trial<'_> {
     /// crossed.
     pub(super) async fn settle_hit(&mut self) -> Option<Finding> {
         let hit = self.hit.take()?;
-        if !hit.has_age {
-            match self.look(hit.asked.number).await {
-                Ok(sightings) if sightings.count == 0 => {}
-                Ok(_) => {
-                    self.crossed.get_or_insert_with(|| crossed(hit.asked, hit.came));
-                    return None;
-                }
-                Err(finding) => return Some(finding),
+        match self.look(hit.asked.number).await {
+            // One that has an age may have been looked up while another was on its way to the server.
+            Ok(sightings) if sightings.count == 0 || hit.has_age => {}
+            Ok(_) => {
+                self.crossed.get_or_insert_with(|| describe_crossed(hit.asked, hit.came));
+                return None;
             }
+            Err(finding) => return Some(finding),
         }
         let (asked, came) = (hit.asked.number, hit.came.number);
-        let of = if hit.came.run == hit.asked.run { "" } else { " of an earlier run" };
+        let of =
+            if hit.came.run == hit.asked.run { ", which is of the same target" } else { " of another run" };
         Some(Finding::from_cache(format!(
-            "from a cache: request {asked} got the reply to request {came}{of}, which is of the same target"
+            "from a cache: request {asked} got the reply to request {came}{of}"
         )))
     }
 }

@@ -229,7 +229,9 @@ async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Fin
         Ok(()) => cases::attempt(case, variant, trial).await,
         Err(finding) => finding,
     };
-    if let Some(hit) = trial.settle_hit().await {
+    if let Some(hit) = trial.settle_hit().await
+        && finding.rules.is_empty()
+    {
         finding = hit;
     }
     if let Some(crossed) = trial.crossed.take() {

@@ -125,6 +125,7 @@ impl<'a> Trial<'a> {
         if self.curl.is_none() {
             self.curl = Some(ask.curl_of(&text));
         }
+        self.gate.requests.borrow_mut().sent(ask.id.number, ask.method, &ask.target);
         self.transcript.note(Side::Sent, format!("{} (number {})", text.escape_debug(), ask.id.number));
         session.raw(text.as_bytes(), self.until()).await.map_err(|cut| Finding::cut(&cut))
     }
@@ -210,13 +211,14 @@ impl<'a> Trial<'a> {
     /// Holds the token that the server saw against that of the request.
     fn check(&mut self, ask: &Ask, reply: &Reply) {
         let Some(seen) = reply.seen() else { return };
-        self.gate.epochs.borrow_mut().insert(seen.epoch);
+        self.gate.knows(seen.epoch);
         if seen.id != ask.id {
-            let has_age = get(&reply.fields, "age").is_some();
+            let age = get(&reply.fields, "age").and_then(|age| age.parse::<u64>().ok());
+            let has_age = age.is_some_and(|age| age > 0);
             let requests = self.gate.requests.borrow();
             match requests.hit(ask.method, &ask.target, ask.id, seen.id, has_age) {
                 Some(hit) => self.hit = Some(hit),
-                None => self.crossed = Some(caches::crossed(ask.id, seen.id)),
+                None => self.crossed = Some(caches::describe_crossed(ask.id, seen.id)),
             }
         }
         if let Some(timing) = get(&reply.fields, SERVER_TIMING).and_then(Timing::parse) {

@@ -55,7 +55,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", target);
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
-    let seen = reply.target_seen().ok_or_else(|| Finding::changed("the reply is no echo of the request"))?;
+    let seen = reply.target_seen().ok_or_else(|| Finding::changed("the reply does not echo the request"))?;
     Ok(if seen == ask.target || seen == target {
         Finding::kept(seen)
     } else {

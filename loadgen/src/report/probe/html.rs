@@ -38,7 +38,7 @@ pub fn html(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "<p>Asked {} by loadgen {}, judged as {role}: broken is what is against a MUST on that role. There is no score.</p>",
+        "<p>Asked {} by loadgen {}, judged as {role}: broken is what is against a MUST on that role. Proxies are not scored.</p>",
         if matrix.rounds == 1 { "once".to_owned() } else { format!("{} times", matrix.rounds) },
         escaped(matrix.loadgen)
     )?;
