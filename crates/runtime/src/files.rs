@@ -116,7 +116,7 @@ pub fn to_write(path: &Path) -> io::Result<(File, bool)> {
 
 #[cfg(unix)]
 fn that_is_there(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 
     use rustix::{
         fs::{OFlags, fcntl_getfl, fcntl_setfl},
@@ -124,8 +124,9 @@ fn that_is_there(path: &Path) -> io::Result<File> {
     };
     let no_wait = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().write(true).create(true).truncate(false).custom_flags(no_wait).open(path);
+    let is_fifo = || path.metadata().is_ok_and(|about| about.file_type().is_fifo());
     let file = file.map_err(|error| match error.raw_os_error() {
-        Some(code) if code == Errno::NXIO.raw_os_error() => {
+        Some(code) if code == Errno::NXIO.raw_os_error() && is_fifo() => {
             io::Error::new(io::ErrorKind::BrokenPipe, "it is a pipe that nothing reads")
         }
         _ => error,

@@ -44,7 +44,7 @@ impl Line {
     }
 }
 
-/// The nanoseconds of a round trip between two CPUs, by the best of so many batches: what interrupts one makes it longer. `None`
+/// The nanoseconds of a round trip between two CPUs, by the fastest of several batches: an interruption makes one slower. `None`
 /// where they are one.
 ///
 /// # Errors

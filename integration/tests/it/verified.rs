@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
+    sync::mpsc,
     thread,
 };
 
@@ -328,9 +329,20 @@ fn bodies_in_codings_and_redirects_that_are_followed_raise_no_alarm() {
                 &[&["--no-progress", "-o", "json", "--zero-loss", "-n", "100"], more, &[&url]].concat(),
             );
             assert_eq!(finished.code, Some(0), "{url}: {finished}");
-            assert_found(&Report::parse(&finished.stdout), &[]);
+            let report = Report::parse(&finished.stdout);
+            assert_found(&report, &[]);
+            let encoded = if more == ["--compressed"] { 100 } else { 0 };
+            assert_eq!(report.number("/verify/payload/encoded"), encoded, "{url}");
         }
     }
+    let url = format!("http://{}/bin/10K?dummy-gzip=forced", server.http);
+    let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "10", "--compressed", &url]);
+    let said = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("each of 10 requests arrived once, and was given its own reply 10 sent"), "{said}");
+    assert!(
+        said.contains("10 bodies came in a content coding, such as gzip, and were not compared"),
+        "{said}"
+    );
 }
 
 /// As many as shards and loads of plans make.
@@ -366,7 +378,7 @@ fn a_command_under_which_nothing_is_sent_proves_nothing() {
     assert!(finished.stdout.contains("nothing is known"), "{finished}");
 }
 
-/// Ledgers whose counts overflow when they are added, that are no JSON, and that have nothing end no run, and prove nothing.
+/// Ledgers whose counts overflow when added, ledgers that are not JSON and empty ones neither end a run nor prove anything.
 fn hostile_ledgers_are_told_and_end_nothing() {
     let server = Server::start();
     let most = 1_u64 << 40;
@@ -502,13 +514,17 @@ fn a_command_that_goes_on_ends_with_its_children_when_the_run_is_interrupted() {
         let run = Process::start(&mut run);
         run.await_stderr("the command", |text| text.contains("\nstarted").then_some(()));
         let mut held = File::options().read(true).open(&alive).expect("the FIFO is opened");
-        for _ in 0..signals {
+        run.signal(Signal::INT);
+        run.await_stderr("its end", |text| text.contains("asked to end").then_some(()));
+        if signals == 2 {
             run.signal(Signal::INT);
         }
         let finished = run.finish(PATIENCE);
         assert_eq!(finished.code, Some(130), "{finished}");
         assert!(finished.stdout.contains("Verdict: interrupted after"), "{finished}");
-        assert!(held.read_to_end(&mut Vec::new()).is_ok(), "all have ended");
+        let (ended, has_ended) = mpsc::sync_channel(1);
+        thread::spawn(move || ended.send(held.read_to_end(&mut Vec::new()).is_ok()));
+        assert_eq!(has_ended.recv_timeout(PATIENCE), Ok(true), "all have ended");
     }
 }
 

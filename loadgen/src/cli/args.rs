@@ -495,7 +495,7 @@ pub struct Args {
     /// Take ledgers that servers post when they end, at PORT or IP:PORT
     ///
     /// What dummy-server --ledger-push has seen is posted here before its process ends, so that a rollout loses none of it. A port
-    /// alone is one of loopback; whoever can connect can post. Port 0 is one that the system chooses; the address is said on
+    /// alone is bound to loopback; anyone that can connect can post. Port 0 is one that the system chooses; the address is said on
     /// standard error. Needs --verify.
     #[arg(long, value_name = "ADDR", env = "LOADGEN_LEDGER_LISTEN", help_heading = VERIFICATION)]
     pub ledger_listen: Option<String>,
@@ -505,7 +505,8 @@ pub struct Args {
     /// Requests are sent for --around before the command, while it runs, and then until none has failed for --around (a minute
     /// more at most, and no longer than --duration, without which it is 1h). The report tells requests before, while and after it
     /// apart, the longest time without a success, and how long it took until all succeeded again. What the command prints goes
-    /// to standard error. Exit code 1 if it fails.
+    /// to standard error. It has a process group of its own, which is asked to end (SIGTERM) when the run is stopped by Ctrl+C
+    /// or --abort-on, and killed by a second Ctrl+C. Exit code 1 if it fails.
     #[arg(long, value_name = "COMMAND", env = "LOADGEN_DURING", help_heading = VERIFICATION)]
     pub during: Option<String>,
 

@@ -25,7 +25,8 @@ use super::{
     wait::{self, Waited},
 };
 use crate::{
-    numbers::count,
+    clock::nanos,
+    numbers::{count, seconds},
     plan::{OtherEnd, Plan, PlanError},
     run::Run,
     summary::Summary,
@@ -140,6 +141,22 @@ fn check_together(output: &Output) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// A command that would begin after the load is no use.
+fn check_lasts(plan: &Plan, output: &Output) -> Result<(), PlanError> {
+    let (Some(during), Some(lasts)) = (&output.during, plan.load().duration) else { return Ok(()) };
+    if lasts > during.around {
+        return Ok(());
+    }
+    let [lasts, around] = [lasts, during.around].map(|time| seconds(nanos(time)));
+    let wrong = format!("--during with a load of {lasts}, and {around} of --around before the command");
+    let example = "loadgen -r 100 -d 1m --around=5s --during='nginx -s reload' http://localhost:8080";
+    Err(PlanError(Refusal::new(
+        wrong,
+        "a load that lasts longer than --around, or one without --duration",
+        example,
+    )))
+}
+
 /// With `--during`, the command ends the run, unless that lasts longer than may be.
 fn for_command(typed: &Args) -> Args {
     const LONGEST: Duration = Duration::from_secs(3600);
@@ -163,6 +180,7 @@ fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::R
 fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let Adapted { mut plan, output, page } = adapted;
     check_together(&output)?;
+    check_lasts(&plan, &output)?;
     if output.once {
         plan = plan.for_one_exchange();
     }

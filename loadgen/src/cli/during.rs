@@ -51,19 +51,25 @@ impl During {
         }
         thread::sleep(run.mark(0));
         let from = run.elapsed().unwrap_or_default();
-        let result = if is_going() { self.run(run) } else { Err(io::ErrorKind::Interrupted.into()) };
+        if !is_going() {
+            note("the command was not run, as the run was stopped before");
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let result = self.run(run);
         thread::sleep(run.mark(1));
         let to = run.elapsed().unwrap_or_default();
         let is_run = result.is_ok();
-        let code = result.inspect_err(|error| note(&format!("can't run the command: {error}"))).ok();
+        let status =
+            result.inspect_err(|error| note(&format!("can't run the command: {error}"))).ok().flatten();
         let recovered = is_run && self.recovers(run);
         run.done();
-        let code = code.and_then(|status| status.code());
+        let code = status.and_then(|status| status.code());
         Ok(Happened { command: self.command.clone(), code, from, to, recovered })
     }
 
     /// What it prints goes where progress goes: standard output is for the report.
-    fn run(&self, run: &Handle) -> io::Result<ExitStatus> {
+    /// None if it can't be ended.
+    fn run(&self, run: &Handle) -> io::Result<Option<ExitStatus>> {
         note(&format!("running: {}", self.command));
         let mut command = Command::new("sh");
         command.arg("-c").arg(&self.command).stdin(Stdio::null()).stdout(io::stderr());
@@ -76,19 +82,23 @@ impl During {
                 (None, Phase::Stop) if is_asked => {}
                 (None, Phase::Stop) => {
                     note("the command is asked to end (SIGTERM)");
-                    child.end(false)?;
+                    // It may belong to somebody else: it is waited for then, unless Ctrl+C is pressed again.
+                    child.end(false).unwrap_or_else(|error| note(&format!("it can't be: {error}")));
                     is_asked = true;
                 }
-                // Who presses Ctrl+C twice waits for nothing.
-                (None, Phase::Abort) => {
-                    child.end(true)?;
-                    break child.wait()?;
-                }
+                // A second Ctrl+C waits for nothing.
+                (None, Phase::Abort) => match child.end(true) {
+                    Ok(()) => break child.wait()?,
+                    Err(error) => {
+                        note(&format!("the command can't be killed, and goes on: {error}"));
+                        return Ok(None);
+                    }
+                },
             }
             thread::sleep(EVERY);
         };
         note(&format!("the command has ended: {status}"));
-        Ok(status)
+        Ok(Some(status))
     }
 
     /// Waits until no request has failed for as long as is asked for. False: that did not come.
@@ -134,8 +144,11 @@ impl Group {
         use rustix::process::{Pid, Signal, kill_process_group};
         let signal = if kill { Signal::KILL } else { Signal::TERM };
         let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
-        // It may have ended by itself.
-        group.map_or(Ok(()), |group| Ok(kill_process_group(group, signal)?))
+        let Some(group) = group else { return Ok(()) };
+        kill_process_group(group, signal)?;
+        // One that was stopped, as it has asked the terminal for something in the background, gets it when it goes on.
+        let _ = kill_process_group(group, Signal::CONT);
+        Ok(())
     }
 
     #[cfg(not(unix))]
@@ -174,7 +187,7 @@ impl Watching {
             // It was as long as that, and not as long as it might have been.
             summary.run.window = summary.run.window.map(|_| summary.arrivals_lasted);
             summary.run.duration = None;
-            // What hangs is no failure before its timeout: it counts by when it was due.
+            // A request that hangs fails at its timeout, but counts by when it was due.
             let last = summary.records.phases.as_deref().and_then(|phases| phases.unsuccessful);
             let until = nanos(summary.arrivals_lasted.saturating_sub(self.around));
             let mut happened = happened;
