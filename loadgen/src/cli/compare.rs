@@ -65,11 +65,12 @@ pub(super) fn carry_out(args: &Args, wanted: &Compare, out: &mut dyn Write) -> a
         Err(error) if found.blocks.is_empty() => return Err(error),
         // What was measured before is not lost.
         Err(error) => {
-            note(&format!("cut short: {error:#}"));
+            note(&format!("ended: {error:#}"));
             Exit::Failed
         }
     };
-    found.is_cut_short = matches!(exit, Exit::Interrupted | Exit::Failed);
+    let kept = found.blocks.iter().filter(|block| block.discarded.is_none()).count();
+    found.is_cut_short = matches!(exit, Exit::Interrupted | Exit::Failed) && kept < found.blocks_wanted;
     if exit == Exit::Interrupted && found.blocks.is_empty() {
         return Ok(exit);
     }
@@ -128,7 +129,10 @@ impl Comparing<'_> {
         }
         if let Some(fault) = found.unlike_while_measured() {
             found.faults.push(fault.clone());
-            anyhow::ensure!(self.wanted.force, "the contenders did not do the same: {fault}");
+            anyhow::ensure!(
+                self.wanted.force,
+                "the contenders did not do the same: {fault} (--force compares them all the same)"
+            );
         }
         if self.wanted.curve { self.curve(found, &knees) } else { Ok(Ended::Whole) }
     }

@@ -50,15 +50,21 @@ pub struct Requests {
     pub failed: u64,
     /// Connections that took the place of others.
     pub reopened: u64,
+    /// Those that were answered completely, with any status.
+    pub completed: u64,
     /// Bytes of bodies that came.
     pub body_bytes: u64,
 }
 
 impl Requests {
-    /// Bytes of a body, on average; none where nothing succeeded.
+    /// Bytes of a body, on average; none where too many failed for that to say anything of the others.
     fn body(&self) -> Option<f64> {
-        let succeeded = self.offered.saturating_sub(self.failed);
-        (succeeded > 0).then(|| self.body_bytes as f64 / succeeded as f64)
+        let is_known = self.completed > 0 && !self.are_many_failed();
+        is_known.then(|| self.body_bytes as f64 / self.completed as f64)
+    }
+
+    fn are_many_failed(&self) -> bool {
+        self.failed * 100 > self.offered
     }
 }
 
@@ -121,6 +127,7 @@ impl Block {
             offered: summary.records.counts.offered,
             failed: summary.failed(),
             reopened: summary.records.connections.reopened,
+            completed: summary.records.counts.completed(),
             body_bytes: summary.records.body_bytes,
         };
         let is_loopback = |address: &String| address.starts_with("127.") || address.starts_with("[::1]");
@@ -326,7 +333,7 @@ impl Comparison {
             parts.insert(place, said);
         }
         let Requests { offered, failed, .. } = self.requests(contender);
-        if failed * 100 > offered {
+        if self.requests(contender).are_many_failed() {
             parts.insert(0, format!("{} of {} requests failed", count(failed), count(offered)));
         }
         format!("{name} at {rate} requests/s: {}", parts.join("; "))
@@ -364,11 +371,12 @@ impl Comparison {
     fn requests(&self, contender: usize) -> Requests {
         let kept = self.blocks.iter().filter(|block| block.discarded.is_none());
         kept.fold(Requests::default(), |sum, block| {
-            let Requests { offered, failed, reopened, body_bytes } = block.requests[contender];
+            let Requests { offered, failed, reopened, completed, body_bytes } = block.requests[contender];
             Requests {
                 offered: sum.offered + offered,
                 failed: sum.failed + failed,
                 reopened: sum.reopened + reopened,
+                completed: sum.completed + completed,
                 body_bytes: sum.body_bytes + body_bytes,
             }
         })
@@ -377,12 +385,13 @@ impl Comparison {
     /// How contenders that were alike at first were not while they were measured: bodies of another size than the first one's.
     #[must_use]
     pub fn unlike_while_measured(&self) -> Option<String> {
-        /// How much sizes may differ, as the mix of what succeeded may.
+        /// How much sizes may differ, as the mix of what succeeded may, and a few pages that report errors make them.
         const MAX_DIFFERENCE: f64 = 0.1;
+        const MIN_DIFFERENCE: f64 = 16.0;
         let first = self.requests(0).body()?;
         (1..self.sides.len()).find_map(|contender| {
             let body = self.requests(contender).body()?;
-            let differs = (body - first).abs() > first.max(body) * MAX_DIFFERENCE;
+            let differs = (body - first).abs() > (first.max(body) * MAX_DIFFERENCE).max(MIN_DIFFERENCE);
             differs.then(|| {
                 let (name, direct) = (&self.sides[contender].name, &self.sides[0].name);
                 format!(

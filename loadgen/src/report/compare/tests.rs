@@ -52,12 +52,21 @@ fn failures_and_other_bodies_come_first_and_make_no_mean_look_good() {
     assert!(sentence.contains("mean can't be judged"), "{sentence}");
     let each = found.blocks[0].requests[0].offered;
     for block in &mut found.blocks {
-        (block.requests[0].body_bytes, block.requests[1].body_bytes) = (each * 1024, each * 1001);
+        (block.requests[0].body_bytes, block.requests[1].body_bytes) = (each * 1024, each * 2);
+    }
+    assert_eq!(found.unlike_while_measured(), None, "what fails says nothing of what succeeds");
+    for block in &mut found.blocks {
+        (block.requests[1].failed, block.requests[1].body_bytes) = (0, each * 1001);
     }
     assert_eq!(found.unlike_while_measured(), None, "that little");
     found.blocks.iter_mut().for_each(|block| block.requests[1].body_bytes = 2 * each);
     let unlike = found.unlike_while_measured().unwrap();
     assert_eq!(unlike, "nginx sent 2 bytes a response while it was measured, direct 1,024");
+    // One page of an error among bodies of nothing.
+    for block in &mut found.blocks {
+        (block.requests[0].body_bytes, block.requests[1].body_bytes) = (150, 0);
+    }
+    assert_eq!(found.unlike_while_measured(), None);
 }
 
 #[test]
