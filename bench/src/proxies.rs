@@ -162,8 +162,7 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
         if self.smoke {
             command.args(["--timeout=1s", "--only=repeated-post,target,trailers"]);
         }
-        // 99 is that one of them broke a rule, which is theirs to say something about; 1 that not all could be judged, or, where
-        // there is no report, asked.
+        // 99: one of them broke a rule, which it may explain. 1: not all cases could be judged or, where there is no report, asked.
         for format in FORMATS {
             match fs::remove_file(file(format)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),

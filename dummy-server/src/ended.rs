@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How all workers ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// With so many open connections, which were cut off.
+    /// With this number of open connections, which were cut off.
     All(usize),
     /// Some have not ended when the drain's time was up.
     Stuck,

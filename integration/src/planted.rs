@@ -61,11 +61,11 @@ pub enum Fault {
     Renumber(u64),
     /// One bit of the byte at this offset of the request's body is another.
     FlipUpload(usize),
-    /// The first two blocks of so many bytes of the request's body change places.
+    /// The first two blocks of this size in the request's body change places.
     SwapUpload(usize),
     /// The request's body ends here, and cleanly.
     ShortenUpload(usize),
-    /// The connections end after so many bytes of the request's body.
+    /// The connections end after this number of bytes of the request's body.
     CutUpload(usize),
     /// Passed on so much later.
     HoldRequest(Duration),

@@ -40,7 +40,7 @@ pub(crate) struct Memory {
     misses: u8,
 }
 
-/// What was remembered is no part of a head, neither shown nor compared.
+/// What was remembered is not part of a head: it is neither shown nor compared.
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("_")

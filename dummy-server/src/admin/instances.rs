@@ -147,7 +147,7 @@ async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(),
         Err(refused(StatusCode::CONFLICT, &error, "start", &example))
     };
     match action {
-        // What has come to pass already is no mistake.
+        // What has happened already is not an error.
         "drain" if condition == Condition::Draining => {}
         "kill" if condition == Condition::Killed => {}
         "drain" if is_running => {

@@ -122,7 +122,7 @@ impl Served {
         let mut last = self.last.borrow_mut();
         let is_path = last.authority().is_none() && last.query().is_none();
         if !is_path || last.path().as_bytes() != target {
-            // What is no URI names no method either, and is answered as such.
+            // An invalid URI names no method either, and is answered like an unknown one.
             *last = Uri::try_from(target).unwrap_or_default();
         }
         last.clone()

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use contract::ledger::{FIRST_CANARY, Packed, Pages, Statement, VERSION};
+use contract::ledger::{FIRST_CANARY, Packed, Pages, Sample, Statement, VERSION};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -73,9 +73,18 @@ impl Aggregator {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many bytes of pages those have left that ended.
+    /// About how many bytes those have left that ended: pages, heads, and what is noted of single requests.
     pub(crate) fn left_size(&self) -> usize {
-        self.left().iter().map(|(_, (_, pages))| pages.bytes()).sum()
+        let size = |statement: &Statement| {
+            let heads: usize = statement.samples.iter().map(Sample::size).sum();
+            let uploads = &statement.uploads;
+            let notes = size_of_val(&statement.resent[..])
+                + size_of_val(&statement.entries[..])
+                + size_of_val(&uploads.broken[..])
+                + size_of_val(&uploads.examples[..]);
+            heads + notes
+        };
+        self.left().iter().map(|(_, (statement, pages))| pages.bytes() + size(statement)).sum()
     }
 
     /// Keeps of what was left how much it was, and nothing else: it is told as forgotten.

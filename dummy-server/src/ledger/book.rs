@@ -228,7 +228,7 @@ impl Book {
                 *self.counts.cut_on_purpose.entry(name.to_owned()).or_default() += 1;
             }
         }
-        // A reply that only says that the body broke off is no success.
+        // A reply that only reports a body that broke off is not a success.
         let is_broken = !self.broken.is_empty() && self.broken.contains(&(number, attempt));
         let mut state = past.state().min(if is_broken { State::FAILED } else { State::WHOLE });
         if past.end == End::Refused && self.refused_beside_others((number, attempt), past.repeat) {

@@ -12,7 +12,7 @@ use crate::clock::now_ns;
 
 /// How long both clocks are taken to agree as they did, in nanoseconds.
 const EVERY: u64 = 10_000_000;
-/// Two readings of the wall clock that are no further apart had nothing in between, in nanoseconds.
+/// Two readings of the wall clock that are at most this far apart had nothing in between, in nanoseconds.
 const CLOSE: u64 = 1000;
 const TRIES: usize = 5;
 

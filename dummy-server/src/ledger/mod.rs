@@ -195,7 +195,7 @@ impl Ledger {
         self.note(book, |book, room| book.upload_ended(id, came, room));
     }
 
-    /// Changes a book, which may grow by so many KiB, unless it is gone.
+    /// Changes a book, unless it is gone; `change` is given the KiB by which it may grow.
     #[inline]
     fn note(&self, serial: u64, change: impl FnOnce(&mut Book, usize)) {
         let mut books = self.books.borrow_mut();

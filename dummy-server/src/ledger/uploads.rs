@@ -111,7 +111,7 @@ mod tests {
         let uploads = &statement.uploads;
         assert_eq!((uploads.checked, uploads.differing, &uploads.broken[..]), (3, 1, &[2][..]));
         assert_eq!((uploads.examples[0].number, uploads.examples[0].came.length), (1, 6));
-        // A reply that only says so is no success.
+        // A reply that only reports that is not a success.
         use contract::ledger::State;
         assert_eq!(
             [0, 1, 2, 3].map(|number| pages.get(number)),

@@ -183,10 +183,15 @@ fn bound(past: &VecDeque<Arc<Aggregator>>, most: usize) {
 
 #[cfg(test)]
 mod tests {
-    use contract::id::Id;
+    use std::cell::Cell;
+
+    use contract::{
+        id::Id,
+        ledger::{RequestHead, Sample},
+    };
 
     use super::*;
-    use crate::ledger::Ledger;
+    use crate::ledger::{CameOn, Ledger};
 
     #[test]
     fn what_earlier_starts_have_seen_is_bounded_together_and_told_as_forgotten() {
@@ -210,5 +215,22 @@ mod tests {
             (statement.sightings, statement.forgotten, statement.adds_up())
         };
         assert_eq!([told(0), told(1), told(2)], [(0, 3, true), (5, 0, true), (4, 0, true)]);
+    }
+
+    #[test]
+    fn heads_that_earlier_starts_have_kept_are_part_of_what_they_hold() {
+        let (aggregator, _) = Aggregator::new("one", 1);
+        let ledger = Ledger::new("one", 7, 1024);
+        let id = Id { run: 1, load: 0, number: 0, attempt: 0 };
+        let counted_by = Cell::new(0);
+        let mut sighting = ledger.saw(id, b"GET", 1, Some(CameOn { id: 1, counted_by: &counted_by }));
+        assert!(sighting.is_sampled());
+        sighting.keep(Sample { request: RequestHead::new(1, b"GET", &[b'a'; 400]), ..Sample::default() });
+        sighting.whole();
+        sighting.ended(2, 0);
+        drop(sighting);
+        ledger.leave(0, &aggregator);
+        // A page has 1 KiB.
+        assert!(aggregator.left_size() > 1024 + 400, "{}", aggregator.left_size());
     }
 }

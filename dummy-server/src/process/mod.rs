@@ -1,7 +1,7 @@
 //! The servers of one process, what they share, and their ends and new beginnings.
 //!
 //! They share the phases of the process, its memory budget and its certificate, and no connection, worker or counter. Most
-//! processes have one server, and this is no part of the way of its requests.
+//! processes have one server, and requests do not pass through this.
 
 mod instance;
 mod life;

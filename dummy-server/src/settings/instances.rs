@@ -64,7 +64,7 @@ impl Instances {
         match first {
             Address::Tcp(address) if self.ports == InstancePorts::Row && address.port() != 0 => {
                 let mut own = *address;
-                // Whoever read the flags has made sure that there are so many ports.
+                // Reading the flags has made sure that there are enough ports.
                 own.set_port(address.port().saturating_add(index as u16));
                 Address::Tcp(own)
             }

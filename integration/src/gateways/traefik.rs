@@ -18,7 +18,7 @@ pub const TRAEFIK: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
-    // A file that says the same as before is no other configuration.
+    // A file with the same content is the same configuration.
     reload: Reload::Shell(|_, _, file| {
         let file = file.with_extension("yaml");
         format!("sed -i \"s/requests-[0-9]*/requests-$(date +%s%N)/\" {}", file.display())

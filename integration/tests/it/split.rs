@@ -48,7 +48,7 @@ fn assert_adds_up(report: &Report) {
 }
 
 fn what_is_held_on_one_way_is_a_part_of_that_way() {
-    // The proxy has it for a part of the way, so that the median of the way is no less, on whatever machine.
+    // The proxy has it for a part of the way, so the median of the way is at least that, on any machine.
     let (report, held) = through(Fault::HoldRequest(HELD), "http");
     assert_adds_up(&report);
     assert!(held >= 3000.0 && figure(&report, "/ways/there_us/p50") >= held, "{held} us");

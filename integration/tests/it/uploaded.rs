@@ -111,7 +111,7 @@ fn faithful_uploads_raise_no_alarm_in_any_protocol() {
             let finished = loadgen(&[&args, more].concat());
             assert_eq!(finished.code, Some(0), "{url} {more:?}: {finished}");
             let checked = Report::parse(&finished.stdout).number("/verify/uploads/checked");
-            // What is empty over HTTP/2 is no body.
+            // Over HTTP/2, what is empty is not a body.
             assert!(
                 checked == 100 || checked == 0 && scheme == "h2c" && more.len() > 2,
                 "{url} {more:?}: {checked}"

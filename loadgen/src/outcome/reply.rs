@@ -52,6 +52,9 @@ const SAMPLED: u8 = 1;
 /// A redirect is followed.
 const FOLLOWED: u8 = 2;
 
+/// Its body is in a content coding, so that it can't be compared with the one of its number.
+const ENCODED: u8 = 4;
+
 /// A reply, as far as it has come.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
@@ -69,7 +72,7 @@ pub(crate) struct Reply {
     pub(crate) server_times: ServerTimes,
     /// How long its body is, if that is the one of the request's number.
     pub(super) announced: Option<u64>,
-    /// What is looked at in its head.
+    /// What is looked at in its head, and what was seen there.
     looks: u8,
     /// What few replies have. Behind one pointer: each request in flight is moved several times.
     rare: Option<Box<Rare>>,
@@ -123,6 +126,18 @@ impl Reported {
 }
 
 impl Reply {
+    /// Its body has other bytes than the one of its number: it came in a content coding.
+    #[inline]
+    pub(super) fn note_encoded(&mut self) {
+        self.looks |= ENCODED;
+    }
+
+    /// Whether that is so.
+    #[inline]
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.looks & ENCODED != 0
+    }
+
     #[inline]
     pub(super) fn new(captured: bool, is_sampled: bool) -> Self {
         let rare = || Box::new(Rare { capture: Some(Capture::default()), ..Rare::default() });
@@ -247,7 +262,7 @@ impl Reply {
     pub(crate) fn head(&mut self, head: &Head<'_>, number: impl FnOnce(&[u8]) -> u16) {
         self.status = head.status();
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
-        if self.looks != 0 {
+        if self.looks & !ENCODED != 0 {
             self.look_at(head);
         }
         if let Some(Rare { check, capture, .. }) = self.rare.as_deref_mut() {

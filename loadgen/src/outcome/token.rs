@@ -16,7 +16,7 @@ pub(crate) enum TokenEcho {
     /// There is no reply yet, or the run is not verified.
     #[default]
     None,
-    /// There is a reply without one: it does not come from dummy-server, or the field was removed on the way.
+    /// There is a reply without one: it does not come from dummy-server, or the field was removed or made unreadable on the way.
     Missing,
     /// It is the token of this request, from the server with this epoch: 0 where that is not known.
     Own { epoch: u32 },
@@ -95,17 +95,22 @@ impl InFlight {
             Some(Seen { epoch, length, instants, .. }) => {
                 self.reply.token = TokenEcho::Own { epoch };
                 self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();
-                // What is compressed has other bytes.
-                self.reply.announced = length.filter(|_| !fields.contains("content-encoding"));
+                self.reply.announced = length;
+                if length.is_some() && fields.contains("content-encoding") {
+                    self.reply.announced = None;
+                    self.reply.note_encoded();
+                }
                 // What is sent again or follows a redirect is another request in the same number.
                 if is_sampled(ids.run, self.arrival.number) && self.arrival.is_first() {
                     self.reply.keep_head(head, ids.run);
                 }
             }
-            None => {
+            None if Seen::read(text).is_some() => {
                 self.reply.token = TokenEcho::Other;
                 self.reply.note_other(text);
             }
+            // Something else stands in its place, which says nothing of any request.
+            None => self.reply.token = TokenEcho::Missing,
         }
     }
 
@@ -183,7 +188,10 @@ mod tests {
         assert_eq!(token(&seen(NUMBER, 3, None)), TokenEcho::Own { epoch: 9 });
         assert_eq!(replied(&[]).reply.token, TokenEcho::Missing);
         let other_run = seen(NUMBER, 0, None).replacen("00000007", "00000008", 1);
-        for other in [&*seen(NUMBER + 1, 0, None), &*other_run, "", "garbage"] {
+        for unreadable in ["", "garbage"] {
+            assert_eq!(token(unreadable), TokenEcho::Missing, "it says nothing of any request");
+        }
+        for other in [&*seen(NUMBER + 1, 0, None), &*other_run] {
             let reply = replied(&[(SEEN, other)]).reply;
             assert_eq!((reply.token, reply.other()), (TokenEcho::Other, other.as_bytes()), "{other}");
         }

@@ -99,7 +99,7 @@ impl CallOptions {
         }
     }
 
-    /// What goes to this target is no call.
+    /// Requests to this target are not gRPC calls.
     pub(super) fn refuse(&self, target: &Target) -> Result<(), PlanError> {
         refuse(self.first(), target)
     }

@@ -27,7 +27,7 @@ pub const DEFAULT_SIZE: u64 = 64;
 /// Sizes that are accepted, in bytes: what numbers a message has room in it.
 pub const SIZES: RangeInclusive<u64> = 32..=16 << 20;
 
-/// What numbers a message of a verified run, and says so, takes so many bytes.
+/// The bytes that the token of a verified message takes.
 const VERIFIED_NUMBER: usize = MESSAGE_TOKEN.len() + id::LENGTH;
 
 /// The shortest time between two pings.

@@ -162,7 +162,7 @@ impl Method {
     }
 }
 
-/// There is no such service in `source`, which has others, and in the first of them this method if that is known.
+/// `source` has other services; `method` is one of the first of them, if known.
 pub(crate) fn no_service(
     service: &str,
     source: &str,

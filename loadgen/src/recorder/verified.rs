@@ -99,6 +99,8 @@ pub(crate) struct Verified {
     /// Bodies that ended too early, and that are not those of their numbers.
     pub(crate) truncated: u64,
     pub(crate) corrupted: u64,
+    /// Bodies in a content coding, which were not compared.
+    pub(crate) encoded: u64,
     /// One for each number that is sampled and was sent.
     pub(crate) samples: Vec<Sampled>,
 }
@@ -123,6 +125,7 @@ impl Verified {
                 self.last.0 = epoch;
             }
             self.last.1 += 1;
+            self.encoded += u64::from(in_flight.reply.is_encoded());
             if in_flight.damage().is_none() {
                 return;
             }
@@ -264,6 +267,7 @@ impl Verified {
         self.hurt.extend(other.hurt.iter().cloned());
         self.split.merge(&other.split);
         self.truncated += other.truncated;
+        self.encoded += other.encoded;
         self.corrupted += other.corrupted;
         self.samples.extend(other.samples.iter().cloned());
     }

@@ -40,7 +40,14 @@ pub(super) fn blocks(heads: &Heads) -> Vec<Block> {
         if changes.len() > SHOWN {
             lines.push(format!("and {} more changes, as the report in JSON has them", changes.len() - SHOWN));
         }
-        blocks.push(Block { title: title + &left_out(heads), lines });
+        blocks.push(Block { title, lines });
+    }
+    // What is of both directions is said behind the last.
+    if let Some(Block { title, lines }) = blocks.last_mut() {
+        title.push_str(&left_out(heads));
+        if heads.more > 0 {
+            lines.push(format!("and {} changes of further fields, which no report has", count(heads.more)));
+        }
     }
     blocks
 }
@@ -122,6 +129,10 @@ mod tests {
         assert_eq!(blocks[0].lines[1], "merged fields X-List: 'a | b' became 'a, b' (in 2, first in #3)");
         assert!(blocks[0].lines[2].contains("//...' became '/y'"), "{}", blocks[0].lines[2]);
         assert_eq!(blocks[1].lines, ["dropped date: 'x' (in all, first in #3)"]);
+        let dropped = vec![change(Kind::Dropped, "date", 8, "x", "")];
+        let blocks = super::blocks(&Heads { more: 37, too_large: 2, ..heads(Vec::new(), dropped) });
+        assert!(blocks[0].title.ends_with("(8 sampled); 2 with too many fields not compared"), "{blocks:?}");
+        assert_eq!(blocks[0].lines[1], "and 37 changes of further fields, which no report has");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn ask(
     pushes: Option<&Pushes>,
 ) -> Asked {
     let began = Instant::now();
-    // What stopped the run itself is no reason not to ask.
+    // The servers are asked even if the run itself was stopped.
     let was_stopped = run.phase() != Phase::Run;
     let is_interrupted = || run.phase() == Phase::Abort || !was_stopped && run.is_interrupted();
     let is_over = || is_interrupted() || began.elapsed() >= PATIENCE;
@@ -61,7 +61,7 @@ pub(super) fn ask(
     let mut known: BTreeMap<u32, Arc<Statement>> = BTreeMap::new();
     let mut since = Instant::now();
     loop {
-        // What servers have posted counts whoever else can't be asked.
+        // What servers have posted counts even if others can't be asked.
         let (mut off, mut behind) = (not_found.clone(), Vec::new());
         let mut answered = BTreeMap::new();
         let pushed = pushes.map(|pushes| pushes.of(ids)).unwrap_or_default();
@@ -150,7 +150,8 @@ pub(super) fn have_seen(
         }
         are_all_asked &= is_asked;
     }
-    (has_denied || are_all_asked).then_some(false)
+    let is_known = if replied.is_some() { has_denied } else { are_all_asked };
+    is_known.then_some(false)
 }
 
 /// Adds what servers have posted by themselves: of the same start of a server, what has seen more counts, and once.
@@ -187,7 +188,7 @@ enum Source {
     Behind { site: usize },
 }
 
-/// All of them, and why there are not more: what can't be found is no reason to ask nobody.
+/// All of them, and why there are not more: those that can be found are asked even if others can't.
 fn sources(plan: &Plan) -> (Vec<Source>, Vec<String>) {
     let ledgers = plan.verify().map_or(&[][..], |verify| &verify.ledgers);
     if ledgers.is_empty() {

@@ -375,6 +375,7 @@ fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
 
 fn damaged(payload: &mut Payload, known: &Verified, start: Nanos) {
     (payload.truncated.count, payload.corrupted.count) = (known.truncated, known.corrupted);
+    payload.encoded = known.encoded;
     for hurt in &known.hurt {
         let Some(damage) = hurt.damage else { continue };
         let (finding, offset, what): (&mut Finding, _, _) = match damage {

@@ -144,6 +144,9 @@ pub struct Payload {
     pub truncated: Finding,
     /// They differ.
     pub corrupted: Finding,
+    /// How many were not compared, as they came in a content coding.
+    #[serde(default)]
+    pub encoded: u64,
 }
 
 /// Bodies of requests, as servers have received them.

@@ -60,8 +60,8 @@ impl Survival {
         let of = format!("{method} over {protocol} to {target}");
         match (self.trust(), self.requests) {
             (Trust::Nothing, _) => Some(format!(
-                "{of}: no token gets to a server and back, so nothing is proven of these requests: not whether they arrived, were \
-                 repeated, crossed or answered from a cache"
+                "{of}: no token gets to a server and back, so nothing is proven of those that no server has seen: not whether \
+                 they arrived, were repeated, crossed or answered from a cache"
             )),
             (Trust::Arrival, way) => Some(format!(
                 "{of}: tokens are stripped from replies{}: crossed, cached and answered in between cannot be told, nor whether \

@@ -1,7 +1,7 @@
 //! Heads of a few requests, as each end knows them: what a proxy adds to them, drops and rewrites is the difference.
 //!
 //! Which requests those are follows from the run and the number alone, so that both ends keep the same ones without asking each
-//! other. Values of secrets are kept at neither end.
+//! other. Of the values of fields that carry secrets, neither end keeps more than a length and a checksum.
 
 use serde::{Deserialize, Serialize};
 
@@ -191,7 +191,7 @@ fn kept(run: u32, text: &[u8], most: usize) -> String {
     format!("{beginning}... ({} bytes, {:08x})", text.len(), checksum(run, text))
 }
 
-/// Tells values of a run apart, and is too short to find one again (FNV-1a, folded).
+/// Tells values of a run apart (FNV-1a, folded). It hides nothing that can be guessed: guesses can be tried against it.
 fn checksum(run: u32, value: &[u8]) -> u32 {
     let bytes = run.to_le_bytes().into_iter().chain(value.iter().copied());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -96,7 +96,7 @@ fn put(mut value: u64, text: &mut [u8]) {
     }
 }
 
-/// What each byte stands for; what is no digit has more than six bits.
+/// What each byte stands for; anything else has more than six bits.
 const VALUES: [u8; 256] = {
     let mut values = [u8::MAX; 256];
     let mut digit = 0;

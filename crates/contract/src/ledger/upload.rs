@@ -179,7 +179,7 @@ impl Uploads {
         self.broken.extend(other.broken.iter().take(room));
     }
 
-    /// Whether there is no more in it than there can be.
+    /// Whether its lists are within their limits.
     pub(super) fn is_bounded(&self, longest_text: usize) -> bool {
         let is_small = |differing: &Differing| {
             differing.instance.len() <= longest_text && differing.ends.len() <= MAX_BLOCKS

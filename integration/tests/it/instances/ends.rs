@@ -45,7 +45,7 @@ async fn a_kill_resets_the_connections_of_one_and_of_no_other() {
         "its connection is still there"
     );
     assert_eq!(several.ask("GET", "/readyz").await.status, 200);
-    assert_eq!(several.order("a/kill").await["phase"], "killed", "again, it is no mistake");
+    assert_eq!(several.order("a/kill").await["phase"], "killed", "again, it is not an error");
 }
 
 async fn a_drain_of_one_ends_what_is_in_flight_and_the_process_goes_on(protocol: Protocol) {

@@ -302,7 +302,7 @@ impl Socket {
             let wrong = failure.as_ref().map(|_| messages.damage(&arrival, ids, content));
             in_flight.echoed(self.handshake.epoch(), wrong);
         }
-        // Nothing leads elsewhere: it is no redirect.
+        // Nothing leads elsewhere: this is not a redirect.
         let _ = in_flight.reply.body(content);
         self.handshake.answered(&mut in_flight.reply);
         sink.ended(in_flight.ended(at, failure.as_ref().map_or(Outcome::Replied, Outcome::Failed)));
