@@ -107,7 +107,7 @@ fn where_no_token_arrives_nothing_is_claimed_and_nothing_is_proven() {
     let server = Server::start();
     let finished = through(&server, Fault::TakeTokens, &["-o", "json"]);
     assert_eq!(finished.code, Some(99), "{finished}");
-    assert!(finished.stderr.contains("nothing is proven of these requests"), "{finished}");
+    assert!(finished.stderr.contains("nothing is proven of those that no server has seen"), "{finished}");
     let report = Report::parse(&finished.stdout);
     assert_eq!(tokens(&report), [["GET", "stripped", "unknown"].map(str::to_owned)]);
     let verify = &report.json()["verify"];
