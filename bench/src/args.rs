@@ -97,6 +97,8 @@ pub enum Mode {
     Crowd,
     /// what reverse proxies do in the cases of `loadgen probe`, and what they add to a request
     Proxies,
+    /// whether what a proxy holds back on one way is shown by `--verify` on that way
+    Split,
 }
 
 impl Mode {
@@ -111,6 +113,7 @@ impl Mode {
             Self::Growth => "growth",
             Self::Crowd => "crowd",
             Self::Proxies => "proxies",
+            Self::Split => "split",
         }
     }
 }

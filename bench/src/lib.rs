@@ -5,7 +5,8 @@
 //! runs each [`client`], one after the other, and reads [`cpu`] and the [`runtime::round_trip`] between both CPUs before and
 //! after, its [`memory`] where connections lie idle, or the [`arrivals`] that a server noted. [`crowd`] is by itself: it
 //! opens as many connections as go. So is [`growth`]: it compares loadgen's memory in a short and a long run. [`proxies`] keeps
-//! what reverse proxies do, as `loadgen probe` and `loadgen compare` say it.
+//! what reverse proxies do, as `loadgen probe` and `loadgen compare` say it. [`split`] holds a planted proxy's clock against what
+//! `loadgen --verify` says of the ways there and back.
 //! [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`]
 //! and dies with its value.
 //!
@@ -32,6 +33,7 @@ pub mod report;
 pub mod responder;
 pub mod rows;
 pub mod server;
+pub mod split;
 pub mod tools;
 
 use std::{
@@ -65,6 +67,7 @@ pub fn run(args: &Args) -> Result<bool> {
         Mode::Crowd => return crowd(args),
         Mode::Growth => return growth(args),
         Mode::Proxies => return proxies(args),
+        Mode::Split => return split(args),
         _ => {}
     }
     let seconds = if args.smoke { SMOKE_SECONDS } else { args.seconds };
@@ -192,6 +195,30 @@ fn proxies(args: &Args) -> Result<bool> {
     let table = record.keep(&wanted, &head)?;
     print(&table)?;
     Ok(true)
+}
+
+/// Measures whether what a proxy holds back is shown on its way, prints the table and keeps it; false if it is not.
+fn split(args: &Args) -> Result<bool> {
+    split::check(&args.only)?;
+    let machine = Machine::here(args)?;
+    let tools = Tools::find(args, &BTreeSet::new())?;
+    interrupt::listen()?;
+    let date = today();
+    let programs = [Tool::DummyServer, Tool::Loadgen].map(|one| (one.name().to_owned(), tools.version(one)));
+    let dir = tempfile::tempdir()?;
+    let rounds = if args.smoke { 1 } else { args.rounds };
+    let mut table = about(args, &date, &machine) + &versions(&programs);
+    print(&table)?;
+    let runs = split::Split { tools: &tools, machine: &machine, dir: dir.path(), rounds, smoke: args.smoke };
+    let (section, met) = runs.row()?;
+    let section = format!("\n{section}");
+    print(&section)?;
+    table.push_str(&section);
+    if let Some(folder) = folder(args, &date, &machine) {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("split.md"), table)?;
+    }
+    Ok(met)
 }
 
 fn today() -> String {

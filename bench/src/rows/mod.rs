@@ -199,7 +199,7 @@ pub fn of(mode: Mode, seconds: f64, smoke: bool, only: &[String]) -> Result<Vec<
         Mode::Pair => pair::rows(seconds),
         Mode::Memory => memory::rows(stated(2.0), if smoke { 1000 } else { 10_000 }),
         // They have no peers, or others.
-        Mode::Growth | Mode::Crowd | Mode::Proxies => Vec::new(),
+        Mode::Growth | Mode::Crowd | Mode::Proxies | Mode::Split => Vec::new(),
     };
     if let Some(unknown) = only.iter().find(|name| rows.iter().all(|row| row.id != name.as_str())) {
         let known: Vec<&str> = rows.iter().map(|row| row.id).collect();

@@ -3,12 +3,18 @@
 /// As Markdown shows it, in one line.
 pub(super) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
         if c.is_control() {
             escaped.push(' ');
             continue;
         }
-        if "\\`*_{}[]<>#|~&@:!$".contains(c) {
+        // A colon begins an address or the name of a symbol, or is one.
+        let is_read = match c {
+            ':' => rest.as_str().starts_with(|next: char| !next.is_whitespace()),
+            c => "\\`*_{}[]<>#|~&@!$".contains(c),
+        };
+        if is_read {
             escaped.push('\\');
         }
         escaped.push(c);
@@ -45,5 +51,6 @@ mod tests {
     #[test]
     fn nothing_is_read_as_markdown() {
         assert_eq!(markdown("a|b\n<i>*x*"), r"a\|b \<i\>\*x\*");
+        assert_eq!(markdown("changed: :x: http://a"), r"changed: \:x: http\://a");
     }
 }
