@@ -11,7 +11,8 @@ use super::{Gateway, Pair, Reload, Setting};
 pub const CADDY: Gateway = Gateway {
     name: "caddy",
     tool: "caddy",
-    version: &["version"],
+    // Built by `go install`, `caddy version` says "unknown".
+    version: &["build-info"],
     pairs: &Pair::ALL,
     balances: Ok(()),
     replaces_processes: false,

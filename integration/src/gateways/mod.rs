@@ -145,8 +145,13 @@ impl Gateway {
         let Ok(output) = output else { return "unknown".to_owned() };
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
-        // Paths of the machine are of no interest.
-        let line = said.lines().find(|line| line.contains(|c: char| c.is_ascii_digit())).unwrap_or("unknown");
+        // The module that a program in Go was built from comes after its compiler, whose version is another. Paths of the machine
+        // are of no interest.
+        let mut lines = said.lines().filter(|line| line.contains(|c: char| c.is_ascii_digit()));
+        let line = match lines.clone().find_map(|line| line.strip_prefix("mod\t")) {
+            Some(module) => module.split("\th1:").next().unwrap_or(module),
+            None => lines.next().unwrap_or("unknown"),
+        };
         let words = line.split_whitespace().filter(|word| !word.starts_with('/'));
         words.take(6).collect::<Vec<_>>().join(" ").trim_end_matches([',', ';']).to_owned()
     }
