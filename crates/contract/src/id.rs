@@ -11,6 +11,8 @@
 //! assert_eq!(Id::read(&id.text()), Some(id));
 //! ```
 
+use std::ops::Range;
+
 /// Length of an id as text: digits of run, load, number and attempt, all hexadecimal, with a dash between two of them.
 pub const LENGTH: usize = 8 + 1 + 2 + 1 + 16 + 1 + 2;
 
@@ -21,6 +23,8 @@ pub type Text = [u8; LENGTH];
 const LOAD: usize = 9;
 const NUMBER: usize = 12;
 pub(crate) const ATTEMPT: usize = 29;
+/// Where the last eight digits of the number are: most ids of a run differ in them alone.
+pub(crate) const LOW: Range<usize> = NUMBER + 8..NUMBER + 16;
 
 /// Which request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +70,51 @@ impl Id {
                 | u64::from(eight(&text[NUMBER + 8..ATTEMPT - 1])?),
             attempt: number(&text[ATTEMPT..])? as u8,
         })
+    }
+}
+
+/// Reads ids of which most differ from the last one in the last digits of their numbers alone.
+///
+/// ```
+/// use contract::id::{Id, IdReader, Ids};
+///
+/// let mut reader = IdReader::default();
+/// for number in [255, 256, u64::MAX] {
+///     let id = Ids { run: 0xabc, load: 0 }.of(number, 0);
+///     assert_eq!(reader.read(&id.text()), Some(id));
+/// }
+/// assert_eq!(reader.read(b"another one"), None);
+/// ```
+#[derive(Clone, Debug)]
+pub struct IdReader {
+    last: Id,
+    text: Text,
+}
+
+impl Default for IdReader {
+    fn default() -> Self {
+        let last = Id { run: 0, load: 0, number: 0, attempt: 0 };
+        Self { last, text: last.text() }
+    }
+}
+
+impl IdReader {
+    /// As [`Id::read`].
+    #[inline]
+    pub fn read(&mut self, text: &[u8]) -> Option<Id> {
+        let text: &Text = text.try_into().ok()?;
+        if text[..LOW.start] == self.text[..LOW.start] && text[LOW.end..] == self.text[LOW.end..] {
+            let low = eight(&text[LOW])?;
+            return Some(Id { number: self.last.number >> 32 << 32 | u64::from(low), ..self.last });
+        }
+        self.read_whole(text)
+    }
+
+    #[cold]
+    fn read_whole(&mut self, text: &Text) -> Option<Id> {
+        let id = Id::read(text)?;
+        (self.last, self.text) = (id, *text);
+        Some(id)
     }
 }
 
@@ -163,6 +212,27 @@ mod tests {
             "-------------------------------",
         ] {
             assert_eq!(Id::read(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_after_the_other_they_are_read_as_each_by_itself() {
+        let mut reader = IdReader::default();
+        let mut same = |text: &[u8]| assert_eq!(reader.read(text), Id::read(text), "{}", text.escape_ascii());
+        for run in [0, 7] {
+            for number in [0, 1, 2, u64::from(u32::MAX), 1 << 32, (1 << 32) + 1, u64::MAX, 3] {
+                for (load, attempt) in [(0, 0), (0, 0), (0, 1), (1, 1)] {
+                    let text = Id { run, load, number, attempt }.text();
+                    same(&text);
+                    for (place, byte) in (0..LENGTH).flat_map(|place| b"0fg-F".map(|byte| (place, byte))) {
+                        let mut other = text;
+                        other[place] = byte;
+                        same(&other);
+                        same(&text);
+                    }
+                    same(&text[1..]);
+                }
+            }
         }
     }
 

@@ -68,7 +68,12 @@ impl Pattern {
         let piece = piece.max(1);
         let mut buffers = BUFFERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = *buffers.entry((piece, period.len())).or_insert_with(|| {
-            period.iter().copied().cycle().take(piece + period.len() - 1).collect::<Vec<u8>>().leak()
+            let length = piece + period.len() - 1;
+            let mut bytes = Vec::with_capacity(length);
+            while bytes.len() < length {
+                bytes.extend_from_slice(&period[..period.len().min(length - bytes.len())]);
+            }
+            bytes.leak()
         });
         Self { bytes, piece, period: period.len() }
     }
@@ -91,13 +96,15 @@ impl Pattern {
 /// Bytes that repeat nothing: those of splitmix64 (Steele, Lea and Flood, 2014) from 0.
 fn unlike_itself() -> Vec<u8> {
     let mut state = 0u64;
-    let words = std::iter::repeat_with(|| {
+    let mut bytes = Vec::with_capacity(NUMBERED_PERIOD + 7);
+    while bytes.len() < NUMBERED_PERIOD {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31).to_le_bytes()
-    });
-    words.flatten().take(NUMBERED_PERIOD).collect()
+        bytes.extend_from_slice(&(mixed ^ mixed >> 31).to_le_bytes());
+    }
+    bytes.truncate(NUMBERED_PERIOD);
+    bytes
 }
 
 /// The body of the request with some number in a verified run.

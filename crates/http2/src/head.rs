@@ -382,7 +382,15 @@ const NAME: [bool; 256] = {
 fn is_value(value: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     // Without a branch for each byte, so that many are checked together.
-    let bad = value.iter().fold(false, |bad, byte| bad | matches!(byte, 0 | b'\r' | b'\n'));
+    let is_bad = |bad: bool, byte: &u8| bad | matches!(byte, 0 | b'\r' | b'\n');
+    let bad = match value.last_chunk::<16>() {
+        // The last ones together, some of them once more, rather than one by one.
+        Some(last) => {
+            let chunks = value.as_chunks::<16>().0.iter().chain([last]);
+            chunks.fold(false, |bad, chunk| bad | chunk.iter().fold(false, is_bad))
+        }
+        None => value.iter().fold(false, is_bad),
+    };
     !bad && !blank(value.first()) && !blank(value.last())
 }
 
@@ -401,4 +409,23 @@ fn decimal(value: &[u8]) -> Option<u64> {
         b'0'..=b'9' => Some(number * 10 + u64::from(byte - b'0')),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_looked_at_to_its_end_however_long_it_is() {
+        for length in 0..70 {
+            assert!(is_value(&vec![b'a'; length]), "{length}");
+            for (place, byte) in (0..length).flat_map(|place| b"\0\r\n \t\xff".map(|byte| (place, byte))) {
+                let mut value = vec![b'a'; length];
+                value[place] = byte;
+                let is_at_end = place == 0 || place == length - 1;
+                let is_good = byte == 0xff || matches!(byte, b' ' | b'\t') && !is_at_end;
+                assert_eq!(is_value(&value), is_good, "{} of {length}", byte.escape_ascii());
+            }
+        }
+    }
 }

@@ -122,7 +122,7 @@ impl Fields {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let mut spans = self.spans.iter().filter(|span| span.name as usize == name.len());
-        let found = spans.find(|span| self.bytes[span.name()].eq_ignore_ascii_case(name.as_bytes()));
+        let found = spans.find(|span| is_same(&self.bytes[span.name()], name.as_bytes()));
         found.map(|span| &self.bytes[span.value()])
     }
 
@@ -132,7 +132,7 @@ impl Fields {
         self.spans
             .iter()
             .filter(|span| span.name as usize == name.len())
-            .filter(|span| self.bytes[span.name()].eq_ignore_ascii_case(name.as_bytes()))
+            .filter(|span| is_same(&self.bytes[span.name()], name.as_bytes()))
             .map(|span| &self.bytes[span.value()])
     }
 
@@ -166,6 +166,12 @@ impl Fields {
             self.is_scattered = true;
         }
     }
+}
+
+/// Whether names are the same: most are already without regard to their case, and are compared faster so.
+#[inline]
+fn is_same(name: &[u8], other: &[u8]) -> bool {
+    name == other || name.eq_ignore_ascii_case(other)
 }
 
 impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {

@@ -5,20 +5,47 @@
 pub struct Name {
     text: &'static str,
     hpack_index: u8,
+    /// How a literal without indexing begins, up to the value, and how much of that it is.
+    literal: [u8; LITERAL],
+    literal_len: u8,
 }
+
+/// How many bytes of a literal are kept: names that are known beforehand are shorter.
+const LITERAL: usize = 32;
 
 impl Name {
     /// A name in lower case.
+    ///
+    /// # Panics
+    /// When it has more than 30 bytes.
     #[must_use]
     pub const fn new(text: &'static str) -> Self {
         let mut index = 0;
         while index < HPACK_STATIC_TABLE.len() {
             if same(HPACK_STATIC_TABLE[index].0, text) {
-                return Self { text, hpack_index: index as u8 + 1 };
+                return Self::indexed(text, index as u8 + 1);
             }
             index += 1;
         }
-        Self { text, hpack_index: 0 }
+        let name = text.as_bytes();
+        assert!(name.len() + 2 <= LITERAL, "a name that is too long to be kept");
+        let mut literal = [0; LITERAL];
+        literal[1] = name.len() as u8;
+        let mut at = 0;
+        while at < name.len() {
+            literal[at + 2] = name[at];
+            at += 1;
+        }
+        Self { text, hpack_index: 0, literal, literal_len: name.len() as u8 + 2 }
+    }
+
+    /// With an index of four bits, which those from 15 on do not fit in (RFC 7541 section 5.1).
+    const fn indexed(text: &'static str, hpack_index: u8) -> Self {
+        let mut literal = [0; LITERAL];
+        let literal_len = if hpack_index < 15 { 1 } else { 2 };
+        literal[0] = if hpack_index < 15 { hpack_index } else { 15 };
+        literal[1] = hpack_index.saturating_sub(15);
+        Self { text, hpack_index, literal, literal_len }
     }
 
     /// The name itself.
@@ -26,6 +53,14 @@ impl Name {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         self.text
+    }
+
+    /// How HPACK begins a field of this name as a literal without indexing, up to its value (RFC 7541 section 6.2.2): all that is
+    /// kept, which is copied faster than a part of it, and the length.
+    #[inline]
+    #[must_use]
+    pub const fn hpack_literal(&self) -> (&[u8; LITERAL], usize) {
+        (&self.literal, self.literal_len as usize)
     }
 
     /// The first index of an entry of [`HPACK_STATIC_TABLE`] with this name; 0 if there is none.

@@ -174,11 +174,12 @@ impl Finished {
         self.write_to(out);
         // Behind all that is the same as in the last reply: who reads both looks at the rest alone.
         if let Some(sighting) = self.flight.sighting() {
-            let text = sighting.text();
-            out.varying_known(&SEEN, &text);
-            if sighting.is_sampled() {
-                self.keep(sighting, &text);
-            }
+            sighting.tell(|text| {
+                out.varying_known(&SEEN, text);
+                if sighting.is_sampled() {
+                    self.keep(sighting, text);
+                }
+            });
         }
     }
 

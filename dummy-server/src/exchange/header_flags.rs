@@ -25,11 +25,17 @@ pub(super) struct HeaderFlags<'a> {
 
 impl<'a> HeaderFlags<'a> {
     /// Requests without such fields pay for a look at the first byte of each name.
-    pub(super) fn of(head: &Head<'a>) -> Self {
-        Self::among(head.fields.iter_from(head.pseudo))
+    /// `read` reads a token.
+    #[inline]
+    pub(super) fn of(head: &Head<'a>, read: impl FnMut(&[u8]) -> Option<Id>) -> Self {
+        Self::among(head.fields.iter_from(head.pseudo), read)
     }
 
-    fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+    #[inline]
+    fn among(
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        mut read: impl FnMut(&[u8]) -> Option<Id>,
+    ) -> Self {
         let (mut parents, mut traceparent, mut behaviour, mut token) = (0, None, false, None);
         let mut upload = None;
         for (name, value) in fields {
@@ -38,10 +44,8 @@ impl<'a> HeaderFlags<'a> {
                     parents += 1;
                     traceparent = Some(value);
                 }
-                Some(b'x' | b'X') if name.eq_ignore_ascii_case(TOKEN.as_bytes()) => token = Id::read(value),
-                Some(b'x' | b'X') if name.eq_ignore_ascii_case(UPLOAD.as_bytes()) => {
-                    upload = Announced::read(value);
-                }
+                Some(b'x' | b'X') if is(name, TOKEN) => token = read(value),
+                Some(b'x' | b'X') if is(name, UPLOAD) => upload = Announced::read(value),
                 Some(b'x' | b'X') => behaviour |= behaviour::is_asked_by(name),
                 _ => {}
             }
@@ -54,6 +58,12 @@ impl<'a> HeaderFlags<'a> {
     pub(super) fn trace(&self) -> Option<&'a [u8]> {
         self.traceparent.map(|value| &value[3..35])
     }
+}
+
+/// Whether a name is this one, which is in lower case as nearly all are on the wire.
+#[inline]
+fn is(name: &[u8], known: &str) -> bool {
+    name == known.as_bytes() || name.eq_ignore_ascii_case(known.as_bytes())
 }
 
 /// Whether a value is one of Trace Context (section 3.2.2): version, trace-id, parent-id and flags. Versions to come
@@ -105,7 +115,8 @@ mod tests {
     #[test]
     fn a_trace_is_found_in_any_case_and_only_if_there_is_one() {
         let among = |fields: &[(&'static str, &'static str)]| {
-            HeaderFlags::among(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+            let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+            HeaderFlags::among(fields, Id::read)
         };
         let found = among(&[("te", "trailers"), ("TraceParent", VALID), ("tracestate", "a=b")]);
         assert_eq!(found.traceparent, Some(VALID.as_bytes()));

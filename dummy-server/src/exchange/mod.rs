@@ -130,7 +130,7 @@ pub(crate) fn handle_request(
             None => (endpoint, Way::Endpoint(route), in_query),
         }
     };
-    let mut flags = HeaderFlags::of(head);
+    let mut flags = HeaderFlags::of(head, |token| exchange.ledger.read(token));
     if in_query && flags.token.is_none() {
         flags.token = behaviour::token_in_query(head);
     }

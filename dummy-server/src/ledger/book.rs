@@ -127,6 +127,18 @@ impl Book {
         self.counts.run == run && self.counts.load == load
     }
 
+    /// A request has come: whether it is a first attempt that comes for the first time, as nearly all do, in a page that is there.
+    /// Otherwise [`Self::saw`] has to be told.
+    #[inline]
+    pub(super) fn saw_new(&mut self, id: Id) -> bool {
+        let is_new = id.attempt == 0
+            && self.refused.is_empty()
+            && self.pages.advance(id.number, State::UNSEEN, State::OPEN);
+        self.counts.sightings += u64::from(is_new);
+        self.counts.open += u64::from(is_new);
+        is_new
+    }
+
     /// A request has come; how often it has by now, and what kind of repeat that is.
     ///
     /// It grows by no more than `room` KiB; what does not fit is counted as forgotten.
@@ -213,6 +225,21 @@ impl Book {
         true
     }
 
+    /// A request has ended: whether it was a first attempt that was seen once and answered, as nearly all are. Otherwise
+    /// [`Self::ended`] has to be told.
+    #[inline]
+    pub(super) fn answered(&mut self, past: &Past) -> bool {
+        let is_usual = past.id.attempt == 0
+            && past.end == End::Whole
+            && past.state() == State::WHOLE
+            && self.broken.is_empty()
+            && self.again.is_empty()
+            && self.pages.advance(past.id.number, State::OPEN, State::WHOLE);
+        self.counts.open -= u64::from(is_usual);
+        self.counts.whole += u64::from(is_usual);
+        is_usual
+    }
+
     /// A request has ended; the book grows by no more than `room` KiB.
     pub(super) fn ended(&mut self, past: &Past, cut: Option<Cut>, room: usize) {
         let Id { number, attempt, .. } = past.id;
@@ -292,7 +319,7 @@ impl Book {
             |id: &Id| (id.run, id.load) == (run, load) && numbers.binary_search(&id.number).is_ok();
         let mut entries: Vec<Entry> = Vec::new();
         let asked_for = (!numbers.is_empty()).then(|| ring.find(is_asked_for).take(numbers.len()));
-        let known = self.repeats.iter().chain(&self.failures);
+        let known = self.repeats.iter().chain(&self.failures).copied();
         for past in asked_for.into_iter().flatten().chain(known) {
             let entry = past.entry(instance);
             if !entries.contains(&entry) {

@@ -16,8 +16,8 @@ use std::{
 };
 
 use contract::{
-    id::Id,
-    ledger::{End, FIRST_CANARY, MAX_HEADS, ReplyHead, Sample, Seen, SeenText, is_sampled},
+    id::{Id, IdReader},
+    ledger::{End, FIRST_CANARY, MAX_HEADS, ReplyHead, Sample, Seen, SeenWriter, is_sampled},
     pattern::{Pattern, Range},
 };
 
@@ -61,6 +61,9 @@ pub(crate) struct Ledger {
     piece: usize,
     numbered: OnceCell<Pattern>,
     clock: SharedClock,
+    /// The token that came last, and what the last reply said of its own.
+    tokens: RefCell<IdReader>,
+    texts: RefCell<SeenWriter>,
 }
 
 /// The connection that a request came on.
@@ -76,6 +79,8 @@ pub(crate) struct CameOn<'a> {
 pub(crate) struct Sighting {
     ledger: Rc<Ledger>,
     past: Past,
+    /// The book that it is noted in.
+    book: u64,
     /// Of a numbered body.
     length: Option<u64>,
     cut: Option<Cut>,
@@ -106,7 +111,15 @@ impl Ledger {
             piece,
             numbered: OnceCell::new(),
             clock: SharedClock::new(),
+            tokens: RefCell::default(),
+            texts: RefCell::default(),
         })
+    }
+
+    /// Reads a token; none where something else stands in its place.
+    #[inline]
+    pub(crate) fn read(&self, token: &[u8]) -> Option<Id> {
+        self.tokens.borrow_mut().read(token)
     }
 
     /// A head with this token was read, or a message, which has no head to be sampled: it came on no connection of its own.
@@ -119,39 +132,56 @@ impl Ledger {
     ) -> Box<Sighting> {
         let mut past = Past::new(id, method, received_ns);
         let mut books = self.books.borrow_mut();
-        let at = match books.last() {
-            Some(last) if last.is_of(id.run, id.load) => books.len() - 1,
-            _ => books.iter().position(|book| book.is_of(id.run, id.load)).unwrap_or_else(|| {
-                self.begin(&mut books, id);
-                books.len() - 1
-            }),
+        let is_next = books.last_mut().is_some_and(|last| {
+            last.is_of(id.run, id.load)
+                && came_on.as_ref().is_none_or(|came_on| came_on.counted_by.get() == last.serial)
+                && last.saw_new(id)
+        });
+        let at = match is_next {
+            true => books.len() - 1,
+            false => self.saw_otherwise(&mut books, &mut past, came_on.as_ref()),
         };
-        let book = &mut books[at];
-        past.book = book.serial;
-        let before = book.size();
-        let room = self.room();
-        (past.sighting, past.repeat) = book.saw(&past, &self.ring.borrow(), room);
-        if let Some(came_on) = &came_on
-            && came_on.counted_by.replace(book.serial) != book.serial
-        {
-            book.came_on(came_on.id, room);
-        }
-        self.size.set(self.size.get() + book.size() - before);
-        let is_sampled = came_on.is_some()
-            && is_sampled(id.run, id.number)
+        let book = &books[at];
+        let is_sampled = is_sampled(id.run, id.number)
+            && came_on.is_some()
             && id.attempt == 0
             // Nobody asks for those of canaries and handshakes.
             && id.load < FIRST_CANARY
-            && room > 0
+            && self.room() > 0
             && book.samples() < MAX_HEADS;
         Box::new(Sighting {
             ledger: Rc::clone(self),
             past,
+            book: book.serial,
             length: None,
             cut: None,
             is_sampled,
             sampled: None,
         })
+    }
+
+    /// A head was read that is not simply the next one of the run that is under way; where the book is that it is noted in.
+    #[inline(never)]
+    fn saw_otherwise(&self, books: &mut Vec<Book>, past: &mut Past, came_on: Option<&CameOn<'_>>) -> usize {
+        let id = past.id;
+        let at = match books.iter().rposition(|book| book.is_of(id.run, id.load)) {
+            Some(at) => at,
+            None => {
+                self.begin(books, id);
+                books.len() - 1
+            }
+        };
+        let book = &mut books[at];
+        let before = book.size();
+        let room = self.room();
+        (past.sighting, past.repeat) = book.saw(past, &self.ring.borrow(), room);
+        if let Some(came_on) = came_on
+            && came_on.counted_by.replace(book.serial) != book.serial
+        {
+            book.came_on(came_on.id, room);
+        }
+        self.size.set(self.size.get() + book.size() - before);
+        at
     }
 
     /// Begins a book for a load of a run. Where there are too many, or too many pages in them, the oldest goes, and how much it
@@ -181,14 +211,29 @@ impl Ledger {
         MAX_SIZE.saturating_sub(self.size.get())
     }
 
-    fn ended(&self, past: &Past, cut: Option<Cut>, sampled: Option<Box<Sampled>>) {
-        self.note(past.book, |book, room| {
+    #[inline]
+    fn ended(&self, serial: u64, past: &Past, cut: Option<Cut>, sampled: Option<Box<Sampled>>) {
+        self.ring.borrow_mut().push(past);
+        let is_noted = sampled.is_none()
+            && self
+                .books
+                .borrow_mut()
+                .last_mut()
+                .is_some_and(|book| book.serial == serial && book.answered(past));
+        if !is_noted {
+            self.ended_otherwise(serial, past, cut, sampled);
+        }
+    }
+
+    /// A request has ended that is not simply one of the run that is under way which was answered.
+    #[inline(never)]
+    fn ended_otherwise(&self, serial: u64, past: &Past, cut: Option<Cut>, sampled: Option<Box<Sampled>>) {
+        self.note(serial, |book, room| {
             book.ended(past, cut, room);
             if let Some(sampled) = sampled {
                 book.keep(sampled.into_sample(), room);
             }
         });
-        self.ring.borrow_mut().push(*past);
     }
 
     fn upload_ended(&self, book: u64, id: Id, came: Came) {
@@ -227,13 +272,13 @@ impl Sighting {
         }
     }
 
-    /// What its reply says of it.
+    /// Tells what its reply says of it.
     #[inline]
-    pub(crate) fn text(&self) -> SeenText {
+    pub(crate) fn tell(&self, told: impl FnOnce(&[u8])) {
         let Past { id, sighting, received_ns, replied_ns, .. } = self.past;
-        let Ledger { epoch, clock, .. } = &*self.ledger;
+        let Ledger { epoch, clock, texts, .. } = &*self.ledger;
         let instants = clock.instants(received_ns, replied_ns);
-        Seen { id, sighting, epoch: *epoch, length: self.length, instants }.text()
+        told(texts.borrow_mut().text(&Seen { id, sighting, epoch: *epoch, length: self.length, instants }));
     }
 
     /// The content of its reply, as far as that is a body from its beginning: the one of its number.
@@ -290,7 +335,7 @@ impl Drop for Sighting {
         if past.end == End::Open {
             past.end = End::CutByPeer;
         }
-        self.ledger.ended(&self.past, self.cut, self.sampled.take());
+        self.ledger.ended(self.book, &self.past, self.cut, self.sampled.take());
     }
 }
 

@@ -42,9 +42,9 @@ pub(super) enum Came {
 impl Sighting {
     /// What its body is watched by; what the request announces of it, if that is anything: calls announce nothing.
     pub(crate) fn watch_upload(&self, announced: Option<Announced>, is_call: bool) -> Box<UploadWatch> {
-        let (ledger, past) = (Rc::clone(&self.ledger), &self.past);
+        let (ledger, id) = (Rc::clone(&self.ledger), self.past.id);
         let digest = announced.map(|announced| (announced, Digest::of_length(announced.length)));
-        Box::new(UploadWatch { ledger, book: past.book, id: past.id, digest, is_call, has_content: false })
+        Box::new(UploadWatch { ledger, book: self.book, id, digest, is_call, has_content: false })
     }
 }
 

@@ -15,7 +15,7 @@ pub use expected::ExpectedStatus;
 pub use failure::Cause;
 pub(crate) use failure::Failure;
 pub(crate) use reply::{CallEnd, Head, Reply, Reported, Watch};
-pub(crate) use token::{Damage, TokenEcho};
+pub(crate) use token::{Damage, TokenCheck, TokenEcho};
 
 use contract::id::{self, Ids};
 use expectation::Fault;

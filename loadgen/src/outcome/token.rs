@@ -3,7 +3,7 @@
 use contract::{
     field::SEEN,
     id::Ids,
-    ledger::{Instants, Seen, is_sampled},
+    ledger::{Instants, Seen, SeenReader, is_sampled},
     pattern::Numbered,
 };
 
@@ -73,25 +73,44 @@ pub(crate) enum Damage {
     Truncated(u64, u64),
 }
 
+/// Checks tokens in the replies to requests of one load.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenCheck {
+    ids: Ids,
+    seen: SeenReader,
+}
+
+impl TokenCheck {
+    pub(crate) fn of(ids: Ids) -> Self {
+        Self { ids, seen: SeenReader::default() }
+    }
+}
+
 impl InFlight {
-    /// The final head has come; with the ids of a verified run, its token is checked. `number` numbers the instance that it
+    /// The final head has come; in a verified run, its token is checked. `number` numbers the instance that it
     /// names.
     #[inline]
-    pub(crate) fn head(&mut self, head: &Head<'_>, verified: Option<Ids>, number: impl FnOnce(&[u8]) -> u16) {
+    pub(crate) fn head(
+        &mut self,
+        head: &Head<'_>,
+        check: Option<&mut TokenCheck>,
+        number: impl FnOnce(&[u8]) -> u16,
+    ) {
         self.reply.head(head, number);
-        if let Some(ids) = verified {
-            self.check_token(head, ids);
+        if let Some(check) = check {
+            self.check_token(head, check);
         }
     }
 
-    fn check_token(&mut self, head: &Head<'_>, ids: Ids) {
+    fn check_token(&mut self, head: &Head<'_>, check: &mut TokenCheck) {
+        let TokenCheck { ids, seen } = check;
         let fields = head.fields();
         let Some(text) = fields.get(SEEN) else {
             self.reply.token = TokenEcho::Missing;
             return;
         };
         // Whichever attempt it is of: redirects that are followed are attempts as well.
-        match Seen::read_own(text, ids.of(self.arrival.number, 0)) {
+        match seen.read_own(text, ids.of(self.arrival.number, 0)) {
             Some(Seen { epoch, length, instants, .. }) => {
                 self.reply.token = TokenEcho::Own { epoch };
                 self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();
@@ -177,7 +196,7 @@ mod tests {
         (head.status, head.fields) = (200, fields.iter().copied().collect());
         let mut in_flight = InFlight::new(Arrival::new(NUMBER, 0, 0), 0);
         assert_eq!(in_flight.reply.token, TokenEcho::None);
-        in_flight.head(&Head::Http1(&head), Some(IDS), |_| 0);
+        in_flight.head(&Head::Http1(&head), Some(&mut TokenCheck::of(IDS)), |_| 0);
         in_flight
     }
 

@@ -119,7 +119,10 @@ impl Verified {
             self.sample(ended);
         }
         if let (Outcome::Replied, TokenEcho::Own { epoch }) = (ended.outcome, in_flight.reply.token) {
-            self.fates.set(in_flight.arrival.number, fate::ANSWERED);
+            let number = in_flight.arrival.number;
+            if !self.fates.advance(number, State::UNSEEN, fate::ANSWERED) {
+                self.fates.set(number, fate::ANSWERED);
+            }
             if epoch != self.last.0 {
                 self.settle();
                 self.last.0 = epoch;

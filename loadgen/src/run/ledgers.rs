@@ -30,7 +30,8 @@ const QUIET: Duration = Duration::from_secs(2);
 const PUSHED_AFTER: Duration = Duration::from_secs(5);
 /// What is not quiet by then is told as it is.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often servers are asked.
+/// How often servers are asked while they say something new: then after twice as long each time, but for whoever waits for what is
+/// posted.
 const EVERY: Duration = Duration::from_millis(250);
 /// How often whoever answers behind the target is asked for each server that has replied, and beyond that.
 const TRIES_FOR_EACH: usize = 8;
@@ -60,6 +61,7 @@ pub(super) fn ask(
     let (sources, not_found) = sources(plan);
     let mut known: BTreeMap<u32, Arc<Statement>> = BTreeMap::new();
     let mut since = Instant::now();
+    let mut pause = EVERY;
     loop {
         // What servers have posted counts even if others can't be asked.
         let (mut off, mut behind) = (not_found.clone(), Vec::new());
@@ -84,7 +86,8 @@ pub(super) fn ask(
             off.append(&mut behind);
         }
         let is_new = |(epoch, statement): (&u32, &Arc<Statement>)| known.get(epoch) != Some(statement);
-        if answered.iter().any(is_new) {
+        let is_changed = answered.iter().any(is_new);
+        if is_changed {
             since = Instant::now();
         }
         // What does not answer any more is kept as it was last.
@@ -118,7 +121,13 @@ pub(super) fn ask(
                 not_found.is_empty() && sources.iter().all(|source| matches!(source, Source::Server { .. }));
             return Asked { statements, waited, off, is_interrupted, are_named };
         }
-        thread::sleep(EVERY);
+        let is_waiting = is_changed || is_open || awaits_push;
+        pause = if is_waiting { EVERY } else { pause * 2 };
+        // One question more says that all has been quiet for long enough.
+        let until = Instant::now() + pause.min(quiet.saturating_sub(since.elapsed()).max(EVERY));
+        while Instant::now() < until && !is_interrupted() {
+            thread::sleep(EVERY.min(until.saturating_duration_since(Instant::now())));
+        }
     }
 }
 

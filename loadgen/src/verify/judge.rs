@@ -189,14 +189,18 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
     let about = About { sent, known, are_named, hurt: &hurt, servers: &servers };
     let mut own = 0;
     let mut echoed_again = Vec::new();
-    for (number, fate) in known.fates.iter() {
-        own += u64::from(servers.pages.get(number) != State::UNSEEN);
+    let has_strays = known.strays.count() > 0;
+    // Of nearly all there is nothing to say.
+    let usual = if has_strays { (State::UNSEEN, State::UNSEEN) } else { (fate::ANSWERED, State::WHOLE) };
+    let usual = known.fates.each_beside(&servers.pages, usual, |number, fate, seen| {
+        own += u64::from(seen != State::UNSEEN);
         let (state, why) = (servers.state(number), known.reasons.get(number));
         about.place(&mut found, number, (fate, why), state, is_asked);
-        if fate == fate::ANSWERED && known.strays.get(number) != State::UNSEEN {
+        if fate == fate::ANSWERED && has_strays && known.strays.get(number) != State::UNSEEN {
             echoed_again.push(number);
         }
-    }
+    });
+    own += usual;
     if known.fates.left_out() == 0 {
         found.foreign.count = servers.pages.count() - own;
         let numbers = servers.pages.iter().map(|(number, _)| number);

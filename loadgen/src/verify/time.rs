@@ -65,7 +65,7 @@ impl TimeSplit {
 
 impl Part {
     fn of(times: &PartTimes) -> Self {
-        let Some(histogram) = &times.histogram else { return Self::default() };
+        let Some(histogram) = times.histogram() else { return Self::default() };
         let us = |ns: u64| ns as f64 / 1e3;
         let quantile = |quantile: f64| us(histogram.value_at_quantile(quantile));
         let count = histogram.len();

@@ -11,7 +11,7 @@ use transport::Stream;
 use super::{follow::Following, opening::Secured};
 use crate::{
     clock::{Clock, Nanos},
-    outcome::{Arrival, Ended, Failure, InFlight},
+    outcome::{Arrival, Ended, Failure, InFlight, TokenCheck},
     recorder::Carried,
 };
 
@@ -61,8 +61,8 @@ pub(super) struct Shared<R> {
     /// When the clock was last read.
     pub(super) now: Nanos,
     pub(super) ids: Ids,
-    /// The same, if requests carry tokens that replies are to repeat.
-    pub(super) verified: Option<Ids>,
+    /// What checks replies, if requests carry tokens that those are to repeat.
+    pub(super) verified: Option<TokenCheck>,
     pub(super) limits: Limits,
     /// What is due before is in the warm-up.
     pub(super) counted_from: Nanos,
@@ -83,7 +83,7 @@ impl<R> Shared<R> {
             clock,
             now: 0,
             ids,
-            verified: limits.is_verified.then_some(ids),
+            verified: limits.is_verified.then(|| TokenCheck::of(ids)),
             limits,
             counted_from: 0,
             buffer,

@@ -329,7 +329,7 @@ impl Http1 {
             let ended = match self.reader.read(&mut input, head) {
                 Ok(None) => break,
                 Ok(Some(http1::Event::Head { end })) => {
-                    in_flight.head(&Head::Http1(head), shared.verified, |name| sink.instance(name));
+                    in_flight.head(&Head::Http1(head), shared.verified.as_mut(), |name| sink.instance(name));
                     if let Some(conduct) = self.conduct.as_mut().filter(|_| !is_sent) {
                         conduct.refused();
                     }

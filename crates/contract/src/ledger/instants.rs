@@ -65,9 +65,21 @@ impl Instants {
 
     /// Writes it to the beginning of `text`; how long it is.
     #[inline]
-    pub(super) fn write(&self, text: &mut [u8]) -> usize {
+    pub(super) fn write(&self, text: &mut [u8; Self::LENGTH]) -> usize {
         put(self.host.map_or(0, |host| host.0.get()).into(), &mut text[..HOST]);
+        self.write_seen(text);
+        self.write_server(text)
+    }
+
+    /// Writes when the request was seen to its place in `text`, which begins with the host.
+    #[inline]
+    pub(super) fn write_seen(&self, text: &mut [u8; Self::LENGTH]) {
         put(self.seen, &mut text[HOST..HOST + SEEN]);
+    }
+
+    /// Writes the server's time to the end of `text`, behind all else; how long all of it is.
+    #[inline]
+    pub(super) fn write_server(&self, text: &mut [u8; Self::LENGTH]) -> usize {
         let bits = 64 - (self.server | 1).leading_zeros() as usize;
         let end = HOST + SEEN + bits.div_ceil(6).min(SERVER);
         put(self.server, &mut text[HOST + SEEN..end]);
@@ -79,11 +91,33 @@ impl Instants {
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let (host, rest) = text.split_at_checked(HOST)?;
         let (seen, server) = rest.split_at_checked(SEEN)?;
-        if !(1..=SERVER).contains(&server.len()) || server.len() > 1 && server[0] == b'0' {
-            return None;
-        }
         let host = NonZeroU32::new(number(host)? as u32).map(Host);
-        Some(Self { host, seen: number(seen)?, server: number(server)? })
+        Some(Self { host, seen: number(seen)?, server: read_server(server)? })
+    }
+
+    /// Reads one that mostly has the host and the instant of this, which was read from `known`. What is read next is mostly like
+    /// it: both become its host and instant.
+    #[inline]
+    pub(super) fn read_next(&mut self, text: &[u8], known: &mut [u8; Self::LENGTH]) -> Option<Self> {
+        let (host, rest) = text.split_first_chunk::<HOST>()?;
+        let (seen, server) = rest.split_first_chunk::<SEEN>()?;
+        if host[..] != known[..HOST] {
+            return Self::read(text);
+        }
+        if seen[..] != known[HOST..HOST + SEEN] {
+            self.seen = number(seen)?;
+            known[HOST..HOST + SEEN].copy_from_slice(seen);
+        }
+        Some(Self { server: read_server(server)?, ..*self })
+    }
+}
+
+/// The server's time, in as many digits as it needs.
+#[inline]
+fn read_server(text: &[u8]) -> Option<u64> {
+    match text {
+        [_] | [b'1'..=b'~', ..] if text.len() <= SERVER => number(text),
+        _ => None,
     }
 }
 

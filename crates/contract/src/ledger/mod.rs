@@ -24,7 +24,7 @@ use crate::id::{self, Id};
 pub use heads::{KeptFields, MAX_SAMPLES, ReplyHead, RequestHead, Sample, is_sampled};
 pub use instants::{Host, Instants};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
-pub use seen::{Seen, SeenText};
+pub use seen::{Seen, SeenReader, SeenText, SeenWriter};
 pub use statement::{
     End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, Packed, Repeat, Repeats, Statement, VERSION,
 };

@@ -1,6 +1,13 @@
 //! Two bits for each number of a run, in pages that come into being when they are needed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    array,
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering, fence},
+    },
+};
 
 use super::State;
 
@@ -12,10 +19,47 @@ pub const MAX_PAGES: usize = 64 << 10;
 
 const PER_WORD: u64 = 32;
 
-type Words = [u64; (NUMBERS_PER_PAGE / PER_WORD) as usize];
+const WORDS: usize = (NUMBERS_PER_PAGE / PER_WORD) as usize;
 
-/// Clones share a page until one of them changes it: who asks for all that was seen holds nobody up.
-type Page = Arc<Words>;
+/// A KiB of states. Clones share it until one of them changes it: a copy of all that was seen holds nobody up.
+///
+/// Only what nobody else has is changed. Its words are atomic for the compiler alone, which can't know that: they are read and
+/// written as others are, whereas [`Arc::make_mut`] would take an operation that locks the cache line, for each request.
+#[derive(Clone, Debug)]
+struct Page(Arc<[AtomicU64; WORDS]>);
+
+impl Page {
+    fn of(mut words: impl FnMut(usize) -> u64) -> Self {
+        Self(Arc::new(array::from_fn(|index| AtomicU64::new(words(index)))))
+    }
+
+    #[inline]
+    fn word(&self, index: usize) -> u64 {
+        self.0[index].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn words(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// The same page, to be changed: from now on nobody shares it.
+    #[inline]
+    fn own(&mut self) -> &[AtomicU64; WORDS] {
+        // Nobody else can make one more of the only one.
+        if Arc::strong_count(&self.0) > 1 {
+            self.copy();
+        }
+        // Whoever had the last other one has read it before.
+        fence(Ordering::Acquire);
+        &self.0
+    }
+
+    #[cold]
+    fn copy(&mut self) {
+        *self = Self::of(|index| self.word(index));
+    }
+}
 
 /// The states of all numbers; those that were never set are zero.
 ///
@@ -59,7 +103,7 @@ impl Pages {
             Some((last, at)) if last == page => Some(at),
             _ => self.places.get(&page).copied(),
         };
-        State::of_bits(at.map_or(0, |at| (self.pages[at][word] >> shift) as u8))
+        State::of_bits(at.map_or(0, |at| (self.pages[at].word(word) >> shift) as u8))
     }
 
     /// Sets the state of a number, and returns the previous one, and whether the new one was stored: beyond the maximum number
@@ -77,10 +121,28 @@ impl Pages {
                 }
             },
         };
-        let word = &mut Arc::make_mut(&mut self.pages[at])[word];
-        let before = State::of_bits((*word >> shift) as u8);
-        *word = *word & !(3 << shift) | u64::from(state.bits()) << shift;
-        (before, true)
+        let word = &self.pages[at].own()[word];
+        let all = word.load(Ordering::Relaxed);
+        word.store(all & !(3 << shift) | u64::from(state.bits()) << shift, Ordering::Relaxed);
+        (State::of_bits((all >> shift) as u8), true)
+    }
+
+    /// Sets the state of a number from `from` to `to`, if it lies in the page that was used last and is in that state; whether it
+    /// does and was.
+    #[inline]
+    pub fn advance(&mut self, number: u64, from: State, to: State) -> bool {
+        let (page, word, shift) = place(number);
+        let Some((last, at)) = self.last else { return false };
+        if last != page {
+            return false;
+        }
+        let word = &self.pages[at].own()[word];
+        let all = word.load(Ordering::Relaxed);
+        let is_from = State::of_bits((all >> shift) as u8) == from;
+        if is_from {
+            word.store(all ^ u64::from(from.bits() ^ to.bits()) << shift, Ordering::Relaxed);
+        }
+        is_from
     }
 
     #[cold]
@@ -89,7 +151,7 @@ impl Pages {
             Some(at) => *at,
             None if self.pages.len() >= self.max_pages => return None,
             None => {
-                self.pages.push(Arc::new([0; _]));
+                self.pages.push(Page::of(|_| 0));
                 self.places.insert(page, self.pages.len() - 1);
                 self.pages.len() - 1
             }
@@ -113,13 +175,13 @@ impl Pages {
     /// The bytes of all pages.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.pages.len() * size_of::<Words>()
+        self.pages.len() * size_of::<[AtomicU64; WORDS]>()
     }
 
     /// All numbers that are not zero, in order, with their states.
     pub fn iter(&self) -> impl Iterator<Item = (u64, State)> + '_ {
         self.places.iter().flat_map(|(page, at)| {
-            let words = self.pages[*at].iter().enumerate().filter(|(_, word)| **word != 0);
+            let words = self.pages[*at].words().enumerate().filter(|(_, word)| *word != 0);
             let first = page * NUMBERS_PER_PAGE;
             words.flat_map(move |(index, word)| {
                 let first = first + index as u64 * PER_WORD;
@@ -127,6 +189,37 @@ impl Pages {
                 (0..PER_WORD).map(state).filter(|(_, state)| *state != State::UNSEEN)
             })
         })
+    }
+
+    /// Each number that is not zero, in order, with its state here and in `other`, but for those in the `usual` states that have
+    /// only such neighbours: how many these are.
+    pub fn each_beside(
+        &self,
+        other: &Self,
+        usual: (State, State),
+        mut each: impl FnMut(u64, State, State),
+    ) -> u64 {
+        let all = |state: State| LOW * u64::from(state.bits());
+        let (usual, mut left_out) = ((all(usual.0), all(usual.1)), 0);
+        for (page, at) in &self.places {
+            let theirs = other.places.get(page).map(|at| &other.pages[*at]);
+            for (index, word) in self.pages[*at].words().enumerate() {
+                let their = theirs.map_or(0, |page| page.word(index));
+                if (word, their) == usual {
+                    left_out += u64::from(known(word).count_ones());
+                    continue;
+                }
+                let mut left = known(word);
+                while left != 0 {
+                    let shift = left.trailing_zeros();
+                    left &= left - 1;
+                    let state = |word: u64| State::of_bits((word >> shift) as u8);
+                    let number = page * NUMBERS_PER_PAGE + index as u64 * PER_WORD + u64::from(shift / 2);
+                    each(number, state(word), state(their));
+                }
+            }
+        }
+        left_out
     }
 
     /// Takes over the numbers of others. Where both know one, it keeps the higher state and `both` is told of it, with the
@@ -139,31 +232,29 @@ impl Pages {
                 self.left_out += count(theirs);
                 continue;
             };
-            for (index, (own, theirs)) in
-                Arc::make_mut(&mut self.pages[at]).iter_mut().zip(theirs.iter()).enumerate()
-            {
-                let mut common = known(*own) & known(*theirs);
+            for (index, (word, theirs)) in self.pages[at].own().iter().zip(theirs.words()).enumerate() {
+                let own = word.load(Ordering::Relaxed);
+                let mut common = known(own) & known(theirs);
                 // What only one knows is what both have together.
-                let only = *own | *theirs;
-                let mut merged = only;
+                let mut merged = own | theirs;
                 while common != 0 {
                     let shift = common.trailing_zeros();
                     common &= common - 1;
                     let states = |word: u64| State::of_bits((word >> shift) as u8);
-                    let (mine, other) = (states(*own), states(*theirs));
+                    let (mine, other) = (states(own), states(theirs));
                     let higher = u64::from(mine.max(other).bits());
                     merged = merged & !(3 << shift) | higher << shift;
                     let number = page * NUMBERS_PER_PAGE + index as u64 * PER_WORD + u64::from(shift / 2);
                     both(number, mine, other);
                 }
-                *own = merged;
+                word.store(merged, Ordering::Relaxed);
             }
         }
     }
 
     /// Each page by its number, as bytes.
     pub(super) fn raw(&self) -> impl Iterator<Item = (u64, Vec<u8>)> + '_ {
-        let bytes = |at: &usize| self.pages[*at].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes = |at: &usize| self.pages[*at].words().flat_map(u64::to_le_bytes).collect();
         self.places.iter().map(move |(page, at)| (*page, bytes(at)))
     }
 
@@ -177,8 +268,8 @@ impl Pages {
             return None;
         }
         let at = self.find(page)?;
-        for (own, word) in Arc::make_mut(&mut self.pages[at]).iter_mut().zip(words) {
-            *own = u64::from_le_bytes(*word);
+        for (own, word) in self.pages[at].own().iter().zip(words) {
+            own.store(u64::from_le_bytes(*word), Ordering::Relaxed);
         }
         Some(())
     }
@@ -194,7 +285,7 @@ fn known(word: u64) -> u64 {
 
 /// How many numbers of a page are not zero.
 fn count(page: &Page) -> u64 {
-    page.iter().map(|word| u64::from(known(*word).count_ones())).sum()
+    page.words().map(|word| u64::from(known(word).count_ones())).sum()
 }
 
 /// The page of a number, the word in it, and by how much its bits are shifted.
@@ -252,9 +343,50 @@ mod tests {
         }
         let before = pages.clone();
         pages.set(NUMBERS_PER_PAGE, State::WHOLE);
-        let shared = |at: usize| Arc::ptr_eq(&pages.pages[at], &before.pages[at]);
+        let shared = |at: usize| Arc::ptr_eq(&pages.pages[at].0, &before.pages[at].0);
         assert_eq!([shared(0), shared(1), shared(2)], [true, false, true]);
         assert_eq!((before.get(NUMBERS_PER_PAGE), pages.get(NUMBERS_PER_PAGE)), (State::OPEN, State::WHOLE));
+    }
+
+    #[test]
+    fn a_number_advances_from_the_state_that_it_is_in_and_from_no_other() {
+        let mut pages = Pages::default();
+        assert!(!pages.advance(7, State::UNSEEN, State::OPEN), "its page is not there yet");
+        pages.set(8, State::WHOLE);
+        for (from, to) in
+            [(State::UNSEEN, State::OPEN), (State::OPEN, State::WHOLE), (State::WHOLE, State::FAILED)]
+        {
+            let before = pages.clone();
+            assert!(!pages.advance(7, State::FAILED, State::OPEN));
+            assert!(pages.advance(7, from, to) && !pages.advance(7, from, to));
+            assert_eq!([before.get(7), pages.get(7), pages.get(8)], [from, to, State::WHOLE]);
+        }
+        pages.set(NUMBERS_PER_PAGE, State::OPEN);
+        assert!(!pages.advance(7, State::FAILED, State::OPEN), "another page was used last");
+        assert!(pages.advance(NUMBERS_PER_PAGE, State::OPEN, State::FAILED));
+    }
+
+    #[test]
+    fn each_number_is_held_beside_that_of_others_but_for_usual_ones_among_themselves() {
+        let (mut one, mut other) = (Pages::default(), Pages::default());
+        for number in 0..10_000 {
+            one.set(number, State::FAILED);
+            other.set(number + 100, State::WHOLE);
+        }
+        for number in [130, 4096, 9999, 1 << 40] {
+            one.set(number, State::OPEN);
+        }
+        for (usual, most) in [((State::FAILED, State::WHOLE), 210), ((State::WHOLE, State::WHOLE), 10_001)] {
+            let mut all = Vec::new();
+            let left_out =
+                one.each_beside(&other, usual, |number, mine, theirs| all.push((number, mine, theirs)));
+            let known = one.iter().map(|(number, state)| (number, state, other.get(number)));
+            let unusual: Vec<_> = known.filter(|(_, mine, theirs)| (*mine, *theirs) != usual).collect();
+            assert!(all.len() <= most && all.is_sorted(), "{}", all.len());
+            assert_eq!(all.len() as u64 + left_out, one.count());
+            all.retain(|(_, mine, theirs)| (*mine, *theirs) != usual);
+            assert_eq!(all, unusual);
+        }
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Seen {
         }
         if let Some(instants) = &self.instants {
             text.bytes[text.length] = b'.';
-            text.length += 1 + instants.write(&mut text.bytes[text.length + 1..]);
+            if let Some(place) = text.bytes[text.length + 1..].first_chunk_mut() {
+                text.length += 1 + instants.write(place);
+            }
         }
         text
     }
@@ -106,6 +108,120 @@ impl Seen {
     }
 }
 
+/// Writes one after the other: most differ from the last one in number and instants alone.
+///
+/// ```
+/// use contract::{id::Ids, ledger::{Seen, SeenWriter}};
+///
+/// let mut writer = SeenWriter::default();
+/// for number in [7, 8, u64::MAX] {
+///     let id = Ids { run: 0xabc, load: 0 }.of(number, 0);
+///     let seen = Seen { id, sighting: 1, epoch: 0xfeed, length: Some(1024), instants: None };
+///     assert_eq!(writer.text(&seen), &*seen.text());
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SeenWriter(Option<Written>);
+
+/// One that was written or read, and how.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    seen: Seen,
+    text: SeenText,
+    /// Where its instants begin; behind the end where there are none.
+    instants: usize,
+}
+
+impl Written {
+    fn of(seen: Seen, text: SeenText) -> Self {
+        let dot = text.iter().position(|byte| *byte == b'.').unwrap_or(text.length);
+        Self { seen, text, instants: dot + 1 }
+    }
+}
+
+impl SeenWriter {
+    /// As [`Seen::text`].
+    #[inline]
+    pub fn text(&mut self, seen: &Seen) -> &[u8] {
+        if !self.0.as_mut().is_some_and(|last| last.becomes(seen)) {
+            self.0 = Some(Written::of(*seen, seen.text()));
+        }
+        self.0.as_ref().map_or(&[], |last| &last.text)
+    }
+}
+
+impl Written {
+    /// Makes it another one that differs in the last digits of the number and the instants alone; whether it does.
+    #[inline]
+    fn becomes(&mut self, seen: &Seen) -> bool {
+        let Self { seen: last, text, instants } = self;
+        let (Some(told), Some(before)) = (&seen.instants, &last.instants) else { return false };
+        let (id, known) = (&seen.id, &last.id);
+        let is_like = id.number >> 32 == known.number >> 32
+            && (id.run, id.load, id.attempt) == (known.run, known.load, known.attempt)
+            && (seen.sighting, seen.epoch, seen.length) == (last.sighting, last.epoch, last.length)
+            && told.host == before.host;
+        let Some(place) = text.bytes[*instants..].first_chunk_mut().filter(|_| is_like) else { return false };
+        if told.seen != before.seen {
+            told.write_seen(place);
+        }
+        text.length = *instants + told.write_server(place);
+        text.bytes[id::LOW].copy_from_slice(&id::digits(id.number as u32));
+        *last = *seen;
+        true
+    }
+}
+
+/// Reads those of replies to requests that are known, one after the other: most differ from the last one in number and instants
+/// alone.
+#[derive(Clone, Debug, Default)]
+pub struct SeenReader(Option<Written>);
+
+impl SeenReader {
+    /// As [`Seen::read_own`].
+    #[inline]
+    pub fn read_own(&mut self, text: &[u8], request: Id) -> Option<Seen> {
+        if let Some(last) = &mut self.0
+            && let Some(seen) = last.like(text, request)
+        {
+            return Some(seen);
+        }
+        self.read_whole(text, request)
+    }
+
+    #[cold]
+    fn read_whole(&mut self, text: &[u8], request: Id) -> Option<Seen> {
+        let seen = Seen::read_own(text, request)?;
+        let mut known = SeenText { bytes: [0; Seen::LENGTH], length: text.len() };
+        if let Some(bytes) = known.bytes.get_mut(..text.len()) {
+            bytes.copy_from_slice(text);
+            self.0 = Some(Written::of(seen, known));
+        }
+        Some(seen)
+    }
+}
+
+impl Written {
+    /// The one that differs from this in the last digits of the number and the instants alone.
+    #[inline]
+    fn like(&mut self, text: &[u8], request: Id) -> Option<Seen> {
+        let Self { seen, text: known, instants } = self;
+        let before = seen.instants.as_mut()?;
+        let (own, told) = text.split_at_checked(*instants)?;
+        let known_own = &known.bytes[..*instants];
+        let is_own = (request.run, request.load) == (seen.id.run, seen.id.load)
+            && request.number >> 32 == seen.id.number >> 32
+            && own[..id::LOW.start] == known_own[..id::LOW.start]
+            && own[id::LOW] == id::digits(request.number as u32)
+            && own[id::LOW.end..] == known_own[id::LOW.end..];
+        if !is_own {
+            return None;
+        }
+        let told = before.read_next(told, known.bytes[*instants..].first_chunk_mut()?)?;
+        Some(Seen { id: Id { number: request.number, ..seen.id }, instants: Some(told), ..*seen })
+    }
+}
+
 /// [`Seen`] as text.
 #[derive(Clone, Copy, Debug)]
 pub struct SeenText {
@@ -124,7 +240,7 @@ impl Deref for SeenText {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Host, *};
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
@@ -147,6 +263,83 @@ mod tests {
             assert_eq!(Seen::read(format!("{id}-01-0000feed{length}").as_bytes()), None, "{length}");
         }
         assert_eq!(Seen::read(b"00000abc-00-00000000000000fg-00-01-0000feed"), None);
+    }
+
+    /// Those that differ in one thing from the one before, and in several.
+    fn various() -> impl Iterator<Item = Seen> {
+        let host = Some(Host::of("boot", "time"));
+        let instants = [
+            None,
+            Some(Instants { host, seen: 1 << 40, server: 5 }),
+            Some(Instants { host, seen: 1 << 40, server: 64 }),
+            Some(Instants { host, seen: Instants::INSTANT, server: Instants::LONGEST - 1 }),
+            Some(Instants { host: None, seen: 0, server: 0 }),
+        ];
+        let lengths = [None, Some(0), Some(1024), Some(u64::MAX)];
+        let numbers = [1, 0xffff_ffff, 1 << 32, (1 << 32) + 1, u64::MAX];
+        // Coprime strides go through all combinations of neighbours.
+        (0..20_000_usize).map(move |step| {
+            let of = |stride: usize, most: usize| step / stride % most;
+            let id = Id {
+                run: 7 + of(9, 2) as u32,
+                load: of(11, 2) as u8,
+                number: numbers[of(2, 5)] - of(1, 2) as u64,
+                attempt: of(13, 2) as u8,
+            };
+            let sighting = 1 + of(17, 2) as u8;
+            Seen {
+                id,
+                sighting,
+                epoch: of(19, 2) as u32,
+                length: lengths[of(5, 4)],
+                instants: instants[of(3, 5)],
+            }
+        })
+    }
+
+    #[test]
+    fn one_after_the_other_they_are_written_and_read_as_each_by_itself() {
+        let (mut writer, mut reader) = (SeenWriter::default(), SeenReader::default());
+        let (mut like, mut last) = (0, None::<Written>);
+        for seen in various() {
+            let text = seen.text();
+            assert_eq!(writer.text(&seen), &*text);
+            like += u32::from(last.is_some_and(|mut last| last.becomes(&seen)));
+            last = Some(Written::of(seen, text));
+            assert_eq!(reader.read_own(&text, seen.id), Some(seen));
+            let other = Id { number: seen.id.number ^ 1, ..seen.id };
+            assert_eq!(reader.read_own(&text, other), None);
+            assert_eq!(
+                reader.read_own(&text[..text.len() - 1], seen.id),
+                Seen::read_own(&text[..text.len() - 1], seen.id)
+            );
+        }
+        assert!(like > 1000, "only {like} were like the one before");
+    }
+
+    #[test]
+    fn a_text_that_is_damaged_anywhere_is_read_as_it_is_without_the_one_before() {
+        let id = Id { run: 0xabc, load: 1, number: 0xff, attempt: 0 };
+        let host = Some(Host::of("boot", "time"));
+        let seen = |length| {
+            let instants = Some(Instants { host, seen: 1 << 40, server: 4096 });
+            Seen { id, sighting: 1, epoch: 7, length, instants }
+        };
+        for seen in [seen(None), seen(Some(1024))] {
+            let (text, mut reader) = (seen.text(), SeenReader::default());
+            for (at, byte) in (0..text.len()).flat_map(|at| b"01fgA-. ~".map(|byte| (at, byte))) {
+                let mut other = text.to_vec();
+                other[at] = byte;
+                assert_eq!(reader.read_own(&text, id), Some(seen));
+                assert_eq!(reader.read_own(&other, id), Seen::read_own(&other, id), "{at}");
+            }
+            for length in 0..text.len() {
+                assert_eq!(reader.read_own(&text, id), Some(seen));
+                assert_eq!(reader.read_own(&text[..length], id), Seen::read_own(&text[..length], id));
+            }
+            let long = [&text[..], &[b'1'; 80]].concat();
+            assert_eq!(reader.read_own(&long, id), None);
+        }
     }
 
     #[test]

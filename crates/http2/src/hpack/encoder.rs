@@ -131,14 +131,10 @@ impl Block<'_> {
     /// [`Block::varying`] of a name that is known beforehand.
     #[inline]
     pub fn varying_known(&mut self, name: &Name, value: &[u8]) {
-        let index = name.hpack_index();
-        if index > 0 {
-            integer::write(usize::from(index), 4, 0, self.out);
-        } else {
-            self.out.push(0);
-            integer::write(name.as_str().len(), 7, 0, self.out);
-            self.out.extend_from_slice(name.as_str().as_bytes());
-        }
+        let (literal, length) = name.hpack_literal();
+        let start = self.out.len();
+        self.out.extend_from_slice(literal);
+        self.out.truncate(start + length);
         integer::write(value.len(), 7, 0, self.out);
         self.out.extend_from_slice(value);
     }

@@ -576,7 +576,7 @@ impl Http2 {
             return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
         }
         let Http2Requests { head, calls, resends, .. } = &mut shared.requests;
-        let (resends, verified) = (*resends, shared.verified);
+        let resends = *resends;
         loop {
             match self.http2.receive(&mut input, head) {
                 Ok(None) => break,
@@ -584,7 +584,7 @@ impl Http2 {
                     if let http2::Event::Data { data, .. } = &event {
                         shared.carried.bodies += data.len() as u64;
                     }
-                    let (carried, at) = (&mut shared.carried, shared.now);
+                    let (carried, verified, at) = (&mut shared.carried, shared.verified.as_mut(), shared.now);
                     let incoming = Incoming { head, calls, resends, verified, carried, at };
                     self.replies.take_in(&mut self.http2, event, incoming, sink);
                 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use contract::id::Ids;
 use http2::{Code, Event, Key};
 use wire::Fields;
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, TokenEcho},
+    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, TokenCheck, TokenEcho},
     recorder::Carried,
 };
 
@@ -66,8 +65,8 @@ pub(super) struct Incoming<'a> {
     pub(super) calls: &'a mut Option<Calls>,
     /// Whether what the server has not processed is sent again.
     pub(super) resends: bool,
-    /// The ids of a run whose requests carry tokens.
-    pub(super) verified: Option<Ids>,
+    /// What checks tokens in replies, in a verified run.
+    pub(super) verified: Option<&'a mut TokenCheck>,
     /// What the sink has not been told of.
     pub(super) carried: &'a mut Carried,
     /// When it came.

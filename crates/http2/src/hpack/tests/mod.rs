@@ -87,6 +87,15 @@ fn constants_are_indexed_and_varying_fields_are_not() {
     assert_eq!(block_of(&|block| block.varying(b"id", b"7")), varying);
     assert_eq!(block_of(&|block| block.secret(b"id", b"7"))[0], 0x10);
     assert_eq!(block_of(&|block| block.status(503))[0], 0x40 | 8);
+    for name in
+        wire::HPACK_STATIC_TABLE.iter().map(|(name, _)| *name).chain(["id", "a-name-of-30-bytes-at-the-most"])
+    {
+        for length in [0, 1, 126, 127, 300] {
+            let (known, value) = (wire::Name::new(name), vec![b'v'; length]);
+            let written = block_of(&|block| block.varying_known(&known, &value));
+            assert_eq!(written, block_of(&|block| block.varying(name.as_bytes(), &value)), "{name}");
+        }
+    }
 }
 
 #[test]
