@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fnv::fnv1a;
 use crate::field::TOKEN;
 
 /// The maximum number of requests of a load that are sampled.
@@ -193,10 +194,7 @@ fn kept(run: u32, text: &[u8], most: usize) -> String {
 
 /// Tells values of a run apart (FNV-1a, folded). It hides nothing that can be guessed: guesses can be tried against it.
 fn checksum(run: u32, value: &[u8]) -> u32 {
-    let bytes = run.to_le_bytes().into_iter().chain(value.iter().copied());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv1a(run.to_le_bytes().into_iter().chain(value.iter().copied()));
     (hash >> 32) as u32 ^ hash as u32
 }
 
