@@ -500,6 +500,27 @@ fn a_command_is_run_meanwhile_and_what_it_did_is_told_by_part() {
     assert_eq!(Report::parse(&finished.stdout).number("/during/code"), 7);
 }
 
+/// Replies come from a server that no named ledger is of: their tokens say that the requests arrived, and that is all that is known.
+fn a_server_beside_the_named_ledgers_is_reported_and_nothing_is_claimed_of_its_requests() {
+    let (replying, other) = (Server::start(), Server::start());
+    let url = format!("http://{}/bin/1K", replying.http);
+    for ledger in [other.admin.to_string(), format!("dns:localhost:{}", other.admin.port())] {
+        let args =
+            ["--no-progress", "-o", "json", "--zero-loss", "-c", "2", "-n", "20", "--ledger", &ledger, &url];
+        let finished = loadgen(&args);
+        assert_eq!(finished.code, Some(99), "{finished}");
+        let report = Report::parse(&finished.stdout);
+        let verify = &report.json()["verify"];
+        let lost = verify["epochs_lost"].as_array().expect("a list");
+        assert_eq!((lost.len(), &lost[0][1]), (1, &20.into()), "{verify:#}");
+        for claimed in
+            ["never_arrived/answered_by_proxy", "never_arrived/unanswered", "crossed", "cached", "foreign"]
+        {
+            assert_eq!(report.number(&format!("/verify/{claimed}/count")), 0, "{claimed}: {verify:#}");
+        }
+    }
+}
+
 /// SIGINT ends the command with all that it has started, and no run that was cut short is said to have succeeded.
 fn a_command_that_goes_on_ends_with_its_children_when_the_run_is_interrupted() {
     let server = Server::start();
