@@ -132,7 +132,7 @@ pub(crate) fn handle_request(
     };
     let mut flags = HeaderFlags::of(head);
     if in_query && flags.token.is_none() {
-        flags.token = behaviour::token_in_query(head);
+        flags.token = behaviour::token_in_query(head.target);
     }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
     if let Some(sighting) = pending.flight.sighting() {
