@@ -124,6 +124,7 @@ mod tests {
         let ledger = Ledger::new("one", 7, 1024);
         for (number, is_call, came) in [(0, false, "a"), (1, true, "a"), (2, false, ""), (3, false, "b")] {
             let sighting = ledger.saw(Id { run: 1, load: 0, number, attempt: 0 }, b"POST", 1, None);
+        assert_eq!(uploads.numbers, [1]);
             let mut watch = sighting.watch_upload(None, is_call);
             watch.came(came.as_bytes());
             watch.ended(true);
@@ -133,6 +134,18 @@ mod tests {
     }
 
     #[test]
+
+    #[test]
+    fn a_body_that_differs_each_time_it_comes_is_of_one_request() {
+        let ledger = Ledger::new("one", 7, 1024);
+        for came in [b"hallo", b"hello", b"hullo"] {
+            upload(&ledger, 4, &[came], true);
+        }
+        let (statement, _) = ledger.statement(1, 0, &[]).unwrap();
+        let uploads = statement.uploads;
+        assert_eq!((uploads.checked, uploads.differing, uploads.numbers), (3, 2, vec![4]));
+    }
+
     fn a_further_attempt_is_not_taken_for_the_one_whose_body_broke_off() {
         use contract::ledger::State;
         let ledger = Ledger::new("one", 7, 1024);
