@@ -521,6 +521,40 @@ fn a_server_beside_the_named_ledgers_is_reported_and_nothing_is_claimed_of_its_r
     }
 }
 
+/// The run waits for a command that goes on when nothing is sent any more, and says so.
+fn a_command_that_outlasts_the_load_is_waited_for_and_told() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let held = folder.path().join("held");
+    mknodat(CWD, &held, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO is made");
+    // It ends when the other end of the FIFO is opened and closed.
+    let (during, url) = (format!("cat {}", held.display()), format!("http://{}/bin/1K", server.http));
+    let mut run = command("loadgen");
+    run.args([
+        "--no-progress",
+        "-o",
+        "json",
+        "-r",
+        "100",
+        "-d",
+        "500ms",
+        "--around=100ms",
+        "--during",
+        &during,
+        &url,
+    ]);
+    let run = Process::start(&mut run);
+    run.await_stderr("that it waits", |text| {
+        text.contains("load has ended; waiting for the command of --during").then_some(())
+    });
+    drop(File::options().write(true).open(&held).expect("the FIFO is opened"));
+    let finished = run.finish(PATIENCE);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert_eq!(finished.stderr.matches("load has ended").count(), 1, "{finished}");
+    let report = Report::parse(&finished.stdout);
+    let behind = report.json()["during"]["outlasted_load_seconds"].as_f64().expect("a number");
+    assert!(behind > 0.0, "{behind}");
+}
+
 /// SIGINT ends the command with all that it has started, and no run that was cut short is said to have succeeded.
 fn a_command_that_goes_on_ends_with_its_children_when_the_run_is_interrupted() {
     let server = Server::start();
