@@ -135,8 +135,10 @@ pub(crate) fn handle_request(
         flags.token = behaviour::token_in_query(head.target);
     }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
-    if let Some(sighting) = pending.flight.sighting() {
-        upload.watch(|| sighting.watch_upload(flags.upload, matches!(way, Way::Call)));
+    if let Some(sighting) = pending.flight.sighting()
+        && !upload.watch(|| sighting.watch_upload(flags.upload, matches!(way, Way::Call)))
+    {
+        sighting.came_without_body();
     }
     let default = exchange.default_behaviour();
     if in_query || flags.behaviour || default.is_some() {
