@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use contract::test::TestRequest;
+use contract::{id::Id, test::TestRequest};
 use prost::Message as _;
 
 use crate::{
-    behaviour::Behaviour,
+    behaviour::{self, Behaviour},
     endpoints,
     grpc::plan::{self, Script},
     router::{Known, Route, Series, route},
@@ -52,6 +52,12 @@ pub fn target(target: &str) -> (usize, Result<Routed, Refusal>) {
         example: bad.example,
     });
     (endpoint as usize, result)
+}
+
+/// The token of a verified run in the query of a target.
+#[must_use]
+pub fn token_in_query(target: &[u8]) -> Option<Id> {
+    behaviour::token_in_query(target)
 }
 
 fn greatest(route: Route) -> Routed {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use memchr::memchr;
-use wire::Fields;
+use wire::{Fields, common_prefix};
 
 use crate::{Version, facts::Facts};
 
@@ -151,19 +151,6 @@ fn find(bytes: &[u8], line: usize, fields: &Fields, values: &mut Vec<Value>) -> 
 fn is_plain(value: &[u8]) -> bool {
     let are_plain = value.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
     are_plain && value.first() != Some(&b' ') && value.last() != Some(&b' ')
-}
-
-/// How many bytes are the same at the beginning of both.
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let mut at = 0;
-    while let (Some(x), Some(y)) = (a[at..].first_chunk::<8>(), b[at..].first_chunk()) {
-        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
-        if differ != 0 {
-            return at + differ.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + a[at..].iter().zip(&b[at..]).take_while(|(x, y)| x == y).count()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! What both HTTP versions are made of: [`Fields`], an ordered list that keeps case and duplicates, [`Name`], a field's
-//! name that is known when the program is built, and [`Output`], bytes on their way to a socket as segments.
+//! name that is known when the program is built, [`Output`], bytes on their way to a socket as segments, and [`common_prefix`].
 //!
 //! Nothing here reads or writes a protocol, or knows a socket or a clock.
 //!
@@ -30,7 +30,9 @@
 mod fields;
 mod name;
 mod output;
+mod prefix;
 
 pub use fields::Fields;
 pub use name::{HPACK_STATIC_TABLE, Name};
 pub use output::Output;
+pub use prefix::common_prefix;

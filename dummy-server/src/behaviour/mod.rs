@@ -54,9 +54,9 @@ pub(crate) fn in_query(query: &str) -> bool {
     router::pairs(query).any(|pair| pair.starts_with(KEY))
 }
 
-/// The token of a verified run, where it comes in the query.
-pub(crate) fn token_in_query(head: &Head<'_>) -> Option<Id> {
-    let query = head.target.splitn(2, |byte| *byte == b'?').nth(1)?;
+/// The token of a verified run, where it comes in the query of a target.
+pub(crate) fn token_in_query(target: &[u8]) -> Option<Id> {
+    let query = target.splitn(2, |byte| *byte == b'?').nth(1)?;
     let mut pairs = query.split(|byte| *byte == b'&');
     pairs.find_map(|pair| Id::read(pair.strip_prefix(TOKEN_KEY.as_bytes())?.strip_prefix(b"=")?))
 }

@@ -144,6 +144,14 @@ impl Flight {
         }
     }
 
+    /// These fields are handed over behind its content.
+    #[inline]
+    pub(crate) fn trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
+        if let Some(sighting) = &self.sighting {
+            sighting.keep_trailers(fields);
+        }
+    }
+
     /// It ends in this way, as was asked for; `refused` says whether the client knows that it was not processed.
     pub(crate) fn cut(&mut self, cut: Cut, refused: bool) {
         if let Some(sighting) = &mut self.sighting {

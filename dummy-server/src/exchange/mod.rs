@@ -132,11 +132,13 @@ pub(crate) fn handle_request(
     };
     let mut flags = HeaderFlags::of(head, |token| exchange.ledger.read(token));
     if in_query && flags.token.is_none() {
-        flags.token = behaviour::token_in_query(head);
+        flags.token = behaviour::token_in_query(head.target);
     }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
-    if let Some(sighting) = pending.flight.sighting() {
-        upload.watch(|| sighting.watch_upload(flags.upload, matches!(way, Way::Call)));
+    if let Some(sighting) = pending.flight.sighting()
+        && !upload.watch(|| sighting.watch_upload(flags.upload, matches!(way, Way::Call)))
+    {
+        sighting.came_without_body();
     }
     let default = exchange.default_behaviour();
     if in_query || flags.behaviour || default.is_some() {
@@ -331,8 +333,11 @@ fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, 
     route
 }
 
-/// Whether it is a gRPC call, on whatever port.
+/// Whether it is a gRPC call, on whatever port. On that for calls all else is one that is refused, but for the question what was seen of
+/// a verified run: whoever has sent calls there knows no other port.
 fn is_call(head: &Head<'_>) -> bool {
     let grpc = |content_type| crate::grpc::is_call(content_type, head.protocol);
-    head.port == Port::Grpc || head.method == b"POST" && head.fields.get("content-type").is_some_and(grpc)
+    let asks_for_ledger = || head.method == b"GET" && head.target.starts_with(b"/ledger?");
+    head.port == Port::Grpc && !asks_for_ledger()
+        || head.method == b"POST" && head.fields.get("content-type").is_some_and(grpc)
 }

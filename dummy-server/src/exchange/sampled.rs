@@ -43,7 +43,7 @@ impl Kept {
     }
 
     pub(super) fn into_head(self, status: StatusCode) -> ReplyHead {
-        ReplyHead { status: status.as_u16(), fields: self.fields }
+        ReplyHead { status: status.as_u16(), fields: self.fields, trailers: None }
     }
 }
 

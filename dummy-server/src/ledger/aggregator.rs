@@ -81,6 +81,7 @@ impl Aggregator {
             let notes = size_of_val(&statement.resent[..])
                 + size_of_val(&statement.entries[..])
                 + size_of_val(&uploads.broken[..])
+                + size_of_val(&uploads.numbers[..])
                 + size_of_val(&uploads.examples[..]);
             heads + notes
         };

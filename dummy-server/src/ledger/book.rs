@@ -45,6 +45,8 @@ pub(super) struct Book {
     refused: BTreeSet<(u64, u8)>,
     /// Those whose body broke off, and has not come whole since.
     broken: BTreeSet<(u64, u8)>,
+    /// Requests with a body that differs from what was announced.
+    differing: BTreeSet<u64>,
     /// Those that were seen again.
     again: BTreeMap<(u64, u8), Again>,
     /// Connections that are counted already.
@@ -67,6 +69,7 @@ impl Book {
             resent: BTreeMap::new(),
             refused: BTreeSet::new(),
             broken: BTreeSet::new(),
+            differing: BTreeSet::new(),
             again: BTreeMap::new(),
             connections: BTreeSet::new(),
             samples: Vec::new(),
@@ -91,7 +94,8 @@ impl Book {
     }
 
     fn noted(&self) -> usize {
-        self.resent.len() + self.refused.len() + self.broken.len() + self.again.len() + self.connections.len()
+        let (uploads, resent) = (self.broken.len() + self.differing.len(), self.resent.len());
+        resent + self.refused.len() + uploads + self.again.len() + self.connections.len()
     }
 
     /// How many heads are kept.
@@ -300,6 +304,9 @@ impl Book {
         }
         if let Came::Otherwise(differing) = came {
             uploads.differing += 1;
+            if self.differing.len() < MAX_BROKEN && room > 0 {
+                self.differing.insert(id.number);
+            }
             if uploads.examples.len() < MAX_DIFFERING {
                 uploads.examples.push(*differing);
             }
@@ -334,7 +341,11 @@ impl Book {
             resent: resent.filter(|(.., state)| *state != State::UNSEEN.bits()).collect(),
             entries,
             samples: self.samples.clone(),
-            uploads: Uploads { broken, ..self.counts.uploads.clone() },
+            uploads: Uploads {
+                broken,
+                numbers: self.differing.iter().copied().collect(),
+                ..self.counts.uploads.clone()
+            },
             ..self.counts.clone()
         };
         (statement, self.pages.clone())

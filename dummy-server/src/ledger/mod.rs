@@ -17,7 +17,7 @@ use std::{
 
 use contract::{
     id::{Id, IdReader},
-    ledger::{End, FIRST_CANARY, MAX_HEADS, ReplyHead, Sample, Seen, SeenWriter, is_sampled},
+    ledger::{End, FIRST_CANARY, KeptFields, MAX_HEADS, ReplyHead, Sample, Seen, SeenWriter, is_sampled},
     pattern::{Pattern, Range},
 };
 
@@ -231,7 +231,7 @@ impl Ledger {
         self.note(serial, |book, room| {
             book.ended(past, cut, room);
             if let Some(sampled) = sampled {
-                book.keep(sampled.into_sample(), room);
+                book.keep(sampled.into_sample(past.end == End::Whole), room);
             }
         });
     }
@@ -269,6 +269,20 @@ impl Sighting {
     pub(crate) fn keep_reply(&self, fields: impl FnOnce(u32) -> ReplyHead) {
         if let Some(sampled) = &self.sampled {
             sampled.replied(|| fields(self.past.id.run));
+        }
+    }
+
+    /// It has no body, and so no trailers.
+    pub(crate) fn came_without_body(&self) {
+        if let Some(sampled) = &self.sampled {
+            sampled.came.get_or_init(KeptFields::default);
+        }
+    }
+
+    /// The trailers of its reply, as they are sent.
+    pub(crate) fn keep_trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
+        if let Some(sampled) = &self.sampled {
+            sampled.replied_with(|| KeptFields::of(self.past.id.run, fields));
         }
     }
 
@@ -371,7 +385,7 @@ mod tests {
     #[test]
     fn heads_of_sampled_requests_are_kept_within_the_same_limit_as_all_else() {
         let ledger = Ledger::new("one", 7, 1024);
-        let mut fields = contract::ledger::KeptFields::default();
+        let mut fields = KeptFields::default();
         (0..16).for_each(|_| fields.push(1, b"x-long", &[b'a'; 256]));
         let keep = |run: u32, number: u64, attempt: u8| {
             let mut sighting = see(&ledger, run, number, attempt);

@@ -1,26 +1,40 @@
 //! The heads of a sampled request and its reply while that is on its way.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, rc::Rc};
 
-use contract::ledger::{ReplyHead, Sample};
+use contract::ledger::{KeptFields, ReplyHead, RequestHead, Sample};
+
+/// The trailers of a request, once its body has come whole: that may be when its reply has ended.
+pub(super) type Trailers = Rc<OnceCell<KeptFields>>;
 
 #[derive(Debug)]
 pub(super) struct Sampled {
     sample: Sample,
     /// What is written of the reply is known where nothing else is changed.
     reply: OnceCell<ReplyHead>,
+    pub(super) came: Trailers,
+    sent: OnceCell<KeptFields>,
 }
 
 impl Sampled {
     pub(super) fn new(sample: Sample) -> Self {
-        Self { sample, reply: OnceCell::new() }
+        Self { sample, reply: OnceCell::new(), came: Trailers::default(), sent: OnceCell::new() }
     }
 
     pub(super) fn replied(&self, head: impl FnOnce() -> ReplyHead) {
         self.reply.get_or_init(head);
     }
 
-    pub(super) fn into_sample(self) -> Sample {
-        Sample { reply: self.reply.into_inner(), ..self.sample }
+    pub(super) fn replied_with(&self, trailers: impl FnOnce() -> KeptFields) {
+        self.sent.get_or_init(trailers);
+    }
+
+    /// A reply that is `whole` has the trailers that were sent, or none.
+    pub(super) fn into_sample(self, whole: bool) -> Sample {
+        let Self { sample, reply, came, sent } = self;
+        let trailers = whole.then(|| sent.into_inner().unwrap_or_default());
+        let reply = reply.into_inner().map(|head| ReplyHead { trailers, ..head });
+        let request = RequestHead { trailers: came.get().cloned(), ..sample.request };
+        Sample { request, reply, ..sample }
     }
 }

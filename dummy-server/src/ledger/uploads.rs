@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use contract::{
     id::Id,
-    ledger::{Announced, Differing, Digest},
+    ledger::{Announced, Differing, Digest, KeptFields},
 };
 
-use super::{Ledger, Sighting};
+use super::{Ledger, Sighting, sampled::Trailers};
 
 /// What is noted of the body of one request.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct UploadWatch {
     /// Whether nothing is announced of it where nothing was removed on the way: it is a call.
     is_call: bool,
     has_content: bool,
+    /// Where its trailers are kept, if its head is.
+    trailers: Option<Trailers>,
 }
 
 /// How a body ended.
@@ -44,7 +46,8 @@ impl Sighting {
     pub(crate) fn watch_upload(&self, announced: Option<Announced>, is_call: bool) -> Box<UploadWatch> {
         let (ledger, id) = (Rc::clone(&self.ledger), self.past.id);
         let digest = announced.map(|announced| (announced, Digest::of_length(announced.length)));
-        Box::new(UploadWatch { ledger, book: self.book, id, digest, is_call, has_content: false })
+        let trailers = self.sampled.as_ref().map(|sampled| Trailers::clone(&sampled.came));
+        Box::new(UploadWatch { ledger, book: self.book, id, digest, is_call, has_content: false, trailers })
     }
 }
 
@@ -58,9 +61,19 @@ impl UploadWatch {
         }
     }
 
+    /// Its trailers have come.
+    pub(crate) fn trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
+        if let Some(trailers) = &self.trailers {
+            trailers.get_or_init(|| KeptFields::of(self.id.run, fields));
+        }
+    }
+
     /// Nothing more comes.
     pub(crate) fn ended(self, is_whole: bool) {
-        let Self { ledger, book, id, digest, is_call, has_content } = self;
+        let Self { ledger, book, id, digest, is_call, has_content, trailers } = self;
+        if let Some(trailers) = trailers.filter(|_| is_whole) {
+            trailers.get_or_init(KeptFields::default);
+        }
         let came = match digest {
             _ if !is_whole => Came::Broken,
             None if is_call || !has_content => Came::Whole,
@@ -110,6 +123,7 @@ mod tests {
         let (statement, pages) = ledger.statement(1, 0, &[]).unwrap();
         let uploads = &statement.uploads;
         assert_eq!((uploads.checked, uploads.differing, &uploads.broken[..]), (3, 1, &[2][..]));
+        assert_eq!(uploads.numbers, [1]);
         assert_eq!((uploads.examples[0].number, uploads.examples[0].came.length), (1, 6));
         // A reply that only reports that is not a success.
         use contract::ledger::State;
@@ -119,6 +133,18 @@ mod tests {
         );
         assert_eq!((statement.repeats.after_failure, statement.adds_up()), (1, true));
     }
+
+    #[test]
+    fn a_body_that_differs_each_time_it_comes_is_of_one_request() {
+        let ledger = Ledger::new("one", 7, 1024);
+        for came in [b"hallo", b"hello", b"hullo"] {
+            upload(&ledger, 4, &[came], true);
+        }
+        let (statement, _) = ledger.statement(1, 0, &[]).unwrap();
+        let uploads = statement.uploads;
+        assert_eq!((uploads.checked, uploads.differing, uploads.numbers), (3, 2, vec![4]));
+    }
+
     #[test]
     fn bodies_of_which_nothing_was_announced_are_counted_but_for_calls_and_empty_ones() {
         let ledger = Ledger::new("one", 7, 1024);

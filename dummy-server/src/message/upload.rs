@@ -138,7 +138,11 @@ impl Inbox {
 
     /// Takes in trailers, which come before the end is told.
     pub(crate) fn trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
-        self.parts.borrow_mut().trailers = fields.into_iter().collect();
+        let mut parts = self.parts.borrow_mut();
+        parts.trailers = fields.into_iter().collect();
+        if let Some(watch) = &parts.watch {
+            watch.trailers(parts.trailers.iter());
+        }
     }
 
     /// Nothing more comes.
@@ -249,11 +253,12 @@ impl Upload {
         })
     }
 
-    /// The ledger is told of it.
-    pub(crate) fn watch(&self, watch: impl FnOnce() -> Box<UploadWatch>) {
+    /// The ledger is told of it. False: there is none.
+    pub(crate) fn watch(&self, watch: impl FnOnce() -> Box<UploadWatch>) -> bool {
         if let Some(inbox) = &self.inbox {
             inbox.parts.borrow_mut().watch = Some(watch());
         }
+        self.inbox.is_some()
     }
 
     /// The client may take its time: what it sends is a conversation.

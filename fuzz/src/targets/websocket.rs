@@ -3,6 +3,10 @@
 
 use std::mem::discriminant;
 
+use contract::{
+    id::{self, Id},
+    ledger::{MESSAGE_TOKEN, message_id},
+};
 use websocket::{Event, Limits, MAX_CONTROL, Reader, Role, Violation, code, opcode, write};
 
 use crate::feedback::met;
@@ -32,6 +36,9 @@ pub const WORDS: &[&[u8]] = &[
     &[0x88, 0x03, 3, 0xe8, b'x'],
     &[0x82, 0x7e, 0, 126],
     &[0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0],
+    &[0x81, 0xab, 0, 0, 0, 0],
+    &[0x82, 0x2c],
+    b"dummy-token=00000abc-00-00000000000000ff-01",
 ];
 
 /// Limits that inputs of a few bytes can meet, or those that they can't.
@@ -76,6 +83,7 @@ fn check(event: &Event, largest: usize) {
             assert!(content.len() <= largest);
             assert!(content.capacity() <= 2 * largest, "{} for {}", content.capacity(), content.len());
             assert!(!text || std::str::from_utf8(content).is_ok());
+            check_token(content);
         }
         Event::Ping(content) | Event::Pong(content) => assert!(content.len() <= MAX_CONTROL),
         Event::Fragment => {}
@@ -87,6 +95,17 @@ fn check(event: &Event, largest: usize) {
             assert_eq!(close.reason().as_bytes(), content.get(2..).unwrap_or_default());
         }
     }
+}
+
+/// The id of a message is the one that it begins with, as it is written.
+fn check_token(content: &[u8]) {
+    let (prefix, rest) = content.split_at(content.len().min(MESSAGE_TOKEN.len()));
+    let Some(id) = message_id(content) else {
+        let has_id = rest.get(..id::LENGTH).is_some_and(|text| Id::read(text).is_some());
+        return assert!(prefix != MESSAGE_TOKEN || !has_id, "{content:?}");
+    };
+    assert!(prefix == MESSAGE_TOKEN && rest.starts_with(&id.text()), "{content:?}");
+    met(("token", id.attempt == 0, rest.len() > id::LENGTH));
 }
 
 /// Adds a frame as the other end of `reader` sends it.

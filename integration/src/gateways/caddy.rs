@@ -19,6 +19,7 @@ pub const CADDY: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: |_| None,
     reload: Reload::Shell(|program, directory, file| {
         format!(
             "XDG_DATA_HOME={dir} XDG_CONFIG_HOME={dir} {} reload --force --adapter caddyfile --config {} --address unix/{dir}/admin.sock",

@@ -3,7 +3,12 @@
 //! Recommended is what its documentation says of a proxy at the edge: limits for buffers, streams and idle connections, the
 //! client's address, and fields with underscores refused; and for servers behind it, health checks.
 
-use std::{fs, net::SocketAddr, path::Path, process::Command};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::{Gateway, Pair, Reload, Setting};
 
@@ -18,6 +23,7 @@ pub const ENVOY: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: shared_memory,
     reload: Reload::Signal("USR1"),
 };
 
@@ -141,9 +147,17 @@ fn command(program: &Path, setting: &Setting<'_>, file: &Path) -> Command {
     fs::copy(file, &named).expect("a file is written");
     let mut command = Command::new("bash");
     command.arg(restarter).arg(program).arg("--config-path").arg(named);
-    // What those of one restarter share has the number of a port, which nobody else has meanwhile.
-    let id = setting.front.port().to_string();
-    command.args(["--base-id", &id, "--concurrency", "1", "--log-level", "error"]);
+    command.args(["--base-id", &base_id(setting.front), "--concurrency", "1", "--log-level", "error"]);
     command.args(["--drain-time-s", "1", "--parent-shutdown-time-s", "2"]);
     command
+}
+
+/// What those of one restarter share has the number of a port, which nobody else has meanwhile.
+fn base_id(front: SocketAddr) -> String {
+    front.port().to_string()
+}
+
+/// Each that shares memory leaves it behind: Envoy never takes it away, and it has ten numbers for each base id.
+fn shared_memory(front: SocketAddr) -> Option<PathBuf> {
+    Some(PathBuf::from(format!("/dev/shm/envoy_shared_memory_{}0", base_id(front))))
 }

@@ -17,6 +17,7 @@ pub const H2O: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: |_| None,
     reload: Reload::Signal("HUP"),
 };
 

@@ -17,6 +17,7 @@ pub const HAPROXY: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: |_| None,
     reload: Reload::Signal("USR2"),
 };
 

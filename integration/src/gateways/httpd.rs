@@ -21,6 +21,7 @@ pub const HTTPD: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: |_| None,
     reload: Reload::Signal("USR1"),
 };
 

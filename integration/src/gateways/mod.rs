@@ -60,6 +60,8 @@ pub struct Gateway {
     configuration: fn(&Setting<'_>) -> String,
     /// The command line, given the program and the file of the configuration.
     command: fn(&Path, &Setting<'_>, &Path) -> Command,
+    /// What it does not take away itself at its end, outside its directory, given where it listens.
+    left_behind: fn(SocketAddr) -> Option<PathBuf>,
     reload: Reload,
 }
 
@@ -119,6 +121,7 @@ pub struct Running {
     pair: Pair,
     reload: String,
     configuration: String,
+    left_behind: Option<PathBuf>,
     launched: Launched<1>,
 }
 
@@ -185,7 +188,8 @@ impl Gateway {
             Reload::Shell(words) => words(program, launched.directory(), &file),
         };
         let configuration = fs::read_to_string(&file).expect("it was written");
-        let running = Running { front, pair, reload, configuration, launched };
+        let left_behind = (self.left_behind)(front);
+        let running = Running { front, pair, reload, configuration, left_behind, launched };
         running.await_requests();
         running
     }
@@ -232,6 +236,12 @@ impl Running {
         self.configuration.replace(&self.launched.directory().display().to_string(), "{dir}")
     }
 
+    /// What is taken away when it is dropped, as it does not do so itself.
+    #[must_use]
+    pub fn left_behind(&self) -> Option<&Path> {
+        self.left_behind.as_deref()
+    }
+
     /// The id of the process that was started.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -262,6 +272,7 @@ impl Drop for Running {
         let group = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
         // It may have ended by itself.
         let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+        let _ = self.left_behind.as_ref().map(fs::remove_file);
     }
 }
 

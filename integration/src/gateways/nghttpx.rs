@@ -17,6 +17,7 @@ pub const NGHTTPX: Gateway = Gateway {
     has_recommendation: false,
     configuration,
     command,
+    left_behind: |_| None,
     reload: Reload::Signal("HUP"),
 };
 

@@ -18,6 +18,7 @@ pub const NGINX: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: |_| None,
     reload: Reload::Signal("HUP"),
 };
 

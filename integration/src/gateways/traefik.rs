@@ -18,6 +18,7 @@ pub const TRAEFIK: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: |_| None,
     // A file with the same content is the same configuration.
     reload: Reload::Shell(|_, _, file| {
         let file = file.with_extension("yaml");

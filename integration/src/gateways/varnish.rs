@@ -18,6 +18,7 @@ pub const VARNISH: Gateway = Gateway {
     has_recommendation: true,
     configuration,
     command,
+    left_behind: |_| None,
     reload: Reload::Shell(|_, directory, file| {
         let admin = format!("varnishadm -n {}/work", directory.display());
         format!("name=r$$; {admin} vcl.load $name {} && {admin} vcl.use $name", file.display())

@@ -151,3 +151,16 @@ fn the_reply_of_something_in_between_says_nothing_of_tokens() {
         assert_eq!(verify["never_arrived"]["answered_by_proxy"]["count"], SENT, "{verify:#}");
     }
 }
+
+fn a_success_that_no_server_has_seen_and_that_names_none_is_undecided() {
+    let server = Server::start();
+    let ledger = server.admin.to_string();
+    let finished = through(&server, Fault::Answer(200), &["-o", "json", "--ledger", &ledger]);
+    assert_eq!(finished.code, Some(99), "{finished}");
+    assert!(finished.stderr.contains("tokens are stripped both ways cannot be told"), "{finished}");
+    let report = Report::parse(&finished.stdout);
+    assert_eq!(tokens(&report), [["GET", "undecided", "unknown"].map(str::to_owned)]);
+    let verify = &report.json()["verify"];
+    assert_eq!(verify["unjudged"].as_u64(), Some(SENT), "nothing is claimed: {verify:#}");
+    assert_eq!(verify["never_arrived"]["answered_by_proxy"]["count"], 0, "{verify:#}");
+}

@@ -7,6 +7,7 @@ use integration::{
     planted::{Fault, Planted},
     proxies::{NGINX, nginx_configuration},
     proxy::{Behind, Fronts, Kind, Proxy},
+    relay::{Habit, Relay},
     report::Report,
     rewrite::Rewrite,
     server::Server,
@@ -24,6 +25,8 @@ const SENT: &str = "100";
 const SAMPLED: u64 = 64 + 4;
 /// One of them.
 const CHOSEN: u64 = 7;
+/// What has a reply end with a trailer.
+const TRAILER: &str = "dummy-trailer=x-total:8";
 
 fn run(url: &str, more: &[&str]) -> Report {
     let args = ["--no-progress", "-o", "json", "--verify", "-c", "2", "-n", SENT, url];
@@ -41,6 +44,14 @@ fn changes(report: &Report, direction: &str) -> Changes {
         (text(change, "kind"), text(change, "name"), change["count"].as_u64().unwrap_or_default())
     };
     changes.iter().map(told).collect()
+}
+
+/// The changes of trailers in one direction.
+fn trailers(report: &Report, direction: &str) -> Vec<[String; 2]> {
+    let changes = report.json()["verify"]["heads"][direction].as_array().expect("changes").iter();
+    let of_trailers = changes.filter(|change| change["trailer"] == true);
+    let told = |change: &Value| ["kind", "name"].map(|key| change[key].as_str().expect("a text").to_owned());
+    of_trailers.map(told).collect()
 }
 
 fn is_one_of_the_last(sampled: u64) -> bool {
@@ -103,7 +114,7 @@ fn nothing_is_changed_by_a_faithful_proxy_or_by_none_in_any_protocol() {
     let plain = |address| format!("http://{address}/bin/1K");
     let h2c = |path: &str| format!("h2c://{}{path}", server.http);
     let varying = ["-H", "X-Seq: {{seq}}", "-H", "x-random: {{random 1 1000000}}", "-H", "Cookie: a=b; c=d"];
-    let admin = server.admin.to_string();
+    let trailer = ["-X", "POST", "-b", "{{seq}}", "--trailer", "X-Sum: 7"];
     let body = ["-X", "POST", "-b", "{{seq}}", "-H", "x-due: {{now ms}}"];
     for (url, more) in [
         (plain(planted.address), &[][..]),
@@ -114,12 +125,14 @@ fn nothing_is_changed_by_a_faithful_proxy_or_by_none_in_any_protocol() {
         (h2c("/bin/1K?dummy-header=X-Case:A"), &[]),
         (format!("http://{}/echo", server.http), &body),
         (h2c("/echo"), &body),
+        (format!("http://{}/echo?{TRAILER}", server.http), &trailer),
+        (h2c(&format!("/echo?{TRAILER}")), &trailer),
         (
             format!("http://{}/bin/1K?dummy-status=302&dummy-header=Location:/bin/2K", server.http),
             &["--follow=2"],
         ),
-        // That port answers no question.
-        (format!("grpc://{}", server.grpc), &["--ledger", &admin]),
+        // The port for calls alone answers that question as well.
+        (format!("grpc://{}", server.grpc), &[]),
     ] {
         let report = run(&url, more);
         let heads = &report.json()["verify"]["heads"];
@@ -132,6 +145,34 @@ fn nothing_is_changed_by_a_faithful_proxy_or_by_none_in_any_protocol() {
         let connections = &heads["connections"];
         assert_eq!(connections["opened"], connections["seen"], "{url}: {heads:#}");
     }
+}
+
+/// What the programs between do with trailers, in either version of HTTP: nginx drops those of requests and replies, unless they are of
+/// calls.
+fn trailers_that_are_dropped_are_found_and_the_status_of_calls_stays() {
+    let server = Server::start();
+    let relay = Relay::of_exchanges(server.http, Habit::MergeTrailers);
+    let report = run(&format!("http://{}/bin/1K?{TRAILER}", relay.address), &[]);
+    let dropped = |name: &str| [["dropped", name].map(str::to_owned)];
+    assert_eq!(trailers(&report, "in_replies"), dropped("x-total"));
+    assert_eq!(trailers(&report, "in_requests"), [] as [[String; 2]; 0]);
+    let has_moved =
+        changes(&report, "in_replies").iter().any(|(kind, name, _)| kind == "added" && name == "x-total");
+    assert!(has_moved, "to the head: {:#}", report.json()["verify"]["heads"]);
+
+    let Some(program) = require(NGINX.tool) else { return };
+    let proxy = Proxy::start(NGINX, &program, Behind { http: server.http, grpc: server.grpc });
+    let path = format!("/echo?{TRAILER}");
+    let url = format!("http://{}{path}", proxy.fronts.http1);
+    let report = run(&url, &["-X", "POST", "-b", "{{seq}}", "--trailer", "X-Sum: 7"]);
+    assert_eq!(trailers(&report, "in_requests"), dropped("X-Sum"));
+    assert_eq!(trailers(&report, "in_replies"), dropped("x-total"));
+    // Over HTTP/2 some refuse those of requests.
+    let report = run(&format!("h2c://{}{path}", proxy.fronts.h2c), &["-X", "POST", "-b", "{{seq}}"]);
+    assert_eq!(trailers(&report, "in_replies"), dropped("x-total"));
+    let report = run(&format!("grpc://{}", proxy.fronts.grpc), &["--ledger", &server.admin.to_string()]);
+    assert!(report.number("/verify/heads/replies") > 0);
+    assert_eq!(trailers(&report, "in_replies"), [] as [[String; 2]; 0]);
 }
 
 fn a_report_for_people_has_a_block_of_changes_and_shows_no_secret() {

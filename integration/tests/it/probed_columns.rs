@@ -45,6 +45,16 @@ fn a_column_that_cannot_be_reached_does_not_keep_others_from_being_asked() {
     assert!(finished.stdout.contains("can't find unknown"), "{finished}");
 }
 
+fn where_no_column_can_be_asked_it_is_said_of_each_why() {
+    let nobody =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let finished = probe(&[&format!("gone=http://{nobody}"), "unknown=http://unknown.invalid:1"]);
+    assert_eq!(finished.code, Some(1), "{finished}");
+    for said in ["no dummy-server answers at gone", "can't find unknown"] {
+        assert!(finished.stderr.contains(said), "{finished}");
+    }
+}
+
 fn http2_that_begins_and_fails_could_not_be_asked() {
     let server = Server::start();
     let relay = Relay::of_frames(server.http, Habit::ResetReplies);

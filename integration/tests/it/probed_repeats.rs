@@ -84,10 +84,9 @@ fn a_post_that_is_repeated_after_its_reply_is_found() {
     );
 }
 
-fn a_reply_from_a_cache_is_the_proxys_own_and_breaks_no_rule() {
-    let Some(program) = require(NGINX.tool) else { return };
-    let server = Server::start();
-    let nginx = nginx(&program, |front, directory| {
+/// An nginx that keeps each reply of success for ten minutes.
+fn caching(program: &std::path::Path, server: &Server) -> Launched<1> {
+    nginx(program, |front, directory| {
         let http = format!(
             "  proxy_cache_path {dir}/cache keys_zone=kept:1m;
   server {{
@@ -100,7 +99,13 @@ fn a_reply_from_a_cache_is_the_proxys_own_and_breaks_no_rule() {
             server = server.http,
         );
         nginx_configuration(&http, directory)
-    });
+    })
+}
+
+fn a_reply_from_a_cache_is_the_proxys_own_and_breaks_no_rule() {
+    let Some(program) = require(NGINX.tool) else { return };
+    let server = Server::start();
+    let nginx = caching(&program, &server);
     let url = format!("http://{}", nginx.addresses[0]);
     let finished = loadgen(&["probe", "--timeout=10s", "--only=fields", "-o", "json", &url]);
     assert_eq!(finished.code, Some(0), "{finished}");
@@ -108,4 +113,18 @@ fn a_reply_from_a_cache_is_the_proxys_own_and_breaks_no_rule() {
     let (many, large) = (&cells(&finished)[0], &cells(&finished)[1]);
     assert_eq!((many.1.as_str(), large.1.as_str()), ("kept", "answered_itself"), "{finished}");
     assert!(large.2.starts_with("from a cache"), "{finished}");
+}
+
+/// From the second round on a request that is written as it is, and not by a client, is answered with the reply to the first.
+fn a_raw_request_that_a_cache_answers_in_later_rounds_breaks_no_rule() {
+    let Some(program) = require(NGINX.tool) else { return };
+    let server = Server::start();
+    let nginx = caching(&program, &server);
+    let url = format!("http://{}", nginx.addresses[0]);
+    let finished = loadgen(&["probe", "--timeout=10s", "--only=http10", "--rounds=3", "-o", "json", &url]);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let (_, state, what) = &cells(&finished)[0];
+    assert!(!["broken", "unasked"].contains(&state.as_str()), "{finished}");
+    assert!(what.contains("from a cache"), "{what}: {finished}");
+    assert!(!finished.stdout.contains("was that to request"), "none has crossed: {finished}");
 }

@@ -500,6 +500,61 @@ fn a_command_is_run_meanwhile_and_what_it_did_is_told_by_part() {
     assert_eq!(Report::parse(&finished.stdout).number("/during/code"), 7);
 }
 
+/// Replies come from a server that no named ledger is of: their tokens say that the requests arrived, and that is all that is known.
+fn a_server_beside_the_named_ledgers_is_reported_and_nothing_is_claimed_of_its_requests() {
+    let (replying, other) = (Server::start(), Server::start());
+    let url = format!("http://{}/bin/1K", replying.http);
+    for ledger in [other.admin.to_string(), format!("dns:localhost:{}", other.admin.port())] {
+        let args =
+            ["--no-progress", "-o", "json", "--zero-loss", "-c", "2", "-n", "20", "--ledger", &ledger, &url];
+        let finished = loadgen(&args);
+        assert_eq!(finished.code, Some(99), "{finished}");
+        let report = Report::parse(&finished.stdout);
+        let verify = &report.json()["verify"];
+        let lost = verify["epochs_lost"].as_array().expect("a list");
+        assert_eq!((lost.len(), &lost[0][1]), (1, &20.into()), "{verify:#}");
+        for claimed in
+            ["never_arrived/answered_by_proxy", "never_arrived/unanswered", "crossed", "cached", "foreign"]
+        {
+            assert_eq!(report.number(&format!("/verify/{claimed}/count")), 0, "{claimed}: {verify:#}");
+        }
+    }
+}
+
+/// The run waits for a command that goes on when nothing is sent any more, and says so.
+fn a_command_that_outlasts_the_load_is_waited_for_and_told() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let held = folder.path().join("held");
+    mknodat(CWD, &held, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO is made");
+    // It ends when the other end of the FIFO is opened and closed.
+    let (during, url) = (format!("cat {}", held.display()), format!("http://{}/bin/1K", server.http));
+    let mut run = command("loadgen");
+    run.args([
+        "--no-progress",
+        "-o",
+        "json",
+        "-r",
+        "100",
+        "-d",
+        "500ms",
+        "--around=100ms",
+        "--during",
+        &during,
+        &url,
+    ]);
+    let run = Process::start(&mut run);
+    run.await_stderr("that it waits", |text| {
+        text.contains("load has ended; waiting for the command of --during").then_some(())
+    });
+    drop(File::options().write(true).open(&held).expect("the FIFO is opened"));
+    let finished = run.finish(PATIENCE);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert_eq!(finished.stderr.matches("load has ended").count(), 1, "{finished}");
+    let report = Report::parse(&finished.stdout);
+    let behind = report.json()["during"]["outlasted_load_seconds"].as_f64().expect("a number");
+    assert!(behind > 0.0, "{behind}");
+}
+
 /// SIGINT ends the command with all that it has started, and no run that was cut short is said to have succeeded.
 fn a_command_that_goes_on_ends_with_its_children_when_the_run_is_interrupted() {
     let server = Server::start();

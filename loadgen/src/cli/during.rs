@@ -3,14 +3,19 @@
 use std::{
     io,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use super::progress::note;
 use crate::{
-    clock::nanos,
+    clock::{Nanos, nanos},
     control::{Handle, Phase},
+    numbers::seconds,
     summary::{Happened, Summary},
 };
 
@@ -33,6 +38,9 @@ pub(super) struct During {
 #[derive(Debug)]
 pub(super) struct Watching {
     around: Duration,
+    run: Handle,
+    /// Whether no more requests become due although the run was not stopped.
+    load_ended: Arc<AtomicBool>,
     thread: thread::JoinHandle<io::Result<Happened>>,
 }
 
@@ -40,11 +48,13 @@ impl During {
     /// Waits, runs the command, waits again, and ends the run.
     pub(super) fn watch(self, run: Handle) -> io::Result<Watching> {
         let thread = thread::Builder::new().name("loadgen-during".to_owned());
-        let around = self.around;
-        Ok(Watching { around, thread: thread.spawn(move || self.carry_out(&run))? })
+        let (around, load_ended) = (self.around, Arc::new(AtomicBool::new(false)));
+        let (handle, has_ended) = (run.clone(), Arc::clone(&load_ended));
+        let thread = thread.spawn(move || self.carry_out(&handle, &has_ended))?;
+        Ok(Watching { around, run, load_ended, thread })
     }
 
-    fn carry_out(&self, run: &Handle) -> io::Result<Happened> {
+    fn carry_out(&self, run: &Handle, load_ended: &AtomicBool) -> io::Result<Happened> {
         let is_going = || run.phase() == Phase::Run;
         while is_going() && run.elapsed().is_none_or(|elapsed| elapsed < self.around) {
             thread::sleep(EVERY);
@@ -61,7 +71,7 @@ impl During {
         let is_run = result.is_ok();
         let status =
             result.inspect_err(|error| note(&format!("can't run the command: {error}"))).ok().flatten();
-        let recovered = is_run && self.recovers(run);
+        let recovered = is_run && self.recovers(run, load_ended);
         run.done();
         let code = status.and_then(|status| status.code());
         Ok(Happened { command: self.command.clone(), code, from, to, recovered })
@@ -102,7 +112,7 @@ impl During {
     }
 
     /// Waits until no request has failed for as long as is asked for. False: that did not come.
-    fn recovers(&self, run: &Handle) -> bool {
+    fn recovers(&self, run: &Handle, load_ended: &AtomicBool) -> bool {
         let began = Instant::now();
         let failed = || {
             let counts = run.snapshot().counts;
@@ -110,6 +120,10 @@ impl During {
         };
         let mut recovery = Recovery { around: self.around, failed: failed(), since: Duration::ZERO };
         while run.phase() == Phase::Run {
+            // No more can fail.
+            if load_ended.load(Relaxed) {
+                return true;
+            }
             if let Some(recovered) = recovery.at(began.elapsed(), failed()) {
                 return recovered;
             }
@@ -181,8 +195,25 @@ impl Recovery {
 }
 
 impl Watching {
+    /// That the command is waited for, and how long it has run; none if it has ended.
+    fn waits(&self) -> Option<String> {
+        let [began, ended] = self.run.marks();
+        let now = self.run.start()?.saturating_add(nanos(self.run.elapsed()?));
+        let so_far = seconds(now.saturating_sub(began));
+        (ended == Nanos::MAX).then(|| {
+            format!("load has ended; waiting for the command of --during, {so_far} so far; Ctrl+C ends it")
+        })
+    }
+
     /// The run is over: what happened is noted in what came of it.
     pub(super) fn end(self, summary: &mut Summary) {
+        self.load_ended.store(true, Relaxed);
+        if !self.thread.is_finished()
+            && self.run.phase() == Phase::Run
+            && let Some(line) = self.waits()
+        {
+            note(&line);
+        }
         if let Ok(Ok(happened)) = self.thread.join() {
             // It was as long as that, and not as long as it might have been.
             summary.run.window = summary.run.window.map(|_| summary.arrivals_lasted);

@@ -93,8 +93,8 @@ struct Rare {
     other: Box<[u8]>,
     /// Where its body differs from the one of the request's number.
     corrupted: Option<u64>,
-    /// Its head, if the request is sampled.
-    sampled: Option<Box<ReplyHead>>,
+    /// Its head, if the request is sampled, and the run.
+    sampled: Option<Box<(ReplyHead, u32)>>,
     /// All of it, if it is to be shown.
     capture: Option<Capture>,
 }
@@ -171,14 +171,15 @@ impl Reply {
 
     /// Its head, if the request is sampled and it has come.
     pub(crate) fn sampled_head(&self) -> Option<&ReplyHead> {
-        self.rare.as_deref()?.sampled.as_deref()
+        self.rare.as_deref()?.sampled.as_deref().map(|(head, _)| head)
     }
 
     #[cold]
     pub(super) fn keep_head(&mut self, head: &Head<'_>, run: u32) {
         let mut fields = KeptFields::default();
         head.regular(|name, value| fields.push(run, name, value));
-        self.rare().sampled = Some(Box::new(ReplyHead { status: head.status(), fields }));
+        let head = ReplyHead { status: head.status(), fields, trailers: None };
+        self.rare().sampled = Some(Box::new((head, run)));
     }
 
     /// Where its body differs from the one of the request's number.
@@ -306,7 +307,10 @@ impl Reply {
     /// The trailers have come.
     #[inline]
     pub(crate) fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone) {
-        let Some(Rare { reported, capture, .. }) = self.rare.as_deref_mut() else { return };
+        let Some(Rare { reported, sampled, capture, .. }) = self.rare.as_deref_mut() else { return };
+        if let Some((head, run)) = sampled.as_deref_mut() {
+            head.trailers = Some(KeptFields::of(*run, fields.clone()));
+        }
         if let Some(reported) = reported {
             let is_timing = |name: &[u8]| name.eq_ignore_ascii_case(SERVER_TIMING.as_bytes());
             let done = fields.clone().find_map(|(name, value)| {

@@ -13,8 +13,8 @@ pub mod found;
 mod gate;
 mod hits;
 mod late;
+mod protocols;
 mod sightings;
-mod spoken;
 mod stop;
 pub mod transcript;
 mod trial;
@@ -33,7 +33,7 @@ use self::{
     found::{Column, Row, State},
     gate::Gate,
     late::Tried,
-    spoken::Opened,
+    protocols::Opened,
     trial::{Finding, Trial},
 };
 use crate::plan::Protocol;
@@ -81,8 +81,8 @@ async fn ask_all(
         let gate = aside(stop, move || Gate::open(&asked, timeout)).await?;
         let found = async {
             match gate {
-                Ok(gate) => spoken::open(gate, wanted.protocols()).await,
-                Err(error) => Opened::not_found(wanted, &format!("can't find {}: {error:#}", wanted.name())),
+                Ok(gate) => protocols::try_each(gate, wanted.protocols()).await,
+                Err(error) => Opened::not_found(wanted, format!("can't find {}: {error:#}", wanted.name())),
             }
         };
         opened.push(tokio::select! {
@@ -90,28 +90,25 @@ async fn ask_all(
             () = stop.stopped() => return Err(too_early()),
         });
     }
-    if opened.iter().all(|one| one.spoken().next().is_none())
-        && let Some(problem) = opened.iter().find_map(Opened::problem)
-    {
-        return Err(anyhow!("{problem}"));
+    if opened.iter().all(|one| one.supported().next().is_none()) {
+        let problems: Vec<_> = opened.iter().filter_map(Opened::problem).collect();
+        return Err(anyhow!("{}", problems.join("; and ")));
     }
     let columns = wanted.iter().zip(&opened).map(|(wanted, opened)| column(wanted, opened)).collect();
     let mut rows = rows(options, &opened);
-    for (wanted, opened) in wanted.iter().zip(&opened) {
+    for opened in &opened {
         let mut tried = Vec::new();
         for (row, (case, protocol)) in &rows {
-            tried.push(if stop.is_stopped() {
-                Tried::without(Finding::not_asked())
-            } else if let Some(instead) = opened.instead(*protocol, row.protocol) {
-                Tried::without(instead)
-            } else if let Some(gate) = &opened.gate {
-                progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
-                attempt(gate, case, row.variant, *protocol, (options, stop)).await
-            } else {
-                Tried::without(Finding::unasked(format!("can't find {}", wanted.name())))
+            tried.push(match opened.gate_for(*protocol, row.protocol) {
+                _ if stop.is_stopped() => Tried::without(Finding::not_asked()),
+                Ok(gate) => {
+                    progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
+                    attempt(gate, case, row.variant, *protocol, (options, stop)).await
+                }
+                Err(instead) => Tried::without(instead),
             });
         }
-        if let (Some(gate), Some(protocol)) = (&opened.gate, opened.spoken().next()) {
+        if let (Ok(gate), Some(protocol)) = (&opened.gate, opened.supported().next()) {
             tokio::select! {
                 () = late::look_again(gate, protocol, &mut tried) => {}
                 () = stop.stopped() => {}
@@ -155,7 +152,7 @@ fn column(wanted: &Wanted, opened: &Opened) -> Column {
         url: wanted.url.clone(),
         is_direct: wanted.is_direct,
         note: None,
-        protocols: opened.spoken().map(name).collect(),
+        protocols: opened.supported().map(name).collect(),
         upstream: upstream.collect(),
     }
 }
@@ -235,7 +232,7 @@ async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Fin
         finding = hit;
     }
     if let Some(crossed) = trial.crossed.take() {
-        finding = cases::crossed(trial, crossed);
+        finding = cases::judge_crossed(trial, crossed);
     } else if let (Some(why), true) = (trial.garbled.take(), finding.rules.is_empty()) {
         finding = Finding::unasked(format!("what came was not HTTP: {why}"));
     }

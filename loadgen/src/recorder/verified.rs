@@ -143,7 +143,14 @@ impl Verified {
             return;
         }
         let reply = match (reply.token, reply.sampled_head()) {
-            (TokenEcho::Own { epoch }, Some(head)) => Some((epoch, head.clone())),
+            (TokenEcho::Own { epoch }, Some(head)) => {
+                let mut head = head.clone();
+                if matches!(ended.outcome, Outcome::Replied) {
+                    // Of one that is whole, it is known that there were none.
+                    head.trailers.get_or_insert_default();
+                }
+                Some((epoch, head))
+            }
             _ => None,
         };
         self.samples.push(Sampled { arrival: Arrival { resends: 0, chain: 0, ..arrival }, reply });

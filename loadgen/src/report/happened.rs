@@ -24,6 +24,10 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
     let (from, to) = (nanos(happened.from), nanos(happened.to));
     let mut lines =
         vec![format!("'{}'{ended}, ran from {} to {}", happened.command, seconds(from), seconds(to))];
+    if let Some(behind) = summary.outlasted_by() {
+        let (lasted, behind) = (seconds(nanos(summary.arrivals_lasted)), seconds(nanos(behind)));
+        lines.push(format!("the load had ended by then, at {lasted}, {behind} before the command did"));
+    }
     lines.extend(PARTS.into_iter().zip(&phases.figures).map(|(name, figures)| part(name, figures)));
     if let Some(outage) = summary.longest_outage() {
         let (length, start) = (seconds(outage.length), seconds(outage.start));

@@ -71,16 +71,17 @@ fn number(number: u64, of: &str) -> String {
 fn line(change: &Change, all: u64) -> String {
     let Change { kind, name, number, sent, arrived, .. } = change;
     let (sent, arrived) = (short(sent), short(arrived));
+    let (of, field) = if change.trailer { ("trailer ", "trailer") } else { ("", "field") };
     let what = match kind {
-        Kind::Added => format!("added {name}: '{arrived}'"),
-        Kind::Dropped => format!("dropped {name}: '{sent}'"),
-        Kind::Renamed => format!("renamed {sent} to {arrived}"),
-        Kind::Recased => format!("changed the case of {sent} to {arrived}"),
-        Kind::Reordered if name.is_empty() => format!("reordered fields: {sent} became {arrived}"),
-        Kind::Reordered => format!("reordered values of {name}: '{sent}' became '{arrived}'"),
-        Kind::Merged => format!("merged fields {name}: '{sent}' became '{arrived}'"),
-        Kind::Split => format!("split field {name}: '{sent}' became '{arrived}'"),
-        Kind::Value => format!("changed the value of {name}: '{sent}' became '{arrived}'"),
+        Kind::Added => format!("added {of}{name}: '{arrived}'"),
+        Kind::Dropped => format!("dropped {of}{name}: '{sent}'"),
+        Kind::Renamed => format!("renamed {of}{sent} to {arrived}"),
+        Kind::Recased => format!("changed the case of {of}{sent} to {arrived}"),
+        Kind::Reordered if name.is_empty() => format!("reordered {field}s: {sent} became {arrived}"),
+        Kind::Reordered => format!("reordered values of {of}{name}: '{sent}' became '{arrived}'"),
+        Kind::Merged => format!("merged {field}s {name}: '{sent}' became '{arrived}'"),
+        Kind::Split => format!("split {field} {name}: '{sent}' became '{arrived}'"),
+        Kind::Value => format!("changed the value of {of}{name}: '{sent}' became '{arrived}'"),
         Kind::Method => format!("changed the method: {sent} became {arrived}"),
         Kind::Target => format!("changed the target: '{sent}' became '{arrived}'"),
         Kind::Status => format!("changed the status: {sent} became {arrived}"),
@@ -101,7 +102,7 @@ mod tests {
 
     fn change(kind: Kind, name: &str, count: u64, sent: &str, arrived: &str) -> Change {
         let [name, sent, arrived] = [name, sent, arrived].map(str::to_owned);
-        Change { kind, name, count, number: 3, sent, arrived }
+        Change { kind, name, trailer: false, count, number: 3, sent, arrived }
     }
 
     fn heads(in_requests: Vec<Change>, in_replies: Vec<Change>) -> Heads {
@@ -115,6 +116,7 @@ mod tests {
             change(Kind::Added, "via", 9, "", "1.1 p"),
             change(Kind::Merged, "X-List", 2, "a | b", "a, b"),
             change(Kind::Target, "", 1, &"/".repeat(100), "/y"),
+            Change { trailer: true, ..change(Kind::Dropped, "x-sum", 1, "7", "") },
         ];
         let blocks = blocks(&heads(changes, vec![change(Kind::Dropped, "date", 8, "x", "")]));
         let titles: Vec<_> = blocks.iter().map(|block| block.title.as_str()).collect();
@@ -128,6 +130,7 @@ mod tests {
         assert_eq!(blocks[0].lines[0], "added via: '1.1 p' (in all, first in #3)");
         assert_eq!(blocks[0].lines[1], "merged fields X-List: 'a | b' became 'a, b' (in 2, first in #3)");
         assert!(blocks[0].lines[2].contains("//...' became '/y'"), "{}", blocks[0].lines[2]);
+        assert_eq!(blocks[0].lines[3], "dropped trailer x-sum: '7' (in 1, first in #3)");
         assert_eq!(blocks[1].lines, ["dropped date: 'x' (in all, first in #3)"]);
         let dropped = vec![change(Kind::Dropped, "date", 8, "x", "")];
         let blocks = super::blocks(&Heads { more: 37, too_large: 2, ..heads(Vec::new(), dropped) });

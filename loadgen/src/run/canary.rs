@@ -148,9 +148,12 @@ impl Canaries<'_> {
             Some(false) => {}
             None => return unknown,
         }
-        let none = Ok((Way::Stripped, Way::Unknown));
+        let none = |is_of_server: bool| {
+            Ok((if is_of_server { Way::Stripped } else { Way::Undecided }, Way::Unknown))
+        };
+        let is_of_server = back.is_of_server();
         if !self.plan.takes_token_in_query(self.request) {
-            return none;
+            return none(is_of_server);
         }
         let in_query = Ids { load: self.ids.load + 1, ..self.ids };
         let back = self.send(in_query, true)?;
@@ -159,7 +162,7 @@ impl Canaries<'_> {
         }
         match self.has_arrived(in_query, &back) {
             Some(true) => Ok((Way::Query, Way::Stripped)),
-            Some(false) => none,
+            Some(false) => none(is_of_server || back.is_of_server()),
             None => unknown,
         }
     }
@@ -197,6 +200,11 @@ impl Canaries<'_> {
 }
 
 impl Back {
+    /// Whether a server has named itself: else something in between may have replied, which passes nothing on.
+    fn is_of_server(&self) -> bool {
+        matches!(self, Self::None { instance: Some(_), .. })
+    }
+
     fn of(head: &str) -> Self {
         let field = |wanted: &str| {
             let fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));

@@ -269,7 +269,7 @@ impl Source {
                 }
                 if let Some(error) = failed {
                     return Err(format!(
-                        "no server could be asked through the target: {error:#} (--ledger names admin ports)"
+                        "no server could be asked through the target: {error:#} (name the admin ports of all, such as --ledger localhost:9091)"
                     ));
                 }
             }

@@ -5,8 +5,10 @@ use contract::{
     ledger::{KeptFields, RequestHead},
 };
 
+use wire::Fields;
+
 use crate::{
-    plan::{Plan, Texts},
+    plan::{Plan, Protocol, Texts},
     recorder::Sampled,
     verify::HeadsSent,
 };
@@ -21,7 +23,9 @@ fn one(plan: &Plan, texts: &Texts, ids: Ids, Sampled { arrival, reply }: &Sample
     let (request, site) = (plan.requests().get(index)?, plan.site_of(index));
     let id = arrival.id(ids);
     let text = request.head_text(site.target().protocol, &texts.values(arrival, request.rows(), Some(&id)));
-    let (head, version) = read(ids.run, &text)?;
+    let (mut head, version) = read(ids.run, &text)?;
+    let is_http2 = site.target().protocol == Protocol::Http2;
+    head.trailers = Some(trailers(ids.run, &request.upload().trailers, is_http2));
     Some(HeadsSent {
         number: arrival.number,
         version,
@@ -29,6 +33,15 @@ fn one(plan: &Plan, texts: &Texts, ids: Ids, Sampled { arrival, reply }: &Sample
         request: head,
         reply: reply.clone(),
     })
+}
+
+/// What follows the body; over HTTP/2 names are in lower case.
+fn trailers(run: u32, given: &Fields, is_http2: bool) -> KeptFields {
+    let mut kept = KeptFields::of(run, given.iter());
+    if is_http2 {
+        kept.list.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
+    }
+    kept
 }
 
 /// Reads the text of a head, with the version of HTTP that it names.

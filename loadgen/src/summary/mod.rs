@@ -73,6 +73,13 @@ pub struct Happened {
 }
 
 impl Summary {
+    /// For how long a command of the run still ran when no more requests became due; none where it did not, or the run was stopped.
+    #[must_use]
+    pub fn outlasted_by(&self) -> Option<Duration> {
+        let happened = self.happened.as_deref().filter(|_| !self.interrupted)?;
+        happened.to.checked_sub(self.arrivals_lasted).filter(|behind| !behind.is_zero())
+    }
+
     /// Requests that became due, per second.
     #[must_use]
     pub fn offered_rate(&self) -> f64 {

@@ -11,6 +11,8 @@ const SHOWN: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Difference {
     pub(super) kind: Kind,
+    /// Whether it is in the trailers.
+    pub(super) trailer: bool,
     /// The name of the field, as it was sent or else as it arrived; empty where it is about no field.
     pub(super) name: String,
     pub(super) sent: String,
@@ -20,7 +22,7 @@ pub(super) struct Difference {
 impl Difference {
     pub(super) fn new(kind: Kind, name: &str, sent: &str, arrived: &str) -> Self {
         let [name, sent, arrived] = [name, sent, arrived].map(str::to_owned);
-        Self { kind, name, sent, arrived }
+        Self { kind, trailer: false, name, sent, arrived }
     }
 }
 
@@ -51,6 +53,16 @@ impl<'f> Group<'f> {
     fn shown(&self) -> String {
         self.values().join(" | ")
     }
+}
+
+/// In what trailers differ: nothing is said of those of a message that did not come whole.
+pub(super) fn of_trailers(
+    sent: Option<&KeptFields>,
+    arrived: Option<&KeptFields>,
+    way: Way,
+) -> impl Iterator<Item = Difference> {
+    let found = sent.zip(arrived).map(|(sent, arrived)| of_fields(sent, arrived, way));
+    found.into_iter().flatten().map(|difference| Difference { trailer: true, ..difference })
 }
 
 /// In what the fields of one head differ.

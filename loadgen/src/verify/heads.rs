@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::ledger::{ReplyHead, RequestHead, Sample, Statement};
 use serde::{Deserialize, Serialize};
 
-use super::differences::{Difference, Way, of_fields};
+use super::differences::{Difference, Way, of_fields, of_trailers};
 
 /// How many changes are told of each direction.
 const MAX_CHANGES: usize = 64;
@@ -49,6 +49,9 @@ pub struct Change {
     pub kind: Kind,
     /// To which field; empty where it is about no field.
     pub name: String,
+    /// Whether it is in the trailers, and not in the head.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trailer: bool,
     /// In how many of the sampled ones.
     pub count: u64,
     /// The number of the first request in which it was.
@@ -116,12 +119,9 @@ pub(crate) fn compare(sent: &[HeadsSent], statements: &[Statement], opened: u64)
     let (mut in_requests, mut in_replies) = (Found::default(), Found::default());
     for sent in sent {
         let Some(samples) = seen.get(&sent.number) else { continue };
-        let fields = &sent.request.fields;
-        match samples
-            .iter()
-            .map(|(_, sample)| sample)
-            .find(|sample| fields.left_out + sample.request.fields.left_out == 0)
-        {
+        let is_kept_whole =
+            |sample: &&&Sample| (sent.request.left_out(), sample.request.left_out()) == (0, 0);
+        match samples.iter().map(|(_, sample)| sample).find(is_kept_whole) {
             // One that was repeated is told by the first.
             Some(sample) => {
                 heads.requests += 1;
@@ -138,7 +138,7 @@ pub(crate) fn compare(sent: &[HeadsSent], statements: &[Statement], opened: u64)
                 heads.replies += 1;
                 in_replies.add(sent.number, found);
             }
-            None => heads.too_large += u64::from(reply.fields.left_out > 0),
+            None => heads.too_large += u64::from(reply.left_out() > 0),
         }
     }
     (heads.in_requests, heads.in_replies) =
@@ -164,17 +164,21 @@ fn of_request(sent: &HeadsSent, sample: &Sample) -> Vec<Difference> {
     ];
     let pairs = pairs.into_iter().filter(|(_, own, theirs)| own != theirs);
     let mut found: Vec<_> = pairs.map(|(kind, own, theirs)| Difference::new(kind, "", own, theirs)).collect();
-    found.extend(of_fields(&own.fields, &theirs.fields, way(sent, sample, false)));
+    let way = way(sent, sample, false);
+    found.extend(of_fields(&own.fields, &theirs.fields, way));
+    found.extend(of_trailers(own.trailers.as_ref(), theirs.trailers.as_ref(), way));
     found
 }
 
 /// What differs between the reply that a server gave and the one that came; none without the former.
 fn of_reply(sent: &HeadsSent, sample: &Sample, came: &ReplyHead) -> Option<Vec<Difference>> {
     let given = sample.reply.as_ref()?;
-    if given.fields.left_out + came.fields.left_out > 0 {
+    if (given.left_out(), came.left_out()) != (0, 0) {
         return None;
     }
-    let mut found = of_fields(&given.fields, &came.fields, way(sent, sample, true));
+    let way = way(sent, sample, true);
+    let mut found = of_fields(&given.fields, &came.fields, way);
+    found.extend(of_trailers(given.trailers.as_ref(), came.trailers.as_ref(), way));
     if given.status != came.status {
         let (given, came) = (given.status.to_string(), came.status.to_string());
         found.insert(0, Difference::new(Kind::Status, "", &given, &came));
@@ -184,17 +188,17 @@ fn of_reply(sent: &HeadsSent, sample: &Sample, came: &ReplyHead) -> Option<Vec<D
 
 /// Changes by what they are.
 #[derive(Default)]
-struct Found(BTreeMap<(Kind, String), Change>);
+struct Found(BTreeMap<(Kind, bool, String), Change>);
 
 impl Found {
     fn add(&mut self, number: u64, differences: Vec<Difference>) {
         let mut counted = BTreeSet::new();
-        for Difference { kind, name, sent, arrived } in differences {
-            let key = (kind, name.to_ascii_lowercase());
+        for Difference { kind, trailer, name, sent, arrived } in differences {
+            let key = (kind, trailer, name.to_ascii_lowercase());
             if !counted.insert(key.clone()) {
                 continue;
             }
-            let first = Change { kind, name, count: 0, number, sent, arrived };
+            let first = Change { kind, name, trailer, count: 0, number, sent, arrived };
             let change = self.0.entry(key).or_insert(first);
             change.count += 1;
         }
@@ -227,7 +231,7 @@ mod tests {
     }
 
     fn sent(number: u64, epoch: u32, reply: &[(&str, &str)]) -> HeadsSent {
-        let reply = Some((epoch, ReplyHead { status: 200, fields: fields(reply) }));
+        let reply = Some((epoch, ReplyHead { status: 200, fields: fields(reply), trailers: None }));
         HeadsSent {
             number,
             version: "HTTP/1.1".to_owned(),
@@ -238,7 +242,7 @@ mod tests {
     }
 
     fn sample(number: u64, head: &[(&str, &str)], reply: &[(&str, &str)]) -> Sample {
-        let reply = Some(ReplyHead { status: 200, fields: fields(reply) });
+        let reply = Some(ReplyHead { status: 200, fields: fields(reply), trailers: None });
         Sample { number, version: "HTTP/1.1".to_owned(), request: request(head), reply, ..Sample::default() }
     }
 
@@ -285,6 +289,35 @@ mod tests {
         assert_eq!(kinds, [Kind::Method, Kind::Target, Kind::Protocol]);
         assert_eq!(heads.in_requests[2].arrived, "HTTP/1.0 with TLS");
         assert_eq!(heads.in_replies[0].kind, Kind::Status);
+    }
+
+    #[test]
+    fn trailers_are_compared_where_both_ends_know_them() {
+        let trailers = |list: &[(&str, &str)]| Some(fields(list));
+        let compare_trailers = |near: Option<KeptFields>, far: Option<KeptFields>| {
+            let (mut sent, mut sample) = (sent(1, 1, &[]), sample(1, &[("Host", "a")], &[]));
+            (sent.request.trailers, sample.request.trailers) = (near.clone(), far.clone());
+            if let (Some((_, came)), Some(given)) = (&mut sent.reply, &mut sample.reply) {
+                (given.trailers, came.trailers) = (near, far);
+            }
+            let heads = compare(&[sent], &[statement(1, vec![sample])], 1).unwrap();
+            assert_eq!(heads.in_requests, heads.in_replies);
+            let told = |change: &Change| (change.kind, change.trailer, change.name.clone());
+            heads.in_requests.iter().map(told).collect::<Vec<_>>()
+        };
+        let status = [("grpc-status", "0"), ("x", "1")];
+        for (near, far, kind, name) in [
+            (&status[..], &status[..1], Kind::Dropped, "x"),
+            (&status[..1], &status, Kind::Added, "x"),
+            (&status, &[("grpc-status", "13"), ("x", "1")], Kind::Value, "grpc-status"),
+        ] {
+            let found = compare_trailers(trailers(near), trailers(far));
+            assert_eq!(found, [(kind, true, name.to_owned())]);
+        }
+        assert_eq!(compare_trailers(trailers(&status), trailers(&status)), []);
+        // One of the two has not come whole.
+        assert_eq!(compare_trailers(trailers(&status), None), []);
+        assert_eq!(compare_trailers(None, trailers(&status)), []);
     }
 
     #[test]

@@ -155,7 +155,7 @@ pub struct Payload {
 pub struct Uploads {
     /// Those that came whole and were compared with what had been announced of them, each time they came.
     pub checked: u64,
-    /// Those of them that differ.
+    /// Requests of which one that came differs, each once.
     pub differing: Finding,
 }
 

@@ -30,6 +30,8 @@ pub enum Way {
     Stripped,
     /// The canary could not tell: the run itself will.
     Unknown,
+    /// No server has seen the canary, and its reply names none: something in between has replied, or tokens are stripped both ways.
+    Undecided,
 }
 
 /// What can be said of a request.
@@ -47,7 +49,7 @@ impl Survival {
     /// What can be said of its requests.
     pub(crate) fn trust(&self) -> Trust {
         match (self.requests, self.replies) {
-            (Way::Stripped, _) => Trust::Nothing,
+            (Way::Stripped | Way::Undecided, _) => Trust::Nothing,
             (_, Way::Stripped) => Trust::Arrival,
             _ => Trust::Whole,
         }
@@ -59,6 +61,10 @@ impl Survival {
         let Self { method, protocol, target, .. } = self;
         let of = format!("{method} over {protocol} to {target}");
         match (self.trust(), self.requests) {
+            (Trust::Nothing, Way::Undecided) => Some(format!(
+                "{of}: no server has seen the canary, and the reply to it names none: whether something in between replied or \
+                 tokens are stripped both ways cannot be told, so nothing is proven of requests that no server has seen"
+            )),
             (Trust::Nothing, _) => Some(format!(
                 "{of}: no token gets to a server and back, so nothing is proven of those that no server has seen: not whether \
                  they arrived, were repeated, crossed or answered from a cache"
@@ -111,7 +117,8 @@ mod tests {
             ),
             (Way::Field, Way::Stripped, Trust::Arrival, Some("crossed, cached")),
             (Way::Query, Way::Stripped, Trust::Arrival, Some("go in the query: crossed")),
-            (Way::Stripped, Way::Unknown, Trust::Nothing, Some("nothing is proven")),
+            (Way::Stripped, Way::Unknown, Trust::Nothing, Some("no token gets to a server")),
+            (Way::Undecided, Way::Unknown, Trust::Nothing, Some("cannot be told, so nothing is proven")),
         ] {
             let survival = of(requests, replies);
             assert_eq!(survival.trust(), trust);

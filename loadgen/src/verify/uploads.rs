@@ -1,6 +1,8 @@
 //! Bodies of requests that arrived otherwise than they were sent: what servers state, and where it differs from what was sent.
 
-use contract::ledger::{self, Announced, Differing};
+use std::collections::BTreeSet;
+
+use contract::ledger::{self, Announced, Differing, MAX_BROKEN};
 
 use super::{Example, Finding, MAX_EXAMPLES, Uploads};
 use crate::numbers::count;
@@ -9,9 +11,31 @@ use crate::numbers::count;
 pub(crate) type Body<'a> = &'a [u8];
 
 pub(super) fn of(stated: &ledger::Uploads, bodies: &[Body<'_>]) -> Uploads {
-    let examples = stated.examples.iter().take(MAX_EXAMPLES).map(|differing| example(differing, bodies));
-    let differing = Finding { count: stated.differing, examples: examples.collect(), ..Finding::default() };
+    let mut examples: Vec<Example> = Vec::new();
+    for differing in &stated.examples {
+        let sighting = example(differing, bodies);
+        match examples.iter_mut().find(|known| known.number == sighting.number) {
+            // It was repeated.
+            Some(known) => known.what.push_str(&and_again(&sighting)),
+            None => examples.push(sighting),
+        }
+    }
+    examples.truncate(MAX_EXAMPLES);
+    let differing = Finding { count: requests(stated), examples, ..Finding::default() };
     Uploads { checked: stated.checked, differing }
+}
+
+/// How many requests have a body that differs, however often each came. Where there are more than servers list, it is how often one
+/// came.
+fn requests(stated: &ledger::Uploads) -> u64 {
+    let are_all_listed = (1..MAX_BROKEN).contains(&stated.numbers.len());
+    let numbers: BTreeSet<u64> = stated.numbers.iter().copied().collect();
+    if are_all_listed { numbers.len() as u64 } else { stated.differing }
+}
+
+fn and_again(Example { instance, offset, what, .. }: &Example) -> String {
+    let at = offset.map(|offset| format!(" at byte {}", count(offset))).unwrap_or_default();
+    format!("; and again at {}{at}: {what}", instance.as_deref().unwrap_or_default())
 }
 
 fn example(differing: &Differing, bodies: &[Body<'_>]) -> Example {
@@ -59,6 +83,44 @@ mod tests {
         let found = of(&stated, bodies);
         assert_eq!((found.checked, found.differing.count, found.differing.examples[0].number), (1, 1, 7));
         (found.differing.examples[0].offset, found.differing.examples[0].what.clone())
+    }
+
+    #[test]
+    fn a_request_whose_upload_differs_each_time_it_comes_is_one_with_its_sightings_named() {
+        let sighting = |number: u64, instance: &str, came: &[u8]| {
+            let mut digest = Digest::of_length(5);
+            digest.update(came);
+            let (announced, came, (block, ends)) =
+                (Announced::of(b"hello"), digest.came(), digest.into_blocks());
+            Differing {
+                number,
+                instance: instance.to_owned(),
+                announced,
+                came,
+                block,
+                ends,
+                ..Differing::default()
+            }
+        };
+        let examples = vec![sighting(7, "a", b"hal"), sighting(9, "a", b"hallo"), sighting(7, "b", b"hallo")];
+        let stated = ledger::Uploads {
+            checked: 4,
+            differing: 3,
+            numbers: vec![7, 9, 7],
+            examples,
+            ..ledger::Uploads::default()
+        };
+        let found = of(&stated, &[b"hello"]);
+        assert_eq!((found.checked, found.differing.count, found.differing.examples.len()), (4, 2, 2));
+        let Example { number, instance, what, .. } = &found.differing.examples[0];
+        assert_eq!((*number, instance.as_deref()), (7, Some("a")));
+        assert!(
+            what.starts_with("ends cleanly after 3 of 5 bytes; and again at b at byte 0: differs"),
+            "{what}"
+        );
+        // A server that lists no more than it can.
+        let many = ledger::Uploads { differing: 1 << 20, numbers: vec![7; MAX_BROKEN], ..stated };
+        assert_eq!(of(&many, &[]).differing.count, 1 << 20);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fnv::fnv1a;
 use crate::field::TOKEN;
 
 /// The maximum number of requests of a load that are sampled.
@@ -79,6 +80,9 @@ pub struct RequestHead {
     pub target: String,
     /// Its fields; of HTTP/2's pseudo-fields, `:authority` alone.
     pub fields: KeptFields,
+    /// The fields behind its content; none where that did not come whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trailers: Option<KeptFields>,
 }
 
 /// The head of a reply.
@@ -89,6 +93,9 @@ pub struct ReplyHead {
     pub status: u16,
     /// Its fields.
     pub fields: KeptFields,
+    /// The fields behind its content; none where that is not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trailers: Option<KeptFields>,
 }
 
 /// Fields in the order and the case that they had.
@@ -112,11 +119,37 @@ impl RequestHead {
     #[must_use]
     pub fn new(run: u32, method: &[u8], target: &[u8]) -> Self {
         let (method, target) = (kept(run, method, MAX_NAME), kept(run, target, MAX_TARGET));
-        Self { method, target, fields: KeptFields::default() }
+        Self { method, target, ..Self::default() }
+    }
+
+    /// How many fields there was no room for.
+    #[must_use]
+    pub fn left_out(&self) -> u32 {
+        left_out(&self.fields, self.trailers.as_ref())
     }
 }
 
+impl ReplyHead {
+    /// How many fields there was no room for.
+    #[must_use]
+    pub fn left_out(&self) -> u32 {
+        left_out(&self.fields, self.trailers.as_ref())
+    }
+}
+
+fn left_out(fields: &KeptFields, trailers: Option<&KeptFields>) -> u32 {
+    fields.left_out.saturating_add(trailers.map_or(0, |trailers| trailers.left_out))
+}
+
 impl KeptFields {
+    /// These fields, as far as there is room.
+    #[must_use]
+    pub fn of<'f>(run: u32, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) -> Self {
+        let mut kept = Self::default();
+        fields.into_iter().for_each(|(name, value)| kept.push(run, name, value));
+        kept
+    }
+
     /// Adds a field at the end, as far as there is room. Of a secret, only its length and a checksum of 32 bits are kept, of a
     /// long value the beginning, its length and the checksum.
     pub fn push(&mut self, run: u32, name: &[u8], value: &[u8]) {
@@ -157,17 +190,23 @@ impl Sample {
         let of = |fields: &KeptFields| {
             fields.size() + fields.list.len() * size_of::<(String, String)>() + size_of::<Self>()
         };
-        let reply = self.reply.as_ref().map_or(0, |reply| of(&reply.fields));
-        of(&self.request.fields) + self.request.target.len() + reply
+        let all =
+            |fields: &KeptFields, trailers: &Option<KeptFields>| of(fields) + trailers.as_ref().map_or(0, of);
+        let reply = self.reply.as_ref().map_or(0, |reply| all(&reply.fields, &reply.trailers));
+        all(&self.request.fields, &self.request.trailers) + self.request.target.len() + reply
     }
 
     /// Whether a server can have kept it.
     pub(super) fn is_plausible(&self) -> bool {
         let texts = [&self.version, &self.request.method, &self.request.target];
         texts.iter().all(|text| text.len() <= MAX_STATED)
-            && self.request.fields.is_plausible()
-            && self.reply.as_ref().is_none_or(|reply| reply.fields.is_plausible())
+            && are_plausible(&self.request.fields, self.request.trailers.as_ref())
+            && self.reply.as_ref().is_none_or(|reply| are_plausible(&reply.fields, reply.trailers.as_ref()))
     }
+}
+
+fn are_plausible(fields: &KeptFields, trailers: Option<&KeptFields>) -> bool {
+    fields.is_plausible() && trailers.is_none_or(KeptFields::is_plausible)
 }
 
 /// Whether the values of a field are nobody's business.
@@ -193,10 +232,7 @@ fn kept(run: u32, text: &[u8], most: usize) -> String {
 
 /// Tells values of a run apart (FNV-1a, folded). It hides nothing that can be guessed: guesses can be tried against it.
 fn checksum(run: u32, value: &[u8]) -> u32 {
-    let bytes = run.to_le_bytes().into_iter().chain(value.iter().copied());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv1a(run.to_le_bytes().into_iter().chain(value.iter().copied()));
     (hash >> 32) as u32 ^ hash as u32
 }
 

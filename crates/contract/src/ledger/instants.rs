@@ -7,6 +7,8 @@
 
 use std::num::NonZeroU32;
 
+use super::fnv::fnv1a;
+
 /// Whose monotonic clock it is: a digest, in 24 bits, of what the kernel drew when it started and of the time namespace.
 ///
 /// ```
@@ -24,10 +26,8 @@ impl Host {
     /// Of a boot id and the name of a time namespace.
     #[must_use]
     pub fn of(boot_id: &str, time_namespace: &str) -> Self {
-        // FNV-1a: what differs in one digit shall differ here.
-        let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        let parts = boot_id.trim().as_bytes().iter().chain(b" ").chain(time_namespace.trim().as_bytes());
-        let hash = parts.fold(0xcbf2_9ce4_8422_2325, fold);
+        // What differs in one digit shall differ here.
+        let hash = fnv1a(boot_id.trim().bytes().chain(*b" ").chain(time_namespace.trim().bytes()));
         let folded = (hash ^ hash >> 24 ^ hash >> 48) as u32 & 0x00ff_ffff;
         Self(NonZeroU32::new(folded).unwrap_or(NonZeroU32::MIN))
     }

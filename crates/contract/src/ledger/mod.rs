@@ -13,6 +13,7 @@
 //! assert_eq!(pages.count(), 1);
 //! ```
 
+mod fnv;
 mod heads;
 mod instants;
 mod pages;

@@ -335,8 +335,8 @@ impl Statement {
         let pages = self.pages.pages.len() * PAGE + self.pages.whole.len() * 16;
         let entries = self.entries.len() * (2 * MAX_TEXT + 128) + self.resent.len() * 24;
         let samples: usize = self.samples.iter().map(Sample::size).sum();
-        let uploads =
-            self.uploads.examples.len() * (MAX_TEXT + 4 * MAX_BLOCKS + 128) + self.uploads.broken.len() * 8;
+        let Uploads { examples, numbers, broken, .. } = &self.uploads;
+        let uploads = examples.len() * (MAX_TEXT + 4 * MAX_BLOCKS + 128) + (numbers.len() + broken.len()) * 8;
         (pages + entries + samples + uploads + (self.cut_on_purpose.len() + 2) * MAX_TEXT) as u64
     }
 

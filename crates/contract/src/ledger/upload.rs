@@ -150,8 +150,11 @@ impl Differing {
 pub struct Uploads {
     /// Those that came whole and were announced, each time they came.
     pub checked: u64,
-    /// Those of them that are not what was announced.
+    /// Those of them that are not what was announced, each time they came.
     pub differing: u64,
+    /// The numbers of requests that these are of, each once for each part of a server: up to [`MAX_BROKEN`].
+    #[serde(default)]
+    pub numbers: Vec<u64>,
     /// Those that came whole, and of which nothing was announced: the field was removed on the way. Calls announce nothing.
     #[serde(default)]
     pub unannounced: u64,
@@ -164,7 +167,7 @@ pub struct Uploads {
 /// How many examples there are of bodies that differ.
 pub const MAX_DIFFERING: usize = 10;
 
-/// How many numbers of requests whose body broke off are told.
+/// How many numbers of requests whose body broke off, or differs, are told.
 pub const MAX_BROKEN: usize = 64 << 10;
 
 impl Uploads {
@@ -175,6 +178,8 @@ impl Uploads {
         self.unannounced = self.unannounced.saturating_add(other.unannounced);
         let room = MAX_DIFFERING.saturating_sub(self.examples.len());
         self.examples.extend(other.examples.iter().take(room).cloned());
+        let room = MAX_BROKEN.saturating_sub(self.numbers.len());
+        self.numbers.extend(other.numbers.iter().take(room));
         let room = MAX_BROKEN.saturating_sub(self.broken.len());
         self.broken.extend(other.broken.iter().take(room));
     }
@@ -186,6 +191,7 @@ impl Uploads {
         };
         self.examples.len() <= MAX_DIFFERING
             && self.examples.iter().all(is_small)
+            && self.numbers.len() <= MAX_BROKEN
             && self.broken.len() <= MAX_BROKEN
     }
 }

@@ -3,6 +3,8 @@
 
 use std::{fmt, num::NonZeroU16};
 
+use wire::common_prefix;
+
 use super::{huffman, integer, statics, table::Table};
 use crate::head::{Checked, Head, OVERHEAD, check, check_again};
 
@@ -326,17 +328,4 @@ fn text<'a, 'i: 'a>(rest: &mut &'i [u8], buffer: &'a mut Vec<u8>) -> Result<&'a 
         return Err(Malformed("a string is no Huffman code"));
     }
     Ok(&buffer[..])
-}
-
-/// How many bytes are the same at the beginning of both.
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let mut at = 0;
-    while let (Some(x), Some(y)) = (a[at..].first_chunk::<8>(), b[at..].first_chunk()) {
-        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
-        if differ != 0 {
-            return at + differ.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + a[at..].iter().zip(&b[at..]).take_while(|(x, y)| x == y).count()
 }

@@ -222,6 +222,7 @@ impl Driver<'_> {
         if let Current::Sending(Sending { chunking, flight, .. }) = &mut self.current {
             flight.whole();
             if chunking.coded {
+                flight.trailers(trailers.iter());
                 write::last_chunk(self.output.buffer(), trailers);
             }
         }

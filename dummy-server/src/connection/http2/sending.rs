@@ -269,6 +269,7 @@ impl Driver<'_> {
                 Poll::Ready(Some(Part::Chunk(_))) => {}
                 Poll::Ready(Some(Part::Flush)) => return Streamed::Flush,
                 Poll::Ready(Some(Part::Trailers(trailers))) => {
+                    flight.trailers(trailers.iter());
                     self.conn.head(key, true, |block| {
                         for (name, value) in trailers.iter() {
                             block.varying(name, value);
@@ -284,6 +285,7 @@ impl Driver<'_> {
                 }
                 Poll::Ready(Some(Part::Cut(cut))) => return Streamed::Cut(cut),
                 Poll::Ready(Some(Part::Constant(trailers))) => {
+                    flight.trailers(trailers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
                     self.conn.head(key, true, |block| {
                         for (name, value) in trailers {
                             block.constant(name.as_bytes(), value.as_bytes());

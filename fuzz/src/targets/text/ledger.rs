@@ -1,7 +1,9 @@
 //! What servers say of a verified run, and what a reply says of its request: what is accepted is within its bounds, is written as it was
 //! read, and can be merged with itself.
 
-use contract::ledger::{MAX_PAGES, Packed, Pages, Seen, Statement};
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::ledger::{MAX_ENTRIES, MAX_PAGES, Packed, Pages, Seen, State, Statement};
 
 use crate::feedback::met;
 
@@ -13,6 +15,7 @@ pub const WORDS: &[&[u8]] = &[
     b"\"pages\":{\"whole\":[[0,1]],\"pages\":{}},",
     b"\"pages\":{\"whole\":[],\"pages\":{\"4503599627370495\":\"",
     b"\"resent\":[[1,1,3]],",
+    b"\"resent\":[[1,1,3],[1,1,2],[1,2,0],[9,1,1]],",
     b"\"entries\":[],\"forgotten\":0}]",
     b"{\"number\":1,\"attempt\":0,\"sighting\":1,\"instance\":\"a\",\"method\":\"GET\",\"status\":200,",
     b"\"received_ns\":1,\"replied_ns\":2,\"ended_ns\":3,\"sent\":4,\"end\":\"whole\"}",
@@ -69,13 +72,56 @@ fn unpack(packed: &Packed) -> Option<Pages> {
     Some(pages)
 }
 
+/// What is merged with itself has twice the counts, and the same numbers.
 fn check(statement: &Statement) {
     let Some(pages) = unpack(&statement.pages) else { return };
     let numbers = pages.count();
     let (mut merged, mut both) = (statement.clone(), pages.clone());
-    merged.merge(&mut both, statement, &pages);
-    assert_eq!(both.count(), numbers, "the same numbers are known");
-    assert!(merged.repeats.all() >= statement.repeats.all());
-    assert!(merged.distinct(&both) >= numbers && merged.size() > 0);
+    let by_both = merged.merge(&mut both, statement, &pages);
+    assert_eq!((both.count(), by_both.len() as u64), (numbers, numbers.min(MAX_ENTRIES as u64)));
+    assert_eq!(counts(&merged), counts(statement).map(|count| 2 * count));
+    assert_eq!(merged.adds_up(), statement.adds_up());
+    let repeats = 2 * statement.repeats.all() + numbers + seen_by_both(&statement.resent);
+    assert_eq!(merged.repeats.all(), repeats);
+    let attempts: BTreeSet<_> =
+        statement.resent.iter().map(|(number, attempt, _)| (number, attempt)).collect();
+    let resent: BTreeSet<_> = attempts.iter().map(|(number, _)| **number).collect();
+    let only_resent = resent.iter().filter(|number| pages.get(**number) == State::UNSEEN).count();
+    assert_eq!(merged.distinct(&both), numbers + only_resent as u64);
+    assert_eq!(merged.own_attempts(&both), (attempts.len() - only_resent) as u64);
+    assert!(merged.size() > 0);
     met((statement.adds_up(), merged.own_attempts(&both).min(9), merged.resent_states().len().min(9)));
+}
+
+/// All that are added up.
+fn counts(statement: &Statement) -> [u64; 12] {
+    let cut_on_purpose = statement.cut_on_purpose.values().sum();
+    let Statement { sightings, open, whole, cut_by_server, cut_by_peer, refused, .. } = statement;
+    let Statement { forgotten, connections, uploads, .. } = statement;
+    [
+        *sightings,
+        *open,
+        *whole,
+        cut_on_purpose,
+        *cut_by_server,
+        *cut_by_peer,
+        *refused,
+        *forgotten,
+        *connections,
+        uploads.checked,
+        uploads.differing,
+        uploads.unannounced,
+    ]
+}
+
+/// How often a further attempt has been seen by both of two that state this.
+fn seen_by_both(resent: &[(u64, u8, u8)]) -> u64 {
+    let state = |bits: u8| State::of_bits(bits) != State::UNSEEN;
+    let mut known: BTreeMap<_, _> =
+        resent.iter().map(|(number, attempt, bits)| ((number, attempt), state(*bits))).collect();
+    let again = resent.iter().filter(|(number, attempt, bits)| {
+        let is_known = known.entry((number, attempt)).or_default();
+        std::mem::replace(is_known, *is_known || state(*bits))
+    });
+    again.count() as u64
 }

@@ -1,6 +1,6 @@
 //! Request targets: what leads somewhere has numbers within bounds, and what is refused says what works.
 
-use contract::quantity::LARGEST_SIZE;
+use contract::{field::TOKEN_KEY, id::Id, quantity::LARGEST_SIZE};
 use dummy_server::fuzzing::{self, Refusal};
 
 use super::{MOST_MILLIS, text};
@@ -46,10 +46,13 @@ pub const WORDS: &[&[u8]] = &[
     b"1h",
     b"-1",
     b"%00",
+    b"dummy-token=",
+    b"dummy-token=00000abc-00-00000000000000ff-01",
 ];
 
 /// Routes an input.
 pub fn run(input: &[u8]) {
+    find_token(input);
     let text = text(input);
     let (endpoint, routed) = fuzzing::target(&text);
     match routed {
@@ -67,4 +70,16 @@ pub fn run(input: &[u8]) {
             met((endpoint, accepted));
         }
     }
+}
+
+/// A token is found where one stands as it is written, and nowhere else.
+fn find_token(target: &[u8]) {
+    let token = fuzzing::token_in_query(target);
+    let starts_with = |pair: &[u8]| {
+        let id = pair.strip_prefix(format!("{TOKEN_KEY}=").as_bytes()).and_then(Id::read);
+        id.filter(|id| pair.ends_with(&id.text()))
+    };
+    let query = target.iter().position(|byte| *byte == b'?').map(|mark| &target[mark + 1..]);
+    assert_eq!(token, query.unwrap_or_default().split(|byte| *byte == b'&').find_map(starts_with));
+    met(("token", token.map(|id| (id.attempt == 0, id.load == 0))));
 }

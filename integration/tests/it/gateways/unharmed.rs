@@ -4,7 +4,7 @@ use std::fs;
 
 use integration::{
     cases::Cases,
-    gateways::{ALL, Gateway, Pair},
+    gateways::{ALL, ENVOY, Gateway, Pair},
     ledgers::Ledgers,
     metrics::{Metrics, REQUESTS},
 };
@@ -49,4 +49,13 @@ async fn nothing_is_found(gateway: Gateway, pair: Pair) {
     let canaries = report.json()["verify"]["tokens"].as_array().map_or(0, Vec::len) as u64;
     assert_eq!(counted, SENT + canaries, "the server's own counter");
     assert_eq!(report.number("/verify/arrived"), SENT);
+}
+
+/// Envoy shares memory with the one that replaces it, and leaves it to others to take that away.
+fn an_envoy_leaves_no_shared_memory_behind() {
+    let Some(lab) = Lab::start(ENVOY, Pair::Http1) else { return };
+    let memory = lab.proxy.left_behind().expect("it shares memory").to_owned();
+    assert!(memory.exists(), "{}", memory.display());
+    drop(lab);
+    assert!(!memory.exists(), "{}", memory.display());
 }

@@ -130,7 +130,7 @@ async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         }
         let uri = reply.target_seen().unwrap_or_default();
         if !uri.ends_with(&format!("/after/{round}")) {
-            return Ok(super::crossed(trial, format!("{} was answered as {uri}", ask.target)));
+            return Ok(super::judge_crossed(trial, format!("{} was answered as {uri}", ask.target)));
         }
     }
     if let Some(cut) = lost {

@@ -135,9 +135,9 @@ static INTERIM: Rule = Rule {
     roles: Roles::Proxies,
 };
 
-/// A reply to another request, which is against a rule of HTTP/1.1 where that is spoken: HTTP/2 has a stream for each request, and no
+/// What a reply to another request is: against a rule of HTTP/1.1 where that is spoken; HTTP/2 has a stream for each request, and no
 /// MUST about it.
-pub(super) fn crossed(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
+pub(super) fn judge_crossed(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
     if !trial.is_http2_behind() {
         Finding::against(&CROSSED, what)
     } else if !trial.is_http2() {
