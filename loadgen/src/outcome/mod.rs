@@ -169,7 +169,8 @@ impl Ended<'_> {
         let reply = &self.in_flight.reply;
         let check = reply.check()?;
         let response = self.at.saturating_sub(self.in_flight.arrival.due);
-        matches!(self.outcome, Outcome::Replied).then(|| check.fault(reply.status, reply.length, response))?
+        matches!(self.outcome, Outcome::Replied)
+            .then(|| check.fault(reply.status, reply.code, reply.length, response))?
     }
 }
 
