@@ -122,6 +122,19 @@ pub fn write_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()
     Ok(())
 }
 
+/// Writes the rounds of each of several loads, load by load.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds_of_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    for reports in loads::by_load(reports) {
+        let [first, ..] = reports.as_slice() else { continue };
+        writeln!(out, "## {}\n", escaped(&loads::heading(first.summary)))?;
+        write_rounds(&reports, out)?;
+    }
+    Ok(())
+}
+
 fn verdict(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let [outcome, limit] = summary.verdict();
     let run = &summary.run;
