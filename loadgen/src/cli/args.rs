@@ -410,8 +410,8 @@ pub struct Args {
 
     /// Accept compressed responses; one exchange is shown decoded
     ///
-    /// Sizes and rates are those on the wire. Expectations of a body look at what gzip and deflate have compressed as it was before,
-    /// with or without this flag; what is compressed otherwise is unmet there, and stays as it is where one exchange is shown.
+    /// Sizes and rates are those on the wire. Expectations of a body look at what gzip, deflate, br and zstd have compressed as it
+    /// was before, with or without this flag; what is compressed otherwise is unmet there, and stays as it is where one exchange is shown.
     #[arg(long, env = "LOADGEN_COMPRESSED", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub compressed: bool,
 

@@ -9,6 +9,7 @@ mod expected;
 mod failure;
 mod reply;
 mod token;
+mod zstandard;
 
 pub(crate) use exchange::{Exchange, Incomplete};
 pub use expected::ExpectedStatus;
