@@ -37,13 +37,14 @@ const TESTS_PER_CPU: usize = 2;
 /// The first argument that runs the quick tests alone, in less than two minutes; others may follow.
 const QUICK: &str = "quick";
 /// Modules without quick tests: they attack or load the programs, run alone, or need third-party programs.
-const NOT_QUICK: [&str; 17] = [
+const NOT_QUICK: [&str; 18] = [
     "accounting",
     "attacks",
     "chart",
     "clients",
     "compose",
     "conformance",
+    "encodings",
     "faulty_servers",
     "gateways",
     "haproxy_tls",

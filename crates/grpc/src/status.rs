@@ -78,6 +78,12 @@ impl Code {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
+    /// The code of a name like `UNAVAILABLE`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
     /// Reads the value of [`STATUS`]; `None` if it is not a valid code.
     #[must_use]
     pub fn read(value: &[u8]) -> Option<Self> {

@@ -27,6 +27,7 @@ mod cors; // cross-origin requests
 mod counts; // loadgen's counts against the server's
 mod drain; // from SIGTERM to exit
 mod drain_races; // requests in flight when a drain begins
+mod encodings; // compressed content, through a proxy
 mod endpoints; // each endpoint, over both protocols
 mod exits; // exit codes, verdicts and thresholds of loadgen
 mod expect; // 100 (Continue)

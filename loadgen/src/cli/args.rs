@@ -410,8 +410,8 @@ pub struct Args {
 
     /// Accept compressed responses; one exchange is shown decoded
     ///
-    /// Sizes and rates are those on the wire. Expectations of a body look at what gzip and deflate have compressed as it was before,
-    /// with or without this flag; what is compressed otherwise is unmet there, and stays as it is where one exchange is shown.
+    /// Sizes and rates are those on the wire. Expectations of a body look at what gzip, deflate, br and zstd have compressed as it
+    /// was before, with or without this flag; what is compressed otherwise is unmet there, and stays as it is where one exchange is shown.
     #[arg(long, env = "LOADGEN_COMPRESSED", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub compressed: bool,
 
@@ -658,9 +658,9 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub no_progress: bool,
 
-    /// Statuses that count as success beside 2xx, like 404,3xx
+    /// Statuses that count as success beside 2xx, like 404,3xx or NOT_FOUND
     ///
-    /// A status, a class (3xx) or a range (500-503); several are separated by commas.
+    /// A status, a class (3xx) or a range (500-503), of gRPC calls a name (NOT_FOUND) beside OK; several are separated by commas.
     #[arg(long, value_name = "STATUS", env = "LOADGEN_EXPECT_STATUS", value_parser = expect_status, help_heading = RESULT)]
     pub expect_status: Option<ExpectedStatus>,
 
@@ -744,7 +744,7 @@ fn label(text: &str) -> Result<(String, String), &'static str> {
     label.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or("no name=value")
 }
 
-/// `--expect-status`: those beside 2xx.
+/// `--expect-status`: those beside 2xx and OK.
 fn expect_status(text: &str) -> Result<ExpectedStatus, String> {
     ExpectedStatus::default().with(text)
 }

@@ -22,10 +22,12 @@ use super::{
     planned::Planned,
     print,
     progress::{self, Progress, note},
+    rounds::{self, Round, Rounds},
     wait::{self, Waited},
 };
 use crate::{
     clock::nanos,
+    control::Handle,
     numbers::{count, seconds},
     plan::{OtherEnd, Plan, PlanError},
     run::Run,
@@ -210,37 +212,14 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
         shown(out.write_all(&page))?;
         return Ok(exit::of_exchange(&exchanged, &output.fail_on));
     }
-    let mut rounds = Vec::new();
-    // How the rounds have ended, beside what came of each.
-    let mut cut_short = Exit::Done;
-    let mut first = Some(run);
-    for number in 1..=output.rounds {
-        let run = first.take().unwrap_or_else(|| prepared(&plan, &output));
-        if !interrupts.follow(run.handle()) && number > 1 {
-            cut_short = Exit::Interrupted;
-            break;
-        }
-        if output.rounds > 1 && output.progress {
-            note(&format!("round {number} of {}", output.rounds));
-        }
-        match carry_out_round(run, &output) {
-            Ok(round) => rounds.push(round),
-            Err(_) if rounds.is_empty() && interrupts.is_interrupted() => return Ok(Exit::Interrupted),
-            Err(error) if rounds.is_empty() => return Err(error),
-            // Those before it are not lost.
-            Err(error) => {
-                note(&format!("round {number} could not run: {error:#}"));
-                cut_short = Exit::Failed;
-                break;
-            }
-        }
-        if rounds.last().is_some_and(|round| round.summary.interrupted) {
-            break;
-        }
-    }
+    let again = || Ok(prepared(&plan, &output));
+    let Some(rounds) = rounds::carry_out(run, again, &interrupts, &output)? else {
+        return Ok(Exit::Interrupted);
+    };
+    let Rounds { ended: rounds, mut cut_short } = rounds;
     let ended: Vec<_> = rounds
         .iter()
-        .map(|Round { summary, is_aborted }| Ended {
+        .map(|OfRound { summary, is_aborted }| Ended {
             summary,
             is_aborted: *is_aborted,
             thresholds: &[],
@@ -251,7 +230,8 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     let exit = conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {
         files.write(reports, || page.write(reports, &output, out))
     })?;
-    let has_failed = |round: &Round| round.summary.happened.as_deref().is_some_and(|one| one.code != Some(0));
+    let has_failed =
+        |round: &OfRound| round.summary.happened.as_deref().is_some_and(|one| one.code != Some(0));
     if rounds.iter().any(has_failed) {
         cut_short = cut_short.min(Exit::Failed);
     }
@@ -282,15 +262,31 @@ pub(super) fn with_words(mut summary: Summary, output: &Output) -> Summary {
     summary
 }
 
+impl Round for Run {
+    type Ended = OfRound;
+
+    fn handle(&self) -> Handle {
+        Self::handle(self)
+    }
+
+    fn carry_out(self, output: &Output) -> anyhow::Result<OfRound> {
+        carry_out_round(self, output)
+    }
+
+    fn was_interrupted(ended: &OfRound) -> bool {
+        ended.summary.interrupted
+    }
+}
+
 /// What came of one round.
-pub(super) struct Round {
+pub(super) struct OfRound {
     pub(super) summary: Summary,
     /// Whether a threshold of `--abort-on` was crossed before its end.
     pub(super) is_aborted: bool,
 }
 
 /// Runs, with progress, to the end.
-pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round> {
+pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<OfRound> {
     let progress = output.progress.then(|| Progress::of(run.plan().load()));
     let running = run.start()?;
     running.notes().for_each(|line| note(&line));
@@ -316,7 +312,7 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<Round
     if let Some(crossed) = &aborted {
         note(&format!("stopped early: {} was crossed (--abort-on)", crossed.threshold));
     }
-    Ok(Round { summary, is_aborted: aborted.is_some() })
+    Ok(OfRound { summary, is_aborted: aborted.is_some() })
 }
 
 /// Says where servers can post their ledgers.

@@ -169,7 +169,7 @@ fn cannot_write(path: &Path) -> String {
     format!("can't write the --report file {}", path.display())
 }
 
-/// Writes the report of a run, of its rounds, or of several loads, in one of its formats; the style is that of text.
+/// Writes the report of a run, of its rounds, of several loads, or of rounds of those, in one of its formats; the style is that of text.
 pub(super) fn write(
     reports: &[Report<'_>],
     format: Format,
@@ -177,11 +177,15 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     if report::loads::are_loads(reports) {
-        return match format {
-            Format::Text => report::text::loads::write(reports, style, out),
-            Format::Json => report::json::write_loads(reports, out),
-            Format::Markdown => report::markdown::write_loads(reports, out),
-            Format::Csv => report::csv::write_loads(reports, out),
+        return match (format, report::loads::are_rounds(reports)) {
+            (Format::Text, false) => report::text::loads::write(reports, style, out),
+            (Format::Json, false) => report::json::write_loads(reports, out),
+            (Format::Markdown, false) => report::markdown::write_loads(reports, out),
+            (Format::Csv, false) => report::csv::write_loads(reports, out),
+            (Format::Text, true) => report::text::loads::write_rounds(reports, style, out),
+            (Format::Json, true) => report::json::write_rounds_of_loads(reports, out),
+            (Format::Markdown, true) => report::markdown::write_rounds_of_loads(reports, out),
+            (Format::Csv, true) => report::csv::write_rounds_of_loads(reports, out),
         };
     }
     match (reports, format) {

@@ -20,8 +20,11 @@ use super::{
 };
 use crate::{
     plan::PlanError,
-    report::diff::Diff,
-    summary::{KeptReport, Rounds, Summary},
+    report::{
+        Report,
+        diff::{Diff, DiffOfLoads},
+    },
+    summary::{CannotMerge, KeptReport, Loads, RoundsOfLoads, Summary},
     verdict::{Threshold, change::Conclusion},
 };
 
@@ -36,11 +39,13 @@ pub enum Kept {
     /// Merge JSON reports of runs that went on at the same time
     ///
     /// Shards of one run, from several machines or processes, with the same target, method, protocol and expected statuses:
-    /// counts, times and rates add up, laid over each other by the clock on the wall. The exit code is 0 if they could be merged.
+    /// counts, times and rates add up, laid over each other by the clock on the wall. Those of a plan with several loads are
+    /// merged load by load. The exit code is 0 if they could be merged.
     Merge(Merged),
     /// Compare new rounds with old ones
     ///
-    /// Two JSON reports of runs with --repeat, 4 rounds or more each: the change of each figure with its 95% interval. With
+    /// Two JSON reports of runs with --repeat, 4 rounds or more each: the change of each figure with its 95% interval, of a plan
+    /// with several loads for each load. With
     /// --fail-on-regression the exit code is 99 if a figure is worse by more, and 4 if the rounds can't tell.
     Diff(Compared),
 }
@@ -130,11 +135,12 @@ impl Shown {
         };
         let kept = read(file)?;
         let summaries = match &kept {
-            KeptReport::Rounds(rounds) => rounds.as_slice(),
-            KeptReport::Loads(loads) => loads.as_slice(),
+            KeptReport::Rounds(rounds) => vec![rounds.as_slice()],
+            KeptReport::Loads(loads) => vec![loads.as_slice()],
+            KeptReport::RoundsOfLoads(rounds) => rounds.as_slice().iter().map(Loads::as_slice).collect(),
         };
         let ended = |summary| Ended { summary, is_aborted: false, has_lost: false, thresholds: &[] };
-        let ended: Vec<_> = summaries.iter().map(ended).collect();
+        let ended: Vec<_> = summaries.into_iter().flatten().map(ended).collect();
         let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
         conclude(&ended, &self.thresholds, &[], view, |reports| {
             let format = formats::printed(self.output, &self.reports);
@@ -156,31 +162,88 @@ impl Compared {
             };
             return Err(refused(&wrong, ACCEPTED, EXAMPLE));
         };
-        let (old, new) = (read_rounds(old, EXAMPLE)?, read_rounds(new, EXAMPLE)?);
-        let diff = Diff::new(old.as_slice(), new.as_slice(), self.fail_on_regression);
-        shown(match self.output {
-            Format::Text => diff.text(out),
-            Format::Json => diff.json(out),
-            Format::Markdown => diff.markdown(out),
+        let exit = match (read(old)?, read(new)?) {
+            (KeptReport::Rounds(old), KeptReport::Rounds(new)) => {
+                let diff = Diff::new(old.as_slice(), new.as_slice(), self.fail_on_regression);
+                shown(match self.format()? {
+                    Written::Text => diff.text(out),
+                    Written::Json => diff.json(out),
+                    Written::Markdown => diff.markdown(out),
+                })?;
+                self.exit(&[&diff])
+            }
+            (first, second) => {
+                let rounds = (of_loads(first, old, EXAMPLE)?, of_loads(second, new, EXAMPLE)?);
+                let diff = self.of_loads(&rounds.0, &rounds.1, [old, new])?;
+                shown(match self.format()? {
+                    Written::Text => diff.text(out),
+                    Written::Json => diff.json(out),
+                    Written::Markdown => diff.markdown(out),
+                })?;
+                self.exit(&diff.0.iter().map(|(_, diff)| diff).collect::<Vec<_>>())
+            }
+        };
+        Ok(exit)
+    }
+
+    fn format(&self) -> anyhow::Result<Written> {
+        Ok(match self.output {
+            Format::Text => Written::Text,
+            Format::Json => Written::Json,
+            Format::Markdown => Written::Markdown,
             Format::Csv => {
                 let accepted = "text, json or markdown";
-                return Err(refused(
-                    "'csv' for --output of diff",
-                    accepted,
-                    "loadgen diff -o json old.json new.json",
-                ));
+                let example = "loadgen diff -o json old.json new.json";
+                return Err(refused("'csv' for --output of diff", accepted, example));
             }
-        })?;
-        if self.fail_on_regression.is_none() {
-            return Ok(Exit::Done);
+        })
+    }
+
+    /// Each load with the one of its name.
+    fn of_loads(
+        &self,
+        old: &RoundsOfLoads,
+        new: &RoundsOfLoads,
+        [old_file, new_file]: [&Path; 2],
+    ) -> anyhow::Result<DiffOfLoads> {
+        let news: Vec<_> = new.by_load().collect();
+        let mut diffs = Vec::new();
+        for (name, rounds) in old.by_load() {
+            let found = news.iter().find(|(other, _)| *other == name);
+            diffs.extend(
+                found.map(|(_, new)| (name.to_owned(), Diff::new(&rounds, new, self.fail_on_regression))),
+            );
         }
-        let is_any = |conclusion| diff.changes.iter().any(|change| change.conclusion == conclusion);
-        Ok(match () {
+        let [olds, news] = [old, new].map(|all| all.by_load().map(|(name, _)| name).collect::<Vec<_>>());
+        if diffs.len() == olds.len() && olds.len() == news.len() {
+            return Ok(DiffOfLoads(diffs));
+        }
+        let [old_file, new_file] = [old_file, new_file].map(Path::display);
+        let wrong =
+            format!("{old_file} has the loads {}, and {new_file} {}", olds.join(", "), news.join(", "));
+        let accepted = "two reports of plans whose loads have the same names";
+        Err(refused(&wrong, accepted, "loadgen diff old.json new.json"))
+    }
+
+    fn exit(&self, diffs: &[&Diff]) -> Exit {
+        if self.fail_on_regression.is_none() {
+            return Exit::Done;
+        }
+        let changes = diffs.iter().flat_map(|diff| &diff.changes);
+        let is_any = |conclusion| changes.clone().any(|change| change.conclusion == conclusion);
+        match () {
             () if is_any(Conclusion::Worse) => Exit::Crossed,
             () if is_any(Conclusion::CannotTell) => Exit::NotJudged,
             () => Exit::Done,
-        })
+        }
     }
+}
+
+/// The formats of a comparison.
+enum Written {
+    Text,
+    Json,
+    Markdown,
 }
 
 impl Merged {
@@ -194,22 +257,46 @@ impl Merged {
         if others.is_empty() {
             return Err(refused("only one file", ACCEPTED, EXAMPLE));
         }
-        let mut merged = read_one(first)?;
+        let mut merged = read_shard(first)?;
         for file in others {
-            if let Err(differs) = merged.merge(&read_one(file)?) {
+            if let Err(differs) = merged.add(&read_shard(file)?) {
                 let wrong = format!("can't merge {} and {}", first.display(), file.display());
-                return Err(
-                    PlanError(Refusal::new(wrong, ACCEPTED, EXAMPLE).because(differs.to_string())).into()
-                );
+                return Err(PlanError(Refusal::new(wrong, ACCEPTED, EXAMPLE).because(differs)).into());
             }
-            anyhow::ensure!(
-                merged.is_plausible(),
-                "can't merge {}: more than any run counts",
-                file.display()
-            );
+            let is_plausible = merged.summaries().iter().all(Summary::is_plausible);
+            anyhow::ensure!(is_plausible, "can't merge {}: more than any run counts", file.display());
         }
-        shown(formats::write(&[(&merged).into()], self.output, output::style(), out))?;
+        let reports: Vec<_> = merged.summaries().iter().map(Report::from).collect();
+        shown(formats::write(&reports, self.output, output::style(), out))?;
         Ok(Exit::Done)
+    }
+}
+
+/// What can be merged.
+enum Shard {
+    /// One run.
+    One(Box<Summary>),
+    /// Several loads at the same time.
+    Loads(Loads),
+}
+
+impl Shard {
+    /// # Errors
+    /// Why it can't be added.
+    fn add(&mut self, other: &Self) -> Result<(), String> {
+        let told = |why: CannotMerge| why.to_string();
+        match (self, other) {
+            (Self::One(mine), Self::One(theirs)) => mine.merge(theirs).map_err(told),
+            (Self::Loads(mine), Self::Loads(theirs)) => mine.merge(theirs).map_err(told),
+            _ => Err("one is of several loads, the other of a run with one".to_owned()),
+        }
+    }
+
+    fn summaries(&self) -> &[Summary] {
+        match self {
+            Self::One(summary) => std::slice::from_ref(summary),
+            Self::Loads(loads) => loads.as_slice(),
+        }
     }
 }
 
@@ -217,22 +304,28 @@ fn refused(wrong: &str, accepted: &str, example: &str) -> anyhow::Error {
     PlanError(Refusal::new(wrong, accepted, example)).into()
 }
 
-/// The report of one run.
-fn read_one(path: &Path) -> anyhow::Result<Summary> {
-    const EXAMPLE: &str = "loadgen merge a.json b.json";
-    let rounds = read_rounds(path, EXAMPLE)?;
-    let several = format!("{} has {} rounds", path.display(), rounds.as_slice().len());
-    rounds.into_one().ok_or_else(|| refused(&several, "reports of runs without --repeat", EXAMPLE))
+/// The report of one run, or of several loads.
+fn read_shard(path: &Path) -> anyhow::Result<Shard> {
+    let rounds = match read(path)? {
+        KeptReport::Loads(loads) => return Ok(Shard::Loads(loads)),
+        KeptReport::RoundsOfLoads(rounds) => rounds.as_slice().len(),
+        KeptReport::Rounds(rounds) => match rounds.as_slice().len() {
+            1 => return Ok(Shard::One(Box::new(rounds.into_one().context("no rounds")?))),
+            several => several,
+        },
+    };
+    let several = format!("{} has {rounds} rounds", path.display());
+    Err(refused(&several, "reports of runs without --repeat", "loadgen merge a.json b.json"))
 }
 
-/// The report of one run, or of its rounds.
-fn read_rounds(path: &Path, example: &str) -> anyhow::Result<Rounds> {
-    match read(path)? {
-        KeptReport::Rounds(rounds) => Ok(rounds),
-        KeptReport::Loads(loads) => {
-            let wrong = format!("{} has {} loads", path.display(), loads.as_slice().len());
-            let accepted = "reports of runs with one load; loadgen report shows one of several";
-            Err(refused(&wrong, accepted, example))
+/// Rounds of several loads; what was run without --repeat is one round.
+fn of_loads(kept: KeptReport, path: &Path, example: &str) -> anyhow::Result<RoundsOfLoads> {
+    match kept {
+        KeptReport::RoundsOfLoads(rounds) => Ok(rounds),
+        KeptReport::Loads(loads) => Ok(loads.into()),
+        KeptReport::Rounds(_) => {
+            let wrong = format!("{} is of one load, and the other report of several", path.display());
+            Err(refused(&wrong, "two reports of one load each, or two of the same loads", example))
         }
     }
 }

@@ -15,9 +15,11 @@ use super::{
     output::Output,
     print,
     progress::{Progress, note},
+    rounds::{self, Round, Rounds},
     wait::{self, Waited},
 };
 use crate::{
+    control::Handle,
     plan::{OtherEnd, Plan, PlanError, together_within_files},
     run::{RunningTogether, Together},
     summary::Summary,
@@ -61,59 +63,99 @@ pub(super) fn run(
     let (plans, thresholds): (Vec<_>, Vec<_>) =
         loads.into_iter().map(|LoadPlan { plan, thresholds }| (plan, thresholds)).unzip();
     let plans = within_files(plans, other_end)?;
-    let runs = Together::new(plans.clone()).context("no loads")?;
-    let runs = match observed_every(output) {
-        Some(every) => runs.observe(every),
-        None => runs,
-    };
-    let interrupts = interrupt::watch(runs.handle()).context("can't watch for Ctrl+C")?;
+    let first = OneRound::new(&plans, output)?;
+    let interrupts = interrupt::watch(first.runs.handle()).context("can't watch for Ctrl+C")?;
     let mut files = ReportFiles::create(&output.reports)?;
     if let Some(patience) = output.wait_for_target
-        && wait::for_targets(&plans, patience, &runs.handle(), output.progress)? == Waited::Interrupted
+        && wait::for_targets(&plans, patience, &first.runs.handle(), output.progress)? == Waited::Interrupted
     {
         return Ok(Exit::Interrupted);
     }
-    let each = runs.handles().collect();
-    let progress = output.progress.then(|| Progress::of_all(plans.iter().map(Plan::load)));
-    let running = match runs.start() {
-        Err(_) if interrupts.is_interrupted() => return Ok(Exit::Interrupted),
-        started => started?,
-    };
-    for (index, line) in running.notes() {
-        let name = plans.get(index).and_then(|plan| plan.load().name.as_deref()).unwrap_or_default();
-        note(&format!("the load '{name}': {line}"));
-    }
-    note_ledgers(running.ledgers_at());
-    let watching = progress.map(|progress| progress.watch(running.handle()));
-    let aborting = match output.abort_on.as_slice() {
-        [] => None,
-        thresholds => Some(abort::watch(thresholds.to_vec(), each).context("can't start a thread")?),
-    };
-    let summaries = joined(running, output);
-    if let Some(watching) = watching {
-        watching.end();
-    }
-    let aborted = aborting.and_then(abort::Watching::end);
-    let summaries = summaries?;
-    if let Some(crossed) = &aborted {
-        let name = plans.get(crossed.run).and_then(|plan| plan.load().name.as_deref()).unwrap_or_default();
-        note(&format!("stopped early: {} was crossed by the load '{name}' (--abort-on)", crossed.threshold));
-    }
-    let is_aborted = aborted.is_some();
-    let ended: Vec<_> = summaries
+    let rounds = rounds::carry_out(first, || OneRound::new(&plans, output), &interrupts, output)?;
+    let Some(Rounds { ended: rounds, cut_short }) = rounds else { return Ok(Exit::Interrupted) };
+    let ended: Vec<_> = rounds
         .iter()
-        .zip(&thresholds)
-        .map(|(summary, thresholds)| Ended {
-            summary,
-            is_aborted,
-            has_lost: output.zero_loss && exit::has_lost(summary),
-            thresholds,
+        .flat_map(|OfRound { summaries, is_aborted }| {
+            summaries.iter().zip(&thresholds).map(|(summary, thresholds)| Ended {
+                summary,
+                is_aborted: *is_aborted,
+                has_lost: output.zero_loss && exit::has_lost(summary),
+                thresholds,
+            })
         })
         .collect();
     let view = View { detail: output.detail, normalization: output.normalization };
-    conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {
+    let exit = conclude(&ended, &output.thresholds, &output.fail_on, view, |reports| {
         files.write(reports, || Page::Usual.write(reports, output, out))
-    })
+    })?;
+    Ok(exit.min(cut_short))
+}
+
+/// All loads once.
+struct OneRound<'p> {
+    runs: Together,
+    plans: &'p [Plan],
+}
+
+/// What came of all loads.
+struct OfRound {
+    summaries: Vec<Summary>,
+    /// Whether a threshold of `--abort-on` was crossed before their end.
+    is_aborted: bool,
+}
+
+impl<'p> OneRound<'p> {
+    fn new(plans: &'p [Plan], output: &Output) -> anyhow::Result<Self> {
+        let runs = Together::new(plans.to_vec()).context("no loads")?;
+        let runs = match observed_every(output) {
+            Some(every) => runs.observe(every),
+            None => runs,
+        };
+        Ok(Self { runs, plans })
+    }
+
+    fn name(&self, index: usize) -> &'p str {
+        self.plans.get(index).and_then(|plan| plan.load().name.as_deref()).unwrap_or_default()
+    }
+}
+
+impl Round for OneRound<'_> {
+    type Ended = OfRound;
+
+    fn handle(&self) -> Handle {
+        self.runs.handle()
+    }
+
+    fn carry_out(self, output: &Output) -> anyhow::Result<OfRound> {
+        let each = self.runs.handles().collect();
+        let progress = output.progress.then(|| Progress::of_all(self.plans.iter().map(Plan::load)));
+        let names: Vec<_> = (0..self.plans.len()).map(|index| self.name(index)).collect();
+        let running = self.runs.start()?;
+        for (index, line) in running.notes() {
+            note(&format!("the load '{}': {line}", names[index]));
+        }
+        note_ledgers(running.ledgers_at());
+        let watching = progress.map(|progress| progress.watch(running.handle()));
+        let aborting = match output.abort_on.as_slice() {
+            [] => None,
+            thresholds => Some(abort::watch(thresholds.to_vec(), each).context("can't start a thread")?),
+        };
+        let summaries = joined(running, output);
+        if let Some(watching) = watching {
+            watching.end();
+        }
+        let aborted = aborting.and_then(abort::Watching::end);
+        let summaries = summaries?;
+        if let Some(crossed) = &aborted {
+            let (threshold, name) = (&crossed.threshold, names[crossed.run]);
+            note(&format!("stopped early: {threshold} was crossed by the load '{name}' (--abort-on)"));
+        }
+        Ok(OfRound { summaries, is_aborted: aborted.is_some() })
+    }
+
+    fn was_interrupted(ended: &OfRound) -> bool {
+        ended.summaries.iter().any(|summary| summary.interrupted)
+    }
 }
 
 fn joined(running: RunningTogether, output: &Output) -> anyhow::Result<Vec<Summary>> {

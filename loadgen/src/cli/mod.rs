@@ -33,6 +33,7 @@ mod probe;
 mod probe_args;
 mod progress;
 mod read;
+mod rounds;
 mod shorthand;
 mod wait;
 

@@ -9,6 +9,7 @@ use crate::{
         file::{Bound, OfLoad, PlanFile},
         known_keys::LOAD,
     },
+    summary::MAX_ROUNDS,
     verdict::Threshold,
 };
 
@@ -52,8 +53,19 @@ impl Args {
             let thresholds = thresholds.iter().map(threshold).collect::<Result<_, _>>()?;
             Ok(LoadPlan { plan, thresholds })
         };
-        let loads = (0..).zip(file.several(target)?).map(load);
-        Ok(Planned::Several(loads.collect::<Result<_, _>>()?))
+        let loads = (0..).zip(file.several(target)?).map(load).collect::<Result<Vec<_>, _>>()?;
+        self.check_rounds(loads.len())?;
+        Ok(Planned::Several(loads))
+    }
+
+    /// Each load of each round has records of its own, of which there are as many as of rounds of one load.
+    fn check_rounds(&self, loads: usize) -> Result<(), PlanError> {
+        let most = MAX_ROUNDS / loads.max(1);
+        if self.repeat <= most {
+            return Ok(());
+        }
+        let accepted = format!("at most {most} rounds of {loads} loads: together {MAX_ROUNDS} records");
+        Err(PlanError(Refusal::of_value("repeat", self.repeat, accepted, most.to_string())))
     }
 
     /// What several loads of a plan don't go with: what is typed of one load can't be meant for each.
@@ -67,9 +79,6 @@ impl Args {
                 () if self.find_max.is_some() => Some(("find-max".to_owned(), accepted("it with one load"))),
                 () if self.during.is_some() => Some(("--during".to_owned(), accepted("it with one load"))),
                 () if self.once => Some(("--once".to_owned(), accepted("a run of all loads without it"))),
-                () if self.repeat > 1 => {
-                    Some(("--repeat".to_owned(), accepted("one run, with a --report of its own")))
-                }
                 () => None,
             }
         });

@@ -1,14 +1,21 @@
 //! Content that a server has compressed, as it was before: for checks of it, and to be shown.
 //!
-//! What comes out is bounded, whatever goes in. gzip and deflate are decoded, which servers and proxies have all; others are named.
+//! What comes out is bounded, whatever goes in, and so is what it takes: a window is at most 16 MiB. gzip, deflate, br and zstd are decoded,
+//! which is what browsers accept; others are named.
 
 use std::io::{self, Read};
 
+use brotli_decompressor::Decompressor;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use wire::Fields;
 
+use super::zstandard;
+
 /// The most codings of one body, each of which is decoded on its own.
 const MAX_CODINGS: usize = 4;
+
+/// What is read at a time of content in br, in bytes.
+const BROTLI_BUFFER: usize = 4096;
 
 /// Content without its codings.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,11 +51,13 @@ pub(crate) fn decoded(codings: &str, body: &[u8], is_cut: bool, most: usize) -> 
             "gzip" | "x-gzip" => read(MultiGzDecoder::new(&*content), is_cut, most),
             // Some servers leave out the frame of zlib.
             "deflate" if is_zlib(&content) => read(ZlibDecoder::new(&*content), is_cut, most),
+            "br" => read(Decompressor::new(content.chain(Ended), BROTLI_BUFFER), is_cut, most),
+            "zstd" => zstandard::decoded(&content, is_cut, most),
             "deflate" => read(DeflateDecoder::new(&*content), is_cut, most),
             other => {
                 let other: String = other.chars().take(20).collect();
                 return Err(format!(
-                    "it is in '{}', and only gzip and deflate are decoded (-H 'accept-encoding: gzip')",
+                    "it is in '{}', and only gzip, deflate, br and zstd are decoded (-H 'accept-encoding: gzip')",
                     other.escape_debug()
                 ));
             }
@@ -65,6 +74,15 @@ fn named(codings: &str) -> impl Iterator<Item = &str> {
 /// Whether it begins as zlib does (RFC 1950 section 2.2).
 fn is_zlib(content: &[u8]) -> bool {
     matches!(content, [method, flags, ..] if method & 0xf == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0)
+}
+
+/// Where what was held has ended: a decoder that asks for more has come to no end.
+struct Ended;
+
+impl Read for Ended {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 fn read(decoder: impl Read, is_cut: bool, most: usize) -> io::Result<Decoded> {
@@ -89,7 +107,11 @@ mod tests {
         write::{DeflateEncoder, GzEncoder, ZlibEncoder},
     };
 
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
     use super::*;
+
+    const HELLO_IN_BR: &[u8] = b"\x0b\x02\x80hello\x03";
 
     fn coded(coding: &str, content: &[u8]) -> Vec<u8> {
         let level = Compression::fast();
@@ -99,6 +121,7 @@ mod tests {
                 encoder.write_all(content).unwrap();
                 encoder.finish().unwrap()
             }
+            "zstd" => compress_to_vec(content, CompressionLevel::Fastest),
             "zlib" => {
                 let mut encoder = ZlibEncoder::new(Vec::new(), level);
                 encoder.write_all(content).unwrap();
@@ -125,6 +148,9 @@ mod tests {
         assert_eq!(content("deflate", &coded("zlib", b"hello")), hello());
         assert_eq!(content("deflate", &coded("raw", b"hello")), hello());
         assert_eq!(content("deflate, gzip", &coded("gzip", &coded("zlib", b"hello"))), hello());
+        assert_eq!(content("br", HELLO_IN_BR), hello());
+        assert_eq!(content("zstd", &coded("zstd", b"hello")), hello());
+        assert_eq!(content("br, zstd, gzip", &coded("gzip", &coded("zstd", HELLO_IN_BR))), hello());
         assert_eq!(content("identity", b"hello"), hello());
         let members = [coded("gzip", b"hel"), coded("gzip", b"lo")].concat();
         assert_eq!(content("gzip", &members), hello());
@@ -144,7 +170,10 @@ mod tests {
             ("gzip", &b"hello"[..], "it is not gzip: "),
             ("gzip", &whole[..whole.len() - 9], "it is not gzip: "),
             ("deflate", b"\xff\xff\xff", "it is not deflate: "),
-            ("br", b"x", "it is in 'br', and only gzip and deflate"),
+            ("br", b"\xff\xff\xff", "it is not br: "),
+            ("br", &HELLO_IN_BR[..5], "it is not br: "),
+            ("zstd", b"hello", "it is not zstd: "),
+            ("compress", b"x", "it is in 'compress', and only gzip, deflate, br and zstd"),
             ("gzip,gzip,gzip,gzip,gzip", b"x", "it has 5 codings, and at most 4"),
         ] {
             let error = content(codings, body).unwrap_err();
@@ -153,6 +182,8 @@ mod tests {
         // The beginning of what was not held to its end.
         let cut = decoded("gzip", &whole[..whole.len() - 9], true, 1000).unwrap();
         assert!(cut.is_cut && b"hello".repeat(50).starts_with(&cut.content));
+        let cut = decoded("br", &HELLO_IN_BR[..6], true, 1000).unwrap();
+        assert!(cut.is_cut && b"hello".starts_with(&cut.content));
     }
 
     #[test]
@@ -165,6 +196,10 @@ mod tests {
             assert_eq!((content.len(), is_cut), (most, true));
             let within = decoded("gzip,gzip", &bomb, false, most);
             assert!(within.is_ok_and(|within| within.content.len() <= most), "{most}");
+        }
+        for most in [0, 1, 4] {
+            let Decoded { content, is_cut } = decoded("br", HELLO_IN_BR, false, most).unwrap();
+            assert_eq!((content.len(), is_cut), (most, true));
         }
         let exact = decoded("gzip", &coded("gzip", b"hello"), false, 5).unwrap();
         assert_eq!(exact, Decoded { content: b"hello".to_vec(), is_cut: false });

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt, ops::RangeInclusive, sync::Arc};
 
 use contract::pattern::{self, Mismatch};
+use grpc::Code;
 use serde_json::Value;
 use wire::Fields;
 
@@ -26,6 +27,8 @@ const SHOWN: usize = 80;
 pub(crate) struct Expectations {
     /// One of these statuses.
     pub(crate) status: Option<ExpectedStatus>,
+    /// One of these statuses of a gRPC call.
+    pub(crate) grpc_status: Option<ExpectedStatus>,
     /// Of fields, by their names in lower case.
     pub(crate) headers: Vec<(String, Text)>,
     /// These texts in the body.
@@ -192,13 +195,27 @@ impl Check {
     }
 
     /// What of a complete reply is not as expected, first.
-    pub(crate) fn fault(&self, status: u16, length: u64, response: Nanos) -> Option<Fault> {
-        let Expectations { status: statuses, body_contains, json, size, within, .. } = &*self.expectations;
+    pub(crate) fn fault(
+        &self,
+        status: u16,
+        code: Option<Code>,
+        length: u64,
+        response: Nanos,
+    ) -> Option<Fault> {
+        let Expectations { status: statuses, grpc_status, body_contains, json, size, within, .. } =
+            &*self.expectations;
         if let Some(statuses) = statuses
             && !statuses.contains(status)
         {
             let expected = format!("status {}", statuses.named().unwrap_or_default());
             return Some(Fault { expected, found: format!("status {status}") });
+        }
+        if let Some(codes) = grpc_status
+            && !code.is_some_and(|code| codes.contains_code(code))
+        {
+            let expected = format!("grpc_status {}", codes.named().unwrap_or_default());
+            let found = code.map_or_else(|| format!("HTTP status {status}"), |code| code.name().to_owned());
+            return Some(Fault { expected, found });
         }
         if let Some(fault) = &self.fault {
             return Some(fault.clone());
@@ -291,6 +308,9 @@ impl Expectations {
         if let Some(status) = &self.status {
             lines.push(format!("status {}", status.named().unwrap_or_default()));
         }
+        if let Some(codes) = &self.grpc_status {
+            lines.push(format!("grpc_status {}", codes.named().unwrap_or_default()));
+        }
         lines.extend(self.headers.iter().map(|(name, text)| format!("header {name} {text}")));
         lines.extend(self.size.iter().map(|size| format!("size {} to {}", size.start(), size.end())));
         lines.extend(self.pattern.then(|| "payload pattern".to_owned()));
@@ -358,7 +378,7 @@ mod tests {
         check.head(&head);
         parts.iter().for_each(|part| check.body(part));
         let length = parts.iter().map(|part| part.len() as u64).sum();
-        check.fault(200, length, 1_000_000)
+        check.fault(200, Some(Code::NotFound), length, 1_000_000)
     }
 
     #[test]
@@ -371,11 +391,14 @@ mod tests {
             headers: vec![("content-type".to_owned(), text)],
             ..Expectations::default()
         };
-        let status = |text| Some(ExpectedStatus::none().with(text).unwrap());
+        let status = |text| Some(ExpectedStatus::of_replies(text).unwrap());
+        let codes = |text| Some(ExpectedStatus::of_calls(text).unwrap());
         for (expectations, met) in [
             (Expectations::default(), true),
             (Expectations { status: status("200,404"), ..Expectations::default() }, true),
             (Expectations { status: status("404"), ..Expectations::default() }, false),
+            (Expectations { grpc_status: codes("OK,NOT_FOUND"), ..Expectations::default() }, true),
+            (Expectations { grpc_status: codes("OK"), ..Expectations::default() }, false),
             (header(Text::Present), true),
             (header(Text::Equals("text/html".to_owned())), true),
             (header(Text::Contains("html".to_owned())), true),

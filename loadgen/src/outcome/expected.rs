@@ -1,22 +1,26 @@
 //! Which statuses are a success.
 
-/// The statuses that count as success: 2xx, and those that are named.
+use grpc::Code;
+
+/// The statuses that count as success: 2xx, of gRPC calls OK, and those that are named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedStatus {
     bits: [u64; WORDS],
+    /// Of gRPC calls, a bit for each code.
+    codes: u32,
     named: Option<String>,
 }
 
 const WORDS: usize = 1000_usize.div_ceil(64);
 
 /// What is accepted, for messages.
-const ACCEPTED: &str =
-    "a status from 200 to 599, a class or a range, like 404, 3xx or 400-404; several with commas";
+const ACCEPTED: &str = "a status from 200 to 599, a class or a range, like 404, 3xx or 400-404, or the name of a gRPC status, like NOT_FOUND; several with commas";
 
 impl Default for ExpectedStatus {
     fn default() -> Self {
         let mut expected = Self::none();
         expected.add(200, 299);
+        expected.add_code(Code::Ok);
         expected
     }
 }
@@ -24,7 +28,17 @@ impl Default for ExpectedStatus {
 impl ExpectedStatus {
     /// None at all.
     pub(crate) fn none() -> Self {
-        Self { bits: [0; WORDS], named: None }
+        Self { bits: [0; WORDS], codes: 0, named: None }
+    }
+
+    /// Those of HTTP alone that are named.
+    pub(crate) fn of_replies(text: &str) -> Option<Self> {
+        Self::none().with(text).ok().filter(|expected| !expected.names_call())
+    }
+
+    /// Those of gRPC calls alone that are named.
+    pub(crate) fn of_calls(text: &str) -> Option<Self> {
+        Self::none().with(text).ok().filter(|expected| !expected.names_reply())
     }
 
     /// Of messages on a WebSocket, which have none: 0.
@@ -42,12 +56,23 @@ impl ExpectedStatus {
         self.bits.get(status / 64).is_some_and(|word| word >> (status % 64) & 1 == 1)
     }
 
-    /// With those that `text` names beside 2xx: `404`, `3xx`, `400-404`, several with commas.
+    /// Whether a gRPC call that ended so is a success.
+    #[inline]
+    #[must_use]
+    pub fn contains_code(&self, code: Code) -> bool {
+        self.codes >> (code as u32) & 1 == 1
+    }
+
+    /// With those that `text` names beside 2xx and OK: `404`, `3xx`, `400-404`, `NOT_FOUND`, several with commas.
     ///
     /// # Errors
     /// What is accepted.
     pub fn with(mut self, text: &str) -> Result<Self, String> {
         for item in text.split(',') {
+            if let Some(code) = Code::from_name(item.trim()) {
+                self.add_code(code);
+                continue;
+            }
             let (first, last) = range(item.trim())
                 .ok_or_else(|| format!("invalid status '{}'; accepted: {ACCEPTED}", item.escape_debug()))?;
             self.add(first, last);
@@ -59,10 +84,28 @@ impl ExpectedStatus {
         Ok(self)
     }
 
-    /// Those beside 2xx, as they were named.
+    /// Those beside 2xx and OK, as they were named.
     #[must_use]
     pub fn named(&self) -> Option<&str> {
         self.named.as_deref()
+    }
+
+    /// Whether a status of gRPC calls is named.
+    pub(crate) fn names_call(&self) -> bool {
+        self.items().any(|item| Code::from_name(item).is_some())
+    }
+
+    /// Whether a status of HTTP is named.
+    pub(crate) fn names_reply(&self) -> bool {
+        self.items().any(|item| Code::from_name(item).is_none())
+    }
+
+    fn items(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().flat_map(|named| named.split(',')).map(str::trim)
+    }
+
+    fn add_code(&mut self, code: Code) {
+        self.codes |= 1 << (code as u32);
     }
 
     fn add(&mut self, first: u16, last: u16) {
@@ -115,10 +158,49 @@ mod tests {
     }
 
     #[test]
+    fn a_call_succeeds_with_ok_or_what_is_named() {
+        let named = ExpectedStatus::default().with("NOT_FOUND, 404,UNAUTHENTICATED").unwrap();
+        for (code, by_default, with_those) in [
+            (Code::Ok, true, true),
+            (Code::Cancelled, false, false),
+            (Code::NotFound, false, true),
+            (Code::Unauthenticated, false, true),
+        ] {
+            assert_eq!(ExpectedStatus::default().contains_code(code), by_default, "{code:?}");
+            assert_eq!(named.contains_code(code), with_those, "{code:?}");
+        }
+        assert!(named.contains(404) && named.names_call() && named.names_reply());
+        let of = |text: &str| {
+            (ExpectedStatus::of_replies(text).is_some(), ExpectedStatus::of_calls(text).is_some())
+        };
+        assert_eq!(of("404"), (true, false));
+        assert_eq!(of("OK,NOT_FOUND"), (false, true));
+        assert_eq!(of("NOT_FOUND,404"), (false, false));
+        assert!(!ExpectedStatus::of_calls("NOT_FOUND").unwrap().contains_code(Code::Ok));
+    }
+
+    #[test]
     fn anything_else_is_answered_with_what_is_accepted() {
         for text in [
-            "", ",", "99", "199", "1xx", "600", "6xx", "xx", "4x", "+20", "404-400", "200-", "-", "ok",
-            "\u{1b}", "1xxxx",
+            "",
+            ",",
+            "99",
+            "199",
+            "1xx",
+            "600",
+            "6xx",
+            "xx",
+            "4x",
+            "+20",
+            "404-400",
+            "200-",
+            "-",
+            "ok",
+            "\u{1b}",
+            "1xxxx",
+            "not_found",
+            "NOTFOUND",
+            "5",
         ] {
             let error = ExpectedStatus::default().with(text).unwrap_err();
             assert!(error.contains("404, 3xx or 400-404") && !error.contains('\u{1b}'), "{text}: {error}");

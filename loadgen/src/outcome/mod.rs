@@ -9,6 +9,7 @@ mod expected;
 mod failure;
 mod reply;
 mod token;
+mod zstandard;
 
 pub(crate) use exchange::{Exchange, Incomplete};
 pub use expected::ExpectedStatus;
@@ -169,7 +170,8 @@ impl Ended<'_> {
         let reply = &self.in_flight.reply;
         let check = reply.check()?;
         let response = self.at.saturating_sub(self.in_flight.arrival.due);
-        matches!(self.outcome, Outcome::Replied).then(|| check.fault(reply.status, reply.length, response))?
+        matches!(self.outcome, Outcome::Replied)
+            .then(|| check.fault(reply.status, reply.code, reply.length, response))?
     }
 }
 

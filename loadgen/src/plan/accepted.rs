@@ -386,7 +386,7 @@ pub(crate) const ALL: &[Accepted] = &[
     },
     Accepted {
         flag: "expect-status",
-        values: "a status from 200 to 599, a class like 3xx or a range like 500-503, several with commas",
+        values: "a status from 200 to 599, a class like 3xx, a range like 500-503 or the name of a gRPC status, like NOT_FOUND, several with commas",
         example: "404,3xx",
     },
     Accepted { flag: "threshold", values: THRESHOLD, example: "p(99)<200ms" },

@@ -13,7 +13,7 @@ use http::Method as HttpMethod;
 use prost_reflect::DescriptorPool;
 
 use super::{
-    PlanError, Request, RequestOptions, Target,
+    Expect, PlanError, Request, RequestOptions, Target,
     accepted::{self, refused, refused_because},
     call::Encoding,
     proto_files,
@@ -179,7 +179,7 @@ pub(super) fn refuse_other_options(wanted: &RequestOptions, follows: bool) -> Re
         (
             expect.pattern || !expect.body_contains.is_empty() || !expect.json.is_empty(),
             "expectations of a gRPC call's body",
-            "those of status, headers, size and within: its messages are not text",
+            "those of grpc_status, status, headers, size and within: its messages are not text",
         ),
     ];
     match refused.into_iter().find(|(is_given, ..)| *is_given) {
@@ -188,6 +188,14 @@ pub(super) fn refuse_other_options(wanted: &RequestOptions, follows: bool) -> Re
         }
         None => Ok(()),
     }
+}
+
+/// Requests to this target are not gRPC calls, of which alone a status of such can be expected.
+pub(super) fn refuse_expectations(expect: &Expect, target: &Target) -> Result<(), PlanError> {
+    let Some(codes) = &expect.grpc_status else { return Ok(()) };
+    let shown = format!("the expectation of grpc_status {} with the target {target}", codes.escape_debug());
+    let accepted = "it with a grpc:// or grpcs:// target alone";
+    Err(PlanError(Refusal::new(shown, accepted, "expect: {status: 404}")))
 }
 
 /// Method and metadata that a call can have.

@@ -13,7 +13,7 @@ use super::{
     request::Common,
     site::{self, OfSite, Targets},
 };
-use crate::outcome::ExpectedStatus;
+use crate::outcome::{ExpectedStatus, expectation::Expectations};
 
 impl Builder {
     /// What goes with gRPC calls, beside what each of them has; `types` are those of files.
@@ -21,6 +21,7 @@ impl Builder {
         if !targets.iter().any(|target| target.grpc) {
             // Of several loads, others may have the calls that the plan speaks of.
             if self.loads <= 1 {
+                self.refuse_names_of_calls(targets[0])?;
                 self.protos.refuse(targets[0])?;
                 self.request.call.refuse(targets[0])?;
             }
@@ -28,9 +29,11 @@ impl Builder {
         }
         let refused = [
             (
-                self.expected_status.named().is_some() && targets.iter().all(|target| target.grpc),
-                "--expect-status with a gRPC call",
-                "it with other targets: a call succeeds with the status OK",
+                self.expected_status.names_reply()
+                    && self.loads <= 1
+                    && targets.iter().all(|target| target.grpc),
+                "--expect-status of HTTP with a gRPC call",
+                "names of gRPC statuses, such as NOT_FOUND: a call succeeds with OK and with those",
             ),
             (
                 self.url_file.is_some(),
@@ -44,6 +47,15 @@ impl Builder {
             }
             None => self.protos.types(&self.request.call),
         }
+    }
+
+    /// Names of gRPC statuses in `--expect-status` are a mistake where no call is made.
+    fn refuse_names_of_calls(&self, target: &Target) -> Result<(), PlanError> {
+        let named = self.expected_status.named().filter(|_| self.expected_status.names_call());
+        let Some(named) = named else { return Ok(()) };
+        let shown = format!("--expect-status={named} with the target {target}");
+        let accepted = "names of gRPC statuses with a grpc:// or grpcs:// target alone";
+        Err(PlanError(Refusal::new(shown, accepted, "--expect-status=404")))
     }
 
     /// What goes with messages on WebSockets.
@@ -361,8 +373,13 @@ fn expected(
     requests: &[Request],
 ) -> Result<(ExpectedStatus, Arc<[ExpectedStatus]>), PlanError> {
     let expectations: Vec<_> = requests.iter().map(Request::expectations).collect();
-    let named = |index: usize| expectations.get(index)?.as_ref()?.status.as_ref()?.named();
-    let all: BTreeSet<&str> = (0..requests.len()).filter_map(named).collect();
+    let named = |index: usize| {
+        let expectations: &Expectations = expectations.get(index)?.as_ref()?;
+        let both = [&expectations.status, &expectations.grpc_status].into_iter().flatten();
+        let texts: Vec<_> = both.filter_map(ExpectedStatus::named).collect();
+        Some(texts.join(",")).filter(|text| !text.is_empty())
+    };
+    let all: BTreeSet<String> = (0..requests.len()).filter_map(named).collect();
     if all.is_empty() {
         return Ok((of_run, Arc::default()));
     }
@@ -370,7 +387,8 @@ fn expected(
         let refused = |_| PlanError(Refusal::of_value("status", text, "statuses", "200,404"));
         of_run.clone().with(text).map_err(refused)
     };
-    let of_each = (0..requests.len()).map(|index| named(index).map_or_else(|| Ok(of_run.clone()), with));
+    let of_each =
+        (0..requests.len()).map(|index| named(index).map_or_else(|| Ok(of_run.clone()), |text| with(&text)));
     let of_each = of_each.collect::<Result<Vec<_>, _>>()?;
     Ok((with(&all.into_iter().collect::<Vec<_>>().join(","))?, of_each.into()))
 }

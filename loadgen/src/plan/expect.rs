@@ -24,6 +24,8 @@ const MAX_EXPECTATIONS: usize = 100;
 pub struct Expect {
     /// Statuses, like `200,404`, `2xx` or `500-503`. They are successes as well.
     pub status: Option<String>,
+    /// Statuses of gRPC calls, like `NOT_FOUND`. They are successes as well.
+    pub grpc_status: Option<String>,
     /// Header fields by their names.
     pub headers: Vec<(String, ExpectedText)>,
     /// Texts that are in the body.
@@ -71,6 +73,7 @@ impl Expect {
         let or = |own: Vec<String>, other: &Vec<String>| if own.is_empty() { other.clone() } else { own };
         Self {
             status: self.status.or_else(|| defaults.status.clone()),
+            grpc_status: self.grpc_status.or_else(|| defaults.grpc_status.clone()),
             headers: if self.headers.is_empty() { defaults.headers.clone() } else { self.headers },
             body_contains: or(self.body_contains, &defaults.body_contains),
             json: if self.json.is_empty() { defaults.json.clone() } else { self.json },
@@ -94,6 +97,7 @@ impl Expect {
             }
         }
         let status = self.status.as_deref().map(statuses).transpose()?;
+        let grpc_status = self.grpc_status.as_deref().map(grpc_statuses).transpose()?;
         let header = |(name, text): (String, ExpectedText)| match name.parse::<HeaderName>() {
             Ok(name) => Ok((name.as_str().to_owned(), text.into())),
             Err(_) => Err(refused("headers", &name, "the name of a header field", "content-type")),
@@ -124,6 +128,7 @@ impl Expect {
         }
         let expectations = Expectations {
             status,
+            grpc_status,
             headers: self.headers.into_iter().map(header).collect::<Result<_, _>>()?,
             body_contains: self.body_contains,
             json: self.json.into_iter().map(json).collect::<Result<_, PlanError>>()?,
@@ -139,5 +144,12 @@ impl Expect {
 /// Those that are named, and no others.
 pub(super) fn statuses(text: &str) -> Result<ExpectedStatus, PlanError> {
     let accepted = "a status from 200 to 599, a class like 3xx or a range like 500-503, several with commas";
-    ExpectedStatus::none().with(text).map_err(|_| refused("status", text, accepted, "200,404"))
+    ExpectedStatus::of_replies(text).ok_or_else(|| refused("status", text, accepted, "200,404"))
+}
+
+/// Those of gRPC calls that are named, and no others.
+fn grpc_statuses(text: &str) -> Result<ExpectedStatus, PlanError> {
+    let names: Vec<_> = grpc::Code::ALL.iter().map(|code| code.name()).collect();
+    let accepted = format!("any of {}", names.join(", "));
+    ExpectedStatus::of_calls(text).ok_or_else(|| refused("grpc_status", text, accepted, "NOT_FOUND"))
 }

@@ -98,6 +98,7 @@ impl Request {
             call_options::refuse_other_options(&wanted, follows)?;
         } else {
             wanted.call.refuse(target)?;
+            call_options::refuse_expectations(&wanted.expect, target)?;
         }
         let has_body = wanted.body.is_some();
         let upload = Upload::new(target, &wanted)?;

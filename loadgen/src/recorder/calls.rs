@@ -23,8 +23,11 @@ pub type MessageFlow = Binned<Messages, 1_000_000, 4096>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calls {
-    /// Calls that ended with a status other than OK, by code.
+    /// Calls that ended with a status other than OK, by code: errors.
     pub errors: CallErrors,
+    /// Of those with a status other than OK, the ones that were expected: successes.
+    #[serde(default, skip_serializing_if = "CallErrors::is_empty")]
+    pub expected: CallErrors,
     /// Messages that were sent.
     pub messages_sent: u64,
     /// Messages that came, also those of calls that failed later.
@@ -44,6 +47,7 @@ impl Default for Calls {
     fn default() -> Self {
         Self {
             errors: CallErrors::default(),
+            expected: CallErrors::default(),
             messages_sent: 0,
             messages_received: 0,
             flow: MessageFlow::default(),
@@ -72,6 +76,13 @@ impl Calls {
         bins.map(|(index, bin)| bin.0 as f64 * within(index * width) as f64 / width as f64).sum()
     }
 
+    /// How many calls ended with this status, which is another than OK, expected or not.
+    #[must_use]
+    pub fn ended_with(&self, code: Code) -> u64 {
+        let of = self.errors.iter().chain(self.expected.iter()).filter(|(seen, _)| *seen == code);
+        of.map(|(_, seen)| seen.count).sum()
+    }
+
     /// The same as of a start that lies so much earlier.
     pub(super) fn delay(&mut self, by: Nanos) {
         self.flow.delay(by);
@@ -79,20 +90,27 @@ impl Calls {
 
     /// All that is counted.
     pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
-        let of_errors = self.errors.iter().map(|(_, seen)| seen.count);
+        let of_errors = self.errors.iter().chain(self.expected.iter()).map(|(_, seen)| seen.count);
         of_errors.chain([self.messages_sent, self.messages_received]).chain(self.flow.iter().map(|bin| bin.0))
     }
 
     /// What servers have said.
     pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
-        self.errors.0.values().flat_map(|seen| [&seen.example, &seen.request_id])
+        self.errors
+            .0
+            .values()
+            .chain(self.expected.0.values())
+            .flat_map(|seen| [&seen.example, &seen.request_id])
     }
 
     /// Adds what another worker has seen.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Self { errors, messages_sent, messages_received, flow, first_message, message } = other;
+        let Self { errors, expected, messages_sent, messages_received, flow, first_message, message } = other;
         for (code, seen) in &errors.0 {
             self.errors.add(*code, seen);
+        }
+        for (code, seen) in &expected.0 {
+            self.expected.add(*code, seen);
         }
         self.messages_sent += messages_sent;
         self.messages_received += messages_received;
@@ -134,7 +152,7 @@ impl TryFrom<AtMost<(String, Seen), 16>> for CallErrors {
     fn try_from(AtMost(all): AtMost<(String, Seen), 16>) -> Result<Self, String> {
         let mut errors = BTreeMap::new();
         for (name, seen) in all {
-            let code = code_of(&name).filter(|code| *code != Code::Ok);
+            let code = Code::from_name(&name).filter(|code| *code != Code::Ok);
             let code = code.ok_or_else(|| format!("an unknown gRPC status {}", name.escape_debug()))?;
             if seen.example.chars().count() > MAX_MESSAGE || seen.request_id.len() > id::LENGTH {
                 return Err(format!("a call whose message is longer than {MAX_MESSAGE} characters"));
@@ -143,11 +161,6 @@ impl TryFrom<AtMost<(String, Seen), 16>> for CallErrors {
         }
         Ok(Self(errors))
     }
-}
-
-/// The code of a name like `UNAVAILABLE`.
-pub(crate) fn code_of(name: &str) -> Option<Code> {
-    Code::ALL.iter().copied().find(|code| code.name() == name)
 }
 
 impl CallErrors {
@@ -173,6 +186,18 @@ impl CallErrors {
         }
     }
 
+    /// How many calls there were.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.0.values().fold(0, |sum, seen| sum.saturating_add(seen.count))
+    }
+
+    /// Whether there was none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The codes and what was seen of each.
     pub fn iter(&self) -> impl Iterator<Item = (Code, &Seen)> {
         self.0.iter().map(|(code, seen)| (*code, seen))
@@ -191,6 +216,7 @@ mod tests {
         for (code, message) in [(Code::Unavailable, "a\nb"), (Code::NotFound, ""), (Code::Unavailable, "c")] {
             calls.errors.count(code, message, &id);
         }
+        calls.expected.count(Code::AlreadyExists, "d", &id);
         calls.messages(3, 2, 5_000_000);
         record(&mut calls.message, 1000);
         let text = serde_json::to_string(&calls).unwrap();
@@ -200,6 +226,7 @@ mod tests {
         assert_eq!(seen, [(Code::NotFound, 1, ""), (Code::Unavailable, 2, "a b")]);
         let mut twice = calls.clone();
         twice.merge(&calls);
+        assert_eq!((twice.expected.calls(), twice.errors.calls()), (2, 6));
         assert_eq!((twice.messages_sent, twice.messages_received, twice.message.len()), (6, 4, 2));
         assert!((twice.received_between(0, 10_000_000) - 4.0).abs() < 1e-9);
         let renamed = text.replace("NOT_FOUND", "OK");

@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 pub struct Counts {
     /// Became due.
     pub offered: u64,
-    /// Answered 2xx, or with a status that is expected.
+    /// Answered 2xx, calls with OK, or with a status that is expected.
     pub succeeded: u64,
     /// Answered 3xx, which is not expected.
     pub redirects: u64,
@@ -18,7 +18,7 @@ pub struct Counts {
     pub client_errors: u64,
     /// Answered 5xx or beyond.
     pub server_errors: u64,
-    /// Calls that ended with a gRPC status other than OK.
+    /// Calls that ended with a gRPC status other than OK, which is not expected.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub call_errors: u64,
     /// Failed below HTTP; or messages on WebSockets that came back wrong.
@@ -57,7 +57,7 @@ fn is_zero(count: &u64) -> bool {
 pub(super) enum Answer {
     /// A success.
     Success,
-    /// A gRPC status other than OK.
+    /// A gRPC status that is no success.
     CallError,
     /// This status, which is no success.
     Other(u16),

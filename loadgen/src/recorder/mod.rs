@@ -38,7 +38,6 @@ pub use backends::{Backend, Backends};
 pub use binned::{Bin, Binned};
 pub use by_request::{ByRequest, OfRequest};
 use by_status::STATUSES;
-pub(crate) use calls::code_of;
 pub use calls::{CallErrors, Calls, MessageFlow, Messages};
 pub use connections::Connections;
 use contract::id::Ids;

@@ -7,7 +7,10 @@ use grpc::Code;
 use super::{Calls, Carried, Counts, LONGEST, Recorder, by_status::STATUSES, calls, counts::Answer};
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Ended, Exchange, Failure, InFlight, Outcome, Reported, expectation::Fault},
+    outcome::{
+        Arrival, Cause, Ended, Exchange, ExpectedStatus, Failure, InFlight, Outcome, Reported,
+        expectation::Fault,
+    },
 };
 
 /// When and how a request was answered completely.
@@ -216,12 +219,7 @@ impl Recorder {
         let (arrival, at) = (ended.in_flight.arrival, ended.at);
         if self.is_warmup(arrival.due) {
             let reply = &ended.in_flight.reply;
-            let expected = self.expected_of.get(arrival.request as usize).unwrap_or(&self.expected);
-            let answer = match reply.call_error() {
-                Some(_) => Answer::CallError,
-                _ if expected.contains(reply.status) => Answer::Success,
-                _ => Answer::Other(reply.status),
-            };
+            let answer = self.answer(arrival.request, reply.status, reply.code);
             *self.warmup().ended(ended.outcome, answer, arrival.written.is_some()) += 1;
             return;
         }
@@ -233,7 +231,10 @@ impl Recorder {
             self.replied(&Replied::new(&ended, ready_since), 1);
             if let Some((code, message)) = ended.in_flight.reply.call_error() {
                 let id = arrival.id(self.ids);
-                self.calls().errors.count(code, message, &id);
+                let is_expected = self.expected(arrival.request).contains_code(code);
+                let calls = self.calls();
+                let counted = if is_expected { &mut calls.expected } else { &mut calls.errors };
+                counted.count(code, message, &id);
             }
         } else {
             if let Some(own) = self.requests.get(arrival.request) {
@@ -265,6 +266,23 @@ impl Recorder {
         }
         if arrival.captured {
             self.captured(ended.into());
+        }
+    }
+
+    /// Which replies to this request are successes.
+    #[inline]
+    fn expected(&self, request: u32) -> &ExpectedStatus {
+        self.expected_of.get(request as usize).unwrap_or(&self.expected)
+    }
+
+    /// What a reply to this request comes to: by the status of its call, if it is one that ended with one.
+    #[inline]
+    fn answer(&self, request: u32, status: u16, code: Option<Code>) -> Answer {
+        let expected = self.expected(request);
+        match code {
+            Some(code) if !expected.contains_code(code) => Answer::CallError,
+            _ if expected.contains(status) => Answer::Success,
+            _ => Answer::Other(status),
         }
     }
 
@@ -347,20 +365,15 @@ impl Recorder {
         self.sent(&Arrival { written, ..Arrival::new(0, due, picked) }, at, count);
         let response = at.saturating_sub(due);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
-        let is_call_error = code.is_some_and(|code| code != Code::Ok);
-        let is_success = !is_call_error
-            && self.expected_of.get(request as usize).unwrap_or(&self.expected).contains(status);
+        let answer = self.answer(request, status, code);
+        let is_call_error = matches!(answer, Answer::CallError);
+        let is_success = matches!(answer, Answer::Success);
         if let Some(own) = self.requests.get(request) {
             own.replied(status, response, is_success, count);
         }
         if !is_call_error && (!is_success || self.expected.named().is_some()) {
             self.times.of_status(status, response, count);
         }
-        let answer = match (is_call_error, is_success) {
-            (true, _) => Answer::CallError,
-            (_, true) => Answer::Success,
-            _ => Answer::Other(status),
-        };
         *self.counts.answered(answer) += count;
         if is_success {
             let own = picked.saturating_sub(due) + read_lag;

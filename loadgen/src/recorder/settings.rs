@@ -81,7 +81,7 @@ pub struct RunSettings {
     pub max_in_flight: usize,
     /// How long a request might take once it was sent.
     pub timeout: Duration,
-    /// Statuses that count as success beside 2xx, as they were named.
+    /// Statuses that count as success beside 2xx and OK, as they were named.
     pub expected_status: Option<String>,
 }
 

@@ -32,12 +32,25 @@ pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<(
 /// `out` can't be written to.
 pub fn write_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "load,{HEADER}")?;
-    reports.iter().try_for_each(|report| {
-        let run = &report.summary.run;
-        let start = run.start.unwrap_or_default().saturating_add(run.warmup.unwrap_or_default());
-        let before = format!("{},", quoted(loads::name(report.summary)));
-        intervals(*report, &before, start.as_secs_f64(), out)
+    reports.iter().try_for_each(|report| of_load(*report, "", out))
+}
+
+/// The same of rounds of several loads: each line begins with the number of its round and the name of its load.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds_of_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "round,load,{HEADER}")?;
+    (1..).zip(loads::by_round(reports)).try_for_each(|(round, reports)| {
+        reports.iter().try_for_each(|report| of_load(*report, &format!("{round},"), out))
     })
+}
+
+fn of_load(report: Report<'_>, before: &str, out: &mut dyn Write) -> io::Result<()> {
+    let run = &report.summary.run;
+    let start = run.start.unwrap_or_default().saturating_add(run.warmup.unwrap_or_default());
+    let before = format!("{before}{},", quoted(loads::name(report.summary)));
+    intervals(report, &before, start.as_secs_f64(), out)
 }
 
 /// A text that is one value, whatever it has.

@@ -118,24 +118,11 @@ impl Diff {
     /// # Errors
     /// `out` can't be written to.
     pub fn json(&self, out: &mut dyn Write) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Row {
-            figure: &'static str,
-            old: Option<f64>,
-            new: Option<f64>,
-            change: Option<f64>,
-            low: Option<f64>,
-            high: Option<f64>,
-            result: &'static str,
-        }
-        #[derive(Serialize)]
-        struct All<'a> {
-            old_rounds: usize,
-            new_rounds: usize,
-            allowed: Option<f64>,
-            notes: &'a [String],
-            figures: Vec<Row>,
-        }
+        serde_json::to_writer_pretty(&mut *out, &self.all())?;
+        writeln!(out)
+    }
+
+    fn all(&self) -> All<'_> {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let row = |change: &Change| Row {
             figure: change.name,
@@ -146,16 +133,84 @@ impl Diff {
             high: change.interval.and_then(|(_, high)| finite(high)),
             result: self.conclusion(change.conclusion),
         };
-        let all = All {
+        All {
             old_rounds: self.rounds.0,
             new_rounds: self.rounds.1,
             allowed: self.allowed,
             notes: &self.notes,
             figures: self.changes.iter().map(row).collect(),
-        };
-        serde_json::to_writer_pretty(&mut *out, &all)?;
+        }
+    }
+}
+
+/// The changes of each of several loads, by their names.
+#[derive(Clone, Debug)]
+pub struct DiffOfLoads(pub Vec<(String, Diff)>);
+
+impl DiffOfLoads {
+    /// Writes it for people.
+    ///
+    /// # Errors
+    /// `out` can't be written to.
+    pub fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (index, (name, diff)) in self.0.iter().enumerate() {
+            let before = if index == 0 { "" } else { "\n" };
+            writeln!(out, "{before}Load {name}\n")?;
+            diff.text(out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes it as Markdown.
+    ///
+    /// # Errors
+    /// `out` can't be written to.
+    pub fn markdown(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.0.iter().try_for_each(|(name, diff)| {
+            writeln!(out, "## Load {}\n", escaped(name))?;
+            diff.markdown(out)
+        })
+    }
+
+    /// Writes it for programs, as [`Diff::json`] does for each load.
+    ///
+    /// # Errors
+    /// `out` can't be written to.
+    pub fn json(&self, out: &mut dyn Write) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct OfLoad<'a> {
+            load: &'a str,
+            #[serde(flatten)]
+            all: All<'a>,
+        }
+        #[derive(Serialize)]
+        struct Loads<'a> {
+            loads: Vec<OfLoad<'a>>,
+        }
+        let loads = self.0.iter().map(|(name, diff)| OfLoad { load: name, all: diff.all() }).collect();
+        serde_json::to_writer_pretty(&mut *out, &Loads { loads })?;
         writeln!(out)
     }
+}
+
+#[derive(Serialize)]
+struct Row {
+    figure: &'static str,
+    old: Option<f64>,
+    new: Option<f64>,
+    change: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    result: &'static str,
+}
+
+#[derive(Serialize)]
+struct All<'a> {
+    old_rounds: usize,
+    new_rounds: usize,
+    allowed: Option<f64>,
+    notes: &'a [String],
+    figures: Vec<Row>,
 }
 
 fn percent(share: f64) -> String {

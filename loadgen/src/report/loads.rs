@@ -17,6 +17,29 @@ pub fn are_loads(reports: &[Report<'_>]) -> bool {
     !reports.is_empty() && reports.iter().all(|report| report.summary.run.load_name.is_some())
 }
 
+/// The reports of each round of several loads: one ends where the first load comes again.
+pub(super) fn by_round<'r, 'a>(reports: &'r [Report<'a>]) -> std::slice::Chunks<'r, Report<'a>> {
+    reports.chunks(loads_in_round(reports))
+}
+
+/// The reports of each load, in order, round by round.
+pub(super) fn by_load<'a>(reports: &[Report<'a>]) -> Vec<Vec<Report<'a>>> {
+    let count = loads_in_round(reports).min(reports.len());
+    (0..count).map(|load| reports.iter().skip(load).step_by(count).copied().collect()).collect()
+}
+
+/// Whether these loads went on more than once.
+#[must_use]
+pub fn are_rounds(reports: &[Report<'_>]) -> bool {
+    by_round(reports).len() > 1
+}
+
+fn loads_in_round(reports: &[Report<'_>]) -> usize {
+    let [first, others @ ..] = reports else { return 1 };
+    let again = others.iter().position(|report| name(report.summary) == name(first.summary));
+    again.map_or(reports.len(), |index| index + 1)
+}
+
 /// What the load is called.
 pub(super) fn name(summary: &Summary) -> &str {
     summary.run.load_name.as_deref().unwrap_or_default()

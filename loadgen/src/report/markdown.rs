@@ -35,8 +35,12 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
     table(&["Status", "Responses"], statuses, out)?;
-    let calls = summary.records.calls.iter().flat_map(|calls| calls.errors.iter());
-    let calls = calls.map(|(code, seen)| [code.name().to_owned(), count(seen.count), seen.example.clone()]);
+    let calls = summary.records.calls.iter();
+    let expected = calls.clone().flat_map(|calls| calls.expected.iter());
+    let expected = expected.map(|(code, seen)| (format!("{} (expected)", code.name()), seen));
+    let errors =
+        calls.flat_map(|calls| calls.errors.iter()).map(|(code, seen)| (code.name().to_owned(), seen));
+    let calls = expected.chain(errors).map(|(name, seen)| [name, count(seen.count), seen.example.clone()]);
     table(&["gRPC status", "Calls", "Example"], calls, out)?;
     let sockets = summary.records.sockets.iter().flat_map(|sockets| {
         let unanswered = ("pings without a pong", sockets.pings_unanswered());
@@ -114,6 +118,19 @@ pub fn write_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()
     for report in reports {
         writeln!(out, "## {}\n", escaped(&loads::heading(report.summary)))?;
         write(*report, out)?;
+    }
+    Ok(())
+}
+
+/// Writes the rounds of each of several loads, load by load.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds_of_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    for reports in loads::by_load(reports) {
+        let [first, ..] = reports.as_slice() else { continue };
+        writeln!(out, "## {}\n", escaped(&loads::heading(first.summary)))?;
+        write_rounds(&reports, out)?;
     }
     Ok(())
 }

@@ -24,6 +24,14 @@ pub enum CannotMerge {
         /// What it is in the other one.
         other: String,
     },
+    /// They are shards of several loads, and those of one can't be merged.
+    #[error("the load '{name}': {why}")]
+    OfLoad {
+        /// What the load is called.
+        name: String,
+        /// Why.
+        why: Box<Self>,
+    },
     /// They did not go on at the same time.
     #[error("one began {} after the other had ended: shards of a run go on at the same time", seconds(*.0))]
     Apart(Nanos),
@@ -35,14 +43,18 @@ impl Summary {
     /// up; so do the planned rate and total, connections, workers and what may be in flight. It was interrupted if either was.
     ///
     /// # Errors
-    /// Target, method, protocol, expected statuses, or whether the loop was open differ, or they did not go on at the same
+    /// Name and start of the load, target, method, protocol, expected statuses, or whether the loop was open differ, or they did not go on at the same
     /// time; nothing is changed then.
     pub fn merge(&mut self, other: &Self) -> Result<(), CannotMerge> {
         let (run, theirs) = (&mut self.run, &other.run);
         let expected = |status: &Option<String>| status.clone().unwrap_or_else(|| "2xx".to_owned());
         let arrivals = |is_random: bool| if is_random { "at random times" } else { "even" }.to_owned();
         let load = |is_open: bool| if is_open { "open loop" } else { "closed loop" }.to_owned();
+        let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
+        let begins = |start: Option<Duration>| seconds(nanos(start.unwrap_or_default()));
         for (what, one, other) in [
+            ("name of the load", named(&run.load_name), named(&theirs.load_name)),
+            ("start of the load", begins(run.start), begins(theirs.start)),
             ("target", run.target.clone(), theirs.target.clone()),
             ("method", run.method.clone(), theirs.method.clone()),
             ("protocol", run.protocol.clone(), theirs.protocol.clone()),

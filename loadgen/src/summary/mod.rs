@@ -12,7 +12,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 pub use file::{InvalidRecords, VERSION};
-pub use loads::Loads;
+pub use loads::{Loads, RoundsOfLoads};
 pub use merge::CannotMerge;
 pub use parts::{Little, MeanParts};
 pub use rounds::{KeptReport, MAX_ROUNDS, Rounds};

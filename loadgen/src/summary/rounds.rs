@@ -5,9 +5,9 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{InvalidRecords, Loads, Summary, file};
+use super::{InvalidRecords, Loads, RoundsOfLoads, Summary, file};
 
-/// The most rounds that are kept.
+/// The most rounds that are kept; of several loads, the most records: rounds times loads.
 pub const MAX_ROUNDS: usize = 100;
 
 /// The longest file that is read, in bytes: a hundred rounds of half an hour each need 50 MiB.
@@ -20,6 +20,8 @@ pub enum KeptReport {
     Rounds(Rounds),
     /// Several loads at the same time.
     Loads(Loads),
+    /// Rounds of several loads.
+    RoundsOfLoads(RoundsOfLoads),
 }
 
 impl KeptReport {
@@ -36,6 +38,11 @@ impl KeptReport {
             #[serde(borrow)]
             loads: Option<Vec<&'t RawValue>>,
         }
+        #[derive(Deserialize)]
+        struct Round<'t> {
+            #[serde(borrow)]
+            loads: Option<Vec<&'t RawValue>>,
+        }
         let text = file::text(from, MAX_LENGTH)?;
         let parts: Parts<'_> = serde_json::from_slice(&text).map_err(InvalidRecords::from_json)?;
         let rounds = match (parts.rounds, parts.loads) {
@@ -45,6 +52,20 @@ impl KeptReport {
                 return Err(InvalidRecords::of(format!("more than {MAX_ROUNDS} rounds")));
             }
             (Some(rounds), _) => {
+                // Which of both, the first one says.
+                let first = rounds.first().map(|round| serde_json::from_str::<Round<'_>>(round.get()));
+                if matches!(first, Some(Ok(Round { loads: Some(_) }))) {
+                    let loads = |round: &&RawValue| {
+                        let round: Round<'_> =
+                            serde_json::from_str(round.get()).map_err(InvalidRecords::from_json)?;
+                        Loads::parse(&round.loads.unwrap_or_default())
+                    };
+                    let rounds = rounds.iter().map(loads).collect::<Result<_, _>>()?;
+                    let wrong =
+                        format!("rounds of different loads, or more than {MAX_ROUNDS} rounds times loads");
+                    let rounds = RoundsOfLoads::new(rounds).ok_or_else(|| InvalidRecords::of(wrong))?;
+                    return Ok(Self::RoundsOfLoads(rounds));
+                }
                 rounds.iter().map(|round| file::parse(round.get().as_bytes())).collect::<Result<_, _>>()?
             }
         };
@@ -71,7 +92,7 @@ impl Rounds {
     pub fn read(from: &mut dyn Read) -> Result<Self, InvalidRecords> {
         match KeptReport::read(from)? {
             KeptReport::Rounds(rounds) => Ok(rounds),
-            KeptReport::Loads(_) => {
+            KeptReport::Loads(_) | KeptReport::RoundsOfLoads(_) => {
                 Err(InvalidRecords::of("of several loads, not of one run or its rounds".to_owned()))
             }
         }

@@ -25,7 +25,7 @@ use crate::{
     comparison::Comparison,
     numbers::{count, decimal, time},
     outcome::ExpectedStatus,
-    recorder::{Snapshot, code_of},
+    recorder::Snapshot,
     summary::Summary,
 };
 
@@ -150,8 +150,8 @@ fn parse_figure(text: &str) -> Option<Figure> {
         _ => {}
     }
     if let Some(status) = within(text, "count") {
-        let code = code_of(&status).map(Figure::Calls);
-        return code.or_else(|| ExpectedStatus::none().with(&status).ok().map(Figure::Count));
+        let code = Code::from_name(&status).map(Figure::Calls);
+        return code.or_else(|| ExpectedStatus::of_replies(&status).map(Figure::Count));
     }
     let (of, percentile) =
         text.split_once('.').filter(|(of, _)| !of.contains('(')).unwrap_or(("response", text));
@@ -190,10 +190,12 @@ impl Threshold {
                 self.judge_exact(unanswered as f64, count(unanswered))
             }
             Figure::Calls(code) => {
-                let errors = records.calls.iter().flat_map(|calls| calls.errors.iter());
-                let calls: u64 = match records.calls {
-                    Some(_) if *code == Code::Ok => counts.succeeded,
-                    _ => errors.filter(|(error, _)| error == code).map(|(_, seen)| seen.count).sum(),
+                let calls = match records.calls.as_deref() {
+                    Some(calls) if *code == Code::Ok => {
+                        counts.succeeded.saturating_sub(calls.expected.calls())
+                    }
+                    Some(calls) => calls.ended_with(*code),
+                    None => 0,
                 };
                 self.judge_exact(calls as f64, count(calls))
             }

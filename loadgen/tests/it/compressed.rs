@@ -61,7 +61,9 @@ fn compressed_bodies_are_checked_as_they_were_before_in_every_protocol() {
 fn a_body_that_is_not_what_it_says_is_unmet_with_the_reason() {
     for (coding, reason) in [
         ("gzip", "the body can't be decoded: it is not gzip"),
-        ("br", "the body can't be decoded: it is in 'br', and only gzip and deflate"),
+        ("br", "the body can't be decoded: it is not br"),
+        ("zstd", "the body can't be decoded: it is not zstd"),
+        ("compress", "the body can't be decoded: it is in 'compress', and only gzip, deflate, br and zstd"),
     ] {
         let peer = serve_http1(move |_| {
             format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: 4\r\n\r\nabcd")
@@ -92,11 +94,46 @@ fn once_shows_what_was_compressed_with_the_flag_and_what_came_without() {
             assert_eq!(text.contains("bytes, beginning with 1f 8b"), !is_decoded, "{text}");
         }
     }
-    let peer =
-        serve_http1(|_| b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 4\r\n\r\nabcd".to_vec());
+    let peer = serve_http1(|_| {
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: compress\r\ncontent-length: 4\r\n\r\nabcd".to_vec()
+    });
     let line = format!("loadgen --once --compressed http://{}", peer.address);
     let mut out = Vec::new();
     command(&Args::try_parse_from(line.split(' ')).unwrap(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("\nabcd\n\n[the body can't be decoded: it is in 'br'"), "{text}");
+    assert!(text.contains("\nabcd\n\n[the body can't be decoded: it is in 'compress'"), "{text}");
+}
+
+#[test]
+fn bodies_in_br_and_zstd_are_checked_and_shown_as_they_were_before() {
+    // The last block, as it is.
+    let zstd: &[u8] = b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello";
+    for (coding, body) in [("br", &b"\x0b\x02\x80hello\x03"[..]), ("zstd", zstd)] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let reply = [head.as_bytes(), body].concat();
+        let peer = serve_http1(move |_| reply.clone());
+        let target = format!("http://{}", peer.address);
+        let expect = format!("body_contains: hello, size: {}", body.len());
+        let met = checked(&target, None, &expect);
+        assert_eq!(
+            (met.records.counts.succeeded, met.records.unmet.replies()),
+            (6, 0),
+            "{:?}",
+            met.records.unmet
+        );
+        let unmet = checked(&target, None, "body_contains: 'hello!'");
+        let (_, seen) = unmet.records.unmet.iter().next().unwrap();
+        assert_eq!((seen.count, &*seen.example), (6, "'hello'"));
+        let mut out = Vec::new();
+        let line = format!("loadgen --once --compressed {target}");
+        command(&Args::try_parse_from(line.split(' ')).unwrap(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("accept-encoding: gzip, deflate, br, zstd\n") && text.contains("\nhello\n"),
+            "{text}"
+        );
+    }
 }

@@ -7,11 +7,13 @@ use loadgen::{
     Plan, Run, Summary,
     cli::{Args, Exit, command},
     embedded::Embedded,
+    verdict::{Judgement, Threshold},
 };
 
 use crate::{
     frames::{DATA, END_STREAM, frame, head, serve_http2},
     peer::{Peer, closed_port, failures, finish, serve_http1},
+    reports::json,
 };
 
 const TEST: &str = "dummy.v1.TestService";
@@ -32,6 +34,12 @@ fn statuses(summary: &Summary) -> BTreeMap<&'static str, u64> {
     calls.flat_map(|calls| calls.errors.iter()).map(|(code, seen)| (code.name(), seen.count)).collect()
 }
 
+/// The same of those that were expected.
+fn expected(summary: &Summary) -> BTreeMap<&'static str, u64> {
+    let calls = summary.records.calls.iter();
+    calls.flat_map(|calls| calls.expected.iter()).map(|(code, seen)| (code.name(), seen.count)).collect()
+}
+
 fn messages(summary: &Summary) -> (u64, u64) {
     let calls = summary.records.calls.as_ref().unwrap();
     (calls.messages_sent, calls.messages_received)
@@ -50,6 +58,46 @@ fn without_configuration_an_echo_is_called() {
             summary.run.target.starts_with("grpc://")
                 && summary.run.target.ends_with("/echo.EchoService/Echo")
         );
+    }
+    server.stop();
+}
+
+#[test]
+fn calls_that_end_with_an_expected_status_succeed() {
+    let server = Embedded::start().unwrap();
+    let target = format!("grpc://{}/{TEST}/Unary", server.address());
+    for (flags, code, succeeded, call_errors) in [
+        (&["--expect-status", "NOT_FOUND,UNAVAILABLE"][..], 5, 40, 0),
+        (&["--expect-status", "NOT_FOUND", "--warmup", "50ms", "-r", "1000"], 5, 40, 0),
+        (&["--expect-status", "NOT_FOUND"], 0, 40, 0),
+        (&["--expect-status", "NOT_FOUND"], 14, 0, 40),
+        (&[], 5, 0, 40),
+    ] {
+        let body = match code {
+            0 => "{}".to_owned(),
+            code => format!("{{\"plan\": {{\"status\": {{\"code\": {code}, \"message\": \"said\"}}}}}}"),
+        };
+        let summary = run(&[&["-n", "40", "-c", "2", "-b", &body], flags].concat(), &target);
+        let counts = &summary.records.counts;
+        assert_eq!((counts.succeeded, counts.call_errors), (succeeded, call_errors), "{flags:?} {code}");
+        assert!(counts.add_up() && summary.records.times.response.len() == succeeded, "{counts:?}");
+        let (errors, expected) = (statuses(&summary), expected(&summary));
+        assert_eq!(errors.values().sum::<u64>(), call_errors, "{errors:?}");
+        let are_expected = code != 0 && succeeded > 0;
+        assert_eq!(expected.get("NOT_FOUND").copied(), are_expected.then_some(40), "{expected:?}");
+        if let Some(warmup) = &summary.records.warmup {
+            assert_eq!((warmup.succeeded, warmup.call_errors), (50, 0));
+        }
+        let json = json(&summary);
+        let name = match code {
+            0 => "OK",
+            5 => "NOT_FOUND",
+            _ => "UNAVAILABLE",
+        };
+        assert_eq!(json["grpc"]["statuses"], serde_json::json!({ name: 40 }), "{json}");
+        assert_eq!(json["requests"]["call_errors"], call_errors);
+        let threshold: Threshold = format!("count({name})>=40").parse().unwrap();
+        assert_eq!(threshold.judge(&summary).judgement, Judgement::Passed, "{name}");
     }
     server.stop();
 }
@@ -443,7 +491,12 @@ fn options_that_do_not_fit_are_refused_with_what_does() {
         (&["-H", "content-type: text/html"], "grpc://a", "application/grpc+proto"),
         (&["-H", "grpc-encoding: gzip"], "grpc://a", "--grpc-encoding"),
         (&["-H", "grpc-timeout: 1S", "--deadline", "1s"], "grpc://a", "exclude each other"),
-        (&["--expect-status", "404"], "grpc://a", "a call succeeds with the status OK"),
+        (&["--expect-status", "404"], "grpc://a", "names of gRPC statuses, such as NOT_FOUND"),
+        (
+            &["--expect-status", "404,NOT_FOUND"],
+            "a:1",
+            "--expect-status=404,NOT_FOUND with the target h2c://a:1/",
+        ),
         (&["--messages", "2"], "grpc://a", "it takes one message"),
         (&["--http1.1"], "grpc://a", "--http1.1 is not"),
     ] {

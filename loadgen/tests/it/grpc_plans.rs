@@ -302,6 +302,65 @@ load: {{total: 70, connections: 2}}
 }
 
 #[test]
+fn a_call_is_expected_to_end_with_a_status_or_is_unmet() {
+    let server = Embedded::start().unwrap();
+    let summary = run(
+        &format!(
+            r#"
+target: grpc://{}/dummy.v1.TestService/Unary
+defaults: {{expect: {{grpc_status: NOT_FOUND}}}}
+requests:
+- {{name: expected, body: '{{"plan": {{"status": {{"code": 5}}}}}}'}}
+- {{name: fine, body: '{{}}'}}
+- {{name: other, body: '{{"plan": {{"status": {{"code": 14}}}}}}'}}
+- {{name: list, body: '{{"plan": {{"status": {{"code": 14}}}}}}', expect: {{grpc_status: [OK, UNAVAILABLE]}}}}
+- {{name: none, path: /dummy.v1.TestService/ServerStream, body: '{{"plan": {{"count": 2, "status": {{"code": 5, "after": 1}}}}}}'}}
+load: {{total: 50, connections: 2}}
+"#,
+            server.address()
+        ),
+        &[],
+    );
+    server.stop();
+    let records = &summary.records;
+    assert_eq!((records.counts.succeeded, records.counts.call_errors), (40, 10), "{:?}", failures(&summary));
+    assert!(records.counts.add_up());
+    let by_name: Vec<_> =
+        records.requests.iter().map(|own| (own.name.as_str(), own.succeeded, own.unmet)).collect();
+    let wanted = [("expected", 10, 0), ("fine", 10, 10), ("other", 0, 10), ("list", 10, 0), ("none", 10, 0)];
+    assert_eq!(by_name, wanted);
+    let calls = records.calls.as_ref().unwrap();
+    let of = |calls: &loadgen::recorder::CallErrors| -> Vec<_> {
+        calls.iter().map(|(code, seen)| (code.name(), seen.count)).collect()
+    };
+    assert_eq!(of(&calls.errors), [("UNAVAILABLE", 10)]);
+    assert_eq!(of(&calls.expected), [("NOT_FOUND", 20), ("UNAVAILABLE", 10)]);
+    let unmet: Vec<_> =
+        records.unmet.iter().map(|(what, seen)| (what, seen.count, seen.example.as_str())).collect();
+    assert_eq!(
+        unmet,
+        [("fine: grpc_status NOT_FOUND", 10, "OK"), ("other: grpc_status NOT_FOUND", 10, "UNAVAILABLE")]
+    );
+}
+
+#[test]
+fn expected_statuses_are_names_and_of_calls_alone() {
+    for (expect, target, said) in [
+        ("grpc_status: 5", "grpc://a", "'5' for grpc_status; accepted: any of OK, CANCELLED, "),
+        ("grpc_status: [NOT_FOUND, 404]", "grpc://a", "'NOT_FOUND,404' for grpc_status"),
+        ("grpc_status: not_found", "grpc://a", "'not_found' for grpc_status"),
+        ("status: NOT_FOUND", "grpc://a", "'NOT_FOUND' for status"),
+        ("grpc_status: NOT_FOUND", "http://a", "grpc_status NOT_FOUND with the target http://a:80/"),
+    ] {
+        let text = format!("target: {target}\nrequests:\n- expect: {{{expect}}}\n");
+        let error = plan(&text, &[]).unwrap_err();
+        assert!(error.contains(said) && error.contains("; example: "), "{error}");
+    }
+    let all = "target: grpc://a\nrequests:\n- expect: {grpc_status: [OK, CANCELLED, UNAUTHENTICATED]}\n";
+    assert!(plan(all, &[]).is_ok());
+}
+
+#[test]
 fn each_of_several_loads_has_its_own_calls_or_none() {
     let (peer, seen) = server();
     let server = Embedded::start().unwrap();

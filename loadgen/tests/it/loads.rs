@@ -1,7 +1,7 @@
 //! Several loads of a plan at the same time, each with its own figures.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     process::{Command, Output, Stdio},
     time::Duration,
@@ -284,7 +284,7 @@ fn loads_draw_values_of_their_own_from_one_seed() {
         values
     };
     let drawn = values("");
-    let distinct: std::collections::BTreeSet<_> = drawn.iter().map(|(.., path)| path).collect();
+    let distinct: BTreeSet<_> = drawn.iter().map(|(.., path)| path).collect();
     assert_eq!(distinct.len(), 40);
     assert_eq!(values("--seed 5"), drawn);
     let others = values("--seed 6");
@@ -322,12 +322,18 @@ fn what_several_loads_do_not_go_with_is_refused() {
         ("--binary", "--binary with"),
         ("--ping-interval 1s", "--ping-interval with"),
         ("--once", "--once with several loads in the plan; accepted: a run of all loads without it"),
-        ("--repeat 2", "--repeat with several loads in the plan; accepted: one run"),
     ] {
         let (code, _, err) = written.run(flags);
         assert_eq!((code, err.lines().count()), (Some(2), 1), "{flags}: {err}");
         assert!(err.contains(said), "{flags}: {err}");
     }
+    let two = Written::new("target: http://127.0.0.1:1\nloads: [{name: a, total: 1}, {name: b, total: 1}]\n");
+    assert_eq!(two.run("--repeat 50 --check").0, Some(0));
+    let (code, _, err) = two.run("--repeat 51");
+    assert!(
+        code == Some(2) && err.contains("'51' for --repeat; accepted: at most 50 rounds of 2 loads"),
+        "{err}"
+    );
     let (code, _, err) = written.other("find-max -f plan.yaml");
     assert!(code == Some(2) && err.contains("find-max with several loads in the plan"), "{err}");
     let mut command = written.loadgen("--check");
@@ -426,7 +432,7 @@ fn loads_and_what_they_say_are_taken_up_to_their_limits() {
 }
 
 #[test]
-fn a_kept_report_of_loads_is_shown_and_neither_merged_nor_compared() {
+fn a_kept_report_of_loads_is_shown_again() {
     let (peer, _) = echo();
     let written = Written::new(&format!(
         "target: http://{}\nloads: [{{name: a, total: 20}}, {{name: 'b, \"c\"', total: 30, rate: 1000}}]\n",
@@ -446,13 +452,6 @@ fn a_kept_report_of_loads_is_shown_and_neither_merged_nor_compared() {
     assert!(csv.starts_with("load,start_seconds,") && csv.contains("\n\"b, \"\"c\"\"\",0,30,"), "{csv}");
     let (_, json, _) = written.other("report run.json -o json --threshold error_rate<50%");
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), written.report("run.json"));
-    for (line, said) in [
-        ("merge run.json run.json", "run.json has 2 loads; accepted: reports of runs with one load"),
-        ("diff run.json run.json", "run.json has 2 loads; accepted: reports of runs with one load"),
-    ] {
-        let (code, _, err) = written.other(line);
-        assert!(code == Some(2) && err.contains(said), "{line}: {err}");
-    }
     let read =
         |json: &Value| KeptReport::read(&mut json.to_string().as_bytes()).map_err(|error| error.to_string());
     let good = written.report("run.json");
@@ -474,6 +473,149 @@ fn a_kept_report_of_loads_is_shown_and_neither_merged_nor_compared() {
     ] {
         assert!(error.contains(said), "{said}: {error}");
     }
+}
+
+#[test]
+fn rounds_of_loads_have_the_figures_of_each_load_and_are_compared_load_by_load() {
+    let (peer, seen) = echo();
+    let written = Written::new(&format!(
+        "target: http://{}\nloads: [{{name: a, total: 20}}, {{name: 'b, c', total: 30, rate: 3000, start: 5ms}}]\n",
+        peer.address
+    ));
+    let (code, printed, err) = written
+        .run("--repeat 4 --report run.json --report run.md --report run.csv --threshold error_rate<50%");
+    assert_eq!(code, Some(0), "{printed}{err}");
+    assert_eq!(came(&seen).len(), 4 * 50);
+    let runs: BTreeSet<_> = came(&seen).iter().map(|(_, id)| id.run).collect();
+    assert_eq!(runs.len(), 4, "each round has ids of its own");
+    let json = written.report("run.json");
+    for round in json["rounds"].as_array().unwrap() {
+        let each = round["loads"].as_array().unwrap().iter().map(offered);
+        assert_eq!((offered(round), each.collect::<Vec<_>>()), ((50, 50), vec![(20, 20), (30, 30)]));
+    }
+    let schema: Value = serde_json::from_str(report::json::SCHEMA).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&json));
+    for part in
+        ["4 rounds of 2 loads at the same time\n", "\nLoad a, from the beginning\n", "\nRound 4: 100% "]
+    {
+        assert!(printed.contains(part), "no {part} in\n{printed}");
+    }
+    let (code, shown, err) = written.other("report run.json --threshold error_rate<50%");
+    assert_eq!((code, err.as_str(), shown), (Some(0), "", printed), "the same again");
+    assert_eq!(written.other("report run.json --threshold error_rate>50%").0, Some(99));
+    let (_, again, _) = written.other("report run.json -o json --threshold error_rate<50%");
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), json);
+    let markdown = std::fs::read_to_string(written.file("run.md")).unwrap();
+    assert!(markdown.contains("\n## Load b, c, from 5.00 ms on\n"), "{markdown}");
+    let csv = std::fs::read_to_string(written.file("run.csv")).unwrap();
+    assert!(csv.starts_with("round,load,start_seconds,") && csv.contains("\n4,\"b, c\",0.005,30,"), "{csv}");
+
+    let (code, text, err) = written.other("diff run.json run.json");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{text}");
+    for part in ["Load a\n\nRounds: 4 old, 4 new\n", "\nLoad b, c\n\nRounds: 4 old, 4 new\n"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    let (_, diff, _) = written.other("diff run.json run.json -o json");
+    let diff: Value = serde_json::from_str(&diff).unwrap();
+    let names: Vec<_> = diff["loads"].as_array().unwrap().iter().map(|load| load["load"].as_str()).collect();
+    assert_eq!((names, &diff["loads"][1]["new_rounds"]), (vec![Some("a"), Some("b, c")], &4.into()));
+    let (_, markdown, _) = written.other("diff run.json run.json -o markdown");
+    assert!(markdown.contains("## Load b, c\n"), "{markdown}");
+    assert_eq!(written.other("diff run.json run.json -o csv").0, Some(2));
+    let (code, _, err) = written.other("merge run.json run.json");
+    assert!(
+        code == Some(2) && err.contains("run.json has 4 rounds; accepted: reports of runs without"),
+        "{err}"
+    );
+
+    let mut others = json.clone();
+    for round in others["rounds"].as_array_mut().unwrap() {
+        round["loads"][1]["records"]["run"]["load_name"] = "d".into();
+    }
+    std::fs::write(written.file("others.json"), others.to_string()).unwrap();
+    let (code, _, err) = written.other("diff run.json others.json");
+    assert!(code == Some(2) && err.contains("run.json has the loads a, b, c, and others.json a, d"), "{err}");
+    others["rounds"][0]["loads"][1]["records"]["run"]["load_name"] = "e".into();
+    std::fs::write(written.file("others.json"), others.to_string()).unwrap();
+    let (_, _, err) = written.other("report others.json");
+    assert!(err.contains("rounds of different loads"), "{err}");
+    let mut one = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    let target = format!("http://{}", peer.address);
+    let one =
+        one.current_dir(&written.folder).args(["--no-progress", "-n", "5", "--report", "one.json", &target]);
+    assert_eq!(told(&one.output().unwrap()).0, Some(0));
+    let (code, _, err) = written.other("diff run.json one.json");
+    assert!(
+        code == Some(2) && err.contains("one.json is of one load, and the other report of several"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_load_that_is_worse_is_a_regression_whatever_the_others_are() {
+    let (peer, _) = echo();
+    let written = Written::new(&format!(
+        "target: http://{}\nloads: [{{name: a, total: 20}}, {{name: b, total: 20}}]\n",
+        peer.address
+    ));
+    assert_eq!(written.run("--repeat 4 --report old.json").0, Some(0));
+    // The same rounds, of which one load has failed throughout.
+    let other = Written::new(&format!(
+        "target: http://{}\nrequests: [{{name: x}}, {{name: y, target: 'http://{}'}}]\n\
+         loads: [{{name: a, total: 20, requests: [x]}}, {{name: b, total: 20, requests: [y]}}]\n",
+        peer.address,
+        closed_port()
+    ));
+    assert_eq!(other.run("--repeat 4 --report new.json").0, Some(1));
+    std::fs::copy(other.file("new.json"), written.file("new.json")).unwrap();
+    let (code, text, _) = written.other("diff old.json new.json --fail-on-regression 90%");
+    assert_eq!(code, Some(99), "{text}");
+    let (_, b) = text.split_once("\nLoad b\n").unwrap();
+    let succeeded = b.lines().find(|line| line.starts_with("succeeded ")).unwrap();
+    assert!(succeeded.ends_with(") regression"), "{text}");
+}
+
+#[test]
+fn shards_of_loads_are_merged_load_by_load() {
+    let (peer, _) = echo();
+    let plan = |loads: &str| Written::new(&format!("target: http://{}\nloads: [{loads}]\n", peer.address));
+    let written = plan("{name: a, total: 20}, {name: b, total: 30, rate: 1000, start: 10ms}");
+    for name in ["one", "two"] {
+        assert_eq!(written.run(&format!("--report {name}.json")).0, Some(0));
+    }
+    let (code, merged, err) = written.other("merge one.json two.json");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{merged}");
+    let json: Value = serde_json::from_str(&merged).unwrap();
+    let each: Vec<_> = json["loads"].as_array().unwrap().iter().map(offered).collect();
+    assert_eq!((offered(&json), each), ((100, 100), vec![(40, 40), (60, 60)]));
+    assert_eq!(json["loads"][1]["run"]["rate_per_second"], 2000.0);
+    assert!(matches!(KeptReport::read(&mut merged.as_bytes()), Ok(KeptReport::Loads(_))));
+    let (_, text, _) = written.other("merge one.json two.json -o text");
+    assert!(
+        text.starts_with("2 loads at the same time\n") && text.contains("\nLoad b, from 10.0 ms on"),
+        "{text}"
+    );
+    let mut one = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    let target = format!("http://{}", peer.address);
+    let one =
+        one.current_dir(&written.folder).args(["--no-progress", "-n", "5", "--report", "run.json", &target]);
+    assert_eq!(told(&one.output().unwrap()).0, Some(0));
+    for (loads, said) in [
+        ("{name: a, total: 20}", "the set of loads differs: 'a, b' and 'a'"),
+        ("{name: a, total: 20}, {name: c, total: 1}", "the set of loads differs: 'a, b' and 'a, c'"),
+        (
+            "{name: a, total: 20}, {name: b, total: 30, rate: 1000}",
+            "the load 'b': start of the load differs: '10.0 ms' and '",
+        ),
+    ] {
+        let other = plan(loads);
+        assert_eq!(other.run("--report other.json").0, Some(0));
+        std::fs::copy(other.file("other.json"), written.file("other.json")).unwrap();
+        let (code, _, err) = written.other("merge one.json other.json");
+        assert!(code == Some(2) && err.contains(said), "{err}");
+    }
+    let (code, _, err) = written.other("merge one.json run.json");
+    assert!(code == Some(2) && err.contains("one is of several loads, the other of a run with one"), "{err}");
 }
 
 #[test]

@@ -93,10 +93,14 @@ fn the_text_report_names_causes_with_an_example() {
     assert!(lines[2].contains("(request ") && lines[2].contains("-0000000000000000-00)"), "{text}");
 }
 
-fn json(summary: &Summary) -> Value {
+/// A report as programs read it, which is as its schema says.
+pub(crate) fn json(summary: &Summary) -> Value {
     let mut out = Vec::new();
     report::json::write(summary.into(), &mut out).unwrap();
-    serde_json::from_slice(&out).unwrap()
+    let json = serde_json::from_slice(&out).unwrap();
+    let schema: Value = serde_json::from_str(report::json::SCHEMA).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&json), "{json}");
+    json
 }
 
 fn text(summary: &Summary) -> String {

@@ -3,8 +3,12 @@
 
 use loadgen::{
     Summary,
-    report::{self, Report, diff::Diff, text::Style},
-    summary::{KeptReport, Loads, Rounds},
+    report::{
+        self, Report,
+        diff::{Diff, DiffOfLoads},
+        text::Style,
+    },
+    summary::{KeptReport, Loads, Rounds, RoundsOfLoads},
 };
 
 use crate::feedback::met;
@@ -14,6 +18,7 @@ pub const WORDS: &[&[u8]] = &[
     b"{\"version\":2,\"records\":",
     b"{\"version\":2,\"rounds\":[",
     b"{\"version\":2,\"loads\":[",
+    b"{\"version\":2,\"rounds\":[{\"version\":2,\"loads\":[",
     b"\"load_name\":\"a\",",
     b"\"start\":{\"secs\":1,\"nanos\":0},",
     b"\"started_ms\":",
@@ -42,6 +47,7 @@ pub fn run(mut input: &[u8]) {
     let rounds = match KeptReport::read(&mut input) {
         Ok(KeptReport::Rounds(rounds)) => rounds,
         Ok(KeptReport::Loads(loads)) => return of_loads(&loads),
+        Ok(KeptReport::RoundsOfLoads(rounds)) => return of_rounds(&rounds),
         Err(error) => {
             // Without what it quotes.
             let kind = |c: &char| c.is_ascii_alphabetic() || " :".contains(*c);
@@ -74,7 +80,30 @@ fn of_loads(loads: &Loads) {
     assert!(report::text::loads::write(&reports, Style::Plain, &mut out).is_ok());
     assert!(report::markdown::write_loads(&reports, &mut out).is_ok());
     assert!(report::csv::write_loads(&reports, &mut out).is_ok());
+    let mut merged = loads.clone();
+    if merged.merge(loads).is_ok() && merged.as_slice().iter().all(Summary::is_plausible) {
+        let reports: Vec<_> = merged.as_slice().iter().map(Report::from).collect();
+        let mut out = Vec::new();
+        assert!(report::json::write_loads(&reports, &mut out).is_ok());
+        assert!(KeptReport::read(&mut out.as_slice()).is_ok(), "what was merged is read again");
+    }
     met(("loads", reports.len()));
+}
+
+fn of_rounds(rounds: &RoundsOfLoads) {
+    rounds.as_slice().iter().for_each(of_loads);
+    let reports: Vec<_> =
+        rounds.as_slice().iter().flat_map(|round| round.as_slice()).map(Report::from).collect();
+    let mut out = Vec::new();
+    assert!(report::json::write_rounds_of_loads(&reports, &mut out).is_ok());
+    assert!(KeptReport::read(&mut out.as_slice()).is_ok(), "as they were written");
+    assert!(report::text::loads::write_rounds(&reports, Style::Plain, &mut out).is_ok());
+    assert!(report::markdown::write_rounds_of_loads(&reports, &mut out).is_ok());
+    assert!(report::csv::write_rounds_of_loads(&reports, &mut out).is_ok());
+    let of = |(name, rounds): (&str, Vec<Summary>)| (name.to_owned(), Diff::new(&rounds, &rounds, None));
+    let diff = DiffOfLoads(rounds.by_load().map(of).collect());
+    assert!(diff.text(&mut out).and(diff.json(&mut out)).and(diff.markdown(&mut out)).is_ok());
+    met(("rounds of loads", reports.len()));
 }
 
 fn of_one(summary: &Summary) {

@@ -8,8 +8,18 @@ use super::{
 };
 use crate::plan::{Expect, ExpectedText, PlanError};
 
-pub(super) const EXPECT: &[&str] =
-    &["status", "headers", "body_contains", "json", "json_present", "size", "within", "payload", "max_held"];
+pub(super) const EXPECT: &[&str] = &[
+    "status",
+    "grpc_status",
+    "headers",
+    "body_contains",
+    "json",
+    "json_present",
+    "size",
+    "within",
+    "payload",
+    "max_held",
+];
 const TEXT: &[&str] = &["equals", "contains", "present"];
 
 /// That of a request.
@@ -22,6 +32,7 @@ pub(super) fn read(request: &Keys<'_>) -> Result<Expect, PlanError> {
         })?;
     Ok(Expect {
         status: texts(&keys, "status")?.map(|statuses| statuses.join(",")),
+        grpc_status: texts(&keys, "grpc_status")?.map(|codes| codes.join(",")),
         headers: headers(&keys)?,
         body_contains: texts(&keys, "body_contains")?.unwrap_or_default(),
         json: json(&keys)?,

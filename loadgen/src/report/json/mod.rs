@@ -44,7 +44,7 @@ pub fn write(report: super::Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// `out` can't be written to.
 pub fn write_rounds(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
-    let rounds = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
+    let rounds = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<Vec<_>>>()?;
     serde_json::to_writer_pretty(&mut *out, &Rounds { version: VERSION, rounds })?;
     writeln!(out)
 }
@@ -54,9 +54,17 @@ pub fn write_rounds(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::R
 /// # Errors
 /// `out` can't be written to.
 pub fn write_loads(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
-    let loads = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
-    let requests = Requests::of(&loads::total(reports));
-    serde_json::to_writer_pretty(&mut *out, &Loads { version: VERSION, requests, loads })?;
+    serde_json::to_writer_pretty(&mut *out, &Loads::of(reports)?)?;
+    writeln!(out)
+}
+
+/// Writes the reports of rounds of several loads, round by round, as one JSON object and a line end.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds_of_loads(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let rounds = loads::by_round(reports).map(Loads::of).collect::<io::Result<Vec<_>>>()?;
+    serde_json::to_writer_pretty(&mut *out, &Rounds { version: VERSION, rounds })?;
     writeln!(out)
 }
 
@@ -68,10 +76,17 @@ struct Loads<'a> {
     loads: Vec<Report<'a>>,
 }
 
+impl<'a> Loads<'a> {
+    fn of(reports: &[super::Report<'a>]) -> io::Result<Self> {
+        let loads = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
+        Ok(Self { version: VERSION, requests: Requests::of(&loads::total(reports)), loads })
+    }
+}
+
 #[derive(Serialize)]
-struct Rounds<'a> {
+struct Rounds<R> {
     version: u32,
-    rounds: Vec<Report<'a>>,
+    rounds: Vec<R>,
 }
 
 #[derive(Serialize)]

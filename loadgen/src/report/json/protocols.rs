@@ -5,13 +5,17 @@ use std::{collections::BTreeMap, io};
 use serde::Serialize;
 
 use super::{Times, encoded};
-use crate::{recorder::Sockets, summary::Summary};
+use crate::{
+    recorder::{CallErrors, Seen, Sockets},
+    summary::Summary,
+};
 
 /// What came of gRPC calls.
 #[derive(Serialize)]
 pub(super) struct Grpc<'a> {
     statuses: BTreeMap<&'static str, u64>,
-    errors: Vec<CallError<'a>>,
+    errors: Vec<CallStatus<'a>>,
+    expected: Vec<CallStatus<'a>>,
     messages_sent: u64,
     messages_received: u64,
     messages_per_second: f64,
@@ -23,7 +27,7 @@ pub(super) struct Grpc<'a> {
 
 /// A status other than OK.
 #[derive(Serialize)]
-struct CallError<'a> {
+struct CallStatus<'a> {
     status: &'static str,
     code: u8,
     count: u64,
@@ -34,22 +38,18 @@ struct CallError<'a> {
 impl<'a> Grpc<'a> {
     pub(super) fn of(summary: &'a Summary) -> io::Result<Option<Self>> {
         let Some(calls) = summary.records.calls.as_deref() else { return Ok(None) };
-        let succeeded = Some(summary.records.counts.succeeded).filter(|succeeded| *succeeded > 0);
-        let ok = succeeded.map(|succeeded| ("OK", succeeded));
-        let errors = calls.errors.iter();
+        let ok = summary.records.counts.succeeded.saturating_sub(calls.expected.calls());
+        let mut statuses = BTreeMap::new();
+        if ok > 0 {
+            statuses.insert("OK", ok);
+        }
+        for (code, seen) in calls.errors.iter().chain(calls.expected.iter()) {
+            *statuses.entry(code.name()).or_default() += seen.count;
+        }
         Ok(Some(Self {
-            statuses: ok.into_iter().chain(errors.map(|(code, seen)| (code.name(), seen.count))).collect(),
-            errors: calls
-                .errors
-                .iter()
-                .map(|(code, seen)| CallError {
-                    status: code.name(),
-                    code: code as u8,
-                    count: seen.count,
-                    example: &seen.example,
-                    request_id: &seen.request_id,
-                })
-                .collect(),
+            statuses,
+            errors: CallStatus::all(&calls.errors),
+            expected: CallStatus::all(&calls.expected),
             messages_sent: calls.messages_sent,
             messages_received: calls.messages_received,
             messages_per_second: summary.messages_per_second().unwrap_or_default(),
@@ -58,6 +58,19 @@ impl<'a> Grpc<'a> {
             first_message_time_ns: encoded(&calls.first_message)?,
             message_time_ns: encoded(&calls.message)?,
         }))
+    }
+}
+
+impl<'a> CallStatus<'a> {
+    fn all(calls: &'a CallErrors) -> Vec<Self> {
+        let of = |(code, seen): (grpc::Code, &'a Seen)| Self {
+            status: code.name(),
+            code: code as u8,
+            count: seen.count,
+            example: &seen.example,
+            request_id: &seen.request_id,
+        };
+        calls.iter().map(of).collect()
     }
 }
 

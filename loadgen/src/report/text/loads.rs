@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Style, several, wrapped};
 use crate::report::{
     Report,
-    loads::{HEADER, heading, rows},
+    loads::{HEADER, by_load, by_round, heading, rows},
 };
 
 /// The widest name in the table, in characters.
@@ -27,6 +27,22 @@ pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::R
     for report in reports {
         writeln!(out, "\n{}\n", wrapped(&heading(report.summary)))?;
         super::write(*report, style, out)?;
+    }
+    Ok(())
+}
+
+/// Writes the rounds of each load, load by load.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn write_rounds(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let all = by_load(reports);
+    let rounds = several(by_round(reports).len(), "round");
+    writeln!(out, "{rounds} of {} at the same time", several(all.len(), "load"))?;
+    for reports in all {
+        let [first, ..] = reports.as_slice() else { continue };
+        writeln!(out, "\n{}\n", wrapped(&heading(first.summary)))?;
+        super::rounds::write(&reports, style, out)?;
     }
     Ok(())
 }

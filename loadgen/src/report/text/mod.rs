@@ -271,8 +271,13 @@ fn calls(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "gRPC status")?;
-    if summary.records.counts.succeeded > 0 {
-        writeln!(out, "  {:<28}{:>14}", "OK", count(summary.records.counts.succeeded))?;
+    let ok = summary.records.counts.succeeded.saturating_sub(calls.expected.calls());
+    if ok > 0 {
+        writeln!(out, "  {:<28}{:>14}", "OK", count(ok))?;
+    }
+    for (code, seen) in calls.expected.iter() {
+        let name = format!("{} (expected)", code.name());
+        writeln!(out, "  {name:<28}{:>14}", count(seen.count))?;
     }
     for (code, seen) in calls.errors.iter() {
         writeln!(out, "  {:<28}{:>14}", code.name(), count(seen.count))?;
