@@ -7,7 +7,8 @@
 //! - [`authority`] makes certificates for tests of TLS
 //! - [`metrics`]: what the server counted; [`report`]: what loadgen counted
 //! - [`peers`]: servers that behave badly, on purpose
-//! - [`planted`]: a proxy that does to requests what real ones should not, [`planted_messages`] to messages on WebSockets
+//! - [`planted`]: a proxy that does to requests what real ones should not, [`planted_messages`] to messages on WebSockets,
+//!   [`planted_calls`] to messages of gRPC streams
 //! - [`rewrite`]: what it does to heads of requests and replies
 //! - [`relay`]: one that passes everything on while it comes, with a bad habit or without
 //! - [`proxy`]: real proxies in between, [`proxies`]: what is particular to each
@@ -29,6 +30,7 @@ pub mod ledgers;
 pub mod metrics;
 pub mod peers;
 pub mod planted;
+pub mod planted_calls;
 pub mod planted_messages;
 pub mod process;
 pub mod proxies;

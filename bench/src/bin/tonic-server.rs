@@ -53,6 +53,7 @@ impl EchoService for Services {
             metadata,
             method: "/echo.EchoService/Echo".to_owned(),
             response_code: 0,
+            number: 0,
         }))
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::echo::EchoRequest;
+use contract::{echo::EchoRequest, ledger::stream_message_id};
 use http::StatusCode;
 use prost::{
     Message as _,
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     budget::Hold,
     context::ServerContext,
+    ledger::Noted,
     message::{
         Head,
         reply::{Answer, Body, Part, Reply, Stream, Whole},
@@ -55,6 +56,7 @@ mod tag {
     pub(super) const SERVER_HOSTNAME: u32 = 4;
     pub(super) const METADATA: u32 = 5;
     pub(super) const METHOD: u32 = 6;
+    pub(super) const NUMBER: u32 = 8;
 }
 
 /// Starts a call of `method`; `None` if the service has no such method.
@@ -92,9 +94,15 @@ struct Call {
 }
 
 impl Call {
-    /// Adds the response to a request.
-    fn respond(&self, request: Bytes, out: &mut Vec<u8>) -> Result<(), Status> {
+    /// Adds the response to a request; `place` says which place it has among those with tokens, if it has one.
+    fn respond(
+        &self,
+        request: Bytes,
+        place: impl FnOnce(&str) -> Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Status> {
         let request = EchoRequest::decode(request).map_err(|error| Status::internal(error.to_string()))?;
+        let place = place(&request.message);
         if request.response_code != 0 {
             let code = Code::from_i32(request.response_code);
             return Err(Status::new(code, format!("requested error: {code:?}")));
@@ -115,6 +123,9 @@ impl Call {
             bytes(out, tag::SERVER_HOSTNAME, hostname.as_bytes());
             out.extend_from_slice(&self.metadata);
             bytes(out, tag::METHOD, self.method.as_bytes());
+            if let Some(place) = place {
+                number(out, tag::NUMBER, place.cast_signed());
+            }
             length = out.len() - start;
         });
         if self.compressed {
@@ -141,7 +152,7 @@ fn unary(call: Call, mut messages: Messages, mut deadline: Deadline) -> Answer {
             ready => ready,
         });
         let mut response = Vec::new();
-        let responded = request.await.and_then(|request| call.respond(request, &mut response));
+        let responded = request.await.and_then(|request| call.respond(request, |_| None, &mut response));
         let hold = messages.into_hold();
         match responded.and_then(|()| held(&hold, response.len())) {
             Ok(()) => reply(call.compressed, Whole::body(response.into(), Part::Constant(OK), Some(hold))),
@@ -154,7 +165,7 @@ fn stream(call: Call, messages: Messages, deadline: Deadline) -> Answer {
     let hold = Hold::new(&call.context.budget);
     let drained = Drained::new(&call.context.shutdown);
     let compressed = call.compressed;
-    let responses = Responses { call, messages, deadline, drained, hold, end: None };
+    let responses = Responses { call, messages, deadline, drained, hold, noted: Noted::default(), end: None };
     Answer::Ready(reply(compressed, Body::Stream(Box::new(responses))))
 }
 
@@ -171,6 +182,8 @@ struct Responses {
     drained: Drained,
     /// For the responses that were given last.
     hold: Hold,
+    /// Those of verified runs that were given last.
+    noted: Noted,
     /// The trailers, when there are no more responses.
     end: Option<Part>,
 }
@@ -191,12 +204,23 @@ impl Responses {
         };
         let Some(request) = next.transpose()? else { return Poll::Ready(Ok(false)) };
         let start = out.len();
-        let responded = self.call.respond(request, out).and_then(|()| held(&self.hold, out.len()));
+        let (noted, ledger) = (&mut self.noted, &self.call.context.ledger);
+        let mut is_noted = false;
+        // One without a token costs a look at its first bytes.
+        let place = |message: &str| {
+            let id = stream_message_id(message.as_bytes())?;
+            is_noted = true;
+            Some(noted.saw(id, message.len(), ledger))
+        };
+        let responded = self.call.respond(request, place, out).and_then(|()| held(&self.hold, out.len()));
         self.messages.forget_last();
         Poll::Ready(match responded {
             Ok(()) => Ok(true),
             Err(status) => {
                 out.truncate(start);
+                if is_noted {
+                    self.noted.broken_off(true);
+                }
                 Err(status)
             }
         })
@@ -205,6 +229,8 @@ impl Responses {
 
 impl Stream for Responses {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        // What was given last has been handed over.
+        self.noted.handed_over();
         let mut batch = Vec::new();
         while self.end.is_none() && batch.len() < BATCH {
             match self.poll_respond(&mut batch, cx) {

@@ -15,6 +15,7 @@ mod status;
 mod test_service;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod web;
 
 use std::rc::Rc;

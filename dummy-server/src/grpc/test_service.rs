@@ -29,6 +29,7 @@ use super::{
     message::{self, Messages},
     plan::{self, Script},
     status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only, unknown_coding},
+    tokens::{Tokens, Told, token_of},
 };
 use crate::{
     budget::{COMPRESSOR, Hold},
@@ -102,6 +103,7 @@ pub(super) fn call_method(
         script: None,
         requests: 0,
         request_bytes: 0,
+        tokens: None,
         sent: 0,
         left: 0,
         awaited: false,
@@ -127,6 +129,8 @@ struct Conversation {
     /// Requests read, and bytes of their payloads.
     requests: u64,
     request_bytes: u64,
+    /// Of requests of a verified run.
+    tokens: Option<Box<Tokens>>,
     /// Responses begun.
     sent: u64,
     /// Responses to come to the last request.
@@ -213,6 +217,11 @@ impl Conversation {
         self.messages.forget_last();
         self.requests += 1;
         self.request_bytes += request.payload.len() as u64;
+        if let Some(id) = token_of(&request.payload) {
+            let is_of_stream = matches!(self.kind, Kind::ClientStream | Kind::BidiStream);
+            let ledger = Some(&self.context.ledger).filter(|_| is_of_stream);
+            self.tokens.get_or_insert_default().came(id, &request.payload, ledger);
+        }
         match (self.requests, request.plan) {
             (1, plan) => self.plan(plan)?,
             (_, None) => {}
@@ -290,12 +299,17 @@ impl Conversation {
     /// added but in `self.packing`.
     fn respond(&mut self, out: &mut Vec<u8>) {
         let size = self.script.as_ref().map_or(0, |script| script.size);
+        let told = self.tokens.as_mut().map(|tokens| tokens.tell());
+        let Told { token, reordered, changed } = told.unwrap_or_default();
         let response = TestResponse {
             payload: Bytes::new(),
             number: self.sent,
             requests: self.requests,
             request_bytes: self.request_bytes,
             instance: self.context.instance.to_owned(),
+            token,
+            reordered,
+            changed,
         };
         let whole = size <= SMALL;
         let start = out.len();

@@ -6,6 +6,7 @@
 mod aggregator;
 mod book;
 mod instants;
+mod noted;
 mod past;
 mod sampled;
 mod uploads;
@@ -23,6 +24,7 @@ use contract::{
 
 pub(crate) use self::{
     aggregator::{Aggregator, Question},
+    noted::Noted,
     uploads::UploadWatch,
 };
 use self::{

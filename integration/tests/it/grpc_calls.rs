@@ -83,6 +83,7 @@ async fn an_echo_has_every_field(_: AndTls) {
             metadata: common.iter().chain(&own).chain(way).map(pair).collect(),
             method: ECHO.to_owned(),
             response_code: 0,
+            number: 0,
         };
         assert_eq!(answer, expected, "{way:?}");
     }

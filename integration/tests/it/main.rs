@@ -81,6 +81,7 @@ mod traces; // Trace Context
 mod uploaded;
 mod verified; // what loadgen proves of each request
 mod verified_messages; // what loadgen proves of each message on a WebSocket
+mod verified_streams; // the same of messages of gRPC streams
 mod volume; // a gigabyte each way
 mod websocket_load; // WebSockets of loadgen
 mod websockets; // WebSocket

@@ -480,7 +480,8 @@ pub struct Args {
     /// numbered, so that one that is another request's is found out. Afterwards the servers are asked what they have seen, until
     /// nothing changes for 2s: through the target, or at the admin ports that --ledger names. The report says which requests never
     /// arrived, were answered in between, cut, repeated, crossed or cached. Only requests that were provably not processed are
-    /// retried. Messages on WebSockets begin with their tokens. Before the run, a canary for each method and protocol shows whether
+    /// retried. Messages on WebSockets begin with their tokens; messages of gRPC streams of dummy-server's services carry theirs in message
+    /// or payload, unless you give that field. Before the run, a canary for each method and protocol shows whether
     /// tokens get through; where they do not, the report says what can't be told.
     #[arg(long, env = "LOADGEN_VERIFY", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
     pub verify: bool,

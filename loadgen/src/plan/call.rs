@@ -16,6 +16,7 @@ use super::{
     methods::{self, Method, Shape},
     places::Places,
     rows::Rows,
+    stream_tokens::{Answers, StreamMessages},
     template::Values,
 };
 
@@ -52,6 +53,8 @@ pub struct Call {
     count: Option<u64>,
     interval: Option<Duration>,
     deadline: Option<Duration>,
+    /// Whether messages of streams carry tokens.
+    is_verified: bool,
     /// What is sent, once the method is known.
     prepared: Option<Prepared>,
     /// Where it stands in a file, and as which request.
@@ -80,6 +83,8 @@ pub(crate) enum Messages {
     Same { framed: Vec<Bytes>, shown: String },
     /// Made for each call.
     Varying(Arc<VaryingMessages>),
+    /// Each with a token of its own, and as people read them without it.
+    Tokens { messages: Arc<StreamMessages>, shown: String },
 }
 
 impl Call {
@@ -98,6 +103,7 @@ impl Call {
             count: options.messages,
             interval: options.message_interval,
             deadline: options.deadline,
+            is_verified: request.is_verified(),
             ..Self::of(request.path())
         };
         if options.is_raw() {
@@ -128,6 +134,7 @@ impl Call {
             count: None,
             interval: None,
             deadline: None,
+            is_verified: false,
             prepared: None,
             place: None,
         }
@@ -181,7 +188,9 @@ impl Call {
                 self.prepare_contents(&contents, shown, Some(method))
             }
             None => {
-                let (contents, shown) = method.messages(None)?;
+                // What is left to loadgen is the token then.
+                let is_empty = self.is_verified && method.shape() != Shape::Unary;
+                let (contents, shown) = method.messages(is_empty.then_some(b"{}"))?;
                 self.prepare_contents(&contents, shown, Some(method))
             }
         }
@@ -202,6 +211,10 @@ impl Call {
         shown: String,
         method: Option<Method>,
     ) -> Result<(), PlanError> {
+        let path = method.as_ref().map(Method::full_name).filter(|_| self.is_verified);
+        if let Some(messages) = path.and_then(|path| StreamMessages::of(path, contents, self.encoding)) {
+            return self.prepare(Messages::Tokens { messages: Arc::new(messages), shown }, method);
+        }
         let framed = contents.iter().map(|content| methods::framed(content, self.encoding)).collect();
         self.prepare(Messages::Same { framed, shown }, method)
     }
@@ -235,8 +248,18 @@ impl Prepared {
     pub(crate) fn shown(&self, values: &Values<'_>) -> String {
         match &self.messages {
             Messages::Same { shown, .. } => shown.clone(),
+            Messages::Tokens { shown, .. } => format!("{shown}[each with its token in the first field]\n"),
             Messages::Varying(messages) => messages.shown(values),
         }
+    }
+
+    /// How many numbers a call's messages take where they carry tokens, or where its replies are numbered; none where they don't.
+    pub(crate) fn numbers(&self) -> Option<u64> {
+        let Messages::Tokens { messages, .. } = &self.messages else { return None };
+        Some(match messages.answers() {
+            Answers::Several(replies) => replies,
+            _ => self.count.unwrap_or(messages.len()),
+        })
     }
 
     /// The messages of a reply's body as people read them, as far as they are complete and their type is known.

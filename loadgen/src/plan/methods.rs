@@ -103,6 +103,11 @@ impl Method {
         })
     }
 
+    /// The name with those of its service and package.
+    pub(super) fn full_name(&self) -> &str {
+        self.0.full_name()
+    }
+
     pub(super) fn shape(&self) -> Shape {
         match (self.0.is_client_streaming(), self.0.is_server_streaming()) {
             (false, false) => Shape::Unary,

@@ -34,6 +34,7 @@ pub mod route;
 pub(crate) mod rows;
 pub mod site;
 pub mod stages;
+mod stream_tokens;
 pub mod target;
 pub(crate) mod template;
 mod tls;
@@ -65,6 +66,7 @@ pub(crate) use requests::{Names, Requests};
 pub(crate) use route::Instead;
 pub use route::Route;
 pub use site::Site;
+pub(crate) use stream_tokens::{Answers, StreamMessages, StreamNumbers, of_streams};
 pub(crate) use target::Endpoint;
 pub use target::{Protocol, Target, Version};
 pub(crate) use tls::{Offer, spoken};
@@ -389,6 +391,12 @@ impl Plan {
     #[must_use]
     pub fn verify(&self) -> Option<&Verify> {
         self.verify.as_ref()
+    }
+
+    /// How messages of streams are numbered, if any of them carry tokens.
+    pub(crate) fn stream_numbers(&self) -> Option<StreamNumbers> {
+        let numbers = self.calls().filter_map(Call::prepared).filter_map(call::Prepared::numbers);
+        numbers.max().map(StreamNumbers::of)
     }
 
     /// Whether requests before, while and after something happens are told apart.

@@ -178,7 +178,7 @@ impl Request {
     }
 
     /// Whether what becomes of it is proven: its id is a token.
-    fn is_verified(&self) -> bool {
+    pub(super) fn is_verified(&self) -> bool {
         self.id_field.as_ref().is_some_and(|name| name == field::TOKEN)
     }
 

@@ -24,6 +24,7 @@ mod server_report;
 mod settings;
 mod sockets;
 mod split;
+mod streams;
 mod times;
 mod trend;
 mod unmet;
@@ -54,6 +55,7 @@ pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
 pub use sockets::Sockets;
 pub(crate) use split::{Split, Times as PartTimes};
+pub(crate) use streams::{Numbers, OfStream, OutOfOrder, Streams, settled};
 pub use times::{Snapshot, Times};
 pub use trend::{Parts, Trend};
 pub use unmet::Unmet;
@@ -156,6 +158,9 @@ pub struct Recorder {
     /// What is known of each request of a verified run.
     #[serde(skip)]
     pub(crate) verified: Option<Box<Verified>>,
+    /// What is known of each message of its streams, if any of them carry tokens.
+    #[serde(skip)]
+    pub(crate) streams: Option<Box<Streams>>,
     /// Redirects that were followed before that, each with head and body of what was sent next.
     #[serde(skip)]
     pub(crate) redirects: Vec<(Exchange, (String, Vec<u8>))>,
@@ -247,6 +252,7 @@ impl Recorder {
             exchange: None,
             earlier: Vec::new(),
             verified: None,
+            streams: None,
             redirects: Vec::new(),
             ids,
             expected,
@@ -266,6 +272,7 @@ impl Recorder {
             calls: plan.calls().next().map(|_| Box::default()),
             sockets: plan.message().map(|_| Box::default()),
             verified: plan.verify().map(|_| Box::new(Verified::of(plan.message().is_some()))),
+            streams: plan.stream_numbers().map(|_| Box::default()),
             phases: plan.has_phases().then(Box::default),
             targets: Targets::of(plan),
             ..Self::new(ids, plan.expected_status().clone())
@@ -340,6 +347,9 @@ impl Recorder {
         self.earlier.extend(other.earlier.iter().cloned());
         if let (Some(verified), Some(other)) = (&mut self.verified, &other.verified) {
             verified.merge(other);
+        }
+        if let (Some(streams), Some(other)) = (&mut self.streams, &other.streams) {
+            streams.merge(other);
         }
         self.body_bytes += other.body_bytes;
         self.bytes_sent += other.bytes_sent;

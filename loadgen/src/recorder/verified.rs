@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const MAX_EPOCHS: usize = 1024;
 
 /// How many entries a worker keeps.
-const MAX_HURT: usize = 16 << 10;
+pub(super) const MAX_HURT: usize = 16 << 10;
 
 /// What became of a request, in the two bits of its number.
 pub(crate) mod fate {

@@ -22,7 +22,7 @@ use transport::Address;
 use crate::{
     clock::{Clock, Nanos, nanos},
     control::{Handle, Phase},
-    plan::{Call, MethodShape, Plan, Request, Texts},
+    plan::{Call, MethodShape, Plan, Request, Texts, of_streams},
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
@@ -258,6 +258,7 @@ impl Running {
                 methods: &methods,
                 bodies: &bodies,
                 trust: self.survivals.are_off().then_some(&trust as &dyn Fn(u64) -> Trust),
+                settled: None,
             };
             let mut found = verify::judge(&known, asked, sent);
             found.run = format!("{:08x}", self.ids.run);
@@ -265,10 +266,20 @@ impl Running {
             let notes = self.survivals.kinds.iter().filter(|kind| kind.is_off()).filter_map(Survival::note);
             found.off.extend(notes);
             found.tokens = self.survivals.kinds;
-            let calls = self.plan.calls().filter_map(Call::prepared);
-            found.has_streams = calls
-                .into_iter()
-                .any(|call| !matches!(call.shape, MethodShape::Unary | MethodShape::Unknown));
+            let mut calls = self.plan.calls().filter_map(Call::prepared);
+            found.has_streams = calls.any(|call| {
+                let is_stream = !matches!(call.shape, MethodShape::Unary | MethodShape::Unknown);
+                is_stream && call.numbers().is_none()
+            });
+            let streams = summary.records.streams.take().filter(|streams| !streams.is_empty());
+            if let (Some(streams), Some(numbers)) = (streams, self.plan.stream_numbers()) {
+                let ids = of_streams(self.ids);
+                let asked = ledgers::ask(&self.plan, ids, &epochs, &self.handle, self.pushes.as_deref());
+                summary.interrupted |= asked.is_interrupted;
+                let mut messages = verify::judge_streams(*streams, &known, asked, numbers, start);
+                messages.run.clone_from(&found.run);
+                found.messages = Some(Box::new(messages));
+            }
             summary.verification = Some(Box::new(found));
         }
         Ok(summary)

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::Nanos,
     outcome::Damage,
-    recorder::{Hurt, MAX_EPOCHS, Verified, fate, reason},
+    recorder::{Hurt, MAX_EPOCHS, Verified, fate, reason, settled},
 };
 
 /// The maximum number of pages of all servers together that are unpacked: 256 MiB.
@@ -51,6 +51,8 @@ pub(crate) struct Sent<'r> {
     pub(crate) bodies: &'r [Body<'r>],
     /// What can be said of a number, if that is not all of each.
     pub(crate) trust: Option<&'r dyn Fn(u64) -> Trust>,
+    /// What is settled of messages of streams, if it is those that are judged.
+    pub(crate) settled: Option<&'r Pages>,
 }
 
 /// What all servers together have seen.
@@ -216,7 +218,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
         let what = "was echoed once, and its echo came again";
         found.echoed_again.add(None, || Some(about.example(*number, what)));
     }
-    damaged(&mut found.payload, known, start);
+    damaged(&mut found.payload, known, &sent);
     if !all.adds_up() {
         off.push("what servers have begun and ended does not add up".to_owned());
     }
@@ -265,11 +267,16 @@ impl About<'_> {
             return;
         }
         if fate == fate::ANSWERED {
-            // Its own token came back: it arrived, whatever the ledgers say.
-            if !is_seen && is_asked {
+            // Its own token came back: it arrived, whatever the ledgers say. One that had changed was seen as something else.
+            if !is_seen && is_asked && self.known_of(number).is_none_or(|hurt| hurt.damage.is_none()) {
                 found.unjudged += 1;
             }
             return;
+        }
+        match self.sent.settled.map(|settled| settled.get(number)) {
+            Some(settled::WITHDRAWN) => return,
+            Some(settled::ACKNOWLEDGED) if is_seen => return,
+            _ => {}
         }
         let trust = match self.sent.trust.map_or(Trust::Whole, |trust| trust(number)) {
             // Its token got there, whatever became of that of the canary.
@@ -292,7 +299,11 @@ impl About<'_> {
         } = found;
         let (finding, what) = match (fate == fate::OTHERWISE, is_seen) {
             (false, true) if self.known.strays.get(number) != State::UNSEEN => {
-                (&mut found.crossed, "arrived, and its echo came on another connection")
+                let what = match self.sent.settled {
+                    Some(_) => "arrived, and its echo came in another call",
+                    None => "arrived, and its echo came on another connection",
+                };
+                (&mut found.crossed, what)
             }
             (true, false) if why == reason::UNWRITTEN_OR_NO_TOKEN => {
                 (answered_by_proxy, "never arrived, and was answered in between")
@@ -377,7 +388,8 @@ fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
     }
 }
 
-fn damaged(payload: &mut Payload, known: &Verified, start: Nanos) {
+fn damaged(payload: &mut Payload, known: &Verified, sent: &Sent<'_>) {
+    let start = sent.start;
     (payload.truncated.count, payload.corrupted.count) = (known.truncated, known.corrupted);
     payload.encoded = known.encoded;
     for hurt in &known.hurt {
@@ -388,7 +400,11 @@ fn damaged(payload: &mut Payload, known: &Verified, start: Nanos) {
                 (&mut payload.truncated, length, what)
             }
             Damage::Corrupted(offset) => {
-                (&mut payload.corrupted, offset, "is not the body of this request".to_owned())
+                let what = match sent.settled {
+                    Some(_) => "is not what was sent",
+                    None => "is not the body of this request",
+                };
+                (&mut payload.corrupted, offset, what.to_owned())
             }
         };
         if finding.examples.len() < super::MAX_EXAMPLES {
@@ -493,7 +509,7 @@ mod tests {
         judge(known, Asked { statements, ..Asked::default() }, SENT)
     }
 
-    const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], bodies: &[], trust: None };
+    const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], bodies: &[], trust: None, settled: None };
 
     #[test]
     fn without_tokens_in_replies_it_is_told_what_arrived_and_without_any_nothing() {

@@ -6,6 +6,7 @@
 mod differences;
 mod heads;
 mod judge;
+mod streams;
 mod survival;
 mod time;
 mod uploads;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use heads::{Change, ConnectionsSeen, Heads, Kind};
 pub(crate) use heads::{HeadsSent, compare};
 pub(crate) use judge::{Asked, Sent, judge};
+pub(crate) use streams::judge_streams;
 pub(crate) use survival::Trust;
 pub use survival::{Survival, Way};
 pub use time::{Part, TimeSplit, Ways};
@@ -87,14 +89,33 @@ pub struct Verification {
     /// What becomes of tokens, as canaries have shown before the run.
     #[serde(default)]
     pub tokens: Vec<Survival>,
-    /// Whether there were calls with streams of messages, of which none has a token.
+    /// Whether there were calls with streams of messages that have no tokens.
     #[serde(default)]
     pub has_streams: bool,
+    /// What was proven of each message of streams, if any of them carried tokens: requests are messages there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Box<Self>>,
+    /// Of messages of streams: those that came behind a later one of their call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reordered: Option<Reordered>,
+    /// Of messages of streams: the replies of calls that have several, each of which was numbered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<u64>,
     /// What can't be said, and why.
     pub off: Vec<String>,
     /// What was changed on the way in the heads of sampled requests and replies, if any could be compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heads: Option<Box<Heads>>,
+}
+
+/// Messages that changed places within their call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reordered {
+    /// Before a server saw them.
+    pub on_the_way_there: Finding,
+    /// After it had answered them.
+    pub on_the_way_back: Finding,
 }
 
 /// A server that was asked.
@@ -178,6 +199,9 @@ pub struct Finding {
 pub struct Example {
     /// Its number.
     pub number: u64,
+    /// The place of the message in that call, from 0, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u64>,
     /// When it was due, in seconds since the run began; in the warm-up, that is before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<f64>,
@@ -213,6 +237,16 @@ impl Verification {
     /// Requests that something has happened to which a user would notice, or should know of.
     #[must_use]
     pub fn hurt(&self) -> u64 {
+        let of_messages = self.messages.as_ref().map_or(0, |messages| messages.hurt());
+        let counts = self.findings().map(|finding| finding.count).fold(of_messages, u64::saturating_add);
+        let others = [self.repeated.counts.all(), self.unjudged];
+        others.into_iter().fold(counts, u64::saturating_add)
+    }
+
+    /// All that may have happened to a request, but for repeats.
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let reordered = self.reordered.iter();
+        let reordered = reordered.flat_map(|order| [&order.on_the_way_there, &order.on_the_way_back]);
         let findings = [
             &self.never_arrived.answered_by_proxy,
             &self.never_arrived.unanswered,
@@ -231,14 +265,39 @@ impl Verification {
             &self.payload.corrupted,
             &self.uploads.differing,
         ];
-        let counts = findings.iter().map(|finding| finding.count).fold(0, u64::saturating_add);
-        let others = [self.repeated.counts.all(), self.unjudged];
-        others.into_iter().fold(counts, u64::saturating_add)
+        findings.into_iter().chain(reordered)
+    }
+
+    /// The examples of all of them, and of repeats.
+    fn examples_mut(&mut self) -> impl Iterator<Item = &mut Example> {
+        let reordered = self.reordered.iter_mut();
+        let reordered = reordered.flat_map(|order| [&mut order.on_the_way_there, &mut order.on_the_way_back]);
+        let findings = [
+            &mut self.never_arrived.answered_by_proxy,
+            &mut self.never_arrived.unanswered,
+            &mut self.never_arrived.not_written,
+            &mut self.never_arrived.refused,
+            &mut self.answered_in_place,
+            &mut self.cut_on_the_way_back,
+            &mut self.cut_on_the_way_there,
+            &mut self.cut_by_the_server,
+            &mut self.given_up,
+            &mut self.crossed,
+            &mut self.cached,
+            &mut self.echoed_again,
+            &mut self.foreign,
+            &mut self.payload.truncated,
+            &mut self.payload.corrupted,
+            &mut self.uploads.differing,
+        ];
+        let findings = findings.into_iter().chain(reordered);
+        findings.flat_map(|finding| &mut finding.examples).chain(&mut self.repeated.examples)
     }
 
     /// Whether all was proven, and nothing is wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.hurt() == 0 && self.off.is_empty() && self.epochs_lost.is_empty()
+        let is_known = |found: &Self| found.off.is_empty() && found.epochs_lost.is_empty();
+        self.hurt() == 0 && is_known(self) && self.messages.as_deref().is_none_or(is_known)
     }
 }

@@ -12,7 +12,7 @@ use super::{follow::Following, opening::Secured};
 use crate::{
     clock::{Clock, Nanos},
     outcome::{Arrival, Ended, Failure, InFlight, TokenCheck},
-    recorder::Carried,
+    recorder::{Carried, OfStream},
 };
 
 /// How much is read at a time; one buffer serves all connections of a pool.
@@ -183,6 +183,8 @@ pub(crate) trait Sink {
     fn strayed(&mut self, _number: u64) {}
     /// The echo of the message of this number has come after it was given up.
     fn came_late(&mut self, _number: u64) {}
+    /// Something was found out about a message of a stream that carries a token.
+    fn noted(&mut self, _noted: OfStream) {}
     /// A ping was sent on a WebSocket.
     fn pinged(&mut self, at: Nanos);
     /// A ping on a WebSocket that was sent then was answered, after this time.

@@ -14,7 +14,7 @@ use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Exchange, Failure, InFlight, Outcome},
     plan::{OnOverload, mix::Mix},
-    recorder::{Carried, Recording},
+    recorder::{Carried, OfStream, Recording},
     schedule::{Arrivals, Due, Part},
 };
 
@@ -564,6 +564,12 @@ impl Sink for Results<'_> {
     fn came_late(&mut self, number: u64) {
         if let Some(verified) = &mut self.recording.records().verified {
             verified.came_late(number);
+        }
+    }
+
+    fn noted(&mut self, noted: OfStream) {
+        if let Some(streams) = &mut self.recording.records().streams {
+            streams.note(noted);
         }
     }
 

@@ -8,6 +8,7 @@ use loadgen::{
     cli::Args,
     report::{self, text::Style},
     summary::Rounds,
+    verify::{Reordered, Verification},
 };
 
 use serde_json::Value;
@@ -38,6 +39,14 @@ fn every_json_report_is_as_its_schema_says() {
         let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{line}: {errors:?}");
     }
+    let mut verified = run(&format!("-n 5 --verify http://{}", peer.address));
+    let found = verified.verification.as_mut().unwrap();
+    let messages =
+        Verification { reordered: Some(Reordered::default()), replies: Some(7), ..(**found).clone() };
+    found.messages = Some(Box::new(messages));
+    let verified = json(&verified);
+    let errors: Vec<_> = validator.iter_errors(&verified).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty() && verified["verify"]["messages"]["replies"] == 7, "{errors:?}: {verified}");
     let rounds = [(); 2].map(|()| run(&format!("-n 20 http://{}", peer.address)));
     let mut text = Vec::new();
     report::json::write_rounds(&rounds.each_ref().map(Into::into), &mut text).unwrap();

@@ -1,6 +1,5 @@
 //! `/ws`, `/ws/*` and `/ws/close`: WebSocket echo over an HTTP/1.1 upgrade (RFC 6455) or an HTTP/2 stream (RFC 8441).
 
-mod noted;
 mod talk;
 
 use std::rc::Rc;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use contract::ledger::message_id;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
@@ -19,10 +20,10 @@ use transport::segments;
 use websocket::{Event, Limits, Reader, Role, Violation, code, opcode, write};
 use wire::Output;
 
-use super::noted::Noted;
 use crate::{
     budget::Hold,
     context::ServerContext,
+    ledger::Noted,
     lifecycle::{Lifecycle, orders::Order},
     message::{
         upload::UploadError,
@@ -255,7 +256,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 // What follows has a time of its own.
                 self.begun = None;
                 self.echoed = content.len();
-                self.noted.saw(&content, self.context);
+                // One without a token costs a look at its first bytes.
+                if let Some(id) = message_id(&content) {
+                    self.noted.saw(id, content.len(), &self.context.ledger);
+                }
                 let opcode = if text { opcode::TEXT } else { opcode::BINARY };
                 match self.options.mode {
                     Mode::Echo => self.echo = Some((opcode, content.into())),

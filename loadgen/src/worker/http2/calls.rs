@@ -5,17 +5,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use contract::id::Ids;
 use grpc::{Code, Counter, status};
 use http::header::CONTENT_TYPE;
 
+use super::proof::Proof;
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, CallEnd, Cause, Failure},
     plan::{
-        MethodShape, VaryingMessages,
+        MethodShape, StreamMessages, StreamNumbers, VaryingMessages,
         call::{Messages, Pace, Prepared},
         template::Values,
     },
+    recorder::OfStream,
 };
 
 /// The most that are kept to be used again.
@@ -30,6 +33,16 @@ pub(super) struct Calls {
     counted_from: Nanos,
     #[expect(clippy::vec_box, reason = "they are taken out as they are")]
     spare: Vec<Box<OnCall>>,
+    /// What carries tokens, if anything does.
+    streams: Option<Box<Streams>>,
+}
+
+/// Messages with tokens.
+#[derive(Debug)]
+struct Streams {
+    numbers: StreamNumbers,
+    /// What was found out and is not recorded yet.
+    notes: Vec<OfStream>,
 }
 
 /// What is the same in all calls of a request.
@@ -39,6 +52,8 @@ struct Kind {
     /// None where they differ from call to call.
     messages: Vec<Bytes>,
     varying: Option<Arc<VaryingMessages>>,
+    /// Those that carry tokens.
+    tokens: Option<Arc<StreamMessages>>,
     /// How many a call sends; none: each that it has.
     count: Option<u64>,
     pace: Pace,
@@ -50,17 +65,20 @@ struct Kind {
 
 impl From<Option<&Prepared>> for Kind {
     fn from(prepared: Option<&Prepared>) -> Self {
-        let (messages, varying) = match prepared.map(|prepared| &prepared.messages) {
-            None => (Vec::new(), None),
-            Some(Messages::Same { framed, .. }) => (framed.clone(), None),
-            Some(Messages::Varying(varying)) => (Vec::new(), Some(Arc::clone(varying))),
+        let (messages, varying, tokens) = match prepared.map(|prepared| &prepared.messages) {
+            None => (Vec::new(), None, None),
+            Some(Messages::Same { framed, .. }) => (framed.clone(), None, None),
+            Some(Messages::Varying(varying)) => (Vec::new(), Some(Arc::clone(varying)), None),
+            Some(Messages::Tokens { messages, .. }) => (Vec::new(), None, Some(Arc::clone(messages))),
         };
         let count = prepared.and_then(|prepared| prepared.count);
+        let given = tokens.as_ref().map_or(messages.len() as u64, |tokens| tokens.len());
         Self {
             shape: prepared.map_or(MethodShape::Unknown, |prepared| prepared.shape),
-            count: count.or_else(|| varying.is_none().then_some(messages.len() as u64)),
+            count: count.or_else(|| varying.is_none().then_some(given)),
             messages,
             varying,
+            tokens,
             pace: prepared.map_or(Pace::AtOnce, |prepared| prepared.pace),
             deadline: prepared.and_then(|prepared| prepared.deadline).map(nanos),
             echoes: false,
@@ -113,6 +131,8 @@ pub(super) struct OnCall {
     count: u64,
     /// Those that are its own.
     own: Option<Box<[Bytes]>>,
+    /// What is proven of them, if they carry tokens.
+    proof: Option<Box<Proof>>,
     /// Messages that were sent.
     sent: u64,
     /// When the last one of them was due, where each follows a response.
@@ -146,15 +166,30 @@ pub(super) enum Next {
 impl Calls {
     /// Those of requests, by their index.
     pub(super) fn of<'p>(all: impl Iterator<Item = Option<&'p Prepared>>) -> Self {
-        Self { kinds: all.map(Kind::from).collect(), counted_from: 0, spare: Vec::new() }
+        let kinds = all.map(Kind::from).collect();
+        Self { kinds, counted_from: 0, spare: Vec::new(), streams: None }
     }
 
     /// The same, of which these, by the index of their request, get each message back.
     pub(super) fn echoing(mut self, all: impl Iterator<Item = bool>) -> Self {
         for (kind, echoes) in self.kinds.iter_mut().zip(all) {
-            kind.echoes = echoes;
+            // Where each message is proven, those that are missing are found by their numbers.
+            kind.echoes = echoes && kind.tokens.is_none();
         }
         self
+    }
+
+    /// The same, with messages that carry tokens and are numbered so, if any do.
+    pub(super) fn numbered(mut self, numbers: Option<StreamNumbers>) -> Self {
+        self.streams = numbers.map(|numbers| Box::new(Streams { numbers, notes: Vec::new() }));
+        self
+    }
+
+    /// What was found out about messages with tokens since it was last asked.
+    #[inline]
+    pub(super) fn take_notes(&mut self) -> Option<impl Iterator<Item = OfStream> + '_> {
+        let notes = &mut self.streams.as_mut()?.notes;
+        (!notes.is_empty()).then(|| notes.drain(..))
     }
 
     #[inline]
@@ -182,17 +217,18 @@ impl Calls {
         arrival.due >= self.counted_from
     }
 
-    /// A call of this request that was due then, and its first message. Its placeholders have these values.
+    /// The call of an arrival in the run with these ids, and its first message. Its placeholders have these values.
     ///
     /// # Errors
     /// With them, the message is invalid.
     #[inline]
     pub(super) fn begin<'v>(
         &mut self,
-        request: u32,
-        due: Nanos,
+        arrival: &Arrival,
+        ids: Ids,
         values: impl FnOnce() -> Values<'v>,
     ) -> Result<(Box<OnCall>, Bytes), Box<Failure>> {
+        let &Arrival { request, due, .. } = arrival;
         let kind = &self.kinds[request as usize];
         let mut call = self.spare.pop().unwrap_or_default();
         let count = kind.count.unwrap_or_default();
@@ -200,13 +236,19 @@ impl Calls {
         if let Some(varying) = &kind.varying {
             kind.make(&mut call, varying, &values())?;
         }
+        if let (Some(tokens), Some(streams)) = (&kind.tokens, &self.streams) {
+            call.proof = Some(Proof::new(tokens, streams.numbers, ids, arrival));
+        }
         let first = kind.message(&call, 0);
         Ok((call, first))
     }
 
     /// A message has been given away.
     #[inline]
-    pub(super) fn sent(&self, call: &mut OnCall, now: Nanos) -> Next {
+    pub(super) fn sent(&mut self, call: &mut OnCall, now: Nanos) -> Next {
+        if let (Some(proof), Some(streams)) = (&call.proof, &mut self.streams) {
+            proof.sent(call.sent, &mut streams.notes);
+        }
         call.sent += 1;
         if call.sent >= call.count {
             return Next::End;
@@ -238,7 +280,7 @@ impl Calls {
     /// It is invalid, and nothing more can be read.
     #[inline]
     pub(super) fn body(
-        &self,
+        &mut self,
         call: &mut OnCall,
         is_sending: bool,
         part: &[u8],
@@ -252,6 +294,9 @@ impl Calls {
             .counter
             .take_in(part, call.is_encoded)
             .map_err(|invalid| Failure::new(Cause::Protocol, format!("invalid gRPC message: {invalid}")))?;
+        if let (Some(proof), Some(streams)) = (&mut call.proof, &mut self.streams) {
+            proof.came(part, call.sent, &mut streams.notes);
+        }
         let kind = self.kind(call);
         if kind.shape.gives_one() {
             call.received += messages;
@@ -276,13 +321,24 @@ impl Calls {
         Ok((messages, Some(kind.message(call, call.sent))))
     }
 
-    /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status tells that.
+    /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status tells that. `is_own` says whether
+    /// it is known to be the server's reply to this call.
     ///
     /// # Errors
     /// What came is not a valid reply to a call.
     #[inline]
-    pub(super) fn end(&mut self, mut call: Box<OnCall>, http: u16) -> Result<Option<CallEnd>, Failure> {
+    pub(super) fn end(
+        &mut self,
+        mut call: Box<OnCall>,
+        http: u16,
+        is_own: impl FnOnce() -> bool,
+    ) -> Result<Option<CallEnd>, Failure> {
         let end = self.judge(&mut call, http);
+        if let (Some(proof), Some(streams)) = (call.proof.take(), &mut self.streams)
+            && let Some(code) = call.code.filter(|_| end.is_ok() && is_own())
+        {
+            proof.ended(code, call.sent, &mut streams.notes);
+        }
         call.own = None;
         if self.spare.len() < MAX_SPARE {
             self.spare.push(call);
@@ -337,6 +393,9 @@ impl OnCall {
 
     #[cold]
     fn own_message(&self, number: u64) -> Bytes {
+        if let Some(proof) = &self.proof {
+            return proof.message(number);
+        }
         let own = self.own.as_deref().unwrap_or_default();
         own.get((number % own.len().max(1) as u64) as usize).cloned().unwrap_or_default()
     }
@@ -399,13 +458,16 @@ mod tests {
 
     fn calls(shape: MethodShape, count: u64, pace: Pace) -> Calls {
         let messages = [b"a", b"b"].map(|text| Bytes::from_static(text)).to_vec();
+        let count = Some(count);
         let kind =
-            Kind { shape, messages, varying: None, count: Some(count), pace, deadline: None, echoes: false };
-        Calls { kinds: vec![kind], counted_from: 0, spare: Vec::new() }
+            Kind { shape, messages, varying: None, tokens: None, count, pace, deadline: None, echoes: false };
+        Calls { kinds: vec![kind], counted_from: 0, spare: Vec::new(), streams: None }
     }
 
+    const IDS: Ids = Ids { run: 7, load: 0 };
+
     fn begin(calls: &mut Calls, due: Nanos) -> (Box<OnCall>, Bytes) {
-        calls.begin(0, due, || unreachable!("it has no placeholders")).unwrap()
+        calls.begin(&Arrival::new(0, due, due), IDS, || unreachable!("it has no placeholders")).unwrap()
     }
 
     const MESSAGE: &[u8] = b"\0\0\0\0\x01x";
@@ -419,7 +481,7 @@ mod tests {
         call.is_grpc = true;
         calls.body(&mut call, false, body, 0, |_| {}).map_err(|failure| failure.message)?;
         call.status(fields.iter().copied());
-        calls.end(call, 200).map_err(|failure| failure.message)
+        calls.end(call, 200, || true).map_err(|failure| failure.message)
     }
 
     #[test]
@@ -470,7 +532,7 @@ mod tests {
         let mut calls = calls(MethodShape::Unary, 1, Pace::AtOnce);
         for (status, expected) in [(503, Ok(None)), (302, Ok(None)), (204, Err(()))] {
             let (call, _) = begin(&mut calls, 0);
-            assert_eq!(calls.end(call, status).map_err(drop), expected, "{status}");
+            assert_eq!(calls.end(call, status, || true).map_err(drop), expected, "{status}");
         }
     }
 

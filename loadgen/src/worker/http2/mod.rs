@@ -4,6 +4,7 @@
 //! It knows nothing of other connections, nor of when a request is due.
 
 mod calls;
+mod proof;
 mod rare;
 mod replies;
 
@@ -114,11 +115,13 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
             rates: Rates::of(plan.client()).map(Box::new),
             calls: site.target().grpc.then(|| {
                 let calls = plan.requests().iter().map(|request| request.call().and_then(Call::prepared));
-                Calls::of(calls).echoing(
-                    plan.requests()
-                        .iter()
-                        .map(|request| plan.verify().is_some() && request.path() == ECHO_STREAM),
-                )
+                Calls::of(calls)
+                    .echoing(
+                        plan.requests()
+                            .iter()
+                            .map(|request| plan.verify().is_some() && request.path() == ECHO_STREAM),
+                    )
+                    .numbered(plan.stream_numbers())
             }),
             head: http2::Head::new(),
         }
@@ -223,9 +226,9 @@ impl Connection for Http2 {
         let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
         let Constant { fields, body, is_head, trailers, patience, watch, rendering, request } = &all[index];
-        let begun = calls.as_mut().map(|calls| {
-            calls.begin(arrival.request, arrival.due, || texts.values(&arrival, request.rows(), None))
-        });
+        let begun = calls
+            .as_mut()
+            .map(|calls| calls.begin(&arrival, *ids, || texts.values(&arrival, request.rows(), None)));
         let (call, mut body) = match begun {
             None => (None, body.clone()),
             Some(Ok((call, message))) => (Some(call), message),
@@ -307,6 +310,11 @@ impl Connection for Http2 {
             Some(closed) => Err(closed),
             None => self.exchange(cx, shared, sink),
         };
+        if let Some(calls) = &mut shared.requests.calls
+            && let Some(notes) = calls.take_notes()
+        {
+            notes.for_each(|noted| sink.noted(noted));
+        }
         if let Err(closed) = over {
             return Progress::Gone(closed);
         }
@@ -509,7 +517,7 @@ impl Http2 {
             let is_last = request.body.is_empty();
             if is_last
                 && let Some(call) = &mut request.call
-                && let Some(calls) = &shared.requests.calls
+                && let Some(calls) = &mut shared.requests.calls
             {
                 shared.carried.messages.0 += u64::from(calls.counts(&request.in_flight.arrival));
                 let next = calls.sent(call, shared.now);

@@ -241,7 +241,8 @@ impl Replies {
         let mut failure = None;
         if let (Some(call), Some(calls)) = (request.call.take(), calls) {
             is_unsent |= !call.is_sent();
-            match calls.end(call, request.in_flight.reply.status) {
+            let reply = &request.in_flight.reply;
+            match calls.end(call, reply.status, || matches!(reply.token, TokenEcho::Own { .. })) {
                 Ok(Some(end)) => request.in_flight.reply.call_ended(end),
                 Ok(None) => {}
                 Err(why) => failure = Some(why),
@@ -276,7 +277,7 @@ impl Replies {
 fn messages(
     request: &mut OnStream,
     data: &[u8],
-    calls: &Calls,
+    calls: &mut Calls,
     http2: &mut http2::Connection,
     at: Nanos,
     sink: &mut impl Sink,

@@ -1,36 +1,41 @@
-//! Messages of verified runs that came on a WebSocket and whose echoes are on their way: see [`contract::ledger`].
+//! Messages of verified runs that came on a WebSocket or in a gRPC stream and whose echoes are on their way: see
+//! [`contract::ledger`].
 //!
 //! Nothing here reads or writes a socket.
 
-use contract::ledger::message_id;
+use std::rc::Rc;
 
-use crate::{clock::now_ns, context::ServerContext, ledger::Sighting};
+use contract::id::Id;
+
+use super::{Ledger, Sighting};
+use crate::clock::now_ns;
 
 /// What the ledger calls the method of a message.
 const METHOD: &[u8] = b"MESSAGE";
 
 /// Those whose echoes have not been handed over.
 #[derive(Debug, Default)]
-pub(super) struct Noted {
+pub(crate) struct Noted {
     /// The last one is that of the echo that is being made, if it has a token.
     sightings: Vec<(Box<Sighting>, usize)>,
+    /// How many have come.
+    count: u64,
 }
 
 impl Noted {
-    /// A message has come. One without a token costs a look at its first bytes.
-    #[inline]
-    pub(super) fn saw(&mut self, content: &[u8], context: &ServerContext) {
-        if let Some(id) = message_id(content) {
-            let now = now_ns();
-            let mut sighting = context.ledger.saw(id, METHOD, now, None);
-            sighting.replied(0, now);
-            self.sightings.push((sighting, content.len()));
-        }
+    /// A message with this token and of this length has come: its place among those, counted from 1.
+    pub(crate) fn saw(&mut self, id: Id, length: usize, ledger: &Rc<Ledger>) -> u64 {
+        let now = now_ns();
+        let mut sighting = ledger.saw(id, METHOD, now, None);
+        sighting.replied(0, now);
+        self.sightings.push((sighting, length));
+        self.count += 1;
+        self.count
     }
 
     /// All echoes were handed over whole.
     #[inline]
-    pub(super) fn handed_over(&mut self) {
+    pub(crate) fn handed_over(&mut self) {
         if !self.sightings.is_empty() {
             let now = now_ns();
             for (mut sighting, length) in self.sightings.drain(..) {
@@ -40,9 +45,9 @@ impl Noted {
         }
     }
 
-    /// The server ends the socket: echoes that have not been made are not made any more, where `is_within` one.
+    /// The server ends the socket or the stream: echoes that have not been made are not made any more, where `is_within` one.
     #[cold]
-    pub(super) fn broken_off(&mut self, is_within: bool) {
+    pub(crate) fn broken_off(&mut self, is_within: bool) {
         let from = if is_within { self.sightings.len().saturating_sub(1) } else { 0 };
         for (sighting, _) in self.sightings.iter_mut().skip(from) {
             sighting.cut_by_server();

@@ -1,5 +1,7 @@
 //! What was proven of a run, in sentences: the same for text and Markdown.
 
+mod streams;
+
 use contract::ledger::Repeats;
 
 use super::split;
@@ -76,9 +78,12 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     }
     let proven = found.tokens.iter().filter(|survival| !survival.is_off());
     sentences.extend(proven.filter_map(Survival::note));
+    if let Some(messages) = &found.messages {
+        sentences.extend(streams::sentences(messages));
+    }
     if found.has_streams {
-        let text = "of calls with streams of messages the call is proven; its messages have no tokens, and are counted where \
-                    echo.EchoService sends each of them back";
+        let text = "of calls with streams of your own messages, or of other services, the call is proven; the messages have no \
+                    tokens, and are counted where echo.EchoService sends each of them back";
         sentences.push(text.to_owned());
     }
     sentences.extend(found.off.iter().cloned());
@@ -151,7 +156,10 @@ fn examples(examples: &[Example]) -> String {
 }
 
 fn shown(example: &Example) -> String {
-    let method = example.method.as_deref().map(|method| format!(" {method}")).unwrap_or_default();
+    let method = match (example.message, example.method.as_deref()) {
+        (Some(message), _) => format!(" message {message}"),
+        (None, method) => method.map(|method| format!(" {method}")).unwrap_or_default(),
+    };
     let offset = example.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
     let due = match example.due {
         None => String::new(),

@@ -1,0 +1,92 @@
+//! Tokens of verified runs in the payloads of a call's requests (`loadgen --verify`): which came behind one that was sent later,
+//! and which have changed. The ledger notes each that came.
+
+use std::rc::Rc;
+
+use contract::{
+    id::Id,
+    ledger::{stream_message, stream_message_id},
+};
+
+use crate::ledger::{Ledger, Noted};
+
+/// How many numbers of requests are told that were reordered, and that have changed.
+const MAX_TOLD: usize = 1000;
+
+/// Those of one call.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    noted: Noted,
+    highest: u64,
+    told: Told,
+}
+
+/// What a response tells of the requests that were read since the last one.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The last token.
+    pub(super) token: String,
+    pub(super) reordered: Vec<u64>,
+    pub(super) changed: Vec<u64>,
+}
+
+/// The token in a payload. One without a token costs a look at its first bytes.
+#[inline]
+pub(super) fn token_of(payload: &[u8]) -> Option<Id> {
+    stream_message_id(payload)
+}
+
+impl Tokens {
+    /// A request with this token has come; `notes` it in the ledger if the request is one of several.
+    pub(super) fn came(&mut self, id: Id, payload: &[u8], notes: Option<&Rc<Ledger>>) {
+        let Told { token, reordered, changed } = &mut self.told;
+        if let Some(ledger) = notes {
+            self.noted.saw(id, payload.len(), ledger);
+            // What becomes of it is told by the responses.
+            self.noted.handed_over();
+        }
+        token.clear();
+        token.push_str(&String::from_utf8_lossy(&id.text()));
+        if id.number < self.highest && reordered.len() < MAX_TOLD {
+            reordered.push(id.number);
+        }
+        self.highest = self.highest.max(id.number);
+        if payload != stream_message(id) && changed.len() < MAX_TOLD {
+            changed.push(id.number);
+        }
+    }
+
+    /// What the next response tells.
+    pub(super) fn tell(&mut self) -> Told {
+        let Told { token, reordered, changed } = &mut self.told;
+        let (reordered, changed) = (std::mem::take(reordered), std::mem::take(changed));
+        Told { token: token.clone(), reordered, changed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_came_later_than_those_behind_them_and_that_have_changed_are_told_once() {
+        let ledger = Ledger::new("one", 7, 1024);
+        let mut tokens = Tokens::default();
+        let id = |number| Id { run: 7, load: 64, number, attempt: 0 };
+        for number in [0, 2, 1, 3] {
+            let mut payload = stream_message(id(number));
+            payload[63] ^= u8::from(number == 3);
+            tokens.came(token_of(&payload).unwrap(), &payload, Some(&ledger));
+        }
+        let told = tokens.tell();
+        assert_eq!(told.token.as_bytes(), id(3).text());
+        assert_eq!((told.reordered, told.changed), (vec![1], vec![3]));
+        let again = tokens.tell();
+        assert!(again.reordered.is_empty() && again.changed.is_empty());
+        for number in 0..2 * MAX_TOLD as u64 {
+            tokens.came(id(number % 2), b"", None);
+        }
+        let told = tokens.tell();
+        assert_eq!((told.reordered.len(), told.changed.len()), (MAX_TOLD, MAX_TOLD));
+    }
+}

@@ -1,0 +1,202 @@
+//! What is proven of one call's messages in a verified run: which token each of them carries, and what its replies tell.
+//!
+//! What is found out is noted, for the recorder. Nothing here knows a frame or a socket; calls without tokens have none of this.
+
+use std::{io::Read as _, sync::Arc};
+
+use bytes::Bytes;
+use contract::{
+    id::{Id, Ids},
+    ledger::{STREAM_MESSAGE, stream_message, stream_message_id},
+};
+use flate2::read::GzDecoder;
+use grpc::{
+    Code,
+    message::{Limits, Message as Framed, Reader},
+};
+use prost::Message;
+
+use crate::{
+    outcome::{Arrival, Damage},
+    plan::{Answers, StreamMessages, StreamNumbers, of_streams},
+    recorder::{OfStream, OutOfOrder},
+};
+
+/// The largest reply that is looked at, in bytes, also where it comes compressed.
+const MAX_REPLY: usize = 16 << 20;
+
+/// `echo.EchoResponse`, as far as it is looked at.
+#[derive(Clone, PartialEq, Message)]
+struct Echo {
+    #[prost(bytes = "bytes", tag = "1")]
+    message: Bytes,
+    #[prost(uint64, tag = "8")]
+    number: u64,
+}
+
+/// `dummy.v1.TestResponse`, as far as it is looked at.
+#[derive(Clone, PartialEq, Message)]
+struct Answer {
+    #[prost(uint64, tag = "2")]
+    number: u64,
+    #[prost(bytes = "bytes", tag = "6")]
+    token: Bytes,
+    #[prost(uint64, repeated, tag = "7")]
+    reordered: Vec<u64>,
+    #[prost(uint64, repeated, tag = "8")]
+    changed: Vec<u64>,
+}
+
+/// What is known of one call's messages.
+#[derive(Debug)]
+pub(super) struct Proof {
+    messages: Arc<StreamMessages>,
+    /// Those of messages of streams.
+    ids: Ids,
+    attempt: u8,
+    /// The number of its first message.
+    first: u64,
+    reader: Reader,
+    /// The highest place at the server of what has come, and the number behind the highest that has come.
+    place: u64,
+    next: u64,
+}
+
+impl Proof {
+    /// Of a call of the run with these ids.
+    pub(super) fn new(
+        messages: &Arc<StreamMessages>,
+        numbers: StreamNumbers,
+        ids: Ids,
+        arrival: &Arrival,
+    ) -> Box<Self> {
+        let first = numbers.number(arrival.number, 0);
+        let reader = Reader::new(Limits { message: MAX_REPLY, compressed: true });
+        let messages = Arc::clone(messages);
+        let ids = of_streams(ids);
+        Box::new(Self { messages, ids, attempt: arrival.resends, first, reader, place: 0, next: first })
+    }
+
+    fn id(&self, number: u64) -> Id {
+        self.ids.of(number, self.attempt)
+    }
+
+    /// The message at this place.
+    pub(super) fn message(&self, place: u64) -> Bytes {
+        self.messages.framed(place, self.id(self.first.saturating_add(place)))
+    }
+
+    /// The message at this place has been given away.
+    pub(super) fn sent(&self, place: u64, notes: &mut Vec<OfStream>) {
+        // The one message that several replies answer is proven with its call.
+        if !matches!(self.messages.answers(), Answers::Several(_)) {
+            notes.push(OfStream::Sent(self.first.saturating_add(place)));
+        }
+    }
+
+    /// A part of the replies has come, `sent` messages having been given away. What can't be read is left to others to refuse.
+    pub(super) fn came(&mut self, part: &[u8], sent: u64, notes: &mut Vec<OfStream>) {
+        self.reader.push(Bytes::copy_from_slice(part));
+        while let Ok(Some(framed)) = self.reader.take() {
+            let Some(content) = content(framed) else { continue };
+            match self.messages.answers() {
+                Answers::Echoes => self.echoed(content, sent, notes),
+                answers => self.answered(answers, content, sent, notes),
+            }
+        }
+    }
+
+    fn echoed(&mut self, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
+        let Ok(Echo { message, number: place }) = Echo::decode(content) else { return };
+        let id = stream_message_id(&message);
+        let Some(id) = id.filter(|id| (id.run, id.load) == (self.ids.run, self.ids.load)) else {
+            // Which one it is can't be read: that whose turn it is.
+            let number = self.next;
+            if number - self.first < sent {
+                self.next = number.saturating_add(1);
+                let damage = damage(&stream_message(self.id(number)), &message);
+                notes.push(OfStream::Answered { number, out_of_order: None, damage });
+            }
+            return;
+        };
+        if !self.has_sent(id.number, sent) {
+            return notes.push(OfStream::Strayed(id.number));
+        }
+        let out_of_order = self.order(id.number, place);
+        let damage = damage(&stream_message(id), &message);
+        notes.push(OfStream::Answered { number: id.number, out_of_order, damage });
+    }
+
+    fn answered(&mut self, answers: Answers, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
+        let Ok(Answer { number: place, token, reordered, changed }) = Answer::decode(content) else { return };
+        let is_own = |number: &u64| *number >= self.first;
+        notes.extend(reordered.into_iter().filter(is_own).map(OfStream::ReorderedThere));
+        notes.extend(changed.into_iter().filter(is_own).map(OfStream::ChangedThere));
+        let id = Id::read(&token).filter(|id| (id.run, id.load) == (self.ids.run, self.ids.load));
+        let Some(id) = id else { return };
+        match answers {
+            Answers::Each if !self.has_sent(id.number, sent) => notes.push(OfStream::Strayed(id.number)),
+            Answers::Several(count) if id.number == self.first && (1..=count).contains(&place) => {
+                let number = self.first.saturating_add(place - 1);
+                let out_of_order = self.order(number, place).is_some();
+                notes.push(OfStream::Replied { number, out_of_order });
+            }
+            Answers::Each => {
+                // Where the server saw them out of order, it says so.
+                let out_of_order = self.order(id.number, place).filter(|order| *order == OutOfOrder::Back);
+                notes.push(OfStream::Answered { number: id.number, out_of_order, damage: None });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a number is that of one of its messages, so many of which were sent.
+    fn has_sent(&self, number: u64, sent: u64) -> bool {
+        (self.first..self.first.saturating_add(sent)).contains(&number)
+    }
+
+    /// Whether what answers a message, which was at this place at the server, comes behind one of a later message.
+    fn order(&mut self, number: u64, place: u64) -> Option<OutOfOrder> {
+        let order = match place < self.place {
+            true => Some(OutOfOrder::Back),
+            false if number < self.next => Some(OutOfOrder::There),
+            false => None,
+        };
+        self.place = self.place.max(place);
+        self.next = self.next.max(number.saturating_add(1));
+        order
+    }
+
+    /// The server's own reply has ended with this code, `sent` messages having been given away.
+    pub(super) fn ended(&self, code: Code, sent: u64, notes: &mut Vec<OfStream>) {
+        let (first, count) = (self.first, sent);
+        notes.extend(match (code, self.messages.answers()) {
+            (Code::Ok, Answers::Together) => Some(OfStream::Acknowledged { first, count }),
+            (Code::Ok, Answers::Several(count)) => Some(OfStream::Complete { first, count }),
+            (Code::Ok, _) | (_, Answers::Several(_)) => None,
+            _ => Some(OfStream::Withdrawn { first, count }),
+        });
+    }
+}
+
+/// What a message is, uncompressed; none if it can't be expanded, or is too large.
+fn content(framed: Framed) -> Option<Bytes> {
+    if !framed.compressed {
+        return Some(framed.content);
+    }
+    let mut content = Vec::new();
+    let mut expanding = GzDecoder::new(&framed.content[..]).take(MAX_REPLY as u64 + 1);
+    expanding.read_to_end(&mut content).ok()?;
+    (content.len() <= MAX_REPLY).then(|| content.into())
+}
+
+/// How what came back is not what was sent.
+fn damage(sent: &[u8; STREAM_MESSAGE], came: &[u8]) -> Option<Damage> {
+    let first = sent.iter().zip(came).position(|(sent, came)| sent != came);
+    match (first, came.len()) {
+        (Some(first), _) => Some(Damage::Corrupted(first as u64)),
+        (None, STREAM_MESSAGE) => None,
+        (None, length @ ..STREAM_MESSAGE) => Some(Damage::Truncated(length as u64, STREAM_MESSAGE as u64)),
+        (None, _) => Some(Damage::Corrupted(STREAM_MESSAGE as u64)),
+    }
+}
