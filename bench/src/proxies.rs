@@ -102,10 +102,10 @@ HTTP/1.1 on both sides of each proxy, one dummy-server behind all.
 {versions}
 ## What they do
 
-As recommended: [probe.md](probe.md), with a transcript behind each cell [probe.html](probe.html), for programs [probe.json](probe.json).
+As recommended: [probe.md](probe.md), with a transcript behind each cell [probe.html](probe.html), for programs `raw/probe.json`.
 In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-minimal.html](probe-minimal.html),
-[probe-minimal.json](probe-minimal.json). As recommended and over TLS, with HTTP/1.1 and HTTP/2 in front: [probe-tls.md](probe-tls.md),
-[probe-tls.html](probe-tls.html), [probe-tls.json](probe-tls.json).
+`raw/probe-minimal.json`. As recommended and over TLS, with HTTP/1.1 and HTTP/2 in front: [probe-tls.md](probe-tls.md),
+[probe-tls.html](probe-tls.html), `raw/probe-tls.json`. What is in `raw` is not kept in git: the command makes it anew.
 {doubts}
 ## What they add to a request
 
@@ -157,7 +157,13 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
             command.arg("--insecure");
         }
         command.args(started.iter().map(|one| format!("{}={}", one.name, one.running.url())));
-        let file = |format: &str| self.folder.join(format!("{name}.{format}"));
+        // As JSON it is tens of thousands of lines, of which a repository has no use.
+        let raw = self.folder.join("raw");
+        fs::create_dir_all(&raw)?;
+        let file = |format: &str| match format {
+            "json" => raw.join(format!("{name}.json")),
+            format => self.folder.join(format!("{name}.{format}")),
+        };
         command.args(FORMATS.map(|format| format!("--report={}", file(format).display())));
         if self.smoke {
             command.args(["--timeout=1s", "--only=repeated-post,target,trailers"]);
