@@ -334,10 +334,10 @@ fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, 
 }
 
 /// Whether it is a gRPC call, on whatever port. On that for calls all else is one that is refused, but for the question what was seen of
-/// a verified run: whoever has sent calls there knows no other port.
+/// a verified run: a client that has sent calls there knows no other port.
 fn is_call(head: &Head<'_>) -> bool {
     let grpc = |content_type| crate::grpc::is_call(content_type, head.protocol);
-    let asks_for_ledger = || head.method == b"GET" && head.target.starts_with(b"/ledger?");
+    let asks_for_ledger = || head.method == b"GET" && head.path_and_query().starts_with(b"/ledger?");
     head.port == Port::Grpc && !asks_for_ledger()
         || head.method == b"POST" && head.fields.get("content-type").is_some_and(grpc)
 }

@@ -221,6 +221,8 @@ impl Conversation {
             let is_of_stream = matches!(self.kind, Kind::ClientStream | Kind::BidiStream);
             let ledger = Some(&self.context.ledger).filter(|_| is_of_stream);
             self.tokens.get_or_insert_default().came(id, &request.payload, ledger);
+        } else if let Some(tokens) = &mut self.tokens {
+            tokens.came_unread();
         }
         match (self.requests, request.plan) {
             (1, plan) => self.plan(plan)?,

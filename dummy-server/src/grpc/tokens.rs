@@ -56,6 +56,11 @@ impl Tokens {
         }
     }
 
+    /// A request has come whose token can't be read: the next response is to none that is known.
+    pub(super) fn came_unread(&mut self) {
+        self.told.token.clear();
+    }
+
     /// What the next response tells.
     pub(super) fn tell(&mut self) -> Told {
         let Told { token, reordered, changed } = &mut self.told;

@@ -220,9 +220,13 @@ impl Watching {
             summary.run.duration = None;
             // A request that hangs fails at its timeout, but counts by when it was due.
             let last = summary.records.phases.as_deref().and_then(|phases| phases.unsuccessful);
-            let until = nanos(summary.arrivals_lasted.saturating_sub(self.around));
+            let mut until = nanos(summary.arrivals_lasted.saturating_sub(self.around));
             let mut happened = happened;
-            happened.recovered &= last.is_none_or(|(_, last)| last <= until.max(nanos(happened.to)));
+            // What fails while the command runs is not held against it, unless the load has ended before.
+            if happened.to <= summary.arrivals_lasted {
+                until = until.max(nanos(happened.to));
+            }
+            happened.recovered &= last.is_none_or(|(_, last)| last <= until);
             summary.happened = Some(Box::new(happened));
         }
     }

@@ -53,6 +53,10 @@ pub(super) fn carry_out<R: Round>(
             Err(_) if rounds.ended.is_empty() && interrupts.is_interrupted() => return Ok(None),
             Err(error) if rounds.ended.is_empty() => return Err(error),
             // Those before it are not lost.
+            Err(_) if interrupts.is_interrupted() => {
+                rounds.cut_short = Exit::Interrupted;
+                break;
+            }
             Err(error) => {
                 note(&format!("round {number} could not run: {error:#}"));
                 rounds.cut_short = Exit::Failed;

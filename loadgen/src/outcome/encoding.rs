@@ -51,6 +51,8 @@ pub(crate) fn decoded(codings: &str, body: &[u8], is_cut: bool, most: usize) -> 
             "gzip" | "x-gzip" => read(MultiGzDecoder::new(&*content), is_cut, most),
             // Some servers leave out the frame of zlib.
             "deflate" if is_zlib(&content) => read(ZlibDecoder::new(&*content), is_cut, most),
+            // The decoder would take it, and as much memory as it asks for.
+            "br" if has_large_window(&content) => Err(io::Error::other("its window is larger than RFC 7932 has them")),
             "br" => read(Decompressor::new(content.chain(Ended), BROTLI_BUFFER), is_cut, most),
             "zstd" => zstandard::decoded(&content, is_cut, most),
             "deflate" => read(DeflateDecoder::new(&*content), is_cut, most),
@@ -76,6 +78,11 @@ fn is_zlib(content: &[u8]) -> bool {
     matches!(content, [method, flags, ..] if method & 0xf == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0)
 }
 
+/// Whether it begins as br does with windows of up to 1 GiB, which is what RFC 7932 section 9.1 keeps free.
+fn has_large_window(content: &[u8]) -> bool {
+    content.first().is_some_and(|first| first & 0x7f == 0x11)
+}
+
 /// Where what was held has ended: a decoder that asks for more has come to no end.
 struct Ended;
 
@@ -91,7 +98,14 @@ fn read(decoder: impl Read, is_cut: bool, most: usize) -> io::Result<Decoded> {
     match decoder.read_to_end(&mut content) {
         // Its end was not held.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && is_cut => {}
-        read => drop(read?),
+        read => {
+            read?;
+            // A decoder may have ended where there is more.
+            if !is_cut && content.len() <= most {
+                let more = decoder.read(&mut [0])?;
+                debug_assert_eq!(more, 0, "it had ended");
+            }
+        }
     }
     let is_cut = is_cut || content.len() > most;
     content.truncate(most);
@@ -172,6 +186,9 @@ mod tests {
             ("deflate", b"\xff\xff\xff", "it is not deflate: "),
             ("br", b"\xff\xff\xff", "it is not br: "),
             ("br", &HELLO_IN_BR[..5], "it is not br: "),
+            ("br", &[HELLO_IN_BR, b"junk"].concat(), "it is not br: "),
+            // Windows of up to 1 GiB, which browsers do not take.
+            ("br", b"\x11\x1e\x00\x00\x00", "it is not br: its window is larger than RFC 7932 has them"),
             ("zstd", b"hello", "it is not zstd: "),
             ("compress", b"x", "it is in 'compress', and only gzip, deflate, br and zstd"),
             ("gzip,gzip,gzip,gzip,gzip", b"x", "it has 5 codings, and at most 4"),

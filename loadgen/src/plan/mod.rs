@@ -45,6 +45,8 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 pub use builder::Builder;
 pub use call::Call;
+#[cfg(test)]
+pub(crate) use call::Encoding;
 pub(crate) use call_message::VaryingMessages;
 pub use call_options::{CallOptions, MAX_MESSAGES};
 pub use client::{Client, ClientOptions};

@@ -75,7 +75,7 @@ pub(crate) struct StreamMessages {
 impl StreamMessages {
     /// Those of this method, by its full name; none where it is not one of the streams that dummy-server has, where the field
     /// for the token is given, or where it is asked for a reply that does not answer each message.
-    pub(super) fn of(path: &str, contents: &[Vec<u8>], encoding: Encoding) -> Option<Self> {
+    pub(crate) fn of(path: &str, contents: &[Vec<u8>], encoding: Encoding) -> Option<Self> {
         let is_free = match path {
             "echo.EchoService.StreamEcho" => is_free_echo,
             "dummy.v1.TestService.ClientStream"

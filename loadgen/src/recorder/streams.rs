@@ -34,12 +34,16 @@ pub(crate) enum OfStream {
     ChangedThere(u64),
     /// The one answer to all of these has come, and they have none of their own.
     Acknowledged { first: u64, count: u64 },
-    /// Their call was ended by the server, which owes them no answers.
+    /// Their call has ended with OK: each that arrived was owed an answer.
+    Answerable { first: u64, count: u64 },
+    /// Their call was ended otherwise by the server, which owes them no answers.
     Withdrawn { first: u64, count: u64 },
     /// A reply of a call that has several has come.
     Replied { number: u64, out_of_order: bool },
     /// The server has sent all of these replies.
     Complete { first: u64, count: u64 },
+    /// A reply could not be read: what comes after it in its call is not looked at.
+    Unread,
 }
 
 /// How many there are, and the first of them.
@@ -72,6 +76,8 @@ pub(crate) mod settled {
     pub(crate) const ACKNOWLEDGED: State = State::of_bits(1);
     /// The server has ended its call otherwise, whether it arrived or not.
     pub(crate) const WITHDRAWN: State = State::of_bits(2);
+    /// Its call has ended with OK.
+    pub(crate) const ANSWERABLE: State = State::of_bits(3);
 }
 
 /// What this end knows of all messages of streams.
@@ -91,6 +97,8 @@ pub(crate) struct Streams {
     pub(crate) replies: u64,
     pub(crate) lost_replies: Numbers,
     pub(crate) replied_again: Numbers,
+    /// Calls of which a reply could not be read.
+    pub(crate) unread: u64,
 }
 
 impl Default for Streams {
@@ -105,6 +113,7 @@ impl Default for Streams {
             replies: 0,
             lost_replies: Numbers::default(),
             replied_again: Numbers::default(),
+            unread: 0,
         }
     }
 }
@@ -121,8 +130,12 @@ impl Streams {
             OfStream::ReorderedThere(number) => self.reordered_there.add(number),
             OfStream::ChangedThere(number) => self.changed_there.add(number),
             OfStream::Acknowledged { first, count } => self.settle(first, count, settled::ACKNOWLEDGED),
+            OfStream::Answerable { first, count } => self.settle(first, count, settled::ANSWERABLE),
             OfStream::Withdrawn { first, count } => self.settle(first, count, settled::WITHDRAWN),
             OfStream::Replied { number, out_of_order } => self.replied(number, out_of_order),
+            OfStream::Unread => self.unread += 1,
+            // Beyond what is kept it is not known which have come.
+            OfStream::Complete { .. } if self.replied.left_out() > 0 => {}
             OfStream::Complete { first, count } => {
                 for number in first..first.saturating_add(count) {
                     if self.replied.get(number) == State::UNSEEN {
@@ -185,6 +198,11 @@ impl Streams {
         }
     }
 
+    /// Replies of calls with several beyond what is kept of them.
+    pub(crate) fn replies_left_out(&self) -> u64 {
+        self.replied.left_out()
+    }
+
     /// Whether there was any message.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.sent() == 0 && self.replies == 0 && self.lost_replies.count == 0
@@ -196,6 +214,7 @@ impl Streams {
         self.settled.merge(&other.settled, |_, _, _| {});
         self.replied.merge(&other.replied, |_, _, _| {});
         self.replies += other.replies;
+        self.unread += other.unread;
         for (own, other) in [
             (&mut self.reordered_there, &other.reordered_there),
             (&mut self.reordered_back, &other.reordered_back),

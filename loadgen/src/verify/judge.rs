@@ -189,7 +189,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
         && known.other_epochs == 0
         && servers.is_complete;
     let about = About { sent, known, are_named, hurt: &hurt, servers: &servers };
-    let mut own = 0;
+    let (mut own, mut unsettled) = (0, 0_u64);
     let mut echoed_again = Vec::new();
     let has_strays = known.strays.count() > 0;
     // Of nearly all there is nothing to say.
@@ -197,7 +197,11 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
     let usual = known.fates.each_beside(&servers.pages, usual, |number, fate, seen| {
         own += u64::from(seen != State::UNSEEN);
         let (state, why) = (servers.state(number), known.reasons.get(number));
-        about.place(&mut found, number, (fate, why), state, is_asked);
+        if fate != fate::ANSWERED && about.is_unsettled(number, state) {
+            unsettled += 1;
+        } else {
+            about.place(&mut found, number, (fate, why), state, is_asked);
+        }
         if fate == fate::ANSWERED && has_strays && known.strays.get(number) != State::UNSEEN {
             echoed_again.push(number);
         }
@@ -217,6 +221,9 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
     for number in echoed_again.iter().filter(is_once).skip(unnamed) {
         let what = "was echoed once, and its echo came again";
         found.echoed_again.add(None, || Some(about.example(*number, what)));
+    }
+    if unsettled > 0 {
+        off.push(format!("{unsettled} without an answer can't be judged: their calls did not end with OK"));
     }
     damaged(&mut found.payload, known, &sent);
     if !all.adds_up() {
@@ -248,6 +255,17 @@ struct About<'a> {
 }
 
 impl About<'_> {
+    /// Whether it is a message without an answer of which nothing follows, as its call did not end well: the server owes none, and one
+    /// that the server has seen may have had no time for it.
+    fn is_unsettled(&self, number: u64, state: State) -> bool {
+        let Some(settled) = self.sent.settled else { return false };
+        match settled.get(number) {
+            settled::WITHDRAWN => true,
+            settled::ANSWERABLE | settled::ACKNOWLEDGED => false,
+            _ => state != State::UNSEEN && self.known.strays.get(number) == State::UNSEEN,
+        }
+    }
+
     /// Puts a request where it belongs.
     fn place(
         &self,
@@ -273,10 +291,8 @@ impl About<'_> {
             }
             return;
         }
-        match self.sent.settled.map(|settled| settled.get(number)) {
-            Some(settled::WITHDRAWN) => return,
-            Some(settled::ACKNOWLEDGED) if is_seen => return,
-            _ => {}
+        if is_seen && self.sent.settled.is_some_and(|of| of.get(number) == settled::ACKNOWLEDGED) {
+            return;
         }
         let trust = match self.sent.trust.map_or(Trust::Whole, |trust| trust(number)) {
             // Its token got there, whatever became of that of the canary.

@@ -29,6 +29,15 @@ pub(crate) fn judge_streams(
     for (finding, numbers, what) in more {
         add(finding, numbers, what);
     }
+    if streams.unread > 0 {
+        found
+            .off
+            .push(format!("replies of {} calls could not be read, and were not compared", streams.unread));
+    }
+    if streams.replies_left_out() > 0 {
+        let replies = streams.replies_left_out();
+        found.off.push(format!("{replies} replies have numbers beyond what is kept: lost ones are not told"));
+    }
     let mut reordered = Reordered::default();
     add(&mut reordered.on_the_way_there, &streams.reordered_there, "arrived behind a later one");
     add(
@@ -90,7 +99,8 @@ mod tests {
 
     fn answered(numbers: impl Iterator<Item = u64>) -> Vec<OfStream> {
         let answered = |number| OfStream::Answered { number, out_of_order: None, damage: None };
-        numbers.map(answered).collect()
+        let ended = OfStream::Answerable { first: 0, count: 100 };
+        std::iter::once(ended).chain(numbers.map(answered)).collect()
     }
 
     fn places(finding: &Finding) -> Vec<(u64, Option<u64>)> {
@@ -138,5 +148,14 @@ mod tests {
         let withdrawn = OfStream::Withdrawn { first: 50, count: 50 };
         let found = judged(&[acknowledged, withdrawn], &[17, 60]);
         assert_eq!((places(&found.never_arrived.unanswered), found.hurt()), (vec![(3, Some(2))], 1));
+        let off = "50 without an answer can't be judged: their calls did not end with OK";
+        assert!(!found.is_clean() && found.off == [off], "{:?}", found.off);
+    }
+
+    #[test]
+    fn of_a_call_that_nobody_ended_only_what_never_arrived_follows() {
+        let found = judged(&[], &[17]);
+        assert_eq!((places(&found.never_arrived.unanswered), found.hurt()), (vec![(3, Some(2))], 1));
+        assert_eq!(found.off, ["99 without an answer can't be judged: their calls did not end with OK"]);
     }
 }

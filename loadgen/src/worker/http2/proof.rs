@@ -22,8 +22,10 @@ use crate::{
     recorder::{OfStream, OutOfOrder},
 };
 
-/// The largest reply that is looked at, in bytes, also where it comes compressed.
-const MAX_REPLY: usize = 16 << 20;
+/// The largest reply that is looked at, in bytes, also where it comes compressed: as large as those that gRPC takes by default.
+const MAX_REPLY: usize = 4 << 20;
+/// How many numbers a reply may tell that were reordered, and that have changed.
+const MAX_TOLD: usize = 1000;
 
 /// `echo.EchoResponse`, as far as it is looked at.
 #[derive(Clone, PartialEq, Message)]
@@ -56,7 +58,8 @@ pub(super) struct Proof {
     attempt: u8,
     /// The number of its first message.
     first: u64,
-    reader: Reader,
+    /// None once a reply could not be read.
+    reader: Option<Reader>,
     /// The highest place at the server of what has come, and the number behind the highest that has come.
     place: u64,
     next: u64,
@@ -71,7 +74,7 @@ impl Proof {
         arrival: &Arrival,
     ) -> Box<Self> {
         let first = numbers.number(arrival.number, 0);
-        let reader = Reader::new(Limits { message: MAX_REPLY, compressed: true });
+        let reader = Some(Reader::new(Limits { message: MAX_REPLY, compressed: true }));
         let messages = Arc::clone(messages);
         let ids = of_streams(ids);
         Box::new(Self { messages, ids, attempt: arrival.resends, first, reader, place: 0, next: first })
@@ -94,16 +97,24 @@ impl Proof {
         }
     }
 
-    /// A part of the replies has come, `sent` messages having been given away. What can't be read is left to others to refuse.
+    /// A part of the replies has come, `sent` messages having been given away. What can't be read is left to others to refuse, and
+    /// nothing is kept of it and of what follows.
     pub(super) fn came(&mut self, part: &[u8], sent: u64, notes: &mut Vec<OfStream>) {
-        self.reader.push(Bytes::copy_from_slice(part));
-        while let Ok(Some(framed)) = self.reader.take() {
-            let Some(content) = content(framed) else { continue };
+        let Some(mut reader) = self.reader.take() else { return };
+        reader.push(Bytes::copy_from_slice(part));
+        loop {
+            let content = match reader.take() {
+                Ok(None) => break,
+                Ok(Some(framed)) => content(framed),
+                Err(_) => None,
+            };
+            let Some(content) = content else { return notes.push(OfStream::Unread) };
             match self.messages.answers() {
                 Answers::Echoes => self.echoed(content, sent, notes),
                 answers => self.answered(answers, content, sent, notes),
             }
         }
+        self.reader = Some(reader);
     }
 
     fn echoed(&mut self, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
@@ -129,9 +140,10 @@ impl Proof {
 
     fn answered(&mut self, answers: Answers, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
         let Ok(Answer { number: place, token, reordered, changed }) = Answer::decode(content) else { return };
-        let is_own = |number: &u64| *number >= self.first;
-        notes.extend(reordered.into_iter().filter(is_own).map(OfStream::ReorderedThere));
-        notes.extend(changed.into_iter().filter(is_own).map(OfStream::ChangedThere));
+        let is_own = |number: &u64| self.has_sent(*number, sent);
+        let told = |numbers: Vec<u64>| numbers.into_iter().filter(is_own).take(MAX_TOLD);
+        notes.extend(told(reordered).map(OfStream::ReorderedThere));
+        notes.extend(told(changed).map(OfStream::ChangedThere));
         let id = Id::read(&token).filter(|id| (id.run, id.load) == (self.ids.run, self.ids.load));
         let Some(id) = id else { return };
         match answers {
@@ -167,13 +179,18 @@ impl Proof {
         order
     }
 
-    /// The server's own reply has ended with this code, `sent` messages having been given away.
+    /// The server's own reply has ended with this code, `sent` messages having been given away. Where a reply could not be read,
+    /// nothing follows.
     pub(super) fn ended(&self, code: Code, sent: u64, notes: &mut Vec<OfStream>) {
         let (first, count) = (self.first, sent);
+        if self.reader.is_none() {
+            return;
+        }
         notes.extend(match (code, self.messages.answers()) {
             (Code::Ok, Answers::Together) => Some(OfStream::Acknowledged { first, count }),
             (Code::Ok, Answers::Several(count)) => Some(OfStream::Complete { first, count }),
-            (Code::Ok, _) | (_, Answers::Several(_)) => None,
+            (Code::Ok, _) => Some(OfStream::Answerable { first, count }),
+            (_, Answers::Several(_)) => None,
             _ => Some(OfStream::Withdrawn { first, count }),
         });
     }
@@ -198,5 +215,52 @@ fn damage(sent: &[u8; STREAM_MESSAGE], came: &[u8]) -> Option<Damage> {
         (None, STREAM_MESSAGE) => None,
         (None, length @ ..STREAM_MESSAGE) => Some(Damage::Truncated(length as u64, STREAM_MESSAGE as u64)),
         (None, _) => Some(Damage::Corrupted(STREAM_MESSAGE as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Encoding;
+
+    /// Of call 3 of a run whose calls have up to 10 messages.
+    fn proof(method: &str) -> Box<Proof> {
+        let messages = StreamMessages::of(method, &[vec![]], Encoding::Identity).unwrap();
+        let (ids, arrival) = (Ids { run: 7, load: 0 }, Arrival::new(3, 0, 0));
+        Proof::new(&Arc::new(messages), StreamNumbers::of(10), ids, &arrival)
+    }
+
+    fn framed(message: &impl Message) -> Vec<u8> {
+        let content = message.encode_to_vec();
+        let length = u32::try_from(content.len()).unwrap();
+        [&[0][..], &length.to_be_bytes(), &content].concat()
+    }
+
+    #[test]
+    fn of_a_reply_that_is_too_large_and_of_what_follows_nothing_is_kept_or_said() {
+        let mut proof = proof("echo.EchoService.StreamEcho");
+        let mut notes = Vec::new();
+        let largest = u32::try_from(MAX_REPLY).unwrap();
+        proof.came(&[&[0][..], &largest.to_be_bytes()].concat(), 10, &mut notes);
+        assert!(notes.is_empty() && proof.reader.is_some());
+        let mut proof = self::proof("echo.EchoService.StreamEcho");
+        proof.came(&[&[0][..], &(largest + 1).to_be_bytes()].concat(), 10, &mut notes);
+        proof.came(&[0; 1000], 10, &mut notes);
+        proof.ended(Code::Ok, 10, &mut notes);
+        assert_eq!(notes, [OfStream::Unread]);
+        assert!(proof.reader.is_none());
+    }
+
+    #[test]
+    fn a_reply_tells_of_messages_of_its_call_alone_and_of_no_more_than_a_server_does() {
+        let mut proof = proof("dummy.v1.TestService.ClientStream");
+        let mut notes = Vec::new();
+        let own = [30, 31, 39];
+        let reordered = [0, 29, 40, u64::MAX].into_iter().chain(own).collect();
+        let changed = vec![30; 5 * MAX_TOLD];
+        let answer = Answer { number: 1, token: Bytes::new(), reordered, changed };
+        proof.came(&framed(&answer), 10, &mut notes);
+        assert_eq!(notes[..3], own.map(OfStream::ReorderedThere));
+        assert_eq!(notes[3..], [OfStream::ChangedThere(30); MAX_TOLD]);
     }
 }
