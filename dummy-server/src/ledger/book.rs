@@ -304,8 +304,11 @@ impl Book {
         }
         if let Came::Otherwise(differing) = came {
             uploads.differing += 1;
-            if self.differing.len() < MAX_BROKEN && room > 0 {
-                self.differing.insert(id.number);
+            if !self.differing.contains(&id.number) {
+                match self.differing.len() < MAX_BROKEN && room > 0 {
+                    true => drop(self.differing.insert(id.number)),
+                    false => uploads.unlisted += 1,
+                }
             }
             if uploads.examples.len() < MAX_DIFFERING {
                 uploads.examples.push(*differing);

@@ -212,6 +212,7 @@ impl Statement {
             .into_iter()
             .chain([after_refusal, after_failure, after_success, concurrent])
             .chain([statement.uploads.checked, statement.uploads.differing, statement.uploads.unannounced])
+            .chain([statement.uploads.unlisted])
             .chain(statement.cut_on_purpose.values().copied());
         // Many of them add up without a care.
         if counts.into_iter().any(|count| count > MAX_COUNT) {

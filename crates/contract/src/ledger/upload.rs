@@ -155,6 +155,9 @@ pub struct Uploads {
     /// The numbers of requests that these are of, each once for each part of a server: up to [`MAX_BROKEN`].
     #[serde(default)]
     pub numbers: Vec<u64>,
+    /// Those that differ and whose request is not among the numbers, as there was no room for it.
+    #[serde(default)]
+    pub unlisted: u64,
     /// Those that came whole, and of which nothing was announced: the field was removed on the way. Calls announce nothing.
     #[serde(default)]
     pub unannounced: u64,
@@ -174,14 +177,22 @@ impl Uploads {
     /// Adds what another part has seen.
     pub(super) fn merge(&mut self, other: &Self) {
         self.checked = self.checked.saturating_add(other.checked);
+        let room = MAX_BROKEN.saturating_sub(self.numbers.len());
+        let cut = other.numbers.len().saturating_sub(room) as u64;
+        self.unlisted = self.without_number().saturating_add(other.without_number()).saturating_add(cut);
+        self.numbers.extend(other.numbers.iter().take(room));
         self.differing = self.differing.saturating_add(other.differing);
         self.unannounced = self.unannounced.saturating_add(other.unannounced);
         let room = MAX_DIFFERING.saturating_sub(self.examples.len());
         self.examples.extend(other.examples.iter().take(room).cloned());
-        let room = MAX_BROKEN.saturating_sub(self.numbers.len());
-        self.numbers.extend(other.numbers.iter().take(room));
         let room = MAX_BROKEN.saturating_sub(self.broken.len());
         self.broken.extend(other.broken.iter().take(room));
+    }
+
+    /// How many of those that differ are of requests that are not listed: all of them where a server lists none.
+    #[must_use]
+    pub fn without_number(&self) -> u64 {
+        if self.numbers.is_empty() { self.differing } else { self.unlisted }
     }
 
     /// Whether its lists are within their limits.
@@ -206,6 +217,24 @@ mod tests {
         let came = digest.came();
         let (block, ends) = digest.into_blocks();
         Differing { announced: Announced::of(sent), came, block, ends, ..Differing::default() }
+    }
+
+    #[test]
+    fn merged_lists_say_how_many_requests_they_lack() {
+        let listed = Uploads { differing: 2, numbers: vec![7], ..Uploads::default() };
+        let mut all = Uploads::default();
+        all.merge(&listed);
+        assert_eq!((all.differing, all.without_number()), (2, 0));
+        // A server without a list.
+        all.merge(&Uploads { differing: 5, ..Uploads::default() });
+        assert_eq!((all.differing, &all.numbers[..], all.without_number()), (7, &[7][..], 5));
+        let mut all = Uploads { differing: 5, ..Uploads::default() };
+        all.merge(&listed);
+        assert_eq!((all.differing, &all.numbers[..], all.without_number()), (7, &[7][..], 5));
+        // More than are listed.
+        let many = Uploads { differing: 1 << 16, numbers: vec![1; MAX_BROKEN], ..Uploads::default() };
+        all.merge(&many);
+        assert_eq!((all.numbers.len(), all.without_number()), (MAX_BROKEN, 6));
     }
 
     #[test]
