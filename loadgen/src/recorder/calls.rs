@@ -23,6 +23,8 @@ pub type MessageFlow = Binned<Messages, 1_000_000, 4096>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calls {
+    /// Calls that ended with OK.
+    pub ok: u64,
     /// Calls that ended with a status other than OK, by code: errors.
     pub errors: CallErrors,
     /// Of those with a status other than OK, the ones that were expected: successes.
@@ -46,6 +48,7 @@ pub struct Calls {
 impl Default for Calls {
     fn default() -> Self {
         Self {
+            ok: 0,
             errors: CallErrors::default(),
             expected: CallErrors::default(),
             messages_sent: 0,
@@ -76,9 +79,12 @@ impl Calls {
         bins.map(|(index, bin)| bin.0 as f64 * within(index * width) as f64 / width as f64).sum()
     }
 
-    /// How many calls ended with this status, which is another than OK, expected or not.
+    /// How many calls ended with this status, expected or not.
     #[must_use]
     pub fn ended_with(&self, code: Code) -> u64 {
+        if code == Code::Ok {
+            return self.ok;
+        }
         let of = self.errors.iter().chain(self.expected.iter()).filter(|(seen, _)| *seen == code);
         of.map(|(_, seen)| seen.count).sum()
     }
@@ -91,7 +97,9 @@ impl Calls {
     /// All that is counted.
     pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
         let of_errors = self.errors.iter().chain(self.expected.iter()).map(|(_, seen)| seen.count);
-        of_errors.chain([self.messages_sent, self.messages_received]).chain(self.flow.iter().map(|bin| bin.0))
+        of_errors
+            .chain([self.ok, self.messages_sent, self.messages_received])
+            .chain(self.flow.iter().map(|bin| bin.0))
     }
 
     /// What servers have said.
@@ -105,7 +113,9 @@ impl Calls {
 
     /// Adds what another worker has seen.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Self { errors, expected, messages_sent, messages_received, flow, first_message, message } = other;
+        let Self { ok, errors, expected, messages_sent, messages_received, flow, first_message, message } =
+            other;
+        self.ok += ok;
         for (code, seen) in &errors.0 {
             self.errors.add(*code, seen);
         }
@@ -217,6 +227,7 @@ mod tests {
             calls.errors.count(code, message, &id);
         }
         calls.expected.count(Code::AlreadyExists, "d", &id);
+        calls.ok = 4;
         calls.messages(3, 2, 5_000_000);
         record(&mut calls.message, 1000);
         let text = serde_json::to_string(&calls).unwrap();
@@ -227,6 +238,7 @@ mod tests {
         let mut twice = calls.clone();
         twice.merge(&calls);
         assert_eq!((twice.expected.calls(), twice.errors.calls()), (2, 6));
+        assert_eq!((twice.ok, twice.ended_with(Code::Ok)), (8, 8));
         assert_eq!((twice.messages_sent, twice.messages_received, twice.message.len()), (6, 4, 2));
         assert!((twice.received_between(0, 10_000_000) - 4.0).abs() < 1e-9);
         let renamed = text.replace("NOT_FOUND", "OK");

@@ -32,7 +32,8 @@ impl Recorder {
         ];
         let of_calls = self.calls.iter().flat_map(|calls| calls.counts());
         let call_errors = self.calls.iter().map(|calls| calls.errors.calls()).sum::<u64>();
-        let calls_expected = self.calls.iter().map(|calls| calls.expected.calls()).sum::<u64>();
+        let calls_succeeded = self.calls.iter().map(|calls| calls.ok.saturating_add(calls.expected.calls()));
+        let calls_succeeded = calls_succeeded.sum::<u64>();
         let of_sockets = self.sockets.iter().flat_map(|sockets| sockets.counts());
         let statuses = self.statuses.iter().copied();
         let mut counts = statuses
@@ -48,7 +49,7 @@ impl Recorder {
             && self.body_bytes <= u64::MAX >> 10
             && self.in_flight <= u128::MAX >> 10
             && call_errors == self.counts.call_errors
-            && calls_expected <= self.counts.succeeded
+            && calls_succeeded <= self.counts.succeeded
             && self.statuses.iter().sum::<u64>() == self.counts.completed()
             && self.texts().all(|text| is_printable(text, LONGEST_TEXT))
             && self.times.response.len() == self.counts.succeeded

@@ -375,6 +375,9 @@ impl Recorder {
             self.times.of_status(status, response, count);
         }
         *self.counts.answered(answer) += count;
+        if code == Some(Code::Ok) {
+            self.calls().ok += count;
+        }
         if is_success {
             let own = picked.saturating_sub(due) + read_lag;
             let service = at.saturating_sub(written.unwrap_or(picked));

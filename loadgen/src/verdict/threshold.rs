@@ -190,13 +190,7 @@ impl Threshold {
                 self.judge_exact(unanswered as f64, count(unanswered))
             }
             Figure::Calls(code) => {
-                let calls = match records.calls.as_deref() {
-                    Some(calls) if *code == Code::Ok => {
-                        counts.succeeded.saturating_sub(calls.expected.calls())
-                    }
-                    Some(calls) => calls.ended_with(*code),
-                    None => 0,
-                };
+                let calls = records.calls.as_deref().map_or(0, |calls| calls.ended_with(*code));
                 self.judge_exact(calls as f64, count(calls))
             }
             Figure::Count(statuses) => {

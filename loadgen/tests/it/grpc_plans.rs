@@ -302,6 +302,34 @@ load: {{total: 70, connections: 2}}
 }
 
 #[test]
+fn a_success_over_http_is_no_call_that_ended_with_ok() {
+    let server = Embedded::start().unwrap();
+    let address = server.address();
+    let summary = run(
+        &format!(
+            r#"
+target: grpc://{address}/dummy.v1.TestService/Unary
+requests:
+- {{name: page, target: "http://{address}/bin/1K"}}
+- {{name: call, body: '{{"plan": {{"status": {{"code": 14}}}}}}'}}
+- {{name: fine, body: '{{}}'}}
+load: {{total: 30, connections: 2}}
+"#
+        ),
+        &[],
+    );
+    server.stop();
+    let records = &summary.records;
+    assert_eq!((records.counts.succeeded, records.counts.call_errors), (20, 10), "{:?}", failures(&summary));
+    let calls = records.calls.as_ref().unwrap();
+    assert_eq!((calls.ok, calls.errors.calls()), (10, 10));
+    for (threshold, judgement) in [("count(OK)<=10", "passed"), ("count(OK)>=11", "failed")] {
+        let threshold: loadgen::verdict::Threshold = threshold.parse().unwrap();
+        assert_eq!(threshold.judge(&summary).judgement.as_str(), judgement, "{threshold}");
+    }
+}
+
+#[test]
 fn a_call_is_expected_to_end_with_a_status_or_is_unmet() {
     let server = Embedded::start().unwrap();
     let summary = run(
