@@ -1,5 +1,5 @@
 //! Fuzz targets for what reads bytes from strangers: HPACK, both roles of HTTP/2, both roles of HTTP/1, PROXY headers,
-//! frames of WebSocket; request targets, behaviours, numbers, gRPC plans, ranges, loadgen's arguments and what it has kept of runs, ledgers; and whole
+//! frames of WebSocket, content codings; request targets, behaviours, numbers, gRPC plans, ranges, loadgen's arguments and what it has kept of runs, ledgers; and whole
 //! requests to a server in this process. They need no more than stable Rust: inputs are mutated with a seed, and kept when a target says
 //! that it met something new ([`feedback`]), instead of by instrumented code.
 //!
@@ -69,6 +69,12 @@ pub const TARGETS: &[Target] = &[
         name: "websocket",
         run: targets::websocket::run,
         words: targets::websocket::WORDS,
+        frames_after: None,
+    },
+    Target {
+        name: "content-coding",
+        run: targets::content_coding::run,
+        words: targets::content_coding::WORDS,
         frames_after: None,
     },
     Target {

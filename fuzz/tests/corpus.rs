@@ -65,6 +65,11 @@ fn websocket_frames_parse_the_same_at_any_split() {
 }
 
 #[test]
+fn what_comes_out_of_a_content_coding_is_bounded() {
+    assert!(replay("content-coding", 3000) > 10);
+}
+
+#[test]
 fn a_target_routes_within_bounds_or_is_refused_with_a_valid_example() {
     assert!(replay("router", 3000) > 10);
 }

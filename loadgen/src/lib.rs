@@ -11,6 +11,8 @@ mod comparison;
 mod control;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[doc(hidden)]
+pub mod fuzzing;
 mod numbers;
 mod outcome;
 mod pacer;

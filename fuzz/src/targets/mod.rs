@@ -1,5 +1,6 @@
 //! One function for each target. The first bytes of an input say how the rest is to be used.
 
+pub mod content_coding;
 pub mod hpack;
 pub mod http1;
 pub mod http2;

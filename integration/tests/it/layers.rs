@@ -51,7 +51,7 @@ fn files_of_dummy_server_use_only_what_lies_below_them() {
 const LOADGEN: &[&[&str]] = &[
     &["planted"],
     &["cli"],
-    &["embedded"],
+    &["embedded", "fuzzing"],
     &["run"],
     &["worker"],
     &["control"],

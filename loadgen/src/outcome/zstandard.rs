@@ -1,7 +1,7 @@
 //! Frames of Zstandard (RFC 8878) as what they were before they were compressed, block by block.
 //!
-//! Memory is bounded whatever a frame says: its window is no larger than content codings may have (RFC 9659), and no more comes out than
-//! is asked for.
+//! Memory is bounded: a frame whose window is larger than RFC 9659 permits is refused, and decoding stops at the maximum size that the
+//! caller gives. So is the number of frames.
 
 use std::io;
 
@@ -11,6 +11,9 @@ use super::encoding::Decoded;
 
 /// The largest window of a frame, in bytes (RFC 9659 section 3).
 const MAX_WINDOW: u64 = 8 << 20;
+
+/// The maximum number of frames of one body, those that are skipped among them: each takes time, and may hold nothing.
+const MAX_FRAMES: usize = 4096;
 
 /// How a frame begins that is skipped, with any last four bits (RFC 8878 section 3.1.2).
 const SKIPPABLE: u32 = 0x184D_2A50;
@@ -24,7 +27,15 @@ const END: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 /// It is something else, ends within a frame that was held whole, or has a window that is too large.
 pub(super) fn decoded(mut body: &[u8], is_cut: bool, most: usize) -> io::Result<Decoded> {
     let mut content = Vec::new();
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(MAX_WINDOW);
+    let mut frames = 0;
     while !body.is_empty() && content.len() <= most {
+        frames += 1;
+        if frames > MAX_FRAMES {
+            let said = format!("it has more than {MAX_FRAMES} frames");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, said));
+        }
         if let Some(length) = skippable(body) {
             let Some(behind) = body.get(length..) else {
                 ended(is_cut)?;
@@ -33,8 +44,6 @@ pub(super) fn decoded(mut body: &[u8], is_cut: bool, most: usize) -> io::Result<
             body = behind;
             continue;
         }
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(MAX_WINDOW);
         let begun = decoder.reset(&mut body);
         if begun.is_err() && body.is_empty() && is_cut {
             break;
@@ -114,6 +123,16 @@ mod tests {
         unfinished.truncate(9);
         assert_eq!(content(&unfinished, false), None);
         assert_eq!(content(&unfinished, true), Some((Vec::new(), true)));
+    }
+
+    #[test]
+    fn a_body_has_a_limited_number_of_frames() {
+        let nothing = [0x28, 0xB5, 0x2F, 0xFD, 0, 13 << 3, 1, 0, 0];
+        assert_eq!(content(&nothing.repeat(MAX_FRAMES), false), Some((Vec::new(), false)));
+        let error = decoded(&nothing.repeat(MAX_FRAMES + 1), true, 10).unwrap_err();
+        assert_eq!(error.to_string(), "it has more than 4096 frames");
+        let skipped = [&SKIPPABLE.to_le_bytes()[..], &[0; 4]].concat();
+        assert!(decoded(&skipped.repeat(MAX_FRAMES + 1), false, 10).is_err());
     }
 
     #[test]
