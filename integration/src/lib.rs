@@ -23,6 +23,7 @@ pub mod authority;
 pub mod binaries;
 pub mod cases;
 pub mod client;
+mod ending;
 pub mod foreign;
 pub mod gateways;
 pub mod launch;

@@ -6,17 +6,14 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use contract::id::Id;
 
-use crate::{PATIENCE, rewrite::Rewrite};
+use crate::{PATIENCE, ending::Ending, rewrite::Rewrite};
 
 /// What is done to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +75,16 @@ pub enum Fault {
 pub struct Planted {
     /// Where it listens.
     pub address: SocketAddr,
-    over: Arc<AtomicBool>,
-    held: Held,
+    ending: Ending,
+    held: Arc<Held>,
 }
 
-/// For how long messages were held, as measured.
-type Held = Arc<Mutex<Vec<Duration>>>;
+/// For how long messages were held, as measured, and what ends that early.
+#[derive(Debug)]
+struct Held {
+    times: Mutex<Vec<Duration>>,
+    ending: Ending,
+}
 
 impl Planted {
     /// In front of a server; `fault` says what is done to the request of a number. Requests without a token are passed on.
@@ -94,33 +95,33 @@ impl Planted {
     pub fn start(server: SocketAddr, fault: impl Fn(u64) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let over = Arc::new(AtomicBool::new(false));
+        let ending = Ending::default();
         let fault: Arc<dyn Fn(u64) -> Fault + Send + Sync> = Arc::new(fault);
-        let held = Held::default();
-        let (is_over, holding) = (Arc::clone(&over), Arc::clone(&held));
+        let held = Arc::new(Held { times: Mutex::default(), ending: ending.clone() });
+        let holding = Arc::clone(&held);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if is_over.load(Ordering::Relaxed) {
+                if holding.ending.has_come() {
                     break;
                 }
                 let (fault, held) = (Arc::clone(&fault), Arc::clone(&holding));
                 thread::spawn(move || serve(client, server, &*fault, &held));
             }
         });
-        Self { address, over, held }
+        Self { address, ending, held }
     }
 
     /// For how long messages were held, each as measured: from when the whole of it had been read until just before the first byte
     /// of it was written.
     #[must_use]
     pub fn held(&self) -> Vec<Duration> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.times.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Drop for Planted {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.ending.end();
         drop(TcpStream::connect(self.address));
     }
 }
@@ -280,11 +281,11 @@ fn serve(mut client: TcpStream, server: SocketAddr, fault: &dyn Fn(u64) -> Fault
     let _ = client.shutdown(Shutdown::Both);
 }
 
-/// Holds a message.
+/// Holds a message, for less time if the proxy ends.
 fn hold(time: Duration, held: &Held) {
     let began = Instant::now();
-    thread::sleep(time);
-    held.lock().unwrap_or_else(PoisonError::into_inner).push(began.elapsed());
+    held.ending.comes_within(time);
+    held.times.lock().unwrap_or_else(PoisonError::into_inner).push(began.elapsed());
 }
 
 fn relay(

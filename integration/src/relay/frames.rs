@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Habit, SLOWNESS, read_more, reset};
-use crate::PATIENCE;
+use crate::{PATIENCE, ending::Ending};
 
 const HEAD: usize = 9;
 const DATA: u8 = 0;
@@ -23,7 +23,12 @@ const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 const CONNECT_ERROR: u32 = 10;
 
-pub(super) fn serve(mut client: TcpStream, server: SocketAddr, habit: Habit) -> io::Result<()> {
+pub(super) fn serve(
+    mut client: TcpStream,
+    server: SocketAddr,
+    habit: Habit,
+    ending: &Ending,
+) -> io::Result<()> {
     client.set_nodelay(true)?;
     client.set_read_timeout(Some(PATIENCE))?;
     let mut upstream = TcpStream::connect(server)?;
@@ -34,11 +39,16 @@ pub(super) fn serve(mut client: TcpStream, server: SocketAddr, habit: Habit) -> 
     let is_http2 = first.starts_with(b"PRI ");
     let pause = if habit == Habit::Slow { SLOWNESS } else { Duration::ZERO };
     let (from, to) = (client.try_clone()?, upstream.try_clone()?);
-    let uploading = thread::spawn(move || copy(from, to, |_, _| thread::sleep(pause)));
+    let slowed = ending.clone();
+    let uploading = thread::spawn(move || {
+        copy(from, to, |_, _| {
+            slowed.comes_within(pause);
+        });
+    });
     let habit = if is_http2 { habit } else { Habit::None };
     let mut rest = Vec::new();
     copy(upstream, client, |read, out| {
-        thread::sleep(pause);
+        ending.comes_within(pause);
         rest.extend_from_slice(read);
         if !is_http2 || habit == Habit::None {
             out.clear();

@@ -13,12 +13,14 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::AtomicUsize,
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
     time::Duration,
 };
+
+use crate::ending::Ending;
 
 /// What it does that it should not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +118,7 @@ struct Manner {
 pub struct Relay {
     /// Where it listens.
     pub address: SocketAddr,
-    over: Arc<AtomicBool>,
+    ending: Ending,
 }
 
 impl Relay {
@@ -141,7 +143,7 @@ impl Relay {
 
     fn of_manner(server: SocketAddr, habit: Habit, told: Option<SyncSender<String>>) -> Self {
         let manner = Manner { habit, counted: Arc::default(), failed: Arc::default(), told };
-        Self::start(move |client| exchanges::serve(client, server, &manner))
+        Self::start(move |client, _| exchanges::serve(client, server, &manner))
     }
 
     /// Of connections, whose frames it reads if they are of HTTP/2.
@@ -150,36 +152,37 @@ impl Relay {
     /// When it can't listen.
     #[must_use]
     pub fn of_frames(server: SocketAddr, habit: Habit) -> Self {
-        Self::start(move |client| frames::serve(client, server, habit))
+        Self::start(move |client, ending| frames::serve(client, server, habit, ending))
     }
 
-    fn start(serve: impl Fn(TcpStream) -> io::Result<()> + Clone + Send + 'static) -> Self {
+    fn start(serve: impl Fn(TcpStream, &Ending) -> io::Result<()> + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&over);
+        let ending = Ending::default();
+        let awaited = ending.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if is_over.load(Ordering::Relaxed) {
+                if awaited.has_come() {
                     break;
                 }
-                let (serve, is_over) = (serve.clone(), Arc::clone(&is_over));
+                let (serve, ending) = (serve.clone(), awaited.clone());
                 // Whatever breaks ends the client's connection, and one error the proxy.
                 thread::spawn(move || {
-                    if serve(client).is_err_and(|error| error.kind() == io::ErrorKind::HostUnreachable) {
-                        is_over.store(true, Ordering::Relaxed);
+                    let served = serve(client, &ending);
+                    if served.is_err_and(|error| error.kind() == io::ErrorKind::HostUnreachable) {
+                        ending.end();
                         drop(TcpStream::connect(address));
                     }
                 });
             }
         });
-        Self { address, over }
+        Self { address, ending }
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.ending.end();
         drop(TcpStream::connect(self.address));
     }
 }
