@@ -147,10 +147,7 @@ fn crowd(args: &Args) -> Result<bool> {
         print(&section)?;
         table.push_str(&section);
     }
-    if let Some(folder) = folder(args, &date, &machine) {
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("crowd.md"), table)?;
-    }
+    keep(args, &date, &machine, &table)?;
     Ok(true)
 }
 
@@ -171,10 +168,7 @@ fn growth(args: &Args) -> Result<bool> {
     let section = format!("\n{section}");
     print(&section)?;
     table.push_str(&section);
-    if let Some(folder) = folder(args, &date, &machine) {
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("growth.md"), table)?;
-    }
+    keep(args, &date, &machine, &table)?;
     Ok(met)
 }
 
@@ -214,15 +208,21 @@ fn split(args: &Args) -> Result<bool> {
     let section = format!("\n{section}");
     print(&section)?;
     table.push_str(&section);
-    if let Some(folder) = folder(args, &date, &machine) {
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("split.md"), table)?;
-    }
+    keep(args, &date, &machine, &table)?;
     Ok(met)
 }
 
 fn today() -> String {
     jiff::Timestamp::now().to_string().chars().take(10).collect()
+}
+
+/// Writes the table of a mode that keeps nothing else, if a record is wanted.
+fn keep(args: &Args, date: &str, machine: &Machine, table: &str) -> Result<()> {
+    if let Some(folder) = folder(args, date, machine) {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(format!("{}.md", args.mode.name())), table)?;
+    }
+    Ok(())
 }
 
 /// Where the record goes, if one is wanted.

@@ -168,7 +168,7 @@ In the smallest configuration: [probe-minimal.md](probe-minimal.md), [probe-mini
         if self.smoke {
             command.args(["--timeout=1s", "--only=repeated-post,target,trailers"]);
         }
-        // 99: one of them broke a rule, which it may explain. 1: not all cases could be judged or, where there is no report, asked.
+        // Exit code 99: a proxy violated a rule. Exit code 1: some cases could not be judged; without a report, they could not be asked.
         for format in FORMATS {
             match fs::remove_file(file(format)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
