@@ -682,7 +682,7 @@ pub struct Args {
 
     /// Exit with 3 if any of these happened, like 5xx,transport
     ///
-    /// Of 5xx, 4xx, 3xx, grpc (a gRPC status other than OK), transport, timeout, unanswered, dropped, and unmet: a reply that is
+    /// Of 5xx, 4xx, 3xx, grpc (a gRPC status other than those expected), transport, timeout, unanswered, dropped, and unmet: a reply that is
     /// not a success, or not as a plan expects it. Of messages on WebSockets: lost (without an echo), wrong (another echo), and
     /// unsolicited; hurt (anything that --verify finds).
     #[arg(long, value_name = "WHAT", env = "LOADGEN_FAIL_ON", value_delimiter = ',', help_heading = RESULT)]

@@ -143,7 +143,7 @@ fn check_together(output: &Output) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// A command that would begin after the load is no use.
+/// Refuses a load that would end before the command of `--during` starts.
 fn check_lasts(plan: &Plan, output: &Output) -> Result<(), PlanError> {
     let (Some(during), Some(lasts)) = (&output.during, plan.load().duration) else { return Ok(()) };
     if lasts > during.around {

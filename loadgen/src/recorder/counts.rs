@@ -57,9 +57,9 @@ fn is_zero(count: &u64) -> bool {
 pub(super) enum Answer {
     /// A success.
     Success,
-    /// A gRPC status that is no success.
+    /// An unsuccessful gRPC status.
     CallError,
-    /// This status, which is no success.
+    /// This unsuccessful HTTP status.
     Other(u16),
 }
 

@@ -30,8 +30,8 @@ pub(crate) struct Split {
     pub(crate) impossible: u64,
 }
 
-/// The times of one part, counted as a [`Histogram`] counts them: four are counted for each reply, and this takes a third of the
-/// instructions. It takes no memory before the first one.
+/// The times of one part, counted as a [`Histogram`] counts them, with less work for each: four are counted for
+/// each reply. It takes no memory before the first one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Times {
     /// By [`place`].
@@ -80,7 +80,7 @@ impl Times {
         self.count
     }
 
-    /// None where there are no times.
+    /// The same as a histogram; `None` if nothing was recorded.
     pub(crate) fn histogram(&self) -> Option<Histogram<u64>> {
         let mut histogram = (self.count > 0).then(times::histogram)?;
         for (place, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {

@@ -147,7 +147,7 @@ impl Streams {
     }
 
     fn sent(&mut self, number: u64) {
-        // A call that was refused is sent again, with the same numbers.
+        // A refused call is retried with the same numbers.
         self.known.fates.set(number, fate::UNANSWERED);
         self.known.reasons.set(number, reason::NOTHING_OR_OTHER);
     }

@@ -30,8 +30,8 @@ const QUIET: Duration = Duration::from_secs(2);
 const PUSHED_AFTER: Duration = Duration::from_secs(5);
 /// What is not quiet by then is told as it is.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often servers are asked while they say something new: then after twice as long each time, but for whoever waits for what is
-/// posted.
+/// The interval between two questions to the servers while they report something new. It doubles while they don't, except where a
+/// posted ledger is awaited.
 const EVERY: Duration = Duration::from_millis(250);
 /// How often whoever answers behind the target is asked for each server that has replied, and beyond that.
 const TRIES_FOR_EACH: usize = 8;

@@ -47,7 +47,7 @@ impl Summary {
     /// time; nothing is changed then.
     pub fn merge(&mut self, other: &Self) -> Result<(), CannotMerge> {
         let (run, theirs) = (&mut self.run, &other.run);
-        let expected = |status: &Option<String>| status.clone().unwrap_or_else(|| "2xx".to_owned());
+        let expected = |status: &Option<String>| status.clone().unwrap_or_else(|| "2xx and OK".to_owned());
         let arrivals = |is_random: bool| if is_random { "at random times" } else { "even" }.to_owned();
         let load = |is_open: bool| if is_open { "open loop" } else { "closed loop" }.to_owned();
         let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());

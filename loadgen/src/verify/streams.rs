@@ -15,7 +15,7 @@ pub(crate) fn judge_streams(
     numbers: StreamNumbers,
     start: Nanos,
 ) -> Verification {
-    // Whoever has replied to a call has seen messages of it.
+    // A server that has replied to a call has seen messages of it.
     streams.known.epochs.clone_from(&calls.epochs);
     (streams.known.other_epochs, streams.known.unplaced) = (calls.other_epochs, calls.unplaced);
     let settled = Some(&streams.settled);

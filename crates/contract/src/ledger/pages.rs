@@ -50,7 +50,7 @@ impl Page {
         if Arc::strong_count(&self.0) > 1 {
             self.copy();
         }
-        // Whoever had the last other one has read it before.
+        // Reads by the thread that dropped the last other reference come before this one's writes.
         fence(Ordering::Acquire);
         &self.0
     }

@@ -162,7 +162,7 @@ impl Proof {
         }
     }
 
-    /// Whether a number is that of one of its messages, so many of which were sent.
+    /// Whether this is the number of one of the call's first `sent` messages.
     fn has_sent(&self, number: u64, sent: u64) -> bool {
         (self.first..self.first.saturating_add(sent)).contains(&number)
     }
