@@ -54,10 +54,36 @@ fn first(found: &Verification) -> String {
             format!("{} messages of streams and {replies} of server streams", count(sent))
         }
     };
-    match found.hurt() {
-        0 if found.is_clean() => format!("each of {all} arrived once, in order and unchanged"),
+    // Of what can't be judged it is not known that anything happened.
+    match found.hurt().saturating_sub(found.unjudged) {
+        0 if found.unjudged == 0 && found.is_clean() => {
+            format!("each of {all} arrived once, in order and unchanged")
+        }
         0 => format!("nothing is known to have happened to {all}, and not all is proven"),
         1 => format!("1 thing happened to {all}"),
         hurt => format!("{} things happened to {all}", count(hurt)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_judged_has_not_happened() {
+        let found = Verification { sent: 10, unjudged: 2, replies: Some(0), ..Verification::default() };
+        let said = [
+            "nothing is known to have happened to 10 messages of streams, and not all is proven",
+            "messages: 2 cannot be judged",
+        ];
+        assert_eq!(sentences(&found), said);
+        let found = Verification { unjudged: 0, ..found };
+        assert_eq!(
+            sentences(&found),
+            ["each of 10 messages of streams arrived once, in order and unchanged"]
+        );
+        let mut found = Verification { unjudged: 2, ..found };
+        found.crossed.count = 1;
+        assert_eq!(first(&found), "1 thing happened to 10 messages of streams");
     }
 }
