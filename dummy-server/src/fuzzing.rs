@@ -57,7 +57,7 @@ pub fn target(target: &str) -> (usize, Result<Routed, Refusal>) {
 /// The token of a verified run in the query of a target.
 #[must_use]
 pub fn token_in_query(target: &[u8]) -> Option<Id> {
-    behaviour::token_in_query(target)
+    behaviour::token_in_query(target).and_then(Id::read)
 }
 
 fn greatest(route: Route) -> Routed {

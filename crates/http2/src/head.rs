@@ -381,17 +381,20 @@ const NAME: [bool; 256] = {
 /// No NUL, CR or LF, and no white space at either end.
 fn is_value(value: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    // Without a branch for each byte, so that many are checked together.
-    let is_bad = |bad: bool, byte: &u8| bad | matches!(byte, 0 | b'\r' | b'\n');
-    let bad = match value.last_chunk::<16>() {
-        // The last ones together, some of them once more, rather than one by one.
-        Some(last) => {
-            let chunks = value.as_chunks::<16>().0.iter().chain([last]);
-            chunks.fold(false, |bad, chunk| bad | chunk.iter().fold(false, is_bad))
-        }
-        None => value.iter().fold(false, is_bad),
-    };
-    !bad && !blank(value.first()) && !blank(value.last())
+    let is_bad = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n');
+    let lowest =
+        lowest::<16>(value).or_else(|| lowest::<8>(value)).or_else(|| lowest::<4>(value)).unwrap_or(0);
+    // Most values have no controls at all.
+    (lowest > b'\r' || !value.iter().any(is_bad)) && !blank(value.first()) && !blank(value.last())
+}
+
+/// The lowest byte, found for many at a time; none if there are fewer than `N`.
+#[inline]
+fn lowest<const N: usize>(value: &[u8]) -> Option<u8> {
+    // The last ones together, some of them once more, rather than one by one.
+    let last = value.last_chunk::<N>()?;
+    let lower = |lowest: [u8; N], chunk: &[u8; N]| std::array::from_fn(|at| lowest[at].min(chunk[at]));
+    value.as_chunks::<N>().0.iter().fold(*last, lower).into_iter().min()
 }
 
 /// No controls, no space and no `#`. What else a path may hold is read leniently: a target for tests has to show what

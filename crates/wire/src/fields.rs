@@ -171,7 +171,9 @@ impl Fields {
 /// Whether names are the same: most are already without regard to their case, and are compared faster so.
 #[inline]
 fn is_same(name: &[u8], other: &[u8]) -> bool {
-    name == other || name.eq_ignore_ascii_case(other)
+    // Of names as long as each other, most end in different letters.
+    let ends_alike = name.last().zip(other.last()).is_none_or(|(a, b)| a.eq_ignore_ascii_case(b));
+    ends_alike && (name == other || name.eq_ignore_ascii_case(other))
 }
 
 impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {

@@ -54,11 +54,12 @@ pub(crate) fn in_query(query: &str) -> bool {
     router::pairs(query).any(|pair| pair.starts_with(KEY))
 }
 
-/// The token of a verified run, where it comes in the query of a target.
-pub(crate) fn token_in_query(target: &[u8]) -> Option<Id> {
+/// The token of a verified run, where one comes in the query of a target.
+pub(crate) fn token_in_query(target: &[u8]) -> Option<&[u8]> {
     let query = target.splitn(2, |byte| *byte == b'?').nth(1)?;
-    let mut pairs = query.split(|byte| *byte == b'&');
-    pairs.find_map(|pair| Id::read(pair.strip_prefix(TOKEN_KEY.as_bytes())?.strip_prefix(b"=")?))
+    let pairs = query.split(|byte| *byte == b'&');
+    let mut values = pairs.filter_map(|pair| pair.strip_prefix(TOKEN_KEY.as_bytes())?.strip_prefix(b"="));
+    values.find(|value| Id::read(value).is_some())
 }
 
 impl Behaviour {

@@ -25,7 +25,7 @@ pub(crate) struct Flight {
     /// What few requests have.
     extras: Option<Box<Extras>>,
     /// What the ledger is told of it, if it has a token.
-    sighting: Option<Box<Sighting>>,
+    sighting: Option<Sighting>,
     /// Its line in the access log, if it gets one.
     line: Option<Box<Open>>,
 }
@@ -69,20 +69,20 @@ impl Flight {
     }
 
     /// It has a token.
-    pub(super) fn is_noted(&mut self, sighting: Box<Sighting>) {
+    pub(super) fn is_noted(&mut self, sighting: Sighting) {
         self.sighting = Some(sighting);
     }
 
     /// What the ledger is told of it, if it has a token.
     #[inline]
     pub(super) fn sighting(&self) -> Option<&Sighting> {
-        self.sighting.as_deref()
+        self.sighting.as_ref()
     }
 
     /// The same, to be changed.
     #[inline]
     pub(super) fn sighting_if_any(&mut self) -> Option<&mut Sighting> {
-        self.sighting.as_deref_mut()
+        self.sighting.as_mut()
     }
 
     /// What few requests have, if this one does.

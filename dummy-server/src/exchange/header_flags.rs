@@ -2,7 +2,6 @@
 
 use contract::{
     field::{TOKEN, UPLOAD},
-    id::Id,
     ledger::Announced,
 };
 
@@ -17,25 +16,21 @@ pub(super) struct HeaderFlags<'a> {
     pub(super) traceparent: Option<&'a [u8]>,
     /// Whether there is a field that asks for a behaviour.
     pub(super) behaviour: bool,
-    /// The token of a verified run, if there is one.
-    pub(super) token: Option<Id>,
+    /// What stands where the token of a verified run does, if anything: it is read where it is needed.
+    pub(super) token: Option<&'a [u8]>,
     /// What is announced of its body, if anything is.
     pub(super) upload: Option<Announced>,
 }
 
 impl<'a> HeaderFlags<'a> {
     /// Requests without such fields pay for a look at the first byte of each name.
-    /// `read` reads a token.
     #[inline]
-    pub(super) fn of(head: &Head<'a>, read: impl FnMut(&[u8]) -> Option<Id>) -> Self {
-        Self::among(head.fields.iter_from(head.pseudo), read)
+    pub(super) fn of(head: &Head<'a>) -> Self {
+        Self::among(head.fields.iter_from(head.pseudo))
     }
 
     #[inline]
-    fn among(
-        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        mut read: impl FnMut(&[u8]) -> Option<Id>,
-    ) -> Self {
+    fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let (mut parents, mut traceparent, mut behaviour, mut token) = (0, None, false, None);
         let mut upload = None;
         for (name, value) in fields {
@@ -44,7 +39,7 @@ impl<'a> HeaderFlags<'a> {
                     parents += 1;
                     traceparent = Some(value);
                 }
-                Some(b'x' | b'X') if is(name, TOKEN) => token = read(value),
+                Some(b'x' | b'X') if is(name, TOKEN) => token = Some(value),
                 Some(b'x' | b'X') if is(name, UPLOAD) => upload = Announced::read(value),
                 Some(b'x' | b'X') => behaviour |= behaviour::is_asked_by(name),
                 _ => {}
@@ -116,7 +111,7 @@ mod tests {
     fn a_trace_is_found_in_any_case_and_only_if_there_is_one() {
         let among = |fields: &[(&'static str, &'static str)]| {
             let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-            HeaderFlags::among(fields, Id::read)
+            HeaderFlags::among(fields)
         };
         let found = among(&[("te", "trailers"), ("TraceParent", VALID), ("tracestate", "a=b")]);
         assert_eq!(found.traceparent, Some(VALID.as_bytes()));

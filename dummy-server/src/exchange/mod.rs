@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use contract::timing::TimingWriter;
+use contract::{id::Id, timing::TimingWriter};
 use http::StatusCode;
 
 use self::header_flags::HeaderFlags;
@@ -130,8 +130,8 @@ pub(crate) fn handle_request(
             None => (endpoint, Way::Endpoint(route), in_query),
         }
     };
-    let mut flags = HeaderFlags::of(head, |token| exchange.ledger.read(token));
-    if in_query && flags.token.is_none() {
+    let mut flags = HeaderFlags::of(head);
+    if in_query && flags.token.and_then(Id::read).is_none() {
         flags.token = behaviour::token_in_query(head.target);
     }
     let pending = pending(exchange, head, endpoint, received_ns, &flags);
@@ -298,7 +298,7 @@ fn pending(
     let log = exchange.access_log.as_ref();
     let line = log.and_then(|log| log.begin(head, flags.trace(), received_ns));
     let mut flight = Flight::begin(head.lifecycle, endpoint, head.protocol, received_ns, line);
-    if let Some(id) = flags.token {
+    if let Some(id) = flags.token.and_then(|token| exchange.ledger.read(token)) {
         let came_on = Some(CameOn { id: head.lifecycle.id.get(), counted_by: &head.lifecycle.counted_by });
         let mut sighting = exchange.ledger.saw(id, head.method, received_ns, came_on);
         if sighting.is_sampled() {

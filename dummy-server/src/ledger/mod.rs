@@ -44,6 +44,8 @@ const MAX_SIZE: usize = 32 << 10;
 const MIN_ROOM: usize = 4 << 10;
 /// Of how many that are gone it is known.
 const MAX_EVICTED: usize = 1024;
+/// For how many requests memory is kept for the next ones.
+const MAX_SPARE: usize = 1024;
 
 /// What one worker has seen.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub(crate) struct Ledger {
     /// The token that came last, and what the last reply said of its own.
     tokens: RefCell<IdReader>,
     texts: RefCell<SeenWriter>,
+    /// Memory for what is known of the next ones: nearly each request of a verified run needs some, and gives it back soon.
+    spare: RefCell<Vec<Box<Known>>>,
 }
 
 /// The connection that a request came on.
@@ -80,6 +84,13 @@ pub(crate) struct CameOn<'a> {
 #[derive(Debug)]
 pub(crate) struct Sighting {
     ledger: Rc<Ledger>,
+    /// Until it is dropped.
+    known: Option<Box<Known>>,
+}
+
+/// What is known of a request so far.
+#[derive(Debug)]
+struct Known {
     past: Past,
     /// The book that it is noted in.
     book: u64,
@@ -115,6 +126,7 @@ impl Ledger {
             clock: SharedClock::new(),
             tokens: RefCell::default(),
             texts: RefCell::default(),
+            spare: RefCell::default(),
         })
     }
 
@@ -125,14 +137,17 @@ impl Ledger {
     }
 
     /// A head with this token was read, or a message, which has no head to be sampled: it came on no connection of its own.
+    #[inline]
     pub(crate) fn saw(
         self: &Rc<Self>,
         id: Id,
         method: &[u8],
         received_ns: u64,
         came_on: Option<CameOn<'_>>,
-    ) -> Box<Sighting> {
-        let mut past = Past::new(id, method, received_ns);
+    ) -> Sighting {
+        let mut known = self.spare.borrow_mut().pop().unwrap_or_default();
+        known.past = Past::new(id, method, received_ns);
+        (known.length, known.cut, known.sampled) = (None, None, None);
         let mut books = self.books.borrow_mut();
         let is_next = books.last_mut().is_some_and(|last| {
             last.is_of(id.run, id.load)
@@ -141,25 +156,18 @@ impl Ledger {
         });
         let at = match is_next {
             true => books.len() - 1,
-            false => self.saw_otherwise(&mut books, &mut past, came_on.as_ref()),
+            false => self.saw_otherwise(&mut books, &mut known.past, came_on.as_ref()),
         };
         let book = &books[at];
-        let is_sampled = is_sampled(id.run, id.number)
+        known.book = book.serial;
+        known.is_sampled = is_sampled(id.run, id.number)
             && came_on.is_some()
             && id.attempt == 0
             // Nobody asks for those of canaries and handshakes.
             && id.load < FIRST_CANARY
             && self.room() > 0
             && book.samples() < MAX_HEADS;
-        Box::new(Sighting {
-            ledger: Rc::clone(self),
-            past,
-            book: book.serial,
-            length: None,
-            cut: None,
-            is_sampled,
-            sampled: None,
-        })
+        Sighting { ledger: Rc::clone(self), known: Some(known) }
     }
 
     /// A head was read that is not simply the next one of the run that is under way; where the book is that it is noted in.
@@ -255,46 +263,63 @@ impl Ledger {
 }
 
 impl Sighting {
+    #[inline]
+    fn known(&self) -> &Known {
+        self.known.as_deref().expect("it is there until it is dropped")
+    }
+
+    #[inline]
+    fn known_mut(&mut self) -> &mut Known {
+        self.known.as_deref_mut().expect("it is there until it is dropped")
+    }
+
     /// Whether its head is to be [kept](Self::keep), and that of its reply.
     #[inline]
     pub(crate) fn is_sampled(&self) -> bool {
-        self.is_sampled
+        self.known().is_sampled
     }
 
     /// Its head, as it came.
     pub(crate) fn keep(&mut self, sample: Sample) {
-        let Id { number, .. } = self.past.id;
-        self.sampled = Some(Box::new(Sampled::new(Sample { number, ..sample })));
+        let known = self.known_mut();
+        let Id { number, .. } = known.past.id;
+        known.sampled = Some(Box::new(Sampled::new(Sample { number, ..sample })));
     }
 
     /// The head of its reply, as it is sent.
     pub(crate) fn keep_reply(&self, fields: impl FnOnce(u32) -> ReplyHead) {
-        if let Some(sampled) = &self.sampled {
-            sampled.replied(|| fields(self.past.id.run));
+        if let Some(sampled) = &self.known().sampled {
+            sampled.replied(|| fields(self.known().past.id.run));
         }
     }
 
     /// It has no body, and so no trailers.
     pub(crate) fn came_without_body(&self) {
-        if let Some(sampled) = &self.sampled {
+        if let Some(sampled) = &self.known().sampled {
             sampled.came.get_or_init(KeptFields::default);
         }
     }
 
     /// The trailers of its reply, as they are sent.
     pub(crate) fn keep_trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
-        if let Some(sampled) = &self.sampled {
-            sampled.replied_with(|| KeptFields::of(self.past.id.run, fields));
+        if let Some(sampled) = &self.known().sampled {
+            sampled.replied_with(|| KeptFields::of(self.known().past.id.run, fields));
         }
     }
 
     /// Tells what its reply says of it.
     #[inline]
     pub(crate) fn tell(&self, told: impl FnOnce(&[u8])) {
-        let Past { id, sighting, received_ns, replied_ns, .. } = self.past;
+        let Past { id, sighting, received_ns, replied_ns, .. } = self.known().past;
         let Ledger { epoch, clock, texts, .. } = &*self.ledger;
         let instants = clock.instants(received_ns, replied_ns);
-        told(texts.borrow_mut().text(&Seen { id, sighting, epoch: *epoch, length: self.length, instants }));
+        told(texts.borrow_mut().text(&Seen {
+            id,
+            sighting,
+            epoch: *epoch,
+            length: self.known().length,
+            instants,
+        }));
     }
 
     /// The content of its reply, as far as that is a body from its beginning: the one of its number.
@@ -303,21 +328,23 @@ impl Sighting {
         if !range.is_from_start() {
             return range;
         }
-        self.length = Some(range.left());
-        range.numbered(self.ledger.numbered(), self.past.id.number)
+        let known = self.known_mut();
+        known.length = Some(range.left());
+        let number = known.past.id.number;
+        range.numbered(self.ledger.numbered(), number)
     }
 
     /// The reply has begun.
     #[inline]
     pub(crate) fn replied(&mut self, status: u16, replied_ns: u64) {
-        let past = &mut self.past;
+        let past = &mut self.known_mut().past;
         (past.status, past.replied_ns) = (status, replied_ns);
     }
 
     /// The last byte of the reply was handed over.
     #[inline]
     pub(crate) fn whole(&mut self) {
-        let past = &mut self.past;
+        let past = &mut self.known_mut().past;
         if past.end == End::Open {
             past.end = End::Whole;
         }
@@ -325,13 +352,14 @@ impl Sighting {
 
     /// It ends with this cut, as requested; `refused` says whether the client can safely retry.
     pub(crate) fn cut(&mut self, cut: Cut, refused: bool) {
-        self.cut = Some(cut);
-        self.past.end = if refused { End::Refused } else { End::CutOnPurpose };
+        let known = self.known_mut();
+        known.cut = Some(cut);
+        known.past.end = if refused { End::Refused } else { End::CutOnPurpose };
     }
 
     /// If it ends now, it is the server that has ended it.
     pub(crate) fn cut_by_server(&mut self) {
-        let past = &mut self.past;
+        let past = &mut self.known_mut().past;
         if past.end == End::Open {
             past.end = End::CutByServer;
         }
@@ -340,18 +368,32 @@ impl Sighting {
     /// When it ended, and how many bytes of content were handed over.
     #[inline]
     pub(crate) fn ended(&mut self, ended_ns: u64, sent: u64) {
-        let past = &mut self.past;
+        let past = &mut self.known_mut().past;
         (past.ended_ns, past.sent) = (ended_ns, sent);
     }
 }
 
 impl Drop for Sighting {
     fn drop(&mut self) {
-        let past = &mut self.past;
-        if past.end == End::Open {
-            past.end = End::CutByPeer;
+        let Some(mut known) = self.known.take() else { return };
+        if known.past.end == End::Open {
+            known.past.end = End::CutByPeer;
         }
-        self.ledger.ended(self.book, &self.past, self.cut, self.sampled.take());
+        let sampled = known.sampled.take();
+        self.ledger.ended(known.book, &known.past, known.cut, sampled);
+        let mut spare = self.ledger.spare.borrow_mut();
+        if spare.len() < MAX_SPARE {
+            spare.push(known);
+        }
+    }
+}
+
+impl Default for Known {
+    /// Of no request yet.
+    fn default() -> Self {
+        let nobody = Id { run: 0, load: 0, number: 0, attempt: 0 };
+        let past = Past::new(nobody, b"", 0);
+        Self { past, book: 0, length: None, cut: None, is_sampled: false, sampled: None }
     }
 }
 
@@ -363,7 +405,7 @@ mod tests {
 
     const GET: &[u8] = b"GET";
 
-    fn see(ledger: &Rc<Ledger>, run: u32, number: u64, attempt: u8) -> Box<Sighting> {
+    fn see(ledger: &Rc<Ledger>, run: u32, number: u64, attempt: u8) -> Sighting {
         let came_on = CameOn { id: 1, counted_by: &Cell::new(0) };
         ledger.saw(Id { run, load: 0, number, attempt }, GET, 1, Some(came_on))
     }
@@ -487,8 +529,8 @@ mod tests {
 
     #[test]
     fn a_refused_sighting_is_no_repeat_whichever_of_several_at_the_same_time_it_was() {
-        let refuse = |mut sighting: Box<Sighting>| sighting.cut(Cut::GoAway(0), true);
-        let serve = |mut sighting: Box<Sighting>| {
+        let refuse = |mut sighting: Sighting| sighting.cut(Cut::GoAway(0), true);
+        let serve = |mut sighting: Sighting| {
             sighting.replied(200, 2);
             sighting.whole();
         };

@@ -17,7 +17,7 @@ const METHOD: &[u8] = b"MESSAGE";
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
     /// The last one is that of the echo that is being made, if it has a token.
-    sightings: Vec<(Box<Sighting>, usize)>,
+    sightings: Vec<(Sighting, usize)>,
     /// How many have come.
     count: u64,
 }

@@ -96,21 +96,25 @@ struct Usual {
 const OTHERWISE: u8 = u8::MAX;
 
 impl Usual {
-    /// None where it has ended in another way.
-    #[inline]
-    fn of(past: &Past) -> Option<Self> {
-        let Past { id, method, status, received_ns, replied_ns, ended_ns, sent, .. } = *past;
-        let Id { run, load, number, attempt } = id;
-        let took = u32::try_from(replied_ns.wrapping_sub(received_ns)).ok()?;
-        let is_first = (attempt, past.sighting, past.repeat) == (0, 1, None);
-        let is_usual = is_first && past.end == End::Whole && ended_ns == replied_ns;
-        let sent = u32::try_from(sent).ok().filter(|_| is_usual)?;
-        Some(Self { number, received_ns, run, took, sent, status, load, method })
-    }
+    /// One that says nothing yet.
+    const NONE: Self =
+        Self { number: 0, received_ns: 0, run: 0, took: 0, sent: 0, status: 0, load: 0, method: OTHERWISE };
 
-    fn at(place: u64) -> Self {
-        let (number, method) = (place, OTHERWISE);
-        Self { number, received_ns: 0, run: 0, took: 0, sent: 0, status: 0, load: 0, method }
+    /// Becomes this one; false where it has ended in another way.
+    #[inline]
+    fn becomes(&mut self, past: &Past) -> bool {
+        let took = past.replied_ns.wrapping_sub(past.received_ns);
+        let is_first = (past.id.attempt, past.sighting, past.repeat) == (0, 1, None);
+        let is_short = took <= u32::MAX.into() && past.sent <= u32::MAX.into();
+        let is_usual = is_first && is_short && past.end == End::Whole && past.ended_ns == past.replied_ns;
+        if is_usual {
+            self.number = past.id.number;
+            self.received_ns = past.received_ns;
+            self.run = past.id.run;
+            (self.took, self.sent) = (took as u32, past.sent as u32);
+            (self.status, self.load, self.method) = (past.status, past.id.load, past.method);
+        }
+        is_usual
     }
 
     fn past(&self) -> Past {
@@ -135,7 +139,7 @@ impl Usual {
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     past: Vec<Usual>,
-    /// Where the oldest is, once all places are taken.
+    /// Where the next one goes: behind the last one, or in place of the oldest once all places are taken.
     next: usize,
     /// Those of the last ones that did not end as nearly all do.
     others: VecDeque<Past>,
@@ -146,24 +150,26 @@ pub(super) struct Ring {
 impl Ring {
     #[inline]
     pub(super) fn push(&mut self, past: &Past) {
-        let usual = Usual::of(past).unwrap_or_else(|| self.push_other(past));
-        if self.past.len() < REMEMBERED {
-            self.past.push(usual);
-        } else {
-            self.past[self.next] = usual;
-            self.next = (self.next + 1) % REMEMBERED;
+        let place = self.next;
+        self.next = (place + 1) % REMEMBERED;
+        if place == self.past.len() {
+            self.past.push(Usual::NONE);
+        }
+        if !self.past[place].becomes(past) {
+            self.push_other(place, past);
         }
     }
 
     #[cold]
-    fn push_other(&mut self, past: &Past) -> Usual {
+    fn push_other(&mut self, place: usize, past: &Past) {
         // As many as there are places: none is forgotten before its place is taken.
         if self.others.len() == REMEMBERED {
             self.others.pop_front();
             self.forgotten += 1;
         }
         self.others.push_back(*past);
-        Usual::at(self.forgotten + self.others.len() as u64 - 1)
+        let number = self.forgotten + self.others.len() as u64 - 1;
+        self.past[place] = Usual { number, ..Usual::NONE };
     }
 
     /// The exchanges that `wanted` says, the newest first.

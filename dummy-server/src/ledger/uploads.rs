@@ -44,10 +44,11 @@ pub(super) enum Came {
 impl Sighting {
     /// What its body is watched by; what the request announces of it, if that is anything: calls announce nothing.
     pub(crate) fn watch_upload(&self, announced: Option<Announced>, is_call: bool) -> Box<UploadWatch> {
-        let (ledger, id) = (Rc::clone(&self.ledger), self.past.id);
+        let (ledger, known) = (Rc::clone(&self.ledger), self.known());
+        let (book, id) = (known.book, known.past.id);
         let digest = announced.map(|announced| (announced, Digest::of_length(announced.length)));
-        let trailers = self.sampled.as_ref().map(|sampled| Trailers::clone(&sampled.came));
-        Box::new(UploadWatch { ledger, book: self.book, id, digest, is_call, has_content: false, trailers })
+        let trailers = known.sampled.as_ref().map(|sampled| Trailers::clone(&sampled.came));
+        Box::new(UploadWatch { ledger, book, id, digest, is_call, has_content: false, trailers })
     }
 }
 

@@ -111,7 +111,7 @@ impl InFlight {
         };
         // Whichever attempt it is of: redirects that are followed are attempts as well.
         match seen.read_own(text, ids.of(self.arrival.number, 0)) {
-            Some(Seen { epoch, length, instants, .. }) => {
+            Some(&Seen { epoch, length, instants, .. }) => {
                 self.reply.token = TokenEcho::Own { epoch };
                 self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();
                 self.reply.announced = length;

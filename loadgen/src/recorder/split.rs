@@ -21,16 +21,17 @@ pub(crate) struct Split {
     /// Of those whose server shares it.
     pub(crate) there: Times,
     pub(crate) back: Times,
+    /// Both ways together, of the others.
+    pub(crate) outside: Times,
     /// Of all.
     pub(crate) server: Times,
-    pub(crate) outside: Times,
     /// Replies without instants: they came from a request that was redirected, or from a server that tells of none.
     pub(crate) untold: u64,
     /// Replies with instants that can't be.
     pub(crate) impossible: u64,
 }
 
-/// The times of one part, counted as a [`Histogram`] counts them, with less work for each: four are counted for
+/// The times of one part, counted as a [`Histogram`] counts them, with fewer places and less work for each: three are counted for
 /// each reply. It takes no memory before the first one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Times {
@@ -41,8 +42,9 @@ pub(crate) struct Times {
     pub(crate) sum: u128,
 }
 
-/// Times below twice this have a place each; of longer ones, as many leading bits count as these have.
-const PLACES: u64 = 1024;
+/// Times below twice this have a place each; of longer ones, as many leading bits count as these have, so that they are told to within
+/// 0.4%. With more of them, the places that are in use at the same time would not fit into the fastest cache.
+const PLACES: u64 = 256;
 
 /// Where a time is counted.
 #[inline]
@@ -126,17 +128,19 @@ impl Split {
             self.impossible += 1;
             return;
         };
-        if let Some(there) = there {
+        match there.map(|there| (there, outside.checked_sub(there))) {
             // Written, seen, replied and read to the end, in this order.
-            let Some(back) = outside.checked_sub(there) else {
+            Some((there, Some(back))) => {
+                self.there.record(there);
+                self.back.record(back);
+            }
+            Some((_, None)) => {
                 self.impossible += 1;
                 return;
-            };
-            self.there.record(there);
-            self.back.record(back);
+            }
+            None => self.outside.record(outside),
         }
         self.server.record(server);
-        self.outside.record(outside);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -176,10 +180,11 @@ mod tests {
         for thousandth in 0..=1000 {
             let quantile = f64::from(thousandth) / 1000.0;
             let expected = expected.value_at_quantile(quantile);
-            assert_eq!(found.value_at_quantile(quantile), expected, "{quantile}");
-            assert_eq!(twice.histogram().unwrap().value_at_quantile(quantile), expected, "{quantile}");
+            let is_near = |found: u64| found.abs_diff(expected) <= expected / PLACES;
+            assert!(is_near(found.value_at_quantile(quantile)), "{quantile}");
+            assert!(is_near(twice.histogram().unwrap().value_at_quantile(quantile)), "{quantile}");
         }
-        assert_eq!(found.max(), expected.max());
+        assert!(found.max().abs_diff(expected.max()) <= LONGEST / PLACES);
     }
 
     #[test]
@@ -198,8 +203,8 @@ mod tests {
         twice.merge(&split);
         assert_eq!(
             (twice.there.sum, twice.back.sum, twice.server.sum, twice.outside.sum),
-            (400, 1000, 3600, 1400)
+            (400, 1000, 3600, 0)
         );
-        assert_eq!((twice.impossible, twice.back.count()), (8, 4));
+        assert_eq!((twice.impossible, twice.back.count(), twice.outside.count()), (8, 4, 2));
     }
 }

@@ -95,20 +95,23 @@ impl Instants {
         Some(Self { host, seen: number(seen)?, server: read_server(server)? })
     }
 
-    /// Reads one that mostly has the host and the instant of this, which was read from `known`. What is read next is mostly like
-    /// it: both become its host and instant.
+    /// Reads the next one, which mostly has the host and often the instant of this, which was read from `known`: whether it is
+    /// one of the same host. Both become it.
     #[inline]
-    pub(super) fn read_next(&mut self, text: &[u8], known: &mut [u8; Self::LENGTH]) -> Option<Self> {
-        let (host, rest) = text.split_first_chunk::<HOST>()?;
-        let (seen, server) = rest.split_first_chunk::<SEEN>()?;
+    pub(super) fn read_next(&mut self, text: &[u8], known: &mut [u8; Self::LENGTH]) -> bool {
+        let Some((host, rest)) = text.split_first_chunk::<HOST>() else { return false };
+        let Some((seen, server)) = rest.split_first_chunk::<SEEN>() else { return false };
         if host[..] != known[..HOST] {
-            return Self::read(text);
+            return false;
         }
         if seen[..] != known[HOST..HOST + SEEN] {
-            self.seen = number(seen)?;
+            let Some(number) = number(seen) else { return false };
+            self.seen = number;
             known[HOST..HOST + SEEN].copy_from_slice(seen);
         }
-        Some(Self { server: read_server(server)?, ..*self })
+        let Some(server) = read_server(server) else { return false };
+        self.server = server;
+        true
     }
 }
 

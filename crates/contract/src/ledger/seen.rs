@@ -167,7 +167,8 @@ impl Written {
         }
         text.length = *instants + told.write_server(place);
         text.bytes[id::LOW].copy_from_slice(&id::digits(id.number as u32));
-        *last = *seen;
+        // In all else it is like it.
+        (last.id.number, last.instants) = (id.number, seen.instants);
         true
     }
 }
@@ -180,45 +181,44 @@ pub struct SeenReader(Option<Written>);
 impl SeenReader {
     /// As [`Seen::read_own`].
     #[inline]
-    pub fn read_own(&mut self, text: &[u8], request: Id) -> Option<Seen> {
-        if let Some(last) = &mut self.0
-            && let Some(seen) = last.like(text, request)
-        {
-            return Some(seen);
+    pub fn read_own(&mut self, text: &[u8], request: Id) -> Option<&Seen> {
+        let is_like = self.0.as_mut().is_some_and(|last| last.reads(text, request));
+        if !is_like {
+            self.read_whole(text, request)?;
         }
-        self.read_whole(text, request)
+        self.0.as_ref().map(|last| &last.seen)
     }
 
     #[cold]
-    fn read_whole(&mut self, text: &[u8], request: Id) -> Option<Seen> {
+    fn read_whole(&mut self, text: &[u8], request: Id) -> Option<()> {
         let seen = Seen::read_own(text, request)?;
         let mut known = SeenText { bytes: [0; Seen::LENGTH], length: text.len() };
-        if let Some(bytes) = known.bytes.get_mut(..text.len()) {
-            bytes.copy_from_slice(text);
-            self.0 = Some(Written::of(seen, known));
-        }
-        Some(seen)
+        known.bytes.get_mut(..text.len())?.copy_from_slice(text);
+        self.0 = Some(Written::of(seen, known));
+        Some(())
     }
 }
 
 impl Written {
-    /// The one that differs from this in the last digits of the number and the instants alone.
+    /// Makes it the one in `text`, if that differs from it in the last digits of the number and the instants alone; whether it does.
     #[inline]
-    fn like(&mut self, text: &[u8], request: Id) -> Option<Seen> {
+    fn reads(&mut self, text: &[u8], request: Id) -> bool {
         let Self { seen, text: known, instants } = self;
-        let before = seen.instants.as_mut()?;
-        let (own, told) = text.split_at_checked(*instants)?;
+        let (Some(before), Some((own, told))) = (&mut seen.instants, text.split_at_checked(*instants)) else {
+            return false;
+        };
         let known_own = &known.bytes[..*instants];
         let is_own = (request.run, request.load) == (seen.id.run, seen.id.load)
             && request.number >> 32 == seen.id.number >> 32
             && own[..id::LOW.start] == known_own[..id::LOW.start]
             && own[id::LOW] == id::digits(request.number as u32)
             && own[id::LOW.end..] == known_own[id::LOW.end..];
-        if !is_own {
-            return None;
+        let known = known.bytes[*instants..].first_chunk_mut().filter(|_| is_own);
+        if !known.is_some_and(|known| before.read_next(told, known)) {
+            return false;
         }
-        let told = before.read_next(told, known.bytes[*instants..].first_chunk_mut()?)?;
-        Some(Seen { id: Id { number: request.number, ..seen.id }, instants: Some(told), ..*seen })
+        seen.id.number = request.number;
+        true
     }
 }
 
@@ -306,11 +306,11 @@ mod tests {
             assert_eq!(writer.text(&seen), &*text);
             like += u32::from(last.is_some_and(|mut last| last.becomes(&seen)));
             last = Some(Written::of(seen, text));
-            assert_eq!(reader.read_own(&text, seen.id), Some(seen));
+            assert_eq!(reader.read_own(&text, seen.id).copied(), Some(seen));
             let other = Id { number: seen.id.number ^ 1, ..seen.id };
-            assert_eq!(reader.read_own(&text, other), None);
+            assert_eq!(reader.read_own(&text, other).copied(), None);
             assert_eq!(
-                reader.read_own(&text[..text.len() - 1], seen.id),
+                reader.read_own(&text[..text.len() - 1], seen.id).copied(),
                 Seen::read_own(&text[..text.len() - 1], seen.id)
             );
         }
@@ -330,15 +330,18 @@ mod tests {
             for (at, byte) in (0..text.len()).flat_map(|at| b"01fgA-. ~".map(|byte| (at, byte))) {
                 let mut other = text.to_vec();
                 other[at] = byte;
-                assert_eq!(reader.read_own(&text, id), Some(seen));
-                assert_eq!(reader.read_own(&other, id), Seen::read_own(&other, id), "{at}");
+                assert_eq!(reader.read_own(&text, id).copied(), Some(seen));
+                assert_eq!(reader.read_own(&other, id).copied(), Seen::read_own(&other, id), "{at}");
             }
             for length in 0..text.len() {
-                assert_eq!(reader.read_own(&text, id), Some(seen));
-                assert_eq!(reader.read_own(&text[..length], id), Seen::read_own(&text[..length], id));
+                assert_eq!(reader.read_own(&text, id).copied(), Some(seen));
+                assert_eq!(
+                    reader.read_own(&text[..length], id).copied(),
+                    Seen::read_own(&text[..length], id)
+                );
             }
             let long = [&text[..], &[b'1'; 80]].concat();
-            assert_eq!(reader.read_own(&long, id), None);
+            assert_eq!(reader.read_own(&long, id).copied(), None);
         }
     }
 
