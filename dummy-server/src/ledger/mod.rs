@@ -69,6 +69,7 @@ pub(crate) struct Ledger {
     tokens: RefCell<IdReader>,
     texts: RefCell<SeenWriter>,
     /// Memory for what is known of the next ones: nearly each request of a verified run needs some, and gives it back soon.
+    #[expect(clippy::vec_box, reason = "each is moved to a request without being copied")]
     spare: RefCell<Vec<Box<Known>>>,
 }
 
