@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 use crate::{
     announce,
+    cases::is_full,
     client::link,
     metrics::Metrics,
     process::{Finished, Process},
@@ -23,6 +24,8 @@ use crate::{
 
 /// No run of loadgen in these tests is meant to take this long.
 const LONGEST_RUN: Duration = Duration::from_secs(40);
+/// The same where everything has its full size.
+const LONGEST_FULL_RUN: Duration = Duration::from_secs(540);
 
 /// Builds the programs, which may take longer than a test is given: call it before the first test.
 ///
@@ -62,7 +65,8 @@ pub fn command(program: &str) -> Command {
 /// When it takes far longer than any test means it to.
 #[must_use]
 pub fn loadgen(args: &[&str]) -> Finished {
-    Process::start(command("loadgen").args(args)).finish(LONGEST_RUN)
+    let longest = if is_full() { LONGEST_FULL_RUN } else { LONGEST_RUN };
+    Process::start(command("loadgen").args(args)).finish(longest)
 }
 
 /// Runs loadgen with a JSON report, without progress.
