@@ -7,6 +7,7 @@ use crate::{
     measure::{Sample, Standing},
     ratio::Spread,
     rows::{Contender, Load, Metric, Row, Target},
+    server::Server,
 };
 
 /// The table of one row.
@@ -63,7 +64,7 @@ pub fn row(row: &Row, standings: &[Standing]) -> String {
         let _ =
             writeln!(notes, "\n{connections} connections to a fresh server each time, idle for {seconds} s.");
     }
-    if row.metric == Metric::ArrivalErrorP99 {
+    if row.contenders.iter().any(|one| one.server == Server::Recorder) {
         arrivals(&mut notes, row, standings);
     }
     if row.metric == Metric::BothPerRequest {

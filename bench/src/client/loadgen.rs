@@ -28,6 +28,8 @@ enum Work {
     Plain,
     /// The same without an id.
     WithoutId,
+    /// The same, with what is due within a millisecond sent together.
+    Coalesced,
     /// The same with what becomes of each request proven: with a token, a body of its own, and the server's ledger.
     Verified,
     /// The same with the number of the request in the query.
@@ -76,6 +78,8 @@ pub static LOADGEN_VERIFIED: Loadgen = ours(Work::Verified);
 pub static LOADGEN_SEQUENCE: Loadgen = ours(Work::Sequence);
 /// With a plan of three requests.
 pub static LOADGEN_MIX: Loadgen = ours(Work::Mix);
+/// Sending what is due within a millisecond together.
+pub static LOADGEN_COALESCED: Loadgen = ours(Work::Coalesced);
 /// Making the gRPC calls that ghz makes.
 pub static LOADGEN_CALLS: Loadgen = ours(Work::Calls(Call::Hello));
 /// Calling the echo.
@@ -181,6 +185,7 @@ impl Client for Loadgen {
         match self.work {
             Work::WithoutId => list.extend(words(["--request-id-header="])),
             Work::Verified => list.push("--verify".to_owned()),
+            Work::Coalesced => list.push("--coalesce=1ms".to_owned()),
             Work::Mix => list.extend(words(["-f", &format!("{{dir}}/{MIX_FILE}")])),
             // Whom the servers are is checked before.
             Work::Handshakes(Handshake::Full) => {

@@ -8,6 +8,7 @@ pub mod ghz;
 pub mod h2load;
 pub mod hey;
 pub mod idle;
+pub mod k6;
 pub mod loadgen;
 mod mixed;
 pub mod oha;
@@ -203,7 +204,7 @@ fn span(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{
-        fortio::Fortio, ghz::Ghz, h2load::H2LOAD, hey::Hey, loadgen::LOADGEN, oha::Oha,
+        fortio::Fortio, ghz::Ghz, h2load::H2LOAD, hey::Hey, k6::K6, loadgen::LOADGEN, oha::Oha,
         tungstenite::Tungstenite, vegeta::Vegeta, wrk::Wrk, *,
     };
     use crate::{args::Mode, rows};
@@ -215,8 +216,8 @@ mod tests {
 
     #[test]
     fn output_that_cannot_be_parsed_has_no_outcome() {
-        let clients: [&dyn Client; 9] =
-            [&Wrk, &H2LOAD, &Hey, &Oha, &Ghz, &LOADGEN, &Tungstenite, &Vegeta, &Fortio];
+        let clients: [&dyn Client; 10] =
+            [&Wrk, &H2LOAD, &Hey, &Oha, &Ghz, &LOADGEN, &Tungstenite, &Vegeta, &Fortio, &K6];
         for text in ["", "{}", "usage: try --help\n", "requests: many\n"] {
             for client in clients {
                 assert_eq!(client.read(text), None, "{client:?}: {text:?}");

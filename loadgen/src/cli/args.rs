@@ -290,6 +290,13 @@ pub struct Args {
     #[arg(long, value_name = "TIME", env = "LOADGEN_MAX_LAG", value_parser = time, help_heading = LOAD)]
     pub max_lag: Option<Duration>,
 
+    /// Send requests that are due within this time together
+    ///
+    /// Each up to this much later than it was due, with --rate or --stages of a rate, so that fewer wake-ups, and less CPU time on both
+    /// sides, go into each. It counts as lag, and in response times (above 0, up to 100ms).
+    #[arg(long, value_name = "TIME", env = "LOADGEN_COALESCE", value_parser = time, help_heading = LOAD)]
+    pub coalesce: Option<Duration>,
+
     /// Maximum number of requests in flight
     ///
     /// A whole number (1 to 1000000).

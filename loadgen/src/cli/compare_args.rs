@@ -84,11 +84,12 @@ Examples:
       loadgen compare -o markdown direct=localhost:8080/bin/1K nginx=localhost:8081/bin/1K";
 
 /// Options of a run that a comparison does not take, by name and flag, and what is there instead.
-const REFUSED: [(&str, &str, &str); 25] = [
+const REFUSED: [(&str, &str, &str); 26] = [
     ("target", "target", "contenders, each NAME=URL"),
     ("url", "url", "contenders, each NAME=URL"),
     ("stages", "stages", "--rate, the same for all, or --curve"),
     ("poisson", "poisson", "it without compare, whose requests come at random times in any case"),
+    ("coalesce", "coalesce", "it without compare, whose requests are sent when they are due"),
     ("replay", "replay", "it without compare"),
     ("speed", "speed", "it without compare"),
     ("total", "total", "--duration, as all rounds last the same time"),

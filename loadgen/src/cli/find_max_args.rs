@@ -178,6 +178,12 @@ pub(super) fn command() -> Command {
                  not succeed (above 0, up to 8760h).",
             )
         })
+        .mut_arg("coalesce", |arg| {
+            arg.long_help(
+                "Send requests that are due within this time together\n\nEach up to this much later than it was due, so that fewer \
+                 wake-ups, and less CPU time on both sides, go into each. It counts as lag, and in response times (above 0, up to 100ms).",
+            )
+        })
         .mut_arg("timeout", |arg| arg.hide_default_value(true).long_help(
             "Timeout for a response, once its request is sent\n\nA time (above 0, up to 8760h). Without it, and unless a plan says \
              another one: as long as a step, but from 5s to 30s.",

@@ -10,7 +10,7 @@ use contract::id::Ids;
 use super::once::{body, head, write_body, write_trailers};
 use crate::{
     clock::nanos,
-    numbers::{count, decimal, seconds},
+    numbers::{self, count, decimal, seconds},
     outcome::{Arrival, expectation::Expectations},
     plan::{OnOverload, Plan, Protocol, Retry, Shape, Site},
 };
@@ -139,12 +139,16 @@ fn connections(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     if lifetime.retry != Retry::default() {
         writeln!(out, "Retry          {}", lifetime.retry.name())?;
     }
-    if let Shape::Open { on_overload, max_lag, .. } = &load.shape {
+    if let Shape::Open { on_overload, max_lag, coalesce, .. } = &load.shape {
         if *on_overload == OnOverload::Drop {
             writeln!(out, "Overload       what is due beyond the limit in flight is dropped")?;
         }
         if let Some(time) = max_lag {
             writeln!(out, "Lag            what could not be sent for {} is dropped", seconds(nanos(*time)))?;
+        }
+        if let Some(time) = coalesce {
+            let most = numbers::time(nanos(*time) as f64);
+            writeln!(out, "Coalescing     up to {most} later, together with what is due meanwhile")?;
         }
     }
     match plan.seed() {

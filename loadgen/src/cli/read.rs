@@ -426,6 +426,9 @@ impl Args {
         if let Some(time) = self.max_lag {
             plan = plan.typed("max-lag").max_lag(time);
         }
+        if let Some(time) = self.coalesce {
+            plan = plan.typed("coalesce").coalesce(time);
+        }
         if is_said("fixed_connections") {
             plan = plan.fixed_connections(self.fixed_connections);
         }

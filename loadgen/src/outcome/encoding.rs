@@ -6,13 +6,19 @@
 use std::io::{self, Read};
 
 use brotli_decompressor::Decompressor;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::{
+    bufread::GzDecoder,
+    read::{DeflateDecoder, ZlibDecoder},
+};
 use wire::Fields;
 
 use super::zstandard;
 
 /// The most codings of one body, each of which is decoded on its own.
 const MAX_CODINGS: usize = 4;
+
+/// The most members of a body in gzip: empty ones give nothing, and each takes its time.
+const MAX_MEMBERS: usize = 4096;
 
 /// What is read at a time of content in br, in bytes.
 const BROTLI_BUFFER: usize = 4096;
@@ -48,7 +54,7 @@ pub(crate) fn decoded(codings: &str, body: &[u8], is_cut: bool, most: usize) -> 
     for coding in codings.into_iter().rev().filter(|_| !body.is_empty()) {
         let Decoded { content, is_cut } = now;
         now = match coding {
-            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&*content), is_cut, most),
+            "gzip" | "x-gzip" => read(Members::of(&content), is_cut, most),
             // Some servers leave out the frame of zlib.
             "deflate" if is_zlib(&content) => read(ZlibDecoder::new(&*content), is_cut, most),
             // The decoder would take it, and as much memory as it asks for.
@@ -89,6 +95,37 @@ struct Ended;
 impl Read for Ended {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Content in gzip, which may have several members (RFC 1952 section 2.2).
+struct Members<'c> {
+    /// The one that is read; none behind the last one.
+    member: Option<GzDecoder<&'c [u8]>>,
+    /// How many more there may be.
+    more: usize,
+}
+
+impl<'c> Members<'c> {
+    fn of(content: &'c [u8]) -> Self {
+        Self { member: Some(GzDecoder::new(content)), more: MAX_MEMBERS - 1 }
+    }
+}
+
+impl Read for Members<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let length = member.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            let rest = *member.get_ref();
+            self.member = (!rest.is_empty()).then(|| GzDecoder::new(rest));
+            let more = self.more.checked_sub(usize::from(self.member.is_some()));
+            self.more =
+                more.ok_or_else(|| io::Error::other(format!("it has more than {MAX_MEMBERS} members")))?;
+        }
+        Ok(0)
     }
 }
 
@@ -218,6 +255,10 @@ mod tests {
             let Decoded { content, is_cut } = decoded("br", HELLO_IN_BR, false, most).unwrap();
             assert_eq!((content.len(), is_cut), (most, true));
         }
+        let nothing = coded("gzip", b"");
+        assert_eq!(content("gzip", &nothing.repeat(MAX_MEMBERS)), Ok((String::new(), false)));
+        let error = content("gzip", &nothing.repeat(MAX_MEMBERS + 1)).unwrap_err();
+        assert_eq!(error, "it is not gzip: it has more than 4096 members");
         let exact = decoded("gzip", &coded("gzip", b"hello"), false, 5).unwrap();
         assert_eq!(exact, Decoded { content: b"hello".to_vec(), is_cut: false });
     }

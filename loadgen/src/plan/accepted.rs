@@ -29,6 +29,12 @@ pub(crate) const SEED: Accepted =
 pub(crate) const WARMUP: Accepted = Accepted { flag: "warmup", values: TIME, example: "5s" };
 /// See `--max-lag`.
 pub(crate) const MAX_LAG: Accepted = Accepted { flag: "max-lag", values: TIME, example: "100ms" };
+/// See `--coalesce`.
+pub(crate) const COALESCE: Accepted = Accepted {
+    flag: "coalesce",
+    values: "a time above 0 and up to 100ms, such as 200us or 1ms, or a number of seconds",
+    example: "1ms",
+};
 /// A load's `start` in a plan.
 pub(crate) const START: Accepted = Accepted {
     flag: "start",
@@ -319,6 +325,7 @@ pub(crate) const ALL: &[Accepted] = &[
     SEED,
     WARMUP,
     MAX_LAG,
+    COALESCE,
     TOTAL,
     DURATION,
     MAX_IN_FLIGHT,

@@ -195,6 +195,14 @@ impl Builder {
         self
     }
 
+    /// A request is sent up to this much later than it was due, together with those that are due meanwhile, so that they share a
+    /// wake-up on either side; with a rate or stages of a rate alone. It counts as lag, and in the response time.
+    #[must_use]
+    pub fn coalesce(mut self, time: Duration) -> Self {
+        self.load.coalesce = Some(time);
+        self
+    }
+
     /// What becomes of a request that is due when no more may be in flight. It waits by default.
     #[must_use]
     pub fn on_overload(mut self, on_overload: OnOverload) -> Self {
@@ -478,7 +486,8 @@ impl Builder {
     pub(crate) fn without_rate(mut self, closed: bool) -> Self {
         (self.load.rate, self.load.duration) = (None, None);
         if closed {
-            (self.load.connections, self.load.poisson, self.load.max_lag) = (None, false, None);
+            (self.load.connections, self.load.poisson) = (None, false);
+            (self.load.max_lag, self.load.coalesce) = (None, None);
         }
         self
     }

@@ -32,6 +32,7 @@ pub(crate) const LOAD: &[&str] = &[
     "poisson",
     "warmup",
     "max_lag",
+    "coalesce",
     "total",
     "duration",
     "max_in_flight",

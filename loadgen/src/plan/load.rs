@@ -46,6 +46,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may take to open, unless another time is given.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest that requests may wait for others to be sent with.
+pub const LONGEST_COALESCE: Duration = Duration::from_millis(100);
+
 /// What becomes of a request that is due when no more may be in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnOverload {
@@ -67,6 +70,8 @@ pub enum Shape {
         on_overload: OnOverload,
         /// One that could not be sent for longer than this is dropped.
         max_lag: Option<Duration>,
+        /// Up to this much later than it was due, it is sent together with those that are due meanwhile.
+        coalesce: Option<Duration>,
     },
     /// Whenever a slot is free.
     Closed {
@@ -179,6 +184,7 @@ impl Load {
             |option, time: Option<Duration>| time.map(|time| longer_than_zero(option, time)).transpose();
         let (warmup, max_lag) =
             (time(&accepted::WARMUP, wanted.warmup)?, time(&accepted::MAX_LAG, wanted.max_lag)?);
+        let coalesce = wanted.coalesce.map(coalesce).transpose()?;
         let total = wanted.total.map(total).transpose()?;
         let stages = wanted.stages.as_deref().map(|text| read_stages(text, warmup)).transpose()?;
         wanted.check_together(stages.as_ref())?;
@@ -190,7 +196,7 @@ impl Load {
         let warmup = warmup.unwrap_or_default();
         let timing = Timing { total, duration, warmup, poisson: wanted.poisson };
         let open = |(arrivals, mean_rate): (Arrivals, f64)| {
-            (Shape::Open { arrivals, on_overload: wanted.on_overload, max_lag }, Some(mean_rate))
+            (Shape::Open { arrivals, on_overload: wanted.on_overload, max_lag, coalesce }, Some(mean_rate))
         };
         let replayed = wanted.replay.as_ref().map(|(due, _)| timing.of_log(Arc::clone(due)));
         let (shape, mean_rate) = match (wanted.rate.map(rate).transpose()?, &stages) {
@@ -312,6 +318,7 @@ pub(super) struct Wanted {
     pub(super) seed: Option<u64>,
     pub(super) warmup: Option<Duration>,
     pub(super) max_lag: Option<Duration>,
+    pub(super) coalesce: Option<Duration>,
     pub(super) on_overload: OnOverload,
     pub(super) total: Option<u64>,
     pub(super) duration: Option<Duration>,
@@ -335,6 +342,7 @@ impl Default for Wanted {
             seed: None,
             warmup: None,
             max_lag: None,
+            coalesce: None,
             on_overload: OnOverload::default(),
             total: None,
             duration: None,
@@ -392,6 +400,18 @@ impl Wanted {
                 "--max-lag without a rate",
                 "--max-lag with --rate, or with --stages of a rate: in a closed loop no request is late",
                 "loadgen --rate=1000 --max-lag=100ms localhost:8080",
+            ),
+            (
+                self.coalesce.is_some() && !is_open,
+                "--coalesce without a rate",
+                "--coalesce with --rate, or with --stages of a rate: in a closed loop requests wait for responses alone",
+                "loadgen --rate=10000 --coalesce=1ms localhost:8080",
+            ),
+            (
+                self.coalesce.zip(self.max_lag).is_some_and(|(coalesce, max_lag)| coalesce >= max_lag),
+                "--coalesce of --max-lag or longer",
+                "a shorter time than that of --max-lag: later requests are dropped",
+                "loadgen --rate=10000 --coalesce=1ms --max-lag=100ms localhost:8080",
             ),
         ] {
             if is_wrong {
@@ -524,6 +544,14 @@ pub(super) fn longer_than_zero(option: &Accepted, value: Duration) -> Result<Dur
     Err(refused(option, contract::quantity::canonical(value)))
 }
 
+/// Checks `--coalesce`.
+fn coalesce(time: Duration) -> Result<Duration, PlanError> {
+    if time > LONGEST_COALESCE {
+        return Err(refused(&accepted::COALESCE, contract::quantity::canonical(time)));
+    }
+    longer_than_zero(&accepted::COALESCE, time)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, Parser as _};
@@ -547,8 +575,11 @@ mod tests {
 
     #[test]
     fn another_rate_changes_nothing_else() {
-        for line in ["-r 10 -d 4s --warmup 1s", "-r 10 -d 4s --poisson --seed 3", "-r 10 -d 2s --max-lag 1s"]
-        {
+        for line in [
+            "-r 10 -d 4s --warmup 1s",
+            "-r 10 -d 4s --poisson --seed 3",
+            "-r 10 -d 2s --max-lag 1s --coalesce 9ms",
+        ] {
             let mut load = load(&format!("{line} a:1")).unwrap();
             load.set_rate(250.0);
             let expected = self::load(&format!("{} a:1", line.replace("-r 10", "-r 250"))).unwrap();
@@ -579,6 +610,7 @@ mod tests {
             ("connect-timeout", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
             ("warmup", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
             ("max-lag", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
+            ("coalesce", ["1ns", "100ms"], ["0", "100001us"], "(above 0, up to 100ms)"),
             ("seed", ["0", "18446744073709551615"], ["1.5", "18446744073709551616"], "(0 to 2^64-1)"),
         ] {
             let command = Args::command();
@@ -587,7 +619,7 @@ mod tests {
             assert!(help.contains(documented), "--{option}: {help}");
             for value in accepted {
                 let random = if option == "seed" { "--poisson -r 1" } else { "" };
-                let open = if option == "max-lag" { "-r 1" } else { "" };
+                let open = if ["max-lag", "coalesce"].contains(&option) { "-r 1" } else { "" };
                 let read = load(&format!("--{option}={value} {random}{open} a:1"));
                 let read = read.unwrap_or_else(|error| panic!("--{option}={value}: {error}"));
                 // What a run computes from it.
@@ -661,6 +693,9 @@ mod tests {
             ("--poisson --stages 1s@5c a:1", "--poisson without a rate"),
             ("--max-lag 1s a:1", "--max-lag without a rate"),
             ("--max-lag 1s --stages 1s@1c a:1", "--max-lag without a rate"),
+            ("--coalesce 1ms a:1", "--coalesce without a rate"),
+            ("--coalesce 1ms --stages 1s@1c a:1", "--coalesce without a rate"),
+            ("-r 5 --coalesce 1ms --max-lag 1ms a:1", "--coalesce of --max-lag or longer"),
             ("--warmup 1s --stages 1s@0..5 a:1", "invalid value '1s@0..5' for --stages: with --warmup"),
             ("--stages 1s@x a:1", "invalid value '1s@x' for --stages: no rate of 0 or from 0.001"),
         ] {

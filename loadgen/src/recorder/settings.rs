@@ -63,6 +63,9 @@ pub struct RunSettings {
     /// How long a request could be unsent after it was due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lag: Option<Duration>,
+    /// How much later than it was due a request was sent at most, to be sent together with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coalesce: Option<Duration>,
     /// How long requests were to become due, if that was known beforehand.
     pub window: Option<Duration>,
     /// How many requests there were to be.
@@ -156,6 +159,10 @@ impl RunSettings {
             warmup: Some(load.warmup).filter(|time| !time.is_zero()),
             max_lag: match load.shape {
                 Shape::Open { max_lag, .. } => max_lag,
+                Shape::Closed { .. } => None,
+            },
+            coalesce: match load.shape {
+                Shape::Open { coalesce, .. } => coalesce,
                 Shape::Closed { .. } => None,
             },
             window: load.planned(),

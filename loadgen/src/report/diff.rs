@@ -226,6 +226,7 @@ fn settings(old: &Summary, new: &Summary) -> Vec<String> {
             ("load", run.load_without_seed()),
             ("warm-up", format!("{:?}", run.warmup.unwrap_or_default())),
             ("maximum lag", run.max_lag.map_or_else(|| "none".to_owned(), |time| format!("{time:?}"))),
+            ("coalescing", run.coalesce.map_or_else(|| "none".to_owned(), |time| format!("{time:?}"))),
             ("connections", run.connections.to_string()),
             ("streams", run.streams.to_string()),
             ("workers", run.workers.to_string()),

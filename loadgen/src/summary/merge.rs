@@ -86,6 +86,7 @@ impl Summary {
         run.seed = run.seed.filter(|seed| theirs.seed == Some(*seed));
         run.warmup = run.warmup.max(theirs.warmup);
         run.max_lag = run.max_lag.max(theirs.max_lag);
+        run.coalesce = run.coalesce.max(theirs.coalesce);
         run.total = run.total.zip(theirs.total).map(|(one, other)| one.saturating_add(other));
         run.window = run.window.zip(theirs.window).map(|(one, other)| until(one, other));
         run.duration = run.duration.max(theirs.duration);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{InvalidRecords, Loads, RoundsOfLoads, Summary, file};
+use crate::{plan::MAX_LOADS, recorder::AtMost};
 
 /// The most rounds that are kept; of several loads, the most records: rounds times loads.
 pub const MAX_ROUNDS: usize = 100;
@@ -34,31 +35,29 @@ impl KeptReport {
         #[derive(Deserialize)]
         struct Parts<'t> {
             #[serde(borrow)]
-            rounds: Option<Vec<&'t RawValue>>,
+            rounds: Option<AtMost<&'t RawValue, MAX_ROUNDS>>,
             #[serde(borrow)]
-            loads: Option<Vec<&'t RawValue>>,
+            loads: Option<AtMost<&'t RawValue, MAX_LOADS>>,
         }
         #[derive(Deserialize)]
         struct Round<'t> {
             #[serde(borrow)]
-            loads: Option<Vec<&'t RawValue>>,
+            loads: Option<AtMost<&'t RawValue, MAX_LOADS>>,
         }
         let text = file::text(from, MAX_LENGTH)?;
         let parts: Parts<'_> = serde_json::from_slice(&text).map_err(InvalidRecords::from_json)?;
         let rounds = match (parts.rounds, parts.loads) {
             (None, None) => vec![file::parse(&text)?],
-            (_, Some(loads)) => return Ok(Self::Loads(Loads::parse(&loads)?)),
-            (Some(rounds), _) if rounds.len() > MAX_ROUNDS => {
-                return Err(InvalidRecords::of(format!("more than {MAX_ROUNDS} rounds")));
-            }
-            (Some(rounds), _) => {
+            (None, Some(AtMost(loads))) => return Ok(Self::Loads(Loads::parse(&loads)?)),
+            (Some(_), Some(_)) => return Err(InvalidRecords::of("both rounds and loads".to_owned())),
+            (Some(AtMost(rounds)), None) => {
                 // Which of both, the first one says.
                 let first = rounds.first().map(|round| serde_json::from_str::<Round<'_>>(round.get()));
                 if matches!(first, Some(Ok(Round { loads: Some(_) }))) {
                     let loads = |round: &&RawValue| {
                         let round: Round<'_> =
                             serde_json::from_str(round.get()).map_err(InvalidRecords::from_json)?;
-                        Loads::parse(&round.loads.unwrap_or_default())
+                        Loads::parse(&round.loads.map_or_else(Vec::new, |AtMost(loads)| loads))
                     };
                     let rounds = rounds.iter().map(loads).collect::<Result<_, _>>()?;
                     let wrong =
@@ -129,10 +128,23 @@ mod tests {
         // Longer together than any run alone.
         let rounds = Rounds::read(&mut file(MAX_ROUNDS, 200_000).as_slice()).unwrap();
         assert_eq!(rounds.as_slice().len(), MAX_ROUNDS);
-        for (rounds, wrong) in [(0, "no rounds"), (MAX_ROUNDS + 1, "more than 100 rounds")] {
+        for (rounds, wrong) in [(0, "no rounds"), (MAX_ROUNDS + 1, "a list is longer than 100")] {
             let error = Rounds::read(&mut file(rounds, 0).as_slice()).unwrap_err();
             assert!(error.to_string().contains(wrong), "{error}");
         }
+    }
+
+    #[test]
+    fn what_has_rounds_and_loads_is_neither() {
+        for both in ["\"rounds\":[{}],\"loads\":[{}]", "\"loads\":[],\"rounds\":[]"] {
+            let text = format!("{{\"version\":2,{both}}}");
+            let error = KeptReport::read(&mut text.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("both rounds and loads"), "{error}");
+        }
+        // Refused where it is too long, without memory for the rest.
+        let long = format!("{{\"loads\":[0{}]}}", ",0".repeat(MAX_LOADS));
+        let error = KeptReport::read(&mut long.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("a list is longer than 16"), "{error}");
     }
 
     #[test]

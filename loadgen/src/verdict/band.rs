@@ -191,10 +191,16 @@ impl Summary {
             Percentile { time: Time::Band { response, undelayed }, .. } => Some(response - undelayed),
             Percentile { time: Time::AtLeast(_), .. } => None,
         });
-        let late = time(widest.max().unwrap_or(0) as f64);
+        let widest = widest.max().unwrap_or(0);
+        let late = time(widest as f64);
         let busy = self.busiest_worker * 100.0;
         let (longest, _) = self.records.held_up;
+        let coalesce = nanos(self.run.coalesce.unwrap_or_default());
         let why = match self.run_delay {
+            // Most of it is what was asked for.
+            _ if coalesce > 0 && coalesce >= widest / 2 => {
+                format!("--coalesce has it send up to {} late", time(coalesce as f64))
+            }
             Some(share) if longest > 100_000_000 && share < 0.05 => {
                 format!("it was stopped or suspended for {}", time(longest as f64))
             }

@@ -23,11 +23,20 @@ use crate::{
 enum Source {
     /// None yet, or no more.
     Nothing,
-    /// A schedule: what is due next, and the arrivals after it.
-    Open { next: Option<Due>, later: Own, on_overload: OnOverload },
+    /// A schedule: what is due next, the arrivals after it, and when the next ones are picked up.
+    Open { next: Option<Due>, later: Own, on_overload: OnOverload, pick_up_at: Nanos },
     /// One for each free slot, as long as any are left and `until` has not come. Those that are due before `counted_from` are
     /// not among those that are left.
     Closed { left: u64, number: u64, step: u64, counted_from: Nanos, until: Nanos, free: FreeSlots },
+}
+
+/// How late requests of a schedule may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late {
+    /// One that could not be sent for longer than this after it was due is dropped.
+    pub(super) most: Nanos,
+    /// One is picked up this much later than it was due, with all that are due meanwhile.
+    pub(super) together: Nanos,
 }
 
 /// The most that are picked up at the same time: what is picked up later than another has waited for its sending.
@@ -80,8 +89,8 @@ pub(super) struct Dispatcher {
     start: Nanos,
     in_flight: usize,
     max_in_flight: usize,
-    /// A request of the schedule that could not be sent for longer than this after it was due is dropped.
-    max_lag: Nanos,
+    /// How late those of a schedule may be.
+    late: Late,
     /// Whether what is exchanged is kept.
     captures: bool,
     /// Which request each arrival sends, if there are several.
@@ -106,7 +115,7 @@ impl Dispatcher {
             start: 0,
             in_flight: 0,
             max_in_flight,
-            max_lag: Nanos::MAX,
+            late: Late { most: Nanos::MAX, together: 0 },
             captures,
             mix: Some(mix).filter(Mix::is_mixed),
             only,
@@ -144,20 +153,21 @@ impl Dispatcher {
         arriving.arrivals.into_iter().for_each(|arrival| self.backlog.push_front(arrival));
     }
 
-    /// Requests become due by a schedule that begins at `start`, and are dropped if they could not be sent for longer than
-    /// `max_lag`.
+    /// Requests become due by a schedule that begins at `start`.
     pub(super) fn start_open(
         &mut self,
         arrivals: Arrivals,
         on_overload: OnOverload,
-        max_lag: Nanos,
+        late: Late,
         start: Nanos,
     ) {
-        self.max_lag = max_lag;
+        self.late = late;
         let arrivals = Own::new(arrivals, self.only.clone());
         self.backlog.follow(arrivals.clone(), start);
         let mut later = arrivals;
-        self.source = Source::Open { next: later.next(), later, on_overload };
+        let next = later.next();
+        let pick_up_at = next.map_or(0, |due| start.saturating_add(due.at).saturating_add(late.together));
+        self.source = Source::Open { next, later, on_overload, pick_up_at };
         self.start = start;
     }
 
@@ -180,13 +190,14 @@ impl Dispatcher {
         let mut count = 0;
         match &mut self.source {
             Source::Nothing => {}
-            Source::Open { next, later, on_overload } => {
+            Source::Open { pick_up_at, .. } if now < *pick_up_at => {}
+            Source::Open { next, later, on_overload, pick_up_at } => {
                 while let Some(due) =
                     next.filter(|due| count < BATCH && self.start.saturating_add(due.at) <= now)
                 {
                     let at = self.start.saturating_add(due.at);
                     recording.picked_up(at, now, 1);
-                    let is_late = now - at > self.max_lag;
+                    let is_late = now - at > self.late.most;
                     let is_full =
                         *on_overload == OnOverload::Drop && self.in_flight + self.backlog.len() >= room;
                     if is_late || is_full {
@@ -199,6 +210,10 @@ impl Dispatcher {
                     *next = later.next();
                     count += 1;
                 }
+                // What a full batch has left is picked up with it.
+                let together = if count < BATCH { self.late.together } else { 0 };
+                let at = next.map_or(0, |due| self.start.saturating_add(due.at));
+                *pick_up_at = at.saturating_add(together);
             }
             Source::Closed { left, number, step, counted_from, until, free } => {
                 let slots = room.saturating_sub(self.in_flight + self.backlog.len());
@@ -286,7 +301,7 @@ impl Dispatcher {
 
     /// Drops what has waited for too long, and can't be sent.
     pub(super) fn drop_late(&mut self, now: Nanos, recording: &mut Recording) {
-        if self.max_lag == Nanos::MAX {
+        if self.late.most == Nanos::MAX {
             return;
         }
         while let Some(arrival) = self.backlog.pop() {
@@ -302,7 +317,7 @@ impl Dispatcher {
     /// Whether a request that was never sent has waited for too long.
     #[inline]
     fn is_late(&self, arrival: &Arrival, now: Nanos) -> bool {
-        now.saturating_sub(arrival.due) > self.max_lag && arrival.resends == 0 && arrival.chain == 0
+        now.saturating_sub(arrival.due) > self.late.most && arrival.resends == 0 && arrival.chain == 0
     }
 
     /// Whether requests will still become due.
@@ -316,10 +331,10 @@ impl Dispatcher {
         }
     }
 
-    /// When the next one becomes due, where that is known beforehand.
+    /// When the next one is picked up, where that is known beforehand.
     pub(super) fn next_due(&self, now: Nanos) -> Option<Nanos> {
         match &self.source {
-            Source::Open { next, .. } => next.map(|due| self.start.saturating_add(due.at)),
+            Source::Open { next, pick_up_at, .. } => next.map(|_| *pick_up_at),
             // Behind its end, nothing more becomes due.
             Source::Closed { left: 1.., until, .. } if *until != Nanos::MAX && *until > now => Some(*until),
             _ => None,

@@ -8,7 +8,7 @@ use std::{num::NonZeroU64, rc::Rc, task::Context};
 use super::{
     Order,
     connection::Limits,
-    dispatcher::{Dispatcher, Results},
+    dispatcher::{Dispatcher, Late, Results},
     follow::Following,
     http1::Http1,
     http2::Http2,
@@ -203,9 +203,10 @@ impl PerTarget {
         let counted_from = start.saturating_add(nanos(load.warmup));
         with!(&mut self.pool, pool => pool.count_from(counted_from));
         match &load.shape {
-            Shape::Open { arrivals, on_overload, max_lag } => {
-                let max_lag = max_lag.map_or(Nanos::MAX, nanos);
-                self.dispatcher.start_open(arrivals.part(part), *on_overload, max_lag, start);
+            Shape::Open { arrivals, on_overload, max_lag, coalesce } => {
+                let late =
+                    Late { most: max_lag.map_or(Nanos::MAX, nanos), together: coalesce.map_or(0, nanos) };
+                self.dispatcher.start_open(arrivals.part(part), *on_overload, late, start);
             }
             Shape::Closed { .. } => {
                 let until = load.duration.map_or(Nanos::MAX, |time| counted_from.saturating_add(nanos(time)));

@@ -11,7 +11,7 @@ use transport::Address;
 
 use super::{
     connection::{Connection, Limits},
-    dispatcher::{Dispatcher, Results},
+    dispatcher::{Dispatcher, Late, Results},
     http1::Http1,
     http2::Http2,
     opening::{Beginning, Connector},
@@ -39,6 +39,9 @@ const LIMITS: Limits = Limits {
     piece: 0,
     lag: u64::MAX,
 };
+
+/// However late they are, requests are sent, and as soon as they are due.
+const IN_TIME: Late = Late { most: Nanos::MAX, together: 0 };
 
 fn order(line: &str, address: SocketAddr) -> Order {
     let words = format!("loadgen {line} -n 1 --workers 1");
@@ -243,12 +246,44 @@ async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
 }
 
 #[test]
+fn coalesced_arrivals_are_picked_up_when_the_first_has_waited_for_the_others() {
+    let mut recording = Recording::new(Ids { run: 1, load: 0 }, ExpectedStatus::default());
+    let mut dispatcher = Dispatcher::new(10, false, Mix::default(), None);
+    let arrivals = Arrivals::Constant(Constant::new(1e4, Some(7), None));
+    dispatcher.start_open(arrivals, OnOverload::Queue, Late { together: 250_000, ..IN_TIME }, 1_000_000);
+    for (now, waiting, next) in [
+        (1_249_999, 0, Some(1_250_000)),
+        (1_250_000, 3, Some(1_550_000)),
+        (1_549_999, 3, Some(1_550_000)),
+        (1_550_000, 6, Some(1_850_000)),
+        (1_850_000, 7, None),
+    ] {
+        assert!(!dispatcher.pick_up(now, 10, &mut recording));
+        assert_eq!((dispatcher.waiting(), dispatcher.next_due(now)), (waiting, next), "{now}");
+    }
+    let lag = &recording.records().times.lag;
+    assert!(lag.len() == 7 && (250_000..260_000).contains(&lag.max()), "{}", lag.max());
+}
+
+#[test]
+fn what_a_full_batch_of_coalesced_arrivals_has_left_follows_immediately() {
+    let mut recording = Recording::new(Ids { run: 1, load: 0 }, ExpectedStatus::default());
+    let mut dispatcher = Dispatcher::new(100, false, Mix::default(), None);
+    let arrivals = Arrivals::Constant(Constant::new(1e8, Some(100), None));
+    dispatcher.start_open(arrivals, OnOverload::Queue, Late { together: 1000, ..IN_TIME }, 0);
+    assert!(dispatcher.pick_up(1000, 100, &mut recording));
+    assert_eq!((dispatcher.waiting(), dispatcher.next_due(1000)), (64, Some(640)));
+    assert!(!dispatcher.pick_up(1000, 100, &mut recording));
+    assert_eq!(dispatcher.waiting(), 100);
+}
+
+#[test]
 fn many_due_arrivals_are_picked_up_in_batches() {
     let mut recording = Recording::new(Ids { run: 1, load: 0 }, ExpectedStatus::default());
     for on_overload in [OnOverload::Queue, OnOverload::Drop] {
         let mut dispatcher = Dispatcher::new(10, false, Mix::default(), None);
         let arrivals = Arrivals::Constant(Constant::new(1e8, Some(249_999), None));
-        dispatcher.start_open(arrivals, on_overload, Nanos::MAX, 0);
+        dispatcher.start_open(arrivals, on_overload, IN_TIME, 0);
         let mut batches = 1;
         while dispatcher.pick_up(1 << 40, 10, &mut recording) {
             assert!(batches * 64 == recording.records().counts.offered % 249_999);

@@ -300,6 +300,7 @@ fn what_several_loads_do_not_go_with_is_refused() {
         ("--poisson", "--poisson with"),
         ("--warmup 1s", "--warmup with"),
         ("--max-lag 1s", "--max-lag with"),
+        ("--coalesce 1ms", "--coalesce with"),
         ("-n 5", "--total with"),
         ("-d 5s", "--duration with"),
         ("--max-in-flight 5", "--max-in-flight with"),
@@ -463,7 +464,7 @@ fn a_kept_report_of_loads_is_shown_again() {
     };
     for (error, said) in [
         (with(|json| json["loads"] = Value::Array(Vec::new())), "no loads"),
-        (with(|json| json["loads"] = vec![json["loads"][0].clone(); 17].into()), "more than 16 loads"),
+        (with(|json| json["loads"] = vec![json["loads"][0].clone(); 17].into()), "a list is longer than 16"),
         (with(|json| json["loads"][1]["records"]["run"]["load_name"] = Value::Null), "one without a name"),
         (
             with(|json| json["loads"][1]["records"]["run"]["load_name"] = "\u{1b}".into()),

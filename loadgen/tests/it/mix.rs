@@ -392,7 +392,7 @@ fn a_plan_is_checked_and_printed_without_sending_anything() {
     ] {
         assert!(out.contains(part), "no {part} in\n{out}");
     }
-    let words = "--print http://a --proxy me:secret@b:1 --bind 127.0.0.2-127.0.0.3 --requests-per-connection 5 -r 1 --max-lag 2s \
+    let words = "--print http://a --proxy me:secret@b:1 --bind 127.0.0.2-127.0.0.3 --requests-per-connection 5 -r 1 --max-lag 2s --coalesce 1ms \
                  --retry none --seed 3 --on-overload drop --proxy-protocol v2";
     let (code, out, err) = loadgen(&words.split_whitespace().collect::<Vec<_>>());
     assert!(code == Some(0) && !out.replace("Basic bWU6c2VjcmV0", "").contains("secret"), "{out}{err}");
@@ -402,6 +402,7 @@ fn a_plan_is_checked_and_printed_without_sending_anything() {
         "a PROXY header (V2)",
         "5 requests for each connection",
         "could not be sent for 2.00 s is dropped",
+        "up to 1.00 ms later, together with what is due meanwhile",
         "Retry          none",
         "beyond the limit in flight is dropped",
         "Seed           3",
@@ -444,7 +445,7 @@ fn what_is_typed_takes_the_place_of_the_load_in_a_plan() {
         ("{rate: 5, duration: 1s}", &["--stages", "500ms@7"], "stages 500ms@7"),
         ("{rate: 5, poisson: true}", &["--stages", "200ms@3c"], "closed loop, stages 200ms@3c"),
         ("{stages: 10s@100}", &["-r", "9", "-n", "10"], "open loop, 9 requests/s, 10 requests"),
-        ("{stages: 10s@100, warmup: 1s, max_lag: 1s}", &[], "after a warm-up of 1.00 s"),
+        ("{stages: 10s@100, warmup: 1s, max_lag: 1s, coalesce: 1ms}", &[], "after a warm-up of 1.00 s"),
     ] {
         std::fs::write(file, format!("target: a:1\nload: {load}\n")).unwrap();
         let (code, out, err) = loadgen(&[&["-f", file, "--check"], typed].concat());

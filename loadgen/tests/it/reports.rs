@@ -30,7 +30,10 @@ fn every_json_report_is_as_its_schema_says() {
         format!("-n 20 -c 2 http://{}", peer.address),
         format!("-r 200 -n 20 http://{}", peer.address),
         format!("-r 200 -n 20 http://{closed_port}"),
-        format!("-r 200 -n 20 --poisson --seed 1 --warmup 50ms --max-lag 1s http://{}", peer.address),
+        format!(
+            "-r 200 -n 20 --poisson --seed 1 --warmup 50ms --max-lag 1s --coalesce 1ms http://{}",
+            peer.address
+        ),
         format!("--stages 100ms@100,100ms@100..200 http://{}", peer.address),
         format!("--stages 100ms@1c..3c --warmup 50ms http://{}", peer.address),
         format!("-n 5 {closed_port}"),

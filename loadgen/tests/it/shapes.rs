@@ -143,6 +143,17 @@ fn requests_in_time_are_not_dropped() {
     assert_eq!((summary.records.counts.succeeded, summary.records.counts.dropped), (20, 0));
 }
 
+#[test]
+fn coalesced_requests_are_all_sent_and_their_wait_is_lag() {
+    let (peer, requests) = counting();
+    let summary = run(&format!("-r 1000 -n 50 --coalesce 20ms http://{}", peer.address));
+    let (counts, times) = (summary.records.counts, &summary.records.times);
+    assert_eq!((counts.succeeded, counts.offered, requests.load(SeqCst)), (50, 50, 50));
+    // The first of those that are sent together has waited for all of the time.
+    assert!(times.lag.max() >= 20_000_000, "{}", times.lag.max());
+    assert!(times.response.max() >= times.lag.max(), "{}", times.response.max());
+}
+
 /// Answers, and keeps how many requests are there at the same time, and how many connections are open.
 fn watched() -> (Peer, Arc<Mutex<Vec<usize>>>) {
     let open = Arc::new(AtomicUsize::new(0));

@@ -29,6 +29,7 @@ pub const WORDS: &[&[u8]] = &[
     b"--seed=",
     b"--warmup=",
     b"--max-lag=",
+    b"--coalesce=",
     b"-c\n",
     b"--connections=",
     b"-m\n",

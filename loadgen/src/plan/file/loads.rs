@@ -67,6 +67,7 @@ pub(super) fn said(load: &Keys<'_>) -> Result<impl Iterator<Item = Said>, PlanEr
         load.flag("poisson")?.map(Said::Poisson),
         load.read_as(&accepted::WARMUP, time)?.map(Said::Warmup),
         load.read_as(&accepted::MAX_LAG, time)?.map(Said::MaxLag),
+        load.read_as(&accepted::COALESCE, time)?.map(Said::Coalesce),
         load.read_as(&accepted::TOTAL, quantity::count)?.map(Said::Total),
         load.read_as(&accepted::DURATION, time)?.map(Said::Duration),
         load.read_as(&accepted::MAX_IN_FLIGHT, whole)?.map(Said::MaxInFlight),
