@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     compare::{Bound, Bounded, MAX_BLOCKS, MAX_CONTENDERS, blocks_needed, blocks_wanted, bound},
-    plan::{Plan, PlanError, accepted, load},
+    plan::{Plan, PlanError, Shape, accepted, load},
 };
 
 /// The word that asks for a comparison.
@@ -388,6 +388,10 @@ fn plan(args: &Args, url: &str, seed: u64, low: f64) -> Result<Plan, PlanError> 
     args.given.extend(["poisson", "seed", "rate", "duration", "target"].map(str::to_owned));
     let plan = Plan::try_from(&args)?;
     let load = plan.load();
+    if let Shape::Open { coalesce: Some(_), .. } = &load.shape {
+        let accepted = "a plan without it, as requests of a comparison are sent when they are due";
+        return Err(PlanError(Refusal::new("a plan with coalesce, with compare", accepted, "rate: 100")));
+    }
     if load.total.is_some() {
         let accepted = "a plan with weights or without them, as all rounds last the same time";
         return Err(PlanError(Refusal::new(
@@ -563,8 +567,9 @@ mod tests {
             ("http://b:1/".to_owned(), Duration::from_secs(2))
         );
         assert_eq!(all[1].plan.requests()[0].path(), "/one");
-        let error =
-            with("target: http://c:1\nrequests: [{ path: /one, count: 3 }]\n").map(|_| ()).unwrap_err();
-        assert!(error.contains("with compare"), "{error}");
+        for not_compared in ["requests: [{ path: /one, count: 3 }]", "load: { rate: 50, coalesce: 1ms }"] {
+            let error = with(&format!("target: http://c:1\n{not_compared}\n")).map(|_| ()).unwrap_err();
+            assert!(error.contains("with compare"), "{error}");
+        }
     }
 }

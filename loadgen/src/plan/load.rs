@@ -408,9 +408,9 @@ impl Wanted {
                 "loadgen --rate=10000 --coalesce=1ms localhost:8080",
             ),
             (
-                self.coalesce.zip(self.max_lag).is_some_and(|(coalesce, max_lag)| coalesce >= max_lag),
-                "--coalesce of --max-lag or longer",
-                "a shorter time than that of --max-lag: later requests are dropped",
+                self.coalesce.zip(self.max_lag).is_some_and(|(coalesce, max_lag)| coalesce > max_lag / 2),
+                "--coalesce longer than half of --max-lag",
+                "half of the time of --max-lag, or less: what is sent together would be dropped because it is late",
                 "loadgen --rate=10000 --coalesce=1ms --max-lag=100ms localhost:8080",
             ),
         ] {
@@ -695,7 +695,7 @@ mod tests {
             ("--max-lag 1s --stages 1s@1c a:1", "--max-lag without a rate"),
             ("--coalesce 1ms a:1", "--coalesce without a rate"),
             ("--coalesce 1ms --stages 1s@1c a:1", "--coalesce without a rate"),
-            ("-r 5 --coalesce 1ms --max-lag 1ms a:1", "--coalesce of --max-lag or longer"),
+            ("-r 5 --coalesce 1ms --max-lag 1999us a:1", "--coalesce longer than half of --max-lag"),
             ("--warmup 1s --stages 1s@0..5 a:1", "invalid value '1s@0..5' for --stages: with --warmup"),
             ("--stages 1s@x a:1", "invalid value '1s@x' for --stages: no rate of 0 or from 0.001"),
         ] {

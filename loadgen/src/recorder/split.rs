@@ -43,7 +43,7 @@ pub(crate) struct Times {
 }
 
 /// Times below twice this have a place each; of longer ones, as many leading bits count as these have, so that they are told to within
-/// 0.4%. With more of them, the places that are in use at the same time would not fit into the fastest cache.
+/// 0.2%. With more of them, the places that are in use at the same time would not fit into the fastest cache.
 const PLACES: u64 = 256;
 
 /// Where a time is counted.
@@ -53,11 +53,11 @@ fn place(time: Nanos) -> usize {
     (u64::from(shift) * PLACES + (time >> shift)) as usize
 }
 
-/// The shortest time that is counted there.
-fn shortest(place: usize) -> Nanos {
+/// The middle of the times that are counted there.
+fn middle(place: usize) -> Nanos {
     let place = place as u64;
     let shift = (place / PLACES).saturating_sub(1);
-    (place - shift * PLACES) << shift
+    ((place - shift * PLACES) << shift) + ((1 << shift) >> 1)
 }
 
 impl Times {
@@ -86,7 +86,7 @@ impl Times {
     pub(crate) fn histogram(&self) -> Option<Histogram<u64>> {
         let mut histogram = (self.count > 0).then(times::histogram)?;
         for (place, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            histogram.saturating_record_n(shortest(place), *count);
+            histogram.saturating_record_n(middle(place).min(LONGEST), *count);
         }
         Some(histogram)
     }

@@ -131,7 +131,12 @@ impl Summary {
 
     /// By how much the time that rates are of lies behind the one in which requests became due.
     fn moved(&self) -> Nanos {
-        let median = self.median_reply();
+        let mut median = self.median_reply();
+        if let Some(together) = self.run.coalesce {
+            // The last of them go out together, that much later than the first one of them was due.
+            let service = self.records.times.service.value_at_quantile(0.5);
+            median = median.max(nanos(together).saturating_add(service));
+        }
         // By whole bins: the edge of a bin at which nothing happened else cuts what happened at the other.
         if self.is_open() { median - median % self.records.flow.width() } else { 0 }
     }

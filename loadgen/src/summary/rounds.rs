@@ -53,7 +53,8 @@ impl KeptReport {
             (Some(AtMost(rounds)), None) => {
                 // Which of both, the first one says.
                 let first = rounds.first().map(|round| serde_json::from_str::<Round<'_>>(round.get()));
-                if matches!(first, Some(Ok(Round { loads: Some(_) }))) {
+                let first = first.transpose().map_err(InvalidRecords::from_json)?;
+                if matches!(first, Some(Round { loads: Some(_) })) {
                     let loads = |round: &&RawValue| {
                         let round: Round<'_> =
                             serde_json::from_str(round.get()).map_err(InvalidRecords::from_json)?;

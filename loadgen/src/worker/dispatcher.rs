@@ -35,8 +35,17 @@ enum Source {
 pub(super) struct Late {
     /// One that could not be sent for longer than this after it was due is dropped.
     pub(super) most: Nanos,
-    /// One is picked up this much later than it was due, with all that are due meanwhile.
+    /// One is picked up this much later than it was due, with all that are due meanwhile, if there are any.
     pub(super) together: Nanos,
+}
+
+/// When what is due next in a schedule that begins at `start` is picked up: as much later as it may be, if another one is due by then.
+#[inline]
+fn pick_up_at(next: Option<Due>, later: &Own, start: Nanos, together: Nanos) -> Nanos {
+    let Some(due) = next else { return 0 };
+    let latest = due.at.saturating_add(together);
+    let has_company = together > 0 && later.clone().next().is_some_and(|other| other.at <= latest);
+    start.saturating_add(if has_company { latest } else { due.at })
 }
 
 /// The most that are picked up at the same time: what is picked up later than another has waited for its sending.
@@ -166,7 +175,7 @@ impl Dispatcher {
         self.backlog.follow(arrivals.clone(), start);
         let mut later = arrivals;
         let next = later.next();
-        let pick_up_at = next.map_or(0, |due| start.saturating_add(due.at).saturating_add(late.together));
+        let pick_up_at = pick_up_at(next, &later, start, late.together);
         self.source = Source::Open { next, later, on_overload, pick_up_at };
         self.start = start;
     }
@@ -211,9 +220,9 @@ impl Dispatcher {
                     count += 1;
                 }
                 // What a full batch has left is picked up with it.
-                let together = if count < BATCH { self.late.together } else { 0 };
-                let at = next.map_or(0, |due| self.start.saturating_add(due.at));
-                *pick_up_at = at.saturating_add(together);
+                let is_left = next.is_some_and(|due| self.start.saturating_add(due.at) <= now);
+                let together = if is_left { 0 } else { self.late.together };
+                *pick_up_at = self::pick_up_at(*next, later, self.start, together);
             }
             Source::Closed { left, number, step, counted_from, until, free } => {
                 let slots = room.saturating_sub(self.in_flight + self.backlog.len());
@@ -351,10 +360,12 @@ impl Dispatcher {
         std::mem::take(&mut self.moved)
     }
 
-    /// Nothing more becomes due, and what waits is not sent, nor what was due by now and has not been picked up.
+    /// Nothing more becomes due, and what waits is not sent, nor what was due by now and has not been picked up. What only waits
+    /// to be sent together with others was not to be picked up yet, and is not offered.
     pub(super) fn stop(&mut self, now: Nanos, recording: &mut Recording) {
-        if let Source::Open { next: Some(due), later, .. } =
+        if let Source::Open { next: Some(due), later, pick_up_at, .. } =
             std::mem::replace(&mut self.source, Source::Nothing)
+            && pick_up_at <= now
         {
             for due in std::iter::once(due).chain(later) {
                 let at = self.start.saturating_add(due.at);

@@ -255,8 +255,9 @@ fn coalesced_arrivals_are_picked_up_when_the_first_has_waited_for_the_others() {
         (1_249_999, 0, Some(1_250_000)),
         (1_250_000, 3, Some(1_550_000)),
         (1_549_999, 3, Some(1_550_000)),
-        (1_550_000, 6, Some(1_850_000)),
-        (1_850_000, 7, None),
+        // The last one has nothing to wait for.
+        (1_550_000, 6, Some(1_600_000)),
+        (1_600_000, 7, None),
     ] {
         assert!(!dispatcher.pick_up(now, 10, &mut recording));
         assert_eq!((dispatcher.waiting(), dispatcher.next_due(now)), (waiting, next), "{now}");
@@ -275,6 +276,33 @@ fn what_a_full_batch_of_coalesced_arrivals_has_left_follows_immediately() {
     assert_eq!((dispatcher.waiting(), dispatcher.next_due(1000)), (64, Some(640)));
     assert!(!dispatcher.pick_up(1000, 100, &mut recording));
     assert_eq!(dispatcher.waiting(), 100);
+}
+
+#[test]
+fn coalesced_arrivals_without_others_near_them_are_sent_when_they_are_due_and_full_batches_leave_nothing() {
+    let mut recording = Recording::new(Ids { run: 1, load: 0 }, ExpectedStatus::default());
+    let mut coalesced = |rate, together, now| {
+        let mut dispatcher = Dispatcher::new(100, false, Mix::default(), None);
+        let arrivals = Arrivals::Constant(Constant::new(rate, Some(100), None));
+        dispatcher.start_open(arrivals, OnOverload::Queue, Late { together, ..IN_TIME }, 0);
+        dispatcher.pick_up(now, 100, &mut recording);
+        (dispatcher.waiting(), dispatcher.next_due(now))
+    };
+    assert_eq!(coalesced(5.0, 100_000_000, 0), (1, Some(200_000_000)));
+    assert_eq!(coalesced(1e8, 630, 630), (64, Some(640 + 630)));
+}
+
+#[test]
+fn what_only_waits_for_others_is_not_offered_when_nothing_more_is_sent() {
+    for (stopped, offered) in [(999_999, 0), (1_000_000, 11)] {
+        let mut recording = Recording::new(Ids { run: 1, load: 0 }, ExpectedStatus::default());
+        let mut dispatcher = Dispatcher::new(100, false, Mix::default(), None);
+        let arrivals = Arrivals::Constant(Constant::new(1e4, Some(100), None));
+        dispatcher.start_open(arrivals, OnOverload::Queue, Late { together: 1_000_000, ..IN_TIME }, 0);
+        dispatcher.stop(stopped, &mut recording);
+        let counts = recording.records().counts;
+        assert_eq!((counts.offered, counts.not_sent, dispatcher.next_due(stopped)), (offered, offered, None));
+    }
 }
 
 #[test]
