@@ -76,7 +76,7 @@ fn decode<T: Counter>(text: &str, digits: u8) -> Result<Histogram<T>, String> {
 
 /// A list of at most `MOST`, which is seen before the memory is taken for more.
 #[derive(Debug)]
-pub(crate) struct AtMost<T, const MOST: usize>(pub(crate) Vec<T>);
+pub(super) struct AtMost<T, const MOST: usize>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -43,7 +43,6 @@ pub use calls::{CallErrors, Calls, MessageFlow, Messages};
 pub use connections::Connections;
 use contract::id::Ids;
 pub use counts::Counts;
-pub(crate) use encoded::AtMost;
 pub use failures::{Failures, Seen};
 pub use flow::{Flow, Returned};
 pub use idle::Idle;

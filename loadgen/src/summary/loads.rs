@@ -20,6 +20,9 @@ impl Loads {
     }
 
     pub(super) fn parse(loads: &[&RawValue]) -> Result<Self, InvalidRecords> {
+        if loads.len() > MAX_LOADS {
+            return Err(InvalidRecords::of(format!("more than {MAX_LOADS} loads")));
+        }
         let all = loads.iter().map(|load| file::parse(load.get().as_bytes())).collect::<Result<_, _>>()?;
         let wrong = "no loads, or one without a name of its own";
         Self::new(all).ok_or_else(|| InvalidRecords::of(wrong.to_owned()))

@@ -1,12 +1,15 @@
 //! Rounds of one run, each with its own records: how much they differ is what a comparison rests on.
 
-use std::io::Read;
+use std::{fmt, io::Read};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{InvalidRecords, Loads, RoundsOfLoads, Summary, file};
-use crate::{plan::MAX_LOADS, recorder::AtMost};
+use crate::plan::MAX_LOADS;
 
 /// The most rounds that are kept; of several loads, the most records: rounds times loads.
 pub const MAX_ROUNDS: usize = 100;
@@ -35,22 +38,25 @@ impl KeptReport {
         #[derive(Deserialize)]
         struct Parts<'t> {
             #[serde(borrow)]
-            rounds: Option<AtMost<&'t RawValue, MAX_ROUNDS>>,
+            rounds: Option<Listed<'t, MAX_ROUNDS>>,
             #[serde(borrow)]
-            loads: Option<AtMost<&'t RawValue, MAX_LOADS>>,
+            loads: Option<Listed<'t, MAX_LOADS>>,
         }
         #[derive(Deserialize)]
         struct Round<'t> {
             #[serde(borrow)]
-            loads: Option<AtMost<&'t RawValue, MAX_LOADS>>,
+            loads: Option<Listed<'t, MAX_LOADS>>,
         }
         let text = file::text(from, MAX_LENGTH)?;
         let parts: Parts<'_> = serde_json::from_slice(&text).map_err(InvalidRecords::from_json)?;
         let rounds = match (parts.rounds, parts.loads) {
             (None, None) => vec![file::parse(&text)?],
-            (None, Some(AtMost(loads))) => return Ok(Self::Loads(Loads::parse(&loads)?)),
+            (None, Some(Listed(loads))) => return Ok(Self::Loads(Loads::parse(&loads)?)),
             (Some(_), Some(_)) => return Err(InvalidRecords::of("both rounds and loads".to_owned())),
-            (Some(AtMost(rounds)), None) => {
+            (Some(Listed(rounds)), None) if rounds.len() > MAX_ROUNDS => {
+                return Err(InvalidRecords::of(format!("more than {MAX_ROUNDS} rounds")));
+            }
+            (Some(Listed(rounds)), None) => {
                 // Which of both, the first one says.
                 let first = rounds.first().map(|round| serde_json::from_str::<Round<'_>>(round.get()));
                 let first = first.transpose().map_err(InvalidRecords::from_json)?;
@@ -58,7 +64,7 @@ impl KeptReport {
                     let loads = |round: &&RawValue| {
                         let round: Round<'_> =
                             serde_json::from_str(round.get()).map_err(InvalidRecords::from_json)?;
-                        Loads::parse(&round.loads.map_or_else(Vec::new, |AtMost(loads)| loads))
+                        Loads::parse(&round.loads.map_or_else(Vec::new, |Listed(loads)| loads))
                     };
                     let rounds = rounds.iter().map(loads).collect::<Result<_, _>>()?;
                     let wrong =
@@ -71,6 +77,36 @@ impl KeptReport {
         };
         let rounds = Rounds::new(rounds).ok_or_else(|| InvalidRecords::of("no rounds".to_owned()))?;
         Ok(Self::Rounds(rounds))
+    }
+}
+
+/// What is in a list, up to one more than `MOST`: that is enough to say that it has too many, and the others take no memory.
+struct Listed<'t, const MOST: usize>(Vec<&'t RawValue>);
+
+impl<'de: 't, 't, const MOST: usize> Deserialize<'de> for Listed<'t, MOST> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Lister<const MOST: usize>;
+
+        impl<'t, const MOST: usize> Visitor<'t> for Lister<MOST> {
+            type Value = Listed<'t, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut first = Vec::new();
+                while first.len() <= MOST
+                    && let Some(next) = list.next_element()?
+                {
+                    first.push(next);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Listed(first))
+            }
+        }
+
+        from.deserialize_seq(Lister)
     }
 }
 
@@ -129,7 +165,7 @@ mod tests {
         // Longer together than any run alone.
         let rounds = Rounds::read(&mut file(MAX_ROUNDS, 200_000).as_slice()).unwrap();
         assert_eq!(rounds.as_slice().len(), MAX_ROUNDS);
-        for (rounds, wrong) in [(0, "no rounds"), (MAX_ROUNDS + 1, "a list is longer than 100")] {
+        for (rounds, wrong) in [(0, "no rounds"), (MAX_ROUNDS + 1, "more than 100 rounds")] {
             let error = Rounds::read(&mut file(rounds, 0).as_slice()).unwrap_err();
             assert!(error.to_string().contains(wrong), "{error}");
         }
@@ -142,10 +178,22 @@ mod tests {
             let error = KeptReport::read(&mut text.as_bytes()).unwrap_err();
             assert!(error.to_string().contains("both rounds and loads"), "{error}");
         }
-        // Refused where it is too long, without memory for the rest.
-        let long = format!("{{\"loads\":[0{}]}}", ",0".repeat(MAX_LOADS));
-        let error = KeptReport::read(&mut long.as_bytes()).unwrap_err();
-        assert!(error.to_string().contains("a list is longer than 16"), "{error}");
+    }
+
+    #[test]
+    fn no_more_is_held_of_a_list_than_shows_that_it_is_too_long() {
+        let zeros = |count: usize| format!("[0{}]", ",0".repeat(count - 1));
+        let many = zeros(1_000_000);
+        let Listed::<MAX_LOADS>(held) = serde_json::from_str(&many).unwrap();
+        assert_eq!(held.len(), MAX_LOADS + 1);
+        for (key, said) in [("rounds", "more than 100 rounds"), ("loads", "more than 16 loads")] {
+            let long = format!("{{\"version\":2,\"{key}\":{}}}", zeros(1_000_000));
+            let error = KeptReport::read(&mut long.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        let round = format!("{{\"loads\":{}}}", zeros(17));
+        let error = KeptReport::read(&mut format!("{{\"rounds\":[{round}]}}").as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("more than 16 loads"), "{error}");
     }
 
     #[test]

@@ -464,7 +464,7 @@ fn a_kept_report_of_loads_is_shown_again() {
     };
     for (error, said) in [
         (with(|json| json["loads"] = Value::Array(Vec::new())), "no loads"),
-        (with(|json| json["loads"] = vec![json["loads"][0].clone(); 17].into()), "a list is longer than 16"),
+        (with(|json| json["loads"] = vec![json["loads"][0].clone(); 17].into()), "more than 16 loads"),
         (with(|json| json["loads"][1]["records"]["run"]["load_name"] = Value::Null), "one without a name"),
         (
             with(|json| json["loads"][1]["records"]["run"]["load_name"] = "\u{1b}".into()),
