@@ -197,8 +197,8 @@ impl Summary {
         let (longest, _) = self.records.held_up;
         let coalesce = nanos(self.run.coalesce.unwrap_or_default());
         let why = match self.run_delay {
-            // Nearly all of it is what was asked for.
-            _ if coalesce > 0 && widest <= coalesce + coalesce / 4 => {
+            // About as much as was asked for. Where hardly any requests were sent together, it is less.
+            _ if coalesce > 0 && (coalesce / 2..=coalesce + coalesce / 4).contains(&widest) => {
                 format!("--coalesce has it send up to {} late", time(coalesce as f64))
             }
             Some(share) if longest > 100_000_000 && share < 0.05 => {

@@ -452,3 +452,24 @@ fn a_stall_is_told_unless_loadgen_itself_was_stopped() {
     summary.records.held_up = (SECOND, SECOND);
     assert_eq!(warnings(&summary), "");
 }
+
+/// 100 requests/s, each of which is sent at the time that follows from when it was due.
+fn coalesced(sent: impl Fn(u64) -> u64) -> Summary {
+    run("-r 100 -d 1s --coalesce 100ms a:1", |_, at| Planted { lag: sent(at) - at, ..Planted::default() })
+}
+
+#[test]
+fn what_is_sent_together_at_the_end_has_held_the_rate() {
+    let summary = coalesced(|at| at - at % (110 * MILLI) + 100 * MILLI);
+    assert!((summary.achieved_rate() - 100.0).abs() < 0.1, "{}", summary.achieved_rate());
+}
+
+#[test]
+fn delay_is_that_of_coalescing_only_where_it_is_about_as_long() {
+    let together = coalesced(|at| at - at % (110 * MILLI) + 100 * MILLI).validity().unwrap();
+    assert!(together.ends_with("--coalesce has it send up to 100 ms late"), "{together}");
+    for lag in [10 * MILLI, 300 * MILLI] {
+        let otherwise = coalesced(|at| at + lag).validity().unwrap();
+        assert!(!otherwise.contains("--coalesce"), "{otherwise}");
+    }
+}

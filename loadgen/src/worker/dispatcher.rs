@@ -44,8 +44,8 @@ pub(super) struct Late {
 fn pick_up_at(next: Option<Due>, later: &Own, start: Nanos, together: Nanos) -> Nanos {
     let Some(due) = next else { return 0 };
     let latest = due.at.saturating_add(together);
-    let has_company = together > 0 && later.clone().next().is_some_and(|other| other.at <= latest);
-    start.saturating_add(if has_company { latest } else { due.at })
+    let are_others_due = together > 0 && later.clone().next().is_some_and(|other| other.at <= latest);
+    start.saturating_add(if are_others_due { latest } else { due.at })
 }
 
 /// The most that are picked up at the same time: what is picked up later than another has waited for its sending.
