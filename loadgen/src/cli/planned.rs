@@ -5,7 +5,7 @@ use command_line::Refusal;
 use super::{args::Args, loads::LoadPlan};
 use crate::{
     plan::{
-        Plan, PlanError, accepted,
+        Plan, PlanError, accepted, check_expected_together,
         file::{Bound, OfLoad, PlanFile},
         known_keys::LOAD,
     },
@@ -55,6 +55,9 @@ impl Args {
         };
         let loads = (0..).zip(file.several(target)?).map(load).collect::<Result<Vec<_>, _>>()?;
         self.check_rounds(loads.len())?;
+        if let Some(expected) = &self.expect_status {
+            check_expected_together(expected, loads.iter().map(|load| &load.plan))?;
+        }
         Ok(Planned::Several(loads))
     }
 

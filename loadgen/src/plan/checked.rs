@@ -21,41 +21,21 @@ impl Builder {
         if !targets.iter().any(|target| target.grpc) {
             // Of several loads, others may have the calls that the plan speaks of.
             if self.loads <= 1 {
-                self.refuse_names_of_calls(targets[0])?;
+                refuse_names_of_calls(&self.expected_status, targets[0])?;
                 self.protos.refuse(targets[0])?;
                 self.request.call.refuse(targets[0])?;
             }
             return Ok(None);
         }
-        let refused = [
-            (
-                self.expected_status.names_reply()
-                    && self.loads <= 1
-                    && targets.iter().all(|target| target.grpc),
-                "--expect-status of HTTP with a gRPC call",
-                "names of gRPC statuses, such as NOT_FOUND: a call succeeds with OK and with those",
-            ),
-            (
-                self.url_file.is_some(),
-                "--url-file with a gRPC target",
-                "a plan with several requests, each of which has a method in its path",
-            ),
-        ];
-        match refused.into_iter().find(|(is_given, ..)| *is_given) {
-            Some((_, shown, accepted)) => {
-                Err(PlanError(Refusal::new(shown, accepted, "loadgen grpc://localhost:8080")))
-            }
-            None => self.protos.types(&self.request.call),
+        if self.loads <= 1 && targets.iter().all(|target| target.grpc) {
+            refuse_statuses_of_http(&self.expected_status)?;
         }
-    }
-
-    /// Names of gRPC statuses in `--expect-status` are a mistake where no call is made.
-    fn refuse_names_of_calls(&self, target: &Target) -> Result<(), PlanError> {
-        let named = self.expected_status.named().filter(|_| self.expected_status.names_call());
-        let Some(named) = named else { return Ok(()) };
-        let shown = format!("--expect-status={named} with the target {target}");
-        let accepted = "names of gRPC statuses with a grpc:// or grpcs:// target alone";
-        Err(PlanError(Refusal::new(shown, accepted, "--expect-status=404")))
+        if self.url_file.is_some() {
+            let accepted = "a plan with several requests, each of which has a method in its path";
+            let shown = "--url-file with a gRPC target";
+            return Err(PlanError(Refusal::new(shown, accepted, "loadgen grpc://localhost:8080")));
+        }
+        self.protos.types(&self.request.call)
     }
 
     /// What goes with messages on WebSockets.
@@ -364,6 +344,44 @@ fn evenly(
     }
     let candidates = (1..=workers.get()).rev().filter_map(NonZeroUsize::new);
     Ok(candidates.into_iter().find(fits).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// What is expected of several loads together has to be met by one of them: what one can't meet is no mistake.
+///
+/// # Errors
+/// `--expect-status` has names of gRPC statuses and no load makes calls, or statuses of HTTP and all make calls alone.
+pub(crate) fn check_expected_together<'p>(
+    expected: &ExpectedStatus,
+    plans: impl Iterator<Item = &'p Plan>,
+) -> Result<(), PlanError> {
+    let targets: Vec<_> = plans.flat_map(|plan| plan.sites().iter().map(Site::target)).collect();
+    let (calls, others): (Vec<&Target>, Vec<&Target>) = targets.iter().partition(|target| target.grpc);
+    match (calls.as_slice(), others.as_slice()) {
+        ([], [first, ..]) => refuse_names_of_calls(expected, first),
+        ([_, ..], []) => refuse_statuses_of_http(expected),
+        _ => Ok(()),
+    }
+}
+
+/// Names of gRPC statuses in `--expect-status` are a mistake where no call is made.
+fn refuse_names_of_calls(expected: &ExpectedStatus, target: &Target) -> Result<(), PlanError> {
+    let Some(named) = expected.named().filter(|_| expected.names_call()) else { return Ok(()) };
+    let shown = format!("--expect-status={named} with the target {target}");
+    let accepted = "names of gRPC statuses with a grpc:// or grpcs:// target alone";
+    Err(PlanError(Refusal::new(shown, accepted, "--expect-status=404")))
+}
+
+/// So are statuses of HTTP where there are calls alone.
+fn refuse_statuses_of_http(expected: &ExpectedStatus) -> Result<(), PlanError> {
+    if !expected.names_reply() {
+        return Ok(());
+    }
+    let accepted = "names of gRPC statuses, such as NOT_FOUND: a call succeeds with OK and with those";
+    Err(PlanError(Refusal::new(
+        "--expect-status of HTTP with a gRPC call",
+        accepted,
+        "--expect-status=NOT_FOUND",
+    )))
 }
 
 /// Which replies are successes: those of the run, and those that each request expects. The first are of all requests

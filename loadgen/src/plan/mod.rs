@@ -49,6 +49,7 @@ pub use call::Call;
 pub(crate) use call::Encoding;
 pub(crate) use call_message::VaryingMessages;
 pub use call_options::{CallOptions, MAX_MESSAGES};
+pub(crate) use checked::check_expected_together;
 pub use client::{Client, ClientOptions};
 use command_line::Refusal;
 pub use expect::{Expect, ExpectedText};

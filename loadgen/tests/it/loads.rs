@@ -346,6 +346,24 @@ fn what_several_loads_do_not_go_with_is_refused() {
     {
         assert_eq!(written.run(flags).0, Some(0), "{flags}: what is of no load applies to all");
     }
+    // One load that can meet it is enough, and none is a mistake.
+    let of = |first: &str, second: &str| {
+        let requests = format!("requests: [{{name: a, target: {first}}}, {{name: b, target: {second}}}]");
+        let loads = "loads: [{name: x, requests: [a], total: 1}, {name: y, requests: [b], total: 1}]";
+        Written::new(&format!("{requests}\n{loads}\n"))
+    };
+    let (http, calls) = ("http://127.0.0.1:1", "grpc://127.0.0.1:1");
+    for (first, second, status, said) in [
+        (http, calls, "NOT_FOUND", None),
+        (http, calls, "404", None),
+        (calls, calls, "NOT_FOUND", None),
+        (http, http, "NOT_FOUND", Some("--expect-status=NOT_FOUND with the target http://127.0.0.1:1/;")),
+        (calls, calls, "404", Some("--expect-status of HTTP with a gRPC call; accepted: names of gRPC")),
+    ] {
+        let (code, _, err) = of(first, second).run(&format!("--expect-status {status} --check"));
+        assert_eq!(code, Some(if said.is_some() { 2 } else { 0 }), "{first} {second} {status}: {err}");
+        assert!(said.is_none_or(|said| err.contains(said)), "{first} {second} {status}: {err}");
+    }
 }
 
 #[test]
