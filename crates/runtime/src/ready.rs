@@ -101,7 +101,8 @@ struct Member {
 
 impl Member {
     fn list(&self) {
-        if self.listed.swap(true, Relaxed) {
+        // Most are, where a request at a time is given to a connection; to look at it is cheaper than to change it.
+        if self.listed.load(Relaxed) || self.listed.swap(true, Relaxed) {
             return;
         }
         let mut list = self.ready.lock();

@@ -111,7 +111,7 @@ pub(crate) enum Incomplete {
 impl From<Ended<'_>> for Exchange {
     fn from(ended: Ended<'_>) -> Self {
         let arrival = ended.in_flight.arrival;
-        let reply = ended.in_flight.reply;
+        let reply = std::mem::take(&mut ended.in_flight.reply);
         let Reply { mut status, length, .. } = reply;
         let (mut capture, call) = reply.into_shown();
         let is_wrong = |failure: &Failure| failure.cause == Cause::WrongEcho;

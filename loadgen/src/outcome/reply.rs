@@ -145,6 +145,24 @@ impl Reply {
         Self { rare: captured.then(rare), looks, ..Self::default() }
     }
 
+    /// As if it were new: nothing of it has come.
+    #[inline]
+    pub(super) fn reset(&mut self, captured: bool, is_sampled: bool) {
+        let Self { status, instance, length, code, token, server_times, announced, looks, rare } = self;
+        (*status, *instance, *length, *code) = (0, None, 0, None);
+        (*token, *server_times, *announced) = (TokenEcho::None, ServerTimes::default(), None);
+        *looks = if is_sampled { SAMPLED } else { 0 };
+        if captured || rare.is_some() {
+            *rare = Self::new(captured, is_sampled).rare;
+        }
+    }
+
+    /// What few replies have is let go of.
+    #[inline]
+    pub(super) fn let_go(&mut self) {
+        self.rare = None;
+    }
+
     /// This is looked at as well.
     #[cold]
     pub(super) fn watch(&mut self, watch: &Watch) {

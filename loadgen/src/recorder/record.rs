@@ -34,8 +34,8 @@ impl Replied {
     /// What is read now has not been there before `ready_since`.
     #[inline]
     pub(super) fn new(ended: &Ended<'_>, ready_since: Nanos) -> Self {
-        let InFlight { arrival: Arrival { request, due, picked, written, .. }, ref reply, .. } =
-            ended.in_flight;
+        let InFlight { arrival, reply, .. } = &*ended.in_flight;
+        let Arrival { request, due, picked, written, .. } = *arrival;
         Self {
             due,
             picked,

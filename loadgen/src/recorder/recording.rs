@@ -144,13 +144,10 @@ mod tests {
         for (count, picked, written, at, status, instance) in bursts {
             for number in 0..count {
                 let arrival = Arrival { written, ..Arrival::new(number, 5, picked) };
-                let ended = || {
-                    let mut in_flight = InFlight::new(arrival, picked);
-                    (in_flight.reply.status, in_flight.reply.instance) = (status, instance);
-                    in_flight.ended(at, Outcome::Replied)
-                };
-                together.ended(ended());
-                apart.ended(ended(), 0);
+                let mut in_flight = InFlight::new(arrival, picked);
+                (in_flight.reply.status, in_flight.reply.instance) = (status, instance);
+                together.ended(in_flight.ended(at, Outcome::Replied));
+                apart.ended(in_flight.ended(at, Outcome::Replied), 0);
             }
         }
         let together = together.into_records();

@@ -63,7 +63,7 @@ impl Behind {
     /// Ends those that have taken longer than `timeout`, which are the oldest.
     pub(super) fn expire(&mut self, now: Nanos, timeout: Nanos, sink: &mut impl Sink) {
         // What has not left goes another way when the connection ends for these.
-        while let Some(exchange) = self
+        while let Some(mut exchange) = self
             .queue
             .pop_front_if(|exchange| exchange.written > 0 && exchange.in_flight.deadline(timeout) <= now)
         {

@@ -463,7 +463,7 @@ impl Results<'_> {
 
     /// A request of a run that follows redirects has ended: another takes its place, or the arrival ends.
     #[cold]
-    fn ended_or_followed(&mut self, mut ended: Ended<'_>) {
+    fn ended_or_followed(&mut self, ended: Ended<'_>) {
         let Some((following, site)) = &self.dispatcher.following else { return };
         let (following, site) = (Rc::clone(following), *site);
         let arrival = ended.in_flight.arrival;

@@ -185,7 +185,8 @@ impl Connection for Http1 {
             return Err(arrival);
         }
         let prepared = shared.requests.of(&arrival);
-        let in_flight = InFlight::new(arrival, now).watched(prepared.watch.as_deref());
+        let mut in_flight = InFlight::new(arrival, now);
+        in_flight.watch(prepared.watch.as_deref());
         let exchange = Exchange::new(in_flight);
         match &mut self.behind {
             Some(behind) if self.exchange.is_some() => behind.push(exchange),
@@ -231,8 +232,8 @@ impl Connection for Http1 {
 
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
         let is_late = |exchange: &mut Exchange| exchange.in_flight.deadline(limits.timeout) <= now;
-        let Some(Exchange { in_flight, .. }) = self.exchange.take_if(is_late) else { return false };
-        sink.ended(in_flight.ended(now, Outcome::TimedOut));
+        let Some(mut late) = self.exchange.take_if(is_late) else { return false };
+        sink.ended(late.in_flight.ended(now, Outcome::TimedOut));
         if let Some(behind) = &mut self.behind {
             behind.expire(now, limits.timeout, sink);
         }
@@ -382,13 +383,15 @@ impl Http1 {
         if self.rendered.capacity() > MAX_KEPT && self.behind.is_none() {
             self.rendered = Vec::new();
         }
-        let Exchange { in_flight, written, length, .. } = self.exchange.take()?;
+        let Exchange { in_flight, written, length, .. } = self.exchange.as_mut()?;
+        let is_unread = *written < *length;
         sink.ended(in_flight.ended(shared.clock.now(), Outcome::Replied));
+        self.exchange = None;
         if is_left {
             Some(self.unasked(sink))
         } else if !self.reusable {
             Some(Closed::by_server(closed_early()))
-        } else if written < length {
+        } else if is_unread {
             let why = "the server replied before it had the whole request";
             Some(Closed::by_loadgen(Failure::new(Cause::ClosedEarly, why)))
         } else {

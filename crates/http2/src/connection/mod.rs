@@ -22,7 +22,7 @@ use crate::{
     hpack::{Decoder, Encoder},
     limits::{Budgets, Limits, spend},
     settings::{Announced, Settings},
-    streams::{Ended, Key, Stream, Streams},
+    streams::{Ended, Key, Stream, Streams, Windows},
 };
 
 /// What a connection by prior knowledge begins with, from the client (RFC 9113 section 3.4).
@@ -247,12 +247,12 @@ impl Connection {
     }
 
     fn remove(&mut self, key: Key, how: Ended) {
-        let Some(stream) = self.streams.remove(key, how) else { return };
+        let Some(held) = self.streams.remove(key, how) else { return };
         if how == Ended::Well {
             self.budgets.progress(&self.limits);
         }
         // What the caller has not released comes back to the connection with the stream's end.
-        self.give_back(stream.held as usize);
+        self.give_back(held as usize);
     }
 
     #[inline]
@@ -294,23 +294,14 @@ impl Connection {
         Ok(())
     }
 
-    fn new_stream(&self, id: u32) -> Stream {
-        Stream {
-            id,
-            local_closed: false,
-            remote_closed: false,
-            head_received: false,
-            wants: false,
-            queued: false,
-            bodiless: false,
-            send: SendWindow::new(self.remote.initial_window_size),
-            receive: ReceiveWindow::new(
-                self.settings.bounds().window,
-                self.settings.latest().initial_window_size,
-            ),
-            held: 0,
-            expected: None,
-        }
+    #[inline]
+    fn new_stream(&mut self, id: u32) -> (Key, &mut Stream) {
+        let windows = Windows {
+            send: self.remote.initial_window_size,
+            left: self.settings.bounds().window,
+            size: self.settings.latest().initial_window_size,
+        };
+        self.streams.insert(id, windows)
     }
 
     /// Puts a stream that wants to send and has room into the queue.

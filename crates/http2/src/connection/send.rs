@@ -32,10 +32,9 @@ impl Connection {
             return None;
         }
         self.highest = if self.highest == 0 { 1 } else { self.highest + 2 };
-        let mut stream = self.new_stream(self.highest);
+        let (key, stream) = self.new_stream(self.highest);
         stream.local_closed = end;
         stream.bodiless = bodiless;
-        let key = self.streams.insert(stream);
         self.block(key.id, end, write);
         Some(key)
     }

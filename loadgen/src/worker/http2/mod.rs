@@ -25,7 +25,7 @@ pub(super) use self::rare::config;
 use self::{
     calls::{Calls, Next},
     rare::{trailers, write_slowly, write_trailers},
-    replies::{Incoming, OnStream, Replies, Rest},
+    replies::{Incoming, Replies, Rest},
 };
 use contract::id;
 
@@ -282,9 +282,13 @@ impl Connection for Http2 {
             })
         };
         let Some(key) = key else { return Err(arrival) };
-        let in_flight = InFlight::new(arrival, now).watched(watch.as_deref());
-        let upload = (trailers.as_ref(), *patience);
-        self.begin(OnStream { key, in_flight, body, call, rest: None }, upload, now);
+        let rest = match (trailers.as_ref(), *patience) {
+            (None, None) => None,
+            upload => self.rest(key, body.is_empty() && call.is_none(), upload, now),
+        };
+        let request = self.replies.await_one(key, &arrival, now, watch.as_deref());
+        (request.body, request.call, request.rest) = (body, call, rest);
+        self.begin(key);
         Ok(())
     }
 
@@ -331,7 +335,10 @@ impl Connection for Http2 {
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
         let shut_until = self.shut_since.map(|since| since.saturating_add(limits.connect_timeout));
         let reply_until = self.replies.oldest().map(|oldest| oldest.saturating_add(limits.timeout));
-        [shut_until, reply_until].into_iter().flatten().min()
+        match (shut_until, reply_until) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     fn next_due(&self) -> Option<Nanos> {
@@ -361,13 +368,27 @@ impl Connection for Http2 {
 }
 
 impl Http2 {
-    /// Waits for the reply to a request whose head is written, and sends its body if that is not held back.
+    /// Notes that the head of a request is to be written, and sends its body if that is not held back.
     #[inline]
-    fn begin(&mut self, request: OnStream, upload: (Option<&Arc<Fields>>, Option<Nanos>), now: Nanos) {
-        let OnStream { key, in_flight, body, call, .. } = request;
-        let bodiless = body.is_empty() && call.is_none();
-        let rest = match upload {
-            (None, None) => None,
+    fn begin(&mut self, key: Key) {
+        let is_ready = self.replies.awaited(key).is_some_and(|request| request.has_body());
+        self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
+        self.used = true;
+        if is_ready {
+            self.http2.want(key);
+        }
+    }
+
+    /// What keeps the end of a request with trailers, or with a body that waits to be asked for, from being sent as usual.
+    #[cold]
+    fn rest(
+        &mut self,
+        key: Key,
+        bodiless: bool,
+        upload: (Option<&Arc<Fields>>, Option<Nanos>),
+        now: Nanos,
+    ) -> Option<Box<Rest>> {
+        match upload {
             (trailers, Some(patience)) if trailers.is_some() || !bodiless => {
                 self.later.push(Reverse((now.saturating_add(patience), key.slot, key.id)));
                 Some(Box::new(Rest { trailers: trailers.cloned(), held_back: true }))
@@ -378,13 +399,6 @@ impl Http2 {
             }
             (None, _) => None,
             (trailers, _) => Some(Box::new(Rest { trailers: trailers.cloned(), held_back: false })),
-        };
-        let is_ready = !bodiless && rest.as_ref().is_none_or(|rest| !rest.held_back);
-        self.replies.await_one(OnStream { key, in_flight, body, call, rest });
-        self.unwritten.push_back((self.written + self.http2.output.len() as u64, key));
-        self.used = true;
-        if is_ready {
-            self.http2.want(key);
         }
     }
 
@@ -415,9 +429,11 @@ impl Http2 {
         });
         let Some(key) = key else { return Err(arrival) };
         let watch = all[arrival.request as usize].watch.as_deref();
-        let in_flight = InFlight::new(arrival, now).watched(watch);
         let upload = (trailers.as_ref(), request.upload().patience.map(nanos));
-        self.begin(OnStream { key, in_flight, body, call: None, rest: None }, upload, now);
+        let rest = self.rest(key, body.is_empty(), upload, now);
+        let request = self.replies.await_one(key, &arrival, now, watch);
+        (request.body, request.rest) = (body, rest);
+        self.begin(key);
         Ok(())
     }
 
@@ -486,7 +502,7 @@ impl Http2 {
     /// Ends calls whose messages are not sent.
     #[cold]
     fn end_invalid(&mut self, now: Nanos, sink: &mut impl Sink) {
-        for (in_flight, invalid) in self.invalid.drain(..) {
+        for (mut in_flight, invalid) in self.invalid.drain(..) {
             sink.ended(in_flight.ended(now, Outcome::Failed(&invalid)));
         }
     }
@@ -502,7 +518,7 @@ impl Http2 {
             if let (Some(call), Some(calls)) = (&request.call, &shared.requests.calls) {
                 request.body = calls.next(call);
                 self.http2.want(key);
-            } else if request.let_go() {
+            } else if request.send_body() {
                 self.http2.want(key);
             }
         }

@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     clock::Nanos,
-    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, TokenCheck, TokenEcho},
+    outcome::{Arrival, Cause, Failure, Head, InFlight, Outcome, TokenCheck, TokenEcho, Watch},
     recorder::Carried,
 };
 
 /// The status that asks for a body (RFC 9110 section 15.2.1).
 const CONTINUE: u16 = 100;
 
-/// A request on its stream.
+/// A request on its stream, in a place that is used again: it is never moved, as most of what is done with it takes less time.
 #[derive(Debug)]
 pub(super) struct OnStream {
     pub(super) key: Key,
@@ -41,9 +41,39 @@ pub(super) struct Rest {
     pub(super) held_back: bool,
 }
 
+/// No stream's.
+const NONE: Key = Key { slot: 0, id: 0 };
+
 impl OnStream {
+    /// A place that is free.
+    fn free() -> Self {
+        let in_flight = InFlight::new(Arrival::new(0, 0, 0), 0);
+        Self { key: NONE, in_flight, body: Bytes::new(), call: None, rest: None }
+    }
+
+    /// Whether it is one.
+    fn is_free(&self) -> bool {
+        self.key == NONE
+    }
+
+    /// From now on.
+    #[inline]
+    fn let_go(&mut self) {
+        self.key = NONE;
+        self.in_flight.let_go();
+        self.body = Bytes::new();
+        (self.call, self.rest) = (None, None);
+    }
+
+    /// Whether there is a body to send, and it is not held back.
+    #[inline]
+    pub(super) fn has_body(&self) -> bool {
+        let bodiless = self.body.is_empty() && self.call.is_none();
+        !bodiless && self.rest.as_ref().is_none_or(|rest| !rest.held_back)
+    }
+
     /// The body is sent from now on, unless it was all along, or the server has answered. True: there is something to send.
-    pub(super) fn let_go(&mut self) -> bool {
+    pub(super) fn send_body(&mut self) -> bool {
         let Some(rest) = self.rest.as_mut().filter(|rest| rest.held_back) else { return false };
         if self.in_flight.reply.status != 0 {
             return false;
@@ -77,7 +107,7 @@ pub(super) struct Incoming<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     /// By the slot of a stream's key.
-    requests: Vec<Option<OnStream>>,
+    requests: Vec<OnStream>,
     /// When the oldest was submitted, or one before that has ended since it was last looked for.
     oldest: Option<Nanos>,
     /// What the peer said when it went away.
@@ -85,27 +115,41 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    /// One more.
+    /// One more, in whose replies this is looked at.
     #[inline]
-    pub(super) fn await_one(&mut self, request: OnStream) {
-        let slot = request.key.slot as usize;
+    pub(super) fn await_one(
+        &mut self,
+        key: Key,
+        arrival: &Arrival,
+        submitted: Nanos,
+        watch: Option<&Watch>,
+    ) -> &mut OnStream {
+        let slot = key.slot as usize;
         if self.requests.len() <= slot {
-            self.requests.resize_with(slot + 1, || None);
+            self.requests.resize_with(slot + 1, OnStream::free);
         }
+        let request = &mut self.requests[slot];
+        request.key = key;
+        request.in_flight.replace(arrival, submitted);
+        request.in_flight.watch(watch);
         let submitted = request.in_flight.submitted;
         self.oldest = Some(self.oldest.map_or(submitted, |oldest| oldest.min(submitted)));
-        self.requests[slot] = Some(request);
+        request
     }
 
     /// The one on a stream.
     #[inline]
     pub(super) fn awaited(&mut self, key: Key) -> Option<&mut OnStream> {
-        self.requests.get_mut(key.slot as usize)?.as_mut().filter(|request| request.key == key)
+        self.requests.get_mut(key.slot as usize).filter(|request| request.key == key)
     }
 
     /// How many there are.
     pub(super) fn in_flight(&self) -> usize {
-        self.requests.iter().flatten().count()
+        self.open().count()
+    }
+
+    fn open(&self) -> impl Iterator<Item = &OnStream> {
+        self.requests.iter().filter(|request| !request.is_free())
     }
 
     /// What the peer said when it went away.
@@ -128,20 +172,21 @@ impl Replies {
         sink: &mut impl Sink,
     ) -> bool {
         let mut any = false;
-        for place in &mut self.requests {
-            if let Some(request) = place.take_if(|request| request.in_flight.deadline(timeout) <= now) {
+        for request in self.requests.iter_mut().filter(|request| !request.is_free()) {
+            if request.in_flight.deadline(timeout) <= now {
                 http2.reset(request.key, Code::CANCEL);
                 sink.ended(request.in_flight.ended(now, Outcome::TimedOut));
+                request.let_go();
                 any = true;
             }
         }
-        self.oldest = self.requests.iter().flatten().map(|request| request.in_flight.submitted).min();
+        self.oldest = self.open().map(|request| request.in_flight.submitted).min();
         any
     }
 
     /// Those that have come to no end.
     pub(super) fn into_in_flight(self) -> impl Iterator<Item = InFlight> {
-        self.requests.into_iter().flatten().map(|request| request.in_flight)
+        self.requests.into_iter().filter(|request| !request.is_free()).map(|request| request.in_flight)
     }
 
     /// Takes in what happened on the connection.
@@ -193,7 +238,7 @@ impl Replies {
             Event::Informational { stream } => {
                 let Some(request) = self.awaited(stream) else { return };
                 request.in_flight.reply.informational(&Head::Http2(head));
-                if request.rest.is_some() && head.status() == CONTINUE && request.let_go() {
+                if request.rest.is_some() && head.status() == CONTINUE && request.send_body() {
                     http2.want(stream);
                 }
             }
@@ -224,7 +269,7 @@ impl Replies {
     }
 
     fn take(&mut self, key: Key) -> Option<OnStream> {
-        self.requests.get_mut(key.slot as usize)?.take()
+        Some(std::mem::replace(self.awaited(key)?, OnStream::free()))
     }
 
     #[inline]
@@ -236,7 +281,7 @@ impl Replies {
         at: Nanos,
         sink: &mut impl Sink,
     ) {
-        let Some(mut request) = self.take(key) else { return };
+        let Some(request) = self.awaited(key) else { return };
         let mut is_unsent = !request.body.is_empty() || request.rest.is_some();
         let mut failure = None;
         if let (Some(call), Some(calls)) = (request.call.take(), calls) {
@@ -254,6 +299,7 @@ impl Replies {
         }
         let outcome = failure.as_ref().map_or(Outcome::Replied, Outcome::Failed);
         sink.ended(request.in_flight.ended(at, outcome));
+        request.let_go();
     }
 
     /// Ends a request whose reply is read no further.
@@ -266,7 +312,7 @@ impl Replies {
         at: Nanos,
         sink: &mut impl Sink,
     ) {
-        let Some(request) = self.take(key) else { return };
+        let Some(mut request) = self.take(key) else { return };
         http2.reset(request.key, Code::CANCEL);
         sink.ended(request.in_flight.ended(at, Outcome::Failed(failure)));
     }

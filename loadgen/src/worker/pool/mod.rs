@@ -335,7 +335,7 @@ impl<C: Connection> Pool<C> {
         }
         for place in std::mem::take(&mut self.places).into_all() {
             if let Occupant::Connection(connection) = place.occupant {
-                for in_flight in connection.into_in_flight() {
+                for mut in_flight in connection.into_in_flight() {
                     sink.ended(in_flight.ended(now, Outcome::Abandoned));
                 }
                 if place.opened {
@@ -464,7 +464,7 @@ impl<C: Connection> Pool<C> {
         if let Occupant::Connection(connection) = occupant {
             is_used |= connection.is_used();
             let mut was_idle = true;
-            for in_flight in connection.into_in_flight() {
+            for mut in_flight in connection.into_in_flight() {
                 sink.ended(in_flight.ended(at, Outcome::Failed(&why)));
                 was_idle = false;
             }

@@ -313,7 +313,7 @@ impl Socket {
     pub(super) fn expire(&mut self, now: Nanos, timeout: Nanos, sink: &mut impl Sink) -> bool {
         let Some(since) = now.checked_sub(timeout) else { return false };
         let before = self.sent.len();
-        while let Some(in_flight) = self.sent.give_up(since, self.is_numbered) {
+        while let Some(mut in_flight) = self.sent.give_up(since, self.is_numbered) {
             sink.ended(in_flight.ended(now, Outcome::TimedOut));
         }
         let has_ended = self.sent.len() < before;

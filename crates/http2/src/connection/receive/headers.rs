@@ -130,11 +130,11 @@ impl Connection {
             self.streams.remember(id, Ended::ResetHere);
             return Ok(Some(Event::Malformed { stream: id, reason }));
         }
-        let mut stream = self.new_stream(id);
+        let (key, stream) = self.new_stream(id);
         stream.head_received = true;
         stream.remote_closed = end;
         stream.expected = head.content_length();
-        let stream = self.streams.insert(stream);
+        let stream = key;
         Ok(Some(Event::Request { stream, end }))
     }
 

@@ -34,8 +34,8 @@ impl Connection {
             return Ok(None);
         }
         match self.take_in(input, head) {
-            Ok(event) => Ok(event),
             Err(error) => Err(self.fail(error)),
+            happened => happened,
         }
     }
 
@@ -60,16 +60,17 @@ impl Connection {
             let after = &input[frame::HEAD..];
             let happened = if let Some((payload, rest)) = after.split_at_checked(frame.len) {
                 *input = rest;
-                self.frame(&frame, payload, head)?
+                self.frame(&frame, payload, head)
             } else {
                 if frame.kind != kind::DATA || frame.has(flag::PADDED) {
                     return Ok(None);
                 }
                 *input = &[];
-                self.data_frame(&frame, after)?
+                self.data_frame(&frame, after)
             };
-            if happened.is_some() {
-                return Ok(happened);
+            // As it is: what is taken apart and put together again is copied twice.
+            if !matches!(happened, Ok(None)) {
+                return happened;
             }
         }
     }

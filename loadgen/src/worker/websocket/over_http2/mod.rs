@@ -374,7 +374,7 @@ impl OverHttp2 {
                 } else {
                     self.http2.reset(key, Code::CANCEL);
                 }
-                for in_flight in socket.take_in_flight() {
+                for mut in_flight in socket.take_in_flight() {
                     sink.ended(in_flight.ended(now, Outcome::Failed(&closed.why)));
                 }
                 socket.is_used()
