@@ -139,6 +139,7 @@ impl Aggregator {
         }
         all.forgotten += pages.left_out();
         all.pages = Packed::of(&pages);
+        all.loads = self.left_of().into_iter().filter(|of| of.0 == run).map(|(_, load)| load).collect();
         all
     }
 
@@ -204,7 +205,13 @@ impl Ledger {
             statement.cut_by_server += std::mem::take(&mut statement.open);
             (worker, (statement, pages))
         });
-        aggregator.left().extend(seen);
+        let evicted = self.evicted.borrow();
+        let forgotten = evicted.iter().map(|((run, load), forgotten)| {
+            let (run, load, forgotten) = (*run, *load, *forgotten);
+            let counts = Statement { version: VERSION, run, load, forgotten, ..Statement::default() };
+            (worker, (counts, Pages::default()))
+        });
+        aggregator.left().extend(forgotten.chain(seen));
     }
 
     /// Answers until nobody can ask any more.

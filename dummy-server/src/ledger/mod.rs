@@ -498,6 +498,11 @@ mod tests {
         let again = books.iter().find(|book| book.is_of(0, 0)).unwrap();
         let (statement, pages) = again.statement(("one", 7), &[], &Ring::default());
         assert_eq!((statement.sightings, statement.forgotten, statement.open), (1, 2, 0));
+        let (aggregator, _) = Aggregator::new("one", 1);
+        ledger.leave(0, &aggregator);
+        let left = |run| aggregator.left_statement(run, 0);
+        assert_eq!((left(1).forgotten, left(1).loads), (1, vec![0]), "it went for the one that came back");
+        assert_eq!((left(0).sightings, left(0).forgotten, left(0).loads), (1, 2, vec![0]));
         assert_eq!((pages.count(), statement.adds_up()), (1, true));
         assert_eq!(ledger.statement(1, 0, &[]).map(|(statement, _)| statement.forgotten), Some(1));
     }

@@ -73,11 +73,25 @@ impl Pushes {
         self.address
     }
 
-    /// What has come of a load until now, by the epochs of the servers.
+    /// What has come of a load until now, by the epochs of the servers: also of one that has posted what it has seen of another
+    /// load, and has seen nothing of this one.
     pub(super) fn of(&self, ids: Ids) -> BTreeMap<u32, Arc<Statement>> {
         let taken = self.shared.taken();
         let own = taken.statements.range((ids.load, 0)..=(ids.load, u32::MAX));
-        own.map(|((_, epoch), statement)| (*epoch, Arc::clone(statement))).collect()
+        let mut all: BTreeMap<_, _> =
+            own.map(|((_, epoch), statement)| (*epoch, Arc::clone(statement))).collect();
+        for ((_, epoch), of_other) in &taken.statements {
+            if of_other.loads.is_empty() || of_other.loads.contains(&ids.load) {
+                continue;
+            }
+            let nothing = || {
+                let Statement { version, run, epoch, .. } = **of_other;
+                let instance = of_other.instance.clone();
+                Arc::new(Statement { version, run, load: ids.load, instance, epoch, ..Statement::default() })
+            };
+            all.entry(*epoch).or_insert_with(nothing);
+        }
+        all
     }
 
     /// As if a server had posted it.
@@ -274,6 +288,26 @@ mod tests {
             taken.into_iter().map(|(epoch, statement)| (epoch, statement.sightings)).collect::<Vec<_>>()
         };
         assert_eq!((of(0), of(1), of(2)), (vec![(1, 9), (2, 4)], vec![(1, 3)], Vec::new()));
+    }
+
+    #[test]
+    fn a_server_that_has_posted_all_of_its_loads_has_seen_nothing_of_others() {
+        let pushes = listening();
+        let of_two = Statement { loads: vec![0, 2], instance: "one".to_owned(), ..statement(7, 0, 1, 5) };
+        assert!(posted(&pushes, &[of_two]).starts_with("HTTP/1.1 200 "));
+        assert!(
+            posted(&pushes, &[statement(7, 0, 2, 5)]).starts_with("HTTP/1.1 200 "),
+            "it says nothing of others"
+        );
+        let of = |load| {
+            pushes.of(Ids { run: 7, load }).into_values().map(Arc::unwrap_or_clone).collect::<Vec<_>>()
+        };
+        let nothing = Statement { instance: "one".to_owned(), ..statement(7, 1, 1, 0) };
+        assert_eq!((of(1), of(2)), (vec![nothing], Vec::new()));
+        assert!(
+            posted(&pushes, &[Statement { loads: vec![0; 257], ..statement(7, 0, 3, 5) }])
+                .starts_with("HTTP/1.1 400 ")
+        );
     }
 
     #[test]

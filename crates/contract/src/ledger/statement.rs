@@ -16,6 +16,8 @@ const MAX_COUNT: u64 = 1 << 40;
 const MAX_STATEMENTS: usize = 256;
 /// The longest name that is, in bytes.
 const MAX_TEXT: usize = 1024;
+/// How many loads a run has at most, with those of canaries and of messages.
+const MAX_LOADS: usize = 256;
 /// How many further attempts a statement has at most.
 const MAX_RESENT: usize = 1 << 20;
 
@@ -84,6 +86,10 @@ pub struct Statement {
     /// Heads of [sampled](super::is_sampled) requests that have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
+    /// All loads of the run of which a server that has ended has seen something, so that what it has not seen is known as well.
+    /// None: it has not ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<u8>,
 }
 
 /// Sightings of what had been seen before, by what had become of it.
@@ -221,7 +227,8 @@ impl Statement {
         let Self { cut_on_purpose, entries, resent, instance, .. } = &statement;
         let texts = entries.iter().flat_map(|entry| [&entry.instance, &entry.method]).chain([instance]);
         let is_long = |text: &String| text.len() > MAX_TEXT;
-        if cut_on_purpose.len() > 64 || entries.len() > MAX_ENTRIES || resent.len() > MAX_RESENT {
+        let is_many = entries.len() > MAX_ENTRIES || resent.len() > MAX_RESENT;
+        if cut_on_purpose.len() > 64 || is_many || statement.loads.len() > MAX_LOADS {
             return Err(invalid("more entries than there can be".to_owned()));
         }
         if !statement.uploads.is_bounded(MAX_TEXT) {
