@@ -40,14 +40,17 @@ impl Tokens {
     /// A request with this token has come; `notes` it in the ledger if the request is one of several.
     pub(super) fn came(&mut self, id: Id, payload: &[u8], notes: Option<&Rc<Ledger>>) {
         let Told { token, reordered, changed } = &mut self.told;
+        let mut is_again = false;
         if let Some(ledger) = notes {
             self.noted.saw(id, payload.len(), ledger);
+            is_again = self.noted.is_again();
             // What becomes of it is told by the responses.
             self.noted.handed_over();
         }
         token.clear();
         token.push_str(&String::from_utf8_lossy(&id.text()));
-        if id.number < self.highest && reordered.len() < MAX_TOLD {
+        // One that comes again is told as such, whatever has come in between.
+        if id.number < self.highest && !is_again && reordered.len() < MAX_TOLD {
             reordered.push(id.number);
         }
         self.highest = self.highest.max(id.number);
@@ -78,14 +81,14 @@ mod tests {
         let ledger = Ledger::new("one", 7, 1024);
         let mut tokens = Tokens::default();
         let id = |number| Id { run: 7, load: 64, number, attempt: 0 };
-        for number in [0, 2, 1, 3] {
+        for number in [0, 2, 1, 3, 0, 3] {
             let mut payload = stream_message(id(number));
             payload[63] ^= u8::from(number == 3);
             tokens.came(token_of(&payload).unwrap(), &payload, Some(&ledger));
         }
         let told = tokens.tell();
         assert_eq!(told.token.as_bytes(), id(3).text());
-        assert_eq!((told.reordered, told.changed), (vec![1], vec![3]));
+        assert_eq!((told.reordered, told.changed), (vec![1], vec![3, 3]));
         let again = tokens.tell();
         assert!(again.reordered.is_empty() && again.changed.is_empty());
         for number in 0..2 * MAX_TOLD as u64 {

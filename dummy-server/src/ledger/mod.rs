@@ -342,6 +342,11 @@ impl Sighting {
         (past.status, past.replied_ns) = (status, replied_ns);
     }
 
+    /// Whether what it is of had been seen before.
+    pub(crate) fn is_again(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.past.sighting > 1)
+    }
+
     /// The last byte of the reply was handed over.
     #[inline]
     pub(crate) fn whole(&mut self) {
