@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
+    path::Path,
 };
 
 use clap::{
@@ -70,8 +71,16 @@ impl Args {
             _ => arg,
         });
         let letter = shorthand::curl_letter(&words);
+        let cookies = shorthand::curl_cookies(&words, Path::is_file);
+        let has_whole_m = shorthand::has_whole_m(&words);
         match (Self::read_with(&command, words), letter) {
-            (Ok(args), letter) => Ok(Self { letter, ..args }),
+            (Ok(args), letter) => {
+                // Who says how the body is sent means a body.
+                let is_body =
+                    args.method.is_some() || args.headers.iter().any(|field| is_about_content(field));
+                let cookies = cookies.filter(|_| !is_body);
+                Ok(Self { letter, cookies, has_whole_m, ..args })
+            }
             (Err(Failure::Refused(message)), Some(letter)) => {
                 Err(Failure::Refused(format!("{message} ({letter})")))
             }
@@ -455,6 +464,11 @@ impl Args {
         }
         plan
     }
+}
+
+/// Whether a field says what a body is.
+fn is_about_content(field: &str) -> bool {
+    field.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("content-type"))
 }
 
 #[cfg(test)]
