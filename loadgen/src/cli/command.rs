@@ -1,6 +1,6 @@
 //! The whole program, from arguments to exit code, without the process around it.
 
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{io::Write, net::SocketAddr, sync::Once, time::Duration};
 
 use anyhow::Context as _;
 use command_line::Refusal;
@@ -318,6 +318,18 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<OfRou
     Ok(OfRound { summary, is_aborted: aborted.is_some() })
 }
 
+/// Says once that secrets of sessions can't be logged, if TLS is spoken and they were to be.
+pub(super) fn note_key_log(plan: &Plan) {
+    static ONCE: Once = Once::new();
+    if plan.sites().iter().any(|site| site.target().tls) {
+        ONCE.call_once(|| {
+            if let Err(error) = transport::tls::check_key_log() {
+                note(&error.to_string());
+            }
+        });
+    }
+}
+
 /// Says of what was typed and is valid that it has another meaning for curl.
 fn note_curl(args: &Args, planned: &Planned) {
     if let Some(cookies) = &args.cookies {
@@ -344,6 +356,7 @@ pub(super) fn note_ledgers(address: Option<SocketAddr>) {
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
 pub(super) fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, PlanError> {
+    note_key_log(&plan);
     let Ok(limit) = runtime::files::raise_limit() else { return Ok(plan) };
     let (plan, is_limited) = plan.within_files(limit.now, other_end)?;
     if is_limited {
