@@ -1,6 +1,11 @@
 //! What the program says of words that are valid, or nearly, and mean another thing than who types them may think.
 
-use crate::mix::loadgen;
+use std::process::Command;
+
+use crate::{
+    mix::loadgen,
+    peer::{closed_port, read_request, serve},
+};
 
 #[test]
 fn what_looks_like_curls_cookies_or_longest_time_is_told_of() {
@@ -29,4 +34,76 @@ fn what_looks_like_curls_cookies_or_longest_time_is_told_of() {
         let (code, out, err) = loadgen(&[&["--check"], words].concat());
         assert!(code == Some(0) && err.is_empty(), "{words:?}: {out}{err}");
     }
+}
+
+#[test]
+fn a_command_after_its_options_is_told_to_go_first() {
+    for (line, said) in [
+        (
+            "--no-progress find-max",
+            "the command find-max after an option; accepted: it first, then its options",
+        ),
+        ("-o json find-max --slo p99<10ms a:1", "(the command find-max goes before all options)"),
+        ("-o json heyyall -config c.json", "(the command heyyall goes before all options)"),
+    ] {
+        let (code, out, err) = loadgen(&line.split(' ').collect::<Vec<_>>());
+        assert!(code == Some(2) && err.contains(said) && err.lines().count() == 1, "{line}: {out}{err}");
+    }
+    // Words of an option, and what stands first, are none.
+    for line in ["--check -b compare a:1", "--check --request-id-header probe a:1", "heyyall -config compare"]
+    {
+        let (_, out, err) = loadgen(&line.split(' ').collect::<Vec<_>>());
+        assert!(!err.contains("the command"), "{line}: {out}{err}");
+    }
+}
+
+#[test]
+fn secrets_of_sessions_that_can_not_be_logged_are_told_of_once() {
+    let target = format!("https://{}", closed_port());
+    let plain = format!("http://{}", closed_port());
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("keys");
+    let run = |file: &std::path::Path, target: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+        command.args(["-k", "-n", "1", "-c", "1", "--no-progress"]).arg(target).env("SSLKEYLOGFILE", file);
+        if target == plain {
+            command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+            command.args(["-n", "1", "-c", "1", "--no-progress"]).arg(target).env("SSLKEYLOGFILE", file);
+        }
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    for file in [folder.path(), &folder.path().join("none/x")] {
+        let err = run(file, &target);
+        let said = format!(
+            "secrets of TLS sessions are not logged: can't append to {}, which SSLKEYLOGFILE names: ",
+            file.display()
+        );
+        assert_eq!(err.matches(&said).count(), 1, "{err}");
+    }
+    for (file, target) in [(good.as_path(), &target), (folder.path(), &plain)] {
+        let err = run(file, target);
+        assert!(!err.contains("SSLKEYLOGFILE"), "{err}");
+    }
+}
+
+#[test]
+fn a_token_of_a_file_goes_with_each_request() {
+    let (sender, seen) = std::sync::mpsc::channel();
+    let peer = serve(move |_, mut stream| {
+        while let Some(head) = read_request(&mut stream) {
+            sender.send(head).unwrap();
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        }
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "s3cret-token\n").unwrap();
+    let (path, target) = (file.path().to_str().unwrap(), format!("http://{}", peer.address));
+    let (code, out, err) = loadgen(&["--bearer-file", path, "-n", "2", "-c", "1", "-o", "json", &target]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    for head in seen.iter().take(2) {
+        assert!(head.contains("\r\nauthorization: Bearer s3cret-token\r\n"), "{head}");
+    }
+    assert!(!out.contains("s3cret-token") && !err.contains("s3cret-token"), "{out}{err}");
+    let (code, out, err) = loadgen(&["--bearer-file", "/nonexistent", &target]);
+    assert!(code == Some(2) && err.contains("/nonexistent") && err.contains("--bearer-file"), "{out}{err}");
 }
