@@ -88,7 +88,7 @@ fn secrets_of_sessions_that_can_not_be_logged_are_told_of_once() {
 
 #[test]
 fn a_token_of_a_file_goes_with_each_request() {
-    let (sender, seen) = std::sync::mpsc::channel();
+    let (sender, seen) = std::sync::mpsc::sync_channel(2);
     let peer = serve(move |_, mut stream| {
         while let Some(head) = read_request(&mut stream) {
             sender.send(head).unwrap();
