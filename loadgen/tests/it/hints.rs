@@ -107,3 +107,28 @@ fn a_token_of_a_file_goes_with_each_request() {
     let (code, out, err) = loadgen(&["--bearer-file", "/nonexistent", &target]);
     assert!(code == Some(2) && err.contains("/nonexistent") && err.contains("--bearer-file"), "{out}{err}");
 }
+
+#[test]
+fn loads_are_told_that_they_have_fewer_connections_where_they_ask_for_them_or_have_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loads.yaml");
+    let loads = |more: &str| {
+        let one =
+            |name: &str| format!("{{name: {name}, rate: 50, total: 1, connections: 1, workers: 1{more}}}");
+        let text = format!("target: http://{}\nloads: [{}, {}]\n", closed_port(), one("a"), one("b"));
+        std::fs::write(&file, text).unwrap();
+    };
+    // Of as many open files as that.
+    let run = |limit: u32| {
+        let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_loadgen"), "--no-progress", "-f"]).arg(&file);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    loads("");
+    assert_eq!(run(4000), "");
+    let few = run(400);
+    assert_eq!(few.matches(" connections: loadgen may open 400 files (ulimit -n)").count(), 2, "{few}");
+    loads(", max_in_flight: 9000");
+    assert_eq!(run(4000).matches("the load 'a' opens at most ").count(), 1);
+}
