@@ -184,6 +184,11 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<Running, StartError> {
         Err(error) => tracing::warn!(%error, "can't raise the open-file limit"),
     }
     let names = config.instances.names();
+    if config.tls.is_some()
+        && let Err(error) = transport::tls::check_key_log()
+    {
+        tracing::warn!("{error}");
+    }
     let certificates = config.tls.as_ref().map(|tls| Certificates::load(tls, names)).transpose()?;
     let servers = Listeners::bind_all(&config)?;
     let administration = Administration::bind(&config)?;

@@ -10,6 +10,7 @@ use std::{
         mpsc::{self, RecvTimeoutError},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -58,18 +59,27 @@ impl Addresses {
     /// There can be no more threads.
     pub(crate) fn keep_up(&self, site: &Site) -> anyhow::Result<Option<mpsc::SyncSender<()>>> {
         let Some(every) = site.route().resolve_every else { return Ok(None) };
+        let site = site.clone();
+        self.keep_up_with(every, move || find(&site)).map(Some)
+    }
+
+    fn keep_up_with(
+        &self,
+        every: Duration,
+        mut find: impl FnMut() -> anyhow::Result<Arc<[Address]>> + Send + 'static,
+    ) -> anyhow::Result<mpsc::SyncSender<()>> {
         let (sender, ended) = mpsc::sync_channel(1);
-        let (addresses, site) = (self.clone(), site.clone());
+        let addresses = self.clone();
         let keep_up = move || {
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                if let Ok(found) = find(&site) {
+                if let Ok(found) = find() {
                     addresses.set(found);
                 }
             }
         };
         let thread = thread::Builder::new().name("loadgen-resolve".to_owned()).spawn(keep_up);
         thread.context("can't start the thread that looks up names")?;
-        Ok(Some(sender))
+        Ok(sender)
     }
 }
 
@@ -141,4 +151,34 @@ fn interface(zone: &str) -> io::Result<u32> {
     }
     #[cfg(not(target_os = "linux"))]
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_looked_up_again_and_stay_where_they_cannot_be_found() {
+        let at = |last: u8| -> Arc<[Address]> { [Address::Tcp(([127, 0, 0, last], 80).into())].into() };
+        let addresses = Addresses::from(at(1));
+        // Those that connections of a run hold are the same.
+        let of_run = addresses.clone();
+        let (asked, questions) = mpsc::sync_channel(1);
+        let (answers, answered) = mpsc::sync_channel::<Option<Arc<[Address]>>>(1);
+        let find = move || {
+            asked.send(())?;
+            answered.recv()?.context("the name server is down")
+        };
+        let going = addresses.keep_up_with(Duration::from_millis(1), find).unwrap();
+        for (answer, known) in
+            [(Some(at(2)), at(1)), (None, at(2)), (Some(at(3)), at(2)), (Some(at(3)), at(3)), (None, at(3))]
+        {
+            questions.recv().unwrap();
+            assert_eq!(of_run.get(), known);
+            answers.send(answer).unwrap();
+        }
+        // Without the run there are no more questions.
+        drop((going, answers));
+        while questions.recv().is_ok() {}
+    }
 }

@@ -702,6 +702,12 @@ pub struct Args {
     /// What a letter is here that was typed as if it were curl's.
     #[arg(skip)]
     pub(super) letter: Option<&'static str>,
+    /// What a body is that was typed as if it were curl's cookies.
+    #[arg(skip)]
+    pub(super) cookies: Option<String>,
+    /// Whether a number of streams was typed that could be curl's longest time.
+    #[arg(skip)]
+    pub(super) has_whole_m: bool,
     /// What was given, by a word or by a variable: the names of arguments.
     #[arg(skip)]
     pub(super) given: BTreeSet<String>,

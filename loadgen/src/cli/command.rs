@@ -1,6 +1,6 @@
 //! The whole program, from arguments to exit code, without the process around it.
 
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{io::Write, net::SocketAddr, sync::Once, time::Duration};
 
 use anyhow::Context as _;
 use command_line::Refusal;
@@ -29,7 +29,7 @@ use crate::{
     clock::nanos,
     control::Handle,
     numbers::{count, seconds},
-    plan::{OtherEnd, Plan, PlanError},
+    plan::{OtherEnd, Plan, PlanError, Protocol},
     run::Run,
     summary::Summary,
 };
@@ -64,6 +64,7 @@ fn dry(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let args = &if args.embedded { for_embedded(args, "127.0.0.1:1".to_owned()) } else { args.clone() };
     let planned = args.planned()?;
     check_together(&Output::from(args))?;
+    note_curl(args, &planned);
     let mut page = Vec::new();
     match planned {
         Planned::One(plan) if args.print => print::plan(&plan, 0, &mut page)?,
@@ -172,7 +173,9 @@ fn for_command(typed: &Args) -> Args {
 fn carry_out(args: &Args, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let args = &for_command(args);
     let output = Output::from(args);
-    match args.planned()? {
+    let planned = args.planned()?;
+    note_curl(args, &planned);
+    match planned {
         Planned::One(plan) => run(Adapted { plan: *plan, output, page: Page::Usual }, other_end, out),
         Planned::Several(all) => loads::run(all, &output, other_end, out),
     }
@@ -315,6 +318,35 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<OfRou
     Ok(OfRound { summary, is_aborted: aborted.is_some() })
 }
 
+/// Says once that secrets of sessions can't be logged, if TLS is spoken and they were to be.
+pub(super) fn note_key_log(plan: &Plan) {
+    static ONCE: Once = Once::new();
+    if plan.sites().iter().any(|site| site.target().tls) {
+        ONCE.call_once(|| {
+            if let Err(error) = transport::tls::check_key_log() {
+                note(&error.to_string());
+            }
+        });
+    }
+}
+
+/// Says of what was typed and is valid that it has another meaning for curl.
+fn note_curl(args: &Args, planned: &Planned) {
+    if let Some(cookies) = &args.cookies {
+        note(cookies);
+    }
+    let is_http1 = |plan: &Plan| {
+        plan.message().is_none() && plan.sites().iter().all(|site| site.target().protocol == Protocol::Http1)
+    };
+    let is_unused = match planned {
+        Planned::One(plan) => is_http1(plan),
+        Planned::Several(loads) => loads.iter().all(|load| is_http1(&load.plan)),
+    };
+    if args.has_whole_m && is_unused {
+        note("-m, the number of streams, has no effect over HTTP/1.1; curl's -m is --timeout here");
+    }
+}
+
 /// Says where servers can post their ledgers.
 pub(super) fn note_ledgers(address: Option<SocketAddr>) {
     if let Some(address) = address {
@@ -324,6 +356,7 @@ pub(super) fn note_ledgers(address: Option<SocketAddr>) {
 
 /// The plan with connections that this process can open. A limit that can't be read or raised is met while it runs.
 pub(super) fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, PlanError> {
+    note_key_log(&plan);
     let Ok(limit) = runtime::files::raise_limit() else { return Ok(plan) };
     let (plan, is_limited) = plan.within_files(limit.now, other_end)?;
     if is_limited {

@@ -1,6 +1,6 @@
 //! heyyall's command line and its configuration: several endpoints in one run, each with its share.
 
-use std::{collections::BTreeMap, ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fs::File, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use command_line::{Accepted, Refusal};
 use contract::quantity::{self, LONGEST_TIME};
@@ -385,5 +385,15 @@ fn first_target(config: &Config) -> Result<At, (usize, PlanError)> {
     for (index, endpoint) in config.endpoints.iter().enumerate() {
         is_tls |= endpoint.target().map_err(|error| (index, error))?.tls;
     }
-    Ok(At { url: first.url.clone(), identity: if is_tls { identity(first) } else { Default::default() } })
+    let (cert, key) = identity(first);
+    // Where no TLS is spoken they are not used, but a mistake is one.
+    for (file, flag) in [(&cert, "CertFile"), (&key, "KeyFile")] {
+        if let Some(path) = file.as_ref().filter(|_| !is_tls)
+            && let Err(error) = File::open(path)
+        {
+            let wrong = format!("{flag}: can't read {}: {error}", path.display());
+            return Err((0, PlanError(Refusal::new(wrong, IDENTITY.0, IDENTITY.1))));
+        }
+    }
+    Ok(At { url: first.url.clone(), identity: if is_tls { (cert, key) } else { Default::default() } })
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{
     abort,
     adapters::Page,
-    command::{note_ledgers, observed_every, with_words},
+    command::{note_key_log, note_ledgers, observed_every, with_words},
     conclude::{Ended, View, conclude},
     exit::{self, Exit},
     formats::ReportFiles,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     control::Handle,
-    plan::{OtherEnd, Plan, PlanError, together_within_files},
+    plan::{OtherEnd, Plan, PlanError, load::DEFAULT_MAX_IN_FLIGHT, together_within_files},
     run::{RunningTogether, Together},
     summary::Summary,
     verdict::Threshold,
@@ -163,14 +163,19 @@ fn joined(running: RunningTogether, output: &Output) -> anyhow::Result<Vec<Summa
     Ok(summaries.into_iter().map(|summary| with_words(summary, output)).collect())
 }
 
+/// So many connections of a load that says nothing of them are no matter for a note.
+const ENOUGH: usize = 1000;
+
 /// The plans with connections that this process can open beside each other.
 fn within_files(plans: Vec<Plan>, other_end: OtherEnd) -> Result<Vec<Plan>, PlanError> {
+    plans.iter().for_each(note_key_log);
     let Ok(limit) = runtime::files::raise_limit() else { return Ok(plans) };
     let fitted = together_within_files(plans, limit.now, other_end)?;
     let plan = |(plan, is_limited): (Plan, bool)| {
-        if is_limited {
+        let is_default = plan.load().max_in_flight.get() == DEFAULT_MAX_IN_FLIGHT;
+        if is_limited && !(is_default && plan.load().max_connections.get() >= ENOUGH) {
             note(&format!(
-                "the load '{}' opens at most {} connections, not max_in_flight: loadgen may open {} files (ulimit -n)",
+                "the load '{}' opens at most {} connections: loadgen may open {} files (ulimit -n)",
                 plan.load().name.as_deref().unwrap_or_default(),
                 plan.load().max_connections,
                 limit.now

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
+    path::Path,
 };
 
 use clap::{
@@ -70,10 +71,31 @@ impl Args {
             _ => arg,
         });
         let letter = shorthand::curl_letter(&words);
-        match (Self::read_with(&command, words), letter) {
-            (Ok(args), letter) => Ok(Self { letter, ..args }),
-            (Err(Failure::Refused(message)), Some(letter)) => {
-                Err(Failure::Refused(format!("{message} ({letter})")))
+        let cookies = shorthand::curl_cookies(&words, Path::is_file);
+        let has_whole_m = shorthand::has_whole_m(&words);
+        let late = (!is_search && !is_comparison && !is_other).then(|| late_command(&words)).flatten();
+        let read = Self::read_with(&command, words);
+        // It would be the target.
+        if let (Some(late), Ok(args)) = (&late, &read)
+            && args.target.as_ref() == Some(late)
+        {
+            let wrong = format!("the command {late} after an option");
+            let example = format!("loadgen {late} --help");
+            let refusal = Refusal::new(wrong, "it first, then its options", example);
+            return Err(Failure::Refused(refusal.to_string()));
+        }
+        // What its options are not would be told of.
+        let hint = late.map(|late| format!("the command {late} goes before all options"));
+        match (read, letter.map(str::to_owned).or(hint)) {
+            (Ok(args), _) => {
+                // Who says how the body is sent means a body.
+                let is_body =
+                    args.method.is_some() || args.headers.iter().any(|field| is_about_content(field));
+                let cookies = cookies.filter(|_| !is_body);
+                Ok(Self { letter, cookies, has_whole_m, ..args })
+            }
+            (Err(Failure::Refused(message)), Some(hint)) => {
+                Err(Failure::Refused(format!("{message} ({hint})")))
             }
             (failed, _) => failed,
         }
@@ -455,6 +477,24 @@ impl Args {
         }
         plan
     }
+}
+
+/// The first word that is a command and does not come first, where nothing but options comes before it.
+fn late_command(words: &[OsString]) -> Option<String> {
+    let first = words.get(1)?.to_str()?;
+    let described = Args::described();
+    let is_command = |word: &&str| described.find_subcommand(word).is_some();
+    let words = words.iter().skip(2).filter_map(|word| word.to_str());
+    words
+        .take_while(|word| *word != "--")
+        .find(is_command)
+        .filter(|_| first.starts_with('-'))
+        .map(str::to_owned)
+}
+
+/// Whether a field says what a body is.
+fn is_about_content(field: &str) -> bool {
+    field.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("content-type"))
 }
 
 #[cfg(test)]

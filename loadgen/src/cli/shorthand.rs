@@ -63,15 +63,45 @@ pub(super) fn body(text: &str) -> Body<'_> {
     }
 }
 
-/// What a letter of curl's is here, if what was typed after it looks like curl's.
-pub(super) fn curl_letter(words: &[OsString]) -> Option<&'static str> {
-    let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
-    let after = |letter: &str| {
-        words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix(letter)? {
-            "" => words.get(index + 1).copied(),
-            joined => Some(joined),
+/// What was typed after a letter.
+fn after<'w>(words: &'w [OsString], letter: &str) -> Option<&'w str> {
+    words.iter().enumerate().find_map(|(index, word)| match word.to_str()?.strip_prefix(letter)? {
+        "" => words.get(index + 1).and_then(|word| word.to_str()),
+        joined => Some(joined),
+    })
+}
+
+/// What a body is that was typed after `-b` and looks like curl's cookies, which the request is sent without.
+pub(super) fn curl_cookies(words: &[OsString], is_file: impl Fn(&Path) -> bool) -> Option<String> {
+    let text = after(words, "-b")?;
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_of_value = |c: char| c.is_ascii_graphic() && !"&\"'{}[]<>;,=@".contains(c);
+    let is_cookie = |pair: &str| {
+        let pair = pair.split_once('=');
+        pair.is_some_and(|(name, value)| {
+            let value = value.trim_end_matches('=');
+            !name.is_empty() && name.chars().all(is_of_name) && value.chars().all(is_of_value)
         })
     };
+    if text.split("; ").all(is_cookie) {
+        return Some(format!("-b {text} is the request's body; curl's -b is -H 'Cookie: {text}' here"));
+    }
+    let is_name = !text.is_empty() && !text.starts_with('@') && !text.contains('\n');
+    (is_name && is_file(Path::new(text))).then(|| {
+        format!(
+            "-b {text} is the request's body, and not the file, which is -b @{text}; curl's -b is -H 'Cookie: ...' here"
+        )
+    })
+}
+
+/// Whether `-m` was typed with a whole number, as curl's may be.
+pub(super) fn has_whole_m(words: &[OsString]) -> bool {
+    after(words, "-m").is_some_and(|value| value.parse::<u64>().is_ok())
+}
+
+/// What a letter of curl's is here, if what was typed after it looks like curl's.
+pub(super) fn curl_letter(words: &[OsString]) -> Option<&'static str> {
+    let after = |letter: &str| after(words, letter);
     let is_data = |value: &str| value.starts_with(['{', '[', '@', '"']) || value.contains('=');
     let is_time = |value: &str| value.ends_with(|c: char| c.is_ascii_alphabetic()) || value.contains('.');
     let is_user = |value: &str| {
@@ -125,6 +155,40 @@ mod tests {
         assert_eq!(body("@x"), Body::File(Path::new("x")));
         assert_eq!(body("@@x"), Body::Text("@x"));
         assert_eq!(body("@"), Body::File(Path::new("")));
+    }
+
+    #[test]
+    fn a_body_that_looks_like_cookies_of_curl_is_told_of() {
+        let said = |text: &str| {
+            let words = ["loadgen", "-b", text, "http://a"].map(OsString::from);
+            curl_cookies(&words, |path| path == Path::new("cookies.txt"))
+        };
+        for text in ["session=abc", "a=1; b=2", "token=aGk=", "a="] {
+            let expected = format!("-b {text} is the request's body; curl's -b is -H 'Cookie: {text}' here");
+            assert_eq!(said(text), Some(expected));
+        }
+        assert!(
+            said("cookies.txt").unwrap().contains("which is -b @cookies.txt; curl's -b is -H 'Cookie: ...'")
+        );
+        for text in [
+            "",
+            "hello",
+            "a=1&b=2",
+            "{\"a\": 1}",
+            "@cookies.txt",
+            "other.txt",
+            "a b=1",
+            "=1",
+            "n={{seq}}",
+            "a=1;b",
+        ] {
+            assert_eq!(said(text), None, "{text}");
+        }
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(curl_cookies(&words("-ba=1 http://a"), |_| false).is_some());
+        assert_eq!(curl_cookies(&words("--body a=1 --bind b=1"), |_| false), None);
+        assert!(has_whole_m(&words("-m 30 http://a")) && has_whole_m(&words("-m30")));
+        assert!(!has_whole_m(&words("--streams 30 -m 10s")) && !has_whole_m(&words("a:1")));
     }
 
     #[test]

@@ -34,7 +34,11 @@ pub(super) fn read(line: &str) -> Result<Logged, &'static str> {
         return json(&object);
     }
     // The request stands between quotes, whatever stands around it.
-    let request = quoted(line).find_map(|text| request(text).ok()).ok_or("no request between quotes")?;
+    let request = quoted(line).find_map(|text| request(text).ok());
+    let request = request.ok_or_else(|| match quoted(line).any(|text| text.starts_with("CONNECT ")) {
+        true => "CONNECT, which asks for a tunnel and is not sent",
+        false => "no request between quotes",
+    })?;
     let (method, path) = request;
     let (at, is_coarse, is_end) = stamp(line).ok_or("no time")?;
     let took = if is_end { duration(line).unwrap_or(0) } else { 0 };
@@ -330,7 +334,7 @@ mod tests {
             (r#"127.0.0.1 - - [yesterday] "GET / HTTP/1.1" 200 0"#, "no time"),
             (
                 r#"127.0.0.1 - - [27/Nov/2026:12:00:01 +0000] "CONNECT a:1 HTTP/1.1" 200 0"#,
-                "no request between quotes",
+                "CONNECT, which asks for a tunnel and is not sent",
             ),
             (r#""unfinished"#, "no request between quotes"),
             (r#""\"#, "no request between quotes"),

@@ -110,9 +110,13 @@ impl Call {
             call.prepare_raw()?;
         } else if let Some(types) = types {
             call.find(types, "the files of --proto", request.rows())?;
-        } else if call.given.is_none() && call.service == methods::ECHO {
-            // It works with a server without reflection, and asks none.
-            call.find(&methods::known(), "this program", None)?;
+        } else if call.given.is_none()
+            && call.service == methods::ECHO
+            && let known = methods::known()
+            && Method::find(&known, &call.service, &call.method, "this program").is_ok()
+        {
+            // It works with a server without reflection, and asks none. The server may have other methods of that name.
+            call.find(&known, "this program", None)?;
         }
         Ok(call)
     }

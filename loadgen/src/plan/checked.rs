@@ -40,6 +40,23 @@ impl Builder {
 
     /// What goes with messages on WebSockets.
     fn check_messages(&self) -> Result<(), PlanError> {
+        let of_request = |index: usize, shown: &str, accepted: &str, example: &str| {
+            let refusal = Refusal::new(shown, accepted, example);
+            Err(PlanError(match self.places.as_deref() {
+                Some(places) => places.told_of_request(index, refusal),
+                None => refusal,
+            }))
+        };
+        if self.requests.len() > 1 {
+            let accepted =
+                "one, which is the message and the path of its WebSocket, possibly with placeholders";
+            let example = "requests: [{path: /ws, body: '{{seq}}'}]";
+            return of_request(1, "a WebSocket with several requests", accepted, example);
+        }
+        if let Some(index) = self.requests.iter().position(|request| request.expect != Expect::default()) {
+            let accepted = "none: a message succeeds with its echo";
+            return of_request(index, "expectations of a WebSocket", accepted, "requests: [{path: /ws}]");
+        }
         let refused = [
             (
                 self.expected_status.named().is_some(),
@@ -47,8 +64,8 @@ impl Builder {
                 "it with other targets: a message succeeds with its echo",
             ),
             (
-                self.requests.len() > 1 || self.url_file.is_some(),
-                "a WebSocket with several requests",
+                self.url_file.is_some(),
+                "--url-file with a WebSocket",
                 "one message, possibly with placeholders, on each connection of the target's path",
             ),
             (
@@ -69,10 +86,7 @@ impl Builder {
                 "them with requests, so far",
             ),
             (
-                self.requests
-                    .iter()
-                    .chain([&self.request])
-                    .any(|request| request.expect != Expect::default()),
+                self.request.expect != Expect::default(),
                 "expectations of a WebSocket",
                 "none: a message succeeds with its echo",
             ),
@@ -258,13 +272,13 @@ impl Builder {
         let is_counted = load.arrivals().is_some_and(|arrivals| arrivals.count().is_some());
         if sites.len() > 1 && load.total.is_some() && !load.warmup.is_zero() && load.arrivals().is_none() {
             let accepted = "a duration in place of the total, or a rate";
-            let shown = "a total of requests to several targets after a warm-up of a closed loop";
+            let shown = "--total of requests to several targets after --warmup of a closed loop";
             return Err(PlanError(Refusal::new(shown, accepted, "duration: 10s")));
         }
         if has_counts && !load.warmup.is_zero() && !is_counted {
             // How many of each are in the warm-up is known afterwards alone.
             let accepted = "weights in place of counts, or requests that are due evenly at a rate";
-            let shown = "requests with a count after a warm-up of a closed loop, or at random times";
+            let shown = "--warmup of a closed loop, or of random times, before requests with a count";
             return Err(PlanError(Refusal::new(shown, accepted, "weight: 3")));
         }
         // Each worker has a connection and a request of its own.
@@ -307,6 +321,7 @@ impl Builder {
             captures: false,
             verify,
             has_phases: false,
+            places: self.places,
         })
     }
 }

@@ -110,7 +110,20 @@ impl Plan {
     }
 
     /// The same within its share of the limit.
-    fn fitted(mut self, share: u64, limit: u64, other_end: OtherEnd) -> Result<(Self, bool), PlanError> {
+    fn fitted(self, share: u64, limit: u64, other_end: OtherEnd) -> Result<(Self, bool), PlanError> {
+        let places = self.places.clone();
+        self.fitted_or_refused(share, limit, other_end).map_err(|PlanError(refusal)| match places {
+            Some(places) => PlanError(places.told(refusal)),
+            None => PlanError(refusal),
+        })
+    }
+
+    fn fitted_or_refused(
+        mut self,
+        share: u64,
+        limit: u64,
+        other_end: OtherEnd,
+    ) -> Result<(Self, bool), PlanError> {
         let workers = PER_WORKER.saturating_mul(self.workers.get() as u64);
         let other = reserved(other_end).saturating_add(workers);
         let ends = self.ends(other_end);
@@ -221,5 +234,20 @@ mod tests {
         let error = three.clone().within_files(500, OtherEnd::Elsewhere).unwrap_err().to_string();
         assert!(error.contains("at most 153 connections to each target"), "{error}");
         assert!(three.within_files(940, OtherEnd::Elsewhere).is_ok());
+        // It is told of where it stands, if that is in a file.
+        for (load, said) in [
+            (
+                "connections: 900",
+                "plan.yaml:2:21: invalid value '900' for connections: this process may open",
+            ),
+            (
+                "idle_connections: 900",
+                "plan.yaml:2:26: invalid value '900' for idle_connections: this process",
+            ),
+        ] {
+            let plan = of(&format!("target: http://a\nload: {{{load}}}"));
+            let error = plan.within_files(500, OtherEnd::Elsewhere).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
     }
 }

@@ -117,6 +117,8 @@ pub struct Plan {
     captures: bool,
     verify: Option<Verify>,
     has_phases: bool,
+    /// Where what it says stands, if that is in a file.
+    places: Option<Arc<places::Places>>,
 }
 
 /// A mistake in what is wanted: one line that says what is wrong with which input, what is accepted, and an example.

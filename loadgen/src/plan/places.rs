@@ -15,6 +15,8 @@ pub(crate) struct Places {
     name: String,
     /// Of what is an option, by its name.
     of_run: HashMap<String, Place>,
+    /// Of each of several targets, by what it says.
+    targets: Vec<(String, Place)>,
     requests: Vec<OfRequest>,
     /// Of the load, if it is one of several.
     load: Option<OfLoad>,
@@ -48,6 +50,10 @@ impl Places {
         self.of_run.insert(option.to_owned(), place);
     }
 
+    pub(super) fn put_target(&mut self, text: &str, place: Place) {
+        self.targets.push((text.to_owned(), place));
+    }
+
     /// The next request, and where what it has stands, by option.
     pub(super) fn put_request(&mut self, place: Place, values: HashMap<String, Place>) {
         self.requests.push(OfRequest { place, values });
@@ -77,10 +83,21 @@ impl Places {
     /// A refusal with the place of what is refused, if that stands in the file.
     pub(crate) fn told(&self, refusal: Refusal) -> Refusal {
         let subject = refusal.to_string();
+        if let Some(place) = self.place_of_target(&subject) {
+            return refusal.at(self.shown(place)).in_keys(key_of);
+        }
         let option = match refusal.flag() {
             Some(flag) => flag,
             None if subject.starts_with("invalid target") || subject.contains("in the path") => "url",
             None => {
+                let wrong = subject.split("; accepted: ").next().unwrap_or_default();
+                if let Some(place) = self.place_of_named(wrong) {
+                    // What was typed is called as it was.
+                    let is_here = |flag: &str| self.of_run.contains_key(flag);
+                    let are_all_here = flags_in(wrong).all(is_here);
+                    let key = |flag: &str| key_of(flag).filter(|_| are_all_here || is_here(flag));
+                    return refusal.at(self.shown(place)).in_keys(key);
+                }
                 return match &self.load {
                     Some(load) if load.is_meant(&subject) => {
                         refusal.at(self.shown(load.place)).in_keys(key_of)
@@ -100,6 +117,9 @@ impl Places {
         let Some(request) = self.requests.get(index) else { return refusal };
         let subject = refusal.to_string();
         let option = refusal.flag().unwrap_or(match &subject {
+            subject if subject.starts_with("the weight") || subject.starts_with("no count") => "weight",
+            subject if subject.starts_with("the count") => "count",
+            subject if subject.contains("expectations") => "expect",
             subject if subject.contains("target '") => "url",
             subject if subject.starts_with("invalid message") => "body",
             _ => "path",
@@ -107,6 +127,24 @@ impl Places {
         let place = self.shown(*request.values.get(option).unwrap_or(&request.place));
         refusal.at(place).in_keys(key_of)
     }
+
+    /// Where the first option stands that is named in a text and stands in the file.
+    fn place_of_named(&self, text: &str) -> Option<Place> {
+        flags_in(text).find_map(|flag| self.of_run.get(flag)).copied()
+    }
+
+    /// Where that of several targets stands that is spoken of in a text.
+    fn place_of_target(&self, text: &str) -> Option<Place> {
+        let is_about_one = text.starts_with("invalid target") || text.starts_with("the target");
+        let named = self.targets.iter().filter(|(target, _)| is_about_one && text.contains(&**target));
+        named.max_by_key(|(target, _)| target.len()).map(|(_, place)| *place)
+    }
+}
+
+/// The flags that are named in a text, without their dashes.
+fn flags_in(text: &str) -> impl Iterator<Item = &str> {
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    text.split("--").skip(1).map(move |rest| &rest[..rest.find(|c| !is_of_name(c)).unwrap_or(rest.len())])
 }
 
 impl OfLoad {

@@ -73,7 +73,7 @@ impl Requests {
 
     /// One alone, with its share, which may be a count.
     pub(super) fn only_of(request: Request, share: Option<Share>) -> Result<Self, PlanError> {
-        Self::of(vec![request], &[share])
+        Self::of(vec![request], &[share]).map_err(WrongShare::alone)
     }
 
     /// Keeps those of `all` servers that any of them goes to.
@@ -128,6 +128,7 @@ impl Requests {
         }
         let shares: Vec<_> = several.iter().map(|of| of.options.share).collect();
         let sites = several.iter().map(|of| of.site as u16).collect();
+        let origins: Vec<_> = several.iter().map(|of| of.origin).collect();
         let all = several.into_iter().map(|OfSite { origin, site, options }| {
             let is_call = common[site].target.grpc;
             let own = options.call.clone();
@@ -144,7 +145,11 @@ impl Requests {
                 None => request,
             }
         });
-        Ok(Self { sites, ..Self::of(all.collect::<Result<_, _>>()?, &shares)? })
+        let requests = Self::of(all.collect::<Result<_, _>>()?, &shares).map_err(|wrong| match places {
+            Some(places) => PlanError(places.told_of_request(origins[wrong.request], wrong.refusal)),
+            None => wrong.alone(),
+        })?;
+        Ok(Self { sites, ..requests })
     }
 
     /// Those of a log, one for each method, with the paths of its requests; a body goes with methods that are about one.
@@ -171,7 +176,7 @@ impl Requests {
         });
         let all = all.collect::<Result<Vec<_>, PlanError>>()?;
         let shares = vec![None; all.len()];
-        let mut requests = Self::of(all, &shares)?;
+        let mut requests = Self::of(all, &shares).map_err(WrongShare::alone)?;
         requests.mix = Mix::listed(methods_of);
         Ok(requests)
     }
@@ -206,7 +211,8 @@ impl Requests {
         if paths.len() > MAX_NAMES {
             let paths =
                 Rows::of_one_column("path", paths.into_iter()).map_err(|error| refused(error.to_string()))?;
-            return Self::of(vec![Request::new(common, defaults)?.with_paths(paths)], &[None]);
+            let only = Request::new(common, defaults)?.with_paths(paths);
+            return Self::of(vec![only], &[None]).map_err(WrongShare::alone);
         }
         let by_default = if defaults.body.is_some() { "POST" } else { "GET" };
         let method = defaults.method.clone().unwrap_or_else(|| by_default.to_owned());
@@ -222,7 +228,11 @@ impl Requests {
         Self::new(&[common], &defaults, several.collect(), None)
     }
 
-    fn of(all: Vec<Request>, shares: &[Option<Share>]) -> Result<Self, PlanError> {
+    fn of(all: Vec<Request>, shares: &[Option<Share>]) -> Result<Self, WrongShare> {
+        let wrong = |request: usize, shown: &dyn Fn(&str) -> String, accepted: String, example: &str| {
+            let name = all.get(request).map(|request| shown_name(&request.name)).unwrap_or_default();
+            WrongShare { request, refusal: Refusal::new(shown(&name), accepted, example) }
+        };
         let counts: Vec<_> = shares
             .iter()
             .filter_map(|share| match share {
@@ -230,9 +240,17 @@ impl Requests {
                 _ => None,
             })
             .collect();
-        if !counts.is_empty() && counts.len() < shares.len() {
-            let shown = "requests of which some have a count and others have none";
-            return Err(PlanError(Refusal::new(shown, "a count for each of them, or weights", "count: 100")));
+        let uncounted = shares.iter().position(|share| !matches!(share, Some(Share::Count(_))));
+        if !counts.is_empty()
+            && let Some(index) = uncounted
+        {
+            let shown = |name: &str| format!("no count for the request '{name}', where others have one");
+            return Err(wrong(
+                index,
+                &shown,
+                "a count for each of them, or weights".to_owned(),
+                "count: 100",
+            ));
         }
         let weights: Vec<_> = shares
             .iter()
@@ -241,16 +259,21 @@ impl Requests {
                 None => 1,
             })
             .collect();
+        // Of those that are too much together, the largest is told of.
+        let largest = (0..weights.len()).rev().max_by_key(|index| weights[*index]).unwrap_or_default();
+        let (key, others) = if counts.is_empty() { ("weight", "weights") } else { ("count", "counts") };
         let mix = Mix::new(&weights).ok_or_else(|| {
+            let shown = |name: &str| format!("the {key} {} of the request '{name}'", weights[largest]);
             let accepted = format!(
-                "whole numbers from 1, whose sum is at most {MAX_SEQUENCE} once divided by what they have in common"
+                "whole numbers from 1, where the sum of all {others} is at most {MAX_SEQUENCE} once they are divided by what they have in common"
             );
-            PlanError(Refusal::new("invalid weights or counts", accepted, "weight: 50"))
+            wrong(largest, &shown, accepted, &format!("{key}: 50"))
         })?;
         let total = counts.iter().try_fold(0, |sum: u64, count| sum.checked_add(*count));
         let total = total.filter(|total| *total <= MAX_TOTAL).ok_or_else(|| {
-            let shown = format!("counts that are more than {MAX_TOTAL} together");
-            PlanError(Refusal::new(shown, format!("at most {MAX_TOTAL} requests"), "count: 1000"))
+            let shown = |name: &str| format!("the count {} of the request '{name}'", weights[largest]);
+            let accepted = format!("at most {MAX_TOTAL} requests together");
+            wrong(largest, &shown, accepted, "count: 1000")
         })?;
         let total = (!counts.is_empty()).then_some(total);
         let names = if mix.is_mixed() { Names::of(&all) } else { Names::default() };
@@ -298,13 +321,13 @@ fn path_of(line: &str, target: &Target, version: Version) -> Result<String, Stri
 
 impl Names {
     fn of(requests: &[Request]) -> Self {
-        let distinct: HashSet<_> = requests.iter().map(|request| shown(&request.name)).collect();
+        let distinct: HashSet<_> = requests.iter().map(|request| shown_name(&request.name)).collect();
         let most = if distinct.len() > MAX_NAMES { MAX_NAMES - 1 } else { MAX_NAMES };
         let mut all: Vec<String> = Vec::new();
         let mut known: HashMap<String, u16> = HashMap::new();
         let mut of_request = Vec::new();
         for request in requests {
-            let mut name = shown(&request.name);
+            let mut name = shown_name(&request.name);
             if all.len() >= most && !known.contains_key(&name) {
                 name = OTHERS.to_owned();
             }
@@ -317,8 +340,21 @@ impl Names {
     }
 }
 
+/// What is wrong with the share that a request has, by its index.
+struct WrongShare {
+    request: usize,
+    refusal: Refusal,
+}
+
+impl WrongShare {
+    /// Of requests that stand in no file.
+    fn alone(self) -> PlanError {
+        PlanError(self.refusal)
+    }
+}
+
 /// A name as reports print it.
-fn shown(name: &str) -> String {
+fn shown_name(name: &str) -> String {
     let mut name = name.replace(char::is_control, "?");
     while name.len() > MAX_NAME {
         name.pop();

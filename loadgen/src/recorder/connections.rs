@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use transport::tls::Facts;
 
-use super::{Idle, LONGEST, encoded};
+use super::{Idle, LONGEST, encoded, failures::example};
 use crate::clock::Nanos;
 
 /// Digits that the histograms keep.
@@ -20,6 +20,15 @@ pub struct Connections {
     pub opened: u64,
     /// Those of them that took the place of one that was closed.
     pub reopened: u64,
+    /// Attempts to open one that failed: each is followed by another one as long as it is needed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// Attempts that were given up: it was not needed any more, or the run was over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given_up: u64,
+    /// Why the first one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// Closed or reset by the server, or because it announced that it would.
     pub closed_by_server: u64,
     /// Closed by loadgen: for a timeout, because the server broke the protocol, or because the run was over.
@@ -50,7 +59,7 @@ pub struct Connections {
 /// The most combinations that are kept apart.
 const MAX_AGREED: usize = 16;
 
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new(DIGITS).unwrap_or_else(|error| unreachable!("{DIGITS} digits: {error}"))
 }
 
@@ -64,6 +73,9 @@ impl Default for Connections {
         Self {
             opened: 0,
             reopened: 0,
+            failed: 0,
+            given_up: 0,
+            failure: None,
             closed_by_server: 0,
             closed_by_loadgen: 0,
             lookup: histogram(),
@@ -81,13 +93,17 @@ impl Connections {
     /// All that is counted.
     pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
         let all = [self.opened, self.reopened, self.closed_by_server, self.closed_by_loadgen, self.resumed];
+        let all = all.into_iter().chain([self.failed, self.given_up]);
         let of_idle = self.idle.iter().flat_map(|idle| idle.counts());
-        all.into_iter().chain(self.agreed.values().copied()).chain(of_idle)
+        all.chain(self.agreed.values().copied()).chain(of_idle)
     }
 
-    /// What servers have agreed on, and why idle ones failed, as texts.
+    /// What servers have agreed on, and why some failed, as texts.
     pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
-        self.agreed.keys().chain(self.idle.iter().filter_map(|idle| idle.failure.as_ref()))
+        self.agreed
+            .keys()
+            .chain(&self.failure)
+            .chain(self.idle.iter().filter_map(|idle| idle.failure.as_ref()))
     }
 
     /// Those without requests.
@@ -133,11 +149,31 @@ impl Connections {
         }
     }
 
+    /// Counts one that never took requests, and why, if it was not given up.
+    pub(crate) fn not_opened(&mut self, why: Option<&str>) {
+        match why {
+            Some(why) => {
+                self.failed += 1;
+                self.failure.get_or_insert_with(|| example(why));
+            }
+            None => self.given_up += 1,
+        }
+    }
+
+    /// How often one was tried to open, whatever came of it.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.opened + self.failed + self.given_up
+    }
+
     /// Adds what another worker has counted.
     pub(super) fn merge(&mut self, other: &Self) {
         let Self {
             opened,
             reopened,
+            failed,
+            given_up,
+            failure,
             closed_by_server,
             closed_by_loadgen,
             lookup,
@@ -150,6 +186,11 @@ impl Connections {
         } = other;
         self.opened += opened;
         self.reopened += reopened;
+        self.failed += failed;
+        self.given_up += given_up;
+        if self.failure.is_none() {
+            self.failure.clone_from(failure);
+        }
         self.closed_by_server += closed_by_server;
         self.closed_by_loadgen += closed_by_loadgen;
         self.resumed += resumed;

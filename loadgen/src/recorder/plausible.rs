@@ -56,7 +56,7 @@ impl Recorder {
             && self.times.undelayed.len() == self.counts.succeeded
             && self.times.unsuccessful.len() == self.counts.unsuccessful()
             && self.connections.is_bounded()
-            && self.sockets.iter().all(|sockets| sockets.pings.len() <= sockets.pings_sent)
+            && self.sockets.iter().all(|sockets| sockets.is_plausible())
             && self.server_report.is_plausible(self.counts.completed())
             && self.requests.is_plausible(self.counts.offered)
             && self.unmet.replies() <= self.counts.completed()

@@ -201,6 +201,16 @@ impl Recorder {
         }
     }
 
+    /// A handshake of a WebSocket was begun.
+    pub(crate) fn handshaking(&mut self) {
+        self.sockets.get_or_insert_default().handshakes += 1;
+    }
+
+    /// One that was begun at `since` has made a WebSocket.
+    pub(crate) fn handshaken(&mut self, since: Nanos, at: Nanos, is_first: bool) {
+        self.sockets.get_or_insert_default().opened(since, at, is_first);
+    }
+
     /// A ping was sent on a WebSocket.
     pub(crate) fn pinged(&mut self, at: Nanos) {
         if !self.is_warmup(at) {

@@ -296,6 +296,9 @@ impl Summary {
                 "loadgen itself was kept from running for {}, so that nothing more can be told: {rates}",
                 time(self.records.held_up.0 as f64)
             ),
+            Limit::None if self.run.is_open_loop() && self.records.counts.offered < 2 => {
+                "one request says nothing of a rate".to_owned()
+            }
             Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
                 format!("the rate was held: {rates}")
             }

@@ -418,6 +418,16 @@ fn a_short_run_names_no_cpu_as_its_limit() {
 }
 
 #[test]
+fn one_request_says_nothing_of_a_rate() {
+    for (count, said) in [(1, "one request says nothing of a rate"), (2, "the rate was held: ")] {
+        let summary =
+            run(&format!("-r 1000 -n {count} a:1"), |_, _| Planted { service: MILLI, ..Planted::default() });
+        let [_, limit] = summary.verdict();
+        assert!(limit.contains(said), "{limit}");
+    }
+}
+
+#[test]
 fn a_sentence_on_widths_names_those_of_its_percentiles_alone() {
     // Of 400 requests, the slowest are late by far: p99 and above have too few to tell.
     let summary = run("-r 200 -d 2s a:1", |n, _| Planted {

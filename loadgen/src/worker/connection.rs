@@ -171,6 +171,12 @@ pub(crate) trait Sink {
     fn opened(&mut self, opened: Opened);
     /// A connection that took requests has been closed.
     fn closed(&mut self, by: Closer);
+    /// One that began to open never took requests: it failed, or was given up because it is not needed, or the run is over.
+    fn not_opened(&mut self, why: Option<&Failure>);
+    /// The handshake of a WebSocket was begun.
+    fn handshaking(&mut self);
+    /// One that was begun at `since` is done; `is_first`: until now there are no more than there are to be.
+    fn handshaken(&mut self, since: Nanos, at: Nanos, is_first: bool);
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
     /// The first response of a call has come, so long after the call was due.

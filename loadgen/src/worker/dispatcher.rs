@@ -565,6 +565,18 @@ impl Sink for Results<'_> {
         }
     }
 
+    fn not_opened(&mut self, why: Option<&Failure>) {
+        self.recording.records().connections.not_opened(why.map(|why| &*why.message));
+    }
+
+    fn handshaking(&mut self) {
+        self.recording.records().handshaking();
+    }
+
+    fn handshaken(&mut self, since: Nanos, at: Nanos, is_first: bool) {
+        self.recording.records().handshaken(since, at, is_first);
+    }
+
     fn instance(&mut self, name: &[u8]) -> u16 {
         self.recording.instance(name)
     }

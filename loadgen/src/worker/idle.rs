@@ -146,6 +146,18 @@ impl Sink for Results<'_> {
         self.record().failed(&failure.message);
     }
 
+    fn not_opened(&mut self, why: Option<&Failure>) {
+        self.record().not_opened(why.map(|why| &*why.message));
+    }
+
+    fn handshaking(&mut self) {
+        self.recording.records().handshaking();
+    }
+
+    fn handshaken(&mut self, since: Nanos, at: Nanos, is_first: bool) {
+        self.recording.records().handshaken(since, at, is_first);
+    }
+
     fn unasked(&mut self, failure: &Failure) {
         self.recording.records().unasked(&failure.message);
     }

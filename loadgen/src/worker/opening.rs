@@ -25,11 +25,71 @@ use crate::{
     schedule::Part,
 };
 
-/// The pause after the first failure in a row; it doubles up to [`MAX_PAUSE`].
+/// The pause after the first failure in a row; it doubles, up to what depends on what waits.
 const FIRST_PAUSE: Nanos = 1_000_000;
 
-/// The longest pause between failures.
-const MAX_PAUSE: Nanos = 16_000_000;
+/// The longest pause where requests wait: an attempt that fails ends those, so that there are no more attempts than requests.
+const MAX_PAUSE_OF_REQUESTS: Nanos = 16_000_000;
+
+/// Where messages wait for their WebSocket, which is to be open whether or not they do.
+const MAX_PAUSE_OF_MESSAGES: Nanos = 100_000_000;
+
+/// Where nothing waits: a server that is down, or refuses all, is not to be asked by thousands of connections all the time.
+const MAX_PAUSE: Nanos = 1_000_000_000;
+
+/// What fails so long after the last failure is not in a row with it: pauses are half as long.
+const END_OF_A_ROW: Nanos = 2 * MAX_PAUSE;
+
+/// Failures in a row, and the pause that follows from them. Attempts that began together count as one, however many they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Row {
+    failures: u32,
+    /// How many there were before connections that were made, of which none has been of use yet.
+    before: u32,
+    /// When the last one failed.
+    at: Nanos,
+}
+
+impl Row {
+    /// One that began at `since` has failed: it could not be made, or broke before it was of use.
+    pub(super) fn failed(&mut self, at: Nanos, since: Nanos) {
+        if at.saturating_sub(self.at) > END_OF_A_ROW {
+            (self.failures, self.before) = (0, 0);
+        }
+        // That one was made ends no row if it was of no use.
+        self.failures = self.failures.max(self.before);
+        if self.failures == 0 || since >= self.at {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.at = at;
+    }
+
+    /// One that began at `since` was made: if that was after the last failure, others may begin immediately.
+    pub(super) fn succeeded(&mut self, since: Nanos) {
+        if since >= self.at {
+            self.before = self.before.max(self.failures);
+            self.failures = 0;
+        }
+    }
+
+    /// One that was made is over, and was of use.
+    pub(super) fn was_of_use(&mut self) {
+        self.before = 0;
+    }
+
+    /// When the next attempt may be made, after a pause of no more than `longest`; 0: now.
+    fn next(&self, longest: Nanos) -> Nanos {
+        match self.failures {
+            0 => 0,
+            failures => self.at.saturating_add((FIRST_PAUSE << (failures - 1).min(10)).min(longest)),
+        }
+    }
+
+    /// When the next may be made for which nothing waits; 0: now.
+    pub(super) fn next_unawaited(&self) -> Nanos {
+        self.next(MAX_PAUSE)
+    }
+}
 
 /// A connection in the making.
 pub(super) struct Opening {
@@ -213,10 +273,9 @@ pub(crate) struct Connector {
     /// Which address and which source are next, and how far apart those of one part are.
     next: usize,
     step: usize,
-    failures: u32,
-    /// How many there were before connections that were made, of which none has been of use yet.
-    before: u32,
-    not_before: Nanos,
+    row: Row,
+    /// The longest pause where something waits.
+    longest: Nanos,
     pace: Option<Rc<Cell<Pace>>>,
 }
 
@@ -257,18 +316,25 @@ impl Connector {
     ) -> Self {
         let (next, step) = (part.index() as usize, part.of() as usize);
         let pace = pace.map(|pace| Rc::new(Cell::new(pace)));
-        Self { addresses, beginning, clock, next, step, failures: 0, before: 0, not_before: 0, pace }
+        let (row, longest) = (Row::default(), MAX_PAUSE_OF_REQUESTS);
+        Self { addresses, beginning, clock, next, step, row, longest, pace }
+    }
+
+    /// For WebSockets.
+    pub(super) fn for_messages(self) -> Self {
+        Self { longest: MAX_PAUSE_OF_MESSAGES, ..self }
     }
 
     /// Another one to the same target, which opens connections at the same pace by turns.
     pub(super) fn beside(&self) -> Self {
         let (addresses, beginning) = (self.addresses.clone(), self.beginning.clone());
-        Self { addresses, beginning, failures: 0, before: 0, not_before: 0, pace: self.pace.clone(), ..*self }
+        Self { addresses, beginning, row: Row::default(), pace: self.pace.clone(), ..*self }
     }
 
-    /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure.
-    pub(super) fn open(&mut self, now: Nanos) -> Option<Opening> {
-        if self.next_attempt().is_some_and(|at| now < at) {
+    /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure;
+    /// `is_awaited`: something waits for it.
+    pub(super) fn open(&mut self, now: Nanos, is_awaited: bool) -> Option<Opening> {
+        if self.next_attempt(is_awaited).is_some_and(|at| now < at) {
             return None;
         }
         if let Some(shared) = &self.pace {
@@ -285,33 +351,25 @@ impl Connector {
         Some(Opening { stage, beginning: self.beginning.clone(), clock: self.clock })
     }
 
-    /// A connection was made.
-    pub(super) fn succeeded(&mut self) {
-        self.before = self.before.max(self.failures);
-        self.failures = 0;
-        self.not_before = 0;
+    /// A connection that began at `since` was made.
+    pub(super) fn succeeded(&mut self, since: Nanos) {
+        self.row.succeeded(since);
     }
 
     /// A connection that was made is over, and was of use.
     pub(super) fn was_of_use(&mut self) {
-        self.before = 0;
+        self.row.was_of_use();
     }
 
-    /// It was of none: that it was made ends no row of failures, so that the pauses go on growing.
-    pub(super) fn was_of_no_use(&mut self) {
-        self.failures = self.failures.max(self.before);
+    /// A connection that began at `since` could not be made, or broke before it was of use.
+    pub(crate) fn failed(&mut self, now: Nanos, since: Nanos) {
+        self.row.failed(now, since);
     }
 
-    /// A connection could not be made, or broke before it was of use.
-    pub(crate) fn failed(&mut self, now: Nanos) {
-        let pause = (FIRST_PAUSE << self.failures.min(4)).min(MAX_PAUSE);
-        self.failures += 1;
-        self.not_before = now + pause;
-    }
-
-    /// When the next attempt may be made, if that is not now.
-    pub(crate) fn next_attempt(&self) -> Option<Nanos> {
-        let at = self.not_before.max(self.pace.as_ref().map_or(0, |pace| pace.get().next));
+    /// When the next attempt may be made, if that is not now; `is_awaited`: something waits for it.
+    pub(crate) fn next_attempt(&self, is_awaited: bool) -> Option<Nanos> {
+        let not_before = if is_awaited { self.row.next(self.longest) } else { self.row.next_unawaited() };
+        let at = not_before.max(self.pace.as_ref().map_or(0, |pace| pace.get().next));
         (at != 0).then_some(at)
     }
 
@@ -344,39 +402,80 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn pauses_double_up_to_a_limit_and_end_with_success() {
+    const MILLISECOND: Nanos = 1_000_000;
+
+    fn connector() -> Connector {
         let address = Address::Tcp(([127, 0, 0, 1], 9).into());
         let addresses = Arc::<[Address]>::from([address]).into();
-        let mut connector =
-            Connector::new(addresses, Beginning::default(), Part::WHOLE, None, Clock::starting_now());
-        let mut pauses = Vec::new();
-        for _ in 0..7 {
-            connector.failed(0);
-            pauses.push(connector.next_attempt().unwrap() / 1_000_000);
+        Connector::new(addresses, Beginning::default(), Part::WHOLE, None, Clock::starting_now())
+    }
+
+    /// The pauses after attempts that fail immediately, each made as early as it may be; the first one now.
+    fn pauses<const N: usize>(connector: &mut Connector, is_awaited: bool, mut now: Nanos) -> [Nanos; N] {
+        [(); N].map(|()| {
+            connector.failed(now, now);
+            let next = connector.next_attempt(is_awaited).unwrap();
+            assert!(connector.open(next - 1, is_awaited).is_none());
+            assert!(connector.open(next, is_awaited).is_some());
+            let pause = next - now;
+            now = next;
+            pause / MILLISECOND
+        })
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_limit_that_is_longer_where_nothing_waits_and_end_with_success() {
+        let now = 9_000 * MILLISECOND;
+        assert_eq!(pauses(&mut connector(), true, now), [1, 2, 4, 8, 16, 16, 16]);
+        let mut of_messages = connector().for_messages();
+        assert_eq!(pauses(&mut of_messages, true, now), [1, 2, 4, 8, 16, 32, 64, 100, 100]);
+        let mut connector = connector();
+        let all: [_; 12] = pauses(&mut connector, false, now);
+        assert_eq!(all, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000]);
+        connector.succeeded(now + all.iter().sum::<Nanos>() * MILLISECOND);
+        assert!(connector.next_attempt(false).is_none() && connector.open(0, false).is_some());
+    }
+
+    #[test]
+    fn attempts_that_begin_together_and_fail_count_as_one() {
+        let mut connector = connector();
+        for round in 0..3 {
+            let began = connector.next_attempt(false).unwrap_or(9_000 * MILLISECOND);
+            for failed in 1..=100 {
+                connector.failed(began + failed, began);
+            }
+            let pause = connector.next_attempt(false).unwrap() - (began + 100);
+            assert_eq!(pause / MILLISECOND, 1 << round);
         }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
-        assert!(connector.open(15_999_999).is_none());
-        assert!(connector.open(16_000_000).is_some());
-        connector.succeeded();
-        assert!(connector.next_attempt().is_none() && connector.open(0).is_some());
+        // One that began before the last failure shows nothing of the time after it.
+        let before = connector.next_attempt(false);
+        connector.succeeded(9_000 * MILLISECOND);
+        assert_eq!(connector.next_attempt(false), before);
+    }
+
+    #[test]
+    fn a_failure_long_after_the_last_one_begins_a_new_row() {
+        let mut connector = connector();
+        let first: [_; 11] = pauses(&mut connector, false, 9_000 * MILLISECOND);
+        assert_eq!(first[10], 1000);
+        assert_eq!(pauses(&mut connector, false, 60_000 * MILLISECOND), [1, 2]);
     }
 
     #[test]
     fn connections_that_are_made_and_are_of_no_use_are_met_again_after_growing_pauses() {
-        let address = Address::Tcp(([127, 0, 0, 1], 9).into());
-        let addresses = Arc::<[Address]>::from([address]).into();
-        let mut connector =
-            Connector::new(addresses, Beginning::default(), Part::WHOLE, None, Clock::starting_now());
-        let pause = |connector: &mut Connector| {
-            connector.succeeded();
-            assert!(connector.next_attempt().is_none(), "one that is made lets the next begin");
-            connector.was_of_no_use();
-            connector.failed(0);
-            connector.next_attempt().unwrap() / 1_000_000
+        let mut connector = connector();
+        let mut now = 9_000 * MILLISECOND;
+        let mut pause = |connector: &mut Connector| {
+            connector.succeeded(now);
+            assert!(connector.next_attempt(true).is_none(), "one that is made lets the next begin");
+            connector.failed(now, now);
+            let next = connector.next_attempt(true).unwrap();
+            let pause = next - now;
+            now = next;
+            pause / MILLISECOND
         };
         assert_eq!([(); 6].map(|()| pause(&mut connector)), [1, 2, 4, 8, 16, 16]);
-        connector.succeeded();
+        connector.succeeded(u64::MAX);
         connector.was_of_use();
         assert_eq!(pause(&mut connector), 1);
     }

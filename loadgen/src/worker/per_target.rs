@@ -125,6 +125,7 @@ impl PerTarget {
         let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
         let beginning = Beginning::new(site, plan.client().recv_rate, offer);
         let connector = Connector::new(order.addresses[index].clone(), beginning, *part, pace, *clock);
+        let connector = if plan.message().is_some() { connector.for_messages() } else { connector };
         let texts = || plan.texts(*ids, order.epoch, part.of());
         let idle = part.share(plan.client().idle_connections as u64);
         let idle = (idle > 0).then(|| {

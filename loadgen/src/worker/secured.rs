@@ -16,8 +16,13 @@ pub(super) fn explained(failure: &TlsFailure, offer: &Offer) -> Failure {
             "no trusted authority has signed the server's certificate: --cacert names another, --insecure trusts any"
                 .to_owned(),
         ),
-        Problem::Expired => (Cause::Expired, format!("{failure}; --insecure trusts it all the same")),
-        Problem::WrongName => (Cause::WrongName, format!("{failure}; --sni asks for another name")),
+        // What to do comes first: the library's words are long, and reports cut them off.
+        Problem::Expired => {
+            (Cause::Expired, format!("the certificate is not valid now (--insecure trusts it all the same): {failure}"))
+        }
+        Problem::WrongName => {
+            (Cause::WrongName, format!("the certificate is for another name (--sni asks for one): {failure}"))
+        }
         Problem::Authority => (
             Cause::BadCertificate,
             "the server shows the certificate of an authority (CA:TRUE), as openssl req -x509 makes it: have the authority sign one \
@@ -33,7 +38,12 @@ pub(super) fn explained(failure: &TlsFailure, offer: &Offer) -> Failure {
             Cause::ClientCertificate,
             format!("the server asks for a certificate that it accepts, with --cert and --key: {failure}"),
         ),
-        Problem::Incompatible => (Cause::Tls, format!("nothing in common with the server: {failure}")),
+        Problem::Incompatible => (
+            Cause::Tls,
+            format!(
+                "nothing in common with the server (loadgen speaks TLS 1.2 and 1.3, with --tls-min-version 1.3 that alone): {failure}"
+            ),
+        ),
         Problem::Closed => {
             (Cause::ClosedEarly, "the server closed the connection in the middle of the handshake".to_owned())
         }
@@ -59,6 +69,44 @@ fn no_protocol(offer: &Offer) -> String {
     match offer.protocol {
         None => "the server speaks neither h2 nor http/1.1 (ALPN)".to_owned(),
         Some(Protocol::Http1) => "the server does not speak http/1.1 (ALPN): try --http2".to_owned(),
+        Some(Protocol::Http2) if offer.without_tls.starts_with("grpc") => {
+            "the server does not speak h2 (ALPN), which gRPC needs: it, or the proxy in front of it, has to offer h2".to_owned()
+        }
+        Some(Protocol::Http2) if offer.without_tls.starts_with("ws") => {
+            "the server does not speak h2 (ALPN): leave out --http2".to_owned()
+        }
         Some(Protocol::Http2) => "the server does not speak h2 (ALPN): try --http1.1".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use transport::tls::Version;
+
+    use super::*;
+    use crate::{cli::Args, plan::Plan};
+
+    #[test]
+    fn where_http2_was_not_agreed_on_the_advice_is_one_that_the_target_takes() {
+        let facts = Facts {
+            version: Version::Tls13,
+            alpn: Some(b"http/1.1".as_slice().into()),
+            sni: None,
+            cipher: String::new(),
+            resumed: false,
+            client: None,
+        };
+        for (line, advice) in [
+            ("--http2 https://a", "(ALPN): try --http1.1"),
+            ("grpcs://a/s.S/M", "it, or the proxy in front of it, has to offer h2"),
+            ("--http2 wss://a", "(ALPN): leave out --http2"),
+        ] {
+            let args = ["loadgen", "-k"].into_iter().chain(line.split(' '));
+            let plan = Plan::try_from(&Args::try_parse_from(args).unwrap()).unwrap();
+            let offer = plan.sites()[0].tls().unwrap().offer(Some(Protocol::Http2));
+            let failure = agreed(&facts, &offer).unwrap_err();
+            assert!(failure.cause == Cause::Alpn && failure.message.ends_with(advice), "{line}: {failure:?}");
+        }
     }
 }

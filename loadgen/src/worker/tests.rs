@@ -215,8 +215,8 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
     let order = order("http://127.0.0.1:1", ([127, 0, 0, 1], 1).into());
     let limits = Limits { timeout: 1, ..LIMITS };
     let mut connector = connector(&order);
-    connector.failed(0);
-    let at = connector.next_attempt().unwrap();
+    connector.failed(0, 0);
+    let at = connector.next_attempt(true).unwrap();
     let requests = (&*order.plan, &order.plan.sites()[0], order.plan.texts(order.ids, 0, 1)).into();
     let pool = Pool::<Http1>::new(requests, order.ids, connector, limits, order.clock);
     assert_eq!((pool.next_wake(0, true), pool.next_wake(0, false)), (at, Nanos::MAX));

@@ -286,6 +286,10 @@ fn what_reflection_does_not_know_is_answered_with_what_it_does() {
     let error = Run::new(plan(&[], &target).unwrap()).start().unwrap_err();
     let said = format!("can't ask {target} for the types of its methods (server reflection): refused: ");
     assert!(error.to_string().starts_with(&said) && !error.is::<loadgen::PlanError>(), "{error}");
+    // A server may have more methods than the one in this program.
+    let target = format!("grpc://{}/echo.EchoService/Foo", closed_port());
+    let error = Run::new(plan(&[], &target).unwrap()).start().unwrap_err();
+    assert!(error.to_string().starts_with(&format!("can't ask {target} for the types")), "{error}");
     let http1 = serve_http1(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let target = format!("grpc://{}/some.Service/Method", http1.address);
     let error = Run::new(plan(&[], &target).unwrap()).start().unwrap_err();

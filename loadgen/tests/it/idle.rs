@@ -23,6 +23,12 @@ fn idle(summary: &Summary) -> [u64; 5] {
     [idle.wanted, idle.opened, idle.open(), idle.closed_by_server, idle.closed_by_loadgen]
 }
 
+fn text(summary: &Summary) -> String {
+    let mut text = Vec::new();
+    loadgen::report::text::write(summary.into(), loadgen::report::text::Style::Plain, &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
 /// A number that others wait for.
 #[derive(Default)]
 struct Gate(Mutex<usize>, Condvar);
@@ -56,10 +62,7 @@ fn idle_connections_are_open_beside_the_load_and_counted_apart() {
         assert_eq!(idle(&summary), [5, 5, 5, 0, 0]);
         let found = &summary.records.connections;
         assert_eq!((found.opened, found.closed_by_loadgen, peer.connections()), (2, 2, 7));
-        let mut text = Vec::new();
-        loadgen::report::text::write((&summary).into(), loadgen::report::text::Style::Plain, &mut text)
-            .unwrap();
-        let text = String::from_utf8(text).unwrap();
+        let text = text(&summary);
         assert!(
             text.contains("Idle connections        5 of 5 open at the end, 0 closed by the server\n"),
             "{text}"
@@ -176,6 +179,29 @@ fn idle_connections_that_can_not_be_opened_are_told_of() {
     assert_eq!(idle(&summary), [2, 0, 0, 0, 0]);
     let failure = summary.records.connections.idle.unwrap().failure.unwrap();
     assert!(failure.contains("refused"), "{failure}");
+}
+
+#[test]
+fn idle_connections_to_a_server_that_closes_them_are_tried_again_ever_more_rarely() {
+    for scheme in ["http://", "", "ws://"] {
+        let peer = serve(|_, stream| drop(stream));
+        let summary = run(&format!("-n 2 -r 1 -c 1 -m 1 --idle-connections 10 {scheme}{}", peer.address));
+        // A row of pauses that double is over in a second, then there is one each second.
+        let most = 11 * (12 + summary.elapsed.as_secs() as usize) + 20;
+        assert!(peer.connections() <= most, "{scheme}: {} of at most {most}", peer.connections());
+        let connections = &summary.records.connections;
+        let idle = connections.idle.as_deref().unwrap();
+        if scheme != "http://" {
+            assert_eq!((idle.opened, connections.opened), (0, 0), "{scheme}");
+            assert!(idle.failed >= 10 && connections.failed > 0, "{scheme}: {connections:?}");
+            let text = text(&summary);
+            let attempts = format!("{} of {} attempts failed (", idle.failed, idle.attempts());
+            assert!(text.contains(&attempts), "{scheme}: {text}");
+        }
+        // One more may have been accepted than this end has seen.
+        let counted = (idle.attempts() + connections.attempts()) as usize;
+        assert!(counted >= peer.connections(), "{scheme}: {counted} of {}", peer.connections());
+    }
 }
 
 #[test]

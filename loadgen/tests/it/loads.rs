@@ -390,11 +390,11 @@ fn mistakes_in_loads_are_told_with_their_place() {
         ("[{name: a}, {name: b, rate: 0}]", "plan.yaml:4:36: invalid value '0' for rate"),
         (
             "[{name: a}, {name: b, poisson: true}]",
-            "plan.yaml:4:20: poisson without a rate; accepted: poisson with rate, or with stages of a rate; example: rate: 1000, poisson: true",
+            "plan.yaml:4:39: poisson without a rate; accepted: poisson with rate, or with stages of a rate; example: rate: 1000, poisson: true",
         ),
-        ("[{name: a, rate: 1, stages: 1s@5}]", "plan.yaml:4:9: stages and rate exclude each other"),
+        ("[{name: a, rate: 1, stages: 1s@5}]", "plan.yaml:4:36: stages and rate exclude each other"),
         ("[{name: a, connections: 1, workers: 2}]", "plan.yaml:4:44: invalid value '2' for workers"),
-        ("[{name: a}, {name: b, pipeline: 2}]", "plan.yaml:4:20: pipeline with HTTP/2"),
+        ("[{name: a}, {name: b, pipeline: 2}]", "plan.yaml:4:40: pipeline with HTTP/2"),
         ("[{name: a, thresholds: x}]", "plan.yaml:4:31: a text; accepted: a list"),
         (
             "[{name: a}, {name: b, thresholds: ['p(99)<1s', 'p(99)']}]",

@@ -12,6 +12,7 @@ mod frames;
 mod generators;
 mod grpc;
 mod grpc_plans;
+mod hints;
 mod http1;
 mod http10;
 mod http2;

@@ -454,7 +454,7 @@ fn what_is_typed_takes_the_place_of_the_load_in_a_plan() {
     std::fs::write(file, "target: a:1\nrequests: [{count: 3}, {count: 7, path: /b}]\n").unwrap();
     let (code, _, err) = loadgen(&["-f", file, "--check", "--warmup", "50ms"]);
     assert!(
-        code == Some(2) && err.contains("requests with a count after a warm-up of a closed loop"),
+        code == Some(2) && err.contains("of a closed loop, or of random times, before requests with a count"),
         "{err}"
     );
     assert_eq!(loadgen(&["-f", file, "--check", "--warmup", "50ms", "-r", "100"]).0, Some(0));
@@ -526,7 +526,11 @@ fn what_a_plan_can_not_mean_is_refused() {
     std::fs::write(folder.path().join("r.csv"), "a\n1\n").unwrap();
     let huge = "requests: [{count: 9223372036854775808}, {count: 9223372036854775808, path: /b}]";
     for (plan, flags, said) in [
-        (format!("target: a:1\n{huge}\n"), &[][..], "counts that are more than 1000000000000000 together"),
+        (
+            format!("target: a:1\n{huge}\n"),
+            &[][..],
+            "plan.yaml:2:20: the count 9223372036854775808 of the request 'GET /'; accepted: at most 1000000000000000",
+        ),
         (
             "target: grpc://a:1\ndefaults: {path: /x}\n".to_owned(),
             &[],

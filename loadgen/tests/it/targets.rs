@@ -118,7 +118,7 @@ fn targets_that_make_no_sense_together_are_refused() {
         ("target: http://a:1\nrequests: [{target: '::'}]", "plan.yaml:2:21"),
         (
             "targets: [http://a:1, http://b:1]\nload: {total: 10, warmup: 1s, connections: 2}",
-            "after a warm-up of a closed loop",
+            "plan.yaml:2:15: total of requests to several targets after warmup of a closed loop",
         ),
     ] {
         let file = PlanFile::parse(text, "plan.yaml", Path::new(""));

@@ -68,7 +68,11 @@ async fn each_failed_handshake_has_a_cause_of_its_own_and_says_what_to_do() {
     let another = Authority::root();
     let other = another.file().to_str().expect("it is text").to_owned();
     assert_said("untrusted certificate", "--cacert", &["--cacert", &other, &target]);
-    assert_said("certificate of another name", "--sni", &["--cacert", &ca, "--sni", "example.org", &target]);
+    assert_said(
+        "certificate of another name",
+        "(--sni asks for one)",
+        &["--cacert", &ca, "--sni", "example.org", &target],
+    );
     let plain = format!("https://{}/", server.http);
     assert_said("not TLS", &format!("write http://{}", server.http), &["--insecure", &plain]);
     let without = format!("http://{}/", server.tls.expect("TLS is served"));
@@ -82,6 +86,8 @@ async fn each_failed_handshake_has_a_cause_of_its_own_and_says_what_to_do() {
         "try --http1.1",
         &[&trusting[..], &["--http2", &url(&only_http1, "/")]].concat(),
     );
+    let call = url(&only_http1, "/echo.EchoService/Echo").replace("https", "grpcs");
+    assert_said("ALPN mismatch", "has to offer h2", &[&trusting[..], &[&*call]].concat());
     let asking = format!("--tls-client-ca={}", authority.file().display());
     let asking = serve(&authority.issue("asking", Key::Ecdsa), &[&asking, "--tls-client-auth=required"]);
     assert_said("client certificate", "--cert and --key", &[&trusting[..], &[&*url(&asking, "/")]].concat());

@@ -115,6 +115,7 @@ impl PlanFile {
             for (index, target) in all.iter().enumerate() {
                 let (text, own_tls) = targets::read(target, name, folder)?;
                 let (line, column) = target.place();
+                file.places.put_target(&text, target.place());
                 file.own_tls
                     .extend(own_tls.map(|own| (text.clone(), own, format!("{name}:{line}:{column}"))));
                 if index == 0 {
@@ -312,11 +313,13 @@ fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
             "method" => &["method"],
             "path" => &["path"],
             "rows" => &["rows"],
+            "weight" => &["weight"],
+            "count" => &["count"],
             "expect" => {
                 if let tree::Value::Map(entries) = &node.value {
                     places.extend(entries.iter().map(|entry| (entry.key.clone(), entry.value.place())));
                 }
-                &[]
+                &["expect"]
             }
             key if calls::OF_CALLS.contains(&key) => {
                 places.insert(key.replace('_', "-"), node.place());

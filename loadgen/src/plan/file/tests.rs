@@ -98,7 +98,10 @@ fn a_mistake_is_told_with_its_place_and_what_is_accepted() {
             "plan.yaml:2:26: invalid value 'x' for idle_connections",
         ),
         ("target: a:1\nload: {recv_rate: 2T}", "plan.yaml:2:19: invalid value '2199023255552' for recv_rate"),
-        ("target: a:1\nload: {pipeline: 2}", "--pipeline with HTTP/2; accepted: it with HTTP/1.1"),
+        (
+            "target: a:1\nload: {pipeline: 2}",
+            "plan.yaml:2:18: pipeline with HTTP/2; accepted: it with HTTP/1.1",
+        ),
         ("target: a:1\nrequests: [{chunked: 1, body: a}]", "plan.yaml:2:22: invalid value '1' for chunked"),
         ("target: a:1\nrequests: [{chunked: true}]", "plan.yaml:2:12: chunked without a body"),
         (
@@ -133,7 +136,41 @@ fn a_mistake_is_told_with_its_place_and_what_is_accepted() {
             "target: a:1\nrequests: [{weight: 0}]",
             "plan.yaml:2:21: invalid value '0' for weight; accepted: a whole number from 1",
         ),
-        ("target: a:1\nrequests: [{weight: 1}, {count: 1}]", "requests of which some have a count"),
+        (
+            "target: a:1\nrequests: [{weight: 1}, {count: 1}]",
+            "plan.yaml:2:21: no count for the request 'GET /', where others have one; accepted: a count for each",
+        ),
+        (
+            "target: a:1\nrequests: [{weight: 4194304}, {weight: 9, path: /b}]",
+            "plan.yaml:2:21: the weight 4194304 of the request 'GET /'; accepted: whole numbers from 1, where the sum",
+        ),
+        (
+            "target: a:1\nrequests: [{count: 3}, {count: 1000000000000000000}]",
+            "plan.yaml:2:32: the count 1000000000000000000 of the request 'GET /'",
+        ),
+        (
+            "target: a:1\nrequests: [{count: 1}, {count: 2}]\nload: {warmup: 1s}",
+            "plan.yaml:3:16: warmup of a closed loop, or of random times, before requests with a count",
+        ),
+        (
+            "target: a:1\nload: {rate: 1, stages: 1s@10}",
+            "plan.yaml:2:25: stages and rate exclude each other; accepted: one of them; example: stages: 10s@100",
+        ),
+        (
+            "target: a:1\nload: {poisson: true}",
+            "plan.yaml:2:17: poisson without a rate; accepted: poisson with rate, or with stages of a rate; \
+             example: rate: 1000, poisson: true",
+        ),
+        (
+            "target: ws://a\nrequests: [{path: /a}, {path: /b}]",
+            "plan.yaml:2:31: a WebSocket with several requests",
+        ),
+        (
+            "target: ws://a\nrequests: [{path: /a, expect: {status: 200}}]",
+            "plan.yaml:2:31: expectations of a WebSocket",
+        ),
+        ("targets: [http://a, ws://b]", "plan.yaml:1:21: the target ws://b:80/ beside others"),
+        ("targets: [http://a:1, nonsense]", "plan.yaml:1:23: invalid target 'nonsense'"),
         ("target: a:1\nrequests: [{expect: {status: 99}}]", "plan.yaml:2:30: invalid value '99' for status"),
         (
             "target: a:1\nrequests: [{expect: {json: {'$..a': 1}}}]",
@@ -246,5 +283,28 @@ fn the_schema_is_of_what_is_read() {
         let mut known: Vec<_> = known.iter().map(|key| (*key).to_owned()).collect();
         known.sort_unstable();
         assert_eq!(keys(pointer), known, "{pointer}");
+    }
+}
+
+#[test]
+fn what_excludes_each_other_in_one_of_several_loads_is_told_with_its_place() {
+    let text = "target: a:1\nloads: [{name: b}, {name: a, rate: 1, stages: 1s@10}]";
+    let all = PlanFile::parse(text, "plan.yaml", Path::new("")).unwrap().several(None).unwrap();
+    let error = all.into_iter().find_map(|load| load.builder.build().err()).unwrap().to_string();
+    assert!(error.starts_with("plan.yaml:2:47: stages and rate exclude each other"), "{error}");
+}
+
+#[test]
+fn a_broken_plan_in_json_is_told_of_as_json() {
+    for (name, said) in
+        [("plan.json", "plan.json:1:18: invalid JSON: "), ("plan.yaml", "plan.yaml:1:18: invalid YAML: ")]
+    {
+        let error = PlanFile::parse("{\"target\": \"a:1\",,}", name, Path::new("")).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+        assert_eq!(
+            error.ends_with(r#"example: {"target": "http://localhost:8080"}"#),
+            name == "plan.json",
+            "{error}"
+        );
     }
 }

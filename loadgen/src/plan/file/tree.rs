@@ -1,7 +1,7 @@
 //! A document of YAML as a tree that knows where everything stands. What YAML can say beyond JSON's values is refused:
 //! aliases, which may grow without bounds, and tags.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 use command_line::Refusal;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -65,8 +65,15 @@ impl Open {
 
 /// Reads one document; `name` is that of its file.
 pub(super) fn parse(text: &str, name: &str) -> Result<Node, PlanError> {
+    // Which is YAML as well, and is not what it was called by who wrote it.
+    let is_json = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let language = if is_json { "JSON" } else { "YAML" };
     let refused = |line: usize, column: usize, wrong: &str, accepted: &str| {
-        let refusal = Refusal::new(wrong, accepted, "target: http://localhost:8080");
+        let example = match is_json {
+            true => r#"{"target": "http://localhost:8080"}"#,
+            false => "target: http://localhost:8080",
+        };
+        let refusal = Refusal::new(wrong, accepted, example);
         PlanError(refusal.at(format!("{name}:{line}:{column}")))
     };
     let mut open: Vec<Open> = Vec::new();
@@ -75,7 +82,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Node, PlanError> {
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let (line, column) = (error.marker().line(), error.marker().col() + 1);
-            refused(line, column, &format!("invalid YAML: {}", error.info()), "a plan in YAML or JSON")
+            refused(line, column, &format!("invalid {language}: {}", error.info()), "a plan in YAML or JSON")
         })?;
         let (line, column) = place(&span);
         let node = |value: Value| Node { line, column, value };

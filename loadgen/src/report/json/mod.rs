@@ -121,7 +121,7 @@ struct Report<'a> {
     dummy_server: Option<DummyServer>,
     during: Option<During<'a>>,
     verify: Option<&'a Verification>,
-    connections: Connections,
+    connections: Connections<'a>,
     grpc: Option<Grpc<'a>>,
     websocket: Option<WebSocket<'a>>,
     response_time_us: Option<Offered>,
@@ -298,35 +298,42 @@ impl From<ReportedLoad> for DummyServerLoad {
 }
 
 #[derive(Serialize)]
-struct Connections {
+struct Connections<'a> {
     opened: u64,
     reopened: u64,
+    attempts: u64,
+    failed_attempts: u64,
+    failure: Option<&'a str>,
     closed_by_server: u64,
     closed_by_loadgen: u64,
     tls: Option<Tls>,
-    idle: Option<Idle>,
+    idle: Option<Idle<'a>>,
 }
 
 /// What became of connections without requests.
 #[derive(Serialize)]
-struct Idle {
+struct Idle<'a> {
     wanted: u64,
     opened: u64,
     open: u64,
+    attempts: u64,
+    failed_attempts: u64,
     closed_by_server: u64,
     closed_by_loadgen: u64,
-    failure: Option<String>,
+    failure: Option<&'a str>,
 }
 
-impl Idle {
-    fn of(idle: &recorder::Idle) -> Self {
+impl<'a> Idle<'a> {
+    fn of(idle: &'a recorder::Idle) -> Self {
         Self {
             wanted: idle.wanted,
             opened: idle.opened,
             open: idle.open(),
+            attempts: idle.attempts(),
+            failed_attempts: idle.failed,
             closed_by_server: idle.closed_by_server,
             closed_by_loadgen: idle.closed_by_loadgen,
-            failure: idle.failure.clone(),
+            failure: idle.failure.as_deref(),
         }
     }
 }
@@ -468,6 +475,9 @@ impl<'a> Report<'a> {
             connections: Connections {
                 opened: records.connections.opened,
                 reopened: records.connections.reopened,
+                attempts: records.connections.attempts(),
+                failed_attempts: records.connections.failed,
+                failure: records.connections.failure.as_deref(),
                 closed_by_server: records.connections.closed_by_server,
                 closed_by_loadgen: records.connections.closed_by_loadgen,
                 tls: Tls::of(&records.connections),

@@ -84,6 +84,10 @@ pub(super) struct WebSocket<'a> {
     pings_answered: u64,
     ping_time_us: Option<Times>,
     ping_time_ns: String,
+    handshakes: u64,
+    opened: u64,
+    opened_per_second: Option<f64>,
+    handshake_time_us: Option<Times>,
 }
 
 impl<'a> WebSocket<'a> {
@@ -97,6 +101,10 @@ impl<'a> WebSocket<'a> {
             pings_answered: sockets.pings.len(),
             ping_time_us: Times::of(&sockets.pings),
             ping_time_ns: encoded(&sockets.pings)?,
+            handshakes: sockets.handshakes,
+            opened: sockets.opened.len(),
+            opened_per_second: sockets.opened_per_second(),
+            handshake_time_us: Times::of(&sockets.opened),
         })
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use crate::{
     clock::nanos,
     numbers::{bytes, count, decimal, seconds, time},
-    recorder::{Connections, Span},
+    recorder::{Connections, Sockets, Span},
     report::{Detail, Report, headline},
     summary::Summary,
     verdict::{Judged, Outcome},
@@ -202,6 +202,8 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             }),
         ),
         ("Connections opened", (connections.opened > 0).then_some(opened)),
+        ("Failed to open", (connections.failed > 0).then(|| attempts(connections))),
+        ("WebSockets opened", records.sockets.as_deref().and_then(opened_sockets)),
         (
             "TLS handshakes",
             (!connections.handshake.is_empty()).then(|| handshakes(connections, summary.elapsed)),
@@ -214,10 +216,15 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (
             "Idle connections",
             connections.idle.as_deref().map(|idle| {
-                let failure = idle.failure.as_deref().filter(|_| idle.open() < idle.wanted);
+                let failure =
+                    idle.failure.as_deref().filter(|_| idle.open() < idle.wanted || idle.failed > 0);
                 let failure = failure.map(|why| format!(" ({why})")).unwrap_or_default();
+                let failed = match idle.failed {
+                    0 => String::new(),
+                    failed => format!(", {} of {} attempts failed", count(failed), count(idle.attempts())),
+                };
                 let [open, wanted, closed] = [idle.open(), idle.wanted, idle.closed_by_server].map(count);
-                format!("{open} of {wanted} open at the end, {closed} closed by the server{failure}")
+                format!("{open} of {wanted} open at the end, {closed} closed by the server{failed}{failure}")
             }),
         ),
         ("In flight, on average", (records.in_flight > 0).then(|| decimal(summary.mean_in_flight()))),
@@ -231,6 +238,30 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out)
+}
+
+/// How many attempts to open a connection failed, and why the first one did.
+fn attempts(connections: &Connections) -> String {
+    let failure = connections.failure.as_deref().unwrap_or("for an unknown reason");
+    format!("{} of {} attempts ({failure})", count(connections.failed), count(connections.attempts()))
+}
+
+/// How many WebSockets were opened, how fast, and how long that took.
+fn opened_sockets(sockets: &Sockets) -> Option<String> {
+    let Sockets { handshakes, opened, .. } = sockets;
+    let mut text = match (*handshakes, opened.len()) {
+        (0, _) => return None,
+        (handshakes, number) if handshakes == number => count(number),
+        (handshakes, number) => format!("{} of {} handshakes", count(number), count(handshakes)),
+    };
+    if let Some(rate) = sockets.opened_per_second() {
+        text += &format!(", {}/s", decimal(rate));
+    }
+    if !opened.is_empty() {
+        let [p50, p99] = [0.5, 0.99].map(|quantile| time(opened.value_at_quantile(quantile) as f64));
+        text += &format!(", handshake p50 {p50}, p99 {p99}");
+    }
+    Some(text)
 }
 
 /// How many handshakes there were, and how long they took.

@@ -98,6 +98,18 @@ impl<C: Connection> Pool<C> {
     pub(crate) fn want_bound(&mut self, now: Nanos) {
         if self.misses_some() {
             self.want(0, now);
+            self.want_awaited(now);
+        }
+    }
+
+    /// Opens those that requests wait for, though it is too early for the others.
+    fn want_awaited(&mut self, now: Nanos) {
+        while self.misses_some()
+            && self.bound.as_mut().is_some_and(Bound::misses_awaited)
+            && let Some(index) = self.begin(now, true)
+            && let Some(bound) = &mut self.bound
+        {
+            bound.opening_awaited(index);
         }
     }
 
@@ -192,6 +204,9 @@ mod tests {
         fn unasked(&mut self, _failure: &Failure) {}
         fn opened(&mut self, _opened: Opened) {}
         fn closed(&mut self, _by: Closer) {}
+        fn not_opened(&mut self, _why: Option<&Failure>) {}
+        fn handshaking(&mut self) {}
+        fn handshaken(&mut self, _since: Nanos, _at: Nanos, _is_first: bool) {}
         fn first_message(&mut self, _due: Nanos, _time: Nanos) {}
         fn message(&mut self, _due: Nanos, _time: Nanos) {}
         fn unsolicited(&mut self, _at: Nanos, _what: impl FnOnce() -> String) {}
@@ -247,7 +262,7 @@ mod tests {
         assert!(!seen.is_unreachable);
         // It is missed, and opened again as soon as that may be, whether or not other requests wait.
         let wake = pool.next_wake(0, false);
-        assert_eq!(Some(wake), pool.connector.next_attempt());
+        assert_eq!(Some(wake), pool.connector.next_attempt(false));
         pool.want_bound(wake);
         assert_eq!(pool.places.opening, 3);
         // When the last one has failed, there is none to wait for.

@@ -12,7 +12,7 @@ use crate::{clock::Nanos, outcome::Arrival, schedule::Part};
 #[derive(Debug)]
 pub(crate) struct Bound {
     turns: Vec<Turn>,
-    /// Turns without a connection; the next connection takes the first.
+    /// Turns without a connection; the next connection takes the first. An entry may be outdated.
     free: VecDeque<u32>,
     /// The turn of the connection at each place.
     by_place: Vec<Option<u32>>,
@@ -31,6 +31,8 @@ struct Turn {
     /// What waits for it, and since when.
     waiting: VecDeque<(Arrival, Nanos)>,
     is_stranded: bool,
+    /// Whether it has an entry among those that are free.
+    is_listed: bool,
 }
 
 impl Bound {
@@ -38,7 +40,9 @@ impl Bound {
     pub(crate) fn new(connections: usize, part: Part) -> Self {
         let connections = connections.max(1);
         Self {
-            turns: std::iter::repeat_with(Turn::default).take(connections).collect(),
+            turns: std::iter::repeat_with(|| Turn { is_listed: true, ..Turn::default() })
+                .take(connections)
+                .collect(),
             free: (0..connections as u32).collect(),
             by_place: Vec::new(),
             stranded: Vec::new(),
@@ -80,14 +84,49 @@ impl Bound {
 
     /// A connection begins to open, and takes the first turn that has none.
     pub(super) fn opening(&mut self, place: u32) {
-        if let Some(turn) = self.free.pop_front() {
-            self.turns[turn as usize].place = Some(place);
-            let place = place as usize;
-            if self.by_place.len() <= place {
-                self.by_place.resize(place + 1, None);
+        while let Some(turn) = self.free.pop_front() {
+            self.turns[turn as usize].is_listed = false;
+            if self.turns[turn as usize].place.is_none() {
+                return self.take_place(turn, place);
             }
-            self.by_place[place] = Some(turn);
         }
+    }
+
+    /// A connection begins to open, and takes a turn that has none and for which something waits.
+    pub(super) fn opening_awaited(&mut self, place: u32) {
+        if self.misses_awaited()
+            && let Some(turn) = self.stranded.pop()
+        {
+            self.turns[turn as usize].is_stranded = false;
+            self.take_place(turn, place);
+        }
+    }
+
+    /// Whether something waits for a connection that is not there, and is not opening.
+    pub(super) fn misses_awaited(&mut self) -> bool {
+        while let Some(turn) = self.stranded.last() {
+            let turn = &mut self.turns[*turn as usize];
+            if turn.place.is_none() && !turn.waiting.is_empty() {
+                return true;
+            }
+            turn.is_stranded = false;
+            self.stranded.pop();
+        }
+        false
+    }
+
+    /// Whether that may be so.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.stranded.is_empty()
+    }
+
+    fn take_place(&mut self, turn: u32, place: u32) {
+        self.turns[turn as usize].place = Some(place);
+        let place = place as usize;
+        if self.by_place.len() <= place {
+            self.by_place.resize(place + 1, None);
+        }
+        self.by_place[place] = Some(turn);
     }
 
     /// A connection takes no more requests; its turn, if it had one. Where connections are limited, the next one takes that:
@@ -95,9 +134,11 @@ impl Bound {
     pub(super) fn closed(&mut self, place: u32, is_limited: bool) -> Option<u32> {
         let turn = self.by_place.get_mut(place as usize)?.take()?;
         self.turns[turn as usize].place = None;
+        let is_listed = std::mem::replace(&mut self.turns[turn as usize].is_listed, true);
         match is_limited {
             true => self.free.push_front(turn),
-            false => self.free.push_back(turn),
+            false if !is_listed => self.free.push_back(turn),
+            false => {}
         }
         self.note_stranded(turn);
         Some(turn)
@@ -176,7 +217,7 @@ impl Bound {
     }
 
     fn note_stranded(&mut self, turn: u32) {
-        let Turn { place, waiting, is_stranded } = &mut self.turns[turn as usize];
+        let Turn { place, waiting, is_stranded, is_listed: _ } = &mut self.turns[turn as usize];
         if place.is_none() && !waiting.is_empty() && !std::mem::replace(is_stranded, true) {
             self.stranded.push(turn);
         }
@@ -234,6 +275,33 @@ mod tests {
         bound.opening(8);
         assert_eq!([2, 0].map(|number| bound.place_of(&arrival(number))), [Some(7), Some(8)]);
         assert_eq!(numbers(bound.take_all()), [1, 4]);
+    }
+
+    #[test]
+    fn a_connection_that_something_waits_for_can_be_opened_before_its_turn() {
+        let mut bound = Bound::new(3, Part::WHOLE);
+        assert!(!bound.is_awaited() && !bound.misses_awaited());
+        bound.opening_awaited(9);
+        bound.wait(arrival(1), 1);
+        assert!(bound.is_awaited() && bound.misses_awaited());
+        bound.opening_awaited(9);
+        assert_eq!(bound.place_of(&arrival(4)), None, "one waits before it");
+        assert_eq!(numbers([bound.next_for(9).unwrap()]), [1]);
+        assert_eq!(bound.place_of(&arrival(4)), Some(9));
+        assert!(!bound.misses_awaited(), "nothing waits for the others");
+        // Those take what is left, and it stays with its own.
+        bound.opening(5);
+        bound.opening(6);
+        bound.opening(7);
+        assert_eq!([0, 1, 2].map(|number| bound.place_of(&arrival(number))), [Some(5), Some(9), Some(6)]);
+        // However often it fails and comes again in between, it is listed once.
+        for _ in 0..5 {
+            bound.closed(9, false);
+            bound.wait(arrival(1), 1);
+            bound.opening_awaited(9);
+            assert_eq!(bound.take_of(1).len(), 1);
+        }
+        assert_eq!(bound.free.len(), 1);
     }
 
     #[test]

@@ -116,13 +116,19 @@ impl<C: Connection> Pool<C> {
             && self.places.in_use() < limits.connections
             && self.places.retiring < MAX_RETIRING.max(limits.connections)
         {
-            let Some(opening) = self.connector.open(now) else { return };
-            self.next_wake = self.next_wake.min(now.saturating_add(limits.connect_timeout));
-            let index = self.places.occupy(opening, now, &self.ready);
+            let is_awaited = self.places.opening < wanted;
+            let Some(index) = self.begin(now, is_awaited) else { return };
             if let Some(bound) = &mut self.bound {
                 bound.opening(index);
             }
         }
+    }
+
+    /// Begins to open a connection, unless it is too early after a failure; where.
+    fn begin(&mut self, now: Nanos, is_awaited: bool) -> Option<u32> {
+        let opening = self.connector.open(now, is_awaited)?;
+        self.next_wake = self.next_wake.min(now.saturating_add(self.shared.limits.connect_timeout));
+        Some(self.places.occupy(opening, now, &self.ready))
     }
 
     /// Opens what was lost of those that are kept, unless all were: then it is opened for those that wait.
@@ -180,9 +186,11 @@ impl<C: Connection> Pool<C> {
         self.unbind(index);
         if in_flight == 0
             && let Some((_, connected)) = self.places.vacate(index)
-            && connected.is_some()
         {
-            sink.closed(Closer::Loadgen);
+            match connected {
+                Some(_) => sink.closed(Closer::Loadgen),
+                None => sink.not_opened(None),
+            }
         }
         sink.roomier();
     }
@@ -334,6 +342,9 @@ impl<C: Connection> Pool<C> {
             }
         }
         for place in std::mem::take(&mut self.places).into_all() {
+            if place.stage == Stage::Opening {
+                sink.not_opened(None);
+            }
             if let Occupant::Connection(connection) = place.occupant {
                 for mut in_flight in connection.into_in_flight() {
                     sink.ended(in_flight.ended(now, Outcome::Abandoned));
@@ -369,7 +380,8 @@ impl<C: Connection> Pool<C> {
     /// When it has to be looked at again at the latest; `waiting`: there is a backlog.
     pub(super) fn next_wake(&self, now: Nanos, waiting: bool) -> Nanos {
         let expiry = self.next_wake.max(self.next_expiry).min(self.next_due.max(self.next_look));
-        match self.connector.next_attempt() {
+        let is_awaited = waiting || self.bound.as_ref().is_some_and(Bound::is_awaited);
+        match self.connector.next_attempt(is_awaited) {
             // What lies behind was made use of, or there was no need.
             Some(at) if at > now && (waiting || self.misses_some()) => at.min(expiry),
             _ => expiry,
@@ -420,7 +432,7 @@ impl<C: Connection> Pool<C> {
     /// A connection takes requests; perhaps it did not before, or not as many.
     #[inline]
     fn going(&mut self, index: u32, sink: &mut impl Sink) {
-        let Some(Place { occupant: Occupant::Connection(connection), stage, queued, refill, .. }) =
+        let Some(Place { occupant: Occupant::Connection(connection), stage, queued, refill, since, .. }) =
             self.places.get(index)
         else {
             return;
@@ -434,7 +446,7 @@ impl<C: Connection> Pool<C> {
             sink.roomier();
         }
         if *stage == Stage::Opening {
-            self.connector.succeeded();
+            self.connector.succeeded(*since);
             let now = self.shared.clock.now();
             let until = now.saturating_add(limits.age);
             if let Some(place) = self.places.get(index) {
@@ -458,6 +470,7 @@ impl<C: Connection> Pool<C> {
     /// The connection is over, and so is what was in flight on it.
     fn gone(&mut self, index: u32, Closed { by, why }: Closed, sink: &mut impl Sink) {
         let at = self.shared.clock.now();
+        let since = self.places.get(index).map_or(at, |place| place.since);
         let Some((occupant, connected)) = self.places.vacate(index) else { return };
         let turn = self.unbind(index);
         let mut is_used = connected.is_some_and(|connected| at.saturating_sub(connected) >= LASTED);
@@ -472,8 +485,9 @@ impl<C: Connection> Pool<C> {
                 sink.unasked(&why);
             }
         }
-        if connected.is_some() {
-            sink.closed(by);
+        match connected {
+            Some(_) => sink.closed(by),
+            None => sink.not_opened(Some(&why)),
         }
         sink.roomier();
         // One that was of no use is no better than one that could not be made: without the pause, a server that
@@ -481,14 +495,13 @@ impl<C: Connection> Pool<C> {
         if is_used {
             self.connector.was_of_use();
         } else {
-            self.connector.was_of_no_use();
+            self.connector.failed(at, since);
             self.failed(at, &why, turn, sink);
         }
     }
 
     /// A connection could not be made, or was of no use: what is for it alone fails, and whatever waits if there is no other.
     fn failed(&mut self, at: Nanos, why: &Failure, turn: Option<u32>, sink: &mut impl Sink) {
-        self.connector.failed(at);
         if matches!(why.cause, Cause::OutOfFiles | Cause::OutOfPorts) && self.places.open > 0 {
             // What is open has to do from now on: those that wait get their turn.
             let most = self.places.in_use();

@@ -13,7 +13,10 @@ use crate::{
     outcome::{Arrival, Cause, Failure, Head, Reply},
     plan::{Message, Plan, Request, Texts, message::Sameness},
     schedule::Part,
-    worker::{connection::Sink, http2::config},
+    worker::{
+        connection::{Limits, Sink},
+        http2::config,
+    },
 };
 
 /// Messages of templates are rendered to be compared: at most this number for each that came.
@@ -41,6 +44,8 @@ pub(crate) struct Messages {
     /// The number of the next handshake, among those of all parts.
     next: u64,
     step: u64,
+    /// How many WebSockets have been opened.
+    opened: usize,
     /// Whether what is exchanged is kept.
     pub(super) captures: bool,
     /// The target as it would be written for the other version of HTTP.
@@ -62,6 +67,7 @@ impl Messages {
             longest: message.longest(plan.request()) + SLACK,
             next: part.index(),
             step: part.of(),
+            opened: 0,
             captures: plan.captures(),
             as_http1: format!("{}, without --http2", plan.target()),
             as_http2: format!("--http2 {}", plan.target()),
@@ -76,6 +82,12 @@ impl Messages {
         self.next = self.next.wrapping_add(self.step);
         let arrival = Arrival::new(number, 0, 0);
         (arrival, arrival.id(Ids { load: HANDSHAKES, ..ids }))
+    }
+
+    /// One more is open; whether it is one of those of the beginning.
+    pub(super) fn opened_first(&mut self, limits: &Limits) -> bool {
+        self.opened = self.opened.saturating_add(1);
+        self.opened <= limits.kept.saturating_mul(limits.streams)
     }
 
     pub(super) fn write(&self, arrival: &Arrival, ids: Ids, out: &mut Vec<u8>) {

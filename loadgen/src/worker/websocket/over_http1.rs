@@ -46,6 +46,7 @@ struct Handshake {
     /// What has not been written of the request.
     out: Vec<u8>,
     written: usize,
+    since: Nanos,
     key: String,
     reader: response::Reader,
     head: response::Head,
@@ -101,6 +102,7 @@ impl Connection for OverHttp1 {
     ) -> Progress {
         if let Phase::New = self.phase {
             self.phase = Phase::Handshake(Box::new(Handshake::new(shared)));
+            sink.handshaking();
         }
         if let Phase::Open(socket) = &mut self.phase {
             if let Some(why) = socket.out_of_step() {
@@ -204,10 +206,11 @@ impl OverHttp1 {
         shared: &mut Shared<Messages>,
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
-        let Shared { buffer, requests, ids, now, carried, .. } = shared;
+        let Shared { buffer, requests, ids, now, carried, limits, .. } = shared;
         let mut input = &buffer[..count];
         if let Phase::Handshake(handshake) = &mut self.phase {
             let Some(handshaken) = handshake.read(&mut input, requests, sink)? else { return Ok(()) };
+            sink.handshaken(handshake.since, *now, requests.opened_first(limits));
             self.phase = Phase::Open(Box::new(Socket::new(requests, handshaken, *now)));
         }
         let Phase::Open(socket) = &mut self.phase else { return Ok(()) };
@@ -270,7 +273,15 @@ impl Handshake {
         out.extend_from_slice(format!("sec-websocket-key: {key}\r\n\r\n").as_bytes());
         let mut reader = response::Reader::new(http1::Limits::default());
         reader.expect(Kind::Upgrade);
-        Self { out, written: 0, key, reader, head: response::Head::default(), rest: Vec::new() }
+        Self {
+            out,
+            written: 0,
+            since: shared.now,
+            key,
+            reader,
+            head: response::Head::default(),
+            rest: Vec::new(),
+        }
     }
 
     /// Reads on; some: the handshake is done, and what is left in `input` came behind it.

@@ -92,6 +92,11 @@ fn mistakes_in_a_configuration_are_told_with_their_place() {
             of(json!({"CertFile": "other.pem"})),
             ", endpoint 2: another client certificate; accepted: one certificate for all",
         ),
+        // Also where no TLS is spoken.
+        (
+            with(json!({"NumRequests": 5, "KeyFile": "/nonexistent/key.pem"})),
+            "KeyFile: can't read /nonexistent/key.pem: No such file or directory",
+        ),
     ] {
         assert_refused(&config.run(""), said);
         let ran = config.run("");

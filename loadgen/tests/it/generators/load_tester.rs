@@ -139,3 +139,26 @@ fn mistakes_are_told_in_its_words() {
         assert!(!ran.err.contains("secret"), "{ran:?}");
     }
 }
+
+#[test]
+fn progress_is_shown_while_a_run_goes_on() {
+    // The reply comes when progress was seen, which elsewhere than on a terminal is a line every ten seconds.
+    let seen = Arc::new((Mutex::new(false), Condvar::new()));
+    let waits = Arc::clone(&seen);
+    let peer = serve(move |_, mut stream| {
+        if read_request(&mut stream).is_some() {
+            drop(waits.1.wait_while(waits.0.lock().unwrap(), |seen| !*seen).unwrap());
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        }
+    });
+    let line = format!("load-tester -n 1 -c 1 --url http://{}", peer.address);
+    let mut child =
+        program().args(line.split(' ')).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut shown = String::new();
+    errors.read_line(&mut shown).unwrap();
+    *seen.0.lock().unwrap() = true;
+    seen.1.notify_all();
+    assert!(child.wait().unwrap().success());
+    assert!(shown.starts_with("0/1 done, 0/s, 1 in flight"), "{shown}");
+}

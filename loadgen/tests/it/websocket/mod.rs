@@ -4,6 +4,7 @@
 mod handshakes;
 mod over_http2;
 mod plans;
+mod reopening;
 mod waits;
 
 use std::{

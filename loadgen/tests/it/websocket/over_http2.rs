@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     io::{self, Read as _},
-    sync::{Arc, Barrier, Mutex},
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 
 use websocket::{Event, Limits, Reader, Role, code, opcode, write};
@@ -82,6 +85,24 @@ fn echo(wire: &mut Wire, stream: u32, came: Came) -> io::Result<()> {
         Came::On(Event::Message { content, .. }) => send(wire, stream, opcode::TEXT, &content),
         Came::On(_) | Came::Reset => Ok(()),
     }
+}
+
+/// Echoes on all streams.
+pub(super) fn echo_all() -> Peer {
+    serve_http2(CONNECT, |_, wire| streams(wire, echo))
+}
+
+/// Refuses each WebSocket, and counts them.
+pub(super) fn refuse_all(seen: Arc<AtomicUsize>) -> Peer {
+    serve_http2(CONNECT, move |_, wire| {
+        streams(wire, |wire, stream, came| match came {
+            Came::Connect => {
+                seen.fetch_add(1, SeqCst);
+                io::Write::write_all(&mut wire.0, &head(stream, 1, &[(":status", "503")]))
+            }
+            Came::On(_) | Came::Reset => Ok(()),
+        })
+    })
 }
 
 /// Shows `saw` what comes on the first stream, and echoes on all others.

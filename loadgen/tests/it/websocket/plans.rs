@@ -61,7 +61,7 @@ fn a_plan_file_has_one_message_and_what_goes_with_it() {
         ("{target: 'ws://a', requests: [{body: a}, {body: b}]}", "a WebSocket with several requests"),
         ("{target: 'ws://a', requests: [{expect: {status: 200}}]}", "expectations of a WebSocket"),
         ("{target: 'ws://a', load: {message_size: 31}}", "a size from 32 to 16M"),
-        ("{target: 'http://a', load: {binary: true}}", "--binary with the target"),
+        ("{target: 'http://a', load: {binary: true}}", ": binary with the target"),
         ("target: ws://a\nrequests:\n- method: PUT\n", "plan.yaml:3"),
     ] {
         let error = build(text).unwrap_err();

@@ -4,19 +4,12 @@ use contract::id::Ids;
 use http2::Key;
 
 use super::super::messages::Messages;
-use crate::{clock::Nanos, plan::template::Values};
-
-/// The pause before another WebSocket is opened in place of one that was of no use; it doubles up to [`MAX_PAUSE`].
-const FIRST_PAUSE: Nanos = 1_000_000;
-
-/// The longest of these pauses.
-const MAX_PAUSE: Nanos = 1_000_000_000;
+use crate::{clock::Nanos, plan::template::Values, worker::opening::Row};
 
 /// No WebSocket is opened again after some that were of no use, for a while.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
-    /// How many they were, one after the other.
-    failures: u32,
+    row: Row,
     until: Option<Nanos>,
 }
 
@@ -32,16 +25,15 @@ impl Pause {
         self.until.is_none()
     }
 
-    /// A WebSocket was of no use.
-    pub(super) fn failed(&mut self, now: Nanos) {
-        let pause = (FIRST_PAUSE << self.failures.min(10)).min(MAX_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        self.until = Some(now.saturating_add(pause));
+    /// A WebSocket that was begun at `since` was of no use.
+    pub(super) fn failed(&mut self, now: Nanos, since: Nanos) {
+        self.row.failed(now, since);
+        self.until = Some(self.row.next_unawaited());
     }
 
     /// One was of use.
     pub(super) fn succeeded(&mut self) {
-        self.failures = 0;
+        self.row = Row::default();
     }
 }
 

@@ -37,7 +37,9 @@ impl OverHttp2 {
                     return self.ended(stream, Closed::by_loadgen(invalid(why)), *now, sink);
                 }
                 let handshaken = Handshaken::new(&head, requests.captures, sink);
-                self.streams.open(stream, requests, handshaken, *now, limits);
+                if let Some(since) = self.streams.open(stream, requests, handshaken, *now, limits) {
+                    sink.handshaken(since, *now, requests.opened_first(limits));
+                }
                 sink.roomier();
                 Ok(())
             }

@@ -192,7 +192,7 @@ impl OverHttp2 {
     }
 
     /// Opens those that are missing.
-    fn open_missing(&mut self, shared: &mut Shared<Messages>) -> Result<(), Closed> {
+    fn open_missing(&mut self, shared: &mut Shared<Messages>, sink: &mut impl Sink) -> Result<(), Closed> {
         let is_paused = !self.pause.is_over(shared.now);
         if is_paused || !self.http2.is_settled() || !self.may_open(&shared.limits) {
             return Ok(());
@@ -205,6 +205,7 @@ impl OverHttp2 {
                 return Ok(());
             };
             self.streams.connect(key, shared.now);
+            sink.handshaking();
         }
         Ok(())
     }
@@ -216,13 +217,13 @@ impl OverHttp2 {
         shared: &mut Shared<Messages>,
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
-        self.open_missing(shared)?;
+        self.open_missing(shared, sink)?;
         self.write(cx, shared)?;
         let began = shared.now;
         for _ in 0..READS_IN_A_ROW {
             match self.read(cx, shared, sink) {
                 Poll::Pending => {
-                    self.open_missing(shared)?;
+                    self.open_missing(shared, sink)?;
                     return self.write(cx, shared);
                 }
                 Poll::Ready(result) => result?,
@@ -364,6 +365,7 @@ impl OverHttp2 {
     /// use, and on another connection if none on this one is open, or ever was of use.
     fn ended(&mut self, key: Key, closed: Closed, now: Nanos, sink: &mut impl Sink) -> Result<(), Closed> {
         let Some(on) = self.streams.remove(key) else { return Ok(()) };
+        let since = on.since;
         let is_used = match on.socket {
             Some(mut socket) => {
                 socket.close(code::NORMAL);
@@ -387,7 +389,7 @@ impl OverHttp2 {
         self.is_used |= is_used;
         sink.roomier();
         if !is_used {
-            self.pause.failed(now);
+            self.pause.failed(now, since);
         }
         if self.is_used || self.streams.open_count() > 0 || self.http2.is_going_away() {
             Ok(())

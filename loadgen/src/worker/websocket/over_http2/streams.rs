@@ -92,7 +92,7 @@ impl Streams {
         self.oldest_connect = earlier(self.oldest_connect, Some(now));
     }
 
-    /// The handshake on this stream is done.
+    /// The handshake on this stream is done; when it was begun, unless it was done before.
     pub(super) fn open(
         &mut self,
         key: Key,
@@ -100,14 +100,17 @@ impl Streams {
         handshaken: Handshaken,
         now: Nanos,
         limits: &Limits,
-    ) {
+    ) -> Option<Nanos> {
         if let Some(on) = find(&mut self.by_slot, key)
             && on.socket.is_none()
         {
             on.socket = Some(Box::new(Socket::new(messages, handshaken, now)));
+            let since = on.since;
             self.open += 1;
             self.change(key, limits, |_| ());
+            return Some(since);
         }
+        None
     }
 
     pub(super) fn contains(&mut self, key: Key) -> bool {
