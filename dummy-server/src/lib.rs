@@ -32,6 +32,7 @@ mod ledger;
 mod lifecycle;
 mod listener;
 mod message;
+mod peer;
 mod process;
 mod protocol;
 mod router;

@@ -18,7 +18,6 @@ use super::{
 use crate::{
     context::ServerContext,
     cut::Cut,
-    lifecycle::Lifecycle,
     message::{
         Head, after,
         pace::Pace,
@@ -26,6 +25,7 @@ use crate::{
         upload::Upload,
     },
     protocol::Protocol,
+    stats::Stats,
 };
 
 /// What an engine does before there is a reply, and keeps until the reply has ended.
@@ -44,7 +44,7 @@ pub(crate) struct Directives {
 /// Runs an endpoint with the faults, delays, limits and changes that the request asks for.
 pub(crate) fn wrap_endpoint(
     context: &Rc<ServerContext>,
-    (shared, worker): (&Arc<Shared>, usize),
+    (shared, worker, stats): (&Arc<Shared>, usize, &Arc<Stats>),
     head: &Head<'_>,
     mut upload: Upload,
     asked: Behaviour,
@@ -61,7 +61,7 @@ pub(crate) fn wrap_endpoint(
         _in_flight: limits.in_flight,
     };
     let answer = if let Some((cut, Point::BeforeHeaders)) = abort {
-        cut_before_reply(cut, head.lifecycle)
+        cut_before_reply(cut, || Hang::new(head.orders, stats))
     } else if expectation == Some(Expectation::Refuse) && head.fields.has_token("expect", "100-continue") {
         Answer::Ready(Reply::refusal(
             StatusCode::EXPECTATION_FAILED,
@@ -91,7 +91,7 @@ pub(crate) fn wrap_endpoint(
         headers: std::mem::take(&mut shaping.headers),
         close: limits.close,
     };
-    let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| Hang::new(head.lifecycle));
+    let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| Hang::new(head.orders, stats));
     directives.content = Some(ContentPlan { protocol, shaping, rate: timing.rate, abort, hang });
     let delay = timing.delay;
     let answer = match answer {
@@ -132,11 +132,11 @@ fn interim(expectation: Option<Expectation>, hints: &[String]) -> Vec<(u16, Fiel
 }
 
 /// No reply.
-fn cut_before_reply(cut: Cut, lifecycle: &Rc<Lifecycle>) -> Answer {
+fn cut_before_reply(cut: Cut, hang: impl FnOnce() -> Hang) -> Answer {
     if cut != Cut::Hang {
         return Answer::Ready(Reply::cut(cut));
     }
-    let mut hang = Hang::new(lifecycle);
+    let mut hang = hang();
     Answer::Waiting(Box::pin(async move {
         std::future::poll_fn(|cx| hang.poll(cx)).await;
         Reply::cut(Cut::Hang)

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     handshakes::ProxyError,
-    lifecycle::{orders::Order, peer::Prelude},
+    lifecycle::orders::Order,
+    peer::Prelude,
     settings::{Port, ProxyProtocol},
 };
 

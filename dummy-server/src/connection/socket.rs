@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use transport::{Stream, segments};
 use wire::Output;
 
-use crate::{cut::Cut, lifecycle::Lifecycle, settings::Limits};
+use crate::{cut::Cut, endpoints::websocket::Carrier, lifecycle::Lifecycle, settings::Limits};
 
 /// Bytes that are read in one call: what comes of them may have to wait in a connection.
 pub(super) const MOST_READ: usize = 256 << 10;
@@ -185,6 +185,14 @@ pub(crate) struct ByteStream {
 impl ByteStream {
     pub(crate) fn new(prefix: Bytes, socket: Rc<SharedSocket>) -> Self {
         Self { prefix, socket }
+    }
+}
+
+impl Carrier for ByteStream {
+    const IS_CONNECTION: bool = true;
+
+    fn has_stalled(&self, output_waits: bool) -> bool {
+        self.socket.lifecycle.patience.has_stalled(|| output_waits)
     }
 }
 

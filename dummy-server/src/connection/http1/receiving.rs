@@ -134,8 +134,10 @@ impl Driver<'_> {
         }
         let body = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
-        let head = head(fields, self.port, &self.socket.lifecycle);
-        let (pending, answer) = exchange::handle_request(&self.resources.exchange, &head, upload, now);
+        let connection = &self.socket.lifecycle;
+        let head = head(fields, self.port, connection);
+        let (pending, answer) =
+            exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
         if let Some(directives) = pending.directives() {
             asked.expects_continue &= !directives.withholds_continue;
             self.inform(&directives.interim);
@@ -152,15 +154,22 @@ impl Driver<'_> {
         if !matches!(self.current, Current::Idle) {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
-        let head = head(fields, self.port, &self.socket.lifecycle);
-        let (pending, reply) =
-            exchange::reject(&self.resources.exchange, &head, rejection.status, rejection.reason, now);
+        let connection = &self.socket.lifecycle;
+        let head = head(fields, self.port, connection);
+        let (pending, reply) = exchange::reject(
+            &self.resources.exchange,
+            connection,
+            &head,
+            rejection.status,
+            rejection.reason,
+            now,
+        );
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false }, true);
     }
 
     /// The client has closed its end: what has come whole is answered.
     fn peer_ended(&mut self) {
-        self.socket.lifecycle.patience.peer_ended();
+        self.socket.lifecycle.peer_ended();
         self.body_broken_off();
     }
 
@@ -173,7 +182,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Rc<Lifecycle>) -> Head<'h> {
+fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Lifecycle) -> Head<'h> {
     let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
     Head {
         method: &fields.method,
@@ -184,6 +193,7 @@ fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Rc<Lifecycle>)
         protocol,
         port,
         number: lifecycle.accounting.requests() + 1,
-        lifecycle,
+        peer: &lifecycle.peer,
+        orders: &lifecycle.orders,
     }
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     budget::{Hold, counted},
     clock::now_ns,
-    lifecycle::orders::Order,
+    lifecycle::orders::{Order, Orders},
     message::upload::UploadError,
     protocol::Protocol,
     settings::Port,
@@ -53,6 +53,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         prepared: PreparedFields::default(),
         resources,
         socket,
+        orders: &socket.lifecycle.orders,
         port,
         slots: Vec::new(),
         keys: Vec::new(),
@@ -111,6 +112,8 @@ struct Driver<'a> {
     prepared: PreparedFields,
     resources: &'a Rc<Resources>,
     socket: &'a Rc<SharedSocket>,
+    /// The connection's, closer at hand.
+    orders: &'a Orders,
     port: Port,
     /// By the slot of a stream's key. Streams that were answered inline leave nothing here.
     slots: Vec<Slot>,
@@ -162,7 +165,7 @@ impl Driver<'_> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let mut read = false;
         loop {
-            if self.socket.lifecycle.order() == Order::Close {
+            if self.orders.strongest() == Order::Close {
                 return Poll::Ready(Ending::Abandoned);
             }
             if self.given_up {
@@ -333,7 +336,7 @@ impl Driver<'_> {
     }
 
     fn drain(&mut self) {
-        if self.socket.lifecycle.order() < Order::Drain {
+        if self.orders.strongest() < Order::Drain {
             return;
         }
         match self.told {
@@ -364,7 +367,7 @@ impl Driver<'_> {
 
     /// The client has closed its end: requests that are complete are answered.
     fn peer_ended(&mut self) {
-        self.socket.lifecycle.patience.peer_ended();
+        self.socket.lifecycle.peer_ended();
         for slot in &self.slots {
             if let Some(inbox) = &slot.inbox {
                 inbox.end(Err(UploadError::CLOSED));
