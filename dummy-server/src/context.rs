@@ -2,7 +2,7 @@
 //! drain, the memory and the time that they may use. They never see a worker, a socket or an engine.
 
 use std::{
-    cell::{Cell, RefCell, RefMut},
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::Arc,
 };
@@ -12,14 +12,13 @@ use wire::Output;
 
 use crate::{
     budget::Budget,
+    buffers::Buffers,
     drain::Shutdown,
     ledger::{Aggregator, Ledger},
     settings::Config,
     turn::Turn,
 };
 
-/// Bytes that a WebSocket reads in one call.
-const SCRATCH: usize = 64 << 10;
 /// How many buffers are kept for connections to come, and how large they may be.
 const SPARE_BUFFERS: usize = 64;
 const LARGEST_SPARE: usize = 1 << 20;
@@ -43,8 +42,8 @@ pub(crate) struct ServerContext {
     pub(crate) turn: Rc<Turn>,
     /// How busy the worker is, as it last looked.
     pub(crate) load: Cell<WorkerLoad>,
-    /// What WebSockets are read into, from wherever they are polled.
-    scratch: RefCell<Box<[u8]>>,
+    /// What connections and WebSockets are read into.
+    pub(crate) buffers: Rc<Buffers>,
     /// Buffers that idle connections have given back.
     spare: RefCell<Vec<Vec<u8>>>,
 }
@@ -59,6 +58,7 @@ impl ServerContext {
     ) -> Rc<Self> {
         Rc::new(Self {
             pattern: Pattern::new(config.buffer_size),
+            buffers: Rc::new(Buffers::new(&config)),
             config,
             shutdown,
             instance,
@@ -67,14 +67,8 @@ impl ServerContext {
             ledger,
             turn: Rc::default(),
             load: Cell::default(),
-            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             spare: RefCell::default(),
         })
-    }
-
-    /// What WebSockets are read into.
-    pub(crate) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
-        self.scratch.borrow_mut()
     }
 
     /// Bytes in one system call at most, but for the first slice.

@@ -12,6 +12,7 @@ mod args;
 mod behaviour;
 mod boolean;
 mod budget;
+mod buffers;
 mod clock;
 mod config;
 mod connection;

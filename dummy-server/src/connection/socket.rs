@@ -16,10 +16,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use transport::{Stream, segments};
 use wire::Output;
 
-use crate::{cut::Cut, endpoints::websocket::Carrier, lifecycle::Lifecycle, settings::Limits};
-
-/// Bytes that are read in one call: what comes of them may have to wait in a connection.
-pub(super) const MOST_READ: usize = 256 << 10;
+use crate::{
+    buffers::MOST_READ, cut::Cut, endpoints::websocket::Carrier, lifecycle::Lifecycle, settings::Limits,
+};
 
 /// After the last reply, how long input that was not read is thrown away, so that it does not make the
 /// kernel reset the connection and destroy the reply.

@@ -38,7 +38,7 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["access_log"],
     &["message"],
     &["lifecycle::orders", "context"],
-    &["budget", "turn"],
+    &["budget", "turn", "buffers"],
     &["stats", "ledger"],
     &["handshakes", "protocol", "cut", "counter", "clock", "drain", "peer"],
     &["settings"],

@@ -269,11 +269,12 @@ impl Driver<'_> {
 
     /// Reads once and takes in what came.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let resources = Rc::clone(self.resources);
-        let mut buffer = resources.read_buffer.borrow_mut();
-        let count = match self.input.take_fresh(&mut buffer) {
+        let resources = self.resources;
+        let mut buffer = resources.buffers.for_reading();
+        let buffer = &mut *buffer;
+        let count = match self.input.take_fresh(buffer) {
             Some(count) => count,
-            None => match std::task::ready!(self.input.poll_more(self.socket, &mut buffer, cx)) {
+            None => match std::task::ready!(self.input.poll_more(self.socket, buffer, cx)) {
                 Ok(Some(count)) => count,
                 Ok(None) => {
                     self.peer_ended();
@@ -285,15 +286,16 @@ impl Driver<'_> {
         resources.context.lend(&mut self.conn.output);
         let now = now_ns();
         let mut input = &buffer[..count];
-        let mut head = resources.http2_head.borrow_mut();
+        let mut head = resources.http2_head.take_or_else(Box::default);
+        let head = &mut *head;
         loop {
             // Small requests may ask for large replies, and many may come together: what is left waits for its turn.
             if self.is_cut() || self.has_enough() || self.resources.turn.step() {
                 self.input.freshen(!input.is_empty());
                 break;
             }
-            match self.conn.receive(&mut input, &mut head) {
-                Ok(Some(event)) => self.happened(event, &head, now),
+            match self.conn.receive(&mut input, head) {
+                Ok(Some(event)) => self.happened(event, head, now),
                 Ok(None) => break,
                 Err(error) => self.error = Some(error.code),
             }
@@ -306,8 +308,6 @@ impl Driver<'_> {
         let open = !input.is_empty() && !self.input.is_fresh() || self.conn.is_within_block();
         self.socket.lifecycle.patience.frame_open(open, input.len() == count);
         self.tick(now);
-        drop(head);
-        drop(buffer);
         Poll::Ready(Ending::Complete)
     }
 

@@ -37,6 +37,8 @@ use crate::{
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// While so much output waits, nothing more is read or made.
 const MOST_OUTPUT: usize = 64 << 10;
+/// Bytes that are read in one call.
+const MOST_READ: usize = 64 << 10;
 
 /// What carries an open WebSocket.
 pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin {
@@ -210,9 +212,9 @@ impl<S: Carrier> Talk<'_, S> {
             self.take_in(&rest);
             return Poll::Ready(true);
         }
-        let context = Rc::clone(self.context);
-        let mut scratch = context.scratch();
-        let mut buffer = ReadBuf::new(&mut scratch);
+        let context = self.context;
+        let mut buffer = context.buffers.for_reading();
+        let mut buffer = ReadBuf::new(&mut buffer[..MOST_READ]);
         if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
             return Poll::Ready(false);
         }
