@@ -1,6 +1,7 @@
-//! What the connections of one worker read into, one after the other, so that an idle one holds no memory for it.
+//! What the connections of one worker read into and gather their output in, one after the other, so that an idle one holds
+//! no memory for it.
 //!
-//! Whatever is in use here has been taken out and belongs to its user alone, across any call; it comes back when the user
+//! What is read into has been taken out and belongs to its user alone, across any call; it comes back when the user
 //! drops it, by a panic too. So a part of a poll that reads while another part does, as a WebSocket on a stream of HTTP/2,
 //! gets another one instead of an error.
 
@@ -10,6 +11,8 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
+use wire::Output;
+
 use crate::settings::Config;
 
 /// Bytes that are read in one call: what comes of them may have to wait in a connection.
@@ -17,6 +20,11 @@ pub(crate) const MOST_READ: usize = 256 << 10;
 /// Room to read on behind what a state machine needs in one piece: the largest frame of HTTP/2, or the largest head of
 /// HTTP/1. Without it, reading could not go on.
 const ROOM_TO_READ_ON: usize = 64 << 10;
+/// How many buffers of outputs are kept for connections to come, and how large they may be.
+const SPARE_BUFFERS: usize = 64;
+const LARGEST_SPARE: usize = 1 << 20;
+/// A piece of the pattern and the head before it leave together.
+const ROOM_FOR_A_HEAD: usize = 16 << 10;
 
 /// The buffers of one worker.
 #[derive(Debug)]
@@ -24,18 +32,49 @@ pub(crate) struct Buffers {
     read: Reusable<[u8]>,
     /// Bytes in each buffer that is read into.
     read_size: usize,
+    /// Buffers of outputs, which idle connections have given back.
+    spare: RefCell<Vec<Vec<u8>>>,
+    largest_write: usize,
 }
 
 impl Buffers {
     pub(crate) fn new(config: &Config) -> Self {
         let in_one_piece = config.http2.max_frame_size.max(config.limits.max_header_bytes) as usize;
-        Self { read: Reusable::default(), read_size: MOST_READ.max(in_one_piece + ROOM_TO_READ_ON) }
+        Self {
+            read: Reusable::default(),
+            read_size: MOST_READ.max(in_one_piece + ROOM_TO_READ_ON),
+            spare: RefCell::default(),
+            largest_write: config.buffer_size + ROOM_FOR_A_HEAD,
+        }
     }
 
     /// A buffer to read into: what it holds is left over from others.
     #[inline]
     pub(crate) fn for_reading(&self) -> InUse<'_, [u8]> {
         self.read.take_or_else(|| vec![0; self.read_size].into_boxed_slice())
+    }
+    /// Bytes in one system call at most, but for the first slice.
+    pub(crate) fn largest_write(&self) -> usize {
+        self.largest_write
+    }
+
+    /// Gives an output that has no buffer one that another has given back.
+    pub(crate) fn lend(&self, output: &mut Output) {
+        if output.is_empty() && output.buffer().capacity() == 0 {
+            let spare = self.spare.borrow_mut().pop();
+            output.exchange_buffer(spare.unwrap_or_default());
+        }
+    }
+
+    /// Takes the buffer of an output that is empty.
+    pub(crate) fn take_back(&self, output: &mut Output) {
+        if output.is_empty() && output.buffer().capacity() > 0 {
+            let buffer = output.exchange_buffer(Vec::new());
+            let mut spare = self.spare.borrow_mut();
+            if spare.len() < SPARE_BUFFERS && buffer.capacity() <= LARGEST_SPARE {
+                spare.push(buffer);
+            }
+        }
     }
 }
 

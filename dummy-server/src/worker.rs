@@ -151,7 +151,8 @@ impl Worker {
             return;
         };
         let lifecycle = Lifecycle::new(stream.addresses(), Arc::clone(&self.stats));
-        let socket = SharedSocket::new(stream, Rc::clone(&lifecycle), self.resources.context.largest_write());
+        let socket =
+            SharedSocket::new(stream, Rc::clone(&lifecycle), self.resources.context.buffers.largest_write());
         if self.shutdown.phase() >= Phase::Closing {
             lifecycle.give(Order::Drain);
         }

@@ -258,6 +258,6 @@ impl Driver<'_> {
 
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
-        self.resources.context.take_back(&mut self.output);
+        self.resources.buffers.take_back(&mut self.output);
     }
 }

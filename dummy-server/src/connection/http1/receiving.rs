@@ -55,7 +55,7 @@ impl Driver<'_> {
         };
         let mut input = &buffer[..count];
         self.input.begin(count);
-        resources.context.lend(&mut self.output);
+        resources.buffers.lend(&mut self.output);
         self.take_in(&mut input);
         // It waits for its turn or belongs to what follows, unless it begins a head.
         let waits = !(matches!(self.current, Current::Idle) && self.takes_input());

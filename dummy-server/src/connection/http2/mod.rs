@@ -283,7 +283,7 @@ impl Driver<'_> {
                 Err(_) => return Poll::Ready(Ending::Abandoned),
             },
         };
-        resources.context.lend(&mut self.conn.output);
+        resources.buffers.lend(&mut self.conn.output);
         let now = now_ns();
         let mut input = &buffer[..count];
         let mut head = resources.http2_head.take_or_else(Box::default);
@@ -378,6 +378,6 @@ impl Driver<'_> {
 
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
-        self.resources.context.take_back(&mut self.conn.output);
+        self.resources.buffers.take_back(&mut self.conn.output);
     }
 }

@@ -159,7 +159,7 @@ impl<S: Carrier> Talk<'_, S> {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(false),
                 Poll::Pending => {
-                    self.context.take_back(&mut self.output);
+                    self.context.buffers.take_back(&mut self.output);
                     return Poll::Pending;
                 }
             }
@@ -218,7 +218,7 @@ impl<S: Carrier> Talk<'_, S> {
         if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
             return Poll::Ready(false);
         }
-        context.lend(&mut self.output);
+        context.buffers.lend(&mut self.output);
         if buffer.filled().is_empty() {
             // Without a close frame: what was asked before is answered all the same.
             self.closing = true;
@@ -325,8 +325,12 @@ impl<S: Carrier> Talk<'_, S> {
     /// Writes what waits; ready when nothing does. False: the connection is broken.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         while !self.output.is_empty() {
-            let written =
-                segments::poll_write(&mut self.stream, &mut self.output, self.context.largest_write(), cx);
+            let written = segments::poll_write(
+                &mut self.stream,
+                &mut self.output,
+                self.context.buffers.largest_write(),
+                cx,
+            );
             if ready!(written).is_err() {
                 return Poll::Ready(false);
             }
