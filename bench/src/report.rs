@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use crate::{
     arrivals::ArrivalError,
-    measure::{Sample, Standing},
+    load::Load,
     ratio::Spread,
-    rows::{Contender, Load, Metric, Row, Target},
+    rows::{Contender, Metric, Row, Target},
+    sample::{Sample, Standing},
     server::Server,
 };
 
@@ -202,7 +203,7 @@ fn line(text: &mut String, cells: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{args::Mode, measure::measured as sample, rows};
+    use crate::{args::Mode, rows, sample::tests::measured as sample};
 
     fn table(mode: Mode, id: &str, standings: &[Standing]) -> String {
         row(&rows::of(mode, 1.0, true, &[id.to_owned()]).unwrap()[0], standings)
