@@ -59,6 +59,7 @@ impl Buffers {
     }
 
     /// Gives an output that has no buffer one that another has given back.
+    #[inline]
     pub(crate) fn lend(&self, output: &mut Output) {
         if output.is_empty() && output.buffer().capacity() == 0 {
             let spare = self.spare.borrow_mut().pop();
@@ -67,6 +68,7 @@ impl Buffers {
     }
 
     /// Takes the buffer of an output that is empty.
+    #[inline]
     pub(crate) fn take_back(&self, output: &mut Output) {
         if output.is_empty() && output.buffer().capacity() > 0 {
             let buffer = output.exchange_buffer(Vec::new());

@@ -41,17 +41,29 @@ pub(crate) struct Directives {
     _in_flight: Option<InFlight>,
 }
 
+/// Who answers a request, as far as that has a say in what is done to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answering<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    /// The number of the worker, and its counters.
+    pub(crate) worker: usize,
+    pub(crate) stats: &'a Arc<Stats>,
+    /// Which request of its connection it is, from 1 on.
+    pub(crate) number: u64,
+}
+
 /// Runs an endpoint with the faults, delays, limits and changes that the request asks for.
 pub(crate) fn wrap_endpoint(
     context: &Rc<ServerContext>,
-    (shared, worker, stats): (&Arc<Shared>, usize, &Arc<Stats>),
+    answering: Answering<'_>,
     head: &Head<'_>,
     mut upload: Upload,
     asked: Behaviour,
     endpoint: impl FnOnce(Upload) -> Answer,
 ) -> (Directives, Answer) {
+    let Answering { shared, worker, stats, number } = answering;
     let protocol = head.protocol;
-    let request = Request { protocol, number: head.number, fields: head.fields };
+    let request = Request { protocol, number, fields: head.fields };
     let Plan { faults, timing, mut shaping, limits } = asked.plan(request, shared, worker);
     let Faults { status, abort, early, expectation } = faults;
     let mut directives = Directives {

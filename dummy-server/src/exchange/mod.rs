@@ -23,7 +23,7 @@ pub(crate) use self::{
 };
 use crate::{
     access_log::Log,
-    behaviour::{self, Behaviour},
+    behaviour::{self, Answering, Behaviour},
     clock::Clock,
     context::ServerContext,
     cors, endpoints,
@@ -184,15 +184,16 @@ fn misbehave(
             if let Some(allows) = asked.cors {
                 pending.flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
             }
+            let answering = Answering {
+                shared: &exchange.behaviour,
+                worker: exchange.index,
+                stats: &connection.accounting.stats,
+                // It has been counted already.
+                number: connection.accounting.requests(),
+            };
             let endpoint = |upload| ask(exchange, head, upload, way);
-            let (directives, answer) = behaviour::wrap_endpoint(
-                &exchange.context,
-                (&exchange.behaviour, exchange.index, &connection.accounting.stats),
-                head,
-                upload,
-                asked,
-                endpoint,
-            );
+            let (directives, answer) =
+                behaviour::wrap_endpoint(&exchange.context, answering, head, upload, asked, endpoint);
             pending.flight.extras_mut().directives = Some(Box::new(directives));
             answer
         }

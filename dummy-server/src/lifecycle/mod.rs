@@ -89,6 +89,7 @@ impl Lifecycle {
     }
 
     /// The task of `cx` begins a turn: it is woken when an order is given, and looks by itself whether there is input.
+    #[inline]
     pub(crate) fn begin_turn(&self, cx: &Context<'_>) {
         self.orders.register(cx);
         self.patience.listens(false);

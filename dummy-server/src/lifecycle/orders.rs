@@ -66,6 +66,7 @@ impl Orders {
     }
 
     /// Has the task of `cx` woken from now on.
+    #[inline]
     pub(crate) fn register(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {

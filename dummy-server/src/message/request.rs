@@ -19,8 +19,6 @@ pub(crate) struct Head<'a> {
     pub(crate) pseudo: usize,
     pub(crate) protocol: Protocol,
     pub(crate) port: Port,
-    /// Which request of its connection it is, from 1 on.
-    pub(crate) number: u64,
     /// What is at the other end of its connection.
     pub(crate) peer: &'a Peer,
     /// What its connection was told to do, for replies that last until then.

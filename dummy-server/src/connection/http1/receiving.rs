@@ -193,7 +193,6 @@ fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Lifecycle) -> 
         pseudo: 0,
         protocol,
         port,
-        number: lifecycle.accounting.requests() + 1,
         peer: &lifecycle.peer,
         orders: &lifecycle.orders,
     }

@@ -26,7 +26,7 @@ use super::{
     socket::{self, Ending, SharedSocket},
 };
 use crate::{
-    budget::{Hold, counted},
+    budget::{Budget, Hold, counted},
     clock::now_ns,
     lifecycle::orders::{Order, Orders},
     message::upload::UploadError,
@@ -199,7 +199,7 @@ impl Driver<'_> {
                     resumed || !self.conn.is_blocked()
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Ending::Abandoned),
-                Poll::Pending if self.has_enough() => return Poll::Pending,
+                Poll::Pending if self.has_enough(&self.resources.budget) => return Poll::Pending,
                 Poll::Pending => false,
             };
             // However much there is to send, each turn reads once.
@@ -235,8 +235,8 @@ impl Driver<'_> {
     }
 
     /// Whether so much output waits that no more is made.
-    fn has_enough(&self) -> bool {
-        self.conn.output.len() >= self.resources.budget.output(MOST_OUTPUT)
+    fn has_enough(&self, budget: &Budget) -> bool {
+        self.conn.output.len() >= budget.output(MOST_OUTPUT)
     }
 
     /// Whether something waits for the client: output for room in the socket, a reply for window, or an endpoint for
@@ -288,9 +288,10 @@ impl Driver<'_> {
         let mut input = &buffer[..count];
         let mut head = resources.http2_head.take_or_else(Box::default);
         let head = &mut *head;
+        let (turn, budget) = (&*resources.turn, &*resources.budget);
         loop {
             // Small requests may ask for large replies, and many may come together: what is left waits for its turn.
-            if self.is_cut() || self.has_enough() || self.resources.turn.step() {
+            if self.is_cut() || self.has_enough(budget) || turn.step() {
                 self.input.freshen(!input.is_empty());
                 break;
             }

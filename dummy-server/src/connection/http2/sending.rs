@@ -251,7 +251,7 @@ impl Driver<'_> {
                     return Streamed::Part;
                 }
             }
-            let enough = || self.resources.turn.step() || self.has_enough();
+            let enough = || self.resources.turn.step() || self.has_enough(&self.resources.budget);
             if room == 0 && stream.needs_room() || std::mem::replace(&mut polled, true) && enough() {
                 return Streamed::Part;
             }
@@ -310,7 +310,7 @@ impl Driver<'_> {
 
     /// Lets streams send for which there is room, in turn.
     pub(super) fn send_ready(&mut self) {
-        while !self.has_enough() && !self.resources.turn.step() {
+        while !self.has_enough(&self.resources.budget) && !self.resources.turn.step() {
             let Some(key) = self.conn.next_ready() else { return };
             let Some(slot) = self.known(key) else { continue };
             match std::mem::take(&mut slot.work) {

@@ -242,7 +242,6 @@ fn head<'h>(fields: &'h http2::Head, port: Port, lifecycle: &'h Lifecycle) -> He
         pseudo: fields.pseudo_fields(),
         protocol: Protocol::Http2,
         port,
-        number: lifecycle.accounting.requests() + 1,
         peer: &lifecycle.peer,
         orders: &lifecycle.orders,
     }
