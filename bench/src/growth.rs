@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     client::{Client as _, loadgen::LOADGEN},
     interrupt,
+    load::{Body, Protocol},
     machine::Machine,
     memory,
     process::Process,
-    rows::{Body, Protocol},
     server::{Running, Server},
     tools::{Tool, Tools},
 };

@@ -1,13 +1,13 @@
 //! The side-by-side harness: dummy-server and loadgen against their peers, on one machine, in one run.
 //!
-//! [`args`] says what to compare, [`rows`] what that means, [`tools`] where the programs are, [`machine`]
+//! [`args`] says what to compare, [`rows`] what that means and under which [`load`], [`tools`] where the programs are, [`machine`]
 //! where this runs. [`measure`] holds the control flow: it starts each [`server`], checks it with [`probe`],
 //! runs each [`client`], one after the other, and reads [`cpu`] and the [`runtime::round_trip`] between both CPUs before and
 //! after, its [`memory`] where connections lie idle, or the [`arrivals`] that a server noted. [`crowd`] is by itself: it
 //! opens as many connections as go. So is [`growth`]: it compares loadgen's memory in a short and a long run. [`proxies`] keeps
 //! what reverse proxies do, as `loadgen probe` and `loadgen compare` say it. [`split`] holds a planted proxy's clock against what
 //! `loadgen --verify` says of the ways there and back.
-//! [`report`] makes the tables by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`]
+//! [`report`] makes the tables of [`sample`]s by way of [`ratio`]; [`record`] keeps everything. Everything started is a [`process`]
 //! and dies with its value.
 //!
 //! Everything here leans on /proc, epoll and CPU affinity as Linux has them; elsewhere this library is empty.
@@ -21,6 +21,7 @@ pub mod cpu;
 pub mod crowd;
 pub mod growth;
 pub mod interrupt;
+pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod memory;
@@ -32,6 +33,7 @@ pub mod record;
 pub mod report;
 pub mod responder;
 pub mod rows;
+pub mod sample;
 pub mod server;
 pub mod split;
 pub mod tools;
@@ -49,8 +51,9 @@ use std::{
 use anyhow::Result;
 use args::{Args, Mode};
 use machine::Machine;
-use measure::{Bench, Limits, Standing};
+use measure::{Bench, Limits};
 use record::Record;
+use sample::Standing;
 use tools::{Tool, Tools};
 
 /// Seconds of a measurement that only shows that it works.

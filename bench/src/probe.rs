@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use http::{Request, Version};
 
-use crate::rows::Protocol;
+use crate::load::Protocol;
 
 /// How long one exchange may take.
 const WITHIN: Duration = Duration::from_secs(10);

@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::{
     args::Mode,
+    load::Protocol,
     machine::Machine,
-    measure::Standing,
-    rows::{Contender, Protocol, Row},
+    rows::{Contender, Row},
+    sample::Standing,
 };
 
 /// A folder of one mode's run.

@@ -2,11 +2,14 @@
 
 use std::fmt::Write;
 
+use contract::quantity;
+
 use crate::{
     arrivals::ArrivalError,
-    measure::{Sample, Standing},
+    load::Load,
     ratio::Spread,
-    rows::{Contender, Load, Metric, Row, Target},
+    rows::{Contender, Metric, Row, Target},
+    sample::{Sample, Standing},
     server::Server,
 };
 
@@ -180,17 +183,9 @@ fn spread(spread: Spread, precision: usize, unit: &str) -> String {
     format!("{median:.precision$}{unit} ({min:.precision$}..{max:.precision$})")
 }
 
-/// A whole number with commas between thousands.
+/// A whole number as people read it.
 fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    quantity::grouped(quantity::rounded(value))
 }
 
 fn line(text: &mut String, cells: &[&str]) {
@@ -202,7 +197,7 @@ fn line(text: &mut String, cells: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{args::Mode, measure::measured as sample, rows};
+    use crate::{args::Mode, rows, sample::tests::measured as sample};
 
     fn table(mode: Mode, id: &str, standings: &[Standing]) -> String {
         row(&rows::of(mode, 1.0, true, &[id.to_owned()]).unwrap()[0], standings)
@@ -318,11 +313,5 @@ mod tests {
         assert!(text.contains("1,000 connections to a fresh server each time, idle for 1 s."), "{text}");
         assert!(text.contains("| dummy-server | - | 5.00 (5.00..5.00) | - | <= 6 | yes |"), "{text}");
         assert!(text.contains("| nginx, return 200 | - | 2.00 (2.00..2.00) | 2.50x (2.50..2.50) | - | - |"));
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        let shown = [0.0, 999.0, 1000.0, 123_456.4, 1_234_567.0].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "123,456", "1,234,567"]);
     }
 }

@@ -5,9 +5,9 @@ use std::{fs, io, path::Path, process::Command, time::Duration};
 use anyhow::{Context, Result};
 
 use crate::{
+    load::{Body, Protocol},
     process::{Process, free_port},
     responder::Responder,
-    rows::{Body, Protocol},
     tools::{Tool, Tools},
 };
 

@@ -13,10 +13,10 @@ use integration::planted::{Fault, Planted};
 
 use crate::{
     interrupt,
+    load::Protocol,
     machine::Machine,
     process::Process,
     ratio::Spread,
-    rows::Protocol,
     server::{Running, Server},
     tools::{Tool, Tools},
 };

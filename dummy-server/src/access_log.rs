@@ -128,7 +128,7 @@ impl Log {
             received_ns,
             duration_ns: 0,
             protocol: head.protocol,
-            peer: head.lifecycle.peer.address(),
+            peer: head.peer.address(),
             status: None,
             sent: 0,
             instance: self.queue.instance,

@@ -1,30 +1,18 @@
 //! What endpoints, gRPC services and behaviours get to see of the server: its settings, its payload, the phase of its
 //! drain, the memory and the time that they may use. They never see a worker, a socket or an engine.
 
-use std::{
-    cell::{Cell, RefCell, RefMut},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use contract::{pattern::Pattern, timing::WorkerLoad};
-use wire::Output;
 
 use crate::{
     budget::Budget,
+    buffers::Buffers,
     drain::Shutdown,
     ledger::{Aggregator, Ledger},
     settings::Config,
     turn::Turn,
 };
-
-/// Bytes that a WebSocket reads in one call.
-const SCRATCH: usize = 64 << 10;
-/// How many buffers are kept for connections to come, and how large they may be.
-const SPARE_BUFFERS: usize = 64;
-const LARGEST_SPARE: usize = 1 << 20;
-/// A piece of the pattern and the head before it leave together.
-const ROOM_FOR_A_HEAD: usize = 16 << 10;
 
 /// One for each worker.
 #[derive(Debug)]
@@ -43,10 +31,8 @@ pub(crate) struct ServerContext {
     pub(crate) turn: Rc<Turn>,
     /// How busy the worker is, as it last looked.
     pub(crate) load: Cell<WorkerLoad>,
-    /// What WebSockets are read into, from wherever they are polled.
-    scratch: RefCell<Box<[u8]>>,
-    /// Buffers that idle connections have given back.
-    spare: RefCell<Vec<Vec<u8>>>,
+    /// What connections and WebSockets are read into, and gather their output in.
+    pub(crate) buffers: Rc<Buffers>,
 }
 
 impl ServerContext {
@@ -59,6 +45,7 @@ impl ServerContext {
     ) -> Rc<Self> {
         Rc::new(Self {
             pattern: Pattern::new(config.buffer_size),
+            buffers: Rc::new(Buffers::new(&config)),
             config,
             shutdown,
             instance,
@@ -67,37 +54,6 @@ impl ServerContext {
             ledger,
             turn: Rc::default(),
             load: Cell::default(),
-            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
-            spare: RefCell::default(),
         })
-    }
-
-    /// What WebSockets are read into.
-    pub(crate) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
-        self.scratch.borrow_mut()
-    }
-
-    /// Bytes in one system call at most, but for the first slice.
-    pub(crate) fn largest_write(&self) -> usize {
-        self.config.buffer_size + ROOM_FOR_A_HEAD
-    }
-
-    /// Gives an output that has no buffer one that another has given back.
-    pub(crate) fn lend(&self, output: &mut Output) {
-        if output.is_empty() && output.buffer().capacity() == 0 {
-            let spare = self.spare.borrow_mut().pop();
-            output.exchange_buffer(spare.unwrap_or_default());
-        }
-    }
-
-    /// Takes the buffer of an output that is empty.
-    pub(crate) fn take_back(&self, output: &mut Output) {
-        if output.is_empty() && output.buffer().capacity() > 0 {
-            let buffer = output.exchange_buffer(Vec::new());
-            let mut spare = self.spare.borrow_mut();
-            if spare.len() < SPARE_BUFFERS && buffer.capacity() <= LARGEST_SPARE {
-                spare.push(buffer);
-            }
-        }
     }
 }

@@ -68,8 +68,8 @@ impl<T: Default, const N: usize> Default for Table<T, N> {
     }
 }
 
-/// Upper ends of the buckets of durations, in nanoseconds; a last bucket takes what is longer.
-pub(crate) const DURATION_BOUNDS: [u64; 17] = [
+/// Upper ends of the buckets of durations, in nanoseconds; the last bucket takes what is longer.
+pub(crate) const DURATION_BOUNDS: [u64; 18] = [
     50_000,
     100_000,
     250_000,
@@ -87,29 +87,11 @@ pub(crate) const DURATION_BOUNDS: [u64; 17] = [
     2_500_000_000,
     5_000_000_000,
     10_000_000_000,
+    u64::MAX,
 ];
 
-/// How long requests took.
-#[derive(Debug, Default)]
-pub(crate) struct Durations {
-    /// How many fell between a bound and the one before it; the last has no bound.
-    pub(crate) buckets: [Counter; DURATION_BOUNDS.len() + 1],
-    /// All of them together, in nanoseconds.
-    pub(crate) sum_ns: Counter,
-}
-
-impl Durations {
-    fn observe(&self, duration_ns: u64) {
-        // Most requests end in the first bucket: a search from the front finds it immediately.
-        let bucket = DURATION_BOUNDS.iter().position(|bound| duration_ns <= *bound);
-        self.buckets[bucket.unwrap_or(DURATION_BOUNDS.len())].add(1);
-        self.sum_ns.add(duration_ns);
-    }
-}
-
-/// Upper ends of the buckets of turn lags, in nanoseconds; a last bucket takes what is longer. Timers have a resolution of a
-/// millisecond.
-pub(crate) const LAG_BOUNDS: [u64; 10] = [
+/// The same of turn lags. Timers have a resolution of a millisecond.
+pub(crate) const LAG_BOUNDS: [u64; 11] = [
     1_000_000,
     2_500_000,
     5_000_000,
@@ -120,25 +102,39 @@ pub(crate) const LAG_BOUNDS: [u64; 10] = [
     250_000_000,
     1_000_000_000,
     5_000_000_000,
+    u64::MAX,
 ];
 
-/// How late a worker's own timer was.
-#[derive(Debug, Default)]
-pub(crate) struct Lags {
-    /// How many fell between a bound and the one before it; the last has no bound.
-    pub(crate) buckets: [Counter; LAG_BOUNDS.len() + 1],
+/// Times, counted by how long they are.
+#[derive(Debug)]
+pub(crate) struct Buckets<const N: usize> {
+    /// How many fell between a bound and the one before it.
+    pub(crate) counts: [Counter; N],
     /// All of them together, in nanoseconds.
     pub(crate) sum_ns: Counter,
 }
 
-impl Lags {
-    /// The timer was late by this much.
-    pub(crate) fn observe(&self, lag_ns: u64) {
-        let bucket = LAG_BOUNDS.iter().position(|bound| lag_ns <= *bound);
-        self.buckets[bucket.unwrap_or(LAG_BOUNDS.len())].add(1);
-        self.sum_ns.add(lag_ns);
+impl<const N: usize> Default for Buckets<N> {
+    fn default() -> Self {
+        Self { counts: std::array::from_fn(|_| Counter::default()), sum_ns: Counter::default() }
     }
 }
+
+impl<const N: usize> Buckets<N> {
+    /// Counts a time; the last of the `bounds` is that of all times.
+    #[inline]
+    fn observe(&self, bounds: &[u64; N], time_ns: u64) {
+        // Most fall into the first bucket: a search from the front finds it immediately.
+        let bucket = bounds.iter().position(|bound| time_ns <= *bound);
+        self.counts[bucket.unwrap_or(N - 1)].add(1);
+        self.sum_ns.add(time_ns);
+    }
+}
+
+/// How long requests took.
+pub(crate) type Durations = Buckets<{ DURATION_BOUNDS.len() }>;
+/// How late a worker's own timer was.
+pub(crate) type Lags = Buckets<{ LAG_BOUNDS.len() }>;
 
 /// The counters of one worker.
 #[derive(Debug, Default)]
@@ -190,7 +186,7 @@ pub(crate) struct Stats {
     /// CPU time of the worker's thread in nanoseconds, as it last read it.
     pub cpu_ns: Counter,
     /// How late its timer was.
-    pub turn_lag: Lags,
+    pub(crate) turn_lag: Lags,
     /// Connections closed because their client had gone while it was owed a reply.
     pub clients_gone: Counter,
 }
@@ -208,13 +204,18 @@ impl Stats {
 
     /// Counts how long a request took that was replied to.
     pub(crate) fn took(&self, endpoint: Endpoint, protocol: Protocol, duration_ns: u64) {
-        self.durations(endpoint, protocol).observe(duration_ns);
+        self.durations(endpoint, protocol).observe(&DURATION_BOUNDS, duration_ns);
     }
 
     /// How long such requests took.
     #[must_use]
     pub(crate) fn durations(&self, endpoint: Endpoint, protocol: Protocol) -> &Durations {
         &self.durations.0[family(endpoint, protocol)]
+    }
+
+    /// The worker's timer was late by this much.
+    pub(crate) fn timer_was_late(&self, lag_ns: u64) {
+        self.turn_lag.observe(&LAG_BOUNDS, lag_ns);
     }
 
     /// Counts what an HTTP/2 connection has met of the rules' limits.
@@ -270,12 +271,13 @@ mod tests {
             stats.took(Endpoint::Delay, Protocol::Http11, duration_ns);
         }
         let durations = stats.durations(Endpoint::Delay, Protocol::Http11);
-        let counts: Vec<u64> = durations.buckets.iter().map(Counter::get).collect();
+        let counts: Vec<u64> = durations.counts.iter().map(Counter::get).collect();
         assert_eq!((counts[0], counts[1], counts[16], counts[17]), (2, 1, 1, 2));
         assert_eq!(counts.iter().sum::<u64>(), 6);
         assert_eq!(durations.sum_ns.get(), 20_000_100_002 + long);
         let others = stats.durations(Endpoint::Delay, Protocol::Http2);
-        assert!(others.buckets.iter().all(|bucket| bucket.get() == 0));
-        assert!(DURATION_BOUNDS.is_sorted());
+        assert!(others.counts.iter().all(|count| count.get() == 0));
+        assert!(DURATION_BOUNDS.is_sorted() && LAG_BOUNDS.is_sorted());
+        assert_eq!((DURATION_BOUNDS.last(), LAG_BOUNDS.last()), (Some(&u64::MAX), Some(&u64::MAX)));
     }
 }

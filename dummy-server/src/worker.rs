@@ -151,7 +151,8 @@ impl Worker {
             return;
         };
         let lifecycle = Lifecycle::new(stream.addresses(), Arc::clone(&self.stats));
-        let socket = SharedSocket::new(stream, Rc::clone(&lifecycle), self.resources.context.largest_write());
+        let socket =
+            SharedSocket::new(stream, Rc::clone(&lifecycle), self.resources.context.buffers.largest_write());
         if self.shutdown.phase() >= Phase::Closing {
             lifecycle.give(Order::Drain);
         }
@@ -254,7 +255,7 @@ impl Worker {
     /// Notes how late the sweep was, and how much CPU time this thread has had since the one before, which is so long ago.
     fn measure_itself(&self, lag: Duration, since: Duration) {
         let turn_lag_ns = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
-        self.stats.turn_lag.observe(turn_lag_ns);
+        self.stats.timer_was_late(turn_lag_ns);
         let mut load = WorkerLoad { turn_lag_ns, cpu_permille: 0 };
         if let Some(cpu_ns) = thread_cpu_ns() {
             let had = cpu_ns.saturating_sub(self.stats.cpu_ns.get());

@@ -1,19 +1,8 @@
 //! Numbers as people read them.
 
-use crate::clock::Nanos;
+pub(crate) use contract::quantity::grouped as count;
 
-/// A number with a comma for each thousand.
-pub(crate) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use crate::clock::Nanos;
 
 /// A rate: whole from a hundred on, or with two decimals if it isn't.
 pub(crate) fn decimal(value: f64) -> String {
@@ -58,7 +47,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([1000.0, 0.5, 12.345, 4999.6].map(decimal), ["1,000", "0.50", "12.35", "5,000"]);
         assert_eq!(
             [0.0, 850.0, 12_345.0, 1_500_000.0, 123e6, 12.3e9].map(time),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Client, Outcome, url, words};
-use crate::{rows::Load, tools::Tool};
+use crate::{load::Load, tools::Tool};
 
 /// The program.
 pub(crate) const PROGRAM: Tool = Tool::Client("fortio", Some("version"));

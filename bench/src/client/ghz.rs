@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Client, Outcome, milliseconds, words};
-use crate::{rows::Load, tools::Tool};
+use crate::{load::Load, tools::Tool};
 
 /// The program.
 pub(crate) const PROGRAM: Tool = Tool::Client("ghz", Some("--version"));

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::{Client, Outcome, Place, check_reply, mixed::mixed, span, url, whole, words};
 use crate::{
+    load::{Body, Load, Protocol},
     probe,
-    rows::{Body, Load, Protocol},
     tools::Tool,
 };
 

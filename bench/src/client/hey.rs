@@ -3,7 +3,7 @@
 use super::{Client, Outcome, milliseconds, url, words};
 use crate::{
     certificate::NAME,
-    rows::{Load, Protocol},
+    load::{Load, Protocol},
     tools::Tool,
 };
 

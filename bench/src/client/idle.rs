@@ -16,8 +16,8 @@ use serde_json::Value;
 use super::{Client, GRACE, Outcome, Place, Run, loadgen::LOADGEN, url, words};
 use crate::{
     cpu, interrupt,
+    load::{Load, Protocol},
     process::Process,
-    rows::{Load, Protocol},
     tools::Tool,
 };
 

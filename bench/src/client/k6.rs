@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::{Client, Outcome, Place, check_reply, milliseconds, url, words};
-use crate::{rows::Load, tools::Tool};
+use crate::{load::Load, tools::Tool};
 
 /// The program.
 pub(crate) const PROGRAM: Tool = Tool::Client("k6", Some("version"));

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::{Client, MESSAGE, Outcome, Place, check_reply, ghz, milliseconds, url, words};
 use crate::{
     certificate::{CERTIFICATE, NAME},
+    load::{Body, Load, Protocol},
     probe,
     process::Process,
-    rows::{Body, Load, Protocol},
     tools::Tool,
 };
 

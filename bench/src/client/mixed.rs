@@ -1,6 +1,6 @@
 //! The paths of a load whose requests are all different.
 
-use crate::rows::Body;
+use crate::load::Body;
 
 /// How many different paths a mixed load has.
 const MIXED: usize = 10_000;

@@ -22,9 +22,10 @@ use std::{fmt::Debug, path::Path, thread, time::Duration};
 use anyhow::{Context, Result, anyhow};
 
 use crate::{
-    cpu, probe,
+    cpu,
+    load::{Load, Protocol},
+    probe,
     process::Process,
-    rows::{Load, Protocol},
     tools::{Tool, Tools},
 };
 

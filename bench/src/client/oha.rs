@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Client, Outcome, milliseconds, url, words};
 use crate::{
-    rows::{Load, Protocol},
+    load::{Load, Protocol},
     tools::Tool,
 };
 

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use super::{Client, Outcome, Place, Run, run_on};
-use crate::{interrupt, rows::Load};
+use crate::{interrupt, load::Load};
 
 /// The bare clock, which sends nothing.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Client, MESSAGE, Outcome};
-use crate::{rows::Load, tools::Tool};
+use crate::{load::Load, tools::Tool};
 
 /// The client on tokio-tungstenite.
 #[derive(Debug)]

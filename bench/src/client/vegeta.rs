@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{Client, GRACE, Outcome, Place, Run, check_reply, milliseconds, url, words};
-use crate::{cpu, process::Process, rows::Load, tools::Tool};
+use crate::{cpu, load::Load, process::Process, tools::Tool};
 
 /// The program.
 pub(crate) const PROGRAM: Tool = Tool::Client("vegeta", None);

@@ -1,7 +1,7 @@
 //! wrk, over HTTP/1.1.
 
 use super::{Client, Outcome, span, url, whole};
-use crate::{rows::Load, tools::Tool};
+use crate::{load::Load, tools::Tool};
 
 /// The program.
 pub(crate) const PROGRAM: Tool = Tool::Client("wrk", Some("-v"));

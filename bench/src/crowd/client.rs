@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{
     crowd::used::{Used, is_open},
-    rows::{Body, Protocol},
+    load::{Body, Protocol},
 };
 
 /// What a client is started with.

@@ -25,7 +25,7 @@ use self::{
     limits::{Limits, Plan},
     servers::Servers,
 };
-use crate::{machine::Machine, rows::Protocol, tools::Tools};
+use crate::{load::Protocol, machine::Machine, tools::Tools};
 
 /// What is wanted in a run that only shows that it works.
 pub const SMOKE: u32 = 500;

@@ -16,8 +16,8 @@ use http2::{
 };
 
 use crate::{
+    load::{Body, Protocol},
     probe,
-    rows::{Body, Protocol},
 };
 
 /// How long one exchange may take.

@@ -2,25 +2,23 @@
 //! that a drift of the machine does not fall on one of them.
 
 mod disturbance;
-mod sample;
 
 use std::{io::Write, path::Path, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use disturbance::Disturbance;
 pub use disturbance::Limits;
-#[cfg(test)]
-pub(crate) use sample::tests::measured;
-pub use sample::{Sample, Standing};
 
 use crate::{
     arrivals::ArrivalError,
     client::Place,
     cpu::Ticks,
     interrupt,
+    load::Load,
     machine::Machine,
     record::Record,
-    rows::{Contender, Load, Row},
+    rows::{Contender, Row},
+    sample::{Sample, Standing},
     server::{Running, Server},
     tools::{Tool, Tools},
 };
@@ -241,7 +239,8 @@ mod tests {
             oha::Oha,
             wrk::{self, Wrk},
         },
-        rows::{Body, Metric, Protocol},
+        load::{Body, Protocol},
+        rows::Metric,
         tools::tests::program,
     };
 

@@ -22,7 +22,7 @@ use crate::{
     drain::Phase,
     process::Process,
     protocol::Protocol,
-    stats::{DURATION_BOUNDS, Endpoint, LAG_BOUNDS, Stats},
+    stats::{Buckets, DURATION_BOUNDS, Endpoint, LAG_BOUNDS, Stats},
 };
 
 /// All metrics. Where there are several servers, those of each have its name as the label `instance`.
@@ -157,13 +157,11 @@ impl Snapshot {
             None,
             MetricType::Gauge,
         )?;
-        for (index, stats) in self.0.workers.iter().enumerate() {
+        self.each_worker(&mut family, |stats| {
             let closed = stats.connections_closed.get();
             let open = stats.connections_opened.get().saturating_sub(closed);
-            let gauge = ConstGauge::new(i64::try_from(open).unwrap_or(i64::MAX));
-            gauge.encode(family.encode_family(&[("worker", (self.0.first_worker + index).to_string())])?)?;
-        }
-        Ok(())
+            ConstGauge::new(i64::try_from(open).unwrap_or(i64::MAX))
+        })
     }
 
     fn cpu(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -173,10 +171,18 @@ impl Snapshot {
             Some(&Unit::Seconds),
             MetricType::Counter,
         )?;
+        self.each_worker(&mut family, |stats| ConstCounter::new(stats.cpu_ns.get() as f64 / 1e9))
+    }
+
+    /// A metric of each worker, by its number.
+    fn each_worker<M: EncodeMetric>(
+        &self,
+        family: &mut MetricEncoder<'_>,
+        metric: impl Fn(&Stats) -> M,
+    ) -> Result<(), fmt::Error> {
         for (index, stats) in self.0.workers.iter().enumerate() {
-            let counter = ConstCounter::new(stats.cpu_ns.get() as f64 / 1e9);
-            counter
-                .encode(family.encode_family(&[("worker", (self.0.first_worker + index).to_string())])?)?;
+            let worker = (self.0.first_worker + index).to_string();
+            metric(stats).encode(family.encode_family(&[("worker", worker)])?)?;
         }
         Ok(())
     }
@@ -188,12 +194,7 @@ impl Snapshot {
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;
-        let of_workers = || self.0.workers.iter().map(|stats| &stats.turn_lag);
-        let bounds = LAG_BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
-        let counts = |bucket: usize| of_workers().map(|one| one.buckets[bucket].get()).sum::<u64>();
-        let buckets: Vec<(f64, u64)> = bounds.enumerate().map(|(i, bound)| (bound, counts(i))).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = of_workers().map(|one| one.sum_ns.get()).sum::<u64>() as f64 / 1e9;
+        let (sum, count, buckets) = added_up(&LAG_BOUNDS, self.0.workers.iter().map(|stats| &stats.turn_lag));
         family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
@@ -225,22 +226,31 @@ impl Snapshot {
         )?;
         for (endpoint, endpoint_name) in Endpoint::ALL {
             for protocol in Protocol::ALL {
-                let of_workers = || self.0.workers.iter().map(|stats| stats.durations(endpoint, protocol));
-                let bounds = DURATION_BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
-                let counts = |bucket: usize| of_workers().map(|one| one.buckets[bucket].get()).sum::<u64>();
-                let buckets: Vec<(f64, u64)> =
-                    bounds.enumerate().map(|(i, bound)| (bound, counts(i))).collect();
-                let count = buckets.iter().map(|(_, count)| count).sum();
+                let of_workers = self.0.workers.iter().map(|stats| stats.durations(endpoint, protocol));
+                let (sum, count, buckets) = added_up(&DURATION_BOUNDS, of_workers);
                 if count == 0 {
                     continue;
                 }
-                let sum = of_workers().map(|one| one.sum_ns.get()).sum::<u64>() as f64 / 1e9;
                 let labels = [("endpoint", endpoint_name), ("protocol", protocol.name())];
                 family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
             }
         }
         Ok(())
     }
+}
+
+/// Times of all workers: their sum in seconds, how many there are, and how many in each bucket, by its upper end in seconds.
+fn added_up<'a, const N: usize>(
+    bounds: &[u64; N],
+    of_workers: impl Iterator<Item = &'a Buckets<N>> + Clone,
+) -> (f64, u64, Vec<(f64, u64)>) {
+    let seconds = |bound: u64| if bound == u64::MAX { f64::INFINITY } else { bound as f64 / 1e9 };
+    let counted = |bucket: usize| of_workers.clone().map(|one| one.counts[bucket].get()).sum();
+    let buckets: Vec<(f64, u64)> =
+        bounds.iter().enumerate().map(|(bucket, bound)| (seconds(*bound), counted(bucket))).collect();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    let sum_ns: u64 = of_workers.map(|one| one.sum_ns.get()).sum();
+    (sum_ns as f64 / 1e9, count, buckets)
 }
 
 /// A counter with labels; what has never happened has no series.

@@ -18,7 +18,6 @@ use super::{
 use crate::{
     context::ServerContext,
     cut::Cut,
-    lifecycle::Lifecycle,
     message::{
         Head, after,
         pace::Pace,
@@ -26,6 +25,7 @@ use crate::{
         upload::Upload,
     },
     protocol::Protocol,
+    stats::Stats,
 };
 
 /// What an engine does before there is a reply, and keeps until the reply has ended.
@@ -41,17 +41,29 @@ pub(crate) struct Directives {
     _in_flight: Option<InFlight>,
 }
 
+/// Who answers a request, as far as that has a say in what is done to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answering<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    /// The number of the worker, and its counters.
+    pub(crate) worker: usize,
+    pub(crate) stats: &'a Arc<Stats>,
+    /// Which request of its connection it is, from 1 on.
+    pub(crate) number: u64,
+}
+
 /// Runs an endpoint with the faults, delays, limits and changes that the request asks for.
 pub(crate) fn wrap_endpoint(
     context: &Rc<ServerContext>,
-    (shared, worker): (&Arc<Shared>, usize),
+    answering: Answering<'_>,
     head: &Head<'_>,
     mut upload: Upload,
     asked: Behaviour,
     endpoint: impl FnOnce(Upload) -> Answer,
 ) -> (Directives, Answer) {
+    let Answering { shared, worker, stats, number } = answering;
     let protocol = head.protocol;
-    let request = Request { protocol, number: head.number, fields: head.fields };
+    let request = Request { protocol, number, fields: head.fields };
     let Plan { faults, timing, mut shaping, limits } = asked.plan(request, shared, worker);
     let Faults { status, abort, early, expectation } = faults;
     let mut directives = Directives {
@@ -61,7 +73,7 @@ pub(crate) fn wrap_endpoint(
         _in_flight: limits.in_flight,
     };
     let answer = if let Some((cut, Point::BeforeHeaders)) = abort {
-        cut_before_reply(cut, head.lifecycle)
+        cut_before_reply(cut, || Hang::new(head.orders, stats))
     } else if expectation == Some(Expectation::Refuse) && head.fields.has_token("expect", "100-continue") {
         Answer::Ready(Reply::refusal(
             StatusCode::EXPECTATION_FAILED,
@@ -91,7 +103,7 @@ pub(crate) fn wrap_endpoint(
         headers: std::mem::take(&mut shaping.headers),
         close: limits.close,
     };
-    let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| Hang::new(head.lifecycle));
+    let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| Hang::new(head.orders, stats));
     directives.content = Some(ContentPlan { protocol, shaping, rate: timing.rate, abort, hang });
     let delay = timing.delay;
     let answer = match answer {
@@ -132,11 +144,11 @@ fn interim(expectation: Option<Expectation>, hints: &[String]) -> Vec<(u16, Fiel
 }
 
 /// No reply.
-fn cut_before_reply(cut: Cut, lifecycle: &Rc<Lifecycle>) -> Answer {
+fn cut_before_reply(cut: Cut, hang: impl FnOnce() -> Hang) -> Answer {
     if cut != Cut::Hang {
         return Answer::Ready(Reply::cut(cut));
     }
-    let mut hang = Hang::new(lifecycle);
+    let mut hang = hang();
     Answer::Waiting(Box::pin(async move {
         std::future::poll_fn(|cx| hang.poll(cx)).await;
         Reply::cut(Cut::Hang)

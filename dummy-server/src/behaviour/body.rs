@@ -7,6 +7,7 @@ use std::{
     num::NonZeroU64,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -21,11 +22,12 @@ use crate::{
     budget::{Budget, COMPRESSOR, Hold},
     clock::now_ns,
     cut::Cut,
-    lifecycle::Lifecycle,
+    lifecycle::orders::Orders,
     message::{
         pace::{PIECE, Pace},
         reply::{Body, Part, Stream},
     },
+    stats::Stats,
     turn::{Turn, give_way},
 };
 
@@ -260,22 +262,24 @@ impl Stream for Shaped {
 /// Nothing comes, until the client is gone, the server drains, or an hour has passed.
 #[derive(Debug)]
 pub(super) struct Hang {
-    lifecycle: Rc<Lifecycle>,
+    orders: Rc<Orders>,
+    /// Its beginning counts: its end may be an hour away.
+    stats: Arc<Stats>,
     longest: Option<Pin<Box<Sleep>>>,
 }
 
 impl Hang {
-    pub(super) fn new(lifecycle: &Rc<Lifecycle>) -> Self {
-        Self { lifecycle: Rc::clone(lifecycle), longest: None }
+    pub(super) fn new(orders: &Rc<Orders>, stats: &Arc<Stats>) -> Self {
+        Self { orders: Rc::clone(orders), stats: Arc::clone(stats), longest: None }
     }
 
     /// Ready when it is over. The engine asks again when the client or the server ends the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let longest = self.longest.get_or_insert_with(|| {
-            self.lifecycle.accounting.stats.cut(Cut::Hang);
+            self.stats.cut(Cut::Hang);
             Box::pin(sleep(super::asked::Delay::LONGEST))
         });
-        if self.lifecycle.is_ending() {
+        if self.orders.is_ending() {
             return Poll::Ready(());
         }
         longest.as_mut().poll(cx)

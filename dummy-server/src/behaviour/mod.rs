@@ -29,7 +29,7 @@ use wire::Fields;
 
 use self::asked::{Breach, Point};
 pub(crate) use self::{
-    apply::{Directives, wrap_endpoint},
+    apply::{Answering, Directives, wrap_endpoint},
     asked::BadBehaviour,
     chance::draw,
     content::Framing,

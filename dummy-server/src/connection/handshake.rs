@@ -16,12 +16,14 @@ use transport::{
 
 use super::{
     resources::Resources,
-    socket::{self, MOST_READ, SharedSocket},
+    socket::{self, SharedSocket},
     told_to_go,
 };
 use crate::{
+    buffers::MOST_READ,
     handshakes::ProxyError,
-    lifecycle::{orders::Order, peer::Prelude},
+    lifecycle::orders::Order,
+    peer::Prelude,
     settings::{Port, ProxyProtocol},
 };
 
@@ -81,7 +83,7 @@ async fn proxy_header(
             if told_to_go(socket, true, cx).is_ready() {
                 return Poll::Ready(Err(Unproxied::Told));
             }
-            let mut buffer = resources.read_buffer.borrow_mut();
+            let mut buffer = resources.buffers.for_reading();
             let buffer = &mut buffer[..MOST_READ];
             let read = segments::poll_read(&mut *socket.stream.borrow_mut(), &bytes, buffer, cx);
             let Ok(count @ 1..) = ready!(read) else { return Poll::Ready(Err(Unproxied::Ended)) };

@@ -16,10 +16,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use transport::{Stream, segments};
 use wire::Output;
 
-use crate::{cut::Cut, lifecycle::Lifecycle, settings::Limits};
-
-/// Bytes that are read in one call: what comes of them may have to wait in a connection.
-pub(super) const MOST_READ: usize = 256 << 10;
+use crate::{
+    buffers::MOST_READ, cut::Cut, endpoints::websocket::Carrier, lifecycle::Lifecycle, settings::Limits,
+};
 
 /// After the last reply, how long input that was not read is thrown away, so that it does not make the
 /// kernel reset the connection and destroy the reply.
@@ -185,6 +184,14 @@ pub(crate) struct ByteStream {
 impl ByteStream {
     pub(crate) fn new(prefix: Bytes, socket: Rc<SharedSocket>) -> Self {
         Self { prefix, socket }
+    }
+}
+
+impl Carrier for ByteStream {
+    const IS_CONNECTION: bool = true;
+
+    fn has_stalled(&self, output_waits: bool) -> bool {
+        self.socket.lifecycle.patience.has_stalled(|| output_waits)
     }
 }
 

@@ -90,8 +90,8 @@ impl Echo {
     /// The echo of a request, without its body.
     pub(super) fn of(context: &ServerContext, head: &Head<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (source, destination) = head.lifecycle.peer.endpoints().unzip();
-        let prelude = head.lifecycle.peer.prelude();
+        let (source, destination) = head.peer.endpoints().unzip();
+        let prelude = head.peer.prelude();
         let mut headers = BTreeMap::<String, String>::new();
         for (name, value) in head.fields() {
             let value = String::from_utf8_lossy(value);

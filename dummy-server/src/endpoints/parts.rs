@@ -16,7 +16,7 @@ pub(super) fn headers(context: &ServerContext, head: &Head<'_>) -> Reply {
 
 /// The address that the connection comes from, as the socket or a PROXY header tells it, whatever fields say.
 pub(super) fn ip(head: &Head<'_>) -> Reply {
-    let peer = head.lifecycle.peer.address();
+    let peer = head.peer.address();
     let value = json!({ "origin": peer.map(|peer| peer.ip()), "port": peer.map(|peer| peer.port()) });
     Reply::json(StatusCode::OK, &value)
 }

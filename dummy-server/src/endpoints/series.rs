@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::{
     behaviour,
     clock::now_ns,
-    lifecycle::{Lifecycle, orders::Order},
+    lifecycle::orders::{Order, Orders},
     message::{
         Head,
         reply::{Answer, Body, Fixed, Part, Reply, Stream},
@@ -42,18 +42,18 @@ pub(super) fn events(head: &Head<'_>, series: Series) -> Reply {
         let time = now_ns();
         format!("id: {id}\nevent: tick\ndata: {{\"id\":{id},\"timestamp\":{time}}}\n\n").into()
     };
-    Reply::new(StatusCode::OK, EVENTS, Items::body(head.lifecycle, series, first, write))
+    Reply::new(StatusCode::OK, EVENTS, Items::body(head.orders, series, first, write))
 }
 
 /// A line of JSON after the other.
 pub(super) fn lines(head: &Head<'_>, series: Series) -> Reply {
     let write = |id: u64| format!("{{\"id\":{id},\"timestamp\":{}}}\n", now_ns()).into();
-    Reply::new(StatusCode::OK, LINES, Items::body(head.lifecycle, series, 0, write))
+    Reply::new(StatusCode::OK, LINES, Items::body(head.orders, series, 0, write))
 }
 
 /// Items in time. Those without end stop when the server drains.
 struct Items {
-    lifecycle: Rc<Lifecycle>,
+    orders: Rc<Orders>,
     series: Series,
     next: u64,
     write: fn(u64) -> Bytes,
@@ -61,9 +61,9 @@ struct Items {
 }
 
 impl Items {
-    fn body(lifecycle: &Rc<Lifecycle>, series: Series, first: u64, write: fn(u64) -> Bytes) -> Body {
+    fn body(orders: &Rc<Orders>, series: Series, first: u64, write: fn(u64) -> Bytes) -> Body {
         Body::Stream(Box::new(Self {
-            lifecycle: Rc::clone(lifecycle),
+            orders: Rc::clone(orders),
             series,
             next: first,
             write,
@@ -77,7 +77,7 @@ impl Stream for Items {
         let Series { count, delay, jitter } = self.series;
         let over = match count {
             Some(count) => self.next >= count,
-            None => self.lifecycle.order() >= Order::Drain,
+            None => self.orders.strongest() >= Order::Drain,
         };
         // A client may say that it has seen the last number that there is.
         let Some(next) = self.next.checked_add(1).filter(|_| !over) else { return Poll::Ready(None) };
@@ -152,10 +152,8 @@ impl Stream for Drip {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::{message::timetable::parts_when_late, stats::Stats};
+    use crate::message::timetable::parts_when_late;
 
     /// When the parts came, in milliseconds, while the server was late by 150 ms after the second one.
     async fn times(body: Body) -> Vec<u128> {
@@ -169,9 +167,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_late_event_does_not_delay_those_after_it() {
-        let lifecycle = Lifecycle::new(None, Arc::new(Stats::default()));
+        let orders = Rc::default();
         let series = Series { count: Some(5), delay: Duration::from_millis(100), jitter: Duration::ZERO };
-        let items = |series| Items::body(&lifecycle, series, 0, |_| Bytes::from_static(b"x"));
+        let items = |series| Items::body(&orders, series, 0, |_| Bytes::from_static(b"x"));
         assert_eq!(times(items(series)).await, [0, 100, 250, 300, 400]);
         // By chance up to 30 ms more between two of them: the same chance for the same number.
         let jitter = Duration::from_millis(30);

@@ -83,6 +83,12 @@ impl Pending {
         self.flight.cut(cut, refused);
     }
 
+    /// There will be no reply: it ends along with another one, which is cut in this way, and the client knows that it was not
+    /// processed.
+    pub(crate) fn refused_by(mut self, cut: Cut) {
+        self.flight.refused_by(cut);
+    }
+
     /// The reply as it goes on the wire; it counts as given from now on.
     ///
     /// What a reply to HEAD and the statuses 204, 205 and 304 must not have is taken off (RFC 9110 sections 9.3.2, 8.6

@@ -152,8 +152,21 @@ impl Flight {
         }
     }
 
-    /// It ends in this way, as was asked for; `refused` says whether the client knows that it was not processed.
+    /// It ends in this way, as was asked for, and counts; `refused` says whether the client knows that it was not processed.
     pub(crate) fn cut(&mut self, cut: Cut, refused: bool) {
+        // One that hangs has been counted when it began to.
+        if cut != Cut::Hang {
+            self.lifecycle.accounting.stats.cut(cut);
+        }
+        self.note_cut(cut, refused);
+    }
+
+    /// It ends along with another one, which is cut in this way, and the client knows that it was not processed.
+    pub(crate) fn refused_by(&mut self, cut: Cut) {
+        self.note_cut(cut, true);
+    }
+
+    fn note_cut(&mut self, cut: Cut, refused: bool) {
         if let Some(sighting) = &mut self.sighting {
             sighting.cut(cut, refused);
         }

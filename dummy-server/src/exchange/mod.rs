@@ -23,12 +23,13 @@ pub(crate) use self::{
 };
 use crate::{
     access_log::Log,
-    behaviour::{self, Behaviour},
+    behaviour::{self, Answering, Behaviour},
     clock::Clock,
     context::ServerContext,
     cors, endpoints,
     grpc::Services,
     ledger::{CameOn, Ledger},
+    lifecycle::Lifecycle,
     message::{
         self, Head,
         reply::{Answer, Reply},
@@ -110,10 +111,11 @@ enum Way {
     Endpoint(Result<Route, BadRoute>),
 }
 
-/// Finds the endpoint of a request and asks it. `received_ns` is when it was read, in nanoseconds since the Unix
+/// Finds the endpoint of a request of this connection and asks it. `received_ns` is when it was read, in nanoseconds since the Unix
 /// epoch.
 pub(crate) fn handle_request(
     exchange: &Rc<Exchange>,
+    connection: &Rc<Lifecycle>,
     head: &Head<'_>,
     upload: Upload,
     received_ns: u64,
@@ -134,7 +136,7 @@ pub(crate) fn handle_request(
     if in_query && flags.token.and_then(Id::read).is_none() {
         flags.token = behaviour::token_in_query(head.target);
     }
-    let pending = pending(exchange, head, endpoint, received_ns, &flags);
+    let pending = pending(exchange, connection, head, endpoint, received_ns, &flags);
     if let Some(sighting) = pending.flight.sighting()
         && !upload.watch(|| sighting.watch_upload(flags.upload, matches!(way, Way::Call)))
     {
@@ -144,7 +146,7 @@ pub(crate) fn handle_request(
     if in_query || flags.behaviour || default.is_some() {
         // Health probes and questions are exempt from the default behaviour.
         let default = default.filter(|_| !is_probe(endpoint, head));
-        return misbehave(exchange, head, upload, way, pending, default.as_deref());
+        return misbehave((exchange, connection), head, upload, way, pending, default.as_deref());
     }
     (pending, ask(exchange, head, upload, way))
 }
@@ -165,7 +167,7 @@ fn allowed_preflight(exchange: &Exchange, head: &Head<'_>, endpoint: Endpoint) -
 /// Asks an endpoint of which the request, or the server's default, wants something out of the ordinary.
 #[cold]
 fn misbehave(
-    exchange: &Rc<Exchange>,
+    (exchange, connection): (&Rc<Exchange>, &Lifecycle),
     head: &Head<'_>,
     upload: Upload,
     mut way: Way,
@@ -182,15 +184,16 @@ fn misbehave(
             if let Some(allows) = asked.cors {
                 pending.flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
             }
+            let answering = Answering {
+                shared: &exchange.behaviour,
+                worker: exchange.index,
+                stats: &connection.accounting.stats,
+                // It has been counted already.
+                number: connection.accounting.requests(),
+            };
             let endpoint = |upload| ask(exchange, head, upload, way);
-            let (directives, answer) = behaviour::wrap_endpoint(
-                &exchange.context,
-                (&exchange.behaviour, exchange.index),
-                head,
-                upload,
-                asked,
-                endpoint,
-            );
+            let (directives, answer) =
+                behaviour::wrap_endpoint(&exchange.context, answering, head, upload, asked, endpoint);
             pending.flight.extras_mut().directives = Some(Box::new(directives));
             answer
         }
@@ -256,6 +259,7 @@ fn route(exchange: &Exchange, head: &Head<'_>) -> (Endpoint, Result<Route, BadRo
 /// A request that no endpoint gets to see: its head broke a rule or a limit.
 pub(crate) fn reject(
     exchange: &Rc<Exchange>,
+    connection: &Rc<Lifecycle>,
     head: &Head<'_>,
     status: u16,
     reason: &str,
@@ -270,7 +274,7 @@ pub(crate) fn reject(
         _ => "a request as RFC 9110, 9112 and 9113 define it",
     };
     let reply = Reply::refusal(status, &named(reason, head), accepted, "curl http://localhost:8080/");
-    (pending(exchange, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()), reply)
+    (pending(exchange, connection, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()), reply)
 }
 
 /// A reason with the request that it is about: what the server has seen of it is what a proxy has made of it.
@@ -284,12 +288,18 @@ fn named(reason: &str, head: &Head<'_>) -> String {
 }
 
 /// A request that gets no reply, and no endpoint to see it: its head broke a rule, and its stream has ended.
-pub(crate) fn give_up(exchange: &Rc<Exchange>, head: &Head<'_>, received_ns: u64) {
-    drop(pending(exchange, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()));
+pub(crate) fn give_up(
+    exchange: &Rc<Exchange>,
+    connection: &Rc<Lifecycle>,
+    head: &Head<'_>,
+    received_ns: u64,
+) {
+    drop(pending(exchange, connection, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()));
 }
 
 fn pending(
     exchange: &Rc<Exchange>,
+    connection: &Rc<Lifecycle>,
     head: &Head<'_>,
     endpoint: Endpoint,
     received_ns: u64,
@@ -297,12 +307,12 @@ fn pending(
 ) -> Pending {
     let log = exchange.access_log.as_ref();
     let line = log.and_then(|log| log.begin(head, flags.trace(), received_ns));
-    let mut flight = Flight::begin(head.lifecycle, endpoint, head.protocol, received_ns, line);
+    let mut flight = Flight::begin(connection, endpoint, head.protocol, received_ns, line);
     if let Some(id) = flags.token.and_then(|token| exchange.ledger.read(token)) {
-        let came_on = Some(CameOn { id: head.lifecycle.id.get(), counted_by: &head.lifecycle.counted_by });
+        let came_on = Some(CameOn { id: connection.id.get(), counted_by: &connection.counted_by });
         let mut sighting = exchange.ledger.saw(id, head.method, received_ns, came_on);
         if sighting.is_sampled() {
-            sighting.keep(sampled::request(id.run, head));
+            sighting.keep(sampled::request(id.run, connection.id.get(), head));
         }
         flight.is_noted(sighting);
     }

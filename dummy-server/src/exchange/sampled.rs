@@ -13,7 +13,7 @@ use crate::message::{Head, reply::Fixed};
 
 /// The head of a request, of which only the number is missing.
 #[cold]
-pub(super) fn request(run: u32, head: &Head<'_>) -> Sample {
+pub(super) fn request(run: u32, connection: u64, head: &Head<'_>) -> Sample {
     let mut request = RequestHead::new(run, head.method, head.target);
     if let Some((_, authority)) = head.origin.filter(|(_, authority)| !authority.is_empty()) {
         request.fields.push(run, b":authority", authority);
@@ -22,9 +22,9 @@ pub(super) fn request(run: u32, head: &Head<'_>) -> Sample {
         request.fields.push(run, name, value);
     }
     Sample {
-        connection: head.lifecycle.id.get(),
+        connection,
         version: head.protocol.name().to_owned(),
-        tls: head.lifecycle.peer.is_tls(),
+        tls: head.peer.is_tls(),
         request,
         ..Sample::default()
     }

@@ -21,7 +21,7 @@ use wire::Fields;
 
 use super::{
     fields::CallFields,
-    message::{self, Messages},
+    message::{self, BATCH, Messages},
     metadata::{self, AUTHORITY},
     status::{Deadline, Drained, GRPC, OK, draining, overdue, trailers, trailers_only, unknown_coding},
 };
@@ -45,8 +45,6 @@ const ECHO: &str = "/echo.EchoService/Echo";
 const STREAM_ECHO: &str = "/echo.EchoService/StreamEcho";
 /// What numbers and keys of a response take, at most.
 const NUMBERS: usize = 64;
-/// Responses that are ready together share a piece of at most this many bytes: clients take many small ones for an attack.
-const BATCH: usize = 16 << 10;
 
 /// The fields of a response, in `proto/echo.proto`.
 mod tag {

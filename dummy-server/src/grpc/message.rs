@@ -20,6 +20,8 @@ use crate::{
     turn::{Turn, give_way},
 };
 
+/// Responses that are ready together share a piece of at most this many bytes: clients take many small ones for an attack.
+pub(super) const BATCH: usize = 16 << 10;
 /// What a decompressor takes.
 const EXPANDER: usize = 48 << 10;
 /// Bytes that are taken of a body in one piece.

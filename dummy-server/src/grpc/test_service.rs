@@ -26,7 +26,7 @@ use wire::Fields;
 
 use super::{
     fields::CallFields,
-    message::{self, Messages},
+    message::{self, BATCH, Messages},
     plan::{self, Script},
     status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only, unknown_coding},
     tokens::{Tokens, Told, token_of},
@@ -50,8 +50,6 @@ pub(super) const NAME: &str = "dummy.v1.TestService";
 const PAYLOAD: u32 = 1;
 /// Payloads up to this many bytes go into one piece with their message.
 const SMALL: usize = 4 << 10;
-/// Responses that are ready together share a piece of at most this many bytes: clients take many small ones for an attack.
-const BATCH: usize = 16 << 10;
 /// Bytes of a larger payload in one piece.
 const PIECE: u64 = 64 << 10;
 /// The same where it is compressed.

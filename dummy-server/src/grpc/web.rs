@@ -225,19 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn text_is_decoded_in_pieces_of_any_size_with_padding_anywhere() {
-        let long = web::encode(&[7; 20_000]);
-        for (text, expected) in [
-            ("", &b""[..]),
-            ("AAECAw==", b"\0\x01\x02\x03"),
-            ("AAECAw", b"\0\x01\x02\x03"),
-            ("AA==AQ==AgM=", b"\0\x01\x02\x03"),
-            (" AAEC\r\nAw== ", b"\0\x01\x02\x03"),
-            (&long, &[7; 20_000]),
-        ] {
-            for size in [1, 3, 4, 5, 1000, 100_000] {
-                assert_eq!(read(text.as_bytes(), size).as_deref(), Ok(expected), "{size}");
-            }
+    fn text_is_decoded_whatever_pieces_it_comes_in() {
+        let text = web::encode(&[7; 20_000]);
+        for size in [1, 3, 1000, 100_000] {
+            assert_eq!(read(text.as_bytes(), size).as_deref(), Ok(&[7; 20_000][..]), "{size}");
         }
     }
 

@@ -1,13 +1,12 @@
 //! All that is known of a connection but its socket: its [orders](orders), its [timeouts](patience), its
-//! [counts](accounting) and its [peer].
+//! [counts](accounting) and its [`Peer`].
 //!
 //! An event that concerns several of them is passed on from here. Nothing is decided here, and nothing here reads or
-//! writes.
+//! writes. Endpoints and behaviours see none of it but the [`Orders`].
 
 mod accounting;
 pub(crate) mod orders;
 mod patience;
-pub(crate) mod peer;
 
 use std::{
     cell::Cell,
@@ -24,9 +23,8 @@ use self::{
     accounting::Accounting,
     orders::{Order, Orders},
     patience::Patience,
-    peer::Peer,
 };
-use crate::{protocol::Protocol, settings::Limits, stats::Stats};
+use crate::{peer::Peer, protocol::Protocol, settings::Limits, stats::Stats};
 
 /// How a connection stood when it was looked at.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +46,7 @@ pub(crate) struct Seen {
 pub(crate) struct Lifecycle {
     pub(crate) peer: Peer,
     pub(crate) accounting: Accounting,
-    pub(crate) orders: Orders,
+    pub(crate) orders: Rc<Orders>,
     pub(crate) patience: Patience,
     /// What it is called in the list of connections.
     pub(crate) id: Cell<u64>,
@@ -68,7 +66,7 @@ impl Lifecycle {
         Rc::new(Self {
             peer: Peer::new(addresses),
             accounting: Accounting::new(stats),
-            orders: Orders::default(),
+            orders: Rc::default(),
             patience: Patience::new(Instant::now()),
             id: Cell::new(0),
             counted_by: Cell::new(0),
@@ -80,7 +78,7 @@ impl Lifecycle {
 
     #[inline]
     pub(crate) fn order(&self) -> Order {
-        self.orders.current()
+        self.orders.strongest()
     }
 
     /// Gives an order; a weaker one than it has changes nothing.
@@ -91,6 +89,7 @@ impl Lifecycle {
     }
 
     /// The task of `cx` begins a turn: it is woken when an order is given, and looks by itself whether there is input.
+    #[inline]
     pub(crate) fn begin_turn(&self, cx: &Context<'_>) {
         self.orders.register(cx);
         self.patience.listens(false);
@@ -147,9 +146,10 @@ impl Lifecycle {
         }
     }
 
-    /// Whether one of the two wants to end it.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.patience.has_peer_ended() || self.order() > Order::Serve
+    /// The client sends nothing more.
+    pub(crate) fn peer_ended(&self) {
+        self.patience.peer_ended();
+        self.orders.peer_ended();
     }
 
     /// Whether closing now loses no request that was begun. One may still wait in the socket.

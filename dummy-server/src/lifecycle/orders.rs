@@ -1,7 +1,8 @@
-//! What a connection was told to do, and how its task is woken to do it.
+//! What a connection was told to do, and how its task is woken to do it. Whatever lasts on a connection without end, such as
+//! a WebSocket or a stream of events, has this of it and no more.
 //!
 //! The waker is that of the connection's task: what changes something that the task must look at wakes it here. Nothing
-//! here knows what the task does then.
+//! here knows what the task does then, and only the connection's own `Lifecycle` gives an order.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,12 +26,25 @@ pub(crate) enum Order {
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     order: Cell<Order>,
+    /// The client sends nothing more.
+    peer_ended: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Orders {
-    pub(super) fn current(&self) -> Order {
+    #[inline]
+    pub(crate) fn strongest(&self) -> Order {
         self.order.get()
+    }
+
+    /// Whether this end or the client's wants to end the connection.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.peer_ended.get() || self.strongest() > Order::Serve
+    }
+
+    /// The client sends nothing more. Its task has found that out by itself.
+    pub(super) fn peer_ended(&self) {
+        self.peer_ended.set(true);
     }
 
     /// Gives an order and wakes the task. False: it is no stronger than what the connection was told before, and changes
@@ -52,6 +66,7 @@ impl Orders {
     }
 
     /// Has the task of `cx` woken from now on.
+    #[inline]
     pub(crate) fn register(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {
@@ -64,7 +79,7 @@ impl Orders {
     pub(crate) async fn reached(&self, order: Order) {
         poll_fn(|cx| {
             self.register(cx);
-            if self.current() >= order { Poll::Ready(()) } else { Poll::Pending }
+            if self.strongest() >= order { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -96,8 +111,17 @@ mod tests {
         assert!(orders.give(Order::Drain), "nobody waits yet");
         orders.register(&Context::from_waker(&waker));
         assert!(!orders.give(Order::Drain) && !orders.give(Order::Serve));
-        assert_eq!((orders.current(), count.0.load(Relaxed)), (Order::Drain, 0));
+        assert_eq!((orders.strongest(), count.0.load(Relaxed)), (Order::Drain, 0));
         assert!(orders.give(Order::Close));
-        assert_eq!((orders.current(), count.0.load(Relaxed)), (Order::Close, 1));
+        assert_eq!((orders.strongest(), count.0.load(Relaxed)), (Order::Close, 1));
+    }
+    #[test]
+    fn a_connection_is_ending_when_either_end_wants_that() {
+        let (told, left) = (Orders::default(), Orders::default());
+        assert!(!told.is_ending() && !left.is_ending());
+        told.give(Order::Drain);
+        left.peer_ended();
+        assert!(told.is_ending() && left.is_ending());
+        assert_eq!(left.strongest(), Order::Serve, "that is for this end to say");
     }
 }

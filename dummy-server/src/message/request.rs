@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wire::Fields;
 
-use crate::{lifecycle::Lifecycle, protocol::Protocol, settings::Port};
+use crate::{lifecycle::orders::Orders, peer::Peer, protocol::Protocol, settings::Port};
 
 /// A request without its body.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +19,10 @@ pub(crate) struct Head<'a> {
     pub(crate) pseudo: usize,
     pub(crate) protocol: Protocol,
     pub(crate) port: Port,
-    /// Which request of its connection it is, from 1 on.
-    pub(crate) number: u64,
-    /// The connection, as far as it is not a socket.
-    pub(crate) lifecycle: &'a Rc<Lifecycle>,
+    /// What is at the other end of its connection.
+    pub(crate) peer: &'a Peer,
+    /// What its connection was told to do, for replies that last until then.
+    pub(crate) orders: &'a Rc<Orders>,
 }
 
 impl Head<'_> {
@@ -50,7 +50,7 @@ impl Head<'_> {
         if self.origin.is_none() && self.target.first() != Some(&b'/') && self.target != b"*" {
             return text(self.target).into_owned();
         }
-        let own: (&[u8], &[u8]) = (if self.lifecycle.peer.is_tls() { b"https" } else { b"http" }, b"");
+        let own: (&[u8], &[u8]) = (if self.peer.is_tls() { b"https" } else { b"http" }, b"");
         let (scheme, authority) = self.origin.unwrap_or(own);
         // RFC 9113 section 8.3.1: what has no :authority may have a host, as from HAProxy.
         let host = self.fields.get("host").unwrap_or_default();

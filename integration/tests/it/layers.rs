@@ -1,4 +1,4 @@
-//! The layers of both programs: a file uses only what lies below it, and files that use each other lie in one folder.
+//! The layers of both programs and of the bench: a file uses only what lies below it, and files that use each other lie in one folder.
 //!
 //! Paths are read from the sources themselves, those in `use` lines and those inside functions, types and macros. What
 //! only tests contain does not count.
@@ -30,15 +30,17 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["fleet"],
     &["connection"],
     &["exchange"],
+    // What of a connection lies below this line is all that endpoints and behaviours see of one.
+    &["lifecycle"],
     &["endpoints", "grpc", "cors"],
     &["behaviour"],
     &["router"],
     &["access_log"],
     &["message"],
-    &["lifecycle", "context"],
-    &["budget", "turn"],
+    &["lifecycle::orders", "context"],
+    &["budget", "turn", "buffers"],
     &["stats", "ledger"],
-    &["handshakes", "protocol", "cut", "counter", "clock", "drain"],
+    &["handshakes", "protocol", "cut", "counter", "clock", "drain", "peer"],
     &["settings"],
     &["tls", "secret", "shown", "boolean"],
 ];
@@ -71,6 +73,22 @@ const LOADGEN: &[&[&str]] = &[
 
 fn files_of_loadgen_use_only_what_lies_below_them() {
     assert_layered("loadgen", LOADGEN);
+}
+
+/// The layers of the bench.
+const BENCH: &[&[&str]] = &[
+    &["bin"],
+    &["measure", "crowd", "growth", "proxies", "split"],
+    &["record", "report"],
+    &["sample"],
+    &["rows"],
+    &["client", "server"],
+    &["probe", "process", "responder", "machine", "tools"],
+    &["args", "load", "cpu", "memory", "interrupt", "certificate", "ratio", "arrivals"],
+];
+
+fn files_of_the_bench_use_only_what_lies_below_them() {
+    assert_layered("bench", BENCH);
 }
 
 fn assert_layered(package: &str, layers: &[&[&str]]) {

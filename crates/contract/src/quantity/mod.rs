@@ -1,4 +1,4 @@
-//! Numbers from text, and arithmetic with them: every size, count, time, percentage and rate that a stranger writes.
+//! Numbers from text, arithmetic with them, and back: every size, count, time, percentage and rate that a stranger writes.
 //!
 //! What comes out of here is finite and within bounds, or it is `None`; no function panics, overflows or gives NaN for
 //! any input. Nothing here knows where a number was written or how a refusal is worded: callers name the bounds.
@@ -57,6 +57,20 @@ pub fn count_within(text: &str, bounds: &RangeInclusive<u64>) -> Option<u64> {
 #[must_use]
 pub fn saturating_count(text: &str) -> Option<u64> {
     is_digits(text).then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// A number as people read it: with a comma for each thousand.
+#[must_use]
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn is_digits(text: &str) -> bool {

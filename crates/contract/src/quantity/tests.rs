@@ -203,3 +203,9 @@ fn products_beyond_the_largest_size_are_refused() {
     assert_eq!((product(3, LARGEST_SIZE), product(u64::MAX, u64::MAX)), (None, None));
     assert_eq!((product(1, LARGEST_SIZE), product(0, u64::MAX)), (Some(LARGEST_SIZE), Some(0)));
 }
+
+#[test]
+fn thousands_are_grouped() {
+    let shown = [0, 999, 1000, 123_456, 1_234_567, u64::MAX].map(grouped);
+    assert_eq!(shown, ["0", "999", "1,000", "123,456", "1,234,567", "18,446,744,073,709,551,615"]);
+}

@@ -25,7 +25,7 @@ use crate::{
     budget::{Hold, counted},
     endpoints::websocket,
     exchange::{Flight, Pending},
-    lifecycle::orders::Order,
+    lifecycle::orders::{Order, Orders},
     message::{
         reply::Awaited,
         upload::{Inbox, UploadError},
@@ -49,6 +49,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         port,
         resources,
         socket,
+        orders: &socket.lifecycle.orders,
         current: Current::Idle,
         after: After::NextRequest,
         input: Input::new(first, &resources.budget),
@@ -61,7 +62,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
             flight.goes_on();
             let before = socket.lifecycle.accounting.bytes_sent();
             let wire = ByteStream::new(Bytes::from(driver.input.into_rest()), Rc::clone(socket));
-            websocket::serve(wire, options, &resources.context, &socket.lifecycle).await;
+            websocket::serve(wire, options, &resources.context, &socket.lifecycle.orders).await;
             flight.sent(socket.lifecycle.accounting.bytes_sent() - before);
             flight.whole();
             socket::send_close_notify(socket).await;
@@ -80,6 +81,8 @@ struct Driver<'a> {
     port: Port,
     resources: &'a Rc<Resources>,
     socket: &'a Rc<SharedSocket>,
+    /// The connection's, closer at hand.
+    orders: &'a Orders,
     current: Current,
     after: After,
     input: Input,
@@ -156,7 +159,7 @@ impl Driver<'_> {
         }
         let mut read = false;
         loop {
-            if self.socket.lifecycle.order() == Order::Close {
+            if self.orders.strongest() == Order::Close {
                 return Poll::Ready(End::Closed(Ending::Abandoned));
             }
             let mut moved = self.work(cx);
@@ -201,7 +204,7 @@ impl Driver<'_> {
             }
             Current::Idle => match self.after {
                 After::NextRequest => {
-                    let drained = self.socket.lifecycle.order() == Order::Drain
+                    let drained = self.orders.strongest() == Order::Drain
                         && !self.input.has_more()
                         && self.socket.may_close();
                     (drained || self.input.is_exhausted()).then_some(End::Closed(Ending::Complete))
@@ -255,6 +258,6 @@ impl Driver<'_> {
 
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
-        self.resources.context.take_back(&mut self.output);
+        self.resources.buffers.take_back(&mut self.output);
     }
 }

@@ -30,10 +30,11 @@ const MOST_AHEAD: usize = 64 << 10;
 impl Driver<'_> {
     /// Reads once and takes in what came, if there is use for it. False: the connection is broken.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let resources = Rc::clone(self.resources);
-        let mut buffer = resources.read_buffer.borrow_mut();
+        let resources = self.resources;
+        let mut buffer = resources.buffers.for_reading();
+        let buffer = &mut *buffer;
         let takes = self.takes_input();
-        let fresh = if takes { self.input.take_fresh(&mut buffer) } else { None };
+        let fresh = if takes { self.input.take_fresh(buffer) } else { None };
         let count = if let Some(count) = fresh {
             count
         } else {
@@ -43,7 +44,7 @@ impl Driver<'_> {
                 return Poll::Pending;
             }
             // Reads while a reply is made, too: so a client that is gone is noticed.
-            match std::task::ready!(self.input.poll_more(self.socket, &mut buffer, cx)) {
+            match std::task::ready!(self.input.poll_more(self.socket, buffer, cx)) {
                 Ok(Some(count)) => count,
                 Ok(None) => {
                     self.peer_ended();
@@ -54,7 +55,7 @@ impl Driver<'_> {
         };
         let mut input = &buffer[..count];
         self.input.begin(count);
-        self.resources.context.lend(&mut self.output);
+        resources.buffers.lend(&mut self.output);
         self.take_in(&mut input);
         // It waits for its turn or belongs to what follows, unless it begins a head.
         let waits = !(matches!(self.current, Current::Idle) && self.takes_input());
@@ -87,15 +88,15 @@ impl Driver<'_> {
     }
 
     fn take_in(&mut self, input: &mut &[u8]) {
-        let resources = Rc::clone(self.resources);
-        let mut head = resources.http1_head.borrow_mut();
+        let mut head = self.resources.http1_head.take_or_else(Box::default);
+        let head = &mut *head;
         let now = now_ns();
         while self.takes_input() && !self.has_enough() && !self.resources.turn.step() {
-            let next = self.reader.read(input, &mut head);
+            let next = self.reader.read(input, head);
             self.input.begin(input.len());
             match next {
                 Ok(None) => return,
-                Ok(Some(Event::Head { end })) => self.request(&head, end, now),
+                Ok(Some(Event::Head { end })) => self.request(head, end, now),
                 Ok(Some(Event::Data(data))) => {
                     if let Some(inbox) = self.body() {
                         inbox.push(data);
@@ -111,7 +112,7 @@ impl Driver<'_> {
                     self.body_ended(Ok(()));
                 }
                 Ok(Some(Event::Informational)) => {}
-                Err(rejection) => return self.reject(rejection, &head, now),
+                Err(rejection) => return self.reject(rejection, head, now),
             }
         }
         // There is more than could be taken in now, if only the end of a body.
@@ -134,8 +135,10 @@ impl Driver<'_> {
         }
         let body = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
-        let head = head(fields, self.port, &self.socket.lifecycle);
-        let (pending, answer) = exchange::handle_request(&self.resources.exchange, &head, upload, now);
+        let connection = &self.socket.lifecycle;
+        let head = head(fields, self.port, connection);
+        let (pending, answer) =
+            exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
         if let Some(directives) = pending.directives() {
             asked.expects_continue &= !directives.withholds_continue;
             self.inform(&directives.interim);
@@ -152,15 +155,22 @@ impl Driver<'_> {
         if !matches!(self.current, Current::Idle) {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
-        let head = head(fields, self.port, &self.socket.lifecycle);
-        let (pending, reply) =
-            exchange::reject(&self.resources.exchange, &head, rejection.status, rejection.reason, now);
+        let connection = &self.socket.lifecycle;
+        let head = head(fields, self.port, connection);
+        let (pending, reply) = exchange::reject(
+            &self.resources.exchange,
+            connection,
+            &head,
+            rejection.status,
+            rejection.reason,
+            now,
+        );
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false }, true);
     }
 
     /// The client has closed its end: what has come whole is answered.
     fn peer_ended(&mut self) {
-        self.socket.lifecycle.patience.peer_ended();
+        self.socket.lifecycle.peer_ended();
         self.body_broken_off();
     }
 
@@ -173,7 +183,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Rc<Lifecycle>) -> Head<'h> {
+fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Lifecycle) -> Head<'h> {
     let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
     Head {
         method: &fields.method,
@@ -183,7 +193,7 @@ fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Rc<Lifecycle>)
         pseudo: 0,
         protocol,
         port,
-        number: lifecycle.accounting.requests() + 1,
-        lifecycle,
+        peer: &lifecycle.peer,
+        orders: &lifecycle.orders,
     }
 }

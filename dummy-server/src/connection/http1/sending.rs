@@ -110,9 +110,6 @@ impl Driver<'_> {
 
     /// Breaks off: nothing but what is in the output is sent.
     pub(super) fn cut_off(&mut self, cut: Cut) {
-        if cut != Cut::Hang {
-            self.socket.lifecycle.accounting.stats.cut(cut);
-        }
         if let Current::Sending(sending) = &mut self.current {
             sending.flight.cut(cut, false);
         }
@@ -123,7 +120,7 @@ impl Driver<'_> {
 
     /// Whether the drain wants this to be the last reply: nothing that follows has come.
     fn is_last(&self) -> bool {
-        self.socket.lifecycle.order() == Order::Drain && !self.input.has_more() && !self.socket.has_input()
+        self.orders.strongest() == Order::Drain && !self.input.has_more() && !self.socket.has_input()
     }
 
     fn write_head(&mut self, finished: &Finished, version: Version, chunked: bool) {

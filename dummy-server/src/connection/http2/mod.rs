@@ -26,9 +26,9 @@ use super::{
     socket::{self, Ending, SharedSocket},
 };
 use crate::{
-    budget::{Hold, counted},
+    budget::{Budget, Hold, counted},
     clock::now_ns,
-    lifecycle::orders::Order,
+    lifecycle::orders::{Order, Orders},
     message::upload::UploadError,
     protocol::Protocol,
     settings::Port,
@@ -53,6 +53,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         prepared: PreparedFields::default(),
         resources,
         socket,
+        orders: &socket.lifecycle.orders,
         port,
         slots: Vec::new(),
         keys: Vec::new(),
@@ -111,6 +112,8 @@ struct Driver<'a> {
     prepared: PreparedFields,
     resources: &'a Rc<Resources>,
     socket: &'a Rc<SharedSocket>,
+    /// The connection's, closer at hand.
+    orders: &'a Orders,
     port: Port,
     /// By the slot of a stream's key. Streams that were answered inline leave nothing here.
     slots: Vec<Slot>,
@@ -162,7 +165,7 @@ impl Driver<'_> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let mut read = false;
         loop {
-            if self.socket.lifecycle.order() == Order::Close {
+            if self.orders.strongest() == Order::Close {
                 return Poll::Ready(Ending::Abandoned);
             }
             if self.given_up {
@@ -196,7 +199,7 @@ impl Driver<'_> {
                     resumed || !self.conn.is_blocked()
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Ending::Abandoned),
-                Poll::Pending if self.has_enough() => return Poll::Pending,
+                Poll::Pending if self.has_enough(&self.resources.budget) => return Poll::Pending,
                 Poll::Pending => false,
             };
             // However much there is to send, each turn reads once.
@@ -232,8 +235,8 @@ impl Driver<'_> {
     }
 
     /// Whether so much output waits that no more is made.
-    fn has_enough(&self) -> bool {
-        self.conn.output.len() >= self.resources.budget.output(MOST_OUTPUT)
+    fn has_enough(&self, budget: &Budget) -> bool {
+        self.conn.output.len() >= budget.output(MOST_OUTPUT)
     }
 
     /// Whether something waits for the client: output for room in the socket, a reply for window, or an endpoint for
@@ -266,11 +269,12 @@ impl Driver<'_> {
 
     /// Reads once and takes in what came.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let resources = Rc::clone(self.resources);
-        let mut buffer = resources.read_buffer.borrow_mut();
-        let count = match self.input.take_fresh(&mut buffer) {
+        let resources = self.resources;
+        let mut buffer = resources.buffers.for_reading();
+        let buffer = &mut *buffer;
+        let count = match self.input.take_fresh(buffer) {
             Some(count) => count,
-            None => match std::task::ready!(self.input.poll_more(self.socket, &mut buffer, cx)) {
+            None => match std::task::ready!(self.input.poll_more(self.socket, buffer, cx)) {
                 Ok(Some(count)) => count,
                 Ok(None) => {
                     self.peer_ended();
@@ -279,18 +283,20 @@ impl Driver<'_> {
                 Err(_) => return Poll::Ready(Ending::Abandoned),
             },
         };
-        resources.context.lend(&mut self.conn.output);
+        resources.buffers.lend(&mut self.conn.output);
         let now = now_ns();
         let mut input = &buffer[..count];
-        let mut head = resources.http2_head.borrow_mut();
+        let mut head = resources.http2_head.take_or_else(Box::default);
+        let head = &mut *head;
+        let (turn, budget) = (&*resources.turn, &*resources.budget);
         loop {
             // Small requests may ask for large replies, and many may come together: what is left waits for its turn.
-            if self.is_cut() || self.has_enough() || self.resources.turn.step() {
+            if self.is_cut() || self.has_enough(budget) || turn.step() {
                 self.input.freshen(!input.is_empty());
                 break;
             }
-            match self.conn.receive(&mut input, &mut head) {
-                Ok(Some(event)) => self.happened(event, &head, now),
+            match self.conn.receive(&mut input, head) {
+                Ok(Some(event)) => self.happened(event, head, now),
                 Ok(None) => break,
                 Err(error) => self.error = Some(error.code),
             }
@@ -303,8 +309,6 @@ impl Driver<'_> {
         let open = !input.is_empty() && !self.input.is_fresh() || self.conn.is_within_block();
         self.socket.lifecycle.patience.frame_open(open, input.len() == count);
         self.tick(now);
-        drop(head);
-        drop(buffer);
         Poll::Ready(Ending::Complete)
     }
 
@@ -333,7 +337,7 @@ impl Driver<'_> {
     }
 
     fn drain(&mut self) {
-        if self.socket.lifecycle.order() < Order::Drain {
+        if self.orders.strongest() < Order::Drain {
             return;
         }
         match self.told {
@@ -364,7 +368,7 @@ impl Driver<'_> {
 
     /// The client has closed its end: requests that are complete are answered.
     fn peer_ended(&mut self) {
-        self.socket.lifecycle.patience.peer_ended();
+        self.socket.lifecycle.peer_ended();
         for slot in &self.slots {
             if let Some(inbox) = &slot.inbox {
                 inbox.end(Err(UploadError::CLOSED));
@@ -375,6 +379,6 @@ impl Driver<'_> {
 
     /// Nothing to do: gives back what an idle connection needs no memory for.
     fn rest_a_while(&mut self) {
-        self.resources.context.take_back(&mut self.conn.output);
+        self.resources.buffers.take_back(&mut self.conn.output);
     }
 }

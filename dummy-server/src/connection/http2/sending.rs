@@ -65,7 +65,7 @@ impl Driver<'_> {
     pub(super) fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
         if self.is_cut() {
             if key.id > self.last_processed {
-                pending.cut(Cut::GoAway(0), true);
+                pending.refused_by(Cut::GoAway(0));
             }
             return;
         }
@@ -113,9 +113,6 @@ impl Driver<'_> {
         if self.is_cut() {
             return;
         }
-        if cut != Cut::Hang {
-            self.socket.lifecycle.accounting.stats.cut(cut);
-        }
         match cut {
             Cut::ResetStream(code) => return self.reset(key, Code(code)),
             Cut::Hang => return self.reset(key, Code::CANCEL),
@@ -130,7 +127,7 @@ impl Driver<'_> {
                 self.cut = Some(Ending::Cut(cut));
             }
         }
-        self.socket.lifecycle.orders.wake();
+        self.orders.wake();
     }
 
     /// GOAWAY has told the client that streams above `last` are not processed, so that it can retry them (RFC 9113 section 6.8).
@@ -139,9 +136,9 @@ impl Driver<'_> {
         for slot in self.slots.iter_mut().filter(|slot| slot.id > last) {
             match std::mem::take(&mut slot.work) {
                 Work::None => {}
-                Work::Waiting(pending, _) => pending.cut(cut, true),
+                Work::Waiting(pending, _) => pending.refused_by(cut),
                 Work::Sending(mut sending) | Work::Pausing(mut sending) | Work::Awaiting(mut sending) => {
-                    sending.flight.cut(cut, true);
+                    sending.flight.refused_by(cut);
                 }
             }
         }
@@ -254,7 +251,7 @@ impl Driver<'_> {
                     return Streamed::Part;
                 }
             }
-            let enough = || self.resources.turn.step() || self.has_enough();
+            let enough = || self.resources.turn.step() || self.has_enough(&self.resources.budget);
             if room == 0 && stream.needs_room() || std::mem::replace(&mut polled, true) && enough() {
                 return Streamed::Part;
             }
@@ -278,7 +275,6 @@ impl Driver<'_> {
                     return Streamed::All;
                 }
                 Poll::Ready(Some(Part::Cut(cut @ Cut::Short))) => {
-                    self.socket.lifecycle.accounting.stats.cut(cut);
                     flight.cut(cut, false);
                     self.conn.data_static(key, b"", true);
                     return Streamed::All;
@@ -314,7 +310,7 @@ impl Driver<'_> {
 
     /// Lets streams send for which there is room, in turn.
     pub(super) fn send_ready(&mut self) {
-        while !self.has_enough() && !self.resources.turn.step() {
+        while !self.has_enough(&self.resources.budget) && !self.resources.turn.step() {
             let Some(key) = self.conn.next_ready() else { return };
             let Some(slot) = self.known(key) else { continue };
             match std::mem::take(&mut slot.work) {

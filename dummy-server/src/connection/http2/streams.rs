@@ -46,20 +46,23 @@ pub(super) enum Work {
 
 impl Driver<'_> {
     pub(super) fn request(&mut self, key: Key, end: bool, fields: &http2::Head, now: u64) {
-        let head = head(fields, self.port, &self.socket.lifecycle);
+        let connection = &self.socket.lifecycle;
+        let head = head(fields, self.port, connection);
         if fields.is_too_large() || fields.has_foreign_scheme() {
             let (status, reason) = if fields.is_too_large() {
                 (431, "the fields are longer than allowed")
             } else {
                 (421, "the scheme of the request target is neither http nor https")
             };
-            let (pending, reply) = exchange::reject(&self.resources.exchange, &head, status, reason, now);
+            let (pending, reply) =
+                exchange::reject(&self.resources.exchange, connection, &head, status, reason, now);
             return self.respond(key, pending, reply);
         }
         let inbox = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
-        let (pending, answer) = exchange::handle_request(&self.resources.exchange, &head, upload, now);
+        let (pending, answer) =
+            exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
         if let Some(directives) = pending.directives() {
             expects_continue &= !directives.withholds_continue;
             self.inform(key, &directives.interim);
@@ -84,7 +87,9 @@ impl Driver<'_> {
 
     /// A request that broke a rule: its stream is no more, and the access log is where it is seen.
     pub(super) fn malformed(&self, fields: &http2::Head, now: u64) {
-        exchange::give_up(&self.resources.exchange, &head(fields, self.port, &self.socket.lifecycle), now);
+        let connection = &self.socket.lifecycle;
+        let head = head(fields, self.port, connection);
+        exchange::give_up(&self.resources.exchange, connection, &head, now);
     }
 
     pub(super) fn slot(&mut self, key: Key) -> &mut Slot {
@@ -228,7 +233,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h http2::Head, port: Port, lifecycle: &'h Rc<Lifecycle>) -> Head<'h> {
+fn head<'h>(fields: &'h http2::Head, port: Port, lifecycle: &'h Lifecycle) -> Head<'h> {
     Head {
         method: fields.method(),
         target: fields.path(),
@@ -237,8 +242,8 @@ fn head<'h>(fields: &'h http2::Head, port: Port, lifecycle: &'h Rc<Lifecycle>) -
         pseudo: fields.pseudo_fields(),
         protocol: Protocol::Http2,
         port,
-        number: lifecycle.accounting.requests() + 1,
-        lifecycle,
+        peer: &lifecycle.peer,
+        orders: &lifecycle.orders,
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use http::StatusCode;
 use websocket::handshake::{self, VERSION};
 
-pub(crate) use self::talk::serve;
+pub(crate) use self::talk::{Carrier, serve};
 use crate::{
     context::ServerContext,
     message::{
@@ -62,11 +62,13 @@ fn over_stream(context: &Rc<ServerContext>, head: &Head<'_>, upload: Upload, opt
             Ok(accept) => accept,
             Err(what) => return Answer::Ready(bad_request(&what)),
         };
-    let (context, lifecycle, budget) =
-        (Rc::clone(context), Rc::clone(head.lifecycle), Rc::clone(&context.budget));
-    let talk = duplex::converse(upload, &budget, |stream| async move {
-        serve(stream, options, &context, &lifecycle).await
-    });
+    let (context, orders, budget) = (Rc::clone(context), Rc::clone(head.orders), Rc::clone(&context.budget));
+    let talk =
+        duplex::converse(
+            upload,
+            &budget,
+            |stream| async move { serve(stream, options, &context, &orders).await },
+        );
     let mut reply = Reply::new(StatusCode::OK, &[], Body::Stream(talk));
     if let Some(accept) = accept {
         reply.fields.push(ACCEPT, accept);

@@ -24,12 +24,12 @@ use crate::{
     budget::Hold,
     context::ServerContext,
     ledger::Noted,
-    lifecycle::{Lifecycle, orders::Order},
+    lifecycle::orders::{Order, Orders},
     message::{
+        duplex::Duplex,
         upload::UploadError,
         websocket::{Mode, Options},
     },
-    protocol::Protocol,
     turn::give_way,
 };
 
@@ -37,16 +37,34 @@ use crate::{
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// While so much output waits, nothing more is read or made.
 const MOST_OUTPUT: usize = 64 << 10;
+/// Bytes that are read in one call.
+const MOST_READ: usize = 64 << 10;
 
-/// Serves an open WebSocket to its end.
-pub(crate) async fn serve<S>(
-    stream: S,
+/// What carries an open WebSocket.
+pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin {
+    /// Whether it is a whole connection, of which each poll is a turn. A stream of HTTP/2 is a part of its connection's turn.
+    const IS_CONNECTION: bool;
+
+    /// Whether the peer has not taken for too long what waits for it, where something does (`output_waits`). A stream of
+    /// HTTP/2 leaves this to its connection.
+    fn has_stalled(&self, output_waits: bool) -> bool;
+}
+
+impl Carrier for Duplex {
+    const IS_CONNECTION: bool = false;
+
+    fn has_stalled(&self, _: bool) -> bool {
+        false
+    }
+}
+
+/// Serves an open WebSocket to its end; `orders` are those of its connection.
+pub(crate) async fn serve(
+    stream: impl Carrier,
     options: Options,
     context: &Rc<ServerContext>,
-    lifecycle: &Rc<Lifecycle>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+    orders: &Orders,
+) {
     let configured = &context.config.limits;
     // Fragments are limited by the time that a message may take.
     let limits =
@@ -55,7 +73,7 @@ pub(crate) async fn serve<S>(
         stream,
         options,
         context,
-        lifecycle,
+        orders,
         reader: Reader::new(Role::Server, limits),
         output: Output::new(),
         rest: Vec::new(),
@@ -71,7 +89,7 @@ pub(crate) async fn serve<S>(
     if poll_fn(|cx| talk.poll(cx)).await {
         let Talk { stream, .. } = talk;
         // Few are in this state at a time, so that its memory is not set aside for all.
-        let finish = Box::pin(tokio::time::timeout(CLOSE_PATIENCE, finish(stream, lifecycle)));
+        let finish = Box::pin(tokio::time::timeout(CLOSE_PATIENCE, finish(stream, orders)));
         let _ = finish.await;
     }
 }
@@ -80,7 +98,7 @@ struct Talk<'a, S> {
     stream: S,
     options: Options,
     context: &'a Rc<ServerContext>,
-    lifecycle: &'a Rc<Lifecycle>,
+    orders: &'a Orders,
     reader: Reader,
     output: Output,
     /// Read and not looked at, for want of room in the output.
@@ -102,20 +120,19 @@ struct Talk<'a, S> {
     closing: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
+impl<S: Carrier> Talk<'_, S> {
     /// Ready when it is over: whether there is a peer left that may have something to read.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.lifecycle.orders.register(cx);
-        if self.has_stalled() {
+        self.orders.register(cx);
+        if self.stream.has_stalled(!self.output.is_empty()) {
             return Poll::Ready(false);
         }
-        // A stream of HTTP/2 is a part of its connection's turn.
-        if self.owns_connection() {
+        if S::IS_CONNECTION {
             self.context.turn.begin();
         }
         let mut read = false;
         loop {
-            match self.lifecycle.order() {
+            match self.orders.strongest() {
                 Order::Serve => {}
                 Order::Drain => self.close(code::GOING_AWAY, "server is draining"),
                 Order::Close => {
@@ -142,21 +159,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(false),
                 Poll::Pending => {
-                    self.context.take_back(&mut self.output);
+                    self.context.buffers.take_back(&mut self.output);
                     return Poll::Pending;
                 }
             }
         }
-    }
-
-    fn owns_connection(&self) -> bool {
-        self.lifecycle.protocol.get() != Some(Protocol::Http2)
-    }
-
-    /// Whether the peer has not taken for too long what waits for it. A stream of HTTP/2 leaves this to its
-    /// connection.
-    fn has_stalled(&self) -> bool {
-        self.owns_connection() && self.lifecycle.patience.has_stalled(|| !self.output.is_empty())
     }
 
     fn is_full(&self) -> bool {
@@ -205,13 +212,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             self.take_in(&rest);
             return Poll::Ready(true);
         }
-        let context = Rc::clone(self.context);
-        let mut scratch = context.scratch();
-        let mut buffer = ReadBuf::new(&mut scratch);
+        let context = self.context;
+        let mut buffer = context.buffers.for_reading();
+        let mut buffer = ReadBuf::new(&mut buffer[..MOST_READ]);
         if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
             return Poll::Ready(false);
         }
-        context.lend(&mut self.output);
+        context.buffers.lend(&mut self.output);
         if buffer.filled().is_empty() {
             // Without a close frame: what was asked before is answered all the same.
             self.closing = true;
@@ -318,8 +325,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// Writes what waits; ready when nothing does. False: the connection is broken.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         while !self.output.is_empty() {
-            let written =
-                segments::poll_write(&mut self.stream, &mut self.output, self.context.largest_write(), cx);
+            let written = segments::poll_write(
+                &mut self.stream,
+                &mut self.output,
+                self.context.buffers.largest_write(),
+                cx,
+            );
             if ready!(written).is_err() {
                 return Poll::Ready(false);
             }
@@ -343,10 +354,7 @@ const fn reason(violation: Violation) -> &'static str {
 
 /// Makes sure that the close frame arrives: input that nobody will read is thrown away until the peer ends,
 /// or else the kernel would reset the connection.
-async fn finish<S>(mut stream: S, lifecycle: &Lifecycle)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn finish(mut stream: impl Carrier, orders: &Orders) {
     if stream.shutdown().await.is_err() {
         return;
     }
@@ -354,7 +362,7 @@ where
     loop {
         tokio::select! {
             read = stream.read(&mut rest) => if !matches!(read, Ok(1..)) { return },
-            () = lifecycle.orders.reached(Order::Close) => return,
+            () = orders.reached(Order::Close) => return,
         }
     }
 }

@@ -169,12 +169,8 @@ impl Patience {
     }
 
     /// The client sends nothing more.
-    pub(crate) fn peer_ended(&self) {
+    pub(super) fn peer_ended(&self) {
         self.peer_ended.set(true);
-    }
-
-    pub(super) fn has_peer_ended(&self) -> bool {
-        self.peer_ended.get()
     }
 
     pub(super) fn is_head_open(&self) -> bool {
