@@ -37,7 +37,7 @@ use super::{
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
-    plan::{Call, ECHO_STREAM, Plan, Protocol, Request, Site, Target, Texts, rendering::Http2Rendering},
+    plan::{Call, ECHO_STREAM, Plan, Request, Site, Target, Texts, rendering::Http2Rendering},
 };
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
@@ -63,8 +63,8 @@ pub(super) struct Http2Requests {
     rates: Option<Box<Rates>>,
     /// What is the same in all gRPC calls, if requests are such.
     calls: Option<Calls>,
-    /// The target as it would be written for HTTP/1.
-    as_http1: String,
+    /// Whom they are sent to.
+    target: Target,
     head: http2::Head,
 }
 
@@ -105,7 +105,7 @@ impl Constant {
 impl From<(&Plan, &Site, Texts)> for Http2Requests {
     fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
-            as_http1: Target { protocol: Protocol::Http1, grpc: false, ..site.target().clone() }.to_string(),
+            target: site.target().clone(),
             all: plan.requests().iter().map(|request| Constant::of(request, plan)).collect(),
             texts,
             value: Vec::new(),
@@ -579,7 +579,7 @@ impl Http2 {
         let mut input = &shared.buffer[..self.rest.len() + count];
         // Nothing has been taken in before SETTINGS: what is here is what came first.
         if !self.http2.is_settled()
-            && let Some(message) = instead_of_http2(input, &shared.requests.as_http1)
+            && let Some(message) = instead_of_http2(input, &shared.requests.target)
         {
             return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
         }

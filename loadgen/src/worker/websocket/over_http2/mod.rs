@@ -321,12 +321,9 @@ impl OverHttp2 {
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
         if !self.http2.is_settled()
-            && let Some(message) = instead_of_http2(input, &shared.requests.as_http1)
+            && let Some(message) = instead_of_http2(input, &shared.requests.target)
         {
-            return Err(Closed::by_loadgen(Failure::new(
-                Cause::Protocol,
-                message.replace("https://", "wss://"),
-            )));
+            return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
         }
         let mut head = std::mem::take(&mut self.head);
         let result = loop {
