@@ -187,7 +187,10 @@ pub(super) fn of_exchange(summary: &Summary, fail_on: &[FailOn]) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planted::{End, Planted, run};
+    use crate::{
+        plan::accepted::ALL,
+        planted::{End, Planted, run},
+    };
 
     #[test]
     fn one_exchange_ends_by_what_it_is_to_fail_on() {
@@ -215,8 +218,10 @@ mod tests {
 
     #[test]
     fn what_the_run_fails_on_is_named() {
+        let accepted = ALL.iter().find(|accepted| accepted.flag == "fail-on").unwrap();
         for (name, fail_on) in NAMES {
             assert_eq!(name.parse(), Ok(fail_on));
+            assert!(accepted.values.split([' ', ',']).any(|word| word == name), "{name} is not listed");
         }
         for name in ["", "5XX", "500", "all", "5xx,4xx"] {
             assert!(name.parse::<FailOn>().unwrap_err().contains("example: 5xx,transport"), "{name}");

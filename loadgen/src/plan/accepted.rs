@@ -404,7 +404,8 @@ pub(crate) const ALL: &[Accepted] = &[
     },
     Accepted {
         flag: "fail-on",
-        values: "any of 5xx, 4xx, 3xx, grpc, transport, timeout, unanswered, dropped and unmet, with commas",
+        values: "any of 5xx, 4xx, 3xx, grpc, transport, timeout, unanswered, dropped, unmet, lost, wrong, unsolicited and hurt, \
+                 with commas",
         example: "5xx,transport",
     },
     Accepted {
