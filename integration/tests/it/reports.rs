@@ -144,6 +144,7 @@ async fn rounds_of_a_run_are_reported_and_compared() {
         (&["diff", &old][..], 2, "only one file"),
         (&["diff", &old, &new, "-o", "csv"], 2, "text, json or markdown"),
         (&["diff", &old, &new, "--fail-on-regression=-1%"], 2, "from 0% to 1000%"),
+        (&["diff", &old, &new, "--fail-on-regression", "5"], 2, "or a share below 1, like 0.05"),
         (&["merge", &old, &new], 2, "has 4 rounds"),
         (&["--repeat", "0", &fast], 2, "from 1 to 100"),
         (&["--repeat", "101", &fast], 2, "from 1 to 100"),

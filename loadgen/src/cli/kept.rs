@@ -108,11 +108,11 @@ fn share(text: &str) -> Result<f64, &'static str> {
     share_within(text, 0.0, 10.0)
 }
 
-/// `5%` or `0.05`, as a share.
+/// `5%` or `0.05`, as a share. Without a percent sign, 1 and more might be meant as a percentage.
 pub(super) fn share_within(text: &str, least: f64, most: f64) -> Result<f64, &'static str> {
     let share = match text.strip_suffix('%') {
         Some(percent) => quantity::decimal_within(percent, &(0.0..=1000.0)).map(|percent| percent / 100.0),
-        None => quantity::decimal_within(text, &(0.0..=10.0)),
+        None => quantity::decimal_within(text, &(0.0..=1.0)).filter(|share| *share < 1.0),
     };
     share.filter(|share| (least..=most).contains(share)).ok_or("no share")
 }
@@ -334,4 +334,28 @@ fn read(path: &Path) -> anyhow::Result<KeptReport> {
     let cannot = || format!("can't read the report {}", path.display());
     let mut file = runtime::files::open(path).with_context(cannot)?;
     KeptReport::read(&mut file).with_context(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_one_and_more_needs_a_percent_sign() {
+        for (text, expected) in [
+            ("5%", Ok(0.05)),
+            ("0.05", Ok(0.05)),
+            ("0", Ok(0.0)),
+            ("0.999", Ok(0.999)),
+            ("500%", Ok(5.0)),
+            ("1000%", Ok(10.0)),
+            ("1", Err("no share")),
+            ("5", Err("no share")),
+            ("10", Err("no share")),
+            ("1000.1%", Err("no share")),
+            ("-1%", Err("no share")),
+        ] {
+            assert_eq!(share(text), expected, "{text}");
+        }
+    }
 }

@@ -438,7 +438,7 @@ pub(crate) const ALL: &[Accepted] = &[
     Accepted { flag: "repeat", values: "a number of rounds from 1 to 100", example: "5" },
     Accepted {
         flag: "fail-on-regression",
-        values: "a percentage from 0% to 1000%, or a share like 0.05",
+        values: "a percentage from 0% to 1000%, or a share below 1, like 0.05",
         example: "5%",
     },
     Accepted {
