@@ -402,7 +402,8 @@ pub struct Args {
 
     /// Header field, as 'name: value'; may be repeated
     ///
-    /// Over HTTP/1.1 fields are sent as given: order, case and duplicates are kept, also those of Host.
+    /// Over HTTP/1.1 fields are sent as given: order, case and duplicates are kept. Host is sent where and as it is given, once:
+    /// a second one is refused.
     #[arg(short = 'H', long = "header", value_name = "FIELD", env = "LOADGEN_HEADER", value_delimiter = '\n',
           help_heading = REQUEST)]
     pub headers: Vec<String>,
