@@ -605,6 +605,8 @@ pub struct Args {
     pub ping_interval: Option<Duration>,
 
     /// Send one request, print the request and the response, and exit
+    ///
+    /// Not together with --rate, --stages, --total or --duration.
     #[arg(long, env = "LOADGEN_ONCE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub once: bool,
 
