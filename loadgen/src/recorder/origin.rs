@@ -101,15 +101,17 @@ fn host() -> Option<String> {
 }
 
 /// Options whose values may hold secrets.
-const SECRET: [(&str, Secret); 8] = [
+const SECRET: [(&str, Secret); 10] = [
     ("-H", Secret::Field),
     ("--header", Secret::Field),
+    ("--trailer", Secret::Field),
     ("--headers", Secret::All),
     ("--payload", Secret::All),
     ("-b", Secret::All),
     ("--body", Secret::All),
     ("--user", Secret::All),
     ("--proxy", Secret::User),
+    ("--during", Secret::Arguments),
 ];
 
 /// Short options without a value, which may stand before one with a value in the same word.
@@ -124,6 +126,8 @@ enum Secret {
     Field,
     /// The user of a URL.
     User,
+    /// All of a command of the shell but the program.
+    Arguments,
 }
 
 impl Secret {
@@ -132,11 +136,24 @@ impl Secret {
             Self::All => REDACTED.to_owned(),
             Self::Field => field(value),
             Self::User => without_user(value),
+            Self::Arguments => without_arguments(value),
         }
     }
 }
 
-/// The words without values of header fields, bodies and user names in URLs.
+/// A command of the shell with nothing but the name of its program, as any other word may hold a secret.
+pub(crate) fn without_arguments(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let program = words.next().filter(|word| word.chars().all(is_plain));
+    match (program, words.next()) {
+        (Some(program), None) => program.to_owned(),
+        (Some(program), Some(_)) => format!("{program} {REDACTED}"),
+        (None, _) => REDACTED.to_owned(),
+    }
+}
+
+/// The words without values of header fields, bodies, arguments of commands and user names in URLs.
 fn redacted(words: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
     let mut before: Option<Secret> = None;
     words.into_iter().map(move |word| {
@@ -197,6 +214,10 @@ mod tests {
             ("loadgen -Hauthorization:secret a:1", "loadgen -Hauthorization: [redacted] a:1"),
             ("loadgen --header cookie:secret a:1", "loadgen --header cookie: [redacted] a:1"),
             ("loadgen --header=cookie:secret a:1", "loadgen --header=cookie: [redacted] a:1"),
+            ("loadgen --trailer auth:secret a:1", "loadgen --trailer auth: [redacted] a:1"),
+            ("loadgen --trailer=auth:secret a:1", "loadgen --trailer=auth: [redacted] a:1"),
+            ("loadgen --during=./reload a:1", "loadgen --during=./reload a:1"),
+            ("loadgen --during TOKEN=secret a:1", "loadgen --during [redacted] a:1"),
             ("loadgen -b secret -H x:secret a:1", "loadgen -b [redacted] -H x: [redacted] a:1"),
             (
                 "loadgen hammer --headers {\"x\":\"secret\"} --tps 1",
@@ -221,6 +242,12 @@ mod tests {
         ] {
             let found = kept(line);
             assert!(found == expected && !found.contains("secret"), "{line}: {found}");
+        }
+        let words = ["--during", "curl -H 'x: secret' b:1", "--during=sleep 1"].map(str::to_owned);
+        let found = Origin::default().with_command(words).command;
+        assert_eq!(found, ["--during", "curl [redacted]", "--during=sleep [redacted]"]);
+        for (command, expected) in [("", "[redacted]"), ("(a; b)", "[redacted]"), (" a\n", "a")] {
+            assert_eq!(without_arguments(command), expected, "{command:?}");
         }
         let origin =
             Origin::default().with_command((0..1000).map(|n| format!("{n}\u{1b}{}", "x".repeat(9000))));

@@ -60,7 +60,7 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Happened {
-    /// As it was typed.
+    /// The program, without arguments, which may be secret.
     pub command: String,
     /// What it exited with; none if it was ended by a signal, or could not be run.
     pub code: Option<i32>,
