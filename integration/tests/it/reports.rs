@@ -90,6 +90,8 @@ async fn kept_reports_are_shown_and_merged() {
     let (old, missing) = (path("old.json"), path("missing.json"));
     for (args, code, said) in [
         (&["merge", &one, &elsewhere][..], 2, "target differs"),
+        (&["merge", &one, &other, &one], 2, "is in more than one of them, and would be counted twice"),
+        (&["merge", &merged, &other], 2, "is in more than one of them, and would be counted twice"),
         (&["merge", &one], 2, "only one file"),
         (&["report"], 2, "no file"),
         (&["report", &missing], 1, "No such file"),

@@ -13,6 +13,9 @@ const LONGEST_TEXT: usize = 4096;
 /// The most words and labels that are kept.
 const MOST: usize = 256;
 
+/// The most runs that can be one by merging.
+const MAX_RUNS: usize = 4096;
+
 /// The most labels that are kept.
 pub(crate) const MAX_LABELS: usize = MOST;
 
@@ -32,6 +35,9 @@ pub struct Origin {
     pub command: Vec<String>,
     /// What the user said of it.
     pub labels: BTreeMap<String, String>,
+    /// The runs that were merged into this one, by the number in the ids of their requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<u32>,
 }
 
 impl Origin {
@@ -44,6 +50,7 @@ impl Origin {
             started_ms,
             command: Vec::new(),
             labels: BTreeMap::new(),
+            merged: Vec::new(),
         }
     }
 
@@ -82,6 +89,7 @@ impl Origin {
         let texts = [&self.version].into_iter().chain(&self.host).chain(&self.command);
         self.command.len() <= MOST
             && self.labels.len() <= MOST
+            && self.merged.len() < MAX_RUNS
             && texts
                 .chain(self.labels.keys())
                 .chain(self.labels.values())
