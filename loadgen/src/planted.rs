@@ -118,5 +118,6 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         busiest_worker: 0.5,
         run_delay: None,
         interrupted: false,
+        aborted_by: None,
     }
 }

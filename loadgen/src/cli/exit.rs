@@ -147,8 +147,9 @@ fn is_clean(summary: &Summary) -> bool {
     summary.verification.as_deref().is_none_or(Verification::is_clean)
 }
 
-/// How a run ends the program. `aborted`: a threshold of `--abort-on` was crossed before its end.
-pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], aborted: bool) -> Exit {
+/// How a run ends the program.
+pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn]) -> Exit {
+    let aborted = summary.aborted_by.is_some();
     let is_any = |judgement| judged.iter().any(|judged| judged.judgement == judgement);
     let is_time_open = judged.iter().any(|judged| judged.is_time && judged.judgement == Judgement::NotJudged);
     if summary.interrupted && !aborted {

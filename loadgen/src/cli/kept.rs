@@ -33,8 +33,8 @@ use crate::{
 pub enum Kept {
     /// Print the report of a JSON report that was kept
     ///
-    /// The exit code is that of the run: 130 if it was interrupted, 99 if a --threshold is crossed. No environment
-    /// variables are read.
+    /// The exit code is that of the run: 130 if it was interrupted, 99 if a threshold is crossed: those of the run, or those
+    /// that are given with --threshold instead. No environment variables are read.
     Report(Shown),
     /// Merge JSON reports of runs that went on at the same time
     ///
@@ -72,7 +72,7 @@ pub struct Shown {
     #[arg(long, value_name = "N", default_value = "0", value_parser = normalization, hide_default_value = true)]
     nf: u32,
 
-    /// Exit with 99 unless this holds, like 'p(99)<200ms'
+    /// Exit with 99 unless this holds, like 'p(99)<200ms'; in place of the run's
     #[arg(long = "threshold", value_name = "BOUND")]
     thresholds: Vec<Threshold>,
 }
@@ -139,14 +139,30 @@ impl Shown {
             KeptReport::Loads(loads) => vec![loads.as_slice()],
             KeptReport::RoundsOfLoads(rounds) => rounds.as_slice().iter().map(Loads::as_slice).collect(),
         };
-        let ended = |summary| Ended { summary, is_aborted: false, has_lost: false, thresholds: &[] };
-        let ended: Vec<_> = summaries.into_iter().flatten().map(ended).collect();
+        let summaries: Vec<&Summary> = summaries.into_iter().flatten().collect();
+        let own: Vec<_> =
+            summaries.iter().map(|summary| self.kept_thresholds(summary)).collect::<Result<_, _>>()?;
+        let ended = |(summary, thresholds)| Ended { summary, has_lost: false, thresholds };
+        let ended: Vec<_> = summaries.iter().copied().zip(own.iter().map(Vec::as_slice)).map(ended).collect();
         let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
         conclude(&ended, &self.thresholds, &[], view, |reports| {
             let format = formats::printed(self.output, &self.reports);
             let print = || formats::write(reports, format, output::style(), out);
             ReportFiles::create(&self.reports)?.write(reports, print)
         })
+    }
+}
+
+impl Shown {
+    /// What the run was held against, unless it is to be held against something else.
+    fn kept_thresholds(&self, summary: &Summary) -> anyhow::Result<Vec<Threshold>> {
+        if !self.thresholds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let parse = |text: &String| {
+            text.parse().ok().with_context(|| format!("invalid threshold '{text}' in the report"))
+        };
+        summary.origin.thresholds.iter().map(parse).collect()
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Origin {
     pub command: Vec<String>,
     /// What the user said of it.
     pub labels: BTreeMap<String, String>,
+    /// The thresholds that the user held it against, as they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<String>,
     /// The runs that were merged into this one, by the number in the ids of their requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<u32>,
@@ -50,6 +53,7 @@ impl Origin {
             started_ms,
             command: Vec::new(),
             labels: BTreeMap::new(),
+            thresholds: Vec::new(),
             merged: Vec::new(),
         }
     }
@@ -70,7 +74,15 @@ impl Origin {
         self
     }
 
-    /// With a shard that ran at the same time: the hosts of both, the labels on which they agree, the earlier start.
+    /// With thresholds, as far as they can be kept.
+    #[must_use]
+    pub fn with_thresholds(mut self, thresholds: impl IntoIterator<Item = String>) -> Self {
+        self.thresholds.extend(thresholds.into_iter().filter(|text| is_printable(text, LONGEST_TEXT)));
+        self.thresholds.truncate(MOST);
+        self
+    }
+
+    /// With a shard that ran at the same time: the hosts of both, the labels and thresholds on which they agree, the earlier start.
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.host != other.host {
             let hosts: Vec<_> = self.host.iter().chain(&other.host).map(String::as_str).collect();
@@ -81,6 +93,7 @@ impl Origin {
             self.cpus = self.cpus.saturating_add(other.cpus);
         }
         self.labels.retain(|name, value| other.labels.get(name) == Some(value));
+        self.thresholds.retain(|threshold| other.thresholds.contains(threshold));
         self.started_ms = self.started_ms.min(other.started_ms);
     }
 
@@ -89,10 +102,12 @@ impl Origin {
         let texts = [&self.version].into_iter().chain(&self.host).chain(&self.command);
         self.command.len() <= MOST
             && self.labels.len() <= MOST
+            && self.thresholds.len() <= MOST
             && self.merged.len() < MAX_RUNS
             && texts
                 .chain(self.labels.keys())
                 .chain(self.labels.values())
+                .chain(&self.thresholds)
                 .all(|text| is_printable(text, LONGEST_TEXT))
     }
 }

@@ -156,6 +156,7 @@ mod tests {
             busiest_worker: 0.1 + 0.2,
             run_delay: Some(0.1),
             interrupted: true,
+            aborted_by: Some("p(99)<1ms was crossed".to_owned()),
         }
     }
 

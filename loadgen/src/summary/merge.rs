@@ -97,6 +97,9 @@ impl Summary {
         self.busiest_worker = self.busiest_worker.max(other.busiest_worker);
         self.run_delay = self.run_delay.into_iter().chain(other.run_delay).reduce(f64::max);
         self.interrupted |= other.interrupted;
+        if self.aborted_by.is_none() {
+            self.aborted_by.clone_from(&other.aborted_by);
+        }
         // What was proven, or what a command did, is of the requests of one run, and is not said of those of both.
         (self.verification, self.happened, self.records.phases) = (None, None, None);
         Ok(())
@@ -139,7 +142,11 @@ impl Summary {
     /// Whether it could be read again: its counts are not beyond those of any run.
     #[must_use]
     pub fn is_plausible(&self) -> bool {
-        self.records.is_plausible() && self.run.is_plausible() && self.origin.is_plausible()
+        let is_printable = |text: &String| !text.contains(char::is_control);
+        self.records.is_plausible()
+            && self.run.is_plausible()
+            && self.origin.is_plausible()
+            && self.aborted_by.as_ref().is_none_or(is_printable)
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     outcome::{Cause, Failure},
     planted::{End, MICRO, MILLI, Planted, SECOND, run},
-    recorder::Span,
+    recorder::{Counts, Span},
 };
 
 fn service(service: u64) -> Planted {
@@ -132,6 +132,31 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
     let [outcome, _] = run().verdict();
     assert!(outcome.starts_with("succeeded: 150 of 200 requests"), "{outcome}");
     assert_eq!(run().failed(), 50);
+}
+
+#[test]
+fn what_cut_a_run_short_is_told() {
+    let summary = run("-r 100 -d 2s a:1", |_, _| Planted::default());
+    let aborted_by = Some("p(99)<1ms was crossed".to_owned());
+    let aborted = Summary { interrupted: true, aborted_by, ..summary };
+    let [outcome, _] = aborted.verdict();
+    let expected = " by --abort-on, as p(99)<1ms was crossed: 200 of 200 requests succeeded";
+    assert!(outcome.starts_with("interrupted after ") && outcome.ends_with(expected), "{outcome}");
+    let mut merged = run("-r 100 -d 2s a:1", |_, _| Planted::default());
+    merged.merge(&aborted).unwrap();
+    assert_eq!(merged.aborted_by, aborted.aborted_by);
+}
+
+#[test]
+fn a_run_that_is_interrupted_before_a_request_is_due_has_not_failed() {
+    let mut summary = run("-r 100 -d 1s --warmup 1s a:1", |_, _| Planted::default());
+    summary.records.counts = Counts::default();
+    summary.interrupted = true;
+    assert_eq!(summary.verdict()[0], "interrupted in the warm-up: no request was due");
+    summary.run.warmup = None;
+    assert_eq!(summary.verdict()[0], "interrupted: no request was due");
+    summary.interrupted = false;
+    assert_eq!(summary.verdict()[0], "failed: no request was due");
 }
 
 #[test]
