@@ -4,6 +4,7 @@
 //! It knows nothing of other connections, nor of when a request is due.
 
 mod calls;
+mod gone_away;
 mod proof;
 mod rare;
 mod replies;
@@ -17,16 +18,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http2::{Code, Config, Key, Prepared};
+use http2::{Config, Key, Prepared};
 use transport::{Stream, segments};
 use wire::Fields;
 
-pub(super) use self::rare::config;
 use self::{
     calls::{Calls, Next},
     rare::{trailers, write_slowly, write_trailers},
     replies::{Incoming, OnStream, Replies, Rest},
 };
+pub(super) use self::{gone_away::GoneAway, rare::config};
 use contract::id;
 
 use super::{
@@ -611,7 +612,7 @@ impl Http2 {
 
     fn broken(&self, error: &io::Error) -> Closed {
         match self.replies.going_away() {
-            Some(code) if code != Code::NO_ERROR => self.closed(),
+            Some(gone) if gone.is_error() => self.closed(),
             _ => Closed::by_server(Failure::from_io(error)),
         }
     }
@@ -619,9 +620,7 @@ impl Http2 {
     /// Why the peer has closed the connection.
     fn closed(&self) -> Closed {
         Closed::by_server(match self.replies.going_away() {
-            Some(code) if code != Code::NO_ERROR => {
-                Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"))
-            }
+            Some(gone) if gone.is_error() => gone.failure(),
             _ => Failure::new(
                 Cause::ClosedEarly,
                 "the server closed the connection before the reply was complete",
