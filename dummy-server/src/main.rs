@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use command_line::Failure;
+use command_line::{Failure, print_help};
 use dummy_server::{Args, Config, Ended, Format, Shutdown, signals};
 
 #[global_allocator]
@@ -13,7 +13,9 @@ fn main() -> ExitCode {
         Ok(Ok(config)) => serve(config),
         Ok(Err(error)) => complain(&error.to_string(), 2),
         Err(Failure::Refused(message)) => complain(&message, 2),
-        Err(Failure::Help(help)) => help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Err(Failure::Help(help)) => {
+            print_help(&help).map_or_else(|message| complain(&message, 1), |()| ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use command_line::Failure;
+use command_line::{Failure, print_help};
 use loadgen::cli::{Args, Exit, command, note};
 
 #[global_allocator]
@@ -12,7 +12,13 @@ fn main() -> ExitCode {
     let args = match Args::read(std::env::args_os()) {
         Ok(args) => args,
         Err(Failure::Help(help)) => {
-            return if help.print().is_ok() { Exit::Done.into() } else { Exit::Failed.into() };
+            return match print_help(&help) {
+                Ok(()) => Exit::Done.into(),
+                Err(message) => {
+                    note(&format!("loadgen: error: {message}"));
+                    Exit::Failed.into()
+                }
+            };
         }
         Err(Failure::Refused(message)) => {
             note(&format!("loadgen: error: {message}"));

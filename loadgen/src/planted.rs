@@ -1,6 +1,9 @@
 //! Runs that never happened: summaries of requests whose times are planted, for tests of what is made of them.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use clap::Parser as _;
 use contract::{
@@ -24,6 +27,9 @@ pub(crate) const SECOND: Nanos = 1_000_000_000;
 
 /// A moment of the wall clock at which planted runs begin.
 pub(crate) const EPOCH: Nanos = 1_790_000_000 * SECOND;
+
+/// How many runs were planted: each has a number of its own.
+static RUNS: AtomicU32 = AtomicU32::new(0);
 
 /// What becomes of one request.
 #[derive(Clone, Debug)]
@@ -63,7 +69,8 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
     let words = std::iter::once("loadgen").chain(line.split_whitespace());
     let plan = Plan::try_from(&Args::try_parse_from(words).unwrap()).unwrap();
     let (arrivals, window) = (plan.load().arrivals().unwrap().clone(), plan.load().window().unwrap());
-    let mut records = Recorder::of(&plan, Ids { run: 0, load: 0 });
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let mut records = Recorder::of(&plan, Ids { run, load: 0 });
     let mix = plan.mix(1);
     let warmup = nanos(plan.load().warmup);
     records.start(warmup, Some(nanos(window)), EPOCH);
@@ -111,5 +118,6 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         busiest_worker: 0.5,
         run_delay: None,
         interrupted: false,
+        aborted_by: None,
     }
 }

@@ -25,5 +25,5 @@
 mod parse;
 mod refusal;
 
-pub use parse::{Accepted, Failure, Parsed, Variables, parse};
+pub use parse::{Accepted, Failure, Parsed, Variables, parse, print_help};
 pub use refusal::Refusal;

@@ -1,6 +1,10 @@
 //! From words and the environment to clap's matches, or to a message in parts.
 
-use std::{error::Error as _, ffi::OsString};
+use std::{
+    error::Error as _,
+    ffi::OsString,
+    io::{self, Write as _},
+};
 
 use clap::{
     Arg, ArgMatches, Command,
@@ -58,6 +62,19 @@ pub enum Failure {
     /// An input that is refused.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Prints what `--help` or `--version` show. Who stops reading, as `head` does, has read enough.
+///
+/// # Errors
+/// Standard output can't be written to, in words.
+pub fn print_help(help: &clap::Error) -> Result<(), String> {
+    match help.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("can't write to standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads words, whose first is the program's name, and the environment. `accepted` says what flags accept where clap

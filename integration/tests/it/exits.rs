@@ -116,7 +116,33 @@ async fn a_run_is_stopped_as_soon_as_a_threshold_is_crossed() {
         let expected = if line.contains("unanswered") { 1 } else { 99 };
         assert_eq!(finished.code, Some(expected), "{line}: {finished}");
         assert!(finished.stderr.contains("was crossed (--abort-on)"), "{line}: {finished}");
+        let report = Report::parse(&finished.stdout);
+        let by = report.json()["aborted_by"].as_str().unwrap_or_default();
+        assert!(by.ends_with(" was crossed") && line.contains(&by[..by.len() - 12]), "{line}: {by}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("kept.json");
+        std::fs::write(&file, &finished.stdout).expect("it is written");
+        let shown = loadgen(&["report", file.to_str().expect("it is text")]);
+        let words = shown.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(shown.code, Some(expected), "{line}: {shown}");
+        assert!(words.contains(&format!("by --abort-on, as {by}")), "{line}: {shown}");
     }
+}
+
+async fn a_kept_report_is_held_against_the_thresholds_of_its_run() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("kept.json");
+    let file = file.to_str().expect("it is text");
+    let url = format!("http://{}/", server.http);
+    let bounds = ["--threshold", "error_rate>1%", "--threshold", "unanswered<1"];
+    let run = loadgen(&[&["--no-progress", "-n", "20", "--report", file][..], &bounds, &[&url]].concat());
+    let shown = loadgen(&["report", file]);
+    assert_eq!((run.code, run.stdout.contains("error_rate>1%")), (Some(99), true), "{run}");
+    assert_eq!((shown.code, &shown.stdout), (run.code, &run.stdout));
+    // Others take their place.
+    let other = loadgen(&["report", file, "--threshold", "error_rate<1%"]);
+    assert_eq!((other.code, other.stdout.contains("error_rate>1%")), (Some(0), false), "{other}");
 }
 
 async fn an_interrupt_takes_precedence_in_the_exit_code() {

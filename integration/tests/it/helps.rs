@@ -22,6 +22,25 @@ fn of_loadgen_in_short() {
     insta::assert_snapshot!(help("loadgen", "-h"));
 }
 
+fn is_read_as_far_as_somebody_wants_to() {
+    for program in ["dummy-server", "loadgen"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = command(program).arg("--help").stdout(writer).output().expect("it runs");
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{program}");
+    }
+}
+
+fn that_can_not_be_written_is_an_error() {
+    for program in ["dummy-server", "loadgen"] {
+        let full = std::fs::File::create("/dev/full").expect("it is there");
+        let output = command(program).arg("--help").stdout(full).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.starts_with(&format!("{program}: error: can't write to standard output: ")), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{program}");
+    }
+}
+
 /// The text as a terminal of this width shows it.
 fn help(program: &str, flag: &str) -> String {
     let process = Process::start(command(program).arg(flag).env("COLUMNS", "100"));

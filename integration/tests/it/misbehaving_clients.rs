@@ -143,12 +143,26 @@ fn a_server_of_another_protocol_is_named() {
         ("http", ALERT, false, "the server speaks TLS"),
         ("http", SSH, true, "the server speaks SSH"),
         ("http", b"220 mail ESMTP\r\n", true, "the server does not speak HTTP/1 (first bytes "),
+        ("grpc", ALERT, false, "the server speaks TLS: write grpcs://127.0.0.1:"),
+        ("grpc", BAD_REQUEST, false, "the server speaks HTTP/1: gRPC needs HTTP/2"),
+        ("https", BAD_REQUEST, false, "the server speaks HTTP/1 without TLS: write http://127.0.0.1:"),
+        ("grpcs", SETTINGS, true, "the server speaks HTTP/2 without TLS: write grpc://127.0.0.1:"),
+        ("https", SETTINGS, true, "the server speaks HTTP/2 without TLS: write h2c://127.0.0.1:"),
+        ("https", SSH, true, "the server speaks SSH"),
+        (
+            "https",
+            b"-ERR unknown\r\n",
+            false,
+            "the server does not speak TLS on this port (first bytes \"-ERR ",
+        ),
     ] {
         let url = format!("{scheme}://{}", serve(bytes, speaks_first));
         for flags in [&["--once"][..], &["--no-progress", "-n", "3", "-c", "1"]] {
             let finished = loadgen(&[flags, &[&*url]].concat());
-            assert!(finished.stdout.contains(expected), "{url} {flags:?} {expected}: {finished:?}");
-            assert!(finished.stdout.contains("protocol error"), "{url} {flags:?}: {finished:?}");
+            let words = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(expected), "{url} {flags:?} {expected}: {finished:?}");
+            let cause = if scheme.ends_with('s') { "not TLS" } else { "protocol error" };
+            assert!(finished.stdout.contains(cause), "{url} {flags:?}: {finished:?}");
             assert_eq!(finished.code, Some(1), "{url} {flags:?}: {finished:?}");
         }
     }

@@ -90,6 +90,8 @@ async fn kept_reports_are_shown_and_merged() {
     let (old, missing) = (path("old.json"), path("missing.json"));
     for (args, code, said) in [
         (&["merge", &one, &elsewhere][..], 2, "target differs"),
+        (&["merge", &one, &other, &one], 2, "is in more than one of them, and would be counted twice"),
+        (&["merge", &merged, &other], 2, "is in more than one of them, and would be counted twice"),
         (&["merge", &one], 2, "only one file"),
         (&["report"], 2, "no file"),
         (&["report", &missing], 1, "No such file"),
@@ -144,6 +146,7 @@ async fn rounds_of_a_run_are_reported_and_compared() {
         (&["diff", &old][..], 2, "only one file"),
         (&["diff", &old, &new, "-o", "csv"], 2, "text, json or markdown"),
         (&["diff", &old, &new, "--fail-on-regression=-1%"], 2, "from 0% to 1000%"),
+        (&["diff", &old, &new, "--fail-on-regression", "5"], 2, "or a share below 1, like 0.05"),
         (&["merge", &old, &new], 2, "has 4 rounds"),
         (&["--repeat", "0", &fast], 2, "from 1 to 100"),
         (&["--repeat", "101", &fast], 2, "from 1 to 100"),

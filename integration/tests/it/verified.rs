@@ -478,6 +478,8 @@ fn a_command_is_run_meanwhile_and_what_it_did_is_told_by_part() {
     assert_eq!(finished.code, Some(99), "{finished}");
     let report = Report::parse(&finished.stdout);
     let during = &report.json()["during"];
+    assert_eq!(during["command"], "touch [redacted]");
+    assert!(!finished.stdout.contains(&*shown.to_string()), "no argument is kept: {finished}");
     let failed = |part: &str| report.number(&format!("/during/{part}/unsuccessful"));
     assert!(failed("during") >= 50 && report.number("/during/before/succeeded") >= 50, "{during:#}");
     assert!(report.number("/during/after/succeeded") >= 50 && during["recovered"] == true, "{during:#}");

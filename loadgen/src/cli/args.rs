@@ -402,7 +402,8 @@ pub struct Args {
 
     /// Header field, as 'name: value'; may be repeated
     ///
-    /// Over HTTP/1.1 fields are sent as given: order, case and duplicates are kept, also those of Host.
+    /// Over HTTP/1.1 fields are sent as given: order, case and duplicates are kept. Host is sent where and as it is given, once:
+    /// a second one is refused.
     #[arg(short = 'H', long = "header", value_name = "FIELD", env = "LOADGEN_HEADER", value_delimiter = '\n',
           help_heading = REQUEST)]
     pub headers: Vec<String>,
@@ -514,7 +515,7 @@ pub struct Args {
     /// more at most, and no longer than --duration, without which it is 1h). The report tells requests before, while and after it
     /// apart, the longest time without a success, and how long it took until all succeeded again. What the command prints goes
     /// to standard error. It has a process group of its own, which is asked to end (SIGTERM) when the run is stopped by Ctrl+C
-    /// or --abort-on, and killed by a second Ctrl+C. Exit code 1 if it fails.
+    /// or --abort-on, and killed by a second Ctrl+C. Exit code 1 if it fails. Of the command, reports keep the program alone.
     #[arg(long, value_name = "COMMAND", env = "LOADGEN_DURING", help_heading = VERIFICATION)]
     pub during: Option<String>,
 
@@ -604,6 +605,8 @@ pub struct Args {
     pub ping_interval: Option<Duration>,
 
     /// Send one request, print the request and the response, and exit
+    ///
+    /// Not together with --rate, --stages, --total or --duration.
     #[arg(long, env = "LOADGEN_ONCE", value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
     pub once: bool,
 
@@ -642,7 +645,7 @@ pub struct Args {
     /// Keep a label in the JSON report, like version=1.2
     ///
     /// In the form name=value; may be repeated. The report also keeps the command line, without the values of header fields and
-    /// bodies, the version, the host and when the run began.
+    /// trailers, bodies, the arguments of --during, and user names and passwords in URLs, whose queries stay in it; the version, the host and when the run began.
     #[arg(long = "label", value_name = "NAME=VALUE", env = "LOADGEN_LABEL", value_delimiter = '\n', value_parser = label,
           help_heading = OUTPUT)]
     pub labels: Vec<(String, String)>,

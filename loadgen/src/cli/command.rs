@@ -32,6 +32,7 @@ use crate::{
     plan::{OtherEnd, Plan, PlanError, Protocol},
     run::Run,
     summary::Summary,
+    verdict::Threshold,
 };
 
 /// Does what was asked for, and writes the results to `out`.
@@ -222,9 +223,8 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     let Rounds { ended: rounds, mut cut_short } = rounds;
     let ended: Vec<_> = rounds
         .iter()
-        .map(|OfRound { summary, is_aborted }| Ended {
+        .map(|OfRound { summary }| Ended {
             summary,
-            is_aborted: *is_aborted,
             thresholds: &[],
             has_lost: output.zero_loss && exit::has_lost(summary),
         })
@@ -258,10 +258,12 @@ pub(super) fn observed_every(output: &Output) -> Option<Duration> {
     progress_every.into_iter().chain(abort_every).chain(during_every).min()
 }
 
-/// With the command line and what the user says of the run.
-pub(super) fn with_words(mut summary: Summary, output: &Output) -> Summary {
+/// With the command line, what the user says of the run, and what it is held against.
+pub(super) fn with_words(mut summary: Summary, output: &Output, own: &[Threshold]) -> Summary {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    summary.origin = summary.origin.with_command(words).with_labels(output.labels.iter().cloned());
+    let thresholds = output.thresholds.iter().chain(own).map(ToString::to_string);
+    let labels = output.labels.iter().cloned();
+    summary.origin = summary.origin.with_command(words).with_labels(labels).with_thresholds(thresholds);
     summary
 }
 
@@ -284,8 +286,6 @@ impl Round for Run {
 /// What came of one round.
 pub(super) struct OfRound {
     pub(super) summary: Summary,
-    /// Whether a threshold of `--abort-on` was crossed before its end.
-    pub(super) is_aborted: bool,
 }
 
 /// Runs, with progress, to the end.
@@ -308,14 +308,16 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<OfRou
     }
     let during = during.transpose().context("can't start a thread")?;
     let aborted = aborting.and_then(abort::Watching::end);
-    let mut summary = with_words(summary?, output);
+    let mut summary = with_words(summary?, output, &[]);
     if let Some(during) = during {
         during.end(&mut summary);
     }
-    if let Some(crossed) = &aborted {
-        note(&format!("stopped early: {} was crossed (--abort-on)", crossed.threshold));
+    if let Some(crossed) = aborted {
+        let by = format!("{} was crossed", crossed.threshold);
+        note(&format!("stopped early: {by} (--abort-on)"));
+        summary.aborted_by = Some(by);
     }
-    Ok(OfRound { summary, is_aborted: aborted.is_some() })
+    Ok(OfRound { summary })
 }
 
 /// Says once that secrets of sessions can't be logged, if TLS is spoken and they were to be.

@@ -14,8 +14,6 @@ use crate::{
 pub(super) struct Ended<'a> {
     /// What came of it.
     pub(super) summary: &'a Summary,
-    /// Whether a threshold of `--abort-on` was crossed before its end.
-    pub(super) is_aborted: bool,
     /// Whether something has happened to a request of which nothing was to happen to any.
     pub(super) has_lost: bool,
     /// What it alone is held against.
@@ -50,7 +48,7 @@ pub(super) fn conclude(
         .collect();
     write(&reports)?;
     let exits = both.map(|(round, judged)| {
-        let exit = exit::of_run(round.summary, judged, fail_on, round.is_aborted);
+        let exit = exit::of_run(round.summary, judged, fail_on);
         if round.has_lost { exit.min(Exit::Crossed) } else { exit }
     });
     Ok(exits.min().unwrap_or(Exit::Done))

@@ -16,6 +16,7 @@ use crate::{
     clock::{Nanos, nanos},
     control::{Handle, Phase},
     numbers::seconds,
+    recorder::without_arguments,
     summary::{Happened, Summary},
 };
 
@@ -74,7 +75,8 @@ impl During {
         let recovered = is_run && self.recovers(run, load_ended);
         run.done();
         let code = status.and_then(|status| status.code());
-        Ok(Happened { command: self.command.clone(), code, from, to, recovered })
+        let command = without_arguments(&self.command);
+        Ok(Happened { command, code, from, to, recovered })
     }
 
     /// What it prints goes where progress goes: standard output is for the report.

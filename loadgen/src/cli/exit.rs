@@ -147,8 +147,9 @@ fn is_clean(summary: &Summary) -> bool {
     summary.verification.as_deref().is_none_or(Verification::is_clean)
 }
 
-/// How a run ends the program. `aborted`: a threshold of `--abort-on` was crossed before its end.
-pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn], aborted: bool) -> Exit {
+/// How a run ends the program.
+pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn]) -> Exit {
+    let aborted = summary.aborted_by.is_some();
     let is_any = |judgement| judged.iter().any(|judged| judged.judgement == judgement);
     let is_time_open = judged.iter().any(|judged| judged.is_time && judged.judgement == Judgement::NotJudged);
     if summary.interrupted && !aborted {
@@ -187,7 +188,10 @@ pub(super) fn of_exchange(summary: &Summary, fail_on: &[FailOn]) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planted::{End, Planted, run};
+    use crate::{
+        plan::accepted::ALL,
+        planted::{End, Planted, run},
+    };
 
     #[test]
     fn one_exchange_ends_by_what_it_is_to_fail_on() {
@@ -215,8 +219,10 @@ mod tests {
 
     #[test]
     fn what_the_run_fails_on_is_named() {
+        let accepted = ALL.iter().find(|accepted| accepted.flag == "fail-on").unwrap();
         for (name, fail_on) in NAMES {
             assert_eq!(name.parse(), Ok(fail_on));
+            assert!(accepted.values.split([' ', ',']).any(|word| word == name), "{name} is not listed");
         }
         for name in ["", "5XX", "500", "all", "5xx,4xx"] {
             assert!(name.parse::<FailOn>().unwrap_err().contains("example: 5xx,transport"), "{name}");

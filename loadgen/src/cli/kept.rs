@@ -33,8 +33,8 @@ use crate::{
 pub enum Kept {
     /// Print the report of a JSON report that was kept
     ///
-    /// The exit code is that of the run: 130 if it was interrupted, 99 if a --threshold is crossed. No environment
-    /// variables are read.
+    /// The exit code is that of the run: 130 if it was interrupted, 99 if a threshold is crossed: those of the run, or those
+    /// that are given with --threshold instead. No environment variables are read.
     Report(Shown),
     /// Merge JSON reports of runs that went on at the same time
     ///
@@ -72,7 +72,7 @@ pub struct Shown {
     #[arg(long, value_name = "N", default_value = "0", value_parser = normalization, hide_default_value = true)]
     nf: u32,
 
-    /// Exit with 99 unless this holds, like 'p(99)<200ms'
+    /// Exit with 99 unless this holds, like 'p(99)<200ms'; in place of the run's
     #[arg(long = "threshold", value_name = "BOUND")]
     thresholds: Vec<Threshold>,
 }
@@ -108,11 +108,11 @@ fn share(text: &str) -> Result<f64, &'static str> {
     share_within(text, 0.0, 10.0)
 }
 
-/// `5%` or `0.05`, as a share.
+/// `5%` or `0.05`, as a share. Without a percent sign, 1 and more might be meant as a percentage.
 pub(super) fn share_within(text: &str, least: f64, most: f64) -> Result<f64, &'static str> {
     let share = match text.strip_suffix('%') {
         Some(percent) => quantity::decimal_within(percent, &(0.0..=1000.0)).map(|percent| percent / 100.0),
-        None => quantity::decimal_within(text, &(0.0..=10.0)),
+        None => quantity::decimal_within(text, &(0.0..=1.0)).filter(|share| *share < 1.0),
     };
     share.filter(|share| (least..=most).contains(share)).ok_or("no share")
 }
@@ -139,14 +139,30 @@ impl Shown {
             KeptReport::Loads(loads) => vec![loads.as_slice()],
             KeptReport::RoundsOfLoads(rounds) => rounds.as_slice().iter().map(Loads::as_slice).collect(),
         };
-        let ended = |summary| Ended { summary, is_aborted: false, has_lost: false, thresholds: &[] };
-        let ended: Vec<_> = summaries.into_iter().flatten().map(ended).collect();
+        let summaries: Vec<&Summary> = summaries.into_iter().flatten().collect();
+        let own: Vec<_> =
+            summaries.iter().map(|summary| self.kept_thresholds(summary)).collect::<Result<_, _>>()?;
+        let ended = |(summary, thresholds)| Ended { summary, has_lost: false, thresholds };
+        let ended: Vec<_> = summaries.iter().copied().zip(own.iter().map(Vec::as_slice)).map(ended).collect();
         let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
         conclude(&ended, &self.thresholds, &[], view, |reports| {
             let format = formats::printed(self.output, &self.reports);
             let print = || formats::write(reports, format, output::style(), out);
             ReportFiles::create(&self.reports)?.write(reports, print)
         })
+    }
+}
+
+impl Shown {
+    /// What the run was held against, unless it is to be held against something else.
+    fn kept_thresholds(&self, summary: &Summary) -> anyhow::Result<Vec<Threshold>> {
+        if !self.thresholds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let parse = |text: &String| {
+            text.parse().ok().with_context(|| format!("invalid threshold '{text}' in the report"))
+        };
+        summary.origin.thresholds.iter().map(parse).collect()
     }
 }
 
@@ -334,4 +350,28 @@ fn read(path: &Path) -> anyhow::Result<KeptReport> {
     let cannot = || format!("can't read the report {}", path.display());
     let mut file = runtime::files::open(path).with_context(cannot)?;
     KeptReport::read(&mut file).with_context(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_one_and_more_needs_a_percent_sign() {
+        for (text, expected) in [
+            ("5%", Ok(0.05)),
+            ("0.05", Ok(0.05)),
+            ("0", Ok(0.0)),
+            ("0.999", Ok(0.999)),
+            ("500%", Ok(5.0)),
+            ("1000%", Ok(10.0)),
+            ("1", Err("no share")),
+            ("5", Err("no share")),
+            ("10", Err("no share")),
+            ("1000.1%", Err("no share")),
+            ("-1%", Err("no share")),
+        ] {
+            assert_eq!(share(text), expected, "{text}");
+        }
+    }
 }

@@ -20,8 +20,13 @@ use super::{
 };
 use crate::{
     control::Handle,
+<<<<<<< HEAD
     plan::{OtherEnd, Plan, PlanError, load::DEFAULT_MAX_IN_FLIGHT, together_within_files},
     run::{RunningTogether, Together},
+=======
+    plan::{OtherEnd, Plan, PlanError, together_within_files},
+    run::Together,
+>>>>>>> h13b
     summary::Summary,
     verdict::Threshold,
 };
@@ -63,7 +68,7 @@ pub(super) fn run(
     let (plans, thresholds): (Vec<_>, Vec<_>) =
         loads.into_iter().map(|LoadPlan { plan, thresholds }| (plan, thresholds)).unzip();
     let plans = within_files(plans, other_end)?;
-    let first = OneRound::new(&plans, output)?;
+    let first = OneRound::new(&plans, &thresholds, output)?;
     let interrupts = interrupt::watch(first.runs.handle()).context("can't watch for Ctrl+C")?;
     let mut files = ReportFiles::create(&output.reports)?;
     if let Some(patience) = output.wait_for_target
@@ -71,14 +76,14 @@ pub(super) fn run(
     {
         return Ok(Exit::Interrupted);
     }
-    let rounds = rounds::carry_out(first, || OneRound::new(&plans, output), &interrupts, output)?;
+    let rounds =
+        rounds::carry_out(first, || OneRound::new(&plans, &thresholds, output), &interrupts, output)?;
     let Some(Rounds { ended: rounds, cut_short }) = rounds else { return Ok(Exit::Interrupted) };
     let ended: Vec<_> = rounds
         .iter()
-        .flat_map(|OfRound { summaries, is_aborted }| {
+        .flat_map(|OfRound { summaries }| {
             summaries.iter().zip(&thresholds).map(|(summary, thresholds)| Ended {
                 summary,
-                is_aborted: *is_aborted,
                 has_lost: output.zero_loss && exit::has_lost(summary),
                 thresholds,
             })
@@ -95,23 +100,23 @@ pub(super) fn run(
 struct OneRound<'p> {
     runs: Together,
     plans: &'p [Plan],
+    /// What each load alone is held against.
+    thresholds: &'p [Vec<Threshold>],
 }
 
 /// What came of all loads.
 struct OfRound {
     summaries: Vec<Summary>,
-    /// Whether a threshold of `--abort-on` was crossed before their end.
-    is_aborted: bool,
 }
 
 impl<'p> OneRound<'p> {
-    fn new(plans: &'p [Plan], output: &Output) -> anyhow::Result<Self> {
+    fn new(plans: &'p [Plan], thresholds: &'p [Vec<Threshold>], output: &Output) -> anyhow::Result<Self> {
         let runs = Together::new(plans.to_vec()).context("no loads")?;
         let runs = match observed_every(output) {
             Some(every) => runs.observe(every),
             None => runs,
         };
-        Ok(Self { runs, plans })
+        Ok(Self { runs, plans, thresholds })
     }
 
     fn name(&self, index: usize) -> &'p str {
@@ -140,17 +145,19 @@ impl Round for OneRound<'_> {
             [] => None,
             thresholds => Some(abort::watch(thresholds.to_vec(), each).context("can't start a thread")?),
         };
-        let summaries = joined(running, output);
+        let summaries = running.join();
         if let Some(watching) = watching {
             watching.end();
         }
         let aborted = aborting.and_then(abort::Watching::end);
-        let summaries = summaries?;
+        let with_words = |(summary, own): (Summary, &Vec<Threshold>)| with_words(summary, output, own);
+        let mut summaries: Vec<_> = summaries?.into_iter().zip(self.thresholds).map(with_words).collect();
         if let Some(crossed) = &aborted {
-            let (threshold, name) = (&crossed.threshold, names[crossed.run]);
-            note(&format!("stopped early: {threshold} was crossed by the load '{name}' (--abort-on)"));
+            let by = format!("{} was crossed by the load '{}'", crossed.threshold, names[crossed.run]);
+            note(&format!("stopped early: {by} (--abort-on)"));
+            summaries.iter_mut().for_each(|summary| summary.aborted_by = Some(by.clone()));
         }
-        Ok(OfRound { summaries, is_aborted: aborted.is_some() })
+        Ok(OfRound { summaries })
     }
 
     fn was_interrupted(ended: &OfRound) -> bool {
@@ -158,6 +165,7 @@ impl Round for OneRound<'_> {
     }
 }
 
+<<<<<<< HEAD
 fn joined(running: RunningTogether, output: &Output) -> anyhow::Result<Vec<Summary>> {
     let summaries = running.join()?;
     Ok(summaries.into_iter().map(|summary| with_words(summary, output)).collect())
@@ -166,6 +174,8 @@ fn joined(running: RunningTogether, output: &Output) -> anyhow::Result<Vec<Summa
 /// So many connections of a load that says nothing of them are no matter for a note.
 const ENOUGH: usize = 1000;
 
+=======
+>>>>>>> h13b
 /// The plans with connections that this process can open beside each other.
 fn within_files(plans: Vec<Plan>, other_end: OtherEnd) -> Result<Vec<Plan>, PlanError> {
     plans.iter().for_each(note_key_log);

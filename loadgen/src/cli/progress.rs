@@ -27,6 +27,12 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// The time that the rate is over.
 const RATE_OVER: Duration = Duration::from_secs(1);
 
+/// Fewer responses say no rate before that time is over.
+const MIN_COUNTED: u64 = 10;
+
+/// What is shown of response times, with how many responses it needs: ten above it, as in reports.
+const PERCENTILES: [(&str, f64, u64); 2] = [("p99", 0.99, 1000), ("p50", 0.5, 20)];
+
 /// Where the terminal's width is not known.
 const DEFAULT_WIDTH: usize = 80;
 
@@ -104,7 +110,7 @@ impl Progress {
         Watching { stop, thread }
     }
 
-    fn line(&self, snapshot: &Snapshot, elapsed: Duration, per_second: f64) -> String {
+    fn line(&self, snapshot: &Snapshot, elapsed: Duration, per_second: Option<f64>) -> String {
         let Some(elapsed) = elapsed.checked_sub(self.warmup) else {
             let left = self.warmup.saturating_sub(elapsed).as_secs_f64();
             return format!("warming up, {left:.0}s left");
@@ -112,15 +118,16 @@ impl Progress {
         let counts = &snapshot.counts;
         let done = counts.offered.saturating_sub(counts.outstanding());
         let total = self.of_all_requests();
+        let per_second = per_second.map(|rate| format!(", {}/s", count(rounded(rate)))).unwrap_or_default();
         let mut line = format!(
-            "{}{total} done, {}/s, {}, {} failed",
+            "{}{total} done{per_second}, {}, {} failed",
             count(done),
-            count(rounded(per_second)),
             outstanding(snapshot),
             count(done.saturating_sub(counts.succeeded)),
         );
-        if !snapshot.response.is_empty() {
-            line += &format!(", p99 {}", time(snapshot.response.value_at_quantile(0.99) as f64));
+        let times = &snapshot.response;
+        if let Some((name, quantile, _)) = PERCENTILES.iter().find(|(_, _, least)| times.len() >= *least) {
+            line += &format!(", {name} {}", time(times.value_at_quantile(*quantile) as f64));
         }
         if let Some(left) = self.time_left(elapsed, done).filter(|left| *left >= 0.5) {
             line += &format!(", {left:.0}s left");
@@ -172,8 +179,8 @@ fn outstanding(snapshot: &Snapshot) -> String {
 struct Rate(VecDeque<(Duration, u64)>);
 
 impl Rate {
-    /// Adds a reading: how many were completed when the run had gone on for so long.
-    fn over_last_second(&mut self, elapsed: Duration, completed: u64) -> f64 {
+    /// Adds a reading: how many were completed when the run had gone on for so long. None: it is too early to say.
+    fn over_last_second(&mut self, elapsed: Duration, completed: u64) -> Option<f64> {
         if self.0.is_empty() {
             self.0.push_back((Duration::ZERO, 0));
         }
@@ -183,8 +190,9 @@ impl Rate {
             self.0.pop_front();
         }
         let (since, before) = self.0.front().copied().unwrap_or_default();
-        let time = elapsed.saturating_sub(since).as_secs_f64().max(1e-3);
-        completed.saturating_sub(before) as f64 / time
+        let (time, counted) = (elapsed.saturating_sub(since), completed.saturating_sub(before));
+        let is_known = time >= RATE_OVER || counted >= MIN_COUNTED;
+        is_known.then(|| counted as f64 / time.as_secs_f64().max(1e-3))
     }
 }
 
@@ -249,18 +257,24 @@ mod tests {
         snapshot.counts.succeeded = 2000;
         snapshot.counts.client_errors = 2;
         snapshot.counts.timed_out = 3;
+        snapshot.response.record_n(1_500_000, 999).unwrap();
+        let line = progress.line(&snapshot, Duration::from_secs(2), None);
+        assert_eq!(
+            line, "2,005/5,000 done, 12 in flight, 5 failed, p50 1.50 ms, 3s left",
+            "too few for a p99"
+        );
         snapshot.response.record(1_500_000).unwrap();
-        let line = progress.line(&snapshot, Duration::from_secs(2), 1000.4);
+        let line = progress.line(&snapshot, Duration::from_secs(2), Some(1000.4));
         assert_eq!(line, "2,005/5,000 done, 1,000/s, 12 in flight, 5 failed, p99 1.50 ms, 3s left");
         assert_eq!(draining(&snapshot), "draining, 12 in flight");
         assert_eq!(progress.last_line(&snapshot), "draining, 12 in flight, 2,005/5,000 done, 5 failed");
         snapshot.waiting = 10;
         assert_eq!(draining(&snapshot), "draining, 2 in flight, 10 waiting");
         for elapsed in [4600, 6000] {
-            let line = progress.line(&snapshot, Duration::from_millis(elapsed), 1000.4);
+            let line = progress.line(&snapshot, Duration::from_millis(elapsed), Some(1000.4));
             assert!(line.ends_with("p99 1.50 ms"), "{line}");
         }
-        let line = progress.line(&snapshot, Duration::from_secs(6), 1000.4);
+        let line = progress.line(&snapshot, Duration::from_secs(6), Some(1000.4));
         assert_eq!(line, "2,005/5,000 done, 1,000/s, 2 in flight, 10 waiting, 5 failed, p99 1.50 ms");
     }
 
@@ -269,13 +283,13 @@ mod tests {
         let progress =
             Progress { terminal: false, total: Some(100), window: None, warmup: Duration::from_secs(9) };
         let mut snapshot = Snapshot::default();
-        let line = progress.line(&snapshot, Duration::from_secs(1), 0.0);
+        let line = progress.line(&snapshot, Duration::from_secs(1), None);
         assert_eq!(line, "warming up, 8s left");
-        let line = progress.line(&snapshot, Duration::from_secs(10), 0.0);
+        let line = progress.line(&snapshot, Duration::from_secs(10), Some(0.0));
         assert_eq!(line, "0/100 done, 0/s, 0 in flight, 0 failed");
         snapshot.counts.offered = 25;
         snapshot.counts.succeeded = 25;
-        assert!(progress.line(&snapshot, Duration::from_secs(10), 25.0).ends_with("0 failed, 3s left"));
+        assert!(progress.line(&snapshot, Duration::from_secs(10), Some(25.0)).ends_with("0 failed, 3s left"));
     }
 
     #[test]
@@ -285,6 +299,8 @@ mod tests {
             // 1,000/s, of which every other reading sees nothing new.
             let completed = reading / 2 * 200;
             let found = rate.over_last_second(Duration::from_millis(reading * 100), completed);
+            assert_eq!(found.is_none(), reading < 2, "nothing has completed yet");
+            let found = found.unwrap_or_default();
             assert!(reading < 2 || (600.0..=1000.0).contains(&found), "reading {reading}: {found}");
             assert!(reading < 10 || (800.0..=1200.0).contains(&found), "reading {reading}: {found}");
             assert!(rate.0.len() <= 12, "the ring is bounded");
@@ -293,7 +309,18 @@ mod tests {
             rate.over_last_second(Duration::from_millis(reading * 100), 9800);
         }
         let stalled = rate.over_last_second(Duration::from_millis(11_200), 9800);
-        assert!(stalled.abs() < 0.1, "nothing has completed for a second: {stalled}");
+        assert_eq!(stalled, Some(0.0), "nothing has completed for a second");
+    }
+
+    #[test]
+    fn a_slow_run_has_a_rate_from_its_first_second_on() {
+        let mut rate = Rate::default();
+        // 2/s, of which the first is answered immediately.
+        let mut found = |tenth: u64| rate.over_last_second(Duration::from_millis(tenth * 100), tenth / 5 + 1);
+        for tenth in 1..10 {
+            assert_eq!(found(tenth), None, "{tenth}");
+        }
+        assert_eq!([found(10), found(15), found(20)], [Some(3.0), Some(2.0), Some(2.0)]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 14] = [
+const EXCLUSIVE: [(&str, &str, &str); 18] = [
     ("stages", "rate", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("stages", "duration", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
@@ -41,6 +41,10 @@ const EXCLUSIVE: [(&str, &str, &str); 14] = [
     ("plan", "url_file", "loadgen -f plan.yaml"),
     ("plan", "replay", "loadgen -f plan.yaml"),
     ("check", "print", "loadgen --print -f plan.yaml"),
+    ("once", "rate", "loadgen --once localhost:8080"),
+    ("once", "stages", "loadgen --once localhost:8080"),
+    ("once", "total", "loadgen --once localhost:8080"),
+    ("once", "duration", "loadgen --once localhost:8080"),
 ];
 
 impl Args {
@@ -193,6 +197,8 @@ impl Args {
             "stages" => self.stages.is_some(),
             "rate" => self.rate.is_some(),
             "duration" => self.duration.is_some(),
+            "total" => self.total.is_some(),
+            "once" => self.once,
             "body" => self.body.is_some(),
             "plan" => self.plan.is_some(),
             "url_file" => self.url_file.is_some(),
@@ -218,6 +224,8 @@ impl Args {
             "stages" => self.stages = None,
             "rate" => self.rate = None,
             "duration" => self.duration = None,
+            "total" => self.total = None,
+            "once" => self.once = false,
             "body" => self.body = None,
             "plan" => self.plan = None,
             "url_file" => self.url_file = None,
@@ -559,6 +567,10 @@ mod tests {
             ("a:1 --body x --body-file y", "--body and --body-file exclude each other"),
             ("--embedded a:1", "TARGET and --embedded exclude each other"),
             ("--embedded -u a:1", "--url and --embedded exclude each other"),
+            ("--once -r 5 a:1", "--once and --rate exclude each other"),
+            ("--once -n 5 a:1", "--once and --total exclude each other"),
+            ("--once -d 5s a:1", "--once and --duration exclude each other"),
+            ("--once --stages 1s@5 a:1", "--once and --stages exclude each other"),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.contains(said), "{error}");

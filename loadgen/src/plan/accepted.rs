@@ -404,7 +404,8 @@ pub(crate) const ALL: &[Accepted] = &[
     },
     Accepted {
         flag: "fail-on",
-        values: "any of 5xx, 4xx, 3xx, grpc, transport, timeout, unanswered, dropped and unmet, with commas",
+        values: "any of 5xx, 4xx, 3xx, grpc, transport, timeout, unanswered, dropped, unmet, lost, wrong, unsolicited and hurt, \
+                 with commas",
         example: "5xx,transport",
     },
     Accepted {
@@ -437,7 +438,7 @@ pub(crate) const ALL: &[Accepted] = &[
     Accepted { flag: "repeat", values: "a number of rounds from 1 to 100", example: "5" },
     Accepted {
         flag: "fail-on-regression",
-        values: "a percentage from 0% to 1000%, or a share like 0.05",
+        values: "a percentage from 0% to 1000%, or a share below 1, like 0.05",
         example: "5%",
     },
     Accepted {

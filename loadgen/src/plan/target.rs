@@ -124,6 +124,9 @@ impl Target {
         }
         read(text, version, braces).map_err(|Wrong { reason, example }| {
             let shown = without_user(text);
+            // What it was made of may have more than one mistake.
+            let is_accepted = read(&example, Version::Any, braces).is_ok();
+            let example = if is_accepted { example } else { "http://localhost:8080".to_owned() };
             PlanError(Refusal::new(format!("invalid target '{shown}'"), ACCEPTED, example).because(reason))
         })
     }
@@ -536,6 +539,9 @@ mod tests {
             ("a:18446744073709551696", "port '18446744073709551696' is not", "a:8080"),
             ("a:b", "port 'b' is not", "a:8080"),
             ("ftp://a:1", "unknown scheme 'ftp'", "http://a:1"),
+            ("ftp:///x", "unknown scheme 'ftp'", "http://localhost:8080"),
+            ("://", "unknown scheme ''", "http://localhost:8080"),
+            ("://a b", "unknown scheme ''", "http://localhost:8080"),
             ("::1:80", "an IPv6 address needs brackets", "[::1:80]:8080"),
             ("http://me:hunter2@a:80/x", "a user name in a URL is not supported", "http://a:80/x"),
             ("me:hunter2@a:80", "a user name in a URL is not supported", "a:80"),

@@ -18,7 +18,7 @@ const HTTP2: &[u8] = b"h2";
 pub struct Tls {
     config: ClientConfig,
     name: ServerName,
-    without_tls: String,
+    target: Target,
 }
 
 /// What one connection begins TLS with.
@@ -28,8 +28,8 @@ pub(crate) struct Offer {
     pub(crate) name: ServerName,
     /// What is to be spoken has to be agreed on, if it is known beforehand.
     pub(crate) protocol: Option<Protocol>,
-    /// The target as it would be written without TLS.
-    pub(crate) without_tls: String,
+    /// What the handshake is with.
+    pub(crate) target: Target,
 }
 
 /// What is wanted of TLS, before it is checked.
@@ -166,8 +166,7 @@ impl Tls {
             let accepted = "a host name without a port";
             PlanError(Refusal::of_value("sni", host, accepted, "example.org"))
         })?;
-        let without_tls = Target { tls: false, protocol: Protocol::Http1, ..target.clone() }.to_string();
-        Ok(Some(Self { config, name, without_tls }))
+        Ok(Some(Self { config, name, target: target.clone() }))
     }
 
     /// For connections that speak this, or for one that finds out what is spoken.
@@ -181,7 +180,7 @@ impl Tls {
             config: client::with_alpn(&self.config, names),
             name: self.name.clone(),
             protocol,
-            without_tls: self.without_tls.clone(),
+            target: self.target.clone(),
         }
     }
 }

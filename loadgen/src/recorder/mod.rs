@@ -49,6 +49,7 @@ pub use idle::Idle;
 pub use intervals::{Interval, Intervals};
 pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
+pub(crate) use origin::without_arguments;
 pub use phases::{PhaseFigures, Phases};
 pub(crate) use recording::Recording;
 pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};

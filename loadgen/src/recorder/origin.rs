@@ -13,6 +13,9 @@ const LONGEST_TEXT: usize = 4096;
 /// The most words and labels that are kept.
 const MOST: usize = 256;
 
+/// The most runs that can be one by merging.
+const MAX_RUNS: usize = 4096;
+
 /// The most labels that are kept.
 pub(crate) const MAX_LABELS: usize = MOST;
 
@@ -32,6 +35,12 @@ pub struct Origin {
     pub command: Vec<String>,
     /// What the user said of it.
     pub labels: BTreeMap<String, String>,
+    /// The thresholds that the user held it against, as they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<String>,
+    /// The runs that were merged into this one, by the number in the ids of their requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<u32>,
 }
 
 impl Origin {
@@ -44,6 +53,8 @@ impl Origin {
             started_ms,
             command: Vec::new(),
             labels: BTreeMap::new(),
+            thresholds: Vec::new(),
+            merged: Vec::new(),
         }
     }
 
@@ -63,7 +74,15 @@ impl Origin {
         self
     }
 
-    /// With a shard that ran at the same time: the hosts of both, the labels on which they agree, the earlier start.
+    /// With thresholds, as far as they can be kept.
+    #[must_use]
+    pub fn with_thresholds(mut self, thresholds: impl IntoIterator<Item = String>) -> Self {
+        self.thresholds.extend(thresholds.into_iter().filter(|text| is_printable(text, LONGEST_TEXT)));
+        self.thresholds.truncate(MOST);
+        self
+    }
+
+    /// With a shard that ran at the same time: the hosts of both, the labels and thresholds on which they agree, the earlier start.
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.host != other.host {
             let hosts: Vec<_> = self.host.iter().chain(&other.host).map(String::as_str).collect();
@@ -74,6 +93,7 @@ impl Origin {
             self.cpus = self.cpus.saturating_add(other.cpus);
         }
         self.labels.retain(|name, value| other.labels.get(name) == Some(value));
+        self.thresholds.retain(|threshold| other.thresholds.contains(threshold));
         self.started_ms = self.started_ms.min(other.started_ms);
     }
 
@@ -82,9 +102,12 @@ impl Origin {
         let texts = [&self.version].into_iter().chain(&self.host).chain(&self.command);
         self.command.len() <= MOST
             && self.labels.len() <= MOST
+            && self.thresholds.len() <= MOST
+            && self.merged.len() < MAX_RUNS
             && texts
                 .chain(self.labels.keys())
                 .chain(self.labels.values())
+                .chain(&self.thresholds)
                 .all(|text| is_printable(text, LONGEST_TEXT))
     }
 }
@@ -101,15 +124,17 @@ fn host() -> Option<String> {
 }
 
 /// Options whose values may hold secrets.
-const SECRET: [(&str, Secret); 8] = [
+const SECRET: [(&str, Secret); 10] = [
     ("-H", Secret::Field),
     ("--header", Secret::Field),
+    ("--trailer", Secret::Field),
     ("--headers", Secret::All),
     ("--payload", Secret::All),
     ("-b", Secret::All),
     ("--body", Secret::All),
     ("--user", Secret::All),
     ("--proxy", Secret::User),
+    ("--during", Secret::Arguments),
 ];
 
 /// Short options without a value, which may stand before one with a value in the same word.
@@ -124,6 +149,8 @@ enum Secret {
     Field,
     /// The user of a URL.
     User,
+    /// All of a command of the shell but the program.
+    Arguments,
 }
 
 impl Secret {
@@ -132,11 +159,24 @@ impl Secret {
             Self::All => REDACTED.to_owned(),
             Self::Field => field(value),
             Self::User => without_user(value),
+            Self::Arguments => without_arguments(value),
         }
     }
 }
 
-/// The words without values of header fields, bodies and user names in URLs.
+/// A command of the shell with nothing but the name of its program, as any other word may hold a secret.
+pub(crate) fn without_arguments(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let program = words.next().filter(|word| word.chars().all(is_plain));
+    match (program, words.next()) {
+        (Some(program), None) => program.to_owned(),
+        (Some(program), Some(_)) => format!("{program} {REDACTED}"),
+        (None, _) => REDACTED.to_owned(),
+    }
+}
+
+/// The words without values of header fields, bodies, arguments of commands and user names in URLs.
 fn redacted(words: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
     let mut before: Option<Secret> = None;
     words.into_iter().map(move |word| {
@@ -197,6 +237,10 @@ mod tests {
             ("loadgen -Hauthorization:secret a:1", "loadgen -Hauthorization: [redacted] a:1"),
             ("loadgen --header cookie:secret a:1", "loadgen --header cookie: [redacted] a:1"),
             ("loadgen --header=cookie:secret a:1", "loadgen --header=cookie: [redacted] a:1"),
+            ("loadgen --trailer auth:secret a:1", "loadgen --trailer auth: [redacted] a:1"),
+            ("loadgen --trailer=auth:secret a:1", "loadgen --trailer=auth: [redacted] a:1"),
+            ("loadgen --during=./reload a:1", "loadgen --during=./reload a:1"),
+            ("loadgen --during TOKEN=secret a:1", "loadgen --during [redacted] a:1"),
             ("loadgen -b secret -H x:secret a:1", "loadgen -b [redacted] -H x: [redacted] a:1"),
             (
                 "loadgen hammer --headers {\"x\":\"secret\"} --tps 1",
@@ -221,6 +265,12 @@ mod tests {
         ] {
             let found = kept(line);
             assert!(found == expected && !found.contains("secret"), "{line}: {found}");
+        }
+        let words = ["--during", "curl -H 'x: secret' b:1", "--during=sleep 1"].map(str::to_owned);
+        let found = Origin::default().with_command(words).command;
+        assert_eq!(found, ["--during", "curl [redacted]", "--during=sleep [redacted]"]);
+        for (command, expected) in [("", "[redacted]"), ("(a; b)", "[redacted]"), (" a\n", "a")] {
+            assert_eq!(without_arguments(command), expected, "{command:?}");
         }
         let origin =
             Origin::default().with_command((0..1000).map(|n| format!("{n}\u{1b}{}", "x".repeat(9000))));

@@ -91,9 +91,10 @@ impl Diff {
             writeln!(out, "Note: {note}")?;
         }
         writeln!(out)?;
-        for [name, old, new, change, result] in std::iter::once(HEADER.map(str::to_owned)).chain(self.rows())
-        {
-            writeln!(out, "{name:<10}{old:>10}{new:>10}  {change:<29}{result}")?;
+        let rows: Vec<_> = std::iter::once(HEADER.map(str::to_owned)).chain(self.rows()).collect();
+        let width = rows.iter().map(|[.., change, _]| change.chars().count()).max().unwrap_or(0).max(27);
+        for [name, old, new, change, result] in rows {
+            writeln!(out, "{name:<9} {old:>9} {new:>9}  {change:<width$}  {result}")?;
         }
         Ok(())
     }
@@ -276,6 +277,15 @@ mod tests {
         assert!(markdown.contains("| p50 | 1.00 ms | 1.50 ms | "), "{markdown}");
         let json: serde_json::Value = serde_json::from_str(&written(|out| diff.json(out))).unwrap();
         assert_eq!(json["figures"][2]["result"], "regression");
+    }
+
+    #[test]
+    fn columns_stay_apart_however_large_a_change_is() {
+        let (old, new) = (rounds("-r 100 -d 20s a:1", 10, 6), rounds("-r 100 -d 20s a:1", 900_000, 6));
+        let text = written(|out| Diff::new(&old, &new, None).text(out));
+        let begins = |line: &str| line.find("  worse").or_else(|| line.find("  result"));
+        let at: Vec<_> = text.lines().filter_map(begins).collect();
+        assert!(at.len() > 3 && at.iter().all(|column| *column == at[0]), "{text}");
     }
 
     #[test]

@@ -324,6 +324,7 @@ fn merge(
         busiest_worker,
         run_delay,
         interrupted,
+        aborted_by: None,
         happened: None,
         verification: None,
     }

@@ -50,11 +50,17 @@ impl Loads {
             let (one, other) = (mine.join(", "), theirs.join(", "));
             return Err(CannotMerge::Differs { what: "the set of loads", one, other });
         }
+        let of_same_name =
+            |load: &Summary| other.0.iter().find(|shard| shard.run.load_name == load.run.load_name);
+        let of_load = |name: String| |why| CannotMerge::OfLoad { name, why: Box::new(why) };
+        // What differs is said before whether they went on at the same time, be it of a later load.
+        for (load, name) in self.0.iter().zip(&mine) {
+            of_same_name(load).map_or(Ok(()), |shard| load.check(shard)).map_err(of_load(name.clone()))?;
+        }
         let mut merged = self.0.clone();
         for (load, name) in merged.iter_mut().zip(mine) {
-            let shard = other.0.iter().find(|shard| shard.run.load_name == load.run.load_name);
-            if let Some(shard) = shard {
-                load.merge(shard).map_err(|why| CannotMerge::OfLoad { name, why: Box::new(why) })?;
+            if let Some(shard) = of_same_name(load) {
+                load.merge(shard).map_err(of_load(name))?;
             }
         }
         self.0 = merged;

@@ -1,6 +1,6 @@
 //! Several summaries as one: shards of a run that went on at the same time, from several machines or processes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::Summary;
 use crate::{
@@ -32,6 +32,9 @@ pub enum CannotMerge {
         /// Why.
         why: Box<Self>,
     },
+    /// A run is in both.
+    #[error("the run {0:08x} is in more than one of them, and would be counted twice")]
+    Twice(u32),
     /// They did not go on at the same time.
     #[error("one began {} after the other had ended: shards of a run go on at the same time", seconds(*.0))]
     Apart(Nanos),
@@ -43,29 +46,11 @@ impl Summary {
     /// up; so do the planned rate and total, connections, workers and what may be in flight. It was interrupted if either was.
     ///
     /// # Errors
-    /// Name and start of the load, target, method, protocol, expected statuses, or whether the loop was open differ, or they did not go on at the same
-    /// time; nothing is changed then.
+    /// Name and start of the load, target, method, protocol, expected statuses, or whether the loop was open differ, a run is in both, or they did
+    /// not go on at the same time; nothing is changed then.
     pub fn merge(&mut self, other: &Self) -> Result<(), CannotMerge> {
+        self.check(other)?;
         let (run, theirs) = (&mut self.run, &other.run);
-        let expected = |status: &Option<String>| status.clone().unwrap_or_else(|| "2xx and OK".to_owned());
-        let arrivals = |is_random: bool| if is_random { "at random times" } else { "even" }.to_owned();
-        let load = |is_open: bool| if is_open { "open loop" } else { "closed loop" }.to_owned();
-        let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
-        let begins = |start: Option<Duration>| seconds(nanos(start.unwrap_or_default()));
-        for (what, one, other) in [
-            ("name of the load", named(&run.load_name), named(&theirs.load_name)),
-            ("start of the load", begins(run.start), begins(theirs.start)),
-            ("target", run.target.clone(), theirs.target.clone()),
-            ("method", run.method.clone(), theirs.method.clone()),
-            ("protocol", run.protocol.clone(), theirs.protocol.clone()),
-            ("expected status", expected(&run.expected_status), expected(&theirs.expected_status)),
-            ("load", load(run.is_open_loop()), load(theirs.is_open_loop())),
-            ("arrivals", arrivals(run.poisson), arrivals(theirs.poisson)),
-        ] {
-            if one != other {
-                return Err(CannotMerge::Differs { what, one, other });
-            }
-        }
         let starts = [self.origin.started_ms, other.origin.started_ms].map(|ms| ms.saturating_mul(1_000_000));
         let start = starts[0].min(starts[1]);
         let [mine, later] = starts.map(|at| at - start);
@@ -108,18 +93,60 @@ impl Summary {
         self.elapsed = until(self.elapsed, other.elapsed);
         self.arrivals_lasted = until(self.arrivals_lasted, other.arrivals_lasted);
         self.origin.merge(&other.origin);
+        self.origin.merged.extend(other.runs());
         self.busiest_worker = self.busiest_worker.max(other.busiest_worker);
         self.run_delay = self.run_delay.into_iter().chain(other.run_delay).reduce(f64::max);
         self.interrupted |= other.interrupted;
+        if self.aborted_by.is_none() {
+            self.aborted_by.clone_from(&other.aborted_by);
+        }
         // What was proven, or what a command did, is of the requests of one run, and is not said of those of both.
         (self.verification, self.happened, self.records.phases) = (None, None, None);
         Ok(())
     }
 
+    /// Whether it is another shard of the same load.
+    pub(super) fn check(&self, other: &Self) -> Result<(), CannotMerge> {
+        let (run, theirs) = (&self.run, &other.run);
+        let expected = |status: &Option<String>| status.clone().unwrap_or_else(|| "2xx and OK".to_owned());
+        let arrivals = |is_random: bool| if is_random { "at random times" } else { "even" }.to_owned();
+        let load = |is_open: bool| if is_open { "open loop" } else { "closed loop" }.to_owned();
+        let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
+        let begins = |start: Option<Duration>| seconds(nanos(start.unwrap_or_default()));
+        for (what, one, other) in [
+            ("name of the load", named(&run.load_name), named(&theirs.load_name)),
+            ("start of the load", begins(run.start), begins(theirs.start)),
+            ("target", run.target.clone(), theirs.target.clone()),
+            ("method", run.method.clone(), theirs.method.clone()),
+            ("protocol", run.protocol.clone(), theirs.protocol.clone()),
+            ("expected status", expected(&run.expected_status), expected(&theirs.expected_status)),
+            ("load", load(run.is_open_loop()), load(theirs.is_open_loop())),
+            ("arrivals", arrivals(run.poisson), arrivals(theirs.poisson)),
+        ] {
+            if one != other {
+                return Err(CannotMerge::Differs { what, one, other });
+            }
+        }
+        let mine: BTreeSet<u32> = self.runs().collect();
+        if let Some(twice) = other.runs().find(|run| mine.contains(run)) {
+            return Err(CannotMerge::Twice(twice));
+        }
+        Ok(())
+    }
+
+    /// The runs that are in it: its own, and those that were merged into it.
+    fn runs(&self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.records.ids().run).chain(self.origin.merged.iter().copied())
+    }
+
     /// Whether it could be read again: its counts are not beyond those of any run.
     #[must_use]
     pub fn is_plausible(&self) -> bool {
-        self.records.is_plausible() && self.run.is_plausible()
+        let is_printable = |text: &String| !text.contains(char::is_control);
+        self.records.is_plausible()
+            && self.run.is_plausible()
+            && self.origin.is_plausible()
+            && self.aborted_by.as_ref().is_none_or(is_printable)
     }
 }
 
@@ -149,6 +176,30 @@ mod tests {
         let mut text = Vec::new();
         merged.write(&mut text).unwrap();
         assert_eq!(Summary::read(&mut text.as_slice()).unwrap().run, merged.run);
+    }
+
+    #[test]
+    fn a_run_is_merged_only_once() {
+        let shards = [(); 3].map(|()| run("-r 100 -d 1s a:1", |_, _| Planted::default()));
+        let of = |shard: &Summary| CannotMerge::Twice(shard.records.ids().run);
+        let [one, other, last] = &shards;
+        assert_eq!(one.clone().merge(one), Err(of(one)));
+        let mut merged = one.clone();
+        merged.merge(other).unwrap();
+        let mut text = Vec::new();
+        merged.write(&mut text).unwrap();
+        let read = Summary::read(&mut text.as_slice()).unwrap();
+        for shard in [one, other] {
+            let mut again = read.clone();
+            assert_eq!(again.merge(shard), Err(of(shard)));
+            assert_eq!(again.records.counts, read.records.counts);
+            let mut turned = shard.clone();
+            assert_eq!(turned.merge(&read), Err(of(shard)));
+        }
+        let mut all = read.clone();
+        all.merge(last).unwrap();
+        assert_eq!(all.records.counts.succeeded, 300);
+        assert_eq!(all.origin.merged, [other, last].map(|shard| shard.records.ids().run));
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub struct Summary {
     pub run_delay: Option<f64>,
     /// Whether the user cut it short.
     pub interrupted: bool,
+    /// What cut it short by `--abort-on`, such as "p(99)<1s was crossed", if that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted_by: Option<String>,
     /// What happened meanwhile, if something was to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub happened: Option<Box<Happened>>,
@@ -60,7 +63,7 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Happened {
-    /// As it was typed.
+    /// The program, without arguments, which may be secret.
     pub command: String,
     /// What it exited with; none if it was ended by a signal, or could not be run.
     pub code: Option<i32>,

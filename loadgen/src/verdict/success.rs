@@ -14,11 +14,11 @@ const DROPPED_LATE: &str = "dropped after --max-lag";
 pub(super) fn sentence(summary: &Summary) -> String {
     let counts = &summary.records.counts;
     let (succeeded, offered) = (counts.succeeded, counts.offered);
-    if offered == 0 {
-        return "failed: no request was due".to_owned();
-    }
     if summary.interrupted {
         return interrupted(summary);
+    }
+    if offered == 0 {
+        return "failed: no request was due".to_owned();
     }
     if succeeded == offered {
         let unsolicited = summary.records.sockets.as_deref().map_or(0, |sockets| sockets.unsolicited);
@@ -49,12 +49,20 @@ pub(super) fn sentence(summary: &Summary) -> String {
     )
 }
 
-/// What came of a run that the user cut short: what was not sent or not waited for is nobody's failure.
+/// What came of a run that the user or a threshold cut short: what was not sent or not waited for is nobody's failure.
 fn interrupted(summary: &Summary) -> String {
     let counts = &summary.records.counts;
     let ended = counts.sent() - counts.unanswered;
+    let how = match &summary.aborted_by {
+        Some(by) => format!(" by --abort-on, as {by}"),
+        None => String::new(),
+    };
+    if counts.offered == 0 {
+        let when = if summary.run.warmup.is_some() { " in the warm-up" } else { "" };
+        return format!("interrupted{when}{how}: no request was due");
+    }
     let mut text = format!(
-        "interrupted after {}: {} of {} succeeded",
+        "interrupted after {}{how}: {} of {} succeeded",
         seconds(nanos(summary.elapsed)),
         count(counts.succeeded),
         several(ended, "request", "requests")

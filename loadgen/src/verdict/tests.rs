@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     outcome::{Cause, Failure},
     planted::{End, MICRO, MILLI, Planted, SECOND, run},
-    recorder::Span,
+    recorder::{Counts, Span},
 };
 
 fn service(service: u64) -> Planted {
@@ -132,6 +132,31 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
     let [outcome, _] = run().verdict();
     assert!(outcome.starts_with("succeeded: 150 of 200 requests"), "{outcome}");
     assert_eq!(run().failed(), 50);
+}
+
+#[test]
+fn what_cut_a_run_short_is_told() {
+    let summary = run("-r 100 -d 2s a:1", |_, _| Planted::default());
+    let aborted_by = Some("p(99)<1ms was crossed".to_owned());
+    let aborted = Summary { interrupted: true, aborted_by, ..summary };
+    let [outcome, _] = aborted.verdict();
+    let expected = " by --abort-on, as p(99)<1ms was crossed: 200 of 200 requests succeeded";
+    assert!(outcome.starts_with("interrupted after ") && outcome.ends_with(expected), "{outcome}");
+    let mut merged = run("-r 100 -d 2s a:1", |_, _| Planted::default());
+    merged.merge(&aborted).unwrap();
+    assert_eq!(merged.aborted_by, aborted.aborted_by);
+}
+
+#[test]
+fn a_run_that_is_interrupted_before_a_request_is_due_has_not_failed() {
+    let mut summary = run("-r 100 -d 1s --warmup 1s a:1", |_, _| Planted::default());
+    summary.records.counts = Counts::default();
+    summary.interrupted = true;
+    assert_eq!(summary.verdict()[0], "interrupted in the warm-up: no request was due");
+    summary.run.warmup = None;
+    assert_eq!(summary.verdict()[0], "interrupted: no request was due");
+    summary.interrupted = false;
+    assert_eq!(summary.verdict()[0], "failed: no request was due");
 }
 
 #[test]
@@ -331,6 +356,8 @@ fn thresholds_are_judged_by_the_band() {
         ("p(50)>11ms", Judgement::NotJudged, "10.0 ms"),
         ("p(50)>13ms", Judgement::Failed, "10.0 ms"),
         ("p(99)<10s", Judgement::Failed, ">= 12.0 ms"),
+        ("p(99)>1ms", Judgement::NotJudged, ">= 12.0 ms"),
+        ("p(99)>=10s", Judgement::NotJudged, ">= 12.0 ms"),
         ("p(99.9)<10s", Judgement::NotJudged, "n too small"),
         ("service.p(50)<=10.1ms", Judgement::Passed, "10.0 ms"),
         ("lag.p(90)<1ms", Judgement::Failed, "2.00 ms"),

@@ -273,7 +273,9 @@ impl Threshold {
                 (undelayed as f64, response as f64, shown)
             }
             Time::AtLeast(at_least) => {
-                (f64::INFINITY, f64::INFINITY, format!(">= {}", time(at_least as f64)))
+                // A failure is worse than any time, and not a time that was long enough.
+                let low = if self.comparison.is_upper() { f64::INFINITY } else { 0.0 };
+                (low, f64::INFINITY, format!(">= {}", time(at_least as f64)))
             }
         };
         if percentile.is_n_too_small {

@@ -38,8 +38,8 @@ pub(super) struct Http1Requests {
     /// By their index in the plan.
     pub(super) all: Vec<Prepared>,
     pub(super) texts: Texts,
-    /// The target as it would be written for HTTP/2.
-    as_http2: String,
+    /// Whom they are sent to.
+    target: Target,
     /// What connections do that the usual ones don't.
     conduct: Option<Conduct>,
     /// Whether connections have several requests at once.
@@ -87,7 +87,7 @@ impl Prepared {
 impl From<(&Plan, &Site, Texts)> for Http1Requests {
     fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
-            as_http2: Target { protocol: Protocol::Http2, ..site.target().clone() }.to_string(),
+            target: site.target().clone(),
             all: (plan.requests().iter().enumerate())
                 .map(|(index, request)| match std::ptr::eq(plan.site_of(index), site) {
                     true => Prepared::of(request, plan),
@@ -313,7 +313,7 @@ impl Http1 {
     ) -> Result<usize, Closed> {
         if !self.used
             && !self.reader.has_begun()
-            && let Some(message) = instead_of_http1(&shared.buffer[from..count], &shared.requests.as_http2)
+            && let Some(message) = instead_of_http1(&shared.buffer[from..count], &shared.requests.target)
         {
             return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
         }

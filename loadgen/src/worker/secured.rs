@@ -2,6 +2,7 @@
 
 use transport::tls::{Facts, Failure as TlsFailure, Problem};
 
+use super::other_protocol::instead_of_tls;
 use crate::{
     outcome::{Cause, Failure},
     plan::{Offer, Protocol, spoken},
@@ -32,7 +33,11 @@ pub(super) fn explained(failure: &TlsFailure, offer: &Offer) -> Failure {
         Problem::BadCertificate => (Cause::BadCertificate, failure.to_string()),
         Problem::Alpn => (Cause::Alpn, no_protocol(offer)),
         Problem::NotTls => {
-            (Cause::NotTls, format!("the server does not speak TLS on this port: write {}", offer.without_tls))
+            let first = match failure {
+                TlsFailure::NotTls(_, first) => first,
+                _ => &[][..],
+            };
+            (Cause::NotTls, instead_of_tls(first, &offer.target))
         }
         Problem::ClientCertificate => (
             Cause::ClientCertificate,

@@ -127,7 +127,7 @@ fn statuses_other_than_ok_are_counted_by_their_code() {
     let read = Summary::read(&mut kept.as_slice()).unwrap();
     assert_eq!((statuses(&read), read.verdict()), (statuses(&summary), summary.verdict()));
     let mut merged = read.clone();
-    merged.merge(&summary).unwrap();
+    merged.records.merge(&summary.records);
     assert_eq!(statuses(&merged), BTreeMap::from([("UNAVAILABLE", 60)]));
     server.stop();
 }

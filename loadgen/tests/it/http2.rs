@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    frames::{DATA, END_HEADERS, HEADERS, STATUS_200, serve_http2},
+    frames::{DATA, END_HEADERS, GOAWAY, HEADERS, STATUS_200, serve_http2},
     peer::{failures, run, serve},
 };
 
@@ -58,7 +58,8 @@ fn goaway_after_every_reply_loses_no_request() {
 fn goaway_on_every_connection_ends_the_run_with_its_code() {
     let peer = serve_http2(&[], |_, wire| {
         wire.request()?;
-        wire.go_away(0, 11)?;
+        let calm = [&[0, 0, 0, 0, 0, 0, 0, 11], &b"too_many_pings"[..]].concat();
+        wire.send(GOAWAY, 0, 0, &calm)?;
         // What else has come is read, so that the GOAWAY is not lost in a reset.
         loop {
             wire.request()?;
@@ -70,6 +71,9 @@ fn goaway_on_every_connection_ends_the_run_with_its_code() {
         assert_eq!((counts.transport_failed, counts.completed()), (10, 0), "{load}: {counts:?}");
         let causes = failures(&summary);
         assert!(causes.iter().any(|(cause, _)| cause == "GOAWAY ENHANCE_YOUR_CALM"), "{load}: {causes:?}");
+        let mut examples = summary.records.failures.iter().map(|(_, seen)| seen.example.as_str());
+        let said = "the server went away: ENHANCE_YOUR_CALM, \"too_many_pings\"";
+        assert!(examples.any(|example| example == said), "{load}: {:?}", summary.verdict());
     }
 }
 

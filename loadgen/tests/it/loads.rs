@@ -591,7 +591,7 @@ fn a_load_that_is_worse_is_a_regression_whatever_the_others_are() {
     assert_eq!(code, Some(99), "{text}");
     let (_, b) = text.split_once("\nLoad b\n").unwrap();
     let succeeded = b.lines().find(|line| line.starts_with("succeeded ")).unwrap();
-    assert!(succeeded.ends_with(") regression"), "{text}");
+    assert!(succeeded.ends_with("  regression"), "{text}");
 }
 
 #[test]

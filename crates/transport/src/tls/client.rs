@@ -201,6 +201,7 @@ impl From<&Failure> for Problem {
             return match failure {
                 Failure::Closed => Self::Closed,
                 Failure::CertificateVersion => Self::BadCertificate,
+                Failure::NotTls(..) => Self::NotTls,
                 Failure::ServerName(_) | Failure::Tls(_) => Self::Other,
             };
         };

@@ -6,6 +6,9 @@ use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerIncompatib
 
 use super::hello;
 
+/// How many bytes are kept of what is not TLS: enough to tell what else it is.
+const FIRST: usize = 32;
+
 /// Why a handshake has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -21,6 +24,9 @@ pub enum Failure {
     /// The peer's certificate is of an old kind, as openssl makes them without extensions.
     #[error("the peer's certificate is not X.509 version 3, the only version accepted")]
     CertificateVersion,
+    /// What the peer sent is not TLS; how it begins.
+    #[error("{0}")]
+    NotTls(Error, Box<[u8]>),
     /// What the peer sent, or what it asks for.
     #[error(transparent)]
     Tls(Error),
@@ -35,9 +41,17 @@ impl Failure {
                 let name = hello::server_name(input).unwrap_or_default();
                 Self::ServerName(String::from_utf8_lossy(name).into_owned())
             }
+            error if is_not_tls(&error) => Self::NotTls(error, input[..input.len().min(FIRST)].into()),
             error => error.into(),
         }
     }
+}
+
+fn is_not_tls(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion)
+    )
 }
 
 impl From<Error> for Failure {
@@ -131,12 +145,11 @@ impl From<&Failure> for Reason {
             Failure::Closed => return Self::Closed,
             Failure::ServerName(_) => return Self::ServerName,
             Failure::CertificateVersion => return Self::CertificateVersion,
+            Failure::NotTls(..) => return Self::NotTls,
             Failure::Tls(error) => error,
         };
         match error {
-            Error::InvalidMessage(
-                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-            ) => Self::NotTls,
+            error if is_not_tls(error) => Self::NotTls,
             Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig

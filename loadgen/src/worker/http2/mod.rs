@@ -4,6 +4,7 @@
 //! It knows nothing of other connections, nor of when a request is due.
 
 mod calls;
+mod gone_away;
 mod proof;
 mod rare;
 mod replies;
@@ -17,16 +18,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http2::{Code, Config, Key, Prepared};
+use http2::{Config, Key, Prepared};
 use transport::{Stream, segments};
 use wire::Fields;
 
-pub(super) use self::rare::config;
 use self::{
     calls::{Calls, Next},
     rare::{trailers, write_slowly, write_trailers},
     replies::{Incoming, Replies, Rest},
 };
+pub(super) use self::{gone_away::GoneAway, rare::config};
 use contract::id;
 
 use super::{
@@ -37,7 +38,7 @@ use super::{
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
-    plan::{Call, ECHO_STREAM, Plan, Protocol, Request, Site, Target, Texts, rendering::Http2Rendering},
+    plan::{Call, ECHO_STREAM, Plan, Request, Site, Target, Texts, rendering::Http2Rendering},
 };
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
@@ -63,8 +64,8 @@ pub(super) struct Http2Requests {
     rates: Option<Box<Rates>>,
     /// What is the same in all gRPC calls, if requests are such.
     calls: Option<Calls>,
-    /// The target as it would be written for HTTP/1.
-    as_http1: String,
+    /// Whom they are sent to.
+    target: Target,
     head: http2::Head,
 }
 
@@ -105,7 +106,7 @@ impl Constant {
 impl From<(&Plan, &Site, Texts)> for Http2Requests {
     fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
-            as_http1: Target { protocol: Protocol::Http1, grpc: false, ..site.target().clone() }.to_string(),
+            target: site.target().clone(),
             all: plan.requests().iter().map(|request| Constant::of(request, plan)).collect(),
             texts,
             value: Vec::new(),
@@ -595,7 +596,7 @@ impl Http2 {
         let mut input = &shared.buffer[..self.rest.len() + count];
         // Nothing has been taken in before SETTINGS: what is here is what came first.
         if !self.http2.is_settled()
-            && let Some(message) = instead_of_http2(input, &shared.requests.as_http1)
+            && let Some(message) = instead_of_http2(input, &shared.requests.target)
         {
             return Poll::Ready(Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message))));
         }
@@ -627,7 +628,7 @@ impl Http2 {
 
     fn broken(&self, error: &io::Error) -> Closed {
         match self.replies.going_away() {
-            Some(code) if code != Code::NO_ERROR => self.closed(),
+            Some(gone) if gone.is_error() => self.closed(),
             _ => Closed::by_server(Failure::from_io(error)),
         }
     }
@@ -635,9 +636,7 @@ impl Http2 {
     /// Why the peer has closed the connection.
     fn closed(&self) -> Closed {
         Closed::by_server(match self.replies.going_away() {
-            Some(code) if code != Code::NO_ERROR => {
-                Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"))
-            }
+            Some(gone) if gone.is_error() => gone.failure(),
             _ => Failure::new(
                 Cause::ClosedEarly,
                 "the server closed the connection before the reply was complete",

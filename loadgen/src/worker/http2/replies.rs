@@ -9,6 +9,7 @@ use wire::Fields;
 use super::{
     super::connection::Sink,
     calls::{Calls, OnCall, Time},
+    gone_away::GoneAway,
 };
 use crate::{
     clock::Nanos,
@@ -111,7 +112,7 @@ pub(super) struct Replies {
     /// When the oldest was submitted, or one before that has ended since it was last looked for.
     oldest: Option<Nanos>,
     /// What the peer said when it went away.
-    going_away: Option<Code>,
+    going_away: Option<Box<GoneAway>>,
 }
 
 impl Replies {
@@ -153,8 +154,8 @@ impl Replies {
     }
 
     /// What the peer said when it went away.
-    pub(super) fn going_away(&self) -> Option<Code> {
-        self.going_away
+    pub(super) fn going_away(&self) -> Option<&GoneAway> {
+        self.going_away.as_deref()
     }
 
     /// None of them was submitted before.
@@ -259,11 +260,13 @@ impl Replies {
             Event::Unprocessed { stream } => {
                 if let Some(request) = self.take(stream) {
                     let most = if resends { Arrival::MAX_SENT_AWAY } else { 0 };
-                    let code = self.going_away.unwrap_or(Code::NO_ERROR);
-                    unprocessed(request.in_flight, most, code, at, sink);
+                    let gone = self.going_away.get_or_insert_default();
+                    unprocessed(request.in_flight, most, gone, at, sink);
                 }
             }
-            Event::GoAway { code, .. } => self.going_away = Some(code),
+            Event::GoAway { code, debug, .. } => {
+                self.going_away = Some(Box::new(GoneAway::new(code, debug)));
+            }
             Event::Settings | Event::Request { .. } | Event::Malformed { .. } | Event::Pong(_) => {}
         }
     }
@@ -361,7 +364,7 @@ fn reset(mut in_flight: InFlight, most: u8, code: Code, rule: Option<&str>, at: 
 }
 
 /// A stream above GOAWAY's last one was not processed either.
-fn unprocessed(mut in_flight: InFlight, most: u8, code: Code, at: Nanos, sink: &mut impl Sink) {
+fn unprocessed(mut in_flight: InFlight, most: u8, gone: &GoneAway, at: Nanos, sink: &mut impl Sink) {
     if in_flight.reply.status == 0 {
         in_flight = match in_flight.resend(most) {
             Ok(arrival) => return sink.resend(arrival),
@@ -369,6 +372,5 @@ fn unprocessed(mut in_flight: InFlight, most: u8, code: Code, at: Nanos, sink: &
         };
         in_flight.reply.token = TokenEcho::Refused;
     }
-    let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
-    sink.ended(in_flight.ended(at, Outcome::Failed(&failure)));
+    sink.ended(in_flight.ended(at, Outcome::Failed(&gone.failure())));
 }

@@ -11,7 +11,7 @@ use wire::Fields;
 use crate::{
     clock::{Nanos, nanos},
     outcome::{Arrival, Cause, Failure, Head, Reply},
-    plan::{Message, Plan, Request, Texts, message::Sameness},
+    plan::{Message, Plan, Request, Target, Texts, message::Sameness},
     schedule::Part,
     worker::{
         connection::{Limits, Sink},
@@ -48,9 +48,8 @@ pub(crate) struct Messages {
     opened: usize,
     /// Whether what is exchanged is kept.
     pub(super) captures: bool,
-    /// The target as it would be written for the other version of HTTP.
-    pub(super) as_http1: String,
-    pub(super) as_http2: String,
+    /// What the handshake is with.
+    pub(super) target: Target,
     /// What connections of HTTP/2 begin with.
     pub(super) http2: Box<http2::Config>,
     pub(super) scratch: Vec<u8>,
@@ -69,8 +68,7 @@ impl Messages {
             step: part.of(),
             opened: 0,
             captures: plan.captures(),
-            as_http1: format!("{}, without --http2", plan.target()),
-            as_http2: format!("--http2 {}", plan.target()),
+            target: plan.target().clone(),
             http2: Box::new(config(&plan.client().http2)),
             scratch: Vec::new(),
         }

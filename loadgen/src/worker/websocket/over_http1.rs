@@ -293,9 +293,9 @@ impl Handshake {
     ) -> Result<Option<Handshaken>, Closed> {
         let broken = |message: String| Closed::by_loadgen(Failure::new(Cause::Protocol, message));
         if !self.reader.has_begun()
-            && let Some(message) = instead_of_http1(input, &messages.as_http2)
+            && let Some(message) = instead_of_http1(input, &messages.target)
         {
-            return Err(broken(message.replace("https://", "wss://")));
+            return Err(broken(message));
         }
         loop {
             match self.reader.read(input, &mut self.head).map_err(|error| broken(error.0.to_owned()))? {

@@ -1,6 +1,6 @@
 //! What comes on an HTTP/2 connection with WebSockets, event by event.
 
-use http2::{Code, Event};
+use http2::Event;
 
 use super::{
     super::{
@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     outcome::{Cause, Failure, Head},
-    worker::connection::{Closed, Shared, Sink},
+    worker::{
+        connection::{Closed, Shared, Sink},
+        http2::GoneAway,
+    },
 };
 
 impl OverHttp2 {
@@ -76,12 +79,11 @@ impl OverHttp2 {
                 self.ended(stream, Closed::by_server(failure), *now, sink)
             }
             Event::Unprocessed { stream } => {
-                let code = self.going_away.unwrap_or(Code::NO_ERROR);
-                let failure = Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"));
+                let failure = self.going_away.get_or_insert_default().failure();
                 self.ended(stream, Closed::by_server(failure), *now, sink)
             }
-            Event::GoAway { code, .. } => {
-                self.going_away = Some(code);
+            Event::GoAway { code, debug, .. } => {
+                self.going_away = Some(Box::new(GoneAway::new(code, debug)));
                 Ok(())
             }
             Event::Informational { .. }

@@ -25,6 +25,7 @@ use crate::{
     outcome::{Arrival, Cause, Failure, InFlight, Outcome},
     worker::{
         connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+        http2::GoneAway,
         other_protocol::instead_of_http2,
     },
 };
@@ -54,7 +55,7 @@ pub(crate) struct OverHttp2 {
     opened: bool,
     is_used: bool,
     head: http2::Head,
-    going_away: Option<Code>,
+    going_away: Option<Box<GoneAway>>,
 }
 
 impl fmt::Debug for OverHttp2 {
@@ -322,12 +323,9 @@ impl OverHttp2 {
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
         if !self.http2.is_settled()
-            && let Some(message) = instead_of_http2(input, &shared.requests.as_http1)
+            && let Some(message) = instead_of_http2(input, &shared.requests.target)
         {
-            return Err(Closed::by_loadgen(Failure::new(
-                Cause::Protocol,
-                message.replace("https://", "wss://"),
-            )));
+            return Err(Closed::by_loadgen(Failure::new(Cause::Protocol, message)));
         }
         let mut head = std::mem::take(&mut self.head);
         let result = loop {
@@ -399,18 +397,16 @@ impl OverHttp2 {
     }
 
     fn broken(&self, error: &io::Error) -> Closed {
-        match self.going_away {
-            Some(code) if code != Code::NO_ERROR => self.closed(),
+        match &self.going_away {
+            Some(gone) if gone.is_error() => self.closed(),
             _ => Closed::by_server(Failure::from_io(error)),
         }
     }
 
     /// Why the peer has closed the connection.
     fn closed(&self) -> Closed {
-        Closed::by_server(match self.going_away {
-            Some(code) if code != Code::NO_ERROR => {
-                Failure::new(Cause::GoAway(code.0), format!("the server went away: {code}"))
-            }
+        Closed::by_server(match &self.going_away {
+            Some(gone) if gone.is_error() => gone.failure(),
             _ => Failure::new(Cause::ClosedEarly, "the server closed the connection without a close frame"),
         })
     }
