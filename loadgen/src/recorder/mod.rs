@@ -57,6 +57,7 @@ pub use sockets::Sockets;
 pub(crate) use split::{Split, Times as PartTimes};
 pub(crate) use streams::{Numbers, OfStream, OutOfOrder, Streams, settled};
 pub use times::{Snapshot, Times};
+pub(crate) use trend::slope;
 pub use trend::{Parts, Trend};
 pub use unmet::Unmet;
 pub(crate) use verified::{Hurt, MAX_EPOCHS, Sampled, Verified, fate, reason};

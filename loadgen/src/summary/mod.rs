@@ -5,6 +5,7 @@ mod file;
 mod loads;
 mod merge;
 mod parts;
+mod rates;
 mod rounds;
 
 use std::time::Duration;
@@ -23,9 +24,6 @@ use crate::{
     recorder::{Origin, Recorder, RunSettings, Span},
     verify::Verification,
 };
-
-/// Fewer bins of what came back are too coarse for a rate.
-const MIN_BINS: Nanos = 20;
 
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,92 +78,12 @@ impl Summary {
         happened.to.checked_sub(self.arrivals_lasted).filter(|behind| !behind.is_zero())
     }
 
-    /// Requests that became due, per second.
-    #[must_use]
-    pub fn offered_rate(&self) -> f64 {
-        per_second(self.records.counts.offered as f64, self.window())
-    }
-
-    /// Replies completed per second.
-    #[must_use]
-    pub fn achieved_rate(&self) -> f64 {
-        let (completed, _, time) = self.returned();
-        per_second(completed, time)
-    }
-
-    /// Bytes of replies' bodies per second.
-    #[must_use]
-    pub fn body_bytes_per_second(&self) -> f64 {
-        let (_, bytes, time) = self.returned();
-        per_second(bytes, time)
-    }
-
-    /// Messages of gRPC calls that came, per second; none of other runs.
-    #[must_use]
-    pub fn messages_per_second(&self) -> Option<f64> {
-        let calls = self.records.calls.as_deref()?;
-        if self.is_rate_over_all() {
-            return Some(per_second(calls.messages_received as f64, self.elapsed));
-        }
-        let window = self.window();
-        let moved = self.moved();
-        Some(per_second(calls.received_between(moved, moved.saturating_add(nanos(window))), window))
-    }
-
-    /// Replies and bytes that came back, and in which time.
-    ///
-    /// In an open loop, those within the time in which requests became due, moved by the median response time: a target that
-    /// is slow and steady has lost nothing, and one with a queue that grows shows what it serves. In a closed loop, those
-    /// until the last request was sent, or in the [whole run](Self::is_rate_over_all) if that was short. Never what came
-    /// behind a straggler, over all the time that it took.
-    fn returned(&self) -> (f64, f64, Duration) {
-        let (flow, window) = (&self.records.flow, self.window());
-        if self.is_rate_over_all() {
-            let completed = self.records.counts.completed() as f64;
-            return (completed, self.records.body_bytes as f64, self.elapsed);
-        }
-        let moved = self.moved();
-        let (completed, bytes) = flow.between(moved, moved.saturating_add(nanos(window)));
-        (completed, bytes, window)
-    }
-
-    /// By how much the time that rates are of lies behind the one in which requests became due.
-    fn moved(&self) -> Nanos {
-        let mut median = self.median_reply();
-        if let Some(together) = self.run.coalesce {
-            // The last of them go out together, that much later than the first one of them was due.
-            let service = self.records.times.service.value_at_quantile(0.5);
-            median = median.max(nanos(together).saturating_add(service));
-        }
-        // By whole bins: the edge of a bin at which nothing happened else cuts what happened at the other.
-        if self.is_open() { median - median % self.records.flow.width() } else { 0 }
-    }
-
-    /// Whether rates are over the whole run: a closed loop whose requests were sent in less than two median response times.
-    #[must_use]
-    pub fn is_rate_over_all(&self) -> bool {
-        let window = nanos(self.window());
-        let is_short =
-            window < self.median_reply().saturating_mul(2) || window < MIN_BINS * self.records.flow.width();
-        !self.is_open() && is_short
-    }
-
     /// Response times of replies with a status of this class, 1 to 5: what is beyond counts as 5.
     #[must_use]
     pub fn times_of_class(&self, class: usize) -> &Histogram<u64> {
         let times = &self.records.times;
         let are_successes = class == 2 && self.run.expected_status.is_none();
         if are_successes { &times.response } else { times.of_class(class) }
-    }
-
-    /// The median response time of those that succeeded, or of all replies if none did.
-    fn median_reply(&self) -> Nanos {
-        let times = &self.records.times;
-        let all = std::iter::once(&times.response).chain((1..=5).map(|class| times.of_class(class)));
-        all.filter(|histogram| !histogram.is_empty())
-            .map(|histogram| histogram.value_at_quantile(0.5))
-            .next()
-            .unwrap_or(0)
     }
 
     /// The average number of requests in flight while requests became due.
@@ -283,10 +201,6 @@ impl Summary {
     pub(crate) fn window(&self) -> Duration {
         self.run.window.filter(|_| self.is_open() && !self.interrupted).unwrap_or(self.arrivals_lasted)
     }
-}
-
-fn per_second(count: f64, time: Duration) -> f64 {
-    count / seconds(time)
 }
 
 /// Never zero, so that it can be divided by.

@@ -299,6 +299,9 @@ impl Summary {
             Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
                 format!("the rate was held: {rates}")
             }
+            Limit::None if self.run.is_open_loop() && self.is_rate_over_all() => {
+                format!("the run was too short to tell whether the rate was held: {rates}")
+            }
             Limit::None if self.run.is_open_loop() => {
                 let stood_still = self
                     .longest_outage()
