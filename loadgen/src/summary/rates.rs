@@ -49,13 +49,16 @@ impl Summary {
         })
     }
 
-    /// Bytes of replies' bodies per second.
+    /// Bytes of replies' bodies per second: as many replies as the [achieved rate](Self::achieved_rate) has, of as many bytes
+    /// as came for each; if none was completed, the bytes that came while requests became due.
     #[must_use]
     pub fn body_bytes_per_second(&self) -> f64 {
-        self.per_second(self.records.body_bytes as f64, |part| {
-            let (_, bytes) = self.records.flow.between(part.start, part.end);
-            bytes
-        })
+        let (all, completed) = (self.records.body_bytes as f64, self.records.counts.completed());
+        if completed == 0 {
+            let (_, bytes) = self.records.flow.between(0, nanos(self.window()));
+            return bytes / seconds(self.window());
+        }
+        self.achieved_rate() * all / completed as f64
     }
 
     /// Messages of gRPC calls that came, per second, of the same time as replies; none of other runs.

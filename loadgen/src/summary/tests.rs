@@ -1,6 +1,9 @@
 //! What follows from planted records.
 
-use crate::planted::{End, MILLI, Planted, run};
+use crate::{
+    planted::{End, MILLI, Planted, run},
+    recorder::Carried,
+};
 
 #[test]
 fn rates_and_averages_follow_from_the_records() {
@@ -127,4 +130,20 @@ fn requests_that_are_due_in_no_time_have_the_rate_of_the_whole_run() {
     // Long enough to tell that a queue grew.
     let summary = run("-r 50000 -n 5000 a:1", |n, _| Planted { service: n * 38_824, ..Planted::default() });
     assert!((summary.achieved_rate() / 17_000.0 - 1.0).abs() < 0.02, "{}", summary.achieved_rate());
+}
+
+#[test]
+fn bytes_have_the_rate_of_the_replies_that_they_are_of() {
+    // Ten requests a second, each of a mebibyte that takes two seconds to come.
+    let mut summary = run("-r 10 -d 2s a:1", |_, _| Planted { service: 2100 * MILLI, ..Planted::default() });
+    for part in 0..200 {
+        let carried = Carried { bodies: (20 << 20) / 200, ..Carried::default() };
+        summary.records.carried(carried, part * 20 * MILLI);
+    }
+    let rate = summary.body_bytes_per_second();
+    assert!((rate / (10 << 20) as f64 - 1.0).abs() < 0.001, "{rate}");
+    // Of none that were completed, those that came in time.
+    let mut none = run("-r 10 -d 2s a:1", |_, _| Planted { end: End::TimedOut, ..Planted::default() });
+    none.records.carried(Carried { bodies: 1 << 20, ..Carried::default() }, 1000 * MILLI);
+    assert!((none.body_bytes_per_second() / (1 << 19) as f64 - 1.0).abs() < 0.001);
 }
