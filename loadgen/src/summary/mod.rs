@@ -105,6 +105,12 @@ impl Summary {
         self.records.availability.longest_stall()
     }
 
+    /// The same while requests became due, behind the median response time, before which no reply is to be expected.
+    #[must_use]
+    pub fn longest_stall_of_window(&self) -> Option<Span> {
+        self.records.availability.longest_stall_within(&(self.median_reply()..nanos(self.window())))
+    }
+
     /// The longest stall, if it is out of the ordinary: a steady target that is slow does not stall, and no target does
     /// while loadgen itself is kept from running.
     #[must_use]

@@ -158,7 +158,7 @@ impl Summary {
     }
 
     /// The median response time of those that succeeded, or of all replies if none did.
-    fn median_reply(&self) -> Nanos {
+    pub(super) fn median_reply(&self) -> Nanos {
         let times = &self.records.times;
         let all = std::iter::once(&times.response).chain((1..=5).map(|class| times.of_class(class)));
         all.filter(|histogram| !histogram.is_empty())

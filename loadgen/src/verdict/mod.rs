@@ -7,6 +7,7 @@ mod band;
 pub mod change;
 mod growth;
 mod measured;
+mod not_held;
 mod slo;
 mod success;
 #[cfg(test)]
@@ -303,17 +304,7 @@ impl Summary {
                 format!("the run was too short to tell whether the rate was held: {rates}")
             }
             Limit::None if self.run.is_open_loop() => {
-                let stood_still = self
-                    .longest_outage()
-                    .into_iter()
-                    .chain(self.longest_stall())
-                    .map(|span| span.length)
-                    .max();
-                let why = match stood_still.filter(|length| *length > 100_000_000) {
-                    Some(length) => format!("the target stood still or failed for {}", time(length as f64)),
-                    None => "the run is too short to tell why".to_owned(),
-                };
-                format!("the rate was not held, {rates}: {why}")
+                format!("the rate was not held, {rates}: {}", not_held::reason(self))
             }
             Limit::None => {
                 let delay = self.run_delay.unwrap_or(0.0);

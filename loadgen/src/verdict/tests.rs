@@ -395,6 +395,34 @@ fn one_straggler_is_told_by_itself_and_takes_nothing_from_the_rate() {
 }
 
 #[test]
+fn a_rate_that_was_not_held_names_what_explains_it_and_lies_within_the_run() {
+    let said = |line: &str, plant: &dyn Fn(u64, u64) -> Planted| run(line, plant).verdict()[1].clone();
+    let timed_out = || Planted { end: End::TimedOut, ..service(300 * MILLI) };
+    // One of five fails all the time; what is outstanding when requests are no longer due is no stall.
+    let failing = said("-r 200 -d 2s --timeout 300ms a:1", &|n, _| match n % 5 {
+        0 => timed_out(),
+        _ => service(MILLI),
+    });
+    assert_eq!(
+        failing,
+        "the rate was not held, 160 of 200 requests/s: 80 of 400 requests got no reply: \
+         no complete response within --timeout, from 127.0.0.1:1 and [::1]:1"
+    );
+    // Nor are those of a straggler, nor the first response time.
+    let straggler = said("-r 200 -d 3s a:1", &|n, _| match n {
+        599 => service(10 * SECOND),
+        n if n % 5 == 0 => timed_out(),
+        _ => service(400 * MILLI),
+    });
+    assert!(straggler.contains("120 of 600 requests got no reply"), "{straggler}");
+    let failed_for = said("-r 200 -d 10s a:1", &|_, at| match at / SECOND {
+        4..6 => timed_out(),
+        _ => service(MILLI),
+    });
+    assert!(failed_for.ends_with("the target stood still or failed for 2.00 s"), "{failed_for}");
+}
+
+#[test]
 fn a_step_of_the_wall_clock_changes_no_time_that_is_shown() {
     let plant = |step: u64| {
         move |_: u64, at: u64| Planted {
