@@ -39,10 +39,11 @@ pub struct Summary {
     pub elapsed: Duration,
     /// How long requests became due.
     pub arrivals_lasted: Duration,
-    /// The share of its time that the busiest worker was on a CPU, from 0 to 1.
+    /// The share of its time that the busiest worker was on a CPU, from 0 to 1: of the time in which requests became due, and what it
+    /// took beyond that.
     pub busiest_worker: f64,
-    /// The share of its time that a worker was ready to run without a CPU, at most, from 0 to 1; none where the system
-    /// does not say.
+    /// The share of its time that a worker was ready to run without a CPU, at most, from 0 to 1, of the same time; none where the
+    /// system does not say.
     pub run_delay: Option<f64>,
     /// Whether the user cut it short.
     pub interrupted: bool,
