@@ -126,17 +126,20 @@ impl Summary {
         time > usual.saturating_mul(3).max(100_000_000)
     }
 
-    /// How long the last requests took beyond the time in which requests were sent, and how many they were; none where that
-    /// is no more than usual.
+    /// Stragglers, and how long the last one took beyond the time in which requests were sent; none where nothing took unusually
+    /// long.
     #[must_use]
     pub fn tail(&self) -> Option<(u64, Nanos)> {
         let (sent_until, end) = (nanos(self.arrivals_lasted), nanos(self.elapsed));
+        let usual = self.records.times.response.value_at_quantile(0.5).saturating_mul(3).max(1_000_000_000);
         let length = end.saturating_sub(sent_until);
-        let usual = self.records.times.response.value_at_quantile(0.5);
-        let (before, _) = self.records.flow.between(0, sent_until);
-        let stragglers = self.records.counts.completed().saturating_sub(contract::quantity::rounded(before));
-        (stragglers > 0 && length > usual.saturating_mul(3).max(1_000_000_000))
-            .then_some((stragglers, length))
+        if length <= usual {
+            return None;
+        }
+        let (before, _) = self.records.flow.between(0, sent_until.saturating_add(usual));
+        let late = self.records.counts.completed() as f64 - before;
+        // The bin at the edge may hold the only one.
+        (late > 1e-6).then(|| (contract::quantity::rounded(late).max(1), length))
     }
 
     /// What came of the requests that were due in the warm-up, in words; none without one.

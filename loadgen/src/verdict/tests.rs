@@ -395,6 +395,17 @@ fn one_straggler_is_told_by_itself_and_takes_nothing_from_the_rate() {
 }
 
 #[test]
+fn stragglers_are_those_that_came_unusually_late_and_not_all_that_came_at_the_end() {
+    let told = |plant: &dyn Fn(u64, u64) -> Planted| run("-r 1000 -d 2s a:1", plant).warnings().join("; ");
+    // 500 are outstanding when the last one is sent, of which one is late.
+    let one = told(&|n, _| service(if n == 1990 { 4 * SECOND } else { 500 * MILLI }));
+    assert!(one.contains("1 straggler took up to 3.99 s after"), "{one}");
+    let three = told(&|n, _| service(if n % 100 == 0 && n > 1600 { 4 * SECOND } else { MILLI }));
+    assert!(three.contains("3 stragglers took up to 3.90 s after"), "{three}");
+    assert_eq!(told(&|n, _| service(if n % 100 == 0 { SECOND } else { 300 * MILLI })), "");
+}
+
+#[test]
 fn a_rate_that_was_not_held_names_what_explains_it_and_lies_within_the_run() {
     let said = |line: &str, plant: &dyn Fn(u64, u64) -> Planted| run(line, plant).verdict()[1].clone();
     let timed_out = || Planted { end: End::TimedOut, ..service(300 * MILLI) };
