@@ -18,6 +18,7 @@ mod intervals;
 mod origin;
 mod phases;
 mod plausible;
+mod reached;
 mod record;
 mod recording;
 mod server_report;
@@ -50,6 +51,7 @@ pub use intervals::{Interval, Intervals};
 pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
 pub use phases::{PhaseFigures, Phases};
+pub use reached::Reached;
 pub(crate) use recording::Recording;
 pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
@@ -135,6 +137,9 @@ pub struct Recorder {
     /// What there was not while requests waited for a first connection until the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unopened: Option<String>,
+    /// Which bounds were reached while requests waited to be sent; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
     /// Connections that were closed because they broke the protocol while no request was at work on them, and what the
     /// first one did.
     pub unasked: Option<(u64, String)>,
@@ -244,6 +249,7 @@ impl Recorder {
             availability: Availability::default(),
             limited: None,
             unopened: None,
+            reached: None,
             unasked: None,
             body_bytes: 0,
             bytes_sent: 0,
@@ -337,6 +343,9 @@ impl Recorder {
         };
         if self.unopened.is_none() {
             self.unopened.clone_from(&other.unopened);
+        }
+        if let Some(reached) = other.reached {
+            self.reached.get_or_insert_default().merge(reached);
         }
         if let Some((more, what)) = &other.unasked {
             self.unasked.get_or_insert_with(|| (0, what.clone())).0 += more;

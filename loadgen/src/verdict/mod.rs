@@ -26,7 +26,7 @@ use success::several;
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds, time},
-    recorder::Span,
+    recorder::{Reached, Span},
     summary::Summary,
 };
 
@@ -145,8 +145,7 @@ impl Summary {
 
     fn limit_found(&self) -> Limit {
         let counts = &self.records.counts;
-        let fastest =
-            if self.run.is_open_loop() && !self.was_suspended() { growth::fastest(self) } else { None };
+        let fastest = self.grew();
         // An interrupt leaves a few behind.
         let were_not_sent = match self.interrupted {
             true => counts.not_sent > counts.offered / 100 + 10,
@@ -163,11 +162,12 @@ impl Summary {
         } else if self.stood_still().is_some() {
             Limit::Target
         } else if counts.dropped > 0 || were_not_sent {
-            Limit::Connections
+            if self.was_room_left() { Limit::Target } else { Limit::Connections }
         } else {
             match fastest {
                 None => Limit::None,
                 Some(Part::Lag) => Limit::Loadgen,
+                Some(Part::Wait) if self.was_room_left() => Limit::Target,
                 Some(Part::Wait) => Limit::Connections,
                 Some(Part::Way) => Limit::Way,
                 Some(Part::Server) => Limit::DummyServer,
@@ -201,6 +201,24 @@ impl Summary {
         let within = |stall: &Span| self.is_notable(until.saturating_sub(stall.start));
         self.notable_stall()
             .filter(|stall| lasted(stall) && within(stall) && !(is_open && self.is_rate_held()))
+    }
+
+    /// The part of requests' time that grew, if that says something.
+    fn grew(&self) -> Option<Part> {
+        growth::fastest(self).filter(|_| self.run.is_open_loop() && !self.was_suspended())
+    }
+
+    /// Whether it is the target that requests waited for before they were sent.
+    fn was_waited_for(&self) -> bool {
+        let counts = &self.records.counts;
+        self.was_room_left() && (counts.dropped + counts.not_sent > 0 || self.grew() == Some(Part::Wait))
+    }
+
+    /// Whether requests waited although more of them could have been in flight, on more connections: for the target, then, to accept
+    /// connections or to take what was being sent.
+    fn was_room_left(&self) -> bool {
+        let counts = &self.records.counts;
+        counts.dropped == counts.dropped_late && self.records.reached.is_some_and(|reached| !reached.is_any())
     }
 
     /// Whether loadgen itself was kept from running for long: what grew then says nothing of others.
@@ -289,6 +307,9 @@ impl Summary {
                     "the target, or a proxy in front of it, stood still {since} until the end, for {length}: {rates}"
                 )
             }
+            Limit::Target if self.was_waited_for() => format!(
+                "the target was the limit, or a proxy in front of it: requests waited longer and longer for it to accept connections, or to take what was sent, {rates}"
+            ),
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
             Limit::None if self.outcome() == Outcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
@@ -349,11 +370,15 @@ impl Summary {
         }
     }
 
-    /// The options that bound how many requests could be in flight, as they were set.
+    /// The options that bound how many requests could be in flight, as they were set: the one that was reached, where that is known.
     fn room_flags(&self) -> String {
         let run = &self.run;
         let by_connections = run.max_connections.saturating_mul(run.streams);
-        if run.max_in_flight <= by_connections {
+        let is_in_flight = match self.records.reached {
+            Some(Reached { in_flight, connections }) if in_flight != connections => in_flight,
+            _ => run.max_in_flight <= by_connections,
+        };
+        if is_in_flight {
             format!("--max-in-flight {}", run.max_in_flight)
         } else if run.streams > 1 {
             let option = if run.pipelines() { "pipeline" } else { "streams" };

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     outcome::{Cause, Failure},
     planted::{End, MICRO, MILLI, Planted, SECOND, run},
-    recorder::Span,
+    recorder::{Reached, Span},
 };
 
 fn service(service: u64) -> Planted {
@@ -194,6 +194,24 @@ fn requests_that_could_not_be_sent_name_the_options_that_bound_them() {
     };
     let summary = run("-r 1000 -d 1s --max-in-flight 7 --on-overload drop a:1", dropped);
     assert!(summary.verdict()[1].starts_with("--max-in-flight 7 was the limit"), "{:?}", summary.verdict());
+    // Where it is known which one was reached, that one; and where none was, requests waited for the target.
+    let waited = |reached| {
+        let mut summary =
+            run("-r 1000 -d 3s a:1", |_, at| Planted { wait: at / 5, ..service(MILLI + at / 20) });
+        summary.records.reached = reached;
+        (summary.limit(), summary.verdict()[1].clone())
+    };
+    let reached = |in_flight, connections| Some(Reached { in_flight, connections });
+    for (reached, limit, said) in [
+        (None, Limit::Connections, "--connections 10 with --streams 10 may be raised"),
+        (reached(true, false), Limit::Connections, "--max-in-flight 10000 may be raised"),
+        (reached(false, true), Limit::Connections, "--connections 10 with --streams 10 may"),
+        (reached(false, false), Limit::Target, "longer and longer for it to accept connections"),
+    ] {
+        let (found, sentence) = waited(reached);
+        assert!(found == limit && sentence.contains(said), "{reached:?}: {sentence}");
+        assert!(limit == Limit::Connections || !sentence.contains("--"), "{sentence}");
+    }
     let not_sent = |n: u64, _: u64| match n % 4 {
         0 => Planted { end: End::NotSent, ..Planted::default() },
         _ => Planted::default(),
