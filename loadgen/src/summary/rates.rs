@@ -31,7 +31,18 @@ impl Summary {
     /// Requests that became due, per second.
     #[must_use]
     pub fn offered_rate(&self) -> f64 {
-        self.records.counts.offered as f64 / seconds(self.window())
+        self.records.counts.offered as f64 / seconds(self.offered_in())
+    }
+
+    /// The time that requests became due in, to the end of the interval that the last one opens where they are evenly spaced: the first one
+    /// is due at once, and two requests in three seconds are none of 0.67/s if the rate is 0.5/s.
+    fn offered_in(&self) -> Duration {
+        let run = &self.run;
+        let is_even = !run.poisson && run.stages.is_none() && run.replay.is_none();
+        let rate = run.rate_per_second.filter(|rate| is_even && *rate > 0.0);
+        let intervals = rate.map(|rate| self.records.counts.offered as f64 / rate);
+        let intervals = intervals.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        self.window().max(intervals.unwrap_or_default())
     }
 
     /// Replies completed per second.
@@ -107,7 +118,7 @@ impl Summary {
             let moved = self.moved();
             Counted::Within(moved..moved.saturating_add(window))
         } else {
-            Counted::All(self.window())
+            Counted::All(self.offered_in())
         }
     }
 

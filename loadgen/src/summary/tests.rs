@@ -147,3 +147,26 @@ fn bytes_have_the_rate_of_the_replies_that_they_are_of() {
     none.records.carried(Carried { bodies: 1 << 20, ..Carried::default() }, 1000 * MILLI);
     assert!((none.body_bytes_per_second() / (1 << 19) as f64 - 1.0).abs() < 0.001);
 }
+
+#[test]
+fn a_rate_of_less_than_one_a_run_is_the_one_that_was_asked_for() {
+    for (line, rate, said) in [
+        ("-r 0.5 -d 3s a:1", 0.5, "0.50 of 0.50 requests/s"),
+        ("-r 0.001 -d 2s a:1", 0.001, "0.001 of 0.001 requests/s"),
+        ("-r 0.001 -n 1 a:1", 0.001, "0.001 of 0.001 requests/s"),
+        ("-r 3 -d 1100ms a:1", 3.0, "3 of 3 requests/s"),
+    ] {
+        let summary = run(line, |_, _| Planted::default());
+        let (offered, achieved) = (summary.offered_rate(), summary.achieved_rate());
+        assert!(
+            (offered / rate - 1.0).abs() < 1e-6 && (achieved / rate - 1.0).abs() < 1e-6,
+            "{offered} {achieved}"
+        );
+        let [_, limit] = summary.verdict();
+        assert!(limit.ends_with(said), "{line}: {limit}");
+    }
+    // At random times there may be more than that by chance.
+    let random = run("-r 100 -d 2s --poisson --seed 1 a:1", |_, _| Planted::default());
+    let offered = random.records.counts.offered as f64;
+    assert!((random.offered_rate() - offered / 2.0).abs() < 1e-6);
+}

@@ -235,17 +235,9 @@ impl Summary {
         2 * picked_late.min(late) > self.records.counts.dropped
     }
 
-    /// The offered rate; of a run that was cut short that which was asked for, as the first request is due at once. By stages,
-    /// the rate of a part of the run is another one.
-    fn asked_rate(&self) -> f64 {
-        let is_constant = self.run.stages.is_none() && self.run.replay.is_none();
-        let asked = self.run.rate_per_second.filter(|_| self.interrupted && is_constant);
-        asked.map_or(self.offered_rate(), |asked| asked.min(self.offered_rate()))
-    }
-
     /// Whether the achieved rate is the offered one, for all that can be told.
     fn is_rate_held(&self) -> bool {
-        self.achieved_rate() >= self.asked_rate() * MIN_HELD
+        self.achieved_rate() >= self.offered_rate() * MIN_HELD
     }
 
     /// The verdict: a sentence on what came of the requests, and one on what the limit was.
@@ -255,7 +247,8 @@ impl Summary {
     }
 
     fn limit_sentence(&self) -> String {
-        let rates = format!("{} of {} requests/s", decimal(self.achieved_rate()), decimal(self.asked_rate()));
+        let rates =
+            format!("{} of {} requests/s", decimal(self.achieved_rate()), decimal(self.offered_rate()));
         let busy = self.busiest_worker * 100.0;
         match self.limit() {
             Limit::Loadgen if self.wanted_cpu() > MAX_BUSY && self.busiest_worker <= MAX_BUSY => format!(

@@ -15,7 +15,7 @@ const SHORTEST: u64 = 100_000_000;
 /// As the end of a sentence.
 pub(super) fn reason(summary: &Summary) -> String {
     let window = nanos(summary.window());
-    let per_nano = summary.asked_rate() / 1e9;
+    let per_nano = summary.offered_rate() / 1e9;
     let missing = per_nano * window as f64 - summary.achieved_rate() * window as f64 / 1e9;
     let explains = |requests: f64| requests >= missing / 2.0;
     let gap = [summary.longest_outage(), summary.longest_stall_of_window()];
