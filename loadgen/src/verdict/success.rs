@@ -15,7 +15,11 @@ pub(super) fn sentence(summary: &Summary) -> String {
     let counts = &summary.records.counts;
     let (succeeded, offered) = (counts.succeeded, counts.offered);
     if offered == 0 {
-        return "failed: no request was due".to_owned();
+        return match (summary.interrupted, summary.run.warmup) {
+            (true, Some(_)) => "interrupted in the warm-up: no request was due that counts".to_owned(),
+            (true, None) => "interrupted before a request was due".to_owned(),
+            (false, _) => "failed: no request was due".to_owned(),
+        };
     }
     if summary.interrupted {
         return interrupted(summary);
