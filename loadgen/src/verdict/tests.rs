@@ -359,6 +359,8 @@ fn thresholds_are_judged_by_the_band() {
         ("p(50)>11ms", Judgement::NotJudged, "10.0 ms"),
         ("p(50)>13ms", Judgement::Failed, "10.0 ms"),
         ("p(99)<10s", Judgement::Failed, ">= 12.0 ms"),
+        ("p(99)>1ms", Judgement::NotJudged, ">= 12.0 ms"),
+        ("p(99)>=1h", Judgement::NotJudged, ">= 12.0 ms"),
         ("p(99.9)<10s", Judgement::NotJudged, "n too small"),
         ("service.p(50)<=10.1ms", Judgement::Passed, "10.0 ms"),
         ("lag.p(90)<1ms", Judgement::Failed, "2.00 ms"),
