@@ -367,7 +367,7 @@ pub struct Args {
 
     /// Timeout for a response, once its request is sent
     ///
-    /// A time (above 0, up to 8760h).
+    /// A time (1ms to 8760h). What has taken too long is looked for every millisecond.
     #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s", value_parser = time,
           help_heading = CONNECTIONS)]
     pub timeout: Duration,

@@ -59,7 +59,11 @@ pub(crate) const CONNECTIONS: Accepted =
 pub(crate) const STREAMS: Accepted =
     Accepted { flag: "streams", values: "a whole number from 1 to 100000", example: "10" };
 /// See `--timeout`.
-pub(crate) const TIMEOUT: Accepted = Accepted { flag: "timeout", values: TIME, example: "30s" };
+pub(crate) const TIMEOUT: Accepted = Accepted {
+    flag: "timeout",
+    values: "a time from 1ms to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
+    example: "30s",
+};
 /// See `--connect-timeout`.
 pub(crate) const CONNECT_TIMEOUT: Accepted =
     Accepted { flag: "connect-timeout", values: TIME, example: "500ms" };
