@@ -388,7 +388,7 @@ pub struct Args {
 
     /// Number of threads [default: one per CPU]
     ///
-    /// One for each CPU that the process may use, and never more than connections (1 to 1024).
+    /// One for each CPU that the process may use, and never more than connections (1 to 256).
     #[arg(long, value_name = "N", env = "LOADGEN_WORKERS", value_parser = whole::<usize>, help_heading = CONNECTIONS)]
     pub workers: Option<usize>,
 

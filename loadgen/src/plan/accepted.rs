@@ -147,7 +147,7 @@ pub(crate) const RECV_RATE: Accepted = Accepted { flag: "recv-rate", values: BYT
 pub(crate) const SEND_RATE: Accepted = Accepted { flag: "send-rate", values: BYTE_RATE, example: "64K" };
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
-    Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
+    Accepted { flag: "workers", values: "a whole number from 1 to 256", example: "1" };
 /// See `--method`.
 pub(crate) const METHOD: Accepted = Accepted {
     flag: "method",

@@ -117,6 +117,9 @@ impl Run {
         let refreshing = addresses.iter().zip(plan.sites()).map(|(addresses, site)| addresses.keep_up(site));
         let refreshing = refreshing.collect::<anyhow::Result<Vec<_>>>()?;
         let workers = plan.workers().get();
+        if workers_before + workers > MANY_WORKERS * runtime::cpus::available().get() {
+            runtime::memory::without_huge_pages();
+        }
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
         let epoch = clock.epoch();
         let mut threads = Vec::with_capacity(workers);
@@ -375,6 +378,9 @@ fn negotiated(
     }
     Ok(plan)
 }
+
+/// From so many workers for each CPU on, what matters is that they begin: each would first have 10 MB cleared for it in huge pages.
+const MANY_WORKERS: usize = 4;
 
 /// How busy a worker was is told of no shorter time, unless the run was.
 const SHORTEST_SHARE: Nanos = 100_000_000;
