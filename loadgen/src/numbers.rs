@@ -4,8 +4,14 @@ pub(crate) use contract::quantity::grouped as count;
 
 use crate::clock::Nanos;
 
-/// A rate: whole from a hundred on, or with two decimals if it isn't.
+/// A rate: whole from a hundred on, or with two decimals if it isn't; with two digits, such as `0.0012`, if it is small.
 pub(crate) fn decimal(value: f64) -> String {
+    if value > 0.0 && value < 0.1 {
+        // Nothing that is measured is smaller than the last of them.
+        let decimals = (1.0 - value.log10().floor()).min(18.0) as usize;
+        let text = format!("{value:.decimals$}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
     let value = if value >= 100.0 { value.round() } else { value };
     let hundredths = contract::quantity::rounded(value * 100.0);
     match hundredths % 100 {
@@ -48,6 +54,10 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([1000.0, 0.5, 12.345, 4999.6].map(decimal), ["1,000", "0.50", "12.35", "5,000"]);
+        assert_eq!(
+            [0.05, 0.001, 0.00123, 2.5e-7, 0.0].map(decimal),
+            ["0.05", "0.001", "0.0012", "0.00000025", "0"]
+        );
         assert_eq!(
             [0.0, 850.0, 12_345.0, 1_500_000.0, 123e6, 12.3e9].map(time),
             ["0.00 us", "0.85 us", "12.3 us", "1.50 ms", "123 ms", "12.3 s"]

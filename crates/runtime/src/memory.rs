@@ -1,6 +1,10 @@
-//! How much memory this process may use: the limit of its cgroup.
+//! How much memory this process may use: the limit of its cgroup; and whether the system gives it more at a time than it asked for.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use crate::cgroup;
 
@@ -24,6 +28,31 @@ pub fn limit_below(root: &Path) -> Option<u64> {
             (limit < 1 << 62).then_some(limit)
         },
     )
+}
+
+/// Whether this process has done without huge pages since [`without_huge_pages`].
+static IS_WITHOUT: AtomicBool = AtomicBool::new(false);
+
+/// From now on, memory that is used for the first time comes in pages of the usual size: each of many threads that use a little
+/// of it else takes some times 2 MiB, which the system clears. Where it refuses, or has no such pages, nothing changes.
+pub fn without_huge_pages() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
+        let is_new = transparent_huge_pages_are_disabled() == Ok(false);
+        if is_new && disable_transparent_huge_pages(true).is_ok() {
+            IS_WITHOUT.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// As it was before [`without_huge_pages`], which processes that this one starts would inherit.
+pub fn with_huge_pages_again() {
+    #[cfg(target_os = "linux")]
+    if IS_WITHOUT.swap(false, Ordering::Relaxed) {
+        // It was permitted the other way round.
+        let _ = rustix::thread::disable_transparent_huge_pages(false);
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +85,18 @@ mod tests {
         ] {
             assert_eq!(limit_below(root(files).path()), expected, "{files:?}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn huge_pages_are_as_before_once_they_are_used_again() {
+        use rustix::thread::transparent_huge_pages_are_disabled as are_disabled;
+        let before = are_disabled().unwrap();
+        with_huge_pages_again();
+        assert_eq!(are_disabled(), Ok(before), "nothing was changed before");
+        without_huge_pages();
+        assert_eq!(are_disabled(), Ok(true));
+        with_huge_pages_again();
+        assert_eq!(are_disabled(), Ok(before));
     }
 }

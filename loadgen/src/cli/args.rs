@@ -367,7 +367,7 @@ pub struct Args {
 
     /// Timeout for a response, once its request is sent
     ///
-    /// A time (above 0, up to 8760h).
+    /// A time (1ms to 8760h). What has taken too long is looked for every millisecond.
     #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s", value_parser = time,
           help_heading = CONNECTIONS)]
     pub timeout: Duration,
@@ -388,7 +388,7 @@ pub struct Args {
 
     /// Number of threads [default: one per CPU]
     ///
-    /// One for each CPU that the process may use, and never more than connections (1 to 1024).
+    /// One for each CPU that the process may use, and never more than connections (1 to 256).
     #[arg(long, value_name = "N", env = "LOADGEN_WORKERS", value_parser = whole::<usize>, help_heading = CONNECTIONS)]
     pub workers: Option<usize>,
 

@@ -143,6 +143,7 @@ impl Group {
     fn spawn(mut command: Command) -> io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        runtime::memory::with_huge_pages_again();
         command.spawn().map(Self)
     }
 

@@ -20,13 +20,8 @@ use super::{
 };
 use crate::{
     control::Handle,
-<<<<<<< HEAD
     plan::{OtherEnd, Plan, PlanError, load::DEFAULT_MAX_IN_FLIGHT, together_within_files},
-    run::{RunningTogether, Together},
-=======
-    plan::{OtherEnd, Plan, PlanError, together_within_files},
     run::Together,
->>>>>>> h13b
     summary::Summary,
     verdict::Threshold,
 };
@@ -165,17 +160,9 @@ impl Round for OneRound<'_> {
     }
 }
 
-<<<<<<< HEAD
-fn joined(running: RunningTogether, output: &Output) -> anyhow::Result<Vec<Summary>> {
-    let summaries = running.join()?;
-    Ok(summaries.into_iter().map(|summary| with_words(summary, output)).collect())
-}
-
 /// So many connections of a load that says nothing of them are no matter for a note.
 const ENOUGH: usize = 1000;
 
-=======
->>>>>>> h13b
 /// The plans with connections that this process can open beside each other.
 fn within_files(plans: Vec<Plan>, other_end: OtherEnd) -> Result<Vec<Plan>, PlanError> {
     plans.iter().for_each(note_key_log);

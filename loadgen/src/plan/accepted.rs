@@ -59,7 +59,11 @@ pub(crate) const CONNECTIONS: Accepted =
 pub(crate) const STREAMS: Accepted =
     Accepted { flag: "streams", values: "a whole number from 1 to 100000", example: "10" };
 /// See `--timeout`.
-pub(crate) const TIMEOUT: Accepted = Accepted { flag: "timeout", values: TIME, example: "30s" };
+pub(crate) const TIMEOUT: Accepted = Accepted {
+    flag: "timeout",
+    values: "a time from 1ms to 8760h, such as 500ms, 10s or 1m30s, or a number of seconds",
+    example: "30s",
+};
 /// See `--connect-timeout`.
 pub(crate) const CONNECT_TIMEOUT: Accepted =
     Accepted { flag: "connect-timeout", values: TIME, example: "500ms" };
@@ -143,7 +147,7 @@ pub(crate) const RECV_RATE: Accepted = Accepted { flag: "recv-rate", values: BYT
 pub(crate) const SEND_RATE: Accepted = Accepted { flag: "send-rate", values: BYTE_RATE, example: "64K" };
 /// See `--workers`.
 pub(crate) const WORKERS: Accepted =
-    Accepted { flag: "workers", values: "a whole number from 1 to 1024", example: "1" };
+    Accepted { flag: "workers", values: "a whole number from 1 to 256", example: "1" };
 /// See `--method`.
 pub(crate) const METHOD: Accepted = Accepted {
     flag: "method",

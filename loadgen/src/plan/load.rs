@@ -43,6 +43,9 @@ pub const DEFAULT_STREAMS: usize = 10;
 /// How long a request may take, unless another time is given.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// With a shorter one, whether a response came in time would be chance.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+
 /// How long a connection may take to open, unless another time is given.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -234,7 +237,7 @@ impl Load {
             http2_streams: streams,
             http1_streams,
             max_in_flight,
-            timeout: longer_than_zero(&accepted::TIMEOUT, wanted.timeout)?,
+            timeout: timeout(wanted.timeout)?,
             connect_timeout: longer_than_zero(&accepted::CONNECT_TIMEOUT, wanted.connect_timeout)?,
         };
         if let Some(seed) = wanted.seed {
@@ -544,6 +547,14 @@ pub(super) fn longer_than_zero(option: &Accepted, value: Duration) -> Result<Dur
     Err(refused(option, contract::quantity::canonical(value)))
 }
 
+/// Checks `--timeout`: what takes too long is looked for every millisecond.
+fn timeout(time: Duration) -> Result<Duration, PlanError> {
+    if time < SHORTEST_TIMEOUT {
+        return Err(refused(&accepted::TIMEOUT, contract::quantity::canonical(time)));
+    }
+    longer_than_zero(&accepted::TIMEOUT, time)
+}
+
 /// Checks `--coalesce`.
 fn coalesce(time: Duration) -> Result<Duration, PlanError> {
     if time > LONGEST_COALESCE {
@@ -606,7 +617,7 @@ mod tests {
             ("max-in-flight", ["1", "1000000"], ["0", "1000001"], "(1 to 1000000)"),
             ("connections", ["1", "1000000"], ["0", "1000001"], "(1 to 1000000)"),
             ("streams", ["1", "100000"], ["0", "100001"], "(1 to 100000)"),
-            ("timeout", ["1ns", "31536000"], ["0s", "8760h1ns"], "(above 0, up to 8760h)"),
+            ("timeout", ["1ms", "31536000"], ["999us", "8760h1ns"], "(1ms to 8760h)"),
             ("connect-timeout", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
             ("warmup", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
             ("max-lag", ["1ns", "8760h"], ["0", "8761h"], "(above 0, up to 8760h)"),
@@ -714,7 +725,8 @@ mod tests {
             ("-c 0 a:1", "from 1 to 1000000;"),
             ("-m 0 a:1", "from 1 to 100000;"),
             ("-d 0 a:1", "a time above 0"),
-            ("--timeout 0s a:1", "a time above 0"),
+            ("--timeout 0s a:1", "a time from 1ms to 8760h"),
+            ("--timeout 1ns a:1", "a time from 1ms to 8760h"),
         ] {
             assert!(load(line).unwrap_err().contains(said), "{line}");
         }

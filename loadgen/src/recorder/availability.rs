@@ -1,5 +1,7 @@
 //! Whether the target was there all the time: outages, by the requests that were due, and stalls, by what was outstanding.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::bits::Bits;
@@ -84,11 +86,17 @@ impl Availability {
     /// The longest time without a completed reply while at least one request was outstanding; a bit's width more or less.
     #[must_use]
     pub fn longest_stall(&self) -> Option<Span> {
+        self.longest_stall_within(&(0..Nanos::MAX))
+    }
+
+    /// The same of a part of the run: of what lies in it alone.
+    #[must_use]
+    pub fn longest_stall_within(&self, part: &Range<Nanos>) -> Option<Span> {
         let (width, pairs) = self.outstanding.beside(&self.completed);
         let mut longest = Longest::default();
         let mut end = 0;
         for (at, (outstanding, completed)) in (0..).map(|index| index * width).zip(pairs) {
-            if outstanding && !completed {
+            if outstanding && !completed && part.contains(&at) {
                 longest.begin(at);
             } else {
                 longest.end(at);
@@ -171,5 +179,8 @@ mod tests {
         availability.outstanding(SECOND, 9 * SECOND);
         let span = availability.longest_stall().unwrap();
         assert_eq!(span, Span { start: 3101 * milli, length: 4999 * milli });
+        let within = |from, to| availability.longest_stall_within(&(from * SECOND..to * SECOND)).unwrap();
+        assert_eq!(within(5, 7), Span { start: 5 * SECOND, length: 2 * SECOND });
+        assert_eq!(within(1, 3), Span { start: 1101 * milli, length: 999 * milli }, "a shorter one");
     }
 }

@@ -18,6 +18,7 @@ mod intervals;
 mod origin;
 mod phases;
 mod plausible;
+mod reached;
 mod record;
 mod recording;
 mod server_report;
@@ -51,6 +52,7 @@ pub(crate) use origin::MAX_LABELS;
 pub use origin::Origin;
 pub(crate) use origin::without_arguments;
 pub use phases::{PhaseFigures, Phases};
+pub use reached::Reached;
 pub(crate) use recording::Recording;
 pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
@@ -58,6 +60,7 @@ pub use sockets::Sockets;
 pub(crate) use split::{Split, Times as PartTimes};
 pub(crate) use streams::{Numbers, OfStream, OutOfOrder, Streams, settled};
 pub use times::{Snapshot, Times};
+pub(crate) use trend::slope;
 pub use trend::{Parts, Trend};
 pub use unmet::Unmet;
 pub(crate) use verified::{Hurt, MAX_EPOCHS, Sampled, Verified, fate, reason};
@@ -135,6 +138,9 @@ pub struct Recorder {
     /// What there was not while requests waited for a first connection until the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unopened: Option<String>,
+    /// Which bounds were reached while requests waited to be sent; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
     /// Connections that were closed because they broke the protocol while no request was at work on them, and what the
     /// first one did.
     pub unasked: Option<(u64, String)>,
@@ -244,6 +250,7 @@ impl Recorder {
             availability: Availability::default(),
             limited: None,
             unopened: None,
+            reached: None,
             unasked: None,
             body_bytes: 0,
             bytes_sent: 0,
@@ -337,6 +344,9 @@ impl Recorder {
         };
         if self.unopened.is_none() {
             self.unopened.clone_from(&other.unopened);
+        }
+        if let Some(reached) = other.reached {
+            self.reached.get_or_insert_default().merge(reached);
         }
         if let Some((more, what)) = &other.unasked {
             self.unasked.get_or_insert_with(|| (0, what.clone())).0 += more;

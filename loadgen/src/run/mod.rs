@@ -117,6 +117,9 @@ impl Run {
         let refreshing = addresses.iter().zip(plan.sites()).map(|(addresses, site)| addresses.keep_up(site));
         let refreshing = refreshing.collect::<anyhow::Result<Vec<_>>>()?;
         let workers = plan.workers().get();
+        if workers_before + workers > MANY_WORKERS * runtime::cpus::available().get() {
+            runtime::memory::without_huge_pages();
+        }
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
         let epoch = clock.epoch();
         let mut threads = Vec::with_capacity(workers);
@@ -304,16 +307,20 @@ fn merge(
     start: u64,
     results: Vec<WorkerResult>,
 ) -> Summary {
-    let (mut end, mut arrivals_end, mut busiest_worker, mut run_delay) = (start, start, 0f64, None);
+    let end = results.iter().map(|result| result.end).fold(start, Nanos::max);
+    let arrivals_end = results.iter().map(|result| result.arrivals_end).fold(start, Nanos::max);
     let interrupted = results.iter().any(|result| result.is_interrupted);
+    let (mut busiest_worker, mut run_delay) = (0f64, None);
     for result in results {
         debug_assert!(result.recorder.counts.add_up(), "{:?}", result.recorder.counts);
         debug_assert!(result.recorder.warmup.is_none_or(|counts| counts.add_up()), "in the warm-up");
         records.merge(&result.recorder);
-        end = end.max(result.end);
-        arrivals_end = arrivals_end.max(result.arrivals_end);
-        busiest_worker = busiest_worker.max(result.busy);
-        run_delay = run_delay.into_iter().chain(result.run_delay).reduce(f64::max);
+        // One that had little to do was done at once, having been on a CPU all the while: that is no busy worker.
+        let time = result.end.max(arrivals_end).max(end.min(start.saturating_add(SHORTEST_SHARE)));
+        let time = time.saturating_sub(start).max(1);
+        let share = |part: Nanos| (part as f64 / time as f64).min(1.0);
+        busiest_worker = busiest_worker.max(share(result.busy));
+        run_delay = run_delay.into_iter().chain(result.run_delay.map(share)).reduce(f64::max);
     }
     Summary {
         origin,
@@ -373,5 +380,65 @@ fn negotiated(
     Ok(plan)
 }
 
+/// From so many workers for each CPU on, what matters is that they begin: each would first have 10 MB cleared for it in huge pages.
+const MANY_WORKERS: usize = 4;
+
+/// How busy a worker was is told of no shorter time, unless the run was.
+const SHORTEST_SHARE: Nanos = 100_000_000;
+
 /// How often it is looked at whether the run was stopped, before it has begun.
 const LOOK: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::ExpectedStatus;
+
+    const MILLI: Nanos = 1_000_000;
+
+    /// What comes of workers that were on a CPU, and waited for one, so long until they were done; the last request was due after
+    /// so long.
+    fn shares(workers: &[(Nanos, Nanos, Nanos)], arrivals: Nanos) -> (f64, f64) {
+        let start = 77 * MILLI;
+        let ids = Ids { run: 0, load: 0 };
+        let recorder = || Recorder::new(ids, ExpectedStatus::default());
+        let made = |(busy, without_cpu, life): &(Nanos, Nanos, Nanos)| WorkerResult {
+            recorder: recorder(),
+            busy: *busy,
+            run_delay: Some(*without_cpu),
+            end: start + *life,
+            arrivals_end: start + arrivals.min(*life),
+            is_interrupted: false,
+        };
+        let plan = Plan::builder("http://127.0.0.1:1/").rate(1.0).build().unwrap();
+        let results = workers.iter().map(made).collect();
+        let run = RunSettings::of(&plan, &[]);
+        let summary = merge(Origin::default(), run, recorder(), start, results);
+        (summary.busiest_worker, summary.run_delay.unwrap())
+    }
+
+    #[test]
+    fn a_worker_that_had_nothing_to_do_and_was_done_at_once_was_not_busy() {
+        // One request in two seconds; the other worker has none.
+        let quiet = (10 * MILLI, 20 * MILLI, 2000 * MILLI);
+        for idle in [(MILLI, 0, MILLI), (0, 2 * MILLI, 2 * MILLI)] {
+            for arrivals in [0, 2000 * MILLI] {
+                let (busy, without_cpu) = shares(&[quiet, idle], arrivals);
+                assert!(busy < 0.02 && without_cpu < 0.03, "{idle:?}: {busy} {without_cpu}");
+            }
+        }
+        // Done after a quarter, in a closed loop.
+        let (busy, _) = shares(&[(490 * MILLI, 0, 500 * MILLI), quiet], 2000 * MILLI);
+        assert!((busy - 0.245).abs() < 0.001, "{busy}");
+    }
+
+    #[test]
+    fn a_straggler_makes_no_busy_worker_look_idle() {
+        let busy = (1980 * MILLI, 0, 2000 * MILLI);
+        let (share, _) = shares(&[busy, (100 * MILLI, 0, 10_000 * MILLI)], 2000 * MILLI);
+        assert!((share - 0.99).abs() < 0.001, "{share}");
+        // Shorter runs have what they have.
+        let (share, _) = shares(&[(15 * MILLI, 0, 30 * MILLI)], 30 * MILLI);
+        assert!((share - 0.5).abs() < 0.001, "{share}");
+    }
+}

@@ -5,6 +5,7 @@ mod file;
 mod loads;
 mod merge;
 mod parts;
+mod rates;
 mod rounds;
 
 use std::time::Duration;
@@ -24,9 +25,6 @@ use crate::{
     verify::Verification,
 };
 
-/// Fewer bins of what came back are too coarse for a rate.
-const MIN_BINS: Nanos = 20;
-
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,10 +39,11 @@ pub struct Summary {
     pub elapsed: Duration,
     /// How long requests became due.
     pub arrivals_lasted: Duration,
-    /// The share of its time that the busiest worker was on a CPU, from 0 to 1.
+    /// The share of its time that the busiest worker was on a CPU, from 0 to 1: of the time in which requests became due, and what it
+    /// took beyond that.
     pub busiest_worker: f64,
-    /// The share of its time that a worker was ready to run without a CPU, at most, from 0 to 1; none where the system
-    /// does not say.
+    /// The share of its time that a worker was ready to run without a CPU, at most, from 0 to 1, of the same time; none where the
+    /// system does not say.
     pub run_delay: Option<f64>,
     /// Whether the user cut it short.
     pub interrupted: bool,
@@ -83,92 +82,12 @@ impl Summary {
         happened.to.checked_sub(self.arrivals_lasted).filter(|behind| !behind.is_zero())
     }
 
-    /// Requests that became due, per second.
-    #[must_use]
-    pub fn offered_rate(&self) -> f64 {
-        per_second(self.records.counts.offered as f64, self.window())
-    }
-
-    /// Replies completed per second.
-    #[must_use]
-    pub fn achieved_rate(&self) -> f64 {
-        let (completed, _, time) = self.returned();
-        per_second(completed, time)
-    }
-
-    /// Bytes of replies' bodies per second.
-    #[must_use]
-    pub fn body_bytes_per_second(&self) -> f64 {
-        let (_, bytes, time) = self.returned();
-        per_second(bytes, time)
-    }
-
-    /// Messages of gRPC calls that came, per second; none of other runs.
-    #[must_use]
-    pub fn messages_per_second(&self) -> Option<f64> {
-        let calls = self.records.calls.as_deref()?;
-        if self.is_rate_over_all() {
-            return Some(per_second(calls.messages_received as f64, self.elapsed));
-        }
-        let window = self.window();
-        let moved = self.moved();
-        Some(per_second(calls.received_between(moved, moved.saturating_add(nanos(window))), window))
-    }
-
-    /// Replies and bytes that came back, and in which time.
-    ///
-    /// In an open loop, those within the time in which requests became due, moved by the median response time: a target that
-    /// is slow and steady has lost nothing, and one with a queue that grows shows what it serves. In a closed loop, those
-    /// until the last request was sent, or in the [whole run](Self::is_rate_over_all) if that was short. Never what came
-    /// behind a straggler, over all the time that it took.
-    fn returned(&self) -> (f64, f64, Duration) {
-        let (flow, window) = (&self.records.flow, self.window());
-        if self.is_rate_over_all() {
-            let completed = self.records.counts.completed() as f64;
-            return (completed, self.records.body_bytes as f64, self.elapsed);
-        }
-        let moved = self.moved();
-        let (completed, bytes) = flow.between(moved, moved.saturating_add(nanos(window)));
-        (completed, bytes, window)
-    }
-
-    /// By how much the time that rates are of lies behind the one in which requests became due.
-    fn moved(&self) -> Nanos {
-        let mut median = self.median_reply();
-        if let Some(together) = self.run.coalesce {
-            // The last of them go out together, that much later than the first one of them was due.
-            let service = self.records.times.service.value_at_quantile(0.5);
-            median = median.max(nanos(together).saturating_add(service));
-        }
-        // By whole bins: the edge of a bin at which nothing happened else cuts what happened at the other.
-        if self.is_open() { median - median % self.records.flow.width() } else { 0 }
-    }
-
-    /// Whether rates are over the whole run: a closed loop whose requests were sent in less than two median response times.
-    #[must_use]
-    pub fn is_rate_over_all(&self) -> bool {
-        let window = nanos(self.window());
-        let is_short =
-            window < self.median_reply().saturating_mul(2) || window < MIN_BINS * self.records.flow.width();
-        !self.is_open() && is_short
-    }
-
     /// Response times of replies with a status of this class, 1 to 5: what is beyond counts as 5.
     #[must_use]
     pub fn times_of_class(&self, class: usize) -> &Histogram<u64> {
         let times = &self.records.times;
         let are_successes = class == 2 && self.run.expected_status.is_none();
         if are_successes { &times.response } else { times.of_class(class) }
-    }
-
-    /// The median response time of those that succeeded, or of all replies if none did.
-    fn median_reply(&self) -> Nanos {
-        let times = &self.records.times;
-        let all = std::iter::once(&times.response).chain((1..=5).map(|class| times.of_class(class)));
-        all.filter(|histogram| !histogram.is_empty())
-            .map(|histogram| histogram.value_at_quantile(0.5))
-            .next()
-            .unwrap_or(0)
     }
 
     /// The average number of requests in flight while requests became due.
@@ -190,6 +109,12 @@ impl Summary {
         self.records.availability.longest_stall()
     }
 
+    /// The same while requests became due, behind the median response time, before which no reply is to be expected.
+    #[must_use]
+    pub fn longest_stall_of_window(&self) -> Option<Span> {
+        self.records.availability.longest_stall_within(&(self.median_reply()..nanos(self.window())))
+    }
+
     /// The longest stall, if it is out of the ordinary: a steady target that is slow does not stall, and no target does
     /// while loadgen itself is kept from running.
     #[must_use]
@@ -204,17 +129,20 @@ impl Summary {
         time > usual.saturating_mul(3).max(100_000_000)
     }
 
-    /// How long the last requests took beyond the time in which requests were sent, and how many they were; none where that
-    /// is no more than usual.
+    /// Stragglers, and how long the last one took beyond the time in which requests were sent; none where nothing took unusually
+    /// long.
     #[must_use]
     pub fn tail(&self) -> Option<(u64, Nanos)> {
         let (sent_until, end) = (nanos(self.arrivals_lasted), nanos(self.elapsed));
+        let usual = self.records.times.response.value_at_quantile(0.5).saturating_mul(3).max(1_000_000_000);
         let length = end.saturating_sub(sent_until);
-        let usual = self.records.times.response.value_at_quantile(0.5);
-        let (before, _) = self.records.flow.between(0, sent_until);
-        let stragglers = self.records.counts.completed().saturating_sub(contract::quantity::rounded(before));
-        (stragglers > 0 && length > usual.saturating_mul(3).max(1_000_000_000))
-            .then_some((stragglers, length))
+        if length <= usual {
+            return None;
+        }
+        let (before, _) = self.records.flow.between(0, sent_until.saturating_add(usual));
+        let late = self.records.counts.completed() as f64 - before;
+        // The bin at the edge may hold the only one.
+        (late > 1e-6).then(|| (contract::quantity::rounded(late).max(1), length))
     }
 
     /// What came of the requests that were due in the warm-up, in words; none without one.
@@ -286,10 +214,6 @@ impl Summary {
     pub(crate) fn window(&self) -> Duration {
         self.run.window.filter(|_| self.is_open() && !self.interrupted).unwrap_or(self.arrivals_lasted)
     }
-}
-
-fn per_second(count: f64, time: Duration) -> f64 {
-    count / seconds(time)
 }
 
 /// Never zero, so that it can be divided by.

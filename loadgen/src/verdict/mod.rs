@@ -7,6 +7,7 @@ mod band;
 pub mod change;
 mod growth;
 mod measured;
+mod not_held;
 mod slo;
 mod success;
 #[cfg(test)]
@@ -25,7 +26,7 @@ use success::several;
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds, time},
-    recorder::Span,
+    recorder::{Reached, Span},
     summary::Summary,
 };
 
@@ -144,8 +145,7 @@ impl Summary {
 
     fn limit_found(&self) -> Limit {
         let counts = &self.records.counts;
-        let fastest =
-            if self.run.is_open_loop() && !self.was_suspended() { growth::fastest(self) } else { None };
+        let fastest = self.grew();
         // An interrupt leaves a few behind.
         let were_not_sent = match self.interrupted {
             true => counts.not_sent > counts.offered / 100 + 10,
@@ -162,11 +162,12 @@ impl Summary {
         } else if self.stood_still().is_some() {
             Limit::Target
         } else if counts.dropped > 0 || were_not_sent {
-            Limit::Connections
+            if self.was_room_left() { Limit::Target } else { Limit::Connections }
         } else {
             match fastest {
                 None => Limit::None,
                 Some(Part::Lag) => Limit::Loadgen,
+                Some(Part::Wait) if self.was_room_left() => Limit::Target,
                 Some(Part::Wait) => Limit::Connections,
                 Some(Part::Way) => Limit::Way,
                 Some(Part::Server) => Limit::DummyServer,
@@ -202,6 +203,24 @@ impl Summary {
             .filter(|stall| lasted(stall) && within(stall) && !(is_open && self.is_rate_held()))
     }
 
+    /// The part of requests' time that grew, if that says something.
+    fn grew(&self) -> Option<Part> {
+        growth::fastest(self).filter(|_| self.run.is_open_loop() && !self.was_suspended())
+    }
+
+    /// Whether it is the target that requests waited for before they were sent.
+    fn was_waited_for(&self) -> bool {
+        let counts = &self.records.counts;
+        self.was_room_left() && (counts.dropped + counts.not_sent > 0 || self.grew() == Some(Part::Wait))
+    }
+
+    /// Whether requests waited although more of them could have been in flight, on more connections: for the target, then, to accept
+    /// connections or to take what was being sent.
+    fn was_room_left(&self) -> bool {
+        let counts = &self.records.counts;
+        counts.dropped == counts.dropped_late && self.records.reached.is_some_and(|reached| !reached.is_any())
+    }
+
     /// Whether loadgen itself was kept from running for long: what grew then says nothing of others.
     fn was_suspended(&self) -> bool {
         self.records.held_up.0 > 100_000_000
@@ -216,17 +235,9 @@ impl Summary {
         2 * picked_late.min(late) > self.records.counts.dropped
     }
 
-    /// The offered rate; of a run that was cut short that which was asked for, as the first request is due at once. By stages,
-    /// the rate of a part of the run is another one.
-    fn asked_rate(&self) -> f64 {
-        let is_constant = self.run.stages.is_none() && self.run.replay.is_none();
-        let asked = self.run.rate_per_second.filter(|_| self.interrupted && is_constant);
-        asked.map_or(self.offered_rate(), |asked| asked.min(self.offered_rate()))
-    }
-
     /// Whether the achieved rate is the offered one, for all that can be told.
     fn is_rate_held(&self) -> bool {
-        self.achieved_rate() >= self.asked_rate() * MIN_HELD
+        self.achieved_rate() >= self.offered_rate() * MIN_HELD
     }
 
     /// The verdict: a sentence on what came of the requests, and one on what the limit was.
@@ -236,7 +247,8 @@ impl Summary {
     }
 
     fn limit_sentence(&self) -> String {
-        let rates = format!("{} of {} requests/s", decimal(self.achieved_rate()), decimal(self.asked_rate()));
+        let rates =
+            format!("{} of {} requests/s", decimal(self.achieved_rate()), decimal(self.offered_rate()));
         let busy = self.busiest_worker * 100.0;
         match self.limit() {
             Limit::Loadgen if self.wanted_cpu() > MAX_BUSY && self.busiest_worker <= MAX_BUSY => format!(
@@ -288,6 +300,9 @@ impl Summary {
                     "the target, or a proxy in front of it, stood still {since} until the end, for {length}: {rates}"
                 )
             }
+            Limit::Target if self.was_waited_for() => format!(
+                "the target was the limit, or a proxy in front of it: requests waited longer and longer for it to accept connections, or to take what was sent, {rates}"
+            ),
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
             Limit::None if self.outcome() == Outcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
@@ -302,18 +317,11 @@ impl Summary {
             Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
                 format!("the rate was held: {rates}")
             }
+            Limit::None if self.run.is_open_loop() && self.is_rate_over_all() => {
+                format!("the run was too short to tell whether the rate was held: {rates}")
+            }
             Limit::None if self.run.is_open_loop() => {
-                let stood_still = self
-                    .longest_outage()
-                    .into_iter()
-                    .chain(self.longest_stall())
-                    .map(|span| span.length)
-                    .max();
-                let why = match stood_still.filter(|length| *length > 100_000_000) {
-                    Some(length) => format!("the target stood still or failed for {}", time(length as f64)),
-                    None => "the run is too short to tell why".to_owned(),
-                };
-                format!("the rate was not held, {rates}: {why}")
+                format!("the rate was not held, {rates}: {}", not_held::reason(self))
             }
             Limit::None => {
                 let delay = self.run_delay.unwrap_or(0.0);
@@ -358,11 +366,15 @@ impl Summary {
         }
     }
 
-    /// The options that bound how many requests could be in flight, as they were set.
+    /// The options that bound how many requests could be in flight, as they were set: the one that was reached, where that is known.
     fn room_flags(&self) -> String {
         let run = &self.run;
         let by_connections = run.max_connections.saturating_mul(run.streams);
-        if run.max_in_flight <= by_connections {
+        let is_in_flight = match self.records.reached {
+            Some(Reached { in_flight, connections }) if in_flight != connections => in_flight,
+            _ => run.max_in_flight <= by_connections,
+        };
+        if is_in_flight {
             format!("--max-in-flight {}", run.max_in_flight)
         } else if run.streams > 1 {
             let option = if run.pipelines() { "pipeline" } else { "streams" };

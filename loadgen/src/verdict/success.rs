@@ -34,9 +34,7 @@ pub(super) fn sentence(summary: &Summary) -> String {
             _ => format!("succeeded: all {} requests{unexpected}", count(offered)),
         };
     }
-    let dropped = counts.dropped - counts.dropped_late;
-    let not_replied = [dropped, counts.dropped_late, counts.not_sent, counts.unanswered];
-    let why = most_common(summary, not_replied).map(|(why, _)| why).unwrap_or_default();
+    let why = most_common(summary, not_replied(summary)).map(|(why, _)| why).unwrap_or_default();
     if succeeded == 0 {
         return format!("failed: no request succeeded: {why}");
     }
@@ -91,10 +89,7 @@ fn share(ratio: f64) -> String {
 }
 
 /// What kept most of the requests from success, and how many; this many were dropped, dropped late, not sent, and unanswered.
-fn most_common(
-    summary: &Summary,
-    [dropped, dropped_late, not_sent, unanswered]: [u64; 4],
-) -> Option<(String, u64)> {
+fn most_common(summary: &Summary, not_replied: [u64; 4]) -> Option<(String, u64)> {
     let records = &summary.records;
     let replies =
         records.statuses().filter(|(status, _)| !summary.run.expects(*status)).map(|(status, replies)| {
@@ -108,6 +103,27 @@ fn most_common(
         let said = if seen.example.is_empty() { String::new() } else { format!(": {}", seen.example) };
         (format!("{} ({}){said}", code.name(), several(seen.count, "call", "calls")), seen.count)
     });
+    let others = without_reply(summary, not_replied);
+    replies.chain(unmet).chain(calls).chain(others).max_by_key(|(_, number)| *number)
+}
+
+/// What kept most of the requests without a reply from one.
+pub(super) fn most_common_without_reply(summary: &Summary) -> Option<String> {
+    without_reply(summary, not_replied(summary)).max_by_key(|(_, number)| *number).map(|(why, _)| why)
+}
+
+/// How many were dropped, dropped late, not sent, and unanswered.
+fn not_replied(summary: &Summary) -> [u64; 4] {
+    let counts = &summary.records.counts;
+    let dropped = counts.dropped - counts.dropped_late;
+    [dropped, counts.dropped_late, counts.not_sent, counts.unanswered]
+}
+
+fn without_reply(
+    summary: &Summary,
+    [dropped, dropped_late, not_sent, unanswered]: [u64; 4],
+) -> impl Iterator<Item = (String, u64)> {
+    let records = &summary.records;
     let failures =
         records.failures.iter().map(|(cause, seen)| (failure(summary, cause, &seen.example), seen.count));
     let why_not_sent = match &records.unopened {
@@ -123,7 +139,7 @@ fn most_common(
         (unanswered, "unanswered when the run ended"),
     ]
     .map(|(number, what)| (format!("{} {what}", several(number, "request", "requests")), number));
-    replies.chain(unmet).chain(calls).chain(failures).chain(others).max_by_key(|(_, number)| *number)
+    failures.chain(others)
 }
 
 pub(super) fn several(number: u64, one: &str, many: &str) -> String {

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     outcome::{Cause, Failure},
     planted::{End, MICRO, MILLI, Planted, SECOND, run},
-    recorder::{Counts, Span},
+    recorder::{Counts, Reached, Span},
 };
 
 fn service(service: u64) -> Planted {
@@ -27,7 +27,7 @@ fn a_steady_target_holds_the_rate_however_slow_and_however_short_the_run() {
     for (line, time) in [
         ("-r 1000 -t 5000 a:1", MILLI),
         ("-r 1000 -t 1000 a:1", 100 * MILLI),
-        ("-r 1000 -t 5 a:1", 10 * MILLI),
+        ("-r 1000 -t 60 a:1", 10 * MILLI),
         ("-r 100 -d 1s a:1", 2000 * MILLI),
         ("-r 1 -t 1 a:1", 500 * MILLI),
         ("-r 50 -t 10 a:1", 30 * MILLI),
@@ -131,6 +131,16 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
     assert!((interrupted.success_ratio() - 1.0).abs() < 1e-9);
     let [outcome, _] = run().verdict();
     assert!(outcome.starts_with("succeeded: 150 of 200 requests"), "{outcome}");
+    // Before anything counted.
+    for (line, said) in [
+        ("-r 100 -d 2s --warmup 1s a:1", "interrupted in the warm-up: no request was due that counts"),
+        ("-r 100 -d 2s a:1", "interrupted before a request was due"),
+    ] {
+        let mut nothing = crate::planted::run(line, |_, _| Planted::default());
+        nothing.records.counts = Counts::default();
+        nothing.interrupted = true;
+        assert_eq!(nothing.verdict()[0], said, "{line}");
+    }
     assert_eq!(run().failed(), 50);
 }
 
@@ -219,6 +229,24 @@ fn requests_that_could_not_be_sent_name_the_options_that_bound_them() {
     };
     let summary = run("-r 1000 -d 1s --max-in-flight 7 --on-overload drop a:1", dropped);
     assert!(summary.verdict()[1].starts_with("--max-in-flight 7 was the limit"), "{:?}", summary.verdict());
+    // Where it is known which one was reached, that one; and where none was, requests waited for the target.
+    let waited = |reached| {
+        let mut summary =
+            run("-r 1000 -d 3s a:1", |_, at| Planted { wait: at / 5, ..service(MILLI + at / 20) });
+        summary.records.reached = reached;
+        (summary.limit(), summary.verdict()[1].clone())
+    };
+    let reached = |in_flight, connections| Some(Reached { in_flight, connections });
+    for (reached, limit, said) in [
+        (None, Limit::Connections, "--connections 10 with --streams 10 may be raised"),
+        (reached(true, false), Limit::Connections, "--max-in-flight 10000 may be raised"),
+        (reached(false, true), Limit::Connections, "--connections 10 with --streams 10 may"),
+        (reached(false, false), Limit::Target, "longer and longer for it to accept connections"),
+    ] {
+        let (found, sentence) = waited(reached);
+        assert!(found == limit && sentence.contains(said), "{reached:?}: {sentence}");
+        assert!(limit == Limit::Connections || !sentence.contains("--"), "{sentence}");
+    }
     let not_sent = |n: u64, _: u64| match n % 4 {
         0 => Planted { end: End::NotSent, ..Planted::default() },
         _ => Planted::default(),
@@ -419,6 +447,45 @@ fn one_straggler_is_told_by_itself_and_takes_nothing_from_the_rate() {
         "{}: what is beyond the window is left out",
         summary.mean_in_flight()
     );
+}
+
+#[test]
+fn stragglers_are_those_that_came_unusually_late_and_not_all_that_came_at_the_end() {
+    let told = |plant: &dyn Fn(u64, u64) -> Planted| run("-r 1000 -d 2s a:1", plant).warnings().join("; ");
+    // 500 are outstanding when the last one is sent, of which one is late.
+    let one = told(&|n, _| service(if n == 1990 { 4 * SECOND } else { 500 * MILLI }));
+    assert!(one.contains("1 straggler took up to 3.99 s after"), "{one}");
+    let three = told(&|n, _| service(if n % 100 == 0 && n > 1600 { 4 * SECOND } else { MILLI }));
+    assert!(three.contains("3 stragglers took up to 3.90 s after"), "{three}");
+    assert_eq!(told(&|n, _| service(if n % 100 == 0 { SECOND } else { 300 * MILLI })), "");
+}
+
+#[test]
+fn a_rate_that_was_not_held_names_what_explains_it_and_lies_within_the_run() {
+    let said = |line: &str, plant: &dyn Fn(u64, u64) -> Planted| run(line, plant).verdict()[1].clone();
+    let timed_out = || Planted { end: End::TimedOut, ..service(300 * MILLI) };
+    // One of five fails all the time; what is outstanding when requests are no longer due is no stall.
+    let failing = said("-r 200 -d 2s --timeout 300ms a:1", &|n, _| match n % 5 {
+        0 => timed_out(),
+        _ => service(MILLI),
+    });
+    assert_eq!(
+        failing,
+        "the rate was not held, 160 of 200 requests/s: 80 of 400 requests got no reply: \
+         no complete response within --timeout, from 127.0.0.1:1 and [::1]:1"
+    );
+    // Nor are those of a straggler, nor the first response time.
+    let straggler = said("-r 200 -d 3s a:1", &|n, _| match n {
+        599 => service(10 * SECOND),
+        n if n % 5 == 0 => timed_out(),
+        _ => service(400 * MILLI),
+    });
+    assert!(straggler.contains("120 of 600 requests got no reply"), "{straggler}");
+    let failed_for = said("-r 200 -d 10s a:1", &|_, at| match at / SECOND {
+        4..6 => timed_out(),
+        _ => service(MILLI),
+    });
+    assert!(failed_for.ends_with("the target stood still or failed for 2.00 s"), "{failed_for}");
 }
 
 #[test]

@@ -83,10 +83,10 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) struct WorkerResult {
     pub(crate) recorder: Recorder,
-    /// The share of the run during which the worker's thread was on a CPU, from 0 to 1.
-    pub(crate) busy: f64,
-    /// The share of the run during which it was ready to run without a CPU, where the system says so.
-    pub(crate) run_delay: Option<f64>,
+    /// How long the worker's thread was on a CPU, behind the warm-up.
+    pub(crate) busy: Nanos,
+    /// How long it was ready to run without a CPU, where the system says so.
+    pub(crate) run_delay: Option<Nanos>,
     /// When the worker was done.
     pub(crate) end: Nanos,
     /// When its arrivals ended.
@@ -185,13 +185,11 @@ impl Worker {
         self.begin_to_measure(begun);
         tokio::task::unconstrained(poll_fn(|cx| self.turn(cx))).await;
         let (end, cpu) = self.done.unwrap_or_else(|| (self.clock.now(), thread_cpu_time()));
-        let time = end.saturating_sub(self.measured_from).max(1);
-        let share = |part: Nanos| (part as f64 / time as f64).min(1.0);
         // Cut short in the warm-up, nothing was measured.
         let (cpu_before, delay_before) = self.thread_before.unwrap_or((cpu, None));
-        let busy = share(cpu.saturating_sub(cpu_before));
+        let busy = cpu.saturating_sub(cpu_before);
         let delay = runtime::polls::run_delay().zip(delay_before);
-        let run_delay = delay.map(|(after, before)| share(nanos(after.saturating_sub(before))));
+        let run_delay = delay.map(|(after, before)| nanos(after.saturating_sub(before)));
         let waiting = self.waiting();
         self.participant.publish(self.recording.records(), waiting);
         let arrivals_end = self.arrivals_end.unwrap_or(end);

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::{Clock, Nanos, nanos},
     plan::{Load, Protocol, Shape},
-    recorder::Recording,
+    recorder::{Reached, Recording},
     schedule::{ConnectionStages, Part},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct PerTarget {
     idle: Option<Box<dyn Idle>>,
     /// Whether something that had come was left unread in this turn.
     is_cut_short: bool,
+    /// Which bounds were reached while requests waited.
+    reached: Reached,
 }
 
 /// A closed loop whose connections change.
@@ -179,7 +181,15 @@ impl PerTarget {
         let only = Only::of(plan, index, part.of());
         let dispatcher = Dispatcher::new(max_in_flight, plan.captures(), plan.mix(part.of()), only)
             .following(following, index);
-        Self { pool, dispatcher, clock: *clock, staged, idle, is_cut_short: false }
+        Self {
+            pool,
+            dispatcher,
+            clock: *clock,
+            staged,
+            idle,
+            is_cut_short: false,
+            reached: Reached::default(),
+        }
     }
 
     /// Goes on with opening the first connections. True: they are open or have failed.
@@ -226,7 +236,7 @@ impl PerTarget {
         lateness: &Lateness,
         recording: &mut Recording,
     ) -> bool {
-        let Self { pool, dispatcher, clock, is_cut_short, idle, staged: _ } = self;
+        let Self { pool, dispatcher, clock, is_cut_short, idle, reached, staged: _ } = self;
         dispatcher.take_over();
         with!(pool, pool => {
             let mut picked = now;
@@ -240,7 +250,9 @@ impl PerTarget {
                 picked = clock.now();
             }
             if dispatcher.waiting() > 0 {
-                pool.want(dispatcher.waiting().min(dispatcher.room()), picked);
+                let room = dispatcher.room();
+                reached.merge(Reached { in_flight: room == 0, connections: room > 0 && pool.is_full() });
+                pool.want(dispatcher.waiting().min(room), picked);
             }
             pool.want_bound(picked);
             pool.drive(cx, &mut Results { dispatcher, recording });
@@ -295,6 +307,9 @@ impl PerTarget {
             idle.end(now, recording);
         }
         self.dispatcher.abandon(now, recording);
+        // Those of a WebSocket wait for the one that they are for, however many there are.
+        self.reached.connections |= with!(&self.pool, pool => pool.is_bound());
+        recording.records().reached.get_or_insert_default().merge(self.reached);
     }
 
     /// The number that is picked up next in a closed loop, if there is one.

@@ -74,10 +74,10 @@ fn no_protocol(offer: &Offer) -> String {
     match offer.protocol {
         None => "the server speaks neither h2 nor http/1.1 (ALPN)".to_owned(),
         Some(Protocol::Http1) => "the server does not speak http/1.1 (ALPN): try --http2".to_owned(),
-        Some(Protocol::Http2) if offer.without_tls.starts_with("grpc") => {
+        Some(Protocol::Http2) if offer.target.grpc => {
             "the server does not speak h2 (ALPN), which gRPC needs: it, or the proxy in front of it, has to offer h2".to_owned()
         }
-        Some(Protocol::Http2) if offer.without_tls.starts_with("ws") => {
+        Some(Protocol::Http2) if offer.target.websocket => {
             "the server does not speak h2 (ALPN): leave out --http2".to_owned()
         }
         Some(Protocol::Http2) => "the server does not speak h2 (ALPN): try --http1.1".to_owned(),

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadgen::{Summary, embedded::Embedded, verdict::Limit};
+use loadgen::{Summary, embedded::Embedded, recorder::Reached, verdict::Limit};
 
 use crate::{
     mix::loadgen,
@@ -92,6 +92,26 @@ fn too_few_connections_or_streams_are_the_limit() {
     assert_limit(&["-c", "1", "--fixed-connections", &http1], Limit::Connections, "--connections 1 may");
     let said = "--connections 1 with --streams 2";
     assert_limit(&["-c", "1", "-m", "2", &http2], Limit::Connections, said);
+    server.stop();
+}
+
+#[test]
+fn the_bound_that_was_reached_is_named_and_no_other() {
+    let server = Embedded::start().unwrap();
+    let slow = format!("http://{}/delay/20", server.address());
+    for (words, in_flight, connections, said) in [
+        (&["--max-in-flight", "2"][..], true, false, "--max-in-flight 2 may"),
+        (&["-c", "2", "--fixed-connections", "--max-in-flight", "500"], false, true, "--connections 2 may"),
+        (&[], false, false, "the rate was held"),
+    ] {
+        let (summary, sentence) = run(&[words, &[&slow]].concat());
+        assert_eq!(
+            summary.records.reached,
+            Some(Reached { in_flight, connections }),
+            "{words:?}: {sentence}"
+        );
+        assert!(sentence.contains(said), "{words:?}: {sentence}");
+    }
     server.stop();
 }
 

@@ -154,7 +154,7 @@ pub fn run(input: &[u8]) {
             assert!(
                 load.max_in_flight.get() <= load::MAX_IN_FLIGHT && load.streams.get() <= load::MAX_STREAMS
             );
-            assert!(plan.workers() <= load.connections && plan.workers().get() <= 1024);
+            assert!(plan.workers() <= load.connections && plan.workers().get() <= 256);
             let window = load.window();
             check_arrivals(load);
             assert!(!plan.request().http1().head().is_empty() && plan.request().http2().len() >= 4);

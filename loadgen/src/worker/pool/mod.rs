@@ -131,6 +131,16 @@ impl<C: Connection> Pool<C> {
         Some(self.places.occupy(opening, now, &self.ready))
     }
 
+    /// Whether there are as many connections as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.in_use() >= self.shared.limits.connections
+    }
+
+    /// Whether each request is for one of them, and waits for that one.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound.is_some()
+    }
+
     /// Opens what was lost of those that are kept, unless all were: then it is opened for those that wait.
     pub(super) fn replenish(&mut self, now: Nanos) {
         if self.places.open > 0 || self.connector.is_paced() || self.bound.is_some() {
