@@ -133,8 +133,8 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
     assert!(outcome.starts_with("succeeded: 150 of 200 requests"), "{outcome}");
     // Before anything counted.
     for (line, said) in [
-        ("-r 100 -d 2s --warmup 1s a:1", "interrupted in the warm-up: no request was due that counts"),
-        ("-r 100 -d 2s a:1", "interrupted before a request was due"),
+        ("-r 100 -d 2s --warmup 1s a:1", "interrupted in the warm-up: no request was due"),
+        ("-r 100 -d 2s a:1", "interrupted: no request was due"),
     ] {
         let mut nothing = crate::planted::run(line, |_, _| Planted::default());
         nothing.records.counts = Counts::default();
