@@ -602,6 +602,14 @@ fn shards_of_loads_are_merged_load_by_load() {
     for name in ["one", "two"] {
         assert_eq!(written.run(&format!("--report {name}.json")).0, Some(0));
     }
+    // However long it took until the second one began.
+    let (one, mut two) = (written.report("one.json"), written.report("two.json"));
+    for load in 0..2 {
+        let began = |report: &Value| report["loads"][load]["origin"]["started_ms"].clone();
+        assert!(began(&two).is_u64(), "{two}");
+        two["loads"][load]["origin"]["started_ms"] = began(&one);
+    }
+    std::fs::write(written.file("two.json"), two.to_string()).unwrap();
     let (code, merged, err) = written.other("merge one.json two.json");
     assert_eq!((code, err.as_str()), (Some(0), ""), "{merged}");
     let json: Value = serde_json::from_str(&merged).unwrap();
