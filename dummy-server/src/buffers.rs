@@ -53,6 +53,7 @@ impl Buffers {
     pub(crate) fn for_reading(&self) -> InUse<'_, [u8]> {
         self.read.take_or_else(|| vec![0; self.read_size].into_boxed_slice())
     }
+
     /// Bytes in one system call at most, but for the first slice.
     pub(crate) fn largest_write(&self) -> usize {
         self.largest_write

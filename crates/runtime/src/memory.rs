@@ -46,7 +46,7 @@ pub fn without_huge_pages() {
     }
 }
 
-/// As it was before [`without_huge_pages`], which processes that this one starts would inherit.
+/// As it was before [`without_huge_pages`], for all of this process from now on: processes that it starts would inherit that.
 pub fn with_huge_pages_again() {
     #[cfg(target_os = "linux")]
     if IS_WITHOUT.swap(false, Ordering::Relaxed) {

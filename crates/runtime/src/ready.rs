@@ -5,12 +5,15 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Relaxed},
+        },
     },
     task::{Context, Wake, Waker},
 };
 
-/// The list of those that were woken. The lock is never contended: all wakers live on the worker's thread.
+/// The list of those that were woken. The lock is hardly ever contended: few wakers are called on other threads than the worker's.
 #[derive(Clone, Debug, Default)]
 pub struct Ready(Arc<Mutex<List>>);
 
@@ -76,9 +79,12 @@ impl Key {
         &self.waker
     }
 
-    /// Puts the member on the list.
+    /// Puts the member on the list, from the thread that takes it from there: that has seen itself take it.
     pub fn wake(&self) {
-        self.shared.list();
+        // Mostly it is there, where a request at a time is given to a connection; to look is cheaper than to change.
+        if !self.is_listed() {
+            self.shared.list();
+        }
     }
 
     /// Whether the member is on the list, or was taken and not looked at.
@@ -88,7 +94,8 @@ impl Key {
 
     /// To be called when the member is taken from the list, before it is looked at.
     pub fn taken(&self) {
-        self.shared.listed.store(false, Relaxed);
+        // Whoever lists it from now on sees that, and what they did before is seen here.
+        self.shared.listed.swap(false, AcqRel);
     }
 }
 
@@ -101,8 +108,7 @@ struct Member {
 
 impl Member {
     fn list(&self) {
-        // Most are, where a request at a time is given to a connection; to look at it is cheaper than to change it.
-        if self.listed.load(Relaxed) || self.listed.swap(true, Relaxed) {
+        if self.listed.swap(true, AcqRel) {
             return;
         }
         let mut list = self.ready.lock();

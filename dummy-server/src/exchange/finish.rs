@@ -83,7 +83,7 @@ impl Pending {
         self.flight.cut(cut, refused);
     }
 
-    /// There will be no reply: it ends along with another one, which is cut in this way, and the client knows that it was not
+    /// There will be no reply: it ends because another one is cut in this way, and the client knows that this one was not
     /// processed.
     pub(crate) fn refused_by(mut self, cut: Cut) {
         self.flight.refused_by(cut);

@@ -161,7 +161,7 @@ impl Flight {
         self.note_cut(cut, refused);
     }
 
-    /// It ends along with another one, which is cut in this way, and the client knows that it was not processed.
+    /// It ends because another one is cut in this way, and the client knows that this one was not processed.
     pub(crate) fn refused_by(&mut self, cut: Cut) {
         self.note_cut(cut, true);
     }

@@ -1,7 +1,7 @@
 //! Tokens of verified runs in the payloads of a call's requests (`loadgen --verify`): which came behind one that was sent later,
 //! and which have changed. The ledger notes each that came.
 
-use std::rc::Rc;
+use std::{ops::Range, rc::Rc};
 
 use contract::{
     id::Id,
@@ -13,11 +13,17 @@ use crate::ledger::{Ledger, Noted};
 /// How many numbers of requests are told that were reordered, and that have changed.
 const MAX_TOLD: usize = 1000;
 
+/// How many gaps in the numbers that have come are remembered.
+const MAX_GAPS: usize = 1000;
+
 /// Those of one call.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     noted: Noted,
-    highest: u64,
+    /// From the lowest number that has come to the highest.
+    come: Range<u64>,
+    /// Those between that have not come yet.
+    gaps: Vec<Range<u64>>,
     told: Told,
 }
 
@@ -40,20 +46,16 @@ impl Tokens {
     /// A request with this token has come; `notes` it in the ledger if the request is one of several.
     pub(super) fn came(&mut self, id: Id, payload: &[u8], notes: Option<&Rc<Ledger>>) {
         let Told { token, reordered, changed } = &mut self.told;
-        let mut is_again = false;
         if let Some(ledger) = notes {
             self.noted.saw(id, payload.len(), ledger);
-            is_again = self.noted.is_again();
             // What becomes of it is told by the responses.
             self.noted.handed_over();
         }
         token.clear();
         token.push_str(&String::from_utf8_lossy(&id.text()));
-        // One that comes again is told as such, whatever has come in between.
-        if id.number < self.highest && !is_again && reordered.len() < MAX_TOLD {
+        if is_behind(&mut self.come, &mut self.gaps, id.number) && reordered.len() < MAX_TOLD {
             reordered.push(id.number);
         }
-        self.highest = self.highest.max(id.number);
         if payload != stream_message(id) && changed.len() < MAX_TOLD {
             changed.push(id.number);
         }
@@ -72,12 +74,41 @@ impl Tokens {
     }
 }
 
+/// Whether this number comes behind a higher one, and for the first time in its call: one that comes again is another thing.
+fn is_behind(come: &mut Range<u64>, gaps: &mut Vec<Range<u64>>, number: u64) -> bool {
+    let mut note = |gap: Range<u64>| {
+        if !gap.is_empty() && gaps.len() < MAX_GAPS {
+            gaps.push(gap);
+        }
+    };
+    let next = number.saturating_add(1);
+    if come.is_empty() {
+        *come = number..next;
+        return false;
+    }
+    if number >= come.end {
+        note(come.end..number);
+        come.end = next;
+        return false;
+    }
+    if number < come.start {
+        note(next..come.start);
+        come.start = number;
+        return true;
+    }
+    let Some(place) = gaps.iter().position(|gap| gap.contains(&number)) else { return false };
+    let gap = gaps.swap_remove(place);
+    gaps.extend([gap.start..number, next..gap.end].into_iter().filter(|part| !part.is_empty()));
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn requests_that_came_later_than_those_behind_them_and_that_have_changed_are_told_once() {
+    fn requests_that_came_later_than_those_behind_them_and_that_have_changed_are_told_with_the_next_response()
+    {
         let ledger = Ledger::new("one", 7, 1024);
         let mut tokens = Tokens::default();
         let id = |number| Id { run: 7, load: 64, number, attempt: 0 };
@@ -91,10 +122,19 @@ mod tests {
         assert_eq!((told.reordered, told.changed), (vec![1], vec![3, 3]));
         let again = tokens.tell();
         assert!(again.reordered.is_empty() && again.changed.is_empty());
-        for number in 0..2 * MAX_TOLD as u64 {
-            tokens.came(id(number % 2), b"", None);
+        // Of another call with the same numbers, as when it is retried, it is told as well; and each once.
+        let mut retried = Tokens::default();
+        for number in [5, 9, 7, 8, 7, 6, 3, 4, 9] {
+            let payload = stream_message(id(number));
+            retried.came(id(number), &payload, Some(&ledger));
         }
-        let told = tokens.tell();
+        let told = retried.tell();
+        assert_eq!((told.reordered, told.changed), (vec![7, 8, 6, 3, 4], Vec::new()));
+        // Every number once, from the highest down.
+        for number in (0..2 * MAX_TOLD as u64).rev() {
+            retried.came(id(number + 10), b"", None);
+        }
+        let told = retried.tell();
         assert_eq!((told.reordered.len(), told.changed.len()), (MAX_TOLD, MAX_TOLD));
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Aggregator {
     permit: Semaphore,
     /// By worker.
     left: Mutex<Vec<(usize, Seen)>>,
+    /// Loads of which those had seen something that they no longer had room for.
+    evicted: Mutex<BTreeSet<(u32, u8)>>,
     instance: String,
     epoch: u32,
 }
@@ -64,7 +66,14 @@ impl Aggregator {
         let epoch = RandomState::new().hash_one(std::process::id()) as u32;
         let left = Mutex::default();
         (
-            Self { workers, permit: Semaphore::new(1), left, instance: instance.to_owned(), epoch },
+            Self {
+                workers,
+                permit: Semaphore::new(1),
+                left,
+                evicted: Mutex::default(),
+                instance: instance.to_owned(),
+                epoch,
+            },
             questions.into_iter(),
         )
     }
@@ -139,7 +148,10 @@ impl Aggregator {
         }
         all.forgotten += pages.left_out();
         all.pages = Packed::of(&pages);
-        all.loads = self.left_of().into_iter().filter(|of| of.0 == run).map(|(_, load)| load).collect();
+        let evicted = self.evicted.lock().unwrap_or_else(PoisonError::into_inner);
+        let loads = self.left_of().into_iter().chain(evicted.iter().copied());
+        let loads: BTreeSet<u8> = loads.filter(|of| of.0 == run).map(|(_, load)| load).collect();
+        all.loads = loads.into_iter().collect();
         all
     }
 
@@ -205,13 +217,9 @@ impl Ledger {
             statement.cut_by_server += std::mem::take(&mut statement.open);
             (worker, (statement, pages))
         });
-        let evicted = self.evicted.borrow();
-        let forgotten = evicted.iter().map(|((run, load), forgotten)| {
-            let (run, load, forgotten) = (*run, *load, *forgotten);
-            let counts = Statement { version: VERSION, run, load, forgotten, ..Statement::default() };
-            (worker, (counts, Pages::default()))
-        });
-        aggregator.left().extend(forgotten.chain(seen));
+        aggregator.left().extend(seen);
+        let mut evicted = aggregator.evicted.lock().unwrap_or_else(PoisonError::into_inner);
+        evicted.extend(self.evicted.borrow().iter().map(|(load, _)| *load));
     }
 
     /// Answers until nobody can ask any more.

@@ -342,11 +342,6 @@ impl Sighting {
         (past.status, past.replied_ns) = (status, replied_ns);
     }
 
-    /// Whether what it is of had been seen before.
-    pub(crate) fn is_again(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.past.sighting > 1)
-    }
-
     /// The last byte of the reply was handed over.
     #[inline]
     pub(crate) fn whole(&mut self) {
@@ -505,9 +500,10 @@ mod tests {
         assert_eq!((statement.sightings, statement.forgotten, statement.open), (1, 2, 0));
         let (aggregator, _) = Aggregator::new("one", 1);
         ledger.leave(0, &aggregator);
-        let left = |run| aggregator.left_statement(run, 0);
-        assert_eq!((left(1).forgotten, left(1).loads), (1, vec![0]), "it went for the one that came back");
-        assert_eq!((left(0).sightings, left(0).forgotten, left(0).loads), (1, 2, vec![0]));
+        assert!(!aggregator.left_of().contains(&(1, 0)), "nobody has to be told of it");
+        assert_eq!(aggregator.left_statement(1, 1).loads, [0], "it went for the one that came back");
+        let left = aggregator.left_statement(0, 0);
+        assert_eq!((left.sightings, left.forgotten, left.loads), (1, 2, vec![0]));
         assert_eq!((pages.count(), statement.adds_up()), (1, true));
         assert_eq!(ledger.statement(1, 0, &[]).map(|(statement, _)| statement.forgotten), Some(1));
     }

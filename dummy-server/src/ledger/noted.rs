@@ -33,11 +33,6 @@ impl Noted {
         self.count
     }
 
-    /// Whether the one that came last had come before, as far as this worker has seen.
-    pub(crate) fn is_again(&self) -> bool {
-        self.sightings.last().is_some_and(|(sighting, _)| sighting.is_again())
-    }
-
     /// All echoes were handed over whole.
     #[inline]
     pub(crate) fn handed_over(&mut self) {

@@ -2,7 +2,7 @@
 //! [counts](accounting) and its [`Peer`].
 //!
 //! An event that concerns several of them is passed on from here. Nothing is decided here, and nothing here reads or
-//! writes. Endpoints and behaviours see none of it but the [`Orders`].
+//! writes. Endpoints and behaviours see none of it but the [`Orders`] and the [`Peer`].
 
 mod accounting;
 pub(crate) mod orders;

@@ -115,6 +115,7 @@ mod tests {
         assert!(orders.give(Order::Close));
         assert_eq!((orders.strongest(), count.0.load(Relaxed)), (Order::Close, 1));
     }
+
     #[test]
     fn a_connection_is_ending_when_either_end_wants_that() {
         let (told, left) = (Orders::default(), Orders::default());

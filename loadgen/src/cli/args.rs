@@ -644,8 +644,9 @@ pub struct Args {
 
     /// Keep a label in the JSON report, like version=1.2
     ///
-    /// In the form name=value; may be repeated. The report also keeps the command line, without the values of header fields and
-    /// trailers, bodies, the arguments of --during, and user names and passwords in URLs, whose queries stay in it; the version, the host and when the run began.
+    /// In the form name=value; may be repeated. The report also keeps the version, the host, when the run began, and the command line.
+    /// Left out of that are the values of header fields and trailers, bodies, the arguments of --during, and user names and passwords in
+    /// URLs; queries of URLs stay in it.
     #[arg(long = "label", value_name = "NAME=VALUE", env = "LOADGEN_LABEL", value_delimiter = '\n', value_parser = label,
           help_heading = OUTPUT)]
     pub labels: Vec<(String, String)>,

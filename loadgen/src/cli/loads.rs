@@ -150,7 +150,12 @@ impl Round for OneRound<'_> {
         if let Some(crossed) = &aborted {
             let by = format!("{} was crossed by the load '{}'", crossed.threshold, names[crossed.run]);
             note(&format!("stopped early: {by} (--abort-on)"));
-            summaries.iter_mut().for_each(|summary| summary.aborted_by = Some(by.clone()));
+            for (index, summary) in summaries.iter_mut().enumerate() {
+                // Others had ended.
+                if summary.interrupted || index == crossed.run {
+                    summary.aborted_by = Some(by.clone());
+                }
+            }
         }
         Ok(OfRound { summaries })
     }

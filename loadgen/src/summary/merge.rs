@@ -89,7 +89,13 @@ impl Summary {
         self.records.delay(mine);
         let mut theirs = other.records.clone();
         theirs.delay(later);
+        // What is not known of either is not known of both, unless the other one has reached something.
+        let reached = match (self.records.reached, theirs.reached) {
+            (Some(_), Some(_)) => None,
+            (one, other) => Some(one.or(other).filter(|reached| reached.is_any())),
+        };
         self.records.merge(&theirs);
+        self.records.reached = reached.unwrap_or(self.records.reached);
         self.elapsed = until(self.elapsed, other.elapsed);
         self.arrivals_lasted = until(self.arrivals_lasted, other.arrivals_lasted);
         self.origin.merge(&other.origin);

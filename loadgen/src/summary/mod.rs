@@ -139,10 +139,12 @@ impl Summary {
         if length <= usual {
             return None;
         }
-        let (before, _) = self.records.flow.between(0, sent_until.saturating_add(usual));
-        let late = self.records.counts.completed() as f64 - before;
-        // The bin at the edge may hold the only one.
-        (late > 1e-6).then(|| (contract::quantity::rounded(late).max(1), length))
+        // Whole bins alone: that at the edge has usual ones, too.
+        let width = self.records.flow.width().max(1);
+        let edge = sent_until.saturating_add(usual).div_ceil(width).saturating_mul(width);
+        let (before, _) = self.records.flow.between(0, edge);
+        let late = contract::quantity::rounded(self.records.counts.completed() as f64 - before);
+        (late > 0).then_some((late, length))
     }
 
     /// What came of the requests that were due in the warm-up, in words; none without one.

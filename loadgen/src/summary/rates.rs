@@ -111,7 +111,8 @@ impl Summary {
     fn counted(&self) -> Counted {
         let window = nanos(self.window());
         if self.is_rate_over_all() {
-            Counted::All(self.elapsed)
+            // A run ends with its last reply, which may be before the end of the last interval.
+            Counted::All(self.elapsed.max(self.offered_in()))
         } else if !self.is_open() {
             Counted::Within(0..window)
         } else if self.fell_behind() {

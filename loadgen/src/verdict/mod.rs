@@ -235,9 +235,17 @@ impl Summary {
         2 * picked_late.min(late) > self.records.counts.dropped
     }
 
-    /// Whether the achieved rate is the offered one, for all that can be told.
+    /// Whether the achieved rate is the offered one, for all that can be told: what the user cut short is owed by nobody.
     fn is_rate_held(&self) -> bool {
-        self.achieved_rate() >= self.offered_rate() * MIN_HELD
+        let counts = &self.records.counts;
+        let owed = counts.offered - self.cut_short();
+        self.achieved_rate() >= self.offered_rate() * (owed as f64 / counts.offered.max(1) as f64) * MIN_HELD
+    }
+
+    /// How many requests the user's interrupt left unsent or unanswered.
+    fn cut_short(&self) -> u64 {
+        let counts = &self.records.counts;
+        if self.interrupted { counts.not_sent + counts.unanswered } else { 0 }
     }
 
     /// The verdict: a sentence on what came of the requests, and one on what the limit was.
@@ -314,11 +322,11 @@ impl Summary {
             Limit::None if self.run.is_open_loop() && self.records.counts.offered < 2 => {
                 "one request says nothing of a rate".to_owned()
             }
-            Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
-                format!("the rate was held: {rates}")
-            }
             Limit::None if self.run.is_open_loop() && self.is_rate_over_all() => {
                 format!("the run was too short to tell whether the rate was held: {rates}")
+            }
+            Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
+                format!("the rate was held: {rates}")
             }
             Limit::None if self.run.is_open_loop() => {
                 format!("the rate was not held, {rates}: {}", not_held::reason(self))
@@ -371,7 +379,10 @@ impl Summary {
         let run = &self.run;
         let by_connections = run.max_connections.saturating_mul(run.streams);
         let is_in_flight = match self.records.reached {
-            Some(Reached { in_flight, connections }) if in_flight != connections => in_flight,
+            Some(Reached { in_flight: false, connections: false, pace: true }) => {
+                return "--connections-per-second".to_owned();
+            }
+            Some(Reached { in_flight, connections, .. }) if in_flight != connections => in_flight,
             _ => run.max_in_flight <= by_connections,
         };
         if is_in_flight {

@@ -24,7 +24,7 @@ pub(super) fn reason(summary: &Summary) -> String {
         return format!("the target stood still or failed for {}", time(length as f64));
     }
     let counts = &summary.records.counts;
-    let without_reply = counts.offered.saturating_sub(counts.completed());
+    let without_reply = counts.offered.saturating_sub(counts.completed() + summary.cut_short());
     if without_reply > 0 && explains(without_reply as f64) {
         let why = most_common_without_reply(summary).unwrap_or_default();
         let requests = several(counts.offered, "request", "requests");

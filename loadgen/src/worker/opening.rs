@@ -46,8 +46,9 @@ pub(super) struct Row {
     failures: u32,
     /// How many there were before connections that were made, of which none has been of use yet.
     before: u32,
-    /// When the last one failed.
+    /// When the last one failed, and when the last one did that counts.
     at: Nanos,
+    counted_at: Nanos,
 }
 
 impl Row {
@@ -58,8 +59,10 @@ impl Row {
         }
         // That one was made ends no row if it was of no use.
         self.failures = self.failures.max(self.before);
-        if self.failures == 0 || since >= self.at {
+        // Not by the last failure: where attempts overlap, none begins behind the one before it.
+        if self.failures == 0 || since >= self.counted_at {
             self.failures = self.failures.saturating_add(1);
+            self.counted_at = at;
         }
         self.at = at;
     }

@@ -251,7 +251,9 @@ impl PerTarget {
             }
             if dispatcher.waiting() > 0 {
                 let room = dispatcher.room();
-                reached.merge(Reached { in_flight: room == 0, connections: room > 0 && pool.is_full() });
+                let connections = room > 0 && pool.is_full();
+                let pace = room > 0 && !connections && pool.is_paced();
+                reached.merge(Reached { in_flight: room == 0, connections, pace });
                 pool.want(dispatcher.waiting().min(room), picked);
             }
             pool.want_bound(picked);

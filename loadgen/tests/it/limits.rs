@@ -107,7 +107,7 @@ fn the_bound_that_was_reached_is_named_and_no_other() {
         let (summary, sentence) = run(&[words, &[&slow]].concat());
         assert_eq!(
             summary.records.reached,
-            Some(Reached { in_flight, connections }),
+            Some(Reached { in_flight, connections, pace: false }),
             "{words:?}: {sentence}"
         );
         assert!(sentence.contains(said), "{words:?}: {sentence}");

@@ -563,6 +563,7 @@ mod tests {
                 ..good.clone()
             },
             Statement { samples: vec![Sample::default(); MAX_HEADS + 1], ..good.clone() },
+            Statement { loads: vec![0; MAX_LOADS + 1], ..good.clone() },
             Statement {
                 samples: vec![Sample { version: "x".repeat(4096), ..Sample::default() }],
                 ..good.clone()

@@ -38,7 +38,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// While so much output waits, nothing more is read or made.
 const MOST_OUTPUT: usize = 64 << 10;
 /// Bytes that are read in one call.
-const MOST_READ: usize = 64 << 10;
+const MOST_READ_OF_ONE: usize = 64 << 10;
 
 /// What carries an open WebSocket.
 pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin {
@@ -214,7 +214,7 @@ impl<S: Carrier> Talk<'_, S> {
         }
         let context = self.context;
         let mut buffer = context.buffers.for_reading();
-        let mut buffer = ReadBuf::new(&mut buffer[..MOST_READ]);
+        let mut buffer = ReadBuf::new(&mut buffer[..MOST_READ_OF_ONE]);
         if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
             return Poll::Ready(false);
         }

@@ -136,7 +136,12 @@ impl Bound {
         self.turns[turn as usize].place = None;
         let is_listed = std::mem::replace(&mut self.turns[turn as usize].is_listed, true);
         match is_limited {
-            true => self.free.push_front(turn),
+            true => {
+                if is_listed {
+                    self.free.retain(|listed| *listed != turn);
+                }
+                self.free.push_front(turn);
+            }
             false if !is_listed => self.free.push_back(turn),
             false => {}
         }

@@ -131,9 +131,15 @@ impl<C: Connection> Pool<C> {
         Some(self.places.occupy(opening, now, &self.ready))
     }
 
-    /// Whether there are as many connections as there may be.
+    /// Whether there are as many connections as there may be, with those that end.
     pub(super) fn is_full(&self) -> bool {
-        self.places.in_use() >= self.shared.limits.connections
+        let most = self.shared.limits.connections;
+        self.places.in_use() >= most || self.places.retiring >= MAX_RETIRING.max(most)
+    }
+
+    /// Whether connections are opened at a pace.
+    pub(super) fn is_paced(&self) -> bool {
+        self.connector.is_paced()
     }
 
     /// Whether each request is for one of them, and waits for that one.

@@ -134,8 +134,7 @@ impl Connection {
         stream.head_received = true;
         stream.remote_closed = end;
         stream.expected = head.content_length();
-        let stream = key;
-        Ok(Some(Event::Request { stream, end }))
+        Ok(Some(Event::Request { stream: key, end }))
     }
 
     /// Refuses a stream beyond the number allowed. That is no fault as long as the client has not seen SETTINGS, and
