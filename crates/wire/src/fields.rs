@@ -126,6 +126,24 @@ impl Fields {
         found.map(|span| &self.bytes[span.value()])
     }
 
+    /// [`Self::get`] of several names, in one pass.
+    #[inline]
+    #[must_use]
+    pub fn get_each<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
+        let mut found = [None; N];
+        for span in &self.spans {
+            for (name, value) in names.iter().zip(&mut found) {
+                let is_one = span.name as usize == name.len()
+                    && value.is_none()
+                    && is_same(&self.bytes[span.name()], name.as_bytes());
+                if is_one {
+                    *value = Some(&self.bytes[span.value()]);
+                }
+            }
+        }
+        found
+    }
+
     /// All values of that name, in whatever case it is.
     #[inline]
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
@@ -222,6 +240,8 @@ mod tests {
     fn names_are_found_in_any_case() {
         let list = list();
         assert_eq!(list.get("HOST"), Some(&b"a"[..]));
+        assert_eq!(list.get_each(["X-Two", "none", "HOST"]), [list.get("x-two"), None, list.get("host")]);
+        assert!(list.get("x-two").is_some());
         assert_eq!(list.get_all("x-TWO").collect::<Vec<_>>(), [b"1", b"2"]);
         assert!(list.contains("Accept") && !list.contains("accep"));
     }

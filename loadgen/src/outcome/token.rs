@@ -104,8 +104,8 @@ impl InFlight {
 
     fn check_token(&mut self, head: &Head<'_>, check: &mut TokenCheck) {
         let TokenCheck { ids, seen } = check;
-        let fields = head.fields();
-        let Some(text) = fields.get(SEEN) else {
+        let [text, encoding] = head.fields().get_each([SEEN, "content-encoding"]);
+        let Some(text) = text else {
             self.reply.token = TokenEcho::Missing;
             return;
         };
@@ -115,7 +115,7 @@ impl InFlight {
                 self.reply.token = TokenEcho::Own { epoch };
                 self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();
                 self.reply.announced = length;
-                if length.is_some() && fields.contains("content-encoding") {
+                if length.is_some() && encoding.is_some() {
                     self.reply.announced = None;
                     self.reply.note_encoded();
                 }
