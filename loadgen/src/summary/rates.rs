@@ -124,11 +124,11 @@ impl Summary {
     }
 
     /// Whether the target was behind when requests were no longer due: their times had grown, or more replies than usual were
-    /// still to come.
+    /// still to come, or what was outstanding had grown to the end.
     ///
     /// How many are to come in a steady state is how many became due in a response time. That one is of the first
     /// half, so that what the last ones waited for is not taken for usual.
-    fn fell_behind(&self) -> bool {
+    pub(crate) fn fell_behind(&self) -> bool {
         let (trend, flow, window) = (&self.records.trend, &self.records.flow, nanos(self.window()));
         let bins: Vec<(Nanos, &Parts)> = (0..)
             .map(|index| index * trend.width())
@@ -137,7 +137,7 @@ impl Summary {
             .collect();
         let was_sent = bins.iter().filter(|(_, parts)| parts.sent > 0);
         let points: Vec<_> = was_sent.map(|(at, parts)| (*at as f64, mean(parts))).collect();
-        if slope(&points).is_some() {
+        if slope(&points).is_some() || self.outstanding_grew() {
             return true;
         }
         let mut first = Parts::default();
@@ -155,6 +155,31 @@ impl Summary {
         // By whole bins: in the one at the edge, all may have come before it.
         let (in_time, _) = flow.between(0, window.saturating_add(flow.width()));
         completed - in_time > expected + SIGNIFICANT * (expected + 1.0).sqrt()
+    }
+
+    /// Whether what was outstanding grew over the second half of the window, in its last quarter about as fast as in the one before,
+    /// although replies came: in whichever order a target answers. Times can't tell if it is not the order of requests: those that are
+    /// left behind are then as many among the first requests as among the last.
+    fn outstanding_grew(&self) -> bool {
+        let (trend, flow, window) = (&self.records.trend, &self.records.flow, nanos(self.window()));
+        let quarter = window / 4;
+        // By whole bins, which both have the same of.
+        let width = trend.width().max(flow.width()).max(1);
+        let quarter = quarter - quarter % width;
+        if quarter == 0 {
+            return false;
+        }
+        let sent = |from: Nanos, to: Nanos| -> f64 {
+            let bins = (0..).map(|index| index * trend.width()).zip(trend.iter());
+            bins.filter(|(at, _)| (from..to).contains(at)).map(|(_, parts)| parts.sent as f64).sum()
+        };
+        let grew = |from: Nanos, to: Nanos| (sent(from, to), sent(from, to) - flow.between(from, to).0);
+        let (_, before) = grew(2 * quarter, 3 * quarter);
+        let (_, last) = grew(3 * quarter, 4 * quarter);
+        let (due, both) = grew(2 * quarter, 4 * quarter);
+        let (completed, _) = flow.between(0, 4 * quarter);
+        let came = completed >= sent(0, 4 * quarter) / 10.0;
+        came && last >= before * 0.75 && both > SIGNIFICANT * (due + 1.0).sqrt() && both > due / 50.0
     }
 
     /// By how much the time that rates are of lies behind the one in which requests became due, for a target that fell behind.

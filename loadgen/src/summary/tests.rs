@@ -1,7 +1,7 @@
 //! What follows from planted records.
 
 use crate::{
-    planted::{End, MILLI, Planted, run},
+    planted::{End, MILLI, Planted, SECOND, run},
     recorder::Carried,
 };
 
@@ -169,4 +169,29 @@ fn a_rate_of_less_than_one_a_run_is_the_one_that_was_asked_for() {
     let random = run("-r 100 -d 2s --poisson --seed 1 a:1", |_, _| Planted::default());
     let offered = random.records.counts.offered as f64;
     assert!((random.offered_rate() - offered / 2.0).abs() < 1e-6);
+}
+
+#[test]
+fn an_overloaded_target_fell_behind_in_whichever_order_it_answers() {
+    // It serves 200/s: of 300/s, each third request is left until nothing newer waits, the last ones first.
+    for seconds in [1_u64, 2, 4, 10] {
+        let (window, left) = (seconds * SECOND, seconds * 100);
+        let newest_first = run(&format!("-r 300 -d {seconds}s a:1"), |n, at| {
+            let end = match n % 3 {
+                0 => window + (left - n / 3) * 5 * MILLI,
+                _ => at + 5 * MILLI,
+            };
+            Planted { service: end - at, ..Planted::default() }
+        });
+        let rate = newest_first.achieved_rate();
+        assert!((rate / 200.0 - 1.0).abs() < 0.05, "{seconds}: {rate}");
+        let [_, limit] = newest_first.verdict();
+        assert!(!limit.contains("was held"), "{limit}");
+    }
+    // A third that takes long has left nothing behind.
+    let slow = run("-r 300 -d 4s a:1", |n, _| Planted {
+        service: if n % 3 == 0 { SECOND } else { 5 * MILLI },
+        ..Planted::default()
+    });
+    assert!((slow.achieved_rate() / 300.0 - 1.0).abs() < 1e-6, "{}", slow.achieved_rate());
 }

@@ -30,5 +30,8 @@ pub(super) fn reason(summary: &Summary) -> String {
         let requests = several(counts.offered, "request", "requests");
         return format!("{} of {requests} got no reply: {why}", count(without_reply));
     }
+    if summary.fell_behind() {
+        return "the target, or a proxy in front of it, fell behind".to_owned();
+    }
     "replies came later at the end than before, too few of them to tell why".to_owned()
 }
