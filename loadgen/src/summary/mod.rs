@@ -93,8 +93,12 @@ impl Summary {
     /// The average number of requests in flight while requests became due.
     #[must_use]
     pub fn mean_in_flight(&self) -> f64 {
-        let time = self.run.window.map_or(self.elapsed, |window| window.min(self.elapsed));
-        self.records.in_flight as f64 / 1e9 / seconds(time)
+        self.records.in_flight as f64 / 1e9 / seconds(self.counted_in_flight())
+    }
+
+    /// The time in which requests are counted as in flight.
+    fn counted_in_flight(&self) -> Duration {
+        self.run.window.map_or(self.elapsed, |window| window.min(self.elapsed))
     }
 
     /// The longest run of consecutive arrivals without a success; none if each succeeded, or one at nearly the same time.

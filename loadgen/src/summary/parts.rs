@@ -20,7 +20,7 @@ pub struct MeanParts {
 pub struct Little {
     /// Requests in flight, on average over the time in which requests became due.
     pub in_flight: f64,
-    /// Requests per second: the achieved rate, and as many more as were sent and not answered.
+    /// Requests per second in that time: those that were completed, and as many more as were sent and not answered.
     pub rate: f64,
     /// Their mean time from sent to the end, in nanoseconds.
     pub service: f64,
@@ -63,7 +63,7 @@ impl Summary {
         let all = self.records.trend.sum().sent as f64 / completed as f64;
         Some(Little {
             in_flight: self.mean_in_flight(),
-            rate: self.achieved_rate() * all,
+            rate: self.rate_beside_in_flight() * all,
             service: parts.service,
         })
     }

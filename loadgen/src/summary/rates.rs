@@ -60,6 +60,14 @@ impl Summary {
         })
     }
 
+    /// The same over the time in which requests are counted as in flight: Little's law holds within one and the same time.
+    pub(super) fn rate_beside_in_flight(&self) -> f64 {
+        match self.counted() {
+            Counted::All(_) => self.records.counts.completed() as f64 / seconds(self.counted_in_flight()),
+            Counted::Within(_) => self.achieved_rate(),
+        }
+    }
+
     /// Bytes of replies' bodies per second: as many replies as the [achieved rate](Self::achieved_rate) has, of as many bytes
     /// as came for each; if none was completed, the bytes that came while requests became due.
     #[must_use]

@@ -195,3 +195,21 @@ fn an_overloaded_target_fell_behind_in_whichever_order_it_answers() {
     });
     assert!((slow.achieved_rate() / 300.0 - 1.0).abs() < 1e-6, "{}", slow.achieved_rate());
 }
+
+#[test]
+fn littles_law_holds_for_few_requests() {
+    for line in ["-r 5 -n 5 a:1", "-r 2 -n 4 a:1", "-r 0.5 -d 3s a:1", "-r 100 -d 2s a:1"] {
+        let mut summary = run(line, |_, _| Planted { service: 20 * MILLI, ..Planted::default() });
+        for elapsed in [summary.elapsed, summary.elapsed.mul_f64(0.9)] {
+            // A run may end before the last interval is over.
+            summary.elapsed = elapsed;
+            let little = summary.little().unwrap();
+            let by_rate = little.rate * little.service / 1e9;
+            assert!(
+                (by_rate / little.in_flight - 1.0).abs() < 0.05,
+                "{line}: {by_rate} {}",
+                little.in_flight
+            );
+        }
+    }
+}
