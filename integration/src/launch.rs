@@ -96,10 +96,18 @@ impl Port {
     /// # Errors
     /// There is no free one.
     pub fn keep() -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        Self::keep_at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// That of a program which has `SO_REUSEPORT` as well: nobody else is given it when that program has ended.
+    ///
+    /// # Errors
+    /// It is another's.
+    pub fn keep_at(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        socket.bind(&address.into())?;
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { address, _kept: socket })
     }
@@ -125,5 +133,15 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
         drop(port);
         other.bind(&address.into()).expect("it is given back");
+    }
+
+    #[test]
+    fn the_port_of_a_program_is_kept_when_that_has_ended() {
+        let program = Port::keep().unwrap();
+        let kept = Port::keep_at(program.address).unwrap();
+        drop(program);
+        assert!(TcpStream::connect(kept.address).is_err(), "nobody listens there");
+        let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        assert_eq!(other.bind(&kept.address.into()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 }

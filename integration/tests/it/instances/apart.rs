@@ -1,6 +1,6 @@
 //! What each server has of its own, and what all have together.
 
-use std::{collections::BTreeSet, fs, io, net::TcpListener};
+use std::{collections::BTreeSet, fs, io, net::TcpListener, sync::Mutex};
 
 use integration::{
     binaries::command,
@@ -174,7 +174,7 @@ async fn one_server_is_shown_and_has_no_label() {
     let admin = process.await_stderr("line with the addresses", |log| {
         log.split_once(" listening http=")?.1.split_once(" admin=")?.1.split_whitespace().next()?.parse().ok()
     });
-    let several = Several { process, admin };
+    let several = Several { process, admin, kept: Mutex::default() };
     let http = several.http("x").await;
     assert_eq!(answered_by(http).await, "x");
     Metrics::until(admin, |metrics| metrics.sum(REQUESTS, &[("endpoint", "bin")]) == 1).await;

@@ -9,6 +9,7 @@ mod orders;
 use std::{
     io::{self, Write as _},
     net::{SocketAddr, TcpStream},
+    sync::Mutex,
     time::Instant,
 };
 
@@ -16,6 +17,7 @@ use integration::{
     PATIENCE,
     binaries::command,
     client::{Client, Exchange, Protocol, Request, fetch},
+    launch::Port,
     process::{Finished, Process},
 };
 use serde_json::Value;
@@ -28,6 +30,8 @@ tests!();
 pub(crate) struct Several {
     process: Process,
     pub(crate) admin: SocketAddr,
+    /// Those of servers that were asked for: one that has ended must not be taken for another test's server.
+    kept: Mutex<Vec<Port>>,
 }
 
 impl Several {
@@ -42,7 +46,7 @@ impl Several {
         let admin = process.await_stderr("line with the admin port", |log| {
             log.split_once(" listening admin=")?.1.split_whitespace().next()?.parse().ok()
         });
-        Self { process, admin }
+        Self { process, admin, kept: Mutex::default() }
     }
 
     async fn ask(&self, method: &str, path: &str) -> Exchange {
@@ -77,10 +81,11 @@ impl Several {
 
     async fn address(&self, name: &str, kind: &str) -> SocketAddr {
         let shown = self.shown(name).await;
-        shown["addresses"][kind]
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(|| panic!("{shown}"))
+        let address = shown["addresses"][kind].as_str().and_then(|text| text.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("{shown}"));
+        let port = Port::keep_at(address).expect("the server shares its port");
+        self.kept.lock().expect("no test panics with it").push(port);
+        address
     }
 
     pub(crate) async fn http(&self, name: &str) -> SocketAddr {
