@@ -76,29 +76,30 @@ impl Tokens {
 
 /// Whether this number comes behind a higher one, and for the first time in its call: one that comes again is another thing.
 fn is_behind(come: &mut Range<u64>, gaps: &mut Vec<Range<u64>>, number: u64) -> bool {
-    let mut note = |gap: Range<u64>| {
+    fn note(gaps: &mut Vec<Range<u64>>, gap: Range<u64>) {
         if !gap.is_empty() && gaps.len() < MAX_GAPS {
             gaps.push(gap);
         }
-    };
+    }
     let next = number.saturating_add(1);
     if come.is_empty() {
         *come = number..next;
         return false;
     }
     if number >= come.end {
-        note(come.end..number);
+        note(gaps, come.end..number);
         come.end = next;
         return false;
     }
     if number < come.start {
-        note(next..come.start);
+        note(gaps, next..come.start);
         come.start = number;
         return true;
     }
     let Some(place) = gaps.iter().position(|gap| gap.contains(&number)) else { return false };
     let gap = gaps.swap_remove(place);
-    gaps.extend([gap.start..number, next..gap.end].into_iter().filter(|part| !part.is_empty()));
+    note(gaps, gap.start..number);
+    note(gaps, next..gap.end);
     true
 }
 
@@ -136,5 +137,20 @@ mod tests {
         }
         let told = retried.tell();
         assert_eq!((told.reordered.len(), told.changed.len()), (MAX_TOLD, MAX_TOLD));
+    }
+
+    #[test]
+    fn gaps_are_bounded_whichever_numbers_come() {
+        let (mut come, mut gaps) = (0..0, Vec::new());
+        assert!(!is_behind(&mut come, &mut gaps, u64::MAX - 1), "the first one");
+        for number in (0..10 * MAX_GAPS as u64).map(|n| 2 * n) {
+            is_behind(&mut come, &mut gaps, number);
+            is_behind(&mut come, &mut gaps, u64::MAX - number);
+        }
+        assert_eq!(gaps.len(), MAX_GAPS);
+        for number in [0, 1, u64::MAX - 1, u64::MAX] {
+            is_behind(&mut come, &mut gaps, number);
+        }
+        assert!(gaps.len() <= MAX_GAPS);
     }
 }
