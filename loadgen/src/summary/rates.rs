@@ -16,7 +16,7 @@ const MIN_BINS: Nanos = 20;
 /// Requests that were due within less time can't tell whether their times grew: it is too few bins of the trend.
 const SHORTEST: Nanos = 60_000_000;
 
-/// So many standard deviations beyond what is usual are no chance.
+/// A deviation of this many standard deviations from what is usual is significant.
 const SIGNIFICANT: f64 = 4.0;
 
 /// What rates are of.
@@ -35,7 +35,7 @@ impl Summary {
     }
 
     /// The time that requests became due in, to the end of the interval that the last one opens where they are evenly spaced: the first one
-    /// is due at once, and two requests in three seconds are none of 0.67/s if the rate is 0.5/s.
+    /// is due at once, and two requests in three seconds are 0.5/s, and not 0.67/s, if that is the rate.
     fn offered_in(&self) -> Duration {
         let run = &self.run;
         let is_even = !run.poisson && run.stages.is_none() && run.replay.is_none();
@@ -170,7 +170,9 @@ impl Summary {
     /// left behind are then as many among the first requests as among the last.
     fn outstanding_grew(&self) -> bool {
         let (trend, flow, window) = (&self.records.trend, &self.records.flow, nanos(self.window()));
-        let quarter = window / 4;
+        // Where the rate itself grows, what is outstanding grows with it.
+        let is_steady = self.run.stages.is_none() && self.run.replay.is_none();
+        let quarter = if is_steady { window / 4 } else { 0 };
         // By whole bins, which both have the same of.
         let width = trend.width().max(flow.width()).max(1);
         let quarter = quarter - quarter % width;

@@ -194,6 +194,12 @@ fn an_overloaded_target_fell_behind_in_whichever_order_it_answers() {
         ..Planted::default()
     });
     assert!((slow.achieved_rate() / 300.0 - 1.0).abs() < 1e-6, "{}", slow.achieved_rate());
+    // Nor has one that is asked for more and more.
+    let ramp = run("--stages 4s@50..500 a:1", |n, _| Planted {
+        service: if n % 2 == 0 { 1500 * MILLI } else { 5 * MILLI },
+        ..Planted::default()
+    });
+    assert!((ramp.achieved_rate() / ramp.offered_rate() - 1.0).abs() < 1e-6, "{}", ramp.achieved_rate());
 }
 
 #[test]
