@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(of_run.get(), known);
             answers.send(answer).unwrap();
         }
-        // Without the run there are no more questions.
+        // The questions end with the run.
         drop((going, answers));
         while questions.recv().is_ok() {}
     }

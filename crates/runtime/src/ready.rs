@@ -94,7 +94,7 @@ impl Key {
 
     /// To be called when the member is taken from the list, before it is looked at.
     pub fn taken(&self) {
-        // Whoever lists it from now on sees that, and what they did before is seen here.
+        // Not a mere store: what a thread did before it woke the member is visible to what follows here.
         self.shared.listed.swap(false, AcqRel);
     }
 }

@@ -165,7 +165,7 @@ impl Round for OneRound<'_> {
     }
 }
 
-/// So many connections of a load that says nothing of them are no matter for a note.
+/// A load that leaves `max_in_flight` at its default gets no note about fewer connections if it may open at least this many.
 const ENOUGH: usize = 1000;
 
 /// The plans with connections that this process can open beside each other.

@@ -361,7 +361,7 @@ fn evenly(
     Ok(candidates.into_iter().find(fits).unwrap_or(NonZeroUsize::MIN))
 }
 
-/// What is expected of several loads together has to be met by one of them: what one can't meet is no mistake.
+/// Of several loads together, one at least has to be able to meet what is expected; that others can't is accepted.
 ///
 /// # Errors
 /// `--expect-status` has names of gRPC statuses and no load makes calls, or statuses of HTTP and all make calls alone.

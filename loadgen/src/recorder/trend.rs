@@ -133,7 +133,10 @@ mod tests {
         assert!(of(|_| 5.0).is_none());
         assert!(of(|x| 5.0 - 0.2 * x).is_none());
         assert!(of(|x| 5.0 + 0.001 * x).is_none(), "less than one in a hundred");
-        assert!(of(|x| if x == 63.0 { 40.0 } else { 1.0 }).is_none(), "one stall at the end is no queue");
+        assert!(
+            of(|x| if x == 63.0 { 40.0 } else { 1.0 }).is_none(),
+            "a stall at the end is not a growing queue"
+        );
         assert!(slope(&[(0.0, 0.0), (1.0, 1.0)]).is_none(), "too few");
     }
 }

@@ -315,7 +315,7 @@ fn merge(
         debug_assert!(result.recorder.counts.add_up(), "{:?}", result.recorder.counts);
         debug_assert!(result.recorder.warmup.is_none_or(|counts| counts.add_up()), "in the warm-up");
         records.merge(&result.recorder);
-        // One that had little to do was done at once, having been on a CPU all the while: that is no busy worker.
+        // A worker that had little to do ended early, and was on a CPU for all of its short life, which does not make it busy.
         let time = result.end.max(arrivals_end).max(end.min(start.saturating_add(SHORTEST_SHARE)));
         let time = time.saturating_sub(start).max(1);
         let share = |part: Nanos| (part as f64 / time as f64).min(1.0);
@@ -380,10 +380,10 @@ fn negotiated(
     Ok(plan)
 }
 
-/// From so many workers for each CPU on, what matters is that they begin: each would first have 10 MB cleared for it in huge pages.
+/// With more workers per CPU than this, huge pages delay the start: 10 MB would be cleared for each worker first.
 const MANY_WORKERS: usize = 4;
 
-/// How busy a worker was is told of no shorter time, unless the run was.
+/// The share of time in which a worker was busy is of at least this time, unless the run was shorter.
 const SHORTEST_SHARE: Nanos = 100_000_000;
 
 /// How often it is looked at whether the run was stopped, before it has begun.
