@@ -26,7 +26,7 @@ use crate::{
     recorder::{Origin, Recorder, RunSettings, Snapshot},
     resolve::Addresses,
     schedule::Part,
-    summary::Summary,
+    summary::{SHORTEST_SHARE, Summary},
     verify::{self, Sent, Survival, Trust},
     worker::{self, Order, WorkerResult},
 };
@@ -316,7 +316,7 @@ fn merge(
         debug_assert!(result.recorder.warmup.is_none_or(|counts| counts.add_up()), "in the warm-up");
         records.merge(&result.recorder);
         // A worker that had little to do ended early, and was on a CPU for all of its short life, which does not make it busy.
-        let time = result.end.max(arrivals_end).max(end.min(start.saturating_add(SHORTEST_SHARE)));
+        let time = result.end.max(arrivals_end).max(end.min(start.saturating_add(nanos(SHORTEST_SHARE))));
         let time = time.saturating_sub(start).max(1);
         let share = |part: Nanos| (part as f64 / time as f64).min(1.0);
         busiest_worker = busiest_worker.max(share(result.busy));
@@ -382,9 +382,6 @@ fn negotiated(
 
 /// With more workers per CPU than this, huge pages delay the start: 10 MB would be cleared for each worker first.
 const MANY_WORKERS: usize = 4;
-
-/// The share of time in which a worker was busy is of at least this time, unless the run was shorter.
-const SHORTEST_SHARE: Nanos = 100_000_000;
 
 /// How often it is looked at whether the run was stopped, before it has begun.
 const LOOK: Duration = Duration::from_millis(20);

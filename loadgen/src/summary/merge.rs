@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::Summary;
+use super::{SHORTEST_SHARE, Summary};
 use crate::{
     clock::{Nanos, nanos},
     numbers::seconds,
@@ -96,12 +96,12 @@ impl Summary {
         };
         self.records.merge(&theirs);
         self.records.reached = reached.unwrap_or(self.records.reached);
-        self.elapsed = until(self.elapsed, other.elapsed);
+        let elapsed = until(self.elapsed, other.elapsed);
+        (self.busiest_worker, self.run_delay) = busier(self, other, elapsed);
+        self.elapsed = elapsed;
         self.arrivals_lasted = until(self.arrivals_lasted, other.arrivals_lasted);
         self.origin.merge(&other.origin);
         self.origin.merged.extend(other.runs());
-        self.busiest_worker = self.busiest_worker.max(other.busiest_worker);
-        self.run_delay = self.run_delay.into_iter().chain(other.run_delay).reduce(f64::max);
         self.interrupted |= other.interrupted;
         if self.aborted_by.is_none() {
             self.aborted_by.clone_from(&other.aborted_by);
@@ -156,6 +156,19 @@ impl Summary {
     }
 }
 
+/// The share of its time that the busiest worker of both was on a CPU, and waited for one. That it started is most of what a
+/// shard of less than [`SHORTEST_SHARE`] did: it counts for as much of `elapsed`, the time of both, as it took.
+fn busier(one: &Summary, other: &Summary, elapsed: Duration) -> (f64, Option<f64>) {
+    let weight = |shard: &Summary| match shard.elapsed < SHORTEST_SHARE {
+        true => shard.elapsed.as_secs_f64() / elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
+        false => 1.0,
+    };
+    let both = [one, other].map(|shard| (shard, weight(shard)));
+    let busiest = both.map(|(shard, weight)| shard.busiest_worker * weight);
+    let delays = both.into_iter().filter_map(|(shard, weight)| Some(shard.run_delay? * weight));
+    (busiest[0].max(busiest[1]), delays.reduce(f64::max))
+}
+
 /// The stages of both, which were gone through at the same time, as far as they can be kept.
 fn both_stages(mine: String, theirs: &str) -> String {
     const LONGEST: usize = 32 << 10;
@@ -182,6 +195,24 @@ mod tests {
         let mut text = Vec::new();
         merged.write(&mut text).unwrap();
         assert_eq!(Summary::read(&mut text.as_slice()).unwrap().run, merged.run);
+    }
+
+    #[test]
+    fn a_shard_that_hardly_ran_does_not_make_the_worker_of_both_a_busy_one() {
+        let instant = Duration::from_micros(400);
+        let busy = |elapsed, later_ms: u64| {
+            let shard = run("-r 100 -d 1s a:1", |_, _| Planted::default());
+            let mut origin = shard.origin.clone();
+            origin.started_ms += later_ms;
+            Summary { busiest_worker: 1.0, run_delay: Some(0.5), elapsed, origin, ..shard }
+        };
+        let mut merged = busy(instant, 0);
+        merged.merge(&busy(instant, 800)).unwrap();
+        assert_eq!(merged.elapsed, Duration::from_micros(800_400));
+        assert!(merged.busiest_worker < 0.001 && merged.run_delay.unwrap() < 0.001, "{merged:?}");
+        let mut merged = busy(instant, 0);
+        merged.merge(&busy(Duration::from_secs(1), 0)).unwrap();
+        assert_eq!((merged.busiest_worker, merged.run_delay), (1.0, Some(0.5)));
     }
 
     #[test]

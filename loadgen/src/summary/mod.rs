@@ -25,6 +25,9 @@ use crate::{
     verify::Verification,
 };
 
+/// The share of its time in which a worker was busy is of at least this time: in less, that it started is most of what it did.
+pub(crate) const SHORTEST_SHARE: Duration = Duration::from_millis(100);
+
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

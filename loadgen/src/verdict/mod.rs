@@ -19,22 +19,17 @@ pub use growth::Part;
 pub use slo::{Slo, Step};
 pub use threshold::{Judged, Judgement, Threshold};
 
-use std::time::Duration;
-
 use success::several;
 
 use crate::{
     clock::nanos,
     numbers::{count, decimal, seconds, time},
     recorder::{Reached, Span},
-    summary::Summary,
+    summary::{SHORTEST_SHARE, Summary},
 };
 
 /// The share of its time on a CPU beyond which a worker has no room left.
 pub const MAX_BUSY: f64 = 0.95;
-
-/// A shorter run says nothing of how busy a worker is.
-const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The share of a closed loop's time without a CPU from which on its rate is not the target's alone.
 const MAX_RUN_DELAY: f64 = 0.1;
@@ -179,7 +174,7 @@ impl Summary {
     /// The share of its time that the busiest worker was on a CPU or waited for one; zero where the run was too short to
     /// tell: that it started is most of it.
     fn wanted_cpu(&self) -> f64 {
-        if self.elapsed < SHORTEST {
+        if self.elapsed < SHORTEST_SHARE {
             return 0.0;
         }
         (self.busiest_worker + self.run_delay.unwrap_or(0.0)).min(1.0)
@@ -333,7 +328,7 @@ impl Summary {
             }
             Limit::None => {
                 let delay = self.run_delay.unwrap_or(0.0);
-                let caveat = match delay > MAX_RUN_DELAY && self.elapsed >= SHORTEST {
+                let caveat = match delay > MAX_RUN_DELAY && self.elapsed >= SHORTEST_SHARE {
                     true => format!(
                         "; loadgen waited for a CPU {:.0}% of the run: the target may do more",
                         delay * 100.0

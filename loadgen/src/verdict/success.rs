@@ -2,7 +2,7 @@
 
 use crate::{
     clock::nanos,
-    numbers::{count, seconds},
+    numbers::{count, seconds, success},
     outcome::Cause,
     summary::Summary,
 };
@@ -38,7 +38,7 @@ pub(super) fn sentence(summary: &Summary) -> String {
     if succeeded == 0 {
         return format!("failed: no request succeeded: {why}");
     }
-    let ratio = share(summary.success_ratio());
+    let ratio = success(summary.success_ratio());
     format!(
         "{}: {} of {} requests ({ratio}); the most common failure: {why}",
         summary.outcome().as_str(),
@@ -79,13 +79,6 @@ fn interrupted(summary: &Summary) -> String {
         Some((why, _)) if counts.succeeded < ended => format!("{text}; the most common failure: {why}"),
         _ => text,
     }
-}
-
-/// Never rounded up to all of them.
-fn share(ratio: f64) -> String {
-    let percent = (ratio * 1e5).floor() / 1e3;
-    let text = format!("{percent:.3}");
-    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// What kept most of the requests from success, and how many; this many were dropped, dropped late, not sent, and unanswered.

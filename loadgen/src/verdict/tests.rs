@@ -1,5 +1,7 @@
 //! What is said of runs with planted delays.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     outcome::{Cause, Failure},
