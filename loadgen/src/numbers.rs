@@ -20,6 +20,14 @@ pub(crate) fn decimal(value: f64) -> String {
     }
 }
 
+/// The share that succeeded, from 0 to 1, as a percentage: with one decimal, or three where few failed, and never rounded up
+/// to all of them.
+pub(crate) fn success(ratio: f64) -> String {
+    let steps = if ratio < 0.999 { 10.0 } else { 1000.0 };
+    // A ratio that can't be written in binary is not rounded down to the step below.
+    format!("{}%", (ratio * 100.0 * steps + 1e-6).floor() / steps)
+}
+
 /// Nanoseconds with a unit and three digits.
 pub(crate) fn time(ns: f64) -> String {
     let (value, unit) = match ns {
@@ -61,6 +69,10 @@ mod tests {
         assert_eq!(
             [0.0, 850.0, 12_345.0, 1_500_000.0, 123e6, 12.3e9].map(time),
             ["0.00 us", "0.85 us", "12.3 us", "1.50 ms", "123 ms", "12.3 s"]
+        );
+        assert_eq!(
+            [0.0, 2.0 / 3.0, 0.9989, 0.999, 0.9999996, 1.0].map(success),
+            ["0%", "66.6%", "99.8%", "99.9%", "99.999%", "100%"]
         );
         assert_eq!([10.0, 2500.0, 3e9].map(bytes), ["10.0 B", "2.5 kB", "3.0 GB"]);
     }

@@ -23,7 +23,7 @@ mod verification;
 use std::num::NonZeroU32;
 
 use crate::{
-    numbers::{count, decimal, time},
+    numbers::{count, decimal, success, time},
     summary::Summary,
     verdict::{Judged, Time},
 };
@@ -66,10 +66,11 @@ impl<'a> From<&'a Summary> for Report<'a> {
 
 /// What one has to know, in one line.
 pub(crate) fn headline(summary: &Summary) -> String {
-    let percent = (summary.success_ratio() * 1000.0).floor() / 10.0;
     let interrupted = if summary.interrupted { "interrupted, " } else { "" };
-    let mut line =
-        vec![format!("{interrupted}{percent}% succeeded"), format!("{}/s", decimal(summary.achieved_rate()))];
+    let mut line = vec![
+        format!("{interrupted}{} succeeded", success(summary.success_ratio())),
+        format!("{}/s", decimal(summary.achieved_rate())),
+    ];
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
         // Without a success it is how soon requests failed, which is taken for a latency.
         let has_time = summary.records.counts.succeeded > 0;

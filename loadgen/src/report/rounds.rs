@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::{
-    numbers::{decimal, time},
+    numbers::{decimal, success, time},
     summary::Summary,
     verdict::{
         Time,
@@ -60,8 +60,7 @@ pub(super) fn percentile(summary: &Summary, quantile: f64) -> String {
 /// A value of a figure.
 pub(super) fn shown(figure: Figure, value: f64) -> String {
     match figure {
-        // Never rounded up to all.
-        Figure::Succeeded => format!("{}%", (value * 1000.0).floor() / 10.0),
+        Figure::Succeeded => success(value),
         Figure::Rate => decimal(value),
         Figure::Response(_) => time(value),
     }
