@@ -363,8 +363,11 @@ pub(super) fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, Plan
     let (plan, is_limited) = plan.within_files(limit.now, other_end)?;
     if is_limited {
         note(&format!(
-            "loadgen opens at most {} connections, not --max-in-flight: it may open {} files (ulimit -n)",
+            "loadgen opens at most {} connections{}, fewer than the {} requests that may be in flight: it may open {} files \
+             (ulimit -n)",
             plan.load().max_connections,
+            if plan.sites().len() > 1 { " to each target" } else { "" },
+            plan.load().max_in_flight,
             limit.now
         ));
     }
