@@ -92,6 +92,11 @@ impl Row {
     pub(super) fn next_unawaited(&self) -> Nanos {
         self.next(MAX_PAUSE)
     }
+
+    /// When the next may be made for which messages may wait; 0: now.
+    pub(super) fn next_of_messages(&self) -> Nanos {
+        self.next(MAX_PAUSE_OF_MESSAGES)
+    }
 }
 
 /// A connection in the making.

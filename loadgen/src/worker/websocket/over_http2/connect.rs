@@ -25,10 +25,11 @@ impl Pause {
         self.until.is_none()
     }
 
-    /// A WebSocket that was begun at `since` was of no use.
-    pub(super) fn failed(&mut self, now: Nanos, since: Nanos) {
+    /// A WebSocket that was begun at `since` was of no use. Messages may wait for another where one has carried some.
+    pub(super) fn failed(&mut self, now: Nanos, since: Nanos, carries_messages: bool) {
         self.row.failed(now, since);
-        self.until = Some(self.row.next_unawaited());
+        let next = if carries_messages { self.row.next_of_messages() } else { self.row.next_unawaited() };
+        self.until = Some(next);
     }
 
     /// One was of use.
@@ -66,4 +67,33 @@ pub(super) fn connect(http2: &mut http2::Connection, messages: &mut Messages, id
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Nanos = 1_000_000;
+
+    /// How long the pauses are after failures in a row, each as early as it may be.
+    fn pauses(carries_messages: bool) -> Vec<Nanos> {
+        let mut pause = Pause::default();
+        let mut now = 1000 * MILLISECOND;
+        let mut made = Vec::new();
+        for _ in 0..12 {
+            let since = now;
+            pause.failed(now, since, carries_messages);
+            now = pause.until().unwrap();
+            assert!(pause.is_over(now), "and nothing is left of it");
+            assert_eq!(pause.until(), None);
+            made.push((now - since) / MILLISECOND);
+        }
+        made
+    }
+
+    #[test]
+    fn pauses_are_shorter_where_messages_may_wait() {
+        assert_eq!(pauses(false), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000]);
+        assert_eq!(pauses(true), [1, 2, 4, 8, 16, 32, 64, 100, 100, 100, 100, 100]);
+    }
 }

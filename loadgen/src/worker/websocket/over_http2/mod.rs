@@ -387,7 +387,7 @@ impl OverHttp2 {
         self.is_used |= is_used;
         sink.roomier();
         if !is_used {
-            self.pause.failed(now, since);
+            self.pause.failed(now, since, self.is_used);
         }
         if self.is_used || self.streams.open_count() > 0 || self.http2.is_going_away() {
             Ok(())
