@@ -12,8 +12,9 @@ use std::{
 
 use bytes::Bytes;
 use contract::{
+    field::TOKEN,
     id::{self, Id},
-    ledger::MESSAGE_TOKEN,
+    ledger::{FIRST_CANARY, MESSAGE_TOKEN, checked_token_id},
     test::TestResponse,
 };
 use grpc::message::{Limits, Reader, append};
@@ -50,6 +51,13 @@ pub enum Heading {
 
 type Choose = dyn Fn(Heading, u64) -> CallFault + Send + Sync;
 
+/// What is done, and to what.
+struct Planned {
+    of_message: Box<Choose>,
+    /// Which calls, by their numbers, it answers with UNAVAILABLE itself.
+    is_answered: Box<dyn Fn(u64) -> bool + Send + Sync>,
+}
+
 /// The proxy; it ends when dropped.
 #[derive(Debug)]
 pub struct PlantedCalls {
@@ -69,9 +77,24 @@ impl PlantedCalls {
         server: SocketAddr,
         fault: impl Fn(Heading, u64) -> CallFault + Send + Sync + 'static,
     ) -> Self {
+        Self::with(server, Planned { of_message: Box::new(fault), is_answered: Box::new(|_| false) })
+    }
+
+    /// In front of a server; of the calls with the numbers that `is_answered` names it tells it nothing, and answers them with
+    /// UNAVAILABLE.
+    ///
+    /// # Panics
+    /// When it can't listen.
+    #[must_use]
+    pub fn answering(server: SocketAddr, is_answered: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
+        let of_message = Box::new(|_, _| CallFault::None);
+        Self::with(server, Planned { of_message, is_answered: Box::new(is_answered) })
+    }
+
+    fn with(server: SocketAddr, planned: Planned) -> Self {
         let (over, is_over) = oneshot::channel();
         let (started, address) = mpsc::sync_channel(1);
-        let fault: Arc<Choose> = Arc::new(fault);
+        let planned = Arc::new(planned);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
@@ -81,7 +104,7 @@ impl PlantedCalls {
                 started.send(listener.local_addr().expect("an address")).expect("somebody waits");
                 tokio::select! {
                     _ = is_over => {}
-                    () = accept(&listener, server, &fault) => {}
+                    () = accept(&listener, server, &planned) => {}
                 }
             });
         });
@@ -89,37 +112,49 @@ impl PlantedCalls {
     }
 }
 
-async fn accept(listener: &tokio::net::TcpListener, server: SocketAddr, fault: &Arc<Choose>) {
+async fn accept(listener: &tokio::net::TcpListener, server: SocketAddr, planned: &Arc<Planned>) {
     while let Ok((client, _)) = listener.accept().await {
-        let fault = Arc::clone(fault);
+        let planned = Arc::clone(planned);
         // Whatever breaks ends both connections.
-        tokio::spawn(async move { drop(serve(client, server, fault).await) });
+        tokio::spawn(async move { drop(serve(client, server, planned).await) });
     }
 }
 
-async fn serve(client: TcpStream, server: SocketAddr, fault: Arc<Choose>) -> Result<(), h2::Error> {
+async fn serve(client: TcpStream, server: SocketAddr, planned: Arc<Planned>) -> Result<(), h2::Error> {
     let mut from = server::handshake(client).await?;
     let upstream = TcpStream::connect(server).await.map_err(|_| h2::Reason::CONNECT_ERROR)?;
     let (to, driving) = client::handshake(upstream).await?;
     tokio::spawn(driving);
     while let Some(exchange) = from.accept().await {
-        let (request, respond) = exchange?;
-        let (to, fault) = (to.clone(), Arc::clone(&fault));
-        tokio::spawn(async move { drop(pass(request, respond, to, fault).await) });
+        let (request, mut respond) = exchange?;
+        if call_of(request.headers()).is_some_and(&planned.is_answered) {
+            let reply = Response::builder().header("content-type", "application/grpc");
+            let reply = reply.header("grpc-status", grpc::Code::Unavailable as u32).body(());
+            respond.send_response(reply.expect("valid fields"), true)?;
+            continue;
+        }
+        let (to, planned) = (to.clone(), Arc::clone(&planned));
+        tokio::spawn(async move { drop(pass(request, respond, to, planned).await) });
     }
     Ok(())
+}
+
+/// The number of a call of the run, by the token in its head.
+fn call_of(fields: &http::HeaderMap) -> Option<u64> {
+    let id = Id::read(fields.get(TOKEN)?.as_bytes())?;
+    (id.load < FIRST_CANARY).then_some(id.number)
 }
 
 async fn pass(
     request: Request<RecvStream>,
     mut respond: server::SendResponse<Bytes>,
     to: client::SendRequest<Bytes>,
-    fault: Arc<Choose>,
+    planned: Arc<Planned>,
 ) -> Result<(), h2::Error> {
     let (head, body) = request.into_parts();
     let is_call =
         head.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    let faults = |heading| Faults { fault: Arc::clone(&fault), heading, reader: reader(), held: None };
+    let faults = |heading| Faults { planned: Arc::clone(&planned), heading, reader: reader(), held: None };
     let end = body.is_end_stream();
     let (reply, sending) = to.ready().await?.send_request(Request::from_parts(head, ()), end)?;
     if !end {
@@ -175,7 +210,7 @@ async fn copy_all(
 
 /// What is done to the messages of one way of a call.
 struct Faults {
-    fault: Arc<Choose>,
+    planned: Arc<Planned>,
     heading: Heading,
     reader: Reader,
     /// A message that waits for the next one.
@@ -195,7 +230,8 @@ impl Faults {
         while let Some(message) = self.reader.take().map_err(|_| invalid())? {
             let mut content = message.content.to_vec();
             let token = token_of(&content);
-            let fault = token.map_or(CallFault::None, |(_, number)| (self.fault)(self.heading, number));
+            let fault =
+                token.map_or(CallFault::None, |(_, number)| (self.planned.of_message)(self.heading, number));
             if let (CallFault::Flip(offset), Some((at, _))) = (fault, token) {
                 content[at + offset] ^= 1;
             }
@@ -223,6 +259,8 @@ fn token_of(content: &[u8]) -> Option<(usize, u64)> {
     }
     // A reply of the test service has its token in a field of its own, and several of them are numbered.
     let response = TestResponse::decode(content).ok()?;
-    let number = Id::read(response.token.as_bytes())?.number;
-    Some((0, number + if response.requests == 1 { response.number.saturating_sub(1) } else { 0 }))
+    let token = response.token.as_bytes();
+    let number = checked_token_id(token)?.number;
+    let at = content.windows(token.len()).position(|part| part == token)?;
+    Some((at, number + if response.requests == 1 { response.number.saturating_sub(1) } else { 0 }))
 }

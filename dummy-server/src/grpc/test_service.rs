@@ -308,8 +308,10 @@ impl Conversation {
             request_bytes: self.request_bytes,
             instance: self.context.instance.to_owned(),
             token,
-            reordered,
-            changed,
+            reordered: reordered.listed,
+            changed: changed.listed,
+            more_reordered: reordered.more,
+            more_changed: changed.more,
         };
         let whole = size <= SMALL;
         let start = out.len();

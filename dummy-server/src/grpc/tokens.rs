@@ -5,13 +5,13 @@ use std::{ops::Range, rc::Rc};
 
 use contract::{
     id::Id,
-    ledger::{stream_message, stream_message_id},
+    ledger::{checked_token, stream_message, stream_message_id},
 };
 
 use crate::ledger::{Ledger, Noted};
 
-/// How many numbers of requests are told that were reordered, and that have changed.
-const MAX_TOLD: usize = 1000;
+/// How many numbers of requests a response lists that were reordered, and that have changed; of the others it has the count.
+const MAX_LISTED: usize = 1000;
 
 /// How many gaps in the numbers that have come are remembered.
 const MAX_GAPS: usize = 1000;
@@ -30,10 +30,27 @@ pub(super) struct Tokens {
 /// What a response tells of the requests that were read since the last one.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// The last token.
+    /// The last token, with its checksum.
     pub(super) token: String,
-    pub(super) reordered: Vec<u64>,
-    pub(super) changed: Vec<u64>,
+    pub(super) reordered: Numbers,
+    pub(super) changed: Numbers,
+}
+
+/// The first ones, and how many more there were.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) listed: Vec<u64>,
+    pub(super) more: u64,
+}
+
+impl Numbers {
+    fn add(&mut self, number: u64) {
+        if self.listed.len() < MAX_LISTED {
+            self.listed.push(number);
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 /// The token in a payload. One without a token costs a look at its first bytes.
@@ -52,12 +69,12 @@ impl Tokens {
             self.noted.handed_over();
         }
         token.clear();
-        token.push_str(&String::from_utf8_lossy(&id.text()));
-        if is_behind(&mut self.come, &mut self.gaps, id.number) && reordered.len() < MAX_TOLD {
-            reordered.push(id.number);
+        token.push_str(&String::from_utf8_lossy(&checked_token(id)));
+        if is_behind(&mut self.come, &mut self.gaps, id.number) {
+            reordered.add(id.number);
         }
-        if payload != stream_message(id) && changed.len() < MAX_TOLD {
-            changed.push(id.number);
+        if payload != stream_message(id) {
+            changed.add(id.number);
         }
     }
 
@@ -119,10 +136,11 @@ mod tests {
             tokens.came(token_of(&payload).unwrap(), &payload, Some(&ledger));
         }
         let told = tokens.tell();
-        assert_eq!(told.token.as_bytes(), id(3).text());
-        assert_eq!((told.reordered, told.changed), (vec![1], vec![3, 3]));
+        assert_eq!(told.token.as_bytes(), checked_token(id(3)));
+        let listed = |listed: Vec<u64>| Numbers { listed, more: 0 };
+        assert_eq!((told.reordered, told.changed), (listed(vec![1]), listed(vec![3, 3])));
         let again = tokens.tell();
-        assert!(again.reordered.is_empty() && again.changed.is_empty());
+        assert_eq!((again.reordered, again.changed), (Numbers::default(), Numbers::default()));
         // Of another call with the same numbers, as when it is retried, it is told as well; and each once.
         let mut retried = Tokens::default();
         for number in [5, 9, 7, 8, 7, 6, 3, 4, 9] {
@@ -130,13 +148,15 @@ mod tests {
             retried.came(id(number), &payload, Some(&ledger));
         }
         let told = retried.tell();
-        assert_eq!((told.reordered, told.changed), (vec![7, 8, 6, 3, 4], Vec::new()));
+        assert_eq!((told.reordered, told.changed), (listed(vec![7, 8, 6, 3, 4]), Numbers::default()));
         // Every number once, from the highest down.
-        for number in (0..2 * MAX_TOLD as u64).rev() {
+        let most = MAX_LISTED as u64;
+        for number in (0..2 * most).rev() {
             retried.came(id(number + 10), b"", None);
         }
         let told = retried.tell();
-        assert_eq!((told.reordered.len(), told.changed.len()), (MAX_TOLD, MAX_TOLD));
+        assert_eq!((told.reordered.listed.len(), told.reordered.more), (MAX_LISTED, most - 1));
+        assert_eq!((told.changed.listed.len(), told.changed.more), (MAX_LISTED, most));
     }
 
     #[test]

@@ -214,6 +214,13 @@ fn a_byte_that_changes_is_found_in_the_token_as_behind_it() {
     for method in [CLIENT, BIDI] {
         through(method, Heading::There, CallFault::Flip(63), &[("/uploads/differing", HURT)]);
     }
+    // Of a reply's token and of its checksum, so that it is not taken for that of another message.
+    for (method, offset) in [(BIDI, 30), (BIDI, 39), (SERVER, 30), (SERVER, 39)] {
+        let wanted = [("/payload/corrupted", HURT)];
+        let report = through(method, Heading::Back, CallFault::Flip(offset), &wanted);
+        let said = report.number("/verify/messages/payload/corrupted/examples/0/offset");
+        assert_eq!(said, offset as u64, "{method}");
+    }
 }
 
 fn what_was_found_is_said_by_call_and_message_and_fails_the_run() {
@@ -229,6 +236,22 @@ fn what_was_found_is_said_by_call_and_message_and_fails_the_run() {
         ["1 thing happened to 400 messages of streams", "#5 message 7 neither arrived nor was answered"]
     {
         assert!(said.contains(wanted), "{finished}");
+    }
+}
+
+fn messages_of_calls_that_a_proxy_answers_are_not_counted_beside_their_calls() {
+    let server = Server::with(&["--workers=2"]);
+    let planted = PlantedCalls::answering(server.http, |call| call % 5 == 0);
+    for method in [ECHO, CLIENT, BIDI] {
+        let finished = run(method, &format!("grpc://{}/{method}", planted.address), &["-o=json", "--verify"]);
+        let verify = Report::parse(&finished.stdout).json()["verify"].clone();
+        assert_eq!(verify["never_arrived"]["answered_by_proxy"]["count"], HURT, "{method}: {verify:#}");
+        let messages = &verify["messages"];
+        assert_eq!(messages["never_arrived"]["unanswered"]["count"], 0, "{method}: {messages:#}");
+        assert_eq!(messages["arrived"], (CALLS - HURT) * EACH, "{method}: {messages:#}");
+        let unknown = messages["sent"].as_u64().expect("a number") - (CALLS - HURT) * EACH;
+        let off = format!("{unknown} without an answer can't be judged: their calls did not end with OK");
+        assert_eq!(messages["off"], json!([off]), "{method}");
     }
 }
 

@@ -32,11 +32,17 @@ pub(crate) enum OfStream {
     ReorderedThere(u64),
     /// The server has told that it came otherwise than it was sent.
     ChangedThere(u64),
+    /// This many more came behind later ones than were named.
+    MoreReorderedThere(u64),
+    /// This many more came otherwise than they were sent than were named.
+    MoreChangedThere(u64),
+    /// What answers it is not what the server sent.
+    Damaged { number: u64, damage: Damage },
     /// The one answer to all of these has come, and they have none of their own.
     Acknowledged { first: u64, count: u64 },
     /// Their call has ended with OK: each that arrived was owed an answer.
     Answerable { first: u64, count: u64 },
-    /// Their call was ended otherwise by the server, which owes them no answers.
+    /// Their call was ended otherwise, by the server or in its place: it owes them no answers.
     Withdrawn { first: u64, count: u64 },
     /// A reply of a call that has several has come.
     Replied { number: u64, out_of_order: bool },
@@ -61,8 +67,12 @@ impl Numbers {
         }
     }
 
+    fn add_unnamed(&mut self, count: u64) {
+        self.count = self.count.saturating_add(count);
+    }
+
     fn merge(&mut self, other: &Self) {
-        self.count += other.count;
+        self.add_unnamed(other.count);
         let room = MAX_NAMED - self.first.len().min(MAX_NAMED);
         self.first.extend(other.first.iter().take(room));
     }
@@ -74,7 +84,7 @@ pub(crate) mod settled {
 
     /// One answer to all messages of its call has come: it is not lost if it arrived.
     pub(crate) const ACKNOWLEDGED: State = State::of_bits(1);
-    /// The server has ended its call otherwise, whether it arrived or not.
+    /// Its call was ended otherwise, by the server or in its place, whether it arrived or not.
     pub(crate) const WITHDRAWN: State = State::of_bits(2);
     /// Its call has ended with OK.
     pub(crate) const ANSWERABLE: State = State::of_bits(3);
@@ -129,6 +139,9 @@ impl Streams {
             OfStream::Strayed(number) => self.known.strayed(number),
             OfStream::ReorderedThere(number) => self.reordered_there.add(number),
             OfStream::ChangedThere(number) => self.changed_there.add(number),
+            OfStream::MoreReorderedThere(count) => self.reordered_there.add_unnamed(count),
+            OfStream::MoreChangedThere(count) => self.changed_there.add_unnamed(count),
+            OfStream::Damaged { number, damage } => self.damaged(number, damage),
             OfStream::Acknowledged { first, count } => self.settle(first, count, settled::ACKNOWLEDGED),
             OfStream::Answerable { first, count } => self.settle(first, count, settled::ANSWERABLE),
             OfStream::Withdrawn { first, count } => self.settle(first, count, settled::WITHDRAWN),

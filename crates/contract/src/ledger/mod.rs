@@ -30,7 +30,10 @@ pub use seen::{Seen, SeenReader, SeenText, SeenWriter};
 pub use statement::{
     End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, Packed, Repeat, Repeats, Statement, VERSION,
 };
-pub use streams::{FIRST_OF_STREAMS, STREAM_MESSAGE, stream_message, stream_message_id};
+pub use streams::{
+    CHECKED_TOKEN, FIRST_OF_STREAMS, STREAM_MESSAGE, checked_token, checked_token_id, stream_message,
+    stream_message_id,
+};
 pub use upload::{Announced, Differing, Digest, MAX_BLOCKS, MAX_BROKEN, MAX_DIFFERING, Uploads};
 
 /// What a message of a verified run begins with, on a WebSocket: the id of the message follows.

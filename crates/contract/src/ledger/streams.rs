@@ -13,13 +13,15 @@ use crate::{
 /// The first of the loads that messages of streams have as theirs, beyond those of plans: the load of their calls and this number.
 pub const FIRST_OF_STREAMS: u8 = 64;
 
+/// How long a token with its checksum is, in bytes.
+pub const CHECKED_TOKEN: usize = id::LENGTH + 1 + 8;
+
 /// How long what carries a token is, in bytes.
 pub const STREAM_MESSAGE: usize = 64;
 
 /// Where its parts begin.
 const ID: usize = MESSAGE_TOKEN.len();
-const CHECKSUM: usize = ID + id::LENGTH + 1;
-const REST: usize = CHECKSUM + 8;
+const REST: usize = ID + CHECKED_TOKEN;
 
 /// The text that carries the token of this message.
 ///
@@ -34,28 +36,47 @@ const REST: usize = CHECKSUM + 8;
 #[must_use]
 pub fn stream_message(id: Id) -> [u8; STREAM_MESSAGE] {
     let mut text = [b'.'; STREAM_MESSAGE];
-    let token = id.text();
     text[..ID].copy_from_slice(MESSAGE_TOKEN);
-    text[ID..CHECKSUM - 1].copy_from_slice(&token);
-    text[CHECKSUM..REST].copy_from_slice(&id::digits(crc32c::crc32c(&token)));
+    text[ID..REST].copy_from_slice(&checked_token(id));
     for (offset, byte) in (0..).zip(&mut text).skip(REST) {
         *byte = byte_at(offset);
     }
     text
 }
 
+/// A message's token with its checksum, as a reply of the test service has it.
+///
+/// ```
+/// use contract::{id::Id, ledger::{checked_token, checked_token_id}};
+///
+/// let id = Id { run: 0xabc, load: 64, number: 255, attempt: 0 };
+/// let text = checked_token(id);
+/// assert_eq!(&text, b"00000abc-40-00000000000000ff-00.487ac2c7");
+/// assert_eq!(checked_token_id(&text), Some(id));
+/// ```
+#[must_use]
+pub fn checked_token(id: Id) -> [u8; CHECKED_TOKEN] {
+    let mut text = [b'.'; CHECKED_TOKEN];
+    let token = id.text();
+    text[..id::LENGTH].copy_from_slice(&token);
+    text[id::LENGTH + 1..].copy_from_slice(&id::digits(crc32c::crc32c(&token)));
+    text
+}
+
+/// The id in a token with its checksum; none where any of it has changed.
+#[inline]
+#[must_use]
+pub fn checked_token_id(text: &[u8]) -> Option<Id> {
+    let (token, checksum) = text.split_at_checked(id::LENGTH)?;
+    let checksum = checksum.strip_prefix(b".").filter(|digits| digits.len() == 8).and_then(id::eight)?;
+    (checksum == crc32c::crc32c(token)).then(|| Id::read(token))?
+}
+
 /// The id of a message that carries a token, which has come as it was written. What stands behind its checksum is not looked at.
 #[inline]
 #[must_use]
 pub fn stream_message_id(text: &[u8]) -> Option<Id> {
-    let rest = text.strip_prefix(MESSAGE_TOKEN)?;
-    read(rest)
-}
-
-fn read(rest: &[u8]) -> Option<Id> {
-    let (token, rest) = rest.split_at_checked(id::LENGTH)?;
-    let checksum = rest.strip_prefix(b".")?.get(..8).and_then(id::eight)?;
-    (checksum == crc32c::crc32c(token)).then(|| Id::read(token))?
+    checked_token_id(text.strip_prefix(MESSAGE_TOKEN)?.get(..CHECKED_TOKEN)?)
 }
 
 #[cfg(test)]

@@ -335,9 +335,14 @@ impl Calls {
     ) -> Result<Option<CallEnd>, Failure> {
         let end = self.judge(&mut call, http);
         if let (Some(proof), Some(streams)) = (call.proof.take(), &mut self.streams)
-            && let Some(code) = call.code.filter(|_| end.is_ok() && is_own())
+            && end.is_ok()
         {
-            proof.ended(code, call.sent, &mut streams.notes);
+            match call.code {
+                Some(code) if is_own() => proof.ended(code, call.sent, &mut streams.notes),
+                // Whoever said OK in the server's place has not seen the messages.
+                Some(Code::Ok) => {}
+                _ => proof.refused(call.sent, &mut streams.notes),
+            }
         }
         call.own = None;
         if self.spare.len() < MAX_SPARE {

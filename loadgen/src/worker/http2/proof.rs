@@ -7,7 +7,7 @@ use std::{io::Read as _, sync::Arc};
 use bytes::Bytes;
 use contract::{
     id::{Id, Ids},
-    ledger::{STREAM_MESSAGE, stream_message, stream_message_id},
+    ledger::{STREAM_MESSAGE, checked_token, checked_token_id, stream_message, stream_message_id},
 };
 use flate2::read::GzDecoder;
 use grpc::{
@@ -24,8 +24,8 @@ use crate::{
 
 /// The largest reply that is looked at, in bytes, also where it comes compressed: as large as those that gRPC takes by default.
 const MAX_REPLY: usize = 4 << 20;
-/// How many numbers a reply may tell that were reordered, and that have changed.
-const MAX_TOLD: usize = 1000;
+/// How many numbers a reply may list that were reordered, and that have changed.
+const MAX_LISTED: usize = 1000;
 
 /// `echo.EchoResponse`, as far as it is looked at.
 #[derive(Clone, PartialEq, Message)]
@@ -47,6 +47,10 @@ struct Answer {
     reordered: Vec<u64>,
     #[prost(uint64, repeated, tag = "8")]
     changed: Vec<u64>,
+    #[prost(uint64, tag = "9")]
+    more_reordered: u64,
+    #[prost(uint64, tag = "10")]
+    more_changed: u64,
 }
 
 /// What is known of one call's messages.
@@ -139,13 +143,24 @@ impl Proof {
     }
 
     fn answered(&mut self, answers: Answers, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
-        let Ok(Answer { number: place, token, reordered, changed }) = Answer::decode(content) else { return };
+        let Ok(answer) = Answer::decode(content) else { return };
+        let Answer { number: place, token, reordered, changed, more_reordered, more_changed } = answer;
         let is_own = |number: &u64| self.has_sent(*number, sent);
-        let told = |numbers: Vec<u64>| numbers.into_iter().filter(is_own).take(MAX_TOLD);
-        notes.extend(told(reordered).map(OfStream::ReorderedThere));
-        notes.extend(told(changed).map(OfStream::ChangedThere));
-        let id = Id::read(&token).filter(|id| (id.run, id.load) == (self.ids.run, self.ids.load));
-        let Some(id) = id else { return };
+        let listed = |numbers: Vec<u64>| numbers.into_iter().filter(is_own).take(MAX_LISTED);
+        notes.extend(listed(reordered).map(OfStream::ReorderedThere));
+        notes.extend(listed(changed).map(OfStream::ChangedThere));
+        // No more than were sent, whatever it says.
+        notes.extend((more_reordered > 0).then(|| OfStream::MoreReorderedThere(more_reordered.min(sent))));
+        notes.extend((more_changed > 0).then(|| OfStream::MoreChangedThere(more_changed.min(sent))));
+        if token.is_empty() {
+            return;
+        }
+        let Some(id) = checked_token_id(&token) else {
+            return self.answered_unreadably(answers, place, &token, sent, notes);
+        };
+        if (id.run, id.load) != (self.ids.run, self.ids.load) {
+            return;
+        }
         match answers {
             Answers::Each if !self.has_sent(id.number, sent) => notes.push(OfStream::Strayed(id.number)),
             Answers::Several(count) if id.number == self.first && (1..=count).contains(&place) => {
@@ -159,6 +174,41 @@ impl Proof {
                 notes.push(OfStream::Answered { number: id.number, out_of_order, damage: None });
             }
             _ => {}
+        }
+    }
+
+    /// A token that has changed has come: that of the message whose turn it is.
+    fn answered_unreadably(
+        &mut self,
+        answers: Answers,
+        place: u64,
+        token: &[u8],
+        sent: u64,
+        notes: &mut Vec<OfStream>,
+    ) {
+        let damage = |number| {
+            let sent = checked_token(self.id(number));
+            let same = sent.iter().zip(token).take_while(|(sent, came)| sent == came).count();
+            Damage::Corrupted(same as u64)
+        };
+        match answers {
+            // Each of them carries the token of the one message.
+            Answers::Several(count) if (1..=count).contains(&place) => {
+                let number = self.first.saturating_add(place - 1);
+                let damage = damage(self.first);
+                notes.push(OfStream::Replied { number, out_of_order: false });
+                notes.push(OfStream::Damaged { number, damage });
+            }
+            Answers::Together => {
+                let number = self.first.saturating_add(sent.saturating_sub(1));
+                notes.push(OfStream::Damaged { number, damage: damage(number) });
+            }
+            Answers::Each if self.next - self.first < sent => {
+                let (number, damage) = (self.next, Some(damage(self.next)));
+                self.next = number.saturating_add(1);
+                notes.push(OfStream::Answered { number, out_of_order: None, damage });
+            }
+            Answers::Several(_) | Answers::Each | Answers::Echoes => {}
         }
     }
 
@@ -193,6 +243,14 @@ impl Proof {
             (_, Answers::Several(_)) => None,
             _ => Some(OfStream::Withdrawn { first, count }),
         });
+    }
+
+    /// Another than the server has ended the call, and not with OK, `sent` messages having been given away: that is counted of the
+    /// call, and nothing follows for its messages.
+    pub(super) fn refused(&self, sent: u64, notes: &mut Vec<OfStream>) {
+        if !matches!(self.messages.answers(), Answers::Several(_)) {
+            notes.push(OfStream::Withdrawn { first: self.first, count: sent });
+        }
     }
 }
 
@@ -257,10 +315,19 @@ mod tests {
         let mut notes = Vec::new();
         let own = [30, 31, 39];
         let reordered = [0, 29, 40, u64::MAX].into_iter().chain(own).collect();
-        let changed = vec![30; 5 * MAX_TOLD];
-        let answer = Answer { number: 1, token: Bytes::new(), reordered, changed };
+        let changed = vec![30; 5 * MAX_LISTED];
+        let answer = Answer {
+            number: 1,
+            reordered,
+            changed,
+            more_reordered: 4,
+            more_changed: u64::MAX,
+            ..Answer::default()
+        };
         proof.came(&framed(&answer), 10, &mut notes);
         assert_eq!(notes[..3], own.map(OfStream::ReorderedThere));
-        assert_eq!(notes[3..], [OfStream::ChangedThere(30); MAX_TOLD]);
+        assert_eq!(notes[3..][..MAX_LISTED], [OfStream::ChangedThere(30); MAX_LISTED]);
+        let more = [OfStream::MoreReorderedThere(4), OfStream::MoreChangedThere(10)];
+        assert_eq!(notes[3 + MAX_LISTED..], more);
     }
 }
