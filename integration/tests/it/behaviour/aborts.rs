@@ -278,6 +278,18 @@ async fn aborts_are_counted(protocol: Protocol) {
     assert_eq!(metrics.sum("dummy_server_aborts_total", &[("fault", "rst")]), 1);
 }
 
+async fn streams_that_a_goaway_refuses_are_not_counted_as_aborted() {
+    let server = Server::start();
+    let mut client = Frames::connect(server.http, &[]).await;
+    let waiting = "/?dummy-delay=60s";
+    client.get_together(&[(1, "/?dummy-abort=goaway"), (3, waiting), (5, waiting)]).await;
+    let goes_on = async { while let Ok(Some(_)) = client.next().await {} };
+    patiently("an end", goes_on).await;
+    let metrics = server.metrics().await;
+    let counted = |labels| metrics.sum("dummy_server_aborts_total", labels);
+    assert_eq!((counted(&[("fault", "goaway")]), counted(&[])), (1, 1));
+}
+
 async fn http2_only_aborts_are_refused_over_http1() {
     let server = Server::start();
     let mut client = Client::connect(Protocol::Http1, server.http).await;

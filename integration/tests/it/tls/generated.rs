@@ -176,3 +176,20 @@ async fn secrets_of_sessions_are_logged_at_both_ends_and_are_the_same() {
     assert!(ours.iter().any(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")), "{ours:?}");
     assert_eq!(ours, lines(&theirs));
 }
+
+async fn a_file_that_secrets_can_not_be_logged_to_is_named_once_and_the_server_serves() {
+    let authority = Authority::root();
+    let flags = flags(&authority.issue("generated", Key::Ecdsa));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let folder = authority.directory();
+    let server = ServerProcess::start_with_variable("SSLKEYLOGFILE", folder, &flags);
+    let (ca, target) = (authority.file(), format!("https://{}/", server.tls.expect("TLS is served")));
+    let finished = loadgen(&["--once", "--cacert", ca.to_str().expect("text"), &target]);
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let said = format!("can't append to {}, which SSLKEYLOGFILE names: ", folder.display());
+    let count = server.process().await_stderr("the warning", |log| {
+        let count = log.matches(&said).count();
+        (count > 0).then_some(count)
+    });
+    assert_eq!(count, 1);
+}
