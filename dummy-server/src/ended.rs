@@ -74,7 +74,7 @@ impl Ends {
         }
     }
 
-    /// Waits until the process is to end and all workers have ended, or longer is not to be waited.
+    /// Waits until the process is to end and all workers have ended, or until the time to wait is up.
     pub(crate) fn wait(&self) -> Ending {
         let mut deadline = None::<Instant>;
         let mut threads = self.threads();
@@ -164,7 +164,7 @@ mod tests {
         (shutdown.clone(), Ends::new(shutdown))
     }
 
-    /// Runs a worker on a thread of its own, and waits for the end of the server of which it is the only one.
+    /// Runs a worker on its own thread, and waits for the end of the server of which it is the only one.
     fn run_worker<F: Future<Output = usize>>(ends: &Ends, run: impl FnOnce() -> F + Send + 'static) {
         let alive = Arc::new(watch::Sender::new(0));
         let end = ends.worker(&alive);

@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_cannot_be_listened_on_is_said_with_what_to_do() {
+    fn an_address_that_cannot_be_listened_on_is_reported_with_what_to_do() {
         let config = Config::from_args(&[]).unwrap();
         for (flag, address, kind, expected) in [
             (

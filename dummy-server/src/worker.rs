@@ -75,7 +75,7 @@ pub(crate) struct Worker {
     connections: RefCell<Slab<Rc<SharedSocket>>>,
 }
 
-/// What a connection has of its worker. It is given back when the connection's task ends, be it by a panic: that ends
+/// What a connection has of its worker. It is given back when the connection's task ends, even by a panic: that ends
 /// the one connection, and the worker goes on.
 struct Admission {
     worker: Rc<Worker>,

@@ -221,7 +221,7 @@ fn token_of(content: &[u8]) -> Option<(usize, u64)> {
         let token = content.get(at + MESSAGE_TOKEN.len()..)?.get(..id::LENGTH)?;
         return Some((at, Id::read(token)?.number));
     }
-    // A reply of the test service has its token in a field of its own, and several of them are numbered.
+    // A reply of the test service has its token in its own field, and several of them are numbered.
     let response = TestResponse::decode(content).ok()?;
     let number = Id::read(response.token.as_bytes())?.number;
     Some((0, number + if response.requests == 1 { response.number.saturating_sub(1) } else { 0 }))

@@ -4,7 +4,7 @@
 //! A server reads with [`request::Reader`], a client with [`response::Reader`], and both write with the functions of
 //! [`mod@write`]. A reader keeps no bytes: it takes what it used off the front of the input, and what is left must be
 //! offered again together with more. It remembers how far it has searched, so a head that comes byte by byte costs
-//! no more than one that comes at once. Heads are read into a scratch that is used again, so a message costs no
+//! no more than one that comes in one piece. Heads are read into a scratch that is used again, so a message costs no
 //! allocation; bodies are handed on as slices of the input.
 //!
 //! What a message says is kept as it was: the order, the case and the duplicates of fields, the raw target, the

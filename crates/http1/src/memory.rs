@@ -1,5 +1,5 @@
 //! The last head of a response that was read, so that another like it is not read field by field: steady traffic repeats its
-//! heads but for values that say nothing about framing or connection, such as instants.
+//! heads except for values that say nothing about framing or connection, such as instants.
 //!
 //! It compares bytes. Whatever it has not seen before, and whatever is not plainly a value, is left to the parser.
 
@@ -65,7 +65,7 @@ struct Value {
 }
 
 impl Memory {
-    /// If `window` begins with the head in memory, but for values of fields: puts its fields into `fields`, and returns where it
+    /// If `window` begins with the head in memory, except for values of fields: puts its fields into `fields`, and returns where it
     /// ends.
     #[inline]
     pub(crate) fn recall(

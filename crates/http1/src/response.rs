@@ -38,7 +38,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Takes over the head that was read last, if `window` begins with the same, but for values that say nothing of framing or
+    /// Takes over the head that was read last, if `window` begins with the same, except for values that say nothing about framing or
     /// connection: where it ends, and what else it says.
     #[inline]
     fn recall(&mut self, window: &[u8], most: usize) -> Option<(usize, Facts)> {
@@ -175,7 +175,7 @@ impl Reader {
         }
     }
 
-    /// Whether any byte of the current response was seen, be it of an interim one or of an unfinished head.
+    /// Whether any byte of the current response was seen, including those of an interim one or of an unfinished head.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun

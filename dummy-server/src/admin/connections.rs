@@ -1,4 +1,4 @@
-//! `/connections`: what is open, asked of the workers, so that nothing is shared on the way of requests.
+//! `/connections`: what is open, asked of the workers, so that nothing is shared on the request path.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -97,7 +97,7 @@ impl Sum {
     }
 }
 
-/// Resident memory of the process, where the system tells (proc(5)).
+/// Resident memory of the process, where the system reports it (proc(5)).
 pub(crate) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! What runs beside the workers, on a thread of its own: the admin port, CPU profiles, the line of figures,
+//! What runs beside the workers, on its own thread: the admin port, CPU profiles, the line of figures,
 //! and the clock of the drain. It reads the workers' counters and never touches their requests.
 
 mod behaviour;
@@ -67,7 +67,7 @@ fn routes(config: &Config, process: &Arc<Process>) -> Router {
     let shown = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listening": listening(process),
-        // Fails only for maps with keys that are no strings.
+        // Fails only for maps with keys that are not strings.
         "config": serde_json::to_value(config).unwrap_or_default(),
     });
     let connections = {

@@ -84,7 +84,7 @@ struct Progress {
     since: Instant,
     /// Its place is needed.
     evicted: bool,
-    /// Whom to tell of that.
+    /// The task to wake when it is.
     waker: Option<Waker>,
 }
 

@@ -34,7 +34,7 @@ use crate::{
 /// How much content is compressed in one step of a turn.
 const COMPRESSED: u64 = 16 << 10;
 
-/// What becomes of the content.
+/// How the content is reshaped.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     /// Bytes in each piece but the last.
@@ -44,7 +44,7 @@ pub(super) struct Shape {
     pub(super) gzip: bool,
     /// Trailers beside those that the content has.
     pub(super) trailers: Fields,
-    /// A trailer tells when the kernel had taken the last byte, of a request whose head was read at this time, in nanoseconds
+    /// A trailer reports when the kernel had taken the last byte, of a request whose head was read at this time, in nanoseconds
     /// since the Unix epoch.
     pub(super) last_byte: Option<u64>,
     /// After this number of bytes, or at the end of the content, this happens.

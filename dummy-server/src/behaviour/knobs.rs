@@ -25,7 +25,7 @@ pub(crate) const EXAMPLE: &str = "GET /bin/1K?dummy-abort=rst@body(100):10";
 pub(crate) const EXAMPLE_DEFAULT: &str =
     "curl -X PUT -d 'status=503:10&delay=5ms' http://localhost:9091/behaviour";
 
-/// Most fields, trailers or hints of one request.
+/// Maximum number of fields, trailers or hints of one request.
 const MOST_FIELDS: usize = 64;
 
 /// What the grammar knows of a name.

@@ -53,9 +53,9 @@ pub(super) struct Shaping {
     pub(super) hints: Vec<String>,
     /// In place of the endpoint's.
     pub(super) content_type: Option<String>,
-    /// `Server-Timing` tells how busy the worker is.
+    /// `Server-Timing` reports how busy the worker is.
     pub(super) sends_worker_load: bool,
-    /// `Server-Timing` in the trailers tells when the last byte was taken.
+    /// `Server-Timing` in the trailers reports when the last byte was taken.
     pub(super) sends_last_byte: bool,
     /// The length is not announced.
     pub(super) no_length: bool,
@@ -78,7 +78,7 @@ pub(super) struct Limits {
 }
 
 impl Timing {
-    /// Waits for so much longer, at most as long as a delay may be.
+    /// Waits for this much longer, at most as long as a delay may be.
     pub(super) fn wait(&mut self, time: Duration) {
         self.delay = self.delay.saturating_add(time).min(Delay::LONGEST);
     }

@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     in_flight: Box<[OwnCacheLine]>,
 }
 
-/// A count on a cache line of its own.
+/// A count on its own cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct OwnCacheLine(AtomicI64);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_kept_until_it_is_taken_away() {
+    fn the_default_is_kept_until_it_is_removed() {
         let shared = Shared::new(1);
         assert_eq!((shared.generation(), shared.default()), (0, None));
         shared.set_default(Behaviour::parse(" delay=1ms ").unwrap());

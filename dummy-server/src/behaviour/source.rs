@@ -74,7 +74,7 @@ impl Source {
             Self::Chunks(timed) => ready!(timed.poll(most, cx)),
             Self::Stream(_, rest) if !rest.is_empty() => first(rest),
             Self::Stream(stream, rest) => match ready!(stream.poll_next(cx)) {
-                // A part without content is no end.
+                // A part without content is not the end.
                 Some(Part::Data(data)) => {
                     *rest = data;
                     return Poll::Ready(Some(Part::Data(first(rest))));

@@ -13,7 +13,7 @@ const GRPC: (&str, &str) = ("grpc-addr", ":50051");
 const ADMIN: (&str, &str) = ("admin-addr", "127.0.0.1:9091");
 const PPROF: (&str, &str) = ("pprof-addr", "localhost:6060");
 
-/// The addresses, but for that of TLS, which has no default.
+/// The addresses, except for that of TLS, which has no default.
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) http: Address,

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_part_of_a_path_or_the_same_are_refused() {
+    fn names_that_cannot_be_part_of_a_path_or_are_the_same_are_refused() {
         let many: Vec<_> = (0..65).map(|number| number.to_string()).collect();
         for list in ["a,a", "a,", ",", "a/b,c", "a,b c", "..,a", "ä,b", &many.join(","), &"x".repeat(257)] {
             let said = refused(&[&format!("--instance-names={list}")]);

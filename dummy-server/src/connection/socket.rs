@@ -20,7 +20,7 @@ use crate::{
     buffers::MOST_READ, cut::Cut, endpoints::websocket::Carrier, lifecycle::Lifecycle, settings::Limits,
 };
 
-/// After the last reply, how long input that was not read is thrown away, so that it does not make the
+/// After the last reply, how long input that was not read is discarded, so that it does not make the
 /// kernel reset the connection and destroy the reply.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -28,7 +28,7 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct SharedSocket {
     pub(super) stream: RefCell<Stream>,
-    /// Bytes in one system call at most, but for the first slice.
+    /// Bytes in one system call at most, except for the first slice.
     largest_write: usize,
     /// What is known of the connection beside its socket.
     pub(crate) lifecycle: Rc<Lifecycle>,
@@ -69,7 +69,7 @@ pub(super) enum Ending {
     Refused,
     /// There is no more talking to the peer.
     Abandoned,
-    /// As was asked for; what is no TCP RST is a FIN, without a word of any protocol.
+    /// As was asked for; all but a TCP RST is a FIN, without a word of any protocol.
     Cut(Cut),
 }
 
@@ -164,7 +164,7 @@ async fn read_on(mut wire: ByteStream, sending: bool) {
     let _ = tokio::time::timeout(LINGER, read).await;
 }
 
-/// Ends TLS as it wants to be ended, if the peer takes that immediately: it can tell the end from an attack then. Not
+/// Ends TLS as it wants to be ended, if the peer takes that immediately: it can then distinguish the end from an attack. Not
 /// for a reply that was cut short, which must not look whole.
 pub(super) async fn send_close_notify(socket: &SharedSocket) {
     if socket.lifecycle.peer.is_tls() {

@@ -1,4 +1,4 @@
-//! The JSON echo of a request: what `/` and every path that is no endpoint answer with, and the frame of
+//! The JSON echo of a request: what `/` and every path that is not an endpoint answer with, and the frame of
 //! what other endpoints say.
 
 use std::{
@@ -68,7 +68,7 @@ pub(super) struct Echo {
     hold: Option<Hold>,
 }
 
-/// Fixed figures in the manner of an LLM's reply, for gateways that count tokens.
+/// Fixed figures like those of an LLM's reply, for gateways that count tokens.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Usage {
     prompt_tokens: u32,

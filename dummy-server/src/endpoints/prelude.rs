@@ -55,7 +55,7 @@ struct Said {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum SaidValue {
-    /// As it is, or in hexadecimal digits after `0x` when it is no text that can be shown.
+    /// As it is, or in hexadecimal digits after `0x` when it is not text that can be shown.
     Text(String),
     /// Of the client's TLS.
     Ssl {

@@ -178,7 +178,7 @@ impl Finished {
     /// Writes the fields: those of the reply, and what every reply carries.
     pub(crate) fn write_fields(&self, out: &mut impl FieldWriter) {
         self.write_to(out);
-        // Behind all that is the same as in the last reply: who reads both looks at the rest alone.
+        // Behind all that is the same as in the last reply: a client that reads both looks at the rest alone.
         if let Some(sighting) = self.flight.sighting() {
             sighting.tell(|text| {
                 out.varying_known(&SEEN, text);

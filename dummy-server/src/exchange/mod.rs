@@ -94,7 +94,7 @@ impl Exchange {
             return None;
         }
         if self.generation.replace(generation) != generation {
-            // A copy of its own: no count is shared between workers.
+            // Its own copy: no count is shared between workers.
             let default = self.behaviour.default().map(|default| Rc::new((*default).clone()));
             *self.default_behaviour.borrow_mut() = default;
         }
@@ -343,8 +343,8 @@ fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, 
     route
 }
 
-/// Whether it is a gRPC call, on whatever port. On that for calls all else is one that is refused, but for the question what was seen of
-/// a verified run: a client that has sent calls there knows no other port.
+/// Whether it is a gRPC call, on whatever port. On the port for calls everything counts as one, and is refused if it is not,
+/// except the question what was seen of a verified run: a client that has sent calls there knows no other port.
 fn is_call(head: &Head<'_>) -> bool {
     let grpc = |content_type| crate::grpc::is_call(content_type, head.protocol);
     let asks_for_ledger = || head.method == b"GET" && head.path_and_query().starts_with(b"/ledger?");

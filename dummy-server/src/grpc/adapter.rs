@@ -223,7 +223,7 @@ struct Pump {
 }
 
 impl Pump {
-    /// Carries what has come. Ready at the end.
+    /// Carries what has arrived. Ready at the end.
     ///
     /// # Errors
     /// The request broke off, and the service learns of it.
@@ -256,7 +256,7 @@ struct Around {
 }
 
 impl Around {
-    /// Carries what has come of the request. True: the service may go on.
+    /// Carries what has arrived of the request. True: the service may go on.
     fn carry(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         if let Some(pump) = &mut self.pump

@@ -1,6 +1,6 @@
 //! `echo.EchoService`: each response repeats its request, with the metadata of the call.
 //!
-//! The metadata is written as it stands in responses while the head is at hand; everything else when a message has come.
+//! The metadata is written as it stands in responses while the head is at hand; everything else when a message has arrived.
 
 use std::{
     future::poll_fn,

@@ -1,7 +1,7 @@
-//! Messages on their way to a service that wants what can be sent to another thread, which nothing of an engine's can: one
+//! Messages on their way to a service that needs values that can be sent to another thread, which those of an engine can't: one
 //! at a time, from an engine's side to a service's.
 //!
-//! Most services take them in the task that gives them: that task is then told, and not woken.
+//! Most services take them in the task that gives them: that task is then notified, and not woken.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -47,7 +47,7 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Slot> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Changes the slot, and then wakes whoever has to be told: not under the lock.
+/// Changes the slot, and then wakes the task that waits for the change: not under the lock.
 fn change(shared: &Shared, change: impl FnOnce(&mut Slot) -> Option<Waker>) {
     let waker = change(&mut lock(shared));
     if let Some(waker) = waker {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn another_task_is_woken_for_what_it_waits_for_and_the_own_one_is_not() {
+    fn another_task_is_woken_for_what_it_waits_for_and_the_calling_one_is_not() {
         let ((here, own), (there, other)) = (task(), task());
         let (own, other) = (Context::from_waker(&own), Context::from_waker(&other));
         let (sender, receiver) = handover();

@@ -251,7 +251,7 @@ impl Conversation {
         Poll::Pending
     }
 
-    /// The same for those who don't wait.
+    /// The same for callers that don't wait.
     fn cut(&self) -> Option<Status> {
         if self.deadline.has_passed() {
             return Some(overdue());

@@ -1,5 +1,5 @@
 //! gRPC-Web: calls of browsers, over any version of HTTP, become calls of gRPC, and their replies become those of
-//! gRPC-Web. The forms of a body are a matter of the crate `grpc`.
+//! gRPC-Web. The forms of a body are the job of the crate `grpc`.
 //!
 //! A request is read whole before its call begins: browsers send no streams.
 
@@ -110,7 +110,7 @@ struct Request {
     /// For the text form.
     decoder: Option<Decoder>,
     body: BytesMut,
-    /// Most bytes of a body.
+    /// Maximum size of a body in bytes.
     most: usize,
     hold: Hold,
     turn: Rc<Turn>,

@@ -56,7 +56,7 @@ pub(crate) struct Aggregator {
 }
 
 impl Aggregator {
-    /// Of the server with this name and so many workers, with what each of them takes its questions from.
+    /// Of the server with this name and this number of workers, with the queue that each of them takes its questions from.
     pub(crate) fn new(
         instance: &str,
         workers: usize,
@@ -97,7 +97,7 @@ impl Aggregator {
         self.left().iter().map(|(_, (statement, pages))| pages.bytes() + size(statement)).sum()
     }
 
-    /// Keeps of what was left how much it was, and nothing else: it is told as forgotten.
+    /// Keeps of what was left how much it was, and nothing else: it is reported as forgotten.
     pub(crate) fn forget(&self) {
         for (_, (statement, pages)) in &mut *self.left() {
             let forgotten = statement.forgotten.saturating_add(statement.sightings);
@@ -120,7 +120,7 @@ impl Aggregator {
         if by_several.is_empty() {
             return Ok(statement);
         }
-        // Once more, with what became of each before another worker saw it.
+        // Once more, with how each had ended before another worker saw it.
         let numbers: Vec<u64> = by_several.into_iter().take(MAX_ASKED).collect();
         Ok(self.together(run, load, &numbers).await?.0)
     }

@@ -160,7 +160,7 @@ impl Lifecycle {
     }
 
     /// Looks at the clock for this connection; `now` is the sweep's. The system is asked for the client's `presence` where
-    /// only that can tell.
+    /// only that can decide it.
     pub(crate) fn sweep(&self, now: Instant, limits: &Limits, presence: impl FnOnce() -> Presence) {
         let due = self.patience.sweep(now, limits, self.accounting.is_busy(), self.order(), presence);
         if due.client_gone {

@@ -194,7 +194,7 @@ mod tests {
     use crate::ledger::{CameOn, Ledger};
 
     #[test]
-    fn what_earlier_starts_have_seen_is_bounded_together_and_told_as_forgotten() {
+    fn what_earlier_starts_have_seen_is_bounded_together_and_reported_as_forgotten() {
         let life = |pages: u64| {
             let (aggregator, _) = Aggregator::new("one", 1);
             let ledger = Ledger::new("one", 7, 1024);

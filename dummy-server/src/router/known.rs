@@ -46,7 +46,7 @@ impl Known {
     }
 }
 
-/// The end of a target tells more than its beginning.
+/// The end of a target says more than its beginning.
 fn place(target: &[u8]) -> usize {
     let end =
         target.iter().rev().take(8).fold(target.len() as u64, |hash, byte| hash << 8 ^ u64::from(*byte));

@@ -64,7 +64,7 @@ pub struct Config {
     pub pin_cpus: bool,
     /// What `x-dummy-instance` says: visible ASCII.
     pub instance: String,
-    /// The servers in this process: of several, each has a name, ports and workers of its own.
+    /// The servers in this process: of several, each has its own name, ports and workers.
     #[serde(flatten)]
     pub instances: Instances,
     /// Whether other processes may listen on the same ports.
@@ -133,7 +133,7 @@ impl Default for Http2 {
 pub enum ProxyProtocol {
     /// They don't; what looks like one is a bad request.
     Off,
-    /// Some do: whoever can connect can say that it is anybody.
+    /// Some do: any client can then claim to be any other.
     Optional,
     /// All do; others are closed.
     Required,

@@ -39,7 +39,7 @@ enum End {
     Unanswered,
     /// Nothing may follow.
     Cut,
-    /// Another protocol has begun, of which this has come.
+    /// Another protocol has begun, of which this has arrived.
     Switched(Vec<u8>),
 }
 
@@ -233,7 +233,7 @@ impl Client {
         }
     }
 
-    /// The raw bytes of a part of the body that have come, and whether it ends there.
+    /// The raw bytes of a part of the body that have arrived, and whether it ends there.
     fn part(&mut self, reader: &mut request::Reader) -> io::Result<(Vec<u8>, bool)> {
         let (mut rest, mut is_end) = (&self.input[..], false);
         let mut head = request::Head::default();

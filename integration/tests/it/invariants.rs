@@ -11,7 +11,7 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Node, 
 
 tests!();
 
-/// Crates that open sockets, files or threads, or drive those who do.
+/// Crates that open sockets, files or threads, or drive crates that do.
 const IO: [&str; 12] = [
     "async-std",
     "axum",
@@ -86,7 +86,7 @@ fn the_programs_use_their_own_http_engines() {
     assert!(linked_below("axum").contains("hyper"), "the search is real");
 }
 
-/// transport makes two system calls for which there is no safe binding: it repeats the lints, but for one.
+/// transport makes two system calls for which there is no safe binding: it repeats the lints, except for one.
 const UNSAFE: &str = "transport";
 
 fn images_are_built_from_every_package() {

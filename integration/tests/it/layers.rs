@@ -135,7 +135,7 @@ fn a_file_above_another_and_a_wide_cycle_are_found() {
 struct Program {
     files: BTreeMap<String, PathBuf>,
     uses: BTreeMap<String, BTreeSet<String>>,
-    /// Names of the root that are no modules, by file.
+    /// Names of the root that are not modules, by file.
     exports: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -186,7 +186,7 @@ impl Program {
         for cycle in self.cycles() {
             let folder = |module: &String| self.files[module].parent().map(Path::to_path_buf);
             let folders: BTreeSet<_> = cycle.iter().map(folder).collect();
-            // The files of the root are no room of their own.
+            // The files of the root don't count as one folder.
             let at_the_root = cycle.iter().any(|module| !module.contains("::") && !self.is_folder(module));
             if folders.len() > 1 || at_the_root {
                 faults.push(format!("a cycle of files in several folders: {}", cycle.join(", ")));
@@ -199,7 +199,7 @@ impl Program {
         self.files[module].ends_with("mod.rs")
     }
 
-    /// Files that use each other, directly or by way of others; each list is sorted.
+    /// Files that use each other, directly or through others; each list is sorted.
     fn cycles(&self) -> Vec<Vec<String>> {
         let reached: BTreeMap<&String, BTreeSet<&String>> =
             self.uses.keys().map(|module| (module, self.reached(module))).collect();
@@ -266,7 +266,7 @@ enum Target {
     Root(String),
 }
 
-/// Where a path leads, if it is one of the crate's own.
+/// Where a path leads, if it is one of the crate's.
 fn resolve(module: &str, path: &[String], files: &BTreeMap<String, PathBuf>) -> Option<Target> {
     let own: Vec<&str> = module.split("::").collect();
     let supers = path.iter().take_while(|part| *part == "super").count();
@@ -274,7 +274,7 @@ fn resolve(module: &str, path: &[String], files: &BTreeMap<String, PathBuf>) -> 
         Some("crate") => (&[], &path[1..]),
         Some("self") => (&own, &path[1..]),
         Some("super") => (&own[..own.len().checked_sub(supers)?], &path[supers..]),
-        // A module of the file's own, or of the root where it is named before.
+        // A module of the file itself, or of the root where it is named before.
         Some(first) if files.contains_key(&[module, first].join("::")) => (&own, path),
         _ => return None,
     };

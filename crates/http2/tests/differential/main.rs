@@ -110,7 +110,7 @@ fn difference(ours: &Verdict, theirs: &Verdict) -> Option<(String, String)> {
         let mut said = BTreeSet::new();
         for id in streams {
             let word = verdict.get(id);
-            // An end of the connection says nothing of streams: then what was reset is what is odd.
+            // An end of the connection says nothing about streams: then what was reset is what is odd.
             let odd = if other.contains_key(&0) && !verdict.contains_key(&0) {
                 word.is_some_and(|word| word.code.is_some())
             } else {
@@ -126,7 +126,7 @@ fn difference(ours: &Verdict, theirs: &Verdict) -> Option<(String, String)> {
 }
 
 /// Compares the verdicts on every oddity, and holds the differences against the tables.
-#[expect(clippy::print_stdout, reason = "the counts are for whoever looks at them")]
+#[expect(clippy::print_stdout, reason = "the counts are for those who run it")]
 fn compare(names: &[&'static str], own: &[Difference], both: impl Fn(usize, u64) -> (Verdict, Verdict)) {
     let known: Vec<&Difference> = EITHER.iter().chain(own).collect();
     let mut met: BTreeMap<(&str, String, String), (u32, u64)> = BTreeMap::new();

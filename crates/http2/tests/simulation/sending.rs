@@ -1,4 +1,4 @@
-//! What an end does of its own accord: it asks, sends, gives window back and changes its mind. And the link, which
+//! What an end does by itself: it asks, sends, gives window back and cancels. And the link, which
 //! carries what it wrote.
 
 use std::io::IoSlice;

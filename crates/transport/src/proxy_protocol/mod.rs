@@ -1,7 +1,7 @@
-//! The PROXY protocol, versions 1 and 2, as the receiver sees it, bytes in, a header out, and as a sender of a connection of its own writes it. The document is HAProxy's
+//! The PROXY protocol, versions 1 and 2, as the receiver sees it, bytes in, a header out, and as a sender writes it on its own connection. The document is HAProxy's
 //! `doc/proxy-protocol.txt`; its sections are named below.
 //!
-//! It knows no socket and no clock, and does not say whether a header is to be believed.
+//! It knows no socket and no clock, and does not say whether a header can be trusted.
 
 mod tlv;
 mod version1;
@@ -13,7 +13,7 @@ use std::{fmt, net::SocketAddr};
 pub use tlv::{Ssl, Tlv, Value};
 pub use write::header;
 
-/// Bytes of the longest header that is read. Version 2 could have 65,551; what proxies send is far shorter, but for
+/// Bytes of the longest header that is read. Version 2 could have 65,551; what proxies send is far shorter, except for
 /// client certificates in it.
 pub const MAX_HEADER: usize = 16 << 10;
 

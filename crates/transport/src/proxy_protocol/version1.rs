@@ -17,7 +17,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
     let line = std::str::from_utf8(&bytes[PREFIX.len()..end]).map_err(|_| Error::Malformed("not ASCII"))?;
     let (family, rest) = line.split_once(' ').unwrap_or((line, ""));
     let endpoints = match family {
-        // Whatever follows is to be ignored.
+        // Whatever follows must be ignored.
         "UNKNOWN" => None,
         "TCP4" => Some(endpoints::<Ipv4Addr>(rest)?),
         "TCP6" => Some(endpoints::<Ipv6Addr>(rest)?),

@@ -21,7 +21,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
         _ => return Err(Error::Malformed("neither LOCAL nor PROXY")),
     };
     let Some(fixed) = bytes.get(..FIXED) else { return Ok(Parsed::Incomplete) };
-    // What a proxy says of a connection of its own is to be thrown away, whatever it is (section 2.2).
+    // What a proxy says of its own connection must be discarded, whatever it is (section 2.2).
     let family = match command {
         Command::Proxy => Some(Family::of(fixed[13])?),
         Command::Local => None,

@@ -231,7 +231,7 @@ impl Driver<'_> {
         self.output.len() >= self.resources.budget.output(MOST_OUTPUT)
     }
 
-    /// Goes on with the current request. True: something has come of it that input may follow.
+    /// Goes on with the current request. True: it got so far that input may follow.
     fn work(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.current {
             Current::Waiting { reply, body, asked, .. } => match reply.as_mut().poll(cx) {

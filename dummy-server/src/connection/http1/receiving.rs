@@ -168,7 +168,7 @@ impl Driver<'_> {
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false }, true);
     }
 
-    /// The client has closed its end: what has come whole is answered.
+    /// The client has closed its end: what has arrived completely is answered.
     fn peer_ended(&mut self) {
         self.socket.lifecycle.peer_ended();
         self.body_broken_off();

@@ -118,7 +118,7 @@ impl Driver<'_> {
         self.current = Current::Idle;
     }
 
-    /// Whether the drain wants this to be the last reply: nothing that follows has come.
+    /// Whether the drain wants this to be the last reply: nothing that follows has arrived.
     fn is_last(&self) -> bool {
         self.orders.strongest() == Order::Drain && !self.input.has_more() && !self.socket.has_input()
     }

@@ -101,7 +101,7 @@ fn http2_limits(max_header_bytes: usize) -> Limits {
     Limits {
         block: most,
         list: default.list.max(most),
-        // Frames may be small: a KiB each is no attack.
+        // Frames may be small: a KiB each is not an attack.
         continuations: default.continuations.max((most >> 10) as u32),
         ..default
     }
@@ -131,7 +131,7 @@ struct Driver<'a> {
     input: Input,
     /// For the output.
     output_hold: Hold,
-    /// When the client was told to open no more streams.
+    /// When the client was asked to open no more streams.
     told: Option<Instant>,
     /// The rule or limit that the client broke.
     error: Option<Code>,
@@ -312,7 +312,7 @@ impl Driver<'_> {
         Poll::Ready(Ending::Complete)
     }
 
-    /// Tells the state machine the time; the sweep sees to it that this goes on while nothing is read.
+    /// Passes the time to the state machine; the sweep makes sure that this goes on while nothing is read.
     fn tick(&mut self, now: u64) {
         if let Err(error) = self.conn.tick(now / 1_000_000) {
             self.error = Some(error.code);
@@ -344,7 +344,7 @@ impl Driver<'_> {
             None if self.conn.open_streams() > 0 || self.socket.may_close() => {
                 self.conn.drain();
                 self.told = Some(Instant::now());
-                // Conversations end by themselves when they are told.
+                // Conversations end by themselves when they are asked.
                 self.ask_all();
             }
             Some(told) if told.elapsed() >= GOAWAY_PATIENCE && self.conn.open_streams() == 0 => {

@@ -130,7 +130,7 @@ impl Driver<'_> {
         self.orders.wake();
     }
 
-    /// GOAWAY has told the client that streams above `last` are not processed, so that it can retry them (RFC 9113 section 6.8).
+    /// GOAWAY has informed the client that streams above `last` are not processed, so that it can retry them (RFC 9113 section 6.8).
     fn refuse_above(&mut self, last: u32, cut: Cut) {
         self.last_processed = last;
         for slot in self.slots.iter_mut().filter(|slot| slot.id > last) {

@@ -85,7 +85,7 @@ impl Driver<'_> {
         }
     }
 
-    /// A request that broke a rule: its stream is no more, and the access log is where it is seen.
+    /// A request that broke a rule: its stream is gone, and only the access log shows it.
     pub(super) fn malformed(&self, fields: &http2::Head, now: u64) {
         let connection = &self.socket.lifecycle;
         let head = head(fields, self.port, connection);

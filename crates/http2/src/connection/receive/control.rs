@@ -183,7 +183,7 @@ impl Connection {
         Ok(Some(Event::GoAway { last, code, debug }))
     }
 
-    /// Priorities are out of use (RFC 9113 section 5.3.2), but for what makes them wrong.
+    /// Priorities are out of use (RFC 9113 section 5.3.2), except for what makes them wrong.
     pub(super) fn priority<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
         if frame.stream == 0 {
             return Err(Error::protocol("PRIORITY on stream 0"));
