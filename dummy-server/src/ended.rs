@@ -62,7 +62,7 @@ impl Ends {
 
     /// Runs another thread.
     pub(crate) async fn thread(self, run: impl Future<Output = ()>) {
-        let _guard = Guard(self);
+        let _guard = PanicNotice(self);
         run.await;
     }
 
@@ -145,9 +145,9 @@ impl Drop for WorkerEnd {
 }
 
 /// Says that its thread has panicked, if it has.
-struct Guard(Ends);
+struct PanicNotice(Ends);
 
-impl Drop for Guard {
+impl Drop for PanicNotice {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.change(|threads| threads.has_panicked = true);

@@ -27,7 +27,7 @@ mod exchange;
 mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
-mod grpc;
+mod grpc_services;
 mod handshakes;
 mod ledger;
 mod lifecycle;

@@ -71,10 +71,10 @@ impl Serialize for Tls {
 
 /// The certificate in use. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Certificates(Arc<Kept>);
+pub struct Certificates(Arc<CertificateStore>);
 
 #[derive(Debug)]
-struct Kept {
+struct CertificateStore {
     settings: Settings,
     issuer: Issuer,
     /// Read once for each connection, never for a request.
@@ -94,7 +94,7 @@ impl Certificates {
             }
         };
         let current = RwLock::new(tls.settings.build(issuer.identity()?)?);
-        Ok(Self(Arc::new(Kept { settings: tls.settings.clone(), issuer, current })))
+        Ok(Self(Arc::new(CertificateStore { settings: tls.settings.clone(), issuer, current })))
     }
 
     /// Reads the files again, or signs another certificate. New connections begin with it.

@@ -8,7 +8,7 @@ use crate::{
     drain::Shutdown,
     process::{Instance, Process},
     stats::Stats,
-    worker::Question,
+    worker::ConnectionsQuery,
 };
 
 /// Reads the counters of the workers of one server.
@@ -21,7 +21,7 @@ pub(crate) struct Figures {
     pub(crate) workers: Vec<Arc<Stats>>,
     pub(crate) shutdown: Shutdown,
     /// Where workers are asked for their connections.
-    pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
+    pub(crate) workers_to_ask: Vec<mpsc::Sender<ConnectionsQuery>>,
 }
 
 /// Sums over all workers. Differences of two counters can be a moment off, and are never below 0.

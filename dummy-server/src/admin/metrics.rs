@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use super::{
-    exposition::{Form, as_text, merged},
+    exposition::{ExpositionFormat, as_text, merged},
     figures::{Figures, resident_bytes},
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
 pub(super) fn response(process: &Process, memory_budget: u64, fields: &HeaderMap) -> Response {
     let accept: Vec<&str> =
         fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let form = Form::wanted(&accept.join(","));
+    let form = ExpositionFormat::wanted(&accept.join(","));
     let mut texts = vec![encoded(None, Box::new(OfProcess { memory_budget }))];
     for figures in Figures::of_all(process) {
         texts.push(encoded(figures.instance, Box::new(Snapshot(figures))));
@@ -38,7 +38,7 @@ pub(super) fn response(process: &Process, memory_budget: u64, fields: &HeaderMap
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let mut text = merged(&texts);
-    if form == Form::Text {
+    if form == ExpositionFormat::Text {
         text = as_text(&text);
     }
     ([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text).into_response()

@@ -51,7 +51,7 @@ pub(super) fn serve(listener: std::net::TcpListener, routes: Router, header_time
         let served = match TcpListener::from_std(listener) {
             Ok(socket) => {
                 let listener = LimitedListener { socket, timeout, open: Vec::new() };
-                axum::serve(listener, routes.into_make_service_with_connect_info::<Connection>()).await
+                axum::serve(listener, routes.into_make_service_with_connect_info::<TrackedConnection>()).await
             }
             Err(error) => Err(error),
         };
@@ -62,7 +62,11 @@ pub(super) fn serve(listener: std::net::TcpListener, routes: Router, header_time
 }
 
 /// Reads a request's body, and marks its connection as busy while it is answered.
-async fn track(ConnectInfo(connection): ConnectInfo<Connection>, request: Request, next: Next) -> Response {
+async fn track(
+    ConnectInfo(connection): ConnectInfo<TrackedConnection>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         let text = format!("invalid body: it is longer than {MAX_BODY} bytes, or breaks off\n");
@@ -74,7 +78,7 @@ async fn track(ConnectInfo(connection): ConnectInfo<Connection>, request: Reques
 
 /// What is known of a connection. Clones are the same connection.
 #[derive(Clone, Debug)]
-struct Connection(Arc<Mutex<Progress>>);
+struct TrackedConnection(Arc<Mutex<Progress>>);
 
 #[derive(Debug)]
 struct Progress {
@@ -88,7 +92,7 @@ struct Progress {
     waker: Option<Waker>,
 }
 
-impl Connection {
+impl TrackedConnection {
     fn new() -> Self {
         let since = Instant::now();
         Self(Arc::new(Mutex::new(Progress { requests: 0, since, evicted: false, waker: None })))
@@ -118,7 +122,7 @@ impl Connection {
 }
 
 /// While it lives, its connection is answering a request.
-struct Busy(Connection);
+struct Busy(TrackedConnection);
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -128,7 +132,7 @@ impl Drop for Busy {
     }
 }
 
-impl Connected<IncomingStream<'_, LimitedListener>> for Connection {
+impl Connected<IncomingStream<'_, LimitedListener>> for TrackedConnection {
     fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
         stream.io().connection.clone()
     }
@@ -139,13 +143,13 @@ struct LimitedListener {
     socket: TcpListener,
     timeout: Duration,
     /// The open connections, in the order in which they came.
-    open: Vec<Connection>,
+    open: Vec<TrackedConnection>,
 }
 
 impl LimitedListener {
     /// Closes the oldest connection that is not being answered; whether there was one.
     fn make_room(&mut self) -> bool {
-        self.open.iter().any(Connection::evict)
+        self.open.iter().any(TrackedConnection::evict)
     }
 
     /// `None` when all connections are being answered, of which there are as many as may be.
@@ -155,7 +159,7 @@ impl LimitedListener {
         if self.open.len() >= MAX_CONNECTIONS && !self.make_room() {
             return None;
         }
-        let connection = Connection::new();
+        let connection = TrackedConnection::new();
         self.open.push(connection.clone());
         let timer = Box::pin(sleep(self.timeout));
         Some(LimitedStream { socket, connection, timeout: self.timeout, timer })
@@ -193,7 +197,7 @@ impl Listener for LimitedListener {
 /// A socket that ends when its client keeps the server waiting for too long, or when its place is needed.
 struct LimitedStream {
     socket: TcpStream,
-    connection: Connection,
+    connection: TrackedConnection,
     timeout: Duration,
     timer: Pin<Box<Sleep>>,
 }

@@ -17,7 +17,7 @@ use flate2::{Compression, write::GzEncoder};
 use tokio::time::{Sleep, sleep};
 use wire::Fields;
 
-use super::source::Source;
+use super::source::ContentSource;
 use crate::{
     budget::{Budget, COMPRESSOR, Hold},
     clock::now_ns,
@@ -56,7 +56,7 @@ pub(super) struct Shape {
 /// Content in another shape. It is made as it is asked for, in pieces of [`PIECE`] at most: a larger chunk is announced,
 /// and what is to be in it follows.
 pub(super) struct Shaped {
-    source: Source,
+    source: ContentSource,
     shape: Shape,
     pace: Option<Pace>,
     gzip: Option<GzEncoder<Vec<u8>>>,

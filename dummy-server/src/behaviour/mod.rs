@@ -34,7 +34,7 @@ pub(crate) use self::{
     chance::draw,
     content::Framing,
     knobs::{Behaviour, EXAMPLE, EXAMPLE_DEFAULT, help},
-    shared::Shared,
+    shared::BehaviourState,
 };
 use crate::{cut::Cut, message::Head, protocol::Protocol, router};
 

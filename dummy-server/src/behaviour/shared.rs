@@ -19,7 +19,7 @@ const MOST_KEYS: usize = 4096;
 
 /// One for a server.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct BehaviourState {
     /// Raised by each change of the default; 0 is as long as there never was one.
     generation: AtomicU64,
     default: Mutex<Option<Arc<Behaviour>>>,
@@ -41,7 +41,7 @@ struct Keys {
     order: VecDeque<String>,
 }
 
-impl Shared {
+impl BehaviourState {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
             generation: AtomicU64::new(0),
@@ -106,7 +106,7 @@ impl Shared {
 /// A request that is in flight.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    shared: Arc<Shared>,
+    shared: Arc<BehaviourState>,
     place: usize,
 }
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn keys_are_counted_each_by_itself_and_old_ones_give_way() {
-        let shared = Shared::new(1);
+        let shared = BehaviourState::new(1);
         assert_eq!((shared.count("a"), shared.count("a"), shared.count("b")), (1, 2, 1));
         for number in 0..2 * SHARDS * MOST_KEYS {
             shared.count(&number.to_string());
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn requests_in_flight_are_counted_over_all_workers() {
-        let shared = Arc::new(Shared::new(2));
+        let shared = Arc::new(BehaviourState::new(2));
         let (first, one) = shared.enter(0);
         let (second, two) = shared.enter(1);
         drop(first);
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_default_is_kept_until_it_is_removed() {
-        let shared = Shared::new(1);
+        let shared = BehaviourState::new(1);
         assert_eq!((shared.generation(), shared.default()), (0, None));
         shared.set_default(Behaviour::parse(" delay=1ms ").unwrap());
         assert_eq!(shared.default().map(|default| default.to_string()).as_deref(), Some("delay=1ms"));

@@ -15,7 +15,7 @@ const PPROF: (&str, &str) = ("pprof-addr", "localhost:6060");
 
 /// The addresses, except for that of TLS, which has no default.
 #[derive(Debug)]
-pub(super) struct Addresses {
+pub(super) struct ListenAddresses {
     pub(super) http: Address,
     pub(super) grpc: Option<Address>,
     pub(super) admin: Option<Address>,
@@ -24,7 +24,7 @@ pub(super) struct Addresses {
     pub(super) moved_by_port: Vec<&'static str>,
 }
 
-impl Addresses {
+impl ListenAddresses {
     pub(super) fn read(args: &Args) -> Result<Self, ConfigError> {
         let port: Option<u16> =
             args.port.as_ref().map(|port| number("port", port, &(0..=u16::MAX.into()))).transpose()?;

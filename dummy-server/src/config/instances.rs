@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::RangeInclusive};
 use transport::Address;
 
 use super::{
-    Addresses, ConfigError,
+    ConfigError, ListenAddresses,
     typed::{instance, number, refused},
 };
 use crate::{
@@ -86,7 +86,7 @@ fn is_of_name(c: char) -> bool {
 /// Refuses addresses from which on there are not enough ports, and those whose rows meet.
 pub(super) fn check_ports(
     instances: &Instances,
-    addresses: &Addresses,
+    addresses: &ListenAddresses,
     tls: Option<&Tls>,
     moved: bool,
 ) -> Result<(), ConfigError> {

@@ -62,7 +62,7 @@ impl SharedSocket {
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum CloseReason {
     /// All was said.
     Complete,
     /// The same, to a peer that broke a rule or a limit and may still be sending.
@@ -74,13 +74,13 @@ pub(super) enum Ending {
 }
 
 /// Ends a connection of which the output was written as far as it could be.
-pub(super) async fn end(socket: &Rc<SharedSocket>, ending: Ending) {
+pub(super) async fn end(socket: &Rc<SharedSocket>, ending: CloseReason) {
     match ending {
-        Ending::Complete => linger(socket, false).await,
-        Ending::Refused => linger(socket, true).await,
-        Ending::Abandoned => {}
-        Ending::Cut(Cut::Reset) => reset(socket).await,
-        Ending::Cut(_) => cut_off(socket).await,
+        CloseReason::Complete => linger(socket, false).await,
+        CloseReason::Refused => linger(socket, true).await,
+        CloseReason::Abandoned => {}
+        CloseReason::Cut(Cut::Reset) => reset(socket).await,
+        CloseReason::Cut(_) => cut_off(socket).await,
     }
 }
 

@@ -24,13 +24,13 @@ const MAX_ASKED: usize = 256;
 
 /// Asks a worker what it has seen.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct LedgerQuery {
     run: u32,
     load: u8,
     /// Whose exchanges are asked for, in order.
     numbers: Vec<u64>,
     /// None if it has seen nothing.
-    answer: oneshot::Sender<Option<Seen>>,
+    answer: oneshot::Sender<Option<LoadSightings>>,
 }
 
 /// A worker was too busy to answer.
@@ -39,16 +39,16 @@ pub(crate) struct Question {
 pub(crate) struct Unanswered(usize);
 
 /// What a worker has seen of a load of a run.
-pub(super) type Seen = (Statement, Pages);
+pub(super) type LoadSightings = (Statement, Pages);
 
 /// The way to all workers of a server, and what those have left that ended.
 #[derive(Debug)]
 pub(crate) struct Aggregator {
-    workers: Vec<mpsc::Sender<Question>>,
+    workers: Vec<mpsc::Sender<LedgerQuery>>,
     /// One answer is put together at a time: each copies what all workers have seen.
     permit: Semaphore,
     /// By worker.
-    left: Mutex<Vec<(usize, Seen)>>,
+    left: Mutex<Vec<(usize, LoadSightings)>>,
     /// Loads of which those had seen something that they no longer had room for.
     evicted: Mutex<BTreeSet<(u32, u8)>>,
     instance: String,
@@ -60,7 +60,7 @@ impl Aggregator {
     pub(crate) fn new(
         instance: &str,
         workers: usize,
-    ) -> (Self, impl Iterator<Item = mpsc::Receiver<Question>> + use<>) {
+    ) -> (Self, impl Iterator<Item = mpsc::Receiver<LedgerQuery>> + use<>) {
         let (workers, questions): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(QUESTIONS)).unzip();
         // Drawn from what the process draws for its hash tables.
         let epoch = RandomState::new().hash_one(std::process::id()) as u32;
@@ -78,7 +78,7 @@ impl Aggregator {
         )
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<(usize, Seen)>> {
+    fn left(&self) -> MutexGuard<'_, Vec<(usize, LoadSightings)>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -172,9 +172,9 @@ impl Aggregator {
         load: u8,
         numbers: &[u64],
     ) -> Result<(Statement, BTreeSet<u64>), Unanswered> {
-        let ask = |worker: &mpsc::Sender<Question>| {
+        let ask = |worker: &mpsc::Sender<LedgerQuery>| {
             let (answer, answered) = oneshot::channel();
-            let _ = worker.try_send(Question { run, load, numbers: numbers.to_vec(), answer });
+            let _ = worker.try_send(LedgerQuery { run, load, numbers: numbers.to_vec(), answer });
             answered
         };
         let asked = self.workers.iter().enumerate().filter(|(_, worker)| !worker.is_closed());
@@ -223,14 +223,14 @@ impl Ledger {
     }
 
     /// Answers until nobody can ask any more.
-    pub(crate) async fn answer(&self, mut questions: mpsc::Receiver<Question>) {
-        while let Some(Question { run, load, numbers, answer }) = questions.recv().await {
+    pub(crate) async fn answer(&self, mut questions: mpsc::Receiver<LedgerQuery>) {
+        while let Some(LedgerQuery { run, load, numbers, answer }) = questions.recv().await {
             // Who asked may have gone.
             let _ = answer.send(self.statement(run, load, &numbers));
         }
     }
 
-    pub(super) fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<Seen> {
+    pub(super) fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<LoadSightings> {
         let books = self.books.borrow();
         let Some(book) = books.iter().find(|book| book.is_of(run, load)) else {
             let evicted = self.evicted.borrow();

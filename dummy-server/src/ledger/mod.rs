@@ -23,7 +23,7 @@ use contract::{
 };
 
 pub(crate) use self::{
-    aggregator::{Aggregator, Question},
+    aggregator::{Aggregator, LedgerQuery},
     noted::Noted,
     uploads::UploadWatch,
 };
@@ -70,7 +70,7 @@ pub(crate) struct Ledger {
     texts: RefCell<SeenWriter>,
     /// Memory for what is known of the next ones: nearly each request of a verified run needs some, and gives it back soon.
     #[expect(clippy::vec_box, reason = "each is moved to a request without being copied")]
-    spare: RefCell<Vec<Box<Known>>>,
+    spare: RefCell<Vec<Box<TrackedRequest>>>,
 }
 
 /// The connection that a request came on.
@@ -86,12 +86,12 @@ pub(crate) struct CameOn<'a> {
 pub(crate) struct Sighting {
     ledger: Rc<Ledger>,
     /// Until it is dropped.
-    known: Option<Box<Known>>,
+    known: Option<Box<TrackedRequest>>,
 }
 
 /// What is known of a request so far.
 #[derive(Debug)]
-struct Known {
+struct TrackedRequest {
     past: Past,
     /// The book that it is noted in.
     book: u64,
@@ -265,12 +265,12 @@ impl Ledger {
 
 impl Sighting {
     #[inline]
-    fn known(&self) -> &Known {
+    fn known(&self) -> &TrackedRequest {
         self.known.as_deref().expect("it is there until it is dropped")
     }
 
     #[inline]
-    fn known_mut(&mut self) -> &mut Known {
+    fn known_mut(&mut self) -> &mut TrackedRequest {
         self.known.as_deref_mut().expect("it is there until it is dropped")
     }
 
@@ -389,7 +389,7 @@ impl Drop for Sighting {
     }
 }
 
-impl Default for Known {
+impl Default for TrackedRequest {
     /// Of no request yet.
     fn default() -> Self {
         let nobody = Id { run: 0, load: 0, number: 0, attempt: 0 };

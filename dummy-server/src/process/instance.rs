@@ -34,7 +34,7 @@ pub(crate) enum Condition {
 
 /// Why a server does not start again.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
+pub(crate) enum RestartError {
     /// There is nothing to start.
     #[error("it is running")]
     Running,
@@ -89,7 +89,7 @@ impl Instance {
         &self.lasting.stats
     }
 
-    pub(crate) fn behaviour(&self) -> &Arc<behaviour::Shared> {
+    pub(crate) fn behaviour(&self) -> &Arc<behaviour::BehaviourState> {
         &self.lasting.behaviour
     }
 
@@ -126,13 +126,13 @@ impl Instance {
     }
 
     /// Starts it again, on the same ports.
-    pub(crate) fn start_again(&self, common: &Common) -> Result<(), StartError> {
+    pub(crate) fn start_again(&self, common: &Common) -> Result<(), RestartError> {
         let mut life = self.locked();
         if !life.has_ended() {
-            return Err(StartError::Running);
+            return Err(RestartError::Running);
         }
         if common.shutdown.phase() > Phase::Serving {
-            return Err(StartError::Leaving);
+            return Err(RestartError::Leaving);
         }
         let listeners = Listeners::bind(&self.lasting.config)?;
         let before = std::mem::replace(&mut *life, Life::start(&self.lasting, listeners, common)?);

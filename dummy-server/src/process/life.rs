@@ -21,7 +21,7 @@ use crate::{
     listener::{Addresses, Listeners},
     settings::{Config, Port},
     stats::Stats,
-    worker::{Question, Server, Worker},
+    worker::{ConnectionsQuery, Server, Worker},
 };
 
 /// Questions of the admin port that may wait for a worker.
@@ -35,7 +35,7 @@ pub(crate) struct Lasting {
     pub(super) config: Arc<Config>,
     /// The number in the process of its first worker.
     pub(super) first_worker: usize,
-    pub(super) behaviour: Arc<behaviour::Shared>,
+    pub(super) behaviour: Arc<behaviour::BehaviourState>,
     /// By worker.
     pub(super) stats: Vec<Arc<Stats>>,
     /// By worker; empty without a log.
@@ -57,7 +57,7 @@ impl Lasting {
             name,
             config: Arc::new(config),
             first_worker,
-            behaviour: Arc::new(behaviour::Shared::new(count)),
+            behaviour: Arc::new(behaviour::BehaviourState::new(count)),
             stats: (0..count).map(|_| Arc::default()).collect(),
             lines: Mutex::new(lines.unwrap_or_default()),
         }
@@ -74,7 +74,7 @@ pub(crate) struct Life {
     pub(crate) shutdown: Shutdown,
     pub(crate) fleet: Arc<Fleet>,
     /// Where workers are asked for their connections.
-    pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
+    pub(crate) workers_to_ask: Vec<mpsc::Sender<ConnectionsQuery>>,
     /// And for what they have seen of verified runs.
     pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) addresses: Addresses,
@@ -88,8 +88,8 @@ pub(crate) struct Life {
 struct Seat {
     inbox: mpsc::Receiver<Arrived>,
     stats: Arc<Stats>,
-    questions: mpsc::Receiver<Question>,
-    ledger_questions: mpsc::Receiver<ledger::Question>,
+    questions: mpsc::Receiver<ConnectionsQuery>,
+    ledger_questions: mpsc::Receiver<ledger::LedgerQuery>,
     lines: Option<access_log::Queue>,
     listeners: Vec<(Port, Listener)>,
 }

@@ -8,7 +8,7 @@ use super::Habit;
 const OWN: [&str; 4] = ["close", "keep-alive", "te", "upgrade"];
 
 /// The head of a request.
-pub(super) fn of_request(raw: &[u8], head: &request::Head, habit: Habit) -> Vec<u8> {
+pub(super) fn of_request(raw: &[u8], head: &request::RequestHead, habit: Habit) -> Vec<u8> {
     let text = String::from_utf8_lossy(raw).into_owned();
     let target = String::from_utf8_lossy(&head.target).into_owned();
     match habit {

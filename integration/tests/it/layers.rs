@@ -32,7 +32,7 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["exchange"],
     // What of a connection lies below this line is all that endpoints and behaviours see of one.
     &["lifecycle"],
-    &["endpoints", "grpc", "cors"],
+    &["endpoints", "grpc_services", "cors"],
     &["behaviour"],
     &["router"],
     &["access_log"],
@@ -141,8 +141,7 @@ struct Program {
 
 impl Program {
     fn read(sources: &Path) -> Self {
-        let mut files = BTreeMap::new();
-        collect(sources, sources, &mut files);
+        let files = modules(sources);
         let (mut uses, mut exports) = (BTreeMap::new(), BTreeMap::new());
         for (module, path) in &files {
             let text = fs::read_to_string(path).expect("a source is readable");
@@ -187,7 +186,7 @@ impl Program {
             let folder = |module: &String| self.files[module].parent().map(Path::to_path_buf);
             let folders: BTreeSet<_> = cycle.iter().map(folder).collect();
             // The files of the root don't count as one folder.
-            let at_the_root = cycle.iter().any(|module| !module.contains("::") && !self.is_folder(module));
+            let at_the_root = cycle.iter().any(|module| is_root(module) && !self.is_folder(module));
             if folders.len() > 1 || at_the_root {
                 faults.push(format!("a cycle of files in several folders: {}", cycle.join(", ")));
             }
@@ -229,7 +228,18 @@ impl Program {
     }
 }
 
-/// All sources but the roots of crates, and what only tests contain by its name.
+/// All sources by their module paths (`a::b`), but the roots of crates, and what only tests contain by its name.
+pub(crate) fn modules(sources: &Path) -> BTreeMap<String, PathBuf> {
+    let mut files = BTreeMap::new();
+    collect(sources, sources, &mut files);
+    files
+}
+
+/// Whether a module lies at the root of its crate.
+pub(crate) fn is_root(module: &str) -> bool {
+    !module.contains("::")
+}
+
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder is readable") {
         let path = entry.expect("an entry").path();
@@ -339,11 +349,11 @@ impl Paths {
     }
 }
 
-fn is_for_tests(attribute: &Attribute) -> bool {
+pub(crate) fn is_for_tests(attribute: &Attribute) -> bool {
     matches!(&attribute.meta, Meta::List(list) if list.path.is_ident("cfg") && list.tokens.to_string() == "test")
 }
 
-fn attributes(item: &Item) -> &[Attribute] {
+pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,
         Item::Enum(item) => &item.attrs,
@@ -354,6 +364,7 @@ fn attributes(item: &Item) -> &[Attribute] {
         Item::Struct(item) => &item.attrs,
         Item::Trait(item) => &item.attrs,
         Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
         Item::Use(item) => &item.attrs,
         _ => &[],
     }

@@ -49,10 +49,10 @@ impl fmt::Display for Word {
 }
 
 /// Each frame of an output, with its payload.
-fn frames(output: &[u8]) -> impl Iterator<Item = (frame::Head, &[u8])> {
+fn frames(output: &[u8]) -> impl Iterator<Item = (frame::FrameHead, &[u8])> {
     let mut rest = output;
     std::iter::from_fn(move || {
-        let Some(head) = frame::Head::read(rest) else {
+        let Some(head) = frame::FrameHead::read(rest) else {
             assert!(rest.is_empty(), "whole frames are written");
             return None;
         };
@@ -63,7 +63,7 @@ fn frames(output: &[u8]) -> impl Iterator<Item = (frame::Head, &[u8])> {
 }
 
 /// The code with which a frame ends a stream, or the connection.
-fn ending(head: &frame::Head, payload: &[u8]) -> Option<Code> {
+fn ending(head: &frame::FrameHead, payload: &[u8]) -> Option<Code> {
     let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
     match head.kind {
         kind::GOAWAY => Some(Code(number(4))).filter(|code| *code != Code::NO_ERROR),

@@ -122,7 +122,7 @@ impl End {
         let before = self.preface.min(self.wire.len());
         self.preface -= before;
         self.wire.drain(..before);
-        while let Some(head) = frame::Head::read(&self.wire)
+        while let Some(head) = frame::FrameHead::read(&self.wire)
             && self.wire.len() >= frame::HEAD + head.len
         {
             if head.kind == frame::kind::DATA {

@@ -30,7 +30,7 @@ pub enum Parsed {
 
 /// Which version a header is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum HeaderVersion {
     /// A line of text (section 2.1).
     V1,
     /// Binary (section 2.2).
@@ -68,7 +68,7 @@ impl fmt::Display for Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// How it is written.
-    pub version: Version,
+    pub version: HeaderVersion,
     /// Whose connection it is.
     pub command: Command,
     /// The client's and the proxy's end; none when they are unknown, and for [`Command::Local`].

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Command, Endpoint, Error, Header, Parsed, Version};
+use super::{Command, Endpoint, Error, Header, HeaderVersion, Parsed};
 use crate::address::canonical;
 
 pub(super) const PREFIX: &[u8] = b"PROXY ";
@@ -23,7 +23,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
         "TCP6" => Some(endpoints::<Ipv6Addr>(rest)?),
         _ => return Err(Error::Malformed("neither TCP4 nor TCP6 nor UNKNOWN")),
     };
-    let header = Header { version: Version::V1, command: Command::Proxy, endpoints, tlvs: Vec::new() };
+    let header = Header { version: HeaderVersion::V1, command: Command::Proxy, endpoints, tlvs: Vec::new() };
     Ok(Parsed::Header(Box::new(header), end + 2))
 }
 

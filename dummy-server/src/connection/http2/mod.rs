@@ -23,7 +23,7 @@ use self::{
 use super::{
     input::Input,
     resources::Resources,
-    socket::{self, Ending, SharedSocket},
+    socket::{self, CloseReason, SharedSocket},
 };
 use crate::{
     budget::{Budget, Hold, counted},
@@ -136,7 +136,7 @@ struct Driver<'a> {
     /// The rule or limit that the client broke.
     error: Option<Code>,
     /// The connection ends like this, as soon as the output is written.
-    cut: Option<Ending>,
+    cut: Option<CloseReason>,
     /// The last stream that is processed, once GOAWAY has named it.
     last_processed: u32,
     /// The client does nothing any more: the connection ends, whether or not the output can be written.
@@ -144,7 +144,7 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.socket.lifecycle.begin_turn(cx);
         self.resources.turn.begin();
         self.ready.begin();
@@ -162,23 +162,23 @@ impl Driver<'_> {
         result
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let mut read = false;
         loop {
             if self.orders.strongest() == Order::Close {
-                return Poll::Ready(Ending::Abandoned);
+                return Poll::Ready(CloseReason::Abandoned);
             }
             if self.given_up {
                 let written = socket::poll_output(self.socket, &mut self.conn.output, cx);
                 return Poll::Ready(if matches!(written, Poll::Ready(Ok(()))) {
-                    Ending::Complete
+                    CloseReason::Complete
                 } else {
-                    Ending::Abandoned
+                    CloseReason::Abandoned
                 });
             }
             if let Some(how) = self.cut {
                 let written = std::task::ready!(socket::poll_output(self.socket, &mut self.conn.output, cx));
-                return Poll::Ready(written.map_or(Ending::Abandoned, |()| how));
+                return Poll::Ready(written.map_or(CloseReason::Abandoned, |()| how));
             }
             self.drain();
             self.ask_fresh();
@@ -193,12 +193,16 @@ impl Driver<'_> {
                 Poll::Ready(Ok(())) => {
                     if self.is_over() {
                         let refused = self.conn.has_failed();
-                        return Poll::Ready(if refused { Ending::Refused } else { Ending::Complete });
+                        return Poll::Ready(if refused {
+                            CloseReason::Refused
+                        } else {
+                            CloseReason::Complete
+                        });
                     }
                     // What is on the wire has made room for more.
                     resumed || !self.conn.is_blocked()
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Ending::Abandoned),
+                Poll::Ready(Err(_)) => return Poll::Ready(CloseReason::Abandoned),
                 Poll::Pending if self.has_enough(&self.resources.budget) => return Poll::Pending,
                 Poll::Pending => false,
             };
@@ -222,7 +226,7 @@ impl Driver<'_> {
                     self.rest_a_while();
                     return Poll::Pending;
                 }
-                Poll::Ready(Ending::Complete) => {}
+                Poll::Ready(CloseReason::Complete) => {}
                 Poll::Ready(how) => return Poll::Ready(how),
             }
         }
@@ -268,7 +272,7 @@ impl Driver<'_> {
     }
 
     /// Reads once and takes in what came.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let resources = self.resources;
         let mut buffer = resources.buffers.for_reading();
         let buffer = &mut *buffer;
@@ -278,9 +282,9 @@ impl Driver<'_> {
                 Ok(Some(count)) => count,
                 Ok(None) => {
                     self.peer_ended();
-                    return Poll::Ready(Ending::Complete);
+                    return Poll::Ready(CloseReason::Complete);
                 }
-                Err(_) => return Poll::Ready(Ending::Abandoned),
+                Err(_) => return Poll::Ready(CloseReason::Abandoned),
             },
         };
         resources.buffers.lend(&mut self.conn.output);
@@ -309,7 +313,7 @@ impl Driver<'_> {
         let open = !input.is_empty() && !self.input.is_fresh() || self.conn.is_within_block();
         self.socket.lifecycle.patience.frame_open(open, input.len() == count);
         self.tick(now);
-        Poll::Ready(Ending::Complete)
+        Poll::Ready(CloseReason::Complete)
     }
 
     /// Passes the time to the state machine; the sweep makes sure that this goes on while nothing is read.

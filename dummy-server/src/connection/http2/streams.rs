@@ -7,7 +7,7 @@ use std::{
 
 use http2::Key;
 
-use super::{Driver, sending::Sending};
+use super::{Driver, sending::SendingStream};
 use crate::{
     exchange::{self, Pending},
     lifecycle::Lifecycle,
@@ -37,11 +37,11 @@ pub(super) enum Work {
     /// The endpoint has not replied.
     Waiting(Pending, Awaited),
     /// The reply is being sent.
-    Sending(Sending),
+    Sending(SendingStream),
     /// The next chunk is awaited.
-    Pausing(Sending),
+    Pausing(SendingStream),
     /// More content is awaited.
-    Awaiting(Sending),
+    Awaiting(SendingStream),
 }
 
 impl Driver<'_> {

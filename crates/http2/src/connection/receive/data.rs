@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Connection {
-    pub(super) fn data_frame<'i>(&mut self, frame: &frame::Head, payload: &'i [u8]) -> Happened<'i> {
+    pub(super) fn data_frame<'i>(&mut self, frame: &frame::FrameHead, payload: &'i [u8]) -> Happened<'i> {
         if frame.stream == 0 {
             return Err(Error::protocol("DATA on stream 0"));
         }
@@ -76,7 +76,7 @@ impl Connection {
         None
     }
 
-    fn data_of_no_stream<'i>(&mut self, frame: &frame::Head, came: usize) -> Happened<'i> {
+    fn data_of_no_stream<'i>(&mut self, frame: &frame::FrameHead, came: usize) -> Happened<'i> {
         if self.is_idle(frame.stream) {
             return Err(Error::protocol("DATA on a stream that was never opened"));
         }

@@ -15,7 +15,7 @@ impl Connection {
     #[inline]
     pub(super) fn headers<'i>(
         &mut self,
-        frame: &frame::Head,
+        frame: &frame::FrameHead,
         payload: &[u8],
         head: &mut Head,
     ) -> Happened<'i> {
@@ -46,7 +46,7 @@ impl Connection {
 
     pub(super) fn continuation<'i>(
         &mut self,
-        frame: &frame::Head,
+        frame: &frame::FrameHead,
         payload: &[u8],
         head: &mut Head,
     ) -> Happened<'i> {

@@ -15,7 +15,7 @@ use tonic::Status;
 pub(super) type Given = Result<Bytes, Status>;
 
 #[derive(Debug, Default)]
-struct Slot {
+struct Handover {
     waiting: Option<Given>,
     /// Nothing more is given.
     is_ended: bool,
@@ -27,7 +27,7 @@ struct Slot {
     sender: Option<Waker>,
 }
 
-type Shared = Arc<Mutex<Slot>>;
+type Shared = Arc<Mutex<Handover>>;
 
 /// The engine's side. Dropping it ends the request.
 #[derive(Debug)]
@@ -43,12 +43,12 @@ pub(super) fn handover() -> (Sender, Receiver) {
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
-fn lock(shared: &Shared) -> MutexGuard<'_, Slot> {
+fn lock(shared: &Shared) -> MutexGuard<'_, Handover> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Changes the slot, and then wakes the task that waits for the change: not under the lock.
-fn change(shared: &Shared, change: impl FnOnce(&mut Slot) -> Option<Waker>) {
+fn change(shared: &Shared, change: impl FnOnce(&mut Handover) -> Option<Waker>) {
     let waker = change(&mut lock(shared));
     if let Some(waker) = waker {
         waker.wake();
