@@ -205,6 +205,11 @@ fn manifest(package: &Package) -> String {
     fs::read_to_string(&package.manifest_path).expect("a manifest is readable")
 }
 
+/// The names of all packages of the workspace, as crates have them.
+pub(crate) fn crate_names() -> BTreeSet<String> {
+    workspace().iter().map(|package| package.name.replace('-', "_")).collect()
+}
+
 /// The names of the packages that one of ours links and names itself.
 fn direct_dependencies(name: &str) -> BTreeSet<String> {
     let normal = package(name).dependencies.iter().filter(|edge| edge.kind == DependencyKind::Normal);
