@@ -33,6 +33,7 @@ mod ledger;
 mod lifecycle;
 mod listener;
 mod message;
+mod named;
 mod peer;
 mod process;
 mod protocol;

@@ -200,14 +200,14 @@ impl Snapshot {
 
     fn replies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut replies = Vec::new();
-        for (endpoint, endpoint_name) in Endpoint::ALL {
+        for endpoint in Endpoint::ALL {
             for protocol in Protocol::ALL {
                 for status in Stats::statuses() {
                     let of_worker = |stats: &Arc<Stats>| stats.replies(endpoint, protocol, status);
                     let count: u64 = self.0.workers.iter().map(of_worker).sum();
                     if count > 0 {
                         let (protocol, status) = (protocol.name().to_owned(), status.to_string());
-                        let endpoint = ("endpoint", endpoint_name.to_owned());
+                        let endpoint = ("endpoint", endpoint.name().to_owned());
                         replies.push(([endpoint, ("protocol", protocol), ("status", status)], count));
                     }
                 }
@@ -224,14 +224,14 @@ impl Snapshot {
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;
-        for (endpoint, endpoint_name) in Endpoint::ALL {
+        for endpoint in Endpoint::ALL {
             for protocol in Protocol::ALL {
                 let of_workers = self.0.workers.iter().map(|stats| stats.durations(endpoint, protocol));
                 let (sum, count, buckets) = added_up(&DURATION_BOUNDS, of_workers);
                 if count == 0 {
                     continue;
                 }
-                let labels = [("endpoint", endpoint_name), ("protocol", protocol.name())];
+                let labels = [("endpoint", endpoint.name()), ("protocol", protocol.name())];
                 family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
             }
         }
